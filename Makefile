@@ -1,0 +1,10 @@
+# The project's own settings. Its rules are in the included files; yours go here or, kept out of git, in local.mk.
+
+APP   ?= slipway
+IMAGE ?= $(APP)
+PORT  ?= 8000
+
+.DEFAULT_GOAL := all
+
+include django.mk
+-include local.mk

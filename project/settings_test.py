@@ -1,0 +1,21 @@
+"""Tests: nothing outside the process, and as fast as it gets."""
+
+import os
+
+from .ops.env import Env
+from .ops.logging import logging_config
+from .settings_shared import *  # noqa: F403
+
+env = Env(os.environ)
+
+SECRET_KEY = "only-for-tests-" + "x" * 50
+ALLOWED_HOSTS = ["testserver", "localhost"]
+DATABASES = {"default": env.database("TEST_DATABASE_URL", "sqlite://:memory:")}
+CACHES = {"default": env.cache("TEST_CACHE_URL", "locmem://")}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; a test sees to the real one
+
+CELERY_BROKER_URL = "memory://"
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+LOGGING = logging_config(json=False)
+
+env.check()

@@ -1,0 +1,12 @@
+"""Which path goes where. /healthz, /readyz, /metrics and /debug/vars are answered before these, in project/ops."""
+
+from django.conf import settings
+from django.conf.urls.static import static
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path(settings.ADMIN_PATH, admin.site.urls),
+    path("", include("project.home.urls")),
+    *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),  # development only: nothing where DEBUG is off
+]
