@@ -1,0 +1,48 @@
+"""The documents say what is there."""
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OWNERS = {"template", "team", "merged", "left out"}
+
+
+def git_files():
+    """Every path git tracks, or would: what is new counts before it is committed."""
+    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
+                            capture_output=True, text=True, check=True, timeout=60).stdout.split("\n")
+    return [path for path in listed if path and (ROOT / path).exists()]
+
+
+def ownership():
+    """Path → owner, out of the table in docs/ownership.md."""
+    text = (ROOT / "docs/ownership.md").read_text()
+    return dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", text, re.MULTILINE))
+
+
+def covers(entry, path):
+    return path.startswith(entry) if entry.endswith("/") else path == entry
+
+
+def test_every_path_has_an_owner():
+    """docs/ownership.md lists every file, itself or by its folder, and exactly once."""
+    listed = ownership()
+    for path in git_files():
+        owners = [entry for entry in listed if covers(entry, path)]
+        assert len(owners) == 1, f"docs/ownership.md: {path} is listed {len(owners)} times"
+
+
+def test_every_owner_has_a_path():
+    """What docs/ownership.md lists exists, and belongs to one of the known owners."""
+    paths = git_files()
+    for entry, owner in ownership().items():
+        assert owner.strip() in OWNERS, f"{entry}: unknown owner {owner}"
+        assert any(covers(entry, path) for path in paths), f"docs/ownership.md lists {entry}, which is not there"
+
+
+def test_links_between_documents_lead_somewhere():
+    """A relative link or picture in any Markdown file names a file that exists."""
+    for page in (ROOT / path for path in git_files() if path.endswith(".md")):
+        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
