@@ -34,11 +34,12 @@ def test_every_path_has_an_owner():
 
 
 def test_every_owner_has_a_path():
-    """What docs/ownership.md lists exists, and belongs to one of the known owners."""
+    """What docs/ownership.md lists belongs to a known owner and exists; the team's own may have gone."""
     paths = git_files()
     for entry, owner in ownership().items():
         assert owner.strip() in OWNERS, f"{entry}: unknown owner {owner}"
-        assert any(covers(entry, path) for path in paths), f"docs/ownership.md lists {entry}, which is not there"
+        gone = not any(covers(entry, path) for path in paths)
+        assert owner.strip() == "team" or not gone, f"docs/ownership.md lists {entry}, which is not there"
 
 
 def test_links_between_documents_lead_somewhere():

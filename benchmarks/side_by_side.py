@@ -1,0 +1,10 @@
+"""What every benchmark prints: two things measured in turn in one run, and their ratio pair by pair."""
+
+from statistics import median
+
+
+def report(title, ours, other, pairs):
+    """Print medians of both (seconds) and the ratio ours / other: median, least and most over the pairs."""
+    ratios = [a / b for a, b in pairs]
+    print(f"{title}: {ours} {median(a for a, _ in pairs):.3g} s, {other} {median(b for _, b in pairs):.3g} s; "
+          f"ratio {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}, {len(pairs)} pairs)", flush=True)
