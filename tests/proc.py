@@ -1,0 +1,76 @@
+"""Processes, ports and waiting, as several tests need them. Everything started here is ended here."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VE_PYTHON = ROOT / "ve/bin/python"
+
+
+def free_port():
+    """A TCP port of the loopback that nobody listens on now. Prefer letting a server bind port 0 itself."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def wait_until(condition, seconds=60, what=None):
+    """Poll `condition` until it returns something true, and return that; fail after `seconds`.
+
+    What it raises of OSError or AssertionError counts as "not yet", and is told when time is up.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        said = None
+        try:
+            value = condition()
+            if value:
+                return value
+        except (OSError, AssertionError) as error:
+            said = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what or condition.__name__}: {said!r}") from said
+        time.sleep(0.02)
+
+
+def run(command, timeout=120, **options):
+    """Run to the end, with stdout and stderr kept as text and no stdin; never raises for an exit code."""
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.run([str(word) for word in command], timeout=timeout, text=True, errors="replace", **options)
+
+
+@contextlib.contextmanager
+def running(command, grace=10, **options):
+    """A process in a session of its own while the block runs; afterwards its whole group is ended, TERM then KILL.
+
+    Yields the Popen, with `.output()`: all that it wrote so far to stdout and stderr.
+    """
+    with tempfile.TemporaryFile() as file:
+        process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=file,
+                                   stderr=subprocess.STDOUT, start_new_session=True, **options)
+        process.output = lambda: os.pread(file.fileno(), 10_000_000, 0).decode(errors="replace")
+        try:
+            yield process
+        finally:
+            end(process, grace)
+
+
+def end(process, grace=10):
+    """End a process that leads its own group, and the group: TERM, after `grace` seconds KILL."""
+    signal_group(process, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(grace)
+    signal_group(process, signal.SIGKILL)
+    process.wait(10)
+
+
+def signal_group(process, number):
+    """Send a signal to the group that `process` leads; nothing when it is gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says EPERM for a group of zombies
+        os.killpg(process.pid, number)
