@@ -7,6 +7,7 @@ each; warm: caches kept. Network speed is part of it, so the bytes fetched are s
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BY_HAND = """set -e
 python3 -m venv ve
 ve/bin/pip install -q django=={version}
-ve/bin/django-admin startproject site .
+ve/bin/django-admin startproject mysite .
 ve/bin/python manage.py migrate -v 0
 exec ve/bin/python manage.py runserver {port}
 """
@@ -39,6 +40,7 @@ def seconds_to_page(command, folder, port, caches):
     """Start the command and poll until the page answers 200; end its whole session. Returns seconds."""
     env = dict(os.environ, XDG_CACHE_HOME=str(caches), PIP_CACHE_DIR=str(caches / "pip"),
                UV_CACHE_DIR=str(caches / "uv"))
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # it would make every later start compile everything again
     start = time.monotonic()
     with open(folder / "output", "w") as output:
         process = subprocess.Popen(command, cwd=folder, env=env, stdout=output, stderr=output,
@@ -55,7 +57,8 @@ def seconds_to_page(command, folder, port, caches):
                 time.sleep(0.02)
         raise SystemExit("no page within 300 s")
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
 
 

@@ -20,6 +20,7 @@ BY_HAND = "python3 -m venv ve && ve/bin/pip install -q --require-hashes -r requi
 def seconds(command, folder, caches):
     env = dict(os.environ, XDG_CACHE_HOME=str(caches), PIP_CACHE_DIR=str(caches / "pip"),
                UV_CACHE_DIR=str(caches / "uv"))
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # it would make every later start compile everything again
     shutil.rmtree(folder / "ve", ignore_errors=True)
     start = time.monotonic()
     subprocess.run(command, cwd=folder, env=env, check=True, timeout=600, stdout=subprocess.DEVNULL,
