@@ -1,27 +1,36 @@
-"""Make the virtualenv that django.mk asks for: `python3 make_ve.py SENTINEL REQUIREMENTS…`.
+"""Make the virtualenv that django.mk asks for: `python3 make_ve.py SENTINEL REQUIREMENTS...`.
 
 The sentinel is removed first and written last, so a virtualenv with one is whole. It holds what it was made from
 (python, folder, pins); django.mk compares that with what is wanted, and runs this file only when they differ.
+`python3 make_ve.py uv ...` runs the virtualenv's uv with the settings that pip has.
 
 Runs in the user's own Python, before anything is installed: standard library only, and no syntax newer than the
 oldest Python it has to turn away in plain words.
 """
 
+import sys
+
+if sys.version_info < (3, 6):
+    sys.exit("make: Python {}.{} is too old, run make PYTHON=python3".format(*sys.version_info))
+
 import configparser
 import contextlib
+import errno
 import fcntl
 import os
 import re
+import shlex
 import shutil
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 
-NETWORK = re.compile(r"connect|resolv|dns|timed? ?out|proxy|unreachable", re.IGNORECASE)
+NETWORK = re.compile("connection|name resolution|dns error|timed? ?out|proxy|unreachable|certificate", re.IGNORECASE)
+IMPATIENT = ["--retries", "1", "--timeout", "5"]  # seconds; where there is no network it shall be said soon
 # What pip is told by its settings, uv is told too: the same index, folder and certificates.
 PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS",
              "cert": "SSL_CERT_FILE"}
+CURES = {errno.ENOSPC: "free some space, then run make again", errno.ENOENT: "is the checkout complete?"}
 
 
 class Problem(Exception):
@@ -32,14 +41,14 @@ def main(sentinel, requirements, env=os.environ):
     """Bring the virtualenv to where `sentinel` holds for the files in `requirements`, or say in one line why not."""
     try:
         check_python(env["PYTHON"], env["PYTHON_MIN"])
-        ve = Path(env["VE"])
-        with lock(ve):
-            if not holds(ve, sentinel, requirements, env):
-                make(ve, sentinel, requirements, env)
+        with lock(sentinel.parent):
+            if not holds(sentinel, requirements, env):
+                make(sentinel, requirements, env)
     except Problem as problem:
         sys.exit("make: {}".format(problem))
     except OSError as error:
-        sys.exit("make: cannot write {}: {}".format(error.filename or env["VE"], error.strerror))
+        cure = CURES.get(error.errno, "make the folder writable, or run make VE=/a/folder/of/yours")
+        sys.exit("make: {}: {}: {}".format(error.filename or sentinel.parent, error.strerror, cure))
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -47,7 +56,7 @@ def main(sentinel, requirements, env=os.environ):
 def check_python(python, least):
     """Raise Problem when this Python is older than `least` ("3.11") or cannot make a virtualenv."""
     if sys.version_info < tuple(int(part) for part in least.split(".")):
-        found = [name for name in newer_pythons(least) if shutil.which(name)]
+        found = [name for name in newer_pythons(least) if shutil.which(name) and not run([name, "-V"]).returncode]
         raise Problem("{} is Python {}, and this project needs {} or newer: {}".format(
             python, sys.version.split()[0], least,
             "run make PYTHON={}".format(found[0]) if found else "install one, then run make PYTHON=python" + least))
@@ -66,6 +75,7 @@ def pip_wheel():
     folders = [sysconfig.get_config_var("WHEEL_PKG_DIR"), Path(sysconfig.get_path("stdlib"), "ensurepip/_bundled")]
     with contextlib.suppress(ImportError):
         import ensurepip  # noqa: F401 - Debian without python3-venv may have the wheel, but not this
+        import venv  # noqa: F401
         wheels = [wheel for folder in folders if folder for wheel in Path(folder).glob("pip-*.whl")]
         return wheels[0] if wheels else None
 
@@ -83,31 +93,37 @@ def lock(ve):
         yield
 
 
-def holds(ve, sentinel, requirements, env):
+def holds(sentinel, requirements, env):
     """Whether the sentinel says that just this is installed. `holds` in django.mk asks the same without Python."""
+    content = wanted(sentinel.parent, requirements, env)
     with contextlib.suppress(OSError):
-        return os.access(str(ve / "bin/python"), os.X_OK) and sentinel.read_bytes() == wanted(requirements, env)
+        return os.access(str(sentinel.parent / "bin/python"), os.X_OK) and sentinel.read_bytes() == content
     return False
 
 
-def wanted(requirements, env):
-    """The content of a sentinel: `holds` in django.mk must write the same bytes."""
-    head = os.fsencode("{}\n{}\n".format(env["PYTHON"], os.getcwd()))
+def wanted(ve, requirements, env):
+    """The content of a sentinel: `wanted` in django.mk must write the same bytes."""
+    head = os.fsencode("{}\n{}\n".format(env["PYTHON"], os.path.realpath(str(ve))))
     return head + b"".join(path.read_bytes() for path in requirements)
 
 
-def make(ve, sentinel, requirements, env):
+def make(sentinel, requirements, env):
     """Install the files of `requirements`, the first of them under ve/sentinel.
 
     Changed pins always mean a new virtualenv, as what they no longer name must go; only a virtualenv that holds
     the first file, and never had more, is added to.
     """
-    first = ve / "sentinel"
-    if sentinel.exists() or not holds(ve, first, requirements[:1], env):
-        create(ve)
-        add(ve, first, requirements[:1], env)
+    first = sentinel.parent / "sentinel"
+    if sentinel.exists() or unfinished(first.parent).exists() or not holds(first, requirements[:1], env):
+        create(first.parent)
+        add(first, requirements[:1], env)
     if sentinel != first:
-        add(ve, sentinel, requirements, env)
+        add(sentinel, requirements, env)
+
+
+def unfinished(ve):
+    """A file that is there while packages are installed: what a killed installer left may look installed."""
+    return ve / "unfinished"
 
 
 def create(ve):
@@ -117,7 +133,7 @@ def create(ve):
     python = os.path.realpath(sys.executable)
     done = run([python, "-m", "venv", "--without-pip", str(ve)])
     if done.returncode:
-        raise Problem("{} made no virtualenv: {}".format(python, last_words(done.stdout)))
+        raise Problem("{} made no virtualenv: {}".format(python, why(done.stdout)))
 
 
 def clear(ve):
@@ -131,49 +147,60 @@ def clear(ve):
         shutil.rmtree(str(path)) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def add(ve, sentinel, requirements, env):
+def add(sentinel, requirements, env):
     """Install the last of `requirements` with uv or, where it cannot be had or fails, with pip; write the sentinel."""
-    content = wanted(requirements, env)  # read before, so that an edit meanwhile is not taken for installed
+    ve = sentinel.parent
+    content = wanted(ve, requirements, env)  # read before, so that an edit meanwhile is not taken for installed
     say("installing {}".format(requirements[-1]))
-    if not (env["INSTALLER"] == "uv" and have_uv(ve, env) and uv_install(ve, requirements[-1], env)):
-        pip_install(ve, requirements[-1], env)
+    before = packages(ve)
+    unfinished(ve).touch()
+    try:
+        install(ve, requirements[-1], env)
+    except Problem:
+        if packages(ve) == before:  # it failed before it changed anything: what was there is still whole
+            unfinished(ve).unlink()
+        raise
     sentinel.write_bytes(content)
+    unfinished(ve).unlink()
 
 
-def have_uv(ve, env):
-    """Fetch the pinned uv into the virtualenv, by the pip that Python carries. False where it is not to be had."""
-    pins = Path(env["REQUIREMENTS_UV"])
-    if (ve / "bin/uv").exists() or not pins.exists():
-        return pins.exists()
-    return pip(ve, ["--no-deps", "--retries", "1"], pins, env).returncode == 0
+def packages(ve):
+    return set(ve.glob("lib/python*/site-packages/*"))
+
+
+def install(ve, requirements, env):
+    """Install a file of pins or raise Problem; all that the installers said stays in install.log."""
+    said = ""
+    if env["INSTALLER"] == "uv" and Path(env["REQUIREMENTS_UV"]).exists():
+        done = uv_install(ve, requirements, env)
+        said = done.stdout
+        if done.returncode == 0:
+            return
+    done = pip(ve, requirements, env, IMPATIENT if NETWORK.search(said) else [])
+    if done.returncode == 0:
+        return say("installed it with pip, as uv failed: {}".format(why(said))) if said else None
+    (ve / "install.log").write_text(said + done.stdout)
+    cause = why(said + done.stdout)
+    if NETWORK.search(done.stdout):
+        cause = "cannot reach the package index, check the network, proxy or pip's index-url, then run make again"
+    raise Problem("{} is not installed: {} (more in {}/install.log)".format(requirements, cause, ve))
 
 
 def uv_install(ve, requirements, env):
-    """Whether uv installed the file. Where it did not, say why in a line: pip is tried next, and may know better."""
+    """Have uv install the file. The pinned uv is fetched into the virtualenv first, by the pip that Python carries."""
+    if not (ve / "bin/uv").exists():
+        done = pip(ve, Path(env["REQUIREMENTS_UV"]), env, ["--no-deps"] + IMPATIENT)
+        if done.returncode:
+            return done
     command = [str(ve / "bin/uv"), "pip", "install", "--quiet", "--python", str(ve / "bin/python")]
-    done = run(command + from_file(requirements) + env["PIP_ARGS"].split(), dict(uv_settings(env), **env))
-    if done.returncode:
-        say("uv: {}; trying pip".format(last_words(done.stdout)))
-    return done.returncode == 0
+    return run(command + from_file(requirements) + shlex.split(env["PIP_ARGS"]), dict(uv_settings(env), **env))
 
 
-def pip_install(ve, requirements, env):
-    """Install with pip or raise Problem; the whole of what pip said stays in install.log."""
-    done = pip(ve, [], requirements, env)
-    if done.returncode:
-        log = ve / "install.log"
-        log.write_text(done.stdout)
-        cure = ("no way to the package index? check the network or proxy, then run make again"
-                if NETWORK.search(done.stdout) else "correct it, then run make again")
-        raise Problem("{} is not installed: {} ({}; more in {})".format(
-            requirements, last_words(done.stdout), cure, log))
-
-
-def pip(ve, options, requirements, env):
+def pip(ve, requirements, env, options):
     """Run the pip that Python carries in the virtualenv, which has none of its own."""
     command = [str(ve / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    return run(command + options + from_file(requirements) + env["PIP_ARGS"].split(),
-               dict(env, PYTHONPATH=str(pip_wheel())))
+    return run(command + options + from_file(requirements) + shlex.split(env["PIP_ARGS"]),
+               dict(env, PYTHONPATH=str(pip_wheel()), PIP_USER="0"))
 
 
 def from_file(requirements):
@@ -183,14 +210,18 @@ def from_file(requirements):
 
 def uv_settings(env):
     """What pip's settings files and PIP_ variables say, as uv's variables. Uv reads neither."""
-    files = [Path("/etc/pip.conf"), Path.home() / ".pip/pip.conf", Path.home() / ".config/pip/pip.conf"]
-    settings = configparser.ConfigParser(interpolation=None)
-    settings.read(str(path) for path in files + [Path(env.get("PIP_CONFIG_FILE", os.devnull))])
-    found = dict(settings["global"]) if "global" in settings else {}
-    found.update((key, env["PIP_" + key.upper().replace("-", "_")]) for key in PIP_TO_UV
-                 if "PIP_" + key.upper().replace("-", "_") in env)
-    told = {PIP_TO_UV[key]: " ".join(value.split()) for key, value in found.items() if key in PIP_TO_UV}
-    return dict(told, UV_INDEX_STRATEGY="unsafe-best-match") if told else {}  # pip too looks in all of them
+    mac, folder = Path.home() / "Library/Application Support", env.get("XDG_CONFIG_HOME", Path.home() / ".config")
+    files = [Path("/etc/pip.conf"), Path.home() / ".pip/pip.conf", mac / "pip/pip.conf", Path(folder, "pip/pip.conf")]
+    own = env.get("PIP_CONFIG_FILE", os.devnull)
+    settings = configparser.ConfigParser(interpolation=None, strict=False)
+    with contextlib.suppress(configparser.Error):  # pip says what is wrong with it
+        settings.read([own] if env.get("PIP_CONFIG_FILE") == os.devnull else [str(path) for path in files] + [own])
+    found = {}
+    for key in PIP_TO_UV:
+        values = [settings.get(section, key, fallback=None) for section in ("install", "global")]
+        values.insert(0, env.get("PIP_" + key.upper().replace("-", "_")))
+        found.update((PIP_TO_UV[key], " ".join(value.split())) for value in values[::-1] if value)
+    return dict(found, UV_INDEX_STRATEGY="unsafe-best-match") if found else {}  # pip too looks in all of them
 
 
 def run(command, env=None):
@@ -199,11 +230,13 @@ def run(command, env=None):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, close_fds=False)
 
 
-def last_words(output):
-    """The one line of a failed program's output that says most: its last error, else its last line."""
-    lines = [line.strip(" \t\u2502\u251c\u2570\u2500\u25b6") for line in output.splitlines() if line.strip()]
+def why(output):
+    """The one line of a failed program's output that says most: a hash mismatch, its last error, else its last line."""
+    lines = [line.strip(" \t\u2502\u251c\u2570\u2500\u25b6\u00d7") for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"(error|caused by)", line, re.IGNORECASE)]
-    return re.sub(r"^(error|caused by):\s*", "", (errors or lines or ["it did not say why"])[-1], flags=re.IGNORECASE)
+    hashes = [line for line in lines if re.search("hash mismatch", line, re.IGNORECASE)]
+    line = (hashes or errors or lines or ["it did not say why"])[-1]
+    return re.sub(r"^(error|caused by):\s*", "", line, flags=re.IGNORECASE)
 
 
 def say(text):
@@ -212,4 +245,7 @@ def say(text):
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "uv":
+        uv = str(Path(os.environ["VE"], "bin/uv"))
+        os.execve(uv, sys.argv[1:], dict(uv_settings(os.environ), **os.environ))
     main(Path(sys.argv[1]), [Path(arg) for arg in sys.argv[2:]])

@@ -9,22 +9,34 @@ HERE = Path(__file__).resolve().parent
 
 
 def own_python():
-    """The virtualenv's python: the image's where there is one, else the one make installs beside this file."""
-    return next((path for path in (Path("/ve/bin/python"), HERE / "ve/bin/python") if path.exists()), None)
+    """The virtualenv's python or None: the one make names in VE, the image's, or the one make puts beside this file."""
+    folders = [HERE / os.environ["VE"]] if os.environ.get("VE") else [Path("/ve"), HERE / "ve"]
+    return next((folder / "bin/python" for folder in folders if (folder / "bin/python").exists()), None)
 
 
-def main():
+def enter_virtualenv():
+    """Run again in the virtualenv, unless this is it; exit with one line where there is none."""
     python = own_python()
     if python is None:
         sys.exit("manage.py: there is no virtualenv yet: run make in {}".format(HERE))
-    if Path(sys.prefix) != python.parent.parent:
+    # Two ways to be there already: a prefix may be spelled otherwise, and a broken virtualenv has another one.
+    if sys.executable != str(python) and not os.path.samefile(sys.prefix, str(python.parent.parent)):
         os.execv(str(python), [str(python), str(HERE / "manage.py")] + sys.argv[1:])
+
+
+def main():
+    enter_virtualenv()
+    try:
+        from django.core.management import execute_from_command_line
+
+        from project.ops.env import SettingsError
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "django":
+            raise
+        sys.exit("manage.py: the virtualenv is not complete: run make in {}".format(HERE))
 
     test = sys.argv[1:2] == ["test"]
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings_test" if test else "project.settings")
-    from django.core.management import execute_from_command_line
-
-    from project.ops.env import SettingsError
     try:
         execute_from_command_line(sys.argv)
     except SettingsError as error:
