@@ -20,7 +20,8 @@ class Users(TestCase):
     def test_superuser_by_the_command(self):
         """`make superuser` makes one that may sign in to the admin."""
         with self.settings(PASSWORD_HASHERS=settings_shared.PASSWORD_HASHERS):
-            call_command("createsuperuser", username="ann", email="ann@example.org", interactive=False, stdout=StringIO())
+            call_command("createsuperuser", username="ann", email="ann@example.org", interactive=False,
+                         stdout=StringIO())
             user = get_user_model().objects.get()
             user.set_password("a ship in a bottle")
             user.save()

@@ -1,5 +1,55 @@
+"""The page of a new project: replace it, or delete this folder and its lines in settings_shared.py and urls.py.
+
+In development and to staff it tells what is running. Everybody else gets a page that touches no service.
+"""
+
+import platform
+
+import django
+from django.conf import settings
+from django.http import Http404
 from django.shortcuts import render
+from django.utils.cache import add_never_cache_headers
+
+from .parts import parts
+from .patience import within
+
+PATIENCE = 2  # seconds to find out who somebody is
 
 
 def home(request):
-    return render(request, "home/home.html")
+    if not may_look(request):
+        return render(request, "home/welcome.html")
+    return live(request, "home/home.html")
+
+
+def running(request):
+    """The section that the page's script asks for every few seconds."""
+    if not may_look(request):
+        raise Http404
+    return live(request, "home/running.html")
+
+
+def may_look(request):
+    """Whether the visitor may see what is running. Asks the database only for who brings a session, and not for
+    long: while it is down, all are visitors."""
+    if settings.DEBUG:
+        return True
+    if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        return False
+    try:
+        return within(PATIENCE, lambda: request.user.is_active and request.user.is_staff)
+    except Exception:
+        return False
+
+
+def live(request, template):
+    """The template with what is running now, for nobody to keep."""
+    found = parts()
+    down = [part.name for part in found if part.state == "down"]
+    response = render(request, template, {
+        "parts": found, "down": down, "state": "down" if down else "up", "development": settings.DEBUG,
+        "release": settings.RELEASE, "django": django.get_version(), "python": platform.python_version(),
+    })
+    add_never_cache_headers(response)
+    return response

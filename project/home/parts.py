@@ -1,0 +1,75 @@
+"""The parts of the running site, as the home page shows them."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection
+
+from project.ops import readiness
+
+ENV = "Does the server answer that {} in .env names?"
+CURES = {  # part: what to type in development, and the sentence around it
+    "database": ("", ENV.format("DATABASE_URL")),
+    "migrations": ("make migrate", "to bring the database up to date."),
+    "cache": ("", ENV.format("CACHE_URL")),
+    "broker": ("", ENV.format("BROKER_URL")),
+    "worker": ("make worker", "in another terminal."),
+    "beat": ("make beat", "in another terminal."),
+}
+CURE_DEPLOYED = ("make logs", "in your checkout to see why.")
+CACHES = {"LocMemCache": "Memory of each process", "RedisCache": "Redis"}
+BROKERS = {"filesystem": "Files in var/broker", "memory": "Memory of this process", "redis": "Redis",
+           "rediss": "Redis", "amqp": "RabbitMQ", "amqps": "RabbitMQ"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """`state` is "up" or "down", `ms` how long it took to find out; where it is down, `command` is what to type
+    (or empty) and `cure` the sentence around it."""
+    name: str
+    state: str
+    ms: float
+    about: str
+    command: str = ""
+    cure: str = ""
+
+
+def parts():
+    """Every part that /readyz?beat asks, in about 2 s at most, whatever hangs."""
+    answers = readiness.ask(beat=True)
+    ages = heartbeats() if answers.get("database", {}).get("state") == "ok" else {}
+    return [part(name, answer["state"] == "ok", answer["ms"], about(name, ages)) for name, answer in answers.items()]
+
+
+def heartbeats():
+    """How many seconds ago worker and beat gave their last heartbeat; None where there never was any."""
+    return readiness.value("heartbeats", "project.ops.checks.heartbeat_ages") or {}
+
+
+def part(name, up, ms, about):
+    """A Part, with its cure where it is down."""
+    if up:
+        return Part(name, "up", ms, about)
+    return Part(name, "down", ms, about, *(CURES.get(name, ()) if settings.DEBUG else CURE_DEPLOYED))
+
+
+def about(name, ages):
+    """What there is to know of a part besides its state: a kind, never an address."""
+    if name == "database":
+        return connection.display_name
+    if name == "cache":
+        return kind(settings.CACHES["default"]["BACKEND"].rpartition(".")[2], CACHES)
+    if name == "broker":
+        return kind(settings.CELERY_BROKER_URL.partition(":")[0], BROKERS)
+    return told(ages[name]) if name in ages else ""
+
+
+def kind(name, names):
+    return names.get(name, name)
+
+
+def told(age):
+    """The age of a heartbeat in words."""
+    if age is None:
+        return "No heartbeat yet"
+    return f"Heartbeat {age:.0f} s ago" if age < 600 else f"Last heartbeat {age / 60:.0f} minutes ago"
