@@ -72,7 +72,7 @@ beat: $(VE)/sentinel ## sends the jobs that are due (ARGS="…" for Celery)
 	@exec $(CELERY) beat --loglevel INFO $(ARGS)
 
 dev: $(VE)/sentinel-dev ## server, worker and beat in one terminal; Ctrl-C ends all
-	@exec $(VE)/bin/python -m honcho -e /dev/null -f $(PROCFILE) start -p $(PORT)
+	@export VE='$(VE)' PYTHONUNBUFFERED=1 && exec $(VE)/bin/python -m honcho -e /dev/null -f $(PROCFILE) start -p $(PORT)
 
 migrate: $(VE)/sentinel ## bring the database up to date
 	@exec $(MANAGE) migrate $(ARGS)

@@ -1,15 +1,132 @@
-"""Celery: the app that `celery -A project` finds, and what of it the rest of the project may ask."""
+"""Celery: the app that `celery -A project` finds, and what of it the rest of the project may ask.
+
+Nothing but this file, project/tasks.py and a settings' word needs Celery: without the two files and the pins the
+project runs as before.
+
+Development's broker is a folder of files, var/broker, so that no service is needed. A message leaves the folder when
+a worker takes it, so a worker that is killed loses the task in hand. Production has a real broker.
+"""
 
 import os
+import sys
+import time
+import uuid
+from pathlib import Path
 
-from celery import Celery
+import kombu.transport
+from celery import Celery, signals
+from django.conf import settings
+from django.core.management import CommandError
+from kombu.transport import filesystem
+from kombu.utils.json import dumps
+
+from .ops import request_id
+from .ops.env import SettingsError
+from .ops.prepare import is_own, locked, prepare
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+try:
+    settings.INSTALLED_APPS
+except SettingsError as error:  # celery's own command would show a traceback
+    sys.exit(error.report())
 
-app = Celery("project")
+app = Celery("project", include=["project.tasks"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
 def check_broker():
-    pass
+    """Raise ConnectionError where the broker is away: asked over a connection of its own, within 1.5 s, no retry.
+
+    The error names only the kind of trouble, as the broker's URL holds a password.
+    """
+    limits = {}
+    if app.conf.broker_url.startswith("redis"):
+        limits = {"socket_connect_timeout": 1, "socket_timeout": 1}
+    try:
+        with app.connection_for_write(connect_timeout=1, transport_options=limits) as connection:
+            connection.ensure_connection(max_retries=0)
+    except Exception as error:
+        raise ConnectionError(f"the broker does not answer: {type(error).__name__}") from None
+
+
+# ---- development's broker: kombu's, less its races ----
+
+class FilesChannel(filesystem.Channel):
+    """kombu writes a message in place and a routing table after it is visible: whoever reads in between finds half
+    of it and ends. Here a message is renamed into place, and tables are read and written under a lock."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for folder in (Path(self.data_folder_out), self.control_folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise PermissionError(f"{folder} is not yours to write")
+
+    def _put(self, queue, payload, **kwargs):
+        message = Path(self.data_folder_out, f"{time.time_ns()}_{uuid.uuid4()}.{queue}.msg")
+        part = message.with_name(message.name + ".part")
+        part.write_text(dumps(payload))
+        part.rename(message)
+
+    def get_table(self, exchange):
+        with locked(self.control_folder / "lock"):
+            return super().get_table(exchange)
+
+    def _queue_bind(self, *args):
+        with locked(self.control_folder / "lock"):
+            super()._queue_bind(*args)
+
+    def _delete(self, *args, **kwargs):
+        with locked(self.control_folder / "lock"):
+            super()._delete(*args, **kwargs)
+
+
+class FilesTransport(filesystem.Transport):
+    Channel = FilesChannel
+    default_connection_params = {}  # there is no host to warn of as missing
+
+
+kombu.transport.TRANSPORT_ALIASES["filesystem"] = "project.celery:FilesTransport"
+
+
+# ---- logs: the project's own, each line with the id of the request that set the task off ----
+
+@signals.setup_logging.connect
+def keep_logging(**_):
+    """Being connected is enough: Celery then leaves logging as Django's LOGGING set it up."""
+
+
+@signals.before_task_publish.connect
+def send_request_id(headers, **_):
+    if request_id.current():
+        headers.setdefault("request_id", request_id.current())
+
+
+@signals.task_prerun.connect
+def take_request_id(task_id, task, **_):
+    """A task that no request set off goes by its own id."""
+    if not task.request.is_eager:
+        request_id.start(getattr(task.request, "request_id", None) or task_id)
+
+
+@signals.task_postrun.connect
+def drop_request_id(task, **_):
+    if not task.request.is_eager:
+        request_id.clear()
+
+
+# ---- the database, before the first of worker and beat uses it ----
+
+@signals.celeryd_init.connect
+def prepare_worker(**_):
+    prepare_database()
+
+
+def prepare_database():
+    """Development only: as runserver does. Ends with one line where the database cannot be used."""
+    if hasattr(settings, "OWN_DATABASE"):
+        try:
+            prepare(lambda line: print(line, file=sys.stderr, flush=True))
+        except CommandError as error:
+            sys.exit(f"celery: {error}")

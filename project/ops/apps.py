@@ -1,5 +1,11 @@
-from django.apps import AppConfig
+from importlib import import_module
+
+from django.apps import AppConfig, apps
 
 
 class OpsConfig(AppConfig):
     name = "project.ops"
+
+    def ready(self):
+        if apps.is_installed("django_celery_beat"):
+            import_module("project.celery")  # so that whoever sends a task sends it with the project's settings

@@ -18,3 +18,8 @@ def start(given=""):
     request_id = given if re.fullmatch(r"[A-Za-z0-9_-]{8,64}", given or "") else uuid.uuid4().hex
     _current.set(request_id)
     return request_id
+
+
+def clear():
+    """Outside of a request or task again."""
+    _current.set("")

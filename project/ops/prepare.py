@@ -1,0 +1,79 @@
+"""What has to be right with the database before a server, worker or beat starts in development."""
+
+import fcntl
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
+from django.db.migrations.exceptions import InconsistentMigrationHistory
+from django.db.migrations.executor import MigrationExecutor
+
+
+def prepare(write):
+    """Bring the project's own SQLite file up to date; of any other database name what is pending, as a half-written
+    branch must not migrate a shared one. `write` gets each line for the user: none where there is nothing to do.
+
+    Raises CommandError, of one line, where the database cannot be used.
+    """
+    try:
+        missing = pending()
+        if missing and is_own():
+            migrate(write)
+        elif missing:
+            write(f"Migrations not applied to this database: {', '.join(missing)}. To apply them: make migrate")
+    except (DatabaseError, InconsistentMigrationHistory, OSError) as error:
+        raise CommandError(f"cannot use {where()}: {first_line(error)}. {advice()}") from None
+    finally:
+        connection.close()  # what starts next opens its own
+
+
+def migrate(write):
+    """Migrate the project's own file. Under a lock: on a fresh clone server, worker and beat come here at once."""
+    with locked(Path(settings.OWN_DATABASE).with_suffix(".lock")):
+        missing = pending()
+        if missing:
+            call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
+            write(f"{len(missing)} migrations applied to {where()}")
+
+
+def pending():
+    """The names of the migrations that the default database lacks, in order."""
+    executor = MigrationExecutor(connection)
+    executor.loader.check_consistent_history(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
+def is_own():
+    """Is the default database the file that development made for itself?"""
+    own = getattr(settings, "OWN_DATABASE", None)
+    return own is not None and str(settings.DATABASES[DEFAULT_DB_ALIAS].get("NAME")) == str(own)
+
+
+def where():
+    """The default database in a few words: its file from the current folder, or its name and host."""
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"the database {os.path.relpath(database['NAME'])}"
+    return f"the database {database['NAME']} on {database['HOST'] or 'this machine'}"
+
+
+def advice():
+    if connection.vendor == "sqlite":
+        return "It and its folder must be yours to write"
+    return "Start it, or set DATABASE_URL in .env"
+
+
+def first_line(error):
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+
+
+@contextmanager
+def locked(path):
+    """Hold the lock of that name, waiting for who has it. The file stays; the lock ends with its holder."""
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

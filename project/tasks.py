@@ -1,0 +1,69 @@
+"""The project's tasks, and when beat sends which. An app's own go into its tasks.py, made the same way."""
+
+import logging
+
+from celery import signals
+from django.db import DatabaseError, InterfaceError
+from django_celery_beat.models import PeriodicTask
+from django_celery_beat.schedulers import DatabaseScheduler
+
+from .celery import app, prepare_database
+from .ops.heartbeat import beat
+
+logger = logging.getLogger(__name__)
+
+FROM_CODE = "Set in the code: what is changed here is set back when beat starts."
+
+
+@app.task(ignore_result=True)
+def heartbeat():
+    """Shows that the worker works."""
+    beat("worker")
+
+
+app.conf.beat_schedule["heartbeat"] = {
+    "task": heartbeat.name, "schedule": 60, "options": {"expire_seconds": 60},  # no worker: they must not pile up
+}
+
+
+@signals.beat_init.connect
+def first_heartbeat(**_):
+    """Beat starts: it tells so at once, and from now on each time it could send a heartbeat."""
+    signals.after_task_publish.connect(beat_is_alive, sender=heartbeat.name)
+    try:
+        heartbeat.apply_async(expires=60)
+    except Exception as error:
+        logger.warning("beat could not send its first heartbeat: %s", type(error).__name__)
+
+
+def beat_is_alive(**_):
+    beat("beat")
+
+
+class Scheduler(DatabaseScheduler):
+    """django-celery-beat's, which keeps the times of the last runs in the database. Besides: an entry that left the
+    code leaves the database (those added in the admin stay), and beat outlives a database that is away."""
+
+    loaded = False
+
+    def setup_schedule(self):
+        prepare_database()  # the rest in tick, where the database may be away
+
+    def tick(self, *args, **kwargs):
+        """Send what is due. Returns the seconds to sleep."""
+        try:
+            if not self.loaded:
+                self.load()
+            return super().tick(*args, **kwargs)
+        except (DatabaseError, InterfaceError) as error:
+            logger.error("beat: the database is away, trying again in 5 s: %s", type(error).__name__)
+            self._initial_read = self._schedule is None  # a first read that failed does not count as one
+            return 5.0
+
+    def load(self):
+        entries = self.app.conf.beat_schedule
+        for entry in entries.values():
+            entry.setdefault("description", FROM_CODE)
+        PeriodicTask.objects.filter(description=FROM_CODE).exclude(name__in=entries).delete()
+        super().setup_schedule()
+        self.loaded = True
