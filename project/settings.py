@@ -17,7 +17,7 @@ DEBUG = True
 SECRET_KEY = env.text("SECRET_KEY", "only-for-development-" + "x" * 50)
 ALLOWED_HOSTS = ["localhost", ".localhost", "127.0.0.1", "[::1]"] + env.words("ALLOWED_HOSTS")
 INTERNAL_IPS = ["127.0.0.1", "::1"]
-ADMIN_PATH = env.text("ADMIN_PATH", "admin/")
+ADMIN_PATH = env.url_path("ADMIN_PATH", "admin/")
 
 OWN_DATABASE = VAR / "db.sqlite3"  # the one that runserver may migrate unasked
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{OWN_DATABASE}")}

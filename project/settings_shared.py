@@ -10,6 +10,8 @@ from csp.constants import NONE, SELF
 BASE_DIR = Path(__file__).resolve().parent.parent
 RELEASE = os.environ.get("RELEASE") or "development"
 
+SITE_NAME = "Slipway"  # what visitors read: rename it
+
 INSTALLED_APPS = [
     "project.accounts",
     "project.home",

@@ -66,6 +66,10 @@ class Env:
         """A list of what commas separate."""
         return self.parsed(name, lambda text: [word.strip() for word in text.split(",")], list(default), "a,b")
 
+    def url_path(self, name, default):
+        """A path on this site, as Django's urls.py takes it: `staff/`, also where `/staff` was given."""
+        return self.parsed(name, url_path, default, default)
+
     def database(self, name="DATABASE_URL", default=REQUIRED):
         """Django's settings of the database that a URL names."""
         return self.url(name, database, default, "postgres://user:password@db.example:5432/name")
@@ -96,6 +100,12 @@ def flag(text):
     if text not in ("true", "false"):
         raise ValueError("is neither true nor false")
     return text == "true"
+
+
+def url_path(text):
+    if not re.fullmatch(r"/?[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/?", text):
+        raise ValueError("is not a path on this site, of letters, digits and . _ ~ - between slashes")
+    return text.strip("/") + "/"
 
 
 def database(url):
