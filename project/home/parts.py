@@ -43,7 +43,7 @@ def parts():
 
 def heartbeats():
     """How many seconds ago worker and beat gave their last heartbeat; None where there never was any."""
-    return readiness.value("heartbeats", "project.ops.checks.heartbeat_ages") or {}
+    return readiness.value("heartbeats", "project.ops.heartbeat.ages") or {}
 
 
 def part(name, up, ms, about):
