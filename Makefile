@@ -6,5 +6,5 @@ PORT  ?= 8000
 
 .DEFAULT_GOAL := all
 
-include django.mk
+include django.mk docker.mk
 -include local.mk

@@ -1,0 +1,92 @@
+#!/bin/sh
+# The image's entrypoint: docker-run.sh COMMAND [ARGS…]. `help` lists the commands; docs/image.md tells of each.
+# Whatever it starts takes its place (exec), so that signals reach it. Exit 64: an unknown command, or settings that
+# are missing or malformed, all named.
+#
+# A command is a function below, told by the text after its brace, or an executable file in docker-run.d, told by its
+# second line.
+set -eu
+
+command_run() { # the site: on $SOCKET where that is set, else on port $PORT (8000)
+    check_settings web
+    exec python -m gunicorn --config python:project.ops.gunicorn "$@"
+}
+
+command_migrate() { # bring the database up to date
+    check_settings
+    exec python manage.py migrate --no-input "$@"
+}
+
+command_collectstatic() { # FOLDER: publish this release's static files there; nothing there changes or goes
+    exec python -m project.ops.publish "$@"
+}
+
+command_compress() { # FOLDER…: write a .gz beside each file that compresses (the release's own have theirs)
+    [ $# -gt 0 ] || usage "compress needs a folder: docker-run.sh compress /data/files"
+    exec python -m whitenoise.compress --quiet "$@"
+}
+
+command_shell() { # Python with the project loaded
+    check_settings
+    exec python manage.py shell "$@"
+}
+
+command_worker() { # background jobs; $WORKER_CONCURRENCY (2) at a time
+    check_settings worker
+    exec celery -A project worker --concurrency "${WORKER_CONCURRENCY:-2}" "$@"
+}
+
+command_beat() { # sends jobs when they are due; a second one waits until the first has ended
+    check_settings beat
+    exec celery -A project beat --scheduler project.ops.beat.Scheduler --pidfile= "$@"
+}
+
+command_manage() { # ARGS…: any command of manage.py
+    check_settings
+    exec python manage.py "$@"
+}
+
+command_healthcheck() { # does what this container runs work? Exit 0 or 1
+    exec python -m project.ops.healthcheck "$@"
+}
+
+command_help() { # this list
+    echo "usage: docker-run.sh COMMAND [ARGS…]"
+    commands
+}
+
+# The part of the site that this container is, for the settings and for healthcheck; none for a one-off command.
+check_settings() {
+    export ROLE="${1-}"
+    python -m project.ops.settings_check || exit 64
+}
+
+commands() {
+    sed -n 's/^command_\([a-z]*\)() { # \(.*\)/\1 \2/p' "$script" | while read -r name text; do
+        printf '  %-14s %s\n' "$name" "$text"
+    done
+    for file in docker-run.d/*; do
+        [ ! -x "$file" ] || printf '  %-14s %s\n' "${file##*/}" "$(sed -n '2s/^# *//p' "$file")"
+    done
+}
+
+usage() {
+    printf 'docker-run.sh: %s\n' "$1" >&2
+    exit 64
+}
+
+main() {
+    cd "$(dirname "$0")"
+    script=${0##*/}
+    name=${1:-run}
+    [ $# -eq 0 ] || shift
+    [ -w /tmp ] || export TMPDIR=/dev/shm # a read-only root filesystem: uploads need some place
+    if [ -x "docker-run.d/$name" ] && [ -f "docker-run.d/$name" ]; then
+        exec "docker-run.d/$name" "$@"
+    fi
+    command -v "command_$name" >/dev/null || usage "there is no command '$name'; there are:
+$(commands)"
+    "command_$name" "$@"
+}
+
+main "$@"

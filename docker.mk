@@ -1,0 +1,100 @@
+# docker.mk: build and ship the image. `make help` lists the targets, docs/image.md tells how it works.
+#
+# Works alone, in any order with other .mk files, with the classic builder and BuildKit, and with an engine elsewhere
+# (DOCKER_HOST): nothing is mounted from this folder. Keeps to GNU Make 3.81 and POSIX tools.
+
+APP           ?= app
+IMAGE         ?= $(APP)
+TAG           ?= $(eval TAG := $$(shell $$(git_tag)))$(TAG)
+REVISION      ?= $(eval REVISION := $$(shell $$(git_revision)))$(REVISION)
+DOCKER        ?= docker
+COMPOSE       ?= $(eval COMPOSE := $$(shell $$(compose)))$(COMPOSE)
+BASE          ?= debian:trixie-slim
+PLATFORM      ?=
+TEST_DATABASE ?= sqlite
+BUILD_ARGS    ?=
+WHEEL_ARGS    ?=
+PORT          ?= 8000
+SECRETS       ?= var/compose.env
+VE            ?= ve
+ARGS          ?=
+PYTEST_ARGS   ?=
+
+# What is not committed makes a revision -dirty, as nobody could build it again.
+git_dirty = test -z "$$(git status --porcelain 2>&1)" || printf %s -dirty
+git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$($(git_dirty))"
+git_revision = echo "$$(git rev-parse HEAD 2>/dev/null || echo unknown)$$($(git_dirty))"
+compose = $(DOCKER) compose version >/dev/null 2>&1 && echo $(DOCKER) compose || echo docker-compose
+
+# One line each for what keeps Docker from answering.
+socket = /var/run/docker.sock
+no_docker = { echo 'make: no $(DOCKER) here: install Docker (https://docs.docker.com/engine/install/)' >&2; exit 1; }
+no_engine = { if test -z "$${DOCKER_HOST-}" && test -S $(socket) && test ! -w $(socket); \
+  then echo "make: you may not use Docker here: sudo usermod -aG docker $$(id -un), then log in again" >&2; \
+  else echo 'make: no Docker engine answers: start it (systemctl start docker, or Docker Desktop)' >&2; fi; exit 1; }
+docker_ready = { command -v $(firstword $(DOCKER)) >/dev/null || $(no_docker); $(DOCKER) version >/dev/null 2>&1 || $(no_engine); }
+docker_build = $(DOCKER) build $(if $(PLATFORM),--platform '$(PLATFORM)') --build-arg BASE='$(BASE)' $(BUILD_ARGS)
+
+# ---- the wheelhouse: every pin as a wheel, made once ----
+# What it was made from is kept beside it and compared by content. The new one is whole before it takes the name.
+
+WHEELS_FROM = make_wheelhouse.py packages.txt requirements.txt requirements-dev.txt
+made_from = { echo 'BASE=$(BASE) PLATFORM=$(PLATFORM)' && cat $(WHEELS_FROM); }
+wheels_hold = { test -f '$@' && $(made_from) 2>/dev/null | cmp -s - wheelhouse/made-from; }
+new = wheelhouse.$$$$
+
+wheelhouse/requirements.txt: FORCE
+	@$(wheels_hold) || { $(docker_ready) && $(make_wheels); }
+
+define make_wheels
+set -e; trap 'rm -rf $(new)' EXIT; trap 'exit 1' HUP INT TERM; \
+mkdir $(new); $(made_from) >$(new)/made-from; \
+$(docker_build) --target builder -t '$(IMAGE)-builder' .; \
+echo 'make: making wheels of the pins' >&2; \
+$(DOCKER) run --rm $(if $(PLATFORM),--platform '$(PLATFORM)') $(WHEEL_ARGS) '$(IMAGE)-builder' >$(new)/wheels.tar; \
+tar -xof $(new)/wheels.tar -C $(new); rm -rf $(new)/wheels.tar wheelhouse; mv $(new) wheelhouse
+endef
+
+FORCE:
+.PHONY: FORCE
+
+# ---- what you type ----
+
+## Build and ship
+.PHONY: wheelhouse build push up down docker-shell image-test
+
+wheelhouse: wheelhouse/requirements.txt ## every pin as a wheel, so that a build needs no network
+
+build: wheelhouse/requirements.txt ## the image, tested while it is built (TAG=…, TEST_DATABASE=postgres)
+	@$(docker_ready)
+	@$(docker_build) --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg RELEASE='$(TAG)' \
+	  --build-arg REVISION='$(REVISION)' -t '$(IMAGE):$(TAG)' .
+	@echo 'make: built $(IMAGE):$(TAG)'
+
+push: ## the image to its registry (IMAGE=registry.example/shop)
+	@$(docker_ready); $(clean_tag)
+	@$(DOCKER) push '$(IMAGE):$(TAG)'
+
+up: build $(SECRETS) ## the image with Postgres, Redis, worker and beat, at http://localhost:8000
+	@$(with_compose) up -d --remove-orphans
+
+down: $(SECRETS) ## stop what up has started; its data stays
+	@$(docker_ready); $(with_compose) down --remove-orphans
+
+docker-shell: ## a shell in a container of the image (ARGS="--user 0")
+	@$(docker_ready); exec $(DOCKER) run --rm -it $(ARGS) --entrypoint sh '$(IMAGE):$(TAG)'
+
+image-test: $(wildcard $(VE)/sentinel-dev) ## tests of the image: minutes, needs Docker (PYTEST_ARGS="…")
+	@$(docker_ready); exec $(VE)/bin/python -m pytest tests/image $(PYTEST_ARGS)
+
+clean_tag = case '$(TAG)' in *-dirty) \
+  echo 'make: $(TAG) has what no commit holds, so nobody could build it again: commit, make build, push' >&2; exit 1 ;; esac
+
+# What up needs to know, made once: compose.yaml holds no secret.
+with_compose = APP='$(APP)' IMAGE='$(IMAGE)' TAG='$(TAG)' PORT='$(PORT)' \
+  $(COMPOSE) --project-name '$(APP)' --env-file '$(SECRETS)'
+
+$(SECRETS):
+	@mkdir -p $(dir $(SECRETS))
+	@umask 077; random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }; \
+	  printf 'SECRET_KEY=%s\nPOSTGRES_PASSWORD=%s\n' "$$(random)" "$$(random)" >'$@'

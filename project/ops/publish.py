@@ -1,0 +1,54 @@
+"""`python -m project.ops.publish FOLDER`: adds this release's static files to those of the releases before.
+
+Names hold a hash of the content, so a name that is there already is the same file, and left alone: nothing is
+overwritten or removed, as pages of older releases still name older files. The manifest stays in the image. Whoever
+reads the folder meanwhile finds a file whole or not at all, a power cut included.
+"""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent / "static-root"
+FORMS = ("", ".gz", ".br")  # a file, and what it was compressed to
+
+
+def main(args):
+    if len(args) != 1:
+        sys.exit("collectstatic: name one folder: docker-run.sh collectstatic /static")
+    os.umask(0o022)
+    try:
+        added, names = publish(ROOT, Path(args[0]))
+    except OSError as error:
+        sys.exit(f"collectstatic: cannot write {error.filename2 or error.filename}: {error.strerror}")
+    print(f"collectstatic: {added} of {names} files added to {args[0]}")
+
+
+def publish(root, folder):
+    """Add what the manifest in `root` names to `folder`. Returns how many files were added, and how many there are."""
+    names = [name + form for name in set(manifest(root).values()) for form in FORMS if (root / (name + form)).exists()]
+    missing = [name for name in names if not (folder / name).exists()]
+    parts = {name: folder / f"{name}.{os.getpid()}.part" for name in missing}
+    try:
+        for name, part in parts.items():
+            part.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / name, part)
+        os.sync()  # content is on the disk before its name is
+        for name, part in parts.items():
+            part.replace(folder / name)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+    os.sync()
+    return len(missing), len(names)
+
+
+def manifest(root):
+    """{name in the code: name with its hash} of the image's static files."""
+    return json.loads((root / "staticfiles.json").read_text())["paths"]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

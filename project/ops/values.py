@@ -1,0 +1,125 @@
+"""What production's variables may hold. Each function takes a variable's text and returns settings, or raises
+ValueError with what is wrong, in words that go after the variable's name and never show its value."""
+
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
+from urllib.parse import parse_qs, unquote, urlsplit
+
+SAMPLE = re.compile(r"insecure|change.?(me|it|this)|example|sample|development|only-for|your.?secret|openssl",
+                    re.IGNORECASE)
+PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where visitors find the site. `secure` is False for http://localhost alone."""
+    host: str
+    origin: str
+    secure: bool
+
+
+def site(text):
+    url = parts(text)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("is not an address that begins with https://")
+    if url.path not in ("", "/") or url.query or url.fragment or url.username:
+        raise ValueError("has more than a host name and a port")
+    if url.scheme == "http" and not is_local(url.hostname):
+        raise ValueError("is not https; only http://localhost may do without")
+    return Site(url.hostname, f"{url.scheme}://{url.netloc}", url.scheme == "https")
+
+
+def is_local(host):
+    return host in ("localhost", "127.0.0.1", "::1") or host.endswith(".localhost")
+
+
+def hosts(found):
+    """ALLOWED_HOSTS for a Site."""
+    if found.secure or not is_local(found.host):
+        return [found.host]
+    return ["localhost", ".localhost", "127.0.0.1", "[::1]"]
+
+
+def secret_key(text):
+    if len(text) < 50:
+        raise ValueError("is shorter than 50 characters")
+    if len(set(text)) < 10 or SAMPLE.search(text):
+        raise ValueError("looks like a sample, not like something random")
+    return text
+
+
+def secret_keys(text):
+    return [secret_key(key.strip()) for key in text.split(",")]
+
+
+def broker(text):
+    url = parts(text)
+    if url.scheme not in ("redis", "rediss", "amqp", "amqps") or not url.hostname:
+        raise ValueError("is neither redis://…, rediss://…, amqp://… nor amqps://…")
+    return text
+
+
+def broker_options(url, time_limit):
+    """Celery's options for a broker, for tasks of at most `time_limit` seconds.
+
+    Redis gives a task to another worker when none has finished it within its visibility timeout: soon after the
+    longest a task can take, so that a killed worker's is done again, and no sooner, so that none is done twice.
+    """
+    if url.startswith("redis"):
+        return {"visibility_timeout": time_limit + 60, "socket_keepalive": True, "socket_connect_timeout": 3}
+    return {"confirm_publish": True}
+
+
+def mail(text):
+    """Django's EMAIL_ settings for smtp:// (STARTTLS), smtps:// (TLS) or smtp+plain:// (neither)."""
+    url = parts(text)
+    ports = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
+    if url.scheme not in ports or not url.hostname:
+        raise ValueError("is neither smtp://…, smtps://… nor smtp+plain://…")
+    return {"EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend", "EMAIL_TIMEOUT": 10,
+            "EMAIL_HOST": url.hostname, "EMAIL_PORT": url.port or ports[url.scheme],
+            "EMAIL_HOST_USER": unquote(url.username or ""), "EMAIL_HOST_PASSWORD": unquote(url.password or ""),
+            "EMAIL_USE_TLS": url.scheme == "smtp", "EMAIL_USE_SSL": url.scheme == "smtps"}
+
+
+def bucket(text):
+    """A STORAGES entry for s3://key:secret@host/bucket?region=…"""
+    url = parts(text)
+    name = url.path.strip("/")
+    if url.scheme != "s3" or not url.hostname or not url.username or not url.password or not name or "/" in name:
+        raise ValueError("is not s3://key:secret@host/bucket")
+    if not find_spec("storages") or not find_spec("boto3"):
+        raise ValueError("needs django-storages[s3] in requirements.in")
+    region = parse_qs(url.query).get("region")
+    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": {
+        "access_key": unquote(url.username), "secret_key": unquote(url.password), "bucket_name": name,
+        "endpoint_url": "https://" + url.netloc.rpartition("@")[2], "file_overwrite": False,
+        **({"region_name": region[0]} if region else {})}}
+
+
+def origin(text):
+    """The address of a server of static files, with a slash at its end; or a path on this site."""
+    url = parts(text)
+    if not (url.scheme == "https" and url.hostname) and not re.fullmatch(r"/[\w/.-]+", text):
+        raise ValueError("is neither https://… nor a path on this site")
+    return text.rstrip("/") + "/"
+
+
+def dsn(text):
+    from sentry_sdk.utils import Dsn
+    try:
+        Dsn(text)
+    except ValueError:
+        raise ValueError("is not a DSN of Sentry") from None
+    return text
+
+
+def parts(text):
+    """urlsplit, which complains of a port that is none only when it is asked for it."""
+    url = urlsplit(text)
+    try:
+        url.port
+    except ValueError:
+        raise ValueError("has a port that is no number") from None
+    return url
