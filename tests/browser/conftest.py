@@ -1,0 +1,119 @@
+"""The site as it runs on a developer's machine, in a scratch copy, and a headless Chromium that looks at it."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from proc import ROOT, free_port, run, running, wait_until
+
+collect_ignore = [] if (ROOT / "project/home").exists() else ["test_home.py"]
+
+LEFT_OUT = shutil.ignore_patterns("ve", "ve.lock", "var", ".git", ".env", "wheelhouse", "__pycache__", "node_modules")
+QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+WIDTHS = {1280: 900, 390: 844}  # of a desktop and of a phone, each with its height
+PASSWORD = "a ship in a bottle"
+
+
+class Site:
+    """A scratch copy of the project with a database of its own and a superuser `ann`."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.env = {**os.environ, "VE": sys.prefix, "DJANGO_SUPERUSER_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1"}
+        shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
+        (folder / "project/settings_deployed.py").write_text("from .settings import *\nDEBUG = False\n")
+        self.manage("migrate")
+        self.manage("createsuperuser", "--noinput", "--username=ann", "--email=ann@example.org")
+
+    def manage(self, *words):
+        done = run([sys.executable, "manage.py", *words], cwd=self.folder, env=self.env)
+        assert done.returncode == 0, done.stderr
+
+    def celery(self, *words):
+        """A worker or beat, running while the block is."""
+        return running([sys.executable, "-m", "celery", "-A", "project", *words], cwd=self.folder, env=self.env)
+
+    def server(self, port, *words, **env):
+        return running([sys.executable, "manage.py", "runserver", "--noreload", *words, str(port)], cwd=self.folder,
+                       env={**self.env, **env})
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    return Site(tmp_path_factory.mktemp("browser") / "a site")
+
+
+def serve(site, *words, **env):
+    """Yield the address of a server that answers."""
+    port = free_port()
+    url = f"http://localhost:{port}"
+    with site.server(port, *words, **env) as process:
+        wait_until(lambda: urlopen(f"{url}/static/site.css", timeout=10).status == 200, 60, process.output)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def development(site):
+    """The address of the site as `make runserver` serves it."""
+    yield from serve(site)
+
+
+@pytest.fixture(scope="session")
+def deployed(site):
+    """The address of the site with DEBUG off, as visitors know it."""
+    yield from serve(site, "--insecure", DJANGO_SETTINGS_MODULE="project.settings_deployed")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    assert CHROMIUM and Path(CHROMIUM).exists(), "no Chromium here: install it, or name it by CHROMIUM=/path"
+    with sync_playwright() as playwright:
+        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET + sandbox)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium):
+    """A function that opens an address at a width. After the test, nothing may have gone wrong on any page: no error
+    on the console (a break of the Content-Security-Policy is one), none in a script, nothing from another site."""
+    problems, contexts = [], []
+
+    def visit(url, width, scheme="light", expected=()):
+        contexts.append(chromium.new_context(viewport={"width": width, "height": WIDTHS[width]}, color_scheme=scheme))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(60_000)
+        page.on("pageerror", lambda error: problems.append(f"script: {error}"))
+        page.on("console", lambda message: message.type in ("error", "warning") and not any(
+            text in message.text for text in expected) and problems.append(f"console: {message.text}"))
+        page.on("request", lambda request: urlsplit(request.url).netloc == urlsplit(url).netloc or problems.append(
+            f"another site: {request.url}"))
+        page.goto(url)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def check_looks():
+    return has_its_looks
+
+
+def has_its_looks(page):
+    """The stylesheet is in use and its pictures are there; nothing is wider than the window."""
+    family = page.evaluate("getComputedStyle(document.body).fontFamily")
+    assert "system-ui" in family, family
+    assert page.evaluate("[...document.images].every((image) => image.naturalWidth > 0)")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"

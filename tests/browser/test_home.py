@@ -1,0 +1,72 @@
+"""The page of a new project, in a browser. Goes with project/home."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ALIVE = 70_000  # milliseconds: beat sends a heartbeat when it starts, and every minute
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_looks(visit, check_looks, development, width, scheme):
+    """The page wears its stylesheets on a desktop and on a phone, by day and by night, and lists the parts."""
+    page = visit(development, width, scheme)
+    check_looks(page)
+    assert page.evaluate("getComputedStyle(document.querySelector('.parts')).listStyleType") == "none"
+    assert page.locator("#part-database .state").inner_text() == "up"
+    assert page.locator("#part-database .ms").inner_text().endswith(" ms")
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(int(part) for part in paper.strip("rgb()").split(",")) < 380) == (scheme == "dark"), paper
+
+
+def test_worker_and_beat_turn_alive(visit, site, development):
+    """Worker and beat, started while the page is open, turn alive on it within 70 s and without a reload; a phone
+    that opens it then sees them too."""
+    page = visit(development, 1280)
+    page.evaluate("window.notReloaded = true")
+    assert page.locator("#part-worker .cure").inner_text() == "Type make worker in another terminal."
+    with site.celery("worker", "--loglevel=INFO"), site.celery("beat", "--loglevel=INFO"):
+        for part in ["worker", "beat"]:
+            page.wait_for_selector(f"#part-{part}[data-state=up]", timeout=ALIVE)
+        page.wait_for_selector(".sky[data-state=up]")
+        assert page.locator("#tally").inner_text() == "All 6 parts are up"
+        assert page.evaluate("window.notReloaded")
+        phone = visit(development, 390)
+        assert phone.locator("#tally").inner_text() == "All 6 parts are up"
+        take_pictures({1280: page, 390: phone})
+
+
+def take_pictures(pages):
+    """Write the pictures of docs/images, where SCREENSHOTS asks for them."""
+    folder = os.environ.get("SCREENSHOTS")
+    for width, page in pages.items() if folder else ():
+        page.wait_for_timeout(3000)  # until the ship is afloat
+        page.screenshot(path=Path(folder, f"home-{width}.png"), full_page=True)
+
+
+def test_a_server_that_is_gone(visit, development):
+    """A page that gets no answer says so, and takes it back when the server is there again."""
+    page = visit(development, 1280, expected=["ERR_INTERNET_DISCONNECTED"])
+    page.context.set_offline(True)
+    page.wait_for_selector("#lost", state="visible")
+    page.context.set_offline(False)
+    page.wait_for_selector("#lost", state="hidden")
+
+
+def test_without_script(chromium, development):
+    """Without JavaScript the page tells the same, and how to get fresh values."""
+    page = chromium.new_context(java_script_enabled=False).new_page()
+    page.goto(development)
+    assert page.locator("#part-database .state").inner_text() == "up"
+    assert page.locator("noscript p").bounding_box()["height"] > 0
+    page.context.close()
+
+
+def test_visitors_are_welcomed(visit, check_looks, deployed):
+    """Visitors of a deployed site get a welcome, without a script."""
+    page = visit(deployed, 390)
+    check_looks(page)
+    assert page.locator("h1").inner_text().startswith("Welcome")
+    assert page.locator("script").count() == 0
