@@ -1,15 +1,14 @@
 """What every environment shares. Add an app here, once; what differs is in settings.py (development),
 settings_docker.py (production) and settings_test.py (tests)."""
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
 from csp.constants import NONE, SELF
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-RELEASE = os.environ.get("RELEASE") or "development"
+from .ops.release import RELEASE  # noqa: F401: part of the settings
 
+BASE_DIR = Path(__file__).resolve().parent.parent
 SITE_NAME = "Slipway"  # what visitors read: rename it
 
 INSTALLED_APPS = [
@@ -27,8 +26,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "project.ops.middleware.RequestId",
-    "project.ops.middleware.Metrics",
     "project.ops.middleware.Probes",
+    "project.ops.middleware.Metrics",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -45,11 +44,14 @@ READINESS = {
     "migrations": "project.ops.checks.migrations",
     "cache": "project.ops.checks.cache",
 }
+READINESS_BEAT = {}  # what /readyz?beat asks as well
+METRICS_TOKEN = ""  # who has it may see /metrics and /debug/vars from outside; empty: nobody
 
 # Celery can be left out: drop its pins, project/celery.py and project/tasks.py.
-if find_spec("celery"):
+if find_spec("celery") and find_spec("project.celery"):
     INSTALLED_APPS.append("django_celery_beat")
     READINESS["broker"] = "project.celery.check_broker"
+    READINESS_BEAT = {"worker": "project.ops.checks.worker", "beat": "project.ops.checks.beat"}
 
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
@@ -94,6 +96,6 @@ SECURE_REFERRER_POLICY = "same-origin"
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "project.tasks:Scheduler"
 CELERY_BEAT_SYNC_EVERY = 1  # a last-run time reaches the database with its run, so that a restart repeats none
 CELERY_TIMEZONE = TIME_ZONE

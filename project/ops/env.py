@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -9,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 REQUIRED = object()
 LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 QUOTES = ("'", '"')
+POSTGRES = "postgres://user:password@db.example:5432/name"
 
 
 class SettingsError(ImproperlyConfigured):
@@ -25,22 +27,44 @@ class SettingsError(ImproperlyConfigured):
 class Env:
     """Reads variables out of a mapping. What is missing or malformed is kept until `check` raises it, together.
 
-    `name=None` values: a variable that is empty counts as not set, as env files cannot leave one out.
+    A variable that is empty counts as not set, as env files cannot leave one out. Instead of any NAME there may be
+    NAME_FILE, the path of a file that holds the value (less a line end): so secrets come without being in the
+    environment, and values may have several lines.
     """
 
     def __init__(self, variables, problems=()):
         self.variables = variables
         self.problems = list(problems)
 
+    def problem(self, text):
+        """Keep what is wrong, once."""
+        if text not in self.problems:
+            self.problems.append(text)
+
     def text(self, name, default=REQUIRED, example=""):
         """The variable's text, or the default where it is unset or empty."""
-        value = self.variables.get(name, "")
+        value, path = self.variables.get(name, ""), self.variables.get(f"{name}_FILE", "")
+        if value and path:
+            self.problem(f"{name} and {name}_FILE are both set; leave one out")
         if value:
             return value
+        if path:
+            return self.file(name, path)
         if default is REQUIRED:
-            self.problems.append(f"{name} is not set; for example {name}={example}")
+            self.problem(f"{name} is not set; for example {name}={example}")
             return ""
         return default
+
+    def file(self, name, path):
+        """The text of a file that a variable names. The path is not told: it may be a secret put in the wrong place."""
+        try:
+            value = Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
+        except (OSError, ValueError) as error:
+            self.problem(f"{name}_FILE names a file that cannot be read: {getattr(error, 'strerror', '') or 'no text'}")
+            return ""
+        if not value:
+            self.problem(f"{name}_FILE names an empty file")
+        return value
 
     def parsed(self, name, parse, default, example):
         """`parse(text)` of the variable; a ValueError of `parse` becomes a problem that shows the example, never
@@ -51,12 +75,12 @@ class Env:
         try:
             return parse(text)
         except ValueError as error:
-            self.problems.append(f"{name} {error}; for example {name}={example}")
+            self.problem(f"{name} {error}; for example {name}={example}")
             return None
 
-    def number(self, name, default=REQUIRED, example="10"):
-        """A whole number."""
-        return self.parsed(name, whole_number, default, example)
+    def number(self, name, default=REQUIRED, example="10", least=0):
+        """A whole number, no smaller than `least`."""
+        return self.parsed(name, lambda text: whole_number(text, least), default, example)
 
     def flag(self, name, default=False):
         """True for `true`, False for `false`; nothing else is taken for either."""
@@ -72,7 +96,7 @@ class Env:
 
     def database(self, name="DATABASE_URL", default=REQUIRED):
         """Django's settings of the database that a URL names."""
-        return self.url(name, database, default, "postgres://user:password@db.example:5432/name")
+        return self.url(name, database, default, POSTGRES)
 
     def url(self, name, parse, default, example):
         """`parse` of the variable's URL or of the default's; nothing where it is malformed, which `check` will say."""
@@ -90,9 +114,11 @@ class Env:
             raise SettingsError(self.problems)
 
 
-def whole_number(text):
-    if not re.fullmatch(r"-?\d+", text):
+def whole_number(text, least=0):
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise ValueError("is not a whole number")
+    if int(text) < least:
+        raise ValueError(f"is less than {least}")
     return int(text)
 
 
@@ -114,6 +140,7 @@ def database(url):
     SQLite: a write waits for its turn from the start of a transaction (IMMEDIATE) and readers never wait (WAL).
     PostgreSQL: an unreachable server is given up after 3 s, and a dead connection noticed within 30.
     """
+    check_database(url)
     try:
         settings = dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True)
     except Exception:  # the library raises several kinds, and some quote the URL with its password
@@ -126,9 +153,27 @@ def database(url):
     elif settings["ENGINE"] == "django.db.backends.postgresql":
         if not settings["NAME"]:
             raise ValueError("names no database")
-        options.update({"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
-                        **options})
+        settings["OPTIONS"] = {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5,
+                               "keepalives_count": 3, "tcp_user_timeout": 30_000, **options}
     return settings
+
+
+def check_database(url):
+    """What the library lets pass, or tells less clearly. Raises ValueError."""
+    scheme, slashes, rest = url.partition("://")
+    if not slashes:
+        raise ValueError("is not a database URL")
+    if scheme == "sqlite":
+        if rest != ":memory:" and (not rest.startswith("//") or len(rest) < 3):
+            raise ValueError("names no file by its whole path (sqlite:////data/db.sqlite3, with four slashes)")
+        return
+    try:
+        urlsplit(url).port
+    except ValueError:
+        raise ValueError("has a port that is no number, or a character in its password to be written as %XX "
+                         "(%2F for /, %40 for @, %23 for #)") from None
+    if re.search("[#\\s]", rest):
+        raise ValueError("has a space or a # in it, to be written as %20 and %23")
 
 
 def cache(url):
@@ -149,14 +194,33 @@ def read_file(path):
     """
     path = Path(path)
     variables, problems = {}, []
-    for number, line in enumerate(path.read_text().splitlines() if path.exists() else (), 1):
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").split("\n") if path.exists() else []
+    except (OSError, UnicodeDecodeError) as error:
+        return {}, [f"{path.name} cannot be read: {getattr(error, 'strerror', '') or 'it is not UTF-8 text'}"]
+    for number, line in enumerate(lines, 1):
+        line = line.removesuffix("\r")
         if not line.strip() or line.startswith("#"):
             continue
         match = LINE.fullmatch(line)
-        if not match:
-            problems.append(f"{path.name} line {number} is not KEY=value")
-        elif match[2].startswith(QUOTES) and match[2].endswith(match[2][0]):
-            problems.append(f"{path.name} line {number}: {match[1]} is in quotes, which would be part of it: drop them")
+        problem = wrong_line(line, match) or (match[1] in variables and f"{match[1]} is set a second time")
+        if problem:
+            problems.append(f"{path.name} line {number}: {problem}")
         else:
             variables[match[1]] = match[2]
     return variables, problems
+
+
+def wrong_line(line, match):
+    """What is wrong with a line of an env file; empty when nothing is. Never its value."""
+    if re.match(r"\s*export\s", line):
+        return "drop the word export"
+    if not match:
+        return "not KEY=value"
+    if match[2].startswith(QUOTES) and match[2].endswith(match[2][0]):
+        return f"{match[1]} is in quotes, which would be part of it: drop them"
+    if match[2] != match[2].strip():
+        return f"{match[1]} has a space at its start or end, which would be part of it: drop it"
+    if not match[2].isprintable():
+        return f"{match[1]} has a control character in it"
+    return ""

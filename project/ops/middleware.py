@@ -1,6 +1,8 @@
 """What each request passes first."""
 
-from . import request_id
+import time
+
+from . import metrics, probes, request_id
 
 
 class RequestId:
@@ -16,12 +18,26 @@ class RequestId:
         return response
 
 
-class Metrics:
+class Probes:
+    """Answers /healthz, /readyz, /metrics and /debug/vars before all else: for any Host, without redirect or session,
+    and without being counted."""
+
     def __init__(self, get_response):
         self.get_response = get_response
 
     def __call__(self, request):
-        return self.get_response(request)
+        return probes.answer(request) or self.get_response(request)
 
 
-Probes = Metrics
+class Metrics:
+    """Counts and times the requests."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        start = time.perf_counter()
+        with metrics.IN_FLIGHT.track_inprogress():
+            response = self.get_response(request)
+        metrics.observe(request.method, response.status_code, time.perf_counter() - start)
+        return response

@@ -1,0 +1,64 @@
+"""What machines ask: /healthz, /readyz, /metrics and /debug/vars. docs/operations.md says what each answers."""
+
+import importlib.util
+
+from django.http import HttpResponse, HttpResponseNotAllowed, HttpResponseNotFound, JsonResponse
+
+from . import guard, readiness
+from .release import RELEASE
+
+
+def healthz(request):
+    """The process lives and takes requests; nothing else is asked."""
+    return JsonResponse({"release": RELEASE, "alive": True})
+
+
+def readyz(request):
+    parts = readiness.ask(beat="beat" in request.GET)
+    ready = all(part["state"] == "ok" for part in parts.values())
+    return JsonResponse({"release": RELEASE, "ready": ready, "parts": parts}, status=200 if ready else 503)
+
+
+def metrics(request):
+    from . import metrics
+    return HttpResponse(metrics.page(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def debug_vars(request):
+    from . import metrics
+    return JsonResponse({**metrics.variables(), "celery": celery()}, json_dumps_params={"indent": 1})
+
+
+def celery():
+    """The age in seconds of the last heartbeat of worker and beat; None where there is none, or no database."""
+    if not importlib.util.find_spec("celery"):
+        return {}
+    return readiness.value("heartbeats", "project.ops.heartbeat.ages") or {"worker": None, "beat": None}
+
+
+OPEN = {"/healthz": healthz, "/readyz": readyz}
+GUARDED = {"/metrics": metrics, "/debug/vars": debug_vars}
+PATHS = {**OPEN, **GUARDED}
+
+
+def answer(request):
+    """The answer to a probe, or None where the request is none."""
+    view = PATHS.get(request.path_info)
+    if view is None:
+        return None
+    if request.path_info in GUARDED and not guard.may_see(request):
+        return closed(request, HttpResponseNotFound("not found\n", content_type="text/plain"))
+    if request.method not in ("GET", "HEAD"):
+        return closed(request, HttpResponseNotAllowed(["GET", "HEAD"]))
+    return closed(request, view(request))
+
+
+def closed(request, response):
+    """What every answer to a probe has: it is not kept, and for HEAD it has no body."""
+    response["Cache-Control"] = "no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Length"] = str(len(response.content))
+    response._has_been_logged = True  # Django's mark: what changes is logged once, not each time that somebody asks
+    if request.method == "HEAD":
+        response.content = b""
+    return response

@@ -1,0 +1,119 @@
+"""Is this release ready for visitors? Asks all parts at once and answers within 2 s, whatever hangs.
+
+Each part is asked in a thread of its own, and by one at a time: who asks meanwhile shares the answer. A check that
+hangs is left to itself, and its part is down without being asked again until the check ends or is given up.
+"""
+
+import logging
+import threading
+import time
+
+from django.conf import settings
+from django.db import connections
+from django.utils.module_loading import import_string
+
+logger = logging.getLogger(__name__)
+
+DEADLINE = 1.9  # seconds for all parts together: the answer has to be out within 2
+GIVE_UP = 10  # seconds after which a hanging check no longer stands in the way of another one
+HANGING = 3  # how many given up checks of a part may still hang before no other one is started
+
+
+class Attempt:
+    """One run of a check: `done` is set when it has ended, with `error` (text, empty when all is well) and `value`."""
+
+    def __init__(self, check):
+        self.check = check
+        self.started = time.monotonic()
+        self.done = threading.Event()
+        self.error, self.value, self.ended = "", None, None
+
+    def start(self):
+        try:
+            threading.Thread(target=self.run, name="readiness", daemon=True).start()
+        except RuntimeError as error:  # no thread to be had
+            self.end(error)
+
+    def run(self):
+        try:
+            self.value = self.check()
+            self.end()
+        except BaseException as error:  # whatever it is, the part is down, and nobody else will hear of it
+            self.end(error)
+        finally:
+            connections.close_all()  # this thread's own
+
+    def end(self, error=None):
+        self.error = " ".join(f"{type(error).__name__}: {error}".split()) if error else ""
+        self.ended = time.monotonic()
+        self.done.set()
+
+    def ms(self):
+        """Milliseconds it took, or has been taking so far."""
+        return round(((self.ended or time.monotonic()) - self.started) * 1000, 1)
+
+
+class Part:
+    """Something the site needs, and the check that raises when it is down."""
+
+    def __init__(self, name, check, give_up=GIVE_UP):
+        self.name, self.check, self.give_up = name, check, give_up
+        self.lock = threading.Lock()
+        self.current, self.hanging, self.down = None, [], False
+
+    def attempt(self):
+        """The run in progress, or else a new one."""
+        with self.lock:
+            if not self.may_start():
+                return self.current
+            self.current = Attempt(self.check)
+            self.current.start()
+            return self.current
+
+    def may_start(self):
+        if self.current is None or self.current.done.is_set():
+            return True
+        self.hanging = [attempt for attempt in self.hanging if not attempt.done.is_set()]
+        if time.monotonic() - self.current.started < self.give_up or len(self.hanging) >= HANGING:
+            return False
+        self.hanging.append(self.current)
+        return True
+
+    def finish(self, attempt, asked):
+        """Wait for an attempt, no longer than DEADLINE after it started or was asked for. Returns its error."""
+        deadline = min(attempt.started, asked) + DEADLINE
+        in_time = attempt.done.wait(max(0, deadline - time.monotonic()))
+        error = attempt.error if in_time else f"no answer within {DEADLINE} s"
+        self.note(error)
+        return error
+
+    def note(self, error):
+        """Log when the part goes down and when it is back, not each time that somebody asks."""
+        with self.lock:
+            changed, self.down = self.down != bool(error), bool(error)
+        if changed:
+            logger.warning("%s is %s", self.name, f"down: {error}" if error else "up again")
+
+
+_parts = {}
+
+
+def part(name, path):
+    """The part of that name, whose check is the function of that dotted path; the same object each time."""
+    return _parts.setdefault((name, path), Part(name, lambda: import_string(path)()))
+
+
+def ask(beat=False):
+    """{name: {"state": "ok" or "down", "ms": milliseconds}} of each part, `beat`: Celery's worker and beat too."""
+    paths = {**settings.READINESS, **(settings.READINESS_BEAT if beat else {})}
+    asked = time.monotonic()
+    attempts = [(part(name, path), part(name, path).attempt()) for name, path in paths.items()]
+    return {part.name: {"state": "down" if part.finish(attempt, asked) else "ok", "ms": attempt.ms()}
+            for part, attempt in attempts}
+
+
+def value(name, path):
+    """What a function returns that may hang or fail as a check may; None then."""
+    asked = time.monotonic()
+    attempt = part(name, path).attempt()
+    return None if part(name, path).finish(attempt, asked) else attempt.value

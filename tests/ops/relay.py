@@ -1,0 +1,62 @@
+"""A TCP relay that can fall silent in the ways that networks and servers do."""
+
+import contextlib
+import socket
+import threading
+
+
+class Relay:
+    """Passes connections on to a port of the loopback. While `listening` is cleared it takes none, so that who connects
+    waits for ever; while `deaf`, it drops what clients send from the first query of PostgreSQL's protocol on."""
+
+    def __init__(self, target, port=0):
+        self.target, self.deaf, self.sockets = target, False, []
+        self.listening = threading.Event()
+        self.listening.set()
+        self.server = socket.create_server(("127.0.0.1", port), backlog=50)
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self.listening.wait()
+                client = self.server.accept()[0]
+                if not self.listening.is_set():  # cleared while we waited: this one hangs as well
+                    self.listening.wait()
+                self.join(client)
+
+    def join(self, client):
+        try:
+            server = socket.create_connection(("127.0.0.1", self.target))
+        except OSError:
+            client.close()
+            return
+        self.sockets += [client, server]
+        threading.Thread(target=self.pump, args=(client, server, True), daemon=True).start()
+        threading.Thread(target=self.pump, args=(server, client, False), daemon=True).start()
+
+    def pump(self, source, sink, is_client):
+        lost = False
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                lost = lost or (is_client and self.deaf and data[:1] == b"Q")
+                if not lost:
+                    sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+    def hang_up(self):
+        """End all connections, as a server that restarts does."""
+        for sock in self.sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+        self.sockets.clear()
+
+    def close(self):
+        self.listening.set()
+        with contextlib.suppress(OSError):
+            self.server.shutdown(socket.SHUT_RDWR)
+        self.server.close()
+        self.hang_up()

@@ -1,0 +1,208 @@
+"""/readyz tells the truth within 2 s, whatever the parts do, and changes its mind when they are back."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from ops.relay import Relay
+from ops.served import serve
+
+from proc import wait_until
+from services import migrate
+
+LIMIT = 2.5  # seconds by the client's clock, for an answer promised within 2
+
+
+@pytest.fixture(scope="module")
+def relay(postgres):
+    relay = Relay(postgres.port)
+    yield relay
+    relay.close()
+
+
+@pytest.fixture(scope="module")
+def served(postgres, redis, relay, tmp_path_factory):
+    """A site whose database is behind the relay, and whose broker and cache are Redis."""
+    with serve(tmp_path_factory.mktemp("a site"), DATABASE_URL=postgres.url(postgres.database(), relay.port),
+               BROKER_URL=redis.url(0), CACHE_URL=redis.url(1)) as site:
+        yield site
+
+
+@pytest.fixture
+def site(served):
+    served.ready()
+    return served
+
+
+def test_all_is_well(site):
+    """Ready: 200, the release, and for each part a state and milliseconds, nothing else; never kept; HEAD too."""
+    answer = site.get("/readyz")
+    assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
+    assert answer.headers["Content-Type"] == "application/json"
+    told = answer.json()
+    assert (told["release"], told["ready"]) == ("development", True)
+    assert set(told["parts"]) == {"database", "migrations", "cache", "broker"}
+    assert all(set(part) == {"state", "ms"} for part in told["parts"].values())
+    head = site.get("/readyz", method="HEAD")
+    assert (head.status, head.body) == (200, b"") and int(head.headers["Content-Length"]) > 0
+    assert site.get("/readyz", method="POST").status == 405
+
+
+def is_down(site, *names):
+    """Ask four times at once: each answer is 503, in time, and names these parts and no others."""
+    with ThreadPoolExecutor() as pool:
+        answers = list(pool.map(lambda _: site.get("/readyz"), range(4)))
+    for answer in answers:
+        assert (answer.status, answer.down()) == (503, set(names))
+        assert answer.seconds < LIMIT, answer.json()
+    return True
+
+
+def test_database_that_hangs_on_connect(site, relay):
+    """A server that takes connections and never answers: down in time, and up when it answers again."""
+    relay.listening.clear()
+    try:
+        is_down(site, "database")
+    finally:
+        relay.listening.set()
+    site.ready()
+
+
+def test_database_that_falls_silent_on_an_open_connection(site, relay):
+    """A connection that was made, whose queries get no answer: down in time, up when there are new connections."""
+    relay.deaf = True
+    try:
+        is_down(site, "database")
+        assert site.get("/healthz").status == 200
+    finally:
+        relay.deaf = False
+        relay.hang_up()
+    site.ready()
+
+
+def test_who_asks_a_hanging_part_again_starts_no_more_threads(site, relay):
+    """However often it is asked meanwhile, each worker has at most one thread that waits for the database."""
+    relay.deaf = True
+    try:
+        is_down(site, "database")
+        before = threads(site)
+        for _ in range(40):
+            assert site.get("/readyz").seconds < LIMIT
+        wait_until(lambda: threads(site) <= before + 2)
+    finally:
+        relay.deaf = False
+        relay.hang_up()
+    site.ready()
+
+
+def threads(site):
+    """The threads of all workers."""
+    children = open(f"/proc/{site.process.pid}/task/{site.process.pid}/children").read().split()
+    return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in children)
+
+
+def test_database_that_refuses(postgres, site_folder):
+    """Nobody listens: down at once, up when the server is there."""
+    relay = Relay(postgres.port)
+    with serve(site_folder, DATABASE_URL=postgres.url(postgres.database(), relay.port)) as site:
+        site.ready()
+        relay.close()
+        is_down(site, "database")
+        again = Relay(postgres.port, relay.port)
+        site.ready()
+        again.close()
+
+
+def test_database_that_is_refused_from_the_start(postgres, site_folder):
+    """A site that never saw its database says so of database and migrations, within the time, and of nothing else."""
+    relay = Relay(postgres.port)
+    relay.close()
+    with serve(site_folder, DATABASE_URL=postgres.url("none", relay.port)) as site:
+        is_down(site, "database", "migrations")
+
+
+def test_missing_migration(site_folder):
+    """A database that lacks migrations answers, and is not ready; it is once they are there."""
+    url = f"sqlite:///{site_folder}/db.sqlite3"
+    with serve(site_folder, DATABASE_URL=url) as site:
+        is_down(site, "migrations")
+        migrate(url)
+        site.ready()
+
+
+def test_dead_redis(site, redis):
+    """Broker and cache are down with Redis and up with it."""
+    redis.stop()
+    try:
+        is_down(site, "broker", "cache")
+    finally:
+        redis.start()
+    site.ready()
+
+
+def test_broker_folder_that_cannot_be_written(sqlite_url, site_folder):
+    """Development's broker, when something else is where its folder should be: not even root can write there."""
+    broker = site_folder / "broker"
+    folders = f"""
+CELERY_BROKER_TRANSPORT_OPTIONS = {{
+    "data_folder_in": "{broker}", "data_folder_out": "{broker}", "control_folder": "{broker}/control"}}
+"""
+    with serve(site_folder, folders, DATABASE_URL=sqlite_url, BROKER_URL="filesystem://") as site:
+        site.ready()
+        shutil.rmtree(broker)
+        broker.write_text("in the way")
+        is_down(site, "broker")
+        broker.unlink()
+        site.ready()
+
+
+def test_probes_come_before_hosts_redirects_and_sessions(sqlite_url, site_folder):
+    """Any Host, plain http, no cookie: while the site's own pages refuse the one and redirect from the other."""
+    strict = "DEBUG = False\nALLOWED_HOSTS = ['shop.example']\nSECURE_SSL_REDIRECT = True\n" \
+             "SESSION_SAVE_EVERY_REQUEST = True\n"
+    with serve(site_folder, strict, DATABASE_URL=sqlite_url) as site:
+        assert site.get("/", {"Host": "shop.example"}).status == 301
+        for path in ("/healthz", "/readyz"):
+            for host in ("shop.example", "other.example", "10.0.0.1:80", "_", ""):
+                answer = site.get(path, {"Host": host})
+                assert (answer.status, answer.headers["Set-Cookie"]) == (200, None), (path, host)
+
+
+def test_no_error_text_in_the_answer_but_once_in_the_log(postgres, site_folder):
+    """The answer says that a part is down, the log why: when it goes down and when it is back, not at each question."""
+    relay = Relay(postgres.port)
+    with serve(site_folder, DATABASE_URL=postgres.url(postgres.database(), relay.port), WEB_CONCURRENCY="1") as site:
+        site.ready()
+        relay.close()
+        answers = [site.get("/readyz") for _ in range(5)]
+        assert all(answer.status == 503 and b"127.0.0.1" not in answer.body for answer in answers)
+        again = Relay(postgres.port, relay.port)
+        site.ready()
+        again.close()
+        log = site.process.output()
+    assert log.count("database is down: OperationalError: ") == 1 and log.count("database is up again") == 1
+    assert "Service Unavailable" not in log and "GET /readyz" not in log
+
+
+def test_worker_and_beat_by_their_heartbeats(site_folder):
+    """/readyz?beat is down without heartbeats, up with fresh ones, down again with one of 151 s ago."""
+    url = f"sqlite:///{site_folder}/db.sqlite3"
+    migrate(url)
+    with serve(site_folder, DATABASE_URL=url) as site:
+        assert site.get("/readyz").status == 200
+        assert site.get("/readyz?beat").down() == {"worker", "beat"}
+        beat(site_folder, 0, "worker", "beat")
+        assert site.get("/readyz?beat").status == 200
+        beat(site_folder, 151, "beat")
+        assert site.get("/readyz?beat").down() == {"beat"}
+
+
+def beat(folder, age, *names):
+    """Write heartbeats that are `age` seconds old."""
+    with contextlib.closing(sqlite3.connect(folder / "db.sqlite3")) as database, database:
+        for name in names:
+            database.execute("INSERT OR REPLACE INTO ops_heartbeat (name, at, host, release) "
+                             "VALUES (?, datetime('now', ?), 'here', 'test')", (name, f"-{age} seconds"))
