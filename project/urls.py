@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.conf.urls.static import static
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path  # noqa: F401: include is for your apps
 
 urlpatterns = [
     path(settings.ADMIN_PATH, admin.site.urls),
