@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from .ops.env import Env, read_file
 from .ops.logging import logging_config
-from .settings_shared import *  # noqa: F403
+from .settings_shared import *  # noqa: F401, F403
 from .settings_shared import BASE_DIR
 
 VAR = BASE_DIR / "var"  # all that development keeps: out of git, and safe to delete

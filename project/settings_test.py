@@ -4,7 +4,7 @@ import os
 
 from .ops.env import Env
 from .ops.logging import logging_config
-from .settings_shared import *  # noqa: F403
+from .settings_shared import *  # noqa: F401, F403
 
 env = Env(os.environ)
 
