@@ -16,35 +16,47 @@ def prepare(write):
     """Bring the project's own SQLite file up to date; of any other database name what is pending, as a half-written
     branch must not migrate a shared one. `write` gets each line for the user: none where there is nothing to do.
 
-    Raises CommandError, of one line, where the database cannot be used.
+    Raises CommandError, of one line, where the database cannot be used; what a migration raises, as it is.
     """
     try:
-        missing = pending()
-        if missing and is_own():
+        if is_own():
             migrate(write)
-        elif missing:
+        elif missing := pending():
             write(f"Migrations not applied to this database: {', '.join(missing)}. To apply them: make migrate")
-    except (DatabaseError, InconsistentMigrationHistory, OSError) as error:
-        raise CommandError(f"cannot use {where()}: {first_line(error)}. {advice()}") from None
     finally:
         connection.close()  # what starts next opens its own
 
 
 def migrate(write):
-    """Migrate the project's own file. Under a lock: on a fresh clone server, worker and beat come here at once."""
-    with locked(Path(settings.OWN_DATABASE).with_suffix(".lock")):
-        missing = pending()
-        if missing:
+    """Migrate the project's own file. All under a lock, as on a fresh clone server, worker and beat come here at once:
+    not even to open the file at the same time is safe, as SQLite does not wait its turn to switch one to WAL."""
+    lock = Path(settings.OWN_DATABASE).with_suffix(".lock")
+    with one_line():
+        lock.touch()
+    with locked(lock):
+        if missing := pending():
             call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
             write(f"{len(missing)} migrations applied to {where()}")
+        connection.close()
 
 
 def pending():
     """The names of the migrations that the default database lacks, in order."""
-    executor = MigrationExecutor(connection)
-    executor.loader.check_consistent_history(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    with one_line():
+        executor = MigrationExecutor(connection)
+        executor.loader.check_consistent_history(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
+@contextmanager
+def one_line():
+    """Makes of a database that cannot be used a CommandError of one line."""
+    try:
+        yield
+    except (DatabaseError, InconsistentMigrationHistory, OSError) as error:
+        cause = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+        raise CommandError(f"cannot use {where()}: {cause}. {advice()}") from None
 
 
 def is_own():
@@ -63,12 +75,8 @@ def where():
 
 def advice():
     if connection.vendor == "sqlite":
-        return "It and its folder must be yours to write"
-    return "Start it, or set DATABASE_URL in .env"
-
-
-def first_line(error):
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+        return "It has to be an SQLite file, it and its folder yours to write"
+    return "Start it, or set another DATABASE_URL in .env"
 
 
 @contextmanager

@@ -1,0 +1,214 @@
+"""project/celery.py and project/tasks.py; skipped in a project that does without."""
+
+import logging
+import tempfile
+import threading
+import time
+import unittest
+from importlib.util import find_spec
+from pathlib import Path
+from queue import Empty
+from types import SimpleNamespace
+from unittest.mock import patch
+
+from django.db import OperationalError
+from django.test import SimpleTestCase, TestCase
+
+from project.ops import request_id
+
+if not (find_spec("celery") and find_spec("project.celery")):
+    raise unittest.SkipTest("this project does without Celery")
+
+import kombu
+from celery import Celery
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from kombu.transport import filesystem
+
+from project import celery, tasks
+
+
+class FilesTest(SimpleTestCase):
+    """Development's broker, a folder."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.options = {"data_folder_in": self.folder / "new", "data_folder_out": self.folder / "new",
+                        "control_folder": self.folder / "new/control"}
+
+    def channel(self):
+        connection = kombu.Connection("filesystem://", transport_options=self.options)
+        self.addCleanup(connection.release)
+        return connection.channel()
+
+    def test_makes_its_folders(self):
+        """The folders need not be there."""
+        self.channel()._put("celery", {"number": 1})
+        self.assertEqual(self.channel()._get("celery"), {"number": 1})
+
+    def test_message_is_whole_or_absent(self):
+        """Who reads while a message is being written finds none, not half of one."""
+        reader, found = self.channel(), []
+
+        def meanwhile():
+            try:
+                found.append(reader._get("celery"))
+            except Empty:
+                found.append(None)
+            return "late"
+
+        writer = self.channel()
+        writer._put("celery", {"part": SimpleNamespace(__json__=meanwhile)})
+        self.assertEqual(found, [None])
+        self.assertEqual(reader._get("celery"), {"part": "late"})
+
+    def test_in_order(self):
+        """Messages are read in the order in which they were sent."""
+        channel = self.channel()
+        for number in range(20):
+            channel._put("celery", number)
+        self.assertEqual([channel._get("celery") for _ in range(20)], list(range(20)))
+
+    def test_tables_are_whole(self):
+        """Processes that name their queue at the same moment all find it named, and no half-written table."""
+        real, errors = filesystem.lock, []
+
+        def slow(*args):  # widens the gap that kombu leaves between opening a table and locking it
+            time.sleep(0.02)
+            real(*args)
+
+        def bind(number):
+            try:
+                self.channel()._queue_bind("exchange", f"key{number}", "", f"queue{number}")
+            except Exception as error:
+                errors.append(error)
+
+        with patch.object(filesystem, "lock", slow):
+            threads = [threading.Thread(target=bind, args=(number,)) for number in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(errors, [])
+        self.assertEqual({row.queue for row in self.channel().get_table("exchange")}, {f"queue{n}" for n in range(6)})
+
+
+class BrokerTest(SimpleTestCase):
+
+    def assert_down(self, url, **options):
+        app = Celery("other", broker=url, set_as_current=False)
+        app.conf.broker_transport_options = options
+        with patch.object(celery, "app", app), self.assertRaises(ConnectionError) as caught:
+            celery.check_broker()
+        self.assertNotIn("hush", str(caught.exception))
+
+    def test_up(self):
+        celery.check_broker()
+
+    def test_refused(self):
+        """A broker that refuses is down, and the error keeps the password to itself."""
+        for url in ("redis://:hush@127.0.0.1:1/0", "amqp://me:hush@127.0.0.1:1//", "redis://:hu/sh@127.0.0.1/0"):
+            with self.subTest(url):
+                self.assert_down(url)
+
+    def test_folder_cannot_be_made(self):
+        """Files as broker are down where their folder cannot be."""
+        with tempfile.NamedTemporaryFile() as file:
+            self.assert_down("filesystem://", data_folder_out=Path(file.name, "x"), data_folder_in=Path(file.name, "x"))
+
+
+class RequestIdTest(SimpleTestCase):
+
+    def setUp(self):
+        self.addCleanup(request_id.clear)
+
+    def task(self, eager=False, **headers):
+        return SimpleNamespace(request=SimpleNamespace(is_eager=eager, **headers))
+
+    def test_sent_along(self):
+        """A message carries the id of the request that sends it; outside of one, none."""
+        headers = {}
+        celery.send_request_id(headers=headers)
+        self.assertEqual(headers, {})
+        request_id.start("visitor-1")
+        celery.send_request_id(headers=headers)
+        self.assertEqual(headers, {"request_id": "visitor-1"})
+
+    def test_taken_and_dropped(self):
+        """A task works under the id that came with it, and leaves none behind."""
+        task = self.task(request_id="visitor-1")
+        celery.take_request_id(task_id="own-task-id", task=task)
+        self.assertEqual(request_id.current(), "visitor-1")
+        celery.drop_request_id(task=task)
+        self.assertEqual(request_id.current(), "")
+
+    def test_own(self):
+        """A task that no request set off goes by its own id."""
+        celery.take_request_id(task_id="own-task-id", task=self.task())
+        self.assertEqual(request_id.current(), "own-task-id")
+
+    def test_eager(self):
+        """A task run on the spot leaves the request its id."""
+        request_id.start("visitor-1")
+        task = self.task(eager=True)
+        celery.take_request_id(task_id="own-task-id", task=task)
+        celery.drop_request_id(task=task)
+        self.assertEqual(request_id.current(), "visitor-1")
+
+
+class ScheduleTest(TestCase):
+
+    def setUp(self):
+        logging.disable(logging.INFO)
+        self.addCleanup(logging.disable, logging.NOTSET)
+
+    def schedule(self, **entries):
+        """Beat starts with these entries in the code."""
+        app = Celery("other", set_as_current=False)
+        app.conf.beat_schedule = entries
+        scheduler = tasks.Scheduler(app, lazy=True)
+        scheduler.load()
+        return scheduler
+
+    def entry(self, every=60):
+        return {"task": "none", "schedule": every}
+
+    def names(self):
+        return set(PeriodicTask.objects.exclude(name__startswith="celery.").values_list("name", flat=True))
+
+    def test_entry_that_left_the_code(self):
+        """An entry goes when it leaves the code; one that was added in the admin stays, and so does a changed one."""
+        daily = IntervalSchedule.objects.create(every=1, period="days")
+        PeriodicTask.objects.create(name="by hand", task="none", interval=daily)
+        self.schedule(old=self.entry(), kept=self.entry())
+        self.assertEqual(self.names(), {"by hand", "old", "kept"})
+        scheduler = self.schedule(kept=self.entry(every=30))
+        self.assertEqual(self.names(), {"by hand", "kept"})
+        self.assertEqual(PeriodicTask.objects.get(name="kept").interval.every, 30)
+        self.assertNotIn("old", scheduler.schedule)
+
+    def test_switched_off(self):
+        """An entry that was switched off in the admin stays off."""
+        self.schedule(job=self.entry())
+        PeriodicTask.objects.filter(name="job").update(enabled=False)
+        self.assertNotIn("job", self.schedule(job=self.entry()).schedule)
+
+    def test_heartbeat(self):
+        """Beat sends a heartbeat each minute, and those that no worker took do not pile up."""
+        entry = celery.app.conf.beat_schedule["heartbeat"]
+        self.assertEqual((entry["task"], entry["schedule"]), ("project.tasks.heartbeat", 60))
+        self.assertLessEqual(entry["options"]["expire_seconds"], 60)
+
+    def test_database_away(self):
+        """Beat outlives a database that is away, from its first look at the schedule on."""
+        scheduler = tasks.Scheduler(celery.app, lazy=True)
+        away = OperationalError("the server closed the connection")
+        with (patch.object(tasks.Scheduler, "all_as_schedule", side_effect=away),
+              self.assertLogs("project.tasks") as logs):
+            self.assertEqual(scheduler.tick(), 5)
+            self.assertEqual(scheduler.tick(), 5)
+        self.assertNotIn("closed", "".join(logs.output))
+        with patch.object(scheduler, "apply_entry"):
+            self.assertLessEqual(scheduler.tick(), 5)
+        self.assertIn("heartbeat", scheduler.schedule)

@@ -1,0 +1,143 @@
+"""Worker and beat in development: real ones, started as the README says, with nothing installed."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import urllib.request
+
+import pytest
+
+from proc import free_port, wait_until
+
+from .shop import add_shop
+
+SEVENTY = 70  # seconds: how long a newcomer waits at most until the page shows both alive
+
+
+def both_alive(clone):
+    return clone.heartbeats() == {"worker", "beat"}
+
+
+def stop(process):
+    """TERM to this process alone, as a supervisor would; returns how it ended."""
+    process.send_signal(signal.SIGTERM)
+    return process.wait(20)
+
+
+@pytest.mark.parametrize("order", [["worker", "beat"], ["beat", "worker"]])
+def test_one_after_the_other(clone, order):
+    """In either order, on a fresh clone, both leave a heartbeat; TERM ends both as it should, and nothing erred."""
+    with clone.start("sh", order[0]) as first:
+        wait_until(lambda: "Starting" in first.output() or "ready" in first.output())
+        with clone.start("sh", order[1]) as second:
+            wait_until(lambda: both_alive(clone), SEVENTY)
+            assert [stop(first), stop(second)] == [0, 0]
+            said = first.output() + second.output()
+    assert "Traceback" not in said and " ERROR " not in said, said
+
+
+def test_all_at_once(clone):
+    """Server, worker and beat started at the same moment on a fresh clone: one migrates, none errs."""
+    port = free_port()
+    with (clone.start("worker") as worker, clone.start("beat") as beat,
+          clone.start("runserver", f"PORT={port}") as server):
+        wait_until(lambda: urllib.request.urlopen(f"http://localhost:{port}/").status == 200)
+        wait_until(lambda: both_alive(clone), SEVENTY)
+        said = worker.output() + beat.output() + server.output()
+    assert said.count("migrations applied") == 1
+    assert "Traceback" not in said and " ERROR " not in said and "locked" not in said, said
+
+
+def test_database_made_by_many(clone):
+    """Any number of processes may find no database at the same moment: one makes it, the others wait."""
+    script = "import django; django.setup(); from project.ops.prepare import prepare; prepare(print)"
+    environment = {**clone.environment, "DJANGO_SETTINGS_MODULE": "project.settings"}
+    many = [subprocess.Popen([clone.python, "-c", script], cwd=clone.path, env=environment,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(4)]
+    said = [process.communicate(timeout=60)[0] for process in many]
+    assert [process.returncode for process in many] == [0] * 4, said
+    assert "".join(said).count("migrations applied") == 1
+
+
+@pytest.mark.parametrize("command", ["worker", "beat"])
+def test_wrong_setting(clone, command):
+    """A malformed line in .env ends worker and beat with a line that names it, no traceback."""
+    (clone.path / ".env").write_text("DATABASE_URL=nonsense\n")
+    done = clone.run(command)
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("make")]
+    assert done.returncode != 0 and len(lines) == 1 and "DATABASE_URL" in lines[0], done.stdout
+
+
+@pytest.mark.parametrize("command", ["worker", "beat"])
+def test_database_away_at_start(clone, command):
+    """A file that is no database ends worker and beat with a line that names it, no traceback."""
+    (clone.path / "var").mkdir()
+    (clone.path / "var/db.sqlite3").write_text("not a database, but long enough to be taken for one " * 99)
+    done = clone.run("python", "-W", "ignore", "-m", "celery", "-q", "-A", "project", command)
+    lines = [line for line in done.stdout.splitlines() if " INFO " not in line]
+    assert done.returncode == 1 and len(lines) == 1 and "var/db.sqlite3" in lines[0], done.stdout
+
+
+def test_request_id_travels(clone):
+    """The id of a request shows in the worker's lines on the task that it queued."""
+    add_shop(clone)
+    port, given = free_port(), "visitor-12345678"
+    with clone.start("worker") as worker, clone.start("python", "manage.py", "runserver", str(port)):
+        def ordered():
+            request = urllib.request.Request(f"http://localhost:{port}/order", headers={"X-Request-ID": given})
+            return urllib.request.urlopen(request, timeout=30).headers["X-Request-ID"] == given
+        wait_until(ordered)
+        wait_until(lambda: "recorded" in worker.output())
+        assert re.search(r"INFO shop \[visitor-.*\] recorded", worker.output()), worker.output()
+
+
+class Terminal:
+    """`make dev` in the foreground of a terminal."""
+
+    def __init__(self, clone, *words):
+        self.said = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(clone.path)
+            os.execvpe("make", clone.command(words), clone.environment)
+
+    def read(self):
+        """All it has said so far; None once all who had the terminal are gone."""
+        if not select.select([self.fd], [], [], 0.1)[0]:
+            return self.said.decode()
+        try:
+            more = os.read(self.fd, 65536)
+        except OSError:  # Linux's way to say so
+            return None
+        self.said += more
+        return self.said.decode() if more else None
+
+    def wait_for(self, *texts):
+        wait_until(lambda: all(text in (self.read() or "") for text in texts))
+
+    def end(self):
+        """Ctrl-C; returns when make has ended."""
+        os.write(self.fd, b"\x03")
+        while self.read() is not None:
+            pass
+        return os.waitpid(self.pid, 0)
+
+
+def test_dev(clone):
+    """make dev: the page and both heartbeats in one terminal; one Ctrl-C ends all, in order, and leaves no process."""
+    port = free_port()
+    terminal = Terminal(clone, "dev", f"PORT={port}")
+    terminal.wait_for(f"http://localhost:{port}/", "succeeded")
+    wait_until(lambda: both_alive(clone), SEVENTY)
+    assert urllib.request.urlopen(f"http://localhost:{port}/", timeout=30).status == 200
+    started = dict(re.findall(r"(\w+)\.1 started \(pid=(\d+)\)", terminal.said.decode()))
+    assert set(started) == {"server", "worker", "beat"}
+    terminal.end()
+    said = terminal.said.decode()
+    for name, pid in started.items():
+        assert f"{name}.1 stopped (rc=0)" in said, said
+        with pytest.raises(ProcessLookupError):
+            os.killpg(int(pid), 0)

@@ -1,0 +1,96 @@
+"""make runserver, as a newcomer meets it: on a fresh clone, and with each thing wrong that can be."""
+
+import os
+import re
+import shutil
+import socket
+import sqlite3
+import urllib.request
+
+import pytest
+
+from proc import free_port, running, wait_until
+
+
+def answers(port):
+    return urllib.request.urlopen(f"http://localhost:{port}/", timeout=30).status == 200
+
+
+def one_line(done, *words):
+    """Failed, with a single line besides make's own that says all the words."""
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("make")]
+    assert done.returncode != 0 and len(lines) == 1, done.stdout
+    for word in words:
+        assert word in lines[0]
+
+
+def test_fresh_clone(clone):
+    """A fresh clone serves its page after one line on migrations; the last line is the address, to be clicked. The
+    second time, here without the reloader, nothing is said of migrations."""
+    port = free_port()
+    with clone.start("runserver", f"PORT={port}") as server:
+        wait_until(lambda: answers(port))
+        lines = [line for line in server.output().splitlines() if not re.match("[0-9]{4}-", line)]  # no log lines
+    assert re.fullmatch(r"\d+ migrations applied to the database var/db.sqlite3", lines[0])
+    assert lines[-1].startswith(f"http://localhost:{port}/ ")
+    with clone.start("python", "manage.py", "runserver", "--noreload", str(port)) as server:
+        wait_until(lambda: f"http://localhost:{port}/" in server.output())
+        assert "migration" not in server.output()
+
+
+def test_port_in_use(clone):
+    """A port in use: one line that names it and another, before anything is migrated."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        one_line(clone.run("runserver", f"PORT={port}"), f"port {port} is in use", "make runserver PORT=")
+    assert clone.rows("SELECT * FROM django_migrations") == []
+
+
+@pytest.mark.parametrize("port", ["eighty", "99999", "0"])
+def test_malformed_port(clone, port):
+    """What is no port is named, in one line."""
+    one_line(clone.run("runserver", f"PORT={port}"), port, "port")
+
+
+def test_other_database(clone):
+    """A database that is not the project's own file is served as it is: what it lacks is named, and make migrate."""
+    port, url = free_port(), f"sqlite:///{clone.path.parent}/shared.sqlite3"
+    with clone.start("runserver", f"PORT={port}", DATABASE_URL=url) as server:
+        wait_until(lambda: f"http://localhost:{port}/" in server.output())
+        assert "ops.0001_heartbeat" in server.output() and "make migrate" in server.output()
+    with sqlite3.connect(clone.path.parent / "shared.sqlite3") as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == []
+    database.close()
+
+
+def test_database_away(clone):
+    """A database that does not answer: one line with the cause, without the password."""
+    done = clone.run("runserver", f"PORT={free_port()}", DATABASE_URL="postgres://me:hush@127.0.0.1:1/shop")
+    one_line(done, "shop on 127.0.0.1", "refused", "DATABASE_URL")
+    assert "hush" not in done.stdout
+
+
+def as_mortal(command):
+    """The command without root's right to write everywhere."""
+    if os.geteuid() != 0:
+        return command
+    if not shutil.which("setpriv"):
+        pytest.skip("root may write everywhere, and there is no setpriv here to take that away")
+    caps = "-dac_override,-dac_read_search"
+    return ["setpriv", f"--inh-caps={caps}", f"--bounding-set={caps}", *command]
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_read_only_checkout(clone, made):
+    """A checkout that may not be written, with or without its var/: one line that names the folder."""
+    if made:
+        (clone.path / "var").mkdir(mode=0o555)
+    clone.path.chmod(0o555)
+    command = as_mortal([clone.python, "manage.py", "runserver", str(free_port())])
+    try:
+        with running(command, **clone.options({})) as server:
+            assert server.wait(60) == 1
+            lines = server.output().splitlines()
+    finally:
+        clone.path.chmod(0o755)
+    assert len(lines) == 1 and "var" in lines[0] and "Permission denied" in lines[0], lines

@@ -1,0 +1,45 @@
+"""One SQLite file, written by web, worker and beat at once."""
+
+import re
+import threading
+import urllib.request
+
+from proc import wait_until
+
+from .shop import add_shop
+
+POSTS, THREADS, WRITES = 160, 8, 100
+
+
+def test_all_write_at_once(clone):
+    """Visitors' requests, the tasks they queue and beat write to one file at once: no "locked", and nothing is lost."""
+    add_shop(clone)
+    with clone.start("worker") as worker:
+        wait_until(lambda: "ready" in worker.output())  # it has migrated
+        write(clone, worker)
+
+
+def write(clone, worker):
+    errors = []
+    with (clone.start("python", "shop/writer.py", str(WRITES)) as writer,
+          clone.start("python", "-m", "gunicorn", "project.wsgi", "-b127.0.0.1:0", "-w2", "--threads=4") as web):
+        port = wait_until(lambda: re.search(r"Listening at: http://127.0.0.1:(\d+)", web.output()))[1]
+
+        def visit():
+            try:
+                for _ in range(POSTS // THREADS):
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/order", data=b"", timeout=60).read()
+            except OSError as error:
+                errors.append(error)
+
+        visitors = [threading.Thread(target=visit) for _ in range(THREADS)]
+        for visitor in visitors:
+            visitor.start()
+        for visitor in visitors:
+            visitor.join(120)
+        assert errors == [] and writer.wait(60) == 0, writer.output()
+        counts = "SELECT source, COUNT(*), COUNT(DISTINCT number) FROM shop_note GROUP BY source"
+        wanted = [("task", POSTS, POSTS), ("web", POSTS, POSTS), ("writer", WRITES, WRITES)]
+        wait_until(lambda: sorted(clone.rows(counts)) == wanted, what=wanted)
+        said = worker.output() + web.output() + writer.output()
+    assert "locked" not in said and "Traceback" not in said, said
