@@ -3,7 +3,8 @@
 import os
 from urllib.parse import quote
 
-from .ops.env import Env, read_file
+from .ops.env import Env
+from .ops.envfile import read_file
 from .ops.logging import logging_config
 from .settings_shared import *  # noqa: F401, F403
 from .settings_shared import BASE_DIR

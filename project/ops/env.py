@@ -5,16 +5,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import dj_database_url
-from django.core.exceptions import ImproperlyConfigured
 
 REQUIRED = object()
-LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
-QUOTES = ("'", '"')
 POSTGRES = "postgres://user:password@db.example:5432/name"
 
 
-class SettingsError(ImproperlyConfigured):
-    """Everything that is wrong with the settings: a line each, which names the variable and what it should hold."""
+class SettingsError(Exception):
+    """Everything that is wrong with the settings: a line each, which names the variable and what it should hold.
+
+    No ImproperlyConfigured: some of Django's commands go on after that.
+    """
 
     def __init__(self, problems):
         super().__init__("; ".join(problems))
@@ -184,43 +184,3 @@ def cache(url):
         raise ValueError("is neither redis://…, rediss://… nor locmem://")
     return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url,
             "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2}}
-
-
-def read_file(path):
-    """The variables of an env file, and what is wrong with it, a text a line. No file, no variables.
-
-    The dialect is that of `docker run --env-file`, less what it takes silently and the shell takes otherwise:
-    `KEY=value`, one line each; no quotes, no `export`, no `$NAME` replaced; `#` starts a comment line.
-    """
-    path = Path(path)
-    variables, problems = {}, []
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n") if path.exists() else []
-    except (OSError, UnicodeDecodeError) as error:
-        return {}, [f"{path.name} cannot be read: {getattr(error, 'strerror', '') or 'it is not UTF-8 text'}"]
-    for number, line in enumerate(lines, 1):
-        line = line.removesuffix("\r")
-        if not line.strip() or line.startswith("#"):
-            continue
-        match = LINE.fullmatch(line)
-        problem = wrong_line(line, match) or (match[1] in variables and f"{match[1]} is set a second time")
-        if problem:
-            problems.append(f"{path.name} line {number}: {problem}")
-        else:
-            variables[match[1]] = match[2]
-    return variables, problems
-
-
-def wrong_line(line, match):
-    """What is wrong with a line of an env file; empty when nothing is. Never its value."""
-    if re.match(r"\s*export\s", line):
-        return "drop the word export"
-    if not match:
-        return "not KEY=value"
-    if match[2].startswith(QUOTES) and match[2].endswith(match[2][0]):
-        return f"{match[1]} is in quotes, which would be part of it: drop them"
-    if match[2] != match[2].strip():
-        return f"{match[1]} has a space at its start or end, which would be part of it: drop it"
-    if not match[2].isprintable():
-        return f"{match[1]} has a control character in it"
-    return ""

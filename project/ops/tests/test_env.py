@@ -3,7 +3,8 @@ from tempfile import TemporaryDirectory
 
 from django.test import SimpleTestCase
 
-from project.ops.env import Env, SettingsError, cache, database, read_file
+from project.ops.env import Env, SettingsError, cache, database
+from project.ops.envfile import read_file
 
 
 class Reading(SimpleTestCase):
