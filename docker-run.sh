@@ -75,18 +75,24 @@ usage() {
     exit 64
 }
 
+# What runs the command of that name: "own" for a file in docker-run.d, a function here, or nothing.
+runner() {
+    case $1 in "" | *[!a-z0-9_-]*) return ;; esac # no path, least of all ../
+    if [ -f "docker-run.d/$1" ] && [ -x "docker-run.d/$1" ]; then echo own; else command -v "command_$1"; fi
+}
+
 main() {
     cd "$(dirname "$0")"
     script=${0##*/}
-    name=${1:-run}
+    name=${1-run}
     [ $# -eq 0 ] || shift
     [ -w /tmp ] || export TMPDIR=/dev/shm # a read-only root filesystem: uploads need some place
-    if [ -x "docker-run.d/$name" ] && [ -f "docker-run.d/$name" ]; then
-        exec "docker-run.d/$name" "$@"
-    fi
-    command -v "command_$name" >/dev/null || usage "there is no command '$name'; there are:
-$(commands)"
-    "command_$name" "$@"
+    case $(runner "$name") in
+        own) exec "docker-run.d/$name" "$@" ;;
+        command_*) "command_$name" "$@" ;;
+        *) usage "there is no command '$name'; there are:
+$(commands)" ;;
+    esac
 }
 
 main "$@"

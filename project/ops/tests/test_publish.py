@@ -1,0 +1,52 @@
+"""Publishing a release's static files."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from django.test import SimpleTestCase
+
+from ..publish import publish
+
+
+def release(folder, **files):
+    """A release's static-root: {name with hash: content}."""
+    for name, content in files.items():
+        (folder / "css" / f"{name}.css").parent.mkdir(parents=True, exist_ok=True)
+        (folder / "css" / f"{name}.css").write_text(content)
+    names = {f"css/{name[:1]}.css": f"css/{name}.css" for name in files}
+    (folder / "staticfiles.json").write_text(json.dumps({"paths": names}))
+    return folder
+
+
+class Publish(SimpleTestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root, self.folder = Path(folder.name, "root"), Path(folder.name, "static")
+
+    def published(self):
+        return {path.name: path.read_text() for path in self.folder.rglob("*") if path.is_file()}
+
+    def test_releases(self):
+        """What an older release has stays as it is; what the new one has comes beside; no manifest, no leftovers."""
+        publish(release(self.root / "1", a1="one", b1="b"), self.folder)
+        (self.folder / "css/b1.css").write_text("touched")
+        self.assertEqual(publish(release(self.root / "2", a2="two", b1="b"), self.folder), (1, 2))
+        self.assertEqual(self.published(), {"a1.css": "one", "a2.css": "two", "b1.css": "touched"})
+
+    def test_compressed(self):
+        """A compressed form goes with its file."""
+        root = release(self.root, a1="one")
+        (root / "css/a1.css.gz").write_text("gz")
+        publish(root, self.folder)
+        self.assertEqual(self.published(), {"a1.css": "one", "a1.css.gz": "gz"})
+
+    def test_whole_or_not(self):
+        """When one file cannot be written nothing is published, half a file least of all."""
+        root = release(self.root, a1="one", b1="two")
+        self.folder.mkdir()
+        (self.folder / "css").write_text("in the way")
+        with self.assertRaises(OSError):
+            publish(root, self.folder)
+        self.assertEqual(self.published(), {"css": "in the way"})

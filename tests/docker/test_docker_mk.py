@@ -1,0 +1,165 @@
+"""docker.mk without a Docker: what it says when one is missing, and when the wheelhouse is made anew."""
+
+import os
+import shutil
+import socket
+
+import pytest
+
+from proc import ROOT, run
+
+FILES = ("docker.mk", "make_wheelhouse.py", "packages.txt", "requirements.txt", "requirements-dev.txt")
+# A docker that answers, and whose builder makes a wheelhouse of one file.
+STUB = """#!/bin/sh
+echo "$*" >>"$CALLS"
+case $1 in
+    run) [ -z "${FAIL-}" ] || exit 7; mkdir -p house && touch house/requirements.txt && tar -cf - -C house . ;;
+esac
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The files that docker.mk needs, alone, in a path with a space."""
+    folder = tmp_path / "a project"
+    folder.mkdir()
+    for file in FILES:
+        shutil.copy(ROOT / file, folder / file)
+    stub = folder / "stub"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    return folder
+
+
+def make(project, *words, **env):
+    env = {**os.environ, "CALLS": str(project / "calls"), **env}
+    return run(["make", "-f", "docker.mk", *words], cwd=project, env=env)
+
+
+def calls(project):
+    """How often the builder was run since the last time."""
+    path = project / "calls"
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return sum(line.startswith("run ") for line in lines)
+
+
+def error(done):
+    """The line of ours that says what is wrong; make's own follows."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize("target", ["wheelhouse", "build", "push", "down", "docker-shell", "image-test"])
+def test_no_docker(project, target):
+    """Without Docker each target says in one line what to install."""
+    assert "install Docker" in error(make(project, target, "DOCKER=no-such-docker", "TAG=1"))
+
+
+def test_no_engine(project):
+    """Where no engine answers, one line says to start it."""
+    (project / "stub").write_text("#!/bin/sh\nexit 1\n")
+    assert "start it" in error(make(project, "build", "DOCKER=./stub", DOCKER_HOST="tcp://127.0.0.1:9"))
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may use any socket")
+def test_no_permission(project):
+    """Where the engine's socket is not for this user, one line says how to be let in."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(project / "s"))
+        (project / "s").chmod(0)
+        (project / "stub").write_text("#!/bin/sh\nexit 1\n")
+        assert "usermod -aG docker" in error(make(project, "build", "DOCKER=./stub", f"socket={project / 's'}"))
+
+
+def test_wheelhouse_holds(project):
+    """The wheelhouse is made once: neither a second make nor a touched file makes it anew, nor asks for Docker."""
+    assert make(project, "wheelhouse", "DOCKER=./stub").returncode == 0
+    assert calls(project) == 1
+    for file in FILES:
+        os.utime(project / file)
+    assert make(project, "wheelhouse", "DOCKER=no-such-docker").returncode == 0
+
+
+@pytest.mark.parametrize("words", [["BASE=debian:forky-slim"], ["PLATFORM=linux/arm64"]])
+def test_wheelhouse_other_base(project, words):
+    """Another base or platform needs other wheels."""
+    make(project, "wheelhouse", "DOCKER=./stub")
+    assert calls(project) == 1
+    assert make(project, "wheelhouse", "DOCKER=./stub", *words).returncode == 0
+    assert calls(project) == 1
+
+
+@pytest.mark.parametrize("file", FILES[1:])
+def test_wheelhouse_changed(project, file):
+    """So do other pins, packages or a new way to make wheels; what the old one held goes."""
+    make(project, "wheelhouse", "DOCKER=./stub")
+    (project / "wheelhouse/old.whl").touch()
+    calls(project)
+    with (project / file).open("a") as changed:
+        changed.write("# changed\n")
+    assert make(project, "wheelhouse", "DOCKER=./stub").returncode == 0
+    assert calls(project) == 1
+    assert not (project / "wheelhouse/old.whl").exists()
+
+
+def test_wheelhouse_fails(project):
+    """When wheels cannot be made the old wheelhouse stays, nothing half-made is left, and the next make tries again."""
+    make(project, "wheelhouse", "DOCKER=./stub")
+    calls(project)
+    with (project / "requirements.txt").open("a") as changed:
+        changed.write("# changed\n")
+    assert make(project, "wheelhouse", "DOCKER=./stub", FAIL="1").returncode == 2
+    assert [path.name for path in project.glob("wheelhouse*")] == ["wheelhouse"]
+    calls(project)
+    assert make(project, "wheelhouse", "DOCKER=./stub").returncode == 0 and calls(project) == 1
+
+
+def test_wheelhouse_owner(project):
+    """The wheels belong to the caller, whoever they belonged to in the builder."""
+    make(project, "wheelhouse", "DOCKER=./stub")
+    assert (project / "wheelhouse/requirements.txt").stat().st_uid == os.getuid()
+
+
+def git(project, *words):
+    done = run(["git", "-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "core.hooksPath=/dev/null", *words],
+               cwd=project)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_tag(project):
+    """TAG is the short revision, -dirty with what is not committed, and what is said on the command line."""
+    show = ["--eval=show: ; @echo $(TAG)", "show"] if supports_eval(project) else pytest.skip("needs GNU Make 3.82")
+    assert make(project, *show).stdout.strip() == "unversioned-dirty"
+    git(project, "init", "-q")
+    git(project, "add", ".")
+    git(project, "commit", "-q", "-m", "All")
+    revision = git(project, "rev-parse", "--short", "HEAD")
+    assert make(project, *show).stdout.strip() == revision
+    (project / "new").touch()
+    assert make(project, *show).stdout.strip() == f"{revision}-dirty"
+    assert make(project, *show, "TAG=build-42").stdout.strip() == "build-42"
+
+
+def supports_eval(project):
+    return make(project, "--eval=probe: ; @echo yes", "probe").stdout.strip() == "yes"
+
+
+def test_push_dirty(project):
+    """push refuses an image of what no commit holds."""
+    assert "commit" in error(make(project, "push", "DOCKER=./stub", "TAG=abc-dirty"))
+    assert make(project, "push", "DOCKER=./stub", "TAG=abc", "IMAGE=r.example/shop").returncode == 0
+    assert "push r.example/shop:abc" in (project / "calls").read_text()
+
+
+def test_secrets(project):
+    """What up needs to know is made once, random, and for the caller's eyes alone."""
+    assert make(project, "var/compose.env").returncode == 0
+    path = project / "var/compose.env"
+    first = path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600 and len(set(first.split("=")[1])) > 8
+    make(project, "var/compose.env")
+    assert path.read_text() == first

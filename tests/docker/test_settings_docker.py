@@ -1,0 +1,159 @@
+"""settings_docker.py from outside: what it demands, what it refuses, and what follows from it."""
+
+import json
+import os
+import re
+import sys
+
+import pytest
+
+from proc import ROOT, run
+
+KEY = "0123456789abcdef" * 4
+LEAST = {"SITE_URL": "https://shop.example", "SECRET_KEY": KEY, "DATABASE_URL": "sqlite:////tmp/none.sqlite3"}
+
+
+def python(code, **env):
+    """Run code with just these variables."""
+    clean = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
+    return run([ROOT / "ve/bin/python", *code], cwd=ROOT,
+               env={**clean, "DJANGO_SETTINGS_MODULE": "project.settings_docker", **env})
+
+
+def check(**env):
+    """What is wrong: a line each."""
+    done = python(["-m", "project.ops.settings_check"], **env)
+    assert done.returncode in (0, 64), done.stderr
+    return done.stderr.splitlines()
+
+
+def value(names, **env):
+    """The settings of those names."""
+    code = ("import json, sys; from django.conf import settings as s\n"
+            "print(json.dumps([getattr(s, name) for name in sys.argv[1:]], default=str))")
+    done = python(["-c", code, *names.split()], **{**LEAST, **env})
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_deploy_check():
+    """Django's check for deployment finds nothing, with no more than is required."""
+    done = python(["manage.py", "check", "--deploy", "--fail-level=WARNING"], **LEAST)
+    assert done.returncode == 0 and "2 silenced" in done.stdout, done.stdout + done.stderr
+
+
+def test_silenced():
+    """Just two checks are silenced: HSTS for subdomains and preload, which bind more than this site."""
+    assert value("SILENCED_SYSTEM_CHECKS") == [["security.W005", "security.W021"]]
+    assert value("SECURE_HSTS_INCLUDE_SUBDOMAINS SECURE_HSTS_PRELOAD", HSTS_SUBDOMAINS="true",
+                 HSTS_PRELOAD="true") == [True, True]
+
+
+def test_all_at_once():
+    """Everything that is missing or malformed is told in one go, a line each, by name."""
+    lines = check(SITE_URL="http://shop.example", SECRET_KEY="x", EMAIL_URL="mail", CACHE_URL="cache",
+                  TASK_TIME_LIMIT="long", HSTS_PRELOAD="yes", STATIC_URL="static", STORAGE_URL="bucket",
+                  SENTRY_DSN="dsn", BROKER_URL="broker", SECRET_KEY_FALLBACKS="old")
+    named = [re.match(r"settings: (\w+) .*; for example \1=", line) for line in lines]
+    assert all(named), lines
+    assert {match[1] for match in named} == {
+        "SITE_URL", "SECRET_KEY", "DATABASE_URL", "EMAIL_URL", "CACHE_URL", "TASK_TIME_LIMIT", "HSTS_PRELOAD",
+        "STATIC_URL", "STORAGE_URL", "SENTRY_DSN", "BROKER_URL", "SECRET_KEY_FALLBACKS"}
+
+
+def test_empty():
+    """Without anything just the three required ones are named."""
+    assert [line.split()[1] for line in check()] == ["SITE_URL", "SECRET_KEY", "DATABASE_URL"]
+
+
+def test_broker_needed():
+    """Worker and beat need a broker; the site does without."""
+    assert check(**LEAST) == []
+    for role in ("worker", "beat"):
+        assert ["BROKER_URL" in line for line in check(**LEAST, ROLE=role)] == [True]
+
+
+def test_no_broker():
+    """Without a broker a task runs at once, and /readyz asks for none."""
+    eager, readiness = value("CELERY_TASK_ALWAYS_EAGER READINESS")
+    assert eager and "broker" not in readiness
+    assert "broker" in value("READINESS", BROKER_URL="redis://redis/0")[0]
+
+
+def test_secure():
+    """https brings secure cookies, the redirect and HSTS; http://localhost switches them off."""
+    names = "SESSION_COOKIE_SECURE CSRF_COOKIE_SECURE SECURE_SSL_REDIRECT SECURE_HSTS_SECONDS"
+    assert value(names) == [True, True, True, 31_536_000]
+    assert value(names, SITE_URL="http://localhost:8000") == [False, False, False, 0]
+
+
+def test_site():
+    """Hosts and origins follow from SITE_URL; ALLOWED_HOSTS adds."""
+    assert value("ALLOWED_HOSTS CSRF_TRUSTED_ORIGINS", ALLOWED_HOSTS="www.shop.example") == [
+        ["shop.example", "www.shop.example"], ["https://shop.example"]]
+
+
+def test_time_limit():
+    """The soft limit is a bit below the hard one, and Redis waits a minute longer than that."""
+    names = "CELERY_TASK_TIME_LIMIT CELERY_TASK_SOFT_TIME_LIMIT CELERY_BROKER_TRANSPORT_OPTIONS"
+    hard, soft, options = value(names, BROKER_URL="redis://redis/0")
+    assert (hard, soft, options["visibility_timeout"]) == (600, 570, 660)
+    hard, soft, options = value(names, BROKER_URL="redis://redis/0", TASK_TIME_LIMIT="5")
+    assert (hard, soft, options["visibility_timeout"]) == (5, 4, 65)
+
+
+def test_secret_file(tmp_path):
+    """A secret may come from a file."""
+    (tmp_path / "key").write_text(KEY + "\n")
+    env = {**LEAST, "SECRET_KEY": "", "SECRET_KEY_FILE": str(tmp_path / "key")}
+    assert value("SECRET_KEY", **env) == [KEY]
+
+
+def test_static_elsewhere():
+    """With a server of static files whitenoise has nothing to do, and pages may load from there."""
+    assert any("whitenoise" in name for name in value("MIDDLEWARE")[0])
+    middleware, csp = value("MIDDLEWARE CONTENT_SECURITY_POLICY", STATIC_URL="https://static.example/shop")
+    assert not any("whitenoise" in name for name in middleware)
+    assert "https://static.example/shop/" in csp["DIRECTIVES"]["default-src"]
+
+
+def test_mail_off():
+    """Without EMAIL_URL nothing is sent, and the log says what was not."""
+    code = ("import django; django.setup()\nfrom django.core.mail import send_mail\n"
+            "print(send_mail('Welcome', 'text', None, ['a@b.example']))")
+    done = python(["-c", code], **LEAST)
+    assert done.stdout.strip() == "0" and "mail not sent" in done.stderr and "Welcome" in done.stderr
+
+
+def test_sentry():
+    """With a DSN Sentry is told the release; without one it is not even imported."""
+    code = ("import sys, django; django.setup()\n"
+            "client = sys.modules.get('sentry_sdk') and sys.modules['sentry_sdk'].get_client()\n"
+            "print(client.options['release'] if client and client.is_active() else None)")
+    assert python(["-c", code], **LEAST).stdout.strip() == "None"
+    done = python(["-c", code], **LEAST, SENTRY_DSN="http://key@127.0.0.1:9/1", RELEASE="build-42")
+    assert done.stdout.strip() == "build-42", done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "worker", "beat", "migrate", "manage", "shell", ""])
+def test_entrypoint(tmp_path, command):
+    """docker-run.sh starts nothing with wrong settings: exit 64, and all of them named."""
+    env = {"PATH": f"{ROOT / 've/bin'}:{os.environ['PATH']}", "DJANGO_SETTINGS_MODULE": "project.settings_docker"}
+    done = run(["sh", ROOT / "docker-run.sh", *([command] if command else [])], cwd=tmp_path, env=env)
+    assert done.returncode == 64 and done.stdout == ""
+    assert all(name in done.stderr for name in ("SITE_URL", "SECRET_KEY", "DATABASE_URL")), done.stderr
+
+
+def test_entrypoint_unknown(tmp_path):
+    """An unknown command exits 64 with the known ones; nothing that is no command gets through."""
+    for command in ("nope", "command_run", "../manage.py", "main", ""):
+        done = run(["sh", ROOT / "docker-run.sh", command], cwd=tmp_path, env={"PATH": os.environ["PATH"]})
+        assert done.returncode == 64 and "  migrate " in done.stderr, (command, done.stderr)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs dash or busybox as sh")
+def test_plain_sh():
+    """Both scripts are plain sh, and short."""
+    for script in ("docker-run.sh", "docker-test.sh"):
+        assert run(["sh", "-n", ROOT / script]).returncode == 0
+        assert len((ROOT / script).read_text().splitlines()) < 100

@@ -1,0 +1,47 @@
+"""Docker, as the tests of the image use it."""
+
+import json
+
+from proc import run, wait_until
+
+
+def docker(*words, timeout=120, check=True, binary="docker", **options):
+    """Run the docker command; its result, stdout stripped."""
+    done = run([binary, *words], timeout=timeout, **options)
+    assert not check or done.returncode == 0, f"docker {words[0]}: {done.stderr}"
+    done.stdout = done.stdout.strip()
+    return done
+
+
+class Container:
+    """A container that runs."""
+
+    def __init__(self, id):
+        self.id = id
+
+    def port(self, inner=8000):
+        """The port of the loopback where it answers."""
+        return int(docker("port", self.id, str(inner)).stdout.splitlines()[0].rpartition(":")[2])
+
+    def url(self, path="/"):
+        return f"http://127.0.0.1:{self.port()}{path}"
+
+    def logs(self):
+        done = docker("logs", self.id)
+        return done.stdout + done.stderr
+
+    def execute(self, *words, **options):
+        return docker("exec", self.id, *words, **options)
+
+    def state(self):
+        return json.loads(docker("inspect", "--format", "{{json .State}}", self.id).stdout)
+
+    def says(self, text, seconds=60):
+        """Wait until the log has that text."""
+        wait_until(lambda: text in self.logs() or not self.state()["Running"], seconds, f"{text!r} in the log")
+        assert text in self.logs(), self.logs()
+
+
+def layers(image):
+    """The digests of its layers, from the bottom up."""
+    return json.loads(docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", image).stdout)

@@ -1,0 +1,163 @@
+"""One image for all tests here, built from a copy of the checkout and removed with what was started from it."""
+
+import contextlib
+import itertools
+import os
+import secrets
+import shutil
+
+import pytest
+
+from engine import Container, docker
+from proc import ROOT, run
+
+BUILD = 900  # seconds for a build on a slow machine
+
+
+class Builder:
+    """make build with one of Docker's two builders."""
+
+    def __init__(self, name, binary):
+        self.name, self.binary = name, binary
+        self.env = {**os.environ, "DOCKER_BUILDKIT": "1" if name == "buildkit" else "0", "BUILDKIT_PROGRESS": "plain"}
+
+    def make(self, folder, *words):
+        """Run make there. Returns what ended, its output in stdout."""
+        done = run(["make", "-f", "docker.mk", f"DOCKER={self.binary}", *words], BUILD, cwd=folder, env=self.env)
+        done.stdout += done.stderr
+        return done
+
+
+def can_build(binary, folder):
+    """Whether this client builds with BuildKit: newer ones need a plugin for it."""
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    env = {**os.environ, "DOCKER_BUILDKIT": "1"}
+    return binary and run([binary, "build", "--quiet", folder], env=env).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def builders(tmp_path_factory):
+    """{name: Builder} of what this machine has."""
+    found = {"classic": Builder("classic", "docker")}
+    binaries = ["docker", shutil.which("docker", path="/usr/bin")]
+    folder = tmp_path_factory.mktemp("buildkit")
+    if binary := next((binary for binary in binaries if can_build(binary, folder)), None):
+        found["buildkit"] = Builder("buildkit", binary)
+    return found
+
+
+@pytest.fixture(params=["classic", "buildkit"])
+def builder(request, builders):
+    """Each of both builders in turn."""
+    if request.param not in builders:
+        pytest.skip("this machine's docker has no BuildKit: it needs the buildx plugin")
+    return builders[request.param]
+
+
+@pytest.fixture(scope="session")
+def name():
+    """The images' name, of this run alone; all its tags are removed in the end."""
+    name = f"slipway-test-{os.getpid()}-{secrets.token_hex(3)}"
+    yield name
+    for image in (name, f"{name}-builder"):
+        for tag in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", image).stdout.split():
+            docker("image", "rm", "--force", tag)
+
+
+def copy_checkout(folder):
+    """What git has or would take of the checkout, in a repository of its own; with a wheelhouse that is there."""
+    listed = run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT)
+    for path in filter(None, listed.stdout.split("\0")):
+        if (ROOT / path).exists():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / path, folder / path)
+    if (ROOT / "wheelhouse").exists():
+        shutil.copytree(ROOT / "wheelhouse", folder / "wheelhouse")
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "All"]):
+        identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "core.hooksPath=/dev/null"]
+        done = run(["git", *identity, *words], cwd=folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    """A copy of the checkout in a path with a space. The image is built from it; tests change copies of it."""
+    return copy_checkout(tmp_path_factory.mktemp("a check out"))
+
+
+@pytest.fixture
+def project(checkout, image, tmp_path):
+    """A copy of what the image was built from, wheelhouse included, for a test to change."""
+    return shutil.copytree(checkout, tmp_path / "pro ject", symlinks=True)
+
+
+@pytest.fixture(scope="session")
+def image(builders, checkout, name):
+    """The built image, with files planted beside and in the project that must not reach it."""
+    for path in (".env", "project/.env", "id_rsa", "project/db.sqlite3", "var/db.sqlite3"):
+        (checkout / path).parent.mkdir(exist_ok=True)
+        (checkout / path).write_text("planted-secret\n")
+    done = builders["classic"].make(checkout, "build", f"APP={name}", "TAG=release-1")
+    assert done.returncode == 0, done.stdout
+    return f"{name}:release-1"
+
+
+@pytest.fixture(scope="session")
+def settings():
+    """The least that the image needs to run, for `docker run --env`."""
+    return {"SITE_URL": "http://localhost:8000", "SECRET_KEY": secrets.token_hex(25),
+            "DATABASE_URL": "sqlite:////data/db.sqlite3"}
+
+
+@pytest.fixture
+def run_container(image, settings):
+    """run_container(*command, options=(), env={}): a Container, with `settings` and a port; removed afterwards."""
+    with contextlib.ExitStack() as stack:
+        def start(*command, options=(), env=None, of=image):
+            flags = [f"--env={key}={value}" for key, value in {**settings, **(env or {})}.items()]
+            done = docker("run", "--detach", "--publish=127.0.0.1::8000", *flags, *options, of, *command)
+            stack.callback(docker, "rm", "--force", "--volumes", done.stdout)
+            return Container(done.stdout)
+        yield start
+
+
+@pytest.fixture
+def one_off(image, settings):
+    """one_off(*command, options=(), env={}): run a command of the image to its end; `env=None` gives no settings."""
+    def finish(*command, options=(), env={}, of=image, **more):  # noqa: B006
+        given = {} if env is None else {**settings, **env}
+        flags = [f"--env={key}={value}" for key, value in given.items()]
+        return docker("run", "--rm", *flags, *options, of, *command, check=False, **more)
+    return finish
+
+
+numbers = itertools.count(1)
+
+
+@contextlib.contextmanager
+def new_volume(name):
+    """The name of an empty volume; it goes in the end, with the containers that still have it."""
+    made = docker("volume", "create", f"{name}-{next(numbers)}").stdout
+    try:
+        yield made
+    finally:
+        for container in docker("ps", "--all", "--quiet", f"--filter=volume={made}").stdout.split():
+            docker("rm", "--force", container)
+        docker("volume", "rm", "--force", made)
+
+
+@pytest.fixture
+def volume(name):
+    """The name of an empty volume."""
+    with new_volume(name) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def data(name, image, settings):
+    """Options that mount a volume with a migrated SQLite database at /data: the same one for all that only read."""
+    with new_volume(name) as made:
+        flags = [f"--env={key}={value}" for key, value in settings.items()]
+        docker("run", "--rm", *flags, f"--volume={made}:/data", image, "migrate")
+        yield [f"--volume={made}:/data"]

@@ -1,0 +1,107 @@
+"""How the image is built: offline, tested, in layers that change with what they hold."""
+
+import json
+import time
+
+from engine import docker, layers
+
+
+def build(builder, project, name, tag, *words):
+    return builder.make(project, "build", f"APP={name}", f"TAG={tag}", *words)
+
+
+OFFLINE = {  # a RUN without network is another step to BuildKit, and none of the base would come from its cache
+    "classic": "--network=none",
+    "buildkit": "--build-arg http_proxy=http://127.0.0.1:9 --build-arg https_proxy=http://127.0.0.1:9",
+}
+
+
+def test_offline(builder, project, name):
+    """After make wheelhouse a build needs no network."""
+    assert builder.make(project, "wheelhouse", f"APP={name}").returncode == 0
+    pins = project / "wheelhouse/requirements.txt"
+    pins.write_text(f"# {builder.name}: nothing after this may come from the cache\n" + pins.read_text())
+    done = build(builder, project, name, f"offline-{builder.name}", f"BUILD_ARGS={OFFLINE[builder.name]}")
+    assert done.returncode == 0, done.stdout
+    assert "Ran " in done.stdout, "the tests came from the cache: nothing was shown"
+
+
+def test_failing_test(builder, project, name):
+    """An image whose tests fail is not made."""
+    (project / "project/home/tests_broken.py").write_text(
+        "from django.test import SimpleTestCase\n\n\nclass Broken(SimpleTestCase):\n"
+        "    def test_it(self):\n        self.fail('on purpose')\n")
+    done = build(builder, project, name, "broken")
+    assert done.returncode != 0 and "on purpose" in done.stdout, done.stdout
+    assert docker("image", "inspect", f"{name}:broken", check=False).returncode != 0
+
+
+def test_missing_migration(builders, project, name):
+    """A model without its migration makes no image."""
+    models = project / "project/accounts/models.py"
+    models.write_text(models.read_text() + "\n\nclass Late(models.Model):\n    pass\n")
+    if "import models" not in models.read_text():
+        models.write_text("from django.db import models\n" + models.read_text())
+    done = build(builders["classic"], project, name, "late")
+    assert done.returncode != 0 and "Late" in done.stdout, done.stdout
+
+
+def test_again(builder, project, name):
+    """A second build of the same commit takes every layer from the first, whatever the files' times."""
+    first = build(builder, project, name, f"first-{builder.name}", "REVISION=r")
+    assert first.returncode == 0, first.stdout
+    for path in project.rglob("*"):
+        if ".git" not in path.parts and path.is_file():
+            path.touch()
+    start = time.monotonic()
+    second = build(builder, project, name, f"second-{builder.name}", "REVISION=r")
+    assert second.returncode == 0, second.stdout
+    assert "Ran " not in second.stdout, "the tests ran again"
+    assert layers(f"{name}:first-{builder.name}") == layers(f"{name}:second-{builder.name}")
+    print(f"second build: {time.monotonic() - start:.1f} s")
+
+
+def test_code_change(builder, project, name):
+    """Of an image with one changed line of code, only layers that hold code are new: the last few, and small."""
+    assert build(builder, project, name, f"before-{builder.name}").returncode == 0
+    views = project / "project/home/views.py"
+    views.write_text(views.read_text() + f"\n# changed, {builder.name}\n")
+    done = build(builder, project, name, f"after-{builder.name}")
+    assert done.returncode == 0, done.stdout
+    before, after = layers(f"{name}:before-{builder.name}"), layers(f"{name}:after-{builder.name}")
+    new = [layer for layer in after if layer not in before]
+    assert 1 <= len(new) <= 3, new
+    assert after[:-3] == before[:-3], "a layer below the code is new"
+    sizes = docker("history", "--format", "{{.Size}}", "--human=false", f"{name}:after-{builder.name}").stdout.split()
+    holding = [int(size) for size in sizes if int(size)][:len(new)]
+    assert sum(holding) < 5_000_000, holding
+
+
+def test_postgres(builders, project, name):
+    """TEST_DATABASE=postgres runs the build's tests on Postgres, and the image has none of it."""
+    done = build(builders["classic"], project, name, "postgres", "TEST_DATABASE=postgres")
+    assert done.returncode == 0, done.stdout
+    shown = docker("run", "--rm", "--entrypoint=cat", f"{name}:postgres", "migrations.json").stdout
+    assert json.loads(shown)["vendor"] == "postgresql"
+    found = docker("run", "--rm", "--entrypoint=sh", f"{name}:postgres", "-c", "ls /usr/lib/postgresql", check=False)
+    assert found.returncode != 0
+
+
+def test_other_database(builders, project, name):
+    """Another TEST_DATABASE is refused, by name."""
+    done = build(builders["classic"], project, name, "other", "TEST_DATABASE=mysql")
+    assert done.returncode != 0 and "sqlite or postgres, not mysql" in done.stdout, done.stdout
+
+
+def test_packages(builders, project, name):
+    """packages.txt: a package is in the base of the image, one after build: only where wheels are made."""
+    with (project / "packages.txt").open("a") as file:
+        file.write("gettext-base\nbuild: libyaml-dev  # for wheels\n")
+    here = {"cwd": project, "env": builders["classic"].env, "timeout": 600}
+    for target in ("base", "builder"):
+        docker("build", "--target", target, "--tag", f"{name}:packages-{target}", ".", **here)
+    look = "command -v envsubst; ls /usr/include/yaml.h"
+    base, builder = (docker("run", "--rm", f"{name}:packages-{target}", "sh", "-c", look, check=False).stdout
+                     for target in ("base", "builder"))
+    assert "envsubst" in base and "yaml.h" not in base
+    assert "envsubst" in builder and "yaml.h" in builder

