@@ -114,6 +114,14 @@ def post_fork(server, worker):
     process.worker = worker.number
 
 
+def post_worker_init(worker):
+    """Before its first request a worker asks the parts once: what that has to load it then has, and later answers
+    are quick."""
+    from . import metrics, readiness  # need the folder and Django's apps
+    readiness.ask()
+    metrics.PID.set(worker.pid)
+
+
 def child_exit(server, worker):
     """However it ended: what it had in flight is no more."""
     mark_process_dead(worker.number)

@@ -32,7 +32,6 @@ IN_FLIGHT = Gauge("http_requests_in_flight", "Requests being worked on.",
                   registry=REGISTRY, multiprocess_mode="livesum")
 PID = Gauge("worker_pid", "Process id.", registry=REGISTRY, multiprocess_mode="liveall")
 
-PID.set(os.getpid())
 for _status in CLASSES:
     REQUESTS.labels(_status)  # there from the start, at 0
 
@@ -57,9 +56,11 @@ def families():
 
 
 def workers(found):
-    """{worker's number: its pid} from families."""
-    return {sample.labels.get("pid", process.worker): int(sample.value)
-            for family in found if family.name == "worker_pid" for sample in family.samples}
+    """{number: pid} of the workers that have started, from families."""
+    if not FOLDER:
+        return {process.worker: os.getpid()}
+    return {sample.labels["pid"]: int(sample.value)
+            for family in found if family.name == "worker_pid" for sample in family.samples if sample.value}
 
 
 class Page:

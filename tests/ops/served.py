@@ -54,6 +54,10 @@ class Site:
         response = connection.getresponse()
         return Answer(response.status, response.headers, response.read(), time.monotonic() - start)
 
+    def workers(self):
+        """How many have started."""
+        return self.get("/metrics", unix=True).body.count(b"\nprocess_resident_memory_bytes{")
+
     def ready(self):
         """Wait until all is well."""
         def is_ready():
@@ -69,11 +73,12 @@ def serve(folder, settings="", arguments=(), **env):
     (folder / "scratch_settings.py").write_text(f"from project.settings import *\n{settings}")
     port, path = free_port(), folder / "web.sock"
     env = {**os.environ, "PYTHONPATH": str(folder), "DJANGO_SETTINGS_MODULE": "scratch_settings",
-           "CACHE_URL": "locmem://", "BROKER_URL": "memory://", "WEB_CONCURRENCY": "2", "TMPDIR": str(folder), **env}
+           "CACHE_URL": "locmem://", "BROKER_URL": "memory://", "WEB_CONCURRENCY": "1", **env}
     command = [VE_PYTHON, "-m", "gunicorn", "-c", "python:project.ops.gunicorn", "-b", f"127.0.0.1:{port}",
                "-b", f"unix:{path}", *arguments]
     with running(command, cwd=ROOT, env=env) as process:
         site = Site(process, port, path)
-        wait_until(lambda: process.poll() is not None or site.get("/healthz").status == 200, what=process.output)
+        workers = int(env["WEB_CONCURRENCY"])
+        wait_until(lambda: process.poll() is not None or site.workers() == workers, what="gunicorn's workers")
         assert process.poll() is None, process.output()
         yield site

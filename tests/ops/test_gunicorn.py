@@ -1,0 +1,57 @@
+"""gunicorn's settings, as the server shows them."""
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+from ops.served import UnixConnection
+
+from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
+
+COMMAND = [VE_PYTHON, "-m", "gunicorn", "-c", "python:project.ops.gunicorn"]
+
+
+@pytest.fixture
+def environment(sqlite_url, tmp_path):
+    return {**os.environ, "DATABASE_URL": sqlite_url, "BROKER_URL": "memory://", "CACHE_URL": "locmem://",
+            "TMPDIR": str(tmp_path), "WEB_CONCURRENCY": "1"}
+
+
+def test_on_a_socket(environment, tmp_path):
+    """SOCKET: it is there, whoever may enter its folder may connect, and TERM ends it in time with nothing left."""
+    path = tmp_path / "web.sock"
+    shared = figures(tmp_path)
+    with running(COMMAND, cwd=ROOT, env={**environment, "SOCKET": str(path), "PORT": "1"}) as process:
+        wait_until(path.exists)
+        connection = UnixConnection(path, 60)
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666
+        assert figures(tmp_path) - shared
+        process.terminate()
+        assert process.wait(30) == 0
+    assert not path.exists() and not figures(tmp_path) - shared
+
+
+def figures(tmp):
+    """The folders of workers' figures."""
+    return {path for folder in (Path("/dev/shm"), tmp) if folder.is_dir() for path in folder.glob("metrics-*")}
+
+
+def test_on_a_port(environment):
+    """PORT, on every address of this machine."""
+    port = free_port()
+    with running(COMMAND, cwd=ROOT, env={**environment, "PORT": str(port)}):
+        wait_until(lambda: socket.create_connection(("127.0.0.2", port), timeout=5).close() is None)
+
+
+def test_all_that_is_wrong_is_told_before_anything_starts(environment):
+    """One line each for malformed settings, project's or gunicorn's own; exit 1, no traceback, nothing starts."""
+    for wrong, names in (({"PORT": "http", "WEB_CONCURRENCY": "0"}, ("PORT", "WEB_CONCURRENCY")),
+                         ({"DATABASE_URL": "postgres:/x", "CACHE_URL": "x"}, ("DATABASE_URL", "CACHE_URL"))):
+        done = run(COMMAND, cwd=ROOT, env={**environment, **wrong})
+        assert done.returncode == 1
+        told = (done.stdout + done.stderr).splitlines()
+        assert [line.split()[:2] for line in told] == [["settings:", name] for name in names], told
