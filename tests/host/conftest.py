@@ -1,0 +1,204 @@
+"""What the tests of deploy/host share: the programs they need, and an nginx with the shipped configuration."""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import ThreadingMixIn, UnixStreamServer
+
+import pytest
+
+from proc import ROOT, free_port, run, running, wait_until
+
+sys.path.insert(0, str(ROOT))
+from deploy.render import HOST, each, render  # noqa: E402
+
+
+def program(name):
+    """The path of a program of Debian's packages; skips the test where it is missing, but fails in CI."""
+    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if not path and os.environ.get("CI"):
+        pytest.fail(f"{name} is not installed, and CI must not skip")
+    return path or pytest.skip(f"{name} is not installed")
+
+
+class App(ThreadingMixIn, UnixStreamServer):
+    """A release that listens on a slot's socket: answers with its name and the request it got, as JSON."""
+
+    daemon_threads = True
+    request_queue_size = 512
+
+    def __init__(self, path, release):
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self):
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if self.path.startswith("/crash"):
+                    return self.connection.shutdown(socket.SHUT_RDWR)
+                if self.path.startswith("/upgrade"):
+                    return self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
+                                            b"Upgrade: websocket\r\n\r\nhello from the socket")
+                body = json.dumps({"release": release, "path": self.path, "headers": self.headers.items()}).encode()
+                self.send_response(int(self.headers.get("X-Status", 200)))
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST = answer
+
+            def address_string(self):
+                return "nginx"
+
+            def log_message(self, *args):
+                pass
+
+        super().__init__(str(path), Handler)
+        self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        self.shutdown()
+        self.server_close()
+        os.unlink(self.server_address)
+
+
+def connect(address):
+    """A connection to a TCP port of the loopback or to a unix socket's path."""
+    if isinstance(address, int):
+        return http.client.HTTPConnection("127.0.0.1", address, timeout=30)
+    connection = http.client.HTTPConnection("localhost", timeout=30)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(30)
+    connection.sock.connect(str(address))
+    return connection
+
+
+def ask(address, path="/", method="GET", body=None, **headers):
+    """One request over a connection of its own: (status, headers, body as text)."""
+    connection = connect(address)
+    with contextlib.closing(connection):
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read().decode()
+
+
+class Nginx:
+    """Debian's nginx in a folder of its own, with rendered files where the heads of the templates say."""
+
+    def __init__(self, root, binary):
+        self.root, self.binary = root, binary
+        for folder in ("run", "etc/nginx/sites-enabled", "var/log/nginx", "var/www", "tmp"):
+            (root / folder).mkdir(parents=True)
+        user = "user root root;" if os.geteuid() == 0 else ""
+        temp = " ".join(f"{kind}_temp_path {root}/tmp/{kind};"
+                        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        (root / "nginx.conf").write_text(
+            f"{user} worker_processes 2; daemon off; pid {root}/nginx.pid; error_log {root}/error.log;\n"
+            f"events {{ worker_connections 500; }}\nhttp {{ {temp} include /etc/nginx/mime.types;\n"
+            f"default_type application/octet-stream; include {root}/etc/nginx/sites-enabled/*; }}\n")
+
+    def put(self, path, text):
+        """Write a rendered file, its paths moved below our folder."""
+        for folder in ("/etc/nginx/", "/run/", "/var/www/", "/var/log/nginx/"):
+            text = text.replace(folder, f"{self.root}{folder}")
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+    def site(self, app, public="http.conf", balancers=(), **more):
+        """The site of an app, and its slots' folders with web.sock naming a. Returns its port."""
+        port = free_port()
+        values = {"APP": app, "SITE": app, "SCHEME": "https", "SERVER_NAMES": "localhost", "BODY_LIMIT": "2m",
+                  "HTTP_PORT": f"127.0.0.1:{port}", "BALANCERS": each("{} balancer;", balancers),
+                  "REAL_IP": each("set_real_ip_from {};", balancers), **more}
+        self.put(f"etc/nginx/sites-enabled/{app}", render("nginx/site.conf", values))
+        self.put(f"etc/nginx/{app}/public.conf", no_ipv6(render(f"nginx/{public}", values)))
+        self.put(f"etc/nginx/{app}/app.conf", render("nginx/app.conf", values))
+        self.put(f"etc/nginx/{app}/maintenance.html", render("nginx/maintenance.html", values))
+        for slot in "ab":
+            (self.root / "run" / app / slot).mkdir(parents=True)
+        (self.root / "run" / app / "web.sock").symlink_to("a/web.sock")
+        return port
+
+    def balancer(self, app, ports):
+        """The balancer's site before hosts on these ports. Returns its port."""
+        port, site = free_port(), f"{app}-balancer"
+        values = {"APP": app, "SITE": site, "SERVER_NAMES": "localhost", "BODY_LIMIT": "2m",
+                  "HTTP_PORT": f"127.0.0.1:{port}",
+                  "HOSTS": each("server 127.0.0.1:{} max_fails=2 fail_timeout=10s;", ports)}
+        self.put(f"etc/nginx/sites-enabled/{site}", render("nginx/balancer-site.conf", values))
+        self.put(f"etc/nginx/{site}/public.conf", no_ipv6(render("nginx/http.conf", values)))
+        self.put(f"etc/nginx/{site}/app.conf", render("nginx/balancer-app.conf", values))
+        self.put(f"etc/nginx/{site}/maintenance.html", render("nginx/maintenance.html", values))
+        return port
+
+    def flip(self, app, slot):
+        """What a deploy does: one rename over web.sock."""
+        link = self.root / "run" / app / "web.sock"
+        new = link.with_name("web.sock.new")
+        new.symlink_to(f"{slot}/web.sock")
+        new.rename(link)
+
+    def command(self, *more):
+        return [self.binary, "-p", self.root, "-e", self.root / "error.log", "-c", self.root / "nginx.conf", *more]
+
+    @contextlib.contextmanager
+    def serving(self, *ports):
+        """Runs while the block does; ready when every port answers."""
+        checked = run(self.command("-t"))
+        assert checked.returncode == 0, checked.stderr
+        with running(self.command()) as process:
+            for port in ports:
+                wait_until(lambda: process.poll() is None and connect(port).connect() is None, what=process.output)
+            yield process
+
+
+def no_ipv6(text):
+    """A machine that runs tests may have no IPv6; and two tests share ports less easily."""
+    return "\n".join(line for line in text.split("\n") if "listen [::]" not in line)
+
+
+@pytest.fixture
+def nginx():
+    """An Nginx without sites yet, in a path that is short, as sockets' names must be, and has no space."""
+    root = Path(tempfile.mkdtemp(prefix="nginx-"))
+    yield Nginx(root, program("nginx"))
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def apps(nginx):
+    """start(app, slot, release): an App on that slot's socket, ended with the test."""
+    started = []
+
+    def start(app, slot, release):
+        started.append(App(nginx.root / "run" / app / slot / "web.sock", release))
+        return started[-1]
+
+    yield start
+    for app in started:
+        with contextlib.suppress(FileNotFoundError):
+            app.stop()
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """(certificate, key) for localhost, signed by itself."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run([program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)],
+                   check=True, capture_output=True, timeout=60)
+    return certificate, key
+
+
+@pytest.fixture
+def host_files():
+    """The folder of what lives on a server."""
+    return HOST

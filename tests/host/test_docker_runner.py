@@ -1,0 +1,343 @@
+"""docker-runner on a stand-in docker that notes what it is told: under dash and busybox sh, in a path with a space."""
+
+import hashlib
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from proc import ROOT, run, running, wait_until
+
+from .conftest import HOST, program
+
+IMAGE_ID = "sha256:" + "4" * 64
+RUNNER = HOST / "docker-runner"
+USER = "daemon"  # an app whose system user exists on every machine
+HARDENED = ["--pull=never", "--init", "--no-healthcheck", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+SECRET = "planted-secret"
+
+
+class Server:
+    """A folder that stands for a server's /, with an app that was deployed, and the stand-in docker."""
+
+    def __init__(self, root, shell):
+        self.root, self.shell, self.stub = root, shell, root / "stub"
+        self.stub.mkdir(parents=True)
+        shutil.copy(Path(__file__).parent / "docker-stub", self.stub / "docker")
+        path = f"{self.stub}:{os.environ['PATH']}"
+        self.env = {"PATH": path, "STUB": str(self.stub), "DOCKER_RUNNER_ROOT": str(root)}
+        self.put("stub/image", IMAGE_ID)
+        for app in ("shop", USER):
+            self.put(f"etc/default/{app}", "IMAGE=registry.example:5000/team/shop\nOPTS='-v /srv/x:/x'\n")
+            self.put(f"etc/default/{app}.env", f"# settings\nSECRET_KEY={SECRET}\nEMPTY=\nJSON={{\"a\": '1'}}\n\n")
+            self.put(f"var/www/{app}/TAG", f"export TAG=build-42\nexport IMAGE_ID={IMAGE_ID}\n")
+            (root / f"run/{app}/a").mkdir(parents=True)
+
+    def put(self, path, text):
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        return target
+
+    def command(self, *words):
+        return [*self.shell, RUNNER, *words]
+
+    def __call__(self, *words, **env):
+        return run(self.command(*words), timeout=60, env={**self.env, **env})
+
+    def calls(self, verb=None):
+        """What docker was told, a list of words a call; only those of this verb."""
+        log = self.stub / "log"
+        calls = [call.split("\0")[:-1] for call in log.read_text().split("\1")[:-1]] if log.exists() else []
+        return [call for call in calls if verb in (None, call[0])]
+
+    def ran(self):
+        call, = self.calls("run")
+        return call
+
+
+@pytest.fixture(params=["dash", "busybox"])
+def server(request, tmp_path):
+    shell = [program("busybox"), "sh"] if request.param == "busybox" else [program("dash")]
+    return Server(tmp_path / "a server", shell)
+
+
+def settings_hash(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# ---- one-off commands ----
+
+def test_a_command_runs_in_the_live_release(server):
+    """The committed image by its id, hardened, with the app's settings and options, named and removed after."""
+    done = server("shop", "migrate")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert server.ran() == ["run", "--rm", "--log-driver=none", "-i", "--name", "shop-migrate", *HARDENED,
+                            "--env-file", f"{server.root}/etc/default/shop.env", "-v", "/srv/x:/x", IMAGE_ID, "migrate"]
+
+
+def test_words_arrive_as_they_were_typed(server):
+    """Spaces, quotes, dollars, stars, newlines and empty words of a command are its own affair."""
+    words = ["manage", "shell", "-c", "print('a b', \"$HOME\", `id`)\n*", "", "\\", "--name", "x;y"]
+    server("shop", *words)
+    assert server.ran()[-len(words) - 1:] == [IMAGE_ID, *words]
+
+
+def test_quotes_group_words_of_options(server):
+    """OPTS and EXTRA are split as the shell splits, EXTRA comes last and so wins."""
+    server.put("etc/default/shop", """IMAGE=shop\nOPTS="-e 'A=b c' --memory 1g"\n""")
+    server("shop", "shell", EXTRA='-e "D=e f" --memory 2g')
+    assert server.ran()[-10:] == ["-e", "A=b c", "--memory", "1g", "-e", "D=e f", "--memory", "2g", IMAGE_ID, "shell"]
+
+
+def test_which_image(server):
+    """TAG in the environment beats the file; without an id it is IMAGE:TAG; an IMAGE with a tag needs no TAG."""
+    def asked(*words, **env):
+        assert server(*words, **env).returncode == 0
+        return server.calls("image")[-1][-1]
+
+    assert asked("shop") == IMAGE_ID
+    assert asked("shop", IMAGE_ID="sha256:stray") == IMAGE_ID
+    assert asked("shop", TAG="build-41") == "registry.example:5000/team/shop:build-41"
+    assert asked("shop", TAG="build-41", IMAGE_ID="sha256:41") == "sha256:41"
+    server.put("var/www/shop/TAG", "export TAG=build-40\n")
+    assert asked("shop") == "registry.example:5000/team/shop:build-40"
+    server.put("etc/default/redis", "IMAGE=redis:7")
+    assert asked("redis") == "redis:7"
+
+
+def test_the_commands_exit_status_is_passed_on(server):
+    """What the command exits with, docker-runner exits with."""
+    server.put("stub/code", "37")
+    assert server("shop", "migrate").returncode == 37
+
+
+@pytest.mark.parametrize("words, name", [
+    (["shell"], "shop-shell"), ([], "shop-run"), (["manage", "clearsessions"], "shop-manage-clearsessions"),
+    (["/bin/sh -c"], "shop-_bin_sh_-c")])
+def test_names_of_one_offs(server, words, name):
+    """APP-COMMAND, with manage.py's command for `manage`, in letters docker takes."""
+    server("shop", *words)
+    ran = server.ran()
+    assert ran[ran.index("--name") + 1] == name
+
+
+def test_a_one_off_that_runs_already(server):
+    """A second one of the name is refused while the first runs; what a power cut left is removed."""
+    server.put("stub/container", "running  ")
+    done = server("shop", "migrate")
+    assert done.returncode == 75 and "shop-migrate is running already" in done.stderr and not server.calls("run")
+    server.put("stub/container", "exited  ")
+    assert server("shop", "migrate").returncode == 0
+    assert server.calls()[-2:-1] == [["rm", "-f", "shop-migrate"]]
+
+
+def test_user_and_secrets(server):
+    """Where the app has a system user it is that user's process; secrets are mounted, to read only."""
+    server.put(f"etc/default/{USER}.secrets/KEY", SECRET)
+    server(USER, "migrate")
+    ids = [subprocess.check_output(["id", flag, USER], text=True, timeout=10).strip() for flag in ("-u", "-g")]
+    ran = server.ran()
+    assert ran[ran.index("--user") + 1] == ":".join(ids)
+    assert f"{server.root}/etc/default/{USER}.secrets:/run/secrets:ro" in ran
+
+
+def test_no_secret_is_in_a_process_list(server):
+    """No call of docker, for one-offs or units, has a setting's value among its words."""
+    server("shop", "migrate")
+    server("--unit", "shop-web-a", "shop", "run")
+    assert len(server.calls("run")) == 2
+    assert SECRET not in (server.stub / "log").read_text()
+
+
+def test_a_terminal(server):
+    """With a terminal the container gets one; with its output redirected it gets none, nor eats what is typed."""
+    def flags(stdin, stdout):
+        (server.stub / "log").unlink(missing_ok=True)
+        run(server.command("shop", "shell"), env=server.env, stdin=stdin, stdout=stdout)
+        return [word for word in server.ran() if word in ("-it", "-i", "-t")]
+
+    ours, theirs = pty.openpty()
+    try:
+        assert flags(theirs, theirs) == ["-it"]
+        assert flags(theirs, subprocess.PIPE) == []
+        assert flags(subprocess.PIPE, theirs) == ["-i"]
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+# ---- failures: one line, with the cure ----
+
+FAILURES = {
+    "no app": ([], {}, 64, "docker-runner --help"),
+    "a path for an app": (["../shop"], {}, 64, "docker-runner --help"),
+    "an unknown option": (["--frob", "shop"], {}, 64, "docker-runner --help"),
+    "a unit without a name": (["--unit"], {}, 64, "docker-runner --help"),
+    "stop without a name": (["--stop"], {}, 64, "docker-runner --help"),
+    "no default file": (["blog", "migrate"], {}, 66, "etc/default/blog: provision"),
+    "no TAG": (["shop"], {"var/www/shop/TAG": None}, 66, "var/www/shop/TAG: deploy first"),
+    "no slot folder": (["--slot", "b", "shop"], {}, 66, "systemd-tmpfiles --create shop.conf"),
+    "no user": (["--slot", "a", "shop"], {}, 67, "useradd"),
+    "no image": (["shop"], {"stub/image": None}, 72, "docker pull registry.example:5000/team/shop:build-42"),
+    "no engine": (["shop"], {"stub/down": "99"}, 69, "Is the docker daemon running?"),
+    "IMAGE unset": (["shop"], {"etc/default/shop": "OPTS=x"}, 78, "IMAGE=''"),
+    "IMAGE with a return": (["shop"], {"etc/default/shop": "IMAGE=shop\r\n"}, 78, "IMAGE='shop"),
+    "spaces around =": (["shop"], {"etc/default/shop": "IMAGE = shop\nOPTS=x"}, 78, "etc/default/shop"),
+    "an open quote": (["shop"], {"etc/default/shop": "IMAGE='shop\n"}, 78, "etc/default/shop"),
+    "an open quote in OPTS": (["shop"], {"etc/default/shop": "IMAGE=shop OPTS=\"-e 'A\"\n"}, 78, "OPTS"),
+    "an unset variable in OPTS": (["shop"], {"etc/default/shop": "IMAGE=shop OPTS='-e $NOPE'\n"}, 78, "OPTS"),
+    "TAG unset": (["shop"], {"var/www/shop/TAG": "export IMAGE_ID=x"}, 78, "TAG"),
+    "a setting in quotes": (["shop"], {"etc/default/shop.env": f"A=1\nB='{SECRET}'\n"}, 78, "line 2"),
+    "a setting without =": (["shop"], {"etc/default/shop.env": f"A=1\n\n{SECRET}\n"}, 78, "line 3"),
+    "a setting exported": (["shop"], {"etc/default/shop.env": f"export A={SECRET}\nB=2\n"}, 78, "line 1"),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_failures(server, case):
+    """Each failure is its own exit code and one line that says what to do; no setting's value; nothing is run."""
+    words, files, code, said = FAILURES[case]
+    for path, text in files.items():
+        if text is None:
+            (server.root / path).unlink()
+        else:
+            server.put(path, text)
+    done = server(*words)
+    assert done.returncode == code, done.stderr
+    assert re.fullmatch(r"docker-runner: .+\n", done.stderr) and said in done.stderr, done.stderr
+    assert SECRET not in done.stderr and not server.calls("run")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_files_that_may_not_be_read(server):
+    """Settings are root's: somebody else is told to use sudo."""
+    (server.root / "etc/default/shop.env").chmod(0)
+    done = server("shop")
+    assert done.returncode == 77 and "use sudo" in done.stderr
+
+
+def test_help(server):
+    """--help explains itself, exits 0, and tells every exit code that the script uses; so does docs/server.md."""
+    done = server("--help")
+    assert done.returncode == 0 and done.stdout.startswith("usage: docker-runner APP") and not done.stderr
+    used = set(re.findall(r"\bdie (\d+) ", RUNNER.read_text()))
+    assert used == set(re.findall(r"(?:^|  )(\d\d) [a-z]", done.stdout, re.MULTILINE))
+    assert used <= set(re.findall(r"^\| (\d\d) \|", (ROOT / "docs/server.md").read_text(), re.MULTILINE))
+
+
+# ---- a unit's container ----
+
+UNIT = ("--unit", f"{USER}-web-a", "--slot", "a", USER, "run")
+
+
+def wanted(server):
+    return f"running {IMAGE_ID} {settings_hash(server.root / f'etc/default/{USER}.env')}"
+
+
+def test_a_unit_starts_its_container(server):
+    """Detached, with a fixed name, its slot's folder at the same path, logs to the journal; the unit ends with it."""
+    server.put("stub/code", "3")
+    done = server(*UNIT)
+    assert done.returncode == 3, done.stderr
+    ran = server.ran()
+    assert ran[:5] == ["run", "-d", "--log-driver=journald", "--log-opt", "tag={{.Name}}"]
+    assert ["--name", f"{USER}-web-a", *HARDENED] == ran[ran.index("--name"):][:7]
+    assert f"{server.root}/run/{USER}/a:/run/{USER}/a" in ran and ran[-2:] == [IMAGE_ID, "run"]
+    assert (server.stub / "container").read_text().strip() == wanted(server)
+    assert "--rm" not in ran and "-i" not in ran and server.calls()[-1] == ["wait", f"{USER}-web-a"]
+
+
+def test_a_unit_adopts_what_runs_as_wanted(server):
+    """A running container with this image and these settings is left alone and waited for."""
+    server.put("stub/container", wanted(server))
+    server.put("stub/code", "0")
+    done = server(*UNIT)
+    assert done.returncode == 0 and "adopted" in done.stderr
+    assert not server.calls("run") and not server.calls("rm") and not server.calls("stop")
+
+
+@pytest.mark.parametrize("change", [("running", "exited"), ("running", "created"), ("running", "paused"),
+                                    ("4444", "5555"), (r"\w{4}$", "0000")])
+def test_a_unit_replaces_any_other(server, change):
+    """A dead container of the name, or one with another image or other settings, is stopped and removed first."""
+    server.put("stub/container", re.sub(*change, wanted(server)))
+    server.put("stub/code", "0")
+    assert server(*UNIT).returncode == 0
+    assert [call[0] for call in server.calls() if call[0] in ("stop", "rm", "run")] == ["stop", "rm", "run"]
+
+
+def test_a_slots_own_release_and_settings_come_first(server):
+    """SLOT.tag and SLOT.env where they are there, for a slot only; without them what is committed."""
+    server.put(f"run/{USER}/a.tag", "export TAG=build-43\nexport IMAGE_ID=sha256:43\n")
+    settings = server.put(f"run/{USER}/a.env", "A=2\n")
+    server.put("stub/code", "0")
+    server(*UNIT)
+    assert server.calls("image")[-1][-1] == "sha256:43" and str(settings) in server.ran()
+    assert settings_hash(settings) in (server.stub / "container").read_text()
+    (server.stub / "container").unlink()
+    server(USER, "migrate")
+    assert server.calls("image")[-1][-1] == IMAGE_ID and str(settings) not in server.calls("run")[-1]
+
+
+def test_beat_has_a_tag_but_no_folder(server):
+    """--slot beat reads beat.tag, mounts nothing and needs no folder."""
+    server.put(f"run/{USER}/beat.tag", "export TAG=build-43\nexport IMAGE_ID=sha256:43\n")
+    server.put("stub/code", "0")
+    assert server("--unit", f"{USER}-beat", "--slot", "beat", USER, "beat").returncode == 0
+    assert server.calls("image")[-1][-1] == "sha256:43" and f"/run/{USER}/beat" not in " ".join(server.ran())
+
+
+def test_a_unit_waits_for_the_engine(server):
+    """An engine that does not answer at the start is waited for, whichever call it is; it is said once."""
+    server.put("stub/code", "0")
+    server.put("stub/down", "4")
+    done = server(*UNIT)
+    assert done.returncode == 0 and len(server.calls("run")) == 1
+    assert done.stderr.count("does not answer") == 1
+
+
+def test_no_answer_is_never_taken_for_no_container(server):
+    """The engine restarts under a running container: the unit stays, asks again, and neither starts nor removes one."""
+    server.put("stub/container", wanted(server))
+    server.put("stub/fail-wait", "3\n")
+    done = server(*UNIT)
+    assert done.returncode == 0, done.stderr
+    assert not server.calls("run") and not server.calls("rm") and len(server.calls("wait")) == 4
+
+
+def test_a_container_removed_behind_its_units_back(server):
+    """The engine answers and the container is gone: the unit ends with 70, to be started again."""
+    server.put("stub/container", wanted(server))
+    server.put("stub/fail-wait", "1 gone\n")
+    done = server(*UNIT)
+    assert done.returncode == 70 and "removed behind its unit's back" in done.stderr
+
+
+def test_a_stop_in_the_middle_of_a_start(server):
+    """TERM while docker is starting the container: the start is finished first, so that what is left has a name."""
+    hold = server.put("stub/hold", "")
+    with running(server.command(*UNIT), env=server.env) as process:
+        wait_until(lambda: (server.stub / "starting").exists())
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.poll() is None
+        hold.unlink()
+        assert process.wait(30) == 143
+    assert (server.stub / "started").exists() and not server.calls("wait")
+
+
+def test_stop(server):
+    """--stop stops within the seconds given, removes, waits for an engine that is away, and is content with nothing."""
+    assert server("--stop", "shop-web-a").returncode == 0
+    assert [call[0] for call in server.calls()] == ["ps"]
+    server.put("stub/container", "running  ")
+    server.put("stub/down", "2")
+    done = server("--stop", "shop-web-a", "60")
+    assert done.returncode == 0 and not (server.stub / "container").exists()
+    assert server.calls("stop") == [["stop", "-t", "60", "shop-web-a"]]
+    assert server.calls("rm") == [["rm", "-f", "shop-web-a"]]

@@ -1,0 +1,349 @@
+"""nginx as shipped: Debian's, on free ports, before real unix sockets."""
+
+import contextlib
+import gzip
+import json
+import os
+import re
+import socketserver
+import ssl
+import threading
+import urllib.request
+
+import pytest
+
+from proc import free_port, run, wait_until
+
+from .conftest import ask
+
+
+def echoed(body):
+    """The headers the app got, names in lower case."""
+    return {name.lower(): value for name, value in json.loads(body)["headers"]}
+
+
+def release(answer):
+    return json.loads(answer[2])["release"]
+
+
+def test_flips_under_load_lose_nothing(nginx, apps):
+    """While web.sock is renamed to and fro, every GET and POST is answered, and by the slot that is live."""
+    port = nginx.site("shop")
+    apps("shop", "a", "v1"), apps("shop", "b", "v2")
+    answers, over = [], threading.Event()
+
+    def load():
+        while not over.is_set():
+            for method, body in (("GET", None), ("POST", b"x" * 1000)):
+                answers.append(ask(port, method=method, body=body)[0])
+
+    with nginx.serving(port):
+        threads = [threading.Thread(target=load, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for turn in range(20):
+            slot, name = (("b", "v2"), ("a", "v1"))[turn % 2]
+            nginx.flip("shop", slot)
+            assert release(ask(port)) == name, "a request sent after the flip must reach the new slot"
+            seen = len(answers)
+            wait_until(lambda: len(answers) > seen + 20)
+        over.set()
+        for thread in threads:
+            thread.join(60)
+    assert len(answers) >= 400
+    assert set(answers) == {200}
+
+
+def test_the_page_of_a_site_without_a_release(nginx, apps):
+    """Nothing listens: 503, the maintenance page, Retry-After, never cached; for a POST too. Then back at once."""
+    port = nginx.site("shop")
+    with nginx.serving(port):
+        for method in ("GET", "POST"):
+            status, headers, body = ask(port, "/cart", method=method)
+            assert (status, headers["Retry-After"], headers["Cache-Control"]) == (503, "10", "no-store")
+            assert "Back in a moment" in body and headers["Content-Type"] == "text/html"
+            assert headers["X-Request-ID"] and headers["X-Content-Type-Options"] == "nosniff"
+        assert "Back in" in ask(port, "/static/app.css")[2]
+        apps("shop", "a", "v1")
+        assert release(ask(port)) == "v1"
+        assert ask(port, "/.maintenance.html")[0] == 404, "not a page one can ask for"
+
+
+def test_the_apps_own_errors_are_left_alone(nginx, apps):
+    """A 500 or 503 of the app reaches the visitor with the app's own body."""
+    port = nginx.site("shop")
+    apps("shop", "a", "v1")
+    with nginx.serving(port):
+        for status in ("500", "503"):
+            answer = ask(port, X_Status=status)
+            assert answer[0] == int(status) and release(answer) == "v1"
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics/", "/metrics/x", "//metrics", "/%6detrics", "/debug/vars",
+                                  "/x/../debug/vars", "/debug//vars?a=b"])
+def test_operators_pages_are_not_public(nginx, apps, path):
+    """/metrics and /debug/vars answer 404 however they are spelt, over the port and the private socket."""
+    port = nginx.site("shop")
+    apps("shop", "a", "v1")
+    with nginx.serving(port):
+        assert ask(port, path)[0] == 404
+        assert ask(nginx.root / "run/shop/nginx.sock", path)[0] == 404
+        assert ask(port, "/metricsandmore")[0] == 200
+
+
+FORGED = {"X_Forwarded_For": "6.6.6.6", "X_Forwarded_Proto": "https", "X_Request_ID": "forged-request-id",
+          "X_Forwarded_Host": "evil.example", "X_Forwarded_Port": "1", "Forwarded": "for=6.6.6.6",
+          "X_Real_IP": "6.6.6.6", "X_Forwarded_Prefix": "/x", "X_Forwarded_Protocol": "https",
+          "X_Forwarded_Ssl": "on", "Proxy": "http://evil",
+          "X_Forwarded_Scheme": "https", "X_Forwarded_Server": "evil"}
+
+
+def test_nobody_forges_where_a_request_comes_from(nginx, apps):
+    """Of a visitor's forwarding headers the app sees none: address, scheme and request id are nginx's own."""
+    port = nginx.site("shop")
+    apps("shop", "a", "v1")
+    with nginx.serving(port):
+        seen = echoed(ask(port, **FORGED)[2])
+    assert seen["x-forwarded-for"] == "127.0.0.1" and seen["x-forwarded-proto"] == "http"
+    assert re.fullmatch("[0-9a-f]{32}", seen["x-request-id"])
+    assert seen["host"] == f"127.0.0.1:{port}"
+    own = {"x-forwarded-for", "x-forwarded-proto", "x-request-id"}
+    assert not {name.lower().replace("_", "-") for name in FORGED} - own & set(seen)
+
+
+def test_a_balancer_is_believed(nginx, apps):
+    """From the balancer's address, and only its own last word, the visitor's address, scheme and request id count."""
+    port = nginx.site("shop", balancers=["127.0.0.1"])
+    apps("shop", "a", "v1")
+    with nginx.serving(port):
+        seen = echoed(ask(port, **{**FORGED, "X_Forwarded_For": "6.6.6.6, 203.0.113.9"})[2])
+        odd = echoed(ask(port, X_Request_ID='no"id', X_Forwarded_Proto="gopher")[2])
+    assert seen["x-forwarded-for"] == "203.0.113.9" and seen["x-forwarded-proto"] == "https"
+    assert seen["x-request-id"] == "forged-request-id" and "x-forwarded-host" not in seen
+    assert odd["x-request-id"] != 'no"id' and odd["x-forwarded-proto"] == "http"
+
+
+def test_the_private_socket(nginx, apps):
+    """Over nginx.sock the app sees a visitor of the site's own scheme, so that it redirects nobody."""
+    nginx.site("shop", SCHEME="https")
+    apps("shop", "a", "v1")
+    private = nginx.root / "run/shop/nginx.sock"
+    with nginx.serving():
+        wait_until(lambda: ask(private))
+        seen = echoed(ask(private, Host="shop.example", X_Request_ID="deploy-4711")[2])
+    assert seen["x-forwarded-proto"] == "https" and seen["x-forwarded-for"] == "127.0.0.1"
+    assert seen["host"] == "shop.example" and seen["x-request-id"] == "deploy-4711"
+
+
+def test_static_files(nginx, apps):
+    """From disk, precompressed, cached for ever; what is not on disk the app answers, without that caching."""
+    port = nginx.site("shop")
+    apps("shop", "a", "v1")
+    folder = nginx.root / "var/www/shop/static"
+    folder.mkdir(parents=True)
+    (folder / "app.0123.css").write_text("plain")
+    (folder / "app.0123.css.gz").write_bytes(gzip.compress(b"was compressed"))
+    with nginx.serving(port):
+        _, headers, body = ask(port, "/static/app.0123.css")
+        assert body == "plain" and headers["Content-Type"] == "text/css"
+        assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/static/app.0123.css",
+                                         headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            assert gzip.decompress(response.read()) == b"was compressed"
+        answer = ask(port, "/static/other.css")
+        assert release(answer) == "v1" and answer[1]["Cache-Control"] is None
+
+
+def test_uploads_are_inert(nginx):
+    """An upload is an image or a download; none is run, and a link leads nowhere."""
+    port = nginx.site("shop")
+    folder = nginx.root / "var/www/shop/media"
+    folder.mkdir(parents=True)
+    (nginx.root / "secret").write_text("secret")
+    (folder / "link.png").symlink_to(nginx.root / "secret")
+    for name in ("evil.html", "evil.svg", "evil.js", "evil", "photo.PNG", "evil.png.html"):
+        (folder / name).write_text("<script>alert(1)</script>")
+    with nginx.serving(port):
+        for name in ("evil.html", "evil.svg", "evil.js", "evil", "evil.png.html"):
+            status, headers, _ = ask(port, f"/media/{name}")
+            assert (status, headers["Content-Type"], headers["Content-Disposition"]) == (
+                200, "application/octet-stream", "attachment"), name
+            assert headers["X-Content-Type-Options"] == "nosniff"
+            assert headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+        _, headers, _ = ask(port, "/media/photo.PNG")
+        assert (headers["Content-Type"], headers["Content-Disposition"]) == ("image/png", "inline")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        for path in ("/media/link.png", "/media/../../secret", "/media/absent"):
+            assert ask(port, path)[0] in (400, 403, 404), path
+
+
+def test_limits_and_upgrades(nginx, apps):
+    """A body over the limit is refused; a websocket is passed on; other requests close their connection."""
+    port = nginx.site("shop")
+    apps("shop", "a", "v1")
+    with nginx.serving(port):
+        assert ask(port, method="POST", body=b"x" * 2_200_000)[0] == 413
+        assert ask(port, method="POST", body=b"x" * 1_800_000)[0] == 200
+        assert echoed(ask(port)[2])["connection"] == "close"
+        assert ask(port, "/upgrade", Upgrade="websocket", Connection="Upgrade")[0] == 101
+        seen = echoed(ask(port, Upgrade="websocket", Connection="Upgrade")[2])
+        assert (seen["upgrade"], seen["connection"]) == ("websocket", "upgrade")
+
+
+def test_the_access_log(nginx, apps):
+    """One JSON object a request, with id, status and seconds, never the query, whatever a visitor sends."""
+    port = nginx.site("shop")
+    apps("shop", "a", "v1")
+    with nginx.serving(port):
+        ask(port, "/reset?token=planted", User_Agent='a "quoted" \\ agent')
+        log = nginx.root / "var/log/nginx/shop.access.log"
+        line, = wait_until(lambda: log.read_text().splitlines())
+    entry = json.loads(line)
+    assert (entry["path"], entry["status"], entry["method"]) == ("/reset", 200, "GET")
+    assert entry["user_agent"] == 'a "quoted" \\ agent' and len(entry["request_id"]) == 32
+    assert isinstance(entry["seconds"], float) and "planted" not in line
+
+
+def test_https(nginx, apps, certificate):
+    """http is redirected, but for certbot; https reaches the app and says so; the private socket redirects not."""
+    tls = free_port()
+    port = nginx.site("shop", public="https.conf", HTTPS_PORT=f"127.0.0.1:{tls}", CERTIFICATE=str(certificate[0]),
+                      CERTIFICATE_KEY=str(certificate[1]))
+    apps("shop", "a", "v1")
+    challenge = nginx.root / "var/www/acme/.well-known/acme-challenge"
+    challenge.mkdir(parents=True)
+    (challenge / "token").write_text("for certbot")
+    with nginx.serving(port, tls):
+        status, headers, _ = ask(port, "/a?b=c", Host="shop.example")
+        assert (status, headers["Location"]) == (308, "https://shop.example/a?b=c")
+        assert ask(port, "/.well-known/acme-challenge/token")[2] == "for certbot"
+        trusted = ssl.create_default_context(cafile=str(certificate[0]))
+        with urllib.request.urlopen(f"https://localhost:{tls}/", timeout=30, context=trusted) as response:
+            assert echoed(response.read())["x-forwarded-proto"] == "https"
+        assert ask(nginx.root / "run/shop/nginx.sock")[0] == 200
+
+
+def test_a_teams_own_directives(nginx, apps):
+    """A file in server.d/ adds to every server of the app."""
+    port = nginx.site("shop")
+    apps("shop", "a", "v1")
+    nginx.put("etc/nginx/shop/server.d/robots.conf", 'location = /robots.txt { return 200 "ours"; }')
+    with nginx.serving(port):
+        assert ask(port, "/robots.txt")[2] == "ours"
+        assert ask(nginx.root / "run/shop/nginx.sock", "/robots.txt")[2] == "ours"
+
+
+def test_two_apps_on_one_server(nginx, apps):
+    """Two sites, one with a dash in its name, load side by side, and each reaches its own app."""
+    ports = {app: nginx.site(app) for app in ("shop", "my-blog")}
+    for app in ports:
+        apps(app, "a", f"{app} v1")
+    with nginx.serving(*ports.values()):
+        for app, port in ports.items():
+            assert release(ask(port)) == f"{app} v1"
+
+
+@pytest.fixture
+def two_hosts(nginx, apps):
+    """A balancer before two hosts, each the whole site of a host; and one address where nobody listens."""
+    ports = [nginx.site(app, balancers=["127.0.0.1"]) for app in ("one", "two")]
+    return nginx.balancer("shop", [*ports, free_port()])
+
+
+def test_a_balancer_passes_over_what_is_dead(nginx, apps, two_hosts):
+    """A host that refuses connections is not felt, not even by a POST; nor, by a GET, is one without a release."""
+    apps("one", "a", "from one")
+    second = apps("two", "a", "from two")
+    with nginx.serving(two_hosts):
+        answers = [ask(two_hosts, method=method, body=body)
+                   for _ in range(15) for method, body in (("GET", None), ("POST", b"x"))]
+        assert {answer[0] for answer in answers} == {200}
+        assert {release(answer) for answer in answers} == {"from one", "from two"}
+        second.stop()
+        answers = [ask(two_hosts) for _ in range(20)]
+        assert {(answer[0], release(answer)) for answer in answers} == {(200, "from one")}
+
+
+def test_a_balancer_never_repeats_a_post(nginx):
+    """A host that breaks off: a GET is asked again elsewhere; a POST, which may have been done, is not."""
+    seen = []
+
+    class Breaking(socketserver.BaseRequestHandler):
+        def handle(self):
+            seen.append(self.request.recv(10000).split(b" ")[0])
+
+    with contextlib.ExitStack() as stack:
+        hosts = [stack.enter_context(socketserver.TCPServer(("127.0.0.1", 0), Breaking)) for _ in range(2)]
+        for host in hosts:
+            threading.Thread(target=host.serve_forever, args=[0.05], daemon=True).start()
+            stack.callback(host.shutdown)
+        port = nginx.balancer("shop", [host.server_address[1] for host in hosts])
+        with nginx.serving(port):
+            assert ask(port, method="POST", body=b"x")[0] == 503
+            assert seen == [b"POST"]
+            assert ask(port)[0] == 503
+            assert seen == [b"POST", b"GET", b"GET"]
+
+
+def test_a_request_that_breaks_the_app_takes_no_host_out(nginx, apps, two_hosts):
+    """A page that crashes its worker is the app's failure: every host stays in, whoever asks for it how often."""
+    apps("one", "a", "from one"), apps("two", "a", "from two")
+    with nginx.serving(two_hosts):
+        assert {ask(two_hosts, "/crash")[0] for _ in range(12)} == {503}
+        assert {release(ask(two_hosts)) for _ in range(12)} == {"from one", "from two"}
+
+
+def test_a_balancer_without_any_host(nginx, two_hosts):
+    """No release anywhere: the balancer's own maintenance page, 503."""
+    with nginx.serving(two_hosts):
+        status, headers, body = ask(two_hosts)
+        assert (status, headers["Retry-After"]) == (503, "10") and "Back in a moment" in body
+
+
+def test_a_balancer_tells_the_visitors_address(nginx, apps, two_hosts):
+    """Through balancer and host the app sees the visitor, not what he forged, and the balancer's request id."""
+    apps("one", "a", "from one"), apps("two", "a", "from two")
+    with nginx.serving(two_hosts):
+        _, _, body = ask(two_hosts, **FORGED)
+        log = nginx.root / "var/log/nginx/shop-balancer.access.log"
+        entry = json.loads(wait_until(lambda: log.read_text()))
+    seen = echoed(body)
+    assert seen["x-forwarded-for"] == "127.0.0.1" and seen["x-forwarded-proto"] == "http"
+    assert seen["x-request-id"] == entry["request_id"] != "forged-request-id"
+
+
+def test_a_slow_host_gets_few(nginx, apps):
+    """With eight visitors at a time, a host that takes a second for each answer keeps but a few of 200 waiting."""
+    ports = [nginx.site(app, balancers=["127.0.0.1"]) for app in ("one", "two")]
+    port = nginx.balancer("shop", ports)
+    apps("one", "a", "fast")
+    handler = apps("two", "a", "slow").RequestHandlerClass
+    answer = handler.answer
+    handler.do_GET = lambda self: (threading.Event().wait(1), answer(self))
+    answers, todo = [], iter(range(200))
+
+    def visitor():
+        for _ in todo:
+            answers.append(release(ask(port)))
+
+    with nginx.serving(port):
+        threads = [threading.Thread(target=visitor, daemon=True) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert len(answers) == 200 and answers.count("slow") <= 20
+
+
+def test_what_is_shipped_is_clean(nginx, certificate):
+    """`nginx -t` has no warning about any shipped file, but the one of newer versions about http2's spelling."""
+    nginx.site("shop", balancers=["10.0.0.1", "10.0.1.0/24", "2001:db8::1"])
+    nginx.site("tls", public="https.conf", HTTPS_PORT=f"127.0.0.1:{free_port()}", CERTIFICATE=str(certificate[0]),
+               CERTIFICATE_KEY=str(certificate[1]))
+    nginx.balancer("shop", [1, 2])
+    checked = run(nginx.command("-t"))
+    said = [line for line in checked.stderr.splitlines()
+            if "[" in line and '"listen ... http2" directive is deprecated' not in line
+            and not (os.geteuid() and "could not open error log file" in line)]
+    assert checked.returncode == 0 and not said, checked.stderr

@@ -1,0 +1,177 @@
+"""What systemd, upstart and sh get: rendered, checked by their own tools, and docker-slot run."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from proc import ROOT, run
+
+from .conftest import HOST, program, render
+
+VALUES = {"APP": "shop"}
+SYSTEMD = sorted(path.relative_to(HOST).as_posix() for path in HOST.glob("systemd/*.*") if path.is_file())
+UPSTART = sorted(path.relative_to(HOST).as_posix() for path in HOST.glob("upstart/*"))
+SCRIPTS = ["docker-runner", "docker-slot"]
+TEMPLATES = sorted(path.relative_to(HOST).as_posix() for path in HOST.rglob("*") if path.is_file())
+
+
+def stanzas(job):
+    """Name → the sh of each script stanza of an upstart job: what upstart gives to `sh -e`."""
+    return {name or "script": body for name, body in
+            re.findall(r"^(?:([\w-]+) )?script\n(.*?)^end script", render(job, VALUES), re.MULTILINE | re.DOTALL)}
+
+
+def test_systemd_takes_the_units(tmp_path):
+    """systemd-analyze verify finds nothing to say about any shipped unit or drop-in, in a root of their own."""
+    root = tmp_path / "root"
+    units = root / "etc/systemd/system"
+    units.mkdir(parents=True)
+    for name in SYSTEMD:
+        (units / name.removeprefix("systemd/").replace("APP", "shop")).write_text(render(name, VALUES))
+    for service in ("docker", "nginx"):  # as Debian's, as far as the drop-ins go
+        (units / f"{service}.service").write_text("[Service]\nExecStart=/usr/bin/docker\n")
+        shutil.copytree(HOST / f"systemd/{service}.service.d", units / f"{service}.service.d")
+    for binary in ("usr/local/bin/docker-runner", "usr/local/bin/docker-slot", "usr/bin/docker", "bin/sh"):
+        (root / binary).parent.mkdir(parents=True, exist_ok=True)
+        (root / binary).write_text("#!/bin/sh\n")
+        (root / binary).chmod(0o755)
+    for builtin in ("sysinit.target", "basic.target", "shutdown.target", "multi-user.target"):
+        (units / builtin).write_text("[Unit]\nDescription=x\n")
+    names = ["shop-web@a.service", "shop-worker@b.service", "shop-beat.service", "shop-slot.service", "shop.target",
+             "docker-service@redis.service", "docker.service", "nginx.service"]
+    done = run([program("systemd-analyze"), "verify", f"--root={root}", "--man=no", *names], cwd=units)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in SYSTEMD if name.endswith(".service") and "slot" not in name])
+def test_containers_units_share_their_rules(name):
+    """Each unit with a container restarts for ever, stops it by name and cleans up after it, and only wants Docker."""
+    lines = render(name, VALUES).splitlines()
+    container = next(line for line in lines if line.startswith("ExecStart=")).split()[2]
+    for line in ("Restart=always", "StartLimitIntervalSec=0", "Wants=docker.service", "After=docker.service",
+                 "KillMode=mixed", f"SyslogIdentifier={container}"):
+        assert line in lines, line
+    stop, = [line.split() for line in lines if line.startswith("ExecStop=")]
+    assert stop[1:3] == ["--stop", container]
+    limit, = [int(line.partition("=")[2]) for line in lines if line.startswith("TimeoutStopSec=")]
+    assert int(stop[3]) < limit, "systemd must not kill what docker is still stopping"
+    assert f"ExecStopPost=/usr/local/bin/docker-runner --stop {container} 10" in lines
+    assert not [line for line in lines if line.startswith("Requires")]
+
+
+def test_tmpfiles(tmp_path):
+    """systemd-tmpfiles makes the folders and web.sock, and leaves a web.sock that is there, and files, as they are."""
+    text = render("tmpfiles.d/APP.conf", VALUES)
+    fields = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    assert [(line[0], line[1]) for line in fields] == [
+        ("d", "/run/shop"), ("d", "/run/shop/a"), ("d", "/run/shop/b"), ("L", "/run/shop/web.sock")]
+    assert [line[2:5] for line in fields[1:3]] == [["2710", "shop", "www-data"]] * 2
+    # whoever runs the tests can make none but his own
+    (tmp_path / "etc/tmpfiles.d").mkdir(parents=True)
+    (tmp_path / "etc/tmpfiles.d/shop.conf").write_text(re.sub(r"(\d{4}) \w+ www-data", r"\1 - -", text))
+    command = [program("systemd-tmpfiles"), "--create", f"--root={tmp_path}", "shop.conf"]
+    assert run(command).returncode == 0
+    link = tmp_path / "run/shop/web.sock"
+    assert str(link.readlink()) == "a/web.sock" and (link.parent / "b").stat().st_mode & 0o7777 == 0o2710
+    link.unlink()
+    link.symlink_to("b/web.sock")
+    (link.parent / "a/file").touch()
+    assert run(command).returncode == 0
+    assert str(link.readlink()) == "b/web.sock" and (link.parent / "a/file").exists()
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_scripts_are_clean(script):
+    """shellcheck has nothing to say about what runs on servers."""
+    done = run([ROOT / "ve/bin/shellcheck", "--shell=dash", HOST / script])
+    assert done.returncode == 0, done.stdout
+    assert (HOST / script).stat().st_mode & 0o111 == 0o111
+
+
+@pytest.mark.parametrize("job", UPSTART)
+def test_upstart_jobs(job, tmp_path):
+    """A job's stanzas are clean sh, start the committed TAG, and stop and remove the container; it never gives up."""
+    found = stanzas(job)
+    for name, text in found.items():
+        (tmp_path / "script").write_text(text)
+        done = run([ROOT / "ve/bin/shellcheck", "--shell=dash", tmp_path / "script"])
+        assert done.returncode == 0, done.stdout
+    container = re.search(r"docker-runner --unit (\S+)", found["script"])[1]
+    assert f"--stop {container} " in found["pre-stop"] and f"--stop {container} " in found["post-stop"]
+    text = render(job, VALUES)
+    assert re.search("^respawn$", text, re.MULTILINE) and "respawn limit unlimited" in text
+
+
+def test_daemon_json():
+    """The fragment for /etc/docker/daemon.json is JSON, and keeps containers alive without the engine."""
+    assert json.loads((HOST / "daemon.json").read_text()) == {"live-restore": True}
+
+
+@pytest.mark.parametrize("name", [name for name in TEMPLATES if not name.endswith(".json")])
+def test_every_file_says_where_it_goes(name):
+    """The head of each file names the path on a server, and what has no value is refused, not shipped."""
+    head = "".join((HOST / name).read_text().splitlines(keepends=True)[:12])
+    assert re.search(r"Goes to /\S+|^# docker-slot", head, re.MULTILINE)
+
+
+def test_render_refuses_what_it_does_not_know():
+    """A placeholder without a value is an error that names all of them; a rendered file has none left."""
+    with pytest.raises(ValueError, match=r"deploy/host/nginx/app.conf needs a value for APP, APP_ID, BODY_"):
+        render("nginx/app.conf", {})
+    assert "@" not in render("systemd/APP.target", VALUES)
+    assert "$my_shop_proto" in render("nginx/app.conf", {"APP": "my-shop", "REAL_IP": "", "BODY_LIMIT": "1m"})
+
+
+# ---- docker-slot ----
+
+@pytest.fixture
+def slot(tmp_path):
+    """run docker-slot on a folder that stands for a server's /; the units it starts come back in .stdout"""
+    root = tmp_path / "a server"
+    for folder in ("etc/default", "etc/systemd/system", "var/www/shop", "run/shop", "bin"):
+        (root / folder).mkdir(parents=True)
+    (root / "run/shop/web.sock").symlink_to("b/web.sock")
+    (root / "bin/systemctl").write_text('#!/bin/sh\necho "$@"\n')
+    (root / "bin/systemctl").chmod(0o755)
+    (root / "var/www/shop/TAG").write_text("export TAG=build-42\n")
+    (root / "etc/default/shop.env").write_text("A=1\n")
+
+    def docker_slot(*words):
+        return run([program("dash"), HOST / "docker-slot", *words],
+                   env={"PATH": f"{root}/bin:/usr/bin:/bin", "DOCKER_RUNNER_ROOT": str(root)})
+    docker_slot.root = root
+    return docker_slot
+
+
+def test_the_live_slot_is_started(slot):
+    """The units of the slot that web.sock names, and beat, as far as they are installed; without waiting for them."""
+    units = slot.root / "etc/systemd/system"
+    assert slot("shop").stdout == ""
+    (units / "shop-worker@.service").touch()
+    assert slot("shop").stdout == "start --no-block shop-worker@b.service\n"
+    (units / "shop-web@.service").touch()
+    (units / "shop-beat.service").touch()
+    assert slot("shop").stdout == "start --no-block shop-web@b.service shop-worker@b.service shop-beat.service\n"
+
+
+def test_what_a_slot_runs_is_written_down(slot):
+    """Release and settings are kept for the slot, to be read by root alone; what is written already stays."""
+    run_dir = slot.root / "run/shop"
+    slot("shop")
+    assert (run_dir / "b.tag").read_text() == (run_dir / "beat.tag").read_text() == "export TAG=build-42\n"
+    assert (run_dir / "b.env").read_text() == "A=1\n" and (run_dir / "b.env").stat().st_mode & 0o777 == 0o600
+    (slot.root / "var/www/shop/TAG").write_text("export TAG=build-43\n")
+    (slot.root / "etc/default/shop.env").write_text("A=2\n")
+    slot("shop")
+    assert (run_dir / "b.tag").read_text() == "export TAG=build-42\n" and (run_dir / "b.env").read_text() == "A=1\n"
+    assert not (run_dir / "a.tag").exists()
+
+
+def test_docker_slot_says_what_is_wrong(slot):
+    """Without an app's name, or without web.sock: one line, and an exit code of docker-runner's."""
+    done = slot()
+    assert (done.returncode, done.stderr) == (64, "docker-slot: usage: docker-slot APP\n")
+    done = slot("blog")
+    assert done.returncode == 66 and done.stderr.endswith("systemd-tmpfiles --create blog.conf\n")
