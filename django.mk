@@ -127,8 +127,8 @@ upgrade: requirements ## the same, to the newest versions
 
 clean: ## remove the virtualenv and caches; data in var/ and .env stay
 	@test ! -e '$(VE)/pyvenv.cfg' || rm -rf '$(VE)' '$(VE).lock'
-	@rm -rf .pytest_cache .hypothesis
-	@find . \( -name .git -o -name var \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . \( -name .git -o -name var -o -name node_modules \) -prune -o \
+	  \( -name __pycache__ -o -name .pytest_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
 
 # An unknown target; what is included but not there is make's own to report.
 ifneq ($(MAKECMDGOALS),)

@@ -4,8 +4,7 @@ The sentinel is removed first and written last, so a virtualenv with one is whol
 (python, folder, pins); django.mk compares that with what is wanted, and runs this file only when they differ.
 `python3 make_ve.py uv ...` runs the virtualenv's uv with the settings that pip has.
 
-Runs in the user's own Python, before anything is installed: standard library only, and no syntax newer than the
-oldest Python it has to turn away in plain words.
+Runs in the user's own Python: standard library only, and no syntax newer than the oldest it has to turn away.
 """
 
 import sys
@@ -56,18 +55,14 @@ def main(sentinel, requirements, env=os.environ):
 def check_python(python, least):
     """Raise Problem when this Python is older than `least` ("3.11") or cannot make a virtualenv."""
     if sys.version_info < tuple(int(part) for part in least.split(".")):
-        found = [name for name in newer_pythons(least) if shutil.which(name) and not run([name, "-V"]).returncode]
+        names = ["python3.{}".format(minor) for minor in range(16, int(least.split(".")[1]) - 1, -1)]
+        found = [name for name in names if run([name, "-V"]).returncode == 0]
         raise Problem("{} is Python {}, and this project needs {} or newer: {}".format(
             python, sys.version.split()[0], least,
             "run make PYTHON={}".format(found[0]) if found else "install one, then run make PYTHON=python" + least))
     if not pip_wheel():
         raise Problem("{0} lacks the venv module: apt install python{1}.{2}-venv (or python3-venv), "
                       "then run make again".format(python, *sys.version_info))
-
-
-def newer_pythons(least):
-    """Names to look for, newest first: python3.16 down to `least`."""
-    return ["python3.{}".format(minor) for minor in range(16, int(least.split(".")[1]) - 1, -1)]
 
 
 def pip_wheel():
@@ -171,7 +166,7 @@ def packages(ve):
 def install(ve, requirements, env):
     """Install a file of pins or raise Problem; all that the installers said stays in install.log."""
     said = ""
-    if env["INSTALLER"] == "uv" and Path(env["REQUIREMENTS_UV"]).exists():
+    if env["INSTALLER"] != "pip":
         done = uv_install(ve, requirements, env)
         said = done.stdout
         if done.returncode == 0:
@@ -182,17 +177,18 @@ def install(ve, requirements, env):
     (ve / "install.log").write_text(said + done.stdout)
     cause = why(said + done.stdout)
     if NETWORK.search(done.stdout):
-        cause = "cannot reach the package index, check the network, proxy or pip's index-url, then run make again"
+        cause = "cannot reach the package index: check the network, proxy or pip's index-url, then run make again"
     raise Problem("{} is not installed: {} (more in {}/install.log)".format(requirements, cause, ve))
 
 
 def uv_install(ve, requirements, env):
-    """Have uv install the file. The pinned uv is fetched into the virtualenv first, by the pip that Python carries."""
-    if not (ve / "bin/uv").exists():
+    """Have uv install the file: the uv that INSTALLER names, or the pinned one, which pip then fetches first."""
+    uv = str(ve / "bin/uv") if env["INSTALLER"] == "uv" else env["INSTALLER"]
+    if not os.path.exists(uv) and env["INSTALLER"] == "uv":
         done = pip(ve, Path(env["REQUIREMENTS_UV"]), env, ["--no-deps"] + IMPATIENT)
         if done.returncode:
             return done
-    command = [str(ve / "bin/uv"), "pip", "install", "--quiet", "--python", str(ve / "bin/python")]
+    command = [uv, "pip", "install", "--quiet", "--python", str(ve / "bin/python")]
     return run(command + from_file(requirements) + shlex.split(env["PIP_ARGS"]), dict(uv_settings(env), **env))
 
 
@@ -205,7 +201,8 @@ def pip(ve, requirements, env, options):
 
 def from_file(requirements):
     """The options that install a file of pins, insisting on hashes where it has any."""
-    return (["--require-hashes"] if "--hash=" in requirements.read_text() else []) + ["-r", str(requirements)]
+    hashed = requirements.exists() and "--hash=" in requirements.read_text()
+    return (["--require-hashes"] if hashed else []) + ["-r", str(requirements)]
 
 
 def uv_settings(env):
@@ -226,8 +223,12 @@ def uv_settings(env):
 
 def run(command, env=None):
     """Run to the end with what it says kept, as text in stdout. Children hold the lock too."""
-    return subprocess.run(command, env=dict(env or os.environ, LC_ALL="C.UTF-8"), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, close_fds=False)
+    try:
+        return subprocess.run(
+            command, env=dict(env or os.environ, LC_ALL="C.UTF-8"), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, close_fds=False)
+    except OSError as error:  # a program for another machine, say
+        return subprocess.CompletedProcess(command, 127, str(error))
 
 
 def why(output):
@@ -241,11 +242,10 @@ def why(output):
 
 def say(text):
     """A line of progress, on stderr so that a command's own output stays clean."""
-    print("make: " + text, file=sys.stderr, flush=True)
+    sys.stderr.write("make: {}\n".format(text))
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "uv":
-        uv = str(Path(os.environ["VE"], "bin/uv"))
-        os.execve(uv, sys.argv[1:], dict(uv_settings(os.environ), **os.environ))
+        os.execve(os.environ["VE"] + "/bin/uv", sys.argv[1:], dict(uv_settings(os.environ), **os.environ))
     main(Path(sys.argv[1]), [Path(arg) for arg in sys.argv[2:]])

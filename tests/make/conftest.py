@@ -1,0 +1,112 @@
+"""A scratch checkout with a virtualenv of its own, made by the real make out of a folder of small packages."""
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import wheels
+from proc import ROOT, VE_PYTHON, run
+
+BASE_PYTHON = os.path.realpath(sys.executable)
+
+
+class Scratch:
+    """A copy of what makes the virtualenv, in a folder of its own, with pins from `packages` (name → path)."""
+
+    def __init__(self, folder, packages, installer, env):
+        self.folder, self.packages, self.installer = folder, packages, installer
+        self.env = {**env, "PYTHON": BASE_PYTHON, "INSTALLER": installer,
+                    "PIP_ARGS": f"--no-index --find-links {shlex.quote(str(packages['folder']))}",
+                    "SLOW_STARTED": str(folder.parent / "started"), "SLOW_MAY_GO_ON": str(folder.parent / "go on")}
+
+    def fill(self):
+        """Lay the checkout's files into the folder, and pin tiny 1.0 and, for development, extra."""
+        self.folder.mkdir()
+        for path in [ROOT / "Makefile", ROOT / "make_ve.py", ROOT / "manage.py", *ROOT.glob("*.mk")]:
+            shutil.copy(path, self.folder)
+        self.pin("requirements.txt", "tiny-1.0")
+        self.pin("requirements-dev.txt", "extra-1.0")
+        self.pin("requirements-uv.txt", "uv-9.9")
+        return self
+
+    def pin(self, file, *names):
+        (self.folder / file).write_text("".join(wheels.pin(self.packages[name]) for name in names))
+
+    def command(self, *args):
+        return ["make", "-C", self.folder, "--no-print-directory", *args]
+
+    def make(self, *args, **options):
+        """Run make; return what run returns."""
+        return run(self.command(*args), **{"env": self.env, **options})
+
+    def made(self, *args):
+        """Run make, which must succeed; return what it said of what it did."""
+        done = self.make(*(args or ["ve/sentinel"]))
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    def has(self, *expressions):
+        """What the virtualenv's python says to each, for example tiny.version; ImportError for what is not there."""
+        names = "tiny", "extra", "slow"
+        code = "import importlib\n" + "".join(
+            f"try: import {name}\nexcept ImportError: pass\n" for name in names) + "".join(
+            f"print(getattr({expression!r} in globals() and {expression}, 'version', None))\n"
+            for expression in expressions)
+        return run([self.folder / "ve/bin/python", "-c", code], env=self.env).stdout.split()
+
+    def sentinels(self):
+        return sorted(path.name for path in (self.folder / "ve").glob("sentinel*"))
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory):
+    """Name → path of small packages; "folder" → the folder they are in. Its uv is the checkout's own."""
+    folder = tmp_path_factory.mktemp("the packages")
+    uv = f'#!/bin/sh\nexec {shlex.quote(str(VE_PYTHON.parent / "uv"))} "$@"\n'
+    paths = [wheels.wheel(folder, name, version, {f"{name}.py": f"version = {version!r}\n"})
+             for name, version in [("tiny", "1.0"), ("tiny", "2.0"), ("extra", "1.0")]]
+    paths.append(wheels.wheel(folder, "uv", "9.9", {"uv-9.9.data/scripts/uv": uv}))
+    paths.append(wheels.slow_package(folder))
+    names = {"-".join(path.name.removesuffix(".tar.gz").split("-")[:2]): path for path in paths}
+    return {**names, "folder": folder}
+
+
+@pytest.fixture(params=["uv", "pip"])
+def installer(request):
+    """Each case, with the fast installer and with the one that is always there."""
+    return str(VE_PYTHON.parent / "uv") if request.param == "uv" else "pip"
+
+
+@pytest.fixture
+def clean_env(tmp_path):
+    """An environment in which no one's settings of pip or uv count."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1",
+            "UV_OFFLINE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+@pytest.fixture
+def scratch(tmp_path, packages, installer, clean_env):
+    """A scratch checkout that has no virtualenv yet, in a folder with a space and quotes in its name."""
+    return Scratch(tmp_path / "a \"scratch\" 'copy'", packages, installer, clean_env).fill()
+
+
+@pytest.fixture
+def uv_scratch(tmp_path, packages, clean_env):
+    """The same for what does not depend on the installer."""
+    return Scratch(tmp_path / "a scratch copy", packages, str(VE_PYTHON.parent / "uv"), clean_env).fill()
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the whole project, tests/ left out, with the checkout's own virtualenv; returns its folder."""
+    folder = tmp_path / "a project"
+    skip = ["ve", "ve.lock", "var", ".git", "tests", "node_modules", "wheelhouse", "__pycache__", ".env"]
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*skip), symlinks=True)
+    (folder / "ve").symlink_to(Path(VE_PYTHON.parent.parent))
+    return folder
