@@ -1,4 +1,4 @@
-"""The project's tasks, and when beat sends which. An app's own go into its tasks.py, made the same way."""
+"""The heartbeat, and the scheduler that sends it. Your own tasks go into your apps' tasks.py: see docs/tasks.md."""
 
 import logging
 

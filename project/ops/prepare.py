@@ -19,12 +19,15 @@ def prepare(write):
     Raises CommandError, of one line, where the database cannot be used; what a migration raises, as it is.
     """
     try:
-        if is_own():
-            migrate(write)
-        elif missing := pending():
-            write(f"Migrations not applied to this database: {', '.join(missing)}. To apply them: make migrate")
+        migrate(write) if is_own() else tell(write)
     finally:
         connection.close()  # what starts next opens its own
+
+
+def tell(write):
+    """Name what is pending. Raises as `prepare` does."""
+    if missing := pending():
+        write(f"Migrations not applied to {where()}: {', '.join(missing)}. To apply them: make migrate")
 
 
 def migrate(write):

@@ -8,7 +8,7 @@ from django.contrib.staticfiles.management.commands.runserver import Command as 
 from django.core.management import CommandError
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
-from project.ops.prepare import prepare
+from project.ops.prepare import is_own, prepare, tell
 
 
 class Command(Runserver):
@@ -16,8 +16,12 @@ class Command(Runserver):
     def run(self, **options):
         if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":  # once, not at each reload
             check_port(self.addr, int(self.port), self.use_ipv6)
-            prepare(self.stdout.write)
+            prepare(self.stdout.write if is_own() else lambda line: None)  # of others check_migrations tells
         super().run(**options)
+
+    def check_migrations(self):
+        """At the start and each reload: in a line, and of make."""
+        tell(self.stdout.write)
 
     def on_bind(self, server_port):
         """Says where to look, last and in a form that terminals make clickable."""
