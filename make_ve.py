@@ -232,11 +232,13 @@ def run(command, env=None):
 
 
 def why(output):
-    """The one line of a failed program's output that says most: a hash mismatch, its last error, else its last line."""
+    """The one line of a failed program's output that says most: its last error, else its last line."""
+    mismatch = re.search(r"(?:DO NOT MATCH THE HASHES.*?\n\s*|hash mismatch for `)([^\s`]+)", output, re.DOTALL | re.I)
+    if mismatch:
+        return "{} is not the file that its hash in the pins is of".format(mismatch.group(1))
     lines = [line.strip(" \t\u2502\u251c\u2570\u2500\u25b6\u00d7") for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"(error|caused by)", line, re.IGNORECASE)]
-    hashes = [line for line in lines if re.search("hash mismatch", line, re.IGNORECASE)]
-    line = (hashes or errors or lines or ["it did not say why"])[-1]
+    line = (errors or lines or ["it did not say why"])[-1]
     return re.sub(r"^(error|caused by):\s*", "", line, flags=re.IGNORECASE)
 
 

@@ -34,7 +34,7 @@ def wheel(folder, name, version, files):
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in {**files, f"{info}/RECORD": record + f"{info}/RECORD,,\n"}.items():
             entry = zipfile.ZipInfo(name)
-            entry.external_attr = (0o755 if "/scripts/" in name else 0o644) << 16
+            entry.external_attr = (0o100755 if "/scripts/" in name else 0o100644) << 16
             archive.writestr(entry, text)
     return path
 

@@ -65,7 +65,7 @@ class Scratch:
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory):
     """Name → path of small packages; "folder" → the folder they are in. Its uv is the checkout's own."""
-    folder = tmp_path_factory.mktemp("the packages")
+    folder = tmp_path_factory.mktemp("team's packages")
     uv = f'#!/bin/sh\nexec {shlex.quote(str(VE_PYTHON.parent / "uv"))} "$@"\n'
     paths = [wheels.wheel(folder, name, version, {f"{name}.py": f"version = {version!r}\n"})
              for name, version in [("tiny", "1.0"), ("tiny", "2.0"), ("extra", "1.0")]]

@@ -1,0 +1,188 @@
+"""What make says when it cannot make the virtualenv: the cause and the cure in one line, exit code not 0."""
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+import wheels
+from proc import run
+
+BASE_PYTHON = os.path.realpath(sys.executable)
+PROGRESS = ("make: installing", "make: waiting")
+
+
+def refusal(done):
+    """The one line that says why, of a make that failed; it may be preceded by lines of progress."""
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(PROGRESS) and "***" not in line]
+    assert len(lines) == 1 and lines[0].startswith("make: "), done.stderr
+    return lines[0]
+
+
+def script(path, text):
+    path.write_text(text)
+    path.chmod(0o755)
+    return str(path)
+
+
+def fake_python(path, code):
+    """A Python that runs `code` when it starts, before what it is asked to run."""
+    site = path.parent / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(code)
+    return script(path, f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(site))} exec {BASE_PYTHON} "$@"\n')
+
+
+def pythons():
+    """Path → version, as numbers, of what other Pythons this machine has."""
+    names = [f"python3.{minor}" for minor in range(6, 17)] + ["python3"]
+    found = [path for path in map(shutil.which, names) if path] + ["/usr/bin/python3"]
+    found += map(str, Path.home().glob(".pyenv/versions/3.*/bin/python3"))
+    code = "import sys; print(*sys.version_info[:3])"
+    asked = {path: run([path, "-c", code]) for path in dict.fromkeys(found) if os.path.exists(path)}
+    return {path: tuple(map(int, done.stdout.split())) for path, done in asked.items() if done.returncode == 0}
+
+
+def test_too_old_a_python_claimed(uv_scratch, tmp_path):
+    """A Python older than PYTHON_MIN is named with its version, what is needed and how to choose another."""
+    done = uv_scratch.make("ve/sentinel", "PYTHON_MIN=3.99")
+    line = refusal(done)
+    assert "{}.{}.{}".format(*sys.version_info) in line and "3.99 or newer" in line and "make PYTHON=" in line
+
+
+def test_too_old_a_python(uv_scratch):
+    """A really old Python can still read make_ve.py, and says the same."""
+    old = {path: version for path, version in pythons().items() if version < (3, 11)}
+    if not old:
+        pytest.skip("no Python older than 3.11 on this machine")
+    for path, version in old.items():
+        line = refusal(uv_scratch.make("ve/sentinel", f"PYTHON={path}"))
+        assert "is Python {}.{}.{}, and this project needs 3.11 or newer".format(*version) in line
+
+
+@pytest.mark.parametrize("module", ["ensurepip", "venv"])
+def test_no_venv_module(uv_scratch, tmp_path, module):
+    """Debian's python3 without python3-venv: the line names the package to install."""
+    python = fake_python(tmp_path / "python", f"import sys; sys.modules[{module!r}] = None")
+    line = refusal(uv_scratch.make("ve/sentinel", f"PYTHON={python}"))
+    assert "apt install python{}.{}-venv".format(*sys.version_info) in line
+    assert not (uv_scratch.folder / "ve").exists()
+
+
+def test_no_python_at_all(uv_scratch):
+    """Without any Python the line says what to install and how to name one."""
+    line = refusal(uv_scratch.make("ve/sentinel", "PYTHON=pythonless"))
+    assert "no pythonless here" in line and "make PYTHON=" in line
+
+
+def test_no_uv_to_be_had(uv_scratch):
+    """Where uv cannot be fetched pip installs, and says that it does."""
+    uv_scratch.env["INSTALLER"] = "uv"
+    (uv_scratch.folder / "requirements-uv.txt").write_text("uv==0.0.1\n")
+    assert "installed it with pip, as uv failed" in uv_scratch.made()
+    assert uv_scratch.has("tiny") == ["1.0"]
+
+
+def test_uv_that_does_not_run(uv_scratch, tmp_path):
+    """A uv for another machine counts as none."""
+    uv_scratch.env["INSTALLER"] = script(tmp_path / "uv", "\177ELF of another machine")
+    assert "installed it with pip, as uv failed" in uv_scratch.made()
+
+
+def test_pinned_uv_is_fetched(uv_scratch):
+    """Uv itself comes into the virtualenv by the pip that Python carries, and pip does not stay."""
+    uv_scratch.env["INSTALLER"] = "uv"
+    assert uv_scratch.made() == "make: installing requirements.txt\n"
+    assert (uv_scratch.folder / "ve/bin/uv").exists()
+    assert not list((uv_scratch.folder / "ve").glob("lib/python*/site-packages/pip*"))
+
+
+def test_no_network(uv_scratch):
+    """Without a network the line says so within seconds, though both installers were tried."""
+    with socket.socket() as sock:  # bound and not listening: refuses
+        sock.bind(("127.0.0.1", 0))
+        uv_scratch.env.update(INSTALLER="uv", PIP_ARGS="", UV_OFFLINE="0",
+                              PIP_INDEX_URL="http://127.0.0.1:{}/simple".format(sock.getsockname()[1]))
+        before = time.monotonic()
+        line = refusal(uv_scratch.make("ve/sentinel"))
+    assert "requirements.txt is not installed: cannot reach the package index: check the network" in line
+    assert time.monotonic() - before < 60
+
+
+def test_hash_mismatch(scratch):
+    """A package that is not the pinned one is refused by name, and nothing counts as installed."""
+    pins = scratch.folder / "requirements.txt"
+    pins.write_text(wheels.pin(scratch.packages["tiny-1.0"]).partition("sha256:")[0] + "sha256:" + "0" * 64)
+    line = refusal(scratch.make("ve/sentinel"))
+    assert "hash" in line.lower() and "tiny" in line and scratch.sentinels() == []
+
+
+def test_folder_that_is_no_virtualenv(uv_scratch):
+    """A folder that make did not make is never removed."""
+    (uv_scratch.folder / "ve").mkdir()
+    (uv_scratch.folder / "ve/thesis.txt").write_text("years of work")
+    assert "ve is in the way and is no virtualenv" in refusal(uv_scratch.make("ve/sentinel"))
+    assert (uv_scratch.folder / "ve/thesis.txt").read_text() == "years of work"
+
+
+def test_missing_requirements(uv_scratch):
+    """A missing file of pins is named."""
+    (uv_scratch.folder / "requirements.txt").unlink()
+    assert "requirements.txt: No such file" in refusal(uv_scratch.make("ve/sentinel"))
+
+
+@pytest.fixture
+def anyone(uv_scratch):
+    """The scratch checkout where any user may read it, and a Python and a command prefix for a user who is not root."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        uv_scratch.folder = Path(shutil.copytree(uv_scratch.folder, folder + "/a copy"))
+        if os.geteuid() != 0:
+            yield uv_scratch, BASE_PYTHON, []
+            return
+        user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        new = [path for path, version in pythons().items() if version >= (3, 11)]
+        able = [path for path in new if run([*user, path, "-V"]).returncode == 0]
+        if not able:
+            pytest.skip("no Python here that another user than root may run")
+        yield uv_scratch, able[0], user
+
+
+def test_read_only_checkout(anyone):
+    """A checkout that one may not write: the line names the file, and what to do."""
+    scratch, python, user = anyone
+    scratch.folder.chmod(0o555)
+    done = run(user + scratch.command("ve/sentinel", f"PYTHON={python}"), env=scratch.env)
+    scratch.folder.chmod(0o755)
+    line = refusal(done)
+    assert "ve.lock: Permission denied" in line and "make VE=" in line
+
+
+def test_disk_full(uv_scratch):
+    """When nothing more can be written no sentinel claims an install, and the line is the system's own word."""
+    def limit():
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
+
+    done = subprocess.run([str(word) for word in uv_scratch.command("ve/sentinel")], env=uv_scratch.env, text=True,
+                          capture_output=True, timeout=120, preexec_fn=limit)
+    assert done.returncode and uv_scratch.sentinels() == []
+    assert "Traceback" not in done.stderr and "File too large" in refusal(done)
+
+
+def test_settings_of_pip_reach_uv(uv_scratch, tmp_path):
+    """What a pip.conf says of the index holds for uv as well."""
+    link = tmp_path / "packages"
+    link.symlink_to(uv_scratch.packages["folder"])
+    (tmp_path / "pip.conf").write_text(f"[global]\nfind-links = {link}\n")
+    uv_scratch.env.update(PIP_ARGS="--no-index", PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
+    assert "pip" not in uv_scratch.made()
+    assert uv_scratch.has("tiny") == ["1.0"]
