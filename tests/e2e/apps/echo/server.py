@@ -1,0 +1,113 @@
+"""A stand-in for an app: `run` serves HTTP on $SOCKET or $PORT, `worker` and `beat` wait for TERM; any other command
+says in JSON what it was given, and `exit N` ends with N. $FAULT makes a release that is broken: see FAULTS.
+"""
+
+import json
+import os
+import signal
+import socket
+import socketserver
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler
+from urllib.parse import parse_qs, urlsplit
+
+FAULTS = {
+    "": "none",
+    "crash": "ends with 1 as soon as it starts",
+    "error": "answers 500 to all but /healthz",
+    "visitors": "answers probes well and 500 to anything else",
+    "unready": "never gets ready: /readyz answers 503",
+    "slow": "takes 3 s to start, without using the CPU",
+    "impostor": "says it is another release",
+}
+RELEASE, FAULT = os.environ.get("RELEASE", ""), os.environ.get("FAULT", "")
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer()
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.answer()
+
+    def answer(self):
+        url = urlsplit(self.path)
+        time.sleep(min(int(parse_qs(url.query).get("ms", ["0"])[0]), 60_000) / 1000)
+        release = "another" if FAULT == "impostor" else RELEASE
+        body = json.dumps({"release": release, "host": socket.gethostname(), "path": url.path}).encode() + b"\n"
+        self.send_response(status(url.path))
+        self.send_header("X-Release", release)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def address_string(self):
+        return "visitor"  # a unix socket's peer has no address
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    allow_reuse_address = True
+    request_queue_size = 2048
+    daemon_threads = False  # a stop waits for what is being answered
+
+
+class UnixServer(Server):
+    address_family = socket.AF_UNIX
+
+
+def status(path):
+    if path == "/healthz":
+        return 200
+    if path == "/readyz":
+        return {"error": 500, "unready": 503}.get(FAULT, 200)
+    return 500 if FAULT in ("error", "visitors") else 200
+
+
+def bind():
+    """The server, on the socket or port that the environment names."""
+    path = os.environ.get("SOCKET")
+    if not path:
+        return Server(("0.0.0.0", int(os.environ.get("PORT", "8000"))), Handler)
+    if os.path.lexists(path):
+        os.unlink(path)
+    server = UnixServer(path, Handler)
+    os.chmod(path, 0o666)
+    return server
+
+
+def run():
+    """Serve until TERM; then answer what has arrived and end with 0."""
+    if FAULT == "slow":
+        time.sleep(3)
+    server = bind()
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    print(f"{RELEASE} serves at {server.server_address}", flush=True)
+    server.serve_forever(poll_interval=0.05)
+    server.server_close()
+
+
+def wait():
+    print(f"{RELEASE} waits for work", flush=True)
+    signal.sigwait([signal.SIGTERM, signal.SIGINT])
+
+
+def main(command, *words):
+    if FAULT not in FAULTS:
+        sys.exit(f"FAULT={FAULT} is none of {', '.join(filter(None, FAULTS))}")
+    if FAULT == "crash":
+        sys.exit("told to crash")
+    if command == "exit":
+        sys.exit(int(words[0]))
+    if command in ("run", "worker", "beat"):
+        return run() if command == "run" else wait()
+    print(json.dumps({"command": [command, *words], "uid": os.getuid(), "environment": dict(os.environ)}))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] in (["worker"], ["beat"]):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+    main(*(sys.argv[1:] or ["run"]))

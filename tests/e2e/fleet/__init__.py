@@ -1,0 +1,7 @@
+"""A fleet of test servers in containers, and a load generator. docs/e2e.md tells how to use it."""
+
+from .docker import FleetError
+from .fleet import Fleet, attach, down, up
+from .host import Host, Registry, Services
+
+__all__ = ["Fleet", "FleetError", "Host", "Registry", "Services", "attach", "down", "up"]

@@ -1,0 +1,55 @@
+"""The fleet's command line: `python -m e2e.fleet up|down|status|load` with tests/ as PYTHONPATH."""
+
+import argparse
+import shlex
+import sys
+import time
+
+from . import fleet, load
+from .docker import FleetError
+from .names import DEFAULT_HOSTS
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="fleet", description="Test servers in containers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="make and start the servers, or what is missing of them")
+    up.add_argument("hosts", nargs="*", help=f"names of hosts (default: {' '.join(DEFAULT_HOSTS)})")
+    up.add_argument("--base", default=fleet.BASE, metavar="IMAGE", help="made from this (default: %(default)s)")
+    up.set_defaults(do=do_up)
+    commands.add_parser("down", help="remove all that up made").set_defaults(do=do_down)
+    commands.add_parser("status", help="what there is and how to reach it").set_defaults(do=do_status)
+    load.add_arguments(commands.add_parser("load", help="send requests at a steady rate and say how each fared"))
+    args = parser.parse_args()
+    try:
+        return args.do(args)
+    except FleetError as error:
+        print(f"fleet: {error}", file=sys.stderr)
+        return 1
+
+
+def do_up(args):
+    started = time.monotonic()
+    made = fleet.up(args.hosts or DEFAULT_HOSTS, args.base)
+    print(f"the fleet is up after {time.monotonic() - started:.0f} s")
+    show(made)
+
+
+def do_down(args):
+    fleet.down()
+
+
+def do_status(args):
+    show(fleet.attach())
+
+
+def show(made):
+    for host in made.hosts.values():
+        print(f"  {host.name:10} http 127.0.0.1:{host.http_port}   https 127.0.0.1:{host.https_port}   {host.address}")
+    print(f"  services   {made.services.database_url}   {made.services.redis_url}")
+    print(f"  registry   {made.registry.address}, from here {made.registry.local}")
+    print(f"  log in:    ssh -F {shlex.quote(str(made.ssh_config))} {next(iter(made.hosts), 'services')}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

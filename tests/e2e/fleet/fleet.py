@@ -1,0 +1,160 @@
+"""The fleet of this checkout: found, made and taken down."""
+
+import contextlib
+import fcntl
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .docker import FleetError, build, docker, inspect
+from .host import Host, Registry, Services
+from .machine import LABEL, Machine, create, from_inspect, keygen
+from .names import DEFAULT_HOSTS, INSIDE, free_ports, known_hosts, of_checkout, ssh_config
+
+IMAGES = Path(__file__).parent / "image"
+BASE = "debian:bookworm-slim"
+ADDRESSES = {"registry": 10, "services": 11}  # hosts from 21 on
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Servers, services and a registry on a network of their own; `ssh_config` knows all but the registry by name."""
+
+    hosts: dict
+    services: Services
+    registry: Registry
+    ssh_config: Path
+
+    def reset(self, *names):
+        """Make these hosts bare again, all by default, at the same time."""
+        in_parallel(Host.reset, [self.hosts[name] for name in names or self.hosts])
+
+
+def up(hosts=DEFAULT_HOSTS, base=BASE, names=None):
+    """The fleet with these hosts (and any it has already), running. What runs as wanted is left as it is.
+
+    `base` is the image that hosts and services are made from: a Debian or one that is like it.
+    """
+    names = names or of_checkout()
+    names.folder.mkdir(parents=True, exist_ok=True)
+    with locked(names.folder):
+        found = machines(names)
+        wanted = plan(names, hosts, base, found)
+        _write_keys(names.folder, wanted)
+        in_parallel(lambda machine: _ensure(machine, found.get(machine.name), names.folder), wanted.values())
+        fleet = attach(names)
+        in_parallel(lambda part: part.wait_running(), [*fleet.hosts.values(), fleet.services, fleet.registry])
+    return fleet
+
+
+def attach(names=None):
+    """The fleet that `up` made for this checkout. Raises FleetError when there is none."""
+    names = names or of_checkout()
+    found = machines(names)
+    if not {"services", "registry"} <= set(found):
+        raise FleetError("no fleet here: run make fleet")
+    config = names.folder / "ssh_config"
+    hosts = {name: Host(machine, config) for name, machine in sorted(found.items()) if machine.kind == "host"}
+    return Fleet(hosts, Services(found["services"], config), Registry(found["registry"]), config)
+
+
+def down(names=None):
+    """Remove the fleet's containers with their volumes, its network and its keys; images stay."""
+    names = names or of_checkout()
+    if not names.folder.exists():
+        names.folder.mkdir(parents=True)
+    with locked(names.folder):
+        containers = _containers(names)
+        in_parallel(lambda container: docker("rm", "--force", "--volumes", container), containers)
+        networks = docker("network", "ls", "--quiet", "--filter", f"label={LABEL}={names.fleet}").stdout.split()
+        for network in networks:
+            docker("network", "rm", network)
+        for path in sorted(names.folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.name == "lock" or path.unlink()
+
+
+def plan(names, hosts, base, found):
+    """Name → Machine as it should be: what was `found` keeps its address and ports, only its image may be newer."""
+    network = _network(names)
+    ports = names.ports()
+    taken = {port for machine in found.values() for port in machine.ports.values()}
+    wanted = {}
+    for name, kind in _kinds(hosts, found).items():
+        image = "registry:2" if kind == "registry" else build(IMAGES, f"fleet-{kind}", target=kind, BASE=base)
+        if name in found and found[name].network == names.fleet:
+            wanted[name] = replace(found[name], image=image)
+            continue
+        free = free_ports(ports, taken, len(INSIDE[kind]))
+        taken.update(free)
+        used = {machine.address for machine in [*found.values(), *wanted.values()]}
+        address = f"{network}.{ADDRESSES.get(name) or _lowest_free(network, used)}"
+        wanted[name] = Machine(name, names.container(name), names.fleet, address, image, kind,
+                               dict(zip(INSIDE[kind], free, strict=True)))
+    return wanted
+
+
+def machines(names):
+    """Name → Machine, of all that exist."""
+    known = [from_inspect(found) for found in inspect(_containers(names))]
+    return {machine.name: machine for machine in known if machine}
+
+
+def in_parallel(do, items):
+    """Do it to all at once; then the first error, if any, is raised."""
+    items = list(items)
+    with ThreadPoolExecutor(max_workers=max(len(items), 1)) as pool:
+        return list(pool.map(do, items))
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """One at a time makes or unmakes this checkout's fleet."""
+    with open(folder / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _kinds(hosts, found):
+    known = {name: machine.kind for name, machine in found.items()}
+    return {"registry": "registry", "services": "services", **known, **{name: "host" for name in hosts}}
+
+
+def _containers(names):
+    return docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}={names.fleet}").stdout.split()
+
+
+def _lowest_free(network, used):
+    return next(number for number in range(21, 250) if f"{network}.{number}" not in used)
+
+
+def _network(names):
+    """The first three numbers of the network's addresses; it is made where there is none."""
+    shown = docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", names.fleet, check=False)
+    if shown.returncode == 0:
+        return shown.stdout.strip().rpartition(".")[0]
+    for subnet in names.subnets():
+        made = docker("network", "create", f"--subnet={subnet}.0/24", f"--label={LABEL}={names.fleet}", names.fleet,
+                      check=False)
+        if made.returncode == 0:
+            return subnet
+    raise FleetError(f"no network to be had for {names.fleet}: {made.stderr.strip()}")
+
+
+def _ensure(machine, found, folder):
+    if machine != found:
+        create(machine, folder)
+    else:
+        docker("start", machine.container)  # does nothing to one that runs
+
+
+def _write_keys(folder, wanted):
+    """The user's key, every machine's own, and the ssh_config and known_hosts that hold for them."""
+    os.chmod(folder, 0o700)
+    keygen(folder / "id_ed25519")
+    ports = {name: machine.ports[22] for name, machine in wanted.items() if machine.kind != "registry"}
+    for name in ports:
+        keygen(folder / "hosts" / name)
+    keys = {name: (folder / "hosts" / f"{name}.pub").read_text().strip() for name in ports}
+    (folder / "known_hosts").write_text(known_hosts(keys, ports))
+    (folder / "ssh_config").write_text(ssh_config(folder, ports))

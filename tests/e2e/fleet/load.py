@@ -1,0 +1,224 @@
+"""Load: requests at a steady rate, each on a connection of its own, none sent twice; every failure is told.
+
+The requests go out by the clock, whether or not earlier ones are answered, as visitors do.
+"""
+
+import asyncio
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from proc import end
+
+from .names import ROOT
+from .report import Record, Result, from_json
+
+MOST_SECONDS, MOST_REQUESTS, MOST_RATE, MOST_AT_ONCE = 900, 200_000, 1000, 500
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to send: `rate` requests a second, in turn to each of `targets` (URLs), until `seconds` or `count`."""
+
+    targets: tuple
+    rate: float = 50
+    seconds: float = 30
+    count: int = 20_000
+    timeout: float = 10
+    host: str = "localhost"  # the Host header
+    post_every: int = 3  # every third is a POST; 0: none
+    post_path: str = "/?ms=50"
+    release_header: str = "X-Release"
+    release_pattern: str = ""  # for the body, where no header names the release: its first group
+
+    def check(self):
+        """Raises ValueError for what would not be bounded."""
+        for name, most in (("rate", MOST_RATE), ("seconds", MOST_SECONDS), ("count", MOST_REQUESTS)):
+            if not 0 < getattr(self, name) <= most:
+                raise ValueError(f"{name} must be more than 0 and at most {most}")
+        if not self.targets:
+            raise ValueError("no target to send to")
+
+
+async def send_all(plan, stop):
+    """Send what the plan says, until done or `stop` is set; the Result once all are answered or timed out."""
+    plan.check()
+    began, clock = time.time(), time.monotonic()
+    room = asyncio.Semaphore(MOST_AT_ONCE)
+    tasks = []
+    for number in range(min(plan.count, int(plan.rate * plan.seconds))):
+        due = number / plan.rate
+        if await _stopped(stop, due - (time.monotonic() - clock)):
+            break
+        await room.acquire()
+        tasks.append(asyncio.create_task(_send(plan, number, due, clock)))
+        tasks[-1].add_done_callback(lambda task: room.release())
+    return Result(list(await asyncio.gather(*tasks)), began)
+
+
+async def _stopped(stop, seconds):
+    """Sleep that long, and say whether `stop` was set by then."""
+    if seconds <= 0:
+        return stop.is_set()
+    try:
+        async with asyncio.timeout(seconds):
+            return await stop.wait()
+    except TimeoutError:
+        return False
+
+
+async def _send(plan, number, due, clock):
+    """One request, from connecting to the last byte."""
+    target = plan.targets[number % len(plan.targets)]
+    post = plan.post_every and number // len(plan.targets) % plan.post_every == plan.post_every - 1
+    started = time.monotonic() - clock
+    status = release = cause = None
+    try:
+        async with asyncio.timeout(plan.timeout):
+            status, release, cause = await _exchange(plan, target, post)
+    except TimeoutError:
+        cause = "timeout"
+    except (OSError, EOFError, ValueError) as error:
+        cause = _cause(error)
+    return Record(number, target, "POST" if post else "GET", due, started, time.monotonic() - clock, status, release,
+                  cause)
+
+
+async def _exchange(plan, target, post):
+    """Connect, ask, read to the end. Returns status, release and what is wrong with the answer."""
+    url = urlsplit(target)
+    secure = _any_certificate() if url.scheme == "https" else None
+    reader, writer = await asyncio.open_connection(url.hostname, url.port or (443 if secure else 80), ssl=secure)
+    try:
+        writer.write(_request(plan, url, post))
+        await writer.drain()
+        return _judge(plan, await reader.read(10_000_000))
+    finally:
+        writer.transport.abort()  # all is read, or given up
+
+
+def _request(plan, url, post):
+    path = plan.post_path if post else (url.path or "/") + (f"?{url.query}" if url.query else "")
+    body = b"x" * 100 if post else b""
+    length = f"Content-Length: {len(body)}\r\n" if post else ""
+    return (f"{'POST' if post else 'GET'} {path} HTTP/1.1\r\nHost: {plan.host}\r\nUser-Agent: fleet-load\r\n"
+            f"Connection: close\r\n{length}\r\n").encode() + body
+
+
+def _judge(plan, answer):
+    """Status, release and cause of failure (None: none) from all the bytes of an answer."""
+    if not answer:
+        return None, None, "empty"
+    head, found, body = answer.partition(b"\r\n\r\n")
+    line, *fields = head.decode("latin-1").split("\r\n")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
+    started = re.match(r"HTTP/1\.[01] (\d{3})\b", line)
+    if not (found and started):
+        return None, None, "cut short" if not found else "not http"
+    status, release = int(started[1]), headers.get(plan.release_header.lower())
+    if not release and plan.release_pattern:
+        named = re.search(plan.release_pattern, body.decode(errors="replace"))
+        release = named and named[1]
+    if _is_short(headers, body):
+        return status, release, "cut short"
+    return status, release, None if status < 400 else f"http {status}"
+
+
+def _is_short(headers, body):
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        return not body.endswith(b"0\r\n\r\n")
+    return len(body) < int(headers.get("content-length", 0))
+
+
+def _cause(error):
+    if isinstance(error, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return "reset"
+    return f"{type(error).__name__}: {error}"
+
+
+def _any_certificate():
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+# ---- from tests ----
+
+class Load:
+    """A load in a process of its own, so that a busy test does not slow it: `with Load(url, rate=100) as load: …`,
+    then `load.result`. Leaving the block, or stop(), sends nothing more and waits for what is under way."""
+
+    def __init__(self, *targets, **options):
+        self.plan = Plan(tuple(targets), **options)
+        self.plan.check()
+        self.result = None
+
+    def __enter__(self):
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in vars(self.plan).items() if name != "targets"]
+        command = [sys.executable, "-m", "e2e.fleet", "load", "--json", *words, *self.plan.targets]
+        self.process = subprocess.Popen(command, cwd=ROOT / "tests", stdin=subprocess.DEVNULL, text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        self.process.stderr.readline()  # it says when it begins
+        return self
+
+    def __exit__(self, *unused):
+        try:
+            self.stop()
+        finally:
+            end(self.process)
+
+    def stop(self):
+        """Stop sending; the Result. Raises AssertionError when the load itself came to grief."""
+        if self.result is None:
+            self.process.terminate()
+            self.finish()
+        return self.result
+
+    def finish(self):
+        """Wait until the plan is through; the Result."""
+        plan = self.plan
+        out, err = self.process.communicate(timeout=plan.seconds + plan.timeout + 30)
+        assert self.process.returncode in (0, 1) and out, f"the load generator failed: {err}"
+        self.result = from_json(out)
+        return self.result
+
+
+# ---- from a command line ----
+
+def add_arguments(parser):
+    """The options of `load`: those of Plan."""
+    parser.add_argument("targets", nargs="+", metavar="URL")
+    for name, default in vars(Plan(())).items():
+        if name != "targets":
+            parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default,
+                                help=f"default: {default!r}")
+    parser.add_argument("--json", action="store_true", help="every request, for programs, instead of the figures")
+    parser.set_defaults(do=main)
+
+
+def main(args):
+    """Exit code 0: no request failed; 1: some did; 2: not a load that can be sent."""
+    plan = Plan(tuple(args.targets), **{name: getattr(args, name) for name in vars(Plan(())) if name != "targets"})
+    try:
+        result = asyncio.run(_until_signal(plan))
+    except ValueError as error:
+        print(f"load: {error}", file=sys.stderr)
+        return 2
+    print(result.as_json() if args.json else result.summary())
+    return 1 if result.failures else 0
+
+
+async def _until_signal(plan):
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    plan.check()
+    print("sending", file=sys.stderr, flush=True)
+    return await send_all(plan, stop)
