@@ -1,10 +1,7 @@
 #!/bin/sh
-# The image's entrypoint: docker-run.sh COMMAND [ARGS…]. `help` lists the commands; docs/image.md tells of each.
-# Whatever it starts takes its place (exec), so that signals reach it. Exit 64: an unknown command, or settings that
-# are missing or malformed, all named.
-#
-# A command is a function below, told by the text after its brace, or an executable file in docker-run.d, told by its
-# second line.
+# The image's entrypoint: docker-run.sh COMMAND [ARGS…]. `help` lists the commands; docs/image.md tells of each. What it
+# starts takes its place (exec), so that signals reach it. Exit 64: an unknown command, or settings missing or malformed.
+# A command is a function below, told by the text after its brace, or a file in docker-run.d, told by its second line.
 set -eu
 
 command_run() { # the site: on $SOCKET where that is set, else on port $PORT (8000)
@@ -33,12 +30,14 @@ command_shell() { # Python with the project loaded
 
 command_worker() { # background jobs; $WORKER_CONCURRENCY (2) at a time
     check_settings worker
-    exec celery -A project worker --concurrency "${WORKER_CONCURRENCY:-2}" "$@"
+    # Any uid will do here; Celery takes one that the image has no name for to be root.
+    export PYTHONWARNINGS="ignore:An entry for the specified gid,ignore:You're running the worker with superuser"
+    exec celery -A project --quiet worker --concurrency "${WORKER_CONCURRENCY:-2}" --without-gossip --without-mingle "$@"
 }
 
 command_beat() { # sends jobs when they are due; a second one waits until the first has ended
     check_settings beat
-    exec celery -A project beat --scheduler project.ops.beat.Scheduler --pidfile= "$@"
+    exec celery -A project --quiet beat --scheduler project.ops.beat.Scheduler --pidfile= "$@"
 }
 
 command_manage() { # ARGS…: any command of manage.py
@@ -77,7 +76,7 @@ usage() {
 
 # What runs the command of that name: "own" for a file in docker-run.d, a function here, or nothing.
 runner() {
-    case $1 in "" | *[!a-z0-9_-]*) return ;; esac # no path, least of all ../
+    case $1 in *[!a-z0-9_-]*) return ;; esac # no path, least of all ../
     if [ -f "docker-run.d/$1" ] && [ -x "docker-run.d/$1" ]; then echo own; else command -v "command_$1"; fi
 }
 

@@ -36,6 +36,11 @@ class Container:
     def state(self):
         return json.loads(docker("inspect", "--format", "{{json .State}}", self.id).stdout)
 
+    def stop(self):
+        """`docker stop` with half a minute's patience; the exit code."""
+        docker("stop", "--time=30", self.id)
+        return self.state()["ExitCode"]
+
     def says(self, text, seconds=60):
         """Wait until the log has that text."""
         wait_until(lambda: text in self.logs() or not self.state()["Running"], seconds, f"{text!r} in the log")

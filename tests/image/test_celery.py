@@ -1,0 +1,87 @@
+"""worker and beat in the image, with a real Postgres and Redis. The containers share the machine's network, as both
+services listen on the loopback alone."""
+
+import time
+
+import pytest
+
+from proc import run, wait_until
+
+HOST = ["--network=host", "--health-interval=1s", "--health-start-period=0s"]
+
+
+@pytest.fixture
+def env(postgres, redis):
+    """Settings that name a migrated database of this test's own, and the broker."""
+    return {"DATABASE_URL": postgres.url(postgres.database()), "BROKER_URL": redis.url(), "PYTHONUNBUFFERED": "1"}
+
+
+def query(postgres, url, sql):
+    """The one value of the answer."""
+    done = run([postgres.bin / "psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--command", sql, url])
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def healthy(container):
+    return container.state()["Health"]["Status"] == "healthy"
+
+
+def test_worker_and_beat(run_container, env, one_off):
+    """A task goes from beat through the broker to the worker; both are healthy, and a web process knows of both."""
+    beat = run_container("beat", options=HOST, env=env)
+    worker = run_container("worker", options=HOST, env=env)
+    worker.says("project.tasks.heartbeat")
+    wait_until(lambda: healthy(worker) and healthy(beat), 90, "worker and beat are healthy")
+    code = "from project.ops import heartbeat; print({name: age < 90 for name, age in heartbeat.ages().items()})"
+    done = one_off("shell", "-c", code, options=HOST, env=env)
+    assert done.stdout.splitlines()[-1] == "{'worker': True, 'beat': True}", done.stdout + done.stderr
+
+
+def test_json(run_container, env):
+    """worker and beat too log one JSON object a line, and nothing else."""
+    for command in ("beat", "worker"):
+        container = run_container(command, options=HOST, env=env)
+        container.says("beat: Starting" if command == "beat" else "ready.")
+        assert all(line.startswith('{"time"') for line in container.logs().splitlines()), container.logs()
+
+
+def test_idle_worker_stops(run_container, env):
+    """TERM ends an idle worker, with exit 0, and soon."""
+    worker = run_container("worker", options=HOST, env=env)
+    worker.says("ready.")
+    start = time.monotonic()
+    assert worker.stop() == 0
+    assert time.monotonic() - start < 20
+
+
+def test_one_beat(run_container, env):
+    """A second beat waits while the first works, and takes over when it has ended."""
+    first = run_container("beat", options=HOST, env=env)
+    first.says("Schedule changed")
+    second = run_container("beat", options=HOST, env=env)
+    second.says("another one is running")
+    assert "Schedule changed" not in second.logs()
+    assert first.stop() == 0
+    second.says("Schedule changed")
+
+
+def test_lost_lock(run_container, env, postgres):
+    """A beat whose connection is cut loses the lock: the one that waited works, and it waits in turn."""
+    first = run_container("beat", options=HOST, env=env)
+    first.says("Schedule changed")
+    second = run_container("beat", options=HOST, env=env)
+    second.says("another one is running")
+    query(postgres, env["DATABASE_URL"], "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+    wait_until(lambda: "Schedule changed" in second.logs() or first.logs().count("Schedule changed") > 1, 60)
+    holders = query(postgres, env["DATABASE_URL"], "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+    assert holders == "1"
+
+
+def test_beat_ended(run_container, env):
+    """A waiting beat ends on TERM, with exit 0."""
+    first = run_container("beat", options=HOST, env=env)
+    first.says("Schedule changed")
+    second = run_container("beat", options=HOST, env=env)
+    second.says("another one is running")
+    assert second.stop() == 0
