@@ -68,6 +68,7 @@ class Visitors(TestCase):
             answer = self.client.get("/")
         self.assertEqual(answer.status_code, 200)
         self.assertFalse(answer.cookies)
+        self.assertFalse(answer.has_header("Vary"), "somebody looked into the session")
 
     def test_database_down(self):
         """The welcome comes although the database is down, also to who brings a session."""
