@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -40,8 +41,9 @@ def up(hosts=DEFAULT_HOSTS, base=BASE, names=None):
     names.folder.mkdir(parents=True, exist_ok=True)
     with locked(names.folder):
         found = machines(names)
-        wanted = plan(names, hosts, base, found)
-        _write_keys(names.folder, wanted)
+        kinds = _kinds(hosts, found)
+        wanted = plan(names, kinds, base, found, _make_keys(names.folder, kinds))
+        _write_config(names.folder, wanted)
         in_parallel(lambda machine: _ensure(machine, found.get(machine.name), names.folder), wanted.values())
         fleet = attach(names)
         in_parallel(lambda part: part.wait_running(), [*fleet.hosts.values(), fleet.services, fleet.registry])
@@ -74,23 +76,23 @@ def down(names=None):
             path.rmdir() if path.is_dir() else path.name == "lock" or path.unlink()
 
 
-def plan(names, hosts, base, found):
-    """Name → Machine as it should be: what was `found` keeps its address and ports, only its image may be newer."""
+def plan(names, kinds, base, found, keys):
+    """Name → Machine as it should be: what was `found` keeps address and ports; its image and keys may be newer."""
     network = _network(names)
     ports = names.ports()
     taken = {port for machine in found.values() for port in machine.ports.values()}
     wanted = {}
-    for name, kind in _kinds(hosts, found).items():
+    for name, kind in kinds.items():
         image = "registry:2" if kind == "registry" else build(IMAGES, f"fleet-{kind}", target=kind, BASE=base)
-        if name in found and found[name].network == names.fleet:
-            wanted[name] = replace(found[name], image=image)
+        if name in found:
+            wanted[name] = replace(found[name], image=image, keys=keys[name])
             continue
         free = free_ports(ports, taken, len(INSIDE[kind]))
         taken.update(free)
         used = {machine.address for machine in [*found.values(), *wanted.values()]}
         address = f"{network}.{ADDRESSES.get(name) or _lowest_free(network, used)}"
         wanted[name] = Machine(name, names.container(name), names.fleet, address, image, kind,
-                               dict(zip(INSIDE[kind], free, strict=True)))
+                               keys[name], dict(zip(INSIDE[kind], free, strict=True)))
     return wanted
 
 
@@ -148,13 +150,19 @@ def _ensure(machine, found, folder):
         docker("start", machine.container)  # does nothing to one that runs
 
 
-def _write_keys(folder, wanted):
-    """The user's key, every machine's own, and the ssh_config and known_hosts that hold for them."""
+def _make_keys(folder, kinds):
+    """The user's key and every machine's own, where there are none; name → fingerprint of both."""
     os.chmod(folder, 0o700)
-    keygen(folder / "id_ed25519")
+    user, made = keygen(folder / "id_ed25519"), {}
+    for name, kind in kinds.items():
+        both = "" if kind == "registry" else user + keygen(folder / "hosts" / name)
+        made[name] = hashlib.sha256(both.encode()).hexdigest()[:16]
+    return made
+
+
+def _write_config(folder, wanted):
+    """The ssh_config and known_hosts by which the machines are reached."""
     ports = {name: machine.ports[22] for name, machine in wanted.items() if machine.kind != "registry"}
-    for name in ports:
-        keygen(folder / "hosts" / name)
     keys = {name: (folder / "hosts" / f"{name}.pub").read_text().strip() for name in ports}
     (folder / "known_hosts").write_text(known_hosts(keys, ports))
     (folder / "ssh_config").write_text(ssh_config(folder, ports))

@@ -23,6 +23,7 @@ class Machine:
     address: str
     image: str
     kind: str  # host, services or registry
+    keys: str  # a fingerprint of the ssh keys it was given
     ports: dict = field(hash=False)
 
     def label(self):
@@ -38,7 +39,9 @@ class Machine:
 
 
 def from_inspect(found):
-    """The Machine that a container, as `docker inspect` shows it, was made as; None if not by this version."""
+    """The Machine that a container, as `docker inspect` shows it, was made as; None if it is not whole or not ours."""
+    if found["State"]["StartedAt"].startswith("0001"):
+        return None  # whoever made it was interrupted
     try:
         known = json.loads(found["Config"]["Labels"][f"{LABEL}.machine"])
         return Machine(**{**known, "ports": {int(inside): outside for inside, outside in known["ports"].items()}})
@@ -79,12 +82,13 @@ def _identity(folder, name):
 
 
 def keygen(path):
-    """An ssh key pair at `path` and `path`.pub, unless there is one."""
+    """An ssh key pair at `path` and `path`.pub, unless there is one; its public half."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
         done = run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", path])
         if done.returncode:
             raise FleetError(f"ssh-keygen: {done.stderr.strip()}")
+    return Path(f"{path}.pub").read_text()
 
 
 def wait_running(ssh, name, seconds=60):
