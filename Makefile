@@ -6,7 +6,7 @@ PORT  ?= 8000
 
 .DEFAULT_GOAL := all
 
-include django.mk docker.mk
+include django.mk docker.mk deploy.mk
 -include local.mk
 
 ## The template itself
