@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parent.parent
 OWNERS = {"template", "team", "merged", "left out"}
@@ -22,7 +22,9 @@ def ownership():
 
 
 def covers(entry, path):
-    return path.startswith(entry) if entry.endswith("/") else path == entry
+    if entry.endswith("/"):
+        return path.startswith(entry)
+    return PurePosixPath(path).match(entry) if "*" in entry else path == entry
 
 
 def test_every_path_has_an_owner():

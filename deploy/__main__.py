@@ -1,0 +1,118 @@
+"""The deployer's command line: `python -m deploy COMMAND`. The one place that catches errors.
+
+A command is a function here that takes the parsed arguments and returns an exit code, or nothing for 0, with the
+function that adds its arguments: see COMMANDS.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit("deploy: Python {}.{} is too old, 3.11 or newer is needed: make PYTHON=...".format(*sys.version_info))
+
+import argparse  # noqa: E402
+import os  # noqa: E402
+import traceback  # noqa: E402
+
+from . import config  # noqa: E402
+from .errors import DeployError  # noqa: E402
+from .ssh import Ssh  # noqa: E402
+
+
+def do_config(args):
+    fleet = load(args)
+    roles = "\n".join(f"  {host.name:12} {host.address:24} {' '.join(host.roles)}{' balancer' * host.balancer}"
+                      for host in fleet.hosts)
+    print(f"{fleet.app}, image {fleet.image}\n{roles}")
+
+
+def do_provision(args):
+    from .provision import provision
+    fleet = load(args)
+    changes = provision(fleet, reach(args), chosen(fleet, args), args.check, args.remove)
+    return 1 if args.check and changes else 0
+
+
+def do_env(args):
+    from . import env
+    fleet = load(args)
+    hosts = [host for host in chosen(fleet, args) if host.roles]
+    return env.COMMANDS[args.action](fleet, reach(args), hosts, args)
+
+
+def config_arguments(parser):
+    parser.add_argument("action", choices=["check"], help="check: show the hosts, or all that is wrong")
+
+
+def provision_arguments(parser):
+    parser.add_argument("--check", action="store_true", help="change nothing, say what would be; exit 1 if anything")
+    parser.add_argument("--remove", metavar="HOST", default="", help="take the app off this host; data stays")
+
+
+def env_arguments(parser):
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add = actions.add_parser("set", help="stage values, read as NAME=value lines from stdin, or asked in an editor")
+    add.add_argument("names", nargs="*", metavar="NAME")
+    remove = actions.add_parser("unset", help="stage the removal of settings")
+    remove.add_argument("names", nargs="+", metavar="NAME")
+    actions.add_parser("list", help="names of settings, and what is staged; never a value")
+    file = actions.add_parser("set-file", help="stage a value of several lines; the app reads NAME_FILE")
+    file.add_argument("name", metavar="NAME")
+    file.add_argument("file", metavar="FILE", help="- is stdin")
+
+
+# name → what it does, its arguments, help
+COMMANDS = {
+    "config": (do_config, config_arguments, "the configuration: is it right, and what does it say"),
+    "provision": (do_provision, provision_arguments, "make servers of bare machines, and keep them so"),
+    "env": (do_env, env_arguments, "settings and secrets: staged here, live with the next deploy"),
+}
+
+
+def load(args):
+    return config.find(os.environ, args.config)
+
+
+def reach(args):
+    return Ssh(args.ssh_config)
+
+
+def chosen(fleet, args):
+    """The hosts that --hosts names, or all."""
+    return fleet.narrowed([name for name in args.hosts.split(",") if name]) if args.hosts else list(fleet.hosts)
+
+
+def parser():
+    main = argparse.ArgumentParser(prog="deploy", description="Operates the servers of a project.")
+    main.add_argument("-v", "--verbose", action="store_true", help="show the traceback of an error")
+    main.add_argument("--config", metavar="FILE", help="default: deploy/$ENV.toml, ENV being production")
+    main.add_argument("--ssh-config", metavar="FILE", default=os.environ.get("SSH_CONFIG", ""),
+                      help="instead of your own; also by SSH_CONFIG")
+    main.add_argument("--hosts", metavar="A,B", default="", help="only these hosts")
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (do, add_arguments, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(do=do)
+        if add_arguments:
+            add_arguments(command)
+    return main
+
+
+def main(words=None):
+    """Run a command line; the exit code."""
+    args = parser().parse_args(words)
+    try:
+        return args.do(args) or 0
+    except DeployError as error:
+        if args.verbose:
+            traceback.print_exc()
+        print("\n".join(f"deploy: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("deploy: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""Brings a host to where its steps say. pyinfra finds out what is missing and does it, over a Session, as root."""
+
+import contextlib
+import hashlib
+import logging
+import shlex
+from io import BytesIO
+
+from pyinfra.api import Config, FileUploadCommand, Inventory, State, operation
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.connectors.base import BaseConnector
+from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
+from pyinfra.context import ctx_host, ctx_state
+from pyinfra.context import host as current
+from pyinfra.facts import files as facts
+from pyinfra.operations import apt, files, server, systemd
+
+from . import things
+from .errors import HostProblem
+from .site import swap, trial
+
+CONTROL = ("_success_exit_codes", "_timeout", "_get_pty", "_stdin")
+TIMEOUT = 1000  # seconds; a worker may finish its task
+SETTINGS = "umask 022; export LC_ALL=C DEBIAN_FRONTEND=noninteractive\n"
+
+
+class OverSession(BaseConnector):
+    """Runs pyinfra's commands over a Session, and keeps what the last that failed has said."""
+
+    handles_execution = True
+
+    @staticmethod
+    def make_names_data(name):
+        yield name, {}, []
+
+    def run_shell_command(self, command, print_output=False, print_input=False, **arguments):
+        arguments = {key: value for key, value in arguments.items() if key not in CONTROL}
+        return self._run(make_unix_command(command, **arguments).get_raw_value())
+
+    def put_file(self, filename_or_io, remote_filename, remote_temp_filename=None, print_output=False,
+                 print_input=False, **arguments):
+        filename_or_io.seek(0)
+        script = f"umask 077 && cat >{shlex.quote(remote_filename)}"
+        return self._run(script, filename_or_io.read())[0]
+
+    def get_file(self, *args, **options):
+        raise NotImplementedError
+
+    def _run(self, script, input=b""):
+        done = self.host.connector_data["session"].run(SETTINGS + script, input, timeout=TIMEOUT)
+        if done.returncode:
+            said = (done.stderr or done.stdout).decode(errors="replace").strip()
+            self.host.connector_data["said"] = "\n".join(said.splitlines()[-20:])
+        lines = [OutputLine(name, line) for name, data in (("stdout", done.stdout), ("stderr", done.stderr))
+                 for line in data.decode(errors="replace").splitlines()]
+        return done.returncode == 0, CommandOutput(lines)
+
+
+# ---- operations that pyinfra lacks ----
+
+@operation()
+def whole_file(thing):
+    """A file that is never there in part, nor for a moment with another owner or mode."""
+    there = current.get_fact(facts.File, path=thing.path)
+    if there and (thing.once or same(there, thing) and digest_of(thing.path) == digest(thing.content)):
+        return
+    new, folder = f"{thing.path}.new", thing.path.rpartition("/")[0]
+    yield FileUploadCommand(BytesIO(thing.content.encode()), new)
+    yield (f"chown {thing.owner}:{thing.group} {new} && chmod {thing.mode} {new} && sync {new} && "
+           f"mv -fT {new} {thing.path} && sync {folder}")
+
+
+def same(there, thing):
+    return (there["user"], there["group"], str(there["mode"])) == (thing.owner, thing.group, thing.mode)
+
+
+def digest(content):
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def digest_of(path):
+    return current.get_fact(facts.Sha256File, path=path)
+
+
+@operation()
+def whole_site(thing):
+    """nginx's files, all or none of them, and only when nginx itself has found them good."""
+    changed = {path: content for path, content in thing.files.items() if digest_of(path) != digest(content)}
+    links = {path: target for path, target in thing.links.items()
+             if (current.get_fact(facts.Link, path=path) or {}).get("link_target") != target}
+    absent = [path for path in thing.absent if current.get_fact(facts.File, path=path) is not None]
+    if not (changed or links or absent):
+        return
+    trial_folder, prepare, test = trial(thing.name, changed, links, absent)
+    yield prepare
+    for path, content in changed.items():
+        yield FileUploadCommand(BytesIO(content.encode()), path.replace("/etc/nginx", trial_folder, 1))
+    yield test
+    yield swap(thing.name, changed, links, absent)
+
+
+# ---- what each thing is to pyinfra: its name in reports, the operation and what that takes ----
+
+def packages(thing):
+    yield (f"install {', '.join(thing.names)}", apt.packages, {
+        "packages": [name for name in thing.names if name != "docker-cli"], "update": True,
+        "extra_install_args": "-o DPkg::Lock::Timeout=300"})
+    if "docker-cli" in thing.names:  # a package of its own from Debian 13 on
+        yield "install docker-cli", server.shell, {
+            "commands": "! apt-cache show docker-cli >/dev/null 2>&1 || apt-get install -y docker-cli"}
+
+
+def user(thing):
+    yield f"add group {thing.name}", server.group, {"group": thing.name, "system": True}
+    yield f"add user {thing.name}", server.user, {
+        "user": thing.name, "group": thing.name, "system": True, "home": "/nonexistent", "shell": "/usr/sbin/nologin",
+        "ensure_home": False}
+
+
+def folder(thing):
+    own = {"mode": thing.mode, "user": thing.owner, "group": thing.group} if thing.mode else {}
+    yield f"make folder {thing.path}", files.directory, {"path": thing.path, **own}
+
+
+def service(thing):
+    yield f"enable {thing.name}", systemd.service, {
+        "service": thing.name, "enabled": True, "running": True if thing.running else None}
+
+
+def stopped(thing):
+    names = shlex.join(thing.names)
+    targets = shlex.join(name for name in thing.names if name.endswith(".target"))
+    yield f"stop {', '.join(thing.names)}", server.shell, {"commands": [
+        f"systemctl stop {names}",
+        f"for unit in {names}; do ! systemctl --quiet is-failed $unit || systemctl reset-failed $unit; done",
+        *([f"systemctl --quiet disable {targets}"] if targets else ())]}
+
+
+def certificate(thing):
+    domains = " ".join(f"-d {shlex.quote(name)}" for name in thing.names)
+    yield f"get a certificate for {', '.join(thing.names)}", server.shell, {
+        "commands": f"certbot certonly --non-interactive --agree-tos --email {shlex.quote(thing.email)} --webroot "
+                    f"-w /var/www/acme --deploy-hook 'systemctl reload nginx' {domains}"}
+
+
+OPERATIONS = {
+    things.Packages: packages,
+    things.User: user,
+    things.Folder: folder,
+    things.File: lambda thing: [(f"write {thing.path}", whole_file, {"thing": thing})],
+    things.Absent: lambda thing: [(f"remove {thing.path}", files.file, {"path": thing.path, "present": False})],
+    things.Service: service,
+    things.Stopped: stopped,
+    things.Site: lambda thing: [(f"put nginx site {thing.name} in place", whole_site, {"thing": thing})],
+    things.Certificate: certificate,
+}
+
+
+SLOW = (things.Packages, things.Stopped, things.Certificate)
+
+
+# ---- running them ----
+
+class Run:
+    """All hosts, for one run of pyinfra; hosts may be brought on at the same time, each in a thread of its own.
+
+    `dry`: nothing is changed. `progress` hears of every change, and before those that may take long.
+    """
+
+    def __init__(self, sessions, dry, progress):
+        logging.getLogger("pyinfra").setLevel(logging.CRITICAL + 1)  # what it has to say we say
+        inventory = Inventory((list(sessions), {}))
+        for host in inventory:
+            host.connector_cls = OverSession
+            host.connector_data["session"] = sessions[host.name]
+        self.dry, self.progress, self.inventory = dry, progress, inventory
+        self.state = State(inventory, Config(), check_for_changes=dry)
+        self.state.is_executing = not dry
+        for host in inventory:
+            host.connected = True
+            self.state.activate_host(host)
+
+    @contextlib.contextmanager
+    def open(self):
+        with ctx_state.use(self.state):
+            yield self
+
+    def bring(self, name, steps):
+        """Bring the host of that name to where the steps say. Raises HostProblem."""
+        host = self.inventory.get_host(name)
+        with ctx_host.use(host):
+            for thing in steps:
+                self.bring_thing(host, thing)
+
+    def bring_thing(self, host, thing):
+        """Bring one thing about; whether anything changed."""
+        if isinstance(thing, things.Group):
+            changed = any([self.bring_thing(host, inner) for inner in thing.things])
+            due = changed or thing.anyway
+            return self.operate(host, f"run {thing.then}", server.shell, {"commands": thing.then}) if due else False
+        return any([self.operate(host, *order, slow=isinstance(thing, SLOW))
+                    for order in OPERATIONS[type(thing)](thing)])
+
+    def operate(self, host, name, function, arguments, slow=False):
+        """Do one operation; whether it changed, or would change, anything."""
+        host.connector_data["said"] = ""
+        if slow:
+            self.progress.begin(host.name, name)
+        try:
+            done = function(**arguments)
+        except PyinfraError as error:
+            raise HostProblem(f"{name}: {host.connector_data['said'] or error}") from error
+        if host in self.state.failed_hosts:
+            raise HostProblem(f"{name}: {host.connector_data['said']}")
+        changed = done.will_change if self.dry else done.did_change()
+        if changed:
+            self.progress.changed(host.name, name)
+        return changed

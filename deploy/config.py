@@ -1,0 +1,123 @@
+"""The fleet: which hosts there are, what runs on each, and how a release is brought there. Pure but for reading files.
+
+deploy/production.toml describes every key; schema.py says what each may hold.
+"""
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import schema
+from .errors import ConfigError
+
+FOLDER = Path(__file__).resolve().parent
+CLASSIC = {"HOSTS": "web", "CELERY_HOSTS": "worker", "BEAT_HOSTS": "beat"}
+
+
+@dataclass(frozen=True)
+class Host:
+    """A server. `address` is what ssh is told: a name of ssh_config, an address, user@address."""
+
+    name: str
+    address: str
+    roles: tuple = ()
+    balancer: bool = False
+    internal: str = ""
+    opts: str = ""
+
+    def has(self, role):
+        return role in self.roles
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Everything of one environment. The tables keep the keys of the file, with every default filled in."""
+
+    app: str
+    image: str
+    hosts: tuple
+    registry: str = ""
+    registry_login: str = ""
+    media: str = "local"
+    opts: str = ""
+    site: dict = field(default_factory=dict)
+    rollout: dict = field(default_factory=dict)
+    hooks: dict = field(default_factory=dict)
+    server: dict = field(default_factory=dict)
+
+    def with_role(self, role):
+        """The hosts that have a role, in the order of the file."""
+        return [host for host in self.hosts if host.has(role)]
+
+    @property
+    def app_hosts(self):
+        """The hosts on which the app runs, so not those that only balance."""
+        return [host for host in self.hosts if host.roles]
+
+    @property
+    def balancers(self):
+        return [host for host in self.hosts if host.balancer]
+
+    def narrowed(self, names):
+        """The hosts of these names, in the order of the file. Raises ConfigError for a name there is not."""
+        known = [host.name for host in self.hosts]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise ConfigError("hosts", [f"there is no {name!r}; there are: {', '.join(known)}" for name in unknown])
+        return [host for host in self.hosts if host.name in names]
+
+
+def load(path, env):
+    """The Fleet of a toml file; app and image may come from APP and IMAGE in `env`. Raises ConfigError."""
+    path = Path(path)
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(path, ["there is no such file: write one after docs/provision.md, or set HOSTS"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(path, [f"cannot be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(path, [f"is not TOML: {error}"]) from None
+    return build(data, env, path)
+
+
+def from_environment(env):
+    """The Fleet of the classic variables: HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 APP=… IMAGE=….
+
+    A host may be in several of them. Raises ConfigError.
+    """
+    hosts = {}
+    for variable, role in CLASSIC.items():
+        for address in env.get(variable, "").split():
+            name = address.rpartition("@")[2]
+            host = hosts.setdefault(name, {"address": address, "roles": []})
+            host["roles"] += [role] if role not in host["roles"] else []
+    # Where uploads go is not said: with several web hosts it must be to a bucket.
+    web = [host for host in hosts.values() if "web" in host["roles"]]
+    return build({"hosts": hosts, "media": "bucket" if len(web) > 1 else "local"}, env, "environment")
+
+
+def find(env, path=None):
+    """The Fleet that is meant: of `path`, of HOSTS and the like, or of deploy/$ENV.toml. Raises ConfigError."""
+    if path:
+        return load(path, env)
+    if any(env.get(variable) for variable in CLASSIC):
+        return from_environment(env)
+    return load(Path(os.path.relpath(FOLDER / f"{env.get('ENV') or 'production'}.toml")), env)
+
+
+def build(data, env, source):
+    """The Fleet of parsed data, every default filled in. Raises ConfigError with all that is wrong."""
+    data = {**data, **{key: env[key.upper()] for key in ("app", "image") if key not in data and env.get(key.upper())}}
+    problems = schema.check(data)
+    if problems:
+        raise ConfigError(source, problems)
+    registry = data.get("registry", {})
+    hosts = tuple(Host(name, **{"address": name, **values, "roles": tuple(values.get("roles", ()))})
+                  for name, values in data["hosts"].items())
+    return Fleet(data["app"], data["image"], hosts, media=data.get("media", "local"), opts=data.get("opts", ""),
+                 registry=registry if isinstance(registry, str) else "",
+                 registry_login="" if isinstance(registry, str) else registry.get("login", ""),
+                 **{table: {**schema.defaults(table), **data.get(table, {})}
+                    for table in ("site", "rollout", "hooks", "server")})

@@ -1,0 +1,76 @@
+"""Makes servers of bare machines, and keeps them so: `python -m deploy provision`."""
+
+import sys
+import threading
+
+from . import desired, probe
+from .config import Host
+from .errors import DeployError, HostProblem, Refused
+from .remote import HOLD, each, run, sessions, who
+
+
+def provision(fleet, ssh, hosts, check=False, remove="", out=sys.stdout):
+    """Bring `hosts` to what the fleet says, or take the app off the host `remove`; with `check` only say what would
+    be done. Returns the number of changes. Raises Refused when nothing was done, DeployError when it failed midway."""
+    apply = import_apply()
+    hosts = [host_to_remove(fleet, remove)] if remove else hosts
+    steps_of = desired.removal if remove else desired.steps
+    found = each(hosts, lambda host: look(fleet, host, ssh))
+    steps = {host.name: steps_of(fleet, host, found[host.name]) for host in hosts}
+    lock = None if check else (fleet.app, who("remove" if remove else "provision"))
+    progress = Progress(out, check)
+    with sessions(hosts, ssh, ["sh", "-c", HOLD], lock=lock, shared=True) as open_sessions:
+        with apply.Run(open_sessions, check, progress).open() as running:
+            try:
+                each(hosts, lambda host: running.bring(host.name, steps[host.name]), Refused if check else DeployError)
+            finally:
+                total = progress.summary(hosts)
+    return total
+
+
+def import_apply():
+    try:
+        from . import apply
+    except ModuleNotFoundError as error:
+        raise Refused(f"provisioning needs {error.name}, which is not installed: run make provision") from None
+    return apply
+
+
+def host_to_remove(fleet, name):
+    """The host of that name, or one that the file no longer knows, which then is its address too."""
+    return next((host for host in fleet.hosts if name in (host.name, host.address)), Host(name, name))
+
+
+def look(fleet, host, ssh):
+    """The Found of a host. Raises HostProblem when it cannot be reached or is not fit."""
+    done = run(host, ssh, probe.words(fleet, desired.paths_that_matter(fleet)))
+    if done.returncode:
+        raise HostProblem(*probe.failed(done))
+    return probe.parse(done.stdout.decode(errors="replace"))
+
+
+class Progress:
+    """Hears of every change, says at once what takes its time, and in the end all of them, each with its hosts."""
+
+    def __init__(self, out, check):
+        self.out, self.check, self.lock, self.changes = out, check, threading.Lock(), {}
+
+    def begin(self, host, text):
+        if not self.check:
+            with self.lock:
+                print(f"{host}: {text} …", file=self.out, flush=True)
+
+    def changed(self, host, text):
+        with self.lock:
+            self.changes.setdefault(text, []).append(host)
+
+    def summary(self, hosts):
+        """The report; the number of changes over all hosts."""
+        would = "would " if self.check else ""
+        for text, names in self.changes.items():
+            print(f"{', '.join(sorted(names))}: {would}{text}", file=self.out)
+        counts = {host.name: sum(host.name in names for names in self.changes.values()) for host in hosts}
+        total = sum(counts.values())
+        each_host = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+        print(f"{total} change{'s' * (total != 1)}{' to make' * self.check} ({each_host})", file=self.out, flush=True)
+        return total

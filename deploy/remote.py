@@ -1,0 +1,202 @@
+"""A conversation with a program on a host, and the same with all hosts at once."""
+
+import concurrent.futures
+import contextlib
+import getpass
+import json
+import os
+import select
+import socket
+import subprocess
+import tempfile
+import time
+
+from .errors import HostProblem, Locked, Refused, on_hosts
+
+MARK = "--8<-- slipway"
+# Reads a program and runs it; what it says begins after the mark, as a login may greet first.
+BOOT = f"""import sys
+print({MARK!r}, flush=True)
+exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())), "<deploy>", "exec"))"""
+HOLD = f"echo '{MARK}'; exec cat >/dev/null"  # for hosts that may have no Python yet
+RUNNING = ("active", "activating", "deactivating", "reloading")
+
+
+def lock_words(app, what):
+    """The words that run others as the unit APP-deploy. Its name is the lock; `what` tells who holds it.
+
+    However it ends, by the end of its input too, systemd frees the name.
+    """
+    return ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
+            f"--unit={app}-deploy", f"--description={what}"]
+
+
+class HostLocked(HostProblem):
+    """Somebody else is changing the host."""
+
+
+class Session:
+    """One ssh connection on which a program runs. It ends when the block does, and the program with it.
+
+    `share`, a path, lets `run` use the connection for more.
+    """
+
+    def __init__(self, host, ssh, words, program="", share="", timeout=60):
+        self.host, self.ssh, self.share, self.timeout = host, ssh, share, timeout
+        self.rest, self.said = b"", tempfile.TemporaryFile()
+        self.process = subprocess.Popen(ssh.command(host.address, words, share, owner=bool(share)),
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said,
+                                        start_new_session=True)  # Ctrl-C is ours, not ssh's
+        try:
+            if program:
+                self._write(b"%d\n" % len(program.encode()) + program.encode())
+            while self._line() != MARK.encode():
+                pass
+        except BaseException:
+            self.close(grace=0)
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def send(self, message):
+        self._write(json.dumps(message).encode() + b"\n")
+
+    def receive(self):
+        """The program's next answer. Raises HostProblem when there is none within the timeout, or it says so."""
+        answer = json.loads(self._line())
+        if "problems" in answer:
+            raise HostProblem(*answer["problems"])
+        return answer
+
+    def ask(self, message):
+        self.send(message)
+        return self.receive()
+
+    def run(self, script, input=b"", timeout=600):
+        """Run a shell script over this connection as root; the finished process, output as bytes."""
+        return run(self.host, self.ssh, ["sh", "-c", script], input, timeout, self.share)
+
+    def close(self, grace=5):
+        """End the program by the end of its input, after `grace` seconds the connection too."""
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.said.close()
+
+    def _write(self, data):
+        try:
+            self.process.stdin.write(data)
+            self.process.stdin.flush()
+        except OSError:
+            raise self._gone() from None
+
+    def _line(self):
+        deadline = time.monotonic() + self.timeout
+        while b"\n" not in self.rest:
+            if not select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+                raise HostProblem(f"no answer within {self.timeout} s")
+            more = os.read(self.process.stdout.fileno(), 65536)
+            if not more:
+                raise self._gone()
+            self.rest += more
+        line, self.rest = self.rest.split(b"\n", 1)
+        return line
+
+    def _gone(self):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+        code = self.process.poll()
+        self.said.seek(0)
+        return HostProblem(why(code, self.said.read()))
+
+
+def why(code, stderr):
+    """In a line, why ssh or what it ran ended with `code`: 255 is ssh's own."""
+    lines = stderr.decode(errors="replace").strip().splitlines()
+    said = lines[-1] if lines else f"exit {code} without a word"
+    if code == 255:
+        return f"cannot be reached: {said}; try ssh by hand"
+    if "sudo" in said and "password" in said:
+        return f"{said}: log in as root, or allow it by NOPASSWD in sudoers"
+    return said
+
+
+def run(host, ssh, words, input=b"", timeout=60, share=""):
+    """Run words at a host as root to the end; the finished process. Raises HostProblem if it can't be reached."""
+    try:
+        done = subprocess.run(ssh.command(host.address, words, share), input=input, capture_output=True,
+                              timeout=timeout, start_new_session=True)
+    except subprocess.TimeoutExpired:
+        raise HostProblem(f"no answer within {timeout} s") from None
+    if done.returncode == 255:
+        raise HostProblem(why(255, done.stderr))
+    return done
+
+
+def each(hosts, function, error=Refused):
+    """`function(host)` for all hosts at once: host name → what it returned.
+
+    Raises one error with the HostProblems of all: Locked where one is, else `error`.
+    """
+    results, problems, kind = {}, {}, error
+    pool = concurrent.futures.ThreadPoolExecutor(max(len(hosts), 1))
+    futures = {host.name: pool.submit(function, host) for host in hosts}
+    for name, future in futures.items():  # an interrupt leaves here at once, and the sessions' end ends the threads
+        try:
+            results[name] = future.result()
+        except HostProblem as problem:
+            problems[name] = problem.args
+            kind = Locked if isinstance(problem, HostLocked) else kind
+    pool.shutdown()
+    if problems:
+        raise kind(on_hosts(problems))
+    return results
+
+
+@contextlib.contextmanager
+def sessions(hosts, ssh, words, program="", lock=None, shared=False):
+    """Sessions of `words` on all hosts while the block runs: host name → Session.
+
+    `lock`, (app, who), has each run as the unit that is the lock. The first host then goes first, alone: of two who
+    want the same hosts one gets them all.
+    """
+    hosts = sorted(hosts, key=lambda host: host.name)
+    words = [*lock_words(*lock), *words] if lock else words
+    with tempfile.TemporaryDirectory(prefix="dep", dir="/tmp") as folder, contextlib.ExitStack() as stack:
+        def enter(host):
+            share = f"{folder}/{hosts.index(host)}" if shared else ""
+            try:
+                return stack.enter_context(Session(host, ssh, words, program, share))
+            except HostProblem as problem:
+                raise (lock and held(host, ssh, lock[0])) or problem from None
+        first = 1 if lock else len(hosts)
+        opened = each(hosts[:first], enter)
+        opened.update(each(hosts[first:], enter))
+        yield opened
+
+
+def who(action):
+    """What a lock says of its holder."""
+    with contextlib.suppress(OSError, KeyError):
+        name = getpass.getuser()
+        return f"{action} by {name} from {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S %Z')}"
+    return f"{action} since {time.strftime('%Y-%m-%d %H:%M:%S %Z')}"
+
+
+def held(host, ssh, app):
+    """The problem that somebody holds the lock, if that is so."""
+    with contextlib.suppress(HostProblem):
+        state = run(host, ssh, ["systemctl", "show", "--property=ActiveState,Description", f"{app}-deploy.service"])
+        told = dict(line.split("=", 1) for line in state.stdout.decode().splitlines() if "=" in line)
+        if told.get("ActiveState") in RUNNING:
+            return HostLocked(f"locked: {told.get('Description', '')}")
+    return None

@@ -1,0 +1,241 @@
+"""What deploy/production.toml may hold. Pure: data in, problems out, each beginning with the path of its key.
+
+A check takes a value and yields (path below the value, what is wrong). A table is a dict of key → (check, default).
+"""
+
+import difflib
+import ipaddress
+import re
+import shlex
+
+REQUIRED = object()
+ROLES = ("web", "worker", "beat")
+# Names that other things on a server go by, or would read as a part of this.
+TAKEN = ("root", "daemon", "nobody", "www-data", "docker", "docker-runner", "docker-slot", "docker-service", "nginx",
+         "ssh", "sshd", "cron", "postgres", "redis", "systemd", "dbus", "locale", "networking", "rsyslog", "useradd")
+PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
+
+
+# ---- checks ----
+
+def text(pattern, wanted):
+    """A string that matches the whole pattern; `wanted` says in words what it should be."""
+    def check(value):
+        if not isinstance(value, str):
+            yield "", f"{value!r} is no text"
+        elif not re.fullmatch(pattern, value):
+            yield "", f"{value!r} is not {wanted}"
+    return check
+
+
+def one_of(*choices):
+    def check(value):
+        if value not in choices or isinstance(value, bool):
+            yield "", f"{value!r} is none of {', '.join(choices)}"
+    return check
+
+
+def number(least, most, kind=int):
+    """A number of these bounds; a whole one unless kind is float."""
+    def check(value):
+        if isinstance(value, bool) or not isinstance(value, (int, kind)) or not least <= value <= most:
+            yield "", f"{value!r} is not a {'whole ' if kind is int else ''}number from {least} to {most}"
+    return check
+
+
+def flag(value):
+    if not isinstance(value, bool):
+        yield "", f"{value!r} is neither true nor false"
+
+
+def options(value):
+    """Options of a command, which the shell will split into words."""
+    try:
+        if "\n" in value or not shlex.split(value) and value.strip():
+            raise ValueError
+    except (ValueError, TypeError, AttributeError):
+        yield "", f"{value!r} is not a line of options with every quote closed"
+
+
+def list_of(check_item):
+    def check(value):
+        if not isinstance(value, list):
+            yield "", f"{value!r} is no list"
+            return
+        for index, item in enumerate(value):
+            yield from ((f"[{index}]{path}", problem) for path, problem in check_item(item))
+        for index, item in enumerate(value):
+            if item in value[:index]:
+                yield f"[{index}]", f"{item!r} is there a second time"
+    return check
+
+
+def table(keys):
+    def check(value):
+        if not isinstance(value, dict):
+            yield "", f"{value!r} is no table"
+            return
+        for key in value:
+            if key not in keys:
+                near = difflib.get_close_matches(key, keys, 1)
+                yield f".{key}", "unknown; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(keys)}")
+        for key, (check_key, default) in keys.items():
+            if key in value:
+                yield from ((f".{key}{path}", problem) for path, problem in check_key(value[key]))
+            elif default is REQUIRED:
+                yield f".{key}", f"is missing; write it there, or set {key.upper()}"
+    return check
+
+
+def registry(value):
+    if isinstance(value, dict):
+        yield from table(REGISTRY)(value)
+    elif value != "ssh":
+        yield "", f"{value!r} is neither \"ssh\" nor a table"
+
+
+def app_name(value):
+    yield from text(r"[a-z][a-z0-9-]{0,23}", "a name of at most 24 small letters, digits and -, a letter first")(value)
+    if value in TAKEN:
+        yield "", f"{value!r} is a name that servers use for something else"
+
+
+def hosts(value):
+    if not isinstance(value, dict) or not value:
+        yield "", "no host is there: write [hosts.web1]"
+        return
+    for name, host in value.items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            yield f".{name}", "a host's name is of letters, digits and . _ -"
+        yield from ((f".{name}{path}", problem) for path, problem in table(HOST)(host))
+
+
+# ---- the keys ----
+
+image = text(rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{PART}(?:/{PART})*", "an image's name without a tag")
+address = text(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9_.:%-]*", "a name or an address for ssh")
+internal = text(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?::\d+)?|\[?[0-9a-fA-F:]+\]?(?::\d+)?",
+                "a name or an address, with :port or without")
+site_name = text(r"(?:\*\.)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", "the name of a site")
+network = text(r"[0-9a-fA-F.:]+(?:/\d+)?", "an address or a network")
+url_path = text(r"/[^\s\x00-\x20]*", "a path that begins with /")
+server_path = text(r"/[A-Za-z0-9._/@+-]+", "a whole path")
+variable = text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
+package = text(r"[a-z0-9][a-z0-9+.-]+", "the name of a Debian package")
+command = text(r"[^\n]+", "a command")
+size = text(r"\d+[kmg]?", "a size such as 20m")
+email = text(r"[^\s@;]+@[^\s@;]+", "an address for mail")
+seconds = number(0, 86_400)
+
+REGISTRY = {"login": (variable, "")}
+HOST = {
+    "address": (address, ""),
+    "roles": (list_of(one_of(*ROLES)), []),
+    "balancer": (flag, False),
+    "internal": (internal, ""),
+    "opts": (options, ""),
+}
+SITE = {
+    "names": (list_of(site_name), []),
+    "tls": (one_of("off", "elsewhere", "files", "certbot"), "off"),
+    "certificate": (server_path, ""),
+    "key": (server_path, ""),
+    "email": (email, ""),
+    "body_limit": (size, "20m"),
+    "proxies": (list_of(network), []),
+}
+ROLLOUT = {
+    "smoke": (list_of(url_path), ["/"]),
+    "ready": (number(1, 3600), 60),
+    "migrate": (number(1, 86_400), 300),
+    "canary": (seconds, 2),
+    "parallel": (number(1, 100), 1),
+    "bake": (seconds, 10),
+    "min_healthy": (number(0, 1, float), 1.0),
+    "max_errors": (number(0, 1, float), 0.05),
+    "keep_warm": (seconds, 600),
+    "dead_after": (number(3, 3600), 30),
+}
+HOOKS = {"before": (command, ""), "committed": (command, ""), "failed": (command, "")}
+SERVER = {
+    "packages": (list_of(package), []),
+    "security_updates": (flag, False),
+}
+TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "server": SERVER}
+TOP = {
+    "app": (app_name, REQUIRED),
+    "image": (image, REQUIRED),
+    "registry": (registry, {}),
+    "media": (one_of("local", "bucket"), "local"),
+    "opts": (options, ""),
+    **{name: (table(keys), {}) for name, keys in TABLES.items()},
+    "hosts": (hosts, REQUIRED),
+}
+
+
+def defaults(name):
+    """The defaults of one of the tables site, rollout, hooks, server."""
+    return {key: default for key, (_, default) in TABLES[name].items()}
+
+
+def key_paths():
+    """Every key there is, as the annotated file spells it: "app", "site.names", "hosts.*.roles"."""
+    below = {**TABLES, "registry": REGISTRY, "hosts.*": HOST}
+    return {key for key in TOP if key not in below and key != "hosts"} | {
+        f"{name}.{key}" for name, keys in below.items() for key in keys}
+
+
+# ---- what no key tells alone ----
+
+def check(data):
+    """All that is wrong with the parsed file, a line each; empty when it will do."""
+    problems = [f"{path.removeprefix('.')}: {problem}" for path, problem in table(TOP)(data)]
+    return problems or [f"{path}: {problem}" for path, problem in across(data)]
+
+
+def across(data):
+    """What is wrong between keys that are all well formed."""
+    hosts, site = data["hosts"], data.get("site", {})
+    having = {role: [name for name, host in hosts.items() if role in host.get("roles", ())] for role in ROLES}
+    for name, host in hosts.items():
+        if not host.get("roles") and not host.get("balancer"):
+            yield f"hosts.{name}.roles", f"none is left; give it one, or take the app off it: provision --remove {name}"
+        others = [other for other in hosts if other < name and address_of(other, hosts) == address_of(name, hosts)]
+        yield from ((f"hosts.{name}.address", f"{address_of(name, hosts)!r} is {other}'s too") for other in others)
+    if len(having["beat"]) > 1 or having["worker"] and not having["beat"]:
+        yield "hosts", f"exactly one must have the role beat, not {', '.join(having['beat']) or 'none'}"
+    if len(having["web"]) > 1 and data.get("media", "local") == "local":
+        yield "media", f"\"local\" files would differ between {', '.join(having['web'])}; use \"bucket\""
+    yield from balancers_across(hosts, having["web"])
+    yield from (("site." + key, f"is needed for tls = \"{site['tls']}\"")
+                for key in NEEDED.get(site.get("tls"), ()) if not site.get(key))
+
+
+NEEDED = {"files": ("certificate", "key"), "certbot": ("names", "email")}
+
+
+def balancers_across(hosts, web):
+    """What is wrong with the hosts that balance."""
+    for name in (name for name, host in hosts.items() if host.get("balancer")):
+        if not web:
+            yield f"hosts.{name}.balancer", "there is no host with the role web"
+        if name in web:
+            yield f"hosts.{name}.balancer", "a host with the role web listens on the same ports: use another host"
+        if not is_numeric(inner(name, hosts[name])):
+            yield f"hosts.{name}.internal", "is needed: the numeric address from which it asks the web hosts"
+
+
+def is_numeric(address):
+    try:
+        return bool(ipaddress.ip_address(address))
+    except ValueError:
+        return False
+
+
+def address_of(name, hosts):
+    return hosts[name].get("address") or name
+
+
+def inner(name, host):
+    """Where other hosts reach this one."""
+    return host.get("internal") or (host.get("address") or name).rpartition("@")[2]

@@ -1,0 +1,28 @@
+"""Reaching a host by OpenSSH's own client, with the user's ssh_config, keys and agent. Builds commands, runs none."""
+
+import shlex
+from dataclasses import dataclass
+
+# Words are run as root: by sudo where the user is somebody else, who then must not be asked for a password.
+AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; fi; exec sudo -n "$@"'
+
+
+@dataclass(frozen=True)
+class Ssh:
+    """How hosts are reached: `config` is a file to read instead of the user's ssh_config, `options` are ssh's own."""
+
+    config: str = ""
+
+    def command(self, address, words, share="", owner=False):
+        """The local command line that runs `words` as root at `address`. The one place that spells ssh's options.
+
+        `share` is the path of a socket: the connection of its `owner` serves all others that name it. Host keys are
+        checked as the user's ssh_config says; nothing is asked, as nobody may be there to answer.
+        """
+        options = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3",
+                   "LogLevel=ERROR", "RequestTTY=no", "ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes"]
+        # Without a socket of ours the user's own sharing is off too: a connection of ours ends when we say so.
+        options += [f"ControlMaster={'yes' if owner else 'no'}", "ControlPersist=no", f"ControlPath={share or 'none'}"]
+        config = ["-F", self.config] if self.config else []
+        return ["ssh", *config, *(word for option in options for word in ("-o", option)), "--", address,
+                shlex.join(["sh", "-c", AS_ROOT, "sh", *words])]

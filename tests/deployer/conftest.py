@@ -1,0 +1,32 @@
+"""What the tests of the deployer share."""
+
+import sys
+
+import pytest
+
+from proc import ROOT
+
+sys.path.insert(0, str(ROOT))
+from deploy import config  # noqa: E402
+
+TOML = {
+    "app": "shop", "image": "registry.example/shop", "media": "bucket",
+    "hosts": {
+        "web1": {"address": "root@web1.example", "roles": ["web"], "internal": "10.0.0.11"},
+        "web2": {"roles": ["web"], "internal": "10.0.0.12:8080"},
+        "work": {"roles": ["worker", "beat"]},
+        "front": {"balancer": True, "internal": "10.0.0.10"},
+    },
+    "site": {"names": ["shop.example", "www.shop.example"]},
+}
+
+
+@pytest.fixture
+def data():
+    """The parsed file of a fleet that is right: two web hosts, one for worker and beat, a balancer. Change it."""
+    return {**TOML, "hosts": {name: dict(host) for name, host in TOML["hosts"].items()}, "site": dict(TOML["site"])}
+
+
+@pytest.fixture
+def fleet(data):
+    return config.build(data, {}, "test")

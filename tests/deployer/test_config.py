@@ -1,0 +1,198 @@
+"""deploy/production.toml: what it may hold, what is said of what it may not, and the same from the environment."""
+
+import re
+import tomllib
+
+import pytest
+
+from deploy import config, schema
+from deploy.errors import ConfigError
+from proc import ROOT
+
+SHIPPED = ROOT / "deploy/production.toml"
+
+
+def problems(data, env=None):
+    with pytest.raises(ConfigError) as caught:
+        config.build(data, env or {}, "x.toml")
+    assert caught.value.exit_code == 2
+    return caught.value.problems
+
+
+def uncommented(text):
+    """The annotated file with every key that it only shows: a line that begins with # and a letter, or # and a [."""
+    return re.sub(r"^#(?=[a-z_]+ = |\[)", "", text, flags=re.MULTILINE)
+
+
+def paths(data, before=""):
+    """Every key in parsed data, hosts' names replaced by *."""
+    for key, value in data.items():
+        path = f"{before}.{key}".removeprefix(".")
+        if not isinstance(value, dict):
+            yield re.sub(r"^hosts\.\w+", "hosts.*", path)
+        else:
+            yield from paths(value, path)
+
+
+@pytest.mark.parametrize("name", ["production", "staging"])
+def test_the_shipped_files_load(name):
+    """Both files of deploy/ are a fleet as they come, and describe one app."""
+    fleet = config.load(ROOT / f"deploy/{name}.toml", {})
+    assert (fleet.app, fleet.image) == ("slipway", "registry.example/slipway")
+    assert len(fleet.with_role("beat")) == 1
+
+
+def test_the_annotated_file_describes_every_key():
+    """Each key of production.toml, shown ones included, is one the validator knows, and the other way round."""
+    assert set(paths(tomllib.loads(uncommented(SHIPPED.read_text())))) == schema.key_paths()
+
+
+def test_the_annotated_file_shows_true_defaults():
+    """A key that production.toml shows with a value and no example is shown with its default."""
+    data = tomllib.loads(uncommented(SHIPPED.read_text()))
+    assert data["rollout"] == schema.defaults("rollout")
+    assert data["server"] == schema.defaults("server")
+    assert {key: data["site"][key] for key in ("tls", "body_limit", "proxies")} == {
+        key: schema.defaults("site")[key] for key in ("tls", "body_limit", "proxies")}
+
+
+def test_every_default_is_filled_in(fleet):
+    """What the file leaves out has its default in the Fleet, hosts' addresses included."""
+    assert [(host.name, host.address) for host in fleet.hosts] == [
+        ("web1", "root@web1.example"), ("web2", "web2"), ("work", "work"), ("front", "front")]
+    assert fleet.rollout["smoke"] == ["/"] and fleet.rollout["bake"] == 10
+    assert [host.name for host in fleet.with_role("web")] == ["web1", "web2"]
+    assert [host.name for host in fleet.app_hosts] == ["web1", "web2", "work"]
+    assert [host.name for host in fleet.balancers] == ["front"]
+
+
+def test_app_and_image_may_come_from_make(data):
+    """APP and IMAGE stand in for what the file leaves out, and lose against what it says."""
+    del data["app"], data["image"]
+    fleet = config.build(data, {"APP": "other", "IMAGE": "registry.example/other"}, "test")
+    assert (fleet.app, fleet.image) == ("other", "registry.example/other")
+    data["app"] = "shop"
+    assert config.build(data, {"APP": "other", "IMAGE": "x"}, "test").app == "shop"
+
+
+# What is changed in the fleet that is right (path, value), and all that is said of it.
+WRONG = [
+    ("hosts.web1.roles", ["web", "worker", "wroker"], ["hosts.web1.roles[2]: 'wroker' is none of web, worker, beat"]),
+    ("hosts.web1.role", ["web"], ["hosts.web1.role: unknown; did you mean roles?"]),
+    ("hosts.web1.roles", "web", ["hosts.web1.roles: 'web' is no list"]),
+    ("hosts.web1.roles", ["web", "web"], ["hosts.web1.roles[1]: 'web' is there a second time"]),
+    ("hosts.web1.roles", [["web"]], ["hosts.web1.roles[0]: ['web'] is none of web, worker, beat"]),
+    ("hosts.web1", "web1.example", ["hosts.web1: 'web1.example' is no table"]),
+    ("hosts.web1.address", "-oX=x", ["hosts.web1.address: '-oX=x' is not a name or an address for ssh"]),
+    ("hosts.web1.roles", [], [
+        "hosts.web1.roles: none is left; give it one, or take the app off it: provision --remove web1"]),
+    ("hosts.web2.address", "work", ["hosts.work.address: 'work' is web2's too"]),
+    ("hosts.web2.opts", "-l 'a", ["hosts.web2.opts: \"-l 'a\" is not a line of options with every quote closed"]),
+    ("hosts.web2.roles", ["web", "beat"], ["hosts: exactly one must have the role beat, not web2, work"]),
+    ("hosts.work.roles", ["worker"], ["hosts: exactly one must have the role beat, not none"]),
+    ("hosts.front.internal", "front.example", [
+        "hosts.front.internal: is needed: the numeric address from which it asks the web hosts"]),
+    ("hosts.front.roles", ["web"], [
+        "hosts.front.balancer: a host with the role web listens on the same ports: use another host"]),
+    ("hosts", {}, ["hosts: no host is there: write [hosts.web1]"]),
+    ("media", "local", ['media: "local" files would differ between web1, web2; use "bucket"']),
+    ("media", "cloud", ["media: 'cloud' is none of local, bucket"]),
+    ("app", "Shop", ["app: 'Shop' is not a name of at most 24 small letters, digits and -, a letter first"]),
+    ("app", "../etc", ["app: '../etc' is not a name of at most 24 small letters, digits and -, a letter first"]),
+    ("app", "shop\n", ["app: 'shop\\n' is not a name of at most 24 small letters, digits and -, a letter first"]),
+    ("app", "docker", ["app: 'docker' is a name that servers use for something else"]),
+    ("app", 5, ["app: 5 is no text"]),
+    ("image", "shop:latest", ["image: 'shop:latest' is not an image's name without a tag"]),
+    ("image", "a b", ["image: 'a b' is not an image's name without a tag"]),
+    ("rollout", {"bake": -1}, ["rollout.bake: -1 is not a whole number from 0 to 86400"]),
+    ("rollout", {"bake": True}, ["rollout.bake: True is not a whole number from 0 to 86400"]),
+    ("rollout", {"bake": 1.5}, ["rollout.bake: 1.5 is not a whole number from 0 to 86400"]),
+    ("rollout", {"min_healthy": 2}, ["rollout.min_healthy: 2 is not a number from 0 to 1"]),
+    ("rollout", {"smoke": ["/", "about"]}, ["rollout.smoke[1]: 'about' is not a path that begins with /"]),
+    ("registry", "docker", ["registry: 'docker' is neither \"ssh\" nor a table"]),
+    ("registry", {"login": "A-B"}, ["registry.login: 'A-B' is not the name of an environment variable"]),
+    ("site.tls", "files", ['site.certificate: is needed for tls = "files"', 'site.key: is needed for tls = "files"']),
+    ("site.tls", "certbot", ['site.email: is needed for tls = "certbot"']),
+    ("site.names", ["a.example; }"], ["site.names[0]: 'a.example; }' is not the name of a site"]),
+    ("site.body_limit", "20 MB", ["site.body_limit: '20 MB' is not a size such as 20m"]),
+    ("server", {"packages": ["-y"]}, ["server.packages[0]: '-y' is not the name of a Debian package"]),
+    ("hooks", {"after": "x"}, ["hooks.after: unknown; there are before, committed, failed"]),
+]
+
+
+@pytest.mark.parametrize("path, value, said", WRONG, ids=[f"{path}={value!r:.30}" for path, value, _ in WRONG])
+def test_what_is_wrong_is_named_by_its_path(data, path, value, said):
+    """Every mistake is told with the path of its key, and nothing else is."""
+    *tables, key = path.split(".")
+    table = data
+    for name in tables:
+        table = table[name]
+    table[key] = value
+    assert problems(data) == said
+
+
+def test_all_is_told_at_once(data):
+    """Several mistakes make one report, a line each, after the file's name."""
+    data.update(app="1", media=3, colour="red")
+    with pytest.raises(ConfigError) as caught:
+        config.build(data, {}, "x.toml")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3 and all(line.startswith("x.toml: ") for line in lines)
+
+
+def test_missing_keys_say_how_else_they_can_be_set(data):
+    """app and image are required, here or from make."""
+    del data["app"], data["image"]
+    assert problems(data) == [
+        "app: is missing; write it there, or set APP", "image: is missing; write it there, or set IMAGE"]
+
+
+def test_no_workers_need_no_beat(data):
+    """A project without Celery has neither."""
+    del data["hosts"]["work"]
+    assert config.build(data, {}, "test").with_role("beat") == []
+
+
+@pytest.mark.parametrize("content, said", [
+    (None, "there is no such file"), (b"app = ", "is not TOML"), (b"\xff", "it is not UTF-8")])
+def test_a_file_that_cannot_be_read(tmp_path, content, said):
+    """No file, no TOML, no text: each is told in a line that names the file."""
+    path = tmp_path / "x.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"x.toml: .*{said}"):
+        config.load(path, {})
+
+
+def test_the_classic_variables_make_a_fleet():
+    """HOSTS, CELERY_HOSTS, BEAT_HOSTS, APP and IMAGE are enough, without any file; a host may be in several."""
+    env = {"HOSTS": "app1 deploy@app2", "CELERY_HOSTS": "app3 app1", "BEAT_HOSTS": "app3",
+           "APP": "shop", "IMAGE": "r.example/shop"}
+    fleet = config.find(env)
+    assert [(host.name, host.address, host.roles) for host in fleet.hosts] == [
+        ("app1", "app1", ("web", "worker")), ("app2", "deploy@app2", ("web",)), ("app3", "app3", ("worker", "beat"))]
+    assert (fleet.app, fleet.image, fleet.rollout["bake"]) == ("shop", "r.example/shop", 10)
+
+
+def test_the_classic_variables_are_checked_too():
+    """What is wrong with them is refused like what is wrong with a file."""
+    assert problems({"hosts": {"a": {"roles": ["worker"]}}}, {"APP": "shop", "IMAGE": "x"})
+    with pytest.raises(ConfigError, match="exactly one must have the role beat, not a, b"):
+        config.from_environment({"HOSTS": "a", "BEAT_HOSTS": "a b", "APP": "shop", "IMAGE": "x"})
+
+
+def test_which_configuration_is_meant(tmp_path):
+    """A file that is named wins, then HOSTS, then the file of ENV."""
+    env = {"HOSTS": "app1", "APP": "a", "IMAGE": "b"}
+    assert config.find(env, SHIPPED).app == "slipway"
+    assert config.find(env).app == "a"
+    assert [host.name for host in config.find({"ENV": "staging"}).hosts] == ["staging"]
+    with pytest.raises(ConfigError, match="nowhere.toml: there is no such file"):
+        config.find({"ENV": "nowhere"})
+
+
+def test_hosts_can_be_narrowed(fleet):
+    """--hosts takes names of the file, in its order; any other is refused."""
+    assert [host.name for host in fleet.narrowed(["work", "web1"])] == ["web1", "work"]
+    with pytest.raises(ConfigError, match="there is no 'web3'; there are: web1, web2, work, front"):
+        fleet.narrowed(["web3"])

@@ -1,0 +1,132 @@
+"""`python -m deploy env` without a host: what becomes of an env file's text, and what is refused before any ssh."""
+
+import io
+import os
+import sys
+
+import pytest
+
+import proc
+from deploy import __main__, env
+from deploy.errors import HostProblem, Refused
+
+CURRENT = "# the shop\nSECRET_KEY=one\n\nMAIL_FROM=a@b.example\n"
+
+
+def test_a_value_is_changed_in_its_place():
+    """What is set keeps its line, what is new comes last, comments and the rest stay."""
+    text = env.staged(CURRENT, None, {"SECRET_KEY": "two", "NEW": "a=b"}, ())
+    assert text == "# the shop\nSECRET_KEY=two\n\nMAIL_FROM=a@b.example\nNEW=a=b\n"
+
+
+def test_what_is_staged_is_added_to():
+    """A second change before the next deploy starts from the first."""
+    assert env.staged(CURRENT, "A=1\n", {"B": "2"}, ()) == "A=1\nB=2\n"
+    assert env.staged(CURRENT, "", {"B": "2"}, ()) == "B=2\n"
+
+
+def test_unset_takes_the_line_away():
+    """What is unset is gone, and what is not there cannot be."""
+    assert env.staged(CURRENT, None, {}, ["SECRET_KEY"]) == "# the shop\n\nMAIL_FROM=a@b.example\n"
+    with pytest.raises(HostProblem, match="NOTHING is not set"):
+        env.staged(CURRENT, None, {}, ["NOTHING"])
+
+
+def test_a_value_and_a_file_exclude_each_other():
+    """Setting NAME drops NAME_FILE, and the other way round: the app refuses both."""
+    assert env.staged("KEY_FILE=/run/secrets/KEY\n", None, {"KEY": "x"}, ()) == "KEY=x\n"
+    assert env.staged("KEY=x\n", None, {"KEY_FILE": "/run/secrets/KEY"}, ()) == "KEY_FILE=/run/secrets/KEY\n"
+
+
+def test_a_malformed_file_is_not_built_upon():
+    """A line that the dialect refuses is named, without its value, and nothing is staged on top of it."""
+    with pytest.raises(HostProblem) as caught:
+        env.staged('A="planted"\n', None, {"B": "1"}, ())
+    assert caught.value.args == ("APP.env line 1: A is in quotes, which would be part of it: drop them",)
+
+
+def test_differences_show_no_value():
+    """Each name, and what the next deploy makes of it."""
+    assert env.differences("A=1\nB=1\nC=1\n", "A=1\nB=2\nD=1\n") == {"A": "", "B": "changed", "C": "unset", "D": "set"}
+    assert env.differences("A=1\n", None) == {"A": ""}
+    assert env.differences("A=1\n", "") == {"A": "unset"}
+
+
+REFUSED = [
+    ("A=1\n-----END\n", [], ["input line 2: not KEY=value", env.HOLDS_LINES]),
+    ("A='1'\n", [], ["input line 1: A is in quotes, which would be part of it: drop them"]),
+    ("A=1\nA=2\n", [], ["input line 2: A is set a second time"]),
+    ("A=1\n", ["A", "B"], ["no value for B"]),
+    ("A=1\nB=2\n", ["A"], ["B was not asked for"]),
+    ("A=\n", ["A"], ["no value for A"]),
+    ("A=\n", [], ["A has no value: use env unset"]),
+    ("# nothing\n", [], ["nothing to set: give NAME=value lines on stdin"]),
+]
+
+
+@pytest.mark.parametrize("text, names, said", REFUSED)
+def test_what_is_no_setting_is_refused(text, names, said):
+    """All that is wrong with the lines is told, a newline in a value with a word about set-file."""
+    with pytest.raises(Refused) as caught:
+        env.read_values(text, names)
+    assert str(caught.value).splitlines() == said
+
+
+def run(monkeypatch, capsys, words, stdin=""):
+    """The exit code of the command line, and what it said on stderr."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+    code = __main__.main(words)
+    return code, capsys.readouterr().err
+
+
+def test_a_value_as_an_argument_is_refused_and_not_repeated(monkeypatch, capsys):
+    """`env set NAME=value` would show the value in the process list; it is not printed either."""
+    code, said = run(monkeypatch, capsys, ["env", "set", "KEY=planted"])
+    assert code == 2 and said.startswith("deploy: KEY: give the name alone") and "planted" not in said
+
+
+@pytest.mark.parametrize("words, said", [
+    (["env", "set", "a-b"], "'a-b' is not the name of a setting"),
+    (["env", "unset", "1A"], "'1A' is not the name of a setting"),
+    (["env", "set-file", "KEY", "/nowhere/x"], "/nowhere/x: No such file or directory"),
+])
+def test_wrong_names_and_files(monkeypatch, capsys, words, said):
+    """Names and files are checked before any host is asked."""
+    assert run(monkeypatch, capsys, words) == (2, f"deploy: {said}\n")
+
+
+def editor(tmp_path, monkeypatch, script):
+    """An EDITOR that runs the script on its file, $1."""
+    path = tmp_path / "my editor"
+    path.write_text(f"#!/bin/sh\nset -eu\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", f"'{path}'")
+
+
+def test_an_editor_is_shown_the_names_in_a_private_file(tmp_path, monkeypatch):
+    """The editor gets NAME= lines in a file that nobody else can reach, and the file is gone afterwards."""
+    editor(tmp_path, monkeypatch, f"cp \"$1\" '{tmp_path}/seen'; dirname \"$1\" >'{tmp_path}/folder'\n"
+                                  f"stat -c %a \"$(dirname \"$1\")\" >'{tmp_path}/mode'; echo A=new >\"$1\"")
+    assert env.ask(["A", "B"]) == "A=new\n"
+    assert (tmp_path / "seen").read_text() == "A=\nB=\n"
+    assert (tmp_path / "mode").read_text() == "700\n"
+    assert not os.path.exists((tmp_path / "folder").read_text().strip())
+
+
+def test_an_editor_that_fails_is_said(tmp_path, monkeypatch):
+    """Leaving the editor with an error sets nothing."""
+    editor(tmp_path, monkeypatch, "exit 1")
+    with pytest.raises(Refused, match="set EDITOR, or give the lines on stdin"):
+        env.ask(["A"])
+    monkeypatch.setenv("EDITOR", "/nowhere/vi")
+    with pytest.raises(Refused, match="/nowhere/vi"):
+        env.ask(["A"])
+
+
+def test_nothing_of_the_deployer_needs_django():
+    """The deployer, provisioning aside, runs on a bare Python: no import leads to Django or pyinfra."""
+    code = "import sys; sys.path.insert(0, '.'); from deploy import __main__, env, provision, remote\n" \
+           "print([name for name in sys.modules if name.split('.')[0] in ('django', 'pyinfra', 'gevent')])"
+    done = proc.run([sys.executable, "-S", "-c", code], cwd=proc.ROOT)
+    assert done.stdout == "[]\n", done.stderr
