@@ -32,7 +32,8 @@ command_worker() { # background jobs; $WORKER_CONCURRENCY (2) at a time
     check_settings worker
     # Any uid will do here; Celery takes one that the image has no name for to be root.
     export PYTHONWARNINGS="ignore:An entry for the specified gid,ignore:You're running the worker with superuser"
-    exec celery -A project --quiet worker --concurrency "${WORKER_CONCURRENCY:-2}" --without-gossip --without-mingle "$@"
+    exec celery -A project --quiet worker --without-gossip --without-mingle \
+        --concurrency "${WORKER_CONCURRENCY:-2}" "$@"
 }
 
 command_beat() { # sends jobs when they are due; a second one waits until the first has ended

@@ -135,6 +135,17 @@ def test_sentry():
     assert done.stdout.strip() == "build-42", done.stderr
 
 
+def test_documented():
+    """docs/image.md has every variable that production reads, and every command."""
+    text = (ROOT / "docs/image.md").read_text()
+    read = re.findall(r'env\.\w+\("(\w+)"', (ROOT / "project/settings_docker.py").read_text())
+    commands = re.findall(r"^command_(\w+)\(", (ROOT / "docker-run.sh").read_text(), re.MULTILINE)
+    assert len(read) > 15 and len(commands) == 10
+    missing = [name for name in ["DATABASE_URL", *read] if f"`{name}`" not in text]
+    missing += [name for name in commands if not re.search(rf"^\| `{name}[` ]", text, re.MULTILINE)]
+    assert not missing
+
+
 @pytest.mark.parametrize("command", ["run", "worker", "beat", "migrate", "manage", "shell", ""])
 def test_entrypoint(tmp_path, command):
     """docker-run.sh starts nothing with wrong settings: exit 64, and all of them named."""

@@ -71,6 +71,7 @@ def copy_checkout(folder):
         if (ROOT / path).exists():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / path, folder / path)
+            (folder / path).chmod((folder / path).stat().st_mode & 0o700)  # as under a strict umask
     if (ROOT / "wheelhouse").exists():
         shutil.copytree(ROOT / "wheelhouse", folder / "wheelhouse")
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "All"]):

@@ -87,10 +87,10 @@ def test_own_user(one_off):
 
 
 def test_stop(run_container, data):
-    """`docker stop` of an idle site takes less than 2 s, and it ends as it should. The best of three, as others use
-    this machine too."""
+    """`docker stop` of an idle site takes less than 2 s, and it ends as it should. The best of five counts, as others
+    may be using this machine."""
     web, seconds = run_container(options=data), []
-    for _ in range(3):
+    while len(seconds) < 5 and min(seconds, default=9) >= 2:
         serving(web)
         start = time.monotonic()
         docker("stop", web.id)
