@@ -32,8 +32,9 @@ no_docker = { echo 'make: no $(DOCKER) here: install Docker (https://docs.docker
 no_engine = { if test -z "$${DOCKER_HOST-}" && test -S $(socket) && test ! -w $(socket); \
   then echo "make: you may not use Docker here: sudo usermod -aG docker $$(id -un), then log in again" >&2; \
   else echo 'make: no Docker engine answers: start it (systemctl start docker, or Docker Desktop)' >&2; fi; exit 1; }
-no_compose = { echo 'make: no Docker Compose here: apt install docker-compose-plugin (or docker-compose)' >&2; exit 1; }
-docker_ready = { command -v $(firstword $(DOCKER)) >/dev/null || $(no_docker); $(DOCKER) version >/dev/null 2>&1 || $(no_engine); }
+no_compose = { echo 'make: no Docker Compose here: install docker-compose-plugin (or docker-compose)' >&2; exit 1; }
+docker_ready = { command -v $(firstword $(DOCKER)) >/dev/null || $(no_docker); \
+  $(DOCKER) version >/dev/null 2>&1 || $(no_engine); }
 docker_build = $(DOCKER) build $(if $(PLATFORM),--platform '$(PLATFORM)') --build-arg BASE='$(BASE)' $(BUILD_ARGS)
 
 # ---- the wheelhouse: every pin as a wheel, made once ----
@@ -92,8 +93,8 @@ clean_tag = case '$(TAG)' in *-dirty) \
   echo 'make: $(TAG) has what no commit holds, so nobody could build it again: commit, make build, push' >&2; exit 1 ;; esac
 
 # What up needs to know, made once: compose.yaml holds no secret.
-with_compose = { command -v $(firstword $(COMPOSE)) >/dev/null || $(no_compose); }; APP='$(APP)' IMAGE='$(IMAGE)' TAG='$(TAG)' PORT='$(PORT)' \
-  $(COMPOSE) --project-name '$(APP)' --env-file '$(SECRETS)'
+with_compose = { command -v $(firstword $(COMPOSE)) >/dev/null || $(no_compose); }; \
+  APP='$(APP)' IMAGE='$(IMAGE)' TAG='$(TAG)' PORT='$(PORT)' $(COMPOSE) --project-name '$(APP)' --env-file '$(SECRETS)'
 
 $(SECRETS):
 	@mkdir -p $(dir $(SECRETS))
