@@ -21,6 +21,7 @@ PROCFILE         ?= Procfile.dev
 COMPILE          ?= pip compile --quiet --universal --python-version $(PYTHON_MIN) --generate-hashes --no-header
 MORE_PINS        ?= $(filter-out $(REQUIREMENTS),$(patsubst %.in,%.txt,$(wildcard requirements-*.in)))
 SHELL_FILES      ?= $(shell $(find_scripts))
+SHELLCHECK       ?= $(or $(wildcard $(VE)/bin/shellcheck),shellcheck)
 DOCKERFILES      ?= $(wildcard Dockerfile */Dockerfile */*/Dockerfile)
 
 # For manage.py, which runs itself in it.
@@ -59,7 +60,7 @@ FORCE:
 ## Develop
 help: ## this list
 	@awk '/^## / { print "\n" substr($$0, 4) ":" } \
-	  /^[a-z][a-z0-9-]*:.*## / { split($$0, part, /:.*## /); printf "  %-14s%s\n", part[1], part[2] }' \
+	  /^[a-z][a-z0-9-]*:.*## / { split($$0, part, /:.*## /); printf "  %-15s %s\n", part[1], part[2] }' \
 	  $(wildcard $(MAKEFILE_LIST))
 
 runserver: $(VE)/sentinel ## the site at http://localhost:8000 (PORT=8001: another port)
@@ -106,7 +107,7 @@ flake8: $(VE)/sentinel-dev ## Python style
 	@exec $(VE)/bin/python -m flake8 $(ARGS)
 
 shellcheck: $(VE)/sentinel-dev ## shell scripts
-	@set -- $(SHELL_FILES); test $$# -eq 0 || exec $(VE)/bin/shellcheck "$$@"
+	@set -- $(SHELL_FILES); test $$# -eq 0 || exec $(SHELLCHECK) "$$@"
 
 hadolint: $(VE)/sentinel-dev ## Dockerfiles
 	@set -- $(DOCKERFILES); test $$# -eq 0 || exec $(VE)/bin/hadolint "$$@"

@@ -143,14 +143,14 @@ def clear(ve):
 
 
 def add(sentinel, requirements, env):
-    """Install the last of `requirements` with uv or, where it cannot be had or fails, with pip; write the sentinel."""
-    ve = sentinel.parent
+    """Install what `requirements` have on top of the first, or the first alone; write the sentinel."""
+    ve, files = sentinel.parent, requirements[1:] or requirements
     content = wanted(ve, requirements, env)  # read before, so that an edit meanwhile is not taken for installed
-    say("installing {}".format(requirements[-1]))
+    say("installing {}".format(" ".join(map(str, files))))
     before = packages(ve)
     unfinished(ve).touch()
     try:
-        install(ve, requirements[-1], env)
+        install(ve, files, env)
     except Problem:
         if packages(ve) == before:  # it failed before it changed anything: what was there is still whole
             unfinished(ve).unlink()
@@ -163,46 +163,46 @@ def packages(ve):
     return set(ve.glob("lib/python*/site-packages/*"))
 
 
-def install(ve, requirements, env):
-    """Install a file of pins or raise Problem; all that the installers said stays in install.log."""
+def install(ve, files, env):
+    """Install files of pins with uv or, where it cannot be had or fails, with pip; raise Problem where both fail."""
     said = ""
     if env["INSTALLER"] != "pip":
-        done = uv_install(ve, requirements, env)
+        done = uv_install(ve, files, env)
         said = done.stdout
         if done.returncode == 0:
             return
-    done = pip(ve, requirements, env, IMPATIENT if NETWORK.search(said) else [])
+    done = pip(ve, files, env, IMPATIENT if NETWORK.search(said) else [])
     if done.returncode == 0:
         return say("installed it with pip, as uv failed: {}".format(why(said))) if said else None
     (ve / "install.log").write_text(said + done.stdout)
     cause = why(said + done.stdout)
     if NETWORK.search(done.stdout):
         cause = "cannot reach the package index: check the network, proxy or pip's index-url, then run make again"
-    raise Problem("{} is not installed: {} (more in {}/install.log)".format(requirements, cause, ve))
+    raise Problem("{} is not installed: {} (more in {}/install.log)".format(files[-1], cause, ve))
 
 
-def uv_install(ve, requirements, env):
-    """Have uv install the file: the uv that INSTALLER names, or the pinned one, which pip then fetches first."""
+def uv_install(ve, files, env):
+    """Have uv install the files: the uv that INSTALLER names, or the pinned one, which pip then fetches first."""
     uv = str(ve / "bin/uv") if env["INSTALLER"] == "uv" else env["INSTALLER"]
     if not os.path.exists(uv) and env["INSTALLER"] == "uv":
-        done = pip(ve, Path(env["REQUIREMENTS_UV"]), env, ["--no-deps"] + IMPATIENT)
+        done = pip(ve, [Path(env["REQUIREMENTS_UV"])], env, ["--no-deps"] + IMPATIENT)
         if done.returncode:
             return done
     command = [uv, "pip", "install", "--quiet", "--python", str(ve / "bin/python")]
-    return run(command + from_file(requirements) + shlex.split(env["PIP_ARGS"]), dict(uv_settings(env), **env))
+    return run(command + from_files(files) + shlex.split(env["PIP_ARGS"]), dict(uv_settings(env), **env))
 
 
-def pip(ve, requirements, env, options):
+def pip(ve, files, env, options):
     """Run the pip that Python carries in the virtualenv, which has none of its own."""
     command = [str(ve / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    return run(command + options + from_file(requirements) + shlex.split(env["PIP_ARGS"]),
+    return run(command + options + from_files(files) + shlex.split(env["PIP_ARGS"]),
                dict(env, PYTHONPATH=str(pip_wheel()), PIP_USER="0"))
 
 
-def from_file(requirements):
-    """The options that install a file of pins, insisting on hashes where it has any."""
-    hashed = requirements.exists() and "--hash=" in requirements.read_text()
-    return (["--require-hashes"] if hashed else []) + ["-r", str(requirements)]
+def from_files(files):
+    """The options that install files of pins, insisting on hashes where there are any."""
+    hashed = any("--hash=" in path.read_text() for path in files if path.exists())
+    return ["--require-hashes"] * hashed + [word for path in files for word in ("-r", str(path))]
 
 
 def uv_settings(env):

@@ -1,0 +1,194 @@
+"""The .mk files: each stands alone, says what it does, and keeps to GNU Make 3.81 and POSIX tools."""
+
+import itertools
+import os
+import re
+import shutil
+import sys
+import time
+
+import pytest
+
+from proc import ROOT, run
+
+FILES = sorted(path.name for path in ROOT.glob("*.mk") if path.name != "local.mk")
+
+# What GNU Make 3.81 does not know, and what a stock macOS or dash lacks.
+FORBIDDEN = r"""
+\.ONESHELL          \.RECIPEPREFIX      \.SHELLFLAGS        \.EXTRA_PREREQS     \.WAIT\b            \.NOTINTERMEDIATE
+^\s*[\w.-]+\s*!=    :::?=               \$\(file\b          \$\(intcmp\b        \$\(let\b           \$\(guile\b
+^\s*undefine\b      ^\s*private\b       &:                  ^define\s+\S+\s*[:?+!]?=
+\bflock\s           \btimeout\s+-?\d    \bsha\d+sum\b       \bmd5sum\b          \breadlink\s+-f     \brealpath\s
+\bsed\s+(-\w+\s+)*-i                    \bgrep\s+-\w*P      \bdate\s+-d         \bcp\s+--           \bmktemp\s+--
+\bxargs\s+-\w*r     \bsort\s+-\w*V      \bstat\s+-c         \bnproc\b           \btac\b             \bsetsid\b
+\[\[                <\(                 \bfunction\s+\w+    \bpipefail\b        \becho\s+-[neE]     \$\$'
+\bsource\s          &>                  <<<                 \bdeclare\s         \blocal\s+-         \bfind\s+-
+""".split()
+
+GUILTY = "all: a&: b ? x\n\techo -n [[ a ]] | xargs -r sed -i s/// <<<'a'\nx != date -d now\ny ::= z\n"
+
+
+def code(text):
+    """The lines of a makefile that are no comment."""
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+
+
+def uses_of_forbidden(text):
+    return [pattern for pattern in FORBIDDEN if re.search(pattern, code(text), re.MULTILINE)]
+
+
+def phony(text):
+    """The targets that a makefile declares phony, but FORCE."""
+    lines = re.findall(r"^\.PHONY:((?:.*\\\n)*.*)$", text, re.MULTILINE)
+    return {name for line in lines for name in line.replace("\\\n", " ").split()} - {"FORCE"}
+
+
+def knobs(text):
+    """Name → default of every variable that may be set."""
+    return dict(re.findall(r"^(\w+)[ \t]*\?=[ \t]*(.*)$", text, re.MULTILINE))
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The makefiles and what they ask for, in a folder without a virtualenv; dry runs only."""
+    for path in [ROOT / "Makefile", *ROOT.glob("*.mk"), *ROOT.glob("requirements*")]:
+        shutil.copy(path, tmp_path)
+    (tmp_path / "local.mk").unlink(missing_ok=True)
+    return tmp_path
+
+
+def dry_run(folder, *args):
+    return run(["make", "-C", folder, "--warn-undefined-variables", "-n", *args])
+
+
+def test_forbidden_patterns_are_seen():
+    """The patterns below do find what they are for."""
+    assert len(uses_of_forbidden(GUILTY)) >= 8
+
+
+@pytest.mark.parametrize("name", ["Makefile", *FILES])
+def test_portable(name):
+    """Nothing that GNU Make 3.81, dash or a stock macOS lacks."""
+    assert uses_of_forbidden((ROOT / name).read_text()) == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_shape(name):
+    """A file stays under 150 lines, and a recipe within 5: more belongs into a script under test."""
+    lines = (ROOT / name).read_text().splitlines()
+    assert len(lines) < 150
+    for is_recipe, group in itertools.groupby(lines, lambda line: line.startswith("\t")):
+        assert not is_recipe or len(list(group)) <= 5
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_alone(copy, name):
+    """Any .mk works as the only include: every variable and rule that its targets need is in it."""
+    (copy / "Makefile").write_text(f"include {name}\n")
+    done = dry_run(copy, *sorted(phony((copy / name).read_text())))
+    assert done.returncode == 0 and "warning:" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(FILES)), ids=" ".join)
+def test_in_any_order(copy, order):
+    """All of them together, in whatever order, without one overriding another."""
+    (copy / "Makefile").write_text(f"include {' '.join(order)}\n")
+    done = dry_run(copy, "help", "test", "clean")
+    assert done.returncode == 0 and "warning:" not in done.stderr, done.stderr
+
+
+def test_plain_make_does_all(copy):
+    """A Makefile that only includes django.mk, of whatever project, has all as its first target."""
+    (copy / "Makefile").write_text("include django.mk\n")
+    assert dry_run(copy).stdout == dry_run(copy, "all").stdout != ""
+
+
+def test_first_target_of_the_project_wins(copy):
+    """A Makefile with a target before the include keeps it as its default."""
+    (copy / "Makefile").write_text("mine: ; @echo mine\ninclude django.mk\n")
+    assert run(["make", "-C", copy, "-s"]).stdout == "mine\n"
+
+
+def test_help_lists_every_target(copy):
+    """Every target one may type is in make help, once, in one line that fits a terminal."""
+    (copy / "Makefile").write_text(f"include {' '.join(FILES)}\n")
+    lines = run(["make", "-C", copy, "-s", "help"]).stdout.splitlines()
+    targets = set().union(*(phony((copy / name).read_text()) for name in FILES))
+    for target in targets:
+        assert len([line for line in lines if re.match(rf"  {target}\s", line)]) == 1, target
+    assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_variable_is_documented(name):
+    """docs/make.md names every variable that may be set, with its default where that is a plain text."""
+    tables = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", (ROOT / "docs/make.md").read_text(), re.MULTILINE))
+    for variable, default in knobs((ROOT / name).read_text()).items():
+        assert variable in tables, f"docs/make.md: {variable} of {name} is missing"
+        if name == "django.mk" and not re.search(r"\$\((?!VE\))", default):
+            assert tables[variable].strip("`") == default.replace("$(VE)", "ve"), f"docs/make.md: {variable}"
+
+
+def test_unknown_target(copy):
+    """A target that nothing makes is named, with where to look, besides make's own line."""
+    done = run(["make", "-C", copy, "--no-print-directory", "no-such-target"])
+    said = [line for line in done.stderr.splitlines() if "***" not in line]
+    assert done.returncode == 2 and said == ["make: nothing here makes 'no-such-target': see make help"]
+
+
+def test_missing_prerequisite_keeps_its_name(copy):
+    """A file that a rule needs and nothing makes is named, not the target one typed."""
+    (copy / "Makefile").write_text("include django.mk\nmine: lost.txt ; @echo mine\n")
+    assert "'lost.txt'" in run(["make", "-C", copy, "mine"]).stderr
+
+
+def test_missing_local_mk_is_no_matter(copy):
+    """local.mk need not exist, and is read last when it does."""
+    assert run(["make", "-C", copy, "-s", "help"]).stderr == ""
+    (copy / "local.mk").write_text("mine: ; @echo $(PORT)\nPORT = 7\n")
+    assert run(["make", "-C", copy, "-s", "mine"]).stdout == "7\n"
+
+
+def test_missing_include_is_named(copy):
+    """A forgotten file stops make with the file's name."""
+    (copy / "Makefile").write_text("include django.mk lost.mk\n")
+    done = run(["make", "-C", copy, "help"])
+    assert done.returncode and "lost.mk" in done.stderr
+
+
+def test_up_to_date_starts_no_python(uv_scratch, tmp_path):
+    """When all is installed make runs no Python to find out, and takes at most 50 ms (the quickest of ten)."""
+    calls = tmp_path / "calls"
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho called >>"{calls}"\nexec "{os.path.realpath(sys.executable)}" "$@"\n')
+    python.chmod(0o755)
+    uv_scratch.env["PYTHON"] = str(python)
+    uv_scratch.made("ve/sentinel-dev")
+    assert calls.read_text()
+    calls.unlink()
+    (uv_scratch.folder / "ve/bin/python").unlink()
+    (uv_scratch.folder / "ve/bin/python").symlink_to(python)
+    seconds = []
+    for _ in range(10):
+        before = time.monotonic()
+        assert uv_scratch.made("ve/sentinel-dev") == ""
+        seconds.append(time.monotonic() - before)
+    assert not calls.exists()
+    assert min(seconds) < 0.05
+
+
+def test_clean(uv_scratch):
+    """clean removes the virtualenv and caches; data, settings and a folder that is no virtualenv stay."""
+    uv_scratch.made()
+    folder = uv_scratch.folder
+    kept = ["var/db.sqlite3", "var/__pycache__/data", ".env", "project/a.py"]
+    for path in [*kept, "project/__pycache__/a.pyc", "tests/.pytest_cache/x"]:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+    uv_scratch.made("clean")
+    assert all((folder / path).exists() for path in kept)
+    assert not any((folder / path).exists() for path in
+                   ["ve", "ve.lock", "project/__pycache__", "tests/.pytest_cache"])
+    (folder / "ve").mkdir()
+    uv_scratch.made("clean")
+    assert (folder / "ve").exists()

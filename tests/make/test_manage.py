@@ -1,0 +1,132 @@
+"""manage.py runs itself in the project's virtualenv, from any folder, and says in one line when it cannot."""
+
+import os
+import shutil
+import sys
+
+import pytest
+
+from proc import ROOT, VE_PYTHON, run
+
+BASE_PYTHON = os.path.realpath(sys.executable)
+
+
+@pytest.fixture
+def manage(project):
+    """Run manage.py of a copy of the project by a Python that has no Django, from another folder."""
+    def call(*args, cwd="/", **env):
+        env = {"PATH": os.environ["PATH"], "HOME": str(project.parent), **env}
+        return run([BASE_PYTHON, project / "manage.py", *args], cwd=cwd, env=env)
+    call.folder = project
+    return call
+
+
+def test_runs_from_any_folder(manage):
+    """The virtualenv is found beside manage.py, wherever one stands."""
+    done = manage("check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_runs_itself(manage):
+    """It is a program: ./manage.py, with the python3 of the PATH."""
+    done = run([manage.folder / "manage.py", "version"], cwd="/")
+    assert done.returncode == 0 and done.stdout.startswith("5.2"), done.stderr
+
+
+def test_through_a_link_to_the_project(manage):
+    """A folder that is reached by another name is no other project."""
+    link = manage.folder.parent / "link"
+    link.symlink_to(manage.folder)
+    done = run(["ve/bin/python", "manage.py", "version"], cwd=link)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("state", ["none", "dangling"])
+def test_no_virtualenv(manage, state):
+    """Before there is a virtualenv, or when its Python has gone, one line says to run make."""
+    (manage.folder / "ve").unlink()
+    if state == "dangling":
+        (manage.folder / "ve/bin").mkdir(parents=True)
+        (manage.folder / "ve/bin/python").symlink_to("/nowhere/python3.11")
+    done = manage("check")
+    assert done.returncode == 1
+    assert done.stderr == f"manage.py: there is no virtualenv yet: run make in {manage.folder}\n"
+
+
+def test_virtualenv_that_is_not_finished(manage):
+    """A virtualenv without Django, as an interrupted install leaves it, is no traceback either."""
+    (manage.folder / "ve").unlink()
+    made = run([BASE_PYTHON, "-m", "venv", "--without-pip", manage.folder / "ve"])
+    assert made.returncode == 0, made.stderr
+    done = manage("check")
+    assert done.returncode == 1
+    assert done.stderr == f"manage.py: the virtualenv is not complete: run make in {manage.folder}\n"
+
+
+def test_broken_virtualenv_does_not_loop(manage):
+    """A bin/python that is in no virtualenv, as its pyvenv.cfg is lost, ends in that line too."""
+    (manage.folder / "ve").unlink()
+    (manage.folder / "ve/bin").mkdir(parents=True)
+    (manage.folder / "ve/bin/python").symlink_to(BASE_PYTHON)
+    done = manage("check")
+    assert done.returncode == 1 and "run make in" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_virtualenv_elsewhere(manage):
+    """VE names another virtualenv, as make sets it."""
+    (manage.folder / "ve").unlink()
+    done = manage("version", VE=str(VE_PYTHON.parent.parent))
+    assert done.returncode == 0, done.stderr
+
+
+def test_moved_checkout(manage):
+    """A virtualenv that has moved with its checkout still serves manage.py, before make has made it anew."""
+    moved = manage.folder.rename(manage.folder.parent / "moved")
+    done = run([BASE_PYTHON, moved / "manage.py", "version"], cwd="/")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [["check"], ["migrate"], ["runserver", "--noreload"], ["no-such-command"]])
+def test_malformed_settings(manage, command):
+    """What is wrong with .env is told by name in a line, whatever the command; exit code 1 and no traceback."""
+    (manage.folder / ".env").write_text("DATABASE_URL=nonsense\n")
+    done = manage(*command)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("settings: ") and "DATABASE_URL" in lines[0], done.stderr
+
+
+def test_start_page_can_go(project):
+    """Deleting project/home and its two lines leaves make test passing: no other part needs it."""
+    shutil.rmtree(project / "project/home")
+    for file in ("project/settings_shared.py", "project/urls.py"):
+        text = (project / file).read_text()
+        lines = [line for line in text.splitlines(keepends=True) if "project.home" not in line]
+        assert len(lines) == text.count("\n") - 1, f"{file} should name project.home in one line"
+        (project / file).write_text("".join(lines))
+    # Assume-old: the virtualenv is the checkout's own, not to be made again from here.
+    done = run(["make", "-C", project, "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "test"],
+               env={"PATH": os.environ["PATH"], "HOME": str(project.parent)}, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("breakage", [
+    ("project/urls.py", "import os  # unused\n", "F401"),
+    ("project/accounts/models.py", "\n\nclass Extra(AbstractUser):\n    groups = user_permissions = None\n",
+     "Create model Extra"),
+    ("project/urls.py", "\nurlpatterns.clear()\n", "FAILED"),
+    ("project/accounts/tests_broken.py", "def test(:\n", "E999"),
+])
+def test_make_test_fails_for(project, breakage):
+    """make test fails for a broken lint rule, a missing migration, broken pages and a file that does not parse."""
+    path, text, said = breakage
+    with open(project / path, "a") as file:
+        file.write(text)
+    done = run(["make", "-C", project, "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "test", "ARGS=project.accounts"],
+               env={"PATH": os.environ["PATH"], "HOME": str(project.parent)}, timeout=300)
+    assert done.returncode == 2 and said in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_checkout_is_whole():
+    """The tests here use the checkout's own virtualenv, development pins included."""
+    assert (ROOT / "ve/sentinel-dev").exists()

@@ -1,0 +1,58 @@
+"""The pins can be installed everywhere they should, and say what the .in files ask for. Needs the network."""
+
+import os
+import shutil
+import urllib.error
+import urllib.request
+
+import pytest
+
+from proc import ROOT, VE_PYTHON, run
+
+PINS = sorted(path.name for path in ROOT.glob("requirements*.txt"))
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+PLATFORMS = ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin"]
+# What is built from source there, as no version has a wheel: gevent, by pyinfra.
+NO_WHEEL = {("requirements-deploy.txt", "3.11", "aarch64-apple-darwin")}
+ENVIRONMENT = dict(os.environ)  # pip's and uv's settings of this machine count
+
+
+@pytest.fixture(scope="module", autouse=True)
+def network():
+    """Skip where there is no network; but never in CI, where nobody would notice."""
+    try:
+        urllib.request.urlopen("https://pypi.org/simple/pip/", timeout=20).close()
+    except urllib.error.HTTPError:
+        pass  # it answers
+    except OSError as error:
+        if not os.environ.get("CI"):
+            pytest.skip(f"no network: {error}")
+
+
+def uv(*args, cwd=ROOT):
+    """Run uv as make does, with pip's settings."""
+    return run(["python3", ROOT / "make_ve.py", "uv", *args], cwd=cwd, timeout=300,
+               env={**ENVIRONMENT, "VE": str(VE_PYTHON.parent.parent)})
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("pins", PINS)
+def test_wheels_for(pins, python, tmp_path):
+    """Each file installs with every Python on every platform, from wheels alone, hashes checked."""
+    for platform in PLATFORMS:
+        if (pins, python, platform) in NO_WHEEL:
+            continue
+        done = uv("pip", "install", "--quiet", "--dry-run", "--target", tmp_path, "--python-version", python,
+                  "--python-platform", platform, "--only-binary", ":all:", "--require-hashes", "--no-deps", "-r", pins)
+        assert done.returncode == 0, f"{pins} on {platform}: {done.stderr}"
+
+
+def test_pins_are_not_stale(tmp_path):
+    """make requirements leaves every file as it is: each .in has been compiled since its last edit."""
+    for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", ROOT / "make_ve.py", *ROOT.glob("requirements*")]:
+        shutil.copy(path, tmp_path)
+    (tmp_path / "ve").symlink_to(VE_PYTHON.parent.parent)
+    done = run(["make", "-C", tmp_path, "-o", "ve/sentinel-dev", "requirements"], env=ENVIRONMENT, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for pins in PINS:
+        assert (tmp_path / pins).read_text() == (ROOT / pins).read_text(), f"{pins}: run make requirements"
