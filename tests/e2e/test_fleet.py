@@ -261,11 +261,12 @@ def test_a_failure_is_told_by_its_cause(cause, answer):
     assert all(record.release == ("v9" if cause == "http 500" else None) for record in result.records)
 
 
-def test_nobody_listening_is_refused():
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_nobody_listening_is_refused(name):
     """A port with no server is "refused", with the time of each request, and the command line ends with 1."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
+        url = f"http://{name}:{unused.getsockname()[1]}/"
         with Load(url, rate=10, seconds=1) as load:
             result = load.finish()
     assert result.causes == {"refused": 10}
@@ -289,8 +290,15 @@ def test_a_slow_server_does_not_slow_the_load():
 @pytest.mark.parametrize("wrong", [{"rate": 0}, {"rate": 1e6}, {"seconds": 1e5}, {"count": -1}])
 def test_a_load_without_bounds_is_refused(wrong):
     """Rate, time and count have limits, checked before anything is sent."""
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
         Plan(("http://127.0.0.1:9/",), **wrong).check()
+
+
+@pytest.mark.parametrize("targets", [(), ("127.0.0.1:80",), ("ftp://127.0.0.1/",)])
+def test_a_load_needs_urls(targets):
+    """What is no http URL is refused by name."""
+    with pytest.raises(ValueError, match="no URL"):
+        Plan(targets).check()
 
 
 def test_a_degraded_host_is_named_with_its_failed_units(fleet):

@@ -90,7 +90,7 @@ class Host:
         wait_running(self.ssh, self.name, seconds)
 
     def reset(self):
-        """A bare host again: same name and ports, nothing else left. About 3 s."""
+        """A bare host again: same name and ports, nothing else left. Takes a few seconds."""
         create(self.machine, self.ssh_config.parent)
         self.wait_running()
 

@@ -4,6 +4,7 @@ The requests go out by the clock, whether or not earlier ones are answered, as v
 """
 
 import asyncio
+import errno
 import re
 import signal
 import ssl
@@ -37,12 +38,14 @@ class Plan:
     release_pattern: str = ""  # for the body, where no header names the release: its first group
 
     def check(self):
-        """Raises ValueError for what would not be bounded."""
+        """Raises ValueError for what would not be bounded, and for what is no URL."""
         for name, most in (("rate", MOST_RATE), ("seconds", MOST_SECONDS), ("count", MOST_REQUESTS)):
             if not 0 < getattr(self, name) <= most:
                 raise ValueError(f"{name} must be more than 0 and at most {most}")
-        if not self.targets:
-            raise ValueError("no target to send to")
+        for target in self.targets or ("",):
+            url = urlsplit(target)
+            if url.scheme not in ("http", "https") or not url.hostname:
+                raise ValueError(f"{target!r} is no URL to send to, such as http://127.0.0.1:8000/")
 
 
 async def send_all(plan, stop):
@@ -136,7 +139,8 @@ def _is_short(headers, body):
 
 
 def _cause(error):
-    if isinstance(error, ConnectionRefusedError):
+    # A name with several addresses gives one error with the text of each.
+    if set(re.findall(r"\[Errno (\d+)\]", str(error))) == {str(errno.ECONNREFUSED)}:
         return "refused"
     if isinstance(error, ConnectionResetError | BrokenPipeError):
         return "reset"

@@ -74,10 +74,11 @@ class Result:
 
     def summary(self, most=20):
         """The figures, and the first failures each on a line of its own."""
-        shown = [f"{percent} %: {1000 * (self.percentile(percent) or 0):.0f} ms" for percent in (50, 95, 99, 100)]
+        shown = [f"{percent} %: {1000 * seconds:.0f} ms" for percent in (50, 95, 99, 100)
+                 if (seconds := self.percentile(percent)) is not None]
         answered = ", ".join(f"{name}: {count}" for name, count in sorted(self.releases.items())) or "nobody"
         lines = [f"{len(self.records)} requests, {len(self.failures)} failed; answered by {answered}",
-                 f"latency {', '.join(shown)}; sent at most {self.lag * 1000:.0f} ms late"]
+                 f"latency {', '.join(shown) or 'unknown'}; sent at most {self.lag * 1000:.0f} ms late"]
         lines += [f"  at {record.started:.3f} s after {record.seconds:.3f} s: {record.method} {record.target}: "
                   f"{record.cause}" for record in self.failures[:most]]
         if len(self.failures) > most:
