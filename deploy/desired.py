@@ -3,12 +3,13 @@
 Pure but for reading templates. Each step says how things should be, not what to do; apply.py does what is missing.
 """
 
+import json
 import shlex
 
 from .config import Host
 from .render import render
 from .site import site_of, sites_gone, sites_paths
-from .things import Absent, File, Folder, Group, Packages, Service, Stopped, User, with_live_restore
+from .things import Absent, File, Folder, Group, Packages, Service, Stopped, User, merged
 
 UNITS = "/etc/systemd/system"
 ROLE_UNITS = {"web": "{}-web@.service", "worker": "{}-worker@.service", "beat": "{}-beat.service"}
@@ -96,7 +97,7 @@ def units(fleet, host, nginx):
 def engine(found):
     """Docker runs, and its containers outlive it. Never restarted: a reload is enough."""
     yield Service("docker.service")
-    content = None if found.swarm else with_live_restore(found.daemon_json)
+    content = None if found.swarm else merged(found.daemon_json, json.loads(render("daemon.json", {})))
     if content:
         yield Folder("/etc/docker")
         yield Group((File("/etc/docker/daemon.json", content),), "systemctl reload docker.service")

@@ -4,7 +4,7 @@ import base64
 
 from .errors import HostProblem
 from .remote import why
-from .things import Found, with_live_restore
+from .things import Found, merged
 
 COMMANDS = ("dockerd", "docker", "nginx", "certbot", "python3", "logrotate", "unattended-upgrade")
 LEAST = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}
@@ -73,7 +73,7 @@ def decode(encoded, problems):
     """The text of daemon.json; what is wrong with it is added to the problems."""
     text = base64.b64decode(encoded).decode(errors="replace")
     try:
-        with_live_restore(text)
+        merged(text, {})
     except ValueError as error:
         problems.append(f"/etc/docker/daemon.json is no JSON object ({error}): correct it")
     return text

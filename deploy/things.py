@@ -102,12 +102,10 @@ class Site:
     absent: tuple = ()
 
 
-def with_live_restore(text):
-    """The text of a daemon.json with live-restore on, or nothing when it is so. Raises ValueError for what is no JSON
-    object."""
+def merged(text, ours):
+    """The text of a JSON file with our keys in it, or nothing where it holds them as they are. Raises ValueError for
+    what is no JSON object."""
     settings = json.loads(text) if text.strip() else {}
     if not isinstance(settings, dict):
         raise ValueError("no object")
-    if settings.get("live-restore") is True:
-        return ""
-    return json.dumps({**settings, "live-restore": True}, indent=4) + "\n"
+    return "" if settings == {**settings, **ours} else json.dumps({**settings, **ours}, indent=4) + "\n"

@@ -21,6 +21,13 @@ TOML = {
 }
 
 
+@pytest.fixture(autouse=True)
+def nobody_s_settings(monkeypatch):
+    """What the shell around has set about servers does not count."""
+    for name in (*config.CLASSIC, "SSH_CONFIG", "APP", "IMAGE", "ENV"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def data():
     """The parsed file of a fleet that is right: two web hosts, one for worker and beat, a balancer. Change it."""

@@ -9,8 +9,7 @@ import pytest
 from deploy import config, desired, probe
 from deploy.errors import HostProblem
 from deploy.site import swap, trial
-from deploy.things import (Absent, Certificate, File, Folder, Found, Group, Packages, Service, Site, Stopped,
-                           with_live_restore)
+from deploy.things import Absent, Certificate, File, Folder, Found, Group, Packages, Service, Site, Stopped, merged
 
 
 def flat(steps):
@@ -164,7 +163,7 @@ def test_certbot_is_asked_only_while_there_is_no_certificate(data):
 ])
 def test_live_restore_is_merged_in(before, after):
     """What daemon.json holds stays; where live-restore is on, nothing is written."""
-    text = with_live_restore(before)
+    text = merged(before, {"live-restore": True})
     assert (json.loads(text) if text else None) == after
 
 
