@@ -1,0 +1,238 @@
+"""A server's units, nginx and slots with the real systemd and engine, and whatever may befall them."""
+
+import re
+import time
+
+import pytest
+
+from e2e import byhand
+from e2e.byhand import answers, containers, until_it_answers
+from e2e.fleet import apps
+from e2e.fleet.load import Load
+from host.test_units import UPSTART, stanzas
+from proc import wait_until
+
+ALL = ("shop-web-a", "shop-worker-a", "shop-beat")
+
+
+@pytest.fixture(scope="module")
+def images(fleet):
+    return {release: fleet.registry.push(apps.echo(release), f"shop:{release}") for release in ("v1", "v2")}
+
+
+@pytest.fixture(scope="module")
+def installed(fleet, images):
+    """A server with the app shop in all roles and release v1 committed."""
+    fleet.reset("web1")
+    host = fleet.hosts["web1"]
+    byhand.install(host, "shop", images["v1"].rpartition(":")[0])
+    assert answers(host, "shop")[0] == 503, "no release is up yet"
+    byhand.release(host, "shop", images["v1"])
+    return host
+
+
+@pytest.fixture
+def host(installed):
+    """That server, all its units up in slot a."""
+    installed.run("systemctl start docker shop.target")
+    until_it_answers(installed, "shop", "v1")
+    wait_until(lambda: running(installed) == set(ALL), 30, "all containers run, and no other")
+    return installed
+
+
+def active(host, *units):
+    """What systemd says of each, in order."""
+    return host.ssh(f"systemctl is-active {' '.join(units)}").stdout.split()
+
+
+def running(host):
+    """The names of all containers that run."""
+    return {name for name, state in containers(host).items() if state == "running"}
+
+
+def started(host):
+    """Container → when it was started."""
+    return dict(line.split() for line in host.run(
+        "docker inspect --format '{{.Name}} {{.State.StartedAt}}' $(docker ps -q)").splitlines())
+
+
+def load(host, **options):
+    return Load(host.url, host="shop.example", **{"rate": 50, "seconds": 120, **options})
+
+
+def test_the_target_starts_and_stops_it_all(host):
+    """`systemctl stop APP.target` leaves no container, nginx says 503; `start` brings the live slot and beat back."""
+    host.run("systemctl stop shop.target", timeout=60)
+    assert containers(host) == {} and answers(host, "shop")[0] == 503
+    assert active(host, "shop-web@a", "shop-worker@a", "shop-beat") == ["inactive"] * 3
+    host.run("systemctl start shop.target")
+    until_it_answers(host, "shop", "v1")
+
+
+def test_logs_are_in_the_journal_once(host):
+    """What a container prints is one line of the journal, under the container's name."""
+    wait_until(lambda: host.run("journalctl --sync; journalctl -t shop-web-a -b -o cat").count("v1 serves at") >= 1)
+    since = host.run("date '+%F %T'").strip()
+    host.run("sleep 1; systemctl restart shop-web@a")
+    until_it_answers(host, "shop", "v1")
+    shown = host.run(f"journalctl --sync; journalctl --since '{since}' -o cat")
+    assert shown.count("v1 serves at") == 1
+
+
+@pytest.mark.parametrize("how", ["systemctl restart docker", "pkill -9 -x dockerd"])
+def test_docker_restarted_or_killed_costs_no_request(host, how):
+    """Under load Docker goes away three times within a minute: nothing is lost, no container or unit restarts."""
+    before, restarts = started(host), "systemctl show -P NRestarts shop-web@a shop-worker@a shop-beat"
+    counted = host.run(restarts)
+    with load(host) as visitors:
+        for _ in range(3):
+            host.run(how)
+            time.sleep(1)  # visitors go on meanwhile
+            wait_until(lambda: host.ssh("docker info >/dev/null 2>&1").returncode == 0, 60, "Docker answers again")
+        result = visitors.stop()
+    assert not result.failures, result.summary()
+    assert started(host) == before and host.run(restarts) == counted
+    assert active(host, "shop-web@a", "shop-worker@a", "shop-beat") == ["active"] * 3
+
+
+def test_a_unit_stopped_in_its_first_second_leaves_no_container(host):
+    """Whenever the stop comes, when systemd says the unit is stopped there is no container of its name."""
+    for delay in range(0, 1000, 50):
+        host.run(f"systemctl stop shop-worker@a; systemctl start shop-worker@a; sleep {delay / 1000};"
+                 " systemctl stop shop-worker@a")
+        assert "shop-worker-a" not in containers(host), f"stopped {delay} ms after its start"
+    assert active(host, "shop-worker@a") == ["inactive"]
+
+
+RETURNS = {
+    "its container killed": "docker kill -s KILL shop-web-a",
+    "its main process killed": "kill -9 $(docker top shop-web-a -o pid,comm | awk '/python3/ {print $1; exit}')",
+    "docker-runner killed": "systemctl kill -s KILL --kill-who=main shop-web@a",
+    "its container removed": "docker rm -f shop-web-a",
+    "nginx killed": "pkill -9 -x nginx",
+}
+
+
+@pytest.mark.parametrize("fault", RETURNS)
+def test_it_comes_back_by_itself(host, fault, record_property):
+    """After each fault the site answers again, without anybody's help."""
+    began = time.monotonic()
+    host.run(RETURNS[fault])
+    until_it_answers(host, "shop", "v1")
+    record_property("seconds", round(time.monotonic() - began, 1))
+    wait_until(lambda: running(host) == set(ALL), 30, "everything runs, and nothing else")
+
+
+def test_a_strangers_container_with_the_units_name(host):
+    """A container of the unit's name that is not the wanted one makes way."""
+    host.run("systemctl stop shop-web@a; docker run -d --name shop-web-a --entrypoint sleep"
+             " $(docker images -q | head -n 1) 600; systemctl start shop-web@a")
+    until_it_answers(host, "shop", "v1")
+
+
+def test_docker_comes_long_after_its_units(host):
+    """Units started while there is no Docker wait for it; then all run, without a restart of any unit."""
+    host.run("systemctl stop shop.target; systemctl mask --runtime docker.service docker.socket;"
+             " systemctl stop docker.socket docker; systemctl start shop.target")
+    try:
+        wait_until(lambda: "waiting for it" in host.run("journalctl --sync; journalctl -t shop-web-a -n 5 -o cat"))
+        assert active(host, "shop-web@a") == ["active"]
+    finally:
+        host.run("systemctl unmask --runtime docker.service docker.socket; systemctl start docker")
+    until_it_answers(host, "shop", "v1")
+
+
+def test_a_power_cut_ends_in_the_committed_release_in_slot_a(host, images, record_property):
+    """Live was slot b with an uncommitted release: after the power cut slot a serves TAG, settings and all."""
+    host.run(f"docker pull -q {images['v2']}; printf 'export TAG=v2\\nexport IMAGE_ID=%s\\n'"
+             f" $(docker image inspect --format '{{{{.Id}}}}' {images['v2']}) >/run/shop/b.tag;"
+             " cp /etc/default/shop.env /run/shop/b.env; systemctl start shop-web@b")
+    wait_until(lambda: host.ssh("curl -sf --unix-socket /run/shop/b/web.sock http://x/").returncode == 0)
+    with load(host, rate=100) as visitors:
+        host.run("cd /run/shop && ln -s b/web.sock new && mv -T new web.sock")
+        until_it_answers(host, "shop", "v2")
+        result = visitors.stop()
+    assert not result.failures and not result.late("v1", "v2"), result.summary()
+    host.run("sync")
+    host.power_cut()
+    began = time.monotonic()
+    host.power_on()
+    until_it_answers(host, "shop", "v1")
+    record_property("seconds", round(time.monotonic() - began, 1))
+    assert host.run("readlink /run/shop/web.sock") == "a/web.sock\n"
+    wait_until(lambda: running(host) == set(ALL), 30, "slot a and beat run, and nothing else")
+    assert host.run("cmp /run/shop/a.tag /var/www/shop/TAG; stat -c %a /run/shop/a.env") == "600\n"
+
+
+def test_a_slot_keeps_what_it_was_started_with(host, images):
+    """A commit changes TAG and APP.env; a unit of the old slot that dies after that comes back as it was."""
+    host.run("cp /var/www/shop/TAG /root/TAG; printf 'export TAG=v2\\n' >/var/www/shop/TAG")
+    try:
+        host.run("docker kill shop-web-a")
+        until_it_answers(host, "shop", "v1")
+    finally:
+        host.run("cp /root/TAG /var/www/shop/TAG")
+
+
+def test_no_secret_is_seen(host):
+    """A setting's value is in no process list, journal, unit, image layer or log, nor where another user may look."""
+    for place in ("cat /proc/[0-9]*/cmdline | tr '\\0' ' '", "journalctl --sync; journalctl -b",
+                  "systemctl cat 'shop-*'", "docker history --no-trunc $(docker images -q | head -n 1)",
+                  "cat /var/log/nginx/*"):
+        assert byhand.SECRET not in host.run(place), place
+    assert host.ssh("docker inspect shop-web-a || cat /run/shop/a.env /etc/default/shop.env", user="deploy").returncode
+
+
+def test_two_apps_do_not_touch_each_other(host, images):
+    """A second app on the server: each answers under its name, and neither's containers see the other's socket or
+    settings; stopping one leaves the other alone."""
+    byhand.install(host, "my-blog", images["v1"].rpartition(":")[0], roles=("web",))
+    byhand.release(host, "my-blog", images["v2"])
+    try:
+        host.run("systemctl start my-blog.target")
+        until_it_answers(host, "my-blog", "v2")
+        until_it_answers(host, "shop", "v1")
+        assert host.run("docker exec shop-web-a ls -A /run/shop/a") == "web.sock\n"
+        for path in ("/run/my-blog", "/run/shop/b", "/etc/default/shop.env", "/var/www/shop"):
+            assert host.ssh(f"docker exec shop-web-a ls {path}").returncode, path
+        reach = "curl -s --unix-socket /run/my-blog/{} http://x/"
+        for socket in ("a/web.sock", "web.sock", "nginx.sock"):
+            assert host.run(reach.format(socket))
+            assert host.ssh(f"setpriv --reuid shop --regid shop --clear-groups {reach.format(socket)}").returncode
+        host.run("systemctl stop my-blog.target")
+        until_it_answers(host, "shop", "v1")
+    finally:
+        host.run("systemctl disable --now --quiet my-blog.target; rm -rf /etc/nginx/sites-enabled/my-blog"
+                 " /etc/systemd/system/my-blog* /etc/tmpfiles.d/my-blog.conf; systemctl daemon-reload;"
+                 " systemctl reload nginx")
+
+
+def test_another_image_as_a_service(host, images):
+    """docker-service@NAME runs any image by /etc/default/NAME, without TAG or user, and leaves nothing when stopped."""
+    host.run(f"docker pull -q {images['v2']};"
+             f" echo 'IMAGE={images['v2']} OPTS=\"-p 127.0.0.1:9000:8000\"' >/etc/default/echo;"
+             " systemctl start docker-service@echo")
+    try:
+        wait_until(lambda: '"v2"' in host.ssh("curl -s http://127.0.0.1:9000/").stdout)
+    finally:
+        host.run("systemctl stop docker-service@echo")
+    assert "echo" not in containers(host)
+
+
+@pytest.mark.parametrize("job", UPSTART)
+def test_upstarts_scripts(host, job):
+    """An upstart job's stanzas, run by `sh -e` as upstart would: its container runs the committed TAG, and is gone."""
+    host.run("systemctl stop shop.target")
+    scripts = stanzas(job)
+    name = re.search(r"--unit (\S+)", scripts["script"])[1]
+    for stanza, text in scripts.items():
+        byhand.put(host, {f"/root/{stanza}": (text, "644")})
+    host.run("rm -rf /run/shop; [ ! -e /root/pre-start ] || sh -e /root/pre-start")
+    host.run("EXTRA='-e SOCKET=/run/shop/a/web.sock' systemd-run --quiet --unit=job -E EXTRA sh -e /root/script")
+    try:
+        wait_until(lambda: containers(host).get(name) == "running")
+        if "web" in job:
+            until_it_answers(host, "shop", "v1")
+    finally:
+        host.run("sh -e /root/pre-stop; systemctl stop job; sh -e /root/post-stop; systemd-tmpfiles --create shop.conf")
+    assert name not in containers(host)
