@@ -1,14 +1,41 @@
-# deploy.mk: operate the servers. So far: test servers. `make help` lists the targets.
+# deploy.mk: operate the servers. `make help` lists the targets, docs/provision.md and docs/env.md tell of them.
 #
 # Every name below can be set in the Makefile before the include, in the environment or on the command line.
 # Keeps to GNU Make 3.81 and POSIX tools.
 
-PYTHON      ?= python3
-VE          ?= ve
-PYTEST_ARGS ?=
-FLEET_HOSTS ?= web1 web2 work1
-FLEET_BASE  ?= debian:bookworm-slim
-KEEP        ?=
+APP                 ?= app
+IMAGE               ?= $(APP)
+ENV                 ?= production
+PYTHON              ?= python3
+VE                  ?= ve
+REQUIREMENTS        ?= requirements.txt
+REQUIREMENTS_DEPLOY ?= requirements-deploy.txt
+ARGS                ?=
+PYTEST_ARGS         ?=
+FLEET_HOSTS         ?= web1 web2 work1
+FLEET_BASE          ?= debian:bookworm-slim
+KEEP                ?=
+
+# ---- servers, as deploy/$(ENV).toml or HOSTS, CELERY_HOSTS and BEAT_HOSTS describe them ----
+# The deployer needs a Python alone; provisioning also what requirements-deploy.txt pins.
+
+deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' '$(1)' -m deploy
+
+$(VE)/sentinel-deploy: FORCE
+	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEPLOY))
+
+FORCE:
+.PHONY: FORCE provision provision-check env
+
+## Operate
+provision: $(VE)/sentinel-deploy ## bare servers can run the app; again: puts them right (ARGS="--remove HOST")
+	@$(call deploy_with,$(VE)/bin/python) provision $(ARGS)
+
+provision-check: $(VE)/sentinel-deploy ## what provision would change; fails if anything
+	@$(call deploy_with,$(VE)/bin/python) provision --check $(ARGS)
+
+env: ## settings and secrets of the servers (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
+	@$(call deploy_with,$(PYTHON)) env $(or $(ARGS),list)
 
 # ---- test servers in containers: docs/e2e.md ----
 
@@ -25,6 +52,6 @@ fleet-down: ## remove the test servers and all they hold
 	@$(run_fleet) down
 
 # The traps take the fleet down however the tests end; without the second, Ctrl-C would end the shell too early.
-e2e: $(VE)/sentinel-dev ## tests on the fleet, which is made and removed (KEEP=1: stays; PYTEST_ARGS="…")
+e2e: $(VE)/sentinel-dev $(VE)/sentinel-deploy ## tests on the fleet, which is made and removed (KEEP=1: stays; PYTEST_ARGS="…")
 	@trap '[ -n "$(KEEP)" ] || $(run_fleet) down' EXIT; trap 'exit 130' HUP INT TERM; \
 	  $(fleet_up) && $(VE)/bin/python -m pytest tests/e2e --durations=0 $(PYTEST_ARGS)
