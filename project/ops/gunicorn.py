@@ -91,7 +91,8 @@ def on_starting(server):
     """Before the first worker: an empty folder for their figures."""
     global _own_folder
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = _own_folder = tempfile.mkdtemp(prefix="metrics-", dir=SHM)
+        _own_folder = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=SHM)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = _own_folder
     folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     folder.mkdir(parents=True, exist_ok=True)
     for file in folder.glob("*.db"):

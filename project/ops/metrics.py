@@ -75,6 +75,7 @@ class Page:
             if held:
                 resident.add_metric([number], held[0])
         yield resident
+        yield GaugeMetricFamily("workers", "Workers that have started.", value=len(workers(found)))
         release = GaugeMetricFamily("release_info", "The release that answers.", labels=["release"])
         release.add_metric([RELEASE], 1)
         yield release
@@ -100,5 +101,5 @@ def variables():
         "requests": {sample.labels["status"]: int(sample.value)
                      for sample in samples if sample.name == "http_requests_total"},
         "in_flight": int(sum(sample.value for sample in samples if sample.name == "http_requests_in_flight")),
-        "workers": len(held),
+        "workers": len(workers(found)),
     }

@@ -5,8 +5,10 @@ import http.client
 import json
 import os
 import socket
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from proc import ROOT, VE_PYTHON, free_port, running, wait_until
 
@@ -56,7 +58,8 @@ class Site:
 
     def workers(self):
         """How many have started."""
-        return self.get("/metrics", unix=True).body.count(b"\nprocess_resident_memory_bytes{")
+        lines = self.get("/metrics", unix=True).body.decode().splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith("workers "))
 
     def ready(self):
         """Wait until all is well."""
@@ -68,17 +71,29 @@ class Site:
 
 
 @contextlib.contextmanager
+def short_folder():
+    """For a socket: the system limits its path to some 100 characters."""
+    with tempfile.TemporaryDirectory(prefix="web-", dir="/tmp") as path:
+        yield Path(path)
+
+
+@contextlib.contextmanager
 def serve(folder, settings="", arguments=(), **env):
     """gunicorn on a TCP port and on a unix socket, with `settings` added to development's."""
     (folder / "scratch_settings.py").write_text(f"from project.settings import *\n{settings}")
-    port, path = free_port(), folder / "web.sock"
+    port = free_port()
     env = {**os.environ, "PYTHONPATH": str(folder), "DJANGO_SETTINGS_MODULE": "scratch_settings",
            "CACHE_URL": "locmem://", "BROKER_URL": "memory://", "WEB_CONCURRENCY": "1", **env}
-    command = [VE_PYTHON, "-m", "gunicorn", "-c", "python:project.ops.gunicorn", "-b", f"127.0.0.1:{port}",
-               "-b", f"unix:{path}", *arguments]
-    with running(command, cwd=ROOT, env=env) as process:
-        site = Site(process, port, path)
-        workers = int(env["WEB_CONCURRENCY"])
-        wait_until(lambda: process.poll() is not None or site.workers() == workers, what="gunicorn's workers")
-        assert process.poll() is None, process.output()
-        yield site
+    with short_folder() as short:
+        path = short / "web.sock"
+        command = [VE_PYTHON, "-m", "gunicorn", "-c", "python:project.ops.gunicorn", "-b", f"127.0.0.1:{port}",
+                   "-b", f"unix:{path}", *arguments]
+        with running(command, cwd=ROOT, env=env) as process:
+            yield started(Site(process, port, path), int(env["WEB_CONCURRENCY"]))
+
+
+def started(site, workers):
+    """The site, once all its workers run."""
+    wait_until(lambda: site.process.poll() is not None or site.workers() == workers, what="gunicorn's workers")
+    assert site.process.poll() is None, site.process.output()
+    return site

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from ops.served import UnixConnection
+from ops.served import UnixConnection, short_folder
 
 from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
 
@@ -21,30 +21,31 @@ def environment(sqlite_url, tmp_path):
 
 def test_on_a_socket(environment, tmp_path):
     """SOCKET: it is there, whoever may enter its folder may connect, and TERM ends it in time with nothing left."""
-    path = tmp_path / "web.sock"
-    shared = figures(tmp_path)
-    with running(COMMAND, cwd=ROOT, env={**environment, "SOCKET": str(path), "PORT": "1"}) as process:
-        wait_until(path.exists)
-        connection = UnixConnection(path, 60)
-        connection.request("GET", "/healthz")
-        assert connection.getresponse().status == 200
-        assert stat.S_IMODE(path.stat().st_mode) == 0o666
-        assert figures(tmp_path) - shared
-        process.terminate()
-        assert process.wait(30) == 0
-    assert not path.exists() and not figures(tmp_path) - shared
+    with short_folder() as folder:
+        path = folder / "web.sock"
+        with running(COMMAND, cwd=ROOT, env={**environment, "SOCKET": str(path), "PORT": "1"}) as process:
+            wait_until(path.exists)
+            connection = UnixConnection(path, 60)
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().status == 200
+            assert stat.S_IMODE(path.stat().st_mode) == 0o666
+            assert figures(process, tmp_path)
+            process.terminate()
+            assert process.wait(30) == 0
+        assert not path.exists() and not figures(process, tmp_path)
 
 
-def figures(tmp):
-    """The folders of workers' figures."""
-    return {path for folder in (Path("/dev/shm"), tmp) if folder.is_dir() for path in folder.glob("metrics-*")}
+def figures(process, tmp):
+    """The folder of the workers' figures."""
+    return [path for folder in (Path("/dev/shm"), tmp) for path in folder.glob(f"metrics-{process.pid}-*")]
 
 
 def test_on_a_port(environment):
     """PORT, on every address of this machine."""
     port = free_port()
-    with running(COMMAND, cwd=ROOT, env={**environment, "PORT": str(port)}):
-        wait_until(lambda: socket.create_connection(("127.0.0.2", port), timeout=5).close() is None)
+    with running(COMMAND, cwd=ROOT, env={**environment, "PORT": str(port)}) as process:
+        wait_until(lambda: socket.create_connection(("127.0.0.1", port), timeout=5).close() is None)
+        assert f"http://0.0.0.0:{port}" in process.output()
 
 
 def test_all_that_is_wrong_is_told_before_anything_starts(environment):
