@@ -109,16 +109,11 @@ def make(sentinel, requirements, env):
     the first file, and never had more, is added to.
     """
     first = sentinel.parent / "sentinel"
-    if sentinel.exists() or unfinished(first.parent).exists() or not holds(first, requirements[:1], env):
+    if sentinel.exists() or (first.parent / "unfinished").exists() or not holds(first, requirements[:1], env):
         create(first.parent)
         add(first, requirements[:1], env)
     if sentinel != first:
         add(sentinel, requirements, env)
-
-
-def unfinished(ve):
-    """A file that is there while packages are installed: what a killed installer left may look installed."""
-    return ve / "unfinished"
 
 
 def create(ve):
@@ -147,16 +142,16 @@ def add(sentinel, requirements, env):
     ve, files = sentinel.parent, requirements[1:] or requirements
     content = wanted(ve, requirements, env)  # read before, so that an edit meanwhile is not taken for installed
     say("installing {}".format(" ".join(map(str, files))))
-    before = packages(ve)
-    unfinished(ve).touch()
+    before, unfinished = packages(ve), ve / "unfinished"
+    unfinished.touch()  # there meanwhile, as what a killed installer left may look installed
     try:
         install(ve, files, env)
     except Problem:
         if packages(ve) == before:  # it failed before it changed anything: what was there is still whole
-            unfinished(ve).unlink()
+            unfinished.unlink()
         raise
     sentinel.write_bytes(content)
-    unfinished(ve).unlink()
+    unfinished.unlink()
 
 
 def packages(ve):
