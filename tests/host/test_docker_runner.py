@@ -106,7 +106,7 @@ def test_which_image(server):
     assert asked("shop", TAG="build-41") == "registry.example:5000/team/shop:build-41"
     assert asked("shop", TAG="build-41", IMAGE_ID="sha256:41") == "sha256:41"
     server.put("var/www/shop/TAG", "export TAG=build-40\n")
-    assert asked("shop") == "registry.example:5000/team/shop:build-40"
+    assert asked("shop", IMAGE_ID="sha256:stray") == "registry.example:5000/team/shop:build-40"
     server.put("etc/default/redis", "IMAGE=redis:7")
     assert asked("redis") == "redis:7"
 
@@ -115,6 +115,13 @@ def test_the_commands_exit_status_is_passed_on(server):
     """What the command exits with, docker-runner exits with."""
     server.put("stub/code", "37")
     assert server("shop", "migrate").returncode == 37
+
+
+def test_docker_takes_the_scripts_place(server):
+    """A one-off becomes the docker client, so that signals reach it."""
+    with running(server.command("shop", "migrate"), env=server.env) as process:
+        assert process.wait(30) == 0
+    assert int((server.stub / "pid").read_text()) == process.pid
 
 
 @pytest.mark.parametrize("words, name", [
