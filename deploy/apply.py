@@ -1,7 +1,6 @@
 """Brings a host to where its steps say. pyinfra finds out what is missing and does it, over a Session, as root."""
 
 import contextlib
-import hashlib
 import logging
 import shlex
 from io import BytesIO
@@ -11,13 +10,12 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
 from pyinfra.context import ctx_host, ctx_state
-from pyinfra.context import host as current
-from pyinfra.facts import files as facts
 from pyinfra.operations import apt, files, server, systemd
 
 from . import things
 from .errors import HostProblem
 from .site import swap, trial
+from .tree import parse, paths_of, script, settled, unsettled
 
 CONTROL = ("_success_exit_codes", "_timeout", "_get_pty", "_stdin")
 TIMEOUT = 1000  # seconds; a worker may finish its task
@@ -33,6 +31,10 @@ class OverSession(BaseConnector):
     def make_names_data(name):
         yield name, {}, []
 
+    @property
+    def session(self):
+        return self.host.connector_data["session"]
+
     def run_shell_command(self, command, print_output=False, print_input=False, **arguments):
         arguments = {key: value for key, value in arguments.items() if key not in CONTROL}
         return self._run(make_unix_command(command, **arguments).get_raw_value())
@@ -47,7 +49,7 @@ class OverSession(BaseConnector):
         raise NotImplementedError
 
     def _run(self, script, input=b""):
-        done = self.host.connector_data["session"].run(SETTINGS + script, input, timeout=TIMEOUT)
+        done = self.session.run(SETTINGS + script, input, timeout=TIMEOUT)
         if done.returncode:
             said = (done.stderr or done.stdout).decode(errors="replace").strip()
             self.host.connector_data["said"] = "\n".join(said.splitlines()[-20:])
@@ -59,49 +61,32 @@ class OverSession(BaseConnector):
 # ---- operations that pyinfra lacks ----
 
 @operation()
-def whole_file(thing):
-    """A file that is never there in part, nor for a moment with another owner or mode."""
-    there = current.get_fact(facts.File, path=thing.path)
-    if there and (thing.once or same(there, thing) and digest_of(thing.path) == digest(thing.content)):
+def whole_file(thing, there):
+    """A file that is never there in part, nor for a moment with another owner or mode. Of one that is there `once` and
+    for all, only owner and mode."""
+    own = f"chown {thing.owner}:{thing.group} {{0}} && chmod {thing.mode} {{0}}"
+    if thing.once and there:
+        yield own.format(thing.path)
         return
     new, folder = f"{thing.path}.new", thing.path.rpartition("/")[0]
     yield FileUploadCommand(BytesIO(thing.content.encode()), new)
-    yield (f"chown {thing.owner}:{thing.group} {new} && chmod {thing.mode} {new} && sync {new} && "
-           f"mv -fT {new} {thing.path} && sync {folder}")
-
-
-def same(there, thing):
-    return (there["user"], there["group"], str(there["mode"])) == (thing.owner, thing.group, thing.mode)
-
-
-def digest(content):
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def digest_of(path):
-    return current.get_fact(facts.Sha256File, path=path)
+    yield f"{own.format(new)} && sync {new} && mv -fT {new} {thing.path} && sync {folder}"
 
 
 @operation()
-def whole_site(thing):
+def whole_site(site_name, changed, links, absent):
     """nginx's files, all or none of them, and only when nginx itself has found them good."""
-    changed = {path: content for path, content in thing.files.items() if digest_of(path) != digest(content)}
-    links = {path: target for path, target in thing.links.items()
-             if (current.get_fact(facts.Link, path=path) or {}).get("link_target") != target}
-    absent = [path for path in thing.absent if current.get_fact(facts.File, path=path) is not None]
-    if not (changed or links or absent):
-        return
-    trial_folder, prepare, test = trial(thing.name, changed, links, absent)
+    folder, prepare, test = trial(site_name, changed, links, absent)
     yield prepare
     for path, content in changed.items():
-        yield FileUploadCommand(BytesIO(content.encode()), path.replace("/etc/nginx", trial_folder, 1))
+        yield FileUploadCommand(BytesIO(content.encode()), path.replace("/etc/nginx", folder, 1))
     yield test
-    yield swap(thing.name, changed, links, absent)
+    yield swap(site_name, changed, links, absent)
 
 
 # ---- what each thing is to pyinfra: its name in reports, the operation and what that takes ----
 
-def packages(thing):
+def packages(thing, tree):
     yield (f"install {', '.join(thing.names)}", apt.packages, {
         "packages": [name for name in thing.names if name != "docker-cli"], "update": True,
         "extra_install_args": "-o DPkg::Lock::Timeout=300"})
@@ -110,24 +95,43 @@ def packages(thing):
             "commands": "! apt-cache show docker-cli >/dev/null 2>&1 || apt-get install -y docker-cli"}
 
 
-def user(thing):
+def user(thing, tree):
     yield f"add group {thing.name}", server.group, {"group": thing.name, "system": True}
     yield f"add user {thing.name}", server.user, {
         "user": thing.name, "group": thing.name, "system": True, "home": "/nonexistent", "shell": "/usr/sbin/nologin",
         "ensure_home": False}
 
 
-def folder(thing):
+def file(thing, tree):
+    if not settled(thing, tree):
+        yield f"write {thing.path}", whole_file, {"thing": thing, "there": thing.path in tree}
+
+
+def absent(thing, tree):
+    if not settled(thing, tree):
+        yield f"remove {thing.path}", files.file, {"path": thing.path, "present": False}
+
+
+def site(thing, tree):
+    changed, links, gone = unsettled(thing, tree)
+    if changed or links or gone:
+        yield f"put nginx site {thing.name} {'in place' if thing.files else 'away'}", whole_site, {
+            "site_name": thing.name, "changed": changed, "links": links, "absent": gone}
+
+
+def folder(thing, tree):
+    if settled(thing, tree):
+        return
     own = {"mode": thing.mode, "user": thing.owner, "group": thing.group} if thing.mode else {}
     yield f"make folder {thing.path}", files.directory, {"path": thing.path, **own}
 
 
-def service(thing):
+def service(thing, tree):
     yield f"enable {thing.name}", systemd.service, {
         "service": thing.name, "enabled": True, "running": True if thing.running else None}
 
 
-def stopped(thing):
+def stopped(thing, tree):
     names = shlex.join(thing.names)
     targets = shlex.join(name for name in thing.names if name.endswith(".target"))
     yield f"stop {', '.join(thing.names)}", server.shell, {"commands": [
@@ -136,26 +140,16 @@ def stopped(thing):
         *([f"systemctl --quiet disable {targets}"] if targets else ())]}
 
 
-def certificate(thing):
+def certificate(thing, tree):
     domains = " ".join(f"-d {shlex.quote(name)}" for name in thing.names)
     yield f"get a certificate for {', '.join(thing.names)}", server.shell, {
         "commands": f"certbot certonly --non-interactive --agree-tos --email {shlex.quote(thing.email)} --webroot "
                     f"-w /var/www/acme --deploy-hook 'systemctl reload nginx' {domains}"}
 
 
-OPERATIONS = {
-    things.Packages: packages,
-    things.User: user,
-    things.Folder: folder,
-    things.File: lambda thing: [(f"write {thing.path}", whole_file, {"thing": thing})],
-    things.Absent: lambda thing: [(f"remove {thing.path}", files.file, {"path": thing.path, "present": False})],
-    things.Service: service,
-    things.Stopped: stopped,
-    things.Site: lambda thing: [(f"put nginx site {thing.name} in place", whole_site, {"thing": thing})],
-    things.Certificate: certificate,
-}
-
-
+OPERATIONS = {things.Packages: packages, things.User: user, things.Folder: folder, things.File: file,
+              things.Absent: absent, things.Service: service, things.Stopped: stopped, things.Site: site,
+              things.Certificate: certificate}
 SLOW = (things.Packages, things.Stopped, things.Certificate)
 
 
@@ -188,18 +182,20 @@ class Run:
     def bring(self, name, steps):
         """Bring the host of that name to where the steps say. Raises HostProblem."""
         host = self.inventory.get_host(name)
+        paths = list(paths_of(steps))
+        tree = parse(host.connector.session.run(script(paths)).stdout.decode()) if paths else {}
         with ctx_host.use(host):
             for thing in steps:
-                self.bring_thing(host, thing)
+                self.bring_thing(host, thing, tree)
 
-    def bring_thing(self, host, thing):
+    def bring_thing(self, host, thing, tree):
         """Bring one thing about; whether anything changed."""
         if isinstance(thing, things.Group):
-            changed = any([self.bring_thing(host, inner) for inner in thing.things])
+            changed = any([self.bring_thing(host, inner, tree) for inner in thing.things])
             due = changed or thing.anyway
             return self.operate(host, f"run {thing.then}", server.shell, {"commands": thing.then}) if due else False
         return any([self.operate(host, *order, slow=isinstance(thing, SLOW))
-                    for order in OPERATIONS[type(thing)](thing)])
+                    for order in OPERATIONS[type(thing)](thing, tree)])
 
     def operate(self, host, name, function, arguments, slow=False):
         """Do one operation; whether it changed, or would change, anything."""

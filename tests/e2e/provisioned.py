@@ -1,0 +1,65 @@
+"""Hosts of the fleet as a user describes and provisions them: deploy/production.toml's form, and the real command."""
+
+import json
+import re
+import sys
+
+from e2e.byhand import until_it_answers
+from proc import ROOT, run
+
+NAMES = ("web1", "web2", "work1")
+ROLES = {"web1": ["web"], "web2": ["web"], "work1": ["worker", "beat"]}
+
+
+class Project:
+    """A team's checkout as far as the deployer is concerned: a file that describes the hosts, and commands."""
+
+    def __init__(self, fleet, folder, app, image, **settings):
+        self.fleet, self.app, self.path = fleet, app, folder / f"{app}.toml"
+        self.settings = {"app": app, "image": image, "media": "bucket", "site.names": [f"{app}.example"], **settings}
+        self.hosts = {name: {"roles": roles, "internal": fleet.hosts[name].address} for name, roles in ROLES.items()}
+        self.hosts["work1"]["balancer"] = True
+
+    def write(self):
+        """The file, from settings (dotted key → value) and hosts (name → table)."""
+        tables = {**self.settings, **{f"hosts.{name}.{key}": value for name, host in self.hosts.items()
+                                      for key, value in host.items()}}
+        self.path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in tables.items()))
+
+    def command(self, *words):
+        self.write()
+        return [sys.executable, "-m", "deploy", "--config", self.path, "--ssh-config", self.fleet.ssh_config, *words]
+
+    def deploy(self, *words, input=None, timeout=300):
+        """Run `python -m deploy WORDS…`; the finished process."""
+        given = {"input": input, "stdin": None} if input is not None else {}
+        return run(self.command(*words), timeout=timeout, cwd=ROOT, **given)
+
+    def provision(self, *words):
+        """Provision; what it said. Fails when it failed."""
+        done = self.deploy("provision", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def changes(self, *words):
+        """Provision; the number of changes it made, by its own word."""
+        said = self.provision(*words)
+        return int(re.search(r"^(\d+) changes? \(", said, re.MULTILINE)[1])
+
+    def start(self, *names, image):
+        """The first start, by the lines that docs/provision.md has for it, on these hosts; wait until all serve."""
+        name, tag = image.rsplit(":", 1)
+        script = first_start().replace("app=shop image=registry.example/shop tag=build-1",
+                                       f"app={self.app} image={name} tag={tag}", 1)
+        assert f"tag={tag}\n" in script
+        for host in names:
+            self.fleet.hosts[host].run("sh -s", input="set -e\n" + script, timeout=120)
+        for host in names:
+            if "web" in self.hosts[host]["roles"]:
+                until_it_answers(self.fleet.hosts[host], self.app, tag)
+
+
+def first_start():
+    """The commands of the section "First start" of docs/provision.md."""
+    section = (ROOT / "docs/provision.md").read_text().split("\n## First start\n")[1].split("\n## ")[0]
+    return "".join(line + "\n" for line in re.findall(r"^    (.*)$", section, re.MULTILINE))
