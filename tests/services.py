@@ -15,6 +15,7 @@ import pytest
 from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
 
 POSTGRES_USER = "slip"
+RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one in PATH goes to the machine's own folders
 
 
 def missing(what):
@@ -28,18 +29,53 @@ def answers(port):
         return True
 
 
-def as_postgres():
-    """What goes before a command of PostgreSQL's: it refuses to run as root."""
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
+def as_user(name):
+    """What goes before a command that is not to run as root: PostgreSQL refuses, RabbitMQ's files are its own."""
+    return ["setpriv", f"--reuid={name}", f"--regid={name}", "--clear-groups"] if os.getuid() == 0 else []
 
 
-class Postgres:
-    """A running server; `database()` makes a new one in it, with all migrations when asked."""
+class Server:
+    """A service that can be stopped and started again, with what it keeps. A subclass has `port` and `name`, makes the
+    `command()` to run, and knows when it `is_ready()`."""
 
-    def __init__(self, bin, port):
-        self.bin, self.port = bin, port
+    folder = Path("/")
+    env = None
+
+    def __init__(self):
+        self.port, self.stack = free_port(), contextlib.ExitStack()
+
+    def start(self):
+        self.process = process = self.stack.enter_context(running(self.command(), cwd=self.folder, env=self.env))
+        wait_until(lambda: process.poll() is not None or self.is_ready(), what=self.name)
+        assert process.poll() is None, process.output()
+
+    def stop(self):
+        self.stack.close()
+
+    def is_ready(self):
+        return answers(self.port)
+
+
+class Postgres(Server):
+    """`database()` makes a new one in it, with all migrations unless told otherwise."""
+
+    name = "PostgreSQL"
+
+    def __init__(self, bin, folder):
+        super().__init__()
+        self.bin, self.folder = bin, folder
         self.numbers = itertools.count(1)
         self.template = None
+        made = run([*as_user("postgres"), bin / "initdb", "-D", folder / "data", "-U", POSTGRES_USER, "-A", "trust",
+                    "-N", "-E", "UTF8", "--locale=C"], cwd=folder)
+        assert made.returncode == 0, made.stderr
+
+    def command(self):
+        return [*as_user("postgres"), self.bin / "postgres", "-D", self.folder / "data", "-p", self.port,
+                "-h", "127.0.0.1", "-F", "-c", "unix_socket_directories=", "-c", "max_connections=60"]
+
+    def is_ready(self):
+        return run([self.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", self.port]).returncode == 0
 
     def url(self, name, port=None):
         return f"postgres://{POSTGRES_USER}:secret@127.0.0.1:{port or self.port}/{name}"
@@ -64,57 +100,97 @@ def migrate(url):
 
 
 @contextlib.contextmanager
-def folder_for_postgres():
+def folder_for(user):
     """Outside of pytest's own, which other users may not enter; short, as it is part of a path."""
-    with tempfile.TemporaryDirectory(prefix="pg-") as path:
+    with tempfile.TemporaryDirectory(prefix=f"{user[:2]}-") as path:
         if os.getuid() == 0:
-            os.chown(path, pwd.getpwnam("postgres").pw_uid, -1)
+            os.chown(path, pwd.getpwnam(user).pw_uid, -1)
         yield Path(path)
+
+
+@contextlib.contextmanager
+def new_postgres():
+    """A PostgreSQL while the block runs."""
+    bins = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+    found = bins[-1] if bins else Path(shutil.which("initdb") or missing("PostgreSQL")).parent
+    with folder_for("postgres") as path:
+        server = Postgres(found, path)
+        with contextlib.closing(server.stack):
+            server.start()
+            yield server
 
 
 @pytest.fixture(scope="session")
 def postgres():
     """A PostgreSQL of this session's own."""
-    bins = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
-    found = bins[-1] if bins else Path(shutil.which("initdb") or missing("PostgreSQL")).parent
-    with folder_for_postgres() as path:
-        made = run([*as_postgres(), found / "initdb", "-D", path / "data", "-U", POSTGRES_USER, "-A", "trust", "-N",
-                    "-E", "UTF8", "--locale=C"], cwd=path)
-        assert made.returncode == 0, made.stderr
-        port = free_port()
-        command = [*as_postgres(), found / "postgres", "-D", path / "data", "-p", port, "-h", "127.0.0.1", "-F",
-                   "-c", "unix_socket_directories=", "-c", "max_connections=60"]
-        with running(command, cwd=path) as server:
-            ready = [found / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-            wait_until(lambda: server.poll() is not None or run(ready).returncode == 0, what="PostgreSQL")
-            assert server.poll() is None, server.output()
-            yield Postgres(found, port)
+    with new_postgres() as server:
+        yield server
 
 
-class Redis:
-    """A server that can be stopped and started again on its port; nothing is kept on disk."""
+class Redis(Server):
+    """Nothing is kept on disk."""
 
-    def __init__(self, command):
-        self.command, self.port = command, free_port()
-        self.stack = contextlib.ExitStack()
+    name = "Redis"
+
+    def command(self):
+        return [shutil.which("redis-server") or missing("Redis"), "--port", self.port, "--bind", "127.0.0.1",
+                "--save", "", "--appendonly", "no"]
 
     def url(self, number=0, port=None):
         return f"redis://127.0.0.1:{port or self.port}/{number}"
-
-    def start(self):
-        process = self.stack.enter_context(running([
-            self.command, "--port", self.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], cwd="/"))
-        wait_until(lambda: process.poll() is not None or answers(self.port), what="Redis")
-        assert process.poll() is None, process.output()
-
-    def stop(self):
-        self.stack.close()
 
 
 @pytest.fixture(scope="session")
 def redis():
     """A Redis of this session's own; a test that stops it starts it again."""
-    server = Redis(shutil.which("redis-server") or missing("Redis"))
-    server.start()
-    yield server
-    server.stop()
+    server = Redis()
+    with contextlib.closing(server.stack):
+        server.start()
+        yield server
+
+
+class RabbitMQ(Server):
+    """A node apart from the machine's own: it has its own name, cookie, files and ports, and its own port mapper
+    (epmd), which is started before it."""
+
+    name = "RabbitMQ"
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder, self.mapper_port = folder, free_port()
+        self.env = {
+            "PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self.mapper_port), "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"test{self.port}@localhost", "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port), "RABBITMQ_DIST_PORT": str(free_port()), "RABBITMQ_LOGS": "-",
+            "RABBITMQ_MNESIA_BASE": f"{folder}/data", "RABBITMQ_LOG_BASE": f"{folder}/log",
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null", "RABBITMQ_CONFIG_FILE": f"{folder}/none",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins", "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none"}
+
+    def command(self):
+        return [*as_user("rabbitmq"), RABBITMQ_SERVER]
+
+    def start(self):
+        mapper = [*as_user("rabbitmq"), "epmd", "-address", "127.0.0.1", "-port", self.mapper_port]
+        self.stack.enter_context(running(mapper, cwd=self.folder, env=self.env))
+        wait_until(lambda: answers(self.mapper_port), what="epmd")
+        super().start()
+
+    def is_ready(self):
+        """It has said so: the port is open before."""
+        return "Server startup complete" in self.process.output()
+
+    def url(self):
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+
+@pytest.fixture(scope="session")
+def rabbitmq():
+    """A RabbitMQ of this session's own."""
+    if not Path(RABBITMQ_SERVER).exists():
+        missing("RabbitMQ")
+    with folder_for("rabbitmq") as path:
+        server = RabbitMQ(path)
+        with contextlib.closing(server.stack):
+            server.start()
+            yield server
