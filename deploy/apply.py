@@ -61,6 +61,15 @@ class OverSession(BaseConnector):
 # ---- operations that pyinfra lacks ----
 
 @operation()
+def installed(names, client):
+    """Packages, and Docker's client where that is one of its own, from Debian 13 on."""
+    waiting = "-o DPkg::Lock::Timeout=300"
+    yield from apt.packages._inner(packages=names, update=True, extra_install_args=waiting)
+    if client:
+        yield f"! apt-cache show docker-cli >/dev/null 2>&1 || apt-get {waiting} install -y docker-cli"
+
+
+@operation()
 def whole_file(thing, there):
     """A file that is never there in part, nor for a moment with another owner or mode. Of one that is there `once` and
     for all, only owner and mode."""
@@ -87,12 +96,8 @@ def whole_site(site_name, changed, links, absent):
 # ---- what each thing is to pyinfra: its name in reports, the operation and what that takes ----
 
 def packages(thing, tree):
-    yield (f"install {', '.join(thing.names)}", apt.packages, {
-        "packages": [name for name in thing.names if name != "docker-cli"], "update": True,
-        "extra_install_args": "-o DPkg::Lock::Timeout=300"})
-    if "docker-cli" in thing.names:  # a package of its own from Debian 13 on
-        yield "install docker-cli", server.shell, {
-            "commands": "! apt-cache show docker-cli >/dev/null 2>&1 || apt-get install -y docker-cli"}
+    names = [name for name in thing.names if name != "docker-cli"]
+    yield f"install {', '.join(names) or 'docker-cli'}", installed, {"names": names, "client": names != [*thing.names]}
 
 
 def user(thing, tree):
@@ -182,10 +187,11 @@ class Run:
     def bring(self, name, steps):
         """Bring the host of that name to where the steps say. Raises HostProblem."""
         host = self.inventory.get_host(name)
-        paths = list(paths_of(steps))
-        tree = parse(host.connector.session.run(script(paths)).stdout.decode()) if paths else {}
+        tree = None
         with ctx_host.use(host):
             for thing in steps:
+                if tree is None and not isinstance(thing, things.Packages):  # those bring files of their own
+                    tree = parse(host.connector.session.run(script(paths_of(steps))).stdout.decode())
                 self.bring_thing(host, thing, tree)
 
     def bring_thing(self, host, thing, tree):

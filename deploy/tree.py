@@ -34,7 +34,8 @@ def paths_of(things):
 def script(paths):
     """The shell script that looks at them."""
     words = shlex.join(paths)
-    return f"find {words} -maxdepth 0 -printf '%y|%u|%g|%m|%l|%p\\n' 2>/dev/null; sha256sum {words} 2>/dev/null; true"
+    look = f"find {words} -maxdepth 0 -printf '%y|%u|%g|%m|%l|%p\\n' 2>/dev/null; sha256sum {words} 2>/dev/null; true"
+    return look if words else "true"
 
 
 def parse(output):
