@@ -3,13 +3,11 @@
 # Every name below can be set in the Makefile before the include, in the environment or on the command line.
 # Keeps to GNU Make 3.81 and POSIX tools.
 
+include ve.mk
+
 APP                 ?= app
 IMAGE               ?= $(APP)
 ENV                 ?= production
-PYTHON              ?= python3
-VE                  ?= ve
-REQUIREMENTS        ?= requirements.txt
-REQUIREMENTS_DEPLOY ?= requirements-deploy.txt
 ARGS                ?=
 PYTEST_ARGS         ?=
 FLEET_HOSTS         ?= web1 web2 work1
@@ -21,11 +19,7 @@ KEEP                ?=
 
 deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' '$(1)' -m deploy
 
-$(VE)/sentinel-deploy: FORCE
-	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEPLOY))
-
-FORCE:
-.PHONY: FORCE provision provision-check env
+.PHONY: provision provision-check env
 
 ## Operate
 provision: $(VE)/sentinel-deploy ## bare servers can run the app; again: puts them right (ARGS="--remove HOST")

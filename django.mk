@@ -1,17 +1,11 @@
 # django.mk: develop and test a Django project. `make help` lists the targets, docs/make.md the variables.
 #
-# Works in any Django project by `include django.mk`: needs manage.py, requirements.txt and make_ve.py beside it.
+# Works in any Django project by `include django.mk`: needs manage.py, requirements.txt, ve.mk and make_ve.py beside it.
 # Every name below can be set in the Makefile before the include, in the environment or on the command line
 # (make runserver PORT=8001). Keeps to GNU Make 3.81 and POSIX tools.
 
-PYTHON           ?= python3
-PYTHON_MIN       ?= 3.11
-VE               ?= ve
-REQUIREMENTS     ?= requirements.txt
-REQUIREMENTS_DEV ?= requirements-dev.txt
-REQUIREMENTS_UV  ?= requirements-uv.txt
-INSTALLER        ?= uv
-PIP_ARGS         ?=
+include ve.mk
+
 PORT             ?= 8000
 ARGS             ?=
 PYTEST_ARGS      ?=
@@ -24,33 +18,7 @@ SHELL_FILES      ?= $(shell $(find_scripts))
 SHELLCHECK       ?= $(or $(wildcard $(VE)/bin/shellcheck),shellcheck)
 DOCKERFILES      ?= $(wildcard Dockerfile */Dockerfile */*/Dockerfile)
 
-# For manage.py, which runs itself in it.
-export VE
-
 .DEFAULT_GOAL := $(if $(.DEFAULT_GOAL),$(.DEFAULT_GOAL),all)
-
-# ---- the virtualenv ----
-# A sentinel is written last and holds what the virtualenv was made from: which python, in which folder, which pins.
-# So content says whether it still holds, not timestamps, and to ask costs one cmp and starts no Python.
-
-quote = '$(subst ','\'',$(1))'
-make_ve = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' INSTALLER='$(INSTALLER)' \
-          PIP_ARGS=$(call quote,$(PIP_ARGS)) REQUIREMENTS_UV='$(REQUIREMENTS_UV)' \
-          $(call quote,$(PYTHON)) make_ve.py
-wanted = { printf '%s\n' $(call quote,$(PYTHON)) && (CDPATH= cd '$(VE)' && pwd -P) && cat $(1); } 2>/dev/null
-holds = test -x '$(VE)/bin/python' && $(wanted) | cmp -s - '$@'
-no_python = { printf 'make: no %s here: install Python %s or newer, or run make PYTHON=…\n' \
-          $(call quote,$(PYTHON)) '$(PYTHON_MIN)' >&2; exit 1; }
-install = @$(holds) || { command -v $(call quote,$(PYTHON)) >/dev/null || $(no_python); $(make_ve) '$@' $(1); }
-
-$(VE)/sentinel: FORCE
-	$(call install,$(REQUIREMENTS))
-
-$(VE)/sentinel-dev: FORCE
-	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV))
-
-FORCE:
-.PHONY: FORCE
 
 # ---- what you type: `make help` prints each heading and target that has two hashes ----
 

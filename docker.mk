@@ -3,6 +3,8 @@
 # Works alone, in any order with other .mk files, with the classic builder and BuildKit, and with an engine elsewhere
 # (DOCKER_HOST): nothing is mounted from this folder. Keeps to GNU Make 3.81 and POSIX tools.
 
+include ve.mk
+
 APP           ?= app
 IMAGE         ?= $(APP)
 TAG           ?= $(eval TAG := $$(shell $$(git_tag)))$(TAG)
@@ -16,7 +18,6 @@ BUILD_ARGS    ?=
 WHEEL_ARGS    ?=
 PORT          ?= 8000
 SECRETS       ?= var/compose.env
-VE            ?= ve
 ARGS          ?=
 PYTEST_ARGS   ?=
 
@@ -29,7 +30,7 @@ compose = $(DOCKER) compose version >/dev/null 2>&1 && echo $(DOCKER) compose ||
 # One line each for what keeps Docker from answering.
 socket = /var/run/docker.sock
 no_docker = { echo 'make: no $(DOCKER) here: install Docker (https://docs.docker.com/engine/install/)' >&2; exit 1; }
-no_engine = { if test -z "$${DOCKER_HOST-}" && test -S $(socket) && test ! -w $(socket); \
+no_engine = { if test -z "$${DOCKER_HOST-}" && test -S '$(socket)' && test ! -w '$(socket)'; \
   then echo "make: you may not use Docker here: sudo usermod -aG docker $$(id -un), then log in again" >&2; \
   else echo 'make: no Docker engine answers: start it (systemctl start docker, or Docker Desktop)' >&2; fi; exit 1; }
 no_compose = { echo 'make: no Docker Compose here: install docker-compose-plugin (or docker-compose)' >&2; exit 1; }
@@ -57,9 +58,6 @@ $(DOCKER) run --rm $(if $(PLATFORM),--platform '$(PLATFORM)') $(WHEEL_ARGS) '$(I
 tar -xof $(new)/wheels.tar -C $(new); rm -rf $(new)/wheels.tar wheelhouse; mv $(new) wheelhouse
 endef
 
-FORCE:
-.PHONY: FORCE
-
 # ---- what you type ----
 
 ## Build and ship
@@ -86,7 +84,7 @@ down: $(SECRETS) ## stop what up has started; its data stays
 docker-shell: ## a shell in a container of the image (ARGS="--user 0")
 	@$(docker_ready); exec $(DOCKER) run --rm -it $(ARGS) --entrypoint sh '$(IMAGE):$(TAG)'
 
-image-test: $(wildcard $(VE)/sentinel-dev) ## tests of the image: minutes, needs Docker (PYTEST_ARGS="…")
+image-test: $(VE)/sentinel-dev ## tests of the image: minutes, needs Docker (PYTEST_ARGS="…")
 	@$(docker_ready); exec $(VE)/bin/python -m pytest tests/image $(PYTEST_ARGS)
 
 clean_tag = case '$(TAG)' in *-dirty) \

@@ -45,6 +45,13 @@ def run(command, timeout=120, **options):
     return subprocess.run([str(word) for word in command], timeout=timeout, text=True, errors="replace", **options)
 
 
+def as_mortal(command):
+    """The command without root's right to read and write everywhere; needs setpriv of util-linux where run by root."""
+    caps = "-dac_override,-dac_read_search"
+    mortal = ["setpriv", f"--inh-caps={caps}", f"--bounding-set={caps}"]
+    return [*(mortal if os.geteuid() == 0 else []), *command]
+
+
 @contextlib.contextmanager
 def running(command, grace=10, **options):
     """A process in a session of its own while the block runs; afterwards its whole group is ended, TERM then KILL.

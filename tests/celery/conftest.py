@@ -9,7 +9,7 @@ import pytest
 
 from proc import ROOT, running
 
-NAMES = ["manage.py", "Makefile", "django.mk", "docker.mk", "deploy.mk", "make_ve.py", "Procfile.dev",
+NAMES = ["manage.py", "Makefile", "django.mk", "docker.mk", "deploy.mk", "ve.mk", "make_ve.py", "Procfile.dev",
          *(path.name for path in ROOT.glob("requirements*.txt"))]
 MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev"]  # -o: the virtualenv is the checkout's, leave it alone
 

@@ -1,15 +1,13 @@
 """make runserver, as a newcomer meets it: on a fresh clone, and with each thing wrong that can be."""
 
-import os
 import re
-import shutil
 import socket
 import sqlite3
 import urllib.request
 
 import pytest
 
-from proc import free_port, running, wait_until
+from proc import as_mortal, free_port, running, wait_until
 
 
 def answers(port):
@@ -69,16 +67,6 @@ def test_database_away(clone):
     done = clone.run("runserver", f"PORT={free_port()}", DATABASE_URL="postgres://me:hush@127.0.0.1:1/shop")
     one_line(done, "shop on 127.0.0.1", "refused", "DATABASE_URL")
     assert "hush" not in done.stdout
-
-
-def as_mortal(command):
-    """The command without root's right to write everywhere."""
-    if os.geteuid() != 0:
-        return command
-    if not shutil.which("setpriv"):
-        pytest.skip("root may write everywhere, and there is no setpriv here to take that away")
-    caps = "-dac_override,-dac_read_search"
-    return ["setpriv", f"--inh-caps={caps}", f"--bounding-set={caps}", *command]
 
 
 @pytest.mark.parametrize("made", [False, True])

@@ -1,0 +1,49 @@
+# ve.mk: the virtualenv. Every .mk file whose targets need one includes it; the first of them counts.
+#
+# A sentinel is written last and holds what the virtualenv was made from: which python, in which folder, which pins.
+# So content says whether it still holds, not timestamps, and to ask costs one cmp and starts no Python.
+# docs/make.md tells of the variables. Keeps to GNU Make 3.81 and POSIX tools.
+
+ifndef make_ve
+
+ve_goal := $(.DEFAULT_GOAL)
+
+PYTHON              ?= python3
+PYTHON_MIN          ?= 3.11
+VE                  ?= ve
+REQUIREMENTS        ?= requirements.txt
+REQUIREMENTS_DEV    ?= requirements-dev.txt
+REQUIREMENTS_UV     ?= requirements-uv.txt
+INSTALLER           ?= uv
+PIP_ARGS            ?=
+REQUIREMENTS_DEPLOY ?= requirements-deploy.txt
+
+# For manage.py, which runs itself in it.
+export VE
+
+quote = '$(subst ','\'',$(1))'
+make_ve = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' INSTALLER='$(INSTALLER)' \
+          PIP_ARGS=$(call quote,$(PIP_ARGS)) REQUIREMENTS_UV='$(REQUIREMENTS_UV)' \
+          $(call quote,$(PYTHON)) make_ve.py
+wanted = { printf '%s\n' $(call quote,$(PYTHON)) && (CDPATH= cd '$(VE)' && pwd -P) && cat $(1); } 2>/dev/null
+holds = test -x '$(VE)/bin/python' && $(wanted) | cmp -s - '$@'
+no_python = { printf 'make: no %s here: install Python %s or newer, or run make PYTHON=…\n' \
+          $(call quote,$(PYTHON)) '$(PYTHON_MIN)' >&2; exit 1; }
+install = @$(holds) || { command -v $(call quote,$(PYTHON)) >/dev/null || $(no_python); $(make_ve) '$@' $(1); }
+
+$(VE)/sentinel: FORCE
+	$(call install,$(REQUIREMENTS))
+
+$(VE)/sentinel-dev: FORCE
+	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV))
+
+$(VE)/sentinel-deploy: FORCE
+	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEPLOY))
+
+FORCE:
+.PHONY: FORCE
+
+# None of these is what plain make is for.
+.DEFAULT_GOAL := $(ve_goal)
+
+endif
