@@ -85,7 +85,7 @@ def test_shape(name):
 def test_alone(copy, name):
     """Any .mk works as the only include: every variable and rule that its targets need is in it."""
     (copy / "Makefile").write_text(f"include {name}\n")
-    done = dry_run(copy, *sorted(phony((copy / name).read_text())))
+    done = dry_run(copy, *sorted(phony((copy / name).read_text()) or ["ve/sentinel-dev"]))
     assert done.returncode == 0 and "warning:" not in done.stderr, done.stderr
 
 
