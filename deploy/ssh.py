@@ -26,3 +26,10 @@ class Ssh:
         config = ["-F", self.config] if self.config else []
         return ["ssh", *config, *(word for option in options for word in ("-o", option)), "--", address,
                 shlex.join(["sh", "-c", AS_ROOT, "sh", *words])]
+
+    def forward(self, address, share, port):
+        """The local command line by which the connection at `share` lets the host reach our `port` at 127.0.0.1.
+
+        It prints the host's port, which the host chooses. The user's ssh_config has had its say in the connection.
+        """
+        return ["ssh", "-F", "none", "-S", share, "-O", "forward", "-R", f"127.0.0.1:0:127.0.0.1:{port}", "--", address]

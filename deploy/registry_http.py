@@ -1,0 +1,117 @@
+"""The read-only part of the Registry HTTP API v2, for one image, on the loopback."""
+
+import base64
+import contextlib
+import hmac
+import re
+import secrets
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+TLS = b"\x16"  # the first byte of a client that tries https
+CHUNK = 1 << 18
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `blobs` on a free port while the block runs. `sent`: the bytes of all answers' bodies.
+
+    `digest` is the manifest's. Others on either machine reach the port too: so it asks for `login`, "user:password".
+    """
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, digest, blobs):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.digest, self.port, self.sent = digest, self.server_address[1], 0
+        self.blobs = {blob.digest: blob for blob in blobs}
+        self.login = f"deploy:{secrets.token_urlsafe(24)}"
+        self.lock = threading.Lock()
+        self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self.shutdown()
+        self.server_close()
+
+    def image(self, port, name="app"):
+        """What a host pulls, where it reaches this server at its own `port`."""
+        return f"127.0.0.1:{port}/{name}@{self.digest}"
+
+    def count(self, size):
+        with self.lock:
+            self.sent += size
+
+    def handle_error(self, request, client_address):
+        pass  # a host that hung up: its own pull tells
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 120
+
+    def handle(self):
+        with contextlib.suppress(OSError):
+            # A hello without a newline in it would be waited for; an answer that is none tells docker to use http.
+            if self.connection.recv(1, socket.MSG_PEEK) == TLS:
+                self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+                return
+            super().handle()
+
+    def do_GET(self):
+        if not self.allowed():
+            return self.answer(401, {"WWW-Authenticate": 'Basic realm="slipway"'})
+        if self.path.rstrip("/") == "/v2":
+            return self.answer(200, body=b"{}")
+        found = re.fullmatch(r"/v2/.+/(manifests|blobs)/(.+)", self.path)
+        blob = found and self.find(*found.groups())
+        if not blob:
+            return self.answer(404, body=b'{"errors":[{"code":"NOT_FOUND"}]}')
+        self.send(blob)
+
+    do_HEAD = do_GET
+
+    def allowed(self):
+        wanted = "Basic " + base64.b64encode(self.server.login.encode()).decode()
+        return hmac.compare_digest(self.headers.get("Authorization", "").encode(), wanted.encode())
+
+    def find(self, kind, reference):
+        """A blob by its digest; whatever else a manifest is asked for by is a tag, and there is one image."""
+        if kind == "manifests" and not reference.startswith("sha256:"):
+            reference = self.server.digest
+        return self.server.blobs.get(reference)
+
+    def send(self, blob):
+        """All of it, or from where an earlier transfer broke off."""
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(asked[1]) if asked else 0
+        if start >= blob.size and start:
+            return self.answer(416, {"Content-Range": f"bytes */{blob.size}"})
+        part = {"Content-Range": f"bytes {start}-{blob.size - 1}/{blob.size}"} if asked else {}
+        self.head(206 if asked else 200, blob.size - start, {
+            "Content-Type": blob.kind, "Docker-Content-Digest": blob.digest, "Accept-Ranges": "bytes", **part})
+        if self.command == "GET":
+            with blob.open() as source:
+                source.seek(start)
+                while chunk := source.read(CHUNK):
+                    self.wfile.write(chunk)
+                    self.server.count(len(chunk))
+
+    def answer(self, status, headers=None, body=b""):
+        self.head(status, len(body), {"Content-Type": "application/json", **(headers or {})})
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def head(self, status, size, headers):
+        self.send_response(status)
+        for name, value in {"Docker-Distribution-Api-Version": "registry/2.0", "Content-Length": size,
+                            **headers}.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+
+    def log_message(self, *words):
+        pass

@@ -1,0 +1,192 @@
+"""The registry that an ssh connection forwards: archives as `docker save` writes them, and what a client gets."""
+
+import base64
+import gzip
+import hashlib
+import http.client
+import io
+import json
+import os
+import socket
+import tarfile
+from collections import namedtuple
+
+import pytest
+
+from deploy import registry
+from deploy.errors import Refused
+from deploy.ssh import Ssh
+
+Answer = namedtuple("Answer", "status headers body")
+LAYERS = (b"the base" * 1000, b"", b"the code")
+
+
+def sha(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def archive(layers=LAYERS, oci=False, packed=False, release="v1"):
+    """What `docker save` writes: the layers of an image by its old layout, where equal ones are links, or by OCI's."""
+    config = json.dumps({"config": {"Env": [f"RELEASE={release}"]},
+                         "rootfs": {"diff_ids": [f"sha256:{sha(layer)}" for layer in layers]}}).encode()
+    files = [gzip.compress(layer, mtime=5) if packed else layer for layer in layers]
+    names = [f"blobs/sha256/{sha(file)}" if oci else f"{index:064}/layer.tar" for index, file in enumerate(files)]
+    told = {"Config": f"blobs/sha256/{sha(config)}" if oci else f"{sha(config)}.json", "Layers": names}
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as tar:
+        for name, file in {**dict(zip(names, files, strict=True)), told["Config"]: config,
+                           "manifest.json": json.dumps([told]).encode(), "../../../escaped": b"!"}.items():
+            entry = tarfile.TarInfo(name)
+            twin = next((other for other in names[:names.index(name)] if files[names.index(other)] == file),
+                        None) if name in names and not oci else None
+            if twin:
+                entry.type, entry.linkname = tarfile.SYMTYPE, f"../{twin}"
+            entry.size = 0 if twin else len(file)
+            tar.addfile(entry, None if twin else io.BytesIO(file))
+    return written.getvalue()
+
+
+@pytest.fixture
+def docker(tmp_path):
+    """Makes a stand-in for docker, whose `save` writes these bytes; its path."""
+    def make(saved, image="shop:v1"):
+        (tmp_path / "saved").write_bytes(saved)
+        path = tmp_path / "docker"
+        path.write_text(f"#!/bin/sh\n[ $1 = image ] || exec cat '{tmp_path}/saved'\n"
+                        f"[ $3 = {image} ] || {{ echo no such image >&2; exit 1; }}\n")
+        path.chmod(0o755)
+        return str(path)
+    return make
+
+
+def ask(server, path, method="GET", login=None, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    coded = base64.b64encode((login or server.login).encode()).decode()
+    connection.request(method, path, headers={"Authorization": f"Basic {coded}", **headers})
+    got = connection.getresponse()
+    answer = Answer(got.status, got.headers, got.read())
+    connection.close()
+    return answer
+
+
+def pull(server):
+    """The config and the layers' content, fetched as a host does; each blob is what its digest says."""
+    def blob(entry):
+        got = ask(server, f"/v2/app/blobs/{entry['digest']}").body
+        assert f"sha256:{sha(got)}" == entry["digest"] and len(got) == entry["size"]
+        return got
+    manifest = ask(server, f"/v2/app/manifests/{server.digest}").body
+    assert f"sha256:{sha(manifest)}" == server.digest
+    told = json.loads(manifest)
+    assert all(layer["mediaType"].endswith(".tar+gzip") for layer in told["layers"])
+    return json.loads(blob(told["config"])), [gzip.decompress(blob(layer)) for layer in told["layers"]]
+
+
+@pytest.mark.parametrize("kind", [{}, {"oci": True}, {"oci": True, "packed": True}], ids=["old", "oci", "containerd"])
+@pytest.mark.parametrize("layers", [LAYERS, (b"same", b"", b"same", b"")], ids=["all differ", "twins"])
+def test_what_is_pulled_is_what_was_saved(docker, tmp_path, kind, layers):
+    """By both of docker save's layouts, with equal layers and with compressed ones: a host gets image and layers."""
+    if kind.get("oci"):
+        layers = tuple(dict.fromkeys(layers))
+    with registry.serve("shop:v1", tmp_path / "cache", docker(archive(layers, **kind))) as server:
+        config, got = pull(server)
+    assert tuple(got) == layers and config["config"]["Env"] == ["RELEASE=v1"]
+    assert not (tmp_path.parent / "escaped").exists() and not (tmp_path / "escaped").exists()
+
+
+def test_bytes_are_the_same_each_time(docker, tmp_path):
+    """With an empty cache or a full one, an image has the same digest: so a host knows the layers it has."""
+    digests = set()
+    for cache in ("one", "one", "another"):
+        with registry.serve("shop:v1", tmp_path / cache, docker(archive())) as server:
+            digests.add(server.digest)
+    assert len(digests) == 1
+
+
+def test_a_layer_is_compressed_once(docker, tmp_path, monkeypatch):
+    """A second release compresses only what is new; a layer that was spoilt on disk is made anew."""
+    packed, pack = [], registry.pack
+    monkeypatch.setattr(registry, "pack", lambda source, folder: packed.append(source) or pack(source, folder))
+    for layers, new in ((LAYERS, 3), (LAYERS[:2] + (b"new code",), 1)):
+        packed.clear()
+        with registry.serve("shop:v1", tmp_path / "cache", docker(archive(layers))):
+            assert len(packed) == new
+    next((tmp_path / "cache").glob(f"{sha(b'new code')}.*")).write_bytes(b"spoilt")
+    with registry.serve("shop:v1", tmp_path / "cache", docker(archive(layers))) as server:
+        assert pull(server)[1] == list(layers) and len(packed) == 2
+
+
+def test_layers_nobody_asks_for_are_forgotten(docker, tmp_path):
+    """After a month without use a layer leaves the cache; nothing else is left there by a deploy."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "old.1").write_bytes(b"")
+    os.utime(cache / "old.1", (0, 0))
+    with registry.serve("shop:v1", cache, docker(archive())):
+        assert sorted(path.name.split(".")[0] for path in cache.iterdir()) == sorted(map(sha, LAYERS))
+
+
+def test_only_who_knows_the_login_reads(docker, tmp_path):
+    """Without the login, or with another one, nothing is told and nothing counted."""
+    with registry.serve("shop:v1", tmp_path / "cache", docker(archive())) as server:
+        for login in (":", "deploy:guessed"):
+            for path in ("/v2/", "/v2/app/manifests/v1"):
+                answer = ask(server, path, login=login)
+                assert (answer.status, answer.body, server.sent) == (401, b"", 0)
+                assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+        assert ask(server, "/v2/").status == 200
+
+
+def test_the_api_a_host_uses(docker, tmp_path):
+    """HEAD is GET without a body, tags lead to the image, the rest is 404, a broken transfer goes on, bytes are
+    counted."""
+    with registry.serve("shop:v1", tmp_path / "cache", docker(archive())) as server:
+        whole = ask(server, "/v2/any/name/manifests/v1")
+        assert whole.headers["Docker-Content-Digest"] == server.digest and server.sent == len(whole.body)
+        head = ask(server, "/v2/any/name/manifests/v1", "HEAD")
+        assert head.body == b"" and dict(head.headers).keys() == dict(whole.headers).keys()
+        assert head.headers["Content-Length"] == str(len(whole.body)) and server.sent == len(whole.body)
+        for path in ("/", "/v2/app", f"/v2/app/blobs/sha256:{'0' * 64}", "/v2/app/blobs/../../etc/passwd",
+                     f"/v2/app/manifests/sha256:{'0' * 64}"):
+            assert ask(server, path).status == 404, path
+        part = ask(server, f"/v2/app/blobs/{server.digest}", Range="bytes=10-")
+        assert part.status == 206 and part.body == whole.body[10:]
+        assert part.headers["Content-Range"] == f"bytes 10-{len(whole.body) - 1}/{len(whole.body)}"
+        assert ask(server, f"/v2/app/blobs/{server.digest}", Range="bytes=99999-").status == 416
+        assert server.image(7) == f"127.0.0.1:7/app@{server.digest}"
+
+
+def test_a_client_that_tries_https_learns_at_once(docker, tmp_path):
+    """docker tries https first: a hello, whatever bytes are in it, is answered by what is no TLS."""
+    with registry.serve("shop:v1", tmp_path / "cache", docker(archive())) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+            client.sendall(b"\x16\x03\x01\x00\xff without a newline")
+            assert client.recv(100).startswith(b"HTTP/1.0 400 ")
+
+
+def test_it_ends_with_the_block(docker, tmp_path):
+    """Afterwards nothing listens there."""
+    with registry.serve("shop:v1", tmp_path / "cache", docker(archive())) as server:
+        pass
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port), timeout=30)
+
+
+def test_what_can_not_be_served_is_refused(docker, tmp_path):
+    """No docker, no image, an archive that is none or a half: one line, before anything is sent."""
+    def refused(docker, image="shop:v1"):
+        with pytest.raises(Refused) as error:
+            with registry.serve(image, tmp_path / "cache", docker):
+                pytest.fail("it served")
+        assert "\n" not in str(error.value) and list((tmp_path / "cache").iterdir()) == []
+        return str(error.value)
+    assert "no-such-docker" in refused(str(tmp_path / "no-such-docker"))
+    assert "no image shop:v2" in refused(docker(archive()), "shop:v2")
+    for saved in (b"", b"no archive", archive()[:2000], archive()[:9000]):
+        assert "docker save shop:v1" in refused(docker(saved))
+
+
+def test_the_forwarding_is_asked_of_the_connection_there_is():
+    """ssh's own client, over the socket, with nobody's ssh_config in between; the host chooses the port."""
+    assert Ssh("config").forward("web1", "/tmp/s", 5000) == [
+        "ssh", "-F", "none", "-S", "/tmp/s", "-O", "forward", "-R", "127.0.0.1:0:127.0.0.1:5000", "--", "web1"]
