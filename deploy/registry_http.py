@@ -98,8 +98,8 @@ class Handler(BaseHTTPRequestHandler):
             with blob.open() as source:
                 source.seek(start)
                 while chunk := source.read(CHUNK):
-                    self.wfile.write(chunk)
                     self.server.count(len(chunk))
+                    self.wfile.write(chunk)
 
     def answer(self, status, headers=None, body=b""):
         self.head(status, len(body), {"Content-Type": "application/json", **(headers or {})})
