@@ -62,7 +62,7 @@ def test_too_old_a_python(uv_scratch):
     """A really old Python can still read make_ve.py, and says the same."""
     old = {path: version for path, version in pythons().items() if version < (3, 11)}
     if not old:
-        pytest.skip("no Python older than 3.11 on this machine")
+        pytest.skip("not to be had: a Python older than 3.11")
     for path, version in old.items():
         line = refusal(uv_scratch.make("ve/sentinel", f"PYTHON={path}"))
         assert "is Python {}.{}.{}, and this project needs 3.11 or newer".format(*version) in line
@@ -152,7 +152,7 @@ def anyone(uv_scratch):
         new = [path for path, version in pythons().items() if version >= (3, 11)]
         able = [path for path in new if run([*user, path, "-V"]).returncode == 0]
         if not able:
-            pytest.skip("no Python here that another user than root may run")
+            pytest.skip("not to be had: a Python that another user than root may run")
         yield uv_scratch, able[0], user
 
 
