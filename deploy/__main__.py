@@ -10,6 +10,7 @@ if sys.version_info < (3, 11):
     sys.exit("deploy: Python {}.{} is too old, 3.11 or newer is needed: make PYTHON=...".format(*sys.version_info))
 
 import argparse  # noqa: E402
+import functools  # noqa: E402
 import os  # noqa: E402
 import traceback  # noqa: E402
 
@@ -83,18 +84,25 @@ def chosen(fleet, args):
 
 def parser():
     main = argparse.ArgumentParser(prog="deploy", description="Operates the servers of a project.")
-    main.add_argument("-v", "--verbose", action="store_true", help="show the traceback of an error")
-    main.add_argument("--config", metavar="FILE", help="default: deploy/$ENV.toml, ENV being production")
-    main.add_argument("--ssh-config", metavar="FILE", default=os.environ.get("SSH_CONFIG", ""),
-                      help="instead of your own; also by SSH_CONFIG")
-    main.add_argument("--hosts", metavar="A,B", default="", help="only these hosts")
+    main.set_defaults(verbose=False, config="", ssh_config=os.environ.get("SSH_CONFIG", ""), hosts="")
+    common_arguments(main)
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (do, add_arguments, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(do=do)
+        common_arguments(command)
         if add_arguments:
             add_arguments(command)
     return main
+
+
+def common_arguments(parser):
+    """What every command takes, before its name or after it."""
+    add = functools.partial(parser.add_argument, default=argparse.SUPPRESS)
+    add("-v", "--verbose", action="store_true", help="show the traceback of an error")
+    add("--config", metavar="FILE", help="default: deploy/$ENV.toml, ENV being production")
+    add("--ssh-config", metavar="FILE", help="instead of your own; also by SSH_CONFIG")
+    add("--hosts", metavar="A,B", help="only these hosts")
 
 
 def main(words=None):

@@ -53,7 +53,8 @@ class Progress:
     """Hears of every change, says at once what takes its time, and in the end all of them, each with its hosts."""
 
     def __init__(self, out, check):
-        self.out, self.check, self.lock, self.changes = out, check, threading.Lock(), {}
+        self.out, self.check, self.lock = out, check, threading.Lock()
+        self.changes = {}  # what → host → how many came before on that host
 
     def begin(self, host, text):
         if not self.check:
@@ -62,14 +63,15 @@ class Progress:
 
     def changed(self, host, text):
         with self.lock:
-            self.changes.setdefault(text, []).append(host)
+            place = sum(host in places for places in self.changes.values())
+            self.changes.setdefault(text, {})[host] = place
 
     def summary(self, hosts):
         """The report; the number of changes over all hosts."""
         would = "would " if self.check else ""
-        for text, names in self.changes.items():
-            print(f"{', '.join(sorted(names))}: {would}{text}", file=self.out)
-        counts = {host.name: sum(host.name in names for names in self.changes.values()) for host in hosts}
+        for text, places in sorted(self.changes.items(), key=lambda change: (min(change[1].values()), change[0])):
+            print(f"{', '.join(sorted(places))}: {would}{text}", file=self.out)
+        counts = {host.name: sum(host.name in places for places in self.changes.values()) for host in hosts}
         total = sum(counts.values())
         each_host = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
         print(f"{total} change{'s' * (total != 1)}{' to make' * self.check} ({each_host})", file=self.out, flush=True)

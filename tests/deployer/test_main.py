@@ -39,7 +39,8 @@ def test_wrong_usage_is_exit_2():
     """An unknown command, option or host is refused before anything else."""
     for words in (["nothing"], ["provision", "--nothing"], ["--hosts", "web9", "env", "list"]):
         assert deploy(*words).returncode == 2
-    assert "there is no 'web9'; there are: web1, web2, work1" in deploy("--hosts", "web9", "env", "list").stderr
+    for words in (["--hosts", "web9", "env", "list"], ["env", "--hosts", "web9", "list"]):
+        assert "there is no 'web9'; there are: web1, web2, work1" in deploy(*words).stderr
 
 
 @pytest.mark.parametrize("error, code", [(DeployError("x"), 1), (Locked("x"), 4), (KeyboardInterrupt(), 130)])

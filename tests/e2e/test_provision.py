@@ -150,6 +150,20 @@ def test_a_broken_site_never_replaces_a_working_one(project):
     assert "8m" in project.fleet.hosts["web2"].run("cat /etc/nginx/shop/app.conf"), "other hosts go on"
 
 
+def test_our_own_mistake_does_not_replace_it_either(project):
+    """A certificate that is not there, which only the new files name: nginx finds that out in a copy of its folder."""
+    host = project.fleet.hosts["work1"]
+    listing = "find /etc/nginx* -type f -o -type l | sort | xargs sha256sum"
+    before = host.run(listing)
+    project.settings.update({"site.tls": "files", "site.certificate": "/etc/ssl/no.pem", "site.key": "/etc/ssl/no.key"})
+    done = project.deploy("--hosts", "work1", "provision")
+    assert done.returncode == 1
+    assert 'cannot load certificate "/etc/ssl/no.pem"' in done.stderr
+    assert host.run(listing) == before
+    host.run("nginx -t && systemctl reload nginx")
+    assert answers(host, "shop")[0] == 200
+
+
 def test_the_faults_of_all_hosts_are_told_at_once(project):
     """One host is gone, another holds a malformed daemon.json: both are in the report, and nothing is done."""
     hosts = project.fleet.hosts
@@ -289,9 +303,9 @@ def test_who_may_nothing_sees_nothing(project):
     """A user without rights finds the planted values in no file and no process, and the engine tells nothing."""
     host = project.fleet.hosts["web1"]
     nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
-    found = host.ssh(f"{nobody} grep -rsl -e {SECRET} -e {FILE_SECRET} /etc /var /run /tmp /usr/local /home"
-                     f" --devices=skip; {nobody} ps axeww | grep {SECRET[:-1]}[5]", timeout=120)
-    assert found.stdout == ""
+    look = (f"{nobody} grep -rsl -e {SECRET[:-1]}[5] -e {FILE_SECRET[:-1]}[2] --devices=skip"
+            f" /etc /var /run /tmp /usr/local /home; {nobody} ps axeww | grep {SECRET[:-1]}[5]")
+    assert host.ssh("sh -s", input=look, timeout=120).stdout == ""
     for command in ("docker inspect shop-web-a", "docker exec shop-web-a true", "docker-runner shop manage check"):
         assert host.ssh(f"{nobody} {command}").returncode != 0, command
 

@@ -1,0 +1,155 @@
+"""deploy/classic.sh: the order of its steps, and what it takes back when one fails, with a stand-in for ssh."""
+
+import os
+import re
+import shutil
+import signal
+
+import pytest
+
+from proc import ROOT, run, running, wait_until
+
+SCRIPT = ROOT / "deploy/classic.sh"
+SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"]}
+WEB = {"HOSTS": "app1 app2"}
+ALL = {**WEB, "CELERY_HOSTS": "app3", "BEAT_HOSTS": "app3"}
+# Notes host, user@ and all, step and roles; checks that the script arrives whole; fails, hangs or is stopped as told.
+STUB = """#!/bin/sh
+host=$1
+step=$(printf %s "$2" | sed -n 's/.* on_host \\([a-z]*\\) .*/\\1/p')
+roles=$(printf %s "$2" | sed -n '1s/.* 7 \\([a-z ]*\\)".*/\\1/p')
+echo "$host $step $roles" >>"$CALLS"
+cmp -s - "$SCRIPT" || { echo "the script did not arrive" >&2; exit 99; }
+case " $FAIL " in *" $host:$step "*) exit 1 ;; esac
+case " $HANG " in *" $host:$step "*) sleep 300 & echo $! >"$CALLS.hangs"; wait ;; esac
+"""
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request):
+    if not shutil.which(request.param):
+        if os.environ.get("CI"):
+            pytest.fail(f"{request.param} is not installed, and CI must not skip")
+        pytest.skip(f"{request.param} is not installed")
+    return SHELLS[request.param]
+
+
+@pytest.fixture
+def classic(shell, tmp_path):
+    """What runs classic.sh in a shell: command line and environment."""
+    stub = tmp_path / "stub"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+
+    def prepare(env, fail="", hang="", **more):
+        names = ("HOSTS", "CELERY_HOSTS", "BEAT_HOSTS", "INIT")
+        clean = {name: value for name, value in os.environ.items() if name not in names}
+        return [*shell, SCRIPT], {
+            **clean, "CALLS": str(tmp_path / "calls"), "SCRIPT": str(SCRIPT), "FAIL": fail, "HANG": hang,
+            "SSH": str(stub), "APP": "shop", "IMAGE": "registry.example/shop", "TAG": "build-2", "READY": "7",
+            **env, **more}
+    return prepare
+
+
+def calls(tmp_path):
+    path = tmp_path / "calls"
+    return [line.strip() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def steps(tmp_path):
+    """(host, step) of each call."""
+    return [tuple(line.split()[:2]) for line in calls(tmp_path)]
+
+
+def play(classic, env, **more):
+    command, environment = classic(env, **more)
+    return run(command, env=environment, timeout=60)
+
+
+def test_the_order(classic, tmp_path):
+    """All is there and pulled everywhere before anything changes; migrations run once; then host by host."""
+    done = play(classic, ALL)
+    assert done.returncode == 0 and "build-2 is live on app1 app2 app3" in done.stderr, done.stderr
+    everywhere = ["app1", "app2", "app3"]
+    assert steps(tmp_path) == [
+        *((host, "check") for host in everywhere), *((host, "pull") for host in everywhere),
+        *((host, "write") for host in everywhere), ("app1", "publish"), ("app2", "publish"), ("app1", "migrate"),
+        *((host, step) for host in everywhere for step in ("restart", "probe")),
+        *((host, "tidy") for host in everywhere)]
+    assert {line for line in calls(tmp_path) if "probe" in line} == {
+        "app1 probe web", "app2 probe web", "app3 probe worker beat"}
+
+
+def test_one_host_for_all(classic, tmp_path):
+    """A host in several roles is released once, with all of them."""
+    assert play(classic, {"HOSTS": "app1", "CELERY_HOSTS": "app1", "BEAT_HOSTS": "app1"}).returncode == 0
+    assert calls(tmp_path).count("app1 restart web worker beat") == 1
+
+
+@pytest.mark.parametrize("step", ["check", "pull"])
+def test_refused_before_the_first_change(classic, tmp_path, step):
+    """A host that is not fit or can't pull: exit 2, and no host was changed."""
+    done = play(classic, ALL, fail=f"app2:{step}")
+    assert done.returncode == 2 and f"app2: {step} failed, nothing was changed" in done.stderr
+    assert {step for _, step in steps(tmp_path)} <= {"check", "pull"}
+
+
+TAKEN_BACK = {  # what fails → the hosts that get their files back, those that are restarted
+    "app2:write": (["app1", "app2"], []),
+    "app2:publish": (["app1", "app2", "app3"], []),
+    "app1:migrate": (["app1", "app2", "app3"], []),
+    "app1:restart": (["app1", "app2", "app3"], ["app1"]),
+    "app3:probe": (["app1", "app2", "app3"], ["app1", "app2", "app3"]),
+}
+
+
+@pytest.mark.parametrize("fault", TAKEN_BACK)
+def test_the_first_failure_takes_back(classic, tmp_path, fault):
+    """Whatever fails: each host that was touched, and none else, is put back; those restarted are again; exit 1, or 3
+    where the host that failed does so once more."""
+    done = play(classic, ALL, fail=fault)
+    back, again = TAKEN_BACK[fault]
+    played = steps(tmp_path)
+    after = played[played.index(("app1", "back")):]
+    stays_broken = fault.endswith(("restart", "probe"))
+    wanted = [(host, step) for host in again for step in ("restart", "probe") if f"{host}:restart" != fault
+              or step == "restart"]
+    assert after == [*((host, "back") for host in back), *wanted], after
+    assert done.returncode == (3 if stays_broken else 1), done.stderr
+    assert ("look there: " + fault[:4] if stays_broken else "the old release serves") in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_cancelled(classic, tmp_path, number):
+    """Told to end in the middle of a restart, as by Ctrl-C or a cancelled job: it takes back."""
+    command, env = classic(WEB, hang="app2:restart")
+    hangs = tmp_path / "calls.hangs"
+    with running(command, env=env) as process:
+        wait_until(lambda: hangs.exists() and hangs.read_text().strip())
+        process.send_signal(number)
+        (tmp_path / "stub").write_text(STUB.replace("HANG", "NONE"))
+        os.kill(int(hangs.read_text()), signal.SIGKILL)  # the ssh of the moment ends, too
+        assert process.wait(60) == 1, process.output()
+    assert steps(tmp_path)[-6:] == [("app1", "back"), ("app2", "back"), ("app1", "restart"), ("app1", "probe"),
+                                    ("app2", "restart"), ("app2", "probe")]
+
+
+@pytest.mark.parametrize("wrong", [
+    {"HOSTS": ""}, {"TAG": ""}, {"APP": ""}, {"IMAGE": ""}, {"TAG": "$(reboot)"}, {"HOSTS": "app1 -oProxyCommand=x"},
+    {"HOSTS": "app1;reboot"}, {"READY": "soon"}, {"INIT": "runit"}], ids=str)
+def test_wrong_usage(classic, tmp_path, wrong):
+    """A variable that is missing or could be read as something else: one line that names it, exit 2, no call."""
+    done = play(classic, {**WEB, **wrong})
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert next(iter(wrong)) in done.stderr and calls(tmp_path) == []
+
+
+def test_the_commands_for_a_host_fit_its_shell(classic, tmp_path, shell):
+    """What ssh is told is one command for the login shell, by sudo for who is not root; nothing but names is in it."""
+    command, env = classic({"HOSTS": "app1"})
+    (tmp_path / "stub").write_text('#!/bin/sh\nprintf "%s\\n" "$2" >>"$CALLS"\n')
+    assert run(command, env=env).returncode == 0
+    said = (tmp_path / "calls").read_text()
+    assert run([*shell, "-n"], input=said, stdin=None).returncode == 0
+    assert "on_host check shop registry.example/shop build-2 detect 7 web" in said
+    assert len(re.findall("sudo -n", said)) == said.count("on_host")
