@@ -94,6 +94,44 @@ def test_the_engine_keeps_containers_alive(serving):
         assert "insecure-registries" in host.run("cat /etc/docker/daemon.json")
 
 
+def test_logs_are_turned_over(serving):
+    """logrotate, as it comes, knows the app's log; nginx then writes to the new one."""
+    host, log = serving.fleet.hosts["web1"], "/var/log/nginx/shop.access.log"
+    answers(host, "shop", "/before")
+    host.run("logrotate --force /etc/logrotate.d/nginx")
+    answers(host, "shop", "/after")
+    wait_until(lambda: "/after" in host.run(f"cat {log}"), 30, "the new log is written to")
+    assert "/before" in host.run(f"cat {log}.1") and "/before" not in host.run(f"cat {log}")
+
+
+# Stands in for certbot: asks itself what Let's Encrypt would ask over http, then signs the certificate itself.
+CERTBOT = """#!/bin/sh
+set -eu
+mkdir -p /var/www/acme/.well-known/acme-challenge /etc/letsencrypt/live/shop.example
+echo it is me >/var/www/acme/.well-known/acme-challenge/token
+[ "$(curl -s -H 'Host: shop.example' http://localhost/.well-known/acme-challenge/token)" = "it is me" ]
+cd /etc/letsencrypt/live/shop.example
+openssl req -x509 -nodes -newkey rsa:2048 -subj /CN=shop.example -keyout privkey.pem -out fullchain.pem 2>/dev/null
+echo "$*" >>/etc/letsencrypt/asked
+"""
+
+
+def test_certbot_gets_a_certificate_once(project):
+    """nginx serves http until certbot has its certificate, then https; the next run asks for none."""
+    host = project.fleet.hosts["work1"]
+    host.write("/usr/local/bin/certbot", CERTBOT)
+    host.run("chmod 755 /usr/local/bin/certbot")
+    project.settings.update({"site.tls": "certbot", "site.email": "ops@shop.example"})
+    project.provision()
+    assert project.changes() == 0
+    asked = host.run("cat /etc/letsencrypt/asked").splitlines()
+    assert len(asked) == 1 and "--webroot -w /var/www/acme" in asked[0] and asked[0].endswith("-d shop.example")
+    page = "curl -sk --resolve shop.example:443:127.0.0.1 https://shop.example/"
+    assert '"release": "v1"' in host.run(page)
+    moved = host.run("curl -so /dev/null -w '%{http_code} %{redirect_url}' -H 'Host: shop.example' http://localhost/x")
+    assert moved == "308 https://shop.example/x"
+
+
 def test_a_user_with_sudo_is_as_good_as_root(project):
     """Logged in as a user who may sudo, provisioning finds all as root has left it."""
     for name, host in project.hosts.items():
