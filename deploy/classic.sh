@@ -1,0 +1,163 @@
+#!/bin/sh
+# classic.sh: a release by stop and start, for hosts with upstart or without Python. docs/classic.md tells of it.
+#
+#   HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 \
+#     APP=shop IMAGE=registry.example/shop TAG=build-42 deploy/classic.sh
+#
+# Also: SSH="ssh -F file", INIT=systemd or upstart (else found out), READY=60 (seconds a host may take to get ready).
+# Exit 0: released. 1: failed and taken back. 2: refused, nothing was changed. 3: failed, and some host is not back.
+set -eu
+
+say() { printf '%s\n' "classic: $*" >&2; }
+die() { status=$1; shift; say "$*"; exit "$status"; }
+
+# ---- on a host, as root; this file is sent there and runs `on_host STEP APP IMAGE TAG INIT READY [ROLE...]` ----
+
+host_check() { # is all there that the rest needs?
+    for tool in docker docker-runner curl; do command -v "$tool" >/dev/null || die 2 "there is no $tool"; done
+    curl --unix-socket / --version >/dev/null || die 2 "curl is older than 7.40"
+    [ -f "/etc/default/$app" ] || die 2 "there is no /etc/default/$app: provision this host first"
+    [ -d "/var/www/$app" ] || die 2 "there is no /var/www/$app: provision this host first"
+}
+
+host_pull() {
+    docker pull -q "$image:$tag" >/dev/null
+    ! grep -qsx "export TAG=$tag" "/var/www/$app/TAG" || grep -qx "export IMAGE_ID=$(image_id)" "/var/www/$app/TAG" ||
+        die 2 "$tag is live here, and the registry has another image of that name: build under a new one"
+    rm -f "/var/www/$app/TAG.before" "/var/www/$app/REVERT.before"
+}
+
+image_id() { docker image inspect --format '{{.Id}}' "$image:$tag"; }
+
+host_write() { # TAG becomes REVERT; what both were is kept until all is well
+    cd "/var/www/$app"
+    ! grep -qsx "export TAG=$tag" TAG || return 0 # the live one once more: a restart
+    for file in TAG REVERT; do if [ -e $file ]; then cp $file $file.before; else : >$file.before; fi; done
+    [ ! -e TAG ] || cp TAG REVERT
+    printf 'export TAG=%s\nexport IMAGE_ID=%s\n' "$tag" "$(image_id)" >TAG.new
+    sync TAG.new
+    mv TAG.new TAG
+}
+
+host_publish() { EXTRA="--user 0:0 -v /var/www/$app/static:/static" docker-runner "$app" collectstatic /static; }
+host_migrate() { docker-runner "$app" migrate; }
+
+host_restart() {
+    [ "$init" != detect ] || if [ -d /run/systemd/system ]; then init=systemd; else init=upstart; fi
+    "stop_$init"
+    # What a slot is pinned to goes, so that it starts with what TAG and APP.env say now.
+    for part in a b beat; do rm -f "/run/$app/$part.tag" "/run/$app/$part.env"; done
+    [ ! -e "/var/www/$app/TAG" ] || "start_$init"
+}
+
+stop_systemd() { systemctl stop "$app.target"; }
+start_systemd() { systemctl start "$app.target"; }
+jobs_here() { for kind in web worker beat; do [ ! -e "/etc/init/$app-$kind.conf" ] || echo "$app-$kind"; done; }
+stop_upstart() { for job in $(jobs_here); do ! initctl status "$job" | grep -q start/ || initctl stop "$job"; done; }
+start_upstart() { for job in $(jobs_here); do initctl start "$job"; done; }
+
+host_probe() { # host_probe [ROLE...]: within $ready seconds each role runs what TAG says
+    [ -e "/var/www/$app/TAG" ] || return 0
+    # shellcheck source=/dev/null
+    . "/var/www/$app/TAG"
+    deadline=$(($(date +%s) + ready))
+    for role in "$@"; do
+        until "ready_$role"; do
+            [ "$(date +%s)" -lt "$deadline" ] || die 1 "$role is not $TAG after $ready s: ${answer:-no container}"
+            sleep 0.2
+        done
+    done
+}
+
+ready_web() { # /readyz through nginx, or of the app itself, is 200 and names the release
+    socket=/run/$app/nginx.sock
+    [ -S "$socket" ] || socket=/run/$app/web.sock
+    answer=$(curl -sS -m 5 -w ' (http %{http_code})' --unix-socket "$socket" http://localhost/readyz 2>&1) || return 1
+    case $answer in *"\"release\": \"$TAG\""*"(http 200)") ;; *) return 1 ;; esac
+}
+
+ready_worker() { stays worker; }
+ready_beat() { stays beat; }
+stays() { # the release's container runs, and is the same a few seconds later
+    answer='' first=$(container "$1")
+    [ -n "$first" ] && sleep 3 && answer="it starts again and again" && [ "$(container "$1")" = "$first" ]
+}
+container() { docker ps -q --filter "name=^/?$app-$1(-[ab])?\$" --filter "label=docker-runner.image=$IMAGE_ID"; }
+
+host_back() {
+    cd "/var/www/$app"
+    for file in TAG REVERT; do
+        if [ -s $file.before ]; then mv $file.before $file; elif [ -e $file.before ]; then rm $file $file.before; fi
+    done
+}
+
+host_tidy() { rm -f "/var/www/$app/TAG.before" "/var/www/$app/REVERT.before"; }
+
+on_host() {
+    step=$1 app=$2 image=$3 tag=$4 init=$5 ready=$6
+    shift 6
+    PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin
+    "host_$step" "$@"
+}
+
+# ---- here ----
+
+at() { # at HOST STEP: run it there
+    say "$1: $2"
+    # shellcheck disable=SC2086 # options are words
+    $SSH "$1" "sh=\"sh -s -- on_host $2 $APP $IMAGE $TAG $INIT $READY $(roles "$1")\";
+        [ \"\$(id -u)\" = 0 ] || sh=\"sudo -n \$sh\"; exec \$sh" <"$0"
+}
+
+roles() {
+    case " $HOSTS " in *" $1 "*) printf 'web ' ;; esac
+    case " $CELERY_HOSTS " in *" $1 "*) printf 'worker ' ;; esac
+    case " $BEAT_HOSTS " in *" $1 "*) printf 'beat ' ;; esac
+}
+
+fail() { # fail WHAT: the old release back on every host that was touched; exit 1, or 3 where that fails
+    trap '' HUP INT TERM
+    say "$1: taking back$touched"
+    left=''
+    for host in $touched; do at "$host" back || left="$left $host"; done
+    for host in $restarted; do at "$host" restart && at "$host" probe || left="$left $host"; done
+    [ -z "$left" ] || die 3 "not back on the old release, look there:$left"
+    die 1 "$1; the old release serves (migrations stay)"
+}
+
+plain() { # plain NAME VALUE: it may go into a command line
+    case $2 in '' | -* | *[!A-Za-z0-9._/:@-]*) die 2 "$1='$2': set $1, of letters, digits and . _ - / : @" ;; esac
+}
+
+main() {
+    HOSTS=${HOSTS:-} CELERY_HOSTS=${CELERY_HOSTS:-} BEAT_HOSTS=${BEAT_HOSTS:-}
+    APP=${APP:-} IMAGE=${IMAGE:-} TAG=${TAG:-} SSH=${SSH:-ssh -o BatchMode=yes}
+    INIT=${INIT:-detect} READY=${READY:-60} all='' touched='' restarted=''
+    plain APP "$APP"; plain IMAGE "$IMAGE"; plain TAG "$TAG"
+    case $READY in *[!0-9]*) die 2 "READY='$READY' is no number of seconds" ;; esac
+    case $INIT in systemd | upstart | detect) ;; *) die 2 "INIT='$INIT' is neither systemd nor upstart" ;; esac
+    for host in $HOSTS $CELERY_HOSTS $BEAT_HOSTS; do
+        plain HOSTS "$host"
+        case " $all " in *" $host "*) ;; *) all="$all $host" ;; esac
+    done
+    [ -n "$all" ] || die 2 "no hosts: set HOSTS, CELERY_HOSTS, BEAT_HOSTS"
+    first=${all# } first=${first%% *}
+
+    for step in check pull; do
+        for host in $all; do at "$host" $step || die 2 "$host: $step failed, nothing was changed"; done
+    done
+    trap 'fail interrupted' HUP INT TERM
+    for host in $all; do touched="$touched $host"; at "$host" write || fail "$host: TAG can't be written"; done
+    for host in $HOSTS; do at "$host" publish || fail "$host: static files can't be published"; done
+    at "$first" migrate || fail "$first: migrate failed"
+    for host in $all; do
+        restarted="$restarted $host"
+        at "$host" restart || fail "$host: the restart failed"
+        at "$host" probe || fail "$host: $TAG does not get ready"
+    done
+    trap '' HUP INT TERM
+    for host in $all; do at "$host" tidy || say "$host: TAG.before and REVERT.before can't be removed"; done
+    say "$TAG is live on$all"
+}
+
+if [ "${1:-}" = on_host ]; then "$@" </dev/null; else main; fi

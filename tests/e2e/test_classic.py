@@ -1,0 +1,90 @@
+"""deploy/classic.sh on a real host: a release by stop and start, and the old one back when it is broken."""
+
+import os
+
+import pytest
+
+from e2e import byhand
+from e2e.byhand import answers, containers, until_it_answers
+from e2e.fleet import apps
+from proc import ROOT, run, wait_until
+
+FAULTS = ("crash", "error", "unready", "impostor")
+
+
+@pytest.fixture(scope="module")
+def images(fleet):
+    releases = {"v1": "", "v2": "", **{f"v2-{fault}": fault for fault in FAULTS}}
+    return {tag: fleet.registry.push(apps.echo(tag, fault), f"shop:{tag}") for tag, fault in releases.items()}
+
+
+@pytest.fixture
+def host(fleet, images):
+    """A server with the app shop in all roles, its release v1 up."""
+    fleet.reset("web1")
+    host = fleet.hosts["web1"]
+    byhand.install(host, "shop", images["v1"].rpartition(":")[0])
+    byhand.release(host, "shop", images["v1"])
+    host.run("systemctl start shop.target")
+    until_it_answers(host, "shop", "v1")
+    return host
+
+
+def classic(host, tag, image, user="root", **more):
+    env = {**os.environ, "HOSTS": host.name, "CELERY_HOSTS": host.name, "BEAT_HOSTS": host.name, "APP": "shop",
+           "IMAGE": image.rpartition(":")[0], "TAG": tag, "SSH": f"ssh -F {host.ssh_config} -l {user}", "READY": "5",
+           **more}
+    return run(["sh", ROOT / "deploy/classic.sh"], env=env, timeout=300)
+
+
+def files(host):
+    """What lies in the app's folder: name → release that it names."""
+    said = host.run("cd /var/www/shop && for file in $(find . -type f); do"
+                    " echo $file $(sed -n 's/^export TAG=//p' $file); done")
+    return {name: release for name, release in (line.split() for line in said.splitlines())}
+
+
+def images_that_run(host):
+    return {host.run(f"docker inspect --format '{{{{.Config.Image}}}}' {name}").strip() for name in containers(host)}
+
+
+def test_a_release_there_and_back(host, images):
+    """v1 → v2, as a user with sudo: all roles run v2, REVERT names v1; the same again is a restart that leaves both
+    alone; v1 again is the way back."""
+    done = classic(host, "v2", images["v2"], user="deploy", READY="60")
+    assert done.returncode == 0, done.stderr
+    assert "v2" in answers(host, "shop")[1] and files(host) == {"./TAG": "v2", "./REVERT": "v1"}
+    v2 = host.run("sed -n 's/^export IMAGE_ID=//p' /var/www/shop/TAG").strip()
+    assert images_that_run(host) == {v2} and len(containers(host)) == 3
+    before = host.run("docker ps -q")
+    assert classic(host, "v2", images["v2"], READY="60").returncode == 0
+    assert host.run("docker ps -q") != before and files(host) == {"./TAG": "v2", "./REVERT": "v1"}
+    assert classic(host, "v1", images["v1"], READY="60").returncode == 0
+    assert "v1" in answers(host, "shop")[1] and files(host) == {"./TAG": "v1", "./REVERT": "v2"}
+
+
+def test_a_broken_release_goes_back(host, images):
+    """Whatever is wrong with a release, v1 serves in the end, TAG and REVERT are as they were, exit 1; one that does
+    not exist changes nothing, exit 2; and the next good release works at once."""
+    serving = host.run("docker ps -q")
+    done = classic(host, "v0", images["v1"])
+    assert done.returncode == 2 and "pull failed, nothing was changed" in done.stderr
+    assert host.run("docker ps -q") == serving
+    for fault in FAULTS:
+        done = classic(host, f"v2-{fault}", images[f"v2-{fault}"])
+        assert done.returncode == 1 and "the old release serves" in done.stderr, done.stderr
+        assert answers(host, "shop")[0] == 200 and '"v1"' in answers(host, "shop")[1], fault
+        assert files(host) == {"./TAG": "v1"}, fault
+    assert "(http 503)" not in done.stderr and '"release": "another"' in done.stderr, "the answer is told"
+    done = classic(host, "v2", images["v2"], READY="60")
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: '"v2"' in answers(host, "shop")[1])
+
+
+def test_another_image_under_the_live_name(fleet, host, images):
+    """The registry's v1 became another image: refused, exit 2, v1 serves on."""
+    fleet.registry.push(apps.echo("v2"), "moved:v1")
+    host.run("sed -i s,/shop,/moved, /etc/default/shop")
+    done = classic(host, "v1", images["v1"].replace("/shop:", "/moved:"))
+    assert done.returncode == 2 and "another image of that name" in done.stderr, done.stderr
+    assert '"v1"' in answers(host, "shop")[1]
