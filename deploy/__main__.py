@@ -40,6 +40,21 @@ def do_env(args):
     return env.COMMANDS[args.action](fleet, reach(args), hosts, args)
 
 
+def do_plan(args):
+    from . import commands
+    return commands.plan(load(args), reach(args), args)
+
+
+def do_deploy(args):
+    from . import commands
+    return commands.deploy(load(args), reach(args), args)
+
+
+def do_rollback(args):
+    from . import commands
+    return commands.rollback(load(args), reach(args), args)
+
+
 def config_arguments(parser):
     parser.add_argument("action", choices=["check"], help="check: show the hosts, or all that is wrong")
 
@@ -61,10 +76,43 @@ def env_arguments(parser):
     file.add_argument("file", metavar="FILE", help="- is stdin")
 
 
+def plan_arguments(parser):
+    parser.add_argument("tag", metavar="TAG", help="the release to deploy, a tag of the image")
+    rollout_arguments(parser)
+
+
+def deploy_arguments(parser):
+    plan_arguments(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and change nothing")
+    watched_arguments(parser)
+
+
+def rollback_arguments(parser):
+    parser.add_argument("--to", metavar="TAG", default="", help="to this release instead of the one before")
+    parser.add_argument("--skip-unreachable", action="store_true", help="go on without hosts that can't be reached")
+    watched_arguments(parser)
+
+
+def rollout_arguments(parser):
+    parser.add_argument("--parallel", type=int, default=0, metavar="N", help="hosts that change over at once")
+    parser.add_argument("--no-bake", action="store_true", help="commit without watching the release first")
+    parser.add_argument("--skip-unreachable", action="store_true", help="go on without hosts that can't be reached")
+    parser.add_argument("--allow-incompatible", action="store_true",
+                        help="even with migrations that make the release that is live fail")
+
+
+def watched_arguments(parser):
+    parser.add_argument("--json", action="store_true", help="every event as a line of JSON")
+    parser.add_argument("--timings", action="store_true", help="in the end the seconds a step and host")
+
+
 # name → what it does, its arguments, help
 COMMANDS = {
     "config": (do_config, config_arguments, "the configuration: is it right, and what does it say"),
     "provision": (do_provision, provision_arguments, "make servers of bare machines, and keep them so"),
+    "plan": (do_plan, plan_arguments, "what a deploy would do"),
+    "deploy": (do_deploy, deploy_arguments, "bring a release to all servers, or take it back"),
+    "rollback": (do_rollback, rollback_arguments, "bring the release before back, everywhere"),
     "env": (do_env, env_arguments, "settings and secrets: staged here, live with the next deploy"),
 }
 

@@ -1,5 +1,6 @@
-"""A stand-in for an app: `run` serves HTTP on $SOCKET or $PORT, `worker` and `beat` wait for TERM; any other command
-says in JSON what it was given, and `exit N` ends with N. $FAULT makes a release that is broken: see FAULTS.
+"""A stand-in for an app: `run` serves HTTP on $SOCKET or $PORT, `worker` and `beat` wait for TERM, what a deploy asks
+for does nothing; any other command says in JSON what it was given, and `exit N` ends with N. $FAULT makes a release
+that is broken: see FAULTS.
 """
 
 import json
@@ -21,6 +22,9 @@ FAULTS = {
     "unready": "never gets ready: /readyz answers 503",
     "slow": "takes 3 s to start, without using the CPU",
     "impostor": "says it is another release",
+    "migration": "its migrations fail",
+    "incompatible": "has a migration with which the release before cannot work",
+    "idle": "its worker never gets ready",
 }
 RELEASE, FAULT = os.environ.get("RELEASE", ""), os.environ.get("FAULT", "")
 
@@ -91,19 +95,38 @@ def run():
 
 
 def wait():
+    """Until TERM. A worker says in $READY_FILE what it does; it takes no tasks while worker.pause lies beside that."""
     print(f"{RELEASE} waits for work", flush=True)
-    signal.sigwait([signal.SIGTERM, signal.SIGINT])
+    path, said = os.environ.get("READY_FILE", ""), None
+    while not signal.sigtimedwait([signal.SIGTERM, signal.SIGINT], 0.05):
+        if path and FAULT != "idle":
+            state = "paused" if os.path.lexists(os.path.join(os.path.dirname(path), "worker.pause")) else "consuming"
+            if state != said:
+                said = state
+                with open(path + ".new", "w") as file:
+                    file.write(f"{state} {RELEASE}\n")
+                os.rename(path + ".new", path)
+
+
+def migrate():
+    if FAULT == "migration":
+        sys.exit("django.db.utils.ProgrammingError: told to fail")
+    print("No migrations to apply.")
 
 
 def main(command, *words):
     if FAULT not in FAULTS:
         sys.exit(f"FAULT={FAULT} is none of {', '.join(filter(None, FAULTS))}")
-    if FAULT == "crash":
+    if FAULT == "crash" and command in ("run", "worker", "beat"):
         sys.exit("told to crash")
     if command == "exit":
         sys.exit(int(words[0]))
     if command in ("run", "worker", "beat"):
         return run() if command == "run" else wait()
+    if command in ("healthcheck", "migrate", "collectstatic"):
+        return migrate() if command == "migrate" else None
+    if [command, *words] == ["manage", "showmigrations", "--plan"]:
+        return print("[X]  home.0001_initial\n[ ]  home.0002_drop_a_column")
     print(json.dumps({"command": [command, *words], "uid": os.getuid(), "environment": dict(os.environ)}))
 
 

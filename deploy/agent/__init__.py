@@ -1,0 +1,27 @@
+"""What the deployer sends to a host and runs there: standard library only, Python 3.9 or newer, nothing installed.
+
+`bundle` makes one text of it, which runs by itself: `python3 FILE MODE APP …`. Only that function runs here.
+"""
+
+from pathlib import Path
+
+# In this order: each uses only those before it.
+MODULES = ("disk", "host", "http", "journal", "releases", "slots", "takeback", "facts", "images", "steps", "serve")
+LOADER = """\
+import sys, types
+package = sys.modules["agent"] = types.ModuleType("agent")
+package.__path__ = []
+for name, text in {sources!r}:
+    module = sys.modules["agent." + name] = types.ModuleType("agent." + name)
+    module.__package__ = "agent"
+    setattr(package, name, module)
+    exec(compile(text, "agent/" + name + ".py", "exec"), module.__dict__)
+if __name__ == "__main__":
+    package.serve.main(sys.argv[1:], globals().get("PROGRAM"))
+"""
+
+
+def bundle():
+    """The text of the whole agent."""
+    folder = Path(__file__).resolve().parent
+    return LOADER.format(sources=[(name, (folder / f"{name}.py").read_text("utf-8")) for name in MODULES])

@@ -1,0 +1,71 @@
+"""Files, written whole: whoever reads one, after a power cut too, finds it as it was or as it is now."""
+
+import contextlib
+import os
+
+
+def read(path):
+    """The text of a file, or None where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def write(path, text, mode=0o644):
+    """Write beside, sync, rename, sync the folder."""
+    new = path + ".new"
+    remove(new)
+    try:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        remove(new)
+        raise
+    move(new, path)
+
+
+def move(path, to):
+    os.rename(path, to)
+    sync_folder(os.path.dirname(to))
+
+
+def remove(*paths):
+    """Remove what is there of these."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def sync_folder(path):
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def link(path, target):
+    """A symbolic link, in one rename over whatever was there."""
+    remove(path + ".new")
+    os.symlink(target, path + ".new")
+    os.rename(path + ".new", path)
+
+
+def read_small(path, most=4096):
+    """The text of a file in a folder that is not ours: no link is followed. None where there is none."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            return file.read(most).decode(errors="replace")
+    except OSError:
+        return None
+
+
+def touch(path):
+    """An empty file in a folder that is not ours."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644))

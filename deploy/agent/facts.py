@@ -1,0 +1,144 @@
+"""What is on this host. Reads, and changes nothing."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from . import disk, http, releases, slots
+from .host import Problem
+
+LINE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=(?!(['\"]).*\1$)(?!['\"]$)|#|\s*$")
+
+
+def look(host, paths=(), health=False):
+    """All that a plan or status needs to know. `paths`: files whose sha256 is wanted; `health`: ask what runs."""
+    with ThreadPoolExecutor(8) as pool:
+        info = pool.submit(engine, host)
+        ps = pool.submit(containers, host)
+        found = {"python": list(sys.version_info[:2]), "arch": platform.machine(), "files": digests(host, paths),
+                 "systemd": systemd(host), "memory": memory(), "problems": [], **committed(host),
+                 "settings": settings_problems(host), "staged": os.path.exists(host.env + ".next")}
+        found.update(running(host, health))
+        found.update(docker=info.result(), containers=ps.result())
+    root = found["docker"].get("root", "/")
+    found["free"] = {path: free(host.root + path) for path in (root, "/var/www/" + host.app, "/run")}
+    found["need"] = slot_memory(found["containers"])
+    return found
+
+
+def committed(host):
+    try:
+        records, torn = releases.read_log(host)
+        attempt = releases.read_attempt(host)
+    except Problem as problem:
+        return {"problems": [str(problem)], "tag": None, "revert": None, "records": [], "torn": 0, "attempt": None}
+    return {"tag": releases.read_tag(host.tag), "revert": releases.read_tag(host.revert), "records": records[-100:],
+            "torn": torn, "attempt": attempt}
+
+
+def engine(host):
+    """What Docker says of itself; {} when it does not answer."""
+    done = host.docker("info", "--format", "{{json .}}", check=False)
+    try:
+        info = json.loads(done.stdout)
+    except ValueError:
+        return {}
+    insecure = [name for name, index in (info.get("RegistryConfig") or {}).get("IndexConfigs", {}).items()
+                if not index.get("Secure", True)]
+    return {"version": info.get("ServerVersion", ""), "root": info.get("DockerRootDir", "/var/lib/docker"),
+            "insecure": insecure, "insecure_networks": (info.get("RegistryConfig") or {}).get("InsecureRegistryCIDRs")}
+
+
+def containers(host):
+    """name → (id, image id) of this app's that run."""
+    form = '{{.Names}} {{.ID}} {{.Label "docker-runner.image"}}'
+    done = host.docker("ps", "--no-trunc", "--filter", "name=^/?%s-" % host.app, "--format", form, check=False)
+    rows = [line.split(" ") for line in done.stdout.splitlines()]
+    return {row[0]: row[1:] for row in rows if len(row) == 3 and re.fullmatch(
+        r"%s-(web-[ab]|worker-[ab]|beat)" % re.escape(host.app), row[0])}
+
+
+def running(host, health):
+    """Slots, beat, the lock."""
+    try:
+        live = slots.live(host)
+    except Problem as problem:
+        return {"live": None, "slots": {}, "beat": None, "lock": None, "problems": [str(problem)]}
+    names = [host.unit(role, slot) for slot in "ab" for role in ("web", "worker") if host.has(role)]
+    lock = host.app + "-deploy.service"
+    states = host.states(*names, host.unit("beat"), lock)
+    held = states.get(lock, {})
+    return {"live": live, "slots": {slot: in_slot(host, slot, states, health) for slot in "ab"},
+            "beat": dict(of_unit(states, host.unit("beat")), release=slots.release_in(host, "beat")),
+            "lock": held.get("Description") if held.get("ActiveState") not in ("inactive", "failed", None) else None}
+
+
+def in_slot(host, slot, states, health):
+    units = {role: of_unit(states, host.unit(role, slot)) for role in ("web", "worker") if host.has(role)}
+    release = slots.release_in(host, slot)
+    if health and release and units.get("web", {}).get("state") == "active":
+        units["web"]["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")
+    if health and units.get("worker", {}).get("state") == "active":
+        units["worker"]["health"] = slots.worker_state(host, slot)[0] or "not ready"
+    return {"release": release, "units": units}
+
+
+def of_unit(states, unit):
+    state = states.get(unit, {})
+    return {"state": state.get("ActiveState"), "restarts": state.get("NRestarts"),
+            "since": state.get("ActiveEnterTimestamp")}
+
+
+def digests(host, paths):
+    """path → sha256 of the file, "" where there is none."""
+    found = {path: disk.read(host.root + path) for path in paths}
+    return {path: hashlib.sha256(text.encode()).hexdigest() if text is not None else "" for path, text in found.items()}
+
+
+def settings_problems(host):
+    """Lines that Docker would not take as they are meant."""
+    problems = [] if os.path.exists(host.env) else ["there is no %s: run make provision" % host.env]
+    for path in (host.env, host.env + ".next"):
+        for number, line in enumerate((disk.read(path) or "").splitlines(), 1):
+            if not LINE.match(line):
+                problems.append("%s line %d is not KEY=value without quotes: correct it" % (path, number))
+    return problems
+
+
+def systemd(host):
+    done = host.systemctl("--version", check=False)
+    return int((re.match(r"systemd (\d+)", done.stdout) or [0, 0])[1])
+
+
+def free(path):
+    """Bytes that may still be written there."""
+    try:
+        status = os.statvfs(path)
+        return status.f_bavail * status.f_frsize
+    except OSError:
+        return 0
+
+
+def memory():
+    """Bytes of memory to be had."""
+    return int((re.search(r"MemAvailable: +(\d+)", disk.read("/proc/meminfo") or "") or [0, 0])[1]) * 1024
+
+
+def slot_memory(containers):
+    """Bytes of memory that the app's containers use now: a second slot may need as much."""
+    ids, total = [found[0] for found in containers.values()], 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cgroup" % pid) as file:
+                groups = file.read()
+            if any(one in groups for one in ids):
+                with open("/proc/%s/statm" % pid) as file:
+                    resident, shared = map(int, file.read().split()[1:3])
+                total += (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            continue
+    return total

@@ -1,0 +1,159 @@
+"""The conversation with the deployer: JSON, a line each way. And what systemd runs: takeback, retire.
+
+`look` mode only reads, until it is told to lock: then the agent starts itself as the unit that is the lock, on the same
+input and output, and says in the end what became of it. `work` mode is that unit. Its main thread only listens: each
+word of the deployer feeds the unit's watchdog, and when there is no more the agent ends at once; what then is to be
+done systemd has `takeback` do.
+"""
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+from . import disk, facts, images, releases, slots, takeback
+from .host import Host, Problem
+from .steps import STEPS, Attempt
+
+MARK = "--8<-- slipway"
+WAIT = 120  # seconds that a deploy waits for a retirement
+out = threading.Lock()
+
+
+def say(message):
+    """A line to the deployer, who may not be there any more."""
+    try:
+        with out:
+            os.write(1, json.dumps(message).encode() + b"\n")
+    except OSError:
+        pass
+
+
+def lines():
+    """What the deployer says, as objects; nothing is read ahead, as another process may go on with our input."""
+    rest = b""
+    while True:
+        more = os.read(0, 65536)
+        if not more:
+            return
+        *whole, rest = (rest + more).split(b"\n")
+        for line in whole:
+            yield json.loads(line)
+
+
+def answer(message, function):
+    """Run the function and say what it returned, or what went wrong."""
+    try:
+        say({"id": message["id"], "ok": function() or {}})
+    except Problem as problem:
+        say({"id": message["id"], "problem": str(problem), "more": problem.more})
+    except OSError as error:
+        say({"id": message["id"], "problem": "%s: %s" % (error.filename or "this host", error.strerror), "more": {}})
+    except Exception as error:
+        say({"id": message["id"], "problem": "the agent failed: %r" % error,
+             "more": {"log": traceback.format_exc().splitlines()[-20:]}})
+
+
+# ---- before the lock ----
+
+def look(app, program):
+    host = Host(app)
+    readers = {"look": facts.look, "resolve": images.resolve}
+    print(MARK, flush=True)
+    for message in lines():
+        if message["do"] == "lock":
+            say({"id": message["id"], "ok": lock(host, program, **message["args"])})
+        else:
+            answer(message, lambda: readers[message["do"]](host, **message["args"]))
+
+
+def lock(host, program, description, dead_after):
+    """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead."""
+    deadline = time.monotonic() + WAIT
+    while (holder(host) or "").startswith("retirement") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if holder(host):
+        return {"locked": holder(host)}
+    path = "%s/agent-%s.py" % (host.run, hashlib.sha256(program.encode()).hexdigest()[:12])
+    if disk.read(path) != program:
+        disk.write(path, program)
+    run = [slots.host_path("python3"), "-I", path]
+    properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
+                  "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app])}
+    with tempfile.TemporaryFile() as stderr:
+        done = subprocess.run(
+            ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
+             "--unit=%s-deploy" % host.app, "--description=" + description,
+             *(word for item in properties.items() for word in ("-p", "%s=%s" % item)), *run, "work", host.app, path],
+            stderr=stderr)
+        stderr.seek(0)
+        said = stderr.read().decode(errors="replace").strip().splitlines()[-5:]
+    tag = releases.read_tag(host.tag)
+    return {"code": done.returncode, "said": said, "locked": holder(host), "attempt": bool(disk.read(host.attempt)),
+            "live": slots.release_in(host, slots.live(host)), "tag": tag and tag["tag"]}
+
+
+def holder(host):
+    state = host.states(host.app + "-deploy.service").get(host.app + "-deploy.service", {})
+    return state.get("Description") if state.get("ActiveState") not in ("inactive", "failed", None) else None
+
+
+# ---- as the lock ----
+
+def work(app, path):
+    host = Host(app)
+    attempt = Attempt(host, program=path)
+    print(MARK, flush=True)
+    for message in lines():
+        notify("WATCHDOG=1")
+        if "abort" in message:
+            abort(attempt, message["abort"])
+        elif message["do"] == "end":
+            os._exit(0)
+        elif message["do"] == "alive":
+            say({"alive": True})
+        else:
+            threading.Thread(target=step, args=(host, attempt, message), daemon=True).start()
+    os._exit(1)
+
+
+def step(host, attempt, message):
+    def tell(event):
+        say(dict(event, id=message["id"]))
+    answer(message, lambda: STEPS[message["do"]](host, attempt, tell, **message["args"]))
+
+
+def abort(attempt, why):
+    """End, so that systemd takes the host back. The lock stays taken: no step writes the attempt any more."""
+    attempt.lock.acquire()
+    if releases.read_attempt(attempt.host):
+        attempt.update(prepared=False, **why)
+        releases.save_attempt(attempt.host, attempt)
+    os._exit(1)
+
+
+def notify(text):
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(text.encode(), address.replace("@", "\0", 1) if address.startswith("@") else address)
+
+
+def main(words, program):
+    mode, app, *rest = words
+    if mode == "look":
+        look(app, program)
+    elif mode == "work":
+        work(app, *rest)
+    elif mode == "takeback":
+        takeback.settle(Host(app), say)
+    elif mode == "retire":
+        slots.retire(Host(app), *rest)
+    else:
+        sys.exit("unknown mode " + mode)

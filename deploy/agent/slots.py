@@ -1,0 +1,153 @@
+"""The two slots: which is live, what runs in each; starting, flipping, pausing, draining and clearing one."""
+
+import os
+import time
+
+from . import disk, releases
+from .host import Problem
+
+DRAIN = 30  # seconds a socket may take until nobody is connected; then what is left is long and ends with its release
+GONE = 690  # seconds that units may take to stop: a worker ends its task
+LISTENS = 0x10000
+
+
+def live(host):
+    """The slot that web.sock names."""
+    try:
+        slot = os.readlink(host.web_sock).partition("/")[0]
+    except OSError:
+        raise Problem("there is no %s: run make provision" % host.web_sock) from None
+    if slot not in ("a", "b"):
+        raise Problem("%s names no slot: run systemd-tmpfiles --create %s.conf" % (host.web_sock, host.app))
+    return slot
+
+
+def other(slot):
+    return "b" if slot == "a" else "a"
+
+
+def units(host, slot):
+    """The units of a slot, those of this host's roles."""
+    return [host.unit(role, slot) for role in ("web", "worker") if host.has(role)]
+
+
+def running(host, *names):
+    """Which of the units run or are on the way."""
+    states = host.states(*names) if names else {}
+    return [name for name in names if states.get(name, {}).get("ActiveState") not in ("inactive", "failed", None)]
+
+
+def flip(host, slot):
+    """Make a slot the one that gets the visitors: one rename."""
+    disk.link(host.web_sock, slot + "/web.sock")
+
+
+def pin(host, slot, release, settings):
+    """Write down what a slot runs, before its first unit starts."""
+    disk.remove(host.slot_file(slot, "env"))
+    if settings is not None:
+        disk.write(host.slot_file(slot, "env"), settings, 0o600)
+    disk.write(host.slot_file(slot, "tag"), releases.tag_text(release))
+
+
+def release_in(host, slot):
+    return releases.read_tag(host.slot_file(slot, "tag"))
+
+
+# ---- workers ----
+
+def pause(host, slot):
+    """Tell the slot's worker to stop consuming; it says so in worker.ready."""
+    disk.touch(host.slot(slot, "worker.pause"))
+
+
+def resume(host, slot):
+    disk.remove(host.slot(slot, "worker.pause"))
+
+
+def worker_state(host, slot):
+    """(state, release) that the worker tells of itself: "consuming" or "paused"; ("", "") when it has not started."""
+    words = (disk.read_small(host.slot(slot, "worker.ready")) or "").split()
+    return (words + ["", ""])[0], (words + ["", ""])[1]
+
+
+# ---- emptying a slot ----
+
+def connections(text, path):
+    """How many connections a listening socket has, accepted or waiting, by the text of /proc/net/unix."""
+    count = 0
+    for line in text.splitlines():
+        fields = line.split(None, 7)
+        if len(fields) == 8 and fields[7] == path and not int(fields[3], 16) & LISTENS:
+            count += 1
+    return count
+
+
+def drain(host, slot, seconds=DRAIN):
+    """Wait until nobody is connected to the slot, twice in a row; whether that came about in time."""
+    path, quiet, deadline = "/run/%s/%s/web.sock" % (host.app, slot), 0, time.monotonic() + seconds
+    time.sleep(0.1)  # nginx may have looked the name up just before a flip
+    while quiet < 2:
+        quiet = quiet + 1 if not connections(disk.read(host.root + "/proc/net/unix") or "", path) else 0
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def stop(host, slot, seconds=GONE):
+    """Stop the slot's units, drained first, and forget what it ran. Whether all have stopped within that time; one
+    that has not goes on stopping."""
+    if slot == live(host):
+        raise Problem("slot %s is live: it is not stopped" % slot)
+    names = running(host, *units(host, slot))
+    if names:
+        drain(host, slot)
+        host.systemctl("stop", "--no-block", *names)
+    deadline = time.monotonic() + seconds
+    while names and running(host, *names):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    disk.remove(host.slot(slot, "web.sock"), host.slot(slot, "worker.ready"), host.slot(slot, "worker.pause"),
+                host.slot_file(slot, "tag"), host.slot_file(slot, "env"))
+    return True
+
+
+# ---- retirement ----
+
+def timer(host):
+    return host.app + "-retire"
+
+
+def retire_later(host, slot, seconds, program):
+    """Stop an old slot after some time, unless its host is busy then, when it is tried again."""
+    keep(host)
+    release = release_in(host, slot)
+    if not release:
+        return
+    lock = [host_path("systemd-run"), "--quiet", "--collect", "--wait", "--unit=%s-deploy" % host.app,
+            "--description=retirement of slot %s" % slot, "-p", "TimeoutStopSec=900"]
+    host.call("systemd-run", "--quiet", "--collect", "--unit=" + timer(host), "--on-active=%d" % seconds,
+              "--timer-property=AccuracySec=200ms", "-p", "Restart=on-failure", "-p", "RestartSec=10",
+              *lock, host_path("python3"), "-I", program, "retire", host.app, slot, release["tag"],
+              release["image_id"])
+
+
+def host_path(name):
+    """Where a command is: systemd takes whole paths everywhere."""
+    for folder in ("/usr/bin", "/bin", "/usr/local/bin"):
+        if os.path.exists("%s/%s" % (folder, name)):
+            return "%s/%s" % (folder, name)
+    return "/usr/bin/" + name
+
+
+def keep(host):
+    """Take back that an old slot will be stopped."""
+    host.systemctl("stop", timer(host) + ".timer", timer(host) + ".service", check=False)
+
+
+def retire(host, slot, tag, image_id):
+    """What the timer does, as the lock: nothing when the slot is live or not the one it was set for."""
+    if slot != live(host) and release_in(host, slot) == {"tag": tag, "image_id": image_id}:
+        stop(host, slot, 60)

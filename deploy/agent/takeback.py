@@ -1,0 +1,106 @@
+"""Undoing an attempt, or finishing it, by what /run/APP/attempt says alone: whoever made it may be dead."""
+
+import os
+import time
+
+from . import disk, releases, slots
+from .host import ROLES, Problem
+
+STOPPING = 60  # seconds that a takeback waits for what it stops; a worker may go on to end its task
+
+
+def settle(host, say):
+    """Bring the host to its old release or its new one, whole. Commit what was prepared, take back all else."""
+    attempt = releases.read_attempt(host)
+    if not attempt:
+        disk.remove(host.attempt)
+        return
+    if attempt.get("prepared"):
+        commit(host, attempt, say)
+    else:
+        take_back(host, attempt, say)
+
+
+def take_back(host, attempt, say):
+    """Visitors first. Each step may be done twice, and one that fails does not keep the others from being done."""
+    problems = []
+    for step in (flip_back, workers_back, remove_one_offs, beat_back, drop_prepared, empty_slot, note_failure):
+        try:
+            step(host, attempt)
+            say({"event": "takeback", "step": step.__name__, "state": "done"})
+        except (Problem, OSError) as error:
+            problems.append("%s: %s" % (step.__name__, error))
+            say({"event": "takeback", "step": step.__name__, "state": "failed", "problem": str(error)})
+    if not problems or not os.path.exists(host.run):
+        disk.remove(host.attempt)
+
+
+def flip_back(host, attempt):
+    if slots.live(host) != attempt["live"]:
+        slots.flip(host, attempt["live"])
+
+
+def workers_back(host, attempt):
+    """Old workers consume again; new ones stop taking tasks."""
+    if host.has("worker"):
+        slots.resume(host, attempt["live"])
+        if os.path.isdir(host.slot(attempt["slot"], "")):
+            slots.pause(host, attempt["slot"])
+
+
+def remove_one_offs(host, attempt):
+    for name in attempt.get("one_offs", ()):
+        if host.docker("ps", "-aq", "--filter", "name=^/?%s$" % name).stdout.strip():
+            host.docker("rm", "-f", name)
+
+
+def beat_back(host, attempt):
+    """The old beat again, where it was stopped."""
+    if "beat_before" not in attempt:
+        return
+    unit, before = host.unit("beat"), attempt["beat_before"]
+    host.systemctl("stop", unit, timeout=90)
+    disk.remove(host.slot_file("beat", "tag"), host.slot_file("beat", "env"))
+    if before:
+        slots.pin(host, "beat", before["release"], before["settings"])
+        host.systemctl("start", unit, timeout=90)
+
+
+def drop_prepared(host, attempt):
+    disk.remove(*(path for path, _ in attempt.get("renames", ()) if path != host.env + ".next"
+                  and path != host.env + ".revert"))
+
+
+def empty_slot(host, attempt):
+    """What was started drains and stops; a slot that was warm before stays so, and retires in its time."""
+    slot = attempt["slot"]
+    if attempt.get("warm"):
+        slots.retire_later(host, slot, attempt["keep_warm"], attempt["program"])
+    else:
+        slots.stop(host, slot, STOPPING)
+
+
+def note_failure(host, attempt):
+    if attempt.get("changed"):
+        releases.append(host, record(attempt, attempt.get("outcome", "taken back"), cause=attempt.get("cause", "")))
+
+
+def commit(host, attempt, say):
+    """The second half of a commit: nothing but renames, all of which may be done twice."""
+    if os.path.exists(host.tag + ".next"):  # REVERT is never the same as TAG, not for a moment
+        disk.remove(*attempt["removes"])
+    for path, to in attempt["renames"]:
+        if os.path.exists(path):
+            os.rename(path, to)
+    for folder in sorted({os.path.dirname(path) for path in [*(to for _, to in attempt["renames"]), host.env]}):
+        disk.sync_folder(folder)
+    slots.retire_later(host, attempt["live"], attempt["keep_warm"], attempt["program"])
+    disk.remove(host.attempt)
+    say({"event": "committed"})
+
+
+def record(attempt, outcome, **more):
+    """What releases.log keeps of an attempt."""
+    return dict({key: attempt.get(key) for key in ("id", "action", "tag", "image_id", "digest", "who", "began")},
+                at=round(time.time(), 1), seconds=round(time.time() - attempt["began"], 1), outcome=outcome,
+                roles=[role for role in ROLES if role in attempt.get("roles", ROLES)], **more)

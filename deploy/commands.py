@@ -1,0 +1,43 @@
+"""plan, deploy and rollback as they are typed. Each takes the fleet, how it is reached, and the parsed arguments."""
+
+import sys
+
+from . import display
+from .errors import DeployError
+from .plan import Options, shown
+from .rollout import Rollout
+
+
+def plan(fleet, ssh, args):
+    rollout = rollout_of(fleet, ssh, args, "deploy", display.Lines(sys.stderr))
+    print("\n".join(shown(rollout.plan())))
+
+
+def deploy(fleet, ssh, args):
+    return plan(fleet, ssh, args) if args.dry_run else watched(fleet, ssh, args, "deploy")
+
+
+def rollback(fleet, ssh, args):
+    return watched(fleet, ssh, args, "rollback")
+
+
+def watched(fleet, ssh, args, action):
+    """Do it with a display."""
+    show = display.choose(args.json)
+    rollout = rollout_of(fleet, ssh, args, action, show)
+    try:
+        rollout.run()
+    except DeployError as error:
+        show.tell({"event": "result", "outcome": "failed", "exit": error.exit_code, "problem": str(error)})
+        raise
+    finally:
+        if args.timings:
+            print(display.timings(rollout.timings), file=sys.stderr)
+
+
+def rollout_of(fleet, ssh, args, action, show):
+    hosts = fleet.narrowed([name for name in args.hosts.split(",") if name]) if args.hosts else fleet.hosts
+    options = Options() if action == "rollback" else Options(
+        parallel=args.parallel, bake=not args.no_bake, allow_incompatible=args.allow_incompatible)
+    return Rollout(fleet, ssh, [host for host in hosts if host.roles], show.tell, action,
+                   args.to if action == "rollback" else args.tag, options, args.skip_unreachable)

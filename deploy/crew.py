@@ -1,0 +1,163 @@
+"""The hosts of a deploy, each at the end of its connection: asked all at once, locked, stepped on, taken back."""
+
+import concurrent.futures
+import contextlib
+import time
+from dataclasses import dataclass, field
+
+from .connection import Connection
+from .errors import DeployError, HostProblem, Locked, Refused, on_hosts
+from .plan import FOREVER
+from .remote import HostLocked, each
+
+TAKEBACK = 150  # seconds: two drains, and what is stopped
+
+
+class StepFailed(DeployError):
+    """A step failed on a host: the text says all that is known of it."""
+
+    def __init__(self, step, host, problem):
+        self.step, self.host, self.problem, self.more = step, host, str(problem), getattr(problem, "more", {})
+        lines = [f"{host}: {step}: {problem}"]
+        if self.more.get("body"):
+            lines.append(f"  it answered: {self.more['body'].strip()[:500]}")
+        lines += [f"  | {line}" for line in self.more.get("log", ())]
+        super().__init__("\n".join(lines))
+
+
+@dataclass
+class Crew:
+    """`hosts` → connections. `tell(event)` hears of everything; `timings`: (step, host) → seconds."""
+
+    fleet: object
+    ssh: object
+    hosts: list
+    tell: object
+    connections: dict = field(default_factory=dict)
+    locked: list = field(default_factory=list)
+    timings: dict = field(default_factory=dict)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        with concurrent.futures.ThreadPoolExecutor(max(len(self.connections), 1)) as pool:
+            list(pool.map(Connection.close, self.connections.values()))
+
+    # ---- before the lock ----
+
+    def connect(self, skip=False):
+        """Reach all hosts at once. With `skip` those that can't be reached are left out, unless beat runs there."""
+        problems = {}
+
+        def reach(host):
+            try:
+                self.connections[host.name] = Connection(host, self.ssh, self.fleet.app, self._hear)
+            except HostProblem as problem:
+                problems[host.name] = problem.args
+        each(self.hosts, reach)
+        needed = {name for name in problems if not skip or self._host(name).has("beat")}
+        if needed or problems and not self.connections:
+            raise Refused(on_hosts(problems))
+        for name, texts in problems.items():
+            self.tell({"event": "skipped", "host": name, "problem": texts[0]})
+        self.hosts = [host for host in self.hosts if host.name not in problems]
+
+    def look(self, **args):
+        """host name → its facts; `args`: name → function of a host."""
+        def ask(host):
+            return self.connections[host.name].ask("look", **{key: value(host) for key, value in args.items()})
+        return each(self.hosts, ask)
+
+    def resolve(self, name, **args):
+        """What a host finds that a tag stands for."""
+        try:
+            return self.connections[name].ask("resolve", 90, **args)
+        except HostProblem as problem:
+            raise StepFailed("resolve", name, problem) from None
+
+    def lock(self, description):
+        """Take the locks, in the order of names: of two deploys that want the same hosts one gets them all."""
+        for host in sorted(self.hosts, key=lambda host: host.name):
+            with self._timed("lock", host.name):
+                try:
+                    self.connections[host.name].lock(description, self.fleet.rollout["dead_after"])
+                except HostLocked as problem:
+                    raise Locked(f"on {host.name}: {problem}") from None
+                except HostProblem as problem:
+                    raise StepFailed("lock", host.name, problem) from None
+            self.locked.append(host.name)
+
+    # ---- steps ----
+
+    def run(self, group):
+        """Do the steps of a group at the same time; {(step, host): answer}. Raises StepFailed at the first failure."""
+        answers = {}
+        pool = concurrent.futures.ThreadPoolExecutor(sum(len(step.hosts) + 1 for step in group))
+        try:
+            futures = [pool.submit(self._run_step, pool, step, answers) for step in group]
+            for future in concurrent.futures.as_completed(futures):
+                future.result()
+        finally:
+            pool.shutdown(wait=False)
+        return answers
+
+    def _run_step(self, pool, step, answers):
+        size = step.parallel or len(step.hosts)
+        for start in range(0, len(step.hosts), size):
+            futures = {pool.submit(self._do, step, name): name for name in step.hosts[start:start + size]}
+            for future in concurrent.futures.as_completed(futures):
+                answers[step.name, futures[future]] = future.result()
+
+    def _do(self, step, name):
+        with self._timed(step.name, name):
+            try:
+                return self.connections[name].ask(step.name, FOREVER, **step.args_for(name))
+            except HostProblem as problem:
+                raise StepFailed(step.name, name, problem) from None
+
+    @contextlib.contextmanager
+    def _timed(self, step, host):
+        began, state = time.monotonic(), "failed"
+        self.tell({"event": "step", "step": step, "host": host, "state": "start"})
+        try:
+            yield
+            state = "done"
+        finally:
+            seconds = round(time.monotonic() - began, 3)
+            self.timings[step, host] = self.timings.get((step, host), 0) + seconds
+            self.tell({"event": "step", "step": step, "host": host, "state": state, "seconds": seconds})
+
+    # ---- the end ----
+
+    def run_all(self, step):
+        """Do a step on all its hosts, come what may; host name → why not, of those where it failed."""
+        def do(name):
+            try:
+                self._do(step, name)
+            except StepFailed as error:
+                return [error.problem]
+        with concurrent.futures.ThreadPoolExecutor(len(step.hosts)) as pool:
+            done = dict(zip(step.hosts, pool.map(do, step.hosts)))
+        return {name: texts for name, texts in done.items() if texts}
+
+    def take_back(self, cause):
+        """Have all hosts that are locked take themselves back; host name → how it is then, None where unknown."""
+        locked = [self.connections[name] for name in self.locked]
+        for connection in locked:
+            connection.abort(cause=cause[:2000])
+        self.tell({"event": "takeback", "hosts": list(self.locked), "state": "start"})
+        with concurrent.futures.ThreadPoolExecutor(max(len(locked), 1)) as pool:
+            ends = list(pool.map(lambda connection: connection.aborted(TAKEBACK), locked))
+        return dict(zip(self.locked, ends))
+
+    def release(self):
+        """Give the locks back."""
+        with concurrent.futures.ThreadPoolExecutor(max(len(self.locked), 1)) as pool:
+            list(pool.map(lambda name: self.connections[name].end(), self.locked))
+
+    def _host(self, name):
+        return next(host for host in self.hosts if host.name == name)
+
+    def _hear(self, host, event):
+        self.tell({**event, "host": host.name})

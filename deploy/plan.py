@@ -1,0 +1,159 @@
+"""From the fleet's state and a target to the steps of a deploy. Pure."""
+
+from dataclasses import dataclass, field
+
+UNDO = {
+    "begin": "a slot that was emptied stays empty",
+    "pull": "the image stays",
+    "verdicts": "",
+    "publish": "the files stay, nothing names them",
+    "migrate": "none: the old release works with the new database",
+    "start": "drain and stop what was started",
+    "ready": "",
+    "pause": "old workers consume again",
+    "flip": "flip back to the old slot",
+    "watch": "",
+    "beat": "the old beat again",
+    "prepare": "remove what was written",
+    "commit": "none: from here a deploy only goes forward",
+}
+FOREVER = 24 * 3600  # seconds; a host that is gone is noticed by its silence
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to bring: `action` is deploy, rollback or restart (a deploy of what is live)."""
+
+    action: str
+    tag: str
+    digest: str = ""
+    releases: dict = field(default_factory=dict)  # host name → {"tag", "image_id", "digest"}, for a rollback
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says besides; of the fleet's [rollout] where it says nothing."""
+
+    parallel: int = 0
+    bake: bool = True
+    allow_incompatible: bool = False
+    credentials: str = ""
+    reference: str = ""  # where the image is, when it is not pulled by its own name
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing done on `hosts` (names), `parallel` of them at once (0: all). `args` are the agent's."""
+
+    name: str
+    hosts: tuple
+    args: dict = field(default_factory=dict)
+    parallel: int = 0
+    each: dict = field(default_factory=dict)  # host name → more args
+
+    @property
+    def undo(self):
+        return UNDO[self.name]
+
+    def args_for(self, host):
+        return {**self.args, **self.each.get(host, {})}
+
+
+def plan(fleet, hosts, target, options, attempt):
+    """The steps, in groups: those of a group are done at the same time, one group after the other.
+
+    `attempt`: the "id" of this deploy and "who" does it.
+    """
+    groups = [*beginning(fleet, hosts, target, options, attempt), *proving(fleet, hosts, target),
+              *(turning_back(fleet, hosts) if target.action == "rollback" else turning(fleet, hosts, options)),
+              *ending(fleet, hosts, target, options)]
+    return [group for group in (tuple(step for step in group if step.hosts) for group in groups) if group]
+
+
+def beginning(fleet, hosts, target, options, attempt):
+    """What no visitor and no task notices."""
+    names, rollout = all_of(hosts), fleet.rollout
+    attempt = {**attempt, "action": target.action, "tag": target.tag, "digest": target.digest, "image_id": "",
+               "keep_warm": rollout["keep_warm"]}
+    each = {name: {"roles": [*host.roles], **target.releases.get(name, {})} for name, host in by_name(hosts).items()}
+    yield (Step("begin", names, attempt, each=each),)
+    yield (Step("pull", names, {"image": fleet.image, "credentials": options.credentials,
+                                "reference": options.reference}),)
+    if target.action == "deploy" or target.action == "rollback" and target.digest:
+        yield (Step("verdicts", names[:1], {}),)
+
+
+def proving(fleet, hosts, target):
+    """The idle slot, until it is ready. Web may start while the database changes; workers would begin to work."""
+    names, rollout = all_of(hosts), fleet.rollout
+    if target.action != "rollback":
+        yield (Step("publish", having(hosts, "web")), Step("migrate", names[:1], {"seconds": rollout["migrate"]}),
+               Step("start", having(hosts, "web"), {"roles": ["web"]}))
+        yield (Step("start", having(hosts, "worker"), {"roles": ["worker"]}),)
+    else:
+        yield (Step("start", having(hosts, "web", "worker"), {"roles": ["web", "worker"]}),)
+    yield (Step("ready", having(hosts, "web", "worker"), {"seconds": rollout["ready"], "smoke": rollout["smoke"],
+                                                          "roles": ["web", "worker"]}),)
+
+
+def turning(fleet, hosts, options):
+    """Tasks and visitors come to the new release: a first host, watched, then the others, then beat."""
+    web, rest, rollout = having(hosts, "web"), without(hosts, "web"), fleet.rollout
+    parallel = options.parallel or rollout["parallel"]
+    watch = {"max_errors": rollout["max_errors"]}
+    yield (Step("pause", having(hosts, "worker")),)
+    yield (Step("flip", web[:1], flip_args(fleet)),)
+    if rollout["canary"]:
+        yield (Step("watch", web[:1], {**watch, "seconds": rollout["canary"]}),)
+    yield (Step("flip", web[1:], flip_args(fleet), parallel), Step("flip", rest, flip_args(fleet)))
+    yield (beat(fleet, hosts),)
+    if options.bake and rollout["bake"]:
+        yield (Step("watch", all_of(hosts), {**watch, "seconds": rollout["bake"]}),)
+
+
+def turning_back(fleet, hosts):
+    """The same, urgent: visitors first, everywhere."""
+    yield (Step("flip", all_of(hosts), flip_args(fleet)),)
+    yield (Step("pause", having(hosts, "worker")), beat(fleet, hosts))
+
+
+def ending(fleet, hosts, target, options):
+    yield (Step("prepare", all_of(hosts)),)
+    yield (Step("commit", all_of(hosts)),)
+
+
+def beat(fleet, hosts):
+    return Step("beat", having(hosts, "beat"), {"seconds": fleet.rollout["ready"]})
+
+
+def flip_args(fleet):
+    return {"smoke": fleet.rollout["smoke"], "roles": ["web"]}
+
+
+def by_name(hosts):
+    return {host.name: host for host in hosts}
+
+
+def all_of(hosts):
+    return tuple(host.name for host in hosts)
+
+
+def having(hosts, *roles):
+    return tuple(host.name for host in hosts if any(host.has(role) for role in roles))
+
+
+def without(hosts, role):
+    return tuple(host.name for host in hosts if not host.has(role))
+
+
+def shown(groups):
+    """The plan as lines: number, step, hosts, undo. Steps of a group share a number."""
+    lines = []
+    for number, group in enumerate(groups, 1):
+        for step in group:
+            roles = f" {'+'.join(step.args['roles'])}" if step.name in ("start", "ready") else ""
+            seconds = f" {step.args['seconds']} s" if step.name == "watch" else ""
+            turn = f", {step.parallel} at once" if step.parallel and len(step.hosts) > step.parallel else ""
+            undo = f"   undo: {step.undo}" if step.undo else ""
+            lines.append(f"{number:3}. {(step.name + roles + seconds):18} {', '.join(step.hosts)}{turn}{undo}")
+    return lines

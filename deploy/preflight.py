@@ -1,0 +1,96 @@
+"""Is every host fit for a deploy? Pure: facts in, problems out. And what `rollback` goes to."""
+
+import hashlib
+
+from . import desired
+from .errors import Refused, on_hosts
+from .things import File
+
+LEAST = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/run": 4 * 2**20}  # bytes that must be free
+MEMORY = 64 * 2**20  # bytes that are left for others
+
+
+def expected(fleet, host):
+    """path → sha256 of the files that provisioning writes for the app, as this checkout has them."""
+    things = [*desired.app_files(fleet, host), *desired.units(fleet, host, host.has("web") or host.balancer)]
+    return {thing.path: hashlib.sha256(thing.content.encode()).hexdigest()
+            for thing in things if isinstance(thing, File) and not thing.once}
+
+
+def problems(fleet, hosts, facts, target):
+    """host name → all that keeps it from being deployed to."""
+    found = {host.name: [*fitness(facts[host.name]), *provisioning(fleet, host, facts[host.name]),
+                         *room(fleet, facts[host.name]), *moved(facts[host.name], target),
+                         *roles(fleet, host, facts[host.name])] for host in hosts}
+    return {name: texts for name, texts in found.items() if texts}
+
+
+def fitness(facts):
+    yield from facts["problems"]
+    if facts["systemd"] < 247:
+        yield f"systemd is {facts['systemd']}, and 247 or newer is needed"
+    if tuple(facts["python"]) < (3, 9):
+        yield f"python3 is {'.'.join(map(str, facts['python']))}, and 3.9 or newer is needed"
+    version = facts["docker"].get("version", "")
+    if not version:
+        yield "Docker does not answer: see systemctl status docker"
+    elif tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < (20, 10):
+        yield f"Docker is {version}, and 20.10 or newer is needed"
+
+
+def provisioning(fleet, host, facts):
+    """Files that differ from the checkout's, and settings that are malformed."""
+    wanted = expected(fleet, host)
+    missing = [path for path in wanted if not facts["files"].get(path)]
+    old = [path for path in wanted if facts["files"].get(path) not in ("", None, wanted[path])]
+    if missing:
+        yield f"is not provisioned, {missing[0]} is missing: run make provision"
+    elif old:
+        yield f"{', '.join(old)} not as in this checkout: run make provision"
+    yield from facts["settings"] if not missing else ()
+
+
+def room(fleet, facts):
+    """Disk and memory for one more slot."""
+    for path, least in (("/var/www/" + fleet.app, LEAST["/var/www"]), ("/run", LEAST["/run"]),
+                        (facts["docker"].get("root"), LEAST["docker root"])):
+        if path in facts["free"] and facts["free"][path] < least:
+            yield f"{path} has {facts['free'][path] // 2**20} MB free, and {least // 2**20} are needed"
+    need = facts["need"] + MEMORY
+    if facts["memory"] < need:
+        yield f"{facts['memory'] // 2**20} MB of memory are to be had, and {need // 2**20} are needed"
+
+
+def moved(facts, target):
+    """A tag stands for one image for ever."""
+    for record in facts["records"]:
+        if target.digest and record["tag"] == target.tag and record.get("digest") not in (None, "", target.digest):
+            yield (f"{target.tag} was {record['digest']} and is now {target.digest}: a tag must not be used again,"
+                   " build under another one")
+            return
+
+
+def roles(fleet, host, facts):
+    if f"{fleet.app}-beat" in facts["containers"] and not host.has("beat"):
+        yield "beat runs there, and it has not the role beat: run make provision"
+
+
+def revert_of(facts):
+    """The Releases that `rollback` goes to: host name → {"tag", "image_id"}. Raises Refused where they differ."""
+    tags = {name: (found["revert"] or {}).get("tag") for name, found in sorted(facts.items())}
+    if len(set(tags.values())) > 1:
+        raise Refused("hosts would not go back to the same release, say which by --to TAG\n" + on_hosts(
+            {name: [f"{tag or 'none'}"] for name, tag in tags.items()}))
+    if None in tags.values():
+        raise Refused("there is no earlier release to go back to")
+    return {name: found["revert"] for name, found in facts.items()}
+
+
+def recorded(facts, tag):
+    """host name → the newest committed record of a tag, of any host where this one has none. Raises Refused."""
+    known = {name: [record for record in found["records"] if record["tag"] == tag
+                    and record["outcome"] == "committed"] for name, found in facts.items()}
+    some = [record for records in known.values() for record in records]
+    if not some:
+        raise Refused(f"{tag} was never committed on these hosts: see make releases")
+    return {name: (records or some)[-1] for name, records in known.items()}

@@ -1,0 +1,198 @@
+"""A deploy or rollback from beginning to end: looks, decides, does, and takes back when it goes wrong."""
+
+import contextlib
+import os
+import secrets
+import signal
+import time
+from dataclasses import dataclass, field, replace
+
+from . import hooks, preflight
+from .crew import Crew, StepFailed
+from .errors import DeployError, Refused, on_hosts
+from .plan import Options, Target, plan
+from .remote import who
+
+
+class Interrupted(DeployError):
+    """Ctrl-C, TERM or HUP."""
+
+
+class Divided(DeployError):
+    """Some host is not on the release that the others are on."""
+
+    exit_code = 3
+
+
+@dataclass
+class Rollout:
+    """What is asked for. `tag` may be empty for a rollback; `to`: the rollback's goal was named."""
+
+    fleet: object
+    ssh: object
+    hosts: list
+    tell: object
+    action: str
+    tag: str = ""
+    options: Options = Options()
+    skip_unreachable: bool = False
+    timings: dict = field(default_factory=dict)
+    id: str = field(default_factory=lambda: secrets.token_hex(6))
+
+    def plan(self):
+        """The groups of steps that would be done. Nothing is changed. Raises Refused."""
+        with Crew(self.fleet, self.ssh, self.hosts, self.tell) as crew:
+            return self._decide(crew)[1]
+
+    def run(self):
+        """Do it. Raises Refused, Locked, DeployError when it was taken back, Divided."""
+        began = time.monotonic()
+        with signals() as heed, Crew(self.fleet, self.ssh, self.hosts, self.tell, timings=self.timings) as crew:
+            try:
+                target, groups = self._decide(crew)
+                record = self._record(target, crew)
+                hooks.run(self.fleet.hooks["before"], record, must=True)
+                self._do(crew, groups, target, heed)
+            except Interrupted as error:
+                raise Refused(f"{error}: nothing was changed") from None
+            except DeployError as error:
+                if isinstance(error, (StepFailed, Taken, Divided)):
+                    hooks.run(self.fleet.hooks["failed"], {**record, "outcome": "failed", "cause": str(error)})
+                raise
+            seconds = round(time.monotonic() - began, 1)
+            hooks.run(self.fleet.hooks["committed"], {**record, "outcome": "committed", "seconds": seconds})
+            self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
+                       "seconds": seconds, "text": f"{target.tag} is live on {', '.join(record['hosts'])}"
+                                                   f" ({seconds:.1f} s)"})
+
+    # ---- deciding ----
+
+    def _decide(self, crew):
+        """(Target, groups of steps) after a look at all hosts. Raises Refused with all problems of all hosts."""
+        crew.connect(self.skip_unreachable)
+        facts = crew.look(paths=lambda host: list(preflight.expected(self.fleet, host)))
+        target, texts = self._target(crew, facts)
+        found = preflight.problems(self.fleet, crew.hosts, facts, target)
+        if texts or found:
+            raise Refused("\n".join([*texts, *filter(None, [on_hosts(found)])]))
+        options = replace(self.options, credentials=self._credentials())
+        return target, plan(self.fleet, crew.hosts, target, options, {"id": self.id, "who": self._who(target)})
+
+    def _target(self, crew, facts):
+        """(Target, why there is none)."""
+        if self.action == "rollback":
+            releases = preflight.recorded(facts, self.tag) if self.tag else preflight.revert_of(facts)
+            tag = self.tag or next(iter(releases.values()))["tag"]
+            known = {name: (found.get("tag") or {}).get("tag") for name, found in facts.items()}
+            if set(known.values()) == {tag}:
+                raise Refused(f"{tag} is live already")
+            return Target("rollback", tag, releases={name: goal(release, facts[name])
+                                                     for name, release in releases.items()}), []
+        live = {(found["tag"] or {}).get("tag") for found in facts.values()}
+        action = "restart" if live == {self.tag} else "deploy"
+        try:
+            digest = self._digest(crew, facts)
+        except StepFailed as error:
+            return Target(action, self.tag), [error.problem]
+        return Target(action, self.tag, digest), []
+
+    def _digest(self, crew, facts):
+        """The digest that the tag stands for, as the first host sees it."""
+        name = crew.hosts[0].name
+        return crew.resolve(name, image=self.fleet.image, tag=self.tag, architecture=facts[name]["arch"],
+                            engine=facts[name]["docker"], credentials=self._credentials())["digest"]
+
+    def _credentials(self):
+        name = self.fleet.registry_login
+        if name and not os.environ.get(name):
+            raise Refused(f"registry.login: {name} is not set, it holds user:password for the registry")
+        return os.environ[name] if name else ""
+
+    def _who(self, target):
+        return who(f"{target.action} {target.tag}")
+
+    def _record(self, target, crew):
+        return {"version": 1, "id": self.id, "app": self.fleet.app, "action": target.action,
+                "tag": target.tag, "digest": target.digest, "who": self._who(target),
+                "hosts": [host.name for host in crew.hosts]}
+
+    # ---- doing ----
+
+    def _do(self, crew, groups, target, heed):
+        """Lock, step after step, and at the first failure all back. From the first commit on only forward."""
+        changed = False
+        try:
+            crew.lock(self._who(target))
+            for group in groups:
+                if group[0].name == "commit":
+                    heed.clear()
+                    break
+                answers = crew.run(group)
+                self._check_verdicts(answers)
+                changed = changed or group[0].name not in ("begin", "pull", "verdicts")
+        except BaseException as error:
+            heed.clear()
+            self._take_back(crew, error, changed)
+        self._commit(crew, group, target)
+
+    def _check_verdicts(self, answers):
+        for (step, host), answer in answers.items():
+            wrong = answer.get("incompatible") if step == "verdicts" else None
+            if wrong and not self.options.allow_incompatible:
+                raise Refused("\n".join(["these migrations make the release that is live fail; split them, or take"
+                                         " the risk with --allow-incompatible:",
+                                         *(f"  {name}: {text}" for name, text in sorted(wrong.items()))]))
+
+    def _take_back(self, crew, error, changed):
+        """Have all hosts go back, and raise what then is to be told."""
+        ends = crew.take_back(str(error) or type(error).__name__)
+        if not isinstance(error, DeployError):
+            raise error
+        lost = [name for name, end in ends.items() if end is None]
+        stuck = [name for name, end in ends.items() if end and end.get("attempt")]
+        if stuck:
+            raise Divided("\n".join([str(error), f"{', '.join(stuck)}: could not be taken back whole, see make status;"
+                                                 " the next deploy or rollback tries again"])) from None
+        if lost:
+            seconds = self.fleet.rollout["dead_after"]
+            raise Taken(f"{error}\ntaken back; {', '.join(lost)} can't be asked and does the same within {seconds} s")
+        if isinstance(error, Refused) or not changed and not isinstance(error, Interrupted):
+            raise error
+        raise Taken(f"{error}\ntaken back: the old release serves everywhere") from None
+
+    def _commit(self, crew, group, target):
+        """All hosts are prepared: now only forward, whatever happens to one of them."""
+        failed = crew.run_all(group[0])
+        crew.release()
+        if failed:
+            raise Divided("\n".join([on_hosts(failed), f"{', '.join(failed)}: may not be on {target.tag} as the others"
+                                                       " are: see make status, then deploy it again"]))
+
+
+class Taken(DeployError):
+    """Failed, and taken back."""
+
+
+def goal(release, facts):
+    """What an attempt needs to know of the release that a rollback goes to."""
+    known = [record for record in facts["records"] if record["tag"] == release["tag"]]
+    return {"image_id": release["image_id"], "digest": known[-1].get("digest") if known else ""}
+
+
+@contextlib.contextmanager
+def signals():
+    """INT, TERM and HUP raise Interrupted, once, while the set that the block gets is not empty; afterwards they are
+    let pass, as what is going on then must come to its end."""
+    heed, old = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}, {}
+
+    def interrupt(number, frame):
+        if heed:
+            heed.clear()
+            raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+    for number in tuple(heed):
+        old[number] = signal.signal(number, interrupt)
+    try:
+        yield heed
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
