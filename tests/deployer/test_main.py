@@ -1,5 +1,6 @@
 """The command line: what it prints, and its exit codes."""
 
+import os
 import sys
 
 import pytest
@@ -55,6 +56,6 @@ def test_errors_become_exit_codes(monkeypatch, capsys, error, code):
 
 def test_provisioning_without_its_packages_says_what_to_do():
     """Where pyinfra is not installed, provisioning names it and the target that installs it."""
-    done = run([sys.executable, "-S", "-m", "deploy", "provision"], cwd=ROOT)
+    done = run([sys.executable, "-S", "-m", "deploy", "provision"], cwd=ROOT, env={**os.environ, "PYTHONPATH": ""})
     assert done.returncode == 2
     assert done.stderr == "deploy: provisioning needs pyinfra, which is not installed: run make provision\n"
