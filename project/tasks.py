@@ -4,6 +4,7 @@ import logging
 
 from celery import signals
 from django.db import DatabaseError, InterfaceError
+from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
@@ -66,4 +67,7 @@ class Scheduler(DatabaseScheduler):
             entry.setdefault("description", FROM_CODE)
         PeriodicTask.objects.filter(description=FROM_CODE).exclude(name__in=entries).delete()
         super().setup_schedule()
+        # An entry that never ran counts from when it was last saved, which each start of beat does: one restarted more
+        # often than the entry is due would never send it.
+        PeriodicTask.objects.filter(description=FROM_CODE, last_run_at=None).update(last_run_at=timezone.now())
         self.loaded = True

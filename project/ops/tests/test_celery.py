@@ -192,6 +192,13 @@ class ScheduleTest(TestCase):
         PeriodicTask.objects.filter(name="job").update(enabled=False)
         self.assertNotIn("job", self.schedule(job=self.entry()).schedule)
 
+    def test_never_sent(self):
+        """The wait for an entry's first time begins when beat first sees it, and not anew with each start of beat."""
+        self.schedule(job=self.entry())
+        seen = PeriodicTask.objects.get(name="job").last_run_at
+        self.assertIsNotNone(seen)
+        self.assertEqual(self.schedule(job=self.entry()).schedule["job"].last_run_at, seen)
+
     def test_heartbeat(self):
         """Beat sends a heartbeat each minute, and those that no worker took do not pile up."""
         entry = celery.app.conf.beat_schedule["heartbeat"]
