@@ -42,9 +42,10 @@ COPY project project
 # Modes as any user needs them, whatever the umask of the checkout; bytecode that does not depend on file times.
 RUN chmod -R u=rwX,go=rX . \
  && python -m compileall -q --invalidation-mode unchecked-hash manage.py project \
- && SITE_URL=http://localhost DATABASE_URL=sqlite://:memory: \
-    SECRET_KEY="$(python -c 'import secrets; print(secrets.token_hex(32))')" \
-    python manage.py collectstatic --no-input --verbosity 0
+ && SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
+ && export SECRET_KEY SITE_URL=http://localhost DATABASE_URL=sqlite://:memory: \
+ && python manage.py collectstatic --no-input --verbosity 0 \
+ && ./docker-run.sh compress
 
 # ---- test: an image whose tests fail is not made, as the last stage needs what this one leaves ----
 FROM deps AS test

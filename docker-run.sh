@@ -18,9 +18,10 @@ command_collectstatic() { # FOLDER: publish this release's static files there; n
     exec python -m project.ops.publish "$@"
 }
 
-command_compress() { # FOLDER…: write a .gz beside each file that compresses (the release's own have theirs)
-    [ $# -gt 0 ] || usage "compress needs a folder: docker-run.sh compress /data/files"
-    exec python -m whitenoise.compress --quiet "$@"
+command_compress() { # what django-compressor makes of the templates, where a project has it; the build does so
+    python -c 'import compressor' 2>/dev/null || { echo 'compress: nothing to compress, no django-compressor'; exit; }
+    check_settings
+    exec python manage.py compress --force "$@"
 }
 
 command_shell() { # Python with the project loaded

@@ -1,8 +1,9 @@
 """`python -m project.ops.publish FOLDER`: adds this release's static files to those of the releases before.
 
-Names hold a hash of the content, so a name that is there already is the same file, and left alone: nothing is
-overwritten or removed, as pages of older releases still name older files. The manifest stays in the image. Whoever
-reads the folder meanwhile finds a file whole or not at all, a power cut included.
+What django-compressor made, where a project has it, goes along. Names hold a hash of the content, so a name that is
+there already is the same file, and left alone: nothing is overwritten or removed, as pages of older releases still
+name older files. The manifest stays in the image. Whoever reads the folder meanwhile finds a file whole or not at
+all, a power cut included.
 """
 
 import json
@@ -29,6 +30,7 @@ def main(args):
 def publish(root, folder):
     """Add what the manifest in `root` names to `folder`. Returns how many files were added, and how many there are."""
     names = [name + form for name in set(manifest(root).values()) for form in FORMS if (root / (name + form)).exists()]
+    names += compressed(root)
     missing = [name for name in names if not (folder / name).exists()]
     parts = {name: folder / f"{name}.{os.getpid()}.part" for name in missing}
     try:
@@ -43,6 +45,12 @@ def publish(root, folder):
             part.unlink(missing_ok=True)
     os.sync()
     return len(missing), len(names)
+
+
+def compressed(root):
+    """The names of django-compressor's files, less its own manifest."""
+    found = (path for kind in ("css", "js") for path in (root / "CACHE" / kind).rglob("*") if path.is_file())
+    return [str(path.relative_to(root)) for path in found]
 
 
 def manifest(root):

@@ -42,6 +42,15 @@ class Publish(SimpleTestCase):
         publish(root, self.folder)
         self.assertEqual(self.published(), {"a1.css": "one", "a1.css.gz": "gz"})
 
+    def test_compressor(self):
+        """What django-compressor made goes along, its manifest does not."""
+        root = release(self.root, a1="one")
+        for name in ("css/out.0123.css", "js/deep/out.4567.js", "manifest.json"):
+            (root / "CACHE" / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / "CACHE" / name).write_text("made")
+        self.assertEqual(publish(root, self.folder), (3, 3))
+        self.assertEqual(self.published(), {"a1.css": "one", "out.0123.css": "made", "out.4567.js": "made"})
+
     def test_whole_or_not(self):
         """When one file cannot be written nothing is published, half a file least of all."""
         root = release(self.root, a1="one", b1="two")
