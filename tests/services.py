@@ -5,6 +5,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -74,6 +75,12 @@ class Postgres(Server):
         return [*as_user("postgres"), self.bin / "postgres", "-D", self.folder / "data", "-p", self.port,
                 "-h", "127.0.0.1", "-F", "-c", "unix_socket_directories=", "-c", "max_connections=60"]
 
+    def stop(self):
+        """At once: its own way is to wait for the clients."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(60)
+        super().stop()
+
     def is_ready(self):
         return run([self.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", self.port]).returncode == 0
 
@@ -118,6 +125,7 @@ def new_postgres():
         with contextlib.closing(server.stack):
             server.start()
             yield server
+            server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import itertools
 import os
 import secrets
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -68,7 +69,7 @@ def copy_checkout(folder):
     """What git has or would take of the checkout, in a repository of its own; with a wheelhouse that is there."""
     listed = run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT)
     for path in filter(None, listed.stdout.split("\0")):
-        if (ROOT / path).exists():
+        if (ROOT / path).is_file():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / path, folder / path)
             (folder / path).chmod((folder / path).stat().st_mode & 0o700)  # as under a strict umask
@@ -111,15 +112,30 @@ def settings():
             "DATABASE_URL": "sqlite:////data/db.sqlite3"}
 
 
-@pytest.fixture
-def run_container(image, settings):
-    """run_container(*command, options=(), env={}): a Container, with `settings` and a port; removed afterwards."""
+@contextlib.contextmanager
+def containers(image, settings):
+    """A function start(*command, options=(), env={}, of=image) that returns a Container, with `settings` and a port of
+    its own; all are removed in the end."""
     with contextlib.ExitStack() as stack:
         def start(*command, options=(), env=None, of=image):
             flags = [f"--env={key}={value}" for key, value in {**settings, **(env or {})}.items()]
             done = docker("run", "--detach", "--publish=127.0.0.1::8000", *flags, *options, of, *command)
             stack.callback(docker, "rm", "--force", "--volumes", done.stdout)
             return Container(done.stdout)
+        yield start
+
+
+@pytest.fixture
+def run_container(image, settings):
+    """See `containers`; removed after the test."""
+    with containers(image, settings) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def run_for_all(image, settings):
+    """See `containers`; removed after the module's tests."""
+    with containers(image, settings) as start:
         yield start
 
 
@@ -131,6 +147,16 @@ def one_off(image, settings):
         flags = [f"--env={key}={value}" for key, value in given.items()]
         return docker("run", "--rm", *flags, *options, of, *command, check=False, **more)
     return finish
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory):
+    """Options that mount a team's app, shop/; its settings are shop.settings."""
+    folder = shutil.copytree(Path(__file__).with_name("shop"), tmp_path_factory.mktemp("shop") / "shop",
+                             ignore=shutil.ignore_patterns("__pycache__"))
+    for path in [folder, *folder.iterdir()]:
+        path.chmod(0o755)
+    return [f"--volume={folder}:/app/shop:ro"]
 
 
 numbers = itertools.count(1)

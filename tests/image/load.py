@@ -1,0 +1,82 @@
+"""Visitors who keep asking, each on a thread of its own, and what became of each request."""
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+
+@dataclass
+class Asked:
+    """One request. `outcome`: the status as text, "refused" (nobody took the connection) or "dropped" (somebody did,
+    and there was no whole answer). `began` and `ended` as time.monotonic() tells, in seconds."""
+    number: int
+    outcome: str
+    began: float
+    ended: float
+    error: str = ""
+
+
+class Unix(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def ask(where, path, number, timeout):
+    """One request over a connection of its own, to a port of the loopback or to the path of a unix socket. Returns an
+    Asked."""
+    over_port = isinstance(where, int)
+    connection = http.client.HTTPConnection("127.0.0.1", where, timeout=timeout) if over_port else Unix(where, timeout)
+    began, outcome, error = time.monotonic(), "refused", ""
+    with contextlib.closing(connection):
+        try:
+            connection.connect()
+            outcome = "dropped"
+            connection.request("GET", path.format(n=number))
+            answer = connection.getresponse()
+            answer.read()
+            outcome = str(answer.status)
+        except (OSError, http.client.HTTPException) as failed:
+            error = repr(failed)
+    return Asked(number, outcome, began, time.monotonic(), error)
+
+
+class Load:
+    """Within the block `visitors` threads ask for the path again and again; `{n}` in it becomes the request's number.
+    Afterwards `asked` has them all."""
+
+    def __init__(self, where, path, visitors=4, pause=0.0, timeout=60):
+        self.arguments, self.pause, self.timeout = (where, path), pause, timeout
+        self.asked, self.stopped = [], threading.Event()
+        self.threads = [threading.Thread(target=self.visit, args=(number,), daemon=True) for number in range(visitors)]
+
+    def visit(self, visitor):
+        number = visitor
+        while not self.stopped.is_set():
+            self.asked.append(ask(*self.arguments, number, self.timeout))
+            number += len(self.threads)
+            self.stopped.wait(self.pause)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join(self.timeout + 10)
+        assert not any(thread.is_alive() for thread in self.threads), "a visitor still waits"
+
+    def outcomes(self):
+        """{outcome: how many}."""
+        return Counter(asked.outcome for asked in list(self.asked))

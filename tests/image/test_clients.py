@@ -1,0 +1,64 @@
+"""What other people's clients find: curl, wrk and Chromium, against a container of the image."""
+
+import os
+import re
+import shutil
+
+import pytest
+
+from proc import run
+
+from .web import visitor
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def site(run_for_all, data):
+    """The address of a site."""
+    web = run_for_all(options=data)
+    visitor(web, host="localhost")
+    return web
+
+
+def program(name):
+    """Its path; missing programs are skipped, but not in CI, which installs them."""
+    return shutil.which(name) or (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{name} is not installed here")
+
+
+@pytest.mark.parametrize("options", [["--http1.0"], ["--http1.1"], ["--compressed"], ["--head"], ["--http2"],
+                                     ["--range", "0-10"], ["--header", "Expect: 100-continue", "--data", "x=y"]])
+def test_curl(site, options):
+    """curl gets a whole answer, and as its protocol has it, whatever it asks for: no warning, no surplus bytes."""
+    done = run([program("curl"), "--silent", "--show-error", "--verbose", "--max-time", "30", "--write-out",
+                "%{http_code} ", *options, *2 * ["--output", os.devnull], site.url(), site.url("/healthz")])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ("403 405 " if "--data" in options else "200 200 "), done.stdout
+    assert not re.search("(?i)excess|malformed|weird|unexpected|illegal", done.stderr), done.stderr
+
+
+def test_wrk(site):
+    """wrk, with and without kept connections, has no error and no answer but 200."""
+    before = len(site.logs())
+    for header in ("Connection: keep-alive", "Connection: close"):
+        done = run([program("wrk"), "--threads=2", "--connections=16", "--duration=3s", "--timeout=20s",
+                    f"--header={header}", site.url()])
+        assert done.returncode == 0 and "Requests/sec" in done.stdout, done.stderr
+        assert int(re.search(r"(\d+) requests in", done.stdout)[1]) > 50
+        assert "Socket errors" not in done.stdout and "Non-2xx" not in done.stdout, done.stdout
+    logged = site.logs()[before:]
+    assert not re.search('"level": "(WARNING|ERROR|CRITICAL)"', logged), logged[-3000:]
+
+
+@pytest.mark.parametrize("path, heading", [("/", "Welcome"), ("/admin/login/", "Slipway"),
+                                           ("/no/such", "no such page")])
+def test_chromium(site, tmp_path, path, heading):
+    """A browser shows the page, and its console has no complaint, of the Content-Security-Policy least of all."""
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    done = run([CHROMIUM or program("chromium"), "--headless", *sandbox, "--disable-gpu", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+                f"--user-data-dir={tmp_path}", "--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom",
+                site.url(path)])
+    assert done.returncode == 0 and heading in done.stdout, done.stdout + done.stderr
+    said = [line for line in done.stderr.splitlines() if "CONSOLE" in line and "status of 404" not in line]
+    assert not said

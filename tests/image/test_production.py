@@ -1,0 +1,172 @@
+"""What visitors, browsers and proxies get of the image under production's settings: behaviour, not written settings."""
+
+import gzip
+import hashlib
+import re
+import secrets
+
+import pytest
+
+from proc import wait_until
+
+from .web import HOST, Visitor, entries, static_names, visitor
+
+PRODUCTION = {"SITE_URL": f"https://{HOST}", "ADMIN_PATH": "staff/door", "METRICS_TOKEN": "token-of-the-tests",
+              "DJANGO_SETTINGS_MODULE": "shop.settings"}
+PASSWORD = "a ship in a bottle"
+
+
+@pytest.fixture(scope="module")
+def web(run_for_all, data, shop):
+    """The site for all tests that only look."""
+    return run_for_all(options=[*data, *shop], env=PRODUCTION)
+
+
+@pytest.fixture
+def guest(web):
+    return visitor(web)
+
+
+def test_static_files(guest):
+    """Each file that a page names has its content's hash in its name, is compressed and may be kept for ever; under its
+    plain name there is nothing."""
+    names = static_names(guest.ask("/").text)
+    assert len(names) >= 3
+    for name in names:
+        found = re.fullmatch(r"(.*)\.([0-9a-f]{12})(\.\w+)", name)
+        assert found, name
+        plain, packed = guest.ask(f"/static/{name}"), guest.ask(f"/static/{name}", Accept_Encoding="gzip")
+        assert (plain.status, packed.status) == (200, 200)
+        for answer in (plain, packed):
+            age = re.search(r"max-age=(\d+)", answer.headers["Cache-Control"])
+            assert int(age[1]) >= 31_536_000 and "immutable" in answer.headers["Cache-Control"], name
+            assert answer.headers["Content-Type"].split(";")[0] in ("text/css", "image/svg+xml", "text/javascript")
+        if packed.headers["Content-Encoding"] == "gzip":
+            assert gzip.decompress(packed.body) == plain.body and "Accept-Encoding" in packed.headers["Vary"]
+            assert len(packed.body) < len(plain.body)
+        assert hashlib.md5(plain.body).hexdigest()[:12] == found[2] or name.endswith(".css")  # a style's names change
+        assert guest.ask(f"/static/{found[1]}{found[3]}").status == 404
+    assert any(guest.ask(f"/static/{name}", Accept_Encoding="gzip").headers["Content-Encoding"] for name in names)
+
+
+@pytest.mark.parametrize("path", ["/", "/no/such/page", "/broken", "/staff/door/login/"])
+def test_headers(guest, path):
+    """Every page, errors too, tells the browser what it may load, that it insists on https, and what to keep secret."""
+    headers = guest.ask(path).headers
+    policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'self'" and policy["frame-ancestors"] == policy["object-src"] == "'none'"
+    assert policy["base-uri"] == policy["form-action"] == "'self'" and "unsafe" not in str(policy)
+    assert headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert headers["Referrer-Policy"] == headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["X-Content-Type-Options"] == "nosniff" and headers["X-Frame-Options"] == "DENY"
+    assert "camera=()" in headers["Permissions-Policy"] and "geolocation=()" in headers["Permissions-Policy"]
+    assert re.fullmatch(r"[0-9a-f]{32}", headers["X-Request-ID"])
+
+
+def test_cookies(guest):
+    """Cookies go over https alone, to no script (but the form's token needs none to read it), and to no other site."""
+    cookies = {cookie.split("=")[0]: cookie.lower() for cookie in guest.ask("/cookies").headers.get_all("Set-Cookie")}
+    assert cookies.keys() == {"sessionid", "csrftoken"}
+    assert all("; secure" in cookie and "; samesite=lax" in cookie for cookie in cookies.values())
+    assert "; httponly" in cookies["sessionid"] and "domain=" not in str(cookies)
+
+
+def test_https(web, guest):
+    """What came without https is sent there, to the same page; probes are answered without."""
+    plain = Visitor(guest.port, proto="http")
+    for header in ("http", None):
+        answer = plain.ask("/slow?n=1", X_Forwarded_Proto=header)
+        assert (answer.status, answer.headers["Location"]) == (301, f"https://{HOST}/slow?n=1")
+    assert guest.ask("/").status == 200
+    assert plain.ask("/healthz").status == plain.ask("/readyz").status == 200
+
+
+def test_unknown_host(guest):
+    """Another Host is refused with a page that says so and names none."""
+    for host in ("evil.example", f"{HOST}.evil.example", "127.0.0.1", "localhost"):
+        answer = Visitor(guest.port, host=host).ask("/")
+        assert answer.status == 400 and "evil" not in answer.text and HOST not in answer.text
+
+
+def test_forged_form(guest):
+    """A form that another site sends, or one without token, is refused."""
+    guest.ask("/staff/door/login/")
+    for headers in ({"Origin": "https://evil.example"}, {}):
+        assert guest.post("/staff/door/login/", {"username": "ann"}, **headers).status == 403
+
+
+def test_error_page(web, guest):
+    """A page that breaks shows an error page with the request's id and nothing of the inside; the log has it all."""
+    answer = guest.ask("/broken", X_Request_ID="visitor-4711")
+    assert answer.status == 500 and "Something broke on our side" in answer.text and "visitor-4711" in answer.text
+    assert "on purpose" not in answer.text and "Traceback" not in answer.text
+    found = [entry for entry in entries(web) if entry.get("request_id") == "visitor-4711" and "exception" in entry]
+    assert len(found) == 1 and "broken on purpose" in found[0]["exception"] and found[0]["level"] == "ERROR"
+    missing = guest.ask("/no/such/page")
+    assert missing.status == 404 and "There is no such page" in missing.text
+
+
+def test_log(web, guest):
+    """A request leaves one line: a JSON object with its id, the status and the time it took, without the query."""
+    answer = guest.ask("/?card=4111", User_Agent="a \"visitor\"\n".strip())
+    wait_until(lambda: answer.headers["X-Request-ID"] in web.logs())
+    [entry] = [entry for entry in entries(web) if entry["request_id"] == answer.headers["X-Request-ID"]]
+    assert (entry["method"], entry["path"], entry["status"], entry["level"]) == ("GET", "/", 200, "INFO")
+    assert entry["ms"] > 0 and entry["user_agent"] == 'a "visitor"' and entry["release"] == "release-1"
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", entry["time"])
+    assert "4111" not in web.logs()
+
+
+def test_admin_path(guest):
+    """The admin is where ADMIN_PATH says, and nowhere else."""
+    assert guest.ask("/staff/door/login/").status == 200
+    assert guest.ask("/admin/").status == guest.ask("/admin/login/").status == 404
+
+
+def test_metrics(guest):
+    """Figures are for who has METRICS_TOKEN."""
+    assert guest.ask("/metrics").status == guest.ask("/metrics", Authorization="Bearer other").status == 404
+    answer = guest.ask("/metrics", Authorization="Bearer token-of-the-tests", X_Forwarded_Proto=None)
+    assert answer.status == 200 and "\nworkers " in answer.text
+
+
+def test_other_values(run_container, data, shop):
+    """ALLOWED_HOSTS adds a name, HSTS_… change that header, STATIC_URL sends browsers elsewhere, WEB_CONCURRENCY is how
+    many processes there are."""
+    web = run_container(options=[*data, *shop], env={
+        **PRODUCTION, "ALLOWED_HOSTS": "www.shop.example", "HSTS_SECONDS": "60", "HSTS_SUBDOMAINS": "true",
+        "HSTS_PRELOAD": "true", "STATIC_URL": "https://static.example/", "WEB_CONCURRENCY": "3"})
+    guest = visitor(web, host="www.shop.example")
+    page = guest.ask("/")
+    assert page.status == 200
+    assert page.headers["Strict-Transport-Security"] == "max-age=60; includeSubDomains; preload"
+    assert "default-src 'self' https://static.example/" in page.headers["Content-Security-Policy"]
+    name = re.search(r'href="https://static.example/(site\.[0-9a-f]{12}\.css)"', page.text)[1]
+    assert guest.ask(f"/static/{name}").status == 404
+    wait_until(lambda: "\nworkers 3.0\n" in guest.ask("/metrics", Authorization="Bearer token-of-the-tests").text)
+
+
+def test_new_key(run_container, one_off, volume):
+    """Who is signed in stays so under a new SECRET_KEY while SECRET_KEY_FALLBACKS has the one before, and not without.
+    The session is in the database, so that a restart ends none."""
+    options, old, new = [f"--volume={volume}:/data"], secrets.token_hex(32), secrets.token_hex(32)
+    env = {"SITE_URL": f"https://{HOST}", "DJANGO_SUPERUSER_PASSWORD": PASSWORD, "SECRET_KEY": old}
+    assert one_off("migrate", options=options, env=env).returncode == 0
+    made = one_off("manage", "createsuperuser", "--no-input", "--username=ann", "--email=ann@shop.example",
+                   options=options, env=env)
+    assert made.returncode == 0, made.stderr
+
+    def status(**settings):
+        """The status of the admin's first page in a site with these settings."""
+        guest = visitor(run_container(options=options, env={**env, **settings}))
+        guest.cookies.update(cookies)
+        return guest.ask("/admin/").status
+
+    cookies = {}
+    first = visitor(run_container(options=options, env=env))
+    assert first.sign_in("/admin/login/?next=/admin/", "ann", PASSWORD).status == 302
+    cookies = {"sessionid": first.cookies["sessionid"]}
+    assert first.ask("/admin/").status == 200
+    assert status(SECRET_KEY=new, SECRET_KEY_FALLBACKS=old) == 200
+    first.cookies = dict(cookies)
+    assert status(SECRET_KEY=new) == 302

@@ -1,0 +1,200 @@
+"""The image with Postgres, Redis and RabbitMQ: nothing that was accepted is lost, whatever is killed or restarted.
+
+The containers share the machine's network, as the services listen on the loopback alone. An app of a team's, shop/, is
+mounted beside the project.
+"""
+
+import time
+from datetime import datetime
+
+import pytest
+
+from engine import docker
+from proc import free_port, wait_until
+from services import new_postgres
+
+from .load import Load, ask
+from .web import entries
+
+HOST = "--network=host"
+
+
+@pytest.fixture(params=["redis", "rabbitmq"])
+def broker(request):
+    """The URL of each broker in turn; nothing is queued there."""
+    server = request.getfixturevalue(request.param)
+    return server.url(1) if request.param == "redis" else server.url()
+
+
+@pytest.fixture
+def start(run_container, shop):
+    """start(command, …, env={}, mount=None): a container of the image with the shop, in the machine's network."""
+    def start(*command, env, mount=None):
+        return run_container(*command, env=env, options=[HOST, *shop, *([f"--volume={mount}"] if mount else [])])
+    return start
+
+
+@pytest.fixture
+def env(postgres, broker):
+    return {"DATABASE_URL": postgres.url(postgres.database()), "BROKER_URL": broker, "WORKER_CONCURRENCY": "1",
+            "DJANGO_SETTINGS_MODULE": "shop.settings"}
+
+
+def send(container, *orders):
+    """Queue orders, each (number, seconds), in that order, out of a container that runs."""
+    code = f"from shop.tasks import order\nfor number, seconds in {orders}: order.delay(number, seconds)"
+    container.execute("python", "manage.py", "shell", "-c", code)
+
+
+@pytest.fixture
+def worker(start, env):
+    """A worker that is ready."""
+    worker = start("worker", env=env)
+    worker.says("ready.")
+    return worker
+
+
+def test_migrate(one_off, postgres):
+    """migrate makes an empty Postgres ready, and a second time finds nothing to do."""
+    env = {"DATABASE_URL": postgres.url(postgres.database(migrated=False))}
+    assert one_off("manage", "migrate", "--check", options=[HOST], env=env).returncode == 1
+    done = one_off("migrate", options=[HOST], env=env)
+    assert done.returncode == 0 and "Applying accounts.0001_initial... OK" in done.stdout, done.stderr
+    assert "No migrations to apply" in one_off("migrate", options=[HOST], env=env).stdout
+
+
+def test_task(start, env, worker):
+    """A page queues a task in the broker, a worker does it, and both log under the request's id."""
+    port = free_port()
+    web = start(env={**env, "PORT": str(port)})
+    wait_until(lambda: ask(port, "/healthz", 0, 10).outcome == "200", 60)
+    assert ask(port, "/queue?n=7", 0, 60).outcome == "200", web.logs()
+    worker.says("order 7 ended")
+    ids = [entry["request_id"] for entry in entries(web) if entry.get("path") == "/queue"]
+    assert ids == [entry["request_id"] for entry in entries(worker) if entry["message"] == "order 7 ended"]
+
+
+def test_killed_worker(start, env):
+    """Kill -9 a worker in the middle of a task: another one does it again, over Redis within its time limit and a
+    minute."""
+    env = {**env, "TASK_TIME_LIMIT": "5"}
+    first = start("worker", env=env)
+    first.says("ready.")
+    send(first, (1, 2))
+    first.says("order 1 began")
+    docker("kill", first.id)
+    assert first.state()["ExitCode"] == 137 and "order 1 ended" not in first.logs()
+    second = start("worker", env=env)
+    second.says("order 1 ended", 120)
+
+
+def test_killed_process(env, worker):
+    """Kill -9 the process that works on a task: the worker does it again with a new one."""
+    send(worker, (1, 2))
+    worker.says("order 1 began")
+    code = ("import os, pathlib, signal\n"
+            "children = pathlib.Path('/proc/1/task/1/children').read_text().split()\n"
+            "[os.kill(int(child), signal.SIGKILL) for child in children]")
+    worker.execute("python", "-c", code)
+    worker.says("order 1 ended")
+    assert worker.logs().count("order 1 began") == 2
+
+
+def test_stopped_worker(start, env, worker):
+    """TERM lets the running task end and takes no new one, exit 0; the next worker does the rest, at once."""
+    send(worker, (1, 3), (2, 0), (3, 0))
+    worker.says("order 1 began")
+    assert worker.stop() == 0
+    assert "order 1 ended" in worker.logs() and "order 2 began" not in worker.logs()
+    second = start("worker", env=env)
+    second.says("order 3 ended", 30)
+    assert "order 2 ended" in second.logs() and "order 1 began" not in second.logs()
+
+
+@pytest.fixture
+def site(start, postgres):
+    """(container, port) of a site that answers."""
+    port = free_port()
+    env = {"DATABASE_URL": postgres.url(postgres.database()), "DJANGO_SETTINGS_MODULE": "shop.settings",
+           "PORT": str(port), "WEB_CONCURRENCY": "2"}
+    web = start(env=env)
+    wait_until(lambda: ask(port, "/healthz", 0, 10).outcome == "200", 60)
+    return web, port
+
+
+def test_term_under_load(site):
+    """TERM to a site under load: every request that it accepted is answered, and it ends with exit 0. Who comes later
+    is answered or refused, but for one who may come in the moment of closing."""
+    web, port = site
+    with Load(port, "/slow?n={n}&seconds=0.2", visitors=12, pause=0.01) as load:
+        wait_until(lambda: len(load.asked) > 40)
+        term = time.monotonic()
+        docker("stop", "--time=30", web.id)
+    assert web.state()["ExitCode"] == 0
+    began = {int(entry["message"].split()[1]) for entry in entries(web) if entry["message"].startswith("began ")}
+    assert not [asked for asked in load.asked
+                if asked.outcome != "200" and (asked.number in began or asked.began < term)]
+    outcomes = load.outcomes()
+    assert outcomes["200"] > 40 and outcomes["refused"] > 0
+    assert outcomes["dropped"] <= 1 and outcomes.keys() <= {"200", "refused", "dropped"}, outcomes
+
+
+def test_waiting_at_term(start, tmp_path):
+    """Of many who wait at the socket of a site that is told to end, each is answered, also who was not let in yet."""
+    tmp_path.chmod(0o777)
+    path = tmp_path / "web.sock"
+    web = start(env={"DJANGO_SETTINGS_MODULE": "shop.settings", "SOCKET": "/run/site/web.sock", "WEB_CONCURRENCY": "1",
+                     "WEB_THREADS": "2"}, mount=f"{tmp_path}:/run/site")
+    wait_until(lambda: ask(path, "/healthz", 0, 10).outcome == "200", 60)
+    with Load(path, "/slow?n={n}&seconds=0.5", visitors=12) as load:
+        web.says("began ")
+        load.stopped.set()
+        assert web.stop() == 0
+    assert load.outcomes() == {"200": 12}, [asked.error for asked in load.asked]
+
+
+def readyz(port):
+    return ask(port, "/readyz", 0, 30).outcome
+
+
+def test_postgres_restarts(start):
+    """Postgres restarted under load: /readyz says 503 and then 200 again, pages fail meanwhile with an answer, and
+    the site recovers by itself."""
+    with new_postgres() as postgres:
+        port = free_port()
+        web = start(env={"DATABASE_URL": postgres.url(postgres.database()), "PORT": str(port),
+                         "DJANGO_SETTINGS_MODULE": "shop.settings", "WEB_CONCURRENCY": "2"})
+        wait_until(lambda: readyz(port) == "200")
+        with Load(port, "/users", pause=0.02) as load:
+            wait_until(lambda: load.outcomes()["200"] > 20)
+            postgres.stop()
+            wait_until(lambda: readyz(port) == "503")
+            wait_until(lambda: load.outcomes()["500"] > 5)
+            postgres.start()
+            wait_until(lambda: readyz(port) == "200")
+            back = time.monotonic()
+            wait_until(lambda: sum(asked.began > back for asked in list(load.asked)) > 40)
+        assert load.outcomes().keys() == {"200", "500"}, load.outcomes()
+        late = [asked for asked in load.asked if asked.began > back + 1]
+        assert {asked.outcome for asked in late} <= {"200"}
+        assert web.state()["Running"] and not [entry for entry in entries(web) if entry["level"] == "CRITICAL"]
+
+
+def test_beat_restarted(start, postgres, redis):
+    """An entry of every 30 s is sent on time although beat is restarted every 10 s; the heartbeats arrive."""
+    env = {"DATABASE_URL": postgres.url(postgres.database()), "BROKER_URL": redis.url(2), "SHOP_EVERY": "30",
+           "DJANGO_SETTINGS_MODULE": "shop.settings"}
+    worker, beat = start("worker", env=env), start("beat", env=env)
+    worker.says("project.tasks.heartbeat")
+
+    def times():
+        return [datetime.fromisoformat(entry["time"]) for entry in entries(worker)
+                if entry["message"] == "order from beat ended"]
+
+    started = time.monotonic()
+    while len(times()) < 3 and time.monotonic() < started + 150:
+        until = time.monotonic() + 10
+        wait_until(lambda: time.monotonic() > until)
+        docker("restart", "--time=30", beat.id)
+    first, second, third = times()[:3]
+    assert all(29 <= gap.total_seconds() < 45 for gap in (second - first, third - second)), times()
