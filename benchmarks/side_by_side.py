@@ -3,8 +3,9 @@
 from statistics import median
 
 
-def report(title, ours, other, pairs):
-    """Print medians of both (seconds) and the ratio ours / other: median, least and most over the pairs."""
+def report(title, ours, other, pairs, unit="s"):
+    """Print medians of both (in that unit) and the ratio ours / other: median, least and most over the pairs."""
     ratios = [a / b for a, b in pairs]
-    print(f"{title}: {ours} {median(a for a, _ in pairs):.3g} s, {other} {median(b for _, b in pairs):.3g} s; "
+    print(f"{title}: {ours} {median(a for a, _ in pairs):.3g} {unit}, {other} "
+          f"{median(b for _, b in pairs):.3g} {unit}; "
           f"ratio {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}, {len(pairs)} pairs)", flush=True)

@@ -1,0 +1,245 @@
+"""The image beside a naive one, and nginx to its unix socket beside nginx to a published port. Prints ratios.
+
+    python3 benchmarks/image.py [--runs 3] [--seconds 10] [build] [start] [socket]
+
+Needs Docker, nginx and wrk (Debian's packages), and a wheelhouse (make wheelhouse). The naive image is one stage: the
+same base, Debian's pip, the code, `pip install`, collectstatic; it runs no tests, ours does while it is built.
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from side_by_side import report
+
+ROOT = Path(__file__).resolve().parent.parent
+NAME = f"slipway-benchmark-{os.getpid()}"
+OURS, NAIVE = f"{NAME}:ours", f"{NAME}:naive"
+DOCKERFILE = """FROM debian:trixie-slim
+RUN apt-get update && apt-get install -y python3-pip
+COPY . /app
+WORKDIR /app
+RUN pip install --break-system-packages -r requirements.txt
+ENV DJANGO_SETTINGS_MODULE=project.settings_docker SITE_URL=http://localhost
+RUN SECRET_KEY={key} DATABASE_URL=sqlite://:memory: python3 manage.py collectstatic --no-input
+USER 10001
+CMD ["gunicorn", "project.wsgi", "--bind=0.0.0.0:8000", "--workers=3", "--threads=4", "--worker-tmp-dir=/dev/shm"]
+"""
+NGINX = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+{user}
+worker_processes 1;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  proxy_set_header Host localhost;
+  server {{ listen 127.0.0.1:{ports[0]}; location / {{ proxy_pass http://unix:{folder}/run/web.sock; }} }}
+  server {{ listen 127.0.0.1:{ports[1]}; location / {{ proxy_pass http://127.0.0.1:{published}; }} }}
+}}
+"""
+PATHS = {"/healthz": "an answer that costs nothing", "/": "the start page"}
+
+
+def run(*words, folder=None, timeout=1800):
+    """Returns what it wrote to stdout; ends the benchmark with its output where it fails."""
+    done = subprocess.run([str(word) for word in words], cwd=folder, timeout=timeout, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, words))}:\n{done.stdout[-3000:]}")
+    return done.stdout.strip()
+
+
+def seconds(*words, folder):
+    start = time.monotonic()
+    run(*words, folder=folder)
+    return time.monotonic() - start
+
+
+# ---- building ----
+
+def ours(folder, *options):
+    """Seconds of our build."""
+    return seconds("make", "-f", "docker.mk", "build", f"APP={NAME}", "TAG=ours", f"BUILD_ARGS={' '.join(options)}",
+                   folder=folder)
+
+
+def naive(folder, *options):
+    """Seconds of the naive build."""
+    return seconds("docker", "build", *options, "--file", "Dockerfile.naive", "--tag", NAIVE, ".", folder=folder)
+
+
+def prepare(scratch):
+    """A clone for each kind, with a wheelhouse for ours. Returns both folders."""
+    folders = [scratch / "ours", scratch / "naive"]
+    for folder in folders:
+        run("git", "clone", "-q", ROOT, folder)
+    if (ROOT / "wheelhouse").exists():
+        shutil.copytree(ROOT / "wheelhouse", folders[0] / "wheelhouse")
+    run("make", "-f", "docker.mk", "wheelhouse", f"APP={NAME}", folder=folders[0])
+    (folders[1] / ".dockerignore").write_text(".git\n")
+    (folders[1] / "Dockerfile.naive").write_text(DOCKERFILE.format(key=secrets.token_hex(32)))
+    return folders
+
+
+def change(folder):
+    """Another line in one Python file."""
+    with (folder / "project/home/views.py").open("a") as file:
+        file.write(f"# {secrets.token_hex(8)}\n")
+
+
+def builds(folders, runs):
+    full = [(ours(folders[0], "--no-cache"), naive(folders[1], "--no-cache")) for _ in range(runs)]
+    report("full build, no cache, wheelhouse there", "ours", "naive", full)
+    pairs = []
+    for _ in range(runs):
+        change(folders[0]), change(folders[1])
+        pairs.append((ours(folders[0]), naive(folders[1])))
+    report("build after one changed line of code", "ours", "naive", pairs)
+    report("our build after one changed line of code, beside our full one", "changed line", "full",
+           [(after[0], before[0]) for after, before in zip(pairs, full)])
+    report("image size", "ours", "naive", [tuple(megabytes(image) for image in (OURS, NAIVE))], "MB")
+    base = megabytes("debian:trixie-slim")
+    report("image size over the base", "ours", "naive", [tuple(megabytes(image) - base for image in (OURS, NAIVE))],
+           "MB")
+
+
+def megabytes(image):
+    return int(run("docker", "image", "inspect", "--format", "{{.Size}}", image)) / 1e6
+
+
+# ---- running ----
+
+def settings():
+    values = {"SITE_URL": "http://localhost", "SECRET_KEY": secrets.token_hex(32), "WEB_CONCURRENCY": "3",
+              "DATABASE_URL": "sqlite:////dev/shm/db.sqlite3"}
+    return [f"--env={name}={value}" for name, value in values.items()]
+
+
+@contextlib.contextmanager
+def container(image, *options):
+    """Its id, while the block runs."""
+    id = run("docker", "run", "--detach", *settings(), *options, image).splitlines()[-1]
+    try:
+        yield id
+    finally:
+        run("docker", "rm", "--force", "--volumes", id)
+
+
+def published(id):
+    return int(run("docker", "port", id, "8000").splitlines()[0].rpartition(":")[2])
+
+
+def first_page(port, path="/"):
+    """Wait for the first 200."""
+    deadline = time.monotonic() + 120
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Host": "localhost"})
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=10) as page:
+            if page.status == 200:
+                return
+        time.sleep(0.01)
+    raise SystemExit(f"no page on port {port} within 120 s")
+
+
+def start_up(image):
+    """Seconds from `docker run` to the first page."""
+    start = time.monotonic()
+    with container(image, "--publish=127.0.0.1::8000") as id:
+        first_page(published(id))
+        return time.monotonic() - start
+
+
+def starts(runs):
+    report("docker run to the first page", "ours", "naive", [(start_up(OURS), start_up(NAIVE)) for _ in range(runs)])
+
+
+# ---- nginx, to a socket and to a port ----
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@contextlib.contextmanager
+def nginx(folder, port):
+    """Two ports of an nginx: one leads to the socket, one to the published port."""
+    ports = [free_port(), free_port()]
+    (folder / "nginx.conf").write_text(NGINX.format(
+        folder=folder, ports=ports, published=port, user="user root;" if os.geteuid() == 0 else ""))
+    binary = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+    process = subprocess.Popen([binary, "-c", folder / "nginx.conf", "-e", folder / "error.log"])
+    try:
+        yield ports
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wrk(port, path, duration):
+    """(requests a second, milliseconds of the 99th of 100) with 32 connections."""
+    said = run("wrk", "--threads=2", "--connections=32", f"--duration={duration}s", "--timeout=20s", "--latency",
+               f"http://127.0.0.1:{port}{path}")
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise SystemExit(said)
+    number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", said).groups()
+    return (float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]),
+            float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit])
+
+
+def sockets(runs, duration):
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nginx-", dir="/tmp")))
+        (folder / "run").mkdir()
+        (folder / "run").chmod(0o777)
+        folder.chmod(0o755)
+        stack.enter_context(container(OURS, f"--volume={folder}/run:{folder}/run",
+                                      f"--env=SOCKET={folder}/run/web.sock"))
+        port = published(stack.enter_context(container(OURS, "--publish=127.0.0.1::8000")))
+        ports = stack.enter_context(nginx(folder, port))
+        for path, what in PATHS.items():
+            for port in ports:
+                first_page(port, path)
+                wrk(port, path, 2)  # warm
+            measured = [tuple(wrk(port, path, duration) for port in ports) for _ in range(runs)]
+            report(f"nginx, {what}, requests a second", "socket", "port", [(a[0], b[0]) for a, b in measured], "1/s")
+            report(f"nginx, {what}, p99", "socket", "port", [(a[1], b[1]) for a, b in measured], "ms")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=10, help="of each load")
+    parser.add_argument("what", nargs="*", metavar="build|start|socket", default=["build", "start", "socket"])
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = prepare(Path(scratch))
+        try:
+            if "build" in args.what:
+                builds(folders, args.runs)
+            else:
+                ours(folders[0]), naive(folders[1])
+            if "start" in args.what:
+                starts(args.runs)
+            if "socket" in args.what:
+                sockets(args.runs, args.seconds)
+        finally:
+            subprocess.run(["docker", "image", "rm", "--force", OURS, NAIVE, f"{NAME}-builder"],
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+
+
+if __name__ == "__main__":
+    main()
