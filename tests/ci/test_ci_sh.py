@@ -1,0 +1,123 @@
+"""deploy/ci.sh: the key for one command, the login for one registry, and a cancelled job that ends well."""
+
+import os
+import shutil
+import signal
+import sys
+
+import pytest
+
+from proc import ROOT, run, running, wait_until
+
+SCRIPT = ROOT / "deploy/ci.sh"
+KEY = "-----BEGIN KEY-----\nabc\n-----END KEY-----"
+SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash"]}
+# A deployer that takes a while to take back; `make` runs it as deploy.mk does.
+TAKES_BACK = """
+import signal, sys, time
+def back(*_):
+    print("taken back", flush=True)
+    sys.exit(1)
+signal.signal(signal.SIGTERM, back)
+print("deploying", flush=True)
+time.sleep(300)
+"""
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request):
+    if not shutil.which(request.param):
+        pytest.skip(f"{request.param} is not installed")
+    return SHELLS[request.param]
+
+
+@pytest.fixture
+def ci(shell, tmp_path, monkeypatch):
+    """Runs ci.sh with these words and variables; temporary files in a path with a space."""
+    folder = tmp_path / "temporary files"
+    folder.mkdir()
+    for name in ("DEPLOY_KEY", "KNOWN_HOSTS", "REGISTRY_LOGIN", "SSH_CONFIG", "IMAGE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TMPDIR", str(folder))
+
+    def call(*words, **env):
+        done = run([*shell, SCRIPT, *words], env={**os.environ, **env}, timeout=60)
+        assert list(folder.iterdir()) == [], "something is left behind"
+        return done
+    return call
+
+
+@pytest.mark.parametrize("given", ["text", "files"])
+def test_the_command_has_key_and_hosts(ci, tmp_path, given):
+    """As text or as a file: ssh gets the key, 0600, and accepts only known hosts; the environment has no key."""
+    values = {"DEPLOY_KEY": KEY, "KNOWN_HOSTS": "web1 ssh-ed25519 AAAA"}
+    if given == "files":
+        for name, value in values.items():
+            (tmp_path / name).write_text(value + "\r\n")
+            values[name] = str(tmp_path / name)
+    look = 'cat "${SSH_CONFIG%/*}/key"; ls -l "${SSH_CONFIG%/*}/key"; env; ssh -F "$SSH_CONFIG" -G web1'
+    done = ci("sh", "-c", look, **values)
+    assert done.returncode == 0 and done.stdout.startswith(KEY + "\n-rw-------"), done.stdout + done.stderr
+    assert "DEPLOY_KEY=" not in done.stdout and "stricthostkeychecking true" in done.stdout
+    assert "temporary files" in next(line for line in done.stdout.splitlines() if line.startswith("userknownhosts"))
+
+
+def test_the_projects_own_ssh_config_is_kept(ci, tmp_path):
+    """SSH_CONFIG, as for a jump host, is added to what is made."""
+    (tmp_path / "own").write_text("Host web1\nProxyJump front\n")
+    done = ci("sh", "-c", 'ssh -F "$SSH_CONFIG" -G web1', DEPLOY_KEY=KEY, KNOWN_HOSTS="x", SSH_CONFIG=tmp_path / "own")
+    assert "proxyjump front" in done.stdout and "identitiesonly yes" in done.stdout, done.stderr
+
+
+def test_without_a_key_the_machine_s_own_is_used(ci):
+    """No DEPLOY_KEY: the command runs as it is. A key without known hosts is refused."""
+    assert ci("sh", "-c", "echo ${SSH_CONFIG-none}").stdout == "none\n"
+    done = ci("echo", "ran", DEPLOY_KEY=KEY)
+    assert (done.returncode, done.stdout) == (2, "") and "no KNOWN_HOSTS" in done.stderr
+
+
+@pytest.mark.parametrize("code", [0, 1, 4])
+def test_the_exit_code_is_the_command_s(ci, code):
+    """What the command ends with, ci.sh ends with."""
+    assert ci("sh", "-c", f"exit {code}").returncode == code
+
+
+def test_usage(ci):
+    """Nothing to run: one line, exit 2."""
+    done = ci()
+    assert done.returncode == 2 and done.stderr.startswith("ci: usage")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_cancelled_job_takes_back(shell, tmp_path, number):
+    """The signal, sent to the first process alone, reaches what make runs, and its end is waited for."""
+    (tmp_path / "deployer.py").write_text(TAKES_BACK)
+    (tmp_path / "Makefile").write_text(f"deploy:\n\t@exec '{sys.executable}' deployer.py\n")
+    with running([*shell, SCRIPT, "make", "deploy"], cwd=tmp_path) as job:
+        wait_until(lambda: "deploying" in job.output())
+        job.send_signal(number)
+        assert job.wait(30) == 128 + signal.SIGTERM, job.output()  # make's own end
+        assert "taken back" in job.output()
+
+
+@pytest.mark.parametrize("image, registry", [
+    ("ghcr.io/acme/shop", "ghcr.io"), ("localhost:5000/shop", "localhost:5000"), ("localhost/shop", "localhost"),
+    ("acme/shop", ""), ("shop", "")])
+def test_login(ci, tmp_path, monkeypatch, image, registry):
+    """Docker is logged in at the image's registry; the password goes in by stdin."""
+    stub = tmp_path / "bin" / "docker"
+    stub.parent.mkdir()
+    stub.write_text('#!/bin/sh\necho "$*"; cat\n')
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stub.parent}:{os.environ['PATH']}")
+    done = ci("login", IMAGE=image, REGISTRY_LOGIN="ann:pass:word")
+    assert done.stdout == f"login --username ann --password-stdin {registry}".rstrip() + "\npass:word", done.stderr
+
+
+@pytest.mark.parametrize("env, code, said", [
+    ({"IMAGE": "x/y"}, 0, "nobody is logged in"), ({"IMAGE": "x/y", "REGISTRY_LOGIN": "token"}, 2, "user:password"),
+    ({"REGISTRY_LOGIN": "a:b"}, 2, "no IMAGE")])
+def test_nothing_to_log_in_with(ci, env, code, said):
+    """No login at all is fine, a malformed one is not, nor is one for nowhere."""
+    done = ci("login", **env)
+    assert done.returncode == code and said in done.stderr

@@ -1,0 +1,83 @@
+"""The files of GitHub, GitLab and Jenkins: valid, in the same order, one deploy at a time, the key where it belongs."""
+
+import re
+import sys
+
+import pytest
+
+import ci_lines
+from ci_lines import GITHUB, GITLAB, JENKINS, SYSTEMS, commands
+from proc import ROOT, run
+
+ORDER = ["make test", "make build", "deploy/ci.sh login", "make push", "deploy/ci.sh make deploy"]
+
+
+@pytest.mark.parametrize("schema, pattern", [
+    ("github-workflows", ".github/workflows/*.yml"), ("gitlab-ci", ".gitlab-ci.yml")])
+def test_they_are_what_their_system_reads(schema, pattern):
+    """Each file obeys the schema of its system."""
+    files = sorted(ROOT.glob(pattern))
+    done = run([sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *files])
+    assert files and done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_all_run_the_same_commands_in_the_same_order(system):
+    """Test, build, log in, push, deploy: what is tried for one holds for all; and a rollback, in a job of its own."""
+    assert commands(system) == ORDER
+    assert [step.command.removeprefix("exec ") for step in SYSTEMS[system]() if step.job == "rollback"] == [
+        "deploy/ci.sh make rollback"]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_key_is_where_it_is_needed_and_nowhere_else(system):
+    """Only deploy and rollback have the key; only they and the push log in; each that is released has its TAG."""
+    for step in SYSTEMS[system]():
+        releases = step.job in ("deploy", "rollback")
+        if system == "gitlab":  # there the key belongs to the environment, by the project's settings
+            assert "DEPLOY_KEY" not in GITLAB.read_text().replace("# ", "")
+            job = ci_lines.extended(ci_lines.load(GITLAB), ci_lines.load(GITLAB)[step.job])
+            assert (job.get("environment") == "production") == releases, step
+        else:
+            assert ({"DEPLOY_KEY", "KNOWN_HOSTS"} <= set(step.variables)) == releases, step
+        assert "REGISTRY_LOGIN" not in step.variables or step.job != "test", step
+        assert "TAG" in step.variables or step.job == "rollback", step
+
+
+def test_one_deploy_at_a_time():
+    """Deploy and rollback share what lets only one run, and none is cancelled by the next."""
+    jobs = ci_lines.load(GITHUB)["jobs"]
+    for name in ("deploy", "rollback"):
+        assert jobs[name]["concurrency"] == {"group": "production", "cancel-in-progress": False}
+        assert jobs[name]["environment"] == "production"
+    data = ci_lines.load(GITLAB)
+    for name in ("deploy", "rollback"):
+        job = ci_lines.extended(data, data[name])
+        assert job["resource_group"] == "production" and job["interruptible"] is False
+    assert "disableConcurrentBuilds()" in JENKINS.read_text()
+
+
+def test_without_an_image_nothing_is_released():
+    """A clone without servers: no job that builds, pushes or deploys runs until somebody sets IMAGE."""
+    for name, job in ci_lines.load(GITHUB)["jobs"].items():
+        assert job.get("if", "").startswith("vars.IMAGE &&") or job["needs"] == "image", name
+    data = ci_lines.load(GITLAB)
+    for name in ("build", "deploy", "rollback"):
+        rules = ci_lines.extended(data, data[name])["rules"]
+        assert all(rule["if"].startswith("$IMAGE && ") for rule in rules), name
+    assert ci_lines.extended(data, data["rollback"])["rules"][0]["when"] == "manual"
+    stages = re.split(r"stage\('", JENKINS.read_text())[2:]
+    assert len(stages) == 4 and all("when { branch 'main'; expression { env.IMAGE &&" in stage for stage in stages)
+
+
+def test_a_cancelled_step_is_told():
+    """GitHub signals a step's first process only: so the deployer's caller takes the shell's place."""
+    for step in ci_lines.github():
+        assert step.command.startswith("exec ") == (step.job in ("deploy", "rollback")), step
+
+
+def test_the_jenkinsfile_closes_what_it_opens():
+    """Jenkins' own check needs a Jenkins: at least brackets and quotes are even."""
+    text = re.sub(r"(?<!:)//.*", "", JENKINS.read_text())
+    assert all(text.count(left) == text.count(right) for left, right in ("{}", "()", "[]"))
+    assert text.count("'") % 2 == text.count('"') % 2 == 0
