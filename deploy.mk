@@ -31,6 +31,23 @@ provision-check: $(VE)/sentinel-deploy ## what provision would change; fails if 
 env: ## settings and secrets of the servers (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
 	@$(call deploy_with,$(PYTHON)) env $(or $(ARGS),list)
 
+plan: ## what a deploy would do (TAG=build-42)
+	@$(call deploy_with,$(PYTHON)) plan '$(TAG)' $(ARGS)
+
+deploy: ## bring a release to all servers, or take it back (TAG=build-42 ARGS="--no-bake --parallel 2")
+	@$(call deploy_with,$(PYTHON)) deploy '$(TAG)' $(ARGS)
+
+rollback: ## the release before, everywhere (ARGS="--to build-41")
+	@$(call deploy_with,$(PYTHON)) rollback $(ARGS)
+
+status releases: ## what runs where, and is it right; what ran when, by whom
+	@$(call deploy_with,$(PYTHON)) $@ $(ARGS)
+
+logs: ## what the servers log (ARGS="-f --role worker --since '1 hour ago'")
+	@$(call deploy_with,$(PYTHON)) logs $(ARGS)
+
+.PHONY: plan deploy rollback status releases logs
+
 # ---- test servers in containers: docs/e2e.md ----
 
 run_fleet = PYTHONPATH=tests '$(PYTHON)' -m e2e.fleet

@@ -55,6 +55,21 @@ def do_rollback(args):
     return commands.rollback(load(args), reach(args), args)
 
 
+def do_look(name):
+    """status, releases, logs or prune: what goes to all hosts of the app."""
+    def do(args):
+        from . import look
+        fleet = load(args)
+        hosts = [host for host in chosen(fleet, args) if host.roles]
+        return getattr(look, name)(fleet, reach(args), hosts, args)
+    return do
+
+
+def do_run(args):
+    from . import look
+    return look.run_command(load(args), reach(args), args)
+
+
 def config_arguments(parser):
     parser.add_argument("action", choices=["check"], help="check: show the hosts, or all that is wrong")
 
@@ -106,6 +121,22 @@ def watched_arguments(parser):
     parser.add_argument("--timings", action="store_true", help="in the end the seconds a step and host")
 
 
+def json_arguments(parser):
+    parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def logs_arguments(parser):
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
+    parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="of each host (100)")
+    parser.add_argument("--role", choices=["web", "worker", "beat"], default="", help="only this one's")
+    parser.add_argument("--since", default="", metavar="TIME", help="as journalctl takes it: '1 hour ago'")
+
+
+def run_arguments(parser):
+    parser.add_argument("host", metavar="HOST")
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="as docker-run.sh takes it")
+
+
 # name → what it does, its arguments, help
 COMMANDS = {
     "config": (do_config, config_arguments, "the configuration: is it right, and what does it say"),
@@ -113,6 +144,11 @@ COMMANDS = {
     "plan": (do_plan, plan_arguments, "what a deploy would do"),
     "deploy": (do_deploy, deploy_arguments, "bring a release to all servers, or take it back"),
     "rollback": (do_rollback, rollback_arguments, "bring the release before back, everywhere"),
+    "status": (do_look("show_status"), json_arguments, "what runs where, and what is not as it should be"),
+    "releases": (do_look("show_releases"), json_arguments, "what ran when, by whom, and what became of it"),
+    "logs": (do_look("show_logs"), logs_arguments, "what web, worker and beat log"),
+    "run": (do_run, run_arguments, "a one-off command on a host, in the release that is live"),
+    "prune": (do_look("prune"), None, "remove images that nothing needs any more"),
     "env": (do_env, env_arguments, "settings and secrets: staged here, live with the next deploy"),
 }
 

@@ -48,20 +48,26 @@ class Crew:
 
     def connect(self, skip=False):
         """Reach all hosts at once. With `skip` those that can't be reached are left out, unless beat runs there."""
+        there = list(self.hosts)
+        problems = self.reach()
+        needed = [host for host in there if host.name in problems and (not skip or host.has("beat"))]
+        if needed or not self.connections:
+            raise Refused(on_hosts(problems))
+        for name, texts in problems.items():
+            self.tell({"event": "skipped", "host": name, "problem": texts[0]})
+
+    def reach(self):
+        """Reach all hosts at once; from then on they are those that were. host name → why it was not."""
         problems = {}
 
         def reach(host):
             try:
                 self.connections[host.name] = Connection(host, self.ssh, self.fleet.app, self._hear)
             except HostProblem as problem:
-                problems[host.name] = problem.args
+                problems[host.name] = list(problem.args)
         each(self.hosts, reach)
-        needed = {name for name in problems if not skip or self._host(name).has("beat")}
-        if needed or problems and not self.connections:
-            raise Refused(on_hosts(problems))
-        for name, texts in problems.items():
-            self.tell({"event": "skipped", "host": name, "problem": texts[0]})
         self.hosts = [host for host in self.hosts if host.name not in problems]
+        return problems
 
     def look(self, **args):
         """host name → its facts; `args`: name → function of a host."""
@@ -155,9 +161,6 @@ class Crew:
         """Give the locks back."""
         with concurrent.futures.ThreadPoolExecutor(max(len(self.locked), 1)) as pool:
             list(pool.map(lambda name: self.connections[name].end(), self.locked))
-
-    def _host(self, name):
-        return next(host for host in self.hosts if host.name == name)
 
     def _hear(self, host, event):
         self.tell({**event, "host": host.name})

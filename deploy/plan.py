@@ -53,7 +53,7 @@ class Step:
 
     @property
     def undo(self):
-        return UNDO[self.name]
+        return UNDO.get(self.name, "")
 
     def args_for(self, host):
         return {**self.args, **self.each.get(host, {})}

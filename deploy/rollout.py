@@ -127,9 +127,8 @@ class Rollout:
                 if group[0].name == "commit":
                     heed.clear()
                     break
-                answers = crew.run(group)
-                self._check_verdicts(answers)
                 changed = changed or group[0].name not in ("begin", "pull", "verdicts")
+                self._check_verdicts(crew.run(group))
         except BaseException as error:
             heed.clear()
             self._take_back(crew, error, changed)

@@ -13,14 +13,16 @@ class Ssh:
 
     config: str = ""
 
-    def command(self, address, words, share="", owner=False):
+    def command(self, address, words, share="", owner=False, tty=False):
         """The local command line that runs `words` as root at `address`. The one place that spells ssh's options.
 
         `share` is the path of a socket: the connection of its `owner` serves all others that name it. Host keys are
-        checked as the user's ssh_config says; nothing is asked, as nobody may be there to answer.
+        checked as the user's ssh_config says; nothing is asked, as nobody may be there to answer. `tty`: words get a
+        terminal.
         """
         options = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3",
-                   "LogLevel=ERROR", "RequestTTY=no", "ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes"]
+                   "LogLevel=ERROR", f"RequestTTY={'yes' if tty else 'no'}", "ForwardAgent=no", "ForwardX11=no",
+                   "ClearAllForwardings=yes"]
         # Without a socket of ours the user's own sharing is off too: a connection of ours ends when we say so.
         options += [f"ControlMaster={'yes' if owner else 'no'}", "ControlPersist=no", f"ControlPath={share or 'none'}"]
         config = ["-F", self.config] if self.config else []

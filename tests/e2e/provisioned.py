@@ -17,7 +17,8 @@ class Project:
     def __init__(self, fleet, folder, app, image, **settings):
         self.fleet, self.app, self.path = fleet, app, folder / f"{app}.toml"
         self.settings = {"app": app, "image": image, "media": "bucket", "site.names": [f"{app}.example"], **settings}
-        self.hosts = {name: {"roles": roles, "internal": fleet.hosts[name].address} for name, roles in ROLES.items()}
+        self.hosts = {name: {"roles": roles, "internal": fleet.hosts[name].address} for name, roles in ROLES.items()
+                      if name in fleet.hosts}
         self.hosts["work1"]["balancer"] = True
 
     def write(self):

@@ -1,0 +1,98 @@
+"""What runs where, and what is not as it should be. Pure: facts in, lines out."""
+
+from datetime import datetime
+
+from . import preflight
+
+ROWS = ("host", "role", "release", "slot", "state", "since", "image")
+
+
+def rows(fleet, host, facts):
+    """A row for each role of a host, as ROWS names the columns."""
+    live = facts["live"]
+    slot = facts["slots"].get(live, {"release": None, "units": {}})
+    for role in ("web", "worker"):
+        if host.has(role):
+            yield row(host.name, role, slot["release"], live, slot["units"].get(role, {}))
+    if host.has("beat"):
+        yield row(host.name, "beat", (facts["beat"] or {}).get("release"), "", facts["beat"] or {})
+    warm = facts["slots"].get({"a": "b", "b": "a"}.get(live), {})
+    if warm.get("release"):
+        state = {"state": "warm" if any(running(unit) for unit in warm["units"].values()) else "stopped"}
+        yield row(host.name, "old", warm["release"], "b" if live == "a" else "a", state)
+
+
+def row(host, role, release, slot, unit):
+    release = release or {}
+    state = " ".join(filter(None, [unit.get("state"), unit.get("health", "")]))
+    since = " ".join((unit.get("since") or "").split()[1:3])
+    return (host, role, release.get("tag", "-"), slot or "-", state or "-", since or "-",
+            release.get("image_id", "").removeprefix("sha256:")[:12] or "-")
+
+
+def running(unit):
+    return unit.get("state") in ("active", "activating", "reloading")
+
+
+def drift(fleet, hosts, facts):
+    """host name → what is not as it should be."""
+    tags = {name: (found["tag"] or {}).get("tag", "no release") for name, found in facts.items()}
+    found = {host.name: list(of_host(fleet, host, facts[host.name])) for host in hosts}
+    if len(set(tags.values())) > 1:
+        for name, tag in tags.items():
+            found[name].append(f"{tag} is committed there, and not the same everywhere")
+    return {name: texts for name, texts in found.items() if texts}
+
+
+def of_host(fleet, host, facts):
+    yield from preflight.fitness(facts)
+    yield from preflight.provisioning(fleet, host, facts)
+    yield from preflight.room(fleet, facts)
+    yield from preflight.roles(fleet, host, facts)
+    yield from releases(host, facts)
+    if facts["staged"]:
+        yield "settings are staged, and live with the next deploy"
+    if facts["torn"]:
+        yield f"{facts['torn']} lines of releases.log are torn, and left out"
+    if facts["attempt"] and not facts["lock"]:
+        yield (f"a deploy of {facts['attempt']['tag']} died there; the next deploy or rollback settles it")
+
+
+def releases(host, facts):
+    """What runs, against what is committed."""
+    tag = facts["tag"]
+    if not tag:
+        return
+    slot = facts["slots"].get(facts["live"], {"release": None, "units": {}})
+    if not facts["lock"] and slot["release"] and slot["release"] != tag:
+        yield f"{slot['release']['tag']} is live, and {tag['tag']} is committed"
+    for role, unit in slot["units"].items():
+        if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
+            yield f"{role} is {unit.get('state')}, {unit.get('health', 'not running')}"
+    if host.has("beat") and not running(facts["beat"] or {}):
+        yield f"beat is {(facts['beat'] or {}).get('state')}"
+
+
+def table(lines):
+    """Columns as wide as they need to be."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def history(facts):
+    """The records of all hosts' logs, one a deploy and outcome, newest last: rows of a table."""
+    found = {}
+    for name, host in sorted(facts.items()):
+        for record in host["records"]:
+            entry = found.setdefault((record["id"], record["outcome"]), {**record, "hosts": []})
+            entry["hosts"].append(name)
+            entry["seconds"] = max(entry["seconds"], record["seconds"])
+    rows = [(datetime.fromtimestamp(entry["at"]).strftime("%Y-%m-%d %H:%M:%S"), entry["action"], entry["tag"],
+             entry["outcome"], f"{entry['seconds']:.0f} s", by(entry), ", ".join(entry["hosts"]))
+            for entry in sorted(found.values(), key=lambda entry: entry["at"])]
+    return [("when", "what", "release", "outcome", "took", "by", "hosts"), *rows]
+
+
+def by(entry):
+    """Who, of "deploy build-7 by ann from laptop since …"."""
+    return (entry.get("who") or "").partition(" by ")[2].partition(" since ")[0] or "-"

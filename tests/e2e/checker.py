@@ -1,0 +1,165 @@
+"""The invariants of docs/design.md, on real hosts: run after whatever happened.
+
+It looks by itself, not with the deployer's eyes. `check(shop)` raises AssertionError with all that is wrong.
+"""
+
+import json
+import zlib
+
+READ = r"""
+import json, os, subprocess, sys
+app = sys.argv[1]
+var, run, units = "/var/www/" + app, "/run/" + app, "/etc/systemd/system/" + app
+def text(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return None
+def call(*words):
+    return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8").stdout
+roles = [role for role, name in (("web", "-web@"), ("worker", "-worker@"), ("beat", "-beat"))
+         if os.path.exists(units + name + ".service")]
+names = [role if role == "beat" else "%s%s%s" % (role, "-", slot) for role in roles
+         for slot in (("",) if role == "beat" else "ab")]
+state = {name: call("systemctl", "is-active", "%s-%s.service" % (app, name.replace("-", "@"))).strip()
+         for name in names}
+form = '{{.Names}}|{{.State}}|{{.Label "docker-runner.image"}}'
+print(json.dumps({
+    "roles": roles, "states": state, "tag": text(var + "/TAG"), "revert": text(var + "/REVERT"),
+    "log": text(var + "/releases.log"), "left": [name for name in os.listdir(var) if ".n" in name],
+    "left_run": [name for name in os.listdir(run) if name.endswith(".new")],
+    "web_sock": os.readlink(run + "/web.sock"), "attempt": text(run + "/attempt"),
+    "slots": {slot: text("%s/%s.tag" % (run, slot)) for slot in ("a", "b", "beat")},
+    "env": {slot: text("%s/%s.env" % (run, slot)) for slot in ("a", "b", "beat")},
+    "settings": text("/etc/default/%s.env" % app),
+    "workers": {slot: text("%s/%s/worker.ready" % (run, slot)) for slot in "ab"},
+    "locked": call("systemctl", "is-active", app + "-deploy").strip() in ("active", "activating", "deactivating"),
+    "retires": call("systemctl", "is-active", app + "-retire.timer", app + "-retire.service").split(),
+    "containers": [line.split("|") for line in call(
+        "docker", "ps", "-a", "--filter", "name=^/?%s-" % app, "--format", form).splitlines()],
+    "answers": "web" in roles and call("curl", "-s", "-m", "5", "--unix-socket", run + "/nginx.sock",
+                                       "http://localhost/readyz"),
+}))
+"""
+
+
+def read(host, app):
+    """All that the checks are about, from one host."""
+    done = host.ssh(f"python3 - {app}", input=READ)
+    assert done.returncode == 0, f"{host.name}: {done.stderr}"
+    return json.loads(done.stdout)
+
+
+def tags(shop):
+    """The committed tags of all hosts."""
+    return {(release(read(host, shop.app)["tag"]) or {}).get("TAG") for host in shop.machines().values()}
+
+
+def check(shop, divided=False):
+    """Raise AssertionError with every invariant that does not hold; `divided`: hosts may be on two releases."""
+    found = {name: read(host, shop.app) for name, host in shop.machines().items()}
+    wrong = [f"{name}: {text}" for name, host in found.items() for text in of_host(shop.app, host)]
+    wrong += of_fleet(shop.app, found, divided)
+    assert not wrong, "\n".join(wrong)
+    return found
+
+
+def release(text):
+    """{"TAG", "IMAGE_ID"} of a TAG file's text, or None."""
+    return dict(line.removeprefix("export ").split("=", 1) for line in text.splitlines()) if text else None
+
+
+def records(text):
+    """The records of releases.log; a torn one is None."""
+    return [record(line) for line in (text or "").splitlines()]
+
+
+def record(line):
+    head, found, tail = line.rpartition(', "crc32": "')
+    whole = found and tail == '%08x"}' % zlib.crc32((head + "}").encode())
+    return json.loads(line) if whole else None
+
+
+def of_fleet(app, found, divided):
+    """What is wrong between hosts."""
+    if len({host["tag"] for host in found.values()}) > 1 and not divided:
+        yield f"hosts are on several releases: { {name: host['tag'] for name, host in found.items()} }"
+    beats = [name for name, host in found.items() for container in host["containers"] if container[0] == f"{app}-beat"]
+    wanted = [name for name, host in found.items() if "beat" in host["roles"] and host["tag"]]
+    if beats != wanted:
+        yield f"beat runs on {beats}, not on {wanted}"
+
+
+def of_host(app, host):
+    """What is wrong on a host."""
+    for name in ("attempt", "locked", "left", "left_run"):
+        if host[name]:
+            yield f"{name}: {host[name]}"
+    yield from of_records(host)
+    live = host["web_sock"].partition("/")[0]
+    yield from of_live(app, host, live)
+    yield from of_old(app, host, "b" if live == "a" else "a")
+    names = {f"{app}-{name}" for name in host["states"]}
+    for name, state, _ in host["containers"]:
+        if name not in names or state != "running":
+            yield f"container {name} is {state}"
+
+
+def of_records(host):
+    """TAG and REVERT, against what the log says was committed."""
+    log, tag, revert = records(host["log"]), release(host["tag"]), release(host["revert"])
+    if None in log:
+        yield "a line of releases.log is torn"
+    done = [entry for entry in log if entry and entry["outcome"] == "committed"]
+    if not tag or not done:
+        return
+    if (tag["TAG"], tag["IMAGE_ID"]) != (done[-1]["tag"], done[-1]["image_id"]):
+        yield f"TAG is {tag}, and {done[-1]['tag']} was committed last"
+    before, withdrawn = [], set()
+    for entry in done:
+        withdrawn -= {entry["tag"]}
+        withdrawn |= {entry.get("withdrawn")} - {None}
+        before.append(entry["tag"])
+    wanted = [name for name in before if name != tag["TAG"] and name not in withdrawn]
+    if (revert or {}).get("TAG") != (wanted[-1] if wanted else None):
+        yield f"REVERT is {revert}, not {wanted[-1:]}"
+
+
+def of_live(app, host, live):
+    """The live slot runs TAG, all of it, and answers as it."""
+    tag = release(host["tag"])
+    if not tag:
+        return
+    if release(host["slots"][live]) != tag:
+        yield f"slot {live} is live with {host['slots'][live]!r}, and TAG is {tag}"
+    if host["env"][live] != host["settings"]:
+        yield "the live slot has other settings than APP.env"
+    images = {name: image for name, _, image in host["containers"]}
+    for role in host["roles"]:
+        name = "beat" if role == "beat" else f"{role}-{live}"
+        if host["states"][name] != "active" or images.get(f"{app}-{name}") != tag["IMAGE_ID"]:
+            yield f"{name} is {host['states'][name]} with image {images.get(f'{app}-{name}')}, not {tag}"
+    if "web" in host["roles"] and tag["TAG"] not in host["answers"]:
+        yield f"nginx answers {host['answers']!r}, and TAG is {tag}"
+    if "worker" in host["roles"] and host["workers"][live] != f"consuming {tag['TAG']}\n":
+        yield f"the live worker says {host['workers'][live]!r}"
+
+
+def of_old(app, host, old):
+    """The other slot is warm with a release that was committed, and will retire; or there is nothing in it."""
+    there, units = release(host["slots"][old]), [name for name in host["states"] if name.endswith(f"-{old}")]
+    running = [name for name in units if host["states"][name] != "inactive"]
+    if not there:
+        if running or host["env"][old]:
+            yield f"slot {old} has no tag, and {running} in it"
+        return
+    if not any(entry and entry["tag"] == there["TAG"] and entry["outcome"] == "committed"
+               for entry in records(host["log"])):
+        yield f"slot {old} holds {there}, which was never committed"
+    if sorted(running) != sorted(units):
+        yield f"of slot {old} only {running} run"
+    if "active" not in host["retires"]:
+        yield f"slot {old} is warm, and nothing will retire it"
+    if "worker" in host["roles"] and not (host["workers"][old] or "").startswith("paused "):
+        yield f"the old worker says {host['workers'][old]!r}"
