@@ -1,0 +1,90 @@
+"""What the CI files run, run for real: a project made from the template, tested, built, pushed, deployed, rolled back.
+
+All three systems run the same commands (tests/ci), so once will do.
+"""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+
+import ci_lines
+from e2e.byhand import answers
+from e2e.provisioned import Project
+from proc import ROOT, run
+from test_docs import covers, git_files, ownership
+
+HOST, APP = "web1", "shop"
+SETTINGS = "SITE_URL=http://localhost\nSECRET_KEY={}\nDATABASE_URL={}\n"
+
+
+@pytest.fixture(scope="module")
+def server(fleet, tmp_path_factory):
+    """A server provisioned for the project, its settings staged."""
+    fleet.reset(HOST)
+    server = Project(fleet, tmp_path_factory.mktemp("servers"), APP, f"{fleet.registry.address}/{APP}")
+    server.hosts = {HOST: {"roles": ["web"], "internal": fleet.hosts[HOST].address}}
+    server.settings["rollout.bake"] = 2
+    server.provision()
+    staged = server.deploy("env", "set", input=SETTINGS.format("x" * 50, fleet.services.new_database("ci_lines")))
+    assert staged.returncode == 0, staged.stderr
+    return server
+
+
+@pytest.fixture(scope="module")
+def project(server, tmp_path_factory):
+    """A project as somebody has it who made it from the template: nothing that is left out, all of it committed."""
+    folder = tmp_path_factory.mktemp("a project") / APP
+    out = [entry for entry, owner in ownership().items() if owner.strip() == "left out"]
+    for path in git_files():
+        if not any(covers(entry, path) for entry in out):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, folder / path)
+    if (ROOT / "wheelhouse").exists():  # made anew where it does not fit; a CI has it in its cache
+        shutil.copytree(ROOT / "wheelhouse", folder / "wheelhouse")
+    shutil.copy(server.path, folder / "deploy/production.toml")
+    done = run(["sh", "-ec", "git init -q; git add -A; git -c user.name=A -c user.email=a@shop.example commit -qm 1"],
+               cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def environment(fleet, tmp_path):
+    """What a CI job has in its environment: the settings of docs/ci.md, and no more of this machine than it must."""
+    keys = fleet.ssh_config.parent
+    return {**{name: os.environ[name] for name in os.environ if not re.match("GIT_|MAKE|MFLAGS", name)},
+            "CI": "true", "APP": APP, "IMAGE": f"{fleet.registry.local}/{APP}", "REGISTRY_LOGIN": "ci:unasked",
+            "DEPLOY_KEY": (keys / "id_ed25519").read_text(), "KNOWN_HOSTS": str(keys / "known_hosts"),
+            "SSH_CONFIG": str(fleet.ssh_config), "DOCKER_CONFIG": str(tmp_path / "docker")}
+
+
+def follow(commands, folder, environment):
+    """Run command after command, as a job does; the first that fails is told."""
+    for command in commands:
+        done = run(["sh", "-ec", command], cwd=folder, env=environment, timeout=1500)
+        assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+
+
+def release(server):
+    status, body = answers(server.fleet.hosts[HOST], APP, "/readyz")
+    return status, json.loads(body)["release"]
+
+
+def test_the_lines_release_and_roll_back(server, project, environment):
+    """A first run puts build-1 live, a second one build-2, each by all commands in order; the rollback's command brings
+    build-1 back. No key is left behind, and nothing that git would call a change."""
+    follow(ci_lines.commands("github"), project, {**environment, "TAG": "build-1"})
+    assert release(server) == (200, "build-1")
+    page = project / "project/home/templates/home/ci.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text("new\n")
+    follow(["git add -A", "git -c user.name=A -c user.email=a@shop.example commit -qm 2",
+            *ci_lines.commands("github")[1:]], project, {**environment, "TAG": "build-2"})
+    assert release(server) == (200, "build-2")
+    rollback = [step.command for step in ci_lines.github() if step.job == "rollback"]
+    follow(rollback, project, environment)
+    assert release(server) == (200, "build-1")
+    assert run(["git", "status", "--porcelain"], cwd=project).stdout == ""
