@@ -17,7 +17,8 @@ KEEP                ?=
 # ---- servers, as deploy/$(ENV).toml or HOSTS, CELERY_HOSTS and BEAT_HOSTS describe them ----
 # The deployer needs a Python alone; provisioning also what requirements-deploy.txt pins.
 
-deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' '$(1)' -m deploy
+# exec: make tells the recipe's first process only that it should end.
+deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' exec '$(1)' -m deploy
 
 .PHONY: provision provision-check env
 

@@ -12,14 +12,14 @@ from proc import ROOT, run, running, wait_until
 SCRIPT = ROOT / "deploy/ci.sh"
 KEY = "-----BEGIN KEY-----\nabc\n-----END KEY-----"
 SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash"]}
-# A deployer that takes a while to take back; `make` runs it as deploy.mk does.
-TAKES_BACK = """
+# A deployer that is told to end, and takes back; it stands in for Python.
+TAKES_BACK = """#!{}
 import signal, sys, time
 def back(*_):
     print("taken back", flush=True)
     sys.exit(1)
 signal.signal(signal.SIGTERM, back)
-print("deploying", flush=True)
+print("deploying", *sys.argv[1:], flush=True)
 time.sleep(300)
 """
 
@@ -90,11 +90,12 @@ def test_usage(ci):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_cancelled_job_takes_back(shell, tmp_path, number):
-    """The signal, sent to the first process alone, reaches what make runs, and its end is waited for."""
-    (tmp_path / "deployer.py").write_text(TAKES_BACK)
-    (tmp_path / "Makefile").write_text(f"deploy:\n\t@exec '{sys.executable}' deployer.py\n")
-    with running([*shell, SCRIPT, "make", "deploy"], cwd=tmp_path) as job:
-        wait_until(lambda: "deploying" in job.output())
+    """The signal, sent to the first process alone, reaches the deployer through make, and its end is waited for."""
+    deployer = tmp_path / "deployer"
+    deployer.write_text(TAKES_BACK.format(sys.executable))
+    deployer.chmod(0o755)
+    with running([*shell, SCRIPT, "make", "deploy", "TAG=build-1", f"PYTHON={deployer}"], cwd=ROOT) as job:
+        wait_until(lambda: "deploying -m deploy deploy build-1" in job.output())
         job.send_signal(number)
         assert job.wait(30) == 128 + signal.SIGTERM, job.output()  # make's own end
         assert "taken back" in job.output()
