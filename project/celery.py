@@ -32,6 +32,7 @@ except SettingsError as error:  # celery's own command would show a traceback
 
 app = Celery("project", include=["project.tasks"], task_cls="project.ops.task:Task")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.worker_consumer = "project.ops.worker:Consumer"
 app.autodiscover_tasks()
 
 

@@ -1,29 +1,61 @@
-"""gunicorn's worker with threads, which answers on its way out who has come already."""
+"""What a deploy asks of the image's worker, of two releases that run side by side for a while.
 
-from gunicorn.workers.gthread import ThreadWorker
+In the file that READY_FILE names it says "consuming RELEASE", or "paused RELEASE" while worker.pause lies beside that
+file: then it takes no more tasks, and ends those it has. A task that it does not know, which only the other release
+can have queued, it puts back.
+"""
+
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+
+from celery.worker.consumer import Consumer as BaseConsumer
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+LOOK = 0.2  # seconds between two looks for worker.pause
+BACK = 5  # seconds an unknown task is kept, so that it does not go round and round
 
 
-class Worker(ThreadWorker):
-    """gunicorn's own takes nobody from its sockets once it is told to end, but keeps them open until it has: who
-    connects meanwhile waits in vain. This one answers those who wait, and closes, so that later ones are refused."""
+class Consumer(BaseConsumer):
+    """Celery's, with the above."""
 
-    told_to_end = False  # not so when it ends of max_requests: then others take who waits
+    told = False
 
-    def handle_exit(self, sig, frame):
-        self.told_to_end = True
-        super().handle_exit(sig, frame)
+    def on_ready(self):
+        super().on_ready()
+        path = os.environ.get("READY_FILE")
+        if path and not self.told:
+            self.told = True
+            threading.Thread(target=self.heed, args=(Path(path),), name="heed", daemon=True).start()
 
-    def set_accept_enabled(self, enabled):
-        super().set_accept_enabled(enabled)
-        if self.told_to_end and not enabled and self.sockets:
-            for listener in self.sockets:
-                self.take_all(listener)
-                listener.close()
-            self.sockets = []
+    def heed(self, path):
+        """Do as worker.pause says, and say so."""
+        queues, state = list(self.app.amqp.queues.consume_from), "consuming"
+        self.call_soon(say, path, state)
+        while True:
+            time.sleep(LOOK)
+            wanted = "paused" if path.with_name("worker.pause").exists() else "consuming"
+            if wanted != state:
+                state = wanted
+                change = self.cancel_task_queue if state == "paused" else self.add_task_queue
+                for queue in queues:
+                    self.call_soon(change, queue)
+                self.call_soon(say, path, state)
 
-    def take_all(self, listener):
-        for _ in range(self.cfg.backlog):
-            before = self.nr_conns
-            self.accept(listener)
-            if self.nr_conns == before:  # nobody waits
-                return
+    def on_unknown_task(self, body, message, exc):
+        logger.warning("unknown task %s: put back in %d s", message.headers.get("task", exc), BACK)
+        self.timer.call_after(BACK, message.requeue)
+
+
+def say(path, state):
+    """Write it whole; that the folder is full or away is no reason to stop working."""
+    try:
+        new = path.with_name(path.name + ".new")
+        new.write_text(f"{state} {settings.RELEASE}\n")
+        new.replace(path)
+    except OSError as error:
+        logger.error("%s cannot be written: %s", path, error)

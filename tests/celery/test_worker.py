@@ -1,0 +1,55 @@
+"""A worker as a deploy sees it: it says what it does, pauses when told to, and gives back what it does not know."""
+
+import time
+
+from proc import wait_until
+
+from .shop import add_shop
+
+WORKER = ("python", "-m", "celery", "-A", "project", "worker", "--loglevel=INFO")
+QUEUE = "from project.celery import app; app.send_task('{}')"
+
+
+def send(clone, name):
+    """Queue a task by its name, known here or not."""
+    done = clone.run("python", "-c", QUEUE.format(name))
+    assert done.returncode == 0, done.stdout
+
+
+def said(folder):
+    path = folder / "worker.ready"
+    return path.read_text() if path.exists() else ""
+
+
+def notes(clone):
+    return len(clone.rows("SELECT id FROM shop_note WHERE source = 'task'"))
+
+
+def test_a_paused_worker_takes_no_task_until_it_consumes_again(clone, tmp_path):
+    """It says "consuming"; with worker.pause there "paused", and tasks wait; without it they are done."""
+    add_shop(clone)
+    with clone.start(*WORKER, READY_FILE=str(tmp_path / "worker.ready"), RELEASE="v1") as worker:
+        wait_until(lambda: said(tmp_path) == "consuming v1\n", 60, "the worker is ready")
+        send(clone, "shop.tasks.record")
+        wait_until(lambda: notes(clone) == 1, 60, worker.output())
+        (tmp_path / "worker.pause").touch()
+        wait_until(lambda: said(tmp_path) == "paused v1\n", 30, "it has paused")
+        send(clone, "shop.tasks.record")
+        time.sleep(2)  # consuming, it looks every 0.2 s
+        assert notes(clone) == 1
+        (tmp_path / "worker.pause").unlink()
+        wait_until(lambda: notes(clone) == 2, 60, "the waiting task is done")
+    assert said(tmp_path) == "consuming v1\n"
+
+
+def test_an_unknown_task_is_not_lost(clone, tmp_path):
+    """What one release does not know stays queued, and the other does it."""
+    add_shop(clone)
+    ready = str(tmp_path / "worker.ready")
+    with clone.start(*WORKER, READY_FILE=ready, DJANGO_SETTINGS_MODULE="project.settings") as old:
+        wait_until(lambda: said(tmp_path), 60, "the old worker is ready")
+        send(clone, "shop.tasks.record")
+        wait_until(lambda: "unknown task shop.tasks.record: put back" in old.output(), 60, "the old worker met it")
+        with clone.start(*WORKER, RELEASE="v2") as new:
+            (tmp_path / "worker.pause").touch()
+            wait_until(lambda: notes(clone) == 1, 90, new.output)
