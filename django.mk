@@ -32,7 +32,7 @@ help: ## this list
 	  $(wildcard $(MAKEFILE_LIST))
 
 runserver: $(VE)/sentinel ## the site at http://localhost:8000 (PORT=8001: another port)
-	@exec $(MANAGE) runserver $(PORT)
+	@exec $(MANAGE) runserver '$(PORT)'
 
 worker: $(VE)/sentinel ## runs background jobs (ARGS="…" for Celery)
 	@exec $(CELERY) worker --loglevel INFO $(ARGS)
@@ -41,7 +41,7 @@ beat: $(VE)/sentinel ## sends the jobs that are due (ARGS="…" for Celery)
 	@exec $(CELERY) beat --loglevel INFO $(ARGS)
 
 dev: $(VE)/sentinel-dev ## server, worker and beat in one terminal; Ctrl-C ends all
-	@export VE='$(VE)' PYTHONUNBUFFERED=1 && exec $(VE)/bin/python -m honcho -e /dev/null -f $(PROCFILE) start -p $(PORT)
+	@export VE='$(VE)' PYTHONUNBUFFERED=1 && exec $(VE)/bin/python -m honcho -e /dev/null -f $(PROCFILE) start -p '$(PORT)'
 
 migrate: $(VE)/sentinel ## bring the database up to date
 	@exec $(MANAGE) migrate $(ARGS)

@@ -24,10 +24,22 @@ def enter_virtualenv():
         os.execv(str(python), [str(python), str(HERE / "manage.py")] + sys.argv[1:])
 
 
+def explain():
+    """After a command that the database failed: exit with one line where it is plain why."""
+    from django.core.management import CommandError
+
+    from project.ops import prepare
+    try:
+        prepare.explain(migrating=sys.argv[1:2] == ["migrate"])
+    except CommandError as error:
+        sys.exit("manage.py: {}".format(error))
+
+
 def main():
     enter_virtualenv()
     try:
         from django.core.management import execute_from_command_line
+        from django.db import DatabaseError
 
         from project.ops.env import SettingsError
     except ModuleNotFoundError as error:
@@ -41,6 +53,9 @@ def main():
         execute_from_command_line(sys.argv)
     except SettingsError as error:
         sys.exit(error.report())
+    except DatabaseError:
+        explain()
+        raise
 
 
 if __name__ == "__main__":

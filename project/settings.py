@@ -3,6 +3,7 @@
 import os
 from urllib.parse import quote
 
+from .ops import values
 from .ops.env import Env
 from .ops.envfile import read_file
 from .ops.logging import logging_config
@@ -29,7 +30,7 @@ OWN_DATABASE = VAR / "db.sqlite3"  # the one that runserver may migrate unasked
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{quote(str(OWN_DATABASE))}")}
 CACHES = {"default": env.cache("CACHE_URL", "locmem://")}
 
-CELERY_BROKER_URL = env.text("BROKER_URL", "filesystem://")
+CELERY_BROKER_URL = env.parsed("BROKER_URL", values.development_broker, "filesystem://", "redis://localhost:6379/0")
 if CELERY_BROKER_URL == "filesystem://":
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": VAR / "broker", "data_folder_out": VAR / "broker", "control_folder": VAR / "broker/control",

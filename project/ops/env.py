@@ -1,6 +1,7 @@
 """Settings from the environment: read one by one, complained of all at once."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,6 +9,9 @@ import dj_database_url
 
 REQUIRED = object()
 POSTGRES = "postgres://user:password@db.example:5432/name"
+# What is not among the pins: the module that Django imports, and the package that has it.
+DRIVERS = {"django.db.backends.mysql": ("MySQLdb", "mysqlclient"),
+           "django.db.backends.oracle": ("oracledb", "oracledb")}
 
 
 class SettingsError(Exception):
@@ -146,6 +150,8 @@ def database(url):
     except Exception:  # the library raises several kinds, and some quote the URL with its password
         raise ValueError("is not a database URL") from None
     options = settings.setdefault("OPTIONS", {})
+    if (driver := DRIVERS.get(settings["ENGINE"])) and not find_spec(driver[0]):
+        raise ValueError(f"needs {driver[1]} in requirements.in")
     if settings["ENGINE"] == "django.db.backends.sqlite3":
         settings.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=False)
         options.update(transaction_mode="IMMEDIATE", timeout=20,

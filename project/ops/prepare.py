@@ -27,7 +27,11 @@ def prepare(write):
 def tell(write):
     """Name what is pending. Raises as `prepare` does."""
     if missing := pending():
-        write(f"Migrations not applied to {where()}: {', '.join(missing)}. To apply them: make migrate")
+        write(lacking(missing))
+
+
+def lacking(missing):
+    return f"Migrations not applied to {where()}: {', '.join(missing)}. To apply them: make migrate"
 
 
 def migrate(write):
@@ -62,6 +66,14 @@ def one_line():
         raise CommandError(f"cannot use {where()}: {cause}. {advice()}") from None
 
 
+def explain(migrating):
+    """After a command that the database failed: raise CommandError, of one line, where the database cannot be reached
+    or, unless the command was `migrating`, lacks migrations."""
+    missing = pending()
+    if missing and not migrating:
+        raise CommandError(lacking(missing))
+
+
 def is_own():
     """Is the default database the file that development made for itself?"""
     own = getattr(settings, "OWN_DATABASE", None)
@@ -79,7 +91,7 @@ def where():
 def advice():
     if connection.vendor == "sqlite":
         return "It has to be an SQLite file, it and its folder yours to write"
-    return "Start it, or set another DATABASE_URL in .env"
+    return "Start it, or set another DATABASE_URL" + (" in .env" if hasattr(settings, "OWN_DATABASE") else "")
 
 
 @contextmanager

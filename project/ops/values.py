@@ -1,5 +1,5 @@
-"""What production's variables may hold. Each function takes a variable's text and returns settings, or raises
-ValueError with what is wrong, in words that go after the variable's name and never show its value."""
+"""What variables may hold. Each function takes a variable's text and returns settings, or raises ValueError with what
+is wrong, in words that go after the variable's name and never show its value."""
 
 import re
 from dataclasses import dataclass
@@ -58,6 +58,11 @@ def broker(text):
     if url.scheme not in ("redis", "rediss", "amqp", "amqps") or not url.hostname:
         raise ValueError("is neither redis://…, rediss://…, amqp://… nor amqps://…")
     return text
+
+
+def development_broker(text):
+    """Besides the real ones: a folder of files, and the process's own memory."""
+    return text if text in ("filesystem://", "memory://") else broker(text)
 
 
 def broker_options(url, time_limit):

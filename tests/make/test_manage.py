@@ -1,6 +1,7 @@
 """manage.py runs itself in the project's virtualenv, from any folder, and says in one line when it cannot."""
 
 import os
+import re
 import shutil
 import sys
 
@@ -94,6 +95,28 @@ def test_malformed_settings(manage, command):
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert len(lines) == 1 and lines[0].startswith("settings: ") and "DATABASE_URL" in lines[0], done.stderr
+
+
+@pytest.mark.parametrize("url, words", [
+    ("postgres://me:hush@127.0.0.1:1/shop", ["shop on 127.0.0.1", "refused", "DATABASE_URL in .env"]),
+    ("sqlite:////nowhere/db.sqlite3", ["unable to open"]), (None, ["accounts.0001_initial", "make migrate"])])
+def test_failed_by_the_database(manage, url, words):
+    """A database that is away, or lacks its migrations, is told of in a line, whichever command meets it first."""
+    env = {"DJANGO_SUPERUSER_USERNAME": "ann", "DJANGO_SUPERUSER_EMAIL": "", "DJANGO_SUPERUSER_PASSWORD": "x"}
+    for command in [["migrate"], ["createsuperuser", "--noinput"]] if url else [["createsuperuser", "--noinput"]]:
+        done = manage(*command, **env, DATABASE_URL=url or "")
+        assert done.returncode == 1 and re.fullmatch("manage.py: .*\n", done.stderr), done.stderr
+        assert all(word in done.stderr for word in words) and "hush" not in done.stderr
+
+
+def test_a_migration_that_fails_shows_where(manage):
+    """In a migration or a query that is wrong, the traceback stays: it is what one needs."""
+    migration = manage.folder / "project/accounts/migrations/0002_wrong.py"
+    migration.write_text("from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n"
+                         "    dependencies = [('accounts', '0001_initial')]\n"
+                         "    operations = [migrations.RunSQL('SELECT nonsense')]\n")
+    done = manage("migrate")
+    assert done.returncode == 1 and "Traceback" in done.stderr and "no such column: nonsense" in done.stderr
 
 
 def test_start_page_can_go(project):

@@ -12,6 +12,8 @@ LINES = {
     "DATABASE_URL=postgres:/x": "settings: DATABASE_URL is not a database URL; for example",
     "DATABASE_URL=postgres://u:s3cret@h:port/n": "settings: DATABASE_URL has a port that is no number",
     "DATABASE_URL=sqlite:///": "settings: DATABASE_URL names no file",
+    "DATABASE_URL=mysql://u:s3cret@h/n": "settings: DATABASE_URL needs mysqlclient in requirements.in",
+    "BROKER_URL=xyz://s3cret": "settings: BROKER_URL is neither redis://",
     "export DATABASE_URL=s3cret": "settings: .env line 1: drop the word export",
     "SECRET_KEY='s3cret'": "settings: .env line 1: SECRET_KEY is in quotes",
 }
