@@ -29,7 +29,7 @@ DOCKERFILES      ?= $(wildcard Dockerfile */Dockerfile */*/Dockerfile)
 help: ## this list
 	@awk '/^## / { print "\n" substr($$0, 4) ":" } \
 	  /^[a-z][a-z0-9-]*:.*## / { split($$0, part, /:.*## /); printf "  %-15s %s\n", part[1], part[2] }' \
-	  $(wildcard $(MAKEFILE_LIST))
+	  $(wildcard $(filter-out Makefile,$(MAKEFILE_LIST)) $(filter Makefile,$(MAKEFILE_LIST)))
 
 runserver: $(VE)/sentinel ## the site at http://localhost:8000 (PORT=8001: another port)
 	@exec $(MANAGE) runserver '$(PORT)'

@@ -119,6 +119,14 @@ def test_help_lists_every_target(copy):
     assert max(map(len, lines)) <= 120
 
 
+def test_help_begins_with_development(copy):
+    """What a newcomer types comes first; what the Makefile itself adds comes last."""
+    with open(copy / "Makefile", "a") as file:
+        file.write("\n## Ours\nours: ## of this project\n")
+    said = run(["make", "-C", copy, "-s", "help"]).stdout
+    assert said.startswith("\nDevelop:\n  help ") and said.endswith("\nOurs:\n  ours            of this project\n")
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_every_variable_is_documented(name):
     """docs/make.md names every variable that may be set, with its default where that is a plain text."""
