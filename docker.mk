@@ -85,7 +85,7 @@ docker-shell: ## a shell in a container of the image (ARGS="--user 0")
 	@$(docker_ready); exec $(DOCKER) run --rm -it $(ARGS) --entrypoint sh '$(IMAGE):$(TAG)'
 
 image-test: $(VE)/sentinel-dev ## tests of the image: minutes, needs Docker (PYTEST_ARGS="…")
-	@$(docker_ready); exec $(VE)/bin/python -m pytest tests/image $(PYTEST_ARGS)
+	@$(docker_ready); exec $(VE)/bin/python -m pytest tests/image --durations=15 $(PYTEST_ARGS)
 
 clean_tag = case '$(TAG)' in *-dirty) \
   echo 'make: $(TAG) has what no commit holds, so nobody could build it again: commit, make build, push' >&2; exit 1 ;; esac

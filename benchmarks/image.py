@@ -3,7 +3,7 @@
     python3 benchmarks/image.py [--runs 3] [--seconds 10] [build] [start] [socket]
 
 Needs Docker, nginx and wrk (Debian's packages), and a wheelhouse (make wheelhouse). The naive image is one stage: the
-same base, Debian's pip, the code, `pip install`, collectstatic; it runs no tests, ours does while it is built.
+same base, a virtualenv, the code, `pip install`, collectstatic; it runs no tests, ours does while it is built.
 """
 
 import argparse
@@ -25,12 +25,12 @@ ROOT = Path(__file__).resolve().parent.parent
 NAME = f"slipway-benchmark-{os.getpid()}"
 OURS, NAIVE = f"{NAME}:ours", f"{NAME}:naive"
 DOCKERFILE = """FROM debian:trixie-slim
-RUN apt-get update && apt-get install -y python3-pip
+RUN apt-get update && apt-get install -y python3-venv && python3 -m venv /ve
+ENV PATH=/ve/bin:$PATH DJANGO_SETTINGS_MODULE=project.settings_docker SITE_URL=http://localhost
 COPY . /app
 WORKDIR /app
-RUN pip install --break-system-packages -r requirements.txt
-ENV DJANGO_SETTINGS_MODULE=project.settings_docker SITE_URL=http://localhost
-RUN SECRET_KEY={key} DATABASE_URL=sqlite://:memory: python3 manage.py collectstatic --no-input
+RUN pip install -r requirements.txt
+RUN SECRET_KEY={key} DATABASE_URL=sqlite://:memory: python manage.py collectstatic --no-input
 USER 10001
 CMD ["gunicorn", "project.wsgi", "--bind=0.0.0.0:8000", "--workers=3", "--threads=4", "--worker-tmp-dir=/dev/shm"]
 """
