@@ -6,6 +6,7 @@ All three systems run the same commands (tests/ci), so once will do.
 import json
 import os
 import re
+import secrets
 import shutil
 
 import pytest
@@ -28,7 +29,8 @@ def server(fleet, tmp_path_factory):
     server.hosts = {HOST: {"roles": ["web"], "internal": fleet.hosts[HOST].address}}
     server.settings["rollout.bake"] = 2
     server.provision()
-    staged = server.deploy("env", "set", input=SETTINGS.format("x" * 50, fleet.services.new_database("ci_lines")))
+    settings = SETTINGS.format(secrets.token_hex(32), fleet.services.new_database("ci_lines"))
+    staged = server.deploy("env", "set", input=settings)
     assert staged.returncode == 0, staged.stderr
     return server
 
