@@ -2,7 +2,7 @@
 
 import sys
 
-from . import display
+from . import display, source
 from .errors import DeployError
 from .plan import Options, shown
 from .rollout import Rollout
@@ -14,7 +14,12 @@ def plan(fleet, ssh, args):
 
 
 def deploy(fleet, ssh, args):
-    return plan(fleet, ssh, args) if args.dry_run else watched(fleet, ssh, args, "deploy")
+    if args.dry_run:
+        return plan(fleet, ssh, args)
+    unusual = source.check(fleet.image, args.tag)
+    if unusual:
+        print(f"deploy: {unusual}", file=sys.stderr)
+    return watched(fleet, ssh, args, "deploy")
 
 
 def rollback(fleet, ssh, args):

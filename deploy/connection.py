@@ -35,17 +35,19 @@ class Lost(HostProblem):
 
 
 class Connection:
-    """`ask` may be called by several threads at once. `events` hears what the agent tells meanwhile."""
+    """`ask` may be called by several threads at once. `events` hears what the agent tells meanwhile; `share`, the path
+    of a socket, lets the connection be used for more."""
 
-    def __init__(self, host, ssh, app, events=lambda host, event: None):
+    def __init__(self, host, ssh, app, events=lambda host, event: None, share=""):
         self.host, self.events, self.said = host, events, tempfile.TemporaryFile()
         self.answers, self.number, self.writing = {}, 0, threading.Lock()
         self.marks, self.lock_answer, self.lost = queue.Queue(), None, None
         self.stop, self.dead_after = threading.Event(), 30
         self.heard = threading.Event()
-        self.process = subprocess.Popen(
-            ssh.command(host.address, ["python3", "-I", "-u", "-c", BOOT, "look", app]), stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=self.said, start_new_session=True)  # Ctrl-C is ours, not ssh's
+        words = ["python3", "-I", "-u", "-c", BOOT, "look", app]
+        self.process = subprocess.Popen(  # in a session of its own: Ctrl-C is ours, not ssh's
+            ssh.command(host.address, words, share, owner=bool(share)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=self.said, start_new_session=True)
         threading.Thread(target=self._read, daemon=True).start()
         program = bundle().encode()
         try:

@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import contextlib
+import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, field
 
@@ -27,7 +29,8 @@ class StepFailed(DeployError):
 
 @dataclass
 class Crew:
-    """`hosts` → connections. `tell(event)` hears of everything; `timings`: (step, host) → seconds."""
+    """`hosts` → connections. `tell(event)` hears of everything; `timings`: (step, host) → seconds; `shared`:
+    connections can forward a port."""
 
     fleet: object
     ssh: object
@@ -36,11 +39,17 @@ class Crew:
     connections: dict = field(default_factory=dict)
     locked: list = field(default_factory=list)
     timings: dict = field(default_factory=dict)
+    shared: bool = False
 
     def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="dep", dir="/tmp")  # a socket's path must be short
         return self
 
     def __exit__(self, *error):
+        self._close()
+        self.folder.cleanup()
+
+    def _close(self):
         with concurrent.futures.ThreadPoolExecutor(max(len(self.connections), 1)) as pool:
             list(pool.map(Connection.close, self.connections.values()))
 
@@ -62,12 +71,25 @@ class Crew:
 
         def reach(host):
             try:
-                self.connections[host.name] = Connection(host, self.ssh, self.fleet.app, self._hear)
+                self.connections[host.name] = Connection(host, self.ssh, self.fleet.app, self._hear, self._share(host))
             except HostProblem as problem:
                 problems[host.name] = list(problem.args)
         each(self.hosts, reach)
         self.hosts = [host for host in self.hosts if host.name not in problems]
         return problems
+
+    def _share(self, host):
+        return f"{self.folder.name}/{self.fleet.hosts.index(host)}" if self.shared else ""
+
+    def forward(self, port):
+        """Let all hosts reach our port; host name → the port there."""
+        def ask(host):
+            words = self.ssh.forward(host.address, self._share(host), port)
+            done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+            if done.returncode:
+                raise HostProblem(f"cannot forward a port: {done.stderr.strip()}; sshd must allow AllowTcpForwarding")
+            return int(done.stdout)
+        return each(self.hosts, ask)
 
     def look(self, **args):
         """host name → its facts; `args`: name → function of a host."""

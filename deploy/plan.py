@@ -27,7 +27,8 @@ class Target:
     action: str
     tag: str
     digest: str = ""
-    releases: dict = field(default_factory=dict)  # host name → {"tag", "image_id", "digest"}, for a rollback
+    releases: dict = field(default_factory=dict)  # host name → {"image_id", "digest"}, for a rollback
+    sources: dict = field(default_factory=dict)  # host name → {"reference", "credentials"}, where we serve the image
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,7 @@ class Options:
     parallel: int = 0
     bake: bool = True
     allow_incompatible: bool = False
-    credentials: str = ""
-    reference: str = ""  # where the image is, when it is not pulled by its own name
+    credentials: str = ""  # user:password for the registry
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,7 @@ def beginning(fleet, hosts, target, options, attempt):
                "keep_warm": rollout["keep_warm"]}
     each = {name: {"roles": [*host.roles], **target.releases.get(name, {})} for name, host in by_name(hosts).items()}
     yield (Step("begin", names, attempt, each=each),)
-    yield (Step("pull", names, {"image": fleet.image, "credentials": options.credentials,
-                                "reference": options.reference}),)
+    yield (Step("pull", names, {"image": fleet.image, "credentials": options.credentials}, each=target.sources),)
     if target.action == "deploy" or target.action == "rollback" and target.digest:
         yield (Step("verdicts", names[:1], {}),)
 

@@ -7,7 +7,7 @@ import signal
 import time
 from dataclasses import dataclass, field, replace
 
-from . import hooks, preflight
+from . import hooks, preflight, registry
 from .crew import Crew, StepFailed
 from .errors import DeployError, Refused, on_hosts
 from .plan import Options, Target, plan
@@ -41,15 +41,15 @@ class Rollout:
 
     def plan(self):
         """The groups of steps that would be done. Nothing is changed. Raises Refused."""
-        with Crew(self.fleet, self.ssh, self.hosts, self.tell) as crew:
-            return self._decide(crew)[1]
+        with self._crew() as crew, contextlib.ExitStack() as stack:
+            return self._decide(crew, stack)[1]
 
     def run(self):
         """Do it. Raises Refused, Locked, DeployError when it was taken back, Divided."""
         began = time.monotonic()
-        with signals() as heed, Crew(self.fleet, self.ssh, self.hosts, self.tell, timings=self.timings) as crew:
+        with signals() as heed, self._crew() as crew, contextlib.ExitStack() as stack:
             try:
-                target, groups = self._decide(crew)
+                target, groups = self._decide(crew, stack)
                 record = self._record(target, crew)
                 hooks.run(self.fleet.hooks["before"], record, must=True)
                 self._do(crew, groups, target, heed)
@@ -67,18 +67,25 @@ class Rollout:
 
     # ---- deciding ----
 
-    def _decide(self, crew):
+    def _crew(self):
+        return Crew(self.fleet, self.ssh, self.hosts, self.tell, timings=self.timings, shared=self._serves())
+
+    def _serves(self):
+        """Whether the image goes to the hosts through our connections."""
+        return self.fleet.registry == "ssh" and self.action == "deploy"
+
+    def _decide(self, crew, stack):
         """(Target, groups of steps) after a look at all hosts. Raises Refused with all problems of all hosts."""
         crew.connect(self.skip_unreachable)
         facts = crew.look(paths=lambda host: list(preflight.expected(self.fleet, host)))
-        target, texts = self._target(crew, facts)
+        target, texts = self._target(crew, facts, stack)
         found = preflight.problems(self.fleet, crew.hosts, facts, target)
         if texts or found:
             raise Refused("\n".join([*texts, *filter(None, [on_hosts(found)])]))
         options = replace(self.options, credentials=self._credentials())
         return target, plan(self.fleet, crew.hosts, target, options, {"id": self.id, "who": self._who(target)})
 
-    def _target(self, crew, facts):
+    def _target(self, crew, facts, stack):
         """(Target, why there is none)."""
         if self.action == "rollback":
             releases = preflight.recorded(facts, self.tag) if self.tag else preflight.revert_of(facts)
@@ -90,11 +97,20 @@ class Rollout:
                                                      for name, release in releases.items()}), []
         live = {(found["tag"] or {}).get("tag") for found in facts.values()}
         action = "restart" if live == {self.tag} else "deploy"
+        if self._serves():
+            return self._served(crew, stack, action), []
         try:
             digest = self._digest(crew, facts)
         except StepFailed as error:
             return Target(action, self.tag), [error.problem]
         return Target(action, self.tag, digest), []
+
+    def _served(self, crew, stack, action):
+        """The Target that we serve ourselves for as long as the stack is open."""
+        server = stack.enter_context(registry.serve(f"{self.fleet.image}:{self.tag}"))
+        sources = {name: {"reference": f"127.0.0.1:{port}/app", "credentials": server.login}
+                   for name, port in crew.forward(server.port).items()}
+        return Target(action, self.tag, server.digest, sources=sources)
 
     def _digest(self, crew, facts):
         """The digest that the tag stands for, as the first host sees it."""

@@ -6,7 +6,8 @@
 from pathlib import Path
 
 # In this order: each uses only those before it.
-MODULES = ("disk", "host", "http", "journal", "releases", "slots", "takeback", "facts", "images", "steps", "serve")
+MODULES = ("disk", "host", "http", "journal", "releases", "slots", "takeback", "facts", "images",
+           "attempt", "oneoffs", "proof", "turn", "steps", "serve")
 LOADER = """\
 import sys, types
 package = sys.modules["agent"] = types.ModuleType("agent")

@@ -74,12 +74,14 @@ def image_id(host, reference):
 def pull(host, image, tag, digest, credentials="", reference=""):
     """Pull by digest (from `reference` instead of `image`, where that is elsewhere), and tag it; the image's id."""
     source = "%s@%s" % (reference or image, digest)
-    with login(host, registry_of(image), credentials) as env:
+    with login(host, registry_of(reference or image), credentials) as env:
         host.docker("pull", "--quiet", source, timeout=1800, env=env)
     found = image_id(host, source)
     if not found:
         raise Problem("%s was pulled and is not there" % source)
     host.docker("tag", found, "%s:%s" % (image, tag))
+    if reference:
+        host.docker("rmi", "--no-prune", source)  # the name alone
     sync(host)
     return found
 

@@ -18,8 +18,9 @@ import time
 import traceback
 
 from . import disk, facts, images, releases, slots, takeback
+from .attempt import Attempt
 from .host import Host, Problem
-from .steps import STEPS, Attempt
+from .steps import STEPS
 
 MARK = "--8<-- slipway"
 WAIT = 120  # seconds that a deploy waits for a retirement

@@ -1,0 +1,35 @@
+"""What this deploy has done so far: /run/APP/attempt."""
+
+import threading
+
+from . import disk, releases
+
+
+class Attempt(dict):
+    """/run/APP/attempt, written whenever it changes."""
+
+    def __init__(self, host, **values):
+        super().__init__(values)
+        self.host, self.lock = host, threading.Lock()
+
+    def note(self, **values):
+        with self.lock:
+            self.update(values)
+            releases.save_attempt(self.host, self)
+
+    def release(self):
+        return {"tag": self["tag"], "image_id": self["image_id"]}
+
+
+def settings(host, attempt):
+    """(text, the file it is from) of the settings that the release will have."""
+    if attempt["action"] == "rollback":
+        going_back = releases.read_tag(host.revert)
+        paths = [host.env + ".revert"] if going_back and going_back["tag"] == attempt["tag"] else []
+    else:
+        paths = [host.env + ".next"]
+    for path in [*paths, host.env]:
+        text = disk.read(path)
+        if text is not None:
+            return text, path
+    return None, None

@@ -1,0 +1,55 @@
+"""Commands of the new release that run once: they publish its files and bring the database up to date."""
+
+import json
+
+from . import images, releases, slots
+from .host import Problem
+
+ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # a migration that has to wait for a lock keeps visitors waiting too
+
+
+def verdicts(host, attempt, say):
+    """Migrations not yet applied with which the release that is live cannot work: their names, with reasons."""
+    wrong = incompatible(images.content(host, attempt["image_id"], "migrations.json"))
+    before = slots.release_in(host, attempt["live"]) or releases.read_tag(host.tag)
+    if wrong and before and before["image_id"]:
+        old = json.loads(images.content(host, before["image_id"], "migrations.json") or "{}").get("migrations", {})
+        wrong = {name: text for name, text in wrong.items() if name not in old}
+    if wrong:
+        applied = one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120)
+        wrong = {name: text for name, text in wrong.items() if "[X]  %s\n" % name not in applied.replace(" (", "\n(")}
+    return {"incompatible": wrong, "first": not before}
+
+
+def incompatible(text):
+    """name → why, of the migrations that the build found so."""
+    found = json.loads(text or "{}").get("migrations", {})
+    return {name: "; ".join(entry.get("messages", ())) for name, entry in found.items() if entry["verdict"] == "error"}
+
+
+def one_off(host, attempt, words, seconds, extra=""):
+    """Run a command of the new release to its end; its output. It is removed when it takes longer."""
+    name = "-".join([host.app, *(words[:2] if words[0] == "manage" else words[:1])])
+    attempt.note(one_offs=sorted({*attempt["one_offs"], name}))
+    try:
+        done = host.call("docker-runner", "--slot", attempt["slot"], host.app, *words, timeout=seconds, check=False,
+                         env={"EXTRA": "%s %s" % (ONE_OFF, extra)})
+    except Problem as problem:
+        host.docker("rm", "-f", name, check=False)
+        raise problem from None
+    if done.returncode:
+        lines = (done.stdout + done.stderr).strip().splitlines()[-50:]
+        raise Problem("%s failed: exit %d" % (" ".join(words), done.returncode), log=lines)
+    return done.stdout
+
+
+def publish(host, attempt, say):
+    """The release's hashed files beside those of the releases before. As root: the app itself may not change them."""
+    attempt.note(changed=True)
+    one_off(host, attempt, ["collectstatic", "/static"], 300,
+            "--user 0:0 --network none -v %s/static:/static" % host.var)
+
+
+def migrate(host, attempt, say, seconds):
+    attempt.note(changed=True)
+    one_off(host, attempt, ["migrate"], seconds)

@@ -1,0 +1,100 @@
+"""Starting the idle slot, and waiting until it works."""
+
+import threading
+import time
+
+from . import disk, http, slots
+from .host import Problem
+from .journal import said
+
+POLL = 0.1  # seconds
+
+
+def start(host, attempt, say, roles):
+    """Start the slot's units of these roles."""
+    names = [host.unit(role, attempt["slot"]) for role in roles if host.has(role)]
+    attempt.note(changed=True)
+    if "worker" in roles:
+        slots.resume(host, attempt["slot"])
+    if names:
+        host.systemctl("start", "--no-block", *names)
+
+
+def ready(host, attempt, say, seconds, smoke, roles):
+    """Wait until web and worker of the slot work, by their own word. Raises Problem as soon as one has died."""
+    deadline = time.monotonic() + seconds
+    waiting = [role for role in roles if host.has(role)]
+    units = {role: host.unit(role, attempt["slot"]) for role in waiting}
+    restarts = {role: state.get("NRestarts") for role, state in states(host, units).items()}
+    while waiting:
+        problems = {role: problem_of(host, attempt, role, smoke) for role in waiting}
+        waiting = [role for role in waiting if problems[role]]
+        for role, state in states(host, {role: units[role] for role in waiting}).items():
+            if state.get("SubState") == "auto-restart" or state.get("NRestarts") != restarts[role]:
+                raise with_log(host, attempt, role, Problem("%s ended as soon as it had started" % role))
+        if waiting and time.monotonic() > deadline:
+            raise with_log(host, attempt, waiting[0], problems[waiting[0]], " after %d s" % seconds)
+        time.sleep(POLL if waiting else 0)
+
+
+def problem_of(host, attempt, role, smoke):
+    """Why the slot's web or worker does not work yet, as a Problem, or None. Raises Problem for what waiting does not
+    mend."""
+    try:
+        return CHECKS[role](host, attempt, smoke)
+    except Problem as problem:
+        raise with_log(host, attempt, role, problem) from None
+
+
+def states(host, units):
+    """role → systemd's properties of its unit."""
+    found = host.states(*units.values()) if units else {}
+    return {role: found.get(unit, {}) for role, unit in units.items()}
+
+
+def web_problem(host, attempt, smoke):
+    """Why the slot's web is not ready, as a Problem; None when it is."""
+    sock, site = host.slot(attempt["slot"], "web.sock"), site_of(host, attempt["slot"])
+    problem = http.not_ready(sock, attempt["tag"], site)
+    if problem:
+        return problem
+    smoke_all(sock, smoke, site)
+    return None
+
+
+def worker_problem(host, attempt, smoke):
+    state, release = slots.worker_state(host, attempt["slot"])
+    if state == "consuming" and release == attempt["tag"]:
+        return None
+    return Problem("the worker is %s" % (state and "%s as release %s" % (state, release) or "not consuming"))
+
+
+CHECKS = {"web": web_problem, "worker": worker_problem}
+
+
+def site_of(host, slot):
+    return http.site_of(disk.read(host.slot_file(slot, "env")))
+
+
+def smoke_all(sock, paths, site):
+    """Ask all paths, several at once. Raises the Problem of the first that does not answer."""
+    problems = [None] * len(paths)
+
+    def ask(index):
+        try:
+            http.smoke(sock, paths[index], site)
+        except Problem as problem:
+            problems[index] = problem
+    threads = [threading.Thread(target=ask, args=(index,)) for index in range(len(paths))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for problem in filter(None, problems):
+        raise problem
+
+
+def with_log(host, attempt, role, problem, after=""):
+    """The problem with what the container has logged."""
+    lines = said(host, host.container(role, attempt["slot"]), attempt["began"])
+    return Problem(str(problem) + after, **dict(problem.more, log=lines))

@@ -1,0 +1,124 @@
+"""A host as the agent sees it, without systemd and Docker: the agent's real code on a folder that stands for /.
+
+Every command and every rename, link and removal is an effect. `fuse` effects may come about; the next one is the
+agent's death. After each effect `watch()` is called, so that what must hold at every instant is looked at there.
+"""
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from types import SimpleNamespace
+from unittest import mock
+
+from deploy.agent import disk, host as hosts, http, releases, slots
+
+FOREVER = 10**9
+
+
+class Killed(BaseException):
+    """The agent is dead: nobody catches this."""
+
+
+class Simulated(hosts.Host):
+    """A host with roles web, worker and beat. `up`: unit → (tag, image id) that runs in it."""
+
+    def __init__(self, root, watch=lambda: None):
+        super().__init__("shop", str(root))
+        self.up, self.fuse, self.watch, self.broken, self.timer = {}, FOREVER, watch, set(), None
+        for folder in ("/etc/default", "/etc/systemd/system", "/var/www/shop", "/run/shop/a", "/run/shop/b"):
+            os.makedirs(self.root + folder)
+        for name in ("web@", "worker@", "beat"):
+            open(f"{self.root}/etc/systemd/system/shop-{name}.service", "w").close()
+        disk.write(self.env, "SECRET_KEY=1\n")
+        os.symlink("a/web.sock", self.web_sock)
+
+    def call(self, *words, **options):
+        """Every command that the agent runs."""
+        done = SimpleNamespace(returncode=0, stdout="", stderr="")
+        if words[0] == "systemctl":
+            done.stdout = self.systemctl_(words[1], [word for word in words[2:] if not word.startswith("-")])
+        elif words[0] == "systemd-run":
+            self.effect()
+            self.timer = words[-3:]
+        elif words[:2] == ("docker", "inspect"):
+            done.stdout = '["/entry"]' if self.up.get("shop-beat.service") else ""
+        elif words[:3] == ("docker", "image", "inspect"):
+            done.stdout = words[-1].rpartition("@")[2].replace("digest", "sha256") + "\n"
+        elif words[0] == "docker-runner":
+            self.effect()
+            if words[4] in self.broken:
+                done.returncode, done.stderr = 1, f"{words[4]} fails"
+        return done
+
+    def effect(self):
+        """Something is about to change."""
+        if self.fuse <= 0:
+            raise Killed
+        self.fuse -= 1
+        self.watch()
+
+    def systemctl_(self, verb, words):
+        if verb == "show":
+            units = [word for word in words if word.endswith(".service")]
+            return "\n\n".join(f"Id={unit}\nActiveState={'active' if unit in self.up else 'inactive'}\nNRestarts=0"
+                               for unit in units)
+        for unit in words:
+            self.effect()
+            if verb == "start" and unit not in self.up:
+                self.start(unit)
+            elif verb == "stop":
+                if unit.endswith(".timer"):
+                    self.timer = None
+                self.up.pop(unit, None)
+        return ""
+
+    def start(self, unit):
+        """As docker-runner does: what the slot's file says, else what is committed."""
+        slot = unit.partition("@")[2].partition(".")[0] or "beat"
+        release = slots.release_in(self, slot) or releases.read_tag(self.tag)
+        self.up[unit] = (release["tag"], release["image_id"])
+
+    def ask(self, sock, path, *rest, **options):
+        """An answer over a unix socket: nginx's, or a slot's own."""
+        slot = slots.live(self) if "nginx" in sock else sock.split("/")[-2]
+        tag = self.up.get(f"shop-web@{slot}.service", (None,))[0]
+        if tag is None or tag in self.broken:
+            return 500 if tag else 0, "broken"
+        return 200, json.dumps({"release": tag})
+
+    def worker(self, host, slot):
+        tag = self.up.get(f"shop-worker@{slot}.service", (None,))[0]
+        paused = os.path.exists(self.slot(slot, "worker.pause"))
+        return ("paused" if paused else "consuming", tag) if tag else ("", "")
+
+    def reboot(self):
+        """What /run held is gone; the committed release starts in slot a, as docker-slot does it."""
+        watch, self.watch = self.watch, lambda: None  # nobody is served until it is up again
+        shutil.rmtree(self.run)
+        self.up, self.timer, self.fuse = {}, None, FOREVER
+        for slot in "ab":
+            os.makedirs(f"{self.run}/{slot}")
+        os.symlink("a/web.sock", self.web_sock)
+        release = releases.read_tag(self.tag)
+        if release:
+            for slot in ("a", "beat"):
+                slots.pin(self, slot, release, disk.read(self.env))
+            for unit in ("shop-web@a.service", "shop-worker@a.service", "shop-beat.service"):
+                self.start(unit)
+        self.watch = watch
+
+
+@contextmanager
+def world(host):
+    """The agent's code works on the simulated host while the block runs."""
+    def counted(function):
+        def effect(*words, **options):
+            if str(words[-1]).startswith(host.root):
+                host.effect()
+            return function(*words, **options)
+        return effect
+    with mock.patch.multiple(os, rename=counted(os.rename), unlink=counted(os.unlink), symlink=counted(os.symlink)), \
+            mock.patch.object(os, "fsync", lambda number: None), mock.patch("time.sleep", lambda seconds: None), \
+            mock.patch.object(http, "ask", host.ask), mock.patch.object(slots, "worker_state", host.worker):
+        yield

@@ -1,0 +1,193 @@
+"""The agent's steps on a simulated host: whatever is killed when, the invariants of docs/design.md hold."""
+
+import tempfile
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deploy.agent import disk, releases, slots, takeback
+from deploy.agent.attempt import Attempt
+from deploy.agent.host import Problem
+from deploy.agent.steps import STEPS
+from deployer.simulated import FOREVER, Killed, Simulated, world
+
+TAGS = ("v1", "v2", "v3", "bad")
+PROVE = (("publish", {}), ("migrate", {"seconds": 9}), ("start", {"roles": ["web", "worker"]}),
+         ("ready", {"seconds": 0, "smoke": ["/"], "roles": ["web", "worker"]}))
+TURN = (("pause", {"seconds": 0}), ("flip", {"smoke": ["/"], "roles": ["web"]}),
+        ("watch", {"seconds": 0, "max_errors": 0.05}), ("beat", {"seconds": 0}), ("prepare", {}), ("commit", {}))
+
+
+def release(tag):
+    return {"tag": tag, "image_id": f"sha256:{tag}"}
+
+
+class Machine:
+    """A host and what its deployer and systemd do to it."""
+
+    def __init__(self, root):
+        self.host = Simulated(root, self.at_every_instant)
+        self.host.broken.add("bad")
+        self.served, self.done, self.say = False, [], lambda event: None
+
+    def steps(self, action, tag):
+        """(step, arguments) of a deploy."""
+        known = {"image_id": f"sha256:{tag}"} if action == "rollback" else {}
+        begin = {"id": str(len(self.done)), "action": action, "tag": tag, "digest": f"digest:{tag}", "who": "ann",
+                 "keep_warm": 600, "program": "/agent", "roles": [], "image_id": "", **known}
+        prove = PROVE if action != "rollback" else PROVE[2:]
+        return [("begin", begin), ("pull", {"image": "shop"}), *prove, *TURN]
+
+    def attempt(self, action, tag, fuse=FOREVER, until=99):
+        """A deploy whose agent dies after `fuse` effects, or whose deployer gives up after `until` steps. Then systemd
+        takes the host back."""
+        self.host.fuse = fuse
+        attempt = Attempt(self.host, program="/agent")
+        try:
+            for name, args in self.steps(action, tag)[:until]:
+                STEPS[name](self.host, attempt, self.say, **args)
+        except (Problem, Killed):
+            pass
+        self.settle()
+
+    def settle(self, fuse=FOREVER):
+        self.host.fuse = fuse
+        try:
+            takeback.settle(self.host, self.say)
+        except Killed:
+            pass
+
+    def at_every_instant(self):
+        """A release serves that is whole, TAG was committed, REVERT is another committed one."""
+        tag, revert = releases.read_tag(self.host.tag), releases.read_tag(self.host.revert)
+        if self.served:
+            status, body = self.host.ask("nginx.sock", "/")
+            assert status == 200, f"visitors get {body}"
+        assert revert is None or revert != tag, f"TAG and REVERT are both {tag}"
+        assert "bad" not in [found["tag"] for found in (tag, revert) if found]
+        self.served = self.served or bool(tag)
+
+    def at_rest(self):
+        """After the dust has settled: one release, everywhere on the host, and nothing left over."""
+        self.at_every_instant()
+        host, live, tag = self.host, slots.live(self.host), releases.read_tag(self.host.tag)
+        assert disk.read(host.attempt) is None
+        running = {unit: found[0] for unit, found in host.up.items()}
+        if tag:
+            wanted = {f"shop-web@{live}.service", f"shop-worker@{live}.service", "shop-beat.service"}
+            assert {unit: running.get(unit) for unit in wanted} == dict.fromkeys(wanted, tag["tag"])
+            assert slots.release_in(host, live) == tag
+            assert host.worker(host, live)[0] == "consuming"
+        else:
+            assert not running
+        idle = slots.other(live)
+        old = {unit for unit in running if f"@{idle}" in unit}
+        warm = slots.release_in(host, idle)
+        assert len(old) == (2 if warm else 0), (warm, old)
+        assert not warm or host.timer and host.timer[0] == idle, "nothing will stop the warm slot"
+        records, torn = releases.read_log(host)
+        committed = [record["tag"] for record in records if record["outcome"] == "committed"]
+        assert not torn and (not tag or committed[-1] == tag["tag"])
+
+
+ACTIONS = st.one_of(
+    st.tuples(st.just("deploy"), st.sampled_from(TAGS), st.integers(0, 90), st.integers(1, 12)),
+    st.tuples(st.just("deploy"), st.sampled_from(TAGS), st.just(FOREVER), st.just(99)),
+    st.tuples(st.just("rollback"), st.just(""), st.one_of(st.integers(0, 60), st.just(FOREVER)), st.just(99)),
+    st.tuples(st.just("settle"), st.just(""), st.integers(0, 30), st.just(0)),
+    st.tuples(st.just("reboot"), st.just(""), st.just(0), st.just(0)),
+)
+
+
+def act(machine, action, tag, fuse, until):
+    if action == "reboot":
+        machine.host.reboot()
+        machine.settle()
+    elif action == "settle":  # a deploy's agent dies, and then what should take the host back, too
+        machine.host.fuse = fuse + 20
+        try:
+            attempt = Attempt(machine.host, program="/agent")
+            for name, args in machine.steps("deploy", "v2"):
+                STEPS[name](machine.host, attempt, machine.say, **args)
+        except (Problem, Killed):
+            pass
+        machine.settle(fuse)
+        machine.settle()
+    elif action == "rollback":
+        revert = releases.read_tag(machine.host.revert)
+        if revert:
+            machine.attempt("rollback", revert["tag"], fuse)
+    else:
+        current = releases.read_tag(machine.host.tag)
+        machine.attempt("restart" if current == release(tag) else "deploy", tag, fuse, until)
+
+
+@settings(max_examples=80, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(ACTIONS, min_size=1, max_size=6))
+def test_the_invariants_hold_whatever_happens(actions):
+    """Deploys, rollbacks, deaths of agent and takeback after any effect, reboots, in any order."""
+    with tempfile.TemporaryDirectory() as folder:
+        machine = Machine(f"{folder}/root")
+        with world(machine.host):
+            for action in [("deploy", "v1", FOREVER, 99), *actions]:
+                act(machine, *action)
+                machine.at_rest()
+
+
+def test_a_rollback_goes_one_further_each_time(tmp_path):
+    """v1, v2, v3 committed: back to v2, then to v1, then nowhere; deploying what is live changes neither."""
+    machine = Machine(tmp_path / "root")
+    with world(machine.host):
+        for tag in ("v1", "v2", "v3"):
+            machine.attempt("deploy", tag)
+        for tag, revert in (("v2", "v1"), ("v1", None)):
+            machine.attempt("rollback", tag)
+            assert releases.read_tag(machine.host.tag) == release(tag)
+            assert releases.read_tag(machine.host.revert) == (release(revert) if revert else None)
+        machine.attempt("deploy", "v3")
+        machine.attempt("restart", "v3")
+        assert [releases.read_tag(path)["tag"] for path in (machine.host.tag, machine.host.revert)] == ["v3", "v1"]
+
+
+def test_settings_go_with_their_release(tmp_path):
+    """Staged settings come with the deploy that brings them, go with it when it fails, and a rollback brings the old
+    ones back."""
+    machine = Machine(tmp_path / "root")
+    host = machine.host
+    with world(host):
+        machine.attempt("deploy", "v1")
+        disk.write(host.env + ".next", "SECRET_KEY=2\n", 0o600)
+        machine.attempt("deploy", "bad")
+        assert (disk.read(host.env), disk.read(host.env + ".next")) == ("SECRET_KEY=1\n", "SECRET_KEY=2\n")
+        machine.attempt("deploy", "v2")
+        assert (disk.read(host.env), disk.read(host.env + ".next")) == ("SECRET_KEY=2\n", None)
+        assert disk.read(host.slot_file(slots.live(host), "env")) == "SECRET_KEY=2\n"
+        machine.attempt("rollback", "v1")
+        assert disk.read(host.env) == "SECRET_KEY=1\n"
+
+
+def test_a_rollback_finds_the_old_slot_warm(tmp_path):
+    """The slot that was left runs on, and the rollback takes it as it is."""
+    machine = Machine(tmp_path / "root")
+    with world(machine.host):
+        for tag in ("v1", "v2"):
+            machine.attempt("deploy", tag)
+        attempt = Attempt(machine.host, program="/agent")
+        name, args = machine.steps("rollback", "v1")[0]
+        assert STEPS[name](machine.host, attempt, machine.say, **args) == {"warm": True}
+
+
+def test_retirement_leaves_alone_what_is_not_its_own(tmp_path):
+    """Neither the live slot nor one with another release than it was set for is stopped."""
+    machine = Machine(tmp_path / "root")
+    host = machine.host
+    with world(host):
+        for tag in ("v1", "v2"):
+            machine.attempt("deploy", tag)
+        live = slots.live(host)
+        old = slots.other(live)
+        slots.retire(host, live, "v2", "sha256:v2")
+        slots.retire(host, old, "v0", "sha256:v0")
+        assert len(host.up) == 5
+        slots.retire(host, old, "v1", "sha256:v1")
+        assert len(host.up) == 3 and slots.release_in(host, old) is None

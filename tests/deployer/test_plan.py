@@ -1,0 +1,177 @@
+"""The plan: from the fleet and a target to steps, and from facts to what keeps a host from being deployed to."""
+
+from dataclasses import replace
+
+import pytest
+
+from deploy import preflight, status
+from deploy.agent.steps import STEPS
+from deploy.errors import Refused
+from deploy.plan import UNDO, Options, Target, plan, shown
+
+WHO = {"id": "1", "who": "deploy v2 by ann from laptop since now"}
+
+
+def steps(fleet, target=Target("deploy", "v2", "sha256:2"), options=Options()):
+    """[[(step, hosts)…] a group] of a plan."""
+    return [[(step.name, " ".join(step.hosts)) for step in group]
+            for group in plan(fleet, fleet.app_hosts, target, options, WHO)]
+
+
+def test_a_deploy_in_order(fleet):
+    """Everything is proved before anything turns; canary, then one host after the other, then beat; watched; committed
+    in two halves."""
+    assert steps(fleet) == [
+        [("begin", "web1 web2 work")], [("pull", "web1 web2 work")], [("verdicts", "web1")],
+        [("publish", "web1 web2"), ("migrate", "web1"), ("start", "web1 web2")], [("start", "work")],
+        [("ready", "web1 web2 work")], [("pause", "work")], [("flip", "web1")], [("watch", "web1")],
+        [("flip", "web2"), ("flip", "work")], [("beat", "work")], [("watch", "web1 web2 work")],
+        [("prepare", "web1 web2 work")], [("commit", "web1 web2 work")]]
+
+
+def test_a_rollback_is_urgent(fleet):
+    """No migration, canary or bake; visitors turn everywhere at once, before anything else."""
+    target = Target("rollback", "v1", releases={"web1": {"image_id": "sha256:1"}})
+    assert steps(fleet, target) == [
+        [("begin", "web1 web2 work")], [("pull", "web1 web2 work")], [("start", "web1 web2 work")],
+        [("ready", "web1 web2 work")], [("flip", "web1 web2 work")], [("pause", "work"), ("beat", "work")],
+        [("prepare", "web1 web2 work")], [("commit", "web1 web2 work")]]
+
+
+def test_options_change_the_plan(fleet):
+    """--no-bake leaves one watch, of the canary; --parallel is how many flip at once; no watch lasts 0 seconds."""
+    names = [name for group in steps(fleet, options=Options(bake=False)) for name, _ in group]
+    assert names.count("watch") == 1
+    flips = [step for group in plan(fleet, fleet.app_hosts, Target("deploy", "v2"), Options(parallel=3), WHO)
+             for step in group if step.name == "flip"]
+    assert [step.parallel for step in flips] == [0, 3, 0]
+    quiet = replace(fleet, rollout={**fleet.rollout, "canary": 0, "bake": 0})
+    assert "watch" not in [name for group in steps(quiet) for name, _ in group]
+
+
+def test_each_step_is_known_and_names_its_undo(fleet):
+    """The agent has every step of the plan, and the plan says what becomes of it."""
+    for group in plan(fleet, fleet.app_hosts, Target("deploy", "v2"), Options(), WHO):
+        for step in group:
+            assert step.name in STEPS and step.name in UNDO
+            assert step.undo == UNDO[step.name]
+
+
+def test_each_host_hears_what_is_its_own(fleet):
+    """Roles, the image a rollback wants, and where an image is served differ from host to host."""
+    target = Target("rollback", "v1", releases={"web1": {"image_id": "sha256:1"}, "web2": {"image_id": "sha256:9"}})
+    begin = plan(fleet, fleet.app_hosts, target, Options(), WHO)[0][0]
+    assert [begin.args_for(name)["image_id"] for name in ("web1", "web2")] == ["sha256:1", "sha256:9"]
+    assert begin.args_for("work")["roles"] == ["worker", "beat"]
+
+
+def test_a_plan_is_shown_a_line_a_step(fleet):
+    """Number, step, hosts, undo; steps of a group share a number."""
+    lines = shown(plan(fleet, fleet.app_hosts, Target("deploy", "v2"), Options(), WHO))
+    assert [line.split()[0] for line in lines[:6]] == ["1.", "2.", "3.", "4.", "4.", "4."]
+    assert lines[0] == "  1. begin              web1, web2, work   undo: a slot that was emptied stays empty"
+
+
+@pytest.fixture
+def facts(fleet):
+    """What hosts tell that are fit."""
+    return {host.name: {
+        "python": [3, 11], "systemd": 252, "docker": {"version": "20.10.24", "root": "/var/lib/docker"}, "problems": [],
+        "files": preflight.expected(fleet, host), "settings": [], "memory": 10**9, "need": 10**8, "containers": {},
+        "free": {"/var/lib/docker": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "records": [], "torn": 0,
+        "tag": {"tag": "v1", "image_id": "sha256:1"}, "revert": None, "staged": False, "attempt": None, "lock": None,
+        "live": "a", "beat": {"state": "active"}, "slots": {
+            "a": {"release": {"tag": "v1", "image_id": "sha256:1"}, "units": {}}, "b": {"release": None, "units": {}}},
+    } for host in fleet.app_hosts}
+
+
+def test_a_fit_fleet_has_no_problem(fleet, facts):
+    """Nothing keeps it from a deploy, and nothing is amiss."""
+    assert preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2")) == {}
+    assert status.drift(fleet, fleet.app_hosts, facts) == {}
+
+
+UNFIT = {
+    "systemd is 241, and 247 or newer is needed": {"systemd": 241},
+    "Docker does not answer: see systemctl status docker": {"docker": {}},
+    "Docker is 19.3.1, and 20.10 or newer is needed": {"docker": {"version": "19.3.1", "root": "/d"}},
+    "python3 is 3.8, and 3.9 or newer is needed": {"python": [3, 8]},
+    "/var/www/shop has 1 MB free, and 16 are needed": {"free": {"/var/www/shop": 2**20}},
+    "100 MB of memory are to be had, and 159 are needed": {"memory": 100 * 2**20},
+    "APP.env line 3": {"settings": ["APP.env line 3"]},
+    "beat runs there, and it has not the role beat: run make provision": {"containers": {"shop-beat": ["1", "2"]}},
+    "v2 was sha256:9 and is now sha256:2: a tag must not be used again, build under another one": {
+        "records": [{"tag": "v2", "digest": "sha256:9", "outcome": "taken back"}]},
+}
+
+
+@pytest.mark.parametrize("text", UNFIT)
+def test_what_keeps_a_host_from_a_deploy(fleet, facts, text):
+    """Each thing that is amiss is told in a line, of the host it is amiss on."""
+    facts["web2"].update(UNFIT[text])
+    assert preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2")) == {"web2": [text]}
+
+
+def test_files_of_another_checkout(fleet, facts):
+    """A unit that differs, or is missing, is told by its path."""
+    unit = "/etc/systemd/system/shop-web@.service"
+    facts["web1"]["files"][unit] = "0" * 64
+    facts["web2"]["files"][unit] = ""
+    found = preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2"))
+    assert found == {"web1": [f"{unit} not as in this checkout: run make provision"],
+                     "web2": [f"is not provisioned, {unit} is missing: run make provision"]}
+
+
+def test_a_rollback_needs_one_goal(facts):
+    """Where REVERTs differ they are listed, and --to is asked for; where there is none, that is told."""
+    with pytest.raises(Refused, match="no earlier release"):
+        preflight.revert_of(facts)
+    for found in facts.values():
+        found["revert"] = {"tag": "v0", "image_id": "sha256:0"}
+    assert preflight.revert_of(facts)["work"] == {"tag": "v0", "image_id": "sha256:0"}
+    facts["web2"]["revert"] = None
+    with pytest.raises(Refused) as refused:
+        preflight.revert_of(facts)
+    assert str(refused.value).splitlines()[1:] == ["on web1, work: v0", "on web2: none"]
+
+
+def test_only_what_was_committed_can_be_gone_back_to(facts):
+    """--to takes a release that some host has committed, with its image."""
+    facts["web1"]["records"] = [{"tag": "v0", "image_id": "sha256:0", "outcome": "committed"},
+                                {"tag": "v5", "image_id": "sha256:5", "outcome": "taken back"}]
+    assert preflight.recorded(facts, "v0")["work"]["image_id"] == "sha256:0"
+    with pytest.raises(Refused, match="v5 was never committed"):
+        preflight.recorded(facts, "v5")
+
+
+DRIFT = {
+    "v0 is live, and v1 is committed": {"slots": {
+        "a": {"release": {"tag": "v0", "image_id": "sha256:0"}, "units": {}}, "b": {"release": None, "units": {}}}},
+    "settings are staged, and live with the next deploy": {"staged": True},
+    "2 lines of releases.log are torn, and left out": {"torn": 2},
+    "a deploy of v2 died there; the next deploy or rollback settles it": {"attempt": {"tag": "v2"}},
+}
+
+
+@pytest.mark.parametrize("text", DRIFT)
+def test_what_status_finds_amiss(fleet, facts, text):
+    """Each drift is told of its host."""
+    facts["web2"].update(DRIFT[text])
+    assert status.drift(fleet, fleet.app_hosts, facts) == {"web2": [text]}
+
+
+def test_hosts_on_several_releases(fleet, facts):
+    """That is told of each host, with its release."""
+    facts["web2"].update(tag={"tag": "v0", "image_id": "sha256:0"}, slots={
+        "a": {"release": {"tag": "v0", "image_id": "sha256:0"}, "units": {}}, "b": {"release": None, "units": {}}})
+    found = status.drift(fleet, fleet.app_hosts, facts)
+    assert found["web2"] == ["v0 is committed there, and not the same everywhere"] and len(found) == 3
+
+
+def test_history_has_a_line_a_deploy(facts):
+    """Records of the same deploy on several hosts are one line."""
+    record = {"id": "1", "tag": "v1", "action": "deploy", "outcome": "committed", "at": 1.0, "seconds": 8.0,
+              "who": "deploy v1 by ann from laptop since 2026-01-01"}
+    facts["web1"]["records"], facts["web2"]["records"] = [record], [{**record, "seconds": 9.0}]
+    rows = status.history(facts)
+    assert rows[1][1:] == ("deploy", "v1", "committed", "9 s", "ann from laptop", "web1, web2")

@@ -1,0 +1,102 @@
+"""TAG, REVERT and releases.log: what is written, what is read of it, and which release a rollback goes to."""
+
+import shlex
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.agent import journal, releases, slots
+from deploy.agent.host import Problem
+from proc import run
+
+RECORD = {"tag": "v1", "image_id": "sha256:1", "action": "deploy", "outcome": "committed"}
+
+
+def done(*tags, **more):
+    return [{**RECORD, "tag": tag, "image_id": f"sha256:{tag}", **more} for tag in tags]
+
+
+def test_a_tag_file_is_for_the_shell(tmp_path):
+    """What is written can be sourced, and is read as what was meant."""
+    text = releases.tag_text({"tag": "build-42", "image_id": "sha256:abc"})
+    assert text == "export TAG=build-42\nexport IMAGE_ID=sha256:abc\n"
+    assert run(["sh", "-c", f"{text} echo $TAG"]).stdout == "build-42\n"
+    assert releases.parse_tag(text) == {"tag": "build-42", "image_id": "sha256:abc"}
+    assert releases.parse_tag("# nothing\n") is None and releases.parse_tag(None) is None
+
+
+@given(st.dictionaries(st.text(max_size=5), st.text(max_size=9) | st.integers() | st.none(), max_size=4))
+def test_a_record_is_read_as_it_was_written(content):
+    """Any content comes back whole, and is no record any more when a byte is lost."""
+    content = {**content, **RECORD}
+    line = releases.line(content)
+    assert line.count("\n") == 1
+    assert {key: value for key, value in releases.parse_line(line).items() if key != "crc32"} == {
+        **content, "version": releases.VERSION}
+    assert releases.parse_line(line[:-3]) is None
+    assert releases.parse_line(line.replace("committed", "c0mmitted")) is None
+
+
+def test_a_torn_line_is_skipped_and_counted():
+    """Lines around it are read; the next record stays apart from it."""
+    torn = releases.line(RECORD) + releases.line(RECORD)[:40]
+    assert releases.parse_log(torn) == ([releases.parse_line(releases.line(RECORD))], 1)
+    records, count = releases.parse_log(releases.with_record(torn, RECORD))
+    assert (len(records), count) == (2, 1)
+
+
+def test_what_is_newer_is_refused_by_name():
+    """A record of a version that is not known is not guessed at."""
+    head = releases.line(RECORD).replace('"version": 1', '"version": 2').rpartition(', "crc32"')[0]
+    line = '%s, "crc32": "%08x"}' % (head, zlib.crc32((head + "}").encode()))
+    with pytest.raises(Problem, match="releases.log is of version 2"):
+        releases.parse_line(line)
+
+
+CASES = [  # records, TAG before, the new TAG, what it leaves → REVERT
+    ([], None, "v1", "", None),
+    (done("v1"), "v1", "v2", "", "v1"),
+    (done("v1", "v2"), "v2", "v3", "", "v2"),
+    (done("v1", "v2", "v3"), "v3", "v2", "v3", "v1"),
+    (done("v1", "v2") + done("v1", action="rollback", withdrawn="v2"), "v1", "v3", "", "v1"),
+    (done("v1", "v2") + done("v1", action="rollback", withdrawn="v2"), "v1", "v2", "", "v1"),
+    (done("v1", "v2", "v1"), "v1", "v1", "", "v2"),
+    (done("v1") + done("v2", outcome="taken back"), "v1", "v3", "", "v1"),
+    ([], "by-hand", "v1", "", "by-hand"),
+]
+
+
+@pytest.mark.parametrize("records, current, tag, left, revert", CASES)
+def test_where_a_rollback_will_go(records, current, tag, left, revert):
+    """To the newest committed release that is neither the new one nor withdrawn."""
+    current = current and {"tag": current, "image_id": f"sha256:{current}"}
+    found = releases.revert_for(records, current, tag, left)
+    assert (found and found["tag"]) == revert
+
+
+UNIX = """Num       RefCount Protocol Flags    Type St Inode Path
+0000000000000000: 00000002 00000000 00010000 0001 01 1 /run/shop/a/web.sock
+0000000000000000: 00000003 00000000 00000000 0001 03 2 /run/shop/a/web.sock
+0000000000000000: 00000003 00000000 00000000 0001 03 3 /run/shop/b/web.sock
+0000000000000000: 00000003 00000000 00000000 0001 03 4
+"""
+
+
+def test_connections_are_counted_without_the_listener():
+    """Accepted or waiting: each is a line of the socket's path."""
+    assert slots.connections(UNIX, "/run/shop/a/web.sock") == 1
+    assert slots.connections(UNIX, "/run/other/a/web.sock") == 0
+
+
+def test_our_own_questions_are_no_visitors():
+    """Errors are counted among visitors' answers alone; a torn or foreign line is left out."""
+    lines = ['{"status":200,"user_agent":"x"}', '{"status":502,"user_agent":"x"}', "torn",
+             '{"status":500,"user_agent":"slipway-deploy"}']
+    assert journal.count("\n".join(lines).encode()) == (1, 1)
+
+
+def test_words_stay_words():
+    """A tag with anything odd in it does not reach the shell."""
+    assert shlex.split(releases.tag_text({"tag": "a b;c", "image_id": ""}))[1] == "TAG=a b;c"
