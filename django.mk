@@ -64,7 +64,7 @@ all: test shellcheck hadolint ## everything below: what plain make does
 test: $(VE)/sentinel-dev ## check, flake8, migrations, tests (ARGS="…" for Django's, PYTEST_ARGS="…" for tests/)
 	@$(MANAGE) check
 	@$(VE)/bin/python -m flake8
-	@$(MANAGE) makemigrations --check --dry-run
+	@$(MANAGE) makemigrations --check --dry-run || { $(no_migration); }
 	@$(MANAGE) test $(ARGS)
 	@test ! -d tests || exec $(VE)/bin/python -m pytest tests $(PYTEST_ARGS)
 
@@ -79,6 +79,8 @@ shellcheck: $(VE)/sentinel-dev ## shell scripts
 
 hadolint: $(VE)/sentinel-dev ## Dockerfiles
 	@set -- $(DOCKERFILES); test $$# -eq 0 || exec $(VE)/bin/hadolint "$$@"
+
+no_migration = echo "make: models and migrations do not agree, see above: make migrations writes a missing one" >&2; exit 1
 
 # A script is what says so in its first line, whatever its name.
 skip = -path './$(VE)' -o -name .git -o -name var -o -name wheelhouse -o -name node_modules
