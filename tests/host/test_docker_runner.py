@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proc import as_mortal, ROOT, run, running, wait_until
+from proc import as_mortal, end, ROOT, run, running, wait_until
 
 from .conftest import HOST, program
 
@@ -336,6 +336,23 @@ def test_a_stop_in_the_middle_of_a_start(server):
         hold.unlink()
         assert process.wait(30) == 143
     assert (server.stub / "started").exists() and not server.calls("wait")
+
+
+def test_a_stop_waits_until_init_listens(server):
+    """A TERM before init takes any is lost, and a stop would last all its time: so init has to have a child first."""
+    server.put("stub/container", "running  ")
+    init = subprocess.Popen(["sh", "-c", "read go; sleep 60; :"], stdin=subprocess.PIPE, start_new_session=True)
+    server.put("stub/init", str(init.pid))
+    try:
+        with init.stdin as keys, running(server.command("--stop", "shop-web-a"), env=server.env) as process:
+            wait_until(lambda: len(server.calls("inspect")) > 2)
+            assert not server.calls("stop")
+            keys.write(b"go\n")
+            keys.flush()
+            assert process.wait(30) == 0
+    finally:
+        end(init)
+    assert len(server.calls("stop")) == 1 and len(server.calls("inspect")) < 20
 
 
 def test_stop(server):
