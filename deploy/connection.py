@@ -78,6 +78,7 @@ class Connection:
 
     def end(self, timeout=60):
         """Give the lock back after all went well."""
+        self.stop.set()
         if self.lock_answer is not None and not self.lost:
             with contextlib.suppress(HostProblem):
                 self._send("end", {})
@@ -86,6 +87,7 @@ class Connection:
 
     def abort(self, **why):
         """Have the host take itself back, now. Does not wait: see `aborted`."""
+        self.stop.set()  # the unit that would answer is about to end
         if self.lock_answer is not None and not self.lost:
             with contextlib.suppress(HostProblem):
                 self._line({"abort": why})

@@ -108,6 +108,7 @@ class Rollout:
     def _served(self, crew, stack, action):
         """The Target that we serve ourselves for as long as the stack is open."""
         server = stack.enter_context(registry.serve(f"{self.fleet.image}:{self.tag}"))
+        stack.callback(lambda: self.tell({"event": "sent", "bytes": server.sent}))
         sources = {name: {"reference": f"127.0.0.1:{port}/app", "credentials": server.login}
                    for name, port in crew.forward(server.port).items()}
         return Target(action, self.tag, server.digest, sources=sources)

@@ -18,7 +18,7 @@ from .turn import beat, flip, pause, watch
 def begin(host, attempt, say, **values):
     """Settle what a dead deploy has left, and empty the idle slot, unless it holds what a rollback wants."""
     takeback.settle(host, say)
-    disk.remove(*(path + ".next" for path in (host.tag, host.revert, host.log)))
+    takeback.drop_prepared(host)
     live = slots.live(host)
     idle = slots.other(live)
     attempt.update(values, live=live, slot=idle, began=time.time(), renames=[], removes=[], one_offs=[])

@@ -66,9 +66,10 @@ def beat_back(host, attempt):
         host.systemctl("start", unit, timeout=90)
 
 
-def drop_prepared(host, attempt):
-    disk.remove(*(path for path, _ in attempt.get("renames", ()) if path != host.env + ".next"
-                  and path != host.env + ".revert"))
+def drop_prepared(host, attempt=None):
+    """What was written beside its place, wholly or in part."""
+    for path in (host.tag + ".next", host.revert + ".next", host.log + ".next", host.env + ".revert.next"):
+        disk.remove(path, path + ".new")
 
 
 def empty_slot(host, attempt):

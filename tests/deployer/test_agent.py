@@ -1,5 +1,6 @@
 """The agent's steps on a simulated host: whatever is killed when, the invariants of docs/design.md hold."""
 
+import os
 import tempfile
 
 from hypothesis import HealthCheck, given, settings
@@ -70,6 +71,7 @@ class Machine:
     def at_rest(self):
         """After the dust has settled: one release, everywhere on the host, and nothing left over."""
         self.at_every_instant()
+        assert not [name for name in os.listdir(self.host.var) if name.endswith((".next", ".new"))]
         host, live, tag = self.host, slots.live(self.host), releases.read_tag(self.host.tag)
         assert disk.read(host.attempt) is None
         running = {unit: found[0] for unit, found in host.up.items()}
@@ -88,6 +90,7 @@ class Machine:
         records, torn = releases.read_log(host)
         committed = [record["tag"] for record in records if record["outcome"] == "committed"]
         assert not torn and (not tag or committed[-1] == tag["tag"])
+        assert releases.read_tag(host.revert) == (tag and releases.revert_for(records, tag, tag["tag"]))
 
 
 ACTIONS = st.one_of(
@@ -147,6 +150,16 @@ def test_a_rollback_goes_one_further_each_time(tmp_path):
         machine.attempt("deploy", "v3")
         machine.attempt("restart", "v3")
         assert [releases.read_tag(path)["tag"] for path in (machine.host.tag, machine.host.revert)] == ["v3", "v1"]
+
+
+def test_a_host_that_is_prepared_commits_by_itself(tmp_path):
+    """When it hears no more after prepare it goes forward, as the others may have."""
+    machine = Machine(tmp_path / "root")
+    with world(machine.host):
+        machine.attempt("deploy", "v1")
+        machine.attempt("deploy", "v2", until=-1)
+        machine.at_rest()
+        assert releases.read_tag(machine.host.tag) == release("v2")
 
 
 def test_settings_go_with_their_release(tmp_path):

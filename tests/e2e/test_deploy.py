@@ -1,12 +1,15 @@
 """Deploys and rollbacks on the fleet under load: what goes well, and what is taken back."""
 
 import signal
+import sys
 
 import pytest
 
 from e2e import checker
+from e2e.fleet import apps
+from e2e.fleet.docker import docker
 from e2e.rollouts import Shop
-from proc import wait_until
+from proc import ROOT, run, wait_until
 
 BAD = {  # fault → what is on screen
     "crash": "web ended as soon as it had started",
@@ -77,6 +80,21 @@ def test_a_bad_release_is_taken_back(shop, fault):
     unharmed(result)
     checker.check(shop)
     assert shop.roll("deploy", "v1", "--no-bake").code == 0
+
+
+def test_a_release_that_errs_only_under_visitors(shop):
+    """Its own 500s alone, on hosts that had flipped, until at most 2 s after the gate; no connection is dropped."""
+    with shop.load(rate=100) as load:
+        outcome = shop.roll("deploy", shop.image("bad-posts", "posts"))
+        result = load.stop()
+    assert outcome.code == 1 and "answers to visitors" in outcome.stderr, outcome.stderr
+    gate = min(event["at"] for event in outcome.events if event.get("state") == "failed" and event["step"] == "watch")
+    for record in result.failures:
+        assert (record.cause, record.release) == ("http 500", "bad-posts"), result.summary()
+        assert result.began + record.started < gate + 2
+    flipped = {shop.fleet.hosts[host].url for step, host in outcome.steps() if step == "flip"}
+    balancers = {shop.fleet.hosts[name].url for name, host in shop.hosts.items() if host.get("balancer")}
+    assert {record.target for record in result.failures} <= flipped | balancers
 
 
 def test_what_is_refused_touches_nothing(shop):
@@ -165,6 +183,68 @@ def test_the_old_slot_retires(shop):
         assert shop.roll("rollback").code == 0
         result = load.stop()
     assert not result.failures, result.summary()
+
+
+def test_settings_come_with_a_release_and_go_with_it(shop):
+    """Staged settings are live after a deploy of what is live; with a release that fails they stay staged."""
+    assert shop.deploy("env", "set", input="GREETING=hello\n").returncode == 0
+    assert shop.roll("deploy", shop.image("bad-crash", "crash")).code == 1
+    assert {checker.read(host, "shop")["settings"] for host in shop.machines().values()} != {"GREETING=hello\n"}
+    revert = {checker.read(host, "shop")["revert"] for host in shop.machines().values()}
+    assert shop.roll("deploy", "v1", "--no-bake").code == 0
+    for host in shop.machines().values():
+        found = checker.read(host, "shop")
+        assert "GREETING=hello\n" in found["settings"] and found["revert"] in revert
+
+
+def test_an_image_is_sent_without_a_registry(shop, tmp_path):
+    """registry = "ssh": the image of the engine here goes to the hosts; of a second, small change little does."""
+    sent = Shop(shop.fleet, tmp_path, "sent")
+    sent.settings.update(registry="ssh", image="sent")
+    sent.hosts = {shop.web[0].name: {"roles": ["web"]}}
+    try:
+        sent.provision()
+        bytes_sent = []
+        for tag in ("v1", "v2"):
+            docker("tag", apps.echo(tag), f"sent:{tag}")
+            outcome = sent.roll("deploy", tag, "--no-bake")
+            assert outcome.code == 0, outcome.stderr
+            bytes_sent += [event["bytes"] for event in outcome.events if event["event"] == "sent"]
+        assert bytes_sent[1] < 0.05 * bytes_sent[0]
+        checker.check(sent)
+    finally:
+        sent.provision("--remove", shop.web[0].name)
+        docker("rmi", "sent:v1", "sent:v2", check=False)
+
+
+def test_variables_describe_a_fleet_too(shop):
+    """HOSTS, CELERY_HOSTS and BEAT_HOSTS with no file at all: make deploy and make rollback work."""
+    hosts = {role: " ".join(name for name, host in shop.hosts.items() if role in host["roles"])
+             for role in ("web", "worker", "beat")}
+    words = [f"HOSTS={hosts['web']}", f"CELERY_HOSTS={hosts['worker']}", f"BEAT_HOSTS={hosts['beat']}", "APP=shop",
+             f"IMAGE={shop.settings['image']}", f"PYTHON={sys.executable}", f"SSH_CONFIG={shop.fleet.ssh_config}"]
+    done = run(["make", "deploy", f"TAG={shop.image('v2')}", "ARGS=--no-bake", *words], cwd=ROOT, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert checker.tags(shop) == {"v2"}
+    done = run(["make", "rollback", *words], cwd=ROOT, timeout=240)
+    assert done.returncode == 0 and checker.tags(shop) == {"v1"}, done.stdout + done.stderr
+
+
+def test_status_shows_what_runs_and_what_is_amiss(shop):
+    """All well: exit 0, a row a role. Another unit than the checkout's, beat stopped: exit 1, each told by name."""
+    done = shop.deploy("status")
+    assert done.returncode == 0, done.stdout
+    rows = [line.split()[:3] for line in done.stdout.splitlines()[1:]]
+    assert all([name, role, "v1"] in rows for name, host in shop.hosts.items() for role in host["roles"]), rows
+    host = shop.fleet.hosts[next(name for name, host in shop.hosts.items() if "beat" in host["roles"])]
+    host.run("systemctl stop shop-beat; echo '# changed' >>/etc/systemd/system/shop.target")
+    try:
+        done = shop.deploy("status")
+        assert done.returncode == 1
+        assert f"on {host.name}: beat is inactive" in done.stdout
+        assert f"on {host.name}: /etc/systemd/system/shop.target not as in this checkout" in done.stdout
+    finally:
+        host.run("sed -i '$d' /etc/systemd/system/shop.target; systemctl daemon-reload; systemctl start shop-beat")
 
 
 def test_a_deploy_takes_one_connection_a_host(shop):

@@ -19,6 +19,7 @@ FAULTS = {
     "crash": "ends with 1 as soon as it starts",
     "error": "answers 500 to all but /healthz",
     "visitors": "answers probes well and 500 to anything else",
+    "posts": "answers 500 to every POST",
     "unready": "never gets ready: /readyz answers 503",
     "slow": "takes 3 s to start, without using the CPU",
     "impostor": "says it is another release",
@@ -42,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(min(int(parse_qs(url.query).get("ms", ["0"])[0]), 60_000) / 1000)
         release = "another" if FAULT == "impostor" else RELEASE
         body = json.dumps({"release": release, "host": socket.gethostname(), "path": url.path}).encode() + b"\n"
-        self.send_response(status(url.path))
+        self.send_response(500 if FAULT == "posts" and self.command == "POST" else status(url.path))
         self.send_header("X-Release", release)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
