@@ -29,7 +29,7 @@ def take_back(host, attempt, say):
             step(host, attempt)
             say({"event": "takeback", "step": step.__name__, "state": "done"})
         except (Problem, OSError) as error:
-            problems.append("%s: %s" % (step.__name__, error))
+            problems += [error] if step is not note_failure else []  # a host without the record is whole
             say({"event": "takeback", "step": step.__name__, "state": "failed", "problem": str(error)})
     if not problems or not os.path.exists(host.run):
         disk.remove(host.attempt)

@@ -179,6 +179,20 @@ def test_settings_go_with_their_release(tmp_path):
         assert disk.read(host.env) == "SECRET_KEY=1\n"
 
 
+def test_a_host_is_whole_without_the_record_of_a_failure(tmp_path):
+    """A takeback that cannot write to releases.log, as on a full disk, has taken the host back all the same."""
+    machine = Machine(tmp_path / "root")
+    with world(machine.host):
+        machine.attempt("deploy", "v1")
+        (tmp_path / f"root/var/www/{machine.host.app}/releases.log.new").mkdir()
+        said, machine.say = [], lambda event: said.append(event)
+        machine.attempt("deploy", "v2", until=-2)
+        (tmp_path / f"root/var/www/{machine.host.app}/releases.log.new").rmdir()
+        machine.at_rest()
+    assert releases.read_tag(machine.host.tag) == release("v1")
+    assert [event["step"] for event in said if event.get("state") == "failed"] == ["note_failure"]
+
+
 def test_a_rollback_finds_the_old_slot_warm(tmp_path):
     """The slot that was left runs on, and the rollback takes it as it is."""
     machine = Machine(tmp_path / "root")
