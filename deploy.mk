@@ -7,12 +7,17 @@ include ve.mk
 
 APP                 ?= app
 IMAGE               ?= $(APP)
+TAG                 ?= $(eval TAG := $$(shell $$(git_tag)))$(TAG)
 ENV                 ?= production
 ARGS                ?=
 PYTEST_ARGS         ?=
 FLEET_HOSTS         ?= web1 web2 work1
 FLEET_BASE          ?= debian:bookworm-slim
 KEEP                ?=
+
+# As docker.mk names what it builds.
+git_dirty = test -z "$$(git status --porcelain 2>&1)" || printf %s -dirty
+git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$($(git_dirty))"
 
 # ---- servers, as deploy/$(ENV).toml or HOSTS, CELERY_HOSTS and BEAT_HOSTS describe them ----
 # The deployer needs a Python alone; provisioning also what requirements-deploy.txt pins.
@@ -41,8 +46,11 @@ deploy: ## bring a release to all servers, or take it back (TAG=build-42 ARGS="-
 rollback: ## the release before, everywhere (ARGS="--to build-41")
 	@$(call deploy_with,$(PYTHON)) rollback $(ARGS)
 
-status releases: ## what runs where, and is it right; what ran when, by whom
-	@$(call deploy_with,$(PYTHON)) $@ $(ARGS)
+status: ## what runs where; fails if anything is not as it should be
+	@$(call deploy_with,$(PYTHON)) status $(ARGS)
+
+releases: ## what ran when, by whom, and what became of it
+	@$(call deploy_with,$(PYTHON)) releases $(ARGS)
 
 logs: ## what the servers log (ARGS="-f --role worker --since '1 hour ago'")
 	@$(call deploy_with,$(PYTHON)) logs $(ARGS)

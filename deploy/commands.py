@@ -1,11 +1,14 @@
 """plan, deploy and rollback as they are typed. Each takes the fleet, how it is reached, and the parsed arguments."""
 
+import re
 import sys
 
 from . import display, source
-from .errors import DeployError
+from .errors import DeployError, Refused
 from .plan import Options, shown
 from .rollout import Rollout
+
+TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 
 
 def plan(fleet, ssh, args):
@@ -41,8 +44,11 @@ def watched(fleet, ssh, args, action):
 
 
 def rollout_of(fleet, ssh, args, action, show):
+    tag = args.to if action == "rollback" else args.tag
+    if not re.fullmatch(TAG, tag) and (tag or action != "rollback"):
+        raise Refused(f"{tag!r} is no tag of an image: say which release, TAG=build-42")
     hosts = fleet.narrowed([name for name in args.hosts.split(",") if name]) if args.hosts else fleet.hosts
     options = Options() if action == "rollback" else Options(
         parallel=args.parallel, bake=not args.no_bake, allow_incompatible=args.allow_incompatible)
     return Rollout(fleet, ssh, [host for host in hosts if host.roles], show.tell, action,
-                   args.to if action == "rollback" else args.tag, options, args.skip_unreachable)
+                   tag, options, args.skip_unreachable)

@@ -5,7 +5,7 @@ deploy/production.toml describes every key; schema.py says what each may hold.
 
 import os
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import schema
@@ -32,7 +32,10 @@ class Host:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Everything of one environment. The tables keep the keys of the file, with every default filled in."""
+    """Everything of one environment. The tables keep the keys of the file, with every default filled in.
+
+    `by_variables`: from HOSTS and the like, which do not say all that the servers were provisioned with.
+    """
 
     app: str
     image: str
@@ -45,6 +48,7 @@ class Fleet:
     rollout: dict = field(default_factory=dict)
     hooks: dict = field(default_factory=dict)
     server: dict = field(default_factory=dict)
+    by_variables: bool = False
 
     def with_role(self, role):
         """The hosts that have a role, in the order of the file."""
@@ -95,7 +99,8 @@ def from_environment(env):
             host["roles"] += [role] if role not in host["roles"] else []
     # Where uploads go is not said: with several web hosts it must be to a bucket.
     web = [host for host in hosts.values() if "web" in host["roles"]]
-    return build({"hosts": hosts, "media": "bucket" if len(web) > 1 else "local"}, env, "environment")
+    fleet = build({"hosts": hosts, "media": "bucket" if len(web) > 1 else "local"}, env, "environment")
+    return replace(fleet, by_variables=True)
 
 
 def find(env, path=None):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from . import hooks, preflight, registry
 from .crew import Crew, StepFailed
-from .errors import DeployError, Refused, on_hosts
+from .errors import DeployError, Locked, Refused, on_hosts
 from .plan import Options, Target, plan
 from .remote import who
 
@@ -56,7 +56,7 @@ class Rollout:
             except Interrupted as error:
                 raise Refused(f"{error}: nothing was changed") from None
             except DeployError as error:
-                if isinstance(error, (StepFailed, Taken, Divided)):
+                if isinstance(error, (Taken, Divided)):
                     hooks.run(self.fleet.hooks["failed"], {**record, "outcome": "failed", "cause": str(error)})
                 raise
             seconds = round(time.monotonic() - began, 1)
@@ -145,11 +145,23 @@ class Rollout:
                     heed.clear()
                     break
                 changed = changed or group[0].name not in ("begin", "pull", "verdicts")
-                self._check_verdicts(crew.run(group))
+                self._check_verdicts(self._run(crew, group))
         except BaseException as error:
             heed.clear()
             self._take_back(crew, error, changed)
         self._commit(crew, group, target)
+
+    def _run(self, crew, group):
+        """A group of steps; {(step, host): answer}. While all hosts are watched, `min_healthy` of them will do."""
+        step, least = group[0], self.fleet.rollout["min_healthy"]
+        if step.name != "watch" or len(step.hosts) < len(crew.hosts) or least >= 1:
+            return crew.run(group)
+        failed = crew.run_all(step)
+        if len(step.hosts) - len(failed) < least * len(step.hosts):
+            raise DeployError(on_hosts(failed))
+        for name, texts in failed.items():
+            self.tell({"event": "unhealthy", "host": name, "text": f"not healthy, and let pass: {texts[0]}"})
+        return {}
 
     def _check_verdicts(self, answers):
         for (step, host), answer in answers.items():
@@ -172,8 +184,10 @@ class Rollout:
         if lost:
             seconds = self.fleet.rollout["dead_after"]
             raise Taken(f"{error}\ntaken back; {', '.join(lost)} can't be asked and does the same within {seconds} s")
-        if isinstance(error, Refused) or not changed and not isinstance(error, Interrupted):
+        if isinstance(error, (Refused, Locked)):
             raise error
+        if not changed and not isinstance(error, Interrupted):
+            raise Taken(f"{error}\nnothing was changed, but for images that were pulled")
         raise Taken(f"{error}\ntaken back: the old release serves everywhere") from None
 
     def _commit(self, crew, group, target):

@@ -22,6 +22,9 @@ def begin(host, attempt, say, **values):
     live = slots.live(host)
     idle = slots.other(live)
     attempt.update(values, live=live, slot=idle, began=time.time(), renames=[], removes=[], one_offs=[])
+    current = releases.read_tag(host.tag)
+    if attempt["action"] == "deploy" and current and current["tag"] == attempt["tag"]:
+        attempt["action"] = "restart"  # here alone: other hosts are on another release
     attempt.note(warm=is_warm(host, attempt, idle))
     if attempt["warm"]:
         attempt.note(settings_from=settings(host, attempt)[1])
@@ -77,7 +80,7 @@ def prepare(host, attempt, say):
     if attempt.get("settings_from") and attempt["settings_from"] != host.env:
         renames.append([attempt["settings_from"], host.env])
     record = takeback.record(attempt, "committed")
-    if attempt["action"] == "rollback" and current:
+    if attempt["action"] == "rollback" and current and current["tag"] != attempt["tag"]:
         record["withdrawn"] = current["tag"]
     disk.write(host.log + ".next", releases.with_record(disk.read(host.log) or "", record))
     renames.append([host.log + ".next", host.log])
@@ -88,6 +91,7 @@ def write_next(host, attempt, current, renames, removes):
     """TAG.next and REVERT.next, and the settings that a rollback brings back."""
     records = releases.read_log(host)[0]
     left = current["tag"] if current and attempt["action"] == "rollback" else ""
+    left = "" if left == attempt["tag"] else left
     revert = releases.revert_for(records, current, attempt["tag"], left)
     disk.write(host.tag + ".next", releases.tag_text(attempt.release()))
     renames.append([host.tag + ".next", host.tag])

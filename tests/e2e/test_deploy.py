@@ -205,8 +205,9 @@ def test_an_image_is_sent_without_a_registry(shop, tmp_path):
     try:
         sent.provision()
         bytes_sent = []
-        for tag in ("v1", "v2"):
-            docker("tag", apps.echo(tag), f"sent:{tag}")
+        for tag, base, size in (("v1", apps.echo(), 2_000_000), ("v2", "sent:v1", 1000)):
+            docker("build", "--quiet", "--tag", f"sent:{tag}", "-", input=(
+                f"FROM {base}\nRUN head -c {size} /dev/urandom >/{tag}\nENV RELEASE={tag}\n").encode())
             outcome = sent.roll("deploy", tag, "--no-bake")
             assert outcome.code == 0, outcome.stderr
             bytes_sent += [event["bytes"] for event in outcome.events if event["event"] == "sent"]
