@@ -1,6 +1,7 @@
 """The pins can be installed everywhere they should, and say what the .in files ask for. Needs the network."""
 
 import os
+import re
 import shutil
 import urllib.error
 import urllib.request
@@ -45,6 +46,30 @@ def test_wheels_for(pins, python, tmp_path):
         done = uv("pip", "install", "--quiet", "--dry-run", "--target", tmp_path, "--python-version", python,
                   "--python-platform", platform, "--only-binary", ":all:", "--require-hashes", "--no-deps", "-r", pins)
         assert done.returncode == 0, f"{pins} on {platform}: {done.stderr}"
+
+
+def hashes(text):
+    """Package → the set of its hashes, of a file of pins."""
+    return {block.split("==")[0]: set(re.findall(r"--hash=sha256:(\w+)", block))
+            for block in re.split(r"\n(?=\S+==)", text) if "==" in block}
+
+
+def test_hashes_of_all_wheels(tmp_path):
+    """Each file has the hashes of all that PyPI has of a version, but for a few that may have been added since: it was
+    not compiled by an index that has only the wheels for one machine."""
+    for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", ROOT / "make_ve.py", *ROOT.glob("requirements*")]:
+        shutil.copy(path, tmp_path)
+    for pins in PINS:  # without hashes uv asks for them
+        (tmp_path / pins).write_text(re.sub(r" \\\n    --hash=\S+", "", (ROOT / pins).read_text()))
+    (tmp_path / "ve").symlink_to(VE_PYTHON.parent.parent)
+    env = {name: value for name, value in ENVIRONMENT.items() if name == "PIP_CERT" or not name.startswith("PIP_")}
+    done = run(["make", "-C", tmp_path, "-o", "ve/sentinel-dev", "requirements"], timeout=300,
+               env={**env, "PIP_CONFIG_FILE": os.devnull})
+    assert done.returncode == 0, done.stderr
+    for pins in PINS:
+        ours, found = (hashes((folder / pins).read_text()) for folder in (ROOT, tmp_path))
+        few = [name for name in found if len(found[name] - ours[name]) > len(found[name]) // 4]
+        assert found and few == [], f"{pins}: run make upgrade with PyPI as the index"
 
 
 def test_pins_are_not_stale(tmp_path):
