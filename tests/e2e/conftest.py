@@ -1,8 +1,14 @@
 """What the tests on the fleet share."""
 
+import functools
+
 import pytest
 
 from e2e import fleet as fleets
+from e2e.fleet.names import of_checkout
+from proc import ROOT, run
+
+FIGURES = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +18,29 @@ def fleet():
         return fleets.attach()
     except fleets.FleetError as error:
         pytest.exit(str(error), returncode=2)
+
+
+@pytest.fixture(scope="session")
+def project_image(fleet):
+    """project_image(tag): the project's own image as that release, made by `make build` with the checkout's wheelhouse;
+    what hosts pull it as. The first takes minutes where nothing of it was ever built here, another tag a second."""
+    @functools.cache
+    def build(tag="build-1"):
+        image = f"{of_checkout().fleet}-shop"
+        done = run(["make", "build", "APP=shop", f"IMAGE={image}", f"TAG={tag}"], timeout=1800, cwd=ROOT)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return fleet.registry.push(f"{image}:{tag}", f"shop:{tag}")
+    return build
+
+
+@pytest.fixture
+def measured(request):
+    """measured(name, seconds): all such figures are shown after the tests."""
+    def note(name, seconds):
+        request.config.stash.setdefault(FIGURES, []).append(f"measured: {name} {seconds:.1f}")
+    return note
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for line in config.stash.get(FIGURES, []):
+        terminalreporter.write_line(line)

@@ -2,10 +2,10 @@
 
 import json
 import re
+import shlex
 import sys
 
-from e2e.byhand import until_it_answers
-from proc import ROOT, run
+from proc import ROOT, run, wait_until
 
 NAMES = ("web1", "web2", "work1")
 ROLES = {"web1": ["web"], "web2": ["web"], "work1": ["worker", "beat"]}
@@ -57,7 +57,15 @@ class Project:
             self.fleet.hosts[host].run("sh -s", input="set -e\n" + script, timeout=120)
         for host in names:
             if "web" in self.hosts[host]["roles"]:
-                until_it_answers(self.fleet.hosts[host], self.app, tag)
+                wait_until(lambda: f'"{tag}"' in self.inside(host, "/readyz")[1], 60, f"{host} is ready")
+
+    def inside(self, name, path, options="-sS"):
+        """What a host's nginx answers to who asks as the deployer does: (status, body)."""
+        said = self.fleet.hosts[name].run(
+            f"curl {options} -w '\\n%{{http_code}}' --unix-socket /run/{self.app}/nginx.sock"
+            f" -H 'Host: {self.app}.example' {shlex.quote('http://localhost' + path)}")
+        body, _, status = said.rpartition("\n")
+        return int(status), body
 
 
 def first_start():
