@@ -1,6 +1,8 @@
 """deploy/classic.sh on a real host: a release by stop and start, and the old one back when it is broken."""
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -31,10 +33,13 @@ def host(fleet, images):
 
 
 def classic(host, tag, image, user="root", **more):
-    env = {**os.environ, "HOSTS": host.name, "CELERY_HOSTS": host.name, "BEAT_HOSTS": host.name, "APP": "shop",
-           "IMAGE": image.rpartition(":")[0], "TAG": tag, "SSH": f"ssh -F {host.ssh_config} -l {user}", "READY": "5",
-           **more}
-    return run(["sh", ROOT / "deploy/classic.sh"], env=env, timeout=300)
+    with tempfile.TemporaryDirectory() as folder:  # SSH is split at spaces, and the checkout's path may have some
+        config = Path(folder, "ssh_config")
+        config.symlink_to(host.ssh_config)
+        env = {**os.environ, "HOSTS": host.name, "CELERY_HOSTS": host.name, "BEAT_HOSTS": host.name, "APP": "shop",
+               "IMAGE": image.rpartition(":")[0], "TAG": tag, "SSH": f"ssh -F {config} -l {user}", "READY": "12",
+               **more}
+        return run(["sh", ROOT / "deploy/classic.sh"], env=env, timeout=300)
 
 
 def files(host):
