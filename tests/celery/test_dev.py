@@ -119,23 +119,30 @@ class Terminal:
         wait_until(lambda: all(text in (self.read() or "") for text in texts))
 
     def end(self):
-        """Ctrl-C; returns when make has ended."""
+        """Ctrl-C; returns when make has ended, and fails where it does not within a minute."""
         os.write(self.fd, b"\x03")
-        while self.read() is not None:
-            pass
-        return os.waitpid(self.pid, 0)
+        wait_until(lambda: self.read() is None)
+        os.waitpid(self.pid, 0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind:  # a test that failed leaves no process either
+            self.end()
+        os.close(self.fd)
 
 
 def test_dev(clone):
     """make dev: the page and both heartbeats in one terminal; one Ctrl-C ends all, in order, and leaves no process."""
     port = free_port()
-    terminal = Terminal(clone, "dev", f"PORT={port}")
-    terminal.wait_for(f"http://localhost:{port}/", "succeeded")
-    wait_until(lambda: both_alive(clone), SEVENTY)
-    assert urllib.request.urlopen(f"http://localhost:{port}/", timeout=30).status == 200
-    started = dict(re.findall(r"(\w+)\.1 started \(pid=(\d+)\)", terminal.said.decode()))
-    assert set(started) == {"server", "worker", "beat"}
-    terminal.end()
+    with Terminal(clone, "dev", f"PORT={port}") as terminal:
+        terminal.wait_for(f"http://localhost:{port}/", "succeeded")
+        wait_until(lambda: both_alive(clone), SEVENTY)
+        assert urllib.request.urlopen(f"http://localhost:{port}/", timeout=30).status == 200
+        started = dict(re.findall(r"(\w+)\.1 started \(pid=(\d+)\)", terminal.said.decode()))
+        assert set(started) == {"server", "worker", "beat"}
+        terminal.end()
     said = terminal.said.decode()
     for name, pid in started.items():
         assert f"{name}.1 stopped (rc=0)" in said, said
