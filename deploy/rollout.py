@@ -7,7 +7,7 @@ import signal
 import time
 from dataclasses import dataclass, field, replace
 
-from . import hooks, preflight, registry
+from . import hooks, preflight
 from .crew import Crew, StepFailed
 from .errors import DeployError, Locked, Refused, on_hosts
 from .plan import Options, Target, plan
@@ -107,6 +107,7 @@ class Rollout:
 
     def _served(self, crew, stack, action):
         """The Target that we serve ourselves for as long as the stack is open."""
+        from . import registry  # takes longer to load than a rollback should wait
         server = stack.enter_context(registry.serve(f"{self.fleet.image}:{self.tag}"))
         stack.callback(lambda: self.tell({"event": "sent", "bytes": server.sent}))
         sources = {name: {"reference": f"127.0.0.1:{port}/app", "credentials": server.login}

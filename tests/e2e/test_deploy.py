@@ -156,6 +156,23 @@ def test_a_killed_agent_leaves_every_host_whole(shop, step):
     assert shop.roll("deploy", "v1", "--no-bake").code == 0
 
 
+def test_a_host_that_is_cut_off_takes_itself_back(shop):
+    """Nothing reaches a host between pull and flip: exit 1, and after dead_after it is back by itself, as are the
+    others at once."""
+    shop.image("v2")
+    host = shop.web[0]
+    with shop.rolling("deploy", "v2") as rolling:
+        rolling.until("publish")
+        with host.cut_off():
+            outcome = rolling.finish()
+            wait_until(lambda: "inactive" in host.console("systemctl is-active shop-deploy", check=False).stdout, 60,
+                       "the host has taken itself back")
+    assert outcome.code == 1, outcome.stderr
+    assert f"{host.name} can't be asked and does the same within 6 s" in outcome.stderr
+    checker.check(shop)
+    assert shop.roll("deploy", "v1", "--no-bake").code == 0
+
+
 def test_of_two_deploys_one_goes_on(shop):
     """A second deploy while one is under way exits with 4 and names it; the first is not disturbed."""
     shop.image("v2"), shop.image("v3")
