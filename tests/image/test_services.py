@@ -100,6 +100,33 @@ def test_killed_process(env, worker):
     assert worker.logs().count("order 1 began") == 2
 
 
+def test_time_limit(start, env):
+    """A task that takes longer than TASK_TIME_LIMIT is ended, and the worker goes on to the next."""
+    worker = start("worker", env={**env, "TASK_TIME_LIMIT": "2"})
+    worker.says("ready.")
+    send(worker, (1, 60), (2, 0))
+    worker.says("order 2 ended")
+    assert "order 1 began" in worker.logs() and "order 1 ended" not in worker.logs()
+    assert "TimeLimitExceeded" in worker.logs()
+
+
+def test_cache(one_off, redis):
+    """With CACHE_URL all processes share one cache."""
+    code = "from django.core.cache import cache; print(cache.get('common')); cache.set('common', 7)"
+    env = {"DATABASE_URL": "sqlite://:memory:", "CACHE_URL": redis.url(3)}
+    said = [one_off("shell", "-v0", "-c", code, options=[HOST], env=env).stdout for _ in range(2)]
+    assert said == ["None", "7"]
+
+
+def test_no_broker(start):
+    """Without a broker a page does its task itself, at once."""
+    port = free_port()
+    web = start(env={"DJANGO_SETTINGS_MODULE": "shop.settings", "PORT": str(port)})
+    wait_until(lambda: ask(port, "/healthz", 0, 10).outcome == "200", 60)
+    assert ask(port, "/queue?n=9", 0, 60).outcome == "200"
+    web.says("order 9 ended")
+
+
 def test_stopped_worker(start, env, worker):
     """TERM lets the running task end and takes no new one, exit 0; the next worker does the rest, at once."""
     send(worker, (1, 3), (2, 0), (3, 0))
