@@ -26,7 +26,13 @@ FAULTS = {
     "migration": "its migrations fail",
     "incompatible": "has a migration with which the release before cannot work",
     "idle": "its worker never gets ready",
+    "demanding": "needs the setting NEEDED, or ends with 64",
+    "sour": "answers 500 to visitors, and well to the deployer",
+    "weary": "the same, from 3 s after its first visitor on",
+    "single": "answers one request at a time: the others queue in the socket's backlog",
 }
+HONEYMOON = {"sour": 0, "weary": 3}  # seconds
+FIRST = []  # when visitors came
 RELEASE, FAULT = os.environ.get("RELEASE", ""), os.environ.get("FAULT", "")
 
 
@@ -43,7 +49,8 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(min(int(parse_qs(url.query).get("ms", ["0"])[0]), 60_000) / 1000)
         release = "another" if FAULT == "impostor" else RELEASE
         body = json.dumps({"release": release, "host": socket.gethostname(), "path": url.path}).encode() + b"\n"
-        self.send_response(500 if FAULT == "posts" and self.command == "POST" else status(url.path))
+        is_visitor = self.headers.get("User-Agent") != "slipway-deploy"
+        self.send_response(500 if FAULT == "posts" and self.command == "POST" else status(url.path, is_visitor))
         self.send_header("X-Release", release)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -54,7 +61,10 @@ class Handler(BaseHTTPRequestHandler):
         return "visitor"  # a unix socket's peer has no address
 
 
-class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+AT_ONCE = () if FAULT == "single" else (socketserver.ThreadingMixIn,)
+
+
+class Server(*AT_ONCE, socketserver.TCPServer):
     allow_reuse_address = True
     request_queue_size = 2048
     daemon_threads = False  # a stop waits for what is being answered
@@ -64,12 +74,18 @@ class UnixServer(Server):
     address_family = socket.AF_UNIX
 
 
-def status(path):
+def status(path, is_visitor):
     if path == "/healthz":
         return 200
     if path == "/readyz":
         return {"error": 500, "unready": 503}.get(FAULT, 200)
-    return 500 if FAULT in ("error", "visitors") else 200
+    return 500 if FAULT in ("error", "visitors") or is_visitor and spoils() else 200
+
+
+def spoils():
+    """Whether a visitor is met with an error by now."""
+    FIRST.append(time.monotonic())
+    return FAULT in HONEYMOON and FIRST[-1] - FIRST[0] >= HONEYMOON[FAULT]
 
 
 def bind():
@@ -120,6 +136,9 @@ def main(command, *words):
         sys.exit(f"FAULT={FAULT} is none of {', '.join(filter(None, FAULTS))}")
     if FAULT == "crash" and command in ("run", "worker", "beat"):
         sys.exit("told to crash")
+    if FAULT == "demanding" and command != "collectstatic" and "NEEDED" not in os.environ:
+        print("NEEDED is not set", file=sys.stderr)
+        sys.exit(64)
     if command == "exit":
         sys.exit(int(words[0]))
     if command in ("run", "worker", "beat"):

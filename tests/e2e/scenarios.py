@@ -1,0 +1,198 @@
+"""What the scenarios of deploys share: an app with a release live on the fleet, what befalls a deploy, who saw what."""
+
+import contextlib
+import itertools
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from e2e import checker
+from e2e.fleet import apps
+from e2e.fleet.docker import build
+from e2e.fleet.report import Result
+from e2e.rollouts import Shop
+from proc import wait_until
+
+MARK = "/etc/scenarios"  # on a host that is as `provisioned` left it
+LIMITS = {"rollout.ready": 60, "rollout.canary": 1, "rollout.bake": 2, "rollout.dead_after": 6}
+NUMBERS = itertools.count(1)
+
+
+def provisioned(fleet, folder):
+    """The Shop on three hosts with a release live; on bare hosts, unless an earlier module has left it on them."""
+    shop = Shop(fleet, folder)
+    shop.settings.update(LIMITS)
+    hosts = shop.machines().values()
+    if any(host.ssh(f"test -e {MARK}").returncode for host in hosts):
+        fleet.reset()
+    shop.provision()
+    for host in hosts:
+        host.run(f"touch {MARK}")
+    succeed(shop)
+    return shop
+
+
+def succeed(shop, *options):
+    """Deploy a good release that was not there before; its tag. All is well then on all hosts."""
+    tag = good(shop)
+    outcome = shop.roll("deploy", tag, "--no-bake", *options)
+    assert outcome.code == 0, outcome.stderr
+    assert live(shop) == tag
+    return tag
+
+
+def good(shop):
+    """A new tag, of a release with which nothing is wrong."""
+    return shop.image(f"good-{next(NUMBERS)}")
+
+
+def live(shop):
+    """The tag that is live on all hosts. Raises AssertionError with every invariant that does not hold."""
+    found = checker.check(shop)
+    return checker.release(next(iter(found.values()))["tag"])["TAG"]
+
+
+def part(result, began, ended=float("inf")):
+    """The Result of the requests that were sent from `began` until `ended`, as time.time() has it."""
+    return Result([record for record in result.records if began <= result.began + record.started < ended], result.began)
+
+
+@contextlib.contextmanager
+def settings(shop, **values):
+    """Other values of [rollout] while the block runs."""
+    before = dict(shop.settings)
+    shop.settings.update({f"rollout.{name}": value for name, value in values.items()})
+    try:
+        yield
+    finally:
+        shop.settings = before
+
+
+# ---- what befalls a deploy: context managers of a Shop ----
+
+@contextlib.contextmanager
+def staged(shop, text="FAULT=error\n"):
+    """Settings that make a good release bad."""
+    done = shop.deploy("env", "set", input=text)
+    assert done.returncode == 0, done.stderr
+    before = texts(shop, "/etc/default/shop.env")
+    try:
+        yield
+        assert texts(shop, "/etc/default/shop.env") == before, "staged settings went live"
+        assert all("FAULT=" in text for text in texts(shop, "/etc/default/shop.env.next")), "staged settings are gone"
+    finally:
+        done = shop.deploy("env", "unset", "FAULT")
+        assert done.returncode == 0, done.stderr
+
+
+def texts(shop, path):
+    return [host.ssh(f"cat {path}").stdout for host in shop.machines().values()]
+
+
+@contextlib.contextmanager
+def malformed(shop):
+    """A line that somebody wrote by hand into what is staged, on one host."""
+    path = "/etc/default/shop.env.next"
+    shop.web[1].run(f"umask 077; echo \"KEY='quoted'\" >{path}")
+    try:
+        yield
+    finally:
+        shop.web[1].run(f"rm {path}")
+
+
+@contextlib.contextmanager
+def moved(shop):
+    """The tag that is live stands for another image."""
+    shop.fleet.registry.push(apps.echo("another"), f"shop:{live(shop)}")
+    yield
+
+
+@contextlib.contextmanager
+def unreachable(shop):
+    """A host that answers visitors, and no ssh."""
+    host = shop.web[1]
+    host.console("systemctl stop ssh")
+    try:
+        yield
+    finally:
+        host.console("systemctl start ssh")
+        wait_until(lambda: host.ssh("true").returncode == 0, 60, f"{host.name} answers again")
+
+
+def severed(number):
+    """The context manager that loses every packet of a web host's ssh, visitors' aside, until it is free by itself."""
+    @contextlib.contextmanager
+    def sever(shop):
+        host, rules = shop.web[number], ("INPUT -p tcp --dport 22 -j DROP", "OUTPUT -p tcp --sport 22 -j DROP")
+        host.console(" && ".join(f"iptables -w -I {rule}" for rule in rules))
+        try:
+            yield
+            wait_until(lambda: host.console("systemctl is-active shop-deploy", check=False).returncode, 60,
+                       f"{host.name} is free by itself")
+        finally:
+            host.console(" && ".join(f"iptables -w -D {rule}" for rule in rules))
+    return sever
+
+
+def full(folder):
+    """The context manager that leaves no room in a folder of a web host."""
+    def fill(shop):
+        return shop.web[1].full(folder)
+    return fill
+
+
+@contextlib.contextmanager
+def large(shop):
+    """An image with a layer that no host has, and on one of them no room for what comes down."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "Dockerfile").write_text(f"FROM {apps.echo('large')}\nCOPY new /app/new\n")
+        Path(folder, "new").write_text(str(time.time_ns()) * 100_000)
+        shop.fleet.registry.push(build(folder, "fleet-large"), "shop:large")
+    with shop.web[1].full("/var/lib/docker/tmp"):
+        yield
+
+
+# ---- a deploy that goes wrong ----
+
+@dataclass(frozen=True)
+class Bad:
+    """Why a deploy fails, and what then is on screen.
+
+    `fault`: of the image; `tag`: of an image that is not made here ("": the live one's); `harm`: what befalls it,
+    from the beginning or `at` an event, (step, host, state); `limits`: of [rollout]; `seen`: visitors may have met it.
+    """
+
+    said: tuple
+    code: int = 1
+    fault: str = ""
+    tag: str | None = None
+    harm: object = contextlib.nullcontext
+    at: tuple = ()
+    limits: dict = field(default_factory=dict)
+    seen: bool = False
+
+    def release(self, shop, name):
+        """The tag to deploy; its image is in the registry, if it is to be."""
+        if self.tag is not None:
+            return self.tag or live(shop)
+        return shop.image(f"bad-{name.replace(' ', '-')}", self.fault)
+
+
+def fail(shop, bad, tag):
+    """Deploy it while it is harmed; the Outcome. No host is locked any more."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(settings(shop, **bad.limits))
+        if not bad.at:
+            stack.enter_context(harm(shop, bad))
+        rolling = stack.enter_context(shop.rolling("deploy", tag))
+        if bad.at:
+            rolling.until(*bad.at)
+            stack.enter_context(harm(shop, bad))
+        outcome = rolling.finish()
+    shop.settled()
+    return outcome
+
+
+def harm(shop, bad):
+    return bad.harm() if bad.harm is contextlib.nullcontext else bad.harm(shop)

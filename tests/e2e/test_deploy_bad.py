@@ -1,0 +1,84 @@
+"""Deploys that go wrong, on the fleet under load: the old release serves everywhere, and the next one goes out."""
+
+import time
+
+import pytest
+
+from e2e.scenarios import (Bad, fail, full, good, large, live, malformed, moved, part, provisioned, settings, severed,
+                           staged, succeed, unreachable)
+
+BACK = "taken back: the old release serves everywhere"
+SOON = {"ready": 6}
+
+BAD = {
+    "crashes at start": Bad(("web ended as soon as it had started", "| told to crash", BACK), fault="crash"),
+    "answers 500": Bad(("ready: /readyz answers 500 after 6 s", "it answered: {", BACK), fault="error", limits=SOON),
+    "answers as another release": Bad(("/readyz answers as release another", BACK), fault="impostor", limits=SOON),
+    "never gets ready": Bad(("/readyz answers 503 after 6 s", BACK), fault="unready", limits=SOON),
+    "fails its smoke path": Bad(("ready: / answers 500", BACK), fault="visitors", limits=SOON),
+    "worker is never ready": Bad(("work1: ready: the worker is not consuming after 6 s", BACK), fault="idle",
+                                 limits=SOON),
+    "failing migration": Bad(("web1: migrate: migrate failed: exit 1", "| django.db.utils.ProgrammingError", BACK),
+                             fault="migration"),
+    "missing setting": Bad(("exit 64", "| NEEDED is not set", BACK), fault="demanding"),
+    "bad staged setting": Bad(("/readyz answers 500 after 6 s", BACK), harm=staged, limits=SOON),
+    "incompatible migration": Bad(("home.0002_drop_a_column: it drops a column", "--allow-incompatible"), code=2,
+                                  fault="incompatible"),
+    "malformed staged setting": Bad(("on web2: /etc/default/shop.env.next line 1 is not KEY=value",), code=2,
+                                    harm=malformed),
+    "no such tag": Bad(("shop:nowhere is not to be had",), code=2, tag="nowhere"),
+    "tag moved": Bad(("a tag must not be used again",), code=2, tag="", harm=moved),
+    "host unreachable": Bad(("on web2: cannot be reached",), code=2, harm=unreachable),
+    "disk full before": Bad(("on web2: /var/www/shop has 0 MB free",), code=2, harm=full("/var/www/shop")),
+    "disk full at pull": Bad(("web2: pull: ", "no space left on device"), tag="large", harm=large),
+    "disk full later": Bad(("web2: prepare: ", "No space left on device", BACK), harm=full("/var/www/shop"),
+                           at=("pull", "web2", "done"), seen=True),
+    "cut off before its flip": Bad(("web2: ", "no word for 6 s", "taken back; web2 can't be asked"), fault="slow",
+                                   harm=severed(1), at=("pull", "web2", "done")),
+    "cut off after its flip": Bad(("web1: ", "no word for 6 s", "taken back; web1 can't be asked"),
+                                  harm=severed(0), at=("watch", "web1", "start"), seen=True),
+}
+
+
+@pytest.fixture(scope="module")
+def shop(fleet, tmp_path_factory):
+    return provisioned(fleet, tmp_path_factory.mktemp("a shop"))
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_goes_wrong_is_taken_back(shop, name):
+    """No request fails, the old release serves everywhere, the cause is on screen, a good release then goes out."""
+    bad, old, good_one = BAD[name], live(shop), good(shop)
+    tag = bad.release(shop, name)
+    with shop.load(rate=40) as load:
+        outcome = fail(shop, bad, tag)
+        assert outcome.code == bad.code, outcome.stderr
+        assert not [text for text in bad.said if text not in outcome.stderr], outcome.stderr
+        assert live(shop) == old
+        until = time.time()
+        assert shop.roll("deploy", good_one, "--no-bake").code == 0
+        result = load.stop()
+    assert not result.failures, result.summary()
+    assert set(part(result, 0, until).releases) <= {old, tag if bad.seen else old}, result.summary()
+    assert live(shop) == good_one
+
+
+@pytest.mark.parametrize("fault, limits, flipped", [
+    ("sour", {"canary": 5}, {"web1"}),
+    ("weary", {"bake": 20}, {"web1", "web2"}),
+])
+def test_errors_that_only_visitors_meet_are_taken_back(shop, fault, limits, flipped):
+    """Its own 5xx only, on flipped hosts only, none later than 2 s after the gate, and no connection dropped."""
+    old, tag = live(shop), shop.image(f"bad-{fault}", fault)
+    with settings(shop, **limits), shop.load(rate=100) as load:
+        outcome = shop.roll("deploy", tag)
+        succeed(shop)
+        result = load.stop()
+    assert outcome.code == 1 and "answers to visitors" in outcome.stderr and BACK in outcome.stderr, outcome.stderr
+    assert {host for step, host in outcome.steps("start") if step == "flip"} & {"web1", "web2"} == flipped
+    assert result.causes.keys() == {"http 500"}, result.summary()
+    assert {record.release for record in result.failures} == {tag}
+    assert {host.name for host in shop.web if result.of(host.url).failures} <= flipped
+    gate = outcome.at("watch", "failed") - result.began
+    assert max(record.ended for record in result.failures) <= gate + 2
+    assert old in result.releases
