@@ -160,6 +160,8 @@ class ScheduleTest(TestCase):
     def setUp(self):
         logging.disable(logging.INFO)
         self.addCleanup(logging.disable, logging.NOTSET)
+        # Its sync would take the connection of this test's transaction for an old one, and close it.
+        self.enterContext(patch("django_celery_beat.schedulers.close_old_connections"))
 
     def schedule(self, **entries):
         """Beat starts with these entries in the code."""
