@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,6 +19,12 @@ def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
+
+
+def answers(port):
+    """Whether the site on that port shows a page: the admin's, as a project need not keep the start page."""
+    with urllib.request.urlopen(f"http://localhost:{port}/admin/login/", timeout=30) as page:
+        return page.status == 200
 
 
 def wait_until(condition, seconds=60, what=None):

@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from proc import free_port, wait_until
+from proc import answers, free_port, wait_until
 
 from .shop import add_shop
 
@@ -44,7 +44,7 @@ def test_all_at_once(clone):
     port = free_port()
     with (clone.start("worker") as worker, clone.start("beat") as beat,
           clone.start("runserver", f"PORT={port}") as server):
-        wait_until(lambda: urllib.request.urlopen(f"http://localhost:{port}/").status == 200)
+        wait_until(lambda: answers(port))
         wait_until(lambda: both_alive(clone), SEVENTY)
         said = worker.output() + beat.output() + server.output()
     assert said.count("migrations applied") == 1
@@ -139,7 +139,7 @@ def test_dev(clone):
     with Terminal(clone, "dev", f"PORT={port}") as terminal:
         terminal.wait_for(f"http://localhost:{port}/", "succeeded")
         wait_until(lambda: both_alive(clone), SEVENTY)
-        assert urllib.request.urlopen(f"http://localhost:{port}/", timeout=30).status == 200
+        assert answers(port)
         started = dict(re.findall(r"(\w+)\.1 started \(pid=(\d+)\)", terminal.said.decode()))
         assert set(started) == {"server", "worker", "beat"}
         terminal.end()

@@ -3,15 +3,10 @@
 import re
 import socket
 import sqlite3
-import urllib.request
 
 import pytest
 
-from proc import as_mortal, free_port, running, wait_until
-
-
-def answers(port):
-    return urllib.request.urlopen(f"http://localhost:{port}/", timeout=30).status == 200
+from proc import answers, as_mortal, free_port, running, wait_until
 
 
 def one_line(done, *words):

@@ -1,8 +1,7 @@
 """A project that does without Celery."""
 
-import urllib.request
 
-from proc import free_port, wait_until
+from proc import answers, free_port, wait_until
 
 # Taking the packages out of a virtualenv would cost an install: here Python does not find them, which is the same
 # to the code that looks for them.
@@ -28,7 +27,7 @@ def test_without_celery(clone):
         assert done.returncode == 0, done.stdout
     port = free_port()
     with clone.start("python", "manage.py", "runserver", str(port)):
-        wait_until(lambda: urllib.request.urlopen(f"http://localhost:{port}/").status == 200)
+        wait_until(lambda: answers(port))
 
 
 def test_files_gone_packages_left(clone):

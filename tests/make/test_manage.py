@@ -121,6 +121,8 @@ def test_a_migration_that_fails_shows_where(manage):
 
 def test_start_page_can_go(project):
     """Deleting project/home and its two lines leaves make test passing: no other part needs it."""
+    if not (project / "project/home").exists():
+        pytest.skip("not to be had: it has gone already")
     shutil.rmtree(project / "project/home")
     for file in ("project/settings_shared.py", "project/urls.py"):
         text = (project / file).read_text()
