@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 
 import pytest
@@ -20,6 +21,7 @@ def pytest_configure():
     flags = {name for name in os.environ if re.match(r"MAKE|MFLAGS|GNUMAKEFLAGS", name)}
     for name in knobs | flags | SETTINGS:
         os.environ.pop(name, None)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and a shell could not trap it
 
 
 def pytest_sessionfinish(session):

@@ -9,6 +9,7 @@ import gc
 import os
 import struct
 import sys
+import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily
@@ -47,12 +48,14 @@ def observe(method, status, seconds):
 def families():
     """All workers' metrics, as prometheus_client's families."""
     collector = MultiProcessCollector(None, FOLDER) if FOLDER else REGISTRY
-    for last in (False, False, True):
+    deadline = time.monotonic() + 1
+    while True:
         try:
             return list(collector.collect())
         except (struct.error, FileNotFoundError):  # a worker is just starting or ending, and its file half there
-            if last:
+            if time.monotonic() > deadline:
                 raise
+            time.sleep(0.01)
 
 
 def workers(found):

@@ -58,7 +58,9 @@ class Site:
 
     def workers(self):
         """How many have started."""
-        lines = self.get("/metrics", unix=True).body.decode().splitlines()
+        page = self.get("/metrics", unix=True)
+        assert page.status == 200, page
+        lines = page.body.decode().splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith("workers "))
 
     def ready(self):
