@@ -1,7 +1,7 @@
-"""Make the virtualenv that django.mk asks for: `python3 make_ve.py SENTINEL REQUIREMENTS...`.
+"""Make the virtualenv that ve.mk asks for: `python3 make_ve.py SENTINEL REQUIREMENTS...`.
 
 The sentinel is removed first and written last, so a virtualenv with one is whole. It holds what it was made from
-(python, folder, pins); django.mk compares that with what is wanted, and runs this file only when they differ.
+(python, folder, pins); ve.mk compares that with what is wanted, and runs this file only when they differ.
 `python3 make_ve.py uv ...` runs the virtualenv's uv with the settings that pip has.
 
 Runs in the user's own Python: standard library only, and no syntax newer than the oldest it has to turn away.
@@ -16,6 +16,7 @@ import configparser
 import contextlib
 import errno
 import fcntl
+import importlib
 import os
 import re
 import shlex
@@ -89,7 +90,7 @@ def lock(ve):
 
 
 def holds(sentinel, requirements, env):
-    """Whether the sentinel says that just this is installed. `holds` in django.mk asks the same without Python."""
+    """Whether the sentinel says that just this is installed. `holds` in ve.mk asks the same without Python."""
     content = wanted(sentinel.parent, requirements, env)
     with contextlib.suppress(OSError):
         return os.access(str(sentinel.parent / "bin/python"), os.X_OK) and sentinel.read_bytes() == content
@@ -97,7 +98,7 @@ def holds(sentinel, requirements, env):
 
 
 def wanted(ve, requirements, env):
-    """The content of a sentinel: `wanted` in django.mk must write the same bytes."""
+    """The content of a sentinel: `wanted` in ve.mk must write the same bytes."""
     head = os.fsencode("{}\n{}\n".format(env["PYTHON"], os.path.realpath(str(ve))))
     return head + b"".join(path.read_bytes() for path in requirements)
 
@@ -119,7 +120,7 @@ def make(sentinel, requirements, env):
 def create(ve):
     """An empty virtualenv, without pip: seconds faster, and make needs none there."""
     clear(ve)
-    # The interpreter itself and not a link to it: an upgrade then leaves bin/python dangling, which django.mk sees.
+    # The interpreter itself and not a link to it: an upgrade then leaves bin/python dangling, which ve.mk sees.
     python = os.path.realpath(sys.executable)
     done = run([python, "-m", "venv", "--without-pip", str(ve)])
     if done.returncode:
@@ -188,10 +189,20 @@ def uv_install(ve, files, env):
 
 
 def pip(ve, files, env, options):
-    """Run the pip that Python carries in the virtualenv, which has none of its own."""
-    command = [str(ve / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    return run(command + options + from_files(files) + shlex.split(env["PIP_ARGS"]),
-               dict(env, PYTHONPATH=str(pip_wheel()), PIP_USER="0"))
+    """Run pip in the virtualenv, which has none of its own: this Python's, a second faster as it is compiled already,
+    where it is new enough to be told of another Python; else the one that Python carries."""
+    python, own = str(ve / "bin/python"), pip_version() >= (22, 3)
+    command = [sys.executable, "-m", "pip", "--python", python] if own else [python, "-m", "pip"]
+    command += ["--disable-pip-version-check", "install", "--quiet"] + options + from_files(files)
+    carried = {} if own else {"PYTHONPATH": str(pip_wheel())}
+    return run(command + shlex.split(env["PIP_ARGS"]), dict(env, PIP_USER="0", **carried))
+
+
+def pip_version():
+    """(major, minor) of this Python's own pip; (0, 0) where it has none."""
+    with contextlib.suppress(ImportError, ValueError):
+        return tuple(int(part) for part in importlib.import_module("pip").__version__.split(".")[:2])
+    return 0, 0
 
 
 def from_files(files):
