@@ -92,7 +92,7 @@ def test_usage(ci):
 def test_a_cancelled_job_takes_back(shell, tmp_path, number):
     """The signal, sent to the first process alone, reaches the deployer through make, and its end is waited for."""
     deployer = tmp_path / "deployer"
-    deployer.write_text(TAKES_BACK.format(sys.executable))
+    deployer.write_text(TAKES_BACK.format(os.path.realpath(sys.executable)))
     deployer.chmod(0o755)
     with running([*shell, SCRIPT, "make", "deploy", "TAG=build-1", f"PYTHON={deployer}"], cwd=ROOT) as job:
         wait_until(lambda: "deploying -m deploy deploy build-1" in job.output())
