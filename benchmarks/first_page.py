@@ -58,7 +58,7 @@ def seconds_to_page(command, folder, port, caches):
         raise SystemExit("no page within 300 s")
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)
 
 
