@@ -20,9 +20,9 @@ def host(fleet):
 
 
 def test_a_command_has_the_releases_settings_and_the_apps_user(host):
-    """`docker-runner shop migrate` runs as the app's user with APP.env in its environment, and leaves nothing."""
-    said = json.loads(host.run("docker-runner shop migrate", timeout=120))
-    assert said["command"] == ["migrate"] and said["uid"] == int(host.run("id -u shop"))
+    """`docker-runner shop manage check` runs as the app's user with APP.env in its environment, and leaves nothing."""
+    said = json.loads(host.run("docker-runner shop manage check", timeout=120))
+    assert said["command"] == ["manage", "check"] and said["uid"] == int(host.run("id -u shop"))
     assert said["environment"]["SECRET_KEY"] == f"{byhand.SECRET}-shop"
     assert said["environment"]["RELEASE"] == "v1"
     assert byhand.containers(host) == {}
