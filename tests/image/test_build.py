@@ -20,7 +20,7 @@ def test_offline(builder, project, name):
     """After make wheelhouse a build needs no network."""
     assert builder.make(project, "wheelhouse", f"APP={name}").returncode == 0
     pins = project / "wheelhouse/requirements.txt"
-    pins.write_text(f"# {builder.name}: nothing after this may come from the cache\n" + pins.read_text())
+    pins.write_text(f"# {name}, {builder.name}: nothing after this may come from a cache\n" + pins.read_text())
     done = build(builder, project, name, f"offline-{builder.name}", f"BUILD_ARGS={OFFLINE[builder.name]}")
     assert done.returncode == 0, done.stdout
     assert "Ran " in done.stdout, "the tests came from the cache: nothing was shown"
