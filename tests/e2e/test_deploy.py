@@ -1,6 +1,5 @@
-"""Deploys and rollbacks on the fleet under load: what goes well, and what is taken back."""
+"""Deploys on the fleet: retirement, settings, variables, shipping by ssh, status, connections."""
 
-import signal
 import sys
 
 import pytest
@@ -10,16 +9,6 @@ from e2e.fleet import apps
 from e2e.fleet.docker import docker
 from e2e.rollouts import Shop
 from proc import ROOT, run, wait_until
-
-BAD = {  # fault → what is on screen
-    "crash": "web ended as soon as it had started",
-    "error": "/readyz answers 500",
-    "unready": "/readyz answers 503",
-    "impostor": "/readyz answers as release another",
-    "visitors": "/ answers 500",
-    "migration": "migrate failed: exit 1",
-    "idle": "the worker is not consuming",
-}
 
 
 @pytest.fixture(scope="module")
@@ -41,147 +30,6 @@ def shop(provisioned):
     yield provisioned
     provisioned.settled()
     checker.check(provisioned)
-
-
-def unharmed(result, release="v1"):
-    """No request failed, and nobody saw another release."""
-    assert not result.failures, result.summary()
-    assert set(result.releases) == {release}, result.summary()
-
-
-def test_a_release_and_back_under_load(shop):
-    """v1 to v2 and back by rollback: no request fails, and on no host v1 answers after v2 has, nor v2 after v1."""
-    shop.image("v2")
-    with shop.load(rate=100) as load:
-        outcome = shop.roll("deploy", "v2")
-        result = load.stop()
-    assert outcome.code == 0, outcome.stderr
-    assert not result.failures, result.summary()
-    assert not [late for host in shop.web for late in result.of(host.url).late("v1", "v2")], result.summary()
-    checker.check(shop)
-    with shop.load(rate=100) as load:
-        outcome = shop.roll("rollback")
-        result = load.stop()
-    assert outcome.code == 0, outcome.stderr
-    assert not result.failures, result.summary()
-    assert not [late for host in shop.web for late in result.of(host.url).late("v2", "v1")], result.summary()
-    assert checker.tags(shop) == {"v1"}
-
-
-@pytest.mark.parametrize("fault", BAD)
-def test_a_bad_release_is_taken_back(shop, fault):
-    """The old release serves everywhere all the while, exit 1, the cause on screen; a good one then goes out."""
-    shop.image(f"bad-{fault}", fault)
-    with shop.load() as load:
-        outcome = shop.roll("deploy", f"bad-{fault}")
-        result = load.stop()
-    assert outcome.code == 1, outcome.stderr
-    assert BAD[fault] in outcome.stderr and "taken back: the old release serves everywhere" in outcome.stderr
-    unharmed(result)
-    checker.check(shop)
-    assert shop.roll("deploy", "v1", "--no-bake").code == 0
-
-
-def test_a_release_that_errs_only_under_visitors(shop):
-    """Its own 500s alone, on hosts that had flipped, until at most 2 s after the gate; no connection is dropped."""
-    with shop.load(rate=100) as load:
-        outcome = shop.roll("deploy", shop.image("bad-posts", "posts"))
-        result = load.stop()
-    assert outcome.code == 1 and "answers to visitors" in outcome.stderr, outcome.stderr
-    gate = min(event["at"] for event in outcome.events if event.get("state") == "failed" and event["step"] == "watch")
-    for record in result.failures:
-        assert (record.cause, record.release) == ("http 500", "bad-posts"), result.summary()
-        assert result.began + record.started < gate + 2
-    flipped = {shop.fleet.hosts[host].url for step, host in outcome.steps() if step == "flip"}
-    balancers = {shop.fleet.hosts[name].url for name, host in shop.hosts.items() if host.get("balancer")}
-    assert {record.target for record in result.failures} <= flipped | balancers
-
-
-def test_what_is_refused_touches_nothing(shop):
-    """No such tag; a migration that the live release would fail with: exit 2, told by name, nothing changed."""
-    outcome = shop.roll("deploy", "nowhere")
-    assert outcome.code == 2 and "shop:nowhere is not to be had" in outcome.stderr
-    outcome = shop.roll("deploy", shop.image("inc", "incompatible"))
-    assert outcome.code == 2, outcome.stderr
-    assert "home.0002_drop_a_column: it drops a column" in outcome.stderr
-    assert "home.0001_initial" not in outcome.stderr
-    assert checker.tags(shop) == {"v1"}
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_takes_back(shop, number):
-    """Ctrl-C, TERM and HUP in the middle: the old release everywhere, exit 1, no request lost."""
-    shop.image("v2")
-    with shop.load() as load, shop.rolling("deploy", "v2") as rolling:
-        rolling.until("watch")
-        rolling.process.send_signal(number)
-        outcome = rolling.finish()
-        result = load.stop()
-    assert outcome.code == 1, outcome.stderr
-    assert not result.failures, result.summary()
-    assert checker.tags(shop) == {"v1"}
-
-
-STEPS = ("lock", "begin", "pull", "publish", "ready", "flip", "watch", "beat", "prepare", "commit")
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_killed_deployer_leaves_every_host_whole(shop, step):
-    """kill -9 of the deployer at any step: by themselves all hosts come to one release, without losing a request."""
-    shop.image("v2")
-    with shop.load() as load, shop.rolling("deploy", "v2") as rolling:
-        rolling.until(step)
-        rolling.process.kill()
-        shop.settled(90)
-        result = load.stop()
-    assert not result.failures, result.summary()
-    checker.check(shop, divided=step == "prepare")
-    assert shop.roll("deploy", "v1", "--no-bake").code == 0
-
-
-@pytest.mark.parametrize("step", STEPS[1:-1])
-def test_a_killed_agent_leaves_every_host_whole(shop, step):
-    """kill -9 of the agent on a host at any step: that host takes itself back, the deployer the others."""
-    shop.image("v2")
-    with shop.load() as load, shop.rolling("deploy", "v2") as rolling:
-        name = rolling.until(step)["host"]
-        shop.fleet.hosts[name].console("systemctl kill -s KILL shop-deploy", check=False)
-        outcome = rolling.finish()
-        result = load.stop()
-    shop.settled(90)
-    assert not result.failures, result.summary()
-    found = checker.check(shop, divided=step == "prepare")
-    tags = {checker.release(host["tag"])["TAG"] for host in found.values()}
-    assert (outcome.code, tags) in ((1, {"v1"}), (0, {"v2"})) or step == "prepare", outcome.stderr
-    assert shop.roll("deploy", "v1", "--no-bake").code == 0
-
-
-def test_a_host_that_is_cut_off_takes_itself_back(shop):
-    """Nothing reaches a host between pull and flip: exit 1, and after dead_after it is back by itself, as are the
-    others at once."""
-    shop.image("v2")
-    host = shop.web[0]
-    with shop.rolling("deploy", "v2") as rolling:
-        rolling.until("publish")
-        with host.cut_off():
-            outcome = rolling.finish()
-            wait_until(lambda: "inactive" in host.console("systemctl is-active shop-deploy", check=False).stdout, 60,
-                       "the host has taken itself back")
-    assert outcome.code == 1, outcome.stderr
-    assert f"{host.name} can't be asked and does the same within 6 s" in outcome.stderr
-    checker.check(shop)
-    assert shop.roll("deploy", "v1", "--no-bake").code == 0
-
-
-def test_of_two_deploys_one_goes_on(shop):
-    """A second deploy while one is under way exits with 4 and names it; the first is not disturbed."""
-    shop.image("v2"), shop.image("v3")
-    with shop.rolling("deploy", "v2") as first:
-        first.until("begin")
-        second = shop.roll("deploy", "v3")
-        assert second.code == 4 and "locked: deploy v2 by " in second.stderr, second.stderr
-        assert first.finish().code == 0
-    assert checker.tags(shop) == {"v2"}
 
 
 def test_the_old_slot_retires(shop):

@@ -1,0 +1,119 @@
+"""Whatever ends a deploy before its time, at whatever step: hosts come to one release by themselves, whole."""
+
+import signal
+
+import pytest
+
+from e2e import checker
+from e2e.scenarios import good, live, provisioned
+from proc import wait_until
+
+STEPS = ("lock", "begin", "pull", "publish", "ready", "flip", "watch", "beat", "prepare", "commit")
+INTERRUPTS = [*((signal.SIGINT, step) for step in STEPS[:-1]), (signal.SIGTERM, "watch"), (signal.SIGHUP, "flip")]
+
+
+@pytest.fixture(scope="module")
+def provided(fleet, tmp_path_factory):
+    return provisioned(fleet, tmp_path_factory.mktemp("a shop"))
+
+
+@pytest.fixture
+def shop(provided):
+    """Whatever a test does to it, the invariants hold afterwards, and the next good deploy works at once."""
+    yield provided
+    assert provided.roll("deploy", good(provided), "--no-bake").code == 0
+    checker.check(provided)
+
+
+def tags(found):
+    """The committed tags of hosts as checker.check returns them."""
+    return {checker.release(host["tag"])["TAG"] for host in found.values()}
+
+
+@pytest.mark.parametrize("number, step", INTERRUPTS)
+def test_an_interrupt_takes_back(shop, number, step):
+    """Ctrl-C at any step, TERM and HUP: the old release everywhere, exit 1, no request lost. Only one that comes when
+    all hosts have prepared is too late: then it is the new one, and exit 0."""
+    old, new = live(shop), good(shop)
+    with shop.load() as load, shop.rolling("deploy", new) as rolling:
+        rolling.until(step)
+        rolling.process.send_signal(number)
+        outcome, result = rolling.finish(), load.stop()
+    assert not result.failures, result.summary()
+    assert (outcome.code, live(shop)) == (1, old) or step == "prepare" and (outcome.code, live(shop)) == (0, new), \
+        outcome.stderr
+    assert outcome.code == 0 or f"interrupted by {number.name}" in outcome.stderr
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_killed_deployer_leaves_every_host_whole(shop, step):
+    """kill -9 of the deployer: by themselves all hosts come to one release, without losing a request."""
+    with shop.load() as load, shop.rolling("deploy", good(shop)) as rolling:
+        rolling.until(step)
+        rolling.process.kill()
+        shop.settled(90)
+        result = load.stop()
+    assert not result.failures, result.summary()
+    checker.check(shop, divided=step == "prepare")
+
+
+@pytest.mark.parametrize("step", STEPS[1:-1])
+def test_a_killed_agent_leaves_every_host_whole(shop, step):
+    """kill -9 of the agent on a host: that host takes itself back, the deployer the others; at the last step, where it
+    may have done all, it may be on the new release as the others then are."""
+    old, new = live(shop), good(shop)
+    with shop.load() as load, shop.rolling("deploy", new) as rolling:
+        name = rolling.until(step)["host"]
+        shop.fleet.hosts[name].console("systemctl kill -s KILL shop-deploy", check=False)
+        outcome, result = rolling.finish(), load.stop()
+    shop.settled(90)
+    assert not result.failures, result.summary()
+    found = checker.check(shop, divided=step == "prepare")
+    assert (outcome.code, tags(found)) in ((1, {old}), (0, {new})) or step == "prepare", outcome.stderr
+
+
+def test_hosts_that_prepare_divides(shop):
+    """The one window in which a kill leaves two releases: some hosts have prepared, another has not. Each is whole,
+    status shows both and fails, and the next deploy mends it."""
+    old, new, slow = live(shop), good(shop), shop.fleet.hosts["web2"]
+    log = "/var/www/shop/releases.log"
+    with shop.load() as load, shop.rolling("deploy", new) as rolling:
+        rolling.until("beat")
+        slow.run(f"mv {log} {log}.aside && mkfifo {log}")  # who reads the log waits
+        for name in ("web1", "work1"):
+            rolling.until("prepare", name, "done")
+        slow.run(f"mv {log}.aside {log}")
+        rolling.process.kill()
+        shop.settled(90)
+        result = load.stop()
+    assert not result.failures, result.summary()
+    found = checker.check(shop, divided=True)
+    assert {name: tags({name: host}) for name, host in found.items()} == {"web1": {new}, "web2": {old}, "work1": {new}}
+    done = shop.deploy("status")
+    assert done.returncode == 1 and "on web2: " in done.stdout and old in done.stdout and new in done.stdout
+
+
+def test_a_host_that_is_cut_off_takes_itself_back(shop):
+    """Nothing reaches a host between pull and flip: exit 1, and after dead_after it is back by itself, as are the
+    others at once."""
+    old, host = live(shop), shop.web[0]
+    with shop.rolling("deploy", good(shop)) as rolling:
+        rolling.until("publish")
+        with host.cut_off():
+            outcome = rolling.finish()
+            wait_until(lambda: "inactive" in host.console("systemctl is-active shop-deploy", check=False).stdout, 60,
+                       "the host has taken itself back")
+    assert outcome.code == 1, outcome.stderr
+    assert f"{host.name} can't be asked and does the same within 6 s" in outcome.stderr
+    assert live(shop) == old
+
+
+def test_of_two_deploys_one_goes_on(shop):
+    """A second deploy while one is under way exits with 4 and names it; the first is not disturbed."""
+    new, other = good(shop), good(shop)
+    with shop.rolling("deploy", new) as first:
+        first.until("begin")
+        second = shop.roll("deploy", other)
+        assert second.code == 4 and f"locked: deploy {new} by " in second.stderr, second.stderr
+        assert first.finish().code == 0
+    assert live(shop) == new
