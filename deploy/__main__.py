@@ -104,16 +104,20 @@ def deploy_arguments(parser):
 
 def rollback_arguments(parser):
     parser.add_argument("--to", metavar="TAG", default="", help="to this release instead of the one before")
-    parser.add_argument("--skip-unreachable", action="store_true", help="go on without hosts that can't be reached")
+    any_arguments(parser)
     watched_arguments(parser)
 
 
 def rollout_arguments(parser):
     parser.add_argument("--parallel", type=int, default=0, metavar="N", help="hosts that change over at once")
     parser.add_argument("--no-bake", action="store_true", help="commit without watching the release first")
+    any_arguments(parser)
+
+
+def any_arguments(parser):
     parser.add_argument("--skip-unreachable", action="store_true", help="go on without hosts that can't be reached")
     parser.add_argument("--allow-incompatible", action="store_true",
-                        help="even with migrations that make the release that is live fail")
+                        help="even with migrations with which the older release cannot work")
 
 
 def watched_arguments(parser):

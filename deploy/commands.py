@@ -48,7 +48,7 @@ def rollout_of(fleet, ssh, args, action, show):
     if not re.fullmatch(TAG, tag) and (tag or action != "rollback"):
         raise Refused(f"{tag!r} is no tag of an image: say which release, TAG=build-42")
     hosts = fleet.narrowed([name for name in args.hosts.split(",") if name]) if args.hosts else fleet.hosts
-    options = Options() if action == "rollback" else Options(
-        parallel=args.parallel, bake=not args.no_bake, allow_incompatible=args.allow_incompatible)
+    more = {} if action == "rollback" else {"parallel": args.parallel, "bake": not args.no_bake}
+    options = Options(allow_incompatible=args.allow_incompatible, **more)
     return Rollout(fleet, ssh, [host for host in hosts if host.roles], show.tell, action,
                    tag, options, args.skip_unreachable)

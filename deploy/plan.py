@@ -29,6 +29,7 @@ class Target:
     digest: str = ""
     releases: dict = field(default_factory=dict)  # host name → {"image_id", "digest"}, for a rollback
     sources: dict = field(default_factory=dict)  # host name → {"reference", "credentials"}, where we serve the image
+    judge: str = ""  # a host whose release and ours migrations may part; none where that cannot be
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ def beginning(fleet, hosts, target, options, attempt):
     each = {name: {"roles": [*host.roles], **target.releases.get(name, {})} for name, host in by_name(hosts).items()}
     yield (Step("begin", names, attempt, each=each),)
     yield (Step("pull", names, {"image": fleet.image, "credentials": options.credentials}, each=target.sources),)
-    if target.action == "deploy" or target.action == "rollback" and target.digest:
-        yield (Step("verdicts", names[:1], {}),)
+    if target.judge:
+        yield (Step("verdicts", (target.judge,)),)
 
 
 def proving(fleet, hosts, target):

@@ -82,6 +82,8 @@ class Rollout:
         found = preflight.problems(self.fleet, crew.hosts, facts, target)
         if texts or found:
             raise Refused("\n".join([*texts, *filter(None, [on_hosts(found)])]))
+        if target.action == "deploy" or self.tag and target.action == "rollback":
+            target = replace(target, judge=next((host.name for host in crew.hosts if facts[host.name]["tag"]), ""))
         options = replace(self.options, credentials=self._credentials())
         return target, plan(self.fleet, crew.hosts, target, options, {"id": self.id, "who": self._who(target)})
 
@@ -168,7 +170,7 @@ class Rollout:
         for (step, host), answer in answers.items():
             wrong = answer.get("incompatible") if step == "verdicts" else None
             if wrong and not self.options.allow_incompatible:
-                raise Refused("\n".join(["these migrations make the release that is live fail; split them, or take"
+                raise Refused("\n".join(["with these migrations the older release cannot work; split them, or take"
                                          " the risk with --allow-incompatible:",
                                          *(f"  {name}: {text}" for name, text in sorted(wrong.items()))]))
 

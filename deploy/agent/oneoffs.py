@@ -9,22 +9,28 @@ ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # a migration that has to wait f
 
 
 def verdicts(host, attempt, say):
-    """Migrations not yet applied with which the release that is live cannot work: their names, with reasons."""
-    wrong = incompatible(images.content(host, attempt["image_id"], "migrations.json"))
+    """Migrations that part a release from its database, name → why: before a deploy those to come with which the
+    release that is live cannot work, before a rollback those since with which the one to come cannot."""
     before = slots.release_in(host, attempt["live"]) or releases.read_tag(host.tag)
-    if wrong and before and before["image_id"]:
-        old = json.loads(images.content(host, before["image_id"], "migrations.json") or "{}").get("migrations", {})
-        wrong = {name: text for name, text in wrong.items() if name not in old}
+    coming, live = verdicts_of(host, attempt["image_id"]), verdicts_of(host, before and before["image_id"])
+    if attempt["action"] == "rollback":
+        return {"incompatible": incompatible(live, but=coming)}
+    wrong = incompatible(coming, but=live)
     if wrong:
         applied = one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120)
         wrong = {name: text for name, text in wrong.items() if "[X]  %s\n" % name not in applied.replace(" (", "\n(")}
-    return {"incompatible": wrong, "first": not before}
+    return {"incompatible": wrong}
 
 
-def incompatible(text):
+def verdicts_of(host, image):
+    """What the build has left in an image: migration → {"verdict", "messages"}."""
+    return json.loads(image and images.content(host, image, "migrations.json") or "{}").get("migrations", {})
+
+
+def incompatible(found, but):
     """name → why, of the migrations that the build found so."""
-    found = json.loads(text or "{}").get("migrations", {})
-    return {name: "; ".join(entry.get("messages", ())) for name, entry in found.items() if entry["verdict"] == "error"}
+    return {name: "; ".join(entry.get("messages", ())) for name, entry in found.items()
+            if entry["verdict"] == "error" and name not in but}
 
 
 def one_off(host, attempt, words, seconds, extra=""):

@@ -12,7 +12,7 @@ from deploy.plan import UNDO, Options, Target, plan, shown
 WHO = {"id": "1", "who": "deploy v2 by ann from laptop since now"}
 
 
-def steps(fleet, target=Target("deploy", "v2", "sha256:2"), options=Options()):
+def steps(fleet, target=Target("deploy", "v2", "sha256:2", judge="web1"), options=Options()):
     """[[(step, hosts)…] a group] of a plan."""
     return [[(step.name, " ".join(step.hosts)) for step in group]
             for group in plan(fleet, fleet.app_hosts, target, options, WHO)]
@@ -38,6 +38,14 @@ def test_a_rollback_is_urgent(fleet):
         [("prepare", "web1 web2 work")], [("commit", "web1 web2 work")]]
 
 
+def test_migrations_are_judged_where_a_release_may_be_harmed(fleet):
+    """On a host that has one; not at the first deploy of all; and before a rollback to a release that was named."""
+    judged = [("rollback", "web2", ["web2"]), ("deploy", "web2", ["web2"]), ("deploy", "", []), ("rollback", "", [])]
+    for action, judge, hosts in judged:
+        groups = steps(fleet, Target(action, "v1", judge=judge))
+        assert [names for group in groups for name, names in group if name == "verdicts"] == hosts
+
+
 def test_options_change_the_plan(fleet):
     """--no-bake leaves one watch, of the canary; --parallel is how many flip at once; no watch lasts 0 seconds."""
     names = [name for group in steps(fleet, options=Options(bake=False)) for name, _ in group]
@@ -51,7 +59,7 @@ def test_options_change_the_plan(fleet):
 
 def test_each_step_is_known_and_names_its_undo(fleet):
     """The agent has every step of the plan, and the plan says what becomes of it."""
-    for group in plan(fleet, fleet.app_hosts, Target("deploy", "v2"), Options(), WHO):
+    for group in plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge="web1"), Options(), WHO):
         for step in group:
             assert step.name in STEPS and step.name in UNDO
             assert step.undo == UNDO[step.name]
@@ -67,7 +75,7 @@ def test_each_host_hears_what_is_its_own(fleet):
 
 def test_a_plan_is_shown_a_line_a_step(fleet):
     """Number, step, hosts, undo; steps of a group share a number."""
-    lines = shown(plan(fleet, fleet.app_hosts, Target("deploy", "v2"), Options(), WHO))
+    lines = shown(plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge="web1"), Options(), WHO))
     assert [line.split()[0] for line in lines[:6]] == ["1.", "2.", "3.", "4.", "4.", "4."]
     assert lines[0] == "  1. begin              web1, web2, work   undo: a slot that was emptied stays empty"
 

@@ -120,3 +120,15 @@ def test_a_deploy_takes_one_connection_a_host(shop):
     before = int(host.run(count))
     assert shop.roll("deploy", shop.image("v2"), "--no-bake").code == 0
     assert int(host.run(count)) - before - 1 == 1
+
+
+def test_a_release_that_a_migration_parts_from_its_database(shop):
+    """Deployed all the same with --allow-incompatible; a rollback that names an older release is then refused, by the
+    migration's name, and done when told so too."""
+    tag = shop.image("parted", "incompatible")
+    assert shop.roll("deploy", tag, "--no-bake", "--allow-incompatible").code == 0
+    outcome = shop.roll("rollback", "--to", "v1")
+    assert outcome.code == 2 and "home.0002_drop_a_column: it drops a column" in outcome.stderr, outcome.stderr
+    assert checker.tags(shop) == {tag}
+    assert shop.roll("rollback", "--to", "v1", "--allow-incompatible").code == 0
+    assert checker.tags(shop) == {"v1"}
