@@ -46,12 +46,15 @@ def watch(host, attempt, say, seconds, max_errors):
         return watch_worker(host, attempt, seconds)
     deadline, bad = time.monotonic() + seconds, 0
     while True:
+        good = attempt.answers.good
+        problem = http.not_ready(host.run + "/nginx.sock", attempt["tag"], site_of(host, attempt["slot"]))
         try:
             attempt.answers.look(max_errors)
-        except Problem as problem:
-            raise with_log(host, attempt, "web", problem) from None
-        problem = http.not_ready(host.run + "/nginx.sock", attempt["tag"], site_of(host, attempt["slot"]))
-        bad = bad + 1 if problem else 0
+        except Problem as error:
+            raise with_log(host, attempt, "web", error) from None
+        # No answer in time, and visitors got theirs: our question waits in a queue of many, as theirs do.
+        queues = problem and not problem.more["status"] and attempt.answers.good > good
+        bad = bad + 1 if problem and not queues else 0
         if bad >= 4:
             raise with_log(host, attempt, "web", problem, " through nginx")
         if time.monotonic() > deadline and not bad:

@@ -9,9 +9,29 @@ import pytest
 from e2e import byhand
 from e2e.byhand import answers, containers, until_it_answers
 from e2e.fleet import apps
+from host.test_units import UPSTART, VALUES, render
 from proc import ROOT, run, wait_until
 
 FAULTS = ("crash", "error", "unready", "impostor")
+
+# In place of upstart's, which can't be had any more: runs a job's stanzas with `sh -e`, as that does; no respawn.
+INITCTL = r"""#!/bin/sh
+set -eu
+verb=$1 job=$2 file=/etc/init/$2.conf
+stanza() { sed -n "/^$1\$/,/^end script\$/p" "$file" | sed '1d;$d' >"/run/$job.$2"; }
+extra=$(sed -n 's/^env EXTRA="\(.*\)"$/\1/p' "$file" | sed 's/--log-driver=syslog//')
+case $verb in
+    status) systemctl -q is-active "upstart-$job" && echo "$job start/running" || echo "$job stop/waiting" ;;
+    start)
+        stanza 'pre-start script' pre && sh -e "/run/$job.pre"
+        stanza script main
+        systemd-run --quiet --collect --unit="upstart-$job" -E EXTRA="$extra" sh -e "/run/$job.main" ;;
+    stop)
+        stanza 'pre-stop script' end && sh -e "/run/$job.end"
+        systemctl stop "upstart-$job"
+        stanza 'post-stop script' after && sh -e "/run/$job.after" ;;
+esac
+"""
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +113,17 @@ def test_another_image_under_the_live_name(fleet, host, images):
     done = classic(host, "v1", images["v1"].replace("/shop:", "/moved:"))
     assert done.returncode == 2 and "another image of that name" in done.stderr, done.stderr
     assert '"v1"' in answers(host, "shop")[1]
+
+
+def test_a_host_with_upstart(host, images):
+    """Its jobs release v2, and go back to v1 where a release is broken: in slot a's folder, with no unit of systemd."""
+    host.run("systemctl disable --now --quiet shop.target")
+    jobs = {f"/etc/init/{Path(job).name.replace('APP', 'shop')}": (render(job, VALUES), "644") for job in UPSTART}
+    byhand.put(host, {"/usr/local/sbin/initctl": (INITCTL, "755"), **jobs})
+    assert classic(host, "v2", images["v2"], INIT="upstart", READY="60").returncode == 0
+    assert "v2" in answers(host, "shop")[1] and files(host) == {"./TAG": "v2", "./REVERT": "v1"}
+    assert set(containers(host)) == {"shop-web-a", "shop-worker-a", "shop-beat"}
+    done = classic(host, "v2-crash", images["v2-crash"], INIT="upstart")
+    assert done.returncode == 1 and "the old release serves" in done.stderr, done.stderr
+    assert "v2" in answers(host, "shop")[1] and files(host) == {"./TAG": "v2", "./REVERT": "v1"}
+    assert host.ssh("systemctl is-active shop-web@a").stdout == "inactive\n"

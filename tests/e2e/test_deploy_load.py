@@ -127,13 +127,14 @@ def saturated(shop, bake):
     assert shop.roll("deploy", old, "--no-bake").code == 0
     with settings(shop, bake=bake), shop.rolling("deploy", new) as rolling:
         rolling.until("publish")
-        with shop.load(rate=100, post_path="/?ms=65", timeout=60) as load:
+        with shop.load(rate=100, post_path="/?ms=90", timeout=60) as load:
             yield rolling, load, old, new
 
 
 def test_requests_that_queue_are_answered(shop):
-    """Those too that wait in the old socket's backlog at the flip; none that came after it is the old one's."""
-    with saturated(shop, bake=1) as (rolling, load, old, new):
+    """Those too that wait in the old socket's backlog at the flip; none that came after it is the old one's. That the
+    deployer's own questions have to wait with the others, in the end longer than it has patience, is no failure."""
+    with saturated(shop, bake=12) as (rolling, load, old, new):
         outcome, result = rolling.finish(), load.stop()
     assert outcome.code == 0, outcome.stderr
     checker.check(shop)
