@@ -137,6 +137,33 @@ def test_the_invariants_hold_whatever_happens(actions):
                 machine.at_rest()
 
 
+def state(host):
+    """All that a deploy changes on a host, but for the idle slot and the log."""
+    live = slots.live(host)
+    files = [host.tag, host.revert, host.env, host.env + ".next", host.env + ".revert",
+             *(host.slot_file(slot, kind) for slot in (live, "beat") for kind in ("tag", "env"))]
+    units = [*slots.units(host, live), host.unit("beat")]
+    return live, [disk.read(path) for path in files], [host.up[unit][0] for unit in units], host.worker(host, live)
+
+
+@settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.sampled_from(("v1", "v2")), max_size=3), st.sampled_from(("v2", "v3", "bad")), st.booleans(),
+       st.integers(0, len(PROVE + TURN)))
+def test_what_is_undone_is_as_it_was(earlier, tag, staged, until):
+    """After any deploys, one that is given up after any step before all is prepared restores what it started from."""
+    with tempfile.TemporaryDirectory() as folder:
+        machine = Machine(f"{folder}/root")
+        with world(machine.host):
+            for release_before in ("v1", *earlier):
+                machine.attempt("deploy", release_before)
+            if staged:
+                disk.write(machine.host.env + ".next", "SECRET_KEY=2\n", 0o600)
+            before = state(machine.host)
+            machine.attempt("deploy", tag, until=until)
+            assert state(machine.host) == before
+            machine.at_rest()
+
+
 def test_a_rollback_goes_one_further_each_time(tmp_path):
     """v1, v2, v3 committed: back to v2, then to v1, then nowhere; deploying what is live changes neither."""
     machine = Machine(tmp_path / "root")
