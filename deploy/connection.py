@@ -44,7 +44,7 @@ class Connection:
         self.marks, self.lock_answer, self.lost = queue.Queue(), None, None
         self.stop, self.dead_after = threading.Event(), 30
         self.heard = threading.Event()
-        words = ["python3", "-I", "-u", "-c", BOOT, "look", app]
+        words = ["python3", "-I", "-S", "-u", "-c", BOOT, "look", app]
         self.process = subprocess.Popen(  # in a session of its own: Ctrl-C is ours, not ssh's
             ssh.command(host.address, words, share, owner=bool(share)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self.said, start_new_session=True)

@@ -3,27 +3,23 @@
 import hashlib
 import json
 import os
-import platform
 import re
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 from . import disk, http, releases, slots
-from .host import Problem
+from .host import Problem, at_once
 
 LINE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=(?!(['\"]).*\1$)(?!['\"]$)|#|\s*$")
 
 
 def look(host, paths=(), health=False):
     """All that a plan or status needs to know. `paths`: files whose sha256 is wanted; `health`: ask what runs."""
-    with ThreadPoolExecutor(8) as pool:
-        info = pool.submit(engine, host)
-        ps = pool.submit(containers, host)
-        found = {"python": list(sys.version_info[:2]), "arch": platform.machine(), "files": digests(host, paths),
-                 "systemd": systemd(host), "memory": memory(), "problems": [], **committed(host),
-                 "settings": settings_problems(host), "staged": os.path.exists(host.env + ".next")}
-        found.update(running(host, health))
-        found.update(docker=info.result(), containers=ps.result())
+    docker, up, version, runs = at_once([lambda: engine(host), lambda: containers(host), lambda: systemd(host),
+                                         lambda: running(host, health)])
+    found = {"python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
+             "systemd": version, "memory": memory(), "docker": docker, "containers": up, "problems": [],
+             **committed(host), "settings": settings_problems(host), "staged": os.path.exists(host.env + ".next")}
+    found.update(runs)
     root = found["docker"].get("root", "/")
     found["free"] = {path: free(host.root + path) for path in (root, "/var/www/" + host.app, "/run")}
     found["need"] = slot_memory(found["containers"])

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 ROLES = ("web", "worker", "beat")
@@ -72,6 +73,25 @@ class Host:
         blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
                   for block in shown.strip().split("\n\n")]
         return {block.get("Id", ""): block for block in blocks}
+
+
+def at_once(functions):
+    """What each returns, in their order, all called at the same time. Raises what the first of them raised."""
+    results = [None] * len(functions)
+
+    def call(index):
+        try:
+            results[index] = functions[index]()
+        except Exception as error:
+            results[index] = error
+    threads = [threading.Thread(target=call, args=(index,)) for index in range(len(functions))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for error in (result for result in results if isinstance(result, Exception)):
+        raise error
+    return results
 
 
 def last(text, code):

@@ -1,11 +1,8 @@
 """Images on this host: what a tag stands for in the registry, pulling, what an image holds, removing old ones."""
 
 import contextlib
-import ipaddress
 import json
 import os
-import shutil
-import tempfile
 
 from . import disk, releases, slots
 from .host import Problem
@@ -19,6 +16,8 @@ def login(host, registry, credentials):
     if not credentials:
         yield {}
         return
+    import shutil  # only here: it takes long to load
+    import tempfile
     folder = tempfile.mkdtemp(prefix="deploy-", dir="/run")
     try:
         user, _, password = credentials.partition(":")
@@ -58,6 +57,7 @@ def is_insecure(registry, engine):
     """Whether the engine speaks with that registry without TLS, or does not check it."""
     if registry in engine.get("insecure", ()):
         return True
+    import ipaddress  # only here: it takes long to load
     try:
         address = ipaddress.ip_address(registry.rpartition(":")[0] or registry)
     except ValueError:

@@ -12,10 +12,8 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import traceback
 
 from . import disk, facts, images, releases, slots, takeback
 from .attempt import Attempt
@@ -57,6 +55,7 @@ def answer(message, function):
     except OSError as error:
         say({"id": message["id"], "problem": "%s: %s" % (error.filename or "this host", error.strerror), "more": {}})
     except Exception as error:
+        import traceback  # only here: it takes long to load
         say({"id": message["id"], "problem": "the agent failed: %r" % error,
              "more": {"log": traceback.format_exc().splitlines()[-20:]}})
 
@@ -84,10 +83,10 @@ def lock(host, program, description, dead_after):
     path = "%s/agent-%s.py" % (host.run, hashlib.sha256(program.encode()).hexdigest()[:12])
     if disk.read(path) != program:
         disk.write(path, program)
-    run = [slots.host_path("python3"), "-I", path]
+    run = [slots.host_path("python3"), "-I", "-S", path]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
                   "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app])}
-    with tempfile.TemporaryFile() as stderr:
+    with open(os.open(host.run, os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
         done = subprocess.run(
             ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
              "--unit=%s-deploy" % host.app, "--description=" + description,

@@ -130,7 +130,7 @@ def retire_later(host, slot, seconds, program):
             "--description=retirement of slot %s" % slot, "-p", "TimeoutStopSec=900"]
     host.call("systemd-run", "--quiet", "--collect", "--unit=" + timer(host), "--on-active=%d" % seconds,
               "--timer-property=AccuracySec=200ms", "-p", "Restart=on-failure", "-p", "RestartSec=10",
-              *lock, host_path("python3"), "-I", program, "retire", host.app, slot, release["tag"],
+              *lock, host_path("python3"), "-I", "-S", program, "retire", host.app, slot, release["tag"],
               release["image_id"])
 
 
