@@ -146,10 +146,9 @@ def state(host):
     return live, [disk.read(path) for path in files], [host.up[unit][0] for unit in units], host.worker(host, live)
 
 
-@settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.sampled_from(("v1", "v2")), max_size=3), st.sampled_from(("v2", "v3", "bad")), st.booleans(),
-       st.integers(0, len(PROVE + TURN)))
-def test_what_is_undone_is_as_it_was(earlier, tag, staged, until):
+@settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.sampled_from(("v1", "v2")), max_size=3), st.sampled_from(("v2", "v3", "bad")), st.booleans())
+def test_what_is_undone_is_as_it_was(earlier, tag, staged):
     """After any deploys, one that is given up after any step before all is prepared restores what it started from."""
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine(f"{folder}/root")
@@ -159,9 +158,10 @@ def test_what_is_undone_is_as_it_was(earlier, tag, staged, until):
             if staged:
                 disk.write(machine.host.env + ".next", "SECRET_KEY=2\n", 0o600)
             before = state(machine.host)
-            machine.attempt("deploy", tag, until=until)
-            assert state(machine.host) == before
-            machine.at_rest()
+            for until in range(len(machine.steps("deploy", tag)) - 1):
+                machine.attempt("deploy", tag, until=until)
+                assert state(machine.host) == before, f"after {until} steps"
+                machine.at_rest()
 
 
 def test_a_rollback_goes_one_further_each_time(tmp_path):
