@@ -3,7 +3,7 @@
 import json
 
 from . import images, releases, slots
-from .host import Problem
+from .host import Problem, at_once
 
 ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # a migration that has to wait for a lock keeps visitors waiting too
 
@@ -12,7 +12,8 @@ def verdicts(host, attempt, say):
     """Migrations that part a release from its database, name → why: before a deploy those to come with which the
     release that is live cannot work, before a rollback those since with which the one to come cannot."""
     before = slots.release_in(host, attempt["live"]) or releases.read_tag(host.tag)
-    coming, live = verdicts_of(host, attempt["image_id"]), verdicts_of(host, before and before["image_id"])
+    coming, live = at_once([lambda: verdicts_of(host, attempt["image_id"]),
+                            lambda: verdicts_of(host, before and before["image_id"])])
     if attempt["action"] == "rollback":
         return {"incompatible": incompatible(live, but=coming)}
     wrong = incompatible(coming, but=live)

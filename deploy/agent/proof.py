@@ -1,13 +1,12 @@
 """Starting the idle slot, and waiting until it works."""
 
-import threading
 import time
 
 from . import disk, http, slots
-from .host import Problem
+from .host import Problem, at_once
 from .journal import said
 
-POLL = 0.1  # seconds
+POLL = 0.05  # seconds
 
 
 def start(host, attempt, say, roles):
@@ -78,20 +77,7 @@ def site_of(host, slot):
 
 def smoke_all(sock, paths, site):
     """Ask all paths, several at once. Raises the Problem of the first that does not answer."""
-    problems = [None] * len(paths)
-
-    def ask(index):
-        try:
-            http.smoke(sock, paths[index], site)
-        except Problem as problem:
-            problems[index] = problem
-    threads = [threading.Thread(target=ask, args=(index,)) for index in range(len(paths))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for problem in filter(None, problems):
-        raise problem
+    at_once([lambda path=path: http.smoke(sock, path, site) for path in paths])
 
 
 def with_log(host, attempt, role, problem, after=""):
