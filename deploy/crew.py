@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass, field
 
 from .connection import Connection
-from .errors import DeployError, HostProblem, Locked, Refused, on_hosts
+from .errors import DeployError, HostProblem, Refused, on_hosts
 from .plan import FOREVER
-from .remote import HostLocked, each
+from .remote import each
 
 TAKEBACK = 150  # seconds: two drains, and what is stopped
 
@@ -105,16 +105,15 @@ class Crew:
             raise StepFailed("resolve", name, problem) from None
 
     def lock(self, description):
-        """Take the locks, in the order of names: of two deploys that want the same hosts one gets them all."""
-        for host in sorted(self.hosts, key=lambda host: host.name):
+        """Take the locks. The first by name goes first, alone: of two deploys that want the same hosts one gets them
+        all. Raises Locked, or what else kept it from a host, when all have answered."""
+        def lock(host):
             with self._timed("lock", host.name):
-                try:
-                    self.connections[host.name].lock(description, self.fleet.rollout["dead_after"])
-                except HostLocked as problem:
-                    raise Locked(f"on {host.name}: {problem}") from None
-                except HostProblem as problem:
-                    raise StepFailed("lock", host.name, problem) from None
+                self.connections[host.name].lock(description, self.fleet.rollout["dead_after"])
             self.locked.append(host.name)
+        hosts = sorted(self.hosts, key=lambda host: host.name)
+        each(hosts[:1], lock, DeployError)
+        each(hosts[1:], lock, DeployError)
 
     # ---- steps ----
 
