@@ -115,7 +115,18 @@ def commit(host, attempt, say):
 
 
 def prune(host, attempt, say, image):
-    return {"removed": images.prune(host, image)}
+    return {"removed": [*images.prune(host, image), *drop_secrets(host)]}
+
+
+def drop_secrets(host):
+    """Remove the files of APP.secrets that no settings name any more; their names. Each has one of its own."""
+    settings = [host.env, host.env + ".next", host.env + ".revert"]
+    settings += [host.slot_file(slot, "env") for slot in ("a", "b", "beat")]
+    named = "".join(disk.read(path) or "" for path in settings)
+    folder = host.etc + ".secrets"
+    old = [name for name in sorted(os.listdir(folder) if os.path.isdir(folder) else ()) if name not in named]
+    disk.remove(*("%s/%s" % (folder, name) for name in old))
+    return old
 
 
 STEPS = {step.__name__: step for step in (begin, pull, verdicts, publish, migrate, start, ready, pause, flip, watch,

@@ -231,6 +231,21 @@ def test_a_rollback_finds_the_old_slot_warm(tmp_path):
         assert STEPS[name](machine.host, attempt, machine.say, **args) == {"warm": True}
 
 
+def test_secret_files_go_when_no_settings_name_them(tmp_path):
+    """What is live, staged, or would come back with a rollback keeps its files; those before them are removed."""
+    machine = Machine(tmp_path / "root")
+    host, folder = machine.host, tmp_path / "root/etc/default/shop.secrets"
+    folder.mkdir()
+    with world(host):
+        for number in range(4):
+            (folder / f"KEY.{number}").write_text("secret")
+            disk.write(host.env + ".next", f"KEY_FILE=/run/secrets/KEY.{number}\n", 0o600)
+            if number < 3:
+                machine.attempt("deploy", f"v{number + 1}")
+        assert STEPS["prune"](host, None, machine.say, image="shop") == {"removed": ["KEY.0"]}
+    assert sorted(path.name for path in folder.iterdir()) == ["KEY.1", "KEY.2", "KEY.3"]
+
+
 def test_retirement_leaves_alone_what_is_not_its_own(tmp_path):
     """Neither the live slot nor one with another release than it was set for is stopped."""
     machine = Machine(tmp_path / "root")
