@@ -19,7 +19,8 @@ class Project:
         self.settings = {"app": app, "image": image, "media": "bucket", "site.names": [f"{app}.example"], **settings}
         self.hosts = {name: {"roles": roles, "internal": fleet.hosts[name].address} for name, roles in ROLES.items()
                       if name in fleet.hosts}
-        self.hosts["work1"]["balancer"] = True
+        if "work1" in self.hosts:
+            self.hosts["work1"]["balancer"] = True
 
     def write(self):
         """The file, from settings (dotted key → value) and hosts (name → table)."""
