@@ -57,9 +57,10 @@ class Rollout:
                 raise Refused(f"{error}: nothing was changed") from None
             except DeployError as error:
                 if isinstance(error, (Taken, Divided)):
-                    hooks.run(self.fleet.hooks["failed"], {**record, "outcome": "failed", "cause": str(error)})
+                    hooks.run(self.fleet.hooks["failed"], {**record, "outcome": "failed", "seconds": since(began),
+                                                           "cause": str(error)})
                 raise
-            seconds = round(time.monotonic() - began, 1)
+            seconds = since(began)
             hooks.run(self.fleet.hooks["committed"], {**record, "outcome": "committed", "seconds": seconds})
             self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
                        "seconds": seconds, "text": f"{target.tag} is live on {', '.join(record['hosts'])}"
@@ -200,6 +201,11 @@ class Rollout:
         if failed:
             raise Divided("\n".join([on_hosts(failed), f"{', '.join(failed)}: may not be on {target.tag} as the others"
                                                        " are: see make status, then deploy it again"]))
+
+
+def since(began):
+    """Seconds, to a tenth."""
+    return round(time.monotonic() - began, 1)
 
 
 class Taken(DeployError):
