@@ -87,8 +87,8 @@ def proving(fleet, hosts, target):
     """The idle slot, until it is ready. Web may start while the database changes; workers would begin to work."""
     names, rollout = all_of(hosts), fleet.rollout
     if target.action != "rollback":
-        yield (Step("publish", having(hosts, "web")), Step("migrate", names[:1], {"seconds": rollout["migrate"]}),
-               Step("start", having(hosts, "web"), {"roles": ["web"]}))
+        yield (Step("start", having(hosts, "web"), {"roles": ["web"]}),)  # first, as booting takes longest
+        yield (Step("publish", having(hosts, "web")), Step("migrate", names[:1], {"seconds": rollout["migrate"]}))
         yield (Step("start", having(hosts, "worker"), {"roles": ["worker"]}),)
     else:
         yield (Step("start", having(hosts, "web", "worker"), {"roles": ["web", "worker"]}),)

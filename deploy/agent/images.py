@@ -82,14 +82,13 @@ def pull(host, image, tag, digest, credentials="", reference=""):
     host.docker("tag", found, "%s:%s" % (image, tag))
     if reference:
         host.docker("rmi", "--no-prune", source)  # the name alone
-    sync(host)
     return found
 
 
-def sync(host):
-    """What was pulled is on the disk before anything relies on it."""
-    root = host.docker("info", "--format", "{{.DockerRootDir}}").stdout.strip()
-    host.call("sync", "-f", root if os.path.isdir(root) else "/", timeout=600)
+def root(host):
+    """The folder in which Docker keeps what it pulls."""
+    found = host.docker("info", "--format", "{{.DockerRootDir}}").stdout.strip()
+    return found if os.path.isdir(found) else "/"
 
 
 def content(host, image, path):

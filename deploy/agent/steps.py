@@ -7,12 +7,14 @@ and returns what the deployer should know. What goes wrong is a Problem.
 import os
 import time
 
-from . import disk, images, releases, slots, takeback
+from . import disk, facts, images, releases, slots, takeback
 from .attempt import settings
 from .host import Problem
 from .oneoffs import migrate, publish, verdicts
 from .proof import ready, start
 from .turn import beat, flip, pause, watch
+
+ROOM = 2**30  # bytes; where fewer are free, old images go before a new one comes
 
 
 def begin(host, attempt, say, **values):
@@ -48,26 +50,21 @@ def is_warm(host, attempt, slot):
     return len(slots.running(host, *slots.units(host, slot))) == len(slots.units(host, slot))
 
 
-def pull(host, attempt, say, image, credentials="", reference="", least=0):
+def pull(host, attempt, say, image, credentials="", reference=""):
     """The image is here, and the slot knows what it will run."""
     if attempt["warm"]:
         return {"image_id": attempt["image_id"]}
     found = images.image_id(host, attempt["image_id"]) if attempt.get("image_id") else ""
     if not found:
-        make_room(host, image, least)
+        root = images.root(host)
+        if facts.free(root) < ROOM:
+            images.prune(host, image)
         found = images.pull(host, image, attempt["tag"], attempt["digest"], credentials, reference)
+        host.call("sync", "-f", root, timeout=600)  # it is on the disk before anything relies on it
     text, path = settings(host, attempt)
     attempt.note(image_id=found, settings_from=path)
     slots.pin(host, attempt["slot"], attempt.release(), text)
     return {"image_id": found}
-
-
-def make_room(host, image, least):
-    """Remove old images where there are fewer than `least` bytes free."""
-    root = host.docker("info", "--format", "{{.DockerRootDir}}").stdout.strip() or "/"
-    status = os.statvfs(host.root + root)
-    if status.f_bavail * status.f_frsize < least:
-        images.prune(host, image)
 
 
 def prepare(host, attempt, say):
