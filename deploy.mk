@@ -10,6 +10,7 @@ IMAGE               ?= $(APP)
 TAG                 ?= $(eval TAG := $$(shell $$(git_tag)))$(TAG)
 ENV                 ?= production
 ARGS                ?=
+HOST                ?=
 PYTEST_ARGS         ?=
 FLEET_HOSTS         ?= web1 web2 work1
 FLEET_BASE          ?= debian:bookworm-slim
@@ -55,7 +56,13 @@ releases: ## what ran when, by whom, and what became of it
 logs: ## what the servers log (ARGS="-f --role worker --since '1 hour ago'")
 	@$(call deploy_with,$(PYTHON)) logs $(ARGS)
 
-.PHONY: plan deploy rollback status releases logs
+run: ## a command in the release that is live on a host (HOST=web1 ARGS="manage showmigrations")
+	@$(call deploy_with,$(PYTHON)) run '$(HOST)' -- $(ARGS)
+
+prune: ## remove images and secret files that no release of the servers needs any more
+	@$(call deploy_with,$(PYTHON)) prune $(ARGS)
+
+.PHONY: plan deploy rollback status releases logs run prune
 
 # ---- test servers in containers: docs/e2e.md ----
 
