@@ -1,6 +1,9 @@
 """The heartbeat, and the scheduler that sends it. Your own tasks go into your apps' tasks.py: see docs/tasks.md."""
 
+import contextlib
 import logging
+import signal
+import threading
 
 from celery import signals
 from django.db import DatabaseError, InterfaceError
@@ -43,7 +46,8 @@ def beat_is_alive(**_):
 
 class Scheduler(DatabaseScheduler):
     """django-celery-beat's, which keeps the times of the last runs in the database. Besides: an entry that left the
-    code leaves the database (those added in the admin stay), and beat outlives a database that is away."""
+    code leaves the database (those added in the admin stay), beat outlives a database that is away, and told to end it
+    first sends what it has noted as sent."""
 
     loaded = False
 
@@ -55,7 +59,8 @@ class Scheduler(DatabaseScheduler):
         try:
             if not self.loaded:
                 self.load()
-            return super().tick(*args, **kwargs)
+            with unbroken():
+                return super().tick(*args, **kwargs)
         except (DatabaseError, InterfaceError) as error:
             logger.error("beat: the database is away, trying again in 5 s: %s", type(error).__name__)
             self._initial_read = self._schedule is None  # a first read that failed does not count as one
@@ -71,3 +76,20 @@ class Scheduler(DatabaseScheduler):
         # often than the entry is due would never send it.
         PeriodicTask.objects.filter(description=FROM_CODE, last_run_at=None).update(last_run_at=timezone.now())
         self.loaded = True
+
+
+@contextlib.contextmanager
+def unbroken():
+    """TERM and INT wait until the block is through. Celery ends wherever it is: between noting that an entry ran and
+    sending it, no beat would send it before its next turn."""
+    came, before = [], {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)

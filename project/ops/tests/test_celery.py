@@ -1,6 +1,8 @@
 """project/celery.py and project/tasks.py; skipped in a project that does without."""
 
 import logging
+import os
+import signal
 import tempfile
 import threading
 import time
@@ -219,3 +221,22 @@ class ScheduleTest(TestCase):
         with patch.object(scheduler, "apply_entry"):
             self.assertLessEqual(scheduler.tick(), 5)
         self.assertIn("heartbeat", scheduler.schedule)
+
+    def test_told_to_end_while_it_sends(self):
+        """Beat ends after what is due was sent, not in the middle: as its time is noted, nobody else would send it."""
+        scheduler, sent = self.schedule(job=self.entry()), []
+
+        def send():
+            os.kill(os.getpid(), signal.SIGTERM)
+            sent.append("job")
+
+        def end(number, frame):
+            raise SystemExit
+
+        before = signal.signal(signal.SIGTERM, end)
+        try:
+            with patch.object(tasks.DatabaseScheduler, "tick", side_effect=send), self.assertRaises(SystemExit):
+                scheduler.tick()
+        finally:
+            self.assertIs(signal.signal(signal.SIGTERM, before), end)
+        self.assertEqual(sent, ["job"])
