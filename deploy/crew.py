@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from .connection import Connection
 from .errors import DeployError, HostProblem, Refused, on_hosts
 from .plan import FOREVER
-from .remote import each
+from .remote import each, first_alone
 
 TAKEBACK = 150  # seconds: two drains, and what is stopped
 
@@ -105,15 +105,12 @@ class Crew:
             raise StepFailed("resolve", name, problem) from None
 
     def lock(self, description):
-        """Take the locks. The first by name goes first, alone: of two deploys that want the same hosts one gets them
-        all. Raises Locked, or what else kept it from a host, when all have answered."""
+        """Take the locks. Raises Locked, or DeployError for what else kept it from a host, when all have answered."""
         def lock(host):
             with self._timed("lock", host.name):
                 self.connections[host.name].lock(description, self.fleet.rollout["dead_after"])
             self.locked.append(host.name)
-        hosts = sorted(self.hosts, key=lambda host: host.name)
-        each(hosts[:1], lock, DeployError)
-        each(hosts[1:], lock, DeployError)
+        first_alone(self.hosts, lock, DeployError)
 
     # ---- steps ----
 

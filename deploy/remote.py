@@ -162,14 +162,18 @@ def each(hosts, function, error=Refused):
     return results
 
 
+def first_alone(hosts, function, error=Refused):
+    """The same, the first by name before the others: of two who want the same hosts one gets them all."""
+    hosts = sorted(hosts, key=lambda host: host.name)
+    return {**each(hosts[:1], function, error), **each(hosts[1:], function, error)}
+
+
 @contextlib.contextmanager
 def sessions(hosts, ssh, words, program="", lock=None, shared=False):
     """Sessions of `words` on all hosts while the block runs: host name → Session.
 
-    `lock`, (app, who), has each run as the unit that is the lock. The first host then goes first, alone: of two who
-    want the same hosts one gets them all.
+    `lock`, (app, who), has each run as the unit that is the lock.
     """
-    hosts = sorted(hosts, key=lambda host: host.name)
     words = [*lock_words(*lock), *words] if lock else words
     with tempfile.TemporaryDirectory(prefix="dep", dir="/tmp") as folder, contextlib.ExitStack() as stack:
         def enter(host):
@@ -178,10 +182,7 @@ def sessions(hosts, ssh, words, program="", lock=None, shared=False):
                 return stack.enter_context(Session(host, ssh, words, program, share))
             except HostProblem as problem:
                 raise (lock and held(host, ssh, lock[0])) or problem from None
-        first = 1 if lock else len(hosts)
-        opened = each(hosts[:first], enter)
-        opened.update(each(hosts[first:], enter))
-        yield opened
+        yield first_alone(hosts, enter) if lock else each(hosts, enter)
 
 
 def who(action):

@@ -76,10 +76,12 @@ def look(app, program):
 def lock(host, program, description, dead_after):
     """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead."""
     deadline = time.monotonic() + WAIT
-    while (holder(host) or "").startswith("retirement") and time.monotonic() < deadline:
+    held = holder(host)
+    while (held or "").startswith("retirement") and time.monotonic() < deadline:
         time.sleep(0.2)
-    if holder(host):
-        return {"locked": holder(host)}
+        held = holder(host)
+    if held:
+        return {"locked": held}
     path = "%s/agent-%s.py" % (host.run, hashlib.sha256(program.encode()).hexdigest()[:12])
     if disk.read(path) != program:
         disk.write(path, program)
