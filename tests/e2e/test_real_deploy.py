@@ -1,0 +1,258 @@
+"""Deploys of the project's own image to bare hosts, with Postgres and Redis: its pages, migrations, tasks and beat."""
+
+import contextlib
+import re
+import shlex
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from e2e import checker
+from e2e.byhand import answers
+from e2e.fleet.report import Result
+from e2e.orders import Orders, doubled, repeated
+from e2e.rollouts import Outcome
+from e2e.scenarios import part, settings
+from proc import ROOT, run, wait_until
+
+BACK = "taken back: the old release serves everywhere"
+# What is done, from which release to which; what is live in the end; the step after which it is interrupted.
+STORY = {
+    "deploy": ("deploy build-2", "build-1", "build-2", None),
+    "rollback": ("rollback", "build-2", "build-1", None),
+    "taken back": ("deploy build-2", "build-1", "build-1", "beat"),
+}
+
+
+@dataclass
+class First:
+    """The first deploy ever, what it said, and what each host then answered to a visitor."""
+
+    shop: Orders
+    said: str
+    pages: dict
+
+
+@dataclass
+class Chapter:
+    """What was done, the style sheet that the page named before, what visitors saw."""
+
+    outcome: Outcome
+    began: float
+    style: str
+    seen: Result = None
+
+
+@pytest.fixture(scope="module")
+def first(fleet, project_image, tmp_path_factory):
+    """To hosts that are provisioned and no more, with an empty database."""
+    fleet.reset()
+    shop = Orders(fleet, tmp_path_factory.mktemp("a shop"), project_image)
+    shop.provision()
+    shop.stage()
+    options = shlex.join(["--config", str(shop.path), "--ssh-config", str(fleet.ssh_config)])
+    done = run(["make", "deploy", f"TAG={shop.image('build-1')}", f"ARGS={options}", f"PYTHON={sys.executable}"],
+               cwd=ROOT, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return First(shop, done.stdout, {name: answers(host, shop.app) for name, host in shop.machines().items()})
+
+
+@pytest.fixture
+def shop(first):
+    """The app, for a test that changes it."""
+    yield first.shop
+    all_is_well(first.shop)
+
+
+def all_is_well(shop):
+    """The invariants hold, there were never two beats, no task is lost, and tasks are sent and done as ever."""
+    shop.settled(90)
+    checker.check(shop)
+    shop.goes_on()
+    assert not doubled(shop.journal())
+
+
+def test_the_first_deploy(first, shop):
+    """All migrations are applied, the third-party ones that a live release would forbid too; each host, the balancer
+    included, shows the page; worker and beat work."""
+    assert "build-1 is live on web1, web2, work1" in first.said
+    shown = shop.web[0].run("docker-runner orders manage showmigrations", timeout=120)
+    assert "[ ]" not in shown and "[X] 0014_remove_clockedschedule_enabled" in shown, shown
+    for name, (status, body) in first.pages.items():
+        assert status == 200 and "/static/orders/page." in body, f"{name}: {status} {body}"
+    wait_until(lambda: shop.inside("web1", "/readyz?beat")[0] == 200, 90, "/readyz?beat is 200")
+
+
+# ---- a release, back, and one that is taken back: one load all the while ----
+
+@dataclass
+class Story:
+    """Name → Chapter; what visitors saw, the journal of that time, and the orders that were written down, in all."""
+
+    told: dict
+    seen: Result
+    journal: list
+    orders: set
+
+    def lines(self, **wanted):
+        return [line for line in self.journal if wanted.items() <= line.items()]
+
+
+@pytest.fixture(scope="module")
+def story(first):
+    """Tasks that only build-2 knows, "later", are in the old worker's hands from the beginning."""
+    shop = first.shop
+    shop.bring("build-1"), shop.image("build-2")
+    began, known = time.time(), set(shop.query("SELECT id FROM orders_order"))
+    for host in shop.web:
+        host.run("curl -sSf -X POST -H 'Host: orders.example' 'http://localhost/?task=later'")
+    wait_until(lambda: puts_back(shop) >= 2, 30, "the old worker has met both")
+    with shop.load(seconds=400) as load:
+        told = {name: tell(shop, *STORY[name]) for name in STORY}
+        result = load.stop()
+    all_is_well(shop)
+    ends = [chapter.began for chapter in told.values()][1:] + [float("inf")]
+    for chapter, ended in zip(told.values(), ends):
+        chapter.seen = part(result, chapter.began, ended)
+    orders = set(shop.query("SELECT id FROM orders_order")) - known
+    return Story(told, result, [line for line in shop.journal() if line["at"] > began], orders)
+
+
+def puts_back(shop):
+    """How often a worker has put back a task that it does not know."""
+    return int(shop.host.run("journalctl --sync; journalctl -t orders-worker-a -t orders-worker-b -o cat |"
+                             " grep -c 'unknown task project.orders.tasks.later' || :"))
+
+
+def tell(shop, words, before, after, interrupted):
+    style, began = style_sheet(shop), time.time()
+    with shop.rolling(*words.split()) as rolling:
+        if interrupted:
+            rolling.until(interrupted, state="done")
+            rolling.process.send_signal(signal.SIGINT)
+        outcome = rolling.finish()
+    assert outcome.code == (1 if interrupted else 0), outcome.stderr
+    assert checker.tags(shop) == {after}
+    checker.check(shop)
+    return Chapter(outcome, began, style)
+
+
+def style_sheet(shop):
+    return re.search(r"/static/orders/page\.[^\"]+", answers(shop.web[0], shop.app)[1])[0]
+
+
+def test_no_request_fails(story):
+    """Pages, and orders that are written to the database while it migrates, on both hosts and through the balancer."""
+    assert not story.seen.failures, story.seen.summary()
+    assert {(record.target, record.method) for record in story.seen.records} == {
+        (record.target, method) for record in story.seen.records for method in ("GET", "POST")}
+    assert len({record.target for record in story.seen.records}) == 3
+
+
+@pytest.mark.parametrize("name", ["deploy", "rollback"])
+def test_a_host_changes_over_once(story, first, name):
+    """On no host the release before answers a request that was sent after the new one's first answer."""
+    _, before, after, _ = STORY[name]
+    for host in first.shop.web:
+        seen = story.told[name].seen.of(host.url)
+        assert set(seen.releases) == {before, after} and not seen.late(before, after), seen.summary()
+
+
+def test_pages_of_both_releases_find_their_files(story, first):
+    """After a release and back, each style sheet that a page has named is served by every host."""
+    styles = {tag: story.told[name].style for name, tag in (("deploy", "build-1"), ("rollback", "build-2"))}
+    assert len(set(styles.values())) == 2
+    for host in first.shop.web:
+        for tag, path in styles.items():
+            assert answers(host, first.shop.app, path) == (200, f"/* {tag} */\n")
+
+
+def test_what_visitors_queue_is_done_once(story):
+    """Each order that a visitor was told of is there, and a worker did its task once."""
+    confirmed = [record for record in story.seen.records if record.method == "POST"]
+    assert len(story.orders) == len(confirmed) + 2 > 50
+    done = [line["id"] for line in story.lines(what="done") if line["task"] in ("deliver", "later")]
+    assert sorted(done) == sorted(story.orders)
+
+
+@pytest.mark.parametrize("name", STORY)
+def test_a_running_task_is_done_once(story, name):
+    """One was under way when its worker was told to take no more, of the release that is taken back one at that time;
+    nobody does any task twice."""
+    outcome, lines = story.told[name].outcome, story.lines(task="tick")
+    moments = {STORY[name][1]: outcome.at("pause")}
+    if STORY[name][3]:
+        moments["build-2"] = next(event["at"] for event in outcome.events if event["event"] == "takeback")
+    for release, moment in moments.items():
+        assert under_way(lines, release, moment), f"{release} had nothing to do at {moment}"
+    assert not repeated(lines)
+
+
+def under_way(lines, release, moment):
+    """Ids of tasks that a worker of the release had begun and not done at that time, and has done since."""
+    begun = {line["id"] for line in lines if line["what"] == "begun" and line["at"] < moment}
+    return begun & {line["id"] for line in lines
+                    if line["what"] == "done" and line["release"] == release and line["at"] > moment}
+
+
+def test_a_task_of_the_new_release_alone_is_kept_for_it(story):
+    """The old worker got it first and does not know it: it is done once, by the new one."""
+    done = [(line["id"], line["release"]) for line in story.lines(what="done", task="later")]
+    assert len(done) == 2 == len(set(done)) and {release for _, release in done} == {"build-2"}
+
+
+def test_beats_take_turns(story):
+    """One after the other of five: before and after the deploy, after the rollback, while what is taken back was live
+    and afterwards. Never two at a time."""
+    sent = story.lines(what="sent")
+    assert len({line["container"] for line in sent}) == 5 and {line["host"] for line in sent} == {"work1"}
+    assert not doubled(sent)
+
+
+# ---- what goes wrong ----
+
+def test_a_killed_deployer(shop, measured):
+    """kill -9 when beat has changed over, dead_after as it is unless somebody sets it: the old release is back
+    everywhere by itself, and every task was done, at least once."""
+    old, new = shop.other()
+    with shop.load() as load, shop.rolling("deploy", new) as rolling:
+        rolling.until("watch", "work1")
+        rolling.process.kill()
+        began = time.monotonic()
+        shop.settled(90)
+        measured("a killed deployer's hosts are back", time.monotonic() - began)
+        result = load.stop()
+    assert not result.failures and new in result.releases, result.summary()
+    assert checker.tags(shop) == {old}
+    queued = set(shop.query("SELECT id FROM orders_order")) - shop.ids(task="later")
+    wait_until(lambda: queued <= shop.ids(what="done", task="deliver"), 90, "what visitors queued is done")
+
+
+@contextlib.contextmanager
+def no_database(shop):
+    shop.fleet.services.console("systemctl stop postgresql 'postgresql@*'")
+    try:
+        yield
+    finally:
+        shop.fleet.services.console("systemctl start postgresql")
+        wait_until(lambda: shop.query("SELECT 1") == ["1"], 60, "Postgres answers")
+
+
+def test_a_database_that_goes_away(shop):
+    """Away while a release gets ready: it is taken back, pages that need no database are served by the old release all
+    the while; when the database is back the next deploy works."""
+    old, new = shop.other()
+    with settings(shop, ready=7), shop.load(post_every=0) as load, shop.rolling("deploy", new) as rolling:
+        rolling.until("ready")
+        with no_database(shop):
+            outcome = rolling.finish()
+        result = load.stop()
+    assert outcome.code == 1 and BACK in outcome.stderr, outcome.stderr
+    assert re.search(r"ready: /readyz answers 503 after 7 s\n.*\"database\": \{\"state\": \"down\"", outcome.stderr)
+    assert not result.failures and set(result.releases) == {old}, result.summary()
+    assert checker.tags(shop) == {old}
+    outcome = shop.roll("deploy", new, "--no-bake")
+    assert outcome.code == 0, outcome.stderr
