@@ -9,6 +9,7 @@ import sys
 from . import disk, http, releases, slots
 from .host import Problem, at_once
 
+LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["docker-runner.image"]}
 LINE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=(?!(['\"]).*\1$)(?!['\"]$)|#|\s*$")
 
 
@@ -36,12 +37,16 @@ def committed(host):
             "torn": torn, "attempt": attempt}
 
 
+def ask_engine(host, path):
+    """What Docker's engine answers, parsed; None when it does not. Its command would take ten times as long."""
+    status, body = http.ask(host.root + "/run/docker.sock", path, timeout=30)
+    return json.loads(body) if status == 200 else None
+
+
 def engine(host):
     """What Docker says of itself; {} when it does not answer."""
-    done = host.docker("info", "--format", "{{json .}}", check=False)
-    try:
-        info = json.loads(done.stdout)
-    except ValueError:
+    info = ask_engine(host, "/info")
+    if info is None:
         return {}
     insecure = [name for name, index in (info.get("RegistryConfig") or {}).get("IndexConfigs", {}).items()
                 if not index.get("Secure", True)]
@@ -51,11 +56,10 @@ def engine(host):
 
 def containers(host):
     """name → (id, image id) of this app's that run."""
-    form = '{{.Names}} {{.ID}} {{.Label "docker-runner.image"}}'
-    done = host.docker("ps", "--no-trunc", "--filter", "name=^/?%s-" % host.app, "--format", form, check=False)
-    rows = [line.split(" ") for line in done.stdout.splitlines()]
-    return {row[0]: row[1:] for row in rows if len(row) == 3 and re.fullmatch(
-        r"%s-(web-[ab]|worker-[ab]|beat)" % re.escape(host.app), row[0])}
+    name = re.compile(r"/(%s-(?:web-[ab]|worker-[ab]|beat))" % re.escape(host.app))
+    return {name.fullmatch(found["Names"][0])[1]: [found["Id"], found["Labels"]["docker-runner.image"]]
+            for found in ask_engine(host, "/containers/json?filters=" + LABELLED) or ()
+            if name.fullmatch(found["Names"][0])}
 
 
 def running(host, health):

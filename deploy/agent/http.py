@@ -24,7 +24,7 @@ def ask(sock, path, site=("http", "localhost"), timeout=5):
     return (int(status[1]), body.decode(errors="replace")) if status else (0, "no answer: %r" % answer[:100])
 
 
-def exchange(sock, request, timeout, most=100_000):
+def exchange(sock, request, timeout, most=1_000_000):
     """The bytes that come back, to their end or so many of them."""
     answer = b""
     with socket.socket(socket.AF_UNIX) as connection:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 
 from . import disk, releases, slots
 from .host import Problem
@@ -83,12 +82,6 @@ def pull(host, image, tag, digest, credentials="", reference=""):
     if reference:
         host.docker("rmi", "--no-prune", source)  # the name alone
     return found
-
-
-def root(host):
-    """The folder in which Docker keeps what it pulls."""
-    found = host.docker("info", "--format", "{{.DockerRootDir}}").stdout.strip()
-    return found if os.path.isdir(found) else "/"
 
 
 def content(host, image, path):

@@ -56,7 +56,7 @@ def pull(host, attempt, say, image, credentials="", reference=""):
         return {"image_id": attempt["image_id"]}
     found = images.image_id(host, attempt["image_id"]) if attempt.get("image_id") else ""
     if not found:
-        root = images.root(host)
+        root = facts.engine(host).get("root", "/")
         if facts.free(root) < ROOM:
             images.prune(host, image)
         found = images.pull(host, image, attempt["tag"], attempt["digest"], credentials, reference)
