@@ -109,9 +109,9 @@ def moved(shop):
 
 
 @contextlib.contextmanager
-def unreachable(shop):
+def unreachable(shop, name="web2"):
     """A host that answers visitors, and no ssh."""
-    host = shop.web[1]
+    host = shop.fleet.hosts[name]
     host.console("systemctl stop ssh")
     try:
         yield
