@@ -109,6 +109,8 @@ def stop(host, slot, seconds=GONE):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)
+    if names:
+        host.systemctl("reset-failed", *names, check=False)  # one that crashed as it was stopped stays "failed"
     disk.remove(host.slot(slot, "web.sock"), host.slot(slot, "worker.ready"), host.slot(slot, "worker.pause"),
                 host.slot_file(slot, "tag"), host.slot_file(slot, "env"))
     return True
