@@ -1,5 +1,6 @@
 """What a deploy can be told: hooks, options, limits, a registry that wants a password; and the commands beside it."""
 
+import base64
 import contextlib
 import json
 import os
@@ -78,8 +79,8 @@ def test_hooks_are_fed_the_record(shop, hooked, tmp_path):
     assert outcome.code == 0 and "hook failed, and nothing else with it" in outcome.stderr
     records = fed(tmp_path)
     assert set(records) == {"before", "committed"} and live(shop) == tag
-    assert {**records["before"], "outcome": "committed"}.items() <= records["committed"].items()
     found = records["committed"]
+    assert {key: found[key] for key in records["before"]} == records["before"] and found["outcome"] == "committed"
     assert (found["version"], found["app"], found["action"], found["tag"]) == (1, "shop", "deploy", tag)
     assert found["hosts"] == ["web1", "web2", "work1"] and found["seconds"] > 0 and f"deploy {tag} by " in found["who"]
     for host in shop.machines().values():
@@ -95,8 +96,9 @@ def test_a_hook_hears_of_a_failure(shop, hooked, tmp_path):
     assert outcome.code == 1, outcome.stderr
     records = fed(tmp_path)
     assert set(records) == {"before", "failed"}
-    assert {**records["before"], "outcome": "failed"}.items() <= records["failed"].items()
-    assert "ended as soon as it had started" in records["failed"]["cause"] and records["failed"]["seconds"] > 0
+    found = records["failed"]
+    assert {key: found[key] for key in records["before"]} == records["before"] and found["outcome"] == "failed"
+    assert "ended as soon as it had started" in found["cause"] and found["seconds"] > 0
     live(shop)
 
 
@@ -244,17 +246,26 @@ def test_timings(shop):
 
 # ---- images ----
 
+def warm(host):
+    """What the old slot of a host holds."""
+    found = checker.read(host, "shop")
+    return found["slots"]["b" if found["web_sock"].startswith("a") else "a"]
+
+
 def test_prune_keeps_what_is_needed(shop):
-    """Every image of the app goes that neither TAG, REVERT nor a slot names, and no other; a rollback works."""
-    gone, tags = live(shop), [succeed(shop), succeed(shop)]
+    """Every image of the app goes that neither TAG nor REVERT nor a slot names, and no other: once the old slots have
+    retired two are left, and a rollback works."""
+    gone, tags = live(shop), [succeed(shop), good(shop)]
+    with having(shop, rollout__keep_warm=4):
+        assert shop.roll("deploy", tags[1], "--no-bake").code == 0
+    wait_until(lambda: not any(warm(host) for host in shop.machines().values()), 60, "old slots are empty")
     done = shop.deploy("prune")
     assert done.returncode == 0, done.stderr
     found = checker.check(shop)
     for name, host in shop.machines().items():
         assert f"{name}: removed " in done.stdout and f"shop:{gone}" in done.stdout
-        needed = {(checker.release(text) or {}).get("IMAGE_ID")
-                  for text in (found[name]["tag"], found[name]["revert"], *found[name]["slots"].values())}
-        assert set(host.run(f"docker image ls -q --no-trunc {shop.settings['image']}").split()) == needed - {None}
+        needed = {checker.release(found[name][kind])["IMAGE_ID"] for kind in ("tag", "revert")}
+        assert set(host.run(f"docker image ls -q --no-trunc {shop.settings['image']}").split()) == needed
     outcome = shop.roll("rollback")
     assert outcome.code == 0 and live(shop) == tags[0], outcome.stderr
 
@@ -286,21 +297,21 @@ def test_a_registry_that_asks_for_a_password(shop, closed_registry, monkeypatch)
     with having(shop, image=f"{closed_registry}/shop", registry__login="SHOP_LOGIN"):
         shop.provision()
         try:
-            old, tag = live(shop), good(shop)
+            old, tag, login = live(shop), good(shop), f"ann:{PASSWORD}"
             outcome = shop.roll("deploy", tag)
             assert outcome.code == 2 and "registry.login: SHOP_LOGIN is not set" in outcome.stderr, outcome.stderr
             monkeypatch.setenv("SHOP_LOGIN", "ann:planted-nonsense")
             outcome = shop.roll("deploy", tag)
             assert outcome.code == 2 and "401 Unauthorized" in outcome.stderr, outcome.stderr
             assert "planted" not in outcome.stderr and not outcome.steps() and live(shop) == old
-            monkeypatch.setenv("SHOP_LOGIN", f"ann:{PASSWORD}")
+            monkeypatch.setenv("SHOP_LOGIN", login)
             outcome = shop.roll("deploy", tag, "--no-bake")
             assert outcome.code == 0 and live(shop) == tag, outcome.stderr
             assert "planted" not in outcome.stderr + json.dumps(outcome.events)
             for host in shop.machines().values():
                 found = host.run("echo planted-decoy >/tmp/decoy;"
                                  " grep -rlsaF -D skip -f - /run /etc /root /tmp /var/www /var/log; rm /tmp/decoy",
-                                 input="planted-\n")
+                                 input=f"planted-\n{base64.b64encode(login.encode()).decode()}\n")
                 assert found == "/tmp/decoy\n"
         finally:
             monkeypatch.undo()
