@@ -56,10 +56,10 @@ def engine(host):
 
 def containers(host):
     """name → (id, image id) of this app's that run."""
-    name = re.compile(r"/(%s-(?:web-[ab]|worker-[ab]|beat))" % re.escape(host.app))
-    return {name.fullmatch(found["Names"][0])[1]: [found["Id"], found["Labels"]["docker-runner.image"]]
+    ours = re.compile(r"/(%s-(?:web-[ab]|worker-[ab]|beat))" % re.escape(host.app))
+    return {ours.fullmatch(name)[1]: [found["Id"], found["Labels"]["docker-runner.image"]]
             for found in ask_engine(host, "/containers/json?filters=" + LABELLED) or ()
-            if name.fullmatch(found["Names"][0])}
+            for name in found["Names"] or () if ours.fullmatch(name)}
 
 
 def running(host, health):
