@@ -72,10 +72,16 @@ class Orders(Shop):
     def ids(self, **wanted):
         return {line["id"] for line in self.journal(**wanted)}
 
+    def done(self, ids):
+        """Raise AssertionError with those of these tasks that nobody has done; else True."""
+        left = ids - self.ids(what="done")
+        assert not left, left
+        return True
+
     def goes_on(self):
         """Wait until all that beat has sent so far is done, and then something that the release that is live sent."""
         known, [tag] = self.ids(what="sent"), checker.tags(self)
-        wait_until(lambda: known <= self.ids(what="done"), 90, "all that beat has sent is done")
+        wait_until(lambda: self.done(known), 90, "all that beat has sent is done")
         wait_until(lambda: (self.ids(what="sent", release=tag) - known) & self.ids(what="done", release=tag), 60,
                    "beat and worker go on")
 

@@ -227,8 +227,7 @@ def test_a_killed_deployer(shop, measured):
         result = load.stop()
     assert not result.failures and new in result.releases, result.summary()
     assert checker.tags(shop) == {old}
-    queued = set(shop.query("SELECT id FROM orders_order")) - shop.ids(task="later")
-    wait_until(lambda: queued <= shop.ids(what="done", task="deliver"), 90, "what visitors queued is done")
+    wait_until(lambda: shop.done(set(shop.query("SELECT id FROM orders_order"))), 90, "what visitors queued is done")
 
 
 @contextlib.contextmanager
