@@ -4,7 +4,7 @@ import contextlib
 import json
 
 from . import disk, releases, slots
-from .host import Problem
+from .host import Problem, last
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
@@ -20,8 +20,11 @@ def login(host, registry, credentials):
     folder = tempfile.mkdtemp(prefix="deploy-", dir="/run")
     try:
         user, _, password = credentials.partition(":")
-        host.docker("login", "--username", user, "--password-stdin", registry, input=password,
-                    env={"DOCKER_CONFIG": folder})
+        done = host.docker("login", "--username", user, "--password-stdin", registry, input=password,
+                           env={"DOCKER_CONFIG": folder}, check=False)
+        if done.returncode:
+            raise Problem("%s lets nobody in as %s (%s): see the variable that registry.login names" % (
+                registry, user, last(done.stderr, done.returncode)))
         yield {"DOCKER_CONFIG": folder}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
