@@ -3,7 +3,7 @@
 import itertools
 import time
 
-from . import disk, http, slots
+from . import disk, facts, http, slots
 from .host import Problem, at_once
 from .journal import said
 
@@ -18,6 +18,15 @@ def start(host, attempt, say, roles):
         slots.resume(host, attempt["slot"])
     if names:
         host.systemctl("start", "--no-block", *names)
+        under_way(host, {host.container(role, attempt["slot"]) for role in roles if host.has(role)})
+
+
+def under_way(host, names, seconds=5):
+    """Wait until the containers run, for a while: one-offs that start meanwhile would keep them from the processors.
+    Whether they come up at all is not the matter here."""
+    deadline = time.monotonic() + seconds
+    while not names <= facts.containers(host).keys() and time.monotonic() < deadline:
+        time.sleep(POLL)
 
 
 def ready(host, attempt, say, seconds, smoke, roles):

@@ -98,14 +98,24 @@ def drain(host, slot, seconds=DRAIN):
 def stop(host, slot, seconds=GONE):
     """Stop the slot's units, drained first, and forget what it ran. Whether all have stopped within that time; one
     that has not goes on stopping."""
+    begin_stop(host, slot)
+    return stopped(host, slot, seconds)
+
+
+def begin_stop(host, slot):
+    """The same, without waiting for their end."""
     if slot == live(host):
         raise Problem("slot %s is live: it is not stopped" % slot)
     names = running(host, *units(host, slot))
     if names:
         drain(host, slot)
         host.systemctl("stop", "--no-block", *names)
-    deadline = time.monotonic() + seconds
-    while names and running(host, *names):
+
+
+def stopped(host, slot, seconds=GONE):
+    """Wait for the end of what begin_stop has told to stop."""
+    names, deadline = units(host, slot), time.monotonic() + seconds
+    while running(host, *names):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)

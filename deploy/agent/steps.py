@@ -18,7 +18,7 @@ ROOM = 2**30  # bytes; where fewer are free, old images go before a new one come
 
 
 def begin(host, attempt, say, **values):
-    """Settle what a dead deploy has left, and empty the idle slot, unless it holds what a rollback wants."""
+    """Settle what a dead deploy has left, and begin to empty the idle slot, unless it holds what a rollback wants."""
     takeback.settle(host, say)
     takeback.drop_prepared(host)
     live = slots.live(host)
@@ -35,8 +35,7 @@ def begin(host, attempt, say, **values):
     if slots.running(host, *slots.units(host, idle)):
         say({"event": "progress", "text": "ending the release before the last in slot %s" % idle})
     slots.keep(host)
-    if not slots.stop(host, idle):
-        raise Problem("slot %s does not stop: see systemctl status '%s-*@%s'" % (idle, host.app, idle))
+    slots.begin_stop(host, idle)
     return {"warm": False}
 
 
@@ -61,6 +60,8 @@ def pull(host, attempt, say, image, credentials="", reference=""):
             images.prune(host, image)
         found = images.pull(host, image, attempt["tag"], attempt["digest"], credentials, reference)
         host.call("sync", "-f", root, timeout=600)  # it is on the disk before anything relies on it
+    if not slots.stopped(host, attempt["slot"]):
+        raise Problem("slot {1} does not stop: see systemctl status '{0}-*@{1}'".format(host.app, attempt["slot"]))
     text, path = settings(host, attempt)
     attempt.note(image_id=found, settings_from=path)
     slots.pin(host, attempt["slot"], attempt.release(), text)

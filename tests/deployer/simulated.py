@@ -80,7 +80,11 @@ class Simulated(hosts.Host):
         self.up[unit] = (release["tag"], release["image_id"])
 
     def ask(self, sock, path, *rest, **options):
-        """An answer over a unix socket: nginx's, or a slot's own."""
+        """An answer over a unix socket: the engine's, nginx's, or a slot's own."""
+        if path.startswith("/containers/json"):
+            return 200, json.dumps([{"Names": ["/" + unit.partition(".")[0].replace("@", "-")], "Id": release[0],
+                                     "Labels": {"docker-runner.image": release[1]}}
+                                    for unit, release in self.up.items()])
         slot = slots.live(self) if "nginx" in sock else sock.split("/")[-2]
         tag = self.up.get(f"shop-web@{slot}.service", (None,))[0]
         if tag is None or tag in self.broken:
