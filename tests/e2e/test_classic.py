@@ -28,7 +28,7 @@ case $verb in
         systemd-run --quiet --collect --unit="upstart-$job" -E EXTRA="$extra" sh -e "/run/$job.main" ;;
     stop)
         stanza 'pre-stop script' end && sh -e "/run/$job.end"
-        systemctl stop "upstart-$job"
+        systemctl stop "upstart-$job.servic[e]" # a pattern: by now it may have ended by itself
         stanza 'post-stop script' after && sh -e "/run/$job.after" ;;
 esac
 """
