@@ -1,6 +1,7 @@
 """What a deploy shows: a live table on a terminal, plain lines elsewhere, or every event as JSON for machines."""
 
 import json
+import shutil
 import sys
 import threading
 import time
@@ -65,10 +66,18 @@ class Table(Lines):
 
     def draw(self, above=None):
         up = f"\033[{self.drawn}F\033[J" if self.drawn else ""
-        rows = [f"{name:12} " + " ".join(f"{step} {MARKS[steps[step]]}" for step in SHOWN if step in steps)
-                for name, steps in sorted(self.hosts.items())]
+        width = shutil.get_terminal_size().columns
+        rows = [row(name, steps, width) for name, steps in sorted(self.hosts.items())]
         print(up + "\n".join([*([above] if above else []), *rows]), file=self.out, flush=True)
         self.drawn = len(rows)
+
+
+def row(name, steps, width):
+    """A host's line of the table: its latest steps, as many as fit, as one that wraps could not be drawn over."""
+    words = [f"{step} {MARKS[steps[step]]}" for step in SHOWN if step in steps]
+    while len(words) > 1 and len(name.ljust(12)) + len(" ".join(words)) + 1 >= width:
+        del words[0]
+    return f"{name:12} {' '.join(words)}"
 
 
 def line(event):
