@@ -54,12 +54,12 @@ def engine(host):
             "insecure": insecure, "insecure_networks": (info.get("RegistryConfig") or {}).get("InsecureRegistryCIDRs")}
 
 
-def containers(host):
-    """name → (id, image id) of this app's that run."""
+def containers(host, ended=False):
+    """name → (id, image id) of this app's that run; with `ended` of those too that ran and are still there."""
     ours = re.compile(r"/(%s-(?:web-[ab]|worker-[ab]|beat))" % re.escape(host.app))
     return {ours.fullmatch(name)[1]: [found["Id"], found["Labels"]["docker-runner.image"]]
-            for found in ask_engine(host, "/containers/json?filters=" + LABELLED) or ()
-            for name in found["Names"] or () if ours.fullmatch(name)}
+            for found in ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED)) or ()
+            for name in found["Names"] or () if ours.fullmatch(name) and found["State"] != "created"}
 
 
 def running(host, health):

@@ -25,7 +25,7 @@ def under_way(host, names, seconds=5):
     """Wait until the containers run, for a while: one-offs that start meanwhile would keep them from the processors.
     Whether they come up at all is not the matter here."""
     deadline = time.monotonic() + seconds
-    while not names <= facts.containers(host).keys() and time.monotonic() < deadline:
+    while not names <= facts.containers(host, ended=True).keys() and time.monotonic() < deadline:
         time.sleep(POLL)
 
 

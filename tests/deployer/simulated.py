@@ -82,9 +82,9 @@ class Simulated(hosts.Host):
     def ask(self, sock, path, *rest, **options):
         """An answer over a unix socket: the engine's, nginx's, or a slot's own."""
         if path.startswith("/containers/json"):
-            return 200, json.dumps([{"Names": ["/" + unit.partition(".")[0].replace("@", "-")], "Id": release[0],
-                                     "Labels": {"docker-runner.image": release[1]}}
-                                    for unit, release in self.up.items()])
+            return 200, json.dumps([{
+                "Names": ["/" + unit.partition(".")[0].replace("@", "-")], "State": "running", "Id": release[0],
+                "Labels": {"docker-runner.image": release[1]}} for unit, release in self.up.items()])
         slot = slots.live(self) if "nginx" in sock else sock.split("/")[-2]
         tag = self.up.get(f"shop-web@{slot}.service", (None,))[0]
         if tag is None or tag in self.broken:
