@@ -10,6 +10,15 @@ from proc import wait_until
 
 STEPS = ("lock", "begin", "pull", "publish", "ready", "flip", "watch", "beat", "prepare", "commit")
 INTERRUPTS = [*((signal.SIGINT, step) for step in STEPS[:-1]), (signal.SIGTERM, "watch"), (signal.SIGHUP, "flip")]
+# Before the flip, between it and the commit, and during that: the other steps are repetitions, for `make e2e-all`.
+OFTEN = [(signal.SIGINT, "ready"), (signal.SIGINT, "prepare"), (signal.SIGTERM, "watch"), (signal.SIGHUP, "flip")]
+OFTEN_KILLED = ("ready", "watch", "prepare", "commit")
+
+
+def often(cases, chosen):
+    """The cases, those that are not among the chosen marked as rare."""
+    return [case if case in chosen else pytest.param(*([case] if isinstance(case, str) else case),
+                                                     marks=pytest.mark.rare) for case in cases]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +39,7 @@ def tags(found):
     return {checker.release(host["tag"])["TAG"] for host in found.values()}
 
 
-@pytest.mark.parametrize("number, step", INTERRUPTS)
+@pytest.mark.parametrize("number, step", often(INTERRUPTS, OFTEN))
 def test_an_interrupt_takes_back(shop, number, step):
     """Ctrl-C at any step, TERM and HUP: the old release everywhere, exit 1, no request lost. Only one that comes when
     all hosts have prepared is too late: then it is the new one, and exit 0."""
@@ -45,7 +54,7 @@ def test_an_interrupt_takes_back(shop, number, step):
     assert outcome.code == 0 or f"interrupted by {number.name}" in outcome.stderr
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", often(STEPS, OFTEN_KILLED))
 def test_a_killed_deployer_leaves_every_host_whole(shop, step):
     """kill -9 of the deployer: by themselves all hosts come to one release, without losing a request."""
     with shop.load() as load, shop.rolling("deploy", good(shop)) as rolling:
@@ -57,7 +66,7 @@ def test_a_killed_deployer_leaves_every_host_whole(shop, step):
     checker.check(shop, divided=step == "prepare")
 
 
-@pytest.mark.parametrize("step", STEPS[1:-1])
+@pytest.mark.parametrize("step", often(STEPS[1:-1], OFTEN_KILLED))
 def test_a_killed_agent_leaves_every_host_whole(shop, step):
     """kill -9 of the agent on a host: that host takes itself back, the deployer the others; at the last step, where it
     may have done all, it may be on the new release as the others then are."""

@@ -15,6 +15,7 @@ from e2e.fleet.docker import FleetError
 from e2e.fleet.load import Load, Plan
 from proc import run, wait_until
 
+pytestmark = pytest.mark.rare  # what it tests changes seldom, and every other test leans on it
 ALL = ("web1", "web2", "work1", "services")
 
 

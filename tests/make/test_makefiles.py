@@ -103,6 +103,13 @@ def test_plain_make_does_all(copy):
     assert dry_run(copy).stdout == dry_run(copy, "all").stdout != ""
 
 
+def test_only_e2e_leaves_out_what_is_rare(copy):
+    """make e2e runs all tests on servers but the rare ones, make e2e-all those too; PYTEST_ARGS reach both."""
+    said = {target: dry_run(copy, target, "PYTEST_ARGS=-k mine").stdout for target in ("e2e", "e2e-all")}
+    assert all("-m pytest tests/e2e" in text and text.endswith(" -k mine\n") for text in said.values())
+    assert ["-m 'not rare'" in text for text in said.values()] == [True, False]
+
+
 def test_first_target_of_the_project_wins(copy):
     """A Makefile with a target before the include keeps it as its default."""
     (copy / "Makefile").write_text("mine: ; @echo mine\ninclude django.mk\n")
