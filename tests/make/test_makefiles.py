@@ -106,7 +106,7 @@ def test_plain_make_does_all(copy):
 def test_only_e2e_leaves_out_what_is_rare(copy):
     """make e2e runs all tests on servers but the rare ones, make e2e-all those too; PYTEST_ARGS reach both."""
     said = {target: dry_run(copy, target, "PYTEST_ARGS=-k mine").stdout for target in ("e2e", "e2e-all")}
-    assert all("-m pytest tests/e2e" in text and text.endswith(" -k mine\n") for text in said.values())
+    assert all("-m pytest tests/e2e" in text and " -k mine\n" in text for text in said.values())
     assert ["-m 'not rare'" in text for text in said.values()] == [True, False]
 
 
