@@ -52,3 +52,23 @@ def test_links_between_documents_lead_somewhere():
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
             path = os.path.relpath(page.parent / target, ROOT)
             assert (ROOT / path).exists() or f"{path}/".startswith(teams), f"{page.relative_to(ROOT)} links to {target}"
+
+
+NAMED = re.compile(r"`(?:tests/)?([\w/]+\.py)::(test_\w+)`")
+
+
+def test_named_tests_exist():
+    """Every test that a document names is there."""
+    for page in (path for path in git_files() if path.endswith(".md")):
+        for path, name in NAMED.findall((ROOT / page).read_text()):
+            code = ROOT / "tests" / path
+            assert code.exists() and f"\ndef {name}(" in code.read_text(), f"{page}: there is no {path}::{name}"
+
+
+def test_every_invariant_names_its_tests():
+    """The promise and each invariant of docs/design.md are followed by the tests that show them."""
+    section = (ROOT / "docs/design.md").read_text().split("\n## Invariants\n")[1].split("\n## ")[0]
+    found = re.split(r"^(\d+)\. ", section, flags=re.MULTILINE)[1:]
+    assert found[::2] == [str(number) for number in range(len(found) // 2)] and len(found) >= 14
+    for number, text in zip(found[::2], found[1::2]):
+        assert NAMED.search(text), f"docs/design.md: invariant {number} names no test"
