@@ -44,6 +44,7 @@ class Fleet:
     registry_login: str = ""
     media: str = "local"
     opts: str = ""
+    memory: str = "auto"
     site: dict = field(default_factory=dict)
     rollout: dict = field(default_factory=dict)
     hooks: dict = field(default_factory=dict)
@@ -122,6 +123,7 @@ def build(data, env, source):
     hosts = tuple(Host(name, **{"address": name, **values, "roles": tuple(values.get("roles", ()))})
                   for name, values in data["hosts"].items())
     return Fleet(data["app"], data["image"], hosts, media=data.get("media", "local"), opts=data.get("opts", ""),
+                 memory=data.get("memory", "auto"),
                  registry=registry if isinstance(registry, str) else "",
                  registry_login="" if isinstance(registry, str) else registry.get("login", ""),
                  **{table: {**schema.defaults(table), **data.get(table, {})}

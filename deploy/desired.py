@@ -68,7 +68,9 @@ def app_files(fleet, host):
     if media:
         yield Folder(f"{var}/media", "2750", app, "www-data")
     yield Folder(f"{etc}.secrets", "750", "root", app)
-    yield File(etc, f"# For docker-runner; written by provisioning.\nIMAGE={fleet.image}\nOPTS={shlex.quote(opts)}\n")
+    memory = "" if fleet.memory == "auto" else f"MEMORY={fleet.memory.replace('off', '0')}\n"
+    yield File(etc, f"# For docker-runner; written by provisioning.\nIMAGE={fleet.image}\nOPTS={shlex.quote(opts)}\n"
+                    + memory)
     yield File(f"{etc}.env", FIRST_SETTINGS.format(app=app), "600", once=True)
     for name in ("docker-runner", "docker-slot"):
         yield File(f"/usr/local/bin/{name}", render(name, {}), "755")

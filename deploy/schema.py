@@ -124,6 +124,7 @@ variable = text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable"
 package = text(r"[a-z0-9][a-z0-9+.-]+", "the name of a Debian package")
 command = text(r"[^\n]+", "a command")
 size = text(r"\d+[kmg]?", "a size such as 20m")
+memory = text(r"auto|off|[1-9]\d*[kmg]", "\"auto\", \"off\" or a size such as 2g")
 email = text(r"[^\s@;]+@[^\s@;]+", "an address for mail")
 seconds = number(0, 86_400)
 
@@ -168,6 +169,7 @@ TOP = {
     "registry": (registry, {}),
     "media": (one_of("local", "bucket"), "local"),
     "opts": (options, ""),
+    "memory": (memory, "auto"),
     **{name: (table(keys), {}) for name, keys in TABLES.items()},
     "hosts": (hosts, REQUIRED),
 }

@@ -87,6 +87,7 @@ WRONG = [
     ("hosts.web1.roles", [], [
         "hosts.web1.roles: none is left; give it one, or take the app off it: provision --remove web1"]),
     ("hosts.web2.address", "work", ["hosts.work.address: 'work' is web2's too"]),
+    ("memory", "lots", ["memory: 'lots' is not \"auto\", \"off\" or a size such as 2g"]),
     ("hosts.web2.opts", "-l 'a", ["hosts.web2.opts: \"-l 'a\" is not a line of options with every quote closed"]),
     ("hosts.web2.roles", ["web", "beat"], ["hosts: exactly one must have the role beat, not web2, work"]),
     ("hosts.work.roles", ["worker"], ["hosts: exactly one must have the role beat, not none"]),

@@ -78,6 +78,14 @@ def test_docker_runner_gets_image_and_options(data):
     assert (media.mode, media.owner, media.group) == ("2750", "shop", "www-data")
 
 
+@pytest.mark.parametrize("memory, line", [("auto", ""), ("off", "MEMORY=0\n"), ("2g", "MEMORY=2g\n")])
+def test_docker_runner_gets_the_memory_of_a_container(data, memory, line):
+    """Nothing is said of the usual share, which each server knows; "off" is none, as docker spells it."""
+    data["memory"] = memory
+    text = files(config.build(data, {}, "test"), "web1")["/etc/default/shop"]
+    assert text.endswith("\nOPTS=''\n" + line)
+
+
 def test_no_media_folder_with_a_bucket(fleet):
     """Uploads in a bucket need no folder and no mount."""
     assert "media" not in files(fleet, "web1")["/etc/default/shop"]

@@ -7,6 +7,7 @@ import pytest
 
 from e2e import byhand
 from e2e.fleet import apps
+from proc import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,40 @@ def test_the_container_may_nothing(host):
     said = host.run("EXTRA='--entrypoint /bin/cat' docker-runner shop /proc/self/status")
     status = dict(line.split(":\t", 1) for line in said.splitlines() if ":\t" in line)
     assert status["CapEff"] == status["CapBnd"] == "0" * 16 and status["NoNewPrivs"] == "1"
+
+
+def test_the_container_has_its_share_of_the_server(host):
+    """It writes to /tmp alone, from where nothing is run; processes, memory and that room have limits that hold."""
+    script = """
+import os, pathlib, threading
+def said(function, *words):
+    try:
+        return function(*words) and "done"
+    except OSError as error:
+        return error.strerror
+def big():
+    with open("/tmp/big", "wb", 0) as file:
+        return [file.write(bytes(1 << 20)) == 1 << 20 or os.write(file.fileno(), b"x") for _ in range(300)]
+def threads():
+    try:
+        [threading.Thread(target=threading.Event().wait, args=(9,), daemon=True).start() for _ in range(1200)]
+    except RuntimeError as error:
+        return str(error)
+pathlib.Path("/tmp/run").write_text("#!/bin/sh")
+os.chmod("/tmp/run", 0o755)
+print(said(open, "/app/new", "w"), said(os.execv, "/tmp/run", ["run"]), said(big), threads(), sep=", ", flush=True)
+os._exit(0)
+"""
+    said = host.run(f"EXTRA='--memory 1g --entrypoint /usr/bin/python3' docker-runner shop -c {shlex.quote(script)}",
+                    timeout=120)
+    assert said.strip() == ("Read-only file system, Permission denied, No space left on device, can't start new thread")
+    host.run("docker-runner --unit shop-beat --slot beat shop beat >/dev/null 2>&1 &")
+    limit = "docker inspect --format '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' shop-beat"
+    wait_until(lambda: host.ssh(limit).returncode == 0, what="beat is there")
+    try:
+        assert host.run(limit).split() == [str(256 << 20), "1000"], "OPTS say --memory 256m"
+    finally:
+        host.run("docker rm -f shop-beat")
 
 
 def test_exit_codes(host):

@@ -19,7 +19,7 @@ from proc import running, wait_until
 CERTIFICATE, KEY = "/etc/ssl/shop.pem", "/etc/ssl/private/shop.key"
 WEB = ("web1", "web2")
 HOSTS = (*WEB, "work1")
-CLOSED = "--read-only --tmpfs /tmp --memory 400m"
+CLOSED = "--memory 400m"
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,8 @@ IMAGE_ID = "sha256:" + "4" * 64
 RUNNER = HOST / "docker-runner"
 USER = "daemon"  # an app whose system user exists on every machine
 HARDENED = ["--pull=never", "--init", "--no-healthcheck", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+SMALL = ["--read-only", "--tmpfs=/tmp:size=256m,mode=1777,nosuid,nodev,noexec", "--pids-limit=1000",
+         "--memory=2000000k"]
 SECRET = "planted-secret"
 
 
@@ -32,6 +34,7 @@ class Server:
         path = f"{self.stub}:{os.environ['PATH']}"
         self.env = {"PATH": path, "STUB": str(self.stub), "DOCKER_RUNNER_ROOT": str(root)}
         self.put("stub/image", IMAGE_ID)
+        self.put("proc/meminfo", "MemTotal:        4000000 kB\nMemFree:          900000 kB\n")
         for app in ("shop", USER):
             self.put(f"etc/default/{app}", "IMAGE=registry.example:5000/team/shop\nOPTS='-v /srv/x:/x'\n")
             self.put(f"etc/default/{app}.env", f"# settings\nSECRET_KEY={SECRET}\nEMPTY=\nJSON={{\"a\": '1'}}\n\n")
@@ -77,7 +80,7 @@ def test_a_command_runs_in_the_live_release(server):
     """The committed image by its id, hardened, with the app's settings and options, named and removed after."""
     done = server("shop", "migrate")
     assert (done.returncode, done.stderr) == (0, "")
-    assert server.ran() == ["run", "--rm", "--log-driver=none", "-i", "--name", "shop-migrate", *HARDENED,
+    assert server.ran() == ["run", "--rm", "--log-driver=none", "-i", "--name", "shop-migrate", *HARDENED, *SMALL,
                             "--env-file", f"{server.root}/etc/default/shop.env", "-v", "/srv/x:/x", IMAGE_ID, "migrate"]
 
 
@@ -93,6 +96,27 @@ def test_quotes_group_words_of_options(server):
     server.put("etc/default/shop", """IMAGE=shop\nOPTS="-e 'A=b c' --memory 1g"\n""")
     server("shop", "shell", EXTRA='-e "D=e f" --memory 2g')
     assert server.ran()[-10:] == ["-e", "A=b c", "--memory", "1g", "-e", "D=e f", "--memory", "2g", IMAGE_ID, "shell"]
+
+
+def test_a_containers_share_of_the_server(server):
+    """Half of the server's memory, 512 MB at least; MEMORY says otherwise, and OPTS come after all of that."""
+    def memory():
+        assert server("shop", "shell").returncode == 0
+        return [word for word in server.calls("run")[-1] if word.startswith("--memory")]
+
+    assert memory() == ["--memory=2000000k"]
+    server.put("proc/meminfo", "MemTotal: 900000 kB\n")
+    assert memory() == ["--memory=524288k"]
+    server.put("etc/default/shop", "IMAGE=shop\nMEMORY=0\nOPTS=--memory=1g\n")
+    assert memory() == ["--memory=0", "--memory=1g"]
+
+
+def test_a_service_gets_the_room_its_image_wants(server):
+    """Somebody else's image, with a tag of its own, may write where it does; hardened it is all the same."""
+    server.put("etc/default/redis", "IMAGE=redis:7")
+    server("redis")
+    ran = server.ran()
+    assert ran[ran.index("--name"):][:7] == ["--name", "redis-run", *HARDENED] and not {*SMALL} & {*ran}
 
 
 def test_which_image(server):
@@ -254,7 +278,7 @@ def test_a_unit_starts_its_container(server):
     assert done.returncode == 3, done.stderr
     ran = server.ran()
     assert ran[:5] == ["run", "-d", "--log-driver=journald", "--log-opt", "tag={{.Name}}"]
-    assert ["--name", f"{USER}-web-a", *HARDENED] == ran[ran.index("--name"):][:7]
+    assert ["--name", f"{USER}-web-a", *HARDENED, *SMALL] == ran[ran.index("--name"):][:11]
     assert f"{server.root}/run/{USER}/a:/run/{USER}/a" in ran and ran[-2:] == [IMAGE_ID, "run"]
     assert (server.stub / "container").read_text().strip() == wanted(server)
     assert "--rm" not in ran and "-i" not in ran and server.calls()[-1] == ["wait", f"{USER}-web-a"]
