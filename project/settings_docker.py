@@ -2,7 +2,7 @@
 
 import os
 
-from .ops import values
+from .ops import output, values
 from .ops.env import REQUIRED, Env
 from .ops.logging import logging_config
 from .settings_shared import *  # noqa: F401, F403
@@ -78,6 +78,8 @@ EMAIL_BACKEND = "project.ops.mail.Off"
 globals().update(env.parsed("EMAIL_URL", values.mail, {}, "smtp://user:password@mail.example") or {})
 
 LOGGING = logging_config(json=True)
+if part:
+    output.install()
 
 SENTRY_DSN = env.parsed("SENTRY_DSN", values.dsn, "", "https://key@sentry.example/1")
 

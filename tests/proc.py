@@ -66,8 +66,8 @@ def running(command, grace=10, **options):
     Yields the Popen, with `.output()`: all that it wrote so far to stdout and stderr.
     """
     with tempfile.TemporaryFile() as file:
-        process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=file,
-                                   stderr=subprocess.STDOUT, start_new_session=True, **options)
+        options = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT, **options}
+        process = subprocess.Popen([str(word) for word in command], start_new_session=True, **options)
         process.output = lambda: os.pread(file.fileno(), 10_000_000, 0).decode(errors="replace")
         try:
             yield process

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from . import process
+from . import output, process
 from .release import RELEASE
 
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
@@ -31,10 +31,12 @@ DURATION = Histogram("http_request_duration_seconds", "Time until the answer was
                      buckets=SECONDS, registry=REGISTRY)
 IN_FLIGHT = Gauge("http_requests_in_flight", "Requests being worked on.",
                   registry=REGISTRY, multiprocess_mode="livesum")
+LOST = Counter("log_lines_lost", "Lines of the log that nobody read in time.", registry=REGISTRY)
 PID = Gauge("worker_pid", "Process id.", registry=REGISTRY, multiprocess_mode="liveall")
 
 for _status in CLASSES:
     REQUESTS.labels(_status)  # there from the start, at 0
+output.Output.observers.append(LOST.inc)
 
 
 def observe(method, status, seconds):

@@ -30,10 +30,11 @@ class Clone:
     def options(self, environment):
         return {"cwd": self.path, "env": {**self.environment, **environment}}
 
-    def start(self, *command, **environment):
+    def start(self, *command, stdout=None, stderr=None, **environment):
         """A process while the block runs: a make target; "sh" and one, for its last command without make around, so
         that a signal gets there; or "python" and its arguments."""
-        return running(self.command(command), **self.options(environment))
+        streams = {name: file for name, file in (("stdout", stdout), ("stderr", stderr)) if file is not None}
+        return running(self.command(command), **self.options(environment), **streams)
 
     def run(self, *command, timeout=60, **environment):
         return subprocess.run(self.command(command), timeout=timeout, text=True, stdin=subprocess.DEVNULL,

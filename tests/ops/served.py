@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import socket
+import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def short_folder():
 
 
 @contextlib.contextmanager
-def serve(folder, settings="", arguments=(), **env):
+def serve(folder, settings="", arguments=(), stderr=None, **env):
     """gunicorn on a TCP port and on a unix socket, with `settings` added to development's."""
     (folder / "scratch_settings.py").write_text(f"from project.settings import *\n{settings}")
     port = free_port()
@@ -90,7 +91,7 @@ def serve(folder, settings="", arguments=(), **env):
         path = short / "web.sock"
         command = [VE_PYTHON, "-m", "gunicorn", "-c", "python:project.ops.gunicorn", "-b", f"127.0.0.1:{port}",
                    "-b", f"unix:{path}", *arguments]
-        with running(command, cwd=ROOT, env=env) as process:
+        with running(command, cwd=ROOT, env=env, stderr=stderr or subprocess.STDOUT) as process:
             yield started(Site(process, port, path), int(env["WEB_CONCURRENCY"]))
 
 

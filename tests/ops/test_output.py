@@ -1,0 +1,102 @@
+"""Output that nobody reads: the site, the worker and beat go on, and tell afterwards what was lost."""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from ops.served import serve
+
+from proc import ROOT, VE_PYTHON, running, wait_until
+
+PRODUCTION = {"SITE_URL": "http://localhost", "SECRET_KEY": secrets.token_hex(32), "BROKER_URL": "", "ROLE": "web",
+              "PYTHONWARNINGS": "ignore:No directory at"}
+LONG = {"User-Agent": "x" * 3000}  # in each access line: a pipe holds some 20 of them, a process 300
+REQUESTS = 1500
+LOST = re.compile(r"^(\d+) lines of the log were lost")
+
+
+class Reader:
+    """The other end of a process's stderr, read from `start` on."""
+
+    def __init__(self):
+        self.read_end, self.write_end = os.pipe()
+        self.data, self.thread = b"", None
+
+    def start(self):
+        """Read until all that write to it have ended."""
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while chunk := os.read(self.read_end, 65536):
+            self.data += chunk
+
+    def lines(self):
+        """The whole lines so far."""
+        return self.data.decode().split("\n")[:-1]
+
+
+@pytest.fixture
+def reader():
+    reader = Reader()
+    yield reader
+    with contextlib.suppress(OSError):
+        os.close(reader.write_end)
+    if reader.thread:
+        reader.thread.join(30)
+    os.close(reader.read_end)
+
+
+def told_as_lost(lines):
+    return sum(int(found[1]) for line in lines if (found := LOST.match(json.loads(line)["message"])))
+
+
+def test_visitors_do_not_wait_for_the_log(sqlite_url, site_folder, reader):
+    """Nobody reads stderr under 1,500 requests: all are answered. Read again, each line is whole, and every line is
+    there or counted, in the log and in /metrics."""
+    with serve(site_folder, "from project.settings_docker import *", stderr=reader.write_end, WEB_CONCURRENCY="2",
+               DATABASE_URL=sqlite_url, **PRODUCTION) as site:
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: site.get("/no-such-page", LONG).status, range(REQUESTS)))
+        assert set(answers) == {404}
+        figure = re.search(r"^log_lines_lost_total (\S+)$", site.get("/metrics", unix=True).body.decode(), re.MULTILINE)
+        lost = int(float(figure[1]))
+        assert lost > REQUESTS / 4, "more was written than is kept"
+        reader.start()
+        wait_until(lambda: told_as_lost(reader.lines()) == lost, 30, "the workers tell what was lost")
+    told = [line for line in map(json.loads, reader.lines()) if line["logger"] in ("gunicorn.access", "django.request")]
+    assert len(told) + lost == 2 * REQUESTS
+
+
+def script(text, stderr):
+    """A process that has installed such output and runs this."""
+    code = f"import os, sys\nfrom project.ops import output\noutput.install()\n{text}"
+    return running([VE_PYTHON, "-c", code], cwd=ROOT, stderr=stderr)
+
+
+def test_last_lines_are_there(reader):
+    """What a process writes just before it crashes is read, however much it is, and so is what its child wrote before
+    os._exit, once."""
+    crash = ("if not os.fork():\n    print('the child', file=sys.stderr)\n    os._exit(0)\nos.wait()\n"
+             "for _ in range(3_000): print('x' * 99, file=sys.stderr)\nraise RuntimeError('on purpose')")
+    with script(crash, reader.write_end) as process:
+        os.close(reader.write_end)
+        reader.start()
+        assert process.wait(30) == 1
+        reader.thread.join(30)
+    said = [line for line in reader.lines() if "File" not in line]
+    assert said[:3001] == ["the child", *["x" * 99] * 3_000] and said[-1] == "RuntimeError: on purpose"
+
+
+def test_an_end_and_memory_have_limits(reader):
+    """A process that wrote 50 MB which nobody reads ends at once, with its own exit code, and never held them."""
+    chatter = ("import resource\nheld = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\nbefore = held()\n"
+               "for _ in range(500_000): print('x' * 99, file=sys.stderr)\n"
+               "sys.exit(7 if held() - before < 8_000 else 1)")
+    with script(chatter, reader.write_end) as process:
+        assert process.wait(20) == 7
