@@ -18,6 +18,7 @@ from project.ops import envfile
 from .errors import DeployError, HostProblem, Refused
 from .remote import BOOT, each, sessions, who
 
+BOM = "\ufeff"
 HOLDS_LINES = "a value of several lines goes by: python -m deploy env set-file NAME FILE"
 PROGRAM = (Path(__file__).resolve().parent / "host/files.py").read_text("utf-8")
 
@@ -27,17 +28,17 @@ PROGRAM = (Path(__file__).resolve().parent / "host/files.py").read_text("utf-8")
 def staged(current, following, values, unset):
     """The text of the new APP.env.next, from APP.env, APP.env.next (None where there is none), what to set and unset.
 
-    Lines keep their places, comments included. NAME and NAME_FILE exclude each other. Raises HostProblem when the
-    file there is malformed, or a name to be unset is not in it.
+    Lines keep their places, comments included, and every byte of those that stay. NAME and NAME_FILE exclude each
+    other. Raises HostProblem when the file there is malformed, or a name to be unset is not in it.
     """
-    base = current if following is None else following
+    base = (current if following is None else following).removeprefix(BOM)
     variables, problems = envfile.parse(base, "APP.env" if following is None else "APP.env.next")
     problems += [f"{name} is not set" for name in unset if name not in variables]
     if problems:
         raise HostProblem(*problems)
     unset = {*unset, *(rival(name) for name in values)} - set(values)
     lines = []
-    for line in base.splitlines():
+    for line in base.removesuffix("\n").split("\n") if base else ():
         name = line.partition("=")[0]
         if name in values and name in variables:
             lines.append(f"{name}={values[name]}")
@@ -58,9 +59,10 @@ def differences(current, following):
             "unset" if name not in then else "changed" if name in now else "set" for name in sorted({*now, *then})}
 
 
-def read_values(text, names):
-    """The values in NAME=value lines. Raises Refused with all that is wrong, as with a name that nobody asked for."""
-    values, problems = envfile.parse(text, "input")
+def read_values(content, names):
+    """The values in NAME=value lines, given as bytes. Raises Refused with all that is wrong, as with a name that nobody
+    asked for."""
+    values, problems = envfile.read(content, "input")
     if any("not KEY=value" in problem for problem in problems):
         problems.append(HOLDS_LINES)
     if names:
@@ -87,7 +89,7 @@ def check_names(names):
 
 def set_(fleet, ssh, hosts, args):
     check_names(args.names)
-    values = read_values(ask(args.names) if sys.stdin.isatty() else sys.stdin.read(), args.names)
+    values = read_values(ask(args.names) if sys.stdin.isatty() else sys.stdin.buffer.read(), args.names)
     stage(fleet, ssh, hosts, lambda current, following: staged(current, following, values, ()), ())
     say(f"staged {', '.join(values)}")
 
@@ -114,7 +116,7 @@ def list_(fleet, ssh, hosts, args):
     """Names, and what is staged; grouped where hosts differ."""
     paths = paths_of(fleet)
     with sessions(hosts, ssh, ["python3", "-c", BOOT], PROGRAM) as opened:
-        texts = each(hosts, lambda host: settings_of(opened[host.name], paths))
+        texts = each(hosts, lambda host: understood(*settings_of(opened[host.name], paths)))
     groups = {}
     for name, (current, following) in sorted(texts.items()):
         lines = tuple(f"  {setting:32} {state and 'staged: ' + state}".rstrip()
@@ -149,9 +151,21 @@ def stage(fleet, ssh, hosts, change, files):
 def settings_of(session, paths):
     """The texts of APP.env and APP.env.next (None where there is none) on a host."""
     answer = session.ask({"read": paths})["files"]
-    current, following = (answer[path] and base64.b64decode(answer[path]).decode("utf-8-sig") for path in paths)
     if answer[paths[0]] is None:
         raise HostProblem(f"there is no {paths[0]}: run make provision first")
+    contents = [answer[path] and base64.b64decode(answer[path]) for path in paths]
+    try:
+        return [content and content.decode("utf-8") for content in contents]
+    except UnicodeDecodeError as error:
+        raise HostProblem(f"{paths[contents.index(error.object)]} is not UTF-8 text: correct it there") from None
+
+
+def understood(current, following):
+    """The same texts. Raises HostProblem where one of them is malformed."""
+    problems = [problem for text, name in ((current, "APP.env"), (following or "", "APP.env.next"))
+                for problem in envfile.parse(text, name)[1]]
+    if problems:
+        raise HostProblem(*problems)
     return current, following
 
 
@@ -160,14 +174,14 @@ def paths_of(fleet):
 
 
 def ask(names):
-    """What the user writes in an editor, which shows the names alone. Raises Refused."""
+    """The bytes that the user writes in an editor, which shows the names alone. Raises Refused."""
     editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
     with tempfile.TemporaryDirectory() as folder:  # only its owner may look in
         path = Path(folder, "settings")
         path.write_text("".join(f"{name}=\n" for name in names) or "# NAME=value, a line each\n", "utf-8")
         try:
             subprocess.run([*editor, str(path)], check=True)
-            return path.read_text("utf-8")
+            return path.read_bytes()
         except (OSError, subprocess.CalledProcessError) as error:
             raise Refused(f"{editor[0]}: {error}: set EDITOR, or give the lines on stdin") from None
 

@@ -5,8 +5,11 @@
 
 from pathlib import Path
 
+FOLDER = Path(__file__).resolve().parent
+# The dialect of env files is the image's too, which has nothing of the deployer.
+ENVFILE = FOLDER.parent.parent / "project/ops/envfile.py"
 # In this order: each uses only those before it.
-MODULES = ("disk", "host", "http", "journal", "releases", "slots", "takeback", "facts", "images",
+MODULES = ("disk", "envfile", "host", "http", "journal", "releases", "slots", "takeback", "facts", "images",
            "attempt", "oneoffs", "proof", "turn", "steps", "serve")
 LOADER = """\
 import sys, types
@@ -24,5 +27,5 @@ if __name__ == "__main__":
 
 def bundle():
     """The text of the whole agent."""
-    folder = Path(__file__).resolve().parent
-    return LOADER.format(sources=[(name, (folder / f"{name}.py").read_text("utf-8")) for name in MODULES])
+    paths = {name: ENVFILE if name == "envfile" else FOLDER / f"{name}.py" for name in MODULES}
+    return LOADER.format(sources=[(name, path.read_text("utf-8")) for name, path in paths.items()])

@@ -29,7 +29,7 @@ def settings(host, attempt):
     else:
         paths = [host.env + ".next"]
     for path in [*paths, host.env]:
-        text = disk.read(path)
+        text = disk.read_exact(path)
         if text is not None:
             return text, path
     return None, None

@@ -4,13 +4,25 @@ import contextlib
 import os
 
 
-def read(path):
-    """The text of a file, or None where there is none."""
+def read_bytes(path):
+    """What is in a file, or None where there is none."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, "rb") as file:
             return file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def read(path):
+    """The text of a file, to be understood or shown; None where there is none."""
+    content = read_bytes(path)
+    return None if content is None else content.decode(errors="replace")
+
+
+def read_exact(path):
+    """The same, to be written again: `write` makes of it what was read, byte for byte."""
+    content = read_bytes(path)
+    return None if content is None else content.decode(errors="surrogateescape")
 
 
 def write(path, text, mode=0o644):
@@ -18,9 +30,9 @@ def write(path, text, mode=0o644):
     new = path + ".new"
     remove(new)
     try:
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             os.fchmod(file.fileno(), mode)
-            file.write(text)
+            file.write(text.encode(errors="surrogateescape"))
             file.flush()
             os.fsync(file.fileno())
     except OSError:

@@ -6,11 +6,10 @@ import os
 import re
 import sys
 
-from . import disk, http, releases, slots
+from . import disk, envfile, http, releases, slots
 from .host import Problem, at_once
 
 LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["docker-runner.image"]}
-LINE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=(?!(['\"]).*\1$)(?!['\"]$)|#|\s*$")
 
 
 def look(host, paths=(), health=False):
@@ -95,18 +94,15 @@ def of_unit(states, unit):
 
 def digests(host, paths):
     """path → sha256 of the file, "" where there is none."""
-    found = {path: disk.read(host.root + path) for path in paths}
-    return {path: hashlib.sha256(text.encode()).hexdigest() if text is not None else "" for path, text in found.items()}
+    found = {path: disk.read_bytes(host.root + path) for path in paths}
+    return {path: "" if content is None else hashlib.sha256(content).hexdigest() for path, content in found.items()}
 
 
 def settings_problems(host):
-    """Lines that Docker would not take as they are meant."""
-    problems = [] if os.path.exists(host.env) else ["there is no %s: run make provision" % host.env]
-    for path in (host.env, host.env + ".next"):
-        for number, line in enumerate((disk.read(path) or "").splitlines(), 1):
-            if not LINE.match(line):
-                problems.append("%s line %d is not KEY=value without quotes: correct it" % (path, number))
-    return problems
+    """What is wrong with the settings, current and staged; no value is told."""
+    missing = [] if os.path.exists(host.env) else ["there is no %s: run make provision" % host.env]
+    return missing + [problem for path in (host.env, host.env + ".next")
+                      for problem in envfile.read(disk.read_bytes(path) or b"", path)[1]]
 
 
 def systemd(host):

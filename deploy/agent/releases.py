@@ -109,7 +109,7 @@ def save_attempt(host, attempt):
 
 def append(host, record):
     """Add a record; a line that was torn before it stays apart."""
-    text = disk.read(host.log) or ""
+    text = disk.read_exact(host.log) or ""
     disk.write(host.log, with_record(text, record))
 
 

@@ -44,7 +44,7 @@ def is_warm(host, attempt, slot):
     release = {"tag": attempt["tag"], "image_id": attempt.get("image_id")}
     if attempt["action"] != "rollback" or slots.release_in(host, slot) != release:
         return False
-    if (disk.read(host.slot_file(slot, "env")) or "") != (settings(host, attempt)[0] or ""):
+    if (disk.read_exact(host.slot_file(slot, "env")) or "") != (settings(host, attempt)[0] or ""):
         return False
     return len(slots.running(host, *slots.units(host, slot))) == len(slots.units(host, slot))
 
@@ -80,7 +80,7 @@ def prepare(host, attempt, say):
     record = takeback.record(attempt, "committed")
     if attempt["action"] == "rollback" and current and current["tag"] != attempt["tag"]:
         record["withdrawn"] = current["tag"]
-    disk.write(host.log + ".next", releases.with_record(disk.read(host.log) or "", record))
+    disk.write(host.log + ".next", releases.with_record(disk.read_exact(host.log) or "", record))
     renames.append([host.log + ".next", host.log])
     attempt.note(renames=renames, removes=removes, prepared=True)
 
@@ -99,7 +99,7 @@ def write_next(host, attempt, current, renames, removes):
     if revert:
         disk.write(host.revert + ".next", releases.tag_text(revert))
         renames.append([host.revert + ".next", host.revert])
-    old = disk.read(host.env)
+    old = disk.read_exact(host.env)
     if attempt["action"] == "deploy" and current and old is not None:
         disk.write(host.env + ".revert.next", old, 0o600)
         renames.append([host.env + ".revert.next", host.env + ".revert"])

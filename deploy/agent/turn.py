@@ -76,11 +76,11 @@ def beat(host, attempt, say, seconds):
     unit, before = host.unit("beat"), None
     if slots.running(host, unit):
         before = {"release": slots.release_in(host, "beat") or releases.read_tag(host.tag),
-                  "settings": disk.read(host.slot_file("beat", "env")) or disk.read(host.env)}
+                  "settings": disk.read_exact(host.slot_file("beat", "env")) or disk.read_exact(host.env)}
     if "beat_before" not in attempt:
         attempt.note(beat_before=before)
     host.systemctl("stop", unit, timeout=90)
-    slots.pin(host, "beat", attempt.release(), disk.read(host.slot_file(attempt["slot"], "env")))
+    slots.pin(host, "beat", attempt.release(), disk.read_exact(host.slot_file(attempt["slot"], "env")))
     host.systemctl("start", unit, timeout=90)
     deadline = time.monotonic() + seconds
     while not healthy(host, host.container("beat")):

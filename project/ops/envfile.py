@@ -1,52 +1,78 @@
-"""Env files: the one dialect of .env, of `docker run --env-file` and of the deployer. Standard library only.
+"""Env files: the one dialect of .env, of `docker run --env-file` and of the deployer. Standard library only and
+Python 3.9: the deployer's agent runs it on servers, too, where docker-runner has the same in sh.
 
 It is Docker's, less what Docker takes silently and the shell takes otherwise: `KEY=value`, one line each; no quotes,
-no `export`, no `$NAME` replaced; `#` starts a comment line.
+no `export`, no `$NAME` replaced; `#` starts a comment line. tests/host/test_env_files.py has each rule, and holds
+all readers to them.
 """
 
+import os
 import re
-from pathlib import Path
 
 LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
+CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # but for tabs
 QUOTES = ("'", '"')
+LONGEST = 65535  # bytes of a line: what Docker reads
 
 
 def read_file(path):
     """The variables of an env file, and what is wrong with it, a text a line. No file, no variables."""
-    path = Path(path)
+    name = os.path.basename(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig") if path.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        return {}, [f"{path.name} cannot be read: {getattr(error, 'strerror', '') or 'it is not UTF-8 text'}"]
-    return parse(text, path.name)
+        with open(path, "rb") as file:
+            return read(file.read(), name)
+    except FileNotFoundError:
+        return {}, []
+    except OSError as error:
+        return {}, [f"{name} cannot be read: {error.strerror}"]
+
+
+def read(content, name):
+    """The same of the bytes of a file that is called `name`."""
+    try:
+        return parse(content.decode("utf-8"), name)
+    except UnicodeDecodeError:
+        return {}, [f"{name} cannot be read: it is not UTF-8 text"]
 
 
 def parse(text, name):
-    """The same of the text of a file that is called `name`."""
+    """The same of its text."""
     variables, problems = {}, []
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.removesuffix("\r")
-        if not line.strip() or line.startswith("#"):
-            continue
+    for number, whole in enumerate(text.split("\n"), 1):
+        line = whole.removesuffix("\r")
+        line = line.removeprefix("\ufeff") if number == 1 else line
         match = LINE.fullmatch(line)
-        problem = wrong_line(line, match) or (match[1] in variables and f"{match[1]} is set a second time")
+        problem = too_long(whole) or wrong_line(line, match) or (
+            match and match[1] in variables and f"{match[1]} is set a second time")
         if problem:
             problems.append(f"{name} line {number}: {problem}")
-        else:
+        elif match:
             variables[match[1]] = match[2]
     return variables, problems
 
 
+def too_long(line):
+    return f"longer than {LONGEST} bytes, which Docker does not read" if len(line.encode()) > LONGEST else ""
+
+
 def wrong_line(line, match):
     """What is wrong with a line of an env file; empty when nothing is. Never its value."""
+    if not line.strip(" \t"):
+        return ""
+    if line.startswith("#"):
+        return "a control character" if CONTROL.search(line) else ""
     if re.match(r"\s*export\s", line):
         return "drop the word export"
     if not match:
         return "not KEY=value"
-    if match[2].startswith(QUOTES) and match[2].endswith(match[2][0]):
-        return f"{match[1]} is in quotes, which would be part of it: drop them"
-    if match[2] != match[2].strip():
-        return f"{match[1]} has a space at its start or end, which would be part of it: drop it"
-    if not match[2].isprintable():
-        return f"{match[1]} has a control character in it"
+    return wrong_value(match[1], match[2])
+
+
+def wrong_value(key, value):
+    if value.startswith(QUOTES) and value.endswith(value[0]):
+        return f"{key} is in quotes, which would be part of it: drop them"
+    if value != value.strip(" \t"):
+        return f"{key} has a space at its start or end, which would be part of it: drop it"
+    if CONTROL.search(value) or "\t" in value:
+        return f"{key} has a control character in it"
     return ""

@@ -1,5 +1,8 @@
 """`python -m deploy env` without a host: what becomes of an env file's text, and what is refused before any ssh."""
 
+import argparse
+import base64
+import contextlib
 import io
 import os
 import sys
@@ -68,13 +71,13 @@ REFUSED = [
 def test_what_is_no_setting_is_refused(text, names, said):
     """All that is wrong with the lines is told, a newline in a value with a word about set-file."""
     with pytest.raises(Refused) as caught:
-        env.read_values(text, names)
+        env.read_values(text.encode(), names)
     assert str(caught.value).splitlines() == said
 
 
-def run(monkeypatch, capsys, words, stdin=""):
+def run(monkeypatch, capsys, words, stdin=b""):
     """The exit code of the command line, and what it said on stderr."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
     code = __main__.main(words)
     return code, capsys.readouterr().err
 
@@ -108,7 +111,7 @@ def test_an_editor_is_shown_the_names_in_a_private_file(tmp_path, monkeypatch):
     """The editor gets NAME= lines in a file that nobody else can reach, and the file is gone afterwards."""
     editor(tmp_path, monkeypatch, f"cp \"$1\" '{tmp_path}/seen'; dirname \"$1\" >'{tmp_path}/folder'\n"
                                   f"stat -c %a \"$(dirname \"$1\")\" >'{tmp_path}/mode'; echo A=new >\"$1\"")
-    assert env.ask(["A", "B"]) == "A=new\n"
+    assert env.ask(["A", "B"]) == b"A=new\n"
     assert (tmp_path / "seen").read_text() == "A=\nB=\n"
     assert (tmp_path / "mode").read_text() == "700\n"
     assert not os.path.exists((tmp_path / "folder").read_text().strip())
@@ -130,3 +133,63 @@ def test_nothing_of_the_deployer_needs_django():
            "print([name for name in sys.modules if name.split('.')[0] in ('django', 'pyinfra', 'gevent')])"
     done = proc.run([sys.executable, "-S", "-c", code], cwd=proc.ROOT)
     assert done.stdout == "[]\n", done.stderr
+
+
+CRLF = "# Ä\t\u2028\r\nA=1\r\nB=2\r\n\n"
+
+
+def test_lines_that_stay_keep_every_byte():
+    """Line ends, comments, blank lines and what other readers take for a line end: only what is set changes."""
+    assert env.staged(CRLF, None, {"B": "3"}, ()) == CRLF.replace("B=2\r", "B=3")
+    assert env.staged(CRLF, None, {}, ["A"]) == CRLF.replace("A=1\r\n", "")
+    assert env.staged("A=1", None, {"B": "2"}, ()) == "A=1\nB=2\n"
+
+
+def test_what_is_no_text_is_refused(monkeypatch, capsys):
+    """Bytes that are not UTF-8, on stdin or in a host's file: a line that names where, and no traceback."""
+    assert run(monkeypatch, capsys, ["env", "set"], b"A=\xff\n") == (
+        2, "deploy: input cannot be read: it is not UTF-8 text\n")
+
+
+class Session:
+    """A host with these files, which notes what it is asked to write."""
+
+    def __init__(self, current, following=None):
+        self.files, self.written = (current, following), None
+
+    def ask(self, message):
+        if "read" in message:
+            return {"files": {path: content if content is None else base64.b64encode(content).decode()
+                              for path, content in zip(message["read"], self.files)}}
+        self.written = message.get("write", self.written)
+        return {}
+
+
+@pytest.fixture
+def session(fleet, monkeypatch):
+    """on(current, following): `set` the setting B there; the Session."""
+    def on(*files):
+        there = Session(*files)
+        monkeypatch.setattr(env, "sessions", lambda *words, **more: contextlib.nullcontext({"work": there}))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"B=2\n")))
+        env.set_(fleet, None, fleet.narrowed(["work"]), argparse.Namespace(names=[]))
+        return there
+    return on
+
+
+def test_what_is_staged_is_root_s_alone(session):
+    """APP.env.next is written with 0600, owned by root."""
+    file, = session(b"A=\xc3\xa9\r\n").written
+    assert (file["path"], file["mode"], file["owner"], file["group"]) == (
+        "/etc/default/shop.env.next", "600", "root", "root")
+    assert base64.b64decode(file["text"]) == b"A=\xc3\xa9\r\nB=2\n"
+
+
+@pytest.mark.parametrize("files, said", [
+    ((b"A=\xff\n",), "/etc/default/shop.env is not UTF-8 text"),
+    ((b"A=1\n", b"A=\xff\n"), "/etc/default/shop.env.next is not UTF-8 text"),
+    ((b"A=1\nA=2\n",), "APP.env line 2: A is set a second time")])
+def test_a_host_s_malformed_file_is_left_alone(session, files, said):
+    """Nothing is staged on top of a file that is not understood byte for byte."""
+    with pytest.raises(Refused, match=said):
+        session(*files)

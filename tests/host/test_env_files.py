@@ -1,0 +1,131 @@
+"""The dialect of env files, a rule a line, and all its readers held to it: the image's .env, the deployer's `env`, the
+agent before a deploy, and docker-runner with the awk and tr of Debian and of busybox."""
+
+import base64
+import os
+import re
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deploy import env
+from deploy.agent import facts
+from deploy.agent.host import Host
+from deploy.errors import HostProblem
+from project.ops import envfile
+
+from .conftest import program
+from .test_docker_runner import Server
+
+LONG = 65535
+# What a file holds, and the numbers of its lines that are wrong; none for a file that is no text at all.
+RIGHT = [
+    b"", b"\n\n", b"A=1", b"A=1\n", b"A=\n", b"_a9=x\n", b"A=1\r\nB=2\r\n", b"\xef\xbb\xbfA=1\n", b" \t\nA=1\n \n",
+    b"# A='x'\n#\n#\ttab\nA=1\n", b"#A=1\nA=1\n", b"A=a=b $HOME #x `id` \\\n",
+    b"A={\"a\": '1'}\n", b"A='x' and 'y\n", b"A=it's\n", b"A=''x\n", "A=é€😀\n".encode(), "A=\u00a0x\n".encode(),
+    b"A=" + b"x" * (LONG - 2) + b"\n", b"A=1\na=2\n",
+]
+WRONG = {
+    b"A='1'\n": [1], b'A="1"\n': [1], b"A='\n": [1], b'A="\n': [1], b"A=''\n": [1], b"B=1\nA=\"a\"b\"\n": [2],
+    b"A= v\n": [1], b"A=v \n": [1], b"A= \n": [1], b"A=a\tb\n": [1], b"A=\tb\n": [1], b"A=b\t\r\n": [1],
+    b"A=1\nA=2\n": [2], b"A=1\nB=2\nA=1\nA=\n": [3, 4], b"A='1'\nA=2\n": [1],
+    b"A=a\x00b\n": [1], b"A=a\x01\n": [1], b"A=\x1b[1m\n": [1], b"A=a\x7f\n": [1], "A=a\u0085b\n".encode(): [1],
+    b"A=a\rb\n": [1], b"A=1\r\r\n": [1], b"#\x0b\n": [1], b"#\x00\n": [1],
+    b"\x0b\n": [1], b"\x00\n": [1], b"\x0c\n": [1],
+    "#\u009b\n".encode(): [1], "\u00a0\n".encode(): [1], "\u0085\n".encode(): [1], "\u2028A=1\n".encode(): [1],
+    b"export A=1\n": [1], b" A=1\n": [1], b"A =1\n": [1], b"A\n": [1], b"=1\n": [1], b"1A=1\n": [1], b"A-B=1\n": [1],
+    b" # x\n": [1], b"A: 1\n": [1], "Ä=1\n".encode(): [1], b"\n\nA\n": [3], b"A=1\n\xef\xbb\xbfB=1\n": [2],
+    b"A=" + b"x" * (LONG - 1) + b"\nB\n": [1, 2], b"#" + b"x" * LONG: [1], b"A=" + b"x" * (LONG - 2) + b"\r\n": [1],
+}
+NO_TEXT = [b"A=\xff\n", b"A=1\n#\xe9\n", b"A=\xed\xa0\x80\n", b"A=\xc0\xaf\n", b"A=\xf4\x90\x80\x80\n", b"A=\xc3"]
+CASES = [*((case, []) for case in RIGHT), *WRONG.items(), *((case, None) for case in NO_TEXT)]
+
+
+def numbers(problems):
+    """The numbers of the lines that are told; None where the whole is no text."""
+    said = " ".join(problems)
+    return None if "not UTF-8" in said else [int(number) for number in re.findall(r"\bline (\d+)", said)]
+
+
+def by_image(content, root):
+    path = root / ".env"
+    path.write_bytes(content)
+    return numbers(envfile.read_file(path)[1])
+
+
+def by_agent(content, root):
+    """What preflight is told."""
+    host = Host("shop", str(root))
+    os.makedirs(os.path.dirname(host.env), exist_ok=True)
+    for path in (host.env, host.env + ".next"):
+        with open(path, "wb") as file:
+            file.write(content)
+    told = facts.settings_problems(host)
+    staged = [problem for problem in told if problem.startswith(host.env + ".next ")]
+    assert numbers(staged) == numbers([problem for problem in told if problem not in staged])
+    return numbers(staged)
+
+
+def by_env(content, root):
+    """`env set` builds on it, and keeps every byte of it, or refuses."""
+    class Session:
+        def ask(self, message):
+            return {"files": {message["read"][0]: base64.b64encode(content).decode(), message["read"][1]: None}}
+    try:
+        text = env.staged(*env.settings_of(Session(), ["APP.env", "APP.env.next"]), {"NEW": "1"}, ())
+    except HostProblem as problem:
+        return numbers(problem.args)
+    kept = content.removeprefix(b"\xef\xbb\xbf")
+    assert text.encode() == kept + b"\n" * (kept[-1:] not in (b"", b"\n")) + b"NEW=1\n"
+    return []
+
+
+def by_docker_runner(content, server):
+    (server.root / "etc/default/shop.env").write_bytes(content)
+    done = server("shop")
+    assert done.returncode in (0, 78) and (done.returncode == 0) == (not done.stderr), done.stderr
+    return numbers([done.stderr])
+
+
+@pytest.fixture(scope="module", params=["dash", "busybox"])
+def server(request, tmp_path_factory):
+    shell = [program("busybox"), "sh"] if request.param == "busybox" else [program("dash")]
+    server = Server(tmp_path_factory.mktemp("host") / "a server", shell)
+    if request.param == "busybox":
+        for name in ("awk", "tr"):
+            (server.stub / name).symlink_to(program("busybox"))
+    return server
+
+
+@pytest.mark.parametrize("reader", [by_image, by_agent, by_env])
+def test_python_says_the_same_everywhere(reader, tmp_path):
+    """Each takes the files that are right, and names the wrong lines of the others."""
+    assert [(case, reader(case, tmp_path)) for case, _ in CASES] == CASES
+
+
+def test_docker_runner_says_the_same(server):
+    """So does the shell, with status 78, before anything is run."""
+    assert [(case, by_docker_runner(case, server)) for case, _ in CASES] == CASES
+
+
+ANYTHING = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\n"), max_size=8)
+ALMOST = st.tuples(
+    st.sampled_from("AB_a"), st.sampled_from(["", "=", " =", "=="]), st.sampled_from(["", "'", '"', " ", "\t"]),
+    st.text("a'\" \t\r#=\x0b\x7f\x85\ufeffé", max_size=3), st.sampled_from(["", "'", '"', " ", "\r"])).map("".join)
+LINES = st.lists(st.one_of(ANYTHING, ALMOST), min_size=100, max_size=400)
+
+
+@settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(LINES)
+def test_python_and_shell_agree_on_anything(server, lines):
+    """Whatever the lines hold, both name the same ones."""
+    content = "\n".join(lines).encode()
+    assert by_docker_runner(content, server) == numbers(envfile.read(content, "x")[1])
+
+
+def test_no_value_is_told():
+    """What is said of a wrong file names lines and settings, never what they hold."""
+    for case in (*WRONG, *NO_TEXT):
+        planted = re.sub(rb"(?m)(?<==)['\" ]?\w?", rb"\g<0>planted", case)
+        assert not any("planted" in problem for problem in envfile.read(planted, "x")[1])
