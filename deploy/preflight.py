@@ -23,7 +23,8 @@ def problems(fleet, hosts, facts, target):
     """host name → all that keeps it from being deployed to."""
     found = {host.name: [*fitness(facts[host.name]), *provisioning(fleet, host, facts[host.name]),
                          *room(fleet, facts[host.name]), *moved(facts[host.name], target),
-                         *roles(fleet, host, facts[host.name])] for host in hosts}
+                         *roles(fleet, host, facts[host.name]),
+                         *visitors(fleet, host, facts[host.name]["site"], target)] for host in hosts}
     return {name: texts for name, texts in found.items() if texts}
 
 
@@ -75,6 +76,23 @@ def moved(facts, target):
 def roles(fleet, host, facts):
     if f"{fleet.app}-beat" in facts["containers"] and not host.has("beat"):
         yield "beat runs there, and it has not the role beat: run make provision"
+
+
+def visitors(fleet, host, site, target):
+    """SITE_URL, nginx there and [site] agree on the scheme by which visitors come. A rollback is not kept from it."""
+    if not host.has("web") or target.action == "rollback":
+        return
+    tls = fleet.site["tls"]
+    wanted = site["scheme"] if fleet.by_variables else "http" if tls == "off" else "https"
+    if site["scheme"] not in ("", wanted):
+        yield f'nginx there is not as tls = "{tls}" in [site] says: run make provision'
+    elif wanted == "http" and site["url"].startswith("https:"):
+        yield (f'SITE_URL is {site["url"]} and TLS is off: visitors would be sent to a port where nothing listens. Say'
+               ' in [site] where TLS ends (tls = "files", "certbot" or "elsewhere") and run make provision; or, to try'
+               ' it without TLS, set SITE_URL to http://localhost by python -m deploy env set SITE_URL')
+    elif wanted == "https" and site["url"].startswith("http:"):
+        yield (f'SITE_URL is {site["url"]} and visitors come by https (tls = "{tls}"): set it to https://… by python -m'
+               ' deploy env set SITE_URL; or say tls = "off" in [site] and run make provision')
 
 
 def revert_of(facts):

@@ -213,7 +213,7 @@ def across(data):
                 for key in NEEDED.get(site.get("tls"), ()) if not site.get(key))
 
 
-NEEDED = {"files": ("certificate", "key"), "certbot": ("names", "email")}
+NEEDED = {"files": ("certificate", "key"), "certbot": ("names", "email"), "elsewhere": ("proxies",)}
 
 
 def balancers_across(hosts, web):

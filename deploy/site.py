@@ -26,10 +26,10 @@ def site_of(fleet, host, found):
 
 def build(fleet, host, name, certificate):
     """The Site `name` of a host, with TLS where there is a certificate (path, path of its key)."""
-    values = {**site_values(fleet, host), "SITE": name}
+    kind = "balancer-" if name != fleet.app else ""
+    values = {**site_values(fleet, kind), "SITE": name}
     if certificate:
         values |= {"CERTIFICATE": certificate[0], "CERTIFICATE_KEY": certificate[1]}
-    kind = "balancer-" if name != fleet.app else ""
     folder = f"{NGINX}/{name}"
     return Site(name, {
         f"{folder}/public.conf": render("nginx/https.conf" if certificate else "nginx/http.conf", values),
@@ -39,10 +39,10 @@ def build(fleet, host, name, certificate):
     }, {f"{NGINX}/sites-enabled/{name}": f"../sites-available/{name}"}, (f"{NGINX}/sites-enabled/default",))
 
 
-def site_values(fleet, host):
-    """What the templates ask for."""
+def site_values(fleet, balances):
+    """What the templates ask for. A balancer believes the proxies before it; a web host the balancers, too."""
     site = fleet.site
-    balancers = [*site["proxies"], *(inner_of(balancer) for balancer in fleet.balancers)]
+    believed = [*site["proxies"], *(inner_of(balancer) for balancer in fleet.balancers if not balances)]
     hosts = [with_port(inner_of(web)) for web in fleet.with_role("web")]
     return {
         "APP": fleet.app,
@@ -51,8 +51,9 @@ def site_values(fleet, host):
         "HTTP_PORT": "80",
         "HTTPS_PORT": "443",
         "BODY_LIMIT": site["body_limit"],
-        "REAL_IP": each("set_real_ip_from {};", balancers),
-        "BALANCERS": each("{} balancer;", balancers),
+        "REAL_IP": each("set_real_ip_from {};", believed),
+        "BALANCERS": each("{} balancer;", believed),
+        "PROXIES": each("{} proxy;", believed),
         "HOSTS": each("server {} max_fails=2 fail_timeout=10s;", hosts),
     }
 

@@ -18,7 +18,8 @@ def look(host, paths=(), health=False):
                                          lambda: running(host, health)])
     found = {"python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
              "systemd": version, "memory": memory(), "docker": docker, "containers": up, "problems": [],
-             **committed(host), "settings": settings_problems(host), "staged": os.path.exists(host.env + ".next")}
+             **committed(host), "settings": settings_problems(host), "site": site(host),
+             "staged": os.path.exists(host.env + ".next")}
     found.update(runs)
     root = found["docker"].get("root", "/")
     found["free"] = {path: free(host.root + path) for path in (root, "/var/www/" + host.app, "/run")}
@@ -103,6 +104,24 @@ def settings_problems(host):
     missing = [] if os.path.exists(host.env) else ["there is no %s: run make provision" % host.env]
     return missing + [problem for path in (host.env, host.env + ".next")
                       for problem in envfile.read(disk.read_bytes(path) or b"", path)[1]]
+
+
+def site(host):
+    """By which scheme visitors come to this host's nginx, and scheme and host of the SITE_URL that comes with the next
+    deploy; "" for what cannot be told."""
+    nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
+    content = disk.read_bytes(host.env + ".next")
+    settings = envfile.read(disk.read_bytes(host.env) or b"" if content is None else content, "")[0]
+    url = settings.get("SITE_URL") or secret(host, settings.get("SITE_URL_FILE", ""))
+    found = re.match(r"(https?://)(?:[^/?#]*@)?([^/?#@\s]+)", url)
+    return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
+            "url": found[1] + found[2] if found else ""}
+
+
+def secret(host, path):
+    """What a setting NAME_FILE names, as it is mounted in containers."""
+    name = os.path.basename(path)
+    return (disk.read("%s.secrets/%s" % (host.etc, name)) or "").strip() if path == "/run/secrets/" + name else ""
 
 
 def systemd(host):

@@ -114,6 +114,7 @@ WRONG = [
     ("registry", {"login": "A-B"}, ["registry.login: 'A-B' is not the name of an environment variable"]),
     ("site.tls", "files", ['site.certificate: is needed for tls = "files"', 'site.key: is needed for tls = "files"']),
     ("site.tls", "certbot", ['site.email: is needed for tls = "certbot"']),
+    ("site.tls", "elsewhere", ['site.proxies: is needed for tls = "elsewhere"']),
     ("site.names", ["a.example; }"], ["site.names[0]: 'a.example; }' is not the name of a site"]),
     ("site.body_limit", "20 MB", ["site.body_limit: '20 MB' is not a size such as 20m"]),
     ("server", {"packages": ["-y"]}, ["server.packages[0]: '-y' is not the name of a Debian package"]),

@@ -139,6 +139,15 @@ def test_nginx_of_a_balancer_knows_all_web_hosts(fleet):
     assert re.findall(r"^\s*server (\S+)", site, re.MULTILINE) == ["10.0.0.11", "10.0.0.12:8080"]
 
 
+def test_a_balancer_believes_the_proxies_before_it(data):
+    """Where TLS ends before the balancer, proxies are its business: it takes their word, and not its own."""
+    data["site"].update(tls="elsewhere", proxies=["192.0.2.0/24"])
+    wanted = files(config.build(data, {}, "test"), "front")
+    assert "set_real_ip_from 192.0.2.0/24;\n" in wanted["/etc/nginx/shop-balancer/app.conf"]
+    assert "    default  \"\";\n    192.0.2.0/24 proxy;\n}" in wanted["/etc/nginx/sites-available/shop-balancer"]
+    assert not any("10.0.0.10" in content for path, content in wanted.items() if "/nginx/" in path)
+
+
 def test_tls_ends_at_the_balancer_where_there_is_one(data):
     """With a balancer, the web hosts behind it speak http, and say https of the visitor's request."""
     data["site"].update(tls="files", certificate="/etc/ssl/shop.pem", key="/etc/ssl/shop.key")

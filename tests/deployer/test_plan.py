@@ -1,10 +1,11 @@
 """The plan: from the fleet and a target to steps, and from facts to what keeps a host from being deployed to."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from deploy import preflight, status
+from deploy import config, preflight, status
 from deploy.agent.steps import STEPS
 from deploy.errors import Refused
 from deploy.plan import UNDO, Options, Target, plan, shown
@@ -85,6 +86,7 @@ def facts(fleet):
     """What hosts tell that are fit."""
     return {host.name: {
         "python": [3, 11], "systemd": 252, "docker": {"version": "20.10.24", "root": "/var/lib/docker"}, "problems": [],
+        "site": {"scheme": "http", "url": "http://localhost"},
         "files": preflight.expected(fleet, host), "settings": [], "memory": 10**9, "need": 10**8, "containers": {},
         "free": {"/var/lib/docker": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "records": [], "torn": 0,
         "tag": {"tag": "v1", "image_id": "sha256:1"}, "revert": None, "staged": False, "attempt": None, "lock": None,
@@ -111,6 +113,35 @@ UNFIT = {
     "v2 was sha256:9 and is now sha256:2: a tag must not be used again, build under another one": {
         "records": [{"tag": "v2", "digest": "sha256:9", "outcome": "taken back"}]},
 }
+
+
+@pytest.mark.parametrize("tls, site, said", [
+    ("off", ("http", "https://shop.example"), "SITE_URL is https://shop.example and TLS is off: visitors would be"),
+    ("elsewhere", ("https", "http://localhost:8000"), "SITE_URL is http://localhost:8000 and visitors come by https"),
+    ("files", ("http", "https://a.example"), 'nginx there is not as tls = "files" in [site] says: run make provision'),
+    ("files", ("", "http://localhost"), "SITE_URL is http://localhost and visitors come by https"),
+    ("off", ("http", "http://localhost"), ""), ("files", ("https", "https://shop.example"), ""),
+    ("elsewhere", ("https", ""), ""), ("off", ("", ""), "")])
+def test_site_url_and_tls_must_agree(data, facts, tls, site, said):
+    """By what the file, nginx on the host and the settings say: each disagreement is told of web hosts, with both
+    cures; a rollback is let pass."""
+    data["site"].update(tls=tls, certificate="/c", key="/k", proxies=["10.0.0.1"])
+    fleet = config.build(data, {}, "test")
+    facts["web1"]["site"] = facts["work"]["site"] = dict(zip(("scheme", "url"), site))
+    facts["web2"]["site"] = {"scheme": "", "url": ""}
+    found = preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2"))
+    assert list(found) == ["web1"] * bool(said) and all(text.startswith(said) for text in found.get("web1", ()))
+    assert "SITE_URL" not in said or {"make provision", "env set SITE_URL"} <= set(re.findall(
+        "make provision|env set SITE_URL", found["web1"][0]))
+    assert not preflight.problems(fleet, fleet.app_hosts, facts, Target("rollback", "v0"))
+
+
+def test_without_a_file_nginx_says_where_tls_ends(fleet, facts):
+    """Variables do not say it: what the host has counts."""
+    fleet = replace(fleet, by_variables=True)
+    facts["web1"]["site"] = {"scheme": "https", "url": "https://shop.example"}
+    facts["web2"]["site"] = {"scheme": "http", "url": "https://shop.example"}
+    assert list(preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2"))) == ["web2"]
 
 
 @pytest.mark.parametrize("text", UNFIT)

@@ -211,7 +211,7 @@ def test_a_host_with_uploads_of_its_own(shop, project_image, tmp_path):
     and the first app reads none."""
     host, image = shop.fleet.hosts["web1"], project_image()
     gallery = Project(shop.fleet, tmp_path, "gallery", image.rpartition(":")[0], media="local", opts="--read-only",
-                      **{"site.tls": "elsewhere"})
+                      **{"site.tls": "elsewhere", "site.proxies": ["192.0.2.1"]})
     gallery.hosts = {"web1": {"roles": ["web"]}}
     gallery.provision()
     stage(gallery, "https://gallery.example", shop.fleet.services.new_database("gallery"))
@@ -237,3 +237,16 @@ def test_a_stranger_on_http(shop):
     ask = "curl -sI -H 'Host: shop.example' -H 'X-Forwarded-Proto: https' http://localhost/"
     said = shop.fleet.hosts["web1"].run(ask)
     assert "301" in said.splitlines()[0] and "location: https://shop.example/" in said.lower()
+
+
+def test_tls_that_ends_before_the_balancer(shop):
+    """A proxy before the balancer has the certificate: who came by https gets the page, who did not is moved, and no
+    redirect goes round in a circle. For anybody but that proxy it is the balancer's own word that counts."""
+    host = shop.fleet.hosts["work1"]
+    shop.settings.update({"site.tls": "elsewhere", "site.proxies": ["127.0.0.1"]})
+    shop.provision()
+    ask = "curl -sI -H 'Host: shop.example' -H 'X-Forwarded-For: 203.0.113.9' -H 'X-Forwarded-Proto: {}' http://{}/"
+    assert "200" in host.run(ask.format("https", "127.0.0.1")).splitlines()[0]
+    assert "location: https://shop.example/" in host.run(ask.format("http", "127.0.0.1")).lower()
+    assert "location: https://shop.example/" in host.run(ask.format("https", host.address)).lower()
+    assert json.loads(host.run("tail -n 1 /var/log/nginx/shop-balancer.access.log"))["client"] == host.address

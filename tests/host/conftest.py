@@ -129,11 +129,12 @@ class Nginx:
         (self.root / "run" / app / "web.sock").symlink_to("a/web.sock")
         return port
 
-    def balancer(self, app, ports):
-        """The balancer's site before hosts on these ports. Returns its port."""
+    def balancer(self, app, ports, proxies=()):
+        """The balancer's site before hosts on these ports, and behind proxies. Returns its port."""
         port, site = free_port(), f"{app}-balancer"
         values = {"APP": app, "SITE": site, "SERVER_NAMES": "localhost", "BODY_LIMIT": "2m",
-                  "HTTP_PORT": f"127.0.0.1:{port}",
+                  "HTTP_PORT": f"127.0.0.1:{port}", "PROXIES": each("{} proxy;", proxies),
+                  "REAL_IP": each("set_real_ip_from {};", proxies),
                   "HOSTS": each("server 127.0.0.1:{} max_fails=2 fail_timeout=10s;", ports)}
         self.put(f"etc/nginx/sites-enabled/{site}", render("nginx/balancer-site.conf", values))
         self.put(f"etc/nginx/{site}/public.conf", no_ipv6(render("nginx/http.conf", values)))

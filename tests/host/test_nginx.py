@@ -313,6 +313,20 @@ def test_a_balancer_tells_the_visitors_address(nginx, apps, two_hosts):
     assert seen["x-request-id"] == entry["request_id"] != "forged-request-id"
 
 
+@pytest.mark.parametrize("proxies, address, scheme", [
+    (["127.0.0.1"], "203.0.113.9", "https"), (["192.0.2.0/24"], "127.0.0.1", "http")])
+def test_a_proxy_before_the_balancer(nginx, apps, proxies, address, scheme):
+    """Where TLS ends before the balancer, the app sees the visitor's scheme and address as the proxy has them, through
+    balancer and host; of anybody else neither is believed."""
+    port = nginx.balancer("shop", [nginx.site("one", balancers=["127.0.0.1"])], proxies)
+    apps("one", "a", "from one")
+    with nginx.serving(port):
+        seen = echoed(ask(port, **{**FORGED, "X_Forwarded_For": "6.6.6.6, 203.0.113.9"})[2])
+        plain = echoed(ask(port, **{**FORGED, "X_Forwarded_Proto": "http"})[2])
+    assert (seen["x-forwarded-for"], seen["x-forwarded-proto"]) == (address, scheme)
+    assert plain["x-forwarded-proto"] == "http" and seen["x-request-id"] != FORGED["X_Request_ID"]
+
+
 def test_a_slow_host_gets_few(nginx, apps):
     """With eight visitors at a time, a host that takes a second for each answer keeps but a few of 200 waiting."""
     ports = [nginx.site(app, balancers=["127.0.0.1"]) for app in ("one", "two")]
@@ -341,7 +355,7 @@ def test_what_is_shipped_is_clean(nginx, certificate):
     nginx.site("shop", balancers=["10.0.0.1", "10.0.1.0/24", "2001:db8::1"])
     nginx.site("tls", public="https.conf", HTTPS_PORT=f"127.0.0.1:{free_port()}", CERTIFICATE=str(certificate[0]),
                CERTIFICATE_KEY=str(certificate[1]))
-    nginx.balancer("shop", [1, 2])
+    nginx.balancer("shop", [1, 2], ["10.0.0.1", "2001:db8::/32"])
     checked = run(nginx.command("-t"))
     said = [line for line in checked.stderr.splitlines()
             if "[" in line and '"listen ... http2" directive is deprecated' not in line

@@ -1,0 +1,45 @@
+"""What the agent tells of the site: enough to compare it with where TLS ends, and no secret."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy import config
+from deploy.agent import facts
+from deployer.simulated import Simulated
+from deployer.test_desired import files
+
+URL = "https://ann:planted@shop.example:8443/planted?x"
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Simulated(tmp_path / "root")
+
+
+@pytest.mark.parametrize("tls, scheme", [("off", "http"), ("files", "https"), ("elsewhere", "https")])
+def test_nginx_says_how_visitors_come(host, data, tls, scheme):
+    """The scheme is read from the site as provisioning writes it; without one there is none."""
+    assert facts.site(host)["scheme"] == ""
+    data["site"].update(tls=tls, certificate="/c.pem", key="/k.pem", proxies=["192.0.2.1"])
+    path = Path(f"{host.root}/etc/nginx/sites-available/shop")
+    path.parent.mkdir(parents=True)
+    path.write_text(files(config.build(data, {}, "test"), "web1")["/etc/nginx/sites-available/shop"])
+    assert facts.site(host)["scheme"] == scheme
+
+
+@pytest.mark.parametrize("current, staged, url", [
+    (f"SECRET_KEY=planted\nSITE_URL={URL}\n", None, "https://shop.example:8443"),
+    (f"SITE_URL={URL}\n", "SITE_URL=http://localhost\n", "http://localhost"),
+    (f"SITE_URL={URL}\n", "A=1\n", ""),
+    ("SITE_URL_FILE=/run/secrets/SITE_URL.1\n", None, "https://shop.example"),
+    ("SITE_URL_FILE=/run/secrets/../shop.env\n", None, ""), ("SITE_URL=planted\n", None, ""), ("", None, "")])
+def test_of_site_url_scheme_and_host_are_told(host, current, staged, url):
+    """Of the settings that the next deploy makes live; nothing else of them leaves the host."""
+    Path(host.env).write_text(current)
+    if staged is not None:
+        Path(host.env + ".next").write_text(staged)
+    Path(host.etc + ".secrets").mkdir()
+    Path(host.etc + ".secrets/SITE_URL.1").write_text("https://shop.example/\n")
+    assert facts.site(host)["url"] == url
+    assert "planted" not in str(facts.site(host))
