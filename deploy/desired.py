@@ -60,7 +60,7 @@ def app_files(fleet, host):
     """The app's user, folders and settings."""
     app, var, etc = fleet.app, f"/var/www/{fleet.app}", f"/etc/default/{fleet.app}"
     media = fleet.media == "local" and (host.has("web") or host.has("worker"))
-    opts = " ".join(filter(None, [fleet.opts, host.opts, f"-v {var}/media:{MEDIA}" if media else ""]))
+    opts = [*shlex.split(fleet.opts), *shlex.split(host.opts), *(["-v", f"{var}/media:{MEDIA}"] if media else [])]
     yield User(app)
     yield Folder("/var/www")
     yield Folder(var, "755")
@@ -69,8 +69,8 @@ def app_files(fleet, host):
         yield Folder(f"{var}/media", "2750", app, "www-data")
     yield Folder(f"{etc}.secrets", "750", "root", app)
     memory = "" if fleet.memory == "auto" else f"MEMORY={fleet.memory.replace('off', '0')}\n"
-    yield File(etc, f"# For docker-runner; written by provisioning.\nIMAGE={fleet.image}\nOPTS={shlex.quote(opts)}\n"
-                    + memory)
+    yield File(etc, f"# For docker-runner; written by provisioning.\nIMAGE={fleet.image}\n"
+                    f"OPTS={shlex.quote(shlex.join(opts))}\n" + memory)
     yield File(f"{etc}.env", FIRST_SETTINGS.format(app=app), "600", once=True)
     for name in ("docker-runner", "docker-slot"):
         yield File(f"/usr/local/bin/{name}", render(name, {}), "755")

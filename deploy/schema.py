@@ -49,9 +49,9 @@ def flag(value):
 
 
 def options(value):
-    """Options of a command, which the shell will split into words."""
+    """Options of a command: words, which quotes group; nothing else in them means anything."""
     try:
-        if "\n" in value or not shlex.split(value) and value.strip():
+        if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value) or not shlex.split(value) and value.strip():
             raise ValueError
     except (ValueError, TypeError, AttributeError):
         yield "", f"{value!r} is not a line of options with every quote closed"
