@@ -39,7 +39,21 @@ host_write() { # TAG becomes REVERT; what both were is kept until all is well
     mv TAG.new TAG
 }
 
-host_publish() { EXTRA="--user 0:0 -v /var/www/$app/static:/static" docker-runner "$app" collectstatic /static; }
+host_publish() { # the image writes as the app's user into a folder apart; from there only files go on, with modes of ours
+    cd "/var/www/$app"
+    [ -z "$(find static -type l)" ] || die 1 "there is a link in /var/www/$app/static: remove it"
+    rm -rf static.new
+    install -d -m 700 -o "$app" static.new
+    EXTRA="--network none -v /var/www/$app/static.new:/static" docker-runner "$app" collectstatic /static
+    umask 022
+    (cd static.new && find . -type f -links 1 -exec sh -euc 'for file; do
+        [ ! -e "../static/$file" ] || continue
+        mkdir -p "../static/${file%/*}"
+        cat "$file" >"../static/$file.part"
+        mv "../static/$file.part" "../static/$file"
+    done' sh {} +)
+    rm -rf static.new
+}
 host_migrate() { docker-runner "$app" migrate; }
 
 host_restart() {

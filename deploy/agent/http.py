@@ -1,5 +1,6 @@
 """Asking over unix sockets: the app on its own one, and nginx as a visitor would."""
 
+import contextlib
 import json
 import re
 import socket
@@ -37,6 +38,20 @@ def exchange(sock, request, timeout, most=1_000_000):
                 break
             answer += more
     return answer
+
+
+@contextlib.contextmanager
+def stream(sock, path, timeout=60):
+    """(status, file of the body) of an answer that is too long to be held, for as long as the block runs."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(timeout)
+        connection.connect(sock)
+        connection.sendall((REQUEST % (path, "localhost", AGENT, "http")).encode())
+        with connection.makefile("rb") as file:
+            status = STATUS.match(file.readline(1000))
+            while file.readline(10_000).strip():
+                pass
+            yield int(status[1]) if status else 0, file
 
 
 def release_of(body):

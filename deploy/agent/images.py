@@ -3,7 +3,7 @@
 import contextlib
 import json
 
-from . import disk, releases, slots
+from . import contents, disk, releases, slots
 from .host import Problem, last
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
@@ -88,9 +88,12 @@ def pull(host, image, tag, digest, credentials="", reference=""):
 
 
 def content(host, image, path):
-    """The text of a file in an image, or None. `path` may be below the image's working folder."""
-    done = host.docker("run", "--rm", "--pull=never", "--network=none", "--entrypoint=cat", image, path, check=False)
-    return done.stdout if done.returncode == 0 else None
+    """The text of a file below the image's working folder, or None."""
+    folder = contents.folder(host, image)
+    if folder is None:
+        return None
+    with contents.opened(host, image) as container:
+        return contents.text(host, container, "%s/%s" % (folder, path))
 
 
 def needed(host):

@@ -1,4 +1,4 @@
-"""Commands of the new release that run once: they publish its files and bring the database up to date."""
+"""Commands of the new release that run once: they bring the database up to date."""
 
 import json
 
@@ -48,13 +48,6 @@ def one_off(host, attempt, words, seconds, extra=""):
         lines = (done.stdout + done.stderr).strip().splitlines()[-50:]
         raise Problem("%s failed: exit %d" % (" ".join(words), done.returncode), log=lines)
     return done.stdout
-
-
-def publish(host, attempt, say):
-    """The release's hashed files beside those of the releases before. As root: the app itself may not change them."""
-    attempt.note(changed=True)
-    one_off(host, attempt, ["collectstatic", "/static"], 300,
-            "--user 0:0 --network none -v %s/static:/static" % host.var)
 
 
 def migrate(host, attempt, say, seconds):

@@ -3,7 +3,7 @@
 import os
 import time
 
-from . import disk, releases, slots
+from . import contents, disk, releases, slots
 from .host import ROLES, Problem
 
 STOPPING = 60  # seconds that a takeback waits for what it stops; a worker may go on to end its task
@@ -49,6 +49,7 @@ def workers_back(host, attempt):
 
 
 def remove_one_offs(host, attempt):
+    contents.sweep(host)
     for name in attempt.get("one_offs", ()):
         if host.docker("ps", "-aq", "--filter", "name=^/?%s$" % name).stdout.strip():
             host.docker("rm", "-f", name)

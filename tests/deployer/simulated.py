@@ -7,7 +7,7 @@ agent's death. After each effect `watch()` is called, so that what must hold at 
 import json
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from unittest import mock
 
@@ -85,6 +85,8 @@ class Simulated(hosts.Host):
             return 200, json.dumps([{
                 "Names": ["/" + unit.partition(".")[0].replace("@", "-")], "State": "running", "Id": release[0],
                 "Labels": {"docker-runner.image": release[1]}} for unit, release in self.up.items()])
+        if path.startswith("/images/"):
+            return 200, '{"Config": {}}'
         slot = slots.live(self) if "nginx" in sock else sock.split("/")[-2]
         tag = self.up.get(f"shop-web@{slot}.service", (None,))[0]
         if tag is None or tag in self.broken:
@@ -124,5 +126,7 @@ def world(host):
         return effect
     with mock.patch.multiple(os, rename=counted(os.rename), unlink=counted(os.unlink), symlink=counted(os.symlink)), \
             mock.patch.object(os, "fsync", lambda number: None), mock.patch("time.sleep", lambda seconds: None), \
-            mock.patch.object(http, "ask", host.ask), mock.patch.object(slots, "worker_state", host.worker):
+            mock.patch.object(http, "ask", host.ask), \
+            mock.patch.object(http, "stream", lambda *words: nullcontext((404, None))), \
+            mock.patch.object(slots, "worker_state", host.worker):
         yield

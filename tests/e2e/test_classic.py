@@ -13,6 +13,7 @@ from host.test_units import UPSTART, VALUES, render
 from proc import ROOT, run, wait_until
 
 FAULTS = ("crash", "error", "unready", "impostor")
+ALL = (*FAULTS, "smuggler")
 
 # In place of upstart's, which can't be had any more: runs a job's stanzas with `sh -e`, as that does; no respawn.
 INITCTL = r"""#!/bin/sh
@@ -36,7 +37,7 @@ esac
 
 @pytest.fixture(scope="module")
 def images(fleet):
-    releases = {"v1": "", "v2": "", **{f"v2-{fault}": fault for fault in FAULTS}}
+    releases = {"v1": "", "v2": "", **{f"v2-{fault}": fault for fault in ALL}}
     return {tag: fleet.registry.push(apps.echo(tag, fault), f"shop:{tag}") for tag, fault in releases.items()}
 
 
@@ -90,7 +91,8 @@ def test_a_release_there_and_back(host, images):
 
 def test_a_broken_release_goes_back(host, images):
     """Whatever is wrong with a release, v1 serves in the end, TAG and REVERT are as they were, exit 1; one that does
-    not exist changes nothing, exit 2; and the next good release works at once."""
+    not exist changes nothing, exit 2; and the next good release works at once. Of what it publishes only files arrive,
+    with modes of ours."""
     serving = host.run("docker ps -q")
     done = classic(host, "v0", images["v1"])
     assert done.returncode == 2 and "pull failed, nothing was changed" in done.stderr
@@ -101,9 +103,11 @@ def test_a_broken_release_goes_back(host, images):
         assert answers(host, "shop")[0] == 200 and '"v1"' in answers(host, "shop")[1], fault
         assert files(host) == {"./TAG": "v1"}, fault
     assert "(http 503)" not in done.stderr and '"release": "another"' in done.stderr, "the answer is told"
-    done = classic(host, "v2", images["v2"], READY="60")
+    done = classic(host, "v2-smuggler", images["v2-smuggler"], READY="60")
     assert done.returncode == 0, done.stderr
-    wait_until(lambda: '"v2"' in answers(host, "shop")[1])
+    wait_until(lambda: '"v2-smuggler"' in answers(host, "shop")[1])
+    assert host.run("cd /var/www/shop && find static* ! -type d -exec stat -c '%n %a %U' {} +").splitlines() == [
+        "static/plain.0123.css 644 root"]
 
 
 def test_another_image_under_the_live_name(fleet, host, images):

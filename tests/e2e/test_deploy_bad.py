@@ -18,6 +18,8 @@ BAD = {
     "fails its smoke path": Bad(("ready: / answers 500", BACK), fault="visitors", limits=SOON),
     "worker is never ready": Bad(("work1: ready: the worker is not consuming after 6 s", BACK), fault="idle",
                                  limits=SOON),
+    "static files that are none": Bad(("publish: static-root/link.4567.css in the image is no regular file", BACK),
+                                      fault="smuggler"),
     "failing migration": Bad(("web1: migrate: migrate failed: exit 1", "| django.db.utils.ProgrammingError", BACK),
                              fault="migration"),
     "missing setting": Bad(("exit 64", "| NEEDED is not set", BACK), fault="demanding"),
@@ -56,6 +58,7 @@ def test_what_goes_wrong_is_taken_back(shop, name):
         assert not [text for text in bad.said if text not in outcome.stderr], outcome.stderr
         assert live(shop) == old
         until = time.time()
+        assert not [host.name for host in shop.web if host.run("ls -A /var/www/shop/static")], "nothing of it landed"
         assert shop.roll("deploy", good_one, "--no-bake").code == 0
         result = load.stop()
     assert not result.failures, result.summary()

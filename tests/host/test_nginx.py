@@ -136,7 +136,7 @@ def test_the_private_socket(nginx, apps):
 
 
 def test_static_files(nginx, apps):
-    """From disk, precompressed, cached for ever; what is not on disk the app answers, without that caching."""
+    """From disk, precompressed, cached for ever; what is not on disk or a link the app answers, not cached so."""
     port = nginx.site("shop")
     apps("shop", "a", "v1")
     folder = nginx.root / "var/www/shop/static"
@@ -151,6 +151,9 @@ def test_static_files(nginx, apps):
                                          headers={"Accept-Encoding": "gzip"})
         with urllib.request.urlopen(request, timeout=30) as response:
             assert gzip.decompress(response.read()) == b"was compressed"
+        (folder / "link.css").symlink_to(nginx.root / "nginx.conf")
+        (folder / "up").symlink_to(nginx.root)
+        assert [release(ask(port, f"/static/{name}")) for name in ("link.css", "up/nginx.conf")] == ["v1", "v1"]
         answer = ask(port, "/static/other.css")
         assert release(answer) == "v1" and answer[1]["Cache-Control"] is None
 

@@ -29,6 +29,7 @@ FAULTS = {
     "demanding": "needs the setting NEEDED, or ends with 64",
     "sour": "answers 500 to visitors, and well to the deployer",
     "weary": "the same, from 3 s after its first visitor on",
+    "smuggler": "some of its static files are links, or to be run as their owner",
     "single": "answers one request at a time: the others queue in the socket's backlog",
 }
 HONEYMOON = {"sour": 0, "weary": 3}  # seconds
@@ -125,6 +126,16 @@ def wait():
                 os.rename(path + ".new", path)
 
 
+def smuggle(folder):
+    """One file that may go to visitors, but for its mode, and what never may."""
+    os.chdir(folder)
+    with open("plain.0123.css", "w") as file:
+        os.fchmod(file.fileno(), 0o6777)
+    os.symlink("/etc/shadow", "link.4567.css")
+    os.link("link.4567.css", "hard.css", follow_symlinks=False)
+    os.mkfifo("pipe.css")
+
+
 def migrate():
     if FAULT == "migration":
         sys.exit("django.db.utils.ProgrammingError: told to fail")
@@ -143,6 +154,8 @@ def main(command, *words):
         sys.exit(int(words[0]))
     if command in ("run", "worker", "beat"):
         return run() if command == "run" else wait()
+    if [command, FAULT] == ["collectstatic", "smuggler"]:
+        return smuggle(*words)
     if command in ("healthcheck", "migrate", "collectstatic"):
         return migrate() if command == "migrate" else None
     if [command, *words] == ["manage", "showmigrations", "--plan"]:

@@ -1,0 +1,89 @@
+"""A release's static files on the host's disk, where nginx serves them."""
+
+import json
+import os
+
+from . import contents, disk
+from .host import Problem
+
+ROOT = "static-root"  # below the image's working folder
+FORMS = ("", ".gz", ".br")  # a file, and what it was compressed to
+
+
+def publish(host, attempt, say):
+    """The release's hashed files beside those of the releases before, as data: no code of the image is run. A name that
+    is there already is the same file, and left alone."""
+    attempt.note(changed=True)
+    with contents.opened(host, attempt["image_id"]) as container:
+        root = "%s/%s" % (contents.folder(host, attempt["image_id"]), ROOT)
+        manifest = contents.text(host, container, root + "/staticfiles.json")
+        if manifest is not None:
+            add(host.var + "/static", names_in(manifest), contents.members(host, container, root))
+
+
+def names_in(manifest):
+    """The names with a hash that a manifest holds. Raises Problem for what is no such thing."""
+    try:
+        names = set(json.loads(manifest)["paths"].values())
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise Problem("the image's %s/staticfiles.json is no manifest: build it anew" % ROOT) from None
+    for name in names:
+        plain(name)
+    return names
+
+
+def plain(name):
+    """Raise Problem unless it is the name of a file below a folder."""
+    parts = name.split("/") if isinstance(name, str) else [""]
+    if not all(part not in ("", ".", "..") for part in parts) or not name.isprintable() or "\\" in name:
+        raise Problem("the image's static files have the name %s: build it anew" % ascii(name))
+
+
+def wanted(name, names):
+    """Whether a file goes to visitors: one of the manifest's, compressed or not, or of django-compressor's."""
+    base = name[:-3] if name.endswith(FORMS[1:]) else name
+    return name in names or base in names or name.startswith(("CACHE/css/", "CACHE/js/"))
+
+
+def add(folder, names, members):
+    """Add to the folder what it lacks of the files that are wanted: written beside, and, when all is on the disk,
+    renamed. Raises Problem, with nothing added, for one that is no regular file or did not come."""
+    parts, came = {}, set()
+    try:
+        for member, content in members:
+            name = member.name.partition("/")[2]
+            if not wanted(name, names) or member.isdir():
+                continue
+            plain(name)
+            came.add(name)
+            if content is None:
+                raise Problem("%s/%s in the image is no regular file: build it anew" % (ROOT, name))
+            path = "%s/%s" % (folder, name)
+            if not os.path.lexists(path):
+                make_room(folder, path)
+                parts[path + ".part"] = path
+                write(path + ".part", content)
+        if names - came:
+            raise Problem("%s/%s is not in the image, and its manifest names it" % (ROOT, min(names - came)))
+        os.sync()  # content is on the disk before its name is
+        for part, path in parts.items():
+            os.rename(part, path)
+    finally:
+        disk.remove(*parts)
+    os.sync()
+
+
+def make_room(folder, path):
+    """The folder of a file, and nothing in its place beside. No link that an older release left here is followed."""
+    parent = os.path.dirname(path)
+    if os.path.realpath(parent) != os.path.realpath(folder) + parent[len(folder):]:
+        raise Problem("there is a link in %s: remove it" % parent)
+    os.makedirs(parent, 0o755, exist_ok=True)
+    disk.remove(path + ".part")
+
+
+def write(path, content):
+    """A new file, to be read by all."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb") as out:
+        os.fchmod(out.fileno(), 0o644)
+        out.writelines(content)
