@@ -61,6 +61,10 @@ def app_files(fleet, host):
     app, var, etc = fleet.app, f"/var/www/{fleet.app}", f"/etc/default/{fleet.app}"
     media = fleet.media == "local" and (host.has("web") or host.has("worker"))
     opts = [*shlex.split(fleet.opts), *shlex.split(host.opts), *(["-v", f"{var}/media:{MEDIA}"] if media else [])]
+    # First, as it says that all of the name is ours, should provisioning break off after it.
+    memory = "" if fleet.memory == "auto" else f"MEMORY={fleet.memory.replace('off', '0')}\n"
+    yield File(etc, f"# For docker-runner; written by provisioning.\nIMAGE={fleet.image}\n"
+                    f"OPTS={shlex.quote(shlex.join(opts))}\n" + memory)
     yield User(app)
     yield Folder("/var/www")
     yield Folder(var, "755")
@@ -68,9 +72,6 @@ def app_files(fleet, host):
     if media:
         yield Folder(f"{var}/media", "2750", app, "www-data")
     yield Folder(f"{etc}.secrets", "750", "root", app)
-    memory = "" if fleet.memory == "auto" else f"MEMORY={fleet.memory.replace('off', '0')}\n"
-    yield File(etc, f"# For docker-runner; written by provisioning.\nIMAGE={fleet.image}\n"
-                    f"OPTS={shlex.quote(shlex.join(opts))}\n" + memory)
     yield File(f"{etc}.env", FIRST_SETTINGS.format(app=app), "600", once=True)
     for name in ("docker-runner", "docker-slot"):
         yield File(f"/usr/local/bin/{name}", render(name, {}), "755")
@@ -136,3 +137,17 @@ def paths_that_matter(fleet):
     names = [name.format(app) for name in (*ROLE_UNITS.values(), *APP_UNITS)]
     return [*(f"{UNITS}/{name}" for name in names), f"/etc/tmpfiles.d/{app}.conf", f"/run/{app}/web.sock",
             *sites_paths(fleet)]
+
+
+def marks(app):
+    """The files that begin by saying that they are ours."""
+    return [f"/etc/default/{app}", f"{UNITS}/{app}.target", f"/etc/tmpfiles.d/{app}.conf",
+            f"/etc/nginx/sites-available/{app}-balancer"]
+
+
+def named(app):
+    """Every path that bears the app's name, or would stand for one of ours."""
+    names = [name.format(app) for name in (*ROLE_UNITS.values(), *APP_UNITS, "{}-deploy.service")]
+    return [*marks(app), f"/var/www/{app}", f"/run/{app}", f"/etc/nginx/sites-available/{app}",
+            *(f"{folder}/tmpfiles.d/{app}.conf" for folder in ("/run", "/usr/lib")),
+            *(f"{folder}/{name}" for folder in (UNITS, "/usr/lib/systemd/system") for name in names)]

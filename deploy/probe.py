@@ -1,15 +1,18 @@
 """What is on a host before anything is done there, and whether it is fit. The script only reads."""
 
 import base64
+import re
 
+from . import desired
 from .errors import HostProblem
 from .remote import why
+from .render import render
 from .things import Found, merged
 
 COMMANDS = ("dockerd", "docker", "nginx", "certbot", "python3", "logrotate", "unattended-upgrade")
 LEAST = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}
 SCRIPT = """
-app=$1 paths=$2 packages=$3
+app=$1 paths=$2 packages=$3 marks=$4 named=$5 settings=$6
 has() { command -v "$1" >/dev/null 2>&1; }
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 for name in COMMANDS; do has $name || echo "missing $name"; done
@@ -24,6 +27,28 @@ echo "version systemd $(systemctl --version | sed -n '1s/^systemd \\([0-9]*\\).*
 ! has dockerd || echo "version Docker $(dockerd --version | sed -n 's/^Docker version \\([0-9.]*\\).*/\\1/p')"
 [ ! -e /etc/docker/daemon.json ] || echo "daemon $(base64 </etc/docker/daemon.json | tr -d '\\n')"
 ! has docker || echo "swarm $(docker info --format '{{.Swarm.LocalNodeState}}' 2>/dev/null)"
+whose() {
+    of=$(dpkg -S "$1" 2>/dev/null | sed -n '1s/:.*//p')
+    if [ -n "$of" ]; then echo "$1 (of the package $of)"; else echo "$1 (of $(stat -c %U "$1"))"; fi
+}
+taken() {
+    for path in $marks; do
+        ! [ -f "$path" ] || ! head -n 1 "$path" | grep -q -e '^# Goes to /' -e '^# For docker-runner; written' ||
+            return 0
+    done
+    for path in $named; do if [ -e "$path" ] || [ -L "$path" ]; then whose "$path"; fi; done
+    ! getent passwd "$app" >/dev/null || echo "the user $app"
+    ! getent group "$app" >/dev/null || echo "the group $app"
+}
+others=$(taken | sed '$!s/$/,/' | tr '\n' ' ')
+[ -z "$others" ] ||
+    echo "problem has ${others% } that provisioning has not made: choose another name for the app, or remove that"
+MALFORMED
+for file in $settings; do
+    ! [ -f "$file" ] || ! has docker-runner || bad=$(malformed "$file")
+    [ -z "${bad:-}" ] || echo "problem has $file that docker-runner will not take ("$bad"): correct it"
+    bad=
+done
 shell=$(getent passwd "$app" | cut -d: -f7)
 case $shell in ''|*/nologin|*/false) ;; *)
     echo "problem has a user $app who may log in ($shell): choose another name for the app, or remove the user" ;;
@@ -35,12 +60,16 @@ LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target "$
     while read -r unit load state rest; do [ "$state" = inactive ] || echo "unit $unit"; done
 ! systemctl is-enabled --quiet "$app.target" 2>/dev/null || echo "unit $app.target"
 echo "end"
-""".replace("COMMANDS", " ".join(COMMANDS))
+""".replace("COMMANDS", " ".join(COMMANDS)).replace("MALFORMED\n", re.search(
+    r"^malformed\(\) \{.*?^\}\n", render("docker-runner", {}), re.MULTILINE | re.DOTALL)[0])
 
 
-def words(fleet, paths):
+def words(fleet, remove=False):
     """The words that run the probe."""
-    return ["sh", "-c", SCRIPT, "sh", fleet.app, " ".join(paths), " ".join(fleet.server["packages"])]
+    app = fleet.app
+    settings = [] if remove else [f"/etc/default/{app}.env", *(f"/run/{app}/{slot}.env" for slot in ("a", "b", "beat"))]
+    return ["sh", "-c", SCRIPT, "sh", app, *(" ".join(each) for each in (
+        desired.paths_that_matter(fleet), fleet.server["packages"], desired.marks(app), desired.named(app), settings))]
 
 
 def parse(output):

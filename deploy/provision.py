@@ -15,7 +15,7 @@ def provision(fleet, ssh, hosts, check=False, remove="", out=sys.stdout):
     apply = import_apply()
     hosts = [host_to_remove(fleet, remove)] if remove else hosts
     steps_of = desired.removal if remove else desired.steps
-    found = each(hosts, lambda host: look(fleet, host, ssh))
+    found = each(hosts, lambda host: look(fleet, host, ssh, bool(remove)))
     steps = {host.name: steps_of(fleet, host, found[host.name]) for host in hosts}
     lock = None if check else (fleet.app, who("remove" if remove else "provision"))
     progress = Progress(out, check)
@@ -41,9 +41,9 @@ def host_to_remove(fleet, name):
     return next((host for host in fleet.hosts if name in (host.name, host.address)), Host(name, name))
 
 
-def look(fleet, host, ssh):
+def look(fleet, host, ssh, remove=False):
     """The Found of a host. Raises HostProblem when it cannot be reached or is not fit."""
-    done = run(host, ssh, probe.words(fleet, desired.paths_that_matter(fleet)))
+    done = run(host, ssh, probe.words(fleet, remove))
     if done.returncode:
         raise HostProblem(*probe.failed(done))
     return probe.parse(done.stdout.decode(errors="replace"))

@@ -10,9 +10,10 @@ import shlex
 
 REQUIRED = object()
 ROLES = ("web", "worker", "beat")
-# Names that other things on a server go by, or would read as a part of this.
-TAKEN = ("root", "daemon", "nobody", "www-data", "docker", "docker-runner", "docker-slot", "docker-service", "nginx",
-         "ssh", "sshd", "cron", "postgres", "redis", "systemd", "dbus", "locale", "networking", "rsyslog", "useradd")
+# Whose a name is a server tells, when it is provisioned: probe.py asks. These it can not tell: what comes with
+# the packages that provisioning installs, and what nginx's variables begin with.
+TAKEN = ("docker", "containerd", "nginx", "html", "snippets", "sites-available", "sites-enabled", "modules-available",
+         "modules-enabled", "http", "sent-http", "request")
 PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 
 

@@ -102,6 +102,7 @@ WRONG = [
     ("app", "../etc", ["app: '../etc' is not a name of at most 24 small letters, digits and -, a letter first"]),
     ("app", "shop\n", ["app: 'shop\\n' is not a name of at most 24 small letters, digits and -, a letter first"]),
     ("app", "docker", ["app: 'docker' is a name that servers use for something else"]),
+    ("app", "request", ["app: 'request' is a name that servers use for something else"]),
     ("app", 5, ["app: 5 is no text"]),
     ("image", "shop:latest", ["image: 'shop:latest' is not an image's name without a tag"]),
     ("image", "a b", ["image: 'a b' is not an image's name without a tag"]),

@@ -242,6 +242,16 @@ def test_our_own_mistake_does_not_replace_it_either(project):
     assert answers(host, "shop")[0] == 200
 
 
+@pytest.mark.parametrize("app, whose", [
+    ("lock", "/run/lock (of root)"), ("ssh", "/etc/default/ssh (of the package openssh-server)")])
+def test_a_name_that_the_server_has_for_something_else(first, tmp_path, app, whose):
+    """Whose it is is told, and nothing is done."""
+    fleet = first[0].fleet
+    done = Project(fleet, tmp_path, app, "registry.example/x").deploy("--hosts", "web1", "provision")
+    assert (done.returncode, done.stdout) == (2, "") and f"on web1: has {whose}" in done.stderr, done.stderr
+    assert fleet.hosts["web1"].ssh(f"ls /etc/default/{app}.env /var/www/{app}; id {app}").stdout == ""
+
+
 def test_the_faults_of_all_hosts_are_told_at_once(project):
     """One host is gone, another holds a malformed daemon.json: both are in the report, and nothing is done."""
     hosts = project.fleet.hosts
