@@ -7,9 +7,8 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 
-from .connection import Connection
+from .connection import Connection, StepProblem
 from .errors import DeployError, HostProblem, Refused, on_hosts
-from .plan import FOREVER
 from .remote import each, first_alone
 
 TAKEBACK = 150  # seconds: two drains, and what is stopped
@@ -40,6 +39,9 @@ class Crew:
     locked: list = field(default_factory=list)
     timings: dict = field(default_factory=dict)
     shared: bool = False
+    sick: dict = field(default_factory=dict)  # host name → what a host that is watched has told
+    spare: int = 0  # how many may be sick
+    alarm: object = field(default_factory=concurrent.futures.Future)  # fails when there are more
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="dep", dir="/tmp")  # a socket's path must be short
@@ -119,9 +121,12 @@ class Crew:
         answers = {}
         pool = concurrent.futures.ThreadPoolExecutor(sum(len(step.hosts) + 1 for step in group))
         try:
-            futures = [pool.submit(self._run_step, pool, step, answers) for step in group]
-            for future in concurrent.futures.as_completed(futures):
-                future.result()
+            left = {pool.submit(self._run_step, pool, step, answers) for step in group}
+            while left:
+                done, left = concurrent.futures.wait(left | {self.alarm}, return_when="FIRST_COMPLETED")
+                for future in done:
+                    future.result()
+                left.discard(self.alarm)
         finally:
             pool.shutdown(wait=False)
         return answers
@@ -136,8 +141,10 @@ class Crew:
     def _do(self, step, name):
         with self._timed(step.name, name):
             try:
-                return self.connections[name].ask(step.name, FOREVER, **step.args_for(name))
+                return self.connections[name].ask(step.name, step.limit, **step.args_for(name))
             except HostProblem as problem:
+                if step.name == "watch" and name in self.sick and len(self.sick) <= self.spare:
+                    return {}
                 raise StepFailed(step.name, name, problem) from None
 
     @contextlib.contextmanager
@@ -175,10 +182,31 @@ class Crew:
             ends = list(pool.map(lambda connection: connection.aborted(TAKEBACK), locked))
         return dict(zip(self.locked, ends))
 
+    def evidence(self, error, ends):
+        """The error with the log of the container that it is about, where it is about one. To be asked for when
+        visitors are well again: reading a journal may take long. `ends`: what take_back returned."""
+        if not isinstance(error, StepFailed) or not error.more.get("log_of") or not ends.get(error.host):
+            return error
+        name, since = error.more["log_of"]
+        with contextlib.suppress(HostProblem):
+            log = self.connections[error.host].ask("said", 20, name=name, since=since)["log"]
+            return StepFailed(error.step, error.host, StepProblem(error.problem, {**error.more, "log": log}))
+        return error
+
     def release(self):
         """Give the locks back."""
         with concurrent.futures.ThreadPoolExecutor(max(len(self.locked), 1)) as pool:
             list(pool.map(lambda name: self.connections[name].end(), self.locked))
 
     def _hear(self, host, event):
+        if event["event"] == "sick":
+            return self._hear_sick(host.name, event)
         self.tell({**event, "host": host.name})
+
+    def _hear_sick(self, name, event):
+        """A host that is watched is not well. More of them than may be so fail whatever is under way, at once."""
+        self.sick.setdefault(name, event["problem"])
+        self.tell({"event": "sick", "host": name, "text": f"not healthy: {event['problem']}"})
+        with contextlib.suppress(concurrent.futures.InvalidStateError):  # two hosts at a time
+            if len(self.sick) > self.spare:
+                self.alarm.set_exception(StepFailed("watch", name, StepProblem(event["problem"], event["more"])))

@@ -17,7 +17,10 @@ UNDO = {
     "prepare": "remove what was written",
     "commit": "none: from here a deploy only goes forward",
 }
-FOREVER = 24 * 3600  # seconds; a host that is gone is noticed by its silence
+# Seconds after which a step that has not answered has failed, besides those it is given: the sum of what it may have to
+# wait for on a host. A host that is gone is noticed before, by its silence.
+LIMITS = {"begin": 600, "pull": 3600, "verdicts": 420, "publish": 420, "migrate": 120, "start": 120, "ready": 120,
+          "pause": 120, "flip": 120, "watch": 120, "beat": 420, "prepare": 120, "commit": 240, "prune": 3600}
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,10 @@ class Step:
     @property
     def undo(self):
         return UNDO.get(self.name, "")
+
+    @property
+    def limit(self):
+        return LIMITS[self.name] + self.args.get("seconds", 0)
 
     def args_for(self, host):
         return {**self.args, **self.each.get(host, {})}
@@ -97,18 +104,19 @@ def proving(fleet, hosts, target):
 
 
 def turning(fleet, hosts, options):
-    """Tasks and visitors come to the new release: a first host, watched, then the others, then beat."""
+    """Tasks and visitors come to the new release: a first host, then the others, then beat. Each is watched from its
+    flip on; the steps called so only give it time."""
     web, rest, rollout = having(hosts, "web"), without(hosts, "web"), fleet.rollout
     parallel = options.parallel or rollout["parallel"]
-    watch = {"max_errors": rollout["max_errors"]}
+    watched = {**flip_args(fleet), "watch": {"max_errors": rollout["max_errors"], "alone": rollout["min_healthy"] >= 1}}
     yield (Step("pause", having(hosts, "worker")),)
-    yield (Step("flip", web[:1], flip_args(fleet)),)
+    yield (Step("flip", web[:1], watched),)
     if rollout["canary"]:
-        yield (Step("watch", web[:1], {**watch, "seconds": rollout["canary"]}),)
-    yield (Step("flip", web[1:], flip_args(fleet), parallel), Step("flip", rest, flip_args(fleet)))
+        yield (Step("watch", web[:1], {"seconds": rollout["canary"]}),)
+    yield (Step("flip", web[1:], watched, parallel), Step("flip", rest, watched))
     yield (beat(fleet, hosts),)
     if options.bake and rollout["bake"]:
-        yield (Step("watch", all_of(hosts), {**watch, "seconds": rollout["bake"]}),)
+        yield (Step("watch", all_of(hosts), {"seconds": rollout["bake"]}),)
 
 
 def turning_back(fleet, hosts):

@@ -149,23 +149,20 @@ class Rollout:
                     heed.clear()
                     break
                 changed = changed or group[0].name not in ("begin", "pull", "verdicts")
-                self._check_verdicts(self._run(crew, group))
+                crew.spare = self._spare(crew, group[0])
+                self._check_verdicts(crew.run(group))
+            for name, text in crew.sick.items():
+                self.tell({"event": "unhealthy", "host": name, "text": f"not healthy, and let pass: {text}"})
         except BaseException as error:
             heed.clear()
             self._take_back(crew, error, changed)
         self._commit(crew, group, target)
 
-    def _run(self, crew, group):
-        """A group of steps; {(step, host): answer}. While all hosts are watched, `min_healthy` of them will do."""
-        step, least = group[0], self.fleet.rollout["min_healthy"]
-        if step.name != "watch" or len(step.hosts) < len(crew.hosts) or least >= 1:
-            return crew.run(group)
-        failed = crew.run_all(step)
-        if len(step.hosts) - len(failed) < least * len(step.hosts):
-            raise DeployError(on_hosts(failed))
-        for name, texts in failed.items():
-            self.tell({"event": "unhealthy", "host": name, "text": f"not healthy, and let pass: {texts[0]}"})
-        return {}
+    def _spare(self, crew, step):
+        """How many hosts may be sick in a step: from the bake on all but `min_healthy` of them."""
+        if crew.spare or step.name == "watch" and len(step.hosts) == len(crew.hosts):
+            return int((1 - self.fleet.rollout["min_healthy"]) * len(crew.hosts) + 1e-9)
+        return 0
 
     def _check_verdicts(self, answers):
         for (step, host), answer in answers.items():
@@ -178,6 +175,7 @@ class Rollout:
     def _take_back(self, crew, error, changed):
         """Have all hosts go back, and raise what then is to be told."""
         ends = crew.take_back(str(error) or type(error).__name__)
+        error = crew.evidence(error, ends)
         if not isinstance(error, DeployError):
             raise error
         lost = [name for name, end in ends.items() if end is None]

@@ -67,10 +67,23 @@ def releases(host, facts):
     if not facts["lock"] and slot["release"] and slot["release"] != tag:
         yield f"{slot['release']['tag']} is live, and {tag['tag']} is committed"
     for role, unit in slot["units"].items():
+        yield from dying(role, unit, f"{role}-{facts['live']}", facts)
         if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
             yield f"{role} is {unit.get('state')}, {unit.get('health', 'not running')}"
+    if host.has("beat"):
+        yield from dying("beat", facts["beat"] or {}, "beat", facts)
     if host.has("beat") and not running(facts["beat"] or {}):
         yield f"beat is {(facts['beat'] or {}).get('state')}"
+
+
+def dying(role, unit, name, facts):
+    """One that ends again and again: its unit has started it anew so many times, the last less than as many minutes
+    ago, or less than an hour. A container that its unit has only adopted is older."""
+    restarts = int(unit.get("restarts") or 0)
+    born = [made for found, (_, _, made) in facts["containers"].items() if found.endswith(f"-{name}")]
+    age = facts["now"] - born[0] if born else 0
+    if facts["docker"] and age < 60 * min(restarts, 60):
+        yield f"{role} has ended and was started anew {restarts} times, {age:.0f} s ago the last: see make logs"
 
 
 def table(lines):

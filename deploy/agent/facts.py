@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+import time
 
 from . import disk, envfile, http, releases, slots
 from .host import Problem, at_once
@@ -21,6 +22,7 @@ def look(host, paths=(), health=False):
              **committed(host), "settings": settings_problems(host), "site": site(host),
              "staged": os.path.exists(host.env + ".next")}
     found.update(runs)
+    found["now"] = time.time()
     root = found["docker"].get("root", "/")
     found["free"] = {path: free(host.root + path) for path in (root, "/var/www/" + host.app, "/run")}
     found["need"] = slot_memory(found["containers"])
@@ -55,11 +57,18 @@ def engine(host):
 
 
 def containers(host, ended=False):
-    """name → (id, image id) of this app's that run; with `ended` of those too that ran and are still there."""
+    """name → [id, image id, when it was made] of this app's that run; with `ended` of those too that ran and are still
+    there."""
+    return listed(host, ended) or {}
+
+
+def listed(host, ended=False):
+    """The same; None where the engine does not answer, which is never taken for "no container"."""
+    found = ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED))
     ours = re.compile(r"/(%s-(?:web-[ab]|worker-[ab]|beat))" % re.escape(host.app))
-    return {ours.fullmatch(name)[1]: [found["Id"], found["Labels"]["docker-runner.image"]]
-            for found in ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED)) or ()
-            for name in found["Names"] or () if ours.fullmatch(name) and found["State"] != "created"}
+    return None if found is None else {
+        ours.fullmatch(name)[1]: [one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0)]
+        for one in found for name in one["Names"] or () if ours.fullmatch(name) and one["State"] != "created"}
 
 
 def running(host, health):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import socket
+import time
 
 from .host import Problem
 
@@ -18,6 +19,8 @@ def ask(sock, path, site=("http", "localhost"), timeout=5):
     """(status, body) of what the socket answers; status 0 and why where there is no answer."""
     try:
         answer = exchange(sock, REQUEST % (path, site[1], AGENT, site[0]), timeout)
+    except Endless:
+        return 0, "without an end within %g s" % timeout
     except OSError as error:
         return 0, "no answer: %s" % (error.strerror or error or type(error).__name__)
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -25,18 +28,30 @@ def ask(sock, path, site=("http", "localhost"), timeout=5):
     return (int(status[1]), body.decode(errors="replace")) if status else (0, "no answer: %r" % answer[:100])
 
 
+class Endless(Exception):
+    """It answers, and goes on doing so."""
+
+
 def exchange(sock, request, timeout, most=1_000_000):
-    """The bytes that come back, to their end or so many of them."""
-    answer = b""
+    """The bytes that come back, to their end or so many of them. `timeout` is for all of it."""
+    answer, deadline = b"", time.monotonic() + timeout
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout)
         connection.connect(sock)
         connection.sendall(request.encode())
         while len(answer) < most:
-            more = connection.recv(65536)
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
+                more = connection.recv(65536)
+            except socket.timeout:
+                if not answer:
+                    raise
+                raise Endless from None
             if not more:
                 break
             answer += more
+            if time.monotonic() > deadline:
+                raise Endless
     return answer
 
 

@@ -1,11 +1,11 @@
 """Starting the idle slot, and waiting until it works."""
 
 import itertools
+import json
 import time
 
 from . import disk, facts, http, slots
 from .host import Problem, at_once
-from .journal import said
 
 POLL = 0.05  # seconds
 
@@ -34,17 +34,17 @@ def ready(host, attempt, say, seconds, smoke, roles):
     deadline = time.monotonic() + seconds
     units = {role: host.unit(role, attempt["slot"]) for role in roles if host.has(role)}
     restarts = {role: state.get("NRestarts") for role, state in states(host, units).items()}
+    waiting = list(units)
     for turn in itertools.count():
-        problems = {role: problem_of(host, attempt, role, smoke) for role in units}
-        units = {role: unit for role, unit in units.items() if problems[role]}
-        if not units:
-            return
-        for role, state in states(host, units).items() if turn % 5 == 0 else ():  # systemd's word costs more
+        problems = {role: problem_of(host, attempt, role, smoke) for role in waiting}
+        waiting = [role for role in waiting if problems[role]]
+        for role, state in states(host, units).items() if turn % 5 == 0 or not waiting else ():  # that costs more
             if state.get("SubState") == "auto-restart" or state.get("NRestarts") != restarts[role]:
-                raise with_log(host, attempt, role, Problem("%s ended as soon as it had started" % role))
+                raise of_role(host, attempt, role, Problem("%s ended as soon as it had started" % role))
+        if not waiting:
+            return attempt.born(facts.listed(host), [host.container(role, attempt["slot"]) for role in units])
         if time.monotonic() > deadline:
-            role = next(iter(units))
-            raise with_log(host, attempt, role, problems[role], " after %d s" % seconds)
+            raise of_role(host, attempt, waiting[0], problems[waiting[0]], " after %d s" % seconds)
         time.sleep(POLL)
 
 
@@ -54,7 +54,7 @@ def problem_of(host, attempt, role, smoke):
     try:
         return CHECKS[role](host, attempt, smoke)
     except Problem as problem:
-        raise with_log(host, attempt, role, problem) from None
+        raise of_role(host, attempt, role, problem) from None
 
 
 def states(host, units):
@@ -92,7 +92,14 @@ def smoke_all(sock, paths, site):
     at_once([lambda path=path: http.smoke(sock, path, site) for path in paths])
 
 
-def with_log(host, attempt, role, problem, after=""):
-    """The problem with what the container has logged."""
-    lines = said(host, host.container(role, attempt["slot"]), attempt["began"])
-    return Problem(str(problem) + after, **dict(problem.more, log=lines))
+def healthy(host, container):
+    """What the container's own healthcheck says."""
+    form = "{{if .State.Running}}{{json .Config.Entrypoint}}{{end}}"
+    entry = json.loads(host.docker("inspect", "--format", form, container, check=False).stdout.strip() or "null")
+    return bool(entry) and not host.docker("exec", container, *entry, "healthcheck", check=False).returncode
+
+
+def of_role(host, attempt, role, problem, after=""):
+    """The problem, and whose log tells more: it is read when visitors are back where they are well."""
+    return Problem(str(problem) + after, **dict(problem.more, log_of=[
+        host.container(role, attempt["slot"]), attempt["began"]]))

@@ -104,7 +104,11 @@ def read_attempt(host):
 
 
 def save_attempt(host, attempt):
-    disk.write(host.attempt, json.dumps(dict(attempt, version=VERSION)), 0o600)
+    disk.write(host.attempt, attempt_text(attempt), 0o600)
+
+
+def attempt_text(attempt):
+    return json.dumps(dict(attempt, version=VERSION))
 
 
 def append(host, record):

@@ -6,6 +6,7 @@ word of the deployer feeds the unit's watchdog, and when there is no more the ag
 done systemd has `takeback` do.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 
-from . import disk, facts, images, releases, slots, takeback
+from . import disk, facts, images, journal, releases, slots, takeback
 from .attempt import Attempt
 from .host import Host, Problem
 from .steps import STEPS
@@ -64,7 +65,7 @@ def answer(message, function):
 
 def look(app, program):
     host = Host(app)
-    readers = {"look": facts.look, "resolve": images.resolve}
+    readers = {"look": facts.look, "resolve": images.resolve, "said": journal.said}
     print(MARK, flush=True)
     for message in lines():
         if message["do"] == "lock":
@@ -132,11 +133,16 @@ def step(host, attempt, message):
 
 
 def abort(attempt, why):
-    """End, so that systemd takes the host back. The lock stays taken: no step writes the attempt any more."""
+    """End, so that systemd takes the host back; visitors go back before that. The lock stays taken: no step writes the
+    attempt any more."""
     attempt.lock.acquire()
-    if releases.read_attempt(attempt.host):
-        attempt.update(prepared=False, **why)
-        releases.save_attempt(attempt.host, attempt)
+    if "live" in attempt and releases.read_attempt(attempt.host):
+        if attempt.get("prepared"):
+            takeback.unprepare(attempt.host)
+        with contextlib.suppress(Problem, OSError):  # the takeback tells what keeps it
+            takeback.flip_back(attempt.host, attempt)
+            attempt.update(prepared=False, **why)
+            releases.save_attempt(attempt.host, attempt)
     os._exit(1)
 
 

@@ -1,5 +1,6 @@
 """The two slots: which is live, what runs in each; starting, flipping, pausing, draining and clearing one."""
 
+import contextlib
 import os
 import time
 
@@ -40,6 +41,34 @@ def running(host, *names):
 def flip(host, slot):
     """Make a slot the one that gets the visitors: one rename."""
     disk.link(host.web_sock, slot + "/web.sock")
+
+
+def way_back(host, slot):
+    """Make what flip_back needs, before the way there: going back then is a rename, and needs no room for a file."""
+    disk.link(host.web_sock + ".back", slot + "/web.sock")
+
+
+def flip_back(host, slot):
+    """Make the slot the live one again."""
+    if live(host) == slot:
+        return
+    with contextlib.suppress(FileNotFoundError):
+        return os.rename(host.web_sock + ".back", host.web_sock)
+    flip(host, slot)
+
+
+def set_aside(host, slot):
+    """Keep what is written down of a slot, so that it can be brought back by renames."""
+    for path in (host.slot_file(slot, "tag"), host.slot_file(slot, "env")):
+        if os.path.exists(path) and not os.path.exists(path + ".back"):
+            os.rename(path, path + ".back")
+
+
+def bring_back(host, slot):
+    """What was set aside of it, as far as that was done."""
+    for path in (host.slot_file(slot, "tag"), host.slot_file(slot, "env")):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path + ".back", path)
 
 
 def pin(host, slot, release, settings):

@@ -22,6 +22,7 @@ def begin(host, attempt, say, **values):
     """Settle what a dead deploy has left, and begin to empty the idle slot, unless it holds what a rollback wants."""
     takeback.settle(host, say)
     takeback.drop_prepared(host)
+    takeback.drop_ways_back(host)
     live = slots.live(host)
     idle = slots.other(live)
     attempt.update(values, live=live, slot=idle, began=time.time(), renames=[], removes=[], one_offs=[])
@@ -83,7 +84,9 @@ def prepare(host, attempt, say):
         record["withdrawn"] = current["tag"]
     disk.write(host.log + ".next", releases.with_record(disk.read_exact(host.log) or "", record))
     renames.append([host.log + ".next", host.log])
-    attempt.note(renames=renames, removes=removes, prepared=True)
+    attempt.note(renames=renames, removes=removes)
+    disk.write(host.attempt + ".back", releases.attempt_text(attempt), 0o600)
+    attempt.note(prepared=True)
 
 
 def write_next(host, attempt, current, renames, removes):
@@ -108,6 +111,8 @@ def write_next(host, attempt, current, renames, removes):
 
 def commit(host, attempt, say):
     """The second half. The old slot stays warm for a while."""
+    if attempt.watcher:
+        attempt.watcher.over.set()
     takeback.commit(host, attempt, say)
     drained = slots.drain(host, attempt["live"])
     return {"seconds": round(time.time() - attempt["began"], 1), "drained": drained}

@@ -1,5 +1,6 @@
 """Undoing an attempt, or finishing it, by what /run/APP/attempt says alone: whoever made it may be dead."""
 
+import contextlib
 import os
 import time
 
@@ -32,19 +33,19 @@ def take_back(host, attempt, say):
             problems += [error] if step is not note_failure else []  # a host without the record is whole
             say({"event": "takeback", "step": step.__name__, "state": "failed", "problem": str(error)})
     if not problems or not os.path.exists(host.run):
+        drop_ways_back(host)
         disk.remove(host.attempt)
 
 
 def flip_back(host, attempt):
-    if slots.live(host) != attempt["live"]:
-        slots.flip(host, attempt["live"])
+    slots.flip_back(host, attempt["live"])
 
 
 def workers_back(host, attempt):
     """Old workers consume again; new ones stop taking tasks."""
     if host.has("worker"):
         slots.resume(host, attempt["live"])
-        if os.path.isdir(host.slot(attempt["slot"], "")):
+        with contextlib.suppress(OSError):  # it is stopped anyway: with no room for the file, a bit later
             slots.pause(host, attempt["slot"])
 
 
@@ -61,16 +62,32 @@ def beat_back(host, attempt):
         return
     unit, before = host.unit("beat"), attempt["beat_before"]
     host.systemctl("stop", unit, timeout=90)
-    disk.remove(host.slot_file("beat", "tag"), host.slot_file("beat", "env"))
-    if before:
+    slots.bring_back(host, "beat")
+    tag, env = host.slot_file("beat", "tag"), host.slot_file("beat", "env")
+    if not before:
+        disk.remove(tag, env)
+        return
+    if (releases.read_tag(tag), disk.read_exact(env)) != (before["release"], before["settings"]):
         slots.pin(host, "beat", before["release"], before["settings"])
-        host.systemctl("start", unit, timeout=90)
+    host.systemctl("start", unit, timeout=90)
 
 
 def drop_prepared(host, attempt=None):
     """What was written beside its place, wholly or in part."""
     for path in (host.tag + ".next", host.revert + ".next", host.log + ".next", host.env + ".revert.next"):
         disk.remove(path, path + ".new")
+
+
+def drop_ways_back(host):
+    """What was made for going back, where nobody goes back any more."""
+    paths = [host.web_sock, host.attempt, host.slot_file("beat", "tag"), host.slot_file("beat", "env")]
+    disk.remove(*(path + ".back" for path in paths), host.attempt + ".back.new")
+
+
+def unprepare(host):
+    """What was prepared will be taken back: by a rename, as there may be no room for another file."""
+    with contextlib.suppress(FileNotFoundError):
+        disk.move(host.attempt + ".back", host.attempt)
 
 
 def empty_slot(host, attempt):
@@ -97,6 +114,7 @@ def commit(host, attempt, say):
     for folder in sorted({os.path.dirname(path) for path in [*(to for _, to in attempt["renames"]), host.env]}):
         disk.sync_folder(folder)
     slots.retire_later(host, attempt["live"], attempt["keep_warm"], attempt["program"])
+    drop_ways_back(host)
     disk.remove(host.attempt)
     say({"event": "committed"})
 

@@ -4,6 +4,7 @@ Every command and every rename, link and removal is an effect. `fuse` effects ma
 agent's death. After each effect `watch()` is called, so that what must hold at every instant is looked at there.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 from deploy.agent import disk, host as hosts, http, releases, slots
+from deploy.agent.watcher import Watcher
 
 FOREVER = 10**9
 
@@ -26,6 +28,7 @@ class Simulated(hosts.Host):
     def __init__(self, root, watch=lambda: None):
         super().__init__("shop", str(root))
         self.up, self.fuse, self.watch, self.broken, self.timer = {}, FOREVER, watch, set(), None
+        self.full = False  # no room for another file in /run
         for folder in ("/etc/default", "/etc/systemd/system", "/var/www/shop", "/run/shop/a", "/run/shop/b"):
             os.makedirs(self.root + folder)
         for name in ("web@", "worker@", "beat"):
@@ -124,7 +127,18 @@ def world(host):
                 host.effect()
             return function(*words, **options)
         return effect
-    with mock.patch.multiple(os, rename=counted(os.rename), unlink=counted(os.unlink), symlink=counted(os.symlink)), \
+
+    def making(function, makes):
+        def make(*words, **options):
+            path = [str(word) for word in words if str(word).startswith(host.run)]
+            if host.full and path and makes(*words) and not os.path.lexists(path[0]):
+                raise OSError(errno.ENOSPC, "No space left on device", path[0])
+            return function(*words, **options)
+        return make
+    with mock.patch.multiple(os, rename=counted(os.rename), unlink=counted(os.unlink),
+                             symlink=making(counted(os.symlink), lambda *words: True),
+                             open=making(os.open, lambda path, flags, *mode: flags & os.O_CREAT)), \
+            mock.patch.object(Watcher, "start", lambda self: None), \
             mock.patch.object(os, "fsync", lambda number: None), mock.patch("time.sleep", lambda seconds: None), \
             mock.patch.object(http, "ask", host.ask), \
             mock.patch.object(http, "stream", lambda *words: nullcontext((404, None))), \

@@ -2,11 +2,13 @@
 
 import os
 import tempfile
+from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.agent import disk, releases, slots, takeback
+from deploy.agent import disk, releases, serve, slots, takeback
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
 from deploy.agent.steps import STEPS
@@ -15,8 +17,9 @@ from deployer.simulated import FOREVER, Killed, Simulated, world
 TAGS = ("v1", "v2", "v3", "bad")
 PROVE = (("publish", {}), ("migrate", {"seconds": 9}), ("start", {"roles": ["web", "worker"]}),
          ("ready", {"seconds": 0, "smoke": ["/"], "roles": ["web", "worker"]}))
-TURN = (("pause", {"seconds": 0}), ("flip", {"smoke": ["/"], "roles": ["web"]}),
-        ("watch", {"seconds": 0, "max_errors": 0.05}), ("beat", {"seconds": 0}), ("prepare", {}), ("commit", {}))
+TURN = (("pause", {"seconds": 0}),
+        ("flip", {"smoke": ["/"], "roles": ["web"], "watch": {"max_errors": 0.05, "alone": True}}),
+        ("watch", {"seconds": 0}), ("beat", {"seconds": 0}), ("watch", {"seconds": 0}), ("prepare", {}), ("commit", {}))
 
 
 def release(tag):
@@ -39,17 +42,26 @@ class Machine:
         prove = PROVE if action != "rollback" else PROVE[2:]
         return [("begin", begin), ("pull", {"image": "shop"}), *prove, *TURN]
 
-    def attempt(self, action, tag, fuse=FOREVER, until=99):
-        """A deploy whose agent dies after `fuse` effects, or whose deployer gives up after `until` steps. Then systemd
-        takes the host back."""
+    def attempt(self, action, tag, fuse=FOREVER, until=99, aborted=False, full=False):
+        """A deploy whose agent dies after `fuse` effects, or whose deployer gives up after `until` steps, and says so
+        when it is `aborted`; /run is `full` by then. Then systemd takes the host back."""
         self.host.fuse = fuse
         attempt = Attempt(self.host, program="/agent")
         try:
             for name, args in self.steps(action, tag)[:until]:
                 STEPS[name](self.host, attempt, self.say, **args)
+            self.host.full = full
+            if aborted:
+                self.abort(attempt)
         except (Problem, Killed):
             pass
         self.settle()
+        self.host.full = False
+
+    def abort(self, attempt):
+        """The agent's end, on the deployer's word: visitors are back by then."""
+        with mock.patch("os._exit", side_effect=Killed):
+            serve.abort(attempt, {"cause": "told to"})
 
     def settle(self, fuse=FOREVER):
         self.host.fuse = fuse
@@ -72,6 +84,7 @@ class Machine:
         """After the dust has settled: one release, everywhere on the host, and nothing left over."""
         self.at_every_instant()
         assert not [name for name in os.listdir(self.host.var) if name.endswith((".next", ".new"))]
+        assert not [name for name in os.listdir(self.host.run) if name.endswith(".back")]
         host, live, tag = self.host, slots.live(self.host), releases.read_tag(self.host.tag)
         assert disk.read(host.attempt) is None
         running = {unit: found[0] for unit, found in host.up.items()}
@@ -162,6 +175,39 @@ def test_what_is_undone_is_as_it_was(earlier, tag, staged):
                 machine.attempt("deploy", tag, until=until)
                 assert state(machine.host) == before, f"after {until} steps"
                 machine.at_rest()
+
+
+@pytest.mark.parametrize("aborted", [False, True])
+def test_going_back_needs_no_new_file(tmp_path, aborted):
+    """With no room for another file in /run the host goes back all the same, after any step up to the last before
+    the commit: the deployer's word counts after prepare too."""
+    machine = Machine(tmp_path / "root")
+    with world(machine.host):
+        machine.attempt("deploy", "v1")
+        before, steps = state(machine.host), machine.steps("deploy", "v2")
+        for until in range(1, len(steps) if aborted else len(steps) - 1):
+            machine.say = lambda event: None if event.get("state") != "failed" else pytest.fail(str(event))
+            machine.attempt("deploy", "v2", until=until, aborted=aborted, full=True)
+            assert state(machine.host) == before, f"after {steps[until - 1][0]}"
+            machine.at_rest()
+
+
+def test_visitors_are_back_when_the_agent_ends(tmp_path):
+    """Not first when systemd has started what takes the host back."""
+    machine = Machine(tmp_path / "root")
+    host = machine.host
+    with world(host):
+        machine.attempt("deploy", "v1")
+        attempt, live = Attempt(host, program="/agent"), slots.live(host)
+        for name, args in machine.steps("deploy", "v2")[:-1]:
+            STEPS[name](host, attempt, machine.say, **args)
+        assert slots.live(host) != live and releases.read_attempt(host)["prepared"]
+        with pytest.raises(Killed):
+            machine.abort(attempt)
+        assert slots.live(host) == live and not releases.read_attempt(host)["prepared"]
+        machine.settle()
+        assert releases.read_tag(host.tag) == release("v1")
+        assert releases.read_log(host)[0][-1]["cause"] == "told to"
 
 
 def test_a_rollback_goes_one_further_each_time(tmp_path):

@@ -89,6 +89,7 @@ def facts(fleet):
         "site": {"scheme": "http", "url": "http://localhost"},
         "files": preflight.expected(fleet, host), "settings": [], "memory": 10**9, "need": 10**8, "containers": {},
         "free": {"/var/lib/docker": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "records": [], "torn": 0,
+        "now": 5000,
         "tag": {"tag": "v1", "image_id": "sha256:1"}, "revert": None, "staged": False, "attempt": None, "lock": None,
         "live": "a", "beat": {"state": "active"}, "slots": {
             "a": {"release": {"tag": "v1", "image_id": "sha256:1"}, "units": {}}, "b": {"release": None, "units": {}}},
@@ -189,6 +190,11 @@ DRIFT = {
     "settings are staged, and live with the next deploy": {"staged": True},
     "2 lines of releases.log are torn, and left out": {"torn": 2},
     "a deploy of v2 died there; the next deploy or rollback settles it": {"attempt": {"tag": "v2"}},
+    "web has ended and was started anew 9 times, 4 s ago the last: see make logs": {
+        "containers": {"shop-web-a": ["1", "2", 4996], "shop-web-b": ["1", "2", 1]}, "slots": {
+            "a": {"release": {"tag": "v1", "image_id": "sha256:1"},
+                  "units": {"web": {"state": "active", "restarts": "9"}}},
+            "b": {"release": None, "units": {}}}},
 }
 
 
@@ -197,6 +203,29 @@ def test_what_status_finds_amiss(fleet, facts, text):
     """Each drift is told of its host."""
     facts["web2"].update(DRIFT[text])
     assert status.drift(fleet, fleet.app_hosts, facts) == {"web2": [text]}
+
+
+@pytest.mark.parametrize("restarts, age, amiss", [
+    ("0", 1, False), ("1", 59, True), ("1", 61, False), ("5", 299, True), ("1000", 3599, True), ("1000", 3601, False)])
+def test_what_ends_again_and_again(fleet, facts, restarts, age, amiss):
+    """The more often beat has ended, the longer ago the last time may be: once, a minute; often, an hour. A container
+    that is older than its unit was adopted by it, and one that is away just now has just ended."""
+    work = {"beat": {"state": "active", "restarts": restarts}, "containers": {"shop-beat": ["1", "2", 5000 - age]}}
+    facts["work"].update(work)
+    assert ("work" in status.drift(fleet, fleet.app_hosts, facts)) is amiss
+    facts["work"]["containers"] = {}
+    assert ("work" in status.drift(fleet, fleet.app_hosts, facts)) is (restarts != "0")
+
+
+def test_every_host_is_watched_from_its_flip_on(fleet):
+    """Before a release is committed; not where going back is urgent. A host alone decides, unless some may be sick."""
+    for least, alone in ((1.0, True), (0.5, False)):
+        some = replace(fleet, rollout={**fleet.rollout, "min_healthy": least})
+        for action, watch in (("deploy", {"max_errors": 0.05, "alone": alone}), ("rollback", None)):
+            groups = plan(some, some.app_hosts, Target(action, "v2"), Options(), WHO)
+            flips = [step for group in groups for step in group if step.name == "flip"]
+            assert [step.args.get("watch") for step in flips] == [watch] * len(flips)
+            assert sorted(name for step in flips for name in step.hosts) == ["web1", "web2", "work"]
 
 
 def test_hosts_on_several_releases(fleet, facts):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.agent import journal, releases, slots
+from deploy.agent import releases, slots
 from deploy.agent.host import Problem
 from proc import run
 
@@ -88,13 +88,6 @@ def test_connections_are_counted_without_the_listener():
     """Accepted or waiting: each is a line of the socket's path."""
     assert slots.connections(UNIX, "/run/shop/a/web.sock") == 1
     assert slots.connections(UNIX, "/run/other/a/web.sock") == 0
-
-
-def test_our_own_questions_are_no_visitors():
-    """Errors are counted among visitors' answers alone; a torn or foreign line is left out."""
-    lines = ['{"status":200,"user_agent":"x"}', '{"status":502,"user_agent":"x"}', "torn",
-             '{"status":500,"user_agent":"slipway-deploy"}']
-    assert journal.count("\n".join(lines).encode()) == (1, 1)
 
 
 def test_words_stay_words():

@@ -30,9 +30,12 @@ FAULTS = {
     "sour": "answers 500 to visitors, and well to the deployer",
     "weary": "the same, from 3 s after its first visitor on",
     "smuggler": "some of its static files are links, or to be run as their owner",
+    "fleeting": "its worker ends 1 s after it has begun to consume",
+    "faint": "its beat ends after 4 s",
     "single": "answers one request at a time: the others queue in the socket's backlog",
 }
 HONEYMOON = {"sour": 0, "weary": 3}  # seconds
+ENDS = {("worker", "fleeting"): 1, ("beat", "faint"): 4}  # seconds
 FIRST = []  # when visitors came
 RELEASE, FAULT = os.environ.get("RELEASE", ""), os.environ.get("FAULT", "")
 
@@ -112,15 +115,17 @@ def run():
     server.server_close()
 
 
-def wait():
-    """Until TERM. A worker says in $READY_FILE what it does; it takes no tasks while worker.pause lies beside that."""
+def wait(command):
+    """Until TERM, or as long as it lasts. A worker says in $READY_FILE what it does; it takes no tasks while
+    worker.pause lies beside that."""
     print(f"{RELEASE} waits for work", flush=True)
-    path, said = os.environ.get("READY_FILE", ""), None
-    while not signal.sigtimedwait([signal.SIGTERM, signal.SIGINT], 0.05):
+    path, said, began = os.environ.get("READY_FILE", ""), None, time.monotonic()
+    lasts = ENDS.get((command, FAULT), float("inf"))
+    while time.monotonic() - began < lasts and not signal.sigtimedwait([signal.SIGTERM, signal.SIGINT], 0.05):
         if path and FAULT != "idle":
             state = "paused" if os.path.lexists(os.path.join(os.path.dirname(path), "worker.pause")) else "consuming"
             if state != said:
-                said = state
+                said, began = state, time.monotonic()
                 with open(path + ".new", "w") as file:
                     file.write(f"{state} {RELEASE}\n")
                 os.rename(path + ".new", path)
@@ -153,7 +158,7 @@ def main(command, *words):
     if command == "exit":
         sys.exit(int(words[0]))
     if command in ("run", "worker", "beat"):
-        return run() if command == "run" else wait()
+        return run() if command == "run" else wait(command)
     if [command, FAULT] == ["collectstatic", "smuggler"]:
         return smuggle(*words)
     if command in ("healthcheck", "migrate", "collectstatic"):

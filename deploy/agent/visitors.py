@@ -1,0 +1,157 @@
+"""What visitors were answered, by nginx's log, and whether that has become worse. Only reading is not pure."""
+
+import collections
+import json
+import os
+import re
+import threading
+import time
+
+from .http import AGENT
+
+BEFORE = 2_000_000  # bytes of the log that tell how it was before
+MOST = 4_000_000  # bytes that are read at a time
+KNOWN = 10  # answers before, from which on a path has a share of its own
+EACH = 5  # answers of one client that count on all other paths together
+CLIENTS = 10_000  # that are told apart
+LEAST = 20  # answers, or errors of late, that are enough to judge by
+LATE = 5  # seconds that are late
+OTHER, DOWN = "other", "down"  # no paths: those begin with a slash
+LAST = re.compile(r"(\d{3})\s*$")
+
+
+def answers(text):
+    """(client, path, whether it was an error) of each answer that the app gave or failed to give. What nginx answers by
+    itself, our own questions, and visitors who did not wait are no answers of the app."""
+    for line in text.splitlines():
+        try:
+            entry = json.loads(line)
+            status = LAST.search(entry["app_status"])
+            if status and entry["user_agent"] != AGENT and entry["status"] != 499:
+                path = DOWN if entry["path"] == "/.maintenance.html" else entry["path"]
+                yield entry["client"], path, int(status[1]) >= 500
+        except (ValueError, KeyError, TypeError):
+            continue
+
+
+class Tally(collections.Counter):
+    """(path, whether it was an error) → how many. A path that is not `known` counts among the others, and there of each
+    client a few answers alone: whoever invents paths, or asks for one that never worked, has no more to say."""
+
+    def __init__(self, known=(), seen=None):
+        super().__init__()
+        self.known, self.seen = known, collections.Counter() if seen is None else seen
+
+    def count(self, found):
+        for client, path, wrong in found:
+            if path in self.known or path == DOWN:
+                self[path, wrong] += 1
+            elif self.may(":".join(client.split(":")[:4])):  # of an IPv6 address, who it belongs to
+                self[OTHER, wrong] += 1
+        return self
+
+    def may(self, client):
+        client = client if client in self.seen or len(self.seen) < CLIENTS else OTHER
+        self.seen[client] += 1
+        return self.seen[client] <= EACH
+
+
+def history(found):
+    """The Tally of how it was before: paths that were asked often enough are known."""
+    found = list(found)
+    often = collections.Counter(path for _, path, _ in found)
+    return Tally({path for path, count in often.items() if count >= KNOWN}).count(found)
+
+
+def excess(before, now):
+    """How many errors there are beyond each path's own share of before."""
+    def usual(path):
+        total = sum(before.values()) if path == DOWN else before[path, False] + before[path, True]
+        return before[path, True] / total if total else 0.0
+    return sum(max(0.0, now[path, True] - usual(path) * (now[path, False] + now[path, True]))
+               for path, wrong in list(now) if wrong)
+
+
+def worse(before, now, late, most):
+    """Whether visitors fare worse: of all answers, at least LEAST, or of the late ones, with at least LEAST errors,
+    more than the share `most` are errors beyond those of before."""
+    beyond, of_late = excess(before, now), excess(before, late)
+    total, total_late = sum(now.values()), sum(late.values())
+    return total >= LEAST and beyond > most * total or of_late >= LEAST and of_late > most * total_late
+
+
+class Visitors:
+    """The answers of this host's nginx from now on, against those before."""
+
+    def __init__(self, host):
+        self.path = "%s/var/log/nginx/%s.access.log" % (host.root, host.app)
+        self.inode, self.offset = where(self.path)
+        self.start, self.before, self.now = self.offset, None, Tally()
+        self.late, self.good, self.lock = [], 0, threading.Lock()  # late: (second, Tally)…
+
+    def look(self, most):
+        """Count what is new; in a line what is wrong, or ""."""
+        with self.lock:
+            if self.before is None:  # it is read when visitors have come over: they need not wait for that
+                self.before = history(answers(old(self.path, self.start)))
+                self.now = Tally(self.before.known)
+            self.add(list(answers(self.text())), int(time.monotonic()))
+            late = collections.Counter()
+            for _, tally in self.late:
+                late.update(tally)
+            return self.told() if worse(self.before, self.now, late, most) else ""
+
+    def add(self, found, second):
+        tally = Tally(self.before.known, self.now.seen).count(found)
+        self.good += sum(not wrong for _, _, wrong in found)
+        self.now.update(tally)
+        self.late = [(then, old) for then, old in self.late if then > second - LATE] + [(second, tally)]
+
+    def text(self):
+        """The whole lines that are new."""
+        inode = where(self.path)[0]
+        if inode != self.inode:  # turned over
+            self.inode, self.offset = inode, 0
+        text = read(self.path, self.offset)
+        text = text[:text.rfind(b"\n") + 1]
+        self.offset += len(text)
+        return text
+
+    def told(self):
+        (total, wrong), (total_before, wrong_before) = self.counts(), counts(self.before)
+        return "of %d answers to visitors %d were errors (before: %d of %d)" % (
+            total, wrong, wrong_before, total_before)
+
+    def counts(self):
+        return counts(self.now)
+
+
+def counts(tally):
+    """(answers, errors)."""
+    return sum(tally.values()), sum(count for (_, wrong), count in tally.items() if wrong)
+
+
+def old(path, end):
+    """What was logged before, the last of it; of the file before where this one has just been begun."""
+    text = read(path, max(0, end - BEFORE), min(end, BEFORE))
+    if end < BEFORE:
+        size = where(path + ".1")[1]
+        text = read(path + ".1", max(0, size - BEFORE + end)) + text
+    return text
+
+
+def where(path):
+    try:
+        status = os.stat(path)
+        return status.st_ino, status.st_size
+    except OSError:
+        return 0, 0
+
+
+def read(path, offset, most=MOST):
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return file.read(most)
+    except OSError:
+        return b""

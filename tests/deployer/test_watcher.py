@@ -1,0 +1,143 @@
+"""Who looks on from the flip to the commit: what is noticed, what is let pass, and what then is done at once."""
+
+import json
+
+import pytest
+
+from deploy.agent import disk, facts, http, slots
+from deploy.agent.attempt import Attempt
+from deploy.agent.host import Problem
+from deploy.agent.steps import STEPS
+from deploy.agent.watcher import Watcher
+from deployer.simulated import Simulated
+from proc import wait_until
+
+WELL = {"shop-web-b": ["1", "i", 0], "shop-worker-b": ["2", "i", 0], "shop-beat": ["3", "i", 0]}
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A host whose slot b has just got the visitors, and how it does: `containers`, `nginx`, `worker`."""
+    host = Simulated(tmp_path / "root")
+    disk.write(host.slot("b", "worker.ready"), "consuming v2\n")
+    host.containers, host.nginx = dict(WELL), (200, '{"release": "v2"}')
+    monkeypatch.setattr(facts, "listed", lambda host, ended=False: host.containers)
+    monkeypatch.setattr(http, "ask", lambda *words, **options: host.nginx)
+    (tmp_path / "root/var/log/nginx").mkdir(parents=True)
+    host.visits = tmp_path / "root/var/log/nginx/shop.access.log"
+    host.visits.write_text(visit(200) * 100)
+    host.up["shop-beat.service"] = ("v2", "sha256:v2")
+    return host
+
+
+def visit(status):
+    return json.dumps({"client": "192.0.2.1", "path": "/", "status": status, "app_status": str(status),
+                       "user_agent": "a browser"}) + "\n"
+
+
+@pytest.fixture
+def watch(host):
+    """watch(alone): the Watcher of a release that has just gone live; `told` is what the deployer hears."""
+    watchers = []
+
+    def start(alone=True, **options):
+        attempt = Attempt(host, live="a", slot="b", tag="v2", began=0, action="deploy", image_id="sha256:v2")
+        attempt.born(WELL, list(WELL))
+        slots.way_back(host, "a")
+        watcher = attempt.watcher = Watcher(host, attempt, start.told.append, max_errors=0.05, alone=alone)
+        slots.flip(host, "b")
+        watcher.start()
+        watchers.append(watcher)
+        return watcher
+    start.told = []
+    yield start
+    for watcher in watchers:
+        watcher.over.set()
+
+
+def test_a_release_that_is_well(host, watch):
+    """A second of it, and a last look at everything."""
+    watcher = watch()
+    with host.visits.open("a") as file:
+        file.write(visit(200) * 30 + visit(500))
+    assert watcher.rest(1) == (31, 1)
+    assert slots.live(host) == "b" and not watch.told
+
+
+def errs(host):
+    with host.visits.open("a") as file:
+        file.write(visit(500) * 30)
+
+
+def restarts(name):
+    return lambda host: host.containers.update({name: ["another", "i", 0]})
+
+
+ILL = {
+    "of 30 answers to visitors 30 were errors": errs,
+    "/readyz answers 503 through nginx": lambda host: setattr(host, "nginx", (503, "")),
+    "/readyz answers as release v1 through nginx": lambda host: setattr(host, "nginx", (200, '{"release": "v1"}')),
+    "shop-worker-b has ended, and is gone": lambda host: host.containers.pop("shop-worker-b"),
+    "shop-worker-b has ended, and was started again": restarts("shop-worker-b"),
+    "shop-web-b has ended, and was started again": restarts("shop-web-b"),
+    "shop-beat has ended, and was started again": restarts("shop-beat"),
+    "the worker is paused as release v2": lambda host: disk.write(host.slot("b", "worker.ready"), "paused v2\n"),
+}
+
+
+@pytest.mark.parametrize("text", ILL)
+def test_what_is_amiss_takes_the_visitors_back_at_once(host, watch, text):
+    """By the host itself, before anything is told; it is told once; then no step succeeds any more."""
+    watcher = watch()
+    watcher.say = lambda event: watch.told.append({**event, "live": slots.live(host)})
+    ILL[text](host)
+    wait_until(lambda: watch.told, 30, "it is told")
+    assert [(event["event"], event["live"]) for event in watch.told] == [("sick", "a")]
+    assert text in watch.told[0]["problem"] and watch.told[0]["more"]["log_of"][0] in WELL
+    for step in (lambda: watcher.rest(60), lambda: STEPS["prepare"](host, watcher.attempt, print)):
+        with pytest.raises(Problem) as caught:
+            step()
+        assert text in str(caught.value)
+    assert not watcher.attempt.get("prepared")
+
+
+def test_where_a_sick_host_may_be_let_pass_the_deployer_decides(host, watch):
+    """It is told, and this host goes on."""
+    watcher = watch(alone=False)
+    errs(host)
+    wait_until(lambda: watch.told, 30, "it is told")
+    assert slots.live(host) == "b"
+    with pytest.raises(Problem, match="answers to visitors"):
+        watcher.rest(60)
+    watcher.attempt.note(changed=True)
+
+
+def test_a_host_that_is_prepared_goes_back_on_the_deployer_s_word_alone(host, watch):
+    """The others may have begun to commit."""
+    watcher = watch()
+    watcher.attempt.note(prepared=True)
+    errs(host)
+    wait_until(lambda: watch.told, 30, "it is told")
+    assert slots.live(host) == "b"
+
+
+def test_an_engine_that_is_away_says_nothing(host, watch):
+    """It is never taken for "no container"."""
+    watcher = watch()
+    host.containers = None
+    watcher.rest(1.5)
+    assert not watch.told
+
+
+def test_what_cannot_be_watched_is_not_well(host, watch):
+    """A look that fails fails the deploy: nobody would notice otherwise."""
+    host.containers = 1
+    with pytest.raises(Problem, match="cannot be watched: "):
+        watch().rest(60)
+
+
+def test_a_beat_that_is_not_healthy_in_the_end(host, watch):
+    """It is asked last, by its own healthcheck."""
+    del host.up["shop-beat.service"]
+    with pytest.raises(Problem, match="beat is not healthy"):
+        watch().rest(0)
