@@ -40,7 +40,10 @@ def exchange(sock, request, timeout, most=1_000_000):
         connection.connect(sock)
         connection.sendall(request.encode())
         while len(answer) < most:
-            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Endless
+            connection.settimeout(left)
             try:
                 more = connection.recv(65536)
             except socket.timeout:
@@ -50,8 +53,6 @@ def exchange(sock, request, timeout, most=1_000_000):
             if not more:
                 break
             answer += more
-            if time.monotonic() > deadline:
-                raise Endless
     return answer
 
 
