@@ -6,6 +6,8 @@ It looks by itself, not with the deployer's eyes. `check(shop)` raises Assertion
 import json
 import zlib
 
+from e2e.fleet.fleet import in_parallel
+
 READ = r"""
 import json, os, subprocess, sys
 app = sys.argv[1]
@@ -22,8 +24,8 @@ roles = [role for role, name in (("web", "-web@"), ("worker", "-worker@"), ("bea
          if os.path.exists(units + name + ".service")]
 names = [role if role == "beat" else "%s%s%s" % (role, "-", slot) for role in roles
          for slot in (("",) if role == "beat" else "ab")]
-state = {name: call("systemctl", "is-active", "%s-%s.service" % (app, name.replace("-", "@"))).strip()
-         for name in names}
+said = call("systemctl", "is-active", *["%s-%s.service" % (app, name.replace("-", "@")) for name in names])
+state = dict(zip(names, said.split()))
 form = '{{.Names}}|{{.State}}|{{.Label "docker-runner.image"}}'
 print(json.dumps({
     "roles": roles, "states": state, "tag": text(var + "/TAG"), "revert": text(var + "/REVERT"),
@@ -51,14 +53,20 @@ def read(host, app):
     return json.loads(done.stdout)
 
 
+def read_all(shop):
+    """Name → the same, of all hosts at once."""
+    machines = shop.machines()
+    return dict(zip(machines, in_parallel(lambda host: read(host, shop.app), machines.values())))
+
+
 def tags(shop):
     """The committed tags of all hosts."""
-    return {(release(read(host, shop.app)["tag"]) or {}).get("TAG") for host in shop.machines().values()}
+    return {(release(host["tag"]) or {}).get("TAG") for host in read_all(shop).values()}
 
 
 def check(shop, divided=False):
     """Raise AssertionError with every invariant that does not hold; `divided`: hosts may be on two releases."""
-    found = {name: read(host, shop.app) for name, host in shop.machines().items()}
+    found = read_all(shop)
     wrong = [f"{name}: {text}" for name, host in found.items() for text in of_host(shop.app, host)]
     wrong += of_fleet(shop.app, found, divided)
     assert not wrong, "\n".join(wrong)

@@ -123,5 +123,7 @@ class Shop(Project):
 
     def settled(self, seconds=60):
         """Wait until no host is locked any more, as after a deployer's death."""
+        state = f"systemctl is-active {self.app}-deploy"
         for host in self.machines().values():
-            wait_until(lambda host=host: not checker.read(host, self.app)["locked"], seconds, f"{host.name} is free")
+            wait_until(lambda host=host: host.ssh(state).stdout in ("inactive\n", "failed\n"), seconds,
+                       f"{host.name} is free")

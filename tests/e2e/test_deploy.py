@@ -41,8 +41,8 @@ def test_the_old_slot_retires(shop):
         del shop.settings["rollout.keep_warm"]
 
     def retired():
-        return not any(checker.read(host, "shop")["slots"][slot] for host in shop.machines().values()
-                       for slot in "ab" if not checker.read(host, "shop")["web_sock"].startswith(slot))
+        return not any(host["slots"][slot] for host in checker.read_all(shop).values()
+                       for slot in "ab" if not host["web_sock"].startswith(slot))
     wait_until(retired, 60, "old slots are empty")
     with shop.load() as load:
         assert shop.roll("rollback").code == 0
