@@ -121,6 +121,7 @@ def any_arguments(parser):
 
 
 def watched_arguments(parser):
+    parser.add_argument("--wait", type=int, default=0, metavar="SECONDS", help="for a lock that somebody else holds")
     parser.add_argument("--json", action="store_true", help="every event as a line of JSON")
     parser.add_argument("--timings", action="store_true", help="in the end the seconds a step and host")
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # ci.sh: what the CI files have in common. docs/ci.md tells how each is set up.
 #
-#   deploy/ci.sh login        log Docker in where IMAGE is pushed to, as REGISTRY_LOGIN (user:password) says, if it does
+#   deploy/ci.sh push         make push, logged in where IMAGE goes, as REGISTRY_LOGIN (user:password) says, if it does;
+#                             for that time alone: nothing of it is left on the machine, however it ends
 #   deploy/ci.sh COMMAND...   run it with the key DEPLOY_KEY and the hosts in KNOWN_HOSTS (each the text itself, or the
 #                             path of a file with it), or without, where the machine has a key of its own
 #
@@ -11,7 +12,7 @@ set -eu
 
 die() { echo "ci: $*" >&2; exit 2; }
 
-login() {
+login() { # in a configuration of its own, so that no other job's login on this machine comes or goes with it
     [ -n "${REGISTRY_LOGIN:-}" ] || { echo "ci: no REGISTRY_LOGIN, so nobody is logged in" >&2; return 0; }
     case $REGISTRY_LOGIN in *:*) ;; *) die "REGISTRY_LOGIN is not user:password" ;; esac
     case ${IMAGE:-} in
@@ -19,14 +20,18 @@ login() {
         *[.:]*/* | localhost/*) set -- "${IMAGE%%/*}" ;;
         *) set -- ;; # Docker's own
     esac
+    folder=$(mktemp -d) # 0700
+    export DOCKER_CONFIG="$folder"
+    registry=${1:-} logged_in=1
     printf %s "${REGISTRY_LOGIN#*:}" | docker login --username "${REGISTRY_LOGIN%%:*}" --password-stdin "$@"
+    unset REGISTRY_LOGIN # no process below has it in its environment
 }
 
 put() { # put VALUE FILE: a text, or what is in the file that it names; with a newline at its end, as ssh wants
     if [ -f "$1" ]; then cat "$1"; else printf '%s\n' "$1"; fi | tr -d '\r' >"$2"
 }
 
-prepare() { # an ssh_config with the key and the hosts it was given
+keys() { # an ssh_config with the key and the hosts it was given
     [ -n "${DEPLOY_KEY:-}" ] || return 0
     [ -n "${KNOWN_HOSTS:-}" ] || die "no KNOWN_HOSTS: ssh-keyscan the servers, compare, and set it"
     folder=$(mktemp -d) # 0700
@@ -45,12 +50,16 @@ END
     export SSH_CONFIG="$folder/ssh_config"
 }
 
-tidy() { [ -z "${folder:-}" ] || rm -rf "$folder"; }
+# shellcheck disable=SC2329 # a trap calls it
+tidy() { # docker logout: some machines keep logins elsewhere than in the configuration
+    [ -z "${logged_in:-}" ] || docker logout ${registry:+"$registry"} >/dev/null 2>&1 || :
+    [ -z "${folder:-}" ] || rm -rf "$folder"
+}
 
 run() {
     trap tidy EXIT
     trap 'exit 143' HUP INT TERM
-    prepare
+    if [ "$1" = push ]; then login; set -- make push; else keys; fi
     unset DEPLOY_KEY KNOWN_HOSTS # no process below has the key in its environment
     "$@" &
     pid=$! told='' status=0
@@ -65,7 +74,6 @@ run() {
 }
 
 case ${1:-} in
-    '') die "usage: deploy/ci.sh login, or deploy/ci.sh COMMAND..." ;;
-    login) login ;;
+    '') die "usage: deploy/ci.sh push, or deploy/ci.sh COMMAND..." ;;
     *) run "$@" ;;
 esac

@@ -2,12 +2,14 @@
 
 import re
 import sys
+import time
 
 from . import display, source
-from .errors import DeployError, Refused
+from .errors import DeployError, Locked, Refused
 from .plan import Options, shown
 from .rollout import Rollout
 
+AGAIN = 10  # seconds between two tries for a lock that somebody else holds
 TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 
 
@@ -34,13 +36,26 @@ def watched(fleet, ssh, args, action):
     show = display.choose(args.json)
     rollout = rollout_of(fleet, ssh, args, action, show)
     try:
-        rollout.run()
+        patiently(rollout.run, args.wait, show.tell)
     except DeployError as error:
         show.tell({"event": "result", "outcome": "failed", "exit": error.exit_code, "problem": str(error)})
         raise
     finally:
         if args.timings:
             print(display.timings(rollout.timings), file=sys.stderr)
+
+
+def patiently(run, seconds, tell):
+    """Run; while somebody else holds the lock, again, for so many seconds. Each look is a new one."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return run()
+        except Locked as error:
+            if time.monotonic() + AGAIN > deadline:
+                raise
+            tell({"event": "waiting", "text": f"{error}; waiting for it"})
+            time.sleep(AGAIN)
 
 
 def rollout_of(fleet, ssh, args, action, show):

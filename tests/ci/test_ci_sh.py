@@ -1,6 +1,7 @@
 """deploy/ci.sh: the key for one command, the login for one registry, and a cancelled job that ends well."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -101,24 +102,73 @@ def test_a_cancelled_job_takes_back(shell, tmp_path, number):
         assert "taken back" in job.output()
 
 
+DOCKER = """#!/bin/sh
+echo "docker $*" >>{calls}
+case $1 in
+    login) cat >"$DOCKER_CONFIG/config.json"; echo "$(cat "$DOCKER_CONFIG/config.json")" >>{calls} ;;
+    push) ls "$DOCKER_CONFIG" >>{calls}; env | grep REGISTRY_LOGIN >>{calls}; sleep {slow}; exit {code} ;;
+    image) echo '[{{}}]' ;;
+esac
+"""
+
+
+@pytest.fixture
+def docker(tmp_path, monkeypatch):
+    """docker(code, slow) puts a stand-in into PATH whose push ends so; called, what it was told is in its file."""
+    calls = tmp_path / "calls"
+
+    def put(code=0, slow=0):
+        stub = tmp_path / "bin" / "docker"
+        stub.parent.mkdir(exist_ok=True)
+        stub.write_text(DOCKER.format(calls=calls, code=code, slow=slow))
+        stub.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{stub.parent}:{os.environ['PATH']}")
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "own"))
+        return calls
+    return put
+
+
+def told(calls):
+    """What docker was told, but for questions, and what came with it."""
+    return [line for line in calls.read_text().splitlines() if not re.match("docker (image|version|info)", line)]
+
+
+PUSH = {"REGISTRY_LOGIN": "ann:pass:word", "TAG": "build-1"}
+
+
+@pytest.mark.parametrize("code", [0, 1])
 @pytest.mark.parametrize("image, registry", [
     ("ghcr.io/acme/shop", "ghcr.io"), ("localhost:5000/shop", "localhost:5000"), ("localhost/shop", "localhost"),
     ("acme/shop", ""), ("shop", "")])
-def test_login(ci, tmp_path, monkeypatch, image, registry):
-    """Docker is logged in at the image's registry; the password goes in by stdin."""
-    stub = tmp_path / "bin" / "docker"
-    stub.parent.mkdir()
-    stub.write_text('#!/bin/sh\necho "$*"; cat\n')
-    stub.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{stub.parent}:{os.environ['PATH']}")
-    done = ci("login", IMAGE=image, REGISTRY_LOGIN="ann:pass:word")
-    assert done.stdout == f"login --username ann --password-stdin {registry}".rstrip() + "\npass:word", done.stderr
+def test_push_is_logged_in_for_its_time_alone(ci, docker, tmp_path, image, registry, code):
+    """Docker is logged in at the image's registry, by stdin, in a configuration that goes with the push, well or not;
+    who was logged in on the machine stays."""
+    calls = docker(code)
+    done = ci("push", IMAGE=image, **PUSH)
+    assert (done.returncode == 0) == (code == 0), done.stdout + done.stderr
+    assert told(calls) == [f"docker login --username ann --password-stdin {registry}".rstrip(), "pass:word",
+                           f"docker push {image}:build-1", "config.json", f"docker logout {registry}".rstrip()]
+    assert not (tmp_path / "own").exists()
+
+
+def test_a_cancelled_push_logs_out(shell, docker, tmp_path, monkeypatch):
+    """So it does when the job is cancelled in the midst of it."""
+    calls, folder = docker(slow=60), tmp_path / "temporary"
+    folder.mkdir()
+    env = {**os.environ, "TMPDIR": str(folder), "IMAGE": "ghcr.io/acme/shop", **PUSH}
+    with running([*shell, SCRIPT, "push"], cwd=ROOT, env=env) as job:
+        wait_until(lambda: calls.exists() and "config.json" in calls.read_text())
+        job.send_signal(signal.SIGTERM)
+        assert job.wait(30)
+    assert told(calls)[-1] == "docker logout ghcr.io" and not list(folder.iterdir())
 
 
 @pytest.mark.parametrize("env, code, said", [
     ({"IMAGE": "x/y"}, 0, "nobody is logged in"), ({"IMAGE": "x/y", "REGISTRY_LOGIN": "token"}, 2, "user:password"),
     ({"REGISTRY_LOGIN": "a:b"}, 2, "no IMAGE")])
-def test_nothing_to_log_in_with(ci, env, code, said):
+def test_nothing_to_log_in_with(ci, docker, env, code, said):
     """No login at all is fine, a malformed one is not, nor is one for nowhere."""
-    done = ci("login", **env)
+    calls = docker()
+    done = ci("push", TAG="build-1", **env)
     assert done.returncode == code and said in done.stderr
+    assert calls.exists() == (code == 0) and (code or "docker login" not in calls.read_text())

@@ -9,7 +9,9 @@ import ci_lines
 from ci_lines import GITHUB, GITLAB, JENKINS, SYSTEMS, commands
 from proc import ROOT, run
 
-ORDER = ["make test", "make build", "deploy/ci.sh login", "make push", "deploy/ci.sh make deploy"]
+WAITING = 'ARGS="--wait 1200"'
+ORDER = ["make test", "make build", "deploy/ci.sh push", f"deploy/ci.sh make deploy {WAITING}"]
+MAIN = "github.ref == 'refs/heads/main'"
 
 
 @pytest.mark.parametrize("schema, pattern", [
@@ -26,7 +28,7 @@ def test_all_run_the_same_commands_in_the_same_order(system):
     """Test, build, log in, push, deploy: what is tried for one holds for all; and a rollback, in a job of its own."""
     assert commands(system) == ORDER
     assert [step.command.removeprefix("exec ") for step in SYSTEMS[system]() if step.job == "rollback"] == [
-        "deploy/ci.sh make rollback"]
+        f"deploy/ci.sh make rollback {WAITING}"]
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -41,15 +43,17 @@ def test_the_key_is_where_it_is_needed_and_nowhere_else(system):
         else:
             assert ({"DEPLOY_KEY", "KNOWN_HOSTS"} <= set(step.variables)) == releases, step
         assert "REGISTRY_LOGIN" not in step.variables or step.job != "test", step
-        assert "TAG" in step.variables or step.job == "rollback", step
+        assert "TAG" in step.variables or step.job in ("rollback", "elsewhere"), step
 
 
 def test_one_deploy_at_a_time():
-    """Deploy and rollback share what lets only one run, and none is cancelled by the next."""
+    """The next one waits, and no rollback is ever dropped: GitHub keeps only the newest that waits in a group, so that
+    one is for deploys alone, and a rollback waits for the lock."""
     jobs = ci_lines.load(GITHUB)["jobs"]
-    for name in ("deploy", "rollback"):
-        assert jobs[name]["concurrency"] == {"group": "production", "cancel-in-progress": False}
-        assert jobs[name]["environment"] == "production"
+    assert jobs["deploy"]["concurrency"] == {"group": "production", "cancel-in-progress": False}
+    assert "concurrency" not in jobs["rollback"] and "concurrency" not in ci_lines.load(GITHUB)
+    assert {jobs[name]["environment"] for name in ("deploy", "rollback")} == {"production"}
+    assert all(60 * jobs[name]["timeout-minutes"] > 1200 for name in ("deploy", "rollback"))
     data = ci_lines.load(GITLAB)
     for name in ("deploy", "rollback"):
         job = ci_lines.extended(data, data[name])
@@ -68,6 +72,21 @@ def test_without_an_image_nothing_is_released():
     assert ci_lines.extended(data, data["rollback"])["rules"][0]["when"] == "manual"
     stages = re.split(r"stage\('", JENKINS.read_text())[2:]
     assert len(stages) == 4 and all("when { branch 'main'; expression { env.IMAGE &&" in stage for stage in stages)
+
+
+def test_only_main_is_released():
+    """Whoever starts it from another branch gets a failed run that says so, and neither image nor deploy. GitLab's and
+    Jenkins' jobs are there for the default branch alone."""
+    jobs = ci_lines.load(GITHUB)["jobs"]
+    for name in ("image", "rollback"):
+        assert jobs[name]["if"].split(" && ")[:2] == ["vars.IMAGE", MAIN], name
+    assert jobs["deploy"]["needs"] == "image" and "if" not in jobs["deploy"]
+    assert jobs["elsewhere"]["if"] == f"vars.IMAGE && {MAIN.replace('==', '!=')}"
+    assert jobs["elsewhere"]["steps"][0]["run"].endswith(" && exit 1")
+    data = ci_lines.load(GITLAB)
+    for name in ("build", "deploy", "rollback"):
+        rule, = ci_lines.extended(data, data[name])["rules"]
+        assert rule["if"].endswith(" && $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"), name
 
 
 def test_a_cancelled_step_is_told():

@@ -1,0 +1,61 @@
+"""--wait: a deploy or rollback that meets another one."""
+
+import pytest
+
+from deploy import commands
+from deploy.errors import Locked, Refused
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    now = 0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def attempt(monkeypatch):
+    """attempt(seconds, *outcomes): what came of a run whose tries end so, and what was told."""
+    monkeypatch.setattr(commands, "time", Clock())
+
+    def go(seconds, *outcomes):
+        left, said = list(outcomes), []
+
+        def run():
+            outcome = left.pop(0)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+        try:
+            return commands.patiently(run, seconds, said.append), said, left
+        except Exception as error:
+            return error, said, left
+    return go
+
+
+HELD = Locked("locked on web1: deploy v1 by ann")
+
+
+def test_a_lock_is_waited_for(attempt):
+    """Each try is said, with whose the lock is; then it is done."""
+    outcome, said, left = attempt(25, HELD, HELD, "done")
+    assert (outcome, left) == ("done", [])
+    assert [event["text"] for event in said] == [f"{HELD}; waiting for it"] * 2
+
+
+def test_it_ends_when_the_time_is_over(attempt):
+    """What is told then, and the exit code, is that of a lock; without --wait at once."""
+    told = [{"event": "waiting", "text": f"{HELD}; waiting for it"}] * 2
+    assert attempt(25, HELD, HELD, HELD, "never") == (HELD, told, ["never"])
+    assert attempt(0, HELD, "never") == (HELD, [], ["never"])
+
+
+def test_nothing_else_is_tried_again(attempt):
+    """A refusal is one."""
+    refused = Refused("no such tag")
+    assert attempt(25, refused, "never") == (refused, [], ["never"])
