@@ -34,11 +34,14 @@ def ours(host):
 
 
 def sweep(host):
-    """Remove what agents that were killed have left."""
-    found = host.docker("ps", "-a", "--filter", "name=^/?%s-files-" % host.app, "--format", "{{.Names}}").stdout
-    left = [name for name in found.split() if not name.startswith(ours(host))]
-    if left:
-        remove(host, *left)
+    """Remove what agents that were killed have left; while no engine answers it stays for the next one. Another app on
+    this host may be called APP-files: nothing of that has two numbers at its end."""
+    with contextlib.suppress(Problem):
+        names = "name=^/?%s-files-[0-9]+-[0-9]+$" % host.app
+        found = host.docker("ps", "-a", "--filter", names, "--format", "{{.Names}}", timeout=10).stdout
+        left = [name for name in found.split() if not name.startswith(ours(host))]
+        if left:
+            remove(host, *left)
 
 
 def remove(host, *names):

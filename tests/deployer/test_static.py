@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import socket
 import stat
 import tarfile
@@ -26,13 +27,14 @@ class Engine(Host):
 
     def __init__(self, root, archives):
         super().__init__("shop", str(root))
-        self.archives, self.said, self.left = archives, [], ""
+        self.archives, self.said, self.left = archives, [], []
         os.makedirs(self.root + "/run/shop")
         os.makedirs(self.var + "/static")
 
     def docker(self, *words, **options):
         self.said.append(words)
-        return SimpleNamespace(stdout=self.left if words[0] == "ps" else "", returncode=0)
+        shown = [name for name in self.left if re.search(words[3].partition("=")[2], name)] if words[0] == "ps" else []
+        return SimpleNamespace(stdout="\n".join(shown), returncode=0)
 
     def answer(self, path):
         if path.startswith("/images/"):
@@ -215,8 +217,9 @@ def test_a_text_in_an_image(tmp_path):
 
 
 def test_what_a_killed_agent_left_is_removed(tmp_path):
-    """Containers of an agent that is dead go before another is made; those of this one stay."""
+    """Containers of an agent that is dead go before another is made; those of this one stay, and another app's."""
     with Engine(tmp_path / "root", {}).up() as host:
-        host.left = f"shop-files-999999-1\nshop-files-{os.getpid()}-7\n"
+        there = ["shop-files-999999-1", f"shop-files-{os.getpid()}-7", "shop-files-web-a", "shop-files-migrate"]
+        host.left = there
         images.content(host, "sha256:1", "x")
     assert host.said[1] == ("rm", "-f", "-v", "shop-files-999999-1")
