@@ -82,7 +82,9 @@ def load(path, env):
         raise ConfigError(path, ["there is no such file: write one after docs/provision.md, or set HOSTS"]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(path, [f"cannot be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"]) from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ConfigError(path, [schema.TOO_DEEP]) from None
+    except ValueError as error:
         raise ConfigError(path, [f"is not TOML: {error}"]) from None
     return build(data, env, path)
 

@@ -1,14 +1,13 @@
 """What deploy/production.toml may hold. Pure: data in, problems out, each beginning with the path of its key.
 
-A check takes a value and yields (path below the value, what is wrong). A table is a dict of key → (check, default).
+checks.py says what a check and a table are.
 """
 
-import difflib
-import ipaddress
 import re
-import shlex
 
-REQUIRED = object()
+from .checks import (REQUIRED, TOO_DEEP, flag, is_numeric, list_of, network, number, one_of, options, plain, shown,
+                     table, text)
+
 ROLES = ("web", "worker", "beat")
 # Whose a name is a server tells, when it is provisioned: probe.py asks. These it can not tell: what comes with
 # the packages that provisioning installs, and what nginx's variables begin with.
@@ -17,88 +16,19 @@ TAKEN = ("docker", "containerd", "nginx", "html", "snippets", "sites-available",
 PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 
 
-# ---- checks ----
-
-def text(pattern, wanted):
-    """A string that matches the whole pattern; `wanted` says in words what it should be."""
-    def check(value):
-        if not isinstance(value, str):
-            yield "", f"{value!r} is no text"
-        elif not re.fullmatch(pattern, value):
-            yield "", f"{value!r} is not {wanted}"
-    return check
-
-
-def one_of(*choices):
-    def check(value):
-        if value not in choices or isinstance(value, bool):
-            yield "", f"{value!r} is none of {', '.join(choices)}"
-    return check
-
-
-def number(least, most, kind=int):
-    """A number of these bounds; a whole one unless kind is float."""
-    def check(value):
-        if isinstance(value, bool) or not isinstance(value, (int, kind)) or not least <= value <= most:
-            yield "", f"{value!r} is not a {'whole ' if kind is int else ''}number from {least} to {most}"
-    return check
-
-
-def flag(value):
-    if not isinstance(value, bool):
-        yield "", f"{value!r} is neither true nor false"
-
-
-def options(value):
-    """Options of a command: words, which quotes group; nothing else in them means anything."""
-    try:
-        if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value) or not shlex.split(value) and value.strip():
-            raise ValueError
-    except (ValueError, TypeError, AttributeError):
-        yield "", f"{value!r} is not a line of options with every quote closed"
-
-
-def list_of(check_item):
-    def check(value):
-        if not isinstance(value, list):
-            yield "", f"{value!r} is no list"
-            return
-        for index, item in enumerate(value):
-            yield from ((f"[{index}]{path}", problem) for path, problem in check_item(item))
-        for index, item in enumerate(value):
-            if item in value[:index]:
-                yield f"[{index}]", f"{item!r} is there a second time"
-    return check
-
-
-def table(keys):
-    def check(value):
-        if not isinstance(value, dict):
-            yield "", f"{value!r} is no table"
-            return
-        for key in value:
-            if key not in keys:
-                near = difflib.get_close_matches(key, keys, 1)
-                yield f".{key}", "unknown; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(keys)}")
-        for key, (check_key, default) in keys.items():
-            if key in value:
-                yield from ((f".{key}{path}", problem) for path, problem in check_key(value[key]))
-            elif default is REQUIRED:
-                yield f".{key}", f"is missing; write it there, or set {key.upper()}"
-    return check
-
+# ---- checks of what is this file's own ----
 
 def registry(value):
     if isinstance(value, dict):
         yield from table(REGISTRY)(value)
     elif value != "ssh":
-        yield "", f"{value!r} is neither \"ssh\" nor a table"
+        yield "", f"{shown(value)} is neither \"ssh\" nor a table"
 
 
 def app_name(value):
     yield from text(r"[a-z][a-z0-9-]{0,23}", "a name of at most 24 small letters, digits and -, a letter first")(value)
     if value in TAKEN:
-        yield "", f"{value!r} is a name that servers use for something else"
+        yield "", f"{shown(value)} is a name that servers use for something else"
 
 
 def hosts(value):
@@ -118,15 +48,14 @@ address = text(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9_.:%-]*",
 internal = text(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?::\d+)?|\[?[0-9a-fA-F:]+\]?(?::\d+)?",
                 "a name or an address, with :port or without")
 site_name = text(r"(?:\*\.)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", "the name of a site")
-network = text(r"[0-9a-fA-F.:]+(?:/\d+)?", "an address or a network")
-url_path = text(r"/[^\s\x00-\x20]*", "a path that begins with /")
+url_path = text(r"/[!-~]*", "a path that begins with /")
 server_path = text(r"/[A-Za-z0-9._/@+-]+", "a whole path")
 variable = text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
 package = text(r"[a-z0-9][a-z0-9+.-]+", "the name of a Debian package")
-command = text(r"[^\n]+", "a command")
+command = text(r"[^\x00-\x1f\x7f]+", "a command")
 size = text(r"\d+[kmg]?", "a size such as 20m")
 memory = text(r"auto|off|[1-9]\d*[kmg]", "\"auto\", \"off\" or a size such as 2g")
-email = text(r"[^\s@;]+@[^\s@;]+", "an address for mail")
+email = text(r"[!-:<-?A-~]+@[!-:<-?A-~]+", "an address for mail")
 seconds = number(0, 86_400)
 
 REGISTRY = {"login": (variable, "")}
@@ -192,7 +121,10 @@ def key_paths():
 
 def check(data):
     """All that is wrong with the parsed file, a line each; empty when it will do."""
-    problems = [f"{path.removeprefix('.')}: {problem}" for path, problem in table(TOP)(data)]
+    try:
+        problems = [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(TOP)(data)]
+    except RecursionError:
+        return [TOO_DEEP]
     return problems or [f"{path}: {problem}" for path, problem in across(data)]
 
 
@@ -226,13 +158,6 @@ def balancers_across(hosts, web):
             yield f"hosts.{name}.balancer", "a host with the role web listens on the same ports: use another host"
         if not is_numeric(inner(name, hosts[name])):
             yield f"hosts.{name}.internal", "is needed: the numeric address from which it asks the web hosts"
-
-
-def is_numeric(address):
-    try:
-        return bool(ipaddress.ip_address(address))
-    except ValueError:
-        return False
 
 
 def address_of(name, hosts):

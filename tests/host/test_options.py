@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy import desired, schema
+from deploy import checks, desired, schema
 from deploy.config import Fleet, Host
 
 from .conftest import program
@@ -26,7 +26,7 @@ def server(request, tmp_path_factory):
 
 def reach_docker(server, opts):
     """The words that docker gets of the options in the toml; no problem is found in them here or there."""
-    assert not list(schema.options(opts))
+    assert not list(checks.options(opts))
     host = Host("web1", "web1", ("web",), opts="-e LAST=1")
     fleet = Fleet("shop", "r.example/shop", (host,), opts=opts, server=schema.defaults("server"))
     file, = (thing for thing in desired.app_files(fleet, host) if getattr(thing, "path", "") == "/etc/default/shop")
@@ -50,7 +50,7 @@ def test_what_the_file_says_reaches_docker_as_words(server, opts):
 
 def splits(text):
     try:
-        return not list(schema.options(text))
+        return not list(checks.options(text))
     except ValueError:
         return False
 
@@ -66,7 +66,7 @@ def test_any_options_reach_docker(server, opts):
 @pytest.mark.parametrize("opts", ["-e a\nb", "a\x00", "a\rb", "\x1b", "'", '"', "\\", "a 'b"])
 def test_what_is_no_line_of_options_is_refused(opts):
     """Control characters and open quotes have no place in them."""
-    assert list(schema.options(opts))
+    assert list(checks.options(opts))
 
 
 @pytest.mark.parametrize("opts", [

@@ -1,0 +1,110 @@
+"""Checks of parsed data. Pure: a check takes a value and yields (path below the value, what is wrong).
+
+A table is a dict of key → (check, default).
+"""
+
+import difflib
+import ipaddress
+import re
+import shlex
+
+REQUIRED = object()
+TOO_DEEP = "is nested too deeply"
+
+
+def shown(value):
+    """A value as it is told, in a line, and not without end."""
+    try:
+        said = repr(value)
+    except ValueError:  # a number of thousands of digits
+        said = "that"
+    return said if len(said) <= 200 else said[:200] + "…"
+
+
+def plain(line):
+    """A line without what a terminal would take for more than text, and not without end."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line[:1000])
+
+
+def text(pattern, wanted):
+    """A string that matches the whole pattern; `wanted` says in words what it should be."""
+    def check(value):
+        if not isinstance(value, str):
+            yield "", f"{shown(value)} is no text"
+        elif not re.fullmatch(pattern, value, re.ASCII):
+            yield "", f"{shown(value)} is not {wanted}"
+    return check
+
+
+def one_of(*choices):
+    def check(value):
+        if value not in choices or isinstance(value, bool):
+            yield "", f"{shown(value)} is none of {', '.join(choices)}"
+    return check
+
+
+def number(least, most, kind=int):
+    """A number of these bounds; a whole one unless kind is float."""
+    def check(value):
+        if isinstance(value, bool) or not isinstance(value, (int, kind)) or not least <= value <= most:
+            yield "", f"{shown(value)} is not a {'whole ' if kind is int else ''}number from {least} to {most}"
+    return check
+
+
+def flag(value):
+    if not isinstance(value, bool):
+        yield "", f"{shown(value)} is neither true nor false"
+
+
+def options(value):
+    """Options of a command: words, which quotes group; nothing else in them means anything."""
+    try:
+        if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value) or not shlex.split(value) and value.strip():
+            raise ValueError
+    except (ValueError, TypeError, AttributeError):
+        yield "", f"{shown(value)} is not a line of options with every quote closed"
+
+
+def list_of(check_item):
+    def check(value):
+        if not isinstance(value, list):
+            yield "", f"{shown(value)} is no list"
+            return
+        for index, item in enumerate(value):
+            yield from ((f"[{index}]{path}", problem) for path, problem in check_item(item))
+        for index, item in enumerate(value):
+            if item in value[:index]:
+                yield f"[{index}]", f"{shown(item)} is there a second time"
+    return check
+
+
+def table(keys):
+    def check(value):
+        if not isinstance(value, dict):
+            yield "", f"{shown(value)} is no table"
+            return
+        for key in value:
+            if key not in keys:
+                near = difflib.get_close_matches(key, keys, 1)
+                yield f".{key}", "unknown; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(keys)}")
+        for key, (check_key, default) in keys.items():
+            if key in value:
+                yield from ((f".{key}{path}", problem) for path, problem in check_key(value[key]))
+            elif default is REQUIRED:
+                yield f".{key}", f"is missing; write it there, or set {key.upper()}"
+    return check
+
+
+def network(value):
+    known = isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F.:]+(/[0-9]+)?", value)
+    try:
+        ipaddress.ip_network(value if known else "", strict=False)
+    except ValueError:
+        yield "", f"{shown(value)} is not an address or a network"
+
+
+def is_numeric(address):
+    try:
+        return bool(ipaddress.ip_address(address))
+    except ValueError:
+        return False

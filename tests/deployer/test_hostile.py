@@ -1,0 +1,142 @@
+"""What nobody means well: files, settings and words of any kind. Each is refused in lines that name it, or taken as it
+is meant; nothing ends in a traceback. HOSTILE says how many of each are tried."""
+
+import os
+import re
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deploy import __main__, commands, config, desired, env
+from deploy.errors import ConfigError, HostProblem, Refused
+from deploy.things import Found, Group, Site
+from deployer.conftest import TOML
+from project.ops import envfile
+from proc import ROOT
+
+MANY = settings(max_examples=int(os.environ.get("HOSTILE", "150")), deadline=None, database=None,
+                suppress_health_check=list(HealthCheck))
+TEXT = st.one_of(
+    st.text(max_size=12), st.text("\x00\n\r\x1b\u2028\u202e\"'\\${}@;|&# /.:%*\udcff\u0663", max_size=6),
+    st.sampled_from(["shop", "web1", "10.0.0.1", "a" * 5000, "/" * 300, "../../etc", "-oX=y", "x;reboot", "a b", "0",
+                     "build-1"]))
+SCALARS = st.one_of(TEXT, st.booleans(), st.integers(), st.integers(-10**5000, 10**5000), st.floats(), st.datetimes(),
+                    st.dates(), st.times(), st.sampled_from(["web", "worker", "beat", "off", "elsewhere", "certbot"]))
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4))
+KEYS = st.sampled_from([
+    "app", "image", "registry", "media", "opts", "memory", "site", "site.names", "site.tls", "site.certificate",
+    "site.key", "site.email", "site.body_limit", "site.proxies", "rollout.smoke", "rollout.ready", "rollout.bake",
+    "rollout.max_errors", "hooks.before", "registry.login", "server.packages", "hosts", "hosts.web1",
+    "hosts.web1.address", "hosts.web1.roles", "hosts.web1.internal", "hosts.web1.opts", "hosts.front.internal",
+    "hosts.front.balancer"])
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]")
+
+
+def deep(depth, left, inner, right):
+    return f"x = {left * depth}{inner}{right * depth}\n".encode()
+
+
+def told(problem, name):
+    """What is said is lines that begin with the name, bounded, and of nothing but text."""
+    lines = str(problem).split("\n")
+    assert lines and all(line.startswith(f"{name}: ") and len(line) < 2000 for line in lines), lines
+    assert not CONTROL.search("".join(lines)), lines
+
+
+def sound(fleet):
+    """Nothing that was let pass writes a line of its own into a file on a server."""
+    for host in fleet.hosts:
+        for thing in desired.steps(fleet, host, Found()):
+            for inner in thing.things if isinstance(thing, Group) else [thing]:
+                files = inner.files.values() if isinstance(inner, Site) else [getattr(inner, "content", "")]
+                assert not any(CONTROL.search(text.replace("\t", " ")) for text in files), fleet
+
+
+@MANY
+@given(st.lists(st.tuples(KEYS, VALUES), min_size=1, max_size=3))
+def test_values_of_any_kind(changes):
+    """A fleet with keys that hold anything at all is built, or all that is wrong is told by path."""
+    data = {**TOML, "hosts": {name: dict(host) for name, host in TOML["hosts"].items()}, "site": dict(TOML["site"])}
+    for path, value in changes:
+        *tables, key = path.split(".")
+        table = data
+        for name in tables:
+            table = table.setdefault(name, {}) if isinstance(table.get(name, {}), dict) else {}
+        table[key] = value
+    try:
+        sound(config.build(data, {}, "x.toml"))
+    except ConfigError as problem:
+        told(problem, "x.toml")
+
+
+@MANY
+@given(st.binary(max_size=200) | st.text("[]{}=\"'.,#\n abx01-:T\\u", max_size=80).map(str.encode))
+def test_files_of_any_kind(tmp_path_factory, content):
+    """Bytes of any kind in place of the file, or behind its beginning."""
+    path = tmp_path_factory.getbasetemp() / "x.toml"
+    for whole in (content, (ROOT / "deploy/staging.toml").read_bytes() + b"\n" + content):
+        path.write_bytes(whole)
+        try:
+            sound(config.load(path, {}))
+        except ConfigError as problem:
+            told(problem, path)
+
+
+@pytest.mark.parametrize("content", [
+    deep(100_000, "[", "", "]"), deep(100_000, "[", "", ""), deep(5000, "{a=", "1", "}"),
+    b"app" + b".a" * 3000 + b" = 1\n", b"[hosts" + b".a" * 3000 + b"]\n", b"[[hosts" + b".a" * 5000 + b"]]\n",
+    b"[rollout]\nbake = " + b"9" * 10_000, b"[rollout]\nbake = 0x" + b"f" * 20_000,
+    b"app = \"" + b"a" * 10**6 + b"\"\n",
+    b"'\\u001b[2J\n' = 1\n", b'"\\u001b[2J\\n" = 1\n', b'[hosts."\\nx.toml: fine"]\n', b"[hosts.web1]\nroles = " +
+    deep(900, "[", "", "]")[4:], b"[hosts.a]\nroles = [" + (b"[" * 400 + b"]" * 400 + b", ") * 2 + b"]\n"],
+    ids=lambda content: repr(content[:30]))
+def test_files_that_go_too_far(tmp_path, content, capsys):
+    """Nested too deeply, numbers without end, keys that a terminal would obey: refused in lines that name the file."""
+    path = tmp_path / "x.toml"
+    path.write_bytes(content)
+    assert __main__.main(["--config", str(path), "config", "check"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"deploy: {path}: ") and "\x1b" not in said and len(said) < 5000
+
+
+@MANY
+@given(st.sampled_from(["deploy", "rollback"]), TEXT)
+def test_tags_of_any_kind(action, tag):
+    """A word that is no tag is refused, in a line, before anything is looked at."""
+    args = SimpleNamespace(tag=tag, to=tag, hosts="", allow_incompatible=False, skip_unreachable=False, parallel=0,
+                           no_bake=False)
+    fleet = config.build(TOML, {}, "x")
+    try:
+        rollout = commands.rollout_of(fleet, None, args, action, SimpleNamespace(tell=None))
+        assert re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", rollout.tag) or action == "rollback" and not tag
+    except Refused as problem:
+        assert "is no tag of an image" in str(problem) and not CONTROL.search(str(problem))
+
+
+@MANY
+@given(TEXT.map(lambda text: text.replace(",", "") + "?"))
+def test_hosts_of_any_kind(name):
+    """A name that no host has is refused, with those there are."""
+    with pytest.raises(ConfigError) as caught:
+        __main__.chosen(config.build(TOML, {}, "x"), SimpleNamespace(hosts=f"web1,{name}"))
+    assert "there are: web1, web2, work, front" in str(caught.value) and not CONTROL.search(str(caught.value))
+
+
+@MANY
+@given(st.binary(max_size=60) | st.text("AB_=\"' \t\r\n#\x00\x1b\x85\ufeff", max_size=60).map(str.encode))
+def test_env_files_of_any_kind(content):
+    """What is wrong is told by line; of what is not, each byte is kept by what is set on top, and reads back."""
+    variables, problems = envfile.read(content, "x")
+    assert all(re.match("x (line [0-9]+: |cannot be read: )", problem) for problem in problems)
+    assert not CONTROL.search("".join([*problems, *variables, *variables.values()]).replace("\u2028", ""))
+    try:
+        text = env.staged(content.decode(), None, {"NEW": "1"}, ())
+        assert not problems and envfile.parse(text, "x") == ({**variables, "NEW": "1"}, [])
+    except (HostProblem, UnicodeDecodeError):
+        assert problems
+    try:
+        assert env.read_values(content, []) == variables
+    except Refused:
+        pass
