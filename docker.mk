@@ -17,6 +17,7 @@ TEST_DATABASE ?= sqlite
 BUILD_ARGS    ?=
 WHEEL_ARGS    ?=
 PORT          ?= 8000
+ALLOW_DIRTY   ?=
 SECRETS       ?= var/compose.env
 ARGS          ?=
 PYTEST_ARGS   ?=
@@ -71,8 +72,8 @@ build: wheelhouse/requirements.txt ## the image, tested while it is built (TAG=â
 	  --build-arg REVISION='$(REVISION)' -t '$(IMAGE):$(TAG)' .
 	@echo 'make: built $(IMAGE):$(TAG)'
 
-push: ## the image to its registry (IMAGE=registry.example/shop)
-	@$(docker_ready); $(clean_tag)
+push: ## the image to its registry (IMAGE=registry.example/shop; ALLOW_DIRTY=1: even of what no commit holds)
+	@$(docker_ready); $(clean_image)
 	@$(DOCKER) push '$(IMAGE):$(TAG)'
 
 up: build $(SECRETS) ## the image with Postgres, Redis, worker and beat, at http://localhost:8000
@@ -87,8 +88,11 @@ docker-shell: ## a shell in a container of the image (ARGS="--user 0")
 image-test: $(VE)/sentinel-dev ## tests of the image: minutes, needs Docker (PYTEST_ARGS="â€¦")
 	@$(docker_ready); exec $(VE)/bin/python -m pytest tests/image --durations=15 $(PYTEST_ARGS)
 
-clean_tag = case '$(TAG)' in *-dirty) \
-  echo 'make: $(TAG) has what no commit holds, so nobody could build it again: commit, make build, push' >&2; exit 1 ;; esac
+# What an image was built from its label tells, whatever it is called.
+revision_of = $(DOCKER) image inspect --format '{{index .Config.Labels "org.opencontainers.image.revision"}}'
+clean_image = case "$$($(revision_of) '$(IMAGE):$(TAG)' 2>/dev/null)" in *-dirty) [ -n '$(ALLOW_DIRTY)' ] || { \
+  echo 'make: $(TAG) has what no commit holds, so nobody could build it again: commit, make build, push' >&2; exit 1; } \
+  ;; esac
 
 # What up needs to know, made once: compose.yaml holds no secret.
 with_compose = { command -v $(firstword $(COMPOSE)) >/dev/null || $(no_compose); }; \

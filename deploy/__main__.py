@@ -111,6 +111,7 @@ def rollback_arguments(parser):
 def rollout_arguments(parser):
     parser.add_argument("--parallel", type=int, default=0, metavar="N", help="hosts that change over at once")
     parser.add_argument("--no-bake", action="store_true", help="commit without watching the release first")
+    parser.add_argument("--allow-dirty", action="store_true", help="even an image of what no commit holds")
     any_arguments(parser)
 
 

@@ -30,6 +30,7 @@ class Target:
     action: str
     tag: str
     digest: str = ""
+    exact: bool = False  # whether the digest is that of one image, and as the registry has it
     releases: dict = field(default_factory=dict)  # host name → {"image_id", "digest"}, for a rollback
     sources: dict = field(default_factory=dict)  # host name → {"reference", "credentials"}, where we serve the image
     judge: str = ""  # a host whose release and ours migrations may part; none where that cannot be
@@ -42,6 +43,7 @@ class Options:
     parallel: int = 0
     bake: bool = True
     allow_incompatible: bool = False
+    allow_dirty: bool = False
     credentials: str = ""  # user:password for the registry
 
 

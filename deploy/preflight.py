@@ -65,9 +65,9 @@ def room(fleet, facts):
 
 
 def moved(facts, target):
-    """A tag stands for one image for ever."""
-    for record in facts["records"]:
-        if target.digest and record["tag"] == target.tag and record.get("digest") not in (None, "", target.digest):
+    """A tag stands for one image for ever. Of a list of images only what is pulled tells: see source.py."""
+    for record in facts["known"]:
+        if target.exact and record["tag"] == target.tag and record.get("digest") not in (None, "", target.digest):
             yield (f"{target.tag} was {record['digest']} and is now {target.digest}: a tag must not be used again,"
                    " build under another one")
             return
@@ -108,7 +108,7 @@ def revert_of(facts):
 
 def recorded(facts, tag):
     """host name → the newest committed record of a tag, of any host where this one has none. Raises Refused."""
-    known = {name: [record for record in found["records"] if record["tag"] == tag
+    known = {name: [record for record in found["known"] if record["tag"] == tag
                     and record["outcome"] == "committed"] for name, found in facts.items()}
     some = [record for records in known.values() for record in records]
     if not some:

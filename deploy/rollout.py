@@ -7,7 +7,7 @@ import signal
 import time
 from dataclasses import dataclass, field, replace
 
-from . import hooks, preflight
+from . import hooks, preflight, source
 from .crew import Crew, StepFailed
 from .errors import DeployError, Locked, Refused, on_hosts
 from .plan import Options, Target, plan
@@ -78,7 +78,7 @@ class Rollout:
     def _decide(self, crew, stack):
         """(Target, groups of steps) after a look at all hosts. Raises Refused with all problems of all hosts."""
         crew.connect(self.skip_unreachable)
-        facts = crew.look(paths=lambda host: list(preflight.expected(self.fleet, host)))
+        facts = crew.look(paths=lambda host: list(preflight.expected(self.fleet, host)), tag=lambda host: self.tag)
         target, texts = self._target(crew, facts, stack)
         found = preflight.problems(self.fleet, crew.hosts, facts, target)
         if texts or found:
@@ -103,10 +103,10 @@ class Rollout:
         if self._serves():
             return self._served(crew, stack, action), []
         try:
-            digest = self._digest(crew, facts)
+            found = self._resolved(crew, facts)
         except StepFailed as error:
             return Target(action, self.tag), [error.problem]
-        return Target(action, self.tag, digest), []
+        return Target(action, self.tag, found["digest"], exact=not found["index"]), []
 
     def _served(self, crew, stack, action):
         """The Target that we serve ourselves for as long as the stack is open."""
@@ -117,11 +117,10 @@ class Rollout:
                    for name, port in crew.forward(server.port).items()}
         return Target(action, self.tag, server.digest, sources=sources)
 
-    def _digest(self, crew, facts):
-        """The digest that the tag stands for, as the first host sees it."""
-        name = crew.hosts[0].name
-        return crew.resolve(name, image=self.fleet.image, tag=self.tag, architecture=facts[name]["arch"],
-                            engine=facts[name]["docker"], credentials=self._credentials())["digest"]
+    def _resolved(self, crew, facts):
+        """What the tag stands for, as the first host sees it."""
+        return crew.resolve(crew.hosts[0].name, image=self.fleet.image, tag=self.tag, credentials=self._credentials(),
+                            architectures=sorted({found["arch"] for found in facts.values()}))
 
     def _credentials(self):
         name = self.fleet.registry_login
@@ -150,7 +149,9 @@ class Rollout:
                     break
                 changed = changed or group[0].name not in ("begin", "pull", "verdicts")
                 crew.spare = self._spare(crew, group[0])
-                self._check_verdicts(crew.run(group))
+                answers = crew.run(group)
+                source.check(answers, target, self.options.allow_dirty, self.tell)
+                self._check_verdicts(answers)
             for name, text in crew.sick.items():
                 self.tell({"event": "unhealthy", "host": name, "text": f"not healthy, and let pass: {text}"})
         except BaseException as error:
@@ -212,7 +213,7 @@ class Taken(DeployError):
 
 def goal(release, facts):
     """What an attempt needs to know of the release that a rollback goes to."""
-    known = [record for record in facts["records"] if record["tag"] == release["tag"]]
+    known = [record for record in facts["known"] if record["tag"] == release["tag"]]
     return {"image_id": release["image_id"], "digest": known[-1].get("digest") if known else ""}
 
 

@@ -1,26 +1,56 @@
-"""What an image was built from, as far as this machine knows: its revision label, and git."""
+"""What the hosts have pulled: is it one image on all of them, the one that was meant, and built from which commit."""
 
+import re
 import subprocess
 from pathlib import Path
 
-from .errors import Refused
+from .errors import Refused, on_hosts
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-LABEL = "org.opencontainers.image.revision"
+DIRTY = ("{} has what no commit holds, so nobody could build it again: commit, make build, make push; or take the risk"
+         " with --allow-dirty")
 
 
-def check(image, tag, checkout=CHECKOUT, docker="docker"):
-    """What a user should know of a release that was built here, in a line; empty where there is nothing to say.
+def check(answers, target, allow_dirty, tell, checkout=CHECKOUT):
+    """Look at the answers to a group of steps, once the image is on all hosts. Raises Refused when it must not start;
+    tells what a user should know of it."""
+    pulled = {host: answer for (step, host), answer in answers.items() if step == "pull"}
+    found = problems(pulled, target, allow_dirty)
+    if found:
+        raise Refused(on_hosts(found))
+    revision = next((answer.get("revision", "") for answer in pulled.values()), "").removesuffix("-dirty")
+    if target.action != "rollback" and re.fullmatch("[0-9a-f]{40,64}", revision) and unpushed(revision, checkout):
+        tell({"event": "source", "text": f"{target.tag} was built from {revision[:12]}, which is on no branch of a"
+                                         " remote as this checkout knows it"})
 
-    Raises Refused for an image that no commit holds. An image that is not here was built elsewhere: nothing is said.
-    """
-    name = f"{image}:{tag}"
-    revision = said([docker, "image", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', name])
-    if revision.endswith("-dirty") or tag.endswith("-dirty"):
-        raise Refused(f"{name} has what no commit holds, so nobody could build it again: commit, make build, make push")
-    if revision and unpushed(revision, checkout):
-        return f"{name} was built from {revision[:12]}, which is on no branch of a remote as this checkout knows it"
-    return ""
+
+def problems(pulled, target, allow_dirty=False):
+    """host name → why what it has pulled must not start there. Pure."""
+    firsts = {}
+    for name in sorted(pulled):
+        firsts.setdefault(pulled[name].get("architecture"), (name, pulled[name]))
+    found = {name: [*of_answer(answer, target, allow_dirty),
+                    *unlike(answer, target, *firsts[answer.get("architecture")])] for name, answer in pulled.items()}
+    return {name: texts for name, texts in found.items() if texts}
+
+
+def of_answer(answer, target, allow_dirty):
+    """What is wrong with what one host has pulled, for itself. What was committed may always be gone back to."""
+    if target.action == "rollback":
+        return
+    if answer.get("revision", "").endswith("-dirty") and not allow_dirty:
+        yield DIRTY.format(target.tag)
+    if answer.get("others"):
+        yield (f"{target.tag} was {', '.join(answer['others'])} and is now {answer['image_id']}: a tag must not be used"
+               " again, build under another one")
+    if target.digest and answer.get("digests") and target.digest not in answer["digests"]:
+        yield f"{target.tag} is {', '.join(answer['digests'])} there, and {target.digest} was meant"
+
+
+def unlike(answer, target, first, model):
+    """Whether a host has another image than the first of its architecture."""
+    if answer["image_id"] != model["image_id"] and not {*answer.get("digests", ())} & {*model.get("digests", ())}:
+        yield f"{target.tag} is {answer['image_id']} there, and {model['image_id']} on {first}"
 
 
 def unpushed(revision, checkout):

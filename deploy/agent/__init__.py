@@ -9,9 +9,8 @@ FOLDER = Path(__file__).resolve().parent
 # The dialect of env files is the image's too, which has nothing of the deployer.
 ENVFILE = FOLDER.parent.parent / "project/ops/envfile.py"
 # In this order: each uses only those before it.
-MODULES = ("disk", "envfile", "host", "http", "contents", "journal", "visitors", "releases", "slots", "takeback",
-           "facts", "images", "attempt", "oneoffs", "static", "proof", "watcher", "turn", "steps",
-           "serve")
+MODULES = ("disk", "envfile", "host", "http", "engine", "contents", "journal", "visitors", "releases", "slots",
+           "takeback", "facts", "images", "attempt", "oneoffs", "static", "proof", "watcher", "turn", "steps", "serve")
 LOADER = """\
 import sys, types
 package = sys.modules["agent"] = types.ModuleType("agent")

@@ -13,13 +13,14 @@ from .host import Problem, at_once
 LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["docker-runner.image"]}
 
 
-def look(host, paths=(), health=False):
-    """All that a plan or status needs to know. `paths`: files whose sha256 is wanted; `health`: ask what runs."""
+def look(host, paths=(), health=False, tag=""):
+    """All that a plan or status needs to know. `paths`: files whose sha256 is wanted; `health`: ask what runs; `tag`:
+    what the log knows of it is wanted, however old."""
     docker, up, version, runs = at_once([lambda: engine(host), lambda: containers(host), lambda: systemd(host),
                                          lambda: running(host, health)])
     found = {"python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
              "systemd": version, "memory": memory(), "docker": docker, "containers": up, "problems": [],
-             **committed(host), "settings": settings_problems(host), "site": site(host),
+             **committed(host, tag), "settings": settings_problems(host), "site": site(host),
              "staged": os.path.exists(host.env + ".next")}
     found.update(runs)
     found["now"] = time.time()
@@ -29,14 +30,17 @@ def look(host, paths=(), health=False):
     return found
 
 
-def committed(host):
+def committed(host, tag):
     try:
         records, torn = releases.read_log(host)
         attempt = releases.read_attempt(host)
     except Problem as problem:
-        return {"problems": [str(problem)], "tag": None, "revert": None, "records": [], "torn": 0, "attempt": None}
-    return {"tag": releases.read_tag(host.tag), "revert": releases.read_tag(host.revert), "records": records[-100:],
-            "torn": torn, "attempt": attempt}
+        return {"problems": [str(problem)], "tag": None, "revert": None, "records": [], "known": [], "torn": 0,
+                "attempt": None}
+    revert = releases.read_tag(host.revert)
+    wanted = {tag, revert and revert["tag"]}
+    return {"tag": releases.read_tag(host.tag), "revert": revert, "records": records[-100:], "torn": torn,
+            "known": [record for record in records if record["tag"] in wanted][-100:], "attempt": attempt}
 
 
 def ask_engine(host, path):
@@ -50,10 +54,7 @@ def engine(host):
     info = ask_engine(host, "/info")
     if info is None:
         return {}
-    insecure = [name for name, index in (info.get("RegistryConfig") or {}).get("IndexConfigs", {}).items()
-                if not index.get("Secure", True)]
-    return {"version": info.get("ServerVersion", ""), "root": info.get("DockerRootDir", "/var/lib/docker"),
-            "insecure": insecure, "insecure_networks": (info.get("RegistryConfig") or {}).get("InsecureRegistryCIDRs")}
+    return {"version": info.get("ServerVersion", ""), "root": info.get("DockerRootDir", "/var/lib/docker")}
 
 
 def containers(host, ended=False):

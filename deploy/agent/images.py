@@ -1,90 +1,78 @@
 """Images on this host: what a tag stands for in the registry, pulling, what an image holds, removing old ones."""
 
-import contextlib
 import json
 
-from . import contents, disk, releases, slots
-from .host import Problem, last
+from . import contents, disk, engine, releases, slots
+from .host import Problem
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
+PULL = 1800  # seconds
+REVISION = "org.opencontainers.image.revision"
 
 
-@contextlib.contextmanager
-def login(host, registry, credentials):
-    """The environment with which docker is logged in, for as long as the block runs; credentials: user:password."""
-    if not credentials:
-        yield {}
-        return
-    import shutil  # only here: it takes long to load
-    import tempfile
-    folder = tempfile.mkdtemp(prefix="deploy-", dir="/run")
-    try:
-        user, _, password = credentials.partition(":")
-        done = host.docker("login", "--username", user, "--password-stdin", registry, input=password,
-                           env={"DOCKER_CONFIG": folder}, check=False)
-        if done.returncode:
-            raise Problem("%s lets nobody in as %s (%s): see the variable that registry.login names" % (
-                registry, user, last(done.stderr, done.returncode)))
-        yield {"DOCKER_CONFIG": folder}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def resolve(host, image, tag, architectures, credentials=""):
+    """{"digest"} that a tag stands for, "index" where that is a list of images, one an architecture. Raises Problem
+    when there is none, or none for one of the architectures (as uname names them)."""
+    login = engine.login_for(host, image, credentials)
+    status, body = engine.call(host, "GET", "/distribution/%s:%s/json" % (image, tag), login)
+    refuse(status, body, "image %s:%s is not to be had" % (image, tag), image, credentials)
+    found = json.loads(body)
+    there = {part.get("architecture") for part in found.get("Platforms") or () if part.get("os") == "linux"}
+    missing = [name for name in (ARCHITECTURES.get(one, one) for one in architectures) if there and name not in there]
+    if missing:
+        raise Problem("image %s:%s is for another architecture than %s: build it with PLATFORM=linux/%s" % (
+            image, tag, missing[0], missing[0]))
+    kind = found["Descriptor"].get("mediaType", "")
+    return {"digest": found["Descriptor"]["digest"], "index": "list" in kind or "index" in kind}
 
 
-def registry_of(image):
-    first, slash, _ = image.partition("/")
-    return first if slash and (set(first) & set(".:") or first == "localhost") else "docker.io"
+def refuse(status, body, what, image, credentials):
+    """Raise Problem unless the engine did what it was asked to."""
+    why = engine.trouble(status, body)
+    if credentials and ("unauthorized" in why or "denied" in why):
+        raise Problem("%s lets nobody in as %s (%s): see the variable that registry.login names" % (
+            engine.registry_of(image), credentials.partition(":")[0], why))
+    if why:
+        raise Problem("%s: %s" % (what, why))
 
 
-def resolve(host, image, tag, architecture, engine, credentials=""):
-    """{"digest"} that a tag stands for. Raises Problem when there is none, or none for this architecture."""
-    words = ["manifest", "inspect", "--verbose"]
-    words += ["--insecure"] if is_insecure(registry_of(image), engine) else []
-    with login(host, registry_of(image), credentials) as env:
-        done = host.docker(*words, "%s:%s" % (image, tag), check=False, env=env, timeout=60)
-    if done.returncode:
-        said = done.stderr.strip().splitlines()[-1:] or ["docker manifest inspect failed"]
-        raise Problem("image %s:%s is not to be had: %s" % (image, tag, said[0]))
-    found = json.loads(done.stdout)
-    found = found if isinstance(found, list) else [found]
-    wanted = ARCHITECTURES.get(architecture, architecture)
-    for manifest in found:
-        platform = manifest["Descriptor"].get("platform") or {}
-        if platform.get("architecture", wanted) == wanted and platform.get("os", "linux") == "linux":
-            return {"digest": manifest["Descriptor"]["digest"]}
-    raise Problem("image %s:%s is for another architecture than %s: build it with PLATFORM=linux/%s" % (
-        image, tag, architecture, wanted))
-
-
-def is_insecure(registry, engine):
-    """Whether the engine speaks with that registry without TLS, or does not check it."""
-    if registry in engine.get("insecure", ()):
-        return True
-    import ipaddress  # only here: it takes long to load
-    try:
-        address = ipaddress.ip_address(registry.rpartition(":")[0] or registry)
-    except ValueError:
-        return registry.partition(":")[0] == "localhost"
-    return any(address in ipaddress.ip_network(network) for network in engine.get("insecure_networks") or ())
-
-
-def image_id(host, reference):
-    """The id of an image that is here, or ""."""
-    done = host.docker("image", "inspect", "--format", "{{.Id}}", reference, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
+def about(host, reference):
+    """What is known of an image that is here, or None: its id, the digests it was pulled by, and the revision it was
+    built from, as its label says."""
+    status, body = engine.call(host, "GET", "/images/%s/json" % reference)
+    if status == 404:
+        return None
+    if status != 200:
+        raise Problem("Docker does not know of image %s: %s" % (reference, engine.trouble(status, body)))
+    found = json.loads(body)
+    return {"image_id": found["Id"],
+            "digests": sorted({name.partition("@")[2] for name in found.get("RepoDigests") or ()}),
+            "revision": ((found.get("Config") or {}).get("Labels") or {}).get(REVISION, "")}
 
 
 def pull(host, image, tag, digest, credentials="", reference=""):
-    """Pull by digest (from `reference` instead of `image`, where that is elsewhere), and tag it; the image's id."""
-    source = "%s@%s" % (reference or image, digest)
-    with login(host, registry_of(reference or image), credentials) as env:
-        host.docker("pull", "--quiet", source, timeout=1800, env=env)
-    found = image_id(host, source)
+    """Pull by digest (from `reference` instead of `image`, where that is elsewhere), and tag it; what is known of it,
+    and `others`: images that went by this tag before."""
+    name = reference or image
+    source, login = "%s@%s" % (name, digest), engine.login_for(host, name, credentials)
+    status, body = engine.call(host, "POST", "/images/create?fromImage=%s&tag=%s" % (name, digest), login, PULL)
+    refuse(status, body, "docker pull %s" % source, name, credentials)
+    found = about(host, source)
     if not found:
         raise Problem("%s was pulled and is not there" % source)
-    host.docker("tag", found, "%s:%s" % (image, tag))
+    found["others"] = others(releases.of_tag(host, tag), found)
+    if not found["others"]:
+        host.docker("tag", found["image_id"], "%s:%s" % (image, tag))
     if reference:
         host.docker("rmi", "--no-prune", source)  # the name alone
     return found
+
+
+def others(records, found):
+    """Ids of other images than this one in the records of a tag. The same image has the same id, or was pulled by the
+    same digest: an engine may give it another id than the engine before."""
+    return sorted({record["image_id"] for record in records if record.get("image_id")
+                   and record["image_id"] != found["image_id"] and record.get("digest") not in found["digests"]})
 
 
 def content(host, image, path):

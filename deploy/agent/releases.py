@@ -8,7 +8,7 @@ from . import disk
 from .host import Problem
 
 VERSION = 1
-KEPT = 500  # records of releases.log
+KEPT = 5000  # records of releases.log: as long a tag may not be used for another image
 
 
 def tag_text(release):
@@ -62,6 +62,13 @@ def parse_log(text):
 
 def read_log(host):
     return parse_log(disk.read(host.log))
+
+
+def of_tag(host, tag):
+    """The records of a tag, however old."""
+    named = json.dumps({"tag": tag})[1:-1]
+    return [record for record in parse_log("\n".join(
+        text for text in (disk.read(host.log) or "").split("\n") if named in text))[0] if record["tag"] == tag]
 
 
 def committed(records, current):

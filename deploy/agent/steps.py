@@ -52,22 +52,35 @@ def is_warm(host, attempt, slot):
 
 
 def pull(host, attempt, say, image, credentials="", reference=""):
-    """The image is here, and the slot knows what it will run."""
-    if attempt["warm"]:
-        return {"image_id": attempt["image_id"]}
-    found = images.image_id(host, attempt["image_id"]) if attempt.get("image_id") else ""
-    if not found:
-        root = facts.engine(host).get("root", "/")
-        if facts.free(root) < ROOM:
-            images.prune(host, image)
-        found = images.pull(host, image, attempt["tag"], attempt["digest"], credentials, reference)
-        host.call("sync", "-f", root, timeout=600)  # it is on the disk before anything relies on it
+    """The image is here, and the slot knows what it will run. What the image is, for the deployer to judge."""
+    known = attempt.get("image_id")
+    found = {"image_id": known, "digests": []} if attempt["warm"] else known and images.about(host, known)
+    if found:
+        found["digests"] = sorted({*found["digests"], *filter(None, [attempt.get("digest")])})
+    else:
+        found = fetched(host, attempt, image, credentials, reference)
+    if not attempt["warm"]:
+        pin(host, attempt, found["image_id"])
+    return dict(found, architecture=os.uname().machine)
+
+
+def fetched(host, attempt, image, credentials, reference):
+    """Have the image come, and find room for it; what is known of it."""
+    root = facts.engine(host).get("root", "/")
+    if facts.free(root) < ROOM:
+        images.prune(host, image)
+    found = images.pull(host, image, attempt["tag"], attempt["digest"], credentials, reference)
+    host.call("sync", "-f", root, timeout=600)  # it is on the disk before anything relies on it
+    return found
+
+
+def pin(host, attempt, image_id):
+    """The slot that begin has told to stop is empty, and will run this image with the release's settings."""
     if not slots.stopped(host, attempt["slot"]):
         raise Problem("slot {1} does not stop: see systemctl status '{0}-*@{1}'".format(host.app, attempt["slot"]))
     text, path = settings(host, attempt)
-    attempt.note(image_id=found, settings_from=path)
+    attempt.note(image_id=image_id, settings_from=path)
     slots.pin(host, attempt["slot"], attempt.release(), text)
-    return {"image_id": found}
 
 
 def prepare(host, attempt, say):

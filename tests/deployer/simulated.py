@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from unittest import mock
 
-from deploy.agent import disk, host as hosts, http, releases, slots
+from deploy.agent import disk, engine, host as hosts, http, releases, slots
 from deploy.agent.watcher import Watcher
 
 FOREVER = 10**9
@@ -46,8 +46,6 @@ class Simulated(hosts.Host):
             self.timer = words[-3:]
         elif words[:2] == ("docker", "inspect"):
             done.stdout = '["/entry"]' if self.up.get("shop-beat.service") else ""
-        elif words[:3] == ("docker", "image", "inspect"):
-            done.stdout = words[-1].rpartition("@")[2].replace("digest", "sha256") + "\n"
         elif words[0] == "docker-runner":
             self.effect()
             if words[4] in self.broken:
@@ -96,6 +94,11 @@ class Simulated(hosts.Host):
             return 500 if tag else 0, "broken"
         return 200, json.dumps({"release": tag})
 
+    def engine(self, host, method, path, login=None, seconds=60):
+        """The engine's answer to a pull, and of an image by its id or digest."""
+        digest = path.rpartition("/")[0].rpartition("@")[2].rpartition("/")[2]
+        return 200, json.dumps({"Id": digest.replace("digest", "sha256"), "RepoDigests": [f"shop@{digest}"]})
+
     def worker(self, host, slot):
         tag = self.up.get(f"shop-worker@{slot}.service", (None,))[0]
         paused = os.path.exists(self.slot(slot, "worker.pause"))
@@ -140,7 +143,7 @@ def world(host):
                              open=making(os.open, lambda path, flags, *mode: flags & os.O_CREAT)), \
             mock.patch.object(Watcher, "start", lambda self: None), \
             mock.patch.object(os, "fsync", lambda number: None), mock.patch("time.sleep", lambda seconds: None), \
-            mock.patch.object(http, "ask", host.ask), \
+            mock.patch.object(http, "ask", host.ask), mock.patch.object(engine, "call", host.engine), \
             mock.patch.object(http, "stream", lambda *words: nullcontext((404, None))), \
             mock.patch.object(slots, "worker_state", host.worker):
         yield

@@ -88,9 +88,9 @@ def facts(fleet):
         "python": [3, 11], "systemd": 252, "docker": {"version": "20.10.24", "root": "/var/lib/docker"}, "problems": [],
         "site": {"scheme": "http", "url": "http://localhost"},
         "files": preflight.expected(fleet, host), "settings": [], "memory": 10**9, "need": 10**8, "containers": {},
-        "free": {"/var/lib/docker": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "records": [], "torn": 0,
-        "now": 5000,
-        "tag": {"tag": "v1", "image_id": "sha256:1"}, "revert": None, "staged": False, "attempt": None, "lock": None,
+        "free": {"/var/lib/docker": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "records": [], "known": [],
+        "torn": 0, "now": 5000, "staged": False, "attempt": None, "lock": None,
+        "tag": {"tag": "v1", "image_id": "sha256:1"}, "revert": None,
         "live": "a", "beat": {"state": "active"}, "slots": {
             "a": {"release": {"tag": "v1", "image_id": "sha256:1"}, "units": {}}, "b": {"release": None, "units": {}}},
     } for host in fleet.app_hosts}
@@ -112,7 +112,7 @@ UNFIT = {
     "APP.env line 3": {"settings": ["APP.env line 3"]},
     "beat runs there, and it has not the role beat: run make provision": {"containers": {"shop-beat": ["1", "2"]}},
     "v2 was sha256:9 and is now sha256:2: a tag must not be used again, build under another one": {
-        "records": [{"tag": "v2", "digest": "sha256:9", "outcome": "taken back"}]},
+        "known": [{"tag": "v2", "digest": "sha256:9", "outcome": "taken back"}]},
 }
 
 
@@ -149,7 +149,8 @@ def test_without_a_file_nginx_says_where_tls_ends(fleet, facts):
 def test_what_keeps_a_host_from_a_deploy(fleet, facts, text):
     """Each thing that is amiss is told in a line, of the host it is amiss on."""
     facts["web2"].update(UNFIT[text])
-    assert preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2")) == {"web2": [text]}
+    target = Target("deploy", "v2", "sha256:2", exact=True)
+    assert preflight.problems(fleet, fleet.app_hosts, facts, target) == {"web2": [text]}
 
 
 def test_files_of_another_checkout(fleet, facts):
@@ -177,8 +178,8 @@ def test_a_rollback_needs_one_goal(facts):
 
 def test_only_what_was_committed_can_be_gone_back_to(facts):
     """--to takes a release that some host has committed, with its image."""
-    facts["web1"]["records"] = [{"tag": "v0", "image_id": "sha256:0", "outcome": "committed"},
-                                {"tag": "v5", "image_id": "sha256:5", "outcome": "taken back"}]
+    facts["web1"]["known"] = [{"tag": "v0", "image_id": "sha256:0", "outcome": "committed"},
+                              {"tag": "v5", "image_id": "sha256:5", "outcome": "taken back"}]
     assert preflight.recorded(facts, "v0")["work"]["image_id"] == "sha256:0"
     with pytest.raises(Refused, match="v5 was never committed"):
         preflight.recorded(facts, "v5")

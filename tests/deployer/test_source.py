@@ -1,11 +1,13 @@
-"""What a deploy says of the commits that its image was built from; with the real git."""
+"""What a deploy says of the image that its hosts have pulled, and of the commits it was built from; the real git."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
-from deploy import source
+from deploy import commands, source
 from deploy.errors import Refused
+from deploy.plan import Target
 from proc import run
 
 
@@ -30,42 +32,75 @@ def git(tmp_path, monkeypatch):
     return call
 
 
-@pytest.fixture
-def docker(tmp_path):
-    """Makes a stand-in for docker that knows one image, built from that revision; its path."""
-    def make(revision, image="shop:build-1"):
-        path = tmp_path / "docker"
-        path.write_text(f"#!/bin/sh\nfor last; do :; done\n[ $last = {image} ] && echo '{revision}'\n")
-        path.chmod(0o755)
-        return str(path)
-    return make
+ONE = {"image_id": "sha256:1", "digests": ["sha256:d"], "revision": "", "architecture": "x86_64", "others": []}
+TARGET = Target("deploy", "build-1", "sha256:d")
 
 
-def test_pushed_commits_need_no_word(git, docker):
-    """Built from what a remote has, from what this checkout does not know, without a label, or not here: silence."""
-    for revision in (git("rev-parse", "HEAD^"), "0" * 40, ""):
-        assert source.check("shop", "build-1", git.folder, docker(revision)) == ""
-    assert source.check("shop", "build-2", git.folder, docker(git("rev-parse", "HEAD"))) == ""
-    assert source.check("shop", "build-1", git.folder, "/no/docker") == ""
+def pulled(*answers):
+    """Answers to pull, of hosts web1, web2 and so on: each what it says besides that of a good one."""
+    return {f"web{number}": {**ONE, **answer} for number, answer in enumerate(answers, 1)}
 
 
-def test_unpushed_commits_are_said(git, docker):
-    """Built from a commit that only this machine has: one line with image and commit; gone once it is pushed."""
-    made = docker(git("rev-parse", "HEAD"))
-    line = source.check("shop", "build-1", git.folder, made)
-    assert "shop:build-1" in line and git("rev-parse", "HEAD")[:12] in line and "\n" not in line
+def said(git, revision, target=TARGET):
+    """What is told of an image of that revision."""
+    told = []
+    answers = {("pull", name): answer for name, answer in pulled({"revision": revision}, {}).items()}
+    source.check(answers, target, False, told.append, git.folder)
+    return [event["text"] for event in told]
+
+
+def test_pushed_commits_need_no_word(git):
+    """Built from what a remote has, from what this checkout does not know, without a label, from no revision at all,
+    or gone back to: silence."""
+    for revision in (git("rev-parse", "HEAD^"), "0" * 40, "", "--output=/tmp/x"):
+        assert said(git, revision) == []
+    assert said(git, git("rev-parse", "HEAD"), Target("rollback", "build-1")) == []
+
+
+def test_unpushed_commits_are_said(git):
+    """Built from a commit that only this machine has: one line with release and commit; gone once it is pushed."""
+    line, = said(git, git("rev-parse", "HEAD"))
+    assert "build-1" in line and git("rev-parse", "HEAD")[:12] in line and "\n" not in line
     git("push", "-q", "origin", "HEAD:topic")
-    assert source.check("shop", "build-1", git.folder, made) == ""
+    assert said(git, git("rev-parse", "HEAD")) == []
 
 
-def test_without_a_remote_nothing_is_unpushed(git, docker):
+def test_without_a_remote_nothing_is_unpushed(git):
     """A project that is nowhere else has nowhere to push to."""
     git("remote", "remove", "origin")
-    assert source.check("shop", "build-1", git.folder, docker(git("rev-parse", "HEAD"))) == ""
+    assert said(git, git("rev-parse", "HEAD")) == []
 
 
-def test_what_no_commit_holds_is_refused(git, docker):
-    """An image built from a checkout with uncommitted changes, by its label or its tag."""
-    for tag, made in (("build-1", docker(f"{'0' * 40}-dirty")), ("abc-dirty", "/no/docker")):
-        with pytest.raises(Refused, match="what no commit holds"):
-            source.check("shop", tag, git.folder, made)
+WRONG = {  # what web2 says → why nothing starts
+    "has what no commit holds": {"revision": f"{'0' * 40}-dirty"},
+    "build-1 was sha256:0 and is now sha256:1: a tag must not be used again": {"others": ["sha256:0"]},
+    "build-1 is sha256:e there, and sha256:d was meant": {"digests": ["sha256:e"]},
+    "build-1 is sha256:2 there, and sha256:1 on web1": {"image_id": "sha256:2", "digests": []},
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_must_not_start(text):
+    """Each thing that is wrong with what a host has pulled is told of it, before anything starts."""
+    with pytest.raises(Refused) as refused:
+        source.check({("pull", name): answer for name, answer in pulled({}, WRONG[text]).items()}, TARGET, False, None)
+    assert str(refused.value).startswith("on web2: ") and text in str(refused.value)
+
+
+def test_what_may_start():
+    """Another architecture's image of the same list; another id of the same digest, as another engine gives it; the
+    dirty image when told so; and whatever was committed may be gone back to, if it is one image everywhere."""
+    assert source.problems(pulled({}, {"image_id": "sha256:2", "architecture": "aarch64"}), TARGET) == {}
+    assert source.problems(pulled({}, {"image_id": "sha256:2"}), TARGET) == {}
+    dirty = pulled({"revision": "0-dirty"}, {"revision": "0-dirty"})
+    assert source.problems(dirty, TARGET, allow_dirty=True) == {}
+    back = Target("rollback", "build-1")
+    assert source.problems(dirty, back) == {}
+    assert list(source.problems(pulled({}, WRONG["build-1 is sha256:2 there, and sha256:1 on web1"]), back)) == ["web2"]
+
+
+def test_a_tag_that_says_so_is_refused_at_once(fleet):
+    """What make calls the release of a checkout with changes: before any host is asked."""
+    args = SimpleNamespace(tag="abc-dirty", allow_dirty=False)
+    with pytest.raises(Refused, match="what no commit holds"):
+        commands.rollout_of(fleet, None, args, "deploy", None)

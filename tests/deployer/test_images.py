@@ -1,0 +1,179 @@
+"""What the agent asks Docker's engine about images: real sockets, an engine's answers as they are."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from deploy.agent import engine, images, releases
+from deploy.agent.host import Host, Problem
+from proc import ROOT
+
+PLATFORMS = [{"architecture": "amd64", "os": "linux"}, {"architecture": "arm64", "os": "linux"}]
+DIGEST = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:d"}
+IMAGE = {"Id": "sha256:1", "RepoDigests": ["r.example/shop@sha256:d"],
+         "Config": {"Labels": {images.REVISION: "0123-dirty"}}}
+PULLED = '{"status":"Pulling from shop"}\r\n{"status":"Digest: sha256:d"}\r\n'
+
+
+@pytest.fixture
+def host(tmp_path):
+    """A host whose engine gives the answers of `host.engine`, in turn: (status, what); `host.asked` is what it was
+    asked, `host.called` the commands that ran."""
+    for folder in ("run/shop", "var/www/shop", "root/.docker"):
+        (tmp_path / folder).mkdir(parents=True)
+    host = Host("shop", str(tmp_path))
+    host.engine, host.asked, host.called = [], [], []
+    host.call = lambda *words, **options: host.called.append(words) or SimpleNamespace(returncode=0, stdout="{}")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{tmp_path}/run/docker.sock")
+        listening.listen()
+        listening.settimeout(20)
+        host.listening = listening
+
+        def serve():
+            for status, said in iter(lambda: host.engine.pop(0), None):
+                connection, _ = listening.accept()
+                with connection:
+                    host.asked.append(connection.recv(65536).decode())
+                    body = said if isinstance(said, str) else json.dumps(said)
+                    connection.sendall(f"HTTP/1.0 {status} X\r\nServer: Docker\r\n\r\n{body}".encode())
+        host.serve = lambda *answers: (host.engine.extend([*answers, None]),
+                                       threading.Thread(target=serve, daemon=True).start())
+        yield host
+
+
+def login_shown(asked):
+    """The credentials that went along with a request."""
+    line = next((line for line in asked.split("\r\n") if line.startswith("X-Registry-Auth: ")), None)
+    return line and json.loads(base64.urlsafe_b64decode(line.partition(": ")[2]))
+
+
+def test_what_a_tag_stands_for(host):
+    """Its digest, of one image or of a list; the password goes along with the question."""
+    host.serve((200, {"Descriptor": DIGEST, "Platforms": PLATFORMS[:1]}),
+               (200, {"Descriptor": {**DIGEST, "mediaType": "application/vnd.oci.image.index.v1+json"}}))
+    assert images.resolve(host, "r.example/shop", "v2", ["x86_64"], "ann:a:b") == {"digest": "sha256:d", "index": False}
+    assert images.resolve(host, "r.example/shop", "v2", ["x86_64"]) == {"digest": "sha256:d", "index": True}
+    assert host.asked[0].startswith("GET /distribution/r.example/shop:v2/json HTTP/1.0\r\n")
+    assert [login_shown(asked) for asked in host.asked] == [{"username": "ann", "password": "a:b"}, None]
+
+
+@pytest.mark.parametrize("answer, text", [
+    ((404, {"message": "manifest unknown"}), "image r.example/shop:v2 is not to be had: manifest unknown"),
+    ((401, {"message": "unauthorized: no"}), r"r.example lets nobody in as ann \(unauthorized: no\): see the variable"),
+    ((200, {"Descriptor": DIGEST, "Platforms": PLATFORMS[:1]}), "another architecture than arm64: build it with"),
+    ((500, "oops"), "it answered what is no JSON")])
+def test_a_tag_that_cannot_be_had(host, answer, text):
+    """The registry's own word, or what to do."""
+    host.serve(answer)
+    with pytest.raises(Problem, match=text):
+        images.resolve(host, "r.example/shop", "v2", ["aarch64", "x86_64"], "ann:secret")
+    host.serve((200, PULLED + '{"error":"no space left on device"}\r\n'))
+    with pytest.raises(Problem, match="docker pull r.example/shop@sha256:d: no space left on device"):
+        images.pull(host, "r.example/shop", "v2", "sha256:d")
+
+
+def test_what_was_pulled_is_told(host):
+    """Id, digests and revision of what is here now, by its digest; the password goes along with the request, and is in
+    no command."""
+    host.serve((200, PULLED), (200, IMAGE))
+    assert images.pull(host, "r.example/shop", "v2", "sha256:d", "ann:secret") == {
+        "image_id": "sha256:1", "digests": ["sha256:d"], "revision": "0123-dirty", "others": []}
+    assert host.asked[0].startswith("POST /images/create?fromImage=r.example/shop&tag=sha256:d HTTP/1.0\r\n")
+    assert login_shown(host.asked[0]) == {"username": "ann", "password": "secret"}
+    assert host.called == [("docker", "tag", "sha256:1", "r.example/shop:v2")]
+
+
+def record(tag, image_id, digest):
+    return {"tag": tag, "image_id": image_id, "digest": digest, "outcome": "committed", "action": "deploy"}
+
+
+def test_a_tag_that_was_another_image_long_ago(host):
+    """Hundreds of records before: it is told, and the old image keeps the name; the same image under another id or
+    digest is none."""
+    log = [record("v2", "sha256:0", "sha256:c"), *(record(f"b-{number}", "sha256:9", "") for number in range(1200))]
+    with open(host.log, "w") as file:
+        file.writelines(releases.line(one) for one in log)
+    host.serve((200, PULLED), (200, IMAGE))
+    assert images.pull(host, "r.example/shop", "v2", "sha256:d")["others"] == ["sha256:0"]
+    assert host.called == []
+    for same in (record("v2", "sha256:1", "sha256:e"), record("v2", "sha256:0", "sha256:d")):
+        assert images.others([same], {"image_id": "sha256:1", "digests": ["sha256:d"]}) == []
+
+
+LOGINS = {
+    "as docker login writes it": ({"auths": {"r.example": {"auth": base64.b64encode(b"bob:x:y").decode()}}},
+                                  {"username": "bob", "password": "x:y"}),
+    "a token": ({"auths": {"r.example": {"identitytoken": "t"}}},
+                {"username": "", "password": "", "identitytoken": "t"}),
+    "another registry's": ({"auths": {"other.example": {"auth": "Ym9iOng="}}}, None),
+    "a helper's": ({"credHelpers": {"r.example": "keys"}}, {"username": "eve", "password": "z"}),
+}
+
+
+@pytest.mark.parametrize("name", LOGINS)
+def test_a_host_that_is_logged_in_itself(host, name):
+    """Without credentials of ours the engine shows what docker on this host would."""
+    config, shown = LOGINS[name]
+    with open(host.root + "/root/.docker/config.json", "w") as file:
+        json.dump(config, file)
+    host.call = lambda *words, **options: SimpleNamespace(
+        returncode=0 if (words, options["input"]) == (("docker-credential-keys", "get"), "r.example") else 1,
+        stdout='{"ServerURL": "r.example", "Username": "eve", "Secret": "z"}')
+    assert engine.login_for(host, "r.example/shop") == shown
+
+
+def test_a_host_whose_own_login_is_broken(host):
+    """One line that names the file."""
+    with open(host.root + "/root/.docker/config.json", "w") as file:
+        file.write("[1]")
+    with pytest.raises(Problem, match="root/.docker/config.json is not as docker login writes it"):
+        engine.login_for(host, "r.example/shop")
+
+
+def test_an_engine_that_stands_still(host):
+    """It accepts and says nothing: the end comes in time, and says what was asked."""
+    with pytest.raises(Problem, match=r"Docker did not do /images/1/json within 0 s"):
+        engine.call(host, "GET", "/images/1/json", seconds=0.2)
+    os.unlink(host.root + "/run/docker.sock")
+    with pytest.raises(Problem, match="Docker does not answer: No such file"):
+        engine.call(host, "GET", "/images/1/json")
+
+
+PULL = """import sys
+sys.path.insert(0, sys.argv[1])
+from deploy.agent import host, images
+images.pull(host.Host("shop", sys.argv[2]), "r.example/shop", "v2", "sha256:d", sys.stdin.read())
+"""
+
+
+def holding(secret, *folders):
+    """Files below the folders that hold it, as it is or as docker login writes it."""
+    forms = (secret, base64.b64encode(b"ann:" + secret))
+    paths = [path for folder in folders for path in Path(folder).rglob("*") if path.is_file()]
+    return [path for path in paths if any(form in path.read_bytes() for form in forms)]
+
+
+def test_a_password_is_in_no_file(host):
+    """While an image is pulled, and after the agent was killed at it: nowhere, /run included."""
+    secret, before = os.urandom(8).hex().encode(), set(os.listdir("/run"))
+    with subprocess.Popen([sys.executable, "-c", PULL, ROOT, host.root], stdin=subprocess.PIPE) as process:
+        process.stdin.write(b"ann:" + secret)
+        process.stdin.close()
+        try:
+            connection = host.listening.accept()[0]
+            with connection:
+                assert login_shown(connection.recv(65536).decode())["password"] == secret.decode()
+                new = [f"/run/{name}" for name in {*os.listdir("/run")} - before]
+                assert holding(secret, host.root, *new) == []
+        finally:
+            process.kill()
+    assert holding(secret, host.root, *new) == []
