@@ -23,7 +23,7 @@ def problems(fleet, hosts, facts, target):
     """host name → all that keeps it from being deployed to."""
     found = {host.name: [*fitness(facts[host.name]), *provisioning(fleet, host, facts[host.name]),
                          *room(fleet, facts[host.name]), *moved(facts[host.name], target),
-                         *roles(fleet, host, facts[host.name]),
+                         *busy(facts[host.name], target), *roles(fleet, host, facts[host.name]),
                          *visitors(fleet, host, facts[host.name]["site"], target)] for host in hosts}
     return {name: texts for name, texts in found.items() if texts}
 
@@ -71,6 +71,12 @@ def moved(facts, target):
             yield (f"{target.tag} was {record['digest']} and is now {target.digest}: a tag must not be used again,"
                    " build under another one")
             return
+
+
+def busy(facts, target):
+    """Two of one name never run at once, nor two migrations; going back needs none."""
+    for name, since in facts["one_offs"].items() if target.action != "rollback" else ():
+        yield f"{name} runs since {since}, started by hand: wait for its end"
 
 
 def roles(fleet, host, facts):

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 
-from . import disk, envfile, http, releases, slots
+from . import disk, envfile, http, releases, slots, takeback
 from .host import Problem, at_once
 
 LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["docker-runner.image"]}
@@ -16,11 +16,12 @@ LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["doc
 def look(host, paths=(), health=False, tag=""):
     """All that a plan or status needs to know. `paths`: files whose sha256 is wanted; `health`: ask what runs; `tag`:
     what the log knows of it is wanted, however old."""
-    docker, up, version, runs = at_once([lambda: engine(host), lambda: containers(host), lambda: systemd(host),
-                                         lambda: running(host, health)])
+    docker, up, by_hand, version, runs = at_once([lambda: engine(host), lambda: containers(host),
+                                                  lambda: one_offs(host), lambda: systemd(host),
+                                                  lambda: running(host, health)])
     found = {"python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
-             "systemd": version, "memory": memory(), "docker": docker, "containers": up, "problems": [],
-             **committed(host, tag), "settings": settings_problems(host), "site": site(host),
+             "systemd": version, "memory": memory(), "docker": docker, "containers": up, "one_offs": by_hand,
+             "problems": [], **committed(host, tag), "settings": settings_problems(host), "site": site(host),
              "staged": os.path.exists(host.env + ".next")}
     found.update(runs)
     found["now"] = time.time()
@@ -70,6 +71,14 @@ def listed(host, ended=False):
     return None if found is None else {
         ours.fullmatch(name)[1]: [one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0)]
         for one in found for name in one["Names"] or () if ours.fullmatch(name) and one["State"] != "created"}
+
+
+def one_offs(host):
+    """name → since when, of commands such as a deploy runs that somebody has started by hand."""
+    names = {"/%s-%s" % (host.app, command) for command in ("migrate", "manage-showmigrations")}
+    return {name[1:]: time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(found["Created"]))
+            for found in ask_engine(host, "/containers/json") or () for name in names.intersection(found["Names"] or ())
+            if takeback.ATTEMPT not in (found["Labels"] or {})}
 
 
 def running(host, health):

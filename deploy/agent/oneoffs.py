@@ -2,7 +2,7 @@
 
 import json
 
-from . import images, releases, slots
+from . import images, releases, slots, takeback
 from .host import Problem, at_once
 
 ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # a migration that has to wait for a lock keeps visitors waiting too
@@ -35,14 +35,14 @@ def incompatible(found, but):
 
 
 def one_off(host, attempt, words, seconds, extra=""):
-    """Run a command of the new release to its end; its output. It is removed when it takes longer."""
-    name = "-".join([host.app, *(words[:2] if words[0] == "manage" else words[:1])])
-    attempt.note(one_offs=sorted({*attempt["one_offs"], name}))
+    """Run a command of the new release to its end; its output. It carries the attempt's label, and is removed when it
+    takes longer."""
+    label = "--label %s=%s" % (takeback.ATTEMPT, attempt["id"])
     try:
         done = host.call("docker-runner", "--slot", attempt["slot"], host.app, *words, timeout=seconds, check=False,
-                         env={"EXTRA": "%s %s" % (ONE_OFF, extra)})
+                         env={"EXTRA": " ".join([label, ONE_OFF, extra])})
     except Problem as problem:
-        host.docker("rm", "-f", name, check=False)
+        takeback.remove_one_offs(host, attempt)
         raise problem from None
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()[-50:]

@@ -25,7 +25,7 @@ def begin(host, attempt, say, **values):
     takeback.drop_ways_back(host)
     live = slots.live(host)
     idle = slots.other(live)
-    attempt.update(values, live=live, slot=idle, began=time.time(), renames=[], removes=[], one_offs=[])
+    attempt.update(values, live=live, slot=idle, began=time.time(), renames=[], removes=[])
     current = releases.read_tag(host.tag)
     if attempt["action"] == "deploy" and current and current["tag"] == attempt["tag"]:
         attempt["action"] = "restart"  # here alone: other hosts are on another release

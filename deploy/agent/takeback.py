@@ -7,6 +7,7 @@ import time
 from . import contents, disk, releases, slots
 from .host import ROLES, Problem
 
+ATTEMPT = "docker-runner.attempt"  # the label of its one-offs
 STOPPING = 60  # seconds that a takeback waits for what it stops; a worker may go on to end its task
 
 
@@ -50,10 +51,15 @@ def workers_back(host, attempt):
 
 
 def remove_one_offs(host, attempt):
+    """What this attempt has started, by its label: one of the same name may have been started by hand."""
     contents.sweep(host)
-    for name in attempt.get("one_offs", ()):
-        if host.docker("ps", "-aq", "--filter", "name=^/?%s$" % name).stdout.strip():
-            host.docker("rm", "-f", name)
+    for _ in range(5):  # one may end, and be removed, at the same moment
+        label = "label=%s=%s" % (ATTEMPT, attempt["id"])
+        left = host.docker("ps", "-aq", "--filter", label).stdout.split()
+        if not left:
+            return
+        host.docker("rm", "-f", *left, check=False)
+    raise Problem("containers do not go: %s" % " ".join(left))
 
 
 def beat_back(host, attempt):

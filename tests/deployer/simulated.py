@@ -29,6 +29,7 @@ class Simulated(hosts.Host):
         super().__init__("shop", str(root))
         self.up, self.fuse, self.watch, self.broken, self.timer = {}, FOREVER, watch, set(), None
         self.full = False  # no room for another file in /run
+        self.one_offs = {}
         for folder in ("/etc/default", "/etc/systemd/system", "/var/www/shop", "/run/shop/a", "/run/shop/b"):
             os.makedirs(self.root + folder)
         for name in ("web@", "worker@", "beat"):
@@ -46,11 +47,25 @@ class Simulated(hosts.Host):
             self.timer = words[-3:]
         elif words[:2] == ("docker", "inspect"):
             done.stdout = '["/entry"]' if self.up.get("shop-beat.service") else ""
-        elif words[0] == "docker-runner":
+        elif words[:2] == ("docker", "ps"):
+            done.stdout = "\n".join(name for name, label in self.one_offs.items()
+                                    if {f"label={label}", f"name=^/?{name}$"} & set(words))
+        elif words[:2] == ("docker", "rm"):
             self.effect()
-            if words[4] in self.broken:
-                done.returncode, done.stderr = 1, f"{words[4]} fails"
+            for name in words[3:]:
+                self.one_offs.pop(name, None)
+        elif words[0] == "docker-runner":
+            done.returncode, done.stderr = self.docker_runner("shop-" + words[4], options["env"]["EXTRA"].split())
         return done
+
+    def docker_runner(self, name, extra):
+        """A one-off, from its start to its end: exit code and stderr. `one_offs`: name → label of those that run."""
+        if name in self.one_offs:
+            return 75, f"{name} is running already"
+        self.one_offs[name] = extra[extra.index("--label") + 1] if "--label" in extra else ""
+        self.effect()
+        del self.one_offs[name]
+        return (1, f"{name} fails") if name in self.broken else (0, "")
 
     def effect(self):
         """Something is about to change."""

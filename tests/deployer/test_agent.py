@@ -1,5 +1,6 @@
 """The agent's steps on a simulated host: whatever is killed when, the invariants of docs/design.md hold."""
 
+import json
 import os
 import tempfile
 from unittest import mock
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.agent import disk, releases, serve, slots, takeback
+from deploy.agent import disk, facts, http, releases, serve, slots, takeback
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
 from deploy.agent.steps import STEPS
@@ -86,6 +87,7 @@ class Machine:
         assert not [name for name in os.listdir(self.host.var) if name.endswith((".next", ".new"))]
         assert not [name for name in os.listdir(self.host.run) if name.endswith(".back")]
         host, live, tag = self.host, slots.live(self.host), releases.read_tag(self.host.tag)
+        assert not any(host.one_offs.values()), "a one-off of an attempt is left"
         assert disk.read(host.attempt) is None
         running = {unit: found[0] for unit, found in host.up.items()}
         if tag:
@@ -264,6 +266,28 @@ def test_a_host_is_whole_without_the_record_of_a_failure(tmp_path):
         machine.at_rest()
     assert releases.read_tag(machine.host.tag) == release("v1")
     assert [event["step"] for event in said if event.get("state") == "failed"] == ["note_failure"]
+
+
+def test_what_somebody_runs_by_hand_is_left_alone(tmp_path):
+    """A migration that was started by hand keeps a deploy from its own: taken back, and that one runs on."""
+    machine = Machine(tmp_path / "root")
+    with world(machine.host):
+        machine.attempt("deploy", "v1")
+        machine.host.one_offs["shop-migrate"] = ""
+        machine.attempt("deploy", "v2")
+        machine.at_rest()
+    assert machine.host.one_offs == {"shop-migrate": ""} and releases.read_tag(machine.host.tag) == release("v1")
+
+
+@pytest.mark.parametrize("labels, told", [({}, ["shop-migrate"]), ({"docker-runner.attempt": "1"}, [])])
+def test_what_runs_by_hand_is_told(tmp_path, monkeypatch, labels, told):
+    """A migration that runs, and since when; not what an attempt has started, nor another app's."""
+    host = Simulated(tmp_path / "root")
+    names = ("/shop-migrate", "/a-shop-migrate")
+    up = [{"Names": [name], "Created": 1_800_000_000, "Labels": labels} for name in names]
+    monkeypatch.setattr(http, "ask", lambda *words, **options: (200, json.dumps(up)))
+    found = facts.one_offs(host)
+    assert list(found) == told and all(since.startswith("2027-01-1") for since in found.values())
 
 
 def test_a_rollback_finds_the_old_slot_warm(tmp_path):

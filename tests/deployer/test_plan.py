@@ -88,6 +88,7 @@ def facts(fleet):
         "python": [3, 11], "systemd": 252, "docker": {"version": "20.10.24", "root": "/var/lib/docker"}, "problems": [],
         "site": {"scheme": "http", "url": "http://localhost"},
         "files": preflight.expected(fleet, host), "settings": [], "memory": 10**9, "need": 10**8, "containers": {},
+        "one_offs": {},
         "free": {"/var/lib/docker": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "records": [], "known": [],
         "torn": 0, "now": 5000, "staged": False, "attempt": None, "lock": None,
         "tag": {"tag": "v1", "image_id": "sha256:1"}, "revert": None,
@@ -111,6 +112,7 @@ UNFIT = {
     "100 MB of memory are to be had, and 159 are needed": {"memory": 100 * 2**20},
     "APP.env line 3": {"settings": ["APP.env line 3"]},
     "beat runs there, and it has not the role beat: run make provision": {"containers": {"shop-beat": ["1", "2"]}},
+    "shop-migrate runs since noon, started by hand: wait for its end": {"one_offs": {"shop-migrate": "noon"}},
     "v2 was sha256:9 and is now sha256:2: a tag must not be used again, build under another one": {
         "known": [{"tag": "v2", "digest": "sha256:9", "outcome": "taken back"}]},
 }
