@@ -93,14 +93,15 @@ def beginning(fleet, hosts, target, options, attempt):
 
 
 def proving(fleet, hosts, target):
-    """The idle slot, until it is ready. Web may start while the database changes; workers would begin to work."""
+    """The idle slot, until it is ready. Web may start while the database changes; workers would begin to work. To all
+    hosts goes the first start: each keeps a record of what becomes of a deploy from there on."""
     names, rollout = all_of(hosts), fleet.rollout
     if target.action != "rollback":
-        yield (Step("start", having(hosts, "web"), {"roles": ["web"]}),)  # first, as booting takes longest
+        yield (Step("start", names, {"roles": ["web"]}),)  # first, as booting takes longest
         yield (Step("publish", having(hosts, "web")), Step("migrate", names[:1], {"seconds": rollout["migrate"]}))
         yield (Step("start", having(hosts, "worker"), {"roles": ["worker"]}),)
     else:
-        yield (Step("start", having(hosts, "web", "worker"), {"roles": ["web", "worker"]}),)
+        yield (Step("start", names, {"roles": ["web", "worker"]}),)
     yield (Step("ready", having(hosts, "web", "worker"), {"seconds": rollout["ready"], "smoke": rollout["smoke"],
                                                           "roles": ["web", "worker"]}),)
 

@@ -191,7 +191,7 @@ class Rollout:
             raise error
         if not changed and not isinstance(error, Interrupted):
             raise Taken(f"{error}\nnothing was changed, but for images that were pulled")
-        raise Taken(f"{error}\ntaken back: the old release serves everywhere") from None
+        raise Taken(f"{error}\ntaken back: {serving(ends)}") from None
 
     def _commit(self, crew, group, target):
         """All hosts are prepared: now only forward, whatever happens to one of them."""
@@ -200,6 +200,12 @@ class Rollout:
         if failed:
             raise Divided("\n".join([on_hosts(failed), f"{', '.join(failed)}: may not be on {target.tag} as the others"
                                                        " are: see make status, then deploy it again"]))
+
+
+def serving(ends):
+    """What visitors get after a takeback, by what the hosts say of themselves then."""
+    first = ends and not any(end and end.get("tag") for end in ends.values())
+    return "no release is live yet, as before" if first else "the old release serves everywhere"
 
 
 def since(began):

@@ -47,10 +47,11 @@ def move(path, to):
 
 
 def remove(*paths):
-    """Remove what is there of these."""
+    """Remove what is there of these. On a disk that has become read-only nothing is said where there is nothing."""
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+            if os.path.lexists(path):
+                os.unlink(path)
 
 
 def sync_folder(path):

@@ -31,7 +31,8 @@ def take_back(host, attempt, say):
             step(host, attempt)
             say({"event": "takeback", "step": step.__name__, "state": "done"})
         except (Problem, OSError) as error:
-            problems += [error] if step is not note_failure else []  # a host without the record is whole
+            # A host is whole without the record, and with files beside their place, which the next deploy drops.
+            problems += [error] if step not in (note_failure, drop_prepared) else []
             say({"event": "takeback", "step": step.__name__, "state": "failed", "problem": str(error)})
     if not problems or not os.path.exists(host.run):
         drop_ways_back(host)

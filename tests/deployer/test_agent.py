@@ -1,5 +1,7 @@
 """The agent's steps on a simulated host: whatever is killed when, the invariants of docs/design.md hold."""
 
+import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -288,6 +290,52 @@ def test_what_runs_by_hand_is_told(tmp_path, monkeypatch, labels, told):
     monkeypatch.setattr(http, "ask", lambda *words, **options: (200, json.dumps(up)))
     found = facts.one_offs(host)
     assert list(found) == told and all(since.startswith("2027-01-1") for since in found.values())
+
+
+def test_a_record_of_what_was_taken_back(tmp_path):
+    """From the first start on, on a host that had nothing to start too; none of a deploy that changed nothing."""
+    machine = Machine(tmp_path / "root")
+    with world(machine.host):
+        machine.attempt("deploy", "v1")
+        machine.attempt("deploy", "v2", until=2)
+        attempt = Attempt(machine.host, program="/agent")
+        for name, args in [*machine.steps("deploy", "v3")[:2], ("start", {"roles": []})]:
+            STEPS[name](machine.host, attempt, machine.say, **args)
+        machine.settle()
+    records = [(record["tag"], record["outcome"]) for record in releases.read_log(machine.host)[0]]
+    assert records == [("v1", "committed"), ("v3", "taken back")]
+
+
+@pytest.mark.parametrize("steps", [-4, -1], ids=["before prepare", "after prepare"])
+def test_a_host_whose_disk_becomes_read_only(tmp_path, steps):
+    """Taken back, it is whole on its old release: nothing of the attempt is left but files beside their place."""
+    machine = Machine(tmp_path / "root")
+    with world(machine.host):
+        machine.attempt("deploy", "v1")
+        attempt = Attempt(machine.host, program="/agent")
+        for name, args in machine.steps("deploy", "v2")[:steps]:
+            STEPS[name](machine.host, attempt, machine.say, **args)
+        attempt.note(prepared=False)
+        with read_only(machine.host.var):
+            machine.settle()
+            assert disk.read(machine.host.attempt) is None
+        takeback.drop_prepared(machine.host)
+        machine.at_rest()
+    assert releases.read_tag(machine.host.tag) == release("v1")
+
+
+@contextlib.contextmanager
+def read_only(folder):
+    """A folder's file system takes no changes; as in Linux, not even the removal of what is not there."""
+    def refusing(function):
+        def call(path, flags=os.O_WRONLY, *rest):
+            if str(path).startswith(folder) and flags & os.O_WRONLY:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+            return function(path, flags, *rest) if function is opened else function(path)
+        return call
+    opened = os.open
+    with mock.patch.object(os, "unlink", refusing(os.unlink)), mock.patch.object(os, "open", refusing(opened)):
+        yield
 
 
 def test_a_rollback_finds_the_old_slot_warm(tmp_path):

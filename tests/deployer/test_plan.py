@@ -24,7 +24,7 @@ def test_a_deploy_in_order(fleet):
     in two halves."""
     assert steps(fleet) == [
         [("begin", "web1 web2 work")], [("pull", "web1 web2 work")], [("verdicts", "web1")],
-        [("start", "web1 web2")], [("publish", "web1 web2"), ("migrate", "web1")], [("start", "work")],
+        [("start", "web1 web2 work")], [("publish", "web1 web2"), ("migrate", "web1")], [("start", "work")],
         [("ready", "web1 web2 work")], [("pause", "work")], [("flip", "web1")], [("watch", "web1")],
         [("flip", "web2"), ("flip", "work")], [("beat", "work")], [("watch", "web1 web2 work")],
         [("prepare", "web1 web2 work")], [("commit", "web1 web2 work")]]
@@ -37,6 +37,15 @@ def test_a_rollback_is_urgent(fleet):
         [("begin", "web1 web2 work")], [("pull", "web1 web2 work")], [("start", "web1 web2 work")],
         [("ready", "web1 web2 work")], [("flip", "web1 web2 work")], [("pause", "work"), ("beat", "work")],
         [("prepare", "web1 web2 work")], [("commit", "web1 web2 work")]]
+
+
+@pytest.mark.parametrize("action", ["deploy", "rollback"])
+def test_all_hosts_take_part_from_the_first_change_on(data, action):
+    """Whatever roles they have: so that each has a record of a deploy that is taken back."""
+    data["hosts"]["clock"], data["hosts"]["work"] = {"roles": ["beat"]}, {"roles": ["worker"]}
+    groups = steps(config.build(data, {}, "test"), Target(action, "v2"))
+    first = next(group for group in groups if group[0][0] not in ("begin", "pull", "verdicts"))
+    assert first == [("start", "web1 web2 work clock")]
 
 
 def test_migrations_are_judged_where_a_release_may_be_harmed(fleet):
