@@ -84,7 +84,7 @@ def beginning(fleet, hosts, target, options, attempt):
     """What no visitor and no task notices."""
     names, rollout = all_of(hosts), fleet.rollout
     attempt = {**attempt, "action": target.action, "tag": target.tag, "digest": target.digest, "image_id": "",
-               "keep_warm": rollout["keep_warm"]}
+               "keep_warm": rollout["keep_warm"], "keep_releases": rollout["keep_releases"], "image": fleet.image}
     each = {name: {"roles": [*host.roles], **target.releases.get(name, {})} for name, host in by_name(hosts).items()}
     yield (Step("begin", names, attempt, each=each),)
     yield (Step("pull", names, {"image": fleet.image, "credentials": options.credentials}, each=target.sources),)

@@ -85,6 +85,7 @@ ROLLOUT = {
     "min_healthy": (number(0, 1, float), 1.0),
     "max_errors": (number(0, 1, float), 0.05),
     "keep_warm": (seconds, 600),
+    "keep_releases": (number(0, 1000), 5),
     "dead_after": (number(3, 3600), 30),
 }
 HOOKS = {"before": (command, ""), "committed": (command, ""), "failed": (command, "")}

@@ -1,9 +1,10 @@
 """Images on this host: what a tag stands for in the registry, pulling, what an image holds, removing old ones."""
 
 import json
+import os
 
 from . import contents, disk, engine, releases, slots
-from .host import Problem
+from .host import Host, Problem
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 PULL = 1800  # seconds
@@ -84,24 +85,32 @@ def content(host, image, path):
         return contents.text(host, container, "%s/%s" % (folder, path))
 
 
-def needed(host):
-    """Ids of the images that TAG, REVERT, a slot or an attempt need."""
+def needed(host, last=0):
+    """Ids of the images that TAG, REVERT, a slot or an attempt need, and the `last` committed releases; of every app
+    here, as several may go by one image's name."""
+    names = os.listdir(host.root + "/var/www")
+    apps = [Host(name, host.root) for name in names if os.path.exists("%s/var/www/%s/TAG" % (host.root, name))]
+    return {image for app in [host, *apps] for image in needed_by(app, last)}
+
+
+def needed_by(host, last):
     found = [releases.read_tag(host.tag), releases.read_tag(host.revert), releases.read_attempt(host)]
     found += [slots.release_in(host, slot) for slot in ("a", "b", "beat")]
-    return {release.get("image_id") for release in found if release}
+    before = [release["image_id"] for release in reversed(releases.committed(releases.read_log(host)[0], found[0]))]
+    return [*(release.get("image_id") for release in found if release), *list(dict.fromkeys(before))[:last]]
 
 
-def prune(host, image, keep=()):
-    """Remove this app's images that nothing needs; their names."""
+def prune(host, image, last=0, most=1000):
+    """Remove this app's images that nothing needs, the oldest first, not more than so many at a time; their names."""
     form = "{{.ID}} {{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}"
     rows = [line.split(" ") for line in host.docker(
         "image", "ls", "--no-trunc", "--digests", "--format", form, image).stdout.splitlines()]
-    kept, gone = needed(host) | set(keep), []
-    for found, name, by_digest in rows:
-        if found in kept:
-            continue
+    kept, gone = needed(host, last), []
+    for found, name, by_digest in reversed(rows):
         reference = name if not name.endswith(":<none>") else by_digest
-        if reference not in gone and host.docker("rmi", reference, check=False, timeout=300).returncode == 0:
+        if found in kept or reference in gone or len(gone) == most:
+            continue
+        if host.docker("rmi", reference, check=False, timeout=300).returncode == 0:
             gone.append(reference)
     disk.sync_folder(host.var)
     return gone

@@ -153,6 +153,15 @@ def notify(text):
             sock.sendto(text.encode(), address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
+def retire(host, image, last, *which):
+    """What the timer does some time after a commit. That old images stay for another time is no failure."""
+    slots.retire(host, *which)
+    try:
+        images.prune(host, image, int(last), most=20) if image else []  # no next deploy waits long for it
+    except (Problem, OSError) as problem:
+        print("old images stay: %s" % problem, file=sys.stderr)
+
+
 def main(words, program):
     mode, app, *rest = words
     if mode == "look":
@@ -162,6 +171,6 @@ def main(words, program):
     elif mode == "takeback":
         takeback.settle(Host(app), say)
     elif mode == "retire":
-        slots.retire(Host(app), *rest)
+        retire(Host(app), *rest)
     else:
         sys.exit("unknown mode " + mode)

@@ -161,18 +161,18 @@ def timer(host):
     return host.app + "-retire"
 
 
-def retire_later(host, slot, seconds, program):
-    """Stop an old slot after some time, unless its host is busy then, when it is tried again."""
+def retire_later(host, slot, attempt):
+    """Stop an old slot after some time, unless its host is busy then, when it is tried again; images go with it."""
     keep(host)
     release = release_in(host, slot)
     if not release:
         return
     lock = [host_path("systemd-run"), "--quiet", "--collect", "--wait", "--unit=%s-deploy" % host.app,
             "--description=retirement of slot %s" % slot, "-p", "TimeoutStopSec=900"]
-    host.call("systemd-run", "--quiet", "--collect", "--unit=" + timer(host), "--on-active=%d" % seconds,
+    host.call("systemd-run", "--quiet", "--collect", "--unit=" + timer(host), "--on-active=%d" % attempt["keep_warm"],
               "--timer-property=AccuracySec=200ms", "-p", "Restart=on-failure", "-p", "RestartSec=10",
-              *lock, host_path("python3"), "-I", "-S", program, "retire", host.app, slot, release["tag"],
-              release["image_id"])
+              *lock, host_path("python3"), "-I", "-S", attempt["program"], "retire", host.app,
+              attempt.get("image", ""), str(attempt.get("keep_releases", 0)), slot, release["tag"], release["image_id"])
 
 
 def host_path(name):

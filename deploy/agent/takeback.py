@@ -101,7 +101,7 @@ def empty_slot(host, attempt):
     """What was started drains and stops; a slot that was warm before stays so, and retires in its time."""
     slot = attempt["slot"]
     if attempt.get("warm"):
-        slots.retire_later(host, slot, attempt["keep_warm"], attempt["program"])
+        slots.retire_later(host, slot, attempt)
     else:
         slots.stop(host, slot, STOPPING)
 
@@ -120,7 +120,7 @@ def commit(host, attempt, say):
             os.rename(path, to)
     for folder in sorted({os.path.dirname(path) for path in [*(to for _, to in attempt["renames"]), host.env]}):
         disk.sync_folder(folder)
-    slots.retire_later(host, attempt["live"], attempt["keep_warm"], attempt["program"])
+    slots.retire_later(host, attempt["live"], attempt)
     drop_ways_back(host)
     disk.remove(host.attempt)
     say({"event": "committed"})

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.agent import engine, images, releases
+from deploy.agent import disk, engine, images, releases, serve
 from deploy.agent.host import Host, Problem
 from proc import ROOT
 
@@ -107,6 +107,44 @@ def test_a_tag_that_was_another_image_long_ago(host):
     assert host.called == []
     for same in (record("v2", "sha256:1", "sha256:e"), record("v2", "sha256:0", "sha256:d")):
         assert images.others([same], {"image_id": "sha256:1", "digests": ["sha256:d"]}) == []
+
+
+def image_list(host, *names):
+    """docker knows these images, newest first, of ids such as theirs; what it is told to remove goes."""
+    there, removed = list(names), []
+
+    def call(*words, **options):
+        if words[1] == "rmi":
+            removed.append(words[2])
+            return SimpleNamespace(returncode=0)
+        return SimpleNamespace(stdout="".join(f"sha256:{name} shop:{name} shop@sha256:d{name}\n" for name in there))
+    host.call = call
+    return removed
+
+
+def test_old_images_go(host):
+    """TAG's, REVERT's, a slot's and those of the last releases stay, another app's too that goes by the same name; of
+    the others the oldest go first, not too many at a time."""
+    with open(host.log, "w") as file:
+        file.writelines(releases.line(record(f"v{number}", f"sha256:v{number}", "")) for number in range(1, 10))
+    disk.write(host.tag, releases.tag_text({"tag": "v9", "image_id": "sha256:v9"}))
+    disk.write(host.revert, releases.tag_text({"tag": "v2", "image_id": "sha256:v2"}))
+    disk.write(host.slot_file("b", "tag"), releases.tag_text({"tag": "v3", "image_id": "sha256:v3"}))
+    os.makedirs(host.root + "/var/www/other")
+    disk.write(host.root + "/var/www/other/TAG", releases.tag_text({"tag": "v4", "image_id": "sha256:v4"}))
+    removed = image_list(host, *(f"v{number}" for number in range(9, 0, -1)))
+    assert images.prune(host, "shop", 2) == removed == ["shop:v1", "shop:v5", "shop:v6", "shop:v7"]
+    assert images.prune(host, "shop", 2, most=1) == ["shop:v1"]
+
+
+def test_a_retirement_does_not_fail_for_an_image(host, capsys):
+    """What cannot be listed stays for the next time."""
+    def call(*words, **options):
+        raise Problem("docker image ls: no answer")
+    os.symlink("a/web.sock", host.web_sock)
+    host.call = call
+    serve.retire(host, "shop", "5", "a", "v1", "sha256:v1")
+    assert "old images stay: docker image ls: no answer" in capsys.readouterr().err
 
 
 LOGINS = {

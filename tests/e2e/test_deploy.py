@@ -33,17 +33,22 @@ def shop(provisioned):
 
 
 def test_the_old_slot_retires(shop):
-    """After keep_warm the old slot drains and stops; a rollback then starts it anew, without losing a request."""
-    shop.settings["rollout.keep_warm"] = 1
+    """After keep_warm the old slot drains and stops, and images go that neither REVERT nor the last releases need; a
+    rollback then starts it anew, without losing a request."""
+    shop.settings.update({"rollout.keep_warm": 1, "rollout.keep_releases": 1})
     try:
+        assert shop.roll("deploy", shop.image("v1b"), "--no-bake").code == 0
         assert shop.roll("deploy", shop.image("v2"), "--no-bake").code == 0
     finally:
-        del shop.settings["rollout.keep_warm"]
+        del shop.settings["rollout.keep_warm"], shop.settings["rollout.keep_releases"]
 
     def retired():
         return not any(host["slots"][slot] for host in checker.read_all(shop).values()
                        for slot in "ab" if not host["web_sock"].startswith(slot))
     wait_until(retired, 60, "old slots are empty")
+    names = f"docker image ls --format '{{{{.Tag}}}}' {shop.settings['image']} | sort"
+    for host in shop.machines().values():
+        wait_until(lambda host=host: host.run(names).split() == ["v1b", "v2"], 60, f"old images left {host.name}")
     with shop.load() as load:
         assert shop.roll("rollback").code == 0
         result = load.stop()
