@@ -12,6 +12,7 @@ say() { printf '%s\n' "classic: $*" >&2; }
 die() { status=$1; shift; say "$*"; exit "$status"; }
 
 # ---- on a host, as root; this file is sent there and runs `on_host STEP APP IMAGE TAG INIT READY [ROLE...]` ----
+# RUN in its environment is ID,USER@HOST,SECONDS: which release this is, who does it, when it began.
 
 host_check() { # is all there that the rest needs?
     for tool in docker docker-runner curl; do command -v "$tool" >/dev/null || die 2 "there is no $tool"; done
@@ -98,18 +99,47 @@ stays() { # the release's container runs, and is the same a few seconds later
 }
 container() { docker ps -q --filter "name=^/?$app-$1(-[ab])?\$" --filter "label=docker-runner.image=$IMAGE_ID"; }
 
+record() { # record OUTCOME [ROLE...]: a line of releases.log as the deployer writes it, with the CRC32 of what is before
+    cd "/var/www/$app"
+    outcome=$1 action=restart roles='' now=$(date +%s)
+    shift
+    [ ! -e TAG.before ] || action=deploy
+    for role in "$@"; do roles="$roles${roles:+, }\"$role\""; done
+    digest=$(docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$image:$tag" |
+        sed -n "s,^$image@,,p" | head -n 1)
+    who="$action $tag by ${by%@*} from ${by##*@} since $(date -d "@$began" '+%Y-%m-%d %H:%M:%S %Z')"
+    set -- "$(printf '{"id": "%s", "action": "%s", "tag": "%s", "image_id": "%s", "digest": "%s", "who": "%s", ' \
+        "$id" "$action" "$tag" "$(image_id)" "$digest" "$who")" \
+        "$(printf '"began": %s, "at": %s, "seconds": %s, "outcome": "%s", "roles": [%s], "version": 1' \
+        "$began" "$now" "$((now - began))" "$outcome" "$roles")"
+    { [ ! -e releases.log ] || tail -n 4999 releases.log | awk 1 # one that was torn stays a line
+      printf '%s, "crc32": "%s"}\n' "$1$2" "$(printf '%s}' "$1$2" | crc32)"; } >releases.log.new &&
+        sync releases.log.new && mv releases.log.new releases.log
+}
+
+crc32() { # gzip writes it behind what it packs, its last byte first
+    # shellcheck disable=SC2046 # four words
+    set -- $(gzip -c | tail -c 8 | od -An -tx1 -N4)
+    printf %s "$4$3$2$1"
+}
+
 host_back() {
+    record "taken back" "$@" || say "this is not in releases.log"
     cd "/var/www/$app"
     for file in TAG REVERT; do
         if [ -s $file.before ]; then mv $file.before $file; elif [ -e $file.before ]; then rm $file $file.before; fi
     done
 }
 
-host_tidy() { rm -f "/var/www/$app/TAG.before" "/var/www/$app/REVERT.before"; }
+host_tidy() {
+    record committed "$@" || say "this is not in releases.log"
+    rm -f "/var/www/$app/TAG.before" "/var/www/$app/REVERT.before"
+}
 
 on_host() {
     step=$1 app=$2 image=$3 tag=$4 init=$5 ready=$6
     shift 6
+    id=${RUN%%,*} began=${RUN##*,} by=${RUN#*,} by=${by%,*}
     PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin
     "host_$step" "$@"
 }
@@ -119,7 +149,7 @@ on_host() {
 at() { # at HOST STEP: run it there
     say "$1: $2"
     # shellcheck disable=SC2086 # options are words
-    $SSH "$1" "sh=\"sh -s -- on_host $2 $APP $IMAGE $TAG $INIT $READY $(roles "$1")\";
+    $SSH "$1" "sh=\"env RUN=$RUN sh -s -- on_host $2 $APP $IMAGE $TAG $INIT $READY $(roles "$1")\";
         [ \"\$(id -u)\" = 0 ] || sh=\"sudo -n \$sh\"; exec \$sh" <"$0"
 }
 
@@ -146,6 +176,8 @@ plain() { # plain NAME VALUE: it may go into a command line
 main() {
     HOSTS=${HOSTS:-} CELERY_HOSTS=${CELERY_HOSTS:-} BEAT_HOSTS=${BEAT_HOSTS:-}
     APP=${APP:-} IMAGE=${IMAGE:-} TAG=${TAG:-} SSH=${SSH:-ssh -o BatchMode=yes}
+    began=$(date +%s) by=$(printf '%s@%s' "$(id -un)" "$(uname -n)" | tr -cd 'A-Za-z0-9._@-')
+    RUN=$(printf '%08x%04x,%s,%s' "$began" $$ "$by" "$began")
     INIT=${INIT:-detect} READY=${READY:-60} all='' touched='' restarted=''
     plain APP "$APP"; plain IMAGE "$IMAGE"; plain TAG "$TAG"
     case $READY in *[!0-9]*) die 2 "READY='$READY' is no number of seconds" ;; esac

@@ -4,9 +4,12 @@ import os
 import re
 import shutil
 import signal
+import time
 
 import pytest
 
+from deploy import status
+from deploy.agent import releases
 from proc import ROOT, run, running, wait_until
 
 SCRIPT = ROOT / "deploy/classic.sh"
@@ -151,3 +154,46 @@ def test_the_commands_for_a_host_fit_its_shell(classic, tmp_path, shell):
     assert run([*shell, "-n"], input=said, stdin=None).returncode == 0
     assert "on_host check shop registry.example/shop build-2 detect 7 web" in said
     assert len(re.findall("sudo -n", said)) == said.count("on_host")
+
+
+DOCKER = """#!/bin/sh
+case $* in
+    *RepoDigests*) printf '%s\\n' other.example/shop@sha256:e registry.example/shop@sha256:d ;;
+    *Id*) echo sha256:1 ;;
+esac
+"""
+
+
+def on_host(shell, folder, step, *roles):
+    """Run a step of a host's here; its /var/www/APP is the folder."""
+    (folder / "docker").write_text(DOCKER)
+    (folder / "docker").chmod(0o755)
+    env = {"PATH": f"{folder}:{os.environ['PATH']}", "RUN": f"0123abcd,ann@laptop,{int(time.time()) - 5}"}
+    (folder / "www").mkdir(exist_ok=True)
+    return run([*shell, SCRIPT, "on_host", step, f"../..{folder}/www", "registry.example/shop", "v2", "detect", "7",
+                *roles], env=env)
+
+
+def test_what_became_of_a_release_is_written_down(shell, tmp_path):
+    """In the form of the deployer's log, which reads it: a release, a restart, one that was taken back; what was there
+    stays, a torn line too."""
+    log = tmp_path / "www/releases.log"
+    for before, step, roles in (("", "tidy", ["web", "beat"]), (None, "tidy", ["worker"]), ("", "back", ["web"])):
+        (tmp_path / "www").mkdir(exist_ok=True)
+        if before is not None:
+            (tmp_path / "www/TAG.before").write_text(before)
+            (tmp_path / "www/TAG").write_text("")
+            (tmp_path / "www/REVERT").write_text("")
+        done = on_host(shell, tmp_path, step, *roles)
+        assert done.returncode == 0 and done.stderr == "", done.stderr
+        if step == "tidy" and before is None:
+            log.write_text(log.read_text() + '{"torn')
+    records, torn = releases.parse_log(log.read_text())
+    assert torn == 1
+    assert [(found["action"], found["outcome"], found["roles"]) for found in records] == [
+        ("deploy", "committed", ["web", "beat"]), ("restart", "committed", ["worker"]),
+        ("deploy", "taken back", ["web"])]
+    wanted = {"id": "0123abcd", "tag": "v2", "image_id": "sha256:1", "digest": "sha256:d", "version": 1}
+    assert {key: records[0][key] for key in wanted} == wanted and 5 <= records[0]["seconds"] < 60
+    row = status.history({"web1": {"records": records}})[1]
+    assert (*row[1:4], row[5]) == ("deploy", "v2", "committed", "ann from laptop")

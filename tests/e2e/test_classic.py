@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e import byhand
+from e2e import byhand, checker
 from e2e.byhand import answers, containers, until_it_answers
 from e2e.fleet import apps
 from host.test_units import UPSTART, VALUES, render
@@ -65,7 +65,7 @@ def classic(host, tag, image, user="root", **more):
 
 def files(host):
     """What lies in the app's folder: name → release that it names."""
-    said = host.run("cd /var/www/shop && for file in $(find . -type f); do"
+    said = host.run("cd /var/www/shop && for file in $(find . -type f ! -name releases.log); do"
                     " echo $file $(sed -n 's/^export TAG=//p' $file); done")
     return {name: release for name, release in (line.split() for line in said.splitlines())}
 
@@ -87,6 +87,10 @@ def test_a_release_there_and_back(host, images):
     assert host.run("docker ps -q") != before and files(host) == {"./TAG": "v2", "./REVERT": "v1"}
     assert classic(host, "v1", images["v1"], READY="60").returncode == 0
     assert "v1" in answers(host, "shop")[1] and files(host) == {"./TAG": "v1", "./REVERT": "v2"}
+    records = checker.records(host.run("cat /var/www/shop/releases.log"))
+    assert [(found["action"], found["tag"], found["outcome"]) for found in records] == [
+        ("deploy", "v2", "committed"), ("restart", "v2", "committed"), ("deploy", "v1", "committed")]
+    assert records[0]["image_id"] == v2 and records[0]["digest"].startswith("sha256:")
 
 
 def test_a_broken_release_goes_back(host, images):
