@@ -47,6 +47,8 @@ class Simulated(hosts.Host):
             self.timer = words[-3:]
         elif words[:2] == ("docker", "inspect"):
             done.stdout = '["/entry"]' if self.up.get("shop-beat.service") else ""
+        elif words[:2] == ("docker", "exec"):
+            done.returncode = 1 if words[-1] in self.broken else 0
         elif words[:2] == ("docker", "ps"):
             done.stdout = "\n".join(name for name, label in self.one_offs.items()
                                     if {f"label={label}", f"name=^/?{name}$"} & set(words))

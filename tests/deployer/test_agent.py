@@ -292,6 +292,17 @@ def test_what_runs_by_hand_is_told(tmp_path, monkeypatch, labels, told):
     assert list(found) == told and all(since.startswith("2027-01-1") for since in found.values())
 
 
+def test_beat_is_asked_how_it_does(tmp_path):
+    """A beat whose own healthcheck fails is not taken for well: the deploy fails, and the old one runs again."""
+    machine = Machine(tmp_path / "root")
+    with world(machine.host):
+        machine.attempt("deploy", "v1")
+        machine.host.broken.add("healthcheck")
+        machine.attempt("deploy", "v2")
+        machine.at_rest()
+    assert releases.read_tag(machine.host.tag) == release("v1")
+
+
 def test_a_record_of_what_was_taken_back(tmp_path):
     """From the first start on, on a host that had nothing to start too; none of a deploy that changed nothing."""
     machine = Machine(tmp_path / "root")

@@ -67,7 +67,7 @@ def test_tmpfiles(tmp_path):
     fields = [line.split() for line in text.splitlines() if not line.startswith("#")]
     assert [(line[0], line[1]) for line in fields] == [
         ("d", "/run/shop"), ("d", "/run/shop/a"), ("d", "/run/shop/b"), ("L", "/run/shop/web.sock")]
-    assert [line[2:5] for line in fields[1:3]] == [["2710", "shop", "www-data"]] * 2
+    assert [line[2:5] for line in fields[:3]] == [["0750", "root", "www-data"], *[["2710", "shop", "www-data"]] * 2]
     # whoever runs the tests can make none but his own
     (tmp_path / "etc/tmpfiles.d").mkdir(parents=True)
     (tmp_path / "etc/tmpfiles.d/shop.conf").write_text(re.sub(r"(\d{4}) \w+ www-data", r"\1 - -", text))
