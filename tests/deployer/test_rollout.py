@@ -15,6 +15,6 @@ from deploy.rollout import Rollout, Taken
 def test_what_serves_after_a_takeback(fleet, tags, said):
     """Before the first release of all there is none that could serve."""
     ends = {f"web{number}": {"tag": tag, "attempt": False} for number, tag in enumerate(tags)}
-    crew = SimpleNamespace(take_back=lambda *words, **options: ends)
+    crew = SimpleNamespace(take_back=lambda *words: ends, evidence=lambda error, ends: error)
     with pytest.raises(Taken, match=f"it broke\ntaken back: {said}"):
         Rollout(fleet, None, [], None, "deploy", "v2")._take_back(crew, DeployError("it broke"), changed=True)
