@@ -3,7 +3,7 @@
 import hashlib
 
 from . import desired
-from .errors import Refused, on_hosts
+from .errors import Locked, Refused, on_hosts
 from .things import File
 
 LEAST = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/run": 4 * 2**20}  # bytes that must be free
@@ -99,6 +99,14 @@ def visitors(fleet, host, site, target):
     elif wanted == "https" and site["url"].startswith("http:"):
         yield (f'SITE_URL is {site["url"]} and visitors come by https (tls = "{tls}"): set it to https://… by python -m'
                ' deploy env set SITE_URL; or say tls = "off" in [site] and run make provision')
+
+
+def nobody_else(facts):
+    """Raise Locked where somebody is changing a host: no hook hears of what does not begin. Retirements are short."""
+    locks = {name: [f"locked: {found['lock']}"] for name, found in facts.items()
+             if found["lock"] and not found["lock"].startswith("retirement")}
+    if locks:
+        raise Locked(on_hosts(locks))
 
 
 def revert_of(facts):

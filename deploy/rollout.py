@@ -49,7 +49,8 @@ class Rollout:
         began = time.monotonic()
         with signals() as heed, self._crew() as crew, contextlib.ExitStack() as stack:
             try:
-                target, groups = self._decide(crew, stack)
+                target, groups, facts = self._decide(crew, stack)
+                preflight.nobody_else(facts)
                 record = self._record(target, crew)
                 hooks.run(self.fleet.hooks["before"], record, must=True)
                 self._do(crew, groups, target, heed)
@@ -76,7 +77,7 @@ class Rollout:
         return self.fleet.registry == "ssh" and self.action == "deploy"
 
     def _decide(self, crew, stack):
-        """(Target, groups of steps) after a look at all hosts. Raises Refused with all problems of all hosts."""
+        """(Target, groups of steps, facts) after a look at all hosts. Raises Refused with all problems of all hosts."""
         crew.connect(self.skip_unreachable)
         facts = crew.look(paths=lambda host: list(preflight.expected(self.fleet, host)), tag=lambda host: self.tag)
         target, texts = self._target(crew, facts, stack)
@@ -86,7 +87,7 @@ class Rollout:
         if target.action == "deploy" or self.tag and target.action == "rollback":
             target = replace(target, judge=next((host.name for host in crew.hosts if facts[host.name]["tag"]), ""))
         options = replace(self.options, credentials=self._credentials())
-        return target, plan(self.fleet, crew.hosts, target, options, {"id": self.id, "who": self._who(target)})
+        return target, plan(self.fleet, crew.hosts, target, options, {"id": self.id, "who": self._who(target)}), facts
 
     def _target(self, crew, facts, stack):
         """(Target, why there is none)."""

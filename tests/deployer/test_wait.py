@@ -1,9 +1,13 @@
 """--wait: a deploy or rollback that meets another one."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from deploy import commands
+from deploy import commands, hooks
 from deploy.errors import Locked, Refused
+from deploy.plan import Target
+from deploy.rollout import Rollout
 
 
 class Clock:
@@ -59,3 +63,24 @@ def test_nothing_else_is_tried_again(attempt):
     """A refusal is one."""
     refused = Refused("no such tag")
     assert attempt(25, refused, "never") == (refused, [], ["never"])
+
+
+@pytest.mark.parametrize("lock, outcome", [
+    (None, None), ("retirement of slot b", None),
+    ("deploy v1 by ann", "on web1: locked: deploy v1 by ann")])
+def test_who_is_locked_out_begins_nothing(monkeypatch, lock, outcome):
+    """No hook is run, and no host asked for its lock, where somebody else is known to hold one; but a retirement ends
+    soon, and each host waits for that by itself."""
+    done, hooked = [], {"before": "hook", "committed": "", "failed": ""}
+    rollout = Rollout(SimpleNamespace(hooks=hooked, registry=""), None, [], lambda event: None, "deploy", "v2")
+    monkeypatch.setattr(rollout, "_decide", lambda crew, stack: (Target("deploy", "v2"), [], {"web1": {"lock": lock}}))
+    monkeypatch.setattr(rollout, "_record", lambda target, crew: {"hosts": []})
+    monkeypatch.setattr(rollout, "_do", lambda *args: done.append("deploy"))
+    monkeypatch.setattr(hooks, "run", lambda command, record, must=False: done.append(command))
+    if outcome is None:
+        rollout.run()
+        assert done == ["hook", "deploy", ""]
+    else:
+        with pytest.raises(Locked, match=f"^{outcome}$"):
+            rollout.run()
+        assert done == []
