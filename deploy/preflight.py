@@ -24,7 +24,8 @@ def problems(fleet, hosts, facts, target):
     found = {host.name: [*fitness(facts[host.name]), *provisioning(fleet, host, facts[host.name]),
                          *room(fleet, facts[host.name]), *moved(facts[host.name], target),
                          *busy(facts[host.name], target), *roles(fleet, host, facts[host.name]),
-                         *visitors(fleet, host, facts[host.name]["site"], target)] for host in hosts}
+                         *(visitors(fleet, host, facts[host.name]) if target.action != "rollback" else ())]
+             for host in hosts}
     return {name: texts for name, texts in found.items() if texts}
 
 
@@ -84,11 +85,11 @@ def roles(fleet, host, facts):
         yield "beat runs there, and it has not the role beat: run make provision"
 
 
-def visitors(fleet, host, site, target):
-    """SITE_URL, nginx there and [site] agree on the scheme by which visitors come. A rollback is not kept from it."""
-    if not host.has("web") or target.action == "rollback":
+def visitors(fleet, host, facts):
+    """SITE_URL, nginx there and [site] agree on the scheme by which visitors come."""
+    if not host.has("web"):
         return
-    tls = fleet.site["tls"]
+    tls, site = fleet.site["tls"], facts["site"]
     wanted = site["scheme"] if fleet.by_variables else "http" if tls == "off" else "https"
     if site["scheme"] not in ("", wanted):
         yield f'nginx there is not as tls = "{tls}" in [site] says: run make provision'

@@ -49,6 +49,7 @@ def of_host(fleet, host, facts):
     yield from preflight.provisioning(fleet, host, facts)
     yield from preflight.room(fleet, facts)
     yield from preflight.roles(fleet, host, facts)
+    yield from preflight.visitors(fleet, host, facts)
     yield from releases(host, facts)
     if facts["staged"]:
         yield "settings are staged, and live with the next deploy"

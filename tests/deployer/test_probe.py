@@ -2,13 +2,16 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from deploy import desired, probe
 from deploy.config import Fleet
 from deploy.things import File
-from proc import run
+from proc import ROOT, run
+
+BEFORE = ROOT / "tests/e2e/before/every"  # files of a server as the version before made it
 
 # A machine that has what these stand for, and nothing else.
 STAND_INS = {
@@ -76,13 +79,14 @@ def ours(fleet, name):
             if isinstance(thing, File)}
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["now", "by the version before"])
 @pytest.mark.parametrize("mark", ["/etc/default/shop", "/etc/systemd/system/shop.target"])
-def test_what_provisioning_has_made_is_ours(look, tmp_path, fleet, mark):
+def test_what_provisioning_has_made_is_ours(look, tmp_path, fleet, mark, before):
     """One file of ours says that all of the name is: the first that is written, and the units of who did it by hand."""
     for path in ("/var/www/shop/TAG", "/run/shop/web.sock", "/etc/systemd/system/shop-web@.service"):
         put(tmp_path, path)
     assert len(look("shop")) == 1
-    put(tmp_path, mark, ours(fleet, "web1")[mark])
+    put(tmp_path, mark, Path(f"{BEFORE}{mark}").read_text() if before else ours(fleet, "web1")[mark])
     assert look("shop") == []
 
 
