@@ -31,13 +31,13 @@ def staged(current, following, values, unset):
     Lines keep their places, comments included, and every byte of those that stay. NAME and NAME_FILE exclude each
     other. Raises HostProblem when the file there is malformed, or a name to be unset is not in it.
     """
-    base = (current if following is None else following).removeprefix(BOM)
+    base = current if following is None else following
     variables, problems = envfile.parse(base, "APP.env" if following is None else "APP.env.next")
     problems += [f"{name} is not set" for name in unset if name not in variables]
     if problems:
         raise HostProblem(*problems)
     unset = {*unset, *(rival(name) for name in values)} - set(values)
-    lines = []
+    lines, base = [], base.removeprefix(BOM)
     for line in base.removesuffix("\n").split("\n") if base else ():
         name = line.partition("=")[0]
         if name in values and name in variables:

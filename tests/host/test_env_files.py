@@ -36,6 +36,7 @@ WRONG = {
     "#\u009b\n".encode(): [1], "\u00a0\n".encode(): [1], "\u0085\n".encode(): [1], "\u2028A=1\n".encode(): [1],
     b"export A=1\n": [1], b" A=1\n": [1], b"A =1\n": [1], b"A\n": [1], b"=1\n": [1], b"1A=1\n": [1], b"A-B=1\n": [1],
     b" # x\n": [1], b"A: 1\n": [1], "Ä=1\n".encode(): [1], b"\n\nA\n": [3], b"A=1\n\xef\xbb\xbfB=1\n": [2],
+    b"\xef\xbb\xbf\xef\xbb\xbfA=1\n": [1],
     b"A=" + b"x" * (LONG - 1) + b"\nB\n": [1, 2], b"#" + b"x" * LONG: [1], b"A=" + b"x" * (LONG - 2) + b"\r\n": [1],
 }
 NO_TEXT = [b"A=\xff\n", b"A=1\n#\xe9\n", b"A=\xed\xa0\x80\n", b"A=\xc0\xaf\n", b"A=\xf4\x90\x80\x80\n", b"A=\xc3"]
