@@ -38,6 +38,7 @@ def one_off(host, attempt, words, seconds, extra=""):
     """Run a command of the new release to its end; its output. It carries the attempt's label, and is removed when it
     takes longer."""
     label = "--label %s=%s" % (takeback.ATTEMPT, attempt["id"])
+    attempt.note(one_offs=True)
     try:
         done = host.call("docker-runner", "--slot", attempt["slot"], host.app, *words, timeout=seconds, check=False,
                          env={"EXTRA": " ".join([label, ONE_OFF, extra])})

@@ -281,6 +281,24 @@ def test_what_somebody_runs_by_hand_is_left_alone(tmp_path):
     assert machine.host.one_offs == {"shop-migrate": ""} and releases.read_tag(machine.host.tag) == release("v1")
 
 
+def test_a_host_is_whole_though_its_engine_is_away(tmp_path, monkeypatch):
+    """Where no one-off was started there is none to remove, so nobody has to ask: no attempt is left."""
+    machine = Machine(tmp_path / "root")
+
+    def silent(*words, **options):
+        raise Problem("docker does not answer")
+    with world(machine.host):
+        machine.attempt("deploy", "v1")
+        attempt = Attempt(machine.host, program="/agent")
+        for name, args in machine.steps("deploy", "v2")[:3]:
+            STEPS[name](machine.host, attempt, machine.say, **args)
+        monkeypatch.setattr(machine.host, "docker", silent)
+        machine.settle()
+        monkeypatch.undo()
+        machine.at_rest()
+    assert releases.read_tag(machine.host.tag) == release("v1")
+
+
 @pytest.mark.parametrize("labels, told", [({}, ["shop-migrate"]), ({"docker-runner.attempt": "1"}, [])])
 def test_what_runs_by_hand_is_told(tmp_path, monkeypatch, labels, told):
     """A migration that runs, and since when; not what an attempt has started, nor another app's."""
