@@ -12,10 +12,12 @@ if sys.version_info < (3, 11):
 import argparse  # noqa: E402
 import functools  # noqa: E402
 import os  # noqa: E402
+import shutil  # noqa: E402
 import traceback  # noqa: E402
 
 from . import config  # noqa: E402
-from .errors import DeployError  # noqa: E402
+from .answers import visible  # noqa: E402
+from .errors import DeployError, Refused  # noqa: E402
 from .ssh import Ssh  # noqa: E402
 
 
@@ -164,6 +166,8 @@ def load(args):
 
 
 def reach(args):
+    if not shutil.which("ssh"):
+        raise Refused("there is no ssh on this machine: install OpenSSH's client")
     return Ssh(args.ssh_config)
 
 
@@ -198,12 +202,14 @@ def common_arguments(parser):
 def main(words=None):
     """Run a command line; the exit code."""
     args = parser().parse_args(words)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # whatever the terminal's encoding lacks
     try:
         return args.do(args) or 0
     except DeployError as error:
         if args.verbose:
             traceback.print_exc()
-        print("\n".join(f"deploy: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        print("\n".join(f"deploy: {line}" for line in visible(str(error)).split("\n")), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("deploy: interrupted", file=sys.stderr)

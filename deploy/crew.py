@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from .connection import Connection, StepProblem
 from .errors import DeployError, HostProblem, Refused, on_hosts
 from .remote import each, first_alone
+from .together import start, together
 
 TAKEBACK = 150  # seconds: two drains, and what is stopped
 
@@ -19,10 +20,10 @@ class StepFailed(DeployError):
 
     def __init__(self, step, host, problem):
         self.step, self.host, self.problem, self.more = step, host, str(problem), getattr(problem, "more", {})
-        lines = [f"{host}: {step}: {problem}"]
+        lines = [f"{host}: {step}: {self.problem[:2000]}"]
         if self.more.get("body"):
             lines.append(f"  it answered: {self.more['body'].strip()[:500]}")
-        lines += [f"  | {line}" for line in self.more.get("log", ())]
+        lines += [f"  | {line[:2000]}" for line in self.more.get("log", ())[-50:]]
         super().__init__("\n".join(lines))
 
 
@@ -52,8 +53,7 @@ class Crew:
         self.folder.cleanup()
 
     def _close(self):
-        with concurrent.futures.ThreadPoolExecutor(max(len(self.connections), 1)) as pool:
-            list(pool.map(Connection.close, self.connections.values()))
+        together(lambda name: self.connections[name].close(), self.connections)
 
     # ---- before the lock ----
 
@@ -72,12 +72,15 @@ class Crew:
         problems = {}
 
         def reach(host):
+            connection = Connection(host, self.ssh, self.fleet.app, self._hear, self._share(host))
+            self.connections[host.name] = connection  # before it is open: who is interrupted closes it
             try:
-                self.connections[host.name] = Connection(host, self.ssh, self.fleet.app, self._hear, self._share(host))
+                connection.open()
             except HostProblem as problem:
                 problems[host.name] = list(problem.args)
         each(self.hosts, reach)
         self.hosts = [host for host in self.hosts if host.name not in problems]
+        self.connections = {host.name: self.connections[host.name] for host in self.hosts}
         return problems
 
     def _share(self, host):
@@ -119,22 +122,18 @@ class Crew:
     def run(self, group):
         """Do the steps of a group at the same time; {(step, host): answer}. Raises StepFailed at the first failure."""
         answers = {}
-        pool = concurrent.futures.ThreadPoolExecutor(sum(len(step.hosts) + 1 for step in group))
-        try:
-            left = {pool.submit(self._run_step, pool, step, answers) for step in group}
-            while left:
-                done, left = concurrent.futures.wait(left | {self.alarm}, return_when="FIRST_COMPLETED")
-                for future in done:
-                    future.result()
-                left.discard(self.alarm)
-        finally:
-            pool.shutdown(wait=False)
+        left = {start(self._run_step, step, answers) for step in group}
+        while left:
+            done, left = concurrent.futures.wait(left | {self.alarm}, return_when="FIRST_COMPLETED")
+            for future in done:
+                future.result()
+            left.discard(self.alarm)
         return answers
 
-    def _run_step(self, pool, step, answers):
+    def _run_step(self, step, answers):
         size = step.parallel or len(step.hosts)
-        for start in range(0, len(step.hosts), size):
-            futures = {pool.submit(self._do, step, name): name for name in step.hosts[start:start + size]}
+        for first in range(0, len(step.hosts), size):
+            futures = {start(self._do, step, name): name for name in step.hosts[first:first + size]}
             for future in concurrent.futures.as_completed(futures):
                 answers[step.name, futures[future]] = future.result()
 
@@ -163,24 +162,26 @@ class Crew:
 
     def run_all(self, step):
         """Do a step on all its hosts, come what may; host name → why not, of those where it failed."""
+        return {name: [str(problem)] for name, problem in self.attempt(step).items()}
+
+    def attempt(self, step):
+        """The same, with the HostProblems themselves: Lost where it is not known whether it was done."""
         def do(name):
             try:
-                self._do(step, name)
-            except StepFailed as error:
-                return [error.problem]
-        with concurrent.futures.ThreadPoolExecutor(len(step.hosts)) as pool:
-            done = dict(zip(step.hosts, pool.map(do, step.hosts)))
-        return {name: texts for name, texts in done.items() if texts}
+                with self._timed(step.name, name):
+                    self.connections[name].ask(step.name, step.limit, **step.args_for(name))
+            except HostProblem as problem:
+                return problem
+        return {name: problem for name, problem in together(do, step.hosts).items() if problem}
 
-    def take_back(self, cause):
-        """Have all hosts that are locked take themselves back; host name → how it is then, None where unknown."""
-        locked = [self.connections[name] for name in self.locked]
-        for connection in locked:
-            connection.abort(cause=cause[:2000])
-        self.tell({"event": "takeback", "hosts": list(self.locked), "state": "start"})
-        with concurrent.futures.ThreadPoolExecutor(max(len(locked), 1)) as pool:
-            ends = list(pool.map(lambda connection: connection.aborted(TAKEBACK), locked))
-        return dict(zip(self.locked, ends))
+    def take_back(self, cause, names=None):
+        """Have all hosts that are locked, or these, take themselves back; host name → how it is then, None where
+        unknown."""
+        names = self.locked if names is None else names
+        for name in names:
+            self.connections[name].abort(cause=cause[:2000])
+        self.tell({"event": "takeback", "hosts": list(names), "state": "start"})
+        return together(lambda name: self.connections[name].aborted(TAKEBACK), names)
 
     def evidence(self, error, ends):
         """The error with the log of the container that it is about, where it is about one. To be asked for when
@@ -195,8 +196,7 @@ class Crew:
 
     def release(self):
         """Give the locks back."""
-        with concurrent.futures.ThreadPoolExecutor(max(len(self.locked), 1)) as pool:
-            list(pool.map(lambda name: self.connections[name].end(), self.locked))
+        together(lambda name: self.connections[name].end(), self.locked)
 
     def _hear(self, host, event):
         if event["event"] == "sick":

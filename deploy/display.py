@@ -6,8 +6,10 @@ import sys
 import threading
 import time
 
+from .answers import visible
+
 SHOWN = ("lock", "begin", "pull", "verdicts", "publish", "migrate", "start", "ready", "pause", "flip", "watch", "beat",
-         "prepare", "commit")
+         "prepare", "promise", "commit")
 MARKS = {"start": "…", "done": "✓", "failed": "✗"}
 
 
@@ -43,7 +45,7 @@ class Lines:
         text = line(event)
         if text:
             with self.lock:
-                print(text, file=self.out, flush=True)
+                print(visible(text), file=self.out, flush=True)
 
     def close(self):
         pass
@@ -68,7 +70,7 @@ class Table(Lines):
         up = f"\033[{self.drawn}F\033[J" if self.drawn else ""
         width = shutil.get_terminal_size().columns
         rows = [row(name, steps, width) for name, steps in sorted(self.hosts.items())]
-        print(up + "\n".join([*([above] if above else []), *rows]), file=self.out, flush=True)
+        print(up + "\n".join([*([visible(above)] if above else []), *rows]), file=self.out, flush=True)
         self.drawn = len(rows)
 
 

@@ -27,6 +27,20 @@ class Locked(DeployError):
     exit_code = 4
 
 
+class Interrupted(DeployError):
+    """Ctrl-C, TERM or HUP."""
+
+
+class Taken(DeployError):
+    """Failed, and taken back."""
+
+
+class Divided(DeployError):
+    """Some host is not on the release that the others are on."""
+
+    exit_code = 3
+
+
 class HostProblem(Exception):
     """What is wrong with one host, in a line or a few. Gathered over all hosts before anything is said."""
 

@@ -6,11 +6,13 @@ import sys
 import threading
 
 from . import preflight, status
+from .answers import visible
 from .crew import Crew
 from .errors import DeployError, Refused, on_hosts
 from .plan import Step
 from .remote import who
 
+LONGEST = 16384  # characters of a line of a log
 RED, PLAIN = "\033[31m", "\033[0m"
 
 
@@ -22,13 +24,13 @@ def show_status(fleet, ssh, hosts, args):
         print(json.dumps({"hosts": facts, "problems": problems}))
         return 1 if problems else 0
     lines = [row for host in there for row in status.rows(fleet, host, facts[host.name])]
-    print(status.table([status.ROWS, *lines]))
+    print(visible(status.table([status.ROWS, *lines])))
     for name, found in facts.items():
         if found["lock"]:
-            print(f"{name}: locked: {found['lock']}")
+            print(visible(f"{name}: locked: {found['lock']}"))
     if problems:
         red, plain = (RED, PLAIN) if sys.stdout.isatty() else ("", "")
-        print(red + on_hosts(problems) + plain)
+        print(red + visible(on_hosts(problems)) + plain)
     return 1 if problems else 0
 
 
@@ -51,7 +53,7 @@ def show_releases(fleet, ssh, hosts, args):
     if args.json:
         print(json.dumps({name: found["records"] for name, found in facts.items()}))
     else:
-        print(status.table(status.history(facts)))
+        print(visible(status.table(status.history(facts))))
     for name, found in facts.items():
         if found["torn"]:
             print(f"{name}: {found['torn']} lines of releases.log are torn, and left out", file=sys.stderr)
@@ -83,8 +85,8 @@ def show_logs(fleet, ssh, hosts, args):
 
 
 def prefix(name, lines):
-    for line in lines:
-        print(f"{name} | {line}", end="", flush=True)
+    for line in iter(lambda: lines.readline(LONGEST), ""):
+        print(visible(f"{name} | {line.rstrip(chr(10))}"), flush=True)
 
 
 def run_command(fleet, ssh, args):
@@ -109,4 +111,4 @@ def prune(fleet, ssh, hosts, args):
         finally:
             crew.release()
     for (_, name), answer in sorted(answers.items()):
-        print(f"{name}: removed {', '.join(answer['removed']) or 'nothing'}")
+        print(visible(f"{name}: removed {', '.join(answer['removed']) or 'nothing'}"))

@@ -15,12 +15,14 @@ UNDO = {
     "watch": "",
     "beat": "the old beat again",
     "prepare": "remove what was written",
+    "promise": "remove what was written",
     "commit": "none: from here a deploy only goes forward",
 }
 # Seconds after which a step that has not answered has failed, besides those it is given: the sum of what it may have to
 # wait for on a host. A host that is gone is noticed before, by its silence.
 LIMITS = {"begin": 600, "pull": 3600, "verdicts": 420, "publish": 420, "migrate": 120, "start": 120, "ready": 120,
-          "pause": 120, "flip": 120, "watch": 120, "beat": 420, "prepare": 120, "commit": 240, "prune": 3600}
+          "pause": 120, "flip": 120, "watch": 120, "beat": 420, "prepare": 120, "promise": 60, "commit": 240,
+          "prune": 3600}
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def turning_back(fleet, hosts):
 
 def ending(fleet, hosts, target, options):
     yield (Step("prepare", all_of(hosts)),)
+    yield (Step("promise", all_of(hosts)),)
     yield (Step("commit", all_of(hosts)),)
 
 

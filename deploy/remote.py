@@ -1,6 +1,5 @@
 """A conversation with a program on a host, and the same with all hosts at once."""
 
-import concurrent.futures
 import contextlib
 import getpass
 import json
@@ -11,7 +10,9 @@ import subprocess
 import tempfile
 import time
 
+from . import answers
 from .errors import HostProblem, Locked, Refused, on_hosts
+from .together import start
 
 MARK = "--8<-- slipway"
 # Reads a program and runs it; what it says begins after the mark, as a login may greet first.
@@ -43,14 +44,15 @@ class Session:
 
     def __init__(self, host, ssh, words, program="", share="", timeout=60):
         self.host, self.ssh, self.share, self.timeout = host, ssh, share, timeout
-        self.rest, self.said = b"", tempfile.TemporaryFile()
+        self.lines, self.ended, self.said = answers.Lines(), [], tempfile.TemporaryFile()
         self.process = subprocess.Popen(ssh.command(host.address, words, share, owner=bool(share)),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said,
                                         start_new_session=True)  # Ctrl-C is ours, not ssh's
         try:
             if program:
                 self._write(b"%d\n" % len(program.encode()) + program.encode())
-            while self._line() != MARK.encode():
+            deadline = time.monotonic() + timeout
+            while self._line(deadline).rstrip() != MARK.encode():
                 pass
         except BaseException:
             self.close(grace=0)
@@ -65,16 +67,20 @@ class Session:
     def send(self, message):
         self._write(json.dumps(message).encode() + b"\n")
 
-    def receive(self):
-        """The program's next answer. Raises HostProblem when there is none within the timeout, or it says so."""
-        answer = json.loads(self._line())
+    def receive(self, shape=None):
+        """The program's next answer, of that shape (see answers.py). Raises HostProblem when there is none within the
+        timeout, or it says so."""
+        answer = answers.parse(self._line(time.monotonic() + self.timeout))
+        said = answers.wrong(answer, {"problems": [str]} if "problems" in answer else shape or {}, "the answer")
+        if said:
+            raise answers.Nonsense(said)
         if "problems" in answer:
             raise HostProblem(*answer["problems"])
         return answer
 
-    def ask(self, message):
+    def ask(self, message, shape=None):
         self.send(message)
-        return self.receive()
+        return self.receive(shape)
 
     def run(self, script, input=b"", timeout=600):
         """Run a shell script over this connection as root; the finished process, output as bytes."""
@@ -99,24 +105,26 @@ class Session:
         except OSError:
             raise self._gone() from None
 
-    def _line(self):
-        deadline = time.monotonic() + self.timeout
-        while b"\n" not in self.rest:
+    def _line(self, deadline):
+        while not self.ended:
             if not select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
                 raise HostProblem(f"no answer within {self.timeout} s")
             more = os.read(self.process.stdout.fileno(), 65536)
             if not more:
                 raise self._gone()
-            self.rest += more
-        line, self.rest = self.rest.split(b"\n", 1)
-        return line
+            self.ended += self.lines.add(more)
+        return self.ended.pop(0)
 
     def _gone(self):
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)
-        code = self.process.poll()
-        self.said.seek(0)
-        return HostProblem(why(code, self.said.read()))
+        return HostProblem(why(self.process.poll(), last_words(self.said)))
+
+
+def last_words(file, most=65536):
+    """The end of what a process has written to a file."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+    return file.read()
 
 
 def why(code, stderr):
@@ -148,15 +156,13 @@ def each(hosts, function, error=Refused):
     Raises one error with the HostProblems of all: Locked where one is, else `error`.
     """
     results, problems, kind = {}, {}, error
-    pool = concurrent.futures.ThreadPoolExecutor(max(len(hosts), 1))
-    futures = {host.name: pool.submit(function, host) for host in hosts}
-    for name, future in futures.items():  # an interrupt leaves here at once, and the sessions' end ends the threads
+    futures = {host.name: start(function, host) for host in hosts}
+    for name, future in futures.items():  # an interrupt leaves here at once
         try:
             results[name] = future.result()
         except HostProblem as problem:
             problems[name] = problem.args
             kind = Locked if isinstance(problem, HostLocked) else kind
-    pool.shutdown()
     if problems:
         raise kind(on_hosts(problems))
     return results

@@ -9,19 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from . import hooks, preflight, source
 from .crew import Crew, StepFailed
-from .errors import DeployError, Locked, Refused, on_hosts
+from .ending import Ending, told
+from .errors import DeployError, Divided, Interrupted, Locked, Refused, Taken, on_hosts
 from .plan import Options, Target, plan
 from .remote import who
-
-
-class Interrupted(DeployError):
-    """Ctrl-C, TERM or HUP."""
-
-
-class Divided(DeployError):
-    """Some host is not on the release that the others are on."""
-
-    exit_code = 3
 
 
 @dataclass
@@ -106,7 +97,7 @@ class Rollout:
         try:
             found = self._resolved(crew, facts)
         except StepFailed as error:
-            return Target(action, self.tag), [error.problem]
+            return Target(action, self.tag), [f"on {error.host}: {error.problem}"]
         return Target(action, self.tag, found["digest"], exact=not found["index"]), []
 
     def _served(self, crew, stack, action):
@@ -140,12 +131,12 @@ class Rollout:
     # ---- doing ----
 
     def _do(self, crew, groups, target, heed):
-        """Lock, step after step, and at the first failure all back. From the first commit on only forward."""
+        """Lock, step after step, and at the first failure all back. Of what all have prepared Ending has the say."""
         changed = False
         try:
             crew.lock(self._who(target))
             for group in groups:
-                if group[0].name == "commit":
+                if group[0].name == "promise":
                     heed.clear()
                     break
                 changed = changed or group[0].name not in ("begin", "pull", "verdicts")
@@ -158,7 +149,7 @@ class Rollout:
         except BaseException as error:
             heed.clear()
             self._take_back(crew, error, changed)
-        self._commit(crew, group, target)
+        self._end(crew, groups[-2][0], groups[-1][0], target)
 
     def _spare(self, crew, step):
         """How many hosts may be sick in a step: from the bake on all but `min_healthy` of them."""
@@ -194,13 +185,14 @@ class Rollout:
             raise Taken(f"{error}\nnothing was changed, but for images that were pulled")
         raise Taken(f"{error}\ntaken back: {serving(ends)}") from None
 
-    def _commit(self, crew, group, target):
-        """All hosts are prepared: now only forward, whatever happens to one of them."""
-        failed = crew.run_all(group[0])
-        crew.release()
-        if failed:
-            raise Divided("\n".join([on_hosts(failed), f"{', '.join(failed)}: may not be on {target.tag} as the others"
-                                                       " are: see make status, then deploy it again"]))
+    def _end(self, crew, promise, commit, target):
+        """All hosts are prepared. Raises Taken or Divided where they don't all commit."""
+        fates, failed = Ending(crew, self.id, self.fleet.rollout["dead_after"]).run(promise, commit)
+        error = told(fates, failed, target.tag)
+        if error:
+            raise error
+        for name, problem in failed.items():
+            self.tell({"event": "committed", "host": name, "text": f"has committed, though {problem}"})
 
 
 def serving(ends):
@@ -212,10 +204,6 @@ def serving(ends):
 def since(began):
     """Seconds, to a tenth."""
     return round(time.monotonic() - began, 1)
-
-
-class Taken(DeployError):
-    """Failed, and taken back."""
 
 
 def goal(release, facts):

@@ -1,6 +1,7 @@
 """Files, written whole: whoever reads one, after a power cut too, finds it as it was or as it is now."""
 
 import contextlib
+import fcntl
 import os
 
 
@@ -44,6 +45,21 @@ def write(path, text, mode=0o644):
 def move(path, to):
     os.rename(path, to)
     sync_folder(os.path.dirname(to))
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """One at a time, of all processes that ask for this folder. One that is gone keeps nobody out."""
+    try:
+        number = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
 
 
 def remove(*paths):

@@ -68,8 +68,8 @@ class Host:
 
     def states(self, *units):
         """unit → its properties, all asked at once."""
-        shown = self.systemctl("show", "-p", "Id,ActiveState,SubState,NRestarts,Description,ActiveEnterTimestamp",
-                               *units).stdout
+        names = "Id,ActiveState,SubState,NRestarts,MainPID,Description,ActiveEnterTimestamp"
+        shown = self.systemctl("show", "-p", names, *units).stdout
         blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
                   for block in shown.strip().split("\n\n")]
         return {block.get("Id", ""): block for block in blocks}

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import time
 
 from . import disk, facts, images, journal, releases, slots, takeback
 from .attempt import Attempt
+from .fate import decide
 from .host import Host, Problem
 from .steps import STEPS
 
@@ -65,7 +67,7 @@ def answer(message, function):
 
 def look(app, program):
     host = Host(app)
-    readers = {"look": facts.look, "resolve": images.resolve, "said": journal.said}
+    readers = {"look": facts.look, "resolve": images.resolve, "said": journal.said, "decide": decide}
     print(MARK, flush=True)
     for message in lines():
         if message["do"] == "lock":
@@ -111,7 +113,7 @@ def holder(host):
 
 def work(app, path):
     host = Host(app)
-    attempt = Attempt(host, program=path)
+    attempt = Attempt(host, program=path, pid=os.getpid())
     print(MARK, flush=True)
     for message in lines():
         notify("WATCHDOG=1")
@@ -123,6 +125,8 @@ def work(app, path):
             say({"alive": True})
         else:
             threading.Thread(target=step, args=(host, attempt, message), daemon=True).start()
+    if (releases.read_attempt(host) or {}).get("prepared"):
+        signal.pause()  # the deployer may come back and decide; the watchdog waits dead_after for it
     os._exit(1)
 
 

@@ -9,6 +9,7 @@ import time
 
 from . import disk, facts, images, releases, slots, takeback
 from .attempt import settings
+from .fate import promise
 from .host import Problem
 from .oneoffs import migrate, verdicts
 from .proof import ready, start
@@ -84,8 +85,8 @@ def pin(host, attempt, image_id):
 
 
 def prepare(host, attempt, say):
-    """The first half of a commit: all that is to be written lies beside its place. A host that has come this far and
-    hears no more commits by itself."""
+    """The first half of a commit: all that is to be written lies beside its place. Not before it is promised does a
+    host that hears no more commit it."""
     renames, removes = [], []
     current = releases.read_tag(host.tag)
     if attempt["action"] != "restart":
@@ -99,7 +100,6 @@ def prepare(host, attempt, say):
     renames.append([host.log + ".next", host.log])
     attempt.note(renames=renames, removes=removes)
     disk.write(host.attempt + ".back", releases.attempt_text(attempt), 0o600)
-    attempt.note(prepared=True)
 
 
 def write_next(host, attempt, current, renames, removes):
@@ -147,4 +147,4 @@ def drop_secrets(host):
 
 
 STEPS = {step.__name__: step for step in (begin, pull, verdicts, publish, migrate, start, ready, pause, flip, watch,
-                                          beat, prepare, commit, prune)}
+                                          beat, prepare, promise, commit, prune)}

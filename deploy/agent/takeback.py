@@ -12,8 +12,9 @@ STOPPING = 60  # seconds that a takeback waits for what it stops; a worker may g
 
 
 def settle(host, say):
-    """Bring the host to its old release or its new one, whole. Commit what was prepared, take back all else."""
-    attempt = releases.read_attempt(host)
+    """Bring the host to its old release or its new one, whole. Commit what was promised, take back all else."""
+    with disk.locked(host.run):  # until here the deployer may have its say: see fate.py
+        attempt = releases.read_attempt(host)
     if not attempt:
         disk.remove(host.attempt)
         return

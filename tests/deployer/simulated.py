@@ -30,6 +30,7 @@ class Simulated(hosts.Host):
         self.up, self.fuse, self.watch, self.broken, self.timer = {}, FOREVER, watch, set(), None
         self.full = False  # no room for another file in /run
         self.one_offs = {}
+        self.agent = 0  # the process that works as the lock
         for folder in ("/etc/default", "/etc/systemd/system", "/var/www/shop", "/run/shop/a", "/run/shop/b"):
             os.makedirs(self.root + folder)
         for name in ("web@", "worker@", "beat"):
@@ -79,8 +80,8 @@ class Simulated(hosts.Host):
     def systemctl_(self, verb, words):
         if verb == "show":
             units = [word for word in words if word.endswith(".service")]
-            return "\n\n".join(f"Id={unit}\nActiveState={'active' if unit in self.up else 'inactive'}\nNRestarts=0"
-                               for unit in units)
+            return "\n\n".join(f"Id={unit}\nActiveState={'active' if unit in self.up else 'inactive'}\nNRestarts=0\n"
+                               f"MainPID={self.agent}" for unit in units)
         for unit in words:
             self.effect()
             if verb == "start" and unit not in self.up:

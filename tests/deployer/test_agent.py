@@ -4,14 +4,16 @@ import contextlib
 import errno
 import json
 import os
+import subprocess
 import tempfile
+import threading
 from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.agent import disk, facts, http, releases, serve, slots, takeback
+from deploy.agent import disk, facts, fate, http, releases, serve, slots, takeback
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
 from deploy.agent.steps import STEPS
@@ -22,7 +24,8 @@ PROVE = (("publish", {}), ("migrate", {"seconds": 9}), ("start", {"roles": ["web
          ("ready", {"seconds": 0, "smoke": ["/"], "roles": ["web", "worker"]}))
 TURN = (("pause", {"seconds": 0}),
         ("flip", {"smoke": ["/"], "roles": ["web"], "watch": {"max_errors": 0.05, "alone": True}}),
-        ("watch", {"seconds": 0}), ("beat", {"seconds": 0}), ("watch", {"seconds": 0}), ("prepare", {}), ("commit", {}))
+        ("watch", {"seconds": 0}), ("beat", {"seconds": 0}), ("watch", {"seconds": 0}),
+        ("prepare", {}), ("promise", {}), ("commit", {}))
 
 
 def release(tag):
@@ -229,14 +232,40 @@ def test_a_rollback_goes_one_further_each_time(tmp_path):
         assert [releases.read_tag(path)["tag"] for path in (machine.host.tag, machine.host.revert)] == ["v3", "v1"]
 
 
-def test_a_host_that_is_prepared_commits_by_itself(tmp_path):
-    """When it hears no more after prepare it goes forward, as the others may have."""
+def test_only_a_host_that_has_promised_commits_by_itself(tmp_path):
+    """When it hears no more it goes forward, as the others may have; one that only prepared goes back."""
     machine = Machine(tmp_path / "root")
     with world(machine.host):
         machine.attempt("deploy", "v1")
-        machine.attempt("deploy", "v2", until=-1)
+        for until, tag in ((-2, "v1"), (-1, "v2")):
+            machine.attempt("deploy", "v2", until=until)
+            machine.at_rest()
+            assert releases.read_tag(machine.host.tag) == release(tag)
+
+
+@pytest.mark.parametrize("until, forward, found, tag", [
+    (-2, None, "open", "v1"), (-1, None, "promised", "v2"), (-2, True, "settling", "v2"), (-1, False, "settling", "v1"),
+    (-1, True, "settling", "v2"), (-2, False, "settling", "v1"), (3, True, "settling", "v1")])
+def test_an_attempt_is_asked_of_and_decided_from_outside(tmp_path, until, forward, found, tag):
+    """While its agent lives it is made to go either way, forward only when all is prepared."""
+    machine = Machine(tmp_path / "root")
+    host = machine.host
+    with world(host), subprocess.Popen(["sleep", "60"]) as agent:
+        machine.attempt("deploy", "v1")
+        host.agent, reaped = agent.pid, threading.Thread(target=agent.wait)
+        attempt = Attempt(host, program="/agent", pid=agent.pid)
+        for name, args in machine.steps("deploy", "v2")[:until]:
+            STEPS[name](host, attempt, machine.say, **{**args, **({"id": "2"} if name == "begin" else {})})
+        reaped.start()
+        assert fate.decide(host, "2", forward) == {"fate": found}
+        assert (agent.poll() is None) == (forward is None)
+        agent.kill()
+        host.agent = 0
+        assert fate.decide(host, "2", True) == {"fate": "stuck"}
+        machine.settle()
         machine.at_rest()
-        assert releases.read_tag(machine.host.tag) == release("v2")
+        assert fate.decide(host, "2", True) == {"fate": "committed" if tag == "v2" else "back"}
+    assert releases.read_tag(host.tag) == release(tag)
 
 
 def test_settings_go_with_their_release(tmp_path):

@@ -23,5 +23,5 @@ def test_the_table_is_drawn_over_itself(monkeypatch, columns):
         up, _, text = drawing.partition("\033[J")
         assert up == "2F" and len(text.splitlines()) == 2
         assert all(len(line) < columns for line in text.splitlines())
-    assert all(line.endswith("prepare ✓ commit ✓") for line in text.splitlines())
+    assert all(line.endswith("promise ✓ commit ✓") for line in text.splitlines())
     assert ("lock ✓" in text) == (columns == 200)

@@ -106,7 +106,7 @@ def test_files_that_go_too_far(tmp_path, content, capsys):
 def test_tags_of_any_kind(action, tag):
     """A word that is no tag is refused, in a line, before anything is looked at."""
     args = SimpleNamespace(tag=tag, to=tag, hosts="", allow_incompatible=False, skip_unreachable=False, parallel=0,
-                           no_bake=False)
+                           no_bake=False, allow_dirty=False)
     fleet = config.build(TOML, {}, "x")
     try:
         rollout = commands.rollout_of(fleet, None, args, action, SimpleNamespace(tell=None))

@@ -27,7 +27,8 @@ def test_a_deploy_in_order(fleet):
         [("start", "web1 web2 work")], [("publish", "web1 web2"), ("migrate", "web1")], [("start", "work")],
         [("ready", "web1 web2 work")], [("pause", "work")], [("flip", "web1")], [("watch", "web1")],
         [("flip", "web2"), ("flip", "work")], [("beat", "work")], [("watch", "web1 web2 work")],
-        [("prepare", "web1 web2 work")], [("commit", "web1 web2 work")]]
+        [("prepare", "web1 web2 work")], [("promise", "web1 web2 work")],
+        [("commit", "web1 web2 work")]]
 
 
 def test_a_rollback_is_urgent(fleet):
@@ -36,7 +37,8 @@ def test_a_rollback_is_urgent(fleet):
     assert steps(fleet, target) == [
         [("begin", "web1 web2 work")], [("pull", "web1 web2 work")], [("start", "web1 web2 work")],
         [("ready", "web1 web2 work")], [("flip", "web1 web2 work")], [("pause", "work"), ("beat", "work")],
-        [("prepare", "web1 web2 work")], [("commit", "web1 web2 work")]]
+        [("prepare", "web1 web2 work")], [("promise", "web1 web2 work")],
+        [("commit", "web1 web2 work")]]
 
 
 @pytest.mark.parametrize("action", ["deploy", "rollback"])

@@ -1,0 +1,63 @@
+"""Which way an attempt goes: what a host has promised, and what becomes of an attempt whose deployer was not heard any
+more, and asks over another connection."""
+
+import contextlib
+import os
+import signal
+import time
+
+from . import disk, releases, takeback
+from .host import Problem
+
+DEATH = 10  # seconds that a process may take to die
+
+
+def promise(host, attempt, say):
+    """All is prepared everywhere: from here on a host that hears no more commits by itself."""
+    if not attempt.get("renames"):
+        raise Problem("nothing is prepared here that could be promised")
+    attempt.note(prepared=True)
+
+
+def decide(host, id, forward=None, cause=""):
+    """What becomes of an attempt: it is "committed", "back", or "settling", on the way to either; or "stuck", for the
+    next deploy to settle. While that is open it is "promised", and commits by itself, or "open", and goes back; with
+    `forward` it is made to go that way now."""
+    with disk.locked(host.run):  # whoever settles it reads it after this
+        attempt = releases.read_attempt(host)
+        if not attempt or attempt.get("id") != id:
+            return {"fate": "committed" if has_committed(host, id) else "back"}
+        unit = host.states(host.app + "-deploy.service").get(host.app + "-deploy.service", {})
+        if unit.get("MainPID") != str(attempt.get("pid")):
+            return {"fate": "stuck" if unit.get("ActiveState") in ("inactive", "failed", None) else "settling"}
+        if forward is None:
+            return {"fate": "promised" if attempt.get("prepared") else "open"}
+        end(attempt["pid"])
+        tell(host, attempt, forward and bool(attempt.get("renames")), cause)
+    return {"fate": "settling"}
+
+
+def tell(host, attempt, forward, cause):
+    """Write down which way it goes. Back is a rename, too, as there may be no room for another file."""
+    if not forward:
+        takeback.unprepare(host)
+    try:
+        releases.save_attempt(host, dict(attempt, prepared=forward, cause=cause))
+    except OSError:
+        if forward:
+            raise
+
+
+def has_committed(host, id):
+    return any(record.get("id") == id and record["outcome"] == "committed" for record in releases.read_log(host)[0])
+
+
+def end(pid):
+    """Kill a process, and wait until it writes no more."""
+    deadline = time.monotonic() + DEATH
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        while time.monotonic() < deadline:
+            os.kill(pid, 0)  # raises once it is gone
+            time.sleep(0.02)
+        raise Problem("the agent of the deploy, process %d, does not die" % pid)

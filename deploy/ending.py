@@ -1,0 +1,106 @@
+"""The end of a deploy: all hosts promise, all commit; or all go back. A host whose answer is lost then may go either
+way by itself, so it is asked over another connection, and told, while that is still open."""
+
+import time
+from dataclasses import dataclass, replace
+
+from .connection import Connection, Lost
+from .crew import TAKEBACK
+from .errors import Divided, HostProblem, Taken, on_hosts
+from .together import together
+
+OPEN = ("promised", "open")
+FINAL = ("committed", "back", "stuck")
+PATIENCE = 5  # seconds that a host may be later than it should
+PAUSE = 0.5
+
+
+def forward(fates):
+    """Which way all should go, by what is known of each host: where one has committed, forward; where one is back or
+    goes there, back. Of one that nothing is known of the others had all been promised, so it counts for neither."""
+    known = set(fates.values())
+    return "committed" in known or not known & {"open", "back"}
+
+
+def told(fates, failed, tag):
+    """The error that says how it ended, from what Ending.run returns; None where all have committed."""
+    known = set(fates.values())
+    if known == {"committed"}:
+        return None
+    cause = on_hosts({name: [str(problem)] for name, problem in failed.items()})
+    if known == {"back"}:
+        return Taken(f"{cause}\ntaken back: every host is as it was")
+    words = {"committed": f"on {tag}", "back": "on the release before", "stuck": "not whole, for the next deploy or"
+             " rollback to settle", None: f"can't be asked; on {tag} or on the release before"}
+    lines = [f"{', '.join(name for name in fates if fates[name] == fate)}: {text}"
+             for fate, text in words.items() if fate in known]
+    return Divided("\n".join([cause, *lines, f"hosts differ: see make status, then deploy {tag} again, or roll back"]))
+
+
+@dataclass
+class Ending:
+    """Brings the hosts of a crew, all prepared, to one release. `id`: of the attempt; `seconds`: after which a host
+    that hears nothing decides by itself."""
+
+    crew: object
+    id: str
+    seconds: float
+
+    def run(self, promise, commit):
+        """(host name → "committed", "back", "stuck", or None where that can't be known; host name → what went wrong).
+
+        Those that answer wait: they are told last, when it is known which way the others have gone."""
+        failed = self.crew.attempt(promise)
+        lost = [name for name, problem in failed.items() if isinstance(problem, Lost)]
+        fates = {name: "open" if name in failed else "promised" for name in promise.hosts}
+        fates.update(self.learn(lost))
+        on = forward(fates)
+        fates.update(self.learn([name for name in lost if fates[name] in OPEN], on))
+        on = "committed" in fates.values() or on and "back" not in fates.values()
+        there = [name for name in promise.hosts if name not in lost]
+        if on:
+            failed = {**failed, **self.commit(replace(commit, hosts=tuple(there)), fates)}
+        else:
+            fates.update(self.back(there, failed))
+        return fates, failed
+
+    def commit(self, step, fates):
+        """From here on only forward; what went wrong on the way."""
+        failed = self.crew.attempt(step)
+        self.crew.release()
+        fates.update({name: "committed" for name in step.hosts}, **self.learn(failed, True))
+        return failed
+
+    def back(self, names, failed):
+        """host name → its fate, when those that answer are told to go back."""
+        cause = "; ".join(f"{name}: {problem}" for name, problem in failed.items())
+        ends = self.crew.take_back(cause, names)
+        known = {name: "stuck" if end.get("attempt") else "back" for name, end in ends.items() if end is not None}
+        return {**known, **self.learn([name for name in names if name not in known], False, cause)}
+
+    def learn(self, names, on=None, cause=""):
+        """host name → what becomes of each, asked anew; `on`: whether it shall go forward, if that is still open."""
+        return together(lambda name: self._learn(name, on, cause), names)
+
+    def _learn(self, name, on, cause):
+        until = time.monotonic() + self.seconds + PATIENCE
+        late = until + TAKEBACK
+        while True:
+            fate = self._ask(name, on, cause)
+            if fate in FINAL or on is None and fate in OPEN:
+                return fate
+            if time.monotonic() > (late if fate else until):
+                return None
+            time.sleep(PAUSE)
+
+    def _ask(self, name, on, cause):
+        host = next(host for host in self.crew.hosts if host.name == name)
+        connection = Connection(host, self.crew.ssh, self.crew.fleet.app)
+        try:
+            connection.open(patience=15)
+            try:
+                return connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])["fate"]
+            finally:
+                connection.close()
+        except HostProblem:
+            return None

@@ -1,0 +1,107 @@
+"""Agents that are none: what stands at the other end of a Connection is a function that says anything at all."""
+
+import contextlib
+import json
+import queue
+from types import SimpleNamespace
+from unittest import mock
+
+from deploy import connection, preflight
+from deploy.remote import MARK
+
+
+PROGRAM = "# the agent"
+
+
+class Pipe:
+    """The deployer's end of both pipes."""
+
+    def __init__(self, hear):
+        self.hear, self.said = hear, queue.Queue()
+
+    def write(self, data):
+        """What the deployer says: the agent itself, then a line a message."""
+        if data.endswith(PROGRAM.encode()):
+            self.said.put(MARK.encode() + b"\n")
+            return
+        for line in data.splitlines():
+            for answer in self.hear(json.loads(line)):
+                self.said.put(answer)
+
+    def flush(self):
+        pass
+
+    def read1(self, most):
+        return self.said.get()
+
+    def close(self):
+        self.said.put(b"")
+
+
+@contextlib.contextmanager
+def agents(make):
+    """While the block runs there is an agent, make(), at each connection: what it returns for a message, an iterable of
+    bytes, is what it says."""
+    def process(*words, **options):
+        pipe = Pipe(make())
+        return SimpleNamespace(stdin=pipe, stdout=pipe, kill=pipe.close, wait=lambda timeout=None: 255,
+                               poll=lambda: 255)
+    popen = SimpleNamespace(Popen=process, PIPE=None, TimeoutExpired=TimeoutError)
+    with mock.patch.multiple(connection, subprocess=popen, bundle=lambda: PROGRAM):
+        yield
+
+
+def line(message):
+    return json.dumps(message).encode() + b"\n"
+
+
+def fine(fleet):
+    """do → the answer of an agent with which all is well."""
+    names = {host.name: preflight.expected(fleet, host) for host in fleet.app_hosts}
+    files = {path: digest for paths in names.values() for path, digest in paths.items()}
+    release = {"tag": "v1", "image_id": "sha256:1"}
+    unit = {"state": "active", "restarts": "0", "since": "Fri 2026-11-20 17:00:00 UTC"}
+    record = {**release, "id": "1", "action": "deploy", "outcome": "committed", "at": 1.5, "seconds": 8.0,
+              "who": "deploy v1 by ann from laptop since now", "digest": "sha256:1"}
+    return {
+        "look": {
+            "python": [3, 11], "arch": "x86_64", "systemd": 252, "memory": 10**9, "need": 10**8, "torn": 0,
+            "site": {"scheme": "http", "url": "http://shop.example"},
+            "staged": False, "docker": {"version": "20.10.24", "root": "/d"},
+            "now": 1e9, "containers": {"shop-web-a": ["1", "sha256:1", 1e8]}, "problems": [], "settings": [],
+            "files": files,
+            "free": {"/d": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "tag": release,
+            "revert": {"tag": "v0", "image_id": "sha256:0"}, "records": [record, {**record, "id": "0", "tag": "v0"}],
+            "known": [record], "one_offs": {},
+            "attempt": None, "live": "a", "beat": {**unit, "release": release}, "lock": None,
+            "slots": {"a": {"release": release, "units": {"web": {**unit, "health": "ready"}}},
+                      "b": {"release": None, "units": {}}}},
+        "resolve": {"digest": "sha256:2", "index": False}, "decide": {"fate": "back"}, "begin": {"warm": False},
+        "pull": {"image_id": "sha256:2", "architecture": "x86_64", "digests": ["sha256:2"], "revision": "",
+                 "others": []},
+        "verdicts": {"incompatible": {}},
+        "end": {"code": 0, "said": [], "locked": None, "attempt": False, "live": release, "tag": "v2"},
+        "abort": {"code": 1, "said": [], "locked": None, "attempt": False, "live": release, "tag": "v1"},
+        "prune": {"removed": ["shop:v0"]},
+    }
+
+
+class Agent:
+    """Answers as one with which all is well, but for what `odd` has: do → function of the message. `asked` hears it."""
+
+    def __init__(self, fine, odd=None, asked=None):
+        self.fine, self.odd, self.asked, self.lock = fine, odd or {}, asked if asked is not None else [], 0
+
+    def __call__(self, message):
+        do = "abort" if "abort" in message else message["do"]
+        self.asked.append(do)
+        if do == "alive":
+            return [line({"alive": True})]
+        if do == "lock":
+            self.lock = message["id"]
+        if do in self.odd:
+            return self.odd[do](message)
+        if do == "lock":
+            return [MARK.encode() + b"\n"]
+        number = self.lock if do in ("end", "abort") else message["id"]
+        return [line({"id": number, "ok": self.fine.get(do, {})})]

@@ -1,0 +1,165 @@
+"""What hosts say is not trusted: whatever an agent answers, it ends in one line that names the host."""
+
+import contextlib
+import io
+import json
+import re
+import time
+import tracemalloc
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deploy import __main__, answers, display, ending, look, preflight
+from deploy.answers import LONGEST, Nonsense, visible
+from deploy.errors import DeployError
+from deploy.rollout import Rollout
+from deployer.agents import Agent, agents, fine, line
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**40) | st.floats() | st.text(max_size=9)
+    | st.sampled_from(["\x1b]0;x\x07", "\x9b31m", "\ud800", "²", "9" * 5000, "-1", "v1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["id", "ok", "event", "problem", "more", "log", "body", "text", "tag", "alive", "x"]), inner,
+        max_size=4), max_leaves=8)
+LINES = (st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode())
+         | st.just(b"[" * 3000) | st.just(b"{\"id\":" * 2000)).map(lambda text: text + b"\n")
+STEPS = ("look", "resolve", "lock", "begin", "pull", "verdicts", "ready", "watch", "promise", "commit", "decide", "end",
+         "abort")
+FEW = settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+
+def places(value, path=()):
+    """The paths of all that an answer holds."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, one in inner for place in places(one, (*path, key)))]
+
+
+def with_(value, path, new):
+    """The same with something else at a path."""
+    if not path:
+        return new
+    copy = value.copy()
+    copy[path[0]] = with_(copy[path[0]], path[1:], new)
+    return copy
+
+
+def rollout(fleet, events=None, action="deploy", **more):
+    out = io.StringIO()
+    show = display.Lines(out)
+    made = Rollout(fleet, SimpleNamespace(command=lambda *words, **options: []), fleet.app_hosts, show.tell, action,
+                   "v2" if action == "deploy" else "", **more)
+    return made, out
+
+
+@contextlib.contextmanager
+def quick():
+    """Who waits for a host that makes no sense does not wait long."""
+    with mock.patch.multiple(ending, PATIENCE=0, PAUSE=0, time=SimpleNamespace(
+            monotonic=iter(range(0, 10**9, 20)).__next__, sleep=lambda seconds: None)):
+        yield
+
+
+def told(fleet, odd):
+    """The error of a deploy to such agents and all that was shown, or None and that."""
+    base = fine(fleet)
+    made, out = rollout(fleet)
+    error = None
+    with agents(lambda: Agent(base, odd)), quick(), contextlib.redirect_stderr(out):
+        try:
+            made.run()
+        except DeployError as problem:
+            error = problem
+    return error, out.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def files_as_they_were(fleet, monkeypatch):
+    """What provisioning would write is found out once, as that takes longer than all else here."""
+    wanted = {host.name: preflight.expected(fleet, host) for host in fleet.app_hosts}
+    monkeypatch.setattr(preflight, "expected", lambda fleet, host: wanted[host.name])
+
+
+@settings(max_examples=800, deadline=None, database=None)
+@given(LINES, st.sampled_from([*answers.ANSWERS, "ready"]))
+def test_a_line_is_an_answer_or_nonsense(said, do):
+    """Whatever bytes: an answer as declared, an event that is known, or Nonsense."""
+    try:
+        message = answers.parse(said)
+        answers.event(message) if "event" in message else answers.answer(message, do)
+    except Nonsense as problem:
+        assert "makes no sense" in str(problem)
+
+
+@FEW
+@given(st.sampled_from(STEPS), LINES)
+def test_a_deploy_with_agents_that_say_anything(fleet, step, said):
+    """At each step, any line for an answer: committed, or an error that names a host. Never anything else."""
+    error, shown = told(fleet, {step: lambda message: [said, b""]})
+    assert error is None or any(host.name in str(error) for host in fleet.app_hosts), repr(error)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
+
+
+@FEW
+@given(st.data())
+def test_answers_that_are_wrong_in_one_place(fleet, data):
+    """A well-formed answer with anything at all in one place: a plan, status and the history, or the host's name."""
+    base = fine(fleet)["look"]
+    path = data.draw(st.sampled_from(places(base)))
+    answer = with_(base, path, data.draw(JSON))
+    made, _ = rollout(fleet, action=data.draw(st.sampled_from(["deploy", "rollback"])))
+    odd = {"look": lambda message: [line({"id": message["id"], "ok": answer}), b""]}
+    ssh, words = made.ssh, SimpleNamespace(json=False)
+    for act in (made.plan, lambda: look.show_status(fleet, ssh, fleet.app_hosts, words),
+                lambda: look.show_releases(fleet, ssh, fleet.app_hosts, words)):
+        with agents(lambda: Agent(fine(fleet), odd)), contextlib.redirect_stdout(io.StringIO()) as out:
+            try:
+                act()
+            except DeployError as error:
+                out.write(visible(str(error)))
+                assert "no sense" not in str(error) or "on web1, web2, work: " in str(error), error
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out.getvalue())
+
+
+def test_agents_with_which_all_is_well(fleet):
+    """Otherwise the tests above would show nothing: the deploy goes to its end."""
+    assert told(fleet, {})[0] is None
+
+
+@pytest.mark.parametrize("step", ["look", "lock", "pull"])
+def test_a_line_without_an_end(fleet, step):
+    """Is cut off at a few MB, soon, and told in a line."""
+    def endless(message):
+        while True:
+            yield b"x" * 65536
+    tracemalloc.start()
+    began = time.monotonic()
+    error, _ = told(fleet, {step: lambda message: (chunk for chunk, _ in zip(endless(message), range(100)))})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "a line of more than 4 MB" in str(error) and "web1" in str(error)
+    assert peak < len(fleet.app_hosts) * 8 * LONGEST and time.monotonic() - began < 10
+
+
+def test_nothing_a_host_says_acts_on_the_terminal(fleet):
+    """Control characters, and those that hide or turn text, are shown; text stays as it is."""
+    assert visible("a\x1b[31m\x9b1m\r\u202e\x7f\n\tü€😀") == "a\\x1b[31m\\x9b1m\\r\\u202e\\x7f\n\\tü€😀"
+    text = "\x1b]52;c;eA==\x07 v\u200b2"
+    odd = {"ready": lambda message: [line({"id": message["id"], "problem": text,
+                                           "more": {"body": text, "log": [text]}})],
+           "begin": lambda message: [line({"event": "progress", "text": text}), line({"id": message["id"], "ok": {}})]}
+    error, shown = told(fleet, odd)
+    shown += visible(str(error))
+    assert "\\x1b]52" in shown and "\x1b" not in shown and "\x07" not in shown and "\u200b" not in shown
+
+
+def test_an_error_of_a_host_is_shown_not_sent(monkeypatch, capsys):
+    """The command line's own line, too."""
+    def fail(args):
+        raise DeployError("on web1: \x1b[2J gone\ud800")
+    monkeypatch.setitem(__main__.COMMANDS, "fail", (fail, None, "fails"))
+    assert __main__.main(["fail"]) == 1
+    assert capsys.readouterr().err == "deploy: on web1: \\x1b[2J gone\\ud800\n"

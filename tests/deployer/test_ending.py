@@ -1,0 +1,222 @@
+"""The end of a deploy, on hosts that are models: whatever message or answer is lost, what is told is true, and hosts
+that can be reached end on one release."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploy import crew, ending
+from deploy.connection import Lost, StepProblem
+from deploy.ending import Ending, forward, told
+from deploy.errors import Divided, Taken
+from deploy.plan import Step
+
+DEAD_AFTER = 10
+NAMES = ("web1", "web2", "work")
+
+
+class Clock:
+    """Time passes when somebody sleeps. What is done at the same time begins at the same time, one after the other."""
+
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def together(self, function, items):
+        results, began, latest = {}, self.now, self.now
+        for item in items:
+            self.now = began
+            results[item] = function(item)
+            latest = max(latest, self.now)
+        self.now = latest
+        return results
+
+
+@dataclass
+class Model:
+    """A host: `cut` is the message at which its connection ends, for `outage` seconds, and whether that message still
+    `arrives`; with `silent` the host itself does not notice; `power`: it was a power cut. `refuses` to promise."""
+
+    clock: Clock
+    name: str
+    cut: str = ""
+    outage: float = 0
+    arrives: bool = False
+    silent: bool = False
+    power: bool = False
+    refuses: bool = False
+    promised: bool = False
+    fate: str = ""
+    lost_at: float = None
+    answers: list = field(default_factory=list)
+
+    def say(self, message):
+        """The deployer's word over the connection of the deploy."""
+        if self.lost_at is not None:
+            raise Lost("gone")
+        if message == self.cut:
+            self.lost_at = self.clock.now
+        if message != self.cut or self.arrives:
+            self.hear(message)
+        if message == self.cut:
+            if self.power and not self.fate:
+                self.fate = "back"
+            self.decide_alone()
+            raise Lost("cut")
+
+    def hear(self, message):
+        if message == "promise":
+            if self.refuses:
+                raise StepProblem("refuses", {})
+            self.promised = True
+        elif not self.fate:
+            self.fate = {"commit": "committed", "abort": "back"}.get(message, self.fate)
+
+    def decide_alone(self):
+        """What the agent and systemd do without a deployer: one that has promised waits for it, dead_after."""
+        waited = self.clock.now - self.lost_at if self.lost_at is not None else 0
+        if not self.fate and self.lost_at is not None:
+            if waited >= DEAD_AFTER or not self.promised and not self.silent:
+                self.fate = "committed" if self.promised else "back"
+
+    def asked(self, on):
+        """Over another connection."""
+        self.decide_alone()
+        if self.clock.now < self.lost_at + self.outage:
+            self.clock.sleep(1)
+            raise Lost("cannot be reached")
+        if self.fate:
+            return self.fate
+        if on is None:
+            return "promised" if self.promised else "open"
+        self.fate = "committed" if on else "back"
+        return "settling"
+
+    def rest(self):
+        self.clock.now += 1000
+        self.decide_alone()
+        return self.fate
+
+
+class Talk:
+    """Stands in for a Connection."""
+
+    def __init__(self, host, ssh=None, app=""):
+        self.model = host.model
+
+    def open(self, patience):
+        self.model.asked(None)
+
+    def ask(self, do, timeout, forward=None, **args):
+        return {"fate": self.model.asked(forward)} if do == "decide" else self.model.say(do)
+
+    def abort(self, **why):
+        try:
+            self.model.say("abort")
+        except Lost:
+            pass
+
+    def aborted(self, timeout):
+        return {"attempt": False} if self.model.lost_at is None else None
+
+    def end(self):
+        pass
+
+    def close(self):
+        pass
+
+
+def finish(models):
+    """(what the deployer says of its end, host name → what became of it)."""
+    clock = next(iter(models.values())).clock
+    hosts = [SimpleNamespace(name=name, model=model) for name, model in models.items()]
+    team = crew.Crew(SimpleNamespace(app="shop"), None, hosts, lambda event: None)
+    team.connections = {host.name: Talk(host) for host in hosts}
+    team.locked = list(models)
+    with mock.patch.multiple(ending, Connection=Talk, time=clock, together=clock.together), \
+            mock.patch.object(crew, "together", clock.together):
+        fates, failed = Ending(team, "1", DEAD_AFTER).run(Step("promise", tuple(models)), Step("commit", tuple(models)))
+    return told(fates, failed, "v2"), fates, {name: model.rest() for name, model in models.items()}
+
+
+FAULT = st.fixed_dictionaries({
+    "cut": st.sampled_from(("promise", "commit", "abort")), "arrives": st.booleans(), "silent": st.booleans(),
+    "outage": st.one_of(st.floats(0, 5), st.just(DEAD_AFTER + 2.0), st.just(1e9)), "power": st.booleans()})
+HOST = st.one_of(st.just({}), st.just({}), FAULT, st.just({"refuses": True}))
+
+
+def models(faults):
+    clock = Clock()
+    return {name: Model(clock, name, **fault) for name, fault in zip(NAMES, faults)}
+
+
+@settings(max_examples=500, deadline=None, database=None)
+@given(st.tuples(HOST, HOST, HOST))
+def test_what_is_told_is_true(faults):
+    """Committed everywhere and exit 0, back everywhere and exit 1; all else is 3, and each host's fate is as told."""
+    error, fates, ends = finish(models(faults))
+    assert all(fates[name] in (None, ends[name]) for name in NAMES), (fates, ends)
+    if error is None:
+        assert set(ends.values()) == {"committed"}
+    elif isinstance(error, Taken):
+        assert set(ends.values()) == {"back"}
+    else:
+        assert isinstance(error, Divided) and error.exit_code == 3
+        assert None in fates.values() or len(set(ends.values())) == 2
+
+
+@settings(max_examples=500, deadline=None, database=None)
+@given(st.tuples(HOST, HOST, HOST))
+def test_hosts_that_are_reached_in_time_end_on_one_release(faults):
+    """However many connections break at whatever message: where each can be reached again before dead_after, and no
+    power failed, all hosts end on one release, and it is known which."""
+    faults = [{**fault, "power": False, "outage": min(fault["outage"], 3.0)} if "outage" in fault else fault
+              for fault in faults]
+    error, fates, ends = finish(models(faults))
+    assert len(set(ends.values())) == 1 and fates == ends
+
+
+@settings(max_examples=500, deadline=None, database=None)
+@given(FAULT, st.integers(0, 2))
+def test_one_host_that_is_lost_does_not_divide(fault, number):
+    """Lost for longer than dead_after it has gone its way: the others, who wait for it, go the same."""
+    fault = {**fault, "power": fault["power"] and fault["cut"] != "commit", "outage": min(fault["outage"], 12.0)}
+    error, fates, ends = finish(models([fault if number == index else {} for index in range(3)]))
+    assert len(set(ends.values())) == 1 and fates == ends
+
+
+DIRECTIONS = [("promised promised", True), ("promised open", False), ("promised back", False),
+              ("back committed", True), ("open committed", True), ("promised -", True), ("- -", True),
+              ("open -", False)]
+
+
+@pytest.mark.parametrize("words, on", DIRECTIONS)
+def test_which_way_all_go(words, on):
+    """A host that has committed decides over all; then one that is back or goes there."""
+    assert forward(dict(enumerate(None if word == "-" else word for word in words.split()))) == on
+
+
+def test_each_host_is_named_with_what_is_known():
+    """Exit 3 says of each host where it is."""
+    error = told({"a": "committed", "b": "back", "c": None, "d": "stuck"}, {"c": Lost("no word for 30 s")}, "v2")
+    assert str(error).splitlines() == [
+        "on c: no word for 30 s", "a: on v2", "b: on the release before",
+        "d: not whole, for the next deploy or rollback to settle", "c: can't be asked; on v2 or on the release before",
+        "hosts differ: see make status, then deploy v2 again, or roll back"]
+
+
+@pytest.mark.parametrize("fate, other", [("back", "promised"), ("committed", "open")])
+def test_what_a_lost_host_does_meanwhile_decides(fate, other):
+    """Between being asked and being told it may go the other way by itself: those that wait follow it."""
+    found = [{"web1": other}, {"web1": fate}, {}]
+    with mock.patch.object(Ending, "learn", lambda *words: found.pop(0) if found else {}):
+        _, fates, ends = finish(models([{"cut": "promise"}, {}, {}]))
+    assert set(fates.values()) == {fate} and (ends["web2"], ends["work"]) == (fate, fate)
