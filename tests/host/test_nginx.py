@@ -111,6 +111,30 @@ def test_nobody_forges_where_a_request_comes_from(nginx, apps):
     assert not {name.lower().replace("_", "-") for name in FORGED} - own & set(seen)
 
 
+HOSTS = [  # what a visitor asks for, and beside it as Host → what the app gets
+    ("/", "shop.example", "shop.example"),
+    ("/", "Shop.Example:8443", "shop.example:8443"),
+    ("/", "[::1]:8443", "[::1]:8443"),
+    ("/", "shop.example:8443@evil.example", "shop.example"),
+    ("http://shop.example/", "evil.example", "shop.example"),
+    ("http://shop.example/", "evil.example:8443", "shop.example"),
+    ("http://shop.example:8443/", "evil.example", "shop.example"),
+    ("http://shop.example/", "shop.example:8443", "shop.example:8443"),
+]
+
+
+@pytest.mark.parametrize("asked, host, seen", HOSTS)
+def test_the_app_gets_the_name_that_chose_its_server(nginx, apps, asked, host, seen):
+    """nginx goes by the name in a whole URL: the app must not get another one. A port comes with its own name."""
+    port = nginx.site("shop")
+    apps("shop", "a", "v1")
+    front = nginx.balancer("shop", [port])
+    with nginx.serving(port, front):
+        for address in (port, front):
+            status, _, body = ask(address, asked, Host=host)
+            assert (echoed(body)["host"] if status == 200 else str(status)) == seen
+
+
 def test_a_balancer_is_believed(nginx, apps):
     """From the balancer's address, and only its own last word, the visitor's address, scheme and request id count."""
     port = nginx.site("shop", balancers=["127.0.0.1"])
