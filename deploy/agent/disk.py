@@ -94,6 +94,15 @@ def read_small(path, most=4096):
         return None
 
 
+def clear(path):
+    """Remove whatever is there, in a folder that is not ours."""
+    try:
+        remove(path)
+    except IsADirectoryError:
+        import shutil  # only here: it takes long to load
+        shutil.rmtree(path)
+
+
 def touch(path):
     """An empty file in a folder that is not ours."""
     with contextlib.suppress(FileExistsError):

@@ -5,7 +5,7 @@ import os
 import time
 
 from . import disk, releases
-from .host import Problem
+from .host import Problem, last
 
 DRAIN = 30  # seconds a socket may take until nobody is connected; then what is left is long and ends with its release
 GONE = 690  # seconds that units may take to stop: a worker ends its task
@@ -86,12 +86,14 @@ def release_in(host, slot):
 # ---- workers ----
 
 def pause(host, slot):
-    """Tell the slot's worker to stop consuming; it says so in worker.ready."""
-    disk.touch(host.slot(slot, "worker.pause"))
+    """Tell the slot's worker to stop consuming; it says so in worker.ready. Where a worker has left no room for that in
+    its folder, it goes on until it is stopped."""
+    with contextlib.suppress(OSError):
+        disk.touch(host.slot(slot, "worker.pause"))
 
 
 def resume(host, slot):
-    disk.remove(host.slot(slot, "worker.pause"))
+    disk.clear(host.slot(slot, "worker.pause"))
 
 
 def worker_state(host, slot):
@@ -150,9 +152,18 @@ def stopped(host, slot, seconds=GONE):
         time.sleep(0.1)
     if names:
         host.systemctl("reset-failed", *names, check=False)  # one that crashed as it was stopped stays "failed"
-    disk.remove(host.slot(slot, "web.sock"), host.slot(slot, "worker.ready"), host.slot(slot, "worker.pause"),
-                host.slot_file(slot, "tag"), host.slot_file(slot, "env"))
+    disk.remove(host.slot_file(slot, "tag"), host.slot_file(slot, "env"))
     return True
+
+
+def empty(host, slot):
+    """Make a stopped slot's folder anew, whatever a container has left in it; what there is to say of that."""
+    done = host.call("docker-slot", "--empty", host.app, slot, check=False)
+    if done.returncode == 64:
+        raise Problem("docker-slot is of another version here: run make provision")
+    if done.returncode:
+        raise Problem(last(done.stderr, done.returncode))
+    return done.stderr.strip()
 
 
 # ---- retirement ----

@@ -61,7 +61,7 @@ def pull(host, attempt, say, image, credentials="", reference=""):
     else:
         found = fetched(host, attempt, image, credentials, reference)
     if not attempt["warm"]:
-        pin(host, attempt, found["image_id"])
+        pin(host, attempt, say, found["image_id"])
     return dict(found, architecture=os.uname().machine)
 
 
@@ -75,10 +75,13 @@ def fetched(host, attempt, image, credentials, reference):
     return found
 
 
-def pin(host, attempt, image_id):
+def pin(host, attempt, say, image_id):
     """The slot that begin has told to stop is empty, and will run this image with the release's settings."""
     if not slots.stopped(host, attempt["slot"]):
         raise Problem("slot {1} does not stop: see systemctl status '{0}-*@{1}'".format(host.app, attempt["slot"]))
+    said = slots.empty(host, attempt["slot"])
+    if said:
+        say({"event": "progress", "text": said})
     text, path = settings(host, attempt)
     attempt.note(image_id=image_id, settings_from=path)
     slots.pin(host, attempt["slot"], attempt.release(), text)

@@ -53,6 +53,11 @@ class Simulated(hosts.Host):
         elif words[:2] == ("docker", "ps"):
             done.stdout = "\n".join(name for name, label in self.one_offs.items()
                                     if {f"label={label}", f"name=^/?{name}$"} & set(words))
+        elif words[0] == "docker-slot":
+            self.effect()
+            assert words[3] != slots.live(self) and not slots.running(self, *slots.units(self, words[3]))
+            shutil.rmtree(f"{self.run}/{words[3]}")
+            os.makedirs(f"{self.run}/{words[3]}")
         elif words[:2] == ("docker", "rm"):
             self.effect()
             for name in words[3:]:

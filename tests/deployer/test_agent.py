@@ -436,3 +436,22 @@ def test_retirement_leaves_alone_what_is_not_its_own(tmp_path):
         assert len(host.up) == 5
         slots.retire(host, old, "v1", "sha256:v1")
         assert len(host.up) == 3 and slots.release_in(host, old) is None
+
+
+def test_what_a_container_leaves_in_its_folder_stops_nothing(tmp_path):
+    """Folders where web.sock and worker.pause go, in the live slot's folder or the idle one's: a deploy that fails is
+    taken back, the next one goes out. So it does where there is no room for worker.pause."""
+    machine = Machine(tmp_path / "root")
+    host = machine.host
+    with world(host):
+        machine.attempt("deploy", "v1")
+        for slot in "ab":
+            for name in ("web.sock", "worker.pause"):
+                os.makedirs(host.slot(slot, name) + "/x")
+        machine.attempt("deploy", "bad")
+        machine.at_rest()
+        assert releases.read_tag(host.tag) == release("v1")
+        with mock.patch.object(disk, "touch", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+            machine.attempt("deploy", "v2")
+        machine.at_rest()
+        assert releases.read_tag(host.tag) == release("v2")

@@ -58,7 +58,7 @@ def test_containers_units_share_their_rules(name):
     limit, = [int(line.partition("=")[2]) for line in lines if line.startswith("TimeoutStopSec=")]
     assert int(stop[3]) < limit, "systemd must not kill what docker is still stopping"
     assert f"ExecStopPost=/usr/local/bin/docker-runner --stop {container} 10" in lines
-    assert not [line for line in lines if line.startswith("Requires")]
+    assert not [line for line in lines if line.startswith(("Requires=", "Requisite="))]
 
 
 def test_tmpfiles(tmp_path):
@@ -126,21 +126,33 @@ def test_render_refuses_what_it_does_not_know():
 
 # ---- docker-slot ----
 
+# Stand-ins: what systemctl is told comes out; a mount is a file beside the folder, which nobody but root could make.
+PROGRAMS = {
+    "systemctl": '[ "$1" != show ] || { cat "$ROOT/state-$5" 2>/dev/null || echo inactive; exit; }; echo "$@"',
+    "id": "echo 4711",
+    "mountpoint": 'test -e "$2.mounted"',
+    "umount": 'rm "$2.mounted"',
+    "mount": """case $* in *,"$LACKING"*) exit 32 ;; esac; echo "$*" >"$6.mounted" """,
+}
+
+
 @pytest.fixture
 def slot(tmp_path):
     """run docker-slot on a folder that stands for a server's /; the units it starts come back in .stdout"""
     root = tmp_path / "a server"
-    for folder in ("etc/default", "etc/systemd/system", "var/www/shop", "run/shop", "bin"):
+    for folder in ("etc/default", "etc/systemd/system", "var/www/shop", "run/shop/a", "run/shop/b", "bin"):
         (root / folder).mkdir(parents=True)
     (root / "run/shop/web.sock").symlink_to("b/web.sock")
-    (root / "bin/systemctl").write_text('#!/bin/sh\necho "$@"\n')
-    (root / "bin/systemctl").chmod(0o755)
+    for name, text in PROGRAMS.items():
+        (root / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (root / "bin" / name).chmod(0o755)
     (root / "var/www/shop/TAG").write_text("export TAG=build-42\n")
     (root / "etc/default/shop.env").write_text("A=1\n")
 
-    def docker_slot(*words):
-        return run([program("dash"), HOST / "docker-slot", *words],
-                   env={"PATH": f"{root}/bin:/usr/bin:/bin", "DOCKER_RUNNER_ROOT": str(root)})
+    def docker_slot(*words, lacking="nothing"):
+        return run([program("dash"), HOST / "docker-slot", *words], env={
+            "PATH": f"{root}/bin:/usr/bin:/bin", "DOCKER_RUNNER_ROOT": str(root), "ROOT": str(root),
+            "LACKING": lacking})
     docker_slot.root = root
     return docker_slot
 
@@ -169,9 +181,59 @@ def test_what_a_slot_runs_is_written_down(slot):
     assert not (run_dir / "a.tag").exists()
 
 
-def test_docker_slot_says_what_is_wrong(slot):
-    """Without an app's name, or without web.sock: one line, and an exit code of docker-runner's."""
-    done = slot()
-    assert (done.returncode, done.stderr) == (64, "docker-slot: usage: docker-slot APP\n")
+def mounted(slot, name):
+    """The options with which the slot's folder was mounted."""
+    file = slot.root / f"run/shop/{name}.mounted"
+    return file.read_text().split()[3].split(",") if file.exists() else []
+
+
+def test_a_slot_is_a_file_system_of_its_own(slot):
+    """Small, for the app's user and nginx's group, and none of its links is followed: the live one's before its units
+    start, another one's when it is emptied; whatever was in it is gone."""
+    group = (slot.root / "run/shop").stat().st_gid
+    wanted = {"size=4m", "nr_inodes=256", "mode=2710", "uid=4711", f"gid={group}", "nosuid", "nodev", "noexec",
+              "nosymfollow"}
+    (slot.root / "run/shop/b/web.sock").mkdir()
+    assert slot("shop").returncode == 0
+    assert {*mounted(slot, "b")} == wanted and not mounted(slot, "a")
+    assert not list((slot.root / "run/shop/b").iterdir())
+    (slot.root / "run/shop/a/web.sock").symlink_to("/run/blog/web.sock")
+    for _ in range(2):
+        done = slot("--empty", "shop", "a")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "") and {*mounted(slot, "a")} == wanted
+        assert not list((slot.root / "run/shop/a").iterdir())
+
+
+@pytest.mark.parametrize("state", ["active", "activating", "deactivating", "reloading"])
+@pytest.mark.parametrize("role", ["web", "worker"])
+def test_a_slot_that_runs_keeps_its_folder(slot, state, role):
+    """Nothing is mounted over what a unit, one that starts again too, has in its folder."""
+    (slot.root / f"state-shop-{role}@b.service").write_text(state)
+    (slot.root / "run/shop/b/web.sock").touch()
+    assert slot("shop").returncode == 0
+    done = slot("--empty", "shop", "b")
+    assert done.returncode == 75 and "slot b of shop runs" in done.stderr
+    assert not mounted(slot, "b") and (slot.root / "run/shop/b/web.sock").exists()
+
+
+def test_a_server_that_cannot_forbid_links(slot):
+    """An old kernel or mount: the rest is done, and it is said; where no mount comes about, it fails."""
+    done = slot("--empty", "shop", "a", lacking="nosymfollow")
+    assert done.returncode == 0 and "nosymfollow" in done.stderr and done.stderr.count("\n") == 1
+    assert "nosuid" in mounted(slot, "a") and "nosymfollow" not in mounted(slot, "a")
+    assert slot("--empty", "shop", "a", lacking="nosuid").returncode == 32
+
+
+@pytest.mark.parametrize("words", [[], ["--empty"], ["--empty", "shop"], ["--empty", "shop", "c"], ["shop", "a"],
+                                   ["--empty", "shop", "../etc"]])
+def test_docker_slot_says_what_is_wrong(slot, words):
+    """Without an app's name, or a slot that there is not: one line, and an exit code of docker-runner's."""
+    done = slot(*words)
+    assert (done.returncode, done.stderr) == (
+        64, "docker-slot: usage: docker-slot APP, or docker-slot --empty APP SLOT\n")
+
+
+def test_docker_slot_without_a_web_sock(slot):
+    """What makes it is named."""
     done = slot("blog")
     assert done.returncode == 66 and done.stderr.endswith("systemd-tmpfiles --create blog.conf\n")
