@@ -84,7 +84,8 @@ def dying(role, unit, name, facts):
     born = [made for found, (_, _, made) in facts["containers"].items() if found.endswith(f"-{name}")]
     age = facts["now"] - born[0] if born else 0
     if facts["docker"] and age < 60 * min(restarts, 60):
-        yield f"{role} has ended and was started anew {restarts} times, {age:.0f} s ago the last: see make logs"
+        yield (f"{role} ends again and again: its unit restarted {restarts} x, its container is {age:.0f} s old:"
+               " see make logs")
 
 
 def table(lines):

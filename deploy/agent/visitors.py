@@ -14,6 +14,7 @@ MOST = 4_000_000  # bytes that are read at a time
 KNOWN = 10  # answers before, from which on a path has a share of its own
 EACH = 5  # answers of one client that count on all other paths together
 CLIENTS = 10_000  # that are told apart
+MANY = 10  # clients before, from which on no single one decides
 LEAST = 20  # answers, or errors of late, that are enough to judge by
 LATE = 5  # seconds that are late
 OTHER, DOWN = "other", "down"  # no paths: those begin with a slash
@@ -41,19 +42,23 @@ class Tally(collections.Counter):
     def __init__(self, known=(), seen=None):
         super().__init__()
         self.known, self.seen = known, collections.Counter() if seen is None else seen
+        self.wrong = collections.Counter()  # client → errors
 
     def count(self, found):
         for client, path, wrong in found:
-            if path in self.known or path == DOWN:
+            client = ":".join(client.split(":")[:4])  # of an IPv6 address, whose it is
+            client = client if client in self.seen or len(self.seen) < CLIENTS else OTHER
+            if path not in self.known and path != DOWN:
+                path = OTHER
+            self.seen[client] += path == OTHER
+            if path != OTHER or self.seen[client] <= EACH:
                 self[path, wrong] += 1
-            elif self.may(":".join(client.split(":")[:4])):  # of an IPv6 address, who it belongs to
-                self[OTHER, wrong] += 1
+                self.wrong[client] += wrong
         return self
 
-    def may(self, client):
-        client = client if client in self.seen or len(self.seen) < CLIENTS else OTHER
-        self.seen[client] += 1
-        return self.seen[client] <= EACH
+    def add(self, other):
+        self.update(other)
+        self.wrong.update(other.wrong)
 
 
 def history(found):
@@ -64,12 +69,14 @@ def history(found):
 
 
 def excess(before, now):
-    """How many errors there are beyond each path's own share of before."""
+    """How many errors there are beyond each path's own share of before. Where clients can be told apart, as there were
+    many, those of the one with the most are left out: anybody may know how to make the release err, or any."""
     def usual(path):
         total = sum(before.values()) if path == DOWN else before[path, False] + before[path, True]
         return before[path, True] / total if total else 0.0
+    most = max(now.wrong.values(), default=0) if len(before.seen) >= MANY else 0
     return sum(max(0.0, now[path, True] - usual(path) * (now[path, False] + now[path, True]))
-               for path, wrong in list(now) if wrong)
+               for path, wrong in list(now) if wrong) - most
 
 
 def worse(before, now, late, most):
@@ -96,16 +103,16 @@ class Visitors:
                 self.before = history(answers(old(self.path, self.start)))
                 self.now = Tally(self.before.known)
             self.add(list(answers(self.text())), int(time.monotonic()))
-            late = collections.Counter()
+            late = Tally()
             for _, tally in self.late:
-                late.update(tally)
+                late.add(tally)
             return self.told() if worse(self.before, self.now, late, most) else ""
 
     def add(self, found, second):
         tally = Tally(self.before.known, self.now.seen).count(found)
         self.good += sum(not wrong for _, _, wrong in found)
-        self.now.update(tally)
-        self.late = [(then, old) for then, old in self.late if then > second - LATE] + [(second, tally)]
+        self.now.add(tally)
+        self.late = [(then, one) for then, one in self.late if then > second - LATE] + [(second, tally)]
 
     def text(self):
         """The whole lines that are new."""

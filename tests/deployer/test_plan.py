@@ -205,7 +205,7 @@ DRIFT = {
     "settings are staged, and live with the next deploy": {"staged": True},
     "2 lines of releases.log are torn, and left out": {"torn": 2},
     "a deploy of v2 died there; the next deploy or rollback settles it": {"attempt": {"tag": "v2"}},
-    "web has ended and was started anew 9 times, 4 s ago the last: see make logs": {
+    "web ends again and again: its unit restarted 9 x, its container is 4 s old: see make logs": {
         "containers": {"shop-web-a": ["1", "2", 4996], "shop-web-b": ["1", "2", 1]}, "slots": {
             "a": {"release": {"tag": "v1", "image_id": "sha256:1"},
                   "units": {"web": {"state": "active", "restarts": "9"}}},

@@ -86,6 +86,14 @@ def test_one_client_on_paths_that_nobody_asked_for(log):
     assert log(*[line("/new", 500, client=client) for client in clients(50) for _ in range(3)])
 
 
+def test_one_client_who_can_make_a_release_err(log):
+    """On a path that everybody asks for, as often as it likes: it decides nothing. Many have found something."""
+    log(*[line(client=client) for client in clients(20)] * 10)
+    one = [line(status=500, client="198.51.100.1")] * 1000
+    assert log(*one, *[line(client=client) for client in clients(20)]) == ""
+    assert log(*[line(status=500, client=client) for client in clients(50)] * 2)
+
+
 def test_inventing_paths_hides_nothing_and_costs_nothing(log, monkeypatch):
     """Good answers on paths without end do not thin out the errors of those that are asked for, nor fill memory."""
     monkeypatch.setattr(visitors, "CLIENTS", 100)
