@@ -90,19 +90,18 @@ def beginning(fleet, hosts, target, options, attempt):
     each = {name: {"roles": [*host.roles], **target.releases.get(name, {})} for name, host in by_name(hosts).items()}
     yield (Step("begin", names, attempt, each=each),)
     yield (Step("pull", names, {"image": fleet.image, "credentials": options.credentials}, each=target.sources),)
-    if target.judge:
-        yield (Step("verdicts", (target.judge,)),)
 
 
 def proving(fleet, hosts, target):
     """The idle slot, until it is ready. Web may start while the database changes; workers would begin to work. To all
     hosts goes the first start: each keeps a record of what becomes of a deploy from there on."""
-    names, rollout = all_of(hosts), fleet.rollout
+    names, rollout, judge = all_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
     if target.action != "rollback":
-        yield (Step("start", names, {"roles": ["web"]}),)  # first, as booting takes longest
+        yield (Step("start", names, {"roles": ["web"]}), judge)  # first, as booting takes longest
         yield (Step("publish", having(hosts, "web")), Step("migrate", names[:1], {"seconds": rollout["migrate"]}))
         yield (Step("start", having(hosts, "worker"), {"roles": ["worker"]}),)
     else:
+        yield (judge,)
         yield (Step("start", names, {"roles": ["web", "worker"]}),)
     yield (Step("ready", having(hosts, "web", "worker"), {"seconds": rollout["ready"], "smoke": rollout["smoke"],
                                                           "roles": ["web", "worker"]}),)

@@ -7,7 +7,7 @@ import signal
 import time
 from dataclasses import dataclass, field, replace
 
-from . import hooks, preflight, source
+from . import gate, hooks, preflight, source
 from .crew import Crew, StepFailed
 from .ending import Ending, told
 from .errors import DeployError, Divided, Interrupted, Locked, Refused, Taken, on_hosts
@@ -143,7 +143,7 @@ class Rollout:
                 crew.spare = self._spare(crew, group[0])
                 answers = crew.run(group)
                 source.check(answers, target, self.options.allow_dirty, self.tell)
-                self._check_verdicts(answers)
+                gate.check(answers, target.action, self.options.allow_incompatible)
             for name, text in crew.sick.items():
                 self.tell({"event": "unhealthy", "host": name, "text": f"not healthy, and let pass: {text}"})
         except BaseException as error:
@@ -156,14 +156,6 @@ class Rollout:
         if crew.spare or step.name == "watch" and len(step.hosts) == len(crew.hosts):
             return int((1 - self.fleet.rollout["min_healthy"]) * len(crew.hosts) + 1e-9)
         return 0
-
-    def _check_verdicts(self, answers):
-        for (step, host), answer in answers.items():
-            wrong = answer.get("incompatible") if step == "verdicts" else None
-            if wrong and not self.options.allow_incompatible:
-                raise Refused("\n".join(["with these migrations the older release cannot work; split them, or take"
-                                         " the risk with --allow-incompatible:",
-                                         *(f"  {name}: {text}" for name, text in sorted(wrong.items()))]))
 
     def _take_back(self, crew, error, changed):
         """Have all hosts go back, and raise what then is to be told."""

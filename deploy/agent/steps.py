@@ -11,10 +11,11 @@ from . import disk, facts, images, releases, slots, takeback
 from .attempt import settings
 from .fate import promise
 from .host import Problem
-from .oneoffs import migrate, verdicts
+from .oneoffs import migrate
 from .proof import ready, start
 from .static import publish
 from .turn import beat, flip, pause, watch
+from .verdicts import verdicts
 
 ROOM = 2**30  # bytes; where fewer are free, old images go before a new one comes
 

@@ -77,6 +77,11 @@ class Shop(Project):
     def web(self):
         return [self.fleet.hosts[name] for name, host in self.hosts.items() if "web" in host["roles"]]
 
+    def stage(self):
+        """Settings: of which kind the database is. Nobody connects to it."""
+        done = self.deploy("env", "set", input="DATABASE_URL=postgres://shop@db.example/shop\n")
+        assert done.returncode == 0, done.stderr
+
     def machines(self):
         """Name → Host of all that the app runs on."""
         return {name: self.fleet.hosts[name] for name in self.hosts}

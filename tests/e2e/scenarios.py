@@ -24,9 +24,12 @@ def provisioned(fleet, folder):
     shop = Shop(fleet, folder)
     shop.settings.update(LIMITS)
     hosts = shop.machines().values()
-    if any(host.ssh(f"test -e {MARK}").returncode for host in hosts):
+    bare = any(host.ssh(f"test -e {MARK}").returncode for host in hosts)
+    if bare:
         fleet.reset()
     shop.provision()
+    if bare:
+        shop.stage()
     for host in hosts:
         host.run(f"touch {MARK}")
     succeed(shop)

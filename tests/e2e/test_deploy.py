@@ -17,6 +17,7 @@ def provisioned(fleet, tmp_path_factory):
     fleet.reset()
     shop = Shop(fleet, tmp_path_factory.mktemp("a shop"))
     shop.provision()
+    shop.stage()
     outcome = shop.roll("deploy", "v1")
     assert outcome.code == 0, outcome.stderr
     checker.check(shop)
@@ -59,7 +60,7 @@ def test_settings_come_with_a_release_and_go_with_it(shop):
     """Staged settings are live after a deploy of what is live; with a release that fails they stay staged."""
     assert shop.deploy("env", "set", input="GREETING=hello\n").returncode == 0
     assert shop.roll("deploy", shop.image("bad-crash", "crash")).code == 1
-    assert {checker.read(host, "shop")["settings"] for host in shop.machines().values()} != {"GREETING=hello\n"}
+    assert not [host for host in shop.machines().values() if "GREETING" in checker.read(host, "shop")["settings"]]
     revert = {checker.read(host, "shop")["revert"] for host in shop.machines().values()}
     assert shop.roll("deploy", "v1", "--no-bake").code == 0
     for host in shop.machines().values():

@@ -30,6 +30,7 @@ BAD = {
     "bad staged setting": Bad(("/readyz answers 500 after 6 s", BACK), harm=staged, limits=SOON),
     "incompatible migration": Bad(("home.0002_drop_a_column: it drops a column", "--allow-incompatible"), code=2,
                                   fault="incompatible"),
+    "migration that nobody judged": Bad(("home.0002_drop_a_column", "make build"), code=2, fault="unjudged"),
     "malformed staged setting": Bad(("on web2: /etc/default/shop.env.next line 1: KEY is in quotes",), code=2,
                                     harm=malformed),
     "no such tag": Bad(("shop:nowhere is not to be had",), code=2, tag="nowhere"),

@@ -25,6 +25,7 @@ FAULTS = {
     "impostor": "says it is another release",
     "migration": "its migrations fail",
     "incompatible": "has a migration with which the release before cannot work",
+    "unjudged": "has a migration that its build did not judge",
     "idle": "its worker never gets ready",
     "demanding": "needs the setting NEEDED, or ends with 64",
     "sour": "answers 500 to visitors, and well to the deployer",
@@ -183,7 +184,8 @@ def main(command, *words):
     if command in ("healthcheck", "migrate", "collectstatic"):
         return migrate() if command == "migrate" else None
     if [command, *words] == ["manage", "showmigrations", "--plan"]:
-        return print("[X]  home.0001_initial\n[ ]  home.0002_drop_a_column")
+        more = FAULT in ("incompatible", "unjudged")
+        return print("[X]  home.0001_initial" + "\n[ ]  home.0002_drop_a_column" * more)
     print(json.dumps({"command": [command, *words], "uid": os.getuid(), "environment": dict(os.environ)}))
 
 

@@ -1,0 +1,108 @@
+"""Whether a release can work with the database as it is after the other one's migrations: by what the build found of
+each migration for the database of this host, and by the list of migrations that the release itself has. A migration
+that nobody judged counts as one that nobody may apply."""
+
+import json
+
+from . import disk, envfile, facts, images, releases, slots
+from .host import Problem, at_once
+from .oneoffs import one_off
+
+VERSION = 2
+SCHEMES = {"postgres": "postgresql", "pgsql": "postgresql", "postgis": "postgresql", "timescale": "postgresql",
+           "timescalegis": "postgresql", "spatialite": "sqlite"}  # Django's vendor is called otherwise
+JUDGED = ("postgresql", "sqlite")  # by `make build`
+
+
+def verdicts(host, attempt, say):
+    """{"incompatible": name → why, "unjudged": names, "cure"}: before a deploy of the migrations to come, with which
+    the release that is live has to work; before a rollback of those that the release to come does not know."""
+    vendor = vendor_of(host, disk.read_bytes(host.slot_file(attempt["slot"], "env")) or b"")
+    if attempt["action"] == "rollback":
+        return going_back(host, attempt, vendor)
+    found, listed = at_once([lambda: found_in(host, attempt),
+                             lambda: parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120))])
+    return judged([name for name, applied in listed.items() if not applied], found, vendor)
+
+
+def going_back(host, attempt, vendor):
+    live = slots.release_in(host, attempt["live"]) or releases.read_tag(host.tag) or {}
+    coming, found, listed = at_once([lambda: found_in(host, attempt), lambda: found_in(host, live),
+                                     lambda: listed_by(host, attempt, attempt["live"])])
+    wanted = {*listed, *names(found)} - names(coming)
+    answer = judged(sorted(wanted), found, vendor)
+    if answer["incompatible"] or answer["unjudged"]:  # an older build may have left out what its release does know
+        answer = judged(sorted(wanted - {*listed_by(host, attempt, attempt["slot"])}), found, vendor)
+    return answer
+
+
+def listed_by(host, attempt, slot):
+    """The migrations of a slot's release by its own word. It may be too broken to say so, and that is no reason to stay
+    with it: then what its build has seen is all that is known of it."""
+    try:
+        return parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 30, slot=slot))
+    except Problem:
+        return {}
+
+
+def found_in(host, release):
+    """What the build has left in a release's image."""
+    return parse(release.get("image_id") and images.content(host, release["image_id"], "migrations.json"))
+
+
+# ---- pure ----
+
+def parse_plan(text):
+    """name → whether it is applied, of the lines of `showmigrations --plan`."""
+    rows = [(line[:3], line[3:].split()) for line in text.splitlines() if line[:3] in ("[X]", "[ ]")]
+    return {words[0]: mark == "[X]" for mark, words in rows if words}
+
+
+def parse(text):
+    """{"vendors": vendor → name → (verdict, why), "failed": vendor → why there is none} of migrations.json, also of the
+    one that knew a single vendor."""
+    try:
+        found = json.loads(text or "{}")
+        if found.get("version") == 1:
+            found = {"vendors": {found["vendor"]: found["migrations"]}}
+        if found.get("version", 0) > VERSION:
+            raise Problem("migrations.json in the image is of version %s, which only a newer deployer knows: use that"
+                          % found["version"])
+        vendors = {vendor: {name: (entry["verdict"], "; ".join(entry["messages"])) for name, entry in entries.items()}
+                   for vendor, entries in found.get("vendors", {}).items()}
+        return {"vendors": vendors, "failed": dict(found.get("failed", {}))}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Problem("migrations.json in the image is malformed: build it again") from None
+
+
+def names(found):
+    return {name for entries in found["vendors"].values() for name in entries}
+
+
+def judged(wanted, found, vendor):
+    """What is to be told of these migrations."""
+    entries = found["vendors"].get(vendor, {})
+    unjudged = [name for name in wanted if name not in entries]
+    wrong = {name: entries[name][1] for name in wanted if entries.get(name, ("",))[0] == "error"}
+    return {"incompatible": wrong, "unjudged": unjudged, "cure": cure(found, vendor) if unjudged else ""}
+
+
+def cure(found, vendor):
+    """Why there is no verdict for a vendor, and how to get one."""
+    if not vendor:
+        return "the settings name no DATABASE_URL, which says whose verdicts count: set it"
+    if vendor in found["vendors"]:
+        return "the image has them and its build has not: put them into the project, then make build"
+    if vendor in found["failed"]:
+        return "its build could not apply them on %s: %s" % (vendor, found["failed"][vendor])
+    if vendor in JUDGED:
+        return "the image has no verdicts for %s: make build gives it those" % vendor
+    return "DATABASE_URL is one of %s; make build judges for %s alone" % (vendor, " and ".join(JUDGED))
+
+
+def vendor_of(host, settings):
+    """Django's name of the database that the settings name; "" where they name none."""
+    values = envfile.read(settings, "")[0]
+    url = values.get("DATABASE_URL") or facts.secret(host, values.get("DATABASE_URL_FILE", ""))
+    scheme = url.partition(":")[0]
+    return SCHEMES.get(scheme, scheme)

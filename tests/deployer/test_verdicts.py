@@ -1,0 +1,152 @@
+"""Migrations and releases: what the agent finds of them on a simulated host, and what the deployer makes of that."""
+
+import json
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from deploy import gate
+from deploy.agent import disk, images, slots
+from deploy.agent.attempt import Attempt
+from deploy.agent.host import Problem
+from deploy.agent.verdicts import parse, verdicts
+from deploy.errors import Refused
+from deployer.simulated import Simulated
+
+POSTGRES = "DATABASE_URL=postgres://shop:secret@db.example/shop\n"
+OK, ERROR = {"verdict": "ok", "messages": []}, {"verdict": "error", "messages": ["it drops a column"]}
+
+
+def build(**vendors):
+    """What a build has found: vendor → name → verdict."""
+    return json.dumps({"version": 2, "vendors": vendors})
+
+
+class Host(Simulated):
+    """`images`: image id → migrations.json; `plans`: slot → what its release says of its migrations, or None."""
+
+    images, plans = {}, {}
+
+    def call(self, *words, **options):
+        if words[0] == "docker-runner":
+            said = self.plans[words[2]]
+            return SimpleNamespace(returncode=0 if said is not None else 1, stdout=said or "", stderr="no such module")
+        return super().call(*words, **options)
+
+
+@pytest.fixture
+def judge(tmp_path, monkeypatch):
+    """judge(coming's migrations.json, coming's plan…): what `verdicts` answers. v1 is live in slot a, v2 comes to b."""
+    host = Host(tmp_path / "root")
+    monkeypatch.setattr(images, "content", lambda host, image, path: host.images[image])
+
+    def ask(coming, plan, live=None, live_plan=None, settings=POSTGRES, action="deploy"):
+        host.images = {"sha256:2": coming, "sha256:1": live}
+        host.plans = {"a": live_plan, "b": plan}
+        slots.pin(host, "a", {"tag": "v1", "image_id": "sha256:1"}, settings)
+        slots.pin(host, "b", {"tag": "v2", "image_id": "sha256:2"}, settings)
+        attempt = Attempt(host, id="1", action=action, slot="b", live="a", image_id="sha256:2", tag="v2", one_offs=[])
+        return verdicts(host, attempt, print)
+    ask.host = host
+    return ask
+
+
+def refusal(answer, action="deploy", allowed=False):
+    """What the user is told; "" where it goes on."""
+    try:
+        gate.check({("start", "web1"): {}, ("verdicts", "web1"): answer}, action, allowed)
+    except Refused as error:
+        return str(error)
+    return ""
+
+
+PLAN = "[X]  shop.0001_initial\n[ ]  shop.0002_note\n"
+
+
+def test_what_is_judged_well_goes_live(judge):
+    """Those that are applied need no verdict."""
+    assert not refusal(judge(build(postgresql={"shop.0002_note": OK}, sqlite={}), PLAN))
+    assert not refusal(judge(None, "[X]  shop.0001_initial\n"))
+
+
+def test_an_incompatible_migration_is_refused_unless_allowed(judge):
+    answer = judge(build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR}), PLAN)
+    text = refusal(answer)
+    assert "shop.0002_note: it drops a column" in text and "--allow-incompatible" in text and "0001" not in text
+    assert not refusal(answer, allowed=True)
+
+
+@pytest.mark.parametrize("coming, settings, cure", [
+    (build(postgresql={"shop.0001_initial": OK}), POSTGRES, "put them into the project, then make build"),
+    (None, POSTGRES, "no verdicts for postgresql: make build"),
+    (build(sqlite={"shop.0002_note": OK}), POSTGRES, "no verdicts for postgresql: make build"),
+    (build(postgresql={"shop.0002_note": OK}), "DATABASE_URL=sqlite:////data/db\n", "no verdicts for sqlite"),
+    (build(postgresql={"shop.0002_note": OK}), "DATABASE_URL=mysql://db.example/shop\n", "one of mysql"),
+    (build(postgresql={"shop.0002_note": OK}), "SECRET_KEY=1\n", "name no DATABASE_URL"),
+    (json.dumps({"version": 1, "vendor": "sqlite", "migrations": {"shop.0002_note": OK}}), POSTGRES, "make build"),
+    (json.dumps({"version": 2, "vendors": {"sqlite": {}}, "failed": {"postgresql": "no postgis"}}), POSTGRES,
+     "could not apply them on postgresql: no postgis"),
+])
+def test_what_nobody_judged_is_refused_whatever_is_allowed(judge, coming, settings, cure):
+    """A migration that the build did not know, or did not judge for the database of this host."""
+    answer = judge(coming, PLAN, settings=settings)
+    assert answer["unjudged"] == ["shop.0002_note"]
+    for allowed in (False, True):
+        text = refusal(answer, allowed=allowed)
+        assert "\n  shop.0002_note" in text and cure in text and "0001" not in text, text
+
+
+def test_a_verdict_counts_for_its_database_alone(judge):
+    """An error on SQLite is none where Postgres runs, and the other way round."""
+    coming = build(postgresql={"shop.0002_note": OK}, sqlite={"shop.0002_note": ERROR})
+    assert not refusal(judge(coming, PLAN))
+    assert "it drops a column" in refusal(judge(coming, PLAN, settings="DATABASE_URL=sqlite:////data/db\n"))
+
+
+def test_the_database_s_url_may_be_in_a_file(judge):
+    folder = judge.host.etc + ".secrets"
+    os.makedirs(folder)
+    disk.write(folder + "/DATABASE_URL.1a2b3c4d", "postgresql://shop:secret@db.example/shop\n")
+    settings = "DATABASE_URL_FILE=/run/secrets/DATABASE_URL.1a2b3c4d\n"
+    assert not refusal(judge(build(postgresql={"shop.0002_note": OK}), PLAN, settings=settings))
+
+
+def test_a_build_of_the_version_before_counts(judge):
+    coming = json.dumps({"version": 1, "vendor": "postgresql", "migrations": {"shop.0002_note": OK}})
+    assert not refusal(judge(coming, PLAN))
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"version": 1}', '{"vendors": 3}', '{"version": 3}', "1",
+                                  '{"vendors": {"postgresql": {"shop.0001_initial": 1}}}'])
+def test_a_malformed_answer_of_the_build_is_a_problem(text):
+    with pytest.raises(Problem, match="migrations.json in the image"):
+        parse(text)
+
+
+APPLIED = "[X]  shop.0001_initial\n[X]  shop.0002_note\n"
+FIRST = "[X]  shop.0001_initial\n"
+
+
+@pytest.mark.parametrize("live, live_plan, told", [
+    (build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR}), APPLIED, "0002_note: it drops a column"),
+    (build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR}), None, "0002_note: it drops a column"),
+    (build(postgresql={"shop.0001_initial": ERROR}), APPLIED, "put them into the project"),
+    (build(sqlite={"shop.0002_note": OK}), None, "no verdicts for postgresql"),
+    (None, APPLIED, "no verdicts for postgresql"),
+])
+def test_a_rollback_is_refused_unless_allowed(judge, live, live_plan, told):
+    """By what the release that is live has and the other has not, also where neither its build nor its own word knows
+    of it; unlike a deploy it may be allowed, as there is no time to build."""
+    answer = judge(None, FIRST, live, live_plan, action="rollback")
+    text = refusal(answer, "rollback")
+    assert told in text and "shop.0002_note" in text and "0001" not in text, text
+    assert "--allow-incompatible" in text and not refusal(answer, "rollback", allowed=True)
+
+
+def test_a_rollback_to_what_knows_the_same_migrations(judge):
+    """Goes, and asks nobody but the release that is live; so it does when all that came since is well."""
+    known = build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR})
+    assert not refusal(judge(known, None, known, APPLIED, action="rollback"), "rollback")
+    live = build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": OK})
+    assert not refusal(judge(None, FIRST, live, APPLIED, action="rollback"), "rollback")
