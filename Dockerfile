@@ -16,8 +16,22 @@ ENV PATH=/ve/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     DJANGO_SETTINGS_MODULE=project.settings_docker
 WORKDIR /app
 
+# ---- postgres: Debian's, for tests and verdicts, with its libraries beside it, less what it compiles queries with ----
+FROM base AS postgres
+# hadolint ignore=DL3008,SC2046
+RUN apt-get update \
+ && apt-cache depends postgresql >/tmp/depends \
+ && package=$(sed -n 's/.*Depends: \(postgresql-[0-9]*\)$/\1/p' /tmp/depends) \
+ && apt-cache depends "$package" >/tmp/depends \
+ && apt-get install -y --no-install-recommends $(sed -n '/llvm/d; s/.*Depends: \(lib[^ ]*\)$/\1/p' /tmp/depends) \
+ && apt-get download "$package" && dpkg -x ./"$package"_*.deb / && rm ./"$package"_*.deb \
+ && rm -rf /var/lib/apt/lists/* /usr/lib/postgresql/*/lib/bitcode /usr/lib/postgresql/*/lib/llvm* \
+ && install -d /usr/lib/postgresql/shared && find /usr/lib/postgresql -type f -executable -o -name '*.so' >/tmp/programs \
+ && ldd $(cat /tmp/programs) >/tmp/libraries \
+ && cp -L $(sed -n '/\/libc\.so/d; s/.* => \(\/[^ ]*\) .*/\1/p' /tmp/libraries) /usr/lib/postgresql/shared/
+
 # ---- builder: makes the wheelhouse when it is run, see docker.mk ----
-FROM base AS builder
+FROM postgres AS builder
 # hadolint ignore=DL3008,SC2046
 RUN apt-get update \
  && apt-get install -y --no-install-recommends build-essential python3-dev python3-venv \
@@ -50,15 +64,19 @@ RUN chmod -R u=rwX,go=rX . \
 # ---- test: an image whose tests fail is not made, as the last stage needs what this one leaves ----
 FROM deps AS test
 ARG TEST_DATABASE=sqlite
-# hadolint ignore=DL3008
-RUN if [ "$TEST_DATABASE" = postgres ]; then apt-get update \
- && apt-get install -y --no-install-recommends postgresql postgresql-common && rm -rf /var/lib/apt/lists/*; fi
+COPY --from=postgres /usr/lib/postgresql /usr/lib/postgresql
+COPY --from=postgres /usr/share/postgresql /usr/share/postgresql
 COPY wheelhouse/dev /wheelhouse/dev
 RUN PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-user-action=ignore --quiet \
     --no-index --find-links=/wheelhouse --find-links=/wheelhouse/dev --require-hashes -r /wheelhouse/dev/requirements.txt
 COPY docker-test.sh /
 COPY --from=app /app ./
-RUN TEST_DATABASE="$TEST_DATABASE" /docker-test.sh /results
+RUN TEST_DATABASE="$TEST_DATABASE" /docker-test.sh tests /results
+
+# ---- verdicts: what migrations do to code of before; of those that an earlier build has judged, its verdicts ----
+FROM test AS verdicts
+COPY wheelhouse/verdicts /verdicts
+RUN /docker-test.sh verdicts /results
 
 # ---- the image; what changes least comes first ----
 FROM base
@@ -67,7 +85,7 @@ COPY --from=app /app/static-root static-root
 COPY --from=app /app/docker-run.d docker-run.d
 COPY --from=app /app/project project
 COPY --from=app /app/manage.py /app/docker-run.sh ./
-COPY --from=test /results ./
+COPY --from=verdicts /results ./
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["/app/docker-run.sh", "healthcheck"]

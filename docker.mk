@@ -67,9 +67,10 @@ endef
 wheelhouse: wheelhouse/requirements.txt ## every pin as a wheel, so that a build needs no network
 
 build: wheelhouse/requirements.txt ## the image, tested while it is built (TAG=…, TEST_DATABASE=postgres)
-	@$(docker_ready)
+	@$(docker_ready); mkdir -p wheelhouse/verdicts
 	@$(docker_build) --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg RELEASE='$(TAG)' \
 	  --build-arg REVISION='$(REVISION)' -t '$(IMAGE):$(TAG)' .
+	@$(keep_verdicts)
 	@echo 'make: built $(IMAGE):$(TAG)'
 
 push: ## the image to its registry (IMAGE=registry.example/shop; ALLOW_DIRTY=1: even of what no commit holds)
@@ -87,6 +88,13 @@ docker-shell: ## a shell in a container of the image (ARGS="--user 0")
 
 image-test: $(VE)/sentinel-dev ## tests of the image: minutes, needs Docker (PYTEST_ARGS="…")
 	@$(docker_ready); exec $(VE)/bin/python -m pytest tests/image --durations=15 $(PYTEST_ARGS)
+
+# What this build has found of migrations saves the next one the time, where it still holds. An image that was not made
+# whole, or is elsewhere, has none.
+verdicts = wheelhouse/verdicts/migrations.json
+keep_verdicts = if id=$$($(DOCKER) create '$(IMAGE):$(TAG)' 2>/dev/null); then \
+  if $(DOCKER) cp "$$id:/app/migrations.json" '$(verdicts).new' >/dev/null 2>&1; \
+  then mv '$(verdicts).new' '$(verdicts)'; fi; $(DOCKER) rm "$$id" >/dev/null; fi
 
 # What an image was built from its label tells, whatever it is called.
 revision_of = $(DOCKER) image inspect --format '{{index .Config.Labels "org.opencontainers.image.revision"}}'

@@ -2,14 +2,14 @@
 
 from .errors import Refused
 
-HARMS = {"deploy": "with these migrations the release that is live cannot work; split them in two releases, or take"
-                   " the risk with --allow-incompatible:",
+HARMS = {"deploy": "with these migrations the release that is live cannot work; split them in two releases, or"
+                   " take the risk with --allow-incompatible:",
          "rollback": "with these migrations, applied since, that release cannot work; take the risk with"
                      " --allow-incompatible:"}
 UNKNOWN = {"deploy": "nobody has judged whether the release that is live can work with these migrations; {cure}"
                      " (--allow-incompatible is for what was judged):",
-           "rollback": "nobody has judged whether that release can work with these migrations, applied since; {cure}, or"
-                       " take the risk with --allow-incompatible:"}
+           "rollback": "nobody has judged whether that release can work with these migrations, applied since; {cure};"
+                       " or take the risk with --allow-incompatible:"}
 
 
 def check(answers, action, allowed):

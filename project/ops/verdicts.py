@@ -1,30 +1,68 @@
-"""What django-migration-linter says of each migration, as JSON: `python -m project.ops.verdicts >migrations.json`.
+"""What django-migration-linter says of each migration, as JSON: `python -m project.ops.verdicts FILE PINS…` adds the
+verdicts for the database of TEST_DATABASE_URL to FILE; with --hold it ends with 1 where those in FILE are of before.
 
-The image's test stage runs it, and the image keeps the answer: {"version": 1, "vendor": "sqlite", "migrations":
-{"app.0001_name": {"verdict": "ok", "messages": []}}}, where a verdict is ok, ignored, warning or error. An error
-means that code of before cannot run on the database after; a deploy refuses those while such code runs.
+The image's build runs it, and the image keeps the answer: {"version": 2, "of": "…", "vendors": {"postgresql":
+{"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …}, "failed": {}}, where a verdict is ok, ignored,
+warning or error. An error means that code of before cannot run on the database after; a deploy refuses those while
+such code runs. "failed" says of a vendor why there are no verdicts. "of" stands for all that they depend on.
 """
 
+import hashlib
 import json
 import logging
 import sys
+from pathlib import Path
 
 import django
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 from django_migration_linter import MigrationLinter
+
+ROOT = Path(__file__).resolve().parents[2]
+VENDORS = {"postgresql", "sqlite"}  # those that a build judges for
+CURES = {
+    "NOT_NULL": "give it db_default=…, or null=True in this release, and NOT NULL in the next one",
+    "DROP_COLUMN": "in two releases: the first no longer uses the field (null=True or db_default=… lets its code leave"
+                   " it out), the next one removes it",
+    "DROP_TABLE": "in two releases: the first no longer uses the model, the next one removes it",
+    "RENAME_COLUMN": "keep the column by db_column=…; or in two releases: add a new one and use both, then remove the"
+                     " old one",
+    "RENAME_TABLE": "keep the table by Meta.db_table; or in two releases: add a new one and use both, then remove the"
+                    " old one",
+    "ALTER_COLUMN": "in two releases: add a column of the new type and use both, then remove the old one",
+    "ADD_UNIQUE": "in two releases: the first writes no value twice, the next one adds the constraint",
+    "RUNPYTHON_MODEL_IMPORT": "use apps.get_model",
+}
 
 
 class Verdicts(MigrationLinter):
-    """The linter with its findings kept instead of printed."""
+    """The linter with its findings kept instead of printed, of Django's own migrations too. It judges SQL as it is
+    where all migrations before are applied: names of constraints are looked up in the database."""
 
-    def __init__(self):
+    def __init__(self, sql):
         super().__init__(no_cache=True)
-        self.migrations = {}
+        self.sql, self.migrations = sql, {}
+
+    def _gather_all_migrations(self, migrations_list=None):
+        return self.migration_loader.disk_migrations.values()
+
+    def get_sql(self, app_label, migration_name):
+        known = self.sql.get((app_label, migration_name))
+        return super().get_sql(app_label, migration_name) if known is None else known
+
+    def lint_migration(self, migration):
+        """What a squashed migration replaces is not applied here, so that its SQL may not be had."""
+        try:
+            super().lint_migration(migration)
+        except Exception as error:
+            self.print_linting_msg(migration.app_label, migration.name, "", None)
+            self.messages.append(f"its SQL cannot be had: {first_line(error)}")
 
     def print_linting_msg(self, app_label, migration_name, msg, lint_result):
-        self.messages = []
-        name = {"ignore": "ignored"}.get(lint_result.value, lint_result.value)
-        self.migrations[f"{app_label}.{migration_name}"] = {"verdict": name, "messages": self.messages}
+        self.messages, name = [], lint_result.value if lint_result else "error"
+        verdict = {"verdict": {"ignore": "ignored"}.get(name, name), "messages": self.messages}
+        self.migrations[f"{app_label}.{migration_name}"] = verdict
 
     def print_errors(self, errors):
         self.messages.extend(text(issue) for issue in errors)
@@ -32,19 +70,80 @@ class Verdicts(MigrationLinter):
     print_warnings = print_errors
 
 
+class Executor(MigrationExecutor):
+    """Applies migrations, and keeps the SQL of each, taken just before."""
+
+    def __init__(self, connection):
+        super().__init__(connection)
+        self.sql = {}
+
+    def apply_migration(self, state, migration, fake=False, fake_initial=False):
+        with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
+            migration.apply(state.clone(), editor, collect_sql=True)
+        lines = "\n".join(editor.collected_sql).splitlines()
+        whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
+        self.sql[migration.app_label, migration.name] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
+        return super().apply_migration(state, migration, fake, fake_initial)
+
+
 def text(issue):
-    """An issue in a line: what, and in which table and column where the linter knows."""
+    """An issue in a line: what, in which table and column where the linter knows, and how to do it otherwise."""
     where = ".".join(part for part in (issue.table, issue.column) if part)
-    return f"{issue.message} ({where})" if where else issue.message
+    cure = CURES.get(issue.code, "")
+    return f"{issue.message}{where and f' ({where})'}{cure and f': {cure}'}"
 
 
-def main():
-    django.setup()
-    logging.getLogger("django_migration_linter").setLevel(logging.WARNING)
-    linter = Verdicts()
+def first_line(error):
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
+def judge():
+    """name → verdict for this database, which all migrations are applied to."""
+    executor = Executor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+    linter = Verdicts(executor.sql)
     linter.lint_all_migrations()
-    json.dump({"version": 1, "vendor": connection.vendor, "migrations": linter.migrations}, sys.stdout, indent=1)
+    return linter.migrations
+
+
+def depends(pins):
+    """A digest of all that verdicts depend on: the files of pins, all migrations, and those modules of this project
+    that they may use: all that are loaded with them."""
+    modules = {migration.__module__ for migration in MigrationLoader(None).disk_migrations.values()}
+    own = {name for name, module in sys.modules.items()
+           if ROOT in Path(getattr(module, "__file__", None) or "/").parents}
+    files = [("", str(pin)) for pin in pins] + [(name, sys.modules[name].__file__) for name in modules | own]
+    digest = hashlib.sha256(sys.version.encode())
+    for name, path in sorted(files):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(Path(path).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def read(path, of):
+    """What an earlier build has found, if that depended on the same."""
+    try:
+        found = json.loads(path.read_text())
+        if found["of"] == of:
+            return found
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return {"version": 2, "of": of, "vendors": {}, "failed": {}}
+
+
+def main(*words):
+    path, *pins = [Path(word) for word in words if word != "--hold"]
+    django.setup()
+    logging.getLogger("django_migration_linter").setLevel(logging.ERROR)
+    found = read(path, depends(pins))
+    if "--hold" in words:
+        return 0 if VENDORS <= {*found["vendors"], *found["failed"]} else 1
+    try:
+        found["vendors"][connection.vendor] = judge()
+    except Exception as error:  # a project may well be for one of the databases alone
+        found["failed"][connection.vendor] = first_line(error)
+        print(f"no verdicts for {connection.vendor}: {first_line(error)}", file=sys.stderr)
+    path.write_text(json.dumps(found, indent=1, sort_keys=True))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(*sys.argv[1:]))

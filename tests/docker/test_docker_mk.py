@@ -9,11 +9,13 @@ import pytest
 from proc import ROOT, as_mortal, run
 
 FILES = ("docker.mk", "ve.mk", "make_wheelhouse.py", "packages.txt", "requirements.txt", "requirements-dev.txt")
-# A docker that answers, and whose builder makes a wheelhouse of one file.
+# A docker that answers, whose builder makes a wheelhouse of one file, and whose images have verdicts.
 STUB = """#!/bin/sh
 echo "$*" >>"$CALLS"
 case $1 in
     image) echo "${REVISION-}" ;;
+    create) [ -z "${FAIL-}" ] || exit 1; echo one ;;
+    cp) [ "$2" = one:/app/migrations.json ] && echo "$VERDICTS" >"$3" ;;
     run) [ -z "${FAIL-}" ] || exit 7; mkdir -p house && touch house/requirements.txt && tar -cf - -C house . ;;
 esac
 """
@@ -122,6 +124,19 @@ def test_wheelhouse_owner(project):
     """The wheels belong to the caller, whoever they belonged to in the builder."""
     make(project, "wheelhouse", "DOCKER=./stub")
     assert (project / "wheelhouse/requirements.txt").stat().st_uid == os.getuid()
+
+
+def test_verdicts_are_kept_for_the_next_build(project):
+    """What an image has of them lies in the wheelhouse afterwards, and no container is left. An image that is not here,
+    as some builders leave it, changes nothing."""
+    path = project / "wheelhouse/verdicts/migrations.json"
+    for said in ("first", "second"):
+        done = make(project, "build", "DOCKER=./stub", "TAG=1", VERDICTS=said)
+        assert done.returncode == 0 and path.read_text() == f"{said}\n", done.stderr
+    assert (project / "calls").read_text().count("rm one\n") == 2
+    done = make(project, "build", "DOCKER=./stub", "TAG=1", FAIL="1")
+    assert done.returncode == 0 and done.stderr == "" and path.read_text() == "second\n", done.stderr
+    assert [path.name for path in path.parent.iterdir()] == ["migrations.json"]
 
 
 def git(project, *words):

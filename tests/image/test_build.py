@@ -28,6 +28,25 @@ def test_offline(builder, project, name):
     assert "Ran " in done.stdout, "the tests came from the cache: nothing was shown"
 
 
+VENDOR = """from django.db import connection
+from django.test import SimpleTestCase
+
+
+class Vendor(SimpleTestCase):
+    def test_it(self):
+        self.assertEqual(connection.vendor, "postgresql")
+"""
+SHELF = """from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("accounts", "0001_initial")]
+    operations = [migrations.AddField("user", "shelf", models.IntegerField(db_default=0)),
+                  migrations.SeparateDatabaseAndState(
+                      state_operations=[migrations.RemoveField("user", "shelf")])]
+"""
+
+
 def test_failing_test(builder, project, name):
     """An image whose tests fail is not made."""
     (project / "project/home/tests_broken.py").write_text(
@@ -64,12 +83,14 @@ def test_again(builder, project, name):
 
 
 def test_code_change(builder, project, name):
-    """Of an image with one changed line of code, only layers that hold code are new: the last few, and small."""
+    """Of an image with one changed line of code, only layers that hold code are new: the last few, and small. What the
+    build before has found of migrations is not found out again."""
     assert build(builder, project, name, f"before-{builder.name}").returncode == 0
     views = project / "project/home/views.py"
     views.write_text(views.read_text() + f"\n# changed, {builder.name}\n")
     done = build(builder, project, name, f"after-{builder.name}")
     assert done.returncode == 0, done.stdout
+    assert "verdicts: those of an earlier build hold" in done.stdout, done.stdout
     before, after = layers(f"{name}:before-{builder.name}"), layers(f"{name}:after-{builder.name}")
     new = [layer for layer in after if layer not in before]
     assert 1 <= len(new) <= 3, new
@@ -80,11 +101,18 @@ def test_code_change(builder, project, name):
 
 
 def test_postgres(builders, project, name):
-    """TEST_DATABASE=postgres runs the build's tests on Postgres, and the image has none of it."""
-    done = build(builders["classic"], project, name, "postgres", "TEST_DATABASE=postgres")
+    """TEST_DATABASE=postgres runs the build's tests on Postgres, without network. A migration that SQLite cannot do
+    is judged by each database. The image has none of Postgres."""
+    (project / "project/home/tests_vendor.py").write_text(VENDOR)
+    (project / "project/accounts/migrations/0002_shelf.py").write_text(SHELF)
+    done = build(builders["classic"], project, name, "postgres", "TEST_DATABASE=postgres",
+                 f"BUILD_ARGS={OFFLINE['classic']}")
     assert done.returncode == 0, done.stdout
+    assert "verdicts: judging" in done.stdout, done.stdout
     shown = docker("run", "--rm", "--entrypoint=cat", f"{name}:postgres", "migrations.json").stdout
-    assert json.loads(shown)["vendor"] == "postgresql"
+    vendors = json.loads(shown)["vendors"]
+    verdicts = {vendor: entries["accounts.0002_shelf"]["verdict"] for vendor, entries in vendors.items()}
+    assert verdicts == {"postgresql": "ok", "sqlite": "error"}
     found = docker("run", "--rm", "--entrypoint=sh", f"{name}:postgres", "-c", "ls /usr/lib/postgresql", check=False)
     assert found.returncode != 0
 

@@ -1,0 +1,100 @@
+"""project/ops/verdicts.py in a project with an app of its own: what it says of migrations on each database, and when
+what it said of them still holds."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from proc import ROOT, VE_PYTHON, run
+
+HEAD = "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n"
+MIGRATIONS = {
+    "0001_initial": 'migrations.CreateModel("Item", [("id", models.BigAutoField(primary_key=True)),'
+                    ' ("name", models.TextField()), ("place", models.TextField())],'
+                    ' options={"unique_together": {("name", "place")}})',
+    "0002_count": 'migrations.AddField("item", "count", models.IntegerField(db_default=0))',
+    "0003_note": 'migrations.AddField("item", "note", models.TextField(default=""))',
+    "0004_not_unique": 'migrations.AlterUniqueTogether("item", set())',
+    "0005_no_place": 'migrations.RemoveField("item", "place")',
+}
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the project, with the app shop."""
+    folder = tmp_path / "a project"
+    shutil.copytree(ROOT / "project", folder / "project", ignore=shutil.ignore_patterns("__pycache__"))
+    shared = folder / "project/settings_shared.py"
+    shared.write_text(shared.read_text().replace("INSTALLED_APPS = [", 'INSTALLED_APPS = ["shop",'))
+    (folder / "shop/migrations").mkdir(parents=True)
+    for path in ("shop/__init__.py", "shop/migrations/__init__.py", "shop/views.py", "shop/models.py", "pins"):
+        (folder / path).write_text("")
+    before = None
+    for name, operation in MIGRATIONS.items():
+        add(folder, name, operation, before)
+        before = name
+    return folder
+
+
+def add(project, name, operation, before):
+    needs = f'[("shop", "{before}")]' if before else "[]"
+    (project / f"shop/migrations/{name}.py").write_text(
+        f"{HEAD}    dependencies = {needs}\n    operations = [{operation}]\n")
+
+
+def verdicts(project, *words, url="sqlite://:memory:"):
+    """Run it; what ended."""
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test", "TEST_DATABASE_URL": url,
+           "PYTHONDONTWRITEBYTECODE": "1"}
+    return run([VE_PYTHON, "-m", "project.ops.verdicts", *words, "migrations.json", "pins"], cwd=project, env=env)
+
+
+def found(project):
+    return json.loads((project / "migrations.json").read_text())
+
+
+def test_each_database_has_verdicts_of_its_own(project, postgres):
+    """db_default makes a column that code of before can leave out, on Postgres; SQLite copies the table. What cannot be
+    told says what to do; a constraint whose name only the database knows is no obstacle."""
+    for url in ("sqlite://:memory:", postgres.url(postgres.database(migrated=False))):
+        done = verdicts(project, url=url)
+        assert (done.returncode, done.stderr) == (0, "")
+    vendors = found(project)["vendors"]
+    wrong = {vendor: {name[5:9] for name in entries
+                      if name.startswith("shop.") and entries[name]["verdict"] == "error"}
+             for vendor, entries in vendors.items()}
+    assert wrong == {"sqlite": {"0002", "0003", "0005"}, "postgresql": {"0003", "0005"}}
+    assert not found(project)["failed"]
+    judged = vendors["postgresql"]
+    assert "db_default" in judged["shop.0003_note"]["messages"][0]
+    assert "DROPPING columns (shop_item.place): in two releases" in judged["shop.0005_no_place"]["messages"][0]
+    assert {"auth.0001_initial", "sessions.0001_initial"} < judged.keys(), "a deploy asks for Django's own too"
+
+
+def test_verdicts_hold_until_what_they_depend_on_changes(project):
+    """Not what is no part of it, as a view; but a model, a migration, a pin, a database that was not judged for."""
+    assert verdicts(project).returncode == 0
+    assert verdicts(project, "--hold").returncode == 1, "Postgres was not judged for"
+    whole = found(project)
+    whole["failed"]["postgresql"] = "none here"
+    (project / "migrations.json").write_text(json.dumps(whole))
+    (project / "shop/views.py").write_text("# another line\n")
+    assert verdicts(project, "--hold").returncode == 0
+    for path in ("shop/models.py", "shop/migrations/0003_note.py", "pins"):
+        before = (project / path).read_text()
+        (project / path).write_text(before + "# another line\n")
+        assert verdicts(project, "--hold").returncode == 1, path
+        (project / path).write_text(before)
+    (project / "migrations.json").write_text("[]")
+    assert verdicts(project, "--hold").returncode == 1
+
+
+def test_migrations_for_another_database(project):
+    """A project may be for Postgres alone: then there are no verdicts for SQLite, as is told, and no build fails."""
+    add(project, "0006_postgres", 'migrations.RunSQL("CREATE TABLE x (y jsonb[] NOT NULL DEFAULT array[]::jsonb[])")',
+        "0005_no_place")
+    done = verdicts(project)
+    assert done.returncode == 0 and done.stderr.startswith("no verdicts for sqlite: OperationalError"), done.stderr
+    assert found(project)["vendors"] == {} and found(project)["failed"].keys() == {"sqlite"}
