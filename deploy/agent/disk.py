@@ -14,6 +14,20 @@ def read_bytes(path):
         return None
 
 
+def read_end(path, most):
+    """The text of a file's last bytes, so many at most, from the beginning of a line; to be written again, as of
+    read_exact. None where there is none."""
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > most:
+                file.seek(size - most)
+                file.readline(most)
+            return file.read(most).decode(errors="surrogateescape")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def read(path):
     """The text of a file, to be understood or shown; None where there is none."""
     content = read_bytes(path)

@@ -21,9 +21,9 @@ def look(host, paths=(), health=False, tag=""):
                                                   lambda: running(host, health)])
     found = {"python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
              "systemd": version, "memory": memory(), "docker": docker, "containers": up, "one_offs": by_hand,
-             "problems": [], **committed(host, tag), "settings": settings_problems(host), "site": site(host),
+             **committed(host, tag), "settings": settings_problems(host), "site": site(host),
              "staged": os.path.exists(host.env + ".next")}
-    found.update(runs)
+    found.update(runs, problems=[*found["problems"], *runs["problems"]])
     found["now"] = time.time()
     root = found["docker"].get("root", "/")
     found["free"] = {path: free(host.root + path) for path in (root, "/var/www/" + host.app, "/run")}
@@ -32,16 +32,24 @@ def look(host, paths=(), health=False, tag=""):
 
 
 def committed(host, tag):
-    try:
-        records, torn = releases.read_log(host)
-        attempt = releases.read_attempt(host)
-    except Problem as problem:
-        return {"problems": [str(problem)], "tag": None, "revert": None, "records": [], "known": [], "torn": 0,
-                "attempt": None}
-    revert = releases.read_tag(host.revert)
+    problems = []
+    records, torn = readable(problems, ([], 0), releases.read_log, host)
+    revert = readable(problems, None, releases.read_tag, host.revert)
     wanted = {tag, revert and revert["tag"]}
-    return {"tag": releases.read_tag(host.tag), "revert": revert, "records": records[-100:], "torn": torn,
-            "known": [record for record in records if record["tag"] in wanted][-100:], "attempt": attempt}
+    return {"tag": readable(problems, None, releases.read_tag, host.tag), "revert": revert, "torn": torn,
+            "records": records[-100:], "known": [record for record in records if record["tag"] in wanted][-100:],
+            "attempt": readable(problems, None, releases.read_attempt, host), "problems": problems}
+
+
+def readable(problems, other, function, *words):
+    """What is read, or `other` where that is not as it should be, which then is one problem more."""
+    try:
+        return function(*words)
+    except Problem as problem:
+        problems.append(str(problem))
+    except OSError as error:
+        problems.append("%s: %s" % (error.filename, error.strerror))
+    return other
 
 
 def ask_engine(host, path):
@@ -83,22 +91,22 @@ def one_offs(host):
 
 def running(host, health):
     """Slots, beat, the lock."""
-    try:
-        live = slots.live(host)
-    except Problem as problem:
-        return {"live": None, "slots": {}, "beat": None, "lock": None, "problems": [str(problem)]}
+    problems = []
+    live = readable(problems, None, slots.live, host)
+    if live is None:
+        return {"live": None, "slots": {}, "beat": None, "lock": None, "problems": problems}
+    held = {slot: readable(problems, None, slots.release_in, host, slot) for slot in ("a", "b", "beat")}
     names = [host.unit(role, slot) for slot in "ab" for role in ("web", "worker") if host.has(role)]
     lock = host.app + "-deploy.service"
     states = host.states(*names, host.unit("beat"), lock)
-    held = states.get(lock, {})
-    return {"live": live, "slots": {slot: in_slot(host, slot, states, health) for slot in "ab"},
-            "beat": dict(of_unit(states, host.unit("beat")), release=slots.release_in(host, "beat")),
-            "lock": held.get("Description") if held.get("ActiveState") not in ("inactive", "failed", None) else None}
+    locked = states.get(lock, {})
+    return {"live": live, "slots": {slot: in_slot(host, slot, held[slot], states, health) for slot in "ab"},
+            "beat": dict(of_unit(states, host.unit("beat")), release=held["beat"]), "problems": problems,
+            "lock": None if locked.get("ActiveState") in ("inactive", "failed", None) else locked.get("Description")}
 
 
-def in_slot(host, slot, states, health):
+def in_slot(host, slot, release, states, health):
     units = {role: of_unit(states, host.unit(role, slot)) for role in ("web", "worker") if host.has(role)}
-    release = slots.release_in(host, slot)
     if health and release and units.get("web", {}).get("state") == "active":
         units["web"]["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")
     if health and units.get("worker", {}).get("state") == "active":

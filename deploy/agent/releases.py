@@ -1,6 +1,7 @@
 """TAG, REVERT, releases.log and /run/APP/attempt: what they hold, and what follows from it. Pure but for reading."""
 
 import json
+import re
 import shlex
 import zlib
 
@@ -9,23 +10,33 @@ from .host import Problem
 
 VERSION = 1
 KEPT = 5000  # records of releases.log: as long a tag may not be used for another image
+LONGEST = 8 * 2**20  # bytes that are read of any of these files, from its end: a record has some 500
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+IMAGE_ID = re.compile(r"[A-Za-z0-9_.:-]{0,200}")
+WHOLE = ("tag", "image_id", "action", "outcome")  # text, in every record
 
 
 def tag_text(release):
     return "export TAG=%s\nexport IMAGE_ID=%s\n" % (shlex.quote(release["tag"]), shlex.quote(release["image_id"]))
 
 
-def parse_tag(text):
-    """{"tag", "image_id"} of a TAG file's text; None for one that names no release."""
+def parse_tag(text, path="TAG"):
+    """{"tag", "image_id"} of a TAG file's text; None for one that names no release. Raises Problem for what is none."""
     values = {}
-    for line in (text or "").splitlines():
-        name, _, value = line.replace("export ", "", 1).strip().partition("=")
-        values[name] = "".join(shlex.split(value)[:1])
-    return {"tag": values["TAG"], "image_id": values.get("IMAGE_ID", "")} if values.get("TAG") else None
+    try:
+        for line in (text or "").splitlines():
+            name, _, value = line.replace("export ", "", 1).strip().partition("=")
+            values[name] = "".join(shlex.split(value)[:1])
+    except ValueError:  # a quote without its other half
+        values = {"TAG": " "}
+    tag, image = values.get("TAG"), values.get("IMAGE_ID", "")
+    if tag and not (TAG.fullmatch(tag) and IMAGE_ID.fullmatch(image)):
+        raise Problem("%s does not name a release as `export TAG=build-42` does: correct it" % path)
+    return {"tag": tag, "image_id": image} if tag else None
 
 
 def read_tag(path):
-    return parse_tag(disk.read(path))
+    return parse_tag(disk.read_end(path, LONGEST), path)
 
 
 def line(record):
@@ -37,38 +48,55 @@ def line(record):
 def parse_line(text):
     """The record of a line, or None where it is torn. Raises Problem for a newer version."""
     head, found, _ = text.rpartition(', "crc32": "')
-    try:
-        record, crc = json.loads(text), text[len(head) + len(found):].rstrip().rstrip("}").strip('"')
-    except ValueError:
-        return None
-    if not found or crc != "%08x" % zlib.crc32((head + "}").encode()):
+    record, crc = parse_object(text), text[len(head) + len(found):].rstrip().rstrip("}").strip('"')
+    if record is None or not found or crc != "%08x" % zlib.crc32((head + "}").encode(errors="surrogateescape")):
         return None
     known(record, "releases.log")
-    return record
+    return record if is_whole(record) else None
+
+
+def parse_object(text):
+    """The JSON object that is all of the text, or None."""
+    try:
+        found = json.loads(text, parse_constant=int)  # NaN is no number, as int says
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def is_whole(record):
+    """Whether a record has what others rely on, and of those kinds."""
+    texts = [record.get(key) for key in WHOLE] + [record.get(key) or "" for key in ("id", "who", "digest", "withdrawn")]
+    numbers = [record.get(key) or 0 for key in ("at", "seconds")]
+    return all(type(text) is str for text in texts) and all(type(one) in (int, float) for one in numbers)
 
 
 def known(content, name):
-    if content.get("version", 0) > VERSION:
+    if type(content.get("version", 0)) is int and content.get("version", 0) > VERSION:
         raise Problem("%s is of version %s, which only a newer deployer knows: use that one" % (
             name, content["version"]))
 
 
 def parse_log(text):
     """(records, how many lines were torn) of releases.log."""
-    lines = [text for text in (text or "").split("\n") if text.strip()]
+    lines = [text for text in (text or "").split("\n") if text.strip()][-KEPT:]
     records = [parse_line(text) for text in lines]
     return [record for record in records if record], records.count(None)
 
 
 def read_log(host):
-    return parse_log(disk.read(host.log))
+    return parse_log(log_text(host))
+
+
+def log_text(host):
+    return disk.read_end(host.log, LONGEST) or ""
 
 
 def of_tag(host, tag):
     """The records of a tag, however old."""
     named = json.dumps({"tag": tag})[1:-1]
     return [record for record in parse_log("\n".join(
-        text for text in (disk.read(host.log) or "").split("\n") if named in text))[0] if record["tag"] == tag]
+        text for text in log_text(host).split("\n") if named in text))[0] if record["tag"] == tag]
 
 
 def committed(records, current):
@@ -100,13 +128,15 @@ def revert_for(records, current, tag, also_withdrawn=""):
 
 
 def read_attempt(host):
-    """What a deploy under way has written down; None where there is none, or where it is torn."""
-    try:
-        attempt = json.loads(disk.read(host.attempt) or "null")
-    except ValueError:
-        attempt = None
-    if attempt:
-        known(attempt, host.attempt)
+    """What a deploy under way has written down; None where there is none. Raises Problem where it is something else."""
+    text = disk.read_end(host.attempt, LONGEST)
+    if text is None:
+        return None
+    attempt = parse_object(text) or {}
+    known(attempt, host.attempt)
+    slots = [attempt.get("live"), attempt.get("slot")]
+    if type(attempt.get("tag")) is not str or slots not in (["a", "b"], ["b", "a"]):
+        raise Problem("%s is not what a deploy writes down: see what runs there, and remove it" % host.attempt)
     return attempt
 
 
@@ -120,8 +150,7 @@ def attempt_text(attempt):
 
 def append(host, record):
     """Add a record; a line that was torn before it stays apart."""
-    text = disk.read_exact(host.log) or ""
-    disk.write(host.log, with_record(text, record))
+    disk.write(host.log, with_record(log_text(host), record))
 
 
 def with_record(text, record):

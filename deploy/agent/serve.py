@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,10 +21,11 @@ import time
 from . import disk, facts, images, journal, releases, slots, takeback
 from .attempt import Attempt
 from .fate import decide
-from .host import Host, Problem
+from .host import ENVIRONMENT, Host, Problem
 from .steps import STEPS
 
 MARK = "--8<-- slipway"
+TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's words: another was faster
 WAIT = 120  # seconds that a deploy waits for a retirement
 out = threading.Lock()
 
@@ -71,7 +73,7 @@ def look(app, program):
     print(MARK, flush=True)
     for message in lines():
         if message["do"] == "lock":
-            say({"id": message["id"], "ok": lock(host, program, **message["args"])})
+            answer(message, lambda: lock(host, program, **message["args"]))
         else:
             answer(message, lambda: readers[message["do"]](host, **message["args"]))
 
@@ -85,9 +87,7 @@ def lock(host, program, description, dead_after):
         held = holder(host)
     if held:
         return {"locked": held}
-    path = "%s/agent-%s.py" % (host.run, hashlib.sha256(program.encode()).hexdigest()[:12])
-    if disk.read(path) != program:
-        disk.write(path, program)
+    path = store(host, program)
     run = [slots.host_path("python3"), "-I", "-S", path]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
                   "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app])}
@@ -96,12 +96,22 @@ def lock(host, program, description, dead_after):
             ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
              "--unit=%s-deploy" % host.app, "--description=" + description,
              *(word for item in properties.items() for word in ("-p", "%s=%s" % item)), *run, "work", host.app, path],
-            stderr=stderr)
+            stderr=stderr, env=ENVIRONMENT)
         stderr.seek(0)
         said = stderr.read().decode(errors="replace").strip().splitlines()[-5:]
     tag = releases.read_tag(host.tag)
-    return {"code": done.returncode, "said": said, "locked": holder(host), "attempt": bool(disk.read(host.attempt)),
+    held = holder(host) or ("by somebody who came a moment before" if TAKEN.search(" ".join(said)) else None)
+    return {"code": done.returncode, "said": said, "locked": held, "attempt": bool(disk.read(host.attempt)),
             "live": slots.release_in(host, slots.live(host)), "tag": tag and tag["tag"]}
+
+
+def store(host, program):
+    """The agent as a file, for systemd; its path. Two may come at the same moment."""
+    path = "%s/agent-%s.py" % (host.run, hashlib.sha256(program.encode()).hexdigest()[:12])
+    with disk.locked(host.run):
+        if disk.read(path) != program:
+            disk.write(path, program)
+    return path
 
 
 def holder(host):

@@ -100,7 +100,7 @@ def prepare(host, attempt, say):
     record = takeback.record(attempt, "committed")
     if attempt["action"] == "rollback" and current and current["tag"] != attempt["tag"]:
         record["withdrawn"] = current["tag"]
-    disk.write(host.log + ".next", releases.with_record(disk.read_exact(host.log) or "", record))
+    disk.write(host.log + ".next", releases.with_record(releases.log_text(host), record))
     renames.append([host.log + ".next", host.log])
     attempt.note(renames=renames, removes=removes)
     disk.write(host.attempt + ".back", releases.attempt_text(attempt), 0o600)

@@ -30,7 +30,7 @@ def test_a_tag_file_is_for_the_shell(tmp_path):
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=9) | st.integers() | st.none(), max_size=4))
 def test_a_record_is_read_as_it_was_written(content):
     """Any content comes back whole, and is no record any more when a byte is lost."""
-    content = {**content, **RECORD}
+    content = {key: value for key, value in content.items() if key not in ("id", "at", "who")} | RECORD
     line = releases.line(content)
     assert line.count("\n") == 1
     assert {key: value for key, value in releases.parse_line(line).items() if key != "crc32"} == {

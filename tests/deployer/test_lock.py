@@ -1,0 +1,98 @@
+"""The lock: one holds it, who comes meanwhile is told whose it is, and systemd takes the host back when he is gone."""
+
+import json
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from deploy import agent
+from deploy.agent import serve
+from deployer.simulated import Simulated
+from proc import ROOT
+
+FIRST = "deploy v2 by ann from laptop since now"
+
+
+class Systemd:
+    """Stands in for systemd-run: a unit's name is free or not; `came`: who takes it while nobody looks."""
+
+    def __init__(self, host, came=""):
+        self.host, self.came, self.started = host, came, []
+
+    def run(self, words, stderr, **options):
+        if self.came:
+            stderr.write(b"Failed to start transient service unit: Unit shop-deploy.service " + self.came + b".\n")
+            return SimpleNamespace(returncode=1)
+        self.started.append(words)
+        return SimpleNamespace(returncode=0)
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Simulated(tmp_path / "root")
+
+
+def lock(host, monkeypatch, systemd):
+    monkeypatch.setattr(serve.subprocess, "run", systemd.run)
+    return serve.lock(host, "program", FIRST, 30)
+
+
+def test_who_holds_the_lock_is_asked_first(host, monkeypatch):
+    """While its unit runs nothing is started, and its description is told."""
+    systemd = Systemd(host)
+    host.up["shop-deploy.service"] = ("", "")
+    monkeypatch.setattr(host, "states", lambda *units: {
+        "shop-deploy.service": {"ActiveState": "deactivating", "Description": "deploy v1 by bob"}})
+    assert lock(host, monkeypatch, systemd) == {"locked": "deploy v1 by bob"}
+    assert not systemd.started
+
+
+def test_the_lock_is_one_unit_with_a_watchdog(host, monkeypatch):
+    """Its name is the app's, so that there is one; it ends with its deployer, is killed when it hears nothing, and its
+    end, however it comes, takes the host back."""
+    systemd = Systemd(host)
+    assert lock(host, monkeypatch, systemd)["locked"] is None
+    words, = systemd.started
+    assert words[0] == "systemd-run" and {"--pipe", "--wait", "--collect"} <= set(words)
+    assert [word for word in words if word.startswith("--unit")] == ["--unit=shop-deploy"]
+    assert f"--description={FIRST}" in words
+    properties = dict(word.split("=", 1) for before, word in zip(words, words[1:]) if before == "-p")
+    assert (properties["WatchdogSec"], properties["WatchdogSignal"]) == ("30", "SIGKILL")
+    assert properties["ExecStopPost"].endswith(" takeback shop") and words[-3:-1] == ["work", "shop"]
+
+
+@pytest.mark.parametrize("said", [b"was already loaded or has a fragment file", b"already exists"])
+def test_who_comes_at_the_same_moment_is_told(host, monkeypatch, said):
+    """Both found nobody; systemd lets one in, and the other hears that it is locked, though the first may be gone."""
+    assert lock(host, monkeypatch, Systemd(host, said))["locked"] == "by somebody who came a moment before"
+
+
+def test_two_agents_come_at_the_same_moment(host):
+    """Each writes the agent down for systemd, and none is in the other's way."""
+    program, failed = "x = 1\n" * 100_000, []
+
+    def store(number):
+        try:
+            for turn in range(20):
+                assert serve.store(host, f"{program}# {turn}").endswith(".py")
+        except Exception as error:
+            failed.append(error)
+    threads = [threading.Thread(target=store, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+
+
+def test_a_lock_that_fails_is_an_answer(tmp_path):
+    """Where the app has no folder yet, the agent says so and goes on; it does not die."""
+    lines = [{"id": 1, "do": "lock", "args": {"description": FIRST, "dead_after": 30}},
+             {"id": 2, "do": "decide", "args": {"id": "x"}}]
+    done = subprocess.run([sys.executable, "-c", agent.bundle(), "look", "no-such-app-here"], cwd=ROOT, text=True,
+                          input="".join(json.dumps(line) + "\n" for line in lines), capture_output=True, timeout=60)
+    answers = [json.loads(line) for line in done.stdout.splitlines()[1:]]
+    assert [answer["id"] for answer in answers] == [1, 2] and "problem" in answers[0], done.stderr
