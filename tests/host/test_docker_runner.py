@@ -111,6 +111,15 @@ def test_a_containers_share_of_the_server(server):
     assert memory() == ["--memory=0", "--memory=1g"]
 
 
+def test_make_up_has_the_same_limits():
+    """What runs on a server runs here as small: what `make up` starts, compose.yaml says."""
+    text = (ROOT / "compose.yaml").read_text()
+    options = ("init: true", "read_only: true", 'tmpfs: ["/tmp:size=256m,mode=1777"]', "cap_drop: [ALL]",
+               'security_opt: ["no-new-privileges:true"]', "pids_limit: 1000", "mem_limit: ")
+    assert not [option for option in options if f"\n  {option}" not in text.partition("\nservices:")[0]]
+    assert SMALL[:3] == ["--read-only", "--tmpfs=/tmp:size=256m,mode=1777,nosuid,nodev,noexec", "--pids-limit=1000"]
+
+
 def test_a_service_gets_the_room_its_image_wants(server):
     """Somebody else's image, with a tag of its own, may write where it does; hardened it is all the same."""
     server.put("etc/default/redis", "IMAGE=redis:7")
