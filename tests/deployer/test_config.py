@@ -118,6 +118,11 @@ WRONG = [
     ("site.tls", "elsewhere", ['site.proxies: is needed for tls = "elsewhere"']),
     ("site.names", ["a.example; }"], ["site.names[0]: 'a.example; }' is not the name of a site"]),
     ("site.body_limit", "20 MB", ["site.body_limit: '20 MB' is not a size such as 20m"]),
+    ("site.body_limit", "\u0663m", ["site.body_limit: '\u0663m' is not a size such as 20m"]),
+    ("site.proxies", ["10.0.0.0/255.0.0.0", "...."], [
+        "site.proxies[0]: '10.0.0.0/255.0.0.0' is not an address or a network",
+        "site.proxies[1]: '....' is not an address or a network"]),
+    ("rollout", {"smoke": ["/\u00fc"]}, ["rollout.smoke[0]: '/\u00fc' is not a path that begins with /"]),
     ("server", {"packages": ["-y"]}, ["server.packages[0]: '-y' is not the name of a Debian package"]),
     ("hooks", {"after": "x"}, ["hooks.after: unknown; there are before, committed, failed"]),
 ]

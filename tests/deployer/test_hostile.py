@@ -102,6 +102,16 @@ def test_files_that_go_too_far(tmp_path, content, capsys):
 
 
 @MANY
+@given(st.dictionaries(st.sampled_from(["HOSTS", "CELERY_HOSTS", "BEAT_HOSTS", "APP", "IMAGE"]), TEXT, min_size=2))
+def test_variables_of_any_kind(variables):
+    """The classic variables are checked as a file is."""
+    try:
+        sound(config.from_environment(variables))
+    except ConfigError as problem:
+        told(problem, "environment")
+
+
+@MANY
 @given(st.sampled_from(["deploy", "rollback"]), TEXT)
 def test_tags_of_any_kind(action, tag):
     """A word that is no tag is refused, in a line, before anything is looked at."""
