@@ -95,9 +95,9 @@ def texts(shop, path):
 
 @contextlib.contextmanager
 def malformed(shop):
-    """A line that somebody wrote by hand into what is staged, on one host."""
+    """Lines that somebody wrote by hand into what is staged, on one host."""
     path = "/etc/default/shop.env.next"
-    shop.web[1].run(f"umask 077; echo \"KEY='quoted'\" >{path}")
+    shop.web[1].run(f"umask 077; printf '%s\\n' \"KEY='quoted'\" SITE_URL=https://shop.example >{path}")
     try:
         yield
     finally:
