@@ -10,8 +10,8 @@ FOLDER = Path(__file__).resolve().parent
 ENVFILE = FOLDER.parent.parent / "project/ops/envfile.py"
 # In this order: each uses only those before it.
 MODULES = ("disk", "envfile", "host", "http", "engine", "contents", "journal", "visitors", "releases", "slots",
-           "takeback", "facts", "images", "attempt", "fate", "oneoffs", "verdicts", "static", "proof", "watcher",
-           "turn", "steps", "serve")
+           "takeback", "site", "facts", "images", "attempt", "fate", "oneoffs", "verdicts", "static", "proof",
+           "watcher", "turn", "steps", "serve")
 LOADER = """\
 import sys, types
 package = sys.modules["agent"] = types.ModuleType("agent")

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 
-from . import disk, envfile, http, releases, slots, takeback
+from . import disk, envfile, http, releases, site, slots, takeback
 from .host import Problem, at_once
 
 LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["docker-runner.image"]}
@@ -21,7 +21,7 @@ def look(host, paths=(), health=False, tag=""):
                                                   lambda: running(host, health)])
     found = {"python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
              "systemd": version, "memory": memory(), "docker": docker, "containers": up, "one_offs": by_hand,
-             **committed(host, tag), "settings": settings_problems(host), "site": site(host),
+             **committed(host, tag), "settings": settings_problems(host), "site": front(host),
              "staged": os.path.exists(host.env + ".next")}
     found.update(runs, problems=[*found["problems"], *runs["problems"]])
     found["now"] = time.time()
@@ -133,22 +133,14 @@ def settings_problems(host):
                       for problem in envfile.read(disk.read_bytes(path) or b"", path)[1]]
 
 
-def site(host):
-    """By which scheme visitors come to this host's nginx, and scheme and host of the SITE_URL that comes with the next
+def front(host):
+    """By which scheme they come to this host's nginx, and scheme and host of the SITE_URL that comes with the next
     deploy; "" for what cannot be told."""
     nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
-    content = disk.read_bytes(host.env + ".next")
-    settings = envfile.read(disk.read_bytes(host.env) or b"" if content is None else content, "")[0]
-    url = settings.get("SITE_URL") or secret(host, settings.get("SITE_URL_FILE", ""))
-    found = re.match(r"(https?://)(?:[^/?#]*@)?([^/?#@\s]+)", url)
+    staged = disk.read_bytes(host.env + ".next")
+    found = site.of(host, disk.read_bytes(host.env) if staged is None else staged)
     return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
-            "url": found[1] + found[2] if found else ""}
-
-
-def secret(host, path):
-    """What a setting NAME_FILE names, as it is mounted in containers."""
-    name = os.path.basename(path)
-    return (disk.read("%s.secrets/%s" % (host.etc, name)) or "").strip() if path == "/run/secrets/" + name else ""
+            "url": "://".join(found) if found else ""}
 
 
 def systemd(host):

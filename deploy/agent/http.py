@@ -93,12 +93,3 @@ def smoke(sock, path, site):
     status, body = ask(sock, path, site, timeout=10)
     if not 200 <= status < 400:
         raise Problem("%s answers %s" % (path, status or body), status=status, body=body[:2000])
-
-
-def site_of(settings):
-    """(scheme, host) that the app goes by, from its settings' text."""
-    for line in (settings or "").splitlines():
-        if line.startswith("SITE_URL=") and "://" in line:
-            scheme, _, rest = line[9:].strip().partition("://")
-            return scheme, rest.split("/")[0]
-    return "http", "localhost"

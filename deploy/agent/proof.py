@@ -4,7 +4,7 @@ import itertools
 import json
 import time
 
-from . import disk, facts, http, slots
+from . import disk, facts, http, site, slots
 from .host import Problem, at_once
 
 POLL = 0.05  # seconds
@@ -84,7 +84,8 @@ CHECKS = {"web": web_problem, "worker": worker_problem}
 
 
 def site_of(host, slot):
-    return http.site_of(disk.read(host.slot_file(slot, "env")))
+    """(scheme, host) by which the slot's app goes."""
+    return site.of(host, disk.read_bytes(host.slot_file(slot, "env"))) or ("http", "localhost")
 
 
 def smoke_all(sock, paths, site):

@@ -4,7 +4,7 @@ that nobody judged counts as one that nobody may apply."""
 
 import json
 
-from . import disk, envfile, facts, images, releases, slots
+from . import disk, envfile, images, releases, site, slots
 from .host import Problem, at_once
 from .oneoffs import one_off
 
@@ -103,6 +103,6 @@ def cure(found, vendor):
 def vendor_of(host, settings):
     """Django's name of the database that the settings name; "" where they name none."""
     values = envfile.read(settings, "")[0]
-    url = values.get("DATABASE_URL") or facts.secret(host, values.get("DATABASE_URL_FILE", ""))
+    url = values.get("DATABASE_URL") or site.secret(host, values.get("DATABASE_URL_FILE", ""))
     scheme = url.partition(":")[0]
     return SCHEMES.get(scheme, scheme)

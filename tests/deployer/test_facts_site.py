@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy import config
-from deploy.agent import facts
+from deploy.agent import facts, proof
 from deployer.simulated import Simulated
 from deployer.test_desired import files
 
@@ -20,12 +20,12 @@ def host(tmp_path):
 @pytest.mark.parametrize("tls, scheme", [("off", "http"), ("files", "https"), ("elsewhere", "https")])
 def test_nginx_says_how_visitors_come(host, data, tls, scheme):
     """The scheme is read from the site as provisioning writes it; without one there is none."""
-    assert facts.site(host)["scheme"] == ""
+    assert facts.front(host)["scheme"] == ""
     data["site"].update(tls=tls, certificate="/c.pem", key="/k.pem", proxies=["192.0.2.1"])
     path = Path(f"{host.root}/etc/nginx/sites-available/shop")
     path.parent.mkdir(parents=True)
     path.write_text(files(config.build(data, {}, "test"), "web1")["/etc/nginx/sites-available/shop"])
-    assert facts.site(host)["scheme"] == scheme
+    assert facts.front(host)["scheme"] == scheme
 
 
 @pytest.mark.parametrize("current, staged, url", [
@@ -41,5 +41,7 @@ def test_of_site_url_scheme_and_host_are_told(host, current, staged, url):
         Path(host.env + ".next").write_text(staged)
     Path(host.etc + ".secrets").mkdir()
     Path(host.etc + ".secrets/SITE_URL.1").write_text("https://shop.example/\n")
-    assert facts.site(host)["url"] == url
-    assert "planted" not in str(facts.site(host))
+    assert facts.front(host)["url"] == url
+    Path(host.slot_file("a", "env")).write_text(current if staged is None else staged)
+    assert "://".join(proof.site_of(host, "a")) == (url or "http://localhost")
+    assert "planted" not in str(facts.front(host))

@@ -115,8 +115,8 @@ def test_variables_of_any_kind(variables):
 @given(st.sampled_from(["deploy", "rollback"]), TEXT)
 def test_tags_of_any_kind(action, tag):
     """A word that is no tag is refused, in a line, before anything is looked at."""
-    args = SimpleNamespace(tag=tag, to=tag, hosts="", allow_incompatible=False, skip_unreachable=False, parallel=0,
-                           no_bake=False, allow_dirty=False)
+    args = __main__.parser().parse_args([action] + ["v1"] * (action == "deploy"))
+    args.tag = args.to = tag
     fleet = config.build(TOML, {}, "x")
     try:
         rollout = commands.rollout_of(fleet, None, args, action, SimpleNamespace(tell=None))
