@@ -23,12 +23,19 @@ def look(host, paths=(), health=False, tag=""):
              "systemd": version, "memory": memory(), "docker": docker, "containers": up, "one_offs": by_hand,
              **committed(host, tag), "settings": settings_problems(host), "site": front(host),
              "staged": os.path.exists(host.env + ".next")}
-    found.update(runs, problems=[*found["problems"], *runs["problems"]])
+    found.update(runs, problems=[*found["problems"], *runs["problems"], *outdated(host)])
     found["now"] = time.time()
     root = found["docker"].get("root", "/")
     found["free"] = {path: free(host.root + path) for path in (root, "/var/www/" + host.app, "/run")}
     found["need"] = slot_memory(found["containers"])
     return found
+
+
+def outdated(host):
+    """What a deploy needs here, and this server was provisioned before it was there."""
+    path = "/usr/local/bin/docker-slot"
+    text = disk.read(host.root + path)
+    return [] if text is None or "--empty" in text else ["%s is of an older version: run make provision" % path]
 
 
 def committed(host, tag):

@@ -159,8 +159,6 @@ def stopped(host, slot, seconds=GONE):
 def empty(host, slot):
     """Make a stopped slot's folder anew, whatever a container has left in it; what there is to say of that."""
     done = host.call("docker-slot", "--empty", host.app, slot, check=False)
-    if done.returncode == 64:
-        raise Problem("docker-slot is of another version here: run make provision")
     if done.returncode:
         raise Problem(last(done.stderr, done.returncode))
     return done.stderr.strip()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from deploy import answers
 from deploy.agent import disk, facts, releases, slots
+from deploy.render import HOST
 from deployer.simulated import Simulated, world
 
 GOOD = "export TAG=v1\nexport IMAGE_ID=sha256:1\n"
@@ -106,6 +107,17 @@ def test_facts_lose_no_problem(host, monkeypatch):
         found = facts.look(host)["problems"]
     assert {path for path in (host.tag, host.slot_file("b", "tag")) for text in found if path in text} == {
         host.tag, host.slot_file("b", "tag")}
+
+
+@pytest.mark.parametrize("text, problems", [
+    ("usage: docker-slot APP", ["/usr/local/bin/docker-slot is of an older version: run make provision"]),
+    ((HOST / "docker-slot").read_text(), [])])
+def test_a_server_of_an_older_version(host, text, problems):
+    """One that cannot empty a slot is told of before a deploy begins."""
+    os.makedirs(host.root + "/usr/local/bin")
+    disk.write(host.root + "/usr/local/bin/docker-slot", text)
+    with world(host):
+        assert facts.look(host)["problems"] == problems
 
 
 def test_a_log_of_a_gigabyte(host):
