@@ -14,6 +14,7 @@ from .things import Absent, File, Folder, Group, Packages, Service, Stopped, Use
 UNITS = "/etc/systemd/system"
 ROLE_UNITS = {"web": "{}-web@.service", "worker": "{}-worker@.service", "beat": "{}-beat.service"}
 APP_UNITS = ("{}-slot.service", "{}.target")
+SHARED_UNITS = ("docker-service@.service", "docker-runner.target")
 DROP_INS = ("docker.service.d/restart.conf", "nginx.service.d/restart.conf")
 MEDIA = "/data/media"  # MEDIA_ROOT in the image, unless the settings say otherwise
 FIRST_SETTINGS = """\
@@ -89,8 +90,8 @@ def units(fleet, host, nginx):
     """All unit files and drop-ins."""
     for name in unit_files(fleet.app, host):
         yield File(f"{UNITS}/{name}", render("systemd/" + name.replace(fleet.app, "APP", 1), {"APP": fleet.app}))
-    if host.roles:
-        yield File(f"{UNITS}/docker-service@.service", render("systemd/docker-service@.service", {}))
+    for name in SHARED_UNITS if host.roles else ():
+        yield File(f"{UNITS}/{name}", render(f"systemd/{name}", {}))
     for name, wanted in zip(DROP_INS, (bool(host.roles), nginx)):
         if wanted:
             yield Folder(f"{UNITS}/{name.rpartition('/')[0]}")

@@ -10,8 +10,8 @@ from deploy.render import render  # noqa: E402
 
 SECRET = "planted-secret-4711"
 UNITS = {"web": ("APP-web@.service",), "worker": ("APP-worker@.service",), "beat": ("APP-beat.service",)}
-ALWAYS = ("APP-slot.service", "APP.target", "docker-service@.service", "docker.service.d/restart.conf",
-          "nginx.service.d/restart.conf")
+ALWAYS = ("APP-slot.service", "APP.target", "docker-service@.service", "docker-runner.target",
+          "docker.service.d/restart.conf", "nginx.service.d/restart.conf")
 
 
 def files(app, image, roles):

@@ -75,6 +75,24 @@ def all_is_well(shop):
     assert not doubled(shop.journal())
 
 
+def test_nobody_waits_for_a_hung_engine(shop):
+    """The engines of all hosts stand still until the pipes that logs go through are full several times over: visitors
+    are answered, beat sends, the worker works."""
+    machines = shop.machines().values()
+    try:
+        for host in machines:
+            host.run("pkill -STOP -x dockerd")
+        with shop.load(rate=240, seconds=60) as load:
+            time.sleep(15)  # as is, 400 requests of a web host fill them
+            before = shop.ids(what="sent")
+            wait_until(lambda: shop.ids(what="sent") & shop.ids(what="done") - before, 30, "beat and worker go on")
+            result = load.stop()
+    finally:
+        for host in machines:
+            host.run("pkill -CONT -x dockerd")
+    assert not result.failures and len(result.records) > 3000, result.summary()
+
+
 def test_the_first_deploy(first, shop):
     """All migrations are applied, the third-party ones that a live release would forbid too; each host, the balancer
     included, shows the page; worker and beat work."""

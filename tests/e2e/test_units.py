@@ -9,6 +9,7 @@ import proc
 from e2e import byhand
 from e2e.byhand import answers, containers, until_it_answers
 from e2e.fleet import apps
+from e2e.fleet.docker import docker
 from e2e.fleet.load import Load
 from host.test_units import UPSTART, stanzas
 from proc import wait_until
@@ -18,7 +19,9 @@ ALL = ("shop-web-a", "shop-worker-a", "shop-beat")
 
 @pytest.fixture(scope="module")
 def images(fleet):
-    return {release: fleet.registry.push(apps.echo(release), f"shop:{release}") for release in ("v1", "v2")}
+    faults = {"v1": "", "v2": "", "busy": "busy"}
+    return {release: fleet.registry.push(apps.echo(release, fault), f"shop:{release}")
+            for release, fault in faults.items()}
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +111,85 @@ def test_a_unit_stopped_in_its_first_second_leaves_no_container(host):
 RETURNS = {
     "its container killed": "docker kill -s KILL shop-web-a",
     "its main process killed": "kill -9 $(docker top shop-web-a -o pid,comm | awk '/python3/ {print $1; exit}')",
-    "docker-runner killed": "systemctl kill -s KILL --kill-who=main shop-web@a",
     "its container removed": "docker rm -f shop-web-a",
     "nginx killed": "pkill -9 -x nginx",
 }
+
+
+def test_a_killed_docker_runner_costs_no_request(host):
+    """Its container is adopted by the next one, of web, worker and beat; nothing is started anew."""
+    before, restarts = started(host), "systemctl show -P NRestarts shop-web@a shop-worker@a shop-beat"
+    counted = [int(number) for number in host.run(restarts).split()]
+    with load(host) as visitors:
+        host.run("systemctl kill -s KILL --kill-who=main shop-web@a shop-worker@a shop-beat")
+        wait_until(lambda: [int(number) - 1 for number in host.run(restarts).split()] == counted, 30, "they come back")
+        host.run("systemctl kill -s KILL --kill-who=all shop-web@a")
+        wait_until(lambda: int(host.run(f"{restarts} | head -n 1")) == counted[0] + 2, 30, "it comes back again")
+        wait_until(lambda: active(host, "shop-web@a", "shop-worker@a", "shop-beat") == ["active"] * 3)
+        result = visitors.stop()
+    assert not result.failures, result.summary()
+    assert started(host) == before
+
+
+def start_busy(host, image):
+    """Slot b, with a worker that has 30 s of work left when it is told to stop."""
+    host.run(f"docker pull -q {image}; printf 'export TAG=busy\\nexport IMAGE_ID=%s\\n'"
+             f" $(docker image inspect --format '{{{{.Id}}}}' {image}) >/run/shop/b.tag;"
+             " cp /etc/default/shop.env /run/shop/b.env;"
+             " systemctl start shop-web@b shop-worker@b shop-beat", timeout=120)
+    wait_until(lambda: {"shop-web-b", "shop-worker-b", "shop-beat"} <= running(host), 60, "slot b runs")
+    wait_until(lambda: host.ssh("test -e /run/shop/b/worker.ready").returncode == 0, 30, "its worker works")
+
+
+@pytest.mark.parametrize("seconds", ["0", "0.1", "0.5"])
+def test_no_stop_keeps_the_engine_away(host, images, seconds):
+    """dockerd is killed at some moment of a stop: it is back while a worker still ends its task, and stops that need
+    no time have ended without it."""
+    units = "shop-web@b shop-worker@b shop-beat"
+    start_busy(host, images["busy"])
+    host.run(f"systemctl stop --no-block {units}; sleep {seconds}; pkill -9 -x dockerd")
+    try:
+        ended = ["inactive", "deactivating", "inactive"]
+        wait_until(lambda: active(host, *units.split()) == ended, 15, "two have ended")
+        wait_until(lambda: host.ssh("timeout 5 docker info >/dev/null 2>&1").returncode == 0, 15, "the engine is back")
+        assert active(host, "shop-worker@b") == ["deactivating"]
+        assert "docker.service" not in host.run("systemctl list-jobs --no-legend")
+        assert not running(host) & {"shop-web-b", "shop-beat"} and "shop-worker-b" in running(host)
+    finally:
+        host.run("systemctl start docker")
+        host.ssh("docker kill shop-worker-b")  # on a busy machine its 30 s are over by now
+    wait_until(lambda: active(host, "shop-worker@b") in (["inactive"], ["failed"]), 15, "the stop has ended")
+    assert "shop-worker-b" not in running(host)
+
+
+def test_a_stop_under_a_hung_engine(host):
+    """dockerd stands still: web, worker and beat stop all the same, and nothing of them runs on; later it all comes
+    back, and what was left is tidied up."""
+    host.run("pkill -STOP -x dockerd")
+    try:
+        began = time.monotonic()
+        host.run("systemctl stop shop.target", timeout=45)
+        assert time.monotonic() - began < 30
+        assert host.ssh("pgrep -u shop").stdout == ""
+    finally:
+        host.run("pkill -CONT -x dockerd")
+    host.run("systemctl start shop.target")
+    until_it_answers(host, "shop", "v1")
+
+
+def test_a_reboot_ends_what_is_under_way(host, images):
+    """A request of 8 s and a task of 30 s end as they should when the server goes down in good order."""
+    start_busy(host, images["busy"])
+    slow = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Host: shop.example", f"{host.url}/?ms=8000"]
+    with proc.running(slow) as request:
+        wait_until(lambda: host.run("grep shop/a/web.sock /proc/net/unix"), 10, "it is being answered")
+        host.console("systemctl reboot")
+        assert request.wait(60) == 0 and request.output() == "200"
+        wait_until(lambda: "false" in docker("inspect", "--format={{.State.Running}}", host.machine.container).stdout,
+                   90, "the server is off")
+    host.power_on()
+    host.run("journalctl -t shop-worker-b -o cat | grep 'busy has ended its task'")
+    until_it_answers(host, "shop", "v1")
 
 
 @pytest.mark.parametrize("fault", RETURNS)

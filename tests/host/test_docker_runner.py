@@ -1,5 +1,6 @@
 """docker-runner on a stand-in docker that notes what it is told: under dash and busybox sh, in a path with a space."""
 
+import contextlib
 import hashlib
 import os
 import pty
@@ -7,6 +8,8 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,9 @@ HARDENED = ["--pull=never", "--init", "--no-healthcheck", "--cap-drop=ALL", "--s
 SMALL = ["--read-only", "--tmpfs=/tmp:size=256m,mode=1777,nosuid,nodev,noexec", "--pids-limit=1000",
          "--memory=2000000k"]
 SECRET = "planted-secret"
+ID = "c" * 64  # of the stand-in's container
+SCOPE = "0::/system.slice/docker-{}.scope"
+CGROUPS = ("12:pids:/docker/{}\n0::/", SCOPE, SCOPE + "/init.scope")
 
 
 class Server:
@@ -174,7 +180,24 @@ def test_a_one_off_that_runs_already(server):
     assert done.returncode == 75 and "shop-migrate is running already" in done.stderr and not server.calls("run")
     server.put("stub/container", "exited  ")
     assert server("shop", "migrate").returncode == 0
-    assert server.calls()[-2:-1] == [["rm", "-f", "shop-migrate"]]
+    assert not (server.stub / "container").exists()
+    assert not [call for call in server.calls("rm") if "-f" in call], "that would kill one that has come up meanwhile"
+
+
+def test_two_one_offs_of_a_name_at_once(server):
+    """While the first is being started the engine knows it as "created", or not yet: the second is refused, and
+    touches nothing; when the first has ended the next may run."""
+    hold = server.put("stub/hold", "")
+    with running(server.command("shop", "migrate"), env=server.env) as first:
+        wait_until((server.stub / "pid").exists)
+        for state in ("created  ", None):
+            (server.put("stub/container", state) if state else (server.stub / "container").unlink())
+            done = server("shop", "migrate")
+            assert done.returncode == 75 and "shop-migrate is running already" in done.stderr
+        hold.unlink()
+        assert first.wait(30) == 0
+    assert not server.calls("rm") and len(server.calls("run")) == 1
+    assert server("shop", "migrate").returncode == 0
 
 
 def test_user_and_secrets(server):
@@ -309,7 +332,16 @@ def test_a_unit_replaces_any_other(server, change):
     server.put("stub/container", re.sub(*change, wanted(server)))
     server.put("stub/code", "0")
     assert server(*UNIT).returncode == 0
-    assert [call[0] for call in server.calls() if call[0] in ("stop", "rm", "run")] == ["stop", "rm", "run"]
+    calls = [call[0] for call in server.calls() if call[0] in ("stop", "rm", "run")]
+    assert calls[-2:] == ["rm", "run"] and ("stop" in calls) == (change[1] in ("paused", "5555", "0000")), calls
+
+
+def test_a_unit_ends_another_ones_work_first(server):
+    """A running container that is not the wanted one gets TERM, and its end is waited for."""
+    server.put("stub/container", wanted(server).replace("4444", "5555"))
+    with container(server, "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done", known=False) as init:
+        assert server(*UNIT).returncode == 0
+        assert init.wait(10) == 0
 
 
 def test_a_slots_own_release_and_settings_come_first(server):
@@ -371,30 +403,119 @@ def test_a_stop_in_the_middle_of_a_start(server):
     assert (server.stub / "started").exists() and not server.calls("wait")
 
 
-def test_a_stop_waits_until_init_listens(server):
-    """A TERM before init takes any is lost, and a stop would last all its time: so init has to have a child first."""
-    server.put("stub/container", "running  ")
-    init = subprocess.Popen(["sh", "-c", "read go; sleep 60; :"], stdin=subprocess.PIPE, start_new_session=True)
-    server.put("stub/init", str(init.pid))
+@contextlib.contextmanager
+def container(server, script, cgroup=CGROUPS[0], known=True):
+    """A process that stands for the first one of a unit's container, as the kernel shows it below server.root; it runs
+    this script, which says "up". `known`: its id has been written down by its start."""
+    init = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    init.stdout.readline()
+    server.put(f"proc/{init.pid}/cgroup", cgroup.format(ID) + "\n")
+    server.put(f"proc/{init.pid}/status", f"Name:\tsh\nNSpid:\t{init.pid}\t1\n")
+    (server.root / f"proc/{init.pid}/task").symlink_to(f"/proc/{init.pid}/task")
+    if known:
+        server.put("run/docker-runner/shop-web-a", ID + "\n")
+
+    def reap():
+        init.wait()
+        engines = server.stub / "container"
+        if engines.exists():
+            engines.write_text(engines.read_text().replace("running", "exited"))
+        shutil.rmtree(server.root / f"proc/{init.pid}")
+    reaper = threading.Thread(target=reap)
+    reaper.start()
     try:
-        with init.stdin as keys, running(server.command("--stop", "shop-web-a"), env=server.env) as process:
-            wait_until(lambda: len(server.calls("inspect")) > 2)
-            assert not server.calls("stop")
-            keys.write(b"go\n")
-            keys.flush()
-            assert process.wait(30) == 0
+        with init.stdin, init.stdout:
+            yield init
     finally:
         end(init)
-    assert len(server.calls("stop")) == 1 and len(server.calls("inspect")) < 20
+        reaper.join(10)
 
 
-def test_stop(server):
-    """--stop stops within the seconds given, removes, waits for an engine that is away, and is content with nothing."""
-    assert server("--stop", "shop-web-a").returncode == 0
-    assert [call[0] for call in server.calls()] == ["ps"]
+WELL_BEHAVED = "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done"
+
+
+def test_a_stop_waits_until_init_listens(server):
+    """A TERM before init takes any is lost, and a stop would last all its time: so init has to have a child first."""
+    with container(server, "echo up; read go; sleep 60; :") as init:
+        with running(server.command("--stop", "shop-web-a"), env=server.env):
+            time.sleep(0.5)
+            assert init.poll() is None
+            init.stdin.write(b"go\n")
+            init.stdin.flush()
+            assert init.wait(5) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("engine, cgroup", [
+    ("well", CGROUPS[0]), ("well", CGROUPS[1]), ("well", CGROUPS[2]), ("away", CGROUPS[0]), ("hung", CGROUPS[1])])
+def test_stop(server, engine, cgroup):
+    """--stop ends the container's processes whatever the engine does, and removes it where the engine answers at once.
+    One that hangs costs no more than 5 s."""
     server.put("stub/container", "running  ")
-    server.put("stub/down", "2")
-    done = server("--stop", "shop-web-a", "60")
-    assert done.returncode == 0 and not (server.stub / "container").exists()
-    assert server.calls("stop") == [["stop", "-t", "60", "shop-web-a"]]
-    assert server.calls("rm") == [["rm", "-f", "shop-web-a"]]
+    if engine != "well":
+        server.put("stub/down" if engine == "away" else "stub/hung", "99")
+    with container(server, WELL_BEHAVED, cgroup) as init:
+        began = time.monotonic()
+        done = server("--stop", "shop-web-a", "60")
+        assert done.returncode == 0 and time.monotonic() - began < 9
+        assert init.wait(1) == 0
+    assert [call[0] for call in server.calls()] == ["rm"]
+    assert (server.stub / "container").exists() == (server.root / "run/docker-runner/shop-web-a").exists() \
+        == (engine != "well") == ("Docker does not answer" in done.stderr)
+
+
+def test_a_stop_has_an_end(server):
+    """What does not heed TERM is killed after the seconds given, and only that."""
+    with container(server, "trap '' TERM; echo up; while :; do sleep 0.05; done") as init:
+        began = time.monotonic()
+        assert server("--stop", "shop-web-a", "1").returncode == 0
+        assert init.wait(1) == -signal.SIGKILL and time.monotonic() - began < 8
+
+
+def test_a_stop_without_a_note(server):
+    """A container that a docker-runner of before has started is found by asking the engine; nothing there is nothing
+    to do, and nothing to say."""
+    assert server("--stop", "shop-web-a").stderr == ""
+    server.put("stub/container", "running  ")
+    with container(server, WELL_BEHAVED, known=False) as init:
+        assert server("--stop", "shop-web-a").returncode == 0
+        assert init.wait(1) == 0
+    assert not (server.stub / "container").exists()
+
+
+def test_a_container_that_the_kernel_does_not_show(server):
+    """The engine says that it runs, and its process is not found: then the engine stops it, in the time given."""
+    server.put("stub/container", "running  ")
+    assert server("--stop", "shop-web-a", "60").returncode == 0
+    assert server.calls("stop") == [["stop", "-t", "60", "shop-web-a"]] and not (server.stub / "container").exists()
+
+
+def test_a_stop_signals_no_stranger(server):
+    """Neither a process that has the number of one that ended, nor one inside an engine that a container runs, nor one
+    that somebody runs in the container."""
+    with container(server, WELL_BEHAVED, SCOPE + "/docker/inner") as inner, \
+            container(server, WELL_BEHAVED, "0::/user.slice") as reused, \
+            container(server, WELL_BEHAVED) as guest:
+        server.put(f"proc/{guest.pid}/status", f"NSpid:\t{guest.pid}\t21\n")
+        assert server("--stop", "shop-web-a", "1").returncode == 0
+        assert [process.poll() for process in (inner, reused, guest)] == [None] * 3
+
+
+@pytest.mark.parametrize("result, stops", [
+    ("success", True), ("exit-code", True), ("timeout", True), ("signal", False), ("oom-kill", False)])
+def test_a_killed_docker_runner_is_no_stop(server, result, stops):
+    """What systemd runs after docker-runner was killed leaves the container to the next start, which adopts it."""
+    with container(server, WELL_BEHAVED) as init:
+        assert server("--stop", "shop-web-a", SERVICE_RESULT=result).returncode == 0
+        assert (init.poll() is not None) == stops
+    assert bool(server.calls("rm")) == stops
+
+
+def test_a_unit_of_a_hung_engine_can_be_stopped(server):
+    """Docker hangs while the unit waits for its container's end: TERM ends docker-runner at once."""
+    server.put("stub/container", wanted(server))
+    hung = server.put("stub/hung-wait", "")
+    with running(server.command(*UNIT), env=server.env) as process:
+        wait_until(lambda: server.calls("wait"))
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(5) == 143
+    hung.unlink()

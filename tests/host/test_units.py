@@ -40,19 +40,23 @@ def test_systemd_takes_the_units(tmp_path):
     for builtin in ("sysinit.target", "basic.target", "shutdown.target", "multi-user.target"):
         (units / builtin).write_text("[Unit]\nDescription=x\n")
     names = ["shop-web@a.service", "shop-worker@b.service", "shop-beat.service", "shop-slot.service", "shop.target",
-             "docker-service@redis.service", "docker.service", "nginx.service"]
+             "docker-runner.target", "docker-service@redis.service", "docker.service", "nginx.service"]
     done = run([program("systemd-analyze"), "verify", f"--root={root}", "--man=no", *names], cwd=units)
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("name", [name for name in SYSTEMD if name.endswith(".service") and "slot" not in name])
 def test_containers_units_share_their_rules(name):
-    """Each unit with a container restarts for ever, stops it by name and cleans up after it, and only wants Docker."""
+    """Each unit with a container restarts for ever, stops it by name and cleans up after it, may signal it, and only
+    wants Docker, without any order: the engine's start would wait for the unit's stop."""
     lines = render(name, VALUES).splitlines()
     container = next(line for line in lines if line.startswith("ExecStart=")).split()[2]
-    for line in ("Restart=always", "StartLimitIntervalSec=0", "Wants=docker.service", "After=docker.service",
-                 "KillMode=mixed", f"SyslogIdentifier={container}"):
+    for line in ("Restart=always", "StartLimitIntervalSec=0", "Wants=docker.service docker-runner.target",
+                 "After=docker-runner.target", "KillMode=mixed", f"SyslogIdentifier={container}", "OOMPolicy=continue",
+                 "CapabilityBoundingSet=CAP_KILL", "RuntimeDirectory=docker-runner", "RuntimeDirectoryPreserve=yes"):
         assert line in lines, line
+    orders = [line for line in lines if line.startswith(("After=", "Before="))]
+    assert not [line for line in orders if "docker.service" in line]
     stop, = [line.split() for line in lines if line.startswith("ExecStop=")]
     assert stop[1:3] == ["--stop", container]
     limit, = [int(line.partition("=")[2]) for line in lines if line.startswith("TimeoutStopSec=")]

@@ -35,6 +35,7 @@ FAULTS = {
     "faint": "its beat ends after 4 s",
     "hostile": "a second after its first visitor it has nginx ask another app, and fills its slot's folder; in the end"
                " it leaves a folder in its socket's place",
+    "busy": "its worker has a task of 30 s, which it ends first",
     "single": "answers one request at a time: the others queue in the socket's backlog",
 }
 HONEYMOON = {"sour": 0, "weary": 3}  # seconds
@@ -149,6 +150,9 @@ def wait(command):
                 with open(path + ".new", "w") as file:
                     file.write(f"{state} {RELEASE}\n")
                 os.rename(path + ".new", path)
+    if path and FAULT == "busy":
+        time.sleep(30)
+        print(f"{RELEASE} has ended its task", flush=True)
 
 
 def smuggle(folder):
