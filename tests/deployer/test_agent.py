@@ -258,7 +258,8 @@ def test_an_attempt_is_asked_of_and_decided_from_outside(tmp_path, until, forwar
             STEPS[name](host, attempt, machine.say, **{**args, **({"id": "2"} if name == "begin" else {})})
         reaped.start()
         assert fate.decide(host, "2", forward) == {"fate": found}
-        assert (agent.poll() is None) == (forward is None)
+        reaped.join(0 if forward is None else 10)
+        assert reaped.is_alive() == (forward is None)
         agent.kill()
         host.agent = 0
         assert fate.decide(host, "2", True) == {"fate": "stuck"}
