@@ -31,15 +31,14 @@ def do_config(args):
 def do_provision(args):
     from .provision import provision
     fleet = load(args)
-    changes = provision(fleet, reach(args), chosen(fleet, args), args.check, args.remove)
+    changes = provision(fleet, reach(args), fleet.chosen(args.hosts, balancers=True), args.check, args.remove)
     return 1 if args.check and changes else 0
 
 
 def do_env(args):
     from . import env
     fleet = load(args)
-    hosts = [host for host in chosen(fleet, args) if host.roles]
-    return env.COMMANDS[args.action](fleet, reach(args), hosts, args)
+    return env.COMMANDS[args.action](fleet, reach(args), fleet.chosen(args.hosts), args)
 
 
 def do_plan(args):
@@ -62,8 +61,7 @@ def do_look(name):
     def do(args):
         from . import look
         fleet = load(args)
-        hosts = [host for host in chosen(fleet, args) if host.roles]
-        return getattr(look, name)(fleet, reach(args), hosts, args)
+        return getattr(look, name)(fleet, reach(args), fleet.chosen(args.hosts), args)
     return do
 
 
@@ -169,11 +167,6 @@ def reach(args):
     if not shutil.which("ssh"):
         raise Refused("there is no ssh on this machine: install OpenSSH's client")
     return Ssh(args.ssh_config)
-
-
-def chosen(fleet, args):
-    """The hosts that --hosts names, or all."""
-    return fleet.narrowed([name for name in args.hosts.split(",") if name]) if args.hosts else list(fleet.hosts)
 
 
 def parser():

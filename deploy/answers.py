@@ -76,7 +76,8 @@ class Choice:
 
 
 RELEASE = {"tag": str, "image_id": str}
-RECORD = {**RELEASE, "id": str, "action": str, "outcome": str, "at": datetime, "seconds": float, "digest?": Maybe(str),
+RECORD = {**RELEASE, "id?": Maybe(str), "action": str, "outcome": str, "at?": datetime, "seconds?": datetime,
+          "digest?": Maybe(str),
           "who?": Maybe(str)}
 UNIT = {"state": Maybe(str), "restarts": Maybe(Text("[0-9]{0,9}")), "since": Maybe(str), "health?": str}
 ANSWERS = {  # of what the agent is told to do; of all other steps any object will do

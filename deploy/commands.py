@@ -61,9 +61,7 @@ def rollout_of(fleet, ssh, args, action, show):
         raise Refused(f"{tag!r} is no tag of an image: say which release, TAG=build-42")
     if action == "deploy" and tag.endswith("-dirty") and not args.allow_dirty:
         raise Refused(source.DIRTY.format(tag))
-    hosts = fleet.narrowed([name for name in args.hosts.split(",") if name]) if args.hosts else fleet.hosts
     more = {} if action == "rollback" else {"parallel": args.parallel, "bake": not args.no_bake,
                                             "allow_dirty": args.allow_dirty}
     options = Options(allow_incompatible=args.allow_incompatible, **more)
-    return Rollout(fleet, ssh, [host for host in hosts if host.roles], show.tell, action,
-                   tag, options, args.skip_unreachable)
+    return Rollout(fleet, ssh, fleet.chosen(args.hosts), show.tell, action, tag, options, args.skip_unreachable)

@@ -64,13 +64,18 @@ class Fleet:
     def balancers(self):
         return [host for host in self.hosts if host.balancer]
 
-    def narrowed(self, names):
-        """The hosts of these names, in the order of the file. Raises ConfigError for a name there is not."""
-        known = [host.name for host in self.hosts]
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise ConfigError("hosts", [f"there is no {name!r}; there are: {', '.join(known)}" for name in unknown])
-        return [host for host in self.hosts if host.name in names]
+    def chosen(self, text, balancers=False):
+        """The hosts that --hosts names (all, where it says nothing), in the order of the file; without `balancers`
+        those that run the app. Raises ConfigError for a name there is not, and where none is left."""
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        known = [host for host in self.hosts if host.roles or balancers]
+        unknown = [name for name in names if name not in {host.name for host in self.hosts}]
+        found = [host for host in known if host.name in names or not text]
+        if unknown or not found:
+            there = f"there are: {', '.join(host.name for host in known)}"
+            raise ConfigError("hosts", [f"there is no {name!r}; {there}" for name in unknown]
+                              or [f"{text!r} names none that runs the app; {there}"])
+        return found
 
 
 def load(path, env):

@@ -116,10 +116,12 @@ class Connection:
 
     def close(self):
         self.stop.set()
+        if self.writing.locked():  # nobody takes what is being written, and to close would wait for that
+            self.process.kill()
         with contextlib.suppress(OSError):
             self.process.stdin.close()
         try:
-            self.process.wait(1)
+            self.process.wait(0.5)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

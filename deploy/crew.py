@@ -58,14 +58,15 @@ class Crew:
     # ---- before the lock ----
 
     def connect(self, skip=False):
-        """Reach all hosts at once. With `skip` those that can't be reached are left out, unless beat runs there."""
-        there = list(self.hosts)
+        """Reach all hosts at once; host name → why it was not, of those that are needed. With `skip` those are left out
+        that can't be reached, unless beat runs there. Raises Refused where none was."""
+        needed = {host.name for host in self.hosts if not skip or host.has("beat")}
         problems = self.reach()
-        needed = [host for host in there if host.name in problems and (not skip or host.has("beat"))]
-        if needed or not self.connections:
+        if not self.connections:
             raise Refused(on_hosts(problems))
-        for name, texts in problems.items():
-            self.tell({"event": "skipped", "host": name, "problem": texts[0]})
+        for name in problems.keys() - needed:
+            self.tell({"event": "skipped", "host": name, "problem": problems[name][0]})
+        return {name: texts for name, texts in problems.items() if name in needed}
 
     def reach(self):
         """Reach all hosts at once; from then on they are those that were. host name → why it was not."""
@@ -97,10 +98,18 @@ class Crew:
         return each(self.hosts, ask)
 
     def look(self, **args):
-        """host name → its facts; `args`: name → function of a host."""
+        """(host name → its facts, host name → why it gave none); from then on the hosts are those that did. `args`:
+        name → function of a host."""
+        problems = {}
+
         def ask(host):
-            return self.connections[host.name].ask("look", **{key: value(host) for key, value in args.items()})
-        return each(self.hosts, ask)
+            try:
+                return self.connections[host.name].ask("look", **{key: value(host) for key, value in args.items()})
+            except HostProblem as problem:
+                problems[host.name] = list(problem.args)
+        facts = each(self.hosts, ask)
+        self.hosts = [host for host in self.hosts if host.name not in problems]
+        return {host.name: facts[host.name] for host in self.hosts}, problems
 
     def resolve(self, name, **args):
         """What a host finds that a tag stands for."""

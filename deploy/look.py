@@ -36,12 +36,11 @@ def show_status(fleet, ssh, hosts, args):
 
 def facts_of(fleet, ssh, hosts, **more):
     """(host name → facts, host name → problems: those that can't be asked are only there)."""
-    facts, problems = {}, {}
     with Crew(fleet, ssh, list(hosts), lambda event: None) as crew:
-        problems.update(crew.reach())
-        for name, found in crew.look(paths=lambda host: list(preflight.expected(fleet, host)),
-                                     **{key: lambda host, value=value: value for key, value in more.items()}).items():
-            facts[name] = found
+        problems = crew.reach()
+        facts, silent = crew.look(paths=lambda host: list(preflight.expected(fleet, host)),
+                                  **{key: lambda host, value=value: value for key, value in more.items()})
+        problems.update(silent)
         problems.update(status.drift(fleet, crew.hosts, facts))
     return dict(sorted(facts.items())), problems
 
@@ -49,7 +48,8 @@ def facts_of(fleet, ssh, hosts, **more):
 def show_releases(fleet, ssh, hosts, args):
     with Crew(fleet, ssh, list(hosts), lambda event: None) as crew:
         problems = crew.reach()
-        facts = crew.look()
+        facts, silent = crew.look()
+        problems.update(silent)
     if args.json:
         print(json.dumps({name: found["records"] for name, found in facts.items()}))
     else:
@@ -104,7 +104,9 @@ def run_command(fleet, ssh, args):
 def prune(fleet, ssh, hosts, args):
     """Remove images that neither TAG nor REVERT nor a slot needs."""
     with Crew(fleet, ssh, list(hosts), lambda event: None) as crew:
-        crew.connect()
+        missing = crew.connect()
+        if missing:
+            raise Refused(on_hosts(missing))
         crew.lock(who("prune"))
         try:
             answers = crew.run([Step("prune", tuple(host.name for host in crew.hosts), {"image": fleet.image})])

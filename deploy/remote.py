@@ -61,8 +61,8 @@ class Session:
     def __enter__(self):
         return self
 
-    def __exit__(self, *error):
-        self.close()
+    def __exit__(self, kind, *error):
+        self.close(grace=0.1 if kind is KeyboardInterrupt else 5)  # many, one after the other
 
     def send(self, message):
         self._write(json.dumps(message).encode() + b"\n")

@@ -69,10 +69,17 @@ class Rollout:
 
     def _decide(self, crew, stack):
         """(Target, groups of steps, facts) after a look at all hosts. Raises Refused with all problems of all hosts."""
-        crew.connect(self.skip_unreachable)
-        facts = crew.look(paths=lambda host: list(preflight.expected(self.fleet, host)), tag=lambda host: self.tag)
-        target, texts = self._target(crew, facts, stack)
-        found = preflight.problems(self.fleet, crew.hosts, facts, target)
+        silent = crew.connect(self.skip_unreachable)
+        facts, more = crew.look(paths=lambda host: list(preflight.expected(self.fleet, host)),
+                                tag=lambda host: self.tag)
+        silent.update(more)
+        if not facts:
+            raise Refused(on_hosts(silent))
+        try:
+            target, texts = self._target(crew, facts, stack)
+        except Refused as error:
+            raise Refused("\n".join(filter(None, [str(error), on_hosts(silent)]))) from None
+        found = {**preflight.problems(self.fleet, crew.hosts, facts, target), **silent}
         if texts or found:
             raise Refused("\n".join([*texts, *filter(None, [on_hosts(found)])]))
         if target.action == "deploy" or self.tag and target.action == "rollback":

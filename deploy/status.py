@@ -99,9 +99,10 @@ def history(facts):
     found = {}
     for name, host in sorted(facts.items()):
         for record in host["records"]:
-            entry = found.setdefault((record["id"], record["outcome"]), {**record, "hosts": []})
+            entry = found.setdefault((record.get("id"), record["outcome"]),
+                                     {"at": 0, "seconds": 0, **record, "hosts": []})
             entry["hosts"].append(name)
-            entry["seconds"] = max(entry["seconds"], record["seconds"])
+            entry["seconds"] = max(entry["seconds"], record.get("seconds", 0))
     rows = [(datetime.fromtimestamp(entry["at"]).strftime("%Y-%m-%d %H:%M:%S"), entry["action"], entry["tag"],
              entry["outcome"], f"{entry['seconds']:.0f} s", by(entry), ", ".join(entry["hosts"]))
             for entry in sorted(found.values(), key=lambda entry: entry["at"])]

@@ -67,8 +67,9 @@ def parse_object(text):
 def is_whole(record):
     """Whether a record has what others rely on, and of those kinds."""
     texts = [record.get(key) for key in WHOLE] + [record.get(key) or "" for key in ("id", "who", "digest", "withdrawn")]
-    numbers = [record.get(key) or 0 for key in ("at", "seconds")]
-    return all(type(text) is str for text in texts) and all(type(one) in (int, float) for one in numbers)
+    times = [record.get(key, 0) for key in ("at", "seconds")]  # seconds, to the year 9999
+    return all(type(text) is str for text in texts) and all(
+        type(one) in (int, float) and 0 <= one < 250e9 for one in times)
 
 
 def known(content, name):

@@ -201,6 +201,7 @@ def test_which_configuration_is_meant(tmp_path):
 
 def test_hosts_can_be_narrowed(fleet):
     """--hosts takes names of the file, in its order; any other is refused."""
-    assert [host.name for host in fleet.narrowed(["work", "web1"])] == ["web1", "work"]
-    with pytest.raises(ConfigError, match="there is no 'web3'; there are: web1, web2, work, front"):
-        fleet.narrowed(["web3"])
+    assert [host.name for host in fleet.chosen("work, web1")] == ["web1", "work"]
+    assert len(fleet.chosen("")) == 3 and len(fleet.chosen("", balancers=True)) == 4
+    with pytest.raises(ConfigError, match="there is no 'web3'; there are: web1, web2, work"):
+        fleet.chosen("web3")

@@ -172,7 +172,7 @@ def session(fleet, monkeypatch):
         there = Session(*files)
         monkeypatch.setattr(env, "sessions", lambda *words, **more: contextlib.nullcontext({"work": there}))
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"B=2\n")))
-        env.set_(fleet, None, fleet.narrowed(["work"]), argparse.Namespace(names=[]))
+        env.set_(fleet, None, fleet.chosen("work"), argparse.Namespace(names=[]))
         return there
     return on
 

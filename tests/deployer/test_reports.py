@@ -1,0 +1,154 @@
+"""Reports that leave nothing out: all hosts' problems at once, and a word for every refusal."""
+
+import contextlib
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from deploy import look
+from deploy.errors import DeployError, Refused
+from deployer.agents import Agent, agents, fine, line
+from deployer.test_answers import quick, rollout, told
+from proc import ROOT, wait_until
+
+TOML = """app = "shop"
+image = "registry.example/shop"
+[hosts.{name}]
+roles = ["web", "worker", "beat"]
+internal = "10.0.0.1"
+[hosts.front]
+balancer = true
+internal = "10.0.0.2"
+[site]
+names = ["shop.example"]
+"""
+
+
+class Some:
+    """Agents of which the first that is begun is mute, the second has something amiss, the third is well."""
+
+    def __init__(self, fleet):
+        self.base, self.made, self.lock = fine(fleet), 0, threading.Lock()
+
+    def __call__(self):
+        with self.lock:
+            self.made += 1
+            number = self.made
+        if number == 1:
+            return Agent(self.base, {"look": lambda message: [b"[]\n"]})
+        odd = {**self.base["look"], "problems": ["something is amiss"] if number == 2 else []}
+        return Agent(self.base, {"look": lambda message: [line({"id": message["id"], "ok": odd})]})
+
+
+@pytest.mark.parametrize("action", ["deploy", "rollback"])
+def test_one_host_that_does_not_answer_hides_nothing(fleet, action):
+    """The problems of the others are in the same report."""
+    made, _ = rollout(fleet, action=action)
+    with agents(Some(fleet)), pytest.raises(Refused) as refused:
+        made.plan()
+    assert "makes no sense" in str(refused.value) and "something is amiss" in str(refused.value)
+
+
+def test_status_shows_the_hosts_that_answer(fleet):
+    """One that does not is a problem among the others'."""
+    with agents(Some(fleet)), contextlib.redirect_stdout(io.StringIO()) as out:
+        assert look.show_status(fleet, SimpleNamespace(command=lambda *words, **more: []), fleet.app_hosts,
+                                SimpleNamespace(json=False)) == 1
+    assert "makes no sense" in out.getvalue() and "something is amiss" in out.getvalue() and "v1" in out.getvalue()
+
+
+def command(folder, *words, name="web1"):
+    (folder / "x.toml").write_text(TOML.format(name=name))
+    return [sys.executable, "-m", "deploy", "--config", str(folder / "x.toml"), *words], {
+        **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "STUB": str(folder)}
+
+
+@pytest.fixture
+def stub(tmp_path):
+    shutil.copy(Path(__file__).parent / "ssh-stub", tmp_path / "ssh")
+    return tmp_path
+
+
+@pytest.mark.parametrize("words", [["status"], ["plan", "v2"], ["deploy", "v2"], ["rollback"], ["env", "list"]])
+@pytest.mark.parametrize("hosts", ["front", ",", " , "])
+def test_no_host_is_refused_with_a_word(stub, words, hosts):
+    """--hosts that names nothing, or a balancer alone, says so and which there are."""
+    words, env = command(stub, "--hosts", hosts, *words)
+    done = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "names none that runs the app; there are: web1" in done.stderr
+
+
+def test_no_ssh_client_is_said(tmp_path):
+    """A line, and what to do; no traceback."""
+    words, env = command(tmp_path, "status")
+    env["PATH"] = str(tmp_path)
+    done = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (
+        2, "deploy: there is no ssh on this machine: install OpenSSH's client\n")
+
+
+@pytest.mark.parametrize("words, number", [("status", signal.SIGINT), ("deploy v2", signal.SIGINT), (
+    "deploy v2", signal.SIGTERM), ("env list", signal.SIGINT), ("provision", signal.SIGINT)])
+@pytest.mark.parametrize("name", ["silent", "mute"])
+def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name):
+    """Ctrl-C and TERM, while a host does not answer at all or any more: out within 2 seconds."""
+    words, env = command(stub, *words.split(), name=name)
+    process = subprocess.Popen(words, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True)
+    wait_until(lambda: (stub / "calls").exists(), 30, "ssh was called")
+    began = time.monotonic()
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert time.monotonic() - began < 2 and process.returncode and "Traceback" not in said, said
+
+
+@pytest.mark.parametrize("step", ["look", "resolve", "lock"])
+def test_a_deploy_that_waits_can_be_interrupted(fleet, step):
+    """In every phase before the first change: it says that nothing was changed, within 2 seconds."""
+    def interrupt(message):
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return []
+    began = time.monotonic()
+    error, _ = told(fleet, {step: interrupt})
+    assert time.monotonic() - began < 2.2 and "interrupted by SIGINT" in str(error), error
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("step", ["promise", "commit", "end"])
+def test_an_interrupt_during_the_commit_is_too_late(fleet, number, step):
+    """From the first promise on a deploy comes to its end."""
+    def interrupted(message):
+        os.kill(os.getpid(), number)
+        time.sleep(0.05)
+        return [line({"id": message["id"], "ok": {}})] if step != "end" else []
+    asked = []
+    made, _ = rollout(fleet)
+    with agents(lambda: Agent(fine(fleet), {step: interrupted} if step != "end" else {}, asked)), quick():
+        if step == "end":
+            made.tell = lambda event: os.kill(os.getpid(), number) if event.get("step") == "commit" else None
+        made.run()
+    assert asked.count("commit") == 3 and "abort" not in asked
+
+
+def test_a_hook_can_forbid_a_deploy(fleet):
+    """hooks.before that fails: refused by its name, and no host was locked; one that does well lets it go on."""
+    for hook, locks in (("exit 3", 0), ("exit 0", 3)):
+        asked = []
+        made, _ = rollout(replace(fleet, hooks={**fleet.hooks, "before": hook}))
+        with agents(lambda: Agent(fine(fleet), {}, asked)), quick():
+            if locks:
+                made.run()
+            else:
+                with pytest.raises(DeployError, match="hooks.before forbids it: exit 3: exit 3"):
+                    made.run()
+        assert asked.count("begin") == locks
