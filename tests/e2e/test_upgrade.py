@@ -101,7 +101,8 @@ def started(shop):
 
 def test_no_visitor_notices(shop):
     """Provisioned and deployed under load by today's commands: no request fails and nothing that runs is restarted by
-    provisioning, status is content, and a rollback to what that version had deployed works, as does the next deploy."""
+    provisioning, status is content, a rollback to what that version had deployed works, as does the next deploy, and a
+    boot brings that."""
     with shop.load(rate=80, seconds=400) as load:
         before = started(shop)
         shop.provision()
@@ -117,3 +118,7 @@ def test_no_visitor_notices(shop):
     assert not result.failures, result.summary()
     assert set(result.releases) == {"v1", "v2", "v3"}
     assert status.returncode == 0, status.stdout + status.stderr
+    host = shop.web[0]
+    host.power_cut()
+    host.power_on()
+    byhand.until_it_answers(host, "shop", '"v3"')
