@@ -95,7 +95,7 @@ ANSWERS = {  # of what the agent is told to do; of all other steps any object wi
     "pull": {"image_id": str, "architecture?": str, "digests?": [str], "revision?": str, "others?": [str]},
     "lock": {"locked": Maybe(str), "said?": [str], "attempt?": bool, "tag?": Maybe(str)},
     "decide": {"fate": Choice(("committed", "back", "settling", "stuck", "promised", "open"))},
-    "verdicts": {"incompatible?": Maybe(Each(str))},
+    "verdicts": {"incompatible": Each(str), "unjudged": [str], "cure": str},
     "prune": {"removed": [str]},
     "said": {"log": [str]},
 }

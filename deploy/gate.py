@@ -17,7 +17,7 @@ def check(answers, action, allowed):
     what nobody has judged cannot be allowed: a build judges it. A rollback can, as there is no time to build."""
     lines = []
     for answer in (answer for (step, _), answer in answers.items() if step == "verdicts"):
-        wrong, unjudged = answer.get("incompatible"), answer.get("unjudged")
+        wrong, unjudged = answer["incompatible"], answer["unjudged"]
         if wrong and not allowed:
             lines += [HARMS[action], *(f"  {name}: {text}" for name, text in sorted(wrong.items()))]
         if unjudged and not (allowed and action == "rollback"):

@@ -79,7 +79,7 @@ def fine(fleet):
         "resolve": {"digest": "sha256:2", "index": False}, "decide": {"fate": "back"}, "begin": {"warm": False},
         "pull": {"image_id": "sha256:2", "architecture": "x86_64", "digests": ["sha256:2"], "revision": "",
                  "others": []},
-        "verdicts": {"incompatible": {}},
+        "verdicts": {"incompatible": {}, "unjudged": [], "cure": ""},
         "end": {"code": 0, "said": [], "locked": None, "attempt": False, "live": release, "tag": "v2"},
         "abort": {"code": 1, "said": [], "locked": None, "attempt": False, "live": release, "tag": "v1"},
         "prune": {"removed": ["shop:v0"]},

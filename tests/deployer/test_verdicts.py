@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy import gate
+from deploy import answers, gate
 from deploy.agent import disk, images, slots
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
@@ -54,6 +54,7 @@ def judge(tmp_path, monkeypatch):
 
 def refusal(answer, action="deploy", allowed=False):
     """What the user is told; "" where it goes on."""
+    assert not answers.wrong(answer, answers.ANSWERS["verdicts"])
     try:
         gate.check({("start", "web1"): {}, ("verdicts", "web1"): answer}, action, allowed)
     except Refused as error:
