@@ -218,6 +218,27 @@ def test_a_deployer_that_stands_still(shop, measured):
     assert live(shop) == old and not result.failures and new in result.releases, result.summary()
 
 
+def test_a_migration_that_somebody_runs_by_hand(shop):
+    """Started during a deploy, it keeps the deploy's own from running: taken back, exit 1, and it runs on. A deploy
+    that finds it says so beforehand, and since when: exit 2."""
+    old, tag, host = live(shop), good(shop), shop.web[0]
+    start = f"docker run -d --name shop-migrate --entrypoint sleep {shop.settings['image']}:{old} 600"
+    try:
+        with shop.rolling("deploy", tag) as rolling:
+            rolling.until("pull")
+            by_hand = host.run(start).strip()
+            outcome = rolling.finish()
+        assert outcome.code == 1 and "shop-migrate is running already" in outcome.stderr, outcome.stderr
+        outcome = shop.roll("deploy", tag)
+        assert outcome.code == 2 and "on web1: shop-migrate runs since 2" in outcome.stderr, outcome.stderr
+        assert not outcome.steps() and host.run("docker ps -q --no-trunc -f name=shop-migrate").strip() == by_hand
+    finally:
+        host.run("docker rm -f shop-migrate")
+    assert live(shop) == old
+    for machine in shop.machines().values():
+        assert checker.records(checker.read(machine, "shop")["log"])[-1]["outcome"] == "taken back"
+
+
 # ---- what is shown ----
 
 def test_a_dry_run_changes_nothing(shop):
