@@ -90,7 +90,7 @@ def listed(host, ended=False):
 
 def one_offs(host):
     """name → since when, of commands such as a deploy runs that somebody has started by hand."""
-    names = {"/%s-%s" % (host.app, command) for command in ("migrate", "manage-showmigrations")}
+    names = {"/%s-%s" % (host.app, command) for command in ("migrate", "manage-migrate", "manage-showmigrations")}
     return {name[1:]: time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(found["Created"]))
             for found in ask_engine(host, "/containers/json") or () for name in names.intersection(found["Names"] or ())
             if takeback.ATTEMPT not in (found["Labels"] or {})}

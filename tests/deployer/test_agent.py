@@ -329,11 +329,12 @@ def test_a_host_is_whole_though_its_engine_is_away(tmp_path, monkeypatch):
     assert releases.read_tag(machine.host.tag) == release("v1")
 
 
-@pytest.mark.parametrize("labels, told", [({}, ["shop-migrate"]), ({"docker-runner.attempt": "1"}, [])])
+@pytest.mark.parametrize("labels, told", [
+    ({}, ["shop-migrate", "shop-manage-migrate"]), ({"docker-runner.attempt": "1"}, [])])
 def test_what_runs_by_hand_is_told(tmp_path, monkeypatch, labels, told):
     """A migration that runs, and since when; not what an attempt has started, nor another app's."""
     host = Simulated(tmp_path / "root")
-    names = ("/shop-migrate", "/a-shop-migrate")
+    names = ("/shop-migrate", "/shop-manage-migrate", "/a-shop-migrate")
     up = [{"Names": [name], "Created": 1_800_000_000, "Labels": labels} for name in names]
     monkeypatch.setattr(http, "ask", lambda *words, **options: (200, json.dumps(up)))
     found = facts.one_offs(host)
