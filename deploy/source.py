@@ -44,13 +44,15 @@ def of_answer(answer, target, allow_dirty):
         yield (f"{target.tag} was {', '.join(answer['others'])} and is now {answer['image_id']}: a tag must not be used"
                " again, build under another one")
     if target.digest and answer.get("digests") and target.digest not in answer["digests"]:
-        yield f"{target.tag} is {', '.join(answer['digests'])} there, and {target.digest} was meant"
+        yield (f"{target.tag} is {', '.join(answer['digests'])} there, and {target.digest} was meant: look where the"
+               " host pulls from")
 
 
 def unlike(answer, target, first, model):
     """Whether a host has another image than the first of its architecture."""
     if answer["image_id"] != model["image_id"] and not {*answer.get("digests", ())} & {*model.get("digests", ())}:
-        yield f"{target.tag} is {answer['image_id']} there, and {model['image_id']} on {first}"
+        yield (f"{target.tag} is {answer['image_id']} there, and {model['image_id']} on {first}: bring a release"
+               " that is one image everywhere")
 
 
 def unpushed(revision, checkout):
