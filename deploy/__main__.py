@@ -17,6 +17,7 @@ import traceback  # noqa: E402
 
 from . import config  # noqa: E402
 from .answers import visible  # noqa: E402
+from .display import put  # noqa: E402
 from .errors import DeployError, Refused  # noqa: E402
 from .ssh import Ssh  # noqa: E402
 
@@ -202,10 +203,10 @@ def main(words=None):
     except DeployError as error:
         if args.verbose:
             traceback.print_exc()
-        print("\n".join(f"deploy: {line}" for line in visible(str(error)).split("\n")), file=sys.stderr)
+        put("\n".join(f"deploy: {line}" for line in visible(str(error)).split("\n")), sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("deploy: interrupted", file=sys.stderr)
+        put("deploy: interrupted", sys.stderr)
         return 130
     except BrokenPipeError:
         return 141

@@ -39,7 +39,7 @@ def watched(fleet, ssh, args, action):
         raise
     finally:
         if args.timings:
-            print(display.timings(rollout.timings), file=sys.stderr)
+            display.put(display.timings(rollout.timings), sys.stderr)
 
 
 def patiently(run, seconds, tell):

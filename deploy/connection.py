@@ -190,7 +190,7 @@ class Connection:
                 self._line({"do": "alive"})
 
     def _read(self):
-        lines = answers.Lines()
+        lines, lost = answers.Lines(), Lost("its answers could not be taken")
         try:
             while more := self.process.stdout.read1(65536):
                 for line in lines.add(more):
@@ -199,7 +199,8 @@ class Connection:
         except Nonsense as problem:
             self.process.kill()
             lost = Lost(*problem.args)
-        self._lose(lost)
+        finally:  # however this ends: nobody waits for an answer that nobody reads
+            self._lose(lost)
 
     def _hear(self, line):
         """A line of the host. What comes before the first mark is a login's greeting."""

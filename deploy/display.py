@@ -1,6 +1,7 @@
 """What a deploy shows: a live table on a terminal, plain lines elsewhere, or every event as JSON for machines."""
 
 import json
+import os
 import shutil
 import sys
 import threading
@@ -21,6 +22,15 @@ def choose(as_json, out=None):
     return Table(out) if out.isatty() else Lines(out)
 
 
+def put(text, out):
+    """Print it. Whoever reads may have gone, or the disk that takes it be full: no reason to leave a deploy half done,
+    whose exit code tells the rest."""
+    try:
+        print(text, file=out, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # or what is left would fail again at the end
+
+
 class Json:
     """Every event as a line, with the time it came."""
 
@@ -29,7 +39,7 @@ class Json:
 
     def tell(self, event):
         with self.lock:
-            print(json.dumps({"at": round(time.time(), 3), **event}), file=self.out, flush=True)
+            put(json.dumps({"at": round(time.time(), 3), **event}), self.out)
 
     def close(self):
         pass
@@ -45,7 +55,7 @@ class Lines:
         text = line(event)
         if text:
             with self.lock:
-                print(visible(text), file=self.out, flush=True)
+                put(visible(text), self.out)
 
     def close(self):
         pass
@@ -70,7 +80,7 @@ class Table(Lines):
         up = f"\033[{self.drawn}F\033[J" if self.drawn else ""
         width = shutil.get_terminal_size().columns
         rows = [row(name, steps, width) for name, steps in sorted(self.hosts.items())]
-        print(up + "\n".join([*([visible(above)] if above else []), *rows]), file=self.out, flush=True)
+        put(up + "\n".join([*([visible(above)] if above else []), *rows]), self.out)
         self.drawn = len(rows)
 
 
