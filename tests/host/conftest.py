@@ -33,12 +33,13 @@ def program(name):
 
 
 class App(ThreadingMixIn, UnixStreamServer):
-    """A release that listens on a slot's socket: answers with its name and the request it got, as JSON."""
+    """A release that listens on a slot's socket: answers with its name and the request it got, as JSON; / with
+    `status`."""
 
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, path, release):
+    def __init__(self, path, release, status=200):
         class Handler(BaseHTTPRequestHandler):
             def answer(self):
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -48,7 +49,7 @@ class App(ThreadingMixIn, UnixStreamServer):
                     return self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
                                             b"Upgrade: websocket\r\n\r\nhello from the socket")
                 body = json.dumps({"release": release, "path": self.path, "headers": self.headers.items()}).encode()
-                self.send_response(int(self.headers.get("X-Status", 200)))
+                self.send_response(int(self.headers.get("X-Status", status if self.path == "/" else 200)))
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -181,8 +182,8 @@ def apps(nginx):
     """start(app, slot, release): an App on that slot's socket, ended with the test."""
     started = []
 
-    def start(app, slot, release):
-        started.append(App(nginx.root / "run" / app / slot / "web.sock", release))
+    def start(app, slot, release, status=200):
+        started.append(App(nginx.root / "run" / app / slot / "web.sock", release, status))
         return started[-1]
 
     yield start
