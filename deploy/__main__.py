@@ -202,7 +202,7 @@ def main(words=None):
         return args.do(args) or 0
     except DeployError as error:
         if args.verbose:
-            traceback.print_exc()
+            put(visible(traceback.format_exc()), sys.stderr)
         put("\n".join(f"deploy: {line}" for line in visible(str(error)).split("\n")), sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:

@@ -51,8 +51,7 @@ class Connection:
         self.host, self.events, self.said = host, events, tempfile.TemporaryFile()
         self.waiting, self.number, self.writing = {}, 0, threading.Lock()
         self.marks, self.marked, self.locking, self.lost = queue.Queue(), 0, None, None
-        self.stop, self.ended, self.dead_after = threading.Event(), False, 30
-        self.heard = threading.Event()
+        self.stop, self.heard, self.ended, self.dead_after = threading.Event(), threading.Event(), False, 30
         words = ["python3", "-I", "-S", "-u", "-c", BOOT, "look", app]
         self.process = subprocess.Popen(  # in a session of its own: Ctrl-C is ours, not ssh's
             ssh.command(host.address, words, share, owner=bool(share)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,

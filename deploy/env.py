@@ -15,6 +15,7 @@ from pathlib import Path
 
 from project.ops import envfile
 
+from .answers import Maybe, Nonsense, Text
 from .errors import DeployError, HostProblem, Refused
 from .remote import BOOT, each, sessions, who
 
@@ -150,10 +151,13 @@ def stage(fleet, ssh, hosts, change, files):
 
 def settings_of(session, paths):
     """The texts of APP.env and APP.env.next (None where there is none) on a host."""
-    answer = session.ask({"read": paths})["files"]
+    answer = session.ask({"read": paths}, {"files": {path: Maybe(Text("[A-Za-z0-9+/=]*")) for path in paths}})["files"]
     if answer[paths[0]] is None:
         raise HostProblem(f"there is no {paths[0]}: run make provision first")
-    contents = [answer[path] and base64.b64decode(answer[path]) for path in paths]
+    try:
+        contents = [answer[path] and base64.b64decode(answer[path]) for path in paths]
+    except ValueError:
+        raise Nonsense("a file is not base64") from None
     try:
         return [content and content.decode("utf-8") for content in contents]
     except UnicodeDecodeError as error:

@@ -4,6 +4,7 @@ import sys
 import threading
 
 from . import desired, probe
+from .answers import Nonsense
 from .config import Host
 from .errors import DeployError, HostProblem, Refused
 from .remote import HOLD, each, run, sessions, who
@@ -46,7 +47,10 @@ def look(fleet, host, ssh, remove=False):
     done = run(host, ssh, probe.words(fleet, remove))
     if done.returncode:
         raise HostProblem(*probe.failed(done))
-    return probe.parse(done.stdout.decode(errors="replace"))
+    try:
+        return probe.parse(done.stdout.decode(errors="replace"))
+    except (ValueError, KeyError, RecursionError) as error:
+        raise Nonsense(f"{type(error).__name__} in what the probe says") from None
 
 
 class Progress:

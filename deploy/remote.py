@@ -4,6 +4,7 @@ import contextlib
 import getpass
 import json
 import os
+import re
 import select
 import socket
 import subprocess
@@ -20,6 +21,7 @@ BOOT = f"""import sys
 print({MARK!r}, flush=True)
 exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())), "<deploy>", "exec"))"""
 HOLD = f"echo '{MARK}'; exec cat >/dev/null"  # for hosts that may have no Python yet
+MOST = 16 * 2**20  # bytes that a command may say
 RUNNING = ("active", "activating", "deactivating", "reloading")
 
 
@@ -140,14 +142,36 @@ def why(code, stderr):
 
 def run(host, ssh, words, input=b"", timeout=60, share=""):
     """Run words at a host as root to the end; the finished process. Raises HostProblem if it can't be reached."""
+    command, deadline = ssh.command(host.address, words, share), time.monotonic() + timeout
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               start_new_session=True)
     try:
-        done = subprocess.run(ssh.command(host.address, words, share), input=input, capture_output=True,
-                              timeout=timeout, start_new_session=True)
-    except subprocess.TimeoutExpired:
+        start(feed, process.stdin, input)
+        reading = [start(bounded, stream) for stream in (process.stdout, process.stderr)]
+        out, err = [future.result(max(0, deadline - time.monotonic())) for future in reading]
+        code = process.wait(max(0, deadline - time.monotonic()))
+    except (TimeoutError, subprocess.TimeoutExpired):
         raise HostProblem(f"no answer within {timeout} s") from None
-    if done.returncode == 255:
-        raise HostProblem(why(255, done.stderr))
-    return done
+    finally:
+        process.kill()
+        process.wait()
+    if code == 255:
+        raise HostProblem(why(255, err))
+    return subprocess.CompletedProcess(command, code, out, err)
+
+
+def feed(stream, data):
+    with contextlib.suppress(OSError), stream:
+        stream.write(data)
+
+
+def bounded(stream):
+    """All that a process writes. Raises Nonsense where that is without end."""
+    with stream:
+        data = stream.read(MOST + 1)
+        if len(data) > MOST:
+            raise answers.Nonsense(f"more than {MOST // 2**20} MB")
+        return data
 
 
 def each(hosts, function, error=Refused):
@@ -187,7 +211,7 @@ def sessions(hosts, ssh, words, program="", lock=None, shared=False):
             try:
                 return stack.enter_context(Session(host, ssh, words, program, share))
             except HostProblem as problem:
-                raise (lock and held(host, ssh, lock[0])) or problem from None
+                raise (lock and (held(host, ssh, lock[0]) or beaten(problem))) or problem from None
         yield first_alone(hosts, enter) if lock else each(hosts, enter)
 
 
@@ -197,6 +221,12 @@ def who(action):
         name = getpass.getuser()
         return f"{action} by {name} from {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S %Z')}"
     return f"{action} since {time.strftime('%Y-%m-%d %H:%M:%S %Z')}"
+
+
+def beaten(problem):
+    """The problem that somebody took the lock at the same moment, if that is what systemd says; he may be gone."""
+    found = re.search(r"\.service (was already loaded|already exists)", str(problem))
+    return HostLocked("locked: by somebody who came a moment before") if found else None
 
 
 def held(host, ssh, app):

@@ -22,7 +22,7 @@ class Pipe:
     def write(self, data):
         """What the deployer says: the agent itself, then a line a message."""
         if data.endswith(PROGRAM.encode()):
-            self.said.put(MARK.encode() + b"\n")
+            self.said.put(MARK.encode() + b"\n" if self.hear else b"")
             return
         for line in data.splitlines():
             for answer in self.hear(json.loads(line)):
@@ -41,7 +41,7 @@ class Pipe:
 @contextlib.contextmanager
 def agents(make):
     """While the block runs there is an agent, make(), at each connection: what it returns for a message, an iterable of
-    bytes, is what it says."""
+    bytes, is what it says. None: the connection ends before there is one."""
     def process(*words, **options):
         pipe = Pipe(make())
         return SimpleNamespace(stdin=pipe, stdout=pipe, kill=pipe.close, wait=lambda timeout=None: 255,

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import re
 import time
 import tracemalloc
@@ -29,7 +30,8 @@ LINES = (st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encod
          | st.just(b"[" * 3000) | st.just(b"{\"id\":" * 2000)).map(lambda text: text + b"\n")
 STEPS = ("look", "resolve", "lock", "begin", "pull", "verdicts", "ready", "watch", "promise", "commit", "decide", "end",
          "abort")
-FEW = settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=int(os.environ.get("HOSTILE", "150")), deadline=None, database=None,
+               suppress_health_check=list(HealthCheck))
 
 
 def places(value, path=()):

@@ -157,7 +157,7 @@ class Session:
     def __init__(self, current, following=None):
         self.files, self.written = (current, following), None
 
-    def ask(self, message):
+    def ask(self, message, shape=None):
         if "read" in message:
             return {"files": {path: content if content is None else base64.b64encode(content).decode()
                               for path, content in zip(message["read"], self.files)}}

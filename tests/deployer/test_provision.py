@@ -1,9 +1,17 @@
 """What provisioning says."""
 
 import io
+from types import SimpleNamespace
+from unittest import mock
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploy import config, provision
 from deploy.config import Host
+from deploy.errors import HostProblem
 from deploy.provision import Progress, host_to_remove
+from deployer.conftest import TOML
 
 HOSTS = [Host("a", "a"), Host("b", "b"), Host("c", "c")]
 
@@ -43,3 +51,17 @@ def test_a_host_can_be_removed_that_the_file_no_longer_knows(fleet):
     assert host_to_remove(fleet, "web1").address == "root@web1.example"
     assert host_to_remove(fleet, "root@web1.example").name == "web1"
     assert host_to_remove(fleet, "old.example") == Host("old.example", "old.example")
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(st.lists(st.tuples(st.sampled_from(["version", "daemon", "problem", "end", "swarm", "unit", "x"]), st.one_of(
+    st.text(max_size=8), st.sampled_from(["systemd ²", "nothing 1", "W10=", "W1td", "systemd " + "9" * 5000]))).map(
+    " ".join), max_size=6))
+def test_a_probe_that_says_anything(lines):
+    """Whatever comes back, it is understood, or is one problem of that host."""
+    done = SimpleNamespace(returncode=0, stdout="\n".join([*lines, "end"]).encode(errors="replace"), stderr=b"")
+    with mock.patch.object(provision, "run", lambda *words: done):
+        try:
+            assert provision.look(config.build(TOML, {}, "x"), HOSTS[0], None)
+        except HostProblem as problem:
+            assert problem.args

@@ -138,9 +138,36 @@ def test_a_lock_outranks_other_problems():
     assert caught.value.exit_code == 1
 
 
+def test_who_is_beaten_to_the_lock_is_told_so(stub):
+    """Of two who come at the same moment systemd lets one in; the other is not told of a failure."""
+    with pytest.raises(Locked, match="on taken: locked: by somebody who came a moment before"):
+        with sessions(hosts("taken"), Ssh(), ["sh", "-c", HOLD], lock=("shop", "env by ann")):
+            pass
+
+
 def test_the_lock_is_a_unit_that_says_who():
     """The lock's words name the unit after the app, and describe its holder."""
     words = lock_words("shop", who("provision"))
     assert "--unit=shop-deploy" in words and {"--pipe", "--wait", "--collect"} <= set(words)
     described = next(word for word in words if word.startswith("--description="))
     assert described.startswith("--description=provision ") and " since 20" in described
+
+
+def test_a_host_that_says_more_than_can_be_is_given_up(stub):
+    """Neither a conversation nor a command takes what has no end."""
+    endless = Host("endless", "endless")
+    with pytest.raises(HostProblem, match="makes no sense .a line of more than 4 MB"):
+        Session(endless, Ssh(), ["sh", "-c", HOLD])
+    with pytest.raises(HostProblem, match="makes no sense .more than 16 MB"):
+        run(endless, Ssh(), ["true"])
+
+
+@pytest.mark.parametrize("said, text", [
+    ("[1]", "a list"), ('{"files": 1}', "files is such a number"), ("{", "not JSON"),
+    ('{"problems": [1]}', "problems"), ('{"files": {}}', "files.a is missing")])
+def test_answers_that_make_no_sense(stub, said, text):
+    """An answer has the shape that was asked for, or is a problem of its host."""
+    with Session(Host("fine", "fine"), Ssh(), ["python3", "-c", BOOT], f"print({said!r}, flush=True)") as session:
+        with pytest.raises(HostProblem, match="makes no sense") as caught:
+            session.receive({"files": {"a": str}})
+    assert text in str(caught.value)

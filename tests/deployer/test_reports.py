@@ -35,36 +35,39 @@ names = ["shop.example"]
 
 
 class Some:
-    """Agents of which the first that is begun is mute, the second has something amiss, the third is well."""
+    """Agents of which the first to begin makes no sense, or is not even reached (without `first`), the second has
+    something amiss, and the third is well."""
 
-    def __init__(self, fleet):
-        self.base, self.made, self.lock = fine(fleet), 0, threading.Lock()
+    def __init__(self, fleet, first=True):
+        self.base, self.first, self.made, self.lock = fine(fleet), first, 0, threading.Lock()
 
     def __call__(self):
         with self.lock:
             self.made += 1
             number = self.made
         if number == 1:
-            return Agent(self.base, {"look": lambda message: [b"[]\n"]})
+            return Agent(self.base, {"look": lambda message: [b"[]\n"]}) if self.first else None
         odd = {**self.base["look"], "problems": ["something is amiss"] if number == 2 else []}
         return Agent(self.base, {"look": lambda message: [line({"id": message["id"], "ok": odd})]})
 
 
+@pytest.mark.parametrize("first, said", [(True, "makes no sense"), (False, "cannot be reached")])
 @pytest.mark.parametrize("action", ["deploy", "rollback"])
-def test_one_host_that_does_not_answer_hides_nothing(fleet, action):
+def test_one_host_that_does_not_answer_hides_nothing(fleet, action, first, said):
     """The problems of the others are in the same report."""
     made, _ = rollout(fleet, action=action)
-    with agents(Some(fleet)), pytest.raises(Refused) as refused:
+    with agents(Some(fleet, first)), pytest.raises(Refused) as refused:
         made.plan()
-    assert "makes no sense" in str(refused.value) and "something is amiss" in str(refused.value)
+    assert said in str(refused.value) and "something is amiss" in str(refused.value)
 
 
-def test_status_shows_the_hosts_that_answer(fleet):
+@pytest.mark.parametrize("first, said", [(True, "makes no sense"), (False, "cannot be reached")])
+def test_status_shows_the_hosts_that_answer(fleet, first, said):
     """One that does not is a problem among the others'."""
-    with agents(Some(fleet)), contextlib.redirect_stdout(io.StringIO()) as out:
+    with agents(Some(fleet, first)), contextlib.redirect_stdout(io.StringIO()) as out:
         assert look.show_status(fleet, SimpleNamespace(command=lambda *words, **more: []), fleet.app_hosts,
                                 SimpleNamespace(json=False)) == 1
-    assert "makes no sense" in out.getvalue() and "something is amiss" in out.getvalue() and "v1" in out.getvalue()
+    assert said in out.getvalue() and "something is amiss" in out.getvalue() and "v1" in out.getvalue()
 
 
 def command(folder, *words, name="web1"):
