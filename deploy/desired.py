@@ -31,6 +31,7 @@ def steps(fleet, host, found):
         *packages(fleet, host, found, nginx),
         *(app_files(fleet, host) if host.roles else ()),
         Group(tuple(units(fleet, host, nginx)), "systemctl daemon-reload"),
+        *([Service("docker-runner.target")] if host.roles else ()),
         *(engine(found) if host.roles else ()),
         *(tmpfiles(fleet.app, found) if host.roles else ()),
         *gone(fleet, host, found),

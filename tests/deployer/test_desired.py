@@ -47,6 +47,13 @@ def test_units_follow_roles(fleet):
     assert units(fleet, "front") == set()
 
 
+def test_what_orders_a_shutdown_is_up_before_anything_is_started_anew(fleet):
+    """Units that run since before docker-runner.target was there did not ask for it; a reboot waits for them."""
+    asked = [Service("docker-runner.target") in steps(fleet, name) for name in ("web1", "work", "front")]
+    assert asked == [True, True, False]
+    assert "\n[Install]\n" in files(fleet, "web1")["/etc/systemd/system/docker-runner.target"]
+
+
 def test_owners_and_modes_are_those_of_the_table(fleet):
     """Settings are root's alone, secrets the app's to read, what is public is not to be written by the app."""
     things = list(flat(steps(fleet, "web1")))
@@ -223,7 +230,7 @@ def test_nothing_is_ever_restarted(fleet):
         commands = [step.then for step in of_kind(Group, steps(fleet, host.name, found))]
         assert not [command for command in commands if "restart" in command]
         assert {service.name for service in of_kind(Service, steps(fleet, host.name)) if service.running} <= {
-            "docker.service", "nginx.service"}
+            "docker.service", "docker-runner.target", "nginx.service"}
 
 
 def test_nginx_tests_a_copy_before_anything_moves():
