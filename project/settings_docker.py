@@ -21,6 +21,9 @@ DATABASES = {"default": env.database()}
 
 ALLOWED_HOSTS = values.hosts(site) + env.words("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = [site.origin]
+SITE_PORT = site.port
+if site.secure:
+    MIDDLEWARE = ["project.ops.middleware.SitePort", *MIDDLEWARE]
 ADMIN_PATH = env.url_path("ADMIN_PATH", "admin/")
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 

@@ -2,6 +2,9 @@
 
 import time
 
+from django.conf import settings
+from django.http.request import split_domain_port
+
 from . import metrics, probes, request_id
 
 
@@ -16,6 +19,19 @@ class RequestId:
         response = self.get_response(request)
         response[request_id.HEADER] = given
         return response
+
+
+class SitePort:
+    """Gives each request the port of SITE_URL: any other is a visitor's invention, and would stand in links to here."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        name = split_domain_port(request.META.get("HTTP_HOST", ""))[0]
+        if name:
+            request.META["HTTP_HOST"] = name + settings.SITE_PORT
+        return self.get_response(request)
 
 
 class Probes:

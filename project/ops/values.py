@@ -13,10 +13,11 @@ PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 @dataclass(frozen=True)
 class Site:
-    """Where visitors find the site. `secure` is False for http://localhost alone."""
+    """Where visitors find the site. `secure` is False for http://localhost alone; `port` is ":8443" or empty."""
     host: str
     origin: str
     secure: bool
+    port: str
 
 
 def site(text):
@@ -27,7 +28,8 @@ def site(text):
         raise ValueError("has more than a host name and a port")
     if url.scheme == "http" and not is_local(url.hostname):
         raise ValueError("is not https; only http://localhost may do without")
-    return Site(url.hostname, f"{url.scheme}://{url.netloc}", url.scheme == "https")
+    port = f":{url.port}" if url.port not in (None, 443) else ""
+    return Site(url.hostname, f"{url.scheme}://{url.netloc}", url.scheme == "https", port)
 
 
 def is_local(host):
@@ -37,7 +39,7 @@ def is_local(host):
 def hosts(found):
     """ALLOWED_HOSTS for a Site."""
     if found.secure or not is_local(found.host):
-        return [found.host]
+        return [f"[{found.host}]" if ":" in found.host else found.host]
     return ["localhost", ".localhost", "127.0.0.1", "[::1]"]
 
 

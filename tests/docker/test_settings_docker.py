@@ -36,6 +36,22 @@ def value(names, **env):
     return json.loads(done.stdout)
 
 
+@pytest.mark.parametrize("site, host, to", [
+    ("https://shop.example", "shop.example", "shop.example"),
+    ("https://shop.example", "shop.example:1234", "shop.example"),
+    ("https://shop.example:8443", "shop.example:1234", "shop.example:8443"),
+    ("https://shop.example:8443", "shop.example", "shop.example:8443"),
+    ("https://shop.example:443", "shop.example", "shop.example"),
+    ("https://[2001:db8::1]:8443", "[2001:db8::1]", "[2001:db8::1]:8443"),
+    ("https://shop.example:8443", "evil.example", "")])
+def test_a_visitor_chooses_no_port(site, host, to):
+    """Links that the site makes have the port of SITE_URL, whatever port a visitor claims; other names stay refused."""
+    code = ("import sys, django; django.setup(); from django.test import Client\n"
+            "print(Client().get('/', headers={'host': sys.argv[1]}).headers.get('Location', ''))")
+    done = python(["-c", code, host], **{**LEAST, "SITE_URL": site})
+    assert (done.returncode, done.stdout.strip()) == (0, to and f"https://{to}/"), done.stderr
+
+
 def test_deploy_check():
     """Django's check for deployment finds nothing, with no more than is required."""
     done = python(["manage.py", "check", "--deploy", "--fail-level=WARNING"], **LEAST)
