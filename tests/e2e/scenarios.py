@@ -157,6 +157,19 @@ def large(shop):
 
 
 @contextlib.contextmanager
+def crammed(shop):
+    """No web host has room for one more file in /run."""
+    for host in shop.web:
+        host.console("mount -o remount,nr_inodes=$(($(df --output=iused /run | tail -n 1) + 20)) /run"
+                     " && mkdir /run/crammed && while touch /run/crammed/$((number += 1)); do :; done 2>/dev/null")
+    try:
+        yield
+    finally:
+        for host in shop.web:
+            host.console("rm -r /run/crammed; mount -o remount,nr_inodes=100000 /run")
+
+
+@contextlib.contextmanager
 def slow_journals(shop):
     """Whoever asks a web host for its journal waits 25 s."""
     for host in shop.web:

@@ -103,12 +103,16 @@ def test_variables_describe_a_fleet_too(shop):
 
 
 def test_status_shows_what_runs_and_what_is_amiss(shop):
-    """All well: exit 0, a row a role. Another unit than the checkout's, beat stopped: exit 1, each told by name."""
+    """All well: exit 0, a row a role. Another unit than the checkout's, beat stopped, beat that has just ended and came
+    back: exit 1, each told by name."""
     done = shop.deploy("status")
     assert done.returncode == 0, done.stdout
     rows = [line.split()[:3] for line in done.stdout.splitlines()[1:]]
     assert all([name, role, "v1"] in rows for name, host in shop.hosts.items() for role in host["roles"]), rows
     host = shop.fleet.hosts[next(name for name, host in shop.hosts.items() if "beat" in host["roles"])]
+    host.run("docker kill shop-beat")
+    told = "beat ends again and again: its unit restarted 1 x"
+    wait_until(lambda: told in shop.deploy("status").stdout, 30, "it shows")
     host.run("systemctl stop shop-beat; echo '# changed' >>/etc/systemd/system/shop.target")
     try:
         done = shop.deploy("status")

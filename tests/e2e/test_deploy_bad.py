@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from e2e.scenarios import (Bad, fail, full, good, large, live, malformed, moved, part, provisioned, settings, severed,
-                           slow_journals, staged, succeed, unreachable)
+from e2e.scenarios import (Bad, crammed, fail, full, good, large, live, malformed, moved, part, provisioned, settings,
+                           severed, slow_journals, staged, succeed, unreachable)
 
 BACK = "taken back: the old release serves everywhere"
 SOON = {"ready": 6}
@@ -22,8 +22,8 @@ BAD = {
                                       fault="smuggler"),
     "worker ends again and again": Bad(("work1: watch: shop-worker-", " has ended, and ", "waits for work", BACK),
                                        fault="fleeting", seen=True),
-    "beat ends again and again": Bad(("work1: watch: shop-beat has ended, and ", BACK), fault="faint",
-                                     limits={"bake": 6}, seen=True),
+    "beat ends and no file can be made": Bad(("work1: watch: shop-beat has ended, and ", BACK), fault="faint",
+                                             limits={"bake": 6}, harm=crammed, at=("beat", "work1", "done"), seen=True),
     "failing migration": Bad(("web1: migrate: migrate failed: exit 1", "| django.db.utils.ProgrammingError", BACK),
                              fault="migration"),
     "missing setting": Bad(("exit 64", "| NEEDED is not set", BACK), fault="demanding"),
