@@ -126,6 +126,16 @@ def test_make_up_has_the_same_limits():
     assert SMALL[:3] == ["--read-only", "--tmpfs=/tmp:size=256m,mode=1777,nosuid,nodev,noexec", "--pids-limit=1000"]
 
 
+@pytest.mark.parametrize("opts, shipped", [
+    ("-v /srv/tmp:/tmp", False), ("-v '/srv/a b:/tmp:rw'", False), ("--mount type=bind,source=/srv,target=/tmp", False),
+    ("--tmpfs /tmp:size=1g", False), ("--tmpfs=/tmp", False), ("-v /tmp:/srv", True), ("-v /srv/tmp:/tmp/x", True)])
+def test_a_tmp_of_its_own(server, opts, shipped):
+    """Docker makes no container with two mounts at one place: what OPTS mount at /tmp comes instead of ours."""
+    server.put("etc/default/shop", f'IMAGE=shop\nOPTS="{opts}"\n')
+    assert server("shop", "shell").returncode == 0
+    assert (SMALL[1] in server.ran()) == shipped and "--read-only" in server.ran()
+
+
 def test_a_service_gets_the_room_its_image_wants(server):
     """Somebody else's image, with a tag of its own, may write where it does; hardened it is all the same."""
     server.put("etc/default/redis", "IMAGE=redis:7")
@@ -313,7 +323,18 @@ def test_a_unit_starts_its_container(server):
     assert ["--name", f"{USER}-web-a", *HARDENED, *SMALL] == ran[ran.index("--name"):][:11]
     assert f"{server.root}/run/{USER}/a:/run/{USER}/a" in ran and ran[-2:] == [IMAGE_ID, "run"]
     assert (server.stub / "container").read_text().strip() == wanted(server)
+    assert ran[5:7] == ["--cidfile", f"{server.root}/run/docker-runner/{USER}-web-a"]
     assert "--rm" not in ran and "-i" not in ran and server.calls()[-1] == ["wait", f"{USER}-web-a"]
+
+
+def test_a_unit_of_an_older_version(server):
+    """One that may not write below /run starts, adopts and ends as before; a one-off says what it lacks."""
+    (server.root / "run/docker-runner").symlink_to("nowhere")
+    server.put("stub/code", "3")
+    assert server(*UNIT).returncode == 3 and "--cidfile" not in server.ran()
+    done = server(*UNIT)
+    assert done.returncode == 3 and done.stderr.endswith("adopted\n")
+    assert server("shop", "shell").returncode == 77
 
 
 def test_a_unit_adopts_what_runs_as_wanted(server):
@@ -463,6 +484,21 @@ def test_stop(server, engine, cgroup):
         == (engine != "well") == ("Docker does not answer" in done.stderr)
 
 
+@pytest.mark.parametrize("image, opts, sent", [
+    ("", "", signal.SIGTERM), ("SIGINT", "", signal.SIGINT), ("SIGINT", "--stop-signal QUIT", signal.SIGQUIT),
+    ("", "--stop-signal=SIGUSR1", signal.SIGUSR1), ("3", "", signal.SIGQUIT)])
+def test_a_stop_is_as_the_image_wants_it(server, image, opts, sent):
+    """STOPSIGNAL of an image, as Postgres has one, or --stop-signal: its start notes it, as the engine may be away."""
+    server.put("stub/image", f"{IMAGE_ID} {image}\n")
+    server.put(f"etc/default/{USER}", f"IMAGE=shop\nOPTS='{opts}'\n")
+    assert server(*UNIT).returncode == 0
+    note = (server.root / f"run/docker-runner/{USER}-web-a.signal").read_text()
+    server.put("run/docker-runner/shop-web-a.signal", note)
+    with container(server, f"trap 'exit 7' {sent.name[3:]}; echo up; while :; do sleep 0.05; done") as init:
+        assert server("--stop", "shop-web-a", "20").returncode == 0
+        assert init.wait(1) == 7
+
+
 def test_a_stop_has_an_end(server):
     """What does not heed TERM is killed after the seconds given, and only that."""
     with container(server, "trap '' TERM; echo up; while :; do sleep 0.05; done") as init:
@@ -508,6 +544,26 @@ def test_a_killed_docker_runner_is_no_stop(server, result, stops):
         assert server("--stop", "shop-web-a", SERVICE_RESULT=result).returncode == 0
         assert (init.poll() is not None) == stops
     assert bool(server.calls("rm")) == stops
+
+
+def test_a_stop_that_was_asked_for_is_one(server):
+    """Whoever kills a stop that drags on, docker-runner and all, leaves no container; a start begins anew."""
+    with container(server, "trap '' TERM; echo up; while :; do sleep 0.05; done") as init:
+        with running(server.command("--stop", "shop-web-a", "60"), env=server.env) as stop:
+            wait_until(lambda: (server.root / "run/docker-runner/shop-web-a.stop").exists())
+            stop.kill()
+        assert server("--stop", "shop-web-a", "1", SERVICE_RESULT="signal").returncode == 0
+        assert init.wait(1) == -signal.SIGKILL
+    server.put(f"run/docker-runner/{USER}-web-a.stop", "")
+    assert server(*UNIT).returncode == 0
+    assert not (server.root / f"run/docker-runner/{USER}-web-a.stop").exists()
+
+
+def test_nobody_says_what_is_not_known(server):
+    """The engine is away and there is no note of the container: it may run, and that is said."""
+    server.put("stub/down", "99")
+    done = server("--stop", "shop-web-a")
+    assert done.returncode == 0 and done.stderr.endswith("it may run still\n")
 
 
 def test_a_unit_of_a_hung_engine_can_be_stopped(server):

@@ -134,6 +134,7 @@ def test_render_refuses_what_it_does_not_know():
 PROGRAMS = {
     "systemctl": '[ "$1" != show ] || { cat "$ROOT/state-$5" 2>/dev/null || echo inactive; exit; }; echo "$@"',
     "id": "echo 4711",
+    "docker-runner": 'echo "docker-runner $@"',
     "mountpoint": 'test -e "$2.mounted"',
     "umount": 'rm "$2.mounted"',
     "mount": """case $* in *,"$LACKING"*) exit 32 ;; esac; echo "$*" >"$6.mounted" """,
@@ -206,6 +207,15 @@ def test_a_slot_is_a_file_system_of_its_own(slot):
         done = slot("--empty", "shop", "a")
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "") and {*mounted(slot, "a")} == wanted
         assert not list((slot.root / "run/shop/a").iterdir())
+
+
+def test_a_slot_is_empty_when_it_is_emptied(slot):
+    """A unit that was told to stop between its docker-runner's death and its restart has left its container: its note
+    is there, so it is stopped now."""
+    (slot.root / "run/docker-runner").mkdir()
+    (slot.root / "run/docker-runner/shop-worker-a").touch()
+    (slot.root / "run/docker-runner/shop-worker-b").touch()
+    assert slot("--empty", "shop", "a").stdout == "docker-runner --stop shop-worker-a 10\n"
 
 
 @pytest.mark.parametrize("state", ["active", "activating", "deactivating", "reloading"])
