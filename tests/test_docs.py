@@ -54,6 +54,26 @@ def test_links_between_documents_lead_somewhere():
             assert (ROOT / path).exists() or f"{path}/".startswith(teams), f"{page.relative_to(ROOT)} links to {target}"
 
 
+LONGEST = 120
+
+
+def prose(text):
+    """(number, line) of what can be wrapped: no table, no code block, no single long word such as a link."""
+    fenced = False
+    for number, line in enumerate(text.split("\n"), 1):
+        fenced ^= line.lstrip().startswith("```")
+        if not (fenced or line.startswith(("|", "    ")) or " " not in line.strip().removeprefix("- ")):
+            yield number, line
+
+
+def test_lines_are_not_too_long():
+    """Documents and units are wrapped, where they can be."""
+    pages = [path for path in git_files() if path.endswith(".md") or path.startswith("deploy/host/systemd/")]
+    found = [f"{path}:{number} has {len(line)}" for path in pages
+             for number, line in prose((ROOT / path).read_text()) if len(line) > LONGEST]
+    assert not found, f"more than {LONGEST} characters in a line: " + ", ".join(found)
+
+
 NAMED = re.compile(r"`(?:tests/)?([\w/]+\.py)::(test_\w+)`")
 
 
