@@ -12,6 +12,7 @@ from .agent import bundle
 from .answers import Nonsense
 from .errors import HostProblem
 from .remote import MARK, HostLocked, last_words, why
+from .together import start
 
 # Reads the agent and runs it; what it says begins after the mark, as a login may greet first.
 BOOT = """import os
@@ -61,8 +62,8 @@ class Connection:
         """Start the agent. Raises HostProblem."""
         threading.Thread(target=self._read, daemon=True).start()
         program = bundle().encode()
+        start(self._write, b"%8d\n" % len(program) + program)  # more than a pipe takes: waits until ssh reads it
         try:
-            self._write(b"%8d\n" % len(program) + program)
             self._mark(patience)
         except HostProblem:
             self.close()
@@ -119,11 +120,10 @@ class Connection:
             self.process.kill()
         with contextlib.suppress(OSError):
             self.process.stdin.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(0.5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.process.kill()  # nothing, where it has ended
+        self.process.wait()
 
     # ---- lines ----
 

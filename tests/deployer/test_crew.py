@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.connection import StepProblem
+from deploy.connection import Connection, Lost, StepProblem
 from deploy.crew import Crew, StepFailed
 from deploy.plan import LIMITS, Options, Step, Target, plan
+from deploy.together import start
 
 SICK = {"event": "sick", "problem": "of 30 answers to visitors 30 were errors", "more": {"log_of": ["shop-web-b", 1]}}
 
@@ -97,3 +98,16 @@ def test_every_step_has_a_limit(fleet, crew):
         connection.go.set()
     crew.run([Step("migrate", ("web1",), {"seconds": 300})])
     assert crew.connections["web1"].asked == [("migrate", LIMITS["migrate"] + 300, {"seconds": 300})]
+
+
+def test_a_host_that_reads_nothing_is_given_up_in_time():
+    """The agent is more than a pipe takes: a network that dies before ssh reads it keeps no deployer waiting."""
+    connection = Connection(SimpleNamespace(address="web1"), SimpleNamespace(command=lambda *words, **more: [
+        "sleep", "60"]), "shop")
+    opened = start(connection.open, 0.3)
+    try:
+        with pytest.raises(Lost, match="no answer within 0.3 s"):
+            opened.result(10)
+        assert connection.process.returncode, "it is ended"
+    finally:
+        connection.process.kill()
