@@ -15,11 +15,11 @@ PATIENCE = 5  # seconds that a host may be later than it should
 PAUSE = 0.5
 
 
-def forward(fates):
+def forward(fates, sick=()):
     """Which way all should go, by what is known of each host: where one has committed, forward; where one is back or
-    goes there, back. Of one that nothing is known of the others had all been promised, so it counts for neither."""
+    goes there, or more are `sick` than may be, back. One that nothing is known of counts for neither."""
     known = set(fates.values())
-    return "committed" in known or not known & {"open", "back"}
+    return "committed" in known or not sick and not known & {"open", "back"}
 
 
 def told(fates, failed, tag):
@@ -54,15 +54,23 @@ class Ending:
         lost = [name for name, problem in failed.items() if isinstance(problem, Lost)]
         fates = {name: "open" if name in failed else "promised" for name in promise.hosts}
         fates.update(self.learn(lost))
-        on = forward(fates)
+        sick = self.sick()
+        on = forward(fates, sick)
         fates.update(self.learn([name for name in lost if fates[name] in OPEN], on))
         on = "committed" in fates.values() or on and "back" not in fates.values()
         there = [name for name in promise.hosts if name not in lost]
         if on:
             failed = {**failed, **self.commit(replace(commit, hosts=tuple(there)), fates)}
         else:
+            failed = {**sick, **failed}
             fates.update(self.back(there, failed))
         return fates, failed
+
+    def sick(self):
+        """host name → what is amiss there, where more are not well than may be: who has promised leaves it to us."""
+        found = dict(self.crew.sick)
+        return {name: HostProblem(f"not healthy: {text}") for name, text in found.items()
+                if len(found) > self.crew.spare}
 
     def commit(self, step, fates):
         """From here on only forward; what went wrong on the way."""
@@ -72,11 +80,11 @@ class Ending:
         return failed
 
     def back(self, names, failed):
-        """host name → its fate, when those that answer are told to go back."""
+        """host name → its fate, when those that answer are told to go back. Each is asked which way it went: one whose
+        agent has died before it heard that has committed, as it had promised."""
         cause = "; ".join(f"{name}: {problem}" for name, problem in failed.items())
-        ends = self.crew.take_back(cause, names)
-        known = {name: "stuck" if end.get("attempt") else "back" for name, end in ends.items() if end is not None}
-        return {**known, **self.learn([name for name in names if name not in known], False, cause)}
+        self.crew.take_back(cause, names)
+        return self.learn(names, False, cause)
 
     def learn(self, names, on=None, cause=""):
         """host name → what becomes of each, asked anew; `on`: whether it shall go forward, if that is still open."""

@@ -43,7 +43,8 @@ class Clock:
 @dataclass
 class Model:
     """A host: `cut` is the message at which its connection ends, for `outage` seconds, and whether that message still
-    `arrives`; with `silent` the host itself does not notice; `power`: it was a power cut. `refuses` to promise."""
+    `arrives`; with `silent` the host itself does not notice; `power`: it was a power cut; `killed`: it was the agent's
+    death, and the lock's answer comes. `refuses` to promise."""
 
     clock: Clock
     name: str
@@ -52,6 +53,7 @@ class Model:
     arrives: bool = False
     silent: bool = False
     power: bool = False
+    killed: bool = False
     refuses: bool = False
     promised: bool = False
     fate: str = ""
@@ -84,13 +86,13 @@ class Model:
         """What the agent and systemd do without a deployer: one that has promised waits for it, dead_after."""
         waited = self.clock.now - self.lost_at if self.lost_at is not None else 0
         if not self.fate and self.lost_at is not None:
-            if waited >= DEAD_AFTER or not self.promised and not self.silent:
+            if waited >= DEAD_AFTER or self.killed or not self.promised and not self.silent:
                 self.fate = "committed" if self.promised else "back"
 
     def asked(self, on):
         """Over another connection."""
         self.decide_alone()
-        if self.clock.now < self.lost_at + self.outage:
+        if self.lost_at is not None and self.clock.now < self.lost_at + self.outage:
             self.clock.sleep(1)
             raise Lost("cannot be reached")
         if self.fate:
@@ -125,7 +127,7 @@ class Talk:
             pass
 
     def aborted(self, timeout):
-        return {"attempt": False} if self.model.lost_at is None else None
+        return {"attempt": False} if self.model.lost_at is None or self.model.killed else None
 
     def end(self):
         pass
@@ -134,13 +136,13 @@ class Talk:
         pass
 
 
-def finish(models):
-    """(what the deployer says of its end, host name → what became of it)."""
+def finish(models, sick=(), spare=0):
+    """(what the deployer says of its end, host name → what became of it). `sick`: hosts that are not well any more."""
     clock = next(iter(models.values())).clock
     hosts = [SimpleNamespace(name=name, model=model) for name, model in models.items()]
     team = crew.Crew(SimpleNamespace(app="shop"), None, hosts, lambda event: None)
     team.connections = {host.name: Talk(host) for host in hosts}
-    team.locked = list(models)
+    team.locked, team.sick, team.spare = list(models), dict.fromkeys(sick, "5 of 20 answers were errors"), spare
     with mock.patch.multiple(ending, Connection=Talk, time=clock, together=clock.together), \
             mock.patch.object(crew, "together", clock.together):
         fates, failed = Ending(team, "1", DEAD_AFTER).run(Step("promise", tuple(models)), Step("commit", tuple(models)))
@@ -149,7 +151,8 @@ def finish(models):
 
 FAULT = st.fixed_dictionaries({
     "cut": st.sampled_from(("promise", "commit", "abort")), "arrives": st.booleans(), "silent": st.booleans(),
-    "outage": st.one_of(st.floats(0, 5), st.just(DEAD_AFTER + 2.0), st.just(1e9)), "power": st.booleans()})
+    "outage": st.one_of(st.floats(0, 5), st.just(DEAD_AFTER + 2.0), st.just(1e9)), "power": st.booleans(),
+    "killed": st.booleans()})
 HOST = st.one_of(st.just({}), st.just({}), FAULT, st.just({"refuses": True}))
 
 
@@ -177,9 +180,9 @@ def test_what_is_told_is_true(faults):
 @given(st.tuples(HOST, HOST, HOST))
 def test_hosts_that_are_reached_in_time_end_on_one_release(faults):
     """However many connections break at whatever message: where each can be reached again before dead_after, and no
-    power failed, all hosts end on one release, and it is known which."""
-    faults = [{**fault, "power": False, "outage": min(fault["outage"], 3.0)} if "outage" in fault else fault
-              for fault in faults]
+    power failed nor an agent died, all hosts end on one release, and it is known which."""
+    faults = [{**fault, "power": False, "killed": False, "outage": min(fault["outage"], 3.0)} if "outage" in fault
+              else fault for fault in faults]
     error, fates, ends = finish(models(faults))
     assert len(set(ends.values())) == 1 and fates == ends
 
@@ -213,10 +216,24 @@ def test_each_host_is_named_with_what_is_known():
         "hosts differ: see make status, then deploy v2 again, or roll back"]
 
 
+@pytest.mark.parametrize("fault, spare, fate", [
+    ({}, 0, "back"), ({}, 1, "committed"),
+    ({"cut": "promise", "arrives": True, "outage": 3.0}, 0, "back"),
+    ({"cut": "promise", "arrives": True, "outage": 12.0}, 0, "committed")])
+def test_a_host_that_gets_sick_after_its_promise(fault, spare, fate):
+    """More of them than may be take all back, a lost one that is still open as well; one that has committed by itself
+    takes all forward, as ever."""
+    error, fates, ends = finish(models([{}, {}, fault]), ("web1",), spare)
+    assert set(ends.values()) == {fate} and fates == ends
+    assert (fate == "committed") == (error is None)
+    assert not error or isinstance(error, Taken) and "on web1: not healthy: 5 of 20 answers were errors" in str(error)
+
+
 @pytest.mark.parametrize("fate, other", [("back", "promised"), ("committed", "open")])
 def test_what_a_lost_host_does_meanwhile_decides(fate, other):
     """Between being asked and being told it may go the other way by itself: those that wait follow it."""
-    found = [{"web1": other}, {"web1": fate}, {}]
-    with mock.patch.object(Ending, "learn", lambda *words: found.pop(0) if found else {}):
+    found = [{"web1": other}, {"web1": fate}]
+    with mock.patch.object(Ending, "learn", lambda self, names, *words: found.pop(0) if found else dict.fromkeys(
+            names, fate)):
         _, fates, ends = finish(models([{"cut": "promise"}, {}, {}]))
     assert set(fates.values()) == {fate} and (ends["web2"], ends["work"]) == (fate, fate)
