@@ -207,8 +207,8 @@ def since(began):
 
 def goal(release, facts):
     """What an attempt needs to know of the release that a rollback goes to."""
-    known = [record for record in facts["known"] if record["tag"] == release["tag"]]
-    return {"image_id": release["image_id"], "digest": known[-1].get("digest") if known else ""}
+    known = [record.get("digest") for record in facts["known"] if record["tag"] == release["tag"]]
+    return {"image_id": release["image_id"], "digest": release.get("digest") or (known or [""])[-1]}
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from . import disk, releases, takeback
+from . import disk, releases, slots, takeback
 from .host import Problem
 
 DEATH = 10  # seconds that a process may take to die
@@ -33,8 +33,13 @@ def decide(host, id, forward=None, cause=""):
         if forward is None:
             return {"fate": "promised" if attempt.get("prepared") else "open"}
         end(attempt["pid"])
-        tell(host, attempt, forward and bool(attempt.get("renames")), cause)
+        tell(host, attempt, forward and can_commit(host, attempt), cause)
     return {"fate": "settling"}
+
+
+def can_commit(host, attempt):
+    """Whether all is prepared, and its visitors were not taken back."""
+    return bool(attempt.get("renames")) and slots.live(host) == attempt["slot"]
 
 
 def tell(host, attempt, forward, cause):

@@ -54,6 +54,8 @@ def about(host, reference):
 def pull(host, image, tag, digest, credentials="", reference=""):
     """Pull by digest (from `reference` instead of `image`, where that is elsewhere), and tag it; what is known of it,
     and `others`: images that went by this tag before."""
+    if not digest:  # Docker would take that for all tags
+        raise Problem("image %s:%s is not here, and no digest of it is known: make deploy TAG=%s" % (image, tag, tag))
     name = reference or image
     source, login = "%s@%s" % (name, digest), engine.login_for(host, name, credentials)
     status, body = engine.call(host, "POST", "/images/create?fromImage=%s&tag=%s" % (name, digest), login, PULL)

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -135,8 +134,8 @@ def work(app, path):
             say({"alive": True})
         else:
             threading.Thread(target=step, args=(host, attempt, message), daemon=True).start()
-    if (releases.read_attempt(host) or {}).get("prepared"):
-        signal.pause()  # the deployer may come back and decide; the watchdog waits dead_after for it
+    while (releases.read_attempt(host) or {}).get("prepared"):
+        time.sleep(0.2)  # the deployer may come back and decide; the watchdog waits dead_after for it
     os._exit(1)
 
 

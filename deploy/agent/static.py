@@ -18,7 +18,7 @@ def publish(host, attempt, say):
         root = "%s/%s" % (contents.folder(host, attempt["image_id"]), ROOT)
         manifest = contents.text(host, container, root + "/staticfiles.json")
         if manifest is not None:
-            add(host.var + "/static", names_in(manifest), contents.members(host, container, root))
+            add(host, names_in(manifest), contents.members(host, container, root))
 
 
 def names_in(manifest):
@@ -45,10 +45,10 @@ def wanted(name, names):
     return name in names or base in names or name.startswith(("CACHE/css/", "CACHE/js/"))
 
 
-def add(folder, names, members):
-    """Add to the folder what it lacks of the files that are wanted: written beside, and, when all is on the disk,
-    renamed. Raises Problem, with nothing added, for one that is no regular file or did not come."""
-    parts, came = {}, set()
+def add(host, names, members):
+    """Add to the folder of visitors what it lacks of the files that are wanted: written beside, and, when all is on the
+    disk, renamed. Raises Problem, with nothing added, for one that is no regular file or did not come."""
+    folder, parts, came = host.var + "/static", {}, set()
     try:
         for member, content in members:
             name = member.name.partition("/")[2]
@@ -65,12 +65,18 @@ def add(folder, names, members):
                 write(path + ".part", content)
         if names - came:
             raise Problem("%s/%s is not in the image, and its manifest names it" % (ROOT, min(names - came)))
-        os.sync()  # content is on the disk before its name is
+        sync(host, folder, parts)  # content is on the disk before its name is
         for part, path in parts.items():
             os.rename(part, path)
     finally:
         disk.remove(*parts)
-    os.sync()
+    sync(host, folder, parts)
+
+
+def sync(host, folder, parts):
+    """The folder's file system alone: another one may hang. Not even that where nothing is new."""
+    if parts:
+        host.call("sync", "-f", folder, timeout=600)
 
 
 def make_room(folder, path):

@@ -22,9 +22,7 @@ ROOM = 2**30  # bytes; where fewer are free, old images go before a new one come
 
 def begin(host, attempt, say, **values):
     """Settle what a dead deploy has left, and begin to empty the idle slot, unless it holds what a rollback wants."""
-    takeback.settle(host, say)
-    takeback.drop_prepared(host)
-    takeback.drop_ways_back(host)
+    values.update(settle(host, say))
     live = slots.live(host)
     idle = slots.other(live)
     attempt.update(values, live=live, slot=idle, began=time.time(), renames=[], removes=[])
@@ -41,6 +39,17 @@ def begin(host, attempt, say, **values):
     slots.keep(host)
     slots.begin_stop(host, idle)
     return {"warm": False}
+
+
+def settle(host, say):
+    """Settle it; the way back of a beat that could not be brought back, for the new attempt to keep."""
+    takeback.settle(host, say)
+    left = releases.read_attempt(host) or {}
+    if left and slots.live(host) != left["live"]:
+        raise Problem("visitors do not come back to slot %s: see what keeps %s" % (left["live"], host.web_sock))
+    takeback.drop_prepared(host)
+    takeback.drop_ways_back(host, beat="beat_before" not in left)
+    return {key: left[key] for key in ("beat_before",) if key in left}
 
 
 def is_warm(host, attempt, slot):
@@ -130,6 +139,8 @@ def commit(host, attempt, say):
     """The second half. The old slot stays warm for a while."""
     if attempt.watcher:
         attempt.watcher.over.set()
+    if attempt.sick and not attempt.get("prepared"):
+        raise Problem("nothing was promised here: its visitors were taken back, as %s" % attempt.sick)
     takeback.commit(host, attempt, say)
     drained = slots.drain(host, attempt["live"])
     return {"seconds": round(time.time() - attempt["began"], 1), "drained": drained}

@@ -88,9 +88,9 @@ def drop_prepared(host, attempt=None):
         disk.remove(path, path + ".new")
 
 
-def drop_ways_back(host):
-    """What was made for going back, where nobody goes back any more."""
-    paths = [host.web_sock, host.attempt, host.slot_file("beat", "tag"), host.slot_file("beat", "env")]
+def drop_ways_back(host, beat=True):
+    """What was made for going back, where nobody goes back any more; beat's too, or not."""
+    paths = [host.web_sock, host.attempt, *([host.slot_file("beat", kind) for kind in ("tag", "env")] if beat else ())]
     disk.remove(*(path + ".back" for path in paths), host.attempt + ".back.new")
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import json
+import math
 import os
 import re
 import threading
@@ -17,7 +18,7 @@ CLIENTS = 10_000  # that are told apart
 MANY = 10  # clients before, from which on no single one decides
 LEAST = 20  # answers, or errors of late, that are enough to judge by
 LATE = 5  # seconds that are late
-OTHER, DOWN = "other", "down"  # no paths: those begin with a slash
+OTHER, DOWN, ALIKE = "other", "down", "alike"  # no paths: those begin with a slash
 LAST = re.compile(r"(\d{3})\s*$")
 
 
@@ -65,26 +66,48 @@ def history(found):
     """The Tally of how it was before: paths that were asked often enough are known."""
     found = list(found)
     often = collections.Counter(path for _, path, _ in found)
-    return Tally({path for path, count in often.items() if count >= KNOWN}).count(found)
+    before = Tally({path for path, count in often.items() if count >= KNOWN}).count(found)
+    before.usual = shares(before)
+    return before
+
+
+def shares(before):
+    """The share of errors of ALIKE, all paths together that err no more than chance makes of one share, and of each
+    path that errs more; of what is DOWN it is that of all answers."""
+    totals = {path: before[path, False] + before[path, True] for path, _ in list(before) if path != DOWN}
+    found, wrong, total = {DOWN: before[DOWN, True] / max(1, sum(before.values()))}, 0, 0
+    for path in sorted(totals, key=lambda path: before[path, True] / totals[path]):
+        if total and before[path, True] > by_chance(totals[path] * wrong / total) + 2:
+            found[path] = before[path, True] / totals[path]
+        else:
+            wrong, total = wrong + before[path, True], total + totals[path]
+    return dict(found, **{ALIKE: wrong / max(1, total)})
+
+
+def by_chance(expected):
+    """How many there may well be where so many are expected."""
+    return expected + 3 * math.sqrt(expected)
 
 
 def excess(before, now):
-    """How many errors there are beyond each path's own share of before. Where clients can be told apart, as there were
-    many, those of the one with the most are left out: anybody may know how to make the release err, or any."""
-    def usual(path):
-        total = sum(before.values()) if path == DOWN else before[path, False] + before[path, True]
-        return before[path, True] / total if total else 0.0
+    """How many errors there are beyond what chance makes of the shares of before. Where clients can be told apart, as
+    there were many, those of the one with the most are left out: anybody may know how to make a release err."""
+    errors, answers = collections.Counter(), collections.Counter()
+    for (path, wrong), count in now.items():
+        group = path if path in before.usual else ALIKE
+        errors[group] += wrong * count
+        answers[group] += count
+    answers[DOWN] = sum(now.values())  # anything may be
     most = max(now.wrong.values(), default=0) if len(before.seen) >= MANY else 0
-    return sum(max(0.0, now[path, True] - usual(path) * (now[path, False] + now[path, True]))
-               for path, wrong in list(now) if wrong) - most
+    return sum(max(0.0, errors[group] - by_chance(answers[group] * before.usual[group])) for group in errors) - most
 
 
 def worse(before, now, late, most):
     """Whether visitors fare worse: of all answers, at least LEAST, or of the late ones, with at least LEAST errors,
     more than the share `most` are errors beyond those of before."""
     beyond, of_late = excess(before, now), excess(before, late)
-    total, total_late = sum(now.values()), sum(late.values())
-    return total >= LEAST and beyond > most * total or of_late >= LEAST and of_late > most * total_late
+    (total, _), (total_late, wrong_late) = counts(now), counts(late)
+    return total >= LEAST and beyond > most * total or wrong_late >= LEAST and of_late > most * total_late
 
 
 class Visitors:

@@ -90,7 +90,7 @@ class Watcher:
 
     def beat(self):
         name = self.host.container("beat")
-        if name not in self.attempt.ids or healthy(self.host, name):
+        if name not in self.attempt.ids or healthy(self.host, name) or facts.listed(self.host) is None:
             return None
         return Problem("beat is not healthy", log_of=[name, self.attempt["began"]])
 

@@ -457,3 +457,62 @@ def test_what_a_container_leaves_in_its_folder_stops_nothing(tmp_path):
             machine.attempt("deploy", "v2")
         machine.at_rest()
         assert releases.read_tag(host.tag) == release("v2")
+
+
+def test_a_beat_that_could_not_be_brought_back_is_not_forgotten(tmp_path, monkeypatch):
+    """It is away when the next deploy begins, which fails too: then it comes back."""
+    machine = Machine(tmp_path / "root")
+    host = machine.host
+    with world(host):
+        machine.attempt("deploy", "v1")
+        before, start = state(host), host.start
+        attempt = Attempt(host, program="/agent")
+        for name, args in machine.steps("deploy", "v2")[:-3]:
+            STEPS[name](host, attempt, machine.say, **args)
+
+        def broken(unit):
+            if "beat" in unit:
+                raise Problem("beat does not start")
+            start(unit)
+        monkeypatch.setattr(host, "start", broken)
+        machine.settle()
+        assert releases.read_attempt(host)
+        name, args = machine.steps("deploy", "v3")[0]
+        STEPS[name](host, Attempt(host, program="/agent"), machine.say, **args)
+        monkeypatch.setattr(host, "start", start)
+        machine.settle()
+        machine.at_rest()
+        assert state(host) == before
+        machine.attempt("deploy", "v3")
+        machine.at_rest()
+
+
+def test_no_deploy_begins_where_visitors_do_not_come_back(tmp_path, monkeypatch):
+    """It would take the slot they are in for the good one, and empty the other."""
+    machine = Machine(tmp_path / "root")
+    host = machine.host
+    with world(host):
+        machine.attempt("deploy", "v1")
+        with monkeypatch.context() as broken:
+            broken.setattr(slots, "flip_back", mock.Mock(side_effect=Problem("no")))
+            machine.attempt("deploy", "v2", until=-3)
+            name, args = machine.steps("deploy", "v3")[0]
+            with pytest.raises(Problem, match="visitors do not come back to slot b"):
+                STEPS[name](host, Attempt(host, program="/agent"), machine.say, **args)
+        machine.settle()
+        machine.at_rest()
+    assert releases.read_tag(host.tag) == release("v1")
+
+
+def test_an_agent_ends_with_its_commit_though_nobody_listens(tmp_path, monkeypatch):
+    """The connection breaks while it commits: the lock is held no longer than that takes."""
+    machine = Machine(tmp_path / "root")
+    host = machine.host
+    disk.write(host.attempt, json.dumps({"version": 1, "tag": "v2", "live": "a", "slot": "b", "prepared": True}))
+    monkeypatch.setattr(serve, "Host", lambda app: host)
+    monkeypatch.setattr(serve, "lines", lambda: [])
+    monkeypatch.setattr("signal.pause", lambda: pytest.fail("it waits for the watchdog"))
+    monkeypatch.setattr("time.sleep", lambda seconds: disk.remove(host.attempt))
+    with mock.patch("os._exit", side_effect=Killed), pytest.raises(Killed):
+        serve.work("shop", "/agent")
+    assert not os.path.exists(host.attempt)

@@ -92,6 +92,13 @@ def test_what_was_pulled_is_told(host):
     assert host.called == [("docker", "tag", "sha256:1", "r.example/shop:v2")]
 
 
+def test_nothing_is_pulled_without_a_digest(host, monkeypatch):
+    """The engine would bring every tag there is."""
+    monkeypatch.setattr(engine, "call", lambda *words: pytest.fail(f"the engine is asked for {words[2]}"))
+    with pytest.raises(Problem, match="no digest of it is known: make deploy TAG=v2"):
+        images.pull(host, "r.example/shop", "v2", "")
+
+
 def record(tag, image_id, digest):
     return {"tag": tag, "image_id": image_id, "digest": digest, "outcome": "committed", "action": "deploy"}
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from deploy.errors import DeployError
-from deploy.rollout import Rollout, Taken
+from deploy.rollout import Rollout, Taken, goal
 
 
 @pytest.mark.parametrize("tags, said", [
@@ -18,3 +18,12 @@ def test_what_serves_after_a_takeback(fleet, tags, said):
     crew = SimpleNamespace(take_back=lambda *words: ends, evidence=lambda error, ends: error)
     with pytest.raises(Taken, match=f"it broke\ntaken back: {said}"):
         Rollout(fleet, None, [], None, "deploy", "v2")._take_back(crew, DeployError("it broke"), changed=True)
+
+
+def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
+    """One that was added later pulls what another host has committed; REVERT has no digest, its record has."""
+    release = {"tag": "v1", "image_id": "sha256:1"}
+    record = {**release, "digest": "sha256:d"}
+    assert goal(record, {"known": []}) == goal(release, {"known": [record]}) == {
+        "image_id": "sha256:1", "digest": "sha256:d"}
+    assert goal(release, {"known": []}) == {"image_id": "sha256:1", "digest": ""}

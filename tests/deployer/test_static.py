@@ -27,7 +27,7 @@ class Engine(Host):
 
     def __init__(self, root, archives):
         super().__init__("shop", str(root))
-        self.archives, self.said, self.left = archives, [], []
+        self.archives, self.said, self.left, self.called = archives, [], [], []
         os.makedirs(self.root + "/run/shop")
         os.makedirs(self.var + "/static")
 
@@ -35,6 +35,10 @@ class Engine(Host):
         self.said.append(words)
         shown = [name for name in self.left if re.search(words[3].partition("=")[2], name)] if words[0] == "ps" else []
         return SimpleNamespace(stdout="\n".join(shown), returncode=0)
+
+    def call(self, *words, **options):
+        self.called.append(words)
+        return super().call(*words, **options)
 
     def answer(self, path):
         if path.startswith("/images/"):
@@ -195,6 +199,15 @@ def test_no_link_on_the_host_is_followed(tmp_path):
         with pytest.raises(Problem, match="there is a link in"):
             publish(host)
         assert not (tmp_path / "logo.4567.svg").exists() and there(host).keys() <= {"img"}
+
+
+def test_only_the_disk_of_new_files_is_waited_for(tmp_path, monkeypatch):
+    """Before they get their names and after; not at all where all are there. What else is mounted may hang."""
+    monkeypatch.setattr(os, "sync", lambda: pytest.fail("all file systems are waited for"))
+    with host_with(tmp_path, root()) as host:
+        for _ in range(2):
+            publish(host)
+        assert host.called == [("sync", "-f", host.var + "/static")] * 2
 
 
 def test_an_image_without_static_files(tmp_path):

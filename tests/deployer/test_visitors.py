@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 
 import pytest
 
@@ -44,6 +45,56 @@ def test_errors_of_the_release_are_seen(log):
     assert log(*[line()] * 10, *[line(status=500)] * 9) == ""
     assert log(line(status=500)) == "of 20 answers to visitors 10 were errors (before: 0 of 50)"
     assert log(*[line(status=500)] * 500, most=1.0) == ""
+
+
+def visits(chance, count, share, flaky=0.0, people=8):
+    """What visitors are answered: of 100 paths the share errs; of one more, a fifth of all, the share `flaky`."""
+    for _ in range(count):
+        path = "/flaky" if flaky and chance.random() < 0.2 else f"/{chance.randrange(100)}"
+        yield f"c{chance.randrange(people)}", path, chance.random() < (flaky if path == "/flaky" else share)
+
+
+def errors_until_seen(before, found, rate=50):
+    """Errors of the release by when it is found to be worse, asked after each answer; None where it never is."""
+    before, late, errors = visitors.history(before), [], 0
+    now = visitors.Tally(before.known)
+    for number, one in enumerate(found):
+        tally = visitors.Tally(before.known, now.seen).count([one])
+        now.add(tally)
+        late = [*late, tally][-visitors.LATE * rate:]
+        errors += one[2]
+        of_late = visitors.Tally()
+        for tally in late if errors >= visitors.LEAST else ():
+            of_late.add(tally)
+        if visitors.worse(before, now, of_late, MOST):
+            return errors
+    return None
+
+
+@pytest.mark.parametrize("people", [8, 300])
+@pytest.mark.parametrize("share, flaky", [(0.01, 0), (0.03, 0), (0.05, 0), (0, 0.5)])
+def test_a_release_that_errs_as_the_one_before_is_let_pass(share, flaky, people):
+    """However often it is looked at: chance alone takes nothing back."""
+    for seed in range(10):
+        chance = random.Random(seed)
+        assert errors_until_seen(visits(chance, 8000, share, flaky, people),
+                                 visits(chance, 120, share, flaky, people)) is None, seed
+
+
+@pytest.mark.parametrize("people", [8, 300])
+@pytest.mark.parametrize("before, good, share", [(0.0, 0, 1.0), (0.01, 150, 1.0), (0.01, 150, 0.4), (0.05, 0, 0.5)])
+def test_a_release_that_errs_more_is_seen_by_its_20th_error(before, good, share, people):
+    """At once, or after a while that was as before."""
+    for seed in range(10):
+        chance = random.Random(seed)
+        now = [*visits(chance, good, before, 0, people), *visits(chance, 400, share, 0, people)]
+        assert errors_until_seen(visits(chance, 8000, before, 0, people), now) <= 20 + before * good * 2, seed
+
+
+def test_a_path_that_always_erred_excuses_no_other(log):
+    """Nor does its flood, nor that it is mended: what the others have together counts by itself."""
+    log(*[line("/broken", 500)] * 2000, *[line(f"/{number}") for number in range(20)] * 20)
+    assert log(*[line("/broken")] * 100, *[line("/1")] * 80, *[line("/2", 500)] * 20)
 
 
 def test_what_nginx_answers_by_itself_is_nobody_s_error(log):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from deploy.agent import disk, facts, http, slots
+from deploy.agent import disk, facts, fate, http, slots
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
 from deploy.agent.steps import STEPS
@@ -141,3 +141,24 @@ def test_a_beat_that_is_not_healthy_in_the_end(host, watch):
     del host.up["shop-beat.service"]
     with pytest.raises(Problem, match="beat is not healthy"):
         watch().rest(0)
+
+
+def test_an_engine_that_is_away_says_nothing_of_beat_either(host, watch):
+    """Its healthcheck cannot be run then, at the end as before it."""
+    watcher = watch()
+    del host.up["shop-beat.service"]
+    host.containers = None
+    watcher.rest(0)
+    assert not watch.told
+
+
+def test_a_host_that_went_sick_before_its_promise_does_not_commit(host, watch):
+    """Though others have: without its visitors it stays on its release, and says why."""
+    watcher = watch()
+    watcher.attempt.note(renames=[["x", "y"]])
+    assert fate.can_commit(host, watcher.attempt)
+    errs(host)
+    wait_until(lambda: watch.told, 30, "it is told")
+    with pytest.raises(Problem, match="nothing was promised here: .*answers to visitors"):
+        STEPS["commit"](host, watcher.attempt, print)
+    assert not fate.can_commit(host, watcher.attempt)
