@@ -20,7 +20,7 @@ UNDO = {
 }
 # Seconds after which a step that has not answered has failed, besides those it is given: the sum of what it may have to
 # wait for on a host. A host that is gone is noticed before, by its silence.
-LIMITS = {"begin": 600, "pull": 3600, "verdicts": 420, "publish": 420, "migrate": 120, "start": 120, "ready": 120,
+LIMITS = {"begin": 600, "pull": 3600, "verdicts": 420, "publish": 660, "migrate": 120, "start": 120, "ready": 120,
           "pause": 120, "flip": 120, "watch": 120, "beat": 420, "prepare": 120, "promise": 60, "commit": 240,
           "prune": 3600}
 

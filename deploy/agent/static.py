@@ -76,7 +76,7 @@ def add(host, names, members):
 def sync(host, folder, parts):
     """The folder's file system alone: another one may hang. Not even that where nothing is new."""
     if parts:
-        host.call("sync", "-f", folder, timeout=600)
+        host.call("sync", "-f", folder, timeout=120)
 
 
 def make_room(folder, path):

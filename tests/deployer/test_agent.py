@@ -516,3 +516,21 @@ def test_an_agent_ends_with_its_commit_though_nobody_listens(tmp_path, monkeypat
     with mock.patch("os._exit", side_effect=Killed), pytest.raises(Killed):
         serve.work("shop", "/agent")
     assert not os.path.exists(host.attempt)
+
+
+def test_a_host_whose_visitors_went_back_is_not_made_to_go_forward(tmp_path):
+    """Though others have committed: it would have no visitors."""
+    machine = Machine(tmp_path / "root")
+    host = machine.host
+    with world(host), mock.patch.object(fate, "end"):
+        machine.attempt("deploy", "v1")
+        attempt, host.agent = Attempt(host, program="/agent", pid=7), 7
+        for name, args in machine.steps("deploy", "v2")[:-2]:
+            STEPS[name](host, attempt, machine.say, **{**args, **({"id": "2"} if name == "begin" else {})})
+        slots.flip_back(host, attempt["live"])
+        assert fate.decide(host, "2", True) == {"fate": "settling"}
+        host.agent = 0
+        machine.settle()
+        machine.at_rest()
+        assert fate.decide(host, "2", True) == {"fate": "back"}
+    assert releases.read_tag(host.tag) == release("v1")
