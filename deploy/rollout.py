@@ -171,22 +171,32 @@ class Rollout:
         if not isinstance(error, DeployError):
             raise error
         lost = [name for name, end in ends.items() if end is None]
-        stuck = [name for name, end in ends.items() if end and end.get("attempt")]
-        if stuck:
-            raise Divided("\n".join([str(error), f"{', '.join(stuck)}: could not be taken back whole, see make status;"
-                                                 " the next deploy or rollback tries again"])) from None
-        if lost:
-            seconds = self.fleet.rollout["dead_after"]
-            raise Taken(f"{error}\ntaken back; {', '.join(lost)} can't be asked and does the same within {seconds} s")
+        fates = self._ending(crew).learn(lost, False, str(error))
+        stuck = [name for name, end in ends.items() if end and end.get("attempt") or fates.get(name) == "stuck"]
+        unknown = [name for name in lost if fates[name] not in ("back", "stuck")]
+        if stuck or unknown:
+            raise Divided("\n".join([str(error), *self._not_back(stuck, unknown)])) from None
         if isinstance(error, (Refused, Locked)):
             raise error
         if not changed and not isinstance(error, Interrupted):
             raise Taken(f"{error}\nnothing was changed, but for images that were pulled")
-        raise Taken(f"{error}\ntaken back: {serving(ends)}") from None
+        raise Taken(f"{error}\ntaken back: {'every host is as it was' if lost else serving(ends)}") from None
+
+    def _not_back(self, stuck, unknown):
+        """Lines of hosts of which it is not known that they are back, whole."""
+        if stuck:
+            yield (f"{', '.join(stuck)}: could not be taken back whole, see make status; the next deploy or rollback"
+                   " tries again")
+        if unknown:
+            yield (f"taken back; {', '.join(unknown)} can't be asked and does the same within"
+                   f" {self.fleet.rollout['dead_after']} s of its last word: see make status")
+
+    def _ending(self, crew):
+        return Ending(crew, self.id, self.fleet.rollout["dead_after"])
 
     def _end(self, crew, promise, commit, target):
         """All hosts are prepared. Raises Taken or Divided where they don't all commit."""
-        fates, failed = Ending(crew, self.id, self.fleet.rollout["dead_after"]).run(promise, commit)
+        fates, failed = self._ending(crew).run(promise, commit)
         error = told(fates, failed, target.tag)
         if error:
             raise error

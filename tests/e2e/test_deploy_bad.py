@@ -41,9 +41,9 @@ BAD = {
     "disk full at pull": Bad(("web2: pull: ", "no space left on device"), tag="large", harm=large),
     "disk full later": Bad(("web2: prepare: ", "No space left on device", BACK), harm=full("/var/www/shop"),
                            at=("pull", "web2", "done"), seen=True),
-    "cut off before its flip": Bad(("web2: ", "no word for 6 s", "taken back; web2 can't be asked"), fault="slow",
-                                   harm=severed(1), at=("pull", "web2", "done")),
-    "cut off after its flip": Bad(("web1: ", "no word for 6 s", "taken back; web1 can't be asked"),
+    "cut off before its flip": Bad(("web2: ", "no word for 6 s", "taken back; web2 can't be asked"), code=3,
+                                   fault="slow", harm=severed(1), at=("pull", "web2", "done")),
+    "cut off after its flip": Bad(("web1: ", "no word for 6 s", "taken back; web1 can't be asked"), code=3,
                                   harm=severed(0), at=("watch", "web1", "start"), seen=True),
 }
 

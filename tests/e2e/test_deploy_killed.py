@@ -154,8 +154,8 @@ def test_an_answer_that_is_lost_after_the_commit(shop):
 
 
 def test_a_host_that_is_cut_off_takes_itself_back(shop):
-    """Nothing reaches a host between pull and flip: exit 1, and after dead_after it is back by itself, as are the
-    others at once."""
+    """Nothing reaches a host between pull and flip: after dead_after it is back by itself, as are the others at once;
+    exit 3, as nobody could ask it."""
     old, host = live(shop), shop.web[0]
     with shop.rolling("deploy", good(shop)) as rolling:
         rolling.until("publish")
@@ -163,7 +163,7 @@ def test_a_host_that_is_cut_off_takes_itself_back(shop):
             outcome = rolling.finish()
             wait_until(lambda: "inactive" in host.console("systemctl is-active shop-deploy", check=False).stdout, 60,
                        "the host has taken itself back")
-    assert outcome.code == 1, outcome.stderr
+    assert outcome.code == 3, outcome.stderr
     assert f"{host.name} can't be asked and does the same within 6 s" in outcome.stderr
     assert live(shop) == old
 
