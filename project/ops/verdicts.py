@@ -4,23 +4,27 @@ verdicts for the database of TEST_DATABASE_URL to FILE; with --hold it ends with
 The image's build runs it, and the image keeps the answer: {"version": 2, "of": "…", "vendors": {"postgresql":
 {"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …}, "failed": {}}, where a verdict is ok, ignored,
 warning or error. An error means that code of before cannot run on the database after; a deploy refuses those while
-such code runs. "failed" says of a vendor why there are no verdicts. "of" stands for all that they depend on.
+such code runs. "failed" says of a vendor why there are no verdicts, and "again", when it was asked, where that may
+pass. "of" stands for all that they depend on.
 """
 
 import hashlib
 import json
 import logging
 import sys
+import time
 from pathlib import Path
 
 import django
-from django.db import connection
+from django.apps import apps
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django_migration_linter import MigrationLinter
 
 ROOT = Path(__file__).resolve().parents[2]
 VENDORS = {"postgresql", "sqlite"}  # those that a build judges for
+APART = {"__pycache__", "locale", "media", "static", "templates"}  # where nothing lies that migrations read
 CURES = {
     "NOT_NULL": "give it db_default=…, or null=True in this release, and NOT NULL in the next one",
     "DROP_COLUMN": "in two releases: the first no longer uses the field (null=True or db_default=… lets its code leave"
@@ -56,6 +60,8 @@ class Verdicts(MigrationLinter):
         try:
             super().lint_migration(migration)
         except Exception as error:
+            if breaks(error):
+                raise
             self.print_linting_msg(migration.app_label, migration.name, "", None)
             self.messages.append(f"its SQL cannot be had: {first_line(error)}")
 
@@ -97,6 +103,11 @@ def first_line(error):
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
+def breaks(error):
+    """Whether it is the connection or the server that fails. SQLite, in memory, has none; it calls wrong SQL so."""
+    return isinstance(error, (OperationalError, InterfaceError)) and connection.vendor != "sqlite"
+
+
 def judge():
     """name → verdict for this database, which all migrations are applied to."""
     executor = Executor(connection)
@@ -106,13 +117,23 @@ def judge():
     return linter.migrations
 
 
+def data():
+    """What migrations may read of this project, as SQL: the files, other than modules, of all that has apps in it."""
+    homes = [Path(app.path) for app in apps.get_app_configs()]
+    tops = {home.relative_to(ROOT).parts[0] for home in homes if ROOT in home.parents}
+    paths = {path.relative_to(ROOT) for top in tops for path in (ROOT / top).rglob("*") if path.is_file()}
+    return [path for path in paths if path.suffix not in (".py", ".pyc")
+            and ("migrations" in path.parts or not APART & {*path.parts})]
+
+
 def depends(pins):
-    """A digest of all that verdicts depend on: the files of pins, all migrations, and those modules of this project
-    that they may use: all that are loaded with them."""
+    """A digest of all that verdicts depend on: the files of pins, all migrations, those modules of this project that
+    they may use: all that are loaded with them, and what they may read."""
     modules = {migration.__module__ for migration in MigrationLoader(None).disk_migrations.values()}
     own = {name for name, module in sys.modules.items()
            if ROOT in Path(getattr(module, "__file__", None) or "/").parents}
     files = [("", str(pin)) for pin in pins] + [(name, sys.modules[name].__file__) for name in modules | own]
+    files += [(str(path), str(ROOT / path)) for path in data()]
     digest = hashlib.sha256(sys.version.encode())
     for name, path in sorted(files):
         digest.update(name.encode() + b"\0" + hashlib.sha256(Path(path).read_bytes()).digest())
@@ -127,7 +148,20 @@ def read(path, of):
             return found
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    return {"version": 2, "of": of, "vendors": {}, "failed": {}}
+    return {"version": 2, "of": of, "vendors": {}, "failed": {}, "again": {}}
+
+
+def ask(found):
+    """Add the verdicts for this database, or why there are none."""
+    for outcome in ("vendors", "failed", "again"):
+        found[outcome].pop(connection.vendor, None)
+    try:
+        found["vendors"][connection.vendor] = judge()
+    except Exception as error:  # a project may well be for one of the databases alone
+        found["failed"][connection.vendor] = first_line(error)
+        print(f"no verdicts for {connection.vendor}: {first_line(error)}", file=sys.stderr)
+        if breaks(error) or not isinstance(error, DatabaseError):  # the time: no layer of before is taken for this one
+            found["again"][connection.vendor] = time.time()
 
 
 def main(*words):
@@ -136,12 +170,8 @@ def main(*words):
     logging.getLogger("django_migration_linter").setLevel(logging.ERROR)
     found = read(path, depends(pins))
     if "--hold" in words:
-        return 0 if VENDORS <= {*found["vendors"], *found["failed"]} else 1
-    try:
-        found["vendors"][connection.vendor] = judge()
-    except Exception as error:  # a project may well be for one of the databases alone
-        found["failed"][connection.vendor] = first_line(error)
-        print(f"no verdicts for {connection.vendor}: {first_line(error)}", file=sys.stderr)
+        return 0 if VENDORS <= {*found["vendors"], *found["failed"]} - {*found["again"]} else 1
+    ask(found)
     path.write_text(json.dumps(found, indent=1, sort_keys=True))
 
 

@@ -73,16 +73,21 @@ def test_each_database_has_verdicts_of_its_own(project, postgres):
     assert {"auth.0001_initial", "sessions.0001_initial"} < judged.keys(), "a deploy asks for Django's own too"
 
 
-def test_verdicts_hold_until_what_they_depend_on_changes(project):
-    """Not what is no part of it, as a view; but a model, a migration, a pin, a database that was not judged for."""
+def test_verdicts_hold_until_what_they_depend_on_changes(project, postgres):
+    """Not what is no part of it, as a view or a template; but a model, a migration, a file that one may read, a pin, a
+    database that was not judged for."""
+    read = ("shop/migrations/0006.sql", "shop/migrations/static/view", "shop/sql/fill.sql")
+    for path in (*read, "shop/templates/shop/page.html"):
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text("SELECT 1;\n")
+    add(project, "0006_sql", 'migrations.RunSQL(open(__file__.replace("_sql.py", ".sql")).read())', "0005_no_place")
     assert verdicts(project).returncode == 0
     assert verdicts(project, "--hold").returncode == 1, "Postgres was not judged for"
-    whole = found(project)
-    whole["failed"]["postgresql"] = "none here"
-    (project / "migrations.json").write_text(json.dumps(whole))
-    (project / "shop/views.py").write_text("# another line\n")
+    assert verdicts(project, url=postgres.url(postgres.database(migrated=False))).returncode == 0
+    for path in ("shop/views.py", "shop/templates/shop/page.html"):
+        (project / path).write_text("# another line\n")
     assert verdicts(project, "--hold").returncode == 0
-    for path in ("shop/models.py", "shop/migrations/0003_note.py", "pins"):
+    for path in (*read, "shop/models.py", "shop/migrations/0003_note.py", "pins"):
         before = (project / path).read_text()
         (project / path).write_text(before + "# another line\n")
         assert verdicts(project, "--hold").returncode == 1, path
@@ -91,10 +96,42 @@ def test_verdicts_hold_until_what_they_depend_on_changes(project):
     assert verdicts(project, "--hold").returncode == 1
 
 
-def test_migrations_for_another_database(project):
-    """A project may be for Postgres alone: then there are no verdicts for SQLite, as is told, and no build fails."""
+def test_migrations_for_another_database(project, postgres):
+    """A project may be for Postgres alone: then there are no verdicts for SQLite, as is told, and no build fails, nor
+    asks again."""
     add(project, "0006_postgres", 'migrations.RunSQL("CREATE TABLE x (y jsonb[] NOT NULL DEFAULT array[]::jsonb[])")',
         "0005_no_place")
     done = verdicts(project)
     assert done.returncode == 0 and done.stderr.startswith("no verdicts for sqlite: OperationalError"), done.stderr
     assert found(project)["vendors"] == {} and found(project)["failed"].keys() == {"sqlite"}
+    assert verdicts(project, url=postgres.url(postgres.database(migrated=False))).returncode == 0
+    assert verdicts(project, "--hold").returncode == 0
+
+
+def test_a_database_that_is_away_is_asked_again(project, postgres):
+    """It is told, and holds for no other build; twice is not the same to Docker's cache. Once it goes well nothing is
+    left of it."""
+    assert verdicts(project).returncode == 0
+    results = []
+    for _ in range(2):
+        done = verdicts(project, url="postgres://postgres@127.0.0.1:1/none")
+        assert done.returncode == 0 and done.stderr.startswith("no verdicts for postgresql: "), done.stderr
+        results.append(found(project))
+    assert results[0]["failed"] == results[1]["failed"] and results[0] != results[1]
+    assert verdicts(project, "--hold").returncode == 1
+    assert verdicts(project, url=postgres.url(postgres.database(migrated=False))).returncode == 0
+    assert found(project)["failed"] == found(project)["again"] == {}
+    assert verdicts(project, "--hold").returncode == 0
+
+
+SQL = 'migrations.RunSQL("SELECT nothing FROM nowhere")'
+LOST = 'migrations.RunPython(lambda _, editor: editor.execute("SELECT pg_terminate_backend(pg_backend_pid())"))'
+NO_SQL = "migrations.RunPython(lambda *_: 1 / 0)"
+
+
+@pytest.mark.parametrize("operation, again", [(SQL, set()), (LOST, {"postgresql"}), (NO_SQL, {"postgresql"})])
+def test_only_what_the_database_refuses_holds(project, postgres, operation, again):
+    """Not that a connection breaks on the way, nor what is no word of the database."""
+    add(project, "0006_wrong", operation, "0005_no_place")
+    assert verdicts(project, url=postgres.url(postgres.database(migrated=False))).returncode == 0
+    assert found(project)["failed"].keys() == {"postgresql"} and found(project)["again"].keys() == again
