@@ -20,6 +20,10 @@ login() { # in a configuration of its own, so that no other job's login on this 
         *[.:]*/* | localhost/*) set -- "${IMAGE%%/*}" ;;
         *) set -- ;; # Docker's own
     esac
+    # which engine, as of a rootless Docker, is told by the configuration, too
+    [ -n "${DOCKER_HOST:-}" ] ||
+        DOCKER_HOST=$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null) || DOCKER_HOST=''
+    [ -z "$DOCKER_HOST" ] || export DOCKER_HOST
     folder=$(mktemp -d) # 0700
     export DOCKER_CONFIG="$folder"
     registry=${1:-} logged_in=1

@@ -105,8 +105,10 @@ def test_a_cancelled_job_takes_back(shell, tmp_path, number):
 DOCKER = """#!/bin/sh
 echo "docker $*" >>{calls}
 case $1 in
+    context) [ "$DOCKER_CONFIG" = {own} ] && [ -n "$ENDPOINT" ] && echo "$ENDPOINT" ;;
     login) cat >"$DOCKER_CONFIG/config.json"; echo "$(cat "$DOCKER_CONFIG/config.json")" >>{calls} ;;
-    push) ls "$DOCKER_CONFIG" >>{calls}; env | grep REGISTRY_LOGIN >>{calls}; sleep {slow}; exit {code} ;;
+    push) ls "$DOCKER_CONFIG" >>{calls}; env | grep -E '^(REGISTRY_LOGIN|DOCKER_HOST)=' >>{calls}
+        sleep {slow}; exit {code} ;;
     image) echo '[{{}}]' ;;
 esac
 """
@@ -120,17 +122,20 @@ def docker(tmp_path, monkeypatch):
     def put(code=0, slow=0):
         stub = tmp_path / "bin" / "docker"
         stub.parent.mkdir(exist_ok=True)
-        stub.write_text(DOCKER.format(calls=calls, code=code, slow=slow))
+        own = tmp_path / "own"
+        stub.write_text(DOCKER.format(calls=calls, own=own, code=code, slow=slow))
         stub.chmod(0o755)
         monkeypatch.setenv("PATH", f"{stub.parent}:{os.environ['PATH']}")
-        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "own"))
+        monkeypatch.setenv("DOCKER_CONFIG", str(own))
+        monkeypatch.delenv("DOCKER_HOST", raising=False)
         return calls
     return put
 
 
 def told(calls):
     """What docker was told, but for questions, and what came with it."""
-    return [line for line in calls.read_text().splitlines() if not re.match("docker (image|version|info)", line)]
+    return [line for line in calls.read_text().splitlines()
+            if not re.match("docker (image|version|info|context)", line)]
 
 
 PUSH = {"REGISTRY_LOGIN": "ann:pass:word", "TAG": "build-1"}
@@ -149,6 +154,17 @@ def test_push_is_logged_in_for_its_time_alone(ci, docker, tmp_path, image, regis
     assert told(calls) == [f"docker login --username ann --password-stdin {registry}".rstrip(), "pass:word",
                            f"docker push {image}:build-1", "config.json", f"docker logout {registry}".rstrip()]
     assert not (tmp_path / "own").exists()
+
+
+@pytest.mark.parametrize("env, host", [
+    ({"ENDPOINT": "unix:///run/user/1000/docker.sock"}, ["DOCKER_HOST=unix:///run/user/1000/docker.sock"]),
+    ({"ENDPOINT": "unix:///other.sock", "DOCKER_HOST": "ssh://box"}, ["DOCKER_HOST=ssh://box"]), ({}, [])])
+def test_push_goes_to_the_engine_in_use(ci, docker, env, host):
+    """Which engine that is the machine's own configuration says, as with a rootless one; DOCKER_HOST goes before it."""
+    calls = docker()
+    done = ci("push", IMAGE="acme/shop", **PUSH, **env)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert [line for line in told(calls) if line.startswith("DOCKER_HOST")] == host
 
 
 def test_a_cancelled_push_logs_out(shell, docker, tmp_path, monkeypatch):
