@@ -134,7 +134,7 @@ class Crew:
         left = {start(self._run_step, step, answers) for step in group}
         while left:
             done, left = concurrent.futures.wait(left | {self.alarm}, return_when="FIRST_COMPLETED")
-            for future in done:
+            for future in sorted(done, key=lambda future: future is not self.alarm):  # which tells the cause
                 future.result()
             left.discard(self.alarm)
         return answers
