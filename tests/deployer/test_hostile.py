@@ -130,7 +130,7 @@ def test_tags_of_any_kind(action, tag):
 def test_hosts_of_any_kind(name):
     """A name that no host has is refused, with those there are."""
     with pytest.raises(ConfigError) as caught:
-        __main__.chosen(config.build(TOML, {}, "x"), SimpleNamespace(hosts=f"web1,{name}"))
+        config.build(TOML, {}, "x").chosen(f"web1,{name}", balancers=True)
     assert "there are: web1, web2, work, front" in str(caught.value) and not CONTROL.search(str(caught.value))
 
 

@@ -45,7 +45,7 @@ def test_on_a_port(environment):
     port = free_port()
     with running(COMMAND, cwd=ROOT, env={**environment, "PORT": str(port)}) as process:
         wait_until(lambda: socket.create_connection(("127.0.0.1", port), timeout=5).close() is None)
-        assert f"http://0.0.0.0:{port}" in process.output()
+        wait_until(lambda: f"http://0.0.0.0:{port}" in process.output(), what="it says so, having listened already")
 
 
 def test_all_that_is_wrong_is_told_before_anything_starts(environment):
