@@ -247,7 +247,7 @@ def test_a_dry_run_changes_nothing(shop):
     done = shop.deploy("deploy", tag, "--dry-run")
     assert done.returncode == 0 and done.stdout == shop.deploy("plan", tag).stdout, done.stderr
     steps = [line.split()[1] for line in done.stdout.splitlines()]
-    assert steps[:2] == ["begin", "pull"] and steps[-2:] == ["prepare", "commit"]
+    assert steps[:2] == ["begin", "pull"] and steps[-3:] == ["prepare", "promise", "commit"]
     assert {"migrate", "ready", "flip", "beat"} < set(steps)
     assert checker.check(shop) == old
 
