@@ -73,7 +73,7 @@ def bring_back(host, slot):
 
 def pin(host, slot, release, settings):
     """Write down what a slot runs, before its first unit starts."""
-    disk.remove(host.slot_file(slot, "env"))
+    disk.remove(host.slot_file(slot, "env"), host.slot_file(slot, "plan"))
     if settings is not None:
         disk.write(host.slot_file(slot, "env"), settings, 0o600)
     disk.write(host.slot_file(slot, "tag"), releases.tag_text(release))
@@ -152,7 +152,7 @@ def stopped(host, slot, seconds=GONE):
         time.sleep(0.1)
     if names:
         host.systemctl("reset-failed", *names, check=False)  # one that crashed as it was stopped stays "failed"
-    disk.remove(host.slot_file(slot, "tag"), host.slot_file(slot, "env"))
+    disk.remove(*(host.slot_file(slot, kind) for kind in ("tag", "env", "plan")))
     return True
 
 

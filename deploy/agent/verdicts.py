@@ -22,10 +22,14 @@ def verdicts(host, attempt, say):
         return going_back(host, attempt, vendor)
     found, listed = at_once([lambda: found_in(host, attempt),
                              lambda: parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120))])
+    disk.write(host.slot_file(attempt["slot"], "plan"), "".join("[X]  %s\n" % name for name in sorted(listed)))
     return judged([name for name, applied in listed.items() if not applied], found, vendor)
 
 
 def going_back(host, attempt, vendor):
+    kept = [disk.read(host.slot_file(attempt[slot], "plan")) for slot in ("live", "slot")]
+    if all(kept) and not parse_plan(kept[0]).keys() - parse_plan(kept[1]).keys():
+        return judged([], {"vendors": {}, "failed": {}}, vendor)  # a warm rollback is urgent, and asks nobody
     live = slots.release_in(host, attempt["live"]) or releases.read_tag(host.tag) or {}
     coming, found, listed = at_once([lambda: found_in(host, attempt), lambda: found_in(host, live),
                                      lambda: listed_by(host, attempt, attempt["live"])])

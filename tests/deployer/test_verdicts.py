@@ -145,6 +145,22 @@ def test_a_rollback_is_refused_unless_allowed(judge, live, live_plan, told):
     assert "--allow-incompatible" in text and not refusal(answer, "rollback", allowed=True)
 
 
+@pytest.mark.parametrize("live_plan, asks", [(FIRST, False), (APPLIED, True)])
+def test_a_rollback_between_two_that_were_judged(judge, live_plan, asks):
+    """Each deploy writes down the migrations of its release: where none has come since, nobody is asked again."""
+    judge(build(postgresql={}), FIRST)
+    assert disk.read(judge.host.slot_file("b", "plan")) == FIRST
+    for slot, plan in (("a", live_plan), ("b", FIRST)):
+        disk.write(judge.host.slot_file(slot, "plan"), plan)
+    judge.host.images, judge.host.plans = {}, {}
+    attempt = Attempt(judge.host, id="1", action="rollback", slot="b", live="a", image_id="2", tag="v2", one_offs=[])
+    if asks:
+        with pytest.raises(KeyError):
+            verdicts(judge.host, attempt, print)
+    else:
+        assert not refusal(verdicts(judge.host, attempt, print), "rollback")
+
+
 def test_a_rollback_to_what_knows_the_same_migrations(judge):
     """Goes, and asks nobody but the release that is live; so it does when all that came since is well."""
     known = build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR})
