@@ -141,7 +141,7 @@ def start_busy(host, image):
     wait_until(lambda: host.ssh("test -e /run/shop/b/worker.ready").returncode == 0, 30, "its worker works")
 
 
-@pytest.mark.parametrize("seconds", ["0", "0.1", "0.5"])
+@pytest.mark.parametrize("seconds", ["0.1", *(pytest.param(one, marks=pytest.mark.rare) for one in ("0", "0.5"))])
 def test_no_stop_keeps_the_engine_away(host, images, seconds):
     """dockerd is killed at some moment of a stop: it is back while a worker still ends its task, and stops that need
     no time have ended without it."""
