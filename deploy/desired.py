@@ -16,6 +16,8 @@ ROLE_UNITS = {"web": "{}-web@.service", "worker": "{}-worker@.service", "beat": 
 APP_UNITS = ("{}-slot.service", "{}.target")
 SHARED_UNITS = ("docker-service@.service", "docker-runner.target")
 DROP_INS = ("docker.service.d/restart.conf", "nginx.service.d/restart.conf")
+# Units that run since before it was there did not ask for what orders a shutdown.
+START_TARGET = "systemctl daemon-reload && systemctl start docker-runner.target"
 MEDIA = "/data/media"  # MEDIA_ROOT in the image, unless the settings say otherwise
 FIRST_SETTINGS = """\
 # The settings of {app}, KEY=value a line, no quotes; docs/image.md lists them. From now on they are changed by
@@ -30,8 +32,8 @@ def steps(fleet, host, found):
     return [
         *packages(fleet, host, found, nginx),
         *(app_files(fleet, host) if host.roles else ()),
-        Group(tuple(units(fleet, host, nginx)), "systemctl daemon-reload"),
-        *([Service("docker-runner.target")] if host.roles else ()),
+        Group(tuple(units(fleet, host, nginx)), START_TARGET if host.roles else "systemctl daemon-reload"),
+        *([Service("docker-runner.target", running=False)] if host.roles else ()),
         *(engine(found) if host.roles else ()),
         *(tmpfiles(fleet.app, found) if host.roles else ()),
         *gone(fleet, host, found),

@@ -49,8 +49,10 @@ def test_units_follow_roles(fleet):
 
 def test_what_orders_a_shutdown_is_up_before_anything_is_started_anew(fleet):
     """Units that run since before docker-runner.target was there did not ask for it; a reboot waits for them."""
-    asked = [Service("docker-runner.target") in steps(fleet, name) for name in ("web1", "work", "front")]
-    assert asked == [True, True, False]
+    for name, asked in (("web1", True), ("work", True), ("front", False)):
+        assert (Service("docker-runner.target", running=False) in steps(fleet, name)) == asked
+        reload, = [step.then for step in steps(fleet, name) if isinstance(step, Group) and "daemon-reload" in step.then]
+        assert reload.endswith(" && systemctl start docker-runner.target") == asked
     assert "\n[Install]\n" in files(fleet, "web1")["/etc/systemd/system/docker-runner.target"]
 
 
@@ -193,7 +195,7 @@ def test_live_restore_is_merged_in(before, after):
 
 def test_the_engine_is_reloaded_and_not_on_swarm_nodes(fleet):
     """live-restore takes a reload, never a restart; Swarm refuses it, so there daemon.json stays as it is."""
-    group = next(step for step in steps(fleet, "web1") if isinstance(step, Group) and "docker" in step.then)
+    group = next(step for step in steps(fleet, "web1") if isinstance(step, Group) and "docker.service" in step.then)
     assert group.then.split() == ["systemctl", "reload", "docker.service"]
     assert "/etc/docker/daemon.json" not in files(fleet, "web1", Found(swarm=True))
 

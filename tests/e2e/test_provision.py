@@ -201,7 +201,7 @@ def test_what_runs_is_not_restarted(project):
                  " systemctl daemon-reload; echo '# changed' >>/usr/local/bin/docker-runner")
     project.settings.update(opts="--label=new=yes", **{"site.body_limit": "9m"})
     said = project.provision()
-    assert "web1, web2, work1: run systemctl daemon-reload" in said.splitlines()
+    assert "web1, web2, work1: run systemctl daemon-reload && systemctl start docker-runner.target" in said.splitlines()
     assert {name: started(host) for name, host in hosts.items()} == before
     assert "client_max_body_size 9m" in hosts["web1"].run("cat /etc/nginx/shop/app.conf")
     assert "new=yes" in hosts["work1"].run("cat /etc/default/shop")
