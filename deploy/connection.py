@@ -11,6 +11,7 @@ from . import answers
 from .agent import bundle
 from .answers import Nonsense
 from .errors import HostProblem
+from .input import Input
 from .remote import MARK, HostLocked, last_words, why
 from .together import start
 
@@ -50,13 +51,14 @@ class Connection:
 
     def __init__(self, host, ssh, app, events=lambda host, event: None, share=""):
         self.host, self.events, self.said = host, events, tempfile.TemporaryFile()
-        self.waiting, self.number, self.writing = {}, 0, threading.Lock()
+        self.waiting, self.number, self.counting = {}, 0, threading.Lock()
         self.marks, self.marked, self.locking, self.lost = queue.Queue(), 0, None, None
         self.stop, self.heard, self.ended, self.dead_after = threading.Event(), threading.Event(), False, 30
         words = ["python3", "-I", "-S", "-u", "-c", BOOT, "look", app]
         self.process = subprocess.Popen(  # in a session of its own: Ctrl-C is ours, not ssh's
             ssh.command(host.address, words, share, owner=bool(share)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self.said, start_new_session=True)
+        self.input = Input(self.process)
 
     def open(self, patience=LOOK):
         """Start the agent. Raises HostProblem."""
@@ -116,10 +118,7 @@ class Connection:
 
     def close(self):
         self.stop.set()
-        if self.writing.locked():  # nobody takes what is being written, and to close would wait for that
-            self.process.kill()
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()
+        self.input.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(0.5)
         self.process.kill()  # nothing, where it has ended
@@ -128,7 +127,7 @@ class Connection:
     # ---- lines ----
 
     def _send(self, do, args):
-        with self.writing:
+        with self.counting:
             self.number += 1
             asked = self.waiting[self.number] = Asked(self.number, do)
             self.locking = asked if do == "lock" else self.locking
@@ -168,9 +167,7 @@ class Connection:
 
     def _write(self, data):
         try:
-            with self.writing:
-                self.process.stdin.write(data)
-                self.process.stdin.flush()
+            self.input.write(data)
         except (OSError, ValueError):
             raise self.lost or Lost(self._why()) from None
 

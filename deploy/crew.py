@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from .connection import Connection, StepProblem
 from .errors import DeployError, HostProblem, Refused, on_hosts
 from .remote import each, first_alone
-from .together import start, together
+from .together import SLICE, outcome, start, together
 
 TAKEBACK = 150  # seconds: two drains, and what is stopped
 
@@ -53,7 +53,7 @@ class Crew:
         self.folder.cleanup()
 
     def _close(self):
-        together(lambda name: self.connections[name].close(), self.connections)
+        together(lambda name: self.connections[name].close(), list(self.connections))  # one more may come meanwhile
 
     # ---- before the lock ----
 
@@ -114,7 +114,7 @@ class Crew:
     def resolve(self, name, **args):
         """What a host finds that a tag stands for."""
         try:
-            return self.connections[name].ask("resolve", 90, **args)
+            return outcome(start(lambda: self.connections[name].ask("resolve", 90, **args)))
         except HostProblem as problem:
             raise StepFailed("resolve", name, problem) from None
 
@@ -133,7 +133,7 @@ class Crew:
         answers = {}
         left = {start(self._run_step, step, answers) for step in group}
         while left:
-            done, left = concurrent.futures.wait(left | {self.alarm}, return_when="FIRST_COMPLETED")
+            done, left = concurrent.futures.wait(left | {self.alarm}, SLICE, "FIRST_COMPLETED")
             for future in sorted(done, key=lambda future: future is not self.alarm):  # which tells the cause
                 future.result()
             left.discard(self.alarm)

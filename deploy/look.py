@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import threading
 
 from . import preflight, status
 from .answers import visible
@@ -11,6 +10,7 @@ from .crew import Crew
 from .errors import DeployError, Refused, on_hosts
 from .plan import Step
 from .remote import who
+from .together import together
 
 LONGEST = 16384  # characters of a line of a log
 RED, PLAIN = "\033[31m", "\033[0m"
@@ -69,13 +69,8 @@ def show_logs(fleet, ssh, hosts, args):
              *(["--since", args.since] if args.since else []), *(word for name in names for word in ("-t", name))]
     running = [(host, subprocess.Popen(ssh.command(host.address, words), stdin=subprocess.DEVNULL, text=True,
                                        errors="replace", stdout=subprocess.PIPE)) for host in hosts]
-    threads = [threading.Thread(target=prefix, args=(host.name, process.stdout), daemon=True)
-               for host, process in running]
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        together(lambda one: prefix(one[0].name, one[1].stdout), running)
     finally:
         for _, process in running:
             process.terminate()

@@ -13,7 +13,8 @@ import time
 
 from . import answers
 from .errors import HostProblem, Locked, Refused, on_hosts
-from .together import start
+from .input import Input
+from .together import outcome, start
 
 MARK = "--8<-- slipway"
 # Reads a program and runs it; what it says begins after the mark, as a login may greet first.
@@ -50,6 +51,7 @@ class Session:
         self.process = subprocess.Popen(ssh.command(host.address, words, share, owner=bool(share)),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said,
                                         start_new_session=True)  # Ctrl-C is ours, not ssh's
+        self.input = Input(self.process)
         try:
             if program:
                 self._write(b"%d\n" % len(program.encode()) + program.encode())
@@ -90,8 +92,7 @@ class Session:
 
     def close(self, grace=5):
         """End the program by the end of its input, after `grace` seconds the connection too."""
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()
+        self.input.close()
         try:
             self.process.wait(grace)
         except subprocess.TimeoutExpired:
@@ -101,10 +102,12 @@ class Session:
         self.said.close()
 
     def _write(self, data):
+        """Within the timeout, that is: a host may read nothing for ever."""
         try:
-            self.process.stdin.write(data)
-            self.process.stdin.flush()
-        except OSError:
+            start(self.input.write, data).result(self.timeout)
+        except TimeoutError:
+            raise HostProblem(f"takes no input within {self.timeout} s") from None
+        except (OSError, ValueError):
             raise self._gone() from None
 
     def _line(self, deadline):
@@ -183,7 +186,7 @@ def each(hosts, function, error=Refused):
     futures = {host.name: start(function, host) for host in hosts}
     for name, future in futures.items():  # an interrupt leaves here at once
         try:
-            results[name] = future.result()
+            results[name] = outcome(future)
         except HostProblem as problem:
             problems[name] = problem.args
             kind = Locked if isinstance(problem, HostLocked) else kind

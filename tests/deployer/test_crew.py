@@ -1,6 +1,9 @@
 """What the deployer does when a host that is watched says that it is not well."""
 
+import signal
 import threading
+import time
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +11,8 @@ import pytest
 from deploy.connection import Connection, Lost, StepProblem
 from deploy.crew import Crew, StepFailed
 from deploy.plan import LIMITS, Options, Step, Target, plan
-from deploy.together import start
+from deploy.remote import each
+from deploy.together import outcome, start, together
 
 SICK = {"event": "sick", "problem": "of 30 answers to visitors 30 were errors", "more": {"log_of": ["shop-web-b", 1]}}
 
@@ -38,6 +42,24 @@ def crew(fleet):
 
 def hear(crew, name, **more):
     crew._hear(SimpleNamespace(name=name), {**SICK, **more})
+
+
+@pytest.mark.parametrize("wait", [
+    lambda call: outcome(start(call, "web1")), lambda call: together(call, ["web1"]),
+    lambda call: each([SimpleNamespace(name="web1")], call),
+    lambda call: Crew.run(SimpleNamespace(alarm=Future(), _run_step=lambda step, answers: call(step)), ["begin"])])
+def test_a_signal_that_does_not_wake_the_main_thread_is_heard(wait):
+    """One that another thread takes: the main thread, which waits, is not woken by it."""
+    let = threading.Event()
+
+    def call(name):
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        let.wait(10)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        wait(call)
+    let.set()
+    assert time.monotonic() - began < 5
 
 
 def test_what_is_under_way_fails_at_once(crew):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,14 @@ def test_a_host_that_says_nothing_is_given_up(stub):
         Session(Host("silent", "silent"), Ssh(), ["sh", "-c", HOLD], timeout=0.5)
     with pytest.raises(HostProblem, match="no answer within 0.5 s"):
         run(Host("silent", "silent"), Ssh(), ["true"], timeout=0.5)
+
+
+def test_a_host_that_reads_nothing_is_given_up(stub):
+    """What it is told is more than a pipe takes: nothing waits for the rest, neither telling it nor closing."""
+    began = time.monotonic()
+    with pytest.raises(HostProblem, match="takes no input within 0.5 s"):
+        Session(Host("silent", "silent"), Ssh(), ["python3", "-c", BOOT], "#" * 2**20, timeout=0.5)
+    assert time.monotonic() - began < 10
 
 
 def test_a_connection_that_is_cut_is_said(stub):
