@@ -14,21 +14,14 @@ from deploy.connection import Lost, StepProblem
 from deploy.ending import Ending, forward, told
 from deploy.errors import Divided, Taken
 from deploy.plan import Step
+from deployer.clock import Clock
 
 DEAD_AFTER = 10
 NAMES = ("web1", "web2", "work")
 
 
-class Clock:
-    """Time passes when somebody sleeps. What is done at the same time begins at the same time, one after the other."""
-
-    now = 0.0
-
-    def monotonic(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
+class Together(Clock):
+    """What is done at the same time begins at the same time, one after the other."""
 
     def together(self, function, items):
         results, began, latest = {}, self.now, self.now
@@ -46,7 +39,7 @@ class Model:
     `arrives`; with `silent` the host itself does not notice; `power`: it was a power cut; `killed`: it was the agent's
     death, and the lock's answer comes. `refuses` to promise."""
 
-    clock: Clock
+    clock: Together
     name: str
     cut: str = ""
     outage: float = 0
@@ -157,7 +150,7 @@ HOST = st.one_of(st.just({}), st.just({}), FAULT, st.just({"refuses": True}))
 
 
 def models(faults):
-    clock = Clock()
+    clock = Together()
     return {name: Model(clock, name, **fault) for name, fault in zip(NAMES, faults)}
 
 

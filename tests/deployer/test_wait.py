@@ -8,18 +8,7 @@ from deploy import commands, hooks
 from deploy.errors import Locked, Refused
 from deploy.plan import Target
 from deploy.rollout import Rollout
-
-
-class Clock:
-    """Time that passes only while somebody sleeps."""
-
-    now = 0
-
-    def monotonic(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
+from deployer.clock import Clock
 
 
 @pytest.fixture
