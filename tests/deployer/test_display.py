@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -13,7 +14,7 @@ from deploy.connection import Connection, Lost
 from deploy.display import SHOWN, Table
 from deploy.ssh import Ssh
 from deployer.agents import agents, line
-from proc import ROOT
+from proc import ROOT, wait_until
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
@@ -65,3 +66,4 @@ def test_who_waits_for_an_answer_hears_that_its_reader_has_died():
         connection = Connection(Host("web1", "web1"), Ssh(), "shop", broken).open()
         with pytest.raises(Lost, match="its answers could not be taken"):
             connection.ask("look", timeout=20)
+        wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name.endswith("(_read)")], 20)

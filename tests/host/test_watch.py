@@ -17,6 +17,7 @@ from deploy.agent.attempt import Attempt  # noqa: E402
 from deploy.agent.host import Host  # noqa: E402
 from deploy.agent.visitors import Visitors  # noqa: E402
 from deploy.agent.watcher import Watcher  # noqa: E402
+from deploy.together import start  # noqa: E402
 
 NONSENSE = (b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: nonsense\r\n\r\n")
@@ -72,8 +73,7 @@ def test_visitors_of_a_bad_release_are_back_within_a_second(nginx, apps, host):
             answers.append((ask(port)[0], time.monotonic()))
 
     with nginx.serving(port):
-        for _ in range(4):
-            threading.Thread(target=visit, daemon=True).start()
+        visits = [start(visit) for _ in range(4)]
         wait_until(lambda: len(answers) > 100)
         attempt = Attempt(host, live="a", slot="b", tag="v2", began=0)
         attempt.watcher = Watcher(host, attempt, told.append, max_errors=0.05, alone=True)
@@ -84,6 +84,8 @@ def test_visitors_of_a_bad_release_are_back_within_a_second(nginx, apps, host):
         seen = len(answers)
         wait_until(lambda: len(answers) > seen + 100)
         over.set()
+        for each in visits:
+            each.result(20)
     bad = sorted(at for status, at in answers if status != 200)
     assert bad and bad[-1] - bad[:20][-1] <= 1, bad
     assert slots.live(host) == "a" and "answers to visitors" in told[0]["problem"]
