@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from e2e import checker
 from e2e.fleet import apps
 from e2e.fleet.docker import build
@@ -70,6 +72,12 @@ def settings(shop, **values):
         yield
     finally:
         shop.settings = before
+
+
+def often(cases, chosen):
+    """The cases, those that are not among the chosen marked as rare."""
+    return [case if case in chosen else pytest.param(*([case] if isinstance(case, str) else case),
+                                                     marks=pytest.mark.rare) for case in cases]
 
 
 # ---- what befalls a deploy: context managers of a Shop ----

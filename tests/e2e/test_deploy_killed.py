@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from e2e import checker
-from e2e.scenarios import good, live, provisioned, severed
+from e2e.scenarios import good, live, often, provisioned, severed
 from proc import wait_until
 
 STEPS = ("lock", "begin", "pull", "publish", "ready", "flip", "watch", "beat", "prepare", "commit")
@@ -14,12 +14,6 @@ INTERRUPTS = [*((signal.SIGINT, step) for step in STEPS[:-1]), (signal.SIGTERM, 
 # Before the flip, between it and the commit, and during that: the other steps are repetitions, for `make e2e-all`.
 OFTEN = [(signal.SIGINT, "ready"), (signal.SIGINT, "prepare"), (signal.SIGTERM, "watch"), (signal.SIGHUP, "flip")]
 OFTEN_KILLED = ("ready", "watch", "prepare", "commit")
-
-
-def often(cases, chosen):
-    """The cases, those that are not among the chosen marked as rare."""
-    return [case if case in chosen else pytest.param(*([case] if isinstance(case, str) else case),
-                                                     marks=pytest.mark.rare) for case in cases]
 
 
 @pytest.fixture(scope="module")
