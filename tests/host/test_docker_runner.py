@@ -412,6 +412,18 @@ def test_a_container_removed_behind_its_units_back(server):
     assert done.returncode == 70 and "removed behind its unit's back" in done.stderr
 
 
+def test_a_container_removed_by_its_units_stop(server):
+    """A stop removes it while the engine is just back: that is well, the unit does not end as failed."""
+    server.put("stub/container", wanted(server))
+    server.put("stub/fail-wait", "1\n")
+    hung = server.put("stub/hung-wait", "")
+    with running(server.command(*UNIT), env=server.env) as process:
+        wait_until(lambda: server.calls("wait"))
+        server("--stop", "daemon-web-a")
+        hung.unlink()
+        assert process.wait(30) == 143 and "behind its unit's back" not in process.output()
+
+
 def test_a_stop_in_the_middle_of_a_start(server):
     """TERM while docker is starting the container: the start is finished first, so that what is left has a name."""
     hold = server.put("stub/hold", "")
