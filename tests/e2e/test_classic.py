@@ -93,6 +93,7 @@ def test_a_release_there_and_back(host, images):
     assert records[0]["image_id"] == v2 and records[0]["digest"].startswith("sha256:")
 
 
+@pytest.mark.rare
 def test_a_broken_release_goes_back(host, images):
     """Whatever is wrong with a release, v1 serves in the end, TAG and REVERT are as they were, exit 1; one that does
     not exist changes nothing, exit 2; and the next good release works at once. Of what it publishes only files arrive,

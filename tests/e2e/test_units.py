@@ -230,6 +230,7 @@ def test_a_full_disk_at_the_start_is_waited_out(host, measured):
     measured("full disk at the start, from when there is room", time.monotonic() - began)
 
 
+@pytest.mark.rare
 def test_docker_starts_a_minute_after_the_boot(host, measured):
     """Booted without Docker, the units wait for it, and need no restart when it comes."""
     host.run("systemctl mask docker.service docker.socket 2>&1; sync")
