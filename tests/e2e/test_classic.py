@@ -99,7 +99,7 @@ def test_a_broken_release_goes_back(host, images):
     not exist changes nothing, exit 2; and the next good release works at once. Of what it publishes only files arrive,
     with modes of ours."""
     serving = host.run("docker ps -q")
-    done = classic(host, "v0", images["v1"])
+    done = classic(host, "nowhere", images["v1"])
     assert done.returncode == 2 and "pull failed, nothing was changed" in done.stderr
     assert host.run("docker ps -q") == serving
     for fault in FAULTS:
