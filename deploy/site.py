@@ -1,5 +1,7 @@
 """nginx on a host: the app's own site where it serves, the balancer's where it balances. Pure."""
 
+import re
+
 from .render import each, render
 from .schema import inner, is_numeric
 from .things import Certificate, Folder, Site
@@ -54,8 +56,15 @@ def site_values(fleet, balances):
         "REAL_IP": each("set_real_ip_from {};", believed),
         "BALANCERS": each("{} balancer;", believed),
         "PROXIES": each("{} proxy;", believed),
+        "METRICS_FROM": each("{} named;", site["metrics_from"]),
+        "LOGIN_PATHS": logins(site["login_paths"]),
         "HOSTS": each("server {} max_fails=2 fail_timeout=10s;", hosts),
     }
+
+
+def logins(paths):
+    """The lines of nginx's map that know who signs in."""
+    return each('"~^POST:{}$" 1;', map(re.escape, paths))
 
 
 def inner_of(host):

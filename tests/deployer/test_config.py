@@ -52,8 +52,8 @@ def test_the_annotated_file_shows_true_defaults():
     data = tomllib.loads(uncommented(SHIPPED.read_text()))
     assert data["rollout"] == schema.defaults("rollout")
     assert data["server"] == schema.defaults("server")
-    assert {key: data["site"][key] for key in ("tls", "body_limit", "proxies")} == {
-        key: schema.defaults("site")[key] for key in ("tls", "body_limit", "proxies")}
+    keys = ("tls", "body_limit", "proxies", "metrics_from", "login_paths")
+    assert {key: data["site"][key] for key in keys} == {key: schema.defaults("site")[key] for key in keys}
 
 
 def test_every_default_is_filled_in(fleet):
@@ -119,6 +119,10 @@ WRONG = [
     ("site.names", ["a.example; }"], ["site.names[0]: 'a.example; }' is not the name of a site"]),
     ("site.body_limit", "20 MB", ["site.body_limit: '20 MB' is not a size such as 20m"]),
     ("site.body_limit", "\u0663m", ["site.body_limit: '\u0663m' is not a size such as 20m"]),
+    ("site.metrics_from", ["web9; }"], ["site.metrics_from[0]: 'web9; }' is not an address or a network"]),
+    ("site.login_paths", ["login/", '/a" 1;'], [
+        "site.login_paths[0]: 'login/' is not a path of letters, digits and . _ ~ @ + - /",
+        "site.login_paths[1]: '/a\" 1;' is not a path of letters, digits and . _ ~ @ + - /"]),
     ("site.proxies", ["10.0.0.0/255.0.0.0", "...."], [
         "site.proxies[0]: '10.0.0.0/255.0.0.0' is not an address or a network",
         "site.proxies[1]: '....' is not an address or a network"]),

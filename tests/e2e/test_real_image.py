@@ -20,6 +20,7 @@ CERTIFICATE, KEY = "/etc/ssl/shop.pem", "/etc/ssl/private/shop.key"
 WEB = ("web1", "web2")
 HOSTS = (*WEB, "work1")
 CLOSED = "--memory 400m"
+TOKEN = "a-token-of-the-tests"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def shop(fleet, project_image, tmp_path_factory):
 def stage(project, url, database):
     redis = project.fleet.services.redis_url
     settings = {"SITE_URL": url, "SECRET_KEY": secrets.token_hex(32), "DATABASE_URL": database,
-                "BROKER_URL": redis, "CACHE_URL": redis.replace("/0", "/1")}
+                "BROKER_URL": redis, "CACHE_URL": redis.replace("/0", "/1"), "METRICS_TOKEN": TOKEN}
     done = project.deploy("env", "set", input="".join(f"{name}={value}\n" for name, value in settings.items()))
     assert done.returncode == 0, done.stderr
 
@@ -104,12 +105,16 @@ def test_the_page_reaches_a_visitor(shop, visit):
 
 
 def test_operators_pages_are_not_for_visitors(shop, visit):
-    """/metrics and /debug/vars are 404 through both nginx, and answered on the app's own socket."""
+    """/metrics and /debug/vars are 404 through both nginx but to who has the token, and answered on the app's own
+    socket."""
     host = shop.fleet.hosts["web1"]
     for path in ("/metrics", "/debug/vars"):
         assert shop.inside("web1", path)[0] == 404
         with pytest.raises(urllib.error.HTTPError, match="404"):
             visit(path)
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            visit(path, Authorization="Bearer another")
+        assert visit(path, Authorization=f"Bearer {TOKEN}").status == 200
         assert host.run(f"curl -sf --unix-socket /run/shop/a/web.sock -H 'Host: shop.example' http://localhost{path}")
 
 

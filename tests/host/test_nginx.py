@@ -82,13 +82,63 @@ def test_the_apps_own_errors_are_left_alone(nginx, apps):
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/", "/metrics/x", "//metrics", "/%6detrics", "/debug/vars",
                                   "/x/../debug/vars", "/debug//vars?a=b"])
 def test_operators_pages_are_not_public(nginx, apps, path):
-    """/metrics and /debug/vars answer 404 however they are spelt, over the port and the private socket."""
+    """/metrics and /debug/vars answer 404 however they are spelt, over the port and the private socket, to who shows
+    no token."""
     port = nginx.site("shop")
     apps("shop", "a", "v1")
     with nginx.serving(port):
         assert ask(port, path)[0] == 404
         assert ask(nginx.root / "run/shop/nginx.sock", path)[0] == 404
+        assert ask(port, path, Authorization="Basic YTpi")[0] == ask(port, path, Authorization="Bearer")[0] == 404
         assert ask(port, "/metricsandmore")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/debug/vars"])
+def test_who_shows_a_token_is_the_apps_to_judge(nginx, apps, path):
+    """nginx holds none: it passes the token on, and says that it did, so that the app takes it for no local one."""
+    port = nginx.site("shop")
+    apps("shop", "a", "v1")
+    with nginx.serving(port):
+        seen = echoed(ask(port, path, **FORGED, Authorization="Bearer any")[2])
+    assert (seen["authorization"], seen["x-forwarded-for"]) == ("Bearer any", "127.0.0.1")
+    assert seen["connection"] == "close" and re.fullmatch("[0-9a-f]{32}", seen["x-request-id"])
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/debug/vars"])
+def test_named_addresses_ask_as_the_server_itself(nginx, apps, path):
+    """From an address of metrics_from the app gets a plain request; what a balancer passes on counts by its visitor."""
+    port = nginx.site("shop", balancers=["127.0.0.1"], METRICS_FROM="192.0.2.0/28 named;\n2001:db8::9 named;")
+    apps("shop", "a", "v1")
+    with nginx.serving(port):
+        for address, status in (("192.0.2.9", 200), ("2001:db8::9", 200), ("192.0.2.99", 404), ("127.0.0.1", 404),
+                                ("192.0.2.9, 198.51.100.1", 404)):
+            assert ask(port, path, X_Forwarded_For=address)[0] == status, address
+        seen = echoed(ask(port, path, **{**FORGED, "X_Forwarded_For": "192.0.2.9"})[2])
+        private = ask(nginx.root / "run/shop/nginx.sock", path)[0]
+    assert set(seen) <= {"host", "connection", "x-request-id", "accept-encoding"} and seen["connection"] == "close"
+    assert private == 404
+
+
+def signing_in(port, address, times, path="/admin/login/", **more):
+    """The statuses that one who signs in gets, one after the other."""
+    return [ask(port, path, method="POST", X_Forwarded_For=address, **more)[0] for _ in range(times)]
+
+
+def test_who_guesses_passwords_is_slowed_down(nginx, apps):
+    """Of one address, or one IPv6 network of a visitor, only so many POSTs to a login page reach the app at once, and
+    429 answers the rest; other addresses, other pages, and reading the page, are let be."""
+    port = nginx.site("shop", balancers=["127.0.0.1"])
+    apps("shop", "a", "v1")
+    with nginx.serving(port):
+        for address, path in (("192.0.2.1", "/admin/login/"), ("192.0.2.2", "/in.door/")):
+            statuses = signing_in(port, address, 40, path)
+            assert statuses[:11] == [200] * 11 and 25 <= statuses.count(429), statuses
+        assert signing_in(port, "192.0.2.1", 3, "//admin/%6cogin/") == [429] * 3
+        network = [signing_in(port, f"2001:db8:0:7::{number}", 1)[0] for number in range(1, 41)]
+        assert network[:11] == [200] * 11 and 25 <= network.count(429), network
+        assert signing_in(port, "192.0.2.3", 5) == signing_in(port, "2001:db8:0:8::1", 5) == [200] * 5
+        assert signing_in(port, "192.0.2.1", 5, "/in-door/") == [200] * 5
+        assert {ask(port, "/admin/login/", X_Forwarded_For="192.0.2.1")[0] for _ in range(20)} == {200}
 
 
 FORGED = {"X_Forwarded_For": "6.6.6.6", "X_Forwarded_Proto": "https", "X_Request_ID": "forged-request-id",
