@@ -11,10 +11,6 @@ TAG                 ?= $(eval TAG := $$(shell $$(git_tag)))$(TAG)
 ENV                 ?= production
 ARGS                ?=
 HOST                ?=
-PYTEST_ARGS         ?=
-FLEET_HOSTS         ?= web1 web2 work1
-FLEET_BASE          ?= debian:bookworm-slim
-KEEP                ?=
 
 # As docker.mk names what it builds.
 git_dirty = test -z "$$(git status --porcelain 2>&1)" || printf %s -dirty
@@ -63,27 +59,3 @@ prune: ## remove images and secret files that no release of the servers needs an
 	@$(call deploy_with,$(PYTHON)) prune $(ARGS)
 
 .PHONY: plan deploy rollback status releases logs run prune
-
-# ---- test servers in containers: docs/e2e.md ----
-
-run_fleet = PYTHONPATH=tests '$(PYTHON)' -m e2e.fleet
-fleet_up  = $(run_fleet) up --base '$(FLEET_BASE)' $(FLEET_HOSTS)
-
-.PHONY: fleet fleet-down e2e e2e-all
-
-## Test on servers
-fleet: ## test servers in containers, up and ready (FLEET_HOSTS="web1 …" FLEET_BASE=debian:…)
-	@$(fleet_up)
-
-fleet-down: ## remove the test servers and all they hold
-	@$(run_fleet) down
-
-# The traps take the fleet down however the tests end; without the second, Ctrl-C would end the shell too early.
-run_e2e = trap '[ -n "$(KEEP)" ] || $(run_fleet) down' EXIT; trap 'exit 130' HUP INT TERM; \
-  $(fleet_up) && $(VE)/bin/python -m pytest tests/e2e --durations=0
-
-e2e: $(VE)/sentinel-dev $(VE)/sentinel-deploy ## tests on the fleet, which is made and removed (KEEP=1: stays; PYTEST_ARGS="…")
-	@$(run_e2e) -m 'not rare' $(PYTEST_ARGS)
-
-e2e-all: $(VE)/sentinel-dev $(VE)/sentinel-deploy ## the same, with those of the fleet itself and repetitions of kills
-	@$(run_e2e) $(PYTEST_ARGS)

@@ -20,7 +20,6 @@ PORT          ?= 8000
 ALLOW_DIRTY   ?=
 SECRETS       ?= var/compose.env
 ARGS          ?=
-PYTEST_ARGS   ?=
 
 # What is not committed makes a revision -dirty, as nobody could build it again.
 git_dirty = test -z "$$(git status --porcelain 2>&1)" || printf %s -dirty
@@ -62,7 +61,7 @@ endef
 # ---- what you type ----
 
 ## Build and ship
-.PHONY: wheelhouse build push up down docker-shell image-test
+.PHONY: wheelhouse build push up down docker-shell
 
 wheelhouse: wheelhouse/requirements.txt ## every pin as a wheel, so that a build needs no network
 
@@ -85,9 +84,6 @@ down: $(SECRETS) ## stop what up has started; its data stays
 
 docker-shell: ## a shell in a container of the image (ARGS="--user 0")
 	@$(docker_ready); exec $(DOCKER) run --rm -it $(ARGS) --entrypoint sh '$(IMAGE):$(TAG)'
-
-image-test: $(VE)/sentinel-dev ## tests of the image: minutes, needs Docker (PYTEST_ARGS="…")
-	@$(docker_ready); exec $(VE)/bin/python -m pytest tests/image --durations=15 $(PYTEST_ARGS)
 
 # What this build has found of migrations saves the next one the time, where it still holds. An image that was not made
 # whole, or is elsewhere, has none.

@@ -19,7 +19,7 @@ def git_files():
 def ownership():
     """Path → owner, out of the table in docs/ownership.md."""
     text = (ROOT / "docs/ownership.md").read_text()
-    return dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", text, re.MULTILINE))
+    return dict(re.findall(r"^\| `([^`]+)` \| ([^|]+?) +\|", text, re.MULTILINE))
 
 
 def covers(entry, path):
@@ -29,10 +29,13 @@ def covers(entry, path):
 
 
 def test_every_path_has_an_owner():
-    """docs/ownership.md lists every file, itself or by its folder, and exactly once."""
+    """docs/ownership.md lists every file, itself or by its folder, and exactly once; but in a folder that is kept it
+    may name a file that is left out."""
     listed = ownership()
     for path in git_files():
         owners = [entry for entry in listed if covers(entry, path)]
+        if listed.get(path) == "left out" and len(owners) > 1:
+            owners.remove(path)
         assert len(owners) == 1, f"docs/ownership.md: {path} is listed {len(owners)} times"
 
 

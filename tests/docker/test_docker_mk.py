@@ -26,7 +26,7 @@ def project(tmp_path):
     """The files that docker.mk needs, alone, in a path with a space."""
     folder = tmp_path / "a project"
     folder.mkdir()
-    for file in FILES:
+    for file in (*FILES, "template.mk"):
         shutil.copy(ROOT / file, folder / file)
     stub = folder / "stub"
     stub.write_text(STUB)
@@ -58,7 +58,8 @@ def error(done):
 @pytest.mark.parametrize("target", ["wheelhouse", "build", "push", "down", "docker-shell", "image-test"])
 def test_no_docker(project, target):
     """Without Docker each target says in one line what to install."""
-    assert "install Docker" in error(make(project, target, "-o", "ve/sentinel-dev", "DOCKER=no-such-docker", "TAG=1"))
+    words = ["-f", "template.mk", target, "-o", "ve/sentinel-dev", "DOCKER=no-such-docker", "TAG=1"]
+    assert "install Docker" in error(make(project, *words))
 
 
 def test_no_engine(project):

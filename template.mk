@@ -1,0 +1,57 @@
+# template.mk: what concerns the template alone: its own tests and pictures. `make mine` removes that, and this file.
+#
+# The Makefile includes it where it is there, after the others, of which it uses some variables. Keeps to GNU Make 3.81
+# and POSIX tools.
+
+include ve.mk
+
+FLEET_HOSTS ?= web1 web2 work1
+FLEET_BASE  ?= debian:bookworm-slim
+KEEP        ?=
+
+## The template itself
+.PHONY: mine image-test browser screenshots fleet fleet-down e2e e2e-all
+
+mine: ## remove the template's own tests and pages, and all of this section; git can undo it
+	@test -z "$$(git status --porcelain 2>&1)" || { $(not_committed); }
+	@echo "make: what $(owners) calls left out goes:" && sed -n '$(left_out)  \1 \2/p' $(owners)
+	@for path in $$(sed -n '$(left_out)\1/p' $(owners)); do git rm -rq --ignore-unmatch "$$path" && rm -rf "$$path" || exit; done
+	@awk '/^## /{ gone = /^## The template itself/ } !gone && !/make mine/' README.md >README.md.new && \
+	  mv README.md.new README.md && git add README.md && echo 'make: git commit keeps it so, git reset --hard undoes it'
+
+owners = docs/ownership.md
+left_out = s/^| `\([^`]*\)` | left out | \(.*\) |$$/
+not_committed = echo 'make: what is not committed could be lost with it: see git status, then git commit' >&2; exit 1
+
+image-test: $(VE)/sentinel-dev ## tests of the image: minutes, needs Docker (PYTEST_ARGS="…")
+	@$(docker_ready); exec $(VE)/bin/python -m pytest tests/image --durations=15 $(PYTEST_ARGS)
+
+browser: $(VE)/sentinel-browser ## the pages in a headless Chromium (CHROMIUM=/path where it is not found)
+	@exec $(VE)/bin/python -m pytest tests/browser $(PYTEST_ARGS)
+
+screenshots: $(VE)/sentinel-browser ## take the pictures in docs/images anew
+	@SCREENSHOTS='$(CURDIR)/docs/images' exec $(VE)/bin/python -m pytest tests/browser -k alive
+
+$(VE)/sentinel-browser: $(VE)/sentinel-dev FORCE
+	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements-browser.txt)
+
+# ---- test servers in containers: docs/e2e.md ----
+
+run_fleet = PYTHONPATH=tests '$(PYTHON)' -m e2e.fleet
+fleet_up  = $(run_fleet) up --base '$(FLEET_BASE)' $(FLEET_HOSTS)
+
+fleet: ## test servers in containers, up and ready (FLEET_HOSTS="web1 …" FLEET_BASE=debian:…)
+	@$(fleet_up)
+
+fleet-down: ## remove the test servers and all they hold
+	@$(run_fleet) down
+
+# The traps take the fleet down however the tests end; without the second, Ctrl-C would end the shell too early.
+run_e2e = trap '[ -n "$(KEEP)" ] || $(run_fleet) down' EXIT; trap 'exit 130' HUP INT TERM; \
+  $(fleet_up) && $(VE)/bin/python -m pytest tests/e2e --durations=0
+
+e2e: $(VE)/sentinel-dev $(VE)/sentinel-deploy ## tests on the fleet, which is made and removed (KEEP=1: stays; PYTEST_ARGS="…")
+	@$(run_e2e) -m 'not rare' $(PYTEST_ARGS)
+
+e2e-all: $(VE)/sentinel-dev $(VE)/sentinel-deploy ## the same, with those of the fleet itself and repetitions of kills
+	@$(run_e2e) $(PYTEST_ARGS)

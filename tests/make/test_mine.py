@@ -1,0 +1,115 @@
+"""`make mine`: what concerns the template alone goes, and what a team keeps is whole."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from proc import ROOT, VE_PYTHON, run
+
+MAKE = ["make", "--no-print-directory", "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "-o", "ve/sentinel-deploy"]
+LEFT_OUT = [".ci/", "benchmarks/", "tests/", "CHANGELOG.md", "docs/e2e.md", "template.mk", "requirements-browser.in"]
+
+
+class Checkout:
+    """A clone of this checkout as it is now, committed, with its virtualenv."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for path in run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT).stdout.splitlines():
+            if (ROOT / path).exists():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / path, folder / path)
+        (folder / "ve").symlink_to(VE_PYTHON.parent.parent)
+        (folder / ".git/info").mkdir(parents=True)
+        (folder / ".git/info/exclude").write_text("/ve\n")  # a link, which /ve/ does not cover
+        self.git("init", "-q")
+        self.git("add", ".")
+        self.git("commit", "-qm", "All")
+
+    def git(self, *words):
+        done = run(["git", "-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "core.hooksPath=/dev/null",
+                    *words], cwd=self.folder)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def make(self, *words):
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.folder.parent)}
+        return run([*MAKE, *words], cwd=self.folder, env=env, timeout=300)
+
+    def pages(self):
+        return [self.folder / path for path in self.git("ls-files").splitlines() if path.endswith(".md")]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    if not (ROOT / "template.mk").exists():
+        pytest.skip("not to be had: the template's own part has gone already")
+    return Checkout(tmp_path / "a clone")
+
+
+def test_what_goes_and_what_stays(checkout):
+    """It tells what goes, leaves it to git to keep or undo that, and the rest is whole: make test is green without the
+    template's tests, no target of make help needs what has gone, and every page that is named is there."""
+    (checkout.folder / "tests/__pycache__").mkdir()  # as of an earlier make test: not in git, and it must go too
+    done = checkout.make("mine")
+    assert done.returncode == 0, done.stderr
+    said = done.stdout
+    for path in LEFT_OUT:
+        assert f"  {path} " in said and not (checkout.folder / path).exists(), said
+    assert "git commit" in said and "git reset --hard" in said
+    changes = [line for line in checkout.git("status", "--porcelain").splitlines() if line[0] != "D"]
+    assert changes == ["M  README.md"]
+    done = checkout.make("test")
+    assert done.returncode == 0 and "test session starts" not in done.stdout, done.stdout + done.stderr
+    no_target_is_lost(checkout)
+    no_page_is_lost(checkout)
+    assert "nothing here makes 'mine'" in checkout.make("mine").stderr
+
+
+def no_target_is_lost(checkout):
+    """Each target of make help is one, and names nothing that has gone."""
+    targets = re.findall(r"^  ([a-z][a-z0-9-]*) ", checkout.make("help").stdout, re.MULTILINE)
+    assert {"test", "build", "deploy"} <= set(targets) and not {"e2e", "image-test", "browser", "mine"} & set(targets)
+    done = checkout.make("-n", *targets)
+    gone = re.findall(r"\S*(?:benchmarks|tests/|requirements-browser)\S*", done.stdout)
+    assert done.returncode == 0 and gone == [], done.stderr
+
+
+def no_page_is_lost(checkout):
+    """What any file calls a page is there, links from one to another included."""
+    for page in checkout.pages():
+        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+    for path in checkout.git("ls-files").splitlines():
+        text = (checkout.folder / path).read_bytes().decode(errors="replace")
+        for page in re.findall(r"\bdocs/\w+\.md", "" if path == "docs/ownership.md" else text):
+            assert (checkout.folder / page).exists(), f"{path} names {page}"
+    assert not re.search(r"make (e2e|fleet|browser|image-test|mine)", (checkout.folder / "README.md").read_text())
+
+
+def test_undo(checkout):
+    """What it says brings all of it back; what a team has removed before is no matter."""
+    checkout.git("rm", "-q", "CHANGELOG.md")
+    checkout.git("commit", "-qm", "Start anew")
+    before = checkout.git("ls-tree", "-r", "HEAD")
+    assert checkout.make("mine").returncode == 0
+    checkout.git("reset", "-q", "--hard")
+    assert checkout.git("ls-tree", "-r", "HEAD") == before and checkout.make("-n", "e2e").returncode == 0
+    assert checkout.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("state", ["edited", "new file", "no git"])
+def test_refused_where_something_would_be_lost(checkout, state):
+    """With anything uncommitted, or without git, nothing is touched, and one line says why."""
+    if state == "no git":
+        shutil.rmtree(checkout.folder / ".git")
+    else:
+        Path(checkout.folder, "tests/proc.py" if state == "edited" else "tests/mine.py").write_text("x = 1\n")
+    done = checkout.make("mine")
+    lines = [line for line in done.stderr.splitlines() if "***" not in line]
+    assert done.returncode == 2 and len(lines) == 1 and "commit" in lines[0] and done.stdout == "", done.stderr
+    assert all((checkout.folder / path).exists() for path in LEFT_OUT)
+    assert "make mine" in (checkout.folder / "README.md").read_text()
