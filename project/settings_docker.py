@@ -15,7 +15,11 @@ DEBUG = False
 site = env.parsed("SITE_URL", values.site, REQUIRED, "https://shop.example") or values.site("http://localhost")
 SECRET_KEY = env.parsed("SECRET_KEY", values.secret_key, REQUIRED, KEY)
 SECRET_KEY_FALLBACKS = env.parsed("SECRET_KEY_FALLBACKS", values.secret_keys, [], "the-key-before")
-DATABASES = {"default": env.database()}
+TASK_TIME_LIMIT = env.number("TASK_TIME_LIMIT", 600, least=2) or 600
+part = os.environ.get("ROLE")
+DATABASES = {"default": values.session(
+    env.database(), f"{part or 'manage'} {RELEASE} {site.host}",
+    values.timeouts(part, TASK_TIME_LIMIT) if env.flag("DATABASE_TIMEOUTS", True) else "")}
 
 # ---- who may ask, and how ----
 
@@ -62,11 +66,9 @@ if bucket := env.parsed("STORAGE_URL", values.bucket, None, "s3://key:secret@s3.
 
 CACHES = {"default": env.cache("CACHE_URL", "locmem://")}
 
-TASK_TIME_LIMIT = env.number("TASK_TIME_LIMIT", 600, least=2) or 600
 CELERY_TASK_TIME_LIMIT = TASK_TIME_LIMIT
 CELERY_TASK_SOFT_TIME_LIMIT = TASK_TIME_LIMIT - min(30, max(1, TASK_TIME_LIMIT // 10))
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-part = os.environ.get("ROLE")
 needs_broker = REQUIRED if part in ("worker", "beat") else ""
 CELERY_BROKER_URL = env.parsed("BROKER_URL", values.broker, needs_broker, "redis://redis.example:6379/0") or ""
 CELERY_BROKER_TRANSPORT_OPTIONS = values.broker_options(CELERY_BROKER_URL, TASK_TIME_LIMIT)

@@ -6,7 +6,7 @@ from django.core.cache import caches
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from . import heartbeat
+from . import heartbeat, readiness
 
 _migrated = False  # once seen, never asked again: migrations are not taken back under a running release
 
@@ -50,8 +50,11 @@ def beat():
 
 
 def fresh(name):
-    """Down unless the heartbeat of that name is recent."""
-    age = heartbeat.ages()[name]
+    """Down unless the heartbeat of that name is recent. worker and beat share one look at the database."""
+    ages = readiness.value("heartbeats", "project.ops.heartbeat.ages")
+    if ages is None:
+        raise Down("the database does not answer")
+    age = ages[name]
     if age is None:
         raise Down("there never was a heartbeat")
     if age > heartbeat.LIMIT:

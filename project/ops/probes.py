@@ -47,18 +47,16 @@ def answer(request):
     if view is None:
         return None
     if request.path_info in GUARDED and not guard.may_see(request):
-        return closed(request, HttpResponseNotFound("not found\n", content_type="text/plain"))
+        return closed(HttpResponseNotFound("not found\n", content_type="text/plain"))
     if request.method not in ("GET", "HEAD"):
-        return closed(request, HttpResponseNotAllowed(["GET", "HEAD"]))
-    return closed(request, view(request))
+        return closed(HttpResponseNotAllowed(["GET", "HEAD"]))
+    return closed(view(request))
 
 
-def closed(request, response):
-    """What every answer to a probe has: it is not kept, and for HEAD it has no body."""
+def closed(response):
+    """What every answer to a probe has: it is not kept."""
     response["Cache-Control"] = "no-store"
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Length"] = str(len(response.content))
     response._has_been_logged = True  # Django's mark: what changes is logged once, not each time that somebody asks
-    if request.method == "HEAD":
-        response.content = b""
     return response

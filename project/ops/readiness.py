@@ -1,7 +1,8 @@
 """Is this release ready for visitors? Asks all parts at once and answers within 2 s, whatever hangs.
 
-Each part is asked in a thread of its own, and by one at a time: who asks meanwhile shares the answer. A check that
-hangs is left to itself, and its part is down without being asked again until the check ends or is given up.
+Each part is asked in a thread of its own, and by one at a time: who asks meanwhile, or within a second after, shares
+the answer. A check that hangs is left to itself, and its part is down without being asked again until the check ends
+or is given up.
 """
 
 import logging
@@ -15,6 +16,7 @@ from django.utils.module_loading import import_string
 logger = logging.getLogger(__name__)
 
 DEADLINE = 1.9  # seconds for all parts together: the answer has to be out within 2
+SHARED = 1  # second for which an answer is given to all who ask: they may be many, and each costs a database session
 GIVE_UP = 10  # seconds after which a hanging check no longer stands in the way of another one
 HANGING = 3  # how many given up checks of a part may still hang before no other one is started
 
@@ -56,13 +58,13 @@ class Attempt:
 class Part:
     """Something the site needs, and the check that raises when it is down."""
 
-    def __init__(self, name, check, give_up=GIVE_UP):
-        self.name, self.check, self.give_up = name, check, give_up
+    def __init__(self, name, check, give_up=GIVE_UP, shared=SHARED):
+        self.name, self.check, self.give_up, self.shared = name, check, give_up, shared
         self.lock = threading.Lock()
         self.current, self.hanging, self.down = None, [], False
 
     def attempt(self):
-        """The run in progress, or else a new one."""
+        """The run in progress or just ended, or else a new one."""
         with self.lock:
             if not self.may_start():
                 return self.current
@@ -71,8 +73,10 @@ class Part:
             return self.current
 
     def may_start(self):
-        if self.current is None or self.current.done.is_set():
+        if self.current is None:
             return True
+        if self.current.done.is_set():
+            return time.monotonic() - self.current.ended >= self.shared
         self.hanging = [attempt for attempt in self.hanging if not attempt.done.is_set()]
         if time.monotonic() - self.current.started < self.give_up or len(self.hanging) >= HANGING:
             return False

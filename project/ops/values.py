@@ -1,6 +1,7 @@
 """What variables may hold. Each function takes a variable's text and returns settings, or raises ValueError with what
 is wrong, in words that go after the variable's name and never show its value."""
 
+import os
 import re
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -53,6 +54,26 @@ def secret_key(text):
 
 def secret_keys(text):
     return [secret_key(key.strip()) for key in text.split(",")]
+
+
+def session(database, name, limits):
+    """A database's settings, those of Postgres with the name and the limits of a session. PGOPTIONS has the last word.
+    """
+    if database.get("ENGINE", "").endswith("postgresql"):
+        options = f"{limits} {os.environ.get('PGOPTIONS', '')}".strip() if limits else None
+        given = {"application_name": name[:63], **({"options": options} if options else {})}
+        database["OPTIONS"] = {**given, **database["OPTIONS"]}
+    return database
+
+
+def timeouts(part, time_limit):
+    """What Postgres ends by itself: a statement, a wait for a lock, a transaction that does nothing. web and beat hold
+    none for long, a worker none for longer than its task; a command may, as a migration does."""
+    if not part:
+        return ""
+    longest, idle = (time_limit, time_limit) if part == "worker" else (30, 60)
+    return (f"-c statement_timeout={longest}s -c lock_timeout=10s"
+            f" -c idle_in_transaction_session_timeout={idle}s")
 
 
 def broker(text):

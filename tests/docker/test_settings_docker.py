@@ -82,6 +82,36 @@ def test_empty():
     assert [line.split()[1] for line in check()] == ["SITE_URL", "SECRET_KEY", "DATABASE_URL"]
 
 
+ASK = """
+import django, json; django.setup()
+from django.db import connection
+with connection.cursor() as cursor:
+    said = []
+    for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "application_name"):
+        cursor.execute(f"SHOW {name}")
+        said += cursor.fetchone()
+print(json.dumps(said))
+"""
+
+
+@pytest.mark.parametrize("role, more, said", [
+    ("web", {}, ["30s", "10s", "1min", "web build-42 shop.example"]),
+    ("worker", {"BROKER_URL": "redis://redis/0"}, ["10min", "10s", "10min", "worker build-42 shop.example"]),
+    ("worker", {"BROKER_URL": "redis://redis/0", "TASK_TIME_LIMIT": "90"},
+     ["90s", "10s", "90s", "worker build-42 shop.example"]),
+    ("beat", {"BROKER_URL": "redis://redis/0"}, ["30s", "10s", "1min", "beat build-42 shop.example"]),
+    ("web", {"PGOPTIONS": "-c statement_timeout=5s"}, ["5s", "10s", "1min", "web build-42 shop.example"]),
+    ("", {"PGOPTIONS": "-c lock_timeout=10s"}, ["0", "10s", "0", "manage build-42 shop.example"]),
+    ("web", {"DATABASE_TIMEOUTS": "false"}, ["0", "0", "0", "web build-42 shop.example"])])
+def test_no_session_holds_the_database_for_ever(postgres, role, more, said):
+    """What Postgres ends by itself, and what it calls a session: web and beat in half a minute, a worker's as long as
+    a task may take, a command never, so that a migration may be long."""
+    url = postgres.url(postgres.database(migrated=False))
+    done = python(["-c", ASK], **{**LEAST, "DATABASE_URL": url, "RELEASE": "build-42", "ROLE": role, **more})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == said
+
+
 def test_broker_needed():
     """Worker and beat need a broker; the site does without."""
     assert check(**LEAST) == []

@@ -10,7 +10,7 @@ class Relay:
     waits for ever; while `deaf`, it drops what clients send from the first query of PostgreSQL's protocol on."""
 
     def __init__(self, target, port=0):
-        self.target, self.deaf, self.sockets = target, False, []
+        self.target, self.deaf, self.sockets, self.connections = target, False, [], 0
         self.listening = threading.Event()
         self.listening.set()
         self.server = socket.create_server(("127.0.0.1", port), backlog=50)
@@ -27,6 +27,7 @@ class Relay:
                 self.join(client)
 
     def join(self, client):
+        self.connections += 1
         try:
             server = socket.create_connection(("127.0.0.1", self.target))
         except OSError:

@@ -43,6 +43,16 @@ def lines(site, request_id=None):
     return [line for line in told if request_id in (None, line["request_id"])]
 
 
+def test_head_is_nothing_to_warn_of(site):
+    """Who asks for the head alone, as monitors do, gets no body; the log has the access line and no other."""
+    answer = site.get("/ok", method="HEAD")
+    given = answer.headers["X-Request-ID"]
+    assert (answer.status, answer.body, answer.headers["Content-Length"]) == (200, b"", "2")
+    site.get("/ok", connection=site.connection())
+    wait_until(lambda: lines(site, given))
+    assert [(line["logger"], line["level"]) for line in lines(site, given)] == [("gunicorn.access", "INFO")]
+
+
 def test_every_line_is_an_object_with_one_id_a_request(site):
     """What a request logs, its failure and its access line: one line each, all with the id that the answer told."""
     answer = site.get("/fail?what=a%0Aforged&token=s3cret", {"User-Agent": "tester"})

@@ -1,3 +1,4 @@
+import contextlib
 import threading
 import time
 from unittest import mock
@@ -41,7 +42,7 @@ class Parts(SimpleTestCase):
 
     def test_a_run_in_progress_is_shared(self):
         """Who asks while a check runs gets that check's answer, and starts none."""
-        part = readiness.Part("x", self.hang)
+        part = readiness.Part("x", self.hang, shared=0)
         first, second = part.attempt(), part.attempt()
         self.assertIs(first, second)
         self.released.set()
@@ -49,9 +50,20 @@ class Parts(SimpleTestCase):
         self.assertEqual(len(self.calls), 1)
         self.assertIsNot(part.attempt(), first)
 
+    def test_an_answer_is_shared_for_a_while(self):
+        """Who asks soon after gets the same answer, a failure too; who asks later gets another one."""
+        for check, error in ((fine, ""), (broken, "RuntimeError")):
+            part = readiness.Part("x", check, shared=30)
+            with self.assertLogs("project.ops.readiness", "WARNING") if error else contextlib.nullcontext():
+                self.assertIn(error, self.verdict(part))
+                self.assertIn(error, self.verdict(part))
+            first, part.shared = part.attempt(), 0
+            self.assertIs(first, part.current)
+            self.assertIsNot(part.attempt(), first)
+
     def test_a_hanging_part_is_down_at_once_when_asked_again(self):
         """The time is up for a check that has hung for as long: nobody waits for it twice."""
-        part = readiness.Part("x", self.hang)
+        part = readiness.Part("x", self.hang, shared=0)
         with mock.patch.object(readiness, "DEADLINE", 0.1), self.assertLogs("project.ops.readiness", "WARNING"):
             self.assertIn("no answer", self.verdict(part))
             begin = time.monotonic()
@@ -62,7 +74,7 @@ class Parts(SimpleTestCase):
 
     def test_a_check_given_up_makes_place_for_another_but_not_for_ever_more(self):
         """After `give_up` seconds a new check may start; when HANGING of those hang, none does until one ends."""
-        part = readiness.Part("x", self.hang, give_up=0)
+        part = readiness.Part("x", self.hang, give_up=0, shared=0)
         before = threads()
         with self.assertLogs("project.ops.readiness", "WARNING"):
             with mock.patch.object(readiness, "DEADLINE", 0.01):
@@ -77,7 +89,7 @@ class Parts(SimpleTestCase):
 
     def test_logged_once_per_change_and_on_one_line(self):
         """Down and up again: a line each, with why."""
-        part = readiness.Part("x", broken)
+        part = readiness.Part("x", broken, shared=0)
         with self.assertLogs("project.ops.readiness", "WARNING") as logs:
             for _ in range(3):
                 self.verdict(part)
