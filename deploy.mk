@@ -25,37 +25,40 @@ deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' exec '$(1)' -m deploy
 .PHONY: provision provision-check env
 
 ## Operate
-provision: $(VE)/sentinel-deploy ## bare servers can run the app; again: puts them right (ARGS="--remove HOST")
+provision: deploy/__main__.py $(VE)/sentinel-deploy ## bare servers can run the app; again: puts them right (ARGS="--remove HOST")
 	@$(call deploy_with,$(VE)/bin/python) provision $(ARGS)
 
-provision-check: $(VE)/sentinel-deploy ## what provision would change; fails if anything
+provision-check: deploy/__main__.py $(VE)/sentinel-deploy ## what provision would change; fails if anything
 	@$(call deploy_with,$(VE)/bin/python) provision --check $(ARGS)
 
-env: ## settings and secrets of the servers (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
+env: deploy/__main__.py ## settings and secrets of the servers (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
 	@$(call deploy_with,$(PYTHON)) env $(or $(ARGS),list)
 
-plan: ## what a deploy would do (TAG=build-42)
+plan: deploy/__main__.py ## what a deploy would do (TAG=build-42)
 	@$(call deploy_with,$(PYTHON)) plan '$(TAG)' $(ARGS)
 
-deploy: ## bring a release to all servers, or take it back (TAG=build-42 ARGS="--no-bake --parallel 2")
+deploy: deploy/__main__.py ## bring a release to all servers, or take it back (TAG=build-42 ARGS="--no-bake --parallel 2")
 	@$(call deploy_with,$(PYTHON)) deploy '$(TAG)' $(ARGS)
 
-rollback: ## the release before, everywhere (ARGS="--to build-41")
+rollback: deploy/__main__.py ## the release before, everywhere (ARGS="--to build-41")
 	@$(call deploy_with,$(PYTHON)) rollback $(ARGS)
 
-status: ## what runs where; fails if anything is not as it should be
+status: deploy/__main__.py ## what runs where; fails if anything is not as it should be
 	@$(call deploy_with,$(PYTHON)) status $(ARGS)
 
-releases: ## what ran when, by whom, and what became of it
+releases: deploy/__main__.py ## what ran when, by whom, and what became of it
 	@$(call deploy_with,$(PYTHON)) releases $(ARGS)
 
-logs: ## what the servers log (ARGS="-f --role worker --since '1 hour ago'")
+logs: deploy/__main__.py ## what the servers log (ARGS="-f --role worker --since '1 hour ago'")
 	@$(call deploy_with,$(PYTHON)) logs $(ARGS)
 
-run: ## a command in the release that is live on a host (HOST=web1 ARGS="manage showmigrations")
+run: deploy/__main__.py ## a command in the release that is live on a host (HOST=web1 ARGS="manage showmigrations")
 	@$(call deploy_with,$(PYTHON)) run '$(HOST)' -- $(ARGS)
 
-prune: ## remove images and secret files that no release of the servers needs any more
+prune: deploy/__main__.py ## remove images and secret files that no release of the servers needs any more
 	@$(call deploy_with,$(PYTHON)) prune $(ARGS)
 
 .PHONY: plan deploy rollback status releases logs run prune
+
+deploy/__main__.py:
+	@test -e '$@' || { echo 'make: no $@ here: take deploy/ from the template, see docs/make.md' >&2; exit 1; }

