@@ -13,6 +13,7 @@ ALLOWED_HOSTS = ["testserver", "localhost"]
 DATABASES = {"default": env.database("TEST_DATABASE_URL", "sqlite://:memory:")}
 CACHES = {"default": env.cache("TEST_CACHE_URL", "locmem://")}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; a test sees to the real one
+AXES_ENABLED = False  # tests sign in without a request; a test sees to the lock
 
 CELERY_BROKER_URL = "memory://"
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

@@ -7,5 +7,6 @@ class OpsConfig(AppConfig):
     name = "project.ops"
 
     def ready(self):
+        import_module("project.ops.sign_in")  # hears of failures
         if apps.is_installed("django_celery_beat"):
             import_module("project.celery")  # so that whoever sends a task sends it with the project's settings

@@ -62,5 +62,6 @@ def logging_config(json):
         "formatters": {"console": {"()": "project.ops.logging." + ("Json" if json else "Text")}},
         "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": "console"}},
         "root": {"handlers": ["console"], "level": "INFO"},
-        "loggers": {name: passed_on for name in ("django", "django.server", "gunicorn.error", "gunicorn.access")},
+        "loggers": {**{name: passed_on for name in ("django", "django.server", "gunicorn.error", "gunicorn.access")},
+                    "axes": {"level": "ERROR"}},  # project.ops.sign_in tells of failures, once
     }

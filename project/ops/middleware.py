@@ -4,8 +4,9 @@ import time
 
 from django.conf import settings
 from django.http.request import split_domain_port
+from django.shortcuts import render
 
-from . import metrics, probes, request_id
+from . import hashers, metrics, probes, request_id
 
 
 class RequestId:
@@ -43,6 +44,23 @@ class Probes:
 
     def __call__(self, request):
         return probes.answer(request) or self.get_response(request)
+
+
+class TooMany:
+    """Answers who came with a password while too many others did: 429, so that no thread waits."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return self.get_response(request)
+
+    def process_exception(self, request, exception):
+        if isinstance(exception, hashers.TooMany):
+            response = render(request, "429.html", status=429)
+            response["Retry-After"] = "5"
+            return response
+        return None
 
 
 class Metrics:

@@ -63,7 +63,7 @@ class ErrorPages(SimpleTestCase):
         storage = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
         with tempfile.TemporaryDirectory() as folder, override_settings(
                 STATIC_ROOT=folder, STORAGES={**settings.STORAGES, "staticfiles": {"BACKEND": storage}}):
-            for name in ["400", "403", "403_csrf", "404", "500"]:
+            for name in ["400", "403", "403_csrf", "404", "429", "500"]:
                 page = render_to_string(f"{name}.html")
                 self.assertIn(f'href="{settings.STATIC_URL}site.css"', page)
                 self.assertIn(settings.SITE_NAME, page)

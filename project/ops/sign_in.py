@@ -1,0 +1,42 @@
+"""Who signs in from where: for the lock that django-axes puts on guessers, and for the log."""
+
+import ipaddress
+import logging
+
+from django.contrib.auth import get_user_model, signals
+from django.dispatch import receiver
+
+logger = logging.getLogger(__name__)
+
+
+def address(request):
+    """The visitor's address, as an object of ipaddress; None where there is none. X-Forwarded-For counts by its last
+    word, which the proxy before us wrote; over gunicorn's socket there is no other."""
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+    for text in (forwarded, request.META.get("REMOTE_ADDR", "")):
+        try:
+            return ipaddress.ip_address(text)
+        except ValueError:
+            continue
+    return None
+
+
+def counted_as(request):
+    """What failures are counted by: the address; of IPv6 the 64 bits that are one visitor's."""
+    found = address(request)
+    if found is not None and found.version == 6:
+        found = ipaddress.ip_network((found, 64), strict=False).network_address
+    return found and str(found)
+
+
+@receiver(signals.user_login_failed)
+def log_failure(credentials, request=None, **_):
+    """A line for each failure. An account is named only if there is one: many type their password there."""
+    came_from = request and address(request)
+    name = credentials.get(get_user_model().USERNAME_FIELD) or credentials.get("username") or ""
+    known = get_user_model()._default_manager.filter(**{get_user_model().USERNAME_FIELD: name}).exists()
+    account, outcome = name if known else "none of ours", "failed"
+    if getattr(request, "axes_locked_out", False):
+        outcome = "refused, as there were too many failures"
+    logger.warning("sign-in %s: account %s, from %s", outcome, account, came_from,
+                   extra={"account": account, "remote": str(came_from or ""), "path": getattr(request, "path", "")})

@@ -1,0 +1,100 @@
+"""Who guesses passwords is stopped, and told of in the log."""
+
+from axes.models import AccessAttempt
+from django.contrib.auth import get_user_model
+from django.test import RequestFactory, SimpleTestCase, TestCase, override_settings
+from django.urls import reverse
+
+from project.ops import hashers, sign_in
+
+PASSWORD, WRONG = "a ship in a bottle", "a secret that must stay one"
+
+
+@override_settings(AXES_ENABLED=True)
+class SignIn(TestCase):
+    @classmethod
+    def setUpTestData(cls):
+        get_user_model().objects.create_superuser("ann", password=PASSWORD)
+
+    def sign_in(self, password, address="192.0.2.1", name="ann"):
+        return self.client.post(reverse("admin:login"), {"username": name, "password": password},
+                                headers={"X-Forwarded-For": address})
+
+    def fail(self, times, **more):
+        with self.assertLogs("project.ops.sign_in", "WARNING") as logs:
+            for _ in range(times):
+                answer = self.sign_in(WRONG, **more)
+        return answer, logs.records
+
+    def test_after_five_failures_the_account_is_closed_to_who_failed(self):
+        """Even the right password opens it no more, from that address; from another one its owner gets in."""
+        self.assertEqual(self.fail(4)[0].status_code, 200)
+        answer = self.fail(1)[0]
+        self.assertContains(answer, "too often", status_code=429)
+        with self.assertLogs("project.ops.sign_in", "WARNING") as logs:
+            self.assertEqual(self.sign_in(PASSWORD).status_code, 429)
+        self.assertIn("refused, as there were too many failures", logs.records[0].getMessage())
+        self.assertEqual(self.sign_in(PASSWORD, address="192.0.2.2").status_code, 302)
+
+    def test_a_success_forgets_the_failures(self):
+        """Who errs now and then is not locked out in the end."""
+        for _ in range(3):
+            self.fail(4)
+            self.assertEqual(self.sign_in(PASSWORD).status_code, 302)
+
+    def test_who_is_locked_out_leaves_no_more_in_the_database(self):
+        """However long it goes on, and whatever is changed of the name of the browser."""
+        self.fail(5)
+        before = list(AccessAttempt.objects.values())
+        for number in range(20):
+            self.client.defaults["HTTP_USER_AGENT"] = f"another {number}"
+            self.fail(1)
+        self.assertEqual(list(AccessAttempt.objects.values()), before)
+
+    def test_each_failure_is_a_line_with_the_address_and_no_secret(self):
+        """The account is named if there is one; what else was typed as a name may be a password."""
+        _, (record,) = self.fail(1)
+        self.assertEqual(record.getMessage(), "sign-in failed: account ann, from 192.0.2.1")
+        self.assertEqual((record.remote, record.account, record.path), ("192.0.2.1", "ann", reverse("admin:login")))
+        _, (record,) = self.fail(1, name=PASSWORD)
+        self.assertEqual(record.getMessage(), "sign-in failed: account none of ours, from 192.0.2.1")
+        self.assertNotIn(WRONG, str(list(AccessAttempt.objects.values())))
+
+    def test_a_network_of_ipv6_is_one_visitor(self):
+        """Who has 64 bits of addresses to choose from gets no more tries."""
+        for number in range(5):
+            answer, (record,) = self.fail(1, address=f"2001:db8:0:7::{number}")
+            self.assertEqual(record.remote, f"2001:db8:0:7::{number or ''}")
+        self.assertEqual(answer.status_code, 429)
+        self.assertEqual(self.sign_in(PASSWORD, address="2001:db8:0:8::1").status_code, 302)
+
+
+class Address(SimpleTestCase):
+    def test_where_a_request_comes_from(self):
+        """The last word of the proxy, else the connection's, else nothing; what is no address counts as none."""
+        for forwarded, remote, found in (("192.0.2.1", "", "192.0.2.1"), ("6.6.6.6, 192.0.2.1", "::1", "192.0.2.1"),
+                                         ("", "10.0.0.1", "10.0.0.1"), ("evil", "10.0.0.1", "10.0.0.1"), ("", "", None),
+                                         ("2001:db8:0:7::9", "", "2001:db8:0:7::")):
+            request = RequestFactory().post("/", REMOTE_ADDR=remote, headers={"X-Forwarded-For": forwarded})
+            self.assertEqual(sign_in.counted_as(request), found)
+
+
+class Hasher(TestCase):
+    def test_there_are_only_so_many_seats(self):
+        """Who finds none is turned away at once, by a page that says so; a seat given back is there again."""
+        with self.settings(PASSWORD_HASHERS=["project.ops.hashers.Argon2"]):
+            user = get_user_model().objects.create_user("ann", password=PASSWORD)
+            with hashers.seat(), hashers.seat():
+                answer = self.client.post(reverse("admin:login"), {"username": "ann", "password": PASSWORD})
+                self.assertContains(answer, "at once", status_code=429)
+                self.assertEqual(answer["Retry-After"], "5")
+            self.assertTrue(user.check_password(PASSWORD))
+
+    def test_a_hash_of_before_stays_good_and_is_renewed(self):
+        """Passwords that took 100 MB are known, and take less from the next time on."""
+        with self.settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.Argon2PasswordHasher"]):
+            user = get_user_model().objects.create_user("ann", password=PASSWORD)
+        self.assertIn("m=102400,", user.password)
+        with self.settings(PASSWORD_HASHERS=["project.ops.hashers.Argon2"]):
+            self.assertTrue(user.check_password(PASSWORD))
+            self.assertIn("m=19456,t=2,p=1", user.password)
