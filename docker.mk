@@ -18,6 +18,7 @@ BUILD_ARGS    ?=
 WHEEL_ARGS    ?=
 PORT          ?= 8000
 ALLOW_DIRTY   ?=
+UP_SECONDS    ?= 60
 SECRETS       ?= var/compose.env
 ARGS          ?=
 
@@ -81,6 +82,7 @@ push: ## the image to its registry (IMAGE=registry.example/shop; ALLOW_DIRTY=1: 
 
 up: build $(SECRETS) ## the image with Postgres, Redis, worker and beat, at http://localhost:8000
 	@$(with_compose) up -d --remove-orphans
+	@$(until_it_answers); echo 'make: http://localhost:$(PORT)'
 
 down: $(SECRETS) ## stop what up has started; its data stays
 	@$(docker_ready); $(with_compose) down --remove-orphans
@@ -104,6 +106,10 @@ clean_image = case "$$($(revision_of) '$(IMAGE):$(TAG)' 2>/dev/null)" in *-dirty
 # What up needs to know, made once: compose.yaml holds no secret.
 with_compose = { command -v $(firstword $(COMPOSE)) >/dev/null || $(no_compose); }; \
   APP='$(APP)' IMAGE='$(IMAGE)' TAG='$(TAG)' PORT='$(PORT)' $(COMPOSE) --project-name '$(APP)' --env-file '$(SECRETS)'
+
+until_it_answers = n=0; until { $(with_compose) exec -T web ./docker-run.sh healthcheck; } >/dev/null 2>&1; do \
+  n=$$((n + 1)); [ $$n -lt '$(UP_SECONDS)' ] || { { $(with_compose) logs --tail 20 web; } >&2; \
+  echo 'make: the site does not answer within $(UP_SECONDS) s, see its log above' >&2; exit 1; }; sleep 1; done
 
 $(SECRETS):
 	@mkdir -p $(dir $(SECRETS))

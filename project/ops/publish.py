@@ -17,7 +17,10 @@ FORMS = ("", ".gz", ".br")  # a file, and what it was compressed to
 
 
 def main(args):
-    if len(args) != 1:
+    if not args:  # as one types it in a checkout
+        return print("collectstatic: nothing to do, the image's own were collected by its build; to add them to those "
+                     "that a web server has: docker-run.sh collectstatic /static")
+    if len(args) > 1:
         sys.exit("collectstatic: name one folder: docker-run.sh collectstatic /static")
     os.umask(0o022)
     try:

@@ -175,6 +175,41 @@ def test_push_dirty(project):
     assert make(project, *words, "ALLOW_DIRTY=1", REVISION="0123abc-dirty").returncode == 0
 
 
+# A compose that starts all at once; the site in it answers when it has been asked $ANSWERS times.
+COMPOSE_STUB = """#!/bin/sh
+echo "$*" >>"$CALLS"
+case " $* " in
+    *" exec "*) [ "$(grep -c " exec " "$CALLS")" -ge "$ANSWERS" ] ;;
+    *" logs "*) echo "web | why" ;;
+esac
+"""
+
+
+@pytest.fixture
+def up(project):
+    """make up with stubs of docker and compose, of which the site answers when it has been asked so often."""
+    def call(answers, *words):
+        (project / "compose").write_text(COMPOSE_STUB)
+        (project / "compose").chmod(0o755)
+        return make(project, "up", "DOCKER=./stub", "COMPOSE=./compose", "TAG=1", "PORT=8123", *words, ANSWERS=answers)
+    return call
+
+
+def test_up_waits_until_the_site_answers(project, up):
+    """make up ends when the site answers, and says where."""
+    done = up("3")
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "make: http://localhost:8123", done.stderr
+    assert (project / "calls").read_text().count(" exec ") == 3
+
+
+def test_up_does_not_wait_for_ever(up):
+    """A site that does not answer is told, with its log, and is no success."""
+    done = up("99", "UP_SECONDS=1")
+    assert done.returncode == 2 and "http://" not in done.stdout
+    assert done.stderr.splitlines()[1:3] == [
+        "web | why", "make: the site does not answer within 1 s, see its log above"]
+
+
 def test_secrets(project):
     """What up needs to know is made once, random, and for the caller's eyes alone."""
     assert make(project, "var/compose.env").returncode == 0

@@ -294,6 +294,9 @@ def test_https(nginx, apps, certificate):
     with nginx.serving(port, tls):
         status, headers, _ = ask(port, "/a?b=c", Host="shop.example")
         assert (status, headers["Location"]) == (308, "https://shop.example/a?b=c")
+        assert headers["Server"] == "nginx", "no version of it, neither here nor where the site is"
+        assert ask(port, "/.well-known/acme-challenge/none")[1]["Server"] == "nginx"
+        assert ask(nginx.root / "run/shop/nginx.sock", "/metrics")[1]["Server"] == "nginx"
         assert ask(port, "/.well-known/acme-challenge/token")[2] == "for certbot"
         trusted = ssl.create_default_context(cafile=str(certificate[0]))
         with urllib.request.urlopen(f"https://localhost:{tls}/", timeout=30, context=trusted) as response:

@@ -179,8 +179,10 @@ def test_collectstatic(one_off, volume):
 
 
 def test_collectstatic_refused(one_off):
-    """A folder that cannot be written, or none, is one line and no success."""
-    for words in (["/nowhere/to/go"], []):
+    """A folder that cannot be written, or two, is one line and no success; none is told what it is for."""
+    done = one_off("collectstatic", env=None)
+    assert done.returncode == 0 and len(done.stdout.strip().splitlines()) == 1, done.stderr
+    for words in (["/nowhere/to/go"], ["/tmp/one", "/tmp/two"]):
         done = one_off("collectstatic", *words, env=None)
         assert done.returncode != 0 and done.stderr.startswith("collectstatic: "), done.stderr
         assert len(done.stderr.strip().splitlines()) == 1

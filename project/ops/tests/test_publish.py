@@ -1,12 +1,14 @@
 """Publishing a release's static files."""
 
+import contextlib
+import io
 import json
 import tempfile
 from pathlib import Path
 
 from django.test import SimpleTestCase
 
-from ..publish import publish
+from ..publish import main, publish
 
 
 def release(folder, **files):
@@ -34,6 +36,15 @@ class Publish(SimpleTestCase):
         (self.folder / "css/b1.css").write_text("touched")
         self.assertEqual(publish(release(self.root / "2", a2="two", b1="b"), self.folder), (1, 2))
         self.assertEqual(self.published(), {"a1.css": "one", "a2.css": "two", "b1.css": "touched"})
+
+    def test_without_a_folder(self):
+        """Typed bare, as manage.py's is: it says what it is for, and that is no failure."""
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            main([])
+        self.assertRegex(said.getvalue(), "^collectstatic: .*docker-run.sh collectstatic /static\n$")
+        for args in (["/one", "/two"], ["/proc/nowhere"]):
+            with self.assertRaisesRegex(SystemExit, "^collectstatic: "):
+                main(args)
 
     def test_compressed(self):
         """A compressed form goes with its file."""
