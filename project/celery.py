@@ -30,7 +30,7 @@ try:
 except SettingsError as error:  # celery's own command would show a traceback
     sys.exit(error.report())
 
-app = Celery("project", include=["project.tasks"], task_cls="project.ops.task:Task")
+app = Celery("project", include=["project.tasks", "project.ops.tally"], task_cls="project.ops.task:Task")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.worker_consumer = "project.ops.worker:Consumer"
 app.autodiscover_tasks()

@@ -13,3 +13,18 @@ class Heartbeat(models.Model):
 
     def __str__(self):
         return self.name
+
+
+class TaskCount(models.Model):
+    """How many runs of a task ended in a state, and the seconds they took: written by project.ops.tally."""
+
+    task = models.CharField(max_length=255)
+    state = models.CharField(max_length=20)
+    count = models.BigIntegerField(default=0)
+    seconds = models.FloatField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["task", "state"], name="ops_taskcount_of_state")]
+
+    def __str__(self):
+        return f"{self.task} {self.state}"

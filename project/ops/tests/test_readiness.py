@@ -140,10 +140,10 @@ class Checks(TestCase):
         self.addCleanup(setattr, checks, "_migrated", False)
         checks._migrated = False
         recorder = MigrationRecorder(connection)
-        recorder.record_unapplied("ops", "0001_heartbeat")
-        with self.assertRaisesMessage(checks.Down, "ops.0001_heartbeat"):
+        recorder.record_unapplied("ops", "0002_taskcount")
+        with self.assertRaisesMessage(checks.Down, "ops.0002_taskcount"):
             checks.migrations()
-        recorder.record_applied("ops", "0001_heartbeat")
+        recorder.record_applied("ops", "0002_taskcount")
         checks.migrations()
         with self.assertNumQueries(0):
             checks.migrations()

@@ -1,0 +1,77 @@
+"""Tasks are counted, once each, whoever counts and whatever the database does."""
+
+import unittest
+from importlib.util import find_spec
+from types import SimpleNamespace
+from unittest import mock
+
+from django.db import OperationalError
+from django.test import TestCase
+
+if not (find_spec("celery") and find_spec("project.celery")):
+    raise unittest.SkipTest("this project does without Celery")
+
+from project.ops import tally
+
+
+def task(name="shop.order", **request):
+    return SimpleNamespace(name=name, request=SimpleNamespace(is_eager=False, **request))
+
+
+class Tally(TestCase):
+    def setUp(self):
+        for name in ("threading.Timer", "connections"):  # no thread of its own here, and the test's connection stays
+            self.enterContext(mock.patch(f"project.ops.tally.{name}"))
+        self.addCleanup(setattr, tally, "_timer", None)
+        self.addCleanup(tally._ended.clear)
+        self.addCleanup(tally._seconds.clear)
+
+    def end(self, *states, **options):
+        for state in states:
+            ended = task(**options)
+            tally.begin(ended)
+            tally.end(ended, state)
+
+    def counted(self):
+        return {(name, state): figures["count"] for name, states in tally.counts().items()
+                for state, figures in states.items()}
+
+    def test_added_up(self):
+        """What several processes note becomes one figure for each task and state; seconds too."""
+        self.end("SUCCESS", "SUCCESS", "FAILURE")
+        tally.add()
+        self.end("SUCCESS")
+        self.end("RETRY", name="other")
+        tally.add()
+        tally.add()
+        self.assertEqual(self.counted(), {("shop.order", "success"): 3, ("shop.order", "failure"): 1,
+                                          ("other", "retry"): 1})
+        self.assertGreaterEqual(tally.counts()["shop.order"]["success"]["seconds"], 0)
+
+    def test_one_timer_at_a_time(self):
+        """However many end, they are added up together, and the next ones later."""
+        self.end("SUCCESS", "SUCCESS")
+        self.assertEqual(tally.threading.Timer.call_count, 1)
+        tally.add()
+        self.end("SUCCESS")
+        self.assertEqual(tally.threading.Timer.call_count, 2)
+
+    def test_a_database_that_is_away_loses_none(self):
+        """What it does not take is added with the next, and nothing twice."""
+        self.end("SUCCESS", "FAILURE")
+        real = tally.add_one
+        with mock.patch.object(tally, "add_one", side_effect=[mock.DEFAULT, OperationalError("away")], wraps=real), \
+                self.assertLogs("project.ops.tally", "WARNING") as logs:
+            tally.add()
+        self.assertEqual(logs.records[0].getMessage(), "the figures of 1 tasks are not written yet: OperationalError")
+        self.end("FAILURE")
+        tally.add()
+        self.assertEqual(self.counted(), {("shop.order", "success"): 1, ("shop.order", "failure"): 2})
+
+    def test_what_runs_at_once_in_the_site_is_not_counted(self):
+        """Without a broker a task is part of a request."""
+        eager = SimpleNamespace(name="shop.order", request=SimpleNamespace(is_eager=True))
+        tally.begin(eager)
+        tally.end(eager, "SUCCESS")
+        tally.add()
+        self.assertEqual(self.counted(), {})
