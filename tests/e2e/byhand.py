@@ -17,7 +17,8 @@ ALWAYS = ("APP-slot.service", "APP.target", "docker-service@.service", "docker-r
 def files(app, image, roles):
     """Path on the server → (text, mode)."""
     values = {"APP": app, "SITE": app, "SCHEME": "http", "SERVER_NAMES": f"{app}.example", "HTTP_PORT": "80",
-              "BODY_LIMIT": "20m", "BALANCERS": "", "REAL_IP": ""}
+              "BODY_LIMIT": "20m", "BALANCERS": "", "REAL_IP": "",
+              "METRICS_FROM": "", "LOGIN_PATHS": ""}
     units = [*ALWAYS, *(unit for role in roles for unit in UNITS[role])]
     return {
         **{f"/usr/local/bin/{name}": (render(name, {}), "755") for name in ("docker-runner", "docker-slot")},
