@@ -21,7 +21,10 @@ def pytest_configure():
     flags = {name for name in os.environ if re.match(r"MAKE|MFLAGS|GNUMAKEFLAGS", name)}
     for name in knobs | flags | SETTINGS:
         os.environ.pop(name, None)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and a shell could not trap it
+    # Under nohup, or behind a script's "&", these are ignored: so would be what a test sends to whom it has started.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_sessionfinish(session):

@@ -71,8 +71,15 @@ def running(command, grace=10, **options):
         process.output = lambda: os.pread(file.fileno(), 10_000_000, 0).decode(errors="replace")
         try:
             yield process
+        except Exception as error:  # a wait that was in vain does not know why
+            error.add_note(f"{process.args}, {state(process)}, had said:\n{process.output()[-3000:]}")
+            raise
         finally:
             end(process, grace)
+
+
+def state(process):
+    return "which runs" if process.poll() is None else f"ended with {process.returncode}"
 
 
 def end(process, grace=10):

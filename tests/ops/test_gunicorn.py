@@ -24,8 +24,7 @@ def test_on_a_socket(environment, tmp_path):
     with short_folder() as folder:
         path = folder / "web.sock"
         with running(COMMAND, cwd=ROOT, env={**environment, "SOCKET": str(path), "PORT": "1"}) as process:
-            wait_until(path.exists)
-            connection = UnixConnection(path, 60)
+            connection = wait_until(lambda: connected(path))  # the file is there before anybody listens
             connection.request("GET", "/healthz")
             assert connection.getresponse().status == 200
             assert stat.S_IMODE(path.stat().st_mode) == 0o666
@@ -33,6 +32,12 @@ def test_on_a_socket(environment, tmp_path):
             process.terminate()
             assert process.wait(30) == 0
         assert not path.exists() and not figures(process, tmp_path)
+
+
+def connected(path):
+    connection = UnixConnection(path, 60)
+    connection.connect()
+    return connection
 
 
 def figures(process, tmp):

@@ -1,0 +1,34 @@
+"""What the tests here rely on, themselves."""
+
+import signal
+import sys
+
+import pytest
+
+from proc import ROOT, run, running
+
+STOPS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_a_signal_ends_what_a_test_started(number):
+    """None is ignored from the start, as what is ignored a child goes on to ignore, and a shell cannot trap."""
+    with running(["sleep", "60"]) as process:
+        process.send_signal(number)
+        assert process.wait(10) == -number
+
+
+def test_signals_under_nohup():
+    """The same where the tests are in the background of a script, as by `nohup make test &`."""
+    names = " ".join(number.name[3:] for number in STOPS[:-1])
+    words = [sys.executable, "-m", "pytest", "-q", __file__, "-k", "ends_what"]
+    done = run(["sh", "-c", f"trap '' {names}; exec \"$@\"", "sh", *words], cwd=ROOT)
+    assert done.returncode == 0 and "4 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_failure_tells_what_its_processes_said():
+    """What waits for a process that has ended fails with the cause, and not only with the seconds."""
+    with pytest.raises(AssertionError) as caught, running(["sh", "-c", "echo no such table >&2; exit 3"]) as process:
+        process.wait(10)
+        raise AssertionError("not within 60 s")
+    assert "no such table" in caught.value.__notes__[0] and "ended with 3" in caught.value.__notes__[0]
