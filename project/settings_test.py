@@ -16,6 +16,8 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; a 
 AXES_ENABLED = False  # tests sign in without a request; a test sees to the lock
 
 CELERY_BROKER_URL = "memory://"
+CELERY_TASK_ALWAYS_EAGER = True  # a task runs where it is queued, and .get() has its result
+CELERY_TASK_EAGER_PROPAGATES = True  # what it raises, the test sees
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 LOGGING = logging_config(json=False)
 

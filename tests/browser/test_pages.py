@@ -11,6 +11,7 @@ def test_error_page(visit, check_looks, deployed, width):
     page = visit(f"{deployed}/there/is/no/such/page", width, expected=["404"])
     check_looks(page)
     assert page.locator("h1").inner_text() == "There is no such page"
+    assert page.locator(".said").inner_text().startswith("Error 404 · request ")
     assert page.locator("a.button").evaluate("(link) => getComputedStyle(link).borderRadius") == "8px"
 
 

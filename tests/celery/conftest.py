@@ -10,8 +10,15 @@ import pytest
 from proc import ROOT, running
 
 NAMES = ["manage.py", "Makefile", "django.mk", "docker.mk", "deploy.mk", "ve.mk", "make_ve.py", "Procfile.dev",
-         *(path.name for path in ROOT.glob("requirements*.txt"))]
+         ".flake8", *(path.name for path in ROOT.glob("requirements*.txt"))]
 MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev"]  # -o: the virtualenv is the checkout's, leave it alone
+
+FIRST = {"accounts", "home", "ops", "static", "templates"}  # what is in project/ before a team adds its apps
+
+
+def own_apps():
+    """The names of the apps that a team has added."""
+    return {path.name for path in ROOT.glob("project/[a-z]*/")} - FIRST
 
 
 class Clone:

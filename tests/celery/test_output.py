@@ -52,7 +52,8 @@ def test_worker_and_beat_do_not_wait_for_the_log(clone, full_pipe):
         wait_until(lambda: clone.heartbeats() == {"worker", "beat"}, 70, "both are alive")
         for _ in range(3):
             send(clone, "shop.tasks.chat")
-        wait_until(lambda: len(clone.rows("SELECT id FROM shop_note WHERE source = 'chat'")) == 3, 60, "tasks are done")
+        done = "SELECT id FROM shop_of_tests_note WHERE source = 'chat'"
+        wait_until(lambda: len(clone.rows(done)) == 3, 60, "tasks are done")
         for process in (beat, worker):
             process.send_signal(signal.SIGTERM)
         assert [beat.wait(20), worker.wait(20)] == [0, 0]

@@ -1,7 +1,13 @@
 """A project that does without Celery."""
 
+import re
+import shutil
+
+import pytest
 
 from proc import answers, free_port, wait_until
+
+from .conftest import own_apps
 
 # Taking the packages out of a virtualenv would cost an install: here Python does not find them, which is the same
 # to the code that looks for them.
@@ -13,11 +19,22 @@ PathFinder.find_spec = lambda name, path=None, target=None: (
 """
 
 
-def test_without_celery(clone):
-    """Without project/celery.py, project/tasks.py and the packages, check, the tests and the page work."""
-    (clone.path / "project/celery.py").unlink()
-    (clone.path / "project/tasks.py").unlink()
-    hide = clone.path / "hide"
+@pytest.fixture
+def bare(clone):
+    """The project without project/celery.py, project/tasks.py and the apps that have been added, as those may well
+    need Celery."""
+    for name in ("celery.py", "tasks.py"):
+        (clone.path / "project" / name).unlink()
+    for app in own_apps():
+        shutil.rmtree(clone.path / "project" / app)
+        for file in (clone.path / "project/settings_shared.py", clone.path / "project/urls.py"):
+            file.write_text(re.sub(rf".*\bproject\.{app}\b.*\n", "", file.read_text()))
+    return clone
+
+
+def test_without_celery(bare):
+    """Without the two files and the packages, check, the tests and the page work."""
+    clone, hide = bare, bare.path / "hide"
     hide.mkdir()
     (hide / "sitecustomize.py").write_text(HIDE)
     clone.environment["PYTHONPATH"] = str(hide)
@@ -30,9 +47,7 @@ def test_without_celery(clone):
         wait_until(lambda: answers(port))
 
 
-def test_files_gone_packages_left(clone):
+def test_files_gone_packages_left(bare):
     """To remove the two files is enough for the project to run; the pins may go later."""
-    (clone.path / "project/celery.py").unlink()
-    (clone.path / "project/tasks.py").unlink()
-    done = clone.run("python", "manage.py", "check")
+    done = bare.run("python", "manage.py", "check")
     assert done.returncode == 0, done.stdout

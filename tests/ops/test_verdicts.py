@@ -23,13 +23,13 @@ MIGRATIONS = {
 
 @pytest.fixture
 def project(tmp_path):
-    """A copy of the project, with the app shop."""
+    """A copy of the project, with an app, of a name that no team gives one."""
     folder = tmp_path / "a project"
     shutil.copytree(ROOT / "project", folder / "project", ignore=shutil.ignore_patterns("__pycache__"))
     shared = folder / "project/settings_shared.py"
-    shared.write_text(shared.read_text().replace("INSTALLED_APPS = [", 'INSTALLED_APPS = ["shop",'))
-    (folder / "shop/migrations").mkdir(parents=True)
-    for path in ("shop/__init__.py", "shop/migrations/__init__.py", "shop/views.py", "shop/models.py", "pins"):
+    shared.write_text(shared.read_text().replace("INSTALLED_APPS = [", 'INSTALLED_APPS = ["xshop",'))
+    (folder / "xshop/migrations").mkdir(parents=True)
+    for path in ("xshop/__init__.py", "xshop/migrations/__init__.py", "xshop/views.py", "xshop/models.py", "pins"):
         (folder / path).write_text("")
     before = None
     for name, operation in MIGRATIONS.items():
@@ -39,8 +39,8 @@ def project(tmp_path):
 
 
 def add(project, name, operation, before):
-    needs = f'[("shop", "{before}")]' if before else "[]"
-    (project / f"shop/migrations/{name}.py").write_text(
+    needs = f'[("xshop", "{before}")]' if before else "[]"
+    (project / f"xshop/migrations/{name}.py").write_text(
         f"{HEAD}    dependencies = {needs}\n    operations = [{operation}]\n")
 
 
@@ -62,32 +62,32 @@ def test_each_database_has_verdicts_of_its_own(project, postgres):
         done = verdicts(project, url=url)
         assert (done.returncode, done.stderr) == (0, "")
     vendors = found(project)["vendors"]
-    wrong = {vendor: {name[5:9] for name in entries
-                      if name.startswith("shop.") and entries[name]["verdict"] == "error"}
+    wrong = {vendor: {name[6:10] for name in entries
+                      if name.startswith("xshop.") and entries[name]["verdict"] == "error"}
              for vendor, entries in vendors.items()}
     assert wrong == {"sqlite": {"0002", "0003", "0005"}, "postgresql": {"0003", "0005"}}
     assert not found(project)["failed"]
     judged = vendors["postgresql"]
-    assert "db_default" in judged["shop.0003_note"]["messages"][0]
-    assert "DROPPING columns (shop_item.place): in two releases" in judged["shop.0005_no_place"]["messages"][0]
+    assert "db_default" in judged["xshop.0003_note"]["messages"][0]
+    assert "DROPPING columns (xshop_item.place): in two releases" in judged["xshop.0005_no_place"]["messages"][0]
     assert {"auth.0001_initial", "sessions.0001_initial"} < judged.keys(), "a deploy asks for Django's own too"
 
 
 def test_verdicts_hold_until_what_they_depend_on_changes(project, postgres):
     """Not what is no part of it, as a view or a template; but a model, a migration, a file that one may read, a pin, a
     database that was not judged for."""
-    read = ("shop/migrations/0006.sql", "shop/migrations/static/view", "shop/sql/fill.sql")
-    for path in (*read, "shop/templates/shop/page.html"):
+    read = ("xshop/migrations/0006.sql", "xshop/migrations/static/view", "xshop/sql/fill.sql")
+    for path in (*read, "xshop/templates/xshop/page.html"):
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         (project / path).write_text("SELECT 1;\n")
     add(project, "0006_sql", 'migrations.RunSQL(open(__file__.replace("_sql.py", ".sql")).read())', "0005_no_place")
     assert verdicts(project).returncode == 0
     assert verdicts(project, "--hold").returncode == 1, "Postgres was not judged for"
     assert verdicts(project, url=postgres.url(postgres.database(migrated=False))).returncode == 0
-    for path in ("shop/views.py", "shop/templates/shop/page.html"):
+    for path in ("xshop/views.py", "xshop/templates/xshop/page.html"):
         (project / path).write_text("# another line\n")
     assert verdicts(project, "--hold").returncode == 0
-    for path in (*read, "shop/models.py", "shop/migrations/0003_note.py", "pins"):
+    for path in (*read, "xshop/models.py", "xshop/migrations/0003_note.py", "pins"):
         before = (project / path).read_text()
         (project / path).write_text(before + "# another line\n")
         assert verdicts(project, "--hold").returncode == 1, path

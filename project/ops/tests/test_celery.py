@@ -157,6 +157,22 @@ class RequestIdTest(SimpleTestCase):
         self.assertEqual(request_id.current(), "visitor-1")
 
 
+@celery.app.task
+def divide(number):
+    return 6 // number
+
+
+class EagerTest(SimpleTestCase):
+    """As settings_test.py has it, a test sees what a task returns and raises."""
+
+    def test_result(self):
+        self.assertEqual(divide.delay(2).get(), 3)
+
+    def test_error(self):
+        with self.assertRaises(ZeroDivisionError):
+            divide.delay(0)
+
+
 class ScheduleTest(TestCase):
 
     def setUp(self):

@@ -27,9 +27,10 @@ class PutOff(SimpleTestCase):
         """A task put off for longer than Redis waits is refused, and named; what is within goes on."""
         before = app.conf.broker_transport_options
         app.conf.broker_transport_options = {"visibility_timeout": 660}
+        app.conf.task_always_eager = False
         try:
             with self.assertRaisesMessage(ValueError, "project.tasks.heartbeat is put off for 661 s"):
                 heartbeat.apply_async(countdown=661)
             heartbeat.apply_async(countdown=659)
         finally:
-            app.conf.broker_transport_options = before
+            app.conf.broker_transport_options, app.conf.task_always_eager = before, True
