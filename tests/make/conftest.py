@@ -26,7 +26,7 @@ class Scratch:
     def fill(self):
         """Lay the checkout's files into the folder, and pin tiny 1.0 and, for development, extra."""
         self.folder.mkdir()
-        for path in [ROOT / "Makefile", ROOT / "make_ve.py", ROOT / "manage.py", *ROOT.glob("*.mk")]:
+        for path in [ROOT / "Makefile", *ROOT.glob("make_*.py"), ROOT / "manage.py", *ROOT.glob("*.mk")]:
             shutil.copy(path, self.folder)
         self.pin("requirements.txt", "tiny-1.0")
         self.pin("requirements-dev.txt", "extra-1.0")

@@ -57,7 +57,7 @@ def hashes(text):
 def test_hashes_of_all_wheels(tmp_path):
     """Each file has the hashes of all that PyPI has of a version, but for a few that may have been added since: it was
     not compiled by an index that has only the wheels for one machine."""
-    for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", ROOT / "make_ve.py", *ROOT.glob("requirements*")]:
+    for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", *ROOT.glob("make_*.py"), *ROOT.glob("requirements*")]:
         shutil.copy(path, tmp_path)
     for pins in PINS:  # without hashes uv asks for them
         (tmp_path / pins).write_text(re.sub(r" \\\n    --hash=\S+", "", (ROOT / pins).read_text()))
@@ -74,7 +74,7 @@ def test_hashes_of_all_wheels(tmp_path):
 
 def test_pins_are_not_stale(tmp_path):
     """make requirements leaves every file as it is: each .in has been compiled since its last edit."""
-    for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", ROOT / "make_ve.py", *ROOT.glob("requirements*")]:
+    for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", *ROOT.glob("make_*.py"), *ROOT.glob("requirements*")]:
         shutil.copy(path, tmp_path)
     (tmp_path / "ve").symlink_to(VE_PYTHON.parent.parent)
     done = run(["make", "-C", tmp_path, "-o", "ve/sentinel-dev", "requirements"], env=ENVIRONMENT, timeout=300)

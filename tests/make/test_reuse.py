@@ -156,6 +156,13 @@ def test_without_the_rest_of_the_template(plain, name, target, words):
     assert words in line and "docs/make.md" in line
 
 
+def test_half_of_the_virtualenv_s_maker(plain):
+    """What was taken of an earlier version is told what belongs to it now."""
+    taken(plain)
+    (plain.folder / "make_install.py").unlink()
+    assert "no make_install.py here" in plain.line("requirements")
+
+
 def test_no_uv(plain):
     """Without the pin of uv, pip installs and says nothing of it; compiling pins says what it lacks."""
     taken(plain)
