@@ -31,6 +31,7 @@ DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{quote(str(OWN_
 CACHES = {"default": env.cache("CACHE_URL", "locmem://")}
 
 CELERY_BROKER_URL = env.parsed("BROKER_URL", values.development_broker, "filesystem://", "redis://localhost:6379/0")
+CELERY_BROKER_USE_SSL = values.broker_tls(CELERY_BROKER_URL or "")
 if CELERY_BROKER_URL == "filesystem://":
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": VAR / "broker", "data_folder_out": VAR / "broker", "control_folder": VAR / "broker/control",

@@ -72,6 +72,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 needs_broker = REQUIRED if part in ("worker", "beat") else ""
 CELERY_BROKER_URL = env.parsed("BROKER_URL", values.broker, needs_broker, "redis://redis.example:6379/0") or ""
 CELERY_BROKER_TRANSPORT_OPTIONS = values.broker_options(CELERY_BROKER_URL, TASK_TIME_LIMIT)
+CELERY_BROKER_USE_SSL = values.broker_tls(CELERY_BROKER_URL)
 if not CELERY_BROKER_URL:
     CELERY_BROKER_URL = "memory://"
     CELERY_TASK_ALWAYS_EAGER = True  # a task is run at once, by who asks for it

@@ -3,6 +3,7 @@ is wrong, in words that go after the variable's name and never show its value.""
 
 import os
 import re
+import ssl
 from dataclasses import dataclass
 from importlib.util import find_spec
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -97,6 +98,14 @@ def broker_options(url, time_limit):
     if url.startswith("redis"):
         return {"visibility_timeout": time_limit + 60, "socket_keepalive": True, "socket_connect_timeout": 3}
     return {"confirm_publish": True}
+
+
+def broker_tls(url):
+    """Celery's options for TLS: rediss:// and amqps:// check the broker's certificate, authority and name; left to
+    itself the one takes any, and the other anybody's. False for a broker without TLS."""
+    scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+    return {"rediss": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True},
+            "amqps": {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": host}}.get(scheme, False)
 
 
 def mail(text):
