@@ -79,7 +79,8 @@ RELEASE = {"tag": str, "image_id": str}
 RECORD = {**RELEASE, "id?": Maybe(str), "action": str, "outcome": str, "at?": datetime, "seconds?": datetime,
           "digest?": Maybe(str),
           "who?": Maybe(str)}
-UNIT = {"state": Maybe(str), "restarts": Maybe(Text("[0-9]{0,9}")), "since": Maybe(str), "health?": str}
+UNIT = {"state": Maybe(str), "restarts": Maybe(Text("[0-9]{0,9}")), "since": Maybe(str), "health?": str,
+        "dead?": int}
 ANSWERS = {  # of what the agent is told to do; of all other steps any object will do
     "look": {
         "python": [int], "arch": str, "systemd": int, "memory": int, "need": int, "torn": int, "staged": bool,

@@ -50,7 +50,7 @@ def of_host(fleet, host, facts):
     yield from preflight.room(fleet, facts)
     yield from preflight.roles(fleet, host, facts)
     yield from preflight.visitors(fleet, host, facts)
-    yield from releases(host, facts)
+    yield from releases(fleet.app, host, facts)
     if facts["staged"]:
         yield "settings are staged, and live with the next deploy"
     if facts["torn"]:
@@ -59,7 +59,7 @@ def of_host(fleet, host, facts):
         yield (f"a deploy of {facts['attempt']['tag']} died there; the next deploy or rollback settles it")
 
 
-def releases(host, facts):
+def releases(name, host, facts):
     """What runs, against what is committed."""
     tag = facts["tag"]
     if not tag:
@@ -71,6 +71,8 @@ def releases(host, facts):
         yield from dying(role, unit, f"{role}-{facts['live']}", facts)
         if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
             yield f"{role} is {unit.get('state')}, {unit.get('health', 'not running')}"
+        if unit.get("dead"):
+            yield f"tasks that were given up: {unit['dead']}; see `docker-runner {name} manage dead_tasks` there"
     if host.has("beat"):
         yield from dying("beat", facts["beat"] or {}, "beat", facts)
     if host.has("beat") and not running(facts["beat"] or {}):

@@ -7,6 +7,7 @@ Development's broker is a folder of files, var/broker, so that no service is nee
 a worker takes it, so a worker that is killed loses the task in hand. Production has a real broker.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -20,7 +21,7 @@ from django.core.management import CommandError
 from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
-from .ops import request_id
+from .ops import deliveries, request_id
 from .ops.env import SettingsError
 from .ops.prepare import locked, prepare
 
@@ -41,14 +42,38 @@ def check_broker():
 
     The error names only the kind of trouble, as the broker's URL holds a password.
     """
+    with ask_broker():
+        pass
+
+
+@contextlib.contextmanager
+def ask_broker():
     limits = {}
     if app.conf.broker_url.startswith("redis"):
         limits = {"socket_connect_timeout": 1, "socket_timeout": 1}
     try:
         with app.connection_for_write(connect_timeout=1, transport_options=limits) as connection:
             connection.ensure_connection(max_retries=0)
+            yield connection
     except Exception as error:
         raise ConnectionError(f"the broker does not answer: {type(error).__name__}") from None
+
+
+def queues():
+    """{"waiting": {queue: messages}, "dead": messages that were given up}, asked as check_broker does."""
+    if app.conf.task_always_eager:  # there is none
+        return {"waiting": {}, "dead": 0}
+    with ask_broker() as connection:
+        return {"waiting": {name: length(connection, name) for name in app.amqp.queues.consume_from},
+                "dead": length(connection, deliveries.DEAD)}
+
+
+def length(connection, queue):
+    try:
+        with connection.channel() as channel:
+            return channel.queue_declare(queue, passive=True).message_count
+    except connection.channel_errors:  # no message was ever sent there
+        return 0
 
 
 # ---- development's broker: kombu's, less its races ----

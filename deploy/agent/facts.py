@@ -116,6 +116,7 @@ def in_slot(host, slot, release, states, health):
     units = {role: of_unit(states, host.unit(role, slot)) for role in ("web", "worker") if host.has(role)}
     if health and release and units.get("web", {}).get("state") == "active":
         units["web"]["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")
+        units["web"]["dead"] = http.dead_tasks(host.slot(slot, "web.sock"))
     if health and units.get("worker", {}).get("state") == "active":
         units["worker"]["health"] = slots.worker_state(host, slot)[0] or "not ready"
     return {"release": release, "units": units}

@@ -22,6 +22,18 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+class NoArguments(logging.Filter):
+    """Takes what a task was given and what it returned out of Celery's records: both may be secrets."""
+
+    def filter(self, record):
+        record.__dict__.pop("data", None)
+        if isinstance(record.args, dict):
+            record.msg = record.msg.removesuffix(": %(return_value)s")
+            record.args = {name: value for name, value in record.args.items()
+                           if name not in ("args", "kwargs", "return_value")}
+        return True
+
+
 class Text(logging.Formatter):
     """A line a record, with control characters shown as \\n or \\x1b; a traceback follows, indented."""
 
@@ -55,13 +67,18 @@ class Json(JsonFormatter):
 def logging_config(json):
     """Django's LOGGING, and gunicorn's: everything goes to stderr once, as JSON or as text."""
     passed_on = {"handlers": [], "propagate": True}
+    of_tasks = {**passed_on, "filters": ["no_arguments"]}
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": "project.ops.logging.RequestIdFilter"}},
+        "filters": {"request_id": {"()": "project.ops.logging.RequestIdFilter"},
+                    "no_arguments": {"()": "project.ops.logging.NoArguments"}},
         "formatters": {"console": {"()": "project.ops.logging." + ("Json" if json else "Text")}},
         "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": "console"}},
         "root": {"handlers": ["console"], "level": "INFO"},
-        "loggers": {**{name: passed_on for name in ("django", "django.server", "gunicorn.error", "gunicorn.access")},
-                    "axes": {"level": "ERROR"}},  # project.ops.sign_in tells of failures, once
+        "loggers": {
+            **{name: passed_on for name in ("django", "django.server", "gunicorn.error", "gunicorn.access")},
+            **{name: of_tasks for name in ("celery.app.trace", "celery.worker.strategy")},
+            "axes": {"level": "ERROR"},  # project.ops.sign_in tells of failures, once
+        },
     }

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from . import output, process
+from . import figures, output, process
 from .release import RELEASE
 
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
@@ -85,6 +85,7 @@ class Page:
         release.add_metric([RELEASE], 1)
         yield release
         yield GaugeMetricFamily("uptime_seconds", "Time since the server started.", value=process.uptime())
+        yield from figures.families()
 
 
 def page():

@@ -1,10 +1,8 @@
 """What machines ask: /healthz, /readyz, /metrics and /debug/vars. docs/operations.md says what each answers."""
 
-import importlib.util
-
 from django.http import HttpResponse, HttpResponseNotAllowed, HttpResponseNotFound, JsonResponse
 
-from . import guard, readiness
+from . import figures, guard, readiness
 from .release import RELEASE
 
 
@@ -26,14 +24,7 @@ def metrics(request):
 
 def debug_vars(request):
     from . import metrics
-    return JsonResponse({**metrics.variables(), "celery": celery()}, json_dumps_params={"indent": 1})
-
-
-def celery():
-    """The age in seconds of the last heartbeat of worker and beat; None where there is none, or no database."""
-    if not importlib.util.find_spec("celery"):
-        return {}
-    return readiness.value("heartbeats", "project.ops.heartbeat.ages") or {"worker": None, "beat": None}
+    return JsonResponse({**metrics.variables(), "celery": figures.celery()}, json_dumps_params={"indent": 1})
 
 
 OPEN = {"/healthz": healthz, "/readyz": readyz}

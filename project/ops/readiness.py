@@ -118,6 +118,11 @@ def ask(beat=False):
 
 def value(name, path):
     """What a function returns that may hang or fail as a check may; None then."""
+    return values({name: path})[0]
+
+
+def values(paths):
+    """What several functions return, asked at once."""
     asked = time.monotonic()
-    attempt = part(name, path).attempt()
-    return None if part(name, path).finish(attempt, asked) else attempt.value
+    attempts = [(part(name, path), part(name, path).attempt()) for name, path in paths.items()]
+    return [None if part.finish(attempt, asked) else attempt.value for part, attempt in attempts]

@@ -1,26 +1,43 @@
 """What all of the project's Celery tasks share."""
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from celery import Task as CeleryTask
 from celery import signals
+from celery.exceptions import MaxRetriesExceededError, Reject
 
+from . import deliveries
 from .healthcheck import alive
+
+DUE = "due"  # the header with the time of a task that is put off for longer than a worker may keep its message
 
 
 class Task(CeleryTask):
-    """A task that refuses what a broker would get wrong."""
+    """A task that may be put off for as long as you like, and that no retry loses."""
 
     def apply_async(self, args=None, kwargs=None, task_id=None, producer=None, link=None, link_error=None,
                     shadow=None, **options):
-        """Celery's own. Raises ValueError for an ETA beyond the broker's visibility timeout: a worker holds such a
-        task until it is due, and Redis would meanwhile give it to the next one, and the next."""
-        limit = self.app.conf.broker_transport_options.get("visibility_timeout")
+        """Celery's own. A broker gives a message that a worker keeps for too long to the next one, and the next: a
+        task that is due later than that bears its time in a header, and each worker keeps it for a part of the way."""
         seconds = ahead(options.get("countdown"), options.get("eta"))
-        if limit and seconds > limit:
-            raise ValueError(f"{self.name} is put off for {seconds:.0f} s, and Redis allows {limit} (TASK_TIME_LIMIT "
-                             f"and a minute): let beat send it, or keep the time in the database")
-        return super().apply_async(args, kwargs, task_id, producer, link, link_error, shadow, **options)
+        headers = {name: value for name, value in (options.get("headers") or {}).items()
+                   if name not in (DUE, "deliveries", "unknown")}  # those of the message before
+        if seconds > deliveries.hold(self.app):
+            headers[DUE] = (datetime.now(timezone.utc) + timedelta(seconds=seconds)).isoformat()
+            options.update(countdown=None, eta=None)
+        return super().apply_async(args, kwargs, task_id, producer, link, link_error, shadow,
+                                   **{**options, "headers": headers or None})
+
+    def retry(self, *args, **options):
+        """Celery's own, less two faults: where the broker takes no message it would drop the task, and where the last
+        retry is over it tells the arguments."""
+        try:
+            return super().retry(*args, **options)
+        except Reject as error:
+            raise Reject(error.reason, requeue=True) from error
+        except MaxRetriesExceededError:
+            raise self.MaxRetriesExceededError(
+                f"{self.name}[{self.request.id}] was tried {self.request.retries + 1} times") from None
 
 
 def ahead(countdown, eta):

@@ -2,7 +2,7 @@
 
 In the file that READY_FILE names it says "consuming RELEASE", or "paused RELEASE" while worker.pause lies beside that
 file: then it takes no more tasks, and ends those it has. A task that it does not know, which only the other release
-can have queued, it puts back.
+can have queued, it puts back, each time after a longer while; deliveries.py says what becomes of it in the end.
 """
 
 import logging
@@ -14,16 +14,21 @@ from pathlib import Path
 from celery.worker.consumer import Consumer as BaseConsumer
 from django.conf import settings
 
+from . import deliveries
+from .task import DUE, ahead
+
 logger = logging.getLogger(__name__)
 
 LOOK = 0.2  # seconds between two looks for worker.pause
-BACK = 5  # seconds an unknown task is kept, so that it does not go round and round
+BACK = 5  # seconds an unknown task is kept first, then twice as long each time
+TRIES = 7  # times it is put back: in all ten minutes
+MANY = 1000  # unknown tasks that are kept at a time: more would fill the memory
 
 
 class Consumer(BaseConsumer):
     """Celery's, with the above."""
 
-    told = False
+    told, unknown = False, 0
 
     def on_ready(self):
         super().on_ready()
@@ -46,9 +51,57 @@ class Consumer(BaseConsumer):
                     self.call_soon(change, queue)
                 self.call_soon(say, path, state)
 
+    def create_task_handler(self, *args, **kwargs):
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def on_message(message):
+            left = ahead(None, (message.headers or {}).get(DUE))
+            if self.was_begun(message):
+                deliveries.again(self.app, message)
+            elif left > deliveries.hold(self.app):
+                self.keep(message, deliveries.hold(self.app))
+            else:
+                if left > 0:  # the rest of the way is Celery's
+                    message.headers["eta"] = message.headers[DUE]
+                handle(message)
+
+        return on_message
+
+    def was_begun(self, message):
+        """Whether somebody had it before, and may have begun it: what is not due yet, or unknown, is only kept."""
+        headers = message.headers or {}
+        waits = any(ahead(None, headers.get(name)) > 0 for name in ("eta", DUE))
+        return deliveries.is_redelivered(message) and headers.get("task") in self.strategies and not waits
+
     def on_unknown_task(self, body, message, exc):
-        logger.warning("unknown task %s: put back in %d s", message.headers.get("task", exc), BACK)
-        self.timer.call_after(BACK, message.requeue)
+        tries = message.headers.get("unknown", 0)
+        if tries >= TRIES or self.unknown >= MANY:
+            return deliveries.bury(self.app, message, "no release knows it")
+        self.unknown += 1
+        seconds = min(BACK * 2 ** tries, deliveries.hold(self.app))
+        logger.warning("unknown task %s: put back in %d s", deliveries.name(message), seconds)
+        self.keep(message, seconds, unknown=tries + 1)
+
+    def on_unknown_message(self, body, message):
+        deliveries.bury(self.app, message, "it is no task")
+
+    def on_decode_error(self, message, exc):
+        deliveries.bury(self.app, message, f"it cannot be read: {type(exc).__name__}")
+
+    def on_invalid_task(self, body, message, exc):
+        deliveries.bury(self.app, message, f"it is no valid task: {type(exc).__name__}")
+
+    def keep(self, message, seconds, **headers):
+        """Hold a message back, beside those that are worked on, and then put it at the end of its queue."""
+        self.qos.increment_eventually()
+        self.timer.call_after(seconds, self.call_soon, (self.put_back, message, self.qos, headers))
+
+    def put_back(self, message, qos, headers):
+        self.unknown -= "unknown" in headers
+        if qos is not self.qos:  # another connection has it by now
+            return
+        qos.decrement_eventually()
+        deliveries.replace(self.app, message, **headers)
 
 
 def say(path, state):

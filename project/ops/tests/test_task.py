@@ -3,11 +3,15 @@
 import unittest
 from datetime import datetime, timedelta, timezone
 from importlib.util import find_spec
+from unittest.mock import patch
 
 from django.test import SimpleTestCase
 
 if not (find_spec("celery") and find_spec("project.celery")):
     raise unittest.SkipTest("this project does without Celery")
+
+from celery import Task as CeleryTask
+from celery.exceptions import Reject
 
 from project.celery import app
 from project.ops.task import ahead
@@ -23,14 +27,30 @@ class PutOff(SimpleTestCase):
         self.assertAlmostEqual(ahead(None, later.isoformat()), 90, delta=5)
         self.assertAlmostEqual(ahead(None, later.replace(tzinfo=None)), 90, delta=5)
 
-    def test_refused(self):
-        """A task put off for longer than Redis waits is refused, and named; what is within goes on."""
+    def sent(self, **options):
+        """The headers with which a task is sent."""
+        with patch.object(CeleryTask, "apply_async") as send:
+            heartbeat.apply_async(**options)
+        return send.call_args.kwargs
+
+    def test_far_ahead(self):
+        """What is due later than a worker may keep a message bears its time itself; what is due before is Celery's."""
         before = app.conf.broker_transport_options
         app.conf.broker_transport_options = {"visibility_timeout": 660}
         app.conf.task_always_eager = False
         try:
-            with self.assertRaisesMessage(ValueError, "project.tasks.heartbeat is put off for 661 s"):
-                heartbeat.apply_async(countdown=661)
-            heartbeat.apply_async(countdown=659)
+            far = self.sent(countdown=331, headers={"deliveries": 3, "mine": 1})
+            self.assertAlmostEqual(ahead(None, far["headers"]["due"]), 331, delta=5)
+            self.assertEqual((far["countdown"], far["eta"], far["headers"]["mine"]), (None, None, 1))
+            self.assertNotIn("deliveries", far["headers"])
+            near = self.sent(countdown=329, headers={"due": "2020-01-01T00:00:00+00:00"})
+            self.assertEqual((near["countdown"], near["headers"]), (329, None))
         finally:
             app.conf.broker_transport_options, app.conf.task_always_eager = before, True
+
+    def test_broker_away(self):
+        """A retry that cannot be sent is no end: the message goes back."""
+        with patch.object(CeleryTask, "retry", side_effect=Reject("away", requeue=False)):
+            with self.assertRaises(Reject) as caught:
+                heartbeat.retry()
+        self.assertTrue(caught.exception.requeue)

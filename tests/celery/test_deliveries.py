@@ -1,0 +1,198 @@
+"""Tasks that go wrong, on real brokers, as production's worker meets them: none is lost, poisons the queue, or tells
+its arguments."""
+
+import json
+import re
+from datetime import datetime
+
+import kombu
+import pytest
+
+from proc import wait_until
+
+from .shop import FILES, add_shop
+
+TASKS = """
+import os, signal
+from project.ops import deliveries, worker
+
+if "SHORT" in os.environ:
+    worker.BACK, worker.TRIES, deliveries.hold = 0.2, 3, lambda app: 1
+log = logging.getLogger("shop").info
+
+@shared_task
+def order(number):
+    log("order %s ended", number)
+
+@shared_task
+def secret(*args, **kwargs):
+    return "s3cret"
+
+@shared_task(bind=True, max_retries=0)
+def tired(self, password):
+    self.retry(countdown=0)
+
+@shared_task
+def poison(whom):
+    log("poison began")
+    os.kill(os.getppid() if whom == "worker" else os.getpid(), signal.SIGKILL)
+    signal.pause()
+
+@shared_task(bind=True)
+def later(self, seconds):
+    log("later began")
+    if not self.request.retries:
+        raise self.retry(countdown=seconds)
+    log("later ended")
+"""
+SETTINGS = """
+from project.settings_docker import *
+INSTALLED_APPS = [*INSTALLED_APPS, "shop"]
+CELERY_WORKER_LOST_WAIT = 0.5  # seconds until a killed process counts as lost, 10 by default
+"""
+
+
+class Jobs:
+    """A clone whose tasks go through a broker."""
+
+    def __init__(self, clone):
+        self.clone = clone
+
+    def worker(self, **env):
+        """A worker of production's settings, as the image's entrypoint starts it."""
+        return self.clone.start("python", "-m", "celery", "-A", "project", "--quiet", "worker", "--without-gossip",
+                                "--without-mingle", "--concurrency=2", **env)
+
+    def send(self, *calls):
+        """Queue tasks, each a call such as `order.delay(1)`, or a line of code."""
+        code = "\n".join(["import django", "django.setup()", "from shop.tasks import *",
+                          "from project.celery import app", *calls])
+        done = self.clone.run("python", "-c", code)
+        assert done.returncode == 0, done.stdout
+
+    def dead(self, *arguments):
+        """How many tasks were given up, and what manage.py says of them."""
+        done = self.clone.run("python", "manage.py", "dead_tasks", *arguments)
+        assert done.returncode == 0, done.stdout
+        return int(re.search(r"^dead tasks: (\d+)$", done.stdout, re.MULTILINE)[1]), done.stdout
+
+
+@pytest.fixture(params=["redis", "rabbitmq"])
+def jobs(request, clone, redis, rabbitmq):
+    url = {"redis": redis.url(7), "rabbitmq": rabbitmq.url()}[request.param]
+    return prepared(clone, url)
+
+
+@pytest.fixture
+def redis_jobs(clone, redis):
+    return prepared(clone, redis.url(7))
+
+
+@pytest.fixture
+def rabbitmq_jobs(clone, rabbitmq):
+    return prepared(clone, rabbitmq.url())
+
+
+def prepared(clone, url):
+    add_shop(clone)
+    (clone.path / "shop/tasks.py").write_text(FILES["shop/tasks.py"] + TASKS)
+    (clone.path / "shop/settings.py").write_text(SETTINGS)
+    clone.environment.update(SITE_URL="http://localhost", SECRET_KEY="0123456789abcdef" * 4, BROKER_URL=url,
+                             DATABASE_URL=f"sqlite:///{clone.path}/db.sqlite3", TASK_TIME_LIMIT="600")
+    with kombu.Connection(url) as connection:
+        for name in ("celery", "celery.dead"):
+            queue = kombu.Queue(name)(connection.default_channel)
+            queue.declare()
+            queue.purge()
+    return Jobs(clone)
+
+
+def test_no_argument_and_no_result_is_logged(redis_jobs):
+    """Neither what a task is given nor what it returns is in the log, whether it succeeds, is retried too often, or is
+    no task at all."""
+    with redis_jobs.worker() as worker:
+        redis_jobs.send(
+            "secret.delay('s3cret', password='s3cret')", "tired.delay('s3cret')", "order.delay(1)",
+            "app.send_task('shop.tasks.nothing', ['s3cret'])",
+            "with app.producer_or_acquire() as p:",
+            "    p.publish({'password': 's3cret'}, routing_key='celery', exchange='')",
+            "    p.publish(b's3cret', content_type='application/x-none', content_encoding='utf-8',"
+            "              routing_key='celery', exchange='', headers={'task': 'shop.tasks.order', 'id': '7'})",
+            "    p.publish([['s3cret'], {}, {}], routing_key='celery', exchange='',"
+            "              headers={'task': 'shop.tasks.order', 'id': '8', 'expires': 's3cret'})")
+        for said in ("unknown task", "order 1 ended", "it is no task", "it is no valid task", "was tried 1 times",
+                     r"shop.tasks.secret\[[^]]*\] succeeded in [0-9.e-]+s"):
+            wait_until(lambda: re.search(said, worker.output()), 30, f"{said} in {worker.output()}")
+        assert "s3cret" not in worker.output()
+
+
+def test_a_task_that_kills_its_process_ends_in_the_dead_queue(jobs):
+    """It is begun five times, and then given up: others are done meanwhile, its log tells, and a command shows it,
+    sends it again, or drops it."""
+    with jobs.worker() as worker:
+        jobs.send("poison.delay('process')", "order.delay(1)")
+        wait_until(lambda: "is dead: its worker was lost 5 times" in worker.output(), 60, "it is given up")
+        assert worker.output().count("poison began") == 5 and "order 1 ended" in worker.output(), worker.output()
+        count, said = jobs.dead()
+        assert count == 1 and "shop.tasks.poison: its worker was lost 5 times" in said
+        assert jobs.dead()[0] == 1  # looking changes nothing
+        assert jobs.dead("--again")[0] == 1
+        wait_until(lambda: worker.output().count("is dead:") == 2, 60, "it is given up once more")
+        assert jobs.dead("--drop")[0] == 1 and jobs.dead()[0] == 0
+
+
+def test_a_task_that_kills_its_worker_ends_in_the_dead_queue(rabbitmq_jobs):
+    """However often systemd starts the worker anew, five is enough."""
+    jobs, began = rabbitmq_jobs, 0
+    jobs.send("poison.delay('worker')")
+    for _ in range(5):
+        with jobs.worker() as worker:
+            worker.wait(60)
+            began += worker.output().count("poison began")
+    with jobs.worker() as worker:
+        wait_until(lambda: "is dead: its worker was lost 5 times" in worker.output(), 60, "it is given up")
+        assert "poison began" not in worker.output()
+    assert began == 5
+    jobs.send("order.delay(1)", "order.delay(2)")
+    figures = jobs.clone.run("python", "-c", "import django; django.setup()\n"
+                             "from project.ops import metrics; print(metrics.page().decode())")
+    assert "celery_tasks_dead 1.0" in figures.stdout, figures.stdout
+    assert 'celery_tasks_waiting{queue="celery"} 2.0' in figures.stdout
+
+
+def test_unknown_tasks_delay_nobody(jobs):
+    """Twenty that no release knows: the one behind them is done at once. They are not lost."""
+    with jobs.worker() as worker:
+        wait_until(lambda: "ready." in worker.output(), 60)
+        jobs.send("[app.send_task('shop.tasks.nothing', ['s3cret']) for _ in range(20)]", "order.delay(1)")
+        wait_until(lambda: worker.output().count("unknown task") >= 20, 10)
+        wait_until(lambda: "order 1 ended" in worker.output(), 2)
+
+
+def test_unknown_tasks_do_not_circle_for_ever(rabbitmq_jobs):
+    """After some time they are given up; what is sent again later finds the release that knows it."""
+    with rabbitmq_jobs.worker(SHORT="1") as worker:
+        rabbitmq_jobs.send("app.send_task('shop.tasks.nothing')")
+        wait_until(lambda: "shop.tasks.nothing[" in worker.output(), 60, "it is given up")
+        assert worker.output().count("unknown task shop.tasks.nothing: put back") == 3
+    count, said = rabbitmq_jobs.dead()
+    assert count == 1 and "shop.tasks.nothing: no release knows it" in said
+
+
+def test_a_retry_in_a_quarter_of_an_hour_is_not_lost(redis_jobs):
+    """The task waits in the broker, and no worker takes its retry for a failure."""
+    with redis_jobs.worker() as worker:
+        redis_jobs.send("later.delay(900)")
+        wait_until(lambda: "Retry in 900s" in worker.output(), 60)
+        assert "later ended" not in worker.output() and "ERROR" not in worker.output()
+
+
+def test_a_task_that_is_put_off_is_done_in_time_and_once(rabbitmq_jobs):
+    """Its worker keeps it for a second at a time, puts it back, and does it when it is due: not before."""
+    with rabbitmq_jobs.worker(SHORT="1") as worker:
+        rabbitmq_jobs.send("later.delay(4)")
+        wait_until(lambda: "later ended" in worker.output(), 60)
+        entries = [json.loads(line) for line in worker.output().splitlines() if line.startswith("{")]
+    first, second = [entry["time"] for entry in entries if entry["message"] == "later began"]
+    gap = (datetime.fromisoformat(second) - datetime.fromisoformat(first)).total_seconds()
+    assert 3.9 <= gap < 10
