@@ -87,7 +87,8 @@ hadolint: $(VE)/sentinel-dev ## Dockerfiles
 
 no_migration = echo "make: models and migrations do not agree, see above: make migrations writes a missing one" >&2; exit 1
 
-flake8 = $(VE)/bin/python -m flake8 --extend-exclude '$(VE),node_modules,var,wheelhouse'
+flake8 = $(VE)/bin/python -m flake8 --extend-exclude '$(VE),node_modules,var,wheelhouse' $(flake8_style)
+flake8_style = $(if $(wildcard .flake8 setup.cfg tox.ini),,--max-line-length 120)
 
 # What a project may do without: a program of the virtualenv, the package that has it, the file to name that in.
 dev_in = $(REQUIREMENTS_DEV:.txt=.in)

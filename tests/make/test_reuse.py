@@ -135,13 +135,14 @@ def test_linters(plain):
     for target, words in MISSING.items():
         assert words in plain.line(target, "SHELLCHECK=shellcheck-that-is-not-there")
     plain.want("requirements-dev.in", "flake8")
-    (plain.folder / ".flake8").write_text("[flake8]\nmax-line-length = 120\n")
     assert plain.make("check").returncode == 0
     (plain.folder / "ve/lib/theirs.py").write_text("import os\n")
     done = plain.make("test")
     assert done.returncode == 0 and "left out" not in done.stderr, done.stdout + done.stderr
     (plain.folder / "mysite/ours.py").write_text("import os\n")
     assert "mysite/ours.py:1:1: F401" in plain.make("test").stdout
+    (plain.folder / ".flake8").write_text("[flake8]\nexclude = mysite\n")
+    assert "E501" in plain.make("flake8").stdout, "what the project has settled itself counts"
 
 
 @pytest.mark.parametrize("name, target, words", [
