@@ -1,17 +1,19 @@
 """What Celery's worker, beat and broker are about, as figures."""
 
 from django.apps import apps
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from . import readiness
 
-NAMES = {"worker": None, "beat": None, "waiting": None, "dead": None}
-PATHS = {"heartbeats": "project.ops.heartbeat.ages", "queues": "project.celery.queues"}
+NAMES = {"worker": None, "beat": None, "waiting": None, "dead": None, "tasks": None}
+PATHS = {"heartbeats": "project.ops.heartbeat.ages", "queues": "project.celery.queues",
+         "tasks": "project.ops.tally.counts"}
 
 
 def celery():
     """{"worker": seconds since its last heartbeat, "beat": …, "waiting": {queue: tasks}, "dead": tasks that were given
-    up}; None where nobody could tell. Nothing in a project that does without Celery."""
+    up, "tasks": {task: {state: {"count": …, "seconds": …}}}}; None where nobody could tell. Nothing in a project that
+    does without Celery."""
     if not apps.is_installed("django_celery_beat"):
         return {}
     return {**NAMES, **{name: value for found in readiness.values(PATHS) for name, value in (found or {}).items()}}
@@ -26,7 +28,19 @@ def families():
     waiting = GaugeMetricFamily("celery_tasks_waiting", "Tasks that no worker has taken yet.", labels=["queue"])
     for queue, count in found.get("waiting", {}).items():
         waiting.add_metric([queue], count)
-    yield from (family for family in (ages, waiting) if family.samples)
+    yield from (family for family in (ages, waiting, *ended(found.get("tasks", {}))) if family.samples)
     if "dead" in found:
         yield GaugeMetricFamily("celery_tasks_dead", "Tasks that were given up: manage.py dead_tasks.",
                                 value=found["dead"])
+
+
+def ended(tasks):
+    """The tasks that ended, and the seconds they took."""
+    labels = ["task", "state"]
+    count = CounterMetricFamily("celery_tasks", "Tasks that ended, and how.", labels=labels)
+    seconds = CounterMetricFamily("celery_task_seconds", "Time that they took.", labels=labels)
+    for task, states in tasks.items():
+        for state, figures in states.items():
+            count.add_metric([task, state], figures["count"])
+            seconds.add_metric([task, state], figures["seconds"])
+    return count, seconds

@@ -80,9 +80,9 @@ def finish(**_):
 
 
 def counts():
-    """{task: {state: {"count": …, "seconds": …}}}. Raises DatabaseError."""
+    """{"tasks": {task: {state: {"count": …, "seconds": …}}}}. Raises DatabaseError."""
     found = {}
     for task, state, count, seconds in TaskCount.objects.order_by("task", "state").values_list(
             "task", "state", "count", "seconds"):
         found.setdefault(task, {})[state] = {"count": count, "seconds": round(seconds, 3)}
-    return found
+    return {"tasks": found}

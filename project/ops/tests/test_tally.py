@@ -33,7 +33,7 @@ class Tally(TestCase):
             tally.end(ended, state)
 
     def counted(self):
-        return {(name, state): figures["count"] for name, states in tally.counts().items()
+        return {(name, state): figures["count"] for name, states in tally.counts()["tasks"].items()
                 for state, figures in states.items()}
 
     def test_added_up(self):
@@ -46,7 +46,7 @@ class Tally(TestCase):
         tally.add()
         self.assertEqual(self.counted(), {("shop.order", "success"): 3, ("shop.order", "failure"): 1,
                                           ("other", "retry"): 1})
-        self.assertGreaterEqual(tally.counts()["shop.order"]["success"]["seconds"], 0)
+        self.assertGreaterEqual(tally.counts()["tasks"]["shop.order"]["success"]["seconds"], 0)
 
     def test_one_timer_at_a_time(self):
         """However many end, they are added up together, and the next ones later."""
