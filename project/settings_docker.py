@@ -72,6 +72,10 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 needs_broker = REQUIRED if part in ("worker", "beat") else ""
 CELERY_BROKER_URL = env.parsed("BROKER_URL", values.broker, needs_broker, "redis://redis.example:6379/0") or ""
 CELERY_BROKER_TRANSPORT_OPTIONS = values.broker_options(CELERY_BROKER_URL, TASK_TIME_LIMIT)
+if part == "web":
+    CELERY_BROKER_TRANSPORT_OPTIONS.update(values.broker_haste(CELERY_BROKER_URL))
+    CELERY_BROKER_CONNECTION_TIMEOUT = CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 0.9
+    CELERY_TASK_PUBLISH_RETRY = False  # project.ops.task does, where there is time
 CELERY_BROKER_USE_SSL = values.broker_tls(CELERY_BROKER_URL)
 if not CELERY_BROKER_URL:
     CELERY_BROKER_URL = "memory://"

@@ -188,5 +188,5 @@ def cache(url):
         return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     if not re.match(r"rediss?://.", url):
         raise ValueError("is neither redis://…, rediss://… nor locmem://")
-    return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url,
-            "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2}}
+    return {"BACKEND": "project.ops.cache.RedisCache", "LOCATION": url,
+            "OPTIONS": {"socket_connect_timeout": 0.9, "socket_timeout": 0.9}}

@@ -1,13 +1,20 @@
 """What all of the project's Celery tasks share."""
 
+import time
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 from celery import Task as CeleryTask
 from celery import signals
 from celery.exceptions import MaxRetriesExceededError, Reject
 
+from kombu.exceptions import OperationalError
+
 from . import deliveries
 from .healthcheck import alive
+from .patience import SLOW, Fuse
+
+fuse = Fuse("broker")
 
 DUE = "due"  # the header with the time of a task that is put off for longer than a worker may keep its message
 
@@ -25,8 +32,10 @@ class Task(CeleryTask):
         if seconds > deliveries.hold(self.app):
             headers[DUE] = (datetime.now(timezone.utc) + timedelta(seconds=seconds)).isoformat()
             options.update(countdown=None, eta=None)
-        return super().apply_async(args, kwargs, task_id, producer, link, link_error, shadow,
-                                   **{**options, "headers": headers or None})
+        send = partial(super().apply_async, args, kwargs, task_id, producer, link, link_error, shadow,
+                       **{**options, "headers": headers or None})
+        patient = self.app.conf.task_publish_retry or self.app.conf.task_always_eager
+        return send() if patient else in_haste(send)
 
     def retry(self, *args, **options):
         """Celery's own, less two faults: where the broker takes no message it would drop the task, and where the last
@@ -38,6 +47,19 @@ class Task(CeleryTask):
         except MaxRetriesExceededError:
             raise self.MaxRetriesExceededError(
                 f"{self.name}[{self.request.id}] was tried {self.request.retries + 1} times") from None
+
+
+def in_haste(send):
+    """Send from a request: no second attempt but after what failed at once, as a connection does whose broker has been
+    restarted, and none at all while the broker hangs."""
+    with fuse.guard():
+        began = time.monotonic()
+        try:
+            return send()
+        except OperationalError:
+            if time.monotonic() - began > SLOW:
+                raise
+            return send()
 
 
 def ahead(countdown, eta):

@@ -1,0 +1,44 @@
+from unittest.mock import patch
+
+from django.test import SimpleTestCase
+
+from project.ops.patience import REST, SLOW, Fuse, Hangs
+
+
+class Patience(SimpleTestCase):
+    def setUp(self):
+        self.now, self.fuse = 100.0, Fuse("cache")
+        self.enterContext(patch("project.ops.patience.time.monotonic", lambda: self.now))
+
+    def use(self, seconds=0, error=None):
+        """Use the service, which takes so long and then may fail. Returns what is raised."""
+        try:
+            with self.fuse.guard():
+                self.now += seconds
+                if error:
+                    raise error
+        except Exception as raised:
+            return type(raised)
+
+    def test_what_hangs_is_asked_now_and_then(self):
+        """After one that waited in vain others fail at once, but for one every few seconds."""
+        self.assertIs(self.use(SLOW + 1, OSError()), OSError)
+        self.assertIs(self.use(), Hangs)
+        self.now += REST
+        self.assertIs(self.use(SLOW + 1, OSError()), OSError)
+        self.assertIs(self.use(), Hangs)
+        self.now += REST
+        self.assertIsNone(self.use())
+        self.assertIsNone(self.use())
+
+    def test_one_tries_at_a_time(self):
+        """While one tries, others do not."""
+        self.use(SLOW + 1, OSError())
+        self.now += REST
+        with self.fuse.guard():
+            self.assertIs(self.use(), Hangs)
+
+    def test_what_fails_at_once_is_asked_each_time(self):
+        """A service that refuses holds up nobody."""
+        for _ in range(3):
+            self.assertIs(self.use(0.1, OSError()), OSError)
