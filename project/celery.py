@@ -8,10 +8,12 @@ a worker takes it, so a worker that is killed loses the task in hand. Production
 """
 
 import contextlib
+import logging
 import os
 import sys
 import time
 import uuid
+from importlib import import_module
 from pathlib import Path
 
 import kombu.transport
@@ -125,7 +127,23 @@ kombu.transport.TRANSPORT_ALIASES["filesystem"] = "project.celery:FilesTransport
 
 @signals.setup_logging.connect
 def keep_logging(**_):
-    """Being connected is enough: Celery then leaves logging as Django's LOGGING set it up."""
+    """Celery then leaves logging as Django's LOGGING set it up. Python's warnings go there, too."""
+    logging.captureWarnings(True)
+
+
+@signals.celeryd_init.connect
+def log_what_is_said(**_):
+    """A worker that is told to end writes a line of its own past the log: here it has the log's form."""
+    import_module("celery.apps.worker").safe_say = say
+
+
+def say(text, *_):
+    """One line on stderr, written at once: a signal may come in the middle of another one's writing."""
+    record = logging.makeLogRecord({"name": "celery.apps.worker", "levelno": 20, "levelname": "INFO", "msg": text})
+    for handler in logging.getLogger().handlers:
+        handler.filter(record)
+        with contextlib.suppress(OSError):
+            os.write(sys.stderr.fileno(), f"{handler.format(record)}\n".encode())
 
 
 @signals.before_task_publish.connect
