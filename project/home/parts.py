@@ -24,8 +24,8 @@ BROKERS = {"filesystem": "Files in var/broker", "memory": "Memory of this proces
 
 @dataclass(frozen=True)
 class Part:
-    """`state` is "up" or "down", `ms` how long it took to find out; where it is down, `command` is what to type
-    (or empty) and `cure` the sentence around it."""
+    """`state` is "up", "down" or "off", `ms` how long it took to find out; where it is not up, `command` is what to
+    type (or empty) and `cure` the sentence around it. Off is what one starts by hand in development, and has not."""
     name: str
     state: str
     ms: float
@@ -38,7 +38,8 @@ def parts():
     """Every part that /readyz?beat asks, in about 2 s at most, whatever hangs."""
     answers = readiness.ask(beat=True)
     ages = heartbeats() if answers.get("database", {}).get("state") == "ok" else {}
-    return [part(name, answer["state"] == "ok", answer["ms"], about(name, ages)) for name, answer in answers.items()]
+    return [part(name, state(name, answer["state"] == "ok", ages), answer["ms"], about(name, ages))
+            for name, answer in answers.items()]
 
 
 def heartbeats():
@@ -46,11 +47,16 @@ def heartbeats():
     return readiness.value("heartbeats", "project.ops.heartbeat.ages") or {}
 
 
-def part(name, up, ms, about):
-    """A Part, with its cure where it is down."""
-    if up:
-        return Part(name, "up", ms, about)
-    return Part(name, "down", ms, about, *(CURES.get(name, ()) if settings.DEBUG else CURE_DEPLOYED))
+def state(name, up, ages):
+    """Worker and beat of a developer's machine are no fault where they do not run."""
+    return "up" if up else "off" if settings.DEBUG and name in ages else "down"
+
+
+def part(name, state, ms, about):
+    """A Part, with its cure where it is not up."""
+    if state == "up":
+        return Part(name, state, ms, about)
+    return Part(name, state, ms, about, *(CURES.get(name, ()) if settings.DEBUG else CURE_DEPLOYED))
 
 
 def about(name, ages):

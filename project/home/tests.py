@@ -142,6 +142,17 @@ class Development(SimpleTestCase):
             self.assertEqual(answer.context["down"], [name])
             self.assertContains(answer, 'data-state="down"')
 
+    def test_what_was_not_started_is_no_fault(self):
+        """Worker and beat that do not run are off, with what to type; they are down where nobody can know."""
+        with answers(database="ok", worker="down", beat="ok"), heartbeats(worker=None, beat=1.0):
+            answer = self.client.get(reverse("home-running"))
+        told = [answer.context[name] for name in ("state", "off", "down")]
+        self.assertEqual(told, ["off", ["worker"], []])
+        self.assertContains(answer, "<kbd>make worker</kbd>")
+        with answers(database="down", worker="down"), heartbeats(worker=None):
+            answer = self.client.get(reverse("home-running"))
+        self.assertEqual(answer.context["down"], ["database", "worker"])
+
     def test_the_script_gets_the_section_alone(self):
         """What the script asks for is the section, not the page around it."""
         with answers(database="ok"), heartbeats():

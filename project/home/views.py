@@ -46,9 +46,10 @@ def may_look(request):
 def live(request, template):
     """The template with what is running now, for nobody to keep."""
     found = parts()
-    down = [part.name for part in found if part.state == "down"]
+    down, off = ([part.name for part in found if part.state == state] for state in ("down", "off"))
     response = render(request, template, {
-        "parts": found, "down": down, "state": "down" if down else "up", "development": settings.DEBUG,
+        "parts": found, "down": down, "off": off, "state": "down" if down else "off" if off else "up",
+        "up": len(found) - len(off), "development": settings.DEBUG,
         "release": settings.RELEASE, "django": django.get_version(), "python": platform.python_version(),
     })
     add_never_cache_headers(response)

@@ -16,7 +16,7 @@ def prepare(write):
     """Bring the project's own SQLite file up to date; of any other database name what is pending, as a half-written
     branch must not migrate a shared one. `write` gets each line for the user: none where there is nothing to do.
 
-    Raises CommandError, of one line, where the database cannot be used; what a migration raises, as it is.
+    Raises CommandError, of one line, where the database cannot be used or a migration fails.
     """
     try:
         migrate(write) if is_own() else tell(write)
@@ -42,9 +42,23 @@ def migrate(write):
         lock.touch()
     with locked(lock):
         if missing := pending():
-            call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
+            apply()
             write(f"{len(missing)} migrations applied to {where()}")
         connection.close()
+
+
+def apply():
+    """Apply all migrations. Raises CommandError that names the one which fails, and its error."""
+    try:
+        call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
+    except Exception as error:
+        failed = next(iter(pending()), "a migration")
+        raise CommandError(f"{failed} failed on {where()}: {said(error)}. To see where: make migrate") from error
+
+
+def said(error):
+    """The first line of an error."""
+    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
 def pending():
@@ -62,8 +76,7 @@ def one_line():
     try:
         yield
     except (DatabaseError, InconsistentMigrationHistory, OSError) as error:
-        cause = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
-        raise CommandError(f"cannot use {where()}: {cause}. {advice()}") from None
+        raise CommandError(f"cannot use {where()}: {said(error)}. {advice()}") from None
 
 
 def explain(migrating):

@@ -27,6 +27,8 @@ def test_worker_and_beat_turn_alive(visit, site, development):
     page = visit(development, 1280)
     page.evaluate("window.notReloaded = true")
     assert page.locator("#part-worker .cure").inner_text() == "Type make worker in another terminal."
+    assert page.locator("#part-worker .state").inner_text() == "not started"
+    assert page.locator("#tally").inner_text() == "4 of 6 parts are up; not started: worker, beat"
     with site.celery("worker", "--loglevel=INFO"), site.celery("beat", "--loglevel=INFO"):
         for part in ["worker", "beat"]:
             page.wait_for_selector(f"#part-{part}[data-state=up]", timeout=ALIVE)

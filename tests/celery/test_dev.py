@@ -133,8 +133,17 @@ class Terminal:
         os.close(self.fd)
 
 
+def edit_heartbeat(clone):
+    """Beat, which starts anew as well, sends one at once."""
+    path = clone.path / "project/tasks.py"
+    text = path.read_text()
+    assert text.count('    beat("worker")\n') == 1
+    path.write_text(text.replace('    beat("worker")\n', '    beat("worker")\n    logger.info("the new code")\n'))
+
+
 def test_dev(clone):
-    """make dev: the page and both heartbeats in one terminal; one Ctrl-C ends all, in order, and leaves no process."""
+    """make dev: the page and both heartbeats in one terminal; an edited task runs as it is now; one Ctrl-C ends all, in
+    order, and leaves no process."""
     port = free_port()
     with Terminal(clone, "dev", f"PORT={port}") as terminal:
         terminal.wait_for(f"http://localhost:{port}/", "succeeded")
@@ -142,6 +151,8 @@ def test_dev(clone):
         assert answers(port)
         started = dict(re.findall(r"(\w+)\.1 started \(pid=(\d+)\)", terminal.said.decode()))
         assert set(started) == {"server", "worker", "beat"}
+        edit_heartbeat(clone)
+        wait_until(lambda: re.search(r"worker\.1 .*the new code", terminal.read()), 60, "an edited task runs")
         terminal.end()
     said = terminal.said.decode()
     for name, pid in started.items():
