@@ -125,9 +125,13 @@ $(REQUIREMENTS:.txt=.in):
 	@test -e '$@' || { echo "make: no $@ here: name in it what the project needs, a package a line" >&2; exit 1; }
 
 clean: ## remove the virtualenv and caches; data in var/ and .env stay
-	@test ! -e '$(VE)/pyvenv.cfg' || rm -rf '$(VE)' '$(VE).lock'
-	@find . \( -name .git -o -name var -o -name node_modules \) -prune -o \
-	  \( -name __pycache__ -o -name .pytest_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
+	@said=$$({ $(remove); } 2>&1) || { printf '%s\n' "$$said" | $(first_of_all) >&2; exit 1; }
+
+remove = { test ! -e '$(VE)/pyvenv.cfg' || rm -rf '$(VE)' '$(VE).lock'; } && \
+  find . \( -name .git -o -name var -o -name node_modules \) -prune -o \
+  \( -name __pycache__ -o -name .pytest_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
+first_of_all = awk 'NR == 1 { first = $$0 } END { \
+  print "make: " first " (and " NR - 1 " more like it): run make clean as the user whose files they are" }'
 
 # An unknown target; what is included but not there is make's own to report.
 ifneq ($(MAKECMDGOALS),)

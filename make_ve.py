@@ -29,6 +29,16 @@ except ImportError:
 CURES = {errno.ENOSPC: "free some space, then run make again", errno.ENOENT: "is the path right?"}
 
 
+NO_PIP = '''import sys
+
+if __name__ == "__main__":
+    wanted = " ".join(word for word in sys.argv[2:] if not word.startswith("-")) or "what you need"
+    sys.exit("pip: make keeps this virtualenv as the pins say: add {} to requirements.in, then make requirements, "
+             "and make again what you were making".format(wanted))
+raise ImportError("there is no pip in this virtualenv, see docs/make.md")
+'''
+
+
 def main(args, env=os.environ):
     """Run uv, or bring the virtualenv to where the sentinel holds for these files; or say in one line why not."""
     try:
@@ -116,6 +126,17 @@ def create(ve):
     done = run([python, "-m", "venv", "--without-pip", str(ve)])
     if done.returncode:
         raise Problem("{} made no virtualenv: {}".format(python, why(done.stdout)))
+    explain_pip(ve)
+
+
+def explain_pip(ve):
+    """Say where one would look for pip that there is none: what it installs would be lost with the virtualenv, and
+    where that is activated another Python's pip would be found. A pip that is pinned takes this one's place."""
+    for packages in ve.glob("lib/python*/site-packages"):
+        (packages / "pip.py").write_text(NO_PIP)
+    for name in ("pip", "pip3"):
+        (ve / "bin" / name).write_text('#!/bin/sh\nexec "${0%/*}/python" -m pip "$@"\n')
+        (ve / "bin" / name).chmod(0o755)
 
 
 def clear(ve):

@@ -102,7 +102,8 @@ def test_pinned_uv_is_fetched(uv_scratch):
     uv_scratch.env["INSTALLER"] = "uv"
     assert uv_scratch.made() == "make: installing requirements.txt\n"
     assert (uv_scratch.folder / "ve/bin/uv").exists()
-    assert not list((uv_scratch.folder / "ve").glob("lib/python*/site-packages/pip*"))
+    left = (uv_scratch.folder / "ve").glob("lib/python*/site-packages/pip*")
+    assert [path.name for path in left] == ["pip.py"]  # which says that there is none
 
 
 def test_no_network(uv_scratch):
@@ -164,6 +165,20 @@ def test_read_only_checkout(anyone):
     scratch.folder.chmod(0o755)
     line = refusal(done)
     assert "ve.lock: Permission denied" in line and "make VE=" in line
+
+
+def test_clean_of_what_is_not_ours(anyone):
+    """Files of another user: one line, with the first of them and how many there are."""
+    scratch, _, user = anyone
+    scratch.made()
+    folders = [path for path in (scratch.folder / "ve").rglob("*") if path.is_dir()]
+    for folder in folders:
+        folder.chmod(0o555)
+    done = run(user + scratch.command("clean"), env=scratch.env)
+    for folder in folders:
+        folder.chmod(0o755)
+    line = refusal(done)
+    assert "Permission denied (and " in line and "as the user whose files they are" in line
 
 
 def test_disk_full(uv_scratch):

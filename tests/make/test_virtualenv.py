@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 
+import wheels
 from proc import run, running, signal_group, wait_until
 
 
@@ -29,6 +30,29 @@ def test_installs_what_is_pinned_and_nothing_when_asked_again(scratch):
     assert scratch.made() == "make: installing requirements.txt\n"  # by the installer that was asked for
     assert scratch.has("tiny", "extra") == ["1.0", "None"]
     assert scratch.made() == ""
+
+
+def test_who_types_pip_is_told_where_packages_come_from(uv_scratch):
+    """In the activated virtualenv, or as Django's own hints have it: one line, and nothing is installed elsewhere."""
+    uv_scratch.made()
+    uv_scratch.env["PIP_NO_INDEX"] = "1"  # whatever pip this would be, it shall install nothing here
+    for typed in ("pip", "pip3", "python -m pip"):
+        line = f". ve/bin/activate && {typed} install Pillow"
+        done = run(["sh", "-c", line], cwd=uv_scratch.folder, env=uv_scratch.env)
+        assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
+        assert all(word in done.stderr for word in ("Pillow", "requirements.in", "make requirements")), done.stderr
+
+
+def test_a_project_may_pin_pip(uv_scratch):
+    """Then it is there as any other package."""
+    wheels.wheel(uv_scratch.packages["folder"], "pip", "99.0", {
+        "pip/__init__.py": "", "pip/__main__.py": "print('real')",
+        "pip-99.0.data/scripts/pip": "#!python\nprint('real')\n"})
+    (uv_scratch.folder / "requirements.txt").write_text("pip==99.0\n")
+    uv_scratch.made()
+    for typed in ("pip", "python -m pip"):
+        done = run(["sh", "-c", f". ve/bin/activate && {typed}"], cwd=uv_scratch.folder, env=uv_scratch.env)
+        assert done.stdout == "real\n", done.stderr
 
 
 def test_development_adds_to_production(scratch):
