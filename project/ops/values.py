@@ -101,10 +101,12 @@ def broker_options(url, time_limit):
 
 
 def broker_haste(url):
-    """More of them for the site, whose visitors wait: all of a connection's waits are short."""
+    """More of them for the site, whose visitors wait: all of a connection's waits are short, and none is between two
+    attempts, as kombu's of 2 s."""
     if url.startswith("redis"):
-        return {"socket_timeout": 0.9, "socket_connect_timeout": 0.9}
-    return {"read_timeout": 0.5, "write_timeout": 0.5}  # three in a row: for the message, the channel, the connection
+        return {"max_retries": 0, "socket_timeout": 0.9, "socket_connect_timeout": 0.9}
+    # Three of these may come in a row: for the message, the channel, the connection.
+    return {"max_retries": 0, "read_timeout": 0.5, "write_timeout": 0.5}
 
 
 def broker_tls(url):

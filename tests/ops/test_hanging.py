@@ -111,3 +111,15 @@ def test_who_needs_it_waits_2_s_and_others_not_at_all(kind, server, relay, site,
     for path in NEEDS[kind]:
         wait_until(lambda: site.get(f"/{path}").status == 200, 10)
     assert time.monotonic() - back < 5
+
+
+def test_who_needs_what_is_gone_is_told_at_once(kind, server, relay, site):
+    """Where nobody listens there is nothing to wait for; and the first who comes when it is back has what he wants."""
+    relay.close()
+    for path in NEEDS[kind] * 3:
+        answer = site.get(f"/{path}")
+        assert answer.status == 500 and answer.seconds < 1, (path, answer.seconds)
+    again = Relay(server.port, relay.port)
+    for path in NEEDS[kind]:
+        assert site.get(f"/{path}").status == 200, path
+    again.close()
