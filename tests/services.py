@@ -115,11 +115,16 @@ def folder_for(user):
         yield Path(path)
 
 
+def postgres_bin():
+    """The folder of PostgreSQL's programs, the newest where there are several."""
+    bins = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+    return bins[-1] if bins else Path(shutil.which("initdb") or missing("PostgreSQL")).parent
+
+
 @contextlib.contextmanager
 def new_postgres():
     """A PostgreSQL while the block runs."""
-    bins = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
-    found = bins[-1] if bins else Path(shutil.which("initdb") or missing("PostgreSQL")).parent
+    found = postgres_bin()
     with folder_for("postgres") as path:
         server = Postgres(found, path)
         with contextlib.closing(server.stack):
