@@ -2,7 +2,8 @@
 
 In the file that READY_FILE names it says "consuming RELEASE", or "paused RELEASE" while worker.pause lies beside that
 file: then it takes no more tasks, and ends those it has. A task that it does not know, which only the other release
-can have queued, it puts back, each time after a longer while; deliveries.py says what becomes of it in the end.
+can have queued, it puts back, each time after a longer while, and when it is paused; deliveries.py says what becomes of
+it in the end.
 """
 
 import logging
@@ -30,6 +31,10 @@ class Consumer(BaseConsumer):
 
     told, unknown = False, 0
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.kept = {}  # id of a message → its timer, and what put_back takes
+
     def on_ready(self):
         super().on_ready()
         path = os.environ.get("READY_FILE")
@@ -49,6 +54,8 @@ class Consumer(BaseConsumer):
                 change = self.cancel_task_queue if state == "paused" else self.add_task_queue
                 for queue in queues:
                     self.call_soon(change, queue)
+                if state == "paused":
+                    self.call_soon(self.give_back)
                 self.call_soon(say, path, state)
 
     def create_task_handler(self, *args, **kwargs):
@@ -94,9 +101,18 @@ class Consumer(BaseConsumer):
     def keep(self, message, seconds, **headers):
         """Hold a message back, beside those that are worked on, and then put it at the end of its queue."""
         self.qos.increment_eventually()
-        self.timer.call_after(seconds, self.call_soon, (self.put_back, message, self.qos, headers))
+        words = (message, self.qos, headers)
+        self.kept[id(message)] = self.timer.call_after(seconds, self.call_soon, (self.put_back, *words)), words
+
+    def give_back(self):
+        """Put back at once all that is kept: another release's worker goes on, and may know it."""
+        for timer, words in [*self.kept.values()]:
+            timer.cancel()
+            self.put_back(*words)
 
     def put_back(self, message, qos, headers):
+        if not self.kept.pop(id(message), None):  # it was given back meanwhile
+            return
         self.unknown -= "unknown" in headers
         if qos is not self.qos:  # another connection has it by now
             return

@@ -7,6 +7,9 @@ from proc import wait_until
 from .shop import add_shop
 
 WORKER = ("python", "-m", "celery", "-A", "project", "worker", "--loglevel=INFO")
+# The same, which keeps what it does not know for ten minutes.
+PATIENT = ("python", "-c", "from project.ops import worker; worker.BACK = 600; from celery.__main__ import main; main()",
+           *WORKER[3:])
 QUEUE = "from project.celery import app; app.send_task('{}')"
 
 
@@ -43,10 +46,10 @@ def test_a_paused_worker_takes_no_task_until_it_consumes_again(clone, tmp_path):
 
 
 def test_an_unknown_task_is_not_lost(clone, tmp_path):
-    """What one release does not know stays queued, and the other does it."""
+    """What one release does not know stays queued, and the other does it: as soon as the first one takes no more."""
     add_shop(clone)
     ready = str(tmp_path / "worker.ready")
-    with clone.start(*WORKER, READY_FILE=ready, DJANGO_SETTINGS_MODULE="project.settings") as old:
+    with clone.start(*PATIENT, READY_FILE=ready, DJANGO_SETTINGS_MODULE="project.settings") as old:
         wait_until(lambda: said(tmp_path), 60, "the old worker is ready")
         send(clone, "shop.tasks.record")
         wait_until(lambda: "unknown task shop.tasks.record: put back" in old.output(), 60, "the old worker met it")
