@@ -9,7 +9,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from host.conftest import ask
 from ops.served import Site
 from ops.test_attackers import guess
 
@@ -52,7 +51,7 @@ class Visitors:
         while not self.over.wait(PAUSE):
             visit = self.under_way[me] = Visit(page, time.monotonic())
             try:
-                visit.status = ask(self.port, f"/{page}")[0]
+                visit.status = Door(self.port).get(f"/{page}").status
             except (OSError, http.client.HTTPException):
                 visit.status = "no answer"
             visit.ended = time.monotonic()
@@ -71,9 +70,9 @@ class Visitors:
         return None
 
     def seen(self, page, start, end):
-        """What those saw who came to the page before `end` and left it well after `start`."""
+        """What those saw who came to the page well before `end` and left it well after `start`."""
         visits = [visit for visit in self.visits
-                  if visit.page == page and visit.ended > start + 0.5 and visit.began < end]
+                  if visit.page == page and visit.ended > start + 0.5 and visit.began < end - 0.5]
         statuses = sorted({str(visit.status) for visit in visits})
         return f"{' or '.join(statuses)}, {max(visit.ended - visit.began for visit in visits):.1f} s"
 
@@ -85,7 +84,7 @@ class Door(Site):
         super().__init__(None, port, None)
 
     def connection(self, unix=False):
-        return super().connection()
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)  # nginx's own patience is 60 s
 
 
 @contextlib.contextmanager
