@@ -11,7 +11,7 @@ from pathlib import Path
 from ops.test_tls import certificate
 
 from proc import run
-from services import RABBITMQ_SERVER, Postgres, RabbitMQ, Redis, folder_for, missing, postgres_bin
+from services import Postgres, Redis, folder_for, postgres_bin
 
 
 class TlsRedis(Redis):
@@ -94,17 +94,6 @@ def disk(path, size="200m"):
         yield
     finally:
         run(["umount", "-l", path])
-
-
-@contextlib.contextmanager
-def rabbitmq():
-    if not Path(RABBITMQ_SERVER).exists():
-        missing("RabbitMQ")
-    with folder_for("rabbitmq") as path:
-        server = RabbitMQ(path)
-        with contextlib.closing(server.stack):
-            server.start()
-            yield server
 
 
 # ---- how it is away ----

@@ -25,6 +25,8 @@ from host.conftest import Nginx, program  # noqa: E402
 from ops.served import serve  # noqa: E402
 from outage_visitors import Visitors, attackers, slow_clients  # noqa: E402
 
+from services import new_rabbitmq  # noqa: E402
+
 SETTINGS = """
 from project.settings_docker import *
 ROOT_URLCONF = "outage_urls"
@@ -152,7 +154,7 @@ def main(options):
         told(["outage", *PAGES.values(), "seconds to recover"])
         told(["---"] * (len(PAGES) + 2))
         suffer(new_site(redis.url(0)), port, outages(port, postgres, redis, certificates), options)
-        rabbitmq = stack.enter_context(parts.rabbitmq())
+        rabbitmq = stack.enter_context(new_rabbitmq())
         suffer(new_site(rabbitmq.url()), port, broker_outages(rabbitmq), options)
 
 

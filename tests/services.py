@@ -197,9 +197,9 @@ class RabbitMQ(Server):
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
 
-@pytest.fixture(scope="session")
-def rabbitmq():
-    """A RabbitMQ of this session's own."""
+@contextlib.contextmanager
+def new_rabbitmq():
+    """A RabbitMQ of its own while the block runs."""
     if not Path(RABBITMQ_SERVER).exists():
         missing("RabbitMQ")
     with folder_for("rabbitmq") as path:
@@ -207,3 +207,10 @@ def rabbitmq():
         with contextlib.closing(server.stack):
             server.start()
             yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq():
+    """A RabbitMQ of this session's own."""
+    with new_rabbitmq() as server:
+        yield server
