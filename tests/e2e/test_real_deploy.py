@@ -20,7 +20,8 @@ from e2e.scenarios import part, settings
 from proc import ROOT, run, wait_until
 
 BACK = "taken back: the old release serves everywhere"
-# What is done, from which release to which; what is live in the end; the step after which it is interrupted.
+# What is done, from which release to which; what is live in the end; the step after which it is interrupted, once the
+# new release's worker has begun a task.
 STORY = {
     "deploy": ("deploy build-2", "build-1", "build-2", None),
     "rollback": ("rollback", "build-2", "build-1", None),
@@ -159,16 +160,22 @@ def puts_back(shop):
 
 
 def tell(shop, words, before, after, interrupted):
-    style, began = style_sheet(shop), time.time()
-    with shop.rolling(*words.split()) as rolling:
+    style, began, bake = style_sheet(shop), time.time(), 30 if interrupted else shop.settings["rollout.bake"]
+    with settings(shop, bake=bake), shop.rolling(*words.split()) as rolling:
         if interrupted:
             rolling.until(interrupted, state="done")
+            wait_until(lambda: just_begun(shop), 20, "the new beat has sent a task, and a worker has begun it")
             rolling.process.send_signal(signal.SIGINT)
         outcome = rolling.finish()
     assert outcome.code == (1 if interrupted else 0), outcome.stderr
     assert checker.tags(shop) == {after}
     checker.check(shop)
     return Chapter(outcome, began, style)
+
+
+def just_begun(shop):
+    """Whether a task, which takes 3 s, has been under way for less than one."""
+    return any(line["at"] > time.time() - 1 for line in shop.journal(what="begun", task="tick", release="build-2"))
 
 
 def style_sheet(shop):

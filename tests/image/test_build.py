@@ -87,7 +87,7 @@ def test_code_change(builder, project, name):
     build before has found of migrations is not found out again."""
     assert build(builder, project, name, f"before-{builder.name}").returncode == 0
     views = project / "project/home/views.py"
-    views.write_text(views.read_text() + f"\n# changed, {builder.name}\n")
+    views.write_text(views.read_text() + f"\n# changed, {name}, {builder.name}\n")  # by no run before
     done = build(builder, project, name, f"after-{builder.name}")
     assert done.returncode == 0, done.stdout
     assert "verdicts: those of an earlier build hold" in done.stdout, done.stdout
@@ -103,7 +103,7 @@ def test_code_change(builder, project, name):
 def test_postgres(builders, project, name):
     """TEST_DATABASE=postgres runs the build's tests on Postgres, without network. A migration that SQLite cannot do
     is judged by each database. The image has none of Postgres."""
-    (project / "project/home/tests_vendor.py").write_text(VENDOR)
+    (project / "project/home/tests_vendor.py").write_text(f"# {name}: no run before has made this\n{VENDOR}")
     (project / "project/accounts/migrations/0002_shelf.py").write_text(SHELF)
     done = build(builders["classic"], project, name, "postgres", "TEST_DATABASE=postgres",
                  f"BUILD_ARGS={OFFLINE['classic']}")
