@@ -1,5 +1,6 @@
 """Who signs in from where: for the lock that django-axes puts on guessers, and for the log."""
 
+import contextlib
 import ipaddress
 import logging
 
@@ -11,13 +12,13 @@ logger = logging.getLogger(__name__)
 
 def address(request):
     """The visitor's address, as an object of ipaddress; None where there is none. X-Forwarded-For counts by its last
-    word, which the proxy before us wrote; over gunicorn's socket there is no other."""
+    word, which the proxy before us wrote; over gunicorn's socket there is no other. ::ffff:192.0.2.1, as proxies that
+    listen for both write it, is 192.0.2.1: all of IPv4 would be one network of IPv6."""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
     for text in (forwarded, request.META.get("REMOTE_ADDR", "")):
-        try:
-            return ipaddress.ip_address(text)
-        except ValueError:
-            continue
+        with contextlib.suppress(ValueError):
+            found = ipaddress.ip_address(text)
+            return getattr(found, "ipv4_mapped", None) or found
     return None
 
 

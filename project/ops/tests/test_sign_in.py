@@ -1,9 +1,13 @@
 """Who guesses passwords is stopped, and told of in the log."""
 
-from axes.models import AccessAttempt
+import time
+from datetime import timedelta
+
+from axes.models import AccessAttempt, AccessLog
 from django.contrib.auth import get_user_model
 from django.test import RequestFactory, SimpleTestCase, TestCase, override_settings
 from django.urls import reverse
+from django.utils import timezone
 
 from project.ops import hashers, sign_in
 
@@ -38,11 +42,35 @@ class SignIn(TestCase):
         self.assertIn("refused, as there were too many failures", logs.records[0].getMessage())
         self.assertEqual(self.sign_in(PASSWORD, address="192.0.2.2").status_code, 302)
 
+    def test_after_a_quarter_of_an_hour_it_is_open_again(self):
+        """However often it was tried in vain meanwhile."""
+        self.fail(5)
+        for minutes, status in ((14, 429), (16, 302)):
+            AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(minutes=minutes))
+            self.assertEqual(self.sign_in(PASSWORD).status_code, status)
+
+    def test_nobody_shuts_out_somebody_else(self):
+        """Neither the account's owner elsewhere, nor a neighbour with an account of his own, nor who is behind a proxy
+        that writes addresses of IPv4 in IPv6's way; what a visitor says of where he came from is not believed."""
+        get_user_model().objects.create_superuser("bob", password=PASSWORD)
+        self.fail(5, address="::ffff:192.0.2.1")
+        self.assertEqual(self.sign_in(PASSWORD, name="bob", address="::ffff:192.0.2.1").status_code, 302)
+        self.assertEqual(self.sign_in(PASSWORD, address="::ffff:192.0.2.2").status_code, 302)
+        self.assertEqual(self.sign_in(PASSWORD, address="192.0.2.2, 192.0.2.1").status_code, 429)
+
+    def test_no_disguise_gives_more_tries(self):
+        """Another browser each time, or the name spelt as Django takes it for the same."""
+        for number, name in enumerate(("ann", " ann", "ann ", "\uff41nn", "ann\n")):
+            self.client.defaults["HTTP_USER_AGENT"] = f"another {number}"
+            answer = self.fail(1, name=name)[0]
+        self.assertEqual(answer.status_code, 429)
+
     def test_a_success_forgets_the_failures(self):
         """Who errs now and then is not locked out in the end."""
         for _ in range(3):
             self.fail(4)
             self.assertEqual(self.sign_in(PASSWORD).status_code, 302)
+        self.assertFalse(AccessLog.objects.exists(), "no row that stays for ever")
 
     def test_who_is_locked_out_leaves_no_more_in_the_database(self):
         """However long it goes on, and whatever is changed of the name of the browser."""
@@ -56,6 +84,7 @@ class SignIn(TestCase):
     def test_each_failure_is_a_line_with_the_address_and_no_secret(self):
         """The account is named if there is one; what else was typed as a name may be a password."""
         _, (record,) = self.fail(1)
+        self.assertNotIn(WRONG, str(vars(record)))
         self.assertEqual(record.getMessage(), "sign-in failed: account ann, from 192.0.2.1")
         self.assertEqual((record.remote, record.account, record.path), ("192.0.2.1", "ann", reverse("admin:login")))
         _, (record,) = self.fail(1, name=PASSWORD)
@@ -86,11 +115,14 @@ class Hasher(TestCase):
         """Who finds none is turned away at once, by a page that says so; a seat given back is there again."""
         with self.settings(PASSWORD_HASHERS=["project.ops.hashers.Argon2"]):
             user = get_user_model().objects.create_user("ann", password=PASSWORD)
-            with hashers.seat(), hashers.seat():
-                answer = self.client.post(reverse("admin:login"), {"username": "ann", "password": PASSWORD})
+            start = time.monotonic()
+            for name in ("ann", "nobody"):  # whose password is hashed as well, so that who guesses cannot tell
+                with hashers.seat(), hashers.seat():
+                    answer = self.client.post(reverse("admin:login"), {"username": name, "password": PASSWORD})
                 self.assertEqual(answer.status_code, 429)
                 self.assertTemplateUsed(answer, "429.html")
                 self.assertEqual(answer["Retry-After"], "5")
+            self.assertLess(time.monotonic() - start, 4)
             self.assertTrue(user.check_password(PASSWORD))
 
     def test_a_hash_of_before_stays_good_and_is_renewed(self):
