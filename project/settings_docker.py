@@ -29,7 +29,7 @@ SITE_PORT = site.port
 if site.secure:
     MIDDLEWARE = ["project.ops.middleware.SitePort", *MIDDLEWARE]
 ADMIN_PATH = env.url_path("ADMIN_PATH", "admin/")
-METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+METRICS_TOKEN = env.parsed("METRICS_TOKEN", values.token, "", KEY)
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = site.secure
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if site.secure else None

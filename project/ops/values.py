@@ -46,9 +46,20 @@ def hosts(found):
 
 
 def secret_key(text):
-    if len(text) < 50:
-        raise ValueError("is shorter than 50 characters")
-    if len(set(text)) < 10 or SAMPLE.search(text):
+    return random(text, 50)
+
+
+def token(text):
+    """What a header can hold, so that who has it can show it."""
+    if not re.fullmatch("[!-~]+", text):
+        raise ValueError("has a space or another character that no header holds")
+    return random(text, 20)
+
+
+def random(text, least):
+    if len(text) < least:
+        raise ValueError(f"is shorter than {least} characters")
+    if len(set(text)) < least // 5 or SAMPLE.search(text):
         raise ValueError("looks like a sample, not like something random")
     return text
 

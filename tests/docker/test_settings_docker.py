@@ -69,12 +69,12 @@ def test_all_at_once():
     """Everything that is missing or malformed is told in one go, a line each, by name."""
     lines = check(SITE_URL="http://shop.example", SECRET_KEY="x", EMAIL_URL="mail", CACHE_URL="cache",
                   TASK_TIME_LIMIT="long", HSTS_PRELOAD="yes", STATIC_URL="static", STORAGE_URL="bucket",
-                  SENTRY_DSN="dsn", BROKER_URL="broker", SECRET_KEY_FALLBACKS="old")
+                  SENTRY_DSN="dsn", BROKER_URL="broker", SECRET_KEY_FALLBACKS="old", METRICS_TOKEN="short")
     named = [re.match(r"settings: (\w+) .*; for example \1=", line) for line in lines]
     assert all(named), lines
     assert {match[1] for match in named} == {
         "SITE_URL", "SECRET_KEY", "DATABASE_URL", "EMAIL_URL", "CACHE_URL", "TASK_TIME_LIMIT", "HSTS_PRELOAD",
-        "STATIC_URL", "STORAGE_URL", "SENTRY_DSN", "BROKER_URL", "SECRET_KEY_FALLBACKS"}
+        "STATIC_URL", "STORAGE_URL", "SENTRY_DSN", "BROKER_URL", "SECRET_KEY_FALLBACKS", "METRICS_TOKEN"}
 
 
 def test_empty():

@@ -11,7 +11,7 @@ from proc import wait_until
 
 from .web import HOST, Visitor, entries, static_names, visitor
 
-PRODUCTION = {"SITE_URL": f"https://{HOST}", "ADMIN_PATH": "staff/door", "METRICS_TOKEN": "token-of-the-tests",
+PRODUCTION = {"SITE_URL": f"https://{HOST}", "ADMIN_PATH": "staff/door", "METRICS_TOKEN": "a-token-of-the-tests",
               "DJANGO_SETTINGS_MODULE": "shop.settings"}
 PASSWORD = "a ship in a bottle"
 
@@ -126,7 +126,7 @@ def test_admin_path(guest):
 def test_metrics(guest):
     """Figures are for who has METRICS_TOKEN."""
     assert guest.ask("/metrics").status == guest.ask("/metrics", Authorization="Bearer other").status == 404
-    answer = guest.ask("/metrics", Authorization="Bearer token-of-the-tests", X_Forwarded_Proto=None)
+    answer = guest.ask("/metrics", Authorization="Bearer a-token-of-the-tests", X_Forwarded_Proto=None)
     assert answer.status == 200 and "\nworkers " in answer.text
 
 
@@ -143,7 +143,7 @@ def test_other_values(run_container, data, shop):
     assert "default-src 'self' https://static.example/" in page.headers["Content-Security-Policy"]
     name = re.search(r'href="https://static.example/(site\.[0-9a-f]{12}\.css)"', page.text)[1]
     assert guest.ask(f"/static/{name}").status == 404
-    wait_until(lambda: "\nworkers 3.0\n" in guest.ask("/metrics", Authorization="Bearer token-of-the-tests").text)
+    wait_until(lambda: "\nworkers 3.0\n" in guest.ask("/metrics", Authorization="Bearer a-token-of-the-tests").text)
 
 
 def test_new_key(run_container, one_off, volume):

@@ -48,6 +48,21 @@ class SecretKey(SimpleTestCase):
             values.secret_keys(f"{key},")
 
 
+class Token(SimpleTestCase):
+    def test_random(self):
+        """What openssl prints will do, and what is shorter but can't be guessed."""
+        for text in ("0123456789abcdef" * 4, "q8Zp+w/3kRtY1uVb7xNc"):
+            self.assertEqual(values.token(text), text)
+
+    def test_refused(self):
+        """Short ones and dull ones, and what no header can hold."""
+        for text in ("x", "s3cret-token", "0123456789abcdef012", "x" * 64, "changeme-0123456789abcdef",
+                     "0123456789 abcdef 0123456789", "0123456789abcdef0123456789abcdef\xfc"):
+            with self.subTest(text), self.assertRaises(ValueError) as caught:
+                values.token(text)
+            self.assertNotIn(text, str(caught.exception)[3:])
+
+
 class Services(SimpleTestCase):
     def test_mail(self):
         """TLS unless it is plainly said otherwise; user and password may hold any character."""
