@@ -89,7 +89,7 @@ ANSWERS = {  # of what the agent is told to do; of all other steps any object wi
         "files": Each(str), "free": Each(int),
         "tag": Maybe(RELEASE), "revert": Maybe(RELEASE), "records": [RECORD], "known": [RECORD],
         "attempt": Maybe({"tag": str}),
-        "site": {"scheme": str, "url": str}, "one_offs": Each(str),
+        "site": {"scheme": str, "url": str, "unlimited": bool}, "one_offs": Each(str),
         "live": Maybe(Choice(("a", "b"))), "slots": Each({"release": Maybe(RELEASE), "units": Each(UNIT)}),
         "beat": Maybe({**UNIT, "release": Maybe(RELEASE)}), "lock": Maybe(str)},
     "resolve": {"digest": str, "index": bool},

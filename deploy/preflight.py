@@ -102,6 +102,17 @@ def visitors(fleet, host, facts):
                ' deploy env set SITE_URL; or say tls = "off" in [site] and run make provision')
 
 
+def warnings(hosts, facts):
+    """(host name, what is amiss) of what keeps nobody from a deploy."""
+    for host in hosts:
+        if host.has("web") and facts[host.name]["site"]["unlimited"]:
+            yield host.name, UNLIMITED
+
+
+UNLIMITED = ("nothing limits who guesses passwords there: ADMIN_PATH has moved the admin's sign-in, and [site]"
+             " login_paths does not name it: add \"/ADMIN_PATH/login/\" with that path in it, then run make provision")
+
+
 def nobody_else(facts):
     """Raise Locked where somebody is changing a host: no hook hears of what does not begin. Retirements are short."""
     locks = {name: [f"locked: {found['lock']}"] for name, found in facts.items()

@@ -82,6 +82,8 @@ class Rollout:
         found = {**preflight.problems(self.fleet, crew.hosts, facts, target), **silent}
         if texts or found:
             raise Refused("\n".join([*texts, *filter(None, [on_hosts(found)])]))
+        for name, text in preflight.warnings(crew.hosts, facts):
+            self.tell({"event": "warning", "host": name, "text": text})
         if target.action == "deploy" or self.tag and target.action == "rollback":
             target = replace(target, judge=next((host.name for host in crew.hosts if facts[host.name]["tag"]), ""))
         options = replace(self.options, credentials=self._credentials())

@@ -38,6 +38,8 @@ def drift(fleet, hosts, facts):
     """host name → what is not as it should be."""
     tags = {name: (found["tag"] or {}).get("tag", "no release") for name, found in facts.items()}
     found = {host.name: list(of_host(fleet, host, facts[host.name])) for host in hosts}
+    for name, text in preflight.warnings(hosts, facts):
+        found[name].append(text)
     if len(set(tags.values())) > 1:
         for name, tag in tags.items():
             found[name].append(f"{tag} is committed there, and not the same everywhere")

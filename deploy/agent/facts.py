@@ -143,12 +143,13 @@ def settings_problems(host):
 
 def front(host):
     """By which scheme they come to this host's nginx, and scheme and host of the SITE_URL that comes with the next
-    deploy; "" for what cannot be told."""
+    deploy; "" for what cannot be told. And whether its ADMIN_PATH is one that nginx does not limit."""
     nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
     staged = disk.read_bytes(host.env + ".next")
-    found = site.of(host, disk.read_bytes(host.env) if staged is None else staged)
+    settings = disk.read_bytes(host.env) if staged is None else staged
+    found = site.of(host, settings)
     return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
-            "url": "://".join(found) if found else ""}
+            "url": "://".join(found) if found else "", "unlimited": site.unlimited(host, settings, nginx)}
 
 
 def systemd(host):

@@ -1,4 +1,5 @@
-"""Where the app says that it is: SITE_URL in its settings, or in the file that SITE_URL_FILE names."""
+"""Where the app says that it is: SITE_URL and ADMIN_PATH in its settings, or in files that SITE_URL_FILE and the like
+name."""
 
 import os
 import re
@@ -8,10 +9,21 @@ from . import disk, envfile
 
 def of(host, settings):
     """(scheme, host) by the bytes of settings; None where they do not say it."""
-    values = envfile.read(settings or b"", "")[0]
-    url = values.get("SITE_URL") or secret(host, values.get("SITE_URL_FILE", ""))
-    found = re.match(r"(https?)://(?:[^/?#]*@)?([^/?#@\s]+)", url)
+    found = re.match(r"(https?)://(?:[^/?#]*@)?([^/?#@\s]+)", setting(host, settings, "SITE_URL"))
     return found and (found[1], found[2])
+
+
+def unlimited(host, settings, nginx):
+    """Whether ADMIN_PATH has moved the admin away from the sign-ins that nginx limits. Where it limits none, that is
+    meant so."""
+    limited = re.findall(r'"~\^POST:(.*)\$" 1;', nginx)
+    path = setting(host, settings, "ADMIN_PATH").strip("/")
+    return bool(path and limited) and re.escape("/%s/login/" % path) not in limited
+
+
+def setting(host, settings, name):
+    values = envfile.read(settings or b"", "")[0]
+    return values.get(name) or secret(host, values.get(name + "_FILE", ""))
 
 
 def secret(host, path):

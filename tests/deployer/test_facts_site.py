@@ -17,15 +17,44 @@ def host(tmp_path):
     return Simulated(tmp_path / "root")
 
 
+def put_nginx(host, data):
+    """The site's file on the host, as provisioning writes it."""
+    path = Path(f"{host.root}/etc/nginx/sites-available/shop")
+    path.parent.mkdir(parents=True)
+    path.write_text(files(config.build(data, {}, "test"), "web1")["/etc/nginx/sites-available/shop"])
+
+
 @pytest.mark.parametrize("tls, scheme", [("off", "http"), ("files", "https"), ("elsewhere", "https")])
 def test_nginx_says_how_visitors_come(host, data, tls, scheme):
     """The scheme is read from the site as provisioning writes it; without one there is none."""
     assert facts.front(host)["scheme"] == ""
     data["site"].update(tls=tls, certificate="/c.pem", key="/k.pem", proxies=["192.0.2.1"])
-    path = Path(f"{host.root}/etc/nginx/sites-available/shop")
-    path.parent.mkdir(parents=True)
-    path.write_text(files(config.build(data, {}, "test"), "web1")["/etc/nginx/sites-available/shop"])
+    put_nginx(host, data)
     assert facts.front(host)["scheme"] == scheme
+
+
+@pytest.mark.parametrize("paths, current, staged, unlimited", [
+    (None, "ADMIN_PATH=staff\n", None, True), (None, "ADMIN_PATH=/staff/door/\n", None, True),
+    (None, "A=1\n", None, False), (None, "ADMIN_PATH=\n", None, False), (None, "ADMIN_PATH=admin/\n", None, False),
+    (None, "A=1\n", "ADMIN_PATH=staff\n", True), (None, "ADMIN_PATH=staff\n", "A=1\n", False),
+    (None, "ADMIN_PATH_FILE=/run/secrets/ADMIN_PATH.1\n", None, True),
+    (["/staff-2/login/"], "ADMIN_PATH=/staff-2\n", None, False),
+    (["/staff.2/login/"], "ADMIN_PATH=staff-2\n", None, True),
+    (["/in/", "/staff/door/login/"], "ADMIN_PATH=staff/door\n", None, False), ([], "ADMIN_PATH=staff\n", None, False)])
+def test_whether_the_admin_has_moved_away_from_the_limit(host, data, paths, current, staged, unlimited):
+    """By nginx's file as provisioning writes it, and the settings that the next deploy makes live. Who limits nobody
+    means it so. The path itself is not told."""
+    assert facts.front(host)["unlimited"] is False
+    if paths is not None:
+        data["site"]["login_paths"] = paths
+    put_nginx(host, data)
+    Path(host.env).write_text(current)
+    if staged is not None:
+        Path(host.env + ".next").write_text(staged)
+    Path(host.etc + ".secrets").mkdir()
+    Path(host.etc + ".secrets/ADMIN_PATH.1").write_text("staff\n")
+    assert facts.front(host)["unlimited"] is unlimited
+    assert "staff" not in str(facts.front(host))
 
 
 @pytest.mark.parametrize("current, staged, url", [

@@ -98,7 +98,7 @@ def facts(fleet):
     """What hosts tell that are fit."""
     return {host.name: {
         "python": [3, 11], "systemd": 252, "docker": {"version": "20.10.24", "root": "/var/lib/docker"}, "problems": [],
-        "site": {"scheme": "http", "url": "http://localhost"},
+        "site": {"scheme": "http", "url": "http://localhost", "unlimited": False},
         "files": preflight.expected(fleet, host), "settings": [], "memory": 10**9, "need": 10**8, "containers": {},
         "one_offs": {},
         "free": {"/var/lib/docker": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "records": [], "known": [],
@@ -142,8 +142,9 @@ def test_site_url_and_tls_must_agree(data, facts, tls, site, said):
     cures; a rollback is let pass."""
     data["site"].update(tls=tls, certificate="/c", key="/k", proxies=["10.0.0.1"])
     fleet = config.build(data, {}, "test")
-    facts["web1"]["site"] = facts["work"]["site"] = dict(zip(("scheme", "url"), site))
-    facts["web2"]["site"] = {"scheme": "", "url": ""}
+    facts["web1"]["site"].update(zip(("scheme", "url"), site))
+    facts["work"]["site"].update(zip(("scheme", "url"), site))
+    facts["web2"]["site"].update(scheme="", url="")
     found = preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2"))
     assert list(found) == ["web1"] * bool(said) and all(text.startswith(said) for text in found.get("web1", ()))
     assert "SITE_URL" not in said or {"make provision", "env set SITE_URL"} <= set(re.findall(
@@ -155,9 +156,19 @@ def test_site_url_and_tls_must_agree(data, facts, tls, site, said):
 def test_without_a_file_nginx_says_where_tls_ends(fleet, facts):
     """Variables do not say it: what the host has counts."""
     fleet = replace(fleet, by_variables=True)
-    facts["web1"]["site"] = {"scheme": "https", "url": "https://shop.example"}
-    facts["web2"]["site"] = {"scheme": "http", "url": "https://shop.example"}
+    facts["web1"]["site"].update(scheme="https", url="https://shop.example")
+    facts["web2"]["site"].update(scheme="http", url="https://shop.example")
     assert list(preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2"))) == ["web2"]
+
+
+def test_an_admin_that_nothing_limits_is_told_of(fleet, facts):
+    """It keeps nobody from a deploy, which may be in a hurry; a deploy and status say it, with what to do."""
+    facts["web2"]["site"]["unlimited"] = facts["work"]["site"]["unlimited"] = True
+    assert not preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2"))
+    (name, text), = preflight.warnings(fleet.app_hosts, facts)
+    assert name == "web2" and "\n" not in text
+    assert all(word in text for word in ("ADMIN_PATH", "/login/", "login_paths", "make provision"))
+    assert status.drift(fleet, fleet.app_hosts, facts) == {"web2": [text]}
 
 
 @pytest.mark.parametrize("text", UNFIT)

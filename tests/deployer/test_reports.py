@@ -70,6 +70,15 @@ def test_status_shows_the_hosts_that_answer(fleet, first, said):
     assert said in out.getvalue() and "something is amiss" in out.getvalue() and "v1" in out.getvalue()
 
 
+def test_what_keeps_nobody_from_a_deploy_is_said(fleet):
+    """An admin that nginx does not limit: a line of each web host, and the deploy goes to its end."""
+    found = fine(fleet)["look"]
+    found["site"]["unlimited"] = True
+    error, shown = told(fleet, {"look": lambda message: [line({"id": message["id"], "ok": found})]})
+    assert error is None
+    assert {text.partition(":")[0] for text in shown.splitlines() if "ADMIN_PATH" in text} == {"web1", "web2"}, shown
+
+
 # Provisioning needs packages that are not installed for these tests; nothing here comes so far as to use them.
 MAIN = "import sys; sys.modules['deploy.apply'] = sys; from deploy.__main__ import main; sys.exit(main())"
 
