@@ -1,8 +1,9 @@
-"""Nobody waits for a service that has just let somebody wait for nothing.
+"""Nobody waits for a service that has just let others wait for nothing.
 
-A request that needs a cache or broker which hangs has its answer within 2 s. But as long as it hangs, such requests
-would hold all threads, and pages that need neither would wait for one. So after the first that waited in vain the next
-ones fail at once, and one at a time tries again, every few seconds.
+A request that needs a cache, broker or database which hangs has its answer soon. But as long as it hangs, such requests
+would hold all threads, and pages that do not need it would wait for one. So after one that waited in vain the next one
+tries alone, others fail at once meanwhile; if it waits in vain too, one at a time tries again, every few seconds. An
+answer that was merely late, as a busy machine's may be, is so forgotten with the next one.
 """
 
 import contextlib
@@ -18,25 +19,43 @@ class Hangs(ConnectionError):
 
 
 class Fuse:
-    """`with fuse:` around what may hang; raises Hangs at once while it does."""
+    """`with fuse.guard():` around what may hang; raises Hangs at once while it does."""
+
+    hangs = Hangs
 
     def __init__(self, name):
-        self.name, self.lock, self.until = name, threading.Lock(), None
+        self.name, self.lock = name, threading.Lock()
+        self.until = None  # when the next one may try; None: all may
 
     @contextlib.contextmanager
     def guard(self):
-        self.check()
-        began = time.monotonic()
+        """Yields whether this one tries for all."""
+        tries, began = self.check(), time.monotonic()
         try:
-            yield
-        except Exception:
-            self.until = time.monotonic() + REST if time.monotonic() - began > SLOW else None
+            yield tries
+        except Exception as error:
+            self.settle(tries, self.in_vain(error, time.monotonic() - began))
             raise
-        self.until = None
+        self.settle(tries, False)
 
     def check(self):
         with self.lock:
             now = time.monotonic()
-            if self.until and now < self.until:
-                raise Hangs(f"the {self.name} did not answer just now")
-            self.until = self.until and now + REST  # this one tries, others do not wait for it
+            if self.until is None:
+                return False
+            if now < self.until:
+                raise self.hangs(f"the {self.name} did not answer just now")
+            self.until = now + REST  # others do not wait for this one
+            return True
+
+    def in_vain(self, error, seconds):
+        return seconds > SLOW
+
+    def settle(self, tries, in_vain):
+        with self.lock:
+            if not in_vain:
+                self.until = None
+            elif tries:
+                self.until = time.monotonic() + REST
+            elif self.until is None:  # the first of those who wait
+                self.until = time.monotonic()

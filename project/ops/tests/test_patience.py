@@ -20,23 +20,44 @@ class Patience(SimpleTestCase):
         except Exception as raised:
             return type(raised)
 
-    def test_what_hangs_is_asked_now_and_then(self):
-        """After one that waited in vain others fail at once, but for one every few seconds."""
+    def wait(self):
+        """Wait in vain."""
         self.assertIs(self.use(SLOW + 1, OSError()), OSError)
+
+    def test_what_hangs_is_asked_now_and_then(self):
+        """After two in a row that waited in vain others fail at once, but for one every few seconds."""
+        self.wait()
+        self.wait()
         self.assertIs(self.use(), Hangs)
         self.now += REST
-        self.assertIs(self.use(SLOW + 1, OSError()), OSError)
+        self.wait()
         self.assertIs(self.use(), Hangs)
         self.now += REST
         self.assertIsNone(self.use())
         self.assertIsNone(self.use())
 
-    def test_one_tries_at_a_time(self):
-        """While one tries, others do not."""
-        self.use(SLOW + 1, OSError())
-        self.now += REST
+    def test_one_late_answer_turns_nobody_away(self):
+        """As of a busy machine: whoever comes next is let through, and all others then."""
+        self.wait()
+        self.assertIsNone(self.use())
         with self.fuse.guard():
-            self.assertIs(self.use(), Hangs)
+            self.assertIsNone(self.use())
+
+    def test_those_who_waited_together_count_once(self):
+        """Several who waited at the same time saw one and the same."""
+        with self.assertRaises(OSError), self.fuse.guard(), self.fuse.guard(), self.fuse.guard():
+            self.now += SLOW + 1
+            raise OSError
+        self.assertIsNone(self.use())
+
+    def test_one_tries_at_a_time(self):
+        """While one tries, others do not; nor do those count who came before it."""
+        with self.assertRaises(OSError), self.fuse.guard():
+            self.wait()
+            with self.fuse.guard():
+                self.assertIs(self.use(), Hangs)
+            raise OSError
+        self.assertIsNone(self.use())
 
     def test_what_fails_at_once_is_asked_each_time(self):
         """A service that refuses holds up nobody."""
