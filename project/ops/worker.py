@@ -29,7 +29,7 @@ MANY = 1000  # unknown tasks that are kept at a time: more would fill the memory
 class Consumer(BaseConsumer):
     """Celery's, with the above."""
 
-    told, unknown = False, 0
+    told = False
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -82,9 +82,8 @@ class Consumer(BaseConsumer):
 
     def on_unknown_task(self, body, message, exc):
         tries = message.headers.get("unknown", 0)
-        if tries >= TRIES or self.unknown >= MANY:
+        if tries >= TRIES or sum("unknown" in headers for _, (*_, headers) in self.kept.values()) >= MANY:
             return deliveries.bury(self.app, message, "no release knows it")
-        self.unknown += 1
         seconds = min(BACK * 2 ** tries, deliveries.hold(self.app))
         logger.warning("unknown task %s: put back in %d s", deliveries.name(message), seconds)
         self.keep(message, seconds, unknown=tries + 1)
@@ -113,7 +112,6 @@ class Consumer(BaseConsumer):
     def put_back(self, message, qos, headers):
         if not self.kept.pop(id(message), None):  # it was given back meanwhile
             return
-        self.unknown -= "unknown" in headers
         if qos is not self.qos:  # another connection has it by now
             return
         qos.decrement_eventually()
