@@ -60,6 +60,7 @@ def test_what_goes_and_what_stays(checkout):
     for path in LEFT_OUT:
         assert f"  {path} " in said and not (checkout.folder / path).exists(), said
     assert "git commit" in said and "git reset --hard" in said
+    assert "LICENSE stays" in said and "Copyright" in (checkout.folder / "LICENSE").read_text()
     changes = [line for line in checkout.git("status", "--porcelain").splitlines() if line[0] != "D"]
     assert changes == ["M  README.md"]
     done = checkout.make("test")
