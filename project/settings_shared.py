@@ -76,7 +76,7 @@ AUTH_USER_MODEL = "accounts.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = [
     "project.ops.hashers.Argon2",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # only so that imported accounts can sign in
+    "project.ops.hashers.PBKDF2",  # only so that imported accounts can sign in
 ]
 AUTH_PASSWORD_VALIDATORS = [{"NAME": f"django.contrib.auth.password_validation.{name}"} for name in (
     "UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator",

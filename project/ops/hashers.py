@@ -1,9 +1,9 @@
-"""Passwords as Argon2, without letting those who guess them take all memory and all threads."""
+"""How passwords are kept, without letting those who guess them take all memory and all threads."""
 
 import contextlib
 import threading
 
-from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher
 
 SEATS = 2  # passwords that a process works on at a time: its other threads stay for other visitors
 _seats = threading.BoundedSemaphore(SEATS)
@@ -26,6 +26,14 @@ class Argon2(Argon2PasswordHasher):
     def verify(self, password, encoded):
         with seat():
             return super().verify(password, encoded)
+
+
+class PBKDF2(PBKDF2PasswordHasher):
+    """Django's, for accounts that come from elsewhere; `verify` is one `encode`."""
+
+    def encode(self, password, salt, iterations=None):
+        with seat():
+            return super().encode(password, salt, iterations)
 
 
 @contextlib.contextmanager

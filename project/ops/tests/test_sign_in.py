@@ -5,10 +5,12 @@ from datetime import timedelta
 
 from axes.models import AccessAttempt, AccessLog
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.test import RequestFactory, SimpleTestCase, TestCase, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
+from project import settings_shared
 from project.ops import hashers, sign_in
 
 PASSWORD, WRONG = "a ship in a bottle", "a secret that must stay one"
@@ -124,6 +126,18 @@ class Hasher(TestCase):
                 self.assertEqual(answer["Retry-After"], "5")
             self.assertLess(time.monotonic() - start, 4)
             self.assertTrue(user.check_password(PASSWORD))
+
+    def test_imported_passwords_have_the_same_seats(self):
+        """PBKDF2's take longer than ours: who knows such an account must not hold all threads either."""
+        with self.settings(PASSWORD_HASHERS=settings_shared.PASSWORD_HASHERS):
+            user = get_user_model().objects.create(username="ann", password=PBKDF2PasswordHasher().encode(
+                PASSWORD, "salt", 1000))
+            with hashers.seat(), hashers.seat():
+                answer = self.client.post(reverse("admin:login"), {"username": "ann", "password": WRONG})
+                self.assertEqual(answer.status_code, 429)
+            with hashers.seat():
+                self.assertTrue(user.check_password(PASSWORD))
+        self.assertTrue(user.password.startswith("argon2$"), "hashed anew")
 
     def test_a_hash_of_before_stays_good_and_is_renewed(self):
         """Passwords that took 100 MB are known, and take less from the next time on."""
