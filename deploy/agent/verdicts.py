@@ -23,20 +23,23 @@ def verdicts(host, attempt, say):
     found, listed = at_once([lambda: found_in(host, attempt),
                              lambda: parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120))])
     disk.write(host.slot_file(attempt["slot"], "plan"), "".join("[X]  %s\n" % name for name in sorted(listed)))
-    return judged([name for name, applied in listed.items() if not applied], found, vendor)
+    pending = [name for name, applied in listed.items() if not applied]
+    return judged(pending, found, vendor, pending)
 
 
 def going_back(host, attempt, vendor):
     kept = [disk.read(host.slot_file(attempt[slot], "plan")) for slot in ("live", "slot")]
     if all(kept) and not parse_plan(kept[0]).keys() - parse_plan(kept[1]).keys():
-        return judged([], {"vendors": {}, "failed": {}}, vendor)  # a warm rollback is urgent, and asks nobody
+        return judged([], {"vendors": {}, "failed": {}}, vendor, ())  # a warm rollback is urgent, and asks nobody
     live = slots.release_in(host, attempt["live"]) or releases.read_tag(host.tag) or {}
     coming, found, listed = at_once([lambda: found_in(host, attempt), lambda: found_in(host, live),
                                      lambda: listed_by(host, attempt, attempt["live"])])
     wanted = {*listed, *names(found)} - names(coming)
-    answer = judged(sorted(wanted), found, vendor)
+    answer = judged(sorted(wanted), found, vendor, ())
     if answer["incompatible"] or answer["unjudged"]:  # an older build may have left out what its release does know
-        answer = judged(sorted(wanted - {*listed_by(host, attempt, attempt["slot"])}), found, vendor)
+        known = {*listed_by(host, attempt, attempt["slot"])}
+        wanted -= known
+        answer = judged(sorted(wanted), found, vendor, wanted if known else ())
     return answer
 
 
@@ -63,8 +66,8 @@ def parse_plan(text):
 
 
 def parse(text):
-    """{"vendors": vendor → name → (verdict, why), "failed": vendor → why there is none} of migrations.json, also of the
-    one that knew a single vendor."""
+    """{"vendors": vendor → name → (verdict, why, makers), "failed": vendor → why there is none} of migrations.json,
+    also of the one that knew a single vendor. Makers are of the tables of an error; older builds tell none."""
     try:
         found = json.loads(text or "{}")
         if found.get("version") == 1:
@@ -72,7 +75,8 @@ def parse(text):
         if found.get("version", 0) > VERSION:
             raise Problem("migrations.json in the image is of version %s, which only a newer deployer knows: use that"
                           % found["version"])
-        vendors = {vendor: {name: (entry["verdict"], "; ".join(entry["messages"])) for name, entry in entries.items()}
+        vendors = {vendor: {name: (entry["verdict"], "; ".join(entry["messages"]), frozenset(entry.get("since", ())))
+                            for name, entry in entries.items()}
                    for vendor, entries in found.get("vendors", {}).items()}
         return {"vendors": vendors, "failed": dict(found.get("failed", {}))}
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -83,11 +87,13 @@ def names(found):
     return {name for entries in found["vendors"].values() for name in entries}
 
 
-def judged(wanted, found, vendor):
-    """What is to be told of these migrations."""
+def judged(wanted, found, vendor, unknown):
+    """What is to be told of these migrations. The code that has to work with them uses no table that migrations made
+    which are `unknown` to it: an error that concerns only such ones does it no harm."""
     entries = found["vendors"].get(vendor, {})
     unjudged = [name for name in wanted if name not in entries]
-    wrong = {name: entries[name][1] for name in wanted if entries.get(name, ("",))[0] == "error"}
+    wrong = {name: why for name, (verdict, why, makers) in entries.items()
+             if name in wanted and verdict == "error" and not (makers and makers <= {*unknown})}
     return {"incompatible": wrong, "unjudged": unjudged, "cure": cure(found, vendor) if unjudged else ""}
 
 

@@ -4,8 +4,9 @@ verdicts for the database of TEST_DATABASE_URL to FILE; with --hold it ends with
 The image's build runs it, and the image keeps the answer: {"version": 2, "of": "…", "vendors": {"postgresql":
 {"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …}, "failed": {}}, where a verdict is ok, ignored,
 warning or error. An error means that code of before cannot run on the database after; a deploy refuses those while
-such code runs. "failed" says of a vendor why there are no verdicts, and "again", when it was asked, where that may
-pass. "of" stands for all that they depend on.
+such code runs. "since", beside an error, names the migrations that made all the tables which it concerns: code that
+knows none of them does not use those. "failed" says of a vendor why there are no verdicts, and "again", when it was
+asked, where that may pass. "of" stands for all that they depend on.
 """
 
 import hashlib
@@ -21,6 +22,9 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django_migration_linter import MigrationLinter
+from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
+
+from project.ops.tables import NOBODY, Tables
 
 ROOT = Path(__file__).resolve().parents[2]
 VENDORS = {"postgresql", "sqlite"}  # those that a build judges for
@@ -44,9 +48,9 @@ class Verdicts(MigrationLinter):
     """The linter with its findings kept instead of printed, of Django's own migrations too. It judges SQL as it is
     where all migrations before are applied: names of constraints are looked up in the database."""
 
-    def __init__(self, sql):
+    def __init__(self, sql, told):
         super().__init__(no_cache=True)
-        self.sql, self.migrations = sql, {}
+        self.sql, self.told, self.migrations = sql, told, {}
 
     def _gather_all_migrations(self, migrations_list=None):
         return self.migration_loader.disk_migrations.values()
@@ -64,6 +68,24 @@ class Verdicts(MigrationLinter):
                 raise
             self.print_linting_msg(migration.app_label, migration.name, "", None)
             self.messages.append(f"its SQL cannot be had: {first_line(error)}")
+            return
+        verdict = self.migrations[f"{migration.app_label}.{migration.name}"]
+        if verdict["verdict"] == "error" and (since := self.since(migration)):
+            verdict["since"] = since
+
+    def since(self, migration):
+        """The migrations that made all the tables that its errors are about; [] where one may be about any other: in
+        RunPython or RunSQL, in SQL of no form that we know, or only found in statements on several tables together."""
+        key = migration.app_label, migration.name
+        if key not in self.sql or self.analyse_data_migration(migration)[0]:
+            return []
+        found = [(self.codes(lines), makers) for lines, makers in self.told[key]]
+        makers = {maker for codes, makers in found if codes for maker in makers}
+        whole = self.codes(self.sql[key]) <= {code for codes, _ in found for code in codes}
+        return sorted(makers) if whole and NOBODY not in makers else []
+
+    def codes(self, sql):
+        return {issue.code for issue in analyse_sql_statements(self.sql_analyser_class, sql)[0]}
 
     def print_linting_msg(self, app_label, migration_name, msg, lint_result):
         self.messages, name = [], lint_result.value if lint_result else "error"
@@ -77,18 +99,20 @@ class Verdicts(MigrationLinter):
 
 
 class Executor(MigrationExecutor):
-    """Applies migrations, and keeps the SQL of each, taken just before."""
+    """Applies migrations, and keeps the SQL of each, taken just before, and what it tells of tables."""
 
     def __init__(self, connection):
         super().__init__(connection)
-        self.sql = {}
+        self.sql, self.told, self.tables = {}, {}, Tables()
 
     def apply_migration(self, state, migration, fake=False, fake_initial=False):
         with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
             migration.apply(state.clone(), editor, collect_sql=True)
         lines = "\n".join(editor.collected_sql).splitlines()
         whole = lines and migration.atomic and self.connection.features.can_rollback_ddl
-        self.sql[migration.app_label, migration.name] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
+        key = migration.app_label, migration.name
+        self.sql[key] = ["BEGIN;", *lines, "COMMIT;"] if whole else lines
+        self.told[key] = self.tables.told(".".join(key), lines)
         return super().apply_migration(state, migration, fake, fake_initial)
 
 
@@ -112,7 +136,7 @@ def judge():
     """name → verdict for this database, which all migrations are applied to."""
     executor = Executor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
-    linter = Verdicts(executor.sql)
+    linter = Verdicts(executor.sql, executor.told)
     linter.lint_all_migrations()
     return linter.migrations
 

@@ -63,6 +63,8 @@ def refusal(answer, action="deploy", allowed=False):
 
 
 PLAN = "[X]  shop.0001_initial\n[ ]  shop.0002_note\n"
+APPLIED = "[X]  shop.0001_initial\n[X]  shop.0002_note\n"
+FIRST = "[X]  shop.0001_initial\n"
 
 
 def test_what_is_judged_well_goes_live(judge):
@@ -118,15 +120,55 @@ def test_a_build_of_the_version_before_counts(judge):
     assert not refusal(judge(coming, PLAN))
 
 
+NEW = "[X]  shop.0001_initial\n[ ]  lock.0001_initial\n[ ]  lock.0002_less\n"
+
+
+def since(*makers):
+    """What the build has found of an app that is new, whose second migration is an error, on tables of these makers."""
+    return build(postgresql={"shop.0001_initial": OK, "lock.0001_initial": OK,
+                             "lock.0002_less": {**ERROR, "since": [*makers]}})
+
+
+def test_an_error_on_tables_that_come_with_it_harms_nobody(judge):
+    """No code that is live knows them. Nor does that of a release from before the app, to which a rollback goes."""
+    coming = since("lock.0001_initial")
+    assert not refusal(judge(coming, NEW))
+    live = NEW.replace("[ ]", "[X]")
+    assert not refusal(judge(build(postgresql={}), FIRST, coming, live, action="rollback"), "rollback")
+
+
+@pytest.mark.parametrize("makers", [
+    (), ("shop.0001_initial",), ("lock.0001_initial", "shop.0001_initial"), ("lock.0001_initial", "gone.0001_initial")])
+def test_an_error_on_any_other_table_counts(judge, makers):
+    """One that was there before, by a migration that is applied or that nobody here knows, or that is not known."""
+    coming, live = since(*makers), NEW.replace("[ ]", "[X]")
+    assert "lock.0002_less: it drops a column" in refusal(judge(coming, NEW))
+    back = judge(None, FIRST, coming, live, action="rollback")
+    assert "lock.0002_less: it drops a column" in refusal(back, "rollback")
+
+
+def test_an_error_counts_once_its_table_is_applied(judge):
+    """As after a deploy that was taken back: the release that is live may know it by then."""
+    plan = NEW.replace("[ ]  lock.0001", "[X]  lock.0001")
+    assert "lock.0002_less" in refusal(judge(since("lock.0001_initial"), plan))
+
+
+@pytest.mark.parametrize("coming, plan, told", [
+    (None, FIRST, False), (None, NEW.replace("[ ]  lock.0002_less\n", ""), True), (None, None, True),
+    (build(postgresql={"shop.0001_initial": OK}), None, True)])
+def test_a_release_says_itself_that_it_does_not_know_a_table(judge, coming, plan, told):
+    """Before a rollback, as its build may have left out what it knows. If it is too broken to say so, errors count."""
+    live = NEW.replace("[ ]", "[X]")
+    answer = judge(coming, plan, since("lock.0001_initial"), live, action="rollback")
+    assert ("lock.0002_less: it drops a column" in refusal(answer, "rollback")) == told
+
+
 @pytest.mark.parametrize("text", ["[]", "{", '{"version": 1}', '{"vendors": 3}', '{"version": 3}', "1",
-                                  '{"vendors": {"postgresql": {"shop.0001_initial": 1}}}'])
+                                  '{"vendors": {"postgresql": {"shop.0001_initial": 1}}}',
+                                  since(3).replace("[3]", "3"), since([])])
 def test_a_malformed_answer_of_the_build_is_a_problem(text):
     with pytest.raises(Problem, match="migrations.json in the image"):
         parse(text)
-
-
-APPLIED = "[X]  shop.0001_initial\n[X]  shop.0002_note\n"
-FIRST = "[X]  shop.0001_initial\n"
 
 
 @pytest.mark.parametrize("live, live_plan, told", [

@@ -80,6 +80,7 @@ def test_verdicts(image):
     assert found["vendors"].keys() == {"postgresql", "sqlite"}
     for entries in found["vendors"].values():
         assert entries["accounts.0001_initial"] == {"verdict": "ok", "messages": []}
+        assert entries["axes.0005_remove_accessattempt_trusted"]["since"] == ["axes.0001_initial"]
         assert {entry["verdict"] for entry in entries.values()} <= {"ok", "ignored", "warning", "error"}
 
 

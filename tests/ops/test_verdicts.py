@@ -1,15 +1,10 @@
 """project/ops/verdicts.py in a project with an app of its own: what it says of migrations on each database, and when
 what it said of them still holds."""
 
-import json
-import os
-import shutil
-
 import pytest
 
-from proc import ROOT, VE_PYTHON, run
+from ops.judging import add, copy, found, verdicts
 
-HEAD = "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n"
 MIGRATIONS = {
     "0001_initial": 'migrations.CreateModel("Item", [("id", models.BigAutoField(primary_key=True)),'
                     ' ("name", models.TextField()), ("place", models.TextField())],'
@@ -23,36 +18,13 @@ MIGRATIONS = {
 
 @pytest.fixture
 def project(tmp_path):
-    """A copy of the project, with an app, of a name that no team gives one."""
-    folder = tmp_path / "a project"
-    shutil.copytree(ROOT / "project", folder / "project", ignore=shutil.ignore_patterns("__pycache__"))
-    shared = folder / "project/settings_shared.py"
-    shared.write_text(shared.read_text().replace("INSTALLED_APPS = [", 'INSTALLED_APPS = ["xshop",'))
-    (folder / "xshop/migrations").mkdir(parents=True)
-    for path in ("xshop/__init__.py", "xshop/migrations/__init__.py", "xshop/views.py", "xshop/models.py", "pins"):
-        (folder / path).write_text("")
-    before = None
+    """A copy of the project, with an app."""
+    folder = copy(tmp_path / "a project", "xshop")
+    before = []
     for name, operation in MIGRATIONS.items():
-        add(folder, name, operation, before)
-        before = name
+        add(folder, f"xshop.{name}", operation, *before)
+        before = [f"xshop.{name}"]
     return folder
-
-
-def add(project, name, operation, before):
-    needs = f'[("xshop", "{before}")]' if before else "[]"
-    (project / f"xshop/migrations/{name}.py").write_text(
-        f"{HEAD}    dependencies = {needs}\n    operations = [{operation}]\n")
-
-
-def verdicts(project, *words, url="sqlite://:memory:"):
-    """Run it; what ended."""
-    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test", "TEST_DATABASE_URL": url,
-           "PYTHONDONTWRITEBYTECODE": "1"}
-    return run([VE_PYTHON, "-m", "project.ops.verdicts", *words, "migrations.json", "pins"], cwd=project, env=env)
-
-
-def found(project):
-    return json.loads((project / "migrations.json").read_text())
 
 
 def test_each_database_has_verdicts_of_its_own(project, postgres):
@@ -80,7 +52,8 @@ def test_verdicts_hold_until_what_they_depend_on_changes(project, postgres):
     for path in (*read, "xshop/templates/xshop/page.html"):
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         (project / path).write_text("SELECT 1;\n")
-    add(project, "0006_sql", 'migrations.RunSQL(open(__file__.replace("_sql.py", ".sql")).read())', "0005_no_place")
+    add(project, "xshop.0006_sql", 'migrations.RunSQL(open(__file__.replace("_sql.py", ".sql")).read())',
+        "xshop.0005_no_place")
     assert verdicts(project).returncode == 0
     assert verdicts(project, "--hold").returncode == 1, "Postgres was not judged for"
     assert verdicts(project, url=postgres.url(postgres.database(migrated=False))).returncode == 0
@@ -99,8 +72,8 @@ def test_verdicts_hold_until_what_they_depend_on_changes(project, postgres):
 def test_migrations_for_another_database(project, postgres):
     """A project may be for Postgres alone: then there are no verdicts for SQLite, as is told, and no build fails, nor
     asks again."""
-    add(project, "0006_postgres", 'migrations.RunSQL("CREATE TABLE x (y jsonb[] NOT NULL DEFAULT array[]::jsonb[])")',
-        "0005_no_place")
+    column = "y jsonb[] NOT NULL DEFAULT array[]::jsonb[]"
+    add(project, "xshop.0006_postgres", f'migrations.RunSQL("CREATE TABLE x ({column})")', "xshop.0005_no_place")
     done = verdicts(project)
     assert done.returncode == 0 and done.stderr.startswith("no verdicts for sqlite: OperationalError"), done.stderr
     assert found(project)["vendors"] == {} and found(project)["failed"].keys() == {"sqlite"}
@@ -132,6 +105,6 @@ NO_SQL = "migrations.RunPython(lambda *_: 1 / 0)"
 @pytest.mark.parametrize("operation, again", [(SQL, set()), (LOST, {"postgresql"}), (NO_SQL, {"postgresql"})])
 def test_only_what_the_database_refuses_holds(project, postgres, operation, again):
     """Not that a connection breaks on the way, nor what is no word of the database."""
-    add(project, "0006_wrong", operation, "0005_no_place")
+    add(project, "xshop.0006_wrong", operation, "xshop.0005_no_place")
     assert verdicts(project, url=postgres.url(postgres.database(migrated=False))).returncode == 0
     assert found(project)["failed"].keys() == {"postgresql"} and found(project)["again"].keys() == again

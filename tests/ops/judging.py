@@ -1,0 +1,41 @@
+"""A copy of the project with apps of its own, and what project/ops/verdicts.py says of their migrations."""
+
+import json
+import os
+import shutil
+
+from proc import ROOT, VE_PYTHON, run
+
+HEAD = "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n"
+
+
+def copy(folder, *apps):
+    """The project in folder, with apps of names that no team gives one."""
+    shutil.copytree(ROOT / "project", folder / "project", ignore=shutil.ignore_patterns("__pycache__"))
+    shared = folder / "project/settings_shared.py"
+    shared.write_text(shared.read_text().replace("INSTALLED_APPS = [", f"INSTALLED_APPS = [*{apps},"))
+    for app in apps:
+        (folder / app / "migrations").mkdir(parents=True)
+        for path in ("__init__.py", "migrations/__init__.py", "views.py", "models.py"):
+            (folder / app / path).write_text("")
+    (folder / "pins").write_text("")
+    return folder
+
+
+def add(project, name, operations, *needs, more=""):
+    """The migration of that name, app.number_name, which depends on those it needs."""
+    app, number = name.split(".")
+    needs = [tuple(need.split(".")) for need in needs]
+    (project / app / "migrations" / f"{number}.py").write_text(
+        f"{HEAD}    dependencies = {needs}\n    operations = [{operations}]\n{more}")
+
+
+def verdicts(project, *words, url="sqlite://:memory:"):
+    """Run it; what ended."""
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test", "TEST_DATABASE_URL": url,
+           "PYTHONDONTWRITEBYTECODE": "1"}
+    return run([VE_PYTHON, "-m", "project.ops.verdicts", *words, "migrations.json", "pins"], cwd=project, env=env)
+
+
+def found(project):
+    return json.loads((project / "migrations.json").read_text())

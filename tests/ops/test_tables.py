@@ -1,0 +1,108 @@
+"""What apps bring that a live site has not had: whether their errors are about tables that come with them."""
+
+import json
+
+import pytest
+
+from deploy.agent.verdicts import judged, parse
+from ops.judging import add, copy, found, verdicts
+
+FIELDS = '[("id", models.BigAutoField(primary_key=True)), ("name", models.TextField()), ("note", models.TextField())]'
+
+
+def create(name, **options):
+    return f'migrations.CreateModel("{name}", {FIELDS}, {options})'
+
+
+def nested(sql):
+    return f"migrations.SeparateDatabaseAndState([migrations.RunSQL('{sql}')])"
+
+
+OWN = 'migrations.RemoveField("thing", "note")'
+OF_OLD = 'migrations.RemoveField("old", "note")'
+DROP = nested('DROP TABLE "OLD_TABLE"')
+OLD = nested('ALTER TABLE "OLD_TABLE" DROP COLUMN "name"')
+MODEL = create("Old", db_table="OLD_TABLE")
+STATE = f"migrations.SeparateDatabaseAndState([], [{MODEL}])"
+UNMANAGED = create("Old", db_table="OLD_TABLE", managed=False)
+PYTHON = "migrations.RunPython(lambda apps, schema_editor: %s)"
+MADE = PYTHON % """schema_editor.execute('CREATE TABLE "xmade" ("a" int, "b" int)')"""
+# A new app → its second migration, where OLD_TABLE has been there before and APP_thing comes with the app; the apps
+# whose migrations made the tables that its errors are about, none where that is not known.
+BRINGS = {
+    "xown": (OWN, {"xown"}),
+    "xmodel": ('migrations.RenameModel("Thing", "Matter"), migrations.RemoveField("matter", "note")', {"xmodel"}),
+    "xfilled": (f"{PYTHON % 1}, {OWN}", {"xfilled"}),
+    "xboth": (f"{OWN}, {OLD}", {"xboth", "xold"}),
+    "xstate": (f"{STATE}, {OF_OLD}", {"xold"}),
+    "xunmanaged": (f"{UNMANAGED}, {OLD}", {"xold"}),
+    "xonto": (f'{DROP}, migrations.AlterModelTable("thing", "OLD_TABLE")', {"xonto", "xold"}),
+    "xmoved": (f'{STATE}, migrations.AlterModelTable("old", "xmoved_old")', {"xold"}),
+    "xagain": (f"{DROP}, {MODEL}, {OF_OLD}", {"xagain", "xold"}),
+    "xpython": (f"{PYTHON % '1 or Thing.objects'}, {OWN}", set()),
+    "xmade": (MADE + ", " + nested('ALTER TABLE "xmade" DROP COLUMN "b"'), set()),
+    "xsql": ("migrations.RunSQL('ALTER TABLE \"xsql_thing\" DROP COLUMN \"note\"')", set()),
+    "xplain": (nested("ALTER TABLE xplain_thing DROP COLUMN note"), set()),
+    "xtwo": (nested('ALTER TABLE "xtwo_thing" DROP COLUMN "note"; ALTER TABLE OLD_TABLE DROP COLUMN name'), set()),
+    "xif": (nested('DROP TABLE IF EXISTS "xif_matter"') + ", " + OWN, set()),
+}
+
+
+@pytest.fixture(scope="module")
+def judging(tmp_path_factory, postgres):
+    """vendor → name → verdict, of a project with all these apps."""
+    project = copy(tmp_path_factory.mktemp("new") / "a project", "xold", "xsquashed", "xacross", *BRINGS)
+    add(project, "xold.0001", ", ".join(create(app) for app in BRINGS))
+    for app, (operations, _) in BRINGS.items():
+        add(project, f"{app}.0001", create("Thing"))
+        add(project, f"{app}.0002", operations.replace("OLD_TABLE", f"xold_{app}"), f"{app}.0001", "xold.0001")
+    less = 'migrations.RemoveField("thing", "name")'
+    add(project, "xsquashed.0001", create("Thing"))
+    add(project, "xsquashed.0002", OWN, "xsquashed.0001")
+    replaces = '    replaces = [("xsquashed", "0001"), ("xsquashed", "0002")]\n'
+    add(project, "xsquashed.0001_0002", create("Thing"), more=replaces)
+    add(project, "xsquashed.0003", less, "xsquashed.0001_0002")
+    add(project, "xacross.0001", create("Thing").replace("TextField()", "TextField(null=True)"))
+    altered = 'migrations.AlterField("thing", "note", models.CharField(null=True, max_length=9))'
+    add(project, "xacross.0002", f"{altered}, {create('Matter')}, {less}", "xacross.0001")
+    for url in ("sqlite://:memory:", postgres.url(postgres.database(migrated=False))):
+        done = verdicts(project, url=url)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return found(project)["vendors"]
+
+
+@pytest.mark.parametrize("app", BRINGS)
+def test_the_makers_of_the_tables_of_errors_are_told(judging, app):
+    """Only where each error is known to be about tables whose makers are known."""
+    for vendor, entries in judging.items():
+        entry = entries[f"{app}.0002"]
+        assert entry["verdict"] == "error", (vendor, entry)
+        assert {name.partition(".")[0] for name in entry.get("since", [])} == BRINGS[app][1], (vendor, entry)
+        assert all("since" not in entry for entry in entries.values() if entry["verdict"] != "error")
+
+
+def test_of_squashed_migrations_only_what_is_applied_counts(judging):
+    """Where those that one replaces are yet to come, or have been applied, nobody goes by its table."""
+    for entries in judging.values():
+        assert entries["xsquashed.0003"]["since"] == ["xsquashed.0001_0002"]
+        assert "since" not in entries["xsquashed.0002"]
+
+
+def test_an_error_of_several_tables_together_is_about_none(judging):
+    """One is copied, as SQLite alters it, and another one has NOT NULL. What is plain beside it does not help."""
+    assert judging["postgresql"]["xacross.0002"]["since"] == ["xacross.0001"]
+    assert "since" not in judging["sqlite"]["xacross.0002"] and judging["sqlite"]["xacross.0002"]["verdict"] == "error"
+
+
+@pytest.mark.parametrize("vendor", ["postgresql", "sqlite"])
+def test_a_live_site_takes_an_app_with_a_history(judging, vendor):
+    """django-axes comes with migrations that alter, drop and constrain, of its own tables: no allowance is asked for.
+    Once its tables are there it is."""
+    told = parse(json.dumps({"version": 2, "vendors": judging}))
+    names = [name for name in judging[vendor] if name.startswith("axes.")]
+    wrong = [name for name in names if judging[vendor][name]["verdict"] == "error"]
+    assert {"axes.0005_remove_accessattempt_trusted", "axes.0007_alter_accessattempt_unique_together"} < {*wrong}
+    assert all(judging[vendor][name]["since"] == ["axes.0001_initial"] for name in wrong)
+    assert judged(names, told, vendor, names)["incompatible"] == {}
+    late = [name for name in names if name != "axes.0001_initial"]
+    assert [*judged(late, told, vendor, late)["incompatible"]] == wrong
