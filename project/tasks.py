@@ -35,7 +35,8 @@ def first_heartbeat(**_):
     """Beat starts: it tells so at once, and from now on each time it could send a heartbeat."""
     signals.after_task_publish.connect(beat_is_alive, sender=heartbeat.name)
     try:
-        heartbeat.apply_async(expires=60)
+        with unbroken():
+            heartbeat.apply_async(expires=60)
     except Exception as error:
         logger.warning("beat could not send its first heartbeat: %s", type(error).__name__)
 
@@ -57,9 +58,9 @@ class Scheduler(DatabaseScheduler):
     def tick(self, *args, **kwargs):
         """Send what is due. Returns the seconds to sleep."""
         try:
-            if not self.loaded:
-                self.load()
             with unbroken():
+                if not self.loaded:
+                    self.load()
                 return super().tick(*args, **kwargs)
         except (DatabaseError, InterfaceError) as error:
             logger.error("beat: the database is away, trying again in 5 s: %s", type(error).__name__)
@@ -81,7 +82,8 @@ class Scheduler(DatabaseScheduler):
 @contextlib.contextmanager
 def unbroken():
     """TERM and INT wait until the block is through. Celery ends wherever it is: between noting that an entry ran and
-    sending it, no beat would send it before its next turn."""
+    sending it, no beat would send it before its next turn; and in a query it closes the connection that this is on,
+    which is a traceback and no end."""
     came, before = [], {}
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):

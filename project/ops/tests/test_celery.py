@@ -238,21 +238,32 @@ class ScheduleTest(TestCase):
             self.assertLessEqual(scheduler.tick(), 5)
         self.assertIn("heartbeat", scheduler.schedule)
 
-    def test_told_to_end_while_it_sends(self):
-        """Beat ends after what is due was sent, not in the middle: as its time is noted, nobody else would send it."""
-        scheduler, sent = self.schedule(job=self.entry()), []
+    def assert_not_broken_off(self, owner, name, call):
+        """Told to end within that method of that class or object, it ends when what was called is through."""
+        done = []
 
-        def send():
+        def told(*args, **kwargs):
             os.kill(os.getpid(), signal.SIGTERM)
-            sent.append("job")
+            done.append(name)
 
         def end(number, frame):
             raise SystemExit
 
         before = signal.signal(signal.SIGTERM, end)
         try:
-            with patch.object(tasks.DatabaseScheduler, "tick", side_effect=send), self.assertRaises(SystemExit):
-                scheduler.tick()
+            with patch.object(owner, name, side_effect=told), self.assertRaises(SystemExit):
+                call()
         finally:
             self.assertIs(signal.signal(signal.SIGTERM, before), end)
-        self.assertEqual(sent, ["job"])
+        self.assertEqual(done, [name])
+
+    def test_told_to_end_while_it_sends(self):
+        """Beat ends after what is due was sent, not in the middle: as its time is noted, nobody else would send it."""
+        self.assert_not_broken_off(tasks.DatabaseScheduler, "tick", self.schedule(job=self.entry()).tick)
+
+    def test_told_to_end_while_it_starts(self):
+        """Celery's handler closes the connection to the database: not while a query is on it."""
+        scheduler = tasks.Scheduler(celery.app, lazy=True)
+        with patch.object(tasks.DatabaseScheduler, "tick"):
+            self.assert_not_broken_off(scheduler, "load", scheduler.tick)
+        self.assert_not_broken_off(tasks.heartbeat, "apply_async", tasks.first_heartbeat)
