@@ -10,7 +10,7 @@ FLEET_BASE  ?= debian:bookworm-slim
 KEEP        ?=
 
 ## The template itself
-.PHONY: mine image-test browser screenshots fleet fleet-down e2e e2e-all
+.PHONY: mine pins image-test browser screenshots fleet fleet-down e2e e2e-all
 
 mine: ## remove the template's own tests and pages, and all of this section; git can undo it
 	@test -z "$$(git status --porcelain 2>&1)" || { $(not_committed); }
@@ -24,6 +24,9 @@ mine: ## remove the template's own tests and pages, and all of this section; git
 owners = docs/ownership.md
 left_out = s/^| `\([^`]*\)` | left out | \(.*\) |$$/
 not_committed = echo 'make: what is not committed could be lost with it: see git status, then git commit' >&2; exit 1
+
+pins: $(VE)/sentinel-dev ## whether the pins are whole, not stale, and for all platforms; needs the network
+	@exec $(VE)/bin/python -m pytest tests/pins $(PYTEST_ARGS)
 
 image-test: $(VE)/sentinel-dev ## tests of the image: minutes, needs Docker (PYTEST_ARGS="…")
 	@$(docker_ready); exec $(VE)/bin/python -m pytest tests/image --durations=15 $(PYTEST_ARGS)
