@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -14,11 +15,21 @@ ROOT = Path(__file__).resolve().parent.parent
 VE_PYTHON = ROOT / "ve/bin/python"
 
 
+_kept = []
+
+
 def free_port():
-    """A TCP port of the loopback that nobody listens on now. Prefer letting a server bind port 0 itself."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A TCP port of the loopback that nobody listens on. Prefer letting a server bind port 0 itself.
+
+    On Linux it stays ours until this process ends: a socket that is bound and does not listen leaves it to a server,
+    which like all servers sets SO_REUSEADDR, and keeps it from whoever is given any port at all.
+    """
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, sys.platform == "linux")
+    sock.bind(("127.0.0.1", 0))
+    port = sock.getsockname()[1]
+    _kept.append(sock) if sys.platform == "linux" else sock.close()
+    return port
 
 
 def answers(port):

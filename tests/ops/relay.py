@@ -4,17 +4,19 @@ import contextlib
 import socket
 import threading
 
+from proc import free_port
+
 
 class Relay:
     """Passes connections on to a port of the loopback. While `listening` is cleared it takes none, so that who connects
     waits for ever; while `deaf`, it drops what clients send from the first query of PostgreSQL's protocol on."""
 
-    def __init__(self, target, port=0):
+    def __init__(self, target, port=None):
         self.target, self.deaf, self.sockets, self.connections = target, False, [], 0
+        self.port = port or free_port()
         self.listening = threading.Event()
         self.listening.set()
-        self.server = socket.create_server(("127.0.0.1", port), backlog=50)
-        self.port = self.server.getsockname()[1]
+        self.server = socket.create_server(("127.0.0.1", self.port), backlog=50)
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
