@@ -4,7 +4,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import signal
 import tempfile
 from pathlib import Path
 
@@ -103,25 +102,6 @@ def stopped(server):
     server.stop()
     yield
     server.start()
-
-
-@contextlib.contextmanager
-def paused(server):
-    """It takes connections, and answers nothing; what it had to do it does later."""
-    signal_tree(server.process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        signal_tree(server.process.pid, signal.SIGCONT)
-
-
-def signal_tree(pid, number):
-    """To a process and its children's children: those of PostgreSQL lead groups of their own."""
-    os.kill(pid, number)
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in path.read_text().split():
-            with contextlib.suppress(OSError):
-                signal_tree(int(child), number)
 
 
 @contextlib.contextmanager

@@ -29,46 +29,12 @@ from services import new_rabbitmq  # noqa: E402
 
 SETTINGS = """
 from project.settings_docker import *
-ROOT_URLCONF = "outage_urls"
+ROOT_URLCONF = "pages"
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-"""
-URLS = """
-import secrets
-from datetime import timedelta
-from django.contrib import admin
-from django.contrib.sessions.models import Session
-from django.core.cache import cache
-from django.http import HttpResponse
-from django.urls import path
-from django.utils import timezone
-from project.tasks import heartbeat
-
-def plain(request):
-    return HttpResponse("plain")
-
-def read(request):
-    return HttpResponse(Session.objects.filter(session_key="none").count())
-
-def write(request):
-    Session.objects.create(session_key=secrets.token_hex(20), session_data=secrets.token_hex(4000),
-                           expire_date=timezone.now() + timedelta(days=1))
-    return HttpResponse("written")
-
-def cached(request):
-    cache.set("key", 1)
-    return HttpResponse(cache.get("key"))
-
-def queued(request):
-    heartbeat.delay()
-    return HttpResponse("queued")
-
-urlpatterns = [path("admin/", admin.site.urls),
-               *(path(view.__name__, view) for view in (plain, read, write, cached, queued))]
 """
 PAGES = {"plain": "needs nothing", "read": "reads the database", "write": "writes to it", "cached": "uses the cache",
          "queued": "sends a task"}
 SECONDS = 8  # that an outage lasts
-PAUSED = {"Redis": SECONDS, "PostgreSQL": 70}  # who waits for the latter does so for longer than nginx
 
 
 @contextlib.contextmanager
@@ -90,7 +56,6 @@ def front():
 def site(folder, nginx, postgres, redis, broker):
     """gunicorn behind nginx, with two workers of four threads."""
     (folder / "outage_settings.py").write_text(SETTINGS)
-    (folder / "outage_urls.py").write_text(URLS)
     with serve(folder, DJANGO_SETTINGS_MODULE="outage_settings", ROLE="web", SITE_URL="http://localhost",
                SECRET_KEY="0123456789abcdef" * 4, SOCKET="as in production", WEB_CONCURRENCY="2",
                DATABASE_URL=postgres.url(postgres.database()), CACHE_URL=redis.url(1), BROKER_URL=broker,
@@ -117,7 +82,7 @@ def outages(port, postgres, redis, certificates):
     """(name, context manager, seconds) of those of a site whose cache and broker are one Redis."""
     for name, server, full in (("Redis", redis, parts.full_memory), ("PostgreSQL", postgres, parts.full_disk)):
         yield f"{name} stopped", parts.stopped(server), SECONDS
-        yield f"{name} paused", parts.paused(server), PAUSED[name]
+        yield f"{name} paused", server.paused(), SECONDS
         yield f"{name} full", full(server), SECONDS
         yield f"{name} with a wrong certificate", parts.wrong_certificate(server, certificates), SECONDS
     yield "12 who guess passwords", attackers(port, SECONDS), SECONDS
@@ -126,7 +91,7 @@ def outages(port, postgres, redis, certificates):
 
 def broker_outages(rabbitmq):
     yield "RabbitMQ stopped", parts.stopped(rabbitmq), SECONDS
-    yield "RabbitMQ paused", parts.paused(rabbitmq), SECONDS
+    yield "RabbitMQ paused", rabbitmq.paused(), SECONDS
 
 
 def told(line):

@@ -19,7 +19,7 @@ TASK_TIME_LIMIT = env.number("TASK_TIME_LIMIT", 600, least=2) or 600
 part = os.environ.get("ROLE")
 DATABASES = {"default": values.session(
     env.database(), f"{part or 'manage'} {RELEASE} {site.host}",
-    values.timeouts(part, TASK_TIME_LIMIT) if env.flag("DATABASE_TIMEOUTS", True) else "")}
+    values.timeouts(part, TASK_TIME_LIMIT) if env.flag("DATABASE_TIMEOUTS", True) else "", part == "web")}
 
 # ---- who may ask, and how ----
 

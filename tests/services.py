@@ -47,14 +47,32 @@ class Server:
 
     def start(self):
         self.process = process = self.stack.enter_context(running(self.command(), cwd=self.folder, env=self.env))
-        wait_until(lambda: process.poll() is not None or self.is_ready(), what=self.name)
+        wait_until(lambda: process.poll() is not None or self.is_ready(), 120, what=self.name)
         assert process.poll() is None, process.output()
 
     def stop(self):
         self.stack.close()
 
+    @contextlib.contextmanager
+    def paused(self):
+        """While the block runs it takes connections, and answers nothing; what it had to do it does later."""
+        signal_tree(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            signal_tree(self.process.pid, signal.SIGCONT)
+
     def is_ready(self):
         return answers(self.port)
+
+
+def signal_tree(pid, number):
+    """To a process and its children's children: those of PostgreSQL lead groups of their own."""
+    os.kill(pid, number)
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in path.read_text().split():
+            with contextlib.suppress(OSError):
+                signal_tree(int(child), number)
 
 
 class Postgres(Server):

@@ -68,12 +68,16 @@ def secret_keys(text):
     return [secret_key(key.strip()) for key in text.split(",")]
 
 
-def session(database, name, limits):
+def session(database, name, limits, hasty=False):
     """A database's settings, those of Postgres with the name and the limits of a session. PGOPTIONS has the last word.
+    `hasty`: visitors wait for it, so nobody waits for one that hangs.
     """
     if database.get("ENGINE", "").endswith("postgresql"):
         options = f"{limits} {os.environ.get('PGOPTIONS', '')}".strip() if limits else None
         given = {"application_name": name[:63], **({"options": options} if options else {})}
+        if hasty and not find_spec("psycopg"):  # Django would take that one, not psycopg2
+            from .postgres import Connection, Cursor
+            given.update(connection_factory=Connection, cursor_factory=Cursor)
         database["OPTIONS"] = {**given, **database["OPTIONS"]}
     return database
 

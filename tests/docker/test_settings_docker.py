@@ -112,6 +112,16 @@ def test_no_session_holds_the_database_for_ever(postgres, role, more, said):
     assert json.loads(done.stdout) == said
 
 
+@pytest.mark.parametrize("role, used", [("web", "project.ops.postgres"), ("worker", "psycopg2"), ("", "psycopg2")])
+def test_only_visitors_are_in_haste(postgres, role, used):
+    """The site gives up a Postgres that hangs; a worker or a command, whose statements may be long, waits."""
+    code = ("import django; django.setup(); from django.db import connection\n"
+            "cursor = connection.cursor().cursor; print(type(cursor).__module__, type(cursor.connection).__module__)")
+    env = {"DATABASE_URL": postgres.url(postgres.database(migrated=False)), "BROKER_URL": "redis://redis/0"}
+    done = python(["-c", code], **{**LEAST, **env, "ROLE": role})
+    assert done.returncode == 0 and all(name.startswith(used) for name in done.stdout.split()), done
+
+
 def test_broker_needed():
     """Worker and beat need a broker; the site does without."""
     assert check(**LEAST) == []

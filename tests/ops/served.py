@@ -85,7 +85,8 @@ def serve(folder, settings="", arguments=(), stderr=None, **env):
     """gunicorn on a TCP port and on a unix socket, with `settings` added to development's."""
     (folder / "scratch_settings.py").write_text(f"from project.settings import *\n{settings}")
     port = free_port()
-    env = {**os.environ, "PYTHONPATH": str(folder), "DJANGO_SETTINGS_MODULE": "scratch_settings",
+    path = os.pathsep.join([str(folder), str(Path(__file__).parent)])  # there, for those who want it: pages.py
+    env = {**os.environ, "PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": "scratch_settings",
            "CACHE_URL": "locmem://", "BROKER_URL": "memory://", "WEB_CONCURRENCY": "1", **env}
     with short_folder() as short:
         path = short / "web.sock"
