@@ -21,6 +21,9 @@ def pytest_configure():
     flags = {name for name in os.environ if re.match(r"MAKE|MFLAGS|GNUMAKEFLAGS", name)}
     for name in knobs | flags | SETTINGS:
         os.environ.pop(name, None)
+    # Where no bytecode is kept each of a thousand processes compiles Django anew: that is most of what it does.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     # Under nohup, or behind a script's "&", these are ignored: so would be what a test sends to whom it has started.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGHUP, signal.SIGQUIT):

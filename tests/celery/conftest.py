@@ -27,7 +27,8 @@ class Clone:
     def __init__(self, path):
         self.path = path
         self.environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        shutil.copytree(ROOT / "project", path / "project")  # with the bytecode, which is what starts quickly
+        # With the bytecode, which is what starts quickly, but for files of it that are just being written.
+        shutil.copytree(ROOT / "project", path / "project", ignore=shutil.ignore_patterns("*.pyc.*"))
         for name in NAMES:
             if (ROOT / name).exists():
                 shutil.copy2(ROOT / name, path / name)

@@ -14,7 +14,10 @@ from .shop import FILES, add_shop
 
 TASKS = """
 import os, signal
+from celery.concurrency.asynpool import AsynPool
 from project.ops import deliveries, worker
+
+AsynPool.timers = property(lambda pool: {pool.maintain_pool: 0.1})  # seconds until a lost process is seen: 5 by default
 
 if "SHORT" in os.environ:
     worker.BACK, worker.TRIES, deliveries.hold = 0.2, 3, lambda app: 1
@@ -77,12 +80,6 @@ class Jobs:
         return int(re.search(r"^dead tasks: (\d+)$", done.stdout, re.MULTILINE)[1]), done.stdout
 
 
-@pytest.fixture(params=["redis", "rabbitmq"])
-def jobs(request, clone, redis, rabbitmq):
-    url = {"redis": redis.url(7), "rabbitmq": rabbitmq.url()}[request.param]
-    return prepared(clone, url)
-
-
 @pytest.fixture
 def redis_jobs(clone, redis):
     return prepared(clone, redis.url(7))
@@ -91,6 +88,11 @@ def redis_jobs(clone, redis):
 @pytest.fixture
 def rabbitmq_jobs(clone, rabbitmq):
     return prepared(clone, rabbitmq.url())
+
+
+@pytest.fixture(params=["redis", "rabbitmq"])
+def jobs(request):
+    return request.getfixturevalue(f"{request.param}_jobs")
 
 
 def prepared(clone, url):

@@ -50,8 +50,7 @@ def test_worker_and_beat_do_not_wait_for_the_log(clone, full_pipe):
     with clone.start(*celery, "worker", "--loglevel=INFO", **unread) as worker, \
             clone.start(*celery, "beat", "--pidfile=", **unread) as beat:
         wait_until(lambda: clone.heartbeats() == {"worker", "beat"}, 70, "both are alive")
-        for _ in range(3):
-            send(clone, "shop.tasks.chat")
+        send(clone, *["shop.tasks.chat"] * 3)
         done = "SELECT id FROM shop_of_tests_note WHERE source = 'chat'"
         wait_until(lambda: len(clone.rows(done)) == 3, 60, "tasks are done")
         for process in (beat, worker):

@@ -22,8 +22,7 @@ def fail():
 """)
     with clone.start(*WORKER, f"--pool={pool}") as worker:
         wait_until(lambda: " ready." in worker.output(), 60, worker.output)
-        for name in ("record", "fail", "record"):
-            send(clone, f"shop.tasks.{name}")
+        send(clone, "shop.tasks.record", "shop.tasks.fail", "shop.tasks.record")
         wait_until(lambda: notes(clone) == 2 and "ValueError" in worker.output(), 60, worker.output)
         worker.terminate()
         assert worker.wait(60) == 0

@@ -10,12 +10,12 @@ WORKER = ("python", "-m", "celery", "-A", "project", "worker", "--loglevel=INFO"
 # The same, which keeps what it does not know for ten minutes.
 PATIENT = ("python", "-c",
            "from project.ops import worker; worker.BACK = 600; from celery.__main__ import main; main()", *WORKER[3:])
-QUEUE = "from project.celery import app; app.send_task('{}')"
+QUEUE = "import sys; from project.celery import app; [app.send_task(name) for name in sys.argv[1:]]"
 
 
-def send(clone, name):
-    """Queue a task by its name, known here or not."""
-    done = clone.run("python", "-c", QUEUE.format(name))
+def send(clone, *names):
+    """Queue tasks by their names, known here or not."""
+    done = clone.run("python", "-c", QUEUE, *names)
     assert done.returncode == 0, done.stdout
 
 
