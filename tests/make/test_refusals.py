@@ -15,6 +15,8 @@ import pytest
 import wheels
 from proc import run
 
+from .conftest import WITH_PIP_TOO
+
 BASE_PYTHON = os.path.realpath(sys.executable)
 PROGRESS = ("make: installing", "make: waiting")
 
@@ -118,6 +120,7 @@ def test_no_network(uv_scratch):
     assert time.monotonic() - before < 60
 
 
+@WITH_PIP_TOO
 def test_hash_mismatch(scratch):
     """A package that is not the pinned one is refused by name, and nothing counts as installed."""
     pins = scratch.folder / "requirements.txt"

@@ -60,12 +60,20 @@ def index(tmp_path_factory):
 
 
 @pytest.fixture
-def plain(tmp_path, index, clean_env):
-    """The project, with the files that the page names, and pip's settings for the index."""
+def newcomer(tmp_path, index, clean_env):
+    """The project, with the files that the page names, and pip's settings for the index. Its uv is yet to be fetched,
+    by pip, which takes seconds."""
     settings = tmp_path / "pip.conf"
     settings.write_text(f"[global]\nno-index = true\nfind-links = {index}\n")
     clean_env.update(PIP_CONFIG_FILE=str(settings), PYTHON=BASE_PYTHON)
     return Plain(tmp_path / "mysite", index, clean_env)
+
+
+@pytest.fixture
+def plain(newcomer):
+    """The same where a uv is there."""
+    newcomer.env["INSTALLER"] = str(VE_PYTHON.parent / "uv")
+    return newcomer
 
 
 def lines_of_the_page():
@@ -82,16 +90,16 @@ def taken(plain):
     return lines[first:]
 
 
-def test_as_the_page_says(plain):
+def test_as_the_page_says(newcomer):
     """From a plain startproject to a site that answers, line by line; nothing else is asked for."""
-    *lines, last = taken(plain)
+    *lines, last = taken(newcomer)
     assert last == "make runserver"
-    done = plain.shell(*lines)
+    done = newcomer.shell(*lines)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "django==9.9" in (plain.folder / "requirements.txt").read_text()
+    assert "django==9.9" in (newcomer.folder / "requirements.txt").read_text()
     assert "no flake8 here, so it is left out" in done.stderr and "Ran 0 tests" in done.stderr
     port = free_port()
-    with running([*last.split(), f"PORT={port}"], cwd=plain.folder, env=plain.env):
+    with running([*last.split(), f"PORT={port}"], cwd=newcomer.folder, env=newcomer.env):
         wait_until(lambda: answers(port))
 
 
@@ -164,21 +172,21 @@ def test_half_of_the_virtualenv_s_maker(plain):
     assert "no make_install.py here" in plain.line("requirements")
 
 
-def test_no_uv(plain):
+def test_no_uv(newcomer):
     """Without the pin of uv, pip installs and says nothing of it; compiling pins says what it lacks."""
-    taken(plain)
-    (plain.folder / "requirements-uv.txt").unlink()
-    line = plain.line("requirements")
+    taken(newcomer)
+    (newcomer.folder / "requirements-uv.txt").unlink()
+    line = newcomer.line("requirements")
     assert "requirements-uv.txt gives no uv" in line and "echo uv >requirements-uv.txt" in line, line
-    (plain.folder / "requirements.txt").write_text("django==9.9\n")
-    done = plain.make("check")
+    (newcomer.folder / "requirements.txt").write_text("django==9.9\n")
+    done = newcomer.make("check")
     assert done.returncode == 0 and done.stderr == "make: installing requirements.txt\n", done.stderr
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv's path"])
-def test_pins_are_compiled_whoever_installs(plain, installer):
+def test_pins_are_compiled_whoever_installs(newcomer, installer):
     """make requirements needs a uv though pip installs, and takes the one that INSTALLER names."""
-    taken(plain)
-    plain.env["INSTALLER"] = "pip" if installer == "pip" else str(VE_PYTHON.parent / "uv")
-    plain.want("requirements.in")
-    assert "django==9.9" in (plain.folder / "requirements.txt").read_text()
+    taken(newcomer)
+    newcomer.env["INSTALLER"] = "pip" if installer == "pip" else str(VE_PYTHON.parent / "uv")
+    newcomer.want("requirements.in")
+    assert "django==9.9" in (newcomer.folder / "requirements.txt").read_text()

@@ -1,6 +1,6 @@
 """When the virtualenv must be made, made again or left alone, by the real make.
 
-What an installer has a part in runs with both; what is decided before any installer starts, with one.
+With uv; with pip too where what pip does itself counts.
 """
 
 import os
@@ -9,6 +9,8 @@ import signal
 
 import wheels
 from proc import run, running, signal_group, wait_until
+
+from .conftest import WITH_PIP_TOO
 
 
 def slow_install(scratch, target="ve/sentinel"):
@@ -25,6 +27,7 @@ def let_go(scratch):
     open(scratch.env["SLOW_MAY_GO_ON"], "w").close()
 
 
+@WITH_PIP_TOO
 def test_installs_what_is_pinned_and_nothing_when_asked_again(scratch):
     """A fresh checkout gets its pins; the next make says and installs nothing."""
     assert scratch.made() == "make: installing requirements.txt\n"  # by the installer that was asked for
@@ -90,6 +93,7 @@ def test_killed_make_leaves_its_installer_the_lock(scratch):
     assert scratch.made() == ""
 
 
+@WITH_PIP_TOO
 def test_killed_make_and_helper_leave_the_installer_the_lock(scratch):
     """A killed make_ve.py leaves its installer too: the lock is the installer's, not only its parent's."""
     with slow_install(scratch) as first:
