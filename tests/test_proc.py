@@ -1,11 +1,12 @@
 """What the tests here rely on, themselves."""
 
 import signal
+import subprocess
 import sys
 
 import pytest
 
-from proc import ROOT, run, running
+from proc import ROOT, run, running, wait_until
 
 STOPS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM)
 
@@ -32,3 +33,14 @@ def test_a_failure_tells_what_its_processes_said():
         process.wait(10)
         raise AssertionError("not within 60 s")
     assert "no such table" in caught.value.__notes__[0] and "ended with 3" in caught.value.__notes__[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere none is kept")
+def test_a_port_is_given_once():
+    """Where tests run side by side, too: a server that is slow to start finds its port free."""
+    ask = "from proc import free_port; print(*(free_port() for _ in range(200)), 'all', flush=True); input()"
+    words, here = [sys.executable, "-c", ask], {"cwd": ROOT / "tests", "stdin": subprocess.PIPE}
+    with running(words, **here) as one, running(words, **here) as other:
+        wait_until(lambda: "all" in one.output() and "all" in other.output())
+        ports = [int(port) for process in (one, other) for port in process.output().split()[:-1]]
+    assert len({*ports}) == len(ports) == 400
