@@ -89,7 +89,7 @@ class Server(Fuse):
                     limit.cancel()
             return True
         except (psycopg2.Error, RuntimeError):  # a refusal, or no thread to be had: that is told at once
-            return time.monotonic() - began < SLOW
+            return time.monotonic() - began < ANSWER - 1  # libpq may count whole seconds
 
     def cut_off(self):
         """All who wait now, while none of them can leave and close what is shut here."""
