@@ -23,6 +23,7 @@ ANSWER = 3  # seconds it has to answer, as many as for a visitor's own connectio
 LOOK = 0.25  # seconds between two looks at who waits
 
 _servers, _lock = {}, threading.Lock()
+os.register_at_fork(after_in_child=_servers.clear)  # their threads are not there
 
 
 class Hangs(psycopg2.OperationalError):

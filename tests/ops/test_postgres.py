@@ -1,13 +1,14 @@
 """psycopg2 as the site uses it: all that it waits for has an end where the server has none, and nothing else does."""
 
 import io
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import pytest
 
-from project.ops.postgres import Connection, Cursor, Hangs
+from project.ops.postgres import Connection, Cursor, Hangs, server
 
 ROWS = "SELECT generate_series(1, 9)"
 
@@ -94,3 +95,12 @@ def test_whatever_waits_is_cut_off(postgres, name):
         except Hangs:
             assert time.monotonic() < until
             time.sleep(0.1)
+
+
+def test_a_process_that_is_forked_watches_by_itself():
+    """Where gunicorn's master has connected before, as with preload_app: a thread is in one process alone."""
+    before = server("host=forked")
+    child = os.fork()
+    if not child:
+        os._exit(server("host=forked") is before)
+    assert os.waitpid(child, 0)[1] == 0
