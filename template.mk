@@ -17,13 +17,13 @@ mine: ## remove the template's own tests and pages, and all of this section; git
 	@echo "make: what $(owners) calls left out goes:" && sed -n '$(left_out)  \1 \2/p' $(owners)
 	@for path in $$(sed -n '$(left_out)\1/p' $(owners)); do git rm -rq --ignore-unmatch "$$path" && rm -rf "$$path" || exit; done
 	@awk '/^## /{ gone = /^## The template itself/ } !gone && !/make mine/' README.md >README.md.new && \
-	  mv README.md.new README.md && git add README.md
-	@test ! -e LICENSE || echo 'make: LICENSE stays, for what came from the template; rename it where your own shall be beside it'
-	@echo 'make: git commit keeps it so, git reset --hard undoes it'
+	  mv README.md.new README.md && git add README.md && $(end_of_mine)
 
 owners = docs/ownership.md
 left_out = s/^| `\([^`]*\)` | left out | \(.*\) |$$/
 not_committed = echo 'make: what is not committed could be lost with it: see git status, then git commit' >&2; exit 1
+end_of_mine = { test ! -e LICENSE || echo 'make: LICENSE stays, for what came from the template; rename it where your own shall be beside it'; \
+  echo 'make: git commit keeps it so, git reset --hard undoes it'; }
 
 pins: $(VE)/sentinel-dev ## whether the pins are whole, not stale, and for all platforms; needs the network
 	@exec $(VE)/bin/python -m pytest tests/pins $(PYTEST_ARGS)
