@@ -66,6 +66,20 @@ def test_links_between_documents_lead_somewhere():
             assert (ROOT / path).exists() or f"{path}/".startswith(teams), f"{page.relative_to(ROOT)} links to {target}"
 
 
+def anchors(page):
+    """What GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_links_to_headings_lead_somewhere():
+    """The part of a link after # is a heading of the page it leads to."""
+    for page in (ROOT / path for path in git_files() if path.endswith(".md")):
+        for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text()):
+            there = page.parent / target if target else page
+            assert heading in anchors(there), f"{page.relative_to(ROOT)} links to {target}#{heading}"
+
+
 LONGEST = 120
 
 
