@@ -1,6 +1,7 @@
 """A slot's end: nobody is cut off, and the live one is not stopped."""
 
 import time
+from unittest import mock
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_the_live_slot_is_never_stopped(host):
     assert len(host.up) == 4
 
 
-def test_a_slot_is_stopped_when_its_last_visitor_has_gone(host, monkeypatch):
+def test_a_slot_is_stopped_when_its_last_visitor_has_gone(host):
     """As long as somebody is connected, accepted or in the backlog, no unit of it is told to stop."""
     host.connected(LISTENER + VISITOR)
     waits = []
@@ -42,16 +43,16 @@ def test_a_slot_is_stopped_when_its_last_visitor_has_gone(host, monkeypatch):
         assert len(host.up) == 4, "it was stopped under a visitor"
         if len(waits) == 50:
             host.connected(LISTENER)
-    monkeypatch.setattr(time, "sleep", sleep)
-    slots.begin_stop(host, "b")
+    with mock.patch.object(time, "sleep", sleep):
+        slots.begin_stop(host, "b")
     assert len(waits) >= 50 and sorted(host.up) == ["shop-web@a.service", "shop-worker@a.service"]
 
 
-def test_a_visitor_who_stays_is_not_waited_for_for_ever(host, monkeypatch):
+def test_a_visitor_who_stays_is_not_waited_for_for_ever(host):
     """After DRAIN seconds what is left is long, and ends with its release."""
     host.connected(LISTENER + VISITOR)
     now = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    assert slots.drain(host, "b") is False
+    passes = mock.patch.object(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    with passes, mock.patch.object(time, "monotonic", lambda: now[0]):
+        assert slots.drain(host, "b") is False
     assert slots.DRAIN <= now[0] < slots.DRAIN + 1

@@ -14,7 +14,8 @@ VALUES = {"APP": "shop"}
 SYSTEMD = sorted(path.relative_to(HOST).as_posix() for path in HOST.glob("systemd/*.*") if path.is_file())
 UPSTART = sorted(path.relative_to(HOST).as_posix() for path in HOST.glob("upstart/*"))
 SCRIPTS = ["docker-runner", "docker-slot"]
-TEMPLATES = sorted(path.relative_to(HOST).as_posix() for path in HOST.rglob("*") if path.is_file())
+TEMPLATES = sorted(path.relative_to(HOST).as_posix() for path in HOST.rglob("*")
+                   if path.is_file() and path.parent.name != "__pycache__")
 
 
 def stanzas(job):
