@@ -9,6 +9,7 @@ include ve.mk
 
 PORT             ?= 8000
 ARGS             ?=
+PYTEST           ?= $(VE)/bin/python -m pytest
 PYTEST_ARGS      ?=
 MANAGE           ?= $(VE)/bin/python manage.py
 CELERY_APP       ?= $(or $(shell $(find_app)),project)
@@ -71,7 +72,7 @@ test: $(VE)/sentinel-dev ## check, flake8, migrations, tests (ARGS="…" for Dja
 	@$(call if_there,flake8,$(flake8))
 	@$(MANAGE) makemigrations --check --dry-run || { $(no_migration); }
 	@$(MANAGE) test $(ARGS)
-	@test ! -d tests || $(call if_there,pytest,exec $(VE)/bin/python -m pytest tests $(PYTEST_ARGS))
+	@test ! -d tests || $(call if_there,pytest,exec $(PYTEST) tests $(PYTEST_ARGS))
 
 check: $(VE)/sentinel ## what Django itself can tell is wrong
 	@exec $(MANAGE) check $(ARGS)

@@ -5,6 +5,7 @@
 
 include ve.mk
 
+FLEETS      ?= 1 2
 FLEET_HOSTS ?= web1 web2 work1
 FLEET_BASE  ?= debian:bookworm-slim
 KEEP        ?=
@@ -25,17 +26,20 @@ not_committed = echo 'make: what is not committed could be lost with it: see git
 end_of_mine = { test ! -e LICENSE || echo 'make: LICENSE stays, for what came from the template; rename it where your own shall be beside it'; \
   echo 'make: git commit keeps it so, git reset --hard undoes it'; }
 
+# They wait more than they work; those that must not wait for others are marked "alone".
+test: PYTEST += -n 4 --dist loadgroup
+
 pins: $(VE)/sentinel-dev ## whether the pins are whole, not stale, and for all platforms; needs the network
-	@exec $(VE)/bin/python -m pytest tests/pins $(PYTEST_ARGS)
+	@exec $(PYTEST) tests/pins $(PYTEST_ARGS)
 
 image-test: $(VE)/sentinel-dev ## tests of the image: minutes, needs Docker (PYTEST_ARGS="…")
-	@$(docker_ready); exec $(VE)/bin/python -m pytest tests/image --durations=15 $(PYTEST_ARGS)
+	@$(docker_ready); exec $(PYTEST) tests/image --durations=15 $(PYTEST_ARGS)
 
 browser: $(VE)/sentinel-browser ## the pages in a headless Chromium (CHROMIUM=/path where it is not found)
-	@exec $(VE)/bin/python -m pytest tests/browser $(PYTEST_ARGS)
+	@exec $(PYTEST) tests/browser $(PYTEST_ARGS)
 
 screenshots: $(VE)/sentinel-browser ## take the pictures in docs/images anew
-	@SCREENSHOTS='$(CURDIR)/docs/images' exec $(VE)/bin/python -m pytest tests/browser -k alive
+	@SCREENSHOTS='$(CURDIR)/docs/images' exec $(PYTEST) tests/browser -k alive
 
 $(VE)/sentinel-browser: $(VE)/sentinel-dev FORCE
 	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements-browser.txt)
@@ -51,9 +55,11 @@ fleet: ## test servers in containers, up and ready (FLEET_HOSTS="web1 …" FLEET
 fleet-down: ## remove the test servers and all they hold
 	@$(run_fleet) down
 
-# The traps take the fleet down however the tests end; without the second, Ctrl-C would end the shell too early.
-run_e2e = trap '[ -n "$(KEEP)" ] || $(run_fleet) down' EXIT; trap 'exit 130' HUP INT TERM; \
-  $(fleet_up) && $(VE)/bin/python -m pytest tests/e2e --durations=0
+# One fleet for each process that runs tests. The traps take all down however the tests end; without the second, Ctrl-C
+# would end the shell too early.
+run_e2e = trap '[ -n "$(KEEP)" ] || for FLEET in $(FLEETS); do export FLEET; $(run_fleet) down; done' EXIT; \
+  trap 'exit 130' HUP INT TERM; for FLEET in $(FLEETS); do export FLEET; $(fleet_up) || exit; done; unset FLEET; \
+  $(PYTEST) tests/e2e --durations=0 $(if $(word 2,$(FLEETS)),-n $(words $(FLEETS)) --dist loadfile)
 
 e2e: $(VE)/sentinel-dev $(VE)/sentinel-deploy ## tests on the fleet, which is made and removed (KEEP=1: stays; PYTEST_ARGS="…")
 	@$(run_e2e) -m 'not rare' $(PYTEST_ARGS)

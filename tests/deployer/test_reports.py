@@ -113,6 +113,7 @@ def test_no_ssh_client_is_said(tmp_path):
         2, "deploy: there is no ssh on this machine: install OpenSSH's client\n")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("words, number", [("status", signal.SIGINT), ("deploy v2", signal.SIGINT), (
     "deploy v2", signal.SIGTERM), ("env list", signal.SIGINT), ("provision", signal.SIGINT)])
 @pytest.mark.parametrize("name", ["silent", "mute"])
@@ -128,6 +129,7 @@ def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name):
     assert time.monotonic() - began < 2 and process.returncode and "Traceback" not in said, said
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("step", ["look", "resolve", "lock"])
 def test_a_deploy_that_waits_can_be_interrupted(fleet, step):
     """In every phase before the first change: it says that nothing was changed, within 2 seconds."""

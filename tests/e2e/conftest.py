@@ -1,6 +1,7 @@
 """What the tests on the fleet share."""
 
 import functools
+import os
 
 import pytest
 
@@ -8,7 +9,11 @@ from e2e import fleet as fleets
 from e2e.fleet.names import of_checkout
 from proc import ROOT, run
 
-FIGURES = pytest.StashKey()
+
+def pytest_configure(config):
+    """Each of several workers has a fleet of its own."""
+    if hasattr(config, "workerinput"):
+        os.environ["FLEET"] = str(int(config.workerinput["workerid"].removeprefix("gw")) + 1)
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +43,11 @@ def project_image(fleet):
 def measured(request):
     """measured(name, seconds): all such figures are shown after the tests."""
     def note(name, seconds):
-        request.config.stash.setdefault(FIGURES, []).append(f"measured: {name} {seconds:.1f}")
+        request.node.user_properties.append(("measured", f"{name} {seconds:.1f}"))
     return note
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    for line in config.stash.get(FIGURES, []):
-        terminalreporter.write_line(line)
+def pytest_terminal_summary(terminalreporter):
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, text in report.user_properties if report.when == "call" else []:
+            terminalreporter.write_line(f"{name}: {text}")

@@ -62,6 +62,7 @@ def test_what_is_no_request_is_no_error(nginx, apps, host):
         wait_until(lambda: visitors.look(0.05), what="the app is away")
 
 
+@pytest.mark.alone
 def test_visitors_of_a_bad_release_are_back_within_a_second(nginx, apps, host):
     """From its 20th error to the last one, under as many requests as four visitors can make."""
     port = nginx.site("shop")

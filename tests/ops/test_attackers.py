@@ -7,9 +7,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from ops.served import serve
 
 from proc import ROOT, VE_PYTHON, run
+
+pytestmark = pytest.mark.alone
 
 PAGE = "/admin/login/"
 SETTINGS = """

@@ -16,6 +16,8 @@ LIMITS = {"redis": 2.2, "rabbitmq": 2.2, "postgres": 6}  # seconds by the client
 NEEDS = {"redis": ["cached", "queued"], "rabbitmq": ["queued"], "postgres": ["read", "write"]}
 WAYS = [*itertools.product(NEEDS, ["stopped", "no new connection"]), ("postgres", "no answer to a query")]
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(params=NEEDS)
 def kind(request):

@@ -68,6 +68,7 @@ def test_what_psycopg2_does(postgres, name):
     connection.close()
 
 
+@pytest.mark.alone
 def test_whatever_waits_is_cut_off(postgres, name):
     """Of a server that is paused, each within seconds; then who asks has an error at once, and seconds after the
     server is back an answer."""

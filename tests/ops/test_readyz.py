@@ -68,6 +68,7 @@ def is_down(site, *names):
     return True
 
 
+@pytest.mark.alone
 def test_database_that_hangs_on_connect(site, relay):
     """A server that takes connections and never answers: down in time, and up when it answers again."""
     relay.listening.clear()
@@ -95,6 +96,7 @@ def test_who_asks_often_shares_an_answer(postgres, redis, site_folder):
     relay.close()
 
 
+@pytest.mark.alone
 def test_database_that_falls_silent_on_an_open_connection(site, relay):
     """A connection that was made, whose queries get no answer: down in time, up when there are new connections."""
     relay.deaf = True
@@ -107,6 +109,7 @@ def test_database_that_falls_silent_on_an_open_connection(site, relay):
     site.ready()
 
 
+@pytest.mark.alone
 def test_who_asks_a_hanging_part_again_starts_no_more_threads(site, relay):
     """However often it is asked meanwhile, each worker has at most one thread that waits for the database."""
     relay.deaf = True

@@ -1,6 +1,7 @@
 """What the fleet of a checkout is called and where it is found: pure, from the checkout's path."""
 
 import hashlib
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +36,12 @@ class Names:
         return list(range(first, first + 2000))
 
 
-def of_checkout(root=ROOT):
-    """The names for the checkout at `root`."""
-    number = int(hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8], 16)
-    return Names(number, root / "var" / "fleet")
+def of_checkout(root=ROOT, fleet=""):
+    """The names for a fleet of the checkout at `root`; for one beside the first, FLEET in the environment tells it."""
+    fleet = fleet or os.environ.get("FLEET", "1")
+    which = "" if fleet == "1" else fleet
+    number = int(hashlib.sha256(f"{root.resolve()}{which}".encode()).hexdigest()[:8], 16)
+    return Names(number, root / "var" / f"fleet{which}")
 
 
 def free_ports(candidates, taken, count):
