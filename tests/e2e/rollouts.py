@@ -13,7 +13,7 @@ from e2e.provisioned import Project
 from proc import ROOT, end, wait_until
 
 # Short where the defaults are for people; what is tested does not depend on it.
-QUICK = {"rollout.canary": 1, "rollout.bake": 2, "rollout.ready": 8, "rollout.dead_after": 6, "rollout.migrate": 60}
+QUICK = {"rollout.canary": 1, "rollout.bake": 2, "rollout.ready": 60, "rollout.dead_after": 6, "rollout.migrate": 60}
 
 
 @dataclass

@@ -17,14 +17,12 @@ from e2e.rollouts import Shop
 from proc import wait_until
 
 MARK = "/etc/scenarios"  # on a host that is as `provisioned` left it
-LIMITS = {"rollout.ready": 60, "rollout.canary": 1, "rollout.bake": 2, "rollout.dead_after": 6}
 NUMBERS = itertools.count(1)
 
 
 def provisioned(fleet, folder):
     """The Shop on three hosts with a release live; on bare hosts, unless an earlier module has left it on them."""
     shop = Shop(fleet, folder)
-    shop.settings.update(LIMITS)
     hosts = shop.machines().values()
     bare = any(host.ssh(f"test -e {MARK}").returncode for host in hosts)
     if bare:

@@ -13,7 +13,6 @@ def shop(fleet, tmp_path):
     fleet.reset("web1")
     shop = Shop(fleet, tmp_path)
     shop.hosts = {"web1": {"roles": ["web", "worker", "beat"]}}
-    shop.settings["rollout.ready"] = 60
     shop.provision()
     host = fleet.hosts["web1"]
     image = fleet.registry.push(apps.echo("blog-1"), "blog:blog-1")

@@ -1,7 +1,6 @@
 """What the tests of deploy/host share: the programs they need, and an nginx with the shipped configuration."""
 
 import contextlib
-import http.client
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 
 import pytest
 
+from connect import connection_to
 from proc import ROOT, free_port, run, running, wait_until
 
 sys.path.insert(0, str(ROOT))
@@ -73,20 +73,9 @@ class App(ThreadingMixIn, UnixStreamServer):
         os.unlink(self.server_address)
 
 
-def connect(address):
-    """A connection to a TCP port of the loopback or to a unix socket's path."""
-    if isinstance(address, int):
-        return http.client.HTTPConnection("127.0.0.1", address, timeout=30)
-    connection = http.client.HTTPConnection("localhost", timeout=30)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(30)
-    connection.sock.connect(str(address))
-    return connection
-
-
 def ask(address, path="/", method="GET", body=None, **headers):
     """One request over a connection of its own: (status, headers, body as text)."""
-    connection = connect(address)
+    connection = connection_to(address, 30)
     with contextlib.closing(connection):
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         response = connection.getresponse()
@@ -161,8 +150,8 @@ class Nginx:
         checked = run(self.command("-t"))
         assert checked.returncode == 0, checked.stderr
         with running(self.command()) as process:
-            for port in ports:
-                wait_until(lambda: process.poll() is None and connect(port).connect() is None, what=process.output)
+            for connection in map(connection_to, ports):
+                wait_until(lambda: process.poll() is None and connection.connect() is None, what=process.output)
             yield process
 
 

@@ -2,11 +2,12 @@
 
 import contextlib
 import http.client
-import socket
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
+
+from connect import connection_to
 
 
 @dataclass
@@ -20,22 +21,10 @@ class Asked:
     error: str = ""
 
 
-class Unix(http.client.HTTPConnection):
-    def __init__(self, path, timeout):
-        super().__init__("localhost", timeout=timeout)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
 def ask(where, path, number, timeout):
     """One request over a connection of its own, to a port of the loopback or to the path of a unix socket. Returns an
     Asked."""
-    over_port = isinstance(where, int)
-    connection = http.client.HTTPConnection("127.0.0.1", where, timeout=timeout) if over_port else Unix(where, timeout)
+    connection = connection_to(where, timeout)
     began, outcome, error = time.monotonic(), "refused", ""
     with contextlib.closing(connection):
         try:

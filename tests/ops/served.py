@@ -4,25 +4,14 @@ import contextlib
 import http.client
 import json
 import os
-import socket
 import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from connect import connection_to
 from proc import ROOT, VE_PYTHON, free_port, running, wait_until
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path, timeout):
-        super().__init__("localhost", timeout=timeout)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 @dataclass
@@ -45,7 +34,7 @@ class Site:
         self.process, self.port, self.path = process, port, path
 
     def connection(self, unix=False):
-        return UnixConnection(self.path, 60) if unix else http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        return connection_to(self.path if unix else self.port)
 
     def get(self, path, headers=None, unix=False, method="GET", connection=None):
         connection = connection or self.connection(unix)

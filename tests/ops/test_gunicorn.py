@@ -6,8 +6,9 @@ import stat
 from pathlib import Path
 
 import pytest
-from ops.served import UnixConnection, short_folder
+from ops.served import short_folder
 
+from connect import connection_to
 from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
 
 COMMAND = [VE_PYTHON, "-m", "gunicorn", "-c", "python:project.ops.gunicorn"]
@@ -35,7 +36,7 @@ def test_on_a_socket(environment, tmp_path):
 
 
 def connected(path):
-    connection = UnixConnection(path, 60)
+    connection = connection_to(path)
     connection.connect()
     return connection
 
