@@ -89,6 +89,18 @@ def test_only_main_is_released():
         assert rule["if"].endswith(" && $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"), name
 
 
+def test_a_cache_goes_by_what_wheels_are_made_from():
+    """Of each key the files are there, as one that is not would count as nothing; GitHub's are all of docker.mk's."""
+    key, = (step["with"]["key"] for step in ci_lines.load(GITHUB)["jobs"]["image"]["steps"]
+            if "key" in step.get("with", {}))
+    of_github = re.findall(r"'([^']+)'", key)
+    made_from = re.search(r"^WHEELS_FROM = (.*)", (ROOT / "docker.mk").read_text(), re.MULTILINE)[1].split()
+    assert {*made_from, "Dockerfile"} == set(of_github)
+    of_gitlab = ci_lines.load(GITLAB)["build"]["cache"]["key"]["files"]
+    assert {"requirements.txt", "requirements/dev.txt"} == set(of_gitlab)
+    assert all((ROOT / path).is_file() for path in (*of_github, *of_gitlab))
+
+
 def test_a_cancelled_step_is_told():
     """GitHub signals a step's first process only: so the deployer's caller takes the shell's place."""
     for step in ci_lines.github():

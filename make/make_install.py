@@ -55,8 +55,14 @@ def find_uv(ve, env):
     uv = str(ve / "bin/uv") if env.get("INSTALLER", "uv") in ("uv", "pip") else env["INSTALLER"]
     if os.path.exists(uv) or uv == env.get("INSTALLER"):
         return uv, None
-    done = pip(ve, [Path(env["REQUIREMENTS_UV"])], env, ["--no-deps"] + IMPATIENT)
+    done = pip(ve, [names_uv(env)], env, ["--no-deps"] + IMPATIENT)
     return uv, done if done.returncode else None
+
+
+def names_uv(env):
+    """The file that names uv: its pin or, until that is compiled, the .in file."""
+    pin = Path(env["REQUIREMENTS_UV"])
+    return pin if pin.exists() else pin.with_suffix(".in")
 
 
 def pip_wheel():

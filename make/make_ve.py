@@ -22,9 +22,9 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True  # the checkout is no place for it
 try:
-    from make_install import Problem, find_uv, install, pip_wheel, run, say, uv_settings, why
+    from make_install import Problem, find_uv, install, names_uv, pip_wheel, run, say, uv_settings, why
 except ImportError:
-    sys.exit("make: no make_install.py here: take it from the template, see docs/make.md")
+    sys.exit("make: no make/make_install.py here: take it from the template, see docs/make.md")
 
 CURES = {errno.ENOSPC: "free some space, then run make again", errno.ENOENT: "is the path right?"}
 
@@ -180,7 +180,7 @@ def run_uv(args, ve, env):
         uv, failed = find_uv(ve, env)
     if failed:
         raise Problem("{0} gives no uv, which compiles the pins: {1}: take the template's, or echo uv >{0}".format(
-            env["REQUIREMENTS_UV"], why(failed.stdout)))
+            names_uv(env), why(failed.stdout)))
     os.execve(uv, args, dict(uv_settings(env), **env))
 
 

@@ -3,7 +3,7 @@
 # The Makefile includes it where it is there, after the others, of which it uses some variables. Keeps to GNU Make 3.81
 # and POSIX tools.
 
-include ve.mk
+include make/ve.mk
 
 FLEET_HOSTS ?= web1 web2 work1
 FLEET_BASE  ?= debian:bookworm-slim
@@ -38,7 +38,7 @@ screenshots: $(VE)/sentinel-browser ## take the pictures in docs/images anew
 	@SCREENSHOTS='$(CURDIR)/docs/images' exec $(VE)/bin/python -m pytest tests/browser -k alive
 
 $(VE)/sentinel-browser: $(VE)/sentinel-dev FORCE
-	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements-browser.txt)
+	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/browser.txt)
 
 # ---- test servers in containers: docs/e2e.md ----
 
