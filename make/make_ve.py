@@ -1,8 +1,8 @@
-"""Make the virtualenv that ve.mk asks for: `python3 make_ve.py SENTINEL REQUIREMENTS...`.
+"""Make the virtualenv that ve.mk asks for: `python3 make/make_ve.py SENTINEL REQUIREMENTS...`.
 
 The sentinel is removed first and written last, so a virtualenv with one is whole. It holds what it was made from
 (python, folder, pins); ve.mk compares that with what is wanted, and runs this file only when they differ.
-`python3 make_ve.py uv ...` runs the virtualenv's uv with the settings that pip has.
+`python3 make/make_ve.py uv ...` runs the virtualenv's uv with the settings that pip has.
 
 Runs in the user's own Python: standard library only, and no syntax newer than the oldest it has to turn away.
 make_install.py is beside it.
