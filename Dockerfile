@@ -1,11 +1,11 @@
 # The image, and what it takes to make it. `make build` is the way to call this; docs/image.md tells the rest.
 ARG BASE=debian:trixie-slim
 
-# ---- base: what the image and all stages have: Python and the libraries of packages.txt ----
+# ---- base: what the image and all stages have: Python and the libraries of docker/packages.txt ----
 # hadolint ignore=DL3006
 FROM ${BASE} AS base
 ENV DEBIAN_FRONTEND=noninteractive
-COPY packages.txt /etc/packages.txt
+COPY docker/packages.txt /etc/packages.txt
 # hadolint ignore=DL3008,SC2046
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates python3 \
@@ -38,8 +38,8 @@ RUN apt-get update \
     $(sed -n 's/#.*//; s/^build://p' /etc/packages.txt) \
  && rm -rf /var/lib/apt/lists/* \
  && python3 -m venv /build
-COPY make_wheelhouse.py requirements.txt requirements-dev.txt ./
-CMD ["/build/bin/python", "make_wheelhouse.py", "requirements.txt", "requirements-dev.txt"]
+COPY make/make_wheelhouse.py requirements.txt requirements/dev.txt ./
+CMD ["/build/bin/python", "make_wheelhouse.py", "requirements.txt", "dev.txt"]
 
 # ---- deps: what production runs, in /ve; pip is run from its wheel and stays outside ----
 FROM base AS deps
@@ -51,7 +51,7 @@ RUN python3 -m venv --without-pip /ve \
 # ---- app: the code, compiled, and its static files; only what production has is there to do it with ----
 FROM deps AS app
 COPY manage.py docker-run.sh ./
-COPY docker-run.d docker-run.d
+COPY docker/docker-run.d docker-run.d
 COPY project project
 # Modes as any user needs them, whatever the umask of the checkout; bytecode that does not depend on file times.
 RUN chmod -R u=rwX,go=rX . \
@@ -69,7 +69,7 @@ COPY --from=postgres /usr/share/postgresql /usr/share/postgresql
 COPY wheelhouse/dev /wheelhouse/dev
 RUN PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-user-action=ignore --quiet \
     --no-index --find-links=/wheelhouse --find-links=/wheelhouse/dev --require-hashes -r /wheelhouse/dev/requirements.txt
-COPY docker-test.sh /
+COPY docker/docker-test.sh /
 COPY --from=app /app ./
 RUN TEST_DATABASE="$TEST_DATABASE" /docker-test.sh tests /results
 

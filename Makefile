@@ -7,4 +7,4 @@ PORT  ?= 8000
 .DEFAULT_GOAL := all
 
 include django.mk docker.mk deploy.mk
--include template.mk local.mk
+-include make/template.mk local.mk

@@ -3,7 +3,7 @@
 # Every name below can be set in the Makefile before the include, in the environment or on the command line.
 # Keeps to GNU Make 3.81 and POSIX tools.
 
-include ve.mk
+include make/ve.mk
 
 APP                 ?= app
 IMAGE               ?= $(APP)
@@ -17,7 +17,7 @@ git_dirty = test -z "$$(git status --porcelain 2>&1)" || printf %s -dirty
 git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$($(git_dirty))"
 
 # ---- servers, as deploy/$(ENV).toml or HOSTS, CELERY_HOSTS and BEAT_HOSTS describe them ----
-# The deployer needs a Python alone; provisioning also what requirements-deploy.txt pins.
+# The deployer needs a Python alone; provisioning also what requirements/deploy.txt pins.
 
 # exec: make tells the recipe's first process only that it should end.
 deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' exec '$(1)' -m deploy

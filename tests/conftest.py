@@ -18,7 +18,7 @@ SETTINGS = {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "CACHE_URL", "BROKER_URL",
 
 def pytest_configure():
     """Forget what the make around us, or the shell, has set: its flags and the variables of our .mk files."""
-    knobs = {name for path in [ROOT / "Makefile", *ROOT.glob("*.mk")]
+    knobs = {name for path in [ROOT / "Makefile", *ROOT.glob("*.mk"), *ROOT.glob("make/*.mk")]
              for name in re.findall(r"^(\w+)\s*\?=", path.read_text(), re.MULTILINE)}
     flags = {name for name in os.environ if re.match(r"MAKE|MFLAGS|GNUMAKEFLAGS", name)}
     workers = {name for name in os.environ if name.startswith("PYTEST_XDIST_")}  # what a test starts is no worker

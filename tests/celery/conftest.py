@@ -9,8 +9,7 @@ import pytest
 
 from proc import ROOT, running
 
-NAMES = ["manage.py", "Makefile", "django.mk", "docker.mk", "deploy.mk", "ve.mk", "make_ve.py", "Procfile.dev",
-         ".flake8", *(path.name for path in ROOT.glob("requirements*.txt"))]
+NAMES = ["manage.py", "Makefile", "django.mk", "docker.mk", "deploy.mk", ".flake8", "requirements.txt"]
 MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev"]  # -o: the virtualenv is the checkout's, leave it alone
 
 FIRST = {"accounts", "home", "ops", "static", "templates"}  # what is in project/ before a team adds its apps
@@ -28,7 +27,8 @@ class Clone:
         self.path = path
         self.environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         # With the bytecode, which is what starts quickly, but for files of it that are just being written.
-        shutil.copytree(ROOT / "project", path / "project", ignore=shutil.ignore_patterns("*.pyc.*"))
+        for name in ("project", "make", "requirements"):
+            shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("*.pyc.*"))
         for name in NAMES:
             if (ROOT / name).exists():
                 shutil.copy2(ROOT / name, path / name)

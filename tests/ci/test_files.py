@@ -89,6 +89,22 @@ def test_only_main_is_released():
         assert rule["if"].endswith(" && $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"), name
 
 
+def test_a_cache_goes_by_what_wheels_are_made_from():
+    """GitHub's key has all of docker.mk's files, GitLab's the two that it may have. A file that is not there would count
+    as nothing, so each that a key or a condition names is."""
+    made_from = re.search(r"^WHEELS_FROM = (.*)", (ROOT / "docker.mk").read_text(), re.MULTILINE)[1].split()
+    of_gitlab = ci_lines.load(GITLAB)["build"]["cache"]["key"]["files"]
+    assert set(hashed(GITHUB)) == {*made_from, "Dockerfile"}
+    assert set(of_gitlab) == {path for path in made_from if path.startswith("requirements")}
+    assert all((ROOT / path).is_file() for path in (*hashed(GITHUB), *hashed(GITHUB.with_name("test.yml"))))
+
+
+def hashed(path):
+    """The files that a workflow names in hashFiles."""
+    return [name for names in re.findall(r"hashFiles\(([^)]*)\)", path.read_text())
+            for name in re.findall(r"'([^']+)'", names)]
+
+
 def test_a_cancelled_step_is_told():
     """GitHub signals a step's first process only: so the deployer's caller takes the shell's place."""
     for step in ci_lines.github():

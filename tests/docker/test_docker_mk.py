@@ -8,7 +8,8 @@ import pytest
 
 from proc import ROOT, as_mortal, run
 
-FILES = ("docker.mk", "ve.mk", "make_wheelhouse.py", "packages.txt", "requirements.txt", "requirements-dev.txt")
+WHEELS_FROM = ("make/make_wheelhouse.py", "docker/packages.txt", "requirements.txt", "requirements/dev.txt")
+FILES = ("docker.mk", "make/ve.mk", *WHEELS_FROM)
 # A docker that answers, whose builder makes a wheelhouse of one file, and whose images have verdicts.
 STUB = """#!/bin/sh
 echo "$*" >>"$CALLS"
@@ -26,7 +27,8 @@ def project(tmp_path):
     """The files that docker.mk needs, alone, in a path with a space."""
     folder = tmp_path / "a project"
     folder.mkdir()
-    for file in (*FILES, "Dockerfile", "template.mk"):
+    for file in (*FILES, "Dockerfile", "make/template.mk"):
+        (folder / file).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / file, folder / file)
     stub = folder / "stub"
     stub.write_text(STUB)
@@ -58,7 +60,7 @@ def error(done):
 @pytest.mark.parametrize("target", ["wheelhouse", "build", "push", "down", "docker-shell", "image-test"])
 def test_no_docker(project, target):
     """Without Docker each target says in one line what to install."""
-    words = ["-f", "template.mk", target, "-o", "ve/sentinel-dev", "DOCKER=no-such-docker", "TAG=1"]
+    words = ["-f", "make/template.mk", target, "-o", "ve/sentinel-dev", "DOCKER=no-such-docker", "TAG=1"]
     assert "install Docker" in error(make(project, *words))
 
 
@@ -96,7 +98,7 @@ def test_wheelhouse_other_base(project, words):
     assert calls(project) == 1
 
 
-@pytest.mark.parametrize("file", FILES[2:])
+@pytest.mark.parametrize("file", WHEELS_FROM)
 def test_wheelhouse_changed(project, file):
     """So do other pins, packages or a new way to make wheels; what the old one held goes."""
     make(project, "wheelhouse", "DOCKER=./stub")

@@ -20,7 +20,7 @@ def sort(house, pins):
     """Run its `sort` in a Python of its own, as in the builder."""
     code = ("import sys, pathlib, make_wheelhouse as m\n"
             "m.sort(pathlib.Path(sys.argv[1]), m.pinned(sys.argv[2]))")
-    done = run(["python3", "-c", code, house, pins], cwd=ROOT)
+    done = run(["python3", "-c", code, house, pins], cwd=ROOT / "make")
     assert done.returncode == 0, done.stderr
 
 

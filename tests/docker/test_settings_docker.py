@@ -221,6 +221,6 @@ def test_entrypoint_unknown(tmp_path):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs dash or busybox as sh")
 def test_plain_sh():
     """Both scripts are plain sh, and short."""
-    for script in ("docker-run.sh", "docker-test.sh"):
+    for script in ("docker-run.sh", "docker/docker-test.sh"):
         assert run(["sh", "-n", ROOT / script]).returncode == 0
         assert len((ROOT / script).read_text().splitlines()) < 100

@@ -124,8 +124,8 @@ def test_other_database(builders, project, name):
 
 
 def test_packages(builders, project, name):
-    """packages.txt: a package is in the base of the image, one after build: only where wheels are made."""
-    with (project / "packages.txt").open("a") as file:
+    """docker/packages.txt: a package is in the base of the image, one after build: only where wheels are made."""
+    with (project / "docker/packages.txt").open("a") as file:
         file.write("gettext-base\nbuild: libyaml-dev  # for wheels\n")
     here = {"cwd": project, "env": builders["classic"].env, "timeout": 600}
     for target in ("base", "builder"):

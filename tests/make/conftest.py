@@ -26,11 +26,13 @@ class Scratch:
     def fill(self):
         """Lay the checkout's files into the folder, and pin tiny 1.0 and, for development, extra."""
         self.folder.mkdir()
-        for path in [ROOT / "Makefile", *ROOT.glob("make_*.py"), ROOT / "manage.py", *ROOT.glob("*.mk")]:
+        (self.folder / "requirements").mkdir()
+        shutil.copytree(ROOT / "make", self.folder / "make")
+        for path in [ROOT / "Makefile", ROOT / "manage.py", *ROOT.glob("*.mk")]:
             shutil.copy(path, self.folder)
         self.pin("requirements.txt", "tiny-1.0")
-        self.pin("requirements-dev.txt", "extra-1.0")
-        self.pin("requirements-uv.txt", "uv-9.9")
+        self.pin("requirements/dev.txt", "extra-1.0")
+        self.pin("requirements/uv.txt", "uv-9.9")
         return self
 
     def pin(self, file, *names):

@@ -11,8 +11,9 @@ import pytest
 
 from proc import ROOT, run
 
-FILES = sorted(path.name for path in ROOT.glob("*.mk") if path.name != "local.mk")
-SHARED = [name for name in FILES if name != "template.mk"]  # which needs the others before it
+FILES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.mk"), *ROOT.glob("make/*.mk")]
+               if path.name != "local.mk")
+SHARED = [name for name in FILES if name != "make/template.mk"]  # which needs the others before it
 
 # What GNU Make 3.81 does not know, and what a stock macOS or dash lacks.
 FORBIDDEN = r"""
@@ -52,7 +53,9 @@ def knobs(text):
 @pytest.fixture
 def copy(tmp_path):
     """The makefiles and what they ask for, in a folder without a virtualenv; dry runs only."""
-    for path in [ROOT / "Makefile", *ROOT.glob("*.mk"), *ROOT.glob("requirements*")]:
+    for name in ("make", "requirements"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for path in [ROOT / "Makefile", *ROOT.glob("*.mk"), *ROOT.glob("requirements.*")]:
         shutil.copy(path, tmp_path)
     (tmp_path / "local.mk").unlink(missing_ok=True)
     return tmp_path

@@ -10,7 +10,7 @@ import pytest
 from proc import ROOT, VE_PYTHON, run
 
 MAKE = ["make", "--no-print-directory", "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "-o", "ve/sentinel-deploy"]
-LEFT_OUT = [".ci/", "benchmarks/", "tests/", "CHANGELOG.md", "docs/e2e.md", "template.mk", "requirements-browser.in"]
+LEFT_OUT = [".ci/", "tests/", "CHANGELOG.md", "docs/e2e.md", "make/template.mk", "requirements/browser.in"]
 
 
 class Checkout:
@@ -45,7 +45,7 @@ class Checkout:
 
 @pytest.fixture
 def checkout(tmp_path):
-    if not (ROOT / "template.mk").exists():
+    if not (ROOT / "make/template.mk").exists():
         pytest.skip("not to be had: the template's own part has gone already")
     return Checkout(tmp_path / "a clone")
 
@@ -75,7 +75,7 @@ def no_target_is_lost(checkout):
     targets = re.findall(r"^  ([a-z][a-z0-9-]*) ", checkout.make("help").stdout, re.MULTILINE)
     assert {"test", "build", "deploy"} <= set(targets) and not {"e2e", "image-test", "browser", "mine"} & set(targets)
     done = checkout.make("-n", *targets)
-    gone = re.findall(r"\S*(?:benchmarks|tests/|requirements-browser)\S*", done.stdout)
+    gone = re.findall(r"\S*(?:tests/|requirements/browser|template\.mk)\S*", done.stdout)
     assert done.returncode == 0 and gone == [], done.stderr
 
 

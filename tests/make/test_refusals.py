@@ -61,7 +61,7 @@ def test_too_old_a_python_claimed(uv_scratch, tmp_path):
 
 
 def test_too_old_a_python(uv_scratch):
-    """A really old Python can still read make_ve.py, and says the same."""
+    """A really old Python can still read make/make_ve.py, and says the same."""
     old = {path: version for path, version in pythons().items() if version < (3, 11)}
     if not old:
         pytest.skip("not to be had: a Python older than 3.11")
@@ -88,7 +88,7 @@ def test_no_python_at_all(uv_scratch):
 def test_no_uv_to_be_had(uv_scratch):
     """Where uv cannot be fetched pip installs, and says that it does."""
     uv_scratch.env["INSTALLER"] = "uv"
-    (uv_scratch.folder / "requirements-uv.txt").write_text("uv==0.0.1\n")
+    (uv_scratch.folder / "requirements/uv.txt").write_text("uv==0.0.1\n")
     assert "installed it with pip, as uv failed" in uv_scratch.made()
     assert uv_scratch.has("tiny") == ["1.0"]
 

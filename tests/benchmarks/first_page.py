@@ -1,6 +1,6 @@
 """From a fresh clone to the first page: ours with one command, beside plain Django by hand. Prints ratios.
 
-    python3 benchmarks/first_page.py [--runs 5]
+    python3 tests/benchmarks/first_page.py [--runs 5]
 
 Both in turn, in one run, as machines are noisy. Cold: package caches emptied (their own, in a scratch folder) before
 each; warm: caches kept. Network speed is part of it, so the bytes fetched are said as well.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from side_by_side import report
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BY_HAND = """set -e
 python3 -m venv ve
 ve/bin/pip install -q django=={version}

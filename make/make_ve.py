@@ -1,8 +1,8 @@
-"""Make the virtualenv that ve.mk asks for: `python3 make_ve.py SENTINEL REQUIREMENTS...`.
+"""Make the virtualenv that ve.mk asks for: `python3 make/make_ve.py SENTINEL REQUIREMENTS...`.
 
 The sentinel is removed first and written last, so a virtualenv with one is whole. It holds what it was made from
 (python, folder, pins); ve.mk compares that with what is wanted, and runs this file only when they differ.
-`python3 make_ve.py uv ...` runs the virtualenv's uv with the settings that pip has.
+`python3 make/make_ve.py uv ...` runs the virtualenv's uv with the settings that pip has.
 
 Runs in the user's own Python: standard library only, and no syntax newer than the oldest it has to turn away.
 make_install.py is beside it.
@@ -22,9 +22,9 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True  # the checkout is no place for it
 try:
-    from make_install import Problem, find_uv, install, pip_wheel, run, say, uv_settings, why
+    from make_install import Problem, find_uv, install, names_uv, pip_wheel, run, say, uv_settings, why
 except ImportError:
-    sys.exit("make: no make_install.py here: take it from the template, see docs/make.md")
+    sys.exit("make: no make/make_install.py here: take it from the template, see docs/make.md")
 
 CURES = {errno.ENOSPC: "free some space, then run make again", errno.ENOENT: "is the path right?"}
 
@@ -180,7 +180,7 @@ def run_uv(args, ve, env):
         uv, failed = find_uv(ve, env)
     if failed:
         raise Problem("{0} gives no uv, which compiles the pins: {1}: take the template's, or echo uv >{0}".format(
-            env["REQUIREMENTS_UV"], why(failed.stdout)))
+            names_uv(env), why(failed.stdout)))
     os.execve(uv, args, dict(uv_settings(env), **env))
 
 

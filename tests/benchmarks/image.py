@@ -1,6 +1,6 @@
 """The image beside a naive one, and nginx to its unix socket beside nginx to a published port. Prints ratios.
 
-    python3 benchmarks/image.py [--runs 3] [--seconds 10] [build] [start] [socket]
+    python3 tests/benchmarks/image.py [--runs 3] [--seconds 10] [build] [start] [socket]
 
 Needs Docker, nginx and wrk (Debian's packages), and a wheelhouse (make wheelhouse). The naive image is one stage: the
 same base, a virtualenv, the code, `pip install`, collectstatic; it runs no tests, ours does while it is built.
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from side_by_side import report
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NAME = f"slipway-benchmark-{os.getpid()}"
 OURS, NAIVE = f"{NAME}:ours", f"{NAME}:naive"
 DOCKERFILE = """FROM debian:trixie-slim

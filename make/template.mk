@@ -3,7 +3,7 @@
 # The Makefile includes it where it is there, after the others, of which it uses some variables. Keeps to GNU Make 3.81
 # and POSIX tools.
 
-include ve.mk
+include make/ve.mk
 
 FLEETS      ?= 1 2
 FLEET_HOSTS ?= web1 web2 work1
@@ -27,7 +27,7 @@ end_of_mine = { test ! -e LICENSE || echo 'make: LICENSE stays, for what came fr
   echo 'make: git commit keeps it so, git reset --hard undoes it'; }
 
 # They wait more than they work; those that must not wait for others are marked "alone".
-test: PYTEST += -n 4 --dist loadgroup
+test: PYTEST += -n 4 --dist worksteal
 
 pins: $(VE)/sentinel-dev ## whether the pins are whole, not stale, and for all platforms; needs the network
 	@exec $(PYTEST) tests/pins $(PYTEST_ARGS)
@@ -42,7 +42,7 @@ screenshots: $(VE)/sentinel-browser ## take the pictures in docs/images anew
 	@SCREENSHOTS='$(CURDIR)/docs/images' exec $(PYTEST) tests/browser -k alive
 
 $(VE)/sentinel-browser: $(VE)/sentinel-dev FORCE
-	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements-browser.txt)
+	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/browser.txt)
 
 # ---- test servers in containers: docs/e2e.md ----
 
