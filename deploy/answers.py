@@ -10,36 +10,9 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 
-from .errors import HostProblem
+from .errors import Nonsense
 
-LONGEST = 4 * 2**20  # bytes of a line: facts, with the records of many releases, have some 100 KB
 GREATEST = 2**63
-
-
-class Nonsense(HostProblem):
-    """A host's answer is none that can be understood."""
-
-    def __init__(self, what):
-        super().__init__(f"gives an answer that makes no sense ({what}): is the host in order?")
-
-
-class Lines:
-    """Bytes as they come, cut into lines. Raises Nonsense where one does not end."""
-
-    def __init__(self):
-        self.rest = bytearray()
-
-    def add(self, more):
-        """The lines that have ended with these bytes."""
-        ended = []
-        for part in more.splitlines(True):
-            self.rest += part
-            if len(self.rest) > LONGEST:
-                raise Nonsense(f"a line of more than {LONGEST // 2**20} MB")
-            if part.endswith(b"\n"):
-                ended.append(bytes(self.rest))
-                self.rest.clear()
-        return ended
 
 
 def visible(text):
@@ -75,6 +48,7 @@ class Choice:
     words: tuple
 
 
+BASE64 = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 RELEASE = {"tag": str, "image_id": str}
 RECORD = {**RELEASE, "id?": Maybe(str), "action": str, "outcome": str, "at?": datetime, "seconds?": datetime,
           "digest?": Maybe(str),
@@ -99,6 +73,8 @@ ANSWERS = {  # of what the agent is told to do; of all other steps any object wi
     "verdicts": {"incompatible": Each(str), "unjudged": [str], "cure": str},
     "prune": {"removed": [str]},
     "said": {"log": [str]},
+    "command": {"code": int, "out": Text(BASE64), "err": Text(BASE64)},
+    "read_settings": {"settings": Text(BASE64), "staged": Maybe(Text(BASE64))},
 }
 PROBLEM = {"problem": str, "more": {"body?": Maybe(str), "log?": [str], "log_of?": Maybe((str, float))}}
 EVENTS = {"progress": {}, "takeback": {}, "committed": {}, "sick": PROBLEM}  # what else they have is plain, as text

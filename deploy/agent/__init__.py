@@ -11,7 +11,7 @@ ENVFILE = FOLDER.parent.parent / "project/ops/envfile.py"
 # In this order: each uses only those before it.
 MODULES = ("disk", "envfile", "host", "http", "engine", "contents", "journal", "visitors", "releases", "slots",
            "takeback", "site", "facts", "images", "attempt", "fate", "oneoffs", "verdicts", "static", "proof",
-           "watcher", "turn", "steps", "serve")
+           "watcher", "turn", "steps", "shell", "settings", "serve")
 LOADER = """\
 import sys, types
 package = sys.modules["agent"] = types.ModuleType("agent")

@@ -40,20 +40,27 @@ def read_exact(path):
     return None if content is None else content.decode(errors="surrogateescape")
 
 
-def write(path, text, mode=0o644):
+def write(path, content, mode=0o644, owner=None):
     """Write beside, sync, rename, sync the folder."""
+    move(write_beside(path, content, mode, owner), path)
+
+
+def write_beside(path, content, mode=0o644, owner=None):
+    """The first half: the path of a file with that content, text or bytes, on the disk. `owner`: (uid, gid)."""
     new = path + ".new"
     remove(new)
     try:
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            if owner:
+                os.fchown(file.fileno(), *owner)
             os.fchmod(file.fileno(), mode)
-            file.write(text.encode(errors="surrogateescape"))
+            file.write(content if isinstance(content, bytes) else content.encode(errors="surrogateescape"))
             file.flush()
             os.fsync(file.fileno())
     except OSError:
         remove(new)
         raise
-    move(new, path)
+    return new
 
 
 def move(path, to):

@@ -17,13 +17,15 @@ import sys
 import threading
 import time
 
-from . import disk, facts, images, journal, releases, slots, takeback
+from . import disk, facts, images, journal, releases, settings, shell, slots, takeback
 from .attempt import Attempt
 from .fate import decide
 from .host import ENVIRONMENT, Host, Problem
 from .steps import STEPS
 
 MARK = "--8<-- slipway"
+READ = {"read_settings": settings.read_settings, "command": shell.command}  # before the lock, and under it
+HANDS = {**READ, "put": shell.put, "stage": settings.stage, "keep": settings.keep}  # what is no part of a deploy
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's words: another was faster
 WAIT = 120  # seconds that a deploy waits for a retirement
 out = threading.Lock()
@@ -68,17 +70,19 @@ def answer(message, function):
 
 def look(app, program):
     host = Host(app)
-    readers = {"look": facts.look, "resolve": images.resolve, "said": journal.said, "decide": decide}
+    readers = {"look": facts.look, "resolve": images.resolve, "said": journal.said, "decide": decide, **READ}
     print(MARK, flush=True)
     for message in lines():
         if message["do"] == "lock":
             answer(message, lambda: lock(host, program, **message["args"]))
+            readers.update(dict.fromkeys(HANDS, shell.refuse))  # meant for the lock that has ended
         else:
             answer(message, lambda: readers[message["do"]](host, **message["args"]))
 
 
-def lock(host, program, description, dead_after):
-    """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead."""
+def lock(host, program, description, dead_after, bare=False):
+    """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead. `bare`: the host
+    need not be provisioned yet."""
     deadline = time.monotonic() + WAIT
     held = holder(host)
     while (held or "").startswith("retirement") and time.monotonic() < deadline:
@@ -86,11 +90,12 @@ def lock(host, program, description, dead_after):
         held = holder(host)
     if held:
         return {"locked": held}
-    path = store(host, program)
+    folder = host.root + "/run" if bare else host.run
+    path = store(folder, program)
     run = [slots.host_path("python3"), "-I", "-S", path]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
                   "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app])}
-    with open(os.open(host.run, os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
+    with open(os.open(folder, os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
         done = subprocess.run(
             ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
              "--unit=%s-deploy" % host.app, "--description=" + description,
@@ -98,16 +103,17 @@ def lock(host, program, description, dead_after):
             stderr=stderr, env=ENVIRONMENT)
         stderr.seek(0)
         said = stderr.read().decode(errors="replace").strip().splitlines()[-5:]
-    tag = releases.read_tag(host.tag)
     held = holder(host) or ("by somebody who came a moment before" if TAKEN.search(" ".join(said)) else None)
-    return {"code": done.returncode, "said": said, "locked": held, "attempt": bool(disk.read(host.attempt)),
-            "live": slots.release_in(host, slots.live(host)), "tag": tag and tag["tag"]}
+    found = {"code": done.returncode, "said": said, "locked": held}
+    tag = None if bare else releases.read_tag(host.tag)
+    return found if bare else dict(found, attempt=bool(disk.read(host.attempt)), tag=tag and tag["tag"],
+                                   live=slots.release_in(host, slots.live(host)))
 
 
-def store(host, program):
+def store(folder, program):
     """The agent as a file, for systemd; its path. Two may come at the same moment."""
-    path = "%s/agent-%s.py" % (host.run, hashlib.sha256(program.encode()).hexdigest()[:12])
-    with disk.locked(host.run):
+    path = "%s/agent-%s.py" % (folder, hashlib.sha256(program.encode()).hexdigest()[:12])
+    with disk.locked(folder):
         if disk.read(path) != program:
             disk.write(path, program)
     return path
@@ -142,7 +148,11 @@ def work(app, path):
 def step(host, attempt, message):
     def tell(event):
         say(dict(event, id=message["id"]))
-    answer(message, lambda: STEPS[message["do"]](host, attempt, tell, **message["args"]))
+    do, args = message["do"], message["args"]
+    if do in HANDS:
+        answer(message, lambda: HANDS[do](host, **args))
+    else:
+        answer(message, lambda: STEPS[do](host, attempt, tell, **args))
 
 
 def abort(attempt, why):
@@ -182,6 +192,7 @@ def main(words, program):
     elif mode == "work":
         work(app, *rest)
     elif mode == "takeback":
+        settings.drop_staging(Host(app))
         takeback.settle(Host(app), say)
     elif mode == "retire":
         retire(Host(app), *rest)

@@ -77,7 +77,7 @@ def test_two_agents_come_at_the_same_moment(host):
     def store(number):
         try:
             for turn in range(20):
-                assert serve.store(host, f"{program}# {turn}").endswith(".py")
+                assert serve.store(host.run, f"{program}# {turn}").endswith(".py")
         except Exception as error:
             failed.append(error)
     threads = [threading.Thread(target=store, args=(number,)) for number in range(4)]
