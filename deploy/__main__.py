@@ -30,9 +30,12 @@ def do_config(args):
 
 
 def do_provision(args):
-    from .provision import provision
+    import asyncio
+
+    from .provisioning.command import provision
     fleet = load(args)
-    changes = provision(fleet, reach(args), fleet.chosen(args.hosts, balancers=True), args.check, args.remove)
+    changes = asyncio.run(provision(fleet, reach(args), fleet.chosen(args.hosts, balancers=True), args.check,
+                                    args.remove))
     return 1 if args.check and changes else 0
 
 

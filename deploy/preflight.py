@@ -2,21 +2,19 @@
 
 import hashlib
 
-from . import desired
 from .errors import Locked, Refused, on_hosts
-from .things import File
+from .provisioning import server
 
 LEAST = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/run": 4 * 2**20}  # bytes that must be free
 MEMORY = 64 * 2**20  # bytes that are left for others
 
 
 def expected(fleet, host):
-    """path → sha256 of the files that provisioning writes for the app, as this checkout has them. Of options only the
-    file tells, so variables can't say what they should be."""
-    things = [*desired.app_files(fleet, host), *desired.units(fleet, host, host.has("web") or host.balancer)]
-    return {thing.path: hashlib.sha256(thing.content.encode()).hexdigest()
-            for thing in things if isinstance(thing, File) and not thing.once
-            and not (fleet.by_variables and thing.path == f"/etc/default/{fleet.app}")}
+    """path → sha256 of the files that provisioning writes for the app, as this checkout has them. HOSTS variables carry
+    no docker options, so /etc/default/APP is not compared."""
+    files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
+    return {file.path: hashlib.sha256(file.content.encode()).hexdigest() for file in files if not file.once
+            and not (fleet.by_variables and file.path == f"/etc/default/{fleet.app}")}
 
 
 def problems(fleet, hosts, facts, target):

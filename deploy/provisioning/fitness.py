@@ -1,13 +1,17 @@
-"""What was found on a server before anything changes there, and what makes it unfit. Pure."""
+"""What is found on a server before anything changes there, and what makes it unfit. Pure but for reading scripts."""
 
 import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from .server import daemon_json
+from ..config import Fleet
+from ..render import render
+from . import server
 
+SCRIPT = Path(__file__).with_name("inspect.sh")
 LEAST = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}
 NEEDED = {
     "apt-get": "is not Debian or Ubuntu: there is no apt-get",
@@ -17,7 +21,7 @@ NEEDED = {
 
 @dataclass(frozen=True)
 class Found:
-    """What look.sh has found.
+    """What inspect.sh has found.
 
     `missing`: commands and packages; `others`: what bears the app's name and is not ours; `malformed`: files of
     settings, and what is wrong; `login`: the shell with which the app's user may log in; `units`: those of the app that
@@ -35,8 +39,18 @@ class Found:
     swarm: bool = False
 
 
+def inspection(fleet: Fleet, remove: bool) -> list[str]:
+    """The words that run inspect.sh. Who removes the app need not mind its settings."""
+    app = fleet.app
+    malformed = re.search(r"^malformed\(\) \{.*?^\}\n", render("docker-runner", {}), re.MULTILINE | re.DOTALL)
+    assert malformed
+    settings = [] if remove else [f"/etc/default/{app}.env", *(f"/run/{app}/{slot}.env" for slot in ("a", "b", "beat"))]
+    return ["sh", "-c", malformed[0] + SCRIPT.read_text("utf-8"), "sh", app, *(" ".join(words) for words in (
+        fleet.server["packages"], server.marks(app), server.named(app), settings))]
+
+
 def parse(lines: Iterable[str]) -> Found:
-    """The Found in the lines of look.sh; whatever else they say is passed over."""
+    """The Found in the lines of inspect.sh; whatever else they say is passed over."""
     told: dict[str, list[str]] = {}
     for line in lines:
         kind, _, rest = line.partition(" ")
@@ -60,9 +74,9 @@ def decoded(text: str) -> str:
 def problems(found: Found, app: str) -> list[str]:
     """All that makes a server unfit."""
     if not found.whole:
-        return ["cannot be looked at: the look ended early"]
-    return [*(text for name, text in NEEDED.items() if name in found.missing), *filter(None, map(too_old, found.versions)),
-            *not_ours(found, app), *wrong_settings(found)]
+        return ["cannot be looked at: the inspection ended early"]
+    return [*(text for name, text in NEEDED.items() if name in found.missing), *not_ours(found, app),
+            *filter(None, map(too_old, found.versions)), *wrong_settings(found)]
 
 
 def too_old(line: str) -> str:
@@ -87,6 +101,6 @@ def wrong_settings(found: Found) -> Iterator[str]:
         file, _, wrong = line.partition(" ")
         yield f"has {file} that docker-runner will not take ({wrong}): correct it"
     try:
-        daemon_json(found.daemon_json)
+        server.daemon_json(found.daemon_json)
     except (ValueError, RecursionError) as error:
         yield f"/etc/docker/daemon.json is no JSON object ({error}): correct it"

@@ -1,4 +1,4 @@
-"""What a server holds for the app: packages, files, units. Pure but for reading templates; recipe.py brings it there."""
+"""What a server holds for the app: packages, files, units. Pure but for reading templates; recipe.py puts it there."""
 
 import json
 import shlex
@@ -50,8 +50,9 @@ def serves_http(host: Host) -> bool:
 
 
 def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
-    """Debian's packages for the commands that are missing, which may come from elsewhere; `server.packages` by name."""
-    wanted = {"python3": "python3", "logrotate": "logrotate"}
+    """Debian's packages for the commands that are missing, which may come from elsewhere; `server.packages` by name.
+    python3 is there already: the connection needs it."""
+    wanted = {"logrotate": "logrotate"}
     wanted |= {"dockerd": "docker.io"} if host.roles else {}
     wanted |= {"nginx": "nginx"} if serves_http(host) else {}
     wanted |= {"certbot": "certbot"} if serves_http(host) and fleet.site["tls"] == "certbot" else {}
@@ -67,7 +68,7 @@ def has_media(fleet: Fleet, host: Host) -> bool:
 
 
 def runner_file(fleet: Fleet, host: Host) -> File:
-    """/etc/default/APP, for docker-runner. Its first line marks the app's name as ours, so it is written first."""
+    """/etc/default/APP, for docker-runner."""
     media = ["-v", f"/var/www/{fleet.app}/media:{MEDIA}"] if has_media(fleet, host) else []
     options = shlex.join([*shlex.split(fleet.opts), *shlex.split(host.opts), *media])
     memory = "" if fleet.memory == "auto" else f"MEMORY={fleet.memory.replace('off', '0')}\n"
@@ -84,8 +85,9 @@ def folders(fleet: Fleet, host: Host) -> Iterator[Folder]:
     yield Folder(f"/etc/default/{app}.secrets", "750", "root", app)
 
 
-def app_files(fleet: Fleet) -> Iterator[File]:
-    """Settings and programs."""
+def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
+    """Settings and programs. The first bears the mark that all of the app's name is ours."""
+    yield runner_file(fleet, host)
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
     for name in ("docker-runner", "docker-slot"):
         yield File(f"/usr/local/bin/{name}", render(name, {}), "755")
@@ -108,8 +110,18 @@ def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
         yield File(f"{UNITS}/{name}", render(f"systemd/{name}", {}))
 
 
+def drop_in_folders(host: Host) -> list[str]:
+    names = [DOCKER_DROP_IN] * bool(host.roles) + [NGINX_DROP_IN] * serves_http(host)
+    return [f"{UNITS}/{name.rpartition('/')[0]}" for name in names]
+
+
 def tmpfiles(app: str) -> File:
     return File(f"/etc/tmpfiles.d/{app}.conf", render("tmpfiles.d/APP.conf", {"APP": app}))
+
+
+def socket(app: str) -> str:
+    """The link to the live slot's socket, which tmpfiles makes."""
+    return f"/run/{app}/web.sock"
 
 
 def daemon_json(before: str) -> File | None:
@@ -120,12 +132,6 @@ def daemon_json(before: str) -> File | None:
         raise ValueError("no object")
     merged = {**there, **ours}
     return None if merged == there else File(DAEMON, json.dumps(merged, indent=4) + "\n")
-
-
-def files(fleet: Fleet, host: Host) -> list[File]:
-    """All of the above that any host of the app holds, but Docker's settings, which are not ours alone."""
-    app = [runner_file(fleet, host), *app_files(fleet), tmpfiles(fleet.app)] if host.roles else []
-    return [*app, *unit_files(fleet, host)]
 
 
 # ---- what an earlier role has left ----

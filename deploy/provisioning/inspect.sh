@@ -2,7 +2,7 @@
 # Looks at a server before provisioning changes anything there: a line for each finding, KIND REST. It only reads.
 #
 # $1: the app; $2: packages by name; $3: files whose first line says that they are ours; $4: all paths that bear the
-# app's name; $5: files of settings. facts.py puts `malformed` of docker-runner before it. POSIX sh.
+# app's name; $5: files of settings. fitness.py puts `malformed` of docker-runner before it. POSIX sh.
 
 app=$1 packages=$2 marks=$3 named=$4 settings=$5
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -52,6 +52,6 @@ for file in $settings; do
 done
 LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target "$app-web@*" "$app-worker@*" \
     "$app-beat.service" "$app-slot.service" "$app.target" |
-    while read -r unit load state rest; do [ "$state" = inactive ] || echo "unit $unit"; done
+    while read -r unit _ state _; do [ "$state" = inactive ] || echo "unit $unit"; done
 ! systemctl is-enabled --quiet "$app.target" 2>/dev/null || echo "unit $app.target"
 echo "end"
