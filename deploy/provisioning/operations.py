@@ -6,6 +6,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
+from pyinfra.operations.util.files import chmod, chown
 
 from .facts import Entry, Files
 from .server import File
@@ -31,10 +32,11 @@ def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Iterator[
     there = (host.get_fact(Files, paths=[file.path]) if seen is None else seen).get(file.path)
     regular = there is not None and there.kind == "f"
     owned = there is not None and (there.user, there.group, there.mode) == (file.user, file.group, file.mode)
-    if not regular or not file.once and not there.holds(file.content):
+    if not regular or not file.once and not (owned and there.holds(file.content)):
         yield PutWhole(file.path, file.content, file.mode, file.user, file.group)
     elif not owned:
-        yield f"chown {file.user}:{file.group} {file.path} && chmod {file.mode} {file.path}"
+        yield chown(file.path, file.user, file.group)
+        yield chmod(file.path, file.mode)
     else:
         host.noop(f"{file.path} is as it should be")
 

@@ -4,7 +4,9 @@
 import asyncio
 import contextlib
 import logging
+import traceback
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from pyinfra.api import Config, Inventory, State
@@ -16,6 +18,8 @@ from pyinfra.context import ctx_host, ctx_state
 
 from ..errors import HostProblem
 from .connector import Channel, OverConnection
+
+FOLDER = Path(__file__).resolve().parents[1]
 
 
 class Failed(PyinfraError):
@@ -88,6 +92,8 @@ class Session:
             silent = isinstance(error, (NestedOperationError, Failed))  # the command that failed has said why
             said = host.connector_data["said"] if silent else str(error)
             raise HostProblem(": ".join(filter(None, [self.unfinished(host), said]))) from error
+        except Exception as error:  # a mistake of ours or the team's, or of pyinfra in what a host says
+            raise HostProblem(f"{place(error)}: {type(error).__name__}: {error}") from error
 
     def unfinished(self, host: Host) -> str:
         """The name of the last operation, if that has not ended well."""
@@ -100,6 +106,12 @@ class Session:
         host = self.state.inventory.get_host(name)
         return [name_of(self.state, host, op_hash) for op_hash, data in [*self.state.ops[host].items()]
                 if data.operation_meta.is_complete() and data.operation_meta.did_change()]
+
+
+def place(error: Exception) -> str:
+    """The last line of the deployer, or of the team's part of it, on the way to an error."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if FOLDER in Path(frame.filename).parents]
+    return f"{Path(frames[-1].filename).relative_to(FOLDER.parent)}, line {frames[-1].lineno}"
 
 
 def name_of(state: State, host: Host, op_hash: str) -> str:
