@@ -113,7 +113,8 @@ def test_what_the_script_says_is_read():
 def test_every_fault_of_a_host_is_told_at_once():
     """Too old programs, a malformed daemon.json and what is missing make one report."""
     found = fitness.parse(["missing systemd", "missing apt-get", "missing sites-enabled", "login /bin/bash",
-                           "version systemd 241", "version python3 3.7", "version Docker 19.03.1", "daemon W10=", "end"])
+                           "version systemd 241", "version python3 3.7", "version Docker 19.03.1", "daemon W10=",
+                           "end"])
     assert fitness.problems(found, "shop") == [
         "is not Debian or Ubuntu: there is no apt-get", "does not run systemd",
         "has an nginx.conf that reads no sites-enabled: add 'include /etc/nginx/sites-enabled/*;' in http",

@@ -68,8 +68,8 @@ def test_tls_waits_for_its_certificate(data, there, tls):
     assert site.ends_tls(fleet, host_of(fleet, "front")) and not site.ends_tls(fleet, host_of(fleet, "web1"))
 
 
-SITE = site.Site("shop", {"/etc/nginx/shop/app.conf": "x"}, {"/etc/nginx/sites-enabled/shop": "../sites-available/shop"},
-                 ("/etc/nginx/sites-enabled/default",))
+SITE = site.Site("shop", {"/etc/nginx/shop/app.conf": "x"},
+                 {"/etc/nginx/sites-enabled/shop": "../sites-available/shop"}, ("/etc/nginx/sites-enabled/default",))
 
 
 def test_nginx_tests_a_copy_before_anything_moves():
