@@ -5,7 +5,7 @@ import re
 
 from . import desired
 from .errors import HostProblem
-from .remote import why
+from .connection import why
 from .render import render
 from .things import Found, merged
 

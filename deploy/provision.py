@@ -4,10 +4,10 @@ import sys
 import threading
 
 from . import desired, probe
-from .answers import Nonsense
 from .config import Host
-from .errors import DeployError, HostProblem, Refused
-from .remote import HOLD, each, run, sessions, who
+from .errors import DeployError, HostProblem, Nonsense, Refused
+from .lock import who
+from .remote import HOLD, each, run, sessions
 
 
 def provision(fleet, ssh, hosts, check=False, remove="", out=sys.stdout):
