@@ -11,7 +11,8 @@ from . import answers, process
 from .agent import bundle
 from .config import Host
 from .errors import HostProblem, Lost, Nonsense
-from .process import Done, Process
+from .process import Done, Process, start
+from .shapes import Event
 from .ssh import Ssh
 
 MARK = b"--8<-- slipway"
@@ -33,8 +34,8 @@ class Connection:
     """Of one event loop, and there when `open` has returned. Several tasks may `ask` at once. `events` hears what the
     agent tells meanwhile; `share`, the path of a socket, lets the connection forward ports."""
 
-    def __init__(self, host: Host, ssh: Ssh, app: str, events: Callable[[Host, Answer], None] = lambda host, event: None,
-                 share: str = "") -> None:
+    def __init__(self, host: Host, ssh: Ssh, app: str,
+                 events: Callable[[Host, Event], None] = lambda host, event: None, share: str = "") -> None:
         self.host, self.events = host, events
         self.words = ssh.command(host.address, ["python3", "-I", "-S", "-u", "-c", BOOT, "look", app], share,
                                  owner=bool(share))
@@ -49,7 +50,7 @@ class Connection:
     async def open(self, limit: float = LOOK) -> "Connection":
         """Start the agent. Raises HostProblem."""
         began = self._mark()
-        self.process = await process.start(self.words)
+        self.process = await start(self.words)
         self.tasks = [asyncio.create_task(self._read())]
         program = bundle().encode()
         self.process.write(b"%8d\n" % len(program) + program)
@@ -97,13 +98,13 @@ class Connection:
     async def command(self, script: str, input: bytes = b"", timeout: float = 600) -> Done:
         """Run a shell script on the host as root; how it ended, whatever its exit code. Raises HostProblem: also once
         the lock has ended that this connection had. What it says may be 1 MB."""
-        answer = await self.ask("command", timeout + 10, script=script, input=text(input), seconds=timeout)
+        answer = await self.ask("command", timeout + 10, script=script, input=encoded(input), seconds=timeout)
         return Done(answer["code"], base64.b64decode(answer["out"]), base64.b64decode(answer["err"]))
 
     async def put(self, path: str, content: bytes, mode: int = 0o644, owner: str = "root", group: str = "root") -> None:
         """Write a file on the host, as root and only under the lock: whole, on its disk, and never for a moment with
         another owner or mode."""
-        await self.ask("put", 120, path=path, content=text(content), mode=mode, owner=owner, group=group)
+        await self.ask("put", 120, path=path, content=encoded(content), mode=mode, owner=owner, group=group)
 
     async def end(self, timeout: float = 60) -> Answer | None:
         """Give the lock back after all went well."""
@@ -243,7 +244,7 @@ def fail(future: "asyncio.Future[Answer]", problem: HostProblem) -> None:
     future.exception()
 
 
-def text(content: bytes) -> str:
+def encoded(content: bytes) -> str:
     """Bytes as they travel."""
     return base64.b64encode(content).decode()
 

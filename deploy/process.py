@@ -155,7 +155,7 @@ class Process(asyncio.SubprocessProtocol):
 
 
 async def start(words: Sequence[str], **options: Any) -> Process:
-    """Start a program, in a session of its own: Ctrl-C is ours, not its. Raises OSError. Whoever starts it closes it."""
+    """Start a program, in a session of its own: Ctrl-C is ours. Raises OSError. Whoever starts it closes it."""
     watch_children()
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     _, process = await asyncio.get_running_loop().subprocess_exec(

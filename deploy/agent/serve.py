@@ -91,6 +91,8 @@ def lock(host, program, description, dead_after, bare=False):
     if held:
         return {"locked": held}
     folder = host.root + "/run" if bare else host.run
+    if not os.path.isdir(folder):
+        raise Problem("there is no %s: run make provision first" % folder)
     path = store(folder, program)
     run = [slots.host_path("python3"), "-I", "-S", path]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",

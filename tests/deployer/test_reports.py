@@ -1,5 +1,6 @@
 """Reports that leave nothing out: all hosts' problems at once, and a word for every refusal."""
 
+import asyncio
 import contextlib
 import io
 import os
@@ -18,7 +19,8 @@ import pytest
 from deploy import look
 from deploy.errors import DeployError, Refused
 from deployer.agents import Agent, agents, fine, line
-from deployer.test_answers import quick, rollout, told
+from deployer.clock import run
+from deployer.test_answers import rollout, told
 from proc import ROOT, wait_until
 
 TOML = """app = "shop"
@@ -57,7 +59,7 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, action, first, said)
     """The problems of the others are in the same report."""
     made, _ = rollout(fleet, action=action)
     with agents(Some(fleet, first)), pytest.raises(Refused) as refused:
-        made.plan()
+        run(made.plan())
     assert said in str(refused.value) and "something is amiss" in str(refused.value)
 
 
@@ -65,8 +67,8 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, action, first, said)
 def test_status_shows_the_hosts_that_answer(fleet, first, said):
     """One that does not is a problem among the others'."""
     with agents(Some(fleet, first)), contextlib.redirect_stdout(io.StringIO()) as out:
-        assert look.show_status(fleet, SimpleNamespace(command=lambda *words, **more: []), fleet.app_hosts,
-                                SimpleNamespace(json=False)) == 1
+        assert run(look.show_status(fleet, SimpleNamespace(command=lambda *words, **more: []), fleet.app_hosts,
+                                    SimpleNamespace(json=False))) == 1
     assert said in out.getvalue() and "something is amiss" in out.getvalue() and "v1" in out.getvalue()
 
 
@@ -134,7 +136,7 @@ def test_a_deploy_that_waits_can_be_interrupted(fleet, step):
             threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         return []
     began = time.monotonic()
-    error, _ = told(fleet, {step: interrupt})
+    error, _ = told(fleet, {step: interrupt}, asyncio.run)
     assert time.monotonic() - began < 2.2 and "interrupted by SIGINT" in str(error), error
 
 
@@ -148,10 +150,10 @@ def test_an_interrupt_during_the_commit_is_too_late(fleet, number, step):
         return [line({"id": message["id"], "ok": {}})] if step != "end" else []
     asked = []
     made, _ = rollout(fleet)
-    with agents(lambda: Agent(fine(fleet), {step: interrupted} if step != "end" else {}, asked)), quick():
+    with agents(lambda: Agent(fine(fleet), {step: interrupted} if step != "end" else {}, asked)):
         if step == "end":
             made.tell = lambda event: os.kill(os.getpid(), number) if event.get("step") == "commit" else None
-        made.run()
+        run(made.run())
     assert asked.count("commit") == 3 and "abort" not in asked
 
 
@@ -160,10 +162,10 @@ def test_a_hook_can_forbid_a_deploy(fleet):
     for hook, locks in (("exit 3", 0), ("exit 0", 3)):
         asked = []
         made, _ = rollout(replace(fleet, hooks={**fleet.hooks, "before": hook}))
-        with agents(lambda: Agent(fine(fleet), {}, asked)), quick():
+        with agents(lambda: Agent(fine(fleet), {}, asked)):
             if locks:
-                made.run()
+                asyncio.run(made.run())
             else:
                 with pytest.raises(DeployError, match="hooks.before forbids it: exit 3: exit 3"):
-                    made.run()
+                    asyncio.run(made.run())
         assert asked.count("begin") == locks
