@@ -5,13 +5,15 @@ refuses whatever else comes over it.
 """
 
 import asyncio
-import io
 import shlex
 from collections.abc import Coroutine, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
+from pyinfra.api.arguments import ConnectorArguments
+from pyinfra.api.command import StringCommand
+from pyinfra.api.util import get_file_io
 from pyinfra.connectors.base import BaseConnector
-from pyinfra.connectors.util import CommandOutput, OutputLine, extract_control_arguments, make_unix_command
+from pyinfra.connectors.util import CommandOutput, OutputLine, extract_control_arguments, make_unix_command_for_host
 
 from ..process import Done
 from .channels import Channel
@@ -33,40 +35,46 @@ class OverConnection(BaseConnector):
 
     # ---- what pyinfra calls ----
 
-    def run_shell_command(self, command: Any, print_output: bool = False, print_input: bool = False,
-                          **arguments: Any) -> tuple[bool, CommandOutput]:
+    def run_shell_command(self, command: StringCommand, print_output: bool = False, print_input: bool = False,
+                          **arguments: Unpack[ConnectorArguments]) -> tuple[bool, CommandOutput]:
         control = extract_control_arguments(arguments)
-        done = self.command(make_unix_command(command, **arguments).get_raw_value(), stdin(control.get("_stdin")),
-                            control.get("_timeout") or TIMEOUT)
-        fine = done.code in (control.get("_success_exit_codes") or [0])
-        if not fine:
-            self.host.connector_data["said"] = last_words(done)
-        return fine, CommandOutput([*(OutputLine("stdout", line) for line in lines(done.out)),
-                                    *(OutputLine("stderr", line) for line in lines(done.err))])
+        script = make_unix_command_for_host(self.state, self.host, command, **arguments).get_raw_value()
+        done = self.command(script, stdin(control.get("_stdin")), control.get("_timeout") or TIMEOUT)
+        return done.code in (control.get("_success_exit_codes") or [0]), CommandOutput([
+            *(OutputLine("stdout", line) for line in lines(done.out)),
+            *(OutputLine("stderr", line) for line in lines(done.err))])
 
-    def put_file(self, filename_or_io: str | io.IOBase, remote_filename: str, remote_temp_filename: str | None = None,
+    def put_file(self, filename_or_io: Any, remote_filename: str, remote_temp_filename: str | None = None,
                  print_output: bool = False, print_input: bool = False, **arguments: Any) -> bool:
         """Write a file whole. It keeps owner and mode; a new one is root's alone until its operation says more."""
         there = self.command(f"stat -L -c '%a %U %G' {shlex.quote(remote_filename)} 2>/dev/null || echo 600 root root")
         mode, user, group = there.out.decode().split()
-        self.put(remote_filename, content_of(filename_or_io), int(mode, 8), user, group)
+        with get_file_io(filename_or_io, "rb") as file:
+            self.put(remote_filename, file.read(), int(mode, 8), user, group)
         return True
 
-    def get_file(self, remote_filename: str, filename_or_io: str | io.IOBase, remote_temp_filename: str | None = None,
+    def get_file(self, remote_filename: str, filename_or_io: Any, remote_temp_filename: str | None = None,
                  print_output: bool = False, print_input: bool = False, **arguments: Any) -> bool:
-        raise NotImplementedError("files are not fetched from servers here")
+        done = self.command(f"cat {shlex.quote(remote_filename)}")
+        with get_file_io(filename_or_io, "wb") as file:
+            file.write(done.out)
+        return done.code == 0
 
     # ---- over the connection ----
 
     def command(self, script: str, input: bytes = b"", timeout: float = TIMEOUT) -> Done:
-        return self._wait(self._channel.command(script, input, timeout))
+        done = self._wait(self._channel.command(script, input, timeout))
+        if done.code:
+            self.host.connector_data["said"] = "\n".join(lines((done.err or done.out).strip())[-KEPT:])
+        return done
 
     def put(self, path: str, content: bytes, mode: int, user: str, group: str) -> None:
         self._wait(self._channel.put(path, content, mode, user, group))
 
     @property
     def _channel(self) -> Channel:
-        return self.host.connector_data["channel"]
+        channel: Channel = self.host.connector_data["channel"]
+        return channel
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self.host.connector_data["loop"]).result()
@@ -78,20 +86,6 @@ def stdin(given: Any) -> bytes:
     return "".join(text if text.endswith("\n") else f"{text}\n" for text in texts).encode()
 
 
-def content_of(file: str | Any) -> bytes:
-    """The content of a file, by its name or as it is open."""
-    if isinstance(file, str):
-        with open(file, "rb") as opened:
-            return opened.read()
-    file.seek(0)
-    content = file.read()
-    return content.encode() if isinstance(content, str) else content
-
-
 def lines(data: bytes) -> list[str]:
     """As pyinfra has them: without their ends."""
     return data.decode(errors="replace").removesuffix("\n").split("\n") if data else []
-
-
-def last_words(done: Done) -> str:
-    return "\n".join(lines((done.err or done.out).strip())[-KEPT:])

@@ -1,17 +1,19 @@
 """Operations that pyinfra lacks: a file that comes whole, and nginx's files, which nginx itself has to find good."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
-from pyinfra import host
-from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.operation import operation
+from pyinfra.context import host
 from pyinfra.operations.util.files import chmod, chown
 
 from .facts import Entry, Files
 from .server import File
 from .site import Site
 from .trial import in_copy, prepare, swap, test
+
+Commands = Generator[PyinfraCommand | str, None, None]
 
 
 class PutWhole(PyinfraCommand):
@@ -27,12 +29,13 @@ class PutWhole(PyinfraCommand):
 
 
 @operation()
-def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Iterator[PyinfraCommand | str]:
+def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Commands:
     """A file that comes by one rename. `seen`: what the fact Files has told of it already."""
-    there = (host.get_fact(Files, paths=[file.path]) if seen is None else seen).get(file.path)
-    regular = there is not None and there.kind == "f"
-    owned = there is not None and (there.user, there.group, there.mode) == (file.user, file.group, file.mode)
-    if not regular or not file.once and not (owned and there.holds(file.content)):
+    if seen is None:
+        seen = host.get_fact(Files, paths=[file.path])
+    there = seen.get(file.path)
+    owned = there and (there.user, there.group, there.mode) == (file.user, file.group, file.mode)
+    if not there or there.kind != "f" or not file.once and not (owned and there.holds(file.content)):
         yield PutWhole(file.path, file.content, file.mode, file.user, file.group)
     elif not owned:
         yield chown(file.path, file.user, file.group)
@@ -42,7 +45,7 @@ def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Iterator[
 
 
 @operation()
-def nginx_site(site: Site) -> Iterator[PyinfraCommand | str]:
+def nginx_site(site: Site) -> Commands:
     """nginx's files, all or none of them, and only when nginx itself has found them good, in a copy of its folder."""
     there = host.get_fact(Files, paths=site.paths)
     rest = Site(site.name, {path: content for path, content in site.files.items()

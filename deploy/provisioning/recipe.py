@@ -6,8 +6,8 @@ An operation is done when its call returns, and with --check decided; what follo
 import shlex
 from collections.abc import Callable
 
-from pyinfra import host
 from pyinfra.api.operation import OperationMeta
+from pyinfra.context import host
 from pyinfra.operations import apt, files, server, systemd
 from pyinfra.operations.util import any_changed
 
@@ -115,7 +115,7 @@ def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -
     """What an earlier role has left: nginx lets go first, then units stop, then their files go."""
     for stale in site.stale_sites(fleet, here):
         if set(stale.paths) & set(there):
-            nginx_site(stale, name=f"put nginx site {stale.name} away")
+            nginx_site(name=f"put nginx site {stale.name} away", site=stale)
     if running := wanted.stale_units(fleet.app, here, found.units):
         stop(running)
     gone = [files.file(name=f"remove {path}", path=path, present=False)
@@ -142,11 +142,11 @@ def nginx(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
 
 def put_sites(fleet: Fleet, here: Host, certificate: bool) -> None:
     for each in site.sites(fleet, here, certificate):
-        nginx_site(each, name=f"put nginx site {each.name} in place")
+        nginx_site(name=f"put nginx site {each.name} in place", site=each)
 
 
 def write(file: File, there: dict[str, Entry] | None = None) -> OperationMeta:
-    return whole_file(file, there, name=f"write {file.path}")
+    return whole_file(name=f"write {file.path}", file=file, seen=there)
 
 
 def folder(wanted: Folder) -> None:

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pyinfra.api import Config, Inventory, State
+from pyinfra.api.config import Config
 from pyinfra.api.exceptions import NestedOperationError, PyinfraError
 from pyinfra.api.host import Host
-from pyinfra.api.state import BaseStateCallback, StateOperationHostData
+from pyinfra.api.inventory import Inventory
+from pyinfra.api.state import BaseStateCallback, State, StateOperationHostData
 from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_host, ctx_state
 
 from ..errors import HostProblem
-from .connector import Channel, OverConnection
+from .channels import Channel
+from .connector import OverConnection
 
 FOLDER = Path(__file__).resolve().parents[1]
 

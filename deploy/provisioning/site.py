@@ -4,9 +4,10 @@ templates; nginx.py puts them in place."""
 import re
 from dataclasses import dataclass, field
 
+from ..checks import is_numeric
 from ..config import Fleet, Host
 from ..render import each, render
-from ..schema import inner, is_numeric
+from ..schema import inner
 
 NGINX = "/etc/nginx"
 ACME = "/var/www/acme"  # where certbot answers Let's Encrypt

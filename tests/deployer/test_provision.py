@@ -84,7 +84,7 @@ def test_what_follows_a_change_follows_it(check):
 
 
 def test_an_operation_that_fails_ends_it():
-    """Its name and what the command said are the problem; what was done before is told, what comes after is not done."""
+    """Its name and what the command said are the problem; what was done before is told; nothing comes after."""
     host = Host(failing="two")
 
     def call():

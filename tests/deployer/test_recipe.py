@@ -1,13 +1,18 @@
 """What the recipe does on a host, in which order: pyinfra decides with --check, by what it is told of the host."""
 
+import hashlib
 import json
+import re
+import textwrap
 
 import pytest
+from pyinfra.operations import server as operations
 
 from deploy import config
 from deploy.provisioning import server
 from deploy.provisioning.fitness import Found
 from deployer.recipes import Plan
+from proc import ROOT
 
 SYSTEM = "/etc/systemd/system"
 CERTIFICATE = "/etc/letsencrypt/live/shop.example/fullchain.pem"
@@ -80,7 +85,6 @@ def test_the_engine_is_reloaded_and_not_on_swarm_nodes(fleet):
 def test_sockets_are_made_where_there_is_none(fleet):
     """Also where tmpfiles' own file is as it should be; with link and file nothing is to be done."""
     text = server.tmpfiles("shop").content
-    import hashlib
     digest = f"{hashlib.sha256(text.encode()).hexdigest()}  /etc/tmpfiles.d/shop.conf\n"
     settled = there("/etc/tmpfiles.d/shop.conf") + digest
     name = "create what /etc/tmpfiles.d/shop.conf asks for"
@@ -139,10 +143,20 @@ def test_nothing_is_ever_restarted(fleet):
             f"systemctl start {name}" for name in ("docker.service", "docker-runner.target", "nginx.service")}
 
 
+def test_the_example_of_the_docs(fleet, tmp_path, monkeypatch):
+    """What docs/provision.md says of operations of one's own can be typed as it is there."""
+    section = (ROOT / "docs/provision.md").read_text().split("## Operations of your own\n")[1].split("\n- ")[0]
+    example = {}
+    exec(textwrap.dedent("\n".join(re.findall(r"^(?: {4}.*|)$", section, re.MULTILINE))), example)
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy/journald.conf").write_text("[Journal]\nSystemMaxUse=1G\n")
+    monkeypatch.chdir(tmp_path)
+    assert Plan(fleet, "work", team=example["provision"]).names[-2:] == ["write journald's limits", "restart journald"]
+    assert "restart journald" not in Plan(fleet, "web1", team=example["provision"]).names
+
+
 def test_the_team_comes_last(fleet):
     """Its part is told the fleet and the host, with its roles."""
-    from pyinfra.operations import server as pyinfra_server
-
     def team(fleet, host):
-        pyinfra_server.shell(name=f"{fleet.app} on {host.name}, {', '.join(host.roles)}", commands="true")
+        operations.shell(name=f"{fleet.app} on {host.name}, {', '.join(host.roles)}", commands="true")
     assert Plan(fleet, "web1", team=team).names[-1] == "shop on web1, web"
