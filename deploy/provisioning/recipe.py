@@ -3,6 +3,7 @@
 An operation is done when its call returns, and with --check decided; what follows a change asks by `_if`.
 """
 
+import os
 import shlex
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ from . import site
 from .facts import Entry, Files
 from .fitness import Found
 from .operations import nginx_site, whole_file
-from .server import File, Folder
+from .server import File
 
 LONG = 1000  # seconds; an operation that has a _timeout is announced
 APT = "-o DPkg::Lock::Timeout=300"
@@ -70,22 +71,26 @@ def install(fleet: Fleet, here: Host, found: Found) -> None:
 
 def app(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
     """The app's user, folders, settings and programs."""
-    mark, *rest = wanted.app_files(fleet, here)
+    var, (mark, *rest) = f"/var/www/{fleet.app}", wanted.app_files(fleet, here)
     write(mark, there)  # first, as it says that all of the name is ours, should provisioning break off after it
     server.group(name=f"add group {fleet.app}", group=fleet.app, system=True)
     server.user(name=f"add user {fleet.app}", user=fleet.app, group=fleet.app, system=True, home="/nonexistent",
                 shell="/usr/sbin/nologin", ensure_home=False)
-    for each in wanted.folders(fleet, here):
-        folder(each)
+    folder(var, "755", "root", "root")
+    folder(f"{var}/static", "755", "root", "root")
+    if wanted.has_media(fleet, here):
+        folder(f"{var}/media", "2750", fleet.app, "www-data")
+    folder(f"/etc/default/{fleet.app}.secrets", "750", "root", fleet.app)
     for file in rest:
         write(file, there)
 
 
 def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
     """Units and drop-ins. What runs since before docker-runner.target was there did not ask for it: it is started."""
-    for path in wanted.drop_in_folders(here):
-        folder(Folder(path))
-    changed = any_changed(*[write(file, there) for file in wanted.unit_files(fleet, here)])
+    files_of_units = list(wanted.unit_files(fleet, here))
+    for path in sorted({os.path.dirname(file.path) for file in files_of_units} - {wanted.UNITS}):
+        folder(path)
+    changed = any_changed(*[write(file, there) for file in files_of_units])
     systemd.daemon_reload(name="reload systemd", _if=changed)
     if here.roles:
         server.shell(name="start docker-runner.target", commands="systemctl start docker-runner.target", _if=changed)
@@ -97,7 +102,7 @@ def docker(found: Found) -> None:
     enable("docker.service", running=True)
     settings = None if found.swarm else wanted.daemon_json(found.daemon_json)
     if settings:
-        folder(Folder("/etc/docker"))
+        folder("/etc/docker")
         written = write(settings)
         server.shell(name="reload docker.service", commands="systemctl reload docker.service",
                      _if=written.did_change)
@@ -126,7 +131,7 @@ def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -
 
 def nginx(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
     """The sites. While certbot has no certificate yet they speak http, by which it gets one."""
-    folder(Folder(site.ACME))
+    folder(site.ACME)
     certificate = fleet.site["tls"] != "certbot" or site.certificate_files(fleet)[0] in there
     put_sites(fleet, here, certificate)
     if not certificate and site.ends_tls(fleet, here):
@@ -149,9 +154,9 @@ def write(file: File, there: dict[str, Entry] | None = None) -> OperationMeta:
     return whole_file(name=f"write {file.path}", file=file, seen=there)
 
 
-def folder(wanted: Folder) -> None:
-    files.directory(name=f"make folder {wanted.path}", path=wanted.path, mode=wanted.mode, user=wanted.user,
-                    group=wanted.group)
+def folder(path: str, mode: str | None = None, user: str | None = None, group: str | None = None) -> None:
+    """A folder. Without a mode it is shared with others, who decide on its mode and owner."""
+    files.directory(name=f"make folder {path}", path=path, mode=mode, user=user, group=group)
 
 
 def enable(unit: str, running: bool | None = None) -> None:

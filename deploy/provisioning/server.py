@@ -35,16 +35,6 @@ class File:
     once: bool = False
 
 
-@dataclass(frozen=True)
-class Folder:
-    """A folder. Without a mode it is shared with others, who decide on its mode and owner."""
-
-    path: str
-    mode: str | None = None
-    user: str | None = None
-    group: str | None = None
-
-
 def serves_http(host: Host) -> bool:
     return host.has("web") or host.balancer
 
@@ -61,7 +51,7 @@ def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
         name for name in fleet.server["packages"] if name in missing]
 
 
-# ---- files and folders ----
+# ---- files ----
 
 def has_media(fleet: Fleet, host: Host) -> bool:
     return fleet.media == "local" and (host.has("web") or host.has("worker"))
@@ -74,15 +64,6 @@ def runner_file(fleet: Fleet, host: Host) -> File:
     memory = "" if fleet.memory == "auto" else f"MEMORY={fleet.memory.replace('off', '0')}\n"
     return File(f"/etc/default/{fleet.app}", "# For docker-runner; written by provisioning.\n"
                 f"IMAGE={fleet.image}\nOPTS={shlex.quote(options)}\n{memory}")
-
-
-def folders(fleet: Fleet, host: Host) -> Iterator[Folder]:
-    app, var = fleet.app, f"/var/www/{fleet.app}"
-    yield Folder(var, "755", "root", "root")
-    yield Folder(f"{var}/static", "755", "root", "root")
-    if has_media(fleet, host):
-        yield Folder(f"{var}/media", "2750", app, "www-data")
-    yield Folder(f"/etc/default/{app}.secrets", "750", "root", app)
 
 
 def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
@@ -108,11 +89,6 @@ def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
     shared = [*SHARED_UNITS, DOCKER_DROP_IN] if host.roles else []
     for name in [*shared, *([NGINX_DROP_IN] if serves_http(host) else [])]:
         yield File(f"{UNITS}/{name}", render(f"systemd/{name}", {}))
-
-
-def drop_in_folders(host: Host) -> list[str]:
-    names = [DOCKER_DROP_IN] * bool(host.roles) + [NGINX_DROP_IN] * serves_http(host)
-    return [f"{UNITS}/{name.rpartition('/')[0]}" for name in names]
 
 
 def tmpfiles(app: str) -> File:

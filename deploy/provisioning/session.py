@@ -53,12 +53,14 @@ class Check(Now):
 
 
 class Announcer(BaseStateCallback):
-    """Says what takes its time before it begins: operations that have a `_timeout`."""
+    """Says what takes its time before it begins: operations that have a `_timeout`. What has failed before them does
+    not concern them."""
 
     def __init__(self, say: Callable[[str, str], None]) -> None:
         self.say = say
 
     def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:  # type: ignore[override]
+        host.connector_data["said"] = ""
         arguments = state.get_op_data_for_host(host, op_hash).global_arguments
         if arguments["_timeout"]:
             self.say(host.name, name_of(state, host, op_hash))
@@ -92,7 +94,7 @@ class Session:
                 recipe()
         except (PyinfraError, HostProblem) as error:
             silent = isinstance(error, (NestedOperationError, Failed))  # the command that failed has said why
-            said = host.connector_data["said"] if silent else str(error)
+            said = host.connector_data["said"] or "it failed" if silent else str(error)
             raise HostProblem(": ".join(filter(None, [self.unfinished(host), said]))) from error
         except Exception as error:  # a mistake of ours or the team's, or of pyinfra in what a host says
             raise HostProblem(f"{place(error)}: {type(error).__name__}: {error}") from error

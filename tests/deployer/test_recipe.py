@@ -52,14 +52,26 @@ def test_all_files_are_looked_at_in_one_question(fleet):
         assert path in question or "/etc/nginx" in path or path == server.DAEMON, path
 
 
+def test_folders_have_the_owners_and_modes_of_the_table(fleet, data):
+    """Secrets are the app's to read, what is public is not to be written by it; uploads are its own, without a bucket.
+    """
+    def made(path, mode, owner):
+        return [f"mkdir -p {path}", f"chmod {mode} {path}", f"chown {owner} {path}"]
+    plan = Plan(fleet, "web1")
+    assert not [name for name in plan.names if "media" in name]
+    for path, *owned in (("/etc/default/shop.secrets", "750", "root:shop"), ("/var/www/shop", "755", "root:root"),
+                         ("/var/www/shop/static", "755", "root:root")):
+        assert plan.commands[f"make folder {path}"] == made(path, *owned)
+    data["hosts"] = {"one": {"roles": ["web"]}}
+    media, path = Plan(config.build({**data, "media": "local"}, {}, "test"), "one"), "/var/www/shop/media"
+    assert media.commands[f"make folder {path}"] == made(path, "2750", "shop:www-data")
+
+
 def test_a_folder_that_others_use_is_left_as_it_is(fleet):
     """Of folders that are not the app's alone it is only asked that they are there."""
     plan = Plan(fleet, "web1")
     for path in ("/var/www/acme", "/etc/docker", f"{SYSTEM}/docker.service.d", f"{SYSTEM}/nginx.service.d"):
         assert plan.commands[f"make folder {path}"] == [f"mkdir -p {path}"]
-    assert plan.commands["make folder /etc/default/shop.secrets"] == [
-        "mkdir -p /etc/default/shop.secrets", "chmod 750 /etc/default/shop.secrets",
-        "chown root:shop /etc/default/shop.secrets"]
 
 
 @pytest.mark.parametrize("name, asked", [("web1", True), ("work", True), ("front", False)])

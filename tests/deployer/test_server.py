@@ -35,14 +35,12 @@ def test_units_follow_roles(fleet):
 
 
 def test_owners_and_modes_are_those_of_the_table(fleet):
-    """Settings are root's alone, secrets the app's to read, what is public is not to be written by the app."""
+    """Settings are root's alone; what is public is not to be written by the app."""
     host = host_of(fleet, "web1")
     all_files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
-    owned = {each.path: (each.mode, each.user, each.group) for each in (*all_files, *server.folders(fleet, host))}
+    owned = {file.path: (file.mode, file.user, file.group) for file in all_files}
     assert owned["/etc/default/shop.env"] == ("600", "root", "root")
-    assert owned["/etc/default/shop.secrets"] == ("750", "root", "shop")
     assert owned["/etc/default/shop"] == ("644", "root", "root")
-    assert owned["/var/www/shop"] == owned["/var/www/shop/static"] == ("755", "root", "root")
     assert owned["/usr/local/bin/docker-runner"] == owned["/usr/local/bin/docker-slot"] == ("755", "root", "root")
     assert [file.path for file in all_files if file.once] == ["/etc/default/shop.env"]
 
@@ -55,8 +53,6 @@ def test_docker_runner_gets_image_and_options(data):
     words = shlex.split(files(fleet, "one")["/etc/default/shop"], comments=True)
     assert words == ["IMAGE=registry.example/shop",
                      "OPTS=-e 'A=it is' --memory=2g -v /var/www/shop/media:/data/media"]
-    media, = (folder for folder in server.folders(fleet, fleet.hosts[0]) if folder.path == "/var/www/shop/media")
-    assert (media.mode, media.user, media.group) == ("2750", "shop", "www-data")
 
 
 @pytest.mark.parametrize("memory, line", [("auto", ""), ("off", "MEMORY=0\n"), ("2g", "MEMORY=2g\n")])
@@ -67,10 +63,9 @@ def test_docker_runner_gets_the_memory_of_a_container(data, memory, line):
     assert text.endswith("\nOPTS=''\n" + line)
 
 
-def test_no_media_folder_with_a_bucket(fleet):
-    """Uploads in a bucket need no folder and no mount."""
+def test_no_media_with_a_bucket(fleet):
+    """Uploads in a bucket need no mount."""
     assert "media" not in files(fleet, "web1")["/etc/default/shop"]
-    assert not [folder for folder in server.folders(fleet, host_of(fleet, "web1")) if "media" in folder.path]
 
 
 @pytest.mark.parametrize("name, missing, names", [
