@@ -185,7 +185,7 @@ class Connection:
             task.cancel()
 
     async def _read(self) -> None:
-        lost: HostProblem = Lost("its answers could not be taken")
+        lost: HostProblem = Lost("the connection is closed")
         try:
             async for line in self.process.lines():
                 self._hear(line)
@@ -193,6 +193,8 @@ class Connection:
         except Nonsense as problem:
             self.process.kill()
             lost = problem
+        except Exception as error:
+            lost = Lost(f"its answers could not be taken: {error!r}")
         finally:  # however this ends: nobody waits for an answer that nobody reads
             self._lose(lost)
 

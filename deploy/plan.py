@@ -8,6 +8,7 @@ from .config import Fleet, Host
 
 PerHost = dict[str, dict[str, Any]]  # host name → more
 
+
 @dataclass(frozen=True)
 class Kind:
     """What there is to know of a step, besides what the agent does for it (agent/steps.py).
