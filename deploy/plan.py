@@ -78,7 +78,7 @@ class Step:
 
     @property
     def limit(self) -> int:
-        return KINDS[self.name].limit + self.args.get("seconds", 0)
+        return KINDS[self.name].limit + int(self.args.get("seconds", 0))
 
     def args_for(self, host: str) -> dict[str, Any]:
         return {**self.args, **self.each.get(host, {})}
