@@ -13,11 +13,12 @@ import argparse  # noqa: E402
 import asyncio  # noqa: E402
 import functools  # noqa: E402
 import inspect  # noqa: E402
+import io  # noqa: E402
 import os  # noqa: E402
 import shutil  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Callable, Coroutine, Sequence  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import Any, cast  # noqa: E402
 
 from . import config  # noqa: E402
 from .answers import visible  # noqa: E402
@@ -27,6 +28,7 @@ from .interrupts import heeding  # noqa: E402
 from .ssh import Ssh  # noqa: E402
 
 Outcome = Coroutine[Any, Any, int | None] | int | None
+Do = Callable[[argparse.Namespace], Outcome]
 
 
 def do_config(args: argparse.Namespace) -> Outcome:
@@ -34,6 +36,7 @@ def do_config(args: argparse.Namespace) -> Outcome:
     roles = "\n".join(f"  {host.name:12} {host.address:24} {' '.join(host.roles)}{' balancer' * host.balancer}"
                       for host in fleet.hosts)
     print(f"{fleet.app}, image {fleet.image}\n{roles}")
+    return 0
 
 
 async def do_provision(args: argparse.Namespace) -> int:
@@ -64,12 +67,12 @@ def do_rollback(args: argparse.Namespace) -> Outcome:
     return commands.rollback(load(args), reach(args), args)
 
 
-def do_look(name: str) -> Callable[[argparse.Namespace], Outcome]:
+def do_look(name: str) -> Do:
     """status, releases, logs or prune: what goes to all hosts of the app."""
     def do(args: argparse.Namespace) -> Outcome:
         from . import look
-        fleet = load(args)
-        return getattr(look, name)(fleet, reach(args), fleet.chosen(args.hosts), args)
+        fleet, function = load(args), cast(Callable[..., Outcome], getattr(look, name))
+        return function(fleet, reach(args), fleet.chosen(args.hosts), args)
     return do
 
 
@@ -152,7 +155,7 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 # name → what it does, its arguments, help
-COMMANDS = {
+COMMANDS: dict[str, tuple[Do, Callable[[argparse.ArgumentParser], None] | None, str]] = {
     "config": (do_config, config_arguments, "the configuration: is it right, and what does it say"),
     "provision": (do_provision, provision_arguments, "make servers of bare machines, and keep them so"),
     "plan": (do_plan, plan_arguments, "what a deploy would do"),
@@ -204,7 +207,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code."""
     args = parser().parse_args(words)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # whatever the terminal's encoding lacks
+        cast(io.TextIOWrapper, stream).reconfigure(errors="backslashreplace")  # whatever the terminal's encoding lacks
     try:
         done = args.do(args)
         return (asyncio.run(heeding(done)) if inspect.iscoroutine(done) else done) or 0

@@ -12,7 +12,7 @@ from .agent import bundle
 from .config import Host
 from .errors import HostProblem, Lost, Nonsense
 from .process import Done, Process, start
-from .shapes import Event
+from .shapes import Command, Event
 from .ssh import Ssh
 
 MARK = b"--8<-- slipway"
@@ -39,7 +39,7 @@ class Connection:
         self.host, self.events = host, events
         self.words = ssh.command(host.address, ["python3", "-I", "-S", "-u", "-c", BOOT, "look", app], share,
                                  owner=bool(share))
-        self.process: Process | None = None
+        self.process: Process
         self.lost: HostProblem | None = None
         self.number, self.dead_after, self.heard, self.began = 0, 30.0, False, False
         self.asked: dict[int, tuple[str, asyncio.Future[Answer]]] = {}
@@ -66,7 +66,7 @@ class Connection:
         for task in self.tasks:
             task.cancel()
         self._lose(Lost("the connection is closed"))
-        if self.process:
+        if hasattr(self, "process"):  # it has come so far
             await self.process.close()
 
     # ---- what the deployer does with it ----
@@ -74,10 +74,7 @@ class Connection:
     async def ask(self, do: str, timeout: float = LOOK, **args: Any) -> Any:
         """Have the agent do something; its answer. Raises HostProblem when it could not, Lost without an answer: then
         nobody knows whether it was done. Who no longer waits for an answer leaves the agent doing it."""
-        answer = await self._outcome(self._send(do, args), timeout)
-        if "problem" in answer:
-            raise HostProblem(answer["problem"], more=answer["more"])
-        return answer["ok"]
+        return done(await self._outcome(self._send(do, args), timeout))
 
     async def lock(self, description: str, dead_after: float, bare: bool = False) -> None:
         """Take the host's lock: from now on the agent may change things, and the host takes itself back when it hears
@@ -86,19 +83,19 @@ class Connection:
         self.dead_after, works = dead_after, self._mark()
         args = {"description": description, "dead_after": dead_after, **({"bare": True} if bare else {})}
         self.locking = refused = self._send("lock", args)
-        done, _ = await asyncio.wait({works, refused}, timeout=LOCK, return_when=asyncio.FIRST_COMPLETED)
-        if not done:
+        come, _ = await asyncio.wait({works, refused}, timeout=LOCK, return_when=asyncio.FIRST_COMPLETED)
+        if not come:
             raise Lost(f"no answer within {LOCK} s")
-        if works not in done:
+        if works not in come:
             self.locking = None
-            raise why_not(refused.result())
+            raise why_not(done(refused.result()))
         works.result()
         self.tasks.append(asyncio.create_task(self._beat()))
 
     async def command(self, script: str, input: bytes = b"", timeout: float = 600) -> Done:
         """Run a shell script on the host as root; how it ended, whatever its exit code. Raises HostProblem: also once
         the lock has ended that this connection had. What it says may be 1 MB."""
-        answer = await self.ask("command", timeout + 10, script=script, input=encoded(input), seconds=timeout)
+        answer: Command = await self.ask("command", timeout + 10, script=script, input=encoded(input), seconds=timeout)
         return Done(answer["code"], base64.b64decode(answer["out"]), base64.b64decode(answer["err"]))
 
     async def put(self, path: str, content: bytes, mode: int = 0o644, owner: str = "root", group: str = "root") -> None:
@@ -152,10 +149,7 @@ class Connection:
 
     async def _end_of_lock(self, timeout: float) -> Answer:
         assert self.locking is not None
-        answer = await self._outcome(self.locking, timeout)
-        if "problem" in answer:
-            raise HostProblem(answer["problem"], more=answer["more"])
-        return answer["ok"]
+        return done(await self._outcome(self.locking, timeout))
 
     def _mark(self) -> "asyncio.Future[Answer]":
         """What comes when the agent begins to look, or to work."""
@@ -166,7 +160,6 @@ class Connection:
     # ---- lines ----
 
     def _line(self, message: Answer) -> None:
-        assert self.process is not None
         self.process.write(json.dumps(message).encode() + b"\n")
 
     async def _beat(self) -> None:
@@ -185,7 +178,7 @@ class Connection:
             task.cancel()
 
     async def _read(self) -> None:
-        lost: HostProblem = Lost("its answers could not be taken")
+        lost: HostProblem = Lost("the connection is closed")
         try:
             async for line in self.process.lines():
                 self._hear(line)
@@ -193,6 +186,8 @@ class Connection:
         except Nonsense as problem:
             self.process.kill()
             lost = problem
+        except Exception as error:
+            lost = Lost(f"its answers could not be taken: {error!r}")
         finally:  # however this ends: nobody waits for an answer that nobody reads
             self._lose(lost)
 
@@ -244,6 +239,14 @@ def fail(future: "asyncio.Future[Answer]", problem: HostProblem) -> None:
     future.exception()
 
 
+def done(answer: Answer) -> Answer:
+    """What was done, as the agent tells it. Raises HostProblem where it could not."""
+    if "problem" in answer:
+        raise HostProblem(answer["problem"], more=answer["more"])
+    found: Answer = answer["ok"]
+    return found
+
+
 def encoded(content: bytes) -> str:
     """Bytes as they travel."""
     return base64.b64encode(content).decode()
@@ -251,11 +254,9 @@ def encoded(content: bytes) -> str:
 
 def why_not(answer: Answer) -> HostProblem:
     """Why the lock could not be taken, by what the agent says."""
-    if "problem" in answer:
-        return HostProblem(answer["problem"], more=answer["more"])
-    if answer["ok"].get("locked"):
-        return HostProblem(f"locked: {answer['ok']['locked']}", locked=True)
-    return HostProblem(f"cannot be locked: {' / '.join(answer['ok'].get('said', [])) or 'systemd-run failed'}")
+    if answer.get("locked"):
+        return HostProblem(f"locked: {answer['locked']}", locked=True)
+    return HostProblem(f"cannot be locked: {' / '.join(answer.get('said', [])) or 'systemd-run failed'}")
 
 
 def why(code: int | None, stderr: bytes) -> str:
@@ -272,7 +273,7 @@ def why(code: int | None, stderr: bytes) -> str:
 async def run(host: Host, ssh: Ssh, words: Sequence[str], input: bytes = b"", timeout: float = 60) -> Done:
     """Run words at a host as root over a connection of their own, where no Python is needed; how they ended. Raises
     HostProblem where it can't be reached."""
-    done = await process.run(ssh.command(host.address, words), input, timeout)
-    if done.code == 255:
-        raise HostProblem(why(255, done.err))
-    return done
+    ended = await process.run(ssh.command(host.address, words), input, timeout)
+    if ended.code == 255:
+        raise HostProblem(why(255, ended.err))
+    return ended

@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 
 from . import process
 from .config import Fleet, Host
-from .connection import Connection
+from .connection import Answer, Connection
 from .errors import DeployError, HostProblem, Locked, Refused, on_hosts
 from .plan import Step
-from .shapes import Event, Facts, LockEnd, Resolved, Tell
+from .shapes import Event, Facts, Resolved, Tell
 from .ssh import Ssh
 
 TAKEBACK = 150  # seconds: two drains, and what is stopped
-K, T = TypeVar("K"), TypeVar("T")
+K = TypeVar("K")
+T = TypeVar("T")
 Problems = dict[str, list[str]]  # host name → what is wrong there
 
 
@@ -29,32 +30,43 @@ async def together(function: Callable[[K], Awaitable[T]], items: Iterable[K]) ->
     return dict(zip(items, await asyncio.gather(*map(function, items))))
 
 
-async def on_each(hosts: Iterable[Host], function: Callable[[Host], Awaitable[T]],
+async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]]) -> tuple[
+        dict[str, T], dict[str, HostProblem]]:
+    """(host name → what `function(host)` returned, host name → its HostProblem), called for all at once."""
+    found: dict[str, T] = {}
+    problems: dict[str, HostProblem] = {}
+
+    async def call(host: Host) -> None:
+        try:
+            found[host.name] = await function(host)
+        except HostProblem as problem:
+            problems[host.name] = problem
+    await together(call, hosts)
+    return {host.name: found[host.name] for host in hosts if host.name in found}, problems
+
+
+async def on_each(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]],
                   error: type[DeployError] = Refused) -> dict[str, T]:
     """`function(host)` for all hosts at once: host name → what it returned.
 
     Raises one error with the HostProblems of all, when all are done: Locked where one is, else `error`.
     """
-    problems: dict[str, HostProblem] = {}
-
-    async def call(host: Host) -> T | None:
-        try:
-            return await function(host)
-        except HostProblem as problem:
-            problems[host.name] = problem
-            return None
-    found = await together(call, hosts)
+    found, problems = await gathered(hosts, function)
     if problems:
         kind = Locked if any(problem.locked for problem in problems.values()) else error
-        raise kind(on_hosts({name: problem.args for name, problem in problems.items()}))
-    return {host.name: result for host, result in found.items()}
+        raise kind(on_hosts(texts(problems)))
+    return found
 
 
-async def first_alone(hosts: Iterable[Host], function: Callable[[Host], Awaitable[T]],
+async def first_alone(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]],
                       error: type[DeployError] = Refused) -> dict[str, T]:
     """The same, the first by name before the others: of two who want the same hosts one gets them all."""
     hosts = sorted(hosts, key=lambda host: host.name)
     return {**await on_each(hosts[:1], function, error), **await on_each(hosts[1:], function, error)}
+
+
+def texts(problems: Mapping[str, HostProblem]) -> Problems:
+    return {name: list(problem.args) for name, problem in problems.items()}
 
 
 def report(problem: HostProblem) -> str:
@@ -124,17 +136,9 @@ class Connections:
 
     async def _each_that_can(self, function: Callable[[Host], Awaitable[T]]) -> tuple[dict[str, T], Problems]:
         """(host name → result, host name → problem); from then on the hosts are those that had none."""
-        problems: Problems = {}
-
-        async def call(host: Host) -> T | None:
-            try:
-                return await function(host)
-            except HostProblem as problem:
-                problems[host.name] = list(problem.args)
-                return None
-        found = await together(call, self.hosts)
-        self.hosts = [host for host in self.hosts if host.name not in problems]
-        return {host.name: found[host] for host in self.hosts}, problems
+        found, problems = await gathered(self.hosts, function)
+        self.hosts = [host for host in self.hosts if host.name in found]
+        return found, texts(problems)
 
     def _share(self, host: Host) -> str:
         return f"{self.folder.name}/{self.fleet.hosts.index(host)}" if self.shared else ""
@@ -151,7 +155,8 @@ class Connections:
 
     async def resolve(self, name: str, **args: Any) -> Resolved:
         """What a host finds that a tag stands for."""
-        return await self.connections[name].ask("resolve", 90, **args)
+        found: Resolved = await self.connections[name].ask("resolve", 90, **args)
+        return found
 
     async def lock(self, description: str, error: type[DeployError] = DeployError) -> None:
         """Take the locks. Raises Locked, or `error` for what else kept it from a host, when all have answered."""
@@ -176,7 +181,8 @@ class Connections:
                 await asyncio.wait(done.values())
                 alarm.cancel()
         except BaseExceptionGroup as failed:
-            raise (self.cause if self.cause in failed.exceptions else failed.exceptions[0]) from None
+            first: BaseException = failed.exceptions[0]
+            raise (self.cause if self.cause in failed.exceptions and self.cause else first) from None
         return {key: task.result() for key, task in done.items()}
 
     async def _alarmed(self) -> None:
@@ -221,7 +227,7 @@ class Connections:
             return None
         return {name: problem for name, problem in (await together(do, step.hosts)).items() if problem}
 
-    async def take_back(self, cause: str, names: Sequence[str] | None = None) -> dict[str, LockEnd | None]:
+    async def take_back(self, cause: str, names: Sequence[str] | None = None) -> dict[str, Answer | None]:
         """Have all hosts that are locked, or these, take themselves back; host name → how it is then, None where
         unknown."""
         names = self.locked if names is None else names

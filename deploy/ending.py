@@ -9,6 +9,7 @@ from .connection import Connection
 from .connections import TAKEBACK, Connections, together
 from .errors import DeployError, Divided, HostProblem, Lost, on_hosts
 from .plan import Step
+from .shapes import Decided
 
 OPEN = ("promised", "open")
 FINAL = ("committed", "back", "stuck")
@@ -109,7 +110,8 @@ class Ending:
         connection = Connection(host, self.hosts.ssh, self.hosts.fleet.app)
         try:
             await connection.open(15)
-            return (await connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000]))["fate"]
+            decided: Decided = await connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])
+            return decided["fate"]
         except HostProblem:
             return None
         finally:

@@ -8,6 +8,7 @@ from .config import Fleet, Host
 
 PerHost = dict[str, dict[str, Any]]  # host name → more
 
+
 @dataclass(frozen=True)
 class Kind:
     """What there is to know of a step, besides what the agent does for it (agent/steps.py).
@@ -77,7 +78,7 @@ class Step:
 
     @property
     def limit(self) -> int:
-        return KINDS[self.name].limit + self.args.get("seconds", 0)
+        return KINDS[self.name].limit + int(self.args.get("seconds", 0))
 
     def args_for(self, host: str) -> dict[str, Any]:
         return {**self.args, **self.each.get(host, {})}

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from .errors import HostProblem, Nonsense
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 class Done:
     """A program that has ended."""
 
-    code: int
+    code: int | None
     out: bytes
     err: bytes
 
@@ -103,7 +103,7 @@ class Process(asyncio.SubprocessProtocol):
 
     async def ended(self, limit: float | None = None) -> int | None:
         """Its exit code, when it has ended and what it said is here; None where it runs on after `limit` seconds. What
-        it has started may run on with its pipes."""
+        it has started may run on with its pipes, and is not waited for."""
         await asyncio.wait({self.exited}, timeout=limit)
         if self.exited.done():
             await asyncio.wait({self.closed}, timeout=1)
@@ -128,8 +128,8 @@ class Process(asyncio.SubprocessProtocol):
 
     # ---- what asyncio calls ----
 
-    def connection_made(self, transport: asyncio.SubprocessTransport) -> None:
-        self.transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.SubprocessTransport, transport)
 
     def pipe_data_received(self, number: int, data: bytes) -> None:
         if number == STDERR:
@@ -203,12 +203,14 @@ async def in_thread(function: Callable[..., T], *words: Any) -> T:
         if not future.done():
             method(value)
 
+    def tell(method: Callable[[Any], None], value: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, method, value)
+
     def call() -> None:
         try:
-            outcome = future.set_result, function(*words)
+            tell(future.set_result, function(*words))
         except BaseException as error:
-            outcome = future.set_exception, error
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, *outcome)
+            tell(future.set_exception, error)
     threading.Thread(target=call, daemon=True).start()
     return await future

@@ -17,7 +17,7 @@ from .interrupts import heeded, ignored
 from .lock import who
 from .plan import KINDS, Options, Step, Target, plan
 from .process import in_thread
-from .shapes import Facts, HookRecord, LockEnd, Record, Release, Resolved, Tell
+from .shapes import Facts, HookRecord, Record, Release, Resolved, Tell
 from .ssh import Ssh
 
 Group = tuple[Step, ...]
@@ -114,8 +114,7 @@ class Rollout:
         """(Target, why there is none)."""
         if self.action == "rollback":
             return self._back(facts), []
-        live = {(found["tag"] or {}).get("tag") for found in facts.values()}
-        action = "restart" if live == {self.tag} else "deploy"
+        action = "restart" if preflight.tags(facts) == {self.tag} else "deploy"
         if self._serves():
             return await self._served(hosts, stack, action), []
         try:
@@ -128,7 +127,7 @@ class Rollout:
         """The Target of a rollback."""
         releases = preflight.recorded(facts, self.tag) if self.tag else preflight.revert_of(facts)
         tag = self.tag or next(iter(releases.values()))["tag"]
-        if {(found.get("tag") or {}).get("tag") for found in facts.values()} == {tag}:
+        if preflight.tags(facts) == {tag}:
             raise Refused(f"{tag} is live already")
         return Target("rollback", tag, releases={name: goal(release, facts[name])
                                                  for name, release in releases.items()})
@@ -231,7 +230,7 @@ class Rollout:
             self.tell({"event": "committed", "host": name, "text": f"has committed, though {problem}"})
 
 
-def serving(ends: Mapping[str, LockEnd | None]) -> str:
+def serving(ends: Mapping[str, Mapping[str, Any] | None]) -> str:
     """What visitors get after a takeback, by what the hosts say of themselves then."""
     first = ends and not any(end and end.get("tag") for end in ends.values())
     return "no release is live yet, as before" if first else "the old release serves everywhere"
@@ -242,7 +241,7 @@ def since(began: float) -> float:
     return round(time.monotonic() - began, 1)
 
 
-def goal(release: Release | Record, facts: Any) -> dict[str, str]:
+def goal(release: Release | Record, facts: Facts) -> dict[str, Any]:
     """What an attempt needs to know of the release that a rollback goes to."""
     known = [record.get("digest") for record in facts["known"] if record["tag"] == release["tag"]]
     return {"image_id": release["image_id"], "digest": release.get("digest") or (known or [""])[-1]}

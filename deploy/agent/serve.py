@@ -6,8 +6,9 @@ word of the deployer feeds the unit's watchdog, and when there is no more the ag
 done systemd has `takeback` do.
 """
 
+from __future__ import annotations
+
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -16,22 +17,26 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 
 from . import disk, facts, images, journal, releases, settings, shell, slots, takeback
+from .answers import Locked
 from .attempt import Attempt
 from .fate import decide
 from .host import ENVIRONMENT, Host, Problem
+from .shapes import Event, Message, Noted
 from .steps import STEPS
 
 MARK = "--8<-- slipway"
-READ = {"read_settings": settings.read_settings, "command": shell.command}  # before the lock, and under it
-HANDS = {**READ, "put": shell.put, "stage": settings.stage, "keep": settings.keep}  # what is no part of a deploy
+# What is no part of a deploy: before the lock and under it, and under it alone.
+READ: dict[str, Callable[..., object]] = {"read_settings": settings.read_settings, "command": shell.command}
+HANDS = {**READ, "put": shell.put, "stage": settings.stage, "keep": settings.keep}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's words: another was faster
 WAIT = 120  # seconds that a deploy waits for a retirement
 out = threading.Lock()
 
 
-def say(message):
+def say(message: Mapping[str, object]) -> None:
     """A line to the deployer, who may not be there any more."""
     try:
         with out:
@@ -40,7 +45,7 @@ def say(message):
         pass
 
 
-def lines():
+def lines() -> Iterator[Message]:
     """What the deployer says, as objects; nothing is read ahead, as another process may go on with our input."""
     rest = b""
     while True:
@@ -52,7 +57,7 @@ def lines():
             yield json.loads(line)
 
 
-def answer(message, function):
+def answer(message: Message, function: Callable[[], object]) -> None:
     """Run the function and say what it returned, or what went wrong."""
     try:
         say({"id": message["id"], "ok": function() or {}})
@@ -68,9 +73,11 @@ def answer(message, function):
 
 # ---- before the lock ----
 
-def look(app, program):
+def look(app: str, program: str) -> None:
+    """Answer what is asked, up to the lock and after it."""
     host = Host(app)
-    readers = {"look": facts.look, "resolve": images.resolve, "said": journal.said, "decide": decide, **READ}
+    readers: dict[str, Callable[..., object]] = {"look": facts.look, "resolve": images.resolve, "said": journal.said,
+                                                 "decide": decide, **READ}
     print(MARK, flush=True)
     for message in lines():
         if message["do"] == "lock":
@@ -80,7 +87,7 @@ def look(app, program):
             answer(message, lambda: readers[message["do"]](host, **message["args"]))
 
 
-def lock(host, program, description, dead_after, bare=False):
+def lock(host: Host, program: str, description: str, dead_after: float, bare: bool = False) -> Locked:
     """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead. `bare`: the host
     need not be provisioned yet."""
     deadline = time.monotonic() + WAIT
@@ -106,14 +113,17 @@ def lock(host, program, description, dead_after, bare=False):
         stderr.seek(0)
         said = stderr.read().decode(errors="replace").strip().splitlines()[-5:]
     held = holder(host) or ("by somebody who came a moment before" if TAKEN.search(" ".join(said)) else None)
-    found = {"code": done.returncode, "said": said, "locked": held}
-    tag = None if bare else releases.read_tag(host.tag)
-    return found if bare else dict(found, attempt=bool(disk.read(host.attempt)), tag=tag and tag["tag"],
-                                   live=slots.release_in(host, slots.live(host)))
+    found: Locked = {"code": done.returncode, "said": said, "locked": held}
+    if not bare:
+        tag = releases.read_tag(host.tag)
+        found.update({"attempt": bool(disk.read(host.attempt)), "live": slots.release_in(host, slots.live(host)),
+                      "tag": tag and tag["tag"]})
+    return found
 
 
-def store(folder, program):
+def store(folder: str, program: str) -> str:
     """The agent as a file, for systemd; its path. Two may come at the same moment."""
+    import hashlib  # only here: it takes long to load
     path = "%s/agent-%s.py" % (folder, hashlib.sha256(program.encode()).hexdigest()[:12])
     with disk.locked(folder):
         if disk.read(path) != program:
@@ -121,14 +131,16 @@ def store(folder, program):
     return path
 
 
-def holder(host):
+def holder(host: Host) -> str | None:
+    """What holds the lock, by its description; None where it is free."""
     state = host.states(host.app + "-deploy.service").get(host.app + "-deploy.service", {})
     return state.get("Description") if state.get("ActiveState") not in ("inactive", "failed", None) else None
 
 
 # ---- as the lock ----
 
-def work(app, path):
+def work(app: str, path: str) -> None:
+    """Do the steps that are asked for, until the end, an abort, or nobody asks any more."""
     host = Host(app)
     attempt = Attempt(host, program=path, pid=os.getpid())
     print(MARK, flush=True)
@@ -147,8 +159,9 @@ def work(app, path):
     os._exit(1)
 
 
-def step(host, attempt, message):
-    def tell(event):
+def step(host: Host, attempt: Attempt, message: Message) -> None:
+    """Do a step, and say what came of it."""
+    def tell(event: Event) -> None:
         say(dict(event, id=message["id"]))
     do, args = message["do"], message["args"]
     if do in HANDS:
@@ -157,28 +170,29 @@ def step(host, attempt, message):
         answer(message, lambda: STEPS[do](host, attempt, tell, **args))
 
 
-def abort(attempt, why):
+def abort(attempt: Attempt, why: Noted) -> None:
     """End, so that systemd takes the host back; visitors go back before that. The lock stays taken: no step writes the
     attempt any more."""
     attempt.lock.acquire()
-    if "live" in attempt and releases.read_attempt(attempt.host):
-        if attempt.get("prepared"):
+    if "live" in attempt.noted and releases.read_attempt(attempt.host):
+        if attempt.noted.get("prepared"):
             takeback.unprepare(attempt.host)
         with contextlib.suppress(Problem, OSError):  # the takeback tells what keeps it
-            takeback.flip_back(attempt.host, attempt)
-            attempt.update(prepared=False, **why)
-            releases.save_attempt(attempt.host, attempt)
+            takeback.flip_back(attempt.host, attempt.noted)
+            attempt.noted.update({**why, "prepared": False})
+            releases.save_attempt(attempt.host, attempt.noted)
     os._exit(1)
 
 
-def notify(text):
+def notify(text: str) -> None:
+    """Tell systemd."""
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.sendto(text.encode(), address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
-def retire(host, image, last, *which):
+def retire(host: Host, image: str, last: str, *which: str) -> None:
     """What the timer does some time after a commit. That old images stay for another time is no failure."""
     slots.retire(host, *which)
     try:
@@ -187,7 +201,8 @@ def retire(host, image, last, *which):
         print("old images stay: %s" % problem, file=sys.stderr)
 
 
-def main(words, program):
+def main(words: list[str], program: str) -> None:
+    """Work in the mode that the command line names."""
     mode, app, *rest = words
     if mode == "look":
         look(app, program)

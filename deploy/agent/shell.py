@@ -1,5 +1,7 @@
 """What provisioning does here, as root: shell scripts and whole files. Bytes travel as base64."""
 
+from __future__ import annotations
+
 import base64
 import contextlib
 import grp
@@ -9,12 +11,13 @@ import signal
 import subprocess
 
 from . import disk
-from .host import ENVIRONMENT, Problem
+from .answers import Command
+from .host import ENVIRONMENT, Host, Problem
 
 MOST = 2**20  # bytes of what a script may say to each of stdout and stderr
 
 
-def command(host, script, input="", seconds=600):
+def command(host: Host, script: str, input: str = "", seconds: float = 600) -> Command:
     """Run a shell script to its end: exit code, stdout, stderr."""
     process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, env=ENVIRONMENT, start_new_session=True)
@@ -30,17 +33,16 @@ def command(host, script, input="", seconds=600):
     return {"code": process.returncode, "out": base64.b64encode(out).decode(), "err": base64.b64encode(err).decode()}
 
 
-def put(host, path, content, mode, owner, group):
+def put(host: Host, path: str, content: str, mode: int, owner: str, group: str) -> None:
     """Write a file whole."""
     disk.write(path, base64.b64decode(content), mode, ids(owner, group))
-    return {}
 
 
-def refuse(host, **args):
+def refuse(host: Host, **args: object) -> None:
     raise Problem("the lock has ended")
 
 
-def ids(owner, group):
+def ids(owner: str, group: str) -> tuple[int, int]:
     """(uid, gid) of a user and a group, by their names."""
     try:
         return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
