@@ -4,158 +4,97 @@ A host may be broken into, and its containers can write into what it reports. Wh
 HostProblem; what is used of an answer must be declared. Keys that are not are let pass unseen, so hosts may say more.
 """
 
+import functools
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
-from datetime import datetime
+from types import UnionType
+from typing import (Annotated, Any, Literal, NoReturn, NotRequired, Union, get_args, get_origin, get_type_hints,
+                    is_typeddict)
 
-from .errors import HostProblem
+from .errors import Nonsense
+from .shapes import ANSWERS, EVENTS, Below, Event, Problem, Text
 
-LONGEST = 4 * 2**20  # bytes of a line: facts, with the records of many releases, have some 100 KB
+SCALARS = (str, int, float, bool, type(None))
 GREATEST = 2**63
 
 
-class Nonsense(HostProblem):
-    """A host's answer is none that can be understood."""
-
-    def __init__(self, what):
-        super().__init__(f"gives an answer that makes no sense ({what}): is the host in order?")
-
-
-class Lines:
-    """Bytes as they come, cut into lines. Raises Nonsense where one does not end."""
-
-    def __init__(self):
-        self.rest = bytearray()
-
-    def add(self, more):
-        """The lines that have ended with these bytes."""
-        ended = []
-        for part in more.splitlines(True):
-            self.rest += part
-            if len(self.rest) > LONGEST:
-                raise Nonsense(f"a line of more than {LONGEST // 2**20} MB")
-            if part.endswith(b"\n"):
-                ended.append(bytes(self.rest))
-                self.rest.clear()
-        return ended
-
-
-def visible(text):
+def visible(text: str) -> str:
     """The text with whatever would act on a terminal shown instead: control characters, as \\x1b, and those that hide
     or turn text. Ends of lines stay."""
     return "".join(character if character == "\n" or unicodedata.category(character)[0] != "C"
                    else character.encode("unicode_escape", "surrogatepass").decode() for character in text)
 
 
-# ---- shapes: a type; [shape], a list; (shape, …), one of that length; an object, where "key?" may be missing; or ----
+# ---- shapes ----
 
-@dataclass(frozen=True)
-class Maybe:
-    """That, or null."""
-    shape: object
-
-
-@dataclass(frozen=True)
-class Each:
-    """An object whose values are all of that shape."""
-    shape: object
-
-
-@dataclass(frozen=True)
-class Text:
-    """Text that matches."""
-    pattern: str
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of these words."""
-    words: tuple
-
-
-RELEASE = {"tag": str, "image_id": str}
-RECORD = {**RELEASE, "id?": Maybe(str), "action": str, "outcome": str, "at?": datetime, "seconds?": datetime,
-          "digest?": Maybe(str),
-          "who?": Maybe(str)}
-UNIT = {"state": Maybe(str), "restarts": Maybe(Text("[0-9]{0,9}")), "since": Maybe(str), "health?": str,
-        "dead?": int}
-ANSWERS = {  # of what the agent is told to do; of all other steps any object will do
-    "look": {
-        "python": [int], "arch": str, "systemd": int, "memory": int, "need": int, "torn": int, "staged": bool,
-        "docker": {"version?": Text("[A-Za-z0-9.+~:-]{0,99}"), "root?": str},
-        "containers": Each((str, str, float)), "now": float, "problems": [str], "settings": [str],
-        "files": Each(str), "free": Each(int),
-        "tag": Maybe(RELEASE), "revert": Maybe(RELEASE), "records": [RECORD], "known": [RECORD],
-        "attempt": Maybe({"tag": str}),
-        "site": {"scheme": str, "url": str, "unlimited": bool}, "one_offs": Each(str),
-        "live": Maybe(Choice(("a", "b"))), "slots": Each({"release": Maybe(RELEASE), "units": Each(UNIT)}),
-        "beat": Maybe({**UNIT, "release": Maybe(RELEASE)}), "lock": Maybe(str)},
-    "resolve": {"digest": str, "index": bool},
-    "pull": {"image_id": str, "architecture?": str, "digests?": [str], "revision?": str, "others?": [str]},
-    "lock": {"locked": Maybe(str), "said?": [str], "attempt?": bool, "tag?": Maybe(str)},
-    "decide": {"fate": Choice(("committed", "back", "settling", "stuck", "promised", "open"))},
-    "verdicts": {"incompatible": Each(str), "unjudged": [str], "cure": str},
-    "prune": {"removed": [str]},
-    "said": {"log": [str]},
-}
-PROBLEM = {"problem": str, "more": {"body?": Maybe(str), "log?": [str], "log_of?": Maybe((str, float))}}
-EVENTS = {"progress": {}, "takeback": {}, "committed": {}, "sick": PROBLEM}  # what else they have is plain, as text
-SCALARS = (str, int, float, bool, type(None))
-
-
-def wrong(value, shape, path="it"):
-    """In a few words, where the value is not of that shape; "" if it is."""
-    if isinstance(shape, Maybe):
-        return "" if value is None else wrong(value, shape.shape, path)
-    if isinstance(shape, Text):
-        return "" if type(value) is str and re.fullmatch(shape.pattern, value) else f"{path} is not as it can be"
-    if isinstance(shape, Choice):
-        return "" if value in shape.words else f"{path} is none of {', '.join(shape.words)}"
-    if isinstance(shape, list):
-        inner = type(value) is list and [(one, shape[0], f"{path}[{index}]") for index, one in enumerate(value)]
-    elif isinstance(shape, tuple):
-        inner = type(value) is list and len(value) == len(shape) and [
-            (one, of, f"{path}[{index}]") for index, (one, of) in enumerate(zip(value, shape))]
-    elif isinstance(shape, (dict, Each)):
-        inner = type(value) is dict and parts(value, shape, path)
-    else:
-        return "" if fits(value, shape) else f"{path} is {kind(value)}"
-    if inner is False:
+def wrong(value: Any, shape: Any, path: str = "it") -> str:
+    """In a few words, where the value is not of that shape, a type as shapes.py spells them; "" if it is."""
+    origin, words = get_origin(shape), get_args(shape)
+    if origin is Annotated:
+        return wrong(value, words[0], path) or unlike(value, words[1], path)
+    if origin is UnionType or origin is Union:  # T | None
+        return "" if value is None else wrong(value, words[0], path)
+    if origin is Literal:
+        return "" if type(value) is str and value in words else f"{path} is none of {', '.join(words)}"
+    inner = parts(value, shape, path)
+    if inner is None:
         return f"{path} is {kind(value)}"
     return next(filter(None, (wrong(*one) for one in inner)), "")
 
 
-def parts(value, shape, path):
-    """(value, shape, path) of what an object holds, as far as that is declared."""
-    if isinstance(shape, Each):
-        return [(one, shape.shape, f"{path}.{key}") for key, one in value.items()]
-    return [(value.get(key.rstrip("?")), inner, f"{path}.{key.rstrip('?')}") for key, inner in shape.items()
-            if not key.endswith("?") or key[:-1] in value]
+def unlike(value: Any, bound: Text | Below, path: str) -> str:
+    """The same of what a type alone does not say."""
+    fine = (re.fullmatch(bound.pattern, value) if isinstance(bound, Text) else 0 <= value < bound.end)
+    return "" if fine else f"{path} is not as it can be"
 
 
-def fits(value, shape):
+def parts(value: Any, shape: Any, path: str) -> list[tuple[Any, Any, str]] | None:
+    """(value, shape, path) of what a value holds, as far as that is declared; None where it is of another kind."""
+    origin, words = get_origin(shape) or shape, get_args(shape)
+    if is_typeddict(shape):
+        return fields(value, shape, path) if type(value) is dict else None
+    if origin is dict:
+        return [(one, words[1], f"{path}.{key}") for key, one in value.items()] if type(value) is dict else None
+    if origin is list:
+        return [(one, words[0], f"{path}[{at}]") for at, one in enumerate(value)] if type(value) is list else None
+    if origin is tuple:
+        fits = type(value) is list and len(value) == len(words)
+        return [(one, word, f"{path}[{at}]") for at, (one, word) in enumerate(zip(value, words))] if fits else None
+    return [] if is_plain(value, shape) else None
+
+
+def fields(value: dict[str, Any], shape: Any, path: str) -> list[tuple[Any, Any, str]]:
+    return [(value.get(key), inner, f"{path}.{key}") for key, inner in hints(shape).items()
+            if key in shape.__required_keys__ or key in value]
+
+
+@functools.cache
+def hints(shape: Any) -> dict[str, Any]:
+    """key → shape of a TypedDict."""
+    found = get_type_hints(shape, include_extras=True)
+    return {key: get_args(hint)[0] if get_origin(hint) is NotRequired else hint for key, hint in found.items()}
+
+
+def is_plain(value: Any, shape: Any) -> bool:
     """Whether a value is of a plain type. Numbers are such as can be reckoned with."""
     if shape is float or shape is int:
         return type(value) in (int, shape) and abs(value) < GREATEST
-    if shape is datetime:  # seconds since the epoch, to the year 9999
-        return type(value) in (int, float) and 0 <= value < 250e9
-    return type(value) is shape
+    return shape is Any or type(value) is shape
 
 
-def kind(value):
+def kind(value: Any) -> str:
     names = {dict: "an object", list: "a list", str: "text", bool: "a truth value", type(None): "missing"}
     return names.get(type(value), "such a number")
 
 
 # ---- messages ----
 
-def refuse(name):
+def refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def parse(line):
+def parse(line: bytes) -> dict[str, Any]:
     """The object that a line holds. Raises Nonsense."""
     try:
         message = json.loads(line, parse_constant=refuse)
@@ -166,21 +105,24 @@ def parse(line):
     return message
 
 
-def event(message):
+def event(message: Event) -> Event:
     """A line that tells how things go. Raises Nonsense."""
     shape = EVENTS.get(message["event"]) if type(message["event"]) is str else None
     if shape is None:
         raise Nonsense("an event that is not known")
+    declared = hints(shape) if is_typeddict(shape) else ()
     said = wrong(message, shape, "the event")
-    if said or not all(type(value) in SCALARS for key, value in message.items() if key not in shape):
+    if said or not all(type(value) in SCALARS for key, value in message.items() if key not in declared):
         raise Nonsense(said or "an event that is not plain")
     return message
 
 
-def answer(message, do):
+def answer(message: dict[str, Any], do: str) -> dict[str, Any]:
     """What was answered to `do`: {"ok": …} as declared, or {"problem", "more"}. Raises Nonsense."""
-    shape = PROBLEM if "problem" in message else {"ok": ANSWERS.get(do, {})}
-    said = wrong(message, shape, do)
+    if "problem" in message:
+        said = wrong(message, Problem, do)
+    else:
+        said = wrong(message.get("ok"), ANSWERS.get(do, dict[str, Any]), f"{do}.ok")
     if said:
         raise Nonsense(said)
     return message

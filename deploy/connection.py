@@ -1,20 +1,21 @@
-"""The one ssh connection to a host during a deploy, and the agent at its other end."""
+"""The one ssh connection to a host, and the agent at its other end."""
 
+import asyncio
+import base64
 import contextlib
 import json
-import queue
-import subprocess
-import tempfile
-import threading
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from . import answers
+from . import answers, process
 from .agent import bundle
-from .answers import Nonsense
-from .errors import HostProblem
-from .input import Input
-from .remote import MARK, HostLocked, last_words, why
-from .together import start
+from .config import Host
+from .errors import HostProblem, Lost, Nonsense
+from .process import Done, Process, start
+from .shapes import Command, Event
+from .ssh import Ssh
 
+MARK = b"--8<-- slipway"
 # Reads the agent and runs it; what it says begins after the mark, as a login may greet first.
 BOOT = """import os
 def read(size, text=b""):
@@ -24,223 +25,255 @@ def read(size, text=b""):
 text = read(int(read(9)))
 exec(compile(text, "<agent>", "exec"), {"__name__": "__main__", "PROGRAM": text.decode()})"""
 LOOK = 60  # seconds that reading may take
+LOCK = 180  # the agent waits two minutes for a retirement
 
-
-class StepProblem(HostProblem):
-    """A step failed on the host, for the reason it gives; `more`: status, body, log."""
-
-    def __init__(self, text, more):
-        super().__init__(text)
-        self.more = more
-
-
-class Lost(HostProblem):
-    """The host does not answer any more."""
-
-
-class Asked:
-    """What the agent was told to do, and its answer when it has come: a message, or the HostProblem that none will."""
-
-    def __init__(self, number, do):
-        self.number, self.do, self.answer = number, do, queue.Queue()
+Answer = dict[str, Any]
 
 
 class Connection:
-    """`ask` may be called by several threads at once. `events` hears what the agent tells meanwhile; `share`, the path
-    of a socket, lets the connection be used for more. It is there when `open` has returned."""
+    """Of one event loop, and there when `open` has returned. Several tasks may `ask` at once. `events` hears what the
+    agent tells meanwhile; `share`, the path of a socket, lets the connection forward ports."""
 
-    def __init__(self, host, ssh, app, events=lambda host, event: None, share=""):
-        self.host, self.events, self.said = host, events, tempfile.TemporaryFile()
-        self.waiting, self.number, self.counting = {}, 0, threading.Lock()
-        self.marks, self.marked, self.locking, self.lost = queue.Queue(), 0, None, None
-        self.stop, self.heard, self.ended, self.dead_after = threading.Event(), threading.Event(), False, 30
-        words = ["python3", "-I", "-S", "-u", "-c", BOOT, "look", app]
-        self.process = subprocess.Popen(  # in a session of its own: Ctrl-C is ours, not ssh's
-            ssh.command(host.address, words, share, owner=bool(share)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self.said, start_new_session=True)
-        self.input = Input(self.process)
+    def __init__(self, host: Host, ssh: Ssh, app: str,
+                 events: Callable[[Host, Event], None] = lambda host, event: None, share: str = "") -> None:
+        self.host, self.events = host, events
+        self.words = ssh.command(host.address, ["python3", "-I", "-S", "-u", "-c", BOOT, "look", app], share,
+                                 owner=bool(share))
+        self.process: Process
+        self.lost: HostProblem | None = None
+        self.number, self.dead_after, self.heard, self.began = 0, 30.0, False, False
+        self.asked: dict[int, tuple[str, asyncio.Future[Answer]]] = {}
+        self.marks: list[asyncio.Future[Answer]] = []  # of looking, and of working, until they come
+        self.locking: asyncio.Future[Answer] | None = None  # what became of the lock, when it has ended
+        self.tasks: list[asyncio.Task[None]] = []
 
-    def open(self, patience=LOOK):
+    async def open(self, limit: float = LOOK) -> "Connection":
         """Start the agent. Raises HostProblem."""
-        threading.Thread(target=self._read, daemon=True).start()
+        began = self._mark()
+        self.process = await start(self.words)
+        self.tasks = [asyncio.create_task(self._read())]
         program = bundle().encode()
-        start(self._write, b"%8d\n" % len(program) + program)  # more than a pipe takes: waits until ssh reads it
+        self.process.write(b"%8d\n" % len(program) + program)
         try:
-            self._mark(patience)
+            await self._outcome(began, limit)
         except HostProblem:
-            self.close()
+            await self.close()
             raise
         return self
 
+    async def close(self) -> None:
+        """End the connection, and the agent with it. May come at any time, more than once."""
+        for task in self.tasks:
+            task.cancel()
+        self._lose(Lost("the connection is closed"))
+        if hasattr(self, "process"):  # it has come so far
+            await self.process.close()
+
     # ---- what the deployer does with it ----
 
-    def ask(self, do, timeout=LOOK, **args):
-        """Have the agent do something; its answer. Raises StepProblem when it could not, Lost without an answer."""
-        return self._answer(self._send(do, args), timeout)
+    async def ask(self, do: str, timeout: float = LOOK, **args: Any) -> Any:
+        """Have the agent do something; its answer. Raises HostProblem when it could not, Lost without an answer: then
+        nobody knows whether it was done. Who no longer waits for an answer leaves the agent doing it."""
+        return done(await self._outcome(self._send(do, args), timeout))
 
-    def lock(self, description, dead_after):
+    async def lock(self, description: str, dead_after: float, bare: bool = False) -> None:
         """Take the host's lock: from now on the agent may change things, and the host takes itself back when it hears
-        nothing for `dead_after` seconds. Raises HostLocked when somebody else has it."""
-        self.dead_after = dead_after
-        asked = self._send("lock", {"description": description, "dead_after": dead_after})
-        if self._mark(180) == "refused":
+        nothing for `dead_after` seconds. Raises HostProblem, `locked` when somebody else has it. `bare`: the app need
+        not be provisioned yet."""
+        self.dead_after, works = dead_after, self._mark()
+        args = {"description": description, "dead_after": dead_after, **({"bare": True} if bare else {})}
+        self.locking = refused = self._send("lock", args)
+        come, _ = await asyncio.wait({works, refused}, timeout=LOCK, return_when=asyncio.FIRST_COMPLETED)
+        if not come:
+            raise Lost(f"no answer within {LOCK} s")
+        if works not in come:
             self.locking = None
-            answer = self._answer(asked, 10)
-            if answer.get("locked"):
-                raise HostLocked(f"locked: {answer['locked']}")
-            raise HostProblem(f"cannot be locked: {' / '.join(answer.get('said', [])) or 'systemd-run failed'}")
-        threading.Thread(target=self._beat, daemon=True).start()
+            raise why_not(done(refused.result()))
+        works.result()
+        self.tasks.append(asyncio.create_task(self._beat()))
 
-    def end(self, timeout=60):
+    async def command(self, script: str, input: bytes = b"", timeout: float = 600) -> Done:
+        """Run a shell script on the host as root; how it ended, whatever its exit code. Raises HostProblem: also once
+        the lock has ended that this connection had. What it says may be 1 MB."""
+        answer: Command = await self.ask("command", timeout + 10, script=script, input=encoded(input), seconds=timeout)
+        return Done(answer["code"], base64.b64decode(answer["out"]), base64.b64decode(answer["err"]))
+
+    async def put(self, path: str, content: bytes, mode: int = 0o644, owner: str = "root", group: str = "root") -> None:
+        """Write a file on the host, as root and only under the lock: whole, on its disk, and never for a moment with
+        another owner or mode."""
+        await self.ask("put", 120, path=path, content=encoded(content), mode=mode, owner=owner, group=group)
+
+    async def end(self, timeout: float = 60) -> Answer | None:
         """Give the lock back after all went well."""
-        self.stop.set()
-        if self.locking is not None and not self.lost:
-            with contextlib.suppress(HostProblem):
-                if not self.ended:
-                    self._send("end", {})
-                return self._ended(timeout)
+        if self.locking is None or self.lost:
+            return None
+        with contextlib.suppress(HostProblem):
+            if not self.locking.done():
+                self._stop_beating()
+                self._send("end", {})
+            return await self._end_of_lock(timeout)
         return None
 
-    def abort(self, **why):
+    def abort(self, **why: str) -> None:
         """Have the host take itself back, now. Does not wait: see `aborted`."""
-        self.stop.set()  # the unit that would answer is about to end
-        if self.locking is not None and not self.lost and not self.ended:
-            with contextlib.suppress(HostProblem):
-                self._line({"abort": why})
+        self._stop_beating()  # the unit that would answer is about to end
+        if self.locking is not None and not self.lost and not self.locking.done():
+            self._line({"abort": why})
 
-    def aborted(self, timeout):
+    async def aborted(self, timeout: float) -> Answer | None:
         """How the host is after an abort; None when that cannot be known."""
         if self.locking is None:
             return {}
         with contextlib.suppress(HostProblem):
-            return self._ended(timeout)
+            return await self._end_of_lock(timeout)
         return None
 
-    def close(self):
-        self.stop.set()
-        self.input.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(0.5)
-        self.process.kill()  # nothing, where it has ended
-        self.process.wait()
+    # ---- asking ----
+
+    def _send(self, do: str, args: Answer) -> "asyncio.Future[Answer]":
+        self.number += 1
+        future = asyncio.get_running_loop().create_future()
+        if self.lost:
+            fail(future, self.lost)
+        else:
+            self.asked[self.number] = do, future
+            self._line({"id": self.number, "do": do, "args": args})
+        return future
+
+    async def _outcome(self, future: "asyncio.Future[Answer]", timeout: float) -> Answer:
+        """What comes of a question. One that nobody waits for any more is not cancelled: its answer may still come."""
+        await asyncio.wait({future}, timeout=timeout)
+        if not future.done():
+            raise Lost(f"no answer within {timeout:g} s")
+        return future.result()
+
+    async def _end_of_lock(self, timeout: float) -> Answer:
+        assert self.locking is not None
+        return done(await self._outcome(self.locking, timeout))
+
+    def _mark(self) -> "asyncio.Future[Answer]":
+        """What comes when the agent begins to look, or to work."""
+        mark: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.marks.append(mark)
+        return mark
 
     # ---- lines ----
 
-    def _send(self, do, args):
-        with self.counting:
-            self.number += 1
-            asked = self.waiting[self.number] = Asked(self.number, do)
-            self.locking = asked if do == "lock" else self.locking
-        if self.lost:
-            self._fail(self.lost)
-        self._line({"id": asked.number, "do": do, "args": args})
-        return asked
+    def _line(self, message: Answer) -> None:
+        self.process.write(json.dumps(message).encode() + b"\n")
 
-    def _answer(self, asked, timeout):
-        try:
-            answer = asked.answer.get(timeout=timeout)
-        except queue.Empty:
-            raise Lost(f"no answer within {timeout:.0f} s") from None
-        if isinstance(answer, HostProblem):
-            raise answer
-        if "problem" in answer:
-            raise StepProblem(answer["problem"], answer["more"])
-        return answer["ok"]
-
-    def _ended(self, timeout):
-        answer = self._answer(self.locking, timeout)
-        self.stop.set()
-        self.locking = None
-        return answer
-
-    def _mark(self, timeout):
-        try:
-            mark = self.marks.get(timeout=timeout)
-        except queue.Empty:
-            raise Lost(f"no answer within {timeout} s") from None
-        if isinstance(mark, HostProblem):
-            raise mark
-        return mark
-
-    def _line(self, message):
-        self._write(json.dumps(message).encode() + b"\n")
-
-    def _write(self, data):
-        try:
-            self.input.write(data)
-        except (OSError, ValueError):
-            raise self.lost or Lost(self._why()) from None
-
-    def _beat(self):
+    async def _beat(self) -> None:
         """Every now and then a word each way; without one from there within `dead_after` the host counts as lost."""
-        silent = 0.0
-        pause = max(0.5, min(5.0, self.dead_after / 5))
-        while not self.stop.wait(pause):
-            silent = 0.0 if self.heard.is_set() else silent + pause
-            self.heard.clear()
-            if silent >= self.dead_after:
-                self._lose(Lost(f"no word for {self.dead_after} s"))
-                self.process.kill()
-                return
-            with contextlib.suppress(HostProblem):
-                self._line({"do": "alive"})
+        silent, pause = 0.0, max(0.5, min(5.0, self.dead_after / 5))
+        while silent < self.dead_after:
+            self.heard = False
+            self._line({"do": "alive"})
+            await asyncio.sleep(pause)
+            silent = 0.0 if self.heard else silent + pause
+        self._lose(Lost(f"no word for {self.dead_after} s"))
+        self.process.kill()
 
-    def _read(self):
-        lines, lost = answers.Lines(), Lost("its answers could not be taken")
+    def _stop_beating(self) -> None:
+        for task in self.tasks[1:]:
+            task.cancel()
+
+    async def _read(self) -> None:
+        lost: HostProblem = Lost("the connection is closed")
         try:
-            while more := self.process.stdout.read1(65536):
-                for line in lines.add(more):
-                    self._hear(line)
-            lost = Lost(self._why())
+            async for line in self.process.lines():
+                self._hear(line)
+            lost = Lost(why(await self.process.ended(10), self.process.said))
         except Nonsense as problem:
             self.process.kill()
-            lost = Lost(*problem.args)
+            lost = problem
+        except Exception as error:
+            lost = Lost(f"its answers could not be taken: {error!r}")
         finally:  # however this ends: nobody waits for an answer that nobody reads
             self._lose(lost)
 
-    def _hear(self, line):
+    def _hear(self, line: bytes) -> None:
         """A line of the host. What comes before the first mark is a login's greeting."""
-        if line.rstrip() == MARK.encode():
-            self.marked += 1
-            if self.marked > 2:  # of looking, and of working
-                raise Nonsense("it begins a third time")
-            self.marks.put("mark")
-        elif self.marked:
+        if line.rstrip() == MARK:
+            if not self.marks:
+                raise Nonsense("it begins once more")
+            self.began = True
+            self.marks.pop(0).set_result({})
+        elif self.began:
             self._take(answers.parse(line))
 
-    def _take(self, message):
-        self.heard.set()
+    def _take(self, message: Answer) -> None:
+        self.heard = True
         if "event" in message:
             self.events(self.host, answers.event(message))
         elif "alive" not in message:
-            asked = self.waiting.pop(message["id"], None) if type(message.get("id")) is int else None
-            if asked is None:
+            number = message.get("id")
+            do, future = self.asked.pop(number, ("", None)) if type(number) is int else ("", None)
+            if future is None:
                 raise Nonsense("an answer to nothing that was asked")
             try:
-                answers.answer(message, asked.do)
+                answers.answer(message, do)
             except Nonsense as problem:
-                asked.answer.put(Lost(*problem.args))
+                fail(future, problem)
                 raise
-            if asked is self.locking:  # what looked before the lock was taken goes on looking
-                self.ended = True
-                self.stop.set()
-                self.marks.put("refused")
-                self._fail(Lost("the agent has ended"))
-            asked.answer.put(message)
+            if do == "lock":  # what looked before the lock was taken goes on looking
+                self._stop_beating()
+                self._fail_all(Lost("the agent has ended"))
+            future.set_result(message)
 
-    def _lose(self, problem):
+    def _lose(self, problem: HostProblem) -> None:
         self.lost = self.lost or problem
-        self._fail(self.lost)
-        self.marks.put(self.lost)
+        self._fail_all(self.lost)
+        while self.marks:
+            fail(self.marks.pop(), self.lost)
 
-    def _fail(self, problem):
+    def _fail_all(self, problem: HostProblem) -> None:
         """Whoever waits for an answer hears that there will be none."""
-        for number in [*self.waiting]:
-            asked = self.waiting.pop(number, None)
-            if asked:
-                asked.answer.put(problem)
+        for _, future in self.asked.values():
+            fail(future, problem)
+        self.asked.clear()
 
-    def _why(self):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(10)
-        return why(self.process.poll(), last_words(self.said))
+
+def fail(future: "asyncio.Future[Answer]", problem: HostProblem) -> None:
+    """Whoever waits hears the problem. Nobody needs to wait."""
+    future.set_exception(problem)
+    future.exception()
+
+
+def done(answer: Answer) -> Answer:
+    """What was done, as the agent tells it. Raises HostProblem where it could not."""
+    if "problem" in answer:
+        raise HostProblem(answer["problem"], more=answer["more"])
+    found: Answer = answer["ok"]
+    return found
+
+
+def encoded(content: bytes) -> str:
+    """Bytes as they travel."""
+    return base64.b64encode(content).decode()
+
+
+def why_not(answer: Answer) -> HostProblem:
+    """Why the lock could not be taken, by what the agent says."""
+    if answer.get("locked"):
+        return HostProblem(f"locked: {answer['locked']}", locked=True)
+    return HostProblem(f"cannot be locked: {' / '.join(answer.get('said', [])) or 'systemd-run failed'}")
+
+
+def why(code: int | None, stderr: bytes) -> str:
+    """In a line, why ssh or what it ran ended with `code`: 255 is ssh's own."""
+    lines = stderr.decode(errors="replace").strip().splitlines()
+    said = lines[-1] if lines else f"exit {code} without a word"
+    if code == 255:
+        return f"cannot be reached: {said}; try ssh by hand"
+    if "sudo" in said and "password" in said:
+        return f"{said}: log in as root, or allow it by NOPASSWD in sudoers"
+    return said
+
+
+async def run(host: Host, ssh: Ssh, words: Sequence[str], input: bytes = b"", timeout: float = 60) -> Done:
+    """Run words at a host as root over a connection of their own, where no Python is needed; how they ended. Raises
+    HostProblem where it can't be reached."""
+    ended = await process.run(ssh.command(host.address, words), input, timeout)
+    if ended.code == 255:
+        raise HostProblem(why(255, ended.err))
+    return ended

@@ -1,35 +1,38 @@
 """The end of a deploy: all hosts promise, all commit; or all go back. A host whose answer is lost then may go either
 way by itself, so it is asked over another connection, and told, while that is still open."""
 
-import time
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from .connection import Connection, Lost
-from .crew import TAKEBACK
-from .errors import Divided, HostProblem, Taken, on_hosts
-from .together import together
+from .connection import Connection
+from .connections import TAKEBACK, Connections, together
+from .errors import DeployError, Divided, HostProblem, Lost, on_hosts
+from .plan import Step
+from .shapes import Decided
 
 OPEN = ("promised", "open")
 FINAL = ("committed", "back", "stuck")
 PATIENCE = 5  # seconds that a host may be later than it should
 PAUSE = 0.5
+Fates = dict[str, str | None]  # host name → "committed", "back", "stuck" or "promised", "open"; None: not known
 
 
-def forward(fates, sick=()):
+def forward(fates: Mapping[str, str | None], sick: Collection[str] = ()) -> bool:
     """Which way all should go, by what is known of each host: where one has committed, forward; where one is back or
     goes there, or more are `sick` than may be, back. One that nothing is known of counts for neither."""
     known = set(fates.values())
     return "committed" in known or not sick and not known & {"open", "back"}
 
 
-def told(fates, failed, tag):
+def told(fates: Fates, failed: Mapping[str, HostProblem], tag: str) -> DeployError | None:
     """The error that says how it ended, from what Ending.run returns; None where all have committed."""
     known = set(fates.values())
     if known == {"committed"}:
         return None
     cause = on_hosts({name: [str(problem)] for name, problem in failed.items()})
     if known == {"back"}:
-        return Taken(f"{cause}\ntaken back: every host is as it was")
+        return DeployError(f"{cause}\ntaken back: every host is as it was")
     words = {"committed": f"on {tag}", "back": "on the release before", "stuck": "not whole, for the next deploy or"
              " rollback to settle", None: f"can't be asked; on {tag} or on the release before"}
     lines = [f"{', '.join(name for name in fates if fates[name] == fate)}: {text}"
@@ -39,76 +42,77 @@ def told(fates, failed, tag):
 
 @dataclass
 class Ending:
-    """Brings the hosts of a crew, all prepared, to one release. `id`: of the attempt; `seconds`: after which a host
+    """Brings the hosts of a deploy, all prepared, to one release. `id`: of the attempt; `seconds`: after which a host
     that hears nothing decides by itself."""
 
-    crew: object
+    hosts: Connections
     id: str
     seconds: float
 
-    def run(self, promise, commit):
+    async def run(self, promise: Step, commit: Step) -> tuple[Fates, dict[str, HostProblem]]:
         """(host name → "committed", "back", "stuck", or None where that can't be known; host name → what went wrong).
 
         Those that answer wait: they are told last, when it is known which way the others have gone."""
-        failed = self.crew.attempt(promise)
+        failed = await self.hosts.attempt(promise)
         lost = [name for name, problem in failed.items() if isinstance(problem, Lost)]
-        fates = {name: "open" if name in failed else "promised" for name in promise.hosts}
-        fates.update(self.learn(lost))
+        fates: Fates = {name: "open" if name in failed else "promised" for name in promise.hosts}
+        fates.update(await self.learn(lost))
         sick = self.sick()
         on = forward(fates, sick)
-        fates.update(self.learn([name for name in lost if fates[name] in OPEN], on))
+        fates.update(await self.learn([name for name in lost if fates[name] in OPEN], on))
         on = "committed" in fates.values() or on and "back" not in fates.values()
         there = [name for name in promise.hosts if name not in lost]
         if on:
-            failed = {**failed, **self.commit(replace(commit, hosts=tuple(there)), fates)}
+            failed = {**failed, **await self.commit(replace(commit, hosts=tuple(there)), fates)}
         else:
             failed = {**sick, **failed}
-            fates.update(self.back(there, failed))
+            fates.update(await self.back(there, failed))
         return fates, failed
 
-    def sick(self):
+    def sick(self) -> dict[str, HostProblem]:
         """host name → what is amiss there, where more are not well than may be: who has promised leaves it to us."""
-        found = dict(self.crew.sick)
+        found = self.hosts.sick
         return {name: HostProblem(f"not healthy: {text}") for name, text in found.items()
-                if len(found) > self.crew.spare}
+                if len(found) > self.hosts.spare}
 
-    def commit(self, step, fates):
+    async def commit(self, step: Step, fates: Fates) -> dict[str, HostProblem]:
         """From here on only forward; what went wrong on the way."""
-        failed = self.crew.attempt(step)
-        self.crew.release()
-        fates.update({name: "committed" for name in step.hosts}, **self.learn(failed, True))
+        failed = await self.hosts.attempt(step)
+        await self.hosts.release()
+        fates.update({name: "committed" for name in step.hosts}, **await self.learn(failed, True))
         return failed
 
-    def back(self, names, failed):
+    async def back(self, names: list[str], failed: Mapping[str, HostProblem]) -> Fates:
         """host name → its fate, when those that answer are told to go back. Each is asked which way it went: one whose
         agent has died before it heard that has committed, as it had promised."""
         cause = "; ".join(f"{name}: {problem}" for name, problem in failed.items())
-        self.crew.take_back(cause, names)
-        return self.learn(names, False, cause)
+        await self.hosts.take_back(cause, names)
+        return await self.learn(names, False, cause)
 
-    def learn(self, names, on=None, cause=""):
+    async def learn(self, names: Iterable[str], on: bool | None = None, cause: str = "") -> Fates:
         """host name → what becomes of each, asked anew; `on`: whether it shall go forward, if that is still open."""
-        return together(lambda name: self._learn(name, on, cause), names)
+        return await together(lambda name: self._learn(name, on, cause), names)
 
-    def _learn(self, name, on, cause):
-        until = time.monotonic() + self.seconds + PATIENCE
+    async def _learn(self, name: str, on: bool | None, cause: str) -> str | None:
+        now = asyncio.get_running_loop().time
+        until = now() + self.seconds + PATIENCE
         late = until + TAKEBACK
         while True:
-            fate = self._ask(name, on, cause)
+            fate = await self._ask(name, on, cause)
             if fate in FINAL or on is None and fate in OPEN:
                 return fate
-            if time.monotonic() > (late if fate else until):
+            if now() > (late if fate else until):
                 return None
-            time.sleep(PAUSE)
+            await asyncio.sleep(PAUSE)
 
-    def _ask(self, name, on, cause):
-        host = next(host for host in self.crew.hosts if host.name == name)
-        connection = Connection(host, self.crew.ssh, self.crew.fleet.app)
+    async def _ask(self, name: str, on: bool | None, cause: str) -> str | None:
+        host = next(host for host in self.hosts.hosts if host.name == name)
+        connection = Connection(host, self.hosts.ssh, self.hosts.fleet.app)
         try:
-            connection.open(patience=15)
-            try:
-                return connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])["fate"]
-            finally:
-                connection.close()
+            await connection.open(15)
+            decided: Decided = await connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])
+            return decided["fate"]
         except HostProblem:
             return None
+        finally:
+            await connection.close()

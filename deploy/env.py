@@ -4,6 +4,7 @@ What is staged is a whole file, APP.env.next, that a deploy's commit renames to 
 editor, never as an argument, and none is ever shown.
 """
 
+import argparse
 import base64
 import os
 import secrets
@@ -11,22 +12,29 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from project.ops import envfile
 
-from .answers import Maybe, Nonsense, Text
+from .config import Fleet, Host
+from .connection import encoded
+from .connections import Connections, on_each
 from .errors import DeployError, HostProblem, Refused
-from .remote import BOOT, each, sessions, who
+from .lock import who
+from .shapes import Settings
+from .ssh import Ssh
 
 BOM = "\ufeff"
 HOLDS_LINES = "a value of several lines goes by: python -m deploy env set-file NAME FILE"
-PROGRAM = (Path(__file__).resolve().parent / "host/files.py").read_text("utf-8")
+Texts = tuple[str, str | None]  # of APP.env, and of APP.env.next where there is one
 
 
 # ---- pure: from texts to a text ----
 
-def staged(current, following, values, unset):
+def staged(current: str, following: str | None, values: Mapping[str, str], unset: Collection[str]) -> str:
     """The text of the new APP.env.next, from APP.env, APP.env.next (None where there is none), what to set and unset.
 
     Lines keep their places, comments included, and every byte of those that stay. NAME and NAME_FILE exclude each
@@ -49,18 +57,18 @@ def staged(current, following, values, unset):
     return "".join(f"{line}\n" for line in lines)
 
 
-def rival(name):
+def rival(name: str) -> str:
     return name.removesuffix("_FILE") if name.endswith("_FILE") else f"{name}_FILE"
 
 
-def differences(current, following):
+def differences(current: str, following: str | None) -> dict[str, str]:
     """Every name of either text, and what becomes of it: "", "set", "changed" or "unset"."""
     now, then = (envfile.parse(text, "")[0] for text in (current, current if following is None else following))
     return {name: "" if now.get(name) == then.get(name) else
             "unset" if name not in then else "changed" if name in now else "set" for name in sorted({*now, *then})}
 
 
-def read_values(content, names):
+def read_values(content: bytes, names: Collection[str]) -> dict[str, str]:
     """The values in NAME=value lines, given as bytes. Raises Refused with all that is wrong, as with a name that nobody
     asked for."""
     values, problems = envfile.read(content, "input")
@@ -77,7 +85,7 @@ def read_values(content, names):
     return values
 
 
-def check_names(names):
+def check_names(names: Iterable[str]) -> None:
     """Raise Refused for what is no name; a value given as an argument is not repeated."""
     for name in names:
         if "=" in name:
@@ -87,38 +95,54 @@ def check_names(names):
 
 
 # ---- what each action does ----
+# What is typed is read before the event loop runs, which must not wait for it.
 
-def set_(fleet, ssh, hosts, args):
+@dataclass(frozen=True)
+class Change:
+    """What is to be staged; `files`: name → content, secrets; `done` is said in the end."""
+
+    done: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    unset: Collection[str] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def set_(args: argparse.Namespace) -> Change:
     check_names(args.names)
     values = read_values(ask(args.names) if sys.stdin.isatty() else sys.stdin.buffer.read(), args.names)
-    stage(fleet, ssh, hosts, lambda current, following: staged(current, following, values, ()), ())
-    say(f"staged {', '.join(values)}")
+    return Change(f"staged {', '.join(values)}", values)
 
 
-def unset(fleet, ssh, hosts, args):
+def unset(args: argparse.Namespace) -> Change:
     check_names(args.names)
-    stage(fleet, ssh, hosts, lambda current, following: staged(current, following, {}, args.names), ())
-    say(f"staged without {', '.join(args.names)}")
+    return Change(f"staged without {', '.join(args.names)}", unset=args.names)
 
 
-def set_file(fleet, ssh, hosts, args):
+def set_file(args: argparse.Namespace) -> Change:
     """The file gets a name of its own, so that a release that is taken back finds its former one."""
     check_names([args.name])
-    content = read_file(args.file)
-    path = f"{args.name}.{secrets.token_hex(4)}"
-    file = {"path": f"/etc/default/{fleet.app}.secrets/{path}", "mode": "640", "owner": "root", "group": fleet.app,
-            "text": base64.b64encode(content).decode()}
-    values = {f"{args.name}_FILE": f"/run/secrets/{path}"}
-    stage(fleet, ssh, hosts, lambda current, following: staged(current, following, values, ()), [file])
-    say(f"staged {args.name}_FILE")
+    name = f"{args.name}.{secrets.token_hex(4)}"
+    values = {f"{args.name}_FILE": f"/run/secrets/{name}"}
+    return Change(f"staged {args.name}_FILE", values, files={name: read_file(args.file)})
 
 
-def list_(fleet, ssh, hosts, args):
+CHANGES = {"set": set_, "unset": unset, "set-file": set_file}
+
+
+def run(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], args: argparse.Namespace) -> Coroutine[Any, Any, None]:
+    """What the command line asks for, to be awaited."""
+    connections = Connections(fleet, ssh, list(hosts), lambda event: None)
+    return show(connections) if args.action == "list" else stage(connections, CHANGES[args.action](args))
+
+
+async def show(hosts: Connections) -> None:
     """Names, and what is staged; grouped where hosts differ."""
-    paths = paths_of(fleet)
-    with sessions(hosts, ssh, ["python3", "-c", BOOT], PROGRAM) as opened:
-        texts = each(hosts, lambda host: understood(*settings_of(opened[host.name], paths)))
-    groups = {}
+    async def known(host: Host) -> Texts:
+        return understood(*await read(hosts, host))
+    async with hosts:
+        await hosts.reach_all()
+        texts = await on_each(hosts.hosts, known)
+    groups: dict[tuple[str, ...], list[str]] = {}
     for name, (current, following) in sorted(texts.items()):
         lines = tuple(f"  {setting:32} {state and 'staged: ' + state}".rstrip()
                       for setting, state in differences(current, following).items())
@@ -127,44 +151,50 @@ def list_(fleet, ssh, hosts, args):
         print("\n".join([f"{', '.join(names)}:", *(lines or ["  nothing set"])]))
 
 
-COMMANDS = {"set": set_, "unset": unset, "list": list_, "set-file": set_file}
-
-
 # ---- doing it ----
 
-def stage(fleet, ssh, hosts, change, files):
-    """Write `change(current text, staged text)` as the staged settings, after `files`, on all hosts or on none.
-
-    Raises Refused with the problems of all hosts, Locked when somebody else is at one of them.
-    """
-    paths = paths_of(fleet)
-    with sessions(hosts, ssh, ["python3", "-c", BOOT], PROGRAM, lock=(fleet.app, who("env"))) as opened:
-        texts = each(hosts, lambda host: change(*settings_of(opened[host.name], paths)))
-
-        def prepare(host):
-            text = base64.b64encode(texts[host.name].encode()).decode()
-            settings = {"path": paths[1], "mode": "600", "owner": "root", "group": "root", "text": text}
-            return opened[host.name].ask({"write": [*files, settings], "remove": []})
-        each(hosts, prepare)
-        each(hosts, lambda host: opened[host.name].ask({"commit": True}), DeployError)
+async def stage(hosts: Connections, change: Change) -> None:
+    """Stage it on all hosts or on none. Raises Refused with the problems of all hosts, Locked when somebody else is at
+    one of them."""
+    async with hosts:
+        await hosts.reach_all()
+        await hosts.lock(who("env"), Refused)
+        try:
+            await write(hosts, change)
+        except DeployError as error:
+            await hosts.take_back(str(error))
+            raise
+        await hosts.release()
+    print(f"{change.done}: live with the next deploy")
 
 
-def settings_of(session, paths):
-    """The texts of APP.env and APP.env.next (None where there is none) on a host."""
-    answer = session.ask({"read": paths}, {"files": {path: Maybe(Text("[A-Za-z0-9+/=]*")) for path in paths}})["files"]
-    if answer[paths[0]] is None:
-        raise HostProblem(f"there is no {paths[0]}: run make provision first")
+async def write(hosts: Connections, change: Change) -> None:
+    """In two halves: what can fail fails in the first, which the end of the lock undoes."""
+    files = {name: encoded(content) for name, content in change.files.items()}
+
+    async def following(host: Host) -> bytes:
+        return staged(*await read(hosts, host), change.values, change.unset).encode()
+    texts = await on_each(hosts.hosts, following)
+    await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask(
+        "stage", settings=encoded(texts[host.name]), files=files))
+    await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask("keep", files=[*files]), DeployError)
+
+
+async def read(hosts: Connections, host: Host) -> Texts:
+    """The texts of a host."""
+    answer: Settings = await hosts.connections[host.name].ask("read_settings")
+    path = f"/etc/default/{hosts.fleet.app}.env"
+    return decoded(answer["settings"], path), answer["staged"] and decoded(answer["staged"], f"{path}.next")
+
+
+def decoded(content: str, path: str) -> str:
     try:
-        contents = [answer[path] and base64.b64decode(answer[path]) for path in paths]
-    except ValueError:
-        raise Nonsense("a file is not base64") from None
-    try:
-        return [content and content.decode("utf-8") for content in contents]
-    except UnicodeDecodeError as error:
-        raise HostProblem(f"{paths[contents.index(error.object)]} is not UTF-8 text: correct it there") from None
+        return base64.b64decode(content).decode()
+    except UnicodeDecodeError:
+        raise HostProblem(f"{path} is not UTF-8 text: correct it there") from None
 
 
-def understood(current, following):
+def understood(current: str, following: str | None) -> Texts:
     """The same texts. Raises HostProblem where one of them is malformed."""
     problems = [problem for text, name in ((current, "APP.env"), (following or "", "APP.env.next"))
                 for problem in envfile.parse(text, name)[1]]
@@ -173,11 +203,7 @@ def understood(current, following):
     return current, following
 
 
-def paths_of(fleet):
-    return [f"/etc/default/{fleet.app}.env", f"/etc/default/{fleet.app}.env.next"]
-
-
-def ask(names):
+def ask(names: Iterable[str]) -> bytes:
     """The bytes that the user writes in an editor, which shows the names alone. Raises Refused."""
     editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
     with tempfile.TemporaryDirectory() as folder:  # only its owner may look in
@@ -190,7 +216,7 @@ def ask(names):
             raise Refused(f"{editor[0]}: {error}: set EDITOR, or give the lines on stdin") from None
 
 
-def read_file(path):
+def read_file(path: str) -> bytes:
     """The bytes of a file, - being stdin. Raises Refused."""
     try:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
@@ -199,7 +225,3 @@ def read_file(path):
     if not content.strip():
         raise Refused(f"{path} is empty")
     return content
-
-
-def say(text):
-    print(f"{text}: live with the next deploy")

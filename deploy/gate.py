@@ -1,5 +1,8 @@
 """What the verdicts on migrations mean for a deploy or rollback. Pure."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from .errors import Refused
 
 HARMS = {"deploy": "with these migrations the release that is live cannot work; split them in two releases, or"
@@ -12,7 +15,7 @@ UNKNOWN = {"deploy": "nobody has judged whether the release that is live can wor
                        " or take the risk with --allow-incompatible:"}
 
 
-def check(answers, action, allowed):
+def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool) -> None:
     """Raise Refused for what `verdicts` answered, unless it is `allowed`; answers: (step, host) → answer. A deploy of
     what nobody has judged cannot be allowed: a build judges it. A rollback can, as there is no time to build."""
     lines = []

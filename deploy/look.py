@@ -1,24 +1,30 @@
 """status, releases, logs, run and prune as they are typed: what looks at the hosts, or does one thing there."""
 
+import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from typing import Any
 
-from . import preflight, status
+from . import preflight, process, status
 from .answers import visible
-from .crew import Crew
-from .errors import DeployError, Refused, on_hosts
+from .config import Fleet, Host
+from .connections import Connections, Problems, report, together
+from .display import write
+from .errors import DeployError, HostProblem, Refused, on_hosts
+from .lock import who
 from .plan import Step
-from .remote import who
-from .together import together
+from .process import Process, in_thread
+from .shapes import Facts
+from .ssh import Ssh
 
-LONGEST = 16384  # characters of a line of a log
 RED, PLAIN = "\033[31m", "\033[0m"
 
 
-def show_status(fleet, ssh, hosts, args):
+async def show_status(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], args: argparse.Namespace) -> int:
     """Exit code 1 when anything is not as it should be."""
-    facts, problems = facts_of(fleet, ssh, hosts, health=True)
+    facts, problems = await facts_of(fleet, ssh, hosts, health=True)
     there = [host for host in hosts if host.name in facts]
     if args.json:
         print(json.dumps({"hosts": facts, "problems": problems}))
@@ -34,22 +40,25 @@ def show_status(fleet, ssh, hosts, args):
     return 1 if problems else 0
 
 
-def facts_of(fleet, ssh, hosts, **more):
+async def facts_of(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], **more: Any) -> tuple[dict[str, Facts], Problems]:
     """(host name → facts, host name → problems: those that can't be asked are only there)."""
-    with Crew(fleet, ssh, list(hosts), lambda event: None) as crew:
-        problems = crew.reach()
-        facts, silent = crew.look(paths=lambda host: list(preflight.expected(fleet, host)),
-                                  **{key: lambda host, value=value: value for key, value in more.items()})
-        problems.update(silent)
-        problems.update(status.drift(fleet, crew.hosts, facts))
+    async with silent(fleet, ssh, hosts) as connections:
+        problems = await connections.reach()
+        facts, others = await connections.look(paths=lambda host: list(preflight.expected(fleet, host)),
+                                               **{key: lambda host, value=value: value for key, value in more.items()})
+    problems |= others | status.drift(fleet, connections.hosts, facts)
     return dict(sorted(facts.items())), problems
 
 
-def show_releases(fleet, ssh, hosts, args):
-    with Crew(fleet, ssh, list(hosts), lambda event: None) as crew:
-        problems = crew.reach()
-        facts, silent = crew.look()
-        problems.update(silent)
+def silent(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host]) -> Connections:
+    """Connections that tell nobody."""
+    return Connections(fleet, ssh, list(hosts), lambda event: None)
+
+
+async def show_releases(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], args: argparse.Namespace) -> None:
+    async with silent(fleet, ssh, hosts) as connections:
+        problems = await connections.reach()
+        facts, others = await connections.look()
     if args.json:
         print(json.dumps({name: found["records"] for name, found in facts.items()}))
     else:
@@ -57,34 +66,34 @@ def show_releases(fleet, ssh, hosts, args):
     for name, found in facts.items():
         if found["torn"]:
             print(f"{name}: {found['torn']} lines of releases.log are torn, and left out", file=sys.stderr)
-    if problems:
-        raise DeployError(on_hosts(problems))
+    if problems | others:
+        raise DeployError(on_hosts(problems | others))
 
 
-def show_logs(fleet, ssh, hosts, args):
+async def show_logs(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], args: argparse.Namespace) -> None:
     """What web, worker and beat of the hosts log, each line after its host's name."""
     names = [f"{fleet.app}-{name}" for name in ("web-a", "web-b", "worker-a", "worker-b", "beat")
              if name.startswith(args.role)]
     words = ["journalctl", "--no-pager", "-o", "short-iso", "-n", str(args.lines), *(["-f"] if args.follow else []),
              *(["--since", args.since] if args.since else []), *(word for name in names for word in ("-t", name))]
-    running = [(host, subprocess.Popen(ssh.command(host.address, words), stdin=subprocess.DEVNULL, text=True,
-                                       errors="replace", stdout=subprocess.PIPE)) for host in hosts]
+    running: dict[str, Process] = {}
+
+    async def show(host: Host) -> int | None:
+        shown = running[host.name] = await process.start(ssh.command(host.address, words), stdin=subprocess.DEVNULL,
+                                                         stderr=None)
+        async for line in shown.lines():
+            text = visible(f"{host.name} | {line.decode(errors='replace').rstrip(chr(10))}")
+            await in_thread(write, text + "\n", sys.stdout)
+        return await shown.ended()
     try:
-        together(lambda one: prefix(one[0].name, one[1].stdout), running)
+        failed = [host.name for host, code in (await together(show, hosts)).items() if code]
     finally:
-        for _, process in running:
-            process.terminate()
-    failed = [host.name for host, process in running if process.wait()]
+        await together(lambda one: one.close(0), running.values())
     if failed:
         raise DeployError(f"no logs from {', '.join(failed)}")
 
 
-def prefix(name, lines):
-    for line in iter(lambda: lines.readline(LONGEST), ""):
-        print(visible(f"{name} | {line.rstrip(chr(10))}"), flush=True)
-
-
-def run_command(fleet, ssh, args):
+async def run_command(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> int | None:
     """A one-off command in the release that is live on a host; exits as the command does."""
     host = next((host for host in fleet.app_hosts if host.name == args.host), None)
     if host is None:
@@ -93,19 +102,25 @@ def run_command(fleet, ssh, args):
     if not words:
         raise Refused("what shall be run? make run HOST=web1 ARGS='manage showmigrations'")
     tty = sys.stdin.isatty() and sys.stdout.isatty()
-    return subprocess.call(ssh.command(host.address, ["docker-runner", fleet.app, *words], tty=tty))
+    running = await process.start(ssh.command(host.address, ["docker-runner", fleet.app, *words], tty=tty), stdin=None,
+                                  stdout=None, stderr=None, start_new_session=False)
+    try:
+        return await running.ended()
+    finally:
+        await running.close(0)
 
 
-def prune(fleet, ssh, hosts, args):
+async def prune(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], args: argparse.Namespace) -> None:
     """Remove images that neither TAG nor REVERT nor a slot needs."""
-    with Crew(fleet, ssh, list(hosts), lambda event: None) as crew:
-        missing = crew.connect()
-        if missing:
-            raise Refused(on_hosts(missing))
-        crew.lock(who("prune"))
+    async with silent(fleet, ssh, hosts) as connections:
+        await connections.reach_all()
+        await connections.lock(who("prune"))
+        step = Step("prune", tuple(host.name for host in connections.hosts), {"image": fleet.image})
         try:
-            answers = crew.run([Step("prune", tuple(host.name for host in crew.hosts), {"image": fleet.image})])
+            answers = await connections.run([step])
+        except HostProblem as problem:
+            raise DeployError(report(problem)) from None
         finally:
-            crew.release()
+            await connections.release()
     for (_, name), answer in sorted(answers.items()):
         print(visible(f"{name}: removed {', '.join(answer['removed']) or 'nothing'}"))

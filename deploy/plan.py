@@ -1,28 +1,45 @@
 """From the fleet's state and a target to the steps of a deploy. Pure."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-UNDO = {
-    "begin": "a slot that was emptied stays empty",
-    "pull": "the image stays",
-    "verdicts": "",
-    "publish": "the files stay, nothing names them",
-    "migrate": "none: the old release works with the new database",
-    "start": "drain and stop what was started",
-    "ready": "",
-    "pause": "old workers consume again",
-    "flip": "flip back to the old slot",
-    "watch": "",
-    "beat": "the old beat again",
-    "prepare": "remove what was written",
-    "promise": "remove what was written",
-    "commit": "none: from here a deploy only goes forward",
+from .config import Fleet, Host
+
+PerHost = dict[str, dict[str, Any]]  # host name → more
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What there is to know of a step, besides what the agent does for it (agent/steps.py).
+
+    `limit`: seconds after which it has failed if it has not answered, besides those it is given: the sum of what it may
+    have to wait for on a host; a host that is gone is noticed before, by its silence. `undo`: what a takeback does
+    about it; `harmless`: there is nothing to take back.
+    """
+
+    limit: int
+    undo: str = ""
+    harmless: bool = False
+
+
+KINDS = {  # in their order
+    "begin": Kind(600, "a slot that was emptied stays empty", harmless=True),
+    "pull": Kind(3600, "the image stays", harmless=True),
+    "verdicts": Kind(420, harmless=True),
+    "publish": Kind(660, "the files stay, nothing names them"),
+    "migrate": Kind(120, "none: the old release works with the new database"),
+    "start": Kind(120, "drain and stop what was started"),
+    "ready": Kind(120),
+    "pause": Kind(120, "old workers consume again"),
+    "flip": Kind(120, "flip back to the old slot"),
+    "watch": Kind(120),
+    "beat": Kind(420, "the old beat again"),
+    "prepare": Kind(120, "remove what was written"),
+    "promise": Kind(60, "remove what was written"),
+    "commit": Kind(240, "none: from here a deploy only goes forward"),
+    "prune": Kind(3600),  # of no deploy
 }
-# Seconds after which a step that has not answered has failed, besides those it is given: the sum of what it may have to
-# wait for on a host. A host that is gone is noticed before, by its silence.
-LIMITS = {"begin": 600, "pull": 3600, "verdicts": 420, "publish": 660, "migrate": 120, "start": 120, "ready": 120,
-          "pause": 120, "flip": 120, "watch": 120, "beat": 420, "prepare": 120, "promise": 60, "commit": 240,
-          "prune": 3600}
 
 
 @dataclass(frozen=True)
@@ -33,8 +50,8 @@ class Target:
     tag: str
     digest: str = ""
     exact: bool = False  # whether the digest is that of one image, and as the registry has it
-    releases: dict = field(default_factory=dict)  # host name → {"image_id", "digest"}, for a rollback
-    sources: dict = field(default_factory=dict)  # host name → {"reference", "credentials"}, where we serve the image
+    releases: PerHost = field(default_factory=dict)  # {"image_id", "digest"}, for a rollback
+    sources: PerHost = field(default_factory=dict)  # {"reference", "credentials"}, where we serve the image
     judge: str = ""  # a host whose release and ours migrations may part; none where that cannot be
 
 
@@ -54,45 +71,45 @@ class Step:
     """One thing done on `hosts` (names), `parallel` of them at once (0: all). `args` are the agent's."""
 
     name: str
-    hosts: tuple
-    args: dict = field(default_factory=dict)
+    hosts: tuple[str, ...]
+    args: dict[str, Any] = field(default_factory=dict)
     parallel: int = 0
-    each: dict = field(default_factory=dict)  # host name → more args
+    each: PerHost = field(default_factory=dict)  # more args
 
     @property
-    def undo(self):
-        return UNDO.get(self.name, "")
+    def limit(self) -> int:
+        return KINDS[self.name].limit + int(self.args.get("seconds", 0))
 
-    @property
-    def limit(self):
-        return LIMITS[self.name] + self.args.get("seconds", 0)
-
-    def args_for(self, host):
+    def args_for(self, host: str) -> dict[str, Any]:
         return {**self.args, **self.each.get(host, {})}
 
 
-def plan(fleet, hosts, target, options, attempt):
+Groups = Iterator[tuple[Step, ...]]
+
+
+def plan(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options,
+         attempt: dict[str, str]) -> list[tuple[Step, ...]]:
     """The steps, in groups: those of a group are done at the same time, one group after the other.
 
     `attempt`: the "id" of this deploy and "who" does it.
     """
     groups = [*beginning(fleet, hosts, target, options, attempt), *proving(fleet, hosts, target),
               *(turning_back(fleet, hosts) if target.action == "rollback" else turning(fleet, hosts, options)),
-              *ending(fleet, hosts, target, options)]
+              *ending(hosts)]
     return [group for group in (tuple(step for step in group if step.hosts) for group in groups) if group]
 
 
-def beginning(fleet, hosts, target, options, attempt):
+def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options, attempt: dict[str, Any]) -> Groups:
     """What no visitor and no task notices."""
     names, rollout = all_of(hosts), fleet.rollout
     attempt = {**attempt, "action": target.action, "tag": target.tag, "digest": target.digest, "image_id": "",
                "keep_warm": rollout["keep_warm"], "keep_releases": rollout["keep_releases"], "image": fleet.image}
-    each = {name: {"roles": [*host.roles], **target.releases.get(name, {})} for name, host in by_name(hosts).items()}
+    each = {name: {"roles": [*host.roles], **target.releases.get(name, {})} for name, host in zip(names, hosts)}
     yield (Step("begin", names, attempt, each=each),)
     yield (Step("pull", names, {"image": fleet.image, "credentials": options.credentials}, each=target.sources),)
 
 
-def proving(fleet, hosts, target):
+def proving(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
     """The idle slot, until it is ready. Web may start while the database changes; workers would begin to work. To all
     hosts goes the first start: each keeps a record of what becomes of a deploy from there on."""
     names, rollout, judge = all_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
@@ -107,7 +124,7 @@ def proving(fleet, hosts, target):
                                                           "roles": ["web", "worker"]}),)
 
 
-def turning(fleet, hosts, options):
+def turning(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
     """Tasks and visitors come to the new release: a first host, then the others, then beat. Each is watched from its
     flip on; the steps called so only give it time."""
     web, rest, rollout = having(hosts, "web"), without(hosts, "web"), fleet.rollout
@@ -123,43 +140,39 @@ def turning(fleet, hosts, options):
         yield (Step("watch", all_of(hosts), {"seconds": rollout["bake"]}),)
 
 
-def turning_back(fleet, hosts):
+def turning_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
     """The same, urgent: visitors first, everywhere."""
     yield (Step("flip", all_of(hosts), flip_args(fleet)),)
     yield (Step("pause", having(hosts, "worker")), beat(fleet, hosts))
 
 
-def ending(fleet, hosts, target, options):
+def ending(hosts: Sequence[Host]) -> Groups:
     yield (Step("prepare", all_of(hosts)),)
     yield (Step("promise", all_of(hosts)),)
     yield (Step("commit", all_of(hosts)),)
 
 
-def beat(fleet, hosts):
+def beat(fleet: Fleet, hosts: Sequence[Host]) -> Step:
     return Step("beat", having(hosts, "beat"), {"seconds": fleet.rollout["ready"]})
 
 
-def flip_args(fleet):
+def flip_args(fleet: Fleet) -> dict[str, Any]:
     return {"smoke": fleet.rollout["smoke"], "roles": ["web"]}
 
 
-def by_name(hosts):
-    return {host.name: host for host in hosts}
-
-
-def all_of(hosts):
+def all_of(hosts: Sequence[Host]) -> tuple[str, ...]:
     return tuple(host.name for host in hosts)
 
 
-def having(hosts, *roles):
+def having(hosts: Sequence[Host], *roles: str) -> tuple[str, ...]:
     return tuple(host.name for host in hosts if any(host.has(role) for role in roles))
 
 
-def without(hosts, role):
+def without(hosts: Sequence[Host], role: str) -> tuple[str, ...]:
     return tuple(host.name for host in hosts if not host.has(role))
 
 
-def shown(groups):
+def shown(groups: Sequence[tuple[Step, ...]]) -> list[str]:
     """The plan as lines: number, step, hosts, undo. Steps of a group share a number."""
     lines = []
     for number, group in enumerate(groups, 1):
@@ -167,6 +180,6 @@ def shown(groups):
             roles = f" {'+'.join(step.args['roles'])}" if step.name in ("start", "ready") else ""
             seconds = f" {step.args['seconds']} s" if step.name == "watch" else ""
             turn = f", {step.parallel} at once" if step.parallel and len(step.hosts) > step.parallel else ""
-            undo = f"   undo: {step.undo}" if step.undo else ""
+            undo = f"   undo: {KINDS[step.name].undo}" if KINDS[step.name].undo else ""
             lines.append(f"{number:3}. {(step.name + roles + seconds):18} {', '.join(step.hosts)}{turn}{undo}")
     return lines

@@ -1,25 +1,29 @@
 """Is every host fit for a deploy? Pure: facts in, problems out. And what `rollback` goes to."""
 
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 
-from . import desired
+from .config import Fleet, Host
 from .errors import Locked, Refused, on_hosts
-from .things import File
+from .plan import Target
+from .provisioning import server
+from .shapes import Facts, Record, Release
+
+AllFacts = Mapping[str, Facts]  # by host name
 
 LEAST = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/run": 4 * 2**20}  # bytes that must be free
 MEMORY = 64 * 2**20  # bytes that are left for others
 
 
-def expected(fleet, host):
-    """path → sha256 of the files that provisioning writes for the app, as this checkout has them. Of options only the
-    file tells, so variables can't say what they should be."""
-    things = [*desired.app_files(fleet, host), *desired.units(fleet, host, host.has("web") or host.balancer)]
-    return {thing.path: hashlib.sha256(thing.content.encode()).hexdigest()
-            for thing in things if isinstance(thing, File) and not thing.once
-            and not (fleet.by_variables and thing.path == f"/etc/default/{fleet.app}")}
+def expected(fleet: Fleet, host: Host) -> dict[str, str]:
+    """path → sha256 of the files that provisioning writes for the app, as this checkout has them. HOSTS variables carry
+    no docker options, so /etc/default/APP is not compared."""
+    files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
+    return {file.path: hashlib.sha256(file.content.encode()).hexdigest() for file in files if not file.once
+            and not (fleet.by_variables and file.path == f"/etc/default/{fleet.app}")}
 
 
-def problems(fleet, hosts, facts, target):
+def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
     """host name → all that keeps it from being deployed to."""
     found = {host.name: [*fitness(facts[host.name]), *provisioning(fleet, host, facts[host.name]),
                          *room(fleet, facts[host.name]), *moved(facts[host.name], target),
@@ -29,7 +33,7 @@ def problems(fleet, hosts, facts, target):
     return {name: texts for name, texts in found.items() if texts}
 
 
-def fitness(facts):
+def fitness(facts: Facts) -> Iterator[str]:
     yield from facts["problems"]
     if facts["systemd"] < 247:
         yield f"systemd is {facts['systemd']}, and 247 or newer is needed"
@@ -42,7 +46,7 @@ def fitness(facts):
         yield f"Docker is {version}, and 20.10 or newer is needed"
 
 
-def provisioning(fleet, host, facts):
+def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     """Files that differ from the checkout's, and settings that are malformed."""
     wanted = expected(fleet, host)
     missing = [path for path in wanted if not facts["files"].get(path)]
@@ -54,7 +58,7 @@ def provisioning(fleet, host, facts):
     yield from facts["settings"] if not missing else ()
 
 
-def room(fleet, facts):
+def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
     """Disk and memory for one more slot."""
     for path, least in (("/var/www/" + fleet.app, LEAST["/var/www"]), ("/run", LEAST["/run"]),
                         (facts["docker"].get("root"), LEAST["docker root"])):
@@ -65,7 +69,7 @@ def room(fleet, facts):
         yield f"{facts['memory'] // 2**20} MB of memory are to be had, and {need // 2**20} are needed"
 
 
-def moved(facts, target):
+def moved(facts: Facts, target: Target) -> Iterator[str]:
     """A tag stands for one image for ever. Of a list of images only what is pulled tells: see source.py."""
     for record in facts["known"]:
         if target.exact and record["tag"] == target.tag and record.get("digest") not in (None, "", target.digest):
@@ -74,18 +78,18 @@ def moved(facts, target):
             return
 
 
-def busy(facts, target):
+def busy(facts: Facts, target: Target) -> Iterator[str]:
     """Two of one name never run at once, nor two migrations; going back needs none."""
     for name, since in facts["one_offs"].items() if target.action != "rollback" else ():
         yield f"{name} runs since {since}, started by hand: wait for its end"
 
 
-def roles(fleet, host, facts):
+def roles(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     if f"{fleet.app}-beat" in facts["containers"] and not host.has("beat"):
         yield "beat runs there, and it has not the role beat: run make provision"
 
 
-def visitors(fleet, host, facts):
+def visitors(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     """SITE_URL, nginx there and [site] agree on the scheme by which visitors come."""
     if not host.has("web"):
         return
@@ -102,7 +106,7 @@ def visitors(fleet, host, facts):
                ' deploy env set SITE_URL; or say tls = "off" in [site] and run make provision')
 
 
-def warnings(hosts, facts):
+def warnings(hosts: Sequence[Host], facts: AllFacts) -> Iterator[tuple[str, str]]:
     """(host name, what is amiss) of what keeps nobody from a deploy."""
     for host in hosts:
         if host.has("web") and facts[host.name]["site"]["unlimited"]:
@@ -113,7 +117,7 @@ UNLIMITED = ("nothing limits who guesses passwords there: ADMIN_PATH has moved t
              " login_paths does not name it: add \"/ADMIN_PATH/login/\" with that path in it, then run make provision")
 
 
-def nobody_else(facts):
+def nobody_else(facts: AllFacts) -> None:
     """Raise Locked where somebody is changing a host: no hook hears of what does not begin. Retirements are short."""
     locks = {name: [f"locked: {found['lock']}"] for name, found in facts.items()
              if found["lock"] and not found["lock"].startswith("retirement")}
@@ -121,18 +125,23 @@ def nobody_else(facts):
         raise Locked(on_hosts(locks))
 
 
-def revert_of(facts):
+def tags(facts: AllFacts) -> set[str]:
+    """The tags that are live, "" for none."""
+    return {found["tag"]["tag"] if found["tag"] else "" for found in facts.values()}
+
+
+def revert_of(facts: AllFacts) -> dict[str, Release]:
     """The Releases that `rollback` goes to: host name → {"tag", "image_id"}. Raises Refused where they differ."""
-    tags = {name: (found["revert"] or {}).get("tag") for name, found in sorted(facts.items())}
-    if len(set(tags.values())) > 1:
+    reverts = {name: found["revert"] for name, found in sorted(facts.items()) if found["revert"]}
+    if len({release["tag"] for release in reverts.values()}) > 1 or reverts and len(reverts) < len(facts):
         raise Refused("hosts would not go back to the same release, say which by --to TAG\n" + on_hosts(
-            {name: [f"{tag or 'none'}"] for name, tag in tags.items()}))
-    if None in tags.values():
+            {name: [reverts[name]["tag"] if name in reverts else "none"] for name in facts}))
+    if not reverts:
         raise Refused("there is no earlier release to go back to")
-    return {name: found["revert"] for name, found in facts.items()}
+    return reverts
 
 
-def recorded(facts, tag):
+def recorded(facts: AllFacts, tag: str) -> dict[str, Record]:
     """host name → the newest committed record of a tag, of any host where this one has none. Raises Refused."""
     known = {name: [record for record in found["known"] if record["tag"] == tag
                     and record["outcome"] == "committed"] for name, found in facts.items()}

@@ -4,7 +4,6 @@ The connection forwards it to a host (Ssh.forward), whose `docker pull 127.0.0.1
 layers it lacks. A layer is known by the digest of its compressed form: that is made the same way each time, and kept.
 """
 
-import contextlib
 import gzip
 import hashlib
 import io
@@ -15,8 +14,10 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,15 +48,13 @@ class Blob:
         return self.path.open("rb") if self.path else io.BytesIO(self.content)
 
 
-@contextlib.contextmanager
-def serve(image, cache=CACHE, docker="docker"):
-    """Serve an image of the engine here while the block runs: yields a Server with `port`, `digest`, `login`, `sent`.
+def serve(image: str, cache: Path = CACHE, docker: str = "docker") -> Server:
+    """A Server of an image of the engine here, with `port`, `digest`, `login`, `sent`: serves while it is entered.
 
     Raises Refused when the engine does not answer or has no such image.
     """
     parts = parts_of(image, Path(cache), docker)
-    with Server(parts[0].digest, parts) as server:
-        yield server
+    return Server(parts[0].digest, parts)
 
 
 # ---- pure: what a manifest is ----
@@ -76,13 +75,27 @@ def manifest(config, layers):
 def parts_of(image, cache, docker="docker"):
     """The manifest, the config and the layers of an image, as Blobs; layers lie in `cache` afterwards."""
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="save.", dir=cache) as folder:
+    with tempfile.TemporaryDirectory(prefix="save.", dir=cache, ignore_cleanup_errors=True) as folder:
         config, files = saved(image, Path(folder), docker)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            layers = list(pool.map(lambda named: layer(*named, cache), files))
+        layers = at_once([lambda named=named: layer(*named, cache) for named in files])
     forget(cache)
     config = bytes_blob("config.v1", config)
     return [manifest(config, layers), config, *layers]
+
+
+def at_once(functions: Sequence[Callable[[], Blob]]) -> list[Blob]:
+    """What each returns, as many at a time as there are processors; the end of the deployer waits for none."""
+    turns, futures = threading.Semaphore(os.cpu_count() or 1), [Future[Blob]() for _ in functions]
+
+    def call(function: Callable[[], Blob], future: Future[Blob]) -> None:
+        with turns:
+            try:
+                future.set_result(function())
+            except BaseException as error:
+                future.set_exception(error)
+    for words in zip(functions, futures):
+        threading.Thread(target=call, args=words, daemon=True).start()
+    return [future.result() for future in futures]
 
 
 def saved(image, folder, docker):

@@ -1,26 +1,20 @@
-"""A conversation with a program on a host, and the same with all hosts at once."""
+"""A program on a host, and the same on all hosts at once. Only for provisioning, until it uses connection.py."""
 
 import contextlib
-import getpass
-import json
 import os
 import re
 import select
-import socket
 import subprocess
 import tempfile
 import time
 
-from . import answers
-from .errors import HostProblem, Locked, Refused, on_hosts
+from .connection import why
+from .errors import HostProblem, Locked, Nonsense, Refused, on_hosts
 from .input import Input
+from .process import Lines
 from .together import outcome, start
 
 MARK = "--8<-- slipway"
-# Reads a program and runs it; what it says begins after the mark, as a login may greet first.
-BOOT = f"""import sys
-print({MARK!r}, flush=True)
-exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())), "<deploy>", "exec"))"""
 HOLD = f"echo '{MARK}'; exec cat >/dev/null"  # for hosts that may have no Python yet
 MOST = 16 * 2**20  # bytes that a command may say
 RUNNING = ("active", "activating", "deactivating", "reloading")
@@ -47,7 +41,7 @@ class Session:
 
     def __init__(self, host, ssh, words, program="", share="", timeout=60):
         self.host, self.ssh, self.share, self.timeout = host, ssh, share, timeout
-        self.lines, self.ended, self.said = answers.Lines(), [], tempfile.TemporaryFile()
+        self.lines, self.ended, self.said = Lines(), [], tempfile.TemporaryFile()
         self.process = subprocess.Popen(ssh.command(host.address, words, share, owner=bool(share)),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said,
                                         start_new_session=True)  # Ctrl-C is ours, not ssh's
@@ -67,24 +61,6 @@ class Session:
 
     def __exit__(self, kind, *error):
         self.close(grace=0.1 if kind is KeyboardInterrupt else 5)  # many, one after the other
-
-    def send(self, message):
-        self._write(json.dumps(message).encode() + b"\n")
-
-    def receive(self, shape=None):
-        """The program's next answer, of that shape (see answers.py). Raises HostProblem when there is none within the
-        timeout, or it says so."""
-        answer = answers.parse(self._line(time.monotonic() + self.timeout))
-        said = answers.wrong(answer, {"problems": [str]} if "problems" in answer else shape or {}, "the answer")
-        if said:
-            raise answers.Nonsense(said)
-        if "problems" in answer:
-            raise HostProblem(*answer["problems"])
-        return answer
-
-    def ask(self, message, shape=None):
-        self.send(message)
-        return self.receive(shape)
 
     def run(self, script, input=b"", timeout=600):
         """Run a shell script over this connection as root; the finished process, output as bytes."""
@@ -132,17 +108,6 @@ def last_words(file, most=65536):
     return file.read()
 
 
-def why(code, stderr):
-    """In a line, why ssh or what it ran ended with `code`: 255 is ssh's own."""
-    lines = stderr.decode(errors="replace").strip().splitlines()
-    said = lines[-1] if lines else f"exit {code} without a word"
-    if code == 255:
-        return f"cannot be reached: {said}; try ssh by hand"
-    if "sudo" in said and "password" in said:
-        return f"{said}: log in as root, or allow it by NOPASSWD in sudoers"
-    return said
-
-
 def run(host, ssh, words, input=b"", timeout=60, share=""):
     """Run words at a host as root to the end; the finished process. Raises HostProblem if it can't be reached."""
     command, deadline = ssh.command(host.address, words, share), time.monotonic() + timeout
@@ -173,7 +138,7 @@ def bounded(stream):
     with stream:
         data = stream.read(MOST + 1)
         if len(data) > MOST:
-            raise answers.Nonsense(f"more than {MOST // 2**20} MB")
+            raise Nonsense(f"more than {MOST // 2**20} MB")
         return data
 
 
@@ -216,14 +181,6 @@ def sessions(hosts, ssh, words, program="", lock=None, shared=False):
             except HostProblem as problem:
                 raise (lock and (held(host, ssh, lock[0]) or beaten(problem))) or problem from None
         yield first_alone(hosts, enter) if lock else each(hosts, enter)
-
-
-def who(action):
-    """What a lock says of its holder."""
-    with contextlib.suppress(OSError, KeyError):
-        name = getpass.getuser()
-        return f"{action} by {name} from {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S %Z')}"
-    return f"{action} since {time.strftime('%Y-%m-%d %H:%M:%S %Z')}"
 
 
 def beaten(problem):

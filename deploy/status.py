@@ -1,42 +1,50 @@
 """What runs where, and what is not as it should be. Pure: facts in, lines out."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from . import preflight
+from .config import Fleet, Host
+from .preflight import AllFacts
+from .shapes import Facts, Release, Slot
 
+Row = tuple[str, ...]
+
+EMPTY: Slot = {"release": None, "units": {}}
 ROWS = ("host", "role", "release", "slot", "state", "since", "image")
 
 
-def rows(fleet, host, facts):
+def rows(fleet: Fleet, host: Host, facts: Facts) -> Iterator[Row]:
     """A row for each role of a host, as ROWS names the columns."""
     live = facts["live"]
-    slot = facts["slots"].get(live, {"release": None, "units": {}})
+    slot = facts["slots"].get(live or "", EMPTY)
     for role in ("web", "worker"):
         if host.has(role):
             yield row(host.name, role, slot["release"], live, slot["units"].get(role, {}))
+    beat = facts["beat"]
     if host.has("beat"):
-        yield row(host.name, "beat", (facts["beat"] or {}).get("release"), "", facts["beat"] or {})
-    warm = facts["slots"].get({"a": "b", "b": "a"}.get(live), {})
-    if warm.get("release"):
+        yield row(host.name, "beat", beat["release"] if beat else None, "", beat or {})
+    warm = facts["slots"].get({"a": "b", "b": "a"}.get(live or "", ""), EMPTY)
+    if warm["release"]:
         state = {"state": "warm" if any(running(unit) for unit in warm["units"].values()) else "stopped"}
         yield row(host.name, "old", warm["release"], "b" if live == "a" else "a", state)
 
 
-def row(host, role, release, slot, unit):
-    release = release or {}
+def row(host: str, role: str, release: Release | None, slot: str | None, unit: Mapping[str, Any]) -> Row:
+    tag, image = (release["tag"], release["image_id"]) if release else ("-", "")
     state = " ".join(filter(None, [unit.get("state"), unit.get("health", "")]))
     since = " ".join((unit.get("since") or "").split()[1:3])
-    return (host, role, release.get("tag", "-"), slot or "-", state or "-", since or "-",
-            release.get("image_id", "").removeprefix("sha256:")[:12] or "-")
+    return host, role, tag, slot or "-", state or "-", since or "-", image.removeprefix("sha256:")[:12] or "-"
 
 
-def running(unit):
+def running(unit: Mapping[str, Any]) -> bool:
     return unit.get("state") in ("active", "activating", "reloading")
 
 
-def drift(fleet, hosts, facts):
+def drift(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, list[str]]:
     """host name → what is not as it should be."""
-    tags = {name: (found["tag"] or {}).get("tag", "no release") for name, found in facts.items()}
+    tags = {name: found["tag"]["tag"] if found["tag"] else "no release" for name, found in facts.items()}
     found = {host.name: list(of_host(fleet, host, facts[host.name])) for host in hosts}
     for name, text in preflight.warnings(hosts, facts):
         found[name].append(text)
@@ -46,7 +54,7 @@ def drift(fleet, hosts, facts):
     return {name: texts for name, texts in found.items() if texts}
 
 
-def of_host(fleet, host, facts):
+def of_host(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     yield from preflight.fitness(facts)
     yield from preflight.provisioning(fleet, host, facts)
     yield from preflight.room(fleet, facts)
@@ -61,12 +69,12 @@ def of_host(fleet, host, facts):
         yield (f"a deploy of {facts['attempt']['tag']} died there; the next deploy or rollback settles it")
 
 
-def releases(name, host, facts):
+def releases(name: str, host: Host, facts: Facts) -> Iterator[str]:
     """What runs, against what is committed."""
     tag = facts["tag"]
     if not tag:
         return
-    slot = facts["slots"].get(facts["live"], {"release": None, "units": {}})
+    slot = facts["slots"].get(facts["live"] or "", EMPTY)
     if not facts["lock"] and slot["release"] and slot["release"] != tag:
         yield f"{slot['release']['tag']} is live, and {tag['tag']} is committed"
     for role, unit in slot["units"].items():
@@ -78,10 +86,10 @@ def releases(name, host, facts):
     if host.has("beat"):
         yield from dying("beat", facts["beat"] or {}, "beat", facts)
     if host.has("beat") and not running(facts["beat"] or {}):
-        yield f"beat is {(facts['beat'] or {}).get('state')}"
+        yield f"beat is {facts['beat']['state'] if facts['beat'] else None}"
 
 
-def dying(role, unit, name, facts):
+def dying(role: str, unit: Mapping[str, Any], name: str, facts: Facts) -> Iterator[str]:
     """One that ends again and again: its unit has started it anew so many times, the last less than as many minutes
     ago, or less than an hour. A container that its unit has only adopted is older."""
     restarts = int(unit.get("restarts") or 0)
@@ -92,15 +100,15 @@ def dying(role, unit, name, facts):
                " see make logs")
 
 
-def table(lines):
+def table(lines: Sequence[Row]) -> str:
     """Columns as wide as they need to be."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)
 
 
-def history(facts):
+def history(facts: AllFacts) -> list[Row]:
     """The records of all hosts' logs, one a deploy and outcome, newest last: rows of a table."""
-    found = {}
+    found: dict[tuple[Any, str], dict[str, Any]] = {}
     for name, host in sorted(facts.items()):
         for record in host["records"]:
             entry = found.setdefault((record.get("id"), record["outcome"]),
@@ -113,6 +121,6 @@ def history(facts):
     return [("when", "what", "release", "outcome", "took", "by", "hosts"), *rows]
 
 
-def by(entry):
+def by(entry: Mapping[str, Any]) -> str:
     """Who, of "deploy build-7 by ann from laptop since …"."""
     return (entry.get("who") or "").partition(" by ")[2].partition(" since ")[0] or "-"

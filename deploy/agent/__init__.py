@@ -8,10 +8,12 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 # The dialect of env files is the image's too, which has nothing of the deployer.
 ENVFILE = FOLDER.parent.parent / "project/ops/envfile.py"
+# Types are for the type checker: on a host any name is in these two, and is None.
+TYPES = [(name, "def __getattr__(name):\n    pass\n") for name in ("shapes", "answers")]
 # In this order: each uses only those before it.
 MODULES = ("disk", "envfile", "host", "http", "engine", "contents", "journal", "visitors", "releases", "slots",
            "takeback", "site", "facts", "images", "attempt", "fate", "oneoffs", "verdicts", "static", "proof",
-           "watcher", "turn", "steps", "serve")
+           "watcher", "turn", "steps", "shell", "settings", "serve")
 LOADER = """\
 import sys, types
 package = sys.modules["agent"] = types.ModuleType("agent")
@@ -26,7 +28,7 @@ if __name__ == "__main__":
 """
 
 
-def bundle():
+def bundle() -> str:
     """The text of the whole agent."""
     paths = {name: ENVFILE if name == "envfile" else FOLDER / f"{name}.py" for name in MODULES}
-    return LOADER.format(sources=[(name, path.read_text("utf-8")) for name, path in paths.items()])
+    return LOADER.format(sources=TYPES + [(name, path.read_text("utf-8")) for name, path in paths.items()])

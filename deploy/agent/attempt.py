@@ -1,40 +1,47 @@
 """What this deploy has done so far: /run/APP/attempt."""
 
+from __future__ import annotations
+
 import threading
+from collections.abc import Iterable
 
 from . import disk, releases
-from .host import Problem
+from .host import Host, Problem
+from .shapes import Container, Noted, Release, Unpack, Watching
 
 
-class Attempt(dict):
-    """/run/APP/attempt, written whenever it changes."""
+class Attempt:
+    """A deploy under way; `noted` is /run/APP/attempt, written whenever it changes."""
 
-    def __init__(self, host, **values):
-        super().__init__(values)
-        self.host, self.lock = host, threading.Lock()
-        self.watcher, self.sick, self.ids = None, None, {}  # ids: container → its id, of those that must not end
+    def __init__(self, host: Host, **values: Unpack[Noted]) -> None:
+        self.host, self.noted, self.lock = host, values, threading.Lock()
+        self.watcher: Watching | None = None
+        self.sick: Problem | None = None
+        self.ids: dict[str, str] = {}  # container → its id, of those that must not end
 
-    def note(self, **values):
+    def note(self, **values: Unpack[Noted]) -> None:
+        """Keep these, on the disk too. Raises the Problem that ended it."""
         with self.lock:
             if self.sick:
                 raise Problem(str(self.sick), **self.sick.more)
-            self.update(values)
-            releases.save_attempt(self.host, self)
+            self.noted.update(values)
+            releases.save_attempt(self.host, self.noted)
 
-    def born(self, listed, names):
+    def born(self, listed: dict[str, Container] | None, names: Iterable[str]) -> None:
         """From now on these containers must not end; `listed`: facts.listed, None where the engine is away."""
         if listed is not None:
             self.ids = {**self.ids, **{name: listed.get(name, ("",))[0] for name in names}}
 
-    def release(self):
-        return {"tag": self["tag"], "image_id": self["image_id"]}
+    def release(self) -> Release:
+        """The one to come."""
+        return {"tag": self.noted["tag"], "image_id": self.noted["image_id"]}
 
 
-def settings(host, attempt):
+def settings(host: Host, attempt: Attempt) -> tuple[str | None, str | None]:
     """(text, the file it is from) of the settings that the release will have."""
-    if attempt["action"] == "rollback":
+    if attempt.noted["action"] == "rollback":
         going_back = releases.read_tag(host.revert)
-        paths = [host.env + ".revert"] if going_back and going_back["tag"] == attempt["tag"] else []
+        paths = [host.env + ".revert"] if going_back and going_back["tag"] == attempt.noted["tag"] else []
     else:
         paths = [host.env + ".next"]
     for path in [*paths, host.env]:

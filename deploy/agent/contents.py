@@ -1,13 +1,17 @@
 """What an image holds, read as data: a container is made of it, never started, and removed. Nothing of it is run."""
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import json
 import os
 import time
+from collections.abc import Iterator
 
 from . import http
-from .host import Problem
+from .host import Host, Problem
+from .shapes import BinaryIO, Member, Readable
 
 SOCKET = "/run/docker.sock"
 MOST = 2**30  # bytes that are read of an image at a time
@@ -17,7 +21,7 @@ NUMBERS = itertools.count(1)
 
 
 @contextlib.contextmanager
-def opened(host, image):
+def opened(host: Host, image: str) -> Iterator[str]:
     """The name of a container of the image, for as long as the block runs."""
     sweep(host)
     name = "%s%d" % (ours(host), next(NUMBERS))
@@ -28,12 +32,12 @@ def opened(host, image):
         remove(host, name)
 
 
-def ours(host):
+def ours(host: Host) -> str:
     """What the names of this process's containers begin with."""
     return "%s-files-%d-" % (host.app, os.getpid())
 
 
-def sweep(host):
+def sweep(host: Host) -> None:
     """Remove what agents that were killed have left; while no engine answers it stays for the next one. Another app on
     this host may be called APP-files: nothing of that has two numbers at its end."""
     with contextlib.suppress(Problem):
@@ -44,11 +48,12 @@ def sweep(host):
             remove(host, *left)
 
 
-def remove(host, *names):
+def remove(host: Host, *names: str) -> None:
+    """Remove containers."""
     host.docker("rm", "-f", "-v", *names, check=False)
 
 
-def folder(host, image):
+def folder(host: Host, image: str) -> str | None:
     """The image's working folder, where the project lies; None where there is no such image."""
     status, body = http.ask(host.root + SOCKET, "/images/%s/json" % image, timeout=30)
     if status not in (200, 404):
@@ -56,7 +61,7 @@ def folder(host, image):
     return "/" + (json.loads(body)["Config"].get("WorkingDir") or "").strip("/") if status == 200 else None
 
 
-def members(host, container, path):
+def members(host: Host, container: str, path: str) -> Iterator[Member]:
     """Each thing below a path in the container, as (tarfile's word on it, its content in parts where it is a regular
     file); nothing where there is no such path. Raises Problem for what is too much, or did not arrive whole."""
     import tarfile  # only here: they take long to load
@@ -67,19 +72,21 @@ def members(host, container, path):
             return
         if status != 200:
             raise Problem("Docker answers %d when it is asked for %s in the image" % (status, path))
-        body = Bounded(body, path)
+        bounded = Bounded(body, path)
         try:
-            with tarfile.open(fileobj=body, mode="r|") as archive:
+            with tarfile.open(fileobj=bounded, mode="r|") as archive:  # type: ignore[call-overload]  # it only reads
                 for number, member in enumerate(archive):
-                    body.expect(member.size, number)
-                    yield member, parts(archive.extractfile(member), path) if member.isreg() else None
+                    bounded.expect(member.size, number)
+                    content = archive.extractfile(member) if member.isreg() else None
+                    yield member, parts(content, path) if content else None
                     archive.members = []  # kept for a file that one can seek in
         except (tarfile.TarError, OSError) as error:
             raise Problem("%s in the image cannot be read: %s" % (path, error)) from None
-        body.end()
+        bounded.end()
 
 
-def parts(file, path):
+def parts(file: Readable, path: str) -> Iterator[bytes]:
+    """A file's content, piece by piece. Raises Problem where it breaks off."""
     import tarfile
     try:
         yield from iter(lambda: file.read(65536), b"")
@@ -87,7 +94,7 @@ def parts(file, path):
         raise Problem("%s in the image cannot be read: %s" % (path, error)) from None
 
 
-def text(host, container, path, most=2**24):
+def text(host: Host, container: str, path: str, most: int = 2**24) -> str | None:
     """The text of a file in the container; None where there is no such file."""
     for member, content in members(host, container, path):
         if content and member.size <= most:
@@ -99,11 +106,12 @@ def text(host, container, path, most=2**24):
 class Bounded:
     """A stream that is a Problem where it is too much, takes too long, or ends too soon."""
 
-    def __init__(self, file, name):
+    def __init__(self, file: BinaryIO, name: str) -> None:
         self.file, self.name, self.tail = file, name, b""
         self.left, self.deadline = MOST, time.monotonic() + SECONDS
 
-    def read(self, size):
+    def read(self, size: int) -> bytes:
+        """The next bytes. Raises Problem where they are one too many, or too late."""
         data = self.file.read(size)
         self.left, self.tail = self.left - len(data), (self.tail + data)[-1024:]
         if time.monotonic() > self.deadline:
@@ -111,12 +119,13 @@ class Bounded:
         self.expect(0, 0)
         return data
 
-    def expect(self, size, number):
+    def expect(self, size: int, number: int) -> None:
+        """Raise Problem where a file of this size, the so many-th, is too much."""
         if size > self.left or self.left < 0 or number >= MEMBERS:
             raise Problem("%s in the image is too much: more than %d files, or %d MB" % (
                 self.name, MEMBERS, MOST >> 20))
 
-    def end(self):
+    def end(self) -> None:
         """What tar closes with has arrived."""
         while self.read(65536):
             pass

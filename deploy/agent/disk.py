@@ -1,11 +1,14 @@
 """Files, written whole: whoever reads one, after a power cut too, finds it as it was or as it is now."""
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 
 
-def read_bytes(path):
+def read_bytes(path: str) -> bytes | None:
     """What is in a file, or None where there is none."""
     try:
         with open(path, "rb") as file:
@@ -14,7 +17,7 @@ def read_bytes(path):
         return None
 
 
-def read_end(path, most):
+def read_end(path: str, most: int) -> str | None:
     """The text of a file's last bytes, so many at most, from the beginning of a line; to be written again, as of
     read_exact. None where there is none."""
     try:
@@ -28,41 +31,49 @@ def read_end(path, most):
         return None
 
 
-def read(path):
+def read(path: str) -> str | None:
     """The text of a file, to be understood or shown; None where there is none."""
     content = read_bytes(path)
     return None if content is None else content.decode(errors="replace")
 
 
-def read_exact(path):
+def read_exact(path: str) -> str | None:
     """The same, to be written again: `write` makes of it what was read, byte for byte."""
     content = read_bytes(path)
     return None if content is None else content.decode(errors="surrogateescape")
 
 
-def write(path, text, mode=0o644):
+def write(path: str, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
     """Write beside, sync, rename, sync the folder."""
+    move(write_beside(path, content, mode, owner), path)
+
+
+def write_beside(path: str, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> str:
+    """The first half: the path of a file with that content, text or bytes, on the disk. `owner`: (uid, gid)."""
     new = path + ".new"
     remove(new)
     try:
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            if owner:
+                os.fchown(file.fileno(), *owner)
             os.fchmod(file.fileno(), mode)
-            file.write(text.encode(errors="surrogateescape"))
+            file.write(content if isinstance(content, bytes) else content.encode(errors="surrogateescape"))
             file.flush()
             os.fsync(file.fileno())
     except OSError:
         remove(new)
         raise
-    move(new, path)
+    return new
 
 
-def move(path, to):
+def move(path: str, to: str) -> None:
+    """Rename, and sync the folder."""
     os.rename(path, to)
     sync_folder(os.path.dirname(to))
 
 
 @contextlib.contextmanager
-def locked(folder):
+def locked(folder: str) -> Iterator[None]:
     """One at a time, of all processes that ask for this folder. One that is gone keeps nobody out."""
     try:
         number = os.open(folder, os.O_RDONLY)
@@ -76,7 +87,7 @@ def locked(folder):
         os.close(number)
 
 
-def remove(*paths):
+def remove(*paths: str) -> None:
     """Remove what is there of these. On a disk that has become read-only nothing is said where there is nothing."""
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
@@ -84,7 +95,8 @@ def remove(*paths):
                 os.unlink(path)
 
 
-def sync_folder(path):
+def sync_folder(path: str) -> None:
+    """What was renamed in the folder, or removed from it, is so after a power cut too."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -92,14 +104,14 @@ def sync_folder(path):
         os.close(folder)
 
 
-def link(path, target):
+def link(path: str, target: str) -> None:
     """A symbolic link, in one rename over whatever was there."""
     remove(path + ".new")
     os.symlink(target, path + ".new")
     os.rename(path + ".new", path)
 
 
-def read_small(path, most=4096):
+def read_small(path: str, most: int = 4096) -> str | None:
     """The text of a file in a folder that is not ours: no link is followed. None where there is none."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
@@ -108,7 +120,7 @@ def read_small(path, most=4096):
         return None
 
 
-def clear(path):
+def clear(path: str) -> None:
     """Remove whatever is there, in a folder that is not ours."""
     try:
         remove(path)
@@ -117,7 +129,7 @@ def clear(path):
         shutil.rmtree(path)
 
 
-def touch(path):
+def touch(path: str) -> None:
     """An empty file in a folder that is not ours."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644))

@@ -1,20 +1,25 @@
 """Asking Docker's engine over its socket. Credentials for a registry go along with a request, and are in no file."""
 
-import base64
+from __future__ import annotations
+
 import json
 import socket
 import time
+from collections.abc import Iterator
 
 from . import disk
-from .host import Problem
+from .host import Host, Problem
+from .shapes import Any
 
 MOST = 2_000_000  # bytes of an answer that are kept, its last
 
 
-def call(host, method, path, login=None, seconds=60):
+def call(host: Host, method: str, path: str, login: dict[str, str] | None = None,
+         seconds: float = 60) -> tuple[int, str]:
     """(status, body) of what the engine answers, to its end within that time. Raises Problem without an answer."""
     head = "%s %s HTTP/1.0\r\nHost: docker\r\nContent-Length: 0\r\n" % (method, path)
     if login:
+        import base64  # only here: it takes long to load
         head += "X-Registry-Auth: %s\r\n" % base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
     deadline, answer, rest = time.monotonic() + seconds, b"", None
     try:
@@ -34,7 +39,7 @@ def call(host, method, path, login=None, seconds=60):
     return int(words[1]), answer.decode(errors="replace")
 
 
-def exchanged(connection, path, request, deadline):
+def exchanged(connection: socket.socket, path: str, request: str, deadline: float) -> Iterator[bytes]:
     """What comes back to a request, piece by piece. Raises socket.timeout at the deadline."""
     connection.settimeout(max(0.01, deadline - time.monotonic()))
     connection.connect(path)
@@ -47,7 +52,7 @@ def exchanged(connection, path, request, deadline):
         yield more
 
 
-def trouble(status, body):
+def trouble(status: int, body: str) -> str:
     """Why the engine did not do it, by its last line; "" where it did."""
     try:
         said = json.loads((body.strip().splitlines() or ["{}"])[-1])
@@ -59,7 +64,7 @@ def trouble(status, body):
 
 # ---- whom the registry knows ----
 
-def login_for(host, image, credentials=""):
+def login_for(host: Host, image: str, credentials: str = "") -> dict[str, str] | None:
     """What the engine shows the registry of an image: `credentials`, user:password, or else what docker would here,
     where root has logged in; None for nothing."""
     if credentials:
@@ -72,7 +77,8 @@ def login_for(host, image, credentials=""):
         raise Problem("%s is not as docker login writes it: log in anew on this host" % path) from None
 
 
-def own_login(host, config, registry):
+def own_login(host: Host, config: Any, registry: str) -> dict[str, str] | None:
+    """What docker's configuration, or the helper that it names, has for a registry; None for nothing."""
     key = "https://index.docker.io/v1/" if registry == "docker.io" else registry
     helper = config.get("credHelpers", {}).get(key) or config.get("credsStore")
     if helper:
@@ -80,12 +86,14 @@ def own_login(host, config, registry):
         found = json.loads(done.stdout) if done.returncode == 0 else {}
         secret = "identitytoken" if found.get("Username") == "<token>" else "password"
         return {"username": found["Username"], secret: found["Secret"]} if found else None
+    import base64
     entry = config.get("auths", {}).get(key, {})
     user, _, password = base64.b64decode(entry.get("auth", "")).decode().partition(":")
     token = {"identitytoken": entry["identitytoken"]} if entry.get("identitytoken") else {}
     return {"username": user, "password": password, **token} if user or token else None
 
 
-def registry_of(image):
+def registry_of(image: str) -> str:
+    """The registry of an image's name."""
     first, slash, _ = image.partition("/")
     return first if slash and (set(first) & set(".:") or first == "localhost") else "docker.io"

@@ -1,46 +1,50 @@
 """What is on this host. Reads, and changes nothing."""
 
-import hashlib
+from __future__ import annotations
+
 import json
 import os
 import re
 import sys
 import time
+from collections.abc import Callable, Sequence
 
 from . import disk, envfile, http, releases, site, slots, takeback
-from .host import Problem, at_once
+from .answers import Committed, Docker, Facts, Front, Running, SlotFacts, UnitFacts
+from .host import Host, Problem, at_once
+from .shapes import Any, Container, Properties, Record, Release, T
 
 LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["docker-runner.image"]}
 
 
-def look(host, paths=(), health=False, tag=""):
+def look(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "") -> Facts:
     """All that a plan or status needs to know. `paths`: files whose sha256 is wanted; `health`: ask what runs; `tag`:
     what the log knows of it is wanted, however old."""
+    runs: Running
     docker, up, by_hand, version, runs = at_once([lambda: engine(host), lambda: containers(host),
                                                   lambda: one_offs(host), lambda: systemd(host),
                                                   lambda: running(host, health)])
-    found = {"python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
-             "systemd": version, "memory": memory(), "docker": docker, "containers": up, "one_offs": by_hand,
-             **committed(host, tag), "settings": settings_problems(host), "site": front(host),
-             "staged": os.path.exists(host.env + ".next")}
-    found.update(runs, problems=[*found["problems"], *runs["problems"], *outdated(host)])
-    found["now"] = time.time()
-    root = found["docker"].get("root", "/")
-    found["free"] = {path: free(host.root + path) for path in (root, "/var/www/" + host.app, "/run")}
-    found["need"] = slot_memory(found["containers"])
-    return found
+    kept = committed(host, tag)
+    folders = (docker.get("root", "/"), "/var/www/" + host.app, "/run")
+    return {**kept, **runs, "problems": [*kept["problems"], *runs["problems"], *outdated(host)],
+            "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
+            "systemd": version, "memory": memory(), "docker": docker, "containers": up, "one_offs": by_hand,
+            "settings": settings_problems(host), "site": front(host), "staged": os.path.exists(host.env + ".next"),
+            "now": time.time(), "free": {path: free(host.root + path) for path in folders}, "need": slot_memory(up)}
 
 
-def outdated(host):
+def outdated(host: Host) -> list[str]:
     """What a deploy needs here, and this server was provisioned before it was there."""
     path = "/usr/local/bin/docker-slot"
     text = disk.read(host.root + path)
     return [] if text is None or "--empty" in text else ["%s is of an older version: run make provision" % path]
 
 
-def committed(host, tag):
-    problems = []
-    records, torn = readable(problems, ([], 0), releases.read_log, host)
+def committed(host: Host, tag: str) -> Committed:
+    """What is written down of releases."""
+    problems: list[str] = []
+    nothing: tuple[list[Record], int] = [], 0
+    records, torn = readable(problems, nothing, releases.read_log, host)
     revert = readable(problems, None, releases.read_tag, host.revert)
     wanted = {tag, revert and revert["tag"]}
     return {"tag": readable(problems, None, releases.read_tag, host.tag), "revert": revert, "torn": torn,
@@ -48,7 +52,7 @@ def committed(host, tag):
             "attempt": readable(problems, None, releases.read_attempt, host), "problems": problems}
 
 
-def readable(problems, other, function, *words):
+def readable(problems: list[str], other: T, function: Callable[..., T], *words: Any) -> T:
     """What is read, or `other` where that is not as it should be, which then is one problem more."""
     try:
         return function(*words)
@@ -59,13 +63,13 @@ def readable(problems, other, function, *words):
     return other
 
 
-def ask_engine(host, path):
+def ask_engine(host: Host, path: str) -> Any:
     """What Docker's engine answers, parsed; None when it does not. Its command would take ten times as long."""
     status, body = http.ask(host.root + "/run/docker.sock", path, timeout=30)
     return json.loads(body) if status == 200 else None
 
 
-def engine(host):
+def engine(host: Host) -> Docker:
     """What Docker says of itself; {} when it does not answer."""
     info = ask_engine(host, "/info")
     if info is None:
@@ -73,22 +77,22 @@ def engine(host):
     return {"version": info.get("ServerVersion", ""), "root": info.get("DockerRootDir", "/var/lib/docker")}
 
 
-def containers(host, ended=False):
+def containers(host: Host, ended: bool = False) -> dict[str, Container]:
     """name → [id, image id, when it was made] of this app's that run; with `ended` of those too that ran and are still
     there."""
     return listed(host, ended) or {}
 
 
-def listed(host, ended=False):
+def listed(host: Host, ended: bool = False) -> dict[str, Container] | None:
     """The same; None where the engine does not answer, which is never taken for "no container"."""
     found = ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED))
     ours = re.compile(r"/(%s-(?:web-[ab]|worker-[ab]|beat))" % re.escape(host.app))
     return None if found is None else {
-        ours.fullmatch(name)[1]: [one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0)]
-        for one in found for name in one["Names"] or () if ours.fullmatch(name) and one["State"] != "created"}
+        match[1]: (one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0))
+        for one in found for match in map(ours.fullmatch, one["Names"] or ()) if match and one["State"] != "created"}
 
 
-def one_offs(host):
+def one_offs(host: Host) -> dict[str, str]:
     """name → since when, of commands such as a deploy runs that somebody has started by hand."""
     names = {"/%s-%s" % (host.app, command) for command in ("migrate", "manage-migrate", "manage-showmigrations")}
     return {name[1:]: time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(found["Created"]))
@@ -96,9 +100,9 @@ def one_offs(host):
             if takeback.ATTEMPT not in (found["Labels"] or {})}
 
 
-def running(host, health):
+def running(host: Host, health: bool) -> Running:
     """Slots, beat, the lock."""
-    problems = []
+    problems: list[str] = []
     live = readable(problems, None, slots.live, host)
     if live is None:
         return {"live": None, "slots": {}, "beat": None, "lock": None, "problems": problems}
@@ -108,40 +112,44 @@ def running(host, health):
     states = host.states(*names, host.unit("beat"), lock)
     locked = states.get(lock, {})
     return {"live": live, "slots": {slot: in_slot(host, slot, held[slot], states, health) for slot in "ab"},
-            "beat": dict(of_unit(states, host.unit("beat")), release=held["beat"]), "problems": problems,
+            "beat": {**of_unit(states, host.unit("beat")), "release": held["beat"]}, "problems": problems,
             "lock": None if locked.get("ActiveState") in ("inactive", "failed", None) else locked.get("Description")}
 
 
-def in_slot(host, slot, release, states, health):
+def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Properties], health: bool) -> SlotFacts:
+    """What a slot runs, and how."""
     units = {role: of_unit(states, host.unit(role, slot)) for role in ("web", "worker") if host.has(role)}
-    if health and release and units.get("web", {}).get("state") == "active":
-        units["web"]["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")
-        units["web"]["dead"] = http.dead_tasks(host.slot(slot, "web.sock"))
-    if health and units.get("worker", {}).get("state") == "active":
-        units["worker"]["health"] = slots.worker_state(host, slot)[0] or "not ready"
+    web, worker = units.get("web"), units.get("worker")
+    if health and release and web and web["state"] == "active":
+        web["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")
+        web["dead"] = http.dead_tasks(host.slot(slot, "web.sock"))
+    if health and worker and worker["state"] == "active":
+        worker["health"] = slots.worker_state(host, slot)[0] or "not ready"
     return {"release": release, "units": units}
 
 
-def of_unit(states, unit):
+def of_unit(states: dict[str, Properties], unit: str) -> UnitFacts:
+    """What systemd says of a unit."""
     state = states.get(unit, {})
     return {"state": state.get("ActiveState"), "restarts": state.get("NRestarts"),
             "since": state.get("ActiveEnterTimestamp")}
 
 
-def digests(host, paths):
+def digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
     """path → sha256 of the file, "" where there is none."""
+    import hashlib  # only here: it takes long to load
     found = {path: disk.read_bytes(host.root + path) for path in paths}
     return {path: "" if content is None else hashlib.sha256(content).hexdigest() for path, content in found.items()}
 
 
-def settings_problems(host):
+def settings_problems(host: Host) -> list[str]:
     """What is wrong with the settings, current and staged; no value is told."""
     missing = [] if os.path.exists(host.env) else ["there is no %s: run make provision" % host.env]
     return missing + [problem for path in (host.env, host.env + ".next")
                       for problem in envfile.read(disk.read_bytes(path) or b"", path)[1]]
 
 
-def front(host):
+def front(host: Host) -> Front:
     """By which scheme they come to this host's nginx, and scheme and host of the SITE_URL that comes with the next
     deploy; "" for what cannot be told. And whether its ADMIN_PATH is one that nginx does not limit."""
     nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
@@ -152,12 +160,13 @@ def front(host):
             "url": "://".join(found) if found else "", "unlimited": site.unlimited(host, settings, nginx)}
 
 
-def systemd(host):
+def systemd(host: Host) -> int:
+    """The version of systemd; 0 where it does not say."""
     done = host.systemctl("--version", check=False)
     return int((re.match(r"systemd (\d+)", done.stdout) or [0, 0])[1])
 
 
-def free(path):
+def free(path: str) -> int:
     """Bytes that may still be written there."""
     try:
         status = os.statvfs(path)
@@ -166,12 +175,12 @@ def free(path):
         return 0
 
 
-def memory():
+def memory() -> int:
     """Bytes of memory to be had."""
     return int((re.search(r"MemAvailable: +(\d+)", disk.read("/proc/meminfo") or "") or [0, 0])[1]) * 1024
 
 
-def slot_memory(containers):
+def slot_memory(containers: dict[str, Container]) -> int:
     """Bytes of memory that the app's containers use now: a second slot may need as much."""
     ids, total = [found[0] for found in containers.values()], 0
     for pid in filter(str.isdigit, os.listdir("/proc")):

@@ -1,25 +1,30 @@
 """Which way an attempt goes: what a host has promised, and what becomes of an attempt whose deployer was not heard any
 more, and asks over another connection."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import signal
 import time
 
 from . import disk, releases, slots, takeback
-from .host import Problem
+from .answers import Fate
+from .attempt import Attempt
+from .host import Host, Problem
+from .shapes import Noted, Say
 
 DEATH = 10  # seconds that a process may take to die
 
 
-def promise(host, attempt, say):
+def promise(host: Host, attempt: Attempt, say: Say) -> None:
     """All is prepared everywhere: from here on a host that hears no more commits by itself."""
-    if not attempt.get("renames"):
+    if not attempt.noted.get("renames"):
         raise Problem("nothing is prepared here that could be promised")
     attempt.note(prepared=True)
 
 
-def decide(host, id, forward=None, cause=""):
+def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") -> Fate:
     """What becomes of an attempt: it is "committed", "back", or "settling", on the way to either; or "stuck", for the
     next deploy to settle. While that is open it is "promised", and commits by itself, or "open", and goes back; with
     `forward` it is made to go that way now."""
@@ -37,27 +42,28 @@ def decide(host, id, forward=None, cause=""):
     return {"fate": "settling"}
 
 
-def can_commit(host, attempt):
+def can_commit(host: Host, attempt: Noted) -> bool:
     """Whether all is prepared, and its visitors were not taken back."""
     return bool(attempt.get("renames")) and slots.live(host) == attempt["slot"]
 
 
-def tell(host, attempt, forward, cause):
+def tell(host: Host, attempt: Noted, forward: bool, cause: str) -> None:
     """Write down which way it goes. Back is a rename, too, as there may be no room for another file."""
     if not forward:
         takeback.unprepare(host)
     try:
-        releases.save_attempt(host, dict(attempt, prepared=forward, cause=cause))
+        releases.save_attempt(host, {**attempt, "prepared": forward, "cause": cause})
     except OSError:
         if forward:
             raise
 
 
-def has_committed(host, id):
+def has_committed(host: Host, id: str) -> bool:
+    """Whether releases.log says that the attempt was committed."""
     return any(record.get("id") == id and record["outcome"] == "committed" for record in releases.read_log(host)[0])
 
 
-def end(pid):
+def end(pid: int) -> None:
     """Kill a process, and wait until it writes no more."""
     deadline = time.monotonic() + DEATH
     with contextlib.suppress(ProcessLookupError):

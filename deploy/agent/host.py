@@ -1,8 +1,13 @@
 """One app on this host: where its things are, and commands run for it."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from .shapes import Any, CallOptions, More, Properties, Unpack
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 ROLES = ("web", "worker", "beat")
@@ -11,42 +16,44 @@ ROLES = ("web", "worker", "beat")
 class Problem(Exception):
     """What went wrong here, in a line or a few; `more`: status, body, log."""
 
-    def __init__(self, text, **more):
+    def __init__(self, text: str, **more: Unpack[More]) -> None:
         super().__init__(text)
-        self.more = more
+        self.more: More = more
 
 
 class Host:
     """Paths and commands of an app. Tests give another `root` than /, and a `call` of their own."""
 
-    def __init__(self, app, root=""):
+    def __init__(self, app: str, root: str = "") -> None:
         self.app, self.root = app, root
         self.etc, self.var, self.run = root + "/etc/default/" + app, root + "/var/www/" + app, root + "/run/" + app
         self.env = self.etc + ".env"
         self.tag, self.revert, self.log = self.var + "/TAG", self.var + "/REVERT", self.var + "/releases.log"
         self.web_sock, self.attempt = self.run + "/web.sock", self.run + "/attempt"
 
-    def slot(self, slot, name):
+    def slot(self, slot: str, name: str) -> str:
         """A file in a slot's folder: web.sock, worker.ready, worker.pause."""
         return "%s/%s/%s" % (self.run, slot, name)
 
-    def slot_file(self, slot, kind):
+    def slot_file(self, slot: str, kind: str) -> str:
         """What a slot runs: `kind` is tag or env, `slot` a, b or beat."""
         return "%s/%s.%s" % (self.run, slot, kind)
 
-    def unit(self, role, slot=""):
+    def unit(self, role: str, slot: str = "") -> str:
+        """The systemd unit of a role."""
         return "%s-%s%s.service" % (self.app, role, "" if role == "beat" else "@" + slot)
 
-    def container(self, role, slot=""):
+    def container(self, role: str, slot: str = "") -> str:
+        """The container of a role."""
         return "%s-%s%s" % (self.app, role, "" if role == "beat" else "-" + slot)
 
-    def call(self, *words, timeout=60, check=True, **options):
+    def call(self, *words: str, timeout: float = 60, check: bool = True, env: Mapping[str, str] | None = None,
+             input: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; the finished process, output as text. Raises Problem when it fails."""
-        env = dict(ENVIRONMENT, **options.pop("env", {}))
-        source = {} if "input" in options else {"stdin": subprocess.DEVNULL}
+        source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
         try:
-            done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, timeout=timeout,
-                                  encoding="utf-8", errors="replace", **source, **options)
+            done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
+                                  env={**ENVIRONMENT, **(env or {})}, encoding="utf-8", errors="replace", **source)
         except subprocess.TimeoutExpired:
             raise Problem("%s did not end within %d s" % (" ".join(words[:3]), timeout)) from None
         except OSError as error:
@@ -55,18 +62,20 @@ class Host:
             raise Problem("%s: %s" % (" ".join(words[:3]), last(done.stderr or done.stdout, done.returncode)))
         return done
 
-    def systemctl(self, *words, **options):
+    def systemctl(self, *words: str, **options: Unpack[CallOptions]) -> subprocess.CompletedProcess[str]:
+        """`call` of systemctl."""
         return self.call("systemctl", *words, **options)
 
-    def docker(self, *words, **options):
+    def docker(self, *words: str, **options: Unpack[CallOptions]) -> subprocess.CompletedProcess[str]:
+        """`call` of docker."""
         return self.call("docker", *words, **options)
 
-    def has(self, role):
+    def has(self, role: str) -> bool:
         """Whether this host was provisioned for a role."""
         template = "%s-beat.service" if role == "beat" else "%%s-%s@.service" % role
         return os.path.exists(self.root + "/etc/systemd/system/" + template % self.app)
 
-    def states(self, *units):
+    def states(self, *units: str) -> dict[str, Properties]:
         """unit → its properties, all asked at once."""
         names = "Id,ActiveState,SubState,NRestarts,MainPID,Description,ActiveEnterTimestamp"
         shown = self.systemctl("show", "-p", names, *units).stdout
@@ -75,11 +84,11 @@ class Host:
         return {block.get("Id", ""): block for block in blocks}
 
 
-def at_once(functions):
+def at_once(functions: Sequence[Callable[[], Any]]) -> list[Any]:
     """What each returns, in their order, all called at the same time. Raises what the first of them raised."""
-    results = [None] * len(functions)
+    results: list[Any] = [None] * len(functions)
 
-    def call(index):
+    def call(index: int) -> None:
         try:
             results[index] = functions[index]()
         except Exception as error:
@@ -94,6 +103,6 @@ def at_once(functions):
     return results
 
 
-def last(text, code):
+def last(text: str, code: int) -> str:
     """The last lines that a command said."""
     return " / ".join(text.strip().splitlines()[-5:]) or "exit %d without a word" % code

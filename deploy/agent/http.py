@@ -1,12 +1,16 @@
 """Asking over unix sockets: the app on its own one, and nginx as a visitor would."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import re
 import socket
 import time
+from collections.abc import Iterator
 
 from .host import Problem
+from .shapes import Any, BinaryIO, Site
 
 AGENT = "slipway-deploy"  # what nginx's log calls us
 # HTTP/1.0, whose answers end with the connection: the standard library's client takes longer to load than we to ask.
@@ -15,7 +19,7 @@ REQUEST = ("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: %s\r\nX-Forwarded-Proto: 
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
-def ask(sock, path, site=("http", "localhost"), timeout=5):
+def ask(sock: str, path: str, site: Site = ("http", "localhost"), timeout: float = 5) -> tuple[int, str]:
     """(status, body) of what the socket answers; status 0 and why where there is no answer."""
     try:
         answer = exchange(sock, REQUEST % (path, site[1], AGENT, site[0]), timeout)
@@ -28,7 +32,7 @@ def ask(sock, path, site=("http", "localhost"), timeout=5):
     return (int(status[1]), body.decode(errors="replace")) if status else (0, "no answer: %r" % answer[:100])
 
 
-def dead_tasks(sock, timeout=5):
+def dead_tasks(sock: str, timeout: float = 5) -> int:
     """How many tasks the app has given up; 0 where it cannot tell. It answers who comes through no proxy."""
     try:
         answer = exchange(sock, "GET /debug/vars HTTP/1.0\r\nHost: localhost\r\n\r\n", timeout)
@@ -41,7 +45,7 @@ class Endless(Exception):
     """It answers, and goes on doing so."""
 
 
-def exchange(sock, request, timeout, most=1_000_000):
+def exchange(sock: str, request: str, timeout: float, most: int = 1_000_000) -> bytes:
     """The bytes that come back, to their end or so many of them. `timeout` is for all of it."""
     answer, deadline = b"", time.monotonic() + timeout
     with socket.socket(socket.AF_UNIX) as connection:
@@ -66,7 +70,7 @@ def exchange(sock, request, timeout, most=1_000_000):
 
 
 @contextlib.contextmanager
-def stream(sock, path, timeout=60):
+def stream(sock: str, path: str, timeout: float = 60) -> Iterator[tuple[int, BinaryIO]]:
     """(status, file of the body) of an answer that is too long to be held, for as long as the block runs."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout)
@@ -79,7 +83,7 @@ def stream(sock, path, timeout=60):
             yield int(status[1]) if status else 0, file
 
 
-def release_of(body):
+def release_of(body: str) -> Any:
     """The release that /readyz names."""
     try:
         return json.loads(body).get("release")
@@ -87,7 +91,7 @@ def release_of(body):
         return None
 
 
-def not_ready(sock, tag, site=("http", "localhost"), timeout=5):
+def not_ready(sock: str, tag: str, site: Site = ("http", "localhost"), timeout: float = 5) -> Problem | None:
     """Why /readyz is not the answer of release `tag`, as a Problem; None when it is."""
     status, body = ask(sock, "/readyz", site, timeout)
     if status != 200:
@@ -97,7 +101,7 @@ def not_ready(sock, tag, site=("http", "localhost"), timeout=5):
     return None
 
 
-def smoke(sock, path, site):
+def smoke(sock: str, path: str, site: Site) -> None:
     """Raise Problem unless the path answers."""
     status, body = ask(sock, path, site, timeout=10)
     if not 200 <= status < 400:

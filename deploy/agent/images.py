@@ -1,17 +1,22 @@
 """Images on this host: what a tag stands for in the registry, pulling, what an image holds, removing old ones."""
 
+from __future__ import annotations
+
 import json
 import os
+from collections.abc import Sequence
 
 from . import contents, disk, engine, releases, slots
+from .answers import Image, Resolved
 from .host import Host, Problem
+from .shapes import Noted, Record, Release
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 PULL = 1800  # seconds
 REVISION = "org.opencontainers.image.revision"
 
 
-def resolve(host, image, tag, architectures, credentials=""):
+def resolve(host: Host, image: str, tag: str, architectures: Sequence[str], credentials: str = "") -> Resolved:
     """{"digest"} that a tag stands for, "index" where that is a list of images, one an architecture. Raises Problem
     when there is none, or none for one of the architectures (as uname names them)."""
     login = engine.login_for(host, image, credentials)
@@ -27,7 +32,7 @@ def resolve(host, image, tag, architectures, credentials=""):
     return {"digest": found["Descriptor"]["digest"], "index": "list" in kind or "index" in kind}
 
 
-def refuse(status, body, what, image, credentials):
+def refuse(status: int, body: str, what: str, image: str, credentials: str) -> None:
     """Raise Problem unless the engine did what it was asked to."""
     why = engine.trouble(status, body)
     if credentials and ("unauthorized" in why or "denied" in why):
@@ -37,7 +42,7 @@ def refuse(status, body, what, image, credentials):
         raise Problem("%s: %s" % (what, why))
 
 
-def about(host, reference):
+def about(host: Host, reference: str) -> Image | None:
     """What is known of an image that is here, or None: its id, the digests it was pulled by, and the revision it was
     built from, as its label says."""
     status, body = engine.call(host, "GET", "/images/%s/json" % reference)
@@ -51,7 +56,7 @@ def about(host, reference):
             "revision": ((found.get("Config") or {}).get("Labels") or {}).get(REVISION, "")}
 
 
-def pull(host, image, tag, digest, credentials="", reference=""):
+def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", reference: str = "") -> Image:
     """Pull by digest (from `reference` instead of `image`, where that is elsewhere), and tag it; what is known of it,
     and `others`: images that went by this tag before."""
     if not digest:  # Docker would take that for all tags
@@ -71,14 +76,14 @@ def pull(host, image, tag, digest, credentials="", reference=""):
     return found
 
 
-def others(records, found):
+def others(records: list[Record], found: Image) -> list[str]:
     """Ids of other images than this one in the records of a tag. The same image has the same id, or was pulled by the
     same digest: an engine may give it another id than the engine before."""
     return sorted({record["image_id"] for record in records if record.get("image_id")
                    and record["image_id"] != found["image_id"] and record.get("digest") not in found["digests"]})
 
 
-def content(host, image, path):
+def content(host: Host, image: str, path: str) -> str | None:
     """The text of a file below the image's working folder, or None."""
     folder = contents.folder(host, image)
     if folder is None:
@@ -87,7 +92,7 @@ def content(host, image, path):
         return contents.text(host, container, "%s/%s" % (folder, path))
 
 
-def needed(host, last=0):
+def needed(host: Host, last: int = 0) -> set[str | None]:
     """Ids of the images that TAG, REVERT, a slot or an attempt need, and the `last` committed releases; of every app
     here, as several may go by one image's name."""
     names = os.listdir(host.root + "/var/www")
@@ -95,19 +100,22 @@ def needed(host, last=0):
     return {image for app in [host, *apps] for image in needed_by(app, last)}
 
 
-def needed_by(host, last):
-    found = [releases.read_tag(host.tag), releases.read_tag(host.revert), releases.read_attempt(host)]
+def needed_by(host: Host, last: int) -> list[str | None]:
+    """The same of one app."""
+    tag = releases.read_tag(host.tag)
+    found: list[Release | Noted | None] = [tag, releases.read_tag(host.revert), releases.read_attempt(host)]
     found += [slots.release_in(host, slot) for slot in ("a", "b", "beat")]
-    before = [release["image_id"] for release in reversed(releases.committed(releases.read_log(host)[0], found[0]))]
+    before = [release["image_id"] for release in reversed(releases.committed(releases.read_log(host)[0], tag))]
     return [*(release.get("image_id") for release in found if release), *list(dict.fromkeys(before))[:last]]
 
 
-def prune(host, image, last=0, most=1000):
+def prune(host: Host, image: str, last: int = 0, most: int = 1000) -> list[str]:
     """Remove this app's images that nothing needs, the oldest first, not more than so many at a time; their names."""
     form = "{{.ID}} {{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}"
     rows = [line.split(" ") for line in host.docker(
         "image", "ls", "--no-trunc", "--digests", "--format", form, image).stdout.splitlines()]
-    kept, gone = needed(host, last), []
+    kept: set[str | None] = needed(host, last)
+    gone: list[str] = []
     for found, name, by_digest in reversed(rows):
         reference = name if not name.endswith(":<none>") else by_digest
         if found in kept or reference in gone or len(gone) == most:

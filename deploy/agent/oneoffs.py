@@ -1,21 +1,27 @@
 """Commands of the new release that run once: they bring the database up to date."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from . import takeback
-from .host import Problem
+from .attempt import Attempt
+from .host import Host, Problem
+from .shapes import Say
 
 ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # a migration that has to wait for a lock keeps visitors waiting too
 
 
-def one_off(host, attempt, words, seconds, extra="", slot=""):
+def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, extra: str = "", slot: str = "") -> str:
     """Run a command of the new release, or of another slot's, to its end; its output. It carries the attempt's label,
     and is removed when it takes longer."""
-    label = "--label %s=%s" % (takeback.ATTEMPT, attempt["id"])
+    label = "--label %s=%s" % (takeback.ATTEMPT, attempt.noted["id"])
     attempt.note(one_offs=True)
     try:
-        done = host.call("docker-runner", "--slot", slot or attempt["slot"], host.app, *words, timeout=seconds,
+        done = host.call("docker-runner", "--slot", slot or attempt.noted["slot"], host.app, *words, timeout=seconds,
                          check=False, env={"EXTRA": " ".join([label, ONE_OFF, extra])})
     except Problem as problem:
-        takeback.remove_one_offs(host, attempt)
+        takeback.remove_one_offs(host, attempt.noted)
         raise problem from None
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()[-50:]
@@ -23,6 +29,7 @@ def one_off(host, attempt, words, seconds, extra="", slot=""):
     return done.stdout
 
 
-def migrate(host, attempt, say, seconds):
+def migrate(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
+    """Apply the new release's migrations."""
     attempt.note(changed=True)
     one_off(host, attempt, ["migrate"], seconds)

@@ -1,12 +1,15 @@
 """TAG, REVERT, releases.log and /run/APP/attempt: what they hold, and what follows from it. Pure but for reading."""
 
+from __future__ import annotations
+
 import json
 import re
 import shlex
 import zlib
 
 from . import disk
-from .host import Problem
+from .host import Host, Problem
+from .shapes import Any, Noted, Record, Release, TypeGuard
 
 VERSION = 1
 KEPT = 5000  # records of releases.log: as long a tag may not be used for another image
@@ -16,11 +19,12 @@ IMAGE_ID = re.compile(r"[A-Za-z0-9_.:-]{0,200}")
 WHOLE = ("tag", "image_id", "action", "outcome")  # text, in every record
 
 
-def tag_text(release):
+def tag_text(release: Release) -> str:
+    """The text of a TAG file."""
     return "export TAG=%s\nexport IMAGE_ID=%s\n" % (shlex.quote(release["tag"]), shlex.quote(release["image_id"]))
 
 
-def parse_tag(text, path="TAG"):
+def parse_tag(text: str | None, path: str = "TAG") -> Release | None:
     """{"tag", "image_id"} of a TAG file's text; None for one that names no release. Raises Problem for what is none."""
     values = {}
     try:
@@ -35,17 +39,18 @@ def parse_tag(text, path="TAG"):
     return {"tag": tag, "image_id": image} if tag else None
 
 
-def read_tag(path):
+def read_tag(path: str) -> Release | None:
+    """The release that a TAG file names; None where there is none. Raises Problem."""
     return parse_tag(disk.read_end(path, LONGEST), path)
 
 
-def line(record):
+def line(record: Record) -> str:
     """A record as a line of the log: JSON, with the CRC32 of all before it as its last key."""
     text = json.dumps(dict(record, version=VERSION))
     return '%s, "crc32": "%08x"}\n' % (text[:-1], zlib.crc32(text.encode()))
 
 
-def parse_line(text):
+def parse_line(text: str) -> Record | None:
     """The record of a line, or None where it is torn. Raises Problem for a newer version."""
     head, found, _ = text.rpartition(', "crc32": "')
     record, crc = parse_object(text), text[len(head) + len(found):].rstrip().rstrip("}").strip('"')
@@ -55,7 +60,7 @@ def parse_line(text):
     return record if is_whole(record) else None
 
 
-def parse_object(text):
+def parse_object(text: str) -> dict[str, Any] | None:
     """The JSON object that is all of the text, or None."""
     try:
         found = json.loads(text, parse_constant=int)  # NaN is no number, as int says
@@ -64,7 +69,7 @@ def parse_object(text):
     return found if isinstance(found, dict) else None
 
 
-def is_whole(record):
+def is_whole(record: dict[str, Any]) -> TypeGuard[Record]:
     """Whether a record has what others rely on, and of those kinds."""
     texts = [record.get(key) for key in WHOLE] + [record.get(key) or "" for key in ("id", "who", "digest", "withdrawn")]
     times = [record.get(key, 0) for key in ("at", "seconds")]  # seconds, to the year 9999
@@ -72,44 +77,47 @@ def is_whole(record):
         type(one) in (int, float) and 0 <= one < 250e9 for one in times)
 
 
-def known(content, name):
+def known(content: dict[str, Any], name: str) -> None:
+    """Raise Problem for what a newer deployer has written."""
     if type(content.get("version", 0)) is int and content.get("version", 0) > VERSION:
         raise Problem("%s is of version %s, which only a newer deployer knows: use that one" % (
             name, content["version"]))
 
 
-def parse_log(text):
+def parse_log(text: str | None) -> tuple[list[Record], int]:
     """(records, how many lines were torn) of releases.log."""
     lines = [text for text in (text or "").split("\n") if text.strip()][-KEPT:]
     records = [parse_line(text) for text in lines]
     return [record for record in records if record], records.count(None)
 
 
-def read_log(host):
+def read_log(host: Host) -> tuple[list[Record], int]:
+    """(records, how many lines are torn) of this host."""
     return parse_log(log_text(host))
 
 
-def log_text(host):
+def log_text(host: Host) -> str:
+    """The text of releases.log, the end of it where it is too long."""
     return disk.read_end(host.log, LONGEST) or ""
 
 
-def of_tag(host, tag):
+def of_tag(host: Host, tag: str) -> list[Record]:
     """The records of a tag, however old."""
     named = json.dumps({"tag": tag})[1:-1]
     return [record for record in parse_log("\n".join(
         text for text in log_text(host).split("\n") if named in text))[0] if record["tag"] == tag]
 
 
-def committed(records, current):
+def committed(records: list[Record], current: Release | None) -> list[Release]:
     """Releases in the order they were committed, newest last; `current` (TAG) was, whether or not a record says so."""
-    history = [{"tag": record["tag"], "image_id": record["image_id"]} for record in records
-               if record["outcome"] == "committed" and record["action"] != "restart"]
+    history: list[Release] = [{"tag": record["tag"], "image_id": record["image_id"]} for record in records
+                              if record["outcome"] == "committed" and record["action"] != "restart"]
     if current and (not history or history[-1] != current):
         history.append(current)
     return history
 
 
-def withdrawn(records):
+def withdrawn(records: list[Record]) -> set[str]:
     """Tags that were rolled back from and not committed since."""
     tags = set()
     for record in records:
@@ -119,7 +127,7 @@ def withdrawn(records):
     return tags
 
 
-def revert_for(records, current, tag, also_withdrawn=""):
+def revert_for(records: list[Record], current: Release | None, tag: str, also_withdrawn: str = "") -> Release | None:
     """Where `rollback` goes once `tag` is live: the newest committed release that is neither it nor withdrawn."""
     out = withdrawn(records) - {tag} | ({also_withdrawn} if also_withdrawn else set())
     for release in reversed(committed(records, current)):
@@ -128,33 +136,39 @@ def revert_for(records, current, tag, also_withdrawn=""):
     return None
 
 
-def read_attempt(host):
+def read_attempt(host: Host) -> Noted | None:
     """What a deploy under way has written down; None where there is none. Raises Problem where it is something else."""
     text = disk.read_end(host.attempt, LONGEST)
     if text is None:
         return None
     attempt = parse_object(text) or {}
     known(attempt, host.attempt)
-    slots = [attempt.get("live"), attempt.get("slot")]
-    if type(attempt.get("tag")) is not str or slots not in (["a", "b"], ["b", "a"]):
+    if not is_noted(attempt):
         raise Problem("%s is not what a deploy writes down: see what runs there, and remove it" % host.attempt)
     return attempt
 
 
-def save_attempt(host, attempt):
+def is_noted(attempt: dict[str, Any]) -> TypeGuard[Noted]:
+    """Whether an attempt has what everybody relies on."""
+    return type(attempt.get("tag")) is str and [attempt.get("live"), attempt.get("slot")] in (["a", "b"], ["b", "a"])
+
+
+def save_attempt(host: Host, attempt: Noted) -> None:
+    """Write /run/APP/attempt."""
     disk.write(host.attempt, attempt_text(attempt), 0o600)
 
 
-def attempt_text(attempt):
+def attempt_text(attempt: Noted) -> str:
+    """Its text."""
     return json.dumps(dict(attempt, version=VERSION))
 
 
-def append(host, record):
+def append(host: Host, record: Record) -> None:
     """Add a record; a line that was torn before it stays apart."""
     disk.write(host.log, with_record(log_text(host), record))
 
 
-def with_record(text, record):
+def with_record(text: str, record: Record) -> str:
     """The text of the log with one record more, and not more than KEPT."""
     lines = [old for old in text.split("\n") if old.strip()][-KEPT + 1:]
     return "".join(old + "\n" for old in lines) + line(record)

@@ -6,8 +6,9 @@ word of the deployer feeds the unit's watchdog, and when there is no more the ag
 done systemd has `takeback` do.
 """
 
+from __future__ import annotations
+
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -16,20 +17,26 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 
-from . import disk, facts, images, journal, releases, slots, takeback
+from . import disk, facts, images, journal, releases, settings, shell, slots, takeback
+from .answers import Locked
 from .attempt import Attempt
 from .fate import decide
 from .host import ENVIRONMENT, Host, Problem
+from .shapes import Event, Message, Noted
 from .steps import STEPS
 
 MARK = "--8<-- slipway"
+# What is no part of a deploy: before the lock and under it, and under it alone.
+READ: dict[str, Callable[..., object]] = {"read_settings": settings.read_settings, "command": shell.command}
+HANDS = {**READ, "put": shell.put, "stage": settings.stage, "keep": settings.keep}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's words: another was faster
 WAIT = 120  # seconds that a deploy waits for a retirement
 out = threading.Lock()
 
 
-def say(message):
+def say(message: Mapping[str, object]) -> None:
     """A line to the deployer, who may not be there any more."""
     try:
         with out:
@@ -38,7 +45,7 @@ def say(message):
         pass
 
 
-def lines():
+def lines() -> Iterator[Message]:
     """What the deployer says, as objects; nothing is read ahead, as another process may go on with our input."""
     rest = b""
     while True:
@@ -50,7 +57,7 @@ def lines():
             yield json.loads(line)
 
 
-def answer(message, function):
+def answer(message: Message, function: Callable[[], object]) -> None:
     """Run the function and say what it returned, or what went wrong."""
     try:
         say({"id": message["id"], "ok": function() or {}})
@@ -66,19 +73,23 @@ def answer(message, function):
 
 # ---- before the lock ----
 
-def look(app, program):
+def look(app: str, program: str) -> None:
+    """Answer what is asked, up to the lock and after it."""
     host = Host(app)
-    readers = {"look": facts.look, "resolve": images.resolve, "said": journal.said, "decide": decide}
+    readers: dict[str, Callable[..., object]] = {"look": facts.look, "resolve": images.resolve, "said": journal.said,
+                                                 "decide": decide, **READ}
     print(MARK, flush=True)
     for message in lines():
         if message["do"] == "lock":
             answer(message, lambda: lock(host, program, **message["args"]))
+            readers.update(dict.fromkeys(HANDS, shell.refuse))  # meant for the lock that has ended
         else:
             answer(message, lambda: readers[message["do"]](host, **message["args"]))
 
 
-def lock(host, program, description, dead_after):
-    """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead."""
+def lock(host: Host, program: str, description: str, dead_after: float, bare: bool = False) -> Locked:
+    """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead. `bare`: the host
+    need not be provisioned yet."""
     deadline = time.monotonic() + WAIT
     held = holder(host)
     while (held or "").startswith("retirement") and time.monotonic() < deadline:
@@ -86,11 +97,14 @@ def lock(host, program, description, dead_after):
         held = holder(host)
     if held:
         return {"locked": held}
-    path = store(host, program)
+    folder = host.root + "/run" if bare else host.run
+    if not os.path.isdir(folder):
+        raise Problem("there is no %s: run make provision first" % folder)
+    path = store(folder, program)
     run = [slots.host_path("python3"), "-I", "-S", path]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
                   "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app])}
-    with open(os.open(host.run, os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
+    with open(os.open(folder, os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
         done = subprocess.run(
             ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
              "--unit=%s-deploy" % host.app, "--description=" + description,
@@ -98,29 +112,35 @@ def lock(host, program, description, dead_after):
             stderr=stderr, env=ENVIRONMENT)
         stderr.seek(0)
         said = stderr.read().decode(errors="replace").strip().splitlines()[-5:]
-    tag = releases.read_tag(host.tag)
     held = holder(host) or ("by somebody who came a moment before" if TAKEN.search(" ".join(said)) else None)
-    return {"code": done.returncode, "said": said, "locked": held, "attempt": bool(disk.read(host.attempt)),
-            "live": slots.release_in(host, slots.live(host)), "tag": tag and tag["tag"]}
+    found: Locked = {"code": done.returncode, "said": said, "locked": held}
+    if not bare:
+        tag = releases.read_tag(host.tag)
+        found.update({"attempt": bool(disk.read(host.attempt)), "live": slots.release_in(host, slots.live(host)),
+                      "tag": tag and tag["tag"]})
+    return found
 
 
-def store(host, program):
+def store(folder: str, program: str) -> str:
     """The agent as a file, for systemd; its path. Two may come at the same moment."""
-    path = "%s/agent-%s.py" % (host.run, hashlib.sha256(program.encode()).hexdigest()[:12])
-    with disk.locked(host.run):
+    import hashlib  # only here: it takes long to load
+    path = "%s/agent-%s.py" % (folder, hashlib.sha256(program.encode()).hexdigest()[:12])
+    with disk.locked(folder):
         if disk.read(path) != program:
             disk.write(path, program)
     return path
 
 
-def holder(host):
+def holder(host: Host) -> str | None:
+    """What holds the lock, by its description; None where it is free."""
     state = host.states(host.app + "-deploy.service").get(host.app + "-deploy.service", {})
     return state.get("Description") if state.get("ActiveState") not in ("inactive", "failed", None) else None
 
 
 # ---- as the lock ----
 
-def work(app, path):
+def work(app: str, path: str) -> None:
+    """Do the steps that are asked for, until the end, an abort, or nobody asks any more."""
     host = Host(app)
     attempt = Attempt(host, program=path, pid=os.getpid())
     print(MARK, flush=True)
@@ -139,34 +159,40 @@ def work(app, path):
     os._exit(1)
 
 
-def step(host, attempt, message):
-    def tell(event):
+def step(host: Host, attempt: Attempt, message: Message) -> None:
+    """Do a step, and say what came of it."""
+    def tell(event: Event) -> None:
         say(dict(event, id=message["id"]))
-    answer(message, lambda: STEPS[message["do"]](host, attempt, tell, **message["args"]))
+    do, args = message["do"], message["args"]
+    if do in HANDS:
+        answer(message, lambda: HANDS[do](host, **args))
+    else:
+        answer(message, lambda: STEPS[do](host, attempt, tell, **args))
 
 
-def abort(attempt, why):
+def abort(attempt: Attempt, why: Noted) -> None:
     """End, so that systemd takes the host back; visitors go back before that. The lock stays taken: no step writes the
     attempt any more."""
     attempt.lock.acquire()
-    if "live" in attempt and releases.read_attempt(attempt.host):
-        if attempt.get("prepared"):
+    if "live" in attempt.noted and releases.read_attempt(attempt.host):
+        if attempt.noted.get("prepared"):
             takeback.unprepare(attempt.host)
         with contextlib.suppress(Problem, OSError):  # the takeback tells what keeps it
-            takeback.flip_back(attempt.host, attempt)
-            attempt.update(prepared=False, **why)
-            releases.save_attempt(attempt.host, attempt)
+            takeback.flip_back(attempt.host, attempt.noted)
+            attempt.noted.update({**why, "prepared": False})
+            releases.save_attempt(attempt.host, attempt.noted)
     os._exit(1)
 
 
-def notify(text):
+def notify(text: str) -> None:
+    """Tell systemd."""
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.sendto(text.encode(), address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
-def retire(host, image, last, *which):
+def retire(host: Host, image: str, last: str, *which: str) -> None:
     """What the timer does some time after a commit. That old images stay for another time is no failure."""
     slots.retire(host, *which)
     try:
@@ -175,13 +201,15 @@ def retire(host, image, last, *which):
         print("old images stay: %s" % problem, file=sys.stderr)
 
 
-def main(words, program):
+def main(words: list[str], program: str) -> None:
+    """Work in the mode that the command line names."""
     mode, app, *rest = words
     if mode == "look":
         look(app, program)
     elif mode == "work":
         work(app, *rest)
     elif mode == "takeback":
+        settings.drop_staging(Host(app))
         takeback.settle(Host(app), say)
     elif mode == "retire":
         retire(Host(app), *rest)

@@ -1,18 +1,21 @@
 """The two slots: which is live, what runs in each; starting, flipping, pausing, draining and clearing one."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import time
 
 from . import disk, releases
-from .host import Problem, last
+from .host import Host, Problem, last
+from .shapes import Noted, Release
 
 DRAIN = 30  # seconds a socket may take until nobody is connected; then what is left is long and ends with its release
 GONE = 690  # seconds that units may take to stop: a worker ends its task
 LISTENS = 0x10000
 
 
-def live(host):
+def live(host: Host) -> str:
     """The slot that web.sock names."""
     try:
         slot = os.readlink(host.web_sock).partition("/")[0]
@@ -23,32 +26,33 @@ def live(host):
     return slot
 
 
-def other(slot):
+def other(slot: str) -> str:
+    """The other slot."""
     return "b" if slot == "a" else "a"
 
 
-def units(host, slot):
+def units(host: Host, slot: str) -> list[str]:
     """The units of a slot, those of this host's roles."""
     return [host.unit(role, slot) for role in ("web", "worker") if host.has(role)]
 
 
-def running(host, *names):
+def running(host: Host, *names: str) -> list[str]:
     """Which of the units run or are on the way."""
     states = host.states(*names) if names else {}
     return [name for name in names if states.get(name, {}).get("ActiveState") not in ("inactive", "failed", None)]
 
 
-def flip(host, slot):
+def flip(host: Host, slot: str) -> None:
     """Make a slot the one that gets the visitors: one rename."""
     disk.link(host.web_sock, slot + "/web.sock")
 
 
-def way_back(host, slot):
+def way_back(host: Host, slot: str) -> None:
     """Make what flip_back needs, before the way there: going back then is a rename, and needs no room for a file."""
     disk.link(host.web_sock + ".back", slot + "/web.sock")
 
 
-def flip_back(host, slot):
+def flip_back(host: Host, slot: str) -> None:
     """Make the slot the live one again."""
     if live(host) == slot:
         return
@@ -57,21 +61,21 @@ def flip_back(host, slot):
     flip(host, slot)
 
 
-def set_aside(host, slot):
+def set_aside(host: Host, slot: str) -> None:
     """Keep what is written down of a slot, so that it can be brought back by renames."""
     for path in (host.slot_file(slot, "tag"), host.slot_file(slot, "env")):
         if os.path.exists(path) and not os.path.exists(path + ".back"):
             os.rename(path, path + ".back")
 
 
-def bring_back(host, slot):
+def bring_back(host: Host, slot: str) -> None:
     """What was set aside of it, as far as that was done."""
     for path in (host.slot_file(slot, "tag"), host.slot_file(slot, "env")):
         with contextlib.suppress(FileNotFoundError):
             os.rename(path + ".back", path)
 
 
-def pin(host, slot, release, settings):
+def pin(host: Host, slot: str, release: Release, settings: str | None) -> None:
     """Write down what a slot runs, before its first unit starts."""
     disk.remove(host.slot_file(slot, "env"), host.slot_file(slot, "plan"))
     if settings is not None:
@@ -79,24 +83,26 @@ def pin(host, slot, release, settings):
     disk.write(host.slot_file(slot, "tag"), releases.tag_text(release))
 
 
-def release_in(host, slot):
+def release_in(host: Host, slot: str) -> Release | None:
+    """The release that is written down of a slot."""
     return releases.read_tag(host.slot_file(slot, "tag"))
 
 
 # ---- workers ----
 
-def pause(host, slot):
+def pause(host: Host, slot: str) -> None:
     """Tell the slot's worker to stop consuming; it says so in worker.ready. Where a worker has left no room for that in
     its folder, it goes on until it is stopped."""
     with contextlib.suppress(OSError):
         disk.touch(host.slot(slot, "worker.pause"))
 
 
-def resume(host, slot):
+def resume(host: Host, slot: str) -> None:
+    """Let the slot's worker consume again."""
     disk.clear(host.slot(slot, "worker.pause"))
 
 
-def worker_state(host, slot):
+def worker_state(host: Host, slot: str) -> tuple[str, str]:
     """(state, release) that the worker tells of itself: "consuming" or "paused"; ("", "") when it has not started."""
     words = (disk.read_small(host.slot(slot, "worker.ready")) or "").split()
     return (words + ["", ""])[0], (words + ["", ""])[1]
@@ -104,7 +110,7 @@ def worker_state(host, slot):
 
 # ---- emptying a slot ----
 
-def connections(text, path):
+def connections(text: str, path: str) -> int:
     """How many connections a listening socket has, accepted or waiting, by the text of /proc/net/unix."""
     count = 0
     for line in text.splitlines():
@@ -114,7 +120,7 @@ def connections(text, path):
     return count
 
 
-def drain(host, slot, seconds=DRAIN):
+def drain(host: Host, slot: str, seconds: float = DRAIN) -> bool:
     """Wait until nobody is connected to the slot, twice in a row; whether that came about in time."""
     path, quiet, deadline = "/run/%s/%s/web.sock" % (host.app, slot), 0, time.monotonic() + seconds
     time.sleep(0.1)  # nginx may have looked the name up just before a flip
@@ -126,14 +132,14 @@ def drain(host, slot, seconds=DRAIN):
     return True
 
 
-def stop(host, slot, seconds=GONE):
+def stop(host: Host, slot: str, seconds: float = GONE) -> bool:
     """Stop the slot's units, drained first, and forget what it ran. Whether all have stopped within that time; one
     that has not goes on stopping."""
     begin_stop(host, slot)
     return stopped(host, slot, seconds)
 
 
-def begin_stop(host, slot):
+def begin_stop(host: Host, slot: str) -> None:
     """The same, without waiting for their end."""
     if slot == live(host):
         raise Problem("slot %s is live: it is not stopped" % slot)
@@ -143,7 +149,7 @@ def begin_stop(host, slot):
         host.systemctl("stop", "--no-block", *names)
 
 
-def stopped(host, slot, seconds=GONE):
+def stopped(host: Host, slot: str, seconds: float = GONE) -> bool:
     """Wait for the end of what begin_stop has told to stop."""
     names, deadline = units(host, slot), time.monotonic() + seconds
     while running(host, *names):
@@ -156,7 +162,7 @@ def stopped(host, slot, seconds=GONE):
     return True
 
 
-def empty(host, slot):
+def empty(host: Host, slot: str) -> str:
     """Make a stopped slot's folder anew, whatever a container has left in it; what there is to say of that."""
     done = host.call("docker-slot", "--empty", host.app, slot, check=False)
     if done.returncode:
@@ -166,11 +172,12 @@ def empty(host, slot):
 
 # ---- retirement ----
 
-def timer(host):
+def timer(host: Host) -> str:
+    """The name of the timer that retires a slot."""
     return host.app + "-retire"
 
 
-def retire_later(host, slot, attempt):
+def retire_later(host: Host, slot: str, attempt: Noted) -> None:
     """Stop an old slot after some time, unless its host is busy then, when it is tried again; images go with it."""
     keep(host)
     release = release_in(host, slot)
@@ -184,7 +191,7 @@ def retire_later(host, slot, attempt):
               attempt.get("image", ""), str(attempt.get("keep_releases", 0)), slot, release["tag"], release["image_id"])
 
 
-def host_path(name):
+def host_path(name: str) -> str:
     """Where a command is: systemd takes whole paths everywhere."""
     for folder in ("/usr/bin", "/bin", "/usr/local/bin"):
         if os.path.exists("%s/%s" % (folder, name)):
@@ -192,12 +199,12 @@ def host_path(name):
     return "/usr/bin/" + name
 
 
-def keep(host):
+def keep(host: Host) -> None:
     """Take back that an old slot will be stopped."""
     host.systemctl("stop", timer(host) + ".timer", timer(host) + ".service", check=False)
 
 
-def retire(host, slot, tag, image_id):
+def retire(host: Host, slot: str, tag: str, image_id: str) -> None:
     """What the timer does, as the lock: nothing when the slot is live or not the one it was set for."""
     if slot != live(host) and release_in(host, slot) == {"tag": tag, "image_id": image_id}:
         stop(host, slot, 60)

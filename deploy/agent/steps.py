@@ -4,15 +4,20 @@ A step takes the host, the attempt as it is so far (its updates are on disk befo
 and returns what the deployer should know. What goes wrong is a Problem.
 """
 
+from __future__ import annotations
+
 import os
 import time
+from collections.abc import Callable
 
 from . import disk, facts, images, releases, slots, takeback
-from .attempt import settings
+from .answers import Begun, Done, Image, Pruned
+from .attempt import Attempt, settings
 from .fate import promise
-from .host import Problem
+from .host import Host, Problem
 from .oneoffs import migrate
 from .proof import ready, start
+from .shapes import Noted, Release, Say, Unpack
 from .static import publish
 from .turn import beat, flip, pause, watch
 from .verdicts import verdicts
@@ -20,17 +25,17 @@ from .verdicts import verdicts
 ROOM = 2**30  # bytes; where fewer are free, old images go before a new one comes
 
 
-def begin(host, attempt, say, **values):
+def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Begun:
     """Settle what a dead deploy has left, and begin to empty the idle slot, unless it holds what a rollback wants."""
     values.update(settle(host, say))
     live = slots.live(host)
     idle = slots.other(live)
-    attempt.update(values, live=live, slot=idle, began=time.time(), renames=[], removes=[])
+    attempt.noted.update({**values, "live": live, "slot": idle, "began": time.time(), "renames": [], "removes": []})
     current = releases.read_tag(host.tag)
-    if attempt["action"] == "deploy" and current and current["tag"] == attempt["tag"]:
-        attempt["action"] = "restart"  # here alone: other hosts are on another release
+    if attempt.noted["action"] == "deploy" and current and current["tag"] == attempt.noted["tag"]:
+        attempt.noted["action"] = "restart"  # here alone: other hosts are on another release
     attempt.note(warm=is_warm(host, attempt, idle))
-    if attempt["warm"]:
+    if attempt.noted["warm"]:
         attempt.note(settings_from=settings(host, attempt)[1])
         slots.keep(host)
         return {"warm": True}
@@ -41,7 +46,7 @@ def begin(host, attempt, say, **values):
     return {"warm": False}
 
 
-def settle(host, say):
+def settle(host: Host, say: Say) -> Noted:
     """Settle it; the way back of a beat that could not be brought back, for the new attempt to keep."""
     takeback.settle(host, say)
     left = releases.read_attempt(host) or {}
@@ -49,108 +54,114 @@ def settle(host, say):
         raise Problem("visitors do not come back to slot %s: see what keeps %s" % (left["live"], host.web_sock))
     takeback.drop_prepared(host)
     takeback.drop_ways_back(host, beat="beat_before" not in left)
-    return {key: left[key] for key in ("beat_before",) if key in left}
+    return {"beat_before": left["beat_before"]} if "beat_before" in left else {}
 
 
-def is_warm(host, attempt, slot):
+def is_warm(host: Host, attempt: Attempt, slot: str) -> bool:
     """Whether the slot still runs what a rollback goes to, with the settings it had."""
-    release = {"tag": attempt["tag"], "image_id": attempt.get("image_id")}
-    if attempt["action"] != "rollback" or slots.release_in(host, slot) != release:
+    release = {"tag": attempt.noted["tag"], "image_id": attempt.noted.get("image_id")}
+    if attempt.noted["action"] != "rollback" or slots.release_in(host, slot) != release:
         return False
     if (disk.read_exact(host.slot_file(slot, "env")) or "") != (settings(host, attempt)[0] or ""):
         return False
     return len(slots.running(host, *slots.units(host, slot))) == len(slots.units(host, slot))
 
 
-def pull(host, attempt, say, image, credentials="", reference=""):
+def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = "", reference: str = "") -> Image:
     """The image is here, and the slot knows what it will run. What the image is, for the deployer to judge."""
-    known = attempt.get("image_id")
-    found = {"image_id": known, "digests": []} if attempt["warm"] else known and images.about(host, known)
+    known = attempt.noted.get("image_id", "")
+    there = images.about(host, known) if known and not attempt.noted["warm"] else None
+    found: Image | None = {"image_id": known, "digests": []} if attempt.noted["warm"] else there
     if found:
-        found["digests"] = sorted({*found["digests"], *filter(None, [attempt.get("digest")])})
+        found["digests"] = sorted({*found["digests"], *filter(None, [attempt.noted.get("digest")])})
     else:
         found = fetched(host, attempt, image, credentials, reference)
-    if not attempt["warm"]:
+    if not attempt.noted["warm"]:
         pin(host, attempt, say, found["image_id"])
-    return dict(found, architecture=os.uname().machine)
+    return {**found, "architecture": os.uname().machine}
 
 
-def fetched(host, attempt, image, credentials, reference):
+def fetched(host: Host, attempt: Attempt, image: str, credentials: str, reference: str) -> Image:
     """Have the image come, and find room for it; what is known of it."""
     root = facts.engine(host).get("root", "/")
     if facts.free(root) < ROOM:
         images.prune(host, image)
-    found = images.pull(host, image, attempt["tag"], attempt["digest"], credentials, reference)
+    found = images.pull(host, image, attempt.noted["tag"], attempt.noted["digest"], credentials, reference)
     host.call("sync", "-f", root, timeout=600)  # it is on the disk before anything relies on it
     return found
 
 
-def pin(host, attempt, say, image_id):
+def pin(host: Host, attempt: Attempt, say: Say, image_id: str) -> None:
     """The slot that begin has told to stop is empty, and will run this image with the release's settings."""
-    if not slots.stopped(host, attempt["slot"]):
-        raise Problem("slot {1} does not stop: see systemctl status '{0}-*@{1}'".format(host.app, attempt["slot"]))
-    said = slots.empty(host, attempt["slot"])
+    if not slots.stopped(host, attempt.noted["slot"]):
+        raise Problem("slot {1} does not stop: see systemctl status '{0}-*@{1}'".format(
+            host.app, attempt.noted["slot"]))
+    said = slots.empty(host, attempt.noted["slot"])
     if said:
         say({"event": "progress", "text": said})
     text, path = settings(host, attempt)
     attempt.note(image_id=image_id, settings_from=path)
-    slots.pin(host, attempt["slot"], attempt.release(), text)
+    slots.pin(host, attempt.noted["slot"], attempt.release(), text)
 
 
-def prepare(host, attempt, say):
+def prepare(host: Host, attempt: Attempt, say: Say) -> None:
     """The first half of a commit: all that is to be written lies beside its place. Not before it is promised does a
     host that hears no more commit it."""
-    renames, removes = [], []
+    renames: list[list[str]] = []
+    removes: list[str] = []
     current = releases.read_tag(host.tag)
-    if attempt["action"] != "restart":
+    if attempt.noted["action"] != "restart":
         write_next(host, attempt, current, renames, removes)
-    if attempt.get("settings_from") and attempt["settings_from"] != host.env:
-        renames.append([attempt["settings_from"], host.env])
-    record = takeback.record(attempt, "committed")
-    if attempt["action"] == "rollback" and current and current["tag"] != attempt["tag"]:
+    source = attempt.noted.get("settings_from")
+    if source and source != host.env:
+        renames.append([source, host.env])
+    record = takeback.record(attempt.noted, "committed")
+    if attempt.noted["action"] == "rollback" and current and current["tag"] != attempt.noted["tag"]:
         record["withdrawn"] = current["tag"]
     disk.write(host.log + ".next", releases.with_record(releases.log_text(host), record))
     renames.append([host.log + ".next", host.log])
     attempt.note(renames=renames, removes=removes)
-    disk.write(host.attempt + ".back", releases.attempt_text(attempt), 0o600)
+    disk.write(host.attempt + ".back", releases.attempt_text(attempt.noted), 0o600)
 
 
-def write_next(host, attempt, current, renames, removes):
+def write_next(host: Host, attempt: Attempt, current: Release | None, renames: list[list[str]],
+               removes: list[str]) -> None:
     """TAG.next and REVERT.next, and the settings that a rollback brings back."""
     records = releases.read_log(host)[0]
-    left = current["tag"] if current and attempt["action"] == "rollback" else ""
-    left = "" if left == attempt["tag"] else left
-    revert = releases.revert_for(records, current, attempt["tag"], left)
+    left = current["tag"] if current and attempt.noted["action"] == "rollback" else ""
+    left = "" if left == attempt.noted["tag"] else left
+    revert = releases.revert_for(records, current, attempt.noted["tag"], left)
     disk.write(host.tag + ".next", releases.tag_text(attempt.release()))
     renames.append([host.tag + ".next", host.tag])
     before = releases.read_tag(host.revert)
-    if not revert or before and before["tag"] == attempt["tag"]:
+    if not revert or before and before["tag"] == attempt.noted["tag"]:
         removes.append(host.revert)
     if revert:
         disk.write(host.revert + ".next", releases.tag_text(revert))
         renames.append([host.revert + ".next", host.revert])
     old = disk.read_exact(host.env)
-    if attempt["action"] == "deploy" and current and old is not None:
+    if attempt.noted["action"] == "deploy" and current and old is not None:
         disk.write(host.env + ".revert.next", old, 0o600)
         renames.append([host.env + ".revert.next", host.env + ".revert"])
 
 
-def commit(host, attempt, say):
+def commit(host: Host, attempt: Attempt, say: Say) -> Done:
     """The second half. The old slot stays warm for a while."""
     if attempt.watcher:
         attempt.watcher.over.set()
-    if attempt.sick and not attempt.get("prepared"):
+    if attempt.sick and not attempt.noted.get("prepared"):
         raise Problem("nothing was promised here: its visitors were taken back, as %s" % attempt.sick)
-    takeback.commit(host, attempt, say)
-    drained = slots.drain(host, attempt["live"])
-    return {"seconds": round(time.time() - attempt["began"], 1), "drained": drained}
+    takeback.commit(host, attempt.noted, say)
+    drained = slots.drain(host, attempt.noted["live"])
+    return {"seconds": round(time.time() - attempt.noted["began"], 1), "drained": drained}
 
 
-def prune(host, attempt, say, image):
+def prune(host: Host, attempt: Attempt, say: Say, image: str) -> Pruned:
+    """Remove images and secrets that nothing needs."""
     return {"removed": [*images.prune(host, image), *drop_secrets(host)]}
 
 
-def drop_secrets(host):
+def drop_secrets(host: Host) -> list[str]:
     """Remove the files of APP.secrets that no settings name any more; their names. Each has one of its own."""
     settings = [host.env, host.env + ".next", host.env + ".revert"]
     settings += [host.slot_file(slot, "env") for slot in ("a", "b", "beat")]
@@ -161,5 +172,5 @@ def drop_secrets(host):
     return old
 
 
-STEPS = {step.__name__: step for step in (begin, pull, verdicts, publish, migrate, start, ready, pause, flip, watch,
-                                          beat, prepare, promise, commit, prune)}
+STEPS: dict[str, Callable[..., object]] = {step.__name__: step for step in (
+    begin, pull, verdicts, publish, migrate, start, ready, pause, flip, watch, beat, prepare, promise, commit, prune)}

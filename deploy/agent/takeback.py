@@ -1,17 +1,20 @@
 """Undoing an attempt, or finishing it, by what /run/APP/attempt says alone: whoever made it may be dead."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import time
 
 from . import contents, disk, releases, slots
-from .host import ROLES, Problem
+from .host import ROLES, Host, Problem
+from .shapes import Noted, Record, Say
 
 ATTEMPT = "docker-runner.attempt"  # the label of its one-offs
 STOPPING = 60  # seconds that a takeback waits for what it stops; a worker may go on to end its task
 
 
-def settle(host, say):
+def settle(host: Host, say: Say) -> None:
     """Bring the host to its old release or its new one, whole. Commit what was promised, take back all else."""
     with disk.locked(host.run):  # until here the deployer may have its say: see fate.py
         attempt = releases.read_attempt(host)
@@ -24,7 +27,7 @@ def settle(host, say):
         take_back(host, attempt, say)
 
 
-def take_back(host, attempt, say):
+def take_back(host: Host, attempt: Noted, say: Say) -> None:
     """Visitors first. Each step may be done twice, and one that fails does not keep the others from being done."""
     problems = []
     for step in (flip_back, workers_back, remove_one_offs, beat_back, drop_prepared, empty_slot, note_failure):
@@ -40,11 +43,12 @@ def take_back(host, attempt, say):
         disk.remove(host.attempt)
 
 
-def flip_back(host, attempt):
+def flip_back(host: Host, attempt: Noted) -> None:
+    """Visitors back to the slot that was live."""
     slots.flip_back(host, attempt["live"])
 
 
-def workers_back(host, attempt):
+def workers_back(host: Host, attempt: Noted) -> None:
     """Old workers consume again; new ones stop taking tasks."""
     if host.has("worker"):
         slots.resume(host, attempt["live"])
@@ -52,7 +56,7 @@ def workers_back(host, attempt):
             slots.pause(host, attempt["slot"])
 
 
-def remove_one_offs(host, attempt):
+def remove_one_offs(host: Host, attempt: Noted) -> None:
     """What this attempt has started, by its label: one of the same name may have been started by hand."""
     contents.sweep(host)
     if not attempt.get("one_offs"):  # an engine that is away then keeps no host from being whole
@@ -66,7 +70,7 @@ def remove_one_offs(host, attempt):
     raise Problem("containers do not go: %s" % " ".join(left))
 
 
-def beat_back(host, attempt):
+def beat_back(host: Host, attempt: Noted) -> None:
     """The old beat again, where it was stopped."""
     if "beat_before" not in attempt:
         return
@@ -77,30 +81,31 @@ def beat_back(host, attempt):
     if not before:
         disk.remove(tag, env)
         return
-    if (releases.read_tag(tag), disk.read_exact(env)) != (before["release"], before["settings"]):
-        slots.pin(host, "beat", before["release"], before["settings"])
+    release = before["release"]  # none where it ran without being written down: then there is nothing to write
+    if release and (releases.read_tag(tag), disk.read_exact(env)) != (release, before["settings"]):
+        slots.pin(host, "beat", release, before["settings"])
     host.systemctl("start", unit, timeout=90)
 
 
-def drop_prepared(host, attempt=None):
+def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
     """What was written beside its place, wholly or in part."""
     for path in (host.tag + ".next", host.revert + ".next", host.log + ".next", host.env + ".revert.next"):
         disk.remove(path, path + ".new")
 
 
-def drop_ways_back(host, beat=True):
+def drop_ways_back(host: Host, beat: bool = True) -> None:
     """What was made for going back, where nobody goes back any more; beat's too, or not."""
     paths = [host.web_sock, host.attempt, *([host.slot_file("beat", kind) for kind in ("tag", "env")] if beat else ())]
     disk.remove(*(path + ".back" for path in paths), host.attempt + ".back.new")
 
 
-def unprepare(host):
+def unprepare(host: Host) -> None:
     """What was prepared will be taken back: by a rename, as there may be no room for another file."""
     with contextlib.suppress(FileNotFoundError):
         disk.move(host.attempt + ".back", host.attempt)
 
 
-def empty_slot(host, attempt):
+def empty_slot(host: Host, attempt: Noted) -> None:
     """What was started drains and stops; a slot that was warm before stays so, and retires in its time."""
     slot = attempt["slot"]
     if attempt.get("warm"):
@@ -109,12 +114,14 @@ def empty_slot(host, attempt):
         slots.stop(host, slot, STOPPING)
 
 
-def note_failure(host, attempt):
+def note_failure(host: Host, attempt: Noted) -> None:
+    """A record of what had begun to change things here."""
     if attempt.get("changed"):
-        releases.append(host, record(attempt, attempt.get("outcome", "taken back"), cause=attempt.get("cause", "")))
+        failed = record(attempt, attempt.get("outcome", "taken back"))
+        releases.append(host, {**failed, "cause": attempt.get("cause", "")})
 
 
-def commit(host, attempt, say):
+def commit(host: Host, attempt: Noted, say: Say) -> None:
     """The second half of a commit: nothing but renames, all of which may be done twice."""
     if os.path.exists(host.tag + ".next"):  # REVERT is never the same as TAG, not for a moment
         disk.remove(*attempt["removes"])
@@ -129,8 +136,10 @@ def commit(host, attempt, say):
     say({"event": "committed"})
 
 
-def record(attempt, outcome, **more):
+def record(attempt: Noted, outcome: str) -> Record:
     """What releases.log keeps of an attempt."""
-    return dict({key: attempt.get(key) for key in ("id", "action", "tag", "image_id", "digest", "who", "began")},
-                at=round(time.time(), 1), seconds=round(time.time() - attempt["began"], 1), outcome=outcome,
-                roles=[role for role in ROLES if role in attempt.get("roles", ROLES)], **more)
+    return {"id": attempt.get("id"), "action": attempt["action"], "tag": attempt["tag"],
+            "image_id": attempt.get("image_id", ""), "digest": attempt.get("digest"), "who": attempt.get("who"),
+            "began": attempt["began"], "at": round(time.time(), 1),
+            "seconds": round(time.time() - attempt["began"], 1), "outcome": outcome,
+            "roles": [role for role in ROLES if role in attempt.get("roles", ROLES)]}

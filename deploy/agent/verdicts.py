@@ -2,11 +2,17 @@
 each migration for the database of this host, and by the list of migrations that the release itself has. A migration
 that nobody judged counts as one that nobody may apply."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Iterable, Sequence
 
 from . import disk, envfile, images, releases, site, slots
-from .host import Problem, at_once
+from .answers import Found, Judged
+from .attempt import Attempt
+from .host import Host, Problem, at_once
 from .oneoffs import one_off
+from .shapes import Say
 
 VERSION = 2
 SCHEMES = {"postgres": "postgresql", "pgsql": "postgresql", "postgis": "postgresql", "timescale": "postgresql",
@@ -14,36 +20,38 @@ SCHEMES = {"postgres": "postgresql", "pgsql": "postgresql", "postgis": "postgres
 JUDGED = ("postgresql", "sqlite")  # by `make build`
 
 
-def verdicts(host, attempt, say):
+def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     """{"incompatible": name → why, "unjudged": names, "cure"}: before a deploy of the migrations to come, with which
     the release that is live has to work; before a rollback of those that the release to come does not know."""
-    vendor = vendor_of(host, disk.read_bytes(host.slot_file(attempt["slot"], "env")) or b"")
-    if attempt["action"] == "rollback":
+    vendor = vendor_of(host, disk.read_bytes(host.slot_file(attempt.noted["slot"], "env")) or b"")
+    if attempt.noted["action"] == "rollback":
         return going_back(host, attempt, vendor)
-    found, listed = at_once([lambda: found_in(host, attempt),
+    found, listed = at_once([lambda: found_in(host, attempt.noted.get("image_id", "")),
                              lambda: parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120))])
-    disk.write(host.slot_file(attempt["slot"], "plan"), "".join("[X]  %s\n" % name for name in sorted(listed)))
+    disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join("[X]  %s\n" % name for name in sorted(listed)))
     pending = [name for name, applied in listed.items() if not applied]
     return judged(pending, found, vendor, pending)
 
 
-def going_back(host, attempt, vendor):
-    kept = [disk.read(host.slot_file(attempt[slot], "plan")) for slot in ("live", "slot")]
-    if all(kept) and not parse_plan(kept[0]).keys() - parse_plan(kept[1]).keys():
+def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:
+    """The verdicts before a rollback."""
+    before, after = (disk.read(host.slot_file(slot, "plan")) for slot in (attempt.noted["live"], attempt.noted["slot"]))
+    if before and after and not parse_plan(before).keys() - parse_plan(after).keys():
         return judged([], {"vendors": {}, "failed": {}}, vendor, ())  # a warm rollback is urgent, and asks nobody
-    live = slots.release_in(host, attempt["live"]) or releases.read_tag(host.tag) or {}
-    coming, found, listed = at_once([lambda: found_in(host, attempt), lambda: found_in(host, live),
-                                     lambda: listed_by(host, attempt, attempt["live"])])
+    live = slots.release_in(host, attempt.noted["live"]) or releases.read_tag(host.tag)
+    old, new = live["image_id"] if live else "", attempt.noted.get("image_id", "")
+    coming, found, listed = at_once([lambda: found_in(host, new), lambda: found_in(host, old),
+                                     lambda: listed_by(host, attempt, attempt.noted["live"])])
     wanted = {*listed, *names(found)} - names(coming)
     answer = judged(sorted(wanted), found, vendor, ())
     if answer["incompatible"] or answer["unjudged"]:  # an older build may have left out what its release does know
-        known = {*listed_by(host, attempt, attempt["slot"])}
+        known = {*listed_by(host, attempt, attempt.noted["slot"])}
         wanted -= known
         answer = judged(sorted(wanted), found, vendor, wanted if known else ())
     return answer
 
 
-def listed_by(host, attempt, slot):
+def listed_by(host: Host, attempt: Attempt, slot: str) -> dict[str, bool]:
     """The migrations of a slot's release by its own word. It may be too broken to say so, and that is no reason to stay
     with it: then what its build has seen is all that is known of it."""
     try:
@@ -52,20 +60,20 @@ def listed_by(host, attempt, slot):
         return {}
 
 
-def found_in(host, release):
-    """What the build has left in a release's image."""
-    return parse(release.get("image_id") and images.content(host, release["image_id"], "migrations.json"))
+def found_in(host: Host, image_id: str) -> Found:
+    """What the build has left in an image."""
+    return parse(images.content(host, image_id, "migrations.json") if image_id else None)
 
 
 # ---- pure ----
 
-def parse_plan(text):
+def parse_plan(text: str) -> dict[str, bool]:
     """name → whether it is applied, of the lines of `showmigrations --plan`."""
     rows = [(line[:3], line[3:].split()) for line in text.splitlines() if line[:3] in ("[X]", "[ ]")]
     return {words[0]: mark == "[X]" for mark, words in rows if words}
 
 
-def parse(text):
+def parse(text: str | None) -> Found:
     """{"vendors": vendor → name → (verdict, why, makers), "failed": vendor → why there is none} of migrations.json,
     also of the one that knew a single vendor. Makers are of the tables of an error; older builds tell none."""
     try:
@@ -83,11 +91,12 @@ def parse(text):
         raise Problem("migrations.json in the image is malformed: build it again") from None
 
 
-def names(found):
+def names(found: Found) -> set[str]:
+    """The migrations that a build has judged."""
     return {name for entries in found["vendors"].values() for name in entries}
 
 
-def judged(wanted, found, vendor, unknown):
+def judged(wanted: Sequence[str], found: Found, vendor: str, unknown: Iterable[str]) -> Judged:
     """What is to be told of these migrations. The code that has to work with them uses no table that migrations made
     which are `unknown` to it: an error that concerns only such ones does it no harm."""
     entries = found["vendors"].get(vendor, {})
@@ -97,7 +106,7 @@ def judged(wanted, found, vendor, unknown):
     return {"incompatible": wrong, "unjudged": unjudged, "cure": cure(found, vendor) if unjudged else ""}
 
 
-def cure(found, vendor):
+def cure(found: Found, vendor: str) -> str:
     """Why there is no verdict for a vendor, and how to get one."""
     if not vendor:
         return "the settings name no DATABASE_URL, which says whose verdicts count: set it"
@@ -110,7 +119,7 @@ def cure(found, vendor):
     return "DATABASE_URL is one of %s; make build judges for %s alone" % (vendor, " and ".join(JUDGED))
 
 
-def vendor_of(host, settings):
+def vendor_of(host: Host, settings: bytes) -> str:
     """Django's name of the database that the settings name; "" where they name none."""
     values = envfile.read(settings, "")[0]
     url = values.get("DATABASE_URL") or site.secret(host, values.get("DATABASE_URL_FILE", ""))

@@ -1,5 +1,7 @@
 """What visitors were answered, by nginx's log, and whether that has become worse. Only reading is not pure."""
 
+from __future__ import annotations
+
 import collections
 import json
 import math
@@ -7,8 +9,11 @@ import os
 import re
 import threading
 import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from .host import Host
 from .http import AGENT
+from .shapes import Answer
 
 BEFORE = 2_000_000  # bytes of the log that tell how it was before
 MOST = 4_000_000  # bytes that are read at a time
@@ -22,7 +27,7 @@ OTHER, DOWN, ALIKE = "other", "down", "alike"  # no paths: those begin with a sl
 LAST = re.compile(r"(\d{3})\s*$")
 
 
-def answers(text):
+def answers(text: bytes) -> Iterator[Answer]:
     """(client, path, whether it was an error) of each answer that the app gave or failed to give. What nginx answers by
     itself, our own questions, and visitors who did not wait are no answers of the app."""
     for line in text.splitlines():
@@ -36,16 +41,19 @@ def answers(text):
             continue
 
 
-class Tally(collections.Counter):
+class Tally(collections.Counter[tuple[str, bool]]):
     """(path, whether it was an error) → how many. A path that is not `known` counts among the others, and there of each
     client a few answers alone: whoever invents paths, or asks for one that never worked, has no more to say."""
 
-    def __init__(self, known=(), seen=None):
+    def __init__(self, known: Collection[str] = (), seen: collections.Counter[str] | None = None) -> None:
         super().__init__()
-        self.known, self.seen = known, collections.Counter() if seen is None else seen
-        self.wrong = collections.Counter()  # client → errors
+        self.known: Collection[str] = known
+        self.seen: collections.Counter[str] = collections.Counter() if seen is None else seen  # client → answers
+        self.wrong: collections.Counter[str] = collections.Counter()  # client → errors
+        self.usual: dict[str, float] = {}  # of a history: shares
 
-    def count(self, found):
+    def count(self, found: Iterable[Answer]) -> Tally:
+        """Count answers; itself."""
         for client, path, wrong in found:
             client = ":".join(client.split(":")[:4])  # of an IPv6 address, whose it is
             client = client if client in self.seen or len(self.seen) < CLIENTS else OTHER
@@ -57,12 +65,13 @@ class Tally(collections.Counter):
                 self.wrong[client] += wrong
         return self
 
-    def add(self, other):
+    def add(self, other: Tally) -> None:
+        """Count what the other has counted."""
         self.update(other)
         self.wrong.update(other.wrong)
 
 
-def history(found):
+def history(found: Iterable[Answer]) -> Tally:
     """The Tally of how it was before: paths that were asked often enough are known."""
     found = list(found)
     often = collections.Counter(path for _, path, _ in found)
@@ -71,7 +80,7 @@ def history(found):
     return before
 
 
-def shares(before):
+def shares(before: Tally) -> dict[str, float]:
     """The share of errors of ALIKE, all paths together that err no more than chance makes of one share, and of each
     path that errs more; of what is DOWN it is that of all answers."""
     totals = {path: before[path, False] + before[path, True] for path, _ in list(before) if path != DOWN}
@@ -84,15 +93,16 @@ def shares(before):
     return dict(found, **{ALIKE: wrong / max(1, total)})
 
 
-def by_chance(expected):
+def by_chance(expected: float) -> float:
     """How many there may well be where so many are expected."""
     return expected + 3 * math.sqrt(expected)
 
 
-def excess(before, now):
+def excess(before: Tally, now: Tally) -> float:
     """How many errors there are beyond what chance makes of the shares of before. Where clients can be told apart, as
     there were many, those of the one with the most are left out: anybody may know how to make a release err."""
-    errors, answers = collections.Counter(), collections.Counter()
+    errors: collections.Counter[str] = collections.Counter()
+    answers: collections.Counter[str] = collections.Counter()
     for (path, wrong), count in now.items():
         group = path if path in before.usual else ALIKE
         errors[group] += wrong * count
@@ -102,7 +112,7 @@ def excess(before, now):
     return sum(max(0.0, errors[group] - by_chance(answers[group] * before.usual[group])) for group in errors) - most
 
 
-def worse(before, now, late, most):
+def worse(before: Tally, now: Tally, late: Tally, most: float) -> bool:
     """Whether visitors fare worse: of all answers, at least LEAST, or of the late ones, with at least LEAST errors,
     more than the share `most` are errors beyond those of before."""
     beyond, of_late = excess(before, now), excess(before, late)
@@ -113,31 +123,33 @@ def worse(before, now, late, most):
 class Visitors:
     """The answers of this host's nginx from now on, against those before."""
 
-    def __init__(self, host):
+    def __init__(self, host: Host) -> None:
         self.path = "%s/var/log/nginx/%s.access.log" % (host.root, host.app)
         self.inode, self.offset = where(self.path)
-        self.start, self.before, self.now = self.offset, None, Tally()
-        self.late, self.good, self.lock = [], 0, threading.Lock()  # late: (second, Tally)…
+        self.start, self.now, self.good, self.lock = self.offset, Tally(), 0, threading.Lock()
+        self.before: Tally | None = None
+        self.late: list[tuple[int, Tally]] = []  # by the second
 
-    def look(self, most):
+    def look(self, most: float) -> str:
         """Count what is new; in a line what is wrong, or ""."""
         with self.lock:
             if self.before is None:  # it is read when visitors have come over: they need not wait for that
                 self.before = history(answers(old(self.path, self.start)))
                 self.now = Tally(self.before.known)
-            self.add(list(answers(self.text())), int(time.monotonic()))
+            self.add(self.before, list(answers(self.text())), int(time.monotonic()))
             late = Tally()
             for _, tally in self.late:
                 late.add(tally)
-            return self.told() if worse(self.before, self.now, late, most) else ""
+            return self.told(self.before) if worse(self.before, self.now, late, most) else ""
 
-    def add(self, found, second):
-        tally = Tally(self.before.known, self.now.seen).count(found)
+    def add(self, before: Tally, found: Sequence[Answer], second: int) -> None:
+        """Count answers that were given in a second."""
+        tally = Tally(before.known, self.now.seen).count(found)
         self.good += sum(not wrong for _, _, wrong in found)
         self.now.add(tally)
         self.late = [(then, one) for then, one in self.late if then > second - LATE] + [(second, tally)]
 
-    def text(self):
+    def text(self) -> bytes:
         """The whole lines that are new."""
         inode = where(self.path)[0]
         if inode != self.inode:  # turned over
@@ -147,21 +159,23 @@ class Visitors:
         self.offset += len(text)
         return text
 
-    def told(self):
-        (total, wrong), (total_before, wrong_before) = self.counts(), counts(self.before)
+    def told(self, before: Tally) -> str:
+        """What is wrong, in a line."""
+        (total, wrong), (total_before, wrong_before) = self.counts(), counts(before)
         return "of %d answers to visitors %d were errors (before: %d of %d)" % (
             total, wrong, wrong_before, total_before)
 
-    def counts(self):
+    def counts(self) -> tuple[int, int]:
+        """(answers, errors) from the beginning on."""
         return counts(self.now)
 
 
-def counts(tally):
+def counts(tally: Tally) -> tuple[int, int]:
     """(answers, errors)."""
     return sum(tally.values()), sum(count for (_, wrong), count in tally.items() if wrong)
 
 
-def old(path, end):
+def old(path: str, end: int) -> bytes:
     """What was logged before, the last of it; of the file before where this one has just been begun."""
     text = read(path, max(0, end - BEFORE), min(end, BEFORE))
     if end < BEFORE:
@@ -170,7 +184,8 @@ def old(path, end):
     return text
 
 
-def where(path):
+def where(path: str) -> tuple[int, int]:
+    """(inode, size) of a file; zeros where there is none."""
     try:
         status = os.stat(path)
         return status.st_ino, status.st_size
@@ -178,7 +193,8 @@ def where(path):
         return 0, 0
 
 
-def read(path, offset, most=MOST):
+def read(path: str, offset: int, most: int = MOST) -> bytes:
+    """So many bytes of a file at most, from an offset on; none where there is no file."""
     try:
         with open(path, "rb") as file:
             file.seek(offset)

@@ -6,6 +6,8 @@ no `export`, no `$NAME` replaced; `#` starts a comment line. tests/host/test_env
 all readers to them.
 """
 
+from __future__ import annotations
+
 import os
 import re
 
@@ -15,7 +17,7 @@ QUOTES = ("'", '"')
 LONGEST = 65535  # bytes of a line: what Docker reads
 
 
-def read_file(path):
+def read_file(path: str) -> tuple[dict[str, str], list[str]]:
     """The variables of an env file, and what is wrong with it, a text a line. No file, no variables."""
     name = os.path.basename(path)
     try:
@@ -27,7 +29,7 @@ def read_file(path):
         return {}, [f"{name} cannot be read: {error.strerror}"]
 
 
-def read(content, name):
+def read(content: bytes, name: str) -> tuple[dict[str, str], list[str]]:
     """The same of the bytes of a file that is called `name`."""
     try:
         return parse(content.decode("utf-8"), name)
@@ -35,15 +37,16 @@ def read(content, name):
         return {}, [f"{name} cannot be read: it is not UTF-8 text"]
 
 
-def parse(text, name):
+def parse(text: str, name: str) -> tuple[dict[str, str], list[str]]:
     """The same of its text."""
-    variables, problems = {}, []
+    variables: dict[str, str] = {}
+    problems: list[str] = []
     for number, whole in enumerate(text.split("\n"), 1):
         line = whole.removesuffix("\r")
         line = line.removeprefix("\ufeff") if number == 1 else line
         match = LINE.fullmatch(line)
         problem = too_long(whole) or wrong_line(line, match) or (
-            match and match[1] in variables and f"{match[1]} is set a second time")
+            f"{match[1]} is set a second time" if match and match[1] in variables else "")
         if problem:
             problems.append(f"{name} line {number}: {problem}")
         elif match:
@@ -51,11 +54,12 @@ def parse(text, name):
     return variables, problems
 
 
-def too_long(line):
+def too_long(line: str) -> str:
+    """Why Docker would not read the line; empty where it does."""
     return f"longer than {LONGEST} bytes, which Docker does not read" if len(line.encode()) > LONGEST else ""
 
 
-def wrong_line(line, match):
+def wrong_line(line: str, match: re.Match[str] | None) -> str:
     """What is wrong with a line of an env file; empty when nothing is. Never its value."""
     if not line.strip(" \t"):
         return ""
@@ -68,7 +72,8 @@ def wrong_line(line, match):
     return wrong_value(match[1], match[2])
 
 
-def wrong_value(key, value):
+def wrong_value(key: str, value: str) -> str:
+    """The same of a variable's value."""
     if value.startswith(QUOTES) and value.endswith(value[0]):
         return f"{key} is in quotes, which would be part of it: drop them"
     if value != value.strip(" \t"):

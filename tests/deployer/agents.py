@@ -2,52 +2,52 @@
 
 import contextlib
 import json
-import queue
-from types import SimpleNamespace
 from unittest import mock
 
-from deploy import connection, preflight
-from deploy.remote import MARK
-
+from deploy import connection, preflight, process
+from deploy.connection import MARK
 
 PROGRAM = "# the agent"
 
 
-class Pipe:
+class Pipe(process.Process):
     """The deployer's end of both pipes."""
 
+    code = 255
+
     def __init__(self, hear):
-        self.hear, self.said = hear, queue.Queue()
+        super().__init__()
+        self.hear = hear
 
     def write(self, data):
         """What the deployer says: the agent itself, then a line a message."""
         if data.endswith(PROGRAM.encode()):
-            self.said.put(MARK.encode() + b"\n" if self.hear else b"")
+            self.pieces.put_nowait(MARK + b"\n" if self.hear else b"")
             return
         for line in data.splitlines():
             for answer in self.hear(json.loads(line)):
-                self.said.put(answer)
+                self.pieces.put_nowait(answer)
 
-    def flush(self):
-        pass
+    def kill(self):
+        self.pieces.put_nowait(b"")
 
-    def read1(self, most):
-        return self.said.get()
+    async def close(self, grace=0.5):
+        self.kill()
 
-    def close(self):
-        self.said.put(b"")
+    async def ended(self, limit=None):
+        return self.code
+
+    def _pipe(self, number):
+        return None
 
 
 @contextlib.contextmanager
 def agents(make):
     """While the block runs there is an agent, make(), at each connection: what it returns for a message, an iterable of
     bytes, is what it says. None: the connection ends before there is one."""
-    def process(*words, **options):
-        pipe = Pipe(make())
-        return SimpleNamespace(stdin=pipe, stdout=pipe, kill=pipe.close, wait=lambda timeout=None: 255,
-                               poll=lambda: 255)
-    popen = SimpleNamespace(Popen=process, PIPE=None, TimeoutExpired=TimeoutError)
-    with mock.patch.multiple(connection, subprocess=popen, bundle=lambda: PROGRAM):
+    async def start(*words, **options):
+        return Pipe(make())
+    with mock.patch.multiple(connection, start=start, bundle=lambda: PROGRAM):
         yield
 
 
@@ -102,6 +102,6 @@ class Agent:
         if do in self.odd:
             return self.odd[do](message)
         if do == "lock":
-            return [MARK.encode() + b"\n"]
+            return [MARK + b"\n"]
         number = self.lock if do in ("end", "abort") else message["id"]
         return [line({"id": number, "ok": self.fine.get(do, {})})]

@@ -1,6 +1,9 @@
 """What the tests of the deployer share."""
 
+import os
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +40,13 @@ def data():
 @pytest.fixture
 def fleet(data):
     return config.build(data, {}, "test")
+
+
+@pytest.fixture
+def stub(tmp_path, monkeypatch):
+    """A folder in front of PATH with stand-ins for ssh and sudo; `calls` in it is what ssh was told."""
+    for name in ("ssh", "sudo"):
+        shutil.copy(Path(__file__).parent / f"{name}-stub", tmp_path / name)
+    monkeypatch.setenv("STUB", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return tmp_path

@@ -398,6 +398,15 @@ def read_only(folder):
         yield
 
 
+def test_a_beat_that_nothing_was_written_down_of(tmp_path):
+    """Where neither TAG nor the beat's own file named its release it starts again, and the takeback goes on."""
+    host = Machine(tmp_path / "root").host
+    host.start = lambda unit: host.up.update({unit: ("v0", "sha256:v0")})
+    with world(host):
+        takeback.beat_back(host, {"beat_before": {"release": None, "settings": "SECRET_KEY=1\n"}})
+    assert host.up == {"shop-beat.service": ("v0", "sha256:v0")} and slots.release_in(host, "beat") is None
+
+
 def test_a_rollback_finds_the_old_slot_warm(tmp_path):
     """The slot that was left runs on, and the rollback takes it as it is."""
     machine = Machine(tmp_path / "root")
@@ -527,7 +536,7 @@ def test_a_host_whose_visitors_went_back_is_not_made_to_go_forward(tmp_path):
         attempt, host.agent = Attempt(host, program="/agent", pid=7), 7
         for name, args in machine.steps("deploy", "v2")[:-2]:
             STEPS[name](host, attempt, machine.say, **{**args, **({"id": "2"} if name == "begin" else {})})
-        slots.flip_back(host, attempt["live"])
+        slots.flip_back(host, attempt.noted["live"])
         assert fate.decide(host, "2", True) == {"fate": "settling"}
         host.agent = 0
         machine.settle()

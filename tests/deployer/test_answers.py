@@ -8,17 +8,18 @@ import re
 import time
 import tracemalloc
 from types import SimpleNamespace
-from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy import __main__, answers, display, ending, look, preflight
-from deploy.answers import LONGEST, Nonsense, visible
-from deploy.errors import DeployError
+from deploy import __main__, answers, display, look, preflight
+from deploy.answers import visible
+from deploy.errors import DeployError, Nonsense
+from deploy.process import LONGEST
 from deploy.rollout import Rollout
 from deployer.agents import Agent, agents, fine, line
+from deployer.clock import run
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.just(10**40) | st.floats() | st.text(max_size=9)
@@ -57,22 +58,14 @@ def rollout(fleet, events=None, action="deploy", **more):
     return made, out
 
 
-@contextlib.contextmanager
-def quick():
-    """Who waits for a host that makes no sense does not wait long."""
-    with mock.patch.multiple(ending, PATIENCE=0, PAUSE=0, time=SimpleNamespace(
-            monotonic=iter(range(0, 10**9, 20)).__next__, sleep=lambda seconds: None)):
-        yield
-
-
-def told(fleet, odd):
+def told(fleet, odd, run=run):
     """The error of a deploy to such agents and all that was shown, or None and that."""
     base = fine(fleet)
     made, out = rollout(fleet)
     error = None
-    with agents(lambda: Agent(base, odd)), quick(), contextlib.redirect_stderr(out):
+    with agents(lambda: Agent(base, odd)), contextlib.redirect_stderr(out):
         try:
-            made.run()
+            run(made.run())
         except DeployError as problem:
             error = problem
     return error, out.getvalue()
@@ -119,7 +112,7 @@ def test_answers_that_are_wrong_in_one_place(fleet, data):
                 lambda: look.show_releases(fleet, ssh, fleet.app_hosts, words)):
         with agents(lambda: Agent(fine(fleet), odd)), contextlib.redirect_stdout(io.StringIO()) as out:
             try:
-                act()
+                run(act())
             except DeployError as error:
                 out.write(visible(str(error)))
                 assert "no sense" not in str(error) or "on web1, web2, work: " in str(error), error

@@ -1,17 +1,14 @@
 """What is written on a host outlives a power cut, and is for root's eyes alone where it holds secrets."""
 
 import contextlib
-import importlib.util
 import os
 from unittest import mock
 
-from deploy import env
-from deploy.agent import disk, releases, slots
+from deploy.agent import disk, releases, settings, shell, slots
 from deploy.agent.attempt import Attempt
 from deploy.agent.steps import STEPS
 from deployer.simulated import world
 from deployer.test_agent import Machine
-from proc import ROOT
 
 
 @contextlib.contextmanager
@@ -55,18 +52,15 @@ def test_a_commit_is_for_good(tmp_path):
     assert unsynced(found) == []
 
 
-def test_staged_settings_are_for_good(tmp_path):
-    """What files.py renames and removes is synced, too."""
-    spec = importlib.util.spec_from_file_location("files", ROOT / "deploy/host/files.py")
-    files = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(files)
-    (tmp_path / "new").write_text("")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder/gone").write_text("")
+def test_staged_settings_are_for_good(tmp_path, monkeypatch):
+    """After what `deploy env` renames its folders are synced, too."""
+    host = Machine(tmp_path / "root").host
+    monkeypatch.setattr(shell, "ids", lambda owner, group: (os.getuid(), os.getgid()))
+    os.makedirs(host.etc + ".secrets")
+    settings.stage(host, "QT0xCg==", {"KEY.1": "eA=="})
     with watched() as found:
-        files.commit({f"{tmp_path}/file": f"{tmp_path}/new"}, [f"{tmp_path}/folder/gone"])
-    assert {entry for entry in found if entry[0] == "sync"} == {
-        ("sync", inode(tmp_path)), ("sync", inode(tmp_path / "folder"))}
+        settings.keep(host, ["KEY.1"])
+    assert [os.path.basename(path) for kind, path in found if kind == "rename"] == ["KEY.1", "shop.env.next"]
     assert unsynced(found) == []
 
 
@@ -85,19 +79,3 @@ def test_settings_are_for_root_alone(tmp_path):
     paths = [host.env, host.env + ".revert", *(host.slot_file(slot, "env") for slot in ("a", "b", "beat"))]
     assert {path: oct(mode(path)) for path in paths} == dict.fromkeys(paths, "0o600")
     assert releases.read_tag(host.tag)["tag"] == slots.release_in(host, slots.live(host))["tag"] == "v2"
-
-
-def test_staged_settings_are_for_root_alone(fleet, monkeypatch):
-    """The file that `deploy env` has written on every host."""
-    asked = []
-
-    @contextlib.contextmanager
-    def sessions(hosts, *words, **options):
-        yield {host.name: mock.Mock(ask=lambda message: asked.append(message) or {}) for host in hosts}
-    monkeypatch.setattr(env, "sessions", sessions)
-    monkeypatch.setattr(env, "settings_of", lambda session, paths: ("A=1\n", None))
-    env.stage(fleet, None, fleet.app_hosts, lambda current, following: "A=2\n", [])
-    written = [file for message in asked for file in message.get("write", ())]
-    assert {(file["path"], file["mode"], file["owner"], file["group"]) for file in written} == {
-        ("/etc/default/shop.env.next", "600", "root", "root")}
-    assert len(written) == len(fleet.app_hosts)

@@ -1,20 +1,16 @@
 """What a deploy shows on a terminal."""
 
 import io
+import json
 import os
 import re
 import subprocess
 import sys
-import threading
 
 import pytest
 
-from deploy.config import Host
-from deploy.connection import Connection, Lost
-from deploy.display import SHOWN, Table
-from deploy.ssh import Ssh
-from deployer.agents import agents, line
-from proc import ROOT, wait_until
+from deploy.display import SHOWN, Table, choose
+from proc import ROOT
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
@@ -57,13 +53,26 @@ def test_an_error_that_nobody_reads_keeps_its_exit_code():
     assert done.returncode == 2
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_who_waits_for_an_answer_hears_that_its_reader_has_died():
-    """However the thread that reads a host's answers ends, nobody waits for one of them any more."""
-    def broken(host, event):
-        raise ZeroDivisionError
-    with agents(lambda: lambda message: [line({"event": "progress", "text": "x", "id": message["id"]})]):
-        connection = Connection(Host("web1", "web1"), Ssh(), "shop", broken).open()
-        with pytest.raises(Lost, match="its answers could not be taken"):
-            connection.ask("look", timeout=20)
-        wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name.endswith("(_read)")], 20)
+def test_a_terminal_that_nobody_reads_holds_nothing_up():
+    """More than a pipe takes is told, at once; the end waits a while for a reader, not for ever, and is clean."""
+    read, write = os.pipe()
+    script = ("import sys, time\nfrom deploy.display import choose\nshow, began = choose(True), time.monotonic()\n"
+              "for _ in range(5000):\n    show.tell({'event': 'progress', 'text': 'x' * 100})\n"
+              "told = time.monotonic() - began\nshow.close(0.5)\nsys.exit(3 if told < 2 else 4)")
+    try:
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=write, stderr=subprocess.PIPE,
+                              timeout=30)
+    finally:
+        os.close(read), os.close(write)
+    assert (done.returncode, done.stderr) == (3, b"")
+
+
+def test_all_is_drawn_at_the_end():
+    """In the order it was told, each event with its time."""
+    out = io.StringIO()
+    show = choose(True, out)
+    for number in range(100):
+        show.tell({"event": "progress", "number": number})
+    show.close()
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [event["number"] for event in events] == list(range(100)) and all(event["at"] > 1e9 for event in events)

@@ -1,6 +1,7 @@
 """The end of a deploy, on hosts that are models: whatever message or answer is lost, what is told is true, and hosts
 that can be reached end on one release."""
 
+import asyncio
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from unittest import mock
@@ -9,28 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy import crew, ending
-from deploy.connection import Lost, StepProblem
+from deploy import ending
+from deploy.connections import Connections
 from deploy.ending import Ending, forward, told
-from deploy.errors import Divided, Taken
+from deploy.errors import DeployError, Divided, HostProblem, Lost
 from deploy.plan import Step
-from deployer.clock import Clock
+from deployer.clock import run
 
 DEAD_AFTER = 10
 NAMES = ("web1", "web2", "work")
 
 
-class Together(Clock):
-    """What is done at the same time begins at the same time, one after the other."""
-
-    def together(self, function, items):
-        results, began, latest = {}, self.now, self.now
-        for item in items:
-            self.now = began
-            results[item] = function(item)
-            latest = max(latest, self.now)
-        self.now = latest
-        return results
+def now():
+    return asyncio.get_running_loop().time()
 
 
 @dataclass
@@ -39,7 +31,6 @@ class Model:
     `arrives`; with `silent` the host itself does not notice; `power`: it was a power cut; `killed`: it was the agent's
     death, and the lock's answer comes. `refuses` to promise."""
 
-    clock: Together
     name: str
     cut: str = ""
     outage: float = 0
@@ -53,12 +44,12 @@ class Model:
     lost_at: float = None
     answers: list = field(default_factory=list)
 
-    def say(self, message):
+    async def say(self, message):
         """The deployer's word over the connection of the deploy."""
         if self.lost_at is not None:
             raise Lost("gone")
         if message == self.cut:
-            self.lost_at = self.clock.now
+            self.lost_at = now()
         if message != self.cut or self.arrives:
             self.hear(message)
         if message == self.cut:
@@ -70,23 +61,23 @@ class Model:
     def hear(self, message):
         if message == "promise":
             if self.refuses:
-                raise StepProblem("refuses", {})
+                raise HostProblem("refuses")
             self.promised = True
         elif not self.fate:
             self.fate = {"commit": "committed", "abort": "back"}.get(message, self.fate)
 
     def decide_alone(self):
         """What the agent and systemd do without a deployer: one that has promised waits for it, dead_after."""
-        waited = self.clock.now - self.lost_at if self.lost_at is not None else 0
+        waited = now() - self.lost_at if self.lost_at is not None else 0
         if not self.fate and self.lost_at is not None:
             if waited >= DEAD_AFTER or self.killed or not self.promised and not self.silent:
                 self.fate = "committed" if self.promised else "back"
 
-    def asked(self, on):
+    async def asked(self, on):
         """Over another connection."""
         self.decide_alone()
-        if self.lost_at is not None and self.clock.now < self.lost_at + self.outage:
-            self.clock.sleep(1)
+        if self.lost_at is not None and now() < self.lost_at + self.outage:
+            await asyncio.sleep(1)
             raise Lost("cannot be reached")
         if self.fate:
             return self.fate
@@ -95,8 +86,8 @@ class Model:
         self.fate = "committed" if on else "back"
         return "settling"
 
-    def rest(self):
-        self.clock.now += 1000
+    async def rest(self):
+        await asyncio.sleep(1000)
         self.decide_alone()
         return self.fate
 
@@ -105,41 +96,41 @@ class Talk:
     """Stands in for a Connection."""
 
     def __init__(self, host, ssh=None, app=""):
-        self.model = host.model
+        self.model, self.aborting = host.model, None
 
-    def open(self, patience):
-        self.model.asked(None)
+    async def open(self, limit):
+        await self.model.asked(None)
 
-    def ask(self, do, timeout, forward=None, **args):
-        return {"fate": self.model.asked(forward)} if do == "decide" else self.model.say(do)
+    async def ask(self, do, timeout, forward=None, **args):
+        return {"fate": await self.model.asked(forward)} if do == "decide" else await self.model.say(do)
 
     def abort(self, **why):
-        try:
-            self.model.say("abort")
-        except Lost:
-            pass
+        self.aborting = asyncio.create_task(self.model.say("abort"))
 
-    def aborted(self, timeout):
+    async def aborted(self, timeout):
+        await asyncio.wait({self.aborting})
+        self.aborting.exception()
         return {"attempt": False} if self.model.lost_at is None or self.model.killed else None
 
-    def end(self):
+    async def end(self):
         pass
 
-    def close(self):
+    async def close(self):
         pass
 
 
 def finish(models, sick=(), spare=0):
     """(what the deployer says of its end, host name → what became of it). `sick`: hosts that are not well any more."""
-    clock = next(iter(models.values())).clock
-    hosts = [SimpleNamespace(name=name, model=model) for name, model in models.items()]
-    team = crew.Crew(SimpleNamespace(app="shop"), None, hosts, lambda event: None)
-    team.connections = {host.name: Talk(host) for host in hosts}
-    team.locked, team.sick, team.spare = list(models), dict.fromkeys(sick, "5 of 20 answers were errors"), spare
-    with mock.patch.multiple(ending, Connection=Talk, time=clock, together=clock.together), \
-            mock.patch.object(crew, "together", clock.together):
-        fates, failed = Ending(team, "1", DEAD_AFTER).run(Step("promise", tuple(models)), Step("commit", tuple(models)))
-    return told(fates, failed, "v2"), fates, {name: model.rest() for name, model in models.items()}
+    async def end():
+        hosts = [SimpleNamespace(name=name, model=model) for name, model in models.items()]
+        team = Connections(SimpleNamespace(app="shop"), None, hosts, lambda event: None,
+                           connections={host.name: Talk(host) for host in hosts}, locked=list(models),
+                           sick=dict.fromkeys(sick, "5 of 20 answers were errors"), spare=spare)
+        fates, failed = await Ending(team, "1", DEAD_AFTER).run(Step("promise", tuple(models)),
+                                                                Step("commit", tuple(models)))
+        return told(fates, failed, "v2"), fates, {name: await model.rest() for name, model in models.items()}
+    with mock.patch.object(ending, "Connection", Talk):
+        return run(end())
 
 
 FAULT = st.fixed_dictionaries({
@@ -150,8 +141,7 @@ HOST = st.one_of(st.just({}), st.just({}), FAULT, st.just({"refuses": True}))
 
 
 def models(faults):
-    clock = Together()
-    return {name: Model(clock, name, **fault) for name, fault in zip(NAMES, faults)}
+    return {name: Model(name, **fault) for name, fault in zip(NAMES, faults)}
 
 
 @settings(max_examples=500, deadline=None, database=None)
@@ -162,7 +152,7 @@ def test_what_is_told_is_true(faults):
     assert all(fates[name] in (None, ends[name]) for name in NAMES), (fates, ends)
     if error is None:
         assert set(ends.values()) == {"committed"}
-    elif isinstance(error, Taken):
+    elif error.exit_code == 1:
         assert set(ends.values()) == {"back"}
     else:
         assert isinstance(error, Divided) and error.exit_code == 3
@@ -219,14 +209,16 @@ def test_a_host_that_gets_sick_after_its_promise(fault, spare, fate):
     error, fates, ends = finish(models([{}, {}, fault]), ("web1",), spare)
     assert set(ends.values()) == {fate} and fates == ends
     assert (fate == "committed") == (error is None)
-    assert not error or isinstance(error, Taken) and "on web1: not healthy: 5 of 20 answers were errors" in str(error)
+    assert not error or type(error) is DeployError and "on web1: not healthy: 5 of 20 answers were errors" in str(error)
 
 
 @pytest.mark.parametrize("fate, other", [("back", "promised"), ("committed", "open")])
 def test_what_a_lost_host_does_meanwhile_decides(fate, other):
     """Between being asked and being told it may go the other way by itself: those that wait follow it."""
     found = [{"web1": other}, {"web1": fate}]
-    with mock.patch.object(Ending, "learn", lambda self, names, *words: found.pop(0) if found else dict.fromkeys(
-            names, fate)):
+
+    async def learn(self, names, *words):
+        return found.pop(0) if found else dict.fromkeys(names, fate)
+    with mock.patch.object(Ending, "learn", learn):
         _, fates, ends = finish(models([{"cut": "promise"}, {}, {}]))
     assert set(fates.values()) == {fate} and (ends["web2"], ends["work"]) == (fate, fate)

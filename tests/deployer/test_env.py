@@ -1,8 +1,6 @@
 """`python -m deploy env` without a host: what becomes of an env file's text, and what is refused before any ssh."""
 
 import argparse
-import base64
-import contextlib
 import io
 import os
 import sys
@@ -11,7 +9,11 @@ import pytest
 
 import proc
 from deploy import __main__, env
-from deploy.errors import HostProblem, Refused
+from deploy.connection import encoded
+from deploy.errors import HostProblem, Locked, Refused
+from deploy.ssh import Ssh
+from deployer import clock
+from deployer.agents import Agent, agents, fine, line
 
 CURRENT = "# the shop\nSECRET_KEY=one\n\nMAIL_FROM=a@b.example\n"
 
@@ -129,7 +131,8 @@ def test_an_editor_that_fails_is_said(tmp_path, monkeypatch):
 
 def test_nothing_of_the_deployer_needs_django():
     """The deployer, provisioning aside, runs on a bare Python: no import leads to Django or pyinfra."""
-    code = "import sys; sys.path.insert(0, '.'); from deploy import __main__, env, provision, remote\n" \
+    code = "import sys; sys.path.insert(0, '.'); from deploy import __main__, env, remote\n" \
+           "from deploy.provisioning import command\n" \
            "print([name for name in sys.modules if name.split('.')[0] in ('django', 'pyinfra', 'gevent')])"
     done = proc.run([sys.executable, "-S", "-c", code], cwd=proc.ROOT)
     assert done.stdout == "[]\n", done.stderr
@@ -151,45 +154,72 @@ def test_what_is_no_text_is_refused(monkeypatch, capsys):
         2, "deploy: input cannot be read: it is not UTF-8 text\n")
 
 
-class Session:
-    """A host with these files, which notes what it is asked to write."""
-
-    def __init__(self, current, following=None):
-        self.files, self.written = (current, following), None
-
-    def ask(self, message, shape=None):
-        if "read" in message:
-            return {"files": {path: content if content is None else base64.b64encode(content).decode()
-                              for path, content in zip(message["read"], self.files)}}
-        self.written = message.get("write", self.written)
-        return {}
-
-
 @pytest.fixture
-def session(fleet, monkeypatch):
-    """on(current, following): `set` the setting B there; the Session."""
-    def on(*files):
-        there = Session(*files)
-        monkeypatch.setattr(env, "sessions", lambda *words, **more: contextlib.nullcontext({"work": there}))
+def stage(fleet, monkeypatch):
+    """stage(current, following, …): `set` the setting B where these are; what the agent was asked to do."""
+    def on(current, following=None, hosts="work", **odd):
+        told = []
+
+        def read(message):
+            return [line({"id": message["id"], "ok": {"settings": encoded(current),
+                                                      "staged": following and encoded(following)}})]
+
+        def note(message):
+            told.append((message["do"], message["args"]))
+            return [line({"id": message["id"], "ok": {}})]
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"B=2\n")))
-        env.set_(fleet, None, fleet.chosen("work"), argparse.Namespace(names=[]))
-        return there
+        odd = {"read_settings": read, "stage": note, "keep": note, "end": ended(told, "end"),
+               "abort": ended(told, "abort"), **odd}
+        on.told = told
+        with agents(lambda: Agent(fine(fleet), odd)):
+            clock.run(env.run(fleet, Ssh(), fleet.chosen(hosts), argparse.Namespace(action="set", names=[])))
+        return told
     return on
 
 
-def test_what_is_staged_is_root_s_alone(session):
-    """APP.env.next is written with 0600, owned by root."""
-    file, = session(b"A=\xc3\xa9\r\n").written
-    assert (file["path"], file["mode"], file["owner"], file["group"]) == (
-        "/etc/default/shop.env.next", "600", "root", "root")
-    assert base64.b64decode(file["text"]) == b"A=\xc3\xa9\r\nB=2\n"
+def ended(told, word):
+    """What an agent says whose lock ends."""
+    def hear(message):
+        told.append((word, {}))
+        return [line({"id": LOCK, "ok": {"locked": None}})]
+    return hear
+
+
+LOCK = 1  # the first that the agent is told to do
+
+
+def test_what_is_staged_is_kept_when_all_have_it(stage, capsys):
+    """On each host first beside its place, then there; then the lock is given back, and it is said."""
+    told = stage(b"A=\xc3\xa9\r\n", hosts="web1,work")
+    assert [do for do, _ in told] == ["stage"] * 2 + ["keep"] * 2 + ["end"] * 2
+    assert {args["settings"] for do, args in told if do == "stage"} == {encoded(b"A=\xc3\xa9\r\nB=2\n")}
+    assert capsys.readouterr().out == "staged B: live with the next deploy\n"
+
+
+def test_what_fails_on_one_host_is_done_on_none(stage):
+    """Nothing is kept, and each host is told to go back, which takes away what it had staged."""
+    def full(message):
+        return [line({"id": message["id"], "problem": "no room", "more": {}})]
+    with pytest.raises(Refused, match="^on web1, work: no room$"):
+        stage(b"A=1\n", hosts="web1,work", stage=full)
+    assert [do for do, _ in stage.told] == ["abort"] * 2
+
+
+def test_settings_that_are_locked_are_not_touched(stage):
+    """Who holds the lock is told."""
+    def locked(message):
+        return [line({"id": message["id"], "ok": {"locked": "deploy v2 by ann"}})]
+    with pytest.raises(Locked, match="^on work: locked: deploy v2 by ann$"):
+        stage(b"A=1\n", lock=locked)
+    assert stage.told == []
 
 
 @pytest.mark.parametrize("files, said", [
     ((b"A=\xff\n",), "/etc/default/shop.env is not UTF-8 text"),
     ((b"A=1\n", b"A=\xff\n"), "/etc/default/shop.env.next is not UTF-8 text"),
     ((b"A=1\nA=2\n",), "APP.env line 2: A is set a second time")])
-def test_a_host_s_malformed_file_is_left_alone(session, files, said):
+def test_a_host_s_malformed_file_is_left_alone(stage, files, said):
     """Nothing is staged on top of a file that is not understood byte for byte."""
     with pytest.raises(Refused, match=said):
-        session(*files)
+        stage(*files)
+    assert [do for do, _ in stage.told] == ["abort"]

@@ -49,8 +49,9 @@ def look(host):
 
 def odd(found):
     """Where the facts are none that a deployer understands."""
-    shape = {key: shape for key, shape in answers.ANSWERS["look"].items() if key in found}
-    return answers.wrong(json.loads(json.dumps(found)), shape)
+    hints = answers.hints(answers.ANSWERS["look"])
+    found = json.loads(json.dumps(found))
+    return "".join(answers.wrong(found[key], shape, key) for key, shape in hints.items() if key in found)
 
 
 def with_crc(text):

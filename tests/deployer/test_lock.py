@@ -77,7 +77,7 @@ def test_two_agents_come_at_the_same_moment(host):
     def store(number):
         try:
             for turn in range(20):
-                assert serve.store(host, f"{program}# {turn}").endswith(".py")
+                assert serve.store(host.run, f"{program}# {turn}").endswith(".py")
         except Exception as error:
             failed.append(error)
     threads = [threading.Thread(target=store, args=(number,)) for number in range(4)]
@@ -92,7 +92,8 @@ def test_a_lock_that_fails_is_an_answer(tmp_path):
     """Where the app has no folder yet, the agent says so and goes on; it does not die."""
     lines = [{"id": 1, "do": "lock", "args": {"description": FIRST, "dead_after": 30}},
              {"id": 2, "do": "decide", "args": {"id": "x"}}]
-    done = subprocess.run([sys.executable, "-c", agent.bundle(), "look", "no-such-app-here"], cwd=ROOT, text=True,
+    (tmp_path / "agent.py").write_text(agent.bundle())
+    done = subprocess.run([sys.executable, tmp_path / "agent.py", "look", "no-such-app-here"], cwd=ROOT, text=True,
                           input="".join(json.dumps(line) + "\n" for line in lines), capture_output=True, timeout=60)
     answers = [json.loads(line) for line in done.stdout.splitlines()[1:]]
     assert [answer["id"] for answer in answers] == [1, 2] and "problem" in answers[0], done.stderr

@@ -1,5 +1,6 @@
 """Reports that leave nothing out: all hosts' problems at once, and a word for every refusal."""
 
+import asyncio
 import contextlib
 import io
 import os
@@ -18,7 +19,8 @@ import pytest
 from deploy import look
 from deploy.errors import DeployError, Refused
 from deployer.agents import Agent, agents, fine, line
-from deployer.test_answers import quick, rollout, told
+from deployer.clock import run
+from deployer.test_answers import rollout, told
 from proc import ROOT, wait_until
 
 TOML = """app = "shop"
@@ -57,7 +59,7 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, action, first, said)
     """The problems of the others are in the same report."""
     made, _ = rollout(fleet, action=action)
     with agents(Some(fleet, first)), pytest.raises(Refused) as refused:
-        made.plan()
+        run(made.plan())
     assert said in str(refused.value) and "something is amiss" in str(refused.value)
 
 
@@ -65,8 +67,8 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, action, first, said)
 def test_status_shows_the_hosts_that_answer(fleet, first, said):
     """One that does not is a problem among the others'."""
     with agents(Some(fleet, first)), contextlib.redirect_stdout(io.StringIO()) as out:
-        assert look.show_status(fleet, SimpleNamespace(command=lambda *words, **more: []), fleet.app_hosts,
-                                SimpleNamespace(json=False)) == 1
+        assert run(look.show_status(fleet, SimpleNamespace(command=lambda *words, **more: []), fleet.app_hosts,
+                                    SimpleNamespace(json=False))) == 1
     assert said in out.getvalue() and "something is amiss" in out.getvalue() and "v1" in out.getvalue()
 
 
@@ -79,13 +81,9 @@ def test_what_keeps_nobody_from_a_deploy_is_said(fleet):
     assert {text.partition(":")[0] for text in shown.splitlines() if "ADMIN_PATH" in text} == {"web1", "web2"}, shown
 
 
-# Provisioning needs packages that are not installed for these tests; nothing here comes so far as to use them.
-MAIN = "import sys; sys.modules['deploy.apply'] = sys; from deploy.__main__ import main; sys.exit(main())"
-
-
 def command(folder, *words, name="web1"):
     (folder / "x.toml").write_text(TOML.format(name=name))
-    return [sys.executable, "-c", MAIN, "--config", str(folder / "x.toml"), *words], {
+    return [sys.executable, "-m", "deploy", "--config", str(folder / "x.toml"), *words], {
         **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "STUB": str(folder)}
 
 
@@ -140,7 +138,7 @@ def test_a_deploy_that_waits_can_be_interrupted(fleet, step):
             threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         return []
     began = time.monotonic()
-    error, _ = told(fleet, {step: interrupt})
+    error, _ = told(fleet, {step: interrupt}, asyncio.run)
     assert time.monotonic() - began < 2.2 and "interrupted by SIGINT" in str(error), error
 
 
@@ -154,10 +152,10 @@ def test_an_interrupt_during_the_commit_is_too_late(fleet, number, step):
         return [line({"id": message["id"], "ok": {}})] if step != "end" else []
     asked = []
     made, _ = rollout(fleet)
-    with agents(lambda: Agent(fine(fleet), {step: interrupted} if step != "end" else {}, asked)), quick():
+    with agents(lambda: Agent(fine(fleet), {step: interrupted} if step != "end" else {}, asked)):
         if step == "end":
             made.tell = lambda event: os.kill(os.getpid(), number) if event.get("step") == "commit" else None
-        made.run()
+        run(made.run())
     assert asked.count("commit") == 3 and "abort" not in asked
 
 
@@ -166,10 +164,10 @@ def test_a_hook_can_forbid_a_deploy(fleet):
     for hook, locks in (("exit 3", 0), ("exit 0", 3)):
         asked = []
         made, _ = rollout(replace(fleet, hooks={**fleet.hooks, "before": hook}))
-        with agents(lambda: Agent(fine(fleet), {}, asked)), quick():
+        with agents(lambda: Agent(fine(fleet), {}, asked)):
             if locks:
-                made.run()
+                asyncio.run(made.run())
             else:
                 with pytest.raises(DeployError, match="hooks.before forbids it: exit 3: exit 3"):
-                    made.run()
+                    asyncio.run(made.run())
         assert asked.count("begin") == locks

@@ -1,5 +1,6 @@
 """What a deploy says of the image that its hosts have pulled, and of the commits it was built from; the real git."""
 
+import asyncio
 import os
 from types import SimpleNamespace
 
@@ -8,7 +9,8 @@ import pytest
 from deploy import commands, source
 from deploy.errors import Refused
 from deploy.plan import Target
-from proc import run
+from deployer.clock import run
+from proc import run as finish
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def git(tmp_path, monkeypatch):
     (tmp_path / ".gitconfig").write_text("[user]\nname = A\nemail = a@shop.example\n[init]\ndefaultBranch = main\n")
 
     def call(*words, folder="clone"):
-        done = run(["git", "-C", tmp_path / folder, *words])
+        done = finish(["git", "-C", tmp_path / folder, *words])
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
     call("init", "-q", "--bare", "remote", folder=".")
@@ -45,7 +47,7 @@ def said(git, revision, target=TARGET):
     """What is told of an image of that revision."""
     told = []
     answers = {("pull", name): answer for name, answer in pulled({"revision": revision}, {}).items()}
-    source.check(answers, target, False, told.append, git.folder)
+    asyncio.run(source.check(answers, target, False, told.append, git.folder))
     return [event["text"] for event in told]
 
 
@@ -83,7 +85,8 @@ WRONG = {  # what web2 says → why nothing starts
 def test_what_must_not_start(text):
     """Each thing that is wrong with what a host has pulled is told of it, before anything starts."""
     with pytest.raises(Refused) as refused:
-        source.check({("pull", name): answer for name, answer in pulled({}, WRONG[text]).items()}, TARGET, False, None)
+        run(source.check({("pull", name): answer for name, answer in pulled({}, WRONG[text]).items()}, TARGET, False,
+                         None))
     assert str(refused.value).startswith("on web2: ") and text in str(refused.value)
 
 

@@ -111,7 +111,7 @@ def host_with(tmp_path, archive, paths=NAMES):
 
 
 def publish(host):
-    attempt = type("Attempt", (dict,), {"note": lambda self, **values: self.update(values)})(image_id="sha256:1")
+    attempt = SimpleNamespace(noted={"image_id": "sha256:1"}, note=lambda **values: None)
     static.publish(host, attempt, lambda event: None)
 
 

@@ -8,24 +8,22 @@ from deploy import commands, hooks
 from deploy.errors import Locked, Refused
 from deploy.plan import Target
 from deploy.rollout import Rollout
-from deployer.clock import Clock
+from deployer.clock import run
 
 
 @pytest.fixture
-def attempt(monkeypatch):
+def attempt():
     """attempt(seconds, *outcomes): what came of a run whose tries end so, and what was told."""
-    monkeypatch.setattr(commands, "time", Clock())
-
     def go(seconds, *outcomes):
         left, said = list(outcomes), []
 
-        def run():
+        async def try_():
             outcome = left.pop(0)
             if isinstance(outcome, Exception):
                 raise outcome
             return outcome
         try:
-            return commands.patiently(run, seconds, said.append), said, left
+            return run(commands.patiently(try_, seconds, said.append)), said, left
         except Exception as error:
             return error, said, left
     return go
@@ -62,14 +60,23 @@ def test_who_is_locked_out_begins_nothing(monkeypatch, lock, outcome):
     soon, and each host waits for that by itself."""
     done, hooked = [], {"before": "hook", "committed": "", "failed": ""}
     rollout = Rollout(SimpleNamespace(hooks=hooked, registry=""), None, [], lambda event: None, "deploy", "v2")
-    monkeypatch.setattr(rollout, "_decide", lambda crew, stack: (Target("deploy", "v2"), [], {"web1": {"lock": lock}}))
-    monkeypatch.setattr(rollout, "_record", lambda target, crew: {"hosts": []})
-    monkeypatch.setattr(rollout, "_do", lambda *args: done.append("deploy"))
-    monkeypatch.setattr(hooks, "run", lambda command, record, must=False: done.append(command))
+
+    async def decide(hosts, stack):
+        return Target("deploy", "v2"), [], {"web1": {"lock": lock}}
+
+    async def do(*words):
+        done.append("deploy")
+
+    async def hook(command, record, must=False):
+        done.append(command)
+    monkeypatch.setattr(rollout, "_decide", decide)
+    monkeypatch.setattr(rollout, "_record", lambda target, hosts: {"hosts": []})
+    monkeypatch.setattr(rollout, "_do", do)
+    monkeypatch.setattr(hooks, "run", hook)
     if outcome is None:
-        rollout.run()
+        run(rollout.run())
         assert done == ["hook", "deploy", ""]
     else:
         with pytest.raises(Locked, match=f"^{outcome}$"):
-            rollout.run()
+            run(rollout.run())
         assert done == []

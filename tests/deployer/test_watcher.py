@@ -98,7 +98,7 @@ def test_what_is_amiss_takes_the_visitors_back_at_once(host, watch, text):
         with pytest.raises(Problem) as caught:
             step()
         assert text in str(caught.value)
-    assert not watcher.attempt.get("prepared")
+    assert not watcher.attempt.noted.get("prepared")
 
 
 def test_where_a_sick_host_may_be_let_pass_the_deployer_decides(host, watch):
@@ -156,9 +156,9 @@ def test_a_host_that_went_sick_before_its_promise_does_not_commit(host, watch):
     """Though others have: without its visitors it stays on its release, and says why."""
     watcher = watch()
     watcher.attempt.note(renames=[["x", "y"]])
-    assert fate.can_commit(host, watcher.attempt)
+    assert fate.can_commit(host, watcher.attempt.noted)
     errs(host)
     wait_until(lambda: watch.told, 30, "it is told")
     with pytest.raises(Problem, match="nothing was promised here: .*answers to visitors"):
         STEPS["commit"](host, watcher.attempt, print)
-    assert not fate.can_commit(host, watcher.attempt)
+    assert not fate.can_commit(host, watcher.attempt.noted)

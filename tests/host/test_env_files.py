@@ -70,11 +70,8 @@ def by_agent(content, root):
 
 def by_env(content, root):
     """`env set` builds on it, and keeps every byte of it, or refuses."""
-    class Session:
-        def ask(self, message, answer):
-            return {"files": {message["read"][0]: base64.b64encode(content).decode(), message["read"][1]: None}}
     try:
-        text = env.staged(*env.settings_of(Session(), ["APP.env", "APP.env.next"]), {"NEW": "1"}, ())
+        text = env.staged(env.decoded(base64.b64encode(content).decode(), "APP.env"), None, {"NEW": "1"}, ())
     except HostProblem as problem:
         return numbers(problem.args)
     kept = content.removeprefix(b"\xef\xbb\xbf")

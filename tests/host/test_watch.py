@@ -1,9 +1,11 @@
 """How a release does, by the log of nginx as shipped: what counts, and how soon visitors are back."""
 
+import contextlib
 import socket
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,7 +19,6 @@ from deploy.agent.attempt import Attempt  # noqa: E402
 from deploy.agent.host import Host  # noqa: E402
 from deploy.agent.visitors import Visitors  # noqa: E402
 from deploy.agent.watcher import Watcher  # noqa: E402
-from deploy.together import start  # noqa: E402
 
 NONSENSE = (b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: nonsense\r\n\r\n")
@@ -73,8 +74,9 @@ def test_visitors_of_a_bad_release_are_back_within_a_second(nginx, apps, host):
         while not over.wait(0.005):
             answers.append((ask(port)[0], time.monotonic()))
 
-    with nginx.serving(port):
-        visits = [start(visit) for _ in range(4)]
+    with nginx.serving(port), ThreadPoolExecutor(4) as visitors, contextlib.ExitStack() as end:
+        end.callback(over.set)
+        visits = [visitors.submit(visit) for _ in range(4)]
         wait_until(lambda: len(answers) > 100)
         attempt = Attempt(host, live="a", slot="b", tag="v2", began=0)
         attempt.watcher = Watcher(host, attempt, told.append, max_errors=0.05, alone=True)

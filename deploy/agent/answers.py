@@ -1,0 +1,169 @@
+"""The shapes of what the agent answers: facts, and what each step returns. For the type checker alone, as shapes.py."""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+from .shapes import Container, Noted, Record, Release
+
+
+# ---- facts ----
+
+class Docker(TypedDict, total=False):
+    """Empty where it does not answer."""
+    version: str
+    root: str
+
+
+class UnitFacts(TypedDict):
+    """How a unit is, in systemd's words."""
+    state: str | None
+    restarts: str | None
+    since: str | None
+    health: NotRequired[str]
+    dead: NotRequired[int]  # tasks that were given up
+
+
+class BeatFacts(UnitFacts):
+    """The same of beat, and what it runs."""
+    release: Release | None
+
+
+class SlotFacts(TypedDict):
+    """What a slot runs: role → unit."""
+    release: Release | None
+    units: dict[str, UnitFacts]
+
+
+class Front(TypedDict):
+    """How visitors come; "" for what cannot be told."""
+    scheme: str
+    url: str
+    unlimited: bool
+
+
+class Running(TypedDict):
+    """What runs here."""
+    live: str | None
+    slots: dict[str, SlotFacts]
+    beat: BeatFacts | None
+    lock: str | None
+    problems: list[str]
+
+
+class Kept(TypedDict):
+    """What is written down of releases here."""
+    tag: Release | None
+    revert: Release | None
+    records: list[Record]
+    known: list[Record]
+    torn: int  # lines of the log
+    attempt: Noted | None
+
+
+class Committed(Kept):
+    """The same, and what is wrong with it."""
+    problems: list[str]
+
+
+class Facts(Running, Kept):
+    """All that a plan or status needs to know of a host."""
+    python: list[int]
+    arch: str
+    systemd: int
+    docker: Docker
+    containers: dict[str, Container]
+    one_offs: dict[str, str]
+    files: dict[str, str]  # path → sha256
+    settings: list[str]  # what is wrong with them
+    site: Front
+    staged: bool
+    now: float
+    memory: int
+    free: dict[str, int]
+    need: int
+
+
+# ---- answers ----
+
+class Locked(TypedDict, total=False):
+    """What became of the lock."""
+    locked: str | None  # who else holds it
+    code: int
+    said: list[str]
+    attempt: bool  # one is left
+    live: Release | None
+    tag: str | None
+
+
+class Fate(TypedDict):
+    """What becomes of an attempt: see fate.decide."""
+    fate: str
+
+
+class Said(TypedDict):
+    """What a container logged."""
+    log: list[str]
+
+
+class Resolved(TypedDict):
+    """What a tag stands for in the registry; `index`: a list of images, one an architecture."""
+    digest: str
+    index: bool
+
+
+class Begun(TypedDict):
+    """The answer of `begin`."""
+    warm: bool
+
+
+class Image(TypedDict):
+    """What is known of an image that is here."""
+    image_id: str
+    digests: list[str]
+    revision: NotRequired[str]
+    others: NotRequired[list[str]]
+    architecture: NotRequired[str]
+
+
+class Found(TypedDict):
+    """migrations.json: vendor → migration → (verdict, why, makers of its tables), vendor → why there is none."""
+    vendors: dict[str, dict[str, tuple[str, str, frozenset[str]]]]
+    failed: dict[str, str]
+
+
+class Judged(TypedDict):
+    """What is to be told of migrations; `incompatible`: name → why."""
+    incompatible: dict[str, str]
+    unjudged: list[str]
+    cure: str
+
+
+class Watched(TypedDict):
+    """What visitors were answered from the flip on."""
+    answers: int
+    errors: int
+
+
+class Done(TypedDict):
+    """The answer of `commit`; `drained`: nobody is connected to the old slot."""
+    seconds: float
+    drained: bool
+
+
+class Pruned(TypedDict):
+    """Names of images, and of secrets."""
+    removed: list[str]
+
+
+class Command(TypedDict):
+    """How a shell script ended."""
+    code: int
+    out: str  # base64
+    err: str
+
+
+class Settings(TypedDict):
+    """APP.env and APP.env.next, as base64."""
+    settings: str
+    staged: str | None

@@ -1,0 +1,158 @@
+"""The shapes of what the agent keeps and hears. For the type checker alone: the bundle has none of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import (TYPE_CHECKING, Any, BinaryIO, NotRequired, Protocol, TypeAlias, TypedDict, TypeGuard, TypeVar,
+                    Unpack)
+
+if TYPE_CHECKING:
+    from .host import Problem
+
+__all__ = ("Any", "BinaryIO", "TypeGuard", "Unpack")  # for the agent, which does not load typing either
+
+T = TypeVar("T")
+Site = tuple[str, str]  # (scheme, host)
+Container = tuple[str, str, float]  # (id, image id, when it was made)
+Properties = dict[str, str]  # systemd's, of a unit
+Answer = tuple[str, str, bool]  # (client, path, whether it was an error)
+Look: TypeAlias = "Callable[[], Problem | None]"  # at a thing that is watched
+Member = tuple["Entry", Iterator[bytes] | None]  # of an image: see contents.members
+
+
+class Entry(Protocol):
+    """What is used of tarfile.TarInfo, which takes long to load."""
+
+    name: str
+    size: int
+
+    def isdir(self) -> bool: ...
+
+
+class Readable(Protocol):
+    """A file of bytes."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+# ---- what lies on the disk ----
+
+class Release(TypedDict):
+    """What a TAG file names."""
+    tag: str
+    image_id: str
+
+
+class Record(TypedDict):
+    """A line of releases.log."""
+    id: NotRequired[str | None]
+    action: str
+    tag: str
+    image_id: str
+    digest: NotRequired[str | None]
+    who: NotRequired[str | None]
+    began: NotRequired[float | None]
+    at: NotRequired[float]
+    seconds: NotRequired[float]
+    outcome: str
+    roles: NotRequired[list[str]]
+    cause: NotRequired[str]
+    withdrawn: NotRequired[str]  # the tag that a rollback left
+    version: NotRequired[int]
+    crc32: NotRequired[str]
+
+
+class BeatBefore(TypedDict):
+    """What the old beat ran."""
+    release: Release | None
+    settings: str | None
+
+
+class Noted(TypedDict, total=False):
+    """/run/APP/attempt: all that a deploy has done so far, key by key as it goes on."""
+    # of the agent
+    program: str
+    pid: int
+    version: int
+    # of the deployer, by `begin`
+    id: str
+    action: str  # deploy, restart, rollback
+    tag: str
+    digest: str
+    image_id: str
+    who: str
+    roles: list[str]
+    image: str
+    keep_warm: float
+    keep_releases: int
+    # of the steps
+    live: str
+    slot: str
+    began: float
+    warm: bool  # the slot still runs what a rollback goes to
+    settings_from: str | None
+    one_offs: bool
+    changed: bool
+    flipped: bool
+    beat_before: BeatBefore | None
+    renames: list[list[str]]
+    removes: list[str]
+    prepared: bool  # it is promised: a host that hears no more commits by itself
+    # of its end
+    outcome: str
+    cause: str
+
+
+# ---- what is said ----
+
+class More(TypedDict, total=False):
+    """What a Problem brings besides its text."""
+    status: int
+    body: str
+    log: list[str]
+    log_of: tuple[str, float]  # a container, and since when
+
+
+class Event(TypedDict, total=False):
+    """What the deployer hears while a step goes on."""
+    id: int
+    event: str  # progress, takeback, sick, committed
+    text: str
+    step: str
+    state: str
+    problem: str
+    more: More
+
+
+Say = Callable[[Event], None]
+
+
+class Message(TypedDict, total=False):
+    """What the deployer says: a step with its arguments, or that it gives up."""
+    id: int
+    do: str
+    args: dict[str, Any]
+    abort: Noted
+
+
+class CallOptions(TypedDict, total=False):
+    """What Host.call takes besides the words."""
+    timeout: float
+    check: bool
+    env: dict[str, str]
+    input: str
+
+
+class WatchOptions(TypedDict):
+    """How a host is watched: see watcher.py."""
+    max_errors: float
+    alone: bool
+
+
+class Watching(Protocol):
+    """What an Attempt needs of its Watcher."""
+
+    over: threading.Event
+
+    def rest(self, seconds: float) -> tuple[int, int]: ...

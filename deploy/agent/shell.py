@@ -1,0 +1,50 @@
+"""What provisioning does here, as root: shell scripts and whole files. Bytes travel as base64."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import grp
+import os
+import pwd
+import signal
+import subprocess
+
+from . import disk
+from .answers import Command
+from .host import ENVIRONMENT, Host, Problem
+
+MOST = 2**20  # bytes of what a script may say to each of stdout and stderr
+
+
+def command(host: Host, script: str, input: str = "", seconds: float = 600) -> Command:
+    """Run a shell script to its end: exit code, stdout, stderr."""
+    process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, env=ENVIRONMENT, start_new_session=True)
+    try:
+        out, err = process.communicate(base64.b64decode(input), timeout=seconds)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise Problem("%s … did not end within %g s" % (script.strip()[:60], seconds)) from None
+    if max(len(out), len(err)) > MOST:
+        raise Problem("%s … says more than %d MB" % (script.strip()[:60], MOST // 2**20))
+    return {"code": process.returncode, "out": base64.b64encode(out).decode(), "err": base64.b64encode(err).decode()}
+
+
+def put(host: Host, path: str, content: str, mode: int, owner: str, group: str) -> None:
+    """Write a file whole."""
+    disk.write(path, base64.b64decode(content), mode, ids(owner, group))
+
+
+def refuse(host: Host, **args: object) -> None:
+    raise Problem("the lock has ended")
+
+
+def ids(owner: str, group: str) -> tuple[int, int]:
+    """(uid, gid) of a user and a group, by their names."""
+    try:
+        return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise Problem(str(error.args[0])) from None

@@ -1,0 +1,34 @@
+"""The agent as it is sent: Python 3.9 runs it, and none of its types is loaded there."""
+
+import ast
+import sys
+
+import pytest
+
+from deploy import agent
+from deploy.agent import ENVFILE, FOLDER, MODULES
+from proc import run
+
+PATHS = [ENVFILE if name == "envfile" else FOLDER / f"{name}.py" for name in MODULES]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_python_3_9_reads_it(path):
+    """No syntax is newer, and annotations, which are, stay text."""
+    tree = ast.parse(path.read_text(), feature_version=(3, 9))
+    imports = [(node.module, node.names[0].name) for node in tree.body if isinstance(node, ast.ImportFrom)]
+    assert ("__future__", "annotations") in imports
+
+
+def test_types_are_not_sent(tmp_path):
+    """On a host nothing of shapes.py and answers.py is there but names, and typing is not loaded."""
+    (tmp_path / "agent.py").write_text(agent.bundle())
+    code = ("import sys\nspace = {}\nexec(open('agent.py').read(), space)\n"
+            "print(space['package'].answers.Facts, 'typing' in sys.modules)")
+    done = run([sys.executable, "-I", "-S", "-c", code], cwd=tmp_path)
+    assert done.stdout == "None False\n", done.stderr
+
+
+def test_every_module_is_sent():
+    """But for the types."""
+    assert {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "shapes", "answers"} == set(MODULES)

@@ -1,0 +1,237 @@
+"""A connection to a host: through a stand-in for ssh with the real agent, and to hosts that do not keep to anything."""
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from deploy import connection, process
+from deploy.config import Host
+from deploy.connection import MARK, Connection
+from deploy.errors import HostProblem, Lost, Nonsense
+from deploy.ssh import Ssh
+from deployer.agents import agents, line
+from deployer.clock import run
+from proc import ROOT, run as finish
+
+
+def talk(name, work, limit=20.0):
+    """What work(connection) returns, of a connection through the stub; it is closed afterwards."""
+    async def whole():
+        made = Connection(Host(name, name), Ssh(), "no-such-app-here")
+        try:
+            return await work(await made.open(limit))
+        finally:
+            await made.close()
+    return asyncio.run(whole())
+
+
+def speak(hear, work):
+    """The same of an agent that is none, in no time."""
+    async def whole():
+        made = Connection(Host("web1", "web1"), Ssh(), "shop")
+        try:
+            return await work(await made.open())
+        finally:
+            await made.close()
+    with agents(lambda: hear):
+        return run(whole())
+
+
+async def nothing(made):
+    return None
+
+
+def test_the_agent_is_talked_to(stub):
+    """It is sent, not installed; what a login greets with does not disturb."""
+    for name in ("fine", "greeting"):
+        found = talk(name, lambda made: made.ask("decide", id="x"))
+        assert found == {"fate": "back"}
+    assert "def decide" not in (stub / "calls").read_text()
+
+
+def test_a_script_runs_there(stub):
+    """As a shell runs it: input, exit code, stdout and stderr; any bytes."""
+    done = talk("fine", lambda made: made.command("cat; echo x >&2; exit 3", b"\xff\n"))
+    assert (done.code, done.out, done.err) == (3, b"\xff\n", b"x\n")
+
+
+@pytest.mark.parametrize("script, said", [("sleep 60", "did not end within 0.2 s"),
+                                          ("head -c 2000000 /dev/zero", "says more than 1 MB")])
+def test_a_script_that_goes_too_far(stub, script, said):
+    """It is a problem of that host, and the connection goes on."""
+    async def work(made):
+        with pytest.raises(HostProblem, match=said):
+            await made.command(script, timeout=0.2 if "sleep" in script else 20)
+        return (await made.command("echo on")).out
+    assert talk("fine", work) == b"on\n"
+
+
+def test_nothing_is_done_without_the_lock(stub):
+    """Files are written under it alone; and once it has ended, or was not given, no script runs any more."""
+    async def work(made):
+        with pytest.raises(HostProblem):
+            await made.put(str(stub / "file"), b"x")
+        with pytest.raises(HostProblem):
+            await made.lock("provision by ann", 30)
+        with pytest.raises(HostProblem, match="^the lock has ended$"):
+            await made.command(f"touch {stub}/file")
+    talk("fine", work)
+    assert not (stub / "file").exists()
+
+
+@pytest.mark.parametrize("name, said", [
+    ("unreachable", "cannot be reached: ssh: connect to host unreachable port 22: Connection refused; try ssh by hand"),
+    ("password", "sudo: a password is required: log in as root, or allow it by NOPASSWD in sudoers"),
+    ("cut", "cannot be reached: Connection to cut closed; try ssh by hand")])
+def test_why_a_host_cannot_be_used(stub, name, said):
+    """ssh's own failures are told from those of what it ran, in a line."""
+    async def work(made):
+        await made.ask("look")
+    with pytest.raises(HostProblem) as caught:
+        talk(name, work)
+    assert caught.value.args == (said,)
+
+
+def test_a_host_that_says_nothing_is_given_up(stub):
+    """After the timeout a silent host is a problem like any other."""
+    with pytest.raises(Lost, match="no answer within 0.5 s"):
+        talk("silent", nothing, 0.5)
+    with pytest.raises(HostProblem, match="no answer within 0.5 s"):
+        asyncio.run(connection.run(Host("silent", "silent"), Ssh(), ["true"], timeout=0.5))
+
+
+def test_a_host_that_reads_nothing_is_given_up_in_time():
+    """The agent is more than a pipe takes: a network that dies before ssh reads it keeps no deployer waiting."""
+    ssh, began = SimpleNamespace(command=lambda *words, **more: ["sleep", "60"]), time.monotonic()
+
+    async def work():
+        made = Connection(Host("web1", "web1"), ssh, "shop")
+        with pytest.raises(Lost, match="no answer within 0.3 s"):
+            await made.open(0.3)
+        assert made.process.code is not None, "it is ended"
+    asyncio.run(work())
+    assert time.monotonic() - began < 5
+
+
+def test_words_run_without_an_agent(stub):
+    """Over a connection of their own, as root, where no Python is needed."""
+    done = asyncio.run(connection.run(Host("fine", "fine"), Ssh(), ["sh", "-c", "cat; exit 4"], b"in"))
+    assert (done.code, done.out) == (4, b"in")
+    with pytest.raises(HostProblem, match="cannot be reached"):
+        asyncio.run(connection.run(Host("unreachable", "unreachable"), Ssh(), ["true"]))
+
+
+def test_a_host_that_says_more_than_can_be_is_given_up(stub):
+    """Neither a conversation nor a command takes what has no end."""
+    with pytest.raises(Nonsense, match="makes no sense .a line of more than 4 MB"):
+        talk("endless", nothing)
+    with pytest.raises(Nonsense, match="makes no sense .more than 16 MB"):
+        asyncio.run(connection.run(Host("endless", "endless"), Ssh(), ["true"]))
+
+
+@pytest.mark.parametrize("said, text", [
+    (b"[1]\n", "it is a list"), (b"{\n", "not JSON"), (b'{"id": 9, "ok": {}}\n', "to nothing that was asked"),
+    (b'{"id": 1, "ok": {"fate": 1}}\n', "decide.ok.fate is none of"), (b'{"id": 1, "ok": {}}\n', "decide.ok.fate"),
+    (b'{"id": 1, "problem": 2, "more": {}}\n', "decide.problem is such a number"), (MARK + b"\n", "begins once more")])
+def test_answers_that_make_no_sense(said, text):
+    """An answer has the shape of what was asked for, or is a problem of its host."""
+    with pytest.raises(Nonsense, match="makes no sense") as caught:
+        speak(lambda message: [said], lambda made: made.ask("decide", id="x"))
+    assert text in str(caught.value)
+
+
+def test_an_answer_that_comes_too_late_disturbs_nobody():
+    """Who asked has gone on; the next is answered."""
+    late = []
+
+    def hear(message):
+        late.append(line({"id": message["id"], "ok": {"number": message["id"]}}))
+        return late if message["id"] == 2 else []
+
+    async def work(made):
+        with pytest.raises(Lost, match="no answer within 5 s"):
+            await made.ask("ready", 5)
+        return await made.ask("ready", 5)
+    assert speak(hear, work) == {"number": 2}
+
+
+def test_who_has_the_lock_is_told():
+    """And of two who come at the same moment the one that systemd does not let in."""
+    async def work(made):
+        await made.lock("deploy v2", 30)
+    for answer, said in (({"locked": "deploy v1 by ann"}, "locked: deploy v1 by ann"),
+                         ({"locked": None, "said": ["no room"]}, "cannot be locked: no room")):
+        with pytest.raises(HostProblem) as caught:
+            speak(lambda message: [line({"id": message["id"], "ok": answer})], work)
+        assert str(caught.value) == said and caught.value.locked == bool(answer["locked"])
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_host_that_falls_silent_under_its_lock_is_lost(alive):
+    """A word each way, now and then; without one for dead_after seconds nobody waits for it any longer."""
+    def hear(message):
+        if message["do"] == "lock":
+            return [MARK + b"\n"]
+        return [line({"alive": True})] if alive and message["do"] == "alive" else []
+
+    async def work(made):
+        await made.lock("deploy v2", 30)
+        with pytest.raises(Lost) as caught:
+            await made.ask("ready", 100)
+        return str(caught.value), asyncio.get_running_loop().time()
+    said, seconds = speak(hear, work)
+    assert said == ("no answer within 100 s" if alive else "no word for 30 s") and seconds >= (100 if alive else 30)
+    assert alive or seconds < 40
+
+
+def test_who_waits_for_an_answer_hears_that_its_reader_has_died():
+    """However the task that reads a host's answers ends, nobody waits for one of them any more."""
+    def broken(host, event):
+        raise ZeroDivisionError
+
+    async def work(made):
+        made.events = broken
+        with pytest.raises(Lost, match="its answers could not be taken: ZeroDivisionError"):
+            await made.ask("look", timeout=20)
+        assert [task.done() for task in made.tasks] == [True]
+    speak(lambda message: [line({"event": "progress", "text": "x", "id": message["id"]})], work)
+
+
+def test_no_thread_waits_for_a_program():
+    """Programs are waited for by the event loop itself, also on the oldest Python."""
+    async def work():
+        running = [await process.start(["sleep", "60"]) for _ in range(5)]
+        threads = threading.active_count()
+        await asyncio.gather(*(one.close(0) for one in running))
+        return threads, [one.code for one in running]
+    before = threading.active_count()
+    threads, codes = asyncio.run(work())
+    assert codes == [-9] * 5
+    assert threads == before or not hasattr(os, "pidfd_open")
+
+
+def test_a_program_that_leaves_another_behind_is_not_waited_for():
+    """Its pipes stay open; its end is what counts."""
+    async def work():
+        started = await process.start(["sh", "-c", "sleep 60 & exit 3"])
+        try:
+            return await started.ended(10)
+        finally:
+            await started.close(0)
+    began = time.monotonic()
+    assert asyncio.run(work()) == 3 and time.monotonic() - began < 5
+
+
+def test_the_end_waits_for_no_thread(tmp_path):
+    """What blocks for ever in a thread, as a name server may, keeps nobody from leaving."""
+    script = ("import asyncio, threading\nfrom deploy.process import in_thread\nasync def work():\n"
+              "    await asyncio.wait({asyncio.ensure_future(in_thread(threading.Event().wait))}, timeout=0.2)\n"
+              "asyncio.run(work())")
+    began = time.monotonic()
+    done = finish([sys.executable, "-c", script], cwd=ROOT, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "") and time.monotonic() - began < 10

@@ -1,0 +1,131 @@
+"""What the agent writes for settings and provisioning: whole files, and of settings two halves."""
+
+import base64
+import os
+import re
+import shutil
+import sys
+
+import pytest
+
+from deploy.agent import disk, serve, settings, shell
+from deploy.agent.host import Host, Problem
+from proc import ROOT, run
+
+SECRETS = {"KEY.1": base64.b64encode(b"\xffsecret").decode()}
+OWN = (os.getuid(), os.getgid())
+SCRIPT = """import base64, os, sys
+sys.path.insert(0, {root!r})
+from deploy.agent import settings, shell
+from deploy.agent.host import Host
+shell.ids = lambda owner, group: (os.getuid(), os.getgid())
+host = Host("shop", {folder!r})
+settings.stage(host, base64.b64encode(b"A=2").decode(), {{}})
+settings.keep(host, [])
+"""
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A host with settings; whatever it writes is ours. `asked`: whose it should be."""
+    host = Host("shop", str(tmp_path))
+    for folder in ("/etc/default/shop.secrets", "/run/shop"):
+        os.makedirs(str(tmp_path) + folder)
+    disk.write(host.env, "A=1\n")
+    host.asked = []
+
+    def ids(owner, group):
+        host.asked.append((owner, group))
+        return OWN
+    monkeypatch.setattr(shell, "ids", ids)
+    return host
+
+
+def text(content):
+    return base64.b64encode(content).decode()
+
+
+def listing(host):
+    """Every file below /etc/default: its content and mode."""
+    return {os.path.relpath(os.path.join(folder, name), host.root + "/etc/default"): (
+        disk.read_bytes(os.path.join(folder, name)), oct(os.stat(os.path.join(folder, name)).st_mode & 0o7777))
+        for folder, _, names in os.walk(host.root + "/etc/default") for name in names}
+
+
+LIVE = {"shop.env": (b"A=1\n", "0o644")}
+
+
+def test_settings_are_read(host):
+    """As they are, byte for byte, and as they are staged, if they are."""
+    assert settings.read_settings(host) == {"settings": text(b"A=1\n"), "staged": None}
+    disk.write(host.env + ".next", b"\xff")
+    assert settings.read_settings(host)["staged"] == text(b"\xff")
+    disk.remove(host.env)
+    with pytest.raises(Problem, match=f"there is no {host.env}: run make provision first"):
+        settings.read_settings(host)
+
+
+def test_nothing_takes_effect_before_it_is_kept(host):
+    """What is staged lies beside its place; then it is renamed there, root's alone or for its app to read."""
+    settings.stage(host, text(b"A=2\n"), SECRETS)
+    new = {"shop.env.next.new": (b"A=2\n", "0o600"), "shop.secrets/KEY.1.new": (b"\xffsecret", "0o640")}
+    assert listing(host) == {**LIVE, **new}
+    settings.keep(host, [*SECRETS])
+    assert listing(host) == {**LIVE, **{name.removesuffix(".new"): found for name, found in new.items()}}
+    assert host.asked == [("root", "shop"), ("root", "root")]
+
+
+def test_whoever_leaves_before_that_leaves_nothing(host, monkeypatch):
+    """The end of the lock, however it comes, takes back what was staged; not what was kept before."""
+    monkeypatch.setattr(serve, "Host", lambda app: host)
+    disk.write(host.env + ".next", "A=0\n", 0o600)
+    before = listing(host)
+    settings.stage(host, text(b"A=2\n"), SECRETS)
+    serve.main(["takeback", "shop"], None)
+    assert listing(host) == before
+
+
+def test_a_folder_in_the_way_keeps_no_host_from_being_settled(host, monkeypatch):
+    """It is told where something is staged, and passed over where it is taken back."""
+    monkeypatch.setattr(serve, "Host", lambda app: host)
+    os.makedirs(host.env + ".next.new/x")
+    with pytest.raises(OSError, match="Is a directory"):
+        settings.stage(host, text(b"A=2\n"), SECRETS)
+    serve.main(["takeback", "shop"], None)
+    assert listing(host) == LIVE
+
+
+def test_a_left_over_is_replaced(host, tmp_path):
+    """What a power cut left beside the file is no hindrance, nor followed where it is a link."""
+    os.symlink(tmp_path / "elsewhere", host.env + ".next.new")
+    settings.stage(host, text(b"A=2\n"), {})
+    settings.keep(host, [])
+    assert listing(host) == {**LIVE, "shop.env.next": (b"A=2\n", "0o600")} and not (tmp_path / "elsewhere").exists()
+
+
+def test_writes_are_synced_in_order(host, tmp_path):
+    """The file is synced before the rename, its folder after it."""
+    strace = shutil.which("strace") or pytest.skip("strace is not installed")
+    script = SCRIPT.format(root=str(ROOT), folder=host.root)
+    done = run([strace, "-f", "-qq", "-e", "trace=fsync,/^rename", "-o", tmp_path / "calls", sys.executable, "-B", "-c",
+                script])
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r" (fsync|rename)\w*\(", (tmp_path / "calls").read_text()) == ["fsync", "rename", "fsync"]
+
+
+def test_a_file_is_put_whole(host, tmp_path, monkeypatch):
+    """With its mode and owner before it has its name; any bytes; a folder that is not there is told."""
+    path = str(tmp_path / "file")
+    shell.put(host, path, text(b"\xff\n"), 0o750, "root", "www-data")
+    assert (disk.read_bytes(path), os.stat(path).st_mode & 0o7777, host.asked) == (
+        b"\xff\n", 0o750, [("root", "www-data")])
+    with pytest.raises(OSError, match="No such file or directory"):
+        shell.put(host, f"{tmp_path}/no/such", text(b""), 0o644, "root", "root")
+    assert os.listdir(tmp_path).count("file.new") == 0
+
+
+def test_an_owner_that_is_not_there_is_told(tmp_path):
+    """By name, and nothing is written."""
+    with pytest.raises(Problem, match="nobody-of-that-name"):
+        shell.put(Host("shop", str(tmp_path)), f"{tmp_path}/b", text(b"x"), 0o644, "nobody-of-that-name", "root")
+    assert os.listdir(tmp_path) == []
