@@ -158,9 +158,14 @@ async def start(words: Sequence[str], **options: Any) -> Process:
     """Start a program, in a session of its own: Ctrl-C is ours. Raises OSError. Whoever starts it closes it."""
     watch_children()
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    _, process = await asyncio.get_running_loop().subprocess_exec(
-        Process, *words, **{**pipes, "start_new_session": True, **options})
-    return process
+    starting = asyncio.ensure_future(asyncio.get_running_loop().subprocess_exec(
+        Process, *words, **{**pipes, "start_new_session": True, **options}))
+    try:
+        return (await asyncio.shield(starting))[1]
+    except asyncio.CancelledError:  # asyncio itself would leave pipes open
+        with contextlib.suppress(OSError):
+            await (await starting)[1].close(0)
+        raise
 
 
 async def run(words: Sequence[str], input: bytes = b"", timeout: float = 60, **options: Any) -> Done:
