@@ -5,7 +5,7 @@ import re
 
 from . import desired
 from .errors import HostProblem
-from .connection import why
+from .conversation import why
 from .render import render
 from .things import Found, merged
 

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-from .connection import why
+from .conversation import why
 from .errors import HostProblem, Locked, Nonsense, Refused, on_hosts
 from .input import Input
 from .process import Lines

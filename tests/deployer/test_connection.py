@@ -11,7 +11,8 @@ import pytest
 
 from deploy import connection, process
 from deploy.config import Host
-from deploy.connection import MARK, Connection
+from deploy.connection import Connection
+from deploy.conversation import MARK
 from deploy.errors import HostProblem, Lost, Nonsense
 from deploy.ssh import Ssh
 from deployer.agents import agents, line
