@@ -89,7 +89,8 @@ class Connection(Conversation):
             self.marks.clear()
             raise why_not(done(refused.result()))
         works.result()
-        self.tasks.append(asyncio.create_task(self._beat()))
+        if not refused.done():
+            self.tasks.append(asyncio.create_task(self._beat()))
 
     async def command(self, script: str, input: bytes = b"", timeout: float = 600) -> Done:
         """Run a shell script on the host as root; how it ended, whatever its exit code. Raises HostProblem: also once
