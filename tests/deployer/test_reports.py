@@ -145,6 +145,21 @@ def test_a_deploy_that_waits_can_be_interrupted(fleet, step):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_in_a_step_takes_all_back(fleet, number):
+    """At once, though no host has done the step yet; the same that comes once more ends nothing."""
+    asked = []
+
+    def interrupt(message):
+        asked.append(message)
+        if len(asked) == 1:
+            threading.Timer(0.1, lambda: [os.kill(os.getpid(), number), os.kill(os.getpid(), number)]).start()
+        return []
+    error, _ = told(fleet, {"ready": interrupt}, asyncio.run)
+    assert error.exit_code == 1 and str(error) == (
+        f"interrupted by {number.name}\ntaken back: the old release serves everywhere")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("step", ["promise", "commit", "end"])
 def test_an_interrupt_during_the_commit_is_too_late(fleet, number, step):
     """From the first promise on a deploy comes to its end."""
