@@ -22,10 +22,12 @@ from collections.abc import Callable, Iterator, Mapping
 from . import disk, facts, images, journal, releases, settings, shell, slots, takeback
 from .answers import Locked
 from .attempt import Attempt
+from .commit import unprepare
 from .fate import decide
 from .host import ENVIRONMENT, Host, Problem
 from .shapes import Event, Message, Noted
 from .steps import STEPS
+from .turn import flip_back
 
 MARK = "--8<-- slipway"
 # What is no part of a deploy: before the lock and under it, and under it alone.
@@ -176,9 +178,9 @@ def abort(attempt: Attempt, why: Noted) -> None:
     attempt.lock.acquire()
     if "live" in attempt.noted and releases.read_attempt(attempt.host):
         if attempt.noted.get("prepared"):
-            takeback.unprepare(attempt.host)
+            unprepare(attempt.host)
         with contextlib.suppress(Problem, OSError):  # the takeback tells what keeps it
-            takeback.flip_back(attempt.host, attempt.noted)
+            flip_back(attempt.host, attempt.noted)
             attempt.noted.update({**why, "prepared": False})
             releases.save_attempt(attempt.host, attempt.noted)
     os._exit(1)
