@@ -25,9 +25,16 @@ Problems = dict[str, list[str]]  # host name → what is wrong there
 # ---- all at once ----
 
 async def together(function: Callable[[K], Awaitable[T]], items: Iterable[K]) -> dict[K, T]:
-    """{item: what the function returned for it}, called for all at once. Raises what one raised."""
+    """{item: what the function returned for it}, called for all at once. Raises what one raised. However it ends, all
+    have ended: none goes on when nobody waits for it."""
     items = list(items)
-    return dict(zip(items, await asyncio.gather(*map(function, items))))
+    tasks = [asyncio.ensure_future(function(item)) for item in items]
+    try:
+        return dict(zip(items, await asyncio.gather(*tasks)))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]]) -> tuple[
