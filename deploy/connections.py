@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -24,17 +24,15 @@ Problems = dict[str, list[str]]  # host name → what is wrong there
 
 # ---- all at once ----
 
-async def together(function: Callable[[K], Awaitable[T]], items: Iterable[K]) -> dict[K, T]:
+async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Iterable[K]) -> dict[K, T]:
     """{item: what the function returned for it}, called for all at once. Raises what one raised. However it ends, all
     have ended: none goes on when nobody waits for it."""
-    items = list(items)
-    tasks = [asyncio.ensure_future(function(item)) for item in items]
     try:
-        return dict(zip(items, await asyncio.gather(*tasks)))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            tasks = {item: group.create_task(function(item)) for item in items}
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return {item: task.result() for item, task in tasks.items()}
 
 
 async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]]) -> tuple[
