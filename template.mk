@@ -12,6 +12,9 @@ KEEP        ?=
 ## The template itself
 .PHONY: mine pins image-test browser screenshots fleet fleet-down e2e e2e-all
 
+# They test provisioning, too.
+test: $(VE)/sentinel-deploy
+
 mine: ## remove the template's own tests and pages, and all of this section; git can undo it
 	@test -z "$$(git status --porcelain 2>&1)" || { $(not_committed); }
 	@echo "make: what $(owners) calls left out goes:" && sed -n '$(left_out)  \1 \2/p' $(owners)

@@ -39,10 +39,10 @@ def do_config(args: argparse.Namespace) -> Outcome:
     return 0
 
 
-def do_provision(args: argparse.Namespace) -> Outcome:
-    from .provision import provision
+async def do_provision(args: argparse.Namespace) -> int:
+    from .provisioning.command import provision
     fleet = load(args)
-    changes = provision(fleet, reach(args), fleet.chosen(args.hosts, balancers=True), args.check, args.remove)
+    changes = await provision(fleet, reach(args), fleet.chosen(args.hosts, balancers=True), args.check, args.remove)
     return 1 if args.check and changes else 0
 
 

@@ -1,8 +1,8 @@
 """The same for all hosts at once, and all their problems in one report."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from .config import Host
 from .errors import DeployError, HostProblem, Locked, Refused, on_hosts
@@ -12,10 +12,15 @@ T = TypeVar("T")
 Problems = dict[str, list[str]]  # host name → what is wrong there
 
 
-async def together(function: Callable[[K], Awaitable[T]], items: Iterable[K]) -> dict[K, T]:
-    """{item: what the function returned for it}, called for all at once. Raises what one raised."""
-    items = list(items)
-    return dict(zip(items, await asyncio.gather(*map(function, items))))
+async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Iterable[K]) -> dict[K, T]:
+    """{item: what the function returned for it}, called for all at once. Raises what one raised. However it ends, all
+    have ended: none goes on when nobody waits for it."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = {item: group.create_task(function(item)) for item in items}
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return {item: task.result() for item, task in tasks.items()}
 
 
 async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]]) -> tuple[

@@ -3,12 +3,11 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from . import desired
 from .config import Fleet, Host
 from .errors import Locked, Refused, on_hosts
 from .plan import Target
+from .provisioning import server
 from .shapes import Facts, Record, Release
-from .things import File
 
 AllFacts = Mapping[str, Facts]  # by host name
 
@@ -17,12 +16,11 @@ MEMORY = 64 * 2**20  # bytes that are left for others
 
 
 def expected(fleet: Fleet, host: Host) -> dict[str, str]:
-    """path → sha256 of the files that provisioning writes for the app, as this checkout has them. Of options only the
-    file tells, so variables can't say what they should be."""
-    things = [*desired.app_files(fleet, host), *desired.units(fleet, host, host.has("web") or host.balancer)]
-    return {thing.path: hashlib.sha256(thing.content.encode()).hexdigest()
-            for thing in things if isinstance(thing, File) and not thing.once
-            and not (fleet.by_variables and thing.path == f"/etc/default/{fleet.app}")}
+    """path → sha256 of the files that provisioning writes for the app, as this checkout has them. HOSTS variables carry
+    no docker options, so /etc/default/APP is not compared."""
+    files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
+    return {file.path: hashlib.sha256(file.content.encode()).hexdigest() for file in files if not file.once
+            and not (fleet.by_variables and file.path == f"/etc/default/{fleet.app}")}
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:

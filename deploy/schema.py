@@ -13,8 +13,8 @@ from .checks import (REQUIRED, TOO_DEEP, Check, Problems, flag, is_numeric, list
 Hosts = dict[str, dict[str, Any]]  # of the file, by name
 Keys = dict[str, tuple[Check, Any]]  # key → check, default
 ROLES = ("web", "worker", "beat")
-# Whose a name is a server tells, when it is provisioned: probe.py asks. These it can not tell: what comes with
-# the packages that provisioning installs, and what nginx's variables begin with.
+# Provisioning asks a server whose a name is there. These it cannot tell: what comes with the packages that it installs,
+# and what nginx's variables begin with.
 TAKEN = ("docker", "containerd", "nginx", "html", "snippets", "sites-available", "sites-enabled", "modules-available",
          "modules-enabled", "http", "sent-http", "request")
 PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"

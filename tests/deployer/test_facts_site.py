@@ -7,7 +7,7 @@ import pytest
 from deploy import config
 from deploy.agent import facts, proof
 from deployer.simulated import Simulated
-from deployer.test_desired import files
+from deployer.test_server import files
 
 URL = "https://ann:planted@shop.example:8443/planted?x"
 

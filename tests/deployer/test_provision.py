@@ -1,67 +1,310 @@
-"""What provisioning says."""
+"""How provisioning goes about it: what it says, in which order it inspects, locks and works, and how it fails."""
 
+import asyncio
 import io
+import os
+import shutil
+import sys
+from pathlib import Path
 from types import SimpleNamespace
-from unittest import mock
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
+from pyinfra.operations import files, server
 
-from deploy import config, provision
-from deploy.config import Host
-from deploy.errors import HostProblem
-from deploy.provision import Progress, host_to_remove
-from deployer.conftest import TOML
+from deploy import config, connection
+from deploy.errors import DeployError, HostProblem, Locked, Refused
+from deploy.lock import who
+from deploy.process import Done
+from deploy.provisioning import channels, command, more
+from deploy.provisioning.connector import stdin
+from deploy.provisioning.progress import Progress
+from deployer.recipes import STAT, Here, Host, work
+from proc import ROOT, run
 
-HOSTS = [Host("a", "a"), Host("b", "b"), Host("c", "c")]
+# ---- what is said ----
 
 
-def report(check, *changes):
+def report(check, **changes):
     out = io.StringIO()
-    progress = Progress(out, check)
-    for host, text in changes:
-        progress.changed(host, text)
-    return progress.summary(HOSTS), out.getvalue().splitlines()
+    total = Progress(out, check).report({"a": [], "b": [], "c": [], **changes})
+    return total, out.getvalue().splitlines()
 
 
 def test_a_change_is_a_line_with_its_hosts_in_the_order_of_the_steps():
-    """However the hosts' threads come along, the report is the same."""
-    changes = [("b", "one"), ("b", "two"), ("a", "one"), ("a", "more"), ("a", "two")]
+    """However the hosts come along, the report is the same; what is done twice is one change."""
     lines = ["a, b: one", "a: more", "a, b: two", "5 changes (a 3, b 2, c 0)"]
-    assert report(False, *changes) == (5, lines)
-    assert report(False, *changes[2:], *changes[:2])[1] == lines
+    assert report(False, b=["one", "two", "one"], a=["one", "more", "two"]) == (5, lines)
+    assert report(False, a=["one", "more", "two"], b=["one", "two"])[1] == lines
 
 
 def test_no_change_and_one_are_said_as_one_says_it():
     """0 changes, 1 change; with --check what would be, and to make."""
     assert report(False) == (0, ["0 changes (a 0, b 0, c 0)"])
-    assert report(True, ("c", "x")) == (1, ["c: would x", "1 change to make (a 0, b 0, c 1)"])
+    assert report(True, c=["x"]) == (1, ["c: would x", "1 change to make (a 0, b 0, c 1)"])
 
 
 def test_what_takes_long_is_said_before():
-    """Installing packages or stopping units is announced, but not by --check, which does not do it."""
-    for check, said in ((False, "a: install nginx …\n"), (True, "")):
-        out = io.StringIO()
-        Progress(out, check).begin("a", "install nginx")
-        assert out.getvalue() == said
+    """An operation with a _timeout is announced, but not by --check, which does not do it."""
+    def call():
+        server.shell(name="short", commands="true")
+        server.shell(name="long", commands="true", _timeout=9)
+    for check, said in ((False, [("web1", "long")]), (True, [])):
+        announced = []
+        work(call, check=check, announced=announced)
+        assert announced == said
+    out = io.StringIO()
+    Progress(out, False).announce("a", "install nginx")
+    assert out.getvalue() == "a: install nginx …\n"
 
 
 def test_a_host_can_be_removed_that_the_file_no_longer_knows(fleet):
     """--remove takes a name or address of the file, or any other address."""
-    assert host_to_remove(fleet, "web1").address == "root@web1.example"
-    assert host_to_remove(fleet, "root@web1.example").name == "web1"
-    assert host_to_remove(fleet, "old.example") == Host("old.example", "old.example")
+    assert command.host_to_remove(fleet, "web1").address == "root@web1.example"
+    assert command.host_to_remove(fleet, "root@web1.example").name == "web1"
+    assert command.host_to_remove(fleet, "old.example") == config.Host("old.example", "old.example")
 
 
-@settings(max_examples=300, deadline=None, database=None)
-@given(st.lists(st.tuples(st.sampled_from(["version", "daemon", "problem", "end", "swarm", "unit", "x"]), st.one_of(
-    st.text(max_size=8), st.sampled_from(["systemd ²", "nothing 1", "W10=", "W1td", "systemd " + "9" * 5000]))).map(
-    " ".join), max_size=6))
-def test_a_probe_that_says_anything(lines):
-    """Whatever comes back, it is understood, or is one problem of that host."""
-    done = SimpleNamespace(returncode=0, stdout="\n".join([*lines, "end"]).encode(errors="replace"), stderr=b"")
-    with mock.patch.object(provision, "run", lambda *words: done):
-        try:
-            assert provision.look(config.build(TOML, {}, "x"), HOSTS[0], None)
-        except HostProblem as problem:
-            assert problem.args
+# ---- operations ----
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_follows_a_change_follows_it(check):
+    """_if and did_change mean the same with --check: what depends on what changes nothing is no change."""
+    there = Host({"test -L /there": STAT.format("/there").replace("-rw-r--r--", "drwxr-xr-x")})
+    said = []
+
+    def call():
+        one, two = (files.directory(name=path, path=path) for path in ("/there", "/nothing"))
+        said.append((one.did_change(), two.did_change()))
+        server.shell(name="after one", commands="one", _if=one.did_change)
+        server.shell(name="after two", commands="two", _if=two.did_change)
+        server.shell(name="after both", commands="both", _if=[one.did_change, two.did_change])
+    session, problem = work(call, there, check)
+    assert problem is None and said == [(False, True)] and session.changes("web1") == ["/nothing", "after two"]
+    done = [script for script in there.asked if "stat" not in script]
+    assert done == ([] if check else ["sh -c 'mkdir -p /nothing'", "sh -c two"])
+
+
+def test_an_operation_that_fails_ends_it():
+    """Its name and what the command said are the problem; what was done before is told; nothing comes after."""
+    host = Host(failing="two")
+
+    def call():
+        for name in ("one", "two", "three"):
+            server.shell(name=name, commands=name)
+    session, problem = work(call, host)
+    assert str(problem) == "two: some words\nit failed" and session.changes("web1") == ["one"]
+    assert host.asked == ["sh -c one", "sh -c two"]
+
+
+@pytest.mark.parametrize("check, said", [(False, "make: some words\nit failed"), (True, "some words\nit failed")])
+def test_a_fact_that_fails_ends_it(check, said):
+    """Nothing is decided by a fact that could not be had."""
+    host = Host(failing="stat")
+    _, problem = work(lambda: files.directory(name="make", path="/x"), host, check)
+    assert str(problem) == said and len(host.asked) == 1
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_mistake_is_told_by_its_place(check):
+    """A line, with the file and line that it was made in."""
+    def call():
+        server.shell(name="one", commands=1 / 0)
+    _, problem = work(call, check=check)
+    assert str(problem).endswith("ZeroDivisionError: division by zero") and "session.py, line" in str(problem)
+
+
+def test_a_host_that_is_lost_is_told():
+    """The connection's own words, after the operation's name."""
+    host = Host()
+
+    async def lost(script, input=b"", timeout=600):
+        raise HostProblem("the lock has ended")
+    host.command = lost
+    _, problem = work(lambda: server.shell(name="one", commands="true"), host)
+    assert str(problem) == "one: the lock has ended"
+
+
+def test_commands_get_their_input_and_codes():
+    """_stdin as pyinfra means it, and _success_exit_codes."""
+    assert (stdin(None), stdin("a"), stdin(["a", "b\n"])) == (b"", b"a\n", b"a\nb\n")
+    said = []
+
+    def call():
+        said.append(server.shell(name="one", commands="cat; exit 3", _stdin="ü", _success_exit_codes=[3]).stdout)
+    _, problem = work(call, Here())
+    assert problem is None and said == ["ü"]
+
+
+# ---- the team's own part ----
+
+def team(monkeypatch, tmp_path, text):
+    """What more.load makes of that file."""
+    (tmp_path / "provision_more.py").write_text(text)
+    import deploy
+    monkeypatch.setattr(deploy, "__path__", [*deploy.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, more.NAME, raising=False)
+    return more.load()
+
+
+def test_a_team_s_part_is_optional(fleet):
+    """Without the file nothing is done."""
+    assert more.load()(fleet, fleet.hosts[0]) is None
+
+
+def test_a_team_s_part_is_called(monkeypatch, tmp_path, fleet):
+    """With the fleet and the host."""
+    function = team(monkeypatch, tmp_path, "def provision(fleet, host):\n    return fleet.app, host.name\n")
+    assert function(fleet, fleet.hosts[0]) == ("shop", "web1")
+
+
+@pytest.mark.parametrize("text, said", [
+    ("def provision(", "SyntaxError"), ("import nowhere", "No module named 'nowhere'"),
+    ("x = 1 / 0", "division by zero"), ("", "has no attribute 'provision'")])
+def test_a_team_s_part_that_cannot_be_read_is_refused(monkeypatch, tmp_path, text, said):
+    """Before anything else is done."""
+    with pytest.raises(Refused, match=r"^deploy/provision_more.py: .*" + said):
+        team(monkeypatch, tmp_path, text)
+
+
+# ---- the order of it all ----
+
+class Connection(Host):
+    """Stands in for a Connection; `log` is what all of them did."""
+
+    log, wrong = [], {}
+
+    def __init__(self, host, ssh, app):
+        super().__init__()
+        self.name = host.name
+
+    def note(self, what):
+        self.log.append((self.name, what))
+        if (self.name, what) in self.wrong:
+            raise self.wrong[self.name, what]
+
+    async def open(self):
+        self.note("open")
+
+    async def lock(self, description, dead_after, bare=False):
+        assert description.startswith(("provision ", "remove ")) and bare
+        self.note("lock")
+
+    async def end(self):
+        self.note("end")
+
+    async def close(self):
+        self.note("close")
+
+
+@pytest.fixture
+def hosts(monkeypatch, fleet):
+    """What is done on the hosts of a fleet, and what goes wrong: `said` is what the inspection says of each."""
+    found = SimpleNamespace(said={}, log=[], wrong={})
+    monkeypatch.setattr(channels, "Connection", type("Mine", (Connection,), {"log": found.log, "wrong": found.wrong}))
+
+    async def at_host(host, ssh, words, input=b"", timeout=60):
+        what = {channels.SCRIPT: "python"}.get(words[-1], "inspect" if len(words) > 3 else "fact")
+        if what == "fact":
+            return await Host().command(words[-1])
+        found.log.append((host.name, what))
+        if isinstance(found.said.get(host.name), HostProblem):
+            raise found.said[host.name]
+        said = f"{found.said.get(host.name, '')}\nend\n"
+        return Done(found.wrong.get((host.name, what), 0), said.encode(), b"E: no\n")
+    monkeypatch.setattr(connection, "run", at_host)
+    monkeypatch.setattr(channels, "run", at_host)
+    return found
+
+
+def provision(fleet, names=("web1", "web2"), **options):
+    """(number of changes or the error, what was said)"""
+    out = io.StringIO()
+    chosen = [host for host in fleet.hosts if host.name in names]
+    try:
+        return asyncio.run(command.provision(fleet, None, chosen, out=out, **options)), out.getvalue()
+    except DeployError as error:
+        return error, out.getvalue()
+
+
+def test_a_lock_says_who_has_it():
+    """What is done, by whom and since when."""
+    said = who("provision")
+    assert said.startswith("provision ") and " since 20" in said
+
+
+def test_all_hosts_are_inspected_and_locked_before_anything_changes(fleet, hosts):
+    """The first lock comes alone; in the end each is given back."""
+    changes, said = provision(fleet)
+    assert changes > 40 and said.endswith(f"{changes} changes (web1 {changes // 2}, web2 {changes // 2})\n")
+    assert sorted(hosts.log[:2]) == [("web1", "inspect"), ("web2", "inspect")]
+    assert hosts.log[2:6] == [("web1", "open"), ("web1", "lock"), ("web2", "open"), ("web2", "lock")]
+    assert sorted(hosts.log[6:]) == [(name, what) for name in ("web1", "web2") for what in ("close", "end")]
+
+
+def test_what_is_wrong_with_all_hosts_is_told_at_once(fleet, hosts):
+    """One report, and nothing more is done."""
+    hosts.said.update(web1=HostProblem("cannot be reached"), web2="missing systemd\nmissing apt-get")
+    error, said = provision(fleet)
+    assert isinstance(error, Refused) and said == ""
+    assert str(error) == "on web1: cannot be reached\non web2: is not Debian or Ubuntu: there is no apt-get\n" \
+                         "on web2: does not run systemd"
+    assert {what for _, what in hosts.log} == {"inspect"}
+
+
+def test_a_lock_that_somebody_has_keeps_all_hosts_as_they_are(fleet, hosts):
+    """Locked, with exit code 4; what was connected is closed."""
+    hosts.wrong["web2", "lock"] = HostProblem("locked: deploy by ann", locked=True)
+    error, said = provision(fleet)
+    assert isinstance(error, Locked) and str(error) == "on web2: locked: deploy by ann" and said == ""
+    assert {("web1", "close"), ("web2", "close")} <= set(hosts.log)
+
+
+def test_check_takes_no_lock(fleet, hosts):
+    """It connects and looks."""
+    changes, said = provision(fleet, check=True)
+    assert "web1, web2: would add user shop\n" in said and f"{changes} changes to make" in said
+    assert {what for _, what in hosts.log} == {"inspect", "open", "close"}
+
+
+def test_a_host_that_fails_keeps_no_other(fleet, hosts, monkeypatch):
+    """The others are brought on; the failure is told at the end, and locks are given back."""
+    monkeypatch.setattr(channels.Connection, "failing", "nowhere", raising=False)
+
+    def init(self, host, ssh, app):
+        Host.__init__(self, failing="groupadd" if host.name == "web1" else "nothing fails")
+        self.name = host.name
+    monkeypatch.setattr(channels.Connection, "__init__", init)
+    error, said = provision(fleet)
+    assert type(error) is DeployError and str(error) == "on web1: add group shop: some words\nit failed"
+    assert "web1, web2: write /etc/default/shop\nweb2: add group shop\n" in said
+    assert {("web1", "end"), ("web2", "end")} <= set(hosts.log)
+
+
+def test_a_host_without_python_gets_it_when_all_others_are_locked(fleet, hosts):
+    """It is announced, done by ssh alone, and counted; then that host is locked as the others are."""
+    hosts.said["web1"] = "missing python3"
+    _, said = provision(fleet)
+    assert hosts.log[2:7] == [("web2", "open"), ("web2", "lock"), ("web1", "python"), ("web1", "open"),
+                              ("web1", "lock")]
+    assert said.startswith("web1: install python3 …\n") and "\nweb1: install python3\n" in said
+    hosts.wrong["web1", "python"] = 100
+    error, _ = provision(fleet)
+    assert type(error) is DeployError and str(error) == "on web1: install python3: E: no"
+
+
+def test_check_of_a_host_without_python(fleet, hosts):
+    """Its facts come by ssh alone: what would change is told as exactly."""
+    without, said = provision(fleet, ["web1"], check=True)
+    hosts.said["web1"] = "missing python3"
+    changes, more_said = provision(fleet, ["web1"], check=True)
+    assert changes == without + 1 and more_said.startswith("web1: would install python3\nweb1: would write")
+    assert hosts.log.count(("web1", "open")) == 1, "no agent is started there"
+
+
+def test_pyinfra_that_is_not_installed_is_said(tmp_path):
+    """In a line, with what to do, before any host is reached."""
+    shutil.copy(Path(__file__).parent / "ssh-stub", tmp_path / "ssh")
+    done = run([sys.executable, "-S", "-m", "deploy", "provision"], cwd=ROOT, env={
+        **os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOSTS": "web1", "APP": "shop", "IMAGE": "shop"})
+    assert (done.returncode, done.stderr) == (
+        2, "deploy: provisioning needs pyinfra, which is not installed: run make provision\n")

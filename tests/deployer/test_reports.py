@@ -81,13 +81,9 @@ def test_what_keeps_nobody_from_a_deploy_is_said(fleet):
     assert {text.partition(":")[0] for text in shown.splitlines() if "ADMIN_PATH" in text} == {"web1", "web2"}, shown
 
 
-# Provisioning needs packages that are not installed for these tests; nothing here comes so far as to use them.
-MAIN = "import sys; sys.modules['deploy.apply'] = sys; from deploy.__main__ import main; sys.exit(main())"
-
-
 def command(folder, *words, name="web1"):
     (folder / "x.toml").write_text(TOML.format(name=name))
-    return [sys.executable, "-c", MAIN, "--config", str(folder / "x.toml"), *words], {
+    return [sys.executable, "-m", "deploy", "--config", str(folder / "x.toml"), *words], {
         **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "STUB": str(folder)}
 
 

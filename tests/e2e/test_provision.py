@@ -179,6 +179,31 @@ def test_a_user_with_sudo_is_as_good_as_root(project):
     assert project.changes() == 0
 
 
+# Stands in for apt-get: brings back what was put aside.
+APT_GET = """#!/bin/sh
+case $* in *install*python3) mv /usr/bin/python3.away /usr/bin/python3 ;; esac
+"""
+
+
+def test_a_host_without_python_gets_it_first(project):
+    """--check tells all that would change without one; then it comes before all else."""
+    host = project.fleet.hosts["work1"]
+    host.write("/usr/local/bin/apt-get", APT_GET)
+    host.run("chmod 755 /usr/local/bin/apt-get; mv /usr/bin/python3 /usr/bin/python3.away")
+    try:
+        project.settings["site.body_limit"] = "13m"
+        done = project.deploy("--hosts", "work1", "provision", "--check")
+        assert (done.returncode, done.stdout) == (1, (
+            "work1: would install python3\nwork1: would put nginx site shop-balancer in place\n"
+            "2 changes to make (work1 2)\n")), done.stderr
+        assert host.ssh("command -v python3").returncode, "--check has not brought it"
+        assert project.deploy("--hosts", "work1", "provision").stdout == (
+            "work1: install python3 …\nwork1: install python3\nwork1: put nginx site shop-balancer in place\n"
+            "2 changes (work1 2)\n")
+    finally:
+        host.run("rm /usr/local/bin/apt-get; [ -e /usr/bin/python3 ] || mv /usr/bin/python3.away /usr/bin/python3")
+
+
 def test_check_says_what_would_change_and_changes_nothing(project):
     """--check names each change and the hosts, exits 1, and the next --check says the same."""
     project.settings["site.body_limit"] = "7m"
@@ -201,7 +226,8 @@ def test_what_runs_is_not_restarted(project):
                  " systemctl daemon-reload; echo '# changed' >>/usr/local/bin/docker-runner")
     project.settings.update(opts="--label=new=yes", **{"site.body_limit": "9m"})
     said = project.provision()
-    assert "web1, web2, work1: run systemctl daemon-reload && systemctl start docker-runner.target" in said.splitlines()
+    for change in ("reload systemd", "start docker-runner.target"):
+        assert f"web1, web2, work1: {change}" in said.splitlines()
     assert {name: started(host) for name, host in hosts.items()} == before
     assert "client_max_body_size 9m" in hosts["web1"].run("cat /etc/nginx/shop/app.conf")
     assert "new=yes" in hosts["work1"].run("cat /etc/default/shop")

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy import checks, desired, schema
+from deploy import checks, schema
 from deploy.config import Fleet, Host
+from deploy.provisioning.server import runner_file
 
 from .conftest import program
 from .test_docker_runner import IMAGE_ID, Server
@@ -29,8 +30,7 @@ def reach_docker(server, opts):
     assert not list(checks.options(opts))
     host = Host("web1", "web1", ("web",), opts="-e LAST=1")
     fleet = Fleet("shop", "r.example/shop", (host,), opts=opts, server=schema.defaults("server"))
-    file, = (thing for thing in desired.app_files(fleet, host) if getattr(thing, "path", "") == "/etc/default/shop")
-    server.put("etc/default/shop", file.content)
+    server.put("etc/default/shop", runner_file(fleet, host).content)
     (server.stub / "log").unlink(missing_ok=True)
     done = server("shop", "migrate")
     assert (done.returncode, done.stderr) == (0, ""), done.stderr

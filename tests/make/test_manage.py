@@ -10,6 +10,8 @@ import pytest
 from proc import ROOT, VE_PYTHON, run
 
 BASE_PYTHON = os.path.realpath(sys.executable)
+# Assume-old: the virtualenv is the checkout's own, not to be made again from here.
+MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "-o", "ve/sentinel-deploy", "-C"]
 
 
 @pytest.fixture
@@ -130,8 +132,7 @@ def test_start_page_can_go(project):
         lines = [line for line in text.splitlines(keepends=True) if "project.home" not in line]
         assert len(lines) == text.count("\n") - 1, f"{file} should name project.home in one line"
         (project / file).write_text("".join(lines))
-    # Assume-old: the virtualenv is the checkout's own, not to be made again from here.
-    done = run(["make", "-C", project, "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "test"],
+    done = run([*MAKE, project, "test"],
                env={"PATH": os.environ["PATH"], "HOME": str(project.parent)}, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -148,7 +149,7 @@ def test_make_test_fails_for(project, breakage):
     path, text, said = breakage
     with open(project / path, "a") as file:
         file.write(text)
-    done = run(["make", "-C", project, "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "test", "ARGS=project.accounts"],
+    done = run([*MAKE, project, "test", "ARGS=project.accounts"],
                env={"PATH": os.environ["PATH"], "HOME": str(project.parent)}, timeout=300)
     assert done.returncode == 2 and said in done.stdout + done.stderr, done.stdout + done.stderr
 

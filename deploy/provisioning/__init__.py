@@ -1,0 +1,1 @@
+"""Makes servers of bare machines, with pyinfra: command.py runs it, recipe.py says what a server gets, in order."""

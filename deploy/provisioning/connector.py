@@ -1,0 +1,91 @@
+"""pyinfra's way to a host: the deployer's Connection, which is OpenSSH's client, an agent and the lock.
+
+pyinfra works in a thread for each host, and the Connection belongs to the event loop. Once its lock has ended, the host
+refuses whatever else comes over it.
+"""
+
+import asyncio
+import shlex
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar, Unpack
+
+from pyinfra.api.arguments import ConnectorArguments
+from pyinfra.api.command import StringCommand
+from pyinfra.api.util import get_file_io
+from pyinfra.connectors.base import BaseConnector
+from pyinfra.connectors.util import CommandOutput, OutputLine, extract_control_arguments, make_unix_command_for_host
+
+from ..process import Done
+from .channels import Channel
+
+TIMEOUT = 600  # seconds, where an operation says nothing else by _timeout
+KEPT = 20  # lines of what a command says that failed
+T = TypeVar("T")
+
+
+class OverConnection(BaseConnector):
+    """`channel` and `loop` are in the host's connector_data; `said` there is what the last command that failed has
+    said."""
+
+    handles_execution = True
+
+    @staticmethod
+    def make_names_data(name: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
+        yield name, {}, []
+
+    # ---- what pyinfra calls ----
+
+    def run_shell_command(self, command: StringCommand, print_output: bool = False, print_input: bool = False,
+                          **arguments: Unpack[ConnectorArguments]) -> tuple[bool, CommandOutput]:
+        control = extract_control_arguments(arguments)
+        script = make_unix_command_for_host(self.state, self.host, command, **arguments).get_raw_value()
+        done = self.command(script, stdin(control.get("_stdin")), control.get("_timeout") or TIMEOUT)
+        return done.code in (control.get("_success_exit_codes") or [0]), CommandOutput([
+            *(OutputLine("stdout", line) for line in lines(done.out)),
+            *(OutputLine("stderr", line) for line in lines(done.err))])
+
+    def put_file(self, filename_or_io: Any, remote_filename: str, remote_temp_filename: str | None = None,
+                 print_output: bool = False, print_input: bool = False, **arguments: Any) -> bool:
+        """Write a file whole. It keeps owner and mode; a new one is root's alone until its operation says more."""
+        there = self.command(f"stat -L -c '%a %U %G' {shlex.quote(remote_filename)} 2>/dev/null || echo 600 root root")
+        mode, user, group = there.out.decode().split()
+        with get_file_io(filename_or_io, "rb") as file:
+            self.put(remote_filename, file.read(), int(mode, 8), user, group)
+        return True
+
+    def get_file(self, remote_filename: str, filename_or_io: Any, remote_temp_filename: str | None = None,
+                 print_output: bool = False, print_input: bool = False, **arguments: Any) -> bool:
+        done = self.command(f"cat {shlex.quote(remote_filename)}")
+        with get_file_io(filename_or_io, "wb") as file:
+            file.write(done.out)
+        return done.code == 0
+
+    # ---- over the connection ----
+
+    def command(self, script: str, input: bytes = b"", timeout: float = TIMEOUT) -> Done:
+        done = self._wait(self._channel.command(script, input, timeout))
+        if done.code:
+            self.host.connector_data["said"] = "\n".join(lines((done.err or done.out).strip())[-KEPT:])
+        return done
+
+    def put(self, path: str, content: bytes, mode: int, user: str, group: str) -> None:
+        self._wait(self._channel.put(path, content, mode, user, group))
+
+    @property
+    def _channel(self) -> Channel:
+        channel: Channel = self.host.connector_data["channel"]
+        return channel
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.host.connector_data["loop"]).result()
+
+
+def stdin(given: Any) -> bytes:
+    """What pyinfra's argument _stdin means: a text or its lines, each with its end."""
+    texts = [given] if isinstance(given, str) else given or ()
+    return "".join(text if text.endswith("\n") else f"{text}\n" for text in texts).encode()
+
+
+def lines(data: bytes) -> list[str]:
+    """As pyinfra has them: without their ends."""
+    return data.decode(errors="replace").removesuffix("\n").split("\n") if data else []

@@ -1,0 +1,57 @@
+#!/bin/sh
+# Looks at a server before provisioning changes anything there: a line for each finding, KIND REST. It only reads.
+#
+# $1: the app; $2: packages by name; $3: files whose first line says that they are ours; $4: all paths that bear the
+# app's name; $5: files of settings. fitness.py puts `malformed` of docker-runner before it. POSIX sh.
+
+app=$1 packages=$2 marks=$3 named=$4 settings=$5
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# ---- programs ----
+
+for name in apt-get dockerd docker nginx certbot python3 logrotate unattended-upgrade; do
+    has $name || echo "missing $name"
+done
+for name in $packages; do
+    dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q '^install ok' || echo "missing $name"
+done
+[ -d /run/systemd/system ] || echo "missing systemd"
+echo "version systemd $(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')"
+! has python3 || echo "version python3 $(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+! has dockerd || echo "version Docker $(dockerd --version | sed -n 's/^Docker version \([0-9.]*\).*/\1/p')"
+[ ! -e /etc/docker/daemon.json ] || echo "daemon $(base64 </etc/docker/daemon.json | tr -d '\n')"
+! has docker || echo "swarm $(docker info --format '{{.Swarm.LocalNodeState}}' 2>/dev/null)"
+! has nginx || grep -rqsE 'include.*sites-enabled/' /etc/nginx/nginx.conf /etc/nginx/conf.d || echo "missing sites-enabled"
+
+# ---- whose the app's name is ----
+
+whose() {
+    of=$(dpkg -S "$1" 2>/dev/null | sed -n '1s/:.*//p')
+    if [ -n "$of" ]; then echo "other $1 (of the package $of)"; else echo "other $1 (of $(stat -c %U "$1"))"; fi
+}
+others() {
+    for path in $marks; do
+        ! [ -f "$path" ] || ! head -n 1 "$path" | grep -q -e '^# Goes to /' -e '^# For docker-runner; written' ||
+            return 0
+    done
+    for path in $named; do if [ -e "$path" ] || [ -L "$path" ]; then whose "$path"; fi; done
+    ! getent passwd "$app" >/dev/null || echo "other the user $app"
+    ! getent group "$app" >/dev/null || echo "other the group $app"
+}
+others
+shell=$(getent passwd "$app" | cut -d: -f7)
+case $shell in ''|*/nologin|*/false) ;; *) echo "login $shell" ;; esac
+
+# ---- the app as it is ----
+
+for file in $settings; do
+    ! [ -f "$file" ] || ! has docker-runner || bad=$(malformed "$file")
+    [ -z "${bad:-}" ] || echo "malformed $file $bad"
+    bad=
+done
+LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target "$app-web@*" "$app-worker@*" \
+    "$app-beat.service" "$app-slot.service" "$app.target" |
+    while read -r unit _ state _; do [ "$state" = inactive ] || echo "unit $unit"; done
+! systemctl is-enabled --quiet "$app.target" 2>/dev/null || echo "unit $app.target"
+echo "end"

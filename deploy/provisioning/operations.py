@@ -1,0 +1,62 @@
+"""Operations that pyinfra lacks: a file that comes whole, and nginx's files, which nginx itself has to find good."""
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.operation import operation
+from pyinfra.context import host
+from pyinfra.operations.util.files import chmod, chown
+
+from .facts import Entry, Files
+from .server import File
+from .site import Site
+from .trial import in_copy, prepare, swap, test
+
+Commands = Generator[PyinfraCommand | str, None, None]
+
+
+class PutWhole(PyinfraCommand):
+    """Has the connector write a file: whole, and never for a moment with another owner or mode."""
+
+    def __init__(self, path: str, content: str, mode: str = "644", user: str = "root", group: str = "root") -> None:
+        super().__init__()
+        self.words = path, content.encode(), int(mode, 8), user, group
+
+    def execute(self, state: Any, host: Any, connector_arguments: Any) -> bool:
+        host.connector.put(*self.words)
+        return True
+
+
+@operation()
+def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Commands:
+    """A file that comes by one rename. `seen`: what the fact Files has told of it already."""
+    if seen is None:
+        seen = host.get_fact(Files, paths=[file.path])
+    there = seen.get(file.path)
+    owned = there and (there.user, there.group, there.mode) == (file.user, file.group, file.mode)
+    if not there or there.kind != "f" or not file.once and not (owned and there.holds(file.content)):
+        yield PutWhole(file.path, file.content, file.mode, file.user, file.group)
+    elif not owned:
+        yield chown(file.path, file.user, file.group)
+        yield chmod(file.path, file.mode)
+    else:
+        host.noop(f"{file.path} is as it should be")
+
+
+@operation()
+def nginx_site(site: Site) -> Commands:
+    """nginx's files, all or none of them, and only when nginx itself has found them good, in a copy of its folder."""
+    there = host.get_fact(Files, paths=site.paths)
+    rest = Site(site.name, {path: content for path, content in site.files.items()
+                            if path not in there or not there[path].holds(content)},
+                {path: target for path, target in site.links.items()
+                 if path not in there or there[path].target != target},
+                tuple(path for path in site.absent if path in there))
+    if not rest.paths:
+        return
+    yield prepare(rest)
+    for path, content in rest.files.items():
+        yield PutWhole(in_copy(rest, path), content)
+    yield test(rest)
+    yield swap(rest)

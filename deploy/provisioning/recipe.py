@@ -1,0 +1,173 @@
+"""What a server gets, from top to bottom: pyinfra's operations, as any user of it would call them.
+
+An operation is done when its call returns, and with --check decided; what follows a change asks by `_if`.
+"""
+
+import os
+import shlex
+from collections.abc import Callable
+
+from pyinfra.api.operation import OperationMeta
+from pyinfra.context import host
+from pyinfra.operations import apt, files, server, systemd
+from pyinfra.operations.util import any_changed
+
+from ..config import Fleet, Host
+from . import server as wanted
+from . import site
+from .facts import Entry, Files
+from .fitness import Found
+from .operations import nginx_site, whole_file
+from .server import File
+
+LONG = 1000  # seconds; an operation that has a _timeout is announced
+APT = "-o DPkg::Lock::Timeout=300"
+
+
+def provision(fleet: Fleet, here: Host, found: Found, team: Callable[[Fleet, Host], None]) -> None:
+    """Make `here` what the fleet says of it; last what the team says."""
+    install(fleet, here, found)
+    there = host.get_fact(Files, paths=paths(fleet, here))
+    if here.roles:
+        app(fleet, here, there)
+    units(fleet, here, there)
+    if here.roles:
+        docker(found)
+        sockets(fleet.app, there)
+    take_away(fleet, here, found, there)
+    if wanted.serves_http(here):
+        nginx(fleet, here, there)
+    if here.roles:
+        enable(f"{fleet.app}.target")
+    team(fleet, here)
+
+
+def remove(fleet: Fleet, here: Host, found: Found) -> None:
+    """Take the app off a host. Data and settings stay."""
+    nothing = Host(here.name, here.address)
+    take_away(fleet, nothing, found, host.get_fact(Files, paths=paths(fleet, nothing)))
+
+
+def paths(fleet: Fleet, here: Host) -> list[str]:
+    """All that is looked at beforehand, in one question."""
+    app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet.app)] if here.roles else []
+    return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))), *wanted.stale_files(fleet.app, here),
+            *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
+            wanted.socket(fleet.app), *filter(None, site.certificate_files(fleet))]
+
+
+def install(fleet: Fleet, here: Host, found: Found) -> None:
+    """What is missing. Debian 13 has docker's client as a package of its own."""
+    packages = wanted.packages(fleet, here, found.missing)
+    client = bool(here.roles) and "docker" in found.missing
+    if packages:
+        apt.packages(name=f"install {', '.join(packages)}", packages=packages, update=True, extra_install_args=APT,
+                     _timeout=LONG)
+    if client:
+        server.shell(name="install docker-cli, where Debian has it", _timeout=LONG, commands=[
+            *([] if packages else ["apt-get update"]),
+            f"! apt-cache show docker-cli >/dev/null 2>&1 || apt-get {APT} install -y docker-cli"])
+
+
+def app(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
+    """The app's user, folders, settings and programs."""
+    var, (mark, *rest) = f"/var/www/{fleet.app}", wanted.app_files(fleet, here)
+    write(mark, there)  # first, as it says that all of the name is ours, should provisioning break off after it
+    server.group(name=f"add group {fleet.app}", group=fleet.app, system=True)
+    server.user(name=f"add user {fleet.app}", user=fleet.app, group=fleet.app, system=True, home="/nonexistent",
+                shell="/usr/sbin/nologin", ensure_home=False)
+    folder(var, "755", "root", "root")
+    folder(f"{var}/static", "755", "root", "root")
+    if wanted.has_media(fleet, here):
+        folder(f"{var}/media", "2750", fleet.app, "www-data")
+    folder(f"/etc/default/{fleet.app}.secrets", "750", "root", fleet.app)
+    for file in rest:
+        write(file, there)
+
+
+def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
+    """Units and drop-ins. What runs since before docker-runner.target was there did not ask for it: it is started."""
+    files_of_units = list(wanted.unit_files(fleet, here))
+    for path in sorted({os.path.dirname(file.path) for file in files_of_units} - {wanted.UNITS}):
+        folder(path)
+    changed = any_changed(*[write(file, there) for file in files_of_units])
+    systemd.daemon_reload(name="reload systemd", _if=changed)
+    if here.roles:
+        server.shell(name="start docker-runner.target", commands="systemctl start docker-runner.target", _if=changed)
+        enable("docker-runner.target")
+
+
+def docker(found: Found) -> None:
+    """Docker runs, and its containers outlive it. Never restarted: a reload is enough."""
+    enable("docker.service", running=True)
+    settings = None if found.swarm else wanted.daemon_json(found.daemon_json)
+    if settings:
+        folder("/etc/docker")
+        written = write(settings)
+        server.shell(name="reload docker.service", commands="systemctl reload docker.service",
+                     _if=written.did_change)
+
+
+def sockets(app: str, there: dict[str, Entry]) -> None:
+    """/run/APP and the link to the live slot's socket."""
+    file = wanted.tmpfiles(app)
+    written = write(file, there)
+    server.shell(name=f"create what {file.path} asks for", commands=f"systemd-tmpfiles --create {file.path}",
+                 _if=lambda: written.did_change() or wanted.socket(app) not in there)
+
+
+def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
+    """What an earlier role has left: nginx lets go first, then units stop, then their files go."""
+    for stale in site.stale_sites(fleet, here):
+        if set(stale.paths) & set(there):
+            nginx_site(name=f"put nginx site {stale.name} away", site=stale)
+    if running := wanted.stale_units(fleet.app, here, found.units):
+        stop(running)
+    gone = [files.file(name=f"remove {path}", path=path, present=False)
+            for path in wanted.stale_files(fleet.app, here) if path in there]
+    if gone:
+        systemd.daemon_reload(name="reload systemd", _if=any_changed(*gone))
+
+
+def nginx(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
+    """The sites. While certbot has no certificate yet they speak http, by which it gets one."""
+    folder(site.ACME)
+    certificate = fleet.site["tls"] != "certbot" or site.certificate_files(fleet)[0] in there
+    put_sites(fleet, here, certificate)
+    if not certificate and site.ends_tls(fleet, here):
+        names = " ".join(f"-d {shlex.quote(name)}" for name in fleet.site["names"])
+        server.shell(name=f"get a certificate for {', '.join(fleet.site['names'])}", _timeout=LONG, commands=(
+            f"certbot certonly --non-interactive --agree-tos --email {shlex.quote(fleet.site['email'])} --webroot"
+            f" -w {site.ACME} --deploy-hook 'systemctl reload nginx' {names}"))
+        put_sites(fleet, here, True)
+    enable("nginx.service", running=True)
+
+
+# ---- as all of the above say it ----
+
+def put_sites(fleet: Fleet, here: Host, certificate: bool) -> None:
+    for each in site.sites(fleet, here, certificate):
+        nginx_site(name=f"put nginx site {each.name} in place", site=each)
+
+
+def write(file: File, there: dict[str, Entry] | None = None) -> OperationMeta:
+    return whole_file(name=f"write {file.path}", file=file, seen=there)
+
+
+def folder(path: str, mode: str | None = None, user: str | None = None, group: str | None = None) -> None:
+    """A folder. Without a mode it is shared with others, who decide on its mode and owner."""
+    files.directory(name=f"make folder {path}", path=path, mode=mode, user=user, group=group)
+
+
+def enable(unit: str, running: bool | None = None) -> None:
+    """A unit that starts at boot. `running`: now, too."""
+    systemd.service(name=f"enable {unit}", service=unit, enabled=True, running=running)
+
+
+def stop(units: list[str]) -> None:
+    """Units neither run nor start at boot."""
+    names, targets = shlex.join(units), shlex.join(unit for unit in units if unit.endswith(".target"))
+    server.shell(name=f"stop {', '.join(units)}", _timeout=LONG, commands=[
+        f"systemctl stop {names}",
+        f"for unit in {names}; do ! systemctl --quiet is-failed $unit || systemctl reset-failed $unit; done",
+        *([f"systemctl --quiet disable {targets}"] if targets else ())])

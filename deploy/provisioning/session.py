@@ -1,0 +1,124 @@
+"""pyinfra's state of one run. An operation is done, or with --check decided, when its call returns: so `_if` and
+`did_change` mean the same in both."""
+
+import asyncio
+import contextlib
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pyinfra.api.config import Config
+from pyinfra.api.exceptions import NestedOperationError, PyinfraError
+from pyinfra.api.host import Host
+from pyinfra.api.inventory import Inventory
+from pyinfra.api.state import BaseStateCallback, State, StateOperationHostData
+from pyinfra.connectors.util import CommandOutput
+from pyinfra.context import ctx_host, ctx_state
+
+from ..errors import HostProblem
+from .channels import Channel
+from .connector import OverConnection
+
+FOLDER = Path(__file__).resolve().parents[1]
+
+
+class Failed(PyinfraError):
+    """A fact could not be had."""
+
+
+class Now(State):
+    """Runs operations as they are called."""
+
+    is_executing = True
+
+    def fail_hosts(self, hosts_to_fail: set[Host], activated_count: int | None = None) -> None:
+        """pyinfra goes on with an empty fact while there are other hosts; we do not."""
+        if hosts_to_fail:
+            raise Failed
+
+
+class Check(Now):
+    """Runs none, and takes each for done that would change something."""
+
+    is_executing = False
+
+    def set_op_data_for_host(self, host: Host, op_hash: str, op_data: StateOperationHostData) -> None:
+        super().set_op_data_for_host(host, op_hash, op_data)
+        asked = op_data.global_arguments["_if"] or []
+        conditions = [asked] if callable(asked) else asked
+        would = op_data.operation_meta.will_change and all(condition() for condition in conditions)
+        op_data.operation_meta.set_complete(True, [op_hash] * would, CommandOutput([]))
+
+
+class Announcer(BaseStateCallback):
+    """Says what takes its time before it begins: operations that have a `_timeout`. What has failed before them does
+    not concern them."""
+
+    def __init__(self, say: Callable[[str, str], None]) -> None:
+        self.say = say
+
+    def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:  # type: ignore[override]
+        host.connector_data["said"] = ""
+        arguments = state.get_op_data_for_host(host, op_hash).global_arguments
+        if arguments["_timeout"]:
+            self.say(host.name, name_of(state, host, op_hash))
+
+
+class Session:
+    """All hosts. Each may be worked on in a thread of its own."""
+
+    def __init__(self, channels: Mapping[str, Channel], check: bool, say: Callable[[str, str], None]) -> None:
+        logging.getLogger("pyinfra").setLevel(logging.CRITICAL + 1)  # what it has to say we say
+        inventory = Inventory(([*channels], {}))
+        for host in inventory:
+            host.connector_cls = OverConnection
+            host.connector_data.update(channel=channels[host.name], loop=asyncio.get_running_loop(), said="")
+        self.state = Check(inventory, Config()) if check else Now(inventory, Config(), check_for_changes=False)
+        self.state.add_callback_handler(Announcer(say))
+        for host in inventory:
+            host.connected = True
+            self.state.activate_host(host)
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator["Session"]:
+        with ctx_state.use(self.state):
+            yield self
+
+    def work(self, name: str, recipe: Callable[[], None]) -> None:
+        """Call what calls the operations of the host of that name. Raises HostProblem."""
+        host = self.state.inventory.get_host(name)
+        try:
+            with ctx_host.use(host):
+                recipe()
+        except (PyinfraError, HostProblem) as error:
+            silent = isinstance(error, (NestedOperationError, Failed))  # the command that failed has said why
+            said = host.connector_data["said"] or "it failed" if silent else str(error)
+            raise HostProblem(": ".join(filter(None, [self.unfinished(host), said]))) from error
+        except Exception as error:  # a mistake of ours or the team's, or of pyinfra in what a host says
+            raise HostProblem(f"{place(error)}: {type(error).__name__}: {error}") from error
+
+    def unfinished(self, host: Host) -> str:
+        """The name of the last operation, if that has not ended well."""
+        last = [*self.state.ops[host]][-1:]
+        return next((name_of(self.state, host, op_hash) for op_hash in last if not self.state.get_op_data_for_host(
+            host, op_hash).operation_meta.did_succeed(_raise_if_not_complete=False)), "")
+
+    def changes(self, name: str) -> list[str]:
+        """The names of the operations that have changed something on a host, or with --check would."""
+        host = self.state.inventory.get_host(name)
+        return [name_of(self.state, host, op_hash) for op_hash, data in [*self.state.ops[host].items()]
+                if data.operation_meta.is_complete() and data.operation_meta.did_change()]
+
+
+def place(error: Exception) -> str:
+    """The last line of the deployer, or of the team's part of it, on the way to an error."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if FOLDER in Path(frame.filename).parents]
+    return f"{Path(frames[-1].filename).relative_to(FOLDER.parent)}, line {frames[-1].lineno}"
+
+
+def name_of(state: State, host: Host, op_hash: str) -> str:
+    """What an operation is called on a host. pyinfra's own names are shared by all hosts."""
+    named: Any = state.get_op_data_for_host(host, op_hash).global_arguments["name"]
+    return named or ", ".join(sorted(state.get_op_meta(op_hash).names))

@@ -1,0 +1,107 @@
+"""Recipes without a server: pyinfra works over stand-ins for a Connection, and its commands are looked at."""
+
+import asyncio
+import base64
+import os
+
+from pyinfra.context import ctx_host
+
+from deploy import process
+from deploy.agent import shell
+from deploy.errors import HostProblem
+from deploy.process import Done
+from deploy.provisioning import recipe
+from deploy.provisioning.fitness import Found
+from deploy.provisioning.operations import PutWhole
+from deploy.provisioning.session import Session
+from deployer.test_server import host_of
+
+STAT = "user=root group=root mode=-rw-r--r-- atime=0 mtime=0 ctime=0 size=0 '{}'\n"
+ANY = {"uname -s": "Linux\n", "command -v useradd": "/usr/sbin/useradd\n"}
+
+
+class Host:
+    """A server that `answers`: part of a question → what is said. Nothing else is on it."""
+
+    def __init__(self, answers=(), failing="nothing fails"):
+        self.answers, self.failing, self.asked, self.written = dict(answers), failing, [], []
+
+    async def command(self, script, input=b"", timeout=600):
+        self.asked.append(script)
+        if self.failing in script:
+            return Done(1, b"", b"some words\nit failed\n")
+        return Done(0, "".join(text for part, text in (ANY | self.answers).items() if part in script).encode(), b"")
+
+    async def put(self, path, content, mode=0o644, owner="root", group="root"):
+        self.written.append((path, content.decode(), oct(mode)[2:], owner, group))
+
+
+class Here:
+    """This machine, as the agent would work on it."""
+
+    async def command(self, script, input=b"", timeout=600):
+        done = shell.command(None, script, base64.b64encode(input), timeout)
+        return Done(done["code"], *(base64.b64decode(done[name]) for name in ("out", "err")))
+
+    async def put(self, path, content, mode=0o644, owner="root", group="root"):
+        if os.path.isdir(path):
+            raise HostProblem(f"{path}: Is a directory")
+        shell.put(None, path, base64.b64encode(content), mode, owner, group)
+
+
+def work(function, channel=None, check=False, announced=None):
+    """Call what calls operations; the session, and whatever went wrong."""
+    async def call():
+        said = [] if announced is None else announced
+        with Session({"web1": channel or Host()}, check, lambda *words: said.append(words)).open() as session:
+            try:
+                await process.in_thread(session.work, "web1", function)
+            except HostProblem as problem:
+                return session, problem
+        return session, None
+    return asyncio.run(call())
+
+
+class Plan:
+    """What the recipe would do on a host, in its order. `names` of operations that would change something, `commands`:
+    name → scripts, `files`: path → (content, mode, owner, group) of those that are written."""
+
+    def __init__(self, fleet, name, found=Found(), there="", remove=False, team=lambda fleet, host: None):
+        here, self.commands, self.files = host_of(fleet, name), {}, {}
+        paths = [line.partition("/")[1] + line.partition("/")[2] for line in there.splitlines()]
+        self.host = Host({"sha256sum": there} | {f"test -L {path} )": STAT.format(path) for path in paths})
+
+        def call():
+            if remove:
+                recipe.remove(fleet, here, found)
+            else:
+                recipe.provision(fleet, here, found, team)
+        session, problem = work(call, self.host, check=True)
+        assert problem is None, problem
+        self.names = session.changes("web1")
+        self.look_at(session)
+
+    def look_at(self, session):
+        host = session.state.inventory.get_host("web1")
+
+        def commands(data):
+            with ctx_host.use(host):
+                return list(data.command_generator())
+
+        async def all_of():
+            host.connector_data["loop"] = asyncio.get_running_loop()
+            with session.open():
+                for data in session.state.ops[host].values():
+                    for command in await process.in_thread(commands, data):
+                        self.take(data.global_arguments["name"], command)
+        asyncio.run(all_of())
+
+    def take(self, name, command):
+        if isinstance(command, PutWhole):
+            path, content, mode, *owner = command.words
+            self.files[path] = content.decode(), oct(mode)[2:], *owner
+        else:
+            self.commands.setdefault(name, []).append(str(command))
+
+    def scripts(self):
+        return [script for scripts in self.commands.values() for script in scripts]

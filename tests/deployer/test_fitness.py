@@ -1,0 +1,140 @@
+"""What is found on a machine before anything changes: whose a name is there, whether settings will do, what is too old.
+The real script, which only reads; and what is made of anything that it may say."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploy.config import Fleet
+from deploy.provisioning import fitness
+from deploy.provisioning.fitness import Found
+from deployer.test_server import files
+from proc import ROOT, run
+
+BEFORE = ROOT / "tests/e2e/before/every"  # files of a server as the version before made it
+
+# A machine that has what these stand for, and nothing else.
+STAND_INS = {
+    "dpkg": 'case $2 in */etc/default/grub) echo "grub-common: $2" ;; *) exit 1 ;; esac',
+    "getent": 'case $2 in messagebus) echo "messagebus:x:101:104::/nonexistent:/usr/sbin/nologin" ;; *) exit 2 ;; esac',
+    "stat": "echo root", "systemctl": "echo systemd 252", "apt-get": ":", "docker-runner": ":", "dockerd": ":"}
+
+
+@pytest.fixture(params=["dash", "busybox"])
+def inspect(request, tmp_path):
+    """inspect(app, remove=False): the problems found on the machine below tmp_path that concern names and settings."""
+    if not shutil.which(request.param):
+        pytest.skip(f"{request.param} is not installed")
+    shell = {"dash": ["dash"], "busybox": ["busybox", "sh"]}[request.param]
+    stubs = tmp_path / "stubs"
+    stubs.mkdir()
+    for name, script in STAND_INS.items():
+        (stubs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (stubs / name).chmod(0o755)
+
+    def call(app, remove=False):
+        fleet = Fleet(app, "r.example/x", (), site={"tls": "off"}, server={"packages": []})
+        _, _, script, *words = fitness.inspection(fleet, remove)
+        words = [" ".join(f"{tmp_path}{word}" if word.startswith("/") else word for word in one.split())
+                 for one in words]
+        done = run([*shell, "-c", script, *words], env={**os.environ, "PATH": f"{stubs}:{os.environ['PATH']}"},
+                   timeout=60)
+        assert done.stdout.endswith("end\n") and not done.stderr, done.stderr
+        found = fitness.parse(done.stdout.splitlines())
+        return [text.replace(str(tmp_path), "") for text in fitness.problems(found, app)
+                if text.startswith("has ") and "nginx.conf" not in text]
+    return call
+
+
+def put(tmp_path, path, content=""):
+    file = tmp_path / path.lstrip("/")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    return file
+
+
+CURE = " that provisioning has not made: choose another name for the app, or remove that"
+
+
+@pytest.mark.parametrize("app, paths, said", [
+    ("lock", ["/run/lock/x"], "/run/lock (of root)"),
+    ("grub", ["/etc/default/grub"], "/etc/default/grub (of the package grub-common)"),
+    ("default", ["/etc/nginx/sites-available/default", "/usr/lib/systemd/system/default.target"],
+     "/etc/nginx/sites-available/default (of root), /usr/lib/systemd/system/default.target (of root)"),
+    ("tmp", ["/usr/lib/tmpfiles.d/tmp.conf"], "/usr/lib/tmpfiles.d/tmp.conf (of root)"),
+    ("redis", ["/etc/default/redis"], "/etc/default/redis (of root)"),
+    ("messagebus", [], "the user messagebus, the group messagebus")])
+def test_a_name_that_something_else_goes_by(inspect, tmp_path, app, paths, said):
+    """All that bears the name is told, and whose it is; nothing is told of a name that is free."""
+    for path in paths:
+        put(tmp_path, path, "IMAGE=redis:7\n")
+    assert inspect(app) == [f"has {said}{CURE}"]
+    assert inspect(app, remove=True) == [f"has {said}{CURE}"]
+    assert inspect("shop") == []
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["now", "by the version before"])
+@pytest.mark.parametrize("mark", ["/etc/default/shop", "/etc/systemd/system/shop.target"])
+def test_what_provisioning_has_made_is_ours(inspect, tmp_path, fleet, mark, before):
+    """One file of ours says that all of the name is: the first that is written, and the units of who did it by hand."""
+    for path in ("/var/www/shop/TAG", "/run/shop/web.sock", "/etc/systemd/system/shop-web@.service"):
+        put(tmp_path, path)
+    assert len(inspect("shop")) == 1
+    put(tmp_path, mark, Path(f"{BEFORE}{mark}").read_text() if before else files(fleet, "web1")[mark])
+    assert inspect("shop") == []
+
+
+def test_settings_that_the_new_docker_runner_would_refuse(inspect, tmp_path, fleet):
+    """They are told before it comes: with it, a container that has to start again would not. Removal is not kept."""
+    put(tmp_path, "/etc/default/shop", files(fleet, "web1")["/etc/default/shop"])
+    put(tmp_path, "/etc/default/shop.env", "A=1\n")
+    put(tmp_path, "/run/shop/a.env", "A=1\nB= planted\n")
+    put(tmp_path, "/run/shop/beat.env", "A=1\n")
+    assert inspect("shop") == ["has /run/shop/a.env that docker-runner will not take (line 2): correct it"]
+    assert inspect("shop", remove=True) == []
+
+
+GOOD = ["version systemd 252", "version python3 3.11", "version Docker 20.10.24"]
+
+
+def test_what_the_script_says_is_read():
+    """Each line finds its place in Found."""
+    found = fitness.parse(["missing nginx", *GOOD, "daemon eyJkZWJ1ZyI6IHRydWV9", "swarm active", "unit shop.target",
+                           "unit shop.target", "end"])
+    assert found == Found(missing=frozenset({"nginx"}), versions=("systemd 252", "python3 3.11", "Docker 20.10.24"),
+                          units=("shop.target",), daemon_json='{"debug": true}', swarm=True)
+    assert fitness.problems(found, "shop") == []
+
+
+def test_every_fault_of_a_host_is_told_at_once():
+    """Too old programs, a malformed daemon.json and what is missing make one report."""
+    found = fitness.parse(["missing systemd", "missing apt-get", "missing sites-enabled", "login /bin/bash",
+                           "version systemd 241", "version python3 3.7", "version Docker 19.03.1", "daemon W10=",
+                           "end"])
+    assert fitness.problems(found, "shop") == [
+        "is not Debian or Ubuntu: there is no apt-get", "does not run systemd",
+        "has an nginx.conf that reads no sites-enabled: add 'include /etc/nginx/sites-enabled/*;' in http",
+        "has a user shop who may log in (/bin/bash): choose another name for the app, or remove the user",
+        "systemd is 241, and 247 or newer is needed", "python3 is 3.7, and 3.9 or newer is needed",
+        "Docker is 19.03.1, and 20.10 or newer is needed",
+        "/etc/docker/daemon.json is no JSON object (no object): correct it"]
+
+
+def test_an_inspection_cut_short_is_not_believed():
+    """Without its last line, what has not been said counts as unknown, not as absent."""
+    assert fitness.problems(fitness.parse(GOOD), "shop") == ["cannot be looked at: the inspection ended early"]
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(st.lists(st.tuples(st.sampled_from(["version", "daemon", "missing", "end", "swarm", "unit", "x", "malformed"]),
+                          st.one_of(st.text(max_size=8), st.sampled_from([
+                              "systemd ²", "nothing 1", "W10=", "W1td", "systemd " + "9" * 5000]))).map(" ".join),
+                max_size=6))
+def test_an_inspection_that_says_anything(lines):
+    """Whatever comes back, it is understood, or is a problem of that host."""
+    found = fitness.parse([*lines, "end"])
+    assert all(fitness.problems(found, "shop")) and found.whole

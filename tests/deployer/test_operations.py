@@ -1,0 +1,170 @@
+"""Our own operations and facts: files that come whole, looked at and written on this machine, and nginx's site."""
+
+import dataclasses
+import grp
+import hashlib
+import os
+import pwd
+
+import pytest
+from pyinfra.operations import files
+
+from deploy.provisioning.facts import Files
+from deploy.provisioning.operations import nginx_site, whole_file
+from deploy.provisioning.server import File
+from deploy.provisioning.site import Site
+from deployer.recipes import Here, Host, work
+from proc import run
+
+OWNER, GROUP = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a space in its name that holds a file, a folder and a link."""
+    made = tmp_path / "a folder"
+    made.mkdir()
+    (made / "file").write_text("text")
+    (made / "file").chmod(0o640)
+    (made / "sub").mkdir(mode=0o755)
+    (made / "link").symlink_to("../some where")
+    return made
+
+
+def look(*paths):
+    done = run(["sh", "-c", Files().command(paths).get_raw_value()])
+    assert done.returncode == 0
+    return Files().process(done.stdout.splitlines())
+
+
+def test_the_fact_tells_kinds_owners_modes_targets_and_content(folder):
+    """Every path that is there has its Entry, and one that is not has none; without a path nothing is asked."""
+    found = look(*(f"{folder}/{name}" for name in ("file", "sub", "link", "nothing")))
+    assert set(found) == {f"{folder}/{name}" for name in ("file", "sub", "link")}
+    file, sub, link = (found[f"{folder}/{name}"] for name in ("file", "sub", "link"))
+    assert (file.kind, file.user, file.group, file.mode) == ("f", OWNER, GROUP, "640")
+    assert file.holds("text") and not file.holds("another")
+    assert (sub.kind, sub.mode, sub.digest) == ("d", "755", "")
+    assert (link.kind, link.target) == ("l", "../some where")
+    assert look() == {}
+
+
+def wanted(folder, name, content="text", mode="640", once=False):
+    return File(f"{folder}/{name}", content, mode, OWNER, GROUP, once)
+
+
+def changed(file, check=False, seen=None):
+    """Whether an operation changes something, or with `check` would."""
+    said = []
+    session, problem = work(lambda: said.append(whole_file(file, seen, name="write").did_change()), Here(), check)
+    assert problem is None, problem
+    assert session.changes("web1") == ["write"] * said[0]
+    return said[0]
+
+
+def test_a_file_that_is_as_wanted_is_left_alone(folder):
+    """One of that content, owner and mode; of another content only where it was written once and for all."""
+    before = os.stat(folder / "file")
+    assert not changed(wanted(folder, "file"))
+    assert not changed(wanted(folder, "file", "another", once=True))
+    assert os.stat(folder / "file") == before
+
+
+@pytest.mark.parametrize("name, content, mode, once", [
+    ("file", "another", "640", False), ("file", "text", "600", False), ("file", "text", "600", True),
+    ("nothing", "text", "640", False), ("nothing", "text", "640", True), ("link", "text", "644", False)])
+def test_a_file_that_is_not_is_written_and_then_is(folder, name, content, mode, once):
+    """Another content or mode, nothing at all or a link: --check says so and leaves it, the run brings it, the second
+    changes nothing. What is written is another file from the beginning."""
+    file, before = wanted(folder, name, content, mode, once), os.lstat(folder / "file").st_ino
+    assert changed(file, check=True) and os.lstat(folder / "file").st_ino == before
+    assert changed(file)
+    assert (folder / name).read_text() == content and not (folder / name).is_symlink()
+    assert oct((folder / name).stat().st_mode)[-3:] == mode
+    assert not changed(file) and not changed(file, check=True)
+    if (name, content) == ("file", "another"):
+        assert os.lstat(folder / "file").st_ino != before
+    assert {path.name for path in folder.iterdir()} <= {"file", "sub", "link", name}, "nothing is left beside it"
+
+
+def test_another_owner_is_put_right(folder):
+    """By the fact; that is told in time or asked for."""
+    file = wanted(folder, "file")
+    there = look(file.path)
+    assert not changed(file, check=True, seen=there)
+    for change in ({"user": "another"}, {"group": "another"}, {"kind": "d"}, {"digest": "0"}):
+        assert changed(file, check=True, seen={file.path: dataclasses.replace(there[file.path], **change)})
+    assert changed(file, check=True, seen={})
+
+
+def test_what_cannot_be_written_is_the_failure(folder):
+    """In a line that names the operation; nobody goes on after it."""
+    def both():
+        whole_file(wanted(folder, "sub"), name="write sub")
+        whole_file(wanted(folder, "nothing"), name="write nothing")
+    session, problem = work(both, Here())
+    assert str(problem) == f"write sub: {folder}/sub: Is a directory"
+    assert session.changes("web1") == [] and not (folder / "nothing").exists()
+
+
+def test_pyinfra_s_own_upload_comes_whole_too(folder, tmp_path):
+    """files.put: an old file keeps its owner and mode until it says otherwise, a new one is its owner's alone."""
+    (tmp_path / "source").write_text("new")
+    for name, mode, at_once in (("file", "640", "640"), ("nothing", "644", "600")):
+        host, modes = Here(), []
+
+        async def put(path, content, mode, owner, group):
+            modes.append(oct(mode)[2:])
+            await Here.put(host, path, content, mode, OWNER, GROUP)
+        host.put = put
+        before = os.lstat(folder / "file").st_ino
+        _, problem = work(lambda: files.put(src=str(tmp_path / "source"), dest=f"{folder}/{name}", mode=mode), host)
+        assert problem is None and modes == [at_once]
+        assert (folder / name).read_text() == "new" and oct((folder / name).stat().st_mode)[-3:] == mode
+        assert name != "file" or os.lstat(folder / "file").st_ino != before
+
+
+# ---- nginx ----
+
+SITE = Site("x", {"/etc/nginx/x/a.conf": "text", "/etc/nginx/x/b.conf": "text"},
+            {"/etc/nginx/sites-enabled/x": "../sites-available/x"}, ("/etc/nginx/sites-enabled/default",))
+
+
+def entries(**changes):
+    """What the fact says of SITE as it should be, but for `changes`: name of an entry → its line, or none."""
+    digest = hashlib.sha256(b"text").hexdigest()
+    lines = {"a": "f|root|root|644||/etc/nginx/x/a.conf\n", "b": "f|root|root|644||/etc/nginx/x/b.conf\n",
+             "link": "l|root|root|777|../sites-available/x|/etc/nginx/sites-enabled/x\n",
+             "digests": f"{digest}  /etc/nginx/x/a.conf\n{digest}  /etc/nginx/x/b.conf\n"}
+    return "".join((lines | changes).values())
+
+
+@pytest.mark.parametrize("change, written, script", [
+    ({"a": ""}, ["/etc/nginx.new-x/x/a.conf"], "mv -fT /etc/nginx.new-x/x/a.conf /etc/nginx/x/a.conf"),
+    ({"digests": ""}, ["/etc/nginx.new-x/x/a.conf", "/etc/nginx.new-x/x/b.conf"], "mv -fT"),
+    ({"link": ""}, [], "ln -sfn ../sites-available/x /etc/nginx.new-x/sites-enabled/x"),
+    ({"more": "l|root|root|777|../sites-available/default|/etc/nginx/sites-enabled/default\n"}, [],
+     "rm -f /etc/nginx/sites-enabled/default")])
+def test_of_a_site_only_the_rest_is_done(change, written, script):
+    """A file or link that differs, and what shall not be there; the copy is tested in any case, then swapped."""
+    host = Host({"sha256sum": entries(**change)})
+    _, problem = work(lambda: nginx_site(SITE, name="put"), host)
+    assert problem is None and [path for path, *_ in host.written] == written
+    steps = [text for asked in host.asked for text in ("cp -a", "nginx -t", "systemctl reload nginx") if text in asked]
+    assert steps == ["cp -a", "nginx -t", "systemctl reload nginx"]
+    assert any(script in asked for asked in host.asked)
+
+
+def test_a_site_that_is_as_wanted_is_left_alone():
+    """It is looked at, and that is all."""
+    host = Host({"sha256sum": entries()})
+    session, problem = work(lambda: nginx_site(SITE, name="put"), host)
+    assert problem is None and session.changes("web1") == [] and len(host.asked) == 1
+
+
+def test_what_nginx_refuses_never_comes():
+    """Its words are the failure, and nothing moves."""
+    host = Host(failing="nginx -t")
+    session, problem = work(lambda: nginx_site(SITE, name="put nginx site x in place"), host)
+    assert str(problem) == "put nginx site x in place: some words\nit failed"
+    assert not [asked for asked in host.asked if "mv -fT" in asked] and session.changes("web1") == []

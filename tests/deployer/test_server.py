@@ -1,0 +1,117 @@
+"""What a server holds for the app: decided without a server, so compared as it is."""
+
+import json
+import re
+import shlex
+
+import pytest
+
+from deploy import config
+from deploy.provisioning import server, site
+
+
+def host_of(fleet, name):
+    return next(host for host in fleet.hosts if host.name == name)
+
+
+def files(fleet, name):
+    """Path → content of every file on the host, nginx's included."""
+    host = host_of(fleet, name)
+    app = [*server.app_files(fleet, host), server.tmpfiles(fleet.app)] if host.roles else []
+    return {file.path: file.content for file in (*app, *server.unit_files(fleet, host))} | {
+        path: content for each in site.sites(fleet, host, True) for path, content in each.files.items()}
+
+
+def units(fleet, name):
+    return {path.rpartition("/")[2] for path in files(fleet, name) if path.startswith("/etc/systemd/system/shop")}
+
+
+def test_units_follow_roles(fleet):
+    """A host has the units of its roles and those every host of the app has; one that only balances has none."""
+    both = {"shop-slot.service", "shop.target"}
+    assert units(fleet, "web1") == {"shop-web@.service"} | both
+    assert units(fleet, "work") == {"shop-worker@.service", "shop-beat.service"} | both
+    assert units(fleet, "front") == set()
+
+
+def test_owners_and_modes_are_those_of_the_table(fleet):
+    """Settings are root's alone; what is public is not to be written by the app."""
+    host = host_of(fleet, "web1")
+    all_files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
+    owned = {file.path: (file.mode, file.user, file.group) for file in all_files}
+    assert owned["/etc/default/shop.env"] == ("600", "root", "root")
+    assert owned["/etc/default/shop"] == ("644", "root", "root")
+    assert owned["/usr/local/bin/docker-runner"] == owned["/usr/local/bin/docker-slot"] == ("755", "root", "root")
+    assert [file.path for file in all_files if file.once] == ["/etc/default/shop.env"]
+
+
+def test_docker_runner_gets_image_and_options(data):
+    """/etc/default/APP holds shell assignments: the image, options for all, for this host, and the media folder."""
+    data["hosts"] = {"one": {"roles": ["web"], "opts": "--memory=2g"}}
+    data.update(media="local", opts="-e 'A=it is'")
+    fleet = config.build(data, {}, "test")
+    words = shlex.split(files(fleet, "one")["/etc/default/shop"], comments=True)
+    assert words == ["IMAGE=registry.example/shop",
+                     "OPTS=-e 'A=it is' --memory=2g -v /var/www/shop/media:/data/media"]
+
+
+@pytest.mark.parametrize("memory, line", [("auto", ""), ("off", "MEMORY=0\n"), ("2g", "MEMORY=2g\n")])
+def test_docker_runner_gets_the_memory_of_a_container(data, memory, line):
+    """Nothing is said of the usual share, which each server knows; "off" is none, as docker spells it."""
+    data["memory"] = memory
+    text = files(config.build(data, {}, "test"), "web1")["/etc/default/shop"]
+    assert text.endswith("\nOPTS=''\n" + line)
+
+
+def test_no_media_with_a_bucket(fleet):
+    """Uploads in a bucket need no mount."""
+    assert "media" not in files(fleet, "web1")["/etc/default/shop"]
+
+
+@pytest.mark.parametrize("name, missing, names", [
+    ("web1", {"dockerd", "docker", "nginx", "logrotate"}, ["logrotate", "docker.io", "nginx"]),
+    ("work", {"dockerd", "nginx"}, ["docker.io"]),
+    ("front", {"dockerd", "nginx"}, ["nginx"]),
+    ("web1", {"certbot", "unattended-upgrade"}, []),
+])
+def test_packages_are_what_commands_are_missing(fleet, name, missing, names):
+    """A command that is there, from wherever, is not installed again; nor what the host's roles do not need."""
+    assert server.packages(fleet, host_of(fleet, name), missing) == names
+
+
+def test_more_packages_and_security_updates(data):
+    """The file can ask for other packages, and for updates by themselves."""
+    data["server"] = {"packages": ["htop", "vim"], "security_updates": True}
+    fleet = config.build(data, {}, "test")
+    found = server.packages(fleet, host_of(fleet, "web1"), {"htop", "unattended-upgrade"})
+    assert found == ["unattended-upgrades", "htop"]
+    assert 'Unattended-Upgrade "1"' in files(fleet, "web1")["/etc/apt/apt.conf.d/20auto-upgrades"]
+
+
+def test_every_template_is_filled_in(fleet):
+    """No placeholder is left in any file of any host."""
+    for host in fleet.hosts:
+        for path, content in files(fleet, host.name).items():
+            code = "\n".join(line for line in content.splitlines() if not line.startswith("#"))
+            assert not re.search(r"@[A-Z_]+@", code), path
+
+
+@pytest.mark.parametrize("before, after", [
+    ("", {"live-restore": True}),
+    ('{"debug": false, "live-restore": false}', {"debug": False, "live-restore": True}),
+    ('{"live-restore": true}', None),
+])
+def test_live_restore_is_merged_in(before, after):
+    """What daemon.json holds stays; where live-restore is on, nothing is written."""
+    file = server.daemon_json(before)
+    assert (json.loads(file.content) if file else None) == after
+
+
+def test_the_target_that_orders_a_shutdown_starts_at_boot(fleet):
+    """It can be enabled."""
+    assert "\n[Install]\n" in files(fleet, "web1")["/etc/systemd/system/docker-runner.target"]
+
+
+def test_the_mark_is_written_first(fleet):
+    """Whenever provisioning breaks off, what it has made bears the mark."""
+    assert next(server.app_files(fleet, fleet.hosts[0])).path == server.marks("shop")[0]

@@ -1,0 +1,83 @@
+"""nginx's files: decided without a server, so compared as they are."""
+
+import re
+
+import pytest
+
+from deploy import config
+from deploy.provisioning import site, trial
+from deployer.test_server import files, host_of
+
+
+def test_nginx_of_a_web_host_believes_its_balancer_alone(fleet):
+    """A web host serves all names, and takes a visitor's address only from the balancer's."""
+    wanted = files(fleet, "web1")
+    assert "server_name shop.example www.shop.example;" in wanted["/etc/nginx/shop/public.conf"]
+    assert "set_real_ip_from 10.0.0.10;" in wanted["/etc/nginx/shop/app.conf"]
+    assert "10.0.0.10 balancer;" in wanted["/etc/nginx/sites-available/shop"]
+    links = [each.links for each in site.sites(fleet, host_of(fleet, "web1"), True)]
+    assert links == [{"/etc/nginx/sites-enabled/shop": "../sites-available/shop"}]
+
+
+def test_nginx_knows_who_may_see_figures_and_where_passwords_go(data):
+    """Nobody without a token, and the admin's, unless the file says otherwise; a dot in a path is a dot."""
+    path = "/etc/nginx/sites-available/shop"
+    usual = files(config.build(data, {}, "test"), "web1")[path]
+    assert "default  visitor;\n    \n}" in usual and '\n    "~^POST:/admin/login/$" 1;\n}' in usual
+    data["site"] |= {"metrics_from": ["10.0.0.9", "2001:db8::/64"], "login_paths": ["/a.b/", "/in/"]}
+    wanted = files(config.build(data, {}, "test"), "web1")[path]
+    assert "    10.0.0.9 named;\n2001:db8::/64 named;\n}" in wanted
+    assert '    "~^POST:/a\\.b/$" 1;\n"~^POST:/in/$" 1;\n}' in wanted and "/admin/" not in wanted
+
+
+def test_nginx_of_a_balancer_knows_all_web_hosts(fleet):
+    """A balancer passes on to every web host, at its inner address."""
+    text = files(fleet, "front")["/etc/nginx/sites-available/shop-balancer"]
+    assert re.findall(r"^\s*server (\S+)", text, re.MULTILINE) == ["10.0.0.11", "10.0.0.12:8080"]
+
+
+def test_a_balancer_believes_the_proxies_before_it(data):
+    """Where TLS ends before the balancer, proxies are its business: it takes their word, and not its own."""
+    data["site"].update(tls="elsewhere", proxies=["192.0.2.0/24"])
+    wanted = files(config.build(data, {}, "test"), "front")
+    assert "set_real_ip_from 192.0.2.0/24;\n" in wanted["/etc/nginx/shop-balancer/app.conf"]
+    assert "    default  \"\";\n    192.0.2.0/24 proxy;\n}" in wanted["/etc/nginx/sites-available/shop-balancer"]
+    assert not any("10.0.0.10" in content for path, content in wanted.items() if "/nginx/" in path)
+
+
+def test_tls_ends_at_the_balancer_where_there_is_one(data):
+    """With a balancer, the web hosts behind it speak http, and say https of the visitor's request."""
+    data["site"].update(tls="files", certificate="/etc/ssl/shop.pem", key="/etc/ssl/shop.key")
+    fleet = config.build(data, {}, "test")
+    assert "ssl_certificate /etc/ssl/shop.pem;" in files(fleet, "front")["/etc/nginx/shop-balancer/public.conf"]
+    assert "ssl" not in files(fleet, "web1")["/etc/nginx/shop/public.conf"]
+    assert "~^private:      https;" in files(fleet, "web1")["/etc/nginx/sites-available/shop"]
+    del data["hosts"]["front"]
+    assert "ssl_certificate /etc/ssl/shop.pem;" in files(
+        config.build(data, {}, "test"), "web1")["/etc/nginx/shop/public.conf"]
+
+
+@pytest.mark.parametrize("there, tls", [(False, False), (True, True)])
+def test_tls_waits_for_its_certificate(data, there, tls):
+    """Without one nginx speaks http."""
+    data["site"].update(tls="certbot", email="ops@shop.example")
+    fleet = config.build(data, {}, "test")
+    balancer, = site.sites(fleet, host_of(fleet, "front"), there)
+    public = balancer.files["/etc/nginx/shop-balancer/public.conf"]
+    assert ("ssl_certificate /etc/letsencrypt/live/shop.example/fullchain.pem;" in public) == tls
+    assert site.ends_tls(fleet, host_of(fleet, "front")) and not site.ends_tls(fleet, host_of(fleet, "web1"))
+
+
+SITE = site.Site("shop", {"/etc/nginx/shop/app.conf": "x"},
+                 {"/etc/nginx/sites-enabled/shop": "../sites-available/shop"}, ("/etc/nginx/sites-enabled/default",))
+
+
+def test_nginx_tests_a_copy_before_anything_moves():
+    """The files are put into a copy of /etc/nginx, which nginx tests as its own; each then comes by one rename."""
+    copy = "/etc/nginx.new-shop"
+    assert trial.in_copy(SITE, "/etc/nginx/shop/app.conf") == f"{copy}/shop/app.conf"
+    assert f"ln -sfn ../sites-available/shop {copy}/sites-enabled/shop" in trial.prepare(SITE)
+    assert not re.search(r"(mv|rm|ln|mkdir)[^\n]* /etc/nginx/", trial.prepare(SITE) + trial.test(SITE))
+    script = trial.swap(SITE)
+    assert f"mv -fT {copy}/shop/app.conf /etc/nginx/shop/app.conf" in script
+    assert script.endswith("systemctl reload nginx.service")
