@@ -7,12 +7,16 @@ import difflib
 import ipaddress
 import re
 import shlex
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 REQUIRED = object()
+Problems = Iterator[tuple[str, str]]
+Check = Callable[[Any], Problems]
 TOO_DEEP = "is nested too deeply"
 
 
-def shown(value):
+def shown(value: object) -> str:
     """A value as it is told, in a line, and not without end."""
     try:
         said = repr(value)
@@ -21,14 +25,14 @@ def shown(value):
     return said if len(said) <= 200 else said[:200] + "…"
 
 
-def plain(line):
+def plain(line: str) -> str:
     """A line without what a terminal would take for more than text, and not without end."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line[:1000])
 
 
-def text(pattern, wanted):
+def text(pattern: str, wanted: str) -> Check:
     """A string that matches the whole pattern; `wanted` says in words what it should be."""
-    def check(value):
+    def check(value: object) -> Problems:
         if not isinstance(value, str):
             yield "", f"{shown(value)} is no text"
         elif not re.fullmatch(pattern, value, re.ASCII):
@@ -36,27 +40,27 @@ def text(pattern, wanted):
     return check
 
 
-def one_of(*choices):
-    def check(value):
+def one_of(*choices: str) -> Check:
+    def check(value: object) -> Problems:
         if value not in choices or isinstance(value, bool):
             yield "", f"{shown(value)} is none of {', '.join(choices)}"
     return check
 
 
-def number(least, most, kind=int):
+def number(least: float, most: float, kind: type[int] | type[float] = int) -> Check:
     """A number of these bounds; a whole one unless kind is float."""
-    def check(value):
+    def check(value: object) -> Problems:
         if isinstance(value, bool) or not isinstance(value, (int, kind)) or not least <= value <= most:
             yield "", f"{shown(value)} is not a {'whole ' if kind is int else ''}number from {least} to {most}"
     return check
 
 
-def flag(value):
+def flag(value: object) -> Problems:
     if not isinstance(value, bool):
         yield "", f"{shown(value)} is neither true nor false"
 
 
-def options(value):
+def options(value: Any) -> Problems:
     """Options of a command: words, which quotes group; nothing else in them means anything."""
     try:
         if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value) or not shlex.split(value) and value.strip():
@@ -65,8 +69,8 @@ def options(value):
         yield "", f"{shown(value)} is not a line of options with every quote closed"
 
 
-def list_of(check_item):
-    def check(value):
+def list_of(check_item: Check) -> Check:
+    def check(value: object) -> Problems:
         if not isinstance(value, list):
             yield "", f"{shown(value)} is no list"
             return
@@ -78,8 +82,8 @@ def list_of(check_item):
     return check
 
 
-def table(keys):
-    def check(value):
+def table(keys: Mapping[str, tuple[Check, object]]) -> Check:
+    def check(value: object) -> Problems:
         if not isinstance(value, dict):
             yield "", f"{shown(value)} is no table"
             return
@@ -95,15 +99,15 @@ def table(keys):
     return check
 
 
-def network(value):
-    known = isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F.:]+(/[0-9]+)?", value)
+def network(value: object) -> Problems:
+    known = re.fullmatch(r"[0-9a-fA-F.:]+(/[0-9]+)?", value) if isinstance(value, str) else None
     try:
-        ipaddress.ip_network(value if known else "", strict=False)
+        ipaddress.ip_network(known[0] if known else "", strict=False)
     except ValueError:
         yield "", f"{shown(value)} is not an address or a network"
 
 
-def is_numeric(address):
+def is_numeric(address: str) -> bool:
     try:
         return bool(ipaddress.ip_address(address))
     except ValueError:

@@ -5,14 +5,18 @@ deploy/production.toml describes every key; schema.py says what each may hold.
 
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from . import schema
+from .checks import TOO_DEEP
 from .errors import ConfigError
 
 FOLDER = Path(__file__).resolve().parent
 CLASSIC = {"HOSTS": "web", "CELERY_HOSTS": "worker", "BEAT_HOSTS": "beat"}
+Table = dict[str, Any]  # of the file, as schema.py has it
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,12 @@ class Host:
 
     name: str
     address: str
-    roles: tuple = ()
+    roles: tuple[str, ...] = ()
     balancer: bool = False
     internal: str = ""
     opts: str = ""
 
-    def has(self, role):
+    def has(self, role: str) -> bool:
         return role in self.roles
 
 
@@ -39,32 +43,32 @@ class Fleet:
 
     app: str
     image: str
-    hosts: tuple
+    hosts: tuple[Host, ...]
     registry: str = ""
     registry_login: str = ""
     media: str = "local"
     opts: str = ""
     memory: str = "auto"
-    site: dict = field(default_factory=dict)
-    rollout: dict = field(default_factory=dict)
-    hooks: dict = field(default_factory=dict)
-    server: dict = field(default_factory=dict)
+    site: Table = field(default_factory=dict)
+    rollout: Table = field(default_factory=dict)
+    hooks: Table = field(default_factory=dict)
+    server: Table = field(default_factory=dict)
     by_variables: bool = False
 
-    def with_role(self, role):
+    def with_role(self, role: str) -> list[Host]:
         """The hosts that have a role, in the order of the file."""
         return [host for host in self.hosts if host.has(role)]
 
     @property
-    def app_hosts(self):
+    def app_hosts(self) -> list[Host]:
         """The hosts on which the app runs, so not those that only balance."""
         return [host for host in self.hosts if host.roles]
 
     @property
-    def balancers(self):
+    def balancers(self) -> list[Host]:
         return [host for host in self.hosts if host.balancer]
 
-    def chosen(self, text, balancers=False):
+    def chosen(self, text: str, balancers: bool = False) -> list[Host]:
         """The hosts that --hosts names (all, where it says nothing), in the order of the file; without `balancers`
         those that run the app. Raises ConfigError for a name there is not, and where none is left."""
         names = [name.strip() for name in text.split(",") if name.strip()]
@@ -78,7 +82,7 @@ class Fleet:
         return found
 
 
-def load(path, env):
+def load(path: str | Path, env: Mapping[str, str]) -> Fleet:
     """The Fleet of a toml file; app and image may come from APP and IMAGE in `env`. Raises ConfigError."""
     path = Path(path)
     try:
@@ -88,18 +92,18 @@ def load(path, env):
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(path, [f"cannot be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"]) from None
     except RecursionError:
-        raise ConfigError(path, [schema.TOO_DEEP]) from None
+        raise ConfigError(path, [TOO_DEEP]) from None
     except ValueError as error:
         raise ConfigError(path, [f"is not TOML: {error}"]) from None
     return build(data, env, path)
 
 
-def from_environment(env):
+def from_environment(env: Mapping[str, str]) -> Fleet:
     """The Fleet of the classic variables: HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 APP=… IMAGE=….
 
     A host may be in several of them. Raises ConfigError.
     """
-    hosts = {}
+    hosts: dict[str, dict[str, Any]] = {}
     for variable, role in CLASSIC.items():
         for address in env.get(variable, "").split():
             name = address.rpartition("@")[2]
@@ -111,7 +115,7 @@ def from_environment(env):
     return replace(fleet, by_variables=True)
 
 
-def find(env, path=None):
+def find(env: Mapping[str, str], path: str = "") -> Fleet:
     """The Fleet that is meant: of `path`, of HOSTS and the like, or of deploy/$ENV.toml. Raises ConfigError."""
     if path:
         return load(path, env)
@@ -120,7 +124,7 @@ def find(env, path=None):
     return load(Path(os.path.relpath(FOLDER / f"{env.get('ENV') or 'production'}.toml")), env)
 
 
-def build(data, env, source):
+def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet:
     """The Fleet of parsed data, every default filled in. Raises ConfigError with all that is wrong."""
     data = {**data, **{key: env[key.upper()] for key in ("app", "image") if key not in data and env.get(key.upper())}}
     problems = schema.check(data)
@@ -129,9 +133,10 @@ def build(data, env, source):
     registry = data.get("registry", {})
     hosts = tuple(Host(name, **{"address": name, **values, "roles": tuple(values.get("roles", ()))})
                   for name, values in data["hosts"].items())
+    site, rollout, hooks, server = ({**schema.defaults(table), **data.get(table, {})}
+                                    for table in ("site", "rollout", "hooks", "server"))
     return Fleet(data["app"], data["image"], hosts, media=data.get("media", "local"), opts=data.get("opts", ""),
                  memory=data.get("memory", "auto"),
                  registry=registry if isinstance(registry, str) else "",
                  registry_login="" if isinstance(registry, str) else registry.get("login", ""),
-                 **{table: {**schema.defaults(table), **data.get(table, {})}
-                    for table in ("site", "rollout", "hooks", "server")})
+                 site=site, rollout=rollout, hooks=hooks, server=server)

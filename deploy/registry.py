@@ -19,7 +19,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import IO, cast
 
 from .errors import Refused
 from .registry_http import Server
@@ -40,11 +42,11 @@ class Blob:
     path: Path | None = None
     content: bytes = b""
 
-    def entry(self):
+    def entry(self) -> dict[str, str | int]:
         """What a manifest says of it."""
         return {"mediaType": self.kind, "digest": self.digest, "size": self.size}
 
-    def open(self):
+    def open(self) -> IO[bytes]:
         return self.path.open("rb") if self.path else io.BytesIO(self.content)
 
 
@@ -59,11 +61,11 @@ def serve(image: str, cache: Path = CACHE, docker: str = "docker") -> Server:
 
 # ---- pure: what a manifest is ----
 
-def bytes_blob(kind, content):
+def bytes_blob(kind: str, content: bytes) -> Blob:
     return Blob(f"{OCI}.{kind}+json", "sha256:" + hashlib.sha256(content).hexdigest(), len(content), content=content)
 
 
-def manifest(config, layers):
+def manifest(config: Blob, layers: Sequence[Blob]) -> Blob:
     """The manifest's Blob, of the config's and the layers'. The same parts make the same bytes."""
     content = {"schemaVersion": 2, "mediaType": f"{OCI}.manifest.v1+json", "config": config.entry(),
                "layers": [layer.entry() for layer in layers]}
@@ -72,15 +74,15 @@ def manifest(config, layers):
 
 # ---- what the engine has ----
 
-def parts_of(image, cache, docker="docker"):
+def parts_of(image: str, cache: Path, docker: str = "docker") -> list[Blob]:
     """The manifest, the config and the layers of an image, as Blobs; layers lie in `cache` afterwards."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="save.", dir=cache, ignore_cleanup_errors=True) as folder:
         config, files = saved(image, Path(folder), docker)
-        layers = at_once([lambda named=named: layer(*named, cache) for named in files])
+        layers = at_once([partial(layer, diff_id, file, cache) for diff_id, file in files])
     forget(cache)
-    config = bytes_blob("config.v1", config)
-    return [manifest(config, layers), config, *layers]
+    blob = bytes_blob("config.v1", config)
+    return [manifest(blob, layers), blob, *layers]
 
 
 def at_once(functions: Sequence[Callable[[], Blob]]) -> list[Blob]:
@@ -98,10 +100,11 @@ def at_once(functions: Sequence[Callable[[], Blob]]) -> list[Blob]:
     return [future.result() for future in futures]
 
 
-def saved(image, folder, docker):
+def saved(image: str, folder: Path, docker: str) -> tuple[bytes, list[tuple[str, Path]]]:
     """`docker save`, unpacked into `folder`: the config's bytes and, from the bottom up, layers: (diff id, file)."""
     refuse_missing(image, docker)
     with subprocess.Popen([docker, "save", image], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as save:
+        assert save.stdout
         try:
             config, files = read_save(save.stdout, folder)
             return config, list(zip(json.loads(config)["rootfs"]["diff_ids"], files, strict=True))
@@ -111,7 +114,7 @@ def saved(image, folder, docker):
             save.stdout.close()
 
 
-def refuse_missing(image, docker):
+def refuse_missing(image: str, docker: str) -> None:
     """Raises Refused, with a cure, unless the engine here has the image."""
     try:
         done = subprocess.run([docker, "image", "inspect", image], capture_output=True, timeout=60)
@@ -122,13 +125,14 @@ def refuse_missing(image, docker):
         raise Refused(f"no image {image} on this machine, to be sent by ssh ({said[-1]}): make build first")
 
 
-def read_save(stream, folder):
+def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:
     """What `docker save` writes to `stream`, put into `folder`: the config's bytes and the layers' files.
 
     Both of its layouts, the old and OCI's, hold manifest.json; equal layers may be links. Names in the archive are
     never used as paths.
     """
-    files, links = {}, {}
+    files: dict[str, Path] = {}
+    links: dict[str, str] = {}
     with tarfile.open(fileobj=stream, mode="r|*") as tar:
         for entry in tar:
             name = posixpath.normpath(entry.name)
@@ -138,9 +142,9 @@ def read_save(stream, folder):
             elif entry.isfile():
                 files[name] = folder / str(len(files))
                 with files[name].open("wb") as file:
-                    shutil.copyfileobj(tar.extractfile(entry), file, 1 << 20)
+                    shutil.copyfileobj(cast(IO[bytes], tar.extractfile(entry)), file, 1 << 20)
 
-    def find(name):
+    def find(name: str) -> Path:
         return files[links.get(name, name)]
     told = json.loads(find("manifest.json").read_bytes())[0]
     return find(told["Config"]).read_bytes(), [find(name) for name in told["Layers"]]
@@ -149,7 +153,7 @@ def read_save(stream, folder):
 # ---- layers, compressed once ----
 # In the cache a layer is DIFF_ID.DIGEST: of its content, and of its compressed form.
 
-def layer(diff_id, file, cache):
+def layer(diff_id: str, file: Path, cache: Path) -> Blob:
     """The Blob of a layer, from the cache or else from its `file`, which is then put there."""
     name = diff_id.partition(":")[2]
     kept = next((path for path in cache.glob(f"{name}.*") if digest_of(path) == path.suffix[1:]), None)
@@ -161,7 +165,7 @@ def layer(diff_id, file, cache):
     return Blob(f"{OCI}.layer.v1.tar{compression(kept)}", f"sha256:{kept.suffix[1:]}", kept.stat().st_size, kept)
 
 
-def pack(source, folder):
+def pack(source: Path, folder: Path) -> Path:
     """A new file in `folder`: `source` compressed, without name and time, so that the same content makes the same
     bytes; what is compressed stays as it is, as an engine with containerd's store saves layers as it got them."""
     with source.open("rb") as file, tempfile.NamedTemporaryFile(prefix="new.", dir=folder, delete=False) as raw:
@@ -173,19 +177,19 @@ def pack(source, folder):
     return Path(raw.name)
 
 
-def compression(path):
+def compression(path: Path) -> str:
     """How a file is compressed, as media types end; empty where it is not."""
     with path.open("rb") as file:
         magic = file.read(4)
     return "+gzip" if magic.startswith(GZIP) else "+zstd" if magic == ZSTD else ""
 
 
-def digest_of(path):
+def digest_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def forget(cache):
+def forget(cache: Path) -> None:
     """Remove layers that were not asked for in a month, and what an interrupted deploy has left."""
     for path in cache.iterdir():
         age = time.time() - path.stat().st_mtime

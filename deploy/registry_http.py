@@ -7,7 +7,9 @@ import re
 import secrets
 import socket
 import threading
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 TLS = b"\x16"  # the first byte of a client that tries https
 CHUNK = 1 << 18
@@ -22,7 +24,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, digest, blobs):
+    def __init__(self, digest: str, blobs: Iterable[Any]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.digest, self.port, self.sent = digest, self.server_address[1], 0
         self.blobs = {blob.digest: blob for blob in blobs}
@@ -30,31 +32,32 @@ class Server(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
-    def __enter__(self):
+    def __enter__(self) -> "Server":
         self.thread.start()
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self.shutdown()
         self.server_close()
 
-    def image(self, port, name="app"):
+    def image(self, port: int, name: str = "app") -> str:
         """What a host pulls, where it reaches this server at its own `port`."""
         return f"127.0.0.1:{port}/{name}@{self.digest}"
 
-    def count(self, size):
+    def count(self, size: int) -> None:
         with self.lock:
             self.sent += size
 
-    def handle_error(self, request, client_address):
+    def handle_error(self, request: object, client_address: object) -> None:
         pass  # a host that hung up: its own pull tells
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    server: Server
     timeout = 120
 
-    def handle(self):
+    def handle(self) -> None:
         with contextlib.suppress(OSError):
             # A hello without a newline in it would be waited for; an answer that is none tells docker to use http.
             if self.connection.recv(1, socket.MSG_PEEK) == TLS:
@@ -62,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
             super().handle()
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         if not self.allowed():
             return self.answer(401, {"WWW-Authenticate": 'Basic realm="slipway"'})
         if self.path.rstrip("/") == "/v2":
@@ -75,17 +78,17 @@ class Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def allowed(self):
+    def allowed(self) -> bool:
         wanted = "Basic " + base64.b64encode(self.server.login.encode()).decode()
         return hmac.compare_digest(self.headers.get("Authorization", "").encode(), wanted.encode())
 
-    def find(self, kind, reference):
+    def find(self, kind: str, reference: str) -> Any:
         """A blob by its digest; whatever else a manifest is asked for by is a tag, and there is one image."""
         if kind == "manifests" and not reference.startswith("sha256:"):
             reference = self.server.digest
         return self.server.blobs.get(reference)
 
-    def send(self, blob):
+    def send(self, blob: Any) -> None:
         """All of it, or from where an earlier transfer broke off."""
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(asked[1]) if asked else 0
@@ -101,17 +104,17 @@ class Handler(BaseHTTPRequestHandler):
                     self.server.count(len(chunk))
                     self.wfile.write(chunk)
 
-    def answer(self, status, headers=None, body=b""):
+    def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
         self.head(status, len(body), {"Content-Type": "application/json", **(headers or {})})
         if self.command == "GET":
             self.wfile.write(body)
 
-    def head(self, status, size, headers):
+    def head(self, status: int, size: int, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in {"Docker-Distribution-Api-Version": "registry/2.0", "Content-Length": size,
                             **headers}.items():
             self.send_header(name, str(value))
         self.end_headers()
 
-    def log_message(self, *words):
+    def log_message(self, *words: object) -> None:
         pass

@@ -1,13 +1,14 @@
 """Fills in the templates of host/. Pure but for reading the template."""
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 HOST = Path(__file__).resolve().parent / "host"
 PLACEHOLDER = re.compile(r"@([A-Z][A-Z_]*)@")
 
 
-def render(name, values):
+def render(name: str, values: Mapping[str, str]) -> str:
     """The text of the template `name` (a path below deploy/host) with every `@KEY@` replaced by `values["KEY"]`.
 
     Values are text; APP also gives APP_ID, the same with underscores, as nginx's variables are spelt. What a template
@@ -22,6 +23,6 @@ def render(name, values):
     return PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
-def each(pattern, items):
+def each(pattern: str, items: Iterable[object]) -> str:
     """A line for each item, which `{}` in the pattern stands for, as for nginx: `each("server {};", hosts)`."""
     return "\n".join(pattern.format(item) for item in items)

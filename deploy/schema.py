@@ -4,10 +4,14 @@ checks.py says what a check and a table are.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from .checks import (REQUIRED, TOO_DEEP, flag, is_numeric, list_of, network, number, one_of, options, plain, shown,
-                     table, text)
+from .checks import (REQUIRED, TOO_DEEP, Check, Problems, flag, is_numeric, list_of, network, number, one_of, options,
+                     plain, shown, table, text)
 
+Hosts = dict[str, dict[str, Any]]  # of the file, by name
+Keys = dict[str, tuple[Check, Any]]  # key → check, default
 ROLES = ("web", "worker", "beat")
 # Provisioning asks a server whose a name is there. These it cannot tell: what comes with the packages that it installs,
 # and what nginx's variables begin with.
@@ -18,20 +22,20 @@ PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 
 # ---- checks of what is this file's own ----
 
-def registry(value):
+def registry(value: object) -> Problems:
     if isinstance(value, dict):
         yield from table(REGISTRY)(value)
     elif value != "ssh":
         yield "", f"{shown(value)} is neither \"ssh\" nor a table"
 
 
-def app_name(value):
+def app_name(value: object) -> Problems:
     yield from text(r"[a-z][a-z0-9-]{0,23}", "a name of at most 24 small letters, digits and -, a letter first")(value)
     if value in TAKEN:
         yield "", f"{shown(value)} is a name that servers use for something else"
 
 
-def hosts(value):
+def hosts(value: object) -> Problems:
     if not isinstance(value, dict) or not value:
         yield "", "no host is there: write [hosts.web1]"
         return
@@ -59,15 +63,15 @@ memory = text(r"auto|off|[1-9]\d*[kmg]", "\"auto\", \"off\" or a size such as 2g
 email = text(r"[!-:<-?A-~]+@[!-:<-?A-~]+", "an address for mail")
 seconds = number(0, 86_400)
 
-REGISTRY = {"login": (variable, "")}
-HOST = {
+REGISTRY: Keys = {"login": (variable, "")}
+HOST: Keys = {
     "address": (address, ""),
     "roles": (list_of(one_of(*ROLES)), []),
     "balancer": (flag, False),
     "internal": (internal, ""),
     "opts": (options, ""),
 }
-SITE = {
+SITE: Keys = {
     "names": (list_of(site_name), []),
     "tls": (one_of("off", "elsewhere", "files", "certbot"), "off"),
     "certificate": (server_path, ""),
@@ -78,7 +82,7 @@ SITE = {
     "metrics_from": (list_of(network), []),
     "login_paths": (list_of(login_path), ["/admin/login/"]),
 }
-ROLLOUT = {
+ROLLOUT: Keys = {
     "smoke": (list_of(url_path), ["/"]),
     "ready": (number(1, 3600), 60),
     "migrate": (number(1, 86_400), 300),
@@ -91,13 +95,13 @@ ROLLOUT = {
     "keep_releases": (number(0, 1000), 5),
     "dead_after": (number(3, 3600), 30),
 }
-HOOKS = {"before": (command, ""), "committed": (command, ""), "failed": (command, "")}
-SERVER = {
+HOOKS: Keys = {"before": (command, ""), "committed": (command, ""), "failed": (command, "")}
+SERVER: Keys = {
     "packages": (list_of(package), []),
     "security_updates": (flag, False),
 }
 TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "server": SERVER}
-TOP = {
+TOP: Keys = {
     "app": (app_name, REQUIRED),
     "image": (image, REQUIRED),
     "registry": (registry, {}),
@@ -109,12 +113,12 @@ TOP = {
 }
 
 
-def defaults(name):
+def defaults(name: str) -> dict[str, Any]:
     """The defaults of one of the tables site, rollout, hooks, server."""
     return {key: default for key, (_, default) in TABLES[name].items()}
 
 
-def key_paths():
+def key_paths() -> set[str]:
     """Every key there is, as the annotated file spells it: "app", "site.names", "hosts.*.roles"."""
     below = {**TABLES, "registry": REGISTRY, "hosts.*": HOST}
     return {key for key in TOP if key not in below and key != "hosts"} | {
@@ -123,7 +127,7 @@ def key_paths():
 
 # ---- what no key tells alone ----
 
-def check(data):
+def check(data: dict[str, Any]) -> list[str]:
     """All that is wrong with the parsed file, a line each; empty when it will do."""
     try:
         problems = [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(TOP)(data)]
@@ -132,7 +136,7 @@ def check(data):
     return problems or [f"{path}: {problem}" for path, problem in across(data)]
 
 
-def across(data):
+def across(data: dict[str, Any]) -> Problems:
     """What is wrong between keys that are all well formed."""
     hosts, site = data["hosts"], data.get("site", {})
     having = {role: [name for name, host in hosts.items() if role in host.get("roles", ())] for role in ROLES}
@@ -153,7 +157,7 @@ def across(data):
 NEEDED = {"files": ("certificate", "key"), "certbot": ("names", "email"), "elsewhere": ("proxies",)}
 
 
-def balancers_across(hosts, web):
+def balancers_across(hosts: Hosts, web: list[str]) -> Problems:
     """What is wrong with the hosts that balance."""
     for name in (name for name, host in hosts.items() if host.get("balancer")):
         if not web:
@@ -164,10 +168,10 @@ def balancers_across(hosts, web):
             yield f"hosts.{name}.internal", "is needed: the numeric address from which it asks the web hosts"
 
 
-def address_of(name, hosts):
+def address_of(name: str, hosts: Hosts) -> str:
     return hosts[name].get("address") or name
 
 
-def inner(name, host):
+def inner(name: str, host: Mapping[str, Any]) -> str:
     """Where other hosts reach this one."""
     return host.get("internal") or (host.get("address") or name).rpartition("@")[2]

@@ -1,6 +1,7 @@
 """Reaching a host by OpenSSH's own client, with the user's ssh_config, keys and agent. Builds commands, runs none."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Words are run as root: by sudo where the user is somebody else, who then must not be asked for a password.
@@ -13,7 +14,8 @@ class Ssh:
 
     config: str = ""
 
-    def command(self, address, words, share="", owner=False, tty=False):
+    def command(self, address: str, words: Sequence[str], share: str = "", owner: bool = False,
+                tty: bool = False) -> list[str]:
         """The local command line that runs `words` as root at `address`. The one place that spells ssh's options.
 
         `share` is the path of a socket: the connection of its `owner` serves all others that name it. Host keys are
@@ -29,7 +31,7 @@ class Ssh:
         return ["ssh", *config, *(word for option in options for word in ("-o", option)), "--", address,
                 shlex.join(["sh", "-c", AS_ROOT, "sh", *words])]
 
-    def forward(self, address, share, port):
+    def forward(self, address: str, share: str, port: int) -> list[str]:
         """The local command line by which the connection at `share` lets the host reach our `port` at 127.0.0.1.
 
         It prints the host's port, which the host chooses. The user's ssh_config has had its say in the connection.

@@ -12,8 +12,8 @@ ENVFILE = FOLDER.parent.parent / "project/ops/envfile.py"
 TYPES = [(name, "def __getattr__(name):\n    pass\n") for name in ("shapes", "answers")]
 # In this order: each uses only those before it.
 MODULES = ("disk", "envfile", "host", "http", "engine", "contents", "journal", "visitors", "releases", "slots",
-           "takeback", "site", "facts", "images", "attempt", "fate", "oneoffs", "verdicts", "static", "proof",
-           "watcher", "turn", "steps", "shell", "settings", "serve")
+           "attempt", "oneoffs", "site", "facts", "images", "commit", "fate", "verdicts", "static", "proof",
+           "watcher", "turn", "takeback", "steps", "shell", "settings", "serve")
 LOADER = """\
 import sys, types
 package = sys.modules["agent"] = types.ModuleType("agent")

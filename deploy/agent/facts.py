@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from . import disk, envfile, http, releases, site, slots, takeback
+from . import disk, envfile, http, releases, site, slots
 from .answers import Committed, Docker, Facts, Front, Running, SlotFacts, UnitFacts
 from .host import Host, Problem, at_once
+from .oneoffs import ATTEMPT
 from .shapes import Any, Container, Properties, Record, Release, T
 
 LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["docker-runner.image"]}
@@ -97,7 +98,7 @@ def one_offs(host: Host) -> dict[str, str]:
     names = {"/%s-%s" % (host.app, command) for command in ("migrate", "manage-migrate", "manage-showmigrations")}
     return {name[1:]: time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(found["Created"]))
             for found in ask_engine(host, "/containers/json") or () for name in names.intersection(found["Names"] or ())
-            if takeback.ATTEMPT not in (found["Labels"] or {})}
+            if ATTEMPT not in (found["Labels"] or {})}
 
 
 def running(host: Host, health: bool) -> Running:

@@ -1,5 +1,4 @@
-"""Which way an attempt goes: what a host has promised, and what becomes of an attempt whose deployer was not heard any
-more, and asks over another connection."""
+"""Which way an attempt goes whose deployer was not heard any more, and asks over another connection."""
 
 from __future__ import annotations
 
@@ -8,20 +7,13 @@ import os
 import signal
 import time
 
-from . import disk, releases, slots, takeback
+from . import disk, releases, slots
 from .answers import Fate
-from .attempt import Attempt
+from .commit import unprepare
 from .host import Host, Problem
-from .shapes import Noted, Say
+from .shapes import Noted
 
 DEATH = 10  # seconds that a process may take to die
-
-
-def promise(host: Host, attempt: Attempt, say: Say) -> None:
-    """All is prepared everywhere: from here on a host that hears no more commits by itself."""
-    if not attempt.noted.get("renames"):
-        raise Problem("nothing is prepared here that could be promised")
-    attempt.note(prepared=True)
 
 
 def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") -> Fate:
@@ -50,7 +42,7 @@ def can_commit(host: Host, attempt: Noted) -> bool:
 def tell(host: Host, attempt: Noted, forward: bool, cause: str) -> None:
     """Write down which way it goes. Back is a rename, too, as there may be no room for another file."""
     if not forward:
-        takeback.unprepare(host)
+        unprepare(host)
     try:
         releases.save_attempt(host, {**attempt, "prepared": forward, "cause": cause})
     except OSError:

@@ -11,9 +11,10 @@ from functools import partial
 from . import disk, facts, http, site, slots
 from .attempt import Attempt
 from .host import Host, Problem, at_once
-from .shapes import More, Properties, Say, Site
+from .shapes import More, Noted, Properties, Say, Site
 
 POLL = 0.05  # seconds
+STOPPING = 60  # seconds that a takeback waits for what it stops; a worker may go on to end its task
 
 
 def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
@@ -25,6 +26,15 @@ def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
     if names:
         host.systemctl("start", "--no-block", *names)
         under_way(host, {host.container(role, attempt.noted["slot"]) for role in roles if host.has(role)})
+
+
+def empty_slot(host: Host, attempt: Noted) -> None:
+    """What was started drains and stops; a slot that was warm before stays so, and retires in its time."""
+    slot = attempt["slot"]
+    if attempt.get("warm"):
+        slots.retire_later(host, slot, attempt)
+    else:
+        slots.stop(host, slot, STOPPING)
 
 
 def under_way(host: Host, names: set[str], seconds: float = 5) -> None:

@@ -22,10 +22,12 @@ from collections.abc import Callable, Iterator, Mapping
 from . import disk, facts, images, journal, releases, settings, shell, slots, takeback
 from .answers import Locked
 from .attempt import Attempt
+from .commit import unprepare
 from .fate import decide
 from .host import ENVIRONMENT, Host, Problem
 from .shapes import Event, Message, Noted
 from .steps import STEPS
+from .turn import flip_back
 
 MARK = "--8<-- slipway"
 # What is no part of a deploy: before the lock and under it, and under it alone.
@@ -80,10 +82,10 @@ def look(app: str, program: str) -> None:
                                                  "decide": decide, **READ}
     print(MARK, flush=True)
     for message in lines():
-        if message["do"] == "lock":
+        if message.get("do") == "lock":
             answer(message, lambda: lock(host, program, **message["args"]))
             readers.update(dict.fromkeys(HANDS, shell.refuse))  # meant for the lock that has ended
-        else:
+        elif message.get("do", "alive") != "alive":  # that, or an abort, came when the lock had just ended
             answer(message, lambda: readers[message["do"]](host, **message["args"]))
 
 
@@ -176,9 +178,9 @@ def abort(attempt: Attempt, why: Noted) -> None:
     attempt.lock.acquire()
     if "live" in attempt.noted and releases.read_attempt(attempt.host):
         if attempt.noted.get("prepared"):
-            takeback.unprepare(attempt.host)
+            unprepare(attempt.host)
         with contextlib.suppress(Problem, OSError):  # the takeback tells what keeps it
-            takeback.flip_back(attempt.host, attempt.noted)
+            flip_back(attempt.host, attempt.noted)
             attempt.noted.update({**why, "prepared": False})
             releases.save_attempt(attempt.host, attempt.noted)
     os._exit(1)

@@ -1,4 +1,5 @@
-"""What a deploy does on a host, step by step. Each step may be done twice; takeback.py undoes them all.
+"""What a deploy does on a host, step by step. Each step may be done twice. What undoes one stands beside it;
+takeback.py undoes them all.
 
 A step takes the host, the attempt as it is so far (its updates are on disk before what they tell of), its arguments,
 and returns what the deployer should know. What goes wrong is a Problem.
@@ -11,13 +12,13 @@ import time
 from collections.abc import Callable
 
 from . import disk, facts, images, releases, slots, takeback
-from .answers import Begun, Done, Image, Pruned
+from .answers import Begun, Image, Pruned
 from .attempt import Attempt, settings
-from .fate import promise
+from .commit import commit, drop_prepared, drop_ways_back, prepare, promise
 from .host import Host, Problem
 from .oneoffs import migrate
 from .proof import ready, start
-from .shapes import Noted, Release, Say, Unpack
+from .shapes import Noted, Say, Unpack
 from .static import publish
 from .turn import beat, flip, pause, watch
 from .verdicts import verdicts
@@ -52,8 +53,8 @@ def settle(host: Host, say: Say) -> Noted:
     left = releases.read_attempt(host) or {}
     if left and slots.live(host) != left["live"]:
         raise Problem("visitors do not come back to slot %s: see what keeps %s" % (left["live"], host.web_sock))
-    takeback.drop_prepared(host)
-    takeback.drop_ways_back(host, beat="beat_before" not in left)
+    drop_prepared(host)
+    drop_ways_back(host, beat="beat_before" not in left)
     return {"beat_before": left["beat_before"]} if "beat_before" in left else {}
 
 
@@ -102,58 +103,6 @@ def pin(host: Host, attempt: Attempt, say: Say, image_id: str) -> None:
     text, path = settings(host, attempt)
     attempt.note(image_id=image_id, settings_from=path)
     slots.pin(host, attempt.noted["slot"], attempt.release(), text)
-
-
-def prepare(host: Host, attempt: Attempt, say: Say) -> None:
-    """The first half of a commit: all that is to be written lies beside its place. Not before it is promised does a
-    host that hears no more commit it."""
-    renames: list[list[str]] = []
-    removes: list[str] = []
-    current = releases.read_tag(host.tag)
-    if attempt.noted["action"] != "restart":
-        write_next(host, attempt, current, renames, removes)
-    source = attempt.noted.get("settings_from")
-    if source and source != host.env:
-        renames.append([source, host.env])
-    record = takeback.record(attempt.noted, "committed")
-    if attempt.noted["action"] == "rollback" and current and current["tag"] != attempt.noted["tag"]:
-        record["withdrawn"] = current["tag"]
-    disk.write(host.log + ".next", releases.with_record(releases.log_text(host), record))
-    renames.append([host.log + ".next", host.log])
-    attempt.note(renames=renames, removes=removes)
-    disk.write(host.attempt + ".back", releases.attempt_text(attempt.noted), 0o600)
-
-
-def write_next(host: Host, attempt: Attempt, current: Release | None, renames: list[list[str]],
-               removes: list[str]) -> None:
-    """TAG.next and REVERT.next, and the settings that a rollback brings back."""
-    records = releases.read_log(host)[0]
-    left = current["tag"] if current and attempt.noted["action"] == "rollback" else ""
-    left = "" if left == attempt.noted["tag"] else left
-    revert = releases.revert_for(records, current, attempt.noted["tag"], left)
-    disk.write(host.tag + ".next", releases.tag_text(attempt.release()))
-    renames.append([host.tag + ".next", host.tag])
-    before = releases.read_tag(host.revert)
-    if not revert or before and before["tag"] == attempt.noted["tag"]:
-        removes.append(host.revert)
-    if revert:
-        disk.write(host.revert + ".next", releases.tag_text(revert))
-        renames.append([host.revert + ".next", host.revert])
-    old = disk.read_exact(host.env)
-    if attempt.noted["action"] == "deploy" and current and old is not None:
-        disk.write(host.env + ".revert.next", old, 0o600)
-        renames.append([host.env + ".revert.next", host.env + ".revert"])
-
-
-def commit(host: Host, attempt: Attempt, say: Say) -> Done:
-    """The second half. The old slot stays warm for a while."""
-    if attempt.watcher:
-        attempt.watcher.over.set()
-    if attempt.sick and not attempt.noted.get("prepared"):
-        raise Problem("nothing was promised here: its visitors were taken back, as %s" % attempt.sick)
-    takeback.commit(host, attempt.noted, say)
-    drained = slots.drain(host, attempt.noted["live"])
-    return {"seconds": round(time.time() - attempt.noted["began"], 1), "drained": drained}
 
 
 def prune(host: Host, attempt: Attempt, say: Say, image: str) -> Pruned:

@@ -1,7 +1,8 @@
-"""Tasks, visitors and the clock come to the new release."""
+"""Tasks, visitors and the clock come to the new release, and back to the old one."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ from .answers import Watched
 from .attempt import Attempt
 from .host import Host, Problem
 from .proof import POLL, healthy, of_role, site_of, smoke_all
-from .shapes import BeatBefore, Say, WatchOptions
+from .shapes import BeatBefore, Noted, Say, WatchOptions
 from .watcher import Watcher
 
 
@@ -26,6 +27,14 @@ def pause(host: Host, attempt: Attempt, say: Say, seconds: float = 10) -> None:
             say({"event": "progress", "text": "the old worker does not say that it takes no more tasks"})
             return
         time.sleep(POLL)
+
+
+def workers_back(host: Host, attempt: Noted) -> None:
+    """Old workers consume again; new ones stop taking tasks."""
+    if host.has("worker"):
+        slots.resume(host, attempt["live"])
+        with contextlib.suppress(OSError):  # it is stopped anyway: with no room for the file, a bit later
+            slots.pause(host, attempt["slot"])
 
 
 def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], roles: Sequence[str],
@@ -45,6 +54,11 @@ def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], roles: Se
     if problem:
         raise of_role(host, attempt, "web", problem, " through nginx")
     smoke_all(sock, smoke, site)
+
+
+def flip_back(host: Host, attempt: Noted) -> None:
+    """Visitors back to the slot that was live."""
+    slots.flip_back(host, attempt["live"])
 
 
 def watch(host: Host, attempt: Attempt, say: Say, seconds: float) -> Watched:
@@ -74,3 +88,20 @@ def beat(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
             raise of_role(host, attempt, "beat", Problem("beat does not get healthy"), " within %d s" % seconds)
         time.sleep(POLL)
     attempt.born(facts.listed(host), [name])
+
+
+def beat_back(host: Host, attempt: Noted) -> None:
+    """The old beat again, where it was stopped."""
+    if "beat_before" not in attempt:
+        return
+    unit, before = host.unit("beat"), attempt["beat_before"]
+    host.systemctl("stop", unit, timeout=90)
+    slots.bring_back(host, "beat")
+    tag, env = host.slot_file("beat", "tag"), host.slot_file("beat", "env")
+    if not before:
+        disk.remove(tag, env)
+        return
+    release = before["release"]  # none where it ran without being written down: then there is nothing to write
+    if release and (releases.read_tag(tag), disk.read_exact(env)) != (release, before["settings"]):
+        slots.pin(host, "beat", release, before["settings"])
+    host.systemctl("start", unit, timeout=90)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.agent import disk, facts, fate, http, releases, serve, slots, takeback
+from deploy.agent import commit, disk, facts, fate, http, releases, serve, slots, takeback, turn
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
 from deploy.agent.steps import STEPS
@@ -379,7 +379,7 @@ def test_a_host_whose_disk_becomes_read_only(tmp_path, steps):
         with read_only(machine.host.var):
             machine.settle()
             assert disk.read(machine.host.attempt) is None
-        takeback.drop_prepared(machine.host)
+        commit.drop_prepared(machine.host)
         machine.at_rest()
     assert releases.read_tag(machine.host.tag) == release("v1")
 
@@ -403,7 +403,7 @@ def test_a_beat_that_nothing_was_written_down_of(tmp_path):
     host = Machine(tmp_path / "root").host
     host.start = lambda unit: host.up.update({unit: ("v0", "sha256:v0")})
     with world(host):
-        takeback.beat_back(host, {"beat_before": {"release": None, "settings": "SECRET_KEY=1\n"}})
+        turn.beat_back(host, {"beat_before": {"release": None, "settings": "SECRET_KEY=1\n"}})
     assert host.up == {"shop-beat.service": ("v0", "sha256:v0")} and slots.release_in(host, "beat") is None
 
 

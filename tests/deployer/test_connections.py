@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from deploy.config import Host
-from deploy.connections import Connections, first_alone, on_each, report
+from deploy.connections import Connections, report
 from deploy.errors import DeployError, HostProblem, Locked, Lost, Refused, on_hosts
+from deploy.gather import first_alone, on_each, together
 from deploy.plan import KINDS, Options, Step, Target, plan
 from deployer.clock import run
 
@@ -144,6 +145,30 @@ def test_every_step_has_a_limit(fleet, hosts):
 
 def named(*names):
     return [Host(name, name) for name in names]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_all_have_ended_when_nobody_waits_any_more(fails):
+    """Who is interrupted, or hears that one failed, leaves none behind that has yet to clean up."""
+    ended = []
+
+    async def clean_up(name):
+        try:
+            if fails and name == "a":
+                raise ValueError
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep({"a": 0, "b": 1}[name])
+            ended.append(name)
+
+    async def interrupted():
+        task = asyncio.create_task(together(clean_up, ["a", "b"]))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(ValueError if fails else asyncio.CancelledError):
+            await task
+    run(interrupted())
+    assert ended == ["a", "b"]
 
 
 def test_all_hosts_are_told_of_in_one_report():

@@ -131,7 +131,7 @@ def test_an_editor_that_fails_is_said(tmp_path, monkeypatch):
 
 def test_nothing_of_the_deployer_needs_django():
     """The deployer, provisioning aside, runs on a bare Python: no import leads to Django or pyinfra."""
-    code = "import sys; sys.path.insert(0, '.'); from deploy import __main__, env, remote\n" \
+    code = "import sys; sys.path.insert(0, '.'); from deploy import __main__, env, rollout\n" \
            "from deploy.provisioning import command\n" \
            "print([name for name in sys.modules if name.split('.')[0] in ('django', 'pyinfra', 'gevent')])"
     done = proc.run([sys.executable, "-S", "-c", code], cwd=proc.ROOT)

@@ -13,6 +13,7 @@ from pyinfra.operations import files, server
 
 from deploy import config, connection
 from deploy.errors import DeployError, HostProblem, Locked, Refused
+from deploy.lock import who
 from deploy.process import Done
 from deploy.provisioning import channels, command, more
 from deploy.provisioning.connector import stdin
@@ -223,6 +224,12 @@ def provision(fleet, names=("web1", "web2"), **options):
         return asyncio.run(command.provision(fleet, None, chosen, out=out, **options)), out.getvalue()
     except DeployError as error:
         return error, out.getvalue()
+
+
+def test_a_lock_says_who_has_it():
+    """What is done, by whom and since when."""
+    said = who("provision")
+    assert said.startswith("provision ") and " since 20" in said
 
 
 def test_all_hosts_are_inspected_and_locked_before_anything_changes(fleet, hosts):

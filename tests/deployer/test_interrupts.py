@@ -1,0 +1,92 @@
+"""INT, TERM and HUP: they end what may be given up, once, and nothing else."""
+
+import asyncio
+import os
+import signal
+import time
+
+import pytest
+
+from deploy.errors import HostProblem, Interrupted
+from deploy.interrupts import SIGNALS, heeded, heeding, ignored
+
+
+def soon(*numbers):
+    """These signals come one after the other, as soon as somebody waits."""
+    for count, number in enumerate(numbers, 1):
+        asyncio.get_running_loop().call_later(0.05 * count, os.kill, os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_what_may_be_given_up(number):
+    """At once, whatever is waited for; and it is said which."""
+    async def work():
+        soon(number)
+        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+            tasks.create_task(asyncio.sleep(20))
+    began = time.monotonic()
+    with pytest.raises(Interrupted, match=f"^interrupted by {number.name}$") as caught:
+        asyncio.run(heeding(work()))
+    assert time.monotonic() - began < 2 and caught.value.exit_code == 130
+
+
+def test_it_is_heard_once():
+    """What cleans up after it comes to its end, however often Ctrl-C is pressed."""
+    done = []
+
+    async def work():
+        soon(signal.SIGINT, signal.SIGINT, signal.SIGTERM)
+        try:
+            await asyncio.sleep(20)
+        finally:
+            await asyncio.sleep(0.3)
+            done.append("cleaned up")
+    with pytest.raises(Interrupted, match="SIGINT"):
+        asyncio.run(heeding(work()))
+    assert done == ["cleaned up"]
+
+
+def test_what_must_come_to_its_end_does():
+    """A block that lets signals pass, inside one that heeds them; afterwards they count again."""
+    done = []
+
+    async def work():
+        with ignored():
+            soon(signal.SIGINT)
+            await asyncio.sleep(0.2)
+            done.append("ended")
+        soon(signal.SIGTERM)
+        await asyncio.sleep(20)
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        asyncio.run(heeding(work()))
+    assert done == ["ended"]
+
+
+def test_what_is_done_after_an_interrupt_is_done_as_ever():
+    """A takeback has groups of tasks and time limits of its own: no cancellation is left over for them."""
+    async def fails():
+        raise HostProblem("no")
+
+    async def work():
+        with ignored():
+            with pytest.raises(Interrupted):
+                with heeded():
+                    soon(signal.SIGHUP)
+                    await asyncio.sleep(20)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await asyncio.sleep(20)
+            with pytest.raises(ExceptionGroup):
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(fails())
+                    await asyncio.sleep(20)
+            await asyncio.sleep(0.01)
+        return asyncio.current_task().cancelling()
+    assert asyncio.run(heeding(work())) == 0
+
+
+def test_signals_are_as_before_afterwards():
+    """Who runs it in a program of their own finds them so."""
+    before = [signal.getsignal(number) for number in SIGNALS]
+    asyncio.run(heeding(asyncio.sleep(0)))
+    assert [signal.getsignal(number) for number in SIGNALS] == before
