@@ -8,13 +8,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 
-def own_python():
+def own_python() -> "Path | None":
     """The virtualenv's python or None: the one make names in VE, the image's, or the one make puts beside this file."""
     folders = [HERE / os.environ["VE"]] if os.environ.get("VE") else [Path("/ve"), HERE / "ve"]
     return next((folder / "bin/python" for folder in folders if (folder / "bin/python").exists()), None)
 
 
-def enter_virtualenv():
+def enter_virtualenv() -> None:
     """Run again in the virtualenv, unless this is it; exit with one line where there is none."""
     python = own_python()
     if python is None:
@@ -24,7 +24,7 @@ def enter_virtualenv():
         os.execv(str(python), [str(python), str(HERE / "manage.py")] + sys.argv[1:])
 
 
-def explain():
+def explain() -> None:
     """After a command that the database failed: exit with one line where it is plain why."""
     from django.core.management import CommandError
 
@@ -35,7 +35,7 @@ def explain():
         sys.exit("manage.py: {}".format(error))
 
 
-def main():
+def main() -> None:
     enter_virtualenv()
     try:
         from django.core.management import execute_from_command_line

@@ -13,13 +13,16 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import kombu.transport
 from celery import Celery, signals
 from django.conf import settings
 from django.core.management import CommandError
+from kombu import Connection
 from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
@@ -39,7 +42,7 @@ app.conf.worker_consumer = "project.ops.worker:Consumer"
 app.autodiscover_tasks()
 
 
-def check_broker():
+def check_broker() -> None:
     """Raise ConnectionError where the broker is away: asked over a connection of its own, within 1.5 s, no retry.
 
     The error names only the kind of trouble, as the broker's URL holds a password.
@@ -49,7 +52,8 @@ def check_broker():
 
 
 @contextlib.contextmanager
-def ask_broker():
+def ask_broker() -> Iterator[Connection]:
+    """A connection to the broker, within limits. Raises ConnectionError."""
     limits = {}
     if app.conf.broker_url.startswith("redis"):
         limits = {"socket_connect_timeout": 1, "socket_timeout": 1}
@@ -61,7 +65,7 @@ def ask_broker():
         raise ConnectionError(f"the broker does not answer: {type(error).__name__}") from None
 
 
-def queues():
+def queues() -> dict[str, Any]:
     """{"waiting": {queue: messages}, "dead": messages that were given up}, asked as check_broker does."""
     if app.conf.task_always_eager:  # there is none
         return {"waiting": {}, "dead": 0}
@@ -70,10 +74,12 @@ def queues():
                 "dead": length(connection, deliveries.DEAD)}
 
 
-def length(connection, queue):
+def length(connection: Connection, queue: str) -> int:
+    """How many messages wait in a queue."""
     try:
         with connection.channel() as channel:
-            return channel.queue_declare(queue, passive=True).message_count
+            count: int = channel.queue_declare(queue, passive=True).message_count  # type: ignore[attr-defined]
+            return count
     except connection.channel_errors:  # no message was ever sent there
         return 0
 
@@ -84,38 +90,41 @@ class FilesChannel(filesystem.Channel):
     """kombu writes a message in place and a routing table after it is visible: whoever reads in between finds half
     of it and ends. Here a message is renamed into place, and tables are read and written under a lock."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for folder in (Path(self.data_folder_out), self.control_folder):
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
                 raise PermissionError(f"{folder} is not yours to write")
 
-    def _put(self, queue, payload, **kwargs):
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         message = Path(self.data_folder_out, f"{time.time_ns()}_{uuid.uuid4()}.{queue}.msg")
         part = message.with_name(message.name + ".part")
         part.write_text(dumps(payload))
         part.rename(message)
 
-    def get_table(self, exchange):
+    def get_table(self, exchange: str) -> Any:
+        """Which queues an exchange leads to."""
         with locked(self.control_folder / "lock"):
             return super().get_table(exchange)
 
-    def _queue_bind(self, *args):
+    def _queue_bind(self, *args: Any) -> None:
         with locked(self.control_folder / "lock"):
             super()._queue_bind(*args)
 
-    def _delete(self, *args, **kwargs):
+    def _delete(self, *args: Any, **kwargs: Any) -> None:
         with locked(self.control_folder / "lock"):
             super()._delete(*args, **kwargs)
 
 
 class FilesTransport(filesystem.Transport):
+    """kombu's, with such channels."""
+
     Channel = FilesChannel
     default_connection_params = {}  # there is no host to warn of as missing
     polling_interval = 0.2  # seconds
 
-    def drain_events(self, connection, timeout=None):
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:  # type: ignore[override]
         """The worker waits two turns of 2 s before it heeds a TERM: too near the 5 s that make dev gives it."""
         return super().drain_events(connection, timeout=min(timeout or 0.5, 0.5))
 
@@ -126,18 +135,18 @@ kombu.transport.TRANSPORT_ALIASES["filesystem"] = "project.celery:FilesTransport
 # ---- logs: the project's own, each line with the id of the request that set the task off ----
 
 @signals.setup_logging.connect
-def keep_logging(**_):
+def keep_logging(**_: Any) -> None:
     """Celery then leaves logging as Django's LOGGING set it up. Python's warnings go there, too."""
     logging.captureWarnings(True)
 
 
 @signals.celeryd_init.connect
-def log_what_is_said(**_):
+def log_what_is_said(**_: Any) -> None:
     """A worker that is told to end writes a line of its own past the log: here it has the log's form."""
-    import_module("celery.apps.worker").safe_say = say
+    setattr(import_module("celery.apps.worker"), "safe_say", say)
 
 
-def say(text, *_):
+def say(text: str, *_: Any) -> None:
     """One line on stderr, written at once: a signal may come in the middle of another one's writing."""
     record = logging.makeLogRecord({"name": "celery.apps.worker", "levelno": 20, "levelname": "INFO", "msg": text})
     for handler in logging.getLogger().handlers:
@@ -147,20 +156,22 @@ def say(text, *_):
 
 
 @signals.before_task_publish.connect
-def send_request_id(headers, **_):
+def send_request_id(headers: dict[str, Any], **_: Any) -> None:
+    """A task takes the request's id along."""
     if request_id.current():
         headers.setdefault("request_id", request_id.current())
 
 
 @signals.task_prerun.connect
-def take_request_id(task_id, task, **_):
+def take_request_id(task_id: str, task: Any, **_: Any) -> None:
     """A task that no request set off goes by its own id."""
     if not task.request.is_eager:
         request_id.start(getattr(task.request, "request_id", None) or task_id)
 
 
 @signals.task_postrun.connect
-def drop_request_id(task, **_):
+def drop_request_id(task: Any, **_: Any) -> None:
+    """A task has ended."""
     if not task.request.is_eager:
         request_id.clear()
 
@@ -168,11 +179,12 @@ def drop_request_id(task, **_):
 # ---- the database, before the first of worker and beat uses it ----
 
 @signals.celeryd_init.connect
-def prepare_worker(**_):
+def prepare_worker(**_: Any) -> None:
+    """A worker starts."""
     prepare_database()
 
 
-def prepare_database():
+def prepare_database() -> None:
     """Development only: as runserver does. Ends with one line where the database cannot be used."""
     if hasattr(settings, "OWN_DATABASE"):
         try:

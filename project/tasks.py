@@ -4,6 +4,8 @@ import contextlib
 import logging
 import signal
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 from celery import signals
 from django.db import DatabaseError, InterfaceError
@@ -20,7 +22,7 @@ FROM_CODE = "Set in the code: what is changed here is set back when beat starts.
 
 
 @app.task(ignore_result=True)
-def heartbeat():
+def heartbeat() -> None:
     """Shows that the worker works."""
     beat("worker")
 
@@ -31,7 +33,7 @@ app.conf.beat_schedule["heartbeat"] = {
 
 
 @signals.beat_init.connect
-def first_heartbeat(**_):
+def first_heartbeat(**_: Any) -> None:
     """Beat starts: it tells so at once, and from now on each time it could send a heartbeat."""
     signals.after_task_publish.connect(beat_is_alive, sender=heartbeat.name)
     try:
@@ -41,7 +43,8 @@ def first_heartbeat(**_):
         logger.warning("beat could not send its first heartbeat: %s", type(error).__name__)
 
 
-def beat_is_alive(**_):
+def beat_is_alive(**_: Any) -> None:
+    """A heartbeat was sent."""
     beat("beat")
 
 
@@ -52,22 +55,25 @@ class Scheduler(DatabaseScheduler):
 
     loaded = False
 
-    def setup_schedule(self):
+    def setup_schedule(self) -> None:
+        """Beat starts."""
         prepare_database()  # the rest in tick, where the database may be away
 
-    def tick(self, *args, **kwargs):
+    def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due. Returns the seconds to sleep."""
         try:
             with unbroken():
                 if not self.loaded:
                     self.load()
-                return super().tick(*args, **kwargs)
+                seconds: float = super().tick(*args, **kwargs)
+                return seconds
         except (DatabaseError, InterfaceError) as error:
             logger.error("beat: the database is away, trying again in 5 s: %s", type(error).__name__)
             self._initial_read = self._schedule is None  # a first read that failed does not count as one
             return 5.0
 
-    def load(self):
+    def load(self) -> None:
+        """Bring the database's schedule in line with the code's."""
         entries = self.app.conf.beat_schedule
         for entry in entries.values():
             entry.setdefault("description", FROM_CODE)
@@ -80,14 +86,15 @@ class Scheduler(DatabaseScheduler):
 
 
 @contextlib.contextmanager
-def unbroken():
+def unbroken() -> Iterator[None]:
     """TERM and INT wait until the block is through. Celery ends wherever it is: between noting that an entry ran and
     sending it, no beat would send it before its next turn; and in a query it closes the connection that this is on,
     which is a traceback and no end."""
-    came, before = [], {}
+    came: list[int] = []
+    before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before[number] = signal.signal(number, lambda number, frame: came.append(number))
+        for ending in (signal.SIGTERM, signal.SIGINT):
+            before[ending] = signal.signal(ending, lambda number, frame: came.append(number))
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ CURES = {  # part: what to type in development, and the sentence around it
 }
 CURE_DEPLOYED = ("make logs", "in your checkout to see why.")
 CACHES = {"LocMemCache": "Memory of each process", "RedisCache": "Redis"}
+Ages = dict[str, float | None]
 BROKERS = {"filesystem": "Files in var/broker", "memory": "Memory of this process", "redis": "Redis",
            "rediss": "Redis", "amqp": "RabbitMQ", "amqps": "RabbitMQ"}
 
@@ -34,32 +35,33 @@ class Part:
     cure: str = ""
 
 
-def parts():
+def parts() -> list[Part]:
     """Every part that /readyz?beat asks, in about 2 s at most, whatever hangs."""
     answers = readiness.ask(beat=True)
-    ages = heartbeats() if answers.get("database", {}).get("state") == "ok" else {}
+    database = answers.get("database")
+    ages = heartbeats() if database and database["state"] == "ok" else {}
     return [part(name, state(name, answer["state"] == "ok", ages), answer["ms"], about(name, ages))
             for name, answer in answers.items()]
 
 
-def heartbeats():
+def heartbeats() -> Ages:
     """How many seconds ago worker and beat gave their last heartbeat; None where there never was any."""
     return readiness.value("heartbeats", "project.ops.heartbeat.ages") or {}
 
 
-def state(name, up, ages):
+def state(name: str, up: bool, ages: Ages) -> str:
     """Worker and beat of a developer's machine are no fault where they do not run."""
     return "up" if up else "off" if settings.DEBUG and name in ages else "down"
 
 
-def part(name, state, ms, about):
+def part(name: str, state: str, ms: float, about: str) -> Part:
     """A Part, with its cure where it is not up."""
     if state == "up":
         return Part(name, state, ms, about)
     return Part(name, state, ms, about, *(CURES.get(name, ()) if settings.DEBUG else CURE_DEPLOYED))
 
 
-def about(name, ages):
+def about(name: str, ages: Ages) -> str:
     """What there is to know of a part besides its state: a kind, never an address."""
     if name == "database":
         return connection.display_name
@@ -70,11 +72,12 @@ def about(name, ages):
     return told(ages[name]) if name in ages else ""
 
 
-def kind(name, names):
+def kind(name: str, names: dict[str, str]) -> str:
+    """The word for a kind, itself where there is none."""
     return names.get(name, name)
 
 
-def told(age):
+def told(age: float | None) -> str:
     """The age of a heartbeat in words."""
     if age is None:
         return "No heartbeat yet"

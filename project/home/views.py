@@ -4,10 +4,11 @@ In development and to staff it tells what is running. Everybody else gets a page
 """
 
 import platform
+from typing import Any
 
 import django
 from django.conf import settings
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
 
@@ -17,33 +18,35 @@ from .patience import within
 PATIENCE = 2  # seconds to find out who somebody is
 
 
-def home(request):
+def home(request: HttpRequest) -> HttpResponse:
+    """The page."""
     if not may_look(request):
         return render(request, "home/welcome.html")
     return live(request, "home/home.html")
 
 
-def running(request):
+def running(request: HttpRequest) -> HttpResponse:
     """The section that the page's script asks for every few seconds."""
     if not may_look(request):
         raise Http404
     return live(request, "home/running.html")
 
 
-def may_look(request):
+def may_look(request: HttpRequest) -> bool:
     """Whether the visitor may see what is running. Asks the database only for who brings a session, and not for
     long: while it is down, all are visitors."""
     if settings.DEBUG:
         return True
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:
         return False
+    user: Any = request.user  # which asks the database when it is asked, not now
     try:
-        return within(PATIENCE, lambda: request.user.is_active and request.user.is_staff)
+        return within(PATIENCE, lambda: bool(user.is_active and user.is_staff))
     except Exception:
         return False
 
 
-def live(request, template):
+def live(request: HttpRequest, template: str) -> HttpResponse:
     """The template with what is running now, for nobody to keep."""
     found = parts()
     down, off = ([part.name for part in found if part.state == state] for state in ("down", "off"))

@@ -5,6 +5,7 @@ lost, this beat does nothing until it has the lock again, and another may have i
 """
 
 import logging
+from typing import Any
 
 from django.db import connection
 
@@ -20,13 +21,14 @@ SETTINGS = ("SET tcp_keepalives_idle = 30", "SET tcp_keepalives_interval = 10", 
 class Lock:
     """An advisory lock of Postgres, on a connection of its own."""
 
-    def __init__(self):
-        self.connection, self.held = None, False
+    def __init__(self) -> None:
+        self.connection: Any = None  # Django's, of its own
+        self.held: bool = False
 
-    def hold(self):
+    def hold(self) -> bool:
         """Whether this process holds the lock, taking it where it is free. Raises DatabaseError."""
         if self.held:
-            return self.ask("SELECT 1") == 1
+            return bool(self.ask("SELECT 1") == 1)
         if self.connection is None:
             self.connection = connection.copy()
             for setting in SETTINGS:
@@ -34,7 +36,7 @@ class Lock:
         self.held = self.ask("SELECT pg_try_advisory_lock(hashtext('beat'))")
         return self.held
 
-    def ask(self, sql):
+    def ask(self, sql: str) -> Any:
         """The first value of the answer. After an error the connection, and with it the lock, is gone."""
         try:
             with self.connection.cursor() as cursor:
@@ -51,14 +53,16 @@ class Scheduler(BaseScheduler):
 
     lock, waiting = Lock(), False
 
-    def tick(self, *args, **kwargs):
+    def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due if this is the beat that may. Returns the seconds to sleep."""
         alive()
         if connection.vendor == "postgresql" and not self.may_send():
             return 5.0
-        return super().tick(*args, **kwargs)
+        seconds: float = super().tick(*args, **kwargs)
+        return seconds
 
-    def may_send(self):
+    def may_send(self) -> bool:
+        """Whether this beat holds the lock; the log says so where it does not."""
         try:
             held = self.lock.hold()
         except Exception as error:

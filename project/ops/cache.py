@@ -1,5 +1,7 @@
 """Django's cache in Redis, which holds no request when it hangs."""
 
+from typing import Any
+
 from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
 from django.core.cache.backends.redis import RedisCacheClient
 from redis import Redis
@@ -10,18 +12,25 @@ fuse = Fuse("cache")
 
 
 class Client(Redis):
-    def execute_command(self, *args, **options):
+    """Redis' own, each command under the fuse."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command. Raises Hangs at once while Redis hangs."""
         with fuse.guard():
-            return super().execute_command(*args, **options)
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
 
 class Clients(RedisCacheClient):
-    def __init__(self, *args, **options):
+    """Django's, which makes such a Client."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._client = Client
 
 
 class RedisCache(DjangoRedisCache):
-    def __init__(self, server, params):
+    """Django's, with such Clients."""
+
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
         self._class = Clients

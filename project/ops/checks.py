@@ -15,12 +15,13 @@ class Down(Exception):
     """A part that answers, and says that it is not fit for use."""
 
 
-def database():
+def database() -> None:
+    """Down unless it answers."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
 
-def migrations():
+def migrations() -> None:
     """Down while the database lacks a migration that this release has."""
     global _migrated
     if _migrated:
@@ -32,7 +33,7 @@ def migrations():
     _migrated = True
 
 
-def cache():
+def cache() -> None:
     """Down unless it gives back what it was given."""
     key, value = f"readyz-{uuid.uuid4()}", uuid.uuid4().hex
     caches["default"].set(key, value, 10)
@@ -41,15 +42,17 @@ def cache():
     caches["default"].delete(key)
 
 
-def worker():
+def worker() -> None:
+    """Down unless the worker's heartbeat is recent."""
     fresh("worker")
 
 
-def beat():
+def beat() -> None:
+    """Down unless beat's heartbeat is recent."""
     fresh("beat")
 
 
-def fresh(name):
+def fresh(name: str) -> None:
     """Down unless the heartbeat of that name is recent. worker and beat share one look at the database."""
     ages = readiness.value("heartbeats", "project.ops.heartbeat.ages")
     if ages is None:

@@ -1,13 +1,23 @@
 """Settings from the environment: read one by one, complained of all at once."""
 
 import re
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import dj_database_url
 
-REQUIRED = object()
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+class Required:
+    """In the place of a default: there is none."""
+
+
+REQUIRED = Required()
 POSTGRES = "postgres://user:password@db.example:5432/name"
 # What is not among the pins: the module that Django imports, and the package that has it.
 DRIVERS = {"django.db.backends.mysql": ("MySQLdb", "mysqlclient"),
@@ -20,11 +30,12 @@ class SettingsError(Exception):
     No ImproperlyConfigured: some of Django's commands go on after that.
     """
 
-    def __init__(self, problems):
+    def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
 
-    def report(self):
+    def report(self) -> str:
+        """The lines for stderr."""
         return "\n".join(f"settings: {problem}" for problem in self.problems)
 
 
@@ -36,16 +47,16 @@ class Env:
     environment, and values may have several lines.
     """
 
-    def __init__(self, variables, problems=()):
+    def __init__(self, variables: Mapping[str, str], problems: Iterable[str] = ()) -> None:
         self.variables = variables
         self.problems = list(problems)
 
-    def problem(self, text):
+    def problem(self, text: str) -> None:
         """Keep what is wrong, once."""
         if text not in self.problems:
             self.problems.append(text)
 
-    def text(self, name, default=REQUIRED, example=""):
+    def text(self, name: str, default: str | Required = REQUIRED, example: str = "") -> str:
         """The variable's text, or the default where it is unset or empty."""
         value, path = self.variables.get(name, ""), self.variables.get(f"{name}_FILE", "")
         if value and path:
@@ -54,12 +65,12 @@ class Env:
             return value
         if path:
             return self.file(name, path)
-        if default is REQUIRED:
+        if isinstance(default, Required):
             self.problem(f"{name} is not set; for example {name}={example}")
             return ""
         return default
 
-    def file(self, name, path):
+    def file(self, name: str, path: str) -> str:
         """The text of a file that a variable names. The path is not told: it may be a secret put in the wrong place."""
         try:
             value = Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
@@ -70,55 +81,57 @@ class Env:
             self.problem(f"{name}_FILE names an empty file")
         return value
 
-    def parsed(self, name, parse, default, example):
+    def parsed(self, name: str, parse: Callable[[str], T], default: D | Required, example: str) -> T | D | None:
         """`parse(text)` of the variable; a ValueError of `parse` becomes a problem that shows the example, never
         the value, as it may be a secret."""
-        text = self.text(name, "" if default is not REQUIRED else REQUIRED, example)
+        text = self.text(name, REQUIRED if isinstance(default, Required) else "", example)
         if not text:
-            return None if default is REQUIRED else default
+            return None if isinstance(default, Required) else default
         try:
             return parse(text)
         except ValueError as error:
             self.problem(f"{name} {error}; for example {name}={example}")
             return None
 
-    def number(self, name, default=REQUIRED, example="10", least=0):
+    def number(self, name: str, default: int | Required = REQUIRED, example: str = "10", least: int = 0) -> int | None:
         """A whole number, no smaller than `least`."""
         return self.parsed(name, lambda text: whole_number(text, least), default, example)
 
-    def flag(self, name, default=False):
+    def flag(self, name: str, default: bool = False) -> bool | None:
         """True for `true`, False for `false`; nothing else is taken for either."""
         return self.parsed(name, flag, default, "true")
 
-    def words(self, name, default=()):
+    def words(self, name: str, default: Iterable[str] = ()) -> list[str]:
         """A list of what commas separate."""
-        return self.parsed(name, lambda text: [word.strip() for word in text.split(",")], list(default), "a,b")
+        return self.parsed(name, lambda text: [word.strip() for word in text.split(",")], list(default), "a,b") or []
 
-    def url_path(self, name, default):
+    def url_path(self, name: str, default: str) -> str | None:
         """A path on this site, as Django's urls.py takes it: `staff/`, also where `/staff` was given."""
         return self.parsed(name, url_path, default, default)
 
-    def database(self, name="DATABASE_URL", default=REQUIRED):
+    def database(self, name: str = "DATABASE_URL", default: str | Required = REQUIRED) -> dict[str, Any]:
         """Django's settings of the database that a URL names."""
         return self.url(name, database, default, POSTGRES)
 
-    def url(self, name, parse, default, example):
+    def url(self, name: str, parse: Callable[[str], dict[str, Any]], default: str | Required,
+            example: str) -> dict[str, Any]:
         """`parse` of the variable's URL or of the default's; nothing where it is malformed, which `check` will say."""
-        if default is not REQUIRED and not self.text(name, ""):
+        if not isinstance(default, Required) and not self.text(name, ""):
             return parse(default)
         return self.parsed(name, parse, REQUIRED, example) or {}
 
-    def cache(self, name="CACHE_URL", default=REQUIRED):
+    def cache(self, name: str = "CACHE_URL", default: str | Required = REQUIRED) -> dict[str, Any]:
         """Django's settings of the cache that a URL names: redis://, rediss:// or locmem://."""
         return self.url(name, cache, default, "redis://cache.example:6379/1")
 
-    def check(self):
+    def check(self) -> None:
         """Raise SettingsError where anything read so far was missing or malformed."""
         if self.problems:
             raise SettingsError(self.problems)
 
 
-def whole_number(text, least=0):
+def whole_number(text: str, least: int = 0) -> int:
+    """The number a text holds. Raises ValueError."""
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise ValueError("is not a whole number")
     if int(text) < least:
@@ -126,19 +139,21 @@ def whole_number(text, least=0):
     return int(text)
 
 
-def flag(text):
+def flag(text: str) -> bool:
+    """True or False. Raises ValueError for any other text."""
     if text not in ("true", "false"):
         raise ValueError("is neither true nor false")
     return text == "true"
 
 
-def url_path(text):
+def url_path(text: str) -> str:
+    """The path with a slash at its end and none before it. Raises ValueError."""
     if not re.fullmatch(r"/?[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/?", text):
         raise ValueError("is not a path on this site, of letters, digits and . _ ~ - between slashes")
     return text.strip("/") + "/"
 
 
-def database(url):
+def database(url: str) -> dict[str, Any]:
     """Django's settings for a database URL, with what both engines need to be dependable. Raises ValueError.
 
     SQLite: a write waits for its turn from the start of a transaction (IMMEDIATE) and readers never wait (WAL).
@@ -146,7 +161,7 @@ def database(url):
     """
     check_database(url)
     try:
-        settings = dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True)
+        settings: dict[str, Any] = {**dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True)}
     except Exception:  # the library raises several kinds, and some quote the URL with its password
         raise ValueError("is not a database URL") from None
     options = settings.setdefault("OPTIONS", {})
@@ -164,7 +179,7 @@ def database(url):
     return settings
 
 
-def check_database(url):
+def check_database(url: str) -> None:
     """What the library lets pass, or tells less clearly. Raises ValueError."""
     scheme, slashes, rest = url.partition("://")
     if not slashes:
@@ -182,7 +197,7 @@ def check_database(url):
         raise ValueError("has a space or a # in it, to be written as %20 and %23")
 
 
-def cache(url):
+def cache(url: str) -> dict[str, Any]:
     """Django's settings for a cache URL. Raises ValueError."""
     if url == "locmem://":
         return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}

@@ -17,7 +17,7 @@ QUOTES = ("'", '"')
 LONGEST = 65535  # bytes of a line: what Docker reads
 
 
-def read_file(path: str) -> tuple[dict[str, str], list[str]]:
+def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, str], list[str]]:
     """The variables of an env file, and what is wrong with it, a text a line. No file, no variables."""
     name = os.path.basename(path)
     try:

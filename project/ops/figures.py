@@ -1,7 +1,10 @@
 """What Celery's worker, beat and broker are about, as figures."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from django.apps import apps
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from . import readiness
 
@@ -10,7 +13,7 @@ PATHS = {"heartbeats": "project.ops.heartbeat.ages", "queues": "project.celery.q
          "tasks": "project.ops.tally.counts"}
 
 
-def celery():
+def celery() -> dict[str, Any]:
     """{"worker": seconds since its last heartbeat, "beat": …, "waiting": {queue: tasks}, "dead": tasks that were given
     up, "tasks": {task: {state: {"count": …, "seconds": …}}}}; None where nobody could tell. Nothing in a project that
     does without Celery."""
@@ -19,7 +22,7 @@ def celery():
     return {**NAMES, **{name: value for found in readiness.values(PATHS) for name, value in (found or {}).items()}}
 
 
-def families():
+def families() -> Iterator[Metric]:
     """The same for /metrics, less what nobody could tell."""
     found = {name: value for name, value in celery().items() if value is not None}
     ages = GaugeMetricFamily("celery_heartbeat_age_seconds", "Since the last heartbeat.", labels=["part"])
@@ -34,7 +37,7 @@ def families():
                                 value=found["dead"])
 
 
-def ended(tasks):
+def ended(tasks: dict[str, dict[str, Any]]) -> tuple[Metric, Metric]:
     """The tasks that ended, and the seconds they took."""
     labels = ["task", "state"]
     count = CounterMetricFamily("celery_tasks", "Tasks that ended, and how.", labels=labels)

@@ -4,13 +4,18 @@ SOCKET: a unix socket to listen on, else PORT (8000). WEB_CONCURRENCY: worker pr
 each works on at a time (4).
 """
 
+from __future__ import annotations
+
 import itertools
 import math
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import MutableMapping
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from gunicorn import glogging
@@ -20,11 +25,16 @@ from . import probes, process
 from .env import Env, SettingsError
 from .request_id import HEADER
 
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+
+    from .gunicorn_worker import Worker
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 SHM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # memory: a busy disk then stalls no worker
 
 
-def cpus():
+def cpus() -> int:
     """How many CPUs this container may use, at least 1: its limit (cgroup 2 or 1), else those of the machine."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for paths in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
@@ -68,7 +78,8 @@ class Logger(glogging.Logger):
     """The access log goes where all logs go, in the same form. A path is told without its query: it may hold secrets.
     Answered probes are left out: what changes is logged elsewhere."""
 
-    def access(self, resp, req, environ, request_time):
+    def access(self, resp: Any, req: Any, environ: MutableMapping[str, Any], request_time: timedelta) -> None:
+        """A line for each request, but for probes that were answered."""
         path, status = environ.get("PATH_INFO", "-"), int(str(resp.status).split()[0])
         if path in probes.PATHS and status in (200, 503):
             return
@@ -84,10 +95,10 @@ logger_class = Logger
 
 # ---- the workers' common figures: see metrics.py ----
 
-_own_folder = None
+_own_folder: str | None = None
 
 
-def on_starting(server):
+def on_starting(server: Arbiter) -> None:
     """Before the first worker: an empty folder for their figures."""
     global _own_folder
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
@@ -99,30 +110,32 @@ def on_starting(server):
         file.unlink()
 
 
-def on_exit(server):
+def on_exit(server: Arbiter) -> None:
+    """After the last worker."""
     if _own_folder:
         shutil.rmtree(_own_folder, ignore_errors=True)
 
 
-def pre_fork(server, worker):
+def pre_fork(server: Any, worker: Worker) -> None:
     """The lowest number that no living worker has."""
     taken = {other.number for other in server.WORKERS.values()}
     worker.number = next(str(number) for number in itertools.count(1) if str(number) not in taken)
     mark_process_dead(worker.number)
 
 
-def post_fork(server, worker):
+def post_fork(server: Arbiter, worker: Worker) -> None:
+    """In the worker: which one it is."""
     process.worker = worker.number
 
 
-def post_worker_init(worker):
+def post_worker_init(worker: Worker) -> None:
     """Before its first request a worker asks the parts once: what that has to load it then has, and later answers
     are quick."""
     from . import metrics, readiness  # need the folder and Django's apps
     readiness.ask()
-    metrics.PID.set(worker.pid)
+    metrics.PID.set(float(worker.pid))
 
 
-def child_exit(server, worker):
+def child_exit(server: Arbiter, worker: Worker) -> None:
     """However it ended: what it had in flight is no more."""
     mark_process_dead(worker.number)

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Iterator
 
 from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher
 
@@ -19,11 +20,13 @@ class Argon2(Argon2PasswordHasher):
 
     memory_cost, time_cost, parallelism = 19 * 1024, 2, 1
 
-    def encode(self, password, salt):
+    def encode(self, password: str, salt: str) -> str:
+        """Hash a password. Raises TooMany."""
         with seat():
             return super().encode(password, salt)
 
-    def verify(self, password, encoded):
+    def verify(self, password: str, encoded: str) -> bool:
+        """Whether it is the password. Raises TooMany."""
         with seat():
             return super().verify(password, encoded)
 
@@ -31,13 +34,14 @@ class Argon2(Argon2PasswordHasher):
 class PBKDF2(PBKDF2PasswordHasher):
     """Django's, for accounts that come from elsewhere; `verify` is one `encode`."""
 
-    def encode(self, password, salt, iterations=None):
+    def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
+        """Hash a password. Raises TooMany."""
         with seat():
             return super().encode(password, salt, iterations)
 
 
 @contextlib.contextmanager
-def seat():
+def seat() -> Iterator[None]:
     """Nobody waits for one: who did would hold a thread. Raises TooMany."""
     if not _seats.acquire(blocking=False):
         raise TooMany

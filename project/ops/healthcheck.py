@@ -16,7 +16,8 @@ ALIVE = Path("/dev/shm/alive")
 LIMIT = 60  # seconds: both turn a round every 5 at the latest
 
 
-def main():
+def main() -> None:
+    """Exit 0, or 1 with a line on stderr."""
     try:
         role = ROLE.read_text()
         problem = web() if role == "web" else rounds(role)
@@ -29,13 +30,13 @@ def main():
         sys.exit(1)
 
 
-def web():
+def web() -> str:
     """What is wrong with the site's answer, or nothing."""
     status = ask(os.environ.get("SOCKET"), int(os.environ.get("PORT") or 8000))
     return "" if status == 200 else f"/healthz answers {status}"
 
 
-def ask(path, port, timeout=4):
+def ask(path: str | None, port: int, timeout: float = 4) -> int:
     """The status of /healthz, over the unix socket at `path` or else the port. Raises OSError."""
     connection = http.client.HTTPConnection("localhost", port, timeout=timeout)
     if path:
@@ -46,7 +47,7 @@ def ask(path, port, timeout=4):
     return connection.getresponse().status
 
 
-def rounds(role):
+def rounds(role: str) -> str:
     """What is wrong with worker or beat, or nothing."""
     age = time.time() - ALIVE.stat().st_mtime if ALIVE.exists() else None
     if age is None:
@@ -54,7 +55,7 @@ def rounds(role):
     return f"{role} was last alive {age:.0f} s ago" if age > LIMIT else ""
 
 
-def alive():
+def alive() -> None:
     """Worker and beat call this in each round; outside of the image it does nothing."""
     if os.environ.get("ROLE"):
         with contextlib.suppress(OSError):

@@ -15,7 +15,7 @@ NAMES = ("worker", "beat")
 LIMIT = 150  # seconds: beat sends one a minute, so two were missed, and the worker has half a minute to get to it
 
 
-def beat(name):
+def beat(name: str) -> bool:
     """Write that the part `name` ("worker" or "beat") is alive. Returns whether it was written: a database that is
     locked or away is logged and no more, as neither part may end of it."""
     row = {"at": timezone.now(), "host": socket.gethostname(), "release": settings.RELEASE}
@@ -27,7 +27,7 @@ def beat(name):
     return True
 
 
-def ages():
+def ages() -> dict[str, float | None]:
     """{"worker": seconds since its last heartbeat, "beat": …}, None for one that never had any. Older than LIMIT
     means it is not running. Raises DatabaseError where the database is away."""
     now = timezone.now()

@@ -10,9 +10,11 @@ import os
 import struct
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from . import figures, output, process
@@ -39,15 +41,15 @@ for _status in CLASSES:
 output.Output.observers.append(LOST.inc)
 
 
-def observe(method, status, seconds):
+def observe(method: str | None, status: int, seconds: float) -> None:
     """Count an answered request."""
-    status = f"{status // 100}xx"
-    status = status if status in CLASSES else "other"
-    REQUESTS.labels(status).inc()
-    DURATION.labels(method if method in METHODS else "OTHER", status).observe(seconds)
+    kind = f"{status // 100}xx"
+    kind = kind if kind in CLASSES else "other"
+    REQUESTS.labels(kind).inc()
+    DURATION.labels(method if method in METHODS else "OTHER", kind).observe(seconds)
 
 
-def families():
+def families() -> list[Metric]:
     """All workers' metrics, as prometheus_client's families."""
     collector = MultiProcessCollector(None, FOLDER) if FOLDER else REGISTRY
     deadline = time.monotonic() + 1
@@ -60,7 +62,7 @@ def families():
             time.sleep(0.01)
 
 
-def workers(found):
+def workers(found: Iterable[Metric]) -> dict[str, int]:
     """{number: pid} of the workers that have started, from families."""
     if not FOLDER:
         return {process.worker: os.getpid()}
@@ -71,7 +73,8 @@ def workers(found):
 class Page:
     """What /metrics shows: the figures, each worker's memory, the release and the uptime."""
 
-    def collect(self):
+    def collect(self) -> Iterator[Metric]:
+        """The families, as generate_latest asks for them."""
         found = families()
         yield from (family for family in found if family.name != "worker_pid")
         resident = GaugeMetricFamily("process_resident_memory_bytes", "Memory a worker holds.", labels=["worker"])
@@ -88,12 +91,12 @@ class Page:
         yield from figures.families()
 
 
-def page():
+def page() -> bytes:
     """Prometheus' text format, as bytes."""
     return generate_latest(Page())
 
 
-def variables():
+def variables() -> dict[str, Any]:
     """The figures of /debug/vars, less Celery's. Memory is in bytes, summed over the workers."""
     found = families()
     samples = [sample for family in found for sample in family.samples]

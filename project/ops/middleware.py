@@ -3,19 +3,22 @@
 import time
 
 from django.conf import settings
+from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from . import hashers, metrics, probes, request_id
+from .headers import GetResponse
 
 
 class RequestId:
     """Takes the id that nginx gave the request, or makes one; the answer says it."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         given = request_id.start(request.headers.get(request_id.HEADER, ""))
         response = self.get_response(request)
         response[request_id.HEADER] = given
@@ -25,10 +28,10 @@ class RequestId:
 class SitePort:
     """Gives each request the port of SITE_URL: any other is a visitor's invention, and would stand in links to here."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         name = split_domain_port(request.META.get("HTTP_HOST", ""))[0]
         if name:
             request.META["HTTP_HOST"] = name + settings.SITE_PORT
@@ -39,23 +42,24 @@ class Probes:
     """Answers /healthz, /readyz, /metrics and /debug/vars before all else: for any Host, without redirect or session,
     and without being counted."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return probes.answer(request) or self.get_response(request)
 
 
 class TooMany:
     """Answers who came with a password while too many others did: 429, so that no thread waits."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return self.get_response(request)
 
-    def process_exception(self, request, exception):
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """The answer to TooMany; None to anything else."""
         if isinstance(exception, hashers.TooMany):
             response = render(request, "429.html", status=429)
             response["Retry-After"] = "5"
@@ -66,10 +70,10 @@ class TooMany:
 class Metrics:
     """Counts and times the requests."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         start = time.perf_counter()
         with metrics.IN_FLIGHT.track_inprogress():
             response = self.get_response(request)

@@ -14,6 +14,11 @@ import select
 import stat
 import sys
 import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 logger = logging.getLogger(__name__)
 
@@ -25,28 +30,33 @@ WHOLE = 4096  # bytes that a pipe takes whole or not at all
 class Output(io.RawIOBase):
     """A file that takes all it is given at once. `fd` has to be non-blocking."""
 
-    observers = []  # each called with the number of lines just lost
+    observers: list[Callable[[int], object]] = []  # each called with the number of lines just lost
 
-    def __init__(self, fd):
+    def __init__(self, fd: int) -> None:
         self.fd = fd
         self.reset()
         os.register_at_fork(after_in_child=self.reset)
         atexit.register(self.finish)
 
-    def reset(self):
+    def reset(self) -> None:
         """As new; also in a forked child: what is kept is its parent's to tell."""
-        self.lock, self.kept, self.lost, self.thread = threading.RLock(), bytearray(), 0, None
+        self.lock, self.kept, self.lost = threading.RLock(), bytearray(), 0
+        self.thread: threading.Thread | None = None
 
-    def writable(self):
+    def writable(self) -> bool:
+        """It is."""
         return True
 
-    def isatty(self):
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
         return os.isatty(self.fd)
 
-    def fileno(self):
+    def fileno(self) -> int:
+        """The number of its file."""
         return self.fd
 
-    def write(self, data):
+    def write(self, data: "Buffer") -> int:
+        """Take all of it: out it goes, or it is kept or dropped."""
         data = bytes(data)
         with self.lock:
             rest = data if self.kept else data[self.put(data):]
@@ -58,7 +68,7 @@ class Output(io.RawIOBase):
                 self.start()
         return len(data)
 
-    def put(self, data):
+    def put(self, data: bytes) -> int:
         """Write what there is room for. How many bytes are done with."""
         try:
             return os.write(self.fd, data)
@@ -68,20 +78,22 @@ class Output(io.RawIOBase):
             self.drop(data)
             return len(data)
 
-    def drop(self, data):
+    def drop(self, data: bytes) -> None:
+        """Count lines as lost."""
         lines = data.count(b"\n")
         self.lost += lines
         for observer in self.observers:
             observer(lines)
 
-    def start(self):
+    def start(self) -> None:
+        """Start the thread that brings out what is kept."""
         self.thread = threading.Thread(target=self.bring_out, name="output", daemon=True)
         try:
             self.thread.start()
         except RuntimeError:  # no more threads here: the next line tries again
             self.thread = None
 
-    def bring_out(self):
+    def bring_out(self) -> None:
         """Until nothing is kept any more."""
         room, kept = select.poll(), True
         room.register(self.fd, select.POLLOUT)
@@ -95,27 +107,29 @@ class Output(io.RawIOBase):
         if lost:
             logger.warning("%d lines of the log were lost: nobody read it", lost)
 
-    def finish(self):
+    def finish(self) -> None:
+        """At the end of the process: wait for that thread, for a moment."""
         if thread := self.thread:
             thread.join(LAST)
 
 
-def first_lines(data):
+def first_lines(data: bytearray) -> bytes:
     """As many whole lines as a pipe takes whole, so that none is torn by another process's; at least one."""
     end = data.rfind(b"\n", 0, WHOLE) + 1 or data.find(b"\n") + 1 or len(data)
     return bytes(data[:end])
 
 
-def install():
+def install() -> None:
     """From now on stdout and stderr wait for nobody, where they lead to a pipe or a terminal: files never wait."""
     for name, fd in (("stdout", 1), ("stderr", 2)):
         if (opened := reopen(fd)) is not None:
-            stream = io.TextIOWrapper(Output(opened), "utf-8", "backslashreplace", line_buffering=True)
+            stream = io.TextIOWrapper(  # type: ignore[type-var]  # it asks for no buffer
+                Output(opened), "utf-8", "backslashreplace", line_buffering=True)
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)  # Celery's signal handlers write there
 
 
-def reopen(fd):
+def reopen(fd: int) -> int | None:
     """A non-blocking file descriptor of its own for the pipe or terminal behind `fd`, whose own flags others share.
     None where it is another thing, or may not be opened."""
     try:

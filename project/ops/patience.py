@@ -9,6 +9,7 @@ answer that was merely late, as a busy machine's may be, is so forgotten with th
 import contextlib
 import threading
 import time
+from collections.abc import Iterator
 
 SLOW = 0.5  # seconds: what fails sooner holds up nobody
 REST = 3  # seconds until the next one tries
@@ -21,14 +22,14 @@ class Hangs(ConnectionError):
 class Fuse:
     """`with fuse.guard():` around what may hang; raises Hangs at once while it does."""
 
-    hangs = Hangs
+    hangs: type[Exception] = Hangs
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name, self.lock = name, threading.Lock()
-        self.until = None  # when the next one may try; None: all may
+        self.until: float | None = None  # when the next one may try; None: all may
 
     @contextlib.contextmanager
-    def guard(self):
+    def guard(self) -> Iterator[bool]:
         """Yields whether this one tries for all."""
         tries, began = self.check(), time.monotonic()
         try:
@@ -38,7 +39,8 @@ class Fuse:
             raise
         self.settle(tries, False)
 
-    def check(self):
+    def check(self) -> bool:
+        """Whether this one tries for all. Raises Hangs."""
         with self.lock:
             now = time.monotonic()
             if self.until is None:
@@ -48,10 +50,12 @@ class Fuse:
             self.until = now + REST  # others do not wait for this one
             return True
 
-    def in_vain(self, error, seconds):
+    def in_vain(self, error: Exception, seconds: float) -> bool:
+        """Whether it hung, by what was raised and how long that took."""
         return seconds > SLOW
 
-    def settle(self, tries, in_vain):
+    def settle(self, tries: bool, in_vain: bool) -> None:
+        """Note how it went."""
         with self.lock:
             if not in_vain:
                 self.until = None

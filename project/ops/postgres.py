@@ -6,12 +6,16 @@ connection. As long as it answers, and be it with a refusal, statements may take
 cut off.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from functools import wraps
+from typing import Any, NoReturn
 
 import psycopg2
 from psycopg2 import extensions
@@ -22,7 +26,8 @@ SLOW = 1  # second that somebody waits before the server is asked, and until it 
 ANSWER = 3  # seconds it has to answer, as many as for a visitor's own connection
 LOOK = 0.25  # seconds between two looks at who waits
 
-_servers, _lock = {}, threading.Lock()
+_servers: dict[str, Server] = {}
+_lock = threading.Lock()
 os.register_at_fork(after_in_child=_servers.clear)  # their threads are not there
 
 
@@ -33,7 +38,7 @@ class Hangs(psycopg2.OperationalError):
 class Wait:
     """Somebody who waits for an answer over a connection."""
 
-    def __init__(self, connection):
+    def __init__(self, connection: Connection) -> None:
         self.connection, self.began, self.cut = connection, time.monotonic(), False
 
 
@@ -42,16 +47,18 @@ class Server(Fuse):
 
     hangs = Hangs
 
-    def __init__(self, dsn):
+    def __init__(self, dsn: str) -> None:
         super().__init__("database")
-        self.dsn, self.waits = dsn, set()
+        self.dsn = dsn
+        self.waits: set[Wait] = set()
         threading.Thread(target=self.watch, name="postgres", daemon=True).start()
 
-    def in_vain(self, error, seconds):
+    def in_vain(self, error: Exception, seconds: float) -> bool:
+        """Whether it was cut off."""
         return isinstance(error, Hangs)
 
     @contextlib.contextmanager
-    def waiting(self, connection):
+    def waiting(self, connection: Connection) -> Iterator[None]:
         """Around what waits for an answer; Hangs where it was cut off."""
         wait = Wait(connection)
         with self.lock:
@@ -66,19 +73,21 @@ class Server(Fuse):
             with self.lock:
                 self.waits.discard(wait)
 
-    def watch(self):
+    def watch(self) -> NoReturn:
+        """Look at who waits, for ever."""
         while True:
             late = self.longest() > SLOW
             if late and not self.answers():
                 self.cut_off()
             time.sleep(SLOW if late else LOOK)
 
-    def longest(self):
+    def longest(self) -> float:
         """Seconds that somebody has been waiting."""
         with self.lock:
             return time.monotonic() - min((wait.began for wait in self.waits), default=time.monotonic())
 
-    def answers(self):
+    def answers(self) -> bool:
+        """Whether a new connection is answered."""
         began = time.monotonic()
         try:
             with contextlib.closing(psycopg2.connect(self.dsn, connect_timeout=ANSWER)) as connection:
@@ -92,7 +101,7 @@ class Server(Fuse):
         except (psycopg2.Error, RuntimeError):  # a refusal, or no thread to be had: that is told at once
             return time.monotonic() - began < ANSWER - 1  # libpq may count whole seconds
 
-    def cut_off(self):
+    def cut_off(self) -> None:
         """All who wait now, while none of them can leave and close what is shut here."""
         with self.lock:
             self.until = time.monotonic() + REST
@@ -101,21 +110,21 @@ class Server(Fuse):
                 shut(wait.connection)
 
 
-def ask(connection):
+def ask(connection: extensions.connection) -> None:
     """Something small, of the server itself: a pooler before it takes connections too."""
     connection.autocommit = True
     connection.cursor().execute("SELECT 1")
     connection.autocommit = False
 
 
-def shut(connection):
+def shut(connection: extensions.connection) -> None:
     """Whoever waits for it has an error at once."""
     with contextlib.suppress(psycopg2.Error, OSError):
         with socket.socket(fileno=os.dup(connection.fileno())) as sock:
             sock.shutdown(socket.SHUT_RDWR)
 
 
-def server(dsn):
+def server(dsn: str) -> Server:
     """The one of that address, in all of this process."""
     with _lock:
         if dsn not in _servers:
@@ -124,7 +133,9 @@ def server(dsn):
 
 
 class Connection(extensions.connection):
-    def __init__(self, dsn, *args, **options):
+    """psycopg2's, which waits no longer than its server answers."""
+
+    def __init__(self, dsn: str, *args: Any, **options: Any) -> None:
         self.server, began = server(dsn), time.monotonic()
         with self.server.guard() as tries:
             try:
@@ -137,22 +148,24 @@ class Connection(extensions.connection):
                 with self.server.waiting(self):
                     ask(self)
 
-    def commit(self):
+    def commit(self) -> None:
+        """psycopg2's. Raises Hangs."""
         with self.server.waiting(self):
             super().commit()
 
-    def rollback(self):
+    def rollback(self) -> None:
+        """psycopg2's. Raises Hangs."""
         with self.server.waiting(self):
             super().rollback()
 
 
-def waits(name, asks=True):
+def waits(name: str, asks: bool = True) -> Callable[..., Any]:
     """psycopg2's method of that name, of a cursor whose connection is one of ours. `asks`: it needs an answer, whereas
     others may have it already."""
     method = getattr(extensions.cursor, name)
 
     @wraps(method)
-    def patient(self, *args, **options):
+    def patient(self: Any, *args: Any, **options: Any) -> Any:
         found = self.connection.server
         with found.guard() if asks else contextlib.nullcontext(), found.waiting(self.connection):
             return method(self, *args, **options)

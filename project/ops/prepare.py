@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.executor import MigrationExecutor
 
+Write = Callable[[str], object]
 
-def prepare(write):
+
+def prepare(write: Write) -> None:
     """Bring the project's own SQLite file up to date; of any other database name what is pending, as a half-written
     branch must not migrate a shared one. `write` gets each line for the user: none where there is nothing to do.
 
@@ -24,17 +27,18 @@ def prepare(write):
         connection.close()  # what starts next opens its own
 
 
-def tell(write):
+def tell(write: Write) -> None:
     """Name what is pending. Raises as `prepare` does."""
     if missing := pending():
         write(lacking(missing))
 
 
-def lacking(missing):
+def lacking(missing: list[str]) -> str:
+    """The line that names the missing migrations."""
     return f"Migrations not applied to {where()}: {', '.join(missing)}. To apply them: make migrate"
 
 
-def migrate(write):
+def migrate(write: Write) -> None:
     """Migrate the project's own file. All under a lock, as on a fresh clone server, worker and beat come here at once:
     not even to open the file at the same time is safe, as SQLite does not wait its turn to switch one to WAL."""
     lock = Path(settings.OWN_DATABASE).with_suffix(".lock")
@@ -47,7 +51,7 @@ def migrate(write):
         connection.close()
 
 
-def apply():
+def apply() -> None:
     """Apply all migrations. Raises CommandError that names the one which fails, and its error."""
     try:
         call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
@@ -56,12 +60,12 @@ def apply():
         raise CommandError(f"{failed} failed on {where()}: {said(error)}. To see where: make migrate") from error
 
 
-def said(error):
+def said(error: BaseException) -> str:
     """The first line of an error."""
     return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
-def pending():
+def pending() -> list[str]:
     """The names of the migrations that the default database lacks, in order."""
     with one_line():
         executor = MigrationExecutor(connection)
@@ -71,7 +75,7 @@ def pending():
 
 
 @contextmanager
-def one_line():
+def one_line() -> Iterator[None]:
     """Makes of a database that cannot be used a CommandError of one line."""
     try:
         yield
@@ -79,7 +83,7 @@ def one_line():
         raise CommandError(f"cannot use {where()}: {said(error)}. {advice()}") from None
 
 
-def explain(migrating):
+def explain(migrating: bool) -> None:
     """After a command that the database failed: raise CommandError, of one line, where the database cannot be reached
     or, unless the command was `migrating`, lacks migrations."""
     missing = pending()
@@ -87,13 +91,13 @@ def explain(migrating):
         raise CommandError(lacking(missing))
 
 
-def is_own():
+def is_own() -> bool:
     """Is the default database the file that development made for itself?"""
     own = getattr(settings, "OWN_DATABASE", None)
     return own is not None and str(settings.DATABASES[DEFAULT_DB_ALIAS].get("NAME")) == str(own)
 
 
-def where():
+def where() -> str:
     """The default database in a few words: its file from the current folder, or its name and host."""
     database = connection.settings_dict
     if connection.vendor == "sqlite":
@@ -101,14 +105,15 @@ def where():
     return f"the database {database['NAME']} on {database['HOST'] or 'this machine'}"
 
 
-def advice():
+def advice() -> str:
+    """What to do about a database that cannot be used."""
     if connection.vendor == "sqlite":
         return "It has to be an SQLite file, it and its folder yours to write"
     return "Start it, or set another DATABASE_URL" + (" in .env" if hasattr(settings, "OWN_DATABASE") else "")
 
 
 @contextmanager
-def locked(path):
+def locked(path: Path) -> Iterator[None]:
     """Hold the lock of that name, waiting for who has it. The file stays; the lock ends with its holder."""
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -8,12 +8,12 @@ started = time.monotonic()  # of gunicorn's first process, or of this one where 
 worker = "0"  # which of gunicorn's workers this is, "1" and up: a worker that ends leaves its number to the next
 
 
-def uptime():
+def uptime() -> float:
     """Seconds since the server started."""
     return time.monotonic() - started
 
 
-def memory(pid):
+def memory(pid: int) -> tuple[int, int] | None:
     """(resident, virtual) bytes of a process, or None: it is gone, or this system has no /proc."""
     try:
         virtual, resident = Path(f"/proc/{pid}/statm").read_text().split()[:2]

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent / "static-root"
 FORMS = ("", ".gz", ".br")  # a file, and what it was compressed to
 
 
-def main(args):
+def main(args: list[str]) -> None:
+    """Publish into the folder that is named; exit with a line where that fails."""
     if not args:  # as one types it in a checkout
         return print("collectstatic: nothing to do, the image's own were collected by its build; to add them to those "
                      "that a web server has: docker-run.sh collectstatic /static")
@@ -30,7 +31,7 @@ def main(args):
     print(f"collectstatic: {added} of {names} files added to {args[0]}")
 
 
-def publish(root, folder):
+def publish(root: Path, folder: Path) -> tuple[int, int]:
     """Add what the manifest in `root` names to `folder`. Returns how many files were added, and how many there are."""
     names = [name + form for name in set(manifest(root).values()) for form in FORMS if (root / (name + form)).exists()]
     names += compressed(root)
@@ -50,15 +51,16 @@ def publish(root, folder):
     return len(missing), len(names)
 
 
-def compressed(root):
+def compressed(root: Path) -> list[str]:
     """The names of django-compressor's files, less its own manifest."""
     found = (path for kind in ("css", "js") for path in (root / "CACHE" / kind).rglob("*") if path.is_file())
     return [str(path.relative_to(root)) for path in found]
 
 
-def manifest(root):
+def manifest(root: Path) -> dict[str, str]:
     """{name in the code: name with its hash} of the image's static files."""
-    return json.loads((root / "staticfiles.json").read_text())["paths"]
+    paths: dict[str, str] = json.loads((root / "staticfiles.json").read_text())["paths"]
+    return paths
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ or is given up.
 import logging
 import threading
 import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict
 
 from django.conf import settings
 from django.db import connections
@@ -21,22 +23,34 @@ GIVE_UP = 10  # seconds after which a hanging check no longer stands in the way 
 HANGING = 3  # how many given up checks of a part may still hang before no other one is started
 
 
+Check = Callable[[], object]
+
+
+class Answer(TypedDict):
+    """How a part is: "ok" or "down", and milliseconds to find out."""
+    state: str
+    ms: float
+
+
 class Attempt:
     """One run of a check: `done` is set when it has ended, with `error` (text, empty when all is well) and `value`."""
 
-    def __init__(self, check):
+    def __init__(self, check: Check) -> None:
         self.check = check
         self.started = time.monotonic()
         self.done = threading.Event()
-        self.error, self.value, self.ended = "", None, None
+        self.error, self.ended = "", 0.0
+        self.value: Any = None
 
-    def start(self):
+    def start(self) -> None:
+        """Run the check in a thread."""
         try:
             threading.Thread(target=self.run, name="readiness", daemon=True).start()
         except RuntimeError as error:  # no thread to be had
             self.end(error)
 
-    def run(self):
+    def run(self) -> None:
+        """The thread: run the check to its end."""
         try:
             self.value = self.check()
             self.end()
@@ -45,12 +59,13 @@ class Attempt:
         finally:
             connections.close_all()  # this thread's own
 
-    def end(self, error=None):
+    def end(self, error: BaseException | None = None) -> None:
+        """Note its end, and wake who waits."""
         self.error = " ".join(f"{type(error).__name__}: {error}".split()) if error else ""
         self.ended = time.monotonic()
         self.done.set()
 
-    def ms(self):
+    def ms(self) -> float:
         """Milliseconds it took, or has been taking so far."""
         return round(((self.ended or time.monotonic()) - self.started) * 1000, 1)
 
@@ -58,32 +73,32 @@ class Attempt:
 class Part:
     """Something the site needs, and the check that raises when it is down."""
 
-    def __init__(self, name, check, give_up=GIVE_UP, shared=SHARED):
+    def __init__(self, name: str, check: Check, give_up: float = GIVE_UP, shared: float = SHARED) -> None:
         self.name, self.check, self.give_up, self.shared = name, check, give_up, shared
         self.lock = threading.Lock()
-        self.current, self.hanging, self.down = None, [], False
+        self.current: Attempt | None = None
+        self.hanging: list[Attempt] = []
+        self.down = False
 
-    def attempt(self):
+    def attempt(self) -> Attempt:
         """The run in progress or just ended, or else a new one."""
         with self.lock:
-            if not self.may_start():
-                return self.current
-            self.current = Attempt(self.check)
-            self.current.start()
+            if self.current is None or self.may_start(self.current):
+                self.current = Attempt(self.check)
+                self.current.start()
             return self.current
 
-    def may_start(self):
-        if self.current is None:
-            return True
-        if self.current.done.is_set():
-            return time.monotonic() - self.current.ended >= self.shared
+    def may_start(self, last: Attempt) -> bool:
+        """Whether another run may begin after the last one."""
+        if last.done.is_set():
+            return time.monotonic() - last.ended >= self.shared
         self.hanging = [attempt for attempt in self.hanging if not attempt.done.is_set()]
-        if time.monotonic() - self.current.started < self.give_up or len(self.hanging) >= HANGING:
+        if time.monotonic() - last.started < self.give_up or len(self.hanging) >= HANGING:
             return False
-        self.hanging.append(self.current)
+        self.hanging.append(last)
         return True
 
-    def finish(self, attempt, asked):
+    def finish(self, attempt: Attempt, asked: float) -> str:
         """Wait for an attempt, no longer than DEADLINE after it started or was asked for. Returns its error."""
         deadline = min(attempt.started, asked) + DEADLINE
         in_time = attempt.done.wait(max(0, deadline - time.monotonic()))
@@ -91,7 +106,7 @@ class Part:
         self.note(error)
         return error
 
-    def note(self, error):
+    def note(self, error: str) -> None:
         """Log when the part goes down and when it is back, not each time that somebody asks."""
         with self.lock:
             changed, self.down = self.down != bool(error), bool(error)
@@ -99,15 +114,15 @@ class Part:
             logger.warning("%s is %s", self.name, f"down: {error}" if error else "up again")
 
 
-_parts = {}
+_parts: dict[tuple[str, str], Part] = {}
 
 
-def part(name, path):
+def part(name: str, path: str) -> Part:
     """The part of that name, whose check is the function of that dotted path; the same object each time."""
     return _parts.setdefault((name, path), Part(name, lambda: import_string(path)()))
 
 
-def ask(beat=False):
+def ask(beat: bool = False) -> dict[str, Answer]:
     """{name: {"state": "ok" or "down", "ms": milliseconds}} of each part, `beat`: Celery's worker and beat too."""
     paths = {**settings.READINESS, **(settings.READINESS_BEAT if beat else {})}
     asked = time.monotonic()
@@ -116,12 +131,12 @@ def ask(beat=False):
             for part, attempt in attempts}
 
 
-def value(name, path):
+def value(name: str, path: str) -> Any:
     """What a function returns that may hang or fail as a check may; None then."""
     return values({name: path})[0]
 
 
-def values(paths):
+def values(paths: Mapping[str, str]) -> list[Any]:
     """What several functions return, asked at once."""
     asked = time.monotonic()
     attempts = [(part(name, path), part(name, path).attempt()) for name, path in paths.items()]

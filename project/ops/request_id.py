@@ -5,21 +5,21 @@ import uuid
 from contextvars import ContextVar
 
 HEADER = "X-Request-ID"
-_current = ContextVar("request_id", default="")
+_current: ContextVar[str] = ContextVar("request_id", default="")
 
 
-def current():
+def current() -> str:
     """The id of the request or task being worked on; empty outside of one."""
     return _current.get()
 
 
-def start(given=""):
+def start(given: str = "") -> str:
     """Make `given` the current id where it is one, else a new one: a visitor may send anything. Returns the id."""
     request_id = given if re.fullmatch(r"[A-Za-z0-9_-]{8,64}", given or "") else uuid.uuid4().hex
     _current.set(request_id)
     return request_id
 
 
-def clear():
+def clear() -> None:
     """Outside of a request or task again."""
     _current.set("")

@@ -16,7 +16,8 @@ from .env import SettingsError
 ROLE = Path("/dev/shm/role")  # memory: there also where the root filesystem is read-only
 
 
-def main():
+def main() -> None:
+    """Exit 64 where the settings are wrong, and note the role where they are not."""
     try:
         settings.INSTALLED_APPS
     except SettingsError as error:

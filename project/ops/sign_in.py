@@ -3,14 +3,19 @@
 import contextlib
 import ipaddress
 import logging
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 from django.contrib.auth import get_user_model, signals
 from django.dispatch import receiver
+from django.http import HttpRequest
 
 logger = logging.getLogger(__name__)
 
+Address = IPv4Address | IPv6Address
 
-def address(request):
+
+def address(request: HttpRequest) -> Address | None:
     """The visitor's address, as an object of ipaddress; None where there is none. X-Forwarded-For counts by its last
     word, which the proxy before us wrote; over gunicorn's socket there is no other. ::ffff:192.0.2.1, as proxies that
     listen for both write it, is 192.0.2.1: all of IPv4 would be one network of IPv6."""
@@ -22,20 +27,21 @@ def address(request):
     return None
 
 
-def counted_as(request):
+def counted_as(request: HttpRequest) -> str | None:
     """What failures are counted by: the address; of IPv6 the 64 bits that are one visitor's."""
     found = address(request)
     if found is not None and found.version == 6:
         found = ipaddress.ip_network((found, 64), strict=False).network_address
-    return found and str(found)
+    return None if found is None else str(found)
 
 
 @receiver(signals.user_login_failed)
-def log_failure(credentials, request=None, **_):
+def log_failure(credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
     """A line for each failure. An account is named only if there is one: many type their password there."""
     came_from = request and address(request)
-    name = credentials.get(get_user_model().USERNAME_FIELD) or credentials.get("username") or ""
-    known = get_user_model()._default_manager.filter(**{get_user_model().USERNAME_FIELD: name}).exists()
+    users: Any = get_user_model()
+    name = credentials.get(users.USERNAME_FIELD) or credentials.get("username") or ""
+    known = users._default_manager.filter(**{users.USERNAME_FIELD: name}).exists()
     account, outcome = name if known else "none of ours", "failed"
     if getattr(request, "axes_locked_out", False):
         outcome = "refused, as there were too many failures"

@@ -1,8 +1,12 @@
 """What all of the project's Celery tasks share."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import partial
+from typing import Any, TypeVar
 
 from celery import Task as CeleryTask
 from celery import signals
@@ -14,16 +18,18 @@ from . import deliveries
 from .healthcheck import alive
 from .patience import SLOW, Fuse
 
+T = TypeVar("T")
+
 fuse = Fuse("broker")
 
 DUE = "due"  # the header with the time of a task that is put off for longer than a worker may keep its message
 
 
-class Task(CeleryTask):
+class Task(CeleryTask):  # type: ignore[type-arg]  # it is no generic at run time
     """A task that may be put off for as long as you like, and that no retry loses."""
 
-    def apply_async(self, args=None, kwargs=None, task_id=None, producer=None, link=None, link_error=None,
-                    shadow=None, **options):
+    def apply_async(self, args: Any = None, kwargs: Any = None, task_id: Any = None, producer: Any = None,
+                    link: Any = None, link_error: Any = None, shadow: Any = None, **options: Any) -> Any:
         """Celery's own. A broker gives a message that a worker keeps for too long to the next one, and the next: a
         task that is due later than that bears its time in a header, and each worker keeps it for a part of the way."""
         seconds = ahead(options.get("countdown"), options.get("eta"))
@@ -37,19 +43,19 @@ class Task(CeleryTask):
         patient = self.app.conf.task_publish_retry or self.app.conf.task_always_eager
         return send() if patient else in_haste(send)
 
-    def retry(self, *args, **options):
+    def retry(self, *args: Any, **options: Any) -> Any:
         """Celery's own, less two faults: where the broker takes no message it would drop the task, and where the last
         retry is over it tells the arguments."""
         try:
             return super().retry(*args, **options)
         except Reject as error:
-            raise Reject(error.reason, requeue=True) from error
+            raise Reject(getattr(error, "reason"), requeue=True) from error
         except MaxRetriesExceededError:
             raise self.MaxRetriesExceededError(
                 f"{self.name}[{self.request.id}] was tried {self.request.retries + 1} times") from None
 
 
-def in_haste(send):
+def in_haste(send: Callable[[], T]) -> T:
     """Send from a request: no second attempt but after what failed at once, as a connection does whose broker has been
     restarted, and none at all while the broker hangs."""
     with fuse.guard():
@@ -62,7 +68,7 @@ def in_haste(send):
             return send()
 
 
-def ahead(countdown, eta):
+def ahead(countdown: float | None, eta: datetime | str | None) -> float:
     """How many seconds from now a task is put off."""
     if isinstance(eta, str):
         eta = datetime.fromisoformat(eta)
@@ -72,6 +78,6 @@ def ahead(countdown, eta):
 
 
 @signals.heartbeat_sent.connect
-def worker_is_alive(**_):
+def worker_is_alive(**_: Any) -> None:
     """The worker's own heartbeat, every 2 s while it has a broker."""
     alive()

@@ -6,7 +6,8 @@ import re
 import ssl
 from dataclasses import dataclass
 from importlib.util import find_spec
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Any
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 SAMPLE = re.compile(r"insecure|change.?(me|it|this)|example|sample|development|only-for|your.?secret|openssl",
                     re.IGNORECASE)
@@ -22,7 +23,8 @@ class Site:
     port: str
 
 
-def site(text):
+def site(text: str) -> Site:
+    """The Site of SITE_URL."""
     url = parts(text)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("is not an address that begins with https://")
@@ -34,29 +36,32 @@ def site(text):
     return Site(url.hostname, f"{url.scheme}://{url.netloc}", url.scheme == "https", port)
 
 
-def is_local(host):
+def is_local(host: str) -> bool:
+    """Whether a host's name is this machine's."""
     return host in ("localhost", "127.0.0.1", "::1") or host.endswith(".localhost")
 
 
-def hosts(found):
+def hosts(found: Site) -> list[str]:
     """ALLOWED_HOSTS for a Site."""
     if found.secure or not is_local(found.host):
         return [f"[{found.host}]" if ":" in found.host else found.host]
     return ["localhost", ".localhost", "127.0.0.1", "[::1]"]
 
 
-def secret_key(text):
+def secret_key(text: str) -> str:
+    """A SECRET_KEY that is random."""
     return random(text, 50)
 
 
-def token(text):
+def token(text: str) -> str:
     """What a header can hold, so that who has it can show it."""
     if not re.fullmatch("[!-~]+", text):
         raise ValueError("has a space or another character that no header holds")
     return random(text, 20)
 
 
-def random(text, least):
+def random(text: str, least: int) -> str:
+    """The text, unless it is short or looks like a sample."""
     if len(text) < least:
         raise ValueError(f"is shorter than {least} characters")
     if len(set(text)) < least // 5 or SAMPLE.search(text):
@@ -64,17 +69,18 @@ def random(text, least):
     return text
 
 
-def secret_keys(text):
+def secret_keys(text: str) -> list[str]:
+    """Several, separated by commas."""
     return [secret_key(key.strip()) for key in text.split(",")]
 
 
-def session(database, name, limits, hasty=False):
+def session(database: dict[str, Any], name: str, limits: str, hasty: bool = False) -> dict[str, Any]:
     """A database's settings, those of Postgres with the name and the limits of a session. PGOPTIONS has the last word.
     `hasty`: visitors wait for it, so nobody waits for one that hangs.
     """
     if database.get("ENGINE", "").endswith("postgresql"):
         options = f"{limits} {os.environ.get('PGOPTIONS', '')}".strip() if limits else None
-        given = {"application_name": name[:63], **({"options": options} if options else {})}
+        given: dict[str, Any] = {"application_name": name[:63], **({"options": options} if options else {})}
         if hasty and not find_spec("psycopg"):  # Django would take that one, not psycopg2
             from .postgres import Connection, Cursor
             given.update(connection_factory=Connection, cursor_factory=Cursor)
@@ -82,7 +88,7 @@ def session(database, name, limits, hasty=False):
     return database
 
 
-def timeouts(part, time_limit):
+def timeouts(part: str | None, time_limit: int) -> str:
     """What Postgres ends by itself: a statement, a wait for a lock, a transaction that does nothing. web and beat hold
     none for long, a worker none for longer than its task; a command may, as a migration does."""
     if not part:
@@ -92,19 +98,20 @@ def timeouts(part, time_limit):
             f" -c idle_in_transaction_session_timeout={idle}s")
 
 
-def broker(text):
+def broker(text: str) -> str:
+    """The URL of a broker."""
     url = parts(text)
     if url.scheme not in ("redis", "rediss", "amqp", "amqps") or not url.hostname:
         raise ValueError("is neither redis://…, rediss://…, amqp://… nor amqps://…")
     return text
 
 
-def development_broker(text):
+def development_broker(text: str) -> str:
     """Besides the real ones: a folder of files, and the process's own memory."""
     return text if text in ("filesystem://", "memory://") else broker(text)
 
 
-def broker_options(url, time_limit):
+def broker_options(url: str, time_limit: int) -> dict[str, Any]:
     """Celery's options for a broker, for tasks of at most `time_limit` seconds.
 
     Redis gives a task to another worker when none has finished it within its visibility timeout: soon after the
@@ -115,7 +122,7 @@ def broker_options(url, time_limit):
     return {"confirm_publish": True}
 
 
-def broker_haste(url):
+def broker_haste(url: str) -> dict[str, Any]:
     """More of them for the site, whose visitors wait: all of a connection's waits are short, and none is between two
     attempts, as kombu's of 2 s."""
     if url.startswith("redis"):
@@ -124,15 +131,17 @@ def broker_haste(url):
     return {"max_retries": 0, "read_timeout": 0.5, "write_timeout": 0.5}
 
 
-def broker_tls(url):
+def broker_tls(url: str) -> dict[str, Any] | bool:
     """Celery's options for TLS: rediss:// and amqps:// check the broker's certificate, authority and name; left to
     itself the one takes any, and the other anybody's. False for a broker without TLS."""
     scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
-    return {"rediss": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True},
-            "amqps": {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": host}}.get(scheme, False)
+    options: dict[str, dict[str, Any]] = {
+        "rediss": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True},
+        "amqps": {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": host}}
+    return options.get(scheme, False)
 
 
-def mail(text):
+def mail(text: str) -> dict[str, Any]:
     """Django's EMAIL_ settings for smtp:// (STARTTLS), smtps:// (TLS) or smtp+plain:// (neither)."""
     url = parts(text)
     ports = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
@@ -144,7 +153,7 @@ def mail(text):
             "EMAIL_USE_TLS": url.scheme == "smtp", "EMAIL_USE_SSL": url.scheme == "smtps"}
 
 
-def bucket(text):
+def bucket(text: str) -> dict[str, Any]:
     """A STORAGES entry for s3://key:secret@host/bucket?region=…"""
     url = parts(text)
     name = url.path.strip("/")
@@ -159,7 +168,7 @@ def bucket(text):
         **({"region_name": region[0]} if region else {})}}
 
 
-def origin(text):
+def origin(text: str) -> str:
     """The address of a server of static files, with a slash at its end; or a path on this site."""
     url = parts(text)
     if not (url.scheme == "https" and url.hostname) and not re.fullmatch(r"/[\w/.-]+", text):
@@ -167,7 +176,8 @@ def origin(text):
     return text.rstrip("/") + "/"
 
 
-def dsn(text):
+def dsn(text: str) -> str:
+    """A DSN of Sentry."""
     from sentry_sdk.utils import Dsn
     try:
         Dsn(text)
@@ -176,7 +186,7 @@ def dsn(text):
     return text
 
 
-def parts(text):
+def parts(text: str) -> SplitResult:
     """urlsplit, which complains of a port that is none only when it is asked for it."""
     url = urlsplit(text)
     try:

@@ -14,17 +14,20 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NotRequired, TypedDict
 
 import django
 from django.apps import apps
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django_migration_linter import MigrationLinter
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
 
-from project.ops.tables import NOBODY, Tables
+from project.ops.tables import NOBODY, Tables, Told
 
 ROOT = Path(__file__).resolve().parents[2]
 VENDORS = {"postgresql", "sqlite"}  # those that a build judges for
@@ -43,23 +46,36 @@ CURES = {
     "RUNPYTHON_MODEL_IMPORT": "use apps.get_model",
 }
 
+Key = tuple[str, str]  # an app's label and the name of a migration
+Sql = dict[Key, list[str]]
+
+
+class Verdict(TypedDict):
+    """What the linter says of a migration."""
+    verdict: str
+    messages: list[str]
+    since: NotRequired[list[str]]
+
 
 class Verdicts(MigrationLinter):
     """The linter with its findings kept instead of printed, of Django's own migrations too. It judges SQL as it is
     where all migrations before are applied: names of constraints are looked up in the database."""
 
-    def __init__(self, sql, told):
+    def __init__(self, sql: Sql, told: dict[Key, list[Told]]) -> None:
         super().__init__(no_cache=True)
-        self.sql, self.told, self.migrations = sql, told, {}
+        self.sql, self.told = sql, told
+        self.migrations: dict[str, Verdict] = {}
+        self.messages: list[str] = []
 
-    def _gather_all_migrations(self, migrations_list=None):
+    def _gather_all_migrations(self, migrations_list: Any = None) -> Iterable[Migration]:
         return self.migration_loader.disk_migrations.values()
 
-    def get_sql(self, app_label, migration_name):
+    def get_sql(self, app_label: str, migration_name: str) -> list[str]:
+        """The SQL of a migration, as it was taken."""
         known = self.sql.get((app_label, migration_name))
         return super().get_sql(app_label, migration_name) if known is None else known
 
-    def lint_migration(self, migration):
+    def lint_migration(self, migration: Migration) -> None:
         """What a squashed migration replaces is not applied here, so that its SQL may not be had."""
         try:
             super().lint_migration(migration)
@@ -73,7 +89,7 @@ class Verdicts(MigrationLinter):
         if verdict["verdict"] == "error" and (since := self.since(migration)):
             verdict["since"] = since
 
-    def since(self, migration):
+    def since(self, migration: Migration) -> list[str]:
         """The migrations that made all the tables that its errors are about; [] where one may be about any other: in
         RunPython or RunSQL, in SQL of no form that we know, or only found in statements on several tables together."""
         key = migration.app_label, migration.name
@@ -84,28 +100,36 @@ class Verdicts(MigrationLinter):
         whole = self.codes(self.sql[key]) <= {code for codes, _ in found for code in codes}
         return sorted(makers) if whole and NOBODY not in makers else []
 
-    def codes(self, sql):
+    def codes(self, sql: list[str]) -> set[str]:
+        """The codes of what the linter finds in SQL."""
         return {issue.code for issue in analyse_sql_statements(self.sql_analyser_class, sql)[0]}
 
-    def print_linting_msg(self, app_label, migration_name, msg, lint_result):
+    def print_linting_msg(self, app_label: str, migration_name: str, msg: str, lint_result: Any) -> None:
+        """Keep the verdict; what is said next belongs to it."""
         self.messages, name = [], lint_result.value if lint_result else "error"
-        verdict = {"verdict": {"ignore": "ignored"}.get(name, name), "messages": self.messages}
+        verdict: Verdict = {"verdict": {"ignore": "ignored"}.get(name, name), "messages": self.messages}
         self.migrations[f"{app_label}.{migration_name}"] = verdict
 
-    def print_errors(self, errors):
+    def print_errors(self, errors: Iterable[Any]) -> None:
+        """Keep what is said."""
         self.messages.extend(text(issue) for issue in errors)
 
-    print_warnings = print_errors
+    def print_warnings(self, warnings: Iterable[Any]) -> None:
+        """The same."""
+        self.print_errors(warnings)
 
 
 class Executor(MigrationExecutor):
     """Applies migrations, and keeps the SQL of each, taken just before, and what it tells of tables."""
 
-    def __init__(self, connection):
+    def __init__(self, connection: Any) -> None:
         super().__init__(connection)
-        self.sql, self.told, self.tables = {}, {}, Tables()
+        self.sql: Sql = {}
+        self.told: dict[Key, list[Told]] = {}
+        self.tables = Tables()
 
-    def apply_migration(self, state, migration, fake=False, fake_initial=False):
+    def apply_migration(self, state: Any, migration: Any, fake: bool = False, fake_initial: bool = False) -> Any:
+        """Take a migration's SQL, then apply it."""
         with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
             migration.apply(state.clone(), editor, collect_sql=True)
         lines = "\n".join(editor.collected_sql).splitlines()
@@ -116,23 +140,24 @@ class Executor(MigrationExecutor):
         return super().apply_migration(state, migration, fake, fake_initial)
 
 
-def text(issue):
+def text(issue: Any) -> str:
     """An issue in a line: what, in which table and column where the linter knows, and how to do it otherwise."""
     where = ".".join(part for part in (issue.table, issue.column) if part)
     cure = CURES.get(issue.code, "")
     return f"{issue.message}{where and f' ({where})'}{cure and f': {cure}'}"
 
 
-def first_line(error):
+def first_line(error: BaseException) -> str:
+    """An error in a line."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-def breaks(error):
+def breaks(error: BaseException) -> bool:
     """Whether it is the connection or the server that fails. SQLite, in memory, has none; it calls wrong SQL so."""
     return isinstance(error, (OperationalError, InterfaceError)) and connection.vendor != "sqlite"
 
 
-def judge():
+def judge() -> dict[str, Verdict]:
     """name → verdict for this database, which all migrations are applied to."""
     executor = Executor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
@@ -141,7 +166,7 @@ def judge():
     return linter.migrations
 
 
-def data():
+def data() -> list[Path]:
     """What migrations may read of this project, as SQL: the files, other than modules, of all that has apps in it."""
     homes = [Path(app.path) for app in apps.get_app_configs()]
     tops = {home.relative_to(ROOT).parts[0] for home in homes if ROOT in home.parents}
@@ -150,13 +175,13 @@ def data():
             and ("migrations" in path.parts or not APART & {*path.parts})]
 
 
-def depends(pins):
+def depends(pins: Iterable[Path]) -> str:
     """A digest of all that verdicts depend on: the files of pins, all migrations, those modules of this project that
     they may use: all that are loaded with them, and what they may read."""
     modules = {migration.__module__ for migration in MigrationLoader(None).disk_migrations.values()}
     own = {name for name, module in sys.modules.items()
            if ROOT in Path(getattr(module, "__file__", None) or "/").parents}
-    files = [("", str(pin)) for pin in pins] + [(name, sys.modules[name].__file__) for name in modules | own]
+    files = [("", str(pin)) for pin in pins] + [(name, sys.modules[name].__file__ or "") for name in modules | own]
     files += [(str(path), str(ROOT / path)) for path in data()]
     digest = hashlib.sha256(sys.version.encode())
     for name, path in sorted(files):
@@ -164,10 +189,10 @@ def depends(pins):
     return digest.hexdigest()
 
 
-def read(path, of):
+def read(path: Path, of: str) -> dict[str, Any]:
     """What an earlier build has found, if that depended on the same."""
     try:
-        found = json.loads(path.read_text())
+        found: dict[str, Any] = json.loads(path.read_text())
         if found["of"] == of:
             return found
     except (OSError, ValueError, KeyError, TypeError):
@@ -175,7 +200,7 @@ def read(path, of):
     return {"version": 2, "of": of, "vendors": {}, "failed": {}, "again": {}}
 
 
-def ask(found):
+def ask(found: dict[str, Any]) -> None:
     """Add the verdicts for this database, or why there are none."""
     for outcome in ("vendors", "failed", "again"):
         found[outcome].pop(connection.vendor, None)
@@ -188,7 +213,8 @@ def ask(found):
             found["again"][connection.vendor] = time.time()
 
 
-def main(*words):
+def main(*words: str) -> int:
+    """Add verdicts to the file; with --hold, 0 where those in it hold and 1 where not."""
     path, *pins = [Path(word) for word in words if word != "--hold"]
     django.setup()
     logging.getLogger("django_migration_linter").setLevel(logging.ERROR)
@@ -197,6 +223,7 @@ def main(*words):
         return 0 if VENDORS <= {*found["vendors"], *found["failed"]} - {*found["again"]} else 1
     ask(found)
     path.write_text(json.dumps(found, indent=1, sort_keys=True))
+    return 0
 
 
 if __name__ == "__main__":

@@ -10,10 +10,13 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 from celery.worker.consumer import Consumer as BaseConsumer
 from django.conf import settings
+from kombu import Message
 
 from . import deliveries
 from .task import DUE, ahead
@@ -30,19 +33,23 @@ class Consumer(BaseConsumer):
     """Celery's, with the above."""
 
     told = False
+    qos: Any
+    strategies: dict[str, Any]
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.kept = {}  # id of a message → its timer, and what put_back takes
+        # id of a message → its timer, and what put_back takes
+        self.kept: dict[int, tuple[Any, tuple[Message, Any, dict[str, Any]]]] = {}
 
-    def on_ready(self):
+    def on_ready(self) -> None:
+        """Begin to heed worker.pause."""
         super().on_ready()
         path = os.environ.get("READY_FILE")
         if path and not self.told:
             self.told = True
             threading.Thread(target=self.heed, args=(Path(path),), name="heed", daemon=True).start()
 
-    def heed(self, path):
+    def heed(self, path: Path) -> NoReturn:
         """Do as worker.pause says, and say so."""
         queues, state = list(self.app.amqp.queues.consume_from), "consuming"
         self.call_soon(say, path, state)
@@ -58,11 +65,12 @@ class Consumer(BaseConsumer):
                     self.call_soon(self.give_back)
                 self.call_soon(say, path, state)
 
-    def create_task_handler(self, *args, **kwargs):
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        """Celery's, with a look at each message before."""
         handle = super().create_task_handler(*args, **kwargs)
 
-        def on_message(message):
-            left = ahead(None, (message.headers or {}).get(DUE))
+        def on_message(message: Message) -> None:
+            left = ahead(None, deliveries.headers(message).get(DUE))
             if self.was_begun(message):
                 deliveries.again(self.app, message)
             elif left > deliveries.hold(self.app):
@@ -74,42 +82,47 @@ class Consumer(BaseConsumer):
 
         return on_message
 
-    def was_begun(self, message):
+    def was_begun(self, message: Message) -> bool:
         """Whether somebody had it before, and may have begun it: what is not due yet, or unknown, is only kept."""
-        headers = message.headers or {}
+        headers = deliveries.headers(message)
         waits = any(ahead(None, headers.get(name)) > 0 for name in ("eta", DUE))
         return deliveries.is_redelivered(message) and headers.get("task") in self.strategies and not waits
 
-    def on_unknown_task(self, body, message, exc):
-        tries = message.headers.get("unknown", 0)
+    def on_unknown_task(self, body: Any, message: Message, exc: Exception) -> None:
+        """Put it back after a while, or bury it."""
+        tries = deliveries.headers(message).get("unknown", 0)
         if tries >= TRIES or sum("unknown" in headers for _, (*_, headers) in self.kept.values()) >= MANY:
             return deliveries.bury(self.app, message, "no release knows it")
         seconds = min(BACK * 2 ** tries, deliveries.hold(self.app))
         logger.warning("unknown task %s: put back in %d s", deliveries.name(message), seconds)
         self.keep(message, seconds, unknown=tries + 1)
 
-    def on_unknown_message(self, body, message):
+    def on_unknown_message(self, body: Any, message: Message) -> None:
+        """Bury what is no task."""
         deliveries.bury(self.app, message, "it is no task")
 
-    def on_decode_error(self, message, exc):
+    def on_decode_error(self, message: Message, exc: Exception) -> None:
+        """Bury what cannot be read."""
         deliveries.bury(self.app, message, f"it cannot be read: {type(exc).__name__}")
 
-    def on_invalid_task(self, body, message, exc):
+    def on_invalid_task(self, body: Any, message: Message, exc: Exception) -> None:
+        """Bury what is no valid task."""
         deliveries.bury(self.app, message, f"it is no valid task: {type(exc).__name__}")
 
-    def keep(self, message, seconds, **headers):
+    def keep(self, message: Message, seconds: float, **headers: Any) -> None:
         """Hold a message back, beside those that are worked on, and then put it at the end of its queue."""
         self.qos.increment_eventually()
         words = (message, self.qos, headers)
         self.kept[id(message)] = self.timer.call_after(seconds, self.call_soon, (self.put_back, *words)), words
 
-    def give_back(self):
+    def give_back(self) -> None:
         """Put back at once all that is kept: another release's worker goes on, and may know it."""
         for timer, words in [*self.kept.values()]:
             timer.cancel()
             self.put_back(*words)
 
-    def put_back(self, message, qos, headers):
+    def put_back(self, message: Message, qos: Any, headers: dict[str, Any]) -> None:
+        """Put a message at the end of its queue, unless that was done meanwhile."""
         if not self.kept.pop(id(message), None):  # it was given back meanwhile
             return
         if qos is not self.qos:  # another connection has it by now
@@ -118,7 +131,7 @@ class Consumer(BaseConsumer):
         deliveries.replace(self.app, message, **headers)
 
 
-def say(path, state):
+def say(path: Path, state: str) -> None:
     """Write it whole; that the folder is full or away is no reason to stop working."""
     try:
         new = path.with_name(path.name + ".new")

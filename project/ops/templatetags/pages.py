@@ -10,19 +10,19 @@ register = template.Library()
 
 
 @register.simple_tag
-def site_name():
+def site_name() -> str:
     """The name that visitors read: SITE_NAME of the settings."""
-    return settings.SITE_NAME
+    return str(settings.SITE_NAME)
 
 
 @register.simple_tag
-def request_id():
+def request_id() -> str:
     """The id under which the logs know this request; empty outside of one."""
     return ids.current()
 
 
 @register.simple_tag
-def asset(path):
+def asset(path: str) -> str:
     """As `{% static %}`, but never raises: where the manifest lacks the file, its plain address. For pages that must
     come whatever is broken; elsewhere `{% static %}`, so that a release without its files is noticed."""
     try:

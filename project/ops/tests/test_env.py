@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,13 +9,13 @@ from project.ops.envfile import read_file
 
 
 class Reading(SimpleTestCase):
-    def problems(self, variables, read):
+    def problems(self, variables: dict[str, str], read: Callable[[Env], object]) -> list[str]:
         """What is wrong after `read(env)`."""
         env = Env(variables)
         read(env)
         return env.problems
 
-    def test_all_problems_at_once_each_once(self):
+    def test_all_problems_at_once_each_once(self) -> None:
         """Whatever is missing or malformed is in one error, by name, with an example, and never the value."""
         env = Env({"COUNT": "s3cret", "FLAG": "yes", "DATABASE_URL": "s3cret", "CACHE_URL": "http://s3cret"})
         env.text("KEY", example="abc")
@@ -30,13 +31,13 @@ class Reading(SimpleTestCase):
         self.assertIn("KEY is not set; for example KEY=abc", caught.exception.report())
         self.assertNotIn("s3cret", caught.exception.report() + str(caught.exception))
 
-    def test_empty_is_not_set(self):
+    def test_empty_is_not_set(self) -> None:
         """As env files cannot leave a variable out."""
         self.assertEqual(Env({"X": ""}).text("X", "default"), "default")
         self.assertEqual(self.problems({"X": ""}, lambda env: env.text("X", example="1")),
                          ["X is not set; for example X=1"])
 
-    def test_numbers(self):
+    def test_numbers(self) -> None:
         """Whole ones, no smaller than what makes sense."""
         self.assertEqual(Env({"X": "3"}).number("X"), 3)
         for wrong in ("3.5", "three", "1_000", "٣", "9" * 30):
@@ -45,31 +46,31 @@ class Reading(SimpleTestCase):
 
 
 class Files(SimpleTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         folder = TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.path = Path(folder.name, "secret")
 
-    def text(self, content, **more):
+    def text(self, content: bytes | None, **more: str) -> tuple[str, list[str]]:
         if content is not None:
             self.path.write_bytes(content)
         env = Env({"KEY_FILE": str(self.path), **more})
         return env.text("KEY", example="abc"), env.problems
 
-    def test_a_value_from_a_file(self):
+    def test_a_value_from_a_file(self) -> None:
         """All of it, several lines too, less the one line end that editors add."""
         self.assertEqual(self.text(b"line one\nline two\n"), ("line one\nline two", []))
 
-    def test_numbers_and_urls_from_a_file(self):
+    def test_numbers_and_urls_from_a_file(self) -> None:
         """Every kind of value may come from a file."""
         self.path.write_text("postgres://u:p@db/name\n")
         self.assertEqual(Env({"DATABASE_URL_FILE": str(self.path)}).database(default="sqlite:////x")["NAME"], "name")
 
-    def test_both_is_a_problem(self):
+    def test_both_is_a_problem(self) -> None:
         """NAME and NAME_FILE: nobody can know which was meant."""
         self.assertEqual(self.text(b"one", KEY="two")[1], ["KEY and KEY_FILE are both set; leave one out"])
 
-    def test_a_file_that_cannot_be_read(self):
+    def test_a_file_that_cannot_be_read(self) -> None:
         """Missing, a folder, empty or no text: one problem, which does not tell the path."""
         for content, word in ((None, "No such file"), (b"", "empty"), (b"\n", "empty"), (b"\xff\xfe", "no text")):
             problems = self.text(content)[1]
@@ -82,7 +83,7 @@ class Files(SimpleTestCase):
 
 
 class Databases(SimpleTestCase):
-    def test_sqlite(self):
+    def test_sqlite(self) -> None:
         """A write waits for its turn, readers do not wait; the path may hold anything, escaped."""
         settings = database("sqlite:////data/a%20b/db.sqlite3")
         self.assertEqual(settings["NAME"], "/data/a b/db.sqlite3")
@@ -90,7 +91,7 @@ class Databases(SimpleTestCase):
         self.assertIn("journal_mode=WAL", settings["OPTIONS"]["init_command"])
         self.assertEqual(database("sqlite://:memory:")["NAME"], ":memory:")
 
-    def test_postgres(self):
+    def test_postgres(self) -> None:
         """An unreachable server is given up, a dead connection noticed; what the URL says goes before."""
         settings = database("postgres://u:p%2F%40@db.example:5433/name?sslmode=require&connect_timeout=9")
         self.assertEqual([settings[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")],
@@ -99,7 +100,7 @@ class Databases(SimpleTestCase):
         self.assertEqual(settings["OPTIONS"]["connect_timeout"], 9)
         self.assertEqual(settings["OPTIONS"]["tcp_user_timeout"], 30_000)
 
-    def test_malformed(self):
+    def test_malformed(self) -> None:
         """Each of these is refused with a word on what is wrong, and not told."""
         for url, word in {
             "nonsense": "not a database URL", "postgres:/x": "not a database URL", "oracal://h/n": "not a database URL",
@@ -115,7 +116,7 @@ class Databases(SimpleTestCase):
             self.assertIn(word, str(caught.exception), url)
             self.assertNotRegex(str(caught.exception), "u:|a/b|a#b|db.sqlite3(?!,)")
 
-    def test_caches(self):
+    def test_caches(self) -> None:
         """Redis or memory, nothing else."""
         self.assertEqual(cache("rediss://:p@h:6379/1")["LOCATION"], "rediss://:p@h:6379/1")
         for url in ("redis://", "memcached://h", "redis:/h", "locmem"):
@@ -124,23 +125,23 @@ class Databases(SimpleTestCase):
 
 
 class EnvFiles(SimpleTestCase):
-    def read(self, content):
+    def read(self, content: bytes) -> tuple[dict[str, str], list[str]]:
         with TemporaryDirectory() as folder:
             path = Path(folder, ".env")
             path.write_bytes(content)
             return read_file(path)
 
-    def test_what_it_takes(self):
+    def test_what_it_takes(self) -> None:
         """KEY=value as it stands: comments, blank lines, empty values, = $ # and quotes within, Windows' line ends."""
         self.assertEqual(
             self.read("\ufeffA=1\r\n\n# note\nB=\nC=a=b $HOME #x 'y'\nÄ=".encode()[:-3] + b"D=\xc3\xa9"),
             ({"A": "1", "B": "", "C": "a=b $HOME #x 'y'", "D": "é"}, []))
 
-    def test_no_file(self):
+    def test_no_file(self) -> None:
         """No file, no variables."""
         self.assertEqual(read_file("/nowhere/.env"), ({}, []))
 
-    def test_what_it_refuses(self):
+    def test_what_it_refuses(self) -> None:
         """What other readers take otherwise, by number of line, and the value never told."""
         for line, word in {b"export X=s3cret": "export", b"X": "not KEY=value", b"X s3cret": "not KEY=value",
                            b"X = s3cret": "not KEY=value", b" X=s3cret": "not KEY=value", b"1X=s3cret": "not KEY=value",
@@ -153,7 +154,7 @@ class EnvFiles(SimpleTestCase):
             self.assertNotIn("s3", problems[0])
             self.assertEqual(variables["B"], "2")
 
-    def test_what_it_cannot_read(self):
+    def test_what_it_cannot_read(self) -> None:
         """Not UTF-8, or a folder: one problem, no traceback."""
         self.assertEqual(self.read(b"A=\xff")[1], [".env cannot be read: it is not UTF-8 text"])
         with TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 import json
 import logging
 import sys
+from typing import Any
 
 from django.test import SimpleTestCase
 
@@ -8,14 +9,14 @@ from project.ops import request_id
 from project.ops.logging import Json, RequestIdFilter, Text
 
 
-def record(message, *args, exc_info=None, **extra):
+def record(message: str, *args: Any, exc_info: Any = None, **extra: Any) -> logging.LogRecord:
     made = logging.getLogger("shop").makeRecord("shop", logging.ERROR, __file__, 1, message, args, exc_info,
                                                 extra=extra)
     RequestIdFilter().filter(made)
     return made
 
 
-def failure(text):
+def failure(text: str) -> Any:
     try:
         raise RuntimeError(text)
     except RuntimeError:
@@ -23,7 +24,7 @@ def failure(text):
 
 
 class Formats(SimpleTestCase):
-    def test_json(self):
+    def test_json(self) -> None:
         """One object a line: when, how bad, who, what, which request, which release; the traceback in one field."""
         self.addCleanup(request_id.clear)
         request_id.start("0123456789")
@@ -35,20 +36,20 @@ class Formats(SimpleTestCase):
         self.assertEqual(told, {"level": "ERROR", "logger": "shop", "message": "sold 3\nx", "request_id": "0123456789",
                                 "release": "development", "order": 7})
 
-    def test_json_of_what_json_cannot_tell(self):
+    def test_json_of_what_json_cannot_tell(self) -> None:
         """An extra that refers to itself, or is no text: the line is written all the same."""
-        loop = {}
+        loop: dict[str, Any] = {}
         loop["loop"] = loop
         for extra in (loop, {(1, 2): 3}, object(), b"\xff", "\ud800"):
             self.assertEqual(json.loads(Json().format(record("x", odd=extra)))["message"], "x")
 
-    def test_text(self):
+    def test_text(self) -> None:
         """A visitor's line ends and escapes are shown, not obeyed: no line of the log is of his making."""
         text = Text().format(record("bad %s", "x\n2026-01-01 INFO forged\r\x1b[2J\u2028\x85y"))
         self.assertEqual(len(text.splitlines()), 1)
         self.assertIn(r"bad x\n2026-01-01 INFO forged\r\x1b[2J\u2028\x85y", text)
 
-    def test_text_with_a_traceback(self):
+    def test_text_with_a_traceback(self) -> None:
         """It follows on lines of its own, all indented."""
         lines = Text().format(record("oh", exc_info=failure("a\n2026-01-01 INFO forged"))).splitlines()
         self.assertTrue(len(lines) > 3 and all(line.startswith("    ") for line in lines[1:]))

@@ -2,10 +2,11 @@
 
 import logging
 import tempfile
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.template.loader import render_to_string
 from django.test import Client, SimpleTestCase, override_settings
@@ -16,11 +17,11 @@ from project.ops.templatetags import pages
 ERRORS = {"400": SuspiciousOperation("x"), "403": PermissionDenied("x"), "500": ZeroDivisionError("x")}
 
 
-def fail(request, code):
+def fail(request: HttpRequest, code: str) -> NoReturn:
     raise ERRORS[code]
 
 
-def tell_id(request):
+def tell_id(request: HttpRequest) -> HttpResponse:
     return HttpResponse(engines["django"].from_string("{% load pages %}{% request_id %}").render())
 
 
@@ -32,18 +33,18 @@ class ErrorPages(SimpleTestCase):
 
     client_class = Client
 
-    def setUp(self):
+    def setUp(self) -> None:
         logging.disable(logging.ERROR)
         self.addCleanup(logging.disable, logging.NOTSET)
         self.client.raise_request_exception = False
 
-    def check_page(self, answer, code, template):
+    def check_page(self, answer: Any, code: int, template: str) -> None:
         self.assertEqual(answer.status_code, code)
         self.assertTemplateUsed(answer, template)
         self.assertTrue(answer.headers["X-Request-ID"])
 
     @override_settings(ROOT_URLCONF=__name__)
-    def test_each_error_has_its_page(self):
+    def test_each_error_has_its_page(self) -> None:
         """400, 403, 404 and 500 have a page of their own; no service is asked, not even for who brings a session."""
         self.client.cookies[settings.SESSION_COOKIE_NAME] = "k" * 32
         self.check_page(self.client.get("/fail/400"), 400, "400.html")
@@ -52,16 +53,16 @@ class ErrorPages(SimpleTestCase):
         self.check_page(self.client.get("/fail/500"), 500, "500.html")
 
     @override_settings(ROOT_URLCONF=__name__)
-    def test_a_stale_form(self):
+    def test_a_stale_form(self) -> None:
         """A form sent without its token gets a page that says what to do."""
         self.client.handler.enforce_csrf_checks = True
         self.check_page(self.client.post("/form"), 403, "403_csrf.html")
 
-    def test_another_host(self):
+    def test_another_host(self) -> None:
         """A request for a host that is not ours gets the 400 page."""
         self.check_page(self.client.get("/", headers={"host": "elsewhere.example"}), 400, "400.html")
 
-    def test_without_request_and_manifest(self):
+    def test_without_request_and_manifest(self) -> None:
         """Error pages can be made with no request and although the static files' manifest is missing."""
         storage = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
         with tempfile.TemporaryDirectory() as folder, override_settings(
@@ -72,12 +73,12 @@ class ErrorPages(SimpleTestCase):
             self.assertEqual(tags.render(), f"{settings.SITE_NAME} {settings.STATIC_URL}x.css")
 
     @override_settings(ROOT_URLCONF=__name__)
-    def test_the_id_of_the_request(self):
+    def test_the_id_of_the_request(self) -> None:
         """A page can tell the id by which the logs know its request."""
         answer = self.client.get("/id")
         self.assertEqual(answer.content.decode(), answer.headers["X-Request-ID"])
 
-    def test_assets_have_their_hashed_names(self):
+    def test_assets_have_their_hashed_names(self) -> None:
         """Where the manifest knows a file, its hashed name is used, also on error pages."""
         with override_settings(STORAGES={**settings.STORAGES, "staticfiles": {"BACKEND": f"{__name__}.Hashed"}}):
             self.assertEqual(pages.asset("site.css"), "/hashed/site.css")
@@ -86,5 +87,5 @@ class ErrorPages(SimpleTestCase):
 class Hashed:
     """A storage that knows every file."""
 
-    def url(self, path):
+    def url(self, path: str) -> str:
         return f"/hashed/{path}"

@@ -6,25 +6,26 @@ from project.ops.patience import REST, SLOW, Fuse, Hangs
 
 
 class Patience(SimpleTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         self.now, self.fuse = 100.0, Fuse("cache")
         self.enterContext(patch("project.ops.patience.time.monotonic", lambda: self.now))
 
-    def use(self, seconds=0, error=None):
+    def use(self, seconds: float = 0, error: Exception | None = None) -> type[Exception] | None:
         """Use the service, which takes so long and then may fail. Returns what is raised."""
         try:
             with self.fuse.guard():
                 self.now += seconds
                 if error:
                     raise error
+            return None
         except Exception as raised:
             return type(raised)
 
-    def wait(self):
+    def wait(self) -> None:
         """Wait in vain."""
         self.assertIs(self.use(SLOW + 1, OSError()), OSError)
 
-    def test_what_hangs_is_asked_now_and_then(self):
+    def test_what_hangs_is_asked_now_and_then(self) -> None:
         """After two in a row that waited in vain others fail at once, but for one every few seconds."""
         self.wait()
         self.wait()
@@ -36,21 +37,21 @@ class Patience(SimpleTestCase):
         self.assertIsNone(self.use())
         self.assertIsNone(self.use())
 
-    def test_one_late_answer_turns_nobody_away(self):
+    def test_one_late_answer_turns_nobody_away(self) -> None:
         """As of a busy machine: whoever comes next is let through, and all others then."""
         self.wait()
         self.assertIsNone(self.use())
         with self.fuse.guard():
             self.assertIsNone(self.use())
 
-    def test_those_who_waited_together_count_once(self):
+    def test_those_who_waited_together_count_once(self) -> None:
         """Several who waited at the same time saw one and the same."""
         with self.assertRaises(OSError), self.fuse.guard(), self.fuse.guard(), self.fuse.guard():
             self.now += SLOW + 1
             raise OSError
         self.assertIsNone(self.use())
 
-    def test_one_tries_at_a_time(self):
+    def test_one_tries_at_a_time(self) -> None:
         """While one tries, others do not; nor do those count who came before it."""
         with self.assertRaises(OSError), self.fuse.guard():
             self.wait()
@@ -59,7 +60,7 @@ class Patience(SimpleTestCase):
             raise OSError
         self.assertIsNone(self.use())
 
-    def test_what_fails_at_once_is_asked_each_time(self):
+    def test_what_fails_at_once_is_asked_each_time(self) -> None:
         """A service that refuses holds up nobody."""
         for _ in range(3):
             self.assertIs(self.use(0.1, OSError()), OSError)

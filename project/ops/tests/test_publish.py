@@ -11,7 +11,7 @@ from django.test import SimpleTestCase
 from ..publish import main, publish
 
 
-def release(folder, **files):
+def release(folder: Path, **files: str) -> Path:
     """A release's static-root: {name with hash: content}."""
     for name, content in files.items():
         (folder / "css" / f"{name}.css").parent.mkdir(parents=True, exist_ok=True)
@@ -22,22 +22,22 @@ def release(folder, **files):
 
 
 class Publish(SimpleTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.root, self.folder = Path(folder.name, "root"), Path(folder.name, "static")
 
-    def published(self):
+    def published(self) -> dict[str, str]:
         return {path.name: path.read_text() for path in self.folder.rglob("*") if path.is_file()}
 
-    def test_releases(self):
+    def test_releases(self) -> None:
         """What an older release has stays as it is; what the new one has comes beside; no manifest, no leftovers."""
         publish(release(self.root / "1", a1="one", b1="b"), self.folder)
         (self.folder / "css/b1.css").write_text("touched")
         self.assertEqual(publish(release(self.root / "2", a2="two", b1="b"), self.folder), (1, 2))
         self.assertEqual(self.published(), {"a1.css": "one", "a2.css": "two", "b1.css": "touched"})
 
-    def test_without_a_folder(self):
+    def test_without_a_folder(self) -> None:
         """Typed bare, as manage.py's is: it says what it is for, and that is no failure."""
         with contextlib.redirect_stdout(io.StringIO()) as said:
             main([])
@@ -46,14 +46,14 @@ class Publish(SimpleTestCase):
             with self.assertRaisesRegex(SystemExit, "^collectstatic: "):
                 main(args)
 
-    def test_compressed(self):
+    def test_compressed(self) -> None:
         """A compressed form goes with its file."""
         root = release(self.root, a1="one")
         (root / "css/a1.css.gz").write_text("gz")
         publish(root, self.folder)
         self.assertEqual(self.published(), {"a1.css": "one", "a1.css.gz": "gz"})
 
-    def test_compressor(self):
+    def test_compressor(self) -> None:
         """What django-compressor made goes along, its manifest does not."""
         root = release(self.root, a1="one")
         for name in ("css/out.0123.css", "js/deep/out.4567.js", "manifest.json"):
@@ -62,7 +62,7 @@ class Publish(SimpleTestCase):
         self.assertEqual(publish(root, self.folder), (3, 3))
         self.assertEqual(self.published(), {"a1.css": "one", "out.0123.css": "made", "out.4567.js": "made"})
 
-    def test_whole_or_not(self):
+    def test_whole_or_not(self) -> None:
         """When one file cannot be written nothing is published, half a file least of all."""
         root = release(self.root, a1="one", b1="two")
         self.folder.mkdir()

@@ -1,6 +1,8 @@
 import contextlib
 import threading
 import time
+from collections.abc import Callable
+from typing import Any, NoReturn
 from unittest import mock
 
 from django.db import connection
@@ -10,37 +12,37 @@ from django.test import RequestFactory, SimpleTestCase, TestCase, override_setti
 from project.ops import checks, guard, probes, readiness
 
 
-def fine():
+def fine() -> str:
     return "value"
 
 
-def broken():
+def broken() -> NoReturn:
     raise RuntimeError("the password is s3cret\nand more")
 
 
-def path(function):
+def path(function: Callable[[], object]) -> str:
     return f"{__name__}.{function.__name__}"
 
 
-def threads():
+def threads() -> int:
     return sum(thread.name == "readiness" for thread in threading.enumerate())
 
 
 class Parts(SimpleTestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         self.released = threading.Event()
-        self.calls = []
+        self.calls: list[int] = []
         self.addCleanup(self.released.set)
 
-    def hang(self):
+    def hang(self) -> None:
         self.calls.append(1)
         self.released.wait(30)
 
-    def verdict(self, part):
+    def verdict(self, part: readiness.Part) -> str:
         asked = time.monotonic()
         return part.finish(part.attempt(), asked)
 
-    def test_a_run_in_progress_is_shared(self):
+    def test_a_run_in_progress_is_shared(self) -> None:
         """Who asks while a check runs gets that check's answer, and starts none."""
         part = readiness.Part("x", self.hang, shared=0)
         first, second = part.attempt(), part.attempt()
@@ -50,7 +52,7 @@ class Parts(SimpleTestCase):
         self.assertEqual(len(self.calls), 1)
         self.assertIsNot(part.attempt(), first)
 
-    def test_an_answer_is_shared_for_a_while(self):
+    def test_an_answer_is_shared_for_a_while(self) -> None:
         """Who asks soon after gets the same answer, a failure too; who asks later gets another one."""
         for check, error in ((fine, ""), (broken, "RuntimeError")):
             part = readiness.Part("x", check, shared=30)
@@ -61,7 +63,7 @@ class Parts(SimpleTestCase):
             self.assertIs(first, part.current)
             self.assertIsNot(part.attempt(), first)
 
-    def test_a_hanging_part_is_down_at_once_when_asked_again(self):
+    def test_a_hanging_part_is_down_at_once_when_asked_again(self) -> None:
         """The time is up for a check that has hung for as long: nobody waits for it twice."""
         part = readiness.Part("x", self.hang, shared=0)
         with mock.patch.object(readiness, "DEADLINE", 0.1), self.assertLogs("project.ops.readiness", "WARNING"):
@@ -72,7 +74,7 @@ class Parts(SimpleTestCase):
         self.assertLess(time.monotonic() - begin, 5)
         self.assertEqual(len(self.calls), 1)
 
-    def test_a_check_given_up_makes_place_for_another_but_not_for_ever_more(self):
+    def test_a_check_given_up_makes_place_for_another_but_not_for_ever_more(self) -> None:
         """After `give_up` seconds a new check may start; when HANGING of those hang, none does until one ends."""
         part = readiness.Part("x", self.hang, give_up=0, shared=0)
         before = threads()
@@ -82,12 +84,12 @@ class Parts(SimpleTestCase):
                     self.verdict(part)
             self.assertEqual(threads() - before, readiness.HANGING + 1)
             self.released.set()
-            for attempt in [*part.hanging, part.current]:
+            for attempt in filter(None, [*part.hanging, part.current]):
                 self.assertTrue(attempt.done.wait(30))
             self.assertEqual(self.verdict(part), "")
         self.assertEqual(len(self.calls), readiness.HANGING + 2)
 
-    def test_logged_once_per_change_and_on_one_line(self):
+    def test_logged_once_per_change_and_on_one_line(self) -> None:
         """Down and up again: a line each, with why."""
         part = readiness.Part("x", broken, shared=0)
         with self.assertLogs("project.ops.readiness", "WARNING") as logs:
@@ -99,13 +101,13 @@ class Parts(SimpleTestCase):
         self.assertEqual([record.getMessage() for record in logs.records],
                          ["x is down: RuntimeError: the password is s3cret and more", "x is up again"])
 
-    def test_no_thread_to_be_had(self):
+    def test_no_thread_to_be_had(self) -> None:
         """A process that can start no thread is not ready, and says so."""
         with mock.patch("threading.Thread.start", side_effect=RuntimeError("can't start new thread")), \
                 self.assertLogs("project.ops.readiness", "WARNING"):
             self.assertIn("new thread", self.verdict(readiness.Part("x", fine)))
 
-    def test_values(self):
+    def test_values(self) -> None:
         """What a function returns; None when it fails."""
         self.assertEqual(readiness.value("value", path(fine)), "value")
         with self.assertLogs("project.ops.readiness", "WARNING"):
@@ -115,7 +117,7 @@ class Parts(SimpleTestCase):
 class Answers(SimpleTestCase):
     @override_settings(READINESS={"one": path(fine), "two": path(broken), "three": "no.such.function"},
                        READINESS_BEAT={"worker": path(fine)})
-    def test_readyz(self):
+    def test_readyz(self) -> None:
         """503 when a part is down, each part told, no word of why; ?beat asks for more."""
         with self.assertLogs("project.ops.readiness", "WARNING"):
             answer = self.client.get("/readyz")
@@ -126,7 +128,7 @@ class Answers(SimpleTestCase):
         self.assertNotContains(answer, "s3cret", status_code=503)
         self.assertEqual(set(more.json()["parts"]), {"one", "two", "three", "worker"})
 
-    def test_healthz_asks_nothing(self):
+    def test_healthz_asks_nothing(self) -> None:
         """It lives: no part is asked, whatever the method and Host; the answer is not kept."""
         with mock.patch.object(readiness, "ask", side_effect=AssertionError):
             answer = self.client.get("/healthz", headers={"host": "any.example"})
@@ -135,7 +137,7 @@ class Answers(SimpleTestCase):
 
 
 class Checks(TestCase):
-    def test_pending_migrations_are_named_and_asked_for_until_there_are_none(self):
+    def test_pending_migrations_are_named_and_asked_for_until_there_are_none(self) -> None:
         """A database without a migration is down; one that was seen without any pending is not asked again."""
         self.addCleanup(setattr, checks, "_migrated", False)
         checks._migrated = False
@@ -148,7 +150,7 @@ class Checks(TestCase):
         with self.assertNumQueries(0):
             checks.migrations()
 
-    def test_a_cache_that_forgets_is_down(self):
+    def test_a_cache_that_forgets_is_down(self) -> None:
         """It takes what it is given and has lost it."""
         checks.cache()
         with override_settings(CACHES={"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}):
@@ -157,10 +159,10 @@ class Checks(TestCase):
 
 
 class Guard(SimpleTestCase):
-    def may_see(self, **meta):
+    def may_see(self, **meta: Any) -> bool:
         return guard.may_see(RequestFactory().get("/metrics", **{"HTTP_HOST": "localhost", **meta}))
 
-    def test_only_in_development_from_this_machine(self):
+    def test_only_in_development_from_this_machine(self) -> None:
         """DEBUG, the loopback and a local name: all three."""
         self.assertFalse(self.may_see(REMOTE_ADDR="127.0.0.1"))
         with override_settings(DEBUG=True):
@@ -171,7 +173,7 @@ class Guard(SimpleTestCase):
             self.assertFalse(self.may_see(HTTP_HOST="evil.example"))
             self.assertFalse(self.may_see(HTTP_VIA=""))
 
-    def test_every_probe_is_guarded_or_meant_for_all(self):
+    def test_every_probe_is_guarded_or_meant_for_all(self) -> None:
         """A new probe has to be put on one side."""
         self.assertEqual(set(probes.GUARDED), {"/metrics", "/debug/vars"})
         self.assertEqual(set(probes.OPEN), {"/healthz", "/readyz"})

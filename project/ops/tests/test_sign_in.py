@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from typing import Any
 
 from axes.models import AccessAttempt, AccessLog
 from django.contrib.auth import get_user_model
@@ -13,29 +14,30 @@ from django.utils import timezone
 from project import settings_shared
 from project.ops import hashers, sign_in
 
+USERS: Any = get_user_model()._default_manager
 PASSWORD, WRONG = "a ship in a bottle", "a secret that must stay one"
 
 
 @override_settings(AXES_ENABLED=True)
 class SignIn(TestCase):
     @classmethod
-    def setUpTestData(cls):
-        get_user_model().objects.create_superuser("ann", password=PASSWORD)
+    def setUpTestData(cls) -> None:
+        USERS.create_superuser("ann", password=PASSWORD)
 
-    def sign_in(self, password, address="192.0.2.1", name="ann"):
+    def sign_in(self, password: str, address: str = "192.0.2.1", name: str = "ann") -> Any:
         return self.client.post(reverse("admin:login"), {"username": name, "password": password},
                                 headers={"X-Forwarded-For": address})
 
-    def fail(self, times, **more):
+    def fails(self, times: int, **more: Any) -> Any:
         with self.assertLogs("project.ops.sign_in", "WARNING") as logs:
             for _ in range(times):
                 answer = self.sign_in(WRONG, **more)
         return answer, logs.records
 
-    def test_after_five_failures_the_account_is_closed_to_who_failed(self):
+    def test_after_five_failures_the_account_is_closed_to_who_failed(self) -> None:
         """Even the right password opens it no more, from that address; from another one its owner gets in."""
-        self.assertEqual(self.fail(4)[0].status_code, 200)
-        answer = self.fail(1)[0]
+        self.assertEqual(self.fails(4)[0].status_code, 200)
+        answer = self.fails(1)[0]
         self.assertEqual(answer.status_code, 429)
         self.assertTemplateUsed(answer, "429.html")
         self.assertTrue(answer.context["cooloff_timedelta"])
@@ -44,66 +46,66 @@ class SignIn(TestCase):
         self.assertIn("refused, as there were too many failures", logs.records[0].getMessage())
         self.assertEqual(self.sign_in(PASSWORD, address="192.0.2.2").status_code, 302)
 
-    def test_after_a_quarter_of_an_hour_it_is_open_again(self):
+    def test_after_a_quarter_of_an_hour_it_is_open_again(self) -> None:
         """However often it was tried in vain meanwhile."""
-        self.fail(5)
+        self.fails(5)
         for minutes, status in ((14, 429), (16, 302)):
             AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(minutes=minutes))
             self.assertEqual(self.sign_in(PASSWORD).status_code, status)
 
-    def test_nobody_shuts_out_somebody_else(self):
+    def test_nobody_shuts_out_somebody_else(self) -> None:
         """Neither the account's owner elsewhere, nor a neighbour with an account of his own, nor who is behind a proxy
         that writes addresses of IPv4 in IPv6's way; what a visitor says of where he came from is not believed."""
-        get_user_model().objects.create_superuser("bob", password=PASSWORD)
-        self.fail(5, address="::ffff:192.0.2.1")
+        USERS.create_superuser("bob", password=PASSWORD)
+        self.fails(5, address="::ffff:192.0.2.1")
         self.assertEqual(self.sign_in(PASSWORD, name="bob", address="::ffff:192.0.2.1").status_code, 302)
         self.assertEqual(self.sign_in(PASSWORD, address="::ffff:192.0.2.2").status_code, 302)
         self.assertEqual(self.sign_in(PASSWORD, address="192.0.2.2, 192.0.2.1").status_code, 429)
 
-    def test_no_disguise_gives_more_tries(self):
+    def test_no_disguise_gives_more_tries(self) -> None:
         """Another browser each time, or the name spelt as Django takes it for the same."""
         for number, name in enumerate(("ann", " ann", "ann ", "\uff41nn", "ann\n")):
             self.client.defaults["HTTP_USER_AGENT"] = f"another {number}"
-            answer = self.fail(1, name=name)[0]
+            answer = self.fails(1, name=name)[0]
         self.assertEqual(answer.status_code, 429)
 
-    def test_a_success_forgets_the_failures(self):
+    def test_a_success_forgets_the_failures(self) -> None:
         """Who errs now and then is not locked out in the end."""
         for _ in range(3):
-            self.fail(4)
+            self.fails(4)
             self.assertEqual(self.sign_in(PASSWORD).status_code, 302)
         self.assertFalse(AccessLog.objects.exists(), "no row that stays for ever")
 
-    def test_who_is_locked_out_leaves_no_more_in_the_database(self):
+    def test_who_is_locked_out_leaves_no_more_in_the_database(self) -> None:
         """However long it goes on, and whatever is changed of the name of the browser."""
-        self.fail(5)
+        self.fails(5)
         before = list(AccessAttempt.objects.values())
         for number in range(20):
             self.client.defaults["HTTP_USER_AGENT"] = f"another {number}"
-            self.fail(1)
+            self.fails(1)
         self.assertEqual(list(AccessAttempt.objects.values()), before)
 
-    def test_each_failure_is_a_line_with_the_address_and_no_secret(self):
+    def test_each_failure_is_a_line_with_the_address_and_no_secret(self) -> None:
         """The account is named if there is one; what else was typed as a name may be a password."""
-        _, (record,) = self.fail(1)
+        _, (record,) = self.fails(1)
         self.assertNotIn(WRONG, str(vars(record)))
         self.assertEqual(record.getMessage(), "sign-in failed: account ann, from 192.0.2.1")
         self.assertEqual((record.remote, record.account, record.path), ("192.0.2.1", "ann", reverse("admin:login")))
-        _, (record,) = self.fail(1, name=PASSWORD)
+        _, (record,) = self.fails(1, name=PASSWORD)
         self.assertEqual(record.getMessage(), "sign-in failed: account none of ours, from 192.0.2.1")
         self.assertNotIn(WRONG, str(list(AccessAttempt.objects.values())))
 
-    def test_a_network_of_ipv6_is_one_visitor(self):
+    def test_a_network_of_ipv6_is_one_visitor(self) -> None:
         """Who has 64 bits of addresses to choose from gets no more tries."""
         for number in range(5):
-            answer, (record,) = self.fail(1, address=f"2001:db8:0:7::{number}")
+            answer, (record,) = self.fails(1, address=f"2001:db8:0:7::{number}")
             self.assertEqual(record.remote, f"2001:db8:0:7::{number or ''}")
         self.assertEqual(answer.status_code, 429)
         self.assertEqual(self.sign_in(PASSWORD, address="2001:db8:0:8::1").status_code, 302)
 
 
 class Address(SimpleTestCase):
-    def test_where_a_request_comes_from(self):
+    def test_where_a_request_comes_from(self) -> None:
         """The last word of the proxy, else the connection's, else nothing; what is no address counts as none."""
         for forwarded, remote, found in (("192.0.2.1", "", "192.0.2.1"), ("6.6.6.6, 192.0.2.1", "::1", "192.0.2.1"),
                                          ("", "10.0.0.1", "10.0.0.1"), ("evil", "10.0.0.1", "10.0.0.1"), ("", "", None),
@@ -113,10 +115,10 @@ class Address(SimpleTestCase):
 
 
 class Hasher(TestCase):
-    def test_there_are_only_so_many_seats(self):
+    def test_there_are_only_so_many_seats(self) -> None:
         """Who finds none is turned away at once, by a page that says so; a seat given back is there again."""
         with self.settings(PASSWORD_HASHERS=["project.ops.hashers.Argon2"]):
-            user = get_user_model().objects.create_user("ann", password=PASSWORD)
+            user = USERS.create_user("ann", password=PASSWORD)
             start = time.monotonic()
             for name in ("ann", "nobody"):  # whose password is hashed as well, so that who guesses cannot tell
                 with hashers.seat(), hashers.seat():
@@ -127,10 +129,10 @@ class Hasher(TestCase):
             self.assertLess(time.monotonic() - start, 4)
             self.assertTrue(user.check_password(PASSWORD))
 
-    def test_imported_passwords_have_the_same_seats(self):
+    def test_imported_passwords_have_the_same_seats(self) -> None:
         """PBKDF2's take longer than ours: who knows such an account must not hold all threads either."""
         with self.settings(PASSWORD_HASHERS=settings_shared.PASSWORD_HASHERS):
-            user = get_user_model().objects.create(username="ann", password=PBKDF2PasswordHasher().encode(
+            user = USERS.create(username="ann", password=PBKDF2PasswordHasher().encode(
                 PASSWORD, "salt", 1000))
             with hashers.seat(), hashers.seat():
                 answer = self.client.post(reverse("admin:login"), {"username": "ann", "password": WRONG})
@@ -139,10 +141,10 @@ class Hasher(TestCase):
                 self.assertTrue(user.check_password(PASSWORD))
         self.assertTrue(user.password.startswith("argon2$"), "hashed anew")
 
-    def test_a_hash_of_before_stays_good_and_is_renewed(self):
+    def test_a_hash_of_before_stays_good_and_is_renewed(self) -> None:
         """Passwords that took 100 MB are known, and take less from the next time on."""
         with self.settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.Argon2PasswordHasher"]):
-            user = get_user_model().objects.create_user("ann", password=PASSWORD)
+            user = USERS.create_user("ann", password=PASSWORD)
         self.assertIn("m=102400,", user.password)
         with self.settings(PASSWORD_HASHERS=["project.ops.hashers.Argon2"]):
             self.assertTrue(user.check_password(PASSWORD))

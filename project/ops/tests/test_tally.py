@@ -3,6 +3,7 @@
 import unittest
 from importlib.util import find_spec
 from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 from django.db import OperationalError
@@ -14,29 +15,29 @@ if not (find_spec("celery") and find_spec("project.celery")):
 from project.ops import tally
 
 
-def task(name="shop.order", **request):
+def task(name: str = "shop.order", **request: Any) -> Any:
     return SimpleNamespace(name=name, request=SimpleNamespace(is_eager=False, **request))
 
 
 class Tally(TestCase):
-    def setUp(self):
-        for name in ("threading.Timer", "connections"):  # no thread of its own here, and the test's connection stays
-            self.enterContext(mock.patch(f"project.ops.tally.{name}"))
+    def setUp(self) -> None:
+        self.timer = self.enterContext(mock.patch("project.ops.tally.threading.Timer"))  # no thread of its own here
+        self.enterContext(mock.patch("project.ops.tally.connections"))  # the test's connection stays
         self.addCleanup(setattr, tally, "_timer", None)
         self.addCleanup(tally._ended.clear)
         self.addCleanup(tally._seconds.clear)
 
-    def end(self, *states, **options):
+    def end(self, *states: str, **options: Any) -> None:
         for state in states:
             ended = task(**options)
             tally.begin(ended)
             tally.end(ended, state)
 
-    def counted(self):
+    def counted(self) -> dict[tuple[str, str], int]:
         return {(name, state): figures["count"] for name, states in tally.counts()["tasks"].items()
                 for state, figures in states.items()}
 
-    def test_added_up(self):
+    def test_added_up(self) -> None:
         """What several processes note becomes one figure for each task and state; seconds too."""
         self.end("SUCCESS", "SUCCESS", "FAILURE")
         tally.add()
@@ -48,15 +49,15 @@ class Tally(TestCase):
                                           ("other", "retry"): 1})
         self.assertGreaterEqual(tally.counts()["tasks"]["shop.order"]["success"]["seconds"], 0)
 
-    def test_one_timer_at_a_time(self):
+    def test_one_timer_at_a_time(self) -> None:
         """However many end, they are added up together, and the next ones later."""
         self.end("SUCCESS", "SUCCESS")
-        self.assertEqual(tally.threading.Timer.call_count, 1)
+        self.assertEqual(self.timer.call_count, 1)
         tally.add()
         self.end("SUCCESS")
-        self.assertEqual(tally.threading.Timer.call_count, 2)
+        self.assertEqual(self.timer.call_count, 2)
 
-    def test_a_database_that_is_away_loses_none(self):
+    def test_a_database_that_is_away_loses_none(self) -> None:
         """What it does not take is added with the next, and nothing twice."""
         self.end("SUCCESS", "FAILURE")
         real = tally.add_one
@@ -68,7 +69,7 @@ class Tally(TestCase):
         tally.add()
         self.assertEqual(self.counted(), {("shop.order", "success"): 1, ("shop.order", "failure"): 2})
 
-    def test_what_runs_at_once_in_the_site_is_not_counted(self):
+    def test_what_runs_at_once_in_the_site_is_not_counted(self) -> None:
         """Without a broker a task is part of a request."""
         eager = SimpleNamespace(name="shop.order", request=SimpleNamespace(is_eager=True))
         tally.begin(eager)

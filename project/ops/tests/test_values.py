@@ -6,19 +6,19 @@ from .. import values
 
 
 class Site(SimpleTestCase):
-    def test_https(self):
+    def test_https(self) -> None:
         """A public site: its host alone is allowed, and it is secure."""
         site = values.site("https://shop.example:8443/")
         self.assertEqual((site.host, site.origin, site.secure), ("shop.example", "https://shop.example:8443", True))
         self.assertEqual(values.hosts(site), ["shop.example"])
 
-    def test_localhost(self):
+    def test_localhost(self) -> None:
         """Only this machine may do without https, and then under all its names."""
         for text in ("http://localhost:8000", "http://shop.localhost", "http://127.0.0.1", "http://[::1]:8000"):
             self.assertFalse(values.site(text).secure)
             self.assertIn("127.0.0.1", values.hosts(values.site(text)))
 
-    def test_refused(self):
+    def test_refused(self) -> None:
         """Anything else is refused, in words that do not repeat it."""
         for text in ("shop.example", "http://shop.example", "http://localhost.shop.example", "https://?", "ftp://a.b",
                      "https://a.b/shop", "https://a.b?c", "https://user@a.b", "https://a.b:port"):
@@ -28,11 +28,11 @@ class Site(SimpleTestCase):
 
 
 class SecretKey(SimpleTestCase):
-    def test_random(self):
+    def test_random(self) -> None:
         """50 characters of hex digits will do."""
         self.assertTrue(values.secret_key("0123456789abcdef" * 4))
 
-    def test_refused(self):
+    def test_refused(self) -> None:
         """Short ones, dull ones, and those that stand in samples are refused."""
         random = "0123456789abcdef" * 4
         for text in ("x", random[:49], "x" * 80, "abcabcabc" * 9, "django-insecure-" + random, "changeme" + random,
@@ -40,7 +40,7 @@ class SecretKey(SimpleTestCase):
             with self.subTest(text), self.assertRaises(ValueError):
                 values.secret_key(text)
 
-    def test_fallbacks(self):
+    def test_fallbacks(self) -> None:
         """Keys of before, by commas: each as good as the key itself."""
         key = "0123456789abcdef" * 4
         self.assertEqual(values.secret_keys(f"{key}, {key}"), [key, key])
@@ -49,12 +49,12 @@ class SecretKey(SimpleTestCase):
 
 
 class Token(SimpleTestCase):
-    def test_random(self):
+    def test_random(self) -> None:
         """What openssl prints will do, and what is shorter but can't be guessed."""
         for text in ("0123456789abcdef" * 4, "q8Zp+w/3kRtY1uVb7xNc"):
             self.assertEqual(values.token(text), text)
 
-    def test_refused(self):
+    def test_refused(self) -> None:
         """Short ones and dull ones, and what no header can hold."""
         for text in ("x", "s3cret-token", "0123456789abcdef012", "x" * 64, "changeme-0123456789abcdef",
                      "0123456789 abcdef 0123456789", "0123456789abcdef0123456789abcdef\xfc"):
@@ -64,7 +64,7 @@ class Token(SimpleTestCase):
 
 
 class Services(SimpleTestCase):
-    def test_mail(self):
+    def test_mail(self) -> None:
         """TLS unless it is plainly said otherwise; user and password may hold any character."""
         mail = values.mail("smtp://me%40here:p%2Fw@mail.example")
         self.assertEqual((mail["EMAIL_HOST_USER"], mail["EMAIL_HOST_PASSWORD"]), ("me@here", "p/w"))
@@ -74,7 +74,7 @@ class Services(SimpleTestCase):
         mail = values.mail("smtp+plain://mail.example:2525")
         self.assertEqual((mail["EMAIL_PORT"], mail["EMAIL_USE_TLS"], mail["EMAIL_USE_SSL"]), (2525, False, False))
 
-    def test_refused(self):
+    def test_refused(self) -> None:
         """What is no URL of its kind is refused."""
         for parse, text in ((values.mail, "mail.example"), (values.mail, "smtp://"), (values.broker, "kafka://a"),
                             (values.broker, "redis://"), (values.broker, "redis://a:b"), (values.bucket, "s3://a/b"),
@@ -83,12 +83,12 @@ class Services(SimpleTestCase):
             with self.subTest(text), self.assertRaises(ValueError):
                 parse(text)
 
-    def test_broker_options(self):
+    def test_broker_options(self) -> None:
         """Redis gives a task to another a minute after the longest it may take; RabbitMQ confirms what it has."""
         self.assertEqual(values.broker_options("rediss://a/0", 600)["visibility_timeout"], 660)
         self.assertEqual(values.broker_options("amqp://a//", 600), {"confirm_publish": True})
 
-    def test_static(self):
+    def test_static(self) -> None:
         """Static files come from a path here or a server elsewhere; the slash at the end is ours to add."""
         self.assertEqual(values.origin("https://static.example/shop"), "https://static.example/shop/")
         self.assertEqual(values.origin("/assets"), "/assets/")

@@ -7,6 +7,9 @@ from project.ops.prepare import is_own, prepare
 
 class Command(Createsuperuser):
 
-    def check_migrations(self):
+    """Django's, on a database that is up to date."""
+
+    def check_migrations(self) -> None:
+        """Migrate the project's own file."""
         if is_own():  # what another database lacks is told if the command fails for it
             prepare(self.stdout.write)

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+from typing import Any
 
 from django.contrib.staticfiles.management.commands.runserver import Command as Runserver
 from django.core.management import CommandError
@@ -12,18 +13,25 @@ from project.ops.prepare import is_own, prepare, tell
 
 
 class Command(Runserver):
+    """Django's, as above."""
 
-    def run(self, **options):
+    addr: str
+    port: str
+    use_ipv6: bool
+    _raw_ipv6: bool
+
+    def run(self, **options: Any) -> None:
+        """Serve, once port and database are right."""
         if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":  # once, not at each reload
             check_port(self.addr, int(self.port), self.use_ipv6)
             prepare(self.stdout.write if is_own() else lambda line: None)  # of others check_migrations tells
         super().run(**options)
 
-    def check_migrations(self):
+    def check_migrations(self) -> None:
         """At the start and each reload: in a line, and of make."""
         tell(self.stdout.write)
 
-    def on_bind(self, server_port):
+    def on_bind(self, server_port: int) -> None:
         """Says where to look, last and in a form that terminals make clickable."""
         host = "localhost" if self.addr in (self.default_addr, self.default_addr_ipv6) else self.addr
         host = {"0": "0.0.0.0"}.get(host, f"[{host}]" if self._raw_ipv6 and host != "localhost" else host)
@@ -31,7 +39,7 @@ class Command(Runserver):
         self.stdout.flush()
 
 
-def check_port(address, port, ipv6=False):
+def check_port(address: str, port: int, ipv6: bool = False) -> None:
     """Raise CommandError, of one line, where a server could not listen there."""
     if not 0 < port < 65536:
         raise CommandError(f"{port} is not a port: one is between 1 and 65535, as in make runserver PORT=8001")
@@ -44,7 +52,8 @@ def check_port(address, port, ipv6=False):
         raise CommandError(said(error, address, port)) from None
 
 
-def said(error, address, port):
+def said(error: OSError, address: str, port: int) -> str:
+    """Why nothing can listen there, and what to do."""
     if error.errno == errno.EADDRINUSE:
         other = port + 1 if port < 65535 else port - 1
         return f"port {port} is in use: stop what runs there, or take another: make runserver PORT={other}"
