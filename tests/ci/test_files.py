@@ -90,8 +90,8 @@ def test_only_main_is_released():
 
 
 def test_a_cache_goes_by_what_wheels_are_made_from():
-    """GitHub's key has all of docker.mk's files, GitLab's the two that it may have. A file that is not there would count
-    as nothing, so each that a key or a condition names is."""
+    """GitHub's key has all of docker.mk's files, GitLab's the two that it may have. GitHub ignores
+    a file that is not there, so each that a key or a condition names must be."""
     made_from = re.search(r"^WHEELS_FROM = (.*)", (ROOT / "docker.mk").read_text(), re.MULTILINE)[1].split()
     of_gitlab = ci_lines.load(GITLAB)["build"]["cache"]["key"]["files"]
     assert set(hashed(GITHUB)) == {*made_from, "Dockerfile"}
