@@ -26,7 +26,7 @@ DOCKERFILES      ?= $(wildcard Dockerfile */Dockerfile */*/Dockerfile)
 # ---- what you type: `make help` prints each heading and target that has two hashes ----
 
 .PHONY: help all runserver dev worker beat migrate migrations shell superuser manage \
-        test check flake8 shellcheck hadolint requirements upgrade clean
+        test check flake8 mypy shellcheck hadolint requirements upgrade clean
 
 ## Develop
 help: ## this list
@@ -67,9 +67,9 @@ manage: $(VE)/sentinel ## any command of manage.py (ARGS="showmigrations home")
 ## Check
 all: test shellcheck hadolint ## everything below: what plain make does
 
-test: $(VE)/sentinel-dev ## check, flake8, migrations, tests (ARGS="…" for Django's, PYTEST_ARGS="…" for tests/)
+test: $(VE)/sentinel-dev ## check, linters, migrations, tests (ARGS="…" for Django's, PYTEST_ARGS="…" for tests/)
 	@$(MANAGE) check
-	@$(call if_there,flake8,$(flake8))
+	@$(call if_there,flake8,$(flake8)) $(if $(mypy_settings),&& $(call if_there,mypy,$(mypy)))
 	@$(MANAGE) makemigrations --check --dry-run || { $(no_migration); }
 	@$(MANAGE) test $(ARGS)
 	@test ! -d tests || $(call if_there,pytest,exec $(PYTEST) tests $(PYTEST_ARGS))
@@ -79,6 +79,9 @@ check: $(VE)/sentinel ## what Django itself can tell is wrong
 
 flake8: $(VE)/sentinel-dev ## Python style
 	@$(call need,flake8,it,$(dev_in)); exec $(flake8) $(ARGS)
+
+mypy: $(VE)/sentinel-dev ## Python types
+	@$(call need,mypy,it,$(dev_in)); exec $(mypy) $(ARGS)
 
 shellcheck: $(VE)/sentinel-dev ## shell scripts
 	@set -- $(SHELL_FILES); test $$# -eq 0 || { $(shellcheck_there); exec $(SHELLCHECK) "$$@"; }
@@ -90,6 +93,8 @@ no_migration = echo "make: models and migrations do not agree, see above: make m
 
 flake8 = $(VE)/bin/python -m flake8 --extend-exclude '$(VE),node_modules,var,wheelhouse' $(flake8_style)
 flake8_style = $(if $(wildcard .flake8 setup.cfg tox.ini),,--max-line-length 120)
+mypy = $(VE)/bin/python -m mypy
+mypy_settings = $(shell grep -ls '^\[\(tool\.\)*mypy\]' mypy.ini .mypy.ini pyproject.toml setup.cfg)
 
 # What a project may do without: a program of the virtualenv, the package that has it, the file to name that in.
 dev_in = $(REQUIREMENTS_DEV:.txt=.in)
@@ -112,7 +117,7 @@ no_app = echo "make: no $(CELERY_APP)/celery.py here: write the Celery app there
   have it, or set CELERY_APP" >&2
 
 # A script is what says so in its first line, whatever its name.
-skip = -path './$(VE)' -o -name .git -o -name var -o -name wheelhouse -o -name node_modules
+skip = -path './$(VE)' -o -name .git -o -name .mypy_cache -o -name var -o -name wheelhouse -o -name node_modules
 find_scripts = find . \( $(skip) \) -prune -o -type f -exec env LC_ALL=C \
   awk 'FNR == 1 && /^\#!.*[\/ ](sh|dash|bash)( |$$)/ { print FILENAME }' {} +
 
@@ -133,7 +138,7 @@ clean: ## remove the virtualenv and caches; data in var/ and .env stay
 
 remove = { test ! -e '$(VE)/pyvenv.cfg' || rm -rf '$(VE)' '$(VE).lock'; } && \
   find . \( -name .git -o -name var -o -name node_modules \) -prune -o \
-  \( -name __pycache__ -o -name .pytest_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
+  \( -name __pycache__ -o -name .pytest_cache -o -name .mypy_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
 first_of_all = awk 'NR == 1 { first = $$0 } END { \
   print "make: " first " (and " NR - 1 " more like it): run make clean as the user whose files they are" }'
 

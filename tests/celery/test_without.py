@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from proc import answers, free_port, wait_until
+from proc import ROOT, answers, free_port, wait_until
 
 from .conftest import own_apps
 
@@ -45,6 +45,13 @@ def test_without_celery(bare):
     port = free_port()
     with clone.start("python", "manage.py", "runserver", str(port)):
         wait_until(lambda: answers(port))
+
+
+def test_types_of_what_is_left(bare):
+    """They hold: stubs are no part of the packages."""
+    shutil.copy2(ROOT / ".mypy.ini", bare.path)
+    done = bare.run("mypy", "ARGS=project/ops")
+    assert done.returncode == 0, done.stdout
 
 
 def test_files_gone_packages_left(bare):

