@@ -7,9 +7,8 @@ refuses whatever else comes over it.
 import asyncio
 import shlex
 from collections.abc import Coroutine, Iterator
-from typing import Any, TypeVar, Unpack
+from typing import Any, TypeVar
 
-from pyinfra.api.arguments import ConnectorArguments
 from pyinfra.api.command import StringCommand
 from pyinfra.api.util import get_file_io
 from pyinfra.connectors.base import BaseConnector
@@ -36,7 +35,7 @@ class OverConnection(BaseConnector):
     # ---- what pyinfra calls ----
 
     def run_shell_command(self, command: StringCommand, print_output: bool = False, print_input: bool = False,
-                          **arguments: Unpack[ConnectorArguments]) -> tuple[bool, CommandOutput]:
+                          **arguments: Any) -> tuple[bool, CommandOutput]:
         control = extract_control_arguments(arguments)
         script = make_unix_command_for_host(self.state, self.host, command, **arguments).get_raw_value()
         done = self.command(script, stdin(control.get("_stdin")), control.get("_timeout") or TIMEOUT)

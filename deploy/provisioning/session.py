@@ -59,7 +59,7 @@ class Announcer(BaseStateCallback):
     def __init__(self, say: Callable[[str, str], None]) -> None:
         self.say = say
 
-    def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:  # type: ignore[override]
+    def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:
         host.connector_data["said"] = ""
         arguments = state.get_op_data_for_host(host, op_hash).global_arguments
         if arguments["_timeout"]:
