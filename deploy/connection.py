@@ -3,19 +3,18 @@
 import asyncio
 import base64
 import contextlib
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import answers, process
+from . import process
 from .agent import bundle
 from .config import Host
-from .errors import HostProblem, Lost, Nonsense
-from .process import Done, Process, start
+from .conversation import Answer, Conversation, done, why
+from .errors import HostProblem, Lost
+from .process import Done, start
 from .shapes import Command, Event
 from .ssh import Ssh
 
-MARK = b"--8<-- slipway"
 # Reads the agent and runs it; what it says begins after the mark, as a login may greet first.
 BOOT = """import os
 def read(size, text=b""):
@@ -27,25 +26,23 @@ exec(compile(text, "<agent>", "exec"), {"__name__": "__main__", "PROGRAM": text.
 LOOK = 60  # seconds that reading may take
 LOCK = 180  # the agent waits two minutes for a retirement
 
-Answer = dict[str, Any]
 
-
-class Connection:
+class Connection(Conversation):
     """Of one event loop, and there when `open` has returned. Several tasks may `ask` at once. `events` hears what the
     agent tells meanwhile; `share`, the path of a socket, lets the connection forward ports."""
 
     def __init__(self, host: Host, ssh: Ssh, app: str,
                  events: Callable[[Host, Event], None] = lambda host, event: None, share: str = "") -> None:
+        super().__init__()
         self.host, self.events = host, events
         self.words = ssh.command(host.address, ["python3", "-I", "-S", "-u", "-c", BOOT, "look", app], share,
                                  owner=bool(share))
-        self.process: Process
-        self.lost: HostProblem | None = None
-        self.number, self.dead_after, self.heard, self.began = 0, 30.0, False, False
-        self.asked: dict[int, tuple[str, asyncio.Future[Answer]]] = {}
-        self.marks: list[asyncio.Future[Answer]] = []  # of looking, and of working, until they come
+        self.dead_after = 30.0
         self.locking: asyncio.Future[Answer] | None = None  # what became of the lock, when it has ended
         self.tasks: list[asyncio.Task[None]] = []
+
+    def told(self, event: Event) -> None:
+        self.events(self.host, event)
 
     async def open(self, limit: float = LOOK) -> "Connection":
         """Start the agent. Raises HostProblem."""
@@ -83,14 +80,17 @@ class Connection:
         self.dead_after, works = dead_after, self._mark()
         args = {"description": description, "dead_after": dead_after, **({"bare": True} if bare else {})}
         self.locking = refused = self._send("lock", args)
+        refused.add_done_callback(lambda _: self._stop_beating())
         come, _ = await asyncio.wait({works, refused}, timeout=LOCK, return_when=asyncio.FIRST_COMPLETED)
         if not come:
             raise Lost(f"no answer within {LOCK} s")
         if works not in come:
             self.locking = None
+            self.marks.clear()
             raise why_not(done(refused.result()))
         works.result()
-        self.tasks.append(asyncio.create_task(self._beat()))
+        if not refused.done():
+            self.tasks.append(asyncio.create_task(self._beat()))
 
     async def command(self, script: str, input: bytes = b"", timeout: float = 600) -> Done:
         """Run a shell script on the host as root; how it ended, whatever its exit code. Raises HostProblem: also once
@@ -128,39 +128,7 @@ class Connection:
             return await self._end_of_lock(timeout)
         return None
 
-    # ---- asking ----
-
-    def _send(self, do: str, args: Answer) -> "asyncio.Future[Answer]":
-        self.number += 1
-        future = asyncio.get_running_loop().create_future()
-        if self.lost:
-            fail(future, self.lost)
-        else:
-            self.asked[self.number] = do, future
-            self._line({"id": self.number, "do": do, "args": args})
-        return future
-
-    async def _outcome(self, future: "asyncio.Future[Answer]", timeout: float) -> Answer:
-        """What comes of a question. One that nobody waits for any more is not cancelled: its answer may still come."""
-        await asyncio.wait({future}, timeout=timeout)
-        if not future.done():
-            raise Lost(f"no answer within {timeout:g} s")
-        return future.result()
-
-    async def _end_of_lock(self, timeout: float) -> Answer:
-        assert self.locking is not None
-        return done(await self._outcome(self.locking, timeout))
-
-    def _mark(self) -> "asyncio.Future[Answer]":
-        """What comes when the agent begins to look, or to work."""
-        mark: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.marks.append(mark)
-        return mark
-
-    # ---- lines ----
-
-    def _line(self, message: Answer) -> None:
-        self.process.write(json.dumps(message).encode() + b"\n")
+    # ---- the lock ----
 
     async def _beat(self) -> None:
         """Every now and then a word each way; without one from there within `dead_after` the host counts as lost."""
@@ -177,79 +145,9 @@ class Connection:
         for task in self.tasks[1:]:
             task.cancel()
 
-    async def _read(self) -> None:
-        lost: HostProblem = Lost("the connection is closed")
-        try:
-            async for line in self.process.lines():
-                self._hear(line)
-            lost = Lost(why(await self.process.ended(10), self.process.said))
-        except Nonsense as problem:
-            self.process.kill()
-            lost = problem
-        except Exception as error:
-            lost = Lost(f"its answers could not be taken: {error!r}")
-        finally:  # however this ends: nobody waits for an answer that nobody reads
-            self._lose(lost)
-
-    def _hear(self, line: bytes) -> None:
-        """A line of the host. What comes before the first mark is a login's greeting."""
-        if line.rstrip() == MARK:
-            if not self.marks:
-                raise Nonsense("it begins once more")
-            self.began = True
-            self.marks.pop(0).set_result({})
-        elif self.began:
-            self._take(answers.parse(line))
-
-    def _take(self, message: Answer) -> None:
-        self.heard = True
-        if "event" in message:
-            self.events(self.host, answers.event(message))
-        elif "alive" not in message:
-            number = message.get("id")
-            do, future = self.asked.pop(number, ("", None)) if type(number) is int else ("", None)
-            if future is None:
-                raise Nonsense("an answer to nothing that was asked")
-            try:
-                answers.answer(message, do)
-            except Nonsense as problem:
-                fail(future, problem)
-                raise
-            if do == "lock":  # what looked before the lock was taken goes on looking
-                self._stop_beating()
-                self._fail_all(Lost("the agent has ended"))
-            future.set_result(message)
-
-    def _lose(self, problem: HostProblem) -> None:
-        self.lost = self.lost or problem
-        self._fail_all(self.lost)
-        while self.marks:
-            fail(self.marks.pop(), self.lost)
-
-    def _fail_all(self, problem: HostProblem) -> None:
-        """Whoever waits for an answer hears that there will be none."""
-        for _, future in self.asked.values():
-            fail(future, problem)
-        self.asked.clear()
-
-
-def fail(future: "asyncio.Future[Answer]", problem: HostProblem) -> None:
-    """Whoever waits hears the problem. Nobody needs to wait."""
-    future.set_exception(problem)
-    future.exception()
-
-
-def done(answer: Answer) -> Answer:
-    """What was done, as the agent tells it. Raises HostProblem where it could not."""
-    if "problem" in answer:
-        raise HostProblem(answer["problem"], more=answer["more"])
-    found: Answer = answer["ok"]
-    return found
-
-
-def encoded(content: bytes) -> str:
-    """Bytes as they travel."""
-    return base64.b64encode(content).decode()
+    async def _end_of_lock(self, timeout: float) -> Answer:
+        assert self.locking is not None
+        return done(await self._outcome(self.locking, timeout))
 
 
 def why_not(answer: Answer) -> HostProblem:
@@ -259,15 +157,9 @@ def why_not(answer: Answer) -> HostProblem:
     return HostProblem(f"cannot be locked: {' / '.join(answer.get('said', [])) or 'systemd-run failed'}")
 
 
-def why(code: int | None, stderr: bytes) -> str:
-    """In a line, why ssh or what it ran ended with `code`: 255 is ssh's own."""
-    lines = stderr.decode(errors="replace").strip().splitlines()
-    said = lines[-1] if lines else f"exit {code} without a word"
-    if code == 255:
-        return f"cannot be reached: {said}; try ssh by hand"
-    if "sudo" in said and "password" in said:
-        return f"{said}: log in as root, or allow it by NOPASSWD in sudoers"
-    return said
+def encoded(content: bytes) -> str:
+    """Bytes as they travel."""
+    return base64.b64encode(content).decode()
 
 
 async def run(host: Host, ssh: Ssh, words: Sequence[str], input: bytes = b"", timeout: float = 60) -> Done:

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from .connection import Connection
-from .connections import TAKEBACK, Connections, together
+from .connections import TAKEBACK, Connections
 from .errors import DeployError, Divided, HostProblem, Lost, on_hosts
+from .gather import together
 from .plan import Step
 from .shapes import Decided
 

@@ -21,8 +21,9 @@ from project.ops import envfile
 
 from .config import Fleet, Host
 from .connection import encoded
-from .connections import Connections, on_each
+from .connections import Connections
 from .errors import DeployError, HostProblem, Refused
+from .gather import on_each
 from .lock import who
 from .shapes import Settings
 from .ssh import Ssh

@@ -10,9 +10,10 @@ from typing import Any
 from . import preflight, process, status
 from .answers import visible
 from .config import Fleet, Host
-from .connections import Connections, Problems, report, together
+from .connections import Connections, report
 from .display import write
 from .errors import DeployError, HostProblem, Refused, on_hosts
+from .gather import Problems, together
 from .lock import who
 from .plan import Step
 from .process import Process, in_thread

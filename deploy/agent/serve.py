@@ -82,10 +82,10 @@ def look(app: str, program: str) -> None:
                                                  "decide": decide, **READ}
     print(MARK, flush=True)
     for message in lines():
-        if message["do"] == "lock":
+        if message.get("do") == "lock":
             answer(message, lambda: lock(host, program, **message["args"]))
             readers.update(dict.fromkeys(HANDS, shell.refuse))  # meant for the lock that has ended
-        else:
+        elif message.get("do", "alive") != "alive":  # that, or an abort, came when the lock had just ended
             answer(message, lambda: readers[message["do"]](host, **message["args"]))
 
 

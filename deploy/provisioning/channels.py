@@ -6,8 +6,8 @@ from typing import Protocol
 
 from ..config import Fleet, Host
 from ..connection import Connection, run
-from ..connections import first_alone, on_each, together
 from ..errors import DeployError, HostProblem, Refused
+from ..gather import first_alone, on_each, together
 from ..process import Done
 from ..ssh import Ssh
 

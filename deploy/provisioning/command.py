@@ -8,8 +8,9 @@ from typing import TextIO
 
 from .. import connection
 from ..config import Fleet, Host
-from ..connections import on_each
+from ..conversation import why
 from ..errors import DeployError, HostProblem, Refused
+from ..gather import on_each
 from ..lock import who
 from ..process import in_thread
 from ..ssh import Ssh
@@ -62,7 +63,7 @@ async def inspect(fleet: Fleet, host: Host, ssh: Ssh, remove: bool) -> Found:
     """What is found on a host. Raises HostProblem when it cannot be reached or is not fit."""
     done = await connection.run(host, ssh, fitness.inspection(fleet, remove))
     if done.code:
-        raise HostProblem(connection.why(done.code, done.err))
+        raise HostProblem(why(done.code, done.err))
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
     if problems := fitness.problems(found, fleet.app):
         raise HostProblem(*problems)

@@ -5,7 +5,7 @@ import json
 from unittest import mock
 
 from deploy import connection, preflight, process
-from deploy.connection import MARK
+from deploy.conversation import MARK
 
 PROGRAM = "# the agent"
 

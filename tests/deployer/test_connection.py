@@ -11,7 +11,8 @@ import pytest
 
 from deploy import connection, process
 from deploy.config import Host
-from deploy.connection import MARK, Connection
+from deploy.connection import Connection
+from deploy.conversation import MARK
 from deploy.errors import HostProblem, Lost, Nonsense
 from deploy.ssh import Ssh
 from deployer.agents import agents, line
@@ -235,3 +236,12 @@ def test_the_end_waits_for_no_thread(tmp_path):
     began = time.monotonic()
     done = finish([sys.executable, "-c", script], cwd=ROOT, timeout=30)
     assert (done.returncode, done.stderr) == (0, "") and time.monotonic() - began < 10
+
+
+def test_a_word_that_comes_when_the_lock_has_just_ended_disturbs_no_agent(stub):
+    """It looks on, and answers what is asked next."""
+    async def work(made):
+        made._line({"do": "alive"})
+        made._line({"abort": {"cause": "told to"}})
+        return await made.ask("decide", id="x")
+    assert talk("fine", work) == {"fate": "back"}

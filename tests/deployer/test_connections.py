@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from deploy.config import Host
-from deploy.connections import Connections, first_alone, on_each, report, together
+from deploy.connections import Connections, report
 from deploy.errors import DeployError, HostProblem, Locked, Lost, Refused, on_hosts
+from deploy.gather import first_alone, on_each, together
 from deploy.plan import KINDS, Options, Step, Target, plan
 from deployer.clock import run
 

@@ -81,6 +81,20 @@ def test_what_keeps_nobody_from_a_deploy_is_said(fleet):
     assert {text.partition(":")[0] for text in shown.splitlines() if "ADMIN_PATH" in text} == {"web1", "web2"}, shown
 
 
+@pytest.mark.parametrize("step, said", [
+    ("pull", "nothing was changed, but for images that were pulled"),
+    ("verdicts", "taken back: the old release serves everywhere"),
+    ("ready", "taken back: the old release serves everywhere")])
+def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step, said):
+    """The step, the host and its answer; whether there was anything to take back."""
+    def fail(message):
+        return [line({"id": message["id"], "problem": "no room", "more": {"body": "broken", "log": ["boom"]}})]
+    error, _ = told(fleet, {step: fail})
+    first, *lines, last = str(error).splitlines()
+    assert first in {f"{name}: {step}: no room" for name in ("web1", "web2", "work")} and last == said, error
+    assert lines == ["  it answered: broken", "  | boom"] and error.exit_code == 1
+
+
 def command(folder, *words, name="web1"):
     (folder / "x.toml").write_text(TOML.format(name=name))
     return [sys.executable, "-m", "deploy", "--config", str(folder / "x.toml"), *words], {
@@ -138,6 +152,21 @@ def test_a_deploy_that_waits_can_be_interrupted(fleet, step):
     began = time.monotonic()
     error, _ = told(fleet, {step: interrupt}, asyncio.run)
     assert time.monotonic() - began < 2.2 and "interrupted by SIGINT" in str(error), error
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_in_a_step_takes_all_back(fleet, number):
+    """At once, though no host has done the step yet; the same that comes once more ends nothing."""
+    asked = []
+
+    def interrupt(message):
+        asked.append(message)
+        if len(asked) == 1:
+            threading.Timer(0.1, lambda: [os.kill(os.getpid(), number), os.kill(os.getpid(), number)]).start()
+        return []
+    error, _ = told(fleet, {"ready": interrupt}, asyncio.run)
+    assert error.exit_code == 1 and str(error) == (
+        f"interrupted by {number.name}\ntaken back: the old release serves everywhere")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
