@@ -75,8 +75,8 @@ class Session:
         for host in inventory:
             host.connector_cls = OverConnection
             host.connector_data.update(channel=channels[host.name], loop=asyncio.get_running_loop(), said="")
-        self.state: State = Check(inventory, Config()) if check else Now(inventory, Config(), check_for_changes=False)
-        self.state.add_callback_handler(Announcer(say))
+        self.state = Check(inventory, Config()) if check else Now(inventory, Config(), check_for_changes=False)
+        self.state.callback_handlers.append(Announcer(say))
         for host in inventory:
             host.connected = True
             self.state.activate_host(host)
