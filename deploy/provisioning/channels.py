@@ -55,14 +55,17 @@ async def locked(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], bare: Sequence[H
     """Channels with all hosts' locks; `what` they say of their holder. Nothing changes before those are locked that
     have Python; then the others get it."""
     async with connections(fleet, ssh, hosts) as made:
-        async def lock(host: Host) -> None:
+        async def reach(host: Host) -> None:
             if host in bare:
                 announce(host.name, PYTHON)
                 await bring_python(host, ssh)
             await made[host.name].open()
+
+        async def lock(host: Host) -> None:
             await made[host.name].lock(what, fleet.rollout["dead_after"], bare=True)
-        await first_alone([host for host in hosts if host not in bare], lock, Refused)
-        await first_alone(bare, lock, DeployError)
+        for some, error in ([host for host in hosts if host not in bare], Refused), (bare, DeployError):
+            await on_each(some, reach, error)
+            await first_alone(some, lock, error)
         try:
             yield made
         except DeployError:  # every host's work has ended; not so when it is interrupted

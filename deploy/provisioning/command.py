@@ -32,13 +32,13 @@ async def provision(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], check: bool =
     reached = looking(fleet, ssh, hosts, bare) if check else locked(
         fleet, ssh, hosts, bare, who("remove" if remove else "provision"), progress.announce)
     async with reached as channels:
-        with session.Session(channels, check, progress.announce).open() as run:
-            try:
-                await on_each(hosts, lambda host: in_thread(run.work, host.name, lambda: recipe(
-                    fleet, host, found[host.name])), Refused if check else DeployError)
-            finally:
-                total = progress.report({host.name: [PYTHON] * (host in bare) + run.changes(host.name)
-                                         for host in hosts})
+        run = session.Session(channels, check, progress.announce)
+        try:
+            with run.open():
+                await on_each(hosts, lambda host: in_thread(
+                    run.work, host.name, recipe, fleet, host, found[host.name]), Refused if check else DeployError)
+        finally:
+            total = progress.report({host.name: [PYTHON] * (host in bare) + run.changes(host.name) for host in hosts})
     return total
 
 

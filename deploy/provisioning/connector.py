@@ -39,7 +39,7 @@ class OverConnection(BaseConnector):
         control = extract_control_arguments(arguments)
         script = make_unix_command_for_host(self.state, self.host, command, **arguments).get_raw_value()
         done = self.command(script, stdin(control.get("_stdin")), control.get("_timeout") or TIMEOUT)
-        return done.code in (control.get("_success_exit_codes") or [0]), CommandOutput([
+        return done.code in [*(control.get("_success_exit_codes") or [0])], CommandOutput([
             *(OutputLine("stdout", line) for line in lines(done.out)),
             *(OutputLine("stderr", line) for line in lines(done.err))])
 

@@ -24,8 +24,8 @@ class Found:
     """What inspect.sh has found.
 
     `missing`: commands and packages; `others`: what bears the app's name and is not ours; `malformed`: files of
-    settings, and what is wrong; `login`: the shell with which the app's user may log in; `units`: those of the app that
-    run or start at boot; `swarm`: whether it is a node of Docker Swarm.
+    settings, and what is wrong; `user`: whether the app has a user and a group; `login`: the shell with which that user
+    may log in; `units`: those of the app that run or start at boot; `swarm`: whether it is a node of Docker Swarm.
     """
 
     whole: bool = True
@@ -33,6 +33,7 @@ class Found:
     versions: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     malformed: tuple[str, ...] = ()
+    user: bool = False
     login: str = ""
     units: tuple[str, ...] = ()
     daemon_json: str = ""
@@ -59,7 +60,7 @@ def parse(lines: Iterable[str]) -> Found:
     def every(kind: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(told.get(kind, ())))
     return Found("end" in told, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
-                 " ".join(every("login")), every("unit"), decoded("".join(every("daemon")[:1])),
+                 "user" in told, " ".join(every("login")), every("unit"), decoded("".join(every("daemon")[:1])),
                  every("swarm")[:1] == ("active",))
 
 

@@ -40,6 +40,7 @@ others() {
     ! getent group "$app" >/dev/null || echo "other the group $app"
 }
 others
+! getent passwd "$app" >/dev/null || ! getent group "$app" >/dev/null || echo "user $app"
 shell=$(getent passwd "$app" | cut -d: -f7)
 case $shell in ''|*/nologin|*/false) ;; *) echo "login $shell" ;; esac
 

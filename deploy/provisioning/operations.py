@@ -30,12 +30,13 @@ class PutWhole(PyinfraCommand):
 
 @operation()
 def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Commands:
-    """A file that comes by one rename. `seen`: what the fact Files has told of it already."""
+    """A file that comes by one rename. Of one that is written once and for all, whatever is there stays. `seen`: what
+    the fact Files has told of it already."""
     if seen is None:
         seen = host.get_fact(Files, paths=[file.path])
     there = seen.get(file.path)
     owned = there and (there.user, there.group, there.mode) == (file.user, file.group, file.mode)
-    if not there or there.kind != "f" or not file.once and not (owned and there.holds(file.content)):
+    if not there or not file.once and not (there.kind == "f" and owned and there.holds(file.content)):
         yield PutWhole(file.path, file.content, file.mode, file.user, file.group)
     elif not owned:
         yield chown(file.path, file.user, file.group)

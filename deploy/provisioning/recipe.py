@@ -29,7 +29,7 @@ def provision(fleet: Fleet, here: Host, found: Found, team: Callable[[Fleet, Hos
     install(fleet, here, found)
     there = host.get_fact(Files, paths=paths(fleet, here))
     if here.roles:
-        app(fleet, here, there)
+        app(fleet, here, found, there)
     units(fleet, here, there)
     if here.roles:
         docker(found)
@@ -69,13 +69,14 @@ def install(fleet: Fleet, here: Host, found: Found) -> None:
             f"! apt-cache show docker-cli >/dev/null 2>&1 || apt-get {APT} install -y docker-cli"])
 
 
-def app(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
+def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
     """The app's user, folders, settings and programs."""
     var, (mark, *rest) = f"/var/www/{fleet.app}", wanted.app_files(fleet, here)
     write(mark, there)  # first, as it says that all of the name is ours, should provisioning break off after it
-    server.group(name=f"add group {fleet.app}", group=fleet.app, system=True)
-    server.user(name=f"add user {fleet.app}", user=fleet.app, group=fleet.app, system=True, home="/nonexistent",
-                shell="/usr/sbin/nologin", ensure_home=False)
+    if not found.user:  # pyinfra looks at every user there is, which takes long
+        server.group(name=f"add group {fleet.app}", group=fleet.app, system=True)
+        server.user(name=f"add user {fleet.app}", user=fleet.app, group=fleet.app, system=True, home="/nonexistent",
+                    shell="/usr/sbin/nologin", ensure_home=False)
     folder(var, "755", "root", "root")
     folder(f"{var}/static", "755", "root", "root")
     if wanted.has_media(fleet, here):

@@ -76,7 +76,7 @@ class Session:
             host.connector_cls = OverConnection
             host.connector_data.update(channel=channels[host.name], loop=asyncio.get_running_loop(), said="")
         self.state = Check(inventory, Config()) if check else Now(inventory, Config(), check_for_changes=False)
-        self.state.add_callback_handler(Announcer(say))
+        self.state.callback_handlers.append(Announcer(say))
         for host in inventory:
             host.connected = True
             self.state.activate_host(host)
@@ -86,12 +86,12 @@ class Session:
         with ctx_state.use(self.state):
             yield self
 
-    def work(self, name: str, recipe: Callable[[], None]) -> None:
+    def work(self, name: str, recipe: Callable[..., None], *words: Any) -> None:
         """Call what calls the operations of the host of that name. Raises HostProblem."""
         host = self.state.inventory.get_host(name)
         try:
             with ctx_host.use(host):
-                recipe()
+                recipe(*words)
         except (PyinfraError, HostProblem) as error:
             silent = isinstance(error, (NestedOperationError, Failed))  # the command that failed has said why
             said = host.connector_data["said"] or "it failed" if silent else str(error)
@@ -101,9 +101,11 @@ class Session:
 
     def unfinished(self, host: Host) -> str:
         """The name of the last operation, if that has not ended well."""
-        last = [*self.state.ops[host]][-1:]
-        return next((name_of(self.state, host, op_hash) for op_hash in last if not self.state.get_op_data_for_host(
-            host, op_hash).operation_meta.did_succeed(_raise_if_not_complete=False)), "")
+        operations = self.state.ops[host]
+        last = next(reversed(operations), None)
+        if last is None or operations[last].operation_meta.did_succeed(_raise_if_not_complete=False):
+            return ""
+        return name_of(self.state, host, last)
 
     def changes(self, name: str) -> list[str]:
         """The names of the operations that have changed something on a host, or with --check would."""

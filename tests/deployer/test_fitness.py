@@ -104,9 +104,9 @@ GOOD = ["version systemd 252", "version python3 3.11", "version Docker 20.10.24"
 def test_what_the_script_says_is_read():
     """Each line finds its place in Found."""
     found = fitness.parse(["missing nginx", *GOOD, "daemon eyJkZWJ1ZyI6IHRydWV9", "swarm active", "unit shop.target",
-                           "unit shop.target", "end"])
+                           "unit shop.target", "user shop", "end"])
     assert found == Found(missing=frozenset({"nginx"}), versions=("systemd 252", "python3 3.11", "Docker 20.10.24"),
-                          units=("shop.target",), daemon_json='{"debug": true}', swarm=True)
+                          user=True, units=("shop.target",), daemon_json='{"debug": true}', swarm=True)
     assert fitness.problems(found, "shop") == []
 
 

@@ -64,10 +64,13 @@ def changed(file, check=False, seen=None):
 
 def test_a_file_that_is_as_wanted_is_left_alone(folder):
     """One of that content, owner and mode; of another content only where it was written once and for all."""
-    before = os.stat(folder / "file")
+    def state():
+        there = os.stat(folder / "file")
+        return there.st_ino, there.st_mtime_ns, there.st_ctime_ns
+    before = state()
     assert not changed(wanted(folder, "file"))
     assert not changed(wanted(folder, "file", "another", once=True))
-    assert os.stat(folder / "file") == before
+    assert state() == before
 
 
 @pytest.mark.parametrize("name, content, mode, once", [
@@ -85,6 +88,15 @@ def test_a_file_that_is_not_is_written_and_then_is(folder, name, content, mode, 
     if (name, content) == ("file", "another"):
         assert os.lstat(folder / "file").st_ino != before
     assert {path.name for path in folder.iterdir()} <= {"file", "sub", "link", name}, "nothing is left beside it"
+
+
+def test_what_is_written_once_is_never_replaced(folder):
+    """Settings may be a link to where a team keeps them: that stays, and its file gets owner and mode."""
+    (folder / "link").unlink()
+    (folder / "link").symlink_to("file")
+    assert changed(wanted(folder, "link", "another", "600", once=True))
+    assert (folder / "link").is_symlink() and (folder / "file").read_text() == "text"
+    assert oct((folder / "file").stat().st_mode)[-3:] == "600"
 
 
 def test_another_owner_is_put_right(folder):

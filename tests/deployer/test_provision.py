@@ -237,7 +237,8 @@ def test_all_hosts_are_inspected_and_locked_before_anything_changes(fleet, hosts
     changes, said = provision(fleet)
     assert changes > 40 and said.endswith(f"{changes} changes (web1 {changes // 2}, web2 {changes // 2})\n")
     assert sorted(hosts.log[:2]) == [("web1", "inspect"), ("web2", "inspect")]
-    assert hosts.log[2:6] == [("web1", "open"), ("web1", "lock"), ("web2", "open"), ("web2", "lock")]
+    assert sorted(hosts.log[2:4]) == [("web1", "open"), ("web2", "open")]
+    assert hosts.log[4:6] == [("web1", "lock"), ("web2", "lock")]
     assert sorted(hosts.log[6:]) == [(name, what) for name in ("web1", "web2") for what in ("close", "end")]
 
 

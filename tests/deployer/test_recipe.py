@@ -35,6 +35,13 @@ def test_a_bare_host_gets_all_of_it_in_order(fleet):
     assert [name for name in names if name in order] == order
 
 
+def test_a_user_that_is_there_is_not_asked_for_again(fleet):
+    """What pyinfra asks of users takes long."""
+    plan = Plan(fleet, "web1", Found(user=True))
+    assert not [name for name in plan.names if name.startswith("add ")]
+    assert not [script for script in plan.host.asked if "/etc/passwd" in script]
+
+
 def test_files_are_written_with_owner_and_mode(fleet):
     """Of every file that the host holds, and nothing else of the app."""
     written = Plan(fleet, "web1").files
