@@ -21,7 +21,7 @@ def resolve(host: Host, image: str, tag: str, architectures: Sequence[str], cred
     when there is none, or none for one of the architectures (as uname names them)."""
     login = engine.login_for(host, image, credentials)
     status, body = engine.call(host, "GET", "/distribution/%s:%s/json" % (image, tag), login)
-    refuse(status, body, "image %s:%s is not to be had" % (image, tag), image, credentials)
+    refuse(status, body, "cannot find image %s:%s in its registry" % (image, tag), image, credentials)
     found = json.loads(body)
     there = {part.get("architecture") for part in found.get("Platforms") or () if part.get("os") == "linux"}
     missing = [name for name in (ARCHITECTURES.get(one, one) for one in architectures) if there and name not in there]

@@ -38,8 +38,8 @@ def empty_slot(host: Host, attempt: Noted) -> None:
 
 
 def under_way(host: Host, names: set[str], seconds: float = 5) -> None:
-    """Wait until the containers run, for a while: one-offs that start meanwhile would keep them from the processors.
-    Whether they come up at all is not the matter here."""
+    """Wait a few seconds for the containers to run: one-offs started meanwhile would take the processors from them. A
+    container that never starts is reported later, by `ready`."""
     deadline = time.monotonic() + seconds
     while not names <= facts.containers(host, ended=True).keys() and time.monotonic() < deadline:
         time.sleep(POLL)

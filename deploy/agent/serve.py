@@ -1,9 +1,8 @@
-"""The conversation with the deployer: JSON, a line each way. And what systemd runs: takeback, retire.
+"""The agent's side of the protocol: JSON lines from and to the deployer. And what systemd runs: takeback, retire.
 
-`look` mode only reads, until it is told to lock: then the agent starts itself as the unit that is the lock, on the same
-input and output, and says in the end what became of it. `work` mode is that unit. Its main thread only listens: each
-word of the deployer feeds the unit's watchdog, and when there is no more the agent ends at once; what then is to be
-done systemd has `takeback` do.
+In `look` mode it only reads. On `lock` it restarts itself as the unit APP-deploy, on the same stdin and stdout, and
+reports in the end what became of that. In `work` mode it is the unit. Its main thread only listens: each line of the
+deployer feeds the unit's watchdog, and at the end of input the agent ends at once. systemd then runs `takeback`.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def test_what_a_tag_stands_for(host):
 
 
 @pytest.mark.parametrize("answer, text", [
-    ((404, {"message": "manifest unknown"}), "image r.example/shop:v2 is not to be had: manifest unknown"),
+    ((404, {"message": "manifest unknown"}), "cannot find image r.example/shop:v2 in its registry: manifest unknown"),
     ((401, {"message": "unauthorized: no"}), r"r.example lets nobody in as ann \(unauthorized: no\): see the variable"),
     ((200, {"Descriptor": DIGEST, "Platforms": PLATFORMS[:1]}), "another architecture than arm64: build it with"),
     ((500, "oops"), "it answered what is no JSON")])

@@ -34,7 +34,7 @@ BAD = {
     "malformed staged setting": Bad(("on web2: /etc/default/shop.env.next line 1: KEY is in quotes",
                                      "on web2: SITE_URL is https://shop.example and TLS is off"), code=2,
                                     harm=malformed),
-    "no such tag": Bad(("shop:nowhere is not to be had",), code=2, tag="nowhere"),
+    "no such tag": Bad(("shop:nowhere in its registry",), code=2, tag="nowhere"),
     "tag moved": Bad(("a tag must not be used again",), code=2, tag="", harm=moved),
     "host unreachable": Bad(("on web2: cannot be reached",), code=2, harm=unreachable),
     "disk full before": Bad(("on web2: /var/www/shop has 0 MB free",), code=2, harm=full("/var/www/shop")),
