@@ -108,13 +108,15 @@ def test_what_fails_on_one_host_is_done_on_none(project, harm, said):
 def test_a_deployer_that_is_killed_leaves_nothing(project):
     """Killed while one host keeps it waiting, it leaves no file and no lock on any host."""
     host = project.fleet.hosts["work1"]
-    with host.stalled():
-        with running(["sh", "-c", 'echo A=1 | exec "$@"', "sh", *project.command("env", "set")], cwd=ROOT) as process:
-            wait_until(lambda: state(project, "web1") == "active", 30, "web1 is locked")
-            process.kill()
-            process.wait(30)
+    host.run(f"rm {ENV}; mkfifo {ENV}")  # who reads it waits
+    with running(["sh", "-c", 'echo A=1 | exec "$@"', "sh", *project.command("env", "set")], cwd=ROOT) as process:
+        for name in HOSTS:
+            wait_until(lambda: state(project, name) == "active", 30, f"{name} is locked")
+        process.kill()
+        process.wait(30)
     for name in HOSTS:
-        wait_until(lambda: state(project, name) != "active", 60, f"{name} is free")
+        wait_until(lambda: state(project, name) in ("inactive", "failed"), 60, f"{name} is free")
+    host.run(f"rm {ENV}; echo LIVE=1 >{ENV}")
     assert texts(project, NEXT) == dict.fromkeys(HOSTS, "") and left_overs(project) == ""
     assert project.deploy("env", "set", input="A=1\n").returncode == 0
 
