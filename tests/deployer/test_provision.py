@@ -9,16 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from pyinfra.operations import files, server
 
 from deploy import config, connection
 from deploy.errors import DeployError, HostProblem, Locked, Refused
 from deploy.lock import who
 from deploy.process import Done
-from deploy.provisioning import channels, command, more
-from deploy.provisioning.connector import stdin
+from deploy.provisioning import channels, command
 from deploy.provisioning.progress import Progress
-from deployer.recipes import STAT, Here, Host, work
+from deployer.recipes import Host
 from proc import ROOT, run
 
 # ---- what is said ----
@@ -43,127 +41,11 @@ def test_no_change_and_one_are_said_as_one_says_it():
     assert report(True, c=["x"]) == (1, ["c: would x", "1 change to make (a 0, b 0, c 1)"])
 
 
-def test_what_takes_long_is_said_before():
-    """An operation with a _timeout is announced, but not by --check, which does not do it."""
-    def call():
-        server.shell(name="short", commands="true")
-        server.shell(name="long", commands="true", _timeout=9)
-    for check, said in ((False, [("web1", "long")]), (True, [])):
-        announced = []
-        work(call, check=check, announced=announced)
-        assert announced == said
-    out = io.StringIO()
-    Progress(out, False).announce("a", "install nginx")
-    assert out.getvalue() == "a: install nginx …\n"
-
-
 def test_a_host_can_be_removed_that_the_file_no_longer_knows(fleet):
     """--remove takes a name or address of the file, or any other address."""
     assert command.host_to_remove(fleet, "web1").address == "root@web1.example"
     assert command.host_to_remove(fleet, "root@web1.example").name == "web1"
     assert command.host_to_remove(fleet, "old.example") == config.Host("old.example", "old.example")
-
-
-# ---- operations ----
-
-@pytest.mark.parametrize("check", [False, True])
-def test_what_follows_a_change_follows_it(check):
-    """_if and did_change mean the same with --check: what depends on what changes nothing is no change."""
-    there = Host({"test -L /there": STAT.format("/there").replace("-rw-r--r--", "drwxr-xr-x")})
-    said = []
-
-    def call():
-        one, two = (files.directory(name=path, path=path) for path in ("/there", "/nothing"))
-        said.append((one.did_change(), two.did_change()))
-        server.shell(name="after one", commands="one", _if=one.did_change)
-        server.shell(name="after two", commands="two", _if=two.did_change)
-        server.shell(name="after both", commands="both", _if=[one.did_change, two.did_change])
-    session, problem = work(call, there, check)
-    assert problem is None and said == [(False, True)] and session.changes("web1") == ["/nothing", "after two"]
-    done = [script for script in there.asked if "stat" not in script]
-    assert done == ([] if check else ["sh -c 'mkdir -p /nothing'", "sh -c two"])
-
-
-def test_an_operation_that_fails_ends_it():
-    """Its name and what the command said are the problem; what was done before is told; nothing comes after."""
-    host = Host(failing="two")
-
-    def call():
-        for name in ("one", "two", "three"):
-            server.shell(name=name, commands=name)
-    session, problem = work(call, host)
-    assert str(problem) == "two: some words\nit failed" and session.changes("web1") == ["one"]
-    assert host.asked == ["sh -c one", "sh -c two"]
-
-
-@pytest.mark.parametrize("check, said", [(False, "make: some words\nit failed"), (True, "some words\nit failed")])
-def test_a_fact_that_fails_ends_it(check, said):
-    """Nothing is decided by a fact that could not be had."""
-    host = Host(failing="stat")
-    _, problem = work(lambda: files.directory(name="make", path="/x"), host, check)
-    assert str(problem) == said and len(host.asked) == 1
-
-
-@pytest.mark.parametrize("check", [False, True])
-def test_a_mistake_is_told_by_its_place(check):
-    """A line, with the file and line that it was made in."""
-    def call():
-        server.shell(name="one", commands=1 / 0)
-    _, problem = work(call, check=check)
-    assert str(problem).endswith("ZeroDivisionError: division by zero") and "session.py, line" in str(problem)
-
-
-def test_a_host_that_is_lost_is_told():
-    """The connection's own words, after the operation's name."""
-    host = Host()
-
-    async def lost(script, input=b"", timeout=600):
-        raise HostProblem("the lock has ended")
-    host.command = lost
-    _, problem = work(lambda: server.shell(name="one", commands="true"), host)
-    assert str(problem) == "one: the lock has ended"
-
-
-def test_commands_get_their_input_and_codes():
-    """_stdin as pyinfra means it, and _success_exit_codes."""
-    assert (stdin(None), stdin("a"), stdin(["a", "b\n"])) == (b"", b"a\n", b"a\nb\n")
-    said = []
-
-    def call():
-        said.append(server.shell(name="one", commands="cat; exit 3", _stdin="ü", _success_exit_codes=[3]).stdout)
-    _, problem = work(call, Here())
-    assert problem is None and said == ["ü"]
-
-
-# ---- the team's own part ----
-
-def team(monkeypatch, tmp_path, text):
-    """What more.load makes of that file."""
-    (tmp_path / "provision_more.py").write_text(text)
-    import deploy
-    monkeypatch.setattr(deploy, "__path__", [*deploy.__path__, str(tmp_path)])
-    monkeypatch.delitem(sys.modules, more.NAME, raising=False)
-    return more.load()
-
-
-def test_a_team_s_part_is_optional(fleet):
-    """Without the file nothing is done."""
-    assert more.load()(fleet, fleet.hosts[0]) is None
-
-
-def test_a_team_s_part_is_called(monkeypatch, tmp_path, fleet):
-    """With the fleet and the host."""
-    function = team(monkeypatch, tmp_path, "def provision(fleet, host):\n    return fleet.app, host.name\n")
-    assert function(fleet, fleet.hosts[0]) == ("shop", "web1")
-
-
-@pytest.mark.parametrize("text, said", [
-    ("def provision(", "SyntaxError"), ("import nowhere", "No module named 'nowhere'"),
-    ("x = 1 / 0", "division by zero"), ("", "has no attribute 'provision'")])
-def test_a_team_s_part_that_cannot_be_read_is_refused(monkeypatch, tmp_path, text, said):
-    """Before anything else is done."""
-    with pytest.raises(Refused, match=r"^deploy/provision_more.py: .*" + said):
-        team(monkeypatch, tmp_path, text)
 
 
 # ---- the order of it all ----
