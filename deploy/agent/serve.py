@@ -91,16 +91,32 @@ def look(app: str, program: str) -> None:
 def lock(host: Host, program: str, description: str, dead_after: float, bare: bool = False) -> Locked:
     """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead. `bare`: the host
     need not be provisioned yet."""
-    deadline = time.monotonic() + WAIT
-    held = holder(host)
-    while (held or "").startswith("retirement") and time.monotonic() < deadline:
-        time.sleep(0.2)
-        held = holder(host)
-    if held:
-        return {"locked": held}
     folder = host.root + "/run" if bare else host.run
-    if not os.path.isdir(folder):
-        raise Problem("there is no %s: run make provision first" % folder)
+    deadline = time.monotonic() + WAIT
+    taken, held = True, holder(host)
+    while taken:  # a retirement is waited for, also one that takes the lock a moment before us
+        while (held or "").startswith("retirement") and time.monotonic() < deadline:
+            time.sleep(0.2)
+            held = holder(host)
+        if held:
+            return {"locked": held}
+        if not os.path.isdir(folder):
+            raise Problem("there is no %s: run make provision first" % folder)
+        code, said = as_unit(host, folder, program, description, dead_after)
+        held = holder(host)
+        taken = bool(TAKEN.search(" ".join(said)) and (held or "").startswith("retirement"))
+    held = held or ("by somebody who came a moment before" if TAKEN.search(" ".join(said)) else None)
+    found: Locked = {"code": code, "said": said, "locked": held}
+    if not bare:
+        tag = releases.read_tag(host.tag)
+        found.update({"attempt": bool(disk.read(host.attempt)), "live": slots.release_in(host, slots.live(host)),
+                      "tag": tag and tag["tag"]})
+    return found
+
+
+def as_unit(host: Host, folder: str, program: str, description: str, dead_after: float) -> tuple[int, list[str]]:
+    """Run the agent as the unit APP-deploy, on our input and output, to its end: its exit code, and what systemd-run
+    said last."""
     path = store(folder, program)
     run = [slots.host_path("python3"), "-I", "-S", path]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
@@ -112,14 +128,7 @@ def lock(host: Host, program: str, description: str, dead_after: float, bare: bo
              *(word for item in properties.items() for word in ("-p", "%s=%s" % item)), *run, "work", host.app, path],
             stderr=stderr, env=ENVIRONMENT)
         stderr.seek(0)
-        said = stderr.read().decode(errors="replace").strip().splitlines()[-5:]
-    held = holder(host) or ("by somebody who came a moment before" if TAKEN.search(" ".join(said)) else None)
-    found: Locked = {"code": done.returncode, "said": said, "locked": held}
-    if not bare:
-        tag = releases.read_tag(host.tag)
-        found.update({"attempt": bool(disk.read(host.attempt)), "live": slots.release_in(host, slots.live(host)),
-                      "tag": tag and tag["tag"]})
-    return found
+        return done.returncode, stderr.read().decode(errors="replace").strip().splitlines()[-5:]
 
 
 def store(folder: str, program: str) -> str:

@@ -70,6 +70,18 @@ def test_who_comes_at_the_same_moment_is_told(host, monkeypatch, said):
     assert lock(host, monkeypatch, Systemd(host, said))["locked"] == "by somebody who came a moment before"
 
 
+def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypatch):
+    """It takes the lock after nobody was found to hold it: its end is awaited, as that of any retirement."""
+    systemd = Systemd(host, b"already exists")
+    holders = iter([None, "retirement of slot b", "retirement of slot b", None])
+
+    def wait(seconds):
+        systemd.came = b""
+    monkeypatch.setattr(serve, "holder", lambda host: next(holders, None))
+    monkeypatch.setattr(serve.time, "sleep", wait)
+    assert lock(host, monkeypatch, systemd)["locked"] is None and len(systemd.started) == 1
+
+
 def test_two_agents_come_at_the_same_moment(host):
     """Each writes the agent down for systemd, and none is in the other's way."""
     program, failed = "x = 1\n" * 100_000, []

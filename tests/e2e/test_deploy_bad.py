@@ -98,6 +98,6 @@ def test_errors_that_only_visitors_meet_are_taken_back(shop, measured, fault, li
     late = bad[-1] - bad[:20][-1]
     measured(f"{fault}: {len(bad)} bad answers, the last after the 20th by", late)
     assert late <= 1 and "no answer of journalctl" in outcome.stderr, (bad, outcome.stderr)
-    gate = outcome.at("watch", "failed") - result.began
-    assert max(record.ended for record in result.failures) <= gate + 2
+    gate = min(event["at"] for event in outcome.events if event["event"] == "sick" or event.get("state") == "failed")
+    assert max(record.ended for record in result.failures) <= gate - result.began + 2
     assert old in result.releases
