@@ -53,8 +53,10 @@ class Connections:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await together(lambda name: self.connections[name].close(), self.connections)
-        self.folder.cleanup()
+        try:
+            await together(lambda name: self.connections[name].close(), self.connections)
+        finally:
+            self.folder.cleanup()
 
     # ---- before the lock ----
 
@@ -144,15 +146,17 @@ class Connections:
         raise self.cause
 
     async def _do(self, step: Step, name: str, turns: asyncio.Semaphore) -> Any:
-        async with turns:
-            with self._timed(step.name, name):
-                try:
-                    return await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
-                except HostProblem as problem:
-                    if step.name == "watch" and name in self.sick and len(self.sick) <= self.spare:
-                        return {}
+        await turns.acquire()
+        with self._timed(step.name, name):
+            try:
+                found = await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
+            except HostProblem as problem:
+                if step.name != "watch" or name not in self.sick or len(self.sick) > self.spare:
                     problem.step, problem.host = step.name, name
                     raise
+                found = {}
+        turns.release()  # not after a failure: the next host would begin before all are told to stop
+        return found
 
     @contextlib.contextmanager
     def _timed(self, step: str, host: str) -> Iterator[None]:

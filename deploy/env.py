@@ -24,6 +24,7 @@ from .connection import encoded
 from .connections import Connections
 from .errors import DeployError, HostProblem, Refused
 from .gather import on_each
+from .interrupts import ignored
 from .lock import who
 from .shapes import Settings
 from .ssh import Ssh
@@ -178,7 +179,8 @@ async def write(hosts: Connections, change: Change) -> None:
     texts = await on_each(hosts.hosts, following)
     await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask(
         "stage", settings=encoded(texts[host.name]), files=files))
-    await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask("keep", files=[*files]), DeployError)
+    with ignored():  # or some hosts would have it, and others not
+        await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask("keep", files=[*files]), DeployError)
 
 
 async def read(hosts: Connections, host: Host) -> Texts:

@@ -26,7 +26,8 @@ class Heeding(contextlib.AbstractContextManager[None]):
         self.task = asyncio.current_task()
         self.blocks.append(self)
         for number in SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, hear, number)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                asyncio.get_running_loop().add_signal_handler(number, hear, number)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:

@@ -82,9 +82,12 @@ async def show_logs(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], args: argpars
     async def show(host: Host) -> int | None:
         shown = running[host.name] = await process.start(ssh.command(host.address, words), stdin=subprocess.DEVNULL,
                                                          stderr=None)
-        async for line in shown.lines():
-            text = visible(f"{host.name} | {line.decode(errors='replace').rstrip(chr(10))}")
-            await in_thread(write, text + "\n", sys.stdout)
+        try:
+            async for line in shown.lines():
+                text = visible(f"{host.name} | {line.decode(errors='replace').rstrip(chr(10))}")
+                await in_thread(write, text + "\n", sys.stdout)
+        except HostProblem as problem:
+            raise DeployError(on_hosts({host.name: problem.args})) from None
         return await shown.ended()
     try:
         failed = [host.name for host, code in (await together(show, hosts)).items() if code]

@@ -118,13 +118,20 @@ class Process(asyncio.SubprocessProtocol):
     async def close(self, grace: float = 0.5) -> None:
         """Let it end by the end of its input, and kill it after so many seconds."""
         self.end_input()
-        await asyncio.wait({self.exited}, timeout=grace)
+        try:
+            await asyncio.wait({self.exited}, timeout=grace)
+        finally:  # also when a signal ends the wait
+            await self._end()
+
+    async def _end(self) -> None:
         self.kill()
-        await asyncio.wait({self.exited}, timeout=5)
-        pipe = self._pipe(STDIN)
-        if pipe and pipe.get_write_buffer_size():
-            pipe.abort()  # what it has not read it never will
-        self.transport.close()
+        try:
+            await asyncio.wait({self.exited}, timeout=5)
+        finally:
+            pipe = self._pipe(STDIN)
+            if pipe and pipe.get_write_buffer_size():
+                pipe.abort()  # what it has not read it never will
+            self.transport.close()
 
     # ---- what asyncio calls ----
 

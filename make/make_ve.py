@@ -179,7 +179,7 @@ def run_uv(args, ve, env):
             create(ve)
         uv, failed = find_uv(ve, env)
     if failed:
-        raise Problem("{0} gives no uv, which compiles the pins: {1}: take the template's, or echo uv >{0}".format(
+        raise Problem("{0} gives no uv, which compiles the pins: {1}: take the template's, or write uv into it".format(
             names_uv(env), why(failed.stdout)))
     os.execve(uv, args, dict(uv_settings(env), **env))
 

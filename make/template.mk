@@ -14,7 +14,7 @@ KEEP        ?=
 .PHONY: mine pins image-test browser screenshots fleet fleet-down e2e e2e-all
 
 # They test provisioning, too.
-test: $(VE)/sentinel-deploy
+test: $(VE)/sentinel-tests
 
 mine: ## remove the template's own tests and pages, and all of this section; git can undo it
 	@test -z "$$(git status --porcelain 2>&1)" || { $(not_committed); }
@@ -44,6 +44,9 @@ browser: $(VE)/sentinel-browser ## the pages in a headless Chromium (CHROMIUM=/p
 screenshots: $(VE)/sentinel-browser ## take the pictures in docs/images anew
 	@SCREENSHOTS='$(CURDIR)/docs/images' exec $(PYTEST) tests/browser -k alive
 
+$(VE)/sentinel-tests: $(VE)/sentinel-dev FORCE
+	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) $(REQUIREMENTS_DEPLOY))
+
 $(VE)/sentinel-browser: $(VE)/sentinel-dev FORCE
 	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/browser.txt)
 
@@ -56,16 +59,16 @@ fleet: ## test servers in containers, up and ready (FLEET_HOSTS="web1 …" FLEET
 	@$(fleet_up)
 
 fleet-down: ## remove the test servers and all they hold
-	@$(run_fleet) down
+	@for FLEET in $(FLEETS); do export FLEET; $(run_fleet) down || exit; done
 
 # One fleet for each process that runs tests. The traps take all down however the tests end; without the second, Ctrl-C
 # would end the shell too early.
 run_e2e = trap '[ -n "$(KEEP)" ] || for FLEET in $(FLEETS); do export FLEET; $(run_fleet) down; done' EXIT; \
   trap 'exit 130' HUP INT TERM; for FLEET in $(FLEETS); do export FLEET; $(fleet_up) || exit; done; unset FLEET; \
-  $(PYTEST) tests/e2e --durations=0 $(if $(word 2,$(FLEETS)),-n $(words $(FLEETS)) --dist loadfile)
+  $(PYTEST) tests/e2e --durations=0 $(if $(word 2,$(FLEETS)),-n $(words $(FLEETS)) --max-worker-restart 0 --dist loadfile)
 
-e2e: $(VE)/sentinel-dev $(VE)/sentinel-deploy ## tests on the fleet, which is made and removed (KEEP=1: stays; PYTEST_ARGS="…")
+e2e: $(VE)/sentinel-tests ## tests on the fleet, which is made and removed (KEEP=1: stays; PYTEST_ARGS="…")
 	@$(run_e2e) -m 'not rare' $(PYTEST_ARGS)
 
-e2e-all: $(VE)/sentinel-dev $(VE)/sentinel-deploy ## the same, with those of the fleet itself and repetitions of kills
+e2e-all: $(VE)/sentinel-tests ## the same, with those of the fleet itself and repetitions of kills
 	@$(run_e2e) $(PYTEST_ARGS)

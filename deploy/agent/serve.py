@@ -102,7 +102,7 @@ def lock(host: Host, program: str, description: str, dead_after: float, bare: bo
             return {"locked": held}
         if not os.path.isdir(folder):
             raise Problem("there is no %s: run make provision first" % folder)
-        code, said = as_unit(host, folder, program, description, dead_after)
+        code, said = as_unit(host, folder, program, description, dead_after, bare)
         held = holder(host)
         taken = bool(TAKEN.search(" ".join(said)) and (held or "").startswith("retirement"))
     held = held or ("by somebody who came a moment before" if TAKEN.search(" ".join(said)) else None)
@@ -114,13 +114,15 @@ def lock(host: Host, program: str, description: str, dead_after: float, bare: bo
     return found
 
 
-def as_unit(host: Host, folder: str, program: str, description: str, dead_after: float) -> tuple[int, list[str]]:
+def as_unit(host: Host, folder: str, program: str, description: str, dead_after: float,
+            bare: bool) -> tuple[int, list[str]]:
     """Run the agent as the unit APP-deploy, on our input and output, to its end: its exit code, and what systemd-run
     said last."""
     path = store(folder, program)
     run = [slots.host_path("python3"), "-I", "-S", path]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
-                  "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app])}
+                  "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app]),
+                  **({"KillMode": "process"} if bare else {})}  # apt and nginx are not cut off in the middle
     with open(os.open(folder, os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
         done = subprocess.run(
             ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
@@ -162,6 +164,8 @@ def work(app: str, path: str) -> None:
             os._exit(0)
         elif message["do"] == "alive":
             say({"alive": True})
+        elif message["do"] == "keep":  # short, and not to be cut off by the end of input
+            step(host, attempt, message)
         else:
             threading.Thread(target=step, args=(host, attempt, message), daemon=True).start()
     while (releases.read_attempt(host) or {}).get("prepared"):
@@ -219,8 +223,8 @@ def main(words: list[str], program: str) -> None:
     elif mode == "work":
         work(app, *rest)
     elif mode == "takeback":
-        settings.drop_staging(Host(app))
         takeback.settle(Host(app), say)
+        settings.drop_staging(Host(app))
     elif mode == "retire":
         retire(Host(app), *rest)
     else:

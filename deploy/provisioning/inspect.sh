@@ -40,7 +40,7 @@ others() {
     ! getent group "$app" >/dev/null || echo "other the group $app"
 }
 others
-! getent passwd "$app" >/dev/null || ! getent group "$app" >/dev/null || echo "user $app"
+[ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # who is in no group of that name is put right
 shell=$(getent passwd "$app" | cut -d: -f7)
 case $shell in ''|*/nologin|*/false) ;; *) echo "login $shell" ;; esac
 

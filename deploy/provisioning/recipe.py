@@ -66,7 +66,8 @@ def install(fleet: Fleet, here: Host, found: Found) -> None:
     if client:
         server.shell(name="install docker-cli, where Debian has it", _timeout=LONG, commands=[
             *([] if packages else ["apt-get update"]),
-            f"! apt-cache show docker-cli >/dev/null 2>&1 || apt-get {APT} install -y docker-cli"])
+            f"! apt-cache show docker-cli >/dev/null 2>&1 || "
+            f"DEBIAN_FRONTEND=noninteractive apt-get {APT} install -y docker-cli"])
 
 
 def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:

@@ -61,7 +61,7 @@ def test_a_script_runs_there(stub):
     assert (done.code, done.out, done.err) == (3, b"\xff\n", b"x\n")
 
 
-@pytest.mark.parametrize("script, said", [("sleep 60", "did not end within 0.2 s"),
+@pytest.mark.parametrize("script, said", [("sleep 60", "no end within 0.2 s"),
                                           ("head -c 2000000 /dev/zero", "says more than 1 MB")])
 def test_a_script_that_goes_too_far(stub, script, said):
     """It is a problem of that host, and the connection goes on."""
@@ -226,6 +226,18 @@ def test_a_program_that_leaves_another_behind_is_not_waited_for():
             await started.close(0)
     began = time.monotonic()
     assert asyncio.run(work()) == 3 and time.monotonic() - began < 5
+
+
+def test_a_program_ends_though_its_end_is_not_waited_for():
+    """A signal comes while a program is being closed: it is killed all the same, and its pipes are closed."""
+    async def work():
+        started = await process.start(["sleep", "60"])
+        closing = asyncio.create_task(started.close(60))
+        await asyncio.sleep(0.1)
+        closing.cancel()
+        await asyncio.wait({closing})
+        return started.code, started.transport.is_closing()
+    assert asyncio.run(work()) == (-9, True)
 
 
 def test_the_end_waits_for_no_thread(tmp_path):

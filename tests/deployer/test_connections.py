@@ -108,6 +108,14 @@ def test_so_many_hosts_at_once(hosts):
     assert run(highest()) == (2, ["web1", "web2", "work"])
 
 
+@pytest.mark.parametrize("fails, asked", [("web1", ["web1"]), ("web2", ["web1", "web2"])])
+def test_after_a_failure_no_other_host_begins(hosts, fails, asked):
+    """A host that waits for its turn is not told to flip to a release that has failed on another."""
+    hosts.connections[fails].answer = HostProblem("no")
+    assert failure(hosts.run([Step("flip", ("web1", "web2", "work"), parallel=1)])).host == fails
+    assert [name for name, connection in hosts.connections.items() if connection.asked] == asked
+
+
 def test_a_commit_is_not_ended_by_another_hosts_failure(hosts):
     """All hosts come to their end, and each tells how."""
     hosts.connections["web1"].answer, hosts.connections["web2"].takes = Lost("gone"), 100

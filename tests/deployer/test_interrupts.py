@@ -30,6 +30,19 @@ def test_a_signal_ends_what_may_be_given_up(number):
     assert time.monotonic() - began < 2 and caught.value.exit_code == 130
 
 
+def test_a_logout_that_is_to_be_outlived_is():
+    """Under nohup a command goes on when its terminal goes."""
+    async def work():
+        soon(signal.SIGHUP)
+        await asyncio.sleep(0.3)
+        return "ended"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert asyncio.run(heeding(work())) == "ended"
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_it_is_heard_once():
     """What cleans up after it comes to its end, however often Ctrl-C is pressed."""
     done = []

@@ -75,6 +75,17 @@ def test_nothing_takes_effect_before_it_is_kept(host):
     assert host.asked == [("root", "shop"), ("root", "root")]
 
 
+def test_who_leaves_after_asking_for_it_has_it_kept(host, monkeypatch):
+    """The input ends right behind the question: what was heard is done whole, on every host that has heard it."""
+    settings.stage(host, text(b"A=2\n"), SECRETS)
+    monkeypatch.setattr(serve, "Host", lambda app: host)
+    monkeypatch.setattr(serve, "lines", lambda: [{"id": 1, "do": "keep", "args": {"files": [*SECRETS]}}])
+    monkeypatch.setattr(serve.os, "_exit", lambda code: None)
+    monkeypatch.setattr(serve.threading.Thread, "start", lambda thread: None)  # one that has no time to
+    serve.work("shop", "/agent")
+    assert set(listing(host)) == {"shop.env", "shop.env.next", "shop.secrets/KEY.1"}
+
+
 def test_whoever_leaves_before_that_leaves_nothing(host, monkeypatch):
     """The end of the lock, however it comes, takes back what was staged; not what was kept before."""
     monkeypatch.setattr(serve, "Host", lambda app: host)

@@ -99,6 +99,7 @@ def test_what_is_live_is_started_anew(story):
     assert not [name for name in after if after[name]["web_sock"] == before[name]["web_sock"]]
 
 
+@pytest.mark.alone
 def test_a_warm_rollback_takes_two_seconds(shop):
     """From the command to the last host's first answer by the other release at most 2 s; no request fails.
 

@@ -11,7 +11,7 @@ from proc import ROOT, VE_PYTHON, run
 
 BASE_PYTHON = os.path.realpath(sys.executable)
 # Assume-old: the virtualenv is the checkout's own, not to be made again from here.
-MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "-o", "ve/sentinel-deploy", "-C"]
+MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "-o", "ve/sentinel-tests", "-C"]
 
 
 @pytest.fixture

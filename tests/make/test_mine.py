@@ -9,7 +9,7 @@ import pytest
 
 from proc import ROOT, VE_PYTHON, run
 
-MAKE = ["make", "--no-print-directory", "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "-o", "ve/sentinel-deploy"]
+MAKE = ["make", "--no-print-directory", "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "-o", "ve/sentinel-tests"]
 LEFT_OUT = [".ci/", "tests/", "CHANGELOG.md", "docs/e2e.md", "make/template.mk", "requirements/browser.in"]
 
 
