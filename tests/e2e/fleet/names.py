@@ -36,9 +36,9 @@ class Names:
         return list(range(first, first + 2000))
 
 
-def of_checkout(root=ROOT, fleet=""):
+def of_checkout(root=ROOT):
     """The names for a fleet of the checkout at `root`; for one beside the first, FLEET in the environment tells it."""
-    fleet = fleet or os.environ.get("FLEET", "1")
+    fleet = os.environ.get("FLEET", "1")
     which = "" if fleet == "1" else fleet
     number = int(hashlib.sha256(f"{root.resolve()}{which}".encode()).hexdigest()[:8], 16)
     return Names(number, root / "var" / f"fleet{which}")
