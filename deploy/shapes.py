@@ -198,7 +198,7 @@ class Settings(TypedDict):
 
 
 ANSWERS: Mapping[str, Any] = {  # of all else that the agent is told to do any object will do
-    "look": Facts, "resolve": Resolved, "pull": Pulled, "lock": LockEnd, "decide": Decided, "verdicts": Verdicts,
+    "facts": Facts, "resolve": Resolved, "pull": Pulled, "lock": LockEnd, "decide": Decided, "verdicts": Verdicts,
     "prune": Pruned, "said": Said, "command": Command, "read_settings": Settings}
 
 

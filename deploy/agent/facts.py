@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from . import disk, envfile, http, releases, site, slots
 from .answers import Committed, Docker, Facts, Front, Running, SlotFacts, UnitFacts
 from .host import Host, Problem, at_once
-from .oneoffs import ATTEMPT
 from .shapes import Any, Container, Properties, Record, Release, T
+from .steps.migrate import ATTEMPT
 
 LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["docker-runner.image"]}
 
 
-def look(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "") -> Facts:
+def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "") -> Facts:
     """All that a plan or status needs to know. `paths`: files whose sha256 is wanted; `health`: ask what runs; `tag`:
     what the log knows of it is wanted, however old."""
     runs: Running

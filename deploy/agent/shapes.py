@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import (TYPE_CHECKING, Any, BinaryIO, NotRequired, Protocol, TypeAlias, TypedDict, TypeGuard, TypeVar,
-                    Unpack)
+from typing import TYPE_CHECKING, Any, BinaryIO, NotRequired, Protocol, TypeAlias, TypedDict, TypeGuard, TypeVar, Unpack
 
 if TYPE_CHECKING:
     from .host import Problem
@@ -17,7 +16,7 @@ Site = tuple[str, str]  # (scheme, host)
 Container = tuple[str, str, float]  # (id, image id, when it was made)
 Properties = dict[str, str]  # systemd's, of a unit
 Answer = tuple[str, str, bool]  # (client, path, whether it was an error)
-Look: TypeAlias = "Callable[[], Problem | None]"  # at a thing that is watched
+Check: TypeAlias = "Callable[[], Problem | None]"  # at a thing that is watched
 Member = tuple["Entry", Iterator[bytes] | None]  # of an image: see contents.members
 
 

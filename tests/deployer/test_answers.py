@@ -13,11 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy import __main__, answers, display, look, preflight
-from deploy.answers import visible
+from deploy import __main__
+from deploy.act.rollout import Rollout
+from deploy.commands import releases, status
+from deploy.decide import preflight
 from deploy.errors import DeployError, Nonsense
-from deploy.process import LONGEST
-from deploy.rollout import Rollout
+from deploy.reach import answers
+from deploy.reach.answers import visible
+from deploy.reach.process import LONGEST
+from deploy.show import display
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
 
@@ -29,8 +33,8 @@ JSON = st.recursive(
         max_size=4), max_leaves=8)
 LINES = (st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode())
          | st.just(b"[" * 3000) | st.just(b"{\"id\":" * 2000)).map(lambda text: text + b"\n")
-STEPS = ("look", "resolve", "lock", "begin", "pull", "verdicts", "ready", "watch", "promise", "commit", "decide", "end",
-         "abort")
+STEPS = ("facts", "resolve", "lock", "begin", "pull", "verdicts", "ready", "watch", "promise", "commit", "decide",
+         "end", "abort")
 FEW = settings(max_examples=int(os.environ.get("HOSTILE", "150")), deadline=None, database=None,
                suppress_health_check=list(HealthCheck))
 
@@ -102,14 +106,14 @@ def test_a_deploy_with_agents_that_say_anything(fleet, step, said):
 @given(st.data())
 def test_answers_that_are_wrong_in_one_place(fleet, data):
     """A well-formed answer with anything at all in one place: a plan, status and the history, or the host's name."""
-    base = fine(fleet)["look"]
+    base = fine(fleet)["facts"]
     path = data.draw(st.sampled_from(places(base)))
     answer = with_(base, path, data.draw(JSON))
     made, _ = rollout(fleet, action=data.draw(st.sampled_from(["deploy", "rollback"])))
-    odd = {"look": lambda message: [line({"id": message["id"], "ok": answer}), b""]}
-    ssh, words = made.ssh, SimpleNamespace(json=False)
-    for act in (made.plan, lambda: look.show_status(fleet, ssh, fleet.app_hosts, words),
-                lambda: look.show_releases(fleet, ssh, fleet.app_hosts, words)):
+    odd = {"facts": lambda message: [line({"id": message["id"], "ok": answer}), b""]}
+    words = SimpleNamespace(json=False, hosts="")
+    for act in (made.plan, lambda: status.handle(fleet, made.ssh, words),
+                lambda: releases.handle(fleet, made.ssh, words)):
         with agents(lambda: Agent(fine(fleet), odd)), contextlib.redirect_stdout(io.StringIO()) as out:
             try:
                 run(act())
@@ -124,7 +128,7 @@ def test_agents_with_which_all_is_well(fleet):
     assert told(fleet, {})[0] is None
 
 
-@pytest.mark.parametrize("step", ["look", "lock", "pull"])
+@pytest.mark.parametrize("step", ["facts", "lock", "pull"])
 def test_a_line_without_an_end(fleet, step):
     """Is cut off at a few MB, soon, and told in a line."""
     def endless(message):
@@ -153,8 +157,8 @@ def test_nothing_a_host_says_acts_on_the_terminal(fleet):
 
 def test_an_error_of_a_host_is_shown_not_sent(monkeypatch, capsys):
     """The command line's own line, too."""
-    def fail(args):
+    def fail(fleet, ssh, args):
         raise DeployError("on web1: \x1b[2J gone\ud800")
-    monkeypatch.setitem(__main__.COMMANDS, "fail", (fail, None, "fails"))
-    assert __main__.main(["fail"]) == 1
+    monkeypatch.setattr(releases, "handle", fail)
+    assert __main__.main(["releases"]) == 1
     assert capsys.readouterr().err == "deploy: on web1: \\x1b[2J gone\\ud800\n"

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy import ending
-from deploy.connections import Connections
-from deploy.ending import Ending, forward, told
+from deploy.act import commit
+from deploy.act.commit import Ending, forward, told
+from deploy.decide.plan import Step
 from deploy.errors import DeployError, Divided, HostProblem, Lost
-from deploy.plan import Step
+from deploy.reach.connections import Connections
 from deployer.clock import run
 
 DEAD_AFTER = 10
@@ -129,7 +129,7 @@ def finish(models, sick=(), spare=0):
         fates, failed = await Ending(team, "1", DEAD_AFTER).run(Step("promise", tuple(models)),
                                                                 Step("commit", tuple(models)))
         return told(fates, failed, "v2"), fates, {name: await model.rest() for name, model in models.items()}
-    with mock.patch.object(ending, "Connection", Talk):
+    with mock.patch.object(commit, "Connection", Talk):
         return run(end())
 
 

@@ -5,9 +5,9 @@ from unittest import mock
 
 import pytest
 
-from deploy.ending import Ending
+from deploy.act.commit import Ending
+from deploy.act.rollout import Rollout, goal
 from deploy.errors import DeployError, Divided
-from deploy.rollout import Rollout, goal
 from deployer.clock import run
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from deploy.ssh import AS_ROOT, Ssh
+from deploy.reach.ssh import AS_ROOT, Ssh
 from proc import run
 
 

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.agent import contents, images, static
+from deploy.agent import image_files, images
 from deploy.agent.host import Host, Problem
+from deploy.agent.steps import publish as publisher
 
 NAMES = {"site.css": "site.0123.css", "img/logo.svg": "img/logo.4567.svg"}
 FILES = {"site.0123.css": b"body {}", "site.0123.css.gz": b"packed", "img/logo.4567.svg": b"<svg/>",
@@ -112,7 +113,7 @@ def host_with(tmp_path, archive, paths=NAMES):
 
 def publish(host):
     attempt = SimpleNamespace(noted={"image_id": "sha256:1"}, note=lambda **values: None)
-    static.publish(host, attempt, lambda event: None)
+    publisher.publish(host, attempt, lambda event: None)
 
 
 def there(host):
@@ -177,7 +178,7 @@ def test_a_manifest_names_files_below_the_folder(tmp_path, name):
 @pytest.mark.parametrize("limit, value", [("MOST", 4096), ("MEMBERS", 5), ("SECONDS", -1)])
 def test_an_image_has_limits(tmp_path, monkeypatch, limit, value):
     """Too many bytes, too many files, too long: a Problem, and not one file more."""
-    monkeypatch.setattr(contents, limit, value)
+    monkeypatch.setattr(image_files, limit, value)
     with host_with(tmp_path, root(("static-root/big", b"x" * 8192))) as host:
         with pytest.raises(Problem, match="too much|within"):
             publish(host)
