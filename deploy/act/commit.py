@@ -5,12 +5,12 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from ..agent.answers import Fate
 from ..decide.plan import Step
 from ..errors import DeployError, Divided, HostProblem, Lost, on_hosts
 from ..reach.connection import Connection
 from ..reach.connections import TAKEBACK, Connections
 from ..reach.gather import together
-from ..shapes import Decided
 
 OPEN = ("promised", "open")
 FINAL = ("committed", "back", "stuck")
@@ -111,7 +111,7 @@ class Ending:
         connection = Connection(host, self.hosts.ssh, self.hosts.fleet.app)
         try:
             await connection.open(15)
-            decided: Decided = await connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])
+            decided: Fate = await connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])
             return decided["fate"]
         except HostProblem:
             return None

@@ -8,18 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..agent.answers import Facts, Resolved
+from ..agent.shapes import Record, Release
 from ..decide import migrations, preflight
 from ..decide.config import Fleet, Host
 from ..decide.plan import KINDS, Options, Step, Target, plan
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
+from ..reach.answers import Tell
 from ..reach.connection import who
 from ..reach.connections import Connections, report
 from ..reach.interrupts import heeded, ignored
 from ..reach.process import in_thread
 from ..reach.ssh import Ssh
-from ..shapes import Facts, HookRecord, Record, Release, Resolved, Tell
 from . import hooks, source
 from .commit import Ending, told
+from .hooks import HookRecord
 
 Group = tuple[Step, ...]
 AllFacts = Mapping[str, Facts]  # by host name

@@ -5,8 +5,8 @@ import argparse
 from ..act.rollout import Rollout
 from ..decide.config import Fleet
 from ..decide.plan import Options
+from ..reach.answers import Tell
 from ..reach.ssh import Ssh
-from ..shapes import Tell
 from ..show import display
 from . import deploy, plan
 

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from ..agent.answers import Facts
 from ..decide import drift, preflight
 from ..decide.config import Fleet, Host
 from ..errors import on_hosts
@@ -12,7 +13,6 @@ from ..reach.answers import visible
 from ..reach.connections import Connections
 from ..reach.gather import Problems
 from ..reach.ssh import Ssh
-from ..shapes import Facts
 from ..show import tables
 
 RED, PLAIN = "\033[31m", "\033[0m"

@@ -1,20 +1,39 @@
 """Where what a host says becomes data: lines of bounded length, JSON of known shapes, text without control characters.
 
-A host may be broken into, and its containers can write into what it reports. Whatever is not as declared here is a
-HostProblem; what is used of an answer must be declared. Keys that are not are let pass unseen, so hosts may say more.
+A host may be broken into, and its containers can write into what it reports. Whatever is not as agent/answers.py
+declares is a HostProblem; what is used of an answer must be declared there.
 """
 
 import functools
 import json
 import re
 import unicodedata
+from collections.abc import Callable, Mapping
 from types import UnionType
-from typing import (Annotated, Any, Literal, NoReturn, NotRequired, Union, get_args, get_origin, get_type_hints,
-                    is_typeddict)
+from typing import (Annotated, Any, Literal, NoReturn, NotRequired, TypedDict, Union, get_args, get_origin,
+                    get_type_hints, is_typeddict)
 
+from ..agent import answers as said
+from ..agent.shapes import Below, More, Text
 from ..errors import Nonsense
-from ..shapes import ANSWERS, EVENTS, Below, Event, Problem, Text
 
+Event = dict[str, Any]  # "event", and what docs/deploy.md tells of it
+Tell = Callable[[Event], None]
+
+
+class Problem(TypedDict):
+    """Why something could not be done."""
+
+    problem: str
+    more: More
+
+
+ANSWERS: Mapping[str, Any] = {  # of all else that the agent is told to do any object will do
+    "facts": said.Facts, "resolve": said.Resolved, "pull": said.Image, "lock": said.Locked, "decide": said.Fate,
+    "verdicts": said.Judged, "prune": said.Pruned, "said": said.Said, "command": said.Command,
+    "read_settings": said.Settings}
+EVENTS: Mapping[str, Any] = {  # what else they have is plain, as text
+    "progress": dict[str, Any], "takeback": dict[str, Any], "committed": dict[str, Any], "sick": Problem}
 SCALARS = (str, int, float, bool, type(None))
 GREATEST = 2**63
 
@@ -29,7 +48,7 @@ def visible(text: str) -> str:
 # ---- shapes ----
 
 def wrong(value: Any, shape: Any, path: str = "it") -> str:
-    """In a few words, where the value is not of that shape, a type as shapes.py spells them; "" if it is."""
+    """In a few words, where the value is not of that shape, a type as agent/shapes.py spells them; "" if it is."""
     origin, words = get_origin(shape), get_args(shape)
     if origin is Annotated:
         return wrong(value, words[0], path) or unlike(value, words[1], path)

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..agent import bundle
+from ..agent.answers import Command
 from ..decide.config import Host
 from ..errors import HostProblem, Lost
-from ..shapes import Command, Event
 from . import process
+from .answers import Event
 from .conversation import Answer, Conversation, done, why
 from .process import Done, start
 from .ssh import Ssh

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ..agent.answers import Facts, Resolved
 from ..decide.config import Fleet, Host
 from ..decide.plan import Step
 from ..errors import DeployError, HostProblem, Refused, on_hosts
-from ..shapes import Event, Facts, Resolved, Tell
 from . import process
+from .answers import Event, Tell
 from .connection import Connection
 from .conversation import Answer
 from .gather import Problems, first_alone, gathered, on_each, texts, together

@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 from ..errors import HostProblem, Lost, Nonsense
-from ..shapes import Event
 from . import answers
+from .answers import Event
 from .process import Process
 
 MARK = b"--8<-- slipway"

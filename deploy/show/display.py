@@ -10,8 +10,7 @@ import time
 from typing import Protocol, TextIO
 
 from ..decide.plan import KINDS
-from ..reach.answers import visible
-from ..shapes import Event
+from ..reach.answers import Event, visible
 
 SHOWN = ("lock", *(name for name in KINDS if name != "prune"))
 MARKS = {"start": "…", "done": "✓", "failed": "✗"}
