@@ -108,7 +108,7 @@ class Ending:
 
     async def _ask(self, name: str, on: bool | None, cause: str) -> str | None:
         host = next(host for host in self.hosts.hosts if host.name == name)
-        connection = Connection(host, self.hosts.ssh, self.hosts.fleet.app)
+        connection = Connection(host, self.hosts.fleet.ssh, self.hosts.fleet.app)
         try:
             await connection.open(15)
             decided: Fate = await connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])

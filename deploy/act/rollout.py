@@ -19,7 +19,6 @@ from ..reach.connection import who
 from ..reach.connections import Connections, report
 from ..reach.interrupts import heeded, ignored
 from ..reach.process import in_thread
-from ..reach.ssh import Ssh
 from . import hooks, source
 from .commit import Ending, told
 from .hooks import HookRecord
@@ -33,7 +32,6 @@ class Rollout:
     """What is asked for. `tag` may be empty for a rollback; `to`: the rollback's goal was named."""
 
     fleet: Fleet
-    ssh: Ssh
     hosts: list[Host]
     tell: Tell
     action: str
@@ -84,7 +82,7 @@ class Rollout:
         return target, groups, record
 
     def _connections(self) -> Connections:
-        return Connections(self.fleet, self.ssh, list(self.hosts), self.tell, self.timings, shared=self._serves())
+        return Connections(self.fleet, self.hosts, self.tell, self.timings, shared=self._serves())
 
     def _serves(self) -> bool:
         """Whether the image goes to the hosts through our connections."""

@@ -13,7 +13,7 @@ from ..reach.connection import who
 from ..reach.conversation import why
 from ..reach.gather import on_each
 from ..reach.process import in_thread
-from ..reach.ssh import Ssh
+from ..decide.ssh import Ssh
 from . import fitness
 from .channels import PYTHON, locked, looking
 from .fitness import Found

@@ -17,7 +17,7 @@ from . import process
 from .answers import Event
 from .conversation import Answer, Conversation, done, why
 from .process import Done, start
-from .ssh import Ssh
+from ..decide.ssh import Ssh
 
 # Reads the agent and runs it; what it says begins after the mark, as a login may greet first.
 BOOT = """import os

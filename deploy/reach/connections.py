@@ -17,7 +17,6 @@ from .answers import Event, Tell
 from .connection import Connection
 from .conversation import Answer
 from .gather import Problems, first_alone, gathered, on_each, texts, together
-from .ssh import Ssh
 
 TAKEBACK = 150  # seconds: two drains, and what is stopped
 T = TypeVar("T")
@@ -37,7 +36,6 @@ class Connections:
     `shared`: connections can forward a port."""
 
     fleet: Fleet
-    ssh: Ssh
     hosts: list[Host]
     tell: Tell = lambda event: None
     timings: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -75,7 +73,8 @@ class Connections:
     async def reach(self) -> Problems:
         """Reach all hosts at once; from then on they are those that were. host name → why it was not."""
         for host in self.hosts:
-            self.connections[host.name] = Connection(host, self.ssh, self.fleet.app, self._hear, self._share(host))
+            self.connections[host.name] = Connection(
+                host, self.fleet.ssh, self.fleet.app, self._hear, self._share(host))
         return (await self._each_that_can(lambda host: self.connections[host.name].open()))[1]
 
     async def reach_all(self) -> None:
@@ -102,7 +101,7 @@ class Connections:
     async def forward(self, port: int) -> dict[str, int]:
         """Let all hosts reach our port; host name → the port there."""
         async def ask(host: Host) -> int:
-            done = await process.run(self.ssh.forward(host.address, self._share(host), port), timeout=30)
+            done = await process.run(self.fleet.ssh.forward(host.address, self._share(host), port), timeout=30)
             if done.code:
                 said = done.err.decode(errors="replace").strip()
                 raise HostProblem(f"cannot forward a port: {said}; sshd must allow AllowTcpForwarding")

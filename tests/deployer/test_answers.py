@@ -57,7 +57,7 @@ def with_(value, path, new):
 def rollout(fleet, events=None, action="deploy", **more):
     out = io.StringIO()
     show = display.Lines(out)
-    made = Rollout(fleet, SimpleNamespace(command=lambda *words, **options: []), fleet.app_hosts, show.tell, action,
+    made = Rollout(fleet, fleet.app_hosts, show.tell, action,
                    "v2" if action == "deploy" else "", **more)
     return made, out
 
@@ -112,8 +112,8 @@ def test_answers_that_are_wrong_in_one_place(fleet, data):
     made, _ = rollout(fleet, action=data.draw(st.sampled_from(["deploy", "rollback"])))
     odd = {"facts": lambda message: [line({"id": message["id"], "ok": answer}), b""]}
     words = SimpleNamespace(json=False, hosts="")
-    for act in (made.plan, lambda: status.handle(fleet, made.ssh, words),
-                lambda: releases.handle(fleet, made.ssh, words)):
+    for act in (made.plan, lambda: status.handle(made.fleet, words),
+                lambda: releases.handle(made.fleet, words)):
         with agents(lambda: Agent(fine(fleet), odd)), contextlib.redirect_stdout(io.StringIO()) as out:
             try:
                 run(act())
@@ -157,7 +157,7 @@ def test_nothing_a_host_says_acts_on_the_terminal(fleet):
 
 def test_an_error_of_a_host_is_shown_not_sent(monkeypatch, capsys):
     """The command line's own line, too."""
-    def fail(fleet, ssh, args):
+    def fail(fleet, args):
         raise DeployError("on web1: \x1b[2J gone\ud800")
     monkeypatch.setattr(releases, "handle", fail)
     assert __main__.main(["releases"]) == 1

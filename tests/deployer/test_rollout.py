@@ -16,7 +16,7 @@ def taken_back(fleet, ends):
     async def take_back(cause):
         return ends
     hosts = SimpleNamespace(take_back=take_back)
-    return run(Rollout(fleet, None, [], None, "deploy", "v2")._taken_back(hosts, DeployError("it broke"), changed=True))
+    return run(Rollout(fleet, [], None, "deploy", "v2")._taken_back(hosts, DeployError("it broke"), changed=True))
 
 
 @pytest.mark.parametrize("tags, said", [

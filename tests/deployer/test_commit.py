@@ -123,7 +123,7 @@ def finish(models, sick=(), spare=0):
     """(what the deployer says of its end, host name → what became of it). `sick`: hosts that are not well any more."""
     async def end():
         hosts = [SimpleNamespace(name=name, model=model) for name, model in models.items()]
-        team = Connections(SimpleNamespace(app="shop"), None, hosts, lambda event: None,
+        team = Connections(SimpleNamespace(app="shop", ssh=None), hosts, lambda event: None,
                            connections={host.name: Talk(host) for host in hosts}, locked=list(models),
                            sick=dict.fromkeys(sick, "5 of 20 answers were errors"), spare=spare)
         fates, failed = await Ending(team, "1", DEAD_AFTER).run(Step("promise", tuple(models)),
