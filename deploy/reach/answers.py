@@ -36,6 +36,7 @@ EVENTS: Mapping[str, Any] = {  # what else they have is plain, as text
     "progress": dict[str, Any], "takeback": dict[str, Any], "committed": dict[str, Any], "sick": Problem}
 SCALARS = (str, int, float, bool, type(None))
 GREATEST = 2**63
+MISSING = object()  # which None, where a key may hold that, is not
 
 
 def visible(text: str) -> str:
@@ -84,7 +85,7 @@ def parts(value: Any, shape: Any, path: str) -> list[tuple[Any, Any, str]] | Non
 
 
 def fields(value: dict[str, Any], shape: Any, path: str) -> list[tuple[Any, Any, str]]:
-    return [(value.get(key), inner, f"{path}.{key}") for key, inner in hints(shape).items()
+    return [(value.get(key, MISSING), inner, f"{path}.{key}") for key, inner in hints(shape).items()
             if key in shape.__required_keys__ or key in value]
 
 
@@ -103,7 +104,8 @@ def is_plain(value: Any, shape: Any) -> bool:
 
 
 def kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "a truth value", type(None): "missing"}
+    names = {dict: "an object", list: "a list", str: "text", bool: "a truth value", type(None): "null",
+             object: "missing"}
     return names.get(type(value), "such a number")
 
 

@@ -12,12 +12,12 @@ from typing import Any
 from ..agent import bundle
 from ..agent.answers import Command
 from ..decide.config import Host
+from ..decide.ssh import Ssh
 from ..errors import HostProblem, Lost
 from . import process
 from .answers import Event
 from .conversation import Answer, Conversation, done, why
 from .process import Done, start
-from ..decide.ssh import Ssh
 
 # Reads the agent and runs it; what it says begins after the mark, as a login may greet first.
 BOOT = """import os
