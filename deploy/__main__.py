@@ -29,7 +29,7 @@ COMMANDS = {  # name of a module in commands/ → help
     "provision": "make servers of bare machines, and keep them so",
     "plan": "what a deploy would do",
     "deploy": "bring a release to all servers, or take it back",
-    "rollback": "bring the release before back, everywhere",
+    "rollback": "go back to the previous release, everywhere",
     "status": "what runs where, and what is not as it should be",
     "releases": "what ran when, by whom, and what became of it",
     "logs": "what web, worker and beat log",
@@ -47,7 +47,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     main.set_defaults(verbose=False, config="", ssh_config=os.environ.get("SSH_CONFIG", ""), hosts="")
     add_common(main)
     main.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
-    main.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="what it takes: COMMAND --help")
+    main.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="COMMAND --help tells what it takes")
     args = main.parse_args(words)
     command = argparse.ArgumentParser(prog=f"deploy {args.command}", description=COMMANDS[args.command])
     add_common(command)
@@ -75,10 +75,11 @@ def handle(args: argparse.Namespace) -> int:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code."""
-    args = parse(words)
+    args = argparse.Namespace(verbose=False)
     for stream in (sys.stdout, sys.stderr):
         cast(io.TextIOWrapper, stream).reconfigure(errors="backslashreplace")  # whatever the terminal's encoding lacks
     try:
+        args = parse(words)
         return handle(args)
     except (Interrupted, KeyboardInterrupt):
         put("deploy: interrupted", sys.stderr)

@@ -1,6 +1,6 @@
-"""The shapes of what the agent answers: facts, and what each step returns. The bundle has none of it, as of shapes.py.
+"""The shapes of what the agent answers: facts, and what each step returns. Like shapes.py it is not sent to hosts.
 
-The deployer holds what a host says against them: see reach/answers.py. Keys that are not declared are let pass unseen.
+The deployer holds an answer of a host against those that reach/answers.py names. It ignores keys that are not declared.
 """
 
 from typing import Annotated, Literal, NotRequired, TypedDict

@@ -61,7 +61,7 @@ class Release(TypedDict):
 
 
 class Record(Release):
-    """A line of releases.log. Any: what nobody relies on."""
+    """A line of releases.log. Any: only people read it."""
     id: NotRequired[str | None]
     action: str
     outcome: str
@@ -69,7 +69,7 @@ class Record(Release):
     who: NotRequired[str | None]
     at: NotRequired[Time]
     seconds: NotRequired[Time]
-    withdrawn: NotRequired[Any]  # the tag that a rollback left
+    withdrawn: NotRequired[str | None]  # the tag that a rollback left
     began: NotRequired[Any]
     roles: NotRequired[Any]
     cause: NotRequired[Any]

@@ -11,7 +11,7 @@ from ..reach.connections import Connections, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None."""
+    """It takes none."""
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:

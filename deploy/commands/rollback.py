@@ -1,4 +1,4 @@
-"""rollback: brings the release before back, everywhere."""
+"""rollback: goes back to the previous release, everywhere."""
 
 import argparse
 

@@ -53,7 +53,7 @@ def test_all_at_once(clone):
 
 def test_database_made_by_many(clone):
     """Any number of processes may find no database at the same moment: one makes it, the others wait."""
-    script = "import django; django.setup(); from project.ops.prepare import prepare; prepare(print)"
+    script = "import django; django.setup(); from project.ops.database import prepare; prepare(print)"
     environment = {**clone.environment, "DJANGO_SETTINGS_MODULE": "project.settings"}
     many = [subprocess.Popen([clone.python, "-c", script], cwd=clone.path, env=environment,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(4)]

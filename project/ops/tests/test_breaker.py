@@ -5,7 +5,7 @@ from django.test import SimpleTestCase
 from project.ops.breaker import REST, SLOW, Breaker, Hangs
 
 
-class Patience(SimpleTestCase):
+class Breaks(SimpleTestCase):
     def setUp(self) -> None:
         self.now, self.breaker = 100.0, Breaker("cache")
         self.enterContext(patch("project.ops.breaker.time.monotonic", lambda: self.now))

@@ -158,7 +158,7 @@ class Checks(TestCase):
                 checks.cache()
 
 
-class Guard(SimpleTestCase):
+class MetricsAccess(SimpleTestCase):
     def may_see(self, **meta: Any) -> bool:
         return metrics_access.may_see(RequestFactory().get("/metrics", **{"HTTP_HOST": "localhost", **meta}))
 

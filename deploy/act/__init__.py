@@ -1,0 +1,1 @@
+"""What commands do: rollouts, their commit, settings, hooks."""
