@@ -69,7 +69,7 @@ class Record(Release):
     who: NotRequired[str | None]
     at: NotRequired[Time]
     seconds: NotRequired[Time]
-    withdrawn: NotRequired[str | None]  # the tag that a rollback left
+    withdrawn: NotRequired[str]  # the tag that a rollback left
     began: NotRequired[Any]
     roles: NotRequired[Any]
     cause: NotRequired[Any]

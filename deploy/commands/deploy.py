@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_display(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--wait", type=int, default=0, metavar="SECONDS", help="retry so long while somebody else holds the lock")
+    parser.add_argument("--wait", type=int, default=0, metavar="SECONDS",
+                        help="retry so long while somebody else holds the lock")
     parser.add_argument("--json", action="store_true", help="every event as a line of JSON")
     parser.add_argument("--timings", action="store_true", help="at the end, the seconds of each step on each host")
 
