@@ -28,7 +28,7 @@ class Attempt:
             releases.save_attempt(self.host, self.noted)
 
     def born(self, listed: dict[str, Container] | None, names: Iterable[str]) -> None:
-        """From now on these containers must not end; `listed`: facts.listed, None where the engine is away."""
+        """From now on these containers must not end; `listed`: facts.containers, None where the engine is away."""
         if listed is not None:
             self.ids = {**self.ids, **{name: listed.get(name, ("",))[0] for name in names}}
 

@@ -24,7 +24,7 @@ def call(host: Host, method: str, path: str, login: dict[str, str] | None = None
     deadline, answer, rest = time.monotonic() + seconds, b"", None
     try:
         with socket.socket(socket.AF_UNIX) as connection:
-            for more in exchanged(connection, host.root + "/run/docker.sock", head + "\r\n", deadline):
+            for more in exchanged(connection, host.docker_sock, head + "\r\n", deadline):
                 answer += more
                 if rest is None and b"\r\n\r\n" in answer:
                     rest, _, answer = answer.partition(b"\r\n\r\n")

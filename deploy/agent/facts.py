@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from . import disk, envfile, http, releases, site, slots
 from .answers import Committed, Docker, Facts, Front, Running, SlotFacts, UnitFacts
-from .host import Host, Problem, at_once
+from .host import SLOTS, Host, Problem, at_once, lock_holder
 from .shapes import Any, Container, Properties, Record, Release, T
 from .steps.migrate import ATTEMPT
 
@@ -22,7 +22,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     """All that a plan or status needs to know. `paths`: files whose sha256 is wanted; `health`: ask what runs; `tag`:
     what the log knows of it is wanted, however old."""
     runs: Running
-    docker, up, by_hand, version, runs = at_once([lambda: engine(host), lambda: containers(host),
+    docker, up, by_hand, version, runs = at_once([lambda: engine(host), lambda: containers(host) or {},
                                                   lambda: one_offs(host), lambda: systemd(host),
                                                   lambda: running(host, health)])
     kept = committed(host, tag)
@@ -66,7 +66,7 @@ def readable(problems: list[str], other: T, function: Callable[..., T], *words: 
 
 def ask_engine(host: Host, path: str) -> Any:
     """What Docker's engine answers, parsed; None when it does not. Its command would take ten times as long."""
-    status, body = http.ask(host.root + "/run/docker.sock", path, timeout=30)
+    status, body = http.ask(host.docker_sock, path, timeout=30)
     return json.loads(body) if status == 200 else None
 
 
@@ -78,14 +78,9 @@ def engine(host: Host) -> Docker:
     return {"version": info.get("ServerVersion", ""), "root": info.get("DockerRootDir", "/var/lib/docker")}
 
 
-def containers(host: Host, ended: bool = False) -> dict[str, Container]:
-    """name → [id, image id, when it was made] of this app's that run; with `ended` of those too that ran and are still
-    there."""
-    return listed(host, ended) or {}
-
-
-def listed(host: Host, ended: bool = False) -> dict[str, Container] | None:
-    """The same; None where the engine does not answer, which is never taken for "no container"."""
+def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
+    """name → (id, image id, when it was made) of the app's containers that run; with `ended` also of those that ran
+    and are still there. None where the engine does not answer, which is never taken for "no container"."""
     found = ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED))
     ours = re.compile(r"/(%s-(?:web-[ab]|worker-[ab]|beat))" % re.escape(host.app))
     return None if found is None else {
@@ -107,19 +102,16 @@ def running(host: Host, health: bool) -> Running:
     live = readable(problems, None, slots.live, host)
     if live is None:
         return {"live": None, "slots": {}, "beat": None, "lock": None, "problems": problems}
-    held = {slot: readable(problems, None, slots.release_in, host, slot) for slot in ("a", "b", "beat")}
-    names = [host.unit(role, slot) for slot in "ab" for role in ("web", "worker") if host.has(role)]
-    lock = host.app + "-deploy.service"
-    states = host.states(*names, host.unit("beat"), lock)
-    locked = states.get(lock, {})
+    held = {slot: readable(problems, None, slots.release_in, host, slot) for slot in SLOTS}
+    states = host.states(*slots.units(host, "a"), *slots.units(host, "b"), host.unit("beat"), host.lock)
     return {"live": live, "slots": {slot: in_slot(host, slot, held[slot], states, health) for slot in "ab"},
-            "beat": {**of_unit(states, host.unit("beat")), "release": held["beat"]}, "problems": problems,
-            "lock": None if locked.get("ActiveState") in ("inactive", "failed", None) else locked.get("Description")}
+            "beat": {**of_unit(states[host.unit("beat")]), "release": held["beat"]}, "problems": problems,
+            "lock": lock_holder(states[host.lock])}
 
 
 def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Properties], health: bool) -> SlotFacts:
     """What a slot runs, and how."""
-    units = {role: of_unit(states, host.unit(role, slot)) for role in ("web", "worker") if host.has(role)}
+    units = {role: of_unit(states[host.unit(role, slot)]) for role in ("web", "worker") if host.has(role)}
     web, worker = units.get("web"), units.get("worker")
     if health and release and web and web["state"] == "active":
         web["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")
@@ -129,9 +121,8 @@ def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Pr
     return {"release": release, "units": units}
 
 
-def of_unit(states: dict[str, Properties], unit: str) -> UnitFacts:
+def of_unit(state: Properties) -> UnitFacts:
     """What systemd says of a unit."""
-    state = states.get(unit, {})
     return {"state": state.get("ActiveState"), "restarts": state.get("NRestarts"),
             "since": state.get("ActiveEnterTimestamp")}
 

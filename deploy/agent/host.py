@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from .shapes import Any, CallOptions, More, Properties, Unpack
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 ROLES = ("web", "worker", "beat")
+SLOTS = ("a", "b", "beat")  # beat, which runs once, has files as a slot has
 
 
 class Problem(Exception):
@@ -27,9 +29,10 @@ class Host:
     def __init__(self, app: str, root: str = "") -> None:
         self.app, self.root = app, root
         self.etc, self.var, self.run = root + "/etc/default/" + app, root + "/var/www/" + app, root + "/run/" + app
-        self.env = self.etc + ".env"
+        self.env, self.secrets = self.etc + ".env", self.etc + ".secrets"
         self.tag, self.revert, self.log = self.var + "/TAG", self.var + "/REVERT", self.var + "/releases.log"
         self.web_sock, self.attempt = self.run + "/web.sock", self.run + "/attempt"
+        self.docker_sock, self.lock = root + "/run/docker.sock", app + "-deploy.service"
 
     def slot(self, slot: str, name: str) -> str:
         """A file in a slot's folder: web.sock, worker.ready, worker.pause."""
@@ -77,11 +80,34 @@ class Host:
 
     def states(self, *units: str) -> dict[str, Properties]:
         """unit → its properties, all asked at once."""
+        if not units:
+            return {}
         names = "Id,ActiveState,SubState,NRestarts,MainPID,Description,ActiveEnterTimestamp"
         shown = self.systemctl("show", "-p", names, *units).stdout
         blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
                   for block in shown.strip().split("\n\n")]
-        return {block.get("Id", ""): block for block in blocks}
+        found = {block.get("Id", ""): block for block in blocks}
+        return {unit: found.get(unit, {}) for unit in units}
+
+
+def is_up(state: Properties) -> bool:
+    """Whether a unit with these properties runs, or is about to start or to stop."""
+    return state.get("ActiveState") not in ("inactive", "failed", None)
+
+
+def lock_holder(state: Properties) -> str | None:
+    """Who holds the lock, by the properties of its unit; None where it is free."""
+    return state.get("Description") if is_up(state) else None
+
+
+def wait_until(done: Callable[[], object], seconds: float, pause: float = 0.05) -> bool:
+    """Wait until `done` returns something true, so many seconds at most; whether it did. It is asked at least once."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+    return True
 
 
 def at_once(functions: Sequence[Callable[[], Any]]) -> list[Any]:

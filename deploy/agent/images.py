@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from . import disk, engine, image_files, releases, slots
 from .answers import Image, Resolved
-from .host import Host, Problem
+from .host import SLOTS, Host, Problem
 from .shapes import Noted, Record, Release
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
@@ -104,7 +104,7 @@ def needed_by(host: Host, last: int) -> list[str | None]:
     """The same of one app."""
     tag = releases.read_tag(host.tag)
     found: list[Release | Noted | None] = [tag, releases.read_tag(host.revert), releases.read_attempt(host)]
-    found += [slots.release_in(host, slot) for slot in ("a", "b", "beat")]
+    found += [slots.release_in(host, slot) for slot in SLOTS]
     before = [release["image_id"] for release in reversed(releases.committed(releases.read_log(host)[0], tag))]
     return [*(release.get("image_id") for release in found if release), *list(dict.fromkeys(before))[:last]]
 

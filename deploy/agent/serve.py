@@ -22,7 +22,7 @@ from . import disk, facts, images, journal, releases, settings, shell, slots, ta
 from .answers import Locked
 from .attempt import Attempt
 from .fate import decide
-from .host import ENVIRONMENT, Host, Problem
+from .host import ENVIRONMENT, Host, Problem, lock_holder
 from .shapes import Event, Message, Noted
 from .steps.commit import unprepare
 from .steps.switch import flip_back
@@ -145,8 +145,7 @@ def store(folder: str, program: str) -> str:
 
 def holder(host: Host) -> str | None:
     """What holds the lock, by its description; None where it is free."""
-    state = host.states(host.app + "-deploy.service").get(host.app + "-deploy.service", {})
-    return state.get("Description") if state.get("ActiveState") not in ("inactive", "failed", None) else None
+    return lock_holder(host.states(host.lock)[host.lock])
 
 
 # ---- as the lock ----

@@ -7,11 +7,12 @@ import os
 import time
 
 from . import disk, releases
-from .host import Host, Problem, last
+from .host import Host, Problem, is_up, last, wait_until
 from .shapes import Noted, Release
 
 DRAIN = 30  # seconds a socket may take until nobody is connected; then what is left is long and ends with its release
 GONE = 690  # seconds that units may take to stop: a worker ends its task
+STOPPING = 60  # seconds that a takeback and a retirement wait for what they stop; a worker may go on to end its task
 LISTENS = 0x10000
 
 
@@ -38,8 +39,7 @@ def units(host: Host, slot: str) -> list[str]:
 
 def running(host: Host, *names: str) -> list[str]:
     """Which of the units run or are on the way."""
-    states = host.states(*names) if names else {}
-    return [name for name in names if states.get(name, {}).get("ActiveState") not in ("inactive", "failed", None)]
+    return [name for name, state in host.states(*names).items() if is_up(state)]
 
 
 def flip(host: Host, slot: str) -> None:
@@ -120,27 +120,26 @@ def connections(text: str, path: str) -> int:
     return count
 
 
-def drain(host: Host, slot: str, seconds: float = DRAIN) -> bool:
-    """Wait until nobody is connected to the slot, twice in a row; whether that came about in time."""
-    path, quiet, deadline = "/run/%s/%s/web.sock" % (host.app, slot), 0, time.monotonic() + seconds
+def drain(host: Host, slot: str) -> bool:
+    """Wait until nobody is connected to the slot, twice in a row; whether that came about within DRAIN seconds."""
+    path, counts = "/run/%s/%s/web.sock" % (host.app, slot), [1]
+
+    def is_quiet() -> bool:
+        counts.append(connections(disk.read(host.root + "/proc/net/unix") or "", path))
+        return not any(counts[-2:])
     time.sleep(0.1)  # nginx may have looked the name up just before a flip
-    while quiet < 2:
-        quiet = quiet + 1 if not connections(disk.read(host.root + "/proc/net/unix") or "", path) else 0
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+    return wait_until(is_quiet, DRAIN)
 
 
-def stop(host: Host, slot: str, seconds: float = GONE) -> bool:
-    """Stop the slot's units, drained first, and forget what it ran. Whether all have stopped within that time; one
-    that has not goes on stopping."""
+def stop(host: Host, slot: str) -> None:
+    """Stop the slot's units, drained first, and forget what it ran. Units that need more than STOPPING seconds go on
+    stopping."""
     begin_stop(host, slot)
-    return stopped(host, slot, seconds)
+    stopped(host, slot, STOPPING)
 
 
 def begin_stop(host: Host, slot: str) -> None:
-    """The same, without waiting for their end."""
+    """Drain the slot and tell its units to stop. Raises Problem where it is live."""
     if slot == live(host):
         raise Problem("slot %s is live: it is not stopped" % slot)
     names = running(host, *units(host, slot))
@@ -150,12 +149,10 @@ def begin_stop(host: Host, slot: str) -> None:
 
 
 def stopped(host: Host, slot: str, seconds: float = GONE) -> bool:
-    """Wait for the end of what begin_stop has told to stop."""
-    names, deadline = units(host, slot), time.monotonic() + seconds
-    while running(host, *names):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
+    """Wait for what begin_stop has told to stop, and forget what the slot ran; whether all has stopped in time."""
+    names = units(host, slot)
+    if not wait_until(lambda: not running(host, *names), seconds, 0.1):
+        return False
     if names:
         host.systemctl("reset-failed", *names, check=False)  # one that crashed as it was stopped stays "failed"
     disk.remove(*(host.slot_file(slot, kind) for kind in ("tag", "env", "plan")))
@@ -179,7 +176,7 @@ def timer(host: Host) -> str:
 
 def retire_later(host: Host, slot: str, attempt: Noted) -> None:
     """Stop an old slot after some time, unless its host is busy then, when it is tried again; images go with it."""
-    keep(host)
+    cancel_retirement(host)
     release = release_in(host, slot)
     if not release:
         return
@@ -193,18 +190,16 @@ def retire_later(host: Host, slot: str, attempt: Noted) -> None:
 
 def host_path(name: str) -> str:
     """Where a command is: systemd takes whole paths everywhere."""
-    for folder in ("/usr/bin", "/bin", "/usr/local/bin"):
-        if os.path.exists("%s/%s" % (folder, name)):
-            return "%s/%s" % (folder, name)
-    return "/usr/bin/" + name
+    paths = ["%s/%s" % (folder, name) for folder in ("/usr/bin", "/bin", "/usr/local/bin")]
+    return next(filter(os.path.exists, paths), paths[0])
 
 
-def keep(host: Host) -> None:
-    """Take back that an old slot will be stopped."""
+def cancel_retirement(host: Host) -> None:
+    """Cancel the retirement of an old slot."""
     host.systemctl("stop", timer(host) + ".timer", timer(host) + ".service", check=False)
 
 
 def retire(host: Host, slot: str, tag: str, image_id: str) -> None:
     """What the timer does, as the lock: nothing when the slot is live or not the one it was set for."""
     if slot != live(host) and release_in(host, slot) == {"tag": tag, "image_id": image_id}:
-        stop(host, slot, 60)
+        stop(host, slot)

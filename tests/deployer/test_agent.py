@@ -532,7 +532,7 @@ def test_a_host_whose_visitors_went_back_is_not_made_to_go_forward(tmp_path):
     """Though others have committed: it would have no visitors."""
     machine = Machine(tmp_path / "root")
     host = machine.host
-    with world(host), mock.patch.object(fate, "end"):
+    with world(host), mock.patch.object(fate, "kill"):
         machine.attempt("deploy", "v1")
         attempt, host.agent = Attempt(host, program="/agent", pid=7), 7
         for name, args in machine.steps("deploy", "v2")[:-2]:

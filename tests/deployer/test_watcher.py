@@ -21,7 +21,7 @@ def host(tmp_path, monkeypatch):
     host = Simulated(tmp_path / "root")
     disk.write(host.slot("b", "worker.ready"), "consuming v2\n")
     host.containers, host.nginx = dict(WELL), (200, '{"release": "v2"}')
-    monkeypatch.setattr(facts, "listed", lambda host, ended=False: host.containers)
+    monkeypatch.setattr(facts, "containers", lambda host, ended=False: host.containers)
     monkeypatch.setattr(http, "ask", lambda *words, **options: host.nginx)
     (tmp_path / "root/var/log/nginx").mkdir(parents=True)
     host.visits = tmp_path / "root/var/log/nginx/shop.access.log"

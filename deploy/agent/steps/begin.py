@@ -24,11 +24,11 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Be
     attempt.note(warm=is_warm(host, attempt, idle))
     if attempt.noted["warm"]:
         attempt.note(settings_from=settings(host, attempt)[1])
-        slots.keep(host)
+        slots.cancel_retirement(host)
         return {"warm": True}
     if slots.running(host, *slots.units(host, idle)):
         say({"event": "progress", "text": "ending the release before the last in slot %s" % idle})
-    slots.keep(host)
+    slots.cancel_retirement(host)
     slots.begin_stop(host, idle)
     return {"warm": False}
 

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 from collections.abc import Sequence
 from functools import partial
 
 from .. import disk, facts, http, site, slots
 from ..attempt import Attempt
-from ..host import Host, Problem, at_once
-from ..shapes import More, Noted, Properties, Say, Site
-
-POLL = 0.05  # seconds
-STOPPING = 60  # seconds that a takeback waits for what it stops; a worker may go on to end its task
+from ..host import Host, Problem, at_once, wait_until
+from ..shapes import More, Noted, Say, Site
 
 
 def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
     """Start the slot's units of these roles."""
-    names = [host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)]
+    slot, here = attempt.noted["slot"], [role for role in roles if host.has(role)]
     attempt.note(changed=True)
-    if "worker" in roles:
-        slots.resume(host, attempt.noted["slot"])
-    if names:
-        host.systemctl("start", "--no-block", *names)
-        under_way(host, {host.container(role, attempt.noted["slot"]) for role in roles if host.has(role)})
+    if "worker" in here:
+        slots.resume(host, slot)
+    if here:
+        host.systemctl("start", "--no-block", *(host.unit(role, slot) for role in here))
+        await_containers(host, {host.container(role, slot) for role in here})
 
 
 def empty_slot(host: Host, attempt: Noted) -> None:
@@ -34,35 +30,40 @@ def empty_slot(host: Host, attempt: Noted) -> None:
     if attempt.get("warm"):
         slots.retire_later(host, slot, attempt)
     else:
-        slots.stop(host, slot, STOPPING)
+        slots.stop(host, slot)
 
 
-def under_way(host: Host, names: set[str], seconds: float = 5) -> None:
+def await_containers(host: Host, names: set[str]) -> None:
     """Wait a few seconds for the containers to run: one-offs started meanwhile would take the processors from them. A
     container that never starts is reported later, by `ready`."""
-    deadline = time.monotonic() + seconds
-    while not names <= facts.containers(host, ended=True).keys() and time.monotonic() < deadline:
-        time.sleep(POLL)
+    wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
 
 
 def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str]) -> None:
     """Wait until web and worker of the slot work, by their own word. Raises Problem as soon as one has died."""
-    deadline = time.monotonic() + seconds
     units = {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)}
-    restarts = {role: state.get("NRestarts") for role, state in states(host, units).items()}
-    waiting = list(units)
-    for turn in itertools.count():
-        asked = ((role, problem_of(host, attempt, role, smoke)) for role in waiting)
-        problems = {role: problem for role, problem in asked if problem}
-        waiting = list(problems)
-        for role, state in states(host, units).items() if turn % 5 == 0 or not waiting else ():  # that costs more
-            if state.get("SubState") == "auto-restart" or state.get("NRestarts") != restarts[role]:
-                raise of_role(host, attempt, role, Problem("%s ended as soon as it had started" % role))
-        if not waiting:
-            return attempt.born(facts.listed(host), [host.container(role, attempt.noted["slot"]) for role in units])
-        if time.monotonic() > deadline:
-            raise of_role(host, attempt, waiting[0], problems[waiting[0]], " after %d s" % seconds)
-        time.sleep(POLL)
+    restarts = [state.get("NRestarts") for state in host.states(*units.values()).values()]
+    problems: dict[str, Problem] = {}
+    turns = itertools.count()
+
+    def all_work() -> bool:
+        nonlocal problems
+        asked = {role: problem_of(host, attempt, role, smoke) for role in problems or units}
+        problems = {role: problem for role, problem in asked.items() if problem}
+        if next(turns) % 5 == 0 or not problems:  # asking systemd costs more
+            check_restarts(host, attempt, units, restarts)
+        return not problems
+    if not wait_until(all_work, seconds):
+        role, problem = next(iter(problems.items()))
+        raise of_role(host, attempt, role, problem, " after %d s" % seconds)
+    attempt.born(facts.containers(host), [host.container(role, attempt.noted["slot"]) for role in units])
+
+
+def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts: list[str | None]) -> None:
+    """Raise Problem where one of the units, role → name, has ended since it had so many restarts."""
+    for role, state, before in zip(units, host.states(*units.values()).values(), restarts):
+        if state.get("SubState") == "auto-restart" or state.get("NRestarts") != before:
+            raise of_role(host, attempt, role, Problem("%s ended as soon as it had started" % role))
 
 
 def problem_of(host: Host, attempt: Attempt, role: str, smoke: Sequence[str]) -> Problem | None:
@@ -72,12 +73,6 @@ def problem_of(host: Host, attempt: Attempt, role: str, smoke: Sequence[str]) ->
         return CHECKS[role](host, attempt, smoke)
     except Problem as problem:
         raise of_role(host, attempt, role, problem) from None
-
-
-def states(host: Host, units: dict[str, str]) -> dict[str, Properties]:
-    """role → systemd's properties of its unit."""
-    found = host.states(*units.values()) if units else {}
-    return {role: found.get(unit, {}) for role, unit in units.items()}
 
 
 def web_problem(host: Host, attempt: Attempt, smoke: Sequence[str]) -> Problem | None:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Sequence
 
 from .. import disk, facts, http, releases, slots
 from ..answers import Watched
 from ..attempt import Attempt
-from ..host import Host, Problem
+from ..host import Host, Problem, wait_until
 from ..shapes import BeatBefore, Noted, Say, WatchOptions
-from .readiness import POLL, healthy, of_role, site_of, smoke_all
+from .readiness import healthy, of_role, site_of, smoke_all
 from .watcher import Watcher
 
 
 def pause(host: Host, attempt: Attempt, say: Say, seconds: float = 10) -> None:
     """Old workers stop taking tasks, and say so."""
-    unit = host.unit("worker", attempt.noted["live"])
-    if not host.has("worker") or not slots.running(host, unit):
+    live = attempt.noted["live"]
+    if not host.has("worker") or not slots.running(host, host.unit("worker", live)):
         return
-    slots.pause(host, attempt.noted["live"])
-    deadline = time.monotonic() + seconds
-    while slots.worker_state(host, attempt.noted["live"])[0] == "consuming":
-        if time.monotonic() > deadline:
-            say({"event": "progress", "text": "the old worker does not say that it takes no more tasks"})
-            return
-        time.sleep(POLL)
+    slots.pause(host, live)
+    if not wait_until(lambda: slots.worker_state(host, live)[0] != "consuming", seconds):
+        say({"event": "progress", "text": "the old worker does not say that it takes no more tasks"})
 
 
 def workers_back(host: Host, attempt: Noted) -> None:
@@ -82,12 +77,9 @@ def beat(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
     slots.set_aside(host, "beat")
     slots.pin(host, "beat", attempt.release(), disk.read_exact(host.slot_file(attempt.noted["slot"], "env")))
     host.systemctl("start", unit, timeout=90)
-    deadline = time.monotonic() + seconds
-    while not healthy(host, name):
-        if time.monotonic() > deadline:
-            raise of_role(host, attempt, "beat", Problem("beat does not get healthy"), " within %d s" % seconds)
-        time.sleep(POLL)
-    attempt.born(facts.listed(host), [name])
+    if not wait_until(lambda: healthy(host, name), seconds):
+        raise of_role(host, attempt, "beat", Problem("beat does not get healthy"), " within %d s" % seconds)
+    attempt.born(facts.containers(host), [name])
 
 
 def beat_back(host: Host, attempt: Noted) -> None:

@@ -91,7 +91,7 @@ class Watcher:
 
     def containers(self) -> Problem | None:
         """One that runs anew has died meanwhile, however well it is now. An engine that is away says nothing."""
-        found = facts.listed(self.host)
+        found = facts.containers(self.host)
         if found is None:
             return None
         for name, born in self.attempt.ids.items():
@@ -103,7 +103,7 @@ class Watcher:
     def beat(self) -> Problem | None:
         """Its healthcheck fails."""
         name = self.host.container("beat")
-        if name not in self.attempt.ids or healthy(self.host, name) or facts.listed(self.host) is None:
+        if name not in self.attempt.ids or healthy(self.host, name) or facts.containers(self.host) is None:
             return None
         return Problem("beat is not healthy", log_of=(name, self.attempt.noted["began"]))
 
