@@ -41,9 +41,9 @@ def settings(host: Host, attempt: Attempt) -> tuple[str | None, str | None]:
     """(text, the file it is from) of the settings that the release will have."""
     if attempt.noted["action"] == "rollback":
         going_back = releases.read_tag(host.revert)
-        paths = [host.env + ".revert"] if going_back and going_back["tag"] == attempt.noted["tag"] else []
+        paths = [host.revert_env] if going_back and going_back["tag"] == attempt.noted["tag"] else []
     else:
-        paths = [host.env + ".next"]
+        paths = [host.next_env]
     for path in [*paths, host.env]:
         text = disk.read_exact(path)
         if text is not None:

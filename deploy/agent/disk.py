@@ -8,25 +8,14 @@ import os
 from collections.abc import Iterator
 
 
-def read_bytes(path: str) -> bytes | None:
-    """What is in a file, or None where there is none."""
+def read_bytes(path: str, most: int | None = None) -> bytes | None:
+    """What is in a file, or None where there is none. `most`: no more than so many bytes, the last whole lines."""
     try:
         with open(path, "rb") as file:
-            return file.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def read_end(path: str, most: int) -> str | None:
-    """The text of a file's last bytes, so many at most, from the beginning of a line; to be written again, as of
-    read_exact. None where there is none."""
-    try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > most:
-                file.seek(size - most)
+            if most and os.fstat(file.fileno()).st_size > most:
+                file.seek(-most, os.SEEK_END)
                 file.readline(most)
-            return file.read(most).decode(errors="surrogateescape")
+            return file.read(most)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -37,10 +26,15 @@ def read(path: str) -> str | None:
     return None if content is None else content.decode(errors="replace")
 
 
-def read_exact(path: str) -> str | None:
-    """The same, to be written again: `write` makes of it what was read, byte for byte."""
-    content = read_bytes(path)
+def read_exact(path: str, most: int | None = None) -> str | None:
+    """The text of a file, to be written again: `write` makes of it the same bytes. `most`: as for `read_bytes`."""
+    content = read_bytes(path, most)
     return None if content is None else content.decode(errors="surrogateescape")
+
+
+def names_in(folder: str) -> list[str]:
+    """The names in a folder, sorted; none where there is no folder."""
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
 
 def write(path: str, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
@@ -111,11 +105,12 @@ def link(path: str, target: str) -> None:
     os.rename(path + ".new", path)
 
 
-def read_small(path: str, most: int = 4096) -> str | None:
-    """The text of a file in a folder that is not ours: no link is followed. None where there is none."""
+def read_small(path: str) -> str | None:
+    """The first 4096 bytes of a file, as text, in a folder that is not ours: no link is followed. None where there is
+    no such file."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            return file.read(most).decode(errors="replace")
+            return file.read(4096).decode(errors="replace")
     except OSError:
         return None
 

@@ -30,7 +30,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     return {**kept, **runs, "problems": [*kept["problems"], *runs["problems"], *outdated(host)],
             "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
             "systemd": version, "memory": memory(), "docker": docker, "containers": up, "one_offs": by_hand,
-            "settings": settings_problems(host), "site": front(host), "staged": os.path.exists(host.env + ".next"),
+            "settings": settings_problems(host), "site": front(host), "staged": os.path.exists(host.next_env),
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}, "need": slot_memory(up)}
 
 
@@ -137,7 +137,7 @@ def digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
 def settings_problems(host: Host) -> list[str]:
     """What is wrong with the settings, current and staged; no value is told."""
     missing = [] if os.path.exists(host.env) else ["there is no %s: run make provision" % host.env]
-    return missing + [problem for path in (host.env, host.env + ".next")
+    return missing + [problem for path in (host.env, host.next_env)
                       for problem in envfile.read(disk.read_bytes(path) or b"", path)[1]]
 
 
@@ -145,7 +145,7 @@ def front(host: Host) -> Front:
     """By which scheme they come to this host's nginx, and scheme and host of the SITE_URL that comes with the next
     deploy; "" for what cannot be told. And whether its ADMIN_PATH is one that nginx does not limit."""
     nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
-    staged = disk.read_bytes(host.env + ".next")
+    staged = disk.read_bytes(host.next_env)
     settings = disk.read_bytes(host.env) if staged is None else staged
     found = site.of(host, settings)
     return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],

@@ -30,6 +30,7 @@ class Host:
         self.app, self.root = app, root
         self.etc, self.var, self.run = root + "/etc/default/" + app, root + "/var/www/" + app, root + "/run/" + app
         self.env, self.secrets = self.etc + ".env", self.etc + ".secrets"
+        self.next_env, self.revert_env = self.env + ".next", self.env + ".revert"
         self.tag, self.revert, self.log = self.var + "/TAG", self.var + "/REVERT", self.var + "/releases.log"
         self.web_sock, self.attempt = self.run + "/web.sock", self.run + "/attempt"
         self.docker_sock, self.lock = root + "/run/docker.sock", app + "-deploy.service"
@@ -41,6 +42,10 @@ class Host:
     def slot_file(self, slot: str, kind: str) -> str:
         """What a slot runs: `kind` is tag or env, `slot` a, b or beat."""
         return "%s/%s.%s" % (self.run, slot, kind)
+
+    def secret(self, name: str) -> str:
+        """The file of a secret, which containers see as /run/secrets/NAME."""
+        return "%s/%s" % (self.secrets, name)
 
     def unit(self, role: str, slot: str = "") -> str:
         """The systemd unit of a role."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import time
 from collections.abc import Iterator
 
-from . import http
+from . import engine, http
 from .host import Host, Problem
 from .shapes import BinaryIO, Member, Readable
 
-SOCKET = "/run/docker.sock"
 MOST = 2**30  # bytes that are read of an image at a time
 MEMBERS = 100_000
 SECONDS = 300
@@ -55,10 +53,8 @@ def remove(host: Host, *names: str) -> None:
 
 def folder(host: Host, image: str) -> str | None:
     """The image's working folder, where the project lies; None where there is no such image."""
-    status, body = http.ask(host.root + SOCKET, "/images/%s/json" % image, timeout=30)
-    if status not in (200, 404):
-        raise Problem("Docker does not tell what image %s is: %s" % (image, status or body))
-    return "/" + (json.loads(body)["Config"].get("WorkingDir") or "").strip("/") if status == 200 else None
+    found = engine.image(host, image)
+    return found and "/" + ((found.get("Config") or {}).get("WorkingDir") or "").strip("/")
 
 
 def members(host: Host, container: str, path: str) -> Iterator[Member]:
@@ -67,7 +63,7 @@ def members(host: Host, container: str, path: str) -> Iterator[Member]:
     import tarfile  # only here: they take long to load
     import urllib.parse
     asked = "/containers/%s/archive?path=%s" % (container, urllib.parse.quote(path, safe=""))
-    with http.stream(host.root + SOCKET, asked) as (status, body):
+    with http.stream(host.docker_sock, asked) as (status, body):
         if status == 404:
             return
         if status != 200:

@@ -45,12 +45,9 @@ def refuse(status: int, body: str, what: str, image: str, credentials: str) -> N
 def about(host: Host, reference: str) -> Image | None:
     """What is known of an image that is here, or None: its id, the digests it was pulled by, and the revision it was
     built from, as its label says."""
-    status, body = engine.call(host, "GET", "/images/%s/json" % reference)
-    if status == 404:
+    found = engine.image(host, reference)
+    if found is None:
         return None
-    if status != 200:
-        raise Problem("Docker does not know of image %s: %s" % (reference, engine.trouble(status, body)))
-    found = json.loads(body)
     return {"image_id": found["Id"],
             "digests": sorted({name.partition("@")[2] for name in found.get("RepoDigests") or ()}),
             "revision": ((found.get("Config") or {}).get("Labels") or {}).get(REVISION, "")}

@@ -41,7 +41,7 @@ def parse_tag(text: str | None, path: str = "TAG") -> Release | None:
 
 def read_tag(path: str) -> Release | None:
     """The release that a TAG file names; None where there is none. Raises Problem."""
-    return parse_tag(disk.read_end(path, LONGEST), path)
+    return parse_tag(disk.read_exact(path, LONGEST), path)
 
 
 def line(record: Record) -> str:
@@ -98,7 +98,7 @@ def read_log(host: Host) -> tuple[list[Record], int]:
 
 def log_text(host: Host) -> str:
     """The text of releases.log, the end of it where it is too long."""
-    return disk.read_end(host.log, LONGEST) or ""
+    return disk.read_exact(host.log, LONGEST) or ""
 
 
 def of_tag(host: Host, tag: str) -> list[Record]:
@@ -138,7 +138,7 @@ def revert_for(records: list[Record], current: Release | None, tag: str, also_wi
 
 def read_attempt(host: Host) -> Noted | None:
     """What a deploy under way has written down; None where there is none. Raises Problem where it is something else."""
-    text = disk.read_end(host.attempt, LONGEST)
+    text = disk.read_exact(host.attempt, LONGEST)
     if text is None:
         return None
     attempt = parse_object(text) or {}

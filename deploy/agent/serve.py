@@ -78,7 +78,7 @@ def read(app: str, program: str) -> None:
     """Answer what is asked, up to the lock and after it."""
     host = Host(app)
     readers: dict[str, Callable[..., object]] = {
-        "facts": facts.collect, "resolve": images.resolve, "said": journal.said, "decide": decide, **READ}
+        "facts": facts.collect, "resolve": images.resolve, "said": journal.last_lines, "decide": decide, **READ}
     print(MARK, flush=True)
     for message in lines():
         if message.get("do") == "lock":

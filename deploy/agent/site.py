@@ -34,4 +34,4 @@ def setting(host: Host, settings: bytes | None, name: str) -> str:
 def secret(host: Host, path: str) -> str:
     """What a setting NAME_FILE names, as it is mounted in containers."""
     name = os.path.basename(path)
-    return (disk.read("%s.secrets/%s" % (host.etc, name)) or "").strip() if path == "/run/secrets/" + name else ""
+    return (disk.read(host.secret(name)) or "").strip() if path == "/run/secrets/" + name else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from .. import disk, envfile, images, releases, site, slots
+from .. import disk, images, releases, site, slots
 from ..answers import Found, Judged
 from ..attempt import Attempt
 from ..host import Host, Problem, at_once
@@ -23,7 +23,7 @@ JUDGED = ("postgresql", "sqlite")  # by `make build`
 def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     """{"incompatible": name → why, "unjudged": names, "cure"}: before a deploy of the migrations to come, with which
     the release that is live has to work; before a rollback of those that the release to come does not know."""
-    vendor = vendor_of(host, disk.read_bytes(host.slot_file(attempt.noted["slot"], "env")) or b"")
+    vendor = vendor_of(host, disk.read_bytes(host.slot_file(attempt.noted["slot"], "env")))
     if attempt.noted["action"] == "rollback":
         return going_back(host, attempt, vendor)
     found, listed = at_once([lambda: found_in(host, attempt.noted.get("image_id", "")),
@@ -119,9 +119,7 @@ def cure(found: Found, vendor: str) -> str:
     return "DATABASE_URL is one of %s; make build judges for %s alone" % (vendor, " and ".join(JUDGED))
 
 
-def vendor_of(host: Host, settings: bytes) -> str:
+def vendor_of(host: Host, settings: bytes | None) -> str:
     """Django's name of the database that the settings name; "" where they name none."""
-    values = envfile.read(settings, "")[0]
-    url = values.get("DATABASE_URL") or site.secret(host, values.get("DATABASE_URL_FILE", ""))
-    scheme = url.partition(":")[0]
+    scheme = site.setting(host, settings, "DATABASE_URL").partition(":")[0]
     return SCHEMES.get(scheme, scheme)
