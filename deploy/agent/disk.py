@@ -43,7 +43,7 @@ def write(path: str, content: str | bytes, mode: int = 0o644, owner: tuple[int, 
 
 
 def write_beside(path: str, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> str:
-    """The first half: the path of a file with that content, text or bytes, on the disk. `owner`: (uid, gid)."""
+    """The first half of `write`: a synced file beside its place; its path. `owner`: (uid, gid)."""
     new = path + ".new"
     remove(new)
     try:
@@ -68,7 +68,8 @@ def move(path: str, to: str) -> None:
 
 @contextlib.contextmanager
 def locked(folder: str) -> Iterator[None]:
-    """One at a time, of all processes that ask for this folder. One that is gone keeps nobody out."""
+    """Hold a lock for as long as the block runs: one process at a time for a folder. It ends with its process. Where
+    there is no folder nothing is locked."""
     try:
         number = os.open(folder, os.O_RDONLY)
     except FileNotFoundError:
@@ -82,7 +83,7 @@ def locked(folder: str) -> Iterator[None]:
 
 
 def remove(*paths: str) -> None:
-    """Remove what is there of these. On a disk that has become read-only nothing is said where there is nothing."""
+    """Remove those of these files that are there. A read-only disk is an error only where one of them is there."""
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             if os.path.lexists(path):
@@ -90,7 +91,7 @@ def remove(*paths: str) -> None:
 
 
 def sync_folder(path: str) -> None:
-    """What was renamed in the folder, or removed from it, is so after a power cut too."""
+    """Make renames and removals in a folder outlive a power cut."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -99,7 +100,7 @@ def sync_folder(path: str) -> None:
 
 
 def link(path: str, target: str) -> None:
-    """A symbolic link, in one rename over whatever was there."""
+    """Make a symbolic link, in one rename over whatever was there."""
     remove(path + ".new")
     os.symlink(target, path + ".new")
     os.rename(path + ".new", path)
@@ -125,6 +126,6 @@ def clear(path: str) -> None:
 
 
 def touch(path: str) -> None:
-    """An empty file in a folder that is not ours."""
+    """Make an empty file in a folder that is not ours."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644))

@@ -1,4 +1,4 @@
-"""Asking Docker's engine over its socket. Credentials for a registry go along with a request, and are in no file."""
+"""Asking Docker's engine over its socket. A registry's credentials go along with a request, and are in no file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from . import disk, http
 from .host import Host, Problem
 from .shapes import Any
 
-MOST = 2_000_000  # bytes of an answer that are kept, its last
+MOST = 2_000_000  # bytes of an answer that are kept, the last ones
 
 
 def call(host: Host, method: str, path: str, login: dict[str, str] | None = None,
          seconds: float = 60) -> tuple[int, str]:
-    """(status, body) of what the engine answers, to its end within that time. Raises Problem without an answer."""
+    """(status, body) of the engine's answer, the last MOST bytes at least. Raises Problem where it does not end within
+    so many seconds."""
     request = "%s %s HTTP/1.0\r\nHost: docker\r\nContent-Length: 0\r\n" % (method, path)
     if login:
         import base64  # only here: it takes long to load
@@ -47,20 +48,20 @@ def image(host: Host, reference: str) -> Any:
 
 
 def trouble(status: int, body: str) -> str:
-    """Why the engine did not do it, by its last line; "" where it did."""
+    """Why the engine did not do what it was asked, by the last line of its answer; "" where it did."""
     try:
-        said = json.loads((body.strip().splitlines() or ["{}"])[-1])
-        text = said.get("error") or said.get("message", "") if isinstance(said, dict) else ""
+        last = json.loads((body.strip().splitlines() or ["{}"])[-1])
+        text = last.get("error") or last.get("message", "") if isinstance(last, dict) else ""
     except ValueError:
         text = "it answered what is no JSON"
     return str(text) or ("" if status == 200 else "it answered %d" % status)
 
 
-# ---- whom the registry knows ----
+# ---- credentials ----
 
 def login_for(host: Host, image: str, credentials: str = "") -> dict[str, str] | None:
-    """What the engine shows the registry of an image: `credentials`, user:password, or else what docker would here,
-    where root has logged in; None for nothing."""
+    """What the engine logs in to an image's registry with: `credentials`, user:password, or else what root's docker
+    login has left on this host; None where there is nothing. Raises Problem."""
     if credentials:
         user, _, password = credentials.partition(":")
         return {"username": user, "password": password}
@@ -72,7 +73,7 @@ def login_for(host: Host, image: str, credentials: str = "") -> dict[str, str] |
 
 
 def own_login(host: Host, config: Any, registry: str) -> dict[str, str] | None:
-    """What docker's configuration, or the helper that it names, has for a registry; None for nothing."""
+    """The login for a registry in docker's configuration, or of the helper that it names; None where there is none."""
     key = "https://index.docker.io/v1/" if registry == "docker.io" else registry
     helper = config.get("credHelpers", {}).get(key) or config.get("credsStore")
     if helper:
@@ -88,6 +89,6 @@ def own_login(host: Host, config: Any, registry: str) -> dict[str, str] | None:
 
 
 def registry_of(image: str) -> str:
-    """The registry of an image's name."""
+    """The registry in an image's name."""
     first, slash, _ = image.partition("/")
     return first if slash and (set(first) & set(".:") or first == "localhost") else "docker.io"

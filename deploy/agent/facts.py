@@ -1,4 +1,4 @@
-"""What is on this host. Reads, and changes nothing."""
+"""What is on this host. Nothing here changes it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import time
 from collections.abc import Callable, Sequence
 
 from . import disk, envfile, http, releases, site, slots
-from .answers import Committed, Docker, Facts, Front, Running, SlotFacts, UnitFacts
+from .answers import Committed, Docker, Facts, Front, Running, Said, SlotFacts, UnitFacts
 from .host import SLOTS, Host, Problem, at_once, lock_holder
 from .shapes import Any, Container, Properties, Record, Release, T
 from .steps.migrate import ATTEMPT
 
+JOURNAL = 5  # seconds that the journal is waited for
 LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["docker-runner.image"]}
 
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "") -> Facts:
-    """All that a plan or status needs to know. `paths`: files whose sha256 is wanted; `health`: ask what runs; `tag`:
-    what the log knows of it is wanted, however old."""
+    """All that a plan or status needs to know. `paths`: files to give the sha256 of; `health`: also ask what runs how
+    it does; `tag`: one to give all records of, however old."""
     runs: Running
     docker, up, by_hand, version, runs = at_once([lambda: engine(host), lambda: containers(host) or {},
                                                   lambda: one_offs(host), lambda: systemd(host),
@@ -35,14 +36,14 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
 
 
 def outdated(host: Host) -> list[str]:
-    """What a deploy needs here, and this server was provisioned before it was there."""
+    """What this server was provisioned with that is too old for a deploy."""
     path = "/usr/local/bin/docker-slot"
     text = disk.read(host.root + path)
     return [] if text is None or "--empty" in text else ["%s is of an older version: run make provision" % path]
 
 
 def committed(host: Host, tag: str) -> Committed:
-    """What is written down of releases."""
+    """What is written down of releases; of the log the last 100 records, and those of `tag` and REVERT."""
     problems: list[str] = []
     nothing: tuple[list[Record], int] = [], 0
     records, torn = readable(problems, nothing, releases.read_log, host)
@@ -54,7 +55,7 @@ def committed(host: Host, tag: str) -> Committed:
 
 
 def readable(problems: list[str], other: T, function: Callable[..., T], *words: Any) -> T:
-    """What is read, or `other` where that is not as it should be, which then is one problem more."""
+    """What the function returns, or `other`, and one problem more, where it raises Problem or OSError."""
     try:
         return function(*words)
     except Problem as problem:
@@ -65,7 +66,7 @@ def readable(problems: list[str], other: T, function: Callable[..., T], *words: 
 
 
 def ask_engine(host: Host, path: str) -> Any:
-    """What Docker's engine answers, parsed; None when it does not. Its command would take ten times as long."""
+    """What Docker's engine answers, parsed; None when it does not. The docker command takes ten times as long."""
     status, body = http.ask(host.docker_sock, path, timeout=30)
     return json.loads(body) if status == 200 else None
 
@@ -89,7 +90,7 @@ def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
 
 
 def one_offs(host: Host) -> dict[str, str]:
-    """name → since when, of commands such as a deploy runs that somebody has started by hand."""
+    """name → since when, of containers on migrations that somebody has started by hand."""
     names = {"/%s-%s" % (host.app, command) for command in ("migrate", "manage-migrate", "manage-showmigrations")}
     return {name[1:]: time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(found["Created"]))
             for found in ask_engine(host, "/containers/json") or () for name in names.intersection(found["Names"] or ())
@@ -97,7 +98,7 @@ def one_offs(host: Host) -> dict[str, str]:
 
 
 def running(host: Host, health: bool) -> Running:
-    """Slots, beat, the lock."""
+    """What runs in the slots, beat, and who holds the lock."""
     problems: list[str] = []
     live = readable(problems, None, slots.live, host)
     if live is None:
@@ -110,7 +111,7 @@ def running(host: Host, health: bool) -> Running:
 
 
 def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Properties], health: bool) -> SlotFacts:
-    """What a slot runs, and how."""
+    """What a slot runs; with `health` also how that does."""
     units = {role: of_unit(states[host.unit(role, slot)]) for role in ("web", "worker") if host.has(role)}
     web, worker = units.get("web"), units.get("worker")
     if health and release and web and web["state"] == "active":
@@ -135,15 +136,15 @@ def digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
 
 
 def settings_problems(host: Host) -> list[str]:
-    """What is wrong with the settings, current and staged; no value is told."""
+    """What is wrong with the settings, live and staged; no value is told."""
     missing = [] if os.path.exists(host.env) else ["there is no %s: run make provision" % host.env]
     return missing + [problem for path in (host.env, host.next_env)
                       for problem in envfile.read(disk.read_bytes(path) or b"", path)[1]]
 
 
 def front(host: Host) -> Front:
-    """By which scheme they come to this host's nginx, and scheme and host of the SITE_URL that comes with the next
-    deploy; "" for what cannot be told. And whether its ADMIN_PATH is one that nginx does not limit."""
+    """The scheme by which visitors come to nginx; scheme and host of SITE_URL, and whether ADMIN_PATH is one that nginx
+    does not limit, by the settings that the next deploy makes live. "" for what cannot be told."""
     nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
     staged = disk.read_bytes(host.next_env)
     settings = disk.read_bytes(host.env) if staged is None else staged
@@ -159,7 +160,7 @@ def systemd(host: Host) -> int:
 
 
 def free(path: str) -> int:
-    """Bytes that may still be written there."""
+    """Bytes that are free there; 0 where that cannot be told."""
     try:
         status = os.statvfs(path)
         return status.f_bavail * status.f_frsize
@@ -168,7 +169,7 @@ def free(path: str) -> int:
 
 
 def memory() -> int:
-    """Bytes of memory to be had."""
+    """Bytes of memory that are available."""
     return int((re.search(r"MemAvailable: +(\d+)", disk.read("/proc/meminfo") or "") or [0, 0])[1]) * 1024
 
 
@@ -186,3 +187,12 @@ def slot_memory(containers: dict[str, Container]) -> int:
         except OSError:
             continue
     return total
+
+
+def last_lines(host: Host, name: str, since: float) -> Said:
+    """The last 50 lines that a container logged since that time, in seconds since the epoch."""
+    done = host.call("timeout", str(JOURNAL), "journalctl", "-t", name, "-n", "50", "-o", "cat", "--no-pager",
+                     "--since", "@%d" % since, check=False)
+    if done.returncode == 124:
+        return {"log": ["(no answer of journalctl within %d s; later: make logs)" % JOURNAL]}
+    return {"log": done.stdout.strip().splitlines() if done.returncode == 0 else []}

@@ -1,4 +1,4 @@
-"""Which way an attempt goes whose deployer was not heard any more, and asks over another connection."""
+"""Which way an attempt goes, for a deployer whose connection broke and who asks over another one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ DEATH = 10  # seconds that a process may take to die
 
 
 def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") -> Fate:
-    """What becomes of an attempt: it is "committed", "back", or "settling", on the way to either; or "stuck", for the
-    next deploy to settle. While that is open it is "promised", and commits by itself, or "open", and goes back; with
-    `forward` it is made to go that way now."""
-    with disk.locked(host.run):  # whoever settles it reads it after this
+    """What becomes of an attempt: "committed" and "back" are ends, "settling" is on its way to one, "stuck" waits for
+    the next deploy. An attempt under way is "promised", and commits by itself, or "open", and goes back by itself;
+    `forward`, unless it is None, ends it at once, one way or the other, for this `cause`."""
+    with disk.locked(host.run):  # the takeback reads it after this
         attempt = releases.read_attempt(host)
         if not attempt or attempt.get("id") != id:
             return {"fate": "committed" if has_committed(host, id) else "back"}
@@ -34,7 +34,7 @@ def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") ->
 
 
 def can_commit(host: Host, attempt: Noted) -> bool:
-    """Whether all is prepared, and its visitors were not taken back."""
+    """Whether all is prepared, and the visitors were not taken back."""
     return bool(attempt.get("renames")) and slots.live(host) == attempt["slot"]
 
 

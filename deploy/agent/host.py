@@ -1,4 +1,4 @@
-"""One app on this host: where its things are, and commands run for it."""
+"""One app on this host: its paths and names, commands that are run for it, waiting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SLOTS = ("a", "b", "beat")  # beat, which runs once, has files as a slot has
 
 
 class Problem(Exception):
-    """What went wrong here, in a line or a few; `more`: status, body, log."""
+    """What went wrong here, in a line or a few; `more`: see shapes.More."""
 
     def __init__(self, text: str, **more: Unpack[More]) -> None:
         super().__init__(text)
@@ -36,11 +36,11 @@ class Host:
         self.docker_sock, self.lock = root + "/run/docker.sock", app + "-deploy.service"
 
     def slot(self, slot: str, name: str) -> str:
-        """A file in a slot's folder: web.sock, worker.ready, worker.pause."""
+        """The path of a file in a slot's folder: web.sock, worker.ready, worker.pause."""
         return "%s/%s/%s" % (self.run, slot, name)
 
     def slot_file(self, slot: str, kind: str) -> str:
-        """What a slot runs: `kind` is tag or env, `slot` a, b or beat."""
+        """The path of what a slot is pinned to: `kind` is tag, env or plan, `slot` is one of SLOTS."""
         return "%s/%s.%s" % (self.run, slot, kind)
 
     def secret(self, name: str) -> str:
@@ -57,7 +57,8 @@ class Host:
 
     def call(self, *words: str, timeout: float = 60, check: bool = True, env: Mapping[str, str] | None = None,
              input: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; the finished process, output as text. Raises Problem when it fails."""
+        """Run a command to its end; the finished process, output as text. Raises Problem when it fails, with `check`,
+        or takes more than `timeout` seconds."""
         source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
         try:
             done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
@@ -79,7 +80,7 @@ class Host:
         return self.call("docker", *words, **options)
 
     def has(self, role: str) -> bool:
-        """Whether this host was provisioned for a role."""
+        """Whether this host has a role, by the units that it was provisioned with."""
         template = "%s-beat.service" if role == "beat" else "%%s-%s@.service" % role
         return os.path.exists(self.root + "/etc/systemd/system/" + template % self.app)
 
@@ -116,7 +117,8 @@ def wait_until(done: Callable[[], object], seconds: float, pause: float = 0.05) 
 
 
 def at_once(functions: Sequence[Callable[[], Any]]) -> list[Any]:
-    """What each returns, in their order, all called at the same time. Raises what the first of them raised."""
+    """What the functions return, in their order; all are called at the same time. Raises the error of the first that
+    failed."""
     results: list[Any] = [None] * len(functions)
 
     def call(index: int) -> None:
@@ -135,5 +137,5 @@ def at_once(functions: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def last(text: str, code: int) -> str:
-    """The last lines that a command said."""
+    """The last lines of a command's output, as one line."""
     return " / ".join(text.strip().splitlines()[-5:]) or "exit %d without a word" % code

@@ -7,9 +7,10 @@ import json
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
-from .host import Problem
+from .host import Problem, at_once
 from .shapes import Any, BinaryIO, Site
 
 MOST = 1_000_000  # bytes of an answer that are read
@@ -105,8 +106,10 @@ def not_ready(sock: str, tag: str, site: Site = ("http", "localhost")) -> Proble
     return Problem("/readyz answers %s" % found, status=status, body=body[:2000])
 
 
-def smoke(sock: str, path: str, site: Site) -> None:
-    """Raise Problem unless the path answers."""
-    status, body = ask(sock, path, site, timeout=10)
-    if not 200 <= status < 400:
-        raise Problem("%s answers %s" % (path, status or body), status=status, body=body[:2000])
+def smoke(sock: str, paths: Sequence[str], site: Site) -> None:
+    """Ask all paths at the same time. Raises the Problem of the first whose answer is an error."""
+    def ask_one(path: str) -> None:
+        status, body = ask(sock, path, site, timeout=10)
+        if not 200 <= status < 400:
+            raise Problem("%s answers %s" % (path, status or body), status=status, body=body[:2000])
+    at_once([partial(ask_one, path) for path in paths])

@@ -28,7 +28,7 @@ def opened(host: Host, image: str) -> Iterator[str]:
         host.docker("create", "--pull=never", "--network=none", "--name", name, "--entrypoint=-", image)
         yield name
     finally:
-        remove(host, name)
+        host.docker("rm", "-f", "-v", name, check=False)
 
 
 def prefix(host: Host) -> str:
@@ -44,12 +44,7 @@ def sweep(host: Host) -> None:
         found = host.docker("ps", "-a", "--filter", names, "--format", "{{.Names}}", timeout=10).stdout
         left = [name for name in found.split() if not name.startswith(prefix(host))]
         if left:
-            remove(host, *left)
-
-
-def remove(host: Host, *names: str) -> None:
-    """Remove containers."""
-    host.docker("rm", "-f", "-v", *names, check=False)
+            host.docker("rm", "-f", "-v", *left, check=False)
 
 
 def folder(host: Host, image: str) -> str | None:

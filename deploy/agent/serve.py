@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from . import disk, facts, images, journal, releases, settings, shell, slots, takeback
+from . import disk, facts, images, releases, settings, shell, slots, takeback
 from .answers import Locked
 from .attempt import Attempt
 from .fate import decide
@@ -78,7 +78,7 @@ def read(app: str, program: str) -> None:
     """Answer what is asked, up to the lock and after it."""
     host = Host(app)
     readers: dict[str, Callable[..., object]] = {
-        "facts": facts.collect, "resolve": images.resolve, "said": journal.last_lines, "decide": decide, **UNLOCKED}
+        "facts": facts.collect, "resolve": images.resolve, "said": facts.last_lines, "decide": decide, **UNLOCKED}
     print(MARK, flush=True)
     for message in lines():
         if message.get("do") == "lock":

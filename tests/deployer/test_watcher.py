@@ -42,7 +42,7 @@ def watch(host):
 
     def start(alone=True, **options):
         attempt = Attempt(host, live="a", slot="b", tag="v2", began=0, action="deploy", image_id="sha256:v2")
-        attempt.born(WELL, list(WELL))
+        attempt.must_not_end(list(WELL), WELL)
         slots.way_back(host, "a")
         watcher = attempt.watcher = Watcher(host, attempt, start.told.append, max_errors=0.05, alone=alone)
         slots.flip(host, "b")

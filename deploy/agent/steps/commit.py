@@ -1,4 +1,4 @@
-"""The commit in two halves, and what undoes the first."""
+"""The commit in two halves, and the undo of the first."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..shapes import Noted, Record, Release, Say
 
 
 def prepare(host: Host, attempt: Attempt, say: Say) -> None:
-    """The first half of a commit: all that is to be written lies beside its place. Not before it is promised does a
-    host that hears no more commit it."""
+    """The first half of a commit: write all beside its place. A host that then hears no more goes back, until it has
+    promised."""
     current = releases.read_tag(host.tag)
     texts, removes = ({}, []) if attempt.noted["action"] == "restart" else new_texts(host, attempt, current)
     renames = [[path + ".next", path] for path in texts]
@@ -55,26 +55,26 @@ def withdrawn(attempt: Attempt, current: Release | None) -> str:
 
 
 def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
-    """What was written beside its place, wholly or in part."""
+    """Remove what `prepare` has written beside its place, wholly or in part."""
     for path in (host.tag, host.revert, host.log, host.revert_env):
         disk.remove(path + ".next", path + ".next.new")
 
 
 def promise(host: Host, attempt: Attempt, say: Say) -> None:
-    """All is prepared everywhere: from here on a host that hears no more commits by itself."""
+    """Every host is prepared: from here on this one commits by itself when it hears no more."""
     if not attempt.noted.get("renames"):
         raise Problem("nothing is prepared here that could be promised")
     attempt.note(prepared=True)
 
 
 def unprepare(host: Host) -> None:
-    """What was prepared will be taken back: by a rename, as there may be no room for another file."""
+    """Withdraw the promise, by a rename, as there may be no room for another file."""
     with contextlib.suppress(FileNotFoundError):
         disk.move(host.attempt + ".back", host.attempt)
 
 
 def commit(host: Host, attempt: Attempt, say: Say) -> Done:
-    """The second half. The old slot stays warm for a while."""
+    """The second half of a commit. The old slot stays warm for a while."""
     if attempt.watcher:
         attempt.watcher.over.set()
     if attempt.sick and not attempt.noted.get("prepared"):
@@ -85,7 +85,7 @@ def commit(host: Host, attempt: Attempt, say: Say) -> Done:
 
 
 def finish(host: Host, attempt: Noted, say: Say) -> None:
-    """Nothing but renames, all of which may be done twice."""
+    """Rename what `prepare` has written to its place, and forget the attempt. It may be done twice."""
     if os.path.exists(host.tag + ".next"):  # REVERT is never the same as TAG, not for a moment
         disk.remove(*attempt["removes"])
     for path, to in attempt["renames"]:
@@ -100,7 +100,7 @@ def finish(host: Host, attempt: Noted, say: Say) -> None:
 
 
 def drop_ways_back(host: Host, beat: bool = True) -> None:
-    """What was made for going back, where nobody goes back any more; beat's too, or not."""
+    """Remove what was made for going back; `beat`: also what was made for the old beat."""
     paths = [host.web_sock, host.attempt, *([host.slot_file("beat", kind) for kind in ("tag", "env")] if beat else ())]
     disk.remove(*(path + ".back" for path in paths), host.attempt + ".back.new")
 

@@ -1,4 +1,4 @@
-"""Images and secrets that nothing needs any more go."""
+"""Removing images and secrets that nothing needs any more."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..shapes import Say
 
 
 def prune(host: Host, attempt: Attempt, say: Say, image: str) -> Pruned:
-    """Remove images and secrets that nothing needs."""
+    """Remove images of this name, and secrets, that nothing needs."""
     return {"removed": [*images.prune(host, image), *drop_secrets(host)]}
 
 
 def drop_secrets(host: Host) -> list[str]:
-    """Remove the files of APP.secrets that no settings name any more; their names. Each has one of its own."""
+    """Remove secrets that no settings name any more; their names. No name is used twice."""
     settings = [host.env, host.next_env, host.revert_env]
     settings += [host.slot_file(slot, "env") for slot in SLOTS]
     named = "".join(disk.read(path) or "" for path in settings)

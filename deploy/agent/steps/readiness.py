@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
-from functools import partial
 
 from .. import disk, facts, http, site, slots
 from ..attempt import Attempt
-from ..host import Host, Problem, at_once, wait_until
+from ..host import Host, Problem, wait_until
 from ..shapes import More, Noted, Say, Site
 
 
@@ -25,7 +24,7 @@ def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
 
 
 def empty_slot(host: Host, attempt: Noted) -> None:
-    """What was started drains and stops; a slot that was warm before stays so, and retires in its time."""
+    """Drain and stop what was started. A slot that was warm before the deploy stays warm until it retires."""
     slot = attempt["slot"]
     if attempt.get("warm"):
         slots.retire_later(host, slot, attempt)
@@ -40,7 +39,8 @@ def await_containers(host: Host, names: set[str]) -> None:
 
 
 def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str]) -> None:
-    """Wait until web and worker of the slot work, by their own word. Raises Problem as soon as one has died."""
+    """Wait until web and worker of the slot work, by their own word. Raises Problem as soon as one has died, or after
+    so many seconds. `smoke`: paths that the web must answer."""
     units = {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)}
     restarts = [state.get("NRestarts") for state in host.states(*units.values()).values()]
     problems: dict[str, Problem] = {}
@@ -56,7 +56,7 @@ def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequenc
     if not wait_until(all_work, seconds):
         role, problem = next(iter(problems.items()))
         raise of_role(host, attempt, role, problem, " after %d s" % seconds)
-    attempt.born(facts.containers(host), [host.container(role, attempt.noted["slot"]) for role in units])
+    attempt.must_not_end([host.container(role, attempt.noted["slot"]) for role in units], facts.containers(host))
 
 
 def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts: list[str | None]) -> None:
@@ -67,53 +67,45 @@ def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts
 
 
 def problem_of(host: Host, attempt: Attempt, role: str, smoke: Sequence[str]) -> Problem | None:
-    """Why the slot's web or worker does not work yet, as a Problem, or None. Raises Problem for what waiting does not
-    mend."""
+    """Why the slot's web or worker does not work yet, as a Problem; None when it does. Raises Problem where waiting is
+    of no use."""
     try:
-        return CHECKS[role](host, attempt, smoke)
+        return web_problem(host, attempt, smoke) if role == "web" else worker_problem(host, attempt)
     except Problem as problem:
         raise of_role(host, attempt, role, problem) from None
 
 
 def web_problem(host: Host, attempt: Attempt, smoke: Sequence[str]) -> Problem | None:
-    """Why the slot's web is not ready, as a Problem; None when it is."""
+    """Why the slot's web is not ready, as a Problem; None when it is. Raises Problem for a smoke path that fails."""
     sock, site = host.slot(attempt.noted["slot"], "web.sock"), site_of(host, attempt.noted["slot"])
     problem = http.not_ready(sock, attempt.noted["tag"], site)
     if problem:
         return problem
-    smoke_all(sock, smoke, site)
+    http.smoke(sock, smoke, site)
     return None
 
 
-def worker_problem(host: Host, attempt: Attempt, smoke: Sequence[str]) -> Problem | None:
-    """The same of its worker."""
+def worker_problem(host: Host, attempt: Attempt) -> Problem | None:
+    """Why the slot's worker does not take tasks yet, as a Problem; None when it does."""
     state, release = slots.worker_state(host, attempt.noted["slot"])
     if state == "consuming" and release == attempt.noted["tag"]:
         return None
-    return Problem("the worker is %s" % (state and "%s as release %s" % (state, release) or "not consuming"))
-
-
-CHECKS = {"web": web_problem, "worker": worker_problem}
+    return Problem("the worker is %s" % ("%s as release %s" % (state, release) if state else "not consuming"))
 
 
 def site_of(host: Host, slot: str) -> Site:
-    """(scheme, host) by which the slot's app goes."""
+    """(scheme, host) of the SITE_URL that the slot's app has."""
     return site.of(host, disk.read_bytes(host.slot_file(slot, "env"))) or ("http", "localhost")
 
 
-def smoke_all(sock: str, paths: Sequence[str], site: Site) -> None:
-    """Ask all paths, several at once. Raises the Problem of the first that does not answer."""
-    at_once([partial(http.smoke, sock, path, site) for path in paths])
-
-
 def healthy(host: Host, container: str) -> bool:
-    """What the container's own healthcheck says."""
+    """Whether the container runs and passes its own healthcheck."""
     form = "{{if .State.Running}}{{json .Config.Entrypoint}}{{end}}"
     entry = json.loads(host.docker("inspect", "--format", form, container, check=False).stdout.strip() or "null")
     return bool(entry) and not host.docker("exec", container, *entry, "healthcheck", check=False).returncode
 
 
 def of_role(host: Host, attempt: Attempt, role: str, problem: Problem, after: str = "") -> Problem:
-    """The problem, and whose log tells more: it is read when visitors are back where they are well."""
+    """The problem, and whose log to read for more: that is done once visitors are back on a release that is well."""
     more: More = {**problem.more, "log_of": (host.container(role, attempt.noted["slot"]), attempt.noted["began"])}
     return Problem(str(problem) + after, **more)

@@ -1,4 +1,4 @@
-"""Tasks, visitors and the clock come to the new release, and back to the old one."""
+"""Moving tasks, visitors and beat to the new release, and back to the old one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..answers import Watched
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..shapes import BeatBefore, Noted, Say, WatchOptions
-from .readiness import healthy, of_role, site_of, smoke_all
+from .readiness import healthy, of_role, site_of
 from .watcher import Watcher
 
 
 def pause(host: Host, attempt: Attempt, say: Say, seconds: float = 10) -> None:
-    """Old workers stop taking tasks, and say so."""
+    """Tell the old worker to take no more tasks, and wait until it says so, for so many seconds."""
     live = attempt.noted["live"]
     if not host.has("worker") or not slots.running(host, host.unit("worker", live)):
         return
@@ -25,17 +25,17 @@ def pause(host: Host, attempt: Attempt, say: Say, seconds: float = 10) -> None:
 
 
 def workers_back(host: Host, attempt: Noted) -> None:
-    """Old workers consume again; new ones stop taking tasks."""
+    """Let the old worker consume again, and the new one take no more tasks."""
     if host.has("worker"):
         slots.resume(host, attempt["live"])
-        with contextlib.suppress(OSError):  # it is stopped anyway: with no room for the file, a bit later
+        with contextlib.suppress(OSError):  # no room for the file: it is stopped soon anyway
             slots.pause(host, attempt["slot"])
 
 
 def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], roles: Sequence[str],
          watch: WatchOptions | None = None) -> None:
-    """The slot gets the visitors, and answers them through nginx. From here on it is watched, where `watch` says how:
-    Watcher's max_errors and alone."""
+    """Give the slot the visitors, and ask it through nginx. `watch`: Watcher's max_errors and alone; without it the
+    slot is not watched from here on."""
     attempt.note(changed=True, flipped=True)
     slots.way_back(host, attempt.noted["live"])
     watcher = attempt.watcher = Watcher(host, attempt, say, **watch) if watch else None
@@ -48,16 +48,16 @@ def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], roles: Se
     problem = http.not_ready(sock, attempt.noted["tag"], site)
     if problem:
         raise of_role(host, attempt, "web", problem, " through nginx")
-    smoke_all(sock, smoke, site)
+    http.smoke(sock, smoke, site)
 
 
 def flip_back(host: Host, attempt: Noted) -> None:
-    """Visitors back to the slot that was live."""
+    """Give the visitors back to the slot that was live."""
     slots.flip_back(host, attempt["live"])
 
 
 def watch(host: Host, attempt: Attempt, say: Say, seconds: float) -> Watched:
-    """Give it time to fail."""
+    """Watch the release for so many seconds. Raises the Problem that is found."""
     if not attempt.watcher:
         raise Problem("nothing is watched here: no flip has begun it")
     total, errors = attempt.watcher.rest(seconds)
@@ -65,7 +65,7 @@ def watch(host: Host, attempt: Attempt, say: Say, seconds: float) -> Watched:
 
 
 def beat(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
-    """The old one stops, then the new one starts."""
+    """Stop the old beat, then start the new one, and wait until it is healthy, for so many seconds."""
     unit, name = host.unit("beat"), host.container("beat")
     before: BeatBefore | None = None
     if slots.running(host, unit):
@@ -79,11 +79,11 @@ def beat(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
     host.systemctl("start", unit, timeout=90)
     if not wait_until(lambda: healthy(host, name), seconds):
         raise of_role(host, attempt, "beat", Problem("beat does not get healthy"), " within %d s" % seconds)
-    attempt.born(facts.containers(host), [name])
+    attempt.must_not_end([name], facts.containers(host))
 
 
 def beat_back(host: Host, attempt: Noted) -> None:
-    """The old beat again, where it was stopped."""
+    """Start the old beat again, where it was stopped."""
     if "beat_before" not in attempt:
         return
     unit, before = host.unit("beat"), attempt["beat_before"]
@@ -93,7 +93,7 @@ def beat_back(host: Host, attempt: Noted) -> None:
     if not before:
         disk.remove(tag, env)
         return
-    release = before["release"]  # none where it ran without being written down: then there is nothing to write
+    release = before["release"]  # None where nothing named it: there is nothing to write
     if release and (releases.read_tag(tag), disk.read_exact(env)) != (release, before["settings"]):
         slots.pin(host, "beat", release, before["settings"])
     host.systemctl("start", unit, timeout=90)
