@@ -32,7 +32,7 @@ def read_exact(path: str, most: int | None = None) -> str | None:
     return None if content is None else content.decode(errors="surrogateescape")
 
 
-def names_in(folder: str) -> list[str]:
+def entries(folder: str) -> list[str]:
     """The names in a folder, sorted; none where there is no folder."""
     return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 

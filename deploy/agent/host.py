@@ -59,10 +59,10 @@ class Host:
              input: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; the finished process, output as text. Raises Problem when it fails, with `check`,
         or takes more than `timeout` seconds."""
-        source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
         try:
-            done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
-                                  env={**ENVIRONMENT, **(env or {})}, encoding="utf-8", errors="replace", **source)
+            done = subprocess.run(words, stdin=subprocess.DEVNULL if input is None else None, input=input,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
+                                  env={**ENVIRONMENT, **(env or {})}, encoding="utf-8", errors="replace")
         except subprocess.TimeoutExpired:
             raise Problem("%s did not end within %d s" % (" ".join(words[:3]), timeout)) from None
         except OSError as error:

@@ -54,8 +54,8 @@ def about(host: Host, reference: str) -> Image | None:
 
 
 def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", reference: str = "") -> Image:
-    """Pull an image by digest, as `reference` if that is given, and tag it, unless `others`, images that went by this
-    tag before, are known. Returns what is known of it. Raises Problem."""
+    """Pull an image by digest, as `reference` if that is given; what is known of it. It is tagged, unless `others` went
+    by this tag before. Raises Problem."""
     if not digest:  # Docker would take that for all tags
         raise Problem("image %s:%s is not here, and no digest of it is known: make deploy TAG=%s" % (image, tag, tag))
     name = reference or image
@@ -65,7 +65,7 @@ def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", r
     found = about(host, source)
     if not found:
         raise Problem("%s was pulled and is not there" % source)
-    found["others"] = others(releases.of_tag(host, tag), found)
+    found["others"] = others([record for record in releases.read_log(host)[0] if record["tag"] == tag], found)
     if not found["others"]:
         host.docker("tag", found["image_id"], "%s:%s" % (image, tag))
     if reference:

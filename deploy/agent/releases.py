@@ -101,13 +101,6 @@ def log_text(host: Host) -> str:
     return disk.read_exact(host.log, LONGEST) or ""
 
 
-def of_tag(host: Host, tag: str) -> list[Record]:
-    """The records of a tag, however old."""
-    named = json.dumps({"tag": tag})[1:-1]
-    return [record for record in parse_log("\n".join(
-        text for text in log_text(host).split("\n") if named in text))[0] if record["tag"] == tag]
-
-
 def committed(records: list[Record], current: Release | None) -> list[Release]:
     """Releases in the order they were committed, the newest last; `current`, of TAG, is one, recorded or not."""
     history: list[Release] = [{"tag": record["tag"], "image_id": record["image_id"]} for record in records

@@ -36,7 +36,7 @@ def finish_staging(host: Host, files: list[str]) -> None:
 
 def drop_staging(host: Host) -> None:
     """Remove what `stage` has written, where the second half did not follow."""
-    secrets = [host.secret(name) for name in disk.names_in(host.secrets) if name.endswith(".new")]
+    secrets = [host.secret(name) for name in disk.entries(host.secrets) if name.endswith(".new")]
     for path in [host.next_env + ".new", *secrets]:
         with contextlib.suppress(OSError):
             disk.remove(path)

@@ -26,10 +26,8 @@ def unlimited(host: Host, settings: bytes | None, nginx: str) -> bool:
 def setting(host: Host, settings: bytes | None, name: str) -> str:
     """The value of a setting, or of the secret that NAME_FILE names; "" where there is none."""
     values = envfile.read(settings or b"", "")[0]
-    return values.get(name) or secret(host, values.get(name + "_FILE", ""))
-
-
-def secret(host: Host, path: str) -> str:
-    """The content of a secret by its path in containers; "" for any other path."""
-    name = os.path.basename(path)
-    return (disk.read(host.secret(name)) or "").strip() if path == "/run/secrets/" + name else ""
+    path = values.get(name + "_FILE", "")
+    secret = os.path.basename(path)
+    if values.get(name) or path != "/run/secrets/" + secret:
+        return values.get(name, "")
+    return (disk.read(host.secret(secret)) or "").strip()

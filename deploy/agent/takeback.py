@@ -28,16 +28,16 @@ def settle(host: Host, say: Say) -> None:
 
 def take_back(host: Host, attempt: Noted, say: Say) -> None:
     """Undo all steps, visitors first. Each undo may be done twice, and all are done even where one fails."""
-    problems = []
+    whole = True
     for step in (flip_back, workers_back, remove_one_offs, beat_back, drop_prepared, empty_slot, note_failure):
         try:
             step(host, attempt)
             say({"event": "takeback", "step": step.__name__, "state": "done"})
         except (Problem, OSError) as error:
             # A host is whole without the record, and with files beside their place, which the next deploy removes.
-            problems += [error] if step not in (note_failure, drop_prepared) else []
+            whole = whole and step in (note_failure, drop_prepared)
             say({"event": "takeback", "step": step.__name__, "state": "failed", "problem": str(error)})
-    if not problems or not os.path.exists(host.run):
+    if whole or not os.path.exists(host.run):
         drop_ways_back(host)
         disk.remove(host.attempt)
 

@@ -24,7 +24,7 @@ TAGS = ("v1", "v2", "v3", "bad")
 PROVE = (("publish", {}), ("migrate", {"seconds": 9}), ("start", {"roles": ["web", "worker"]}),
          ("ready", {"seconds": 0, "smoke": ["/"], "roles": ["web", "worker"]}))
 TURN = (("pause", {"seconds": 0}),
-        ("flip", {"smoke": ["/"], "roles": ["web"], "watch": {"max_errors": 0.05, "alone": True}}),
+        ("flip", {"smoke": ["/"], "watch": {"max_errors": 0.05, "alone": True}}),
         ("watch", {"seconds": 0}), ("beat", {"seconds": 0}), ("watch", {"seconds": 0}),
         ("prepare", {}), ("promise", {}), ("commit", {}))
 

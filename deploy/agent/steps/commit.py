@@ -23,8 +23,8 @@ def prepare(host: Host, attempt: Attempt, say: Say) -> None:
     if source and source != host.env:
         renames.append([source, host.env])
     found = record(attempt.noted, "committed")
-    if withdrawn(attempt, current):
-        found["withdrawn"] = withdrawn(attempt, current)
+    if left_by_rollback(attempt, current):
+        found["withdrawn"] = left_by_rollback(attempt, current)
     texts[host.log] = releases.with_record(releases.log_text(host), found)
     renames.append([host.log + ".next", host.log])
     for path, text in texts.items():
@@ -37,7 +37,7 @@ def new_texts(host: Host, attempt: Attempt, current: Release | None) -> tuple[di
     """(path → text of TAG, REVERT and the settings of REVERT after the commit, paths that the commit removes)."""
     tag, records, before = attempt.noted["tag"], releases.read_log(host)[0], releases.read_tag(host.revert)
     texts, removes = {host.tag: releases.tag_text(attempt.release())}, []
-    revert = releases.revert_for(records, current, tag, withdrawn(attempt, current))
+    revert = releases.revert_for(records, current, tag, left_by_rollback(attempt, current))
     if not revert or before and before["tag"] == tag:
         removes.append(host.revert)
     if revert:
@@ -48,7 +48,7 @@ def new_texts(host: Host, attempt: Attempt, current: Release | None) -> tuple[di
     return texts, removes
 
 
-def withdrawn(attempt: Attempt, current: Release | None) -> str:
+def left_by_rollback(attempt: Attempt, current: Release | None) -> str:
     """The tag that a rollback leaves; "" where there is none."""
     leaves = attempt.noted["action"] == "rollback" and current and current["tag"] != attempt.noted["tag"]
     return current["tag"] if current and leaves else ""

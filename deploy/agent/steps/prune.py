@@ -19,6 +19,6 @@ def drop_secrets(host: Host) -> list[str]:
     settings = [host.env, host.next_env, host.revert_env]
     settings += [host.slot_file(slot, "env") for slot in SLOTS]
     named = "".join(disk.read(path) or "" for path in settings)
-    old = [name for name in disk.names_in(host.secrets) if name not in named]
+    old = [name for name in disk.entries(host.secrets) if name not in named]
     disk.remove(*(host.secret(name) for name in old))
     return old

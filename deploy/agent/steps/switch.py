@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 
 from .. import disk, facts, http, releases, slots
@@ -28,15 +27,13 @@ def workers_back(host: Host, attempt: Noted) -> None:
     """Let the old worker consume again, and the new one take no more tasks."""
     if host.has("worker"):
         slots.resume(host, attempt["live"])
-        with contextlib.suppress(OSError):  # no room for the file: it is stopped soon anyway
-            slots.pause(host, attempt["slot"])
+        slots.pause(host, attempt["slot"])
 
 
-def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], roles: Sequence[str],
-         watch: WatchOptions | None = None) -> None:
+def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], watch: WatchOptions | None = None) -> None:
     """Give the slot the visitors, and ask it through nginx. `watch`: Watcher's max_errors and alone; without it the
     slot is not watched from here on."""
-    attempt.note(changed=True, flipped=True)
+    attempt.note(changed=True)
     slots.way_back(host, attempt.noted["live"])
     watcher = attempt.watcher = Watcher(host, attempt, say, **watch) if watch else None
     slots.flip(host, attempt.noted["slot"])
