@@ -43,11 +43,11 @@ def image(host: Host, reference: str) -> Any:
     if status == 404:
         return None
     if status != 200:
-        raise Problem("Docker does not know of image %s: %s" % (reference, trouble(status, body)))
+        raise Problem("Docker does not know of image %s: %s" % (reference, error_of(status, body)))
     return json.loads(body)
 
 
-def trouble(status: int, body: str) -> str:
+def error_of(status: int, body: str) -> str:
     """Why the engine did not do what it was asked, by the last line of its answer; "" where it did."""
     try:
         last = json.loads((body.strip().splitlines() or ["{}"])[-1])

@@ -34,7 +34,7 @@ def resolve(host: Host, image: str, tag: str, architectures: Sequence[str], cred
 
 def refuse(status: int, body: str, what: str, image: str, credentials: str) -> None:
     """Raise Problem, which begins with `what`, unless the engine did what it was asked."""
-    why = engine.trouble(status, body)
+    why = engine.error_of(status, body)
     if credentials and ("unauthorized" in why or "denied" in why):
         raise Problem("%s lets nobody in as %s (%s): see the variable that registry.login names" % (
             engine.registry_of(image), credentials.partition(":")[0], why))

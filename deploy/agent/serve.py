@@ -34,13 +34,13 @@ UNLOCKED: dict[str, Callable[..., object]] = {"read_settings": settings.read_set
 LOCKED = {**UNLOCKED, "put": shell.put, "stage": settings.stage, "keep": settings.finish_staging}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's words: the unit's name is in use
 WAIT = 120  # seconds that a deploy waits for a retirement
-out = threading.Lock()
+output = threading.Lock()  # a line at a time
 
 
 def say(message: Mapping[str, object]) -> None:
     """Write a line to the deployer, who may be gone."""
     try:
-        with out:
+        with output:
             os.write(1, json.dumps(message).encode() + b"\n")
     except OSError:
         pass

@@ -130,7 +130,7 @@ class Visitors:
     def __init__(self, host: Host) -> None:
         self.path = "%s/var/log/nginx/%s.access.log" % (host.root, host.app)
         self.inode, self.offset = inode_and_size(self.path)
-        self.start, self.now, self.good, self.lock = self.offset, Tally(), 0, threading.Lock()
+        self.start, self.now, self.good_answers, self.lock = self.offset, Tally(), 0, threading.Lock()
         self.before: Tally | None = None
         self.late: list[tuple[int, Tally]] = []  # by the second
 
@@ -153,7 +153,7 @@ class Visitors:
     def add(self, before: Tally, found: Sequence[Answer], second: int) -> None:
         """Count answers that were given in a second."""
         tally = Tally(before.known, self.now.seen).count(found)
-        self.good += sum(not wrong for _, _, wrong in found)
+        self.good_answers += sum(not wrong for _, _, wrong in found)
         self.now.add(tally)
         self.late = [(then, one) for then, one in self.late if then > second - LATE] + [(second, tally)]
 

@@ -42,7 +42,7 @@ def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequenc
     """Wait until web and worker of the slot work, by their own word. Raises Problem as soon as one has died, or after
     so many seconds. `smoke`: paths that the web must answer."""
     units = {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)}
-    restarts = [state.get("NRestarts") for state in host.states(*units.values()).values()]
+    restarts = {unit: state.get("NRestarts") for unit, state in host.states(*units.values()).items()}
     problems: dict[str, Problem] = {}
     turns = itertools.count()
 
@@ -50,7 +50,7 @@ def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequenc
         nonlocal problems
         asked = {role: problem_of(host, attempt, role, smoke) for role in problems or units}
         problems = {role: problem for role, problem in asked.items() if problem}
-        if next(turns) % 5 == 0 or not problems:  # asking systemd costs more
+        if next(turns) % 5 == 0 or not problems:  # asking systemd takes longer
             check_restarts(host, attempt, units, restarts)
         return not problems
     if not wait_until(all_work, seconds):
@@ -59,10 +59,11 @@ def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequenc
     attempt.must_not_end([host.container(role, attempt.noted["slot"]) for role in units], facts.containers(host))
 
 
-def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts: list[str | None]) -> None:
-    """Raise Problem where one of the units, role → name, has ended since it had so many restarts."""
-    for role, state, before in zip(units, host.states(*units.values()).values(), restarts):
-        if state.get("SubState") == "auto-restart" or state.get("NRestarts") != before:
+def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts: dict[str, str | None]) -> None:
+    """Raise Problem where a unit has ended: `units`: role → unit, `restarts`: unit → how many it had before."""
+    states = host.states(*units.values())
+    for role, unit in units.items():
+        if states[unit].get("SubState") == "auto-restart" or states[unit].get("NRestarts") != restarts[unit]:
             raise of_role(host, attempt, role, Problem("%s ended as soon as it had started" % role))
 
 

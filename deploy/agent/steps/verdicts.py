@@ -25,7 +25,7 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     vendor = vendor_of(host, disk.read_bytes(host.slot_file(attempt.noted["slot"], "env")))
     if attempt.noted["action"] == "rollback":
         return going_back(host, attempt, vendor)
-    found, listed = at_once([lambda: found_in(host, attempt.noted.get("image_id", "")),
+    found, listed = at_once([lambda: verdicts_in(host, attempt.noted.get("image_id", "")),
                              lambda: parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120))])
     disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join("[X]  %s\n" % name for name in sorted(listed)))
     pending = [name for name, applied in listed.items() if not applied]
@@ -39,18 +39,18 @@ def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:
         return judged([], {"vendors": {}, "failed": {}}, vendor, ())  # it knows all migrations that were applied
     live = slots.release_in(host, attempt.noted["live"]) or releases.read_tag(host.tag)
     old, new = live["image_id"] if live else "", attempt.noted.get("image_id", "")
-    coming, found, listed = at_once([lambda: found_in(host, new), lambda: found_in(host, old),
-                                     lambda: listed_by(host, attempt, attempt.noted["live"])])
+    coming, found, listed = at_once([lambda: verdicts_in(host, new), lambda: verdicts_in(host, old),
+                                     lambda: migrations_of(host, attempt, attempt.noted["live"])])
     wanted = {*listed, *names(found)} - names(coming)
     answer = judged(sorted(wanted), found, vendor, ())
     if answer["incompatible"] or answer["unjudged"]:  # an older build may have left out what its release knows
-        known = {*listed_by(host, attempt, attempt.noted["slot"])}
+        known = {*migrations_of(host, attempt, attempt.noted["slot"])}
         wanted -= known
         answer = judged(sorted(wanted), found, vendor, wanted if known else ())
     return answer
 
 
-def listed_by(host: Host, attempt: Attempt, slot: str) -> dict[str, bool]:
+def migrations_of(host: Host, attempt: Attempt, slot: str) -> dict[str, bool]:
     """The migrations of a slot's release, by its own word; none where it is too broken to tell. Then its build alone
     says which it has."""
     try:
@@ -59,7 +59,7 @@ def listed_by(host: Host, attempt: Attempt, slot: str) -> dict[str, bool]:
         return {}
 
 
-def found_in(host: Host, image_id: str) -> Found:
+def verdicts_in(host: Host, image_id: str) -> Found:
     """The verdicts that the build has left in an image."""
     return parse(images.content(host, image_id, "migrations.json") if image_id else None)
 

@@ -77,11 +77,11 @@ class Watcher:
 
     def ready(self) -> Problem | None:
         """The release does not say that it is ready, through nginx."""
-        good = self.visitors.good
+        before = self.visitors.good_answers
         problem = http.not_ready(self.host.run + "/nginx.sock", self.attempt.noted["tag"],
                                  site_of(self.host, self.attempt.noted["slot"]))
         # Without an answer in time, while visitors got theirs, our question waits in a queue, as theirs do.
-        queues = problem and not problem.more["status"] and self.visitors.good > good
+        queues = problem and not problem.more["status"] and self.visitors.good_answers > before
         return None if queues or not problem else of_role(self.host, self.attempt, "web", problem, " through nginx")
 
     def worker(self) -> Problem | None:
