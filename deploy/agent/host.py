@@ -33,7 +33,8 @@ class Host:
         self.next_env, self.revert_env = self.env + ".next", self.env + ".revert"
         self.tag, self.revert, self.log = self.var + "/TAG", self.var + "/REVERT", self.var + "/releases.log"
         self.web_sock, self.attempt = self.run + "/web.sock", self.run + "/attempt"
-        self.docker_sock, self.lock = root + "/run/docker.sock", app + "-deploy.service"
+        self.docker_sock, self.nginx_sock = root + "/run/docker.sock", self.run + "/nginx.sock"
+        self.lock = app + "-deploy.service"
 
     def slot(self, slot: str, name: str) -> str:
         """The path of a file in a slot's folder: web.sock, worker.ready, worker.pause."""

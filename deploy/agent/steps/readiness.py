@@ -71,19 +71,21 @@ def problem_of(host: Host, attempt: Attempt, role: str, smoke: Sequence[str]) ->
     """Why the slot's web or worker does not work yet, as a Problem; None when it does. Raises Problem where waiting is
     of no use."""
     try:
-        return web_problem(host, attempt, smoke) if role == "web" else worker_problem(host, attempt)
+        if role == "worker":
+            return worker_problem(host, attempt)
+        return web_problem(host, attempt, host.slot(attempt.noted["slot"], "web.sock"), smoke)
     except Problem as problem:
         raise of_role(host, attempt, role, problem) from None
 
 
-def web_problem(host: Host, attempt: Attempt, smoke: Sequence[str]) -> Problem | None:
-    """Why the slot's web is not ready, as a Problem; None when it is. Raises Problem for a smoke path that fails."""
-    sock, site = host.slot(attempt.noted["slot"], "web.sock"), site_of(host, attempt.noted["slot"])
+def web_problem(host: Host, attempt: Attempt, sock: str, smoke: Sequence[str] = ()) -> Problem | None:
+    """Why a socket, the slot's own or nginx's, does not answer as the release, as a Problem; None when it does. Raises
+    Problem for a smoke path that fails."""
+    site = site_of(host, attempt.noted["slot"])
     problem = http.not_ready(sock, attempt.noted["tag"], site)
-    if problem:
-        return problem
-    http.smoke(sock, smoke, site)
-    return None
+    if not problem:
+        http.smoke(sock, smoke, site)
+    return problem
 
 
 def worker_problem(host: Host, attempt: Attempt) -> Problem | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .. import disk, facts, http, releases, slots
+from .. import disk, facts, releases, slots
 from ..answers import Watched
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..shapes import BeatBefore, Noted, Say, WatchOptions
-from .readiness import healthy, of_role, site_of
+from .readiness import healthy, of_role, web_problem
 from .watcher import Watcher
 
 
@@ -39,13 +39,9 @@ def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], watch: Wa
     slots.flip(host, attempt.noted["slot"])
     if watcher:
         watcher.start()
-    if not host.has("web"):
-        return
-    site, sock = site_of(host, attempt.noted["slot"]), host.run + "/nginx.sock"
-    problem = http.not_ready(sock, attempt.noted["tag"], site)
+    problem = web_problem(host, attempt, host.nginx_sock, smoke) if host.has("web") else None
     if problem:
         raise of_role(host, attempt, "web", problem, " through nginx")
-    http.smoke(sock, smoke, site)
 
 
 def flip_back(host: Host, attempt: Noted) -> None:

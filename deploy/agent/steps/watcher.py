@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 
-from .. import facts, http, slots
+from .. import facts, slots
 from ..attempt import Attempt
 from ..host import Host, Problem
 from ..shapes import Check, Say
 from ..visitors import Visitors
-from .readiness import healthy, of_role, site_of, worker_problem
+from .readiness import healthy, of_role, web_problem, worker_problem
 
 
 class Watcher:
@@ -78,8 +78,7 @@ class Watcher:
     def ready(self) -> Problem | None:
         """The release does not say that it is ready, through nginx."""
         before = self.visitors.good_answers
-        problem = http.not_ready(self.host.run + "/nginx.sock", self.attempt.noted["tag"],
-                                 site_of(self.host, self.attempt.noted["slot"]))
+        problem = web_problem(self.host, self.attempt, self.host.nginx_sock)
         # Without an answer in time, while visitors got theirs, our question waits in a queue, as theirs do.
         queues = problem and not problem.more["status"] and self.visitors.good_answers > before
         return None if queues or not problem else of_role(self.host, self.attempt, "web", problem, " through nginx")
