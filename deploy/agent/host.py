@@ -49,7 +49,7 @@ class Host:
         return "%s/%s" % (self.secrets, name)
 
     def unit(self, role: str, slot: str = "") -> str:
-        """The systemd unit of a role."""
+        """The systemd unit of a role; the template of a slot's units without `slot`."""
         return "%s-%s%s.service" % (self.app, role, "" if role == "beat" else "@" + slot)
 
     def container(self, role: str, slot: str = "") -> str:
@@ -82,8 +82,7 @@ class Host:
 
     def has(self, role: str) -> bool:
         """Whether this host has a role, by the units that it was provisioned with."""
-        template = "%s-beat.service" if role == "beat" else "%%s-%s@.service" % role
-        return os.path.exists(self.root + "/etc/systemd/system/" + template % self.app)
+        return os.path.exists(self.root + "/etc/systemd/system/" + self.unit(role))
 
     def states(self, *units: str) -> dict[str, Properties]:
         """unit → its properties, all asked at once."""

@@ -36,7 +36,7 @@ def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:
     """The verdicts before a rollback; `vendor`: Django's name of the database."""
     before, after = (disk.read(host.slot_file(slot, "plan")) for slot in (attempt.noted["live"], attempt.noted["slot"]))
     if before and after and not parse_plan(before).keys() - parse_plan(after).keys():
-        return judged([], {"vendors": {}, "failed": {}}, vendor, ())  # it knows all migrations that were applied
+        return {"incompatible": {}, "unjudged": [], "cure": ""}  # it knows all migrations that were applied
     live = slots.release_in(host, attempt.noted["live"]) or releases.read_tag(host.tag)
     old, new = live["image_id"] if live else "", attempt.noted.get("image_id", "")
     coming, found, listed = at_once([lambda: verdicts_in(host, new), lambda: verdicts_in(host, old),
