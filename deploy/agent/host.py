@@ -35,6 +35,7 @@ class Host:
         self.web_sock, self.attempt = self.run + "/web.sock", self.run + "/attempt"
         self.docker_sock, self.nginx_sock = root + "/run/docker.sock", self.run + "/nginx.sock"
         self.lock = app + "-deploy.service"
+        self.beat_files = self.slot_file("beat", "tag"), self.slot_file("beat", "env")
 
     def slot(self, slot: str, name: str) -> str:
         """The path of a file in a slot's folder: web.sock, worker.ready, worker.pause."""

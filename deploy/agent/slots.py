@@ -61,16 +61,16 @@ def flip_back(host: Host, slot: str) -> None:
     flip(host, slot)
 
 
-def set_aside(host: Host, slot: str) -> None:
-    """Rename a slot's files, so that bring_back needs no room for a file."""
-    for path in (host.slot_file(slot, "tag"), host.slot_file(slot, "env")):
+def set_beat_aside(host: Host) -> None:
+    """Rename what beat is pinned to, so that bring_beat_back needs no room for a file."""
+    for path in host.beat_files:
         if os.path.exists(path) and not os.path.exists(path + ".back"):
             os.rename(path, path + ".back")
 
 
-def bring_back(host: Host, slot: str) -> None:
-    """Undo set_aside, as far as it was done."""
-    for path in (host.slot_file(slot, "tag"), host.slot_file(slot, "env")):
+def bring_beat_back(host: Host) -> None:
+    """Undo set_beat_aside, as far as it was done."""
+    for path in host.beat_files:
         with contextlib.suppress(FileNotFoundError):
             os.rename(path + ".back", path)
 

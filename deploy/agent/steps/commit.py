@@ -101,7 +101,7 @@ def finish(host: Host, attempt: Noted, say: Say) -> None:
 
 def drop_ways_back(host: Host, beat: bool = True) -> None:
     """Remove what was made for going back; `beat`: also what was made for the old beat."""
-    paths = [host.web_sock, host.attempt, *([host.slot_file("beat", kind) for kind in ("tag", "env")] if beat else ())]
+    paths = [host.web_sock, host.attempt, *(host.beat_files if beat else ())]
     disk.remove(*(path + ".back" for path in paths), host.attempt + ".back.new")
 
 

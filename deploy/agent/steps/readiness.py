@@ -101,9 +101,9 @@ def site_of(host: Host, slot: str) -> Site:
     return site.of(host, disk.read_bytes(host.slot_file(slot, "env"))) or ("http", "localhost")
 
 
-def healthy(host: Host, container: str) -> bool:
-    """Whether the container runs and passes its own healthcheck."""
-    form = "{{if .State.Running}}{{json .Config.Entrypoint}}{{end}}"
+def beat_is_healthy(host: Host) -> bool:
+    """Whether beat's container runs and passes its own healthcheck."""
+    form, container = "{{if .State.Running}}{{json .Config.Entrypoint}}{{end}}", host.container("beat")
     entry = json.loads(host.docker("inspect", "--format", form, container, check=False).stdout.strip() or "null")
     return bool(entry) and not host.docker("exec", container, *entry, "healthcheck", check=False).returncode
 

@@ -9,7 +9,7 @@ from ..answers import Watched
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..shapes import BeatBefore, Noted, Say, WatchOptions
-from .readiness import healthy, of_role, web_problem
+from .readiness import beat_is_healthy, of_role, web_problem
 from .watcher import Watcher
 
 
@@ -59,7 +59,7 @@ def watch(host: Host, attempt: Attempt, say: Say, seconds: float) -> Watched:
 
 def beat(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
     """Stop the old beat, then start the new one, and wait until it is healthy, for so many seconds."""
-    unit, name = host.unit("beat"), host.container("beat")
+    unit = host.unit("beat")
     before: BeatBefore | None = None
     if slots.running(host, unit):
         before = {"release": slots.release_in(host, "beat") or releases.read_tag(host.tag),
@@ -67,12 +67,12 @@ def beat(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
     if "beat_before" not in attempt.noted:
         attempt.note(beat_before=before)
     host.systemctl("stop", unit, timeout=90)
-    slots.set_aside(host, "beat")
+    slots.set_beat_aside(host)
     slots.pin(host, "beat", attempt.release(), disk.read_exact(host.slot_file(attempt.noted["slot"], "env")))
     host.systemctl("start", unit, timeout=90)
-    if not wait_until(lambda: healthy(host, name), seconds):
+    if not wait_until(lambda: beat_is_healthy(host), seconds):
         raise of_role(host, attempt, "beat", Problem("beat does not get healthy"), " within %d s" % seconds)
-    attempt.must_not_end([name], facts.containers(host))
+    attempt.must_not_end([host.container("beat")], facts.containers(host))
 
 
 def beat_back(host: Host, attempt: Noted) -> None:
@@ -81,8 +81,8 @@ def beat_back(host: Host, attempt: Noted) -> None:
         return
     unit, before = host.unit("beat"), attempt["beat_before"]
     host.systemctl("stop", unit, timeout=90)
-    slots.bring_back(host, "beat")
-    tag, env = host.slot_file("beat", "tag"), host.slot_file("beat", "env")
+    slots.bring_beat_back(host)
+    tag, env = host.beat_files
     if not before:
         disk.remove(tag, env)
         return

@@ -10,7 +10,7 @@ from ..attempt import Attempt
 from ..host import Host, Problem
 from ..shapes import Check, Say
 from ..visitors import Visitors
-from .readiness import healthy, of_role, web_problem, worker_problem
+from .readiness import beat_is_healthy, of_role, web_problem, worker_problem
 
 
 class Watcher:
@@ -102,7 +102,7 @@ class Watcher:
     def beat(self) -> Problem | None:
         """The healthcheck of beat fails."""
         name = self.host.container("beat")
-        if name not in self.attempt.ids or healthy(self.host, name) or facts.containers(self.host) is None:
+        if name not in self.attempt.ids or beat_is_healthy(self.host) or facts.containers(self.host) is None:
             return None
         return Problem("beat is not healthy", log_of=(name, self.attempt.noted["began"]))
 
