@@ -6,12 +6,12 @@
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-# The dialect of env files is the image's too, which has nothing of the deployer.
+# The image reads env files, too, and has nothing of the deployer: so the reader is there.
 ENVFILE = FOLDER.parent.parent / "project/ops/envfile.py"
 # Types are for the type checker: on a host any name is in these two, and is None.
 TYPES = dict.fromkeys(("shapes", "answers"), "def __getattr__(name):\n    pass\n")
 # In this order: each uses only those before it.
-MODULES = ("disk", "envfile", "host", "http", "engine", "image_files", "journal", "visitors", "releases", "slots",
+MODULES = ("disk", "envfile", "host", "http", "engine", "image_files", "visitors", "releases", "slots",
            "attempt", "steps.migrate", "site", "facts", "images", "steps.commit", "fate", "steps.verdicts",
            "steps.publish", "steps.readiness", "steps.watcher", "steps.switch", "takeback", "steps.begin",
            "steps.pull", "steps.prune", "steps.table", "shell", "settings", "serve")
@@ -30,7 +30,7 @@ if __name__ == "__main__":
 
 
 def bundle() -> str:
-    """The text of the whole agent."""
+    """The text of the whole agent, a Python program."""
     texts = {**TYPES, "steps": "", **{name: path_of(name).read_text("utf-8") for name in MODULES}}
     return LOADER.format(sources={"agent": "", **{f"agent.{name}": text for name, text in texts.items()}})
 

@@ -11,39 +11,39 @@ from .shapes import Container, Noted, Release, Unpack, Watching
 
 
 class Attempt:
-    """A deploy under way; `noted` is /run/APP/attempt, written whenever it changes."""
+    """A deploy under way; `noted` is what /run/APP/attempt holds."""
 
     def __init__(self, host: Host, **values: Unpack[Noted]) -> None:
         self.host, self.noted, self.lock = host, values, threading.Lock()
         self.watcher: Watching | None = None
         self.sick: Problem | None = None
-        self.ids: dict[str, str] = {}  # container → its id, of those that must not end
+        self.ids: dict[str, str] = {}  # container → id, of those that must not end
 
     def note(self, **values: Unpack[Noted]) -> None:
-        """Keep these, on the disk too. Raises the Problem that ended it."""
+        """Write these down, in /run too. Raises the Problem that has ended the attempt, where one has."""
         with self.lock:
             if self.sick:
                 raise Problem(str(self.sick), **self.sick.more)
             self.noted.update(values)
             releases.save_attempt(self.host, self.noted)
 
-    def born(self, listed: dict[str, Container] | None, names: Iterable[str]) -> None:
-        """From now on these containers must not end; `listed`: facts.listed, None where the engine is away."""
-        if listed is not None:
-            self.ids = {**self.ids, **{name: listed.get(name, ("",))[0] for name in names}}
+    def must_not_end(self, names: Iterable[str], found: dict[str, Container] | None) -> None:
+        """From now on these containers must not end. `found`: what facts.containers returned."""
+        if found is not None:
+            self.ids = {**self.ids, **{name: found.get(name, ("",))[0] for name in names}}
 
     def release(self) -> Release:
-        """The one to come."""
+        """The release that the deploy brings."""
         return {"tag": self.noted["tag"], "image_id": self.noted["image_id"]}
 
 
 def settings(host: Host, attempt: Attempt) -> tuple[str | None, str | None]:
-    """(text, the file it is from) of the settings that the release will have."""
+    """(text, path) of the settings that the release will have; (None, None) where there are none."""
     if attempt.noted["action"] == "rollback":
         going_back = releases.read_tag(host.revert)
-        paths = [host.env + ".revert"] if going_back and going_back["tag"] == attempt.noted["tag"] else []
+        paths = [host.revert_env] if going_back and going_back["tag"] == attempt.noted["tag"] else []
     else:
-        paths = [host.env + ".next"]
+        paths = [host.next_env]
     for path in [*paths, host.env]:
         text = disk.read_exact(path)
         if text is not None:

@@ -8,25 +8,14 @@ import os
 from collections.abc import Iterator
 
 
-def read_bytes(path: str) -> bytes | None:
-    """What is in a file, or None where there is none."""
+def read_bytes(path: str, most: int | None = None) -> bytes | None:
+    """What is in a file, or None where there is none. `most`: no more than so many bytes, the last whole lines."""
     try:
         with open(path, "rb") as file:
-            return file.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def read_end(path: str, most: int) -> str | None:
-    """The text of a file's last bytes, so many at most, from the beginning of a line; to be written again, as of
-    read_exact. None where there is none."""
-    try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > most:
-                file.seek(size - most)
+            if most and os.fstat(file.fileno()).st_size > most:
+                file.seek(-most, os.SEEK_END)
                 file.readline(most)
-            return file.read(most).decode(errors="surrogateescape")
+            return file.read(most)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -37,10 +26,15 @@ def read(path: str) -> str | None:
     return None if content is None else content.decode(errors="replace")
 
 
-def read_exact(path: str) -> str | None:
-    """The same, to be written again: `write` makes of it what was read, byte for byte."""
-    content = read_bytes(path)
+def read_exact(path: str, most: int | None = None) -> str | None:
+    """The text of a file, to be written again: `write` makes of it the same bytes. `most`: as for `read_bytes`."""
+    content = read_bytes(path, most)
     return None if content is None else content.decode(errors="surrogateescape")
+
+
+def entries(folder: str) -> list[str]:
+    """The names in a folder, sorted; none where there is no folder."""
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
 
 def write(path: str, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
@@ -49,7 +43,7 @@ def write(path: str, content: str | bytes, mode: int = 0o644, owner: tuple[int, 
 
 
 def write_beside(path: str, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> str:
-    """The first half: the path of a file with that content, text or bytes, on the disk. `owner`: (uid, gid)."""
+    """The first half of `write`: a synced file beside its place; its path. `owner`: (uid, gid)."""
     new = path + ".new"
     remove(new)
     try:
@@ -74,7 +68,8 @@ def move(path: str, to: str) -> None:
 
 @contextlib.contextmanager
 def locked(folder: str) -> Iterator[None]:
-    """One at a time, of all processes that ask for this folder. One that is gone keeps nobody out."""
+    """Hold a lock for as long as the block runs: one process at a time for a folder. It ends with its process. Where
+    there is no folder nothing is locked."""
     try:
         number = os.open(folder, os.O_RDONLY)
     except FileNotFoundError:
@@ -88,7 +83,7 @@ def locked(folder: str) -> Iterator[None]:
 
 
 def remove(*paths: str) -> None:
-    """Remove what is there of these. On a disk that has become read-only nothing is said where there is nothing."""
+    """Remove those of these files that are there. A read-only disk is an error only where one of them is there."""
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             if os.path.lexists(path):
@@ -96,7 +91,7 @@ def remove(*paths: str) -> None:
 
 
 def sync_folder(path: str) -> None:
-    """What was renamed in the folder, or removed from it, is so after a power cut too."""
+    """Make renames and removals in a folder outlive a power cut."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -105,17 +100,18 @@ def sync_folder(path: str) -> None:
 
 
 def link(path: str, target: str) -> None:
-    """A symbolic link, in one rename over whatever was there."""
+    """Make a symbolic link, in one rename over whatever was there."""
     remove(path + ".new")
     os.symlink(target, path + ".new")
     os.rename(path + ".new", path)
 
 
-def read_small(path: str, most: int = 4096) -> str | None:
-    """The text of a file in a folder that is not ours: no link is followed. None where there is none."""
+def read_small(path: str) -> str | None:
+    """The first 4096 bytes of a file, as text, in a folder that is not ours: no link is followed. None where there is
+    no such file."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            return file.read(most).decode(errors="replace")
+            return file.read(4096).decode(errors="replace")
     except OSError:
         return None
 
@@ -130,6 +126,6 @@ def clear(path: str) -> None:
 
 
 def touch(path: str) -> None:
-    """An empty file in a folder that is not ours."""
+    """Make an empty file in a folder that is not ours."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644))

@@ -1,72 +1,67 @@
-"""Asking Docker's engine over its socket. Credentials for a registry go along with a request, and are in no file."""
+"""Asking Docker's engine over its socket. A registry's credentials go along with a request, and are in no file."""
 
 from __future__ import annotations
 
 import json
 import socket
-import time
-from collections.abc import Iterator
 
-from . import disk
+from . import disk, http
 from .host import Host, Problem
 from .shapes import Any
 
-MOST = 2_000_000  # bytes of an answer that are kept, its last
+MOST = 2_000_000  # bytes of an answer that are kept, the last ones
 
 
 def call(host: Host, method: str, path: str, login: dict[str, str] | None = None,
          seconds: float = 60) -> tuple[int, str]:
-    """(status, body) of what the engine answers, to its end within that time. Raises Problem without an answer."""
-    head = "%s %s HTTP/1.0\r\nHost: docker\r\nContent-Length: 0\r\n" % (method, path)
+    """(status, body) of the engine's answer, the last MOST bytes at least. Raises Problem where it does not end within
+    so many seconds."""
+    request = "%s %s HTTP/1.0\r\nHost: docker\r\nContent-Length: 0\r\n" % (method, path)
     if login:
         import base64  # only here: it takes long to load
-        head += "X-Registry-Auth: %s\r\n" % base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
-    deadline, answer, rest = time.monotonic() + seconds, b"", None
+        request += "X-Registry-Auth: %s\r\n" % base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
+    head, body = b"", b""
     try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            for more in exchanged(connection, host.root + "/run/docker.sock", head + "\r\n", deadline):
-                answer += more
-                if rest is None and b"\r\n\r\n" in answer:
-                    rest, _, answer = answer.partition(b"\r\n\r\n")
-                answer = answer[-MOST:] if len(answer) > 2 * MOST else answer
+        for piece in http.pieces(host.docker_sock, request + "\r\n", seconds):
+            body += piece
+            if not head and b"\r\n\r\n" in body:
+                head, _, body = body.partition(b"\r\n\r\n")
+            body = body[-MOST:] if len(body) > 2 * MOST else body
     except socket.timeout:
         raise Problem("Docker did not do %s within %d s" % (path.partition("?")[0], seconds)) from None
     except OSError as error:
         raise Problem("Docker does not answer: %s" % (error.strerror or error)) from None
-    words = (rest or b"").split(None, 2)
-    if len(words) < 2 or not words[1].isdigit():
+    status = http.STATUS.match(head)
+    if not status:
         raise Problem("Docker broke off without an answer")
-    return int(words[1]), answer.decode(errors="replace")
+    return int(status[1]), body.decode(errors="replace")
 
 
-def exchanged(connection: socket.socket, path: str, request: str, deadline: float) -> Iterator[bytes]:
-    """What comes back to a request, piece by piece. Raises socket.timeout at the deadline."""
-    connection.settimeout(max(0.01, deadline - time.monotonic()))
-    connection.connect(path)
-    connection.sendall(request.encode())
-    while True:
-        connection.settimeout(max(0.01, deadline - time.monotonic()))
-        more = connection.recv(65536)
-        if not more:
-            return
-        yield more
+def image(host: Host, reference: str) -> Any:
+    """What the engine says of an image that is here, parsed; None where it is not. Raises Problem."""
+    status, body = call(host, "GET", "/images/%s/json" % reference)
+    if status == 404:
+        return None
+    if status != 200:
+        raise Problem("Docker does not know of image %s: %s" % (reference, error_of(status, body)))
+    return json.loads(body)
 
 
-def trouble(status: int, body: str) -> str:
-    """Why the engine did not do it, by its last line; "" where it did."""
+def error_of(status: int, body: str) -> str:
+    """Why the engine did not do what it was asked, by the last line of its answer; "" where it did."""
     try:
-        said = json.loads((body.strip().splitlines() or ["{}"])[-1])
-        text = said.get("error") or said.get("message", "") if isinstance(said, dict) else ""
+        last = json.loads((body.strip().splitlines() or ["{}"])[-1])
+        text = last.get("error") or last.get("message", "") if isinstance(last, dict) else ""
     except ValueError:
         text = "it answered what is no JSON"
     return str(text) or ("" if status == 200 else "it answered %d" % status)
 
 
-# ---- whom the registry knows ----
+# ---- credentials ----
 
 def login_for(host: Host, image: str, credentials: str = "") -> dict[str, str] | None:
-    """What the engine shows the registry of an image: `credentials`, user:password, or else what docker would here,
-    where root has logged in; None for nothing."""
+    """What the engine logs in to an image's registry with: `credentials`, user:password, or else what root's docker
+    login has left on this host; None where there is nothing. Raises Problem."""
     if credentials:
         user, _, password = credentials.partition(":")
         return {"username": user, "password": password}
@@ -78,7 +73,7 @@ def login_for(host: Host, image: str, credentials: str = "") -> dict[str, str] |
 
 
 def own_login(host: Host, config: Any, registry: str) -> dict[str, str] | None:
-    """What docker's configuration, or the helper that it names, has for a registry; None for nothing."""
+    """The login for a registry in docker's configuration, or of the helper that it names; None where there is none."""
     key = "https://index.docker.io/v1/" if registry == "docker.io" else registry
     helper = config.get("credHelpers", {}).get(key) or config.get("credsStore")
     if helper:
@@ -94,6 +89,6 @@ def own_login(host: Host, config: Any, registry: str) -> dict[str, str] | None:
 
 
 def registry_of(image: str) -> str:
-    """The registry of an image's name."""
+    """The registry in an image's name."""
     first, slash, _ = image.partition("/")
     return first if slash and (set(first) & set(".:") or first == "localhost") else "docker.io"

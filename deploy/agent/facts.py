@@ -1,4 +1,4 @@
-"""What is on this host. Reads, and changes nothing."""
+"""What is on this host. Nothing here changes it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import time
 from collections.abc import Callable, Sequence
 
 from . import disk, envfile, http, releases, site, slots
-from .answers import Committed, Docker, Facts, Front, Running, SlotFacts, UnitFacts
-from .host import Host, Problem, at_once
+from .answers import Committed, Docker, Facts, Front, Running, Said, SlotFacts, UnitFacts
+from .host import SLOTS, Host, Problem, at_once, lock_holder
 from .shapes import Any, Container, Properties, Record, Release, T
 from .steps.migrate import ATTEMPT
 
+JOURNAL = 5  # seconds that the journal is waited for
 LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["docker-runner.image"]}
 
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "") -> Facts:
-    """All that a plan or status needs to know. `paths`: files whose sha256 is wanted; `health`: ask what runs; `tag`:
-    what the log knows of it is wanted, however old."""
+    """All that a plan or status needs to know. `paths`: files to give the sha256 of; `health`: also ask what runs how
+    it does; `tag`: one to give all records of, however old."""
     runs: Running
-    docker, up, by_hand, version, runs = at_once([lambda: engine(host), lambda: containers(host),
+    docker, up, by_hand, version, runs = at_once([lambda: engine(host), lambda: containers(host) or {},
                                                   lambda: one_offs(host), lambda: systemd(host),
                                                   lambda: running(host, health)])
     kept = committed(host, tag)
@@ -30,19 +31,19 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     return {**kept, **runs, "problems": [*kept["problems"], *runs["problems"], *outdated(host)],
             "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
             "systemd": version, "memory": memory(), "docker": docker, "containers": up, "one_offs": by_hand,
-            "settings": settings_problems(host), "site": front(host), "staged": os.path.exists(host.env + ".next"),
+            "settings": settings_problems(host), "site": front(host), "staged": os.path.exists(host.next_env),
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}, "need": slot_memory(up)}
 
 
 def outdated(host: Host) -> list[str]:
-    """What a deploy needs here, and this server was provisioned before it was there."""
+    """What this server was provisioned with that is too old for a deploy."""
     path = "/usr/local/bin/docker-slot"
     text = disk.read(host.root + path)
     return [] if text is None or "--empty" in text else ["%s is of an older version: run make provision" % path]
 
 
 def committed(host: Host, tag: str) -> Committed:
-    """What is written down of releases."""
+    """What is written down of releases; of the log the last 100 records, and those of `tag` and REVERT."""
     problems: list[str] = []
     nothing: tuple[list[Record], int] = [], 0
     records, torn = readable(problems, nothing, releases.read_log, host)
@@ -54,7 +55,7 @@ def committed(host: Host, tag: str) -> Committed:
 
 
 def readable(problems: list[str], other: T, function: Callable[..., T], *words: Any) -> T:
-    """What is read, or `other` where that is not as it should be, which then is one problem more."""
+    """What the function returns, or `other`, and one problem more, where it raises Problem or OSError."""
     try:
         return function(*words)
     except Problem as problem:
@@ -65,8 +66,8 @@ def readable(problems: list[str], other: T, function: Callable[..., T], *words: 
 
 
 def ask_engine(host: Host, path: str) -> Any:
-    """What Docker's engine answers, parsed; None when it does not. Its command would take ten times as long."""
-    status, body = http.ask(host.root + "/run/docker.sock", path, timeout=30)
+    """What Docker's engine answers, parsed; None when it does not. The docker command takes ten times as long."""
+    status, body = http.ask(host.docker_sock, path, timeout=30)
     return json.loads(body) if status == 200 else None
 
 
@@ -78,14 +79,9 @@ def engine(host: Host) -> Docker:
     return {"version": info.get("ServerVersion", ""), "root": info.get("DockerRootDir", "/var/lib/docker")}
 
 
-def containers(host: Host, ended: bool = False) -> dict[str, Container]:
-    """name → [id, image id, when it was made] of this app's that run; with `ended` of those too that ran and are still
-    there."""
-    return listed(host, ended) or {}
-
-
-def listed(host: Host, ended: bool = False) -> dict[str, Container] | None:
-    """The same; None where the engine does not answer, which is never taken for "no container"."""
+def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
+    """name → (id, image id, when it was made) of the app's containers that run; with `ended` also of those that ran
+    and are still there. None where the engine does not answer, which is never taken for "no container"."""
     found = ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED))
     ours = re.compile(r"/(%s-(?:web-[ab]|worker-[ab]|beat))" % re.escape(host.app))
     return None if found is None else {
@@ -94,7 +90,7 @@ def listed(host: Host, ended: bool = False) -> dict[str, Container] | None:
 
 
 def one_offs(host: Host) -> dict[str, str]:
-    """name → since when, of commands such as a deploy runs that somebody has started by hand."""
+    """name → since when, of containers on migrations that somebody has started by hand."""
     names = {"/%s-%s" % (host.app, command) for command in ("migrate", "manage-migrate", "manage-showmigrations")}
     return {name[1:]: time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(found["Created"]))
             for found in ask_engine(host, "/containers/json") or () for name in names.intersection(found["Names"] or ())
@@ -102,24 +98,21 @@ def one_offs(host: Host) -> dict[str, str]:
 
 
 def running(host: Host, health: bool) -> Running:
-    """Slots, beat, the lock."""
+    """What runs in the slots, beat, and who holds the lock."""
     problems: list[str] = []
     live = readable(problems, None, slots.live, host)
     if live is None:
         return {"live": None, "slots": {}, "beat": None, "lock": None, "problems": problems}
-    held = {slot: readable(problems, None, slots.release_in, host, slot) for slot in ("a", "b", "beat")}
-    names = [host.unit(role, slot) for slot in "ab" for role in ("web", "worker") if host.has(role)]
-    lock = host.app + "-deploy.service"
-    states = host.states(*names, host.unit("beat"), lock)
-    locked = states.get(lock, {})
+    held = {slot: readable(problems, None, slots.release_in, host, slot) for slot in SLOTS}
+    states = host.states(*slots.units(host, "a"), *slots.units(host, "b"), host.unit("beat"), host.lock)
     return {"live": live, "slots": {slot: in_slot(host, slot, held[slot], states, health) for slot in "ab"},
-            "beat": {**of_unit(states, host.unit("beat")), "release": held["beat"]}, "problems": problems,
-            "lock": None if locked.get("ActiveState") in ("inactive", "failed", None) else locked.get("Description")}
+            "beat": {**of_unit(states[host.unit("beat")]), "release": held["beat"]}, "problems": problems,
+            "lock": lock_holder(states[host.lock])}
 
 
 def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Properties], health: bool) -> SlotFacts:
-    """What a slot runs, and how."""
-    units = {role: of_unit(states, host.unit(role, slot)) for role in ("web", "worker") if host.has(role)}
+    """What a slot runs; with `health` also how that does."""
+    units = {role: of_unit(states[host.unit(role, slot)]) for role in ("web", "worker") if host.has(role)}
     web, worker = units.get("web"), units.get("worker")
     if health and release and web and web["state"] == "active":
         web["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")
@@ -129,9 +122,8 @@ def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Pr
     return {"release": release, "units": units}
 
 
-def of_unit(states: dict[str, Properties], unit: str) -> UnitFacts:
+def of_unit(state: Properties) -> UnitFacts:
     """What systemd says of a unit."""
-    state = states.get(unit, {})
     return {"state": state.get("ActiveState"), "restarts": state.get("NRestarts"),
             "since": state.get("ActiveEnterTimestamp")}
 
@@ -144,17 +136,17 @@ def digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
 
 
 def settings_problems(host: Host) -> list[str]:
-    """What is wrong with the settings, current and staged; no value is told."""
+    """What is wrong with the settings, live and staged; no value is told."""
     missing = [] if os.path.exists(host.env) else ["there is no %s: run make provision" % host.env]
-    return missing + [problem for path in (host.env, host.env + ".next")
+    return missing + [problem for path in (host.env, host.next_env)
                       for problem in envfile.read(disk.read_bytes(path) or b"", path)[1]]
 
 
 def front(host: Host) -> Front:
-    """By which scheme they come to this host's nginx, and scheme and host of the SITE_URL that comes with the next
-    deploy; "" for what cannot be told. And whether its ADMIN_PATH is one that nginx does not limit."""
+    """The scheme by which visitors come to nginx; scheme and host of SITE_URL, and whether ADMIN_PATH is one that nginx
+    does not limit, by the settings that the next deploy makes live. "" for what cannot be told."""
     nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
-    staged = disk.read_bytes(host.env + ".next")
+    staged = disk.read_bytes(host.next_env)
     settings = disk.read_bytes(host.env) if staged is None else staged
     found = site.of(host, settings)
     return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
@@ -168,7 +160,7 @@ def systemd(host: Host) -> int:
 
 
 def free(path: str) -> int:
-    """Bytes that may still be written there."""
+    """Bytes that are free there; 0 where that cannot be told."""
     try:
         status = os.statvfs(path)
         return status.f_bavail * status.f_frsize
@@ -177,7 +169,7 @@ def free(path: str) -> int:
 
 
 def memory() -> int:
-    """Bytes of memory to be had."""
+    """Bytes of memory that are available."""
     return int((re.search(r"MemAvailable: +(\d+)", disk.read("/proc/meminfo") or "") or [0, 0])[1]) * 1024
 
 
@@ -195,3 +187,12 @@ def slot_memory(containers: dict[str, Container]) -> int:
         except OSError:
             continue
     return total
+
+
+def last_lines(host: Host, name: str, since: float) -> Said:
+    """The last 50 lines that a container logged since that time, in seconds since the epoch."""
+    done = host.call("timeout", str(JOURNAL), "journalctl", "-t", name, "-n", "50", "-o", "cat", "--no-pager",
+                     "--since", "@%d" % since, check=False)
+    if done.returncode == 124:
+        return {"log": ["(no answer of journalctl within %d s; later: make logs)" % JOURNAL]}
+    return {"log": done.stdout.strip().splitlines() if done.returncode == 0 else []}

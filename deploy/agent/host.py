@@ -1,20 +1,22 @@
-"""One app on this host: where its things are, and commands run for it."""
+"""One app on this host: its paths and names, commands that are run for it, waiting."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from .shapes import Any, CallOptions, More, Properties, Unpack
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 ROLES = ("web", "worker", "beat")
+SLOTS = ("a", "b", "beat")  # beat, which runs once, has files as a slot has
 
 
 class Problem(Exception):
-    """What went wrong here, in a line or a few; `more`: status, body, log."""
+    """What went wrong here, in a line or a few; `more`: see shapes.More."""
 
     def __init__(self, text: str, **more: Unpack[More]) -> None:
         super().__init__(text)
@@ -27,20 +29,28 @@ class Host:
     def __init__(self, app: str, root: str = "") -> None:
         self.app, self.root = app, root
         self.etc, self.var, self.run = root + "/etc/default/" + app, root + "/var/www/" + app, root + "/run/" + app
-        self.env = self.etc + ".env"
+        self.env, self.secrets = self.etc + ".env", self.etc + ".secrets"
+        self.next_env, self.revert_env = self.env + ".next", self.env + ".revert"
         self.tag, self.revert, self.log = self.var + "/TAG", self.var + "/REVERT", self.var + "/releases.log"
         self.web_sock, self.attempt = self.run + "/web.sock", self.run + "/attempt"
+        self.docker_sock, self.nginx_sock = root + "/run/docker.sock", self.run + "/nginx.sock"
+        self.lock = app + "-deploy.service"
+        self.beat_files = self.slot_file("beat", "tag"), self.slot_file("beat", "env")
 
     def slot(self, slot: str, name: str) -> str:
-        """A file in a slot's folder: web.sock, worker.ready, worker.pause."""
+        """The path of a file in a slot's folder: web.sock, worker.ready, worker.pause."""
         return "%s/%s/%s" % (self.run, slot, name)
 
     def slot_file(self, slot: str, kind: str) -> str:
-        """What a slot runs: `kind` is tag or env, `slot` a, b or beat."""
+        """The path of what a slot is pinned to: `kind` is tag, env or plan, `slot` is one of SLOTS."""
         return "%s/%s.%s" % (self.run, slot, kind)
 
+    def secret(self, name: str) -> str:
+        """The file of a secret, which containers see as /run/secrets/NAME."""
+        return "%s/%s" % (self.secrets, name)
+
     def unit(self, role: str, slot: str = "") -> str:
-        """The systemd unit of a role."""
+        """The systemd unit of a role; the template of a slot's units without `slot`."""
         return "%s-%s%s.service" % (self.app, role, "" if role == "beat" else "@" + slot)
 
     def container(self, role: str, slot: str = "") -> str:
@@ -49,11 +59,12 @@ class Host:
 
     def call(self, *words: str, timeout: float = 60, check: bool = True, env: Mapping[str, str] | None = None,
              input: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; the finished process, output as text. Raises Problem when it fails."""
-        source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
+        """Run a command to its end; the finished process, output as text. Raises Problem when it fails, with `check`,
+        or takes more than `timeout` seconds."""
         try:
-            done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
-                                  env={**ENVIRONMENT, **(env or {})}, encoding="utf-8", errors="replace", **source)
+            done = subprocess.run(words, stdin=subprocess.DEVNULL if input is None else None, input=input,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
+                                  env={**ENVIRONMENT, **(env or {})}, encoding="utf-8", errors="replace")
         except subprocess.TimeoutExpired:
             raise Problem("%s did not end within %d s" % (" ".join(words[:3]), timeout)) from None
         except OSError as error:
@@ -71,21 +82,44 @@ class Host:
         return self.call("docker", *words, **options)
 
     def has(self, role: str) -> bool:
-        """Whether this host was provisioned for a role."""
-        template = "%s-beat.service" if role == "beat" else "%%s-%s@.service" % role
-        return os.path.exists(self.root + "/etc/systemd/system/" + template % self.app)
+        """Whether this host has a role, by the units that it was provisioned with."""
+        return os.path.exists(self.root + "/etc/systemd/system/" + self.unit(role))
 
     def states(self, *units: str) -> dict[str, Properties]:
         """unit → its properties, all asked at once."""
+        if not units:
+            return {}
         names = "Id,ActiveState,SubState,NRestarts,MainPID,Description,ActiveEnterTimestamp"
         shown = self.systemctl("show", "-p", names, *units).stdout
         blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
                   for block in shown.strip().split("\n\n")]
-        return {block.get("Id", ""): block for block in blocks}
+        found = {block.get("Id", ""): block for block in blocks}
+        return {unit: found.get(unit, {}) for unit in units}
+
+
+def is_up(state: Properties) -> bool:
+    """Whether a unit with these properties runs, or is about to start or to stop."""
+    return state.get("ActiveState") not in ("inactive", "failed", None)
+
+
+def lock_holder(state: Properties) -> str | None:
+    """Who holds the lock, by the properties of its unit; None where it is free."""
+    return state.get("Description") if is_up(state) else None
+
+
+def wait_until(done: Callable[[], object], seconds: float, pause: float = 0.05) -> bool:
+    """Wait until `done` returns something true, so many seconds at most; whether it did. It is asked at least once."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+    return True
 
 
 def at_once(functions: Sequence[Callable[[], Any]]) -> list[Any]:
-    """What each returns, in their order, all called at the same time. Raises what the first of them raised."""
+    """What the functions return, in their order; all are called at the same time. Raises the error of the first that
+    failed."""
     results: list[Any] = [None] * len(functions)
 
     def call(index: int) -> None:
@@ -104,5 +138,5 @@ def at_once(functions: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def last(text: str, code: int) -> str:
-    """The last lines that a command said."""
+    """The last lines of a command's output, as one line."""
     return " / ".join(text.strip().splitlines()[-5:]) or "exit %d without a word" % code

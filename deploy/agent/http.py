@@ -1,4 +1,4 @@
-"""Asking over unix sockets: the app on its own one, and nginx as a visitor would."""
+"""Asking over unix sockets: the app on its own one, nginx as a visitor would, and Docker's engine."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import json
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
-from .host import Problem
+from .host import Problem, at_once
 from .shapes import Any, BinaryIO, Site
 
+MOST = 1_000_000  # bytes of an answer that are read
 AGENT = "slipway-deploy"  # what nginx's log calls us
 # HTTP/1.0, whose answers end with the connection: the standard library's client takes longer to load than we to ask.
 REQUEST = ("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: %s\r\nX-Forwarded-Proto: %s\r\n"
@@ -20,62 +22,65 @@ STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
 def ask(sock: str, path: str, site: Site = ("http", "localhost"), timeout: float = 5) -> tuple[int, str]:
-    """(status, body) of what the socket answers; status 0 and why where there is no answer."""
+    """(status, body) of what the socket answers within `timeout` seconds; status 0 and why where it does not."""
+    return exchange(sock, REQUEST % (path, site[1], AGENT, site[0]), timeout)
+
+
+def dead_tasks(sock: str) -> int:
+    """How many tasks the app has given up; 0 where it cannot tell. It answers only requests that no proxy forwarded."""
     try:
-        answer = exchange(sock, REQUEST % (path, site[1], AGENT, site[0]), timeout)
-    except Endless:
-        return 0, "without an end within %g s" % timeout
+        body = exchange(sock, "GET /debug/vars HTTP/1.0\r\nHost: localhost\r\n\r\n", 5)[1]
+        return int(json.loads(body)["celery"]["dead"])
+    except (ValueError, KeyError, TypeError):
+        return 0
+
+
+def exchange(sock: str, request: str, timeout: float) -> tuple[int, str]:
+    """(status, body) of the answer to a request, as `ask`."""
+    answer = b""
+    try:
+        for piece in pieces(sock, request, timeout):
+            answer += piece
+            if len(answer) >= MOST:
+                break
     except OSError as error:
+        if answer and isinstance(error, socket.timeout):
+            return 0, "without an end within %g s" % timeout
         return 0, "no answer: %s" % (error.strerror or error or type(error).__name__)
     head, _, body = answer.partition(b"\r\n\r\n")
     status = STATUS.match(head)
     return (int(status[1]), body.decode(errors="replace")) if status else (0, "no answer: %r" % answer[:100])
 
 
-def dead_tasks(sock: str, timeout: float = 5) -> int:
-    """How many tasks the app has given up; 0 where it cannot tell. It answers who comes through no proxy."""
-    try:
-        answer = exchange(sock, "GET /debug/vars HTTP/1.0\r\nHost: localhost\r\n\r\n", timeout)
-        return int(json.loads(answer.partition(b"\r\n\r\n")[2])["celery"]["dead"])
-    except (Endless, OSError, ValueError, KeyError, TypeError):
-        return 0
+def pieces(sock: str, request: str, timeout: float) -> Iterator[bytes]:
+    """The bytes of the answer to a request, piece by piece. Raises socket.timeout when all of it takes longer."""
+    deadline = time.monotonic() + timeout
+    with asked(sock, request, timeout) as connection:
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise socket.timeout("timed out")
+            connection.settimeout(left)
+            piece = connection.recv(65536)
+            if not piece:
+                return
+            yield piece
 
 
-class Endless(Exception):
-    """It answers, and goes on doing so."""
-
-
-def exchange(sock: str, request: str, timeout: float, most: int = 1_000_000) -> bytes:
-    """The bytes that come back, to their end or so many of them. `timeout` is for all of it."""
-    answer, deadline = b"", time.monotonic() + timeout
+@contextlib.contextmanager
+def asked(sock: str, request: str, timeout: float) -> Iterator[socket.socket]:
+    """A connection on which the request has been sent, for as long as the block runs."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout)
         connection.connect(sock)
         connection.sendall(request.encode())
-        while len(answer) < most:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise Endless
-            connection.settimeout(left)
-            try:
-                more = connection.recv(65536)
-            except socket.timeout:
-                if not answer:
-                    raise
-                raise Endless from None
-            if not more:
-                break
-            answer += more
-    return answer
+        yield connection
 
 
 @contextlib.contextmanager
-def stream(sock: str, path: str, timeout: float = 60) -> Iterator[tuple[int, BinaryIO]]:
+def stream(sock: str, path: str) -> Iterator[tuple[int, BinaryIO]]:
     """(status, file of the body) of an answer that is too long to be held, for as long as the block runs."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(timeout)
-        connection.connect(sock)
-        connection.sendall((REQUEST % (path, "localhost", AGENT, "http")).encode())
+    with asked(sock, REQUEST % (path, "localhost", AGENT, "http"), 60) as connection:
         with connection.makefile("rb") as file:
             status = STATUS.match(file.readline(1000))
             while file.readline(10_000).strip():
@@ -91,18 +96,20 @@ def release_of(body: str) -> Any:
         return None
 
 
-def not_ready(sock: str, tag: str, site: Site = ("http", "localhost"), timeout: float = 5) -> Problem | None:
+def not_ready(sock: str, tag: str, site: Site = ("http", "localhost")) -> Problem | None:
     """Why /readyz is not the answer of release `tag`, as a Problem; None when it is."""
-    status, body = ask(sock, "/readyz", site, timeout)
-    if status != 200:
-        return Problem("/readyz answers %s" % (status or body), status=status, body=body[:2000])
-    if release_of(body) != tag:
-        return Problem("/readyz answers as release %s" % release_of(body), status=status, body=body[:2000])
-    return None
+    status, body = ask(sock, "/readyz", site)
+    release = release_of(body)
+    if status == 200 and release == tag:
+        return None
+    found = "as release %s" % release if status == 200 else status or body
+    return Problem("/readyz answers %s" % found, status=status, body=body[:2000])
 
 
-def smoke(sock: str, path: str, site: Site) -> None:
-    """Raise Problem unless the path answers."""
-    status, body = ask(sock, path, site, timeout=10)
-    if not 200 <= status < 400:
-        raise Problem("%s answers %s" % (path, status or body), status=status, body=body[:2000])
+def smoke(sock: str, paths: Sequence[str], site: Site) -> None:
+    """Ask all paths at the same time. Raises the Problem of the first whose answer is an error."""
+    def ask_one(path: str) -> None:
+        status, body = ask(sock, path, site, timeout=10)
+        if not 200 <= status < 400:
+            raise Problem("%s answers %s" % (path, status or body), status=status, body=body[:2000])
+    at_once([partial(ask_one, path) for path in paths])

@@ -1,4 +1,4 @@
-"""Images on this host: what a tag stands for in the registry, pulling, what an image holds, removing old ones."""
+"""Images: what a tag stands for in the registry, pulling, what an image holds, removing old ones."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Sequence
 
 from . import disk, engine, image_files, releases, slots
 from .answers import Image, Resolved
-from .host import Host, Problem
+from .host import SLOTS, Host, Problem
 from .shapes import Noted, Record, Release
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
-PULL = 1800  # seconds
+PULL = 1800  # seconds that a pull may take
 REVISION = "org.opencontainers.image.revision"
 
 
 def resolve(host: Host, image: str, tag: str, architectures: Sequence[str], credentials: str = "") -> Resolved:
-    """{"digest"} that a tag stands for, "index" where that is a list of images, one an architecture. Raises Problem
-    when there is none, or none for one of the architectures (as uname names them)."""
+    """What a tag stands for in the registry. Raises Problem where that is nothing, or lacks one of the architectures,
+    which are called as uname calls them."""
     login = engine.login_for(host, image, credentials)
     status, body = engine.call(host, "GET", "/distribution/%s:%s/json" % (image, tag), login)
     refuse(status, body, "cannot find image %s:%s in its registry" % (image, tag), image, credentials)
@@ -33,8 +33,8 @@ def resolve(host: Host, image: str, tag: str, architectures: Sequence[str], cred
 
 
 def refuse(status: int, body: str, what: str, image: str, credentials: str) -> None:
-    """Raise Problem unless the engine did what it was asked to."""
-    why = engine.trouble(status, body)
+    """Raise Problem, which begins with `what`, unless the engine did what it was asked."""
+    why = engine.error_of(status, body)
     if credentials and ("unauthorized" in why or "denied" in why):
         raise Problem("%s lets nobody in as %s (%s): see the variable that registry.login names" % (
             engine.registry_of(image), credentials.partition(":")[0], why))
@@ -43,22 +43,19 @@ def refuse(status: int, body: str, what: str, image: str, credentials: str) -> N
 
 
 def about(host: Host, reference: str) -> Image | None:
-    """What is known of an image that is here, or None: its id, the digests it was pulled by, and the revision it was
-    built from, as its label says."""
-    status, body = engine.call(host, "GET", "/images/%s/json" % reference)
-    if status == 404:
+    """An image that is here: its id, the digests it was pulled by, the revision it was built from, by its label. None
+    where it is not here."""
+    found = engine.image(host, reference)
+    if found is None:
         return None
-    if status != 200:
-        raise Problem("Docker does not know of image %s: %s" % (reference, engine.trouble(status, body)))
-    found = json.loads(body)
     return {"image_id": found["Id"],
             "digests": sorted({name.partition("@")[2] for name in found.get("RepoDigests") or ()}),
             "revision": ((found.get("Config") or {}).get("Labels") or {}).get(REVISION, "")}
 
 
 def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", reference: str = "") -> Image:
-    """Pull by digest (from `reference` instead of `image`, where that is elsewhere), and tag it; what is known of it,
-    and `others`: images that went by this tag before."""
+    """Pull an image by digest, as `reference` if that is given; what is known of it. It is tagged, unless `others` went
+    by this tag before. Raises Problem."""
     if not digest:  # Docker would take that for all tags
         raise Problem("image %s:%s is not here, and no digest of it is known: make deploy TAG=%s" % (image, tag, tag))
     name = reference or image
@@ -68,7 +65,7 @@ def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", r
     found = about(host, source)
     if not found:
         raise Problem("%s was pulled and is not there" % source)
-    found["others"] = others(releases.of_tag(host, tag), found)
+    found["others"] = others([record for record in releases.read_log(host)[0] if record["tag"] == tag], found)
     if not found["others"]:
         host.docker("tag", found["image_id"], "%s:%s" % (image, tag))
     if reference:
@@ -77,14 +74,14 @@ def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", r
 
 
 def others(records: list[Record], found: Image) -> list[str]:
-    """Ids of other images than this one in the records of a tag. The same image has the same id, or was pulled by the
-    same digest: an engine may give it another id than the engine before."""
+    """Ids of images in the records of a tag that are not this one. The same image has the same id or the same digest:
+    another engine may give it another id."""
     return sorted({record["image_id"] for record in records if record.get("image_id")
                    and record["image_id"] != found["image_id"] and record.get("digest") not in found["digests"]})
 
 
 def content(host: Host, image: str, path: str) -> str | None:
-    """The text of a file below the image's working folder, or None."""
+    """The text of a file below the image's working folder; None where there is no such file or image."""
     folder = image_files.folder(host, image)
     if folder is None:
         return None
@@ -93,24 +90,24 @@ def content(host: Host, image: str, path: str) -> str | None:
 
 
 def needed(host: Host, last: int = 0) -> set[str | None]:
-    """Ids of the images that TAG, REVERT, a slot or an attempt need, and the `last` committed releases; of every app
-    here, as several may go by one image's name."""
+    """Ids of the images that TAG, REVERT, a slot, an attempt or one of the `last` committed releases needs, of every
+    app on this host: several may go by one image's name."""
     names = os.listdir(host.root + "/var/www")
     apps = [Host(name, host.root) for name in names if os.path.exists("%s/var/www/%s/TAG" % (host.root, name))]
     return {image for app in [host, *apps] for image in needed_by(app, last)}
 
 
 def needed_by(host: Host, last: int) -> list[str | None]:
-    """The same of one app."""
+    """Ids of the images that one app needs."""
     tag = releases.read_tag(host.tag)
     found: list[Release | Noted | None] = [tag, releases.read_tag(host.revert), releases.read_attempt(host)]
-    found += [slots.release_in(host, slot) for slot in ("a", "b", "beat")]
+    found += [slots.release_in(host, slot) for slot in SLOTS]
     before = [release["image_id"] for release in reversed(releases.committed(releases.read_log(host)[0], tag))]
     return [*(release.get("image_id") for release in found if release), *list(dict.fromkeys(before))[:last]]
 
 
 def prune(host: Host, image: str, last: int = 0, most: int = 1000) -> list[str]:
-    """Remove this app's images that nothing needs, the oldest first, not more than so many at a time; their names."""
+    """Remove images of this name that nothing needs, the oldest first, at most so many; the names of those removed."""
     form = "{{.ID}} {{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}"
     rows = [line.split(" ") for line in host.docker(
         "image", "ls", "--no-trunc", "--digests", "--format", form, image).stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""TAG, REVERT, releases.log and /run/APP/attempt: what they hold, and what follows from it. Pure but for reading."""
+"""TAG, REVERT, releases.log and /run/APP/attempt: what they hold, and what follows from it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .host import Host, Problem
 from .shapes import Any, Noted, Record, Release, TypeGuard
 
 VERSION = 1
-KEPT = 5000  # records of releases.log: as long a tag may not be used for another image
-LONGEST = 8 * 2**20  # bytes that are read of any of these files, from its end: a record has some 500
+KEPT = 5000  # records of releases.log; a tag that one of them names may not be used for another image
+LONGEST = 8 * 2**20  # bytes that are read of any of these files, the last ones; a record has some 500
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 IMAGE_ID = re.compile(r"[A-Za-z0-9_.:-]{0,200}")
-WHOLE = ("tag", "image_id", "action", "outcome")  # text, in every record
+WHOLE = ("tag", "image_id", "action", "outcome")  # every record has these, as text
 
 
 def tag_text(release: Release) -> str:
@@ -25,7 +25,7 @@ def tag_text(release: Release) -> str:
 
 
 def parse_tag(text: str | None, path: str = "TAG") -> Release | None:
-    """{"tag", "image_id"} of a TAG file's text; None for one that names no release. Raises Problem for what is none."""
+    """The release that a TAG file's text names; None where it names none. Raises Problem for a malformed one."""
     values = {}
     try:
         for line in (text or "").splitlines():
@@ -40,12 +40,12 @@ def parse_tag(text: str | None, path: str = "TAG") -> Release | None:
 
 
 def read_tag(path: str) -> Release | None:
-    """The release that a TAG file names; None where there is none. Raises Problem."""
-    return parse_tag(disk.read_end(path, LONGEST), path)
+    """The release that a TAG file names; None where there is none. Raises Problem for a malformed one."""
+    return parse_tag(disk.read_exact(path, LONGEST), path)
 
 
 def line(record: Record) -> str:
-    """A record as a line of the log: JSON, with the CRC32 of all before it as its last key."""
+    """A record as a line of the log: JSON, whose last key is the CRC32 of all before it."""
     text = json.dumps(dict(record, version=VERSION))
     return '%s, "crc32": "%08x"}\n' % (text[:-1], zlib.crc32(text.encode()))
 
@@ -56,7 +56,7 @@ def parse_line(text: str) -> Record | None:
     record, crc = parse_object(text), text[len(head) + len(found):].rstrip().rstrip("}").strip('"')
     if record is None or not found or crc != "%08x" % zlib.crc32((head + "}").encode(errors="surrogateescape")):
         return None
-    known(record, "releases.log")
+    refuse_newer(record, "releases.log")
     return record if is_whole(record) else None
 
 
@@ -70,46 +70,39 @@ def parse_object(text: str) -> dict[str, Any] | None:
 
 
 def is_whole(record: dict[str, Any]) -> TypeGuard[Record]:
-    """Whether a record has what others rely on, and of those kinds."""
+    """Whether a record has the keys that others rely on, and values of the right types."""
     texts = [record.get(key) for key in WHOLE] + [record.get(key) or "" for key in ("id", "who", "digest", "withdrawn")]
     times = [record.get(key, 0) for key in ("at", "seconds")]  # seconds, to the year 9999
     return all(type(text) is str for text in texts) and all(
         type(one) in (int, float) and 0 <= one < 250e9 for one in times)
 
 
-def known(content: dict[str, Any], name: str) -> None:
+def refuse_newer(content: dict[str, Any], name: str) -> None:
     """Raise Problem for what a newer deployer has written."""
     if type(content.get("version", 0)) is int and content.get("version", 0) > VERSION:
         raise Problem("%s is of version %s, which only a newer deployer knows: use that one" % (
             name, content["version"]))
 
 
-def parse_log(text: str | None) -> tuple[list[Record], int]:
-    """(records, how many lines were torn) of releases.log."""
-    lines = [text for text in (text or "").split("\n") if text.strip()][-KEPT:]
+def parse_log(text: str) -> tuple[list[Record], int]:
+    """(records, number of torn lines) of a text of releases.log."""
+    lines = [text for text in text.split("\n") if text.strip()][-KEPT:]
     records = [parse_line(text) for text in lines]
     return [record for record in records if record], records.count(None)
 
 
 def read_log(host: Host) -> tuple[list[Record], int]:
-    """(records, how many lines are torn) of this host."""
+    """(records, number of torn lines) of this host's releases.log."""
     return parse_log(log_text(host))
 
 
 def log_text(host: Host) -> str:
     """The text of releases.log, the end of it where it is too long."""
-    return disk.read_end(host.log, LONGEST) or ""
-
-
-def of_tag(host: Host, tag: str) -> list[Record]:
-    """The records of a tag, however old."""
-    named = json.dumps({"tag": tag})[1:-1]
-    return [record for record in parse_log("\n".join(
-        text for text in log_text(host).split("\n") if named in text))[0] if record["tag"] == tag]
+    return disk.read_exact(host.log, LONGEST) or ""
 
 
 def committed(records: list[Record], current: Release | None) -> list[Release]:
-    """Releases in the order they were committed, newest last; `current` (TAG) was, whether or not a record says so."""
+    """Releases in the order they were committed, the newest last; `current`, of TAG, is one, recorded or not."""
     history: list[Release] = [{"tag": record["tag"], "image_id": record["image_id"]} for record in records
                               if record["outcome"] == "committed" and record["action"] != "restart"]
     if current and (not history or history[-1] != current):
@@ -118,7 +111,7 @@ def committed(records: list[Record], current: Release | None) -> list[Release]:
 
 
 def withdrawn(records: list[Record]) -> set[str]:
-    """Tags that were rolled back from and not committed since."""
+    """Tags of releases that were rolled back from, and not committed since."""
     tags = set()
     for record in records:
         if record["outcome"] == "committed":
@@ -128,7 +121,7 @@ def withdrawn(records: list[Record]) -> set[str]:
 
 
 def revert_for(records: list[Record], current: Release | None, tag: str, also_withdrawn: str = "") -> Release | None:
-    """Where `rollback` goes once `tag` is live: the newest committed release that is neither it nor withdrawn."""
+    """REVERT once `tag` is live: the newest committed release that is neither `tag` nor withdrawn."""
     out = withdrawn(records) - {tag} | ({also_withdrawn} if also_withdrawn else set())
     for release in reversed(committed(records, current)):
         if release["tag"] != tag and release["tag"] not in out:
@@ -137,19 +130,19 @@ def revert_for(records: list[Record], current: Release | None, tag: str, also_wi
 
 
 def read_attempt(host: Host) -> Noted | None:
-    """What a deploy under way has written down; None where there is none. Raises Problem where it is something else."""
-    text = disk.read_end(host.attempt, LONGEST)
+    """What a deploy under way has written down; None where there is none. Raises Problem for a malformed one."""
+    text = disk.read_exact(host.attempt, LONGEST)
     if text is None:
         return None
     attempt = parse_object(text) or {}
-    known(attempt, host.attempt)
+    refuse_newer(attempt, host.attempt)
     if not is_noted(attempt):
         raise Problem("%s is not what a deploy writes down: see what runs there, and remove it" % host.attempt)
     return attempt
 
 
 def is_noted(attempt: dict[str, Any]) -> TypeGuard[Noted]:
-    """Whether an attempt has what everybody relies on."""
+    """Whether an attempt has the keys that others rely on."""
     return type(attempt.get("tag")) is str and [attempt.get("live"), attempt.get("slot")] in (["a", "b"], ["b", "a"])
 
 
@@ -159,16 +152,16 @@ def save_attempt(host: Host, attempt: Noted) -> None:
 
 
 def attempt_text(attempt: Noted) -> str:
-    """Its text."""
+    """The text of /run/APP/attempt."""
     return json.dumps(dict(attempt, version=VERSION))
 
 
 def append(host: Host, record: Record) -> None:
-    """Add a record; a line that was torn before it stays apart."""
+    """Add a record to releases.log; a torn line before it stays a line of its own."""
     disk.write(host.log, with_record(log_text(host), record))
 
 
 def with_record(text: str, record: Record) -> str:
-    """The text of the log with one record more, and not more than KEPT."""
+    """The text of the log with one more record, and no more than KEPT of them."""
     lines = [old for old in text.split("\n") if old.strip()][-KEPT + 1:]
     return "".join(old + "\n" for old in lines) + line(record)

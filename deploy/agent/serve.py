@@ -18,36 +18,36 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from . import disk, facts, images, journal, releases, settings, shell, slots, takeback
+from . import disk, facts, images, releases, settings, shell, slots, takeback
 from .answers import Locked
 from .attempt import Attempt
 from .fate import decide
-from .host import ENVIRONMENT, Host, Problem
+from .host import ENVIRONMENT, Host, Problem, lock_holder
 from .shapes import Event, Message, Noted
 from .steps.commit import unprepare
 from .steps.switch import flip_back
 from .steps.table import STEPS
 
 MARK = "--8<-- slipway"
-# What is no part of a deploy: before the lock and under it, and under it alone.
-READ: dict[str, Callable[..., object]] = {"read_settings": settings.read_settings, "command": shell.command}
-HANDS = {**READ, "put": shell.put, "stage": settings.stage, "keep": settings.keep}
-TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's words: another was faster
+# Messages that are no steps of a deploy: those that need no lock, and all that are answered under it.
+UNLOCKED: dict[str, Callable[..., object]] = {"read_settings": settings.read_settings, "command": shell.command}
+LOCKED = {**UNLOCKED, "put": shell.put, "stage": settings.stage, "keep": settings.finish_staging}
+TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's words: the unit's name is in use
 WAIT = 120  # seconds that a deploy waits for a retirement
-out = threading.Lock()
+output = threading.Lock()  # a line at a time
 
 
 def say(message: Mapping[str, object]) -> None:
-    """A line to the deployer, who may not be there any more."""
+    """Write a line to the deployer, who may be gone."""
     try:
-        with out:
+        with output:
             os.write(1, json.dumps(message).encode() + b"\n")
     except OSError:
         pass
 
 
 def lines() -> Iterator[Message]:
-    """What the deployer says, as objects; nothing is read ahead, as another process may go on with our input."""
+    """The deployer's messages. No more is read than there is, as another process may go on with this input."""
     rest = b""
     while True:
         more = os.read(0, 65536)
@@ -59,7 +59,7 @@ def lines() -> Iterator[Message]:
 
 
 def answer(message: Message, function: Callable[[], object]) -> None:
-    """Run the function and say what it returned, or what went wrong."""
+    """Run the function, and say what it returned or what went wrong."""
     try:
         say({"id": message["id"], "ok": function() or {}})
     except Problem as problem:
@@ -78,35 +78,32 @@ def read(app: str, program: str) -> None:
     """Answer what is asked, up to the lock and after it."""
     host = Host(app)
     readers: dict[str, Callable[..., object]] = {
-        "facts": facts.collect, "resolve": images.resolve, "said": journal.said, "decide": decide, **READ}
+        "facts": facts.collect, "resolve": images.resolve, "said": facts.last_lines, "decide": decide, **UNLOCKED}
     print(MARK, flush=True)
     for message in lines():
         if message.get("do") == "lock":
             answer(message, lambda: lock(host, program, **message["args"]))
-            readers.update(dict.fromkeys(HANDS, shell.refuse))  # meant for the lock that has ended
-        elif message.get("do", "alive") != "alive":  # that, or an abort, came when the lock had just ended
+            readers.update(dict.fromkeys(LOCKED, shell.refuse))  # they were meant for that lock
+        elif message.get("do", "alive") != "alive":  # alive or an abort: the lock had just ended
             answer(message, lambda: readers[message["do"]](host, **message["args"]))
 
 
 def lock(host: Host, program: str, description: str, dead_after: float, bare: bool = False) -> Locked:
-    """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead. `bare`: the host
-    need not be provisioned yet."""
+    """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead. The unit is killed
+    when it hears nothing for `dead_after` seconds. `bare`: the host need not be provisioned yet."""
     folder = host.root + "/run" if bare else host.run
-    deadline = time.monotonic() + WAIT
-    taken, held = True, holder(host)
-    while taken:  # a retirement is waited for, also one that takes the lock a moment before us
-        while (held or "").startswith("retirement") and time.monotonic() < deadline:
-            time.sleep(0.2)
-            held = holder(host)
-        if held:
-            return {"locked": held}
-        if not os.path.isdir(folder):
-            raise Problem("there is no %s: run make provision first" % folder)
-        code, said = as_unit(host, folder, program, description, dead_after, bare)
-        held = holder(host)
-        taken = bool(TAKEN.search(" ".join(said)) and (held or "").startswith("retirement"))
-    held = held or ("by somebody who came a moment before" if TAKEN.search(" ".join(said)) else None)
-    found: Locked = {"code": code, "said": said, "locked": held}
+    held = await_retirement(host)
+    if held:
+        return {"locked": held}
+    if not os.path.isdir(folder):
+        raise Problem("there is no %s: run make provision first" % folder)
+    code, errors = as_unit(host, folder, program, description, dead_after, bare)
+    held = holder(host)
+    if TAKEN.search(" ".join(errors)):
+        if is_retirement(held):  # it came a moment before us
+            return lock(host, program, description, dead_after, bare)
+        held = held or "by somebody who came a moment before"
+    found: Locked = {"code": code, "said": errors, "locked": held}
     if not bare:
         tag = releases.read_tag(host.tag)
         found.update({"attempt": bool(disk.read(host.attempt)), "live": slots.release_in(host, slots.live(host)),
@@ -114,10 +111,24 @@ def lock(host: Host, program: str, description: str, dead_after: float, bare: bo
     return found
 
 
+def await_retirement(host: Host) -> str | None:
+    """Wait for the end of a retirement, WAIT seconds at most; who holds the lock then."""
+    held, deadline = holder(host), time.monotonic() + WAIT
+    while is_retirement(held) and time.monotonic() < deadline:
+        time.sleep(0.2)
+        held = holder(host)
+    return held
+
+
+def is_retirement(held: str | None) -> bool:
+    """Whether the lock is held by a retirement."""
+    return (held or "").startswith("retirement")
+
+
 def as_unit(host: Host, folder: str, program: str, description: str, dead_after: float,
             bare: bool) -> tuple[int, list[str]]:
-    """Run the agent as the unit APP-deploy, on our input and output, to its end: its exit code, and what systemd-run
-    said last."""
+    """Run the agent as the unit APP-deploy, on this stdin and stdout, to its end: (its exit code, the last lines of
+    systemd-run's stderr)."""
     path = store(folder, program)
     run = [slots.host_path("python3"), "-I", "-S", path]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
@@ -134,7 +145,7 @@ def as_unit(host: Host, folder: str, program: str, description: str, dead_after:
 
 
 def store(folder: str, program: str) -> str:
-    """The agent as a file, for systemd; its path. Two may come at the same moment."""
+    """Write the agent to a file, for systemd; its path. Two agents may do that at the same moment."""
     import hashlib  # only here: it takes long to load
     path = "%s/agent-%s.py" % (folder, hashlib.sha256(program.encode()).hexdigest()[:12])
     with disk.locked(folder):
@@ -144,20 +155,19 @@ def store(folder: str, program: str) -> str:
 
 
 def holder(host: Host) -> str | None:
-    """What holds the lock, by its description; None where it is free."""
-    state = host.states(host.app + "-deploy.service").get(host.app + "-deploy.service", {})
-    return state.get("Description") if state.get("ActiveState") not in ("inactive", "failed", None) else None
+    """Who holds the lock; None where it is free."""
+    return lock_holder(host.states(host.lock)[host.lock])
 
 
 # ---- as the lock ----
 
 def work(app: str, path: str) -> None:
-    """Do the steps that are asked for, until the end, an abort, or nobody asks any more."""
+    """Do the steps that are asked for, until the end, an abort, or the end of input."""
     host = Host(app)
     attempt = Attempt(host, program=path, pid=os.getpid())
     print(MARK, flush=True)
     for message in lines():
-        notify("WATCHDOG=1")
+        feed_watchdog()
         if "abort" in message:
             abort(attempt, message["abort"])
         elif message["do"] == "end":
@@ -174,43 +184,43 @@ def work(app: str, path: str) -> None:
 
 
 def step(host: Host, attempt: Attempt, message: Message) -> None:
-    """Do a step, and say what came of it."""
-    def tell(event: Event) -> None:
+    """Do what a message asks for, and answer it."""
+    def say_event(event: Event) -> None:
         say(dict(event, id=message["id"]))
     do, args = message["do"], message["args"]
-    if do in HANDS:
-        answer(message, lambda: HANDS[do](host, **args))
+    if do in LOCKED:
+        answer(message, lambda: LOCKED[do](host, **args))
     else:
-        answer(message, lambda: STEPS[do](host, attempt, tell, **args))
+        answer(message, lambda: STEPS[do](host, attempt, say_event, **args))
 
 
 def abort(attempt: Attempt, why: Noted) -> None:
-    """End, so that systemd takes the host back; visitors go back before that. The lock stays taken: no step writes the
-    attempt any more."""
-    attempt.lock.acquire()
+    """Take the visitors back, and end, so that systemd takes the host back."""
+    attempt.lock.acquire()  # and keep it: no step writes the attempt any more
     if "live" in attempt.noted and releases.read_attempt(attempt.host):
         if attempt.noted.get("prepared"):
             unprepare(attempt.host)
-        with contextlib.suppress(Problem, OSError):  # the takeback tells what keeps it
+        with contextlib.suppress(Problem, OSError):  # the takeback reports it
             flip_back(attempt.host, attempt.noted)
             attempt.noted.update({**why, "prepared": False})
             releases.save_attempt(attempt.host, attempt.noted)
     os._exit(1)
 
 
-def notify(text: str) -> None:
-    """Tell systemd."""
+def feed_watchdog() -> None:
+    """Tell systemd that this unit is alive."""
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.sendto(text.encode(), address.replace("@", "\0", 1) if address.startswith("@") else address)
+            sock.sendto(b"WATCHDOG=1", address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
 def retire(host: Host, image: str, last: str, *which: str) -> None:
-    """What the timer does some time after a commit. That old images stay for another time is no failure."""
+    """Stop an old slot, and remove old images, as the timer asks some time after a commit. That images stay is no
+    failure."""
     slots.retire(host, *which)
     try:
-        images.prune(host, image, int(last), most=20) if image else []  # no next deploy waits long for it
+        images.prune(host, image, int(last), most=20) if image else []  # few: the next deploy waits
     except (Problem, OSError) as problem:
         print("old images stay: %s" % problem, file=sys.stderr)
 

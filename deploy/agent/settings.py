@@ -1,4 +1,4 @@
-"""Settings and secrets that are staged here, in two halves: what can fail fails in the first, and is undone.
+"""Staging settings and secrets, in two halves: what can fail fails in the first, and is undone.
 
 Bytes travel as base64."""
 
@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 
 from . import disk, shell
 from .answers import Settings
@@ -14,8 +13,8 @@ from .host import Host, Problem
 
 
 def read_settings(host: Host) -> Settings:
-    """The settings as they are, and as they are staged, None where nothing is."""
-    current, staged = (disk.read_bytes(path) for path in (host.env, host.env + ".next"))
+    """The settings that are live, and those that are staged, None where there are none."""
+    current, staged = (disk.read_bytes(path) for path in (host.env, host.next_env))
     if current is None:
         raise Problem("there is no %s: run make provision first" % host.env)
     return {"settings": base64.b64encode(current).decode(),
@@ -23,26 +22,21 @@ def read_settings(host: Host) -> Settings:
 
 
 def stage(host: Host, settings: str, files: dict[str, str]) -> None:
-    """Write it all beside its place; `files`: name → content, secrets that only the app may read."""
+    """The first half: write all beside its place. `files`: name → content of secrets, which only the app may read."""
     for name, content in files.items():
-        disk.write_beside(secret(host, name), base64.b64decode(content), 0o640, shell.ids("root", host.app))
-    disk.write_beside(host.env + ".next", base64.b64decode(settings), 0o600, shell.ids("root", "root"))
+        disk.write_beside(host.secret(name), base64.b64decode(content), 0o640, shell.ids("root", host.app))
+    disk.write_beside(host.next_env, base64.b64decode(settings), 0o600, shell.ids("root", "root"))
 
 
-def keep(host: Host, files: list[str]) -> None:
-    """The second half. In this order: what settings name is there before them."""
-    for path in [*(secret(host, name) for name in files), host.env + ".next"]:
+def finish_staging(host: Host, files: list[str]) -> None:
+    """The second half: rename what `stage` has written; secrets before the settings that name them."""
+    for path in [*map(host.secret, files), host.next_env]:
         disk.move(path + ".new", path)
 
 
 def drop_staging(host: Host) -> None:
-    """Remove what was written beside its place, as nobody has come to keep it."""
-    folder = host.etc + ".secrets"
-    names = os.listdir(folder) if os.path.isdir(folder) else ()
-    for path in [host.env + ".next.new", *(secret(host, name) for name in names if name.endswith(".new"))]:
+    """Remove what `stage` has written, where the second half did not follow."""
+    secrets = [host.secret(name) for name in disk.entries(host.secrets) if name.endswith(".new")]
+    for path in [host.next_env + ".new", *secrets]:
         with contextlib.suppress(OSError):
             disk.remove(path)
-
-
-def secret(host: Host, name: str) -> str:
-    return "%s.secrets/%s" % (host.etc, name)

@@ -7,16 +7,17 @@ import os
 import time
 
 from . import disk, releases
-from .host import Host, Problem, last
+from .host import Host, Problem, is_up, last, wait_until
 from .shapes import Noted, Release
 
-DRAIN = 30  # seconds a socket may take until nobody is connected; then what is left is long and ends with its release
+DRAIN = 30  # seconds that a slot may drain; connections that are left then are long, and end with their release
 GONE = 690  # seconds that units may take to stop: a worker ends its task
-LISTENS = 0x10000
+STOPPING = 60  # seconds that a takeback and a retirement wait for what they stop; a worker may go on to end its task
+LISTENS = 0x10000  # a flag in /proc/net/unix
 
 
 def live(host: Host) -> str:
-    """The slot that web.sock names."""
+    """The slot that web.sock names. Raises Problem where it names none."""
     try:
         slot = os.readlink(host.web_sock).partition("/")[0]
     except OSError:
@@ -32,28 +33,27 @@ def other(slot: str) -> str:
 
 
 def units(host: Host, slot: str) -> list[str]:
-    """The units of a slot, those of this host's roles."""
+    """The units of a slot, of the roles that this host has."""
     return [host.unit(role, slot) for role in ("web", "worker") if host.has(role)]
 
 
 def running(host: Host, *names: str) -> list[str]:
-    """Which of the units run or are on the way."""
-    states = host.states(*names) if names else {}
-    return [name for name in names if states.get(name, {}).get("ActiveState") not in ("inactive", "failed", None)]
+    """Which of the units run, or are about to start or to stop."""
+    return [name for name, state in host.states(*names).items() if is_up(state)]
 
 
 def flip(host: Host, slot: str) -> None:
-    """Make a slot the one that gets the visitors: one rename."""
+    """Give a slot the visitors: one rename."""
     disk.link(host.web_sock, slot + "/web.sock")
 
 
 def way_back(host: Host, slot: str) -> None:
-    """Make what flip_back needs, before the way there: going back then is a rename, and needs no room for a file."""
+    """Make the link for flip_back, before the flip: going back is a rename then, and needs no room for a file."""
     disk.link(host.web_sock + ".back", slot + "/web.sock")
 
 
 def flip_back(host: Host, slot: str) -> None:
-    """Make the slot the live one again."""
+    """Give the slot the visitors again."""
     if live(host) == slot:
         return
     with contextlib.suppress(FileNotFoundError):
@@ -61,16 +61,16 @@ def flip_back(host: Host, slot: str) -> None:
     flip(host, slot)
 
 
-def set_aside(host: Host, slot: str) -> None:
-    """Keep what is written down of a slot, so that it can be brought back by renames."""
-    for path in (host.slot_file(slot, "tag"), host.slot_file(slot, "env")):
+def set_beat_aside(host: Host) -> None:
+    """Rename what beat is pinned to, so that bring_beat_back needs no room for a file."""
+    for path in host.beat_files:
         if os.path.exists(path) and not os.path.exists(path + ".back"):
             os.rename(path, path + ".back")
 
 
-def bring_back(host: Host, slot: str) -> None:
-    """What was set aside of it, as far as that was done."""
-    for path in (host.slot_file(slot, "tag"), host.slot_file(slot, "env")):
+def bring_beat_back(host: Host) -> None:
+    """Undo set_beat_aside, as far as it was done."""
+    for path in host.beat_files:
         with contextlib.suppress(FileNotFoundError):
             os.rename(path + ".back", path)
 
@@ -84,15 +84,15 @@ def pin(host: Host, slot: str, release: Release, settings: str | None) -> None:
 
 
 def release_in(host: Host, slot: str) -> Release | None:
-    """The release that is written down of a slot."""
+    """The release that a slot is pinned to; None where it is pinned to none."""
     return releases.read_tag(host.slot_file(slot, "tag"))
 
 
 # ---- workers ----
 
 def pause(host: Host, slot: str) -> None:
-    """Tell the slot's worker to stop consuming; it says so in worker.ready. Where a worker has left no room for that in
-    its folder, it goes on until it is stopped."""
+    """Tell the slot's worker to stop consuming; it says so in worker.ready. A worker whose folder has no room for
+    the file goes on until it is stopped."""
     with contextlib.suppress(OSError):
         disk.touch(host.slot(slot, "worker.pause"))
 
@@ -103,44 +103,39 @@ def resume(host: Host, slot: str) -> None:
 
 
 def worker_state(host: Host, slot: str) -> tuple[str, str]:
-    """(state, release) that the worker tells of itself: "consuming" or "paused"; ("", "") when it has not started."""
-    words = (disk.read_small(host.slot(slot, "worker.ready")) or "").split()
-    return (words + ["", ""])[0], (words + ["", ""])[1]
+    """(state, release) by the worker's own word; the state is "consuming", "paused", or "" before it has started."""
+    state, release, *_ = (disk.read_small(host.slot(slot, "worker.ready")) or "").split() + ["", ""]
+    return state, release
 
 
 # ---- emptying a slot ----
 
 def connections(text: str, path: str) -> int:
     """How many connections a listening socket has, accepted or waiting, by the text of /proc/net/unix."""
-    count = 0
-    for line in text.splitlines():
-        fields = line.split(None, 7)
-        if len(fields) == 8 and fields[7] == path and not int(fields[3], 16) & LISTENS:
-            count += 1
-    return count
+    rows = [line.split(None, 7) for line in text.splitlines()]
+    return sum(row[7:] == [path] and not int(row[3], 16) & LISTENS for row in rows)
 
 
-def drain(host: Host, slot: str, seconds: float = DRAIN) -> bool:
-    """Wait until nobody is connected to the slot, twice in a row; whether that came about in time."""
-    path, quiet, deadline = "/run/%s/%s/web.sock" % (host.app, slot), 0, time.monotonic() + seconds
+def drain(host: Host, slot: str) -> bool:
+    """Wait until nobody is connected to the slot, twice in a row; whether that came about within DRAIN seconds."""
+    path, counts = "/run/%s/%s/web.sock" % (host.app, slot), [1]
+
+    def is_quiet() -> bool:
+        counts.append(connections(disk.read(host.root + "/proc/net/unix") or "", path))
+        return not any(counts[-2:])
     time.sleep(0.1)  # nginx may have looked the name up just before a flip
-    while quiet < 2:
-        quiet = quiet + 1 if not connections(disk.read(host.root + "/proc/net/unix") or "", path) else 0
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+    return wait_until(is_quiet, DRAIN)
 
 
-def stop(host: Host, slot: str, seconds: float = GONE) -> bool:
-    """Stop the slot's units, drained first, and forget what it ran. Whether all have stopped within that time; one
-    that has not goes on stopping."""
+def stop(host: Host, slot: str) -> None:
+    """Stop the slot's units, drained first, and forget what it ran. Units that need more than STOPPING seconds go on
+    stopping."""
     begin_stop(host, slot)
-    return stopped(host, slot, seconds)
+    stopped(host, slot, STOPPING)
 
 
 def begin_stop(host: Host, slot: str) -> None:
-    """The same, without waiting for their end."""
+    """Drain the slot and tell its units to stop. Raises Problem where it is live."""
     if slot == live(host):
         raise Problem("slot %s is live: it is not stopped" % slot)
     names = running(host, *units(host, slot))
@@ -150,12 +145,10 @@ def begin_stop(host: Host, slot: str) -> None:
 
 
 def stopped(host: Host, slot: str, seconds: float = GONE) -> bool:
-    """Wait for the end of what begin_stop has told to stop."""
-    names, deadline = units(host, slot), time.monotonic() + seconds
-    while running(host, *names):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
+    """Wait for what begin_stop has told to stop, and forget what the slot ran; whether all has stopped in time."""
+    names = units(host, slot)
+    if not wait_until(lambda: not running(host, *names), seconds, 0.1):
+        return False
     if names:
         host.systemctl("reset-failed", *names, check=False)  # one that crashed as it was stopped stays "failed"
     disk.remove(*(host.slot_file(slot, kind) for kind in ("tag", "env", "plan")))
@@ -163,7 +156,7 @@ def stopped(host: Host, slot: str, seconds: float = GONE) -> bool:
 
 
 def empty(host: Host, slot: str) -> str:
-    """Make a stopped slot's folder anew, whatever a container has left in it; what there is to say of that."""
+    """Make a stopped slot's folder anew, whatever a container has left in it; a warning, or ""."""
     done = host.call("docker-slot", "--empty", host.app, slot, check=False)
     if done.returncode:
         raise Problem(last(done.stderr, done.returncode))
@@ -178,8 +171,8 @@ def timer(host: Host) -> str:
 
 
 def retire_later(host: Host, slot: str, attempt: Noted) -> None:
-    """Stop an old slot after some time, unless its host is busy then, when it is tried again; images go with it."""
-    keep(host)
+    """Set a timer that stops a slot and removes old images. While the lock is held then, it tries again."""
+    cancel_retirement(host)
     release = release_in(host, slot)
     if not release:
         return
@@ -192,19 +185,17 @@ def retire_later(host: Host, slot: str, attempt: Noted) -> None:
 
 
 def host_path(name: str) -> str:
-    """Where a command is: systemd takes whole paths everywhere."""
-    for folder in ("/usr/bin", "/bin", "/usr/local/bin"):
-        if os.path.exists("%s/%s" % (folder, name)):
-            return "%s/%s" % (folder, name)
-    return "/usr/bin/" + name
+    """The whole path of a command, which every version of systemd takes."""
+    paths = ["%s/%s" % (folder, name) for folder in ("/usr/bin", "/bin", "/usr/local/bin")]
+    return next(filter(os.path.exists, paths), paths[0])
 
 
-def keep(host: Host) -> None:
-    """Take back that an old slot will be stopped."""
+def cancel_retirement(host: Host) -> None:
+    """Cancel the retirement of an old slot."""
     host.systemctl("stop", timer(host) + ".timer", timer(host) + ".service", check=False)
 
 
 def retire(host: Host, slot: str, tag: str, image_id: str) -> None:
-    """What the timer does, as the lock: nothing when the slot is live or not the one it was set for."""
+    """Stop the slot, unless it is live or pinned to another release than the timer was set for."""
     if slot != live(host) and release_in(host, slot) == {"tag": tag, "image_id": image_id}:
-        stop(host, slot, 60)
+        stop(host, slot)

@@ -1,4 +1,4 @@
-"""What visitors were answered, by nginx's log, and whether that has become worse. Only reading is not pure."""
+"""What visitors were answered, by nginx's log, and whether that has become worse. All but the reading is pure."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from .shapes import Answer
 
 BEFORE = 2_000_000  # bytes of the log that tell how it was before
 MOST = 4_000_000  # bytes that are read at a time
-KNOWN = 10  # answers before, from which on a path has a share of its own
-EACH = 5  # answers of one client that count on all other paths together
-CLIENTS = 10_000  # that are told apart
-MANY = 10  # clients before, from which on no single one decides
-LEAST = 20  # answers, or errors of late, that are enough to judge by
-LATE = 5  # seconds that are late
+KNOWN = 10  # a path with so many answers before is known: it has a share of errors of its own
+EACH = 5  # answers that count of one client on all other paths together
+CLIENTS = 10_000  # clients that are told apart
+MANY = 10  # where there were so many clients before, no single one decides
+LEAST = 20  # answers, or late errors, that are enough to judge by
+LATE = 5  # seconds: answers of the last ones are judged by themselves, too
 OTHER, DOWN, ALIKE = "other", "down", "alike"  # no paths: those begin with a slash
 LAST = re.compile(r"(\d{3})\s*$")
 
 
 def answers(text: bytes) -> Iterator[Answer]:
-    """(client, path, whether it was an error) of each answer that the app gave or failed to give. What nginx answers by
-    itself, our own questions, and visitors who did not wait are no answers of the app."""
+    """(client, path, whether it was an error) of each answer that the app gave or failed to give, by nginx's log. Not
+    of answers of nginx itself, answers to the agent, and those that a visitor did not wait for."""
     for line in text.splitlines():
         try:
             entry = json.loads(line)
@@ -42,8 +42,8 @@ def answers(text: bytes) -> Iterator[Answer]:
 
 
 class Tally(collections.Counter[tuple[str, bool]]):
-    """(path, whether it was an error) → how many. A path that is not `known` counts among the others, and there of each
-    client a few answers alone: whoever invents paths, or asks for one that never worked, has no more to say."""
+    """(path, whether it was an error) → how many. Paths that are not `known` count together as OTHER, and there only
+    EACH answers of a client: so nobody can make a release look bad by inventing paths."""
 
     def __init__(self, known: Collection[str] = (), seen: collections.Counter[str] | None = None) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Tally(collections.Counter[tuple[str, bool]]):
         self.usual: dict[str, float] = {}  # of a history: shares
 
     def count(self, found: Iterable[Answer]) -> Tally:
-        """Count answers; itself."""
+        """Count answers, and return the Tally."""
         for client, path, wrong in found:
             client = ":".join(client.split(":")[:4])  # of an IPv6 address, whose it is
             client = client if client in self.seen or len(self.seen) < CLIENTS else OTHER
@@ -70,9 +70,13 @@ class Tally(collections.Counter[tuple[str, bool]]):
         self.update(other)
         self.wrong.update(other.wrong)
 
+    def counts(self) -> tuple[int, int]:
+        """(answers, errors)."""
+        return sum(self.values()), sum(count for (_, wrong), count in self.items() if wrong)
+
 
 def history(found: Iterable[Answer]) -> Tally:
-    """The Tally of how it was before: paths that were asked often enough are known."""
+    """The Tally of answers before the flip: paths that were asked often enough are known."""
     found = list(found)
     often = collections.Counter(path for _, path, _ in found)
     before = Tally({path for path, count in often.items() if count >= KNOWN}).count(found)
@@ -81,8 +85,8 @@ def history(found: Iterable[Answer]) -> Tally:
 
 
 def shares(before: Tally) -> dict[str, float]:
-    """The share of errors of ALIKE, all paths together that err no more than chance makes of one share, and of each
-    path that errs more; of what is DOWN it is that of all answers."""
+    """Group → its share of errors. Paths whose errors chance can explain by one common share are the group ALIKE; each
+    path that errs more is a group. The share of DOWN is that of all answers."""
     totals = {path: before[path, False] + before[path, True] for path, _ in list(before) if path != DOWN}
     found, wrong, total = {DOWN: before[DOWN, True] / max(1, sum(before.values()))}, 0, 0
     for path in sorted(totals, key=lambda path: before[path, True] / totals[path]):
@@ -94,97 +98,90 @@ def shares(before: Tally) -> dict[str, float]:
 
 
 def by_chance(expected: float) -> float:
-    """How many there may well be where so many are expected."""
+    """How many errors chance may well make where so many are expected."""
     return expected + 3 * math.sqrt(expected)
 
 
 def excess(before: Tally, now: Tally) -> float:
-    """How many errors there are beyond what chance makes of the shares of before. Where clients can be told apart, as
-    there were many, those of the one with the most are left out: anybody may know how to make a release err."""
+    """How many errors there are beyond what chance makes of the shares before. Where there were many clients, the
+    errors of the client with the most are left out: one may know how to make a release err."""
     errors: collections.Counter[str] = collections.Counter()
     answers: collections.Counter[str] = collections.Counter()
     for (path, wrong), count in now.items():
         group = path if path in before.usual else ALIKE
         errors[group] += wrong * count
         answers[group] += count
-    answers[DOWN] = sum(now.values())  # anything may be
+    answers[DOWN] = sum(now.values())  # any answer may be of that kind
     most = max(now.wrong.values(), default=0) if len(before.seen) >= MANY else 0
     return sum(max(0.0, errors[group] - by_chance(answers[group] * before.usual[group])) for group in errors) - most
 
 
 def worse(before: Tally, now: Tally, late: Tally, most: float) -> bool:
-    """Whether visitors fare worse: of all answers, at least LEAST, or of the late ones, with at least LEAST errors,
-    more than the share `most` are errors beyond those of before."""
-    beyond, of_late = excess(before, now), excess(before, late)
-    (total, _), (total_late, wrong_late) = counts(now), counts(late)
-    return total >= LEAST and beyond > most * total or wrong_late >= LEAST and of_late > most * total_late
+    """Whether more than the share `most` of the answers are errors beyond those of before: of all answers, if there
+    are LEAST, or of the late ones, if LEAST of them are errors."""
+    (total, _), (total_late, wrong_late) = now.counts(), late.counts()
+    return (total >= LEAST and excess(before, now) > most * total
+            or wrong_late >= LEAST and excess(before, late) > most * total_late)
 
 
 class Visitors:
-    """The answers of this host's nginx from now on, against those before."""
+    """The answers of this host's nginx from now on, to be compared with those before."""
 
     def __init__(self, host: Host) -> None:
         self.path = "%s/var/log/nginx/%s.access.log" % (host.root, host.app)
-        self.inode, self.offset = where(self.path)
-        self.start, self.now, self.good, self.lock = self.offset, Tally(), 0, threading.Lock()
+        self.inode, self.offset = inode_and_size(self.path)
+        self.start, self.now, self.good_answers, self.lock = self.offset, Tally(), 0, threading.Lock()
         self.before: Tally | None = None
         self.late: list[tuple[int, Tally]] = []  # by the second
 
     def problem(self, most: float) -> str:
-        """Count what is new; in a line what is wrong, or ""."""
+        """Count new answers. What is wrong where the share `most` is exceeded, in a line; else ""."""
         with self.lock:
-            if self.before is None:  # it is read when visitors have come over: they need not wait for that
-                self.before = history(answers(old(self.path, self.start)))
+            if self.before is None:  # read after the flip, which need not wait for it
+                self.before = history(answers(text_before(self.path, self.start)))
                 self.now = Tally(self.before.known)
-            self.add(self.before, list(answers(self.text())), int(time.monotonic()))
+            self.add(self.before, list(answers(self.new_lines())), int(time.monotonic()))
             late = Tally()
             for _, tally in self.late:
                 late.add(tally)
-            return self.told(self.before) if worse(self.before, self.now, late, most) else ""
+            if not worse(self.before, self.now, late, most):
+                return ""
+            (total, wrong), (total_before, wrong_before) = self.now.counts(), self.before.counts()
+            return "of %d answers to visitors %d were errors (before: %d of %d)" % (
+                total, wrong, wrong_before, total_before)
 
     def add(self, before: Tally, found: Sequence[Answer], second: int) -> None:
         """Count answers that were given in a second."""
         tally = Tally(before.known, self.now.seen).count(found)
-        self.good += sum(not wrong for _, _, wrong in found)
+        self.good_answers += sum(not wrong for _, _, wrong in found)
         self.now.add(tally)
         self.late = [(then, one) for then, one in self.late if then > second - LATE] + [(second, tally)]
 
-    def text(self) -> bytes:
-        """The whole lines that are new."""
-        inode = where(self.path)[0]
-        if inode != self.inode:  # turned over
+    def new_lines(self) -> bytes:
+        """The lines that are new and whole."""
+        inode = inode_and_size(self.path)[0]
+        if inode != self.inode:  # the log was rotated
             self.inode, self.offset = inode, 0
         text = read(self.path, self.offset)
         text = text[:text.rfind(b"\n") + 1]
         self.offset += len(text)
         return text
 
-    def told(self, before: Tally) -> str:
-        """What is wrong, in a line."""
-        (total, wrong), (total_before, wrong_before) = self.counts(), counts(before)
-        return "of %d answers to visitors %d were errors (before: %d of %d)" % (
-            total, wrong, wrong_before, total_before)
-
     def counts(self) -> tuple[int, int]:
         """(answers, errors) from the beginning on."""
-        return counts(self.now)
+        return self.now.counts()
 
 
-def counts(tally: Tally) -> tuple[int, int]:
-    """(answers, errors)."""
-    return sum(tally.values()), sum(count for (_, wrong), count in tally.items() if wrong)
-
-
-def old(path: str, end: int) -> bytes:
-    """What was logged before, the last of it; of the file before where this one has just been begun."""
+def text_before(path: str, end: int) -> bytes:
+    """The last BEFORE bytes that were logged before offset `end`; of the rotated file, too, where there are fewer."""
     text = read(path, max(0, end - BEFORE), min(end, BEFORE))
     if end < BEFORE:
-        size = where(path + ".1")[1]
+        size = inode_and_size(path + ".1")[1]
         text = read(path + ".1", max(0, size - BEFORE + end)) + text
     return text
 
 
-def where(path: str) -> tuple[int, int]:
+def inode_and_size(path: str) -> tuple[int, int]:
     """(inode, size) of a file; zeros where there is none."""
     try:
         status = os.stat(path)
@@ -194,7 +191,7 @@ def where(path: str) -> tuple[int, int]:
 
 
 def read(path: str, offset: int, most: int = MOST) -> bytes:
-    """So many bytes of a file at most, from an offset on; none where there is no file."""
+    """At most so many bytes of a file, from an offset on; none where there is no file."""
     try:
         with open(path, "rb") as file:
             file.seek(offset)

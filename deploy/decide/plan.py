@@ -157,7 +157,7 @@ def beat(fleet: Fleet, hosts: Sequence[Host]) -> Step:
 
 
 def flip_args(fleet: Fleet) -> dict[str, Any]:
-    return {"smoke": fleet.rollout["smoke"], "roles": ["web"]}
+    return {"smoke": fleet.rollout["smoke"]}
 
 
 def all_of(hosts: Sequence[Host]) -> tuple[str, ...]:

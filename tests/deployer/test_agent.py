@@ -24,7 +24,7 @@ TAGS = ("v1", "v2", "v3", "bad")
 PROVE = (("publish", {}), ("migrate", {"seconds": 9}), ("start", {"roles": ["web", "worker"]}),
          ("ready", {"seconds": 0, "smoke": ["/"], "roles": ["web", "worker"]}))
 TURN = (("pause", {"seconds": 0}),
-        ("flip", {"smoke": ["/"], "roles": ["web"], "watch": {"max_errors": 0.05, "alone": True}}),
+        ("flip", {"smoke": ["/"], "watch": {"max_errors": 0.05, "alone": True}}),
         ("watch", {"seconds": 0}), ("beat", {"seconds": 0}), ("watch", {"seconds": 0}),
         ("prepare", {}), ("promise", {}), ("commit", {}))
 
@@ -532,7 +532,7 @@ def test_a_host_whose_visitors_went_back_is_not_made_to_go_forward(tmp_path):
     """Though others have committed: it would have no visitors."""
     machine = Machine(tmp_path / "root")
     host = machine.host
-    with world(host), mock.patch.object(fate, "end"):
+    with world(host), mock.patch.object(fate, "kill"):
         machine.attempt("deploy", "v1")
         attempt, host.agent = Attempt(host, program="/agent", pid=7), 7
         for name, args in machine.steps("deploy", "v2")[:-2]:

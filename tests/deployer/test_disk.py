@@ -59,7 +59,7 @@ def test_staged_settings_are_for_good(tmp_path, monkeypatch):
     os.makedirs(host.etc + ".secrets")
     settings.stage(host, "QT0xCg==", {"KEY.1": "eA=="})
     with watched() as found:
-        settings.keep(host, ["KEY.1"])
+        settings.finish_staging(host, ["KEY.1"])
     assert [os.path.basename(path) for kind, path in found if kind == "rename"] == ["KEY.1", "shop.env.next"]
     assert unsynced(found) == []
 

@@ -97,7 +97,7 @@ def test_an_answer_without_an_end(tmp_path, pause):
 
 def test_a_smoke_path_that_fails(server):
     """A status of 400 or more is a Problem with status and body; a redirect is an answer."""
-    http.smoke(server(b"HTTP/1.0 302 Found\r\n\r\n"), "/", ("http", "localhost"))
+    http.smoke(server(b"HTTP/1.0 302 Found\r\n\r\n"), ["/"], ("http", "localhost"))
     with pytest.raises(Problem, match="/ answers 500") as caught:
-        http.smoke(server(b"HTTP/1.0 500 No\r\n\r\nwhy"), "/", ("http", "localhost"))
+        http.smoke(server(b"HTTP/1.0 500 No\r\n\r\nwhy"), ["/"], ("http", "localhost"))
     assert caught.value.more == {"status": 500, "body": "why"}

@@ -21,7 +21,7 @@ from deploy.agent.host import Host
 shell.ids = lambda owner, group: (os.getuid(), os.getgid())
 host = Host("shop", {folder!r})
 settings.stage(host, base64.b64encode(b"A=2").decode(), {{}})
-settings.keep(host, [])
+settings.finish_staging(host, [])
 """
 
 
@@ -70,7 +70,7 @@ def test_nothing_takes_effect_before_it_is_kept(host):
     settings.stage(host, text(b"A=2\n"), SECRETS)
     new = {"shop.env.next.new": (b"A=2\n", "0o600"), "shop.secrets/KEY.1.new": (b"\xffsecret", "0o640")}
     assert listing(host) == {**LIVE, **new}
-    settings.keep(host, [*SECRETS])
+    settings.finish_staging(host, [*SECRETS])
     assert listing(host) == {**LIVE, **{name.removesuffix(".new"): found for name, found in new.items()}}
     assert host.asked == [("root", "shop"), ("root", "root")]
 
@@ -110,7 +110,7 @@ def test_a_left_over_is_replaced(host, tmp_path):
     """What a power cut left beside the file is no hindrance, nor followed where it is a link."""
     os.symlink(tmp_path / "elsewhere", host.env + ".next.new")
     settings.stage(host, text(b"A=2\n"), {})
-    settings.keep(host, [])
+    settings.finish_staging(host, [])
     assert listing(host) == {**LIVE, "shop.env.next": (b"A=2\n", "0o600")} and not (tmp_path / "elsewhere").exists()
 
 

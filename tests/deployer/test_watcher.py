@@ -21,7 +21,7 @@ def host(tmp_path, monkeypatch):
     host = Simulated(tmp_path / "root")
     disk.write(host.slot("b", "worker.ready"), "consuming v2\n")
     host.containers, host.nginx = dict(WELL), (200, '{"release": "v2"}')
-    monkeypatch.setattr(facts, "listed", lambda host, ended=False: host.containers)
+    monkeypatch.setattr(facts, "containers", lambda host, ended=False: host.containers)
     monkeypatch.setattr(http, "ask", lambda *words, **options: host.nginx)
     (tmp_path / "root/var/log/nginx").mkdir(parents=True)
     host.visits = tmp_path / "root/var/log/nginx/shop.access.log"
@@ -42,7 +42,7 @@ def watch(host):
 
     def start(alone=True, **options):
         attempt = Attempt(host, live="a", slot="b", tag="v2", began=0, action="deploy", image_id="sha256:v2")
-        attempt.born(WELL, list(WELL))
+        attempt.must_not_end(list(WELL), WELL)
         slots.way_back(host, "a")
         watcher = attempt.watcher = Watcher(host, attempt, start.told.append, max_errors=0.05, alone=alone)
         slots.flip(host, "b")

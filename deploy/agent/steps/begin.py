@@ -1,4 +1,4 @@
-"""What a dead deploy has left is settled, and the idle slot begins to empty."""
+"""Settling what a dead deploy has left, and beginning to empty the idle slot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from .commit import drop_prepared, drop_ways_back
 
 
 def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Begun:
-    """Settle what a dead deploy has left, and begin to empty the idle slot, unless it holds what a rollback wants."""
+    """Settle what a dead deploy has left, and begin to empty the idle slot, unless a rollback can use it as it is.
+    `values`: what the deployer notes of the attempt."""
     values.update(settle(host, say))
     live = slots.live(host)
     idle = slots.other(live)
@@ -24,17 +25,18 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Be
     attempt.note(warm=is_warm(host, attempt, idle))
     if attempt.noted["warm"]:
         attempt.note(settings_from=settings(host, attempt)[1])
-        slots.keep(host)
+        slots.cancel_retirement(host)
         return {"warm": True}
     if slots.running(host, *slots.units(host, idle)):
         say({"event": "progress", "text": "ending the release before the last in slot %s" % idle})
-    slots.keep(host)
+    slots.cancel_retirement(host)
     slots.begin_stop(host, idle)
     return {"warm": False}
 
 
 def settle(host: Host, say: Say) -> Noted:
-    """Settle it; the way back of a beat that could not be brought back, for the new attempt to keep."""
+    """Settle what a dead deploy has left. Returns how to bring back a beat that could not be brought back, which the
+    new attempt notes. Raises Problem where visitors are not back."""
     takeback.settle(host, say)
     left = releases.read_attempt(host) or {}
     if left and slots.live(host) != left["live"]:
@@ -45,7 +47,7 @@ def settle(host: Host, say: Say) -> Noted:
 
 
 def is_warm(host: Host, attempt: Attempt, slot: str) -> bool:
-    """Whether the slot still runs what a rollback goes to, with the settings it had."""
+    """Whether the slot still runs the release that a rollback goes to, with its settings."""
     release = {"tag": attempt.noted["tag"], "image_id": attempt.noted.get("image_id")}
     if attempt.noted["action"] != "rollback" or slots.release_in(host, slot) != release:
         return False

@@ -1,4 +1,4 @@
-"""The commit in two halves, and what undoes the first."""
+"""The commit in two halves, and the undo of the first."""
 
 from __future__ import annotations
 
@@ -14,67 +14,67 @@ from ..shapes import Noted, Record, Release, Say
 
 
 def prepare(host: Host, attempt: Attempt, say: Say) -> None:
-    """The first half of a commit: all that is to be written lies beside its place. Not before it is promised does a
-    host that hears no more commit it."""
-    renames: list[list[str]] = []
-    removes: list[str] = []
+    """The first half of a commit: write all beside its place. A host that then hears no more goes back, until it has
+    promised."""
     current = releases.read_tag(host.tag)
-    if attempt.noted["action"] != "restart":
-        write_next(host, attempt, current, renames, removes)
+    texts, removes = ({}, []) if attempt.noted["action"] == "restart" else new_texts(host, attempt, current)
+    renames = [[path + ".next", path] for path in texts]
     source = attempt.noted.get("settings_from")
     if source and source != host.env:
         renames.append([source, host.env])
     found = record(attempt.noted, "committed")
-    if attempt.noted["action"] == "rollback" and current and current["tag"] != attempt.noted["tag"]:
-        found["withdrawn"] = current["tag"]
-    disk.write(host.log + ".next", releases.with_record(releases.log_text(host), found))
+    if left_by_rollback(attempt, current):
+        found["withdrawn"] = left_by_rollback(attempt, current)
+    texts[host.log] = releases.with_record(releases.log_text(host), found)
     renames.append([host.log + ".next", host.log])
+    for path, text in texts.items():
+        disk.write(path + ".next", text, 0o600 if path == host.revert_env else 0o644)
     attempt.note(renames=renames, removes=removes)
     disk.write(host.attempt + ".back", releases.attempt_text(attempt.noted), 0o600)
 
 
-def write_next(host: Host, attempt: Attempt, current: Release | None, renames: list[list[str]],
-               removes: list[str]) -> None:
-    """TAG.next and REVERT.next, and the settings that a rollback brings back."""
-    records = releases.read_log(host)[0]
-    left = current["tag"] if current and attempt.noted["action"] == "rollback" else ""
-    left = "" if left == attempt.noted["tag"] else left
-    revert = releases.revert_for(records, current, attempt.noted["tag"], left)
-    disk.write(host.tag + ".next", releases.tag_text(attempt.release()))
-    renames.append([host.tag + ".next", host.tag])
-    before = releases.read_tag(host.revert)
-    if not revert or before and before["tag"] == attempt.noted["tag"]:
+def new_texts(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], list[str]]:
+    """(path → text of TAG, REVERT and the settings of REVERT after the commit, paths that the commit removes)."""
+    tag, records, before = attempt.noted["tag"], releases.read_log(host)[0], releases.read_tag(host.revert)
+    texts, removes = {host.tag: releases.tag_text(attempt.release())}, []
+    revert = releases.revert_for(records, current, tag, left_by_rollback(attempt, current))
+    if not revert or before and before["tag"] == tag:
         removes.append(host.revert)
     if revert:
-        disk.write(host.revert + ".next", releases.tag_text(revert))
-        renames.append([host.revert + ".next", host.revert])
-    old = disk.read_exact(host.env)
-    if attempt.noted["action"] == "deploy" and current and old is not None:
-        disk.write(host.env + ".revert.next", old, 0o600)
-        renames.append([host.env + ".revert.next", host.env + ".revert"])
+        texts[host.revert] = releases.tag_text(revert)
+    settings = disk.read_exact(host.env)
+    if attempt.noted["action"] == "deploy" and current and settings is not None:
+        texts[host.revert_env] = settings
+    return texts, removes
+
+
+def left_by_rollback(attempt: Attempt, current: Release | None) -> str:
+    """The tag that a rollback leaves; "" where there is none."""
+    leaves = attempt.noted["action"] == "rollback" and current and current["tag"] != attempt.noted["tag"]
+    return current["tag"] if current and leaves else ""
 
 
 def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
-    """What was written beside its place, wholly or in part."""
-    for path in (host.tag + ".next", host.revert + ".next", host.log + ".next", host.env + ".revert.next"):
-        disk.remove(path, path + ".new")
+    """Remove what `prepare` has written beside its place, wholly or in part."""
+    for path in (host.tag, host.revert, host.log, host.revert_env):
+        disk.remove(path + ".next", path + ".next.new")
 
 
 def promise(host: Host, attempt: Attempt, say: Say) -> None:
-    """All is prepared everywhere: from here on a host that hears no more commits by itself."""
+    """Every host is prepared: from here on this one commits by itself when it hears no more."""
     if not attempt.noted.get("renames"):
         raise Problem("nothing is prepared here that could be promised")
     attempt.note(prepared=True)
 
 
 def unprepare(host: Host) -> None:
-    """What was prepared will be taken back: by a rename, as there may be no room for another file."""
+    """Withdraw the promise, by a rename, as there may be no room for another file."""
     with contextlib.suppress(FileNotFoundError):
         disk.move(host.attempt + ".back", host.attempt)
 
 
 def commit(host: Host, attempt: Attempt, say: Say) -> Done:
-    """The second half. The old slot stays warm for a while."""
+    """The second half of a commit. The old slot stays warm for a while."""
     if attempt.watcher:
         attempt.watcher.over.set()
     if attempt.sick and not attempt.noted.get("prepared"):
@@ -85,7 +85,7 @@ def commit(host: Host, attempt: Attempt, say: Say) -> Done:
 
 
 def finish(host: Host, attempt: Noted, say: Say) -> None:
-    """Nothing but renames, all of which may be done twice."""
+    """Rename what `prepare` has written to its place, and forget the attempt. It may be done twice."""
     if os.path.exists(host.tag + ".next"):  # REVERT is never the same as TAG, not for a moment
         disk.remove(*attempt["removes"])
     for path, to in attempt["renames"]:
@@ -100,8 +100,8 @@ def finish(host: Host, attempt: Noted, say: Say) -> None:
 
 
 def drop_ways_back(host: Host, beat: bool = True) -> None:
-    """What was made for going back, where nobody goes back any more; beat's too, or not."""
-    paths = [host.web_sock, host.attempt, *([host.slot_file("beat", kind) for kind in ("tag", "env")] if beat else ())]
+    """Remove what was made for going back; `beat`: also what was made for the old beat."""
+    paths = [host.web_sock, host.attempt, *(host.beat_files if beat else ())]
     disk.remove(*(path + ".back" for path in paths), host.attempt + ".back.new")
 
 

@@ -1,4 +1,4 @@
-"""Commands of the new release that run once: they bring the database up to date."""
+"""Commands of the new release that run once, as migrations do."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # a migration that has to wait f
 
 
 def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, extra: str = "", slot: str = "") -> str:
-    """Run a command of the new release, or of another slot's, to its end; its output. It carries the attempt's label,
-    and is removed when it takes longer."""
+    """Run a command of the new release, or of another slot's, to its end, in a container with the attempt's label; its
+    output. Raises Problem when it fails, or takes more than `seconds`."""
     label = "--label %s=%s" % (ATTEMPT, attempt.noted["id"])
     attempt.note(one_offs=True)
     try:
@@ -31,9 +31,9 @@ def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, 
 
 
 def remove_one_offs(host: Host, attempt: Noted) -> None:
-    """What this attempt has started, by its label: one of the same name may have been started by hand."""
+    """Remove containers that this attempt has started, by its label: others of the same name are somebody else's."""
     image_files.sweep(host)
-    if not attempt.get("one_offs"):  # an engine that is away then keeps no host from being whole
+    if not attempt.get("one_offs"):  # then the engine is not needed
         return
     for _ in range(5):  # one may end, and be removed, at the same moment
         label = "label=%s=%s" % (ATTEMPT, attempt["id"])
@@ -45,6 +45,6 @@ def remove_one_offs(host: Host, attempt: Noted) -> None:
 
 
 def migrate(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
-    """Apply the new release's migrations."""
+    """Apply the new release's migrations, within so many seconds."""
     attempt.note(changed=True)
     one_off(host, attempt, ["migrate"], seconds)

@@ -1,4 +1,4 @@
-"""The image comes, and the idle slot is told what it will run."""
+"""Pull the image, and write down what the idle slot will run."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ ROOM = 2**30  # bytes; where fewer are free, old images go before a new one come
 
 
 def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = "", reference: str = "") -> Image:
-    """The image is here, and the slot knows what it will run. What the image is, for the deployer to judge."""
+    """Pull the image where it is not here, and pin it to the slot; what the image is, for the deployer to judge.
+    `reference`: a name to pull it by instead of `image`."""
     known = attempt.noted.get("image_id", "")
-    there = images.about(host, known) if known and not attempt.noted["warm"] else None
-    found: Image | None = {"image_id": known, "digests": []} if attempt.noted["warm"] else there
-    if found:
-        found["digests"] = sorted({*found["digests"], *filter(None, [attempt.noted.get("digest")])})
-    else:
-        found = fetched(host, attempt, image, credentials, reference)
+    found: Image = {"image_id": known, "digests": []}
     if not attempt.noted["warm"]:
+        here = images.about(host, known) if known else None
+        found = here or fetched(host, attempt, image, credentials, reference)
         pin(host, attempt, say, found["image_id"])
-    return {**found, "architecture": os.uname().machine}
+    digests = {*found["digests"], *filter(None, [attempt.noted.get("digest")])}
+    return {**found, "digests": sorted(digests), "architecture": os.uname().machine}
 
 
 def fetched(host: Host, attempt: Attempt, image: str, credentials: str, reference: str) -> Image:
-    """Have the image come, and find room for it; what is known of it."""
+    """Pull the image, and make room for it first; what is known of it."""
     root = facts.engine(host).get("root", "/")
     if facts.free(root) < ROOM:
         images.prune(host, image)
@@ -38,13 +37,14 @@ def fetched(host: Host, attempt: Attempt, image: str, credentials: str, referenc
 
 
 def pin(host: Host, attempt: Attempt, say: Say, image_id: str) -> None:
-    """The slot that begin has told to stop is empty, and will run this image with the release's settings."""
+    """Wait until the slot that `begin` stops is empty, and write down that it runs this image with the release's
+    settings. Raises Problem where it does not stop."""
     if not slots.stopped(host, attempt.noted["slot"]):
         raise Problem("slot {1} does not stop: see systemctl status '{0}-*@{1}'".format(
             host.app, attempt.noted["slot"]))
-    said = slots.empty(host, attempt.noted["slot"])
-    if said:
-        say({"event": "progress", "text": said})
+    warning = slots.empty(host, attempt.noted["slot"])
+    if warning:
+        say({"event": "progress", "text": warning})
     text, path = settings(host, attempt)
     attempt.note(image_id=image_id, settings_from=path)
     slots.pin(host, attempt.noted["slot"], attempt.release(), text)

@@ -4,121 +4,111 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 from collections.abc import Sequence
-from functools import partial
 
 from .. import disk, facts, http, site, slots
 from ..attempt import Attempt
-from ..host import Host, Problem, at_once
-from ..shapes import More, Noted, Properties, Say, Site
-
-POLL = 0.05  # seconds
-STOPPING = 60  # seconds that a takeback waits for what it stops; a worker may go on to end its task
+from ..host import Host, Problem, wait_until
+from ..shapes import More, Noted, Say, Site
 
 
 def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
     """Start the slot's units of these roles."""
-    names = [host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)]
+    slot, here = attempt.noted["slot"], [role for role in roles if host.has(role)]
     attempt.note(changed=True)
-    if "worker" in roles:
-        slots.resume(host, attempt.noted["slot"])
-    if names:
-        host.systemctl("start", "--no-block", *names)
-        under_way(host, {host.container(role, attempt.noted["slot"]) for role in roles if host.has(role)})
+    if "worker" in here:
+        slots.resume(host, slot)
+    if here:
+        host.systemctl("start", "--no-block", *(host.unit(role, slot) for role in here))
+        await_containers(host, {host.container(role, slot) for role in here})
 
 
 def empty_slot(host: Host, attempt: Noted) -> None:
-    """What was started drains and stops; a slot that was warm before stays so, and retires in its time."""
+    """Drain and stop what was started. A slot that was warm before the deploy stays warm until it retires."""
     slot = attempt["slot"]
     if attempt.get("warm"):
         slots.retire_later(host, slot, attempt)
     else:
-        slots.stop(host, slot, STOPPING)
+        slots.stop(host, slot)
 
 
-def under_way(host: Host, names: set[str], seconds: float = 5) -> None:
+def await_containers(host: Host, names: set[str]) -> None:
     """Wait a few seconds for the containers to run: one-offs started meanwhile would take the processors from them. A
     container that never starts is reported later, by `ready`."""
-    deadline = time.monotonic() + seconds
-    while not names <= facts.containers(host, ended=True).keys() and time.monotonic() < deadline:
-        time.sleep(POLL)
+    wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
 
 
 def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str]) -> None:
-    """Wait until web and worker of the slot work, by their own word. Raises Problem as soon as one has died."""
-    deadline = time.monotonic() + seconds
+    """Wait until web and worker of the slot work, by their own word. Raises Problem as soon as one has died, or after
+    so many seconds. `smoke`: paths that the web must answer."""
     units = {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)}
-    restarts = {role: state.get("NRestarts") for role, state in states(host, units).items()}
-    waiting = list(units)
-    for turn in itertools.count():
-        asked = ((role, problem_of(host, attempt, role, smoke)) for role in waiting)
-        problems = {role: problem for role, problem in asked if problem}
-        waiting = list(problems)
-        for role, state in states(host, units).items() if turn % 5 == 0 or not waiting else ():  # that costs more
-            if state.get("SubState") == "auto-restart" or state.get("NRestarts") != restarts[role]:
-                raise of_role(host, attempt, role, Problem("%s ended as soon as it had started" % role))
-        if not waiting:
-            return attempt.born(facts.listed(host), [host.container(role, attempt.noted["slot"]) for role in units])
-        if time.monotonic() > deadline:
-            raise of_role(host, attempt, waiting[0], problems[waiting[0]], " after %d s" % seconds)
-        time.sleep(POLL)
+    restarts = {unit: state.get("NRestarts") for unit, state in host.states(*units.values()).items()}
+    problems: dict[str, Problem] = {}
+    turns = itertools.count()
+
+    def all_work() -> bool:
+        nonlocal problems
+        asked = {role: problem_of(host, attempt, role, smoke) for role in problems or units}
+        problems = {role: problem for role, problem in asked.items() if problem}
+        if next(turns) % 5 == 0 or not problems:  # asking systemd takes longer
+            check_restarts(host, attempt, units, restarts)
+        return not problems
+    if not wait_until(all_work, seconds):
+        role, problem = next(iter(problems.items()))
+        raise of_role(host, attempt, role, problem, " after %d s" % seconds)
+    attempt.must_not_end([host.container(role, attempt.noted["slot"]) for role in units], facts.containers(host))
+
+
+def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts: dict[str, str | None]) -> None:
+    """Raise Problem where a unit has ended: `units`: role → unit, `restarts`: unit → how many it had before."""
+    states = host.states(*units.values())
+    for role, unit in units.items():
+        if states[unit].get("SubState") == "auto-restart" or states[unit].get("NRestarts") != restarts[unit]:
+            raise of_role(host, attempt, role, Problem("%s ended as soon as it had started" % role))
 
 
 def problem_of(host: Host, attempt: Attempt, role: str, smoke: Sequence[str]) -> Problem | None:
-    """Why the slot's web or worker does not work yet, as a Problem, or None. Raises Problem for what waiting does not
-    mend."""
+    """Why the slot's web or worker does not work yet, as a Problem; None when it does. Raises Problem where waiting is
+    of no use."""
     try:
-        return CHECKS[role](host, attempt, smoke)
+        if role == "worker":
+            return worker_problem(host, attempt)
+        return web_problem(host, attempt, host.slot(attempt.noted["slot"], "web.sock"), smoke)
     except Problem as problem:
         raise of_role(host, attempt, role, problem) from None
 
 
-def states(host: Host, units: dict[str, str]) -> dict[str, Properties]:
-    """role → systemd's properties of its unit."""
-    found = host.states(*units.values()) if units else {}
-    return {role: found.get(unit, {}) for role, unit in units.items()}
-
-
-def web_problem(host: Host, attempt: Attempt, smoke: Sequence[str]) -> Problem | None:
-    """Why the slot's web is not ready, as a Problem; None when it is."""
-    sock, site = host.slot(attempt.noted["slot"], "web.sock"), site_of(host, attempt.noted["slot"])
+def web_problem(host: Host, attempt: Attempt, sock: str, smoke: Sequence[str] = ()) -> Problem | None:
+    """Why a socket, the slot's own or nginx's, does not answer as the release, as a Problem; None when it does. Raises
+    Problem for a smoke path that fails."""
+    site = site_of(host, attempt.noted["slot"])
     problem = http.not_ready(sock, attempt.noted["tag"], site)
-    if problem:
-        return problem
-    smoke_all(sock, smoke, site)
-    return None
+    if not problem:
+        http.smoke(sock, smoke, site)
+    return problem
 
 
-def worker_problem(host: Host, attempt: Attempt, smoke: Sequence[str]) -> Problem | None:
-    """The same of its worker."""
+def worker_problem(host: Host, attempt: Attempt) -> Problem | None:
+    """Why the slot's worker does not take tasks yet, as a Problem; None when it does."""
     state, release = slots.worker_state(host, attempt.noted["slot"])
     if state == "consuming" and release == attempt.noted["tag"]:
         return None
-    return Problem("the worker is %s" % (state and "%s as release %s" % (state, release) or "not consuming"))
-
-
-CHECKS = {"web": web_problem, "worker": worker_problem}
+    return Problem("the worker is %s" % ("%s as release %s" % (state, release) if state else "not consuming"))
 
 
 def site_of(host: Host, slot: str) -> Site:
-    """(scheme, host) by which the slot's app goes."""
+    """(scheme, host) of the SITE_URL that the slot's app has."""
     return site.of(host, disk.read_bytes(host.slot_file(slot, "env"))) or ("http", "localhost")
 
 
-def smoke_all(sock: str, paths: Sequence[str], site: Site) -> None:
-    """Ask all paths, several at once. Raises the Problem of the first that does not answer."""
-    at_once([partial(http.smoke, sock, path, site) for path in paths])
-
-
-def healthy(host: Host, container: str) -> bool:
-    """What the container's own healthcheck says."""
-    form = "{{if .State.Running}}{{json .Config.Entrypoint}}{{end}}"
+def beat_is_healthy(host: Host) -> bool:
+    """Whether beat's container runs and passes its own healthcheck."""
+    form, container = "{{if .State.Running}}{{json .Config.Entrypoint}}{{end}}", host.container("beat")
     entry = json.loads(host.docker("inspect", "--format", form, container, check=False).stdout.strip() or "null")
     return bool(entry) and not host.docker("exec", container, *entry, "healthcheck", check=False).returncode
 
 
 def of_role(host: Host, attempt: Attempt, role: str, problem: Problem, after: str = "") -> Problem:
-    """The problem, and whose log tells more: it is read when visitors are back where they are well."""
+    """The problem, and whose log to read for more: that is done once visitors are back on a release that is well."""
     more: More = {**problem.more, "log_of": (host.container(role, attempt.noted["slot"]), attempt.noted["began"])}
     return Problem(str(problem) + after, **more)

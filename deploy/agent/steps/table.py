@@ -1,8 +1,8 @@
-"""The steps of a deploy, by the names that the plan uses. Each may be done twice. What undoes one stands beside it;
-takeback.py undoes them all.
+"""The steps of a deploy, by the names that the plan uses. The undo of a step stands beside it; takeback.py calls all.
 
-A step takes the host, the attempt as it is so far (its updates are on disk before what they tell of), its arguments,
-and returns what the deployer should know. What goes wrong is a Problem.
+A step takes the host, the attempt, a function that sends events to the deployer, and its arguments. It returns what the
+deployer should know, and raises Problem. It notes in the attempt what it is about to do before it does it. It may be
+done twice.
 """
 
 from __future__ import annotations

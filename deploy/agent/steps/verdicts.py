@@ -1,32 +1,31 @@
-"""Whether a release can work with the database as it is after the other one's migrations: by what the build found of
-each migration for the database of this host, and by the list of migrations that the release itself has. A migration
-that nobody judged counts as one that nobody may apply."""
+"""Whether a release works with the database after another release's migrations. Builds judge each migration for each
+database, and each release lists the migrations it has. A migration without a verdict counts as incompatible."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
 
-from .. import disk, envfile, images, releases, site, slots
+from .. import disk, images, releases, site, slots
 from ..answers import Found, Judged
 from ..attempt import Attempt
 from ..host import Host, Problem, at_once
 from ..shapes import Say
 from .migrate import one_off
 
-VERSION = 2
+VERSION = 2  # of migrations.json
 SCHEMES = {"postgres": "postgresql", "pgsql": "postgresql", "postgis": "postgresql", "timescale": "postgresql",
-           "timescalegis": "postgresql", "spatialite": "sqlite"}  # Django's vendor is called otherwise
+           "timescalegis": "postgresql", "spatialite": "sqlite"}  # where Django's vendor is called otherwise
 JUDGED = ("postgresql", "sqlite")  # by `make build`
 
 
 def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
-    """{"incompatible": name → why, "unjudged": names, "cure"}: before a deploy of the migrations to come, with which
-    the release that is live has to work; before a rollback of those that the release to come does not know."""
-    vendor = vendor_of(host, disk.read_bytes(host.slot_file(attempt.noted["slot"], "env")) or b"")
+    """The verdicts on migrations. Before a deploy: on the new ones, with which the live release has to work. Before a
+    rollback: on those that the release to come does not know."""
+    vendor = vendor_of(host, disk.read_bytes(host.slot_file(attempt.noted["slot"], "env")))
     if attempt.noted["action"] == "rollback":
         return going_back(host, attempt, vendor)
-    found, listed = at_once([lambda: found_in(host, attempt.noted.get("image_id", "")),
+    found, listed = at_once([lambda: verdicts_in(host, attempt.noted.get("image_id", "")),
                              lambda: parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120))])
     disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join("[X]  %s\n" % name for name in sorted(listed)))
     pending = [name for name, applied in listed.items() if not applied]
@@ -34,34 +33,34 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
 
 
 def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:
-    """The verdicts before a rollback."""
+    """The verdicts before a rollback; `vendor`: Django's name of the database."""
     before, after = (disk.read(host.slot_file(slot, "plan")) for slot in (attempt.noted["live"], attempt.noted["slot"]))
     if before and after and not parse_plan(before).keys() - parse_plan(after).keys():
-        return judged([], {"vendors": {}, "failed": {}}, vendor, ())  # a warm rollback is urgent, and asks nobody
+        return {"incompatible": {}, "unjudged": [], "cure": ""}  # it knows all migrations that were applied
     live = slots.release_in(host, attempt.noted["live"]) or releases.read_tag(host.tag)
     old, new = live["image_id"] if live else "", attempt.noted.get("image_id", "")
-    coming, found, listed = at_once([lambda: found_in(host, new), lambda: found_in(host, old),
-                                     lambda: listed_by(host, attempt, attempt.noted["live"])])
+    coming, found, listed = at_once([lambda: verdicts_in(host, new), lambda: verdicts_in(host, old),
+                                     lambda: migrations_of(host, attempt, attempt.noted["live"])])
     wanted = {*listed, *names(found)} - names(coming)
     answer = judged(sorted(wanted), found, vendor, ())
-    if answer["incompatible"] or answer["unjudged"]:  # an older build may have left out what its release does know
-        known = {*listed_by(host, attempt, attempt.noted["slot"])}
+    if answer["incompatible"] or answer["unjudged"]:  # an older build may have left out what its release knows
+        known = {*migrations_of(host, attempt, attempt.noted["slot"])}
         wanted -= known
         answer = judged(sorted(wanted), found, vendor, wanted if known else ())
     return answer
 
 
-def listed_by(host: Host, attempt: Attempt, slot: str) -> dict[str, bool]:
-    """The migrations of a slot's release by its own word. It may be too broken to say so, and that is no reason to stay
-    with it: then what its build has seen is all that is known of it."""
+def migrations_of(host: Host, attempt: Attempt, slot: str) -> dict[str, bool]:
+    """The migrations of a slot's release, by its own word; none where it is too broken to tell. Then its build alone
+    says which it has."""
     try:
         return parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 30, slot=slot))
     except Problem:
         return {}
 
 
-def found_in(host: Host, image_id: str) -> Found:
-    """What the build has left in an image."""
+def verdicts_in(host: Host, image_id: str) -> Found:
+    """The verdicts that the build has left in an image."""
     return parse(images.content(host, image_id, "migrations.json") if image_id else None)
 
 
@@ -74,8 +73,8 @@ def parse_plan(text: str) -> dict[str, bool]:
 
 
 def parse(text: str | None) -> Found:
-    """{"vendors": vendor → name → (verdict, why, makers), "failed": vendor → why there is none} of migrations.json,
-    also of the one that knew a single vendor. Makers are of the tables of an error; older builds tell none."""
+    """The content of migrations.json, of version 1 too, which knew a single vendor; nothing where there is no file.
+    Raises Problem for a malformed or a newer one."""
     try:
         found = json.loads(text or "{}")
         if found.get("version") == 1:
@@ -97,8 +96,8 @@ def names(found: Found) -> set[str]:
 
 
 def judged(wanted: Sequence[str], found: Found, vendor: str, unknown: Iterable[str]) -> Judged:
-    """What is to be told of these migrations. The code that has to work with them uses no table that migrations made
-    which are `unknown` to it: an error that concerns only such ones does it no harm."""
+    """The verdicts on the `wanted` migrations. The release that has to work with them uses no table that a migration
+    `unknown` to it has made: errors of such tables alone do not count."""
     entries = found["vendors"].get(vendor, {})
     unjudged = [name for name in wanted if name not in entries]
     wrong = {name: why for name, (verdict, why, makers) in entries.items()
@@ -119,9 +118,7 @@ def cure(found: Found, vendor: str) -> str:
     return "DATABASE_URL is one of %s; make build judges for %s alone" % (vendor, " and ".join(JUDGED))
 
 
-def vendor_of(host: Host, settings: bytes) -> str:
+def vendor_of(host: Host, settings: bytes | None) -> str:
     """Django's name of the database that the settings name; "" where they name none."""
-    values = envfile.read(settings, "")[0]
-    url = values.get("DATABASE_URL") or site.secret(host, values.get("DATABASE_URL_FILE", ""))
-    scheme = url.partition(":")[0]
+    scheme = site.setting(host, settings, "DATABASE_URL").partition(":")[0]
     return SCHEMES.get(scheme, scheme)

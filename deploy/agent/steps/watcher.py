@@ -1,74 +1,74 @@
-"""Looking on, without a gap, from a host's flip to the commit: at every role here, and at what visitors get."""
+"""Watching every role of a host, and what its visitors get, without a gap from its flip to the commit."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 
-from .. import facts, http, slots
+from .. import facts, slots
 from ..attempt import Attempt
 from ..host import Host, Problem
 from ..shapes import Check, Say
 from ..visitors import Visitors
-from .readiness import healthy, of_role, site_of, worker_problem
+from .readiness import beat_is_healthy, of_role, web_problem, worker_problem
 
 
 class Watcher:
-    """A thread for each thing that is looked at, so that no slow answer keeps the others from being seen.
+    """A thread for each check, so that a slow answer delays no other check.
 
-    The first problem is told at once. Where no host may be sick (`alone`: one is enough) this host's visitors go back
-    at once, and the attempt goes no further."""
+    The deployer hears of the first problem at once. `alone`: no host may be sick, so the first problem takes this
+    host's visitors back at once and ends its attempt. `max_errors`: the share of errors that visitors may get."""
 
     def __init__(self, host: Host, attempt: Attempt, say: Say, max_errors: float, alone: bool) -> None:
         self.host, self.attempt, self.say, self.max_errors, self.alone = host, attempt, say, max_errors, alone
         self.visitors, self.over = Visitors(host), threading.Event()
         self.problem: Problem | None = None
-        # What, seconds between two looks, and how often in a row it must be amiss: a host may be busy for a moment.
+        # (check, seconds between two, how often in a row it must fail: a host may be busy for a moment)
         self.checks: list[tuple[Check, float, int]] = [(self.containers, 0.5, 2)]
         self.checks += [(self.worker, 0.5, 4)] if host.has("worker") else []
         self.checks += [(self.answers, 0.1, 1), (self.ready, 0.25, 4)] if host.has("web") else []
 
     def start(self) -> None:
-        """Check on from now on."""
+        """Check from now on, in threads."""
         for check in self.checks:
-            threading.Thread(target=self.keep, args=check, daemon=True).start()
+            threading.Thread(target=self.repeat, args=check, daemon=True).start()
 
     def rest(self, seconds: float) -> tuple[int, int]:
-        """Let it look on so long, and once more at everything in the end. Raises the Problem there is by then."""
+        """Watch for so many seconds, then check all once more; (answers, errors). Raises the Problem that is found."""
         self.over.wait(seconds)
         for check in [*self.checks, (self.beat, 0.5, 2)]:
-            self.keep(*check, until_well=True)
+            self.repeat(*check, until_well=True)
         if self.problem:
             raise self.problem
         return self.visitors.counts()
 
-    def keep(self, check: Check, pause: float, times: int, until_well: bool = False) -> None:
-        """Check again and again, until it is over, or once more when all is well."""
-        amiss = 0
+    def repeat(self, check: Check, pause: float, times: int, until_well: bool = False) -> None:
+        """Check until it fails so many times in a row, or all is over; with `until_well` also until it is well."""
+        failed = 0
         while not self.over.is_set():
-            problem = tried(check)
-            amiss = amiss + 1 if problem else 0
-            if problem and amiss >= times:
+            problem = result_of(check)
+            failed = failed + 1 if problem else 0
+            if problem and failed >= times:
                 return self.fail(problem)
-            if until_well and not amiss:
+            if until_well and not problem:
                 return
             self.over.wait(pause)
 
     def fail(self, problem: Problem) -> None:
-        """Visitors first, then the word to the deployer, who has all hosts taken back."""
+        """Take the visitors back, then tell the deployer, who takes all hosts back."""
         with self.attempt.lock:
             if self.over.is_set():
                 return
             self.problem = problem
             if self.alone:
                 self.attempt.sick = problem
-            if self.alone and not self.attempt.noted.get("prepared"):  # from there on only the deployer knows the way
+            if self.alone and not self.attempt.noted.get("prepared"):  # then only the deployer knows the way
                 with contextlib.suppress(Problem, OSError):
                     slots.flip_back(self.host, self.attempt.noted["live"])
             self.over.set()
         self.say({"event": "sick", "problem": str(problem), "more": problem.more})
 
-    # ---- what is looked at: each returns a Problem or None ----
+    # ---- checks: each returns a Problem or None ----
 
     def answers(self) -> Problem | None:
         """More errors than before."""
@@ -77,39 +77,38 @@ class Watcher:
 
     def ready(self) -> Problem | None:
         """The release does not say that it is ready, through nginx."""
-        good = self.visitors.good
-        problem = http.not_ready(self.host.run + "/nginx.sock", self.attempt.noted["tag"],
-                                 site_of(self.host, self.attempt.noted["slot"]))
-        # No answer in time, and visitors got theirs: our question waits in a queue of many, as theirs do.
-        queues = problem and not problem.more["status"] and self.visitors.good > good
+        before = self.visitors.good_answers
+        problem = web_problem(self.host, self.attempt, self.host.nginx_sock)
+        # Without an answer in time, while visitors got theirs, our question waits in a queue, as theirs do.
+        queues = problem and not problem.more["status"] and self.visitors.good_answers > before
         return None if queues or not problem else of_role(self.host, self.attempt, "web", problem, " through nginx")
 
     def worker(self) -> Problem | None:
         """The worker does not take tasks."""
-        problem = worker_problem(self.host, self.attempt, ())
+        problem = worker_problem(self.host, self.attempt)
         return problem and of_role(self.host, self.attempt, "worker", problem)
 
     def containers(self) -> Problem | None:
-        """One that runs anew has died meanwhile, however well it is now. An engine that is away says nothing."""
-        found = facts.listed(self.host)
+        """A container has ended, even if it runs again. Where the engine does not answer, nothing is known."""
+        found = facts.containers(self.host)
         if found is None:
             return None
-        for name, born in self.attempt.ids.items():
-            if found.get(name, ("",))[0] != born:
+        for name, id in self.attempt.ids.items():
+            if found.get(name, ("",))[0] != id:
                 return Problem("%s has ended, and %s" % (name, "was started again" if name in found else "is gone"),
                                log_of=(name, self.attempt.noted["began"]))
         return None
 
     def beat(self) -> Problem | None:
-        """Its healthcheck fails."""
+        """The healthcheck of beat fails."""
         name = self.host.container("beat")
-        if name not in self.attempt.ids or healthy(self.host, name) or facts.listed(self.host) is None:
+        if name not in self.attempt.ids or beat_is_healthy(self.host) or facts.containers(self.host) is None:
             return None
         return Problem("beat is not healthy", log_of=(name, self.attempt.noted["began"]))
 
 
-def tried(check: Check) -> Problem | None:
-    """What a look finds. That it fails is a problem too: what nobody looks at is not well."""
+def result_of(check: Check) -> Problem | None:
+    """The problem that a check finds. One that cannot be made is a problem, too."""
     try:
         return check()
     except Problem as problem:
