@@ -10,7 +10,7 @@ from . import disk, releases, slots
 from .answers import Fate
 from .host import Host, Problem, is_up, wait_until
 from .shapes import Noted
-from .steps.commit import unprepare
+from .steps.commit import withdraw_promise
 
 DEATH = 10  # seconds that a process may take to die
 
@@ -27,7 +27,7 @@ def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") ->
         if unit.get("MainPID") != str(attempt.get("pid")):
             return {"fate": "settling" if is_up(unit) else "stuck"}
         if forward is None:
-            return {"fate": "promised" if attempt.get("prepared") else "open"}
+            return {"fate": "promised" if attempt.get("promised") else "open"}
         kill(attempt["pid"])
         note_direction(host, attempt, forward and can_commit(host, attempt), cause)
     return {"fate": "settling"}
@@ -41,9 +41,9 @@ def can_commit(host: Host, attempt: Noted) -> bool:
 def note_direction(host: Host, attempt: Noted, forward: bool, cause: str) -> None:
     """Write down which way the attempt goes. Back is also a rename, as there may be no room for another file."""
     if not forward:
-        unprepare(host)
+        withdraw_promise(host)
     try:
-        releases.save_attempt(host, {**attempt, "prepared": forward, "cause": cause})
+        releases.save_attempt(host, {**attempt, "promised": forward, "cause": cause})
     except OSError:
         if forward:
             raise

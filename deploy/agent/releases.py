@@ -135,6 +135,8 @@ def read_attempt(host: Host) -> Noted | None:
     if text is None:
         return None
     attempt = parse_object(text) or {}
+    if "prepared" in attempt:  # as an earlier version called it
+        attempt.setdefault("promised", bool(attempt["prepared"]))
     refuse_newer(attempt, host.attempt)
     if not is_noted(attempt):
         raise Problem("%s is not what a deploy writes down: see what runs there, and remove it" % host.attempt)

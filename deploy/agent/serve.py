@@ -24,7 +24,7 @@ from .attempt import Attempt
 from .fate import decide
 from .host import ENVIRONMENT, Host, Problem, lock_holder
 from .shapes import Event, Message, Noted
-from .steps.commit import unprepare
+from .steps.commit import withdraw_promise
 from .steps.switch import flip_back
 from .steps.table import STEPS
 
@@ -178,7 +178,7 @@ def work(app: str, path: str) -> None:
             step(host, attempt, message)
         else:
             threading.Thread(target=step, args=(host, attempt, message), daemon=True).start()
-    while (releases.read_attempt(host) or {}).get("prepared"):
+    while (releases.read_attempt(host) or {}).get("promised"):
         time.sleep(0.2)  # the deployer may come back and decide; the watchdog waits dead_after for it
     os._exit(1)
 
@@ -198,11 +198,11 @@ def abort(attempt: Attempt, why: Noted) -> None:
     """Take the visitors back, and end, so that systemd takes the host back."""
     attempt.lock.acquire()  # and keep it: no step writes the attempt any more
     if "live" in attempt.noted and releases.read_attempt(attempt.host):
-        if attempt.noted.get("prepared"):
-            unprepare(attempt.host)
+        if attempt.noted.get("promised"):
+            withdraw_promise(attempt.host)
         with contextlib.suppress(Problem, OSError):  # the takeback reports it
             flip_back(attempt.host, attempt.noted)
-            attempt.noted.update({**why, "prepared": False})
+            attempt.noted.update({**why, "promised": False})
             releases.save_attempt(attempt.host, attempt.noted)
     os._exit(1)
 

@@ -108,11 +108,10 @@ class Noted(TypedDict, total=False):
     settings_from: str | None
     one_offs: bool
     changed: bool
-    flipped: bool
     beat_before: BeatBefore | None
-    renames: list[list[str]]
+    renames: list[list[str]]  # by `prepare`: (from, to), in this order
     removes: list[str]
-    prepared: bool  # it is promised: a host that hears no more commits by itself
+    promised: bool  # a host that hears no more commits by itself; before, it goes back
     # of its end
     outcome: str
     cause: str

@@ -20,7 +20,7 @@ def settle(host: Host, say: Say) -> None:
     if not attempt:
         disk.remove(host.attempt)
         return
-    if attempt.get("prepared"):
+    if attempt.get("promised"):
         finish(host, attempt, say)
     else:
         take_back(host, attempt, say)

@@ -209,10 +209,10 @@ def test_visitors_are_back_when_the_agent_ends(tmp_path):
         attempt, live = Attempt(host, program="/agent"), slots.live(host)
         for name, args in machine.steps("deploy", "v2")[:-1]:
             STEPS[name](host, attempt, machine.say, **args)
-        assert slots.live(host) != live and releases.read_attempt(host)["prepared"]
+        assert slots.live(host) != live and releases.read_attempt(host)["promised"]
         with pytest.raises(Killed):
             machine.abort(attempt)
-        assert slots.live(host) == live and not releases.read_attempt(host)["prepared"]
+        assert slots.live(host) == live and not releases.read_attempt(host)["promised"]
         machine.settle()
         assert releases.read_tag(host.tag) == release("v1")
         assert releases.read_log(host)[0][-1]["cause"] == "told to"
@@ -376,7 +376,7 @@ def test_a_host_whose_disk_becomes_read_only(tmp_path, steps):
         attempt = Attempt(machine.host, program="/agent")
         for name, args in machine.steps("deploy", "v2")[:steps]:
             STEPS[name](machine.host, attempt, machine.say, **args)
-        attempt.note(prepared=False)
+        attempt.note(promised=False)
         with read_only(machine.host.var):
             machine.settle()
             assert disk.read(machine.host.attempt) is None
@@ -514,11 +514,13 @@ def test_no_deploy_begins_where_visitors_do_not_come_back(tmp_path, monkeypatch)
     assert releases.read_tag(host.tag) == release("v1")
 
 
-def test_an_agent_ends_with_its_commit_though_nobody_listens(tmp_path, monkeypatch):
-    """The connection breaks while it commits: the lock is held no longer than that takes."""
+@pytest.mark.parametrize("key", ["promised", "prepared"])
+def test_an_agent_ends_with_its_commit_though_nobody_listens(tmp_path, monkeypatch, key):
+    """The connection breaks while it commits: the lock is held no longer than that takes. What an earlier version has
+    promised counts."""
     machine = Machine(tmp_path / "root")
     host = machine.host
-    disk.write(host.attempt, json.dumps({"version": 1, "tag": "v2", "live": "a", "slot": "b", "prepared": True}))
+    disk.write(host.attempt, json.dumps({"version": 1, "tag": "v2", "live": "a", "slot": "b", key: True}))
     monkeypatch.setattr(serve, "Host", lambda app: host)
     monkeypatch.setattr(serve, "lines", lambda: [])
     monkeypatch.setattr("signal.pause", lambda: pytest.fail("it waits for the watchdog"))

@@ -98,7 +98,7 @@ def test_what_is_amiss_takes_the_visitors_back_at_once(host, watch, text):
         with pytest.raises(Problem) as caught:
             step()
         assert text in str(caught.value)
-    assert not watcher.attempt.noted.get("prepared")
+    assert not watcher.attempt.noted.get("promised")
 
 
 def test_where_a_sick_host_may_be_let_pass_the_deployer_decides(host, watch):
@@ -115,7 +115,7 @@ def test_where_a_sick_host_may_be_let_pass_the_deployer_decides(host, watch):
 def test_a_host_that_is_prepared_goes_back_on_the_deployer_s_word_alone(host, watch):
     """The others may have begun to commit."""
     watcher = watch()
-    watcher.attempt.note(prepared=True)
+    watcher.attempt.note(promised=True)
     errs(host)
     wait_until(lambda: watch.told, 30, "it is told")
     assert slots.live(host) == "b"

@@ -61,23 +61,23 @@ def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
 
 
 def promise(host: Host, attempt: Attempt, say: Say) -> None:
-    """Every host is prepared: from here on this one commits by itself when it hears no more."""
+    """Every host is prepared. From here on this one commits by itself when it hears no more; before, it goes back."""
     if not attempt.noted.get("renames"):
         raise Problem("nothing is prepared here that could be promised")
-    attempt.note(prepared=True)
+    attempt.note(promised=True)
 
 
-def unprepare(host: Host) -> None:
+def withdraw_promise(host: Host) -> None:
     """Withdraw the promise, by a rename, as there may be no room for another file."""
     with contextlib.suppress(FileNotFoundError):
         disk.move(host.attempt + ".back", host.attempt)
 
 
 def commit(host: Host, attempt: Attempt, say: Say) -> Done:
-    """The second half of a commit. The old slot stays warm for a while."""
+    """The second half of a commit; then wait for the drain of the old slot, which stays warm for a while."""
     if attempt.watcher:
         attempt.watcher.over.set()
-    if attempt.sick and not attempt.noted.get("prepared"):
+    if attempt.sick and not attempt.noted.get("promised"):
         raise Problem("nothing was promised here: its visitors were taken back, as %s" % attempt.sick)
     finish(host, attempt.noted, say)
     drained = slots.drain(host, attempt.noted["live"])
@@ -85,7 +85,8 @@ def commit(host: Host, attempt: Attempt, say: Say) -> Done:
 
 
 def finish(host: Host, attempt: Noted, say: Say) -> None:
-    """Rename what `prepare` has written to its place, and forget the attempt. It may be done twice."""
+    """Bring what `prepare` has written to its place: a REVERT that is no more goes first, then come TAG, REVERT, settings
+    and log. Then forget the attempt. It may be done twice."""
     if os.path.exists(host.tag + ".next"):  # REVERT is never the same as TAG, not for a moment
         disk.remove(*attempt["removes"])
     for path, to in attempt["renames"]:

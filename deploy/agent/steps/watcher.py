@@ -62,7 +62,7 @@ class Watcher:
             self.problem = problem
             if self.alone:
                 self.attempt.sick = problem
-            if self.alone and not self.attempt.noted.get("prepared"):  # then only the deployer knows the way
+            if self.alone and not self.attempt.noted.get("promised"):  # then only the deployer knows the way
                 with contextlib.suppress(Problem, OSError):
                     slots.flip_back(self.host, self.attempt.noted["live"])
             self.over.set()
