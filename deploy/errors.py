@@ -16,14 +16,6 @@ class Refused(DeployError):
     exit_code = 2
 
 
-class ConfigError(Refused):
-    """All that is wrong with a configuration, a line each."""
-
-    def __init__(self, source: object, problems: Iterable[str]) -> None:
-        self.problems = list(problems)
-        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
-
-
 class Locked(DeployError):
     """Somebody else is changing a host."""
 
@@ -56,17 +48,20 @@ class Lost(HostProblem):
     """The host does not answer any more, so nobody knows what it has done."""
 
 
-class Nonsense(Lost):
-    """A host's answer is none that can be understood."""
+def nonsense(what: str) -> Lost:
+    """The error for an answer that cannot be understood: whatever else that host says is not believed either."""
+    return Lost(f"gives an answer that makes no sense ({what}): is the host in order?")
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"gives an answer that makes no sense ({what}): is the host in order?")
+
+def by_text(texts: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """text → the hosts it holds for, of host name → texts."""
+    hosts: dict[str, list[str]] = {}
+    for name in sorted(texts):
+        for text in texts[name]:
+            hosts.setdefault(text, []).append(name)
+    return hosts
 
 
 def on_hosts(problems: Mapping[str, Iterable[str]]) -> str:
     """The report of `problems` (host name → texts): each text once, after the hosts it holds for."""
-    hosts: dict[str, list[str]] = {}
-    for name in sorted(problems):
-        for text in problems[name]:
-            hosts.setdefault(text, []).append(name)
-    return "\n".join(f"on {', '.join(names)}: {text}" for text, names in hosts.items())
+    return "\n".join(f"on {', '.join(names)}: {text}" for text, names in by_text(problems).items())

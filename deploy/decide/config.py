@@ -5,12 +5,12 @@ deploy/production.toml describes every key; schema.py says what each may hold.
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import Refused
 from . import schema
 from .checks import TOO_DEEP
 
@@ -70,38 +70,43 @@ class Fleet:
 
     def chosen(self, text: str, balancers: bool = False) -> list[Host]:
         """The hosts that --hosts names (all, where it says nothing), in the order of the file; without `balancers`
-        those that run the app. Raises ConfigError for a name there is not, and where none is left."""
+        those that run the app. Raises Refused for a name there is not, and where none is left."""
         names = [name.strip() for name in text.split(",") if name.strip()]
         known = [host for host in self.hosts if host.roles or balancers]
         unknown = [name for name in names if name not in {host.name for host in self.hosts}]
         found = [host for host in known if host.name in names or not text]
         if unknown or not found:
             there = f"there are: {', '.join(host.name for host in known)}"
-            raise ConfigError("hosts", [f"there is no {name!r}; {there}" for name in unknown]
-                              or [f"{text!r} names none that runs the app; {there}"])
+            raise refusal("hosts", [f"there is no {name!r}; {there}" for name in unknown]
+                          or [f"{text!r} names none that runs the app; {there}"])
         return found
 
 
+def refusal(source: object, problems: Iterable[str]) -> Refused:
+    """The error that tells each problem in a line, after the file or the variables it is in."""
+    return Refused("\n".join(f"{source}: {problem}" for problem in problems))
+
+
 def load(path: str | Path, env: Mapping[str, str]) -> Fleet:
-    """The Fleet of a toml file; app and image may come from APP and IMAGE in `env`. Raises ConfigError."""
+    """The Fleet of a toml file; app and image may come from APP and IMAGE in `env`. Raises Refused."""
     path = Path(path)
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise ConfigError(path, ["there is no such file: write one after docs/provision.md, or set HOSTS"]) from None
+        raise refusal(path, ["there is no such file: write one after docs/provision.md, or set HOSTS"]) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(path, [f"cannot be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"]) from None
+        raise refusal(path, [f"cannot be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"]) from None
     except RecursionError:
-        raise ConfigError(path, [TOO_DEEP]) from None
+        raise refusal(path, [TOO_DEEP]) from None
     except ValueError as error:
-        raise ConfigError(path, [f"is not TOML: {error}"]) from None
+        raise refusal(path, [f"is not TOML: {error}"]) from None
     return build(data, env, path)
 
 
 def from_environment(env: Mapping[str, str]) -> Fleet:
     """The Fleet of the classic variables: HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 APP=… IMAGE=….
 
-    A host may be in several of them. Raises ConfigError.
+    A host may be in several of them. Raises Refused.
     """
     hosts: dict[str, dict[str, Any]] = {}
     for variable, role in CLASSIC.items():
@@ -116,7 +121,7 @@ def from_environment(env: Mapping[str, str]) -> Fleet:
 
 
 def find(env: Mapping[str, str], path: str = "") -> Fleet:
-    """The Fleet that is meant: of `path`, of HOSTS and the like, or of deploy/$ENV.toml. Raises ConfigError."""
+    """The Fleet that is meant: of `path`, of HOSTS and the like, or of deploy/$ENV.toml. Raises Refused."""
     if path:
         return load(path, env)
     if any(env.get(variable) for variable in CLASSIC):
@@ -125,11 +130,11 @@ def find(env: Mapping[str, str], path: str = "") -> Fleet:
 
 
 def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet:
-    """The Fleet of parsed data, every default filled in. Raises ConfigError with all that is wrong."""
+    """The Fleet of parsed data, every default filled in. Raises Refused with all that is wrong."""
     data = {**data, **{key: env[key.upper()] for key in ("app", "image") if key not in data and env.get(key.upper())}}
     problems = schema.check(data)
     if problems:
-        raise ConfigError(source, problems)
+        raise refusal(source, problems)
     registry = data.get("registry", {})
     hosts = tuple(Host(name, **{"address": name, **values, "roles": tuple(values.get("roles", ()))})
                   for name, values in data["hosts"].items())

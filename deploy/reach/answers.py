@@ -12,7 +12,7 @@ from types import UnionType
 from typing import (Annotated, Any, Literal, NoReturn, NotRequired, Union, get_args, get_origin, get_type_hints,
                     is_typeddict)
 
-from ..errors import Nonsense
+from ..errors import nonsense
 from ..shapes import ANSWERS, EVENTS, Below, Event, Problem, Text
 
 SCALARS = (str, int, float, bool, type(None))
@@ -95,34 +95,34 @@ def refuse(name: str) -> NoReturn:
 
 
 def parse(line: bytes) -> dict[str, Any]:
-    """The object that a line holds. Raises Nonsense."""
+    """The object that a line holds. Raises Lost."""
     try:
         message = json.loads(line, parse_constant=refuse)
     except (ValueError, RecursionError):
-        raise Nonsense(f"not JSON: {line[:60]!r}") from None
+        raise nonsense(f"not JSON: {line[:60]!r}") from None
     if type(message) is not dict:
-        raise Nonsense(f"it is {kind(message)}, no object")
+        raise nonsense(f"it is {kind(message)}, no object")
     return message
 
 
 def event(message: Event) -> Event:
-    """A line that tells how things go. Raises Nonsense."""
+    """A line that tells how things go. Raises Lost."""
     shape = EVENTS.get(message["event"]) if type(message["event"]) is str else None
     if shape is None:
-        raise Nonsense("an event that is not known")
+        raise nonsense("an event that is not known")
     declared = hints(shape) if is_typeddict(shape) else ()
     said = wrong(message, shape, "the event")
     if said or not all(type(value) in SCALARS for key, value in message.items() if key not in declared):
-        raise Nonsense(said or "an event that is not plain")
+        raise nonsense(said or "an event that is not plain")
     return message
 
 
 def answer(message: dict[str, Any], do: str) -> dict[str, Any]:
-    """What was answered to `do`: {"ok": …} as declared, or {"problem", "more"}. Raises Nonsense."""
+    """What was answered to `do`: {"ok": …} as declared, or {"problem", "more"}. Raises Lost."""
     if "problem" in message:
         said = wrong(message, Problem, do)
     else:
         said = wrong(message.get("ok"), ANSWERS.get(do, dict[str, Any]), f"{do}.ok")
     if said:
-        raise Nonsense(said)
+        raise nonsense(said)
     return message

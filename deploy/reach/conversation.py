@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from ..errors import HostProblem, Lost, Nonsense
+from ..errors import HostProblem, Lost, nonsense
 from ..shapes import Event
 from . import answers
 from .process import Process
@@ -59,7 +59,7 @@ class Conversation:
             async for line in self.process.lines():
                 self._hear(line)
             lost = Lost(why(await self.process.ended(10), self.process.said))
-        except Nonsense as problem:
+        except Lost as problem:
             self.process.kill()
             lost = problem
         except Exception as error:
@@ -71,7 +71,7 @@ class Conversation:
         """A line of the host. What comes before the first mark is a login's greeting."""
         if line.rstrip() == MARK:
             if not self.marks:
-                raise Nonsense("it begins once more")
+                raise nonsense("it begins once more")
             self.began = True
             self.marks.pop(0).set_result({})
         elif self.began:
@@ -85,10 +85,10 @@ class Conversation:
             number = message.get("id")
             do, future = self.asked.pop(number, ("", None)) if type(number) is int else ("", None)
             if future is None:
-                raise Nonsense("an answer to nothing that was asked")
+                raise nonsense("an answer to nothing that was asked")
             try:
                 answers.answer(message, do)
-            except Nonsense as problem:
+            except Lost as problem:
                 fail(future, problem)
                 raise
             if do == "lock":  # what looked before the lock was taken goes on looking

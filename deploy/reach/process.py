@@ -8,15 +8,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from ..errors import HostProblem, Nonsense
+from ..errors import HostProblem, nonsense
 
 LONGEST = 4 * 2**20  # bytes of a line: facts, with the records of many releases, have some 100 KB
 MOST = 16 * 2**20  # bytes that a command may say
 KEPT = 65536  # bytes of stderr, its last
-PIECES = 16  # of stdout that may lie here unread
 STDIN, STDOUT, STDERR = range(3)
 T = TypeVar("T")
 
@@ -30,57 +30,31 @@ class Done:
     err: bytes
 
 
-class Lines:
-    """Bytes as they come, cut into lines. Raises Nonsense where one does not end."""
-
-    def __init__(self) -> None:
-        self.rest = bytearray()
-
-    def add(self, more: bytes) -> list[bytes]:
-        """The lines that have ended with these bytes."""
-        ended = []
-        for part in more.splitlines(True):
-            self.rest += part
-            if len(self.rest) > LONGEST:
-                raise Nonsense(f"a line of more than {LONGEST // 2**20} MB")
-            if part.endswith(b"\n"):
-                ended.append(bytes(self.rest))
-                self.rest.clear()
-        return ended
-
-
 class Process(asyncio.SubprocessProtocol):
     """A program that `start` has started; `said` is the end of its stderr."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.said, self.pieces = b"", asyncio.Queue[bytes]()
+        self.said, self.out = b"", asyncio.StreamReader(limit=LONGEST)
         self.exited, self.closed = loop.create_future(), loop.create_future()
 
     # ---- what it says ----
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """Its stdout, a line at a time. Raises Nonsense where one does not end."""
-        lines = Lines()
-        while more := await self._piece():
-            for line in lines.add(more):
+        """Its stdout, a line at a time; not a last one that has no end. Raises Lost where one is too long."""
+        try:
+            while (line := await self.out.readline()).endswith(b"\n"):
                 yield line
+        except ValueError:
+            raise nonsense(f"a line of more than {LONGEST // 2**20} MB") from None
 
-    async def read(self, most: int = MOST) -> bytes:
-        """Its whole stdout. Raises Nonsense where there is more than that."""
-        data = bytearray()
-        while more := await self._piece():
-            data += more
-            if len(data) > most:
-                raise Nonsense(f"more than {most // 2**20} MB")
-        return bytes(data)
-
-    async def _piece(self) -> bytes:
-        """Some more of its stdout; nothing at its end."""
-        piece = await self.pieces.get()
-        if self.pieces.empty() and (out := self._pipe(STDOUT)):
-            out.resume_reading()
-        return piece
+    async def read(self) -> bytes:
+        """Its whole stdout. Raises Lost where that is more than MOST."""
+        try:
+            await self.out.readexactly(MOST + 1)
+        except asyncio.IncompleteReadError as end:
+            return end.partial
+        raise nonsense(f"more than {MOST // 2**20} MB")
 
     # ---- what it is told ----
 
@@ -137,18 +111,20 @@ class Process(asyncio.SubprocessProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.SubprocessTransport, transport)
+        if out := self._pipe(STDOUT):
+            self.out.set_transport(out)  # which it lets pause while nobody reads
+        else:
+            self.out.feed_eof()
 
     def pipe_data_received(self, number: int, data: bytes) -> None:
         if number == STDERR:
             self.said = (self.said + data)[-KEPT:]
-            return
-        self.pieces.put_nowait(data)
-        if self.pieces.qsize() > PIECES:
-            self._pipe(STDOUT).pause_reading()
+        else:
+            self.out.feed_data(data)
 
     def pipe_connection_lost(self, number: int, error: Exception | None) -> None:
         if number == STDOUT:
-            self.pieces.put_nowait(b"")
+            self.out.feed_eof()
 
     def process_exited(self) -> None:
         self.exited.set_result(None)
@@ -182,7 +158,7 @@ async def run(words: Sequence[str], input: bytes = b"", timeout: float = 60, **o
         async with asyncio.timeout(timeout):
             process.write(input)
             process.end_input()
-            out = await process.read() if process._pipe(STDOUT) else b""
+            out = await process.read()
             code = await process.ended()
     except TimeoutError:
         raise HostProblem(f"no answer within {timeout:g} s") from None
@@ -205,24 +181,20 @@ def watch_children() -> None:
         asyncio.set_child_watcher(watcher)
 
 
-async def in_thread(function: Callable[..., T], *words: Any) -> T:
-    """What a call returns that may block, made in a thread. Nobody waits for that thread when he no longer waits for
-    the call: neither who is cancelled nor the end of the deployer."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(method: Callable[[Any], None], value: Any) -> None:
-        if not future.done():
-            method(value)
-
-    def tell(method: Callable[[Any], None], value: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, method, value)
+def thread(function: Callable[..., T], *words: Any) -> Future[T]:
+    """Call what may block, in a thread for which nobody waits: neither who is cancelled nor the end of the deployer."""
+    future = Future[T]()
+    future.set_running_or_notify_cancel()  # who no longer waits for it leaves it running
 
     def call() -> None:
         try:
-            tell(future.set_result, function(*words))
+            future.set_result(function(*words))
         except BaseException as error:
-            tell(future.set_exception, error)
+            future.set_exception(error)
     threading.Thread(target=call, daemon=True).start()
-    return await future
+    return future
+
+
+async def in_thread(function: Callable[..., T], *words: Any) -> T:
+    """What a call returns that may block, made in such a thread."""
+    return await asyncio.wrap_future(thread(function, *words))

@@ -17,13 +17,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
 from ..errors import Refused
+from .process import thread
 from .registry_http import Server
 
 CACHE = Path(__file__).resolve().parents[2] / "var" / "layers"
@@ -87,17 +87,12 @@ def parts_of(image: str, cache: Path, docker: str = "docker") -> list[Blob]:
 
 def at_once(functions: Sequence[Callable[[], Blob]]) -> list[Blob]:
     """What each returns, as many at a time as there are processors; the end of the deployer waits for none."""
-    turns, futures = threading.Semaphore(os.cpu_count() or 1), [Future[Blob]() for _ in functions]
+    turns = threading.Semaphore(os.cpu_count() or 1)
 
-    def call(function: Callable[[], Blob], future: Future[Blob]) -> None:
+    def call(function: Callable[[], Blob]) -> Blob:
         with turns:
-            try:
-                future.set_result(function())
-            except BaseException as error:
-                future.set_exception(error)
-    for words in zip(functions, futures):
-        threading.Thread(target=call, args=words, daemon=True).start()
-    return [future.result() for future in futures]
+            return function()
+    return [future.result() for future in [thread(call, function) for function in functions]]
 
 
 def saved(image: str, folder: Path, docker: str) -> tuple[bytes, list[tuple[str, Path]]]:

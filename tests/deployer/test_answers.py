@@ -17,7 +17,7 @@ from deploy import __main__
 from deploy.act.rollout import Rollout
 from deploy.commands import releases, status
 from deploy.decide import preflight
-from deploy.errors import DeployError, Nonsense
+from deploy.errors import DeployError, Lost
 from deploy.reach import answers
 from deploy.reach.answers import visible
 from deploy.reach.process import LONGEST
@@ -85,11 +85,11 @@ def files_as_they_were(fleet, monkeypatch):
 @settings(max_examples=800, deadline=None, database=None)
 @given(LINES, st.sampled_from([*answers.ANSWERS, "ready"]))
 def test_a_line_is_an_answer_or_nonsense(said, do):
-    """Whatever bytes: an answer as declared, an event that is known, or Nonsense."""
+    """Whatever bytes: an answer as declared, an event that is known, or Lost."""
     try:
         message = answers.parse(said)
         answers.event(message) if "event" in message else answers.answer(message, do)
-    except Nonsense as problem:
+    except Lost as problem:
         assert "makes no sense" in str(problem)
 
 
