@@ -12,10 +12,11 @@ from typing import Any
 
 from ..errors import Refused
 from . import schema
-from .checks import TOO_DEEP
+from .checks import TOO_DEEP, Problems, is_numeric
 
 FOLDER = Path(__file__).resolve().parents[1]
 CLASSIC = {"HOSTS": "web", "CELERY_HOSTS": "worker", "BEAT_HOSTS": "beat"}
+TLS_NEEDS = {"files": ("certificate", "key"), "certbot": ("names", "email"), "elsewhere": ("proxies",)}
 Table = dict[str, Any]  # of the file, as schema.py has it
 
 
@@ -32,6 +33,11 @@ class Host:
 
     def has(self, role: str) -> bool:
         return role in self.roles
+
+    @property
+    def internal_address(self) -> str:
+        """Where other hosts reach this one."""
+        return self.internal or self.address.rpartition("@")[2]
 
 
 @dataclass(frozen=True)
@@ -132,16 +138,55 @@ def find(env: Mapping[str, str], path: str = "") -> Fleet:
 def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet:
     """The Fleet of parsed data, every default filled in. Raises Refused with all that is wrong."""
     data = {**data, **{key: env[key.upper()] for key in ("app", "image") if key not in data and env.get(key.upper())}}
-    problems = schema.check(data)
-    if problems:
+    if problems := schema.check(data):
         raise refusal(source, problems)
     registry = data.get("registry", {})
     hosts = tuple(Host(name, **{"address": name, **values, "roles": tuple(values.get("roles", ()))})
                   for name, values in data["hosts"].items())
     site, rollout, hooks, server = ({**schema.defaults(table), **data.get(table, {})}
                                     for table in ("site", "rollout", "hooks", "server"))
-    return Fleet(data["app"], data["image"], hosts, media=data.get("media", "local"), opts=data.get("opts", ""),
-                 memory=data.get("memory", "auto"),
-                 registry=registry if isinstance(registry, str) else "",
-                 registry_login="" if isinstance(registry, str) else registry.get("login", ""),
-                 site=site, rollout=rollout, hooks=hooks, server=server)
+    fleet = Fleet(data["app"], data["image"], hosts, media=data.get("media", "local"), opts=data.get("opts", ""),
+                  memory=data.get("memory", "auto"),
+                  registry=registry if isinstance(registry, str) else "",
+                  registry_login="" if isinstance(registry, str) else registry.get("login", ""),
+                  site=site, rollout=rollout, hooks=hooks, server=server)
+    if problems := [f"{path}: {problem}" for path, problem in between_keys(fleet)]:
+        raise refusal(source, problems)
+    return fleet
+
+
+# ---- what is wrong between keys that are all well formed: (path, problem) ----
+
+def between_keys(fleet: Fleet) -> Problems:
+    """What no key tells alone."""
+    site, (web, workers, beats) = fleet.site, map(fleet.with_role, schema.ROLES)
+    for host in fleet.hosts:
+        yield from of_host(fleet, host)
+    if len(beats) > 1 or workers and not beats:
+        yield "hosts", f"exactly one must have the role beat, not {', '.join(host.name for host in beats) or 'none'}"
+    if len(web) > 1 and fleet.media == "local":
+        yield "media", f"\"local\" files would differ between {', '.join(host.name for host in web)}; use \"bucket\""
+    for host in fleet.balancers:
+        yield from of_balancer(host, web)
+    yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
+                for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
+
+
+def of_host(fleet: Fleet, host: Host) -> Problems:
+    """Whether a host is there for something, and only once."""
+    if not host.roles and not host.balancer:
+        yield (f"hosts.{host.name}.roles",
+               f"none is left; give it one, or take the app off it: provision --remove {host.name}")
+    for other in fleet.hosts:
+        if other.name < host.name and other.address == host.address:
+            yield f"hosts.{host.name}.address", f"{host.address!r} is {other.name}'s too"
+
+
+def of_balancer(host: Host, web: list[Host]) -> Problems:
+    """What is wrong with a host that balances."""
+    if not web:
+        yield f"hosts.{host.name}.balancer", "there is no host with the role web"
+    if host in web:
+        yield f"hosts.{host.name}.balancer", "a host with the role web listens on the same ports: use another host"
+    if not is_numeric(host.internal_address):
+        yield f"hosts.{host.name}.internal", "is needed: the numeric address from which it asks the web hosts"

@@ -4,13 +4,11 @@ checks.py says what a check and a table are.
 """
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
-from .checks import (REQUIRED, TOO_DEEP, Check, Problems, flag, is_numeric, list_of, network, number, one_of, options,
+from .checks import (REQUIRED, TOO_DEEP, Check, Problems, flag, list_of, network, number, one_of, options,
                      plain, shown, table, text)
 
-Hosts = dict[str, dict[str, Any]]  # of the file, by name
 Keys = dict[str, tuple[Check, Any]]  # key → check, default
 ROLES = ("web", "worker", "beat")
 # Provisioning asks a server whose a name is there. These it cannot tell: what comes with the packages that it installs,
@@ -118,60 +116,9 @@ def defaults(name: str) -> dict[str, Any]:
     return {key: default for key, (_, default) in TABLES[name].items()}
 
 
-def key_paths() -> set[str]:
-    """Every key there is, as the annotated file spells it: "app", "site.names", "hosts.*.roles"."""
-    below = {**TABLES, "registry": REGISTRY, "hosts.*": HOST}
-    return {key for key in TOP if key not in below and key != "hosts"} | {
-        f"{name}.{key}" for name, keys in below.items() for key in keys}
-
-
-# ---- what no key tells alone ----
-
 def check(data: dict[str, Any]) -> list[str]:
-    """All that is wrong with the parsed file, a line each; empty when it will do."""
+    """All that is wrong with the keys of the parsed file, a line each; empty when each will do for itself."""
     try:
-        problems = [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(TOP)(data)]
+        return [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(TOP)(data)]
     except RecursionError:
         return [TOO_DEEP]
-    return problems or [f"{path}: {problem}" for path, problem in across(data)]
-
-
-def across(data: dict[str, Any]) -> Problems:
-    """What is wrong between keys that are all well formed."""
-    hosts, site = data["hosts"], data.get("site", {})
-    having = {role: [name for name, host in hosts.items() if role in host.get("roles", ())] for role in ROLES}
-    for name, host in hosts.items():
-        if not host.get("roles") and not host.get("balancer"):
-            yield f"hosts.{name}.roles", f"none is left; give it one, or take the app off it: provision --remove {name}"
-        others = [other for other in hosts if other < name and address_of(other, hosts) == address_of(name, hosts)]
-        yield from ((f"hosts.{name}.address", f"{address_of(name, hosts)!r} is {other}'s too") for other in others)
-    if len(having["beat"]) > 1 or having["worker"] and not having["beat"]:
-        yield "hosts", f"exactly one must have the role beat, not {', '.join(having['beat']) or 'none'}"
-    if len(having["web"]) > 1 and data.get("media", "local") == "local":
-        yield "media", f"\"local\" files would differ between {', '.join(having['web'])}; use \"bucket\""
-    yield from balancers_across(hosts, having["web"])
-    yield from (("site." + key, f"is needed for tls = \"{site['tls']}\"")
-                for key in NEEDED.get(site.get("tls"), ()) if not site.get(key))
-
-
-NEEDED = {"files": ("certificate", "key"), "certbot": ("names", "email"), "elsewhere": ("proxies",)}
-
-
-def balancers_across(hosts: Hosts, web: list[str]) -> Problems:
-    """What is wrong with the hosts that balance."""
-    for name in (name for name, host in hosts.items() if host.get("balancer")):
-        if not web:
-            yield f"hosts.{name}.balancer", "there is no host with the role web"
-        if name in web:
-            yield f"hosts.{name}.balancer", "a host with the role web listens on the same ports: use another host"
-        if not is_numeric(inner(name, hosts[name])):
-            yield f"hosts.{name}.internal", "is needed: the numeric address from which it asks the web hosts"
-
-
-def address_of(name: str, hosts: Hosts) -> str:
-    return hosts[name].get("address") or name
-
-
-def inner(name: str, host: Mapping[str, Any]) -> str:
-    """Where other hosts reach this one."""
-    return host.get("internal") or (host.get("address") or name).rpartition("@")[2]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from .checks import is_numeric
 from .config import Fleet, Host
 from .render import each, render
-from .schema import inner
 
 NGINX = "/etc/nginx"
 ACME = "/var/www/acme"  # where certbot answers Let's Encrypt
@@ -66,8 +65,8 @@ def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
 def site_values(fleet: Fleet, balances: bool) -> dict[str, str]:
     """What the templates ask for. A balancer believes the proxies before it; a web host the balancers, too."""
     site = fleet.site
-    believed = [*site["proxies"], *(inner_of(balancer) for balancer in fleet.balancers if not balances)]
-    hosts = [with_port(inner_of(web)) for web in fleet.with_role("web")]
+    believed = [*site["proxies"], *(balancer.internal_address for balancer in fleet.balancers if not balances)]
+    hosts = [with_port(web.internal_address) for web in fleet.with_role("web")]
     return {
         "APP": fleet.app,
         "SERVER_NAMES": " ".join(site["names"]) or "_",
@@ -87,10 +86,6 @@ def site_values(fleet: Fleet, balances: bool) -> dict[str, str]:
 def logins(paths: list[str]) -> str:
     """The lines of nginx's map that know who signs in."""
     return each('"~^POST:{}$" 1;', map(re.escape, paths))
-
-
-def inner_of(host: Host) -> str:
-    return inner(host.name, {"address": host.address, "internal": host.internal})
 
 
 def with_port(address: str) -> str:

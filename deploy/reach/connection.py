@@ -27,7 +27,8 @@ def read(size, text=b""):
 text = read(int(read(9)))
 exec(compile(text, "<agent>", "exec"), {"__name__": "__main__", "PROGRAM": text.decode()})"""
 READ = 60  # seconds that reading may take
-LOCK = 180  # the agent waits two minutes for a retirement
+LOCK = 180  # that the lock may take: the agent waits two minutes for a retirement
+END = 60  # that giving it back may take
 
 
 class Connection(Conversation):
@@ -106,29 +107,25 @@ class Connection(Conversation):
         another owner or mode."""
         await self.ask("put", 120, path=path, content=encoded(content), mode=mode, owner=owner, group=group)
 
-    async def end(self, timeout: float = 60) -> Answer | None:
+    async def end(self) -> None:
         """Give the lock back after all went well."""
-        if self.locking is None or self.lost:
-            return None
-        with contextlib.suppress(HostProblem):
-            if not self.locking.done():
-                self._stop_beating()
-                self._send("end", {})
-            return await self._end_of_lock(timeout)
-        return None
+        if self.locking is not None and not self.lost and not self.locking.done():
+            self._stop_beating()
+            self._send("end", {})
+            await self.at_end(END)
 
     def abort(self, **why: str) -> None:
-        """Have the host take itself back, now. Does not wait: see `aborted`."""
+        """Have the host take itself back, now. Does not wait: see `at_end`."""
         self._stop_beating()  # the unit that would answer is about to end
         if self.locking is not None and not self.lost and not self.locking.done():
             self._line({"abort": why})
 
-    async def aborted(self, timeout: float) -> Answer | None:
-        """How the host is after an abort; None when that cannot be known."""
+    async def at_end(self, timeout: float) -> Answer | None:
+        """How the host is once its lock has ended; None when that cannot be known."""
         if self.locking is None:
             return {}
         with contextlib.suppress(HostProblem):
-            return await self._end_of_lock(timeout)
+            return done(await self._outcome(self.locking, timeout))
         return None
 
     # ---- the lock ----
@@ -147,10 +144,6 @@ class Connection(Conversation):
     def _stop_beating(self) -> None:
         for task in self.tasks[1:]:
             task.cancel()
-
-    async def _end_of_lock(self, timeout: float) -> Answer:
-        assert self.locking is not None
-        return done(await self._outcome(self.locking, timeout))
 
 
 def who(action: str) -> str:

@@ -149,7 +149,7 @@ class Connections:
         await turns.acquire()
         with self._timed(step.name, name):
             try:
-                found = await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
+                found = await self._ask(step, name)
             except HostProblem as problem:
                 if step.name != "watch" or name not in self.sick or len(self.sick) > self.spare:
                     problem.step, problem.host = step.name, name
@@ -157,6 +157,9 @@ class Connections:
                 found = {}
         turns.release()  # not after a failure: the next host would begin before all are told to stop
         return found
+
+    async def _ask(self, step: Step, name: str) -> Any:
+        return await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
 
     @contextlib.contextmanager
     def _timed(self, step: str, host: str) -> Iterator[None]:
@@ -175,14 +178,10 @@ class Connections:
     async def attempt(self, step: Step) -> dict[str, HostProblem]:
         """Do a step on all its hosts, come what may on any of them; host name → why not, Lost where it is not known
         whether it was done."""
-        async def do(name: str) -> HostProblem | None:
-            try:
-                with self._timed(step.name, name):
-                    await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
-            except HostProblem as problem:
-                return problem
-            return None
-        return {name: problem for name, problem in (await together(do, step.hosts)).items() if problem}
+        async def do(host: Host) -> None:
+            with self._timed(step.name, host.name):
+                await self._ask(step, host.name)
+        return (await gathered([host for host in self.hosts if host.name in step.hosts], do))[1]
 
     async def take_back(self, cause: str, names: Sequence[str] | None = None) -> dict[str, Answer | None]:
         """Have all hosts that are locked, or these, take themselves back; host name → how it is then, None where
@@ -191,7 +190,7 @@ class Connections:
         for name in names:
             self.connections[name].abort(cause=cause[:2000])
         self.tell({"event": "takeback", "hosts": list(names), "state": "start"})
-        return await together(lambda name: self.connections[name].aborted(TAKEBACK), names)
+        return await together(lambda name: self.connections[name].at_end(TAKEBACK), names)
 
     async def evidence(self, problem: HostProblem, ends: Mapping[str, Any]) -> HostProblem:
         """The problem with the log of the container that it is about, where it is about one. To be asked for when

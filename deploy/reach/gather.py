@@ -26,16 +26,15 @@ async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Itera
 async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]]) -> tuple[
         dict[str, T], dict[str, HostProblem]]:
     """(host name → what `function(host)` returned, host name → its HostProblem), called for all at once."""
-    found: dict[str, T] = {}
-    problems: dict[str, HostProblem] = {}
-
-    async def call(host: Host) -> None:
+    async def call(host: Host) -> T | HostProblem:
         try:
-            found[host.name] = await function(host)
+            return await function(host)
         except HostProblem as problem:
-            problems[host.name] = problem
-    await together(call, hosts)
-    return {host.name: found[host.name] for host in hosts if host.name in found}, problems
+            return problem
+    named = {host.name: host for host in hosts}
+    ends = await together(lambda name: call(named[name]), named)
+    return ({name: end for name, end in ends.items() if not isinstance(end, HostProblem)},
+            {name: end for name, end in ends.items() if isinstance(end, HostProblem)})
 
 
 async def on_each(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]],
@@ -52,11 +51,13 @@ async def on_each(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]
 
 
 async def first_alone(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]],
-                      error: type[DeployError] = Refused) -> dict[str, T]:
+                      error: type[DeployError] = Refused) -> None:
     """The same, the first by name before the others: of two who want the same hosts one gets them all."""
     hosts = sorted(hosts, key=lambda host: host.name)
-    return {**await on_each(hosts[:1], function, error), **await on_each(hosts[1:], function, error)}
+    for some in hosts[:1], hosts[1:]:
+        await on_each(some, function, error)
 
 
 def texts(problems: Mapping[str, HostProblem]) -> Problems:
+    """The same as texts, to be reported."""
     return {name: list(problem.args) for name, problem in problems.items()}
