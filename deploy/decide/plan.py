@@ -127,7 +127,8 @@ def proving(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
 def turning(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
     """Tasks and visitors come to the new release: a first host, then the others, then beat. Each is watched from its
     flip on; the steps called so only give it time."""
-    web, rest, rollout = having(hosts, "web"), without(hosts, "web"), fleet.rollout
+    web, rollout = having(hosts, "web"), fleet.rollout
+    rest = tuple(name for name in all_of(hosts) if name not in web)
     parallel = options.parallel or rollout["parallel"]
     watched = {**flip_args(fleet), "watch": {"max_errors": rollout["max_errors"], "alone": rollout["min_healthy"] >= 1}}
     yield (Step("pause", having(hosts, "worker")),)
@@ -166,10 +167,6 @@ def all_of(hosts: Sequence[Host]) -> tuple[str, ...]:
 
 def having(hosts: Sequence[Host], *roles: str) -> tuple[str, ...]:
     return tuple(host.name for host in hosts if any(host.has(role) for role in roles))
-
-
-def without(hosts: Sequence[Host], role: str) -> tuple[str, ...]:
-    return tuple(host.name for host in hosts if not host.has(role))
 
 
 def shown(groups: Sequence[tuple[Step, ...]]) -> list[str]:

@@ -1,7 +1,6 @@
 """What is found on a server before anything changes there, and what makes it unfit. Pure but for reading scripts."""
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -68,7 +67,7 @@ def decoded(text: str) -> str:
     """Text that came as base64; text that is no JSON either where it is none."""
     try:
         return base64.b64decode(text, validate=True).decode(errors="replace")
-    except (binascii.Error, ValueError):
+    except ValueError:
         return "?"
 
 

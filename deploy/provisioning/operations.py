@@ -11,7 +11,7 @@ from pyinfra.operations.util.files import chmod, chown
 from ..decide.server import File
 from ..decide.site import Site
 from .facts import Entry, Files
-from .trial import in_copy, prepare, swap, test
+from .trial import copy_script, in_copy, swap_script, test_script
 
 Commands = Generator[PyinfraCommand | str, None, None]
 
@@ -56,8 +56,8 @@ def nginx_site(site: Site) -> Commands:
                 tuple(path for path in site.absent if path in there))
     if not rest.paths:
         return
-    yield prepare(rest)
+    yield copy_script(rest)
     for path, content in rest.files.items():
         yield PutWhole(in_copy(rest, path), content)
-    yield test(rest)
-    yield swap(rest)
+    yield test_script(rest)
+    yield swap_script(rest)

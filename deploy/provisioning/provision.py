@@ -14,10 +14,9 @@ from ..reach.conversation import why
 from ..reach.gather import on_each
 from ..reach.process import in_thread
 from ..reach.ssh import Ssh
-from . import fitness
+from . import fitness, progress
 from .channels import PYTHON, locked, looking
 from .fitness import Found
-from .progress import Progress
 
 
 async def provision(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], check: bool = False, remove: str = "",
@@ -28,17 +27,18 @@ async def provision(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], check: bool =
     hosts = [host_to_remove(fleet, remove)] if remove else hosts
     found = await on_each(hosts, lambda host: inspect(fleet, host, ssh, bool(remove)))
     bare = [host for host in hosts if "python3" in found[host.name].missing]
-    progress = Progress(out, check)
+    announce = functools.partial(progress.announce, out)
     reached = looking(fleet, ssh, hosts, bare) if check else locked(
-        fleet, ssh, hosts, bare, who("remove" if remove else "provision"), progress.announce)
+        fleet, ssh, hosts, bare, who("remove" if remove else "provision"), announce)
     async with reached as channels:
-        run = session.Session(channels, check, progress.announce)
+        run = session.Session(channels, check, announce)
         try:
-            with run.open():
+            with run.entered():
                 await on_each(hosts, lambda host: in_thread(
                     run.work, host.name, recipe, fleet, host, found[host.name]), Refused if check else DeployError)
         finally:
-            total = progress.report({host.name: [PYTHON] * (host in bare) + run.changes(host.name) for host in hosts})
+            total = progress.report(out, check, {
+                host.name: [PYTHON] * (host in bare) + run.changes(host.name) for host in hosts})
     return total
 
 

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import logging
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +81,10 @@ class Session:
             host.connected = True
             self.state.activate_host(host)
 
-    @contextlib.contextmanager
-    def open(self) -> Iterator["Session"]:
-        with ctx_state.use(self.state):
-            yield self
+    def entered(self) -> contextlib.AbstractContextManager[Any]:
+        """While this block runs, operations are those of this run."""
+        used: contextlib.AbstractContextManager[Any] = ctx_state.use(self.state)
+        return used
 
     def work(self, name: str, recipe: Callable[..., None], *words: Any) -> None:
         """Call what calls the operations of the host of that name. Raises HostProblem."""

@@ -6,13 +6,13 @@ import contextlib
 import getpass
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..agent import bundle
 from ..decide.config import Host
 from ..errors import HostProblem, Lost
-from ..shapes import Command, Event
+from ..shapes import Command, Tell
 from . import process
 from .conversation import Answer, Conversation, done, why
 from .process import Done, start
@@ -32,21 +32,16 @@ END = 60  # that giving it back may take
 
 
 class Connection(Conversation):
-    """Of one event loop, and there when `open` has returned. Several tasks may `ask` at once. `events` hears what the
-    agent tells meanwhile; `share`, the path of a socket, lets the connection forward ports."""
+    """Of one event loop, and there when `open` has returned. Several tasks may `ask` at once. `tell` hears the agent's
+    events; `share`, the path of a socket, lets the connection forward ports."""
 
-    def __init__(self, host: Host, ssh: Ssh, app: str,
-                 events: Callable[[Host, Event], None] = lambda host, event: None, share: str = "") -> None:
-        super().__init__()
-        self.host, self.events = host, events
+    def __init__(self, host: Host, ssh: Ssh, app: str, tell: Tell = lambda event: None, share: str = "") -> None:
+        super().__init__(tell)
         self.words = ssh.command(host.address, ["python3", "-I", "-S", "-u", "-c", BOOT, "read", app], share,
                                  owner=bool(share))
         self.dead_after = 30.0
         self.locking: asyncio.Future[Answer] | None = None  # what became of the lock, when it has ended
         self.tasks: list[asyncio.Task[None]] = []
-
-    def told(self, event: Event) -> None:
-        self.events(self.host, event)
 
     async def open(self, limit: float = READ) -> "Connection":
         """Start the agent. Raises HostProblem."""

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from ..decide.config import Fleet, Host
@@ -74,7 +75,8 @@ class Connections:
     async def reach(self) -> Problems:
         """Reach all hosts at once; from then on they are those that were. host name → why it was not."""
         for host in self.hosts:
-            self.connections[host.name] = Connection(host, self.ssh, self.fleet.app, self._hear, self._share(host))
+            self.connections[host.name] = Connection(host, self.ssh, self.fleet.app, partial(self._hear, host.name),
+                                                     self._share(host))
         return (await self._each_that_can(lambda host: self.connections[host.name].open()))[1]
 
     async def reach_all(self) -> None:
@@ -206,10 +208,10 @@ class Connections:
         """Give the locks back."""
         await together(lambda name: self.connections[name].end(), self.locked)
 
-    def _hear(self, host: Host, event: Event) -> None:
+    def _hear(self, name: str, event: Event) -> None:
         if event["event"] == "sick":
-            return self._hear_sick(host.name, event)
-        self.tell({**event, "host": host.name})
+            return self._hear_sick(name, event)
+        self.tell({**event, "host": name})
 
     def _hear_sick(self, name: str, event: Event) -> None:
         """A host that is watched is not well. More of them than may be so fail whatever is under way, at once."""

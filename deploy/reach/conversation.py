@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from ..errors import HostProblem, Lost, nonsense
-from ..shapes import Event
+from ..shapes import Tell
 from . import answers
 from .process import Process
 
@@ -14,18 +14,16 @@ Answer = dict[str, Any]
 
 
 class Conversation:
-    """With the agent that `process` runs. What it tells without being asked goes to `told`."""
+    """With the agent that `process` runs. What it tells without being asked goes to `tell`."""
 
     process: Process
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Tell) -> None:
+        self.tell = tell
         self.lost: HostProblem | None = None
         self.number, self.heard, self.began = 0, False, False
         self.asked: dict[int, tuple[str, asyncio.Future[Answer]]] = {}
         self.marks: list[asyncio.Future[Answer]] = []  # of looking, and of working, until they come
-
-    def told(self, event: Event) -> None:
-        raise NotImplementedError
 
     def _send(self, do: str, args: Answer) -> "asyncio.Future[Answer]":
         self.number += 1
@@ -80,7 +78,7 @@ class Conversation:
     def _take(self, message: Answer) -> None:
         self.heard = True
         if "event" in message:
-            self.told(answers.event(message))
+            self.tell(answers.event(message))
         elif "alive" not in message:
             number = message.get("id")
             do, future = self.asked.pop(number, ("", None)) if type(number) is int else ("", None)

@@ -51,12 +51,18 @@ class Blob:
 
 
 def serve(image: str, cache: Path = CACHE, docker: str = "docker") -> Server:
-    """A Server of an image of the engine here, with `port`, `digest`, `login`, `sent`: serves while it is entered.
+    """A Server of an image of the engine here, which serves while it is entered.
 
-    Raises Refused when the engine does not answer or has no such image.
+    Its layers lie in `cache` afterwards. Raises Refused when the engine does not answer or has no such image.
     """
-    parts = parts_of(image, Path(cache), docker)
-    return Server(parts[0].digest, parts)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="save.", dir=cache, ignore_cleanup_errors=True) as folder:
+        config, files = saved(image, Path(folder), docker)
+        layers = at_once([partial(layer, diff_id, file, cache) for diff_id, file in files])
+    forget(cache)
+    blob = bytes_blob("config.v1", config)
+    top = manifest(blob, layers)
+    return Server(top.digest, [top, blob, *layers])
 
 
 # ---- pure: what a manifest is ----
@@ -73,17 +79,6 @@ def manifest(config: Blob, layers: Sequence[Blob]) -> Blob:
 
 
 # ---- what the engine has ----
-
-def parts_of(image: str, cache: Path, docker: str = "docker") -> list[Blob]:
-    """The manifest, the config and the layers of an image, as Blobs; layers lie in `cache` afterwards."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="save.", dir=cache, ignore_cleanup_errors=True) as folder:
-        config, files = saved(image, Path(folder), docker)
-        layers = at_once([partial(layer, diff_id, file, cache) for diff_id, file in files])
-    forget(cache)
-    blob = bytes_blob("config.v1", config)
-    return [manifest(blob, layers), blob, *layers]
-
 
 def at_once(functions: Sequence[Callable[[], Blob]]) -> list[Blob]:
     """What each returns, as many at a time as there are processors; the end of the deployer waits for none."""

@@ -40,10 +40,6 @@ class Server(ThreadingHTTPServer):
         self.shutdown()
         self.server_close()
 
-    def image(self, port: int, name: str = "app") -> str:
-        """What a host pulls, where it reaches this server at its own `port`."""
-        return f"127.0.0.1:{port}/{name}@{self.digest}"
-
     def count(self, size: int) -> None:
         with self.lock:
             self.sent += size

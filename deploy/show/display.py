@@ -7,33 +7,29 @@ import shutil
 import sys
 import threading
 import time
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from ..decide.plan import KINDS
 from ..reach.answers import visible
-from ..shapes import Event
+from ..shapes import Event, Tell
+from .tables import table
 
 SHOWN = ("lock", *(name for name in KINDS if name != "prune"))
 MARKS = {"start": "…", "done": "✓", "failed": "✗"}
 
 
-class Display(Protocol):
-    """Is told of all events."""
-
-    def tell(self, event: Event) -> None: ...
-
-
 def choose(as_json: bool, out: TextIO | None = None) -> "Background":
     """The display that fits where the output goes."""
     out = out or sys.stdout
-    return Background(Json(out) if as_json else Table(out) if out.isatty() else Lines(out))
+    display = Json(out) if as_json else Table(out) if out.isatty() else Lines(out)
+    return Background(display.tell)
 
 
 class Background:
-    """Has another display draw in a thread of its own: a terminal that nobody reads holds nothing up."""
+    """Has a display `draw` in a thread of its own: a terminal that nobody reads holds nothing up."""
 
-    def __init__(self, display: Display) -> None:
-        self.display, self.events = display, queue.SimpleQueue[Event | None]()
+    def __init__(self, draw: Tell) -> None:
+        self.draw, self.events = draw, queue.SimpleQueue[Event | None]()
         self.thread = threading.Thread(target=self._draw, daemon=True)
         self.thread.start()
 
@@ -47,7 +43,7 @@ class Background:
 
     def _draw(self) -> None:
         for event in iter(self.events.get, None):
-            self.display.tell(event)
+            self.draw(event)
 
 
 def put(text: str, out: TextIO) -> None:
@@ -73,13 +69,13 @@ def write(text: str, out: TextIO) -> None:
 
 
 class Json:
-    """Every event as a line, with the time it came."""
+    """Every event as a line."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
 
     def tell(self, event: Event) -> None:
-        put(json.dumps({"at": round(time.time(), 3), **event}), self.out)
+        put(json.dumps(event), self.out)
 
 
 class Lines:
@@ -142,7 +138,6 @@ def line(event: Event) -> str:
 def timings(seconds: dict[tuple[str, str], float]) -> str:
     """The table for --timings, of (step, host) → seconds: a line a step, a column a host."""
     hosts = sorted({host for _, host in seconds})
-    steps = list(dict.fromkeys(step for step, _ in seconds))
-    head = f"{'seconds':10}" + "".join(f"{host:>12}" for host in hosts)
-    return "\n".join([head, *(f"{step:10}" + "".join(
-        f"{seconds[step, host]:12.2f}" if (step, host) in seconds else " " * 12 for host in hosts) for step in steps)])
+    rows = [(step, *(f"{seconds[step, host]:.2f}" if (step, host) in seconds else "" for host in hosts))
+            for step in dict.fromkeys(step for step, _ in seconds)]
+    return table([("seconds", *hosts), *rows])

@@ -24,10 +24,11 @@ def rows(host: Host, facts: Facts) -> Iterator[Row]:
     beat = facts["beat"]
     if host.has("beat"):
         yield row(host.name, "beat", beat["release"] if beat else None, "", beat or {})
-    warm = facts["slots"].get({"a": "b", "b": "a"}.get(live or "", ""), EMPTY)
+    other = {"a": "b", "b": "a"}.get(live or "", "")
+    warm = facts["slots"].get(other, EMPTY)
     if warm["release"]:
         state = {"state": "warm" if any(running(unit) for unit in warm["units"].values()) else "stopped"}
-        yield row(host.name, "old", warm["release"], "b" if live == "a" else "a", state)
+        yield row(host.name, "old", warm["release"], other, state)
 
 
 def row(host: str, role: str, release: Release | None, slot: str | None, unit: Mapping[str, Any]) -> Row:

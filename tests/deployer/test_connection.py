@@ -193,11 +193,11 @@ def test_a_host_that_falls_silent_under_its_lock_is_lost(alive):
 
 def test_who_waits_for_an_answer_hears_that_its_reader_has_died():
     """However the task that reads a host's answers ends, nobody waits for one of them any more."""
-    def broken(host, event):
+    def broken(event):
         raise ZeroDivisionError
 
     async def work(made):
-        made.events = broken
+        made.tell = broken
         with pytest.raises(Lost, match="its answers could not be taken: ZeroDivisionError"):
             await made.ask("facts", timeout=20)
         assert [task.done() for task in made.tasks] == [True]

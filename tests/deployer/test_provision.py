@@ -12,9 +12,8 @@ import pytest
 
 from deploy.decide import config
 from deploy.errors import DeployError, HostProblem, Locked, Refused
-from deploy.provisioning import channels
+from deploy.provisioning import channels, progress
 from deploy.provisioning import provision as provisioning
-from deploy.provisioning.progress import Progress
 from deploy.reach import connection
 from deploy.reach.connection import who
 from deploy.reach.process import Done
@@ -26,7 +25,7 @@ from proc import ROOT, run
 
 def report(check, **changes):
     out = io.StringIO()
-    total = Progress(out, check).report({"a": [], "b": [], "c": [], **changes})
+    total = progress.report(out, check, {"a": [], "b": [], "c": [], **changes})
     return total, out.getvalue().splitlines()
 
 

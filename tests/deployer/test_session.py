@@ -9,7 +9,7 @@ from pyinfra.operations import files, server
 from deploy.errors import HostProblem, Refused
 from deploy.provisioning import more
 from deploy.provisioning.connector import stdin
-from deploy.provisioning.progress import Progress
+from deploy.provisioning.progress import announce
 from deployer.recipes import STAT, Here, Host, work
 
 
@@ -23,7 +23,7 @@ def test_what_takes_long_is_said_before():
         work(call, check=check, announced=announced)
         assert announced == said
     out = io.StringIO()
-    Progress(out, False).announce("a", "install nginx")
+    announce(out, "a", "install nginx")
     assert out.getvalue() == "a: install nginx …\n"
 
 

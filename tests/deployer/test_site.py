@@ -76,8 +76,8 @@ def test_nginx_tests_a_copy_before_anything_moves():
     """The files are put into a copy of /etc/nginx, which nginx tests as its own; each then comes by one rename."""
     copy = "/etc/nginx.new-shop"
     assert trial.in_copy(SITE, "/etc/nginx/shop/app.conf") == f"{copy}/shop/app.conf"
-    assert f"ln -sfn ../sites-available/shop {copy}/sites-enabled/shop" in trial.prepare(SITE)
-    assert not re.search(r"(mv|rm|ln|mkdir)[^\n]* /etc/nginx/", trial.prepare(SITE) + trial.test(SITE))
-    script = trial.swap(SITE)
+    assert f"ln -sfn ../sites-available/shop {copy}/sites-enabled/shop" in trial.copy_script(SITE)
+    assert not re.search(r"(mv|rm|ln|mkdir)[^\n]* /etc/nginx/", trial.copy_script(SITE) + trial.test_script(SITE))
+    script = trial.swap_script(SITE)
     assert f"mv -fT {copy}/shop/app.conf /etc/nginx/shop/app.conf" in script
     assert script.endswith("systemctl reload nginx.service")
