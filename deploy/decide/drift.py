@@ -25,7 +25,7 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, 
 
 def of_host(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     yield from preflight.of_host(fleet, host, facts)
-    yield from releases(fleet.app, host, facts)
+    yield from not_running(fleet.app, host, facts)
     if facts["staged"]:
         yield "settings are staged, and live with the next deploy"
     if facts["torn"]:
@@ -34,7 +34,7 @@ def of_host(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
         yield (f"a deploy of {facts['attempt']['tag']} died there; the next deploy or rollback settles it")
 
 
-def releases(name: str, host: Host, facts: Facts) -> Iterator[str]:
+def not_running(name: str, host: Host, facts: Facts) -> Iterator[str]:
     """What runs, against what is committed."""
     tag = facts["tag"]
     if not tag:
@@ -43,13 +43,13 @@ def releases(name: str, host: Host, facts: Facts) -> Iterator[str]:
     if not facts["lock"] and slot["release"] and slot["release"] != tag:
         yield f"{slot['release']['tag']} is live, and {tag['tag']} is committed"
     for role, unit in slot["units"].items():
-        yield from dying(role, unit, f"{role}-{facts['live']}", facts)
+        yield from restarting(role, unit, f"{role}-{facts['live']}", facts)
         if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
             yield f"{role} is {unit.get('state')}, {unit.get('health', 'not running')}"
         if unit.get("dead"):
             yield f"tasks that were given up: {unit['dead']}; see `docker-runner {name} manage dead_tasks` there"
     if host.has("beat"):
-        yield from dying("beat", facts["beat"] or {}, "beat", facts)
+        yield from restarting("beat", facts["beat"] or {}, "beat", facts)
     if host.has("beat") and not running(facts["beat"] or {}):
         yield f"beat is {facts['beat']['state'] if facts['beat'] else None}"
 
@@ -58,7 +58,7 @@ def running(unit: Mapping[str, Any]) -> bool:
     return unit.get("state") in ("active", "activating", "reloading")
 
 
-def dying(role: str, unit: Mapping[str, Any], name: str, facts: Facts) -> Iterator[str]:
+def restarting(role: str, unit: Mapping[str, Any], name: str, facts: Facts) -> Iterator[str]:
     """One that ends again and again: its unit has started it anew so many times, the last less than as many minutes
     ago, or less than an hour. A container that its unit has only adopted is older."""
     restarts = int(unit.get("restarts") or 0)

@@ -15,7 +15,7 @@ def problems(pulled: Mapping[str, Pulled], target: Target, allow_dirty: bool = F
     for name in sorted(pulled):
         firsts.setdefault(pulled[name].get("architecture"), (name, pulled[name]))
     found = {name: [*of_answer(answer, target, allow_dirty),
-                    *unlike(answer, target, *firsts[answer.get("architecture")])] for name, answer in pulled.items()}
+                    *differs(answer, target, *firsts[answer.get("architecture")])] for name, answer in pulled.items()}
     return {name: texts for name, texts in found.items() if texts}
 
 
@@ -33,7 +33,7 @@ def of_answer(answer: Pulled, target: Target, allow_dirty: bool) -> Iterator[str
                " host pulls from")
 
 
-def unlike(answer: Pulled, target: Target, first: str, model: Pulled) -> Iterator[str]:
+def differs(answer: Pulled, target: Target, first: str, model: Pulled) -> Iterator[str]:
     """Whether a host has another image than the first of its architecture."""
     if answer["image_id"] != model["image_id"] and not {*answer.get("digests", ())} & {*model.get("digests", ())}:
         yield (f"{target.tag} is {answer['image_id']} there, and {model['image_id']} on {first}: bring a release"

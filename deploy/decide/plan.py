@@ -93,9 +93,9 @@ def plan(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options,
 
     `attempt`: the "id" of this deploy and "who" does it.
     """
-    groups = [*beginning(fleet, hosts, target, options, attempt), *proving(fleet, hosts, target),
-              *(turning_back(fleet, hosts) if target.action == "rollback" else turning(fleet, hosts, options)),
-              *ending(hosts)]
+    groups = [*beginning(fleet, hosts, target, options, attempt), *starting(fleet, hosts, target),
+              *(switching_back(fleet, hosts) if target.action == "rollback" else switching(fleet, hosts, options)),
+              *committing(hosts)]
     return [group for group in (tuple(step for step in group if step.hosts) for group in groups) if group]
 
 
@@ -109,7 +109,7 @@ def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Opti
     yield (Step("pull", names, {"image": fleet.image, "credentials": options.credentials}, each=target.sources),)
 
 
-def proving(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
+def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
     """The idle slot, until it is ready. Web may start while the database changes; workers would begin to work. To all
     hosts goes the first start: each keeps a record of what becomes of a deploy from there on."""
     names, rollout, judge = all_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
@@ -124,7 +124,7 @@ def proving(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
                                                           "roles": ["web", "worker"]}),)
 
 
-def turning(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
+def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
     """Tasks and visitors come to the new release: a first host, then the others, then beat. Each is watched from its
     flip on; the steps called so only give it time."""
     web, rollout = having(hosts, "web"), fleet.rollout
@@ -141,13 +141,13 @@ def turning(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
         yield (Step("watch", all_of(hosts), {"seconds": rollout["bake"]}),)
 
 
-def turning_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
+def switching_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
     """The same, urgent: visitors first, everywhere."""
     yield (Step("flip", all_of(hosts), flip_args(fleet)),)
     yield (Step("pause", having(hosts, "worker")), beat(fleet, hosts))
 
 
-def ending(hosts: Sequence[Host]) -> Groups:
+def committing(hosts: Sequence[Host]) -> Groups:
     yield (Step("prepare", all_of(hosts)),)
     yield (Step("promise", all_of(hosts)),)
     yield (Step("commit", all_of(hosts)),)

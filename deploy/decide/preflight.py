@@ -28,7 +28,7 @@ def expected(fleet: Fleet, host: Host) -> dict[str, str]:
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
     """host name → all that keeps it from being deployed to."""
     back = target.action == "rollback"
-    found = {host.name: [*of_host(fleet, host, facts[host.name], back), *moved(facts[host.name], target),
+    found = {host.name: [*of_host(fleet, host, facts[host.name], back), *retagged(facts[host.name], target),
                          *(busy(facts[host.name]) if not back else ())] for host in hosts}
     return {name: texts for name, texts in found.items() if texts}
 
@@ -38,8 +38,8 @@ def of_host(fleet: Fleet, host: Host, facts: Facts, back: bool = False) -> Itera
     yield from fitness(facts)
     yield from provisioning(fleet, host, facts)
     yield from room(fleet, facts)
-    yield from roles(fleet, host, facts)
-    yield from visitors(fleet, host, facts) if not back else ()
+    yield from beat_elsewhere(fleet, host, facts)
+    yield from scheme(fleet, host, facts) if not back else ()
 
 
 def fitness(facts: Facts) -> Iterator[str]:
@@ -82,7 +82,7 @@ def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
         yield f"{facts['memory'] // 2**20} MB of memory are to be had, and {need // 2**20} are needed"
 
 
-def moved(facts: Facts, target: Target) -> Iterator[str]:
+def retagged(facts: Facts, target: Target) -> Iterator[str]:
     """A tag stands for one image for ever. Of a list of images only what is pulled tells: see images.py."""
     for record in facts["known"]:
         if target.exact and record["tag"] == target.tag and record.get("digest") not in (None, "", target.digest):
@@ -97,12 +97,12 @@ def busy(facts: Facts) -> Iterator[str]:
         yield f"{name} runs since {since}, started by hand: wait for its end"
 
 
-def roles(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+def beat_elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     if f"{fleet.app}-beat" in facts["containers"] and not host.has("beat"):
         yield "beat runs there, and it has not the role beat: run make provision"
 
 
-def visitors(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     """SITE_URL, nginx there and [site] agree on the scheme by which visitors come."""
     if not host.has("web"):
         return

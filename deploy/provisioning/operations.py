@@ -11,7 +11,7 @@ from pyinfra.operations.util.files import chmod, chown
 from ..decide.server import File
 from ..decide.site import Site
 from .facts import Entry, Files
-from .trial import copy_script, in_copy, swap_script, test_script
+from .nginx_scripts import copy_script, in_copy, swap_script, test_script
 
 Commands = Generator[PyinfraCommand | str, None, None]
 

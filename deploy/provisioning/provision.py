@@ -10,7 +10,7 @@ from ..decide.config import Fleet, Host
 from ..errors import DeployError, HostProblem, Refused
 from ..reach import connection
 from ..reach.connection import who
-from ..reach.conversation import why
+from ..reach.conversation import why_ended
 from ..reach.gather import on_each
 from ..reach.process import in_thread
 from ..reach.ssh import Ssh
@@ -46,12 +46,12 @@ def modules(remove: bool) -> tuple[ModuleType, Callable[[Fleet, Host, Found], No
     """What works with pyinfra, and the recipe. Raises Refused where pyinfra is not installed, or the team's own part
     is wrong."""
     try:
-        from . import more, recipe, session
+        from . import recipe, session, team
     except ModuleNotFoundError as error:
         raise Refused(f"provisioning needs {error.name}, which is not installed: run make provision") from None
     if remove:
         return session, recipe.remove
-    return session, functools.partial(recipe.provision, team=more.load())
+    return session, functools.partial(recipe.provision, team=team.load())
 
 
 def host_to_remove(fleet: Fleet, name: str) -> Host:
@@ -63,7 +63,7 @@ async def inspect(fleet: Fleet, host: Host, ssh: Ssh, remove: bool) -> Found:
     """What is found on a host. Raises HostProblem when it cannot be reached or is not fit."""
     done = await connection.run(host, ssh, fitness.inspection(fleet, remove))
     if done.code:
-        raise HostProblem(why(done.code, done.err))
+        raise HostProblem(why_ended(done.code, done.err))
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
     if problems := fitness.problems(found, fleet.app):
         raise HostProblem(*problems)

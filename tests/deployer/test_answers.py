@@ -88,7 +88,7 @@ def test_a_line_is_an_answer_or_nonsense(said, do):
     """Whatever bytes: an answer as declared, an event that is known, or Lost."""
     try:
         message = answers.parse(said)
-        answers.event(message) if "event" in message else answers.answer(message, do)
+        answers.checked_event(message) if "event" in message else answers.checked_answer(message, do)
     except Lost as problem:
         assert "makes no sense" in str(problem)
 
