@@ -1,17 +1,18 @@
-"""What goes wrong: a DeployError is told to the user, by __main__; a HostProblem is of one host, and gathered first."""
+"""The errors. __main__ shows DeployErrors to the user. A HostProblem is of one host; those of all become a
+DeployError."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 
 class DeployError(Exception):
-    """It failed; the message is all a user has to read. `exit_code` is what `python -m deploy` ends with."""
+    """A command failed. The message is all that a user has to read; `exit_code` is the deployer's."""
 
     exit_code = 1
 
 
 class Refused(DeployError):
-    """Wrong usage or configuration, or a host that is not fit: nothing was changed."""
+    """Nothing was changed: wrong usage, wrong configuration, or a host that is not fit."""
 
     exit_code = 2
 
@@ -29,14 +30,14 @@ class Divided(DeployError):
 
 
 class Interrupted(DeployError):
-    """Ctrl-C, TERM or HUP."""
+    """Ctrl-C, TERM or HUP came."""
 
     exit_code = 130
 
 
 class HostProblem(Exception):
-    """What is wrong with one host, in a line or a few. `more` is what the agent says besides (status, body, log);
-    `locked`: somebody else is changing the host; `host` and `step`: where it happened, once that is known."""
+    """What is wrong with one host, a line for each of `texts`. `more`: what the agent adds, as shapes.More; `locked`:
+    somebody else is changing the host; `host` and `step`: where it happened, once that is known."""
 
     def __init__(self, *texts: str, more: Mapping[str, Any] | None = None, locked: bool = False) -> None:
         super().__init__(*texts)
@@ -45,11 +46,11 @@ class HostProblem(Exception):
 
 
 class Lost(HostProblem):
-    """The host does not answer any more, so nobody knows what it has done."""
+    """The host does not answer, or not in a way that can be understood: nobody knows what it has done."""
 
 
 def nonsense(what: str) -> Lost:
-    """The error for an answer that cannot be understood: whatever else that host says is not believed either."""
+    """The error for an answer that cannot be understood; `what` is wrong with it, in a few words."""
     return Lost(f"gives an answer that makes no sense ({what}): is the host in order?")
 
 

@@ -1,4 +1,4 @@
-"""The fleet: which hosts there are, what runs on each, and how a release is brought there. Pure but for reading files.
+"""The fleet: its hosts, what runs on each, how a release is brought there. Pure but for reading files.
 
 deploy/production.toml describes every key; schema.py says what each may hold.
 """
@@ -22,7 +22,7 @@ Table = dict[str, Any]  # of the file, as schema.py has it
 
 @dataclass(frozen=True)
 class Host:
-    """A server. `address` is what ssh is told: a name of ssh_config, an address, user@address."""
+    """A server. `address` is for ssh: a name of ssh_config, an address, user@address."""
 
     name: str
     address: str
@@ -32,6 +32,7 @@ class Host:
     opts: str = ""
 
     def has(self, role: str) -> bool:
+        """Whether the host has this role."""
         return role in self.roles
 
     @property
@@ -42,9 +43,9 @@ class Host:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Everything of one environment. The tables keep the keys of the file, with every default filled in.
+    """The configuration of one environment. The tables have the keys of the file, with every default filled in.
 
-    `by_variables`: from HOSTS and the like, which do not say all that the servers were provisioned with.
+    `by_variables`: it comes from HOSTS and the like, which do not say all that the servers were provisioned with.
     """
 
     app: str
@@ -72,11 +73,12 @@ class Fleet:
 
     @property
     def balancers(self) -> list[Host]:
+        """The hosts that balance."""
         return [host for host in self.hosts if host.balancer]
 
     def chosen(self, text: str, balancers: bool = False) -> list[Host]:
-        """The hosts that --hosts names (all, where it says nothing), in the order of the file; without `balancers`
-        those that run the app. Raises Refused for a name there is not, and where none is left."""
+        """The hosts that --hosts names, or all without it, in the order of the file. Those that only balance are left
+        out, unless `balancers`. Raises Refused for an unknown name, and where no host is left."""
         names = [name.strip() for name in text.split(",") if name.strip()]
         known = [host for host in self.hosts if host.roles or balancers]
         unknown = [name for name in names if name not in {host.name for host in self.hosts}]
@@ -110,9 +112,9 @@ def load(path: str | Path, env: Mapping[str, str]) -> Fleet:
 
 
 def from_environment(env: Mapping[str, str]) -> Fleet:
-    """The Fleet of the classic variables: HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 APP=… IMAGE=….
+    """The Fleet of variables: HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 APP=… IMAGE=…. Raises Refused.
 
-    A host may be in several of them. Raises Refused.
+    A host may be in several of them.
     """
     hosts: dict[str, dict[str, Any]] = {}
     for variable, role in CLASSIC.items():
@@ -120,14 +122,14 @@ def from_environment(env: Mapping[str, str]) -> Fleet:
             name = address.rpartition("@")[2]
             host = hosts.setdefault(name, {"address": address, "roles": []})
             host["roles"] += [role] if role not in host["roles"] else []
-    # Where uploads go is not said: with several web hosts it must be to a bucket.
+    # No variable says where uploads go: with several web hosts it must be a bucket.
     web = [host for host in hosts.values() if "web" in host["roles"]]
     fleet = build({"hosts": hosts, "media": "bucket" if len(web) > 1 else "local"}, env, "environment")
     return replace(fleet, by_variables=True)
 
 
 def find(env: Mapping[str, str], path: str = "") -> Fleet:
-    """The Fleet that is meant: of `path`, of HOSTS and the like, or of deploy/$ENV.toml. Raises Refused."""
+    """The Fleet of the file `path`, else of HOSTS and the like, else of deploy/$ENV.toml. Raises Refused."""
     if path:
         return load(path, env)
     if any(env.get(variable) for variable in CLASSIC):
@@ -136,7 +138,8 @@ def find(env: Mapping[str, str], path: str = "") -> Fleet:
 
 
 def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet:
-    """The Fleet of parsed data, every default filled in. Raises Refused with all that is wrong."""
+    """The Fleet of a parsed file, with every default. Raises Refused with all that is wrong, after the file's name
+    `source`."""
     data = {**data, **{key: env[key.upper()] for key in ("app", "image") if key not in data and env.get(key.upper())}}
     if problems := schema.check(data):
         raise refusal(source, problems)
@@ -158,22 +161,22 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
 # ---- what is wrong between keys that are all well formed: (path, problem) ----
 
 def between_keys(fleet: Fleet) -> Problems:
-    """What no key tells alone."""
+    """All of it."""
     site, (web, workers, beats) = fleet.site, map(fleet.with_role, schema.ROLES)
     for host in fleet.hosts:
-        yield from of_host(fleet, host)
+        yield from host_problems(fleet, host)
     if len(beats) > 1 or workers and not beats:
         yield "hosts", f"exactly one must have the role beat, not {', '.join(host.name for host in beats) or 'none'}"
     if len(web) > 1 and fleet.media == "local":
         yield "media", f"\"local\" files would differ between {', '.join(host.name for host in web)}; use \"bucket\""
     for host in fleet.balancers:
-        yield from of_balancer(host, web)
+        yield from balancer_problems(host, web)
     yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
                 for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
 
 
-def of_host(fleet: Fleet, host: Host) -> Problems:
-    """Whether a host is there for something, and only once."""
+def host_problems(fleet: Fleet, host: Host) -> Problems:
+    """What is wrong with one host: it has neither roles nor balances, or shares its address."""
     if not host.roles and not host.balancer:
         yield (f"hosts.{host.name}.roles",
                f"none is left; give it one, or take the app off it: provision --remove {host.name}")
@@ -182,7 +185,7 @@ def of_host(fleet: Fleet, host: Host) -> Problems:
             yield f"hosts.{host.name}.address", f"{host.address!r} is {other.name}'s too"
 
 
-def of_balancer(host: Host, web: list[Host]) -> Problems:
+def balancer_problems(host: Host, web: list[Host]) -> Problems:
     """What is wrong with a host that balances."""
     if not web:
         yield f"hosts.{host.name}.balancer", "there is no host with the role web"

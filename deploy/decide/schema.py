@@ -11,16 +11,17 @@ from .checks import (REQUIRED, TOO_DEEP, Check, Problems, flag, list_of, network
 
 Keys = dict[str, tuple[Check, Any]]  # key → check, default
 ROLES = ("web", "worker", "beat")
-# Provisioning asks a server whose a name is there. These it cannot tell: what comes with the packages that it installs,
-# and what nginx's variables begin with.
+# Provisioning refuses a name that a server uses already. These it cannot see before it begins: names from packages that
+# it installs, and prefixes of nginx's variables.
 TAKEN = ("docker", "containerd", "nginx", "html", "snippets", "sites-available", "sites-enabled", "modules-available",
          "modules-enabled", "http", "sent-http", "request")
 PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 
 
-# ---- checks of what is this file's own ----
+# ---- checks of this file's own ----
 
 def registry(value: object) -> Problems:
+    """Checks `registry`."""
     if isinstance(value, dict):
         yield from table(REGISTRY)(value)
     elif value != "ssh":
@@ -28,12 +29,14 @@ def registry(value: object) -> Problems:
 
 
 def app_name(value: object) -> Problems:
+    """Checks `app`."""
     yield from text(r"[a-z][a-z0-9-]{0,23}", "a name of at most 24 small letters, digits and -, a letter first")(value)
     if value in TAKEN:
         yield "", f"{shown(value)} is a name that servers use for something else"
 
 
 def hosts(value: object) -> Problems:
+    """Checks the tables of `hosts`."""
     if not isinstance(value, dict) or not value:
         yield "", "no host is there: write [hosts.web1]"
         return
@@ -117,7 +120,7 @@ def defaults(name: str) -> dict[str, Any]:
 
 
 def check(data: dict[str, Any]) -> list[str]:
-    """All that is wrong with the keys of the parsed file, a line each; empty when each will do for itself."""
+    """What is wrong with each key of a parsed file, a line each; empty where all are well formed."""
     try:
         return [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(TOP)(data)]
     except RecursionError:

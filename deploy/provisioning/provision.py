@@ -1,4 +1,4 @@
-"""`python -m deploy provision`: inspects all hosts, locks them, and brings each to where the recipe says."""
+"""`python -m deploy provision`: inspects all hosts, locks them, and applies the recipe to each."""
 
 import functools
 import sys
@@ -21,8 +21,9 @@ from .fitness import Found
 
 async def provision(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], check: bool = False, remove: str = "",
                     out: TextIO = sys.stdout) -> int:
-    """Bring `hosts` to what the fleet says, or take the app off the host `remove`; with `check` only say what would
-    be done. Returns the number of changes. Raises Refused when nothing was done, DeployError when it failed midway."""
+    """Make `hosts` what the fleet says, or take the app off the host `remove`; with `check` only say what would be
+    done. Returns the number of changes. Raises Refused or Locked when nothing was done, DeployError when it failed
+    midway."""
     session, recipe = modules(bool(remove))
     hosts = [host_to_remove(fleet, remove)] if remove else hosts
     found = await on_each(hosts, lambda host: inspect(fleet, host, ssh, bool(remove)))
@@ -43,8 +44,8 @@ async def provision(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], check: bool =
 
 
 def modules(remove: bool) -> tuple[ModuleType, Callable[[Fleet, Host, Found], None]]:
-    """What works with pyinfra, and the recipe. Raises Refused where pyinfra is not installed, or the team's own part
-    is wrong."""
+    """(the module session, the recipe), which need pyinfra. Raises Refused where it is not installed, or the team's
+    file cannot be loaded."""
     try:
         from . import recipe, session, team
     except ModuleNotFoundError as error:
@@ -55,12 +56,12 @@ def modules(remove: bool) -> tuple[ModuleType, Callable[[Fleet, Host, Found], No
 
 
 def host_to_remove(fleet: Fleet, name: str) -> Host:
-    """The host of that name, or one that the file no longer knows, which then is its address too."""
+    """The host of that name or address; where the fleet has none, a host with this name as its address."""
     return next((host for host in fleet.hosts if name in (host.name, host.address)), Host(name, name))
 
 
 async def inspect(fleet: Fleet, host: Host, ssh: Ssh, remove: bool) -> Found:
-    """What is found on a host. Raises HostProblem when it cannot be reached or is not fit."""
+    """What inspect.sh finds on a host. Raises HostProblem where it cannot be reached, or is not fit."""
     done = await connection.run(host, ssh, fitness.inspection(fleet, remove))
     if done.code:
         raise HostProblem(why_ended(done.code, done.err))

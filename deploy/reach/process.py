@@ -114,6 +114,7 @@ class Process(asyncio.SubprocessProtocol):
     # ---- what asyncio calls ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It has started."""
         self.transport = cast(asyncio.SubprocessTransport, transport)
         if out := self._pipe(STDOUT):
             self.out.set_transport(out)  # the reader pauses it while nobody reads
@@ -121,16 +122,19 @@ class Process(asyncio.SubprocessProtocol):
             self.out.feed_eof()
 
     def pipe_data_received(self, number: int, data: bytes) -> None:
+        """It has written to stdout or stderr."""
         if number == STDERR:
             self.err = (self.err + data)[-KEPT:]
         else:
             self.out.feed_data(data)
 
     def pipe_connection_lost(self, number: int, error: Exception | None) -> None:
+        """A pipe is closed."""
         if number == STDOUT:
             self.out.feed_eof()
 
     def process_exited(self) -> None:
+        """It has ended; its pipes may be open."""
         self.exited.set_result(None)
 
     def connection_lost(self, error: Exception | None) -> None:
