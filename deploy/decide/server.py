@@ -43,13 +43,13 @@ def serves_http(host: Host) -> bool:
 def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
     """Debian's packages for the commands that are `missing`, and those of `server.packages` that are. A command may
     come from elsewhere, too. python3 is there already: the connection needs it."""
-    wanted = {"logrotate": "logrotate"}
-    wanted |= {"dockerd": "docker.io"} if host.roles else {}
-    wanted |= {"nginx": "nginx"} if serves_http(host) else {}
-    wanted |= {"certbot": "certbot"} if serves_http(host) and fleet.site["tls"] == "certbot" else {}
-    wanted |= {"unattended-upgrade": "unattended-upgrades"} if fleet.server["security_updates"] else {}
-    return [package for command, package in wanted.items() if command in missing] + [
-        name for name in fleet.server["packages"] if name in missing]
+    wanted = (("logrotate", "logrotate", True),
+              ("dockerd", "docker.io", host.roles),
+              ("nginx", "nginx", serves_http(host)),
+              ("certbot", "certbot", serves_http(host) and fleet.site["tls"] == "certbot"),
+              ("unattended-upgrade", "unattended-upgrades", fleet.server["security_updates"]))
+    return [*(package for command, package, needed in wanted if needed and command in missing),
+            *(name for name in fleet.server["packages"] if name in missing)]
 
 
 # ---- files ----

@@ -68,7 +68,7 @@ def site_values(fleet: Fleet, balances: bool) -> dict[str, str]:
     balancers'."""
     site = fleet.site
     believed = [*site["proxies"], *(balancer.internal_address for balancer in fleet.balancers if not balances)]
-    hosts = [with_port(web.internal_address) for web in fleet.with_role("web")]
+    hosts = [nginx_address(web.internal_address) for web in fleet.with_role("web")]
     return {
         "APP": fleet.app,
         "SERVER_NAMES": " ".join(site["names"]) or "_",
@@ -90,8 +90,8 @@ def logins(paths: list[str]) -> str:
     return each('"~^POST:{}$" 1;', map(re.escape, paths))
 
 
-def with_port(address: str) -> str:
-    """An address as nginx's `server` takes it; the port is 80 unless it names one."""
+def nginx_address(address: str) -> str:
+    """An address as nginx's `server` takes it: IPv6 in brackets. Its port is 80 unless it names one."""
     return f"[{address}]" if ":" in address and is_numeric(address) else address
 
 
