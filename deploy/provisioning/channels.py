@@ -6,8 +6,9 @@ from typing import Protocol
 
 from ..decide.config import Fleet, Host
 from ..errors import DeployError, HostProblem, Refused
-from ..reach.connection import Connection, run
-from ..reach.gather import first_alone, on_each, together
+from ..reach.connection import run
+from ..reach.connections import Connections
+from ..reach.gather import on_each
 from ..reach.process import Done
 from ..reach.ssh import Ssh
 
@@ -48,9 +49,9 @@ Channels = Mapping[str, Channel]  # by host name
 @contextlib.asynccontextmanager
 async def looking(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], bare: Sequence[Host]) -> AsyncIterator[Channels]:
     """Channels without locks. `bare`: the hosts that have no Python. Raises Refused."""
-    async with connections(fleet, ssh, [host for host in hosts if host not in bare]) as made:
-        await on_each([host for host in hosts if host not in bare], lambda host: made[host.name].open())
-        yield {**made, **{host.name: WithoutPython(host, ssh) for host in bare}}
+    async with Connections(fleet, ssh, [host for host in hosts if host not in bare]) as connections:
+        await connections.reach_all()
+        yield {**connections.connections, **{host.name: WithoutPython(host, ssh) for host in bare}}
 
 
 @contextlib.asynccontextmanager
@@ -58,39 +59,28 @@ async def locked(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], bare: Sequence[H
                  announce: Callable[[str, str], None]) -> AsyncIterator[Channels]:
     """Channels with all hosts' locks, which `what` describes. The hosts with Python are locked before anything changes;
     then the `bare` ones get Python, which is announced, and are locked. Raises Locked, Refused, DeployError."""
-    async with connections(fleet, ssh, hosts) as made:
-        async def reach(host: Host) -> None:
-            if host in bare:
-                announce(host.name, PYTHON)
-                await bring_python(host, ssh)
-            await made[host.name].open()
-
-        async def lock(host: Host) -> None:
-            await made[host.name].lock(what, fleet.rollout["dead_after"], bare=True)
-        for some, error in ([host for host in hosts if host not in bare], Refused), (bare, DeployError):
-            await on_each(some, reach, error)
-            await first_alone(some, lock, error)
+    async def bring(host: Host) -> None:
+        announce(host.name, PYTHON)
+        await bring_python(host, ssh)
+    async with (Connections(fleet, ssh, [host for host in hosts if host not in bare]) as first,
+                Connections(fleet, ssh, [*bare]) as others):
+        await first.reach_all()
+        await first.lock(what, Refused, bare=True)
+        await on_each(bare, bring, DeployError)
+        await others.reach_all(DeployError)
+        await others.lock(what, bare=True)
         try:
-            yield made
+            yield {**first.connections, **others.connections}
         except DeployError:  # the work on all hosts has ended, which it has not after an interrupt
-            await release(made)
+            await release(first, others)
             raise
-        await release(made)
+        await release(first, others)
 
 
-@contextlib.asynccontextmanager
-async def connections(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host]) -> AsyncIterator[dict[str, Connection]]:
-    """host name → Connection, not open yet; all are closed in the end."""
-    made = {host.name: Connection(host, ssh, fleet.app) for host in hosts}
-    try:
-        yield made
-    finally:
-        await together(lambda connection: connection.close(), made.values())
-
-
-async def release(made: Mapping[str, Connection]) -> None:
+async def release(*both: Connections) -> None:
     """Give the locks back."""
-    await together(lambda connection: connection.end(), made.values())
+    for connections in both:
+        await connections.release()
 
 
 async def bring_python(host: Host, ssh: Ssh) -> None:

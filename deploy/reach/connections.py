@@ -79,11 +79,10 @@ class Connections:
                                                      self._share(host))
         return (await self._each_that_can(lambda host: self.connections[host.name].open()))[1]
 
-    async def reach_all(self) -> None:
-        """Reach all hosts. Raises Refused."""
-        problems = await self.reach()
-        if problems:
-            raise Refused(on_hosts(problems))
+    async def reach_all(self, error: type[DeployError] = Refused) -> None:
+        """Reach all hosts. Raises `error` with why a host was not reached."""
+        if problems := await self.reach():
+            raise error(on_hosts(problems))
 
     async def facts(self, **args: Callable[[Host], Any]) -> tuple[dict[str, Facts], Problems]:
         """(host name → its facts, host name → why it gave none); `hosts` then are those that did. `args`: name of an
@@ -115,11 +114,12 @@ class Connections:
         found: Resolved = await self.connections[name].ask("resolve", 90, **args)
         return found
 
-    async def lock(self, description: str, error: type[DeployError] = DeployError) -> None:
-        """Take the locks of all hosts. When all have answered, raises Locked, or `error` for other problems."""
+    async def lock(self, description: str, error: type[DeployError] = DeployError, bare: bool = False) -> None:
+        """Take the locks of all hosts; `bare` is Connection.lock's. When all have answered, raises Locked, or `error`
+        for other problems."""
         async def lock(host: Host) -> None:
             with self._timed("lock", host.name):
-                await self.connections[host.name].lock(description, self.fleet.rollout["dead_after"])
+                await self.connections[host.name].lock(description, self.fleet.rollout["dead_after"], bare)
             self.locked.append(host.name)
         await first_alone(self.hosts, lock, error)
 
