@@ -14,13 +14,14 @@ import os  # noqa: E402
 import shutil  # noqa: E402
 import traceback  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
+from dataclasses import replace  # noqa: E402
 from typing import cast  # noqa: E402
 
 from .decide import config  # noqa: E402
+from .decide.ssh import Ssh  # noqa: E402
 from .errors import DeployError, Interrupted, Refused  # noqa: E402
 from .reach.answers import visible  # noqa: E402
 from .reach.interrupts import heeding  # noqa: E402
-from .reach.ssh import Ssh  # noqa: E402
 from .show.display import put  # noqa: E402
 
 COMMANDS = {  # name of a module in commands/ → help
@@ -69,7 +70,7 @@ def handle(args: argparse.Namespace) -> int:
     fleet = config.find(os.environ, args.config)
     if args.command != "config" and not shutil.which("ssh"):
         raise Refused("there is no ssh on this machine: install OpenSSH's client")
-    return asyncio.run(heeding(args.handle(fleet, Ssh(args.ssh_config), args))) or 0
+    return asyncio.run(heeding(args.handle(replace(fleet, ssh=Ssh(args.ssh_config)), args))) or 0
 
 
 def main(words: Sequence[str] | None = None) -> int:

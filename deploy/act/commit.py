@@ -1,33 +1,33 @@
-"""The end of a deploy: all hosts promise, all commit; or all go back. A host whose answer is lost then may go either
+"""The commit of a deploy: all hosts promise, all commit; or all go back. A host whose answer is lost then may go either
 way by itself, so it is asked over another connection, and told, while that is still open."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from ..agent.answers import Fate
 from ..decide.plan import Step
 from ..errors import DeployError, Divided, HostProblem, Lost, on_hosts
 from ..reach.connection import Connection
 from ..reach.connections import TAKEBACK, Connections
 from ..reach.gather import together
-from ..shapes import Decided
 
 OPEN = ("promised", "open")
 FINAL = ("committed", "back", "stuck")
-PATIENCE = 5  # seconds that a host may be later than it should
+LATE = 5  # seconds that a host may be later than it should
 PAUSE = 0.5
 Fates = dict[str, str | None]  # host name → "committed", "back", "stuck" or "promised", "open"; None: not known
 
 
-def forward(fates: Mapping[str, str | None], sick: Collection[str] = ()) -> bool:
+def goes_forward(fates: Mapping[str, str | None], sick: Collection[str] = ()) -> bool:
     """Which way all should go, by what is known of each host: where one has committed, forward; where one is back or
     goes there, or more are `sick` than may be, back. One that nothing is known of counts for neither."""
     known = set(fates.values())
     return "committed" in known or not sick and not known & {"open", "back"}
 
 
-def told(fates: Fates, failed: Mapping[str, HostProblem], tag: str) -> DeployError | None:
-    """The error that says how it ended, from what Ending.run returns; None where all have committed."""
+def outcome(fates: Fates, failed: Mapping[str, HostProblem], tag: str) -> DeployError | None:
+    """The error that says how it ended, from what Commit.run returns; None where all have committed."""
     known = set(fates.values())
     if known == {"committed"}:
         return None
@@ -42,7 +42,7 @@ def told(fates: Fates, failed: Mapping[str, HostProblem], tag: str) -> DeployErr
 
 
 @dataclass
-class Ending:
+class Commit:
     """Brings the hosts of a deploy, all prepared, to one release. `id`: of the attempt; `seconds`: after which a host
     that hears nothing decides by itself."""
 
@@ -59,12 +59,12 @@ class Ending:
         fates: Fates = {name: "open" if name in failed else "promised" for name in promise.hosts}
         fates.update(await self.learn(lost))
         sick = self.sick()
-        on = forward(fates, sick)
+        on = goes_forward(fates, sick)
         fates.update(await self.learn([name for name in lost if fates[name] in OPEN], on))
         on = "committed" in fates.values() or on and "back" not in fates.values()
         there = [name for name in promise.hosts if name not in lost]
         if on:
-            failed = {**failed, **await self.commit(replace(commit, hosts=tuple(there)), fates)}
+            failed = {**failed, **await self.forward(replace(commit, hosts=tuple(there)), fates)}
         else:
             failed = {**sick, **failed}
             fates.update(await self.back(there, failed))
@@ -76,7 +76,7 @@ class Ending:
         return {name: HostProblem(f"not healthy: {text}") for name, text in found.items()
                 if len(found) > self.hosts.spare}
 
-    async def commit(self, step: Step, fates: Fates) -> dict[str, HostProblem]:
+    async def forward(self, step: Step, fates: Fates) -> dict[str, HostProblem]:
         """From here on only forward; what went wrong on the way."""
         failed = await self.hosts.attempt(step)
         await self.hosts.release()
@@ -96,22 +96,22 @@ class Ending:
 
     async def _learn(self, name: str, on: bool | None, cause: str) -> str | None:
         now = asyncio.get_running_loop().time
-        until = now() + self.seconds + PATIENCE
-        late = until + TAKEBACK
+        until = now() + self.seconds + LATE
+        settled = until + TAKEBACK
         while True:
             fate = await self._ask(name, on, cause)
             if fate in FINAL or on is None and fate in OPEN:
                 return fate
-            if now() > (late if fate else until):
+            if now() > (settled if fate else until):
                 return None
             await asyncio.sleep(PAUSE)
 
     async def _ask(self, name: str, on: bool | None, cause: str) -> str | None:
         host = next(host for host in self.hosts.hosts if host.name == name)
-        connection = Connection(host, self.hosts.ssh, self.hosts.fleet.app)
+        connection = Connection(host, self.hosts.fleet.ssh, self.hosts.fleet.app)
         try:
             await connection.open(15)
-            decided: Decided = await connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])
+            decided: Fate = await connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])
             return decided["fate"]
         except HostProblem:
             return None

@@ -2,12 +2,28 @@
 
 import json
 import sys
+from typing import NotRequired, TypedDict
 
 from ..errors import HostProblem, Refused
 from ..reach import process
-from ..shapes import HookRecord
 
 SECONDS = 300
+
+
+class HookRecord(TypedDict):
+    """What a hook reads."""
+
+    version: int
+    id: str
+    app: str
+    action: str
+    tag: str
+    digest: str
+    who: str
+    hosts: list[str]
+    outcome: NotRequired[str]
+    seconds: NotRequired[float]
+    cause: NotRequired[str]
 
 
 async def run(command: str, record: HookRecord, must: bool = False) -> None:

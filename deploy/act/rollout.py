@@ -1,28 +1,27 @@
 """A deploy or rollback from beginning to end: looks, decides, does, and takes back when it goes wrong."""
 
 import contextlib
-import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..agent.answers import Facts
 from ..decide import migrations, preflight
 from ..decide.config import Fleet, Host
 from ..decide.plan import KINDS, Options, Step, Target, plan
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
+from ..reach.answers import Tell
 from ..reach.connection import who
 from ..reach.connections import Connections, report
 from ..reach.interrupts import heeded, ignored
-from ..reach.process import in_thread
-from ..reach.ssh import Ssh
-from ..shapes import Facts, HookRecord, Record, Release, Resolved, Tell
 from . import hooks, source
-from .commit import Ending, told
+from .commit import Commit, outcome
+from .hooks import HookRecord
+from .target import Targeting, serves
 
 Group = tuple[Step, ...]
-AllFacts = Mapping[str, Facts]  # by host name
 
 
 @dataclass
@@ -30,7 +29,6 @@ class Rollout:
     """What is asked for. `tag` may be empty for a rollback; `to`: the rollback's goal was named."""
 
     fleet: Fleet
-    ssh: Ssh
     hosts: list[Host]
     tell: Tell
     action: str
@@ -81,15 +79,12 @@ class Rollout:
         return target, groups, record
 
     def _connections(self) -> Connections:
-        return Connections(self.fleet, self.ssh, list(self.hosts), self.tell, self.timings, shared=self._serves())
-
-    def _serves(self) -> bool:
-        """Whether the image goes to the hosts through our connections."""
-        return self.fleet.registry == "ssh" and self.action == "deploy"
+        return Connections(self.fleet, self.hosts, self.tell, self.timings, shared=serves(self.fleet, self.action))
 
     async def _decide(self, hosts: Connections, stack: contextlib.AsyncExitStack) -> tuple[
             Target, list[Group], dict[str, Facts]]:
         """(Target, groups of steps, facts) after a look at all hosts. Raises Refused with all problems of all hosts."""
+        targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack)
         silent = await hosts.connect(self.skip_unreachable)
         facts, more = await hosts.facts(paths=lambda host: list(preflight.expected(self.fleet, host)),
                                         tag=lambda host: self.tag)
@@ -97,7 +92,7 @@ class Rollout:
         if not facts:
             raise Refused(on_hosts(silent))
         try:
-            target, texts = await self._target(hosts, facts, stack)
+            target, texts = await targeting.find(facts)
         except Refused as error:
             raise Refused("\n".join(filter(None, [str(error), on_hosts(silent)]))) from None
         found = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}
@@ -107,52 +102,8 @@ class Rollout:
             self.tell({"event": "warning", "host": name, "text": text})
         if target.action == "deploy" or self.tag and target.action == "rollback":
             target = replace(target, judge=next((host.name for host in hosts.hosts if facts[host.name]["tag"]), ""))
-        options = replace(self.options, credentials=self._credentials())
+        options = replace(self.options, credentials=targeting.credentials())
         return target, plan(self.fleet, hosts.hosts, target, options, {"id": self.id, "who": self._who(target)}), facts
-
-    async def _target(self, hosts: Connections, facts: AllFacts, stack: contextlib.AsyncExitStack) -> tuple[
-            Target, list[str]]:
-        """(Target, why there is none)."""
-        if self.action == "rollback":
-            return self._back(facts), []
-        action = "restart" if preflight.tags(facts) == {self.tag} else "deploy"
-        if self._serves():
-            return await self._served(hosts, stack, action), []
-        try:
-            found = await self._resolved(hosts, facts)
-        except HostProblem as problem:
-            return Target(action, self.tag), [f"on {hosts.hosts[0].name}: {problem}"]
-        return Target(action, self.tag, found["digest"], exact=not found["index"]), []
-
-    def _back(self, facts: AllFacts) -> Target:
-        """The Target of a rollback."""
-        releases = preflight.recorded(facts, self.tag) if self.tag else preflight.revert_of(facts)
-        tag = self.tag or next(iter(releases.values()))["tag"]
-        if preflight.tags(facts) == {tag}:
-            raise Refused(f"{tag} is live already")
-        return Target("rollback", tag, releases={name: goal(release, facts[name])
-                                                 for name, release in releases.items()})
-
-    async def _served(self, hosts: Connections, stack: contextlib.AsyncExitStack, action: str) -> Target:
-        """The Target that we serve ourselves for as long as the stack is open."""
-        from ..reach import registry  # takes longer to load than a rollback should wait
-        server = stack.enter_context(await in_thread(registry.serve, f"{self.fleet.image}:{self.tag}"))
-        stack.callback(lambda: self.tell({"event": "sent", "bytes": server.sent}))
-        sources = {name: {"reference": f"127.0.0.1:{port}/app", "credentials": server.login}
-                   for name, port in (await hosts.forward(server.port)).items()}
-        return Target(action, self.tag, server.digest, sources=sources)
-
-    async def _resolved(self, hosts: Connections, facts: AllFacts) -> Resolved:
-        """What the tag stands for, as the first host sees it."""
-        return await hosts.resolve(hosts.hosts[0].name, image=self.fleet.image, tag=self.tag,
-                                   credentials=self._credentials(),
-                                   architectures=sorted({found["arch"] for found in facts.values()}))
-
-    def _credentials(self) -> str:
-        name = self.fleet.registry_login
-        if name and not os.environ.get(name):
-            raise Refused(f"registry.login: {name} is not set, it holds user:password for the registry")
-        return os.environ[name] if name else ""
 
     def _who(self, target: Target) -> str:
         return who(f"{target.action} {target.tag}")
@@ -165,7 +116,7 @@ class Rollout:
     # ---- doing ----
 
     async def _do(self, hosts: Connections, groups: Sequence[Group], target: Target) -> None:
-        """Lock, step after step, and at the first failure all back. Of what all have prepared Ending has the say."""
+        """Lock, step after step, and at the first failure all back. Once all have prepared, Commit decides."""
         *steps, (promise,), (commit,) = groups
         begun: list[Group] = []
         try:
@@ -198,7 +149,7 @@ class Rollout:
         if not isinstance(error, DeployError):
             return error
         lost = [name for name, end in ends.items() if end is None]
-        fates = await self._ending(hosts).learn(lost, False, str(error))
+        fates = await self._commit(hosts).learn(lost, False, str(error))
         stuck = [name for name, end in ends.items() if end and end.get("attempt") or fates.get(name) == "stuck"]
         unknown = [name for name in lost if fates[name] not in ("back", "stuck")]
         if stuck or unknown:
@@ -218,13 +169,13 @@ class Rollout:
             yield (f"taken back; {', '.join(unknown)} can't be asked and does the same within"
                    f" {self.fleet.rollout['dead_after']} s of its last word: see make status")
 
-    def _ending(self, hosts: Connections) -> Ending:
-        return Ending(hosts, self.id, self.fleet.rollout["dead_after"])
+    def _commit(self, hosts: Connections) -> Commit:
+        return Commit(hosts, self.id, self.fleet.rollout["dead_after"])
 
     async def _end(self, hosts: Connections, promise: Step, commit: Step, target: Target) -> None:
         """All hosts are prepared. Raises DeployError or Divided where they don't all commit."""
-        fates, failed = await self._ending(hosts).run(promise, commit)
-        error = told(fates, failed, target.tag)
+        fates, failed = await self._commit(hosts).run(promise, commit)
+        error = outcome(fates, failed, target.tag)
         if error:
             raise error
         for name, problem in failed.items():
@@ -240,9 +191,3 @@ def serving(ends: Mapping[str, Mapping[str, Any] | None]) -> str:
 def since(began: float) -> float:
     """Seconds, to a tenth."""
     return round(time.monotonic() - began, 1)
-
-
-def goal(release: Release | Record, facts: Facts) -> dict[str, Any]:
-    """What an attempt needs to know of the release that a rollback goes to."""
-    known = [record.get("digest") for record in facts["known"] if record["tag"] == release["tag"]]
-    return {"image_id": release["image_id"], "digest": release.get("digest") or (known or [""])[-1]}

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from project.ops import envfile
 
+from ..agent.answers import Settings
 from ..decide.config import Host
 from ..decide.settings import check_names, differences, read_values, staged
 from ..errors import DeployError, HostProblem, Refused
@@ -25,7 +26,6 @@ from ..reach.connection import encoded, who
 from ..reach.connections import Connections
 from ..reach.gather import on_each
 from ..reach.interrupts import ignored
-from ..shapes import Settings
 
 Texts = tuple[str, str | None]  # of APP.env, and of APP.env.next where there is one
 

@@ -47,10 +47,10 @@ def committed(host: Host, tag: str) -> Committed:
     nothing: tuple[list[Record], int] = [], 0
     records, torn = readable(problems, nothing, releases.read_log, host)
     revert = readable(problems, None, releases.read_tag, host.revert)
-    wanted = {tag, revert and revert["tag"]}
+    wanted, left = {tag, revert and revert["tag"]}, readable(problems, None, releases.read_attempt, host)
     return {"tag": readable(problems, None, releases.read_tag, host.tag), "revert": revert, "torn": torn,
             "records": records[-100:], "known": [record for record in records if record["tag"] in wanted][-100:],
-            "attempt": readable(problems, None, releases.read_attempt, host), "problems": problems}
+            "attempt": {"tag": left["tag"]} if left else None, "problems": problems}
 
 
 def readable(problems: list[str], other: T, function: Callable[..., T], *words: Any) -> T:

@@ -3,14 +3,13 @@
 import argparse
 
 from ..decide.config import Fleet
-from ..reach.ssh import Ssh
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["check"], help="check: show the hosts, or all that is wrong")
 
 
-async def handle(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> None:
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     print(f"{fleet.app}, image {fleet.image}")
     for host in fleet.hosts:
         print(f"  {host.name:12} {host.address:24} {' '.join(host.roles)}{' balancer' * host.balancer}")

@@ -7,7 +7,6 @@ import sys
 from ..act.rollout import Rollout
 from ..decide.config import Fleet
 from ..errors import DeployError, Locked
-from ..reach.ssh import Ssh
 from ..show import display
 from . import plan
 
@@ -26,11 +25,11 @@ def add_display(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timings", action="store_true", help="in the end the seconds a step and host")
 
 
-async def handle(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> None:
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     if args.dry_run:
-        return await plan.handle(fleet, ssh, args)
+        return await plan.handle(fleet, args)
     show = display.choose(args.json)
-    await displayed(plan.deploy_of(fleet, ssh, args, show.tell), show, args)
+    await displayed(plan.deploy_of(fleet, args, show.tell), show, args)
 
 
 async def displayed(rollout: Rollout, show: display.Background, args: argparse.Namespace) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from ..act import settings
 from ..decide.config import Fleet
 from ..reach.connections import Connections
-from ..reach.ssh import Ssh
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     file.add_argument("file", metavar="FILE", help="- is stdin")
 
 
-def handle(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> Coroutine[Any, Any, None]:
+def handle(fleet: Fleet, args: argparse.Namespace) -> Coroutine[Any, Any, None]:
     """What is typed is read now, before the event loop runs, which must not wait for it."""
-    hosts = Connections(fleet, ssh, fleet.chosen(args.hosts))
+    hosts = Connections(fleet, fleet.chosen(args.hosts))
     return settings.show(hosts) if args.action == "list" else settings.stage(hosts, settings.CHANGES[args.action](args))

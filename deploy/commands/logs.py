@@ -10,7 +10,6 @@ from ..reach import process
 from ..reach.answers import visible
 from ..reach.gather import together
 from ..reach.process import Process, in_thread
-from ..reach.ssh import Ssh
 from ..show.display import write
 
 
@@ -29,13 +28,13 @@ def command(app: str, args: argparse.Namespace) -> list[str]:
             *(["--since", args.since] if args.since else []), *(word for name in names for word in ("-t", name))]
 
 
-async def handle(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> None:
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     words = command(fleet.app, args)
     running: dict[str, Process] = {}
 
     async def show(host: Host) -> int | None:
-        shown = running[host.name] = await process.start(ssh.command(host.address, words), stdin=subprocess.DEVNULL,
-                                                         stderr=None)
+        shown = running[host.name] = await process.start(
+            fleet.ssh.command(host.address, words), stdin=subprocess.DEVNULL, stderr=None)
         try:
             async for line in shown.lines():
                 text = visible(f"{host.name} | {line.decode(errors='replace').rstrip(chr(10))}")

@@ -9,8 +9,7 @@ from ..decide import images
 from ..decide.config import Fleet
 from ..decide.plan import Options, shown
 from ..errors import Refused
-from ..reach.ssh import Ssh
-from ..shapes import Tell
+from ..reach.answers import Tell
 from ..show.display import Lines
 
 TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
@@ -30,17 +29,17 @@ def add_risks(parser: argparse.ArgumentParser) -> None:
                         help="even with migrations with which the older release cannot work")
 
 
-async def handle(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> None:
-    print("\n".join(shown(await deploy_of(fleet, ssh, args, Lines(sys.stderr).tell).plan())))
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    print("\n".join(shown(await deploy_of(fleet, args, Lines(sys.stderr).tell).plan())))
 
 
-def deploy_of(fleet: Fleet, ssh: Ssh, args: argparse.Namespace, tell: Tell) -> Rollout:
+def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rollout:
     """The deploy that is asked for. Raises Refused for a tag that cannot be deployed."""
     check_tag(args.tag)
     if args.tag.endswith("-dirty") and not args.allow_dirty:
         raise Refused(images.DIRTY.format(args.tag))
     options = Options(args.parallel, not args.no_bake, args.allow_incompatible, args.allow_dirty)
-    return Rollout(fleet, ssh, fleet.chosen(args.hosts), tell, "deploy", args.tag, options, args.skip_unreachable)
+    return Rollout(fleet, fleet.chosen(args.hosts), tell, "deploy", args.tag, options, args.skip_unreachable)
 
 
 def check_tag(tag: str) -> None:

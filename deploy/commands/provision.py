@@ -4,7 +4,6 @@ import argparse
 
 from ..decide.config import Fleet
 from ..provisioning.provision import provision
-from ..reach.ssh import Ssh
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,6 +11,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--remove", metavar="HOST", default="", help="take the app off this host; data stays")
 
 
-async def handle(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> int:
-    changes = await provision(fleet, ssh, fleet.chosen(args.hosts, balancers=True), args.check, args.remove)
+async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
+    changes = await provision(fleet, fleet.ssh, fleet.chosen(args.hosts, balancers=True), args.check, args.remove)
     return 1 if args.check and changes else 0

@@ -8,15 +8,14 @@ from ..errors import DeployError, HostProblem
 from ..reach.answers import visible
 from ..reach.connection import who
 from ..reach.connections import Connections, report
-from ..reach.ssh import Ssh
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """None."""
 
 
-async def handle(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> None:
-    async with Connections(fleet, ssh, fleet.chosen(args.hosts)) as connections:
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    async with Connections(fleet, fleet.chosen(args.hosts)) as connections:
         await connections.reach_all()
         await connections.lock(who("prune"))
         step = Step("prune", tuple(host.name for host in connections.hosts), {"image": fleet.image})

@@ -8,7 +8,6 @@ from ..decide.config import Fleet
 from ..errors import DeployError, on_hosts
 from ..reach.answers import visible
 from ..reach.connections import Connections
-from ..reach.ssh import Ssh
 from ..show import tables
 
 
@@ -16,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for machines")
 
 
-async def handle(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> None:
-    async with Connections(fleet, ssh, fleet.chosen(args.hosts)) as connections:
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    async with Connections(fleet, fleet.chosen(args.hosts)) as connections:
         problems = await connections.reach()
         facts, others = await connections.facts()
     if args.json:

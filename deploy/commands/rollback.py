@@ -5,8 +5,7 @@ import argparse
 from ..act.rollout import Rollout
 from ..decide.config import Fleet
 from ..decide.plan import Options
-from ..reach.ssh import Ssh
-from ..shapes import Tell
+from ..reach.answers import Tell
 from ..show import display
 from . import deploy, plan
 
@@ -17,14 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     deploy.add_display(parser)
 
 
-async def handle(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> None:
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     show = display.choose(args.json)
-    await deploy.displayed(rollback_of(fleet, ssh, args, show.tell), show, args)
+    await deploy.displayed(rollback_of(fleet, args, show.tell), show, args)
 
 
-def rollback_of(fleet: Fleet, ssh: Ssh, args: argparse.Namespace, tell: Tell) -> Rollout:
+def rollback_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rollout:
     """The rollback that is asked for. Raises Refused for what is no tag."""
     if args.to:
         plan.check_tag(args.to)
-    return Rollout(fleet, ssh, fleet.chosen(args.hosts), tell, "rollback", args.to,
+    return Rollout(fleet, fleet.chosen(args.hosts), tell, "rollback", args.to,
                    Options(allow_incompatible=args.allow_incompatible), args.skip_unreachable)

@@ -6,7 +6,6 @@ import sys
 from ..decide.config import Fleet
 from ..errors import Refused
 from ..reach import process
-from ..reach.ssh import Ssh
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="as docker-run.sh takes it")
 
 
-async def handle(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> int | None:
+async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     host = next((host for host in fleet.app_hosts if host.name == args.host), None)
     if host is None:
         raise Refused(f"there is no host {args.host!r}; there are: {', '.join(host.name for host in fleet.app_hosts)}")
@@ -22,8 +21,8 @@ async def handle(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> int | None
     if not words:
         raise Refused("what shall be run? make run HOST=web1 ARGS='manage showmigrations'")
     tty = sys.stdin.isatty() and sys.stdout.isatty()
-    running = await process.start(ssh.command(host.address, ["docker-runner", fleet.app, *words], tty=tty), stdin=None,
-                                  stdout=None, stderr=None, start_new_session=False)
+    command = fleet.ssh.command(host.address, ["docker-runner", fleet.app, *words], tty=tty)
+    running = await process.start(command, stdin=None, stdout=None, stderr=None, start_new_session=False)
     try:
         return await running.ended()
     finally:

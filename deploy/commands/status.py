@@ -3,16 +3,14 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 
+from ..agent.answers import Facts
 from ..decide import drift, preflight
 from ..decide.config import Fleet, Host
 from ..errors import on_hosts
 from ..reach.answers import visible
 from ..reach.connections import Connections
 from ..reach.gather import Problems
-from ..reach.ssh import Ssh
-from ..shapes import Facts
 from ..show import tables
 
 RED, PLAIN = "\033[31m", "\033[0m"
@@ -22,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for machines")
 
 
-async def handle(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> int:
+async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
     """Exit code 1 when anything is not as it should be."""
-    facts, problems = await facts_of(fleet, ssh, fleet.chosen(args.hosts))
+    facts, problems = await facts_of(fleet, fleet.chosen(args.hosts))
     if args.json:
         print(json.dumps({"hosts": facts, "problems": problems}))
         return 1 if problems else 0
@@ -39,9 +37,9 @@ async def handle(fleet: Fleet, ssh: Ssh, args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-async def facts_of(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host]) -> tuple[dict[str, Facts], Problems]:
+async def facts_of(fleet: Fleet, hosts: list[Host]) -> tuple[dict[str, Facts], Problems]:
     """(host name → facts, host name → problems: those that can't be asked are only there)."""
-    async with Connections(fleet, ssh, list(hosts)) as connections:
+    async with Connections(fleet, hosts) as connections:
         problems = await connections.reach()
         facts, others = await connections.facts(paths=lambda host: list(preflight.expected(fleet, host)),
                                                 health=lambda host: True)

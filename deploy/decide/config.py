@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import Refused
 from . import schema
 from .checks import TOO_DEEP, Problems, is_numeric
+from .ssh import Ssh
 
 FOLDER = Path(__file__).resolve().parents[1]
 CLASSIC = {"HOSTS": "web", "CELERY_HOSTS": "worker", "BEAT_HOSTS": "beat"}
@@ -46,6 +47,7 @@ class Fleet:
     """The configuration of one environment. The tables have the keys of the file, with every default filled in.
 
     `by_variables`: it comes from HOSTS and the like, which do not say all that the servers were provisioned with.
+    `ssh`: how hosts are reached.
     """
 
     app: str
@@ -61,6 +63,7 @@ class Fleet:
     hooks: Table = field(default_factory=dict)
     server: Table = field(default_factory=dict)
     by_variables: bool = False
+    ssh: Ssh = Ssh()
 
     def with_role(self, role: str) -> list[Host]:
         """The hosts that have a role, in the order of the file."""

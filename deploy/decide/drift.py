@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..shapes import Facts, Slot
+from ..agent.answers import Facts, SlotFacts
 from . import preflight
 from .config import Fleet, Host
 from .preflight import AllFacts
 
-EMPTY: Slot = {"release": None, "units": {}}
+EMPTY: SlotFacts = {"release": None, "units": {}}
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, list[str]]:

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 
-from ..shapes import Pulled
+from ..agent.answers import Image
 from .plan import Target
 
 DIRTY = ("{} has what no commit holds, so nobody could build it again: commit, make build, make push; or take the risk"
          " with --allow-dirty")
 
 
-def problems(pulled: Mapping[str, Pulled], target: Target, allow_dirty: bool = False) -> dict[str, list[str]]:
+def problems(pulled: Mapping[str, Image], target: Target, allow_dirty: bool = False) -> dict[str, list[str]]:
     """host name → why the image that it has pulled must not start; hosts without a problem are left out."""
-    firsts: dict[str | None, tuple[str, Pulled]] = {}
+    firsts: dict[str | None, tuple[str, Image]] = {}
     for name in sorted(pulled):
         firsts.setdefault(pulled[name].get("architecture"), (name, pulled[name]))
     found = {name: [*of_answer(answer, target, allow_dirty),
@@ -19,7 +19,7 @@ def problems(pulled: Mapping[str, Pulled], target: Target, allow_dirty: bool = F
     return {name: texts for name, texts in found.items() if texts}
 
 
-def of_answer(answer: Pulled, target: Target, allow_dirty: bool) -> Iterator[str]:
+def of_answer(answer: Image, target: Target, allow_dirty: bool) -> Iterator[str]:
     """What is wrong with the image of one host, for itself. A rollback may use any: it was committed once."""
     if target.action == "rollback":
         return
@@ -33,7 +33,7 @@ def of_answer(answer: Pulled, target: Target, allow_dirty: bool) -> Iterator[str
                " host pulls from")
 
 
-def differs(answer: Pulled, target: Target, first: str, model: Pulled) -> Iterator[str]:
+def differs(answer: Image, target: Target, first: str, model: Image) -> Iterator[str]:
     """Whether a host has another image than the first host of its architecture, which has `model`."""
     if answer["image_id"] != model["image_id"] and not {*answer.get("digests", ())} & {*model.get("digests", ())}:
         yield (f"{target.tag} is {answer['image_id']} there, and {model['image_id']} on {first}: bring a release"

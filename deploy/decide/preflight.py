@@ -4,8 +4,9 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..agent.answers import Facts
+from ..agent.shapes import Record, Release
 from ..errors import Locked, Refused, on_hosts
-from ..shapes import Facts, Record, Release
 from . import server
 from .config import Fleet, Host
 from .plan import Target

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
 from ..decide.config import Fleet, Host
+from ..decide.ssh import Ssh
 from ..errors import DeployError, HostProblem, Refused
 from ..reach.connection import run
 from ..reach.connections import Connections
 from ..reach.gather import on_each
 from ..reach.process import Done
-from ..reach.ssh import Ssh
 
 PYTHON = "install python3"  # first, and by ssh alone, as the agent needs it
 SCRIPT = "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y -o DPkg::Lock::Timeout=300 python3"
@@ -49,7 +49,7 @@ Channels = Mapping[str, Channel]  # by host name
 @contextlib.asynccontextmanager
 async def looking(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], bare: Sequence[Host]) -> AsyncIterator[Channels]:
     """Channels without locks. `bare`: the hosts that have no Python. Raises Refused."""
-    async with Connections(fleet, ssh, [host for host in hosts if host not in bare]) as connections:
+    async with Connections(fleet, [host for host in hosts if host not in bare]) as connections:
         await connections.reach_all()
         yield {**connections.connections, **{host.name: WithoutPython(host, ssh) for host in bare}}
 
@@ -62,8 +62,8 @@ async def locked(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], bare: Sequence[H
     async def bring(host: Host) -> None:
         announce(host.name, PYTHON)
         await bring_python(host, ssh)
-    async with (Connections(fleet, ssh, [host for host in hosts if host not in bare]) as first,
-                Connections(fleet, ssh, [*bare]) as others):
+    async with (Connections(fleet, [host for host in hosts if host not in bare]) as first,
+                Connections(fleet, [*bare]) as others):
         await first.reach_all()
         await first.lock(what, Refused, bare=True)
         await on_each(bare, bring, DeployError)

@@ -7,13 +7,13 @@ from types import ModuleType
 from typing import TextIO
 
 from ..decide.config import Fleet, Host
+from ..decide.ssh import Ssh
 from ..errors import DeployError, HostProblem, Refused
 from ..reach import connection
 from ..reach.connection import who
 from ..reach.conversation import why_ended
 from ..reach.gather import on_each
 from ..reach.process import in_thread
-from ..reach.ssh import Ssh
 from . import fitness, progress
 from .channels import PYTHON, locked, looking
 from .fitness import Found

@@ -1,4 +1,4 @@
-"""Turns what a host says into data: JSON of the shapes in shapes.py, text without control characters.
+"""Turns what a host says into data: JSON of the shapes in agent/answers.py, text without control characters.
 
 A host may be broken into, and its containers can write into what it reports. So an answer of another shape is Lost.
 Keys that no shape declares are ignored: an agent may say more than this deployer knows.
@@ -8,15 +8,35 @@ import functools
 import json
 import re
 import unicodedata
+from collections.abc import Callable, Mapping
 from types import UnionType
-from typing import (Annotated, Any, Literal, NoReturn, NotRequired, Union, get_args, get_origin, get_type_hints,
-                    is_typeddict)
+from typing import (Annotated, Any, Literal, NoReturn, NotRequired, TypedDict, Union, get_args, get_origin,
+                    get_type_hints, is_typeddict)
 
+from ..agent import answers as said
+from ..agent.shapes import Below, More, Text
 from ..errors import nonsense
-from ..shapes import ANSWERS, EVENTS, Below, Event, Problem, Text
 
+Event = dict[str, Any]  # "event", and what docs/deploy.md tells of it
+Tell = Callable[[Event], None]
+
+
+class Problem(TypedDict):
+    """Why something could not be done."""
+
+    problem: str
+    more: More
+
+
+ANSWERS: Mapping[str, Any] = {  # of all else that the agent is told to do any object will do
+    "facts": said.Facts, "resolve": said.Resolved, "pull": said.Image, "lock": said.Locked, "decide": said.Fate,
+    "verdicts": said.Judged, "prune": said.Pruned, "said": said.Said, "command": said.Command,
+    "read_settings": said.Settings}
+EVENTS: Mapping[str, Any] = {  # what else they have is plain, as text
+    "progress": dict[str, Any], "takeback": dict[str, Any], "committed": dict[str, Any], "sick": Problem}
 SCALARS = (str, int, float, bool, type(None))
 GREATEST = 2**63
+MISSING = object()  # stands for a key that is not there: None may be a value
 
 
 def visible(text: str) -> str:
@@ -29,7 +49,7 @@ def visible(text: str) -> str:
 # ---- shapes ----
 
 def mismatch(value: Any, shape: Any, path: str = "it") -> str:
-    """Where the value does not have that shape, a type as shapes.py spells them, in a few words; "" if it has."""
+    """Where the value does not have that shape, a type as agent/shapes.py spells them, in a few words; "" if it has."""
     origin, words = get_origin(shape), get_args(shape)
     if origin is Annotated:
         return mismatch(value, words[0], path) or out_of_bounds(value, words[1], path)
@@ -66,7 +86,7 @@ def members(value: Any, shape: Any, path: str) -> list[tuple[Any, Any, str]] | N
 
 def fields(value: dict[str, Any], shape: Any, path: str) -> list[tuple[Any, Any, str]]:
     """The same for a TypedDict: its required keys, and those of its others that are there."""
-    return [(value.get(key), inner, f"{path}.{key}") for key, inner in hints(shape).items()
+    return [(value.get(key, MISSING), inner, f"{path}.{key}") for key, inner in hints(shape).items()
             if key in shape.__required_keys__ or key in value]
 
 
@@ -86,7 +106,8 @@ def is_scalar(value: Any, shape: Any) -> bool:
 
 def kind(value: Any) -> str:
     """What a value is, for an error."""
-    names = {dict: "an object", list: "a list", str: "text", bool: "a truth value", type(None): "missing"}
+    names = {dict: "an object", list: "a list", str: "text", bool: "a truth value", type(None): "null",
+             object: "missing"}
     return names.get(type(value), "such a number")
 
 

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..agent import bundle
+from ..agent.answers import Command
 from ..decide.config import Host
+from ..decide.ssh import Ssh
 from ..errors import HostProblem, Lost
-from ..shapes import Command, Tell
 from . import process
+from .answers import Tell
 from .conversation import Answer, Conversation, result, why_ended
 from .process import Done, start
-from .ssh import Ssh
 
 # Reads the agent and runs it. Its answers begin after MARK, as a login may print a greeting first.
 BOOT = """import os

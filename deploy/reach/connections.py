@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from ..agent.answers import Facts, Resolved
 from ..decide.config import Fleet, Host
 from ..decide.plan import Step
 from ..errors import DeployError, HostProblem, Refused, on_hosts
-from ..shapes import Event, Facts, Resolved, Tell
 from . import process
+from .answers import Event, Tell
 from .connection import Connection
 from .conversation import Answer
 from .gather import Problems, first_alone, gathered, on_each, texts, together
-from .ssh import Ssh
 
 TAKEBACK = 150  # seconds that a takeback may take: two drains and a stop
 T = TypeVar("T")
@@ -37,7 +37,6 @@ class Connections:
     `shared`: connections can forward a port."""
 
     fleet: Fleet
-    ssh: Ssh
     hosts: list[Host]
     tell: Tell = lambda event: None
     timings: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -75,8 +74,8 @@ class Connections:
     async def reach(self) -> Problems:
         """Reach all hosts at once; `hosts` then are those reached. Returns host name → why a host was not."""
         for host in self.hosts:
-            self.connections[host.name] = Connection(host, self.ssh, self.fleet.app, partial(self._hear, host.name),
-                                                     self._share(host))
+            self.connections[host.name] = Connection(
+                host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self._share(host))
         return (await self._each_that_can(lambda host: self.connections[host.name].open()))[1]
 
     async def reach_all(self, error: type[DeployError] = Refused) -> None:
@@ -102,7 +101,7 @@ class Connections:
     async def forward(self, port: int) -> dict[str, int]:
         """Let all hosts reach our port, at 127.0.0.1; host name → the port there. Raises Refused."""
         async def ask(host: Host) -> int:
-            done = await process.run(self.ssh.forward(host.address, self._share(host), port), timeout=30)
+            done = await process.run(self.fleet.ssh.forward(host.address, self._share(host), port), timeout=30)
             if done.code:
                 said = done.err.decode(errors="replace").strip()
                 raise HostProblem(f"cannot forward a port: {said}; sshd must allow AllowTcpForwarding")

@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 from ..errors import HostProblem, Lost, nonsense
-from ..shapes import Tell
 from . import answers
+from .answers import Tell
 from .process import Process
 
 MARK = b"--8<-- slipway"

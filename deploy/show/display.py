@@ -10,8 +10,7 @@ import time
 from typing import TextIO
 
 from ..decide.plan import KINDS
-from ..reach.answers import visible
-from ..shapes import Event, Tell
+from ..reach.answers import Event, Tell, visible
 from .tables import table
 
 SHOWN = ("lock", *(name for name in KINDS if name != "prune"))

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ..agent.answers import Facts
+from ..agent.shapes import Release
 from ..decide.config import Host
 from ..decide.drift import EMPTY, running
 from ..decide.preflight import AllFacts
-from ..shapes import Facts, Release
 
 Row = tuple[str, ...]
 

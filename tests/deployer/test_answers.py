@@ -1,6 +1,7 @@
 """What hosts say is not trusted: whatever an agent answers, it ends in one line that names the host."""
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -57,7 +58,7 @@ def with_(value, path, new):
 def rollout(fleet, events=None, action="deploy", **more):
     out = io.StringIO()
     show = display.Lines(out)
-    made = Rollout(fleet, SimpleNamespace(command=lambda *words, **options: []), fleet.app_hosts, show.tell, action,
+    made = Rollout(fleet, fleet.app_hosts, show.tell, action,
                    "v2" if action == "deploy" else "", **more)
     return made, out
 
@@ -112,8 +113,8 @@ def test_answers_that_are_wrong_in_one_place(fleet, data):
     made, _ = rollout(fleet, action=data.draw(st.sampled_from(["deploy", "rollback"])))
     odd = {"facts": lambda message: [line({"id": message["id"], "ok": answer}), b""]}
     words = SimpleNamespace(json=False, hosts="")
-    for act in (made.plan, lambda: status.handle(fleet, made.ssh, words),
-                lambda: releases.handle(fleet, made.ssh, words)):
+    for act in (made.plan, lambda: status.handle(made.fleet, words),
+                lambda: releases.handle(made.fleet, words)):
         with agents(lambda: Agent(fine(fleet), odd)), contextlib.redirect_stdout(io.StringIO()) as out:
             try:
                 run(act())
@@ -121,6 +122,18 @@ def test_answers_that_are_wrong_in_one_place(fleet, data):
                 out.write(visible(str(error)))
                 assert "no sense" not in str(error) or "on web1, web2, work: " in str(error), error
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out.getvalue())
+
+
+def test_a_key_that_is_missing_is_no_null(fleet):
+    """Of each shape: a key that may hold null must still be there."""
+    base = fine(fleet)["facts"]
+    for path in places(base):
+        if path and isinstance(path[-1], str) and path[0] not in ("files", "free", "containers", "one_offs"):
+            holder = functools.reduce(lambda value, key: value[key], path[:-1], base)
+            found = with_(base, path[:-1], {key: one for key, one in holder.items() if key != path[-1]})
+            optional = {"id", "at", "seconds", "who", "digest", "health", "version", "root", "a", "b", "web"}
+            said = answers.wrong(found, answers.ANSWERS["facts"])
+            assert said.endswith(f".{path[-1]} is missing") or path[-1] in optional and not said, (path, said)
 
 
 def test_agents_with_which_all_is_well(fleet):
@@ -157,7 +170,7 @@ def test_nothing_a_host_says_acts_on_the_terminal(fleet):
 
 def test_an_error_of_a_host_is_shown_not_sent(monkeypatch, capsys):
     """The command line's own line, too."""
-    def fail(fleet, ssh, args):
+    def fail(fleet, args):
         raise DeployError("on web1: \x1b[2J gone\ud800")
     monkeypatch.setattr(releases, "handle", fail)
     assert __main__.main(["releases"]) == 1

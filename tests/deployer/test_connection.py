@@ -14,7 +14,7 @@ from deploy.errors import HostProblem, Lost
 from deploy.reach import connection, process
 from deploy.reach.connection import Connection
 from deploy.reach.conversation import MARK
-from deploy.reach.ssh import Ssh
+from deploy.decide.ssh import Ssh
 from deployer.agents import agents, line
 from deployer.clock import run
 from proc import ROOT

@@ -35,7 +35,7 @@ class Standing:
 @pytest.fixture
 def hosts(fleet):
     told = []
-    hosts = Connections(fleet, None, list(fleet.app_hosts), told.append,
+    hosts = Connections(fleet, list(fleet.app_hosts), told.append,
                         connections={host.name: Standing() for host in fleet.app_hosts})
     hosts.told = told
     return hosts

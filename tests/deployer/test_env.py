@@ -14,7 +14,6 @@ from deploy.commands import env
 from deploy.decide import settings
 from deploy.errors import HostProblem, Locked, Refused
 from deploy.reach.connection import encoded
-from deploy.reach.ssh import Ssh
 from deployer import clock
 from deployer.agents import Agent, agents, fine, line
 
@@ -177,7 +176,7 @@ def stage(fleet, monkeypatch):
                "abort": ended(told, "abort"), **odd}
         on.told = told
         with agents(lambda: Agent(fine(fleet), odd)):
-            clock.run(env.handle(fleet, Ssh(), argparse.Namespace(action="set", names=[], hosts=hosts)))
+            clock.run(env.handle(fleet, argparse.Namespace(action="set", names=[], hosts=hosts)))
         return told
     return on
 

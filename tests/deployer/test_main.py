@@ -48,7 +48,7 @@ def test_wrong_usage_is_exit_2():
 @pytest.mark.parametrize("error, code", [(DeployError("x"), 1), (Locked("x"), 4), (KeyboardInterrupt(), 130)])
 def test_errors_become_exit_codes(monkeypatch, capsys, error, code):
     """Each kind of error has its code, and a line on stderr."""
-    def fail(fleet, ssh, args):
+    def fail(fleet, args):
         raise error
     monkeypatch.setattr(prune, "handle", fail)
     assert __main__.main(["prune"]) == code

@@ -15,7 +15,7 @@ import pytest
 
 from deploy.errors import Refused
 from deploy.reach import registry
-from deploy.reach.ssh import Ssh
+from deploy.decide.ssh import Ssh
 
 Answer = namedtuple("Answer", "status headers body")
 LAYERS = (b"the base" * 1000, b"", b"the code")

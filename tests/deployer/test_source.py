@@ -108,4 +108,4 @@ def test_a_tag_that_says_so_is_refused_at_once(fleet):
     """What make calls the release of a checkout with changes: before any host is asked."""
     args = SimpleNamespace(tag="abc-dirty", allow_dirty=False)
     with pytest.raises(Refused, match="what no commit holds"):
-        plan.deploy_of(fleet, None, args, None)
+        plan.deploy_of(fleet, args, None)

@@ -60,7 +60,7 @@ def test_who_is_locked_out_begins_nothing(monkeypatch, lock, outcome):
     """No hook is run, and no host asked for its lock, where somebody else is known to hold one; but a retirement ends
     soon, and each host waits for that by itself."""
     done, hooked = [], {"before": "hook", "committed": "", "failed": ""}
-    rollout = Rollout(SimpleNamespace(hooks=hooked, registry=""), None, [], lambda event: None, "deploy", "v2")
+    rollout = Rollout(SimpleNamespace(hooks=hooked, registry=""), [], lambda event: None, "deploy", "v2")
 
     async def decide(hosts, stack):
         return Target("deploy", "v2"), [], {"web1": {"lock": lock}}

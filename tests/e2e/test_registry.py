@@ -14,7 +14,7 @@ from proc import ROOT, run, wait_until
 
 sys.path.insert(0, str(ROOT))
 from deploy.reach import registry  # noqa: E402
-from deploy.reach.ssh import Ssh  # noqa: E402
+from deploy.decide.ssh import Ssh  # noqa: E402
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.act import commit
-from deploy.act.commit import Ending, forward, told
+from deploy.act.commit import Commit, goes_forward, outcome
 from deploy.decide.plan import Step
 from deploy.errors import DeployError, Divided, HostProblem, Lost
 from deploy.reach.connections import Connections
@@ -123,12 +123,12 @@ def finish(models, sick=(), spare=0):
     """(what the deployer says of its end, host name → what became of it). `sick`: hosts that are not well any more."""
     async def end():
         hosts = [SimpleNamespace(name=name, model=model) for name, model in models.items()]
-        team = Connections(SimpleNamespace(app="shop"), None, hosts, lambda event: None,
+        team = Connections(SimpleNamespace(app="shop", ssh=None), hosts, lambda event: None,
                            connections={host.name: Talk(host) for host in hosts}, locked=list(models),
                            sick=dict.fromkeys(sick, "5 of 20 answers were errors"), spare=spare)
-        fates, failed = await Ending(team, "1", DEAD_AFTER).run(Step("promise", tuple(models)),
-                                                                Step("commit", tuple(models)))
-        return told(fates, failed, "v2"), fates, {name: await model.rest() for name, model in models.items()}
+        fates, failed = await Commit(team, "1", DEAD_AFTER).run(
+            Step("promise", tuple(models)), Step("commit", tuple(models)))
+        return outcome(fates, failed, "v2"), fates, {name: await model.rest() for name, model in models.items()}
     with mock.patch.object(commit, "Connection", Talk):
         return run(end())
 
@@ -187,12 +187,12 @@ DIRECTIONS = [("promised promised", True), ("promised open", False), ("promised 
 @pytest.mark.parametrize("words, on", DIRECTIONS)
 def test_which_way_all_go(words, on):
     """A host that has committed decides over all; then one that is back or goes there."""
-    assert forward(dict(enumerate(None if word == "-" else word for word in words.split()))) == on
+    assert goes_forward(dict(enumerate(None if word == "-" else word for word in words.split()))) == on
 
 
 def test_each_host_is_named_with_what_is_known():
     """Exit 3 says of each host where it is."""
-    error = told({"a": "committed", "b": "back", "c": None, "d": "stuck"}, {"c": Lost("no word for 30 s")}, "v2")
+    error = outcome({"a": "committed", "b": "back", "c": None, "d": "stuck"}, {"c": Lost("no word for 30 s")}, "v2")
     assert str(error).splitlines() == [
         "on c: no word for 30 s", "a: on v2", "b: on the release before",
         "d: not whole, for the next deploy or rollback to settle", "c: can't be asked; on v2 or on the release before",
@@ -219,6 +219,6 @@ def test_what_a_lost_host_does_meanwhile_decides(fate, other):
 
     async def learn(self, names, *words):
         return found.pop(0) if found else dict.fromkeys(names, fate)
-    with mock.patch.object(Ending, "learn", learn):
+    with mock.patch.object(Commit, "learn", learn):
         _, fates, ends = finish(models([{"cut": "promise"}, {}, {}]))
     assert set(fates.values()) == {fate} and (ends["web2"], ends["work"]) == (fate, fate)
