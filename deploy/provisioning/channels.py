@@ -47,21 +47,21 @@ Channels = Mapping[str, Channel]  # by host name
 
 
 @contextlib.asynccontextmanager
-async def looking(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], bare: Sequence[Host]) -> AsyncIterator[Channels]:
+async def looking(fleet: Fleet, hosts: Sequence[Host], bare: Sequence[Host]) -> AsyncIterator[Channels]:
     """Channels without locks. `bare`: the hosts that have no Python. Raises Refused."""
     async with Connections(fleet, [host for host in hosts if host not in bare]) as connections:
         await connections.reach_all()
-        yield {**connections.connections, **{host.name: WithoutPython(host, ssh) for host in bare}}
+        yield {**connections.connections, **{host.name: WithoutPython(host, fleet.ssh) for host in bare}}
 
 
 @contextlib.asynccontextmanager
-async def locked(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], bare: Sequence[Host], what: str,
+async def locked(fleet: Fleet, hosts: Sequence[Host], bare: Sequence[Host], what: str,
                  announce: Callable[[str, str], None]) -> AsyncIterator[Channels]:
     """Channels with all hosts' locks, which `what` describes. The hosts with Python are locked before anything changes;
     then the `bare` ones get Python, which is announced, and are locked. Raises Locked, Refused, DeployError."""
     async def bring(host: Host) -> None:
         announce(host.name, PYTHON)
-        await bring_python(host, ssh)
+        await bring_python(host, fleet.ssh)
     async with (Connections(fleet, [host for host in hosts if host not in bare]) as first,
                 Connections(fleet, [*bare]) as others):
         await first.reach_all()

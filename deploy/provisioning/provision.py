@@ -7,7 +7,6 @@ from types import ModuleType
 from typing import TextIO
 
 from ..decide.config import Fleet, Host
-from ..decide.ssh import Ssh
 from ..errors import DeployError, HostProblem, Refused
 from ..reach import connection
 from ..reach.connection import who
@@ -19,18 +18,18 @@ from .channels import PYTHON, locked, looking
 from .fitness import Found
 
 
-async def provision(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], check: bool = False, remove: str = "",
+async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, remove: str = "",
                     out: TextIO = sys.stdout) -> int:
     """Make `hosts` what the fleet says, or take the app off the host `remove`; with `check` only say what would be
     done. Returns the number of changes. Raises Refused or Locked when nothing was done, DeployError when it failed
     midway."""
     session, recipe = modules(bool(remove))
     hosts = [host_to_remove(fleet, remove)] if remove else hosts
-    found = await on_each(hosts, lambda host: inspect(fleet, host, ssh, bool(remove)))
+    found = await on_each(hosts, lambda host: inspect(fleet, host, bool(remove)))
     bare = [host for host in hosts if "python3" in found[host.name].missing]
     announce = functools.partial(progress.announce, out)
-    reached = looking(fleet, ssh, hosts, bare) if check else locked(
-        fleet, ssh, hosts, bare, who("remove" if remove else "provision"), announce)
+    reached = looking(fleet, hosts, bare) if check else locked(
+        fleet, hosts, bare, who("remove" if remove else "provision"), announce)
     async with reached as channels:
         run = session.Session(channels, check, announce)
         try:
@@ -60,9 +59,9 @@ def host_to_remove(fleet: Fleet, name: str) -> Host:
     return next((host for host in fleet.hosts if name in (host.name, host.address)), Host(name, name))
 
 
-async def inspect(fleet: Fleet, host: Host, ssh: Ssh, remove: bool) -> Found:
+async def inspect(fleet: Fleet, host: Host, remove: bool) -> Found:
     """What inspect.sh finds on a host. Raises HostProblem where it cannot be reached, or is not fit."""
-    done = await connection.run(host, ssh, fitness.inspection(fleet, remove))
+    done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, remove))
     if done.code:
         raise HostProblem(why_ended(done.code, done.err))
     found = fitness.parse(done.out.decode(errors="replace").splitlines())

@@ -105,7 +105,7 @@ def provision(fleet, names=("web1", "web2"), **options):
     out = io.StringIO()
     chosen = [host for host in fleet.hosts if host.name in names]
     try:
-        return asyncio.run(provisioning.provision(fleet, None, chosen, out=out, **options)), out.getvalue()
+        return asyncio.run(provisioning.provision(fleet, chosen, out=out, **options)), out.getvalue()
     except DeployError as error:
         return error, out.getvalue()
 
