@@ -55,9 +55,10 @@ def read_values(content: bytes, names: Collection[str]) -> dict[str, str]:
     if names:
         problems += [f"no value for {name}" for name in names if not values.get(name) and not problems]
         problems += [f"{name} was not asked for" for name in values if name not in names]
-    elif not values and not problems:
+    elif values:
+        problems += [f"{name} has no value: use env unset" for name, value in values.items() if not value]
+    elif not problems:
         problems.append("nothing to set: give NAME=value lines on stdin")
-    problems += [f"{name} has no value: use env unset" for name in values if not values[name] and not names]
     if problems:
         raise Refused("\n".join(problems))
     return values

@@ -13,7 +13,7 @@ from types import UnionType
 from typing import (Annotated, Any, Literal, NoReturn, NotRequired, TypedDict, Union, get_args, get_origin,
                     get_type_hints, is_typeddict)
 
-from ..agent import answers as said
+from ..agent import answers as agent
 from ..agent.shapes import Below, More, Text
 from ..errors import nonsense
 
@@ -29,9 +29,9 @@ class Problem(TypedDict):
 
 
 ANSWERS: Mapping[str, Any] = {  # of all else that the agent is told to do any object will do
-    "facts": said.Facts, "resolve": said.Resolved, "pull": said.Image, "lock": said.Locked, "decide": said.Fate,
-    "verdicts": said.Judged, "prune": said.Pruned, "said": said.Said, "command": said.Command,
-    "read_settings": said.Settings}
+    "facts": agent.Facts, "resolve": agent.Resolved, "pull": agent.Image, "lock": agent.Locked, "decide": agent.Fate,
+    "verdicts": agent.Judged, "prune": agent.Pruned, "said": agent.Said, "command": agent.Command,
+    "read_settings": agent.Settings}
 EVENTS: Mapping[str, Any] = {  # what else they have is plain, as text
     "progress": dict[str, Any], "takeback": dict[str, Any], "committed": dict[str, Any], "sick": Problem}
 SCALARS = (str, int, float, bool, type(None))
