@@ -44,15 +44,21 @@ def not_running(app: str, host: Host, facts: Facts) -> Iterator[str]:
     if not facts["lock"] and slot["release"] and slot["release"] != tag:
         yield f"{slot['release']['tag']} is live, and {tag['tag']} is committed"
     for role, unit in slot["units"].items():
-        yield from restarting(role, unit, f"{role}-{facts['live']}", facts)
-        if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
-            yield f"{role} is {unit.get('state')}, {unit.get('health', 'not running')}"
-        if unit.get("dead"):
-            yield f"tasks that were given up: {unit['dead']}; see `docker-runner {app} manage dead_tasks` there"
+        yield from unhealthy(app, role, unit, facts)
     if host.has("beat"):
-        yield from restarting("beat", facts["beat"] or {}, "beat", facts)
-    if host.has("beat") and not running(facts["beat"] or {}):
-        yield f"beat is {facts['beat']['state'] if facts['beat'] else None}"
+        beat: Mapping[str, Any] = facts["beat"] or {}
+        yield from restarting("beat", beat, "beat", facts)
+        if not running(beat):
+            yield f"beat is {beat.get('state')}"
+
+
+def unhealthy(app: str, role: str, unit: Mapping[str, Any], facts: Facts) -> Iterator[str]:
+    """What is wrong with the unit of a role in the live slot."""
+    yield from restarting(role, unit, f"{role}-{facts['live']}", facts)
+    if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
+        yield f"{role} is {unit.get('state')}, {unit.get('health', 'not running')}"
+    if unit.get("dead"):
+        yield f"tasks that were given up: {unit['dead']}; see `docker-runner {app} manage dead_tasks` there"
 
 
 def running(unit: Mapping[str, Any]) -> bool:

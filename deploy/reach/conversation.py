@@ -80,18 +80,21 @@ class Conversation:
         if "event" in message:
             self.tell(answers.checked_event(message))
         elif "alive" not in message:
-            number = message.get("id")
-            do, future = self.asked.pop(number, ("", None)) if type(number) is int else ("", None)
-            if future is None:
-                raise nonsense("an answer to nothing that was asked")
-            try:
-                answers.checked_answer(message, do)
-            except Lost as problem:
-                fail(future, problem)
-                raise
-            if do == "lock":  # the lock's agent has ended; the one that started it reads on
-                self._fail_all(Lost("the agent has ended"))
-            future.set_result(message)
+            self._take_answer(message)
+
+    def _take_answer(self, message: Answer) -> None:
+        number = message.get("id")
+        if type(number) is not int or number not in self.asked:
+            raise nonsense("an answer to nothing that was asked")
+        do, future = self.asked.pop(number)
+        try:
+            answers.checked_answer(message, do)
+        except Lost as problem:
+            fail(future, problem)
+            raise
+        if do == "lock":  # the lock's agent has ended; the one that started it reads on
+            self._fail_all(Lost("the agent has ended"))
+        future.set_result(message)
 
     def _lose(self, problem: HostProblem) -> None:
         self.lost = self.lost or problem

@@ -121,9 +121,19 @@ def refuse_missing(image: str, docker: str) -> None:
 def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:
     """(the config's bytes, the layers' files), unpacked into `folder` from what `docker save` writes to `stream`.
 
-    Both of its layouts, the old one and OCI's, hold manifest.json; equal layers may be links. Names in the archive are
-    never used as paths.
+    Both of its layouts, the old one and OCI's, hold manifest.json.
     """
+    files, links = unpack(stream, folder)
+
+    def find(name: str) -> Path:
+        return files[links.get(name, name)]
+    told = json.loads(find("manifest.json").read_bytes())[0]
+    return find(told["Config"]).read_bytes(), [find(name) for name in told["Layers"]]
+
+
+def unpack(stream: IO[bytes], folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """(name → file in `folder`, name of a link → name), of an archive. Equal layers may be links. Names in the archive
+    are never used as paths."""
     files: dict[str, Path] = {}
     links: dict[str, str] = {}
     with tarfile.open(fileobj=stream, mode="r|*") as tar:
@@ -136,11 +146,7 @@ def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:
                 files[name] = folder / str(len(files))
                 with files[name].open("wb") as file:
                     shutil.copyfileobj(cast(IO[bytes], tar.extractfile(entry)), file, 1 << 20)
-
-    def find(name: str) -> Path:
-        return files[links.get(name, name)]
-    told = json.loads(find("manifest.json").read_bytes())[0]
-    return find(told["Config"]).read_bytes(), [find(name) for name in told["Layers"]]
+    return files, links
 
 
 # ---- the cache of compressed layers ----
