@@ -1,27 +1,20 @@
-"""What goes wrong: a DeployError is told to the user, by __main__; a HostProblem is of one host, and gathered first."""
+"""The errors. __main__ shows DeployErrors to the user. A HostProblem is of one host; those of all become a
+DeployError."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 
 class DeployError(Exception):
-    """It failed; the message is all a user has to read. `exit_code` is what `python -m deploy` ends with."""
+    """A command failed. The message is all that a user has to read; `exit_code` is the deployer's."""
 
     exit_code = 1
 
 
 class Refused(DeployError):
-    """Wrong usage or configuration, or a host that is not fit: nothing was changed."""
+    """Nothing was changed: wrong usage, wrong configuration, or a host that is not fit."""
 
     exit_code = 2
-
-
-class ConfigError(Refused):
-    """All that is wrong with a configuration, a line each."""
-
-    def __init__(self, source: object, problems: Iterable[str]) -> None:
-        self.problems = list(problems)
-        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
 
 
 class Locked(DeployError):
@@ -37,14 +30,14 @@ class Divided(DeployError):
 
 
 class Interrupted(DeployError):
-    """Ctrl-C, TERM or HUP."""
+    """Ctrl-C, TERM or HUP came."""
 
     exit_code = 130
 
 
 class HostProblem(Exception):
-    """What is wrong with one host, in a line or a few. `more` is what the agent says besides (status, body, log);
-    `locked`: somebody else is changing the host; `host` and `step`: where it happened, once that is known."""
+    """What is wrong with one host, a line for each of `texts`. `more`: what the agent adds, as shapes.More; `locked`:
+    somebody else is changing the host; `host` and `step`: where it happened, once that is known."""
 
     def __init__(self, *texts: str, more: Mapping[str, Any] | None = None, locked: bool = False) -> None:
         super().__init__(*texts)
@@ -53,20 +46,23 @@ class HostProblem(Exception):
 
 
 class Lost(HostProblem):
-    """The host does not answer any more, so nobody knows what it has done."""
+    """The host does not answer, or not in a way that can be understood: nobody knows what it has done."""
 
 
-class Nonsense(Lost):
-    """A host's answer is none that can be understood."""
+def nonsense(what: str) -> Lost:
+    """The error for an answer that cannot be understood; `what` is wrong with it, in a few words."""
+    return Lost(f"gives an answer that makes no sense ({what}): is the host in order?")
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"gives an answer that makes no sense ({what}): is the host in order?")
+
+def by_text(texts: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """text → the hosts it holds for, of host name → texts."""
+    hosts: dict[str, list[str]] = {}
+    for name in sorted(texts):
+        for text in texts[name]:
+            hosts.setdefault(text, []).append(name)
+    return hosts
 
 
 def on_hosts(problems: Mapping[str, Iterable[str]]) -> str:
     """The report of `problems` (host name → texts): each text once, after the hosts it holds for."""
-    hosts: dict[str, list[str]] = {}
-    for name in sorted(problems):
-        for text in problems[name]:
-            hosts.setdefault(text, []).append(name)
-    return "\n".join(f"on {', '.join(names)}: {text}" for text, names in hosts.items())
+    return "\n".join(f"on {', '.join(names)}: {text}" for text, names in by_text(problems).items())

@@ -12,5 +12,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
-    changes = await provision(fleet, fleet.ssh, fleet.chosen(args.hosts, balancers=True), args.check, args.remove)
+    changes = await provision(fleet, fleet.chosen(args.hosts, balancers=True), args.check, args.remove)
     return 1 if args.check and changes else 0

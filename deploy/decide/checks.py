@@ -1,7 +1,4 @@
-"""Checks of parsed data. Pure: a check takes a value and yields (path below the value, what is wrong).
-
-A table is a dict of key → (check, default).
-"""
+"""Checks of parsed data. Pure: a check takes a value and yields (path below the value, what is wrong)."""
 
 import difflib
 import ipaddress
@@ -17,7 +14,7 @@ TOO_DEEP = "is nested too deeply"
 
 
 def shown(value: object) -> str:
-    """A value as it is told, in a line, and not without end."""
+    """A value for an error: in one line, of at most some 200 characters."""
     try:
         said = repr(value)
     except ValueError:  # a number of thousands of digits
@@ -26,12 +23,12 @@ def shown(value: object) -> str:
 
 
 def plain(line: str) -> str:
-    """A line without what a terminal would take for more than text, and not without end."""
+    """A line without control characters, of at most 1000 characters."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line[:1000])
 
 
 def text(pattern: str, wanted: str) -> Check:
-    """A string that matches the whole pattern; `wanted` says in words what it should be."""
+    """A check for text that matches the whole pattern; `wanted` says in words what it should be."""
     def check(value: object) -> Problems:
         if not isinstance(value, str):
             yield "", f"{shown(value)} is no text"
@@ -41,6 +38,7 @@ def text(pattern: str, wanted: str) -> Check:
 
 
 def one_of(*choices: str) -> Check:
+    """A check for one of these texts."""
     def check(value: object) -> Problems:
         if value not in choices or isinstance(value, bool):
             yield "", f"{shown(value)} is none of {', '.join(choices)}"
@@ -48,7 +46,7 @@ def one_of(*choices: str) -> Check:
 
 
 def number(least: float, most: float, kind: type[int] | type[float] = int) -> Check:
-    """A number of these bounds; a whole one unless kind is float."""
+    """A check for a number from `least` to `most`; a whole one unless `kind` is float."""
     def check(value: object) -> Problems:
         if isinstance(value, bool) or not isinstance(value, (int, kind)) or not least <= value <= most:
             yield "", f"{shown(value)} is not a {'whole ' if kind is int else ''}number from {least} to {most}"
@@ -56,12 +54,13 @@ def number(least: float, most: float, kind: type[int] | type[float] = int) -> Ch
 
 
 def flag(value: object) -> Problems:
+    """Checks for true or false."""
     if not isinstance(value, bool):
         yield "", f"{shown(value)} is neither true nor false"
 
 
 def options(value: Any) -> Problems:
-    """Options of a command: words, which quotes group; nothing else in them means anything."""
+    """Checks for a line of a command's options, as a shell splits it."""
     try:
         if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value) or not shlex.split(value) and value.strip():
             raise ValueError
@@ -70,6 +69,7 @@ def options(value: Any) -> Problems:
 
 
 def list_of(check_item: Check) -> Check:
+    """A check for a list whose items all differ and pass a check."""
     def check(value: object) -> Problems:
         if not isinstance(value, list):
             yield "", f"{shown(value)} is no list"
@@ -83,6 +83,7 @@ def list_of(check_item: Check) -> Check:
 
 
 def table(keys: Mapping[str, tuple[Check, object]]) -> Check:
+    """A check for a table of these keys: key → (check of its value, default or REQUIRED)."""
     def check(value: object) -> Problems:
         if not isinstance(value, dict):
             yield "", f"{shown(value)} is no table"
@@ -100,6 +101,7 @@ def table(keys: Mapping[str, tuple[Check, object]]) -> Check:
 
 
 def network(value: object) -> Problems:
+    """Checks for an IP address or network."""
     known = re.fullmatch(r"[0-9a-fA-F.:]+(/[0-9]+)?", value) if isinstance(value, str) else None
     try:
         ipaddress.ip_network(known[0] if known else "", strict=False)
@@ -108,6 +110,7 @@ def network(value: object) -> Problems:
 
 
 def is_numeric(address: str) -> bool:
+    """Whether this is an IP address, and no name."""
     try:
         return bool(ipaddress.ip_address(address))
     except ValueError:

@@ -1,28 +1,29 @@
-"""The fleet: which hosts there are, what runs on each, and how a release is brought there. Pure but for reading files.
+"""The fleet: its hosts, what runs on each, how a release is brought there. Pure but for reading files.
 
 deploy/production.toml describes every key; schema.py says what each may hold.
 """
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import Refused
 from . import schema
-from .checks import TOO_DEEP
+from .checks import TOO_DEEP, Problems, is_numeric
 from .ssh import Ssh
 
 FOLDER = Path(__file__).resolve().parents[1]
 CLASSIC = {"HOSTS": "web", "CELERY_HOSTS": "worker", "BEAT_HOSTS": "beat"}
+TLS_NEEDS = {"files": ("certificate", "key"), "certbot": ("names", "email"), "elsewhere": ("proxies",)}
 Table = dict[str, Any]  # of the file, as schema.py has it
 
 
 @dataclass(frozen=True)
 class Host:
-    """A server. `address` is what ssh is told: a name of ssh_config, an address, user@address."""
+    """A server. `address` is for ssh: a name of ssh_config, an address, user@address."""
 
     name: str
     address: str
@@ -32,15 +33,21 @@ class Host:
     opts: str = ""
 
     def has(self, role: str) -> bool:
+        """Whether the host has this role."""
         return role in self.roles
+
+    @property
+    def internal_address(self) -> str:
+        """Where other hosts reach this one."""
+        return self.internal or self.address.rpartition("@")[2]
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """Everything of one environment. The tables keep the keys of the file, with every default filled in.
+    """The configuration of one environment. The tables have the keys of the file, with every default filled in.
 
-    `by_variables`: from HOSTS and the like, which do not say all that the servers were provisioned with; `ssh`: how
-    hosts are reached.
+    `by_variables`: it comes from HOSTS and the like, which do not say all that the servers were provisioned with.
+    `ssh`: how hosts are reached.
     """
 
     app: str
@@ -69,42 +76,48 @@ class Fleet:
 
     @property
     def balancers(self) -> list[Host]:
+        """The hosts that balance."""
         return [host for host in self.hosts if host.balancer]
 
     def chosen(self, text: str, balancers: bool = False) -> list[Host]:
-        """The hosts that --hosts names (all, where it says nothing), in the order of the file; without `balancers`
-        those that run the app. Raises ConfigError for a name there is not, and where none is left."""
+        """The hosts that --hosts names, or all without it, in the order of the file. Those that only balance are left
+        out, unless `balancers`. Raises Refused for an unknown name, and where no host is left."""
         names = [name.strip() for name in text.split(",") if name.strip()]
         known = [host for host in self.hosts if host.roles or balancers]
         unknown = [name for name in names if name not in {host.name for host in self.hosts}]
         found = [host for host in known if host.name in names or not text]
         if unknown or not found:
             there = f"there are: {', '.join(host.name for host in known)}"
-            raise ConfigError("hosts", [f"there is no {name!r}; {there}" for name in unknown]
-                              or [f"{text!r} names none that runs the app; {there}"])
+            raise refusal("hosts", [f"there is no {name!r}; {there}" for name in unknown]
+                          or [f"{text!r} names none that runs the app; {there}"])
         return found
 
 
+def refusal(source: object, problems: Iterable[str]) -> Refused:
+    """The error that tells each problem in a line, after the file or the variables it is in."""
+    return Refused("\n".join(f"{source}: {problem}" for problem in problems))
+
+
 def load(path: str | Path, env: Mapping[str, str]) -> Fleet:
-    """The Fleet of a toml file; app and image may come from APP and IMAGE in `env`. Raises ConfigError."""
+    """The Fleet of a toml file; app and image may come from APP and IMAGE in `env`. Raises Refused."""
     path = Path(path)
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise ConfigError(path, ["there is no such file: write one after docs/provision.md, or set HOSTS"]) from None
+        raise refusal(path, ["there is no such file: write one after docs/provision.md, or set HOSTS"]) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(path, [f"cannot be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"]) from None
+        raise refusal(path, [f"cannot be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"]) from None
     except RecursionError:
-        raise ConfigError(path, [TOO_DEEP]) from None
+        raise refusal(path, [TOO_DEEP]) from None
     except ValueError as error:
-        raise ConfigError(path, [f"is not TOML: {error}"]) from None
+        raise refusal(path, [f"is not TOML: {error}"]) from None
     return build(data, env, path)
 
 
 def from_environment(env: Mapping[str, str]) -> Fleet:
-    """The Fleet of the classic variables: HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 APP=… IMAGE=….
+    """The Fleet of variables: HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 APP=… IMAGE=…. Raises Refused.
 
-    A host may be in several of them. Raises ConfigError.
+    A host may be in several of them.
     """
     hosts: dict[str, dict[str, Any]] = {}
     for variable, role in CLASSIC.items():
@@ -112,14 +125,14 @@ def from_environment(env: Mapping[str, str]) -> Fleet:
             name = address.rpartition("@")[2]
             host = hosts.setdefault(name, {"address": address, "roles": []})
             host["roles"] += [role] if role not in host["roles"] else []
-    # Where uploads go is not said: with several web hosts it must be to a bucket.
+    # No variable says where uploads go: with several web hosts it must be a bucket.
     web = [host for host in hosts.values() if "web" in host["roles"]]
     fleet = build({"hosts": hosts, "media": "bucket" if len(web) > 1 else "local"}, env, "environment")
     return replace(fleet, by_variables=True)
 
 
 def find(env: Mapping[str, str], path: str = "") -> Fleet:
-    """The Fleet that is meant: of `path`, of HOSTS and the like, or of deploy/$ENV.toml. Raises ConfigError."""
+    """The Fleet of the file `path`, else of HOSTS and the like, else of deploy/$ENV.toml. Raises Refused."""
     if path:
         return load(path, env)
     if any(env.get(variable) for variable in CLASSIC):
@@ -128,18 +141,58 @@ def find(env: Mapping[str, str], path: str = "") -> Fleet:
 
 
 def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet:
-    """The Fleet of parsed data, every default filled in. Raises ConfigError with all that is wrong."""
+    """The Fleet of a parsed file, with every default. Raises Refused with all that is wrong, after the file's name
+    `source`."""
     data = {**data, **{key: env[key.upper()] for key in ("app", "image") if key not in data and env.get(key.upper())}}
-    problems = schema.check(data)
-    if problems:
-        raise ConfigError(source, problems)
+    if problems := schema.check(data):
+        raise refusal(source, problems)
     registry = data.get("registry", {})
     hosts = tuple(Host(name, **{"address": name, **values, "roles": tuple(values.get("roles", ()))})
                   for name, values in data["hosts"].items())
     site, rollout, hooks, server = ({**schema.defaults(table), **data.get(table, {})}
                                     for table in ("site", "rollout", "hooks", "server"))
-    return Fleet(data["app"], data["image"], hosts, media=data.get("media", "local"), opts=data.get("opts", ""),
-                 memory=data.get("memory", "auto"),
-                 registry=registry if isinstance(registry, str) else "",
-                 registry_login="" if isinstance(registry, str) else registry.get("login", ""),
-                 site=site, rollout=rollout, hooks=hooks, server=server)
+    fleet = Fleet(data["app"], data["image"], hosts, media=data.get("media", "local"), opts=data.get("opts", ""),
+                  memory=data.get("memory", "auto"),
+                  registry=registry if isinstance(registry, str) else "",
+                  registry_login="" if isinstance(registry, str) else registry.get("login", ""),
+                  site=site, rollout=rollout, hooks=hooks, server=server)
+    if problems := [f"{path}: {problem}" for path, problem in between_keys(fleet)]:
+        raise refusal(source, problems)
+    return fleet
+
+
+# ---- what is wrong between keys that are all well formed: (path, problem) ----
+
+def between_keys(fleet: Fleet) -> Problems:
+    """All of it."""
+    site, (web, workers, beats) = fleet.site, map(fleet.with_role, schema.ROLES)
+    for host in fleet.hosts:
+        yield from host_problems(fleet, host)
+    if len(beats) > 1 or workers and not beats:
+        yield "hosts", f"exactly one must have the role beat, not {', '.join(host.name for host in beats) or 'none'}"
+    if len(web) > 1 and fleet.media == "local":
+        yield "media", f"\"local\" files would differ between {', '.join(host.name for host in web)}; use \"bucket\""
+    for host in fleet.balancers:
+        yield from balancer_problems(host, web)
+    yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
+                for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
+
+
+def host_problems(fleet: Fleet, host: Host) -> Problems:
+    """What is wrong with one host: it has neither roles nor balances, or shares its address."""
+    if not host.roles and not host.balancer:
+        yield (f"hosts.{host.name}.roles",
+               f"none is left; give it one, or take the app off it: provision --remove {host.name}")
+    for other in fleet.hosts:
+        if other.name < host.name and other.address == host.address:
+            yield f"hosts.{host.name}.address", f"{host.address!r} is {other.name}'s too"
+
+
+def balancer_problems(host: Host, web: list[Host]) -> Problems:
+    """What is wrong with a host that balances."""
+    if not web:
+        yield f"hosts.{host.name}.balancer", "there is no host with the role web"
+    if host in web:
+        yield f"hosts.{host.name}.balancer", "a host with the role web listens on the same ports: use another host"
+    if not is_numeric(host.internal_address):
+        yield f"hosts.{host.name}.internal", "is needed: the numeric address from which it asks the web hosts"

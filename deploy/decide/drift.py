@@ -1,4 +1,4 @@
-"""What is not as it should be on a host. Pure: facts in, lines out."""
+"""What `status` finds wrong on hosts. Pure: facts in, lines out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ EMPTY: SlotFacts = {"release": None, "units": {}}
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, list[str]]:
-    """host name → what is not as it should be."""
+    """host name → what is wrong there; hosts without a problem are left out."""
     tags = {name: found["tag"]["tag"] if found["tag"] else "no release" for name, found in facts.items()}
     found = {host.name: list(of_host(fleet, host, facts[host.name])) for host in hosts}
     for name, text in preflight.warnings(hosts, facts):
@@ -24,8 +24,9 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, 
 
 
 def of_host(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+    """What is wrong with one host, for itself."""
     yield from preflight.of_host(fleet, host, facts)
-    yield from releases(fleet.app, host, facts)
+    yield from not_running(fleet.app, host, facts)
     if facts["staged"]:
         yield "settings are staged, and live with the next deploy"
     if facts["torn"]:
@@ -34,8 +35,8 @@ def of_host(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
         yield (f"a deploy of {facts['attempt']['tag']} died there; the next deploy or rollback settles it")
 
 
-def releases(name: str, host: Host, facts: Facts) -> Iterator[str]:
-    """What runs, against what is committed."""
+def not_running(app: str, host: Host, facts: Facts) -> Iterator[str]:
+    """What of the committed release does not run, or not well."""
     tag = facts["tag"]
     if not tag:
         return
@@ -43,24 +44,31 @@ def releases(name: str, host: Host, facts: Facts) -> Iterator[str]:
     if not facts["lock"] and slot["release"] and slot["release"] != tag:
         yield f"{slot['release']['tag']} is live, and {tag['tag']} is committed"
     for role, unit in slot["units"].items():
-        yield from dying(role, unit, f"{role}-{facts['live']}", facts)
-        if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
-            yield f"{role} is {unit.get('state')}, {unit.get('health', 'not running')}"
-        if unit.get("dead"):
-            yield f"tasks that were given up: {unit['dead']}; see `docker-runner {name} manage dead_tasks` there"
+        yield from unhealthy(app, role, unit, facts)
     if host.has("beat"):
-        yield from dying("beat", facts["beat"] or {}, "beat", facts)
-    if host.has("beat") and not running(facts["beat"] or {}):
-        yield f"beat is {facts['beat']['state'] if facts['beat'] else None}"
+        beat: Mapping[str, Any] = facts["beat"] or {}
+        yield from restarting("beat", beat, "beat", facts)
+        if not running(beat):
+            yield f"beat is {beat.get('state')}"
+
+
+def unhealthy(app: str, role: str, unit: Mapping[str, Any], facts: Facts) -> Iterator[str]:
+    """What is wrong with the unit of a role in the live slot."""
+    yield from restarting(role, unit, f"{role}-{facts['live']}", facts)
+    if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
+        yield f"{role} is {unit.get('state')}, {unit.get('health', 'not running')}"
+    if unit.get("dead"):
+        yield f"tasks that were given up: {unit['dead']}; see `docker-runner {app} manage dead_tasks` there"
 
 
 def running(unit: Mapping[str, Any]) -> bool:
+    """Whether a unit runs, or is about to."""
     return unit.get("state") in ("active", "activating", "reloading")
 
 
-def dying(role: str, unit: Mapping[str, Any], name: str, facts: Facts) -> Iterator[str]:
-    """One that ends again and again: its unit has started it anew so many times, the last less than as many minutes
-    ago, or less than an hour. A container that its unit has only adopted is older."""
+def restarting(role: str, unit: Mapping[str, Any], name: str, facts: Facts) -> Iterator[str]:
+    """Whether a container ends again and again: its unit has restarted it N times, the last time less than N minutes
+    and less than an hour ago. A container that its unit has only adopted is older."""
     restarts = int(unit.get("restarts") or 0)
     born = [made for found, (_, _, made) in facts["containers"].items() if found.endswith(f"-{name}")]
     age = facts["now"] - born[0] if born else 0

@@ -1,4 +1,4 @@
-"""What the hosts have pulled: is it one image on all of them, and the one that was meant. Pure."""
+"""Whether all hosts have pulled one image, and the one that was meant. Pure."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,17 +10,17 @@ DIRTY = ("{} has what no commit holds, so nobody could build it again: commit, m
 
 
 def problems(pulled: Mapping[str, Image], target: Target, allow_dirty: bool = False) -> dict[str, list[str]]:
-    """host name → why what it has pulled must not start there. Pure."""
+    """host name → why the image that it has pulled must not start; hosts without a problem are left out."""
     firsts: dict[str | None, tuple[str, Image]] = {}
     for name in sorted(pulled):
         firsts.setdefault(pulled[name].get("architecture"), (name, pulled[name]))
     found = {name: [*of_answer(answer, target, allow_dirty),
-                    *unlike(answer, target, *firsts[answer.get("architecture")])] for name, answer in pulled.items()}
+                    *differs(answer, target, *firsts[answer.get("architecture")])] for name, answer in pulled.items()}
     return {name: texts for name, texts in found.items() if texts}
 
 
 def of_answer(answer: Image, target: Target, allow_dirty: bool) -> Iterator[str]:
-    """What is wrong with what one host has pulled, for itself. What was committed may always be gone back to."""
+    """What is wrong with the image of one host, for itself. A rollback may use any: it was committed once."""
     if target.action == "rollback":
         return
     if answer.get("revision", "").endswith("-dirty") and not allow_dirty:
@@ -33,8 +33,8 @@ def of_answer(answer: Image, target: Target, allow_dirty: bool) -> Iterator[str]
                " host pulls from")
 
 
-def unlike(answer: Image, target: Target, first: str, model: Image) -> Iterator[str]:
-    """Whether a host has another image than the first of its architecture."""
+def differs(answer: Image, target: Target, first: str, model: Image) -> Iterator[str]:
+    """Whether a host has another image than the first host of its architecture, which has `model`."""
     if answer["image_id"] != model["image_id"] and not {*answer.get("digests", ())} & {*model.get("digests", ())}:
         yield (f"{target.tag} is {answer['image_id']} there, and {model['image_id']} on {first}: bring a release"
                " that is one image everywhere")

@@ -16,8 +16,9 @@ UNKNOWN = {"deploy": "nobody has judged whether the release that is live can wor
 
 
 def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool) -> None:
-    """Raise Refused for what `verdicts` answered, unless it is `allowed`; answers: (step, host) → answer. A deploy of
-    what nobody has judged cannot be allowed: a build judges it. A rollback can, as there is no time to build."""
+    """Raise Refused for incompatible migrations, unless `allowed`, and for those that nobody has judged; `answers`:
+    (step, host) → answer, of which those to `verdicts` count. A rollback of unjudged ones can be allowed, as there is
+    no time for the build that judges them."""
     lines = []
     for answer in (answer for (step, _), answer in answers.items() if step == "verdicts"):
         wrong, unjudged = answer["incompatible"], answer["unjudged"]

@@ -1,4 +1,4 @@
-"""From the fleet's state and a target to the steps of a deploy. Pure."""
+"""The steps of a deploy or rollback, from the fleet's state and a target. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ PerHost = dict[str, dict[str, Any]]  # host name → more
 
 @dataclass(frozen=True)
 class Kind:
-    """What there is to know of a step, besides what the agent does for it (agent/steps/).
+    """A kind of step; agent/steps/ has what the agent does for it.
 
-    `limit`: seconds after which it has failed if it has not answered, besides those it is given: the sum of what it may
-    have to wait for on a host; a host that is gone is noticed before, by its silence. `undo`: what a takeback does
-    about it; `harmless`: there is nothing to take back.
+    `limit`: seconds that it may take, besides its own argument `seconds`: the sum of what it may have to wait for on a
+    host. A host that is gone is noticed earlier, by its silence. `undo`: what a takeback does about it; `harmless`:
+    there is nothing to take back.
     """
 
     limit: int
@@ -44,20 +44,20 @@ KINDS = {  # in their order
 
 @dataclass(frozen=True)
 class Target:
-    """What to bring: `action` is deploy, rollback or restart (a deploy of what is live)."""
+    """The release to bring. `action`: deploy, rollback or restart (a deploy of what is live)."""
 
     action: str
     tag: str
     digest: str = ""
-    exact: bool = False  # whether the digest is that of one image, and as the registry has it
+    exact: bool = False  # `digest` is the registry's, and of one image
     releases: PerHost = field(default_factory=dict)  # {"image_id", "digest"}, for a rollback
-    sources: PerHost = field(default_factory=dict)  # {"reference", "credentials"}, where we serve the image
-    judge: str = ""  # a host whose release and ours migrations may part; none where that cannot be
+    sources: PerHost = field(default_factory=dict)  # {"reference", "credentials"}, where the image comes by ssh
+    judge: str = ""  # the host that judges migrations; "" where there are none to judge
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says besides; of the fleet's [rollout] where it says nothing."""
+    """What the command line says of a deploy. `parallel`: 0 for what [rollout] says."""
 
     parallel: int = 0
     bake: bool = True
@@ -68,19 +68,21 @@ class Options:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing done on `hosts` (names), `parallel` of them at once (0: all). `args` are the agent's."""
+    """One step on `hosts` (names), `parallel` of them at once (0: all). `args` are the agent's."""
 
     name: str
     hosts: tuple[str, ...]
     args: dict[str, Any] = field(default_factory=dict)
     parallel: int = 0
-    each: PerHost = field(default_factory=dict)  # more args
+    each: PerHost = field(default_factory=dict)  # host name → more args
 
     @property
     def limit(self) -> int:
+        """Seconds after which it has failed where no answer has come."""
         return KINDS[self.name].limit + int(self.args.get("seconds", 0))
 
     def args_for(self, host: str) -> dict[str, Any]:
+        """The agent's arguments on one host."""
         return {**self.args, **self.each.get(host, {})}
 
 
@@ -93,14 +95,14 @@ def plan(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options,
 
     `attempt`: the "id" of this deploy and "who" does it.
     """
-    groups = [*beginning(fleet, hosts, target, options, attempt), *proving(fleet, hosts, target),
-              *(turning_back(fleet, hosts) if target.action == "rollback" else turning(fleet, hosts, options)),
-              *ending(hosts)]
+    groups = [*beginning(fleet, hosts, target, options, attempt), *starting(fleet, hosts, target),
+              *(switching_back(fleet, hosts) if target.action == "rollback" else switching(fleet, hosts, options)),
+              *committing(hosts)]
     return [group for group in (tuple(step for step in group if step.hosts) for group in groups) if group]
 
 
 def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options, attempt: dict[str, Any]) -> Groups:
-    """What no visitor and no task notices."""
+    """Begin and pull, which neither visitors nor tasks notice."""
     names, rollout = all_of(hosts), fleet.rollout
     attempt = {**attempt, "action": target.action, "tag": target.tag, "digest": target.digest, "image_id": "",
                "keep_warm": rollout["keep_warm"], "keep_releases": rollout["keep_releases"], "image": fleet.image}
@@ -109,9 +111,9 @@ def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Opti
     yield (Step("pull", names, {"image": fleet.image, "credentials": options.credentials}, each=target.sources),)
 
 
-def proving(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
-    """The idle slot, until it is ready. Web may start while the database changes; workers would begin to work. To all
-    hosts goes the first start: each keeps a record of what becomes of a deploy from there on."""
+def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
+    """Start the idle slot, until it is ready. Web may start while the database changes; workers would begin to work.
+    The first start goes to all hosts: from there on each keeps a record of the deploy."""
     names, rollout, judge = all_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
     if target.action != "rollback":
         yield (Step("start", names, {"roles": ["web"]}), judge)  # first, as booting takes longest
@@ -124,10 +126,11 @@ def proving(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
                                                           "roles": ["web", "worker"]}),)
 
 
-def turning(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
-    """Tasks and visitors come to the new release: a first host, then the others, then beat. Each is watched from its
-    flip on; the steps called so only give it time."""
-    web, rest, rollout = having(hosts, "web"), without(hosts, "web"), fleet.rollout
+def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
+    """Bring tasks and visitors to the new release: on the canary, then the others, then beat. Each host is watched from
+    its flip on; the steps called watch only give it time."""
+    web, rollout = having(hosts, "web"), fleet.rollout
+    rest = tuple(name for name in all_of(hosts) if name not in web)
     parallel = options.parallel or rollout["parallel"]
     watched = {**flip_args(fleet), "watch": {"max_errors": rollout["max_errors"], "alone": rollout["min_healthy"] >= 1}}
     yield (Step("pause", having(hosts, "worker")),)
@@ -140,36 +143,37 @@ def turning(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
         yield (Step("watch", all_of(hosts), {"seconds": rollout["bake"]}),)
 
 
-def turning_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
-    """The same, urgent: visitors first, everywhere."""
+def switching_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
+    """The same for a rollback, which is urgent: visitors first, on all hosts at once."""
     yield (Step("flip", all_of(hosts), flip_args(fleet)),)
     yield (Step("pause", having(hosts, "worker")), beat(fleet, hosts))
 
 
-def ending(hosts: Sequence[Host]) -> Groups:
+def committing(hosts: Sequence[Host]) -> Groups:
+    """Commit in two phases; only the last is final."""
     yield (Step("prepare", all_of(hosts)),)
     yield (Step("promise", all_of(hosts)),)
     yield (Step("commit", all_of(hosts)),)
 
 
 def beat(fleet: Fleet, hosts: Sequence[Host]) -> Step:
+    """The step that moves beat to the new release."""
     return Step("beat", having(hosts, "beat"), {"seconds": fleet.rollout["ready"]})
 
 
 def flip_args(fleet: Fleet) -> dict[str, Any]:
+    """The arguments of every flip."""
     return {"smoke": fleet.rollout["smoke"]}
 
 
 def all_of(hosts: Sequence[Host]) -> tuple[str, ...]:
+    """The names of hosts."""
     return tuple(host.name for host in hosts)
 
 
 def having(hosts: Sequence[Host], *roles: str) -> tuple[str, ...]:
+    """The names of the hosts that have one of these roles."""
     return tuple(host.name for host in hosts if any(host.has(role) for role in roles))
-
-
-def without(hosts: Sequence[Host], role: str) -> tuple[str, ...]:
-    return tuple(host.name for host in hosts if not host.has(role))
 
 
 def shown(groups: Sequence[tuple[Step, ...]]) -> list[str]:

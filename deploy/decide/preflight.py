@@ -1,4 +1,4 @@
-"""Is every host fit for a deploy? Pure: facts in, problems out. And what `rollback` goes to."""
+"""What keeps hosts from a deploy, and which release a rollback goes to. Pure: facts in, problems out."""
 
 import hashlib
 import re
@@ -15,35 +15,36 @@ AllFacts = Mapping[str, Facts]  # by host name
 
 LEAST = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/run": 4 * 2**20}  # bytes that must be free
 VERSIONS = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}  # the least
-MEMORY = 64 * 2**20  # bytes that are left for others
+MEMORY = 64 * 2**20  # bytes that a second slot must leave free
 
 
 def expected(fleet: Fleet, host: Host) -> dict[str, str]:
-    """path → sha256 of the files that provisioning writes for the app, as this checkout has them. HOSTS variables carry
-    no docker options, so /etc/default/APP is not compared."""
+    """path → sha256 of the files that provisioning would write for the app from this checkout. HOSTS variables carry no
+    docker options, so /etc/default/APP is not compared then."""
     files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
     return {file.path: hashlib.sha256(file.content.encode()).hexdigest() for file in files if not file.once
             and not (fleet.by_variables and file.path == f"/etc/default/{fleet.app}")}
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
-    """host name → all that keeps it from being deployed to."""
+    """host name → all that keeps it from the target; hosts without a problem are left out."""
     back = target.action == "rollback"
-    found = {host.name: [*of_host(fleet, host, facts[host.name], back), *moved(facts[host.name], target),
+    found = {host.name: [*of_host(fleet, host, facts[host.name], back), *retagged(facts[host.name], target),
                          *(busy(facts[host.name]) if not back else ())] for host in hosts}
     return {name: texts for name, texts in found.items() if texts}
 
 
 def of_host(fleet: Fleet, host: Host, facts: Facts, back: bool = False) -> Iterator[str]:
-    """What is wrong with a host, whatever comes there; less of it keeps anybody from going `back`."""
+    """What is wrong with a host, whatever the release. SITE_URL keeps nobody from going `back`."""
     yield from fitness(facts)
     yield from provisioning(fleet, host, facts)
     yield from room(fleet, facts)
-    yield from roles(fleet, host, facts)
-    yield from visitors(fleet, host, facts) if not back else ()
+    yield from beat_elsewhere(fleet, host, facts)
+    yield from scheme(fleet, host, facts) if not back else ()
 
 
 def fitness(facts: Facts) -> Iterator[str]:
+    """What the agent found wrong, programs that are too old, and a Docker that does not answer."""
     yield from facts["problems"]
     yield from too_old("systemd", str(facts["systemd"]))
     yield from too_old("python3", ".".join(map(str, facts["python"])))
@@ -54,14 +55,14 @@ def fitness(facts: Facts) -> Iterator[str]:
 
 
 def too_old(name: str, version: str) -> Iterator[str]:
-    """What is wrong with the version of a program, if anything."""
+    """Whether a program's version is below the least in VERSIONS."""
     least = VERSIONS.get(name, ())
     if tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)) < least:
         yield f"{name} is {version or 'of no known version'}, and {'.'.join(map(str, least))} or newer is needed"
 
 
 def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    """Files that differ from the checkout's, and settings that are malformed."""
+    """Files that differ from this checkout's, and settings that are malformed."""
     wanted = expected(fleet, host)
     missing = [path for path in wanted if not facts["files"].get(path)]
     old = [path for path in wanted if facts["files"].get(path) not in ("", None, wanted[path])]
@@ -73,7 +74,7 @@ def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
 
 
 def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
-    """Disk and memory for one more slot."""
+    """Whether disk and memory do for one more slot."""
     for path, least in (("/var/www/" + fleet.app, LEAST["/var/www"]), ("/run", LEAST["/run"]),
                         (facts["docker"].get("root"), LEAST["docker root"])):
         if path in facts["free"] and facts["free"][path] < least:
@@ -83,8 +84,9 @@ def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
         yield f"{facts['memory'] // 2**20} MB of memory are to be had, and {need // 2**20} are needed"
 
 
-def moved(facts: Facts, target: Target) -> Iterator[str]:
-    """A tag stands for one image for ever. Of a list of images only what is pulled tells: see images.py."""
+def retagged(facts: Facts, target: Target) -> Iterator[str]:
+    """Whether the target's tag stood for another image before. For a list of images, images.py finds out after the
+    pull."""
     for record in facts["known"]:
         if target.exact and record["tag"] == target.tag and record.get("digest") not in (None, "", target.digest):
             yield (f"{target.tag} was {record['digest']} and is now {target.digest}: a tag must not be used again,"
@@ -93,18 +95,19 @@ def moved(facts: Facts, target: Target) -> Iterator[str]:
 
 
 def busy(facts: Facts) -> Iterator[str]:
-    """Two of one name never run at once, nor two migrations; going back needs none."""
+    """One-off containers started by hand: a deploy's may have their names, and two migrations never run at once."""
     for name, since in facts["one_offs"].items():
         yield f"{name} runs since {since}, started by hand: wait for its end"
 
 
-def roles(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+def beat_elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+    """Whether beat runs on a host without that role."""
     if f"{fleet.app}-beat" in facts["containers"] and not host.has("beat"):
         yield "beat runs there, and it has not the role beat: run make provision"
 
 
-def visitors(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    """SITE_URL, nginx there and [site] agree on the scheme by which visitors come."""
+def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+    """Whether SITE_URL, the host's nginx and [site] disagree on http or https."""
     if not host.has("web"):
         return
     tls, site = fleet.site["tls"], facts["site"]
@@ -121,7 +124,7 @@ def visitors(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
 
 
 def warnings(hosts: Sequence[Host], facts: AllFacts) -> Iterator[tuple[str, str]]:
-    """(host name, what is amiss) of what keeps nobody from a deploy."""
+    """(host name, what is wrong there but keeps nobody from a deploy)."""
     for host in hosts:
         if host.has("web") and facts[host.name]["site"]["unlimited"]:
             yield host.name, UNLIMITED
@@ -132,7 +135,7 @@ UNLIMITED = ("nothing limits who guesses passwords there: ADMIN_PATH has moved t
 
 
 def nobody_else(facts: AllFacts) -> None:
-    """Raise Locked where somebody is changing a host: no hook hears of what does not begin. Retirements are short."""
+    """Raise Locked where somebody is changing a host, before any hook runs. Retirements are short, and waited for."""
     locks = {name: [f"locked: {found['lock']}"] for name, found in facts.items()
              if found["lock"] and not found["lock"].startswith("retirement")}
     if locks:
@@ -140,12 +143,12 @@ def nobody_else(facts: AllFacts) -> None:
 
 
 def tags(facts: AllFacts) -> set[str]:
-    """The tags that are live, "" for none."""
+    """The committed tags of all hosts, "" for a host without one."""
     return {found["tag"]["tag"] if found["tag"] else "" for found in facts.values()}
 
 
 def revert_of(facts: AllFacts) -> dict[str, Release]:
-    """The Releases that `rollback` goes to: host name → {"tag", "image_id"}. Raises Refused where they differ."""
+    """host name → the Release that a rollback goes to. Raises Refused where there is none, or hosts differ."""
     reverts = {name: found["revert"] for name, found in sorted(facts.items()) if found["revert"]}
     if len({release["tag"] for release in reverts.values()}) > 1 or reverts and len(reverts) < len(facts):
         raise Refused("hosts would not go back to the same release, say which by --to TAG\n" + on_hosts(
@@ -156,7 +159,8 @@ def revert_of(facts: AllFacts) -> dict[str, Release]:
 
 
 def recorded(facts: AllFacts, tag: str) -> dict[str, Record]:
-    """host name → the newest committed record of a tag, of any host where this one has none. Raises Refused."""
+    """host name → the newest committed record of a tag; another host's where this one has none. Raises Refused where no
+    host has one."""
     known = {name: [record for record in found["known"] if record["tag"] == tag
                     and record["outcome"] == "committed"] for name, found in facts.items()}
     some = [record for records in known.values() for record in records]

@@ -11,8 +11,8 @@ PLACEHOLDER = re.compile(r"@([A-Z][A-Z_]*)@")
 def render(name: str, values: Mapping[str, str]) -> str:
     """The text of the template `name` (a path below deploy/host) with every `@KEY@` replaced by `values["KEY"]`.
 
-    Values are text; APP also gives APP_ID, the same with underscores, as nginx's variables are spelt. What a template
-    does not use is ignored. Raises ValueError that names every placeholder without a value.
+    APP also gives APP_ID, with underscores, for names of nginx's variables. Values that a template does not use are
+    ignored. Raises ValueError with every placeholder that has no value.
     """
     text = (HOST / name).read_text(encoding="utf-8")
     if "APP" in values:
@@ -24,5 +24,5 @@ def render(name: str, values: Mapping[str, str]) -> str:
 
 
 def each(pattern: str, items: Iterable[object]) -> str:
-    """A line for each item, which `{}` in the pattern stands for, as for nginx: `each("server {};", hosts)`."""
+    """The pattern once for each item, which replaces its `{}`, a line each: `each("server {};", hosts)`."""
     return "\n".join(pattern.format(item) for item in items)

@@ -4,25 +4,24 @@ checks.py says what a check and a table are.
 """
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
-from .checks import (REQUIRED, TOO_DEEP, Check, Problems, flag, is_numeric, list_of, network, number, one_of, options,
+from .checks import (REQUIRED, TOO_DEEP, Check, Problems, flag, list_of, network, number, one_of, options,
                      plain, shown, table, text)
 
-Hosts = dict[str, dict[str, Any]]  # of the file, by name
 Keys = dict[str, tuple[Check, Any]]  # key → check, default
 ROLES = ("web", "worker", "beat")
-# Provisioning asks a server whose a name is there. These it cannot tell: what comes with the packages that it installs,
-# and what nginx's variables begin with.
+# Provisioning refuses a name that a server uses already. These it cannot see before it begins: names from packages that
+# it installs, and prefixes of nginx's variables.
 TAKEN = ("docker", "containerd", "nginx", "html", "snippets", "sites-available", "sites-enabled", "modules-available",
          "modules-enabled", "http", "sent-http", "request")
 PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 
 
-# ---- checks of what is this file's own ----
+# ---- checks of this file's own ----
 
 def registry(value: object) -> Problems:
+    """Checks `registry`."""
     if isinstance(value, dict):
         yield from table(REGISTRY)(value)
     elif value != "ssh":
@@ -30,12 +29,14 @@ def registry(value: object) -> Problems:
 
 
 def app_name(value: object) -> Problems:
+    """Checks `app`."""
     yield from text(r"[a-z][a-z0-9-]{0,23}", "a name of at most 24 small letters, digits and -, a letter first")(value)
     if value in TAKEN:
         yield "", f"{shown(value)} is a name that servers use for something else"
 
 
 def hosts(value: object) -> Problems:
+    """Checks the tables of `hosts`."""
     if not isinstance(value, dict) or not value:
         yield "", "no host is there: write [hosts.web1]"
         return
@@ -118,60 +119,9 @@ def defaults(name: str) -> dict[str, Any]:
     return {key: default for key, (_, default) in TABLES[name].items()}
 
 
-def key_paths() -> set[str]:
-    """Every key there is, as the annotated file spells it: "app", "site.names", "hosts.*.roles"."""
-    below = {**TABLES, "registry": REGISTRY, "hosts.*": HOST}
-    return {key for key in TOP if key not in below and key != "hosts"} | {
-        f"{name}.{key}" for name, keys in below.items() for key in keys}
-
-
-# ---- what no key tells alone ----
-
 def check(data: dict[str, Any]) -> list[str]:
-    """All that is wrong with the parsed file, a line each; empty when it will do."""
+    """What is wrong with each key of a parsed file, a line each; empty where all are well formed."""
     try:
-        problems = [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(TOP)(data)]
+        return [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(TOP)(data)]
     except RecursionError:
         return [TOO_DEEP]
-    return problems or [f"{path}: {problem}" for path, problem in across(data)]
-
-
-def across(data: dict[str, Any]) -> Problems:
-    """What is wrong between keys that are all well formed."""
-    hosts, site = data["hosts"], data.get("site", {})
-    having = {role: [name for name, host in hosts.items() if role in host.get("roles", ())] for role in ROLES}
-    for name, host in hosts.items():
-        if not host.get("roles") and not host.get("balancer"):
-            yield f"hosts.{name}.roles", f"none is left; give it one, or take the app off it: provision --remove {name}"
-        others = [other for other in hosts if other < name and address_of(other, hosts) == address_of(name, hosts)]
-        yield from ((f"hosts.{name}.address", f"{address_of(name, hosts)!r} is {other}'s too") for other in others)
-    if len(having["beat"]) > 1 or having["worker"] and not having["beat"]:
-        yield "hosts", f"exactly one must have the role beat, not {', '.join(having['beat']) or 'none'}"
-    if len(having["web"]) > 1 and data.get("media", "local") == "local":
-        yield "media", f"\"local\" files would differ between {', '.join(having['web'])}; use \"bucket\""
-    yield from balancers_across(hosts, having["web"])
-    yield from (("site." + key, f"is needed for tls = \"{site['tls']}\"")
-                for key in NEEDED.get(site.get("tls"), ()) if not site.get(key))
-
-
-NEEDED = {"files": ("certificate", "key"), "certbot": ("names", "email"), "elsewhere": ("proxies",)}
-
-
-def balancers_across(hosts: Hosts, web: list[str]) -> Problems:
-    """What is wrong with the hosts that balance."""
-    for name in (name for name, host in hosts.items() if host.get("balancer")):
-        if not web:
-            yield f"hosts.{name}.balancer", "there is no host with the role web"
-        if name in web:
-            yield f"hosts.{name}.balancer", "a host with the role web listens on the same ports: use another host"
-        if not is_numeric(inner(name, hosts[name])):
-            yield f"hosts.{name}.internal", "is needed: the numeric address from which it asks the web hosts"
-
-
-def address_of(name: str, hosts: Hosts) -> str:
-    return hosts[name].get("address") or name
-
-
-def inner(name: str, host: Mapping[str, Any]) -> str:
-    """Where other hosts reach this one."""
-    return host.get("internal") or (host.get("address") or name).rpartition("@")[2]

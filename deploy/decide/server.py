@@ -1,4 +1,4 @@
-"""What a server holds for the app: packages, files, units. Pure but for reading templates."""
+"""The packages, files and units that a server needs for the app. Pure but for reading templates."""
 
 import json
 import shlex
@@ -25,7 +25,7 @@ SECURITY_UPDATES = 'APT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Una
 
 @dataclass(frozen=True)
 class File:
-    """A file as it should be. `once`: one that is there keeps its content."""
+    """A file as it should be. `once`: a file that is there already keeps its content."""
 
     path: str
     content: str
@@ -36,24 +36,26 @@ class File:
 
 
 def serves_http(host: Host) -> bool:
+    """Whether a host has nginx."""
     return host.has("web") or host.balancer
 
 
 def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
-    """Debian's packages for the commands that are missing, which may come from elsewhere; `server.packages` by name.
-    python3 is there already: the connection needs it."""
-    wanted = {"logrotate": "logrotate"}
-    wanted |= {"dockerd": "docker.io"} if host.roles else {}
-    wanted |= {"nginx": "nginx"} if serves_http(host) else {}
-    wanted |= {"certbot": "certbot"} if serves_http(host) and fleet.site["tls"] == "certbot" else {}
-    wanted |= {"unattended-upgrade": "unattended-upgrades"} if fleet.server["security_updates"] else {}
-    return [package for command, package in wanted.items() if command in missing] + [
-        name for name in fleet.server["packages"] if name in missing]
+    """Debian's packages for the commands that are `missing`, and those of `server.packages` that are. A command may
+    come from elsewhere, too. python3 is there already: the connection needs it."""
+    wanted = (("logrotate", "logrotate", True),
+              ("dockerd", "docker.io", host.roles),
+              ("nginx", "nginx", serves_http(host)),
+              ("certbot", "certbot", serves_http(host) and fleet.site["tls"] == "certbot"),
+              ("unattended-upgrade", "unattended-upgrades", fleet.server["security_updates"]))
+    return [*(package for command, package, needed in wanted if needed and command in missing),
+            *(name for name in fleet.server["packages"] if name in missing)]
 
 
 # ---- files ----
 
 def has_media(fleet: Fleet, host: Host) -> bool:
+    """Whether uploads are files on this host."""
     return fleet.media == "local" and (host.has("web") or host.has("worker"))
 
 
@@ -67,7 +69,7 @@ def runner_file(fleet: Fleet, host: Host) -> File:
 
 
 def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
-    """Settings and programs. The first bears the mark that all of the app's name is ours."""
+    """Settings and programs. The first file is one of `marks`."""
     yield runner_file(fleet, host)
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
     for name in ("docker-runner", "docker-slot"):
@@ -92,17 +94,18 @@ def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
 
 
 def tmpfiles(app: str) -> File:
+    """What systemd-tmpfiles makes for the app at boot."""
     return File(f"/etc/tmpfiles.d/{app}.conf", render("tmpfiles.d/APP.conf", {"APP": app}))
 
 
 def socket(app: str) -> str:
-    """The link to the live slot's socket, which tmpfiles makes."""
+    """The link to the live slot's socket, which systemd-tmpfiles makes."""
     return f"/run/{app}/web.sock"
 
 
 def daemon_json(before: str) -> File | None:
-    """Docker's settings with ours in them; None where they hold ours already. Raises ValueError if `before` is no JSON
-    object."""
+    """daemon.json with our settings added to the content `before`; None where it has them. Raises ValueError where
+    `before` is no JSON object."""
     ours, there = json.loads(render("daemon.json", {})), json.loads(before) if before.strip() else {}
     if not isinstance(there, dict):
         raise ValueError("no object")
@@ -110,35 +113,35 @@ def daemon_json(before: str) -> File | None:
     return None if merged == there else File(DAEMON, json.dumps(merged, indent=4) + "\n")
 
 
-# ---- what an earlier role has left ----
+# ---- what is left of an earlier role ----
 
 def stale_units(app: str, host: Host, units: Collection[str]) -> list[str]:
-    """Of the units found at work on a host those that its roles do not ask for."""
+    """Those of the `units` that run on a host which its roles do not need."""
     return [unit for unit in units if template(unit) not in unit_names(app, host)]
 
 
 def stale_files(app: str, host: Host) -> list[str]:
-    """Every file that other roles than the host's would have."""
+    """The paths of all files that only roles need which the host does not have."""
     others = {unit.format(app) for unit in (*ROLE_UNITS.values(), *APP_UNITS)} - set(unit_names(app, host))
     return [f"{UNITS}/{name}" for name in sorted(others)] + ([] if host.roles else [tmpfiles(app).path])
 
 
 def template(unit: str) -> str:
-    """shop-web@a.service → shop-web@.service; any other name is its own."""
+    """The file of a unit: shop-web@a.service → shop-web@.service; any other has its own name."""
     name, at, _ = unit.partition("@")
     return f"{name}@.service" if at else unit
 
 
-# ---- whose a name is ----
+# ---- whether something else uses the app's name ----
 
 def marks(app: str) -> list[str]:
-    """The files that begin by saying that they are ours."""
+    """The paths of files whose first line says that provisioning wrote them: then the name is this app's."""
     return [f"/etc/default/{app}", f"{UNITS}/{app}.target", f"/etc/tmpfiles.d/{app}.conf",
             f"{site.NGINX}/sites-available/{app}-balancer"]
 
 
 def named(app: str) -> list[str]:
-    """Every path that bears the app's name, or would stand for one of ours."""
+    """Every path with the app's name that provisioning or a deploy uses, or that would override one of them."""
     names = [name.format(app) for name in (*ROLE_UNITS.values(), *APP_UNITS, "{}-deploy.service")]
     return [*marks(app), f"/var/www/{app}", f"/run/{app}", f"{site.NGINX}/sites-available/{app}",
             *(f"{folder}/tmpfiles.d/{app}.conf" for folder in ("/run", "/usr/lib")),

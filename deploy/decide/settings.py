@@ -1,4 +1,4 @@
-"""Settings as they are staged: from texts to a text. Pure."""
+"""Staging of settings: from the texts of files and what to change, to a new text. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -11,10 +11,11 @@ HOLDS_LINES = "a value of several lines goes by: python -m deploy env set-file N
 
 
 def staged(current: str, following: str | None, values: Mapping[str, str], unset: Collection[str]) -> str:
-    """The text of the new APP.env.next, from APP.env, APP.env.next (None where there is none), what to set and unset.
+    """The text of the new APP.env.next, from APP.env (`current`), APP.env.next (`following`, None where there is none),
+    what to set and what to unset.
 
-    Lines keep their places, comments included, and every byte of those that stay. NAME and NAME_FILE exclude each
-    other. Raises HostProblem when the file there is malformed, or a name to be unset is not in it.
+    Other lines, comments included, keep their places and every byte. NAME and NAME_FILE exclude each other. Raises
+    HostProblem where the file is malformed, or a name to unset is not in it.
     """
     base = current if following is None else following
     variables, problems = envfile.parse(base, "APP.env" if following is None else "APP.env.next")
@@ -34,35 +35,37 @@ def staged(current: str, following: str | None, values: Mapping[str, str], unset
 
 
 def rival(name: str) -> str:
+    """NAME_FILE for NAME, and the other way round."""
     return name.removesuffix("_FILE") if name.endswith("_FILE") else f"{name}_FILE"
 
 
 def differences(current: str, following: str | None) -> dict[str, str]:
-    """Every name of either text, and what becomes of it: "", "set", "changed" or "unset"."""
+    """name → what the next deploy does to it: "", "set", "changed" or "unset", for every name in either text."""
     now, then = (envfile.parse(text, "")[0] for text in (current, current if following is None else following))
     return {name: "" if now.get(name) == then.get(name) else
             "unset" if name not in then else "changed" if name in now else "set" for name in sorted({*now, *then})}
 
 
 def read_values(content: bytes, names: Collection[str]) -> dict[str, str]:
-    """The values in NAME=value lines, given as bytes. Raises Refused with all that is wrong, as with a name that nobody
-    asked for."""
+    """name → value of NAME=value lines, given as bytes. Raises Refused with all that is wrong, as is a name beside the
+    `names` that were asked for, if any."""
     values, problems = envfile.read(content, "input")
     if any("not KEY=value" in problem for problem in problems):
         problems.append(HOLDS_LINES)
     if names:
         problems += [f"no value for {name}" for name in names if not values.get(name) and not problems]
         problems += [f"{name} was not asked for" for name in values if name not in names]
-    elif not values and not problems:
+    elif values:
+        problems += [f"{name} has no value: use env unset" for name, value in values.items() if not value]
+    elif not problems:
         problems.append("nothing to set: give NAME=value lines on stdin")
-    problems += [f"{name} has no value: use env unset" for name in values if not values[name] and not names]
     if problems:
         raise Refused("\n".join(problems))
     return values
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise Refused for what is no name; a value given as an argument is not repeated."""
+    """Raise Refused for a word that is no name of a setting, without repeating a value in it."""
     for name in names:
         if "=" in name:
             raise Refused(f"{name.partition('=')[0]}: give the name alone: a value here would show in the process list")

@@ -1,5 +1,5 @@
-"""nginx's files on a host: the app's own site where it serves, the balancer's where it balances. Pure but for reading
-templates."""
+"""nginx's files on a host: the app's site where it has the role web, the balancer's where it balances. Pure but for
+reading templates."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from .checks import is_numeric
 from .config import Fleet, Host
 from .render import each, render
-from .schema import inner
 
 NGINX = "/etc/nginx"
 ACME = "/var/www/acme"  # where certbot answers Let's Encrypt
@@ -15,8 +14,8 @@ ACME = "/var/www/acme"  # where certbot answers Let's Encrypt
 
 @dataclass(frozen=True)
 class Site:
-    """What is below /etc/nginx and takes effect together. `files`: path → content; `links`: path → where to;
-    `absent`: paths that shall not be there."""
+    """Files below /etc/nginx that are put in place together. `files`: path → content; `links`: path → target;
+    `absent`: paths to be removed."""
 
     name: str
     files: dict[str, str] = field(default_factory=dict)
@@ -25,23 +24,24 @@ class Site:
 
     @property
     def paths(self) -> list[str]:
+        """All paths that it names."""
         return [*self.files, *self.links, *self.absent]
 
 
 def sites(fleet: Fleet, host: Host, certificate: bool) -> list[Site]:
-    """The sites of a host; with TLS where it ends there, if the certificate is there."""
+    """The sites of a host; with TLS where it ends there, once the `certificate` is there."""
     names = [fleet.app] * host.has("web") + [f"{fleet.app}-balancer"] * host.balancer
     return [build(fleet, name, certificate and ends_tls(fleet, host)) for name in names]
 
 
 def ends_tls(fleet: Fleet, host: Host) -> bool:
-    """Whether TLS ends at this host's nginx: at balancers, or where there is none at web hosts."""
+    """Whether TLS ends at this host's nginx: at the balancers; at the web hosts where there are none."""
     front = host.balancer or host.has("web") and not fleet.balancers
     return front and fleet.site["tls"] in ("files", "certbot")
 
 
 def build(fleet: Fleet, name: str, tls: bool) -> Site:
-    """The Site of that name."""
+    """The Site of that name, the app's or its balancer's."""
     kind = "balancer-" if name != fleet.app else ""
     certificate, key = certificate_files(fleet)
     values = {**site_values(fleet, bool(kind)), "SITE": name, "CERTIFICATE": certificate, "CERTIFICATE_KEY": key}
@@ -55,7 +55,7 @@ def build(fleet: Fleet, name: str, tls: bool) -> Site:
 
 
 def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
-    """The sites that other roles than the host's would have, as what shall not be there. `server.d`, the team's,
+    """The sites that only roles need which the host does not have, to be removed. The folder server.d, the team's,
     stays."""
     unwanted = [fleet.app] * (not host.has("web")) + [f"{fleet.app}-balancer"] * (not host.balancer)
     return [Site(name, absent=(
@@ -64,10 +64,11 @@ def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
 
 
 def site_values(fleet: Fleet, balances: bool) -> dict[str, str]:
-    """What the templates ask for. A balancer believes the proxies before it; a web host the balancers, too."""
+    """The templates' values. A balancer trusts the addresses of the proxies before it; a web host also the
+    balancers'."""
     site = fleet.site
-    believed = [*site["proxies"], *(inner_of(balancer) for balancer in fleet.balancers if not balances)]
-    hosts = [with_port(inner_of(web)) for web in fleet.with_role("web")]
+    believed = [*site["proxies"], *(balancer.internal_address for balancer in fleet.balancers if not balances)]
+    hosts = [nginx_address(web.internal_address) for web in fleet.with_role("web")]
     return {
         "APP": fleet.app,
         "SERVER_NAMES": " ".join(site["names"]) or "_",
@@ -85,21 +86,17 @@ def site_values(fleet: Fleet, balances: bool) -> dict[str, str]:
 
 
 def logins(paths: list[str]) -> str:
-    """The lines of nginx's map that know who signs in."""
+    """The lines of nginx's map for requests that sign in: POST to one of these paths."""
     return each('"~^POST:{}$" 1;', map(re.escape, paths))
 
 
-def inner_of(host: Host) -> str:
-    return inner(host.name, {"address": host.address, "internal": host.internal})
-
-
-def with_port(address: str) -> str:
-    """An address as nginx's `server` takes it; the port is 80 unless it names one."""
+def nginx_address(address: str) -> str:
+    """An address as nginx's `server` takes it: IPv6 in brackets. Its port is 80 unless it names one."""
     return f"[{address}]" if ":" in address and is_numeric(address) else address
 
 
 def certificate_files(fleet: Fleet) -> tuple[str, str]:
-    """Where the certificate and its key are, if there are any."""
+    """The paths of the certificate and its key, "" without TLS."""
     if fleet.site["tls"] == "certbot":
         folder = f"/etc/letsencrypt/live/{fleet.site['names'][0]}"
         return f"{folder}/fullchain.pem", f"{folder}/privkey.pem"

@@ -1,4 +1,4 @@
-"""The connections over which provisioning works: to look, for --check; or each with its host's lock."""
+"""The connections that provisioning uses: without a lock for --check, else each with its host's lock."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -7,22 +7,25 @@ from typing import Protocol
 from ..decide.config import Fleet, Host
 from ..decide.ssh import Ssh
 from ..errors import DeployError, HostProblem, Refused
-from ..reach.connection import Connection, run
-from ..reach.gather import first_alone, on_each, together
+from ..reach.connection import run
+from ..reach.connections import Connections
+from ..reach.gather import on_each
 from ..reach.process import Done
 
-PYTHON = "install python3"  # the agent's need, so this comes by ssh alone and before all else
+PYTHON = "install python3"  # first, and by ssh alone, as the agent needs it
 SCRIPT = "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y -o DPkg::Lock::Timeout=300 python3"
-LONG = 1000  # seconds that may take
+LONG = 1000  # seconds that it may take
 
 
 class Channel(Protocol):
-    """What pyinfra's connector asks of a Connection."""
+    """What pyinfra's connector needs of a Connection."""
 
-    async def command(self, script: str, input: bytes = b"", timeout: float = 600) -> Done: ...
+    async def command(self, script: str, input: bytes = b"", timeout: float = 600) -> Done:
+        """As Connection.command."""
 
     async def put(self, path: str, content: bytes, mode: int = 0o644, owner: str = "root",
-                  group: str = "root") -> None: ...
+                  group: str = "root") -> None:
+        """As Connection.put."""
 
 
 class WithoutPython:
@@ -32,64 +35,56 @@ class WithoutPython:
         self.host, self.ssh = host, ssh
 
     async def command(self, script: str, input: bytes = b"", timeout: float = 600) -> Done:
+        """Run a shell script on the host as root; how it ended. Raises HostProblem."""
         return await run(self.host, self.ssh, ["sh", "-c", script], input, timeout)
 
     async def put(self, path: str, content: bytes, mode: int = 0o644, owner: str = "root", group: str = "root") -> None:
+        """Refuse to write."""
         raise HostProblem(f"--check does not write {path}")
 
 
-Channels = Mapping[str, Channel]  # host name → how it is worked on
+Channels = Mapping[str, Channel]  # by host name
 
 
 @contextlib.asynccontextmanager
-async def looking(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], bare: Sequence[Host]) -> AsyncIterator[Channels]:
-    """Channels without a lock. `bare`: those of the hosts that have no Python."""
-    async with connections(fleet, ssh, [host for host in hosts if host not in bare]) as made:
-        await on_each([host for host in hosts if host not in bare], lambda host: made[host.name].open())
-        yield {**made, **{host.name: WithoutPython(host, ssh) for host in bare}}
+async def looking(fleet: Fleet, hosts: Sequence[Host], bare: Sequence[Host]) -> AsyncIterator[Channels]:
+    """Channels without locks. `bare`: the hosts that have no Python. Raises Refused."""
+    async with Connections(fleet, [host for host in hosts if host not in bare]) as connections:
+        await connections.reach_all()
+        yield {**connections.connections, **{host.name: WithoutPython(host, fleet.ssh) for host in bare}}
 
 
 @contextlib.asynccontextmanager
-async def locked(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host], bare: Sequence[Host], what: str,
+async def locked(fleet: Fleet, hosts: Sequence[Host], bare: Sequence[Host], what: str,
                  announce: Callable[[str, str], None]) -> AsyncIterator[Channels]:
-    """Channels with all hosts' locks; `what` they say of their holder. Nothing changes before those are locked that
-    have Python; then the others get it."""
-    async with connections(fleet, ssh, hosts) as made:
-        async def reach(host: Host) -> None:
-            if host in bare:
-                announce(host.name, PYTHON)
-                await bring_python(host, ssh)
-            await made[host.name].open()
-
-        async def lock(host: Host) -> None:
-            await made[host.name].lock(what, fleet.rollout["dead_after"], bare=True)
-        for some, error in ([host for host in hosts if host not in bare], Refused), (bare, DeployError):
-            await on_each(some, reach, error)
-            await first_alone(some, lock, error)
+    """Channels with all hosts' locks, which `what` describes. The hosts with Python are locked before anything changes;
+    then the `bare` ones get Python, which is announced, and are locked. Raises Locked, Refused, DeployError."""
+    async def bring(host: Host) -> None:
+        announce(host.name, PYTHON)
+        await bring_python(host, fleet.ssh)
+    async with (Connections(fleet, [host for host in hosts if host not in bare]) as first,
+                Connections(fleet, [*bare]) as others):
+        await first.reach_all()
+        await first.lock(what, Refused, bare=True)
+        await on_each(bare, bring, DeployError)
+        await others.reach_all(DeployError)
+        await others.lock(what, bare=True)
         try:
-            yield made
-        except DeployError:  # every host's work has ended; not so when it is interrupted
-            await release(made)
+            yield {**first.connections, **others.connections}
+        except DeployError:  # the work on all hosts has ended, which it has not after an interrupt
+            await release(first, others)
             raise
-        await release(made)
+        await release(first, others)
 
 
-@contextlib.asynccontextmanager
-async def connections(fleet: Fleet, ssh: Ssh, hosts: Sequence[Host]) -> AsyncIterator[dict[str, Connection]]:
-    """A Connection to each, to be opened, and closed in the end."""
-    made = {host.name: Connection(host, ssh, fleet.app) for host in hosts}
-    try:
-        yield made
-    finally:
-        await together(lambda connection: connection.close(), made.values())
-
-
-async def release(made: Mapping[str, Connection]) -> None:
+async def release(*both: Connections) -> None:
     """Give the locks back."""
-    await together(lambda connection: connection.end(), made.values())
+    for connections in both:
+        await connections.release()
 
 
 async def bring_python(host: Host, ssh: Ssh) -> None:
+    """Install python3 on a host. Raises HostProblem."""
     done = await run(host, ssh, ["sh", "-c", SCRIPT], timeout=LONG)
     if done.code:
         said = (done.err or done.out).decode(errors="replace").strip()

@@ -1,7 +1,7 @@
-"""pyinfra's way to a host: the deployer's Connection, which is OpenSSH's client, an agent and the lock.
+"""pyinfra's connector: it works over the deployer's Connection, under the lock.
 
-pyinfra works in a thread for each host, and the Connection belongs to the event loop. Once its lock has ended, the host
-refuses whatever else comes over it.
+pyinfra works in a thread for each host, while the Connection belongs to the event loop. Once the lock has ended, the
+agent refuses all else.
 """
 
 import asyncio
@@ -17,25 +17,27 @@ from pyinfra.connectors.util import CommandOutput, OutputLine, extract_control_a
 from ..reach.process import Done
 from .channels import Channel
 
-TIMEOUT = 600  # seconds, where an operation says nothing else by _timeout
-KEPT = 20  # lines of what a command says that failed
+TIMEOUT = 600  # seconds for a command of an operation without _timeout
+KEPT = 20  # lines of output of a command that failed
 T = TypeVar("T")
 
 
 class OverConnection(BaseConnector):
-    """`channel` and `loop` are in the host's connector_data; `said` there is what the last command that failed has
-    said."""
+    """The host's connector_data holds its `channel`, the event `loop`, and `said`: the output of the last command that
+    failed."""
 
     handles_execution = True
 
     @staticmethod
     def make_names_data(name: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
+        """(name, data, groups) of each host: this one."""
         yield name, {}, []
 
     # ---- what pyinfra calls ----
 
     def run_shell_command(self, command: StringCommand, print_output: bool = False, print_input: bool = False,
                           **arguments: Any) -> tuple[bool, CommandOutput]:
+        """(whether it succeeded, its output). Raises HostProblem."""
         control = extract_control_arguments(arguments)
         script = make_unix_command_for_host(self.state, self.host, command, **arguments).get_raw_value()
         done = self.command(script, stdin(control.get("_stdin")), control.get("_timeout") or TIMEOUT)
@@ -45,7 +47,8 @@ class OverConnection(BaseConnector):
 
     def put_file(self, filename_or_io: Any, remote_filename: str, remote_temp_filename: str | None = None,
                  print_output: bool = False, print_input: bool = False, **arguments: Any) -> bool:
-        """Write a file whole. It keeps owner and mode; a new one is root's alone until its operation says more."""
+        """Write a file whole. It keeps its owner and mode; a new one is root's, mode 600, until its operation changes
+        that. Raises HostProblem."""
         there = self.command(f"stat -L -c '%a %U %G' {shlex.quote(remote_filename)} 2>/dev/null || echo 600 root root")
         mode, user, group = there.out.decode().split()
         with get_file_io(filename_or_io, "rb") as file:
@@ -54,6 +57,7 @@ class OverConnection(BaseConnector):
 
     def get_file(self, remote_filename: str, filename_or_io: Any, remote_temp_filename: str | None = None,
                  print_output: bool = False, print_input: bool = False, **arguments: Any) -> bool:
+        """Read a file; whether it could be read. Raises HostProblem."""
         done = self.command(f"cat {shlex.quote(remote_filename)}")
         with get_file_io(filename_or_io, "wb") as file:
             file.write(done.out)
@@ -62,12 +66,14 @@ class OverConnection(BaseConnector):
     # ---- over the connection ----
 
     def command(self, script: str, input: bytes = b"", timeout: float = TIMEOUT) -> Done:
+        """Run a shell script, for at most `timeout` seconds; how it ended. Raises HostProblem."""
         done = self._wait(self._channel.command(script, input, timeout))
         if done.code:
             self.host.connector_data["said"] = "\n".join(lines((done.err or done.out).strip())[-KEPT:])
         return done
 
     def put(self, path: str, content: bytes, mode: int, user: str, group: str) -> None:
+        """Write a file whole. Raises HostProblem."""
         self._wait(self._channel.put(path, content, mode, user, group))
 
     @property
@@ -80,11 +86,11 @@ class OverConnection(BaseConnector):
 
 
 def stdin(given: Any) -> bytes:
-    """What pyinfra's argument _stdin means: a text or its lines, each with its end."""
+    """The bytes of pyinfra's argument _stdin: a text, or its lines."""
     texts = [given] if isinstance(given, str) else given or ()
     return "".join(text if text.endswith("\n") else f"{text}\n" for text in texts).encode()
 
 
 def lines(data: bytes) -> list[str]:
-    """As pyinfra has them: without their ends."""
+    """The lines of an output, without their ends."""
     return data.decode(errors="replace").removesuffix("\n").split("\n") if data else []

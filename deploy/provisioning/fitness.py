@@ -1,7 +1,7 @@
-"""What is found on a server before anything changes there, and what makes it unfit. Pure but for reading scripts."""
+"""What inspect.sh finds on a server before anything changes, and what makes the server unfit. Pure but for reading
+scripts."""
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ NEEDED = {
 
 @dataclass(frozen=True)
 class Found:
-    """What inspect.sh has found.
+    """What inspect.sh has found on a server.
 
-    `missing`: commands and packages; `others`: what bears the app's name and is not ours; `malformed`: files of
-    settings, and what is wrong; `user`: whether the app has a user and a group; `login`: the shell with which that user
-    may log in; `units`: those of the app that run or start at boot; `swarm`: whether it is a node of Docker Swarm.
+    `whole`: it came to its end; `missing`: commands and packages; `others`: what has the app's name and is not ours;
+    `malformed`: files of settings, with what is wrong; `user`: the app has a user and a group; `login`: the shell of
+    that user where it can log in; `units`: the app's that run or start at boot; `swarm`: it is a node of Docker Swarm.
     """
 
     whole: bool = True
@@ -41,7 +41,7 @@ class Found:
 
 
 def inspection(fleet: Fleet, remove: bool) -> list[str]:
-    """The words that run inspect.sh. Who removes the app need not mind its settings."""
+    """The command that runs inspect.sh. Before a removal settings need not be well formed."""
     app = fleet.app
     malformed = re.search(r"^malformed\(\) \{.*?^\}\n", render("docker-runner", {}), re.MULTILINE | re.DOTALL)
     assert malformed
@@ -51,7 +51,7 @@ def inspection(fleet: Fleet, remove: bool) -> list[str]:
 
 
 def parse(lines: Iterable[str]) -> Found:
-    """The Found in the lines of inspect.sh; whatever else they say is passed over."""
+    """The Found of inspect.sh's output; lines of an unknown kind are ignored."""
     told: dict[str, list[str]] = {}
     for line in lines:
         kind, _, rest = line.partition(" ")
@@ -65,15 +65,15 @@ def parse(lines: Iterable[str]) -> Found:
 
 
 def decoded(text: str) -> str:
-    """Text that came as base64; text that is no JSON either where it is none."""
+    """The text in base64. Where it is not base64: a text that is no JSON either, so it is refused as one."""
     try:
         return base64.b64decode(text, validate=True).decode(errors="replace")
-    except (binascii.Error, ValueError):
+    except ValueError:
         return "?"
 
 
 def problems(found: Found, app: str) -> list[str]:
-    """All that makes a server unfit."""
+    """All that makes a server unfit, a line each."""
     if not found.whole:
         return ["cannot be looked at: the inspection ended early"]
     return [*(text for name, text in NEEDED.items() if name in found.missing), *not_ours(found, app),
@@ -81,6 +81,7 @@ def problems(found: Found, app: str) -> list[str]:
 
 
 def not_ours(found: Found, app: str) -> Iterator[str]:
+    """Whether something else uses the app's name."""
     if found.others:
         yield (f"has {', '.join(found.others)} that provisioning has not made: choose another name for the app, or"
                " remove that")
@@ -89,6 +90,7 @@ def not_ours(found: Found, app: str) -> Iterator[str]:
 
 
 def wrong_settings(found: Found) -> Iterator[str]:
+    """Malformed settings of the app, and of Docker."""
     for line in found.malformed:
         file, _, wrong = line.partition(" ")
         yield f"has {file} that docker-runner will not take ({wrong}): correct it"

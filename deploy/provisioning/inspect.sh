@@ -1,8 +1,8 @@
 #!/bin/sh
 # Looks at a server before provisioning changes anything there: a line for each finding, KIND REST. It only reads.
 #
-# $1: the app; $2: packages by name; $3: files whose first line says that they are ours; $4: all paths that bear the
-# app's name; $5: files of settings. fitness.py puts `malformed` of docker-runner before it. POSIX sh.
+# $1: the app; $2: packages by name; $3: files whose first line says that they are ours; $4: all paths with the app's
+# name; $5: files of settings. fitness.py puts docker-runner's function `malformed` before it. POSIX sh.
 
 app=$1 packages=$2 marks=$3 named=$4 settings=$5
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -24,7 +24,7 @@ echo "version systemd $(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\
 ! has docker || echo "swarm $(docker info --format '{{.Swarm.LocalNodeState}}' 2>/dev/null)"
 ! has nginx || grep -rqsE 'include.*sites-enabled/' /etc/nginx/nginx.conf /etc/nginx/conf.d || echo "missing sites-enabled"
 
-# ---- whose the app's name is ----
+# ---- whether something else uses the app's name ----
 
 whose() {
     of=$(dpkg -S "$1" 2>/dev/null | sed -n '1s/:.*//p')
@@ -40,7 +40,7 @@ others() {
     ! getent group "$app" >/dev/null || echo "other the group $app"
 }
 others
-[ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # who is in no group of that name is put right
+[ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # else provisioning adds both
 shell=$(getent passwd "$app" | cut -d: -f7)
 case $shell in ''|*/nologin|*/false) ;; *) echo "login $shell" ;; esac
 

@@ -1,4 +1,4 @@
-"""Operations that pyinfra lacks: a file that comes whole, and nginx's files, which nginx itself has to find good."""
+"""Operations that pyinfra lacks: a file that is written whole, and nginx's files, which nginx tests first."""
 
 from collections.abc import Generator, Mapping
 from typing import Any
@@ -11,27 +11,28 @@ from pyinfra.operations.util.files import chmod, chown
 from ..decide.server import File
 from ..decide.site import Site
 from .facts import Entry, Files
-from .trial import in_copy, prepare, swap, test
+from .nginx_scripts import copy_script, in_copy, swap_script, test_script
 
 Commands = Generator[PyinfraCommand | str, None, None]
 
 
 class PutWhole(PyinfraCommand):
-    """Has the connector write a file: whole, and never for a moment with another owner or mode."""
+    """pyinfra's command that has the connector write a file whole, with its owner and mode from the start."""
 
     def __init__(self, path: str, content: str, mode: str = "644", user: str = "root", group: str = "root") -> None:
         super().__init__()
         self.words = path, content.encode(), int(mode, 8), user, group
 
     def execute(self, state: Any, host: Any, connector_arguments: Any) -> bool:
+        """Write it. Raises HostProblem."""
         host.connector.put(*self.words)
         return True
 
 
 @operation()
 def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Commands:
-    """A file that comes by one rename. Of one that is written once and for all, whatever is there stays. `seen`: what
-    the fact Files has told of it already."""
+    """Put a file in place by one rename. A file with `once` keeps the content that it has. `seen`: the fact Files, if
+    it was asked for already."""
     if seen is None:
         seen = host.get_fact(Files, paths=[file.path])
     there = seen.get(file.path)
@@ -47,7 +48,7 @@ def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Commands:
 
 @operation()
 def nginx_site(site: Site) -> Commands:
-    """nginx's files, all or none of them, and only when nginx itself has found them good, in a copy of its folder."""
+    """Put a site's files in place, all or none, once nginx has tested them in a copy of its folder."""
     there = host.get_fact(Files, paths=site.paths)
     rest = Site(site.name, {path: content for path, content in site.files.items()
                             if path not in there or not there[path].holds(content)},
@@ -56,8 +57,8 @@ def nginx_site(site: Site) -> Commands:
                 tuple(path for path in site.absent if path in there))
     if not rest.paths:
         return
-    yield prepare(rest)
+    yield copy_script(rest)
     for path, content in rest.files.items():
         yield PutWhole(in_copy(rest, path), content)
-    yield test(rest)
-    yield swap(rest)
+    yield test_script(rest)
+    yield swap_script(rest)

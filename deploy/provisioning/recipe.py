@@ -1,6 +1,6 @@
 """What a server gets, from top to bottom: pyinfra's operations, as any user of it would call them.
 
-An operation is done when its call returns, and with --check decided; what follows a change asks by `_if`.
+When a call returns, its operation is done, or with --check decided. What follows a change asks by `_if`.
 """
 
 import os
@@ -20,12 +20,12 @@ from .facts import Entry, Files
 from .fitness import Found
 from .operations import nginx_site, whole_file
 
-LONG = 1000  # seconds; an operation that has a _timeout is announced
+LONG = 1000  # seconds. An operation with a _timeout is announced
 APT = "-o DPkg::Lock::Timeout=300"
 
 
 def provision(fleet: Fleet, here: Host, found: Found, team: Callable[[Fleet, Host], None]) -> None:
-    """Make `here` what the fleet says of it; last what the team says."""
+    """Make `here` what the fleet says, then call the team's own operations."""
     install(fleet, here, found)
     there = host.get_fact(Files, paths=paths(fleet, here))
     if here.roles:
@@ -49,7 +49,7 @@ def remove(fleet: Fleet, here: Host, found: Found) -> None:
 
 
 def paths(fleet: Fleet, here: Host) -> list[str]:
-    """All that is looked at beforehand, in one question."""
+    """All paths that are looked at, by one fact, before anything changes."""
     app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet.app)] if here.roles else []
     return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))), *wanted.stale_files(fleet.app, here),
             *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
@@ -57,7 +57,7 @@ def paths(fleet: Fleet, here: Host) -> list[str]:
 
 
 def install(fleet: Fleet, here: Host, found: Found) -> None:
-    """What is missing. Debian 13 has docker's client as a package of its own."""
+    """Packages that are missing. Debian 13 has docker's client as a package of its own."""
     packages = wanted.packages(fleet, here, found.missing)
     client = bool(here.roles) and "docker" in found.missing
     if packages:
@@ -73,8 +73,8 @@ def install(fleet: Fleet, here: Host, found: Found) -> None:
 def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
     """The app's user, folders, settings and programs."""
     var, (mark, *rest) = f"/var/www/{fleet.app}", wanted.app_files(fleet, here)
-    write(mark, there)  # first, as it says that all of the name is ours, should provisioning break off after it
-    if not found.user:  # pyinfra looks at every user there is, which takes long
+    write(mark, there)  # first: it marks the app's name as ours, should provisioning break off after it
+    if not found.user:  # pyinfra's own look at all users takes long
         server.group(name=f"add group {fleet.app}", group=fleet.app, system=True)
         server.user(name=f"add user {fleet.app}", user=fleet.app, group=fleet.app, system=True, home="/nonexistent",
                     shell="/usr/sbin/nologin", ensure_home=False)
@@ -88,7 +88,7 @@ def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None
 
 
 def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
-    """Units and drop-ins. What runs since before docker-runner.target was there did not ask for it: it is started."""
+    """Units and drop-ins. docker-runner.target is started, as units that ran before it was there did not start it."""
     files_of_units = list(wanted.unit_files(fleet, here))
     for path in sorted({os.path.dirname(file.path) for file in files_of_units} - {wanted.UNITS}):
         folder(path)
@@ -100,7 +100,7 @@ def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
 
 
 def docker(found: Found) -> None:
-    """Docker runs, and its containers outlive it. Never restarted: a reload is enough."""
+    """Docker runs, and its containers outlive it. A reload is enough for that; it is never restarted."""
     enable("docker.service", running=True)
     settings = None if found.swarm else wanted.daemon_json(found.daemon_json)
     if settings:
@@ -119,7 +119,7 @@ def sockets(app: str, there: dict[str, Entry]) -> None:
 
 
 def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
-    """What an earlier role has left: nginx lets go first, then units stop, then their files go."""
+    """Remove what an earlier role has left: nginx's sites first, then units stop, then their files go."""
     for stale in site.stale_sites(fleet, here):
         if set(stale.paths) & set(there):
             nginx_site(name=f"put nginx site {stale.name} away", site=stale)
@@ -132,7 +132,7 @@ def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -
 
 
 def nginx(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
-    """The sites. While certbot has no certificate yet they speak http, by which it gets one."""
+    """nginx's sites. They speak http until certbot has its certificate, which it gets over http."""
     folder(site.ACME)
     certificate = fleet.site["tls"] != "certbot" or site.certificate_files(fleet)[0] in there
     put_sites(fleet, here, certificate)
@@ -145,29 +145,31 @@ def nginx(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
     enable("nginx.service", running=True)
 
 
-# ---- as all of the above say it ----
+# ---- operations under names of their own ----
 
 def put_sites(fleet: Fleet, here: Host, certificate: bool) -> None:
+    """All sites of a host, with TLS if the certificate is there."""
     for each in site.sites(fleet, here, certificate):
         nginx_site(name=f"put nginx site {each.name} in place", site=each)
 
 
 def write(file: File, there: dict[str, Entry] | None = None) -> OperationMeta:
+    """A file that is written whole."""
     return whole_file(name=f"write {file.path}", file=file, seen=there)
 
 
 def folder(path: str, mode: str | None = None, user: str | None = None, group: str | None = None) -> None:
-    """A folder. Without a mode it is shared with others, who decide on its mode and owner."""
+    """A folder. Without a mode it belongs to others too, and keeps its mode and owner."""
     files.directory(name=f"make folder {path}", path=path, mode=mode, user=user, group=group)
 
 
 def enable(unit: str, running: bool | None = None) -> None:
-    """A unit that starts at boot. `running`: now, too."""
+    """A unit that starts at boot; `running`: it is started now, too."""
     systemd.service(name=f"enable {unit}", service=unit, enabled=True, running=running)
 
 
 def stop(units: list[str]) -> None:
-    """Units neither run nor start at boot."""
+    """Units that are stopped, and no longer start at boot."""
     names, targets = shlex.join(units), shlex.join(unit for unit in units if unit.endswith(".target"))
     server.shell(name=f"stop {', '.join(units)}", _timeout=LONG, commands=[
         f"systemctl stop {names}",

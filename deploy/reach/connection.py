@@ -6,7 +6,7 @@ import contextlib
 import getpass
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..agent import bundle
@@ -15,11 +15,11 @@ from ..decide.config import Host
 from ..decide.ssh import Ssh
 from ..errors import HostProblem, Lost
 from . import process
-from .answers import Event
-from .conversation import Answer, Conversation, done, why
+from .answers import Tell
+from .conversation import Answer, Conversation, result, why_ended
 from .process import Done, start
 
-# Reads the agent and runs it; what it says begins after the mark, as a login may greet first.
+# Reads the agent and runs it. Its answers begin after MARK, as a login may print a greeting first.
 BOOT = """import os
 def read(size, text=b""):
     while len(text) < size:
@@ -27,29 +27,25 @@ def read(size, text=b""):
     return text
 text = read(int(read(9)))
 exec(compile(text, "<agent>", "exec"), {"__name__": "__main__", "PROGRAM": text.decode()})"""
-READ = 60  # seconds that reading may take
-LOCK = 180  # the agent waits two minutes for a retirement
+READ = 60  # seconds for an answer that changes nothing
+LOCK = 180  # seconds for the lock: the agent waits two minutes for a retirement
+END = 60  # seconds for giving it back
 
 
 class Connection(Conversation):
-    """Of one event loop, and there when `open` has returned. Several tasks may `ask` at once. `events` hears what the
-    agent tells meanwhile; `share`, the path of a socket, lets the connection forward ports."""
+    """A connection that `open` makes, in one event loop. Several tasks may `ask` at once. `tell` gets the agent's
+    events. `share`, the path of a socket, lets the connection forward ports."""
 
-    def __init__(self, host: Host, ssh: Ssh, app: str,
-                 events: Callable[[Host, Event], None] = lambda host, event: None, share: str = "") -> None:
-        super().__init__()
-        self.host, self.events = host, events
+    def __init__(self, host: Host, ssh: Ssh, app: str, tell: Tell = lambda event: None, share: str = "") -> None:
+        super().__init__(tell)
         self.words = ssh.command(host.address, ["python3", "-I", "-S", "-u", "-c", BOOT, "read", app], share,
                                  owner=bool(share))
         self.dead_after = 30.0
-        self.locking: asyncio.Future[Answer] | None = None  # what became of the lock, when it has ended
-        self.tasks: list[asyncio.Task[None]] = []
-
-    def told(self, event: Event) -> None:
-        self.events(self.host, event)
+        self.locking: asyncio.Future[Answer] | None = None  # done when the lock has ended: how
+        self.tasks: list[asyncio.Task[None]] = []  # the one that reads, then the one that says "alive"
 
     async def open(self, limit: float = READ) -> "Connection":
-        """Start the agent. Raises HostProblem."""
+        """Start the agent, within `limit` seconds. Raises HostProblem."""
         began = self._mark()
         self.process = await start(self.words)
         self.tasks = [asyncio.create_task(self._read())]
@@ -63,24 +59,24 @@ class Connection(Conversation):
         return self
 
     async def close(self) -> None:
-        """End the connection, and the agent with it. May come at any time, more than once."""
+        """End the connection, and the agent with it. May be called at any time, more than once."""
         for task in self.tasks:
             task.cancel()
         self._lose(Lost("the connection is closed"))
-        if hasattr(self, "process"):  # it has come so far
+        if hasattr(self, "process"):  # `open` has started it
             await self.process.close()
 
     # ---- what the deployer does with it ----
 
     async def ask(self, do: str, timeout: float = READ, **args: Any) -> Any:
-        """Have the agent do something; its answer. Raises HostProblem when it could not, Lost without an answer: then
-        nobody knows whether it was done. Who no longer waits for an answer leaves the agent doing it."""
-        return done(await self._outcome(self._send(do, args), timeout))
+        """The agent's answer to `do`. Raises HostProblem when the agent could not do it, Lost without an answer within
+        `timeout` seconds: then nobody knows whether it was done. Cancelling this does not stop the agent."""
+        return result(await self._outcome(self._send(do, args), timeout))
 
     async def lock(self, description: str, dead_after: float, bare: bool = False) -> None:
-        """Take the host's lock: from now on the agent may change things, and the host takes itself back when it hears
-        nothing for `dead_after` seconds. Raises HostProblem, `locked` when somebody else has it. `bare`: the app need
-        not be provisioned yet."""
+        """Take the host's lock: the agent may change things from now on, and takes them back when it hears nothing for
+        `dead_after` seconds. `bare`: the app may not be provisioned yet. Raises HostProblem, `locked` when somebody
+        else has the lock."""
         self.dead_after, works = dead_after, self._mark()
         args = {"description": description, "dead_after": dead_after, **({"bare": True} if bare else {})}
         self.locking = refused = self._send("lock", args)
@@ -91,51 +87,48 @@ class Connection(Conversation):
         if works not in come:
             self.locking = None
             self.marks.clear()
-            raise why_not(done(refused.result()))
+            raise lock_refusal(result(refused.result()))
         works.result()
         if not refused.done():
             self.tasks.append(asyncio.create_task(self._beat()))
 
     async def command(self, script: str, input: bytes = b"", timeout: float = 600) -> Done:
-        """Run a shell script on the host as root; how it ended, whatever its exit code. Raises HostProblem: also once
-        the lock has ended that this connection had. What it says may be 1 MB."""
+        """Run a shell script on the host as root, with at most 1 MB of output; how it ended, whatever its exit code.
+        Raises HostProblem, also once this connection's lock has ended."""
         answer: Command = await self.ask("command", timeout + 10, script=script, input=encoded(input), seconds=timeout)
         return Done(answer["code"], base64.b64decode(answer["out"]), base64.b64decode(answer["err"]))
 
     async def put(self, path: str, content: bytes, mode: int = 0o644, owner: str = "root", group: str = "root") -> None:
-        """Write a file on the host, as root and only under the lock: whole, on its disk, and never for a moment with
-        another owner or mode."""
+        """Write a file on the host, under the lock: whole, synced, and never for a moment with another owner or mode.
+        Raises HostProblem."""
         await self.ask("put", 120, path=path, content=encoded(content), mode=mode, owner=owner, group=group)
 
-    async def end(self, timeout: float = 60) -> Answer | None:
-        """Give the lock back after all went well."""
-        if self.locking is None or self.lost:
-            return None
-        with contextlib.suppress(HostProblem):
-            if not self.locking.done():
-                self._stop_beating()
-                self._send("end", {})
-            return await self._end_of_lock(timeout)
-        return None
+    async def end(self) -> None:
+        """Give the lock back, and keep what was done."""
+        if self.locking is not None and not self.lost and not self.locking.done():
+            self._stop_beating()
+            self._send("end", {})
+            await self.at_end(END)
 
     def abort(self, **why: str) -> None:
-        """Have the host take itself back, now. Does not wait: see `aborted`."""
+        """Tell the host to take back what was done. Does not wait: `at_end` does."""
         self._stop_beating()  # the unit that would answer is about to end
         if self.locking is not None and not self.lost and not self.locking.done():
             self._line({"abort": why})
 
-    async def aborted(self, timeout: float) -> Answer | None:
-        """How the host is after an abort; None when that cannot be known."""
+    async def at_end(self, timeout: float) -> Answer | None:
+        """The agent's word, a LockEnd, when the lock has ended; None without it in `timeout` seconds; {} without a
+        lock."""
         if self.locking is None:
             return {}
         with contextlib.suppress(HostProblem):
-            return await self._end_of_lock(timeout)
+            return result(await self._outcome(self.locking, timeout))
         return None
 
     # ---- the lock ----
 
     async def _beat(self) -> None:
-        """Every now and then a word each way; without one from there within `dead_after` the host counts as lost."""
+        """Say "alive" regularly; the agent does too. A host that says nothing for `dead_after` seconds is lost."""
         silent, pause = 0.0, max(0.5, min(5.0, self.dead_after / 5))
         while silent < self.dead_after:
             self.heard = False
@@ -149,35 +142,31 @@ class Connection(Conversation):
         for task in self.tasks[1:]:
             task.cancel()
 
-    async def _end_of_lock(self, timeout: float) -> Answer:
-        assert self.locking is not None
-        return done(await self._outcome(self.locking, timeout))
-
 
 def who(action: str) -> str:
-    """What a lock says of its holder: who does it, from where and since when."""
+    """The lock's description: what is done, by whom, from where and since when."""
     with contextlib.suppress(OSError, KeyError):
         name = getpass.getuser()
         return f"{action} by {name} from {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S %Z')}"
     return f"{action} since {time.strftime('%Y-%m-%d %H:%M:%S %Z')}"
 
 
-def why_not(answer: Answer) -> HostProblem:
-    """Why the lock could not be taken, by what the agent says."""
+def lock_refusal(answer: Answer) -> HostProblem:
+    """The problem in the agent's answer to a lock that was not taken."""
     if answer.get("locked"):
         return HostProblem(f"locked: {answer['locked']}", locked=True)
     return HostProblem(f"cannot be locked: {' / '.join(answer.get('said', [])) or 'systemd-run failed'}")
 
 
 def encoded(content: bytes) -> str:
-    """Bytes as they travel."""
+    """Bytes as messages carry them: in base64."""
     return base64.b64encode(content).decode()
 
 
 async def run(host: Host, ssh: Ssh, words: Sequence[str], input: bytes = b"", timeout: float = 60) -> Done:
-    """Run words at a host as root over a connection of their own, where no Python is needed; how they ended. Raises
-    HostProblem where it can't be reached."""
+    """Run a command on a host as root, over an ssh connection of its own and without Python; how it ended, whatever its
+    exit code. Raises HostProblem where the host can't be reached, or after `timeout` seconds."""
     ended = await process.run(ssh.command(host.address, words), input, timeout)
     if ended.code == 255:
-        raise HostProblem(why(255, ended.err))
+        raise HostProblem(why_ended(255, ended.err))
     return ended

@@ -1,4 +1,4 @@
-"""The hosts of a command, each at the end of its connection: asked all at once, locked, stepped on, taken back."""
+"""The hosts of a command, over a connection each: reaches, locks and asks them all at once, runs steps, takes back."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from ..agent.answers import Facts, Resolved
@@ -18,12 +19,12 @@ from .connection import Connection
 from .conversation import Answer
 from .gather import Problems, first_alone, gathered, on_each, texts, together
 
-TAKEBACK = 150  # seconds: two drains, and what is stopped
+TAKEBACK = 150  # seconds that a takeback may take: two drains and a stop
 T = TypeVar("T")
 
 
 def report(problem: HostProblem) -> str:
-    """All that is known of a step that failed."""
+    """The text for a step that failed: host, step and problem, what the app answered, its log's last lines."""
     lines = [f"{problem.host}: {problem.step}: {str(problem)[:2000]}"]
     if problem.more.get("body"):
         lines.append(f"  it answered: {problem.more['body'].strip()[:500]}")
@@ -60,8 +61,8 @@ class Connections:
     # ---- before the lock ----
 
     async def connect(self, skip: bool = False) -> Problems:
-        """Reach all hosts at once; host name → why it was not, of those that are needed. With `skip` those are left out
-        that can't be reached, unless beat runs there. Raises Refused where none was."""
+        """Reach all hosts at once; host name → why a host was not reached. With `skip`, hosts that can't be reached
+        are left out, but not the one with beat. Raises Refused where no host was reached."""
         needed = {host.name for host in self.hosts if not skip or host.has("beat")}
         problems = await self.reach()
         if not self.hosts:
@@ -71,26 +72,25 @@ class Connections:
         return {name: texts for name, texts in problems.items() if name in needed}
 
     async def reach(self) -> Problems:
-        """Reach all hosts at once; from then on they are those that were. host name → why it was not."""
+        """Reach all hosts at once; `hosts` then are those reached. Returns host name → why a host was not."""
         for host in self.hosts:
             self.connections[host.name] = Connection(
-                host, self.fleet.ssh, self.fleet.app, self._hear, self._share(host))
+                host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self._share(host))
         return (await self._each_that_can(lambda host: self.connections[host.name].open()))[1]
 
-    async def reach_all(self) -> None:
-        """Reach all hosts. Raises Refused."""
-        problems = await self.reach()
-        if problems:
-            raise Refused(on_hosts(problems))
+    async def reach_all(self, error: type[DeployError] = Refused) -> None:
+        """Reach all hosts. Raises `error` with why a host was not reached."""
+        if problems := await self.reach():
+            raise error(on_hosts(problems))
 
     async def facts(self, **args: Callable[[Host], Any]) -> tuple[dict[str, Facts], Problems]:
-        """(host name → its facts, host name → why it gave none); from then on the hosts are those that did. `args`:
-        name → function of a host."""
+        """(host name → its facts, host name → why it gave none); `hosts` then are those that did. `args`: name of an
+        argument → function that returns it for a host."""
         return await self._each_that_can(lambda host: self.connections[host.name].ask(
             "facts", **{key: value(host) for key, value in args.items()}))
 
     async def _each_that_can(self, function: Callable[[Host], Awaitable[T]]) -> tuple[dict[str, T], Problems]:
-        """(host name → result, host name → problem); from then on the hosts are those that had none."""
+        """(host name → result, host name → problem); `hosts` then are those without a problem."""
         found, problems = await gathered(self.hosts, function)
         self.hosts = [host for host in self.hosts if host.name in found]
         return found, texts(problems)
@@ -99,7 +99,7 @@ class Connections:
         return f"{self.folder.name}/{self.fleet.hosts.index(host)}" if self.shared else ""
 
     async def forward(self, port: int) -> dict[str, int]:
-        """Let all hosts reach our port; host name → the port there."""
+        """Let all hosts reach our port, at 127.0.0.1; host name → the port there. Raises Refused."""
         async def ask(host: Host) -> int:
             done = await process.run(self.fleet.ssh.forward(host.address, self._share(host), port), timeout=30)
             if done.code:
@@ -109,23 +109,24 @@ class Connections:
         return await on_each(self.hosts, ask)
 
     async def resolve(self, name: str, **args: Any) -> Resolved:
-        """What a host finds that a tag stands for."""
+        """The digest of a tag, as a host finds it in the registry. Raises HostProblem."""
         found: Resolved = await self.connections[name].ask("resolve", 90, **args)
         return found
 
-    async def lock(self, description: str, error: type[DeployError] = DeployError) -> None:
-        """Take the locks. Raises Locked, or `error` for what else kept it from a host, when all have answered."""
+    async def lock(self, description: str, error: type[DeployError] = DeployError, bare: bool = False) -> None:
+        """Take the locks of all hosts; `bare` is Connection.lock's. When all have answered, raises Locked, or `error`
+        for other problems."""
         async def lock(host: Host) -> None:
             with self._timed("lock", host.name):
-                await self.connections[host.name].lock(description, self.fleet.rollout["dead_after"])
+                await self.connections[host.name].lock(description, self.fleet.rollout["dead_after"], bare)
             self.locked.append(host.name)
         await first_alone(self.hosts, lock, error)
 
     # ---- steps ----
 
     async def run(self, group: Sequence[Step]) -> dict[tuple[str, str], Any]:
-        """Do the steps of a group at the same time; {(step, host): answer}. At the first failure, or an alarm, nobody
-        waits for the others: raises that HostProblem, with its step and host."""
+        """Do the steps of a group at the same time; {(step, host): answer}. Raises the HostProblem of the first failure
+        or of an alarm, with its step and host, without waiting for the others."""
         done: dict[tuple[str, str], asyncio.Task[Any]] = {}
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -149,14 +150,17 @@ class Connections:
         await turns.acquire()
         with self._timed(step.name, name):
             try:
-                found = await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
+                found = await self._ask(step, name)
             except HostProblem as problem:
                 if step.name != "watch" or name not in self.sick or len(self.sick) > self.spare:
                     problem.step, problem.host = step.name, name
                     raise
                 found = {}
-        turns.release()  # not after a failure: the next host would begin before all are told to stop
+        turns.release()  # not after a failure: the next host would begin before it is cancelled
         return found
+
+    async def _ask(self, step: Step, name: str) -> Any:
+        return await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
 
     @contextlib.contextmanager
     def _timed(self, step: str, host: str) -> Iterator[None]:
@@ -173,29 +177,24 @@ class Connections:
     # ---- the end ----
 
     async def attempt(self, step: Step) -> dict[str, HostProblem]:
-        """Do a step on all its hosts, come what may on any of them; host name → why not, Lost where it is not known
-        whether it was done."""
-        async def do(name: str) -> HostProblem | None:
-            try:
-                with self._timed(step.name, name):
-                    await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
-            except HostProblem as problem:
-                return problem
-            return None
-        return {name: problem for name, problem in (await together(do, step.hosts)).items() if problem}
+        """Do a step on all its hosts, whatever fails on any; host name → its problem, Lost where nobody knows whether
+        it was done."""
+        async def do(host: Host) -> None:
+            with self._timed(step.name, host.name):
+                await self._ask(step, host.name)
+        return (await gathered([host for host in self.hosts if host.name in step.hosts], do))[1]
 
     async def take_back(self, cause: str, names: Sequence[str] | None = None) -> dict[str, Answer | None]:
-        """Have all hosts that are locked, or these, take themselves back; host name → how it is then, None where
-        unknown."""
+        """Tell all locked hosts, or these, to take back what was done; host name → its LockEnd, None where unknown."""
         names = self.locked if names is None else names
         for name in names:
             self.connections[name].abort(cause=cause[:2000])
         self.tell({"event": "takeback", "hosts": list(names), "state": "start"})
-        return await together(lambda name: self.connections[name].aborted(TAKEBACK), names)
+        return await together(lambda name: self.connections[name].at_end(TAKEBACK), names)
 
     async def evidence(self, problem: HostProblem, ends: Mapping[str, Any]) -> HostProblem:
-        """The problem with the log of the container that it is about, where it is about one. To be asked for when
-        visitors are well again: reading a journal may take long. `ends`: what take_back returned."""
+        """The problem with the log of the container that it is about, if any. Called after the takeback, as reading a
+        journal may take long. `ends`: what take_back returned."""
         if problem.more.get("log_of") and ends.get(problem.host):
             name, since = problem.more["log_of"]
             with contextlib.suppress(HostProblem):
@@ -207,13 +206,13 @@ class Connections:
         """Give the locks back."""
         await together(lambda name: self.connections[name].end(), self.locked)
 
-    def _hear(self, host: Host, event: Event) -> None:
+    def _hear(self, name: str, event: Event) -> None:
         if event["event"] == "sick":
-            return self._hear_sick(host.name, event)
-        self.tell({**event, "host": host.name})
+            return self._hear_sick(name, event)
+        self.tell({**event, "host": name})
 
     def _hear_sick(self, name: str, event: Event) -> None:
-        """A host that is watched is not well. More of them than may be so fail whatever is under way, at once."""
+        """Note that a watched host is not healthy. More than `spare` of them end the steps under way, at once."""
         self.sick.setdefault(name, event["problem"])
         self.tell({"event": "sick", "host": name, "text": f"not healthy: {event['problem']}"})
         if len(self.sick) > self.spare and not self.cause:

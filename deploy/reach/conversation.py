@@ -1,12 +1,12 @@
-"""What a deployer and an agent say to each other: JSON, a line each way; an answer has the number of its question."""
+"""The protocol between deployer and agent: a JSON object a line; an answer has the id of its question."""
 
 import asyncio
 import json
 from typing import Any
 
-from ..errors import HostProblem, Lost, Nonsense
+from ..errors import HostProblem, Lost, nonsense
 from . import answers
-from .answers import Event
+from .answers import Tell
 from .process import Process
 
 MARK = b"--8<-- slipway"
@@ -14,18 +14,16 @@ Answer = dict[str, Any]
 
 
 class Conversation:
-    """With the agent that `process` runs. What it tells without being asked goes to `told`."""
+    """Questions to the agent that `process` runs, and their answers. Its events go to `tell`."""
 
     process: Process
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Tell) -> None:
+        self.tell = tell
         self.lost: HostProblem | None = None
         self.number, self.heard, self.began = 0, False, False
         self.asked: dict[int, tuple[str, asyncio.Future[Answer]]] = {}
-        self.marks: list[asyncio.Future[Answer]] = []  # of looking, and of working, until they come
-
-    def told(self, event: Event) -> None:
-        raise NotImplementedError
+        self.marks: list[asyncio.Future[Answer]] = []  # those that are waited for
 
     def _send(self, do: str, args: Answer) -> "asyncio.Future[Answer]":
         self.number += 1
@@ -38,14 +36,14 @@ class Conversation:
         return future
 
     async def _outcome(self, future: "asyncio.Future[Answer]", timeout: float) -> Answer:
-        """What comes of a question. One that nobody waits for any more is not cancelled: its answer may still come."""
+        """The answer. Raises Lost after `timeout` seconds; the question stays open, as its answer may still come."""
         await asyncio.wait({future}, timeout=timeout)
         if not future.done():
             raise Lost(f"no answer within {timeout:g} s")
         return future.result()
 
     def _mark(self) -> "asyncio.Future[Answer]":
-        """What comes when the agent begins to look, or to work."""
+        """Done at the agent's next MARK: when it has started, and when it has restarted under the lock."""
         mark: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.marks.append(mark)
         return mark
@@ -58,20 +56,20 @@ class Conversation:
         try:
             async for line in self.process.lines():
                 self._hear(line)
-            lost = Lost(why(await self.process.ended(10), self.process.said))
-        except Nonsense as problem:
+            lost = Lost(why_ended(await self.process.ended(10), self.process.err))
+        except Lost as problem:
             self.process.kill()
             lost = problem
         except Exception as error:
             lost = Lost(f"its answers could not be taken: {error!r}")
-        finally:  # however this ends: nobody waits for an answer that nobody reads
+        finally:  # nobody reads answers any more, so nobody may wait for one
             self._lose(lost)
 
     def _hear(self, line: bytes) -> None:
-        """A line of the host. What comes before the first mark is a login's greeting."""
+        """Take a line of the host. Those before the first mark are a login's greeting."""
         if line.rstrip() == MARK:
             if not self.marks:
-                raise Nonsense("it begins once more")
+                raise nonsense("it begins once more")
             self.began = True
             self.marks.pop(0).set_result({})
         elif self.began:
@@ -80,20 +78,23 @@ class Conversation:
     def _take(self, message: Answer) -> None:
         self.heard = True
         if "event" in message:
-            self.told(answers.event(message))
+            self.tell(answers.checked_event(message))
         elif "alive" not in message:
-            number = message.get("id")
-            do, future = self.asked.pop(number, ("", None)) if type(number) is int else ("", None)
-            if future is None:
-                raise Nonsense("an answer to nothing that was asked")
-            try:
-                answers.answer(message, do)
-            except Nonsense as problem:
-                fail(future, problem)
-                raise
-            if do == "lock":  # what looked before the lock was taken goes on looking
-                self._fail_all(Lost("the agent has ended"))
-            future.set_result(message)
+            self._take_answer(message)
+
+    def _take_answer(self, message: Answer) -> None:
+        number = message.get("id")
+        if type(number) is not int or number not in self.asked:
+            raise nonsense("an answer to nothing that was asked")
+        do, future = self.asked.pop(number)
+        try:
+            answers.checked_answer(message, do)
+        except Lost as problem:
+            fail(future, problem)
+            raise
+        if do == "lock":  # the lock's agent has ended; the one that started it reads on
+            self._fail_all(Lost("the agent has ended"))
+        future.set_result(message)
 
     def _lose(self, problem: HostProblem) -> None:
         self.lost = self.lost or problem
@@ -102,28 +103,28 @@ class Conversation:
             fail(self.marks.pop(), self.lost)
 
     def _fail_all(self, problem: HostProblem) -> None:
-        """Whoever waits for an answer hears that there will be none."""
+        """End all waiting for answers with this problem."""
         for _, future in self.asked.values():
             fail(future, problem)
         self.asked.clear()
 
 
 def fail(future: "asyncio.Future[Answer]", problem: HostProblem) -> None:
-    """Whoever waits hears the problem. Nobody needs to wait."""
+    """End the wait for an answer with a problem, if anybody waits."""
     future.set_exception(problem)
-    future.exception()
+    future.exception()  # or asyncio would complain that nobody has asked for it
 
 
-def done(answer: Answer) -> Answer:
-    """What was done, as the agent tells it. Raises HostProblem where it could not."""
+def result(answer: Answer) -> Answer:
+    """What the agent has answered with "ok". Raises the HostProblem that it answered instead."""
     if "problem" in answer:
         raise HostProblem(answer["problem"], more=answer["more"])
     found: Answer = answer["ok"]
     return found
 
 
-def why(code: int | None, stderr: bytes) -> str:
-    """In a line, why ssh or what it ran ended with `code`: 255 is ssh's own."""
+def why_ended(code: int | None, stderr: bytes) -> str:
+    """Why ssh, or what it ran, ended with `code`, in a line. ssh's own failures have the code 255."""
     lines = stderr.decode(errors="replace").strip().splitlines()
     said = lines[-1] if lines else f"exit {code} without a word"
     if code == 255:

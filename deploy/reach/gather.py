@@ -1,4 +1,4 @@
-"""The same for all hosts at once, and all their problems in one report."""
+"""Calls a function for all hosts at once, and reports all their problems together."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -13,8 +13,8 @@ Problems = dict[str, list[str]]  # host name → what is wrong there
 
 
 async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Iterable[K]) -> dict[K, T]:
-    """{item: what the function returned for it}, called for all at once. Raises what one raised. However it ends, all
-    have ended: none goes on when nobody waits for it."""
+    """{item: what the function returned for it}, called for all at once. Raises the first error. When this ends, all
+    calls have ended."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = {item: group.create_task(function(item)) for item in items}
@@ -25,24 +25,23 @@ async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Itera
 
 async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]]) -> tuple[
         dict[str, T], dict[str, HostProblem]]:
-    """(host name → what `function(host)` returned, host name → its HostProblem), called for all at once."""
-    found: dict[str, T] = {}
-    problems: dict[str, HostProblem] = {}
-
-    async def call(host: Host) -> None:
+    """(host name → what the function returned, host name → its HostProblem), called for all hosts at once."""
+    async def call(host: Host) -> T | HostProblem:
         try:
-            found[host.name] = await function(host)
+            return await function(host)
         except HostProblem as problem:
-            problems[host.name] = problem
-    await together(call, hosts)
-    return {host.name: found[host.name] for host in hosts if host.name in found}, problems
+            return problem
+    named = {host.name: host for host in hosts}
+    ends = await together(lambda name: call(named[name]), named)
+    return ({name: end for name, end in ends.items() if not isinstance(end, HostProblem)},
+            {name: end for name, end in ends.items() if isinstance(end, HostProblem)})
 
 
 async def on_each(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]],
                   error: type[DeployError] = Refused) -> dict[str, T]:
-    """`function(host)` for all hosts at once: host name → what it returned.
+    """Host name → what the function returned, called for all hosts at once.
 
-    Raises one error with the HostProblems of all, when all are done: Locked where one is, else `error`.
+    When all have ended, raises one error with the HostProblems of all: Locked where a host is locked, else `error`.
     """
     found, problems = await gathered(hosts, function)
     if problems:
@@ -52,11 +51,14 @@ async def on_each(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]
 
 
 async def first_alone(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]],
-                      error: type[DeployError] = Refused) -> dict[str, T]:
-    """The same, the first by name before the others: of two who want the same hosts one gets them all."""
+                      error: type[DeployError] = Refused) -> None:
+    """Call the function for the first host by name, then for the others: of two deployers that want the locks of the
+    same hosts, one gets them all. Raises as on_each."""
     hosts = sorted(hosts, key=lambda host: host.name)
-    return {**await on_each(hosts[:1], function, error), **await on_each(hosts[1:], function, error)}
+    for some in hosts[:1], hosts[1:]:
+        await on_each(some, function, error)
 
 
 def texts(problems: Mapping[str, HostProblem]) -> Problems:
+    """The problems as on_hosts takes them."""
     return {name: list(problem.args) for name, problem in problems.items()}

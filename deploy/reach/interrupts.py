@@ -1,4 +1,4 @@
-"""INT, TERM and HUP cancel what is being done, once, where that may be given up."""
+"""INT, TERM and HUP: where a signal may interrupt what is being done, it cancels it, once."""
 
 import asyncio
 import contextlib
@@ -14,8 +14,8 @@ T = TypeVar("T")
 
 
 class Heeding(contextlib.AbstractContextManager[None]):
-    """While this block runs, the first signal cancels what it does, which then ends with Interrupted; or, not `heeded`,
-    signals are let pass. The innermost block counts; what came in it is not told to those around it."""
+    """A block that the first signal cancels; it then raises Interrupted. If not `heeded`, it ignores signals. Only the
+    innermost block gets a signal."""
 
     blocks: list["Heeding"] = []
 
@@ -26,7 +26,7 @@ class Heeding(contextlib.AbstractContextManager[None]):
         self.task = asyncio.current_task()
         self.blocks.append(self)
         for number in SIGNALS:
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
                 asyncio.get_running_loop().add_signal_handler(number, hear, number)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -42,6 +42,7 @@ class Heeding(contextlib.AbstractContextManager[None]):
 
 
 def hear(number: int) -> None:
+    """Handle a signal."""
     block = Heeding.blocks[-1]
     if block.heeded and not block.came and block.task:
         block.came = signal.Signals(number).name
@@ -49,14 +50,16 @@ def hear(number: int) -> None:
 
 
 def heeded() -> Heeding:
+    """A block that a signal interrupts."""
     return Heeding()
 
 
 def ignored() -> Heeding:
+    """A block that no signal interrupts."""
     return Heeding(heeded=False)
 
 
 async def heeding(work: Coroutine[Any, Any, T]) -> T:
-    """The work, which a signal ends."""
+    """What the work returns. A signal interrupts it: raises Interrupted."""
     with heeded():
         return await work

@@ -1,7 +1,7 @@
-"""A registry of one image, for `registry = "ssh"`: what the engine here holds, served on the loopback for reading.
+"""A read-only registry on the loopback, for `registry = "ssh"`: it serves one image of this machine's Docker.
 
-The connection forwards it to a host (Ssh.forward), whose `docker pull 127.0.0.1:PORT/app@DIGEST` then fetches only the
-layers it lacks. A layer is known by the digest of its compressed form: that is made the same way each time, and kept.
+The connection forwards it to a host (Ssh.forward), whose `docker pull 127.0.0.1:PORT/app@DIGEST` fetches only the
+layers that it lacks. A layer's digest is that of its compressed form, so layers are compressed in one way, and cached.
 """
 
 import gzip
@@ -17,13 +17,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
 from ..errors import Refused
+from .process import thread
 from .registry_http import Server
 
 CACHE = Path(__file__).resolve().parents[2] / "var" / "layers"
@@ -34,7 +34,7 @@ GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 @dataclass(frozen=True)
 class Blob:
-    """A part of an image as it travels: a file, or bytes."""
+    """A part of an image as the registry serves it: a file, or bytes. `size` is in bytes."""
 
     kind: str
     digest: str
@@ -43,65 +43,58 @@ class Blob:
     content: bytes = b""
 
     def entry(self) -> dict[str, str | int]:
-        """What a manifest says of it."""
+        """Its entry in a manifest."""
         return {"mediaType": self.kind, "digest": self.digest, "size": self.size}
 
     def open(self) -> IO[bytes]:
+        """Its content, to be read."""
         return self.path.open("rb") if self.path else io.BytesIO(self.content)
 
 
 def serve(image: str, cache: Path = CACHE, docker: str = "docker") -> Server:
-    """A Server of an image of the engine here, with `port`, `digest`, `login`, `sent`: serves while it is entered.
+    """A Server of an image of this machine's Docker, which serves while it is entered.
 
-    Raises Refused when the engine does not answer or has no such image.
+    The layers are in the folder `cache` then. Raises Refused when Docker does not answer or has no such image.
     """
-    parts = parts_of(image, Path(cache), docker)
-    return Server(parts[0].digest, parts)
-
-
-# ---- pure: what a manifest is ----
-
-def bytes_blob(kind: str, content: bytes) -> Blob:
-    return Blob(f"{OCI}.{kind}+json", "sha256:" + hashlib.sha256(content).hexdigest(), len(content), content=content)
-
-
-def manifest(config: Blob, layers: Sequence[Blob]) -> Blob:
-    """The manifest's Blob, of the config's and the layers'. The same parts make the same bytes."""
-    content = {"schemaVersion": 2, "mediaType": f"{OCI}.manifest.v1+json", "config": config.entry(),
-               "layers": [layer.entry() for layer in layers]}
-    return bytes_blob("manifest.v1", json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
-
-
-# ---- what the engine has ----
-
-def parts_of(image: str, cache: Path, docker: str = "docker") -> list[Blob]:
-    """The manifest, the config and the layers of an image, as Blobs; layers lie in `cache` afterwards."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="save.", dir=cache, ignore_cleanup_errors=True) as folder:
         config, files = saved(image, Path(folder), docker)
         layers = at_once([partial(layer, diff_id, file, cache) for diff_id, file in files])
     forget(cache)
     blob = bytes_blob("config.v1", config)
-    return [manifest(blob, layers), blob, *layers]
+    top = manifest(blob, layers)
+    return Server(top.digest, [top, blob, *layers])
 
+
+# ---- pure: what a manifest is ----
+
+def bytes_blob(kind: str, content: bytes) -> Blob:
+    """A Blob of bytes: a manifest or a config."""
+    return Blob(f"{OCI}.{kind}+json", "sha256:" + hashlib.sha256(content).hexdigest(), len(content), content=content)
+
+
+def manifest(config: Blob, layers: Sequence[Blob]) -> Blob:
+    """The manifest of a config and layers. The same parts make the same bytes."""
+    content = {"schemaVersion": 2, "mediaType": f"{OCI}.manifest.v1+json", "config": config.entry(),
+               "layers": [layer.entry() for layer in layers]}
+    return bytes_blob("manifest.v1", json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
+
+
+# ---- from docker save ----
 
 def at_once(functions: Sequence[Callable[[], Blob]]) -> list[Blob]:
-    """What each returns, as many at a time as there are processors; the end of the deployer waits for none."""
-    turns, futures = threading.Semaphore(os.cpu_count() or 1), [Future[Blob]() for _ in functions]
+    """What each function returns, called in threads, as many at a time as there are processors."""
+    turns = threading.Semaphore(os.cpu_count() or 1)
 
-    def call(function: Callable[[], Blob], future: Future[Blob]) -> None:
+    def call(function: Callable[[], Blob]) -> Blob:
         with turns:
-            try:
-                future.set_result(function())
-            except BaseException as error:
-                future.set_exception(error)
-    for words in zip(functions, futures):
-        threading.Thread(target=call, args=words, daemon=True).start()
-    return [future.result() for future in futures]
+            return function()
+    return [future.result() for future in [thread(call, function) for function in functions]]
 
 
 def saved(image: str, folder: Path, docker: str) -> tuple[bytes, list[tuple[str, Path]]]:
-    """`docker save`, unpacked into `folder`: the config's bytes and, from the bottom up, layers: (diff id, file)."""
+    """(the config's bytes, [(diff id, file) of each layer, from the bottom up]), by `docker save` into `folder`. Raises
+    Refused."""
     refuse_missing(image, docker)
     with subprocess.Popen([docker, "save", image], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as save:
         assert save.stdout
@@ -126,11 +119,21 @@ def refuse_missing(image: str, docker: str) -> None:
 
 
 def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:
-    """What `docker save` writes to `stream`, put into `folder`: the config's bytes and the layers' files.
+    """(the config's bytes, the layers' files), unpacked into `folder` from what `docker save` writes to `stream`.
 
-    Both of its layouts, the old and OCI's, hold manifest.json; equal layers may be links. Names in the archive are
-    never used as paths.
+    Both of its layouts, the old one and OCI's, hold manifest.json.
     """
+    files, links = unpack(stream, folder)
+
+    def find(name: str) -> Path:
+        return files[links.get(name, name)]
+    told = json.loads(find("manifest.json").read_bytes())[0]
+    return find(told["Config"]).read_bytes(), [find(name) for name in told["Layers"]]
+
+
+def unpack(stream: IO[bytes], folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """(name → file in `folder`, name of a link → name), of an archive. Equal layers may be links. Names in the archive
+    are never used as paths."""
     files: dict[str, Path] = {}
     links: dict[str, str] = {}
     with tarfile.open(fileobj=stream, mode="r|*") as tar:
@@ -143,18 +146,14 @@ def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:
                 files[name] = folder / str(len(files))
                 with files[name].open("wb") as file:
                     shutil.copyfileobj(cast(IO[bytes], tar.extractfile(entry)), file, 1 << 20)
-
-    def find(name: str) -> Path:
-        return files[links.get(name, name)]
-    told = json.loads(find("manifest.json").read_bytes())[0]
-    return find(told["Config"]).read_bytes(), [find(name) for name in told["Layers"]]
+    return files, links
 
 
-# ---- layers, compressed once ----
-# In the cache a layer is DIFF_ID.DIGEST: of its content, and of its compressed form.
+# ---- the cache of compressed layers ----
+# A layer's file is named DIFF_ID.DIGEST: the digests of its content and of its compressed form.
 
 def layer(diff_id: str, file: Path, cache: Path) -> Blob:
-    """The Blob of a layer, from the cache or else from its `file`, which is then put there."""
+    """The Blob of a layer, from the cache; one that is not there yet is compressed from `file` into it."""
     name = diff_id.partition(":")[2]
     kept = next((path for path in cache.glob(f"{name}.*") if digest_of(path) == path.suffix[1:]), None)
     if kept:
@@ -167,7 +166,7 @@ def layer(diff_id: str, file: Path, cache: Path) -> Blob:
 
 def pack(source: Path, folder: Path) -> Path:
     """A new file in `folder`: `source` compressed, without name and time, so that the same content makes the same
-    bytes; what is compressed stays as it is, as an engine with containerd's store saves layers as it got them."""
+    bytes. A source that is compressed is copied: Docker with containerd's store saves layers as it got them."""
     with source.open("rb") as file, tempfile.NamedTemporaryFile(prefix="new.", dir=folder, delete=False) as raw:
         if compression(source):
             shutil.copyfileobj(file, raw, 1 << 20)
@@ -178,19 +177,20 @@ def pack(source: Path, folder: Path) -> Path:
 
 
 def compression(path: Path) -> str:
-    """How a file is compressed, as media types end; empty where it is not."""
+    """The end of a file's media type: "+gzip", "+zstd", or "" where it is not compressed."""
     with path.open("rb") as file:
         magic = file.read(4)
     return "+gzip" if magic.startswith(GZIP) else "+zstd" if magic == ZSTD else ""
 
 
 def digest_of(path: Path) -> str:
+    """The sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def forget(cache: Path) -> None:
-    """Remove layers that were not asked for in a month, and what an interrupted deploy has left."""
+    """Remove layers that nobody asked for in a month, and folders that an interrupted deploy has left."""
     for path in cache.iterdir():
         age = time.time() - path.stat().st_mtime
         if path.is_file() and age > KEEP:

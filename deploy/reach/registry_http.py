@@ -1,4 +1,4 @@
-"""The read-only part of the Registry HTTP API v2, for one image, on the loopback."""
+"""The reading half of the Registry HTTP API v2, for one image, on the loopback."""
 
 import base64
 import contextlib
@@ -16,9 +16,9 @@ CHUNK = 1 << 18
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `blobs` on a free port while the block runs. `sent`: the bytes of all answers' bodies.
+    """Serves `blobs` on a free `port` while it is entered. `digest` is the manifest's; `sent` counts bytes of blobs.
 
-    `digest` is the manifest's. Others on either machine reach the port too: so it asks for `login`, "user:password".
+    Other users of both machines reach the port too, so the server asks for `login`, "user:password".
     """
 
     daemon_threads = True
@@ -40,32 +40,32 @@ class Server(ThreadingHTTPServer):
         self.shutdown()
         self.server_close()
 
-    def image(self, port: int, name: str = "app") -> str:
-        """What a host pulls, where it reaches this server at its own `port`."""
-        return f"127.0.0.1:{port}/{name}@{self.digest}"
-
     def count(self, size: int) -> None:
+        """Add to the bytes that were sent."""
         with self.lock:
             self.sent += size
 
     def handle_error(self, request: object, client_address: object) -> None:
-        pass  # a host that hung up: its own pull tells
+        """Say nothing: where a host hung up, its own pull tells why."""
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers one connection."""
+
     protocol_version = "HTTP/1.1"
     server: Server
     timeout = 120
 
     def handle(self) -> None:
+        """Refuse TLS by an answer in plain HTTP: docker then uses http."""
         with contextlib.suppress(OSError):
-            # A hello without a newline in it would be waited for; an answer that is none tells docker to use http.
             if self.connection.recv(1, socket.MSG_PEEK) == TLS:
                 self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
                 return
             super().handle()
 
     def do_GET(self) -> None:
+        """/v2/, a manifest or a blob, to who knows the login."""
         if not self.allowed():
             return self.answer(401, {"WWW-Authenticate": 'Basic realm="slipway"'})
         if self.path.rstrip("/") == "/v2":
@@ -79,17 +79,18 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def allowed(self) -> bool:
+        """Whether the request has the login."""
         wanted = "Basic " + base64.b64encode(self.server.login.encode()).decode()
         return hmac.compare_digest(self.headers.get("Authorization", "").encode(), wanted.encode())
 
     def find(self, kind: str, reference: str) -> Any:
-        """A blob by its digest; whatever else a manifest is asked for by is a tag, and there is one image."""
+        """The Blob of a digest, None where there is none. Any tag is the one manifest's."""
         if kind == "manifests" and not reference.startswith("sha256:"):
             reference = self.server.digest
         return self.server.blobs.get(reference)
 
     def send(self, blob: Any) -> None:
-        """All of it, or from where an earlier transfer broke off."""
+        """Send a Blob: all of it, or from where an earlier transfer broke off."""
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(asked[1]) if asked else 0
         if start >= blob.size and start:
@@ -105,11 +106,13 @@ class Handler(BaseHTTPRequestHandler):
                     self.wfile.write(chunk)
 
     def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+        """Send a short answer."""
         self.head(status, len(body), {"Content-Type": "application/json", **(headers or {})})
         if self.command == "GET":
             self.wfile.write(body)
 
     def head(self, status: int, size: int, headers: dict[str, str]) -> None:
+        """Send status and headers of an answer of `size` bytes."""
         self.send_response(status)
         for name, value in {"Docker-Distribution-Api-Version": "registry/2.0", "Content-Length": size,
                             **headers}.items():
@@ -117,4 +120,4 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *words: object) -> None:
-        pass
+        """Log nothing."""

@@ -7,62 +7,59 @@ import shutil
 import sys
 import threading
 import time
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from ..decide.plan import KINDS
-from ..reach.answers import Event, visible
+from ..reach.answers import Event, Tell, visible
+from .tables import table
 
 SHOWN = ("lock", *(name for name in KINDS if name != "prune"))
 MARKS = {"start": "…", "done": "✓", "failed": "✗"}
 
 
-class Display(Protocol):
-    """Is told of all events."""
-
-    def tell(self, event: Event) -> None: ...
-
-
 def choose(as_json: bool, out: TextIO | None = None) -> "Background":
-    """The display that fits where the output goes."""
+    """The display for an output: JSON, a live table on a terminal, or lines."""
     out = out or sys.stdout
-    return Background(Json(out) if as_json else Table(out) if out.isatty() else Lines(out))
+    display = Json(out) if as_json else Table(out) if out.isatty() else Lines(out)
+    return Background(display.tell)
 
 
 class Background:
-    """Has another display draw in a thread of its own: a terminal that nobody reads holds nothing up."""
+    """Calls `draw` for each event in a thread of its own, so that a terminal that nobody reads holds nothing up."""
 
-    def __init__(self, display: Display) -> None:
-        self.display, self.events = display, queue.SimpleQueue[Event | None]()
+    def __init__(self, draw: Tell) -> None:
+        self.draw, self.events = draw, queue.SimpleQueue[Event | None]()
         self.thread = threading.Thread(target=self._draw, daemon=True)
         self.thread.start()
 
     def tell(self, event: Event) -> None:
+        """Note an event, with the time it came."""
         self.events.put({"at": round(time.time(), 3), **event})
 
     def close(self, limit: float = 5) -> None:
-        """Wait until all is drawn, but not for ever."""
+        """Wait until all is drawn, for at most `limit` seconds."""
         self.events.put(None)
         self.thread.join(limit)
 
     def _draw(self) -> None:
         for event in iter(self.events.get, None):
-            self.display.tell(event)
+            self.draw(event)
 
 
 def put(text: str, out: TextIO) -> None:
-    """Print it. Whoever reads may have gone, or the disk that takes it be full: no reason to leave a deploy half done,
-    whose exit code tells the rest."""
+    """Print a text. An output that is closed or full raises nothing: it must not leave a deploy half done."""
     try:
         write(text + "\n", out)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # or what is left would fail again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # or the flush at exit would fail again
 
 
 def write(text: str, out: TextIO) -> None:
-    """Not by its buffer, for whose lock the end of the deployer would wait if a thread had it then."""
+    """Write a text past the stream's buffer: the deployer's end would wait for a thread that holds the buffer's lock.
+    Raises OSError."""
     try:
         number = out.fileno()
-    except OSError:  # a test's
+    except OSError:  # a StringIO, in tests
         out.write(text)
         return
     out.flush()
@@ -72,29 +69,31 @@ def write(text: str, out: TextIO) -> None:
 
 
 class Json:
-    """Every event as a line, with the time it came."""
+    """Every event as a line of JSON."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
 
     def tell(self, event: Event) -> None:
-        put(json.dumps({"at": round(time.time(), 3), **event}), self.out)
+        """Print an event."""
+        put(json.dumps(event), self.out)
 
 
 class Lines:
-    """A line for each step that has ended on a host, and for everything else that matters."""
+    """A line for each step that has ended on a host, and for everything else that people want to know."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
 
     def tell(self, event: Event) -> None:
+        """Print an event that is worth a line."""
         text = line(event)
         if text:
             put(visible(text), self.out)
 
 
 class Table(Lines):
-    """A line a host that changes in place, above which everything else is told."""
+    """A line for each host that changes in place; everything else is printed above them."""
 
     def __init__(self, out: TextIO) -> None:
         super().__init__(out)
@@ -102,6 +101,7 @@ class Table(Lines):
         self.drawn = 0
 
     def tell(self, event: Event) -> None:
+        """Draw what an event changes."""
         if event["event"] == "step":
             self.hosts.setdefault(event["host"], {})[event["step"]] = event["state"]
             self.draw()
@@ -109,6 +109,7 @@ class Table(Lines):
             self.draw(line(event))
 
     def draw(self, above: str = "") -> None:
+        """Draw the table over the last one, after a line that stays."""
         up = f"\033[{self.drawn}F\033[J" if self.drawn else ""
         width = shutil.get_terminal_size().columns
         rows = [row(name, steps, width) for name, steps in sorted(self.hosts.items())]
@@ -117,7 +118,7 @@ class Table(Lines):
 
 
 def row(name: str, steps: dict[str, str], width: int) -> str:
-    """A host's line of the table: its latest steps, as many as fit, as one that wraps could not be drawn over."""
+    """A host's line of the table: its latest steps, as many as fit. A line that wraps could not be drawn over."""
     words = [f"{step} {MARKS[steps[step]]}" for step in SHOWN if step in steps]
     while len(words) > 1 and len(name.ljust(12)) + len(" ".join(words)) + 1 >= width:
         del words[0]
@@ -125,7 +126,7 @@ def row(name: str, steps: dict[str, str], width: int) -> str:
 
 
 def line(event: Event) -> str:
-    """An event as a line for people; "" where it is not worth one."""
+    """An event as a line for people; "" for one that is not shown."""
     kind, host = event["event"], event.get("host", "")
     if kind == "step":
         return f"{host}: {event['step']} {event['state']} ({event['seconds']:.1f} s)" if "seconds" in event else ""
@@ -139,9 +140,8 @@ def line(event: Event) -> str:
 
 
 def timings(seconds: dict[tuple[str, str], float]) -> str:
-    """The table for --timings, of (step, host) → seconds: a line a step, a column a host."""
+    """The table of --timings, from (step, host) → seconds: a row for each step, a column for each host."""
     hosts = sorted({host for _, host in seconds})
-    steps = list(dict.fromkeys(step for step, _ in seconds))
-    head = f"{'seconds':10}" + "".join(f"{host:>12}" for host in hosts)
-    return "\n".join([head, *(f"{step:10}" + "".join(
-        f"{seconds[step, host]:12.2f}" if (step, host) in seconds else " " * 12 for host in hosts) for step in steps)])
+    rows = [(step, *(f"{seconds[step, host]:.2f}" if (step, host) in seconds else "" for host in hosts))
+            for step in dict.fromkeys(step for step, _ in seconds)]
+    return table([("seconds", *hosts), *rows])

@@ -1,4 +1,4 @@
-"""Tables of what runs where, and of what ran when. Pure: facts in, lines out."""
+"""The tables of `status` and `releases`. Pure: facts in, rows out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ ROWS = ("host", "role", "release", "slot", "state", "since", "image")
 
 
 def rows(host: Host, facts: Facts) -> Iterator[Row]:
-    """A row for each role of a host, as ROWS names the columns."""
+    """A row for each role of a host, and one for the old slot; ROWS names the columns."""
     live = facts["live"]
     slot = facts["slots"].get(live or "", EMPTY)
     for role in ("web", "worker"):
@@ -25,13 +25,15 @@ def rows(host: Host, facts: Facts) -> Iterator[Row]:
     beat = facts["beat"]
     if host.has("beat"):
         yield row(host.name, "beat", beat["release"] if beat else None, "", beat or {})
-    warm = facts["slots"].get({"a": "b", "b": "a"}.get(live or "", ""), EMPTY)
+    other = {"a": "b", "b": "a"}.get(live or "", "")
+    warm = facts["slots"].get(other, EMPTY)
     if warm["release"]:
         state = {"state": "warm" if any(running(unit) for unit in warm["units"].values()) else "stopped"}
-        yield row(host.name, "old", warm["release"], "b" if live == "a" else "a", state)
+        yield row(host.name, "old", warm["release"], other, state)
 
 
 def row(host: str, role: str, release: Release | None, slot: str | None, unit: Mapping[str, Any]) -> Row:
+    """The row of one unit; "-" for what is not known."""
     tag, image = (release["tag"], release["image_id"]) if release else ("-", "")
     state = " ".join(filter(None, [unit.get("state"), unit.get("health", "")]))
     since = " ".join((unit.get("since") or "").split()[1:3])
@@ -39,13 +41,13 @@ def row(host: str, role: str, release: Release | None, slot: str | None, unit: M
 
 
 def table(lines: Sequence[Row]) -> str:
-    """Columns as wide as they need to be."""
+    """Rows as text, with columns as wide as they need to be."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)
 
 
 def history(facts: AllFacts) -> list[Row]:
-    """The records of all hosts' logs, one a deploy and outcome, newest last: rows of a table."""
+    """The rows of `releases`, with their head: one for each deploy and outcome in any host's log, newest last."""
     found: dict[tuple[Any, str], dict[str, Any]] = {}
     for name, host in sorted(facts.items()):
         for record in host["records"]:
@@ -60,5 +62,5 @@ def history(facts: AllFacts) -> list[Row]:
 
 
 def by(entry: Mapping[str, Any]) -> str:
-    """Who, of "deploy build-7 by ann from laptop since …"."""
+    """Who did it: "ann from laptop" of "deploy build-7 by ann from laptop since …"."""
     return (entry.get("who") or "").partition(" by ")[2].partition(" since ")[0] or "-"

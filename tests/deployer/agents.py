@@ -18,19 +18,27 @@ class Pipe(process.Process):
 
     def __init__(self, hear):
         super().__init__()
-        self.hear = hear
+        self.hear, self.gone = hear, False
+
+    def say(self, data):
+        """What the host says; nothing is its end."""
+        if not data and not self.gone:
+            self.out.feed_eof()
+        self.gone = self.gone or not data
+        if not self.gone:
+            self.out.feed_data(data)
 
     def write(self, data):
         """What the deployer says: the agent itself, then a line a message."""
         if data.endswith(PROGRAM.encode()):
-            self.pieces.put_nowait(MARK + b"\n" if self.hear else b"")
+            self.say(MARK + b"\n" if self.hear else b"")
             return
         for line in data.splitlines():
             for answer in self.hear(json.loads(line)):
-                self.pieces.put_nowait(answer)
+                self.say(answer)
 
     def kill(self):
-        self.pieces.put_nowait(b"")
+        self.say(b"")
 
     async def close(self, grace=0.5):
         self.kill()

@@ -53,7 +53,8 @@ def work(function, channel=None, check=False, announced=None):
     """Call what calls operations; the session, and whatever went wrong."""
     async def call():
         said = [] if announced is None else announced
-        with Session({"web1": channel or Host()}, check, lambda *words: said.append(words)).open() as session:
+        session = Session({"web1": channel or Host()}, check, lambda *words: said.append(words))
+        with session.entered():
             try:
                 await process.in_thread(session.work, "web1", function)
             except HostProblem as problem:
@@ -90,7 +91,7 @@ class Plan:
 
         async def all_of():
             host.connector_data["loop"] = asyncio.get_running_loop()
-            with session.open():
+            with session.entered():
                 for data in session.state.ops[host].values():
                     for command in await process.in_thread(commands, data):
                         self.take(data.global_arguments["name"], command)

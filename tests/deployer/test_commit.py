@@ -107,7 +107,7 @@ class Talk:
     def abort(self, **why):
         self.aborting = asyncio.create_task(self.model.say("abort"))
 
-    async def aborted(self, timeout):
+    async def at_end(self, timeout):
         await asyncio.wait({self.aborting})
         self.aborting.exception()
         return {"attempt": False} if self.model.lost_at is None or self.model.killed else None

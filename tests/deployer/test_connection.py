@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from deploy.decide.config import Host
-from deploy.errors import HostProblem, Lost, Nonsense
+from deploy.errors import HostProblem, Lost
 from deploy.reach import connection, process
 from deploy.reach.connection import Connection
 from deploy.reach.conversation import MARK
@@ -130,9 +130,9 @@ def test_words_run_without_an_agent(stub):
 
 def test_a_host_that_says_more_than_can_be_is_given_up(stub):
     """Neither a conversation nor a command takes what has no end."""
-    with pytest.raises(Nonsense, match="makes no sense .a line of more than 4 MB"):
+    with pytest.raises(Lost, match="makes no sense .a line of more than 4 MB"):
         talk("endless", nothing)
-    with pytest.raises(Nonsense, match="makes no sense .more than 16 MB"):
+    with pytest.raises(Lost, match="makes no sense .more than 16 MB"):
         asyncio.run(connection.run(Host("endless", "endless"), Ssh(), ["true"]))
 
 
@@ -142,7 +142,7 @@ def test_a_host_that_says_more_than_can_be_is_given_up(stub):
     (b'{"id": 1, "problem": 2, "more": {}}\n', "decide.problem is such a number"), (MARK + b"\n", "begins once more")])
 def test_answers_that_make_no_sense(said, text):
     """An answer has the shape of what was asked for, or is a problem of its host."""
-    with pytest.raises(Nonsense, match="makes no sense") as caught:
+    with pytest.raises(Lost, match="makes no sense") as caught:
         speak(lambda message: [said], lambda made: made.ask("decide", id="x"))
     assert text in str(caught.value)
 
@@ -193,11 +193,11 @@ def test_a_host_that_falls_silent_under_its_lock_is_lost(alive):
 
 def test_who_waits_for_an_answer_hears_that_its_reader_has_died():
     """However the task that reads a host's answers ends, nobody waits for one of them any more."""
-    def broken(host, event):
+    def broken(event):
         raise ZeroDivisionError
 
     async def work(made):
-        made.events = broken
+        made.tell = broken
         with pytest.raises(Lost, match="its answers could not be taken: ZeroDivisionError"):
             await made.ask("facts", timeout=20)
         assert [task.done() for task in made.tasks] == [True]

@@ -1,7 +1,6 @@
 """What the deployer does with several hosts at once: locks, steps, and what it hears of one that is not well."""
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 
@@ -43,7 +42,7 @@ def hosts(fleet):
 
 
 def hear(hosts, name, **more):
-    hosts._hear(SimpleNamespace(name=name), {**SICK, **more})
+    hosts._hear(name, {**SICK, **more})
 
 
 def failure(work):

@@ -51,7 +51,7 @@ def odd(found):
     """Where the facts are none that a deployer understands."""
     hints = answers.hints(answers.ANSWERS["facts"])
     found = json.loads(json.dumps(found))
-    return "".join(answers.wrong(found[key], shape, key) for key, shape in hints.items() if key in found)
+    return "".join(answers.mismatch(found[key], shape, key) for key, shape in hints.items() if key in found)
 
 
 def with_crc(text):

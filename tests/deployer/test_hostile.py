@@ -12,7 +12,7 @@ from deploy import __main__
 from deploy.commands import plan, rollback
 from deploy.decide import config
 from deploy.decide.settings import read_values, staged
-from deploy.errors import ConfigError, HostProblem, Refused
+from deploy.errors import HostProblem, Refused
 from deployer.conftest import TOML
 from deployer.test_server import files
 from proc import ROOT
@@ -66,7 +66,7 @@ def test_values_of_any_kind(changes):
         table[key] = value
     try:
         sound(config.build(data, {}, "x.toml"))
-    except ConfigError as problem:
+    except Refused as problem:
         told(problem, "x.toml")
 
 
@@ -79,7 +79,7 @@ def test_files_of_any_kind(tmp_path_factory, content):
         path.write_bytes(whole)
         try:
             sound(config.load(path, {}))
-        except ConfigError as problem:
+        except Refused as problem:
             told(problem, path)
 
 
@@ -106,7 +106,7 @@ def test_variables_of_any_kind(variables):
     """The classic variables are checked as a file is."""
     try:
         sound(config.from_environment(variables))
-    except ConfigError as problem:
+    except Refused as problem:
         told(problem, "environment")
 
 
@@ -128,7 +128,7 @@ def test_tags_of_any_kind(action, tag):
 @given(TEXT.map(lambda text: text.replace(",", "") + "?"))
 def test_hosts_of_any_kind(name):
     """A name that no host has is refused, with those there are."""
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(Refused) as caught:
         config.build(TOML, {}, "x").chosen(f"web1,{name}", balancers=True)
     assert "there are: web1, web2, work, front" in str(caught.value) and not CONTROL.search(str(caught.value))
 

@@ -12,10 +12,9 @@ import pytest
 
 from deploy.decide import config
 from deploy.errors import DeployError, HostProblem, Locked, Refused
-from deploy.provisioning import channels
+from deploy.provisioning import channels, progress
 from deploy.provisioning import provision as provisioning
-from deploy.provisioning.progress import Progress
-from deploy.reach import connection
+from deploy.reach import connection, connections
 from deploy.reach.connection import who
 from deploy.reach.process import Done
 from deployer.recipes import Host
@@ -26,7 +25,7 @@ from proc import ROOT, run
 
 def report(check, **changes):
     out = io.StringIO()
-    total = Progress(out, check).report({"a": [], "b": [], "c": [], **changes})
+    total = progress.report(out, check, {"a": [], "b": [], "c": [], **changes})
     return total, out.getvalue().splitlines()
 
 
@@ -57,7 +56,7 @@ class Connection(Host):
 
     log, wrong = [], {}
 
-    def __init__(self, host, ssh, app):
+    def __init__(self, host, *more):
         super().__init__()
         self.name = host.name
 
@@ -84,7 +83,8 @@ class Connection(Host):
 def hosts(monkeypatch, fleet):
     """What is done on the hosts of a fleet, and what goes wrong: `said` is what the inspection says of each."""
     found = SimpleNamespace(said={}, log=[], wrong={})
-    monkeypatch.setattr(channels, "Connection", type("Mine", (Connection,), {"log": found.log, "wrong": found.wrong}))
+    mine = type("Mine", (Connection,), {"log": found.log, "wrong": found.wrong})
+    monkeypatch.setattr(connections, "Connection", mine)
 
     async def at_host(host, ssh, words, input=b"", timeout=60):
         what = {channels.SCRIPT: "python"}.get(words[-1], "inspect" if len(words) > 3 else "fact")
@@ -105,7 +105,7 @@ def provision(fleet, names=("web1", "web2"), **options):
     out = io.StringIO()
     chosen = [host for host in fleet.hosts if host.name in names]
     try:
-        return asyncio.run(provisioning.provision(fleet, None, chosen, out=out, **options)), out.getvalue()
+        return asyncio.run(provisioning.provision(fleet, chosen, out=out, **options)), out.getvalue()
     except DeployError as error:
         return error, out.getvalue()
 
@@ -153,12 +153,12 @@ def test_check_takes_no_lock(fleet, hosts):
 
 def test_a_host_that_fails_keeps_no_other(fleet, hosts, monkeypatch):
     """The others are brought on; the failure is told at the end, and locks are given back."""
-    monkeypatch.setattr(channels.Connection, "failing", "nowhere", raising=False)
+    monkeypatch.setattr(connections.Connection, "failing", "nowhere", raising=False)
 
-    def init(self, host, ssh, app):
+    def init(self, host, *more):
         Host.__init__(self, failing="groupadd" if host.name == "web1" else "nothing fails")
         self.name = host.name
-    monkeypatch.setattr(channels.Connection, "__init__", init)
+    monkeypatch.setattr(connections.Connection, "__init__", init)
     error, said = provision(fleet)
     assert type(error) is DeployError and str(error) == "on web1: add group shop: some words\nit failed"
     assert "web1, web2: write /etc/default/shop\nweb2: add group shop\n" in said

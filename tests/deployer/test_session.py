@@ -7,9 +7,9 @@ import pytest
 from pyinfra.operations import files, server
 
 from deploy.errors import HostProblem, Refused
-from deploy.provisioning import more
+from deploy.provisioning import team
 from deploy.provisioning.connector import stdin
-from deploy.provisioning.progress import Progress
+from deploy.provisioning.progress import announce
 from deployer.recipes import STAT, Here, Host, work
 
 
@@ -23,7 +23,7 @@ def test_what_takes_long_is_said_before():
         work(call, check=check, announced=announced)
         assert announced == said
     out = io.StringIO()
-    Progress(out, False).announce("a", "install nginx")
+    announce(out, "a", "install nginx")
     assert out.getvalue() == "a: install nginx …\n"
 
 
@@ -98,23 +98,23 @@ def test_commands_get_their_input_and_codes():
 
 # ---- the team's own part ----
 
-def team(monkeypatch, tmp_path, text):
-    """What more.load makes of that file."""
+def loaded(monkeypatch, tmp_path, text):
+    """What team.load makes of that file."""
     (tmp_path / "provision_more.py").write_text(text)
     import deploy
     monkeypatch.setattr(deploy, "__path__", [*deploy.__path__, str(tmp_path)])
-    monkeypatch.delitem(sys.modules, more.NAME, raising=False)
-    return more.load()
+    monkeypatch.delitem(sys.modules, team.NAME, raising=False)
+    return team.load()
 
 
 def test_a_team_s_part_is_optional(fleet):
     """Without the file nothing is done."""
-    assert more.load()(fleet, fleet.hosts[0]) is None
+    assert team.load()(fleet, fleet.hosts[0]) is None
 
 
 def test_a_team_s_part_is_called(monkeypatch, tmp_path, fleet):
     """With the fleet and the host."""
-    function = team(monkeypatch, tmp_path, "def provision(fleet, host):\n    return fleet.app, host.name\n")
+    function = loaded(monkeypatch, tmp_path, "def provision(fleet, host):\n    return fleet.app, host.name\n")
     assert function(fleet, fleet.hosts[0]) == ("shop", "web1")
 
 
@@ -124,4 +124,4 @@ def test_a_team_s_part_is_called(monkeypatch, tmp_path, fleet):
 def test_a_team_s_part_that_cannot_be_read_is_refused(monkeypatch, tmp_path, text, said):
     """Before anything else is done."""
     with pytest.raises(Refused, match=r"^deploy/provision_more.py: .*" + said):
-        team(monkeypatch, tmp_path, text)
+        loaded(monkeypatch, tmp_path, text)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from deploy.decide import config, site
-from deploy.provisioning import trial
+from deploy.provisioning import nginx_scripts
 from deployer.test_server import files, host_of
 
 
@@ -75,9 +75,10 @@ SITE = site.Site("shop", {"/etc/nginx/shop/app.conf": "x"},
 def test_nginx_tests_a_copy_before_anything_moves():
     """The files are put into a copy of /etc/nginx, which nginx tests as its own; each then comes by one rename."""
     copy = "/etc/nginx.new-shop"
-    assert trial.in_copy(SITE, "/etc/nginx/shop/app.conf") == f"{copy}/shop/app.conf"
-    assert f"ln -sfn ../sites-available/shop {copy}/sites-enabled/shop" in trial.prepare(SITE)
-    assert not re.search(r"(mv|rm|ln|mkdir)[^\n]* /etc/nginx/", trial.prepare(SITE) + trial.test(SITE))
-    script = trial.swap(SITE)
+    assert nginx_scripts.in_copy(SITE, "/etc/nginx/shop/app.conf") == f"{copy}/shop/app.conf"
+    assert f"ln -sfn ../sites-available/shop {copy}/sites-enabled/shop" in nginx_scripts.copy_script(SITE)
+    before = nginx_scripts.copy_script(SITE) + nginx_scripts.test_script(SITE)
+    assert not re.search(r"(mv|rm|ln|mkdir)[^\n]* /etc/nginx/", before)
+    script = nginx_scripts.swap_script(SITE)
     assert f"mv -fT {copy}/shop/app.conf /etc/nginx/shop/app.conf" in script
     assert script.endswith("systemctl reload nginx.service")

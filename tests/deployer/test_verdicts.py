@@ -55,7 +55,7 @@ def judge(tmp_path, monkeypatch):
 
 def refusal(answer, action="deploy", allowed=False):
     """What the user is told; "" where it goes on."""
-    assert not answers.wrong(answer, answers.ANSWERS["verdicts"])
+    assert not answers.mismatch(answer, answers.ANSWERS["verdicts"])
     try:
         migrations.check({("start", "web1"): {}, ("verdicts", "web1"): answer}, action, allowed)
     except Refused as error:

@@ -42,13 +42,14 @@ def pull(host, image, cache, share):
         asked = run(Ssh(str(host.ssh_config)).forward(host.name, str(share), server.port))
         assert asked.returncode == 0, asked.stderr
         port = int(asked.stdout)
-        said = host.ssh(f"docker pull {server.image(port)}")
+        name = f"127.0.0.1:{port}/app@{server.digest}"
+        said = host.ssh(f"docker pull {name}")
         assert said.returncode and "no basic auth credentials" in said.stderr, "it was given to anybody"
         login = base64.b64encode(server.login.encode()).decode()
         config = json.dumps({"auths": {f"127.0.0.1:{port}": {"auth": login}}})
         host.run(f"umask 077; DOCKER_CONFIG=$(mktemp -d) && export DOCKER_CONFIG && cat >$DOCKER_CONFIG/config.json &&"
-                 f" docker pull -q {server.image(port)} && rm -r $DOCKER_CONFIG", input=config, timeout=300)
-        found = host.run(f"docker image inspect --format '{{{{.Id}}}}' {server.image(port)}").strip()
+                 f" docker pull -q {name} && rm -r $DOCKER_CONFIG", input=config, timeout=300)
+        found = host.run(f"docker image inspect --format '{{{{.Id}}}}' {name}").strip()
     wait_until(lambda: not share.exists(), 30, "the connection has ended")
     return found, server.sent
 

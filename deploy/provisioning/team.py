@@ -11,7 +11,7 @@ FILE = "deploy/provision_more.py"
 
 
 def load() -> Callable[[Fleet, Host], None]:
-    """That function; one that does nothing where there is no such file. Raises Refused."""
+    """That function; one that does nothing where there is no such file. Raises Refused where it cannot be loaded."""
     try:
         function: Callable[[Fleet, Host], None] = importlib.import_module(NAME).provision
     except ModuleNotFoundError as error:
