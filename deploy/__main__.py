@@ -20,8 +20,8 @@ from typing import cast  # noqa: E402
 from .decide import config  # noqa: E402
 from .decide.ssh import Ssh  # noqa: E402
 from .errors import DeployError, Interrupted, Refused  # noqa: E402
-from .reach.answers import visible  # noqa: E402
 from .reach.interrupts import heeding  # noqa: E402
+from .reach.validate import visible  # noqa: E402
 from .show.display import put  # noqa: E402
 
 COMMANDS = {  # name of a module in commands/ → help

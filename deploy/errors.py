@@ -24,7 +24,7 @@ class Locked(DeployError):
 
 
 class Divided(DeployError):
-    """Some host is not on the release that the others are on."""
+    """A host is on another release than the others, could not be taken back whole, or cannot be asked."""
 
     exit_code = 3
 

@@ -54,7 +54,7 @@ class Commit:
         """(host name → "committed", "back", "stuck", or None where that can't be known; host name → what went wrong).
 
         Those that answer wait: they are told last, when it is known which way the others have gone."""
-        failed = await self.hosts.attempt(promise)
+        failed = await self.hosts.try_step(promise)
         lost = [name for name, problem in failed.items() if isinstance(problem, Lost)]
         fates: Fates = {name: "open" if name in failed else "promised" for name in promise.hosts}
         fates.update(await self.learn(lost))
@@ -78,7 +78,7 @@ class Commit:
 
     async def forward(self, step: Step, fates: Fates) -> dict[str, HostProblem]:
         """From here on only forward; what went wrong on the way."""
-        failed = await self.hosts.attempt(step)
+        failed = await self.hosts.try_step(step)
         await self.hosts.release()
         fates.update({name: "committed" for name in step.hosts}, **await self.learn(failed, True))
         return failed

@@ -10,12 +10,12 @@ from typing import Any
 from ..agent.answers import Facts
 from ..decide import migrations, preflight
 from ..decide.config import Fleet, Host
-from ..decide.plan import KINDS, Options, Step, Target, plan
+from ..decide.plan import STEP_KINDS, Options, Step, Target, plan
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
-from ..reach.answers import Tell
 from ..reach.connection import who
 from ..reach.connections import Connections, report
 from ..reach.interrupts import heeded, ignored
+from ..reach.validate import Tell
 from . import hooks, source
 from .commit import Commit, outcome
 from .hooks import HookRecord
@@ -131,7 +131,7 @@ class Rollout:
             for name, text in hosts.sick.items():
                 self.tell({"event": "unhealthy", "host": name, "text": f"not healthy, and let pass: {text}"})
         except BaseException as error:
-            changed = not all(KINDS[group[0].name].harmless for group in begun)
+            changed = not all(STEP_KINDS[group[0].name].harmless for group in begun)
             raise await self._taken_back(hosts, error, changed) from None
         await self._end(hosts, promise, commit, target)
 

@@ -9,7 +9,7 @@ from ..decide import images
 from ..decide.plan import Target
 from ..errors import HostProblem, Refused, on_hosts
 from ..reach import process
-from ..reach.answers import Tell
+from ..reach.validate import Tell
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

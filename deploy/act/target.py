@@ -65,7 +65,7 @@ class Targeting:
         server = self.stack.enter_context(await in_thread(registry.serve, f"{self.fleet.image}:{self.tag}"))
         self.stack.callback(lambda: self.hosts.tell({"event": "sent", "bytes": server.sent}))
         sources = {name: {"reference": f"127.0.0.1:{port}/app", "credentials": server.login}
-                   for name, port in (await self.hosts.forward(server.port)).items()}
+                   for name, port in (await self.hosts.forward_port(server.port)).items()}
         return Target(action, self.tag, server.digest, sources=sources)
 
     async def _resolved(self, facts: AllFacts) -> Resolved:

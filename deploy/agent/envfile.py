@@ -1,4 +1,4 @@
-"""Env files as the image reads them; on a host the bundle has project/ops/envfile.py itself under this name."""
+"""A stub: the grammar is in project/ops/envfile.py, which the bundle has under this name."""
 
 from project.ops.envfile import read
 

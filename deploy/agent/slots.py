@@ -10,7 +10,7 @@ from . import disk, releases
 from .host import Host, Problem, is_up, last, wait_until
 from .shapes import Noted, Release
 
-DRAIN = 30  # seconds that a slot may drain; connections that are left then are long, and end with their release
+DRAIN = 30  # seconds that the last visitors of a slot may take; who is left then is cut off when it stops
 GONE = 690  # seconds that units may take to stop: a worker ends its task
 STOPPING = 60  # seconds that a takeback and a retirement wait for what they stop; a worker may go on to end its task
 LISTENS = 0x10000  # a flag in /proc/net/unix

@@ -21,8 +21,8 @@ KNOWN = 10  # a path with so many answers before is known: it has a share of err
 EACH = 5  # answers that count of one client on all other paths together
 CLIENTS = 10_000  # clients that are told apart
 MANY = 10  # where there were so many clients before, no single one decides
-LEAST = 20  # answers, or late errors, that are enough to judge by
-LATE = 5  # seconds: answers of the last ones are judged by themselves, too
+LEAST = 20  # answers, or recent errors, that are enough to judge by
+RECENT = 5  # seconds: answers of the last ones are judged by themselves, too
 OTHER, DOWN, ALIKE = "other", "down", "alike"  # no paths: those begin with a slash
 LAST = re.compile(r"(\d{3})\s*$")
 
@@ -116,12 +116,12 @@ def excess(before: Tally, now: Tally) -> float:
     return sum(max(0.0, errors[group] - by_chance(answers[group] * before.usual[group])) for group in errors) - most
 
 
-def worse(before: Tally, now: Tally, late: Tally, most: float) -> bool:
+def worse(before: Tally, now: Tally, recent: Tally, most: float) -> bool:
     """Whether more than the share `most` of the answers are errors beyond those of before: of all answers, if there
-    are LEAST, or of the late ones, if LEAST of them are errors."""
-    (total, _), (total_late, wrong_late) = now.counts(), late.counts()
+    are LEAST, or of the recent ones, if LEAST of them are errors."""
+    (total, _), (total_recent, wrong_recent) = now.counts(), recent.counts()
     return (total >= LEAST and excess(before, now) > most * total
-            or wrong_late >= LEAST and excess(before, late) > most * total_late)
+            or wrong_recent >= LEAST and excess(before, recent) > most * total_recent)
 
 
 class Visitors:
@@ -132,7 +132,7 @@ class Visitors:
         self.inode, self.offset = inode_and_size(self.path)
         self.start, self.now, self.good_answers, self.lock = self.offset, Tally(), 0, threading.Lock()
         self.before: Tally | None = None
-        self.late: list[tuple[int, Tally]] = []  # by the second
+        self.recent: list[tuple[int, Tally]] = []  # by the second
 
     def problem(self, most: float) -> str:
         """Count new answers. What is wrong where the share `most` is exceeded, in a line; else ""."""
@@ -141,10 +141,10 @@ class Visitors:
                 self.before = history(answers(text_before(self.path, self.start)))
                 self.now = Tally(self.before.known)
             self.add(self.before, list(answers(self.new_lines())), int(time.monotonic()))
-            late = Tally()
-            for _, tally in self.late:
-                late.add(tally)
-            if not worse(self.before, self.now, late, most):
+            recent = Tally()
+            for _, tally in self.recent:
+                recent.add(tally)
+            if not worse(self.before, self.now, recent, most):
                 return ""
             (total, wrong), (total_before, wrong_before) = self.now.counts(), self.before.counts()
             return "of %d answers to visitors %d were errors (before: %d of %d)" % (
@@ -155,7 +155,7 @@ class Visitors:
         tally = Tally(before.known, self.now.seen).count(found)
         self.good_answers += sum(not wrong for _, _, wrong in found)
         self.now.add(tally)
-        self.late = [(then, one) for then, one in self.late if then > second - LATE] + [(second, tally)]
+        self.recent = [(then, one) for then, one in self.recent if then > second - RECENT] + [(second, tally)]
 
     def new_lines(self) -> bytes:
         """The lines that are new and whole."""

@@ -7,9 +7,9 @@ import sys
 from ..decide.config import Fleet, Host
 from ..errors import DeployError, HostProblem, on_hosts
 from ..reach import process
-from ..reach.answers import visible
 from ..reach.gather import together
 from ..reach.process import Process, in_thread
+from ..reach.validate import visible
 from ..show.display import write
 
 

@@ -9,7 +9,7 @@ from ..decide import images
 from ..decide.config import Fleet
 from ..decide.plan import Options, shown
 from ..errors import Refused
-from ..reach.answers import Tell
+from ..reach.validate import Tell
 from ..show.display import Lines
 
 TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"

@@ -5,9 +5,9 @@ import argparse
 from ..decide.config import Fleet
 from ..decide.plan import Step
 from ..errors import DeployError, HostProblem
-from ..reach.answers import visible
 from ..reach.connection import who
 from ..reach.connections import Connections, report
+from ..reach.validate import visible
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,8 @@ import sys
 
 from ..decide.config import Fleet
 from ..errors import DeployError, on_hosts
-from ..reach.answers import visible
 from ..reach.connections import Connections
+from ..reach.validate import visible
 from ..show import tables
 
 

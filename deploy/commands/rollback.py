@@ -5,7 +5,7 @@ import argparse
 from ..act.rollout import Rollout
 from ..decide.config import Fleet
 from ..decide.plan import Options
-from ..reach.answers import Tell
+from ..reach.validate import Tell
 from ..show import display
 from . import deploy, plan
 

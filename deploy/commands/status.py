@@ -8,9 +8,9 @@ from ..agent.answers import Facts
 from ..decide import drift, preflight
 from ..decide.config import Fleet, Host
 from ..errors import on_hosts
-from ..reach.answers import visible
 from ..reach.connections import Connections
 from ..reach.gather import Problems
+from ..reach.validate import visible
 from ..show import tables
 
 RED, PLAIN = "\033[31m", "\033[0m"

@@ -10,7 +10,7 @@ PerHost = dict[str, dict[str, Any]]  # host name → more
 
 
 @dataclass(frozen=True)
-class Kind:
+class StepKind:
     """A kind of step; agent/steps/ has what the agent does for it.
 
     `limit`: seconds that it may take, besides its own argument `seconds`: the sum of what it may have to wait for on a
@@ -23,22 +23,22 @@ class Kind:
     harmless: bool = False
 
 
-KINDS = {  # in their order
-    "begin": Kind(600, "a slot that was emptied stays empty", harmless=True),
-    "pull": Kind(3600, "the image stays", harmless=True),
-    "verdicts": Kind(420, harmless=True),
-    "publish": Kind(660, "the files stay, nothing names them"),
-    "migrate": Kind(120, "none: the old release works with the new database"),
-    "start": Kind(120, "drain and stop what was started"),
-    "ready": Kind(120),
-    "pause": Kind(120, "old workers consume again"),
-    "flip": Kind(120, "flip back to the old slot"),
-    "watch": Kind(120),
-    "beat": Kind(420, "the old beat again"),
-    "prepare": Kind(120, "remove what was written"),
-    "promise": Kind(60, "remove what was written"),
-    "commit": Kind(240, "none: from here a deploy only goes forward"),
-    "prune": Kind(3600),  # of no deploy
+STEP_KINDS = {  # in their order
+    "begin": StepKind(600, "a slot that was emptied stays empty", harmless=True),
+    "pull": StepKind(3600, "the image stays", harmless=True),
+    "verdicts": StepKind(420, harmless=True),
+    "publish": StepKind(660, "the files stay, nothing names them"),
+    "migrate": StepKind(120, "none: the old release works with the new database"),
+    "start": StepKind(120, "drain and stop what was started"),
+    "ready": StepKind(120),
+    "pause": StepKind(120, "old workers consume again"),
+    "flip": StepKind(120, "flip back to the old slot"),
+    "watch": StepKind(120),
+    "beat": StepKind(420, "the old beat again"),
+    "prepare": StepKind(120, "remove what was written"),
+    "promise": StepKind(60, "remove what was written"),
+    "commit": StepKind(240, "none: from here a deploy only goes forward"),
+    "prune": StepKind(3600),  # of no deploy
 }
 
 
@@ -79,7 +79,7 @@ class Step:
     @property
     def limit(self) -> int:
         """Seconds after which it has failed where no answer has come."""
-        return KINDS[self.name].limit + int(self.args.get("seconds", 0))
+        return STEP_KINDS[self.name].limit + int(self.args.get("seconds", 0))
 
     def args_for(self, host: str) -> dict[str, Any]:
         """The agent's arguments on one host."""
@@ -184,6 +184,6 @@ def shown(groups: Sequence[tuple[Step, ...]]) -> list[str]:
             roles = f" {'+'.join(step.args['roles'])}" if step.name in ("start", "ready") else ""
             seconds = f" {step.args['seconds']} s" if step.name == "watch" else ""
             turn = f", {step.parallel} at once" if step.parallel and len(step.hosts) > step.parallel else ""
-            undo = f"   undo: {KINDS[step.name].undo}" if KINDS[step.name].undo else ""
+            undo = f"   undo: {STEP_KINDS[step.name].undo}" if STEP_KINDS[step.name].undo else ""
             lines.append(f"{number:3}. {(step.name + roles + seconds):18} {', '.join(step.hosts)}{turn}{undo}")
     return lines

@@ -48,7 +48,7 @@ def fitness(facts: Facts) -> Iterator[str]:
     yield from facts["problems"]
     yield from too_old("systemd", str(facts["systemd"]))
     yield from too_old("python3", ".".join(map(str, facts["python"])))
-    if "version" in facts["docker"]:
+    if facts["docker"].get("version"):
         yield from too_old("Docker", facts["docker"]["version"])
     else:
         yield "Docker does not answer: see systemctl status docker"
@@ -57,7 +57,8 @@ def fitness(facts: Facts) -> Iterator[str]:
 def too_old(name: str, version: str) -> Iterator[str]:
     """Whether a program's version is below the least in VERSIONS."""
     least = VERSIONS.get(name, ())
-    if tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)) < least:
+    numbers = re.findall(r"^[0-9.]{0,30}", version)
+    if tuple(int(part) for part in numbers[0].split(".") if part) < least:
         yield f"{name} is {version or 'of no known version'}, and {'.'.join(map(str, least))} or newer is needed"
 
 
@@ -81,7 +82,7 @@ def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
             yield f"{path} has {facts['free'][path] // 2**20} MB free, and {least // 2**20} are needed"
     need = facts["need"] + MEMORY
     if facts["memory"] < need:
-        yield f"{facts['memory'] // 2**20} MB of memory are to be had, and {need // 2**20} are needed"
+        yield f"{facts['memory'] // 2**20} MB of memory are free, and {need // 2**20} are needed"
 
 
 def retagged(facts: Facts, target: Target) -> Iterator[str]:
@@ -103,7 +104,7 @@ def busy(facts: Facts) -> Iterator[str]:
 def beat_elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     """Whether beat runs on a host without that role."""
     if f"{fleet.app}-beat" in facts["containers"] and not host.has("beat"):
-        yield "beat runs there, and it has not the role beat: run make provision"
+        yield "beat runs there, but the host does not have the role beat: run make provision"
 
 
 def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:

@@ -6,8 +6,8 @@ checks.py says what a check and a table are.
 import re
 from typing import Any
 
-from .checks import (REQUIRED, TOO_DEEP, Check, Problems, flag, list_of, network, number, one_of, options,
-                     plain, shown, table, text)
+from .checks import (REQUIRED, TOO_DEEP, Check, Problems, flag, list_of, network, number, one_of, options, plain, shown,
+                     table, text)
 
 Keys = dict[str, tuple[Check, Any]]  # key → check, default
 ROLES = ("web", "worker", "beat")

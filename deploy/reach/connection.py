@@ -15,9 +15,9 @@ from ..decide.config import Host
 from ..decide.ssh import Ssh
 from ..errors import HostProblem, Lost
 from . import process
-from .answers import Tell
 from .conversation import Answer, Conversation, result, why_ended
 from .process import Done, start
+from .validate import Tell
 
 # Reads the agent and runs it. Its answers begin after MARK, as a login may print a greeting first.
 BOOT = """import os

@@ -14,10 +14,10 @@ from ..decide.config import Fleet, Host
 from ..decide.plan import Step
 from ..errors import DeployError, HostProblem, Refused, on_hosts
 from . import process
-from .answers import Event, Tell
 from .connection import Connection
 from .conversation import Answer
 from .gather import Problems, first_alone, gathered, on_each, texts, together
+from .validate import Event, Tell
 
 TAKEBACK = 150  # seconds that a takeback may take: two drains and a stop
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class Connections:
     def _share(self, host: Host) -> str:
         return f"{self.folder.name}/{self.fleet.hosts.index(host)}" if self.shared else ""
 
-    async def forward(self, port: int) -> dict[str, int]:
+    async def forward_port(self, port: int) -> dict[str, int]:
         """Let all hosts reach our port, at 127.0.0.1; host name → the port there. Raises Refused."""
         async def ask(host: Host) -> int:
             done = await process.run(self.fleet.ssh.forward(host.address, self._share(host), port), timeout=30)
@@ -176,7 +176,7 @@ class Connections:
 
     # ---- the end ----
 
-    async def attempt(self, step: Step) -> dict[str, HostProblem]:
+    async def try_step(self, step: Step) -> dict[str, HostProblem]:
         """Do a step on all its hosts, whatever fails on any; host name → its problem, Lost where nobody knows whether
         it was done."""
         async def do(host: Host) -> None:

@@ -5,9 +5,9 @@ import json
 from typing import Any
 
 from ..errors import HostProblem, Lost, nonsense
-from . import answers
-from .answers import Tell
+from . import validate
 from .process import Process
+from .validate import Tell
 
 MARK = b"--8<-- slipway"
 Answer = dict[str, Any]
@@ -73,12 +73,12 @@ class Conversation:
             self.began = True
             self.marks.pop(0).set_result({})
         elif self.began:
-            self._take(answers.parse(line))
+            self._take(validate.parse(line))
 
     def _take(self, message: Answer) -> None:
         self.heard = True
         if "event" in message:
-            self.tell(answers.checked_event(message))
+            self.tell(validate.checked_event(message))
         elif "alive" not in message:
             self._take_answer(message)
 
@@ -88,7 +88,7 @@ class Conversation:
             raise nonsense("an answer to nothing that was asked")
         do, future = self.asked.pop(number)
         try:
-            answers.checked_answer(message, do)
+            validate.checked_answer(message, do)
         except Lost as problem:
             fail(future, problem)
             raise

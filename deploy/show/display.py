@@ -9,11 +9,11 @@ import threading
 import time
 from typing import TextIO
 
-from ..decide.plan import KINDS
-from ..reach.answers import Event, Tell, visible
+from ..decide.plan import STEP_KINDS
+from ..reach.validate import Event, Tell, visible
 from .tables import table
 
-SHOWN = ("lock", *(name for name in KINDS if name != "prune"))
+SHOWN = ("lock", *(name for name in STEP_KINDS if name != "prune"))
 MARKS = {"start": "…", "done": "✓", "failed": "✗"}
 
 

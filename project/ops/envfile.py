@@ -1,4 +1,4 @@
-"""Env files: the one dialect of .env, of `docker run --env-file` and of the deployer. Standard library only and
+"""The grammar of env files: of .env, of `docker run --env-file` and of the deployer. Standard library only and
 Python 3.9: the deployer's agent runs it on servers, too, where docker-runner has the same in sh.
 
 It is Docker's, less what Docker takes silently and the shell takes otherwise: `KEY=value`, one line each; no quotes,
@@ -12,7 +12,7 @@ import os
 import re
 
 LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
-CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # but for tabs
+CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # tabs aside: some may stand in comments
 QUOTES = ("'", '"')
 LONGEST = 65535  # bytes of a line: what Docker reads
 
@@ -30,7 +30,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def read(content: bytes, name: str) -> tuple[dict[str, str], list[str]]:
-    """The same of the bytes of a file that is called `name`."""
+    """The variables of a file's bytes, and what is wrong with them; `name` is what the file is called."""
     try:
         return parse(content.decode("utf-8"), name)
     except UnicodeDecodeError:
@@ -38,7 +38,7 @@ def read(content: bytes, name: str) -> tuple[dict[str, str], list[str]]:
 
 
 def parse(text: str, name: str) -> tuple[dict[str, str], list[str]]:
-    """The same of its text."""
+    """The variables of a file's text, and what is wrong with it; `name` is what the file is called."""
     variables: dict[str, str] = {}
     problems: list[str] = []
     for number, whole in enumerate(text.split("\n"), 1):
@@ -73,7 +73,7 @@ def wrong_line(line: str, match: re.Match[str] | None) -> str:
 
 
 def wrong_value(key: str, value: str) -> str:
-    """The same of a variable's value."""
+    """What is wrong with a variable's value; empty when nothing is. Never the value."""
     if value.startswith(QUOTES) and value.endswith(value[0]):
         return f"{key} is in quotes, which would be part of it: drop them"
     if value != value.strip(" \t"):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from deploy.decide.config import Host
-from deploy.decide.plan import KINDS, Options, Step, Target, plan
+from deploy.decide.plan import STEP_KINDS, Options, Step, Target, plan
 from deploy.errors import DeployError, HostProblem, Locked, Lost, Refused, on_hosts
 from deploy.reach.connections import Connections, report
 from deploy.reach.gather import first_alone, on_each, together
@@ -118,7 +118,7 @@ def test_after_a_failure_no_other_host_begins(hosts, fails, asked):
 def test_a_commit_is_not_ended_by_another_hosts_failure(hosts):
     """All hosts come to their end, and each tells how."""
     hosts.connections["web1"].answer, hosts.connections["web2"].takes = Lost("gone"), 100
-    failed = run(hosts.attempt(Step("commit", ("web1", "web2", "work"))))
+    failed = run(hosts.try_step(Step("commit", ("web1", "web2", "work"))))
     assert list(failed) == ["web1"] and isinstance(failed["web1"], Lost)
     assert {(event["host"], event["state"]) for event in hosts.told if event["state"] != "start"} == {
         ("web1", "failed"), ("web2", "done"), ("work", "done")}
@@ -144,10 +144,10 @@ def test_every_step_has_a_limit(fleet, hosts):
     """What it is given, and what it may have to wait for besides: minutes, not a day."""
     for group in plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge="web1"), Options(), {"id": "1", "who": "a"}):
         for step in group:
-            assert KINDS[step.name].limit <= step.limit <= 3600 + max(
+            assert STEP_KINDS[step.name].limit <= step.limit <= 3600 + max(
                 fleet.rollout[name] for name in ("ready", "migrate"))
     run(hosts.run([Step("migrate", ("web1",), {"seconds": 300})]))
-    assert hosts.connections["web1"].asked == [("migrate", KINDS["migrate"].limit + 300, {"seconds": 300})]
+    assert hosts.connections["web1"].asked == [("migrate", STEP_KINDS["migrate"].limit + 300, {"seconds": 300})]
 
 
 def named(*names):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deploy.agent import disk, facts, releases, slots
 from deploy.decide.render import HOST
-from deploy.reach import answers
+from deploy.reach import validate
 from deployer.simulated import Simulated, world
 
 GOOD = "export TAG=v1\nexport IMAGE_ID=sha256:1\n"
@@ -49,9 +49,9 @@ def look(host):
 
 def odd(found):
     """Where the facts are none that a deployer understands."""
-    hints = answers.hints(answers.ANSWERS["facts"])
+    hints = validate.hints(validate.ANSWERS["facts"])
     found = json.loads(json.dumps(found))
-    return "".join(answers.mismatch(found[key], shape, key) for key, shape in hints.items() if key in found)
+    return "".join(validate.mismatch(found[key], shape, key) for key, shape in hints.items() if key in found)
 
 
 def with_crc(text):

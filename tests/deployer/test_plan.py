@@ -7,7 +7,7 @@ import pytest
 
 from deploy.agent.steps.table import STEPS
 from deploy.decide import config, drift, preflight
-from deploy.decide.plan import KINDS, Options, Target, plan, shown
+from deploy.decide.plan import STEP_KINDS, Options, Target, plan, shown
 from deploy.errors import Refused
 from deploy.show import tables
 
@@ -75,9 +75,9 @@ def test_each_step_is_known_and_names_its_undo(fleet):
     """The agent has every step of the plan, and the plan says what becomes of it."""
     for group in plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge="web1"), Options(), WHO):
         for step in group:
-            assert step.name in STEPS and step.name in KINDS
-    undone = {name for name, kind in KINDS.items() if kind.undo}
-    assert undone == {*KINDS} - {"verdicts", "ready", "watch", "prune"}
+            assert step.name in STEPS and step.name in STEP_KINDS
+    undone = {name for name, kind in STEP_KINDS.items() if kind.undo}
+    assert undone == {*STEP_KINDS} - {"verdicts", "ready", "watch", "prune"}
 
 
 def test_each_host_hears_what_is_its_own(fleet):
@@ -123,9 +123,10 @@ UNFIT = {
     "Docker is 19.3.1, and 20.10 or newer is needed": {"docker": {"version": "19.3.1", "root": "/d"}},
     "python3 is 3.8, and 3.9 or newer is needed": {"python": [3, 8]},
     "/var/www/shop has 1 MB free, and 16 are needed": {"free": {"/var/www/shop": 2**20}},
-    "100 MB of memory are to be had, and 159 are needed": {"memory": 100 * 2**20},
+    "100 MB of memory are free, and 159 are needed": {"memory": 100 * 2**20},
     "APP.env line 3": {"settings": ["APP.env line 3"]},
-    "beat runs there, and it has not the role beat: run make provision": {"containers": {"shop-beat": ["1", "2"]}},
+    "beat runs there, but the host does not have the role beat: run make provision": {
+        "containers": {"shop-beat": ["1", "2"]}},
     "shop-migrate runs since noon, started by hand: wait for its end": {"one_offs": {"shop-migrate": "noon"}},
     "v2 was sha256:9 and is now sha256:2: a tag must not be used again, build under another one": {
         "known": [{"tag": "v2", "digest": "sha256:9", "outcome": "taken back"}]},

@@ -20,7 +20,7 @@ from deploy.commands import status
 from deploy.errors import DeployError, Refused
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
-from deployer.test_answers import rollout, told
+from deployer.test_validate import rollout, told
 from proc import ROOT, wait_until
 
 TOML = """app = "shop"

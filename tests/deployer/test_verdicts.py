@@ -12,7 +12,7 @@ from deploy.agent.host import Problem
 from deploy.agent.steps.verdicts import parse, verdicts
 from deploy.decide import migrations
 from deploy.errors import Refused
-from deploy.reach import answers
+from deploy.reach import validate
 from deployer.simulated import Simulated
 
 POSTGRES = "DATABASE_URL=postgres://shop:secret@db.example/shop\n"
@@ -55,7 +55,7 @@ def judge(tmp_path, monkeypatch):
 
 def refusal(answer, action="deploy", allowed=False):
     """What the user is told; "" where it goes on."""
-    assert not answers.mismatch(answer, answers.ANSWERS["verdicts"])
+    assert not validate.mismatch(answer, validate.ANSWERS["verdicts"])
     try:
         migrations.check({("start", "web1"): {}, ("verdicts", "web1"): answer}, action, allowed)
     except Refused as error:

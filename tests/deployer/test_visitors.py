@@ -56,17 +56,17 @@ def visits(chance, count, share, flaky=0.0, people=8):
 
 def errors_until_seen(before, found, rate=50):
     """Errors of the release by when it is found to be worse, asked after each answer; None where it never is."""
-    before, late, errors = visitors.history(before), [], 0
+    before, recent, errors = visitors.history(before), [], 0
     now = visitors.Tally(before.known)
     for number, one in enumerate(found):
         tally = visitors.Tally(before.known, now.seen).count([one])
         now.add(tally)
-        late = [*late, tally][-visitors.LATE * rate:]
+        recent = [*recent, tally][-visitors.RECENT * rate:]
         errors += one[2]
-        of_late = visitors.Tally()
-        for tally in late if errors >= visitors.LEAST else ():
-            of_late.add(tally)
-        if visitors.worse(before, now, of_late, MOST):
+        of_recent = visitors.Tally()
+        for tally in recent if errors >= visitors.LEAST else ():
+            of_recent.add(tally)
+        if visitors.worse(before, now, of_recent, MOST):
             return errors
     return None
 
@@ -159,7 +159,7 @@ def test_errors_after_a_long_good_time(log):
     """What was answered well for long does not outweigh what is answered now."""
     log(*[line()] * 50)
     assert log(*[line()] * 10_000) == ""
-    log.watched[0].late = [(then - visitors.LATE, tally) for then, tally in log.watched[0].late]
+    log.watched[0].recent = [(then - visitors.RECENT, tally) for then, tally in log.watched[0].recent]
     assert log(*[line(status=500)] * 20)
 
 

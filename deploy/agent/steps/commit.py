@@ -61,7 +61,7 @@ def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
 
 
 def promise(host: Host, attempt: Attempt, say: Say) -> None:
-    """Every host is prepared. From here on this one commits by itself when it hears no more; before, it goes back."""
+    """Every host is prepared. From here on this one commits by itself when it hears no more; before it goes back."""
     if not attempt.noted.get("renames"):
         raise Problem("nothing is prepared here that could be promised")
     attempt.note(promised=True)
@@ -85,8 +85,8 @@ def commit(host: Host, attempt: Attempt, say: Say) -> Done:
 
 
 def finish(host: Host, attempt: Noted, say: Say) -> None:
-    """Bring what `prepare` has written to its place: a REVERT that is no more goes first, then come TAG, REVERT, settings
-    and log. Then forget the attempt. It may be done twice."""
+    """Bring what `prepare` has written to its place, and forget the attempt. A REVERT that is no more goes first, then
+    come TAG, REVERT, settings and log. It may be done twice."""
     if os.path.exists(host.tag + ".next"):  # REVERT is never the same as TAG, not for a moment
         disk.remove(*attempt["removes"])
     for path, to in attempt["renames"]:

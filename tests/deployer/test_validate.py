@@ -19,9 +19,9 @@ from deploy.act.rollout import Rollout
 from deploy.commands import releases, status
 from deploy.decide import preflight
 from deploy.errors import DeployError, Lost
-from deploy.reach import answers
-from deploy.reach.answers import visible
+from deploy.reach import validate
 from deploy.reach.process import LONGEST
+from deploy.reach.validate import visible
 from deploy.show import display
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
@@ -84,12 +84,12 @@ def files_as_they_were(fleet, monkeypatch):
 
 
 @settings(max_examples=800, deadline=None, database=None)
-@given(LINES, st.sampled_from([*answers.ANSWERS, "ready"]))
+@given(LINES, st.sampled_from([*validate.ANSWERS, "ready"]))
 def test_a_line_is_an_answer_or_nonsense(said, do):
     """Whatever bytes: an answer as declared, an event that is known, or Lost."""
     try:
-        message = answers.parse(said)
-        answers.checked_event(message) if "event" in message else answers.checked_answer(message, do)
+        message = validate.parse(said)
+        validate.checked_event(message) if "event" in message else validate.checked_answer(message, do)
     except Lost as problem:
         assert "makes no sense" in str(problem)
 
@@ -132,7 +132,7 @@ def test_a_key_that_is_missing_is_no_null(fleet):
             holder = functools.reduce(lambda value, key: value[key], path[:-1], base)
             found = with_(base, path[:-1], {key: one for key, one in holder.items() if key != path[-1]})
             optional = {"id", "at", "seconds", "who", "digest", "health", "version", "root", "a", "b", "web"}
-            said = answers.mismatch(found, answers.ANSWERS["facts"])
+            said = validate.mismatch(found, validate.ANSWERS["facts"])
             assert said.endswith(f".{path[-1]} is missing") or path[-1] in optional and not said, (path, said)
 
 
