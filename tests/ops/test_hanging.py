@@ -32,7 +32,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def sites(redis, rabbitmq, postgres, sqlite_url, tmp_path_factory):
-    """A site for each way to hang, each with a relay of its own: they wait more than they work, so all do it at once."""
+    """A site and a relay for each way to hang: they wait more than they work, so all do it at once."""
     servers = {"redis": redis, "rabbitmq": rabbitmq, "postgres": postgres}
     relays = [Relay(servers[kind].port) for kind, _ in WAYS]
     envs = [{"DATABASE_URL": sqlite_url, "BROKER_URL": "", **behind(servers[kind], relay, kind)}
