@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
+import warm
+from proc import ROOT, free_port, run, running, wait_until
 
 POSTGRES_USER = "slip"
 TEMPLATE = "template_migrated"
@@ -186,7 +187,7 @@ class Postgres(Server):
 
 def migrate(url):
     """All migrations into the database of that URL."""
-    done = run([VE_PYTHON, "manage.py", "migrate", "-v0"], cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
+    done = warm.python("manage.py", "migrate", "-v0", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
     assert done.returncode == 0, done.stdout + done.stderr
 
 

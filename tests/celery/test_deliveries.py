@@ -71,13 +71,13 @@ class Jobs:
         """Queue tasks, each a call such as `order.delay(1)`, or a line of code."""
         code = "\n".join(["import django", "django.setup()", "from shop.tasks import *",
                           "from project.celery import app", *calls])
-        done = self.clone.run("python", "-c", code)
+        done = self.clone.ask("-c", code)
         assert done.returncode == 0, done.stdout
 
     def dead(self, *options):
         """How many tasks were given up, as manage.py says with each of these options in turn, and all it says."""
         calls = "; ".join(f"call_command('dead_tasks', *{option.split()})" for option in options or [""])
-        done = self.clone.run("python", "manage.py", "shell", "-v0", "-c",
+        done = self.clone.ask("manage.py", "shell", "-v0", "-c",
                               f"from django.core.management import call_command; {calls}")
         assert done.returncode == 0, done.stdout
         return *map(int, re.findall(r"^dead tasks: (\d+)$", done.stdout, re.MULTILINE)), done.stdout
@@ -157,7 +157,7 @@ def test_a_task_that_kills_its_worker_ends_in_the_dead_queue(rabbitmq_jobs):
         assert "poison began" not in worker.output()
     assert began == 2
     jobs.send("order.delay(1)", "order.delay(2)")
-    figures = jobs.clone.run("python", "-c", "import django; django.setup()\n"
+    figures = jobs.clone.ask("-c", "import django; django.setup()\n"
                              "from project.ops import metrics; print(metrics.page().decode())")
     assert "celery_tasks_dead 1.0" in figures.stdout, figures.stdout
     assert 'celery_tasks_waiting{queue="celery"} 2.0' in figures.stdout
