@@ -157,8 +157,8 @@ def make(project, *words):
 
 
 @pytest.mark.parametrize("path, text, step, said", [
-    ("project/urls.py", "import os  # unused\n", ["flake8"], "F401"),
-    ("project/accounts/tests_broken.py", "def test(:\n", ["flake8"], "E999"),
+    ("project/urls.py", "import os  # unused\n", ["flake8", "ARGS=project"], "F401"),
+    ("project/accounts/tests_broken.py", "def test(:\n", ["flake8", "ARGS=project"], "E999"),
     ("project/ops/process.py", "\n\nworker = 1\n", ["mypy"], "[assignment]"),
     ("project/accounts/models.py", "\n\nclass Extra(AbstractUser):\n    groups = user_permissions = None\n",
      ["migrations", "ARGS=--check --dry-run"], "Create model Extra"),

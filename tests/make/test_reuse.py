@@ -6,6 +6,7 @@ import sysconfig
 
 import pytest
 
+import warm
 import wheels
 from proc import ROOT, VE_PYTHON, answers, free_port, run, running, wait_until
 
@@ -20,7 +21,7 @@ class Plain:
     def __init__(self, folder, index, env):
         self.folder, self.index, self.env = folder, index, env
         folder.mkdir()
-        done = run([VE_PYTHON, "-m", "django", "startproject", "mysite", folder], env=env)
+        done = warm.python("-m", "django", "startproject", "mysite", folder, cwd=folder, env=env)
         assert done.returncode == 0, done.stderr
 
     def shell(self, *lines):
