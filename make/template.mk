@@ -30,7 +30,7 @@ end_of_mine = { test ! -e LICENSE || echo 'make: LICENSE stays, for what came fr
   echo 'make: git commit keeps it so, git reset --hard undoes it'; }
 
 # They wait more than they work; those that must not wait for others are marked "alone".
-test: PYTEST += -n 4 --dist worksteal
+test: PYTEST += -n 6 --dist worksteal
 
 pins: $(VE)/sentinel-dev ## whether the pins are whole, not stale, and for all platforms; needs the network
 	@exec $(PYTEST) tests/pins $(PYTEST_ARGS)

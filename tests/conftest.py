@@ -33,26 +33,51 @@ def pytest_configure():
         signal.signal(number, signal.SIG_DFL)
 
 
+def pytest_collection_modifyitems(items):
+    """Those marked "alone" come first, in a row: so the others wait for them once. On servers a file's order stays."""
+    items.sort(key=lambda item: not is_alone(item) or "e2e" in item.path.parts)
+
+
+def is_alone(item):
+    """Whether no other test may run beside it."""
+    return item is not None and item.get_closest_marker("alone") is not None
+
+
+class Turn:
+    """A worker's lock on the tests: shared, or for a row of tests that are alone."""
+
+    def __init__(self):
+        self.locks = contextlib.ExitStack()
+
+    def take(self, kind):
+        """Who waits for it holds the door: nobody passes before him."""
+        tests = self.locks.enter_context(open(__file__))
+        with open(ROOT / "tests/pytest.ini") as door:
+            fcntl.flock(door, fcntl.LOCK_EX)
+            fcntl.flock(tests, kind)
+
+
+turn, last = Turn(), None
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
+def pytest_runtest_protocol(item, nextitem):
     """Of several workers, one that has a test marked "alone" waits for the others' tests, and they for it."""
-    with contextlib.ExitStack() as stack:
-        if is_worker(item.config):
-            take_turn(stack, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+    global last
+    if is_worker(item.config) and not (is_alone(last) and is_alone(item)):
+        turn.locks.close()
+        turn.take(fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH)
+    last = item
+    try:
         return (yield)
+    finally:
+        if not (is_alone(item) and is_alone(nextitem)):
+            turn.locks.close()
 
 
 def is_worker(config):
     """Whether this is one of several processes that run the tests."""
     return hasattr(config, "workerinput")
-
-
-def take_turn(stack, kind):
-    """Lock the tests until the stack closes. Who waits for that holds the door: nobody passes before him."""
-    tests = stack.enter_context(open(__file__))
-    with open(ROOT / "tests/pytest.ini") as door:
-        fcntl.flock(door, fcntl.LOCK_EX)
-        fcntl.flock(tests, kind)
 
 
 def pytest_sessionfinish(session):

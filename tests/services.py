@@ -1,7 +1,12 @@
-"""Real services out of Debian's packages, on free ports of the loopback; each ends with the tests that asked for it."""
+"""Real services out of Debian's packages, on free ports of the loopback; each ends with the tests that asked for it.
+
+Of those that take long to start all workers of a run share one: see `shared`.
+"""
 
 import contextlib
+import fcntl
 import itertools
+import json
 import os
 import pwd
 import shutil
@@ -9,13 +14,16 @@ import signal
 import socket
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
+import warm
+from proc import ROOT, free_port, run, running, wait_until
 
 POSTGRES_USER = "slip"
+TEMPLATE = "template_migrated"
 RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one in PATH goes to the machine's own folders
 
 
@@ -35,6 +43,58 @@ def as_user(name):
     return ["setpriv", f"--reuid={name}", f"--regid={name}", "--clear-groups"] if os.getuid() == 0 else []
 
 
+_kept = contextlib.ExitStack()  # what this worker started for all, and that it uses what others started
+
+
+def shared(tmp_path_factory, name, start):
+    """The port of a service that start() gives, a context manager: the first of all workers starts it, and ends it when
+    none uses it any more."""
+    port, lock, users = (common(tmp_path_factory) / f"{name}.{what}" for what in ("port", "lock", "users"))
+    used = _kept.enter_context(open(users, "a"))
+    with locked(lock):
+        if not port.exists():
+            port.write_text(str(_kept.enter_context(start()).port))
+            _kept.callback(no_longer, port, lock, used)
+        fcntl.flock(used, fcntl.LOCK_SH)
+        return int(port.read_text())
+
+
+def no_longer(port, lock, used):
+    """Offer a service to nobody any more, and wait until those who use it have ended."""
+    with locked(lock):
+        port.unlink()
+        fcntl.flock(used, fcntl.LOCK_EX)
+
+
+def once(tmp_path_factory, name, make):
+    """The path of a file that make(path) writes, by the first of all workers that needs it."""
+    path = common(tmp_path_factory) / name
+    with locked(path.with_name(f"{name}.lock")):
+        if not path.exists():
+            make(path.with_name(f"{name}.new"))
+            path.with_name(f"{name}.new").rename(path)
+    return path
+
+
+def common(tmp_path_factory):
+    """The folder that all workers of a run have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if base.name.startswith("popen-") else base
+
+
+@contextlib.contextmanager
+def locked(path):
+    """One worker at a time."""
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def pytest_unconfigure():
+    """After the last test, when no worker waits for its turn any more."""
+    _kept.close()
+
+
 class Server:
     """A service that can be stopped and started again, with what it keeps. A subclass has `port` and `name`, makes the
     `command()` to run, and knows when it `is_ready()`."""
@@ -42,8 +102,8 @@ class Server:
     folder = Path("/")
     env = None
 
-    def __init__(self):
-        self.port, self.stack = free_port(), contextlib.ExitStack()
+    def __init__(self, port=None):
+        self.port, self.stack = port or free_port(), contextlib.ExitStack()
 
     def start(self):
         self.process = process = self.stack.enter_context(running(self.command(), cwd=self.folder, env=self.env))
@@ -80,18 +140,21 @@ class Postgres(Server):
 
     name = "PostgreSQL"
 
-    def __init__(self, bin, folder):
-        super().__init__()
+    def __init__(self, bin, folder=None, port=None):
+        super().__init__(port)
         self.bin, self.folder = bin, folder
         self.numbers = itertools.count(1)
         self.template = None
-        made = run([*as_user("postgres"), bin / "initdb", "-D", folder / "data", "-U", POSTGRES_USER, "-A", "trust",
-                    "-N", "-E", "UTF8", "--locale=C"], cwd=folder)
+
+    def make(self):
+        """Its files."""
+        made = run([*as_user("postgres"), self.bin / "initdb", "-D", self.folder / "data", "-U", POSTGRES_USER,
+                    "-A", "trust", "-N", "-E", "UTF8", "--locale=C"], cwd=self.folder)
         assert made.returncode == 0, made.stderr
 
     def command(self):
         return [*as_user("postgres"), self.bin / "postgres", "-D", self.folder / "data", "-p", self.port,
-                "-h", "127.0.0.1", "-F", "-c", "unix_socket_directories=", "-c", "max_connections=60"]
+                "-h", "127.0.0.1", "-F", "-c", "unix_socket_directories=", "-c", "max_connections=200"]
 
     def stop(self):
         """At once: its own way is to wait for the clients."""
@@ -108,9 +171,13 @@ class Postgres(Server):
     def database(self, migrated=True):
         """The name of a new database."""
         if migrated and self.template is None:
-            self.template = self.create("template_migrated")
-            migrate(self.url(self.template))
-        return self.create(f"test{next(self.numbers)}", *(["-T", self.template] if migrated else []))
+            self.make_template()
+        return self.create(f"test{os.getpid()}_{next(self.numbers)}", *(["-T", self.template] if migrated else []))
+
+    def make_template(self):
+        """What databases with all migrations are copies of."""
+        self.template = self.create(TEMPLATE)
+        migrate(self.url(self.template))
 
     def create(self, name, *options):
         done = run([self.bin / "createdb", "-h", "127.0.0.1", "-p", self.port, "-U", POSTGRES_USER, *options, name])
@@ -120,7 +187,7 @@ class Postgres(Server):
 
 def migrate(url):
     """All migrations into the database of that URL."""
-    done = run([VE_PYTHON, "manage.py", "migrate", "-v0"], cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
+    done = warm.python("manage.py", "migrate", "-v0", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -145,17 +212,27 @@ def new_postgres():
     found = postgres_bin()
     with folder_for("postgres") as path:
         server = Postgres(found, path)
+        server.make()
         with contextlib.closing(server.stack):
             server.start()
             yield server
             server.stop()
 
 
-@pytest.fixture(scope="session")
-def postgres():
-    """A PostgreSQL of this session's own."""
+@contextlib.contextmanager
+def postgres_for_all():
+    """One with the template, as two workers could not both make it."""
     with new_postgres() as server:
+        server.make_template()
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """A PostgreSQL of this run's own. It is not to be stopped or paused: take new_postgres() for that."""
+    server = Postgres(postgres_bin(), port=shared(tmp_path_factory, "postgres", postgres_for_all))
+    server.template = TEMPLATE
+    return server
 
 
 class Redis(Server):
@@ -180,14 +257,23 @@ def redis():
         yield server
 
 
+HOSTS = ["/", "alone", *(f"gw{number}" for number in range(32))]
+DEFINITIONS = {
+    "users": [{"name": "guest", "password": "guest", "tags": "administrator"}],
+    "vhosts": [{"name": host} for host in HOSTS],
+    "permissions": [{"user": "guest", "vhost": host, "configure": ".*", "write": ".*", "read": ".*"} for host in HOSTS]}
+
+
 class RabbitMQ(Server):
     """A node apart from the machine's own: it has its own name, cookie, files and ports, and its own port mapper
-    (epmd), which is started before it."""
+    (epmd), which is started before it. Each worker has a virtual host of its own in it, so queues of its own."""
 
     name = "RabbitMQ"
 
     def __init__(self, folder):
         super().__init__()
+        (folder / "conf").write_text(f"load_definitions = {folder}/definitions.json\n")
+        (folder / "definitions.json").write_text(json.dumps(DEFINITIONS))
         self.folder, self.mapper_port = folder, free_port()
         self.env = {
             "PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8",
@@ -195,7 +281,7 @@ class RabbitMQ(Server):
             "RABBITMQ_NODENAME": f"test{self.port}@localhost", "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port), "RABBITMQ_DIST_PORT": str(free_port()), "RABBITMQ_LOGS": "-",
             "RABBITMQ_MNESIA_BASE": f"{folder}/data", "RABBITMQ_LOG_BASE": f"{folder}/log",
-            "RABBITMQ_CONF_ENV_FILE": "/dev/null", "RABBITMQ_CONFIG_FILE": f"{folder}/none",
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null", "RABBITMQ_CONFIG_FILE": f"{folder}/conf",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins", "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none"}
 
     def command(self):
@@ -215,6 +301,17 @@ class RabbitMQ(Server):
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
 
+@dataclass
+class VirtualHost:
+    """What a test needs to know of a RabbitMQ."""
+
+    port: int
+    name: str
+
+    def url(self):
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/{self.name}"
+
+
 @contextlib.contextmanager
 def new_rabbitmq():
     """A RabbitMQ of its own while the block runs."""
@@ -228,7 +325,7 @@ def new_rabbitmq():
 
 
 @pytest.fixture(scope="session")
-def rabbitmq():
-    """A RabbitMQ of this session's own."""
-    with new_rabbitmq() as server:
-        yield server
+def rabbitmq(tmp_path_factory, request):
+    """This worker's part of a RabbitMQ of this run's own."""
+    worker = getattr(request.config, "workerinput", {}).get("workerid", "alone")
+    return VirtualHost(shared(tmp_path_factory, "rabbitmq", new_rabbitmq), worker)

@@ -181,6 +181,7 @@ def depends(pins: Iterable[Path]) -> str:
     modules = {migration.__module__ for migration in MigrationLoader(None).disk_migrations.values()}
     own = {name for name, module in sys.modules.items()
            if ROOT in Path(getattr(module, "__file__", None) or "/").parents}
+    own.discard("__mp_main__")  # __main__ once more, where something loads multiprocessing, as SQLite's backend does
     files = [("", str(pin)) for pin in pins] + [(name, sys.modules[name].__file__ or "") for name in modules | own]
     files += [(str(path), str(ROOT / path)) for path in data()]
     digest = hashlib.sha256(sys.version.encode())

@@ -75,6 +75,7 @@ def postgres(certificates):
     """On a small disk of its own, so that it can be filled."""
     with folder_for("postgres") as own, folder_for("postgres") as path, disk(path):
         server = TlsPostgres(postgres_bin(), path)
+        server.make()
         server.own, server.user = own, "postgres"
         certificates.wear(server, certificates.right, server.user)
         with contextlib.closing(server.stack):

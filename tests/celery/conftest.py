@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+import warm
 from proc import ROOT, running
 
 NAMES = ["manage.py", "Makefile", "django.mk", "docker.mk", "deploy.mk", ".flake8", "requirements.txt"]
@@ -47,6 +48,12 @@ class Clone:
     def run(self, *command, timeout=60, **environment):
         return subprocess.run(self.command(command), timeout=timeout, text=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **self.options(environment))
+
+    def ask(self, *words):
+        """What a command says that only asks or queues something, at less cost than a process of its own."""
+        done = warm.python(*words, cwd=self.path, env=self.environment)
+        done.stdout += done.stderr
+        return done
 
     def command(self, words):
         if words[0] == "python":

@@ -39,10 +39,9 @@ def test_port_in_use(clone):
     assert clone.rows("SELECT * FROM django_migrations") == []
 
 
-@pytest.mark.parametrize("port", ["eighty", "99999", "0"])
-def test_malformed_port(clone, port):
-    """What is no port is named, in one line."""
-    one_line(clone.run("runserver", f"PORT={port}"), port, "port")
+def test_malformed_port(clone):
+    """What is no port is named, in one line. Those that Django takes for one are in project/ops/tests."""
+    one_line(clone.run("runserver", "PORT=eighty"), "eighty", "port")
 
 
 def test_other_database(clone):

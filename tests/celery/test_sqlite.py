@@ -8,7 +8,7 @@ from proc import wait_until
 
 from .shop import add_shop
 
-POSTS, THREADS, WRITES = 160, 8, 100
+POSTS, THREADS, WRITES = 80, 8, 50
 
 
 def test_all_write_at_once(clone):

@@ -39,9 +39,8 @@ def test_without_celery(bare):
     (hide / "sitecustomize.py").write_text(HIDE)
     clone.environment["PYTHONPATH"] = str(hide)
     assert clone.run("python", "-c", "import celery").returncode == 1
-    for command in ("check", "test"):
-        done = clone.run("python", "manage.py", command, timeout=300)
-        assert done.returncode == 0, done.stdout
+    done = clone.run("python", "manage.py", "test", timeout=300)
+    assert done.returncode == 0 and "System check identified no issues" in done.stdout, done.stdout
     port = free_port()
     with clone.start("python", "manage.py", "runserver", str(port)):
         wait_until(lambda: answers(port))
@@ -50,6 +49,8 @@ def test_without_celery(bare):
 def test_types_of_what_is_left(bare):
     """They hold: stubs are no part of the packages."""
     shutil.copy2(ROOT / ".mypy.ini", bare.path)
+    if (ROOT / ".mypy_cache").exists():  # what it knows already it tells at once
+        shutil.copytree(ROOT / ".mypy_cache", bare.path / ".mypy_cache")
     done = bare.run("mypy", "ARGS=project/ops")
     assert done.returncode == 0, done.stdout
 

@@ -15,7 +15,7 @@ QUEUE = "import sys; from project.celery import app; [app.send_task(name) for na
 
 def send(clone, *names):
     """Queue tasks by their names, known here or not."""
-    done = clone.run("python", "-c", QUEUE, *names)
+    done = clone.ask("-c", QUEUE, *names)
     assert done.returncode == 0, done.stdout
 
 

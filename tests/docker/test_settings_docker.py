@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import warm
 from proc import ROOT, run
 
 KEY = "0123456789abcdef" * 4
@@ -16,8 +17,7 @@ LEAST = {"SITE_URL": "https://shop.example", "SECRET_KEY": KEY, "DATABASE_URL": 
 def python(code, **env):
     """Run code with just these variables."""
     clean = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
-    return run([ROOT / "ve/bin/python", *code], cwd=ROOT,
-               env={**clean, "DJANGO_SETTINGS_MODULE": "project.settings_docker", **env})
+    return warm.python(*code, cwd=ROOT, env={**clean, "DJANGO_SETTINGS_MODULE": "project.settings_docker", **env})
 
 
 def check(**env):

@@ -110,9 +110,10 @@ def uv_scratch(tmp_path, packages, clean_env):
 
 @pytest.fixture
 def project(tmp_path):
-    """A copy of the whole project, tests/ left out, with the checkout's own virtualenv; returns its folder."""
+    """A copy of the whole project, tests/ left out, with the checkout's own virtualenv; returns its folder. Bytecode,
+    less what is just being written, and mypy's cache come along: without them all starts slowly."""
     folder = tmp_path / "a project"
-    skip = ["ve", "ve.lock", "var", ".git", "tests", "node_modules", "wheelhouse", "__pycache__", ".hypothesis", ".env"]
+    skip = ["ve", "ve.lock", "var", ".git", "tests", "node_modules", "wheelhouse", "*.pyc.*", ".hypothesis", ".env"]
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*skip), symlinks=True)
     (folder / "ve").symlink_to(Path(VE_PYTHON.parent.parent))
     return folder

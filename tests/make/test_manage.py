@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sys
 
 import pytest
@@ -89,11 +88,11 @@ def test_moved_checkout(manage):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", [["check"], ["migrate"], ["runserver", "--noreload"], ["no-such-command"]])
-def test_malformed_settings(manage, command):
-    """What is wrong with .env is told by name in a line, whatever the command; exit code 1 and no traceback."""
+def test_malformed_settings(manage):
+    """What is wrong with .env is told by name in a line; exit code 1 and no traceback. tests/ops/test_settings.py has
+    each command."""
     (manage.folder / ".env").write_text("DATABASE_URL=nonsense\n")
-    done = manage(*command)
+    done = manage("check")
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert len(lines) == 1 and lines[0].startswith("settings: ") and "DATABASE_URL" in lines[0], done.stderr
@@ -122,37 +121,53 @@ def test_a_migration_that_fails_shows_where(manage):
     assert done.returncode == 1 and "Traceback" in done.stderr and "no such column: nonsense" in done.stderr
 
 
-def test_start_page_can_go(project):
-    """Deleting project/home and its two lines leaves make test passing: no other part needs it."""
-    if not (project / "project/home").exists():
-        pytest.skip("not to be had: it has gone already")
-    shutil.rmtree(project / "project/home")
-    for file in ("project/settings_shared.py", "project/urls.py"):
-        text = (project / file).read_text()
-        lines = [line for line in text.splitlines(keepends=True) if "project.home" not in line]
-        assert len(lines) == text.count("\n") - 1, f"{file} should name project.home in one line"
-        (project / file).write_text("".join(lines))
-    done = run([*MAKE, project, "test"],
-               env={"PATH": os.environ["PATH"], "HOME": str(project.parent)}, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+STEPS = ["manage.py check", "-m flake8 ", "-m mypy", "manage.py makemigrations --check", "manage.py test ours",
+         " tests -k mine"]
 
 
-@pytest.mark.parametrize("breakage", [
-    ("project/urls.py", "import os  # unused\n", "F401"),
-    ("project/ops/process.py", "\n\nworker = 1\n", "[assignment]"),
+@pytest.mark.parametrize("failing", range(len(STEPS)))
+def test_make_test_ends_with_the_first_step_that_fails(project, failing):
+    """One after the other. What each of them sees is told below."""
+    stub(project, f'echo "$*" >>said; ! echo "$*" | grep -qe "{STEPS[failing]}"')
+    done = make(project, "test", "ARGS=ours", "PYTEST_ARGS=-k mine")
+    said = (project / "said").read_text().splitlines()
+    assert done.returncode == 2 and len(said) == failing + 1, said
+    assert all(step in line for step, line in zip(STEPS, said)), said
+    assert ("make migrations writes a missing one" in done.stderr) == ("makemigrations" in STEPS[failing])
+
+
+def test_make_test_is_well_when_all_steps_are(project):
+    """Exit code 0 then; test_mine.py has a real one."""
+    stub(project, "exit 0")
+    assert make(project, "test").returncode == 0
+
+
+def stub(project, line):
+    """A virtualenv whose Python runs that line of shell, and which has the programs that make looks for."""
+    (project / "ve").unlink()
+    (project / "ve/bin").mkdir(parents=True)
+    (project / "tests").mkdir()
+    for name in ("python", "flake8", "mypy", "pytest"):
+        (project / "ve/bin" / name).write_text(f"#!/bin/sh\n{line}\n")
+        (project / "ve/bin" / name).chmod(0o755)
+
+
+def make(project, *words):
+    return run([*MAKE, project, *words], env={"PATH": os.environ["PATH"], "HOME": str(project.parent)}, timeout=300)
+
+
+@pytest.mark.parametrize("path, text, step, said", [
+    ("project/urls.py", "import os  # unused\n", ["flake8", "ARGS=project"], "F401"),
+    ("project/accounts/tests_broken.py", "def test(:\n", ["flake8", "ARGS=project"], "E999"),
+    ("project/ops/process.py", "\n\nworker = 1\n", ["mypy"], "[assignment]"),
     ("project/accounts/models.py", "\n\nclass Extra(AbstractUser):\n    groups = user_permissions = None\n",
-     "make migrations writes a missing one"),
-    ("project/urls.py", "\nurlpatterns.clear()\n", "FAILED"),
-    ("project/accounts/tests_broken.py", "def test(:\n", "E999"),
-])
-def test_make_test_fails_for(project, breakage):
-    """make test fails for a broken lint rule, a wrong type, a missing migration, broken pages and a file that does not
-    parse."""
-    path, text, said = breakage
+     ["migrations", "ARGS=--check --dry-run"], "Create model Extra"),
+    ("project/urls.py", "\nurlpatterns.clear()\n", ["manage", "ARGS=test project.accounts"], "FAILED")])
+def test_a_step_of_make_test_sees(project, path, text, step, said):
+    """A broken lint rule, a file that does not parse, a wrong type, a missing migration, broken pages."""
     with open(project / path, "a") as file:
         file.write(text)
-    done = run([*MAKE, project, "test", "ARGS=project.accounts"],
-               env={"PATH": os.environ["PATH"], "HOME": str(project.parent)}, timeout=300)
+    done = make(project, *step)
     assert done.returncode == 2 and said in done.stdout + done.stderr, done.stdout + done.stderr
 
 

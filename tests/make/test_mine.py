@@ -23,6 +23,8 @@ class Checkout:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / path, folder / path)
         (folder / "ve").symlink_to(VE_PYTHON.parent.parent)
+        if (ROOT / ".mypy_cache").exists():  # what it knows already it tells at once
+            shutil.copytree(ROOT / ".mypy_cache", folder / ".mypy_cache")
         (folder / ".git/info").mkdir(parents=True)
         (folder / ".git/info/exclude").write_text("/ve\n")  # a link, which /ve/ does not cover
         self.git("init", "-q")
@@ -52,7 +54,7 @@ def checkout(tmp_path):
 
 def test_what_goes_and_what_stays(checkout):
     """It tells what goes, leaves it to git to keep or undo that, and the rest is whole: make test is green without the
-    template's tests, no target of make help needs what has gone, and every page that is named is there."""
+    template's tests and start page, no target of make help needs what has gone, every page that is named is there."""
     (checkout.folder / "tests/__pycache__").mkdir()  # as of an earlier make test: not in git, and it must go too
     done = checkout.make("mine")
     assert done.returncode == 0, done.stderr
@@ -63,11 +65,24 @@ def test_what_goes_and_what_stays(checkout):
     assert "LICENSE stays" in said and "Copyright" in (checkout.folder / "LICENSE").read_text()
     changes = [line for line in checkout.git("status", "--porcelain").splitlines() if line[0] != "D"]
     assert changes == ["M  README.md"]
+    no_start_page(checkout)
     done = checkout.make("test")
     assert done.returncode == 0 and "test session starts" not in done.stdout, done.stdout + done.stderr
+    assert "\nRan " in done.stderr and "No changes detected" in done.stdout
     no_target_is_lost(checkout)
+    checkout.git("checkout", "-q", "project")
     no_page_is_lost(checkout)
     assert "nothing here makes 'mine'" in checkout.make("mine").stderr
+
+
+def no_start_page(checkout):
+    """No other part needs project/home: it and its two lines can go."""
+    shutil.rmtree(checkout.folder / "project/home", ignore_errors=True)
+    for file in (checkout.folder / "project/settings_shared.py", checkout.folder / "project/urls.py"):
+        lines = file.read_text().splitlines(keepends=True)
+        left = [line for line in lines if "project.home" not in line]
+        assert len(left) >= len(lines) - 1, f"{file} should name project.home in one line"
+        file.write_text("".join(left))
 
 
 def no_target_is_lost(checkout):

@@ -44,13 +44,14 @@ def fake_python(path, code):
 
 
 def pythons():
-    """Path → version, as numbers, of what other Pythons this machine has."""
-    names = [f"python3.{minor}" for minor in range(6, 17)] + ["python3"]
-    found = [path for path in map(shutil.which, names) if path] + ["/usr/bin/python3"]
-    found += map(str, Path.home().glob(".pyenv/versions/3.*/bin/python3"))
-    code = "import sys; print(*sys.version_info[:3])"
-    asked = {path: run([path, "-c", code]) for path in dict.fromkeys(found) if os.path.exists(path)}
-    return {path: tuple(map(int, done.stdout.split())) for path, done in asked.items() if done.returncode == 0}
+    """(path, version as numbers) of each Python of this machine, the system's first."""
+    names = ["python3", *(f"python3.{minor}" for minor in range(6, 17))]
+    found = ["/usr/bin/python3", *map(str, Path.home().glob(".pyenv/versions/3.*/bin/python3"))]
+    found += [path for path in map(shutil.which, names) if path]
+    for path in dict.fromkeys(path for path in found if os.path.exists(path)):
+        done = run([path, "-c", "import sys; print(*sys.version_info[:3])"])
+        if done.returncode == 0:
+            yield path, tuple(map(int, done.stdout.split()))
 
 
 def test_too_old_a_python_claimed(uv_scratch, tmp_path):
@@ -62,12 +63,12 @@ def test_too_old_a_python_claimed(uv_scratch, tmp_path):
 
 def test_too_old_a_python(uv_scratch):
     """A really old Python can still read make/make_ve.py, and says the same."""
-    old = {path: version for path, version in pythons().items() if version < (3, 11)}
+    old = [(version, path) for path, version in pythons() if version < (3, 11)]
     if not old:
         pytest.skip("not to be had: a Python older than 3.11")
-    for path, version in old.items():
-        line = refusal(uv_scratch.make("ve/sentinel", f"PYTHON={path}"))
-        assert "is Python {}.{}.{}, and this project needs 3.11 or newer".format(*version) in line
+    version, path = min(old)
+    line = refusal(uv_scratch.make("ve/sentinel", f"PYTHON={path}"))
+    assert "is Python {}.{}.{}, and this project needs 3.11 or newer".format(*version) in line
 
 
 @pytest.mark.parametrize("module", ["ensurepip", "venv"])
@@ -153,11 +154,9 @@ def anyone(uv_scratch):
             yield uv_scratch, BASE_PYTHON, []
             return
         user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        new = [path for path, version in pythons().items() if version >= (3, 11)]
-        able = [path for path in new if run([*user, path, "-V"]).returncode == 0]
-        if not able:
-            pytest.skip("not to be had: a Python that another user than root may run")
-        yield uv_scratch, able[0], user
+        new = (path for path, version in pythons() if version >= (3, 11))
+        able = next((path for path in new if run([*user, path, "-V"]).returncode == 0), None)
+        yield uv_scratch, able or pytest.skip("not to be had: a Python that another user than root may run"), user
 
 
 def test_read_only_checkout(anyone):

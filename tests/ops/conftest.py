@@ -1,16 +1,18 @@
 """What the tests of project/ops share."""
 
+import shutil
+
 import pytest
 
-from services import migrate
+from services import migrate, once
 
 
 @pytest.fixture(scope="session")
 def sqlite_url(tmp_path_factory):
     """A migrated database in a file."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/db.sqlite3"
-    migrate(url)
-    return url
+    path = tmp_path_factory.mktemp("sqlite") / "db.sqlite3"
+    shutil.copy(once(tmp_path_factory, "migrated.sqlite3", lambda path: migrate(f"sqlite:///{path}")), path)
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture

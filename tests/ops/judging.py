@@ -4,14 +4,17 @@ import json
 import os
 import shutil
 
+import warm
 from proc import ROOT, VE_PYTHON, run
 
 HEAD = "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n"
 
 
 def copy(folder, *apps):
-    """The project in folder, with apps of names that no team gives one."""
+    """The project in folder, with apps of names that no team gives one; without Celery, whose tables take a while."""
     shutil.copytree(ROOT / "project", folder / "project", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("celery.py", "tasks.py"):
+        (folder / "project" / name).unlink()
     shared = folder / "project/settings_shared.py"
     shared.write_text(shared.read_text().replace("INSTALLED_APPS = [", f"INSTALLED_APPS = [*{apps},"))
     for app in apps:
@@ -30,11 +33,16 @@ def add(project, name, operations, *needs, more=""):
         f"{HEAD}    dependencies = {needs}\n    operations = [{operations}]\n{more}")
 
 
-def verdicts(project, *words, url="sqlite://:memory:"):
+def process(*words, cwd, env):
+    """A process as the image's build starts it."""
+    return run([VE_PYTHON, *words], cwd=cwd, env=env)
+
+
+def verdicts(project, *words, url="sqlite://:memory:", start=warm.python):
     """Run it; what ended."""
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test", "TEST_DATABASE_URL": url,
-           "PYTHONDONTWRITEBYTECODE": "1"}
-    return run([VE_PYTHON, "-m", "project.ops.verdicts", *words, "migrations.json", "pins"], cwd=project, env=env)
+           "PYTHONDONTWRITEBYTECODE": "1"}  # an older file's would be taken for a newer one's of the same second
+    return start("-m", "project.ops.verdicts", *words, "migrations.json", "pins", cwd=project, env=env)
 
 
 def found(project):

@@ -9,13 +9,14 @@ from proc import free_port
 
 class Relay:
     """Passes connections on to a port of the loopback. While `listening` is cleared it takes none, so that who connects
-    waits for ever; while `deaf`, it drops what clients send from the first query of PostgreSQL's protocol on."""
+    waits for ever; while `flowing` is, it takes connections and passes nothing on, but does so later: as a server that
+    is stopped; while `deaf`, it drops what clients send from the first query of PostgreSQL's protocol on."""
 
     def __init__(self, target, port=None):
         self.target, self.deaf, self.sockets, self.connections = target, False, [], 0
         self.port = port or free_port()
-        self.listening = threading.Event()
-        self.listening.set()
+        self.listening, self.flowing = threading.Event(), threading.Event()
+        self.listening.set(), self.flowing.set()
         self.server = socket.create_server(("127.0.0.1", self.port), backlog=50)
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -43,6 +44,7 @@ class Relay:
         lost = False
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                self.flowing.wait()
                 lost = lost or (is_client and self.deaf and data[:1] == b"Q")
                 if not lost:
                     sink.sendall(data)
@@ -58,7 +60,7 @@ class Relay:
         self.sockets.clear()
 
     def close(self):
-        self.listening.set()
+        self.listening.set(), self.flowing.set()
         with contextlib.suppress(OSError):
             self.server.shutdown(socket.SHUT_RDWR)
         self.server.close()

@@ -12,8 +12,6 @@ from ops.served import serve
 
 from proc import ROOT, VE_PYTHON, run
 
-pytestmark = pytest.mark.alone
-
 PAGE = "/admin/login/"
 SETTINGS = """
 DEBUG = False
@@ -42,12 +40,13 @@ def guess(site, number, until):
     return statuses
 
 
+@pytest.mark.alone
 def test_twelve_attackers(postgres, site_folder):
     """While they go on, each gets an answer, a worker holds but for a little what it held before, and other visitors
     are answered."""
     with serve(site_folder, SETTINGS, DATABASE_URL=postgres.url(postgres.database())) as site:
         guess(site, 99, time.monotonic() + 0.5)  # what has to be loaded is
-        before, most, visitors, until = resident(site), 0, [], time.monotonic() + 5
+        before, most, visitors, until = resident(site), 0, [], time.monotonic() + 3
         with ThreadPoolExecutor(12) as pool:
             attackers = [pool.submit(guess, site, number, until) for number in range(12)]
             while time.monotonic() < until:

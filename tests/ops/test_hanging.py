@@ -5,121 +5,163 @@ import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 from ops.relay import Relay
-from ops.served import serve
+from ops.served import Site, serve
 
 from proc import wait_until
+from services import Server
 
 LIMITS = {"redis": 2.2, "rabbitmq": 2.2, "postgres": 6}  # seconds by the client's clock, of 2, 2 and 5 promised
 NEEDS = {"redis": ["cached", "queued"], "rabbitmq": ["queued"], "postgres": ["read", "write"]}
 WAYS = [*itertools.product(NEEDS, ["stopped", "no new connection"]), ("postgres", "no answer to a query")]
 
-pytestmark = pytest.mark.alone
+
+@dataclass
+class Watched:
+    """Production's site, which finds what will hang, and how, behind the relay."""
+
+    kind: str
+    how: str
+    server: Server
+    relay: Relay
+    site: Site
 
 
-@pytest.fixture(params=NEEDS)
-def kind(request):
-    return request.param
+@pytest.fixture(scope="module")
+def sites(redis, rabbitmq, postgres, sqlite_url, tmp_path_factory):
+    """A site and a relay for each way to hang: they wait more than they work, so all do it at once."""
+    servers = {"redis": redis, "rabbitmq": rabbitmq, "postgres": postgres}
+    relays = [Relay(servers[kind].port) for kind, _ in WAYS]
+    envs = [{"DATABASE_URL": sqlite_url, "BROKER_URL": "", **behind(servers[kind], relay, kind)}
+            for (kind, _), relay in zip(WAYS, relays)]
+    folders = [tmp_path_factory.mktemp("a site") for _ in WAYS]
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(WAYS)) as pool:
+        sites = pool.map(lambda folder, env: stack.enter_context(production(folder, env)), folders, envs)
+        watched = [Watched(*way, servers[way[0]], *both) for way, *both in zip(WAYS, relays, sites)]
+        yield watched
+        for each in watched:
+            each.relay.close()
+            each.site.process.terminate()
 
 
-@pytest.fixture
-def server(request, kind):
-    return request.getfixturevalue(kind)
-
-
-@pytest.fixture
-def relay(server):
-    relay = Relay(server.port)
-    yield relay
-    relay.close()
-
-
-@pytest.fixture
-def site(kind, server, relay, site_folder, request):
-    """Production's, which finds what will hang behind the relay."""
-    (site_folder / "hanging.py").write_text("from project.settings_docker import *\nROOT_URLCONF = 'pages'\n")
-    here, without = f"127.0.0.1:{relay.port}", {"BROKER_URL": ""}
+def behind(server, relay, kind):
+    """The variables that lead to a service through the relay."""
+    here = f"127.0.0.1:{relay.port}"
     if kind == "postgres":
-        env = {**without, "DATABASE_URL": server.url(server.database(), relay.port)}
-    else:
-        env = {"redis": {"BROKER_URL": f"redis://{here}/5", "CACHE_URL": f"redis://{here}/6"},
-               "rabbitmq": {"BROKER_URL": f"amqp://guest:guest@{here}//"}}[kind]
-        env["DATABASE_URL"] = request.getfixturevalue("sqlite_url")
-    with serve(site_folder, DJANGO_SETTINGS_MODULE="hanging", ROLE="web", SITE_URL="http://localhost",
-               SECRET_KEY="0123456789abcdef" * 4, **env) as site:
-        for path in ("plain", *NEEDS[kind]):
-            assert site.get(f"/{path}").status == 200, site.process.output()
-        yield site
+        return {"DATABASE_URL": server.url(server.database(), relay.port)}
+    return {"redis": {"BROKER_URL": f"redis://{here}/5", "CACHE_URL": f"redis://{here}/6"},
+            "rabbitmq": {"BROKER_URL": f"amqp://guest:guest@{here}//"}}[kind]
+
+
+def production(folder, env):
+    (folder / "hanging.py").write_text("from project.settings_docker import *\nROOT_URLCONF = 'pages'\n")
+    return serve(folder, DJANGO_SETTINGS_MODULE="hanging", ROLE="web", SITE_URL="http://localhost",
+                 SECRET_KEY="0123456789abcdef" * 4, **env)
 
 
 @contextlib.contextmanager
-def silent(relay, server, how):
+def silent(relay, how):
     """It hangs while the block runs: it has connections and answers nothing; or nobody takes new ones; or somebody
     does, as a pooler may, and it answers no query."""
-    with server.paused() if how == "stopped" else contextlib.nullcontext():
-        relay.deaf = how == "no answer to a query"
-        if how == "no new connection":
-            relay.listening.clear()
-            relay.hang_up()
-        yield
-        relay.listening.set()
-        if relay.deaf:
-            relay.deaf = False
-            relay.hang_up()
+    relay.deaf = how == "no answer to a query"
+    if how == "stopped":
+        relay.flowing.clear()
+    if how == "no new connection":
+        relay.listening.clear()
+        relay.hang_up()
+    yield
+    relay.flowing.set(), relay.listening.set()
+    if relay.deaf:
+        relay.deaf = False
+        relay.hang_up()
 
 
-@pytest.mark.parametrize("kind, how", WAYS)
-def test_who_needs_it_waits_shortly_and_others_not_at_all(kind, server, relay, site, how):
+def all_at_once(function, watched):
+    """Call it for each; the first that fails is told."""
+    def call(each):
+        try:
+            function(each)
+        except Exception as error:
+            error.add_note(f"{each.kind}, {each.how}: {each.site.process.output()[-2000:]}")
+            raise
+
+    with ThreadPoolExecutor(len(watched)) as pool:
+        list(pool.map(call, watched))
+
+
+@pytest.mark.alone
+def test_who_needs_it_waits_shortly_and_others_not_at_all(sites):
     """Eight visitors at a time want what hangs, of a site with four threads: each has an error in
     time; a page that does not need it is there at once. All is well as soon as the service is."""
-    waits, done = [], threading.Event()
+    all_at_once(is_well, sites)
+    all_at_once(outage, sites)
 
-    def visit(path):
-        while not done.is_set():
-            waits.append(site.get(path))
 
-    with silent(relay, server, how):
-        visitors = [threading.Thread(target=visit, args=(f"/{NEEDS[kind][n % len(NEEDS[kind])]}",)) for n in range(8)]
-        for path in NEEDS[kind]:
-            assert site.get(f"/{path}").seconds < LIMITS[kind]
-        for visitor in visitors:
-            visitor.start()
-        plain, until = [], time.monotonic() + 4
-        while time.monotonic() < until:
-            plain.append(site.get("/plain"))
-            time.sleep(0.1)
-        done.set()
-        for visitor in visitors:
-            visitor.join(10)
-    assert {answer.status for answer in waits} == {500} and max(answer.seconds for answer in waits) < LIMITS[kind]
+def is_well(watched):
+    for path in ("plain", *NEEDS[watched.kind]):
+        assert watched.site.get(f"/{path}").status == 200
+
+
+def outage(watched):
+    site, needs, limit = watched.site, NEEDS[watched.kind], LIMITS[watched.kind]
+    with silent(watched.relay, watched.how):
+        for path in needs:
+            assert site.get(f"/{path}").seconds < limit
+        waits, plain = visited(site, needs)
+    assert {answer.status for answer in waits} == {500} and max(answer.seconds for answer in waits) < limit
     assert {answer.status for answer in plain} == {200} and max(answer.seconds for answer in plain) < 1
     back = time.monotonic()
-    for path in NEEDS[kind]:
+    for path in needs:
         wait_until(lambda: site.get(f"/{path}").status == 200, 10)
     assert time.monotonic() - back < 5
 
 
-def test_who_needs_what_is_gone_is_told_at_once(kind, server, relay, site):
+def visited(site, needs):
+    """For four seconds: the answers of pages that need it, and of one that does not."""
+    waits, plain, done = [], [], threading.Event()
+
+    def visit(path):
+        while not done.wait(0.2):
+            waits.append(site.get(path))
+
+    with ThreadPoolExecutor(8) as pool:
+        visitors = [pool.submit(visit, f"/{needs[n % len(needs)]}") for n in range(8)]
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            plain.append(site.get("/plain"))
+            time.sleep(0.1)
+        done.set()
+    for visitor in visitors:
+        visitor.result()
+    return waits, plain
+
+
+@pytest.mark.alone
+def test_who_needs_what_is_gone_is_told_at_once(sites):
     """Where nobody listens there is nothing to wait for; and the first who comes when it is back has what he wants."""
-    relay.close()
-    for path in NEEDS[kind] * 3:
-        answer = site.get(f"/{path}")
+    all_at_once(gone, [watched for watched in sites if watched.how == "stopped"])
+
+
+def gone(watched):
+    is_well(watched)
+    watched.relay.close()
+    for path in NEEDS[watched.kind] * 3:
+        answer = watched.site.get(f"/{path}")
         assert answer.status == 500 and answer.seconds < 1, (path, answer.seconds)
-    again = Relay(server.port, relay.port)
-    for path in NEEDS[kind]:
-        assert site.get(f"/{path}").status == 200, path
-    again.close()
+    watched.relay = Relay(watched.server.port, watched.relay.port)
+    is_well(watched)
 
 
-@pytest.mark.parametrize("kind", ["postgres"])
-def test_a_statement_may_take_its_time(site):
+def test_a_statement_may_take_its_time(postgres, tmp_path):
     """A server that answers others does not hang: who waits for a long statement gets what he waits for, and nobody
     else is kept from asking."""
-    with ThreadPoolExecutor() as pool:
+    env = {"DATABASE_URL": postgres.url(postgres.database()), "BROKER_URL": ""}
+    with production(tmp_path, env) as site, ThreadPoolExecutor() as pool:
         answer = pool.submit(site.get, "/slow")
         while not answer.done():
             assert site.get("/read").status == 200
             time.sleep(0.1)
-    assert answer.result().status == 200, site.process.output()
+        assert answer.result().status == 200, site.process.output()

@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from proc import ROOT, run
+import warm
+from proc import ROOT
 
 LINES = {
     "DATABASE_URL=nonsense": "settings: DATABASE_URL is not a database URL; for example DATABASE_URL=postgres://",
@@ -30,7 +31,7 @@ def checkout(tmp_path_factory):
 
 
 def manage(checkout, *arguments):
-    return run([checkout / "ve/bin/python", checkout / "manage.py", *arguments], cwd="/", env=dict(os.environ))
+    return warm.python(checkout / "manage.py", *arguments, cwd="/", env=dict(os.environ))
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from proc import ROOT, VE_PYTHON, run
+import warm
+from proc import ROOT, run
 
 ASK = {
     "BROKER_URL": "from project.celery import check_broker; check_broker()",
@@ -73,7 +74,7 @@ def ask(request, tmp_path):
         more = {variable: f"{scheme}://{user}localhost:{tls.port}/"}
         if trusted:
             more["SSL_CERT_FILE"] = str(path)
-        done = run([VE_PYTHON, "-c", f"import django; django.setup(); {ASK[variable]}"], cwd=ROOT, env={**env, **more})
+        done = warm.python("-c", f"import django; django.setup(); {ASK[variable]}", cwd=ROOT, env={**env, **more})
         tls.close()
         return done
 

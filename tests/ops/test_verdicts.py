@@ -3,7 +3,7 @@ what it said of them still holds."""
 
 import pytest
 
-from ops.judging import add, copy, found, verdicts
+from ops.judging import add, copy, found, process, verdicts
 
 MIGRATIONS = {
     "0001_initial": 'migrations.CreateModel("Item", [("id", models.BigAutoField(primary_key=True)),'
@@ -31,7 +31,7 @@ def test_each_database_has_verdicts_of_its_own(project, postgres):
     """db_default makes a column that code of before can leave out, on Postgres; SQLite copies the table. What cannot be
     told says what to do; a constraint whose name only the database knows is no obstacle."""
     for url in ("sqlite://:memory:", postgres.url(postgres.database(migrated=False))):
-        done = verdicts(project, url=url)
+        done = verdicts(project, url=url, start=process)
         assert (done.returncode, done.stderr) == (0, "")
     vendors = found(project)["vendors"]
     wrong = {vendor: {name[6:10] for name in entries

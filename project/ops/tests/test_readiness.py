@@ -20,6 +20,20 @@ def broken() -> NoReturn:
     raise RuntimeError("the password is s3cret\nand more")
 
 
+released = threading.Event()
+
+
+def hanging() -> None:
+    released.wait(30)
+
+
+def end_hanging() -> None:
+    released.set()
+    for thread in threading.enumerate():
+        if thread.name == "readiness":
+            thread.join(30)
+
+
 def path(function: Callable[[], object]) -> str:
     return f"{__name__}.{function.__name__}"
 
@@ -127,6 +141,16 @@ class Answers(SimpleTestCase):
                          {"one": "ok", "two": "down", "three": "down"})
         self.assertNotContains(answer, "s3cret", status_code=503)
         self.assertEqual(set(more.json()["parts"]), {"one", "two", "three", "worker"})
+
+    @override_settings(READINESS={name: path(hanging) for name in ("one", "two", "three", "four")})
+    def test_readyz_is_in_time(self) -> None:
+        """Within 2 s: however many parts hang, they are waited for together."""
+        self.addCleanup(end_hanging)
+        self.assertLess(readiness.DEADLINE, 2)
+        begin = time.monotonic()
+        with mock.patch.object(readiness, "DEADLINE", 0.5), self.assertLogs("project.ops.readiness", "WARNING"):
+            self.assertEqual(self.client.get("/readyz").status_code, 503)
+        self.assertLess(time.monotonic() - begin, 1.5)
 
     def test_healthz_asks_nothing(self) -> None:
         """It lives: no part is asked, whatever the method and Host; the answer is not kept."""
