@@ -9,26 +9,32 @@ FOLDER = Path(__file__).resolve().parent
 # The dialect of env files is the image's too, which has nothing of the deployer.
 ENVFILE = FOLDER.parent.parent / "project/ops/envfile.py"
 # Types are for the type checker: on a host any name is in these two, and is None.
-TYPES = [(name, "def __getattr__(name):\n    pass\n") for name in ("shapes", "answers")]
+TYPES = dict.fromkeys(("shapes", "answers"), "def __getattr__(name):\n    pass\n")
 # In this order: each uses only those before it.
-MODULES = ("disk", "envfile", "host", "http", "engine", "contents", "journal", "visitors", "releases", "slots",
-           "attempt", "oneoffs", "site", "facts", "images", "commit", "fate", "verdicts", "static", "proof",
-           "watcher", "turn", "takeback", "steps", "shell", "settings", "serve")
+MODULES = ("disk", "envfile", "host", "http", "engine", "image_files", "journal", "visitors", "releases", "slots",
+           "attempt", "steps.migrate", "site", "facts", "images", "steps.commit", "fate", "steps.verdicts",
+           "steps.publish", "steps.readiness", "steps.watcher", "steps.switch", "takeback", "steps.begin",
+           "steps.pull", "steps.prune", "steps.table", "shell", "settings", "serve")
 LOADER = """\
 import sys, types
-package = sys.modules["agent"] = types.ModuleType("agent")
-package.__path__ = []
-for name, text in {sources!r}:
-    module = sys.modules["agent." + name] = types.ModuleType("agent." + name)
-    module.__package__ = "agent"
-    setattr(package, name, module)
-    exec(compile(text, "agent/" + name + ".py", "exec"), module.__dict__)
+for name, text in {sources!r}.items():
+    package, _, leaf = name.rpartition(".")
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__package__, module.__path__ = package, []
+    if package:
+        setattr(sys.modules[package], leaf, module)
+    exec(compile(text, name.replace(".", "/") + ".py", "exec"), module.__dict__)
 if __name__ == "__main__":
-    package.serve.main(sys.argv[1:], globals().get("PROGRAM"))
+    sys.modules["agent.serve"].main(sys.argv[1:], globals().get("PROGRAM"))
 """
 
 
 def bundle() -> str:
     """The text of the whole agent."""
-    paths = {name: ENVFILE if name == "envfile" else FOLDER / f"{name}.py" for name in MODULES}
-    return LOADER.format(sources=TYPES + [(name, path.read_text("utf-8")) for name, path in paths.items()])
+    texts = {**TYPES, "steps": "", **{name: path_of(name).read_text("utf-8") for name in MODULES}}
+    return LOADER.format(sources={"agent": "", **{f"agent.{name}": text for name, text in texts.items()}})
+
+
+def path_of(name: str) -> Path:
+    """Where the text of a module is."""
+    return ENVFILE if name == "envfile" else FOLDER / f"{name.replace('.', '/')}.py"

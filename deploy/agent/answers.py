@@ -1,24 +1,30 @@
-"""The shapes of what the agent answers: facts, and what each step returns. For the type checker alone, as shapes.py."""
+"""The shapes of what the agent answers: facts, and what each step returns. The bundle has none of it, as of shapes.py.
 
-from __future__ import annotations
+The deployer holds what a host says against them: see reach/answers.py. Keys that are not declared are let pass unseen.
+"""
 
-from typing import NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
-from .shapes import Container, Noted, Record, Release
+from .shapes import Container, Record, Release, Text
+
+Base64 = Annotated[str, Text("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")]
+Count = Annotated[str, Text("[0-9]{0,9}")]
+Version = Annotated[str, Text("[A-Za-z0-9.+~:-]{0,99}")]
+SlotName = Annotated[str, Text("[ab]")]
 
 
 # ---- facts ----
 
 class Docker(TypedDict, total=False):
     """Empty where it does not answer."""
-    version: str
+    version: Version
     root: str
 
 
 class UnitFacts(TypedDict):
     """How a unit is, in systemd's words."""
     state: str | None
-    restarts: str | None
+    restarts: Count | None
     since: str | None
     health: NotRequired[str]
     dead: NotRequired[int]  # tasks that were given up
@@ -44,11 +50,16 @@ class Front(TypedDict):
 
 class Running(TypedDict):
     """What runs here."""
-    live: str | None
+    live: SlotName | None
     slots: dict[str, SlotFacts]
     beat: BeatFacts | None
     lock: str | None
     problems: list[str]
+
+
+class Unfinished(TypedDict):
+    """An attempt that has not ended."""
+    tag: str
 
 
 class Kept(TypedDict):
@@ -58,7 +69,7 @@ class Kept(TypedDict):
     records: list[Record]
     known: list[Record]
     torn: int  # lines of the log
-    attempt: Noted | None
+    attempt: Unfinished | None
 
 
 class Committed(Kept):
@@ -80,25 +91,25 @@ class Facts(Running, Kept):
     staged: bool
     now: float
     memory: int
-    free: dict[str, int]
-    need: int
+    free: dict[str, int]  # path → bytes
+    need: int  # bytes of memory, for a second slot
 
 
 # ---- answers ----
 
-class Locked(TypedDict, total=False):
-    """What became of the lock."""
+class Locked(TypedDict):
+    """What became of the lock, and how the host is then."""
     locked: str | None  # who else holds it
-    code: int
-    said: list[str]
-    attempt: bool  # one is left
-    live: Release | None
-    tag: str | None
+    code: NotRequired[int]
+    said: NotRequired[list[str]]
+    attempt: NotRequired[bool]  # one is left
+    live: NotRequired[Release | None]
+    tag: NotRequired[str | None]
 
 
 class Fate(TypedDict):
     """What becomes of an attempt: see fate.decide."""
-    fate: str
+    fate: Literal["committed", "back", "settling", "stuck", "promised", "open"]
 
 
 class Said(TypedDict):
@@ -118,7 +129,7 @@ class Begun(TypedDict):
 
 
 class Image(TypedDict):
-    """What is known of an image that is here."""
+    """What is known of an image that is here; `others`: what its tag was before."""
     image_id: str
     digests: list[str]
     revision: NotRequired[str]
@@ -159,11 +170,11 @@ class Pruned(TypedDict):
 class Command(TypedDict):
     """How a shell script ended."""
     code: int
-    out: str  # base64
-    err: str
+    out: Base64
+    err: Base64
 
 
 class Settings(TypedDict):
-    """APP.env and APP.env.next, as base64."""
-    settings: str
-    staged: str | None
+    """APP.env and APP.env.next."""
+    settings: Base64
+    staged: Base64 | None

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from . import disk, envfile, http, releases, site, slots
 from .answers import Committed, Docker, Facts, Front, Running, SlotFacts, UnitFacts
 from .host import Host, Problem, at_once
-from .oneoffs import ATTEMPT
 from .shapes import Any, Container, Properties, Record, Release, T
+from .steps.migrate import ATTEMPT
 
 LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["docker-runner.image"]}
 
 
-def look(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "") -> Facts:
+def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "") -> Facts:
     """All that a plan or status needs to know. `paths`: files whose sha256 is wanted; `health`: ask what runs; `tag`:
     what the log knows of it is wanted, however old."""
     runs: Running
@@ -47,10 +47,10 @@ def committed(host: Host, tag: str) -> Committed:
     nothing: tuple[list[Record], int] = [], 0
     records, torn = readable(problems, nothing, releases.read_log, host)
     revert = readable(problems, None, releases.read_tag, host.revert)
-    wanted = {tag, revert and revert["tag"]}
+    wanted, left = {tag, revert and revert["tag"]}, readable(problems, None, releases.read_attempt, host)
     return {"tag": readable(problems, None, releases.read_tag, host.tag), "revert": revert, "torn": torn,
             "records": records[-100:], "known": [record for record in records if record["tag"] in wanted][-100:],
-            "attempt": readable(problems, None, releases.read_attempt, host), "problems": problems}
+            "attempt": {"tag": left["tag"]} if left else None, "problems": problems}
 
 
 def readable(problems: list[str], other: T, function: Callable[..., T], *words: Any) -> T:

@@ -9,9 +9,9 @@ import time
 
 from . import disk, releases, slots
 from .answers import Fate
-from .commit import unprepare
 from .host import Host, Problem
 from .shapes import Noted
+from .steps.commit import unprepare
 
 DEATH = 10  # seconds that a process may take to die
 

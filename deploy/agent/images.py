@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 
-from . import contents, disk, engine, releases, slots
+from . import disk, engine, image_files, releases, slots
 from .answers import Image, Resolved
 from .host import Host, Problem
 from .shapes import Noted, Record, Release
@@ -85,11 +85,11 @@ def others(records: list[Record], found: Image) -> list[str]:
 
 def content(host: Host, image: str, path: str) -> str | None:
     """The text of a file below the image's working folder, or None."""
-    folder = contents.folder(host, image)
+    folder = image_files.folder(host, image)
     if folder is None:
         return None
-    with contents.opened(host, image) as container:
-        return contents.text(host, container, "%s/%s" % (folder, path))
+    with image_files.opened(host, image) as container:
+        return image_files.text(host, container, "%s/%s" % (folder, path))
 
 
 def needed(host: Host, last: int = 0) -> set[str | None]:

@@ -1,6 +1,6 @@
 """The agent's side of the protocol: JSON lines from and to the deployer. And what systemd runs: takeback, retire.
 
-In `look` mode it only reads. On `lock` it restarts itself as the unit APP-deploy, on the same stdin and stdout, and
+In `read` mode it only reads. On `lock` it restarts itself as the unit APP-deploy, on the same stdin and stdout, and
 reports in the end what became of that. In `work` mode it is the unit. Its main thread only listens: each line of the
 deployer feeds the unit's watchdog, and at the end of input the agent ends at once. systemd then runs `takeback`.
 """
@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator, Mapping
 from . import disk, facts, images, journal, releases, settings, shell, slots, takeback
 from .answers import Locked
 from .attempt import Attempt
-from .commit import unprepare
 from .fate import decide
 from .host import ENVIRONMENT, Host, Problem
 from .shapes import Event, Message, Noted
-from .steps import STEPS
-from .turn import flip_back
+from .steps.commit import unprepare
+from .steps.switch import flip_back
+from .steps.table import STEPS
 
 MARK = "--8<-- slipway"
 # What is no part of a deploy: before the lock and under it, and under it alone.
@@ -74,11 +74,11 @@ def answer(message: Message, function: Callable[[], object]) -> None:
 
 # ---- before the lock ----
 
-def look(app: str, program: str) -> None:
+def read(app: str, program: str) -> None:
     """Answer what is asked, up to the lock and after it."""
     host = Host(app)
-    readers: dict[str, Callable[..., object]] = {"look": facts.look, "resolve": images.resolve, "said": journal.said,
-                                                 "decide": decide, **READ}
+    readers: dict[str, Callable[..., object]] = {
+        "facts": facts.collect, "resolve": images.resolve, "said": journal.said, "decide": decide, **READ}
     print(MARK, flush=True)
     for message in lines():
         if message.get("do") == "lock":
@@ -218,8 +218,8 @@ def retire(host: Host, image: str, last: str, *which: str) -> None:
 def main(words: list[str], program: str) -> None:
     """Work in the mode that the command line names."""
     mode, app, *rest = words
-    if mode == "look":
-        look(app, program)
+    if mode == "read":
+        read(app, program)
     elif mode == "work":
         work(app, *rest)
     elif mode == "takeback":

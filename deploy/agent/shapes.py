@@ -1,11 +1,10 @@
-"""The shapes of what the agent keeps and hears. For the type checker alone: the bundle has none of it."""
-
-from __future__ import annotations
+"""The shapes of what the agent keeps and hears. For the type checker and the deployer: the bundle has none of it."""
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import (TYPE_CHECKING, Any, BinaryIO, NotRequired, Protocol, TypeAlias, TypedDict, TypeGuard, TypeVar,
-                    Unpack)
+from dataclasses import dataclass
+from typing import (TYPE_CHECKING, Annotated, Any, BinaryIO, NotRequired, Protocol, TypeAlias, TypedDict, TypeGuard,
+                    TypeVar, Unpack)
 
 if TYPE_CHECKING:
     from .host import Problem
@@ -17,8 +16,25 @@ Site = tuple[str, str]  # (scheme, host)
 Container = tuple[str, str, float]  # (id, image id, when it was made)
 Properties = dict[str, str]  # systemd's, of a unit
 Answer = tuple[str, str, bool]  # (client, path, whether it was an error)
-Look: TypeAlias = "Callable[[], Problem | None]"  # at a thing that is watched
-Member = tuple["Entry", Iterator[bytes] | None]  # of an image: see contents.members
+Check: TypeAlias = "Callable[[], Problem | None]"  # at a thing that is watched
+Member: TypeAlias = "tuple[Entry, Iterator[bytes] | None]"  # of an image: see image_files.members
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text that matches."""
+
+    pattern: str
+
+
+@dataclass(frozen=True)
+class Below:
+    """A number from 0 to less than that."""
+
+    end: float
+
+
+Time = Annotated[float, Below(250e9)]  # seconds since the epoch, to the year 9999, or between two times
 
 
 class Entry(Protocol):
@@ -44,23 +60,21 @@ class Release(TypedDict):
     image_id: str
 
 
-class Record(TypedDict):
-    """A line of releases.log."""
+class Record(Release):
+    """A line of releases.log. Any: what nobody relies on."""
     id: NotRequired[str | None]
     action: str
-    tag: str
-    image_id: str
+    outcome: str
     digest: NotRequired[str | None]
     who: NotRequired[str | None]
-    began: NotRequired[float | None]
-    at: NotRequired[float]
-    seconds: NotRequired[float]
-    outcome: str
-    roles: NotRequired[list[str]]
-    cause: NotRequired[str]
-    withdrawn: NotRequired[str]  # the tag that a rollback left
-    version: NotRequired[int]
-    crc32: NotRequired[str]
+    at: NotRequired[Time]
+    seconds: NotRequired[Time]
+    withdrawn: NotRequired[Any]  # the tag that a rollback left
+    began: NotRequired[Any]
+    roles: NotRequired[Any]
+    cause: NotRequired[Any]
+    version: NotRequired[Any]
+    crc32: NotRequired[Any]
 
 
 class BeatBefore(TypedDict):

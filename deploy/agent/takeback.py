@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from . import disk, releases
-from .commit import drop_prepared, drop_ways_back, finish, record
 from .host import Host, Problem
-from .oneoffs import remove_one_offs
-from .proof import empty_slot
 from .shapes import Noted, Say
-from .turn import beat_back, flip_back, workers_back
+from .steps.commit import drop_prepared, drop_ways_back, finish, record
+from .steps.migrate import remove_one_offs
+from .steps.readiness import empty_slot
+from .steps.switch import beat_back, flip_back, workers_back
 
 
 def settle(host: Host, say: Say) -> None:

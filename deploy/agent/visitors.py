@@ -130,7 +130,7 @@ class Visitors:
         self.before: Tally | None = None
         self.late: list[tuple[int, Tally]] = []  # by the second
 
-    def look(self, most: float) -> str:
+    def problem(self, most: float) -> str:
         """Count what is new; in a line what is wrong, or ""."""
         with self.lock:
             if self.before is None:  # it is read when visitors have come over: they need not wait for that

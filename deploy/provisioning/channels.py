@@ -4,12 +4,12 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
-from ..config import Fleet, Host
-from ..connection import Connection, run
+from ..decide.config import Fleet, Host
+from ..decide.ssh import Ssh
 from ..errors import DeployError, HostProblem, Refused
-from ..gather import first_alone, on_each, together
-from ..process import Done
-from ..ssh import Ssh
+from ..reach.connection import Connection, run
+from ..reach.gather import first_alone, on_each, together
+from ..reach.process import Done
 
 PYTHON = "install python3"  # the agent's need, so this comes by ssh alone and before all else
 SCRIPT = "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y -o DPkg::Lock::Timeout=300 python3"

@@ -14,7 +14,7 @@ from pyinfra.api.util import get_file_io
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, extract_control_arguments, make_unix_command_for_host
 
-from ..process import Done
+from ..reach.process import Done
 from .channels import Channel
 
 TIMEOUT = 600  # seconds, where an operation says nothing else by _timeout

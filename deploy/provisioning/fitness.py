@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config import Fleet
-from ..render import render
-from . import server
+from ..decide import server
+from ..decide.config import Fleet
+from ..decide.preflight import too_old
+from ..decide.render import render
 
 SCRIPT = Path(__file__).with_name("inspect.sh")
-LEAST = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}
 NEEDED = {
     "apt-get": "is not Debian or Ubuntu: there is no apt-get",
     "systemd": "does not run systemd",
@@ -77,16 +77,7 @@ def problems(found: Found, app: str) -> list[str]:
     if not found.whole:
         return ["cannot be looked at: the inspection ended early"]
     return [*(text for name, text in NEEDED.items() if name in found.missing), *not_ours(found, app),
-            *filter(None, map(too_old, found.versions)), *wrong_settings(found)]
-
-
-def too_old(line: str) -> str:
-    """What is wrong with "NAME VERSION", if anything."""
-    name, _, version = line.partition(" ")
-    least = LEAST.get(name, ())
-    if tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)) >= least:
-        return ""
-    return f"{name} is {version or 'of no known version'}, and {'.'.join(map(str, least))} or newer is needed"
+            *(text for line in found.versions for text in too_old(*line.partition(" ")[::2])), *wrong_settings(found)]
 
 
 def not_ours(found: Found, app: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable
 
-from ..config import Fleet, Host
+from ..decide.config import Fleet, Host
 from ..errors import Refused
 
 NAME = "deploy.provision_more"

@@ -8,9 +8,9 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 from pyinfra.operations.util.files import chmod, chown
 
+from ..decide.server import File
+from ..decide.site import Site
 from .facts import Entry, Files
-from .server import File
-from .site import Site
 from .trial import in_copy, prepare, swap, test
 
 Commands = Generator[PyinfraCommand | str, None, None]

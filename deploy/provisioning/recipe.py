@@ -12,13 +12,13 @@ from pyinfra.context import host
 from pyinfra.operations import apt, files, server, systemd
 from pyinfra.operations.util import any_changed
 
-from ..config import Fleet, Host
-from . import server as wanted
-from . import site
+from ..decide import server as wanted
+from ..decide import site
+from ..decide.config import Fleet, Host
+from ..decide.server import File
 from .facts import Entry, Files
 from .fitness import Found
 from .operations import nginx_site, whole_file
-from .server import File
 
 LONG = 1000  # seconds; an operation that has a _timeout is announced
 APT = "-o DPkg::Lock::Timeout=300"

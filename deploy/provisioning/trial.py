@@ -1,6 +1,6 @@
 """How nginx's files take effect: tried in a copy of /etc/nginx, then each by a rename. Builds scripts, runs none."""
 
-from .site import NGINX, Site
+from ..decide.site import NGINX, Site
 
 
 def copy_of(site: Site) -> str:

@@ -4,8 +4,9 @@ import contextlib
 import json
 from unittest import mock
 
-from deploy import connection, preflight, process
-from deploy.conversation import MARK
+from deploy.decide import preflight
+from deploy.reach import connection, process
+from deploy.reach.conversation import MARK
 
 PROGRAM = "# the agent"
 
@@ -64,7 +65,7 @@ def fine(fleet):
     record = {**release, "id": "1", "action": "deploy", "outcome": "committed", "at": 1.5, "seconds": 8.0,
               "who": "deploy v1 by ann from laptop since now", "digest": "sha256:1"}
     return {
-        "look": {
+        "facts": {
             "python": [3, 11], "arch": "x86_64", "systemd": 252, "memory": 10**9, "need": 10**8, "torn": 0,
             "site": {"scheme": "http", "url": "http://shop.example", "unlimited": False},
             "staged": False, "docker": {"version": "20.10.24", "root": "/d"},

@@ -6,14 +6,14 @@ import os
 
 from pyinfra.context import ctx_host
 
-from deploy import process
 from deploy.agent import shell
 from deploy.errors import HostProblem
-from deploy.process import Done
 from deploy.provisioning import recipe
 from deploy.provisioning.fitness import Found
 from deploy.provisioning.operations import PutWhole
 from deploy.provisioning.session import Session
+from deploy.reach import process
+from deploy.reach.process import Done
 from deployer.test_server import host_of
 
 STAT = "user=root group=root mode=-rw-r--r-- atime=0 mtime=0 ctime=0 size=0 '{}'\n"

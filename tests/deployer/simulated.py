@@ -12,8 +12,10 @@ from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from unittest import mock
 
-from deploy.agent import disk, engine, host as hosts, http, releases, slots
-from deploy.agent.watcher import Watcher
+from deploy.agent import disk, engine
+from deploy.agent import host as hosts
+from deploy.agent import http, releases, slots
+from deploy.agent.steps.watcher import Watcher
 
 FOREVER = 10**9
 

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.agent import commit, disk, facts, fate, http, releases, serve, slots, takeback, turn
+from deploy.agent import disk, facts, fate, http, releases, serve, slots, takeback
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
-from deploy.agent.steps import STEPS
+from deploy.agent.steps import commit, switch
+from deploy.agent.steps.table import STEPS
 from deployer.simulated import FOREVER, Killed, Simulated, world
 
 TAGS = ("v1", "v2", "v3", "bad")
@@ -403,7 +404,7 @@ def test_a_beat_that_nothing_was_written_down_of(tmp_path):
     host = Machine(tmp_path / "root").host
     host.start = lambda unit: host.up.update({unit: ("v0", "sha256:v0")})
     with world(host):
-        turn.beat_back(host, {"beat_before": {"release": None, "settings": "SECRET_KEY=1\n"}})
+        switch.beat_back(host, {"beat_before": {"release": None, "settings": "SECRET_KEY=1\n"}})
     assert host.up == {"shop-beat.service": ("v0", "sha256:v0")} and slots.release_in(host, "beat") is None
 
 

@@ -1,6 +1,7 @@
 """What hosts say is not trusted: whatever an agent answers, it ends in one line that names the host."""
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -13,11 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy import __main__, answers, display, look, preflight
-from deploy.answers import visible
+from deploy import __main__
+from deploy.act.rollout import Rollout
+from deploy.commands import releases, status
+from deploy.decide import preflight
 from deploy.errors import DeployError, Nonsense
-from deploy.process import LONGEST
-from deploy.rollout import Rollout
+from deploy.reach import answers
+from deploy.reach.answers import visible
+from deploy.reach.process import LONGEST
+from deploy.show import display
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
 
@@ -29,8 +34,8 @@ JSON = st.recursive(
         max_size=4), max_leaves=8)
 LINES = (st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode())
          | st.just(b"[" * 3000) | st.just(b"{\"id\":" * 2000)).map(lambda text: text + b"\n")
-STEPS = ("look", "resolve", "lock", "begin", "pull", "verdicts", "ready", "watch", "promise", "commit", "decide", "end",
-         "abort")
+STEPS = ("facts", "resolve", "lock", "begin", "pull", "verdicts", "ready", "watch", "promise", "commit", "decide",
+         "end", "abort")
 FEW = settings(max_examples=int(os.environ.get("HOSTILE", "150")), deadline=None, database=None,
                suppress_health_check=list(HealthCheck))
 
@@ -53,7 +58,7 @@ def with_(value, path, new):
 def rollout(fleet, events=None, action="deploy", **more):
     out = io.StringIO()
     show = display.Lines(out)
-    made = Rollout(fleet, SimpleNamespace(command=lambda *words, **options: []), fleet.app_hosts, show.tell, action,
+    made = Rollout(fleet, fleet.app_hosts, show.tell, action,
                    "v2" if action == "deploy" else "", **more)
     return made, out
 
@@ -102,14 +107,14 @@ def test_a_deploy_with_agents_that_say_anything(fleet, step, said):
 @given(st.data())
 def test_answers_that_are_wrong_in_one_place(fleet, data):
     """A well-formed answer with anything at all in one place: a plan, status and the history, or the host's name."""
-    base = fine(fleet)["look"]
+    base = fine(fleet)["facts"]
     path = data.draw(st.sampled_from(places(base)))
     answer = with_(base, path, data.draw(JSON))
     made, _ = rollout(fleet, action=data.draw(st.sampled_from(["deploy", "rollback"])))
-    odd = {"look": lambda message: [line({"id": message["id"], "ok": answer}), b""]}
-    ssh, words = made.ssh, SimpleNamespace(json=False)
-    for act in (made.plan, lambda: look.show_status(fleet, ssh, fleet.app_hosts, words),
-                lambda: look.show_releases(fleet, ssh, fleet.app_hosts, words)):
+    odd = {"facts": lambda message: [line({"id": message["id"], "ok": answer}), b""]}
+    words = SimpleNamespace(json=False, hosts="")
+    for act in (made.plan, lambda: status.handle(made.fleet, words),
+                lambda: releases.handle(made.fleet, words)):
         with agents(lambda: Agent(fine(fleet), odd)), contextlib.redirect_stdout(io.StringIO()) as out:
             try:
                 run(act())
@@ -119,12 +124,24 @@ def test_answers_that_are_wrong_in_one_place(fleet, data):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out.getvalue())
 
 
+def test_a_key_that_is_missing_is_no_null(fleet):
+    """Of each shape: a key that may hold null must still be there."""
+    base = fine(fleet)["facts"]
+    for path in places(base):
+        if path and isinstance(path[-1], str) and path[0] not in ("files", "free", "containers", "one_offs"):
+            holder = functools.reduce(lambda value, key: value[key], path[:-1], base)
+            found = with_(base, path[:-1], {key: one for key, one in holder.items() if key != path[-1]})
+            optional = {"id", "at", "seconds", "who", "digest", "health", "version", "root", "a", "b", "web"}
+            said = answers.wrong(found, answers.ANSWERS["facts"])
+            assert said.endswith(f".{path[-1]} is missing") or path[-1] in optional and not said, (path, said)
+
+
 def test_agents_with_which_all_is_well(fleet):
     """Otherwise the tests above would show nothing: the deploy goes to its end."""
     assert told(fleet, {})[0] is None
 
 
-@pytest.mark.parametrize("step", ["look", "lock", "pull"])
+@pytest.mark.parametrize("step", ["facts", "lock", "pull"])
 def test_a_line_without_an_end(fleet, step):
     """Is cut off at a few MB, soon, and told in a line."""
     def endless(message):
@@ -153,8 +170,8 @@ def test_nothing_a_host_says_acts_on_the_terminal(fleet):
 
 def test_an_error_of_a_host_is_shown_not_sent(monkeypatch, capsys):
     """The command line's own line, too."""
-    def fail(args):
+    def fail(fleet, args):
         raise DeployError("on web1: \x1b[2J gone\ud800")
-    monkeypatch.setitem(__main__.COMMANDS, "fail", (fail, None, "fails"))
-    assert __main__.main(["fail"]) == 1
+    monkeypatch.setattr(releases, "handle", fail)
+    assert __main__.main(["releases"]) == 1
     assert capsys.readouterr().err == "deploy: on web1: \\x1b[2J gone\\ud800\n"

@@ -6,10 +6,10 @@ import sys
 import pytest
 
 from deploy import agent
-from deploy.agent import ENVFILE, FOLDER, MODULES
+from deploy.agent import FOLDER, MODULES, TYPES, path_of
 from proc import run
 
-PATHS = [ENVFILE if name == "envfile" else FOLDER / f"{name}.py" for name in MODULES]
+PATHS = [path_of(name) for name in MODULES]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -24,11 +24,12 @@ def test_types_are_not_sent(tmp_path):
     """On a host nothing of shapes.py and answers.py is there but names, and typing is not loaded."""
     (tmp_path / "agent.py").write_text(agent.bundle())
     code = ("import sys\nspace = {}\nexec(open('agent.py').read(), space)\n"
-            "print(space['package'].answers.Facts, 'typing' in sys.modules)")
+            "print(sys.modules['agent.answers'].Facts, 'typing' in sys.modules)")
     done = run([sys.executable, "-I", "-S", "-c", code], cwd=tmp_path)
     assert done.stdout == "None False\n", done.stderr
 
 
 def test_every_module_is_sent():
     """But for the types."""
-    assert {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "shapes", "answers"} == set(MODULES)
+    there = {path.relative_to(FOLDER).with_suffix("") for path in FOLDER.rglob("*.py") if path.stem != "__init__"}
+    assert {str(path).replace("/", ".") for path in there} - {*TYPES} == {*MODULES}

@@ -41,6 +41,7 @@ def test_a_damaged_log_is_added_to_as_it_is(tmp_path):
 def test_the_agent_by_itself_knows_the_dialect(tmp_path):
     """The bundle has the reader of env files in it: it runs where there is nothing of the checkout."""
     (tmp_path / "agent.py").write_text(agent.bundle())
-    code = "space = {}\nexec(open('agent.py').read(), space)\nprint(space['package'].envfile.read(b'A= 1', 'x')[1])"
+    code = ("space = {}\nexec(open('agent.py').read(), space)\n"
+            "print(space['sys'].modules['agent.envfile'].read(b'A= 1', 'x')[1])")
     done = run([sys.executable, "-I", "-S", "-c", code], cwd=tmp_path)
     assert done.stdout == "['x line 1: A has a space at its start or end, which would be part of it: drop it']\n", done

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from deploy import status
 from deploy.agent import releases
+from deploy.show import tables
 from proc import ROOT, run, running, wait_until
 
 SCRIPT = ROOT / "deploy/classic.sh"
@@ -195,5 +195,5 @@ def test_what_became_of_a_release_is_written_down(shell, tmp_path):
         ("deploy", "taken back", ["web"])]
     wanted = {"id": "0123abcd", "tag": "v2", "image_id": "sha256:1", "digest": "sha256:d", "version": 1}
     assert {key: records[0][key] for key in wanted} == wanted and 5 <= records[0]["seconds"] < 60
-    row = status.history({"web1": {"records": records}})[1]
+    row = tables.history({"web1": {"records": records}})[1]
     assert (*row[1:4], row[5]) == ("deploy", "v2", "committed", "ann from laptop")

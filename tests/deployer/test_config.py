@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from deploy import config, schema
+from deploy.decide import config, schema
 from deploy.errors import ConfigError
 from proc import ROOT
 

@@ -9,15 +9,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy import connection, process
-from deploy.config import Host
-from deploy.connection import Connection
-from deploy.conversation import MARK
+from deploy.decide.config import Host
 from deploy.errors import HostProblem, Lost, Nonsense
-from deploy.ssh import Ssh
+from deploy.reach import connection, process
+from deploy.reach.connection import Connection
+from deploy.reach.conversation import MARK
+from deploy.decide.ssh import Ssh
 from deployer.agents import agents, line
 from deployer.clock import run
-from proc import ROOT, run as finish
+from proc import ROOT
+from proc import run as finish
 
 
 def talk(name, work, limit=20.0):
@@ -92,7 +93,7 @@ def test_nothing_is_done_without_the_lock(stub):
 def test_why_a_host_cannot_be_used(stub, name, said):
     """ssh's own failures are told from those of what it ran, in a line."""
     async def work(made):
-        await made.ask("look")
+        await made.ask("facts")
     with pytest.raises(HostProblem) as caught:
         talk(name, work)
     assert caught.value.args == (said,)
@@ -198,7 +199,7 @@ def test_who_waits_for_an_answer_hears_that_its_reader_has_died():
     async def work(made):
         made.events = broken
         with pytest.raises(Lost, match="its answers could not be taken: ZeroDivisionError"):
-            await made.ask("look", timeout=20)
+            await made.ask("facts", timeout=20)
         assert [task.done() for task in made.tasks] == [True]
     speak(lambda message: [line({"event": "progress", "text": "x", "id": message["id"]})], work)
 
@@ -242,7 +243,7 @@ def test_a_program_ends_though_its_end_is_not_waited_for():
 
 def test_the_end_waits_for_no_thread(tmp_path):
     """What blocks for ever in a thread, as a name server may, keeps nobody from leaving."""
-    script = ("import asyncio, threading\nfrom deploy.process import in_thread\nasync def work():\n"
+    script = ("import asyncio, threading\nfrom deploy.reach.process import in_thread\nasync def work():\n"
               "    await asyncio.wait({asyncio.ensure_future(in_thread(threading.Event().wait))}, timeout=0.2)\n"
               "asyncio.run(work())")
     began = time.monotonic()

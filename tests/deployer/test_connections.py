@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.config import Host
-from deploy.connections import Connections, report
+from deploy.decide.config import Host
+from deploy.decide.plan import KINDS, Options, Step, Target, plan
 from deploy.errors import DeployError, HostProblem, Locked, Lost, Refused, on_hosts
-from deploy.gather import first_alone, on_each, together
-from deploy.plan import KINDS, Options, Step, Target, plan
+from deploy.reach.connections import Connections, report
+from deploy.reach.gather import first_alone, on_each, together
 from deployer.clock import run
 
 SICK = {"event": "sick", "problem": "of 30 answers to visitors 30 were errors", "more": {"log_of": ["shop-web-b", 1]}}
@@ -36,7 +36,7 @@ class Standing:
 @pytest.fixture
 def hosts(fleet):
     told = []
-    hosts = Connections(fleet, None, list(fleet.app_hosts), told.append,
+    hosts = Connections(fleet, list(fleet.app_hosts), told.append,
                         connections={host.name: Standing() for host in fleet.app_hosts})
     hosts.told = told
     return hosts

@@ -6,7 +6,7 @@ from unittest import mock
 
 from deploy.agent import disk, releases, settings, shell, slots
 from deploy.agent.attempt import Attempt
-from deploy.agent.steps import STEPS
+from deploy.agent.steps.table import STEPS
 from deployer.simulated import world
 from deployer.test_agent import Machine
 

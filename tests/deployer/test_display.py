@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from deploy.display import SHOWN, Table, choose
+from deploy.show.display import SHOWN, Table, choose
 from proc import ROOT
 
 
@@ -38,7 +38,7 @@ def test_that_nobody_reads_ends_no_deploy(kind, full):
     """Its reader has gone, or the disk that takes it is full: what is told is dropped, and the exit code stays."""
     read, write = os.pipe()
     os.close(read)
-    script = f"from deploy.display import {kind}; import sys; show = {kind}(sys.stdout)\n" + 3 * (
+    script = f"from deploy.show.display import {kind}; import sys; show = {kind}(sys.stdout)\n" + 3 * (
         "show.tell({'event': 'step', 'step': 'flip', 'host': 'web1', 'state': 'done', 'seconds': 1})\n") + "sys.exit(3)"
     with open("/dev/full" if full else write, "wb") as out:
         done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=out, stderr=subprocess.PIPE, timeout=30)
@@ -56,7 +56,7 @@ def test_an_error_that_nobody_reads_keeps_its_exit_code():
 def test_a_terminal_that_nobody_reads_holds_nothing_up():
     """More than a pipe takes is told, at once; the end waits a while for a reader, not for ever, and is clean."""
     read, write = os.pipe()
-    script = ("import sys, time\nfrom deploy.display import choose\nshow, began = choose(True), time.monotonic()\n"
+    script = ("import sys, time\nfrom deploy.show.display import choose\nshow, began = choose(True), time.monotonic()\n"
               "for _ in range(5000):\n    show.tell({'event': 'progress', 'text': 'x' * 100})\n"
               "told = time.monotonic() - began\nshow.close(0.5)\nsys.exit(3 if told < 2 else 4)")
     try:

@@ -8,10 +8,12 @@ import sys
 import pytest
 
 import proc
-from deploy import __main__, env
-from deploy.connection import encoded
+from deploy import __main__
+from deploy.act.settings import ask
+from deploy.commands import env
+from deploy.decide import settings
 from deploy.errors import HostProblem, Locked, Refused
-from deploy.ssh import Ssh
+from deploy.reach.connection import encoded
 from deployer import clock
 from deployer.agents import Agent, agents, fine, line
 
@@ -20,45 +22,46 @@ CURRENT = "# the shop\nSECRET_KEY=one\n\nMAIL_FROM=a@b.example\n"
 
 def test_a_value_is_changed_in_its_place():
     """What is set keeps its line, what is new comes last, comments and the rest stay."""
-    text = env.staged(CURRENT, None, {"SECRET_KEY": "two", "NEW": "a=b"}, ())
+    text = settings.staged(CURRENT, None, {"SECRET_KEY": "two", "NEW": "a=b"}, ())
     assert text == "# the shop\nSECRET_KEY=two\n\nMAIL_FROM=a@b.example\nNEW=a=b\n"
 
 
 def test_what_is_staged_is_added_to():
     """A second change before the next deploy starts from the first."""
-    assert env.staged(CURRENT, "A=1\n", {"B": "2"}, ()) == "A=1\nB=2\n"
-    assert env.staged(CURRENT, "", {"B": "2"}, ()) == "B=2\n"
+    assert settings.staged(CURRENT, "A=1\n", {"B": "2"}, ()) == "A=1\nB=2\n"
+    assert settings.staged(CURRENT, "", {"B": "2"}, ()) == "B=2\n"
 
 
 def test_unset_takes_the_line_away():
     """What is unset is gone, and what is not there cannot be."""
-    assert env.staged(CURRENT, None, {}, ["SECRET_KEY"]) == "# the shop\n\nMAIL_FROM=a@b.example\n"
+    assert settings.staged(CURRENT, None, {}, ["SECRET_KEY"]) == "# the shop\n\nMAIL_FROM=a@b.example\n"
     with pytest.raises(HostProblem, match="NOTHING is not set"):
-        env.staged(CURRENT, None, {}, ["NOTHING"])
+        settings.staged(CURRENT, None, {}, ["NOTHING"])
 
 
 def test_a_value_and_a_file_exclude_each_other():
     """Setting NAME drops NAME_FILE, and the other way round: the app refuses both."""
-    assert env.staged("KEY_FILE=/run/secrets/KEY\n", None, {"KEY": "x"}, ()) == "KEY=x\n"
-    assert env.staged("KEY=x\n", None, {"KEY_FILE": "/run/secrets/KEY"}, ()) == "KEY_FILE=/run/secrets/KEY\n"
+    assert settings.staged("KEY_FILE=/run/secrets/KEY\n", None, {"KEY": "x"}, ()) == "KEY=x\n"
+    assert settings.staged("KEY=x\n", None, {"KEY_FILE": "/run/secrets/KEY"}, ()) == "KEY_FILE=/run/secrets/KEY\n"
 
 
 def test_a_malformed_file_is_not_built_upon():
     """A line that the dialect refuses is named, without its value, and nothing is staged on top of it."""
     with pytest.raises(HostProblem) as caught:
-        env.staged('A="planted"\n', None, {"B": "1"}, ())
+        settings.staged('A="planted"\n', None, {"B": "1"}, ())
     assert caught.value.args == ("APP.env line 1: A is in quotes, which would be part of it: drop them",)
 
 
 def test_differences_show_no_value():
     """Each name, and what the next deploy makes of it."""
-    assert env.differences("A=1\nB=1\nC=1\n", "A=1\nB=2\nD=1\n") == {"A": "", "B": "changed", "C": "unset", "D": "set"}
-    assert env.differences("A=1\n", None) == {"A": ""}
-    assert env.differences("A=1\n", "") == {"A": "unset"}
+    assert settings.differences("A=1\nB=1\nC=1\n", "A=1\nB=2\nD=1\n") == {
+        "A": "", "B": "changed", "C": "unset", "D": "set"}
+    assert settings.differences("A=1\n", None) == {"A": ""}
+    assert settings.differences("A=1\n", "") == {"A": "unset"}
 
 
 REFUSED = [
-    ("A=1\n-----END\n", [], ["input line 2: not KEY=value", env.HOLDS_LINES]),
+    ("A=1\n-----END\n", [], ["input line 2: not KEY=value", settings.HOLDS_LINES]),
     ("A='1'\n", [], ["input line 1: A is in quotes, which would be part of it: drop them"]),
     ("A=1\nA=2\n", [], ["input line 2: A is set a second time"]),
     ("A=1\n", ["A", "B"], ["no value for B"]),
@@ -73,7 +76,7 @@ REFUSED = [
 def test_what_is_no_setting_is_refused(text, names, said):
     """All that is wrong with the lines is told, a newline in a value with a word about set-file."""
     with pytest.raises(Refused) as caught:
-        env.read_values(text.encode(), names)
+        settings.read_values(text.encode(), names)
     assert str(caught.value).splitlines() == said
 
 
@@ -113,7 +116,7 @@ def test_an_editor_is_shown_the_names_in_a_private_file(tmp_path, monkeypatch):
     """The editor gets NAME= lines in a file that nobody else can reach, and the file is gone afterwards."""
     editor(tmp_path, monkeypatch, f"cp \"$1\" '{tmp_path}/seen'; dirname \"$1\" >'{tmp_path}/folder'\n"
                                   f"stat -c %a \"$(dirname \"$1\")\" >'{tmp_path}/mode'; echo A=new >\"$1\"")
-    assert env.ask(["A", "B"]) == b"A=new\n"
+    assert ask(["A", "B"]) == b"A=new\n"
     assert (tmp_path / "seen").read_text() == "A=\nB=\n"
     assert (tmp_path / "mode").read_text() == "700\n"
     assert not os.path.exists((tmp_path / "folder").read_text().strip())
@@ -123,16 +126,17 @@ def test_an_editor_that_fails_is_said(tmp_path, monkeypatch):
     """Leaving the editor with an error sets nothing."""
     editor(tmp_path, monkeypatch, "exit 1")
     with pytest.raises(Refused, match="set EDITOR, or give the lines on stdin"):
-        env.ask(["A"])
+        ask(["A"])
     monkeypatch.setenv("EDITOR", "/nowhere/vi")
     with pytest.raises(Refused, match="/nowhere/vi"):
-        env.ask(["A"])
+        ask(["A"])
 
 
 def test_nothing_of_the_deployer_needs_django():
     """The deployer, provisioning aside, runs on a bare Python: no import leads to Django or pyinfra."""
-    code = "import sys; sys.path.insert(0, '.'); from deploy import __main__, env, rollout\n" \
-           "from deploy.provisioning import command\n" \
+    code = "import sys; sys.path.insert(0, '.')\n" \
+           "from deploy import __main__\nfrom deploy.act import rollout, settings\n" \
+           "from deploy.provisioning import provision\n" \
            "print([name for name in sys.modules if name.split('.')[0] in ('django', 'pyinfra', 'gevent')])"
     done = proc.run([sys.executable, "-S", "-c", code], cwd=proc.ROOT)
     assert done.stdout == "[]\n", done.stderr
@@ -143,9 +147,9 @@ CRLF = "# Ä\t\u2028\r\nA=1\r\nB=2\r\n\n"
 
 def test_lines_that_stay_keep_every_byte():
     """Line ends, comments, blank lines and what other readers take for a line end: only what is set changes."""
-    assert env.staged(CRLF, None, {"B": "3"}, ()) == CRLF.replace("B=2\r", "B=3")
-    assert env.staged(CRLF, None, {}, ["A"]) == CRLF.replace("A=1\r\n", "")
-    assert env.staged("A=1", None, {"B": "2"}, ()) == "A=1\nB=2\n"
+    assert settings.staged(CRLF, None, {"B": "3"}, ()) == CRLF.replace("B=2\r", "B=3")
+    assert settings.staged(CRLF, None, {}, ["A"]) == CRLF.replace("A=1\r\n", "")
+    assert settings.staged("A=1", None, {"B": "2"}, ()) == "A=1\nB=2\n"
 
 
 def test_what_is_no_text_is_refused(monkeypatch, capsys):
@@ -172,7 +176,7 @@ def stage(fleet, monkeypatch):
                "abort": ended(told, "abort"), **odd}
         on.told = told
         with agents(lambda: Agent(fine(fleet), odd)):
-            clock.run(env.run(fleet, Ssh(), fleet.chosen(hosts), argparse.Namespace(action="set", names=[])))
+            clock.run(env.handle(fleet, argparse.Namespace(action="set", names=[], hosts=hosts)))
         return told
     return on
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy import answers
 from deploy.agent import disk, facts, releases, slots
-from deploy.render import HOST
+from deploy.decide.render import HOST
+from deploy.reach import answers
 from deployer.simulated import Simulated, world
 
 GOOD = "export TAG=v1\nexport IMAGE_ID=sha256:1\n"
@@ -49,7 +49,7 @@ def look(host):
 
 def odd(found):
     """Where the facts are none that a deployer understands."""
-    hints = answers.hints(answers.ANSWERS["look"])
+    hints = answers.hints(answers.ANSWERS["facts"])
     found = json.loads(json.dumps(found))
     return "".join(answers.wrong(found[key], shape, key) for key, shape in hints.items() if key in found)
 
@@ -105,7 +105,7 @@ def test_facts_lose_no_problem(host, monkeypatch):
     disk.write(host.tag, "TAG='")
     disk.write(host.slot_file("b", "tag"), "TAG='")
     with world(host):
-        found = facts.look(host)["problems"]
+        found = facts.collect(host)["problems"]
     assert {path for path in (host.tag, host.slot_file("b", "tag")) for text in found if path in text} == {
         host.tag, host.slot_file("b", "tag")}
 
@@ -118,7 +118,7 @@ def test_a_server_of_an_older_version(host, text, problems):
     os.makedirs(host.root + "/usr/local/bin")
     disk.write(host.root + "/usr/local/bin/docker-slot", text)
     with world(host):
-        assert facts.look(host)["problems"] == problems
+        assert facts.collect(host)["problems"] == problems
 
 
 def test_a_log_of_a_gigabyte(host):

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy import config
-from deploy.agent import facts, proof
+from deploy.agent import facts
+from deploy.agent.steps import readiness
+from deploy.decide import config
 from deployer.simulated import Simulated
 from deployer.test_server import files
 
@@ -72,5 +73,5 @@ def test_of_site_url_scheme_and_host_are_told(host, current, staged, url):
     Path(host.etc + ".secrets/SITE_URL.1").write_text("https://shop.example/\n")
     assert facts.front(host)["url"] == url
     Path(host.slot_file("a", "env")).write_text(current if staged is None else staged)
-    assert "://".join(proof.site_of(host, "a")) == (url or "http://localhost")
+    assert "://".join(readiness.site_of(host, "a")) == (url or "http://localhost")
     assert "planted" not in str(facts.front(host))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.config import Fleet
+from deploy.decide.config import Fleet
 from deploy.provisioning import fitness
 from deploy.provisioning.fitness import Found
 from deployer.test_server import files

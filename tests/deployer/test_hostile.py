@@ -3,18 +3,20 @@ is meant; nothing ends in a traceback. HOSTILE says how many of each are tried."
 
 import os
 import re
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy import __main__, commands, config, env
+from deploy import __main__
+from deploy.commands import plan, rollback
+from deploy.decide import config
+from deploy.decide.settings import read_values, staged
 from deploy.errors import ConfigError, HostProblem, Refused
 from deployer.conftest import TOML
 from deployer.test_server import files
-from project.ops import envfile
 from proc import ROOT
+from project.ops import envfile
 
 MANY = settings(max_examples=int(os.environ.get("HOSTILE", "150")), deadline=None, database=None,
                 suppress_health_check=list(HealthCheck))
@@ -112,11 +114,11 @@ def test_variables_of_any_kind(variables):
 @given(st.sampled_from(["deploy", "rollback"]), TEXT)
 def test_tags_of_any_kind(action, tag):
     """A word that is no tag is refused, in a line, before anything is looked at."""
-    args = __main__.parser().parse_args([action] + ["v1"] * (action == "deploy"))
+    args = __main__.parse([action] + ["v1"] * (action == "deploy"))
     args.tag = args.to = tag
-    fleet = config.build(TOML, {}, "x")
+    make = {"deploy": plan.deploy_of, "rollback": rollback.rollback_of}[action]
     try:
-        rollout = commands.rollout_of(fleet, None, args, action, SimpleNamespace(tell=None))
+        rollout = make(config.build(TOML, {}, "x"), args, None)
         assert re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", rollout.tag) or action == "rollback" and not tag
     except Refused as problem:
         assert "is no tag of an image" in str(problem) and not CONTROL.search(str(problem))
@@ -139,11 +141,11 @@ def test_env_files_of_any_kind(content):
     assert all(re.match("x (line [0-9]+: |cannot be read: )", problem) for problem in problems)
     assert not CONTROL.search("".join([*problems, *variables, *variables.values()]).replace("\u2028", ""))
     try:
-        text = env.staged(content.decode(), None, {"NEW": "1"}, ())
+        text = staged(content.decode(), None, {"NEW": "1"}, ())
         assert not problems and envfile.parse(text, "x") == ({**variables, "NEW": "1"}, [])
     except (HostProblem, UnicodeDecodeError):
         assert problems
     try:
-        assert env.read_values(content, []) == variables
+        assert read_values(content, []) == variables
     except Refused:
         pass

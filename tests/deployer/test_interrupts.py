@@ -8,7 +8,7 @@ import time
 import pytest
 
 from deploy.errors import HostProblem, Interrupted
-from deploy.interrupts import SIGNALS, heeded, heeding, ignored
+from deploy.reach.interrupts import SIGNALS, heeded, heeding, ignored
 
 
 def soon(*numbers):

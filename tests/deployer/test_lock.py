@@ -105,7 +105,7 @@ def test_a_lock_that_fails_is_an_answer(tmp_path):
     lines = [{"id": 1, "do": "lock", "args": {"description": FIRST, "dead_after": 30}},
              {"id": 2, "do": "decide", "args": {"id": "x"}}]
     (tmp_path / "agent.py").write_text(agent.bundle())
-    done = subprocess.run([sys.executable, tmp_path / "agent.py", "look", "no-such-app-here"], cwd=ROOT, text=True,
+    done = subprocess.run([sys.executable, tmp_path / "agent.py", "read", "no-such-app-here"], cwd=ROOT, text=True,
                           input="".join(json.dumps(line) + "\n" for line in lines), capture_output=True, timeout=60)
     answers = [json.loads(line) for line in done.stdout.splitlines()[1:]]
     assert [answer["id"] for answer in answers] == [1, 2] and "problem" in answers[0], done.stderr

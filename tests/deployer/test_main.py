@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from deploy import __main__
+from deploy.commands import prune
 from deploy.errors import DeployError, Locked
 from proc import ROOT, run
 
@@ -47,10 +48,10 @@ def test_wrong_usage_is_exit_2():
 @pytest.mark.parametrize("error, code", [(DeployError("x"), 1), (Locked("x"), 4), (KeyboardInterrupt(), 130)])
 def test_errors_become_exit_codes(monkeypatch, capsys, error, code):
     """Each kind of error has its code, and a line on stderr."""
-    def fail(args):
+    def fail(fleet, args):
         raise error
-    monkeypatch.setitem(__main__.COMMANDS, "fail", (fail, None, "fails"))
-    assert __main__.main(["fail"]) == code
+    monkeypatch.setattr(prune, "handle", fail)
+    assert __main__.main(["prune"]) == code
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from deploy import config, preflight, status
-from deploy.agent.steps import STEPS
+from deploy.agent.steps.table import STEPS
+from deploy.decide import config, drift, preflight
+from deploy.decide.plan import KINDS, Options, Target, plan, shown
 from deploy.errors import Refused
-from deploy.plan import KINDS, Options, Target, plan, shown
+from deploy.show import tables
 
 WHO = {"id": "1", "who": "deploy v2 by ann from laptop since now"}
 
@@ -113,7 +114,7 @@ def facts(fleet):
 def test_a_fit_fleet_has_no_problem(fleet, facts):
     """Nothing keeps it from a deploy, and nothing is amiss."""
     assert preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2")) == {}
-    assert status.drift(fleet, fleet.app_hosts, facts) == {}
+    assert drift.problems(fleet, fleet.app_hosts, facts) == {}
 
 
 UNFIT = {
@@ -150,7 +151,7 @@ def test_site_url_and_tls_must_agree(data, facts, tls, site, said):
     assert list(found) == ["web1"] * bool(said) and all(text.startswith(said) for text in found.get("web1", ()))
     assert "SITE_URL" not in said or {"make provision", "env set SITE_URL"} <= set(re.findall(
         "make provision|env set SITE_URL", found["web1"][0]))
-    assert status.drift(fleet, fleet.app_hosts, facts) == found
+    assert drift.problems(fleet, fleet.app_hosts, facts) == found
     assert not preflight.problems(fleet, fleet.app_hosts, facts, Target("rollback", "v0"))
 
 
@@ -169,7 +170,7 @@ def test_an_admin_that_nothing_limits_is_told_of(fleet, facts):
     (name, text), = preflight.warnings(fleet.app_hosts, facts)
     assert name == "web2" and "\n" not in text
     assert all(word in text for word in ("ADMIN_PATH", "/login/", "login_paths", "make provision"))
-    assert status.drift(fleet, fleet.app_hosts, facts) == {"web2": [text]}
+    assert drift.problems(fleet, fleet.app_hosts, facts) == {"web2": [text]}
 
 
 @pytest.mark.parametrize("text", UNFIT)
@@ -233,7 +234,7 @@ DRIFT = {
 def test_what_status_finds_amiss(fleet, facts, text):
     """Each drift is told of its host."""
     facts["web2"].update(DRIFT[text])
-    assert status.drift(fleet, fleet.app_hosts, facts) == {"web2": [text]}
+    assert drift.problems(fleet, fleet.app_hosts, facts) == {"web2": [text]}
 
 
 @pytest.mark.parametrize("restarts, age, amiss", [
@@ -243,9 +244,9 @@ def test_what_ends_again_and_again(fleet, facts, restarts, age, amiss):
     that is older than its unit was adopted by it, and one that is away just now has just ended."""
     work = {"beat": {"state": "active", "restarts": restarts}, "containers": {"shop-beat": ["1", "2", 5000 - age]}}
     facts["work"].update(work)
-    assert ("work" in status.drift(fleet, fleet.app_hosts, facts)) is amiss
+    assert ("work" in drift.problems(fleet, fleet.app_hosts, facts)) is amiss
     facts["work"]["containers"] = {}
-    assert ("work" in status.drift(fleet, fleet.app_hosts, facts)) is (restarts != "0")
+    assert ("work" in drift.problems(fleet, fleet.app_hosts, facts)) is (restarts != "0")
 
 
 def test_every_host_is_watched_from_its_flip_on(fleet):
@@ -263,7 +264,7 @@ def test_hosts_on_several_releases(fleet, facts):
     """That is told of each host, with its release."""
     facts["web2"].update(tag={"tag": "v0", "image_id": "sha256:0"}, slots={
         "a": {"release": {"tag": "v0", "image_id": "sha256:0"}, "units": {}}, "b": {"release": None, "units": {}}})
-    found = status.drift(fleet, fleet.app_hosts, facts)
+    found = drift.problems(fleet, fleet.app_hosts, facts)
     assert found["web2"] == ["v0 is committed there, and not the same everywhere"] and len(found) == 3
 
 
@@ -272,5 +273,5 @@ def test_history_has_a_line_a_deploy(facts):
     record = {"id": "1", "tag": "v1", "action": "deploy", "outcome": "committed", "at": 1.0, "seconds": 8.0,
               "who": "deploy v1 by ann from laptop since 2026-01-01"}
     facts["web1"]["records"], facts["web2"]["records"] = [record], [{**record, "seconds": 9.0}]
-    rows = status.history(facts)
+    rows = tables.history(facts)
     assert rows[1][1:] == ("deploy", "v1", "committed", "9 s", "ann from laptop", "web1, web2")

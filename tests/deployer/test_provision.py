@@ -10,12 +10,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy import config, connection
+from deploy.decide import config
 from deploy.errors import DeployError, HostProblem, Locked, Refused
-from deploy.lock import who
-from deploy.process import Done
-from deploy.provisioning import channels, command
+from deploy.provisioning import channels
+from deploy.provisioning import provision as provisioning
 from deploy.provisioning.progress import Progress
+from deploy.reach import connection
+from deploy.reach.connection import who
+from deploy.reach.process import Done
 from deployer.recipes import Host
 from proc import ROOT, run
 
@@ -43,9 +45,9 @@ def test_no_change_and_one_are_said_as_one_says_it():
 
 def test_a_host_can_be_removed_that_the_file_no_longer_knows(fleet):
     """--remove takes a name or address of the file, or any other address."""
-    assert command.host_to_remove(fleet, "web1").address == "root@web1.example"
-    assert command.host_to_remove(fleet, "root@web1.example").name == "web1"
-    assert command.host_to_remove(fleet, "old.example") == config.Host("old.example", "old.example")
+    assert provisioning.host_to_remove(fleet, "web1").address == "root@web1.example"
+    assert provisioning.host_to_remove(fleet, "root@web1.example").name == "web1"
+    assert provisioning.host_to_remove(fleet, "old.example") == config.Host("old.example", "old.example")
 
 
 # ---- the order of it all ----
@@ -103,7 +105,7 @@ def provision(fleet, names=("web1", "web2"), **options):
     out = io.StringIO()
     chosen = [host for host in fleet.hosts if host.name in names]
     try:
-        return asyncio.run(command.provision(fleet, None, chosen, out=out, **options)), out.getvalue()
+        return asyncio.run(provisioning.provision(fleet, None, chosen, out=out, **options)), out.getvalue()
     except DeployError as error:
         return error, out.getvalue()
 

@@ -8,8 +8,7 @@ import textwrap
 import pytest
 from pyinfra.operations import server as operations
 
-from deploy import config
-from deploy.provisioning import server
+from deploy.decide import config, server
 from deploy.provisioning.fitness import Found
 from deployer.recipes import Plan
 from proc import ROOT

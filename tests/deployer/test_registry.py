@@ -13,9 +13,9 @@ from collections import namedtuple
 
 import pytest
 
-from deploy import registry
 from deploy.errors import Refused
-from deploy.ssh import Ssh
+from deploy.reach import registry
+from deploy.decide.ssh import Ssh
 
 Answer = namedtuple("Answer", "status headers body")
 LAYERS = (b"the base" * 1000, b"", b"the code")

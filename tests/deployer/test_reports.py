@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy import look
+from deploy.commands import status
 from deploy.errors import DeployError, Refused
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
@@ -48,9 +48,9 @@ class Some:
             self.made += 1
             number = self.made
         if number == 1:
-            return Agent(self.base, {"look": lambda message: [b"[]\n"]}) if self.first else None
-        odd = {**self.base["look"], "problems": ["something is amiss"] if number == 2 else []}
-        return Agent(self.base, {"look": lambda message: [line({"id": message["id"], "ok": odd})]})
+            return Agent(self.base, {"facts": lambda message: [b"[]\n"]}) if self.first else None
+        odd = {**self.base["facts"], "problems": ["something is amiss"] if number == 2 else []}
+        return Agent(self.base, {"facts": lambda message: [line({"id": message["id"], "ok": odd})]})
 
 
 @pytest.mark.parametrize("first, said", [(True, "makes no sense"), (False, "cannot be reached")])
@@ -67,16 +67,15 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, action, first, said)
 def test_status_shows_the_hosts_that_answer(fleet, first, said):
     """One that does not is a problem among the others'."""
     with agents(Some(fleet, first)), contextlib.redirect_stdout(io.StringIO()) as out:
-        assert run(look.show_status(fleet, SimpleNamespace(command=lambda *words, **more: []), fleet.app_hosts,
-                                    SimpleNamespace(json=False))) == 1
+        assert run(status.handle(fleet, SimpleNamespace(json=False, hosts=""))) == 1
     assert said in out.getvalue() and "something is amiss" in out.getvalue() and "v1" in out.getvalue()
 
 
 def test_what_keeps_nobody_from_a_deploy_is_said(fleet):
     """An admin that nginx does not limit: a line of each web host, and the deploy goes to its end."""
-    found = fine(fleet)["look"]
+    found = fine(fleet)["facts"]
     found["site"]["unlimited"] = True
-    error, shown = told(fleet, {"look": lambda message: [line({"id": message["id"], "ok": found})]})
+    error, shown = told(fleet, {"facts": lambda message: [line({"id": message["id"], "ok": found})]})
     assert error is None
     assert {text.partition(":")[0] for text in shown.splitlines() if "ADMIN_PATH" in text} == {"web1", "web2"}, shown
 
@@ -142,7 +141,7 @@ def test_who_waits_for_a_silent_host_can_leave(stub, words, number, name):
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("step", ["look", "resolve", "lock"])
+@pytest.mark.parametrize("step", ["facts", "resolve", "lock"])
 def test_a_deploy_that_waits_can_be_interrupted(fleet, step):
     """In every phase before the first change: it says that nothing was changed, within 2 seconds."""
     first = threading.Lock()  # of three hosts: a signal more would come when the deploy has ended, and end these tests

@@ -5,9 +5,10 @@ from unittest import mock
 
 import pytest
 
-from deploy.ending import Ending
+from deploy.act.commit import Commit
+from deploy.act.rollout import Rollout
+from deploy.act.target import goal
 from deploy.errors import DeployError, Divided
-from deploy.rollout import Rollout, goal
 from deployer.clock import run
 
 
@@ -16,7 +17,7 @@ def taken_back(fleet, ends):
     async def take_back(cause):
         return ends
     hosts = SimpleNamespace(take_back=take_back)
-    return run(Rollout(fleet, None, [], None, "deploy", "v2")._taken_back(hosts, DeployError("it broke"), changed=True))
+    return run(Rollout(fleet, [], None, "deploy", "v2")._taken_back(hosts, DeployError("it broke"), changed=True))
 
 
 @pytest.mark.parametrize("tags, said", [
@@ -46,7 +47,7 @@ def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
 def test_a_host_that_is_lost_on_the_way_is_asked(fleet, fate, kind, said):
     """Exit 1 is said of no host that nobody has asked: one that can't be, or is not whole, makes it 3."""
     ends = {"web1": {"tag": "v1", "attempt": False}, "web2": None}
-    with mock.patch.object(Ending, "learn", return_value={"web2": fate}) as learn:
+    with mock.patch.object(Commit, "learn", return_value={"web2": fate}) as learn:
         error = taken_back(fleet, ends)
     learn.assert_called_once_with(["web2"], False, "it broke")
     assert type(error) is kind and str(error).startswith(f"it broke\n{said}")

@@ -6,8 +6,7 @@ import shlex
 
 import pytest
 
-from deploy import config
-from deploy.provisioning import server, site
+from deploy.decide import config, server, site
 
 
 def host_of(fleet, name):

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from deploy import config
-from deploy.provisioning import site, trial
+from deploy.decide import config, site
+from deploy.provisioning import trial
 from deployer.test_server import files, host_of
 
 

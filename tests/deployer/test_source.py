@@ -6,9 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy import commands, source
+from deploy.act import source
+from deploy.commands import plan
+from deploy.decide import images
+from deploy.decide.plan import Target
 from deploy.errors import Refused
-from deploy.plan import Target
 from deployer.clock import run
 from proc import run as finish
 
@@ -93,17 +95,17 @@ def test_what_must_not_start(text):
 def test_what_may_start():
     """Another architecture's image of the same list; another id of the same digest, as another engine gives it; the
     dirty image when told so; and whatever was committed may be gone back to, if it is one image everywhere."""
-    assert source.problems(pulled({}, {"image_id": "sha256:2", "architecture": "aarch64"}), TARGET) == {}
-    assert source.problems(pulled({}, {"image_id": "sha256:2"}), TARGET) == {}
+    assert images.problems(pulled({}, {"image_id": "sha256:2", "architecture": "aarch64"}), TARGET) == {}
+    assert images.problems(pulled({}, {"image_id": "sha256:2"}), TARGET) == {}
     dirty = pulled({"revision": "0-dirty"}, {"revision": "0-dirty"})
-    assert source.problems(dirty, TARGET, allow_dirty=True) == {}
+    assert images.problems(dirty, TARGET, allow_dirty=True) == {}
     back = Target("rollback", "build-1")
-    assert source.problems(dirty, back) == {}
-    assert list(source.problems(pulled({}, WRONG["build-1 is sha256:2 there, and sha256:1 on web1"]), back)) == ["web2"]
+    assert images.problems(dirty, back) == {}
+    assert list(images.problems(pulled({}, WRONG["build-1 is sha256:2 there, and sha256:1 on web1"]), back)) == ["web2"]
 
 
 def test_a_tag_that_says_so_is_refused_at_once(fleet):
     """What make calls the release of a checkout with changes: before any host is asked."""
     args = SimpleNamespace(tag="abc-dirty", allow_dirty=False)
     with pytest.raises(Refused, match="what no commit holds"):
-        commands.rollout_of(fleet, None, args, "deploy", None)
+        plan.deploy_of(fleet, args, None)

@@ -2,7 +2,7 @@
 
 import os
 
-from deploy.ssh import AS_ROOT, Ssh
+from deploy.decide.ssh import AS_ROOT, Ssh
 from proc import run
 
 

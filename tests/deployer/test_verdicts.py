@@ -6,12 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy import answers, gate
 from deploy.agent import disk, images, slots
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
-from deploy.agent.verdicts import parse, verdicts
+from deploy.agent.steps.verdicts import parse, verdicts
+from deploy.decide import migrations
 from deploy.errors import Refused
+from deploy.reach import answers
 from deployer.simulated import Simulated
 
 POSTGRES = "DATABASE_URL=postgres://shop:secret@db.example/shop\n"
@@ -56,7 +57,7 @@ def refusal(answer, action="deploy", allowed=False):
     """What the user is told; "" where it goes on."""
     assert not answers.wrong(answer, answers.ANSWERS["verdicts"])
     try:
-        gate.check({("start", "web1"): {}, ("verdicts", "web1"): answer}, action, allowed)
+        migrations.check({("start", "web1"): {}, ("verdicts", "web1"): answer}, action, allowed)
     except Refused as error:
         return str(error)
     return ""

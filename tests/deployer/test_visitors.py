@@ -33,7 +33,7 @@ def log(tmp_path):
             file.writelines(lines)
         if not add.watched:
             return add.watched.append(visitors.Visitors(Host("shop", str(tmp_path))))
-        return add.watched[0].look(most)
+        return add.watched[0].problem(most)
     add.path, add.watched = path, []
     return add
 
@@ -177,4 +177,4 @@ def test_a_log_that_is_turned_over(log):
     assert log(*[line("/broken", 500)] * 100, *[line()] * 19) == ""
     assert log(*[line(status=500)] * 30)
     known = visitors.Visitors(Host("shop", str(log.path.parents[3])))
-    assert known.look(MOST) == "" and known.before["/broken", True] == 150
+    assert known.problem(MOST) == "" and known.before["/broken", True] == 150

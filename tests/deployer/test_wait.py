@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy import commands, hooks
+from deploy.act import hooks
+from deploy.act.rollout import Rollout
+from deploy.commands.deploy import when_free
+from deploy.decide.plan import Target
 from deploy.errors import Locked, Refused
-from deploy.plan import Target
-from deploy.rollout import Rollout
 from deployer.clock import run
 
 
@@ -23,7 +24,7 @@ def attempt():
                 raise outcome
             return outcome
         try:
-            return run(commands.patiently(try_, seconds, said.append)), said, left
+            return run(when_free(SimpleNamespace(run=try_, tell=said.append), seconds)), said, left
         except Exception as error:
             return error, said, left
     return go
@@ -59,7 +60,7 @@ def test_who_is_locked_out_begins_nothing(monkeypatch, lock, outcome):
     """No hook is run, and no host asked for its lock, where somebody else is known to hold one; but a retirement ends
     soon, and each host waits for that by itself."""
     done, hooked = [], {"before": "hook", "committed": "", "failed": ""}
-    rollout = Rollout(SimpleNamespace(hooks=hooked, registry=""), None, [], lambda event: None, "deploy", "v2")
+    rollout = Rollout(SimpleNamespace(hooks=hooked, registry=""), [], lambda event: None, "deploy", "v2")
 
     async def decide(hosts, stack):
         return Target("deploy", "v2"), [], {"web1": {"lock": lock}}

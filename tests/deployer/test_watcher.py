@@ -7,8 +7,8 @@ import pytest
 from deploy.agent import disk, facts, fate, http, slots
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
-from deploy.agent.steps import STEPS
-from deploy.agent.watcher import Watcher
+from deploy.agent.steps.table import STEPS
+from deploy.agent.steps.watcher import Watcher
 from deployer.simulated import Simulated
 from proc import wait_until
 

@@ -6,7 +6,7 @@ import sys
 from proc import ROOT, wait_until
 
 sys.path.insert(0, str(ROOT))
-from deploy.render import render  # noqa: E402
+from deploy.decide.render import render  # noqa: E402
 
 SECRET = "planted-secret-4711"
 UNITS = {"web": ("APP-web@.service",), "worker": ("APP-worker@.service",), "beat": ("APP-beat.service",)}

@@ -19,8 +19,8 @@ from connect import connection_to
 from proc import ROOT, free_port, run, running, wait_until
 
 sys.path.insert(0, str(ROOT))
-from deploy.render import HOST, each, render  # noqa: E402
-from deploy.provisioning.site import logins  # noqa: E402
+from deploy.decide.render import HOST, each, render  # noqa: E402
+from deploy.decide.site import logins  # noqa: E402
 
 
 def program(name):

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy import env
+from deploy.act.settings import decoded
 from deploy.agent import facts
 from deploy.agent.host import Host
+from deploy.decide.settings import staged
 from deploy.errors import HostProblem
 from project.ops import envfile
 
@@ -71,7 +72,7 @@ def by_agent(content, root):
 def by_env(content, root):
     """`env set` builds on it, and keeps every byte of it, or refuses."""
     try:
-        text = env.staged(env.decoded(base64.b64encode(content).decode(), "APP.env"), None, {"NEW": "1"}, ())
+        text = staged(decoded(base64.b64encode(content).decode(), "APP.env"), None, {"NEW": "1"}, ())
     except HostProblem as problem:
         return numbers(problem.args)
     kept = content.removeprefix(b"\xef\xbb\xbf")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy import checks, schema
-from deploy.config import Fleet, Host
-from deploy.provisioning.server import runner_file
+from deploy.decide import checks, schema
+from deploy.decide.config import Fleet, Host
+from deploy.decide.server import runner_file
 
 from .conftest import program
 from .test_docker_runner import IMAGE_ID, Server

@@ -17,8 +17,8 @@ sys.path.insert(0, str(ROOT))
 from deploy.agent import slots  # noqa: E402
 from deploy.agent.attempt import Attempt  # noqa: E402
 from deploy.agent.host import Host  # noqa: E402
+from deploy.agent.steps.watcher import Watcher  # noqa: E402
 from deploy.agent.visitors import Visitors  # noqa: E402
-from deploy.agent.watcher import Watcher  # noqa: E402
 
 NONSENSE = (b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: nonsense\r\n\r\n")
@@ -54,13 +54,13 @@ def test_what_is_no_request_is_no_error(nginx, apps, host):
         assert statuses == {b"505", b"400", b"501"}
         for _ in range(30):
             ask(port)
-        wait_until(lambda: visitors.look(0.05) or visitors.counts()[0] >= 30, what="nginx has noted these")
-        assert visitors.look(0.05) == "" and visitors.counts() == (30, 0)
+        wait_until(lambda: visitors.problem(0.05) or visitors.counts()[0] >= 30, what="nginx has noted these")
+        assert visitors.problem(0.05) == "" and visitors.counts() == (30, 0)
         ask(port, "/crash")
-        wait_until(lambda: visitors.look(1.0) or visitors.counts() == (31, 1), what="the app broke off")
+        wait_until(lambda: visitors.problem(1.0) or visitors.counts() == (31, 1), what="the app broke off")
         app.stop()
         assert ask(port)[0] == 503
-        wait_until(lambda: visitors.look(0.05), what="the app is away")
+        wait_until(lambda: visitors.problem(0.05), what="the app is away")
 
 
 @pytest.mark.alone

@@ -1,0 +1,81 @@
+"""What a deploy or rollback goes to, by what the hosts and the registry tell."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from ..agent.answers import Facts, Resolved
+from ..agent.shapes import Record, Release
+from ..decide import preflight
+from ..decide.config import Fleet
+from ..decide.plan import Target
+from ..decide.preflight import AllFacts
+from ..errors import HostProblem, Refused
+from ..reach.connections import Connections
+from ..reach.process import in_thread
+
+
+def serves(fleet: Fleet, action: str) -> bool:
+    """Whether the image goes to the hosts through our connections."""
+    return fleet.registry == "ssh" and action == "deploy"
+
+
+@dataclass
+class Targeting:
+    """Finds the Target of an action, with a tag or none. What it serves to the hosts ends with the stack."""
+
+    fleet: Fleet
+    action: str
+    tag: str
+    hosts: Connections
+    stack: contextlib.AsyncExitStack
+
+    async def find(self, facts: AllFacts) -> tuple[Target, list[str]]:
+        """(Target, why there is none). Raises Refused."""
+        if self.action == "rollback":
+            return self._back(facts), []
+        action = "restart" if preflight.tags(facts) == {self.tag} else "deploy"
+        if serves(self.fleet, self.action):
+            return await self._served(action), []
+        try:
+            found = await self._resolved(facts)
+        except HostProblem as problem:
+            return Target(action, self.tag), [f"on {self.hosts.hosts[0].name}: {problem}"]
+        return Target(action, self.tag, found["digest"], exact=not found["index"]), []
+
+    def credentials(self) -> str:
+        """user:password for the registry, from the variable that registry.login names; "" for none. Raises Refused."""
+        name = self.fleet.registry_login
+        if name and not os.environ.get(name):
+            raise Refused(f"registry.login: {name} is not set, it holds user:password for the registry")
+        return os.environ[name] if name else ""
+
+    def _back(self, facts: AllFacts) -> Target:
+        releases = preflight.recorded(facts, self.tag) if self.tag else preflight.revert_of(facts)
+        tag = self.tag or next(iter(releases.values()))["tag"]
+        if preflight.tags(facts) == {tag}:
+            raise Refused(f"{tag} is live already")
+        return Target("rollback", tag, releases={name: goal(release, facts[name])
+                                                 for name, release in releases.items()})
+
+    async def _served(self, action: str) -> Target:
+        """The Target that we serve ourselves for as long as the stack is open."""
+        from ..reach import registry  # takes longer to load than a rollback should wait
+        server = self.stack.enter_context(await in_thread(registry.serve, f"{self.fleet.image}:{self.tag}"))
+        self.stack.callback(lambda: self.hosts.tell({"event": "sent", "bytes": server.sent}))
+        sources = {name: {"reference": f"127.0.0.1:{port}/app", "credentials": server.login}
+                   for name, port in (await self.hosts.forward(server.port)).items()}
+        return Target(action, self.tag, server.digest, sources=sources)
+
+    async def _resolved(self, facts: AllFacts) -> Resolved:
+        """What the tag stands for, as the first host sees it."""
+        return await self.hosts.resolve(self.hosts.hosts[0].name, image=self.fleet.image, tag=self.tag,
+                                        credentials=self.credentials(),
+                                        architectures=sorted({found["arch"] for found in facts.values()}))
+
+
+def goal(release: Release | Record, facts: Facts) -> dict[str, Any]:
+    """What an attempt needs to know of the release that a rollback goes to."""
+    known = [record.get("digest") for record in facts["known"] if record["tag"] == release["tag"]]
+    return {"image_id": release["image_id"], "digest": release.get("digest") or (known or [""])[-1]}

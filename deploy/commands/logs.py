@@ -1,0 +1,50 @@
+"""logs: what web, worker and beat log, each line after its host's name."""
+
+import argparse
+import subprocess
+import sys
+
+from ..decide.config import Fleet, Host
+from ..errors import DeployError, HostProblem, on_hosts
+from ..reach import process
+from ..reach.answers import visible
+from ..reach.gather import together
+from ..reach.process import Process, in_thread
+from ..show.display import write
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
+    parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="of each host (100)")
+    parser.add_argument("--role", choices=["web", "worker", "beat"], default="", help="only this one's")
+    parser.add_argument("--since", default="", metavar="TIME", help="as journalctl takes it: '1 hour ago'")
+
+
+def command(app: str, args: argparse.Namespace) -> list[str]:
+    """The words that show a host's logs there."""
+    names = [f"{app}-{name}" for name in ("web-a", "web-b", "worker-a", "worker-b", "beat")
+             if name.startswith(args.role)]
+    return ["journalctl", "--no-pager", "-o", "short-iso", "-n", str(args.lines), *(["-f"] if args.follow else []),
+            *(["--since", args.since] if args.since else []), *(word for name in names for word in ("-t", name))]
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    words = command(fleet.app, args)
+    running: dict[str, Process] = {}
+
+    async def show(host: Host) -> int | None:
+        shown = running[host.name] = await process.start(
+            fleet.ssh.command(host.address, words), stdin=subprocess.DEVNULL, stderr=None)
+        try:
+            async for line in shown.lines():
+                text = visible(f"{host.name} | {line.decode(errors='replace').rstrip(chr(10))}")
+                await in_thread(write, text + "\n", sys.stdout)
+        except HostProblem as problem:
+            raise DeployError(on_hosts({host.name: problem.args})) from None
+        return await shown.ended()
+    try:
+        failed = [host.name for host, code in (await together(show, fleet.chosen(args.hosts))).items() if code]
+    finally:
+        await together(lambda one: one.close(0), running.values())
+    if failed:
+        raise DeployError(f"no logs from {', '.join(failed)}")

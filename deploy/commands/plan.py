@@ -1,0 +1,47 @@
+"""plan: what a deploy would do."""
+
+import argparse
+import re
+import sys
+
+from ..act.rollout import Rollout
+from ..decide import images
+from ..decide.config import Fleet
+from ..decide.plan import Options, shown
+from ..errors import Refused
+from ..reach.answers import Tell
+from ..show.display import Lines
+
+TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("tag", metavar="TAG", help="the release to deploy, a tag of the image")
+    parser.add_argument("--parallel", type=int, default=0, metavar="N", help="hosts that change over at once")
+    parser.add_argument("--no-bake", action="store_true", help="commit without watching the release first")
+    parser.add_argument("--allow-dirty", action="store_true", help="even an image of what no commit holds")
+    add_risks(parser)
+
+
+def add_risks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--skip-unreachable", action="store_true", help="go on without hosts that can't be reached")
+    parser.add_argument("--allow-incompatible", action="store_true",
+                        help="even with migrations with which the older release cannot work")
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    print("\n".join(shown(await deploy_of(fleet, args, Lines(sys.stderr).tell).plan())))
+
+
+def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rollout:
+    """The deploy that is asked for. Raises Refused for a tag that cannot be deployed."""
+    check_tag(args.tag)
+    if args.tag.endswith("-dirty") and not args.allow_dirty:
+        raise Refused(images.DIRTY.format(args.tag))
+    options = Options(args.parallel, not args.no_bake, args.allow_incompatible, args.allow_dirty)
+    return Rollout(fleet, fleet.chosen(args.hosts), tell, "deploy", args.tag, options, args.skip_unreachable)
+
+
+def check_tag(tag: str) -> None:
+    if not re.fullmatch(TAG, tag):
+        raise Refused(f"{tag!r} is no tag of an image: say which release, TAG=build-42")

@@ -1,0 +1,29 @@
+"""prune: removes images that neither TAG nor REVERT nor a slot needs."""
+
+import argparse
+
+from ..decide.config import Fleet
+from ..decide.plan import Step
+from ..errors import DeployError, HostProblem
+from ..reach.answers import visible
+from ..reach.connection import who
+from ..reach.connections import Connections, report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """None."""
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    async with Connections(fleet, fleet.chosen(args.hosts)) as connections:
+        await connections.reach_all()
+        await connections.lock(who("prune"))
+        step = Step("prune", tuple(host.name for host in connections.hosts), {"image": fleet.image})
+        try:
+            answers = await connections.run([step])
+        except HostProblem as problem:
+            raise DeployError(report(problem)) from None
+        finally:
+            await connections.release()
+    for (_, name), answer in sorted(answers.items()):
+        print(visible(f"{name}: removed {', '.join(answer['removed']) or 'nothing'}"))

@@ -1,0 +1,30 @@
+"""releases: what ran when, by whom, and what became of it."""
+
+import argparse
+import json
+import sys
+
+from ..decide.config import Fleet
+from ..errors import DeployError, on_hosts
+from ..reach.answers import visible
+from ..reach.connections import Connections
+from ..show import tables
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for machines")
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    async with Connections(fleet, fleet.chosen(args.hosts)) as connections:
+        problems = await connections.reach()
+        facts, others = await connections.facts()
+    if args.json:
+        print(json.dumps({name: found["records"] for name, found in facts.items()}))
+    else:
+        print(visible(tables.table(tables.history(facts))))
+    for name, found in facts.items():
+        if found["torn"]:
+            print(f"{name}: {found['torn']} lines of releases.log are torn, and left out", file=sys.stderr)
+    if problems | others:
+        raise DeployError(on_hosts(problems | others))

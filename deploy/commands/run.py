@@ -1,0 +1,29 @@
+"""run: a one-off command on a host, in the release that is live; exits as the command does."""
+
+import argparse
+import sys
+
+from ..decide.config import Fleet
+from ..errors import Refused
+from ..reach import process
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("host", metavar="HOST")
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="as docker-run.sh takes it")
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
+    host = next((host for host in fleet.app_hosts if host.name == args.host), None)
+    if host is None:
+        raise Refused(f"there is no host {args.host!r}; there are: {', '.join(host.name for host in fleet.app_hosts)}")
+    words = args.words[1:] if args.words[:1] == ["--"] else args.words
+    if not words:
+        raise Refused("what shall be run? make run HOST=web1 ARGS='manage showmigrations'")
+    tty = sys.stdin.isatty() and sys.stdout.isatty()
+    command = fleet.ssh.command(host.address, ["docker-runner", fleet.app, *words], tty=tty)
+    running = await process.start(command, stdin=None, stdout=None, stderr=None, start_new_session=False)
+    try:
+        return await running.ended()
+    finally:
+        await running.close(0)

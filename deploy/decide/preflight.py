@@ -1,0 +1,165 @@
+"""Is every host fit for a deploy? Pure: facts in, problems out. And what `rollback` goes to."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..agent.answers import Facts
+from ..agent.shapes import Record, Release
+from ..errors import Locked, Refused, on_hosts
+from . import server
+from .config import Fleet, Host
+from .plan import Target
+
+AllFacts = Mapping[str, Facts]  # by host name
+
+LEAST = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/run": 4 * 2**20}  # bytes that must be free
+VERSIONS = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}  # the least
+MEMORY = 64 * 2**20  # bytes that are left for others
+
+
+def expected(fleet: Fleet, host: Host) -> dict[str, str]:
+    """path → sha256 of the files that provisioning writes for the app, as this checkout has them. HOSTS variables carry
+    no docker options, so /etc/default/APP is not compared."""
+    files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
+    return {file.path: hashlib.sha256(file.content.encode()).hexdigest() for file in files if not file.once
+            and not (fleet.by_variables and file.path == f"/etc/default/{fleet.app}")}
+
+
+def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
+    """host name → all that keeps it from being deployed to."""
+    back = target.action == "rollback"
+    found = {host.name: [*of_host(fleet, host, facts[host.name], back), *moved(facts[host.name], target),
+                         *(busy(facts[host.name]) if not back else ())] for host in hosts}
+    return {name: texts for name, texts in found.items() if texts}
+
+
+def of_host(fleet: Fleet, host: Host, facts: Facts, back: bool = False) -> Iterator[str]:
+    """What is wrong with a host, whatever comes there; less of it keeps anybody from going `back`."""
+    yield from fitness(facts)
+    yield from provisioning(fleet, host, facts)
+    yield from room(fleet, facts)
+    yield from roles(fleet, host, facts)
+    yield from visitors(fleet, host, facts) if not back else ()
+
+
+def fitness(facts: Facts) -> Iterator[str]:
+    yield from facts["problems"]
+    yield from too_old("systemd", str(facts["systemd"]))
+    yield from too_old("python3", ".".join(map(str, facts["python"])))
+    if "version" in facts["docker"]:
+        yield from too_old("Docker", facts["docker"]["version"])
+    else:
+        yield "Docker does not answer: see systemctl status docker"
+
+
+def too_old(name: str, version: str) -> Iterator[str]:
+    """What is wrong with the version of a program, if anything."""
+    least = VERSIONS.get(name, ())
+    if tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)) < least:
+        yield f"{name} is {version or 'of no known version'}, and {'.'.join(map(str, least))} or newer is needed"
+
+
+def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+    """Files that differ from the checkout's, and settings that are malformed."""
+    wanted = expected(fleet, host)
+    missing = [path for path in wanted if not facts["files"].get(path)]
+    old = [path for path in wanted if facts["files"].get(path) not in ("", None, wanted[path])]
+    if missing:
+        yield f"is not provisioned, {missing[0]} is missing: run make provision"
+    elif old:
+        yield f"{', '.join(old)} not as in this checkout: run make provision"
+    yield from facts["settings"] if not missing else ()
+
+
+def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
+    """Disk and memory for one more slot."""
+    for path, least in (("/var/www/" + fleet.app, LEAST["/var/www"]), ("/run", LEAST["/run"]),
+                        (facts["docker"].get("root"), LEAST["docker root"])):
+        if path in facts["free"] and facts["free"][path] < least:
+            yield f"{path} has {facts['free'][path] // 2**20} MB free, and {least // 2**20} are needed"
+    need = facts["need"] + MEMORY
+    if facts["memory"] < need:
+        yield f"{facts['memory'] // 2**20} MB of memory are to be had, and {need // 2**20} are needed"
+
+
+def moved(facts: Facts, target: Target) -> Iterator[str]:
+    """A tag stands for one image for ever. Of a list of images only what is pulled tells: see images.py."""
+    for record in facts["known"]:
+        if target.exact and record["tag"] == target.tag and record.get("digest") not in (None, "", target.digest):
+            yield (f"{target.tag} was {record['digest']} and is now {target.digest}: a tag must not be used again,"
+                   " build under another one")
+            return
+
+
+def busy(facts: Facts) -> Iterator[str]:
+    """Two of one name never run at once, nor two migrations; going back needs none."""
+    for name, since in facts["one_offs"].items():
+        yield f"{name} runs since {since}, started by hand: wait for its end"
+
+
+def roles(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+    if f"{fleet.app}-beat" in facts["containers"] and not host.has("beat"):
+        yield "beat runs there, and it has not the role beat: run make provision"
+
+
+def visitors(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+    """SITE_URL, nginx there and [site] agree on the scheme by which visitors come."""
+    if not host.has("web"):
+        return
+    tls, site = fleet.site["tls"], facts["site"]
+    wanted = site["scheme"] if fleet.by_variables else "http" if tls == "off" else "https"
+    if site["scheme"] not in ("", wanted):
+        yield f'nginx there is not as tls = "{tls}" in [site] says: run make provision'
+    elif wanted == "http" and site["url"].startswith("https:"):
+        yield (f'SITE_URL is {site["url"]} and TLS is off: visitors would be sent to a port where nothing listens. Say'
+               ' in [site] where TLS ends (tls = "files", "certbot" or "elsewhere") and run make provision; or, to try'
+               ' it without TLS, set SITE_URL to http://localhost by python -m deploy env set SITE_URL')
+    elif wanted == "https" and site["url"].startswith("http:"):
+        yield (f'SITE_URL is {site["url"]} and visitors come by https (tls = "{tls}"): set it to https://… by python -m'
+               ' deploy env set SITE_URL; or say tls = "off" in [site] and run make provision')
+
+
+def warnings(hosts: Sequence[Host], facts: AllFacts) -> Iterator[tuple[str, str]]:
+    """(host name, what is amiss) of what keeps nobody from a deploy."""
+    for host in hosts:
+        if host.has("web") and facts[host.name]["site"]["unlimited"]:
+            yield host.name, UNLIMITED
+
+
+UNLIMITED = ("nothing limits who guesses passwords there: ADMIN_PATH has moved the admin's sign-in, and [site]"
+             " login_paths does not name it: add \"/ADMIN_PATH/login/\" with that path in it, then run make provision")
+
+
+def nobody_else(facts: AllFacts) -> None:
+    """Raise Locked where somebody is changing a host: no hook hears of what does not begin. Retirements are short."""
+    locks = {name: [f"locked: {found['lock']}"] for name, found in facts.items()
+             if found["lock"] and not found["lock"].startswith("retirement")}
+    if locks:
+        raise Locked(on_hosts(locks))
+
+
+def tags(facts: AllFacts) -> set[str]:
+    """The tags that are live, "" for none."""
+    return {found["tag"]["tag"] if found["tag"] else "" for found in facts.values()}
+
+
+def revert_of(facts: AllFacts) -> dict[str, Release]:
+    """The Releases that `rollback` goes to: host name → {"tag", "image_id"}. Raises Refused where they differ."""
+    reverts = {name: found["revert"] for name, found in sorted(facts.items()) if found["revert"]}
+    if len({release["tag"] for release in reverts.values()}) > 1 or reverts and len(reverts) < len(facts):
+        raise Refused("hosts would not go back to the same release, say which by --to TAG\n" + on_hosts(
+            {name: [reverts[name]["tag"] if name in reverts else "none"] for name in facts}))
+    if not reverts:
+        raise Refused("there is no earlier release to go back to")
+    return reverts
+
+
+def recorded(facts: AllFacts, tag: str) -> dict[str, Record]:
+    """host name → the newest committed record of a tag, of any host where this one has none. Raises Refused."""
+    known = {name: [record for record in found["known"] if record["tag"] == tag
+                    and record["outcome"] == "committed"] for name, found in facts.items()}
+    some = [record for records in known.values() for record in records]
+    if not some:
+        raise Refused(f"{tag} was never committed on these hosts: see make releases")
+    return {name: (records or some)[-1] for name, records in known.items()}

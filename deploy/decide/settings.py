@@ -1,0 +1,70 @@
+"""Settings as they are staged: from texts to a text. Pure."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from project.ops import envfile
+
+from ..errors import HostProblem, Refused
+
+BOM = "\ufeff"
+HOLDS_LINES = "a value of several lines goes by: python -m deploy env set-file NAME FILE"
+
+
+def staged(current: str, following: str | None, values: Mapping[str, str], unset: Collection[str]) -> str:
+    """The text of the new APP.env.next, from APP.env, APP.env.next (None where there is none), what to set and unset.
+
+    Lines keep their places, comments included, and every byte of those that stay. NAME and NAME_FILE exclude each
+    other. Raises HostProblem when the file there is malformed, or a name to be unset is not in it.
+    """
+    base = current if following is None else following
+    variables, problems = envfile.parse(base, "APP.env" if following is None else "APP.env.next")
+    problems += [f"{name} is not set" for name in unset if name not in variables]
+    if problems:
+        raise HostProblem(*problems)
+    unset = {*unset, *(rival(name) for name in values)} - set(values)
+    lines, base = [], base.removeprefix(BOM)
+    for line in base.removesuffix("\n").split("\n") if base else ():
+        name = line.partition("=")[0]
+        if name in values and name in variables:
+            lines.append(f"{name}={values[name]}")
+        elif name not in unset or name not in variables:
+            lines.append(line)
+    lines += [f"{name}={value}" for name, value in values.items() if name not in variables]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def rival(name: str) -> str:
+    return name.removesuffix("_FILE") if name.endswith("_FILE") else f"{name}_FILE"
+
+
+def differences(current: str, following: str | None) -> dict[str, str]:
+    """Every name of either text, and what becomes of it: "", "set", "changed" or "unset"."""
+    now, then = (envfile.parse(text, "")[0] for text in (current, current if following is None else following))
+    return {name: "" if now.get(name) == then.get(name) else
+            "unset" if name not in then else "changed" if name in now else "set" for name in sorted({*now, *then})}
+
+
+def read_values(content: bytes, names: Collection[str]) -> dict[str, str]:
+    """The values in NAME=value lines, given as bytes. Raises Refused with all that is wrong, as with a name that nobody
+    asked for."""
+    values, problems = envfile.read(content, "input")
+    if any("not KEY=value" in problem for problem in problems):
+        problems.append(HOLDS_LINES)
+    if names:
+        problems += [f"no value for {name}" for name in names if not values.get(name) and not problems]
+        problems += [f"{name} was not asked for" for name in values if name not in names]
+    elif not values and not problems:
+        problems.append("nothing to set: give NAME=value lines on stdin")
+    problems += [f"{name} has no value: use env unset" for name in values if not values[name] and not names]
+    if problems:
+        raise Refused("\n".join(problems))
+    return values
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise Refused for what is no name; a value given as an argument is not repeated."""
+    for name in names:
+        if "=" in name:
+            raise Refused(f"{name.partition('=')[0]}: give the name alone: a value here would show in the process list")
+        if not envfile.LINE.fullmatch(f"{name}="):
+            raise Refused(f"{name!r} is not the name of a setting")

@@ -1,0 +1,222 @@
+"""The hosts of a command, each at the end of its connection: asked all at once, locked, stepped on, taken back."""
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ..agent.answers import Facts, Resolved
+from ..decide.config import Fleet, Host
+from ..decide.plan import Step
+from ..errors import DeployError, HostProblem, Refused, on_hosts
+from . import process
+from .answers import Event, Tell
+from .connection import Connection
+from .conversation import Answer
+from .gather import Problems, first_alone, gathered, on_each, texts, together
+
+TAKEBACK = 150  # seconds: two drains, and what is stopped
+T = TypeVar("T")
+
+
+def report(problem: HostProblem) -> str:
+    """All that is known of a step that failed."""
+    lines = [f"{problem.host}: {problem.step}: {str(problem)[:2000]}"]
+    if problem.more.get("body"):
+        lines.append(f"  it answered: {problem.more['body'].strip()[:500]}")
+    return "\n".join(lines + [f"  | {line[:2000]}" for line in problem.more.get("log", ())[-50:]])
+
+
+@dataclass
+class Connections:
+    """`hosts` are those that are reached. `tell(event)` hears of everything; `timings`: (step, host) → seconds;
+    `shared`: connections can forward a port."""
+
+    fleet: Fleet
+    hosts: list[Host]
+    tell: Tell = lambda event: None
+    timings: dict[tuple[str, str], float] = field(default_factory=dict)
+    shared: bool = False
+    connections: dict[str, Connection] = field(default_factory=dict)
+    locked: list[str] = field(default_factory=list)
+    sick: dict[str, str] = field(default_factory=dict)  # host name → what a host that is watched has told
+    spare: int = 0  # how many may be sick
+    alarm: asyncio.Event = field(default_factory=asyncio.Event)  # there are more
+    cause: HostProblem | None = None  # of the alarm
+
+    async def __aenter__(self) -> "Connections":
+        self.folder = tempfile.TemporaryDirectory(prefix="dep", dir="/tmp")  # a socket's path must be short
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        try:
+            await together(lambda name: self.connections[name].close(), self.connections)
+        finally:
+            self.folder.cleanup()
+
+    # ---- before the lock ----
+
+    async def connect(self, skip: bool = False) -> Problems:
+        """Reach all hosts at once; host name → why it was not, of those that are needed. With `skip` those are left out
+        that can't be reached, unless beat runs there. Raises Refused where none was."""
+        needed = {host.name for host in self.hosts if not skip or host.has("beat")}
+        problems = await self.reach()
+        if not self.hosts:
+            raise Refused(on_hosts(problems))
+        for name in problems.keys() - needed:
+            self.tell({"event": "skipped", "host": name, "problem": problems[name][0]})
+        return {name: texts for name, texts in problems.items() if name in needed}
+
+    async def reach(self) -> Problems:
+        """Reach all hosts at once; from then on they are those that were. host name → why it was not."""
+        for host in self.hosts:
+            self.connections[host.name] = Connection(
+                host, self.fleet.ssh, self.fleet.app, self._hear, self._share(host))
+        return (await self._each_that_can(lambda host: self.connections[host.name].open()))[1]
+
+    async def reach_all(self) -> None:
+        """Reach all hosts. Raises Refused."""
+        problems = await self.reach()
+        if problems:
+            raise Refused(on_hosts(problems))
+
+    async def facts(self, **args: Callable[[Host], Any]) -> tuple[dict[str, Facts], Problems]:
+        """(host name → its facts, host name → why it gave none); from then on the hosts are those that did. `args`:
+        name → function of a host."""
+        return await self._each_that_can(lambda host: self.connections[host.name].ask(
+            "facts", **{key: value(host) for key, value in args.items()}))
+
+    async def _each_that_can(self, function: Callable[[Host], Awaitable[T]]) -> tuple[dict[str, T], Problems]:
+        """(host name → result, host name → problem); from then on the hosts are those that had none."""
+        found, problems = await gathered(self.hosts, function)
+        self.hosts = [host for host in self.hosts if host.name in found]
+        return found, texts(problems)
+
+    def _share(self, host: Host) -> str:
+        return f"{self.folder.name}/{self.fleet.hosts.index(host)}" if self.shared else ""
+
+    async def forward(self, port: int) -> dict[str, int]:
+        """Let all hosts reach our port; host name → the port there."""
+        async def ask(host: Host) -> int:
+            done = await process.run(self.fleet.ssh.forward(host.address, self._share(host), port), timeout=30)
+            if done.code:
+                said = done.err.decode(errors="replace").strip()
+                raise HostProblem(f"cannot forward a port: {said}; sshd must allow AllowTcpForwarding")
+            return int(done.out)
+        return await on_each(self.hosts, ask)
+
+    async def resolve(self, name: str, **args: Any) -> Resolved:
+        """What a host finds that a tag stands for."""
+        found: Resolved = await self.connections[name].ask("resolve", 90, **args)
+        return found
+
+    async def lock(self, description: str, error: type[DeployError] = DeployError) -> None:
+        """Take the locks. Raises Locked, or `error` for what else kept it from a host, when all have answered."""
+        async def lock(host: Host) -> None:
+            with self._timed("lock", host.name):
+                await self.connections[host.name].lock(description, self.fleet.rollout["dead_after"])
+            self.locked.append(host.name)
+        await first_alone(self.hosts, lock, error)
+
+    # ---- steps ----
+
+    async def run(self, group: Sequence[Step]) -> dict[tuple[str, str], Any]:
+        """Do the steps of a group at the same time; {(step, host): answer}. At the first failure, or an alarm, nobody
+        waits for the others: raises that HostProblem, with its step and host."""
+        done: dict[tuple[str, str], asyncio.Task[Any]] = {}
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                alarm = tasks.create_task(self._alarmed())
+                for step in group:
+                    turns = asyncio.Semaphore(step.parallel or len(step.hosts))
+                    done |= {(step.name, name): tasks.create_task(self._do(step, name, turns)) for name in step.hosts}
+                await asyncio.wait(done.values())
+                alarm.cancel()
+        except BaseExceptionGroup as failed:
+            first: BaseException = failed.exceptions[0]
+            raise (self.cause if self.cause in failed.exceptions and self.cause else first) from None
+        return {key: task.result() for key, task in done.items()}
+
+    async def _alarmed(self) -> None:
+        await self.alarm.wait()
+        assert self.cause
+        raise self.cause
+
+    async def _do(self, step: Step, name: str, turns: asyncio.Semaphore) -> Any:
+        await turns.acquire()
+        with self._timed(step.name, name):
+            try:
+                found = await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
+            except HostProblem as problem:
+                if step.name != "watch" or name not in self.sick or len(self.sick) > self.spare:
+                    problem.step, problem.host = step.name, name
+                    raise
+                found = {}
+        turns.release()  # not after a failure: the next host would begin before all are told to stop
+        return found
+
+    @contextlib.contextmanager
+    def _timed(self, step: str, host: str) -> Iterator[None]:
+        began, state = time.monotonic(), "failed"
+        self.tell({"event": "step", "step": step, "host": host, "state": "start"})
+        try:
+            yield
+            state = "done"
+        finally:
+            seconds = round(time.monotonic() - began, 3)
+            self.timings[step, host] = self.timings.get((step, host), 0) + seconds
+            self.tell({"event": "step", "step": step, "host": host, "state": state, "seconds": seconds})
+
+    # ---- the end ----
+
+    async def attempt(self, step: Step) -> dict[str, HostProblem]:
+        """Do a step on all its hosts, come what may on any of them; host name → why not, Lost where it is not known
+        whether it was done."""
+        async def do(name: str) -> HostProblem | None:
+            try:
+                with self._timed(step.name, name):
+                    await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
+            except HostProblem as problem:
+                return problem
+            return None
+        return {name: problem for name, problem in (await together(do, step.hosts)).items() if problem}
+
+    async def take_back(self, cause: str, names: Sequence[str] | None = None) -> dict[str, Answer | None]:
+        """Have all hosts that are locked, or these, take themselves back; host name → how it is then, None where
+        unknown."""
+        names = self.locked if names is None else names
+        for name in names:
+            self.connections[name].abort(cause=cause[:2000])
+        self.tell({"event": "takeback", "hosts": list(names), "state": "start"})
+        return await together(lambda name: self.connections[name].aborted(TAKEBACK), names)
+
+    async def evidence(self, problem: HostProblem, ends: Mapping[str, Any]) -> HostProblem:
+        """The problem with the log of the container that it is about, where it is about one. To be asked for when
+        visitors are well again: reading a journal may take long. `ends`: what take_back returned."""
+        if problem.more.get("log_of") and ends.get(problem.host):
+            name, since = problem.more["log_of"]
+            with contextlib.suppress(HostProblem):
+                said = await self.connections[problem.host].ask("said", 20, name=name, since=since)
+                problem.more = {**problem.more, "log": said["log"]}
+        return problem
+
+    async def release(self) -> None:
+        """Give the locks back."""
+        await together(lambda name: self.connections[name].end(), self.locked)
+
+    def _hear(self, host: Host, event: Event) -> None:
+        if event["event"] == "sick":
+            return self._hear_sick(host.name, event)
+        self.tell({**event, "host": host.name})
+
+    def _hear_sick(self, name: str, event: Event) -> None:
+        """A host that is watched is not well. More of them than may be so fail whatever is under way, at once."""
+        self.sick.setdefault(name, event["problem"])
+        self.tell({"event": "sick", "host": name, "text": f"not healthy: {event['problem']}"})
+        if len(self.sick) > self.spare and not self.cause:
+            self.cause = HostProblem(event["problem"], more=event["more"])
+            self.cause.step, self.cause.host = "watch", name
+            self.alarm.set()

@@ -1,0 +1,224 @@
+"""The end of a deploy, on hosts that are models: whatever message or answer is lost, what is told is true, and hosts
+that can be reached end on one release."""
+
+import asyncio
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploy.act import commit
+from deploy.act.commit import Commit, goes_forward, outcome
+from deploy.decide.plan import Step
+from deploy.errors import DeployError, Divided, HostProblem, Lost
+from deploy.reach.connections import Connections
+from deployer.clock import run
+
+DEAD_AFTER = 10
+NAMES = ("web1", "web2", "work")
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+@dataclass
+class Model:
+    """A host: `cut` is the message at which its connection ends, for `outage` seconds, and whether that message still
+    `arrives`; with `silent` the host itself does not notice; `power`: it was a power cut; `killed`: it was the agent's
+    death, and the lock's answer comes. `refuses` to promise."""
+
+    name: str
+    cut: str = ""
+    outage: float = 0
+    arrives: bool = False
+    silent: bool = False
+    power: bool = False
+    killed: bool = False
+    refuses: bool = False
+    promised: bool = False
+    fate: str = ""
+    lost_at: float = None
+    answers: list = field(default_factory=list)
+
+    async def say(self, message):
+        """The deployer's word over the connection of the deploy."""
+        if self.lost_at is not None:
+            raise Lost("gone")
+        if message == self.cut:
+            self.lost_at = now()
+        if message != self.cut or self.arrives:
+            self.hear(message)
+        if message == self.cut:
+            if self.power and not self.fate:
+                self.fate = "back"
+            self.decide_alone()
+            raise Lost("cut")
+
+    def hear(self, message):
+        if message == "promise":
+            if self.refuses:
+                raise HostProblem("refuses")
+            self.promised = True
+        elif not self.fate:
+            self.fate = {"commit": "committed", "abort": "back"}.get(message, self.fate)
+
+    def decide_alone(self):
+        """What the agent and systemd do without a deployer: one that has promised waits for it, dead_after."""
+        waited = now() - self.lost_at if self.lost_at is not None else 0
+        if not self.fate and self.lost_at is not None:
+            if waited >= DEAD_AFTER or self.killed or not self.promised and not self.silent:
+                self.fate = "committed" if self.promised else "back"
+
+    async def asked(self, on):
+        """Over another connection."""
+        self.decide_alone()
+        if self.lost_at is not None and now() < self.lost_at + self.outage:
+            await asyncio.sleep(1)
+            raise Lost("cannot be reached")
+        if self.fate:
+            return self.fate
+        if on is None:
+            return "promised" if self.promised else "open"
+        self.fate = "committed" if on else "back"
+        return "settling"
+
+    async def rest(self):
+        await asyncio.sleep(1000)
+        self.decide_alone()
+        return self.fate
+
+
+class Talk:
+    """Stands in for a Connection."""
+
+    def __init__(self, host, ssh=None, app=""):
+        self.model, self.aborting = host.model, None
+
+    async def open(self, limit):
+        await self.model.asked(None)
+
+    async def ask(self, do, timeout, forward=None, **args):
+        return {"fate": await self.model.asked(forward)} if do == "decide" else await self.model.say(do)
+
+    def abort(self, **why):
+        self.aborting = asyncio.create_task(self.model.say("abort"))
+
+    async def aborted(self, timeout):
+        await asyncio.wait({self.aborting})
+        self.aborting.exception()
+        return {"attempt": False} if self.model.lost_at is None or self.model.killed else None
+
+    async def end(self):
+        pass
+
+    async def close(self):
+        pass
+
+
+def finish(models, sick=(), spare=0):
+    """(what the deployer says of its end, host name → what became of it). `sick`: hosts that are not well any more."""
+    async def end():
+        hosts = [SimpleNamespace(name=name, model=model) for name, model in models.items()]
+        team = Connections(SimpleNamespace(app="shop", ssh=None), hosts, lambda event: None,
+                           connections={host.name: Talk(host) for host in hosts}, locked=list(models),
+                           sick=dict.fromkeys(sick, "5 of 20 answers were errors"), spare=spare)
+        fates, failed = await Commit(team, "1", DEAD_AFTER).run(
+            Step("promise", tuple(models)), Step("commit", tuple(models)))
+        return outcome(fates, failed, "v2"), fates, {name: await model.rest() for name, model in models.items()}
+    with mock.patch.object(commit, "Connection", Talk):
+        return run(end())
+
+
+FAULT = st.fixed_dictionaries({
+    "cut": st.sampled_from(("promise", "commit", "abort")), "arrives": st.booleans(), "silent": st.booleans(),
+    "outage": st.one_of(st.floats(0, 5), st.just(DEAD_AFTER + 2.0), st.just(1e9)), "power": st.booleans(),
+    "killed": st.booleans()})
+HOST = st.one_of(st.just({}), st.just({}), FAULT, st.just({"refuses": True}))
+
+
+def models(faults):
+    return {name: Model(name, **fault) for name, fault in zip(NAMES, faults)}
+
+
+@settings(max_examples=500, deadline=None, database=None)
+@given(st.tuples(HOST, HOST, HOST))
+def test_what_is_told_is_true(faults):
+    """Committed everywhere and exit 0, back everywhere and exit 1; all else is 3, and each host's fate is as told."""
+    error, fates, ends = finish(models(faults))
+    assert all(fates[name] in (None, ends[name]) for name in NAMES), (fates, ends)
+    if error is None:
+        assert set(ends.values()) == {"committed"}
+    elif error.exit_code == 1:
+        assert set(ends.values()) == {"back"}
+    else:
+        assert isinstance(error, Divided) and error.exit_code == 3
+        assert None in fates.values() or len(set(ends.values())) == 2
+
+
+@settings(max_examples=500, deadline=None, database=None)
+@given(st.tuples(HOST, HOST, HOST))
+def test_hosts_that_are_reached_in_time_end_on_one_release(faults):
+    """However many connections break at whatever message: where each can be reached again before dead_after, and no
+    power failed nor an agent died, all hosts end on one release, and it is known which."""
+    faults = [{**fault, "power": False, "killed": False, "outage": min(fault["outage"], 3.0)} if "outage" in fault
+              else fault for fault in faults]
+    error, fates, ends = finish(models(faults))
+    assert len(set(ends.values())) == 1 and fates == ends
+
+
+@settings(max_examples=500, deadline=None, database=None)
+@given(FAULT, st.integers(0, 2))
+def test_one_host_that_is_lost_does_not_divide(fault, number):
+    """Lost for longer than dead_after it has gone its way: the others, who wait for it, go the same."""
+    fault = {**fault, "power": fault["power"] and fault["cut"] != "commit", "outage": min(fault["outage"], 12.0)}
+    error, fates, ends = finish(models([fault if number == index else {} for index in range(3)]))
+    assert len(set(ends.values())) == 1 and fates == ends
+
+
+DIRECTIONS = [("promised promised", True), ("promised open", False), ("promised back", False),
+              ("back committed", True), ("open committed", True), ("promised -", True), ("- -", True),
+              ("open -", False)]
+
+
+@pytest.mark.parametrize("words, on", DIRECTIONS)
+def test_which_way_all_go(words, on):
+    """A host that has committed decides over all; then one that is back or goes there."""
+    assert goes_forward(dict(enumerate(None if word == "-" else word for word in words.split()))) == on
+
+
+def test_each_host_is_named_with_what_is_known():
+    """Exit 3 says of each host where it is."""
+    error = outcome({"a": "committed", "b": "back", "c": None, "d": "stuck"}, {"c": Lost("no word for 30 s")}, "v2")
+    assert str(error).splitlines() == [
+        "on c: no word for 30 s", "a: on v2", "b: on the release before",
+        "d: not whole, for the next deploy or rollback to settle", "c: can't be asked; on v2 or on the release before",
+        "hosts differ: see make status, then deploy v2 again, or roll back"]
+
+
+@pytest.mark.parametrize("fault, spare, fate", [
+    ({}, 0, "back"), ({}, 1, "committed"),
+    ({"cut": "promise", "arrives": True, "outage": 3.0}, 0, "back"),
+    ({"cut": "promise", "arrives": True, "outage": 12.0}, 0, "committed")])
+def test_a_host_that_gets_sick_after_its_promise(fault, spare, fate):
+    """More of them than may be take all back, a lost one that is still open as well; one that has committed by itself
+    takes all forward, as ever."""
+    error, fates, ends = finish(models([{}, {}, fault]), ("web1",), spare)
+    assert set(ends.values()) == {fate} and fates == ends
+    assert (fate == "committed") == (error is None)
+    assert not error or type(error) is DeployError and "on web1: not healthy: 5 of 20 answers were errors" in str(error)
+
+
+@pytest.mark.parametrize("fate, other", [("back", "promised"), ("committed", "open")])
+def test_what_a_lost_host_does_meanwhile_decides(fate, other):
+    """Between being asked and being told it may go the other way by itself: those that wait follow it."""
+    found = [{"web1": other}, {"web1": fate}]
+
+    async def learn(self, names, *words):
+        return found.pop(0) if found else dict.fromkeys(names, fate)
+    with mock.patch.object(Commit, "learn", learn):
+        _, fates, ends = finish(models([{"cut": "promise"}, {}, {}]))
+    assert set(fates.values()) == {fate} and (ends["web2"], ends["work"]) == (fate, fate)

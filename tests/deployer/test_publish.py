@@ -1,0 +1,239 @@
+"""What a deploy takes out of an image, from a stand-in for the engine that sends whatever a hostile image may hold."""
+
+import io
+import json
+import os
+import re
+import socket
+import stat
+import tarfile
+import threading
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from deploy.agent import image_files, images
+from deploy.agent.host import Host, Problem
+from deploy.agent.steps import publish as publisher
+
+NAMES = {"site.css": "site.0123.css", "img/logo.svg": "img/logo.4567.svg"}
+FILES = {"site.0123.css": b"body {}", "site.0123.css.gz": b"packed", "img/logo.4567.svg": b"<svg/>",
+         "site.css": b"plain", "CACHE/css/all.89.css": b"all", "CACHE/manifest.json": b"{}"}
+PUBLISHED = {"site.0123.css", "site.0123.css.gz", "img/logo.4567.svg", "CACHE/css/all.89.css"}
+
+
+class Engine(Host):
+    """A host whose engine sends these archives: path → bytes. `said`: what docker was told."""
+
+    def __init__(self, root, archives):
+        super().__init__("shop", str(root))
+        self.archives, self.said, self.left, self.called = archives, [], [], []
+        os.makedirs(self.root + "/run/shop")
+        os.makedirs(self.var + "/static")
+
+    def docker(self, *words, **options):
+        self.said.append(words)
+        shown = [name for name in self.left if re.search(words[3].partition("=")[2], name)] if words[0] == "ps" else []
+        return SimpleNamespace(stdout="\n".join(shown), returncode=0)
+
+    def call(self, *words, **options):
+        self.called.append(words)
+        return super().call(*words, **options)
+
+    def answer(self, path):
+        if path.startswith("/images/"):
+            return json.dumps({"Config": {"WorkingDir": "/app"}}).encode()
+        return self.archives.get(path.partition("path=")[2].replace("%2F", "/"))
+
+    @contextmanager
+    def up(self):
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(self.root + "/run/docker.sock")
+            listening.listen()
+            threading.Thread(target=self.serve, args=(listening,), daemon=True).start()
+            yield self
+            listening.shutdown(socket.SHUT_RDWR)
+
+    def serve(self, listening):
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection:
+                body = self.answer(connection.recv(65536).decode().split()[1])
+                head = b"HTTP/1.0 200 OK\r\nA: b\r\n\r\n" if body is not None else b"HTTP/1.0 404 Not Found\r\n\r\n"
+                try:
+                    connection.sendall(head + (body or b""))
+                except BrokenPipeError:
+                    pass
+
+
+def tar(*members):
+    """The archive of these: a TarInfo, or (name, content)."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for member in members:
+            info = member
+            if isinstance(member, tuple):
+                info = tarfile.TarInfo(member[0])
+                info.size, info.mode = len(member[1]), 0o6777
+            archive.addfile(info, io.BytesIO(member[1]) if isinstance(member, tuple) else None)
+    return out.getvalue()
+
+
+def special(name, kind, target=""):
+    info = tarfile.TarInfo("static-root/" + name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+def root(*more, files=FILES, without=()):
+    """The archive of static-root."""
+    return tar(special("", tarfile.DIRTYPE), *((f"static-root/{name}", content) for name, content in files.items()
+                                               if name not in without), *more)
+
+
+def unended(archive):
+    """The archive up to its last file."""
+    return archive[:(len(archive.rstrip(b"\0")) + 511) // 512 * 512]
+
+
+def manifest(paths):
+    return tar(("staticfiles.json", json.dumps({"paths": paths}).encode()))
+
+
+@contextmanager
+def host_with(tmp_path, archive, paths=NAMES):
+    archives = {"/app/static-root": archive, "/app/static-root/staticfiles.json": manifest(paths)}
+    with Engine(tmp_path / "root", archives).up() as host:
+        yield host
+
+
+def publish(host):
+    attempt = SimpleNamespace(noted={"image_id": "sha256:1"}, note=lambda **values: None)
+    publisher.publish(host, attempt, lambda event: None)
+
+
+def there(host):
+    """Name → mode of every file below static."""
+    folder = host.var + "/static"
+    return {os.path.relpath(os.path.join(parent, name), folder): os.lstat(os.path.join(parent, name)).st_mode
+            for parent, _, names in os.walk(folder) for name in names}
+
+
+def test_files_leave_an_image_as_data(tmp_path):
+    """What the manifest names, compressed or not, and the compressor's files: readable by all, setuid for none. No
+    container is run, and the one that was made is removed."""
+    with host_with(tmp_path, root()) as host:
+        publish(host)
+        assert there(host) == dict.fromkeys(PUBLISHED, stat.S_IFREG | 0o644)
+        assert open(host.var + "/static/site.0123.css").read() == "body {}"
+    verbs = [words[0] for words in host.said]
+    assert verbs == ["ps", "create", "rm"] and host.said[2][-1] == host.said[1][host.said[1].index("--name") + 1]
+
+
+def test_what_is_there_is_left_alone(tmp_path):
+    """A name that is there is the same file; so is what older releases left, links included."""
+    with host_with(tmp_path, root()) as host:
+        folder = host.var + "/static"
+        os.symlink("/etc/passwd", folder + "/site.0123.css")
+        open(folder + "/old.css", "w").close()
+        publish(host)
+        assert there(host).keys() == PUBLISHED | {"old.css"} and os.readlink(folder + "/site.0123.css") == "/etc/passwd"
+
+
+HOSTILE = {
+    "a link": root(special("site.0123.css", tarfile.SYMTYPE, "/etc/shadow"), without=["site.0123.css"]),
+    "a hard link": root(special("img/logo.4567.svg", tarfile.LNKTYPE, "static-root/site.css"),
+                        without=["img/logo.4567.svg"]),
+    "a device": root(special("site.0123.css.br", tarfile.BLKTYPE)),
+    "a pipe": root(special("CACHE/js/x.js", tarfile.FIFOTYPE)),
+    "a way out": root(("static-root/CACHE/css/../../../evil", b"")),
+    "a terminal's escape": root(("static-root/CACHE/css/\033[2J.css", b"")),
+    "a file that did not come": root(without=["img/logo.4567.svg"]),
+    "an archive without its end": unended(root()),
+    "no archive": b"x" * 4096,
+    "half a file": tar(("static-root/site.0123.css", b"x" * 4096))[:1024],
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_nothing_of_a_hostile_image_lands(tmp_path, what):
+    """What is no regular file, leads elsewhere or does not come whole: a Problem, and not one file more."""
+    with host_with(tmp_path, HOSTILE[what]) as host:
+        with pytest.raises(Problem, match="image"):
+            publish(host)
+        assert not there(host) and os.listdir(host.var) == ["static"] and host.said[-1][0] == "rm"
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/cron.d/evil", "a//b", "", "a\nb", 7])
+def test_a_manifest_names_files_below_the_folder(tmp_path, name):
+    """Any other name is refused before anything is read."""
+    with host_with(tmp_path, root(), {"x": name}) as host, pytest.raises(Problem, match="have the name"):
+        publish(host)
+
+
+@pytest.mark.parametrize("limit, value", [("MOST", 4096), ("MEMBERS", 5), ("SECONDS", -1)])
+def test_an_image_has_limits(tmp_path, monkeypatch, limit, value):
+    """Too many bytes, too many files, too long: a Problem, and not one file more."""
+    monkeypatch.setattr(image_files, limit, value)
+    with host_with(tmp_path, root(("static-root/big", b"x" * 8192))) as host:
+        with pytest.raises(Problem, match="too much|within"):
+            publish(host)
+        assert not there(host)
+
+
+def test_a_file_of_any_size_is_told_before_it_is_read(tmp_path):
+    """A sparse file costs an image nothing: by its size alone it is too much."""
+    huge = tarfile.TarInfo("static-root/CACHE/css/huge.css")
+    huge.size = 2**40
+    with host_with(tmp_path, unended(root()) + huge.tobuf()) as host, pytest.raises(Problem, match="too much"):
+        publish(host)
+
+
+def test_no_link_on_the_host_is_followed(tmp_path):
+    """A folder that is a link, from a release of before, is no way to write elsewhere."""
+    with host_with(tmp_path, root()) as host:
+        os.symlink(tmp_path, host.var + "/static/img")
+        with pytest.raises(Problem, match="there is a link in"):
+            publish(host)
+        assert not (tmp_path / "logo.4567.svg").exists() and there(host).keys() <= {"img"}
+
+
+def test_only_the_disk_of_new_files_is_waited_for(tmp_path, monkeypatch):
+    """Before they get their names and after; not at all where all are there. What else is mounted may hang."""
+    monkeypatch.setattr(os, "sync", lambda: pytest.fail("all file systems are waited for"))
+    with host_with(tmp_path, root()) as host:
+        for _ in range(2):
+            publish(host)
+        assert host.called == [("sync", "-f", host.var + "/static")] * 2
+
+
+def test_an_image_without_static_files(tmp_path):
+    """No manifest: nothing to publish."""
+    with Engine(tmp_path / "root", {}).up() as host:
+        publish(host)
+        assert not there(host)
+
+
+def test_a_text_in_an_image(tmp_path):
+    """Read as data, too; None where there is none; a link or a folder is no text."""
+    archives = {"/app/migrations.json": tar(("migrations.json", b'{"a": 1}')),
+                "/app/link": tar(special("x", tarfile.SYMTYPE, "/etc/shadow"))}
+    with Engine(tmp_path / "root", archives).up() as host:
+        assert images.content(host, "sha256:1", "migrations.json") == '{"a": 1}'
+        assert images.content(host, "sha256:1", "other.json") is None
+        with pytest.raises(Problem, match="is no file"):
+            images.content(host, "sha256:1", "link")
+    assert {words[0] for words in host.said} == {"ps", "create", "rm"}
+
+
+def test_what_a_killed_agent_left_is_removed(tmp_path):
+    """Containers of an agent that is dead go before another is made; those of this one stay, and another app's."""
+    with Engine(tmp_path / "root", {}).up() as host:
+        there = ["shop-files-999999-1", f"shop-files-{os.getpid()}-7", "shop-files-web-a", "shop-files-migrate"]
+        host.left = there
+        images.content(host, "sha256:1", "x")
+    assert host.said[1] == ("rm", "-f", "-v", "shop-files-999999-1")
