@@ -28,9 +28,9 @@ def explain() -> None:
     """After a command that the database failed: exit with one line where it is plain why."""
     from django.core.management import CommandError
 
-    from project.ops import prepare
+    from project.ops import database
     try:
-        prepare.explain(migrating=sys.argv[1:2] == ["migrate"])
+        database.explain(migrating=sys.argv[1:2] == ["migrate"])
     except CommandError as error:
         sys.exit("manage.py: {}".format(error))
 

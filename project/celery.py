@@ -27,8 +27,8 @@ from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
 from .ops import deliveries, request_id
+from .ops.database import locked, prepare
 from .ops.env import SettingsError
-from .ops.prepare import locked, prepare
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 try:

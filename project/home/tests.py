@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_settings
 from django.urls import reverse
 
-from . import patience
+from . import time_limit
 from .parts import parts
 
 WELCOME = "home/welcome.html"
@@ -194,14 +194,14 @@ class Patience(SimpleTestCase):
         end = Event()
         for _ in range(8):
             with self.assertRaises(TimeoutError):
-                patience.within(0, end.wait)
+                time_limit.within(0, end.wait)
         with self.assertRaisesMessage(TimeoutError, "too many"):
-            patience.within(60, end.wait)
+            time_limit.within(60, end.wait)
         end.set()
         deadline = time.monotonic() + 30
         while True:
             try:
-                return self.assertEqual(patience.within(30, lambda: "done"), "done")
+                return self.assertEqual(time_limit.within(30, lambda: "done"), "done")
             except TimeoutError:
                 self.assertLess(time.monotonic(), deadline)
                 time.sleep(0.01)
@@ -209,4 +209,4 @@ class Patience(SimpleTestCase):
     def test_errors_are_raised(self) -> None:
         """What the function raises reaches who asked."""
         with self.assertRaises(ZeroDivisionError):
-            patience.within(30, lambda: 1 / 0)
+            time_limit.within(30, lambda: 1 / 0)

@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
 
 from .parts import parts
-from .patience import within
+from .time_limit import within
 
 PATIENCE = 2  # seconds to find out who somebody is
 

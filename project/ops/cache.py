@@ -6,17 +6,17 @@ from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
 from django.core.cache.backends.redis import RedisCacheClient
 from redis import Redis
 
-from .patience import Fuse
+from .breaker import Breaker
 
-fuse = Fuse("cache")
+breaker = Breaker("cache")
 
 
 class Client(Redis):
-    """Redis' own, each command under the fuse."""
+    """Redis' own, each command under the breaker."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command. Raises Hangs at once while Redis hangs."""
-        with fuse.guard():
+        with breaker.attempt():
             return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
 

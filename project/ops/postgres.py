@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import psycopg2
 from psycopg2 import extensions
 
-from .patience import REST, Fuse
+from .breaker import REST, Breaker
 
 SLOW = 1  # second that somebody waits before the server is asked, and until it is asked again
 ANSWER = 3  # seconds it has to answer, as many as for a visitor's own connection
@@ -42,7 +42,7 @@ class Wait:
         self.connection, self.began, self.cut = connection, time.monotonic(), False
 
 
-class Server(Fuse):
+class Server(Breaker):
     """A PostgreSQL, and who waits for it."""
 
     hangs = Hangs
@@ -137,7 +137,7 @@ class Connection(extensions.connection):
 
     def __init__(self, dsn: str, *args: Any, **options: Any) -> None:
         self.server, began = server(dsn), time.monotonic()
-        with self.server.guard() as tries:
+        with self.server.attempt() as tries:
             try:
                 super().__init__(dsn, *args, **options)
             except psycopg2.OperationalError as error:
@@ -167,7 +167,7 @@ def waits(name: str, asks: bool = True) -> Callable[..., Any]:
     @wraps(method)
     def patient(self: Any, *args: Any, **options: Any) -> Any:
         found = self.connection.server
-        with found.guard() if asks else contextlib.nullcontext(), found.waiting(self.connection):
+        with found.attempt() if asks else contextlib.nullcontext(), found.waiting(self.connection):
             return method(self, *args, **options)
     return patient
 

@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseNotFound, JsonResponse
 
-from . import figures, guard, readiness
+from . import figures, metrics_access, readiness
 from .release import RELEASE
 
 
@@ -40,7 +40,7 @@ def answer(request: HttpRequest) -> HttpResponse | None:
     view = PATHS.get(request.path_info)
     if view is None:
         return None
-    if request.path_info in GUARDED and not guard.may_see(request):
+    if request.path_info in GUARDED and not metrics_access.may_see(request):
         return closed(HttpResponseNotFound("not found\n", content_type="text/plain"))
     if request.method not in ("GET", "HEAD"):
         return closed(HttpResponseNotAllowed(["GET", "HEAD"]))

@@ -15,12 +15,12 @@ from celery.exceptions import MaxRetriesExceededError, Reject
 from kombu.exceptions import OperationalError
 
 from . import deliveries
+from .breaker import SLOW, Breaker
 from .healthcheck import alive
-from .patience import SLOW, Fuse
 
 T = TypeVar("T")
 
-fuse = Fuse("broker")
+breaker = Breaker("broker")
 
 DUE = "due"  # the header with the time of a task that is put off for longer than a worker may keep its message
 
@@ -58,7 +58,7 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # it is no generic at run tim
 def in_haste(send: Callable[[], T]) -> T:
     """Send from a request: no second attempt but after what failed at once, as a connection does whose broker has been
     restarted, and none at all while the broker hangs."""
-    with fuse.guard():
+    with breaker.attempt():
         began = time.monotonic()
         try:
             return send()

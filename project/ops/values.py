@@ -25,7 +25,7 @@ class Site:
 
 def site(text: str) -> Site:
     """The Site of SITE_URL."""
-    url = parts(text)
+    url = split(text)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("is not an address that begins with https://")
     if url.path not in ("", "/") or url.query or url.fragment or url.username:
@@ -100,7 +100,7 @@ def timeouts(part: str | None, time_limit: int) -> str:
 
 def broker(text: str) -> str:
     """The URL of a broker."""
-    url = parts(text)
+    url = split(text)
     if url.scheme not in ("redis", "rediss", "amqp", "amqps") or not url.hostname:
         raise ValueError("is neither redis://…, rediss://…, amqp://… nor amqps://…")
     return text
@@ -143,7 +143,7 @@ def broker_tls(url: str) -> dict[str, Any] | bool:
 
 def mail(text: str) -> dict[str, Any]:
     """Django's EMAIL_ settings for smtp:// (STARTTLS), smtps:// (TLS) or smtp+plain:// (neither)."""
-    url = parts(text)
+    url = split(text)
     ports = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
     if url.scheme not in ports or not url.hostname:
         raise ValueError("is neither smtp://…, smtps://… nor smtp+plain://…")
@@ -155,7 +155,7 @@ def mail(text: str) -> dict[str, Any]:
 
 def bucket(text: str) -> dict[str, Any]:
     """A STORAGES entry for s3://key:secret@host/bucket?region=…"""
-    url = parts(text)
+    url = split(text)
     name = url.path.strip("/")
     if url.scheme != "s3" or not url.hostname or not url.username or not url.password or not name or "/" in name:
         raise ValueError("is not s3://key:secret@host/bucket")
@@ -170,7 +170,7 @@ def bucket(text: str) -> dict[str, Any]:
 
 def origin(text: str) -> str:
     """The address of a server of static files, with a slash at its end; or a path on this site."""
-    url = parts(text)
+    url = split(text)
     if not (url.scheme == "https" and url.hostname) and not re.fullmatch(r"/[\w/.-]+", text):
         raise ValueError("is neither https://… nor a path on this site")
     return text.rstrip("/") + "/"
@@ -186,7 +186,7 @@ def dsn(text: str) -> str:
     return text
 
 
-def parts(text: str) -> SplitResult:
+def split(text: str) -> SplitResult:
     """urlsplit, which complains of a port that is none only when it is asked for it."""
     url = urlsplit(text)
     try:

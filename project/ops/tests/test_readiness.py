@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import RequestFactory, SimpleTestCase, TestCase, override_settings
 
-from project.ops import checks, guard, probes, readiness
+from project.ops import checks, metrics_access, probes, readiness
 
 
 def fine() -> str:
@@ -160,7 +160,7 @@ class Checks(TestCase):
 
 class Guard(SimpleTestCase):
     def may_see(self, **meta: Any) -> bool:
-        return guard.may_see(RequestFactory().get("/metrics", **{"HTTP_HOST": "localhost", **meta}))
+        return metrics_access.may_see(RequestFactory().get("/metrics", **{"HTTP_HOST": "localhost", **meta}))
 
     def test_only_in_development_from_this_machine(self) -> None:
         """DEBUG, the loopback and a local name: all three."""

@@ -2,7 +2,7 @@
 
 from django.contrib.auth.management.commands.createsuperuser import Command as Createsuperuser
 
-from project.ops.prepare import is_own, prepare
+from project.ops.database import is_own, prepare
 
 
 class Command(Createsuperuser):

@@ -1,4 +1,4 @@
-"""Nobody waits for a service that has just let others wait for nothing.
+"""A circuit breaker: nobody waits for a service that has just let others wait for nothing.
 
 A request that needs a cache, broker or database which hangs has its answer soon. But as long as it hangs, such requests
 would hold all threads, and pages that do not need it would wait for one. So after one that waited in vain the next one
@@ -19,8 +19,8 @@ class Hangs(ConnectionError):
     """It let somebody wait just now."""
 
 
-class Fuse:
-    """`with fuse.guard():` around what may hang; raises Hangs at once while it does."""
+class Breaker:
+    """`with breaker.attempt():` around what may hang; raises Hangs at once while it does."""
 
     hangs: type[Exception] = Hangs
 
@@ -29,7 +29,7 @@ class Fuse:
         self.until: float | None = None  # when the next one may try; None: all may
 
     @contextlib.contextmanager
-    def guard(self) -> Iterator[bool]:
+    def attempt(self) -> Iterator[bool]:
         """Yields whether this one tries for all."""
         tries, began = self.check(), time.monotonic()
         try:

@@ -2,18 +2,18 @@ from unittest.mock import patch
 
 from django.test import SimpleTestCase
 
-from project.ops.patience import REST, SLOW, Fuse, Hangs
+from project.ops.breaker import REST, SLOW, Breaker, Hangs
 
 
 class Patience(SimpleTestCase):
     def setUp(self) -> None:
-        self.now, self.fuse = 100.0, Fuse("cache")
-        self.enterContext(patch("project.ops.patience.time.monotonic", lambda: self.now))
+        self.now, self.breaker = 100.0, Breaker("cache")
+        self.enterContext(patch("project.ops.breaker.time.monotonic", lambda: self.now))
 
     def use(self, seconds: float = 0, error: Exception | None = None) -> type[Exception] | None:
         """Use the service, which takes so long and then may fail. Returns what is raised."""
         try:
-            with self.fuse.guard():
+            with self.breaker.attempt():
                 self.now += seconds
                 if error:
                     raise error
@@ -41,21 +41,21 @@ class Patience(SimpleTestCase):
         """As of a busy machine: whoever comes next is let through, and all others then."""
         self.wait()
         self.assertIsNone(self.use())
-        with self.fuse.guard():
+        with self.breaker.attempt():
             self.assertIsNone(self.use())
 
     def test_those_who_waited_together_count_once(self) -> None:
         """Several who waited at the same time saw one and the same."""
-        with self.assertRaises(OSError), self.fuse.guard(), self.fuse.guard(), self.fuse.guard():
+        with self.assertRaises(OSError), self.breaker.attempt(), self.breaker.attempt(), self.breaker.attempt():
             self.now += SLOW + 1
             raise OSError
         self.assertIsNone(self.use())
 
     def test_one_tries_at_a_time(self) -> None:
         """While one tries, others do not; nor do those count who came before it."""
-        with self.assertRaises(OSError), self.fuse.guard():
+        with self.assertRaises(OSError), self.breaker.attempt():
             self.wait()
-            with self.fuse.guard():
+            with self.breaker.attempt():
                 self.assertIs(self.use(), Hangs)
             raise OSError
         self.assertIsNone(self.use())
