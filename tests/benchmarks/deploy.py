@@ -1,9 +1,10 @@
 """Deploys beside deploy/classic.sh: the same releases and one-offs, in turn, on the same servers under the same load.
 
     make ve/sentinel-deploy && make fleet FLEET_HOSTS="web1 web2 web3 web4"
-    ve/bin/python tests/benchmarks/deploy.py [--runs 5] [--hosts 1 2 4] [--parts plain far broken]
+    ve/bin/python tests/benchmarks/deploy.py [--runs 5] [--hosts 1 2 4] [--parts plain far broken] [--beside FOLDER]
     make fleet-down
 
+--beside FOLDER: in plain and far, beside the deployer of another checkout; each deploys and rolls back in its turn.
 plain: as it is. far: 25 ms each way to every server, and an app that takes 3 s to boot without using the CPU.
 broken: a release that crashes, and one that answers 500. Seconds are those from the command until every server has
 answered a visitor as the new release; for a broken one, until the command has ended and the old release serves.
@@ -42,10 +43,11 @@ ENVIRONMENT = {name: value for name, value in os.environ.items()
 
 @dataclass(frozen=True)
 class Run:
-    """One command: its exit code, its seconds, and the requests lost of those sent meanwhile."""
+    """One command: its exit code, its seconds, also those until it ended, and the requests lost of those sent."""
 
     code: int
     seconds: float
+    whole: float
     lost: int
     sent: int
 
@@ -81,30 +83,31 @@ class Bench:
         docker("rmi", image, check=False)
         return tag
 
-    def deploy(self, tag, **settings):
+    def deploy(self, tag, checkout=ROOT, **settings):
         self.shop.settings.update({f"rollout.{name}": value for name, value in settings.items()})
-        return self.measure(self.shop.command("deploy", tag), tag)
+        return self.measure(self.shop.command("deploy", tag), tag, checkout=checkout)
 
-    def rollback(self, tag):
-        return self.measure(self.shop.command("rollback"), tag)
+    def rollback(self, tag, checkout=ROOT):
+        return self.measure(self.shop.command("rollback"), tag, checkout=checkout)
 
     def classic(self, tag, ready=60):
         env = {"HOSTS": " ".join(self.shop.hosts), "APP": "bench", "IMAGE": self.shop.settings["image"], "TAG": tag,
                "READY": str(ready), "SSH": f"ssh -F {self.shop.fleet.ssh_config}"}
         return self.measure(["sh", ROOT / "deploy/classic.sh"], tag, env)
 
-    def measure(self, command, tag, env=()):
+    def measure(self, command, tag, env=(), checkout=ROOT):
         with self.shop.load(rate=RATE) as load:
             began = time.time()
-            done = run(command, timeout=200, cwd=ROOT, env={**ENVIRONMENT, **dict(env)})
+            done = run(command, timeout=200, cwd=checkout, env={**ENVIRONMENT, **dict(env)})
             ended = time.time()
+            whole = ended - began
             time.sleep(0.5)
             result = load.stop()
         if done.returncode > 1:
             sys.exit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stderr}")
         if done.returncode == 0:
             ended = result.began + max(result.of(host.url).first(tag) for host in self.shop.web)
-        return Run(done.returncode, ended - began, len(result.failures), len(result.records))
+        return Run(done.returncode, ended - began, whole, len(result.failures), len(result.records))
 
 
 def compare(bench, counts, runs):
@@ -125,6 +128,34 @@ def compare(bench, counts, runs):
         tell_lost(series)
         medians.append(statistics.median(ours.seconds for ours, _, _ in series))
     print(f"deploy to {counts[-1]} hosts takes {medians[-1] / medians[0]:.2f} of that to {counts[0]}", flush=True)
+
+
+def compare_checkouts(bench, other, counts, runs):
+    """Good releases and warm rollbacks by this deployer and by another checkout's, which take turns at being first."""
+    for count in counts:
+        bench.use(count)
+        live = bench.release()
+        bench.deploy(live)
+        series, turns = {ROOT: [], other: []}, [ROOT, other]
+        for number in range(runs + 1):
+            for checkout in turns:
+                pair = bench.deploy(bench.release(), checkout), bench.rollback(live, checkout)
+                assert not any(run.code for run in pair), "a release failed"
+                series[checkout] += [pair] if number else []  # at first bytecode is written
+            turns.reverse()
+        tell_checkouts(count, series)
+
+
+def tell_checkouts(count, series):
+    """series: checkout → pairs of runs, ours first."""
+    for number, name in enumerate(("deploy", "rollback")):
+        ours, others = ([pair[number] for pair in pairs] for pairs in series.values())
+        for field in ("seconds", "whole"):
+            report(f"{count} hosts, {name}, {field}", "this", "other",
+                   [(getattr(a, field), getattr(b, field)) for a, b in zip(ours, others)])
+    for checkout, pairs in series.items():
+        print(f" {checkout}")
+        tell_lost(pairs)
 
 
 def tell_lost(series):
@@ -169,6 +200,7 @@ def main():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2, 4], choices=range(1, 5))
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
+    parser.add_argument("--beside", type=Path, metavar="FOLDER", help="another checkout, in place of classic.sh")
     args = parser.parse_args()
     fleet = attach()
     with tempfile.TemporaryDirectory(prefix="bench", dir="/tmp") as folder:
@@ -177,7 +209,10 @@ def main():
             print(f"{part}; load of this machine: {os.getloadavg()[0]:.1f}", flush=True)
             bench.fault = "slow" if part == "far" else ""
             bench.reach(part == "far")
-            (compare_broken if part == "broken" else compare)(bench, args.hosts, args.runs)
+            if args.beside and part != "broken":
+                compare_checkouts(bench, args.beside.resolve(), args.hosts, args.runs)
+            else:
+                (compare_broken if part == "broken" else compare)(bench, args.hosts, args.runs)
 
 
 if __name__ == "__main__":
