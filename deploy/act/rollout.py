@@ -26,7 +26,7 @@ Group = tuple[Step, ...]
 
 @dataclass
 class Rollout:
-    """What is asked for. `tag` may be empty for a rollback; `to`: the rollback's goal was named."""
+    """A deploy or a rollback (`action`) that is asked for. A rollback without a `tag` goes to REVERT."""
 
     fleet: Fleet
     hosts: list[Host]

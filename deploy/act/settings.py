@@ -43,12 +43,14 @@ class Change:
 
 
 def set_(args: argparse.Namespace) -> Change:
+    """Values from stdin, or from an editor where that is a terminal. Raises Refused."""
     check_names(args.names)
     values = read_values(ask(args.names) if sys.stdin.isatty() else sys.stdin.buffer.read(), args.names)
     return Change(f"staged {', '.join(values)}", values)
 
 
 def unset(args: argparse.Namespace) -> Change:
+    """Without these names. Raises Refused."""
     check_names(args.names)
     return Change(f"staged without {', '.join(args.names)}", unset=args.names)
 
@@ -118,6 +120,7 @@ async def read(hosts: Connections, host: Host) -> Texts:
 
 
 def decoded(content: str, path: str) -> str:
+    """The text that came as base64. Raises HostProblem, which names the path, where it is not UTF-8."""
     try:
         return base64.b64decode(content).decode()
     except UnicodeDecodeError:

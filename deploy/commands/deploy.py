@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_display(parser: argparse.ArgumentParser) -> None:
+    """What deploy and rollback take for those who watch them."""
     parser.add_argument("--wait", type=int, default=0, metavar="SECONDS",
                         help="retry so long while somebody else holds the lock")
     parser.add_argument("--json", action="store_true", help="every event as a line of JSON")

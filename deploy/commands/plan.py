@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_risks(parser: argparse.ArgumentParser) -> None:
+    """What plan, deploy and rollback take that makes them less careful."""
     parser.add_argument("--skip-unreachable", action="store_true", help="go on without hosts that can't be reached")
     parser.add_argument("--allow-incompatible", action="store_true",
                         help="even with migrations with which the older release cannot work")
@@ -43,5 +44,6 @@ def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rollout:
 
 
 def check_tag(tag: str) -> None:
+    """Raise Refused for what is no tag of an image."""
     if not re.fullmatch(TAG, tag):
         raise Refused(f"{tag!r} is no tag of an image: say which release, TAG=build-42")
