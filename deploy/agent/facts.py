@@ -112,7 +112,7 @@ def running(host: Host, health: bool) -> Running:
 
 def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Properties], health: bool) -> SlotFacts:
     """What a slot runs; with `health` also how that does."""
-    units = {role: of_unit(states[host.unit(role, slot)]) for role in ("web", "worker") if host.has(role)}
+    units = {role: of_unit(states.get(host.unit(role, slot), {})) for role in ("web", "worker") if host.has(role)}
     web, worker = units.get("web"), units.get("worker")
     if health and release and web and web["state"] == "active":
         web["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 
@@ -56,7 +55,11 @@ def has_committed(host: Host, id: str) -> bool:
 
 def kill(pid: int) -> None:
     """Kill a process, and wait until it writes no more. Raises Problem where it does not die."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    if not wait_until(lambda: not os.path.exists("/proc/%d" % pid), DEATH):
+    def is_gone() -> bool:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return True
+        return False
+    if not wait_until(is_gone, DEATH):
         raise Problem("the agent of the deploy, process %d, does not die" % pid)

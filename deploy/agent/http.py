@@ -31,7 +31,7 @@ def dead_tasks(sock: str) -> int:
     try:
         body = exchange(sock, "GET /debug/vars HTTP/1.0\r\nHost: localhost\r\n\r\n", 5)[1]
         return int(json.loads(body)["celery"]["dead"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0
 
 
@@ -92,7 +92,7 @@ def release_of(body: str) -> Any:
     """The release that /readyz names."""
     try:
         return json.loads(body).get("release")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
 
 

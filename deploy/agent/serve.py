@@ -91,18 +91,17 @@ def read(app: str, program: str) -> None:
 def lock(host: Host, program: str, description: str, dead_after: float, bare: bool = False) -> Locked:
     """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead. The unit is killed
     when it hears nothing for `dead_after` seconds. `bare`: the host need not be provisioned yet."""
-    folder = host.root + "/run" if bare else host.run
-    held = await_retirement(host)
-    if held:
-        return {"locked": held}
-    if not os.path.isdir(folder):
-        raise Problem("there is no %s: run make provision first" % folder)
-    code, errors = as_unit(host, folder, program, description, dead_after, bare)
-    held = holder(host)
-    if TAKEN.search(" ".join(errors)):
-        if is_retirement(held):  # it came a moment before us
-            return lock(host, program, description, dead_after, bare)
-        held = held or "by somebody who came a moment before"
+    folder, deadline = host.root + "/run" if bare else host.run, time.monotonic() + WAIT
+    while True:
+        if held := await_retirement(host, deadline):
+            return {"locked": held}
+        if not os.path.isdir(folder):
+            raise Problem("there is no %s: run make provision first" % folder)
+        code, errors = as_unit(host, folder, program, description, dead_after, bare)
+        held, taken = holder(host), TAKEN.search(" ".join(errors))
+        if not (taken and is_retirement(held)):  # which came a moment before us
+            break
+    held = held or ("by somebody who came a moment before" if taken else None)
     found: Locked = {"code": code, "said": errors, "locked": held}
     if not bare:
         tag = releases.read_tag(host.tag)
@@ -111,9 +110,9 @@ def lock(host: Host, program: str, description: str, dead_after: float, bare: bo
     return found
 
 
-def await_retirement(host: Host) -> str | None:
-    """Wait for the end of a retirement, WAIT seconds at most; who holds the lock then."""
-    held, deadline = holder(host), time.monotonic() + WAIT
+def await_retirement(host: Host, deadline: float) -> str | None:
+    """Wait for the end of a retirement; who holds the lock then, or at the deadline."""
+    held = holder(host)
     while is_retirement(held) and time.monotonic() < deadline:
         time.sleep(0.2)
         held = holder(host)

@@ -44,6 +44,7 @@ def test_a_release_that_is_ready(server):
     (READY.replace(b"v2", b"v1"), "/readyz answers as release v1"),
     (READY.replace(b"200 OK", b"503 Unavailable"), "/readyz answers 503"),
     (READY[:60], "/readyz answers as release None"),
+    (b"HTTP/1.1 503 Unavailable\r\n\r\n" + b"[" * 50_000, "/readyz answers 503"),
     (b"", "/readyz answers no answer: b''"),
     (b"SSH-2.0-OpenSSH", "/readyz answers no answer: b'SSH-2.0-OpenSSH'"),
 ])
@@ -55,7 +56,8 @@ def test_a_release_that_is_not(server, answer, said):
 
 
 @pytest.mark.parametrize("body, count", [
-    (b'{"celery": {"dead": 3}}', 3), (b'{"celery": {"dead": null}}', 0), (b'{"celery": {}}', 0), (b"[]", 0), (b"", 0)])
+    (b'{"celery": {"dead": 3}}', 3), (b'{"celery": {"dead": null}}', 0), (b'{"celery": {}}', 0), (b"[]", 0), (b"", 0),
+    (b"[" * 50_000, 0), (b'{"celery": {"dead": Infinity}}', 0)])
 def test_tasks_that_were_given_up(server, body, count):
     """The app tells who asks through no proxy; one that cannot tell has none."""
     assert http.dead_tasks(server(b"HTTP/1.1 200 OK\r\n\r\n" + body)) == count

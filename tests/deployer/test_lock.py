@@ -82,6 +82,22 @@ def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypa
     assert lock(host, monkeypatch, systemd)["locked"] is None and len(systemd.started) == 1
 
 
+def test_retirements_are_waited_for_two_minutes_in_all(host, monkeypatch):
+    """However many come one after the other: before the deployer gives up, it hears who has the lock."""
+    now, held = [0.0], []
+
+    def holder(host):
+        held.append("retirement of slot b" if len(held) % 3 else None)  # found free, taken, and held a while
+        return held[-1]
+
+    def wait(seconds):
+        now[0] += 50
+    monkeypatch.setattr(serve, "holder", holder)
+    monkeypatch.setattr(serve, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=wait))
+    assert lock(host, monkeypatch, Systemd(host, b"already exists"))["locked"] == "retirement of slot b"
+    assert now[0] < 180
+
+
 def test_two_agents_come_at_the_same_moment(host):
     """Each writes the agent down for systemd, and none is in the other's way."""
     program, failed = "x = 1\n" * 100_000, []

@@ -64,7 +64,7 @@ def add(host: Host, names: set[str], members: Iterable[Member]) -> None:
             if content is None:
                 raise Problem("%s/%s in the image is no regular file: build it anew" % (ROOT, name))
             path = "%s/%s" % (folder, name)
-            if not os.path.lexists(path):
+            if path not in added and not os.path.lexists(path):
                 make_room(folder, path)
                 added.append(path)
                 write(path + ".part", content)

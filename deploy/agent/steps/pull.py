@@ -16,14 +16,19 @@ ROOM = 2**30  # bytes; where fewer are free, old images go before a new one come
 def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = "", reference: str = "") -> Image:
     """Pull the image where it is not here, and pin it to the slot; what the image is, for the deployer to judge.
     `reference`: a name to pull it by instead of `image`."""
-    known = attempt.noted.get("image_id", "")
-    found: Image = {"image_id": known, "digests": []}
+    found = known(host, attempt) or fetched(host, attempt, image, credentials, reference)
     if not attempt.noted["warm"]:
-        here = images.about(host, known) if known else None
-        found = here or fetched(host, attempt, image, credentials, reference)
         pin(host, attempt, say, found["image_id"])
-    digests = {*found["digests"], *filter(None, [attempt.noted.get("digest")])}
-    return {**found, "digests": sorted(digests), "architecture": os.uname().machine}
+    return {**found, "architecture": os.uname().machine}
+
+
+def known(host: Host, attempt: Attempt) -> Image | None:
+    """What a rollback knows of its image by the records, if the image is here; a warm slot runs it. None for a deploy:
+    of what is pulled the engine tells the digests."""
+    image = attempt.noted.get("image_id", "")
+    here = {"image_id": image, "digests": []} if attempt.noted["warm"] else image and images.about(host, image)
+    digest = attempt.noted.get("digest")
+    return {**here, "digests": sorted({*here["digests"], *([digest] if digest else [])})} if here else None
 
 
 def fetched(host: Host, attempt: Attempt, image: str, credentials: str, reference: str) -> Image:
