@@ -34,7 +34,7 @@ COMMANDS = {  # name of a module in commands/ → help
     "releases": "what ran when, by whom, and what became of it",
     "logs": "what web, worker and beat log",
     "run": "a one-off command on a host, in the release that is live",
-    "prune": "remove images that nothing needs any more",
+    "prune": "remove images and secrets that nothing needs any more",
     "env": "settings and secrets: staged here, live with the next deploy",
 }
 

@@ -1,4 +1,4 @@
-"""prune: removes images that neither TAG nor REVERT nor a slot needs."""
+"""prune: removes images that neither TAG nor REVERT nor a slot needs, and secrets that no settings name."""
 
 import argparse
 
