@@ -11,7 +11,7 @@ import pytest
 
 from proc import ROOT
 
-pytest_plugins = ["services"]
+pytest_plugins = ["sharing", "services", "postgresql"]
 
 SETTINGS = {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "CACHE_URL", "BROKER_URL", "SECRET_KEY", "SITE_URL", "RELEASE"}
 

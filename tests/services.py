@@ -1,11 +1,9 @@
 """Real services out of Debian's packages, on free ports of the loopback; each ends with the tests that asked for it.
 
-Of those that take long to start all workers of a run share one: see `shared`.
+Of those that take long to start all workers of a run share one: see sharing.py.
 """
 
 import contextlib
-import fcntl
-import itertools
 import json
 import os
 import pwd
@@ -19,11 +17,9 @@ from pathlib import Path
 
 import pytest
 
-import warm
-from proc import ROOT, free_port, run, running, wait_until
+from proc import free_port, running, wait_until
+from sharing import shared
 
-POSTGRES_USER = "slip"
-TEMPLATE = "template_migrated"
 RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one in PATH goes to the machine's own folders
 
 
@@ -43,56 +39,13 @@ def as_user(name):
     return ["setpriv", f"--reuid={name}", f"--regid={name}", "--clear-groups"] if os.getuid() == 0 else []
 
 
-_kept = contextlib.ExitStack()  # what this worker started for all, and that it uses what others started
-
-
-def shared(tmp_path_factory, name, start):
-    """The port of a service that start() gives, a context manager: the first of all workers starts it, and ends it when
-    none uses it any more."""
-    port, lock, users = (common(tmp_path_factory) / f"{name}.{what}" for what in ("port", "lock", "users"))
-    used = _kept.enter_context(open(users, "a"))
-    with locked(lock):
-        if not port.exists():
-            port.write_text(str(_kept.enter_context(start()).port))
-            _kept.callback(no_longer, port, lock, used)
-        fcntl.flock(used, fcntl.LOCK_SH)
-        return int(port.read_text())
-
-
-def no_longer(port, lock, used):
-    """Offer a service to nobody any more, and wait until those who use it have ended."""
-    with locked(lock):
-        port.unlink()
-        fcntl.flock(used, fcntl.LOCK_EX)
-
-
-def once(tmp_path_factory, name, make):
-    """The path of a file that make(path) writes, by the first of all workers that needs it."""
-    path = common(tmp_path_factory) / name
-    with locked(path.with_name(f"{name}.lock")):
-        if not path.exists():
-            make(path.with_name(f"{name}.new"))
-            path.with_name(f"{name}.new").rename(path)
-    return path
-
-
-def common(tmp_path_factory):
-    """The folder that all workers of a run have in common."""
-    base = tmp_path_factory.getbasetemp()
-    return base.parent if base.name.startswith("popen-") else base
-
-
 @contextlib.contextmanager
-def locked(path):
-    """One worker at a time."""
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def pytest_unconfigure():
-    """After the last test, when no worker waits for its turn any more."""
-    _kept.close()
+def folder_for(user):
+    """Outside of pytest's own, which other users may not enter; short, as it is part of a path."""
+    with tempfile.TemporaryDirectory(prefix=f"{user[:2]}-") as path:
+        if os.getuid() == 0:
+            os.chown(path, pwd.getpwnam(user).pw_uid, -1)
+        yield Path(path)
 
 
 class Server:
@@ -133,106 +86,6 @@ def signal_tree(pid, number):
         for child in path.read_text().split():
             with contextlib.suppress(OSError):
                 signal_tree(int(child), number)
-
-
-class Postgres(Server):
-    """`database()` makes a new one in it, with all migrations unless told otherwise."""
-
-    name = "PostgreSQL"
-
-    def __init__(self, bin, folder=None, port=None):
-        super().__init__(port)
-        self.bin, self.folder = bin, folder
-        self.numbers = itertools.count(1)
-        self.template = None
-
-    def make(self):
-        """Its files."""
-        made = run([*as_user("postgres"), self.bin / "initdb", "-D", self.folder / "data", "-U", POSTGRES_USER,
-                    "-A", "trust", "-N", "-E", "UTF8", "--locale=C"], cwd=self.folder)
-        assert made.returncode == 0, made.stderr
-
-    def command(self):
-        return [*as_user("postgres"), self.bin / "postgres", "-D", self.folder / "data", "-p", self.port,
-                "-h", "127.0.0.1", "-F", "-c", "unix_socket_directories=", "-c", "max_connections=200"]
-
-    def stop(self):
-        """At once: its own way is to wait for the clients."""
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(60)
-        super().stop()
-
-    def is_ready(self):
-        return run([self.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", self.port]).returncode == 0
-
-    def url(self, name, port=None):
-        return f"postgres://{POSTGRES_USER}:secret@127.0.0.1:{port or self.port}/{name}"
-
-    def database(self, migrated=True):
-        """The name of a new database."""
-        if migrated and self.template is None:
-            self.make_template()
-        return self.create(f"test{os.getpid()}_{next(self.numbers)}", *(["-T", self.template] if migrated else []))
-
-    def make_template(self):
-        """What databases with all migrations are copies of."""
-        self.template = self.create(TEMPLATE)
-        migrate(self.url(self.template))
-
-    def create(self, name, *options):
-        done = run([self.bin / "createdb", "-h", "127.0.0.1", "-p", self.port, "-U", POSTGRES_USER, *options, name])
-        assert done.returncode == 0, done.stderr
-        return name
-
-
-def migrate(url):
-    """All migrations into the database of that URL."""
-    done = warm.python("manage.py", "migrate", "-v0", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@contextlib.contextmanager
-def folder_for(user):
-    """Outside of pytest's own, which other users may not enter; short, as it is part of a path."""
-    with tempfile.TemporaryDirectory(prefix=f"{user[:2]}-") as path:
-        if os.getuid() == 0:
-            os.chown(path, pwd.getpwnam(user).pw_uid, -1)
-        yield Path(path)
-
-
-def postgres_bin():
-    """The folder of PostgreSQL's programs, the newest where there are several."""
-    bins = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
-    return bins[-1] if bins else Path(shutil.which("initdb") or missing("PostgreSQL")).parent
-
-
-@contextlib.contextmanager
-def new_postgres():
-    """A PostgreSQL while the block runs."""
-    found = postgres_bin()
-    with folder_for("postgres") as path:
-        server = Postgres(found, path)
-        server.make()
-        with contextlib.closing(server.stack):
-            server.start()
-            yield server
-            server.stop()
-
-
-@contextlib.contextmanager
-def postgres_for_all():
-    """One with the template, as two workers could not both make it."""
-    with new_postgres() as server:
-        server.make_template()
-        yield server
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    """A PostgreSQL of this run's own. It is not to be stopped or paused: take new_postgres() for that."""
-    server = Postgres(postgres_bin(), port=shared(tmp_path_factory, "postgres", postgres_for_all))
-    server.template = TEMPLATE
-    return server
 
 
 class Redis(Server):

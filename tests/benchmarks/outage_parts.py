@@ -10,7 +10,8 @@ from pathlib import Path
 from ops.test_tls import certificate
 
 from proc import run
-from services import Postgres, Redis, folder_for, postgres_bin
+from postgresql import Postgres, postgres_bin
+from services import Redis, folder_for
 
 
 class TlsRedis(Redis):

@@ -9,7 +9,7 @@ import pytest
 
 from ops.served import serve
 from proc import ROOT, VE_PYTHON, run
-from services import migrate
+from postgresql import migrate
 
 from .conftest import ask
 

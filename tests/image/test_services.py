@@ -11,7 +11,7 @@ import pytest
 
 from engine import docker
 from proc import free_port, wait_until
-from services import new_postgres
+from postgresql import new_postgres
 
 from .load import Load, ask
 from .web import entries

@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from services import migrate, once
+from postgresql import migrate
+from sharing import once
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from project.ops.postgres import Connection, Cursor, Hangs, server
-from services import new_postgres
+from postgresql import new_postgres
 
 ROWS = "SELECT generate_series(1, 9)"
 

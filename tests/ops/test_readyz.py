@@ -13,7 +13,7 @@ from ops.relay import Relay
 from ops.served import serve
 
 from proc import wait_until
-from services import migrate
+from postgresql import migrate
 
 LIMIT = 2  # seconds by the client's clock
 # A hanging part is waited for shortly, so that a busy machine has time left; test_readiness.py has the real seconds.

@@ -1,0 +1,109 @@
+"""PostgreSQL out of Debian's packages: one for all workers of a run, or one of a test's own."""
+
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+import warm
+from proc import ROOT, run
+from services import Server, as_user, folder_for, missing
+from sharing import shared
+
+POSTGRES_USER = "slip"
+TEMPLATE = "template_migrated"
+
+
+class Postgres(Server):
+    """`database()` makes a new one in it, with all migrations unless told otherwise."""
+
+    name = "PostgreSQL"
+
+    def __init__(self, bin, folder=None, port=None):
+        super().__init__(port)
+        self.bin, self.folder = bin, folder
+        self.numbers = itertools.count(1)
+        self.template = None
+
+    def make(self):
+        """Its files."""
+        made = run([*as_user("postgres"), self.bin / "initdb", "-D", self.folder / "data", "-U", POSTGRES_USER,
+                    "-A", "trust", "-N", "-E", "UTF8", "--locale=C"], cwd=self.folder)
+        assert made.returncode == 0, made.stderr
+
+    def command(self):
+        return [*as_user("postgres"), self.bin / "postgres", "-D", self.folder / "data", "-p", self.port,
+                "-h", "127.0.0.1", "-F", "-c", "unix_socket_directories=", "-c", "max_connections=200"]
+
+    def stop(self):
+        """At once: its own way is to wait for the clients."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(60)
+        super().stop()
+
+    def is_ready(self):
+        return run([self.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", self.port]).returncode == 0
+
+    def url(self, name, port=None):
+        return f"postgres://{POSTGRES_USER}:secret@127.0.0.1:{port or self.port}/{name}"
+
+    def database(self, migrated=True):
+        """The name of a new database."""
+        if migrated and self.template is None:
+            self.make_template()
+        return self.create(f"test{os.getpid()}_{next(self.numbers)}", *(["-T", self.template] if migrated else []))
+
+    def make_template(self):
+        """What databases with all migrations are copies of."""
+        self.template = self.create(TEMPLATE)
+        migrate(self.url(self.template))
+
+    def create(self, name, *options):
+        done = run([self.bin / "createdb", "-h", "127.0.0.1", "-p", self.port, "-U", POSTGRES_USER, *options, name])
+        assert done.returncode == 0, done.stderr
+        return name
+
+
+def migrate(url):
+    """All migrations into the database of that URL."""
+    done = warm.python("manage.py", "migrate", "-v0", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def postgres_bin():
+    """The folder of PostgreSQL's programs, the newest where there are several."""
+    bins = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+    return bins[-1] if bins else Path(shutil.which("initdb") or missing("PostgreSQL")).parent
+
+
+@contextlib.contextmanager
+def new_postgres():
+    """A PostgreSQL while the block runs."""
+    found = postgres_bin()
+    with folder_for("postgres") as path:
+        server = Postgres(found, path)
+        server.make()
+        with contextlib.closing(server.stack):
+            server.start()
+            yield server
+            server.stop()
+
+
+@contextlib.contextmanager
+def postgres_for_all():
+    """One with the template, as two workers could not both make it."""
+    with new_postgres() as server:
+        server.make_template()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """A PostgreSQL of this run's own. It is not to be stopped or paused: take new_postgres() for that."""
+    server = Postgres(postgres_bin(), port=shared(tmp_path_factory, "postgres", postgres_for_all))
+    server.template = TEMPLATE
+    return server
