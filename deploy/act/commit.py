@@ -1,5 +1,5 @@
 """The commit of a deploy: all hosts promise, all commit; or all go back. A host whose answer is lost then may go either
-way by itself, so it is asked over another connection, and told, while that is still open."""
+way by itself, so it is asked over another connection, and told, while that is still open: see docs/design.md."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping

@@ -156,12 +156,6 @@ class Watched(TypedDict):
     errors: int
 
 
-class Done(TypedDict):
-    """The answer of `commit`; `drained`: nobody is connected to the old slot."""
-    seconds: float
-    drained: bool
-
-
 class Pruned(TypedDict):
     """Names of images, and of secrets."""
     removed: list[str]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from . import disk, envfile, http, releases, site, slots
 from .answers import Committed, Docker, Facts, Front, Running, Said, SlotFacts, UnitFacts
-from .host import SLOTS, Host, Problem, at_once, lock_holder
+from .host import SLOT_ROLES, SLOTS, Host, Problem, at_once, lock_holder
 from .shapes import Any, Container, Properties, Record, Release, T
 from .steps.migrate import ATTEMPT
 
@@ -112,7 +112,7 @@ def running(host: Host, health: bool) -> Running:
 
 def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Properties], health: bool) -> SlotFacts:
     """What a slot runs; with `health` also how that does."""
-    units = {role: of_unit(states.get(host.unit(role, slot), {})) for role in ("web", "worker") if host.has(role)}
+    units = {role: of_unit(states.get(host.unit(role, slot), {})) for role in SLOT_ROLES if host.has(role)}
     web, worker = units.get("web"), units.get("worker")
     if health and release and web and web["state"] == "active":
         web["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")

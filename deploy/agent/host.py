@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from .shapes import Any, CallOptions, More, Properties, Unpack
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
-ROLES = ("web", "worker", "beat")
+SLOT_ROLES = ("web", "worker")  # those that run in a slot; beat, which there is once, does not
+ROLES = (*SLOT_ROLES, "beat")
 SLOTS = ("a", "b", "beat")  # beat, which runs once, has files as a slot has
 
 

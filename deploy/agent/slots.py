@@ -7,7 +7,7 @@ import os
 import time
 
 from . import disk, releases
-from .host import Host, Problem, is_up, last, wait_until
+from .host import SLOT_ROLES, Host, Problem, is_up, last, wait_until
 from .shapes import Noted, Release
 
 DRAIN = 30  # seconds that the last visitors of a slot may take; who is left then is cut off when it stops
@@ -34,7 +34,7 @@ def other(slot: str) -> str:
 
 def units(host: Host, slot: str) -> list[str]:
     """The units of a slot, of the roles that this host has."""
-    return [host.unit(role, slot) for role in ("web", "worker") if host.has(role)]
+    return [host.unit(role, slot) for role in SLOT_ROLES if host.has(role)]
 
 
 def running(host: Host, *names: str) -> list[str]:

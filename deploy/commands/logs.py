@@ -4,6 +4,7 @@ import argparse
 import subprocess
 import sys
 
+from ..agent.host import ROLES, SLOT_ROLES
 from ..decide.config import Fleet, Host
 from ..errors import DeployError, HostProblem, on_hosts
 from ..reach import process
@@ -16,13 +17,13 @@ from ..show.display import write
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
     parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="of each host (100)")
-    parser.add_argument("--role", choices=["web", "worker", "beat"], default="", help="only this one's")
+    parser.add_argument("--role", choices=ROLES, default="", help="only this one's")
     parser.add_argument("--since", default="", metavar="TIME", help="as journalctl takes it: '1 hour ago'")
 
 
 def command(app: str, args: argparse.Namespace) -> list[str]:
     """The words that show a host's logs there."""
-    names = [f"{app}-{name}" for name in ("web-a", "web-b", "worker-a", "worker-b", "beat")
+    names = [f"{app}-{name}" for name in (*(f"{role}-{slot}" for role in SLOT_ROLES for slot in "ab"), "beat")
              if name.startswith(args.role)]
     return ["journalctl", "--no-pager", "-o", "short-iso", "-n", str(args.lines), *(["-f"] if args.follow else []),
             *(["--since", args.since] if args.since else []), *(word for name in names for word in ("-t", name))]

@@ -165,7 +165,7 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
 
 def between_keys(fleet: Fleet) -> Problems:
     """All of it."""
-    site, (web, workers, beats) = fleet.site, map(fleet.with_role, schema.ROLES)
+    site, (web, workers, beats) = fleet.site, map(fleet.with_role, ("web", "worker", "beat"))
     for host in fleet.hosts:
         yield from host_problems(fleet, host)
     if len(beats) > 1 or workers and not beats:

@@ -6,11 +6,11 @@ checks.py says what a check and a table are.
 import re
 from typing import Any
 
+from ..agent.host import ROLES
 from .checks import (REQUIRED, TOO_DEEP, Check, Problems, flag, list_of, network, number, one_of, options, plain, shown,
                      table, text)
 
 Keys = dict[str, tuple[Check, Any]]  # key → check, default
-ROLES = ("web", "worker", "beat")
 # Provisioning refuses a name that a server uses already. These it cannot see before it begins: names from packages that
 # it installs, and prefixes of nginx's variables.
 TAKEN = ("docker", "containerd", "nginx", "html", "snippets", "sites-available", "sites-enabled", "modules-available",

@@ -13,7 +13,7 @@ from ..decide.plan import STEP_KINDS
 from ..reach.validate import Event, Tell, visible
 from .tables import table
 
-SHOWN = ("lock", *(name for name in STEP_KINDS if name != "prune"))
+SHOWN = ("lock", *(name for name, kind in STEP_KINDS.items() if kind.of_deploys))
 MARKS = {"start": "…", "done": "✓", "failed": "✗"}
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ..agent.answers import Facts
+from ..agent.host import SLOT_ROLES
 from ..agent.shapes import Release
 from ..decide.config import Host
 from ..decide.drift import EMPTY, running
@@ -19,7 +20,7 @@ def rows(host: Host, facts: Facts) -> Iterator[Row]:
     """A row for each role of a host, and one for the old slot; ROWS names the columns."""
     live = facts["live"]
     slot = facts["slots"].get(live or "", EMPTY)
-    for role in ("web", "worker"):
+    for role in SLOT_ROLES:
         if host.has(role):
             yield row(host.name, role, slot["release"], live, slot["units"].get(role, {}))
     beat = facts["beat"]

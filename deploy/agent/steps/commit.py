@@ -7,7 +7,6 @@ import os
 import time
 
 from .. import disk, releases, slots
-from ..answers import Done
 from ..attempt import Attempt
 from ..host import ROLES, Host, Problem
 from ..shapes import Noted, Record, Release, Say
@@ -73,15 +72,14 @@ def withdraw_promise(host: Host) -> None:
         disk.move(host.attempt + ".back", host.attempt)
 
 
-def commit(host: Host, attempt: Attempt, say: Say) -> Done:
+def commit(host: Host, attempt: Attempt, say: Say) -> None:
     """The second half of a commit; then wait for the drain of the old slot, which stays warm for a while."""
     if attempt.watcher:
         attempt.watcher.over.set()
     if attempt.sick and not attempt.noted.get("promised"):
         raise Problem("nothing was promised here: its visitors were taken back, as %s" % attempt.sick)
     finish(host, attempt.noted, say)
-    drained = slots.drain(host, attempt.noted["live"])
-    return {"seconds": round(time.time() - attempt.noted["began"], 1), "drained": drained}
+    slots.drain(host, attempt.noted["live"])
 
 
 def finish(host: Host, attempt: Noted, say: Say) -> None:

@@ -71,9 +71,10 @@ def problem_of(host: Host, attempt: Attempt, role: str, smoke: Sequence[str]) ->
     """Why the slot's web or worker does not work yet, as a Problem; None when it does. Raises Problem where waiting is
     of no use."""
     try:
-        if role == "worker":
-            return worker_problem(host, attempt)
-        return web_problem(host, attempt, host.slot(attempt.noted["slot"], "web.sock"), smoke)
+        if role == "web":
+            return web_problem(host, attempt, host.slot(attempt.noted["slot"], "web.sock"), smoke)
+        assert role == "worker", role
+        return worker_problem(host, attempt)
     except Problem as problem:
         raise of_role(host, attempt, role, problem) from None
 
