@@ -1,18 +1,16 @@
 """plan: what a deploy would do."""
 
 import argparse
-import re
 import sys
 
 from ..act.rollout import Rollout
+from ..agent.releases import TAG
 from ..decide import images
 from ..decide.config import Fleet
 from ..decide.plan import Options, shown
 from ..errors import Refused
 from ..reach.validate import Tell
 from ..show.display import Lines
-
-TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,5 +43,5 @@ def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rollout:
 
 def check_tag(tag: str) -> None:
     """Raise Refused for what is no tag of an image."""
-    if not re.fullmatch(TAG, tag):
+    if not TAG.fullmatch(tag):
         raise Refused(f"{tag!r} is no tag of an image: say which release, TAG=build-42")
