@@ -3,6 +3,7 @@
 `bundle` makes one text of it, which runs by itself: `python3 FILE MODE APP …`. Only that function runs here.
 """
 
+import functools
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -15,24 +16,14 @@ MODULES = ("disk", "envfile", "host", "http", "engine", "image_files", "visitors
            "attempt", "steps.migrate", "site", "facts", "images", "steps.commit", "fate", "steps.verdicts",
            "steps.publish", "steps.readiness", "steps.watcher", "steps.switch", "takeback", "steps.begin",
            "steps.pull", "steps.prune", "steps.table", "shell", "settings", "serve")
-LOADER = """\
-import sys, types
-for name, text in {sources!r}.items():
-    package, _, leaf = name.rpartition(".")
-    module = sys.modules[name] = types.ModuleType(name)
-    module.__package__, module.__path__ = package, []
-    if package:
-        setattr(sys.modules[package], leaf, module)
-    exec(compile(text, name.replace(".", "/") + ".py", "exec"), module.__dict__)
-if __name__ == "__main__":
-    sys.modules["agent.serve"].main(sys.argv[1:], globals().get("PROGRAM"))
-"""
 
 
+@functools.cache
 def bundle() -> str:
-    """The text of the whole agent, a Python program."""
+    """The text of the whole agent, a Python program: start.py, and a call that gives it the other modules."""
     texts = {**TYPES, "steps": "", **{name: path_of(name).read_text("utf-8") for name in MODULES}}
-    return LOADER.format(sources={"agent": "", **{f"agent.{name}": text for name, text in texts.items()}})
+    sources = {"agent": "", **{f"agent.{name}": text for name, text in texts.items()}}
+    return f"{path_of('start').read_text('utf-8')}\n\nrun({sources!r}, globals())\n"
 
 
 def path_of(name: str) -> Path:

@@ -74,30 +74,32 @@ def answer(message: Message, function: Callable[[], object]) -> None:
 
 # ---- before the lock ----
 
-def read(app: str, program: str) -> None:
-    """Answer what is asked, up to the lock and after it."""
+def read(app: str, program: bytes, file: str) -> None:
+    """Answer what is asked, up to the lock and after it. `program`, `file`: this agent's text, and where it is kept."""
     host = Host(app)
     readers: dict[str, Callable[..., object]] = {
         "facts": facts.collect, "resolve": images.resolve, "said": facts.last_lines, "decide": decide, **UNLOCKED}
     print(MARK, flush=True)
     for message in lines():
         if message.get("do") == "lock":
-            answer(message, lambda: lock(host, program, **message["args"]))
+            answer(message, lambda: lock(host, program, os.path.basename(file), **message["args"]))
             readers.update(dict.fromkeys(LOCKED, shell.refuse))  # they were meant for that lock
         elif message.get("do", "alive") != "alive":  # alive or an abort: the lock had just ended
             answer(message, lambda: readers[message["do"]](host, **message["args"]))
 
 
-def lock(host: Host, program: str, description: str, dead_after: float, bare: bool = False) -> Locked:
+def lock(host: Host, program: bytes, name: str, description: str, dead_after: float, bare: bool = False) -> Locked:
     """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead. The unit is killed
     when it hears nothing for `dead_after` seconds. `bare`: the host need not be provisioned yet."""
     folder, deadline = host.root + "/run" if bare else host.run, time.monotonic() + WAIT
+    path = "%s/%s" % (folder, name)
     while True:
         if held := await_retirement(host, deadline):
             return {"locked": held}
         if not os.path.isdir(folder):
             raise Problem("there is no %s: run make provision first" % folder)
-        code, errors = as_unit(host, folder, program, description, dead_after, bare)
+        store(path, program)
+        code, errors = as_unit(host, path, description, dead_after, bare)
         held, taken = holder(host), TAKEN.search(" ".join(errors))
         if not (taken and is_retirement(held)):  # which came a moment before us
             break
@@ -124,16 +126,14 @@ def is_retirement(held: str | None) -> bool:
     return (held or "").startswith("retirement")
 
 
-def as_unit(host: Host, folder: str, program: str, description: str, dead_after: float,
-            bare: bool) -> tuple[int, list[str]]:
-    """Run the agent as the unit APP-deploy, on this stdin and stdout, to its end: (its exit code, the last lines of
-    systemd-run's stderr)."""
-    path = store(folder, program)
+def as_unit(host: Host, path: str, description: str, dead_after: float, bare: bool) -> tuple[int, list[str]]:
+    """Run the agent, a file, as the unit APP-deploy, on this stdin and stdout, to its end: (its exit code, the last
+    lines of systemd-run's stderr)."""
     run = [slots.host_path("python3"), "-I", "-S", path]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
                   "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app]),
                   **({"KillMode": "process"} if bare else {})}  # apt and nginx are not cut off in the middle
-    with open(os.open(folder, os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
+    with open(os.open(os.path.dirname(path), os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
         done = subprocess.run(
             ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
              "--unit=%s-deploy" % host.app, "--description=" + description,
@@ -143,14 +143,11 @@ def as_unit(host: Host, folder: str, program: str, description: str, dead_after:
         return done.returncode, stderr.read().decode(errors="replace").strip().splitlines()[-5:]
 
 
-def store(folder: str, program: str) -> str:
-    """Write the agent to a file, for systemd; its path. Two agents may do that at the same moment."""
-    import hashlib  # only here: it takes long to load
-    path = "%s/agent-%s.py" % (folder, hashlib.sha256(program.encode()).hexdigest()[:12])
-    with disk.locked(folder):
-        if disk.read(path) != program:
+def store(path: str, program: bytes) -> None:
+    """Write the agent to a file, for systemd, where it is not there. Two agents may do that at the same moment."""
+    with disk.locked(os.path.dirname(path)):
+        if disk.read_bytes(path) != program:
             disk.write(path, program)
-    return path
 
 
 def holder(host: Host) -> str | None:
@@ -214,9 +211,10 @@ def feed_watchdog() -> None:
             sock.sendto(b"WATCHDOG=1", address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
-def retire(host: Host, image: str, last: str, *which: str) -> None:
-    """Stop an old slot, and remove old images, as the timer asks some time after a commit. That images stay is no
-    failure."""
+def retire(host: Host, file: str, image: str, last: str, *which: str) -> None:
+    """Stop an old slot, and remove old images and agents, as the timer asks some time after a commit. That images stay
+    is no failure. `file`: this agent; nobody needs another, as this one has the lock, and no other timer is set."""
+    drop_others(file)
     slots.retire(host, *which)
     try:
         images.prune(host, image, int(last), most=20) if image else []  # few: the next deploy waits
@@ -224,17 +222,24 @@ def retire(host: Host, image: str, last: str, *which: str) -> None:
         print("old images stay: %s" % problem, file=sys.stderr)
 
 
-def main(words: list[str], program: str) -> None:
-    """Work in the mode that the command line names."""
+def drop_others(file: str) -> None:
+    """Remove the agents of other versions beside this one."""
+    folder, name = os.path.split(file)
+    disk.remove(*("%s/%s" % (folder, other) for other in disk.entries(folder)
+                  if other.startswith("agent-") and not other.startswith(name)))
+
+
+def main(words: list[str], program: bytes, file: str) -> None:
+    """Work in the mode that the command line names. `program`, `file`: this agent's text, in `read` mode, and path."""
     mode, app, *rest = words
     if mode == "read":
-        read(app, program)
+        read(app, program, file)
     elif mode == "work":
         work(app, *rest)
     elif mode == "takeback":
         takeback.settle(Host(app), say)
         settings.drop_staging(Host(app))
     elif mode == "retire":
-        retire(Host(app), *rest)
+        retire(Host(app), file, *rest)
     else:
         sys.exit("unknown mode " + mode)

@@ -9,7 +9,8 @@ from . import validate
 from .process import Process
 from .validate import Tell
 
-MARK = b"--8<-- slipway"
+MARK = b"--8<-- slipway"  # the agent's answers begin, after whatever a login has greeted with
+WANTED = MARK + b" wants its agent"  # instead of that, where the host has not kept it
 Answer = dict[str, Any]
 
 
@@ -74,6 +75,11 @@ class Conversation:
             self.marks.pop(0).set_result({})
         elif self.began:
             self._take(validate.parse(line))
+        elif line.rstrip() == WANTED:
+            self._send_agent()
+
+    def _send_agent(self) -> None:
+        raise NotImplementedError
 
     def _take(self, message: Answer) -> None:
         self.heard = True

@@ -8,8 +8,6 @@ from deploy.decide import preflight
 from deploy.reach import connection, process
 from deploy.reach.conversation import MARK
 
-PROGRAM = "# the agent"
-
 
 class Pipe(process.Process):
     """The deployer's end of both pipes."""
@@ -19,6 +17,7 @@ class Pipe(process.Process):
     def __init__(self, hear):
         super().__init__()
         self.hear, self.gone = hear, False
+        self.say(MARK + b"\n" if hear else b"")
 
     def say(self, data):
         """What the host says; nothing is its end."""
@@ -29,10 +28,7 @@ class Pipe(process.Process):
             self.out.feed_data(data)
 
     def write(self, data):
-        """What the deployer says: the agent itself, then a line a message."""
-        if data.endswith(PROGRAM.encode()):
-            self.say(MARK + b"\n" if self.hear else b"")
-            return
+        """What the deployer says: a line a message."""
         for line in data.splitlines():
             for answer in self.hear(json.loads(line)):
                 self.say(answer)
@@ -56,7 +52,7 @@ def agents(make):
     bytes, is what it says. None: the connection ends before there is one."""
     async def start(*words, **options):
         return Pipe(make())
-    with mock.patch.multiple(connection, start=start, bundle=lambda: PROGRAM):
+    with mock.patch.object(connection, "start", start):
         yield
 
 

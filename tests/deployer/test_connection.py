@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import sys
 import threading
 import time
+import zlib
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +15,7 @@ from deploy.decide.config import Host
 from deploy.errors import HostProblem, Lost
 from deploy.reach import connection, process
 from deploy.reach.connection import Connection
-from deploy.reach.conversation import MARK
+from deploy.reach.conversation import MARK, WANTED
 from deploy.decide.ssh import Ssh
 from deployer.agents import agents, line
 from deployer.clock import run
@@ -54,6 +56,73 @@ def test_the_agent_is_talked_to(stub):
         found = talk(name, lambda made: made.ask("decide", id="x"))
         assert found == {"fate": "back"}
     assert "def decide" not in (stub / "calls").read_text()
+
+
+@pytest.fixture
+def kept(stub, monkeypatch):
+    """The folder in which a host keeps the agent."""
+    (stub / "kept").mkdir(0o700)
+    monkeypatch.setattr(connection, "KEPT", str(stub / "kept"))
+    return stub / "kept"
+
+
+def sendings(monkeypatch, name="fine"):
+    """What a connection was used for, and how often the agent was sent for it."""
+    sent = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "_send_agent", lambda made: sent.append(1) or SEND_AGENT(made))
+        return talk(name, lambda made: made.ask("decide", id="x")), len(sent)
+
+
+SEND_AGENT = Connection._send_agent
+
+
+def test_a_host_keeps_the_agent(kept, monkeypatch):
+    """It is sent once, and from then on starts at once, compiled, also after a greeting."""
+    assert sendings(monkeypatch) == ({"fate": "back"}, 1)
+    text, compiled = sorted(kept.iterdir(), key=lambda path: len(path.name))
+    assert text.name.endswith(".py") and compiled.name == text.name + "c" and text.stat().st_mode & 0o777 == 0o600
+    before = compiled.stat().st_mtime_ns
+    for name in ("fine", "greeting"):
+        assert sendings(monkeypatch, name) == ({"fate": "back"}, 0)
+    assert compiled.stat().st_mtime_ns == before and len([*kept.iterdir()]) == 2
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: content[:9], lambda content: b"",
+                                    lambda content: content[:3000] + b"?" + content[3001:],
+                                    lambda content: zlib.crc32(content[4:], 1).to_bytes(4, "big") + content[4:]])
+def test_code_that_is_torn_or_of_another_python_does_not_run(kept, monkeypatch, damage):
+    """The agent is compiled again, from the text that is there, and kept."""
+    sendings(monkeypatch)
+    compiled, = kept.glob("*.pyc")
+    whole = compiled.read_bytes()
+    compiled.write_bytes(damage(whole))
+    assert sendings(monkeypatch) == ({"fate": "back"}, 0)
+    assert compiled.read_bytes() == whole
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda kept: kept.chmod(0o770), lambda kept: kept.chmod(0o702),
+    lambda kept: kept.rename(kept.parent / "aside") and kept.symlink_to(kept.parent / "aside"),
+    lambda kept: shutil.rmtree(kept)], ids=["group", "others", "link", "none"])
+def test_only_root_s_folder_counts(kept, monkeypatch, spoil):
+    """Where others could have put an agent, or there is no folder, none is run or kept; the deployer sends it."""
+    sendings(monkeypatch)
+    for path in kept.iterdir():
+        path.write_bytes(b"raise SystemExit('not ours')")
+    spoil(kept)
+    assert sendings(monkeypatch) == sendings(monkeypatch) == ({"fate": "back"}, 1)
+    assert not kept.exists() or {path.read_bytes() for path in kept.iterdir()} == {b"raise SystemExit('not ours')"}
+
+
+def test_no_room_for_the_agent_is_no_failure(stub, monkeypatch):
+    """A disk that is full keeps nothing, and nobody from working."""
+    (stub / "python3").write_text(f"#!/bin/sh\nulimit -f 8\nexec {sys.executable} \"$@\"\n")
+    (stub / "python3").chmod(0o755)
+    (stub / "kept").mkdir(0o700)
+    monkeypatch.setattr(connection, "KEPT", str(stub / "kept"))
+    assert sendings(monkeypatch) == ({"fate": "back"}, 1)
+    assert not [*(stub / "kept").iterdir()]
 
 
 def test_a_script_runs_there(stub):
@@ -108,13 +177,14 @@ def test_a_host_that_says_nothing_is_given_up(stub):
 
 
 def test_a_host_that_reads_nothing_is_given_up_in_time():
-    """The agent is more than a pipe takes: a network that dies before ssh reads it keeps no deployer waiting."""
-    ssh, began = SimpleNamespace(command=lambda *words, **more: ["sleep", "60"]), time.monotonic()
+    """A network that dies before ssh reads the agent keeps no deployer waiting."""
+    words = ["sh", "-c", f"echo '{WANTED.decode()}'; exec sleep 60"]
+    ssh, began = SimpleNamespace(command=lambda *_, **more: words), time.monotonic()
 
     async def work():
         made = Connection(Host("web1", "web1"), ssh, "shop")
-        with pytest.raises(Lost, match="no answer within 0.3 s"):
-            await made.open(0.3)
+        with pytest.raises(Lost, match="no answer within 0.5 s"):
+            await made.open(0.5)
         assert made.process.code is not None, "it is ended"
     asyncio.run(work())
     assert time.monotonic() - began < 5

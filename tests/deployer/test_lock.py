@@ -1,9 +1,11 @@
 """The lock: one holds it, who comes meanwhile is told whose it is, and systemd takes the host back when he is gone."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -37,7 +39,7 @@ def host(tmp_path):
 
 def lock(host, monkeypatch, systemd):
     monkeypatch.setattr(serve.subprocess, "run", systemd.run)
-    return serve.lock(host, "program", FIRST, 30)
+    return serve.lock(host, b"program", "agent-1.py", FIRST, 30)
 
 
 def test_who_holds_the_lock_is_asked_first(host, monkeypatch):
@@ -100,12 +102,12 @@ def test_retirements_are_waited_for_two_minutes_in_all(host, monkeypatch):
 
 def test_two_agents_come_at_the_same_moment(host):
     """Each writes the agent down for systemd, and none is in the other's way."""
-    program, failed = "x = 1\n" * 100_000, []
+    program, failed = b"x = 1\n" * 100_000, []
 
     def store(number):
         try:
             for turn in range(20):
-                assert serve.store(host.run, f"{program}# {turn}").endswith(".py")
+                serve.store(f"{host.run}/agent-{turn}.py", program + b"# %d" % turn)
         except Exception as error:
             failed.append(error)
     threads = [threading.Thread(target=store, args=(number,)) for number in range(4)]
@@ -114,6 +116,16 @@ def test_two_agents_come_at_the_same_moment(host):
     for thread in threads:
         thread.join()
     assert not failed
+
+
+def test_a_retirement_keeps_its_own_agent_alone(host):
+    """Those of earlier versions go, with their code; what else the folder holds stays."""
+    names = {"agent-1.py", "agent-1.pyc", "agent-2.py", "agent-2.pyc", "a.tag"}
+    for name in names:
+        Path(host.run, name).touch()
+    before = {*os.listdir(host.run)}
+    serve.drop_others(host.run + "/agent-1.py")
+    assert before - {*os.listdir(host.run)} == {"agent-2.py", "agent-2.pyc"}
 
 
 def test_a_lock_that_fails_is_an_answer(tmp_path):

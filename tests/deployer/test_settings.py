@@ -92,7 +92,7 @@ def test_whoever_leaves_before_that_leaves_nothing(host, monkeypatch):
     disk.write(host.env + ".next", "A=0\n", 0o600)
     before = listing(host)
     settings.stage(host, text(b"A=2\n"), SECRETS)
-    serve.main(["takeback", "shop"], None)
+    serve.main(["takeback", "shop"], b"", "")
     assert listing(host) == before
 
 
@@ -102,7 +102,7 @@ def test_a_folder_in_the_way_keeps_no_host_from_being_settled(host, monkeypatch)
     os.makedirs(host.env + ".next.new/x")
     with pytest.raises(OSError, match="Is a directory"):
         settings.stage(host, text(b"A=2\n"), SECRETS)
-    serve.main(["takeback", "shop"], None)
+    serve.main(["takeback", "shop"], b"", "")
     assert listing(host) == LIVE
 
 
