@@ -16,7 +16,7 @@ from ..errors import DeployError, HostProblem, Refused, on_hosts
 from . import process
 from .connection import Connection
 from .conversation import Answer
-from .gather import Problems, first_alone, gathered, on_each, texts, together
+from .gather import Ours, Problems, all_or_none, gathered, insist, on_each, texts, together
 from .validate import Event, Tell
 
 TAKEBACK = 150  # seconds that a takeback may take: two drains and a stop
@@ -114,13 +114,13 @@ class Connections:
         return found
 
     async def lock(self, description: str, error: type[DeployError] = DeployError, bare: bool = False) -> None:
-        """Take the locks of all hosts; `bare` is Connection.lock's. When all have answered, raises Locked, or `error`
-        for other problems."""
-        async def lock(host: Host) -> None:
+        """Take the locks of all hosts; `bare` is Connection.lock's. Raises Locked, or `error` for other problems."""
+        async def lock(host: Host, ours: Ours) -> None:
+            connection, dead_after = self.connections[host.name], self.fleet.rollout["dead_after"]
             with self._timed("lock", host.name):
-                await self.connections[host.name].lock(description, self.fleet.rollout["dead_after"], bare)
+                await insist(lambda: connection.lock(description, dead_after, bare), ours)
             self.locked.append(host.name)
-        await first_alone(self.hosts, lock, error)
+        await all_or_none(self.hosts, lock, error)
 
     # ---- steps ----
 

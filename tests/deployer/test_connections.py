@@ -1,6 +1,7 @@
 """What the deployer does with several hosts at once: locks, steps, and what it hears of one that is not well."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -8,7 +9,7 @@ from deploy.decide.config import Host
 from deploy.decide.plan import STEP_KINDS, Options, Step, Target, plan
 from deploy.errors import DeployError, HostProblem, Locked, Lost, Refused, on_hosts
 from deploy.reach.connections import Connections, report
-from deploy.reach.gather import first_alone, on_each, together
+from deploy.reach.gather import all_or_none, insist, on_each, together
 from deployer.clock import run
 
 SICK = {"event": "sick", "problem": "of 30 answers to visitors 30 were errors", "more": {"log_of": ["shop-web-b", 1]}}
@@ -203,21 +204,96 @@ def test_a_lock_outranks_other_problems():
     assert caught.value.exit_code == 1
 
 
-@pytest.mark.parametrize("free", [True, False])
-def test_the_first_host_decides(free):
-    """Of two who want the same hosts one gets them all: the first by name is asked alone."""
+class Locks:
+    """Hosts whose locks deployers take and give back; each of their messages takes as long as chance has it."""
+
+    def __init__(self, seed=0, **held):
+        self.chance, self.held, self.said = random.Random(seed), held, []
+
+    async def deploy(self, who, names, slow=1.0):
+        """Take all, or let go of all. Returns who got them, or why not."""
+        async def take(host):
+            self.said.append((who, host.name))
+            await asyncio.sleep(self.chance.random() * slow)
+            holder = self.held.setdefault(host.name, who)
+            if holder != who:
+                await asyncio.sleep(self.chance.random() * slow)
+                raise HostProblem(f"locked: {holder}", locked=True)
+            mine.append(host.name)
+            await asyncio.sleep(self.chance.random() * slow)
+        mine = []
+        await asyncio.sleep(self.chance.random() * slow)
+        try:
+            await all_or_none(named(*names), lambda host, ours: insist(lambda: take(host), ours))
+        except Locked as error:
+            await asyncio.sleep(self.chance.random() * slow)
+            for name in mine:
+                del self.held[name]
+            return str(error)
+        return who
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_of_those_who_want_the_same_hosts_one_gets_them_all(seed):
+    """However their messages cross: the one that has the first by name; the others are told who."""
+    async def work():
+        locks = Locks(seed)
+        names = (locks.deploy(who, ["c", "a", "b"]) for who in ("ann", "bob", "eve"))
+        return locks.held, sorted(await asyncio.gather(*names))
+    held, ends = run(work())
+    winner = held["a"]
+    assert held == dict.fromkeys("abc", winner) and ends == sorted([winner] + 2 * [f"on a: locked: {winner}"])
+
+
+def test_locks_are_taken_at_once():
+    """No host waits for another's answer."""
+    async def work():
+        locks, began = Locks(), asyncio.get_running_loop().time()
+        locks.chance.random = lambda: 1
+        assert await locks.deploy("ann", "abc", slow=5) == "ann"
+        return asyncio.get_running_loop().time() - began
+    assert run(work()) == 15
+
+
+def test_who_has_the_first_does_not_wait_for_ever():
+    """Somebody who is at work on another host goes on; nobody is told before a retirement on the first has ended."""
+    async def work(**held):
+        locks, began = Locks(**held), asyncio.get_running_loop().time()
+        return await locks.deploy("ann", "abc"), asyncio.get_running_loop().time() - began, {*locks.said}
+    said, seconds, asked = run(work(c="provision by bob"))
+    assert said == "on c: locked: provision by bob" and 10 < seconds < 16 and len(asked) == 3
+    said, seconds, asked = run(work(a="deploy by bob", c="deploy by bob"))
+    assert said == "on a: locked: deploy by bob" and seconds < 4
+
+
+def test_who_does_not_get_the_first_lets_go_at_once():
+    """Though another host waits for a retirement, and has not answered yet."""
+    ended = []
+
+    async def lock(host, ours):
+        try:
+            await asyncio.sleep({"a": 1, "b": 2, "c": 120}[host.name])
+            if host.name == "a":
+                raise HostProblem("locked: deploy by bob", locked=True)
+        finally:
+            ended.append((host.name, asyncio.get_running_loop().time()))
+    with pytest.raises(Locked, match="^on a: locked: deploy by bob$"):
+        run(all_or_none(named("c", "a", "b"), lock))
+    assert sorted(ended) == [("a", 1), ("b", 1), ("c", 1)]
+
+
+def test_what_is_no_lock_of_somebody_s_is_not_tried_again():
+    """It is told when the first host has answered, too."""
     asked = []
 
-    async def lock(host):
-        asked.append(host.name)
-        await asyncio.sleep(1)
-        assert len(asked) == 3 or host.name == "a", "all others at once"
-        if not free:
-            raise HostProblem("locked", locked=True)
-    if free:
-        run(first_alone(named("c", "a", "b"), lock))
-        assert asked == ["a", "b", "c"]
-    else:
-        with pytest.raises(Locked):
-            run(first_alone(named("c", "a", "b"), lock))
-        assert asked == ["a"]
+    async def broken():
+        asked.append(1)
+        raise HostProblem("there is no /run/shop")
+
+    async def work():
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(DeployError, match="^on b: there is no /run/shop$"):
+            await all_or_none(named("a", "b"), lambda host, ours: insist(broken, ours) if ours else asyncio.sleep(3),
+                              DeployError)
+        return asyncio.get_running_loop().time() - began
+    assert run(work()) == 3 and asked == [1]

@@ -171,3 +171,12 @@ def test_of_two_deploys_one_goes_on(shop):
         assert second.code == 4 and f"locked: deploy {new} by " in second.stderr, second.stderr
         assert first.finish().code == 0
     assert live(shop) == new
+
+
+def test_of_two_deploys_at_the_same_moment_one_goes_on(shop):
+    """Their locks cross: one gets all hosts, the other exits with 4 and has changed nothing."""
+    tags = good(shop), good(shop)
+    with shop.rolling("deploy", tags[0]) as first, shop.rolling("deploy", tags[1]) as second:
+        codes = {tag: rolling.finish().code for tag, rolling in zip(tags, (first, second))}
+    assert sorted(codes.values()) == [0, 4]
+    assert codes[live(shop)] == 0
