@@ -1,7 +1,8 @@
 """A deploy or rollback from beginning to end: looks, decides, does, and takes back when it goes wrong."""
 
+import asyncio
 import contextlib
-import secrets
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,7 +37,7 @@ class Rollout:
     options: Options = Options()
     skip_unreachable: bool = False
     timings: dict[tuple[str, str], float] = field(default_factory=dict)
-    id: str = field(default_factory=lambda: secrets.token_hex(6))
+    id: str = field(default_factory=lambda: os.urandom(6).hex())
 
     async def plan(self) -> list[Group]:
         """The groups of steps that would be done. Nothing is changed. Raises Refused."""
@@ -86,13 +87,13 @@ class Rollout:
         """(Target, groups of steps, facts) after a look at all hosts. Raises Refused with all problems of all hosts."""
         targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack)
         silent = await hosts.connect(self.skip_unreachable)
-        facts, more = await hosts.facts(paths=lambda host: list(preflight.expected(self.fleet, host)),
-                                        tag=lambda host: self.tag)
+        resolved, (facts, more) = await asyncio.gather(targeting.resolve(), hosts.facts(
+            paths=lambda host: list(preflight.expected(self.fleet, host)), tag=lambda host: self.tag))
         silent.update(more)
         if not facts:
             raise Refused(on_hosts(silent))
         try:
-            target, texts = await targeting.find(facts)
+            target, texts = await targeting.find(facts, resolved)
         except Refused as error:
             raise Refused("\n".join(filter(None, [str(error), on_hosts(silent)]))) from None
         found = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}

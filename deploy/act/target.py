@@ -7,7 +7,7 @@ from typing import Any
 
 from ..agent.answers import Facts, Resolved
 from ..agent.shapes import Record, Release
-from ..decide import preflight
+from ..decide import images, preflight
 from ..decide.config import Fleet
 from ..decide.plan import Target
 from ..decide.preflight import AllFacts
@@ -31,18 +31,33 @@ class Targeting:
     hosts: Connections
     stack: contextlib.AsyncExitStack
 
-    async def find(self, facts: AllFacts) -> tuple[Target, list[str]]:
-        """(Target, why there is none). Raises Refused."""
+    async def resolve(self) -> Resolved | HostProblem | None:
+        """What the tag stands for in the registry, as the first host sees it, or why it does not; None where that does
+        not matter, or `find` refuses. It needs no facts: it may be asked together with them."""
+        if self.action == "rollback" or serves(self.fleet, self.action):
+            return None
+        name = self.hosts.hosts[0].name
+        try:
+            return await self.hosts.resolve(name, image=self.fleet.image, tag=self.tag, credentials=self.credentials())
+        except Refused:
+            return None
+        except HostProblem as problem:
+            problem.host = name
+            return problem
+
+    async def find(self, facts: AllFacts, resolved: Resolved | HostProblem | None) -> tuple[Target, list[str]]:
+        """(Target, why there is none). `resolved`: what `resolve` returned. Raises Refused."""
         if self.action == "rollback":
             return self._back(facts), []
         action = "restart" if preflight.tags(facts) == {self.tag} else "deploy"
         if serves(self.fleet, self.action):
             return await self._served(action), []
-        try:
-            found = await self._resolved(facts)
-        except HostProblem as problem:
-            return Target(action, self.tag), [f"on {self.hosts.hosts[0].name}: {problem}"]
-        return Target(action, self.tag, found["digest"], exact=not found["index"]), []
+        self.credentials()
+        if isinstance(resolved, HostProblem):  # of a host without facts all is said already
+            return Target(action, self.tag), [f"on {resolved.host}: {resolved}"] * (resolved.host in facts)
+        assert resolved
+        text = images.foreign(f"{self.fleet.image}:{self.tag}", resolved, {found["arch"] for found in facts.values()})
+        return Target(action, self.tag, resolved["digest"], exact=not resolved["index"]), [text] if text else []
 
     def credentials(self) -> str:
         """user:password for the registry, from the variable that registry.login names; "" for none. Raises Refused."""
@@ -67,12 +82,6 @@ class Targeting:
         sources = {name: {"reference": f"127.0.0.1:{port}/app", "credentials": server.login}
                    for name, port in (await self.hosts.forward_port(server.port)).items()}
         return Target(action, self.tag, server.digest, sources=sources)
-
-    async def _resolved(self, facts: AllFacts) -> Resolved:
-        """What the tag stands for, as the first host sees it."""
-        return await self.hosts.resolve(self.hosts.hosts[0].name, image=self.fleet.image, tag=self.tag,
-                                        credentials=self.credentials(),
-                                        architectures=sorted({found["arch"] for found in facts.values()}))
 
 
 def goal(release: Release | Record, facts: Facts) -> dict[str, Any]:

@@ -118,9 +118,11 @@ class Said(TypedDict):
 
 
 class Resolved(TypedDict):
-    """What a tag stands for in the registry; `index`: a list of images, one an architecture."""
+    """What a tag stands for in the registry; `index`: a list of images, one an architecture; `architectures`: those, as
+    Docker calls them, where the registry tells."""
     digest: str
     index: bool
+    architectures: list[str]
 
 
 class Begun(TypedDict):

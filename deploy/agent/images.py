@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 
 from . import disk, engine, image_files, releases, slots
 from .answers import Image, Resolved
 from .host import SLOTS, Host, Problem
 from .shapes import Noted, Record, Release
 
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 PULL = 1800  # seconds that a pull may take
 REVISION = "org.opencontainers.image.revision"
 
 
-def resolve(host: Host, image: str, tag: str, architectures: Sequence[str], credentials: str = "") -> Resolved:
-    """What a tag stands for in the registry. Raises Problem where that is nothing, or lacks one of the architectures,
-    which are called as uname calls them."""
+def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved:
+    """What a tag stands for in the registry. Raises Problem where that is nothing."""
     login = engine.login_for(host, image, credentials)
     status, body = engine.call(host, "GET", "/distribution/%s:%s/json" % (image, tag), login)
     refuse(status, body, "cannot find image %s:%s in its registry" % (image, tag), image, credentials)
     found = json.loads(body)
-    there = {part.get("architecture") for part in found.get("Platforms") or () if part.get("os") == "linux"}
-    missing = [name for name in (ARCHITECTURES.get(one, one) for one in architectures) if there and name not in there]
-    if missing:
-        raise Problem("image %s:%s is for another architecture than %s: build it with PLATFORM=linux/%s" % (
-            image, tag, missing[0], missing[0]))
+    there = {part.get("architecture", "") for part in found.get("Platforms") or () if part.get("os") == "linux"}
     kind = found["Descriptor"].get("mediaType", "")
-    return {"digest": found["Descriptor"]["digest"], "index": "list" in kind or "index" in kind}
+    return {"digest": found["Descriptor"]["digest"], "index": "list" in kind or "index" in kind,
+            "architectures": sorted(there)}
 
 
 def refuse(status: int, body: str, what: str, image: str, credentials: str) -> None:

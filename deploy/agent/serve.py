@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from . import disk, facts, images, releases, settings, shell, slots, takeback
 from .answers import Locked
@@ -78,12 +79,15 @@ def read(app: str, program: bytes, file: str) -> None:
     """Answer what is asked, up to the lock and after it. `program`, `file`: this agent's text, and where it is kept."""
     host = Host(app)
     readers: dict[str, Callable[..., object]] = {
-        "facts": facts.collect, "resolve": images.resolve, "said": facts.last_lines, "decide": decide, **UNLOCKED}
+        "facts": facts.collect, "said": facts.last_lines, "decide": decide, **UNLOCKED}
     print(MARK, flush=True)
     for message in lines():
         if message.get("do") == "lock":
             answer(message, lambda: lock(host, program, os.path.basename(file), **message["args"]))
             readers.update(dict.fromkeys(LOCKED, shell.refuse))  # they were meant for that lock
+        elif message.get("do") == "resolve":  # it waits for the registry: meanwhile facts are found
+            threading.Thread(target=answer, args=(message, partial(images.resolve, host, **message["args"])),
+                             daemon=True).start()
         elif message.get("do", "alive") != "alive":  # alive or an abort: the lock had just ended
             answer(message, lambda: readers[message["do"]](host, **message["args"]))
 

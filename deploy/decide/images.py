@@ -1,12 +1,22 @@
 """Whether all hosts have pulled one image, and the one that was meant. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from ..agent.answers import Image
+from ..agent.answers import Image, Resolved
 from .plan import Target
 
 DIRTY = ("{} has what no commit holds, so nobody could build it again: commit, make build, make push; or take the risk"
          " with --allow-dirty")
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}  # uname's word → Docker's
+
+
+def foreign(image: str, found: Resolved, machines: Iterable[str]) -> str:
+    """Why an image does not run on all hosts, which are such machines; "" where it does, or where nobody can tell."""
+    for name in sorted(ARCHITECTURES.get(machine, machine) for machine in machines):
+        if found["architectures"] and name not in found["architectures"]:
+            return f"image {image} is for another architecture than {name}: build it with PLATFORM=linux/{name}"
+    return ""
 
 
 def problems(pulled: Mapping[str, Image], target: Target, allow_dirty: bool = False) -> dict[str, list[str]]:

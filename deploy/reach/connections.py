@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,14 +48,17 @@ class Connections:
     cause: HostProblem | None = None  # of the alarm
 
     async def __aenter__(self) -> "Connections":
-        self.folder = tempfile.TemporaryDirectory(prefix="dep", dir="/tmp")  # a socket's path must be short
+        if self.shared:
+            import tempfile  # only here: it takes long to load
+            self.folder = tempfile.TemporaryDirectory(prefix="dep", dir="/tmp")  # a socket's path must be short
         return self
 
     async def __aexit__(self, *error: object) -> None:
         try:
             await together(lambda name: self.connections[name].close(), self.connections)
         finally:
-            self.folder.cleanup()
+            if self.shared:
+                self.folder.cleanup()
 
     # ---- before the lock ----
 

@@ -63,6 +63,33 @@ def test_one_host_that_does_not_answer_hides_nothing(fleet, action, first, said)
     assert said in str(refused.value) and "something is amiss" in str(refused.value)
 
 
+def test_the_registry_is_asked_while_the_hosts_look(fleet):
+    """One question does not wait for the other's answer, and what is wrong with both is one report."""
+    facts, answers = {**fine(fleet)["facts"], "problems": ["something is amiss"], "arch": "aarch64"}, []
+
+    def hold(answer):
+        def hear(message):
+            answers.append(line({"id": message["id"], "ok": answer}))
+            return answers if len(answers) == 2 else []
+        return hear
+    made, _ = rollout(replace(fleet, hosts=fleet.hosts[:1]))
+    odd = {"facts": hold(facts), "resolve": hold(fine(fleet)["resolve"])}
+    with agents(lambda: Agent(fine(fleet), odd)), pytest.raises(Refused) as refused:
+        run(made.plan())
+    assert "something is amiss" in str(refused.value) and "is for another architecture than arm64" in str(refused.value)
+
+
+def test_what_the_registry_lacks_is_told_with_what_is_amiss(fleet):
+    """By the host that asked it."""
+    facts = {**fine(fleet)["facts"], "problems": ["something is amiss"]}
+    odd = {"facts": lambda message: [line({"id": message["id"], "ok": facts})],
+           "resolve": lambda message: [line({"id": message["id"], "problem": "no such tag", "more": {}})]}
+    made, _ = rollout(fleet)
+    with agents(lambda: Agent(fine(fleet), odd)), pytest.raises(Refused) as refused:
+        run(made.plan())
+    assert str(refused.value).splitlines() == ["on web1: no such tag", "on web1, web2, work: something is amiss"]
+
+
 @pytest.mark.parametrize("first, said", [(True, "makes no sense"), (False, "cannot be reached")])
 def test_status_shows_the_hosts_that_answer(fleet, first, said):
     """One that does not is a problem among the others'."""

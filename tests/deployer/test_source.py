@@ -104,6 +104,16 @@ def test_what_may_start():
     assert list(images.problems(pulled({}, WRONG["build-1 is sha256:2 there, and sha256:1 on web1"]), back)) == ["web2"]
 
 
+@pytest.mark.parametrize("there, machines, missing", [
+    (["amd64"], ["x86_64"], ""), (["amd64", "arm64"], ["aarch64", "x86_64"], ""), ([], ["aarch64"], ""),
+    (["amd64"], ["x86_64", "aarch64"], "arm64"), (["amd64"], ["riscv64"], "riscv64")])
+def test_an_image_for_other_machines_is_refused(there, machines, missing):
+    """It says how to build one for them, where the registry tells what it is for."""
+    found = images.foreign("shop:v2", {"digest": "sha256:2", "index": False, "architectures": there}, machines)
+    assert found == (missing and f"image shop:v2 is for another architecture than {missing}: build it with "
+                                 f"PLATFORM=linux/{missing}")
+
+
 def test_a_tag_that_says_so_is_refused_at_once(fleet):
     """What make calls the release of a checkout with changes: before any host is asked."""
     args = SimpleNamespace(tag="abc-dirty", allow_dirty=False)
