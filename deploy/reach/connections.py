@@ -132,8 +132,7 @@ class Connections:
             async with asyncio.TaskGroup() as tasks:
                 alarm = tasks.create_task(self._alarmed())
                 for step in group:
-                    turns = asyncio.Semaphore(step.parallel or len(step.hosts))
-                    done |= {(step.name, name): tasks.create_task(self._do(step, name, turns)) for name in step.hosts}
+                    done |= {(step.name, name): tasks.create_task(self._do(step, name)) for name in step.hosts}
                 await asyncio.wait(done.values())
                 alarm.cancel()
         except BaseExceptionGroup as failed:
@@ -146,18 +145,17 @@ class Connections:
         assert self.cause
         raise self.cause
 
-    async def _do(self, step: Step, name: str, turns: asyncio.Semaphore) -> Any:
-        await turns.acquire()
+    async def _do(self, step: Step, name: str) -> Any:
+        if self.cause:  # the alarm came between two steps: this one would be sent before it is cancelled
+            raise self.cause
         with self._timed(step.name, name):
             try:
-                found = await self._ask(step, name)
+                return await self._ask(step, name)
             except HostProblem as problem:
                 if step.name != "watch" or name not in self.sick or len(self.sick) > self.spare:
                     problem.step, problem.host = step.name, name
                     raise
-                found = {}
-        turns.release()  # not after a failure: the next host would begin before it is cancelled
-        return found
+                return {}
 
     async def _ask(self, step: Step, name: str) -> Any:
         return await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
