@@ -13,7 +13,7 @@ from ..agent.answers import Facts, Resolved
 from ..decide.config import Fleet, Host
 from ..decide.plan import Step
 from ..errors import DeployError, HostProblem, Refused, on_hosts
-from . import process
+from . import limits, process
 from .connection import Connection
 from .conversation import Answer
 from .gather import Problems, first_alone, gathered, on_each, texts, together
@@ -72,7 +72,9 @@ class Connections:
         return {name: texts for name, texts in problems.items() if name in needed}
 
     async def reach(self) -> Problems:
-        """Reach all hosts at once; `hosts` then are those reached. Returns host name → why a host was not."""
+        """Reach all hosts at once; `hosts` then are those reached. Returns host name → why a host was not. Raises
+        Refused where they are too many for us."""
+        limits.allow(len(self.hosts), limits.SHARED if self.shared else limits.A_HOST)
         for host in self.hosts:
             self.connections[host.name] = Connection(
                 host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self._share(host))
