@@ -42,6 +42,7 @@ class Connections:
     timings: dict[tuple[str, str], float] = field(default_factory=dict)
     shared: bool = False
     connections: dict[str, Connection] = field(default_factory=dict)
+    shares: dict[str, str] = field(default_factory=dict)  # host name → the socket by which its connection is shared
     locked: list[str] = field(default_factory=list)
     sick: dict[str, str] = field(default_factory=dict)  # host name → what a host that is watched has told
     spare: int = 0  # how many may be sick
@@ -75,9 +76,10 @@ class Connections:
         """Reach all hosts at once; `hosts` then are those reached. Returns host name → why a host was not. Raises
         Refused where they are too many for us."""
         limits.allow(len(self.hosts), limits.SHARED if self.shared else limits.A_HOST)
-        for host in self.hosts:
+        for number, host in enumerate(self.hosts):
+            self.shares[host.name] = f"{self.folder.name}/{number}" if self.shared else ""
             self.connections[host.name] = Connection(
-                host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self._share(host))
+                host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name])
         return (await self._each_that_can(lambda host: self.connections[host.name].open()))[1]
 
     async def reach_all(self, error: type[DeployError] = Refused) -> None:
@@ -97,13 +99,10 @@ class Connections:
         self.hosts = [host for host in self.hosts if host.name in found]
         return found, texts(problems)
 
-    def _share(self, host: Host) -> str:
-        return f"{self.folder.name}/{self.fleet.hosts.index(host)}" if self.shared else ""
-
     async def forward_port(self, port: int) -> dict[str, int]:
         """Let all hosts reach our port, at 127.0.0.1; host name → the port there. Raises Refused."""
         async def ask(host: Host) -> int:
-            done = await process.run(self.fleet.ssh.forward(host.address, self._share(host), port), timeout=30)
+            done = await process.run(self.fleet.ssh.forward(host.address, self.shares[host.name], port), timeout=30)
             if done.code:
                 said = done.err.decode(errors="replace").strip()
                 raise HostProblem(f"cannot forward a port: {said}; sshd must allow AllowTcpForwarding")
