@@ -88,7 +88,8 @@ class Rollout:
         targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack)
         silent = await hosts.connect(self.skip_unreachable)
         resolved, (facts, more) = await asyncio.gather(targeting.resolve(), hosts.facts(
-            paths=lambda host: list(preflight.expected(self.fleet, host)), tag=lambda host: self.tag))
+            paths=lambda host: list(preflight.expected(self.fleet, host)), tag=lambda host: self.tag,
+            history=lambda host: False))
         silent.update(more)
         if not facts:
             raise Refused(on_hosts(silent))

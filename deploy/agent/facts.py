@@ -19,14 +19,14 @@ JOURNAL = 5  # seconds that the journal is waited for
 LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["docker-runner.image"]}
 
 
-def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "") -> Facts:
+def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True) -> Facts:
     """All that a plan or status needs to know. `paths`: files to give the sha256 of; `health`: also ask what runs how
-    it does; `tag`: one to give all records of, however old."""
+    it does; `tag`: one to give all records of, however old; `history`: also give the last records of any."""
     runs: Running
     docker, up, by_hand, version, runs = at_once([lambda: engine(host), lambda: containers(host) or {},
                                                   lambda: one_offs(host), lambda: systemd(host),
                                                   lambda: running(host, health)])
-    kept = committed(host, tag)
+    kept = committed(host, tag, 100 if history else 0)
     folders = (docker.get("root", "/"), "/var/www/" + host.app, "/run")
     return {**kept, **runs, "problems": [*kept["problems"], *runs["problems"], *outdated(host)],
             "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
@@ -42,15 +42,16 @@ def outdated(host: Host) -> list[str]:
     return [] if text is None or "--empty" in text else ["%s is of an older version: run make provision" % path]
 
 
-def committed(host: Host, tag: str) -> Committed:
-    """What is written down of releases; of the log the last 100 records, and those of `tag` and REVERT."""
+def committed(host: Host, tag: str, last: int = 100) -> Committed:
+    """What is written down of releases; of the log the `last` records, and those of `tag` and REVERT."""
     problems: list[str] = []
     nothing: tuple[list[Record], int] = [], 0
     records, torn = readable(problems, nothing, releases.read_log, host)
     revert = readable(problems, None, releases.read_tag, host.revert)
     wanted, left = {tag, revert and revert["tag"]}, readable(problems, None, releases.read_attempt, host)
     return {"tag": readable(problems, None, releases.read_tag, host.tag), "revert": revert, "torn": torn,
-            "records": records[-100:], "known": [record for record in records if record["tag"] in wanted][-100:],
+            "records": records[-last:] if last else [],
+            "known": [record for record in records if record["tag"] in wanted][-100:],
             "attempt": {"tag": left["tag"]} if left else None, "problems": problems}
 
 

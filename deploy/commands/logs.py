@@ -7,7 +7,7 @@ import sys
 from ..agent.host import ROLES, SLOT_ROLES
 from ..decide.config import Fleet, Host
 from ..errors import DeployError, HostProblem, on_hosts
-from ..reach import process
+from ..reach import limits, process
 from ..reach.gather import together
 from ..reach.process import Process, in_thread
 from ..reach.validate import visible
@@ -32,6 +32,8 @@ def command(app: str, args: argparse.Namespace) -> list[str]:
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     words = command(fleet.app, args)
     running: dict[str, Process] = {}
+    hosts = fleet.chosen(args.hosts)
+    limits.allow(len(hosts))
 
     async def show(host: Host) -> int | None:
         shown = running[host.name] = await process.start(
@@ -44,7 +46,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
             raise DeployError(on_hosts({host.name: problem.args})) from None
         return await shown.ended()
     try:
-        failed = [host.name for host, code in (await together(show, fleet.chosen(args.hosts))).items() if code]
+        failed = [host.name for host, code in (await together(show, hosts)).items() if code]
     finally:
         await together(lambda one: one.close(0), running.values())
     if failed:

@@ -15,7 +15,7 @@ from ..show.display import Lines
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tag", metavar="TAG", help="the release to deploy, a tag of the image")
-    parser.add_argument("--parallel", type=int, default=0, metavar="N", help="hosts that change over at once")
+    parser.add_argument("--parallel", type=int, metavar="N", help="the most hosts that change over at once; 0: any")
     parser.add_argument("--no-bake", action="store_true", help="commit without watching the release first")
     parser.add_argument("--allow-dirty", action="store_true", help="even an image of what no commit holds")
     add_risks(parser)
@@ -37,6 +37,8 @@ def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rollout:
     check_tag(args.tag)
     if args.tag.endswith("-dirty") and not args.allow_dirty:
         raise Refused(images.DIRTY.format(args.tag))
+    if args.parallel is not None and args.parallel < 0:
+        raise Refused(f"--parallel {args.parallel}: it is a number of hosts, or 0 for no limit")
     options = Options(args.parallel, not args.no_bake, args.allow_incompatible, args.allow_dirty)
     return Rollout(fleet, fleet.chosen(args.hosts), tell, "deploy", args.tag, options, args.skip_unreachable)
 

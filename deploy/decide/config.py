@@ -166,8 +166,11 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
 def between_keys(fleet: Fleet) -> Problems:
     """All of it."""
     site, (web, workers, beats) = fleet.site, map(fleet.with_role, ("web", "worker", "beat"))
+    addresses: dict[str, list[str]] = {}
     for host in fleet.hosts:
-        yield from host_problems(fleet, host)
+        addresses.setdefault(host.address, []).append(host.name)
+    for host in fleet.hosts:
+        yield from host_problems(host, addresses[host.address])
     if len(beats) > 1 or workers and not beats:
         yield "hosts", f"exactly one must have the role beat, not {', '.join(host.name for host in beats) or 'none'}"
     if len(web) > 1 and fleet.media == "local":
@@ -178,14 +181,14 @@ def between_keys(fleet: Fleet) -> Problems:
                 for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
 
 
-def host_problems(fleet: Fleet, host: Host) -> Problems:
-    """What is wrong with one host: it has neither roles nor balances, or shares its address."""
+def host_problems(host: Host, same_address: Iterable[str]) -> Problems:
+    """What is wrong with one host: it has neither roles nor balances, or shares its address with others by name."""
     if not host.roles and not host.balancer:
         yield (f"hosts.{host.name}.roles",
                f"none is left; give it one, or take the app off it: provision --remove {host.name}")
-    for other in fleet.hosts:
-        if other.name < host.name and other.address == host.address:
-            yield f"hosts.{host.name}.address", f"{host.address!r} is {other.name}'s too"
+    for other in same_address:
+        if other < host.name:
+            yield f"hosts.{host.name}.address", f"{host.address!r} is {other}'s too"
 
 
 def balancer_problems(host: Host, web: list[Host]) -> Problems:

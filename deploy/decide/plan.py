@@ -58,9 +58,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says of a deploy. `parallel`: 0 for what [rollout] says."""
+    """What the command line says of a deploy. `parallel`: None for what [rollout] says."""
 
-    parallel: int = 0
+    parallel: int | None = None
     bake: bool = True
     allow_incompatible: bool = False
     allow_dirty: bool = False
@@ -69,12 +69,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Step:
-    """One step on `hosts` (names), `parallel` of them at once (0: all). `args` are the agent's."""
+    """One step on `hosts` (names), all at once. `args` are the agent's."""
 
     name: str
     hosts: tuple[str, ...]
     args: dict[str, Any] = field(default_factory=dict)
-    parallel: int = 0
     each: PerHost = field(default_factory=dict)  # host name → more args
 
     @property
@@ -128,20 +127,31 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
 
 
 def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
-    """Bring tasks and visitors to the new release: on the canary, then the others, then beat. Each host is watched from
-    its flip on; the steps called watch only give it time."""
+    """Bring tasks and visitors to the new release: on the canary, then the others in waves, then beat. Each host is
+    watched from its flip on, and no wave begins unless all are well; the steps called watch only give it time."""
     web, rollout = having(hosts, "web"), fleet.rollout
     rest = tuple(name for name in all_of(hosts) if name not in web)
-    parallel = options.parallel or rollout["parallel"]
+    cap = rollout["parallel"] if options.parallel is None else options.parallel
     watched = {**flip_args(fleet), "watch": {"max_errors": rollout["max_errors"], "alone": rollout["min_healthy"] >= 1}}
     yield (Step("pause", having(hosts, "worker")),)
     yield (Step("flip", web[:1], watched),)
     if rollout["canary"]:
         yield (Step("watch", web[:1], {"seconds": rollout["canary"]}),)
-    yield (Step("flip", web[1:], watched, parallel), Step("flip", rest, watched))
+    second, *others = [*waves(web[1:], cap), ()]
+    yield (Step("flip", second, watched), Step("flip", rest, watched))
+    yield from ((Step("flip", wave, watched),) for wave in others)
     yield (beat(fleet, hosts),)
     if options.bake and rollout["bake"]:
         yield (Step("watch", all_of(hosts), {"seconds": rollout["bake"]}),)
+
+
+def waves(names: Sequence[str], cap: int) -> Iterator[tuple[str, ...]]:
+    """The names in waves: after a canary 2, 4, 8 and so on, with a `cap` never more than that (0: none)."""
+    size = 2
+    while names:
+        many = min(size, cap or size)
+        yield tuple(names[:many])
+        names, size = names[many:], size * 2
 
 
 def switching_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
@@ -184,7 +194,6 @@ def shown(groups: Sequence[tuple[Step, ...]]) -> list[str]:
         for step in group:
             roles = f" {'+'.join(step.args['roles'])}" if step.name in ("start", "ready") else ""
             seconds = f" {step.args['seconds']} s" if step.name == "watch" else ""
-            turn = f", {step.parallel} at once" if step.parallel and len(step.hosts) > step.parallel else ""
             undo = f"   undo: {STEP_KINDS[step.name].undo}" if STEP_KINDS[step.name].undo else ""
-            lines.append(f"{number:3}. {(step.name + roles + seconds):18} {', '.join(step.hosts)}{turn}{undo}")
+            lines.append(f"{number:3}. {(step.name + roles + seconds):18} {', '.join(step.hosts)}{undo}")
     return lines

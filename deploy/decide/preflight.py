@@ -1,5 +1,6 @@
 """What keeps hosts from a deploy, and which release a rollback goes to. Pure: facts in, problems out."""
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +23,14 @@ def expected(fleet: Fleet, host: Host) -> dict[str, str]:
     """path → sha256 of the files that provisioning would write for the app from this checkout. HOSTS variables carry no
     docker options, so /etc/default/APP is not compared then."""
     files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
-    return {file.path: hashlib.sha256(file.content.encode()).hexdigest() for file in files if not file.once
+    return {file.path: digest(file.content) for file in files if not file.once
             and not (fleet.by_variables and file.path == f"/etc/default/{fleet.app}")}
+
+
+@functools.lru_cache(1000)
+def digest(text: str) -> str:
+    """Its sha256."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:

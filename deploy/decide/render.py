@@ -1,5 +1,6 @@
 """Fills in the templates of host/. Pure but for reading the template."""
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,9 +15,15 @@ def render(name: str, values: Mapping[str, str]) -> str:
     APP also gives APP_ID, with underscores, for names of nginx's variables. Values that a template does not use are
     ignored. Raises ValueError with every placeholder that has no value.
     """
-    text = (HOST / name).read_text(encoding="utf-8")
     if "APP" in values:
         values = {"APP_ID": values["APP"].replace("-", "_"), **values}
+    return rendered(name, tuple(values.items()))
+
+
+@functools.lru_cache(1000)
+def rendered(name: str, items: tuple[tuple[str, str], ...]) -> str:
+    """The same, made once for all hosts that have the same values. Raises ValueError."""
+    text, values = (HOST / name).read_text(encoding="utf-8"), dict(items)
     unknown = sorted(set(PLACEHOLDER.findall(text)) - set(values))
     if unknown:
         raise ValueError(f"deploy/host/{name} needs a value for {', '.join(unknown)}")

@@ -88,7 +88,7 @@ ROLLOUT: Keys = {
     "ready": (number(1, 3600), 60),
     "migrate": (number(1, 86_400), 300),
     "canary": (seconds, 2),
-    "parallel": (number(1, 100), 1),
+    "parallel": (number(0, 10_000), 0),
     "bake": (seconds, 10),
     "min_healthy": (number(0, 1, float), 1.0),
     "max_errors": (number(0, 1, float), 0.05),

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from ..decide.config import Fleet, Host
 from ..errors import DeployError, HostProblem, Refused
-from ..reach import connection
+from ..reach import connection, limits
 from ..reach.connection import who
 from ..reach.conversation import why_ended
 from ..reach.gather import on_each
@@ -25,6 +25,7 @@ async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, re
     midway."""
     session, recipe = modules(bool(remove))
     hosts = [host_to_remove(fleet, remove)] if remove else hosts
+    limits.allow(len(hosts))
     found = await on_each(hosts, lambda host: inspect(fleet, host, bool(remove)))
     bare = [host for host in hosts if "python3" in found[host.name].missing]
     announce = functools.partial(progress.announce, out)

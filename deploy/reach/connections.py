@@ -12,7 +12,7 @@ from ..agent.answers import Facts, Resolved
 from ..decide.config import Fleet, Host
 from ..decide.plan import Step
 from ..errors import DeployError, HostProblem, Refused, on_hosts
-from . import process
+from . import limits, process
 from .connection import Connection
 from .conversation import Answer
 from .gather import Ours, Problems, all_or_none, gathered, insist, on_each, texts, together
@@ -41,6 +41,7 @@ class Connections:
     timings: dict[tuple[str, str], float] = field(default_factory=dict)
     shared: bool = False
     connections: dict[str, Connection] = field(default_factory=dict)
+    shares: dict[str, str] = field(default_factory=dict)  # host name → the socket by which its connection is shared
     locked: list[str] = field(default_factory=list)
     sick: dict[str, str] = field(default_factory=dict)  # host name → what a host that is watched has told
     spare: int = 0  # how many may be sick
@@ -74,10 +75,13 @@ class Connections:
         return {name: texts for name, texts in problems.items() if name in needed}
 
     async def reach(self) -> Problems:
-        """Reach all hosts at once; `hosts` then are those reached. Returns host name → why a host was not."""
-        for host in self.hosts:
+        """Reach all hosts at once; `hosts` then are those reached. Returns host name → why a host was not. Raises
+        Refused where they are too many for us."""
+        limits.allow(len(self.hosts), limits.SHARED if self.shared else limits.A_HOST)
+        for number, host in enumerate(self.hosts):
+            self.shares[host.name] = f"{self.folder.name}/{number}" if self.shared else ""
             self.connections[host.name] = Connection(
-                host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self._share(host))
+                host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name])
         return (await self._each_that_can(lambda host: self.connections[host.name].open()))[1]
 
     async def reach_all(self, error: type[DeployError] = Refused) -> None:
@@ -97,13 +101,10 @@ class Connections:
         self.hosts = [host for host in self.hosts if host.name in found]
         return found, texts(problems)
 
-    def _share(self, host: Host) -> str:
-        return f"{self.folder.name}/{self.fleet.hosts.index(host)}" if self.shared else ""
-
     async def forward_port(self, port: int) -> dict[str, int]:
         """Let all hosts reach our port, at 127.0.0.1; host name → the port there. Raises Refused."""
         async def ask(host: Host) -> int:
-            done = await process.run(self.fleet.ssh.forward(host.address, self._share(host), port), timeout=30)
+            done = await process.run(self.fleet.ssh.forward(host.address, self.shares[host.name], port), timeout=30)
             if done.code:
                 said = done.err.decode(errors="replace").strip()
                 raise HostProblem(f"cannot forward a port: {said}; sshd must allow AllowTcpForwarding")
@@ -134,8 +135,7 @@ class Connections:
             async with asyncio.TaskGroup() as tasks:
                 alarm = tasks.create_task(self._alarmed())
                 for step in group:
-                    turns = asyncio.Semaphore(step.parallel or len(step.hosts))
-                    done |= {(step.name, name): tasks.create_task(self._do(step, name, turns)) for name in step.hosts}
+                    done |= {(step.name, name): tasks.create_task(self._do(step, name)) for name in step.hosts}
                 await asyncio.wait(done.values())
                 alarm.cancel()
         except BaseExceptionGroup as failed:
@@ -148,18 +148,17 @@ class Connections:
         assert self.cause
         raise self.cause
 
-    async def _do(self, step: Step, name: str, turns: asyncio.Semaphore) -> Any:
-        await turns.acquire()
+    async def _do(self, step: Step, name: str) -> Any:
+        if self.cause:  # the alarm came between two steps: this one would be sent before it is cancelled
+            raise self.cause
         with self._timed(step.name, name):
             try:
-                found = await self._ask(step, name)
+                return await self._ask(step, name)
             except HostProblem as problem:
                 if step.name != "watch" or name not in self.sick or len(self.sick) > self.spare:
                     problem.step, problem.host = step.name, name
                     raise
-                found = {}
-        turns.release()  # not after a failure: the next host would begin before it is cancelled
-        return found
+                return {}
 
     async def _ask(self, step: Step, name: str) -> Any:
         return await self.connections[name].ask(step.name, step.limit, **step.args_for(name))

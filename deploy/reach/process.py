@@ -1,18 +1,21 @@
-"""Runs programs here, by asyncio. One that reads or writes nothing blocks nobody, and its output is bounded."""
+"""Runs programs here, beside others. One that reads or writes nothing blocks nobody, and its output is bounded."""
 
 import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from subprocess import PIPE
+from typing import Any, BinaryIO, TypeVar, cast
 
 from ..errors import HostProblem, nonsense
+from . import children
+from .stream import Stream
 
 LONGEST = 4 * 2**20  # bytes of a line: facts, with the records of many releases, have some 100 KB
 MOST = 16 * 2**20  # bytes of a command's stdout
@@ -30,16 +33,17 @@ class Done:
     err: bytes
 
 
-class Process(asyncio.SubprocessProtocol):
-    """A program that `start` has started. `err` is the end of its stderr.
+class Process:
+    """A program that `start` has started. `err` is the end of its stderr. It takes two descriptors: for stdin and
+    stdout together, and for stderr."""
 
-    asyncio's own Process would wait for the pipes of what the program has left behind, and may lose its exit code.
-    """
+    program: subprocess.Popen[bytes]
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self.err, self.out = b"", asyncio.StreamReader(limit=LONGEST)
         self.exited, self.closed = loop.create_future(), loop.create_future()
+        self.streams: dict[int, Stream] = {}
 
     # ---- its output ----
 
@@ -63,21 +67,20 @@ class Process(asyncio.SubprocessProtocol):
 
     def write(self, data: bytes) -> None:
         """Write to its stdin. Does not wait: what it has not read yet is kept; once it has gone, nothing is."""
-        pipe = self._pipe(STDIN)
-        if pipe and not pipe.is_closing():
-            pipe.write(data)
+        if stream := self.streams.get(STDIN):
+            stream.write(data)
 
     def end_input(self) -> None:
         """Close its stdin, when all is written."""
-        if pipe := self._pipe(STDIN):
-            pipe.close()
+        if stream := self.streams.get(STDIN):
+            stream.end()
 
     # ---- its end ----
 
     @property
     def code(self) -> int | None:
         """Its exit code; None while it runs."""
-        return self.transport.get_returncode()
+        return self.program.returncode
 
     async def ended(self, limit: float | None = None) -> int | None:
         """Its exit code when it has ended and its output is here; None where it runs on after `limit` seconds. Does not
@@ -88,10 +91,10 @@ class Process(asyncio.SubprocessProtocol):
         return self.code
 
     def kill(self) -> None:
-        """Kill it at once. Not by the transport: that may take the exit code away from the child watcher."""
+        """Kill it at once."""
         if not self.exited.done():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.transport.get_pid(), signal.SIGKILL)
+                os.kill(self.program.pid, signal.SIGKILL)
 
     async def close(self, grace: float = 0.5) -> None:
         """End its input, and kill it where it has not ended after `grace` seconds."""
@@ -106,58 +109,78 @@ class Process(asyncio.SubprocessProtocol):
         try:
             await asyncio.wait({self.exited}, timeout=5)
         finally:
-            pipe = self._pipe(STDIN)
-            if pipe and pipe.get_write_buffer_size():
-                pipe.abort()  # nobody reads what is left
-            self.transport.close()
+            for stream in self.streams.values():
+                stream.close()
 
-    # ---- what asyncio calls ----
+    # ---- its beginning ----
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It has started."""
-        self.transport = cast(asyncio.SubprocessTransport, transport)
-        if out := self._pipe(STDOUT):
-            self.out.set_transport(out)  # the reader pauses it while nobody reads
+    def start(self, words: Sequence[str], stdin: Any, stdout: Any, stderr: Any, **options: Any) -> None:
+        """Start it. Raises OSError."""
+        theirs: socket.socket | None = None
+        if stdin == stdout == PIPE:
+            ours, theirs = socket.socketpair()
+            stdin = stdout = theirs
+        try:
+            self.program = subprocess.Popen(words, bufsize=0, stdin=stdin, stdout=stdout, stderr=stderr, **options)
+        except BaseException:
+            if theirs:
+                ours.close()
+            raise
+        finally:
+            if theirs:
+                theirs.close()
+        self._hold(ours if theirs else None)
+        children.watch(self.program, self._exited)
+
+    def _hold(self, both: socket.socket | None) -> None:
+        """Keep our ends; `both` is that of stdin and stdout together."""
+        if both:
+            self.streams[STDIN] = self.streams[STDOUT] = Stream(both, self._hear_out)
+        if self.program.stdin:
+            self.streams[STDIN] = Stream(cast(BinaryIO, self.program.stdin))
+        if self.program.stdout:
+            self.streams[STDOUT] = Stream(cast(BinaryIO, self.program.stdout), self._hear_out)
+        if self.program.stderr:
+            self.streams[STDERR] = Stream(cast(BinaryIO, self.program.stderr), self._hear_err)
+        if STDOUT in self.streams:
+            self.out.set_transport(cast(asyncio.Transport, self.streams[STDOUT]))  # paused while nobody reads
         else:
             self.out.feed_eof()
 
-    def pipe_data_received(self, number: int, data: bytes) -> None:
-        """It has written to stdout or stderr."""
-        if number == STDERR:
-            self.err = (self.err + data)[-KEPT:]
-        else:
+    # ---- what it calls ----
+
+    def _hear_out(self, data: bytes) -> None:
+        if data:
             self.out.feed_data(data)
-
-    def pipe_connection_lost(self, number: int, error: Exception | None) -> None:
-        """A pipe is closed."""
-        if number == STDOUT:
+        else:
             self.out.feed_eof()
+            self._settle()
 
-    def process_exited(self) -> None:
-        """It has ended; its pipes may be open."""
+    def _hear_err(self, data: bytes) -> None:
+        self.err = (self.err + data)[-KEPT:]
+        if not data:
+            self._settle()
+
+    def _exited(self) -> None:
         self.exited.set_result(None)
+        self._settle()
 
-    def connection_lost(self, error: Exception | None) -> None:
-        """It has ended, and all its pipes are closed."""
-        self.closed.set_result(None)
+    def _settle(self) -> None:
+        """Give the descriptors back once it has ended and all its output is here."""
+        if self.exited.done() and all(stream.deaf for stream in self.streams.values()) and not self.closed.done():
+            for stream in self.streams.values():
+                stream.close()
+            self.closed.set_result(None)
 
-    def _pipe(self, number: int) -> Any:
-        return self.transport.get_pipe_transport(number)
 
-
-async def start(words: Sequence[str], **options: Any) -> Process:
+async def start(words: Sequence[str], stdin: Any = PIPE, stdout: Any = PIPE, stderr: Any = PIPE,
+                start_new_session: bool = True) -> Process:
     """Start a program, in a session of its own, so that Ctrl-C reaches us alone. The caller closes it. Raises
     OSError."""
-    watch_children()
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    starting = asyncio.ensure_future(asyncio.get_running_loop().subprocess_exec(
-        Process, *words, **{**pipes, "start_new_session": True, **options}))
-    try:
-        return (await asyncio.shield(starting))[1]
-    except asyncio.CancelledError:  # asyncio itself would leave pipes open
-        with contextlib.suppress(OSError):
-            await (await starting)[1].close(0)
-        raise
+    children.heed()
+    process = Process()
+    process.start(words, stdin, stdout, stderr, start_new_session=start_new_session)
+    return process
 
 
 async def run(words: Sequence[str], input: bytes = b"", timeout: float = 60, **options: Any) -> Done:
@@ -175,20 +198,6 @@ async def run(words: Sequence[str], input: bytes = b"", timeout: float = 60, **o
     finally:
         await process.close(0)
     return Done(code, out, process.err)
-
-
-def watch_children() -> None:
-    """Wait for children without a thread for each, which asyncio does by itself from Python 3.12 on."""
-    if sys.version_info >= (3, 12) or not hasattr(os, "pidfd_open"):
-        return
-    watcher = asyncio.get_child_watcher()
-    if isinstance(watcher, asyncio.PidfdChildWatcher) and watcher.is_active():
-        return
-    with contextlib.suppress(OSError):  # a kernel or a container without pidfd_open
-        os.close(os.pidfd_open(os.getpid()))
-        watcher = asyncio.PidfdChildWatcher()
-        watcher.attach_loop(asyncio.get_running_loop())
-        asyncio.set_child_watcher(watcher)
 
 
 def thread(function: Callable[..., T], *words: Any) -> Future[T]:

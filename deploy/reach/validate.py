@@ -8,7 +8,7 @@ import functools
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import UnionType
 from typing import (Annotated, Any, Literal, NoReturn, NotRequired, TypedDict, Union, get_args, get_origin,
                     get_type_hints, is_typeddict)
@@ -19,6 +19,7 @@ from ..errors import nonsense
 
 Event = dict[str, Any]  # "event", and what docs/deploy.md tells of it
 Tell = Callable[[Event], None]
+Check = Callable[[Any], str]  # what is wrong with a value, after its path, in a few words; "" if nothing is
 
 
 class Problem(TypedDict):
@@ -50,44 +51,72 @@ def visible(text: str) -> str:
 
 def mismatch(value: Any, shape: Any, path: str = "it") -> str:
     """Where the value does not have that shape, a type as agent/shapes.py spells them, in a few words; "" if it has."""
-    origin, words = get_origin(shape), get_args(shape)
-    if origin is Annotated:
-        return mismatch(value, words[0], path) or out_of_bounds(value, words[1], path)
-    if origin is UnionType or origin is Union:  # T | None
-        return "" if value is None else mismatch(value, words[0], path)
-    if origin is Literal:
-        return "" if type(value) is str and value in words else f"{path} is none of {', '.join(words)}"
-    inner = members(value, shape, path)
-    if inner is None:
-        return f"{path} is {kind(value)}"
-    return next(filter(None, (mismatch(*one) for one in inner)), "")
+    said = check_of(shape)(value)
+    return path + said if said else ""
 
 
-def out_of_bounds(value: Any, bound: Text | Below, path: str) -> str:
-    """The same for a bound, which a type cannot express."""
-    fine = (re.fullmatch(bound.pattern, value) if isinstance(bound, Text) else 0 <= value < bound.end)
-    return "" if fine else f"{path} is not as it can be"
-
-
-def members(value: Any, shape: Any, path: str) -> list[tuple[Any, Any, str]] | None:
-    """(value, shape, path) of each declared part of a value; None where the value is of another kind."""
+@functools.cache
+def check_of(shape: Any) -> Check:
+    """The check of a shape. It is made once: there may be many hosts, with long lists each."""
     origin, words = get_origin(shape) or shape, get_args(shape)
+    if origin is Annotated:
+        return bounded(check_of(words[0]), words[1])
+    if origin is UnionType or origin is Union:  # T | None
+        inner = check_of(words[0])
+        return lambda value: "" if value is None else inner(value)
+    if origin is Literal:
+        return lambda value: "" if type(value) is str and value in words else f" is none of {', '.join(words)}"
     if is_typeddict(shape):
-        return fields(value, shape, path) if type(value) is dict else None
+        return fields(shape)
     if origin is dict:
-        return [(one, words[1], f"{path}.{key}") for key, one in value.items()] if type(value) is dict else None
+        return each(dict, check_of(words[1]), lambda value: value.items(), ".{}")
     if origin is list:
-        return [(one, words[0], f"{path}[{at}]") for at, one in enumerate(value)] if type(value) is list else None
+        return each(list, check_of(words[0]), enumerate, "[{}]")
     if origin is tuple:
-        fits = type(value) is list and len(value) == len(words)
-        return [(one, word, f"{path}[{at}]") for at, (one, word) in enumerate(zip(value, words))] if fits else None
-    return [] if is_scalar(value, shape) else None
+        return row([check_of(word) for word in words])
+    return lambda value: "" if is_scalar(value, shape) else f" is {kind(value)}"
 
 
-def fields(value: dict[str, Any], shape: Any, path: str) -> list[tuple[Any, Any, str]]:
-    """The same for a TypedDict: its required keys, and those of its others that are there."""
-    return [(value.get(key, MISSING), inner, f"{path}.{key}") for key, inner in hints(shape).items()
-            if key in shape.__required_keys__ or key in value]
+def bounded(check: Check, bound: Text | Below) -> Check:
+    """The same with a bound, which a type cannot express."""
+    matches = re.compile(bound.pattern).fullmatch if isinstance(bound, Text) else None
+
+    def check_bound(value: Any) -> str:
+        if said := check(value):
+            return said
+        fine = matches(value) if matches else isinstance(bound, Below) and 0 <= value < bound.end
+        return "" if fine else " is not as it can be"
+    return check_bound
+
+
+def each(type_: type, check: Check, items: Callable[[Any], Iterable[tuple[Any, Any]]], place: str) -> Check:
+    """For a dict or a list: all that it holds passes the check."""
+    def check_each(value: Any) -> str:
+        if type(value) is not type_:
+            return f" is {kind(value)}"
+        return next((place.format(at) + said for at, one in items(value) if (said := check(one))), "")
+    return check_each
+
+
+def row(checks: Sequence[Check]) -> Check:
+    """For a list with one value for each check."""
+    def check_row(value: Any) -> str:
+        if type(value) is not list or len(value) != len(checks):
+            return f" is {kind(value)}"
+        return next((f"[{at}]{said}" for at, check in enumerate(checks) if (said := check(value[at]))), "")
+    return check_row
+
+
+def fields(shape: Any) -> Check:
+    """For a TypedDict: its required keys, and those of its others that are there."""
+    checks = [(key, check_of(hint), key in shape.__required_keys__) for key, hint in hints(shape).items()]
+
+    def check_fields(value: Any) -> str:
+        if type(value) is not dict:
+            return f" is {kind(value)}"
+        return next((f".{key}{said}" for key, check, required in checks
+                     if (required or key in value) and (said := check(value.get(key, MISSING)))), "")
+    return check_fields
 
 
 @functools.cache

@@ -42,9 +42,6 @@ class Pipe(process.Process):
     async def ended(self, limit=None):
         return self.code
 
-    def _pipe(self, number):
-        return None
-
 
 @contextlib.contextmanager
 def agents(make):

@@ -274,17 +274,44 @@ def test_who_waits_for_an_answer_hears_that_its_reader_has_died():
     speak(lambda message: [line({"event": "progress", "text": "x", "id": message["id"]})], work)
 
 
-def test_no_thread_waits_for_a_program():
-    """Programs are waited for by the event loop itself, also on the oldest Python."""
+def test_a_program_costs_little():
+    """No thread waits for its end, and it takes two descriptors, which are given back."""
     async def work():
-        running = [await process.start(["sleep", "60"]) for _ in range(5)]
-        threads = threading.active_count()
+        counts = [(threading.active_count(), len(os.listdir("/dev/fd")))]
+        running = [await process.start(["sleep", "60"])]
+        counts.append((threading.active_count(), len(os.listdir("/dev/fd"))))
+        running += [await process.start(["sleep", "60"]) for _ in range(5)]
+        counts.append((threading.active_count(), len(os.listdir("/dev/fd"))))
         await asyncio.gather(*(one.close(0) for one in running))
-        return threads, [one.code for one in running]
-    before = threading.active_count()
-    threads, codes = asyncio.run(work())
-    assert codes == [-9] * 5
-    assert threads == before or not hasattr(os, "pidfd_open")
+        return counts, len(os.listdir("/dev/fd")), [one.code for one in running]
+    ((threads, before), (_, one), (more, six)), after, codes = asyncio.run(work())
+    assert codes == [-9] * 6 and more == threads
+    assert (one - before, six - one, after) == (2, 10, before)
+
+
+def test_what_a_program_has_said_is_not_lost_with_it():
+    """It ends without having read what it is sent: its last words, and its exit code, are there."""
+    async def work():
+        started = await process.start(["sh", "-c", "echo bye; echo why >&2; exit 3"])
+        try:
+            started.program.wait()  # which nobody has heard of yet
+            started.write(b"more")
+            return [line async for line in started.lines()], await started.ended(10), started.err
+        finally:
+            await started.close(0)
+    assert asyncio.run(work()) == ([b"bye\n"], 3, b"why\n")
+
+
+def test_ends_that_come_together_are_all_heard_of():
+    """One signal may stand for several; what has ended gives its descriptors back, though nobody closes it."""
+    async def work():
+        before = len(os.listdir("/dev/fd"))
+        running = [await process.start(["sh", "-c", f"read line; exit {number}"]) for number in range(20)]
+        for one in running:
+            one.end_input()
+        codes = await asyncio.gather(*(one.ended(10) for one in running))
+        return codes, len(os.listdir("/dev/fd")) - before
+    assert asyncio.run(work()) == ([*range(20)], 0)
 
 
 def test_a_program_that_leaves_another_behind_is_not_waited_for():
@@ -307,7 +334,7 @@ def test_a_program_ends_though_its_end_is_not_waited_for():
         await asyncio.sleep(0.1)
         closing.cancel()
         await asyncio.wait({closing})
-        return started.code, started.transport.is_closing()
+        return started.code, all(stream.closed for stream in started.streams.values())
     assert asyncio.run(work()) == (-9, True)
 
 

@@ -93,27 +93,13 @@ def test_a_step_that_fails_ends_its_group(hosts):
         ("publish", "web1"), ("publish", "web2")]
 
 
-def test_so_many_hosts_at_once(hosts):
-    """A step is begun on as many hosts as may be, on the others as these are done."""
-    for connection in hosts.connections.values():
-        connection.takes = 1
-
-    async def highest():
-        flipping = asyncio.create_task(hosts.run([Step("flip", ("web1", "web2", "work"), parallel=2)]))
-        seen = []
-        while not flipping.done():
-            seen.append(sum(connection.running for connection in hosts.connections.values()))
-            await asyncio.sleep(0.3)
-        return max(seen), [event["host"] for event in hosts.told if event["state"] == "start"]
-    assert run(highest()) == (2, ["web1", "web2", "work"])
-
-
-@pytest.mark.parametrize("fails, asked", [("web1", ["web1"]), ("web2", ["web1", "web2"])])
-def test_after_a_failure_no_other_host_begins(hosts, fails, asked):
-    """A host that waits for its turn is not told to flip to a release that has failed on another."""
-    hosts.connections[fails].answer = HostProblem("no")
-    assert failure(hosts.run([Step("flip", ("web1", "web2", "work"), parallel=1)])).host == fails
-    assert [name for name, connection in hosts.connections.items() if connection.asked] == asked
+def test_an_alarm_between_two_steps_stops_the_next(hosts):
+    """A host that falls ill when nothing is under way keeps the next wave from being told to flip at all."""
+    run(hosts.run([Step("flip", ("web1",))]))
+    hear(hosts, "web1")
+    assert report(failure(hosts.run([Step("flip", ("web2", "work"))]))) == f"web1: watch: {SICK['problem']}"
+    assert [name for name, connection in hosts.connections.items() if connection.asked] == ["web1"]
+    assert not any(event.get("host") in ("web2", "work") for event in hosts.told)
 
 
 def test_a_commit_is_not_ended_by_another_hosts_failure(hosts):

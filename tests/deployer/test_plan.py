@@ -21,8 +21,8 @@ def steps(fleet, target=Target("deploy", "v2", "sha256:2", judge="web1"), option
 
 
 def test_a_deploy_in_order(fleet):
-    """Everything is proved before anything turns; canary, then one host after the other, then beat; watched; committed
-    in two halves."""
+    """Everything is proved before anything turns; canary, then the others, then beat; watched; committed in two
+    halves."""
     assert steps(fleet) == [
         [("begin", "web1 web2 work")], [("pull", "web1 web2 work")],
         [("start", "web1 web2 work"), ("verdicts", "web1")], [("publish", "web1 web2"), ("migrate", "web1")],
@@ -61,14 +61,33 @@ def test_migrations_are_judged_where_a_release_may_be_harmed(fleet):
 
 
 def test_options_change_the_plan(fleet):
-    """--no-bake leaves one watch, of the canary; --parallel is how many flip at once; no watch lasts 0 seconds."""
+    """--no-bake leaves one watch, of the canary; no watch lasts 0 seconds."""
     names = [name for group in steps(fleet, options=Options(bake=False)) for name, _ in group]
     assert names.count("watch") == 1
-    flips = [step for group in plan(fleet, fleet.app_hosts, Target("deploy", "v2"), Options(parallel=3), WHO)
-             for step in group if step.name == "flip"]
-    assert [step.parallel for step in flips] == [0, 3, 0]
     quiet = replace(fleet, rollout={**fleet.rollout, "canary": 0, "bake": 0})
     assert "watch" not in [name for group in steps(quiet) for name, _ in group]
+
+
+def flips(data, web, rollout=0, options=Options()):
+    """The sizes of each wave of flips on so many web hosts: [of web, of the worker where it flips, too]."""
+    data["hosts"] = {**{f"web{number}": {"roles": ["web"]} for number in range(web)}, "work": data["hosts"]["work"]}
+    data["rollout"] = {"parallel": rollout}
+    fleet = config.build(data, {}, "test")
+    groups = plan(fleet, fleet.app_hosts, Target("deploy", "v2"), options, WHO)
+    found = [group for group in groups if group[0].name == "flip"]
+    assert [name for group in found for step in group for name in step.hosts if name != "work"] == [
+        f"web{number}" for number in range(web)]
+    return [[len(step.hosts) for step in group] for group in found]
+
+
+@pytest.mark.parametrize("web, cap, waves", [
+    (0, 0, [[1]]), (1, 0, [[1], [1]]), (2, 0, [[1], [1, 1]]), (3, 0, [[1], [2, 1]]), (4, 0, [[1], [2, 1], [1]]),
+    (32, 0, [[1], [2, 1], [4], [8], [16], [1]]), (4, 1, [[1], [1, 1], [1], [1]]),
+    (32, 5, [[1], [2, 1], [4], [5], [5], [5], [5], [5]])])
+def test_hosts_flip_in_waves(data, web, cap, waves):
+    """The canary, then each wave twice the last, in the file's order; capped by the file, or by --parallel, where 0
+    means no cap. Hosts without web flip with the first wave after the canary."""
+    assert flips(data, web, cap) == flips(data, web, 7, Options(parallel=cap)) == waves
 
 
 def test_each_step_is_known_and_names_its_undo(fleet):
@@ -93,6 +112,8 @@ def test_a_plan_is_shown_a_line_a_step(fleet):
     lines = shown(plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge="web1"), Options(), WHO))
     assert [line.split()[0] for line in lines[:6]] == ["1.", "2.", "3.", "3.", "4.", "4."]
     assert lines[0] == "  1. begin              web1, web2, work   undo: a slot that was emptied stays empty"
+    assert [line.split(" undo")[0].split() for line in lines if "flip" in line] == [
+        ["8.", "flip", "web1"], ["10.", "flip", "web2"], ["10.", "flip", "work"]]
 
 
 @pytest.fixture
