@@ -14,7 +14,8 @@ from e2e.rollouts import QUICK, Shop
 
 NAMES = ("web1", "web2", "web3", "web4")
 HERE = Path(__file__).parent
-SETTINGS = {**QUICK, "rollout.canary": 0, "rollout.bake": 0, "rollout.dead_after": 30}
+SETTINGS = {**QUICK, "rollout.canary": 0, "rollout.bake": 0, "rollout.dead_after": 30,
+            "rollout.migrate": 120}
 CHANGE = 200_000  # bytes that a release of the project's image has of its own, as one has whose code alone changed
 
 
@@ -49,7 +50,7 @@ class Real:
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(HERE / "release/Dockerfile", folder)
             Path(folder, "change").write_bytes(secrets.token_bytes(CHANGE))
-            return build(folder, "bench-release", BASE=self.base, FAULT=fault, RELEASE=tag)
+            return build(folder, "bench-release", BASE=self.base, FAULT=fault, TAG=tag)
 
     def settings(self, services, app):
         """Real ones, of a database and queues of its own."""
