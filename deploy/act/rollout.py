@@ -16,6 +16,7 @@ from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Ref
 from ..reach.connection import who
 from ..reach.connections import Connections, report
 from ..reach.interrupts import heeded, ignored
+from ..reach.spans import Spans
 from ..reach.validate import Tell
 from . import hooks, source
 from .commit import Commit, outcome
@@ -36,7 +37,7 @@ class Rollout:
     tag: str = ""
     options: Options = Options()
     skip_unreachable: bool = False
-    timings: dict[tuple[str, str], float] = field(default_factory=dict)
+    timings: Spans = field(default_factory=Spans)
     id: str = field(default_factory=lambda: os.urandom(6).hex())
 
     async def plan(self) -> list[Group]:

@@ -16,6 +16,7 @@ from . import limits, process
 from .connection import Connection
 from .conversation import Answer
 from .gather import Ours, Problems, all_or_none, gathered, insist, on_each, texts, together
+from .spans import Spans
 from .validate import Event, Tell
 
 TAKEBACK = 150  # seconds that a takeback may take: two drains and a stop
@@ -32,13 +33,13 @@ def report(problem: HostProblem) -> str:
 
 @dataclass
 class Connections:
-    """`hosts` are those that are reached. `tell(event)` hears of everything; `timings`: (step, host) → seconds;
+    """`hosts` are those that are reached. `tell(event)` hears of everything; `timings`: when it was;
     `shared`: connections can forward a port."""
 
     fleet: Fleet
     hosts: list[Host]
     tell: Tell = lambda event: None
-    timings: dict[tuple[str, str], float] = field(default_factory=dict)
+    timings: Spans = field(default_factory=Spans)
     shared: bool = False
     connections: dict[str, Connection] = field(default_factory=dict)
     shares: dict[str, str] = field(default_factory=dict)  # host name → the socket by which its connection is shared
@@ -82,7 +83,7 @@ class Connections:
             self.shares[host.name] = f"{self.folder.name}/{number}" if self.shared else ""
             self.connections[host.name] = Connection(
                 host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name])
-        return (await self._each_that_can(lambda host: self.connections[host.name].open()))[1]
+        return (await self._each_that_can("connect", lambda host: self.connections[host.name].open()))[1]
 
     async def reach_all(self, error: type[DeployError] = Refused) -> None:
         """Reach all hosts. Raises `error` with why a host was not reached."""
@@ -92,12 +93,16 @@ class Connections:
     async def facts(self, **args: Callable[[Host], Any]) -> tuple[dict[str, Facts], Problems]:
         """(host name → its facts, host name → why it gave none); `hosts` then are those that did. `args`: name of an
         argument → function that returns it for a host."""
-        return await self._each_that_can(lambda host: self.connections[host.name].ask(
+        return await self._each_that_can("facts", lambda host: self.connections[host.name].ask(
             "facts", **{key: value(host) for key, value in args.items()}))
 
-    async def _each_that_can(self, function: Callable[[Host], Awaitable[T]]) -> tuple[dict[str, T], Problems]:
+    async def _each_that_can(self, step: str, function: Callable[[Host], Awaitable[T]]) -> tuple[
+            dict[str, T], Problems]:
         """(host name → result, host name → problem); `hosts` then are those without a problem."""
-        found, problems = await gathered(self.hosts, function)
+        async def call(host: Host) -> T:
+            with self.timings.span(step, host.name):
+                return await function(host)
+        found, problems = await gathered(self.hosts, call)
         self.hosts = [host for host in self.hosts if host.name in found]
         return found, texts(problems)
 
@@ -113,7 +118,8 @@ class Connections:
 
     async def resolve(self, name: str, **args: Any) -> Resolved:
         """The digest of a tag, as a host finds it in the registry. Raises HostProblem."""
-        found: Resolved = await self.connections[name].ask("resolve", 90, **args)
+        with self.timings.span("resolve", name):
+            found: Resolved = await self.connections[name].ask("resolve", 90, **args)
         return found
 
     async def lock(self, description: str, error: type[DeployError] = DeployError, bare: bool = False) -> None:
@@ -168,11 +174,11 @@ class Connections:
         began, state = time.monotonic(), "failed"
         self.tell({"event": "step", "step": step, "host": host, "state": "start"})
         try:
-            yield
+            with self.timings.span(step, host):
+                yield
             state = "done"
         finally:
             seconds = round(time.monotonic() - began, 3)
-            self.timings[step, host] = self.timings.get((step, host), 0) + seconds
             self.tell({"event": "step", "step": step, "host": host, "state": state, "seconds": seconds})
 
     # ---- the end ----
@@ -191,7 +197,11 @@ class Connections:
         for name in names:
             self.connections[name].abort(cause=cause[:2000])
         self.tell({"event": "takeback", "hosts": list(names), "state": "start"})
-        return await together(lambda name: self.connections[name].at_end(TAKEBACK), names)
+
+        async def end(name: str) -> Answer | None:
+            with self.timings.span("takeback", name):
+                return await self.connections[name].at_end(TAKEBACK)
+        return await together(end, names)
 
     async def evidence(self, problem: HostProblem, ends: Mapping[str, Any]) -> HostProblem:
         """The problem with the log of the container that it is about, if any. Called after the takeback, as reading a

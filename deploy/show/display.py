@@ -11,7 +11,6 @@ from typing import TextIO
 
 from ..decide.plan import STEP_KINDS
 from ..reach.validate import Event, Tell, visible
-from .tables import table
 
 SHOWN = ("lock", *(name for name, kind in STEP_KINDS.items() if kind.of_deploys))
 MARKS = {"start": "…", "done": "✓", "failed": "✗"}
@@ -137,11 +136,3 @@ def line(event: Event) -> str:
     if kind == "skipped":
         return f"{host}: SKIPPED, {event['problem']}; it catches up with the next deploy"
     return event.get("text", "") and f"{host}: {event['text']}".removeprefix(": ")
-
-
-def timings(seconds: dict[tuple[str, str], float]) -> str:
-    """The table of --timings, from (step, host) → seconds: a row for each step, a column for each host."""
-    hosts = sorted({host for _, host in seconds})
-    rows = [(step, *(f"{seconds[step, host]:.2f}" if (step, host) in seconds else "" for host in hosts))
-            for step in dict.fromkeys(step for step, _ in seconds)]
-    return table([("seconds", *hosts), *rows])

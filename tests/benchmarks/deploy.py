@@ -1,189 +1,124 @@
-"""Deploys beside deploy/classic.sh: the same releases and one-offs, in turn, on the same servers under the same load.
+"""Deploys beside what people write by hand: the same releases in turn on the same servers under the same load.
 
     make ve/sentinel-deploy && make fleet FLEET_HOSTS="web1 web2 web3 web4"
-    ve/bin/python tests/benchmarks/deploy.py [--runs 5] [--hosts 1 2 4] [--parts plain far broken] [--beside FOLDER]
+    ve/bin/python tests/benchmarks/deploy.py [--images real stand-in] [--parts plain far broken rollback floor]
+        [--tools deploy loop pyinfra classic.sh] [--hosts 1 2 4] [--runs 5] [--timings FOLDER] [--beside FOLDER]
     make fleet-down
 
---beside FOLDER: in plain and far, beside the deployer of another checkout; each deploys and rolls back in its turn.
-plain: as it is. far: 25 ms each way to every server, and an app that takes 3 s to boot without using the CPU.
-broken: a release that crashes, and one that answers 500. Seconds are those from the command until every server has
-answered a visitor as the new release; for a broken one, until the command has ended and the old release serves.
+Its servers are made bare first. --images: the project's own image, built by `make build`, with the app of
+tests/e2e/apps/orders; and a stand-in that starts at once. --beside FOLDER: in plain and far, beside the deployer of
+another checkout; each deploys and rolls back in its turn. --timings FOLDER: a picture of each deploy there.
+
+plain: as it is. far: 25 ms each way to every server, and an app that takes 3 s more to boot, without using the CPU.
+broken: a release that crashes, and one that answers 500; the loop and pyinfra notice neither. rollback: warm, to the
+release before, web and worker on each of the most servers, beat on one. floor: by hand, what the parts of a deploy
+take at least. Seconds are those from the command until every server has answered a visitor as the new release; for a
+broken one, until the command has ended and the old release serves. CPU: what a server with its engine and containers
+used until 2 s after that, less what the same load takes while nobody deploys; and the command's own.
 """
 
 import argparse
 import os
-import shlex
-import statistics
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, replace
 from pathlib import Path
-
-from side_by_side import report
+from statistics import median
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
+import deploy_cpu as cpu  # noqa: E402
+import deploy_tables as tables  # noqa: E402
+from deploy_apps import KINDS, NAMES  # noqa: E402
+from deploy_floor import floors  # noqa: E402
+from deploy_tools import TOOLS, Bench  # noqa: E402
 from e2e import fleet as fleets  # noqa: E402
-from e2e.fleet import apps  # noqa: E402
-from e2e.fleet.docker import docker  # noqa: E402
-from e2e.rollouts import Shop  # noqa: E402
 from proc import run  # noqa: E402
 
-NAMES = ("web1", "web2", "web3", "web4")
-PARTS = ("plain", "far", "broken")
-RATE = 100  # requests a second, to all servers together; a third of them POSTs of 50 ms
-DELAY = 25  # ms
-SETTINGS = {"rollout.canary": 0, "rollout.bake": 0, "rollout.ready": 60, "rollout.dead_after": 30}
-LIMIT = 5  # seconds that a broken release may take to get ready
-# A deploy, as a user has it, keeps the bytecode of its modules.
-ENVIRONMENT = {name: value for name, value in os.environ.items()
-               if name not in ("PYTHONDONTWRITEBYTECODE", "CELERY_HOSTS", "BEAT_HOSTS")}
+PARTS = ("plain", "far", "broken", "rollback", "floor")
 
 
-@dataclass(frozen=True)
-class Run:
-    """One command: its exit code, its seconds, also those until it ended, and the requests lost of those sent."""
-
-    code: int
-    seconds: float
-    whole: float
-    lost: int
-    sent: int
-
-
-class Bench:
-    """An app on the first `count` servers, with a release live; `fault` is of the releases to come."""
-
-    def __init__(self, fleet, folder):
-        self.shop, self.folder, self.fault = Shop(fleet, folder, "bench"), folder, ""
-        self.shop.settings.update(SETTINGS)
-        self.tags = (f"{int(time.time()):x}-{number}" for number in range(1, 1000))
-        self.use(len(NAMES))
-        self.shop.provision()
-        self.near = folder / "ssh_config"  # classic.sh splits its SSH at spaces, and a checkout's path may have some
-        self.near.symlink_to(fleet.ssh_config)
-
-    def use(self, count):
-        self.shop.hosts = {name: {"roles": ["web"], "internal": self.shop.fleet.hosts[name].address}
-                           for name in NAMES[:count]}
-
-    def reach(self, far):
-        """From now on servers are far away, or not."""
-        path = self.folder / "ssh_config.far"
-        relay = shlex.join([sys.executable, "-I", "-S", str(Path(__file__).with_name("delay.py")), str(DELAY)])
-        path.write_text(f"Host *\n    ProxyCommand {relay.replace('%', '%%')} %h %p\n" + self.near.read_text())
-        self.shop.fleet = replace(self.shop.fleet, ssh_config=path if far else self.near)
-
-    def release(self, fault=None):
-        """A new release, in the registry; its tag."""
-        tag, fault = next(self.tags), self.fault if fault is None else fault
-        image = apps.echo(tag, fault)
-        self.shop.fleet.registry.push(image, f"bench:{tag}")
-        docker("rmi", image, check=False)
-        return tag
-
-    def deploy(self, tag, checkout=ROOT, **settings):
-        self.shop.settings.update({f"rollout.{name}": value for name, value in settings.items()})
-        return self.measure(self.shop.command("deploy", tag), tag, checkout=checkout)
-
-    def rollback(self, tag, checkout=ROOT):
-        return self.measure(self.shop.command("rollback"), tag, checkout=checkout)
-
-    def classic(self, tag, ready=60):
-        env = {"HOSTS": " ".join(self.shop.hosts), "APP": "bench", "IMAGE": self.shop.settings["image"], "TAG": tag,
-               "READY": str(ready), "SSH": f"ssh -F {self.shop.fleet.ssh_config}"}
-        return self.measure(["sh", ROOT / "deploy/classic.sh"], tag, env)
-
-    def measure(self, command, tag, env=(), checkout=ROOT):
-        with self.shop.load(rate=RATE) as load:
-            began = time.time()
-            done = run(command, timeout=200, cwd=checkout, env={**ENVIRONMENT, **dict(env)})
-            ended = time.time()
-            whole = ended - began
-            time.sleep(0.5)
-            result = load.stop()
-        if done.returncode > 1:
-            sys.exit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stderr}")
-        if done.returncode == 0:
-            ended = result.began + max(result.of(host.url).first(tag) for host in self.shop.web)
-        return Run(done.returncode, ended - began, whole, len(result.failures), len(result.records))
-
-
-def compare(bench, counts, runs):
-    """Good releases, on each number of servers."""
-    medians = []
-    for count in counts:
+def compare(bench, part, args):
+    """Good releases by each tool, on each number of servers."""
+    medians = {tool: {} for tool in args.tools}
+    for count in args.hosts:
         bench.use(count)
-        live = bench.release()
-        bench.deploy(live)
-        series = []
-        for _ in range(runs):
-            ours = bench.deploy(bench.release())
-            back = bench.rollback(live)
-            live = bench.release()
-            series.append((ours, back, bench.classic(live)))
-        assert not [run for runs in series for run in runs if run.code], "a release failed"
-        report(f"{count} hosts", "deploy", "classic.sh", [(ours.seconds, other.seconds) for ours, _, other in series])
-        tell_lost(series)
-        medians.append(statistics.median(ours.seconds for ours, _, _ in series))
-    print(f"deploy to {counts[-1]} hosts takes {medians[-1] / medians[0]:.2f} of that to {counts[0]}", flush=True)
+        series, turns = {tool: [] for tool in args.tools}, list(args.tools)
+        for tool in turns:  # all servers come from the same, and bytecode is written
+            bench.by(tool, bench.releases.new())
+        for _ in range(args.runs):
+            for tool in turns:
+                series[tool].append(bench.by(tool, bench.releases.new()))
+            turns.append(turns.pop(0))
+        tables.table(f"{part}, {tables.servers(count)}: {bench.kind.title}", series, beside(args.tools))
+        for tool in args.tools:
+            medians[tool][count] = median(run.seconds for run in series[tool])
+    tables.more_hosts(medians)
 
 
-def compare_checkouts(bench, other, counts, runs):
+def beside(tools):
+    """What ratios are to."""
+    return "loop" if "loop" in tools else tools[0]
+
+
+def compare_checkouts(bench, part, args):
     """Good releases and warm rollbacks by this deployer and by another checkout's, which take turns at being first."""
-    for count in counts:
+    for count in args.hosts:
         bench.use(count)
-        live = bench.release()
+        live = bench.releases.new()
         bench.deploy(live)
-        series, turns = {ROOT: [], other: []}, [ROOT, other]
-        for number in range(runs + 1):
+        series, turns = {ROOT: [], args.beside: []}, [ROOT, args.beside]
+        for number in range(args.runs + 1):
             for checkout in turns:
-                pair = bench.deploy(bench.release(), checkout), bench.rollback(live, checkout)
-                assert not any(run.code for run in pair), "a release failed"
+                pair = bench.deploy(bench.releases.new(), checkout), bench.rollback(live, checkout)
                 series[checkout] += [pair] if number else []  # at first bytecode is written
             turns.reverse()
-        tell_checkouts(count, series)
+        tables.checkouts(f"{part}, {tables.servers(count)}: {bench.kind.title}, two checkouts", series)
 
 
-def tell_checkouts(count, series):
-    """series: checkout → pairs of runs, ours first."""
-    for number, name in enumerate(("deploy", "rollback")):
-        ours, others = ([pair[number] for pair in pairs] for pairs in series.values())
-        for field in ("seconds", "whole"):
-            report(f"{count} hosts, {name}, {field}", "this", "other",
-                   [(getattr(a, field), getattr(b, field)) for a, b in zip(ours, others)])
-    for checkout, pairs in series.items():
-        print(f" {checkout}")
-        tell_lost(pairs)
-
-
-def tell_lost(series):
-    for name, runs in zip(("deploy", "rollback", "classic.sh"), zip(*series)):
-        seconds = sorted(run.seconds for run in runs)
-        print(f"  {name}: {statistics.median(seconds):.2f} s ({seconds[0]:.2f} to {seconds[-1]:.2f}), lost "
-              f"{sum(run.lost for run in runs)} of {sum(run.sent for run in runs)} requests", flush=True)
-
-
-def compare_broken(bench, counts, runs):
-    """Releases that never get ready, on the most servers: both must end with 1."""
-    bench.use(counts[-1])
-    bench.deploy(bench.release())
+def compare_broken(bench, args):
+    """Releases that never get ready, on the most servers: all that notice must end with 1."""
+    bench.use(max(args.hosts))
+    tools = [tool for tool in args.tools if tool in ("deploy", "classic.sh")]
+    bench.deploy(bench.releases.new(""))
     for fault in ("crash", "error"):
-        series = []
-        for _ in range(runs):
-            tag = bench.release(fault)
-            series.append((bench.deploy(tag, ready=LIMIT), bench.classic(tag, ready=LIMIT)))
-        assert all(run.code == 1 for runs in series for run in runs), "a broken release was let pass"
-        report(f"{fault}, {counts[-1]} hosts, taken back", "deploy", "classic.sh",
-               [(ours.seconds, other.seconds) for ours, other in series])
-        for name, runs_of in zip(("deploy", "classic.sh"), zip(*series)):
-            print(f"  {name}: lost {sum(run.lost for run in runs_of)} of {sum(run.sent for run in runs_of)} requests",
-                  flush=True)
+        series = {tool: [] for tool in tools}
+        for _ in range(args.runs):
+            tag = bench.releases.new(fault)
+            for tool in tools:
+                series[tool].append(bench.by(tool, tag, ready=bench.kind.limit, codes=(1,)))
+        tables.table(f"broken ({fault}, ready = {bench.kind.limit}), {tables.servers(max(args.hosts))}, until taken"
+                     f" back: {bench.kind.title}", series, tools[-1])
+
+
+def roll_back(bench, args):
+    """Warm rollbacks, on the most servers, with all roles."""
+    count = max(args.hosts)
+    bench.use(count)
+    bench.ours.use(count, "worker")
+    bench.ours.provision()
+    live = bench.releases.new()
+    bench.deploy(live)
+    series = {"deploy": [], "rollback": []}
+    for _ in range(args.runs):
+        series["deploy"].append(bench.deploy(bench.releases.new()))
+        series["rollback"].append(bench.rollback(live))
+    tables.table(f"rollback, warm, {tables.servers(count)} with web and worker, one with beat: {bench.kind.title}",
+                 series, "deploy")
+
+
+def do(bench, part, args):
+    """A part of the benchmark."""
+    bench.releases.fault = "slow" if part == "far" else ""
+    bench.reach(part == "far")
+    if part == "floor":
+        return floors(bench, args.runs)
+    if part in ("broken", "rollback"):
+        return (compare_broken if part == "broken" else roll_back)(bench, args)
+    return (compare_checkouts if args.beside else compare)(bench, part, args)
 
 
 def attach():
-    """The fleet; ends with what to do where it is not there."""
+    """The fleet, its servers bare; ends with what to do where it is not there."""
     try:
         fleet = fleets.attach()
     except fleets.FleetError as error:
@@ -191,28 +126,38 @@ def attach():
     if not set(NAMES) <= set(fleet.hosts):
         sys.exit(f"the fleet lacks hosts: make fleet FLEET_HOSTS='{' '.join(NAMES)}'")
     if run([sys.executable, "-c", "import pyinfra"]).returncode:
-        sys.exit("provisioning needs pyinfra: make ve/sentinel-deploy, then ve/bin/python tests/benchmarks/deploy.py")
+        sys.exit("this needs pyinfra: make ve/sentinel-deploy, then ve/bin/python tests/benchmarks/deploy.py")
+    fleet.reset(*NAMES)
+    cpu.account([fleet.hosts[name] for name in NAMES])
     return fleet
 
 
-def main():
+def options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2, 4], choices=range(1, 5))
+    parser.add_argument("--images", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
-    parser.add_argument("--beside", type=Path, metavar="FOLDER", help="another checkout, in place of classic.sh")
-    args = parser.parse_args()
+    parser.add_argument("--tools", nargs="+", default=TOOLS, choices=TOOLS)
+    parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2, 4], choices=range(1, 5))
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--timings", type=Path, metavar="FOLDER", help="draw each deploy and rollback into files there")
+    parser.add_argument("--beside", type=Path, metavar="FOLDER", help="another checkout, in place of the other tools")
+    return parser.parse_args()
+
+
+def main():
+    args = options()
+    args.beside = args.beside and args.beside.resolve()
     fleet = attach()
     with tempfile.TemporaryDirectory(prefix="bench", dir="/tmp") as folder:
-        bench = Bench(fleet, Path(folder))
-        for part in (part for part in PARTS if part in args.parts):
-            print(f"{part}; load of this machine: {os.getloadavg()[0]:.1f}", flush=True)
-            bench.fault = "slow" if part == "far" else ""
-            bench.reach(part == "far")
-            if args.beside and part != "broken":
-                compare_checkouts(bench, args.beside.resolve(), args.hosts, args.runs)
-            else:
-                (compare_broken if part == "broken" else compare)(bench, args.hosts, args.runs)
+        for kind in args.images:
+            bench = Bench(fleet, Path(folder), KINDS[kind]())
+            if args.timings:
+                args.timings.mkdir(parents=True, exist_ok=True)
+                bench.pictures = args.timings.resolve()
+            for part in (part for part in PARTS if part in args.parts):
+                print(f"\n==== {part}: {bench.kind.title}; load of this machine: {os.getloadavg()[0]:.1f}", flush=True)
+                do(bench, part, args)
+            bench.end()
 
 
 if __name__ == "__main__":

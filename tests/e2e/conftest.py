@@ -1,14 +1,12 @@
 """What the tests on the fleet share."""
 
-import fcntl
 import functools
 import os
 
 import pytest
 
 from e2e import fleet as fleets
-from e2e.fleet.names import of_checkout
-from proc import ROOT, run
+from e2e.fleet import apps
 
 
 def pytest_configure(config):
@@ -32,13 +30,7 @@ def project_image(fleet):
     what hosts pull it as. The first takes minutes where nothing of it was ever built here, another tag a second."""
     @functools.cache
     def build(tag="build-1"):
-        image = f"{of_checkout().fleet}-shop"
-        clean = "REVISION=" + "0" * 40  # or a checkout with changes could not be tested
-        with open(ROOT / "Dockerfile") as door:  # two builds of one checkout would write the same verdicts
-            fcntl.flock(door, fcntl.LOCK_EX)
-            done = run(["make", "build", "APP=shop", f"IMAGE={image}", f"TAG={tag}", clean], timeout=1800, cwd=ROOT)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return fleet.registry.push(f"{image}:{tag}", f"shop:{tag}")
+        return fleet.registry.push(apps.project(tag), f"shop:{tag}")
     return build
 
 

@@ -288,6 +288,17 @@ def test_a_slow_server_does_not_slow_the_load():
     assert max(record.started for record in result.records) < min(record.ended for record in result.records) + 1
 
 
+def test_three_of_ten_are_posts():
+    """A share of POSTs that is no whole number's, evenly over time and over targets."""
+    def well(connection):
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    with server(well) as url, Load(url, f"{url}other", rate=100, seconds=1, post_every=10, posts=3) as load:
+        posts = [record for record in load.finish().records if record.method == "POST"]
+    assert [sum(record.number // 20 == tenth for record in posts) for tenth in range(5)] == [6] * 5
+    assert sum(record.target == url for record in posts) == 15
+
+
 @pytest.mark.parametrize("wrong", [{"rate": 0}, {"rate": 1e6}, {"seconds": 1e5}, {"count": -1}])
 def test_a_load_without_bounds_is_refused(wrong):
     """Rate, time and count have limits, checked before anything is sent."""

@@ -33,6 +33,7 @@ class Plan:
     timeout: float = 10
     host: str = "localhost"  # the Host header
     post_every: int = 3  # every third is a POST; 0: none
+    posts: int = 1  # so many of as many are
     post_path: str = "/?ms=50"
     release_header: str = "X-Release"
     release_pattern: str = ""  # for the body, where no header names the release: its first group
@@ -78,7 +79,7 @@ async def _stopped(stop, seconds):
 async def _send(plan, number, due, clock):
     """One request, from connecting to the last byte."""
     target = plan.targets[number % len(plan.targets)]
-    post = plan.post_every and number // len(plan.targets) % plan.post_every == plan.post_every - 1
+    post = plan.post_every and number // len(plan.targets) % plan.post_every >= plan.post_every - plan.posts
     started = time.monotonic() - clock
     status = release = cause = None
     try:

@@ -1,0 +1,162 @@
+"""The tools that bring a release: the deployer, the loop people write by hand, pyinfra and deploy/classic.sh; and what
+a run of one cost: seconds, requests, CPU."""
+
+import os
+import shlex
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+import deploy_cpu as cpu
+from deploy_apps import NAMES, Releases, Served, commands, take_over
+from e2e.provisioned import ROOT
+from proc import run, wait_until
+
+HERE = Path(__file__).parent
+RATE = 100  # requests a second, to all servers together; 3 of 10 are POSTs
+DELAY = 25  # ms
+SETTLES = 2  # seconds that a release has to start all its processes, after the first has answered
+TOOLS = ("deploy", "loop", "pyinfra", "classic.sh")
+# A deploy, as a user has it, keeps the bytecode of its modules.
+ENVIRONMENT = {name: value for name, value in os.environ.items()
+               if name not in ("PYTHONDONTWRITEBYTECODE", "CELERY_HOSTS", "BEAT_HOSTS")}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One command: seconds until the last server answered as it should, and until the command ended;
+    the requests lost of those sent; CPU seconds of a server, above those at rest, and of the command."""
+
+    seconds: float
+    whole: float
+    lost: int
+    sent: int
+    host_cpu: float
+    own_cpu: float
+
+
+class Bench:
+    """A kind of app on the fleet, twice: as the deployer and classic.sh have it, and as people start it by hand."""
+
+    def __init__(self, fleet, folder, kind):
+        self.fleet, self.folder, self.kind = fleet, folder, kind
+        self.releases = Releases(kind, fleet.registry)
+        self.ours, self.hand = (Served(fleet, folder, kind, kind.app + more) for more in ("", "hand"))
+        self.rest, self.pictures = {}, None
+        self.near = folder / "ssh_config"  # by a path without spaces: classic.sh splits its SSH there
+        if not self.near.exists():
+            self.near.symlink_to(fleet.ssh_config)
+        self.live = self.releases.new()
+        for served in (self.ours, self.hand):
+            served.first(self.live)
+        take_over(self.hand, self.live)
+
+    def end(self):
+        """Nothing of it runs any more."""
+        self.use(len(NAMES))
+        for host in self.hand.web:
+            host.run(f"docker rm -f {self.hand.app}")
+        self.ours.stop()
+
+    def use(self, count):
+        """On so many servers; what they use without a command is measured anew."""
+        self.rest = {}
+        for served in (self.ours, self.hand):
+            served.use(count)
+
+    def reach(self, far):
+        """From now on servers are far away, or not."""
+        path = self.folder / "ssh_config.far"
+        relay = shlex.join([sys.executable, "-I", "-S", str(HERE / "delay.py"), str(DELAY)])
+        path.write_text(f"Host *\n    ProxyCommand {relay.replace('%', '%%')} %h %p\n" + self.near.read_text())
+        for served in (self.ours, self.hand):
+            served.over(path if far else self.near)
+
+    # ---- the tools ----
+
+    def by(self, tool, tag, **options):
+        """Bring a release by a tool of TOOLS."""
+        return {"deploy": self.deploy, "loop": self.loop, "pyinfra": self.pyinfra,
+                "classic.sh": self.classic}[tool](tag, **options)
+
+    def deploy(self, tag, checkout=ROOT, ready=60, **options):
+        self.ours.settings["rollout.ready"] = ready
+        command = self.ours.command("deploy", tag, *self.picture(tag, checkout))
+        return self.measure(self.ours, command, tag, checkout=checkout, **options)
+
+    def rollback(self, tag, checkout=ROOT):
+        command = self.ours.command("rollback", *self.picture(f"back-{tag}", checkout))
+        return self.measure(self.ours, command, tag, checkout=checkout)
+
+    def picture(self, name, checkout):
+        """Where --timings shall be drawn, if anywhere; another checkout may not know how."""
+        if checkout != ROOT:
+            return []
+        file = f"{self.kind.app}-{len(self.ours.hosts)}-{name}.svg"
+        return ["--timings", self.pictures / file] if self.pictures else []
+
+    def classic(self, tag, ready=60, **options):
+        env = {"HOSTS": " ".join(self.ours.hosts), "APP": self.ours.app, "IMAGE": self.ours.settings["image"],
+               "TAG": tag, "READY": str(ready), "SSH": f"ssh -F {self.ours.fleet.ssh_config}"}
+        return self.measure(self.ours, ["sh", ROOT / "deploy/classic.sh"], tag, env, **options)
+
+    def loop(self, tag):
+        env = {"HOSTS": " ".join(self.hand.hosts), "SSH": f"ssh -F {self.hand.fleet.ssh_config}",
+               "COMMANDS": " && ".join(self.commands(tag))}
+        return self.measure(self.hand, ["sh", HERE / "by_loop.sh"], tag, env)
+
+    def pyinfra(self, tag):
+        data = {"ssh_config_file": str(self.hand.fleet.ssh_config), "ssh_strict_host_key_checking": "yes",
+                "ssh_known_hosts_file": str(self.fleet.ssh_config.with_name("known_hosts"))}
+        inventory = self.folder / "inventory.py"
+        inventory.write_text(f"hosts = {[(name, data) for name in self.hand.hosts]!r}\n")
+        return self.measure(self.hand, [sys.executable, "-m", "pyinfra", "-y", inventory, HERE / "by_pyinfra.py"], tag,
+                            {"COMMANDS": " && ".join(self.commands(tag))}, checkout=self.folder)
+
+    def commands(self, tag):
+        return commands(self.hand.app, f"{self.hand.settings['image']}:{tag}")
+
+    # ---- what they cost ----
+
+    def measure(self, served, command, tag, env=(), checkout=ROOT, codes=(0,)):
+        """Run a command under load, until all servers have answered as `tag`, or, where it fails, until it has ended.
+        Ends with what it said where its exit code is none of `codes`."""
+        rest = self.at_rest(served)
+        with served.load(rate=RATE, post_every=10, posts=3, post_path=self.kind.post_path) as load:
+            time.sleep(0.3)  # so that the old release is seen
+            hosts, own, began = cpu.used(served.web), cpu.own(), time.time()
+            done = run(command, timeout=300, cwd=checkout, env={**ENVIRONMENT, **dict(env)})
+            whole, own = time.time() - began, cpu.own() - own
+            if done.returncode == 0:
+                wait_until(lambda: all(release(host, served) == tag for host in served.web), 60, f"all serve {tag}")
+            time.sleep(SETTLES)
+            hosts, spent = mean(cpu.used(served.web)) - mean(hosts), time.time() - began
+            result = load.stop()
+        if done.returncode not in codes:
+            sys.exit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        seconds = whole
+        if done.returncode == 0:
+            seconds = result.began + max(result.of(host.url).first(tag) for host in served.web) - began
+        return Run(seconds, whole, len(result.failures), len(result.records), hosts - rest * spent,
+                   own)
+
+    def at_rest(self, served, seconds=5):
+        """CPU seconds a second that a server uses under the same load while nobody deploys."""
+        if served.app not in self.rest:
+            with served.load(rate=RATE, post_every=10, posts=3, post_path=self.kind.post_path) as load:
+                time.sleep(1)
+                before, began = mean(cpu.used(served.web)), time.time()
+                time.sleep(seconds)
+                self.rest[served.app] = (mean(cpu.used(served.web)) - before) / (time.time() - began)
+                load.stop()
+        return self.rest[served.app]
+
+
+def release(host, served):
+    """Who answers a visitor of that server, None where nobody does."""
+    asked = urllib.request.Request(host.url, headers={"Host": f"{served.app}.example"})
+    with urllib.request.urlopen(asked, timeout=5) as answer:
+        return answer.headers["X-Release"]
