@@ -7,13 +7,16 @@ import shutil
 import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable
 from typing import TextIO
 
 from ..decide.plan import STEP_KINDS
-from ..reach.validate import Event, Tell, visible
+from ..reach.validate import Event, visible
 
 SHOWN = ("lock", *(name for name, kind in STEP_KINDS.items() if kind.of_deploys))
 MARKS = {"start": "…", "done": "✓", "failed": "✗"}
+Draw = Callable[[Event, bool], None]
 
 
 def choose(as_json: bool, out: TextIO | None = None) -> "Background":
@@ -24,9 +27,10 @@ def choose(as_json: bool, out: TextIO | None = None) -> "Background":
 
 
 class Background:
-    """Calls `draw` for each event in a thread of its own, so that a terminal that nobody reads holds nothing up."""
+    """Calls `draw` for each event, with whether more wait, in a thread of its own, so that a terminal that nobody reads
+    holds nothing up."""
 
-    def __init__(self, draw: Tell) -> None:
+    def __init__(self, draw: "Draw") -> None:
         self.draw, self.events = draw, queue.SimpleQueue[Event | None]()
         self.thread = threading.Thread(target=self._draw, daemon=True)
         self.thread.start()
@@ -42,7 +46,7 @@ class Background:
 
     def _draw(self) -> None:
         for event in iter(self.events.get, None):
-            self.draw(event)
+            self.draw(event, self.events.qsize() > 1)  # the last may be close's
 
 
 def put(text: str, out: TextIO) -> None:
@@ -73,7 +77,7 @@ class Json:
     def __init__(self, out: TextIO) -> None:
         self.out = out
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: Event, more: bool = False) -> None:
         """Print an event."""
         put(json.dumps(event), self.out)
 
@@ -84,7 +88,7 @@ class Lines:
     def __init__(self, out: TextIO) -> None:
         self.out = out
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: Event, more: bool = False) -> None:
         """Print an event that is worth a line."""
         text = line(event)
         if text:
@@ -92,26 +96,29 @@ class Lines:
 
 
 class Table(Lines):
-    """A line for each host that changes in place; everything else is printed above them."""
+    """A line for each host that changes in place, or for each step where the hosts are more than the terminal's lines;
+    everything else is printed above them."""
 
     def __init__(self, out: TextIO) -> None:
         super().__init__(out)
         self.hosts: dict[str, dict[str, str]] = {}
         self.drawn = 0
 
-    def tell(self, event: Event) -> None:
-        """Draw what an event changes."""
+    def tell(self, event: Event, more: bool = False) -> None:
+        """Draw what an event changes, or leave that to those that come, if there are `more`."""
         if event["event"] == "step":
             self.hosts.setdefault(event["host"], {})[event["step"]] = event["state"]
-            self.draw()
+            if not more:
+                self.draw()
         elif line(event):
             self.draw(line(event))
 
     def draw(self, above: str = "") -> None:
         """Draw the table over the last one, after a line that stays."""
         up = f"\033[{self.drawn}F\033[J" if self.drawn else ""
-        width = shutil.get_terminal_size().columns
-        rows = [row(name, steps, width) for name, steps in sorted(self.hosts.items())]
+        width, height = shutil.get_terminal_size()
+        fits = len(self.hosts) < height
+        rows = [row(name, steps, width) for name, steps in sorted(self.hosts.items())] if fits else summed(self.hosts)
         put(up + "\n".join([*([visible(above)] if above else []), *rows]), self.out)
         self.drawn = len(rows)
 
@@ -122,6 +129,13 @@ def row(name: str, steps: dict[str, str], width: int) -> str:
     while len(words) > 1 and len(name.ljust(12)) + len(" ".join(words)) + 1 >= width:
         del words[0]
     return f"{name:12} {' '.join(words)}"
+
+
+def summed(hosts: dict[str, dict[str, str]]) -> list[str]:
+    """A line for each step: on how many hosts it is how far."""
+    many = Counter((step, state) for steps in hosts.values() for step, state in steps.items())
+    return [f"{step:12} " + "  ".join(f"{mark} {many[step, state]}" for state, mark in MARKS.items()
+                                      if many[step, state]) for step in SHOWN if any((step, s) in many for s in MARKS)]
 
 
 def line(event: Event) -> str:

@@ -32,6 +32,19 @@ def test_the_table_is_drawn_over_itself(monkeypatch, columns):
     assert ("lock ✓" in text) == (columns == 200)
 
 
+def test_more_hosts_than_lines(monkeypatch):
+    """They are counted, a line a step; what is above the terminal's first line could not be drawn over."""
+    monkeypatch.setenv("LINES", "20")
+    table = Table(io.StringIO())
+    for number in range(1000):
+        table.tell({"event": "step", "step": "lock", "host": f"web{number}", "state": "done", "seconds": 1}, True)
+    assert table.out.getvalue() == "", "drawn once for many events"
+    table.tell({"event": "step", "step": "flip", "host": "web7", "state": "failed", "seconds": 1})
+    table.tell({"event": "step", "step": "flip", "host": "web8", "state": "start"})
+    assert table.out.getvalue().split("\033[2F\033[J") == [
+        "lock         ✓ 1000\nflip         ✗ 1\n", "lock         ✓ 1000\nflip         … 1  ✗ 1\n"]
+
+
 @pytest.mark.parametrize("kind", ["Json", "Lines", "Table"])
 @pytest.mark.parametrize("full", [False, True])
 def test_that_nobody_reads_ends_no_deploy(kind, full):
@@ -76,3 +89,15 @@ def test_all_is_drawn_at_the_end():
     show.close()
     events = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [event["number"] for event in events] == list(range(100)) and all(event["at"] > 1e9 for event in events)
+
+
+def test_the_last_drawing_has_all(monkeypatch):
+    """Though many events are drawn together."""
+    monkeypatch.setenv("LINES", "20")
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: True)
+    show = choose(False, out)
+    for number in range(100):
+        show.tell({"event": "step", "step": "flip", "host": f"web{number}", "state": "done", "seconds": 1})
+    show.close()
+    assert out.getvalue().endswith("flip         ✓ 100\n")

@@ -110,6 +110,15 @@ def test_facts_lose_no_problem(host, monkeypatch):
         host.tag, host.slot_file("b", "tag")}
 
 
+def test_a_deploy_needs_no_history(host):
+    """Many hosts' last records would fill memory: only who shows them asks for them. A tag's are given all the same."""
+    disk.write(host.log, "".join(releases.line({**RECORD, "tag": f"v{number}"}) for number in range(150)))
+    with world(host):
+        whole, less = facts.collect(host, tag="v7"), facts.collect(host, tag="v7", history=False)
+    assert [record["tag"] for record in whole["records"]] == [f"v{number}" for number in range(50, 150)]
+    assert less["records"] == [] and less["known"] == whole["known"] != []
+
+
 @pytest.mark.parametrize("text, problems", [
     ("usage: docker-slot APP", ["/usr/local/bin/docker-slot is of an older version: run make provision"]),
     ((HOST / "docker-slot").read_text(), [])])

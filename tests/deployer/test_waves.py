@@ -52,6 +52,17 @@ def test_a_host_that_falls_ill_ends_the_waves(data, sick):
     assert flips(told, "start") == ["web0" if sick == "web0" else "web0 web1 web2"]
 
 
+def test_no_history_is_asked_for(data):
+    """Which would be most of what many hosts have to say."""
+    asked = []
+
+    def facts(message):
+        asked.append(message["args"]["history"])
+        return []
+    deploy(data, {"web1": {"facts": facts}})
+    assert asked == [False]
+
+
 def test_a_host_that_does_not_flip_ends_the_waves(data):
     """Its failure is the deploy's."""
     def flip(message):
