@@ -77,7 +77,14 @@ class Committed(Kept):
     problems: list[str]
 
 
-class Facts(Running, Kept):
+class Memory(TypedDict):
+    """Bytes of memory, for a second slot."""
+    memory: int  # that it finds
+    need: int
+    warm: dict[str, int]  # what idle slots of other apps hold
+
+
+class Facts(Running, Kept, Memory):
     """All that a plan or status needs to know of a host."""
     python: list[int]
     arch: str
@@ -90,9 +97,7 @@ class Facts(Running, Kept):
     site: Front
     staged: bool
     now: float
-    memory: int
     free: dict[str, int]  # path → bytes
-    need: int  # bytes of memory, for a second slot
 
 
 # ---- answers ----
