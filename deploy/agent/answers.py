@@ -95,6 +95,7 @@ class Facts(Running, Kept, Memory):
     files: dict[str, str]  # path → sha256
     settings: list[str]  # what is wrong with them
     site: Front
+    sqlite: str | None  # what is wrong with its file; None: another database
     staged: bool
     now: float
     free: dict[str, int]  # path → bytes

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from . import disk, envfile, http, memory, releases, site, slots
+from . import disk, envfile, http, memory, releases, site, slots, sqlite
 from .answers import Committed, Docker, Facts, Front, Running, Said, SlotFacts, UnitFacts
 from .host import SLOT_ROLES, SLOTS, Host, Problem, at_once, lock_holder
 from .shapes import Any, Container, Properties, Record, Release, T
@@ -33,7 +33,8 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "problems": [*kept["problems"], *runs["problems"], *outdated(host)],
             "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
             "systemd": version, "docker": docker, "containers": up, "one_offs": by_hand,
-            "settings": settings_problems(host), "site": front(host), "staged": os.path.exists(host.next_env),
+            "settings": settings_problems(host), "site": front(host),
+            "sqlite": sqlite.look(host, coming(host)), "staged": os.path.exists(host.next_env),
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
 
@@ -157,11 +158,16 @@ def front(host: Host) -> Front:
     """The scheme by which visitors come to nginx; scheme and host of SITE_URL, and whether ADMIN_PATH is one that nginx
     does not limit, by the settings that the next deploy makes live. "" for what cannot be told."""
     nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
-    staged = disk.read_bytes(host.next_env)
-    settings = disk.read_bytes(host.env) if staged is None else staged
+    settings = coming(host)
     found = site.of(host, settings)
     return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
             "url": "://".join(found) if found else "", "unlimited": site.unlimited(host, settings, nginx)}
+
+
+def coming(host: Host) -> bytes | None:
+    """The settings that the next deploy makes live."""
+    staged = disk.read_bytes(host.next_env)
+    return disk.read_bytes(host.env) if staged is None else staged
 
 
 def systemd(host: Host) -> int:

@@ -35,14 +35,15 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Targe
 
 
 def of_host(fleet: Fleet, host: Host, facts: Facts, back: bool = False, warm: bool = False) -> Iterator[str]:
-    """What is wrong with a host, whatever the release. SITE_URL keeps nobody from going `back`, nor memory where that
-    starts nothing, as the release is `warm`."""
+    """What is wrong with a host, whatever the release. Settings keep nobody from going `back`, nor does memory where
+    that starts nothing, as the release is `warm`."""
     yield from fitness(facts)
     yield from provisioning(fleet, host, facts)
     yield from room(fleet, facts)
     yield from memory(facts) if not warm else ()
     yield from beat_elsewhere(fleet, host, facts)
     yield from scheme(fleet, host, facts) if not back else ()
+    yield from sqlite(fleet, facts) if not back else ()
 
 
 def fitness(facts: Facts) -> Iterator[str]:
@@ -149,6 +150,14 @@ def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     elif wanted == "https" and site["url"].startswith("http:"):
         yield (f'SITE_URL is {site["url"]} and visitors come by https (tls = "{tls}"): set it to https://… by python -m'
                ' deploy env set SITE_URL; or say tls = "off" in [site] and run make provision')
+
+
+def sqlite(fleet: Fleet, facts: Facts) -> Iterator[str]:
+    """Whether SQLite's file is one, and outlives a container."""
+    if facts["sqlite"] is not None and len(fleet.app_hosts) > 1:
+        yield "DATABASE_URL is SQLite's, and each server would have a file of its own: use Postgres, or a single server"
+    elif facts["sqlite"]:
+        yield facts["sqlite"]
 
 
 def warnings(hosts: Sequence[Host], facts: AllFacts) -> Iterator[tuple[str, str]]:

@@ -102,7 +102,7 @@ def facts(fleet):
         "python": [3, 11], "systemd": 252, "docker": {"version": "20.10.24", "root": "/var/lib/docker"}, "problems": [],
         "site": {"scheme": "http", "url": "http://localhost", "unlimited": False},
         "files": preflight.expected(fleet, host), "settings": [], "memory": 10**9, "need": 10**8, "warm": {},
-        "containers": {}, "one_offs": {},
+        "sqlite": None, "containers": {}, "one_offs": {},
         "free": {"/var/lib/docker": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "records": [], "known": [],
         "torn": 0, "now": 5000, "staged": False, "attempt": None, "lock": None,
         "tag": {"tag": "v1", "image_id": "sha256:1"}, "revert": None,
@@ -144,6 +144,22 @@ def test_who_holds_the_memory(fleet, facts):
         "200 MB of memory are free, and a second slot needs 300 MB. Old releases of other apps, kept warm for a"
         " rollback, hold 2800 MB (app6 700 MB, app5 600 MB, app4 500 MB, app3 400 MB, app2 300 MB, 2 more): wait for"
         " keep_warm to pass, make it shorter there, or end one now: systemctl start app6-retire"]}
+
+
+def test_sqlite_is_for_one_server(data, fleet, facts):
+    """Several servers would have a file each; on one, what the host finds wrong with it is told. A rollback goes."""
+    for found in facts.values():
+        found["sqlite"] = "there is no /var/www/shop/data"
+    deploy = Target("deploy", "v2", "sha256:2")
+    found = preflight.problems(fleet, fleet.app_hosts, facts, deploy)
+    assert found.keys() == facts.keys() and all("a file of its own: use Postgres" in text for text, in found.values())
+    data["hosts"] = {"work": {"roles": ["web", "worker", "beat"]}}
+    one = config.build(data, {}, "test")
+    facts["work"]["files"] = preflight.expected(one, one.app_hosts[0])
+    assert preflight.problems(one, one.app_hosts, facts, deploy) == {"work": ["there is no /var/www/shop/data"]}
+    assert not preflight.problems(one, one.app_hosts, facts, Target("rollback", "v0"))
+    facts["work"]["sqlite"] = ""
+    assert not preflight.problems(one, one.app_hosts, facts, deploy)
 
 
 @pytest.mark.parametrize("tag, state, warm", [("v0", "active", True), ("v9", "active", False), ("v0", "failed", False)])

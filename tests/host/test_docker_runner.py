@@ -136,6 +136,21 @@ def test_a_tmp_of_its_own(server, opts, shipped):
     assert (SMALL[1] in server.ran()) == shipped and "--read-only" in server.ran()
 
 
+@pytest.mark.parametrize("setting, opts, mounted", [
+    ("DATABASE_URL=sqlite:////data/db.sqlite3", "", True), ("DATABASE_URL=spatialite:////data/a/b\r", "", True),
+    ("DATABASE_URL=postgres://u:p@db/data", "", False), ("#DATABASE_URL=sqlite:////data/db.sqlite3", "", False),
+    ("DATABASE_URL=sqlite:////srv/db.sqlite3", "", False), ("DATABASE_URL=sqlite:////data/db", "-v db:/data", False),
+    ("DATABASE_URL=sqlite:////data/db", "-v /var/www/shop/media:/data/media", True)])
+def test_a_folder_for_sqlite(server, setting, opts, mounted):
+    """Where the settings name its file in /data, one-offs and units get the same folder there, unless OPTS have one."""
+    folder = server.root / f"var/www/{USER}/data"
+    folder.mkdir()
+    server.put(f"etc/default/{USER}", f'IMAGE=shop\nOPTS="{opts}"\n')
+    server.put(f"etc/default/{USER}.env", f"SECRET_KEY={SECRET}\n{setting}\n")
+    assert server(USER, "migrate").returncode == 0 and server(*UNIT).returncode == 0
+    assert [f"{folder}:/data" in ran for ran in server.calls("run")] == [mounted] * 2
+
+
 def test_a_service_gets_the_room_its_image_wants(server):
     """Somebody else's image, with a tag of its own, may write where it does; hardened it is all the same."""
     server.put("etc/default/redis", "IMAGE=redis:7")
@@ -259,6 +274,8 @@ FAILURES = {
     "no user": (["--slot", "a", "shop"], {}, 67, "useradd"),
     "no image": (["shop"], {"stub/image": None}, 72, "docker pull registry.example:5000/team/shop:build-42"),
     "no engine": (["shop"], {"stub/down": "99"}, 69, "Is the docker daemon running?"),
+    "no folder for SQLite": (["shop"], {"etc/default/shop.env": "DATABASE_URL=sqlite:////data/db"}, 66,
+                             "/var/www/shop/data for SQLite: provision"),
     "IMAGE unset": (["shop"], {"etc/default/shop": "OPTS=x"}, 78, "IMAGE=''"),
     "IMAGE with a return": (["shop"], {"etc/default/shop": "IMAGE=shop\r\n"}, 78, "IMAGE='shop"),
     "spaces around =": (["shop"], {"etc/default/shop": "IMAGE = shop\nOPTS=x"}, 78, "etc/default/shop"),
