@@ -12,8 +12,8 @@ ENVFILE = FOLDER.parent.parent / "project/ops/envfile.py"
 # Types are for the type checker: on a host any name is in these two, and is None.
 TYPES = dict.fromkeys(("shapes", "answers"), "def __getattr__(name):\n    pass\n")
 # In this order: each uses only those before it.
-MODULES = ("disk", "envfile", "host", "http", "engine", "image_files", "visitors", "releases", "slots",
-           "attempt", "steps.migrate", "site", "facts", "images", "steps.commit", "fate", "steps.verdicts",
+MODULES = ("disk", "envfile", "host", "http", "engine", "image_files", "visitors", "releases", "slots", "attempt",
+           "steps.migrate", "site", "memory", "sqlite", "facts", "images", "steps.commit", "fate", "steps.verdicts",
            "steps.publish", "steps.readiness", "steps.watcher", "steps.switch", "takeback", "steps.begin",
            "steps.pull", "steps.prune", "steps.table", "shell", "settings", "serve")
 

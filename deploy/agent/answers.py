@@ -77,7 +77,14 @@ class Committed(Kept):
     problems: list[str]
 
 
-class Facts(Running, Kept):
+class Memory(TypedDict):
+    """Bytes of memory, for a second slot."""
+    memory: int  # that it finds
+    need: int
+    warm: dict[str, int]  # what idle slots of other apps hold
+
+
+class Facts(Running, Kept, Memory):
     """All that a plan or status needs to know of a host."""
     python: list[int]
     arch: str
@@ -88,11 +95,10 @@ class Facts(Running, Kept):
     files: dict[str, str]  # path → sha256
     settings: list[str]  # what is wrong with them
     site: Front
+    sqlite: str | None  # what is wrong with its file; None: another database
     staged: bool
     now: float
-    memory: int
     free: dict[str, int]  # path → bytes
-    need: int  # bytes of memory, for a second slot
 
 
 # ---- answers ----

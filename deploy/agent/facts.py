@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from . import disk, envfile, http, releases, site, slots
+from . import disk, envfile, http, memory, releases, site, slots, sqlite
 from .answers import Committed, Docker, Facts, Front, Running, Said, SlotFacts, UnitFacts
 from .host import SLOT_ROLES, SLOTS, Host, Problem, at_once, lock_holder
 from .shapes import Any, Container, Properties, Record, Release, T
@@ -23,16 +23,19 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     """All that a plan or status needs to know. `paths`: files to give the sha256 of; `health`: also ask what runs how
     it does; `tag`: one to give all records of, however old; `history`: also give the last records of any."""
     runs: Running
-    docker, up, by_hand, version, runs = at_once([lambda: engine(host), lambda: containers(host) or {},
-                                                  lambda: one_offs(host), lambda: systemd(host),
-                                                  lambda: running(host, health)])
+    docker, everyones, by_hand, version, runs = at_once([lambda: engine(host), lambda: labelled(host) or [],
+                                                         lambda: one_offs(host), lambda: systemd(host),
+                                                         lambda: running(host, health)])
+    up = of_app(host, everyones)
     kept = committed(host, tag, 100 if history else 0)
     folders = (docker.get("root", "/"), "/var/www/" + host.app, "/run")
-    return {**kept, **runs, "problems": [*kept["problems"], *runs["problems"], *outdated(host)],
+    return {**kept, **runs, **memory.look(host, up, everyones, runs["live"]),
+            "problems": [*kept["problems"], *runs["problems"], *outdated(host)],
             "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
-            "systemd": version, "memory": memory(), "docker": docker, "containers": up, "one_offs": by_hand,
-            "settings": settings_problems(host), "site": front(host), "staged": os.path.exists(host.next_env),
-            "now": time.time(), "free": {path: free(host.root + path) for path in folders}, "need": slot_memory(up)}
+            "systemd": version, "docker": docker, "containers": up, "one_offs": by_hand,
+            "settings": settings_problems(host), "site": front(host),
+            "sqlite": sqlite.look(host, coming(host)), "staged": os.path.exists(host.next_env),
+            "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
 
 def outdated(host: Host) -> list[str]:
@@ -83,11 +86,20 @@ def engine(host: Host) -> Docker:
 def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
     """name → (id, image id, when it was made) of the app's containers that run; with `ended` also of those that ran
     and are still there. None where the engine does not answer, which is never taken for "no container"."""
-    found = ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED))
+    found = labelled(host, ended)
+    return None if found is None else of_app(host, found)
+
+
+def labelled(host: Host, ended: bool = False) -> Any:
+    """What the engine says of the containers of all apps; None when it does not answer."""
+    return ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED))
+
+
+def of_app(host: Host, found: Any) -> dict[str, Container]:
+    """This app's of them."""
     ours = re.compile(r"/(%s-(?:web-[ab]|worker-[ab]|beat))" % re.escape(host.app))
-    return None if found is None else {
-        match[1]: (one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0))
-        for one in found for match in map(ours.fullmatch, one["Names"] or ()) if match and one["State"] != "created"}
+    return {match[1]: (one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0)) for one in found
+            for match in map(ours.fullmatch, one["Names"] or ()) if match and one["State"] != "created"}
 
 
 def one_offs(host: Host) -> dict[str, str]:
@@ -147,11 +159,16 @@ def front(host: Host) -> Front:
     """The scheme by which visitors come to nginx; scheme and host of SITE_URL, and whether ADMIN_PATH is one that nginx
     does not limit, by the settings that the next deploy makes live. "" for what cannot be told."""
     nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
-    staged = disk.read_bytes(host.next_env)
-    settings = disk.read_bytes(host.env) if staged is None else staged
+    settings = coming(host)
     found = site.of(host, settings)
     return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
             "url": "://".join(found) if found else "", "unlimited": site.unlimited(host, settings, nginx)}
+
+
+def coming(host: Host) -> bytes | None:
+    """The settings that the next deploy makes live."""
+    staged = disk.read_bytes(host.next_env)
+    return disk.read_bytes(host.env) if staged is None else staged
 
 
 def systemd(host: Host) -> int:
@@ -167,27 +184,6 @@ def free(path: str) -> int:
         return status.f_bavail * status.f_frsize
     except OSError:
         return 0
-
-
-def memory() -> int:
-    """Bytes of memory that are available."""
-    return int((re.search(r"MemAvailable: +(\d+)", disk.read("/proc/meminfo") or "") or [0, 0])[1]) * 1024
-
-
-def slot_memory(containers: dict[str, Container]) -> int:
-    """Bytes of memory that the app's containers use now: a second slot may need as much."""
-    ids, total = [found[0] for found in containers.values()], 0
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open("/proc/%s/cgroup" % pid) as file:
-                groups = file.read()
-            if any(one in groups for one in ids):
-                with open("/proc/%s/statm" % pid) as file:
-                    resident, shared = map(int, file.read().split()[1:3])
-                total += (resident - shared) * os.sysconf("SC_PAGE_SIZE")
-        except OSError:
-            continue
-    return total
 
 
 def last_lines(host: Host, name: str, since: float) -> Said:

@@ -16,7 +16,6 @@ AllFacts = Mapping[str, Facts]  # by host name
 
 LEAST = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/run": 4 * 2**20}  # bytes that must be free
 VERSIONS = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}  # the least
-MEMORY = 64 * 2**20  # bytes that a second slot must leave free
 
 
 def expected(fleet: Fleet, host: Host) -> dict[str, str]:
@@ -36,18 +35,22 @@ def digest(text: str) -> str:
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
     """host name → all that keeps it from the target; hosts without a problem are left out."""
     back = target.action == "rollback"
-    found = {host.name: [*of_host(fleet, host, facts[host.name], back), *retagged(facts[host.name], target),
-                         *(busy(facts[host.name]) if not back else ())] for host in hosts}
+    found = {host.name: [*of_host(fleet, host, facts[host.name], back, is_warm(facts[host.name], target)),
+                         *retagged(facts[host.name], target), *(busy(facts[host.name]) if not back else ())]
+             for host in hosts}
     return {name: texts for name, texts in found.items() if texts}
 
 
-def of_host(fleet: Fleet, host: Host, facts: Facts, back: bool = False) -> Iterator[str]:
-    """What is wrong with a host, whatever the release. SITE_URL keeps nobody from going `back`."""
+def of_host(fleet: Fleet, host: Host, facts: Facts, back: bool = False, warm: bool = False) -> Iterator[str]:
+    """What is wrong with a host, whatever the release. Settings keep nobody from going `back`, nor does memory where
+    that starts nothing, as the release is `warm`."""
     yield from fitness(facts)
     yield from provisioning(fleet, host, facts)
     yield from room(fleet, facts)
+    yield from memory(facts) if not warm else ()
     yield from beat_elsewhere(fleet, host, facts)
     yield from scheme(fleet, host, facts) if not back else ()
+    yield from sqlite(fleet, facts) if not back else ()
 
 
 def fitness(facts: Facts) -> Iterator[str]:
@@ -82,14 +85,39 @@ def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
 
 
 def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
-    """Whether disk and memory do for one more slot."""
+    """Whether the disk does for one more release."""
     for path, least in (("/var/www/" + fleet.app, LEAST["/var/www"]), ("/run", LEAST["/run"]),
                         (facts["docker"].get("root"), LEAST["docker root"])):
         if path in facts["free"] and facts["free"][path] < least:
             yield f"{path} has {facts['free'][path] // 2**20} MB free, and {least // 2**20} are needed"
-    need = facts["need"] + MEMORY
-    if facts["memory"] < need:
-        yield f"{facts['memory'] // 2**20} MB of memory are free, and {need // 2**20} are needed"
+
+
+def memory(facts: Facts) -> Iterator[str]:
+    """Whether there is memory for a second slot, and who holds it: other apps may keep an old release warm, too."""
+    if facts["memory"] >= facts["need"]:
+        return
+    warm = sorted(facts["warm"].items(), key=lambda item: -item[1])
+    text = f"{mega(facts['memory'])} of memory are free, and a second slot needs {mega(facts['need'])}"
+    if not warm:
+        yield f"{text}: give the server more, or the app fewer processes (WEB_CONCURRENCY, WORKER_CONCURRENCY)"
+        return
+    named = ", ".join([f"{app} {mega(held)}" for app, held in warm[:5]] + [f"{len(warm) - 5} more"] * (len(warm) > 5))
+    yield (f"{text}. Old releases of other apps, kept warm for a rollback, hold {mega(sum(facts['warm'].values()))}"
+           f" ({named}): wait for keep_warm to pass, make it shorter there, or end one now: systemctl start"
+           f" {warm[0][0]}-retire")
+
+
+def mega(size: int) -> str:
+    """Bytes, for people."""
+    return f"{size // 2**20} MB"
+
+
+def is_warm(facts: Facts, target: Target) -> bool:
+    """Whether a rollback finds its release running in the idle slot, and so starts nothing."""
+    idle = facts["slots"].get({"a": "b", "b": "a"}.get(facts["live"] or "", ""))
+    return (target.action == "rollback" and idle is not None and idle["release"] is not None
+            and idle["release"]["tag"] == target.tag
+            and all(unit["state"] == "active" for unit in idle["units"].values()))
 
 
 def retagged(facts: Facts, target: Target) -> Iterator[str]:
@@ -129,6 +157,14 @@ def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     elif wanted == "https" and site["url"].startswith("http:"):
         yield (f'SITE_URL is {site["url"]} and visitors come by https (tls = "{tls}"): set it to https://… by python -m'
                ' deploy env set SITE_URL; or say tls = "off" in [site] and run make provision')
+
+
+def sqlite(fleet: Fleet, facts: Facts) -> Iterator[str]:
+    """Whether SQLite's file is one, and outlives a container."""
+    if facts["sqlite"] is not None and len(fleet.app_hosts) > 1:
+        yield "DATABASE_URL is SQLite's, and each server would have a file of its own: use Postgres, or a single server"
+    elif facts["sqlite"]:
+        yield facts["sqlite"]
 
 
 def warnings(hosts: Sequence[Host], facts: AllFacts) -> Iterator[tuple[str, str]]:

@@ -59,6 +59,11 @@ def has_media(fleet: Fleet, host: Host) -> bool:
     return fleet.media == "local" and (host.has("web") or host.has("worker"))
 
 
+def has_data(fleet: Fleet) -> bool:
+    """Whether the database may be SQLite's file: on one server for all roles."""
+    return len(fleet.app_hosts) == 1
+
+
 def runner_file(fleet: Fleet, host: Host) -> File:
     """/etc/default/APP, for docker-runner."""
     media = ["-v", f"/var/www/{fleet.app}/media:{MEDIA}"] if has_media(fleet, host) else []

@@ -67,7 +67,8 @@ def fine(fleet):
               "who": "deploy v1 by ann from laptop since now", "digest": "sha256:1"}
     return {
         "facts": {
-            "python": [3, 11], "arch": "x86_64", "systemd": 252, "memory": 10**9, "need": 10**8, "torn": 0,
+            "python": [3, 11], "arch": "x86_64", "systemd": 252, "memory": 10**9, "need": 10**8, "warm": {},
+            "sqlite": None, "torn": 0,
             "site": {"scheme": "http", "url": "http://shop.example", "unlimited": False},
             "staged": False, "docker": {"version": "20.10.24", "root": "/d"},
             "now": 1e9, "containers": {"shop-web-a": ["1", "sha256:1", 1e8]}, "problems": [], "settings": [],

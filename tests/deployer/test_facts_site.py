@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.agent import facts
+from deploy.agent import facts, sqlite
 from deploy.agent.steps import readiness
 from deploy.decide import config
-from deployer.simulated import Simulated
+from deployer.simulated import Simulated, world
 from deployer.test_server import files
 
 URL = "https://ann:planted@shop.example:8443/planted?x"
@@ -32,6 +32,31 @@ def test_nginx_says_how_visitors_come(host, data, tls, scheme):
     data["site"].update(tls=tls, certificate="/c.pem", key="/k.pem", proxies=["192.0.2.1"])
     put_nginx(host, data)
     assert facts.front(host)["scheme"] == scheme
+
+
+HOME, GONE = "sqlite:////data/db.sqlite3", "would go with its container"
+
+
+@pytest.mark.parametrize("settings, opts, said", [
+    ("DATABASE_URL=postgres://a:planted@db/shop", "", None), ("A=1", "", None),
+    (f"DATABASE_URL={HOME}", "", "data for"),
+    ("DATABASE_URL=sqlite:////planted/db", "", GONE), ("DATABASE_URL=sqlite://:memory:", "", GONE),
+    ("DATABASE_URL=sqlite:////planted/db", "-v /srv/plant:/plant", GONE),
+    ("DATABASE_URL=sqlite:////planted/db", "-v /srv/a:/planted:rw", ""),
+    ("DATABASE_URL=spatialite:////data/db?timeout=9", "--mount type=volume,source=db,target=/data", ""),
+    (f"DATABASE_URL_FILE=/run/secrets/DATABASE_URL.1\n#DATABASE_URL={HOME}", "", "env set DATABASE_URL")])
+def test_where_sqlite_has_its_file(host, settings, opts, said):
+    """In /data, for which there is a folder, or where opts mount one: else it is told, without the value."""
+    Path(host.secrets).mkdir()
+    Path(host.secrets, "DATABASE_URL.1").write_text(HOME)
+    Path(host.etc).write_text(f"IMAGE=registry.example:5000/shop\nOPTS='{opts}'\n")
+    found = sqlite.look(host, settings.encode())
+    assert found is None if said is None else said in found and (said or not found) and "planted" not in found
+    Path(host.var, "data").mkdir()
+    assert sqlite.look(host, settings.encode()) == ("" if said == "data for" else found)
+    with world(host):
+        Path(host.next_env).write_text(settings)
+        assert facts.collect(host)["sqlite"] == ("" if said == "data for" else found)
 
 
 @pytest.mark.parametrize("paths, current, staged, unlimited", [

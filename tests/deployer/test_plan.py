@@ -122,8 +122,8 @@ def facts(fleet):
     return {host.name: {
         "python": [3, 11], "systemd": 252, "docker": {"version": "20.10.24", "root": "/var/lib/docker"}, "problems": [],
         "site": {"scheme": "http", "url": "http://localhost", "unlimited": False},
-        "files": preflight.expected(fleet, host), "settings": [], "memory": 10**9, "need": 10**8, "containers": {},
-        "one_offs": {},
+        "files": preflight.expected(fleet, host), "settings": [], "memory": 10**9, "need": 10**8, "warm": {},
+        "sqlite": None, "containers": {}, "one_offs": {},
         "free": {"/var/lib/docker": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "records": [], "known": [],
         "torn": 0, "now": 5000, "staged": False, "attempt": None, "lock": None,
         "tag": {"tag": "v1", "image_id": "sha256:1"}, "revert": None,
@@ -144,7 +144,8 @@ UNFIT = {
     "Docker is 19.3.1, and 20.10 or newer is needed": {"docker": {"version": "19.3.1", "root": "/d"}},
     "python3 is 3.8, and 3.9 or newer is needed": {"python": [3, 8]},
     "/var/www/shop has 1 MB free, and 16 are needed": {"free": {"/var/www/shop": 2**20}},
-    "100 MB of memory are free, and 159 are needed": {"memory": 100 * 2**20},
+    "90 MB of memory are free, and a second slot needs 95 MB: give the server more, or the app fewer processes"
+    " (WEB_CONCURRENCY, WORKER_CONCURRENCY)": {"memory": 90 * 2**20},
     "APP.env line 3": {"settings": ["APP.env line 3"]},
     "beat runs there, but the host does not have the role beat: run make provision": {
         "containers": {"shop-beat": ["1", "2"]}},
@@ -152,6 +153,44 @@ UNFIT = {
     "v2 was sha256:9 and is now sha256:2: a tag must not be used again, build under another one": {
         "known": [{"tag": "v2", "digest": "sha256:9", "outcome": "taken back"}]},
 }
+
+
+def test_who_holds_the_memory(fleet, facts):
+    """Too little for a second slot is told with the old releases of other apps that hold it, the largest first, and
+    what to do about them."""
+    held = {f"app{number}": (number + 1) * 100 * 2**20 for number in range(7)}
+    facts["web2"].update(memory=200 * 2**20, need=300 * 2**20, warm=held)
+    found = preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2"))
+    assert found == {"web2": [
+        "200 MB of memory are free, and a second slot needs 300 MB. Old releases of other apps, kept warm for a"
+        " rollback, hold 2800 MB (app6 700 MB, app5 600 MB, app4 500 MB, app3 400 MB, app2 300 MB, 2 more): wait for"
+        " keep_warm to pass, make it shorter there, or end one now: systemctl start app6-retire"]}
+
+
+def test_sqlite_is_for_one_server(data, fleet, facts):
+    """Several servers would have a file each; on one, what the host finds wrong with it is told. A rollback goes."""
+    for found in facts.values():
+        found["sqlite"] = "there is no /var/www/shop/data"
+    deploy = Target("deploy", "v2", "sha256:2")
+    found = preflight.problems(fleet, fleet.app_hosts, facts, deploy)
+    assert found.keys() == facts.keys() and all("a file of its own: use Postgres" in text for text, in found.values())
+    data["hosts"] = {"work": {"roles": ["web", "worker", "beat"]}}
+    one = config.build(data, {}, "test")
+    facts["work"]["files"] = preflight.expected(one, one.app_hosts[0])
+    assert preflight.problems(one, one.app_hosts, facts, deploy) == {"work": ["there is no /var/www/shop/data"]}
+    assert not preflight.problems(one, one.app_hosts, facts, Target("rollback", "v0"))
+    facts["work"]["sqlite"] = ""
+    assert not preflight.problems(one, one.app_hosts, facts, deploy)
+
+
+@pytest.mark.parametrize("tag, state, warm", [("v0", "active", True), ("v9", "active", False), ("v0", "failed", False)])
+def test_a_warm_rollback_needs_no_memory(fleet, facts, tag, state, warm):
+    """What runs already starts nothing; any other release does, on the way back, too."""
+    for found in facts.values():
+        found.update(memory=0)
+        found["slots"]["b"] = {"release": {"tag": tag, "image_id": "sha256:0"}, "units": {"web": {"state": state}}}
+    told = preflight.problems(fleet, fleet.app_hosts, facts, Target("rollback", "v0"))
+    assert (told == {}) == warm and set(told) <= {host.name for host in fleet.app_hosts}
 
 
 @pytest.mark.parametrize("tls, site, said", [

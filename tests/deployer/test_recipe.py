@@ -68,9 +68,11 @@ def test_folders_have_the_owners_and_modes_of_the_table(fleet, data):
     for path, *owned in (("/etc/default/shop.secrets", "750", "root:shop"), ("/var/www/shop", "755", "root:root"),
                          ("/var/www/shop/static", "755", "root:root")):
         assert plan.commands[f"make folder {path}"] == made(path, *owned)
+    assert "make folder /var/www/shop/data" not in plan.names, "SQLite is for one server"
     data["hosts"] = {"one": {"roles": ["web"]}}
-    media, path = Plan(config.build({**data, "media": "local"}, {}, "test"), "one"), "/var/www/shop/media"
-    assert media.commands[f"make folder {path}"] == made(path, "2750", "shop:www-data")
+    one, path = Plan(config.build({**data, "media": "local"}, {}, "test"), "one"), "/var/www/shop/media"
+    assert one.commands[f"make folder {path}"] == made(path, "2750", "shop:www-data")
+    assert one.commands["make folder /var/www/shop/data"] == made("/var/www/shop/data", "700", "shop:shop")
 
 
 def test_a_folder_that_others_use_is_left_as_it_is(fleet):

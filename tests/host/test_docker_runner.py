@@ -136,6 +136,21 @@ def test_a_tmp_of_its_own(server, opts, shipped):
     assert (SMALL[1] in server.ran()) == shipped and "--read-only" in server.ran()
 
 
+@pytest.mark.parametrize("setting, opts, mounted", [
+    ("DATABASE_URL=sqlite:////data/db.sqlite3", "", True), ("DATABASE_URL=spatialite:////data/a/b\r", "", True),
+    ("DATABASE_URL=postgres://u:p@db/data", "", False), ("#DATABASE_URL=sqlite:////data/db.sqlite3", "", False),
+    ("DATABASE_URL=sqlite:////srv/db.sqlite3", "", False), ("DATABASE_URL=sqlite:////data/db", "-v db:/data", False),
+    ("DATABASE_URL=sqlite:////data/db", "-v /var/www/shop/media:/data/media", True)])
+def test_a_folder_for_sqlite(server, setting, opts, mounted):
+    """Where the settings name its file in /data, one-offs and units get the same folder there, unless OPTS have one."""
+    folder = server.root / f"var/www/{USER}/data"
+    folder.mkdir()
+    server.put(f"etc/default/{USER}", f'IMAGE=shop\nOPTS="{opts}"\n')
+    server.put(f"etc/default/{USER}.env", f"SECRET_KEY={SECRET}\n{setting}\n")
+    assert server(USER, "migrate").returncode == 0 and server(*UNIT).returncode == 0
+    assert [f"{folder}:/data" in ran for ran in server.calls("run")] == [mounted] * 2
+
+
 def test_a_service_gets_the_room_its_image_wants(server):
     """Somebody else's image, with a tag of its own, may write where it does; hardened it is all the same."""
     server.put("etc/default/redis", "IMAGE=redis:7")
@@ -259,6 +274,8 @@ FAILURES = {
     "no user": (["--slot", "a", "shop"], {}, 67, "useradd"),
     "no image": (["shop"], {"stub/image": None}, 72, "docker pull registry.example:5000/team/shop:build-42"),
     "no engine": (["shop"], {"stub/down": "99"}, 69, "Is the docker daemon running?"),
+    "no folder for SQLite": (["shop"], {"etc/default/shop.env": "DATABASE_URL=sqlite:////data/db"}, 66,
+                             "/var/www/shop/data for SQLite: provision"),
     "IMAGE unset": (["shop"], {"etc/default/shop": "OPTS=x"}, 78, "IMAGE=''"),
     "IMAGE with a return": (["shop"], {"etc/default/shop": "IMAGE=shop\r\n"}, 78, "IMAGE='shop"),
     "spaces around =": (["shop"], {"etc/default/shop": "IMAGE = shop\nOPTS=x"}, 78, "etc/default/shop"),
@@ -323,8 +340,54 @@ def test_a_unit_starts_its_container(server):
     assert ["--name", f"{USER}-web-a", *HARDENED, *SMALL] == ran[ran.index("--name"):][:11]
     assert f"{server.root}/run/{USER}/a:/run/{USER}/a" in ran and ran[-2:] == [IMAGE_ID, "run"]
     assert (server.stub / "container").read_text().strip() == wanted(server)
+    assert ran[7:11:2] == ["--label"] * 2
     assert ran[5:7] == ["--cidfile", f"{server.root}/run/docker-runner/{USER}-web-a"]
-    assert "--rm" not in ran and "-i" not in ran and server.calls()[-1] == ["wait", f"{USER}-web-a"]
+    assert "--rm" not in ran and "-i" not in ran and ["wait", f"{USER}-web-a"] in server.calls()
+
+
+def test_a_start_asks_the_engine_for_one_thing(server):
+    """Each call of docker costs as much as the rest of the start: the container is run, and waited for. How it is
+    stopped is asked beside that; a start does not wait for the answer, a stop does."""
+    server.put("stub/hung-inspect", "")
+    waits = server.put("stub/hung-wait", "")
+    with running(server.command(*UNIT), env=server.env):
+        wait_until(lambda: len(server.calls()) == 3)
+        assert server.calls()[0][0] == "run" and {call[0] for call in server.calls()[1:]} == {"inspect", "wait"}
+        (server.stub / "hung-inspect").unlink()
+        wait_until((server.root / f"run/docker-runner/{USER}-web-a.signal").exists)
+        waits.unlink()
+
+
+def test_a_start_finds_out_what_is_in_its_way(server):
+    """A container that nobody has noted, as after a power cut, is told of by docker's own refusal: it goes, or is
+    adopted. What is wrong with the start itself is not tried again where a container was made, and once more else."""
+    server.put("stub/container", wanted(server).replace("running", "exited"))
+    assert server(*UNIT).returncode == 0
+    assert [call[0] for call in server.calls() if call[0] in ("run", "rm")] == ["run", "rm", "run"]
+    server.put("run/docker-runner/daemon-web-a", "")  # as docker leaves it when it is killed
+    assert server(*UNIT).stderr.endswith("adopted\n") and len(server.calls("run")) == 2
+    for words, tries in (("", 2), ("late", 1)):
+        shutil.rmtree(server.root / "run/docker-runner")
+        for name in ("container", "log"):
+            (server.stub / name).unlink(missing_ok=True)
+        server.put("stub/refused", words)
+        assert server(*UNIT).returncode == 125 and len(server.calls("run")) == tries
+
+
+def test_a_start_without_an_engine_forgets_no_container(server):
+    """One that is noted may run: it is asked for before anything is started, and a stop meanwhile finds it."""
+    note = server.put("run/docker-runner/daemon-web-a", ID + "\n")
+    server.put("stub/down", "9999")
+    with running(server.command(*UNIT), env=server.env) as process:
+        wait_until(lambda: "does not answer" in process.output())
+        assert note.read_text() == ID + "\n" and not server.calls("run")
+
+
+def test_a_units_image_that_is_not_there(server):
+    """A start that docker refuses for its image ends with 72, and says what to pull."""
+    (server.stub / "image").unlink()
+    done = server(*UNIT)
+    assert done.returncode == 72 and "docker pull registry.example:5000/team/shop:build-42" in done.stderr
 
 
 def test_a_unit_of_an_older_version(server):
@@ -343,7 +406,8 @@ def test_a_unit_adopts_what_runs_as_wanted(server):
     server.put("stub/code", "0")
     done = server(*UNIT)
     assert done.returncode == 0 and "adopted" in done.stderr
-    assert not server.calls("run") and not server.calls("rm") and not server.calls("stop")
+    assert not (server.stub / "started").exists() and not server.calls("rm") and not server.calls("stop")
+    assert (server.root / f"run/docker-runner/{USER}-web-a").read_text() == ID + "\n"
 
 
 @pytest.mark.parametrize("change", [("running", "exited"), ("running", "created"), ("running", "paused"),
@@ -351,6 +415,7 @@ def test_a_unit_adopts_what_runs_as_wanted(server):
 def test_a_unit_replaces_any_other(server, change):
     """A dead container of the name, or one with another image or other settings, is stopped and removed first."""
     server.put("stub/container", re.sub(*change, wanted(server)))
+    server.put(f"run/docker-runner/{USER}-web-a", ID + "\n")
     server.put("stub/code", "0")
     assert server(*UNIT).returncode == 0
     calls = [call[0] for call in server.calls() if call[0] in ("stop", "rm", "run")]
@@ -371,7 +436,7 @@ def test_a_slots_own_release_and_settings_come_first(server):
     settings = server.put(f"run/{USER}/a.env", "A=2\n")
     server.put("stub/code", "0")
     server(*UNIT)
-    assert server.calls("image")[-1][-1] == "sha256:43" and str(settings) in server.ran()
+    assert server.ran()[-2] == "sha256:43" and str(settings) in server.ran()
     assert settings_hash(settings) in (server.stub / "container").read_text()
     (server.stub / "container").unlink()
     server(USER, "migrate")
@@ -383,16 +448,17 @@ def test_beat_has_a_tag_but_no_folder(server):
     server.put(f"run/{USER}/beat.tag", "export TAG=build-43\nexport IMAGE_ID=sha256:43\n")
     server.put("stub/code", "0")
     assert server("--unit", f"{USER}-beat", "--slot", "beat", USER, "beat").returncode == 0
-    assert server.calls("image")[-1][-1] == "sha256:43" and f"/run/{USER}/beat" not in " ".join(server.ran())
+    assert server.ran()[-2] == "sha256:43" and f"/run/{USER}/beat" not in " ".join(server.ran())
 
 
-def test_a_unit_waits_for_the_engine(server):
+@pytest.mark.parametrize("calls", range(1, 6))
+def test_a_unit_waits_for_the_engine(server, calls):
     """An engine that does not answer at the start is waited for, whichever call it is; it is said once."""
     server.put("stub/code", "0")
-    server.put("stub/down", "4")
+    server.put("stub/down", str(calls))
     done = server(*UNIT)
-    assert done.returncode == 0 and len(server.calls("run")) == 1
-    assert done.stderr.count("does not answer") == 1
+    assert done.returncode == 0 and len(server.calls("run")) == 2 and (server.stub / "started").exists()
+    assert done.stderr.count("does not answer") == (calls > 2)
 
 
 def test_no_answer_is_never_taken_for_no_container(server):
@@ -401,7 +467,7 @@ def test_no_answer_is_never_taken_for_no_container(server):
     server.put("stub/fail-wait", "3\n")
     done = server(*UNIT)
     assert done.returncode == 0, done.stderr
-    assert not server.calls("run") and not server.calls("rm") and len(server.calls("wait")) == 4
+    assert not (server.stub / "started").exists() and not server.calls("rm") and len(server.calls("wait")) == 4
 
 
 def test_a_container_removed_behind_its_units_back(server):
@@ -447,6 +513,7 @@ def container(server, script, cgroup=CGROUPS[0], known=True):
     (server.root / f"proc/{init.pid}/task").symlink_to(f"/proc/{init.pid}/task")
     if known:
         server.put("run/docker-runner/shop-web-a", ID + "\n")
+        server.put("run/docker-runner/shop-web-a.signal", "\n")
 
     def reap():
         init.wait()
@@ -505,8 +572,19 @@ def test_a_stop_is_as_the_image_wants_it(server, image, opts, sent):
     server.put(f"etc/default/{USER}", f"IMAGE=shop\nOPTS='{opts}'\n")
     assert server(*UNIT).returncode == 0
     note = (server.root / f"run/docker-runner/{USER}-web-a.signal").read_text()
-    server.put("run/docker-runner/shop-web-a.signal", note)
+    server.put("stub/down", "99")
     with container(server, f"trap 'exit 7' {sent.name[3:]}; echo up; while :; do sleep 0.05; done") as init:
+        server.put("run/docker-runner/shop-web-a.signal", note)
+        assert server("--stop", "shop-web-a", "20").returncode == 0
+        assert init.wait(1) == 7
+
+
+def test_a_stop_right_after_the_start(server):
+    """The start has not noted yet how the image is stopped: then the engine is asked."""
+    server.put("stub/container", "running  ")
+    server.put("stub/signal", "SIGQUIT")
+    with container(server, "trap 'exit 7' QUIT; echo up; while :; do sleep 0.05; done") as init:
+        (server.root / "run/docker-runner/shop-web-a.signal").unlink()
         assert server("--stop", "shop-web-a", "20").returncode == 0
         assert init.wait(1) == 7
 

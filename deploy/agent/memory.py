@@ -1,0 +1,70 @@
+"""What memory a second slot needs, how much there is for it, and who holds more."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+
+from . import disk, slots
+from .answers import Memory
+from .host import SLOT_ROLES, Host, Problem
+from .shapes import Any, Container
+
+SPARE = 64 * 2**20  # bytes that a second slot must leave free
+
+
+def look(host: Host, ours: dict[str, Container], everyones: Any, live: str | None) -> Memory:
+    """What a second slot needs: as much as the live one holds. What the idle one still holds counts as available, as it
+    is emptied before anything starts. `everyones`: what the engine says of the containers of all apps."""
+    ids = {name[1:]: one["Id"] for one in everyones for name in one["Names"] or ()}
+    held = held_by(host, set(ids.values()))
+    mine = {slot: sum(held.get(one[0], 0) for name, one in ours.items() if name.endswith("-" + slot)) for slot in "ab"}
+    return {"memory": available(host) + (mine[slots.other(live)] if live else 0),
+            "need": SPARE + (mine[live] if live else 0), "warm": warm(host, ids, held)}
+
+
+def available(host: Host) -> int:
+    """Bytes of memory that are available."""
+    return int((re.search(r"MemAvailable: +(\d+)", disk.read(host.root + "/proc/meminfo") or "") or [0, 0])[1]) * 1024
+
+
+def warm(host: Host, ids: dict[str, str], held: dict[str, int]) -> dict[str, int]:
+    """app → bytes that its idle slot holds, of the other apps here."""
+    found: dict[str, int] = {}
+    for name, one in ids.items():
+        app, role, slot = (name.rsplit("-", 2) + ["", ""])[:3]
+        if role in SLOT_ROLES and app != host.app and is_idle(Host(app, host.root), slot):
+            found[app] = found.get(app, 0) + held.get(one, 0)
+    return found
+
+
+def is_idle(host: Host, slot: str) -> bool:
+    """Whether an app has that slot and it is not the live one."""
+    with contextlib.suppress(Problem):
+        return slot == slots.other(slots.live(host))
+    return False
+
+
+def held_by(host: Host, ids: set[str]) -> dict[str, int]:
+    """id → bytes that a container holds, without page cache; left out where that cannot be told."""
+    found: dict[str, int] = {}
+    for pid in filter(str.isdigit, disk.entries(host.root + "/proc")):
+        with contextlib.suppress(OSError):
+            groups = disk.read("%s/proc/%s/cgroup" % (host.root, pid)) or ""
+            found.update({one: of_group(host, groups, one) for one in ids - found.keys() if one in groups})
+    return found
+
+
+def of_group(host: Host, groups: str, one: str) -> int:
+    """Bytes that a container holds, by what /proc says of the groups of one of its processes. Page cache does not
+    count: the kernel takes it back. Nor is a process asked, as what several share would count several times."""
+    for mark, folder, name in ((":memory:", "/sys/fs/cgroup/memory", "memory.usage_in_bytes"),
+                               ("0::", "/sys/fs/cgroup", "memory.current")):
+        path = re.search("%s(.*%s[^/\n]*)" % (mark, one), groups)
+        usage = disk.read("%s%s%s/%s" % (host.root, folder, path[1], name)) if path else None
+        if path and usage:
+            text = disk.read("%s%s%s/memory.stat" % (host.root, folder, path[1])) or ""
+            said = dict(line.split(" ") for line in text.splitlines())
+            cache = [said.get("total_" + kind) or said.get(kind, "0") for kind in ("active_file", "inactive_file")]
+            return max(0, int(usage) - sum(map(int, cache)))
+    return 0
