@@ -107,7 +107,11 @@ class Connection(Conversation):
         args = {"description": description, "dead_after": dead_after, **({"bare": True} if bare else {})}
         self.locking = refused = self._send("lock", args)
         refused.add_done_callback(lambda _: self._stop_beating())
-        come, _ = await asyncio.wait({works, refused}, timeout=LOCK, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            come, _ = await asyncio.wait({works, refused}, timeout=LOCK, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self.abort()  # somebody may be waiting for this lock
+            raise
         if not come:
             raise Lost(f"no answer within {LOCK} s")
         if works not in come:

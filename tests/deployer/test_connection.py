@@ -253,6 +253,18 @@ def test_who_has_the_lock_is_told():
         assert str(caught.value) == said and caught.value.locked == bool(answer["locked"])
 
 
+def test_who_does_not_wait_for_a_lock_lets_go_of_it():
+    """The host may be about to give it: it is told at once."""
+    said = []
+
+    async def work(made):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await made.lock("deploy v2", 30)
+    speak(lambda message: said.append("abort" if "abort" in message else message["do"]) or [], work)
+    assert said == ["lock", "abort"]
+
+
 @pytest.mark.parametrize("alive", [True, False])
 def test_a_host_that_falls_silent_under_its_lock_is_lost(alive):
     """A word each way, now and then; without one for dead_after seconds nobody waits for it any longer."""
