@@ -10,10 +10,10 @@ import zlib
 
 
 def run(sources: dict[str, str], space: dict[str, object]) -> None:
-    """Load the modules, name → text, and do what the command line says. `space`: the globals of what was started; its
-    __file__ is where the agent is kept, or would be."""
+    """Load the modules, name → text, and do what the command line says. `space`: the globals of what was started. Its
+    __file__ is where the agent is kept, or would be; PROGRAM its text, and NEW whether that is to be kept."""
     file, program = str(space.get("__file__", os.devnull + "/agent.py")), space.get("PROGRAM")
-    if isinstance(program, bytes) and not os.path.exists(file):
+    if isinstance(program, bytes) and space.get("NEW"):
         keep(file, program)
     for name, code in loaded(sources, file).items():
         package, _, leaf = name.rpartition(".")

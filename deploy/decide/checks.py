@@ -1,6 +1,5 @@
 """Checks of parsed data. Pure: a check takes a value and yields (path below the value, what is wrong)."""
 
-import difflib
 import ipaddress
 import re
 import shlex
@@ -90,6 +89,7 @@ def table(keys: Mapping[str, tuple[Check, object]]) -> Check:
             return
         for key in value:
             if key not in keys:
+                import difflib  # only here: it takes long to load
                 near = difflib.get_close_matches(key, keys, 1)
                 yield f".{key}", "unknown; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(keys)}")
         for key, (check_key, default) in keys.items():

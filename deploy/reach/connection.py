@@ -24,29 +24,32 @@ from .validate import Tell
 
 # Runs the agent that an earlier command has left in the file that the last word names, or asks for it. The file counts
 # where root alone writes in its folder; elsewhere nothing is kept, as nothing is below /dev/null.
-BOOT = f"""import os, sys
+BOOT = f"""import os, sys, zlib
 def ours(folder):
     try:
         found = os.lstat(folder)
     except OSError:
         return False
     return found.st_uid == os.geteuid() and not found.st_mode & 0o22
+def kept():
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except OSError:
+        return b""
+    return text if "%08x" % zlib.crc32(text) in name else b""
 def read(size, text=b""):
     while len(text) < size:
         text += os.read(0, size - len(text)) or sys.exit(1)
     return text
 def sent():
-    import zlib
     os.write(1, {WANTED!r} + b"\\n")
     return zlib.decompress(read(int(read(9))))
 folder, name = os.path.split(sys.argv.pop())
 path = os.path.join(folder if ours(folder) else os.devnull, name)
-try:
-    with open(path, "rb") as file:
-        text = file.read()
-except OSError:
-    text = sent()
-exec(compile(text, path, "exec"), {{"__name__": "__main__", "__file__": path, "PROGRAM": text}})"""
+old = kept()
+text = old or sent()
+exec(compile(text, path, "exec"), {{"__name__": "__main__", "__file__": path, "PROGRAM": text, "NEW": not old}})"""
 KEPT = "/run/{app}"  # the folder in which a host keeps the agent
 READ = 60  # seconds for an answer that changes nothing
 LOCK = 180  # seconds for the lock: the agent waits two minutes for a retirement
@@ -60,7 +63,7 @@ class Connection(Conversation):
     def __init__(self, host: Host, ssh: Ssh, app: str, tell: Tell = lambda event: None, share: str = "") -> None:
         super().__init__(tell)
         self.words = ssh.command(host.address, ["python3", "-I", "-S", "-u", "-c", BOOT, "read", app,
-                                                path_of_agent(app)], share, owner=bool(share))
+                                                f"{KEPT.format(app=app)}/{name()}"], share, owner=bool(share))
         self.dead_after = 30.0
         self.locking: asyncio.Future[Answer] | None = None  # done when the lock has ended: how
         self.tasks: list[asyncio.Task[None]] = []  # the one that reads, then the one that says "alive"
@@ -104,7 +107,11 @@ class Connection(Conversation):
         args = {"description": description, "dead_after": dead_after, **({"bare": True} if bare else {})}
         self.locking = refused = self._send("lock", args)
         refused.add_done_callback(lambda _: self._stop_beating())
-        come, _ = await asyncio.wait({works, refused}, timeout=LOCK, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            come, _ = await asyncio.wait({works, refused}, timeout=LOCK, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self.abort()  # somebody may be waiting for this lock
+            raise
         if not come:
             raise Lost(f"no answer within {LOCK} s")
         if works not in come:
@@ -172,9 +179,11 @@ def packed() -> bytes:
     return zlib.compress(bundle().encode(), 9)
 
 
-def path_of_agent(app: str) -> str:
-    """Where a host keeps this agent."""
-    return f"{KEPT.format(app=app)}/agent-{hashlib.sha256(bundle().encode()).hexdigest()[:12]}.py"
+@functools.cache
+def name() -> str:
+    """The name of the file in which a host keeps this agent: of which hash it is, and which CRC32 shows it whole."""
+    text = bundle().encode()
+    return f"agent-{hashlib.sha256(text).hexdigest()[:8]}-{zlib.crc32(text):08x}.py"
 
 
 def who(action: str) -> str:

@@ -101,6 +101,17 @@ def test_code_that_is_torn_or_of_another_python_does_not_run(kept, monkeypatch, 
     assert compiled.read_bytes() == whole
 
 
+@pytest.mark.parametrize("damage", [lambda text: text[:-1], lambda text: b"", lambda text: text.replace(b"a", b"b", 1)])
+def test_an_agent_that_is_torn_does_not_run(kept, monkeypatch, damage):
+    """It is sent once more, and kept."""
+    sendings(monkeypatch)
+    text, = kept.glob("*.py")
+    whole = text.read_bytes()
+    text.write_bytes(damage(whole))
+    assert sendings(monkeypatch) == ({"fate": "back"}, 1) and text.read_bytes() == whole
+    assert sendings(monkeypatch) == ({"fate": "back"}, 0)
+
+
 @pytest.mark.parametrize("spoil", [
     lambda kept: kept.chmod(0o770), lambda kept: kept.chmod(0o702),
     lambda kept: kept.rename(kept.parent / "aside") and kept.symlink_to(kept.parent / "aside"),
@@ -108,11 +119,10 @@ def test_code_that_is_torn_or_of_another_python_does_not_run(kept, monkeypatch, 
 def test_only_root_s_folder_counts(kept, monkeypatch, spoil):
     """Where others could have put an agent, or there is no folder, none is run or kept; the deployer sends it."""
     sendings(monkeypatch)
-    for path in kept.iterdir():
-        path.write_bytes(b"raise SystemExit('not ours')")
+    before = [*kept.iterdir()][0].stat().st_mtime_ns
     spoil(kept)
     assert sendings(monkeypatch) == sendings(monkeypatch) == ({"fate": "back"}, 1)
-    assert not kept.exists() or {path.read_bytes() for path in kept.iterdir()} == {b"raise SystemExit('not ours')"}
+    assert not kept.exists() or len([*kept.iterdir()]) == 2 and [*kept.iterdir()][0].stat().st_mtime_ns == before
 
 
 def test_no_room_for_the_agent_is_no_failure(stub, monkeypatch):
@@ -241,6 +251,18 @@ def test_who_has_the_lock_is_told():
         with pytest.raises(HostProblem) as caught:
             speak(lambda message: [line({"id": message["id"], "ok": answer})], work)
         assert str(caught.value) == said and caught.value.locked == bool(answer["locked"])
+
+
+def test_who_does_not_wait_for_a_lock_lets_go_of_it():
+    """The host may be about to give it: it is told at once."""
+    said = []
+
+    async def work(made):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await made.lock("deploy v2", 30)
+    speak(lambda message: said.append("abort" if "abort" in message else message["do"]) or [], work)
+    assert said == ["lock", "abort"]
 
 
 @pytest.mark.parametrize("alive", [True, False])

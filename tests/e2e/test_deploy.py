@@ -36,8 +36,10 @@ def shop(provisioned):
 
 
 def test_the_old_slot_retires(shop):
-    """After keep_warm the old slot drains and stops, and images go that neither REVERT nor the last releases need; a
-    rollback then starts it anew, without losing a request."""
+    """After keep_warm the old slot drains and stops, and images go that neither REVERT nor the last releases need, and
+    agents of other versions; a rollback then starts it anew, without losing a request."""
+    for host in shop.machines().values():
+        host.run("touch /run/shop/agent-of-before.py /run/shop/agent-of-before.pyc")
     shop.settings.update({"rollout.keep_warm": 1, "rollout.keep_releases": 1})
     try:
         assert shop.roll("deploy", shop.image("v1b"), "--no-bake").code == 0
@@ -49,6 +51,11 @@ def test_the_old_slot_retires(shop):
         return not any(host["slots"][slot] for host in checker.read_all(shop).values()
                        for slot in "ab" if not host["web_sock"].startswith(slot))
     wait_until(retired, 60, "old slots are empty")
+    agents = "cd /run/shop && ls agent-*"
+    for host in shop.machines().values():
+        wait_until(lambda host=host: "before" not in host.run(agents), 60, f"old agents left {host.name}")
+        text, compiled = host.run(agents).split()
+        assert compiled == text + "c"
     names = f"docker image ls --format '{{{{.Tag}}}}' {shop.settings['image']} | sort"
     for host in shop.machines().values():
         wait_until(lambda host=host: host.run(names).split() == ["v1b", "v2"], 60, f"old images left {host.name}")
