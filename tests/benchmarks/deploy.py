@@ -14,7 +14,7 @@ broken: a release that crashes, and one that answers 500; the loop and pyinfra n
 release before, web and worker on each of the most servers, beat on one. floor: by hand, what the parts of a deploy
 take at least. Seconds are those from the command until every server has answered a visitor as the new release; for a
 broken one, until the command has ended and the old release serves. CPU: what a server with its engine and containers
-used until 2 s after that, less what the same load takes while nobody deploys; and the command's own.
+used until 2 s after that, less what as many answers take while nobody deploys; and the command's own.
 """
 
 import argparse

@@ -133,26 +133,32 @@ class Bench:
             if done.returncode == 0:
                 wait_until(lambda: all(release(host, served) == tag for host in served.web), 60, f"all serve {tag}")
             time.sleep(SETTLES)
-            hosts, spent = mean(cpu.used(served.web)) - mean(hosts), time.time() - began
+            hosts, until = mean(cpu.used(served.web)) - mean(hosts), time.time()
             result = load.stop()
         if done.returncode not in codes:
             sys.exit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         seconds = whole
         if done.returncode == 0:
             seconds = result.began + max(result.of(host.url).first(tag) for host in served.web) - began
-        return Run(seconds, whole, len(result.failures), len(result.records), hosts - rest * spent,
-                   own)
+        return Run(seconds, whole, len(result.failures), len(result.records),
+                   hosts - rest * answered(result, began, until) / len(served.web), own)
 
     def at_rest(self, served, seconds=5):
-        """CPU seconds a second that a server uses under the same load while nobody deploys."""
+        """CPU seconds that a server uses for each request that is answered, while nobody deploys."""
         if served.app not in self.rest:
             with served.load(rate=RATE, post_every=10, posts=3, post_path=self.kind.post_path) as load:
                 time.sleep(1)
                 before, began = mean(cpu.used(served.web)), time.time()
                 time.sleep(seconds)
-                self.rest[served.app] = (mean(cpu.used(served.web)) - before) / (time.time() - began)
-                load.stop()
+                used, until = mean(cpu.used(served.web)) - before, time.time()
+                result = load.stop()
+            self.rest[served.app] = used / answered(result, began, until) * len(served.web)
         return self.rest[served.app]
+
+
+def answered(result, began, until):
+    """How many requests were answered well in that time: those that are lost cost a server next to nothing."""
+    return sum(began <= result.began + record.ended <= until for record in result.records if not record.cause)
 
 
 def release(host, served):
