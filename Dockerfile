@@ -36,10 +36,10 @@ RUN apt-get update \
 FROM postgres AS builder
 # hadolint ignore=DL3008,SC2046
 RUN apt-get update \
- && apt-get install -y --no-install-recommends build-essential python3-dev python3-venv \
+ && apt-get install -y --no-install-recommends g++ make python3-dev python3-pip-whl \
     $(sed -n 's/#.*//; s/^build://p' /etc/packages.txt) \
  && rm -rf /var/lib/apt/lists/* \
- && python3 -m venv /build
+ && python3 -m venv --without-pip /build
 COPY make/make_wheelhouse.py requirements.txt requirements/dev.txt ./
 CMD ["/build/bin/python", "make_wheelhouse.py", "requirements.txt", "dev.txt"]
 
