@@ -2,6 +2,7 @@
 ARG BASE=debian:trixie-slim
 
 # ---- base: what the image and all stages have: Python and the libraries of docker/packages.txt ----
+# Out of it Python's own tests, and the texts of help("topics").
 # hadolint ignore=DL3006
 FROM ${BASE} AS base
 ENV DEBIAN_FRONTEND=noninteractive
@@ -10,7 +11,8 @@ COPY docker/packages.txt /etc/packages.txt
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates python3 \
     $(sed 's/#.*//; /^build:/d' /etc/packages.txt) \
- && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/* /var/log/apt /var/log/dpkg.log \
+    /usr/lib/python3.*/test /usr/lib/python3.*/pydoc_data /usr/lib/python3.*/lib-dynload/_test* \
  && install -d -m 1777 /data
 ENV PATH=/ve/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     DJANGO_SETTINGS_MODULE=project.settings_docker
@@ -34,19 +36,22 @@ RUN apt-get update \
 FROM postgres AS builder
 # hadolint ignore=DL3008,SC2046
 RUN apt-get update \
- && apt-get install -y --no-install-recommends build-essential python3-dev python3-venv \
+ && apt-get install -y --no-install-recommends g++ make python3-dev python3-pip-whl \
     $(sed -n 's/#.*//; s/^build://p' /etc/packages.txt) \
  && rm -rf /var/lib/apt/lists/* \
- && python3 -m venv /build
+ && python3 -m venv --without-pip /build
 COPY make/make_wheelhouse.py requirements.txt requirements/dev.txt ./
 CMD ["/build/bin/python", "make_wheelhouse.py", "requirements.txt", "dev.txt"]
 
 # ---- deps: what production runs, in /ve; pip is run from its wheel and stays outside ----
+# Out of it what no package reads when it runs: sources of translations, and modules test_* in a folder tests. What else
+# is called test may be part of a package, as django.test is.
 FROM base AS deps
 COPY wheelhouse/requirements.txt wheelhouse/*.whl /wheelhouse/
 RUN python3 -m venv --without-pip /ve \
  && PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-user-action=ignore --quiet \
-    --no-index --find-links=/wheelhouse --require-hashes -r /wheelhouse/requirements.txt
+    --no-index --find-links=/wheelhouse --require-hashes -r /wheelhouse/requirements.txt \
+ && find /ve/lib -type f \( -name '*.po' -o -name '*.pot' -o -path '*/tests/*' -name 'test_*.py*' \) -delete
 
 # ---- app: the code, compiled, and its static files; only what production has is there to do it with ----
 FROM deps AS app

@@ -21,12 +21,13 @@ def main(pins, pins_dev):
     """Write the tar, or end with pip's status, which has said why."""
     with tempfile.TemporaryDirectory() as folder:
         house = Path(folder)
-        done = subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check",
+        [pip] = Path("/usr/share/python-wheels").glob("pip-*.whl")
+        done = subprocess.run([sys.executable, pip / "pip", "wheel", "--quiet", "--disable-pip-version-check",
                                "--no-cache-dir", "--wheel-dir", house, "-r", pins, "-r", pins_dev], stdout=sys.stderr)
         if done.returncode:
             sys.exit(done.returncode)
         sort(house, pinned(Path(pins).read_text()))
-        shutil.copy(*Path("/usr/share/python-wheels").glob("pip-*.whl"), house / "pip.whl")
+        shutil.copy(pip, house / "pip.whl")
         with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
             for path in sorted(house.iterdir()):
                 tar.add(path, path.name)
