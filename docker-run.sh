@@ -5,12 +5,11 @@
 set -eu
 
 command_run() { # the site: on $SOCKET where that is set, else on port $PORT (8000)
-    check_settings web
+    note_role web
     exec python -m gunicorn --config python:project.ops.gunicorn "$@"
 }
 
 command_migrate() { # bring the database up to date
-    check_settings
     exec python manage.py migrate --no-input "$@"
 }
 
@@ -20,17 +19,15 @@ command_collectstatic() { # FOLDER: publish this release's static files there; n
 
 command_compress() { # what django-compressor makes of the templates, where a project has it; the build does so
     python -c 'import compressor' 2>/dev/null || { echo 'compress: nothing to compress, no django-compressor'; exit; }
-    check_settings
     exec python manage.py compress --force "$@"
 }
 
 command_shell() { # Python with the project loaded
-    check_settings
     exec python manage.py shell "$@"
 }
 
 command_worker() { # background jobs; $WORKER_CONCURRENCY (2) at a time
-    check_settings worker
+    note_role worker
     # Any uid will do here; Celery takes one that the image has no name for to be root.
     export PYTHONWARNINGS="ignore:An entry for the specified gid,ignore:You're running the worker with superuser"
     exec celery -A project --quiet worker --without-gossip --without-mingle \
@@ -38,12 +35,11 @@ command_worker() { # background jobs; $WORKER_CONCURRENCY (2) at a time
 }
 
 command_beat() { # sends jobs when they are due; a second one waits until the first has ended
-    check_settings beat
+    note_role beat
     exec celery -A project --quiet beat --scheduler project.ops.beat.Scheduler --pidfile= "$@"
 }
 
 command_manage() { # ARGS…: any command of manage.py
-    check_settings
     exec python manage.py "$@"
 }
 
@@ -57,9 +53,9 @@ command_help() { # this list
 }
 
 # The part of the site that this container is, for the settings and for healthcheck; none for a one-off command.
-check_settings() {
-    export ROLE="${1-}"
-    python -m project.ops.settings_check || exit 64
+note_role() {
+    export ROLE="$1"
+    printf %s "$ROLE" 2>/dev/null >/dev/shm/role || : # a platform without it has checks of its own
 }
 
 commands() {
@@ -90,7 +86,7 @@ main() {
     [ -w /tmp ] || export TMPDIR=/dev/shm # a read-only root filesystem: uploads need some place
     case $(runner "$name") in
         own) exec "docker-run.d/$name" "$@" ;;
-        command_*) "command_$name" "$@" ;;
+        command_*) export ROLE=; "command_$name" "$@" ;;
         *) usage "there is no command '$name'; there are:
 $(commands)" ;;
     esac

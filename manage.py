@@ -52,7 +52,7 @@ def main() -> None:
     try:
         execute_from_command_line(sys.argv)
     except SettingsError as error:
-        sys.exit(error.report())
+        error.leave()
     except DatabaseError:
         explain()
         raise

@@ -18,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import kombu.pools
 import kombu.transport
 from celery import Celery, signals
 from django.conf import settings
@@ -34,12 +35,18 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 try:
     settings.INSTALLED_APPS
 except SettingsError as error:  # celery's own command would show a traceback
-    sys.exit(error.report())
+    error.leave()
 
 app = Celery("project", include=["project.tasks", "project.ops.tally"], task_cls="project.ops.task:Task")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.worker_consumer = "project.ops.worker:Consumer"
 app.autodiscover_tasks()
+
+
+def disconnect() -> None:
+    """Close the connections to the broker that this process keeps. Who needs one makes it anew."""
+    kombu.pools.reset()
+    app._after_fork()  # type: ignore[attr-defined]  # it forgets its pools
 
 
 def check_broker() -> None:

@@ -34,3 +34,8 @@ class RedisCache(DjangoRedisCache):
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
         self._class = Clients
+
+    def disconnect(self) -> None:
+        """Close all connections. Who needs one makes it anew."""
+        for pool in self._cache._pools.values():  # type: ignore[attr-defined]
+            pool.disconnect()

@@ -1,10 +1,11 @@
 """Settings from the environment: read one by one, complained of all at once."""
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import dj_database_url
@@ -37,6 +38,11 @@ class SettingsError(Exception):
     def report(self) -> str:
         """The lines for stderr."""
         return "\n".join(f"settings: {problem}" for problem in self.problems)
+
+    def leave(self) -> NoReturn:
+        """End this process with the report, and 64."""
+        print(self.report(), file=sys.stderr)
+        sys.exit(64)
 
 
 class Env:

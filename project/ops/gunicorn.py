@@ -1,19 +1,19 @@
 """gunicorn's settings: `python -m gunicorn -c python:project.ops.gunicorn`. What else it takes, it reads from here.
 
 SOCKET: a unix socket to listen on, else PORT (8000). WEB_CONCURRENCY: worker processes. WEB_THREADS: requests that
-each works on at a time (4).
+each works on at a time (4). WEB_PRELOAD: false where each worker has to load the project for itself.
 """
 
 from __future__ import annotations
 
+import atexit
 import itertools
-import math
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import MutableMapping
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from django.conf import settings
 from gunicorn import glogging
 from prometheus_client.multiprocess import mark_process_dead
 
-from . import probes, process
+from . import capacity, forking, migrations_state, probes, process
 from .env import Env, SettingsError
 from .request_id import HEADER
 
@@ -33,31 +33,21 @@ if TYPE_CHECKING:
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 SHM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # memory: a busy disk then stalls no worker
 
-
-def cpus() -> int:
-    """How many CPUs this container may use, at least 1: its limit (cgroup 2 or 1), else those of the machine."""
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for paths in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
-        try:
-            quota, period = " ".join(Path("/sys/fs/cgroup", path).read_text() for path in paths).split()
-            return max(1, min(here, math.ceil(int(quota) / int(period)))) if int(quota) > 0 else here
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-    return here
-
-
 try:
     settings.INSTALLED_APPS  # all that is wrong with the settings is told before anything starts
     env = Env(os.environ)
     port = env.number("PORT", 8000)
-    workers = env.number("WEB_CONCURRENCY", min(cpus() + 1, 9), least=1)
+    preload_app = env.flag("WEB_PRELOAD", True)  # loaded once, and shared by the workers, which are forks
+    enough = capacity.workers(capacity.cpus(), capacity.memory(), bool(preload_app))
+    workers = env.number("WEB_CONCURRENCY", enough, least=1)
     threads = env.number("WEB_THREADS", 4, least=1)
     env.check()
 except SettingsError as error:
-    sys.exit(error.report())
+    error.leave()
 
-wsgi_app = "project.wsgi"
+wsgi_app = "project.ops.gunicorn:load()"
 over_socket = os.environ.get("SOCKET")
+slot = over_socket if over_socket and os.path.isabs(over_socket) else None  # a server's: /run/APP/SLOT/web.sock
 bind = [f"unix:{over_socket}" if over_socket else f"0.0.0.0:{port}"]
 umask = 0o111  # of the socket alone: who may reach it is its folder's matter, so that nginx needs no common group
 worker_class = "project.ops.gunicorn_worker.Worker"
@@ -68,7 +58,7 @@ graceful_timeout = 25
 # slow one while another worker is free. Load balancers keep theirs for 60 s and take an earlier end for an error.
 keepalive, worker_connections = (0, threads) if over_socket else (75, 1000)
 max_requests = 10_000  # a slow leak ends with its worker
-max_requests_jitter = 1_000
+max_requests_jitter = max_requests // 2  # not all at once
 forwarder_headers = ""  # SCRIPT_NAME or PATH_INFO of a visitor's making would lead round nginx's rules
 control_socket_disable = True
 logconfig_dict = settings.LOGGING
@@ -95,25 +85,44 @@ logger_class = Logger
 
 # ---- the workers' common figures: see metrics.py ----
 
-_own_folder: str | None = None
+_folder: Path | None = None
 
 
-def on_starting(server: Arbiter) -> None:
-    """Before the first worker: an empty folder for their figures."""
-    global _own_folder
+def make_folder() -> None:
+    """An empty folder for their figures, once: before the project is loaded, which looks for it."""
+    global _folder
+    if _folder:
+        return
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        _own_folder = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=SHM)
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = _own_folder
-    folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in folder.glob("*.db"):
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=SHM)
+        atexit.register(remove, os.environ["PROMETHEUS_MULTIPROC_DIR"], os.getpid())
+    _folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    _folder.mkdir(parents=True, exist_ok=True)
+    for file in _folder.glob("*.db"):
         file.unlink()
 
 
-def on_exit(server: Arbiter) -> None:
-    """After the last worker."""
-    if _own_folder:
-        shutil.rmtree(_own_folder, ignore_errors=True)
+def remove(folder: str, pid: int) -> None:
+    """After the last worker. A worker ends by its own way through here."""
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# ---- from loading to a worker's first request, in this order; without preloading `load` comes after post_fork ----
+
+def load() -> Any:
+    """What is served."""
+    make_folder()
+    wsgi = import_module("project.wsgi")
+    if preload_app:
+        forking.warm_up()
+    return wsgi.application
+
+
+def on_starting(server: Arbiter) -> None:
+    """Before it listens."""
+    make_folder()
+    migrations_state.begin(slot)
 
 
 def pre_fork(server: Any, worker: Worker) -> None:
@@ -121,6 +130,8 @@ def pre_fork(server: Any, worker: Worker) -> None:
     taken = {other.number for other in server.WORKERS.values()}
     worker.number = next(str(number) for number in itertools.count(1) if str(number) not in taken)
     mark_process_dead(worker.number)
+    if preload_app:
+        forking.ready()
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
@@ -130,9 +141,12 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """Before its first request a worker asks the parts once: what that has to load it then has, and later answers
-    are quick."""
+    are quick. One of them also tells of the migrations."""
     from . import metrics, readiness  # need the folder and Django's apps
+    asked = migrations_state.ask(slot) if worker.number == "1" else None
     readiness.ask()
+    if slot and asked:
+        migrations_state.tell(slot, asked)
     metrics.PID.set(float(worker.pid))
 
 

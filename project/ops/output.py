@@ -35,7 +35,9 @@ class Output(io.RawIOBase):
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.reset()
-        os.register_at_fork(after_in_child=self.reset)
+        # Its thread holds other locks only while it holds this one: so no child gets one that nobody will let go of.
+        os.register_at_fork(before=lambda: self.lock.acquire(), after_in_parent=lambda: self.lock.release(),
+                            after_in_child=self.reset)
         atexit.register(self.finish)
 
     def reset(self) -> None:

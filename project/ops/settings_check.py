@@ -1,12 +1,11 @@
 """`python -m project.ops.settings_check`: says on stderr all that is wrong with the settings, and ends with 64.
 
-The image's entrypoint asks before it starts anything. What ROLE in the environment names (web, worker, beat) is
-noted for the container's health check; other commands run beside it and leave the note alone.
+For commands of your own in docker-run.d: gunicorn, Celery and manage.py say the same when they start. What ROLE in the
+environment names (web, worker, beat) is noted for the container's health check, as docker-run.sh notes it.
 """
 
 import contextlib
 import os
-import sys
 from pathlib import Path
 
 from django.conf import settings
@@ -21,8 +20,7 @@ def main() -> None:
     try:
         settings.INSTALLED_APPS
     except SettingsError as error:
-        print(error.report(), file=sys.stderr)
-        sys.exit(64)
+        error.leave()
     if os.environ.get("ROLE"):
         with contextlib.suppress(OSError):  # a platform without it has checks of its own
             ROLE.write_text(os.environ["ROLE"])

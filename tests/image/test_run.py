@@ -49,7 +49,7 @@ def test_no_settings(one_off):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["migrate", "shell", "manage", "worker", "beat"])
+@pytest.mark.parametrize("command", ["run", "migrate", "shell", "manage", "worker", "beat"])
 def test_wrong_settings(one_off, command):
     """Whatever the command, all that is wrong is told at once, and a secret's value never."""
     wrong = {"SITE_URL": "http://shop.example", "SECRET_KEY": "not-long", "DATABASE_URL": "nonsense"}

@@ -93,7 +93,7 @@ def test_malformed_settings(manage):
     each command."""
     (manage.folder / ".env").write_text("DATABASE_URL=nonsense\n")
     done = manage("check")
-    assert done.returncode == 1
+    assert done.returncode == 64
     lines = done.stderr.splitlines()
     assert len(lines) == 1 and lines[0].startswith("settings: ") and "DATABASE_URL" in lines[0], done.stderr
 

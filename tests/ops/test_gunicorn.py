@@ -55,10 +55,18 @@ def test_on_a_port(environment):
 
 
 def test_all_that_is_wrong_is_told_before_anything_starts(environment):
-    """One line each for malformed settings, project's or gunicorn's own; exit 1, no traceback, nothing starts."""
+    """One line each for malformed settings, project's or gunicorn's own; exit 64, no traceback, nothing starts."""
     for wrong, names in (({"PORT": "http", "WEB_CONCURRENCY": "0"}, ("PORT", "WEB_CONCURRENCY")),
                          ({"DATABASE_URL": "postgres:/x", "CACHE_URL": "x"}, ("DATABASE_URL", "CACHE_URL"))):
         done = run(COMMAND, cwd=ROOT, env={**environment, **wrong})
-        assert done.returncode == 1
+        assert done.returncode == 64
         told = (done.stdout + done.stderr).splitlines()
         assert [line.split()[:2] for line in told] == [["settings:", name] for name in names], told
+
+
+def test_workers_end_at_different_times(environment):
+    """After so many requests each, and up to half as many more: as long as all serve alike, they end in turn."""
+    done = run([*COMMAND, "--print-config"], cwd=ROOT, env=environment)
+    config = {name.strip(): value for name, _, value in (line.partition(" = ") for line in done.stdout.splitlines())}
+    assert done.returncode == 0, done.stderr
+    assert int(config["max_requests"]) == 10_000 and int(config["max_requests_jitter"]) == 5_000, config

@@ -36,10 +36,10 @@ def manage(checkout, *arguments):
 
 @pytest.mark.parametrize("line", LINES)
 def test_one_line(checkout, line):
-    """What is wrong in .env is one line of manage.py's, without the value; exit 1."""
+    """What is wrong in .env is one line of manage.py's, without the value; exit 64."""
     (checkout / ".env").write_text(line + "\n")
     done = manage(checkout, "check")
-    assert done.returncode == 1 and done.stdout == ""
+    assert done.returncode == 64 and done.stdout == ""
     assert done.stderr.startswith(LINES[line]) and done.stderr.count("\n") == 1, done.stderr
     assert "s3cret" not in done.stderr
 
@@ -49,7 +49,7 @@ def test_whatever_the_command(checkout, command):
     """Two problems, two lines, before any command does anything."""
     (checkout / ".env").write_text("DATABASE_URL=nonsense\nCACHE_URL=nonsense\n")
     done = manage(checkout, command)
-    assert done.returncode == 1
+    assert done.returncode == 64
     assert [line.split()[1] for line in done.stderr.splitlines()] == ["DATABASE_URL", "CACHE_URL"], done.stderr
 
 
@@ -57,4 +57,4 @@ def test_not_utf8(checkout):
     """A .env of another encoding."""
     (checkout / ".env").write_bytes(b"SECRET_KEY=caf\xe9\n")
     done = manage(checkout, "check")
-    assert (done.returncode, done.stderr) == (1, "settings: .env cannot be read: it is not UTF-8 text\n")
+    assert (done.returncode, done.stderr) == (64, "settings: .env cannot be read: it is not UTF-8 text\n")

@@ -1,0 +1,65 @@
+"""web.plan beside the socket of a slot: the migrations that this release has, and which of them are applied, so that a
+deploy starts no container to ask.
+
+    release build-42
+    [X]  accounts.0001_initial
+    [ ]  accounts.0002_phone
+
+It is empty before the site listens, and written once, by the first worker; `unknown` where the database did not answer.
+"""
+
+import contextlib
+import io
+import time
+from pathlib import Path
+
+from django.conf import settings
+
+from . import readiness
+
+UNKNOWN = "unknown\n"
+
+
+def path(over_socket: str) -> Path:
+    """The file, by the path of the socket."""
+    return Path(over_socket).with_name("web.plan")
+
+
+def begin(over_socket: str | None) -> None:
+    """Before it listens: an empty file, unless a container of before has left one."""
+    if over_socket:
+        with contextlib.suppress(OSError):
+            path(over_socket).touch(exist_ok=False)
+
+
+def ask(over_socket: str | None) -> readiness.Attempt | None:
+    """Begin to find out; None where there is nothing to be told, or somebody has told it."""
+    try:
+        if not over_socket or path(over_socket).stat().st_size:
+            return None
+    except OSError:
+        return None
+    attempt = readiness.Attempt(plan)
+    attempt.start()
+    return attempt
+
+
+def plan() -> str:
+    """The text, by the default database. Raises DatabaseError."""
+    from django.core.management import call_command
+    out = io.StringIO()
+    call_command("showmigrations", "--plan", stdout=out, no_color=True)
+    return f"release {settings.RELEASE}\n{out.getvalue()}"
+
+
+def tell(over_socket: str, attempt: readiness.Attempt) -> None:
+    """Write what was found, for which it waits no longer than for a part of the site."""
+    in_time = attempt.done.wait(max(0, attempt.started + readiness.DEADLINE - time.monotonic()))
+    text = attempt.value if in_time and not attempt.error else UNKNOWN
+    new = path(over_socket).with_suffix(".plan.new")
+    try:
+        new.write_text(text)
+        new.replace(path(over_socket))
+    except OSError:  # no room, or not ours to write
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)

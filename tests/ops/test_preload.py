@@ -1,0 +1,127 @@
+"""The project is loaded once, and the workers are forks of who has loaded it: each as if it had loaded it alone."""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from ops.served import serve
+
+from proc import wait_until
+
+# What a careless library does when it is imported: it uses database, cache and broker.
+URLS = """
+import os, random, threading
+from pathlib import Path
+from django.core.cache import cache
+from django.db import connection
+from django.http import JsonResponse
+from django.urls import path
+from project.tasks import heartbeat
+
+def used():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        session = cursor.fetchone()[0]
+    cache.set("key", 1)
+    heartbeat.delay()
+    return session
+
+def who(request):
+    session = used()
+    return JsonResponse({"pid": os.getpid(), "session": session, "random": random.random(),
+                         "threads": [thread.name for thread in threading.enumerate()]})
+
+used()
+with open(os.environ["LOADED"], "a") as file:
+    print(os.getpid(), file=file)
+urlpatterns = [path("who", who)]
+"""
+
+
+@contextlib.contextmanager
+def start(folder, postgres, redis, *arguments, **env):
+    """Production's site with two workers; site.loaded() tells which processes have loaded it."""
+    (folder / "careless.py").write_text(URLS)
+    (folder / "preloaded.py").write_text("from project.settings_docker import *\nROOT_URLCONF = 'careless'\n")
+    with serve(folder, "", arguments, DJANGO_SETTINGS_MODULE="preloaded", ROLE="web", SITE_URL="http://localhost",
+               SECRET_KEY="0123456789abcdef" * 4, DATABASE_URL=postgres.url(postgres.database()),
+               CACHE_URL=redis.url(3), BROKER_URL=redis.url(4), WEB_CONCURRENCY="2", LOADED=str(folder / "loaded"),
+               **env) as site:
+        site.loaded = lambda: [int(line) for line in (folder / "loaded").read_text().split()]
+        yield site
+
+
+def children(site):
+    """The pids of the workers."""
+    path = Path(f"/proc/{site.process.pid}/task/{site.process.pid}/children")
+    return {int(pid) for pid in path.read_text().split()}
+
+
+def sockets(pid):
+    """What a process has open to talk to others."""
+    found = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(os.readlink(path))
+    return {name for name in found if name.startswith("socket:")}
+
+
+def answers(site, pids):
+    """{pid: what it says}, once each of those workers has answered."""
+    found = {}
+
+    def all_have():
+        answer = site.get("/who")
+        assert answer.status == 200, answer.body
+        found[answer.json()["pid"]] = answer.json()
+        return pids <= set(found)
+    wait_until(all_have, what="each worker's answer")
+    return found
+
+
+def as_new(site, pids):
+    """The workers work, and share nothing but what they listen at."""
+    found = answers(site, pids)
+    for key in ("session", "random"):
+        assert len({answer[key] for answer in found.values()}) == len(found), found
+    assert all("postgres" in answer["threads"] for answer in found.values()), found
+    one, other = (sockets(pid) for pid in pids)
+    assert one & other == sockets(site.process.pid) and len(one & other) == 2, (one, other)
+
+
+@pytest.fixture
+def site(site_folder, postgres, redis):
+    with start(site_folder, postgres, redis, "--max-requests", "30", "--max-requests-jitter", "0") as site:
+        yield site
+
+
+def test_loaded_once_and_shared_by_nobody(site):
+    """Workers, those that follow them after max_requests, one that was killed, and after HUP: all are alike."""
+    assert site.loaded() == [site.process.pid]
+    first = children(site)
+    as_new(site, first)
+
+    def recycled():
+        site.get("/who")
+        return len(children(site)) == 2 and not children(site) & first
+    wait_until(recycled, what="workers that follow")
+    wait_until(lambda: site.workers() == 2)
+    second = children(site)
+    os.kill(min(second), signal.SIGKILL)
+    wait_until(lambda: len(children(site)) == 2 and min(second) not in children(site) and site.workers() == 2)
+    as_new(site, children(site))
+    before = children(site)
+    site.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(children(site)) == 2 and not children(site) & before and site.workers() == 2)
+    as_new(site, children(site))
+    assert site.loaded() == [site.process.pid]
+
+
+def test_each_loads_for_itself(site_folder, postgres, redis):
+    """WEB_PRELOAD=false: for what cannot be forked."""
+    with start(site_folder, postgres, redis, WEB_PRELOAD="false") as site:
+        pids = children(site)
+        as_new(site, pids)
+        assert sorted(site.loaded()) == sorted(pids)
