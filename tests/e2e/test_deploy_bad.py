@@ -11,7 +11,8 @@ BACK = "taken back: the old release serves everywhere"
 SOON = {"ready": 6}
 
 BAD = {
-    "crashes at start": Bad(("ready: ", " ended as soon as it had started", "| told to crash", BACK), fault="crash"),
+    "crashes at start": Bad((": start: ", " ended as soon as it had started", "| told to crash", BACK), fault="crash"),
+    "crashes during a long migration": Bad((": start: web ended as soon as it had started", BACK), fault="brief"),
     "answers 500": Bad(("ready: /readyz answers 500 after 6 s", "it answered: {", BACK), fault="error", limits=SOON),
     "answers as another release": Bad(("/readyz answers as release another", BACK), fault="impostor", limits=SOON),
     "never gets ready": Bad(("/readyz answers 503 after 6 s", BACK), fault="unready", limits=SOON),
