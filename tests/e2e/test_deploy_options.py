@@ -221,7 +221,7 @@ def test_a_deployer_that_stands_still(shop, measured):
 def test_a_migration_that_somebody_runs_by_hand(shop):
     """Started during a deploy, it keeps the deploy's own from running: taken back, exit 1, and it runs on. A deploy
     that finds it says so beforehand, and since when: exit 2."""
-    old, tag, host = live(shop), good(shop), shop.web[0]
+    old, tag, host = live(shop), shop.image("older", "older"), shop.web[0]
     start = f"docker run -d --name shop-migrate --entrypoint sleep {shop.settings['image']}:{old} 600"
     try:
         with shop.rolling("deploy", tag) as rolling:
@@ -259,10 +259,10 @@ def test_timings(shop):
     head, *rows = [line.split() for line in done.stderr.splitlines()]
     assert head == ["seconds", "web1", "web2", "work1"]
     seconds = {row[0]: [float(cell) for cell in row[1:]] for row in rows}
-    assert {name: len(seconds[name]) for name in ("lock", "pull", "migrate", "flip", "beat", "commit")} == {
-        "lock": 3, "pull": 3, "migrate": 1, "flip": 3, "beat": 1, "commit": 3}
+    assert {name: len(seconds[name]) for name in ("lock", "pull", "verdicts", "flip", "beat", "commit")} == {
+        "lock": 3, "pull": 3, "verdicts": 1, "flip": 3, "beat": 1, "commit": 3}
     done = shop.deploy("deploy", shop.image("bad-timed", "crash"), "--timings")
-    assert done.returncode == 1 and "\nready " in done.stderr and "\ncommit " not in done.stderr
+    assert done.returncode == 1 and "\nstart " in done.stderr and "\ncommit " not in done.stderr
 
 
 # ---- images ----
