@@ -27,7 +27,7 @@ BAD = {
                                              limits={"bake": 6}, harm=crammed, at=("beat", "work1", "done"), seen=True),
     "failing migration": Bad(("web1: migrate: migrate failed: exit 1", "| django.db.utils.ProgrammingError", BACK),
                              fault="migration"),
-    "missing setting": Bad(("exit 64", "| NEEDED is not set", BACK), fault="demanding"),
+    "missing setting": Bad((": start: web ended as soon", "| NEEDED is not set", BACK), fault="demanding"),
     "bad staged setting": Bad(("/readyz answers 500 after 6 s", BACK), harm=staged, limits=SOON),
     "incompatible migration": Bad(("home.0002_drop_a_column: it drops a column", "--allow-incompatible"), code=2,
                                   fault="incompatible"),
