@@ -11,7 +11,7 @@ from typing import Any
 from ..agent.answers import Facts
 from ..decide import migrations, preflight
 from ..decide.config import Fleet, Host
-from ..decide.plan import STEP_KINDS, Options, Step, Target, plan
+from ..decide.plan import STEP_KINDS, Options, Step, Target, judge, plan
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
 from ..reach.connection import who
 from ..reach.connections import Connections, report
@@ -104,7 +104,7 @@ class Rollout:
         for name, text in preflight.warnings(hosts.hosts, facts):
             self.tell({"event": "warning", "host": name, "text": text})
         if target.action == "deploy" or self.tag and target.action == "rollback":
-            target = replace(target, judge=next((host.name for host in hosts.hosts if facts[host.name]["tag"]), ""))
+            target = replace(target, judge=judge([host for host in hosts.hosts if facts[host.name]["tag"]]))
         options = replace(self.options, credentials=targeting.credentials())
         return target, plan(self.fleet, hosts.hosts, target, options, {"id": self.id, "who": self._who(target)}), facts
 
@@ -122,13 +122,15 @@ class Rollout:
         """Lock, step after step, and at the first failure all back. Once all have prepared, Commit decides."""
         *steps, (promise,), (commit,) = groups
         begun: list[Group] = []
+        judged: dict[str, Any] = {}
         try:
             with heeded():
                 await hosts.lock(self._who(target))
-                for group in steps:
+                for group in filter(None, (migrations.needed(group, judged) for group in steps)):
                     begun.append(group)
                     hosts.spare = self._spare(hosts, group[0])
                     answers = await hosts.run(group)
+                    judged |= answers.get(("verdicts", target.judge), {})
                     await source.check(answers, target, self.options.allow_dirty, self.tell)
                     migrations.check(answers, target.action, self.options.allow_incompatible)
             for name, text in hosts.sick.items():

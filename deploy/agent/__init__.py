@@ -13,8 +13,8 @@ ENVFILE = FOLDER.parent.parent / "project/ops/envfile.py"
 TYPES = dict.fromkeys(("shapes", "answers"), "def __getattr__(name):\n    pass\n")
 # In this order: each uses only those before it.
 MODULES = ("disk", "envfile", "host", "http", "engine", "image_files", "visitors", "releases", "slots", "attempt",
-           "steps.migrate", "site", "memory", "sqlite", "facts", "images", "steps.commit", "fate", "steps.verdicts",
-           "steps.publish", "steps.readiness", "steps.watcher", "steps.switch", "takeback", "steps.begin",
+           "steps.migrate", "site", "memory", "sqlite", "facts", "images", "steps.commit", "fate", "steps.readiness",
+           "steps.start", "steps.verdicts", "steps.publish", "steps.watcher", "steps.switch", "takeback", "steps.begin",
            "steps.pull", "steps.prune", "steps.table", "shell", "settings", "serve")
 
 

@@ -152,10 +152,12 @@ class Found(TypedDict):
 
 
 class Judged(TypedDict):
-    """What is to be told of migrations; `incompatible`: name → why."""
+    """What is to be told of migrations; `incompatible`: name → why; `applied`: the release says itself that none is
+    left to be applied."""
     incompatible: dict[str, str]
     unjudged: list[str]
     cure: str
+    applied: NotRequired[bool]
 
 
 class Watched(TypedDict):

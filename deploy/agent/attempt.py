@@ -16,16 +16,22 @@ class Attempt:
     def __init__(self, host: Host, **values: Unpack[Noted]) -> None:
         self.host, self.noted, self.lock = host, values, threading.Lock()
         self.watcher: Watching | None = None
+        self.hears = False  # what ends before the flip
+        self.flipped = threading.Event()  # from here on the watcher tells of what ends
         self.sick: Problem | None = None
         self.ids: dict[str, str] = {}  # container → id, of those that must not end
 
     def note(self, **values: Unpack[Noted]) -> None:
         """Write these down, in /run too. Raises the Problem that has ended the attempt, where one has."""
         with self.lock:
-            if self.sick:
-                raise Problem(str(self.sick), **self.sick.more)
+            self.check()
             self.noted.update(values)
             releases.save_attempt(self.host, self.noted)
+
+    def check(self) -> None:
+        """Raise the Problem that has ended the attempt, where one has."""
+        if self.sick:
+            raise Problem(str(self.sick), **self.sick.more)
 
     def must_not_end(self, names: Iterable[str], found: dict[str, Container] | None) -> None:
         """From now on these containers must not end. `found`: what facts.containers returned."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 
 
@@ -106,12 +107,13 @@ def link(path: str, target: str) -> None:
     os.rename(path + ".new", path)
 
 
-def read_small(path: str) -> str | None:
-    """The first 4096 bytes of a file, as text, in a folder that is not ours: no link is followed. None where there is
-    no such file."""
+def read_small(path: str, most: int = 4096) -> str | None:
+    """The first bytes of a file, as text, in a folder that is not ours: no link is followed, no pipe read. None where
+    there is no such file."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            return file.read(4096).decode(errors="replace")
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            return file.read(most).decode(errors="replace") if regular else None
     except OSError:
         return None
 

@@ -12,17 +12,19 @@ from .shapes import Any
 MOST = 2_000_000  # bytes of an answer that are kept, the last ones
 
 
-def call(host: Host, method: str, path: str, login: dict[str, str] | None = None,
-         seconds: float = 60) -> tuple[int, str]:
-    """(status, body) of the engine's answer, the last MOST bytes at least. Raises Problem where it does not end within
-    so many seconds."""
-    request = "%s %s HTTP/1.0\r\nHost: docker\r\nContent-Length: 0\r\n" % (method, path)
+def call(host: Host, method: str, path: str, login: dict[str, str] | None = None, seconds: float = 60,
+         given: object = None) -> tuple[int, str]:
+    """(status, body) of the engine's answer, the last MOST bytes at least. `given`: what it is sent, as JSON. Raises
+    Problem where it does not end within so many seconds."""
+    content = "" if given is None else json.dumps(given)  # ASCII alone
+    request = "%s %s HTTP/1.0\r\nHost: docker\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % (
+        method, path, len(content))
     if login:
         import base64  # only here: it takes long to load
         request += "X-Registry-Auth: %s\r\n" % base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
     head, body = b"", b""
     try:
-        for piece in http.pieces(host.docker_sock, request + "\r\n", seconds):
+        for piece in http.pieces(host.docker_sock, request + "\r\n" + content, seconds):
             body += piece
             if not head and b"\r\n\r\n" in body:
                 head, _, body = body.partition(b"\r\n\r\n")
@@ -37,14 +39,33 @@ def call(host: Host, method: str, path: str, login: dict[str, str] | None = None
     return int(status[1]), body.decode(errors="replace")
 
 
-def image(host: Host, reference: str) -> Any:
-    """What the engine says of an image that is here, parsed; None where it is not. Raises Problem."""
-    status, body = call(host, "GET", "/images/%s/json" % reference)
+def ask(host: Host, method: str, path: str, what: str, given: object = None, seconds: float = 60) -> Any:
+    """What the engine answers, parsed; None where it knows nothing of that, or has nothing to say. Raises Problem,
+    which begins with `what`, where it did not do it."""
+    status, body = call(host, method, path, None, seconds, given)
     if status == 404:
         return None
+    if not 200 <= status < 300:
+        raise Problem("%s: %s" % (what, error_of(status, body)))
+    return json.loads(body) if body.strip() else None
+
+
+def image(host: Host, reference: str) -> Any:
+    """What the engine says of an image that is here, parsed; None where it is not. Raises Problem."""
+    return ask(host, "GET", "/images/%s/json" % reference, "Docker does not know of image %s" % reference)
+
+
+def run(host: Host, container: str, words: list[str]) -> object:
+    """The exit code of a command in a container that runs; None where the container is gone. Raises Problem."""
+    what, given = "docker exec", {"Cmd": words, "AttachStdout": True, "AttachStderr": True}
+    made = ask(host, "POST", "/containers/%s/exec" % container, what, given)
+    if not made:
+        return None
+    status, body = call(host, "POST", "/exec/%s/start" % made["Id"], given={"Detach": False})  # to its end
     if status != 200:
-        raise Problem("Docker does not know of image %s: %s" % (reference, error_of(status, body)))
-    return json.loads(body)
+        raise Problem("%s: %s" % (what, error_of(status, body)))
+    ended = ask(host, "GET", "/exec/%s/json" % made["Id"], what)
+    return ended and ended["ExitCode"]
 
 
 def error_of(status: int, body: str) -> str:

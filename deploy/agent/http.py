@@ -67,8 +67,19 @@ def pieces(sock: str, request: str, timeout: float) -> Iterator[bytes]:
             yield piece
 
 
+def listens(sock: str) -> bool:
+    """Whether somebody listens on a socket."""
+    try:
+        with asked(sock, "", 1):
+            return True
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    except OSError:
+        return True  # it has more to do than it can
+
+
 @contextlib.contextmanager
-def asked(sock: str, request: str, timeout: float) -> Iterator[socket.socket]:
+def asked(sock: str, request: str, timeout: float | None) -> Iterator[socket.socket]:
     """A connection on which the request has been sent, for as long as the block runs."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout)
@@ -78,9 +89,10 @@ def asked(sock: str, request: str, timeout: float) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def stream(sock: str, path: str) -> Iterator[tuple[int, BinaryIO]]:
-    """(status, file of the body) of an answer that is too long to be held, for as long as the block runs."""
-    with asked(sock, REQUEST % (path, "localhost", AGENT, "http"), 60) as connection:
+def stream(sock: str, path: str, seconds: float | None = 60) -> Iterator[tuple[int, BinaryIO]]:
+    """(status, file of the body) of an answer that is too long to be held, for as long as the block runs. `seconds`:
+    that it may say nothing."""
+    with asked(sock, REQUEST % (path, "localhost", AGENT, "http"), seconds) as connection:
         with connection.makefile("rb") as file:
             status = STATUS.match(file.readline(1000))
             while file.readline(10_000).strip():

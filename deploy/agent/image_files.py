@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import time
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ MEMBERS = 100_000  # files and folders
 SECONDS = 300  # for all of it
 TEXT = 2**24  # bytes of a file that is read as text
 NUMBERS = itertools.count(1)
+NAMED = "%%7B%%22name%%22:%%5B%%22%s-files-%%22%%5D%%7D"  # {"name":["APP-files-"]}
 
 
 @contextlib.contextmanager
@@ -24,11 +26,14 @@ def opened(host: Host, image: str) -> Iterator[str]:
     """The name of a container of the image, for as long as the block runs."""
     sweep(host)
     name = "%s%d" % (prefix(host), next(NUMBERS))
+    given = {"Image": image, "Entrypoint": ["-"], "HostConfig": {"NetworkMode": "none"}}
+    what = "docker create of %s" % image
     try:
-        host.docker("create", "--pull=never", "--network=none", "--name", name, "--entrypoint=-", image)
+        if not engine.ask(host, "POST", "/containers/create?name=" + name, what, given):
+            raise Problem("%s: there is no such image" % what)
         yield name
     finally:
-        host.docker("rm", "-f", "-v", name, check=False)
+        remove(host, name)
 
 
 def prefix(host: Host) -> str:
@@ -39,12 +44,19 @@ def prefix(host: Host) -> str:
 def sweep(host: Host) -> None:
     """Remove containers that killed agents have left. Where the engine does not answer the next agent does it. Another
     app on this host may be called APP-files: no name of its containers ends in two numbers."""
+    path = "/containers/json?all=1&filters=" + NAMED % host.app
     with contextlib.suppress(Problem):
-        names = "name=^/?%s-files-[0-9]+-[0-9]+$" % host.app
-        found = host.docker("ps", "-a", "--filter", names, "--format", "{{.Names}}", timeout=10).stdout
-        left = [name for name in found.split() if not name.startswith(prefix(host))]
-        if left:
-            host.docker("rm", "-f", "-v", *left, check=False)
+        found = engine.ask(host, "GET", path, "docker ps", seconds=10) or ()
+        ours = re.compile("/(%s-files-[0-9]+-[0-9]+)" % re.escape(host.app))
+        for match in (match for one in found for match in map(ours.fullmatch, one["Names"] or ()) if match):
+            if not match[1].startswith(prefix(host)):
+                remove(host, match[1])
+
+
+def remove(host: Host, name: str) -> None:
+    """Remove a container, and what goes with it. Where that fails the next agent does it."""
+    with contextlib.suppress(Problem):
+        engine.ask(host, "DELETE", "/containers/%s?force=1&v=1" % name, "docker rm " + name)
 
 
 def folder(host: Host, image: str) -> str | None:

@@ -13,6 +13,7 @@ from .shapes import Noted, Release
 DRAIN = 30  # seconds that the last visitors of a slot may take; who is left then is cut off when it stops
 GONE = 690  # seconds that units may take to stop: a worker ends its task
 STOPPING = 60  # seconds that a takeback and a retirement wait for what they stop; a worker may go on to end its task
+LOOKUP = 0.1  # seconds from nginx's look at web.sock, just before a flip, to its connection
 LISTENS = 0x10000  # a flag in /proc/net/unix
 
 
@@ -123,7 +124,9 @@ def drain(host: Host, slot: str) -> bool:
     def is_quiet() -> bool:
         counts.append(connections(disk.read(host.root + "/proc/net/unix") or "", path))
         return not any(counts[-2:])
-    time.sleep(0.1)  # nginx may have looked the name up just before a flip
+    since_flip = time.time() - os.lstat(host.web_sock).st_ctime
+    if not since_flip > LOOKUP:
+        time.sleep(LOOKUP)
     return wait_until(is_quiet, DRAIN)
 
 
@@ -147,7 +150,7 @@ def begin_stop(host: Host, slot: str) -> None:
 def stopped(host: Host, slot: str, seconds: float = GONE) -> bool:
     """Wait for what begin_stop has told to stop, and forget what the slot ran; whether all has stopped in time."""
     names = units(host, slot)
-    if not wait_until(lambda: not running(host, *names), seconds, 0.1):
+    if not wait_until(lambda: not running(host, *names), seconds):
         return False
     if names:
         host.systemctl("reset-failed", *names, check=False)  # one that crashed as it was stopped stays "failed"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Refused
+from .plan import PENDING, Step
 
 HARMS = {"deploy": "with these migrations the release that is live cannot work; split them in two releases, or"
                    " take the risk with --allow-incompatible:",
@@ -13,6 +14,12 @@ UNKNOWN = {"deploy": "nobody has judged whether the release that is live can wor
                      " (--allow-incompatible is for what was judged):",
            "rollback": "nobody has judged whether that release can work with these migrations, applied since; {cure};"
                        " or take the risk with --allow-incompatible:"}
+
+
+def needed(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The steps of a group without those that have nothing to do: migrate is left out only where the release says
+    itself that all is applied. `judged`: what `verdicts` answered, nothing where it was not asked."""
+    return tuple(step for step in group if not (step.where == PENDING and judged.get("applied") is True))
 
 
 def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from .config import Fleet, Host
 
+PENDING = "where some are pending"  # of the step migrate
 PerHost = dict[str, dict[str, Any]]  # host name → more
 
 
@@ -75,6 +76,7 @@ class Step:
     hosts: tuple[str, ...]
     args: dict[str, Any] = field(default_factory=dict)
     each: PerHost = field(default_factory=dict)  # host name → more args
+    where: str = ""  # it is done only there: see migrations.needed
 
     @property
     def limit(self) -> int:
@@ -116,8 +118,9 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
     The first start goes to all hosts: from there on each keeps a record of the deploy."""
     names, rollout, judge = all_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
     if target.action != "rollback":
-        yield (Step("start", names, {"roles": ["web"]}), judge)  # first, as booting takes longest
-        yield (Step("publish", having(hosts, "web")), Step("migrate", names[:1], {"seconds": rollout["migrate"]}))
+        yield (Step("start", names, {"roles": ["web"]}), judge, Step("publish", having(hosts, "web")))
+        yield (Step("migrate", names[:1], {"seconds": rollout["migrate"]},
+                    where=PENDING if target.judge and not rollout["always_migrate"] else ""),)
         yield (Step("start", having(hosts, "worker"), {"roles": ["worker"]}),)
     else:
         yield (judge,)
@@ -177,6 +180,12 @@ def flip_args(fleet: Fleet) -> dict[str, Any]:
     return {"smoke": fleet.rollout["smoke"]}
 
 
+def judge(hosts: Sequence[Host]) -> str:
+    """Which of the hosts that have a release judges migrations: one whose web says as it boots which are pending; ""
+    where there is none."""
+    return next((host.name for host in sorted(hosts, key=lambda host: not host.has("web"))), "")
+
+
 def all_of(hosts: Sequence[Host]) -> tuple[str, ...]:
     """The names of hosts."""
     return tuple(host.name for host in hosts)
@@ -195,5 +204,6 @@ def shown(groups: Sequence[tuple[Step, ...]]) -> list[str]:
             roles = f" {'+'.join(step.args['roles'])}" if step.name in ("start", "ready") else ""
             seconds = f" {step.args['seconds']} s" if step.name == "watch" else ""
             undo = f"   undo: {STEP_KINDS[step.name].undo}" if STEP_KINDS[step.name].undo else ""
-            lines.append(f"{number:3}. {(step.name + roles + seconds):18} {', '.join(step.hosts)}{undo}")
+            where = f", {step.where}" if step.where else ""
+            lines.append(f"{number:3}. {(step.name + roles + seconds):18} {', '.join(step.hosts)}{where}{undo}")
     return lines

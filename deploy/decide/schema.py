@@ -87,6 +87,7 @@ ROLLOUT: Keys = {
     "smoke": (list_of(url_path), ["/"]),
     "ready": (number(1, 3600), 60),
     "migrate": (number(1, 86_400), 300),
+    "always_migrate": (flag, False),
     "canary": (seconds, 2),
     "parallel": (number(0, 10_000), 0),
     "bake": (seconds, 10),

@@ -228,5 +228,5 @@ class Connections:
         self.tell({"event": "sick", "host": name, "text": f"not healthy: {event['problem']}"})
         if len(self.sick) > self.spare and not self.cause:
             self.cause = HostProblem(event["problem"], more=event["more"])
-            self.cause.step, self.cause.host = "watch", name
+            self.cause.step, self.cause.host = "start" if event.get("step") == "start" else "watch", name
             self.alarm.set()

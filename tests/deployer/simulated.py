@@ -48,10 +48,6 @@ class Simulated(hosts.Host):
         elif words[0] == "systemd-run":
             self.effect()
             self.timer = words[-3:]
-        elif words[:2] == ("docker", "inspect"):
-            done.stdout = '["/entry"]' if self.up.get("shop-beat.service") else ""
-        elif words[:2] == ("docker", "exec"):
-            done.returncode = 1 if words[-1] in self.broken else 0
         elif words[:2] == ("docker", "ps"):
             done.stdout = "\n".join(name for name, label in self.one_offs.items()
                                     if {f"label={label}", f"name=^/?{name}$"} & set(words))
@@ -117,8 +113,16 @@ class Simulated(hosts.Host):
             return 500 if tag else 0, "broken"
         return 200, json.dumps({"release": tag})
 
-    def engine(self, host, method, path, login=None, seconds=60):
-        """The engine's answer to a pull, and of an image by its id or digest."""
+    def engine(self, host, method, path, login=None, seconds=60, given=None):
+        """The engine's answer to a pull, of an image by its id or digest, and of what beat's healthcheck says."""
+        if path == "/containers/shop-beat/json":
+            beat = {"Id": "1", "State": {"Running": True}, "Config": {"Entrypoint": ["/entry"]}}
+            return (200, json.dumps(beat)) if self.up.get("shop-beat.service") else (404, "{}")
+        if path.endswith("/exec"):
+            self.healthcheck = int(given["Cmd"][-1] in self.broken)
+        if "/exec" in path or path.startswith("/containers/"):
+            return 200, "[]" if method == "GET" and "?" in path else json.dumps(
+                {"Id": "2", "ExitCode": getattr(self, "healthcheck", None)})
         digest = path.rpartition("/")[0].rpartition("@")[2].rpartition("/")[2]
         return 200, json.dumps({"Id": digest.replace("digest", "sha256"), "RepoDigests": [f"shop@{digest}"]})
 

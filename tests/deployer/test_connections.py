@@ -68,6 +68,15 @@ def test_what_is_under_way_fails_at_once(hosts):
     assert {"event": "sick", "host": "web1", "text": f"not healthy: {SICK['problem']}"} in hosts.told
 
 
+def test_what_ends_as_it_boots_is_told_of_its_start(hosts):
+    """Whatever step is under way then; a host cannot make the report name what it likes."""
+    hear(hosts, "web1", step="start")
+    assert report(failure(hosts.run([Step("migrate", ("web2",))]))).startswith("web1: start: of 30")
+    hosts.sick, hosts.cause = {}, None
+    hear(hosts, "web1", step="\033[2J")
+    assert report(failure(hosts.run([Step("migrate", ("web2",))]))).startswith("web1: watch: of 30")
+
+
 def test_two_hosts_at_a_time(hosts):
     """The first that is heard of is the cause; nobody stumbles over the second."""
     hear(hosts, "web2"), hear(hosts, "web1")

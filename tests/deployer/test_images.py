@@ -243,3 +243,17 @@ def test_the_registry_keeps_nobody_waiting(host, monkeypatch, capfdbinary):
     serve.read("shop", b"", "agent-1.py")
     said = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()[1:]]
     assert said == [{"id": 2, "ok": {"all": "well"}}, {"id": 1, "ok": {"waited": True}}]
+
+
+def test_a_command_in_a_container(host):
+    """Its exit code, when it has ended; None where the container is gone, a Problem where the engine does not do it."""
+    host.serve((201, {"Id": "e1"}), (200, "said"), (200, {"ExitCode": 3}), (404, {"message": "no such container"}),
+               (409, {"message": "it is not running"}))
+    assert engine.run(host, "c1", ["/entry", "healthcheck"]) == 3
+    asked = [(said.partition(" HTTP")[0], json.loads(said.partition("\r\n\r\n")[2] or "null")) for said in host.asked]
+    assert asked == [("POST /containers/c1/exec", {"Cmd": ["/entry", "healthcheck"], "AttachStdout": True,
+                                                   "AttachStderr": True}),
+                     ("POST /exec/e1/start", {"Detach": False}), ("GET /exec/e1/json", None)]
+    assert engine.run(host, "c1", ["x"]) is None
+    with pytest.raises(Problem, match="docker exec: it is not running"):
+        engine.run(host, "c1", ["x"])

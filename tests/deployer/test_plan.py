@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from deploy.agent.steps.table import STEPS
-from deploy.decide import config, drift, preflight
-from deploy.decide.plan import STEP_KINDS, Options, Target, plan, shown
+from deploy.decide import config, drift, migrations, preflight
+from deploy.decide.plan import STEP_KINDS, Options, Target, judge, plan, shown
 from deploy.errors import Refused
 from deploy.show import tables
 
@@ -25,7 +25,7 @@ def test_a_deploy_in_order(fleet):
     halves."""
     assert steps(fleet) == [
         [("begin", "web1 web2 work")], [("pull", "web1 web2 work")],
-        [("start", "web1 web2 work"), ("verdicts", "web1")], [("publish", "web1 web2"), ("migrate", "web1")],
+        [("start", "web1 web2 work"), ("verdicts", "web1"), ("publish", "web1 web2")], [("migrate", "web1")],
         [("start", "work")],
         [("ready", "web1 web2 work")], [("pause", "work")], [("flip", "web1")], [("watch", "web1")],
         [("flip", "web2"), ("flip", "work")], [("beat", "work")], [("watch", "web1 web2 work")],
@@ -49,15 +49,35 @@ def test_all_hosts_take_part_from_the_first_change_on(data, action):
     data["hosts"]["clock"], data["hosts"]["work"] = {"roles": ["beat"]}, {"roles": ["worker"]}
     groups = steps(config.build(data, {}, "test"), Target(action, "v2"))
     first = next(group for group in groups if group[0][0] not in ("begin", "pull", "verdicts"))
-    assert first == [("start", "web1 web2 work clock")]
+    assert first[0] == ("start", "web1 web2 work clock")
 
 
 def test_migrations_are_judged_where_a_release_may_be_harmed(fleet):
     """On a host that has one; not at the first deploy of all; and before a rollback to a release that was named."""
     judged = [("rollback", "web2", ["web2"]), ("deploy", "web2", ["web2"]), ("deploy", "", []), ("rollback", "", [])]
-    for action, judge, hosts in judged:
-        groups = steps(fleet, Target(action, "v1", judge=judge))
+    for action, name, hosts in judged:
+        groups = steps(fleet, Target(action, "v1", judge=name))
         assert [names for group in groups for name, names in group if name == "verdicts"] == hosts
+
+
+def test_a_host_with_web_judges(fleet):
+    """Its web says as it boots what is pending; without one, whoever is there."""
+    web1, web2, work = fleet.app_hosts
+    assert [judge(hosts) for hosts in ([work, web2, web1], [work], [])] == ["web2", "work", ""]
+
+
+@pytest.mark.parametrize("always, judges, conditional", [(False, "web1", True), (True, "web1", False),
+                                                         (False, "", False)])
+def test_migrate_may_be_left_out(fleet, always, judges, conditional):
+    """Only where somebody judges, and not where the file says always; the plan shows it."""
+    fleet = replace(fleet, rollout={**fleet.rollout, "always_migrate": always})
+    groups = plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge=judges), Options(), WHO)
+    line, = (line for line in shown(groups) if "migrate" in line)
+    assert ("web1, where some are pending   undo" in line) is conditional
+    for said in ({"applied": True}, {"applied": False}, {"applied": 1}, {}):
+        left = [step.name for group in groups for step in migrations.needed(group, said)]
+        assert ("migrate" not in left) is (conditional and said.get("applied") is True)
+        assert len(left) >= sum(map(len, groups)) - 1
 
 
 def test_options_change_the_plan(fleet):
@@ -110,7 +130,7 @@ def test_each_host_hears_what_is_its_own(fleet):
 def test_a_plan_is_shown_a_line_a_step(fleet):
     """Number, step, hosts, undo; steps of a group share a number."""
     lines = shown(plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge="web1"), Options(), WHO))
-    assert [line.split()[0] for line in lines[:6]] == ["1.", "2.", "3.", "3.", "4.", "4."]
+    assert [line.split()[0] for line in lines[:6]] == ["1.", "2.", "3.", "3.", "3.", "4."]
     assert lines[0] == "  1. begin              web1, web2, work   undo: a slot that was emptied stays empty"
     assert [line.split(" undo")[0].split() for line in lines if "flip" in line] == [
         ["8.", "flip", "web1"], ["10.", "flip", "web2"], ["10.", "flip", "work"]]

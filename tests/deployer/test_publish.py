@@ -24,7 +24,8 @@ PUBLISHED = {"site.0123.css", "site.0123.css.gz", "img/logo.4567.svg", "CACHE/cs
 
 
 class Engine(Host):
-    """A host whose engine sends these archives: path → bytes. `said`: what docker was told."""
+    """A host whose engine sends these archives: path → bytes. `said`: what it was told of containers, as (method, name
+    of a container, all that was sent); `left`: names of containers that are there."""
 
     def __init__(self, root, archives):
         super().__init__("shop", str(root))
@@ -32,18 +33,19 @@ class Engine(Host):
         os.makedirs(self.root + "/run/shop")
         os.makedirs(self.var + "/static")
 
-    def docker(self, *words, **options):
-        self.said.append(words)
-        shown = [name for name in self.left if re.search(words[3].partition("=")[2], name)] if words[0] == "ps" else []
-        return SimpleNamespace(stdout="\n".join(shown), returncode=0)
-
     def call(self, *words, **options):
         self.called.append(words)
         return super().call(*words, **options)
 
-    def answer(self, path):
+    def answer(self, request):
+        method, path, *_ = request.split()
         if path.startswith("/images/"):
             return json.dumps({"Config": {"WorkingDir": "/app"}}).encode()
+        if "/archive" not in path:
+            found = re.fullmatch(r"/containers/(?:create.name=)?([\w-]+).*", path)
+            self.said.append((method, found[1], request))
+            return json.dumps([{"Names": ["/" + name]} for name in self.left] if method == "GET" else {}
+                              if method == "DELETE" else {"Id": "1"}).encode()
         return self.archives.get(path.partition("path=")[2].replace("%2F", "/"))
 
     @contextmanager
@@ -62,7 +64,7 @@ class Engine(Host):
             except OSError:
                 return
             with connection:
-                body = self.answer(connection.recv(65536).decode().split()[1])
+                body = self.answer(connection.recv(65536).decode())
                 head = b"HTTP/1.0 200 OK\r\nA: b\r\n\r\n" if body is not None else b"HTTP/1.0 404 Not Found\r\n\r\n"
                 try:
                     connection.sendall(head + (body or b""))
@@ -130,8 +132,11 @@ def test_files_leave_an_image_as_data(tmp_path):
         publish(host)
         assert there(host) == dict.fromkeys(PUBLISHED, stat.S_IFREG | 0o644)
         assert open(host.var + "/static/site.0123.css").read() == "body {}"
-    verbs = [words[0] for words in host.said]
-    assert verbs == ["ps", "create", "rm"] and host.said[2][-1] == host.said[1][host.said[1].index("--name") + 1]
+    (_, name, made), = [said for said in host.said if said[0] == "POST"]
+    assert [said[:2] for said in host.said] == [("GET", "json"), ("POST", name), ("DELETE", name)]
+    assert json.loads(made.partition("\r\n\r\n")[2]) == {
+        "Image": "sha256:1", "Entrypoint": ["-"], "HostConfig": {"NetworkMode": "none"}}
+    assert "force=1&v=1" in host.said[-1][2]
 
 
 def test_what_is_there_is_left_alone(tmp_path):
@@ -165,7 +170,7 @@ def test_nothing_of_a_hostile_image_lands(tmp_path, what):
     with host_with(tmp_path, HOSTILE[what]) as host:
         with pytest.raises(Problem, match="image"):
             publish(host)
-        assert not there(host) and os.listdir(host.var) == ["static"] and host.said[-1][0] == "rm"
+        assert not there(host) and os.listdir(host.var) == ["static"] and host.said[-1][0] == "DELETE"
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/cron.d/evil", "a//b", "", "a\nb", 7])
@@ -227,7 +232,7 @@ def test_a_text_in_an_image(tmp_path):
         assert images.content(host, "sha256:1", "other.json") is None
         with pytest.raises(Problem, match="is no file"):
             images.content(host, "sha256:1", "link")
-    assert {words[0] for words in host.said} == {"ps", "create", "rm"}
+    assert {said[0] for said in host.said} == {"GET", "POST", "DELETE"}
 
 
 def test_what_a_killed_agent_left_is_removed(tmp_path):
@@ -236,4 +241,5 @@ def test_what_a_killed_agent_left_is_removed(tmp_path):
         there = ["shop-files-999999-1", f"shop-files-{os.getpid()}-7", "shop-files-web-a", "shop-files-migrate"]
         host.left = there
         images.content(host, "sha256:1", "x")
-    assert host.said[1] == ("rm", "-f", "-v", "shop-files-999999-1")
+    assert [said[:2] for said in host.said][:2] == [("GET", "json"), ("DELETE", "shop-files-999999-1")]
+    assert [said[0] for said in host.said] == ["GET", "DELETE", "POST", "DELETE"]

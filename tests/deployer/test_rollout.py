@@ -8,6 +8,7 @@ import pytest
 from deploy.act.commit import Commit
 from deploy.act.rollout import Rollout
 from deploy.act.target import goal
+from deploy.decide.plan import Options, Target, plan
 from deploy.errors import DeployError, Divided
 from deployer.clock import run
 
@@ -38,6 +39,27 @@ def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
     assert goal(record, {"known": []}) == goal(release, {"known": [record]}) == {
         "image_id": "sha256:1", "digest": "sha256:d"}
     assert goal(release, {"known": []}) == {"image_id": "sha256:1", "digest": ""}
+
+
+@pytest.mark.parametrize("answer, migrates", [
+    ({"applied": True}, False), ({"applied": False}, True), ({}, True)])
+def test_nothing_is_migrated_where_the_release_says_that_all_is_applied(fleet, answer, migrates):
+    """By the answer of the host that judges alone; in any other case all is as planned."""
+    done, told = [], {"incompatible": {}, "unjudged": [], "cure": ""}
+
+    async def do(group):
+        done.extend(step.name for step in group)
+        return {(step.name, name): {**told, **(answer if name == "web1" else {"applied": True})}
+                for step in group if step.name == "verdicts" for name in step.hosts}
+
+    async def nothing(*words):
+        return None
+    rollout, target = Rollout(fleet, [], None, "deploy", "v2"), Target("deploy", "v2", judge="web1")
+    rollout._end = nothing
+    groups = plan(fleet, fleet.app_hosts, target, Options(), {"id": "1", "who": "ann"})
+    run(rollout._do(SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts), groups, target))
+    assert ("migrate" in done) is migrates
+    assert done == [step.name for group in groups[:-2] for step in group if migrates or step.name != "migrate"]
 
 
 @pytest.mark.parametrize("fate, kind, said", [

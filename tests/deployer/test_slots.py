@@ -48,6 +48,17 @@ def test_a_slot_is_stopped_when_its_last_visitor_has_gone(host):
     assert len(waits) >= 50 and sorted(host.up) == ["shop-web@a.service", "shop-worker@a.service"]
 
 
+@pytest.mark.parametrize("age, waits", [(0, True), (60, False), (-60, True)])
+def test_what_has_just_been_left_is_not_empty_yet(host, age, waits):
+    """nginx may be about to connect to where web.sock led a moment ago; what was left long ago is not waited for."""
+    host.connected(LISTENER)
+    slept, now = [], time.time()
+    with mock.patch.object(time, "sleep", slept.append), mock.patch.object(time, "time", lambda: now + age):
+        slots.flip_back(host, "b")
+        assert slots.drain(host, "a")
+    assert (slots.LOOKUP in slept) is waits
+
+
 def test_a_visitor_who_stays_is_not_waited_for_for_ever(host):
     """After DRAIN seconds what is left is long, and ends with its release."""
     host.connected(LISTENER + VISITOR)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.agent import disk, images, slots
+from deploy.agent import disk, http, images, slots
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
 from deploy.agent.steps.verdicts import parse, verdicts
@@ -41,6 +41,7 @@ def judge(tmp_path, monkeypatch):
     """judge(coming's migrations.json, coming's plan…): what `verdicts` answers. v1 is live in slot a, v2 comes to b."""
     host = Host(tmp_path / "root")
     monkeypatch.setattr(images, "content", lambda host, image, path: host.images[image])
+    monkeypatch.setattr(http, "listens", lambda sock: True)
 
     def ask(coming, plan, live=None, live_plan=None, settings=POSTGRES, action="deploy"):
         host.images = {"sha256:2": coming, "sha256:1": live}
@@ -106,6 +107,28 @@ def test_a_verdict_counts_for_its_database_alone(judge):
     coming = build(postgresql={"shop.0002_note": OK}, sqlite={"shop.0002_note": ERROR})
     assert not refusal(judge(coming, PLAN))
     assert "it drops a column" in refusal(judge(coming, PLAN, settings="DATABASE_URL=sqlite:////data/db\n"))
+
+
+def test_a_release_that_tells_its_migrations_is_not_asked(judge):
+    """What its web has written as it booted is judged like its answer; where nothing is pending the image is not read
+    for verdicts, and migrate may be left out. That is never said of what the release was asked for."""
+    told = judge.host.slot("b", "web.plan")
+    disk.write(told, "release v2\n" + PLAN)
+    answer = judge(build(postgresql={"shop.0002_note": ERROR}), None)
+    assert "shop.0002_note: it drops a column" in refusal(answer) and "applied" not in answer
+    disk.write(told, "release v2\n" + APPLIED)
+    answer = judge("no JSON", None)
+    assert answer["applied"] is True and not refusal(answer)
+    assert disk.read(judge.host.slot_file("b", "plan")) == APPLIED
+    disk.write(told, "unknown\n")
+    assert judge(None, APPLIED)["applied"] is False and "applied" not in judge(build(postgresql={}), PLAN)
+
+
+def test_a_host_without_web_asks_the_release(judge):
+    """Nobody there writes down what is pending: nobody is waited for."""
+    os.remove(judge.host.root + "/etc/systemd/system/shop-web@.service")
+    disk.write(judge.host.slot("b", "web.plan"), "release v2\n" + APPLIED)
+    assert judge(None, FIRST)["applied"] is False
 
 
 def test_the_database_s_url_may_be_in_a_file(judge):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from deploy.agent import disk, facts, fate, http, slots
+from deploy.agent import disk, engine, facts, fate, http, slots
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
 from deploy.agent.steps.table import STEPS
@@ -23,6 +23,7 @@ def host(tmp_path, monkeypatch):
     host.containers, host.nginx = dict(WELL), (200, '{"release": "v2"}')
     monkeypatch.setattr(facts, "containers", lambda host, ended=False: host.containers)
     monkeypatch.setattr(http, "ask", lambda *words, **options: host.nginx)
+    monkeypatch.setattr(engine, "call", host.engine)
     (tmp_path / "root/var/log/nginx").mkdir(parents=True)
     host.visits = tmp_path / "root/var/log/nginx/shop.access.log"
     host.visits.write_text(visit(200) * 100)

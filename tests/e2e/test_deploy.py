@@ -166,6 +166,20 @@ def test_a_deploy_takes_one_connection_a_host(shop):
     assert int(host.run(count)) - before - 1 == 1
 
 
+@pytest.mark.parametrize("fault, ran", [("", set()), ("older", {"shop-manage-showmigrations", "shop-migrate"}),
+                                        ("incompatible", {"shop-migrate"})])
+def test_no_container_is_started_that_has_nothing_to_do(shop, fault, ran):
+    """None to migrate where the release says as it boots that nothing is pending, none to ask it where it says so or
+    what is; a release that says nothing is asked, and migrated."""
+    began = {host: host.run("date +%s.%N").strip() for host in shop.machines().values()}
+    tag = shop.image(f"told-{fault or 'none'}", fault)
+    assert shop.roll("deploy", tag, "--no-bake", "--allow-incompatible").code == 0
+    started = ("docker events --since {} --until $(date +%s.%N) --filter event=start"
+               " --format '{{{{.Actor.Attributes.name}}}}'")
+    names = {name for host, since in began.items() for name in host.run(started.format(since)).split()}
+    assert {name for name in names if "migra" in name} == ran, names
+
+
 def test_a_release_that_a_migration_parts_from_its_database(shop):
     """Deployed all the same with --allow-incompatible; a rollback that names an older release is then refused, by the
     migration's name, and done when told so too."""

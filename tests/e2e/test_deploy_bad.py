@@ -11,7 +11,8 @@ BACK = "taken back: the old release serves everywhere"
 SOON = {"ready": 6}
 
 BAD = {
-    "crashes at start": Bad(("ready: ", " ended as soon as it had started", "| told to crash", BACK), fault="crash"),
+    "crashes at start": Bad((": start: ", " ended as soon as it had started", "| told to crash", BACK), fault="crash"),
+    "crashes during a long migration": Bad((": start: web ended as soon as it had started", BACK), fault="brief"),
     "answers 500": Bad(("ready: /readyz answers 500 after 6 s", "it answered: {", BACK), fault="error", limits=SOON),
     "answers as another release": Bad(("/readyz answers as release another", BACK), fault="impostor", limits=SOON),
     "never gets ready": Bad(("/readyz answers 503 after 6 s", BACK), fault="unready", limits=SOON),
@@ -26,7 +27,7 @@ BAD = {
                                              limits={"bake": 6}, harm=crammed, at=("beat", "work1", "done"), seen=True),
     "failing migration": Bad(("web1: migrate: migrate failed: exit 1", "| django.db.utils.ProgrammingError", BACK),
                              fault="migration"),
-    "missing setting": Bad(("exit 64", "| NEEDED is not set", BACK), fault="demanding"),
+    "missing setting": Bad((": start: web ended as soon", "| NEEDED is not set", BACK), fault="demanding"),
     "bad staged setting": Bad(("/readyz answers 500 after 6 s", BACK), harm=staged, limits=SOON),
     "incompatible migration": Bad(("home.0002_drop_a_column: it drops a column", "--allow-incompatible"), code=2,
                                   fault="incompatible"),

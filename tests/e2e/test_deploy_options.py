@@ -221,7 +221,7 @@ def test_a_deployer_that_stands_still(shop, measured):
 def test_a_migration_that_somebody_runs_by_hand(shop):
     """Started during a deploy, it keeps the deploy's own from running: taken back, exit 1, and it runs on. A deploy
     that finds it says so beforehand, and since when: exit 2."""
-    old, tag, host = live(shop), good(shop), shop.web[0]
+    old, tag, host = live(shop), shop.image("older", "older"), shop.web[0]
     start = f"docker run -d --name shop-migrate --entrypoint sleep {shop.settings['image']}:{old} 600"
     try:
         with shop.rolling("deploy", tag) as rolling:
@@ -258,8 +258,8 @@ def test_timings(shop, tmp_path):
     done = shop.deploy("deploy", good(shop), "--no-bake", "--timings")
     assert done.returncode == 0, done.stderr
     steps = [line.split()[0] for line in done.stderr.splitlines()]
-    assert {name: steps.count(name) for name in ("load", "connect", "facts", "pull", "migrate", "beat", "commit")} == {
-        "load": 1, "connect": 3, "facts": 3, "pull": 3, "migrate": 1, "beat": 1, "commit": 3}
+    assert {name: steps.count(name) for name in ("load", "connect", "facts", "pull", "verdicts", "beat", "commit")} == {
+        "load": 1, "connect": 3, "facts": 3, "pull": 3, "verdicts": 1, "beat": 1, "commit": 3}
     done = shop.deploy("deploy", shop.image("bad-timed", "crash"), "--timings", tmp_path / "a.svg")
     drawn = (tmp_path / "a.svg").read_text()
     assert done.returncode == 1 and ">takeback<" in drawn and ">commit<" not in drawn

@@ -282,7 +282,8 @@ def test_a_database_that_goes_away(shop):
     """Away while a release gets ready: it is taken back, pages that need no database are served by the old release all
     the while; when the database is back the next deploy works."""
     old, new = shop.other()
-    with settings(shop, ready=7), shop.load(post_every=0) as load, shop.rolling("deploy", new) as rolling:
+    limits = settings(shop, ready=7, always_migrate=True)
+    with limits, shop.load(post_every=0) as load, shop.rolling("deploy", new) as rolling:
         rolling.until("migrate", state="done")
         rolling.process.send_signal(signal.SIGSTOP)  # what boots meanwhile would be ready sooner than Postgres is away
         with no_database(shop):

@@ -1,26 +1,14 @@
-"""Starting the idle slot, and waiting until it works."""
+"""Waiting until the idle slot works, and emptying it when it does not."""
 
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
 
-from .. import disk, facts, http, site, slots
+from .. import disk, engine, facts, http, site, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..shapes import More, Noted, Say, Site
-
-
-def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
-    """Start the slot's units of these roles."""
-    slot, here = attempt.noted["slot"], [role for role in roles if host.has(role)]
-    attempt.note(changed=True)
-    if "worker" in here:
-        slots.resume(host, slot)
-    if here:
-        host.systemctl("start", "--no-block", *(host.unit(role, slot) for role in here))
-        await_containers(host, {host.container(role, slot) for role in here})
 
 
 def empty_slot(host: Host, attempt: Noted) -> None:
@@ -30,12 +18,6 @@ def empty_slot(host: Host, attempt: Noted) -> None:
         slots.retire_later(host, slot, attempt)
     else:
         slots.stop(host, slot)
-
-
-def await_containers(host: Host, names: set[str]) -> None:
-    """Wait a few seconds for the containers to run: one-offs started meanwhile would take the processors from them. A
-    container that never starts is reported later, by `ready`."""
-    wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
 
 
 def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str]) -> None:
@@ -104,9 +86,12 @@ def site_of(host: Host, slot: str) -> Site:
 
 def beat_is_healthy(host: Host) -> bool:
     """Whether beat's container runs and passes its own healthcheck."""
-    form, container = "{{if .State.Running}}{{json .Config.Entrypoint}}{{end}}", host.container("beat")
-    entry = json.loads(host.docker("inspect", "--format", form, container, check=False).stdout.strip() or "null")
-    return bool(entry) and not host.docker("exec", container, *entry, "healthcheck", check=False).returncode
+    try:
+        found = engine.ask(host, "GET", "/containers/%s/json" % host.container("beat"), "docker inspect")
+        entry = found and found["State"]["Running"] and found["Config"]["Entrypoint"]
+        return bool(entry) and engine.run(host, found["Id"], [*entry, "healthcheck"]) == 0
+    except Problem:
+        return False
 
 
 def of_role(host: Host, attempt: Attempt, role: str, problem: Problem, after: str = "") -> Problem:

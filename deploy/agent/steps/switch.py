@@ -35,6 +35,7 @@ def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], watch: Wa
     slot is not watched from here on."""
     attempt.note(changed=True)
     slots.way_back(host, attempt.noted["live"])
+    attempt.flipped.set()
     watcher = attempt.watcher = Watcher(host, attempt, say, **watch) if watch else None
     slots.flip(host, attempt.noted["slot"])
     if watcher:

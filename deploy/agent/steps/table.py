@@ -16,7 +16,8 @@ from .migrate import migrate
 from .prune import prune
 from .publish import publish
 from .pull import pull
-from .readiness import ready, start
+from .readiness import ready
+from .start import start
 from .switch import beat, flip, pause, watch
 from .verdicts import verdicts
 

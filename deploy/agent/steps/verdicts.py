@@ -12,6 +12,7 @@ from ..attempt import Attempt
 from ..host import Host, Problem, at_once
 from ..shapes import Say
 from .migrate import one_off
+from .start import told
 
 VERSION = 2  # of migrations.json
 SCHEMES = {"postgres": "postgresql", "pgsql": "postgresql", "postgis": "postgresql", "timescale": "postgresql",
@@ -25,11 +26,13 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     vendor = vendor_of(host, disk.read_bytes(host.slot_file(attempt.noted["slot"], "env")))
     if attempt.noted["action"] == "rollback":
         return going_back(host, attempt, vendor)
-    found, listed = at_once([lambda: verdicts_in(host, attempt.noted.get("image_id", "")),
-                             lambda: parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120))])
+    said = told(host, attempt) if host.has("web") else None
+    listed = parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120)) if said is None else said
     disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join("[X]  %s\n" % name for name in sorted(listed)))
     pending = [name for name, applied in listed.items() if not applied]
-    return judged(pending, found, vendor, pending)
+    if not pending:
+        return {"incompatible": {}, "unjudged": [], "cure": "", "applied": said is not None}
+    return judged(pending, verdicts_in(host, attempt.noted.get("image_id", "")), vendor, pending)
 
 
 def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:

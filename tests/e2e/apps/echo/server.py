@@ -23,7 +23,9 @@ FAULTS = {
     "unready": "never gets ready: /readyz answers 503",
     "slow": "takes 3 s to start, without using the CPU",
     "impostor": "says it is another release",
-    "migration": "its migrations fail",
+    "migration": "it cannot tell which migrations are pending, and its migrations fail",
+    "older": "says nothing of its migrations",
+    "brief": "cannot tell which migrations are pending, which take 30 s, and ends 6 s after its start",
     "incompatible": "has a migration with which the release before cannot work",
     "unjudged": "has a migration that its build did not judge",
     "idle": "its worker never gets ready",
@@ -39,6 +41,7 @@ FAULTS = {
     "single": "answers one request at a time: the others queue in the socket's backlog",
 }
 HONEYMOON = {"sour": 0, "weary": 3}  # seconds
+UNSURE = ("migration", "brief")
 ENDS = {("worker", "fleeting"): 1, ("beat", "faint"): 4}  # seconds
 FIRST = []  # when visitors came
 RELEASE, FAULT = os.environ.get("RELEASE", ""), os.environ.get("FAULT", "")
@@ -126,7 +129,11 @@ def run():
     """Serve until TERM; then answer what has arrived and end with 0."""
     if FAULT == "slow":
         time.sleep(3)
+    tell("")
     server = bind()
+    tell("unknown\n" if FAULT in UNSURE else f"release {RELEASE}\n{plan()}\n")
+    if FAULT == "brief":
+        threading.Timer(6, os._exit, [1]).start()
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     print(f"{RELEASE} serves at {server.server_address}", flush=True)
     server.serve_forever(poll_interval=0.05)
@@ -134,6 +141,19 @@ def run():
     if FAULT == "hostile":
         os.unlink(os.environ["SOCKET"])
         os.mkdir(os.environ["SOCKET"])
+
+
+def tell(text):
+    """Say in web.plan, beside the socket, which migrations there are and which are applied."""
+    path = os.path.join(os.path.dirname(os.environ.get("SOCKET", "")), "web.plan")
+    if os.path.isabs(path) and FAULT != "older":
+        with open(path + ".new", "w") as file:
+            file.write(text)
+        os.rename(path + ".new", path)
+
+
+def plan():
+    return "[X]  home.0001_initial" + "\n[ ]  home.0002_drop_a_column" * (FAULT in ("incompatible", "unjudged"))
 
 
 def wait(command):
@@ -166,6 +186,8 @@ def smuggle(folder):
 
 
 def migrate():
+    if FAULT == "brief":
+        time.sleep(30)
     if FAULT == "migration":
         sys.exit("django.db.utils.ProgrammingError: told to fail")
     print("No migrations to apply.")
@@ -188,8 +210,7 @@ def main(command, *words):
     if command in ("healthcheck", "migrate", "collectstatic"):
         return migrate() if command == "migrate" else None
     if [command, *words] == ["manage", "showmigrations", "--plan"]:
-        more = FAULT in ("incompatible", "unjudged")
-        return print("[X]  home.0001_initial" + "\n[ ]  home.0002_drop_a_column" * more)
+        return print(plan())
     print(json.dumps({"command": [command, *words], "uid": os.getuid(), "environment": dict(os.environ)}))
 
 

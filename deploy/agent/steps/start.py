@@ -1,0 +1,105 @@
+"""Starting the idle slot. What then ends is told at once, whatever step is under way; a web says what it migrates."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import threading
+from collections.abc import Sequence
+
+from .. import disk, facts, http, slots
+from ..attempt import Attempt
+from ..host import SLOT_ROLES, Host, Problem, wait_until
+from ..shapes import Say
+from .readiness import of_role
+
+DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%5D%7D"  # containers of docker-runner's
+EVENT = 2**20  # bytes that are read of an event
+PLAN = 10**6  # bytes of web.plan
+BOOT = 60  # seconds that web.plan is waited for
+LINE = re.compile(r"\[[X ]\]  [!-~]+\.[!-~]+")  # of `showmigrations --plan`
+
+
+def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
+    """Start the slot's units of these roles."""
+    slot, here = attempt.noted["slot"], [role for role in roles if host.has(role)]
+    attempt.note(changed=True)
+    if "worker" in here:
+        slots.resume(host, slot)
+    if here:
+        hear_ends(host, attempt, say)
+        host.systemctl("start", "--no-block", *(host.unit(role, slot) for role in here))
+        await_containers(host, {host.container(role, slot) for role in here})
+
+
+def await_containers(host: Host, names: set[str]) -> None:
+    """Wait a few seconds for the containers to run: one-offs started meanwhile would take the processors from them. A
+    container that never starts is reported later, by `ready`."""
+    wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
+
+
+# ---- what ends before visitors come ----
+
+def hear_ends(host: Host, attempt: Attempt, say: Say) -> None:
+    """Hear from the engine, from now on until the flip, which of the slot's containers end."""
+    if attempt.hears:
+        return
+    attempt.hears, listening = True, threading.Event()
+    threading.Thread(target=hear, args=(host, attempt, say, listening), daemon=True).start()
+    listening.wait(2)  # an engine that hangs is noticed by those that need it
+
+
+def hear(host: Host, attempt: Attempt, say: Say, listening: threading.Event) -> None:
+    """Read what the engine tells. Where it stops doing so, `ready` sees by systemd what has ended."""
+    try:
+        with http.stream(host.docker_sock, "/events?filters=" + DIED, None) as (status, events):
+            listening.set()
+            for line in iter(lambda: events.readline(EVENT) if status == 200 else b"", b""):
+                role = role_of(host, attempt.noted["slot"], line)
+                if role and not attempt.flipped.is_set():
+                    return fail(host, attempt, say, role)
+    except OSError:
+        listening.set()
+
+
+def role_of(host: Host, slot: str, line: bytes) -> str:
+    """The role of the slot's container that an event is about; "" where it is about another."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        name = json.loads(line)["Actor"]["Attributes"]["name"]
+        return next((role for role in SLOT_ROLES if host.container(role, slot) == name), "")
+    return ""
+
+
+def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
+    """Tell the deployer, who takes all hosts back, and let no step go on."""
+    problem = of_role(host, attempt, role, Problem("%s ended as soon as it had started" % role))
+    say({"event": "sick", "step": "start", "problem": str(problem), "more": problem.more})
+    with attempt.lock:
+        attempt.sick = attempt.sick or problem
+
+
+# ---- what a web says of its migrations ----
+
+def told(host: Host, attempt: Attempt) -> dict[str, bool] | None:
+    """The migrations of the release, and whether they are applied, by what its web writes into web.plan as it boots:
+    nothing at first, before it listens. None where it does not know, or is of a version that does not write it."""
+    slot, found = attempt.noted["slot"], [""]
+
+    def has_spoken() -> bool:
+        attempt.check()
+        listens = http.listens(host.slot(slot, "web.sock"))  # asked first: then the file was there before
+        text = disk.read_small(host.slot(slot, "web.plan"), PLAN + 1)
+        found.append(text or "")
+        return bool(text) or text is None and listens
+    wait_until(has_spoken, BOOT)
+    return parse_told(found[-1], attempt.noted["tag"])
+
+
+def parse_told(text: str, tag: str) -> dict[str, bool] | None:
+    """The content of web.plan, which whoever is in the container may have written; None where it is not the word of
+    this release on its migrations."""
+    first, *lines = text.splitlines() or [""]
+    if len(text) > PLAN or first != "release " + tag or not lines or not all(map(LINE.fullmatch, lines)):
+        return None
+    return {line.split()[-1]: line.startswith("[X]") for line in lines}

@@ -1,0 +1,170 @@
+"""What a slot says as it boots: its migrations, in a folder that anything may be in; and that it has ended."""
+
+import contextlib
+import io
+import json
+import os
+import socket
+import threading
+
+import pytest
+
+from deploy.agent import disk, http, slots
+from deploy.agent.attempt import Attempt
+from deploy.agent.host import Problem
+from deploy.agent.steps import start
+from deploy.agent.steps.switch import flip
+from deployer.simulated import Simulated, world
+
+TOLD = "release v2\n[X]  shop.0001_initial\n[ ]  shop.0002_note\n"
+
+
+@pytest.fixture
+def attempt(tmp_path, monkeypatch):
+    """v2 boots in slot b, and listens once the test says so."""
+    monkeypatch.setattr(start, "BOOT", 1)
+    host = Simulated(tmp_path / "r")
+    return Attempt(host, tag="v2", slot="b", live="a", began=0, action="deploy", image_id="sha256:v2")
+
+
+@contextlib.contextmanager
+def listening(attempt):
+    """The slot's web listens while the block runs."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(attempt.host.slot("b", "web.sock"))
+        sock.listen()
+        yield
+
+
+def told(attempt):
+    return start.told(attempt.host, attempt)
+
+
+def test_migrations_are_told_as_a_slot_boots(attempt):
+    """The file is waited for while it is empty, though the web listens, and while the web does not."""
+    path = attempt.host.slot("b", "web.plan")
+    asked = threading.Event()
+
+    def boot():
+        asked.wait(5)
+        disk.write(path, "")
+        with listening(attempt):
+            for _ in range(2):  # the first may have begun before it listened
+                asked.clear()
+                asked.wait(5)
+            disk.write(path, TOLD)
+    with contextlib.ExitStack() as stack:
+        stack.callback(setattr, disk, "read_small", disk.read_small)
+        real = disk.read_small
+        disk.read_small = lambda *words: asked.set() or real(*words)
+        threading.Thread(target=boot).start()
+        assert told(attempt) == {"shop.0001_initial": True, "shop.0002_note": False}
+
+
+def test_a_web_that_listens_and_has_no_such_file_does_not_know_of_it(attempt, monkeypatch):
+    """It is not waited for."""
+    monkeypatch.setattr(start, "BOOT", 3600)
+    with listening(attempt):
+        assert told(attempt) is None
+
+
+def test_a_file_that_stays_empty_is_not_waited_for_for_ever(attempt):
+    disk.write(attempt.host.slot("b", "web.plan"), "")
+    assert told(attempt) is None
+
+
+def test_who_has_ended_is_not_waited_for(attempt, monkeypatch):
+    """The wait for its word ends at once."""
+    monkeypatch.setattr(start, "BOOT", 3600)
+    attempt.sick = Problem("web ended as soon as it had started")
+    with pytest.raises(Problem, match="web ended"):
+        told(attempt)
+
+
+@pytest.mark.parametrize("text", [
+    "unknown\n", "release v1\n[X]  a.b\n", "release v2\n", "release v2 \n[X]  a.b\n", TOLD + "\n", TOLD + "(none)\n",
+    TOLD + "[?]  a.b\n", TOLD + "[X] a.b\n", TOLD + "[X]  a\n", TOLD + "[X]  a.\033[2J\n", TOLD + "[X]  a.b c\n",
+    TOLD + "[X]  a.\u00e9\n", "[X]  a.b\n" + TOLD, "\0" * 5000, "release v2\n" + "[X]  a.b\n" * 200_000])
+def test_what_is_not_the_release_s_word_is_unknown(attempt, text):
+    """Another release's, malformed in any line, or too long."""
+    disk.write(attempt.host.slot("b", "web.plan"), text)
+    with listening(attempt):
+        assert told(attempt) is None
+
+
+def link(path, folder):
+    (folder / "elsewhere").write_text(TOLD)
+    os.symlink(folder / "elsewhere", path)
+
+
+def hundred_megabytes(path, folder):
+    with open(path, "w") as file:
+        file.write(TOLD)
+        file.truncate(100_000_000)
+
+
+def pipe(path, folder):
+    os.mkfifo(path)
+    writer = os.open(path, os.O_RDWR)
+    threading.Timer(5, os.close, [writer]).start()
+
+
+@pytest.mark.parametrize("harm", [link, hundred_megabytes, pipe, lambda path, folder: os.mkdir(path)])
+def test_nothing_hostile_is_read(attempt, tmp_path, harm):
+    """No link is followed, no pipe waited for, and no more is read than a megabyte."""
+    harm(attempt.host.slot("b", "web.plan"), tmp_path)
+    with listening(attempt):
+        assert told(attempt) is None
+
+
+# ---- what ends ----
+
+def event(name):
+    return json.dumps({"Action": "die", "Actor": {"Attributes": {"name": name, "image": "x"}}}).encode() + b"\n"
+
+
+def hear(attempt, monkeypatch, *lines, status=200):
+    """What the deployer hears when the engine tells these."""
+    said = []
+    stream = contextlib.nullcontext((status, io.BytesIO(b"".join(lines))))
+    monkeypatch.setattr(http, "stream", lambda *words: stream)
+    start.hear(attempt.host, attempt, said.append, threading.Event())
+    return said
+
+
+@pytest.mark.parametrize("role", ["web", "worker"])
+def test_what_ends_before_the_flip_is_told_at_once(attempt, monkeypatch, role):
+    """Whatever step is under way; no other one begins."""
+    said, = hear(attempt, monkeypatch, b"x\n", b"[]\n", event("shop-web-a"), event(f"shop-{role}-b"),
+                 event("shop-web-b"))
+    assert said == {"event": "sick", "step": "start", "problem": f"{role} ended as soon as it had started",
+                    "more": {"log_of": (f"shop-{role}-b", 0)}}
+    with pytest.raises(Problem, match=f"{role} ended as soon"):
+        attempt.note(changed=True)
+
+
+def test_what_ends_is_none_of_ours_or_is_watched_already(attempt, monkeypatch):
+    """The live slot, beat, another app; and from the flip on anything, as the watcher tells of it then."""
+    others = [event(name) for name in ("shop-web-a", "shop-beat", "ashop-web-b", "shop-web-b2", "shop-migrate")]
+    assert not hear(attempt, monkeypatch, *others) and not hear(attempt, monkeypatch, event("shop-web-b"), status=500)
+    with world(attempt.host), pytest.raises(Problem, match="through nginx"):
+        flip(attempt.host, attempt, print, [])
+    assert not hear(attempt, monkeypatch, event("shop-web-b")) and not attempt.sick
+
+
+def test_it_is_heard_before_anything_starts(attempt, monkeypatch):
+    """The engine is asked once, and then units are started: an end cannot come between."""
+    order = []
+
+    @contextlib.contextmanager
+    def stream(sock, path, seconds):
+        order.append("listens")
+        yield 200, io.BytesIO(b"")
+    slots.pin(attempt.host, "b", {"tag": "v2", "image_id": "sha256:v2"}, "")
+    with world(attempt.host):
+        monkeypatch.setattr(http, "stream", stream)
+        monkeypatch.setattr(attempt.host, "start", order.append)
+        monkeypatch.setattr(start, "await_containers", lambda host, names: None)
+        for role in ("web", "worker"):
+            start.start(attempt.host, attempt, print, [role])
+    assert order == ["listens", "shop-web@b.service", "shop-worker@b.service"]
