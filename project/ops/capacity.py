@@ -6,9 +6,9 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 MOST = 9  # more want more memory, and more sessions of the database, than a site wins by them
-# MB, of gunicorn's first process with what its workers share, and of each worker: what it holds alone (20 when it has
-# answered each page of the admin once, 65 without preloading), two passwords at a time (38), and as much to grow.
-SHARED, EACH, EACH_ALONE = 100, 100, 150
+# MB, of the first process with what its workers share, and of each worker: what it holds alone (21, or 37 without
+# preloading, by smaps_rollup in the image), two passwords at a time (38), and as much again for your code.
+SHARED, EACH, EACH_ALONE = 100, 100, 120
 
 
 def cpus() -> int:

@@ -1,7 +1,6 @@
 """What gunicorn's first process does before it forks workers off: they get all that it has loaded, and share what they
-do not write to."""
+do not write to. (gc.freeze was tried: it saves nothing that can be measured.)"""
 
-import gc
 import sys
 from importlib import import_module
 
@@ -25,10 +24,3 @@ def let_go() -> None:
             cache.disconnect()
     if celery := sys.modules.get("project.celery"):
         celery.disconnect()
-
-
-def ready() -> None:
-    """Before each fork: nothing open, and nothing that a worker's garbage collection writes to."""
-    let_go()
-    gc.collect()
-    gc.freeze()

@@ -131,7 +131,7 @@ def pre_fork(server: Any, worker: Worker) -> None:
     worker.number = next(str(number) for number in itertools.count(1) if str(number) not in taken)
     mark_process_dead(worker.number)
     if preload_app:
-        forking.ready()
+        forking.let_go()
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:

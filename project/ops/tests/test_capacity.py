@@ -26,7 +26,7 @@ class WorkersTests(SimpleTestCase):
 
     def test_without_preloading_each_takes_more(self) -> None:
         """So there are fewer."""
-        self.assertEqual(capacity.workers(8, 512 * MB, preload=False), 2)
+        self.assertEqual(capacity.workers(8, 512 * MB, preload=False), 3)
 
 
 class MemoryTests(SimpleTestCase):
