@@ -123,6 +123,7 @@ class Rollout:
         *steps, (promise,), (commit,) = groups
         begun: list[Group] = []
         judged: dict[str, Any] = {}
+        hosts.lenient = any(step.name == "migrate" for group in steps for step in group)
         try:
             with heeded():
                 await hosts.lock(self._who(target))
@@ -131,6 +132,9 @@ class Rollout:
                     hosts.spare = self._spare(hosts, group[0])
                     answers = await hosts.run(group)
                     judged |= answers.get(("verdicts", target.judge), {})
+                    migrated = any(step.name == "migrate" for step in group)
+                    if judged.get("boots") or migrated:
+                        hosts.boots(migrated)
                     await source.check(answers, target, self.options.allow_dirty, self.tell)
                     migrations.check(answers, target.action, self.options.allow_incompatible)
             for name, text in hosts.sick.items():

@@ -153,11 +153,12 @@ class Found(TypedDict):
 
 class Judged(TypedDict):
     """What is to be told of migrations; `incompatible`: name → why; `applied`: the release says itself that none is
-    left to be applied."""
+    left to be applied; `boots`: no web can need one that is, to boot."""
     incompatible: dict[str, str]
     unjudged: list[str]
     cure: str
     applied: NotRequired[bool]
+    boots: NotRequired[bool]
 
 
 class Watched(TypedDict):

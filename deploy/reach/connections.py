@@ -46,6 +46,8 @@ class Connections:
     locked: list[str] = field(default_factory=list)
     sick: dict[str, str] = field(default_factory=dict)  # host name → what a host that is watched has told
     spare: int = 0  # how many may be sick
+    lenient: bool = False  # a web that ends as it starts may need migrations that are to come
+    died: HostProblem | None = None  # the first that did so
     alarm: asyncio.Event = field(default_factory=asyncio.Event)  # there are more
     cause: HostProblem | None = None  # of the alarm
 
@@ -146,7 +148,7 @@ class Connections:
                 alarm.cancel()
         except BaseExceptionGroup as failed:
             first: BaseException = failed.exceptions[0]
-            raise (self.cause if self.cause in failed.exceptions and self.cause else first) from None
+            raise (self.cause if self.cause in failed.exceptions and self.cause else self.died or first) from None
         return {key: task.result() for key, task in done.items()}
 
     async def _alarmed(self) -> None:
@@ -224,9 +226,21 @@ class Connections:
 
     def _hear_sick(self, name: str, event: Event) -> None:
         """Note that a watched host is not healthy. More than `spare` of them end the steps under way, at once."""
+        problem = HostProblem(event["problem"], more=event["more"])
+        problem.step, problem.host = "start" if event.get("step") == "start" else "watch", name
+        if problem.step == "start" and self.lenient:
+            self.died = self.died or problem
+            return self.tell({"event": "progress", "host": name, "text": f"{problem}; it may need the migrations"})
         self.sick.setdefault(name, event["problem"])
         self.tell({"event": "sick", "host": name, "text": f"not healthy: {event['problem']}"})
         if len(self.sick) > self.spare and not self.cause:
-            self.cause = HostProblem(event["problem"], more=event["more"])
-            self.cause.step, self.cause.host = "start" if event.get("step") == "start" else "watch", name
+            self.cause = problem
             self.alarm.set()
+
+    def boots(self, migrated: bool) -> None:
+        """From now on no web may end as it starts. Raises the HostProblem of the first that has; one that ended before
+        the database was `migrated` is started anew by systemd, and `ready` sees how that goes."""
+        self.lenient, died = False, self.died
+        self.died = None
+        if died and not migrated:
+            raise died

@@ -5,15 +5,16 @@ deploy starts no container to ask.
     [X]  accounts.0001_initial
     [ ]  accounts.0002_phone
 
-It is empty before the site listens, and written once, by the first worker; `unknown` where the database did not answer.
+It is empty before the site listens, and written once, by the first worker; `unknown` where the database did not answer,
+or where `migrate` has to record a squashed migration, which applies nothing.
 """
 
 import contextlib
-import io
 import time
 from pathlib import Path
 
 from django.conf import settings
+from django.db import connection
 
 from . import readiness
 
@@ -46,10 +47,15 @@ def ask(over_socket: str | None) -> readiness.Attempt | None:
 
 def plan() -> str:
     """The text, by the default database. Raises DatabaseError."""
-    from django.core.management import call_command
-    out = io.StringIO()
-    call_command("showmigrations", "--plan", stdout=out, no_color=True)
-    return f"release {settings.RELEASE}\n{out.getvalue()}"
+    from django.db.migrations.loader import MigrationLoader
+    from django.db.migrations.recorder import MigrationRecorder
+    loader, recorded = MigrationLoader(connection), MigrationRecorder(connection).applied_migrations()
+    applied = loader.applied_migrations
+    if any(key in applied and key not in recorded for key in loader.replacements):
+        return UNKNOWN
+    keys = [key for leaf in loader.graph.leaf_nodes() for key in loader.graph.forwards_plan(leaf)]
+    lines = [f"[{'X' if key in applied else ' '}]  {'.'.join(key)}\n" for key in dict.fromkeys(keys)]
+    return f"release {settings.RELEASE}\n{''.join(lines)}"
 
 
 def tell(over_socket: str, attempt: readiness.Attempt) -> None:

@@ -77,6 +77,31 @@ def test_what_ends_as_it_boots_is_told_of_its_start(hosts):
     assert report(failure(hosts.run([Step("migrate", ("web2",))]))).startswith("web1: watch: of 30")
 
 
+def test_a_web_that_ends_as_it_boots_may_need_migrations(hosts):
+    """While the deployer is lenient its end counts only later, unless a step fails meanwhile: then it is the cause."""
+    hosts.lenient = True
+    hear(hosts, "web1", step="start")
+    hear(hosts, "web2", step="start")
+    run(hosts.run([Step("publish", ("web2",))]))
+    hosts.connections["web2"].answer = HostProblem("no")
+    assert report(failure(hosts.run([Step("verdicts", ("web2",))]))).startswith("web1: start: of 30")
+    with pytest.raises(HostProblem) as caught:
+        hosts.boots(migrated=False)
+    assert caught.value.host == "web1" and not hosts.cause and not hosts.sick
+    hosts.boots(migrated=False)
+    hear(hosts, "web2", step="start")
+    assert hosts.cause.host == "web2"
+
+
+def test_what_ended_before_the_migrations_has_another_try(hosts):
+    """From then on it has none."""
+    hosts.lenient = True
+    hear(hosts, "web1", step="start")
+    hosts.boots(migrated=True)
+    hear(hosts, "web2", step="start")
+    assert hosts.cause.host == "web2"
+
+
 def test_two_hosts_at_a_time(hosts):
     """The first that is heard of is the cause; nobody stumbles over the second."""
     hear(hosts, "web2"), hear(hosts, "web1")

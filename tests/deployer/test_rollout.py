@@ -42,14 +42,14 @@ def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
 
 
 @pytest.mark.parametrize("answer, migrates", [
-    ({"applied": True}, False), ({"applied": False}, True), ({}, True)])
+    ({"applied": True, "boots": True}, False), ({"applied": False, "boots": True}, True), ({"boots": False}, True)])
 def test_nothing_is_migrated_where_the_release_says_that_all_is_applied(fleet, answer, migrates):
     """By the answer of the host that judges alone; in any other case all is as planned."""
-    done, told = [], {"incompatible": {}, "unjudged": [], "cure": ""}
+    done, told, booted = [], {"incompatible": {}, "unjudged": [], "cure": ""}, []
 
     async def do(group):
         done.extend(step.name for step in group)
-        return {(step.name, name): {**told, **(answer if name == "web1" else {"applied": True})}
+        return {(step.name, name): {**told, **(answer if name == "web1" else {"applied": True, "boots": True})}
                 for step in group if step.name == "verdicts" for name in step.hosts}
 
     async def nothing(*words):
@@ -57,7 +57,10 @@ def test_nothing_is_migrated_where_the_release_says_that_all_is_applied(fleet, a
     rollout, target = Rollout(fleet, [], None, "deploy", "v2"), Target("deploy", "v2", judge="web1")
     rollout._end = nothing
     groups = plan(fleet, fleet.app_hosts, target, Options(), {"id": "1", "who": "ann"})
-    run(rollout._do(SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts), groups, target))
+    hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, boots=booted.append)
+    run(rollout._do(hosts, groups, target))
+    assert hosts.lenient and [migrated for migrated in booted if migrated] == [True] * migrates
+    assert (booted[0] is False) is answer["boots"], "before anything is migrated"
     assert ("migrate" in done) is migrates
     assert done == [step.name for group in groups[:-2] for step in group if migrates or step.name != "migrate"]
 

@@ -43,14 +43,17 @@ def judge(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "content", lambda host, image, path: host.images[image])
     monkeypatch.setattr(http, "listens", lambda sock: True)
 
-    def ask(coming, plan, live=None, live_plan=None, settings=POSTGRES, action="deploy"):
+    def ask(coming, plan, live=None, live_plan=None, settings=POSTGRES, action="deploy", before=None):
         host.images = {"sha256:2": coming, "sha256:1": live}
         host.plans = {"a": live_plan, "b": plan}
         slots.pin(host, "a", {"tag": "v1", "image_id": "sha256:1"}, settings)
         slots.pin(host, "b", {"tag": "v2", "image_id": "sha256:2"}, settings)
+        if before:
+            disk.write(host.slot_file("a", "plan"), before)
         attempt = Attempt(host, id="1", action=action, slot="b", live="a", image_id="sha256:2", tag="v2", one_offs=[])
+        attempt.died = ask.died
         return verdicts(host, attempt, print)
-    ask.host = host
+    ask.host, ask.died = host, None
     return ask
 
 
@@ -129,6 +132,25 @@ def test_a_host_without_web_asks_the_release(judge):
     os.remove(judge.host.root + "/etc/systemd/system/shop-web@.service")
     disk.write(judge.host.slot("b", "web.plan"), "release v2\n" + APPLIED)
     assert judge(None, FIRST)["applied"] is False
+
+
+@pytest.mark.parametrize("before, coming, asked", [
+    (FIRST, build(postgresql={"shop.0001_initial": OK}), False),
+    (APPLIED, build(sqlite={"shop.0001_initial": OK}), False),
+    (FIRST, build(postgresql={"shop.0001_initial": OK, "shop.0002_note": OK}), True), (FIRST, None, True),
+    (None, build(postgresql={"shop.0001_initial": OK}), True)])
+def test_a_web_that_ends_may_need_a_new_migration(judge, before, coming, asked):
+    """Without a new one it fails at once. Else, or where that is not known, the release is asked; what is pending may
+    be what it needs to boot."""
+    judge.died = Problem("web ended as soon as it had started")
+    if not asked:
+        with pytest.raises(Problem, match="web ended"):
+            judge(coming, PLAN, before=before)
+    else:
+        assert judge(coming, PLAN, before=before)["boots"] is False
+        assert judge(coming, APPLIED, before=before)["boots"] is True
+        judge.died = None
+        assert judge(coming, PLAN)["boots"] is True
 
 
 def test_the_database_s_url_may_be_in_a_file(judge):

@@ -167,10 +167,11 @@ def test_a_deploy_takes_one_connection_a_host(shop):
 
 
 @pytest.mark.parametrize("fault, ran", [("", set()), ("older", {"shop-manage-showmigrations", "shop-migrate"}),
-                                        ("incompatible", {"shop-migrate"})])
+                                        ("incompatible", {"shop-migrate"}),
+                                        ("needy", {"shop-manage-showmigrations", "shop-migrate"})])
 def test_no_container_is_started_that_has_nothing_to_do(shop, fault, ran):
     """None to migrate where the release says as it boots that nothing is pending, none to ask it where it says so or
-    what is; a release that says nothing is asked, and migrated."""
+    what is; a release that says nothing is asked, and migrated, and so is one that cannot boot before."""
     began = {host: host.run("date +%s.%N").strip() for host in shop.machines().values()}
     tag = shop.image(f"told-{fault or 'none'}", fault)
     assert shop.roll("deploy", tag, "--no-bake", "--allow-incompatible").code == 0

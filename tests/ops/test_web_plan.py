@@ -79,6 +79,38 @@ def test_a_database_that_hangs_or_is_away(postgres):
         assert written(plan) == "unknown\n"
 
 
+SQUASHED = {
+    "0001_a": "", "0002_b": "dependencies = [('ops', '0001_a')]",
+    "0001_squashed_0002": "replaces = [('ops', '0001_a'), ('ops', '0002_b')]"}
+PLAN = """
+import django
+from django.conf import settings
+settings.MIGRATION_MODULES = {"ops": "squashed"}
+django.setup()
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from project.ops import migrations_state
+for name in ("0001_a", "0002_b", "0001_squashed_0002"):
+    MigrationRecorder(connection).record_applied("ops", name)
+    print([line for line in migrations_state.plan().splitlines() if "ops" in line or "unknown" in line])
+"""
+
+
+def test_a_squashed_migration_that_is_to_be_recorded(tmp_path):
+    """Nothing is left to be applied, and yet `migrate` has to be run: what it replaces may go with the next release."""
+    (tmp_path / "squashed").mkdir()
+    (tmp_path / "squashed" / "__init__.py").touch()
+    for name, text in SQUASHED.items():
+        lines = "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n    operations = []\n"
+        (tmp_path / "squashed" / f"{name}.py").write_text(f"{lines}    {text}\n")
+    done = warm.python("-c", PLAN, cwd=ROOT, env={
+        **os.environ, "PYTHONPATH": str(tmp_path), "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3",
+        "DJANGO_SETTINGS_MODULE": "project.settings"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "['[X]  ops.0001_a', '[ ]  ops.0002_b']", "['unknown']", "['[X]  ops.0001_squashed_0002']"]
+
+
 def test_started_again(sqlite_url):
     """A container that is started again keeps what the first has told; one that came not so far, tells."""
     with short_folder() as folder:

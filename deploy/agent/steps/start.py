@@ -72,26 +72,24 @@ def role_of(host: Host, slot: str, line: bytes) -> str:
 
 
 def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
-    """Tell the deployer, who takes all hosts back, and let no step go on."""
-    problem = of_role(host, attempt, role, Problem("%s ended as soon as it had started" % role))
+    """Tell the deployer, who takes all hosts back, unless it may have ended for want of migrations that are to come."""
+    attempt.died = problem = of_role(host, attempt, role, Problem("%s ended as soon as it had started" % role))
     say({"event": "sick", "step": "start", "problem": str(problem), "more": problem.more})
-    with attempt.lock:
-        attempt.sick = attempt.sick or problem
 
 
 # ---- what a web says of its migrations ----
 
 def told(host: Host, attempt: Attempt) -> dict[str, bool] | None:
     """The migrations of the release, and whether they are applied, by what its web writes into web.plan as it boots:
-    nothing at first, before it listens. None where it does not know, or is of a version that does not write it."""
+    nothing at first, before it listens. None where it does not know, has ended, or is of a version that does not write
+    it."""
     slot, found = attempt.noted["slot"], [""]
 
     def has_spoken() -> bool:
-        attempt.check()
         listens = http.listens(host.slot(slot, "web.sock"))  # asked first: then the file was there before
         text = disk.read_small(host.slot(slot, "web.plan"), PLAN + 1)
         found.append(text or "")
-        return bool(text) or text is None and listens
+        return bool(text or attempt.died) or text is None and listens
     wait_until(has_spoken, BOOT)
     return parse_told(found[-1], attempt.noted["tag"])
 

@@ -27,12 +27,23 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     if attempt.noted["action"] == "rollback":
         return going_back(host, attempt, vendor)
     said = told(host, attempt) if host.has("web") else None
+    boots = host.has("web") and not attempt.died
+    if said is None and attempt.died and not has_new(host, attempt):
+        raise attempt.died
     listed = parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120)) if said is None else said
     disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join("[X]  %s\n" % name for name in sorted(listed)))
     pending = [name for name, applied in listed.items() if not applied]
     if not pending:
-        return {"incompatible": {}, "unjudged": [], "cure": "", "applied": said is not None}
-    return judged(pending, verdicts_in(host, attempt.noted.get("image_id", "")), vendor, pending)
+        return {"incompatible": {}, "unjudged": [], "cure": "", "applied": said is not None, "boots": True}
+    found = verdicts_in(host, attempt.noted.get("image_id", ""))
+    return {**judged(pending, found, vendor, pending), "boots": boots}
+
+
+def has_new(host: Host, attempt: Attempt) -> bool:
+    """Whether the release may have migrations that the live one has not: a web may need them to boot."""
+    before = parse_plan(disk.read(host.slot_file(attempt.noted["live"], "plan")) or "")
+    after = names(verdicts_in(host, attempt.noted.get("image_id", "")))
+    return not after or not after <= before.keys()
 
 
 def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:

@@ -3,6 +3,7 @@ for does nothing; any other command says in JSON what it was given, and `exit N`
 that is broken: see FAULTS.
 """
 
+import glob
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 FAULTS = {
     "": "none",
     "crash": "ends with 1 as soon as it starts",
+    "needy": "does so until its migrations have run, with one of which the release before cannot work",
     "error": "answers 500 to all but /healthz",
     "visitors": "answers probes well and 500 to anything else",
     "posts": "answers 500 to every POST",
@@ -41,6 +43,7 @@ FAULTS = {
     "single": "answers one request at a time: the others queue in the socket's backlog",
 }
 HONEYMOON = {"sour": 0, "weary": 3}  # seconds
+PENDING = ("incompatible", "needy", "unjudged")
 UNSURE = ("migration", "brief")
 ENDS = {("worker", "fleeting"): 1, ("beat", "faint"): 4}  # seconds
 FIRST = []  # when visitors came
@@ -129,6 +132,8 @@ def run():
     """Serve until TERM; then answer what has arrived and end with 0."""
     if FAULT == "slow":
         time.sleep(3)
+    if FAULT == "needy" and not os.path.exists(os.path.join(os.path.dirname(os.environ["SOCKET"]), "migrated")):
+        sys.exit("no such table")
     tell("")
     server = bind()
     tell("unknown\n" if FAULT in UNSURE else f"release {RELEASE}\n{plan()}\n")
@@ -153,7 +158,7 @@ def tell(text):
 
 
 def plan():
-    return "[X]  home.0001_initial" + "\n[ ]  home.0002_drop_a_column" * (FAULT in ("incompatible", "unjudged"))
+    return "[X]  home.0001_initial" + "\n[ ]  home.0002_drop_a_column" * (FAULT in PENDING)
 
 
 def wait(command):
@@ -190,6 +195,9 @@ def migrate():
         time.sleep(30)
     if FAULT == "migration":
         sys.exit("django.db.utils.ProgrammingError: told to fail")
+    if FAULT == "needy":
+        for folder in glob.glob("/run/*/[ab]"):
+            open(folder + "/migrated", "w").close()
     print("No migrations to apply.")
 
 
