@@ -113,7 +113,7 @@ class Commit:
             await connection.open(15)
             decided: Fate = await connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])
             return decided["fate"]
-        except HostProblem:
+        except (HostProblem, OSError):  # of many connections that broke at once, descriptors may not be back yet
             return None
         finally:
             await connection.close()

@@ -123,6 +123,7 @@ class Rollout:
         *steps, (promise,), (commit,) = groups
         begun: list[Group] = []
         judged: dict[str, Any] = {}
+        anew = False
         hosts.lenient = any(step.name == "migrate" for group in steps for step in group)
         try:
             with heeded():
@@ -130,11 +131,11 @@ class Rollout:
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
                     begun.append(group)
                     hosts.spare = self._spare(hosts, group[0])
-                    answers = await hosts.run(group)
+                    answers = await hosts.run(migrations.anew(group) if anew else group)
                     judged |= answers.get(("verdicts", target.judge), {})
                     migrated = any(step.name == "migrate" for step in group)
                     if judged.get("boots") or migrated:
-                        hosts.boots(migrated)
+                        anew = hosts.boots(migrated) or anew
                     await source.check(answers, target, self.options.allow_dirty, self.tell)
                     migrations.check(answers, target.action, self.options.allow_incompatible)
             for name, text in hosts.sick.items():

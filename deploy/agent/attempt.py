@@ -19,6 +19,7 @@ class Attempt:
         self.hears = False  # what ends before the flip
         self.flipped = threading.Event()  # from here on the watcher tells of what ends
         self.died: Problem | None = None  # how a container of the slot has ended before the flip
+        self.anew: dict[str, str] = {}  # container → id, of those started once more: older ones are past
         self.sick: Problem | None = None
         self.ids: dict[str, str] = {}  # container → id, of those that must not end
 

@@ -1,6 +1,7 @@
 """What the verdicts on migrations mean for a deploy or rollback. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..errors import Refused
@@ -20,6 +21,11 @@ def needed(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[Step, ..
     """The steps of a group without those that have nothing to do: migrate is left out only where the release says
     itself that all is applied. `judged`: what `verdicts` answered, nothing where it was not asked."""
     return tuple(step for step in group if not (step.where == PENDING and judged.get("applied") is True))
+
+
+def anew(group: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The steps of a group where webs may have ended for want of migrations."""
+    return tuple(replace(step, args={**step.args, "anew": True}) if step.name == "ready" else step for step in group)
 
 
 def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool) -> None:

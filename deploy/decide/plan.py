@@ -28,7 +28,7 @@ class StepKind:
 STEP_KINDS = {  # in their order
     "begin": StepKind(600, "a slot that was emptied stays empty", harmless=True),
     "pull": StepKind(3600, "the image stays", harmless=True),
-    "verdicts": StepKind(420, harmless=True),
+    "verdicts": StepKind(900, harmless=True),
     "publish": StepKind(660, "the files stay, nothing names them"),
     "migrate": StepKind(120, "none: the old release works with the new database"),
     "start": StepKind(120, "drain and stop what was started"),

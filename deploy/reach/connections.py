@@ -148,7 +148,9 @@ class Connections:
                 alarm.cancel()
         except BaseExceptionGroup as failed:
             first: BaseException = failed.exceptions[0]
-            raise (self.cause if self.cause in failed.exceptions and self.cause else self.died or first) from None
+            asked = getattr(first, "step", "") == "verdicts"  # of a release that has ended before
+            alarmed = self.cause if self.cause in failed.exceptions else None
+            raise (alarmed or asked and self.died or first) from None
         return {key: task.result() for key, task in done.items()}
 
     async def _alarmed(self) -> None:
@@ -237,10 +239,11 @@ class Connections:
             self.cause = problem
             self.alarm.set()
 
-    def boots(self, migrated: bool) -> None:
-        """From now on no web may end as it starts. Raises the HostProblem of the first that has; one that ended before
-        the database was `migrated` is started anew by systemd, and `ready` sees how that goes."""
+    def boots(self, migrated: bool) -> bool:
+        """From now on no web may end as it starts. Returns whether one has before the database was `migrated`, so that
+        all are to be started anew; else raises the HostProblem of the first that has."""
         self.lenient, died = False, self.died
         self.died = None
         if died and not migrated:
             raise died
+        return bool(died)

@@ -22,7 +22,7 @@ class Conversation:
     def __init__(self, tell: Tell) -> None:
         self.tell = tell
         self.lost: HostProblem | None = None
-        self.number, self.heard, self.began = 0, False, False
+        self.number, self.heard, self.began, self.sent = 0, False, False, False
         self.asked: dict[int, tuple[str, asyncio.Future[Answer]]] = {}
         self.marks: list[asyncio.Future[Answer]] = []  # those that are waited for
 
@@ -76,6 +76,9 @@ class Conversation:
         elif self.began:
             self._take(validate.parse(line))
         elif line.rstrip() == WANTED:
+            if self.sent:
+                raise nonsense("it wants its agent once more")
+            self.sent = True
             self._send_agent()
 
     def _send_agent(self) -> None:

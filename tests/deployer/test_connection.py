@@ -200,6 +200,17 @@ def test_a_host_that_reads_nothing_is_given_up_in_time():
     assert time.monotonic() - began < 5
 
 
+def test_a_host_gets_the_agent_once():
+    """One that asks again and again would have us keep it as often."""
+    words = ["sh", "-c", f"echo '{WANTED.decode()}'; echo '{WANTED.decode()}'; exec sleep 60"]
+
+    async def work():
+        made = Connection(Host("web1", "web1"), SimpleNamespace(command=lambda *_, **more: words), "shop")
+        with pytest.raises(Lost, match="makes no sense .it wants its agent once more"):
+            await made.open(20)
+    asyncio.run(work())
+
+
 def test_words_run_without_an_agent(stub):
     """Over a connection of their own, as root, where no Python is needed."""
     done = asyncio.run(connection.run(Host("fine", "fine"), Ssh(), ["sh", "-c", "cat; exit 4"], b"in"))

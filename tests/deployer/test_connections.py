@@ -78,26 +78,31 @@ def test_what_ends_as_it_boots_is_told_of_its_start(hosts):
 
 
 def test_a_web_that_ends_as_it_boots_may_need_migrations(hosts):
-    """While the deployer is lenient its end counts only later, unless a step fails meanwhile: then it is the cause."""
-    hosts.lenient = True
-    hear(hosts, "web1", step="start")
-    hear(hosts, "web2", step="start")
-    run(hosts.run([Step("publish", ("web2",))]))
-    hosts.connections["web2"].answer = HostProblem("no")
-    assert report(failure(hosts.run([Step("verdicts", ("web2",))]))).startswith("web1: start: of 30")
+    """While the deployer is lenient its end counts only later; it is the cause where the release could not be asked."""
+    async def steps():
+        hosts.lenient = True
+        hear(hosts, "web1", step="start")
+        hear(hosts, "web2", step="start")
+        await hosts.run([Step("publish", ("web2",))])
+        hosts.connections["web2"].answer = HostProblem("no")
+        for step, told in ("verdicts", "web1: start: of 30"), ("migrate", "web2: migrate: no"):
+            with pytest.raises(HostProblem) as caught:
+                await hosts.run([Step(step, ("web2",))])
+            assert report(caught.value).startswith(told)
+    run(steps())
     with pytest.raises(HostProblem) as caught:
         hosts.boots(migrated=False)
     assert caught.value.host == "web1" and not hosts.cause and not hosts.sick
-    hosts.boots(migrated=False)
+    assert hosts.boots(migrated=False) is False
     hear(hosts, "web2", step="start")
     assert hosts.cause.host == "web2"
 
 
 def test_what_ended_before_the_migrations_has_another_try(hosts):
-    """From then on it has none."""
+    """All are started anew; from then on an end counts."""
     hosts.lenient = True
     hear(hosts, "web1", step="start")
-    hosts.boots(migrated=True)
+    assert hosts.boots(migrated=True) is True
     hear(hosts, "web2", step="start")
     assert hosts.cause.host == "web2"
 

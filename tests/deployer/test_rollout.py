@@ -41,6 +41,24 @@ def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
     assert goal(release, {"known": []}) == {"image_id": "sha256:1", "digest": ""}
 
 
+def test_webs_that_need_migrations_are_started_anew(fleet):
+    """Where one has ended before they were made, `ready` starts them once more."""
+    asked = {}
+
+    async def do(group):
+        asked.update({step.name: step.args for step in group})
+        return {}
+
+    async def nothing(*words):
+        return None
+    rollout, target = Rollout(fleet, [], None, "deploy", "v2"), Target("deploy", "v2")
+    rollout._end = nothing
+    groups = plan(fleet, fleet.app_hosts, target, Options(), {"id": "1", "who": "ann"})
+    hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, boots=bool)
+    run(rollout._do(hosts, groups, target))
+    assert asked["ready"]["anew"] is True and "anew" not in asked["flip"]
+
+
 @pytest.mark.parametrize("answer, migrates", [
     ({"applied": True, "boots": True}, False), ({"applied": False, "boots": True}, True), ({"boots": False}, True)])
 def test_nothing_is_migrated_where_the_release_says_that_all_is_applied(fleet, answer, migrates):

@@ -119,7 +119,8 @@ def test_nothing_hostile_is_read(attempt, tmp_path, harm):
 # ---- what ends ----
 
 def event(name):
-    return json.dumps({"Action": "die", "Actor": {"Attributes": {"name": name, "image": "x"}}}).encode() + b"\n"
+    actor = {"ID": "old", "Attributes": {"name": name, "image": "x"}}
+    return json.dumps({"Action": "die", "Actor": actor}).encode() + b"\n"
 
 
 def hear(attempt, monkeypatch, *lines, status=200):
@@ -142,6 +143,21 @@ def test_what_ends_before_the_flip_is_told_at_once(attempt, monkeypatch, role):
     attempt.note(changed=True)  # the deployer may well go on
 
 
+def test_ends_of_before_a_new_start_are_past(attempt, monkeypatch):
+    """They may be told late; and more than the first is heard."""
+    attempt.anew = {"shop-web-b": "new"}
+    assert not hear(attempt, monkeypatch, event("shop-web-b")) and not attempt.died
+    assert len(hear(attempt, monkeypatch, event("shop-web-b"), event("shop-worker-b"), event("shop-worker-b"))) == 1
+
+
+def test_what_has_ended_gets_no_visitors(attempt, monkeypatch):
+    """Though the deployer, who does not know it yet, says so."""
+    attempt.died = Problem("web ended as soon as it had started")
+    with world(attempt.host), pytest.raises(Problem, match="web ended"):
+        flip(attempt.host, attempt, print, [])
+    assert slots.live(attempt.host) == "a"
+
+
 def test_what_ends_is_none_of_ours_or_is_watched_already(attempt, monkeypatch):
     """The live slot, beat, another app; and from the flip on anything, as the watcher tells of it then."""
     others = [event(name) for name in ("shop-web-a", "shop-beat", "ashop-web-b", "shop-web-b2", "shop-migrate")]
@@ -152,7 +168,8 @@ def test_what_ends_is_none_of_ours_or_is_watched_already(attempt, monkeypatch):
 
 
 def test_it_is_heard_before_anything_starts(attempt, monkeypatch):
-    """The engine is asked once, and then units are started: an end cannot come between."""
+    """The engine is asked, and then units are started: an end cannot come between. It is asked anew where it has broken
+    off since."""
     order = []
 
     @contextlib.contextmanager
@@ -166,4 +183,6 @@ def test_it_is_heard_before_anything_starts(attempt, monkeypatch):
         monkeypatch.setattr(start, "await_containers", lambda host, names: None)
         for role in ("web", "worker"):
             start.start(attempt.host, attempt, print, [role])
-    assert order == ["listens", "shop-web@b.service", "shop-worker@b.service"]
+        attempt.hears = True
+        start.start(attempt.host, attempt, print, ["web"])
+    assert order == ["listens", "shop-web@b.service", "listens", "shop-worker@b.service", "shop-web@b.service"]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.agent import disk, http, images, slots
+from deploy.agent import disk, http, images, releases, slots
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
 from deploy.agent.steps.verdicts import parse, verdicts
@@ -43,10 +43,10 @@ def judge(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "content", lambda host, image, path: host.images[image])
     monkeypatch.setattr(http, "listens", lambda sock: True)
 
-    def ask(coming, plan, live=None, live_plan=None, settings=POSTGRES, action="deploy", before=None):
+    def ask(coming, plan, live=None, live_plan=None, settings=POSTGRES, action="deploy", before=None, old=None):
         host.images = {"sha256:2": coming, "sha256:1": live}
         host.plans = {"a": live_plan, "b": plan}
-        slots.pin(host, "a", {"tag": "v1", "image_id": "sha256:1"}, settings)
+        slots.pin(host, "a", {"tag": "v1", "image_id": "sha256:1"}, old or settings)
         slots.pin(host, "b", {"tag": "v2", "image_id": "sha256:2"}, settings)
         if before:
             disk.write(host.slot_file("a", "plan"), before)
@@ -127,6 +127,15 @@ def test_a_release_that_tells_its_migrations_is_not_asked(judge):
     assert judge(None, APPLIED)["applied"] is False and "applied" not in judge(build(postgresql={}), PLAN)
 
 
+@pytest.mark.parametrize("outcome, applied", [("committed", True), ("failed", False)])
+def test_after_a_failure_all_is_migrated(judge, outcome, applied):
+    """migrate may have been cut off behind the last migration, as it made permissions."""
+    record = {"id": "0", "action": "deploy", "tag": "v0", "image_id": "sha256:0", "outcome": outcome, "at": 1}
+    disk.write(judge.host.log, releases.with_record("", record))
+    disk.write(judge.host.slot("b", "web.plan"), "release v2\n" + APPLIED)
+    assert judge(None, None)["applied"] is applied
+
+
 def test_a_host_without_web_asks_the_release(judge):
     """Nobody there writes down what is pending: nobody is waited for."""
     os.remove(judge.host.root + "/etc/systemd/system/shop-web@.service")
@@ -151,6 +160,15 @@ def test_a_web_that_ends_may_need_a_new_migration(judge, before, coming, asked):
         assert judge(coming, APPLIED, before=before)["boots"] is True
         judge.died = None
         assert judge(coming, PLAN)["boots"] is True
+
+
+def test_a_web_that_ends_may_need_another_database(judge):
+    """That of settings which come with the release."""
+    judge.died = Problem("web ended as soon as it had started")
+    coming = build(postgresql={"shop.0001_initial": OK})
+    with pytest.raises(Problem, match="web ended"):
+        judge(coming, PLAN, before=FIRST)
+    assert judge(coming, PLAN, before=FIRST, old="DATABASE_URL=postgres://db.example/old\n")["boots"] is False
 
 
 def test_the_database_s_url_may_be_in_a_file(judge):

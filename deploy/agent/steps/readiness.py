@@ -20,9 +20,12 @@ def empty_slot(host: Host, attempt: Noted) -> None:
         slots.stop(host, slot)
 
 
-def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str]) -> None:
+def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str],
+          anew: bool = False) -> None:
     """Wait until web and worker of the slot work, by their own word. Raises Problem as soon as one has died, or after
-    so many seconds. `smoke`: paths that the web must answer."""
+    so many seconds. `smoke`: paths that the web must answer; `anew`: webs have ended for want of migrations."""
+    if anew and host.has("web"):
+        start_anew(host, attempt)
     units = {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)}
     restarts = {unit: state.get("NRestarts") for unit, state in host.states(*units.values()).items()}
     problems: dict[str, Problem] = {}
@@ -39,6 +42,16 @@ def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequenc
         role, problem = next(iter(problems.items()))
         raise of_role(host, attempt, role, problem, " after %d s" % seconds)
     attempt.must_not_end([host.container(role, attempt.noted["slot"]) for role in units], facts.containers(host))
+
+
+def start_anew(host: Host, attempt: Attempt) -> None:
+    """Start the slot's web once more: it has ended before the database was migrated, or may be about to."""
+    slot = attempt.noted["slot"]
+    name = host.container("web", slot)
+    host.systemctl("restart", host.unit("web", slot), timeout=90)
+    wait_until(lambda: name in (facts.containers(host, ended=True) or {}), 5)
+    attempt.anew = {name: (facts.containers(host, ended=True) or {}).get(name, ("",))[0]}
+    attempt.died = None
 
 
 def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts: dict[str, str | None]) -> None:

@@ -56,18 +56,24 @@ def hear(host: Host, attempt: Attempt, say: Say, listening: threading.Event) -> 
         with http.stream(host.docker_sock, "/events?filters=" + DIED, None) as (status, events):
             listening.set()
             for line in iter(lambda: events.readline(EVENT) if status == 200 else b"", b""):
-                role = role_of(host, attempt.noted["slot"], line)
-                if role and not attempt.flipped.is_set():
-                    return fail(host, attempt, say, role)
+                role = role_of(host, attempt, line)
+                if attempt.flipped.is_set():
+                    return
+                if role and not attempt.died:
+                    fail(host, attempt, say, role)
     except OSError:
         listening.set()
+    finally:
+        attempt.hears = False
 
 
-def role_of(host: Host, slot: str, line: bytes) -> str:
+def role_of(host: Host, attempt: Attempt, line: bytes) -> str:
     """The role of the slot's container that an event is about; "" where it is about another."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        name = json.loads(line)["Actor"]["Attributes"]["name"]
-        return next((role for role in SLOT_ROLES if host.container(role, slot) == name), "")
+        actor = json.loads(line)["Actor"]
+        name, id = actor["Attributes"]["name"], actor["ID"]
+        if attempt.anew.get(name, id) == id:
+            return next((role for role in SLOT_ROLES if host.container(role, attempt.noted["slot"]) == name), "")
     return ""
 
 

@@ -12,6 +12,8 @@ from ..shapes import BeatBefore, Noted, Say, WatchOptions
 from .readiness import beat_is_healthy, of_role, web_problem
 from .watcher import Watcher
 
+STALE = 1.5  # seconds; an app may give the same answer to all who ask within one
+
 
 def pause(host: Host, attempt: Attempt, say: Say, seconds: float = 10) -> None:
     """Tell the old worker to take no more tasks, and wait until it says so, for so many seconds."""
@@ -36,13 +38,26 @@ def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], watch: Wa
     attempt.note(changed=True)
     slots.way_back(host, attempt.noted["live"])
     attempt.flipped.set()
+    if attempt.died:
+        raise attempt.died
     watcher = attempt.watcher = Watcher(host, attempt, say, **watch) if watch else None
     slots.flip(host, attempt.noted["slot"])
     if watcher:
         watcher.start()
-    problem = web_problem(host, attempt, host.nginx_sock, smoke) if host.has("web") else None
-    if problem:
-        raise of_role(host, attempt, "web", problem, " through nginx")
+    if host.has("web"):
+        check_front(host, attempt, smoke)
+
+
+def check_front(host: Host, attempt: Attempt, smoke: Sequence[str]) -> None:
+    """Raise Problem where the release does not answer through nginx. One of its processes may still give the answer of
+    a moment before, when it was not ready yet."""
+    found: list[Problem | None] = []
+
+    def is_well() -> bool:
+        found.append(web_problem(host, attempt, host.nginx_sock, smoke))
+        return not found[-1]
+    if not wait_until(is_well, STALE) and found[-1]:
+        raise of_role(host, attempt, "web", found[-1], " through nginx")
 
 
 def flip_back(host: Host, attempt: Noted) -> None:

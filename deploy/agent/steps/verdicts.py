@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from .. import disk, images, releases, site, slots
+from .. import disk, http, images, releases, site, slots
 from ..answers import Found, Judged
 from ..attempt import Attempt
 from ..host import Host, Problem, at_once
@@ -27,20 +27,31 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     if attempt.noted["action"] == "rollback":
         return going_back(host, attempt, vendor)
     said = told(host, attempt) if host.has("web") else None
-    boots = host.has("web") and not attempt.died
     if said is None and attempt.died and not has_new(host, attempt):
         raise attempt.died
     listed = parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120)) if said is None else said
     disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join("[X]  %s\n" % name for name in sorted(listed)))
     pending = [name for name, applied in listed.items() if not applied]
     if not pending:
-        return {"incompatible": {}, "unjudged": [], "cure": "", "applied": said is not None, "boots": True}
+        applied = said is not None and ended_well(host)
+        return {"incompatible": {}, "unjudged": [], "cure": "", "applied": applied, "boots": True}
+    boots = said is not None or not attempt.died and http.listens(host.slot(attempt.noted["slot"], "web.sock"))
     found = verdicts_in(host, attempt.noted.get("image_id", ""))
     return {**judged(pending, found, vendor, pending), "boots": boots}
 
 
+def ended_well(host: Host) -> bool:
+    """Whether the last attempt here was committed. Where not, its `migrate` may have been cut off behind the last
+    migration, as permissions were made."""
+    return [record["outcome"] for record in releases.read_log(host)[0]][-1:] in ([], ["committed"])
+
+
 def has_new(host: Host, attempt: Attempt) -> bool:
-    """Whether the release may have migrations that the live one has not: a web may need them to boot."""
+    """Whether the release may have to migrate what the live one has not, or another database: a web may need that to
+    boot."""
+    settings = [disk.read_bytes(host.slot_file(slot, "env")) for slot in (attempt.noted["live"], attempt.noted["slot"])]
+    if settings[0] != settings[1]:
+        return True
     before = parse_plan(disk.read(host.slot_file(attempt.noted["live"], "plan")) or "")
     after = names(verdicts_in(host, attempt.noted.get("image_id", "")))
     return not after or not after <= before.keys()
