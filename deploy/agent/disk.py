@@ -111,11 +111,16 @@ def read_small(path: str, most: int = 4096) -> str | None:
     """The first bytes of a file, as text, in a folder that is not ours: no link is followed, no pipe read. None where
     there is no such file."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            return file.read(most).decode(errors="replace") if regular else None
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    try:
+        regular = stat.S_ISREG(os.fstat(number).st_mode)  # `open` would refuse a folder, and leave the number open
+        return os.read(number, most).decode(errors="replace") if regular else None
+    except OSError:
+        return None
+    finally:
+        os.close(number)
 
 
 def clear(path: str) -> None:

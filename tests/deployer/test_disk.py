@@ -64,6 +64,17 @@ def test_staged_settings_are_for_good(tmp_path, monkeypatch):
     assert unsynced(found) == []
 
 
+def test_what_is_no_file_is_not_read(tmp_path):
+    """A folder, a link and a pipe in an app's own folder tell nothing, and no descriptor of them stays open."""
+    os.mkfifo(tmp_path / "pipe")
+    os.symlink("file", tmp_path / "link")
+    (tmp_path / "file").write_bytes(b"text" * 2000)
+    before = os.listdir("/proc/self/fd")
+    assert [disk.read_small(f"{tmp_path}{name}") for name in ("", "/pipe", "/link", "/none")] == [None] * 4
+    assert disk.read_small(f"{tmp_path}/file") == "text" * 1024 and disk.read_small(f"{tmp_path}/file", 3) == "tex"
+    assert os.listdir("/proc/self/fd") == before
+
+
 def mode(path):
     return os.stat(path).st_mode & 0o7777
 

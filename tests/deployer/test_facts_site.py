@@ -43,10 +43,21 @@ HOME, GONE = "sqlite:////data/db.sqlite3", "would go with its container"
     ("DATABASE_URL=sqlite:////planted/db", "", GONE), ("DATABASE_URL=sqlite://:memory:", "", GONE),
     ("DATABASE_URL=sqlite:////planted/db", "-v /srv/plant:/plant", GONE),
     ("DATABASE_URL=sqlite:////planted/db", "-v /srv/a:/planted:rw", ""),
+    ("DATABASE_URL=sqlite:////planted/db", "-e X=a:/", GONE),
+    ("DATABASE_URL=sqlite:////planted/db", "-v /planted", GONE),
+    ("DATABASE_URL=sqlite:////planted/db", "-e A=\"b c\" --volume=\"/srv/a b:/planted\"", ""),
+    ("DATABASE_URL=sqlite:////planted/db", "-v db:/planted --tmpfs /planted/tmp:size=1g", ""),
+    ("DATABASE_URL=sqlite:////planted/tmp/db", "-v db:/planted --tmpfs /planted/tmp:size=1g", GONE),
+    (f"DATABASE_URL={HOME}", "--tmpfs /data", GONE), (f"DATABASE_URL={HOME}", "--tmpfs=/data/:size=1g", GONE),
+    (f"DATABASE_URL={HOME}", "--mount=type=tmpfs,destination=/data", GONE),
+    (f"DATABASE_URL={HOME}", "-e X=a:/data", GONE),
+    (f"DATABASE_URL={HOME}", "-v /srv/a:/data/media --tmpfs /database", "data for"),
+    (f"DATABASE_URL={HOME}", "-v /srv/a:/data", ""), (f"DATABASE_URL={HOME}", "-v \"", "data for"),
     ("DATABASE_URL=spatialite:////data/db?timeout=9", "--mount type=volume,source=db,target=/data", ""),
     (f"DATABASE_URL_FILE=/run/secrets/DATABASE_URL.1\n#DATABASE_URL={HOME}", "", "env set DATABASE_URL")])
 def test_where_sqlite_has_its_file(host, settings, opts, said):
-    """In /data, for which there is a folder, or where opts mount one: else it is told, without the value."""
+    """In /data, for which there is a folder and docker-runner mounts it, or where opts mount what stays: else it is
+    told, without the value."""
     Path(host.secrets).mkdir()
     Path(host.secrets, "DATABASE_URL.1").write_text(HOME)
     Path(host.etc).write_text(f"IMAGE=registry.example:5000/shop\nOPTS='{opts}'\n")
