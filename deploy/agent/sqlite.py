@@ -54,7 +54,7 @@ def outlives(words: Sequence[str], path: str) -> bool | None:
 def mounts(words: Sequence[str]) -> Iterator[tuple[str, bool]]:
     """(folder with a slash at its end, whether what is mounted there outlives the container), by docker's options."""
     for word, following in zip(words, [*words[1:], ""]):
-        name, equals, value = word.partition("=")
+        name, equals, value = re.sub("^-v=?(?=.)", "-v=", word).partition("=")
         if name not in OPTIONS:
             continue
         value = value if equals else following

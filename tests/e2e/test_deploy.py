@@ -72,14 +72,16 @@ def test_a_server_that_is_short_of_memory(shop):
     assert shop.roll("deploy", shop.image("v3"), "--no-bake").code == 0
     image = host.run("docker inspect --format '{{.Image}}' $(docker ps -q --filter name=shop-web)").split()[0]
     holds = "import time; held = b'x' * (50 << 20); time.sleep(600)"
-    host.run("mkdir /run/blog && ln -s a/web.sock /run/blog/web.sock && docker run -d --name blog-web-b --label"
+    host.run("systemd-run -q --unit=blog-retire --on-active=600 true;"
+             " mkdir /run/blog && ln -s a/web.sock /run/blog/web.sock && docker run -d --name blog-web-b --label"
              f" docker-runner.image=x --entrypoint /usr/bin/python3 {image} -c {shlex.quote(holds)};"
              " sed 's/^MemAvailable:.*/MemAvailable: 1 kB/' /proc/meminfo >/run/meminfo;"
              " mount --bind /run/meminfo /proc/meminfo", timeout=60)
     try:
         outcome = shop.roll("deploy", shop.image("v1"))
     finally:
-        host.run("umount /proc/meminfo; rm -r /run/meminfo /run/blog; docker rm -f blog-web-b")
+        host.run("umount /proc/meminfo; rm -r /run/meminfo /run/blog; docker rm -f blog-web-b;"
+                 " systemctl stop blog-retire.timer")
     told = re.search(r"(\d+) MB of memory are free, and a second slot needs (\d+) MB\. .* \(blog (\d+) MB\): .*"
                      r"systemctl start blog-retire$", outcome.stderr, re.MULTILINE)
     assert outcome.code == 2 and told, outcome.stderr
