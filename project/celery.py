@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import time
+import traceback
 import uuid
 from collections.abc import Iterator
 from importlib import import_module
@@ -36,6 +37,9 @@ try:
     settings.INSTALLED_APPS
 except SettingsError as error:  # celery's own command would show a traceback
     error.leave()
+except Exception:  # of some of them it would tell neither file nor line
+    traceback.print_exc()
+    sys.exit(1)
 
 app = Celery("project", include=["project.tasks", "project.ops.tally"], task_cls="project.ops.task:Task")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -1,26 +1,46 @@
 """What gunicorn's first process does before it forks workers off: they get all that it has loaded, and share what they
 do not write to. (gc.freeze was tried: it saves nothing that can be measured.)"""
 
+import logging
 import sys
+from collections.abc import Callable, Iterator
 from importlib import import_module
 
+import django.db
 from django.core.cache import caches
 from django.db import connections
 from django.urls import get_resolver
+
+log = logging.getLogger(__name__)
 
 
 def warm_up() -> None:
     """Load what each worker would load for itself with its first requests."""
     for name in ("project.ops.metrics", "django.db.migrations.executor"):
         import_module(name)
-    get_resolver().url_patterns  # and so the views
+    try:
+        get_resolver().url_patterns  # and so the views
+    except django.db.Error:  # away, or not migrated yet: the site tells of both when it is there
+        log.warning("a query that is made when the URLs are imported fails: workers load them later", exc_info=True)
 
 
 def let_go() -> None:
     """Close what loading has opened, as two processes on one connection would read each other's answers."""
-    connections.close_all()
+    for close in closers():
+        try:
+            close()
+        except Exception:  # the worker does without, as with any that the other end has closed
+            log.warning("a connection could not be closed before a fork", exc_info=True)
+
+
+def closers() -> Iterator[Callable[[], object]]:
+    """What closes each connection that there is."""
+    for connection in connections.all(initialized_only=True):
+        yield connection.close
+        if getattr(connection, "_connection_pools", None):  # with threads, which no worker inherits
+            yield getattr(connection, "close_pool")
     for cache in caches.all(initialized_only=True):
         if hasattr(cache, "disconnect"):
-            cache.disconnect()
+            yield cache.disconnect
     if celery := sys.modules.get("project.celery"):
-        celery.disconnect()
+        yield celery.disconnect

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import logging
 import os
 import shutil
+import signal
+import sys
 import tempfile
+import threading
+import traceback
 from collections.abc import MutableMapping
 from datetime import timedelta
 from importlib import import_module
@@ -31,6 +36,9 @@ if TYPE_CHECKING:
     from .gunicorn_worker import Worker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+# As a container's first process it would get no TERM before gunicorn's own handlers take over, when all is loaded.
+if "gunicorn.app.wsgiapp" in sys.modules and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 SHM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # memory: a busy disk then stalls no worker
 
 try:
@@ -44,6 +52,9 @@ try:
     env.check()
 except SettingsError as error:
     error.leave()
+except Exception:  # of this gunicorn would tell neither file nor line
+    traceback.print_exc()
+    sys.exit(1)
 
 wsgi_app = "project.ops.gunicorn:load()"
 over_socket = os.environ.get("SOCKET")
@@ -111,11 +122,17 @@ def remove(folder: str, pid: int) -> None:
 # ---- from loading to a worker's first request, in this order; without preloading `load` comes after post_fork ----
 
 def load() -> Any:
-    """What is served."""
+    """What is served. Of a worker's ends gunicorn takes 3 for the site's own, and starts no other worker after it."""
     make_folder()
-    wsgi = import_module("project.wsgi")
-    if preload_app:
-        forking.warm_up()
+    try:
+        wsgi = import_module("project.wsgi")
+        if preload_app:
+            forking.warm_up()
+    except Exception as error:  # gunicorn would tell it past the log, some errors without where
+        if preload_app and isinstance(error, SettingsError):
+            error.leave()
+        logging.getLogger("gunicorn.error").exception("the project cannot be loaded")
+        sys.exit(3)
     return wsgi.application
 
 

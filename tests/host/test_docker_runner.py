@@ -62,7 +62,7 @@ class Server:
     def calls(self, verb=None):
         """What docker was told, a list of words a call; only those of this verb."""
         log = self.stub / "log"
-        calls = [call.split("\0")[:-1] for call in log.read_text().split("\1")[:-1]] if log.exists() else []
+        calls = [call.split("\0")[:-1] for call in log.read_text().split("\1\0")[:-1]] if log.exists() else []
         return [call for call in calls if verb in (None, call[0])]
 
     def ran(self):
@@ -128,7 +128,9 @@ def test_make_up_has_the_same_limits():
 
 @pytest.mark.parametrize("opts, shipped", [
     ("-v /srv/tmp:/tmp", False), ("-v '/srv/a b:/tmp:rw'", False), ("--mount type=bind,source=/srv,target=/tmp", False),
-    ("--tmpfs /tmp:size=1g", False), ("--tmpfs=/tmp", False), ("-v /tmp:/srv", True), ("-v /srv/tmp:/tmp/x", True)])
+    ("--tmpfs /tmp:size=1g", False), ("--tmpfs=/tmp", False), ("-v /tmp:/srv", True), ("-v /srv/tmp:/tmp/x", True),
+    ("-v /srv/tmp:/tmp/", False), ("--tmpfs '/tmp':size=1g", False), ("--tmpfs=/tmp/", False), ("-v /s:'/tmp/'", False),
+    ("--mount 'type=tmpfs,dst=/tmp/,tmpfs-size=1g'", False), ("--mount  type=bind,source=/tmp,target=/srv", True)])
 def test_a_tmp_of_its_own(server, opts, shipped):
     """Docker makes no container with two mounts at one place: what OPTS mount at /tmp comes instead of ours."""
     server.put("etc/default/shop", f'IMAGE=shop\nOPTS="{opts}"\n')
@@ -140,6 +142,8 @@ def test_a_tmp_of_its_own(server, opts, shipped):
     ("DATABASE_URL=sqlite:////data/db.sqlite3", "", True), ("DATABASE_URL=spatialite:////data/a/b\r", "", True),
     ("DATABASE_URL=postgres://u:p@db/data", "", False), ("#DATABASE_URL=sqlite:////data/db.sqlite3", "", False),
     ("DATABASE_URL=sqlite:////srv/db.sqlite3", "", False), ("DATABASE_URL=sqlite:////data/db", "-v db:/data", False),
+    ("DATABASE_URL=sqlite:////data/db", "-v /srv/x:/data/", False),
+    ("DATABASE_URL=sqlite:////data/db", "-v '/srv/x':'/data'", False),
     ("DATABASE_URL=sqlite:////data/db", "-v /var/www/shop/media:/data/media", True)])
 def test_a_folder_for_sqlite(server, setting, opts, mounted):
     """Where the settings name its file in /data, one-offs and units get the same folder there, unless OPTS have one."""
@@ -228,6 +232,7 @@ def test_two_one_offs_of_a_name_at_once(server):
 def test_user_and_secrets(server):
     """Where the app has a system user it is that user's process; secrets are mounted, to read only."""
     server.put(f"etc/default/{USER}.secrets/KEY", SECRET)
+    server.put(f"etc/default/{USER}", "IMAGE=shop\nuser=somebody\n")  # a word of that file's own
     server(USER, "migrate")
     ids = [subprocess.check_output(["id", flag, USER], text=True, timeout=10).strip() for flag in ("-u", "-g")]
     ran = server.ran()
@@ -360,18 +365,19 @@ def test_a_start_asks_the_engine_for_one_thing(server):
 
 def test_a_start_finds_out_what_is_in_its_way(server):
     """A container that nobody has noted, as after a power cut, is told of by docker's own refusal: it goes, or is
-    adopted. What is wrong with the start itself is not tried again where a container was made, and once more else."""
+    adopted. What is wrong with the start itself is told once, and not tried again."""
     server.put("stub/container", wanted(server).replace("running", "exited"))
     assert server(*UNIT).returncode == 0
     assert [call[0] for call in server.calls() if call[0] in ("run", "rm")] == ["run", "rm", "run"]
     server.put("run/docker-runner/daemon-web-a", "")  # as docker leaves it when it is killed
     assert server(*UNIT).stderr.endswith("adopted\n") and len(server.calls("run")) == 2
-    for words, tries in (("", 2), ("late", 1)):
+    for words, said in (("", "invalid reference"), ("late", "port is already in use")):
         shutil.rmtree(server.root / "run/docker-runner")
         for name in ("container", "log"):
             (server.stub / name).unlink(missing_ok=True)
         server.put("stub/refused", words)
-        assert server(*UNIT).returncode == 125 and len(server.calls("run")) == tries
+        done = server(*UNIT)
+        assert done.returncode == 125 and len(server.calls("run")) == 1 and done.stderr.count(said) == 1
 
 
 def test_a_start_without_an_engine_forgets_no_container(server):

@@ -1,14 +1,16 @@
 """gunicorn's settings, as the server shows them."""
 
 import os
+import signal
 import socket
 import stat
 from pathlib import Path
 
 import pytest
-from ops.served import short_folder
+from ops.served import serve, short_folder
 
 from connect import connection_to
+from postgresql import migrate
 from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
 
 COMMAND = [VE_PYTHON, "-m", "gunicorn", "-c", "python:project.ops.gunicorn"]
@@ -62,6 +64,59 @@ def test_all_that_is_wrong_is_told_before_anything_starts(environment):
         assert done.returncode == 64
         told = (done.stdout + done.stderr).splitlines()
         assert [line.split()[:2] for line in told] == [["settings:", name] for name in names], told
+
+
+@pytest.mark.parametrize("command", [COMMAND, [VE_PYTHON, "-m", "celery", "-A", "project", "report"]])
+def test_a_settings_file_that_fails(environment, tmp_path, command):
+    """An error that is no SettingsError is told with its file and line, whatever it is."""
+    for line in ("from os import nothing", "import no_such_module", "''.nothing", "int('x')"):
+        (tmp_path / "broken.py").write_text(f"\n{line}\n")
+        env = {**environment, "PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "broken"}
+        done = run(command, cwd=ROOT, env=env)
+        told = done.stdout + done.stderr
+        assert done.returncode == 1 and told.count(f'"{tmp_path}/broken.py", line 2') == 1, told
+
+
+@pytest.mark.parametrize("line, code, preload", [
+    ("raise RuntimeError('no ' 'app_label')", 3, "true"), ("raise ImportError('no ' 'app_label')", 3, "true"),
+    ("sys.exit(5)", 5, "true"), ("raise SettingsError(['no ' 'app_label'])", 64, "true"),
+    ("raise SettingsError(['no ' 'app_label'])", 3, "false")])
+def test_a_project_that_cannot_be_loaded(environment, tmp_path, line, code, preload):
+    """The error is one record with where it was; wrong settings are what they are elsewhere."""
+    (tmp_path / "scratch_settings.py").write_text("from project.settings import *\nINSTALLED_APPS += ['broken']\n")
+    (tmp_path / "broken.py").write_text(f"import sys; from project.ops.env import SettingsError\n{line}\n")
+    done = run(COMMAND, cwd=ROOT, env={**environment, "PYTHONPATH": str(tmp_path), "PORT": str(free_port()),
+                                       "DJANGO_SETTINGS_MODULE": "scratch_settings", "WEB_PRELOAD": preload})
+    told = done.stdout + done.stderr
+    assert done.returncode == code and ("Listening" in told) == (preload == "false"), told
+    assert told.count("no app_label") == (code != 5), told
+    for record in (" ERROR gunicorn.error [-] the project cannot be loaded", f'"{tmp_path}/broken.py", line 2'):
+        assert told.count(record) == (code == 3), told
+
+
+def test_a_query_when_the_urls_are_imported(site_folder, tmp_path):
+    """With the database not migrated yet the site is there all the same, and its pages once it is migrated."""
+    (site_folder / "querying.py").write_text(
+        "from django.contrib.sessions.models import Session\nSession.objects.count()\nfrom pages import *\n")
+    database = tmp_path / "db.sqlite3"
+    with serve(site_folder, "ROOT_URLCONF = 'querying'\n", DATABASE_URL=f"sqlite:///{database}") as site:
+        assert "no such table" in site.process.output() and site.get("/healthz").status == 200
+        assert site.get("/plain").status == 500
+        migrate(f"sqlite:///{database}")
+        assert site.get("/plain").body == b"plain"
+
+
+def test_told_to_end_while_it_loads(environment, tmp_path):
+    """A TERM is heeded, which the first process of a container would not get without a handler; nothing is left."""
+    (tmp_path / "scratch_settings.py").write_text("from project.settings import *\nROOT_URLCONF = 'slow'\n")
+    (tmp_path / "slow.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
+    env = {**environment, "PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "scratch_settings", "PORT": "1"}
+    with running(COMMAND, cwd=ROOT, env=env) as process:
+        wait_until(lambda: "loading" in process.output())
+        assert figures(process, tmp_path)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+    assert not figures(process, tmp_path)
 
 
 def test_workers_end_at_different_times(environment):
