@@ -21,7 +21,7 @@ BAD = {
                                  limits=SOON),
     "static files that are none": Bad(("publish: static-root/link.4567.css in the image is no regular file", BACK),
                                       fault="smuggler"),
-    "worker ends again and again": Bad(("work1: watch: shop-worker-", " has ended, and ", "waits for work", BACK),
+    "worker ends again and again": Bad(("work1: ", " ended", "waits for work", BACK),  # before the flip or after it
                                        fault="fleeting", seen=True),
     "beat ends and no file can be made": Bad(("work1: watch: shop-beat has ended, and ", BACK), fault="faint",
                                              limits={"bake": 6}, harm=crammed, at=("beat", "work1", "done"), seen=True),

@@ -311,7 +311,7 @@ def test_two_apps_do_not_touch_each_other(host, images):
         until_it_answers(host, "my-blog", "v2")
         until_it_answers(host, "shop", "v1")
         seen = host.run("docker exec shop-web-a ls -A /run/shop/a").split()
-        assert {"web.sock"} <= set(seen) <= {"web.sock", "worker.ready"}
+        assert {"web.sock"} <= set(seen) <= {"web.sock", "web.plan", "worker.ready"}
         for path in ("/run/my-blog", "/run/shop/b", "/etc/default/shop.env", "/var/www/shop"):
             assert host.ssh(f"docker exec shop-web-a ls {path}").returncode, path
         reach = "curl -s --unix-socket /run/my-blog/{} http://x/"
