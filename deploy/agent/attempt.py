@@ -26,14 +26,10 @@ class Attempt:
     def note(self, **values: Unpack[Noted]) -> None:
         """Write these down, in /run too. Raises the Problem that has ended the attempt, where one has."""
         with self.lock:
-            self.check()
+            if self.sick:
+                raise Problem(str(self.sick), **self.sick.more)
             self.noted.update(values)
             releases.save_attempt(self.host, self.noted)
-
-    def check(self) -> None:
-        """Raise the Problem that has ended the attempt, where one has."""
-        if self.sick:
-            raise Problem(str(self.sick), **self.sick.more)
 
     def must_not_end(self, names: Iterable[str], found: dict[str, Container] | None) -> None:
         """From now on these containers must not end. `found`: what facts.containers returned."""

@@ -20,6 +20,12 @@ def empty_slot(host: Host, attempt: Noted) -> None:
         slots.stop(host, slot)
 
 
+def await_containers(host: Host, names: set[str]) -> None:
+    """Wait a few seconds for the containers to run: one-offs started meanwhile would take the processors from them. A
+    container that never starts is reported later, by `ready`."""
+    wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
+
+
 def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str],
           anew: bool = False) -> None:
     """Wait until web and worker of the slot work, by their own word. Raises Problem as soon as one has died, or after
@@ -49,7 +55,7 @@ def start_anew(host: Host, attempt: Attempt) -> None:
     slot = attempt.noted["slot"]
     name = host.container("web", slot)
     host.systemctl("restart", host.unit("web", slot), timeout=90)
-    wait_until(lambda: name in (facts.containers(host, ended=True) or {}), 5)
+    await_containers(host, {name})
     attempt.anew = {name: (facts.containers(host, ended=True) or {}).get(name, ("",))[0]}
     attempt.died = None
 

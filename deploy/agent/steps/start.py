@@ -8,11 +8,11 @@ import re
 import threading
 from collections.abc import Sequence
 
-from .. import disk, facts, http, slots
+from .. import disk, http, slots
 from ..attempt import Attempt
 from ..host import SLOT_ROLES, Host, Problem, wait_until
 from ..shapes import Say
-from .readiness import of_role
+from .readiness import await_containers, of_role
 
 DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%5D%7D"  # containers of docker-runner's
 EVENT = 2**20  # bytes that are read of an event
@@ -31,12 +31,6 @@ def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
         hear_ends(host, attempt, say)
         host.systemctl("start", "--no-block", *(host.unit(role, slot) for role in here))
         await_containers(host, {host.container(role, slot) for role in here})
-
-
-def await_containers(host: Host, names: set[str]) -> None:
-    """Wait a few seconds for the containers to run: one-offs started meanwhile would take the processors from them. A
-    container that never starts is reported later, by `ready`."""
-    wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
 
 
 # ---- what ends before visitors come ----
