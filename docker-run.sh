@@ -6,7 +6,7 @@ set -eu
 
 command_run() { # the site: on $SOCKET where that is set, else on port $PORT (8000)
     note_role web
-    exec python -m gunicorn --config python:project.ops.gunicorn "$@"
+    exec python -m project.ops.serve "$@"
 }
 
 command_migrate() { # bring the database up to date

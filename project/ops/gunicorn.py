@@ -1,4 +1,4 @@
-"""gunicorn's settings: `python -m gunicorn -c python:project.ops.gunicorn`. What else it takes, it reads from here.
+"""gunicorn's settings, for `python -m project.ops.serve`. What else it takes, it reads from here.
 
 SOCKET: a unix socket to listen on, else PORT (8000). WEB_CONCURRENCY: worker processes. WEB_THREADS: requests that
 each works on at a time (4). WEB_PRELOAD: false where each worker has to load the project for itself.

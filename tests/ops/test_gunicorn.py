@@ -13,7 +13,7 @@ from connect import connection_to
 from postgresql import migrate
 from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
 
-COMMAND = [VE_PYTHON, "-m", "gunicorn", "-c", "python:project.ops.gunicorn"]
+COMMAND = [VE_PYTHON, "-m", "project.ops.serve"]
 
 
 @pytest.fixture
@@ -54,6 +54,20 @@ def test_on_a_port(environment):
     with running(COMMAND, cwd=ROOT, env={**environment, "PORT": str(port)}) as process:
         wait_until(lambda: socket.create_connection(("127.0.0.1", port), timeout=5).close() is None)
         wait_until(lambda: f"http://0.0.0.0:{port}" in process.output(), what="it says so, having listened already")
+
+
+def test_an_end_frees_nothing_piece_by_piece(environment, tmp_path):
+    """Neither gunicorn nor its workers visit all that was loaded once more; what was said last is in the log."""
+    (tmp_path / "counted.py").write_text(
+        "from project.settings import *\n"
+        "class Freed:\n    def __del__(self, say=print):\n        say('freed', flush=True)\n"
+        "freed = Freed()\n")
+    environment |= {"PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "counted", "PORT": str(free_port())}
+    with running(COMMAND, cwd=ROOT, env=environment) as process:
+        wait_until(lambda: "Booting worker" in process.output())
+        process.terminate()
+        assert process.wait(30) == 0
+        assert "Shutting down: Master" in process.output() and "freed" not in process.output()
 
 
 def test_all_that_is_wrong_is_told_before_anything_starts(environment):

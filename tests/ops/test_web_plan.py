@@ -13,7 +13,7 @@ import warm
 from connect import connection_to
 from proc import ROOT, VE_PYTHON, free_port, running, wait_until
 
-COMMAND = [VE_PYTHON, "-m", "gunicorn", "-c", "python:project.ops.gunicorn"]
+COMMAND = [VE_PYTHON, "-m", "project.ops.serve"]
 
 
 @contextlib.contextmanager
