@@ -47,6 +47,12 @@ app.conf.worker_consumer = "project.ops.worker:Consumer"
 app.autodiscover_tasks()
 
 
+def load_transport() -> None:
+    """Import what talks to the broker, without a connection."""
+    app.amqp  # noqa: B018  # is made when it is first asked for
+    app.connection_for_write().get_transport_cls()
+
+
 def disconnect() -> None:
     """Close the connections to the broker that this process keeps. Who needs one makes it anew."""
     kombu.pools.reset()

@@ -12,13 +12,16 @@ from proc import wait_until
 
 # What a careless library does when it is imported: it uses database, cache and broker.
 URLS = """
-import os, random, threading
+import os, random, sys, threading
 from pathlib import Path
 from django.core.cache import cache
 from django.db import connection
 from django.http import JsonResponse
 from django.urls import path
 from project.tasks import heartbeat
+
+shared = set()  # the modules that a worker has from the first process
+os.register_at_fork(after_in_child=lambda: shared.update(sys.modules))
 
 def used():
     with connection.cursor() as cursor:
@@ -31,6 +34,7 @@ def used():
 def who(request):
     session = used()
     return JsonResponse({"pid": os.getpid(), "session": session, "random": random.random(),
+                         "own": sorted(set(sys.modules) - shared),
                          "threads": [thread.name for thread in threading.enumerate()]})
 
 used()
@@ -102,6 +106,8 @@ def test_loaded_once_and_shared_by_nobody(site):
     assert site.loaded() == [site.process.pid]
     first = children(site)
     as_new(site, first)
+    own = {name for answer in answers(site, first).values() for name in answer["own"]}
+    assert not any(name.startswith(("redis", "kombu", "celery")) or ".migrations" in name for name in own), own
 
     def recycled():
         site.get("/who")
