@@ -127,6 +127,7 @@ class Rollout:
         hosts.lenient = any(step.name == "migrate" for group in steps for step in group)
         try:
             with heeded():
+                self._hint(hosts, steps, target)
                 await hosts.lock(self._who(target))
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
                     begun.append(group)
@@ -144,6 +145,12 @@ class Rollout:
             changed = not all(STEP_KINDS[group[0].name].harmless for group in begun)
             raise await self._taken_back(hosts, error, changed) from None
         await self._end(hosts, promise, commit, target)
+
+    def _hint(self, hosts: Connections, groups: Sequence[Group], target: Target) -> None:
+        """Let the hosts begin to pull while they are locked; images that come through our connections come later."""
+        for step in (step for group in groups for step in group if step.name == "pull"):
+            for name in step.hosts if target.digest and not target.sources else ():
+                hosts.connections[name].hint("fetch", **step.args_for(name), digest=target.digest)
 
     def _spare(self, hosts: Connections, step: Step) -> int:
         """How many hosts may be sick in a step: from the bake on all but `min_healthy` of them."""

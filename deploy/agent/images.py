@@ -53,18 +53,27 @@ def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", r
     if not digest:  # Docker would take that for all tags
         raise Problem("image %s:%s is not here, and no digest of it is known: make deploy TAG=%s" % (image, tag, tag))
     name = reference or image
-    source, login = "%s@%s" % (name, digest), engine.login_for(host, name, credentials)
-    status, body = engine.call(host, "POST", "/images/create?fromImage=%s&tag=%s" % (name, digest), login, PULL)
-    refuse(status, body, "docker pull %s" % source, name, credentials)
+    source = "%s@%s" % (name, digest)
     found = about(host, source)
+    if not found:
+        bring(host, name, digest, credentials)
+        found = about(host, source)
     if not found:
         raise Problem("%s was pulled and is not there" % source)
     found["others"] = others([record for record in releases.read_log(host)[0] if record["tag"] == tag], found)
     if not found["others"]:
-        host.docker("tag", found["image_id"], "%s:%s" % (image, tag))
+        path = "/images/%s/tag?repo=%s&tag=%s" % (found["image_id"], image, tag)
+        engine.ask(host, "POST", path, "docker tag %s:%s" % (image, tag))
     if reference:
         host.docker("rmi", "--no-prune", source)  # the name alone
     return found
+
+
+def bring(host: Host, image: str, digest: str, credentials: str = "") -> None:
+    """Have the engine pull an image by digest. Raises Problem."""
+    login, path = engine.login_for(host, image, credentials), "/images/create?fromImage=%s&tag=%s" % (image, digest)
+    status, body = engine.call(host, "POST", path, login, PULL)
+    refuse(status, body, "docker pull %s@%s" % (image, digest), image, credentials)
 
 
 def others(records: list[Record], found: Image) -> list[str]:

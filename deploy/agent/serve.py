@@ -19,13 +19,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from . import disk, facts, images, releases, settings, shell, slots, takeback
+from . import disk, facts, images, kept, releases, settings, shell, slots, takeback
 from .answers import Locked
 from .attempt import Attempt
 from .fate import decide
 from .host import ENVIRONMENT, Host, Problem, lock_holder
 from .shapes import Event, Message, Noted
 from .steps.commit import withdraw_promise
+from .steps.pull import fetch
 from .steps.switch import flip_back
 from .steps.table import STEPS
 
@@ -73,6 +74,11 @@ def answer(message: Message, function: Callable[[], object]) -> None:
              "more": {"log": traceback.format_exc().splitlines()[-20:]}})
 
 
+def beside(function: Callable[..., object], *args: object) -> None:
+    """Run the function in a thread, which ends with this agent."""
+    threading.Thread(target=function, args=args, daemon=True).start()
+
+
 # ---- before the lock ----
 
 def read(app: str, program: bytes, file: str) -> None:
@@ -86,8 +92,9 @@ def read(app: str, program: bytes, file: str) -> None:
             answer(message, lambda: lock(host, program, os.path.basename(file), **message["args"]))
             readers.update(dict.fromkeys(LOCKED, shell.refuse))  # they were meant for that lock
         elif message.get("do") == "resolve":  # it waits for the registry: meanwhile facts are found
-            threading.Thread(target=answer, args=(message, partial(images.resolve, host, **message["args"])),
-                             daemon=True).start()
+            beside(answer, message, partial(images.resolve, host, **message["args"]))
+        elif message.get("do") == "fetch":  # goes on while the lock is taken; nobody waits for an answer
+            beside(partial(fetch, host, **message["args"]))
         elif message.get("do", "alive") != "alive":  # alive or an abort: the lock had just ended
             answer(message, lambda: readers[message["do"]](host, **message["args"]))
 
@@ -102,7 +109,7 @@ def lock(host: Host, program: bytes, name: str, description: str, dead_after: fl
             return {"locked": held}
         if not os.path.isdir(folder):
             raise Problem("there is no %s: run make provision first" % folder)
-        store(path, program)
+        kept.store(path, program)
         code, errors = as_unit(host, path, description, dead_after, bare)
         held, taken = holder(host), TAKEN.search(" ".join(errors))
         if not (taken and is_retirement(held)):  # which came a moment before us
@@ -147,13 +154,6 @@ def as_unit(host: Host, path: str, description: str, dead_after: float, bare: bo
         return done.returncode, stderr.read().decode(errors="replace").strip().splitlines()[-5:]
 
 
-def store(path: str, program: bytes) -> None:
-    """Write the agent to a file, for systemd, where it is not there. Two agents may do that at the same moment."""
-    with disk.locked(os.path.dirname(path)):
-        if disk.read_bytes(path) != program:
-            disk.write(path, program)
-
-
 def holder(host: Host) -> str | None:
     """Who holds the lock; None where it is free."""
     return lock_holder(host.states(host.lock)[host.lock])
@@ -177,7 +177,7 @@ def work(app: str, path: str) -> None:
         elif message["do"] == "keep":  # short, and not to be cut off by the end of input
             step(host, attempt, message)
         else:
-            threading.Thread(target=step, args=(host, attempt, message), daemon=True).start()
+            beside(step, host, attempt, message)
     while (releases.read_attempt(host) or {}).get("promised"):
         time.sleep(0.2)  # the deployer may come back and decide; the watchdog waits dead_after for it
     os._exit(1)
@@ -218,19 +218,12 @@ def feed_watchdog() -> None:
 def retire(host: Host, file: str, image: str, last: str, *which: str) -> None:
     """Stop an old slot, and remove old images and agents, as the timer asks some time after a commit. That images stay
     is no failure. `file`: this agent; nobody needs another, as this one has the lock, and no other timer is set."""
-    drop_others(file)
+    kept.drop_others(file)
     slots.retire(host, *which)
     try:
         images.prune(host, image, int(last), most=20) if image else []  # few: the next deploy waits
     except (Problem, OSError) as problem:
         print("old images stay: %s" % problem, file=sys.stderr)
-
-
-def drop_others(file: str) -> None:
-    """Remove the agents of other versions beside this one."""
-    folder, name = os.path.split(file)
-    disk.remove(*("%s/%s" % (folder, other) for other in disk.entries(folder)
-                  if other.startswith("agent-") and not other.startswith(name)))
 
 
 def main(words: list[str], program: bytes, file: str) -> None:

@@ -54,6 +54,8 @@ class Agent(asyncio.Protocol):
         do = message.get("do", "abort")
         if do == "alive":
             return self.say(b'{"alive": true}\n')
+        if do == "fetch":  # a hint
+            return None
         if do == "lock":
             self.lock = message["id"]
             return self.say(MARK, self.seconds(do))

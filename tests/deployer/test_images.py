@@ -12,14 +12,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.agent import disk, engine, images, releases, serve
+from deploy.agent import disk, engine, facts, images, releases, serve
 from deploy.agent.host import Host, Problem
+from deploy.agent.steps import pull
 from proc import ROOT
 
 PLATFORMS = [{"architecture": "amd64", "os": "linux"}, {"architecture": "arm64", "os": "linux"}]
 DIGEST = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:d"}
 IMAGE = {"Id": "sha256:1", "RepoDigests": ["r.example/shop@sha256:d"],
          "Config": {"Labels": {images.REVISION: "0123-dirty"}}}
+MISSING = (404, {"message": "No such image"})
 PULLED = '{"status":"Pulling from shop"}\r\n{"status":"Digest: sha256:d"}\r\n'
 
 
@@ -77,7 +79,7 @@ def test_a_tag_that_cannot_be_had(host, answer, text):
     host.serve(answer)
     with pytest.raises(Problem, match=text):
         images.resolve(host, "r.example/shop", "v2", "ann:secret")
-    host.serve((200, PULLED + '{"error":"no space left on device"}\r\n'))
+    host.serve(MISSING, (200, PULLED + '{"error":"no space left on device"}\r\n'))
     with pytest.raises(Problem, match="docker pull r.example/shop@sha256:d: no space left on device"):
         images.pull(host, "r.example/shop", "v2", "sha256:d")
 
@@ -85,12 +87,34 @@ def test_a_tag_that_cannot_be_had(host, answer, text):
 def test_what_was_pulled_is_told(host):
     """Id, digests and revision of what is here now, by its digest; the password goes along with the request, and is in
     no command."""
-    host.serve((200, PULLED), (200, IMAGE))
+    host.serve(MISSING, (200, PULLED), (200, IMAGE), (201, ""))
     assert images.pull(host, "r.example/shop", "v2", "sha256:d", "ann:secret") == {
         "image_id": "sha256:1", "digests": ["sha256:d"], "revision": "0123-dirty", "others": []}
-    assert host.asked[0].startswith("POST /images/create?fromImage=r.example/shop&tag=sha256:d HTTP/1.0\r\n")
-    assert login_shown(host.asked[0]) == {"username": "ann", "password": "secret"}
-    assert host.called == [("docker", "tag", "sha256:1", "r.example/shop:v2")]
+    assert host.asked[1].startswith("POST /images/create?fromImage=r.example/shop&tag=sha256:d HTTP/1.0\r\n")
+    assert login_shown(host.asked[1]) == {"username": "ann", "password": "secret"}
+    assert host.asked[3].startswith("POST /images/sha256:1/tag?repo=r.example/shop&tag=v2 ")
+    assert host.called == []
+
+
+def test_what_is_here_is_not_pulled(host):
+    """A hint before the lock has brought it."""
+    host.serve((200, IMAGE), (201, ""))
+    assert images.pull(host, "r.example/shop", "v2", "sha256:d")["image_id"] == "sha256:1"
+    assert [asked.split()[0] for asked in host.asked] == ["GET", "POST"]
+
+
+def test_a_hint_to_pull(host, monkeypatch):
+    """It pulls, fails in silence, and leaves it to the pull under the lock to make room."""
+    free = 2 * pull.ROOM
+    monkeypatch.setattr(facts, "engine", lambda host: {"root": "/there"})
+    monkeypatch.setattr(facts, "free", lambda path: free if path == "/there" else 0)
+    for answer in ((200, PULLED), (500, {"message": "no"})):
+        host.serve(answer)
+        pull.fetch(host, image="r.example/shop", digest="sha256:d", credentials="ann:secret")
+    assert login_shown(host.asked[0]) == {"username": "ann", "password": "secret"} and len(host.asked) == 2
+    free = pull.ROOM - 1
+    pull.fetch(host, image="r.example/shop", digest="sha256:d")
+    assert len(host.asked) == 2
 
 
 def test_nothing_is_pulled_without_a_digest(host, monkeypatch):
@@ -110,9 +134,9 @@ def test_a_tag_that_was_another_image_long_ago(host):
     log = [record("v2", "sha256:0", "sha256:c"), *(record(f"b-{number}", "sha256:9", "") for number in range(1200))]
     with open(host.log, "w") as file:
         file.writelines(releases.line(one) for one in log)
-    host.serve((200, PULLED), (200, IMAGE))
+    host.serve(MISSING, (200, PULLED), (200, IMAGE))
     assert images.pull(host, "r.example/shop", "v2", "sha256:d")["others"] == ["sha256:0"]
-    assert host.called == []
+    assert len(host.asked) == 3
     for same in (record("v2", "sha256:1", "sha256:e"), record("v2", "sha256:0", "sha256:d")):
         assert images.others([same], {"image_id": "sha256:1", "digests": ["sha256:d"]}) == []
 
@@ -197,7 +221,7 @@ def test_an_engine_that_stands_still(host):
 PULL = """import sys
 sys.path.insert(0, sys.argv[1])
 from deploy.agent import host, images
-images.pull(host.Host("shop", sys.argv[2]), "r.example/shop", "v2", "sha256:d", sys.stdin.read())
+images.bring(host.Host("shop", sys.argv[2]), "r.example/shop", "sha256:d", sys.stdin.read())
 """
 
 
