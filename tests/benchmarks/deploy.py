@@ -9,7 +9,8 @@ Its servers are made bare first. --images: the project's own image, built by `ma
 tests/e2e/apps/orders; and a stand-in that starts at once. --beside FOLDER: in plain and far, beside the deployer of
 another checkout; each deploys and rolls back in its turn. --timings FOLDER: a picture of each deploy there.
 
-plain: as it is, all servers on this machine's CPUs. apart: each has 0.4 of one, which no other takes from it. far: 25 ms each way to every server, and an app that takes 3 s more to boot, without using the CPU.
+plain: as it is, all servers on this machine's CPUs. apart: each has 0.4 of one, which no other takes from it, and a
+quarter of the load. far: 25 ms each way to every server, and an app that takes 3 s more to boot, without using the CPU.
 broken: a release that crashes, and one that answers 500; the loop and pyinfra notice neither. rollback: warm, to the
 release before, web and worker on each of the most servers, beat on one. floor: by hand, what the parts of a deploy
 take at least. Seconds are those from the command until every server has answered a visitor as the new release; for a
@@ -34,7 +35,6 @@ from deploy_tools import TOOLS, Bench  # noqa: E402
 from e2e import fleet as fleets  # noqa: E402
 from proc import run  # noqa: E402
 
-SHARE = 0.4  # of a CPU, for each server by itself
 PARTS = ("plain", "apart", "far", "broken", "rollback", "floor")
 
 
@@ -111,7 +111,7 @@ def do(bench, part, args):
     """A part of the benchmark."""
     bench.releases.fault = "slow" if part == "far" else ""
     bench.reach(part == "far")
-    cpu.limit([bench.fleet.hosts[name] for name in NAMES], SHARE if part == "apart" else None)
+    bench.part(part == "apart")
     if part == "floor":
         return floors(bench, args.runs)
     if part in ("broken", "rollback"):

@@ -17,6 +17,7 @@ from proc import run, wait_until
 
 HERE = Path(__file__).parent
 RATE = 100  # requests a second, to all servers together; 3 of 10 are POSTs
+SHARE = 0.4  # of a CPU, that each server has where they are apart; then each gets an equal part of RATE, too
 DELAY = 25  # ms
 SETTLES = 2  # seconds that a release has to start all its processes, after the first has answered
 TOOLS = ("deploy", "loop", "pyinfra", "classic.sh")
@@ -45,7 +46,7 @@ class Bench:
         self.fleet, self.folder, self.kind = fleet, folder, kind
         self.releases = Releases(kind, fleet.registry)
         self.ours, self.hand = (Served(fleet, folder, kind, kind.app + more) for more in ("", "hand"))
-        self.rest, self.pictures = {}, None
+        self.rest, self.pictures, self.rate, self.apart = {}, None, RATE, False
         self.near = folder / "ssh_config"  # by a path without spaces: classic.sh splits its SSH there
         if not self.near.exists():
             self.near.symlink_to(fleet.ssh_config)
@@ -63,9 +64,14 @@ class Bench:
 
     def use(self, count):
         """On so many servers; what they use without a command is measured anew."""
-        self.rest = {}
+        self.rest, self.rate = {}, RATE * count // len(NAMES) if self.apart else RATE
         for served in (self.ours, self.hand):
             served.use(count)
+
+    def part(self, apart):
+        """From now on each server has a share of CPU that the others leave to it, or takes what it gets."""
+        self.apart = apart
+        cpu.limit([self.fleet.hosts[name] for name in NAMES], SHARE if apart else None)
 
     def reach(self, far):
         """From now on servers are far away, or not."""
@@ -133,7 +139,7 @@ class Bench:
         """Run a command under load, until all servers have answered as `tag`, or, where it fails, until it has ended.
         Ends with what it said where its exit code is none of `codes`."""
         rest = self.at_rest(served)
-        with served.load(rate=RATE, post_every=10, posts=3, post_path=self.kind.post_path) as load:
+        with served.load(rate=self.rate, post_every=10, posts=3, post_path=self.kind.post_path) as load:
             time.sleep(0.3)  # so that the old release is seen
             hosts, own, began = cpu.used(served.web), cpu.own(), time.time()
             done = run(command, timeout=300, cwd=checkout, env={**ENVIRONMENT, **dict(env)})
@@ -154,7 +160,7 @@ class Bench:
     def at_rest(self, served, seconds=5):
         """CPU seconds that a server uses for each request that is answered, while nobody deploys."""
         if served.app not in self.rest:
-            with served.load(rate=RATE, post_every=10, posts=3, post_path=self.kind.post_path) as load:
+            with served.load(rate=self.rate, post_every=10, posts=3, post_path=self.kind.post_path) as load:
                 time.sleep(1)
                 before, began = mean(cpu.used(served.web)), time.time()
                 time.sleep(seconds)
