@@ -15,8 +15,7 @@ TYPES = dict.fromkeys(("shapes", "answers"), "def __getattr__(name):\n    pass\n
 MODULES = ("disk", "envfile", "host", "http", "engine", "image_files", "visitors", "releases", "slots", "attempt",
            "steps.migrate", "site", "memory", "sqlite", "facts", "images", "steps.commit", "fate", "steps.readiness",
            "steps.start", "steps.verdicts", "steps.publish", "steps.watcher", "steps.switch", "takeback", "steps.begin",
-           "steps.pull", "steps.prune", "steps.table", "shell", "settings", "kept",
-           "serve")
+           "steps.pull", "steps.prune", "steps.table", "shell", "settings", "kept", "serve")
 
 
 @functools.cache

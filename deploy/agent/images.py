@@ -63,7 +63,9 @@ def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", r
     found["others"] = others([record for record in releases.read_log(host)[0] if record["tag"] == tag], found)
     if not found["others"]:
         path = "/images/%s/tag?repo=%s&tag=%s" % (found["image_id"], image, tag)
-        engine.ask(host, "POST", path, "docker tag %s:%s" % (image, tag))
+        status, body = engine.call(host, "POST", path)
+        if status != 201:
+            raise Problem("docker tag %s:%s: %s" % (image, tag, engine.error_of(status, body)))
     if reference:
         host.docker("rmi", "--no-prune", source)  # the name alone
     return found

@@ -1,8 +1,9 @@
 """The agent's side of the protocol: JSON lines from and to the deployer. And what systemd runs: takeback, retire.
 
-In `read` mode it only reads. On `lock` it restarts itself as the unit APP-deploy, on the same stdin and stdout, and
-reports in the end what became of that. In `work` mode it is the unit. Its main thread only listens: each line of the
-deployer feeds the unit's watchdog, and at the end of input the agent ends at once. systemd then runs `takeback`.
+In `read` mode it only reads, and may begin to pull. On `lock` it restarts itself as the unit APP-deploy, on the same
+stdin and stdout, and reports in the end what became of that. In `work` mode it is the unit. Its main thread only
+listens: each line of the deployer feeds the unit's watchdog, and at the end of input the agent ends at once. systemd
+then runs `takeback`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """`python -m project.ops.serve [OPTIONS]`: gunicorn by the settings of gunicorn.py, and with an end that takes no time.
 
 Before a process ends, Python visits all that was loaded and frees it piece by piece, which also copies what gunicorn's
-processes share: half a second of CPU for one site, at every deploy. The kernel frees it at once.
+processes share: half a second of CPU for one site, at every deploy. The kernel frees it at once. What registers with
+atexit before this module is loaded, from a .pth file or sitecustomize, is not called.
 """
 
 import atexit
+import contextlib
 import os
 import sys
 
@@ -14,7 +16,8 @@ status = 1
 def leave() -> None:
     """End with what gunicorn asked for. Its workers, which are forks, come through here, too."""
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(Exception):  # closed, or nobody reads it
+            stream.flush()
     os._exit(status)
 
 
@@ -26,6 +29,9 @@ def main() -> None:
     sys.argv[1:1] = ["--config", "python:project.ops.gunicorn"]
     try:
         run(prog="gunicorn")
+    except KeyboardInterrupt:
+        status = 130
+        raise
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1 if end.code else 0
         raise

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from deploy.agent import disk, engine, facts, images, releases, serve
+from deploy.agent.attempt import Attempt
 from deploy.agent.host import Host, Problem
 from deploy.agent.steps import pull
 from proc import ROOT
@@ -112,9 +113,29 @@ def test_a_hint_to_pull(host, monkeypatch):
         host.serve(answer)
         pull.fetch(host, image="r.example/shop", digest="sha256:d", credentials="ann:secret")
     assert login_shown(host.asked[0]) == {"username": "ann", "password": "secret"} and len(host.asked) == 2
-    free = pull.ROOM - 1
+    free = 2 * pull.ROOM - 1
     pull.fetch(host, image="r.example/shop", digest="sha256:d")
     assert len(host.asked) == 2
+
+
+def test_what_a_hint_brought_stays(host, monkeypatch):
+    """Where it has filled the disk, too: room is made only for an image that is still to come."""
+    pruned = []
+    monkeypatch.setattr(facts, "engine", lambda host: {"root": "/"})
+    monkeypatch.setattr(facts, "free", lambda path: pull.ROOM - 1)
+    monkeypatch.setattr(images, "prune", lambda *words: pruned.append(words))
+    attempt = Attempt(host, tag="v2", digest="sha256:d")
+    host.serve((200, IMAGE), (200, IMAGE), (201, ""))
+    assert pull.fetched(host, attempt, "r.example/shop", "", "")["image_id"] == "sha256:1" and not pruned
+    host.serve(MISSING, MISSING, (200, PULLED), (200, IMAGE), (201, ""))
+    assert pull.fetched(host, attempt, "r.example/shop", "", "")["image_id"] == "sha256:1" and pruned
+
+
+def test_a_tag_that_cannot_be_set(host):
+    """Somebody has removed the image just now."""
+    host.serve((200, IMAGE), (404, {"message": "No such image: sha256:1"}))
+    with pytest.raises(Problem, match="docker tag r.example/shop:v2: No such image: sha256:1"):
+        images.pull(host, "r.example/shop", "v2", "sha256:d")
 
 
 def test_nothing_is_pulled_without_a_digest(host, monkeypatch):

@@ -26,7 +26,7 @@ def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = 
 def fetch(host: Host, image: str, digest: str, credentials: str = "") -> None:
     """Begin with what `pull` goes on with under the lock: it tells of what is wrong, and first makes room."""
     with contextlib.suppress(Problem, OSError):
-        if facts.free(facts.engine(host).get("root", "/")) >= ROOM:
+        if facts.free(facts.engine(host).get("root", "/")) >= 2 * ROOM:  # so that enough is left for none to go
             images.bring(host, image, digest, credentials)
 
 
@@ -41,10 +41,11 @@ def known(host: Host, attempt: Attempt) -> Image | None:
 
 def fetched(host: Host, attempt: Attempt, image: str, credentials: str, reference: str) -> Image:
     """Pull the image, and make room for it first; what is known of it."""
-    root = facts.engine(host).get("root", "/")
-    if facts.free(root) < ROOM:
+    root, digest = facts.engine(host).get("root", "/"), attempt.noted["digest"]
+    here = digest and images.about(host, "%s@%s" % (reference or image, digest))
+    if not here and facts.free(root) < ROOM:
         images.prune(host, image)
-    found = images.pull(host, image, attempt.noted["tag"], attempt.noted["digest"], credentials, reference)
+    found = images.pull(host, image, attempt.noted["tag"], digest, credentials, reference)
     host.call("sync", "-f", root, timeout=600)  # it is on the disk before anything relies on it
     return found
 
