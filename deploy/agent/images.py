@@ -64,7 +64,7 @@ def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", r
     if not found["others"]:
         path = "/images/%s/tag?repo=%s&tag=%s" % (found["image_id"], image, tag)
         status, body = engine.call(host, "POST", path)
-        if status != 201:
+        if not 200 <= status < 300:
             raise Problem("docker tag %s:%s: %s" % (image, tag, engine.error_of(status, body)))
     if reference:
         host.docker("rmi", "--no-prune", source)  # the name alone
