@@ -157,12 +157,11 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Before its first request a worker that loads the project for itself asks the parts once: later answers are quick,
-    as it has what asking loads. One of all workers tells of the migrations."""
+    """Before its first request a worker asks the parts once: what that has to load it then has, and later answers
+    are quick. One of them also tells of the migrations."""
     from . import metrics, readiness  # need the folder and Django's apps
     asked = migrations_state.ask(slot) if worker.number == "1" else None
-    if not preload_app:
-        readiness.ask()
+    readiness.ask()
     if slot and asked:
         migrations_state.tell(slot, asked)
     metrics.PID.set(float(worker.pid))
