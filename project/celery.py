@@ -49,7 +49,7 @@ app.autodiscover_tasks()
 
 def load_transport() -> None:
     """Import what talks to the broker, without a connection."""
-    app.amqp  # noqa: B018  # is made when it is first asked for
+    app.amqp  # is made when it is first asked for
     app.connection_for_write().get_transport_cls()
 
 
