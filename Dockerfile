@@ -14,8 +14,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/* /var/log/apt /var/log/dpkg.log \
     /usr/lib/python3.*/test /usr/lib/python3.*/pydoc_data /usr/lib/python3.*/lib-dynload/_test* \
  && install -d -m 1777 /data
-ENV PATH=/ve/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    DJANGO_SETTINGS_MODULE=project.settings_docker
+ENV PATH=/ve/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 
 # ---- postgres: Debian's, for tests and verdicts, with its libraries beside it, less what it compiles queries with ----
@@ -52,31 +51,40 @@ RUN python3 -m venv --without-pip /ve \
  && PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-user-action=ignore --quiet \
     --no-index --find-links=/wheelhouse --require-hashes -r /wheelhouse/requirements.txt \
  && find /ve/lib -type f \( -name '*.po' -o -name '*.pot' -o -path '*/tests/*' -name 'test_*.py*' \) -delete
+ARG PROJECT=project
+ENV PROJECT=$PROJECT DJANGO_SETTINGS_MODULE=$PROJECT.settings_docker
+
+# ---- source: what .dockerignore lets in, less what the build alone needs ----
+# Modes as any user needs them, whatever the umask of the checkout.
+FROM base AS source
+COPY . ./
+RUN mkdir -p docker/docker-run.d && mv docker/docker-run.d . \
+ && rm -r Dockerfile docker make requirements requirements.txt wheelhouse \
+ && chmod -R u=rwX,go=rX .
 
 # ---- app: the code, compiled, and its static files; only what production has is there to do it with ----
+# Its bytecode does not depend on file times.
 FROM deps AS app
-COPY manage.py docker-run.sh ./
-COPY docker/docker-run.d docker-run.d
-COPY project project
-# Modes as any user needs them, whatever the umask of the checkout; bytecode that does not depend on file times.
-RUN chmod -R u=rwX,go=rX . \
- && python -m compileall -q --invalidation-mode unchecked-hash manage.py project \
+COPY --from=source /app ./
+RUN python -m compileall -q --invalidation-mode unchecked-hash . \
  && SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
- && export SECRET_KEY SITE_URL=http://localhost DATABASE_URL=sqlite://:memory: \
+ && export IMAGE_BUILD=1 SECRET_KEY SITE_URL=http://localhost DATABASE_URL=sqlite://:memory: \
  && python manage.py collectstatic --no-input --verbosity 0 \
- && ./docker-run.sh compress
+ && ./docker-run.sh compress \
+ && mv static-root /static-root
 
 # ---- test: an image whose tests fail is not made, as the last stage needs what this one leaves ----
 FROM deps AS test
 ARG TEST_DATABASE=sqlite
+ARG DRIFT_ALLOWED=
 COPY --from=postgres /usr/lib/postgresql /usr/lib/postgresql
 COPY --from=postgres /usr/share/postgresql /usr/share/postgresql
 COPY wheelhouse/dev /wheelhouse/dev
 RUN PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-user-action=ignore --quiet \
     --no-index --find-links=/wheelhouse --find-links=/wheelhouse/dev --require-hashes -r /wheelhouse/dev/requirements.txt
-COPY docker/docker-test.sh /
+COPY docker/docker-test.sh make/drift.sh /
 COPY --from=app /app ./
-RUN TEST_DATABASE="$TEST_DATABASE" /docker-test.sh tests /results
+RUN TEST_DATABASE="$TEST_DATABASE" DRIFT_ALLOWED="$DRIFT_ALLOWED" /docker-test.sh tests /results
 
 # ---- verdicts: what migrations do to code of before; of those that an earlier build has judged, its verdicts ----
 FROM test AS verdicts
@@ -86,11 +94,11 @@ RUN /docker-test.sh verdicts /results
 # ---- the image; what changes least comes first ----
 FROM base
 COPY --from=deps /ve /ve
-COPY --from=app /app/static-root static-root
-COPY --from=app /app/docker-run.d docker-run.d
-COPY --from=app /app/project project
-COPY --from=app /app/manage.py /app/docker-run.sh ./
+COPY --from=app /static-root static-root
+COPY --from=app /app ./
 COPY --from=verdicts /results ./
+ARG PROJECT=project
+ENV PROJECT=$PROJECT DJANGO_SETTINGS_MODULE=$PROJECT.settings_docker
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["/app/docker-run.sh", "healthcheck"]

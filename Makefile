@@ -6,5 +6,5 @@ PORT  ?= 8000
 
 .DEFAULT_GOAL := all
 
-include django.mk docker.mk deploy.mk
+include django.mk docker.mk deploy.mk update.mk
 -include make/template.mk local.mk

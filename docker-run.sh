@@ -6,7 +6,7 @@ set -eu
 
 command_run() { # the site: on $SOCKET where that is set, else on port $PORT (8000)
     note_role web
-    exec python -m project.ops.serve "$@"
+    exec python -m slipway.serve "$@"
 }
 
 command_migrate() { # bring the database up to date
@@ -14,7 +14,7 @@ command_migrate() { # bring the database up to date
 }
 
 command_collectstatic() { # FOLDER: publish this release's static files there; nothing there changes or goes
-    exec python -m project.ops.publish "$@"
+    exec python -m slipway.publish "$@"
 }
 
 command_compress() { # what django-compressor makes of the templates, where a project has it; the build does so
@@ -30,13 +30,13 @@ command_worker() { # background jobs; $WORKER_CONCURRENCY (2) at a time
     note_role worker
     # Any uid will do here; Celery takes one that the image has no name for to be root.
     export PYTHONWARNINGS="ignore:An entry for the specified gid,ignore:You're running the worker with superuser"
-    exec celery -A project --quiet worker --without-gossip --without-mingle \
+    exec celery -A "${PROJECT:-project}" --quiet worker --without-gossip --without-mingle \
         --concurrency "${WORKER_CONCURRENCY:-2}" "$@"
 }
 
 command_beat() { # sends jobs when they are due; a second one waits until the first has ended
     note_role beat
-    exec celery -A project --quiet beat --scheduler project.ops.beat.Scheduler --pidfile= "$@"
+    exec celery -A "${PROJECT:-project}" --quiet beat --scheduler slipway.beat.Scheduler --pidfile= "$@"
 }
 
 command_manage() { # ARGS…: any command of manage.py
@@ -44,7 +44,7 @@ command_manage() { # ARGS…: any command of manage.py
 }
 
 command_healthcheck() { # does what this container runs work? Exit 0 or 1
-    exec python -m project.ops.healthcheck "$@"
+    exec python -m slipway.healthcheck "$@"
 }
 
 command_help() { # this list

@@ -14,6 +14,7 @@ COMPOSE       ?= $(eval COMPOSE := $$(shell $$(compose)))$(COMPOSE)
 BASE          ?= debian:trixie-slim
 PLATFORM      ?=
 TEST_DATABASE ?= sqlite
+DRIFT_ALLOWED ?=
 BUILD_ARGS    ?=
 WHEEL_ARGS    ?=
 PORT          ?= 8000
@@ -37,7 +38,7 @@ no_engine = { if test -z "$${DOCKER_HOST-}" && test -S '$(socket)' && test ! -w 
 no_compose = { echo 'make: no Docker Compose here: install docker-compose-plugin (or docker-compose)' >&2; exit 1; }
 docker_ready = { command -v $(firstword $(DOCKER)) >/dev/null || $(no_docker); \
   $(DOCKER) version >/dev/null 2>&1 || $(no_engine); }
-docker_build = $(DOCKER) build $(if $(PLATFORM),--platform '$(PLATFORM)') --build-arg BASE='$(BASE)' $(BUILD_ARGS)
+docker_build = $(DOCKER) build $(if $(PLATFORM),--platform '$(PLATFORM)') --build-arg BASE='$(BASE)' --build-arg PROJECT='$(PROJECT)' $(BUILD_ARGS)
 
 # ---- the wheelhouse: every pin as a wheel, made once ----
 # What it was made from is kept beside it and compared by content. The new one is whole before it takes the name.
@@ -71,8 +72,8 @@ wheelhouse: wheelhouse/requirements.txt ## every pin as a wheel, so that a build
 
 build: wheelhouse/requirements.txt ## the image, tested while it is built (TAG=…, TEST_DATABASE=postgres)
 	@$(docker_ready); mkdir -p wheelhouse/verdicts
-	@$(docker_build) --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg RELEASE='$(TAG)' \
-	  --build-arg REVISION='$(REVISION)' -t '$(IMAGE):$(TAG)' .
+	@$(docker_build) --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg DRIFT_ALLOWED='$(DRIFT_ALLOWED)' \
+	  --build-arg RELEASE='$(TAG)' --build-arg REVISION='$(REVISION)' -t '$(IMAGE):$(TAG)' .
 	@$(keep_verdicts)
 	@echo 'make: built $(IMAGE):$(TAG)'
 
@@ -105,7 +106,7 @@ clean_image = case "$$($(revision_of) '$(IMAGE):$(TAG)' 2>/dev/null)" in *-dirty
 
 # What up needs to know, made once: compose.yaml holds no secret.
 with_compose = { command -v $(firstword $(COMPOSE)) >/dev/null || $(no_compose); }; \
-  APP='$(APP)' IMAGE='$(IMAGE)' TAG='$(TAG)' PORT='$(PORT)' $(COMPOSE) --project-name '$(APP)' --env-file '$(SECRETS)'
+  APP='$(APP)' IMAGE='$(IMAGE)' TAG='$(TAG)' PORT='$(PORT)' SECRETS='$(SECRETS)' $(COMPOSE) --project-name '$(APP)' --env-file '$(SECRETS)'
 
 until_it_answers = n=0; until { $(with_compose) exec -T web ./docker-run.sh healthcheck; } >/dev/null 2>&1; do \
   n=$$((n + 1)); [ $$n -lt '$(UP_SECONDS)' ] || { { $(with_compose) logs --tail 20 web; } >&2; \

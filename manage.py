@@ -1,62 +1,7 @@
 #!/usr/bin/env python3
-"""Django's command line, in the project's own virtualenv: `./manage.py …` works from any folder."""
+"""Django's command line: `./manage.py …` works from any folder."""
 
-import os
-import sys
-from pathlib import Path
-
-HERE = Path(__file__).resolve().parent
-
-
-def own_python() -> "Path | None":
-    """The virtualenv's python or None: the one make names in VE, the image's, or the one make puts beside this file."""
-    folders = [HERE / os.environ["VE"]] if os.environ.get("VE") else [Path("/ve"), HERE / "ve"]
-    return next((folder / "bin/python" for folder in folders if (folder / "bin/python").exists()), None)
-
-
-def enter_virtualenv() -> None:
-    """Run again in the virtualenv, unless this is it; exit with one line where there is none."""
-    python = own_python()
-    if python is None:
-        sys.exit("manage.py: there is no virtualenv yet: run make in {}".format(HERE))
-    # Two ways to be there already: a prefix may be spelled otherwise, and a broken virtualenv has another one.
-    if sys.executable != str(python) and not os.path.samefile(sys.prefix, str(python.parent.parent)):
-        os.execv(str(python), [str(python), str(HERE / "manage.py")] + sys.argv[1:])
-
-
-def explain() -> None:
-    """After a command that the database failed: exit with one line where it is plain why."""
-    from django.core.management import CommandError
-
-    from project.ops import database
-    try:
-        database.explain(migrating=sys.argv[1:2] == ["migrate"])
-    except CommandError as error:
-        sys.exit("manage.py: {}".format(error))
-
-
-def main() -> None:
-    enter_virtualenv()
-    try:
-        from django.core.management import execute_from_command_line
-        from django.db import DatabaseError
-
-        from project.ops.env import SettingsError
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != "django":
-            raise
-        sys.exit("manage.py: the virtualenv is not complete: run make in {}".format(HERE))
-
-    test = sys.argv[1:2] == ["test"]
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings_test" if test else "project.settings")
-    try:
-        execute_from_command_line(sys.argv)
-    except SettingsError as error:
-        error.leave()
-    except DatabaseError:
-        explain()
-        raise
-
+from slipway.manage import main
 
 if __name__ == "__main__":
-    main()
+    main("project")  # the package that holds the settings; make reads its name here

@@ -32,7 +32,7 @@ COMMANDS = {  # name of a module in commands/ → help
     "rollback": "go back to the previous release, everywhere",
     "status": "what runs where, and what is not as it should be",
     "releases": "what ran when, by whom, and what became of it",
-    "logs": "what web, worker and beat log",
+    "logs": "what web, worker, beat and processes of your own log",
     "run": "a one-off command on a host, in the release that is live",
     "prune": "remove images and secrets that nothing needs any more",
     "env": "settings and secrets: staged here, live with the next deploy",

@@ -1,10 +1,10 @@
 #!/bin/sh
 # docker-test.sh tests FOLDER: the project's tests, while the image is built; leaves a marker in FOLDER. TEST_DATABASE=
-# postgres runs them on a Postgres of their own.
+# postgres runs them on a Postgres of their own; of the apps in DRIFT_ALLOWED models and migrations may disagree.
 # docker-test.sh verdicts FOLDER: leaves migrations.json there, what the linter says of each migration on each database;
 # that of an earlier build, in /verdicts, where it still holds.
 set -eu
-export DJANGO_SETTINGS_MODULE=project.settings_test
+export DJANGO_SETTINGS_MODULE="$PROJECT.settings_test"
 data=/tmp/postgres
 postgres() { setpriv --reuid=nobody --regid=nogroup --clear-groups env LD_LIBRARY_PATH=/usr/lib/postgresql/shared "$@"; }
 
@@ -30,13 +30,15 @@ tests() {
         *) echo "docker-test.sh: TEST_DATABASE is sqlite or postgres, not $TEST_DATABASE" >&2; exit 64 ;;
     esac
     python manage.py check
-    python manage.py makemigrations --check --dry-run
-    python manage.py test
+    failed=
+    sh /drift.sh python manage.py || failed=' migrations'
+    python manage.py test || failed="$failed tests"
+    [ -z "$failed" ] || { echo "docker-test.sh: failed:$failed" >&2; exit 1; }
     echo "tests passed" >"$1/tested"
 }
 
 verdicts() {
-    judge() { python -m project.ops.verdicts "$@" /wheelhouse/requirements.txt /wheelhouse/dev/requirements.txt \
+    judge() { python -m slipway.verdicts "$@" /wheelhouse/requirements.txt /wheelhouse/dev/requirements.txt \
         /usr/lib/postgresql/*/bin/postgres; }
     [ ! -f /verdicts/migrations.json ] || cp /verdicts/migrations.json "$1"
     if judge --hold "$1/migrations.json"; then echo 'verdicts: those of an earlier build hold'; return; fi

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Mapping
 
 NETWORK = re.compile("connection|name resolution|dns error|timed? ?out|proxy|unreachable|certificate", re.IGNORECASE)
+NO_LOGIN = re.compile(r"\b40[13] (Error|Unauthorized|Forbidden)|authentication credentials", re.IGNORECASE)
 IMPATIENT = ["--retries", "1", "--timeout", "5"]  # seconds; where there is no network it shall be said soon
 # What pip is told by its settings, uv is told too: the same index, folder and certificates.
 PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS",
@@ -41,14 +42,18 @@ def install(ve, files, env):
     cause = why(said + done.stdout)
     if NETWORK.search(done.stdout):
         cause = "cannot reach the package index: check the network, proxy or pip's index-url, then run make again"
+    elif NO_LOGIN.search(said + done.stdout):
+        cause = "an index lets nobody in: check the user and password that its URL or settings name"
     raise Problem("{} is not installed: {} (more in {}/install.log)".format(files[-1], cause, ve))
 
 
 def uv_install(ve, files, env):
     """Have uv install the files."""
     uv, failed = find_uv(ve, env)
-    command = [uv, "pip", "install", "--quiet", "--python", str(ve / "bin/python")]
-    return failed or run(command + from_files(files) + shlex.split(env["PIP_ARGS"]), dict(uv_settings(env), **env))
+    command = [uv, "pip", "install", "--quiet", "--python", str(ve / "bin/python")] + from_files(files)
+    # Where hashes say which file it is, any index may have it.
+    strategy = {"UV_INDEX_STRATEGY": "unsafe-best-match"} if "--require-hashes" in command else {}
+    return failed or run(command + shlex.split(env["PIP_ARGS"]), {**strategy, **uv_settings(env), **env})
 
 
 def find_uv(ve, env):
@@ -112,7 +117,7 @@ def uv_settings(env):
         values = [settings.get(section, key, fallback=None) for section in ("install", "global")]
         values.insert(0, env.get("PIP_" + key.upper().replace("-", "_")))
         found.update((PIP_TO_UV[key], " ".join(value.split())) for value in values[::-1] if value)
-    return dict(found, UV_INDEX_STRATEGY="unsafe-best-match") if found else {}  # pip too looks in all of them
+    return found
 
 
 def run(command, env=None):

@@ -9,22 +9,30 @@ FLEETS      ?= 1 2
 FLEET_HOSTS ?= web1 web2 work1
 FLEET_BASE  ?= debian:bookworm-slim
 KEEP        ?=
+NAME        ?=
 
 ## The template itself
-.PHONY: mine pins image-test browser screenshots fleet fleet-down e2e e2e-all
+.PHONY: new mine pins image-test browser screenshots fleet fleet-down e2e e2e-all
 
 # They test provisioning, too.
 test: $(VE)/sentinel-tests
 
+new: $(VE)/copier/sentinel ## a project of its own, of what is committed here (NAME=../shop; ARGS="--defaults": asks nothing)
+	@test -n '$(NAME)' || { echo 'make: where to? make new NAME=../shop' >&2; exit 1; }
+	@test ! -e '$(NAME)' || { echo 'make: $(NAME) is there already: choose another NAME' >&2; exit 1; }
+	@test -z "$$(git status --porcelain 2>&1)" || { $(not_committed_new); }
+	@exec '$(COPIER)' copy --quiet --trust --vcs-ref HEAD $(ARGS) . '$(NAME)'
+
 mine: ## remove the template's own tests and pages, and all of this section; git can undo it
 	@test -z "$$(git status --porcelain 2>&1)" || { $(not_committed); }
+	@$(has_python); '$(PYTHON)' make/new.py readme && git add README.md
 	@echo "make: what $(owners) calls left out goes:" && sed -n '$(left_out)  \1 \2/p' $(owners)
 	@for path in $$(sed -n '$(left_out)\1/p' $(owners)); do git rm -rq --ignore-unmatch "$$path" && rm -rf "$$path" || exit; done
-	@awk '/^## /{ gone = /^## The template itself/ } !gone && !/make mine/' README.md >README.md.new && \
-	  mv README.md.new README.md && git add README.md && $(end_of_mine)
+	@$(end_of_mine)
 
 owners = docs/ownership.md
 left_out = s/^| `\([^`]*\)` | left out | \(.*\) |$$/
+not_committed_new = echo 'make: a project is made of what is committed: see git status, then git commit' >&2; exit 1
 not_committed = echo 'make: what is not committed could be lost with it: see git status, then git commit' >&2; exit 1
 end_of_mine = { test ! -e LICENSE || echo 'make: LICENSE stays, for what came from the template; rename it where your own shall be beside it'; \
   echo 'make: git commit keeps it so, git reset --hard undoes it'; }
@@ -45,7 +53,7 @@ screenshots: $(VE)/sentinel-browser ## take the pictures in docs/images anew
 	@SCREENSHOTS='$(CURDIR)/docs/images' exec $(PYTEST) tests/browser -k alive
 
 $(VE)/sentinel-tests: $(VE)/sentinel-dev FORCE
-	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) $(REQUIREMENTS_DEPLOY))
+	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) $(REQUIREMENTS_DEPLOY) $(REQUIREMENTS_COPIER))
 
 $(VE)/sentinel-browser: $(VE)/sentinel-dev FORCE
 	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/browser.txt)

@@ -18,6 +18,14 @@ INSTALLER           ?= uv
 PIP_ARGS            ?=
 REQUIREMENTS_DEPLOY ?= requirements/deploy.txt
 
+# manage.py names the package that holds the settings, the template's as its last word, Django's as a default.
+# The environment's PROJECT is somebody else's: cloud tools have one.
+ifneq ($(filter undefined environment,$(origin PROJECT)),)
+PROJECT = $(eval PROJECT := $$(or $$(shell $$(find_project)),project))$(PROJECT)
+endif
+find_project = sed -n -e "s/^ *main([\"']\([A-Za-z0-9_]*\)[\"']).*/\1/p" \
+          -e "s/.*DJANGO_SETTINGS_MODULE[\"'], *[\"']\([A-Za-z0-9_]*\).*/\1/p" manage.py 2>/dev/null
+
 # For manage.py, which runs itself in it.
 export VE
 

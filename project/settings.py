@@ -1,46 +1,6 @@
-"""Development: no service needed. What differs on your machine goes into .env, one KEY=value a line."""
+"""Development: settings_shared.py, then the template's. What only development has of yours goes below."""
+# flake8: noqa: F821
 
-import os
-from urllib.parse import quote
+from slipway.settings import load
 
-from .ops import values
-from .ops.env import Env
-from .ops.envfile import read_file
-from .ops.logging import logging_config
-from .settings_shared import *  # noqa: F401, F403
-from .settings_shared import BASE_DIR
-
-VAR = BASE_DIR / "var"  # all that development keeps: out of git, and safe to delete
-
-_variables, _problems = read_file(BASE_DIR / ".env")
-try:
-    VAR.mkdir(exist_ok=True)
-except OSError as error:
-    _problems.append(f"the folder {VAR} cannot be made: {error.strerror}; development keeps its data there")
-env = Env({**_variables, **os.environ}, _problems)
-
-DEBUG = True
-SECRET_KEY = env.text("SECRET_KEY", "only-for-development-" + "x" * 50)
-ALLOWED_HOSTS = ["localhost", ".localhost", "127.0.0.1", "[::1]"] + env.words("ALLOWED_HOSTS")
-INTERNAL_IPS = ["127.0.0.1", "::1"]
-ADMIN_PATH = env.url_path("ADMIN_PATH", "admin/")
-METRICS_TOKEN = env.text("METRICS_TOKEN", "")
-
-OWN_DATABASE = VAR / "db.sqlite3"  # the one that runserver may migrate unasked
-DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{quote(str(OWN_DATABASE))}")}
-CACHES = {"default": env.cache("CACHE_URL", "locmem://")}
-
-CELERY_BROKER_URL = env.parsed("BROKER_URL", values.development_broker, "filesystem://", "redis://localhost:6379/0")
-CELERY_BROKER_USE_SSL = values.broker_tls(CELERY_BROKER_URL or "")
-if CELERY_BROKER_URL == "filesystem://":
-    CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "data_folder_in": VAR / "broker", "data_folder_out": VAR / "broker", "control_folder": VAR / "broker/control",
-    }
-CELERY_WORKER_POOL = "threads"  # no child processes: those of make dev all get Ctrl-C, and macOS dislikes forks
-CELERY_WORKER_CONCURRENCY = 2
-
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
-MEDIA_ROOT = VAR / "media"
-LOGGING = logging_config(json=False)
-
-env.check()
+globals().update(load("development", __package__))

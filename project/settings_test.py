@@ -1,24 +1,6 @@
-"""Tests: nothing outside the process, and as fast as it gets."""
+"""Tests: settings_shared.py, then the template's. What only tests have of yours goes below."""
+# flake8: noqa: F821
 
-import os
+from slipway.settings import load
 
-from .ops.env import Env
-from .ops.logging import logging_config
-from .settings_shared import *  # noqa: F401, F403
-
-env = Env(os.environ)
-
-SECRET_KEY = "only-for-tests-" + "x" * 50
-ALLOWED_HOSTS = ["testserver", "localhost"]
-DATABASES = {"default": env.database("TEST_DATABASE_URL", "sqlite://:memory:")}
-CACHES = {"default": env.cache("TEST_CACHE_URL", "locmem://")}
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; a test sees to the real one
-AXES_ENABLED = False  # tests sign in without a request; a test sees to the lock
-
-CELERY_BROKER_URL = "memory://"
-CELERY_TASK_ALWAYS_EAGER = True  # a task runs where it is queued, and .get() has its result
-CELERY_TASK_EAGER_PROPAGATES = True  # what it raises, the test sees
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-LOGGING = logging_config(json=False)
-
-env.check()
+globals().update(load("testing", __package__))

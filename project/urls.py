@@ -1,4 +1,4 @@
-"""Which path goes where. /healthz, /readyz, /metrics and /debug/vars are answered before these, in project/ops."""
+"""Which path goes where. /healthz, /readyz, /metrics and /debug/vars are answered before these, in slipway."""
 
 from django.conf import settings
 from django.conf.urls.static import static

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from project.ops import envfile
+from slipway import envfile
 
 from ..agent.answers import Settings
 from ..decide.config import Host

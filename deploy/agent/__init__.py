@@ -8,14 +8,15 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 # The image reads env files, too, and has nothing of the deployer: so the reader is there.
-ENVFILE = FOLDER.parent.parent / "project/ops/envfile.py"
+ENVFILE = FOLDER.parent.parent / "slipway/envfile.py"
 # Types are for the type checker: on a host any name is in these two, and is None.
 TYPES = dict.fromkeys(("shapes", "answers"), "def __getattr__(name):\n    pass\n")
 # In this order: each uses only those before it.
-MODULES = ("disk", "envfile", "host", "http", "engine", "image_files", "visitors", "releases", "slots", "attempt",
-           "steps.migrate", "site", "memory", "sqlite", "facts", "images", "steps.commit", "fate", "steps.readiness",
-           "steps.start", "steps.verdicts", "steps.publish", "steps.watcher", "steps.switch", "takeback", "steps.begin",
-           "steps.pull", "steps.prune", "steps.table", "shell", "settings", "kept", "serve")
+MODULES = ("disk", "envfile", "roles", "host", "http", "engine", "image_files", "visitors", "releases", "slots",
+           "attempt", "steps.migrate", "site", "memory", "sqlite", "facts", "images", "steps.commit", "fate",
+           "steps.asking", "steps.readiness", "steps.start", "steps.verdicts", "steps.publish", "steps.watcher",
+           "steps.switch", "steps.replace", "takeback", "steps.begin", "steps.pull", "steps.prune", "steps.table",
+           "shell", "settings", "kept", "serve")
 
 
 @functools.cache

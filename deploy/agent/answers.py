@@ -30,8 +30,8 @@ class UnitFacts(TypedDict):
     dead: NotRequired[int]  # tasks that were given up
 
 
-class BeatFacts(UnitFacts):
-    """The same of beat, and what it runs."""
+class AloneFacts(UnitFacts):
+    """The same of what runs alone, and what it runs."""
     release: Release | None
 
 
@@ -52,7 +52,7 @@ class Running(TypedDict):
     """What runs here."""
     live: SlotName | None
     slots: dict[str, SlotFacts]
-    beat: BeatFacts | None
+    alone: dict[str, AloneFacts]  # role → process
     lock: str | None
     problems: list[str]
 

@@ -1,5 +1,5 @@
-"""A stub: the grammar is in project/ops/envfile.py, which the bundle has under this name."""
+"""A stub: the grammar is in slipway/envfile.py, which the bundle has under this name."""
 
-from project.ops.envfile import read
+from slipway.envfile import read
 
 __all__ = ["read"]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from . import disk, envfile, http, memory, releases, site, slots, sqlite
 from .answers import Committed, Docker, Facts, Front, Running, Said, SlotFacts, UnitFacts
-from .host import SLOT_ROLES, SLOTS, Host, Problem, at_once, lock_holder
+from .host import Host, Problem, at_once, lock_holder
 from .shapes import Any, Container, Properties, Record, Release, T
 from .steps.migrate import ATTEMPT
 
@@ -97,9 +97,10 @@ def labelled(host: Host, ended: bool = False) -> Any:
 
 def of_app(host: Host, found: Any) -> dict[str, Container]:
     """This app's of them."""
-    ours = re.compile(r"/(%s-(?:web-[ab]|worker-[ab]|beat))" % re.escape(host.app))
-    return {match[1]: (one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0)) for one in found
-            for match in map(ours.fullmatch, one["Names"] or ()) if match and one["State"] != "created"}
+    ours = {"/" + host.container(role, slot) for role in host.in_slots() for slot in "ab"}
+    ours |= {"/" + host.container(role) for role in {*host.alone(), "beat"}}  # beat also where its unit has gone
+    return {name[1:]: (one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0)) for one in found
+            for name in one["Names"] or () if name in ours and one["State"] != "created"}
 
 
 def one_offs(host: Host) -> dict[str, str]:
@@ -111,21 +112,22 @@ def one_offs(host: Host) -> dict[str, str]:
 
 
 def running(host: Host, health: bool) -> Running:
-    """What runs in the slots, beat, and who holds the lock."""
+    """What runs in the slots, what runs alone, and who holds the lock."""
     problems: list[str] = []
     live = readable(problems, None, slots.live, host)
     if live is None:
-        return {"live": None, "slots": {}, "beat": None, "lock": None, "problems": problems}
-    held = {slot: readable(problems, None, slots.release_in, host, slot) for slot in SLOTS}
-    states = host.states(*slots.units(host, "a"), *slots.units(host, "b"), host.unit("beat"), host.lock)
+        return {"live": None, "slots": {}, "alone": {}, "lock": None, "problems": problems}
+    held = {slot: readable(problems, None, slots.release_in, host, slot) for slot in host.pinned()}
+    alone = {role: host.unit(role) for role in host.alone()}
+    states = host.states(*slots.units(host, "a"), *slots.units(host, "b"), *alone.values(), host.lock)
     return {"live": live, "slots": {slot: in_slot(host, slot, held[slot], states, health) for slot in "ab"},
-            "beat": {**of_unit(states[host.unit("beat")]), "release": held["beat"]}, "problems": problems,
-            "lock": lock_holder(states[host.lock])}
+            "alone": {role: {**of_unit(states[unit]), "release": held[role]} for role, unit in alone.items()},
+            "problems": problems, "lock": lock_holder(states[host.lock])}
 
 
 def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Properties], health: bool) -> SlotFacts:
     """What a slot runs; with `health` also how that does."""
-    units = {role: of_unit(states.get(host.unit(role, slot), {})) for role in SLOT_ROLES if host.has(role)}
+    units = {role: of_unit(states.get(host.unit(role, slot), {})) for role in host.in_slots()}
     web, worker = units.get("web"), units.get("worker")
     if health and release and web and web["state"] == "active":
         web["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from . import disk
+from .roles import BUILT_IN, Process
 from .shapes import Any, CallOptions, More, Properties, Unpack
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
-SLOT_ROLES = ("web", "worker")  # those that run in a slot; beat, which there is once, does not
-ROLES = (*SLOT_ROLES, "beat")
-SLOTS = ("a", "b", "beat")  # beat, which runs once, has files as a slot has
+UNITS = "/etc/systemd/system"
 
 
 class Problem(Exception):
@@ -36,14 +36,13 @@ class Host:
         self.web_sock, self.attempt = self.run + "/web.sock", self.run + "/attempt"
         self.docker_sock, self.nginx_sock = root + "/run/docker.sock", self.run + "/nginx.sock"
         self.lock = app + "-deploy.service"
-        self.beat_files = self.slot_file("beat", "tag"), self.slot_file("beat", "env")
 
     def slot(self, slot: str, name: str) -> str:
         """The path of a file in a slot's folder: web.sock, worker.ready, worker.pause."""
         return "%s/%s/%s" % (self.run, slot, name)
 
     def slot_file(self, slot: str, kind: str) -> str:
-        """The path of what a slot is pinned to: `kind` is tag, env or plan, `slot` is one of SLOTS."""
+        """The path of what a slot is pinned to: `kind` is tag, env or plan, `slot` is one of `pinned`."""
         return "%s/%s.%s" % (self.run, slot, kind)
 
     def secret(self, name: str) -> str:
@@ -51,12 +50,12 @@ class Host:
         return "%s/%s" % (self.secrets, name)
 
     def unit(self, role: str, slot: str = "") -> str:
-        """The systemd unit of a role; the template of a slot's units without `slot`."""
-        return "%s-%s%s.service" % (self.app, role, "" if role == "beat" else "@" + slot)
+        """The systemd unit of a role, in a slot or alone."""
+        return "%s-%s%s.service" % (self.app, role, "@" + slot if slot else "")
 
     def container(self, role: str, slot: str = "") -> str:
-        """The container of a role."""
-        return "%s-%s%s" % (self.app, role, "" if role == "beat" else "-" + slot)
+        """The container of a role, in a slot or alone."""
+        return "%s-%s%s" % (self.app, role, "-" + slot if slot else "")
 
     def call(self, *words: str, timeout: float = 60, check: bool = True, env: Mapping[str, str] | None = None,
              input: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -82,9 +81,34 @@ class Host:
         """`call` of docker."""
         return self.call("docker", *words, **options)
 
+    def processes(self) -> dict[str, Process]:
+        """Role → process, of those that this host has, by the units that it was provisioned with."""
+        folder, app, found = self.root + UNITS, re.escape(self.app), []
+        for unit in disk.entries(folder):
+            name = re.fullmatch(r"%s-([a-z][a-z0-9]*)(@?)\.service" % app, unit)
+            text = name and disk.read("%s/%s" % (folder, unit)) or ""
+            # As docker-slot finds them: a team may have units of other names, and with docker-runner, too.
+            if name and re.search(r"^ExecStart=/usr/local/bin/docker-runner --unit %s-\S+ --slot " % app, text, re.M):
+                ready = re.search(r"^Ready=(.*)$", text, re.M)
+                found.append(BUILT_IN.get(name[1]) or Process(name[1], "", bool(name[2]), ready[1] if ready else ""))
+        order = [*BUILT_IN, *sorted(process.name for process in found)]
+        return {process.name: process for process in sorted(found, key=lambda process: order.index(process.name))}
+
     def has(self, role: str) -> bool:
-        """Whether this host has a role, by the units that it was provisioned with."""
-        return os.path.exists(self.root + "/etc/systemd/system/" + self.unit(role))
+        """Whether this host has a role."""
+        return role in self.processes()
+
+    def in_slots(self) -> list[str]:
+        """The roles here that run in the slots."""
+        return [name for name, process in self.processes().items() if process.overlap]
+
+    def alone(self) -> list[str]:
+        """The roles here of which one runs at a time; each has files as a slot has."""
+        return [name for name, process in self.processes().items() if not process.overlap]
+
+    def pinned(self) -> list[str]:
+        """The slots, and what runs alone: each runs a release of its own."""
+        return ["a", "b", *self.alone()]
 
     def states(self, *units: str) -> dict[str, Properties]:
         """unit → its properties, all asked at once."""

@@ -1,4 +1,5 @@
-"""Asking over unix sockets: the app on its own one, nginx as a visitor would, and Docker's engine."""
+"""Asking over unix sockets: the app on its own one, nginx as a visitor would, and Docker's engine. Over TCP: what else
+an app runs."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from .host import Problem, at_once
-from .shapes import Any, BinaryIO, Site
+from .shapes import Any, BinaryIO, Place, Site
 
 MOST = 1_000_000  # bytes of an answer that are read
 AGENT = "slipway-deploy"  # what nginx's log calls us
@@ -21,7 +22,7 @@ REQUEST = ("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: %s\r\nX-Forwarded-Proto: 
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
-def ask(sock: str, path: str, site: Site = ("http", "localhost"), timeout: float = 5) -> tuple[int, str]:
+def ask(sock: Place, path: str, site: Site = ("http", "localhost"), timeout: float = 5) -> tuple[int, str]:
     """(status, body) of what the socket answers within `timeout` seconds; status 0 and why where it does not."""
     return exchange(sock, REQUEST % (path, site[1], AGENT, site[0]), timeout)
 
@@ -35,7 +36,7 @@ def dead_tasks(sock: str) -> int:
         return 0
 
 
-def exchange(sock: str, request: str, timeout: float) -> tuple[int, str]:
+def exchange(sock: Place, request: str, timeout: float) -> tuple[int, str]:
     """(status, body) of the answer to a request, as `ask`."""
     answer = b""
     try:
@@ -52,7 +53,7 @@ def exchange(sock: str, request: str, timeout: float) -> tuple[int, str]:
     return (int(status[1]), body.decode(errors="replace")) if status else (0, "no answer: %r" % answer[:100])
 
 
-def pieces(sock: str, request: str, timeout: float) -> Iterator[bytes]:
+def pieces(sock: Place, request: str, timeout: float) -> Iterator[bytes]:
     """The bytes of the answer to a request, piece by piece. Raises socket.timeout when all of it takes longer."""
     deadline = time.monotonic() + timeout
     with asked(sock, request, timeout) as connection:
@@ -79,9 +80,9 @@ def listens(sock: str) -> bool:
 
 
 @contextlib.contextmanager
-def asked(sock: str, request: str, timeout: float | None) -> Iterator[socket.socket]:
+def asked(sock: Place, request: str, timeout: float | None) -> Iterator[socket.socket]:
     """A connection on which the request has been sent, for as long as the block runs."""
-    with socket.socket(socket.AF_UNIX) as connection:
+    with socket.socket(socket.AF_UNIX if isinstance(sock, str) else socket.AF_INET) as connection:
         connection.settimeout(timeout)
         connection.connect(sock)
         connection.sendall(request.encode())

@@ -7,7 +7,7 @@ import os
 
 from . import disk, engine, image_files, releases, slots
 from .answers import Image, Resolved
-from .host import SLOTS, Host, Problem
+from .host import Host, Problem
 from .shapes import Noted, Record, Release
 
 PULL = 1800  # seconds that a pull may take
@@ -106,7 +106,7 @@ def needed_by(host: Host, last: int) -> list[str | None]:
     """Ids of the images that one app needs."""
     tag = releases.read_tag(host.tag)
     found: list[Release | Noted | None] = [tag, releases.read_tag(host.revert), releases.read_attempt(host)]
-    found += [slots.release_in(host, slot) for slot in SLOTS]
+    found += [slots.release_in(host, slot) for slot in host.pinned()]
     before = [release["image_id"] for release in reversed(releases.committed(releases.read_log(host)[0], tag))]
     return [*(release.get("image_id") for release in found if release), *list(dict.fromkeys(before))[:last]]
 

@@ -8,7 +8,7 @@ import re
 
 from . import disk, slots
 from .answers import Memory
-from .host import SLOT_ROLES, Host, Problem
+from .host import Host, Problem
 from .shapes import Any, Container
 
 SPARE = 64 * 2**20  # bytes that a second slot must leave free
@@ -33,8 +33,8 @@ def warm(host: Host, ids: dict[str, str], held: dict[str, int]) -> dict[str, int
     """app → bytes that its idle slot holds, of the other apps here whose `systemctl start APP-retire` would end it."""
     found: dict[str, int] = {}
     for name, one in ids.items():
-        app, role, slot = (name.rsplit("-", 2) + ["", ""])[:3]
-        if role in SLOT_ROLES and app != host.app and is_idle(Host(app, host.root), slot):
+        app, _, slot = (name.rsplit("-", 2) + ["", ""])[:3]
+        if app != host.app and slot in ("a", "b") and is_idle(Host(app, host.root), slot):
             found[app] = found.get(app, 0) + held.get(one, 0)
     return found
 

@@ -12,6 +12,7 @@ from .host import Host, Problem
 from .shapes import Any, Noted, Record, Release, TypeGuard
 
 VERSION = 1
+NOTED = 2  # the version of attempts; before 2 they knew no process but beat
 KEPT = 5000  # records of releases.log; a tag that one of them names may not be used for another image
 LONGEST = 8 * 2**20  # bytes that are read of any of these files, the last ones; a record has some 500
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -77,9 +78,9 @@ def is_whole(record: dict[str, Any]) -> TypeGuard[Record]:
         type(one) in (int, float) and 0 <= one < 250e9 for one in times)
 
 
-def refuse_newer(content: dict[str, Any], name: str) -> None:
+def refuse_newer(content: dict[str, Any], name: str, known: int = VERSION) -> None:
     """Raise Problem for what a newer deployer has written."""
-    if type(content.get("version", 0)) is int and content.get("version", 0) > VERSION:
+    if type(content.get("version", 0)) is int and content.get("version", 0) > known:
         raise Problem("%s is of version %s, which only a newer deployer knows: use that one" % (
             name, content["version"]))
 
@@ -137,7 +138,9 @@ def read_attempt(host: Host) -> Noted | None:
     attempt = parse_object(text) or {}
     if "prepared" in attempt:  # as an earlier version called it
         attempt.setdefault("promised", bool(attempt["prepared"]))
-    refuse_newer(attempt, host.attempt)
+    if "beat_before" in attempt:
+        attempt.setdefault("before", {"beat": attempt["beat_before"]})
+    refuse_newer(attempt, host.attempt, NOTED)
     if not is_noted(attempt):
         raise Problem("%s is not what a deploy writes down: see what runs there, and remove it" % host.attempt)
     return attempt
@@ -155,7 +158,7 @@ def save_attempt(host: Host, attempt: Noted) -> None:
 
 def attempt_text(attempt: Noted) -> str:
     """The text of /run/APP/attempt."""
-    return json.dumps(dict(attempt, version=VERSION))
+    return json.dumps(dict(attempt, version=NOTED))
 
 
 def append(host: Host, record: Record) -> None:

@@ -216,11 +216,12 @@ def feed_watchdog() -> None:
             sock.sendto(b"WATCHDOG=1", address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
-def retire(host: Host, file: str, image: str, last: str, *which: str) -> None:
+def retire(host: Host, file: str, image: str, last: str, slot: str, tag: str, image_id: str,
+           drained: str = str(slots.DRAIN)) -> None:
     """Stop an old slot, and remove old images and agents, as the timer asks some time after a commit. That images stay
     is no failure. `file`: this agent; nobody needs another, as this one has the lock, and no other timer is set."""
     kept.drop_others(file)
-    slots.retire(host, *which)
+    slots.retire(host, slot, tag, image_id, float(drained))
     try:
         images.prune(host, image, int(last), most=20) if image else []  # few: the next deploy waits
     except (Problem, OSError) as problem:

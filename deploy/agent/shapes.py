@@ -13,6 +13,7 @@ __all__ = ("Any", "BinaryIO", "TypeGuard", "Unpack")  # for the agent, which doe
 
 T = TypeVar("T")
 Site = tuple[str, str]  # (scheme, host)
+Place: TypeAlias = "str | tuple[str, int]"  # where somebody listens: a unix socket, or (address, port)
 Container = tuple[str, str, float]  # (id, image id, when it was made)
 Properties = dict[str, str]  # systemd's, of a unit
 Answer = tuple[str, str, bool]  # (client, path, whether it was an error)
@@ -77,8 +78,8 @@ class Record(Release):
     crc32: NotRequired[Any]
 
 
-class BeatBefore(TypedDict):
-    """What the old beat ran."""
+class Before(TypedDict):
+    """What an old process ran."""
     release: Release | None
     settings: str | None
 
@@ -99,6 +100,7 @@ class Noted(TypedDict, total=False):
     roles: list[str]
     image: str
     keep_warm: float
+    drain: float
     keep_releases: int
     # of the steps
     live: str
@@ -108,7 +110,8 @@ class Noted(TypedDict, total=False):
     settings_from: str | None
     one_offs: bool
     changed: bool
-    beat_before: BeatBefore | None
+    before: dict[str, Before | None]  # role → what ran alone
+    ended: list[str]  # units of the old slot that were stopped
     renames: list[list[str]]  # by `prepare`: (from, to), in this order
     removes: list[str]
     promised: bool  # a host that hears no more commits by itself; before, it goes back

@@ -7,10 +7,10 @@ import os
 import time
 
 from . import disk, releases
-from .host import SLOT_ROLES, Host, Problem, is_up, last, wait_until
+from .host import Host, Problem, is_up, last, wait_until
 from .shapes import Noted, Release
 
-DRAIN = 30  # seconds that the last visitors of a slot may take; who is left then is cut off when it stops
+DRAIN = 30  # seconds that the last visitors of a slot may take, unless [rollout] drain says less
 GONE = 690  # seconds that units may take to stop: a worker ends its task
 STOPPING = 60  # seconds that a takeback and a retirement wait for what they stop; a worker may go on to end its task
 LOOKUP = 0.1  # seconds from nginx's look at web.sock, just before a flip, to its connection
@@ -35,7 +35,7 @@ def other(slot: str) -> str:
 
 def units(host: Host, slot: str) -> list[str]:
     """The units of a slot, of the roles that this host has."""
-    return [host.unit(role, slot) for role in SLOT_ROLES if host.has(role)]
+    return [host.unit(role, slot) for role in host.in_slots()]
 
 
 def running(host: Host, *names: str) -> list[str]:
@@ -62,16 +62,21 @@ def flip_back(host: Host, slot: str) -> None:
     flip(host, slot)
 
 
-def set_beat_aside(host: Host) -> None:
-    """Rename what beat is pinned to, so that bring_beat_back needs no room for a file."""
-    for path in host.beat_files:
+def pins(host: Host, role: str) -> tuple[str, str]:
+    """The files that say what a process runs which runs alone: its release, its settings."""
+    return host.slot_file(role, "tag"), host.slot_file(role, "env")
+
+
+def set_aside(host: Host, role: str) -> None:
+    """Rename what a process is pinned to, so that bring_back needs no room for a file."""
+    for path in pins(host, role):
         if os.path.exists(path) and not os.path.exists(path + ".back"):
             os.rename(path, path + ".back")
 
 
-def bring_beat_back(host: Host) -> None:
-    """Undo set_beat_aside, as far as it was done."""
-    for path in host.beat_files:
+def bring_back(host: Host, role: str) -> None:
+    """Undo set_aside, as far as it was done."""
+    for path in pins(host, role):
         with contextlib.suppress(FileNotFoundError):
             os.rename(path + ".back", path)
 
@@ -117,8 +122,8 @@ def connections(text: str, path: str) -> int:
     return sum(row[7:] == [path] and not int(row[3], 16) & LISTENS for row in rows)
 
 
-def drain(host: Host, slot: str) -> bool:
-    """Wait until nobody is connected to the slot, twice in a row; whether that came about within DRAIN seconds."""
+def drain(host: Host, slot: str, seconds: float = DRAIN) -> bool:
+    """Wait until nobody is connected to the slot, twice in a row; whether that came about within so many seconds."""
     path, counts = "/run/%s/%s/web.sock" % (host.app, slot), [1]
 
     def is_quiet() -> bool:
@@ -127,23 +132,24 @@ def drain(host: Host, slot: str) -> bool:
     since_flip = time.time() - os.lstat(host.web_sock).st_ctime
     if not since_flip > LOOKUP:
         time.sleep(LOOKUP)
-    return wait_until(is_quiet, DRAIN)
+    return wait_until(is_quiet, seconds)
 
 
-def stop(host: Host, slot: str) -> None:
+def stop(host: Host, slot: str, drained: float = DRAIN) -> None:
     """Stop the slot's units, drained first, and forget what it ran. Units that need more than STOPPING seconds go on
     stopping."""
-    begin_stop(host, slot)
+    begin_stop(host, slot, drained)
     stopped(host, slot, STOPPING)
 
 
-def begin_stop(host: Host, slot: str) -> None:
-    """Drain the slot and tell its units to stop. Raises Problem where it is live."""
+def begin_stop(host: Host, slot: str, drained: float = DRAIN) -> None:
+    """Drain the slot, for so many seconds at most, and tell its units to stop: they close what is still open, such as
+    websockets. Raises Problem where it is live."""
     if slot == live(host):
         raise Problem("slot %s is live: it is not stopped" % slot)
     names = running(host, *units(host, slot))
     if names:
-        drain(host, slot)
+        drain(host, slot, drained)
         host.systemctl("stop", "--no-block", *names)
 
 
@@ -184,7 +190,8 @@ def retire_later(host: Host, slot: str, attempt: Noted) -> None:
     host.call("systemd-run", "--quiet", "--collect", "--unit=" + timer(host), "--on-active=%d" % attempt["keep_warm"],
               "--timer-property=AccuracySec=200ms", "-p", "Restart=on-failure", "-p", "RestartSec=10",
               *lock, host_path("python3"), "-I", "-S", attempt["program"], "retire", host.app,
-              attempt.get("image", ""), str(attempt.get("keep_releases", 0)), slot, release["tag"], release["image_id"])
+              attempt.get("image", ""), str(attempt.get("keep_releases", 0)), slot, release["tag"], release["image_id"],
+              *([str(attempt["drain"])] if "drain" in attempt else []))  # an attempt's program knows what it has noted
 
 
 def host_path(name: str) -> str:
@@ -198,7 +205,7 @@ def cancel_retirement(host: Host) -> None:
     host.systemctl("stop", timer(host) + ".timer", timer(host) + ".service", check=False)
 
 
-def retire(host: Host, slot: str, tag: str, image_id: str) -> None:
+def retire(host: Host, slot: str, tag: str, image_id: str, drained: float = DRAIN) -> None:
     """Stop the slot, unless it is live or pinned to another release than the timer was set for."""
     if slot != live(host) and release_in(host, slot) == {"tag": tag, "image_id": image_id}:
-        stop(host, slot)
+        stop(host, slot, drained)

@@ -10,7 +10,8 @@ from .shapes import Noted, Say
 from .steps.commit import drop_prepared, drop_ways_back, finish, record
 from .steps.migrate import remove_one_offs
 from .steps.readiness import empty_slot
-from .steps.switch import beat_back, flip_back, workers_back
+from .steps.replace import processes_back
+from .steps.switch import flip_back, workers_back
 
 
 def settle(host: Host, say: Say) -> None:
@@ -29,7 +30,7 @@ def settle(host: Host, say: Say) -> None:
 def take_back(host: Host, attempt: Noted, say: Say) -> None:
     """Undo all steps, visitors first. Each undo may be done twice, and all are done even where one fails."""
     whole = True
-    for step in (flip_back, workers_back, remove_one_offs, beat_back, drop_prepared, empty_slot, note_failure):
+    for step in (flip_back, workers_back, remove_one_offs, processes_back, drop_prepared, empty_slot, note_failure):
         try:
             step(host, attempt)
             say({"event": "takeback", "step": step.__name__, "state": "done"})

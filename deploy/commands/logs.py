@@ -1,12 +1,11 @@
-"""logs: what web, worker and beat log, each line after its host's name."""
+"""logs: what the app's processes log, each line after its host's name."""
 
 import argparse
 import subprocess
 import sys
 
-from ..agent.host import ROLES, SLOT_ROLES
 from ..decide.config import Fleet, Host
-from ..errors import DeployError, HostProblem, on_hosts
+from ..errors import DeployError, HostProblem, Refused, on_hosts
 from ..reach import limits, process
 from ..reach.gather import together
 from ..reach.process import Process, in_thread
@@ -17,20 +16,22 @@ from ..show.display import write
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
     parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="of each host (100)")
-    parser.add_argument("--role", choices=ROLES, default="", help="only this one's")
+    parser.add_argument("--role", default="", metavar="ROLE", help="only this one's: web, worker, beat, …")
     parser.add_argument("--since", default="", metavar="TIME", help="as journalctl takes it: '1 hour ago'")
 
 
-def command(app: str, args: argparse.Namespace) -> list[str]:
-    """The words that show a host's logs there."""
-    names = [f"{app}-{name}" for name in (*(f"{role}-{slot}" for role in SLOT_ROLES for slot in "ab"), "beat")
-             if name.startswith(args.role)]
+def command(fleet: Fleet, args: argparse.Namespace) -> list[str]:
+    """The words that show a host's logs there. Raises Refused for an unknown role."""
+    if args.role and args.role not in fleet.processes:
+        raise Refused(f"there is no role {args.role!r}; there are: {', '.join(fleet.processes)}")
+    names = [f"{fleet.app}-{role}{slot}" for role, process in fleet.processes.items() if args.role in ("", role)
+             for slot in (("-a", "-b") if process.overlap else ("",))]
     return ["journalctl", "--no-pager", "-o", "short-iso", "-n", str(args.lines), *(["-f"] if args.follow else []),
             *(["--since", args.since] if args.since else []), *(word for name in names for word in ("-t", name))]
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    words = command(fleet.app, args)
+    words = command(fleet, args)
     running: dict[str, Process] = {}
     hosts = fleet.chosen(args.hosts)
     limits.allow(len(hosts))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..agent.roles import BUILT_IN, Process
 from ..errors import Refused
 from . import schema
 from .checks import TOO_DEEP, Problems, is_numeric
@@ -62,12 +63,21 @@ class Fleet:
     rollout: Table = field(default_factory=dict)
     hooks: Table = field(default_factory=dict)
     server: Table = field(default_factory=dict)
+    processes: dict[str, Process] = field(default_factory=lambda: dict(BUILT_IN))
     by_variables: bool = False
     ssh: Ssh = Ssh()
 
     def with_role(self, role: str) -> list[Host]:
         """The hosts that have a role, in the order of the file."""
         return [host for host in self.hosts if host.has(role)]
+
+    def alone(self) -> list[str]:
+        """The roles of which a host runs one at a time."""
+        return [name for name, process in self.processes.items() if not process.overlap]
+
+    def behind_web(self) -> list[str]:
+        """The roles besides web that run in slots."""
+        return [name for name, process in self.processes.items() if process.overlap and name != "web"]
 
     @property
     def app_hosts(self) -> list[Host]:
@@ -155,28 +165,37 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
                   memory=data.get("memory", "auto"),
                   registry=registry if isinstance(registry, str) else "",
                   registry_login="" if isinstance(registry, str) else registry.get("login", ""),
-                  site=site, rollout=rollout, hooks=hooks, server=server)
+                  site=site, rollout=rollout, hooks=hooks, server=server,
+                  processes=BUILT_IN | own_processes(data.get("process", {})))
     if problems := [f"{path}: {problem}" for path, problem in between_keys(fleet)]:
         raise refusal(source, problems)
     return fleet
+
+
+def own_processes(tables: dict[str, Table]) -> dict[str, Process]:
+    """Name → process, of the tables [process.NAME]."""
+    defaults = {key: default for key, (_, default) in schema.PROCESS.items()}
+    return {name: Process(name, **{**defaults, **values}) for name, values in tables.items()}
 
 
 # ---- what is wrong between keys that are all well formed: (path, problem) ----
 
 def between_keys(fleet: Fleet) -> Problems:
     """All of it."""
-    site, (web, workers, beats) = fleet.site, map(fleet.with_role, ("web", "worker", "beat"))
+    site, (web, beats) = fleet.site, map(fleet.with_role, ("web", "beat"))
     addresses: dict[str, list[str]] = {}
     for host in fleet.hosts:
         addresses.setdefault(host.address, []).append(host.name)
     for host in fleet.hosts:
         yield from host_problems(host, addresses[host.address])
-    if len(beats) > 1 or workers and not beats:
-        yield "hosts", f"exactly one must have the role beat, not {', '.join(host.name for host in beats) or 'none'}"
+    if len(beats) > 1:
+        yield "hosts", f"only one may have the role beat, not {', '.join(host.name for host in beats)}"
     if len(web) > 1 and fleet.media == "local":
         yield "media", f"\"local\" files would differ between {', '.join(host.name for host in web)}; use \"bucket\""
     for host in fleet.balancers:
         yield from balancer_problems(host, web)
+    for process in fleet.processes.values():
+        yield from process_problems(process, fleet.rollout["ready"])
     yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
                 for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
 
@@ -189,6 +208,15 @@ def host_problems(host: Host, same_address: Iterable[str]) -> Problems:
     for other in same_address:
         if other < host.name:
             yield f"hosts.{host.name}.address", f"{host.address!r} is {other}'s too"
+
+
+def process_problems(process: Process, limit: int) -> Problems:
+    """What is wrong with a process; `limit`: seconds that it may take to get ready."""
+    if process.overlap and process.ports:
+        yield f"process.{process.name}.ports", "two run beside each other, as overlap says: only one can have them"
+    way, _, what = process.ready.partition(" ")
+    if way == "seconds" and int(what) >= limit:
+        yield f"process.{process.name}.ready", f"{what} s are not less than rollout.ready, {limit} s"
 
 
 def balancer_problems(host: Host, web: list[Host]) -> Problems:

@@ -45,11 +45,11 @@ def not_running(app: str, host: Host, facts: Facts) -> Iterator[str]:
         yield f"{slot['release']['tag']} is live, and {tag['tag']} is committed"
     for role, unit in slot["units"].items():
         yield from unhealthy(app, role, unit, facts)
-    if host.has("beat"):
-        beat: Mapping[str, Any] = facts["beat"] or {}
-        yield from restarting("beat", beat, "beat", facts)
-        if not running(beat):
-            yield f"beat is {beat.get('state')}"
+    for role, process in facts["alone"].items():
+        if host.has(role):
+            yield from restarting(role, process, role, facts)
+            if not running(process):
+                yield f"{role} is {process['state']}"
 
 
 def unhealthy(app: str, role: str, unit: Mapping[str, Any], facts: Facts) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The steps of a deploy or rollback, from the fleet's state and a target. Pure."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,7 +37,7 @@ STEP_KINDS = {  # in their order
     "pause": StepKind(120, "old workers consume again"),
     "flip": StepKind(120, "flip back to the old slot"),
     "watch": StepKind(120),
-    "beat": StepKind(420, "the old beat again"),
+    "replace": StepKind(480, "the old processes again"),
     "prepare": StepKind(120, "remove what was written"),
     "promise": StepKind(60, "remove what was written, unless a host has committed"),
     "commit": StepKind(240, "none: from here a deploy only goes forward"),
@@ -107,7 +108,7 @@ def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Opti
     """Begin and pull, which neither visitors nor tasks notice."""
     names, rollout = all_of(hosts), fleet.rollout
     attempt = {**attempt, "action": target.action, "tag": target.tag, "digest": target.digest, "image_id": "",
-               "keep_warm": rollout["keep_warm"], "keep_releases": rollout["keep_releases"], "image": fleet.image}
+               "image": fleet.image, **{key: rollout[key] for key in ("keep_warm", "drain", "keep_releases")}}
     each = {name: {"roles": [*host.roles], **target.releases.get(name, {})} for name, host in zip(names, hosts)}
     yield (Step("begin", names, attempt, each=each),)
     yield (Step("pull", names, {"image": fleet.image, "credentials": options.credentials}, each=target.sources),)
@@ -117,21 +118,24 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
     """Start the idle slot, until it is ready. Web may start while the database changes; workers would begin to work.
     The first start goes to all hosts: from there on each keeps a record of the deploy."""
     names, rollout, judge = all_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
+    behind = fleet.behind_web()
+    roles = ["web", *(role for role in behind if having(hosts, role))]
     if target.action != "rollback":
         yield (Step("start", names, {"roles": ["web"]}), judge, Step("publish", having(hosts, "web")))
         yield (Step("migrate", names[:1], {"seconds": rollout["migrate"]},
                     where=PENDING if target.judge and not rollout["always_migrate"] else ""),)
-        yield (Step("start", having(hosts, "worker"), {"roles": ["worker"]}),)
+        yield (Step("start", having(hosts, *behind), {"roles": roles[1:]}),)
     else:
         yield (judge,)
-        yield (Step("start", names, {"roles": ["web", "worker"]}),)
-    yield (Step("ready", having(hosts, "web", "worker"), {"seconds": rollout["ready"], "smoke": rollout["smoke"],
-                                                          "roles": ["web", "worker"]}),)
+        yield (Step("start", names, {"roles": roles}),)
+    yield (Step("ready", having(hosts, *roles), {"seconds": rollout["ready"], "smoke": rollout["smoke"],
+                                                 "roles": roles}),)
 
 
 def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
-    """Bring tasks and visitors to the new release: on the canary, then the others in waves, then beat. Each host is
-    watched from its flip on, and no wave begins unless all are well; the steps called watch only give it time."""
+    """Bring tasks and visitors to the new release: on the canary, then the others in waves, then what runs alone in the
+    same way. Each host is watched from its flip on, and no wave begins unless all are well; the steps called watch only
+    give it time."""
     web, rollout = having(hosts, "web"), fleet.rollout
     rest = tuple(name for name in all_of(hosts) if name not in web)
     cap = rollout["parallel"] if options.parallel is None else options.parallel
@@ -143,7 +147,8 @@ def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
     second, *others = [*waves(web[1:], cap), ()]
     yield (Step("flip", second, watched), Step("flip", rest, watched))
     yield from ((Step("flip", wave, watched),) for wave in others)
-    yield (beat(fleet, hosts),)
+    alone = replace(fleet, hosts)
+    yield from ((dataclasses.replace(alone, hosts=wave),) for wave in (alone.hosts[:1], *waves(alone.hosts[1:], cap)))
     if options.bake and rollout["bake"]:
         yield (Step("watch", all_of(hosts), {"seconds": rollout["bake"]}),)
 
@@ -160,7 +165,7 @@ def waves(names: Sequence[str], cap: int) -> Iterator[tuple[str, ...]]:
 def switching_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
     """The same for a rollback, which is urgent: visitors first, on all hosts at once."""
     yield (Step("flip", all_of(hosts), flip_args(fleet)),)
-    yield (Step("pause", having(hosts, "worker")), beat(fleet, hosts))
+    yield (Step("pause", having(hosts, "worker")), replace(fleet, hosts))
 
 
 def committing(hosts: Sequence[Host]) -> Groups:
@@ -170,9 +175,10 @@ def committing(hosts: Sequence[Host]) -> Groups:
     yield (Step("commit", all_of(hosts)),)
 
 
-def beat(fleet: Fleet, hosts: Sequence[Host]) -> Step:
-    """The step that moves beat to the new release."""
-    return Step("beat", having(hosts, "beat"), {"seconds": fleet.rollout["ready"]})
+def replace(fleet: Fleet, hosts: Sequence[Host]) -> Step:
+    """The step that moves what runs alone to the new release, and ends what does not stay in the old slot."""
+    passing = [name for name in fleet.behind_web() if not fleet.processes[name].stays]
+    return Step("replace", having(hosts, *fleet.alone(), *passing), {"seconds": fleet.rollout["ready"]})
 
 
 def flip_args(fleet: Fleet) -> dict[str, Any]:

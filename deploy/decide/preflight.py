@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..agent.answers import Facts
+from ..agent.roles import BUILT_IN
 from ..agent.shapes import Record, Release
 from ..errors import Locked, Refused, on_hosts
 from . import server
@@ -48,7 +49,7 @@ def of_host(fleet: Fleet, host: Host, facts: Facts, back: bool = False, warm: bo
     yield from provisioning(fleet, host, facts)
     yield from room(fleet, facts)
     yield from memory(facts) if not warm else ()
-    yield from beat_elsewhere(fleet, host, facts)
+    yield from elsewhere(fleet, host, facts)
     yield from scheme(fleet, host, facts) if not back else ()
     yield from sqlite(fleet, facts) if not back else ()
 
@@ -117,7 +118,7 @@ def is_warm(facts: Facts, target: Target) -> bool:
     idle = facts["slots"].get({"a": "b", "b": "a"}.get(facts["live"] or "", ""))
     return (target.action == "rollback" and idle is not None and idle["release"] is not None
             and idle["release"]["tag"] == target.tag
-            and all(unit["state"] == "active" for unit in idle["units"].values()))
+            and all(unit["state"] == "active" for role, unit in idle["units"].items() if role in BUILT_IN))
 
 
 def retagged(facts: Facts, target: Target) -> Iterator[str]:
@@ -136,10 +137,11 @@ def busy(facts: Facts) -> Iterator[str]:
         yield f"{name} runs since {since}, started by hand: wait for its end"
 
 
-def beat_elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    """Whether beat runs on a host without that role."""
-    if f"{fleet.app}-beat" in facts["containers"] and not host.has("beat"):
-        yield "beat runs there, but the host does not have the role beat: run make provision"
+def elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+    """Whether beat or a process of the team's runs on a host without that role."""
+    found = {name.removeprefix(f"{fleet.app}-").partition("-")[0] for name in facts["containers"]}
+    for role in sorted(found - {*host.roles, "web", "worker"}):
+        yield f"{role} runs there, but the host does not have the role {role}: run make provision"
 
 
 def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:

@@ -4,9 +4,10 @@ checks.py says what a check and a table are.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from ..agent.host import ROLES
+from ..agent.roles import BUILT_IN
 from .checks import (REQUIRED, TOO_DEEP, Check, Problems, flag, list_of, network, number, one_of, options, plain, shown,
                      table, text)
 
@@ -15,6 +16,11 @@ Keys = dict[str, tuple[Check, Any]]  # key → check, default
 # it installs, and prefixes of nginx's variables.
 TAKEN = ("docker", "containerd", "nginx", "html", "snippets", "sites-available", "sites-enabled", "modules-available",
          "modules-enabled", "http", "sent-http", "request")
+# Names of what is not a process, in a server's units, containers, files, or among the image's commands.
+NO_PROCESS = ("a", "b", "slot", "deploy", "retire", "migrate", "manage", "collectstatic", "compress", "shell", "run",
+              "healthcheck", "help", "attempt")
+OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+NUMBER = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"  # of a port
 PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 
 
@@ -35,15 +41,40 @@ def app_name(value: object) -> Problems:
         yield "", f"{shown(value)} is a name that servers use for something else"
 
 
-def hosts(value: object) -> Problems:
-    """Checks the tables of `hosts`."""
-    if not isinstance(value, dict) or not value:
-        yield "", "no host is there: write [hosts.web1]"
+def hosts_with(roles: Sequence[str]) -> Check:
+    """A check for the tables of `hosts`, whose roles are these."""
+    check_host = table({**HOST, "roles": (list_of(one_of(*roles)), [])})
+
+    def check(value: object) -> Problems:
+        if not isinstance(value, dict) or not value:
+            yield "", "no host is there: write [hosts.web1]"
+            return
+        for name, host in value.items():
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+                yield f".{name}", "a host's name is of letters, digits and . _ -"
+            yield from ((f".{name}{path}", problem) for path, problem in check_host(host))
+    return check
+
+
+def processes(value: object) -> Problems:
+    """Checks the tables of `process`."""
+    if not isinstance(value, dict):
+        yield "", f"{shown(value)} is no table"
         return
-    for name, host in value.items():
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-            yield f".{name}", "a host's name is of letters, digits and . _ -"
-        yield from ((f".{name}{path}", problem) for path, problem in table(HOST)(host))
+    for name, process in value.items():
+        if name in (*BUILT_IN, *NO_PROCESS):
+            yield f".{name}", "the name is used for something else"
+        if isinstance(process, dict) and "command" not in process:
+            yield f".{name}.command", "is missing"
+        yield from ((f".{name}{path}", problem) for check, what in ((process_name, name), (table(PROCESS), process))
+                    for path, problem in check(what))
+
+
+def words(value: object) -> Problems:
+    """Checks for a line of words, one at least."""
+    yield from options(value)
+    if isinstance(value, str) and not value.strip(" \t'\""):
+        yield "", "no command is there"
 
 
 # ---- the keys ----
@@ -63,14 +94,25 @@ size = text(r"\d+[kmg]?", "a size such as 20m")
 memory = text(r"auto|off|[1-9]\d*[kmg]", "\"auto\", \"off\" or a size such as 2g")
 email = text(r"[!-:<-?A-~]+@[!-:<-?A-~]+", "an address for mail")
 seconds = number(0, 86_400)
+process_name = text(r"[a-z][a-z0-9]{0,15}", "a name of at most 16 small letters and digits, a letter first")
+ready = text(rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
+             "\"seconds 5\", \"file\", \"port 2525\", \"http /path\" or \"http :8025/path\"")
+port = text(rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?",
+            "a port such as 2525:2525 or 127.0.0.1:2525:2525")
 
 REGISTRY: Keys = {"login": (variable, "")}
 HOST: Keys = {
     "address": (address, ""),
-    "roles": (list_of(one_of(*ROLES)), []),
+    "roles": (list_of(one_of(*BUILT_IN)), []),
     "balancer": (flag, False),
     "internal": (internal, ""),
     "opts": (options, ""),
+}
+PROCESS: Keys = {
+    "command": (words, ""),
+    "overlap": (flag, False),
+    "ready": (ready, "seconds 5"),
+    "ports": (list_of(port), []),
 }
 SITE: Keys = {
     "names": (list_of(site_name), []),
@@ -94,6 +136,7 @@ ROLLOUT: Keys = {
     "min_healthy": (number(0, 1, float), 1.0),
     "max_errors": (number(0, 1, float), 0.05),
     "keep_warm": (seconds, 600),
+    "drain": (number(0, 30), 30),
     "keep_releases": (number(0, 1000), 5),
     "dead_after": (number(3, 3600), 30),
 }
@@ -111,7 +154,8 @@ TOP: Keys = {
     "opts": (options, ""),
     "memory": (memory, "auto"),
     **{name: (table(keys), {}) for name, keys in TABLES.items()},
-    "hosts": (hosts, REQUIRED),
+    "process": (processes, {}),
+    "hosts": (hosts_with([*BUILT_IN]), REQUIRED),
 }
 
 
@@ -120,9 +164,16 @@ def defaults(name: str) -> dict[str, Any]:
     return {key: default for key, (_, default) in TABLES[name].items()}
 
 
+def roles(data: dict[str, Any]) -> list[str]:
+    """The names of all processes, which are what roles may be."""
+    own = data.get("process")
+    return [*BUILT_IN, *(own if isinstance(own, dict) else ())]
+
+
 def check(data: dict[str, Any]) -> list[str]:
     """What is wrong with each key of a parsed file, a line each; empty where all are well formed."""
     try:
-        return [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(TOP)(data)]
+        keys = {**TOP, "hosts": (hosts_with(roles(data)), REQUIRED)}
+        return [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(keys)(data)]
     except RecursionError:
         return [TOO_DEEP]

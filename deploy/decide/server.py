@@ -1,16 +1,17 @@
 """The packages, files and units that a server needs for the app. Pure but for reading templates."""
 
 import json
+import re
 import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from ..agent.host import UNITS
+from ..agent.roles import BUILT_IN, Process
 from . import site
 from .config import Fleet, Host
 from .render import render
 
-UNITS = "/etc/systemd/system"
-ROLE_UNITS = {"web": "{}-web@.service", "worker": "{}-worker@.service", "beat": "{}-beat.service"}
 APP_UNITS = ("{}-slot.service", "{}.target")
 SHARED_UNITS = ("docker-service@.service", "docker-runner.target")
 DOCKER_DROP_IN, NGINX_DROP_IN = "docker.service.d/restart.conf", "nginx.service.d/restart.conf"
@@ -20,6 +21,7 @@ FIRST_SETTINGS = """\
 # The settings of {app}, KEY=value a line, no quotes; docs/image.md lists them. From now on they are changed by
 #   python -m deploy env set NAME
 """
+STOPPING = 30  # seconds more that a unit may take: docker-runner asks Docker, kills, and removes the container
 SECURITY_UPDATES = 'APT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n'
 
 
@@ -56,7 +58,7 @@ def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
 
 def has_media(fleet: Fleet, host: Host) -> bool:
     """Whether uploads are files on this host."""
-    return fleet.media == "local" and (host.has("web") or host.has("worker"))
+    return fleet.media == "local" and bool({*host.roles} - {"beat"})
 
 
 def has_data(fleet: Fleet) -> bool:
@@ -83,16 +85,31 @@ def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
         yield File("/etc/apt/apt.conf.d/20auto-upgrades", SECURITY_UPDATES)
 
 
-def unit_names(app: str, host: Host) -> list[str]:
+def process_unit(app: str, process: Process) -> File:
+    """The unit of a process, which also tells the agent of it."""
+    at = "@" if process.overlap else ""
+    options = " ".join([process.options.format(app), *(f"-p {port}" for port in process.ports)]).strip()
+    values = {"APP": app, "NAME": process.name, "COMMAND": systemd_words(process.command), "READY": process.ready,
+              "OPTIONS": options, "STOP": str(process.stop), "LIMIT": str(process.stop + STOPPING)}
+    return File(f"{UNITS}/{app}-{process.name}{at}.service", render(f"systemd/APP-PROCESS{at}.service", values))
+
+
+def systemd_words(line: str) -> str:
+    """A shell's words as systemd's ExecStart has them."""
+    quoted = (re.sub(r'(["\\])', r"\\\1", word).replace("%", "%%").replace("$", "$$") for word in shlex.split(line))
+    return " ".join(word if re.fullmatch(r"[\w./:=,@+%$-]+", word) else f'"{word}"' for word in quoted)
+
+
+def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
     """The app's units on a host."""
-    roles = [unit for role, unit in ROLE_UNITS.items() if host.has(role)]
-    return [unit.format(app) for unit in (*roles, *(APP_UNITS if host.roles else ()))]
+    yield from (process_unit(fleet.app, process) for name, process in fleet.processes.items() if host.has(name))
+    for name in APP_UNITS if host.roles else ():
+        yield File(f"{UNITS}/{name.format(fleet.app)}", render("systemd/" + name.format("APP"), {"APP": fleet.app}))
 
 
 def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
     """Units and drop-ins."""
-    for name in unit_names(fleet.app, host):
-        yield File(f"{UNITS}/{name}", render("systemd/" + name.replace(fleet.app, "APP", 1), {"APP": fleet.app}))
+    yield from app_units(fleet, host)
     shared = [*SHARED_UNITS, DOCKER_DROP_IN] if host.roles else []
     for name in [*shared, *([NGINX_DROP_IN] if serves_http(host) else [])]:
         yield File(f"{UNITS}/{name}", render(f"systemd/{name}", {}))
@@ -120,15 +137,24 @@ def daemon_json(before: str) -> File | None:
 
 # ---- what is left of an earlier role ----
 
-def stale_units(app: str, host: Host, units: Collection[str]) -> list[str]:
+def stale_units(fleet: Fleet, host: Host, units: Collection[str]) -> list[str]:
     """Those of the `units` that run on a host which its roles do not need."""
-    return [unit for unit in units if template(unit) not in unit_names(app, host)]
+    needed = [file.path for file in app_units(fleet, host)]
+    return [unit for unit in units if f"{UNITS}/{template(unit)}" not in needed]
 
 
-def stale_files(app: str, host: Host) -> list[str]:
-    """The paths of all files that only roles need which the host does not have."""
-    others = {unit.format(app) for unit in (*ROLE_UNITS.values(), *APP_UNITS)} - set(unit_names(app, host))
-    return [f"{UNITS}/{name}" for name in sorted(others)] + ([] if host.roles else [tmpfiles(app).path])
+def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
+    """The paths of all files that only roles need which the host does not have: units, and what is pinned in /run for
+    what runs alone. `names`: of the units of processes there are, "smtp" or "web@"."""
+    needed, app = [file.path for file in app_units(fleet, host)], fleet.app
+    names = sorted({*names, *(process_unit(app, process).path[len(f"{UNITS}/{app}-"):-len(".service")]
+                              for process in BUILT_IN.values())})
+    units = {f"{UNITS}/{app}-{name}.service": name for name in names}
+    units |= {f"{UNITS}/{name.format(app)}": "" for name in APP_UNITS}
+    stale = {path: name for path, name in sorted(units.items()) if path not in needed}
+    pinned = [f"/run/{app}/{name}.{kind}" for name in stale.values() if name and not name.endswith("@")
+              for kind in ("env", "tag")]
+    return [*stale, *pinned, *([] if host.roles else [tmpfiles(app).path])]
 
 
 def template(unit: str) -> str:
@@ -147,7 +173,8 @@ def marks(app: str) -> list[str]:
 
 def named(app: str) -> list[str]:
     """Every path with the app's name that provisioning or a deploy uses, or that would override one of them."""
-    names = [name.format(app) for name in (*ROLE_UNITS.values(), *APP_UNITS, "{}-deploy.service")]
+    names = [process_unit(app, process).path.rpartition("/")[2] for process in BUILT_IN.values()]
+    names += [name.format(app) for name in (*APP_UNITS, "{}-deploy.service")]
     return [*marks(app), f"/var/www/{app}", f"/run/{app}", f"{site.NGINX}/sites-available/{app}",
             *(f"{folder}/tmpfiles.d/{app}.conf" for folder in ("/run", "/usr/lib")),
             *(f"{folder}/{name}" for folder in (UNITS, "/usr/lib/systemd/system") for name in names)]

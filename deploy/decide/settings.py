@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from project.ops import envfile
+from slipway import envfile
 
 from ..errors import HostProblem, Refused
 

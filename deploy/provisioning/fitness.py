@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..agent.roles import BUILT_IN
 from ..decide import server
 from ..decide.config import Fleet
 from ..decide.preflight import too_old
@@ -25,7 +26,8 @@ class Found:
 
     `whole`: it came to its end; `missing`: commands and packages; `others`: what has the app's name and is not ours;
     `malformed`: files of settings, with what is wrong; `user`: the app has a user and a group; `login`: the shell of
-    that user where it can log in; `units`: the app's that run or start at boot; `swarm`: it is a node of Docker Swarm.
+    that user where it can log in; `processes`: what of the app has a unit, in slots ("web@") or alone ("beat");
+    `units`: the app's that run or start at boot; `swarm`: it is a node of Docker Swarm.
     """
 
     whole: bool = True
@@ -35,6 +37,7 @@ class Found:
     malformed: tuple[str, ...] = ()
     user: bool = False
     login: str = ""
+    processes: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     daemon_json: str = ""
     swarm: bool = False
@@ -43,11 +46,19 @@ class Found:
 def inspection(fleet: Fleet, remove: bool) -> list[str]:
     """The command that runs inspect.sh. Before a removal settings need not be well formed."""
     app = fleet.app
-    malformed = re.search(r"^malformed\(\) \{.*?^\}\n", render("docker-runner", {}), re.MULTILINE | re.DOTALL)
-    assert malformed
-    settings = [] if remove else [f"/etc/default/{app}.env", *(f"/run/{app}/{slot}.env" for slot in ("a", "b", "beat"))]
-    return ["sh", "-c", malformed[0] + SCRIPT.read_text("utf-8"), "sh", app, *(" ".join(words) for words in (
-        fleet.server["packages"], server.marks(app), server.named(app), settings))]
+    pinned = [f"/run/{app}/{name}.env" for name in ("a", "b", *fleet.alone())]
+    settings = [] if remove else [f"/etc/default/{app}.env", *pinned]
+    own = [server.process_unit(app, process).path for name, process in fleet.processes.items() if name not in BUILT_IN]
+    functions = function("malformed", "docker-runner") + function("processes", "docker-slot")
+    return ["sh", "-c", functions + SCRIPT.read_text("utf-8"), "sh", app, *(" ".join(words) for words in (
+        fleet.server["packages"], server.marks(app), server.named(app), settings, own))]
+
+
+def function(name: str, file: str) -> str:
+    """The text of a function of a script in deploy/host."""
+    found = re.search(rf"^{name}\(\) \{{.*?^\}}\n", render(file, {}), re.MULTILINE | re.DOTALL)
+    assert found
+    return found[0]
 
 
 def parse(lines: Iterable[str]) -> Found:
@@ -60,8 +71,8 @@ def parse(lines: Iterable[str]) -> Found:
     def every(kind: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(told.get(kind, ())))
     return Found("end" in told, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
-                 "user" in told, " ".join(every("login")), every("unit"), decoded("".join(every("daemon")[:1])),
-                 every("swarm")[:1] == ("active",))
+                 "user" in told, " ".join(every("login")), every("process"), every("unit"),
+                 decoded("".join(every("daemon")[:1])), every("swarm")[:1] == ("active",))
 
 
 def decoded(text: str) -> str:

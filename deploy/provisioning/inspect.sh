@@ -2,9 +2,12 @@
 # Looks at a server before provisioning changes anything there: a line for each finding, KIND REST. It only reads.
 #
 # $1: the app; $2: packages by name; $3: files whose first line says that they are ours; $4: all paths with the app's
-# name; $5: files of settings. fitness.py puts docker-runner's function `malformed` before it. POSIX sh.
+# name; $5: files of settings; $6: units of the team's processes. fitness.py puts docker-runner's function `malformed`
+# and docker-slot's `processes` before it. POSIX sh.
 
-app=$1 packages=$2 marks=$3 named=$4 settings=$5
+app=$1 packages=$2 marks=$3 named=$4 settings=$5 own=$6
+# shellcheck disable=SC2034 # `processes` uses it
+root=${DOCKER_RUNNER_ROOT:-} # tests only: a folder that stands for /
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -40,6 +43,10 @@ others() {
     ! getent group "$app" >/dev/null || echo "other the group $app"
 }
 others
+for path in $own; do
+    name=${path##*/"$app-"}
+    if [ -e "$path" ] && ! processes | grep -qx "${name%.service}"; then whose "$path"; fi
+done
 [ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # else provisioning adds both
 shell=$(getent passwd "$app" | cut -d: -f7)
 case $shell in ''|*/nologin|*/false) ;; *) echo "login $shell" ;; esac
@@ -51,8 +58,10 @@ for file in $settings; do
     [ -z "${bad:-}" ] || echo "malformed $file $bad"
     bad=
 done
-LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target "$app-web@*" "$app-worker@*" \
-    "$app-beat.service" "$app-slot.service" "$app.target" |
+processes | sed 's/^/process /'
+# shellcheck disable=SC2046
+LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target \
+    $(processes | sed "s/^/$app-/; s/@\$/@*/; /@\*\$/!s/\$/.service/") "$app-slot.service" "$app.target" |
     while read -r unit _ state _; do [ "$state" = inactive ] || echo "unit $unit"; done
 ! systemctl is-enabled --quiet "$app.target" 2>/dev/null || echo "unit $app.target"
 echo "end"

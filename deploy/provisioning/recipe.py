@@ -12,6 +12,7 @@ from pyinfra.context import host
 from pyinfra.operations import apt, files, server, systemd
 from pyinfra.operations.util import any_changed
 
+from ..agent.host import UNITS
 from ..decide import server as wanted
 from ..decide import site
 from ..decide.config import Fleet, Host
@@ -27,7 +28,7 @@ APT = "-o DPkg::Lock::Timeout=300"
 def provision(fleet: Fleet, here: Host, found: Found, team: Callable[[Fleet, Host], None]) -> None:
     """Make `here` what the fleet says, then call the team's own operations."""
     install(fleet, here, found)
-    there = host.get_fact(Files, paths=paths(fleet, here))
+    there = host.get_fact(Files, paths=paths(fleet, here, found))
     if here.roles:
         app(fleet, here, found, there)
     units(fleet, here, there)
@@ -45,13 +46,14 @@ def provision(fleet: Fleet, here: Host, found: Found, team: Callable[[Fleet, Hos
 def remove(fleet: Fleet, here: Host, found: Found) -> None:
     """Take the app off a host. Data and settings stay."""
     nothing = Host(here.name, here.address)
-    take_away(fleet, nothing, found, host.get_fact(Files, paths=paths(fleet, nothing)))
+    take_away(fleet, nothing, found, host.get_fact(Files, paths=paths(fleet, nothing, found)))
 
 
-def paths(fleet: Fleet, here: Host) -> list[str]:
+def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
     """All paths that are looked at, by one fact, before anything changes."""
     app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet.app)] if here.roles else []
-    return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))), *wanted.stale_files(fleet.app, here),
+    return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))),
+            *wanted.stale_files(fleet, here, found.processes),
             *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
             wanted.socket(fleet.app), *filter(None, site.certificate_files(fleet))]
 
@@ -92,7 +94,7 @@ def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None
 def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
     """Units and drop-ins. docker-runner.target is started, as units that ran before it was there did not start it."""
     files_of_units = list(wanted.unit_files(fleet, here))
-    for path in sorted({os.path.dirname(file.path) for file in files_of_units} - {wanted.UNITS}):
+    for path in sorted({os.path.dirname(file.path) for file in files_of_units} - {UNITS}):
         folder(path)
     changed = any_changed(*[write(file, there) for file in files_of_units])
     systemd.daemon_reload(name="reload systemd", _if=changed)
@@ -125,10 +127,10 @@ def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -
     for stale in site.stale_sites(fleet, here):
         if set(stale.paths) & set(there):
             nginx_site(name=f"put nginx site {stale.name} away", site=stale)
-    if running := wanted.stale_units(fleet.app, here, found.units):
+    if running := wanted.stale_units(fleet, here, found.units):
         stop(running)
     gone = [files.file(name=f"remove {path}", path=path, present=False)
-            for path in wanted.stale_files(fleet.app, here) if path in there]
+            for path in wanted.stale_files(fleet, here, found.processes) if path in there]
     if gone:
         systemd.daemon_reload(name="reload systemd", _if=any_changed(*gone))
 

@@ -19,7 +19,7 @@ from .gather import Ours, Problems, all_or_none, gathered, insist, on_each, text
 from .spans import Spans
 from .validate import Event, Tell
 
-TAKEBACK = 150  # seconds that a takeback may take: two drains and a stop
+TAKEBACK = 240  # seconds that a takeback may take: two drains, a stop, and one of what runs alone
 T = TypeVar("T")
 
 
@@ -68,8 +68,8 @@ class Connections:
 
     async def connect(self, skip: bool = False) -> Problems:
         """Reach all hosts at once; host name → why a host was not reached. With `skip`, hosts that can't be reached
-        are left out, but not the one with beat. Raises Refused where no host was reached."""
-        needed = {host.name for host in self.hosts if not skip or host.has("beat")}
+        are left out, but not those where something runs alone. Raises Refused where no host was reached."""
+        needed = {host.name for host in self.hosts if not skip or any(map(host.has, self.fleet.alone()))}
         problems = await self.reach()
         if not self.hosts:
             raise Refused(on_hosts(problems))

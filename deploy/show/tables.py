@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from ..agent.answers import Facts
-from ..agent.host import SLOT_ROLES
 from ..agent.shapes import Release
 from ..decide.config import Host
 from ..decide.drift import EMPTY, running
@@ -20,12 +19,11 @@ def rows(host: Host, facts: Facts) -> Iterator[Row]:
     """A row for each role of a host, and one for the old slot; ROWS names the columns."""
     live = facts["live"]
     slot = facts["slots"].get(live or "", EMPTY)
-    for role in SLOT_ROLES:
-        if host.has(role):
+    for role in host.roles:
+        if role in facts["alone"]:
+            yield row(host.name, role, facts["alone"][role]["release"], "", facts["alone"][role])
+        else:
             yield row(host.name, role, slot["release"], live, slot["units"].get(role, {}))
-    beat = facts["beat"]
-    if host.has("beat"):
-        yield row(host.name, "beat", beat["release"] if beat else None, "", beat or {})
     other = {"a": "b", "b": "a"}.get(live or "", "")
     warm = facts["slots"].get(other, EMPTY)
     if warm["release"]:

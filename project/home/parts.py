@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import connection
 
-from project.ops import readiness
+from slipway import readiness
 
 ENV = "Does the server answer that {} in .env names?"
 CURES = {  # part: what to type in development, and the sentence around it
@@ -46,7 +46,7 @@ def parts() -> list[Part]:
 
 def heartbeats() -> Ages:
     """How many seconds ago worker and beat gave their last heartbeat; None where there never was any."""
-    return readiness.value("heartbeats", "project.ops.heartbeat.ages") or {}
+    return readiness.value("heartbeats", "slipway.heartbeat.ages") or {}
 
 
 def state(name: str, up: bool, ages: Ages) -> str:

@@ -47,12 +47,12 @@ def hanging_database():
 
 def answers(**states):
     """As the readiness of parts in these states."""
-    return mock.patch("project.ops.readiness.ask", lambda beat: {
+    return mock.patch("slipway.readiness.ask", lambda beat: {
         name: {"state": state, "ms": 1.5} for name, state in states.items()})
 
 
 def heartbeats(**ages):
-    return mock.patch("project.ops.readiness.value", lambda name, path: ages)
+    return mock.patch("slipway.readiness.value", lambda name, path: ages)
 
 
 class Visitors(TestCase):
@@ -66,7 +66,7 @@ class Visitors(TestCase):
     @override_settings(CACHES={"default": {"BACKEND": "project.home.tests.NoCache"}})
     def test_no_service_is_touched(self) -> None:
         """The welcome asks no database, cache or broker, and leaves no session."""
-        with self.assertNumQueries(0), mock.patch("project.ops.readiness.ask", side_effect=AssertionError):
+        with self.assertNumQueries(0), mock.patch("slipway.readiness.ask", side_effect=AssertionError):
             answer = self.client.get("/")
         self.assertEqual(answer.status_code, 200)
         self.assertFalse(answer.cookies)
@@ -174,7 +174,7 @@ class Parts(SimpleTestCase):
 
     def test_no_heartbeats_of_a_database_that_is_down(self) -> None:
         """With the database down nobody waits for heartbeats as well."""
-        never = mock.patch("project.ops.readiness.value", side_effect=AssertionError)
+        never = mock.patch("slipway.readiness.value", side_effect=AssertionError)
         with answers(database="down", worker="down"), never:
             self.assertEqual([part.state for part in parts()], ["down", "down"])
 

@@ -32,7 +32,7 @@ WORKDIR /app
 RUN pip install -r requirements.txt
 RUN SECRET_KEY={key} DATABASE_URL=sqlite://:memory: python manage.py collectstatic --no-input
 USER 10001
-CMD ["gunicorn", "project.wsgi", "--bind=0.0.0.0:8000", "--workers=3", "--threads=4", "--worker-tmp-dir=/dev/shm"]
+CMD ["gunicorn", "slipway.wsgi", "--bind=0.0.0.0:8000", "--workers=3", "--threads=4", "--worker-tmp-dir=/dev/shm"]
 """
 NGINX = """
 daemon off;

@@ -10,10 +10,10 @@ import pytest
 import warm
 from proc import ROOT, running
 
-NAMES = ["manage.py", "Makefile", "django.mk", "docker.mk", "deploy.mk", ".flake8", "requirements.txt"]
+NAMES = ["manage.py", "Makefile", *(path.name for path in ROOT.glob("*.mk")), ".flake8", "requirements.txt"]
 MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev"]  # -o: the virtualenv is the checkout's, leave it alone
 
-FIRST = {"accounts", "home", "ops", "static", "templates"}  # what is in project/ before a team adds its apps
+FIRST = {"accounts", "home", "static", "templates"}  # what is in project/ before a team adds its apps
 
 
 def own_apps():
@@ -28,7 +28,7 @@ class Clone:
         self.path = path
         self.environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         # With the bytecode, which is what starts quickly, but for files of it that are just being written.
-        for name in ("project", "make", "requirements"):
+        for name in ("project", "slipway", "make", "requirements"):
             shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("*.pyc.*"))
         for name in NAMES:
             if (ROOT / name).exists():
@@ -75,7 +75,7 @@ class Clone:
                 database.close()
 
     def heartbeats(self):
-        return {name for name, in self.rows("SELECT name FROM ops_heartbeat")}
+        return {name for name, in self.rows("SELECT name FROM slipway_heartbeat")}
 
 
 @pytest.fixture

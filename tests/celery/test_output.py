@@ -11,7 +11,7 @@ from .shop import FILES, add_shop
 from .test_worker import send
 
 SETTINGS = """
-from project.ops import output
+from slipway import output
 CELERY_WORKER_POOL = "prefork"
 output.install()
 """

@@ -40,7 +40,7 @@ def test_port_in_use(clone):
 
 
 def test_malformed_port(clone):
-    """What is no port is named, in one line. Those that Django takes for one are in project/ops/tests."""
+    """What is no port is named, in one line. Those that Django takes for one are in slipway/tests."""
     one_line(clone.run("runserver", "PORT=eighty"), "eighty", "port")
 
 
@@ -50,7 +50,7 @@ def test_other_database(clone):
     with clone.start("runserver", f"PORT={port}", DATABASE_URL=url) as server:
         wait_until(lambda: f"http://localhost:{port}/" in server.output())
         named = [line for line in server.output().splitlines() if "migrat" in line]
-    assert len(named) == 1 and "ops.0001_heartbeat" in named[0] and "make migrate" in named[0], named
+    assert len(named) == 1 and "slipway.0001_heartbeat" in named[0] and "make migrate" in named[0], named
     with sqlite3.connect(clone.path.parent / "shared.sqlite3") as database:
         assert database.execute("SELECT name FROM sqlite_master").fetchall() == []
     database.close()

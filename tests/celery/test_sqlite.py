@@ -22,7 +22,7 @@ def test_all_write_at_once(clone):
 def write(clone, worker):
     errors = []
     with (clone.start("python", "shop/writer.py", str(WRITES)) as writer,
-          clone.start("python", "-m", "gunicorn", "project.wsgi", "-b127.0.0.1:0", "-w2", "--threads=4") as web):
+          clone.start("python", "-m", "gunicorn", "slipway.wsgi", "-b127.0.0.1:0", "-w2", "--threads=4") as web):
         port = wait_until(lambda: re.search(r"Listening at: http://127.0.0.1:(\d+)", web.output()))[1]
 
         def visit():

@@ -8,7 +8,7 @@ from .shop import add_shop
 from .test_worker import notes, send
 
 WORKER = ("python", "-m", "celery", "-A", "project", "worker", "--loglevel=INFO", "--concurrency=2")
-COUNTED = "SELECT task, state, count FROM ops_taskcount ORDER BY task, state"
+COUNTED = "SELECT task, state, count FROM slipway_taskcount ORDER BY task, state"
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])

@@ -61,6 +61,33 @@ def test_one_deploy_at_a_time():
     assert "disableConcurrentBuilds()" in JENKINS.read_text()
 
 
+def test_an_audit_only_warns():
+    """In each system it is run, with no key or login, and its failure fails no push; on GitHub it does every week, or
+    nobody would be told."""
+    job = ci_lines.load(GITHUB.with_name("audit.yml"))["jobs"]["audit"]
+    assert job["continue-on-error"] == "${{ github.event_name == 'push' || github.event_name == 'pull_request' }}"
+    assert [step.command for step in ci_lines.github(GITHUB.with_name("audit.yml"))] == ["make audit"]
+    assert ci_lines.load(GITHUB.with_name("audit.yml"))["on"]["schedule"]
+    job = ci_lines.load(GITLAB)["audit"]
+    assert job["allow_failure"] is True and job["script"] == ["make audit"] and job["stage"] == "test"
+    stage = re.search(r"stage\('audit'\) .*?\n        \}\n", JENKINS.read_text(), re.DOTALL)[0]
+    assert "catchError(buildResult: 'SUCCESS', stageResult: 'UNSTABLE') {\n                    sh 'make audit'" in stage
+
+
+def test_newer_pins_are_proposed_only_where_it_was_asked_for():
+    """By a variable, on a schedule, from the default branch. What GitLab runs on a schedule releases nothing."""
+    whole = ci_lines.load(GITHUB.with_name("upgrade.yml"))
+    assert whole["jobs"]["upgrade"]["if"].startswith("vars.UPGRADE && (github.event_name == 'schedule' || ")
+    assert set(whole["on"]) == {"schedule", "workflow_dispatch"}
+    assert whole["permissions"] == {"contents": "write", "pull-requests": "write"}
+    assert [step.command for step in ci_lines.github(GITHUB.with_name("upgrade.yml"))] == ["make/propose.sh"]
+    data = ci_lines.load(GITLAB)
+    assert data["upgrade"]["script"] == ["make/propose.sh"]
+    assert data["upgrade"]["rules"][0]["if"].startswith('$UPGRADE_TOKEN && $CI_PIPELINE_SOURCE == "schedule" && ')
+    for name in ("build", "deploy", "rollback"):
+        assert '$CI_PIPELINE_SOURCE != "schedule"' in ci_lines.extended(data, data[name])["rules"][0]["if"]
+
+
 def test_without_an_image_nothing_is_released():
     """A clone without servers: no job that builds, pushes or deploys runs until somebody sets IMAGE."""
     for name, job in ci_lines.load(GITHUB)["jobs"].items():
@@ -70,7 +97,7 @@ def test_without_an_image_nothing_is_released():
         rules = ci_lines.extended(data, data[name])["rules"]
         assert all(rule["if"].startswith("$IMAGE && ") for rule in rules), name
     assert ci_lines.extended(data, data["rollback"])["rules"][0]["when"] == "manual"
-    stages = re.split(r"stage\('", JENKINS.read_text())[2:]
+    stages = re.split(r"stage\('", JENKINS.read_text())[3:]  # after test and audit
     assert len(stages) == 4 and all("when { branch 'main'; expression { env.IMAGE &&" in stage for stage in stages)
 
 

@@ -15,7 +15,9 @@ from unittest import mock
 from deploy.agent import disk, engine
 from deploy.agent import host as hosts
 from deploy.agent import http, releases, slots
+from deploy.agent.roles import BUILT_IN, Process
 from deploy.agent.steps.watcher import Watcher
+from deploy.decide.server import process_unit
 
 FOREVER = 10**9
 
@@ -24,10 +26,14 @@ class Killed(BaseException):
     """The agent is dead: nobody catches this."""
 
 
-class Simulated(hosts.Host):
-    """A host with roles web, worker and beat. `up`: unit → (tag, image id) that runs in it."""
+OWN = (Process("alerts", "manage sendalerts", False, "seconds 5"), Process("mail", "mail", True, "file"))
 
-    def __init__(self, root, watch=lambda: None):
+
+class Simulated(hosts.Host):
+    """A host with roles web, worker and beat, and `own` processes of a team. `up`: unit → (tag, image id) that runs in
+    it."""
+
+    def __init__(self, root, watch=lambda: None, own=()):
         super().__init__("shop", str(root))
         self.up, self.fuse, self.watch, self.broken, self.timer = {}, FOREVER, watch, set(), None
         self.full = False  # no room for another file in /run
@@ -35,8 +41,9 @@ class Simulated(hosts.Host):
         self.agent = 0  # the process that works as the lock
         for folder in ("/etc/default", "/etc/systemd/system", "/var/www/shop", "/run/shop/a", "/run/shop/b"):
             os.makedirs(self.root + folder)
-        for name in ("web@", "worker@", "beat"):
-            open(f"{self.root}/etc/systemd/system/shop-{name}.service", "w").close()
+        for process in (*BUILT_IN.values(), *own):
+            unit = process_unit(self.app, process)
+            disk.write(self.root + unit.path, unit.content)
         disk.write(self.env, "SECRET_KEY=1\n")
         os.symlink("a/web.sock", self.web_sock)
 
@@ -97,7 +104,7 @@ class Simulated(hosts.Host):
 
     def start(self, unit):
         """As docker-runner does: what the slot's file says, else what is committed."""
-        slot = unit.partition("@")[2].partition(".")[0] or "beat"
+        slot = unit.partition("@")[2].partition(".")[0] or unit.partition("-")[2].partition(".")[0]
         release = slots.release_in(self, slot) or releases.read_tag(self.tag)
         self.up[unit] = (release["tag"], release["image_id"])
 
@@ -114,12 +121,16 @@ class Simulated(hosts.Host):
         return 200, json.dumps({"release": tag})
 
     def engine(self, host, method, path, login=None, seconds=60, given=None):
-        """The engine's answer to a pull, of an image by its id or digest, and of what beat's healthcheck says."""
-        if path == "/containers/shop-beat/json":
-            beat = {"Id": "1", "State": {"Running": True}, "Config": {"Entrypoint": ["/entry"]}}
-            return (200, json.dumps(beat)) if self.up.get("shop-beat.service") else (404, "{}")
+        """The engine's answer to a pull, of an image by its id or digest, and of a command in a container, as a
+        healthcheck. One of `broken`, or in a broken release, fails."""
+        if path.startswith("/containers/shop-") and path.endswith("/json") and "?" not in path:
+            name, _, slot = path.split("/")[2].partition("-")[2].partition("-")
+            release = self.up.get(self.unit(name, slot))
+            found = {"Id": path.split("/")[2], "State": {"Running": True, "StartedAt": "2001-01-01T10:00:00.5Z"},
+                     "Config": {"Entrypoint": ["/entry"]}}
+            return (200, json.dumps(found)) if release else (404, "{}")
         if path.endswith("/exec"):
-            self.healthcheck = int(given["Cmd"][-1] in self.broken)
+            self.healthcheck = int(bool(self.broken & {*given["Cmd"]}) or path.split("/")[2] in self.broken)
         if "/exec" in path or path.startswith("/containers/"):
             return 200, "[]" if method == "GET" and "?" in path else json.dumps(
                 {"Id": "2", "ExitCode": getattr(self, "healthcheck", None)})
@@ -141,9 +152,9 @@ class Simulated(hosts.Host):
         os.symlink("a/web.sock", self.web_sock)
         release = releases.read_tag(self.tag)
         if release:
-            for slot in ("a", "beat"):
+            for slot in ("a", *self.alone()):
                 slots.pin(self, slot, release, disk.read(self.env))
-            for unit in ("shop-web@a.service", "shop-worker@a.service", "shop-beat.service"):
+            for unit in (*slots.units(self, "a"), *map(self.unit, self.alone())):
                 self.start(unit)
         self.watch = watch
 

@@ -16,16 +16,18 @@ from hypothesis import strategies as st
 from deploy.agent import disk, facts, fate, http, releases, serve, slots, takeback
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
-from deploy.agent.steps import commit, switch
+from deploy.agent.roles import Process
+from deploy.agent.steps import commit, replace
 from deploy.agent.steps.table import STEPS
-from deployer.simulated import FOREVER, Killed, Simulated, world
+from deployer.simulated import FOREVER, OWN, Killed, Simulated, world
 
 TAGS = ("v1", "v2", "v3", "bad")
-PROVE = (("publish", {}), ("migrate", {"seconds": 9}), ("start", {"roles": ["web", "worker"]}),
-         ("ready", {"seconds": 0, "smoke": ["/"], "roles": ["web", "worker"]}))
+IN_SLOTS = ["web", "worker", "mail"]
+PROVE = (("publish", {}), ("migrate", {"seconds": 9}), ("start", {"roles": IN_SLOTS}),
+         ("ready", {"seconds": 0, "smoke": ["/"], "roles": IN_SLOTS}))
 TURN = (("pause", {"seconds": 0}),
         ("flip", {"smoke": ["/"], "watch": {"max_errors": 0.05, "alone": True}}),
-        ("watch", {"seconds": 0}), ("beat", {"seconds": 0}), ("watch", {"seconds": 0}),
+        ("watch", {"seconds": 0}), ("replace", {"seconds": 0}), ("watch", {"seconds": 0}),
         ("prepare", {}), ("promise", {}), ("commit", {}))
 
 
@@ -36,8 +38,8 @@ def release(tag):
 class Machine:
     """A host and what its deployer and systemd do to it."""
 
-    def __init__(self, root):
-        self.host = Simulated(root, self.at_every_instant)
+    def __init__(self, root, own=()):
+        self.host = Simulated(root, self.at_every_instant, own)
         self.host.broken.add("bad")
         self.served, self.done, self.say = False, [], lambda event: None
 
@@ -97,7 +99,8 @@ class Machine:
         assert disk.read(host.attempt) is None
         running = {unit: found[0] for unit, found in host.up.items()}
         if tag:
-            wanted = {f"shop-web@{live}.service", f"shop-worker@{live}.service", "shop-beat.service"}
+            wanted = {*slots.units(host, live), *map(host.unit, host.alone())}
+            assert {"shop-web@a.service", "shop-worker@b.service", "shop-beat.service"} & wanted
             assert {unit: running.get(unit) for unit in wanted} == dict.fromkeys(wanted, tag["tag"])
             assert slots.release_in(host, live) == tag
             assert host.worker(host, live)[0] == "consuming"
@@ -147,11 +150,12 @@ def act(machine, action, tag, fuse, until):
 
 
 @settings(max_examples=80, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(ACTIONS, min_size=1, max_size=6))
-def test_the_invariants_hold_whatever_happens(actions):
-    """Deploys, rollbacks, deaths of agent and takeback after any effect, reboots, in any order."""
+@given(st.lists(ACTIONS, min_size=1, max_size=6), st.sampled_from(((), OWN)))
+def test_the_invariants_hold_whatever_happens(actions, own):
+    """Deploys, rollbacks, deaths of agent and takeback after any effect, reboots, in any order; also of processes of a
+    team's own."""
     with tempfile.TemporaryDirectory() as folder:
-        machine = Machine(f"{folder}/root")
+        machine = Machine(f"{folder}/root", own)
         with world(machine.host):
             for action in [("deploy", "v1", FOREVER, 99), *actions]:
                 act(machine, *action)
@@ -162,17 +166,18 @@ def state(host):
     """All that a deploy changes on a host, but for the idle slot and the log."""
     live = slots.live(host)
     files = [host.tag, host.revert, host.env, host.env + ".next", host.env + ".revert",
-             *(host.slot_file(slot, kind) for slot in (live, "beat") for kind in ("tag", "env"))]
-    units = [*slots.units(host, live), host.unit("beat")]
+             *(host.slot_file(slot, kind) for slot in (live, *host.alone()) for kind in ("tag", "env"))]
+    units = [*slots.units(host, live), *map(host.unit, host.alone())]
     return live, [disk.read(path) for path in files], [host.up[unit][0] for unit in units], host.worker(host, live)
 
 
 @settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.sampled_from(("v1", "v2")), max_size=3), st.sampled_from(("v2", "v3", "bad")), st.booleans())
-def test_what_is_undone_is_as_it_was(earlier, tag, staged):
+@given(st.lists(st.sampled_from(("v1", "v2")), max_size=3), st.sampled_from(("v2", "v3", "bad")), st.booleans(),
+       st.sampled_from(((), OWN)))
+def test_what_is_undone_is_as_it_was(earlier, tag, staged, own):
     """After any deploys, one that is given up after any step before all is prepared restores what it started from."""
     with tempfile.TemporaryDirectory() as folder:
-        machine = Machine(f"{folder}/root")
+        machine = Machine(f"{folder}/root", own)
         with world(machine.host):
             for release_before in ("v1", *earlier):
                 machine.attempt("deploy", release_before)
@@ -189,7 +194,7 @@ def test_what_is_undone_is_as_it_was(earlier, tag, staged):
 def test_going_back_needs_no_new_file(tmp_path, aborted):
     """With no room for another file in /run the host goes back all the same, after any step up to the last before
     the commit: the deployer's word counts after prepare too."""
-    machine = Machine(tmp_path / "root")
+    machine = Machine(tmp_path / "root", OWN)
     with world(machine.host):
         machine.attempt("deploy", "v1")
         before, steps = state(machine.host), machine.steps("deploy", "v2")
@@ -353,6 +358,74 @@ def test_beat_is_asked_how_it_does(tmp_path):
     assert releases.read_tag(machine.host.tag) == release("v1")
 
 
+def test_processes_of_a_team_are_asked_how_they_do(tmp_path):
+    """One that runs alone and one that overlaps, whose way to be ready fails: the old ones run on, or again."""
+    for name in ("shop-alerts", "shop-mail-a"):
+        machine = Machine(tmp_path / name, (OWN[1], Process("alerts", "manage sendalerts", False, "file")))
+        with world(machine.host):
+            machine.attempt("deploy", "v1")
+            before = state(machine.host)
+            machine.host.broken.add(name)
+            machine.attempt("deploy", "v2")
+            machine.at_rest()
+        assert state(machine.host) == before and len(before[2]) == 5
+
+
+def test_a_warm_rollback_that_is_taken_back(tmp_path):
+    """What had started in the slot that stays warm, though it does not stay there, ends again."""
+    machine = Machine(tmp_path / "root", OWN)
+    host = machine.host
+    with world(host):
+        for tag in ("v1", "v2"):
+            machine.attempt("deploy", tag)
+        before = state(host)
+        assert "shop-mail@b.service" not in host.up
+        machine.attempt("rollback", "v1", until=-3)
+        machine.at_rest()
+    assert state(host) == before
+
+
+def test_one_that_does_not_come_back_keeps_no_other_from_it(tmp_path, monkeypatch):
+    """Each is brought back that can be."""
+    machine = Machine(tmp_path / "root", OWN)
+    host = machine.host
+    with world(host):
+        machine.attempt("deploy", "v1")
+        attempt, start = Attempt(host, program="/agent"), host.start
+        for name, args in machine.steps("deploy", "v2")[:-3]:
+            STEPS[name](host, attempt, machine.say, **args)
+
+        def broken(unit):
+            if "beat" in unit:
+                raise Problem("beat does not start")
+            start(unit)
+        monkeypatch.setattr(host, "start", broken)
+        machine.settle()
+        assert {unit: host.up.get(unit, ("",))[0] for unit in ("shop-alerts.service", "shop-mail@b.service")} == {
+            "shop-alerts.service": "v1", "shop-mail@b.service": "v1"}
+        monkeypatch.setattr(host, "start", start)
+        machine.settle()
+        machine.at_rest()
+
+
+def test_what_an_earlier_version_noted_of_beat(tmp_path):
+    """It is brought back by that."""
+    machine = Machine(tmp_path / "root")
+    host = machine.host
+    with world(host):
+        machine.attempt("deploy", "v1")
+        host.up["shop-beat.service"] = ("v2", "sha256:v2")
+        disk.write(host.attempt, json.dumps({
+            "version": 1, "tag": "v2", "live": "a", "slot": "b", "action": "deploy", "keep_warm": 600, "began": 0,
+            "beat_before": {"release": release("v1"), "settings": "SECRET_KEY=1\n"}}))
+        live = slots.live(host)
+        attempt = {**releases.read_attempt(host), "live": live, "slot": slots.other(live)}
+        replace.processes_back(host, attempt)
+        disk.remove(host.attempt)
+        machine.at_rest()
+    assert host.up["shop-beat.service"] == ("v1", "sha256:v1")
+
+
 def test_a_record_of_what_was_taken_back(tmp_path):
     """From the first start on, on a host that had nothing to start too; none of a deploy that changed nothing."""
     machine = Machine(tmp_path / "root")
@@ -404,7 +477,7 @@ def test_a_beat_that_nothing_was_written_down_of(tmp_path):
     host = Machine(tmp_path / "root").host
     host.start = lambda unit: host.up.update({unit: ("v0", "sha256:v0")})
     with world(host):
-        switch.beat_back(host, {"beat_before": {"release": None, "settings": "SECRET_KEY=1\n"}})
+        replace.back(host, "beat", {"release": None, "settings": "SECRET_KEY=1\n"})
     assert host.up == {"shop-beat.service": ("v0", "sha256:v0")} and slots.release_in(host, "beat") is None
 
 
@@ -469,9 +542,10 @@ def test_what_a_container_leaves_in_its_folder_stops_nothing(tmp_path):
         assert releases.read_tag(host.tag) == release("v2")
 
 
-def test_a_beat_that_could_not_be_brought_back_is_not_forgotten(tmp_path, monkeypatch):
+@pytest.mark.parametrize("lost", ["beat", "mail"])
+def test_what_could_not_be_brought_back_is_not_forgotten(tmp_path, monkeypatch, lost):
     """It is away when the next deploy begins, which fails too: then it comes back."""
-    machine = Machine(tmp_path / "root")
+    machine = Machine(tmp_path / "root", OWN)
     host = machine.host
     with world(host):
         machine.attempt("deploy", "v1")
@@ -481,8 +555,8 @@ def test_a_beat_that_could_not_be_brought_back_is_not_forgotten(tmp_path, monkey
             STEPS[name](host, attempt, machine.say, **args)
 
         def broken(unit):
-            if "beat" in unit:
-                raise Problem("beat does not start")
+            if lost in unit:
+                raise Problem("it does not start")
             start(unit)
         monkeypatch.setattr(host, "start", broken)
         machine.settle()

@@ -25,19 +25,20 @@ def uncommented(text):
 
 
 def paths(data, before=""):
-    """Every key in parsed data, hosts' names replaced by *."""
+    """Every key in parsed data, names of hosts and processes replaced by *."""
     for key, value in data.items():
         path = f"{before}.{key}".removeprefix(".")
         if not isinstance(value, dict):
-            yield re.sub(r"^hosts\.\w+", "hosts.*", path)
+            yield re.sub(r"^(hosts|process)\.\w+", r"\1.*", path)
         else:
             yield from paths(value, path)
 
 
 def known_keys():
     """Every key there is, as the annotated file spells it: "app", "site.names", "hosts.*.roles"."""
-    below = {**schema.TABLES, "registry": schema.REGISTRY, "hosts.*": schema.HOST}
-    return {key for key in schema.TOP if key not in below and key != "hosts"} | {
+    below = {**schema.TABLES, "registry": schema.REGISTRY, "hosts.*": schema.HOST,
+             "process.*": schema.PROCESS}
+    return {key for key in schema.TOP if key not in below and key not in ("hosts", "process")} | {
         f"{name}.{key}" for name, keys in below.items() for key in keys}
 
 
@@ -96,8 +97,7 @@ WRONG = [
     ("hosts.web2.address", "work", ["hosts.work.address: 'work' is web2's too"]),
     ("memory", "lots", ["memory: 'lots' is not \"auto\", \"off\" or a size such as 2g"]),
     ("hosts.web2.opts", "-l 'a", ["hosts.web2.opts: \"-l 'a\" is not a line of options with every quote closed"]),
-    ("hosts.web2.roles", ["web", "beat"], ["hosts: exactly one must have the role beat, not web2, work"]),
-    ("hosts.work.roles", ["worker"], ["hosts: exactly one must have the role beat, not none"]),
+    ("hosts.web2.roles", ["web", "beat"], ["hosts: only one may have the role beat, not web2, work"]),
     ("hosts.front.internal", "front.example", [
         "hosts.front.internal: is needed: the numeric address from which it asks the web hosts"]),
     ("hosts.front.roles", ["web"], [
@@ -135,6 +135,25 @@ WRONG = [
         "site.proxies[1]: '....' is not an address or a network"]),
     ("rollout", {"smoke": ["/\u00fc"]}, ["rollout.smoke[0]: '/\u00fc' is not a path that begins with /"]),
     ("server", {"packages": ["-y"]}, ["server.packages[0]: '-y' is not the name of a Debian package"]),
+    ("process", {"alerts": {}}, ["process.alerts.command: is missing"]),
+    ("process", {"web": {"command": "x"}}, ["process.web: the name is used for something else"]),
+    ("process", {"migrate": {"command": "x"}}, ["process.migrate: the name is used for something else"]),
+    ("process", {"a-b": {"command": "x"}}, [
+        "process.a-b: 'a-b' is not a name of at most 16 small letters and digits, a letter first"]),
+    ("process", {"mail": {"command": " "}}, ["process.mail.command: no command is there"]),
+    ("process", {"mail": {"command": "x\ny"}}, [
+        "process.mail.command: 'x\\ny' is not a line of options with every quote closed"]),
+    ("process", {"mail": {"command": "x", "ready": "soon"}}, [
+        "process.mail.ready: 'soon' is not \"seconds 5\", \"file\", \"port 2525\", \"http /path\" or"
+        " \"http :8025/path\""]),
+    ("process", {"mail": {"command": "x", "ready": "seconds 60"}}, [
+        "process.mail.ready: 60 s are not less than rollout.ready, 60 s"]),
+    ("process", {"mail": {"command": "x", "ports": ["2525"]}}, [
+        "process.mail.ports[0]: '2525' is not a port such as 2525:2525 or 127.0.0.1:2525:2525"]),
+    ("process", {"mail": {"command": "x", "overlap": True, "ports": ["25:25"]}}, [
+        "process.mail.ports: two run beside each other, as overlap says: only one can have them"]),
+    ("process", {"mail": "x"}, ["process.mail: 'x' is no table"]),
+    ("process", "x", ["process: 'x' is no table"]),
     ("hooks", {"after": "x"}, ["hooks.after: unknown; there are before, committed, failed"]),
 ]
 
@@ -166,6 +185,24 @@ def test_missing_keys_say_how_else_they_can_be_set(data):
         "app: is missing; write it there, or set APP", "image: is missing; write it there, or set IMAGE"]
 
 
+def test_a_worker_needs_no_beat(data):
+    """A project may have nothing that is sent by the clock."""
+    data["hosts"]["work"]["roles"] = ["worker"]
+    assert config.build(data, {}, "test").with_role("beat") == []
+
+
+def test_processes_are_roles(data):
+    """Those of the file beside the template's, with their defaults; an unknown one is refused with all that there are.
+    """
+    data["process"] = {"alerts": {"command": "manage sendalerts"}}
+    data["hosts"]["web1"]["roles"] = data["hosts"]["web2"]["roles"] = ["web", "alerts"]
+    fleet = config.build(data, {}, "test")
+    assert [host.name for host in fleet.with_role("alerts")] == ["web1", "web2"]
+    assert fleet.alone() == ["beat", "alerts"] and fleet.processes["alerts"].ready == "seconds 5"
+    data["hosts"]["web1"]["roles"] = ["web", "alert"]
+    assert problems(data) == ["hosts.web1.roles[1]: 'alert' is none of web, worker, beat, alerts"]
+
+
 def test_no_workers_need_no_beat(data):
     """A project without Celery has neither."""
     del data["hosts"]["work"]
@@ -195,8 +232,8 @@ def test_the_classic_variables_make_a_fleet():
 
 def test_the_classic_variables_are_checked_too():
     """What is wrong with them is refused like what is wrong with a file."""
-    assert problems({"hosts": {"a": {"roles": ["worker"]}}}, {"APP": "shop", "IMAGE": "x"})
-    with pytest.raises(Refused, match="exactly one must have the role beat, not a, b"):
+    assert problems({"hosts": {"a": {"roles": []}}}, {"APP": "shop", "IMAGE": "x"})
+    with pytest.raises(Refused, match="only one may have the role beat, not a, b"):
         config.from_environment({"HOSTS": "a", "BEAT_HOSTS": "a b", "APP": "shop", "IMAGE": "x"})
 
 

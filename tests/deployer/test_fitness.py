@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.agent.roles import BUILT_IN, Process
 from deploy.decide.config import Fleet
+from deploy.decide.server import process_unit
 from deploy.provisioning import fitness
 from deploy.provisioning.fitness import Found
 from deployer.test_server import files
@@ -36,15 +38,16 @@ def inspect(request, tmp_path):
         (stubs / name).write_text(f"#!/bin/sh\n{script}\n")
         (stubs / name).chmod(0o755)
 
-    def call(app, remove=False):
-        fleet = Fleet(app, "r.example/x", (), site={"tls": "off"}, server={"packages": []})
+    def call(app, remove=False, own=()):
+        fleet = Fleet(app, "r.example/x", (), site={"tls": "off"}, server={"packages": []},
+                      processes=BUILT_IN | {process.name: process for process in own})
         _, _, script, *words = fitness.inspection(fleet, remove)
         words = [" ".join(f"{tmp_path}{word}" if word.startswith("/") else word for word in one.split())
                  for one in words]
-        done = run([*shell, "-c", script, *words], env={**os.environ, "PATH": f"{stubs}:{os.environ['PATH']}"},
-                   timeout=60)
+        done = run([*shell, "-c", script, *words], timeout=60, env={
+            **os.environ, "PATH": f"{stubs}:{os.environ['PATH']}", "DOCKER_RUNNER_ROOT": str(tmp_path)})
         assert done.stdout.endswith("end\n") and not done.stderr, done.stderr
-        found = fitness.parse(done.stdout.splitlines())
+        found = call.found = fitness.parse(done.stdout.splitlines())
         return [text.replace(str(tmp_path), "") for text in fitness.problems(found, app)
                 if text.startswith("has ") and "nginx.conf" not in text]
     return call
@@ -88,6 +91,22 @@ def test_what_provisioning_has_made_is_ours(inspect, tmp_path, fleet, mark, befo
     assert inspect("shop") == []
 
 
+def test_units_of_processes(inspect, tmp_path):
+    """Those of the app are told, whoever they were made for; a team's own unit is not taken for one, and not written
+    over."""
+    alerts = Process("alerts", "manage sendalerts", False, "file")
+    put(tmp_path, "/etc/default/shop", "# For docker-runner; written by provisioning.\n")
+    put(tmp_path, "/etc/systemd/system/shop-alerts.service", "[Service]\nExecStart=/usr/bin/alerts\n")
+    for app, process in (("shop", BUILT_IN["web"]), ("shop", BUILT_IN["beat"]), ("shop-b", alerts)):
+        unit = process_unit(app, process)
+        put(tmp_path, unit.path, unit.content)
+    told = ["has /etc/systemd/system/shop-alerts.service (of root)" + CURE]
+    assert inspect("shop") == [] and inspect("shop", own=[alerts]) == told
+    assert set(inspect.found.processes) == {"web@", "beat"}
+    put(tmp_path, "/etc/systemd/system/shop-alerts.service", process_unit("shop", alerts).content)
+    assert inspect("shop", own=[alerts]) == [] and set(inspect.found.processes) == {"web@", "beat", "alerts"}
+
+
 def test_settings_that_the_new_docker_runner_would_refuse(inspect, tmp_path, fleet):
     """They are told before it comes: with it, a container that has to start again would not. Removal is not kept."""
     put(tmp_path, "/etc/default/shop", files(fleet, "web1")["/etc/default/shop"])
@@ -104,9 +123,10 @@ GOOD = ["version systemd 252", "version python3 3.11", "version Docker 20.10.24"
 def test_what_the_script_says_is_read():
     """Each line finds its place in Found."""
     found = fitness.parse(["missing nginx", *GOOD, "daemon eyJkZWJ1ZyI6IHRydWV9", "swarm active", "unit shop.target",
-                           "unit shop.target", "user shop", "end"])
+                           "process beat", "unit shop.target", "user shop", "end"])
     assert found == Found(missing=frozenset({"nginx"}), versions=("systemd 252", "python3 3.11", "Docker 20.10.24"),
-                          user=True, units=("shop.target",), daemon_json='{"debug": true}', swarm=True)
+                          user=True, processes=("beat",), units=("shop.target",),
+                          daemon_json='{"debug": true}', swarm=True)
     assert fitness.problems(found, "shop") == []
 
 

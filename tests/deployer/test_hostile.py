@@ -16,7 +16,7 @@ from deploy.errors import HostProblem, Refused
 from deployer.conftest import TOML
 from deployer.test_server import files
 from proc import ROOT
-from project.ops import envfile
+from slipway import envfile
 
 MANY = settings(max_examples=int(os.environ.get("HOSTILE", "150")), deadline=None, database=None,
                 suppress_health_check=list(HealthCheck))

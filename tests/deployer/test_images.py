@@ -196,7 +196,7 @@ def test_a_retirement_does_not_fail_for_an_image(host, capsys):
         raise Problem("docker image ls: no answer")
     os.symlink("a/web.sock", host.web_sock)
     host.call = call
-    serve.retire(host, host.run + "/agent-1.py", "shop", "5", "a", "v1", "sha256:v1")
+    serve.retire(host, host.run + "/agent-1.py", "shop", "5", "a", "v1", "sha256:v1", "30")
     assert "old images stay: docker image ls: no answer" in capsys.readouterr().err
 
 

@@ -28,7 +28,7 @@ def test_a_deploy_in_order(fleet):
         [("start", "web1 web2 work"), ("verdicts", "web1"), ("publish", "web1 web2")], [("migrate", "web1")],
         [("start", "work")],
         [("ready", "web1 web2 work")], [("pause", "work")], [("flip", "web1")], [("watch", "web1")],
-        [("flip", "web2"), ("flip", "work")], [("beat", "work")], [("watch", "web1 web2 work")],
+        [("flip", "web2"), ("flip", "work")], [("replace", "work")], [("watch", "web1 web2 work")],
         [("prepare", "web1 web2 work")], [("promise", "web1 web2 work")],
         [("commit", "web1 web2 work")]]
 
@@ -38,9 +38,42 @@ def test_a_rollback_is_urgent(fleet):
     target = Target("rollback", "v1", releases={"web1": {"image_id": "sha256:1"}})
     assert steps(fleet, target) == [
         [("begin", "web1 web2 work")], [("pull", "web1 web2 work")], [("start", "web1 web2 work")],
-        [("ready", "web1 web2 work")], [("flip", "web1 web2 work")], [("pause", "work"), ("beat", "work")],
+        [("ready", "web1 web2 work")], [("flip", "web1 web2 work")], [("pause", "work"), ("replace", "work")],
         [("prepare", "web1 web2 work")], [("promise", "web1 web2 work")],
         [("commit", "web1 web2 work")]]
+
+
+OWN = {"alerts": {"command": "manage sendalerts"}, "mail": {"command": "mail", "overlap": True}}
+
+
+def test_processes_of_a_team(data):
+    """What overlaps starts and gets ready with the workers; what runs alone is replaced, and what overlaps ended, with
+    beat: in waves as the flips, but for a rollback. A role that no host has is not spoken of."""
+    data["process"] = {**OWN, "unused": {"command": "x", "overlap": True}}
+    data["hosts"]["web2"]["roles"], data["hosts"]["work"]["roles"] = ["web", "alerts"], ["mail", "beat"]
+    fleet = config.build(data, {}, "test")
+    for action, start in (("deploy", ("work", ["mail"])), ("rollback", ("web1 web2 work", ["web", "mail"]))):
+        found = [step for group in plan(fleet, fleet.app_hosts, Target(action, "v2"), Options(), WHO) for step in group]
+        told = [(" ".join(step.hosts), step.args["roles"]) for step in found if step.name in ("start", "ready")]
+        assert told[-2:] == [start, ("web1 web2 work", ["web", "mail"])]
+        waves = [("web2",), ("work",)] if action == "deploy" else [("web2", "work")]
+        assert [step.hosts for step in found if step.name == "replace"] == waves
+        assert not [step for step in found if step.name == "pause"]
+
+
+def test_a_process_that_is_not_where_it_should_be(data, facts):
+    """One that does not run is told, and one that runs where no role says so; status has a row for each."""
+    data["process"] = OWN
+    data["hosts"]["work"]["roles"] = ["worker", "beat", "alerts", "mail"]
+    fleet = config.build(data, {}, "test")
+    facts["work"]["alone"]["alerts"] = {"state": "inactive", "restarts": "0", "since": None, "release": None}
+    facts["work"]["slots"]["a"]["units"]["mail"] = {"state": "active", "restarts": "0", "since": None}
+    facts["web1"]["containers"] |= {"shop-alerts": ["1", "2", 3], "shop-web-a": ["1", "2", 3]}
+    told = drift.problems(fleet, fleet.app_hosts, facts)
+    assert "alerts is inactive" in told["work"]
+    assert "alerts runs there, but the host does not have the role alerts: run make provision" in told["web1"]
+    rows = [row[1:5] for host in fleet.app_hosts if host.name == "work" for row in tables.rows(host, facts["work"])]
+    assert ("alerts", "-", "-", "inactive") in rows and ("mail", "v1", "a", "active") in rows
 
 
 @pytest.mark.parametrize("action", ["deploy", "rollback"])
@@ -147,7 +180,7 @@ def facts(fleet):
         "free": {"/var/lib/docker": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "records": [], "known": [],
         "torn": 0, "now": 5000, "staged": False, "attempt": None, "lock": None,
         "tag": {"tag": "v1", "image_id": "sha256:1"}, "revert": None,
-        "live": "a", "beat": {"state": "active"}, "slots": {
+        "live": "a", "alone": {"beat": {"state": "active", "release": None}}, "slots": {
             "a": {"release": {"tag": "v1", "image_id": "sha256:1"}, "units": {}}, "b": {"release": None, "units": {}}},
     } for host in fleet.app_hosts}
 
@@ -323,7 +356,8 @@ def test_what_status_finds_amiss(fleet, facts, text):
 def test_what_ends_again_and_again(fleet, facts, restarts, age, amiss):
     """The more often beat has ended, the longer ago the last time may be: once, a minute; often, an hour. A container
     that is older than its unit was adopted by it, and one that is away just now has just ended."""
-    work = {"beat": {"state": "active", "restarts": restarts}, "containers": {"shop-beat": ["1", "2", 5000 - age]}}
+    work = {"alone": {"beat": {"state": "active", "restarts": restarts}},
+            "containers": {"shop-beat": ["1", "2", 5000 - age]}}
     facts["work"].update(work)
     assert ("work" in drift.problems(fleet, fleet.app_hosts, facts)) is amiss
     facts["work"]["containers"] = {}

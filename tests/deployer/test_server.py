@@ -33,6 +33,31 @@ def test_units_follow_roles(fleet):
     assert units(fleet, "front") == set()
 
 
+def test_the_unit_of_a_process(data):
+    """Its words reach docker-runner as a shell would split them, its ports docker; and the agent, when it is ready."""
+    data["process"] = {"alerts": {"command": "manage alert 'a b' 5% $HOME \"it's\\\\\"", "ports": ["25:2525"],
+                                  "ready": "port 2525"}}
+    data["hosts"]["work"]["roles"] = ["alerts"]
+    lines = files(config.build(data, {}, "test"), "work")["/etc/systemd/system/shop-alerts.service"].splitlines()
+    assert ("ExecStart=/usr/local/bin/docker-runner --unit shop-alerts --slot alerts shop manage alert \"a b\" 5%%"
+            " $$HOME \"it's\\\\\"") in lines
+    assert 'Environment="EXTRA=-e READY_FILE=/dev/shm/ready -p 25:2525"' in lines
+    assert lines[-2:] == ["[X-Process]", "Ready=port 2525"]
+
+
+def test_what_processes_leave(data):
+    """Units that no role of the host asks for are stale, also of tables that are gone, or that now overlap."""
+    data["process"] = {"alerts": {"command": "x", "overlap": True}}
+    data["hosts"]["work"]["roles"] = ["worker", "alerts"]
+    fleet = config.build(data, {}, "test")
+    stale = server.stale_files(fleet, host_of(fleet, "work"), ["worker@", "alerts", "gone@", "beat"])
+    names = [path.rpartition("/")[2] for path in stale]
+    assert names == ["shop-alerts.service", "shop-beat.service", "shop-gone@.service", "shop-web@.service",
+                     "alerts.env", "alerts.tag", "beat.env", "beat.tag"]
+    units = ["shop-worker@a.service", "shop-alerts@a.service", "shop-alerts.service", "shop-gone@b.service"]
+    assert server.stale_units(fleet, host_of(fleet, "work"), units) == units[2:]
+
+
 def test_owners_and_modes_are_those_of_the_table(fleet):
     """Settings are root's alone; what is public is not to be written by the app."""
     host = host_of(fleet, "web1")

@@ -1,12 +1,16 @@
 """A slot's end: nobody is cut off, and the live one is not stopped."""
 
+import contextlib
 import time
 from unittest import mock
 
 import pytest
 
-from deploy.agent import slots
+from deploy.agent import serve, slots
+from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
+from deploy.agent.steps.begin import begin
+from deploy.agent.steps.readiness import empty_slot
 from deployer.simulated import Simulated, world
 
 LISTENER = "0000000000000000: 00000002 00000000 00010000 0001 01 1 /run/shop/b/web.sock\n"
@@ -59,11 +63,36 @@ def test_what_has_just_been_left_is_not_empty_yet(host, age, waits):
     assert (slots.LOOKUP in slept) is waits
 
 
+@contextlib.contextmanager
+def clock():
+    """A list with the time, which passes by sleeping alone."""
+    now = [0.0]
+    with mock.patch.object(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds)), \
+            mock.patch.object(time, "monotonic", lambda: now[0]):
+        yield now
+
+
 def test_a_visitor_who_stays_is_not_waited_for_for_ever(host):
     """After DRAIN seconds what is left is long, and ends with its release."""
     host.connected(LISTENER + VISITOR)
-    now = [0.0]
-    passes = mock.patch.object(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    with passes, mock.patch.object(time, "monotonic", lambda: now[0]):
+    with clock() as now:
         assert slots.drain(host, "b") is False
     assert slots.DRAIN <= now[0] < slots.DRAIN + 1
+
+
+def test_the_toml_says_how_long(host):
+    """`drain` of [rollout] counts when a slot retires, when what was started is taken back, and for the next deploy."""
+    host.connected(LISTENER + VISITOR)
+    up, attempt = dict(host.up), {"keep_warm": 600, "drain": 7, "program": "/agent", "image": "", "slot": "b"}
+    slots.pin(host, "b", {"tag": "v1", "image_id": "sha256:v1"}, None)
+    with mock.patch.object(host, "call") as call:
+        slots.retire_later(host, "b", attempt)
+    words = call.call_args.args
+    for ends in (lambda: serve.retire(host, "/agent", *words[words.index(host.app) + 1:]),
+                 lambda: empty_slot(host, attempt),
+                 lambda: begin(host, Attempt(host), print, action="deploy", tag="v2", **attempt)):
+        host.up = dict(up)
+        slots.pin(host, "b", {"tag": "v1", "image_id": "sha256:v1"}, None)
+        with clock() as now:
+            ends()
+        assert 7 <= now[0] < 8 and not slots.running(host, *slots.units(host, "b"))

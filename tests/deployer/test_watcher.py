@@ -139,7 +139,7 @@ def test_what_cannot_be_watched_is_not_well(host, watch):
 
 def test_a_beat_that_is_not_healthy_in_the_end(host, watch):
     """It is asked last, by its own healthcheck."""
-    del host.up["shop-beat.service"]
+    host.broken.add("healthcheck")
     with pytest.raises(Problem, match="beat is not healthy"):
         watch().rest(0)
 

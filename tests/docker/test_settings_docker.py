@@ -1,4 +1,4 @@
-"""settings_docker.py from outside: what it demands, what it refuses, and what follows from it."""
+"""Production's settings from outside: what it demands, what it refuses, and what follows from it."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def python(code, **env):
 
 def check(**env):
     """What is wrong: a line each."""
-    done = python(["-m", "project.ops.settings_check"], **env)
+    done = python(["-m", "slipway.settings_check"], **env)
     assert done.returncode in (0, 64), done.stderr
     return done.stderr.splitlines()
 
@@ -112,7 +112,7 @@ def test_no_session_holds_the_database_for_ever(postgres, role, more, said):
     assert json.loads(done.stdout) == said
 
 
-@pytest.mark.parametrize("role, used", [("web", "project.ops.postgres"), ("worker", "psycopg2"), ("", "psycopg2")])
+@pytest.mark.parametrize("role, used", [("web", "slipway.postgres"), ("worker", "psycopg2"), ("", "psycopg2")])
 def test_only_visitors_are_in_haste(postgres, role, used):
     """The site gives up a Postgres that hangs; a worker or a command, whose statements may be long, waits."""
     code = ("import django; django.setup(); from django.db import connection\n"
@@ -120,6 +120,13 @@ def test_only_visitors_are_in_haste(postgres, role, used):
     env = {"DATABASE_URL": postgres.url(postgres.database(migrated=False)), "BROKER_URL": "redis://redis/0"}
     done = python(["-c", code], **{**LEAST, **env, "ROLE": role})
     assert done.returncode == 0 and all(name.startswith(used) for name in done.stdout.split()), done
+
+
+def test_no_session_outlives_a_request_under_asgi():
+    """Each request has a thread of its own there, which would leave its session behind."""
+    env = {"DATABASE_URL": "postgres://shop:secret@db.example/shop", "BROKER_URL": "redis://redis/0"}
+    for server, role, age in (("wsgi", "web", 60), ("asgi", "web", 0), ("asgi", "worker", 60)):
+        assert value("DATABASES", **env, SERVER=server, ROLE=role)[0]["default"]["CONN_MAX_AGE"] == age
 
 
 def test_broker_needed():
@@ -194,7 +201,7 @@ def test_sentry():
 def test_documented():
     """docs/image.md has every variable that production reads, and every command."""
     text = (ROOT / "docs/image.md").read_text()
-    read = re.findall(r'env\.\w+\("(\w+)"', (ROOT / "project/settings_docker.py").read_text())
+    read = re.findall(r'env\.\w+\("(\w+)"', (ROOT / "slipway/settings/production.py").read_text())
     commands = re.findall(r"^command_(\w+)\(", (ROOT / "docker-run.sh").read_text(), re.MULTILINE)
     assert len(read) > 15 and len(commands) == 10
     missing = [name for name in ["DATABASE_URL", *read] if f"`{name}`" not in text]

@@ -6,10 +6,11 @@ import sys
 from proc import ROOT, wait_until
 
 sys.path.insert(0, str(ROOT))
+from deploy.agent.roles import BUILT_IN  # noqa: E402
 from deploy.decide.render import render  # noqa: E402
+from deploy.decide.server import process_unit  # noqa: E402
 
 SECRET = "planted-secret-4711"
-UNITS = {"web": ("APP-web@.service",), "worker": ("APP-worker@.service",), "beat": ("APP-beat.service",)}
 ALWAYS = ("APP-slot.service", "APP.target", "docker-service@.service", "docker-runner.target",
           "docker.service.d/restart.conf", "nginx.service.d/restart.conf")
 
@@ -19,11 +20,12 @@ def files(app, image, roles):
     values = {"APP": app, "SITE": app, "SCHEME": "http", "SERVER_NAMES": f"{app}.example", "HTTP_PORT": "80",
               "BODY_LIMIT": "20m", "BALANCERS": "", "REAL_IP": "",
               "METRICS_FROM": "", "LOGIN_PATHS": ""}
-    units = [*ALWAYS, *(unit for role in roles for unit in UNITS[role])]
+    processes = [process_unit(app, BUILT_IN[role]) for role in roles]
     return {
+        **{unit.path: (unit.content, "644") for unit in processes},
         **{f"/usr/local/bin/{name}": (render(name, {}), "755") for name in ("docker-runner", "docker-slot")},
         **{f"/etc/systemd/system/{unit.replace('APP', app)}": (render(f"systemd/{unit}", values), "644")
-           for unit in units},
+           for unit in ALWAYS},
         f"/etc/tmpfiles.d/{app}.conf": (render("tmpfiles.d/APP.conf", values), "644"),
         f"/etc/nginx/sites-enabled/{app}": (render("nginx/site.conf", values), "644"),
         f"/etc/nginx/{app}/public.conf": (render("nginx/http.conf", values), "644"),

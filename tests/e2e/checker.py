@@ -9,7 +9,7 @@ import zlib
 from e2e.fleet.fleet import in_parallel
 
 READ = r"""
-import json, os, subprocess, sys
+import glob, json, os, subprocess, sys
 app = sys.argv[1]
 var, run, units = "/var/www/" + app, "/run/" + app, "/etc/systemd/system/" + app
 def text(path):
@@ -20,20 +20,21 @@ def text(path):
         return None
 def call(*words):
     return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8").stdout
-roles = [role for role, name in (("web", "-web@"), ("worker", "-worker@"), ("beat", "-beat"))
-         if os.path.exists(units + name + ".service")]
-names = [role if role == "beat" else "%s%s%s" % (role, "-", slot) for role in roles
-         for slot in (("",) if role == "beat" else "ab")]
+found = [path[len(units) + 1:-len(".service")] for path in glob.glob(units + "-*.service")
+         if "docker-runner --unit" in text(path)]
+alone = [name for name in found if not name.endswith("@")]
+roles = [name.rstrip("@") for name in found]
+names = alone + [name.replace("@", "-") + slot for name in found if name.endswith("@") for slot in "ab"]
 said = call("systemctl", "is-active", *["%s-%s.service" % (app, name.replace("-", "@")) for name in names])
 state = dict(zip(names, said.split()))
 form = '{{.Names}}|{{.State}}|{{.Label "docker-runner.image"}}'
 print(json.dumps({
-    "roles": roles, "states": state, "tag": text(var + "/TAG"), "revert": text(var + "/REVERT"),
+    "roles": roles, "alone": alone, "states": state, "tag": text(var + "/TAG"), "revert": text(var + "/REVERT"),
     "log": text(var + "/releases.log"), "left": [name for name in os.listdir(var) if ".n" in name],
     "left_run": [name for name in os.listdir(run) if name.endswith(".new")],
     "web_sock": os.readlink(run + "/web.sock"), "attempt": text(run + "/attempt"),
-    "slots": {slot: text("%s/%s.tag" % (run, slot)) for slot in ("a", "b", "beat")},
-    "env": {slot: text("%s/%s.env" % (run, slot)) for slot in ("a", "b", "beat")},
+    "slots": {slot: text("%s/%s.tag" % (run, slot)) for slot in ["a", "b", *alone]},
+    "env": {slot: text("%s/%s.env" % (run, slot)) for slot in ["a", "b", *alone]},
     "settings": text("/etc/default/%s.env" % app),
     "workers": {slot: text("%s/%s/worker.ready" % (run, slot)) for slot in "ab"},
     "locked": call("systemctl", "is-active", app + "-deploy").strip() in ("active", "activating", "deactivating"),
@@ -143,9 +144,12 @@ def of_live(app, host, live):
         yield f"slot {live} is live with {host['slots'][live]!r}, and TAG is {tag}"
     if host["env"][live] != host["settings"]:
         yield "the live slot has other settings than APP.env"
+    for role in host["alone"]:
+        if release(host["slots"][role]) != tag or host["env"][role] != host["settings"]:
+            yield f"{role} is pinned to {host['slots'][role]!r}, or other settings, and TAG is {tag}"
     images = {name: image for name, _, image in host["containers"]}
     for role in host["roles"]:
-        name = "beat" if role == "beat" else f"{role}-{live}"
+        name = role if role in host["alone"] else f"{role}-{live}"
         if host["states"][name] != "active" or images.get(f"{app}-{name}") != tag["IMAGE_ID"]:
             yield f"{name} is {host['states'][name]} with image {images.get(f'{app}-{name}')}, not {tag}"
     if "web" in host["roles"] and tag["TAG"] not in host["answers"]:
@@ -158,6 +162,7 @@ def of_old(app, host, old):
     """The other slot is warm with a release that was committed, and will retire; or there is nothing in it."""
     there, units = release(host["slots"][old]), [name for name in host["states"] if name.endswith(f"-{old}")]
     running = [name for name in units if host["states"][name] != "inactive"]
+    stay = [name for name in units if name.startswith(("web-", "worker-"))]
     if not there:
         if running or host["env"][old]:
             yield f"slot {old} has no tag, and {running} in it"
@@ -165,8 +170,8 @@ def of_old(app, host, old):
     if not any(entry and entry["tag"] == there["TAG"] and entry["outcome"] == "committed"
                for entry in records(host["log"])):
         yield f"slot {old} holds {there}, which was never committed"
-    if sorted(running) != sorted(units):
-        yield f"of slot {old} only {running} run"
+    if sorted(running) != sorted(stay):
+        yield f"of slot {old} {running} run"
     if "active" not in host["retires"]:
         yield f"slot {old} is warm, and nothing will retire it"
     if "worker" in host["roles"] and not (host["workers"][old] or "").startswith("paused "):

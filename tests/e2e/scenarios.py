@@ -176,16 +176,17 @@ def crammed(shop):
 
 
 @contextlib.contextmanager
-def slow_journals(shop):
-    """Whoever asks a web host for its journal waits 25 s."""
-    for host in shop.web:
-        host.run("printf '#!/bin/sh\\nsleep 25\\n' >/root/journalctl && chmod 755 /root/journalctl"
-                 " && mount --bind /root/journalctl /usr/bin/journalctl")
+def slow(hosts, command, seconds):
+    """Who calls the command on a host waits so long."""
+    for host in hosts:
+        host.run(f"cp /usr/bin/{command} /root/{command}.real && chmod 755 /root/{command}.real"
+                 f" && printf '#!/bin/sh\\nsleep {seconds}\\nexec /root/{command}.real \"$@\"\\n' >/root/{command}"
+                 f" && chmod 755 /root/{command} && mount --bind /root/{command} /usr/bin/{command}")
     try:
         yield
     finally:
-        for host in shop.web:
-            host.console("umount /usr/bin/journalctl")
+        for host in hosts:
+            host.console(f"umount /usr/bin/{command}")
 
 
 # ---- a deploy that goes wrong ----

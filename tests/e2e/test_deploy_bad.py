@@ -5,7 +5,7 @@ import time
 import pytest
 
 from e2e.scenarios import (Bad, crammed, fail, full, good, large, live, malformed, moved, often, part, provisioned,
-                           settings, severed, slow_journals, staged, succeed, unreachable)
+                           settings, severed, slow, staged, succeed, unreachable)
 
 BACK = "taken back: the old release serves everywhere"
 SOON = {"ready": 6}
@@ -24,7 +24,8 @@ BAD = {
     "worker ends again and again": Bad(("work1: ", " ended", "waits for work", BACK),  # before the flip or after it
                                        fault="fleeting", seen=True),
     "beat ends and no file can be made": Bad(("work1: watch: shop-beat has ended, and ", BACK), fault="faint",
-                                             limits={"bake": 6}, harm=crammed, at=("beat", "work1", "done"), seen=True),
+                                             limits={"bake": 6}, harm=crammed, at=("replace", "work1", "done"),
+                                             seen=True),
     "failing migration": Bad(("web1: migrate: migrate failed: exit 1", "| django.db.utils.ProgrammingError", BACK),
                              fault="migration"),
     "missing setting": Bad((": start: web ended as soon", "| NEEDED is not set", BACK), fault="demanding"),
@@ -86,7 +87,7 @@ def test_errors_that_only_visitors_meet_are_taken_back(shop, measured, fault, li
     journal takes its time; and no connection dropped."""
     old, tag = live(shop), shop.image(f"bad-{fault}", fault)
     with settings(shop, **limits), shop.load(rate=100) as load:
-        with slow_journals(shop):
+        with slow(shop.web, "journalctl", 25):
             outcome = shop.roll("deploy", tag)
         succeed(shop)
         result = load.stop()

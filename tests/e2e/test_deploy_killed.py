@@ -6,10 +6,10 @@ import signal
 import pytest
 
 from e2e import checker
-from e2e.scenarios import good, live, often, provisioned, severed
+from e2e.scenarios import good, live, often, provisioned, severed, slow
 from proc import wait_until
 
-STEPS = ("lock", "begin", "pull", "publish", "ready", "flip", "watch", "beat", "prepare", "commit")
+STEPS = ("lock", "begin", "pull", "publish", "ready", "flip", "watch", "replace", "prepare", "commit")
 INTERRUPTS = [*((signal.SIGINT, step) for step in STEPS[:-1]), (signal.SIGTERM, "watch"), (signal.SIGHUP, "flip")]
 # Before the flip, between it and the commit, and during that: the other steps are repetitions, for `make e2e-all`.
 OFTEN = [(signal.SIGINT, "ready"), (signal.SIGINT, "prepare"), (signal.SIGTERM, "watch"), (signal.SIGHUP, "flip")]
@@ -82,7 +82,7 @@ LOG = "/var/www/shop/releases.log"
 @contextlib.contextmanager
 def all_but_one_prepared(shop, rolling, slow="web1"):
     """While the block runs a deploy stands between the first and the last host's prepare: who reads the log waits."""
-    rolling.until("beat")
+    rolling.until("replace")
     host = shop.fleet.hosts[slow]
     host.run(f"mv {LOG} {LOG}.aside && mkfifo {LOG}")
     try:
@@ -132,11 +132,9 @@ def test_a_host_whose_ssh_is_cut_before_its_promise(shop):
 def test_an_answer_that_is_lost_after_the_commit(shop):
     """A host has committed, and its ssh is cut before it says so: it is asked anew, and the deploy has gone well."""
     new, host = good(shop), shop.fleet.hosts["web2"]
-    old = host.run("readlink /run/shop/web.sock").strip()
-    with shop.rolling("deploy", new) as rolling:
+    with contextlib.ExitStack() as stack, shop.rolling("deploy", new) as rolling:
         rolling.until("flip", "web2", "done")
-        host.run(f"systemd-run --quiet python3 -c \"import socket, time; sock = socket.socket(socket.AF_UNIX);"
-                 f" sock.connect('/run/shop/{old}'); time.sleep(20)\"")  # a visitor for whom the commit waits
+        stack.enter_context(slow([host], "systemd-run", 10))  # it commits, then sets the timer of the old slot
         rolling.until("commit", "web1", "done")
         wait_until(lambda: not host.ssh(f"grep -q {new} {LOG}").returncode, 20, "the host has committed")
         with severed(1)(shop):

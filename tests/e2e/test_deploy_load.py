@@ -149,7 +149,7 @@ def test_requests_that_queue_are_answered(shop):
 def test_requests_that_queue_are_answered_by_what_is_taken_back(shop):
     """A release is not stopped before its socket's backlog is empty."""
     with saturated(shop, bake=60) as (rolling, load, old, new):
-        rolling.until("beat")
+        rolling.until("replace")
         for host in shop.web:
             wait_until(lambda host=host: queue(host) > 20, 60, f"requests queue on {host.name}")
         rolling.process.send_signal(signal.SIGINT)

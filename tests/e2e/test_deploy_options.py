@@ -248,7 +248,7 @@ def test_a_dry_run_changes_nothing(shop):
     assert done.returncode == 0 and done.stdout == shop.deploy("plan", tag).stdout, done.stderr
     steps = [line.split()[1] for line in done.stdout.splitlines()]
     assert steps[:2] == ["begin", "pull"] and steps[-3:] == ["prepare", "promise", "commit"]
-    assert {"migrate", "ready", "flip", "beat"} < set(steps)
+    assert {"migrate", "ready", "flip", "replace"} < set(steps)
     assert checker.check(shop) == old
 
 
@@ -258,8 +258,8 @@ def test_timings(shop, tmp_path):
     done = shop.deploy("deploy", good(shop), "--no-bake", "--timings")
     assert done.returncode == 0, done.stderr
     steps = [line.split()[0] for line in done.stderr.splitlines()]
-    assert {name: steps.count(name) for name in ("load", "connect", "facts", "pull", "verdicts", "beat", "commit")} == {
-        "load": 1, "connect": 3, "facts": 3, "pull": 3, "verdicts": 1, "beat": 1, "commit": 3}
+    wanted = {"load": 1, "connect": 3, "facts": 3, "pull": 3, "verdicts": 1, "replace": 1, "commit": 3}
+    assert {name: steps.count(name) for name in wanted} == wanted
     done = shop.deploy("deploy", shop.image("bad-timed", "crash"), "--timings", tmp_path / "a.svg")
     drawn = (tmp_path / "a.svg").read_text()
     assert done.returncode == 1 and ">takeback<" in drawn and ">commit<" not in drawn

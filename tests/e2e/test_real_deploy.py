@@ -25,7 +25,7 @@ BACK = "taken back: the old release serves everywhere"
 STORY = {
     "deploy": ("deploy build-2", "build-1", "build-2", None),
     "rollback": ("rollback", "build-2", "build-1", None),
-    "taken back": ("deploy build-2", "build-1", "build-1", "beat"),
+    "taken back": ("deploy build-2", "build-1", "build-1", "replace"),
 }
 
 
@@ -104,7 +104,7 @@ def test_nobody_waits_for_a_hung_engine(shop, rate, seconds, lost):
 
 def web_memory(shop):
     """KiB that the processes of gunicorn on the first web host hold."""
-    return int(shop.web[0].run("ps -eo rss,args | awk '/[p]roject.ops.serve/ { sum += $1 } END { print sum }'"))
+    return int(shop.web[0].run("ps -eo rss,args | awk '/[s]lipway.serve/ { sum += $1 } END { print sum }'"))
 
 
 def test_the_first_deploy(first, shop):

@@ -14,7 +14,7 @@ from deploy.agent import facts
 from deploy.agent.host import Host
 from deploy.decide.settings import staged
 from deploy.errors import HostProblem
-from project.ops import envfile
+from slipway import envfile
 
 from .conftest import program
 from .test_docker_runner import Server

@@ -9,13 +9,25 @@ import pytest
 from proc import ROOT, run
 
 from .conftest import HOST, program, render
+from deploy.agent.roles import BUILT_IN, Process  # noqa: E402
+from deploy.decide.server import process_unit  # noqa: E402
 
-VALUES = {"APP": "shop"}
+VALUES = {"APP": "shop", "NAME": "alerts", "COMMAND": "manage sendalerts", "READY": "file", "STOP": "60", "LIMIT": "90",
+          "OPTIONS": "-e READY_FILE=/dev/shm/ready"}
 SYSTEMD = sorted(path.relative_to(HOST).as_posix() for path in HOST.glob("systemd/*.*") if path.is_file())
 UPSTART = sorted(path.relative_to(HOST).as_posix() for path in HOST.glob("upstart/*"))
 SCRIPTS = ["docker-runner", "docker-slot"]
 TEMPLATES = sorted(path.relative_to(HOST).as_posix() for path in HOST.rglob("*")
                    if path.is_file() and path.parent.name != "__pycache__")
+
+OWN = {"alerts": Process("alerts", "manage alert 'a b' \"it's 5 % of $HOME\"", False, "file", ports=["2525:2525"]),
+       "mail": Process("mail", "mail", True, "seconds 5")}
+
+
+def install(folder, name):
+    """The unit of one of the template's processes, or of these."""
+    unit = process_unit("shop", (BUILT_IN | OWN)[name])
+    (folder / unit.path.rpartition("/")[2]).write_text(unit.content)
 
 
 def stanzas(job):
@@ -30,7 +42,10 @@ def test_systemd_takes_the_units(tmp_path):
     units = root / "etc/systemd/system"
     units.mkdir(parents=True)
     for name in SYSTEMD:
-        (units / name.removeprefix("systemd/").replace("APP", "shop")).write_text(render(name, VALUES))
+        if "PROCESS" not in name:
+            (units / name.removeprefix("systemd/").replace("APP", "shop")).write_text(render(name, VALUES))
+    for name in (*BUILT_IN, "alerts", "mail"):
+        install(units, name)
     for service in ("docker", "nginx"):  # as Debian's, as far as the drop-ins go
         (units / f"{service}.service").write_text("[Service]\nExecStart=/usr/bin/docker\n")
         shutil.copytree(HOST / f"systemd/{service}.service.d", units / f"{service}.service.d")
@@ -40,8 +55,9 @@ def test_systemd_takes_the_units(tmp_path):
         (root / binary).chmod(0o755)
     for builtin in ("sysinit.target", "basic.target", "shutdown.target", "multi-user.target"):
         (units / builtin).write_text("[Unit]\nDescription=x\n")
-    names = ["shop-web@a.service", "shop-worker@b.service", "shop-beat.service", "shop-slot.service", "shop.target",
-             "docker-runner.target", "docker-service@redis.service", "docker.service", "nginx.service"]
+    names = ["shop-web@a.service", "shop-worker@b.service", "shop-beat.service", "shop-alerts.service",
+             "shop-mail@a.service", "shop-slot.service", "shop.target", "docker-runner.target",
+             "docker-service@redis.service", "docker.service", "nginx.service"]
     done = run([program("systemd-analyze"), "verify", f"--root={root}", "--man=no", *names], cwd=units)
     assert done.returncode == 0 and not done.stderr, done.stderr
 
@@ -155,6 +171,8 @@ def slot(tmp_path):
         (root / "bin" / name).chmod(0o755)
     (root / "var/www/shop/TAG").write_text("export TAG=build-42\n")
     (root / "etc/default/shop.env").write_text("A=1\n")
+    for name in BUILT_IN:
+        install(root / "etc/systemd/system", name)
 
     def docker_slot(*words, lacking="nothing"):
         return run([program("dash"), HOST / "docker-slot", *words], env={
@@ -165,14 +183,23 @@ def slot(tmp_path):
 
 
 def test_the_live_slot_is_started(slot):
-    """The units of the slot that web.sock names, and beat, as far as they are installed; without waiting for them."""
+    """The units of the slot that web.sock names, and what runs alone, as far as they are installed; without waiting for
+    them. A unit of the team's own, or of another app, is none of them."""
     units = slot.root / "etc/systemd/system"
+    for unit in units.iterdir():
+        unit.unlink()
     assert slot("shop").stdout == ""
-    (units / "shop-worker@.service").touch()
+    install(units, "worker")
     assert slot("shop").stdout == "start --no-block shop-worker@b.service\n"
-    (units / "shop-web@.service").touch()
-    (units / "shop-beat.service").touch()
-    assert slot("shop").stdout == "start --no-block shop-web@b.service shop-worker@b.service shop-beat.service\n"
+    install(units, "web")
+    install(units, "beat")
+    install(units, "mail")
+    install(units, "alerts")
+    (units / "shop-backup.service").write_text("[Service]\nExecStart=/usr/local/bin/docker-runner shop manage dump\n")
+    (units / "shop-b-web@.service").write_text((units / "shop-web@.service").read_text())
+    assert slot("shop").stdout == ("start --no-block shop-alerts.service shop-beat.service shop-mail@b.service"
+                                   " shop-web@b.service shop-worker@b.service\n")
+    assert (slot.root / "run/shop/alerts.tag").read_text() == "export TAG=build-42\n"
 
 
 def test_what_a_slot_runs_is_written_down(slot):
@@ -221,9 +248,10 @@ def test_a_slot_is_empty_when_it_is_emptied(slot):
 
 
 @pytest.mark.parametrize("state", ["active", "activating", "deactivating", "reloading"])
-@pytest.mark.parametrize("role", ["web", "worker"])
+@pytest.mark.parametrize("role", ["web", "worker", "mail"])
 def test_a_slot_that_runs_keeps_its_folder(slot, state, role):
     """Nothing is mounted over what a unit, one that starts again too, has in its folder."""
+    install(slot.root / "etc/systemd/system", "mail")
     (slot.root / f"state-shop-{role}@b.service").write_text(state)
     (slot.root / "run/shop/b/web.sock").touch()
     assert slot("shop").returncode == 0

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +18,10 @@ sys.path.insert(0, str(ROOT))
 from deploy.agent import slots  # noqa: E402
 from deploy.agent.attempt import Attempt  # noqa: E402
 from deploy.agent.host import Host  # noqa: E402
+from deploy.agent.roles import BUILT_IN  # noqa: E402
 from deploy.agent.steps.watcher import Watcher  # noqa: E402
 from deploy.agent.visitors import Visitors  # noqa: E402
+from deploy.decide.server import process_unit  # noqa: E402
 
 NONSENSE = (b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: nonsense\r\n\r\n")
@@ -27,9 +30,10 @@ NONSENSE = (b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHo
 @pytest.fixture
 def host(nginx):
     """The host that the agent sees: nginx's root, with the role web."""
-    unit = nginx.root / "etc/systemd/system/shop-web@.service"
-    unit.parent.mkdir(parents=True)
-    unit.touch()
+    unit = process_unit("shop", BUILT_IN["web"])
+    path = Path(f"{nginx.root}{unit.path}")
+    path.parent.mkdir(parents=True)
+    path.write_text(unit.content)
     return Host("shop", str(nginx.root))
 
 

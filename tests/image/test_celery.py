@@ -31,9 +31,9 @@ def test_worker_and_beat(run_container, env, one_off):
     """A task goes from beat through the broker to the worker; both are healthy, and a web process knows of both."""
     beat = run_container("beat", options=HOST, env=env)
     worker = run_container("worker", options=HOST, env=env)
-    worker.says("project.tasks.heartbeat")
+    worker.says("slipway.tasks.heartbeat")
     wait_until(lambda: healthy(worker) and healthy(beat), 90, "worker and beat are healthy")
-    code = "from project.ops import heartbeat; print({name: age < 90 for name, age in heartbeat.ages().items()})"
+    code = "from slipway import heartbeat; print({name: age < 90 for name, age in heartbeat.ages().items()})"
     done = one_off("shell", "-c", code, options=HOST, env=env)
     assert done.stdout.splitlines()[-1] == "{'worker': True, 'beat': True}", done.stdout + done.stderr
 

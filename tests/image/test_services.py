@@ -212,7 +212,7 @@ def test_beat_restarted(start, postgres, redis):
     env = {"DATABASE_URL": postgres.url(postgres.database()), "BROKER_URL": redis.url(2), "SHOP_EVERY": "30",
            "DJANGO_SETTINGS_MODULE": "shop.settings"}
     worker, beat = start("worker", env=env), start("beat", env=env)
-    worker.says("project.tasks.heartbeat")
+    worker.says("slipway.tasks.heartbeat")
 
     def times():
         return [datetime.fromisoformat(entry["time"]) for entry in entries(worker)

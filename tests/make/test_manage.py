@@ -2,11 +2,12 @@
 
 import os
 import re
+import signal
 import sys
 
 import pytest
 
-from proc import ROOT, VE_PYTHON, run
+from proc import ROOT, VE_PYTHON, run, running, signal_group, wait_until
 
 BASE_PYTHON = os.path.realpath(sys.executable)
 # Assume-old: the virtualenv is the checkout's own, not to be made again from here.
@@ -121,25 +122,108 @@ def test_a_migration_that_fails_shows_where(manage):
     assert done.returncode == 1 and "Traceback" in done.stderr and "no such column: nonsense" in done.stderr
 
 
-STEPS = ["manage.py check", "-m flake8 ", "-m mypy", "manage.py makemigrations --check", "manage.py test ours",
-         " tests -k mine"]
+STEPS = {"check": "manage.py check", "flake8": "-m flake8 ", "mypy": "-m mypy",
+         "migrations": "manage.py makemigrations --check", "tests": "manage.py test ours", "pytest": " tests -k mine"}
+PARTS = list(STEPS)
 
 
-@pytest.mark.parametrize("failing", range(len(STEPS)))
-def test_make_test_ends_with_the_first_step_that_fails(project, failing):
-    """One after the other. What each of them sees is told below."""
-    stub(project, f'echo "$*" >>said; ! echo "$*" | grep -qe "{STEPS[failing]}"')
+def summary(done):
+    """The parts that the last line names, before make's own."""
+    lines = [line for line in done.stderr.splitlines() if "***" not in line]
+    return lines[-1].removeprefix("make: failed: ").split() if lines else []
+
+
+@pytest.mark.parametrize("failing", [[part] for part in PARTS[1:]] + [PARTS[1:], ["flake8", "pytest"]], ids=" ".join)
+def test_make_test_runs_all_parts_and_says_which_failed(project, failing):
+    """In their order, whatever fails. What each of them sees is told below."""
+    stub(project, f'echo "$*" >>said; case "$*" in {"|".join(quoted(STEPS[part]) for part in failing)}) exit 3;; esac')
     done = make(project, "test", "ARGS=ours", "PYTEST_ARGS=-k mine")
     said = (project / "said").read_text().splitlines()
-    assert done.returncode == 2 and len(said) == failing + 1, said
-    assert all(step in line for step, line in zip(STEPS, said)), said
-    assert ("make migrations writes a missing one" in done.stderr) == ("makemigrations" in STEPS[failing])
+    assert done.returncode == 2 and summary(done) == failing, done.stderr
+    assert len(said) == len(STEPS) and all(step in line for step, line in zip(STEPS.values(), said)), said
+    assert ("make: makemigrations failed, see above" in done.stderr) == ("migrations" in failing)
+
+
+def quoted(words):
+    return f'*"{words}"*'
+
+
+def test_what_fails_its_check_runs_no_test(project):
+    """Django would refuse each, and tests/ would fail for the same reason; the linters may tell why."""
+    stub(project, f'echo "$*" >>said; case "$*" in {quoted(STEPS["check"])}|{quoted(STEPS["mypy"])}) exit 1;; esac')
+    done = make(project, "test")
+    assert done.returncode == 2 and summary(done) == ["check", "mypy"], done.stderr
+    assert len((project / "said").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])  # bash goes on after what ends well
+@pytest.mark.parametrize("part", ["flake8", "migrations", "pytest"])
+@pytest.mark.parametrize("told", ["it dies", "it ends well", "it ends badly"])
+def test_ctrl_c_ends_make_test(project, part, told, shell):
+    """Whatever the part that runs makes of it, no other begins."""
+    trap = {"it dies": "", "it ends well": "trap 'exit 0' INT;", "it ends badly": "trap 'exit 2' INT;"}[told]
+    stub(project, f'{trap} echo "$*" >>said; case "$*" in {quoted(STEPS[part])}) sleep 300 >&- 2>&- & wait;; esac')
+    with running([*MAKE, project, "test", "ARGS=ours", "PYTEST_ARGS=-k mine", f"SHELL={shell}"]) as job:
+        wait_until(lambda: (project / "said").exists() and STEPS[part] in (project / "said").read_text())
+        signal_group(job, signal.SIGINT)
+        assert job.wait(10)
+        assert "failed" not in job.output()
+    assert len((project / "said").read_text().splitlines()) == PARTS.index(part) + 1
 
 
 def test_make_test_is_well_when_all_steps_are(project):
     """Exit code 0 then; test_mine.py has a real one."""
     stub(project, "exit 0")
     assert make(project, "test").returncode == 0
+
+
+@pytest.mark.parametrize("allowed, told", [
+    ("", "do not agree"), ("accounts", "do not agree"), ("count home", "do not agree"),
+    ("home accounts other", "do not agree in accounts home: ")])
+def test_drift_that_is_allowed(project, allowed, told):
+    """Models without migrations fail what asks for them, unless all their apps are named; those pass in one line."""
+    (project / "project/home/migrations").mkdir()
+    (project / "project/home/migrations/__init__.py").touch()
+    for app in ("accounts", "home"):
+        with open(project / f"project/{app}/models.py", "a") as file:
+            file.write("\n\nfrom django.db import models\n\n\nclass Late(models.Model):\n    pass\n")
+    env = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings_test", "DRIFT_ALLOWED": allowed}
+    done = run(["sh", "make/drift.sh", "ve/bin/python", "manage.py"], cwd=project, env=env)
+    assert told in done.stdout + done.stderr, done.stdout + done.stderr
+    if "accounts" in allowed and "home" in allowed:
+        assert done.returncode == 0 and done.stdout.count("\n") == 1 and done.stderr == ""
+    else:
+        assert done.returncode == 1 and "Create model Late" in done.stdout
+
+
+def test_what_keeps_drift_from_being_found_is_no_drift(project):
+    """A model that cannot be read fails, whatever is allowed, and is told."""
+    with open(project / "project/accounts/models.py", "a") as file:
+        file.write("\n\nnonsense\n")
+    env = {"PATH": os.environ["PATH"], "DRIFT_ALLOWED": "accounts home"}
+    done = run(["sh", "make/drift.sh", "ve/bin/python", "manage.py"], cwd=project, env=env)
+    assert done.returncode == 1 and "'nonsense' is not defined" in done.stdout
+    assert done.stderr == "make: makemigrations failed, see above\n"
+
+
+@pytest.mark.parametrize("text, name", [
+    ("main('acme')\n", "acme"), ('    main("acme")  # ours\n', "acme"), ("print()\n", "project"),
+    ('os.environ.setdefault("DJANGO_SETTINGS_MODULE", "acme.settings")\n', "acme")])
+def test_the_package_is_the_one_that_manage_py_names(project, text, name):
+    """A PROJECT in the environment is somebody else's; one on the command line counts."""
+    (project / "manage.py").write_text(text)
+    env = {"PATH": os.environ["PATH"], "PROJECT": "my-cloud-1"}
+    for words, expected in ([], name), (["PROJECT=other"], "other"):
+        done = run([*MAKE, project, "-n", "worker", *words], env=env)
+        assert f"-m celery -A {expected} worker" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_build_allows_the_same_drift():
+    """The list that make has reaches docker-test.sh, which asks the same script."""
+    done = run(["make", "-n", "-C", ROOT, "-o", "wheelhouse/requirements.txt", "build", "DRIFT_ALLOWED=one two"])
+    assert "--build-arg DRIFT_ALLOWED='one two'" in done.stdout, done.stderr
+    assert re.search(r"ARG DRIFT_ALLOWED=\n(.*\n)*RUN .*DRIFT_ALLOWED=\"\$DRIFT_ALLOWED\" /docker-test.sh tests",
+                     (ROOT / "Dockerfile").read_text())
 
 
 def stub(project, line):
@@ -159,10 +243,10 @@ def make(project, *words):
 @pytest.mark.parametrize("path, text, step, said", [
     ("project/urls.py", "import os  # unused\n", ["flake8", "ARGS=project"], "F401"),
     ("project/accounts/tests_broken.py", "def test(:\n", ["flake8", "ARGS=project"], "E999"),
-    ("project/ops/process.py", "\n\nworker = 1\n", ["mypy"], "[assignment]"),
+    ("slipway/process.py", "\n\nworker = 1\n", ["mypy"], "[assignment]"),
     ("project/accounts/models.py", "\n\nclass Extra(AbstractUser):\n    groups = user_permissions = None\n",
      ["migrations", "ARGS=--check --dry-run"], "Create model Extra"),
-    ("project/urls.py", "\nurlpatterns.clear()\n", ["manage", "ARGS=test project.accounts"], "FAILED")])
+    ("project/urls.py", "\nurlpatterns.clear()\n", ["manage", "ARGS=test project.tests"], "FAILED")])
 def test_a_step_of_make_test_sees(project, path, text, step, said):
     """A broken lint rule, a file that does not parse, a wrong type, a missing migration, broken pages."""
     with open(project / path, "a") as file:

@@ -1,48 +1,15 @@
 """`make mine`: what concerns the template alone goes, and what a team keeps is whole."""
 
-import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from proc import ROOT, VE_PYTHON, run
+from checkout import Checkout
+from proc import ROOT
 
-MAKE = ["make", "--no-print-directory", "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "-o", "ve/sentinel-tests"]
 LEFT_OUT = [".ci/", "tests/", "CHANGELOG.md", "docs/e2e.md", "make/template.mk", "requirements/browser.in"]
-
-
-class Checkout:
-    """A clone of this checkout as it is now, committed, with its virtualenv."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        for path in run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT).stdout.splitlines():
-            if (ROOT / path).exists():
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / path, folder / path)
-        (folder / "ve").symlink_to(VE_PYTHON.parent.parent)
-        if (ROOT / ".mypy_cache").exists():  # what it knows already it tells at once
-            shutil.copytree(ROOT / ".mypy_cache", folder / ".mypy_cache")
-        (folder / ".git/info").mkdir(parents=True)
-        (folder / ".git/info/exclude").write_text("/ve\n")  # a link, which /ve/ does not cover
-        self.git("init", "-q")
-        self.git("add", ".")
-        self.git("commit", "-qm", "All")
-
-    def git(self, *words):
-        done = run(["git", "-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "core.hooksPath=/dev/null",
-                    *words], cwd=self.folder)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def make(self, *words):
-        env = {"PATH": os.environ["PATH"], "HOME": str(self.folder.parent)}
-        return run([*MAKE, *words], cwd=self.folder, env=env, timeout=300)
-
-    def pages(self):
-        return [self.folder / path for path in self.git("ls-files").splitlines() if path.endswith(".md")]
 
 
 @pytest.fixture
@@ -76,8 +43,9 @@ def test_what_goes_and_what_stays(checkout):
 
 
 def no_start_page(checkout):
-    """No other part needs project/home: it and its two lines can go."""
+    """No other part needs project/home: it, its two lines and the test of a front page can go."""
     shutil.rmtree(checkout.folder / "project/home", ignore_errors=True)
+    (checkout.folder / "project/tests.py").unlink(missing_ok=True)
     for file in (checkout.folder / "project/settings_shared.py", checkout.folder / "project/urls.py"):
         lines = file.read_text().splitlines(keepends=True)
         left = [line for line in lines if "project.home" not in line]
@@ -96,7 +64,7 @@ def no_target_is_lost(checkout):
 
 def no_page_is_lost(checkout):
     """What any file calls a page is there, links from one to another included."""
-    for page in checkout.pages():
+    for page in (checkout.folder / path for path in checkout.files() if path.endswith(".md")):
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
     for path in checkout.git("ls-files").splitlines():

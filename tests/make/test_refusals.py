@@ -121,6 +121,14 @@ def test_no_network(uv_scratch):
     assert time.monotonic() - before < 60
 
 
+@pytest.mark.parametrize("target", ["template-update", "new"])
+def test_no_copier_to_be_had(uv_scratch, target):
+    """Where copier cannot be installed the line names its pins."""
+    (uv_scratch.folder / "requirements/copier.txt").write_text("copier==0.0.1\n")
+    line = refusal(uv_scratch.make(target, "NAME=../x"))
+    assert line.startswith("make: requirements/copier.txt is not installed: ") and "copier" in line
+
+
 @WITH_PIP_TOO
 def test_hash_mismatch(scratch):
     """A package that is not the pinned one is refused by name, and nothing counts as installed."""

@@ -260,3 +260,16 @@ def test_virtualenv_elsewhere(uv_scratch):
     uv_scratch.made(f"VE={place}", f"{place}/sentinel")
     assert not (uv_scratch.folder / "ve").exists()
     assert uv_scratch.made(f"VE={place}", f"{place}/sentinel") == ""
+
+
+def test_copier_has_its_own(uv_scratch):
+    """What copier needs is apart from what the project needs; and it is made again when the project's is."""
+    uv_scratch.pin("requirements/copier.txt", "tiny-2.0")
+    folder = uv_scratch.folder
+    assert uv_scratch.made("ve/copier/sentinel").splitlines() == [
+        "make: installing requirements.txt", "make: installing requirements/copier.txt"]
+    done = run([folder / "ve/copier/bin/python", "-c", "import tiny; print(tiny.version)"])
+    assert uv_scratch.has("tiny") == ["1.0"] and done.stdout == "2.0\n", done.stderr
+    assert uv_scratch.made("ve/copier/sentinel") == ""
+    uv_scratch.pin("requirements.txt", "extra-1.0")
+    assert "requirements/copier.txt" in uv_scratch.made("ve/copier/sentinel")

@@ -1,4 +1,4 @@
-"""What the tests of project/ops share."""
+"""What the tests of slipway share."""
 
 import shutil
 

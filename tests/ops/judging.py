@@ -1,4 +1,4 @@
-"""A copy of the project with apps of its own, and what project/ops/verdicts.py says of their migrations."""
+"""A copy of the project with apps of its own, and what slipway/verdicts.py says of their migrations."""
 
 import json
 import os
@@ -12,9 +12,10 @@ HEAD = "from django.db import migrations, models\n\n\nclass Migration(migrations
 
 def copy(folder, *apps):
     """The project in folder, with apps of names that no team gives one; without Celery, whose tables take a while."""
-    shutil.copytree(ROOT / "project", folder / "project", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("celery.py", "tasks.py"):
-        (folder / "project" / name).unlink()
+    for name in ("project", "slipway"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    settings = folder / "slipway/settings/shared.py"
+    settings.write_text(settings.read_text().replace('if find_spec("celery")', "if False"))
     shared = folder / "project/settings_shared.py"
     shared.write_text(shared.read_text().replace("INSTALLED_APPS = [", f"INSTALLED_APPS = [*{apps},"))
     for app in apps:
@@ -42,7 +43,7 @@ def verdicts(project, *words, url="sqlite://:memory:", start=warm.python):
     """Run it; what ended."""
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test", "TEST_DATABASE_URL": url,
            "PYTHONDONTWRITEBYTECODE": "1"}  # an older file's would be taken for a newer one's of the same second
-    return start("-m", "project.ops.verdicts", *words, "migrations.json", "pins", cwd=project, env=env)
+    return start("-m", "slipway.verdicts", *words, "migrations.json", "pins", cwd=project, env=env)
 
 
 def found(project):

@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.urls import path
 from django.utils import timezone
 
-from project.tasks import heartbeat
+from slipway.tasks import heartbeat
 
 
 def plain(request):

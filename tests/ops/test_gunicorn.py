@@ -13,13 +13,14 @@ from connect import connection_to
 from postgresql import migrate
 from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
 
-COMMAND = [VE_PYTHON, "-m", "project.ops.serve"]
+COMMAND = [VE_PYTHON, "-m", "slipway.serve"]
 
 
 @pytest.fixture
 def environment(sqlite_url, tmp_path):
     return {**os.environ, "DATABASE_URL": sqlite_url, "BROKER_URL": "memory://", "CACHE_URL": "locmem://",
-            "TMPDIR": str(tmp_path), "WEB_CONCURRENCY": "1"}
+            "TMPDIR": str(tmp_path), "WEB_CONCURRENCY": "1",
+            "DJANGO_SETTINGS_MODULE": "project.settings"}
 
 
 def test_on_a_socket(environment, tmp_path):
@@ -98,7 +99,7 @@ def test_a_settings_file_that_fails(environment, tmp_path, command):
 def test_a_project_that_cannot_be_loaded(environment, tmp_path, line, code, preload):
     """The error is one record with where it was; wrong settings are what they are elsewhere."""
     (tmp_path / "scratch_settings.py").write_text("from project.settings import *\nINSTALLED_APPS += ['broken']\n")
-    (tmp_path / "broken.py").write_text(f"import sys; from project.ops.env import SettingsError\n{line}\n")
+    (tmp_path / "broken.py").write_text(f"import sys; from slipway.env import SettingsError\n{line}\n")
     done = run(COMMAND, cwd=ROOT, env={**environment, "PYTHONPATH": str(tmp_path), "PORT": str(free_port()),
                                        "DJANGO_SETTINGS_MODULE": "scratch_settings", "WEB_PRELOAD": preload})
     told = done.stdout + done.stderr

@@ -119,7 +119,7 @@ def test_tasks(sqlite_url, site_folder):
     """How many ended how, and the seconds they took, as the workers have added it up in the database."""
     shutil.copy(sqlite_url.removeprefix("sqlite:///"), site_folder / "db.sqlite3")
     with contextlib.closing(sqlite3.connect(site_folder / "db.sqlite3")) as database, database:
-        database.executemany("INSERT INTO ops_taskcount (task, state, count, seconds) VALUES (?, ?, ?, ?)",
+        database.executemany("INSERT INTO slipway_taskcount (task, state, count, seconds) VALUES (?, ?, ?, ?)",
                              [("shop.order", "success", 41, 8.25), ("shop.order", "failure", 1, 0.5)])
     with serve(site_folder, DATABASE_URL=f"sqlite:///{site_folder}/db.sqlite3") as site:
         said = figures(site)

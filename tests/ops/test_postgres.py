@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import pytest
 
-from project.ops.postgres import Connection, Cursor, Hangs, server
+from slipway.postgres import Connection, Cursor, Hangs, server
 from postgresql import new_postgres
 
 ROWS = "SELECT generate_series(1, 9)"
@@ -73,7 +73,7 @@ def test_whatever_waits_is_cut_off(monkeypatch):
     """Of a server that is paused, each within seconds; then who asks has an error at once, and seconds after the
     server is back an answer. Here all that is waited for is shorter; test_hanging.py has the real seconds."""
     for short, seconds in (("SLOW", 0.4), ("ANSWER", 2), ("REST", 1)):
-        monkeypatch.setattr(f"project.ops.postgres.{short}", seconds)
+        monkeypatch.setattr(f"slipway.postgres.{short}", seconds)
     with new_postgres() as postgres:
         cut_off(postgres, postgres.database(migrated=False))
 

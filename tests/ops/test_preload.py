@@ -18,7 +18,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.http import JsonResponse
 from django.urls import path
-from project.tasks import heartbeat
+from slipway.tasks import heartbeat
 
 shared = set()  # the modules that a worker has from the first process
 os.register_at_fork(after_in_child=lambda: shared.update(sys.modules))

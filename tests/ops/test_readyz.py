@@ -17,7 +17,7 @@ from postgresql import migrate
 
 LIMIT = 2  # seconds by the client's clock
 # A hanging part is waited for shortly, so that a busy machine has time left; test_readiness.py has the real seconds.
-SHORT = "from project.ops import readiness\nreadiness.DEADLINE = 0.5\n"
+SHORT = "from slipway import readiness\nreadiness.DEADLINE = 0.5\n"
 
 
 @pytest.fixture(scope="module")
@@ -218,5 +218,5 @@ def beat(folder, age, *names):
     """Write heartbeats that are `age` seconds old."""
     with contextlib.closing(sqlite3.connect(folder / "db.sqlite3")) as database, database:
         for name in names:
-            database.execute("INSERT OR REPLACE INTO ops_heartbeat (name, at, host, release) "
+            database.execute("INSERT OR REPLACE INTO slipway_heartbeat (name, at, host, release) "
                              "VALUES (?, datetime('now', ?), 'here', 'test')", (name, f"-{age} seconds"))

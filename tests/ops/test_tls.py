@@ -11,7 +11,7 @@ import warm
 from proc import ROOT, run
 
 ASK = {
-    "BROKER_URL": "from project.celery import check_broker; check_broker()",
+    "BROKER_URL": "from slipway.celery import check_broker; check_broker()",
     "CACHE_URL": "from django.core.cache import cache; cache.set('a', 1); assert cache.get('a') == 1",
 }
 

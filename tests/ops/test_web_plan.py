@@ -13,14 +13,15 @@ import warm
 from connect import connection_to
 from proc import ROOT, VE_PYTHON, free_port, running, wait_until
 
-COMMAND = [VE_PYTHON, "-m", "project.ops.serve"]
+COMMAND = [VE_PYTHON, "-m", "slipway.serve"]
 
 
 @contextlib.contextmanager
 def slot(url, folder, **env):
     """A release on the socket of that folder, once it answers; gives its web.plan."""
     env = {**os.environ, "DATABASE_URL": url, "BROKER_URL": "memory://", "CACHE_URL": "locmem://", "RELEASE": "build-7",
-           "WEB_CONCURRENCY": "2", "SOCKET": str(folder / "web.sock"), **env}
+           "WEB_CONCURRENCY": "2", "SOCKET": str(folder / "web.sock"),
+           "DJANGO_SETTINGS_MODULE": "project.settings", **env}
     with running(COMMAND, cwd=ROOT, env=env) as process:
         wait_until((folder / "web.sock").exists)
         assert (folder / "web.plan").exists()  # before it listens
@@ -52,7 +53,7 @@ def urls(sqlite_url, postgres, tmp_path):
     """By name: databases with all, some and no migrations."""
     shutil.copy(sqlite_url.removeprefix("sqlite:///"), tmp_path / "some.sqlite3")
     with contextlib.closing(sqlite3.connect(tmp_path / "some.sqlite3")) as database, database:
-        database.execute("DELETE FROM django_migrations WHERE app = 'ops'")
+        database.execute("DELETE FROM django_migrations WHERE app = 'slipway'")
     return {"all": postgres.url(postgres.database()), "all of SQLite": sqlite_url,
             "some": f"sqlite:///{tmp_path}/some.sqlite3", "none": postgres.url(postgres.database(migrated=False))}
 
@@ -80,19 +81,19 @@ def test_a_database_that_hangs_or_is_away(postgres):
 
 
 SQUASHED = {
-    "0001_a": "", "0002_b": "dependencies = [('ops', '0001_a')]",
-    "0001_squashed_0002": "replaces = [('ops', '0001_a'), ('ops', '0002_b')]"}
+    "0001_a": "", "0002_b": "dependencies = [('slipway', '0001_a')]",
+    "0001_squashed_0002": "replaces = [('slipway', '0001_a'), ('slipway', '0002_b')]"}
 PLAN = """
 import django
 from django.conf import settings
-settings.MIGRATION_MODULES = {"ops": "squashed"}
+settings.MIGRATION_MODULES = {"slipway": "squashed"}
 django.setup()
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
-from project.ops import migrations_state
+from slipway import migrations_state
 for name in ("0001_a", "0002_b", "0001_squashed_0002"):
-    MigrationRecorder(connection).record_applied("ops", name)
-    print([line for line in migrations_state.plan().splitlines() if "ops" in line or "unknown" in line])
+    MigrationRecorder(connection).record_applied("slipway", name)
+    print([line for line in migrations_state.plan().splitlines() if "slipway" in line or "unknown" in line])
 """
 
 
@@ -108,7 +109,7 @@ def test_a_squashed_migration_that_is_to_be_recorded(tmp_path):
         "DJANGO_SETTINGS_MODULE": "project.settings"})
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "['[X]  ops.0001_a', '[ ]  ops.0002_b']", "['unknown']", "['[X]  ops.0001_squashed_0002']"]
+        "['[X]  slipway.0001_a', '[ ]  slipway.0002_b']", "['unknown']", "['[X]  slipway.0001_squashed_0002']"]
 
 
 def test_started_again(sqlite_url):

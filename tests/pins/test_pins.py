@@ -15,7 +15,8 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PLATFORMS = ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin"]
 # What is built from source there, as no version has a wheel: gevent, by pyinfra.
 NO_WHEEL = {("requirements/deploy.txt", "3.11", "aarch64-apple-darwin")}
-ENVIRONMENT = dict(os.environ)  # pip's and uv's settings of this machine count
+# pip's and uv's settings of this machine count. Its indexes may be mirrors that each have a part of PyPI.
+ENVIRONMENT = {"UV_INDEX_STRATEGY": "unsafe-best-match", **os.environ}
 
 
 @pytest.fixture(scope="module", autouse=True)

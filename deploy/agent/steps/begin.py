@@ -30,20 +30,25 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Be
     if slots.running(host, *slots.units(host, idle)):
         say({"event": "progress", "text": "ending the release before the last in slot %s" % idle})
     slots.cancel_retirement(host)
-    slots.begin_stop(host, idle)
+    slots.begin_stop(host, idle, attempt.noted.get("drain", slots.DRAIN))
     return {"warm": False}
 
 
 def settle(host: Host, say: Say) -> Noted:
-    """Settle what a dead deploy has left. Returns how to bring back a beat that could not be brought back, which the
-    new attempt notes. Raises Problem where visitors are not back."""
+    """Settle what a dead deploy has left. Returns how to bring back processes that could not be brought back, which
+    the new attempt notes. Raises Problem where visitors are not back."""
     takeback.settle(host, say)
     left = releases.read_attempt(host) or {}
     if left and slots.live(host) != left["live"]:
         raise Problem("visitors do not come back to slot %s: see what keeps %s" % (left["live"], host.web_sock))
     drop_prepared(host)
-    drop_ways_back(host, beat="beat_before" not in left)
-    return {"beat_before": left["beat_before"]} if "beat_before" in left else {}
+    drop_ways_back(host, processes="before" not in left)
+    unsettled: Noted = {}
+    if "before" in left:
+        unsettled["before"] = left["before"]
+    if "ended" in left:
+        unsettled["ended"] = left["ended"]
+    return unsettled
 
 
 def is_warm(host: Host, attempt: Attempt, slot: str) -> bool:
@@ -53,4 +58,5 @@ def is_warm(host: Host, attempt: Attempt, slot: str) -> bool:
         return False
     if (disk.read_exact(host.slot_file(slot, "env")) or "") != (settings(host, attempt)[0] or ""):
         return False
-    return len(slots.running(host, *slots.units(host, slot))) == len(slots.units(host, slot))
+    stay = [host.unit(role, slot) for role, process in host.processes().items() if process.stays]
+    return len(slots.running(host, *stay)) == len(stay)

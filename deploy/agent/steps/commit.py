@@ -8,7 +8,8 @@ import time
 
 from .. import disk, releases, slots
 from ..attempt import Attempt
-from ..host import ROLES, Host, Problem
+from ..host import Host, Problem
+from ..roles import BUILT_IN
 from ..shapes import Noted, Record, Release, Say
 
 
@@ -73,13 +74,12 @@ def withdraw_promise(host: Host) -> None:
 
 
 def commit(host: Host, attempt: Attempt, say: Say) -> None:
-    """The second half of a commit; then wait for the drain of the old slot, which stays warm for a while."""
+    """The second half of a commit. Who is connected to the old slot, which stays warm for a while, is let be."""
     if attempt.watcher:
         attempt.watcher.over.set()
     if attempt.sick and not attempt.noted.get("promised"):
         raise Problem("nothing was promised here: its visitors were taken back, as %s" % attempt.sick)
     finish(host, attempt.noted, say)
-    slots.drain(host, attempt.noted["live"])
 
 
 def finish(host: Host, attempt: Noted, say: Say) -> None:
@@ -98,9 +98,10 @@ def finish(host: Host, attempt: Noted, say: Say) -> None:
     say({"event": "committed"})
 
 
-def drop_ways_back(host: Host, beat: bool = True) -> None:
-    """Remove what was made for going back; `beat`: also what was made for the old beat."""
-    paths = [host.web_sock, host.attempt, *(host.beat_files if beat else ())]
+def drop_ways_back(host: Host, processes: bool = True) -> None:
+    """Remove what was made for going back; `processes`: also what was made for old processes that run alone."""
+    alone = [path for role in host.alone() for path in slots.pins(host, role)]
+    paths = [host.web_sock, host.attempt, *(alone if processes else ())]
     disk.remove(*(path + ".back" for path in paths), host.attempt + ".back.new")
 
 
@@ -110,4 +111,4 @@ def record(attempt: Noted, outcome: str) -> Record:
             "image_id": attempt.get("image_id", ""), "digest": attempt.get("digest"), "who": attempt.get("who"),
             "began": attempt["began"], "at": round(time.time(), 1),
             "seconds": round(time.time() - attempt["began"], 1), "outcome": outcome,
-            "roles": [role for role in ROLES if role in attempt.get("roles", ROLES)]}
+            "roles": [*attempt.get("roles", BUILT_IN)]}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from .. import disk, engine, facts, http, site, slots
+from .. import disk, facts, http, site, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..shapes import More, Noted, Say, Site
+from . import asking
 
 
 def empty_slot(host: Host, attempt: Noted) -> None:
@@ -17,7 +18,7 @@ def empty_slot(host: Host, attempt: Noted) -> None:
     if attempt.get("warm"):
         slots.retire_later(host, slot, attempt)
     else:
-        slots.stop(host, slot)
+        slots.stop(host, slot, attempt.get("drain", slots.DRAIN))
 
 
 def await_containers(host: Host, names: set[str]) -> None:
@@ -28,11 +29,17 @@ def await_containers(host: Host, names: set[str]) -> None:
 
 def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str],
           anew: bool = False) -> None:
-    """Wait until web and worker of the slot work, by their own word. Raises Problem as soon as one has died, or after
-    so many seconds. `smoke`: paths that the web must answer; `anew`: webs have ended for want of migrations."""
+    """Wait until what runs in the slot works, by its own word. `smoke`: paths that the web must answer; `anew`: webs
+    have ended for want of migrations. Raises Problem as until_ready."""
     if anew and host.has("web"):
         start_anew(host, attempt)
-    units = {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)}
+    until_ready(host, attempt, {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)},
+                smoke, seconds)
+
+
+def until_ready(host: Host, attempt: Attempt, units: dict[str, str], smoke: Sequence[str], seconds: float) -> None:
+    """Wait until processes work: `units`: role → unit. From then on they must not end. Raises Problem as soon as one
+    has died, or after so many seconds."""
     restarts = {unit: state.get("NRestarts") for unit, state in host.states(*units.values()).items()}
     problems: dict[str, Problem] = {}
     turns = itertools.count()
@@ -47,7 +54,7 @@ def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequenc
     if not wait_until(all_work, seconds):
         role, problem = next(iter(problems.items()))
         raise of_role(host, attempt, role, problem, " after %d s" % seconds)
-    attempt.must_not_end([host.container(role, attempt.noted["slot"]) for role in units], facts.containers(host))
+    attempt.must_not_end([container(host, attempt, role) for role in units], facts.containers(host))
 
 
 def start_anew(host: Host, attempt: Attempt) -> None:
@@ -69,13 +76,11 @@ def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts
 
 
 def problem_of(host: Host, attempt: Attempt, role: str, smoke: Sequence[str]) -> Problem | None:
-    """Why the slot's web or worker does not work yet, as a Problem; None when it does. Raises Problem where waiting is
-    of no use."""
+    """Why a process does not work yet, as a Problem; None when it does. Raises Problem where waiting is of no use."""
     try:
         if role == "web":
             return web_problem(host, attempt, host.slot(attempt.noted["slot"], "web.sock"), smoke)
-        assert role == "worker", role
-        return worker_problem(host, attempt)
+        return worker_problem(host, attempt) if role == "worker" else other_problem(host, attempt, role)
     except Problem as problem:
         raise of_role(host, attempt, role, problem) from None
 
@@ -98,22 +103,24 @@ def worker_problem(host: Host, attempt: Attempt) -> Problem | None:
     return Problem("the worker is %s" % ("%s as release %s" % (state, release) if state else "not consuming"))
 
 
+def other_problem(host: Host, attempt: Attempt, role: str) -> Problem | None:
+    """Why a process that is neither web nor worker does not work yet, as a Problem; None when it does."""
+    ready, site = host.processes()[role].ready, site_of(host, attempt.noted["slot"])
+    text = asking.problem_of(host, container(host, attempt, role), ready, site)
+    return Problem("%s %s" % (role, text)) if text else None
+
+
 def site_of(host: Host, slot: str) -> Site:
     """(scheme, host) of the SITE_URL that the slot's app has."""
     return site.of(host, disk.read_bytes(host.slot_file(slot, "env"))) or ("http", "localhost")
 
 
-def beat_is_healthy(host: Host) -> bool:
-    """Whether beat's container runs and passes its own healthcheck."""
-    try:
-        found = engine.ask(host, "GET", "/containers/%s/json" % host.container("beat"), "docker inspect")
-        entry = found and found["State"]["Running"] and found["Config"]["Entrypoint"]
-        return bool(entry) and engine.run(host, found["Id"], [*entry, "healthcheck"]) == 0
-    except Problem:
-        return False
+def container(host: Host, attempt: Attempt, role: str) -> str:
+    """The container in which a role runs the new release."""
+    return host.container(role, "" if role in host.alone() else attempt.noted["slot"])
 
 
 def of_role(host: Host, attempt: Attempt, role: str, problem: Problem, after: str = "") -> Problem:
     """The problem, and whose log to read for more: that is done once visitors are back on a release that is well."""
-    more: More = {**problem.more, "log_of": (host.container(role, attempt.noted["slot"]), attempt.noted["began"])}
+    more: More = {**problem.more, "log_of": (container(host, attempt, role), attempt.noted["began"])}
     return Problem(str(problem) + after, **more)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .. import disk, http, slots
 from ..attempt import Attempt
-from ..host import SLOT_ROLES, Host, Problem, wait_until
+from ..host import Host, Problem, wait_until
 from ..shapes import Say
 from .readiness import await_containers, of_role
 
@@ -67,7 +67,7 @@ def role_of(host: Host, attempt: Attempt, line: bytes) -> str:
         actor = json.loads(line)["Actor"]
         name, id = actor["Attributes"]["name"], actor["ID"]
         if attempt.anew.get(name, id) == id:
-            return next((role for role in SLOT_ROLES if host.container(role, attempt.noted["slot"]) == name), "")
+            return next((role for role in host.in_slots() if host.container(role, attempt.noted["slot"]) == name), "")
     return ""
 
 

@@ -1,15 +1,15 @@
-"""Moving tasks, visitors and beat to the new release, and back to the old one."""
+"""Moving tasks and visitors to the new release, and back to the old one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .. import disk, facts, releases, slots
+from .. import slots
 from ..answers import Watched
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
-from ..shapes import BeatBefore, Noted, Say, WatchOptions
-from .readiness import beat_is_healthy, of_role, web_problem
+from ..shapes import Noted, Say, WatchOptions
+from .readiness import of_role, web_problem
 from .watcher import Watcher
 
 STALE = 1.5  # seconds; an app may give the same answer to all who ask within one
@@ -71,38 +71,3 @@ def watch(host: Host, attempt: Attempt, say: Say, seconds: float) -> Watched:
         raise Problem("nothing is watched here: no flip has begun it")
     total, errors = attempt.watcher.rest(seconds)
     return {"answers": total, "errors": errors}
-
-
-def beat(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
-    """Stop the old beat, then start the new one, and wait until it is healthy, for so many seconds."""
-    unit = host.unit("beat")
-    before: BeatBefore | None = None
-    if slots.running(host, unit):
-        before = {"release": slots.release_in(host, "beat") or releases.read_tag(host.tag),
-                  "settings": disk.read_exact(host.slot_file("beat", "env")) or disk.read_exact(host.env)}
-    if "beat_before" not in attempt.noted:
-        attempt.note(beat_before=before)
-    host.systemctl("stop", unit, timeout=90)
-    slots.set_beat_aside(host)
-    slots.pin(host, "beat", attempt.release(), disk.read_exact(host.slot_file(attempt.noted["slot"], "env")))
-    host.systemctl("start", unit, timeout=90)
-    if not wait_until(lambda: beat_is_healthy(host), seconds):
-        raise of_role(host, attempt, "beat", Problem("beat does not get healthy"), " within %d s" % seconds)
-    attempt.must_not_end([host.container("beat")], facts.containers(host))
-
-
-def beat_back(host: Host, attempt: Noted) -> None:
-    """Start the old beat again, where it was stopped."""
-    if "beat_before" not in attempt:
-        return
-    unit, before = host.unit("beat"), attempt["beat_before"]
-    host.systemctl("stop", unit, timeout=90)
-    slots.bring_beat_back(host)
-    tag, env = host.beat_files
-    if not before:
-        disk.remove(tag, env)
-        return
-    release = before["release"]  # None where nothing named it: there is nothing to write
-    if release and (releases.read_tag(tag), disk.read_exact(env)) != (release, before["settings"]):
-        slots.pin(host, "beat", release, before["settings"])
-    host.systemctl("start", unit, timeout=90)

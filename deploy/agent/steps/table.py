@@ -17,9 +17,11 @@ from .prune import prune
 from .publish import publish
 from .pull import pull
 from .readiness import ready
+from .replace import replace
 from .start import start
-from .switch import beat, flip, pause, watch
+from .switch import flip, pause, watch
 from .verdicts import verdicts
 
 STEPS: dict[str, Callable[..., object]] = {step.__name__: step for step in (
-    begin, pull, verdicts, publish, migrate, start, ready, pause, flip, watch, beat, prepare, promise, commit, prune)}
+    begin, pull, verdicts, publish, migrate, start, ready, pause, flip, watch, replace, prepare, promise, commit,
+    prune)}

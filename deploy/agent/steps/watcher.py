@@ -10,7 +10,7 @@ from ..attempt import Attempt
 from ..host import Host, Problem
 from ..shapes import Check, Say
 from ..visitors import Visitors
-from .readiness import beat_is_healthy, of_role, web_problem, worker_problem
+from .readiness import container, of_role, other_problem, web_problem, worker_problem
 
 
 class Watcher:
@@ -36,7 +36,7 @@ class Watcher:
     def rest(self, seconds: float) -> tuple[int, int]:
         """Watch for so many seconds, then check all once more; (answers, errors). Raises the Problem that is found."""
         self.over.wait(seconds)
-        for check in [*self.checks, (self.beat, 0.5, 2)]:
+        for check in [*self.checks, (self.others, 0.5, 2)]:
             self.repeat(*check, until_well=True)
         if self.problem:
             raise self.problem
@@ -99,12 +99,14 @@ class Watcher:
                                log_of=(name, self.attempt.noted["began"]))
         return None
 
-    def beat(self) -> Problem | None:
-        """The healthcheck of beat fails."""
-        name = self.host.container("beat")
-        if name not in self.attempt.ids or beat_is_healthy(self.host) or facts.containers(self.host) is None:
-            return None
-        return Problem("beat is not healthy", log_of=(name, self.attempt.noted["began"]))
+    def others(self) -> Problem | None:
+        """A process that is neither web nor worker does not work."""
+        for role in self.host.processes():
+            known = role not in ("web", "worker") and container(self.host, self.attempt, role) in self.attempt.ids
+            problem = known and other_problem(self.host, self.attempt, role)
+            if problem and facts.containers(self.host) is not None:
+                return of_role(self.host, self.attempt, role, problem)
+        return None
 
 
 def result_of(check: Check) -> Problem | None:

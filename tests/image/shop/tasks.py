@@ -6,7 +6,7 @@ import time
 from celery import shared_task
 from django.conf import settings
 
-from project.celery import app
+from slipway.celery import app
 
 logger = logging.getLogger(__name__)
 

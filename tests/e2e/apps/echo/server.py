@@ -1,6 +1,6 @@
-"""A stand-in for an app: `run` serves HTTP on $SOCKET or $PORT, `worker` and `beat` wait for TERM, what a deploy asks
-for does nothing; any other command says in JSON what it was given, and `exit N` ends with N. $FAULT makes a release
-that is broken: see FAULTS.
+"""A stand-in for an app: `run` serves HTTP on $SOCKET or $PORT, `daemon PORT` on that port, and makes its $READY_FILE;
+`worker` and `beat` wait for TERM, what a deploy asks for does nothing; any other command says in JSON what it was
+given, and `exit N` ends with N. $FAULT makes a release that is broken: see FAULTS.
 """
 
 import json
@@ -37,6 +37,8 @@ FAULTS = {
     "smuggler": "some of its static files are links, or to be run as their owner",
     "fleeting": "its worker ends 1 s after it has begun to consume",
     "faint": "its beat ends after 4 s",
+    "frail": "its daemon ends 4 s after its start",
+    "deaf": "its daemon never listens",
     "hostile": "a second after its first visitor it has nginx ask another app, and fills its slot's folder; in the end"
                " it leaves a folder in its socket's place",
     "busy": "its worker has a task of 30 s, which it ends first",
@@ -148,6 +150,18 @@ def run():
         os.mkdir(os.environ["SOCKET"])
 
 
+def daemon(port):
+    """Answer at a port which release this is."""
+    if FAULT == "deaf":
+        time.sleep(1000)
+    if FAULT == "frail":
+        threading.Timer(4, os._exit, [1]).start()
+    server = Server(("0.0.0.0", int(port)), Handler)
+    with open(os.environ["READY_FILE"], "w"):
+        print(f"{RELEASE} listens at {port}", flush=True)
+    server.serve_forever()
+
+
 def tell(text):
     """Say in web.plan, beside the socket, which migrations there are and which are applied."""
     path = os.path.join(os.path.dirname(os.environ.get("SOCKET", "")), "web.plan")
@@ -210,6 +224,8 @@ def main(command, *words):
         sys.exit(int(words[0]))
     if command in ("run", "worker", "beat"):
         return run() if command == "run" else wait(command)
+    if command == "daemon":
+        return daemon(*words)
     if [command, FAULT] == ["collectstatic", "smuggler"]:
         return smuggle(*words)
     if command in ("healthcheck", "migrate", "collectstatic"):

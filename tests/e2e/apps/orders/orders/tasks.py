@@ -9,7 +9,7 @@ import redis
 from celery import shared_task, signals
 from django.conf import settings
 
-from project.celery import app
+from slipway.celery import app
 
 PERIOD, LONG = 2, 3  # seconds: beat's entry is due, and its task takes, so that there is always one under way
 journal = redis.Redis.from_url(os.environ["JOURNAL_URL"]) if "JOURNAL_URL" in os.environ else None

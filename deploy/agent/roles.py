@@ -1,0 +1,29 @@
+"""What runs of an app, for the deployer and the agent. Each process is a role: a host that has it runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+READY_FILE = "/dev/shm/ready"  # in the container of a team's process
+
+
+class Process:
+    """`command`: as docker-run.sh takes it; `overlap`: it runs in the slots, the new one beside the old one; `ready`:
+    how it shows that it works, see steps/asking.py; `stop`: seconds that it may take to end; `options`: docker's, with
+    {} for the app; `ports`: as docker publishes them."""
+
+    def __init__(self, name: str, command: str, overlap: bool, ready: str, stop: int = 60,
+                 options: str = "-e READY_FILE=" + READY_FILE, ports: Sequence[str] = ()) -> None:
+        self.name, self.command, self.overlap, self.ready = name, command, overlap, ready
+        self.stop, self.options, self.ports = stop, options, ports
+
+    @property
+    def stays(self) -> bool:
+        """Whether it runs on in the old slot, for a rollback: it knows that others have its work now."""
+        return self.name in BUILT_IN and self.overlap
+
+
+BUILT_IN = {process.name: process for process in (  # in this order; those of [process.NAME] come after
+    Process("web", "run", True, "web", 60, "-e SOCKET=/run/{}/%i/web.sock"),
+    Process("worker", "worker", True, "worker", 660, "-e READY_FILE=/run/{}/%i/worker.ready"),
+    Process("beat", "beat", False, "healthcheck beat", 10, ""))}

@@ -1,0 +1,76 @@
+"""The ways in which a process shows that it works, by the words of `ready`: each says why it does not, or ""."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable
+
+from .. import engine, http
+from ..host import Host, Problem
+from ..roles import READY_FILE
+from ..shapes import Any, Site
+
+PORT = 8000  # where the image's site listens
+
+
+def problem_of(host: Host, name: str, ready: str, site: Site) -> str:
+    """Why a container does not work, by its way to be ready; "" where it does."""
+    way, _, what = ready.partition(" ")
+    try:
+        found = engine.ask(host, "GET", "/containers/%s/json" % name, "docker inspect")
+        if not found or not found["State"]["Running"]:
+            return "does not run"
+        if way not in WAYS:
+            return "is of a unit that does not say when it is ready: run make provision"
+        return WAYS[way](host, found, what, site)
+    except Problem as problem:
+        return "cannot be asked: %s" % problem
+
+
+def healthcheck(host: Host, found: Any, what: str, site: Site) -> str:
+    """The image's own healthcheck, of that role."""
+    entry = found["Config"]["Entrypoint"]
+    return "" if entry and engine.run(host, found["Id"], [*entry, "healthcheck", what]) == 0 else "is not healthy"
+
+
+def seconds(host: Host, found: Any, what: str, site: Site) -> str:
+    """It has run for so long."""
+    import calendar  # only here: it takes long to load
+    began = re.match(r"(.{19})(\.\d{1,6})?", found["State"]["StartedAt"])
+    since = calendar.timegm(time.strptime(began[1], "%Y-%m-%dT%H:%M:%S")) + float(began[2] or 0) if began else 0
+    age = time.time() - since
+    return "" if age >= int(what) else "has run for only %d s" % age
+
+
+def file(host: Host, found: Any, what: str, site: Site) -> str:
+    """Its READY_FILE is there."""
+    is_there = engine.run(host, found["Id"], ["test", "-e", READY_FILE]) == 0
+    return "" if is_there else "has not made its READY_FILE, %s" % READY_FILE
+
+
+def port(host: Host, found: Any, what: str, site: Site) -> str:
+    """It accepts connections at a TCP port."""
+    try:
+        socket.create_connection((address(found), int(what)), 1).close()
+        return ""
+    except OSError as error:
+        return "does not listen at port %s: %s" % (what, error.strerror or error)
+
+
+def http_(host: Host, found: Any, what: str, site: Site) -> str:
+    """It answers a path well, at PORT or the port before the path."""
+    number, path = re.match(r":?(\d*)(.*)", what).groups()  # type: ignore[union-attr]
+    status, said = http.ask((address(found), int(number or PORT)), path, site)
+    return "" if 200 <= status < 400 else "answers %s to %s" % (status or said, path)
+
+
+def address(found: Any) -> str:
+    """Where this host reaches a container; without a network of its own it has the host's."""
+    networks = found["NetworkSettings"]["Networks"].values()
+    return next((str(network["IPAddress"]) for network in networks if network["IPAddress"]), "127.0.0.1")
+
+
+WAYS: dict[str, Callable[[Host, Any, str, Site], str]] = {
+    "healthcheck": healthcheck, "seconds": seconds, "file": file, "port": port, "http": http_}

@@ -1,0 +1,132 @@
+"""What gunicorn serves where SERVER is asgi: the project's application, each request logged as under WSGI, and streams
+of events that end with the worker: a browser asks for them again, and then reaches the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from typing import Any
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from . import asgi, metrics, probes, request_id  # noqa: F401: asgi sets Django up
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+access_log = logging.getLogger("gunicorn.access")
+
+
+class Exchange:
+    """A request and its answer, or a websocket, as they pass."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope, self.from_client, self.to_client = scope, receive, send
+        self.began, self.status, self.bytes, self.id = time.perf_counter(), 0, 0, ""
+        self.is_open = False  # an answer has begun, and not ended
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def receive(self) -> Message:
+        """The next message; where the exchange is over, that the client has gone."""
+        coming = asyncio.ensure_future(self.from_client())
+        either: set[asyncio.Future[Any]] = {coming, self.over}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            return coming.result() if coming.done() else {"type": "http.disconnect"}
+        finally:
+            coming.cancel()
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on, and note what the log will tell."""
+        if message["type"] == "http.response.start":
+            headers = {bytes(name).lower(): bytes(value) for name, value in message.get("headers", ())}
+            self.status, self.is_open = message["status"], True
+            self.id = headers.get(request_id.HEADER.lower().encode(), b"").decode("latin-1")
+            if headers.get(b"content-type", b"").startswith(b"text/event-stream"):
+                streams.add(self)
+        elif message["type"] == "http.response.body":
+            self.bytes += len(message.get("body", b""))
+            self.is_open = message.get("more_body", False)
+        elif message["type"] == "websocket.accept":
+            self.status = 101
+        await self.to_client(message)
+
+    def stop(self) -> None:
+        """Let it be over."""
+        if not self.over.done():
+            self.over.set_result(None)
+
+    async def end(self) -> None:
+        """Where the stream was told to stop: its last, empty piece, so that it was answered in whole."""
+        if self.is_open and self.over.done():
+            await self.to_client({"type": "http.response.body", "body": b""})
+
+    def log(self) -> None:
+        """A line, as gunicorn.Logger makes it."""
+        path, method = self.scope["path"], self.scope.get("method", "WEBSOCKET")
+        if not self.status or path in probes.PATHS and self.status in (200, 503):
+            return
+        headers = {bytes(name): bytes(value).decode("latin-1") for name, value in self.scope["headers"]}
+        ms = round((time.perf_counter() - self.began) * 1000, 1)
+        access_log.info("%s %s %d in %s ms", method, path, self.status, ms, extra={
+            "request_id": self.id or "-", "method": method, "path": path, "status": self.status, "ms": ms,
+            "bytes": self.bytes, "remote": self.scope["client"][0],
+            "forwarded_for": headers.get(b"x-forwarded-for", ""), "user_agent": headers.get(b"user-agent", "")})
+
+
+class Streams(set[Exchange]):
+    """The streams of events that are open."""
+
+    stopped = False
+
+    def add(self, stream: Exchange) -> None:
+        """One more; it ends at once where all have been told to."""
+        super().add(stream)
+        if self.stopped:
+            stream.stop()
+
+    def stop(self) -> None:
+        """Tell all to end."""
+        self.stopped = True
+        for stream in self:
+            stream.stop()
+
+
+streams = Streams()
+
+
+def served(app: Application) -> Application:
+    """The application, with all that."""
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await app(scope, receive, send)
+        scope = {**scope, "client": scope.get("client") or ("", 0)}  # over a unix socket: as gunicorn says it
+        exchange = Exchange(scope, receive, send)
+        try:
+            await (pages if scope["type"] == "http" else websocket)(exchange)
+        finally:
+            streams.discard(exchange)
+            exchange.log()
+
+    async def pages(exchange: Exchange) -> None:
+        await app(exchange.scope, exchange.receive, exchange.send)
+        with suppress(OSError):  # the client has gone
+            await exchange.end()
+
+    async def websocket(exchange: Exchange) -> None:
+        headers = {bytes(name): bytes(value).decode("latin-1") for name, value in exchange.scope["headers"]}
+        exchange.id = request_id.start(headers.get(request_id.HEADER.lower().encode(), ""))
+        with metrics.WEBSOCKETS.track_inprogress():
+            await app(exchange.scope, exchange.from_client, exchange.send)
+
+    return answer
+
+
+application = served(import_string(settings.ASGI_APPLICATION))

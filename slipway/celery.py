@@ -1,0 +1,209 @@
+"""Celery: the app that `celery -A project` finds, and what of it the rest of the project may ask.
+
+Nothing but this file, tasks.py and what they alone import needs Celery: without its pins a project runs as
+before.
+
+Development's broker is a folder of files, var/broker, so that no service is needed. A message leaves the folder when
+a worker takes it, so a worker that is killed loses the task in hand. Production has a real broker.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import time
+import traceback
+import uuid
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import kombu.pools
+import kombu.transport
+from celery import Celery, signals
+from django.conf import settings
+from django.core.management import CommandError
+from kombu import Connection
+from kombu.transport import filesystem
+from kombu.utils.json import dumps
+
+from . import deliveries, request_id
+from .database import locked, prepare
+from .env import SettingsError
+
+try:
+    settings.INSTALLED_APPS
+except SettingsError as error:  # celery's own command would show a traceback
+    error.leave()
+except Exception:  # of some of them it would tell neither file nor line
+    traceback.print_exc()
+    sys.exit(1)
+
+app = Celery("slipway", include=["slipway.tasks", "slipway.tally"], task_cls="slipway.task:Task")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.worker_consumer = "slipway.worker:Consumer"
+app.autodiscover_tasks()
+
+
+def load_transport() -> None:
+    """Import what talks to the broker, without a connection."""
+    app.amqp  # is made when it is first asked for
+    app.connection_for_write().get_transport_cls()
+
+
+def disconnect() -> None:
+    """Close the connections to the broker that this process keeps. Who needs one makes it anew."""
+    kombu.pools.reset()
+    app._after_fork()  # type: ignore[attr-defined]  # it forgets its pools
+
+
+def check_broker() -> None:
+    """Raise ConnectionError where the broker is away: asked over a connection of its own, within 1.5 s, no retry.
+
+    The error names only the kind of trouble, as the broker's URL holds a password.
+    """
+    with ask_broker():
+        pass
+
+
+@contextlib.contextmanager
+def ask_broker() -> Iterator[Connection]:
+    """A connection to the broker, within limits. Raises ConnectionError."""
+    limits = {}
+    if app.conf.broker_url.startswith("redis"):
+        limits = {"socket_connect_timeout": 1, "socket_timeout": 1}
+    try:
+        with app.connection_for_write(connect_timeout=1, transport_options=limits) as connection:
+            connection.ensure_connection(max_retries=0)
+            yield connection
+    except Exception as error:
+        raise ConnectionError(f"the broker does not answer: {type(error).__name__}") from None
+
+
+def queues() -> dict[str, Any]:
+    """{"waiting": {queue: messages}, "dead": messages that were given up}, asked as check_broker does."""
+    if app.conf.task_always_eager:  # there is none
+        return {"waiting": {}, "dead": 0}
+    with ask_broker() as connection:
+        return {"waiting": {name: length(connection, name) for name in app.amqp.queues.consume_from},
+                "dead": length(connection, deliveries.DEAD)}
+
+
+def length(connection: Connection, queue: str) -> int:
+    """How many messages wait in a queue."""
+    try:
+        with connection.channel() as channel:
+            count: int = channel.queue_declare(queue, passive=True).message_count  # type: ignore[attr-defined]
+            return count
+    except connection.channel_errors:  # no message was ever sent there
+        return 0
+
+
+# ---- development's broker: kombu's, less its races ----
+
+class FilesChannel(filesystem.Channel):
+    """kombu writes a message in place and a routing table after it is visible: whoever reads in between finds half
+    of it and ends. Here a message is renamed into place, and tables are read and written under a lock."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for folder in (Path(self.data_folder_out), self.control_folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise PermissionError(f"{folder} is not yours to write")
+
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        message = Path(self.data_folder_out, f"{time.time_ns()}_{uuid.uuid4()}.{queue}.msg")
+        part = message.with_name(message.name + ".part")
+        part.write_text(dumps(payload))
+        part.rename(message)
+
+    def get_table(self, exchange: str) -> Any:
+        """Which queues an exchange leads to."""
+        with locked(self.control_folder / "lock"):
+            return super().get_table(exchange)
+
+    def _queue_bind(self, *args: Any) -> None:
+        with locked(self.control_folder / "lock"):
+            super()._queue_bind(*args)
+
+    def _delete(self, *args: Any, **kwargs: Any) -> None:
+        with locked(self.control_folder / "lock"):
+            super()._delete(*args, **kwargs)
+
+
+class FilesTransport(filesystem.Transport):
+    """kombu's, with such channels."""
+
+    Channel = FilesChannel
+    default_connection_params = {}  # there is no host to warn of as missing
+    polling_interval = 0.2  # seconds
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:  # type: ignore[override]
+        """The worker waits two turns of 2 s before it heeds a TERM: too near the 5 s that make dev gives it."""
+        return super().drain_events(connection, timeout=min(timeout or 0.5, 0.5))
+
+
+kombu.transport.TRANSPORT_ALIASES["filesystem"] = "slipway.celery:FilesTransport"
+
+
+# ---- logs: the project's own, each line with the id of the request that set the task off ----
+
+@signals.setup_logging.connect
+def keep_logging(**_: Any) -> None:
+    """Celery then leaves logging as Django's LOGGING set it up. Python's warnings go there, too."""
+    logging.captureWarnings(True)
+
+
+@signals.celeryd_init.connect
+def log_what_is_said(**_: Any) -> None:
+    """A worker that is told to end writes a line of its own past the log: here it has the log's form."""
+    setattr(import_module("celery.apps.worker"), "safe_say", say)
+
+
+def say(text: str, *_: Any) -> None:
+    """One line on stderr, written at once: a signal may come in the middle of another one's writing."""
+    record = logging.makeLogRecord({"name": "celery.apps.worker", "levelno": 20, "levelname": "INFO", "msg": text})
+    for handler in logging.getLogger().handlers:
+        handler.filter(record)
+        with contextlib.suppress(OSError):
+            os.write(sys.stderr.fileno(), f"{handler.format(record)}\n".encode())
+
+
+@signals.before_task_publish.connect
+def send_request_id(headers: dict[str, Any], **_: Any) -> None:
+    """A task takes the request's id along."""
+    if request_id.current():
+        headers.setdefault("request_id", request_id.current())
+
+
+@signals.task_prerun.connect
+def take_request_id(task_id: str, task: Any, **_: Any) -> None:
+    """A task that no request set off goes by its own id."""
+    if not task.request.is_eager:
+        request_id.start(getattr(task.request, "request_id", None) or task_id)
+
+
+@signals.task_postrun.connect
+def drop_request_id(task: Any, **_: Any) -> None:
+    """A task has ended."""
+    if not task.request.is_eager:
+        request_id.clear()
+
+
+# ---- the database, before the first of worker and beat uses it ----
+
+@signals.celeryd_init.connect
+def prepare_worker(**_: Any) -> None:
+    """A worker starts."""
+    prepare_database()
+
+
+def prepare_database() -> None:
+    """Development only: as runserver does. Ends with one line where the database cannot be used."""
+    if hasattr(settings, "OWN_DATABASE"):
+        try:
+            prepare(lambda line: print(line, file=sys.stderr, flush=True))
+        except CommandError as error:
+            sys.exit(f"celery: {error}")

@@ -1,0 +1,178 @@
+"""gunicorn's settings, for `python -m slipway.serve`. What else it takes, it reads from here.
+
+SOCKET: a unix socket to listen on, else PORT (8000). WEB_CONCURRENCY: worker processes. WEB_THREADS: requests that
+each works on at a time (4). WEB_PRELOAD: false where each worker has to load the project for itself.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import MutableMapping
+from datetime import timedelta
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from gunicorn import glogging
+from prometheus_client.multiprocess import mark_process_dead
+
+from . import capacity, forking, migrations_state, probes, process
+from .env import Env, SettingsError
+from .request_id import HEADER
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+
+    from .asgi_worker import Worker as AsgiWorker
+    from .gunicorn_worker import Worker as WsgiWorker
+    Worker = AsgiWorker | WsgiWorker
+
+# As a container's first process it would get no TERM before gunicorn's own handlers take over, when all is loaded.
+if "gunicorn.app.wsgiapp" in sys.modules and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+SHM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # memory: a busy disk then stalls no worker
+
+try:
+    settings.INSTALLED_APPS  # all that is wrong with the settings is told before anything starts
+    env = Env(os.environ)
+    port = env.number("PORT", 8000)
+    preload_app = env.flag("WEB_PRELOAD", True)  # loaded once, and shared by the workers, which are forks
+    enough = capacity.workers(capacity.cpus(), capacity.memory(), bool(preload_app))
+    workers = env.number("WEB_CONCURRENCY", enough, least=1)
+    threads = env.number("WEB_THREADS", 4, least=1)
+    asgi = getattr(settings, "SERVER", "wsgi") == "asgi"
+    if asgi and not find_spec("uvicorn"):
+        env.problem("SERVER is asgi, which needs uvicorn, and websockets for these: add them to requirements.in, then"
+                    " make requirements")
+    env.check()
+except SettingsError as error:
+    error.leave()
+except Exception:  # of this gunicorn would tell neither file nor line
+    traceback.print_exc()
+    sys.exit(1)
+
+wsgi_app = "slipway.gunicorn:load()"
+over_socket = os.environ.get("SOCKET")
+slot = over_socket if over_socket and os.path.isabs(over_socket) else None  # a server's: /run/APP/SLOT/web.sock
+bind = [f"unix:{over_socket}" if over_socket else f"0.0.0.0:{port}"]
+umask = 0o111  # of the socket alone: who may reach it is its folder's matter, so that nginx needs no common group
+worker_class = f"slipway.{'asgi_worker' if asgi else 'gunicorn_worker'}.Worker"
+worker_tmp_dir = SHM
+timeout = 30
+graceful_timeout = 25
+# nginx opens a connection for each request: a worker takes no more than it can work on, so that none waits behind a
+# slow one while another worker is free. Load balancers keep theirs for 60 s and take an earlier end for an error.
+keepalive, worker_connections = (0, threads) if over_socket else (75, 1000)
+max_requests = 10_000  # a slow leak ends with its worker
+max_requests_jitter = max_requests // 2  # not all at once
+forwarder_headers = ""  # SCRIPT_NAME or PATH_INFO of a visitor's making would lead round nginx's rules
+control_socket_disable = True
+logconfig_dict = settings.LOGGING
+
+
+class Logger(glogging.Logger):
+    """The access log goes where all logs go, in the same form. A path is told without its query: it may hold secrets.
+    Answered probes are left out: what changes is logged elsewhere."""
+
+    def access(self, resp: Any, req: Any, environ: MutableMapping[str, Any], request_time: timedelta) -> None:
+        """A line for each request, but for probes that were answered."""
+        path, status = environ.get("PATH_INFO", "-"), int(str(resp.status).split()[0])
+        if path in probes.PATHS and status in (200, 503):
+            return
+        method, ms = environ.get("REQUEST_METHOD", "-"), round(request_time.total_seconds() * 1000, 1)
+        headers = {name.lower(): value for name, value in resp.headers}
+        self.access_log.info("%s %s %d in %s ms", method, path, status, ms, extra={
+            "request_id": headers.get(HEADER.lower(), "-"), "method": method, "path": path, "status": status, "ms": ms,
+            "bytes": getattr(resp, "sent", 0), "remote": environ.get("REMOTE_ADDR", ""),
+            "forwarded_for": environ.get("HTTP_X_FORWARDED_FOR", ""), "user_agent": environ.get("HTTP_USER_AGENT", "")})
+
+
+logger_class = Logger
+
+# ---- the workers' common figures: see metrics.py ----
+
+_folder: Path | None = None
+
+
+def make_folder() -> None:
+    """An empty folder for their figures, once: before the project is loaded, which looks for it."""
+    global _folder
+    if _folder:
+        return
+    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=SHM)
+        atexit.register(remove, os.environ["PROMETHEUS_MULTIPROC_DIR"], os.getpid())
+    _folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    _folder.mkdir(parents=True, exist_ok=True)
+    for file in _folder.glob("*.db"):
+        file.unlink()
+
+
+def remove(folder: str, pid: int) -> None:
+    """After the last worker. A worker ends by its own way through here."""
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# ---- from loading to a worker's first request, in this order; without preloading `load` comes after post_fork ----
+
+def load() -> Any:
+    """What is served. Of a worker's ends gunicorn takes 3 for the site's own, and starts no other worker after it."""
+    make_folder()
+    try:
+        served = import_module(f"slipway.{'asgi_served' if asgi else 'wsgi'}")
+        if preload_app:
+            forking.warm_up()
+    except Exception as error:  # gunicorn would tell it past the log, some errors without where
+        if preload_app and isinstance(error, SettingsError):
+            error.leave()
+        logging.getLogger("gunicorn.error").exception("the project cannot be loaded")
+        sys.exit(3)
+    return served.application
+
+
+def on_starting(server: Arbiter) -> None:
+    """Before it listens."""
+    make_folder()
+    migrations_state.begin(slot)
+
+
+def pre_fork(server: Any, worker: Worker) -> None:
+    """The lowest number that no living worker has."""
+    taken = {other.number for other in server.WORKERS.values()}
+    worker.number = next(str(number) for number in itertools.count(1) if str(number) not in taken)
+    mark_process_dead(worker.number)
+    if preload_app:
+        forking.let_go()
+
+
+def post_fork(server: Arbiter, worker: Worker) -> None:
+    """In the worker: which one it is."""
+    process.worker = worker.number
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Before its first request a worker asks the parts once: what that has to load it then has, and later answers
+    are quick. One of them also tells of the migrations."""
+    from . import metrics, readiness  # need the folder and Django's apps
+    asked = migrations_state.ask(slot) if worker.number == "1" else None
+    readiness.ask()
+    if slot and asked:
+        migrations_state.tell(slot, asked)
+    metrics.PID.set(float(worker.pid))
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:
+    """However it ended: what it had in flight is no more."""
+    mark_process_dead(worker.number)

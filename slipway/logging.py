@@ -1,0 +1,91 @@
+"""Logs on stderr: readable in development, one JSON object a line in production; each line has the request's id."""
+
+import logging
+import re
+from typing import Any
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
+
+from . import request_id
+from .release import RELEASE
+
+# What moves the cursor or ends a line: a visitor's text could pose as a line of ours.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class RequestIdFilter(logging.Filter):
+    """Gives each record the current request id, so that a format may name it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lets every record pass."""
+        if not hasattr(record, "request_id"):
+            record.request_id = request_id.current() or "-"
+        return True
+
+
+class NoArguments(logging.Filter):
+    """Takes what a task was given and what it returned out of Celery's records: both may be secrets."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lets every record pass."""
+        record.__dict__.pop("data", None)
+        if isinstance(record.args, dict):
+            record.msg = record.msg.removesuffix(": %(return_value)s")
+            record.args = {name: value for name, value in record.args.items()
+                           if name not in ("args", "kwargs", "return_value")}
+        return True
+
+
+class Text(logging.Formatter):
+    """A line a record, with control characters shown as \\n or \\x1b; a traceback follows, indented."""
+
+    def __init__(self) -> None:
+        super().__init__("{asctime} {levelname} {name} [{request_id:.8}] {message}", style="{")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return CONTROL.sub(lambda match: repr(match[0])[1:-1], super().formatMessage(record))
+
+    def formatException(self, exc_info: Any) -> str:
+        """The traceback."""
+        return "\n".join("    " + line for line in super().formatException(exc_info).splitlines())
+
+
+class Json(JsonFormatter):
+    """An object a line: time (ISO 8601, UTC), level, logger, message, request_id, release, then the record's `extra`
+    and, where there is one, the traceback as `exception`."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ["levelname", "name", "message", "request_id"], defaults={"time": None}, timestamp="time",
+            static_fields={"release": RELEASE}, reserved_attrs=[*RESERVED_ATTRS, "request", "server_time"],
+            rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception", "stack_info": "stack"})
+
+    def jsonify_log_record(self, log_data: Any) -> str:
+        """The object as a line."""
+        try:
+            return super().jsonify_log_record(log_data)
+        except (TypeError, ValueError):  # an `extra` that JSON cannot tell: its text will do
+            return super().jsonify_log_record({str(key): str(value) for key, value in log_data.items()})
+
+
+def logging_config(json: bool) -> dict[str, Any]:
+    """Django's LOGGING, and gunicorn's: everything goes to stderr once, as JSON or as text."""
+    passed_on = {"handlers": [], "propagate": True}
+    of_tasks = {**passed_on, "filters": ["no_arguments"]}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": "slipway.logging.RequestIdFilter"},
+                    "no_arguments": {"()": "slipway.logging.NoArguments"}},
+        "formatters": {"console": {"()": "slipway.logging." + ("Json" if json else "Text")}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": "console"}},
+        "root": {"handlers": ["console"], "level": "INFO"},
+        "loggers": {
+            **{name: passed_on for name in ("django", "django.server", "gunicorn.error", "gunicorn.access")},
+            **{name: of_tasks for name in ("celery.app.trace", "celery.worker.strategy")},
+            "uvicorn": {"level": "WARNING"},  # what it tells of each start and websocket, others tell
+            "axes": {"level": "ERROR"},  # slipway.sign_in tells of failures, once
+        },
+    }

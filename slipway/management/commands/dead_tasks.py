@@ -1,0 +1,64 @@
+"""What became of tasks that were given up, and what to do with them."""
+
+from collections.abc import Iterator
+from time import gmtime, strftime
+from typing import Any
+
+from celery import Celery
+from django.core.management import BaseCommand, CommandError, CommandParser
+from kombu import Connection, Message
+
+from ... import deliveries
+
+
+class Command(BaseCommand):
+    """`manage.py dead_tasks`."""
+
+    help = "Shows the tasks that were given up: they circled, killed their worker, or nobody knows them."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Its options."""
+        parser.add_argument("ids", nargs="*", metavar="ID", help="only these; without any, all")
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--again", action="store_true", help="send them again, as new")
+        what.add_argument("--drop", action="store_true", help="throw them away")
+
+    def handle(self, ids: list[str], again: bool, drop: bool, **_: Any) -> None:
+        """Show all, and do with those that are meant what is asked."""
+        from slipway.celery import app, ask_broker
+        try:
+            with ask_broker() as connection:
+                messages = list(dead(connection))
+                for message in messages:
+                    mine = not ids or deliveries.headers(message).get("id") in ids
+                    self.one(app, message, mine and again, mine and drop, shown=mine)
+        except ConnectionError as error:
+            raise CommandError(error)
+        self.stdout.write(f"dead tasks: {len(messages)}")
+
+    def one(self, app: Celery, message: Message, again: bool, drop: bool, shown: bool) -> None:
+        """Do it with one message; what is neither sent nor dropped goes back to its queue."""
+        if shown:
+            self.stdout.write(line(message))
+        if again:
+            deliveries.revive(app, message)
+        elif drop:
+            message.ack()
+        else:
+            message.requeue()
+
+
+def dead(connection: Connection) -> Iterator[Message]:
+    """The messages in the queue; who reads them has to acknowledge or requeue each."""
+    queue = deliveries.dead_queue(connection.default_channel)
+    queue.declare()
+    while (message := queue.get()) is not None:
+        yield message
+
+
+def line(message: Message) -> str:
+    """When, which task, and why; no arguments, as they may be secrets."""
+    headers = deliveries.headers(message)
+    told: dict[str, Any] = headers.get(deliveries.MARK) or {}
+    return (f"{strftime('%Y-%m-%d %H:%M:%S', gmtime(told.get('at', 0)))}  {headers.get('id', '-')}  "
+            f"{deliveries.name(message)}: {told.get('why', '')}")

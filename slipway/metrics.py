@@ -1,0 +1,115 @@
+"""Figures of the requests served, summed over gunicorn's workers, and what /metrics and /debug/vars make of them.
+
+Under gunicorn each worker counts in files of its own in one folder (PROMETHEUS_MULTIPROC_DIR, see gunicorn.py), and
+whichever worker is asked reads them all. Files go by the worker's number, not its pid: so there are never more of
+them than workers, however many are recycled, and the next worker counts on where the last one ended.
+"""
+
+import gc
+import os
+import struct
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from . import figures, output, process
+from .release import RELEASE
+
+FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+values.ValueClass = values.MultiProcessValue(lambda: process.worker) if FOLDER else values.MutexValue
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # others are "OTHER": a visitor may invent any
+CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+SECONDS = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)
+
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter("http_requests", "Requests answered, by class of status.", ["status"], registry=REGISTRY)
+DURATION = Histogram("http_request_duration_seconds", "Time until the answer was ready to send.", ["method", "status"],
+                     buckets=SECONDS, registry=REGISTRY)
+IN_FLIGHT = Gauge("http_requests_in_flight", "Requests being worked on.",
+                  registry=REGISTRY, multiprocess_mode="livesum")
+WEBSOCKETS = Gauge("websockets_open", "Websockets that are open.", registry=REGISTRY, multiprocess_mode="livesum")
+LOST = Counter("log_lines_lost", "Lines of the log that nobody read in time.", registry=REGISTRY)
+PID = Gauge("worker_pid", "Process id.", registry=REGISTRY, multiprocess_mode="liveall")
+
+for _status in CLASSES:
+    REQUESTS.labels(_status)  # there from the start, at 0
+output.Output.observers.append(LOST.inc)
+
+
+def observe(method: str | None, status: int, seconds: float) -> None:
+    """Count an answered request."""
+    kind = f"{status // 100}xx"
+    kind = kind if kind in CLASSES else "other"
+    REQUESTS.labels(kind).inc()
+    DURATION.labels(method if method in METHODS else "OTHER", kind).observe(seconds)
+
+
+def families() -> list[Metric]:
+    """All workers' metrics, as prometheus_client's families."""
+    collector = MultiProcessCollector(None, FOLDER) if FOLDER else REGISTRY
+    deadline = time.monotonic() + 1
+    while True:
+        try:
+            return list(collector.collect())
+        except (struct.error, FileNotFoundError):  # a worker is just starting or ending, and its file half there
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def workers(found: Iterable[Metric]) -> dict[str, int]:
+    """{number: pid} of the workers that have started, from families."""
+    if not FOLDER:
+        return {process.worker: os.getpid()}
+    return {sample.labels["pid"]: int(sample.value)
+            for family in found if family.name == "worker_pid" for sample in family.samples if sample.value}
+
+
+class Page:
+    """What /metrics shows: the figures, each worker's memory, the release and the uptime."""
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, as generate_latest asks for them."""
+        found = families()
+        yield from (family for family in found if family.name != "worker_pid")
+        resident = GaugeMetricFamily("process_resident_memory_bytes", "Memory a worker holds.", labels=["worker"])
+        for number, pid in workers(found).items():
+            held = process.memory(pid)
+            if held:
+                resident.add_metric([number], held[0])
+        yield resident
+        yield GaugeMetricFamily("workers", "Workers that have started.", value=len(workers(found)))
+        release = GaugeMetricFamily("release_info", "The release that answers.", labels=["release"])
+        release.add_metric([RELEASE], 1)
+        yield release
+        yield GaugeMetricFamily("uptime_seconds", "Time since the server started.", value=process.uptime())
+        yield from figures.families()
+
+
+def page() -> bytes:
+    """Prometheus' text format, as bytes."""
+    return generate_latest(Page())
+
+
+def variables() -> dict[str, Any]:
+    """The figures of /debug/vars, less Celery's. Memory is in bytes, summed over the workers."""
+    found = families()
+    samples = [sample for family in found for sample in family.samples]
+    held = [memory for memory in map(process.memory, workers(found).values()) if memory]
+    return {
+        "cmdline": [sys.executable, *sys.argv],
+        "memstats": {"Alloc": sum(memory[0] for memory in held), "Sys": sum(memory[1] for memory in held),
+                     "NumGC": sum(generation["collections"] for generation in gc.get_stats())},
+        "uptime": round(process.uptime(), 1),
+        "release": RELEASE,
+        "requests": {sample.labels["status"]: int(sample.value)
+                     for sample in samples if sample.name == "http_requests_total"},
+        "in_flight": int(sum(sample.value for sample in samples if sample.name == "http_requests_in_flight")),
+        "workers": len(workers(found)),
+    }

@@ -1,0 +1,67 @@
+"""`python -m slipway.publish FOLDER`: adds this release's static files to those of the releases before.
+
+What django-compressor made, where a project has it, goes along. Names hold a hash of the content, so a name that is
+there already is the same file, and left alone: nothing is overwritten or removed, as pages of older releases still
+name older files. The manifest stays in the image. Whoever reads the folder meanwhile finds a file whole or not at
+all, a power cut included.
+"""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1] / "static-root"
+FORMS = ("", ".gz", ".br")  # a file, and what it was compressed to
+
+
+def main(args: list[str]) -> None:
+    """Publish into the folder that is named; exit with a line where that fails."""
+    if not args:  # as one types it in a checkout
+        return print("collectstatic: nothing to do, the image's own were collected by its build; to add them to those "
+                     "that a web server has: docker-run.sh collectstatic /static")
+    if len(args) > 1:
+        sys.exit("collectstatic: name one folder: docker-run.sh collectstatic /static")
+    os.umask(0o022)
+    try:
+        added, names = publish(ROOT, Path(args[0]))
+    except OSError as error:
+        sys.exit(f"collectstatic: cannot write {error.filename2 or error.filename}: {error.strerror}")
+    print(f"collectstatic: {added} of {names} files added to {args[0]}")
+
+
+def publish(root: Path, folder: Path) -> tuple[int, int]:
+    """Add what the manifest in `root` names to `folder`. Returns how many files were added, and how many there are."""
+    names = [name + form for name in set(manifest(root).values()) for form in FORMS if (root / (name + form)).exists()]
+    names += compressed(root)
+    missing = [name for name in names if not (folder / name).exists()]
+    parts = {name: folder / f"{name}.{os.getpid()}.part" for name in missing}
+    try:
+        for name, part in parts.items():
+            part.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / name, part)
+        os.sync()  # content is on the disk before its name is
+        for name, part in parts.items():
+            part.replace(folder / name)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+    os.sync()
+    return len(missing), len(names)
+
+
+def compressed(root: Path) -> list[str]:
+    """The names of django-compressor's files, less its own manifest."""
+    found = (path for kind in ("css", "js") for path in (root / "CACHE" / kind).rglob("*") if path.is_file())
+    return [str(path.relative_to(root)) for path in found]
+
+
+def manifest(root: Path) -> dict[str, str]:
+    """{name in the code: name with its hash} of the image's static files."""
+    paths: dict[str, str] = json.loads((root / "staticfiles.json").read_text())["paths"]
+    return paths
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

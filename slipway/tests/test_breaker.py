@@ -1,0 +1,66 @@
+from unittest.mock import patch
+
+from django.test import SimpleTestCase
+
+from slipway.breaker import REST, SLOW, Breaker, Hangs
+
+
+class Breaks(SimpleTestCase):
+    def setUp(self) -> None:
+        self.now, self.breaker = 100.0, Breaker("cache")
+        self.enterContext(patch("slipway.breaker.time.monotonic", lambda: self.now))
+
+    def use(self, seconds: float = 0, error: Exception | None = None) -> type[Exception] | None:
+        """Use the service, which takes so long and then may fail. Returns what is raised."""
+        try:
+            with self.breaker.attempt():
+                self.now += seconds
+                if error:
+                    raise error
+            return None
+        except Exception as raised:
+            return type(raised)
+
+    def wait(self) -> None:
+        """Wait in vain."""
+        self.assertIs(self.use(SLOW + 1, OSError()), OSError)
+
+    def test_what_hangs_is_asked_now_and_then(self) -> None:
+        """After two in a row that waited in vain others fail at once, but for one every few seconds."""
+        self.wait()
+        self.wait()
+        self.assertIs(self.use(), Hangs)
+        self.now += REST
+        self.wait()
+        self.assertIs(self.use(), Hangs)
+        self.now += REST
+        self.assertIsNone(self.use())
+        self.assertIsNone(self.use())
+
+    def test_one_late_answer_turns_nobody_away(self) -> None:
+        """As of a busy machine: whoever comes next is let through, and all others then."""
+        self.wait()
+        self.assertIsNone(self.use())
+        with self.breaker.attempt():
+            self.assertIsNone(self.use())
+
+    def test_those_who_waited_together_count_once(self) -> None:
+        """Several who waited at the same time saw one and the same."""
+        with self.assertRaises(OSError), self.breaker.attempt(), self.breaker.attempt(), self.breaker.attempt():
+            self.now += SLOW + 1
+            raise OSError
+        self.assertIsNone(self.use())
+
+    def test_one_tries_at_a_time(self) -> None:
+        """While one tries, others do not; nor do those count who came before it."""
+        with self.assertRaises(OSError), self.breaker.attempt():
+            self.wait()
+            with self.breaker.attempt():
+                self.assertIs(self.use(), Hangs)
+            raise OSError
+        self.assertIsNone(self.use())
+
+    def test_what_fails_at_once_is_asked_each_time(self) -> None:
+        """A service that refuses holds up nobody."""
+        for _ in range(3):
+            self.assertIs(self.use(0.1, OSError()), OSError)

@@ -1,0 +1,273 @@
+"""What needs Celery; skipped in a project that does without."""
+
+import logging
+import os
+import signal
+import tempfile
+import threading
+import time
+import unittest
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty
+from types import SimpleNamespace
+from typing import Any, NoReturn
+from unittest.mock import patch
+
+from django.apps import apps
+from django.db import OperationalError
+from django.test import SimpleTestCase, TestCase
+
+from slipway import request_id
+
+if not apps.is_installed("django_celery_beat"):
+    raise unittest.SkipTest("this project does without Celery")
+
+import kombu
+from celery import Celery
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_celery_beat.schedulers import DatabaseScheduler
+from kombu.transport import filesystem
+
+from slipway import celery, tasks
+
+
+class FilesTest(SimpleTestCase):
+    """Development's broker, a folder."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.options = {"data_folder_in": self.folder / "new", "data_folder_out": self.folder / "new",
+                        "control_folder": self.folder / "new/control"}
+
+    def channel(self) -> Any:
+        connection = kombu.Connection("filesystem://", transport_options=self.options)
+        self.addCleanup(connection.release)
+        return connection.channel()
+
+    def test_makes_its_folders(self) -> None:
+        """The folders need not be there."""
+        self.channel()._put("celery", {"number": 1})
+        self.assertEqual(self.channel()._get("celery"), {"number": 1})
+
+    def test_message_is_whole_or_absent(self) -> None:
+        """Who reads while a message is being written finds none, not half of one."""
+        reader, real = self.channel(), Path.write_text
+
+        def slow(path: Path, text: str) -> None:
+            path.touch()
+            with self.assertRaises(Empty):
+                reader._get("celery")
+            real(path, text)
+
+        with patch.object(Path, "write_text", slow):
+            self.channel()._put("celery", "message")
+        self.assertEqual(reader._get("celery"), "message")
+
+    def test_in_order(self) -> None:
+        """Messages are read in the order in which they were sent."""
+        channel = self.channel()
+        for number in range(20):
+            channel._put("celery", number)
+        self.assertEqual([channel._get("celery") for _ in range(20)], list(range(20)))
+
+    def test_tables_are_whole(self) -> None:
+        """Processes that name their queue at the same moment all find it named, and no half-written table."""
+        errors: list[Exception] = []
+        real, delays = filesystem.lock, [0.3]
+
+        def slow(*args: Any) -> None:  # widens the gap that kombu leaves between making a table and locking it
+            time.sleep(delays.pop() if delays else 0)
+            real(*args)
+
+        def bind(number: int) -> None:
+            try:
+                self.channel()._queue_bind("exchange", f"key{number}", "", f"queue{number}")
+            except Exception as error:
+                errors.append(error)
+
+        with patch.object(filesystem, "lock", slow):
+            threads = [threading.Thread(target=bind, args=(number,)) for number in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(errors, [])
+        self.assertEqual({row.queue for row in self.channel().get_table("exchange")}, {f"queue{n}" for n in range(6)})
+
+
+class BrokerTest(SimpleTestCase):
+
+    def assert_down(self, url: str, **options: Any) -> None:
+        app = Celery("other", broker=url, set_as_current=False)
+        app.conf.broker_transport_options = options
+        with patch.object(celery, "app", app), self.assertRaises(ConnectionError) as caught:
+            celery.check_broker()
+        self.assertNotIn("hush", str(caught.exception))
+
+    def test_up(self) -> None:
+        celery.check_broker()
+
+    def test_refused(self) -> None:
+        """A broker that refuses is down, and the error keeps the password to itself."""
+        for url in ("redis://:hush@127.0.0.1:1/0", "amqp://me:hush@127.0.0.1:1//", "redis://:hush/x@127.0.0.1/0"):
+            with self.subTest(url):
+                self.assert_down(url)
+
+    def test_folder_cannot_be_made(self) -> None:
+        """Files as broker are down where their folder cannot be."""
+        with tempfile.NamedTemporaryFile() as file:
+            self.assert_down("filesystem://", data_folder_out=Path(file.name, "x"), data_folder_in=Path(file.name, "x"))
+
+
+class RequestIdTest(SimpleTestCase):
+
+    def setUp(self) -> None:
+        self.addCleanup(request_id.clear)
+
+    def task(self, eager: bool = False, **headers: Any) -> Any:
+        return SimpleNamespace(request=SimpleNamespace(is_eager=eager, **headers))
+
+    def test_sent_along(self) -> None:
+        """A message carries the id of the request that sends it; outside of one, none."""
+        headers: dict[str, str] = {}
+        celery.send_request_id(headers=headers)
+        self.assertEqual(headers, {})
+        request_id.start("visitor-1")
+        celery.send_request_id(headers=headers)
+        self.assertEqual(headers, {"request_id": "visitor-1"})
+
+    def test_taken_and_dropped(self) -> None:
+        """A task works under the id that came with it, and leaves none behind."""
+        task = self.task(request_id="visitor-1")
+        celery.take_request_id(task_id="own-task-id", task=task)
+        self.assertEqual(request_id.current(), "visitor-1")
+        celery.drop_request_id(task=task)
+        self.assertEqual(request_id.current(), "")
+
+    def test_own(self) -> None:
+        """A task that no request set off goes by its own id."""
+        celery.take_request_id(task_id="own-task-id", task=self.task())
+        self.assertEqual(request_id.current(), "own-task-id")
+
+    def test_eager(self) -> None:
+        """A task run on the spot leaves the request its id."""
+        request_id.start("visitor-1")
+        task = self.task(eager=True)
+        celery.take_request_id(task_id="own-task-id", task=task)
+        celery.drop_request_id(task=task)
+        self.assertEqual(request_id.current(), "visitor-1")
+
+
+@celery.app.task
+def divide(number: int) -> int:
+    return 6 // number
+
+
+class EagerTest(SimpleTestCase):
+    """As the settings of tests have it, a test sees what a task returns and raises."""
+
+    def test_result(self) -> None:
+        self.assertEqual(divide.delay(2).get(), 3)
+
+    def test_error(self) -> None:
+        with self.assertRaises(ZeroDivisionError):
+            divide.delay(0)
+
+
+class ScheduleTest(TestCase):
+
+    def setUp(self) -> None:
+        logging.disable(logging.INFO)
+        self.addCleanup(logging.disable, logging.NOTSET)
+        # Its sync would take the connection of this test's transaction for an old one, and close it.
+        self.enterContext(patch("django_celery_beat.schedulers.close_old_connections"))
+
+    def schedule(self, **entries: Any) -> tasks.Scheduler:
+        """Beat starts with these entries in the code."""
+        app = Celery("other", set_as_current=False)
+        app.conf.beat_schedule = entries
+        scheduler = tasks.Scheduler(app, lazy=True)
+        scheduler.load()
+        return scheduler
+
+    def entry(self, every: float = 60) -> dict[str, Any]:
+        return {"task": "none", "schedule": every}
+
+    def names(self) -> set[str]:
+        return set(PeriodicTask.objects.exclude(name__startswith="celery.").values_list("name", flat=True))
+
+    def test_entry_that_left_the_code(self) -> None:
+        """An entry goes when it leaves the code; one that was added in the admin stays, and so does a changed one."""
+        daily = IntervalSchedule.objects.create(every=1, period="days")
+        PeriodicTask.objects.create(name="by hand", task="none", interval=daily)
+        self.schedule(old=self.entry(), kept=self.entry())
+        self.assertEqual(self.names(), {"by hand", "old", "kept"})
+        scheduler = self.schedule(kept=self.entry(every=30))
+        self.assertEqual(self.names(), {"by hand", "kept"})
+        self.assertEqual(PeriodicTask.objects.get(name="kept").interval.every, 30)
+        self.assertNotIn("old", scheduler.schedule)
+
+    def test_switched_off(self) -> None:
+        """An entry that was switched off in the admin stays off."""
+        self.schedule(job=self.entry())
+        PeriodicTask.objects.filter(name="job").update(enabled=False)
+        self.assertNotIn("job", self.schedule(job=self.entry()).schedule)
+
+    def test_never_sent(self) -> None:
+        """The wait for an entry's first time begins when beat first sees it, and not anew with each start of beat."""
+        self.schedule(job=self.entry())
+        seen = PeriodicTask.objects.get(name="job").last_run_at
+        self.assertIsNotNone(seen)
+        self.assertEqual(self.schedule(job=self.entry()).schedule["job"].last_run_at, seen)
+
+    def test_heartbeat(self) -> None:
+        """Beat sends a heartbeat each minute, and those that no worker took do not pile up."""
+        entry = celery.app.conf.beat_schedule["heartbeat"]
+        self.assertEqual((entry["task"], entry["schedule"]), ("slipway.tasks.heartbeat", 60))
+        self.assertLessEqual(entry["options"]["expire_seconds"], 60)
+
+    def test_database_away(self) -> None:
+        """Beat outlives a database that is away, from its first look at the schedule on."""
+        scheduler = tasks.Scheduler(celery.app, lazy=True)
+        away = OperationalError("the server closed the connection")
+        with (patch.object(tasks.Scheduler, "all_as_schedule", side_effect=away),
+              self.assertLogs("slipway.tasks") as logs):
+            self.assertEqual(scheduler.tick(), 5)
+            self.assertEqual(scheduler.tick(), 5)
+        self.assertNotIn("closed", "".join(logs.output))
+        with patch.object(scheduler, "apply_entry"):
+            self.assertLessEqual(scheduler.tick(), 5)
+        self.assertIn("heartbeat", scheduler.schedule)
+
+    def assert_not_broken_off(self, owner: Any, name: str, call: Callable[[], object]) -> None:
+        """Told to end within that method of that class or object, it ends when what was called is through."""
+        done = []
+
+        def told(*args: Any, **kwargs: Any) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append(name)
+
+        def end(number: int, frame: object) -> NoReturn:
+            raise SystemExit
+
+        before = signal.signal(signal.SIGTERM, end)
+        try:
+            with patch.object(owner, name, side_effect=told), self.assertRaises(SystemExit):
+                call()
+        finally:
+            self.assertIs(signal.signal(signal.SIGTERM, before), end)
+        self.assertEqual(done, [name])
+
+    def test_told_to_end_while_it_sends(self) -> None:
+        """Beat ends after what is due was sent, not in the middle: as its time is noted, nobody else would send it."""
+        self.assert_not_broken_off(DatabaseScheduler, "tick", self.schedule(job=self.entry()).tick)
+
+    def test_told_to_end_while_it_starts(self) -> None:
+        """Celery's handler closes the connection to the database: not while a query is on it."""
+        scheduler = tasks.Scheduler(celery.app, lazy=True)
+        with patch.object(DatabaseScheduler, "tick"):
+            self.assert_not_broken_off(scheduler, "load", scheduler.tick)
+        self.assert_not_broken_off(tasks.heartbeat, "apply_async", tasks.first_heartbeat)

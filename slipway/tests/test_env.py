@@ -1,0 +1,175 @@
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from django.test import SimpleTestCase
+
+from slipway.env import Env, SettingsError, cache, database
+from slipway.envfile import read_file
+
+
+class Reading(SimpleTestCase):
+    def problems(self, variables: dict[str, str], read: Callable[[Env], object]) -> list[str]:
+        """What is wrong after `read(env)`."""
+        env = Env(variables)
+        read(env)
+        return env.problems
+
+    def test_all_problems_at_once_each_once(self) -> None:
+        """Whatever is missing or malformed is in one error, by name, with an example, and never the value."""
+        env = Env({"COUNT": "s3cret", "FLAG": "yes", "DATABASE_URL": "s3cret", "CACHE_URL": "http://s3cret"})
+        env.text("KEY", example="abc")
+        env.number("COUNT")
+        env.flag("FLAG")
+        env.database()
+        env.database()
+        env.cache()
+        with self.assertRaises(SettingsError) as caught:
+            env.check()
+        self.assertEqual([line.split()[1] for line in caught.exception.report().splitlines()],
+                         ["KEY", "COUNT", "FLAG", "DATABASE_URL", "CACHE_URL"])
+        self.assertIn("KEY is not set; for example KEY=abc", caught.exception.report())
+        self.assertNotIn("s3cret", caught.exception.report() + str(caught.exception))
+
+    def test_what_is_asked_too_late_is_told_at_once(self) -> None:
+        """After the check nobody would hear of it otherwise."""
+        env = Env({})
+        env.check()
+        with self.assertRaisesMessage(SettingsError, "KEY is not set"):
+            env.text("KEY", example="abc")
+
+    def test_examples(self) -> None:
+        """Where nothing need be set, an example stands for what is required, and is one that is taken."""
+        env = Env({"B": "b"}, examples=True)
+        self.assertEqual([env.text("A", example="a"), env.text("B", example="a"), env.number("N", least=50)],
+                         ["a", "b", 50])
+        env.check()
+
+    def test_empty_is_not_set(self) -> None:
+        """As env files cannot leave a variable out."""
+        self.assertEqual(Env({"X": ""}).text("X", "default"), "default")
+        self.assertEqual(self.problems({"X": ""}, lambda env: env.text("X", example="1")),
+                         ["X is not set; for example X=1"])
+
+    def test_numbers(self) -> None:
+        """Whole ones, no smaller than what makes sense."""
+        self.assertEqual(Env({"X": "3"}).number("X"), 3)
+        for wrong in ("3.5", "three", "1_000", "٣", "9" * 30):
+            self.assertEqual(len(self.problems({"X": wrong}, lambda env: env.number("X"))), 1, wrong)
+        self.assertIn("less than 1", self.problems({"X": "0"}, lambda env: env.number("X", 2, least=1))[0])
+
+
+class Files(SimpleTestCase):
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = Path(folder.name, "secret")
+
+    def text(self, content: bytes | None, **more: str) -> tuple[str, list[str]]:
+        if content is not None:
+            self.path.write_bytes(content)
+        env = Env({"KEY_FILE": str(self.path), **more})
+        return env.text("KEY", example="abc"), env.problems
+
+    def test_a_value_from_a_file(self) -> None:
+        """All of it, several lines too, less the one line end that editors add."""
+        self.assertEqual(self.text(b"line one\nline two\n"), ("line one\nline two", []))
+
+    def test_numbers_and_urls_from_a_file(self) -> None:
+        """Every kind of value may come from a file."""
+        self.path.write_text("postgres://u:p@db/name\n")
+        self.assertEqual(Env({"DATABASE_URL_FILE": str(self.path)}).database(default="sqlite:////x")["NAME"], "name")
+
+    def test_both_is_a_problem(self) -> None:
+        """NAME and NAME_FILE: nobody can know which was meant."""
+        self.assertEqual(self.text(b"one", KEY="two")[1], ["KEY and KEY_FILE are both set; leave one out"])
+
+    def test_a_file_that_cannot_be_read(self) -> None:
+        """Missing, a folder, empty or no text: one problem, which does not tell the path."""
+        for content, word in ((None, "No such file"), (b"", "empty"), (b"\n", "empty"), (b"\xff\xfe", "no text")):
+            problems = self.text(content)[1]
+            self.assertEqual(len(problems), 1)
+            self.assertIn(word, problems[0])
+            self.assertNotIn(str(self.path), problems[0])
+        self.path.unlink()
+        self.path.mkdir()
+        self.assertIn("directory", self.text(None)[1][0])
+
+
+class Databases(SimpleTestCase):
+    def test_sqlite(self) -> None:
+        """A write waits for its turn, readers do not wait; the path may hold anything, escaped."""
+        settings = database("sqlite:////data/a%20b/db.sqlite3")
+        self.assertEqual(settings["NAME"], "/data/a b/db.sqlite3")
+        self.assertEqual(settings["OPTIONS"]["transaction_mode"], "IMMEDIATE")
+        self.assertIn("journal_mode=WAL", settings["OPTIONS"]["init_command"])
+        self.assertEqual(database("sqlite://:memory:")["NAME"], ":memory:")
+
+    def test_postgres(self) -> None:
+        """An unreachable server is given up, a dead connection noticed; what the URL says goes before."""
+        settings = database("postgres://u:p%2F%40@db.example:5433/name?sslmode=require&connect_timeout=9")
+        self.assertEqual([settings[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")],
+                         ["u", "p/@", "db.example", 5433, "name"])
+        self.assertEqual(settings["OPTIONS"]["sslmode"], "require")
+        self.assertEqual(settings["OPTIONS"]["connect_timeout"], 9)
+        self.assertEqual(settings["OPTIONS"]["tcp_user_timeout"], 30_000)
+
+    def test_malformed(self) -> None:
+        """Each of these is refused with a word on what is wrong, and not told."""
+        for url, word in {
+            "nonsense": "not a database URL", "postgres:/x": "not a database URL", "oracal://h/n": "not a database URL",
+            "mysql://u:p@h/n": "needs mysqlclient in requirements.in", "oracle://u:p@h/n": "needs oracledb",
+            "postgres://h": "names no database", "postgres://u:p@h:5432/": "names no database",
+            "postgres://u:p@h:port/n": "port", "postgres://u:p@h:99999/n": "port", "postgres://u:a/b@h/n": "%2F",
+            "postgres://u:a#b@h/n": "", "postgres://u:p@h/a b": "%20", "postgres://u:[p@h/n": "",
+            "sqlite://": "whole path", "sqlite:///": "whole path", "sqlite:////": "whole path",
+            "sqlite:///db.sqlite3": "whole path", "sqlite://db.sqlite3": "whole path",
+        }.items():
+            with self.assertRaises(ValueError, msg=url) as caught:
+                database(url)
+            self.assertIn(word, str(caught.exception), url)
+            self.assertNotRegex(str(caught.exception), "u:|a/b|a#b|db.sqlite3(?!,)")
+
+    def test_caches(self) -> None:
+        """Redis or memory, nothing else."""
+        self.assertEqual(cache("rediss://:p@h:6379/1")["LOCATION"], "rediss://:p@h:6379/1")
+        for url in ("redis://", "memcached://h", "redis:/h", "locmem"):
+            with self.assertRaises(ValueError):
+                cache(url)
+
+
+class EnvFiles(SimpleTestCase):
+    def read(self, content: bytes) -> tuple[dict[str, str], list[str]]:
+        with TemporaryDirectory() as folder:
+            path = Path(folder, ".env")
+            path.write_bytes(content)
+            return read_file(path)
+
+    def test_what_it_takes(self) -> None:
+        """KEY=value as it stands: comments, blank lines, empty values, = $ # and quotes within, Windows' line ends."""
+        self.assertEqual(
+            self.read("\ufeffA=1\r\n\n# note\nB=\nC=a=b $HOME #x 'y'\nÄ=".encode()[:-3] + b"D=\xc3\xa9"),
+            ({"A": "1", "B": "", "C": "a=b $HOME #x 'y'", "D": "é"}, []))
+
+    def test_no_file(self) -> None:
+        """No file, no variables."""
+        self.assertEqual(read_file("/nowhere/.env"), ({}, []))
+
+    def test_what_it_refuses(self) -> None:
+        """What other readers take otherwise, by number of line, and the value never told."""
+        for line, word in {b"export X=s3cret": "export", b"X": "not KEY=value", b"X s3cret": "not KEY=value",
+                           b"X = s3cret": "not KEY=value", b" X=s3cret": "not KEY=value", b"1X=s3cret": "not KEY=value",
+                           b'X="s3cret"': "quotes", b"X='s3cret'": "quotes", b"X= s3cret": "space",
+                           b"X=s3cret ": "space", b"X=s3\x00cret": "control", b"X=1\nX=s3cret": "second time"}.items():
+            variables, problems = self.read(b"A=1\n" + line + b"\nB=2\n")
+            self.assertEqual(len(problems), 1, line)
+            self.assertIn(word, problems[0])
+            self.assertTrue(problems[0].startswith(f".env line {2 + line.count(10)}: "), problems)
+            self.assertNotIn("s3", problems[0])
+            self.assertEqual(variables["B"], "2")
+
+    def test_what_it_cannot_read(self) -> None:
+        """Not UTF-8, or a folder: one problem, no traceback."""
+        self.assertEqual(self.read(b"A=\xff")[1], [".env cannot be read: it is not UTF-8 text"])
+        with TemporaryDirectory() as folder:
+            self.assertIn("cannot be read: Is a directory", read_file(folder)[1][0])

@@ -1,0 +1,25 @@
+"""What is closed before a worker is forked off; how it is in a server is tested in tests/ops/test_preload.py."""
+
+import sys
+from types import SimpleNamespace
+from unittest.mock import Mock, patch
+
+from django.test import SimpleTestCase
+
+from slipway import forking
+
+
+class LetGoTest(SimpleTestCase):
+    def test_all_are_closed_whatever_the_first_ones_say(self) -> None:
+        """A connection that cannot be closed is logged, and keeps no other open, nor the site from its workers."""
+        close = Mock(side_effect=OSError("gone"))
+        pooled = SimpleNamespace(close=close, close_pool=close, _connection_pools={"default": object()})
+        plain = SimpleNamespace(close=close, close_pool=Mock(), _connection_pools={})
+        cache = SimpleNamespace(disconnect=close)
+        with patch.object(forking, "connections", Mock(all=lambda **_: [pooled, plain])), \
+                patch.object(forking, "caches", Mock(all=lambda **_: [cache, object()])), \
+                patch.dict(sys.modules, {"slipway.celery": SimpleNamespace(disconnect=close)}), \
+                self.assertLogs("slipway.forking", "WARNING") as logs:
+            forking.let_go()
+        self.assertEqual((close.call_count, len(logs.records)), (5, 5))
+        plain.close_pool.assert_not_called()

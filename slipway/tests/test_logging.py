@@ -1,0 +1,55 @@
+import json
+import logging
+import sys
+from typing import Any
+
+from django.test import SimpleTestCase
+
+from slipway import request_id
+from slipway.logging import Json, RequestIdFilter, Text
+
+
+def record(message: str, *args: Any, exc_info: Any = None, **extra: Any) -> logging.LogRecord:
+    made = logging.getLogger("shop").makeRecord("shop", logging.ERROR, __file__, 1, message, args, exc_info,
+                                                extra=extra)
+    RequestIdFilter().filter(made)
+    return made
+
+
+def failure(text: str) -> Any:
+    try:
+        raise RuntimeError(text)
+    except RuntimeError:
+        return sys.exc_info()
+
+
+class Formats(SimpleTestCase):
+    def test_json(self) -> None:
+        """One object a line: when, how bad, who, what, which request, which release; the traceback in one field."""
+        self.addCleanup(request_id.clear)
+        request_id.start("0123456789")
+        line = Json().format(record("sold %s\n%s", 3, "x", exc_info=failure("a\nb"), order=7))
+        self.assertNotIn("\n", line)
+        told = json.loads(line)
+        self.assertRegex(told.pop("time"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00$")
+        self.assertIn("RuntimeError: a\nb", told.pop("exception"))
+        self.assertEqual(told, {"level": "ERROR", "logger": "shop", "message": "sold 3\nx", "request_id": "0123456789",
+                                "release": "development", "order": 7})
+
+    def test_json_of_what_json_cannot_tell(self) -> None:
+        """An extra that refers to itself, or is no text: the line is written all the same."""
+        loop: dict[str, Any] = {}
+        loop["loop"] = loop
+        for extra in (loop, {(1, 2): 3}, object(), b"\xff", "\ud800"):
+            self.assertEqual(json.loads(Json().format(record("x", odd=extra)))["message"], "x")
+
+    def test_text(self) -> None:
+        """A visitor's line ends and escapes are shown, not obeyed: no line of the log is of his making."""
+        text = Text().format(record("bad %s", "x\n2026-01-01 INFO forged\r\x1b[2J\u2028\x85y"))
+        self.assertEqual(len(text.splitlines()), 1)
+        self.assertIn(r"bad x\n2026-01-01 INFO forged\r\x1b[2J\u2028\x85y", text)
+
+    def test_text_with_a_traceback(self) -> None:
+        """It follows on lines of its own, all indented."""
+        lines = Text().format(record("oh", exc_info=failure("a\n2026-01-01 INFO forged"))).splitlines()
+        self.assertTrue(len(lines) > 3 and all(line.startswith("    ") for line in lines[1:]))

@@ -1,0 +1,203 @@
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+from unittest import mock
+
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import RequestFactory, SimpleTestCase, TestCase, override_settings
+
+from slipway import checks, metrics_access, probes, readiness
+
+
+def fine() -> str:
+    return "value"
+
+
+def broken() -> NoReturn:
+    raise RuntimeError("the password is s3cret\nand more")
+
+
+released = threading.Event()
+
+
+def hanging() -> None:
+    released.wait(30)
+
+
+def end_hanging() -> None:
+    released.set()
+    for thread in threading.enumerate():
+        if thread.name == "readiness":
+            thread.join(30)
+
+
+def path(function: Callable[[], object]) -> str:
+    return f"{__name__}.{function.__name__}"
+
+
+def threads() -> int:
+    return sum(thread.name == "readiness" for thread in threading.enumerate())
+
+
+class Parts(SimpleTestCase):
+    def setUp(self) -> None:
+        self.released = threading.Event()
+        self.calls: list[int] = []
+        self.addCleanup(self.released.set)
+
+    def hang(self) -> None:
+        self.calls.append(1)
+        self.released.wait(30)
+
+    def verdict(self, part: readiness.Part) -> str:
+        asked = time.monotonic()
+        return part.finish(part.attempt(), asked)
+
+    def test_a_run_in_progress_is_shared(self) -> None:
+        """Who asks while a check runs gets that check's answer, and starts none."""
+        part = readiness.Part("x", self.hang, shared=0)
+        first, second = part.attempt(), part.attempt()
+        self.assertIs(first, second)
+        self.released.set()
+        self.assertEqual(part.finish(second, time.monotonic()), "")
+        self.assertEqual(len(self.calls), 1)
+        self.assertIsNot(part.attempt(), first)
+
+    def test_an_answer_is_shared_for_a_while(self) -> None:
+        """Who asks soon after gets the same answer, a failure too; who asks later gets another one."""
+        for check, error in ((fine, ""), (broken, "RuntimeError")):
+            part = readiness.Part("x", check, shared=30)
+            with self.assertLogs("slipway.readiness", "WARNING") if error else contextlib.nullcontext():
+                self.assertIn(error, self.verdict(part))
+                self.assertIn(error, self.verdict(part))
+            first, part.shared = part.attempt(), 0
+            self.assertIs(first, part.current)
+            self.assertIsNot(part.attempt(), first)
+
+    def test_a_hanging_part_is_down_at_once_when_asked_again(self) -> None:
+        """The time is up for a check that has hung for as long: nobody waits for it twice."""
+        part = readiness.Part("x", self.hang, shared=0)
+        with mock.patch.object(readiness, "DEADLINE", 0.1), self.assertLogs("slipway.readiness", "WARNING"):
+            self.assertIn("no answer", self.verdict(part))
+            begin = time.monotonic()
+            for _ in range(100):
+                self.assertIn("no answer", self.verdict(part))
+        self.assertLess(time.monotonic() - begin, 5)
+        self.assertEqual(len(self.calls), 1)
+
+    def test_a_check_given_up_makes_place_for_another_but_not_for_ever_more(self) -> None:
+        """After `give_up` seconds a new check may start; when HANGING of those hang, none does until one ends."""
+        part = readiness.Part("x", self.hang, give_up=0, shared=0)
+        before = threads()
+        with self.assertLogs("slipway.readiness", "WARNING"):
+            with mock.patch.object(readiness, "DEADLINE", 0.01):
+                for _ in range(20):
+                    self.verdict(part)
+            self.assertEqual(threads() - before, readiness.HANGING + 1)
+            self.released.set()
+            for attempt in filter(None, [*part.hanging, part.current]):
+                self.assertTrue(attempt.done.wait(30))
+            self.assertEqual(self.verdict(part), "")
+        self.assertEqual(len(self.calls), readiness.HANGING + 2)
+
+    def test_logged_once_per_change_and_on_one_line(self) -> None:
+        """Down and up again: a line each, with why."""
+        part = readiness.Part("x", broken, shared=0)
+        with self.assertLogs("slipway.readiness", "WARNING") as logs:
+            for _ in range(3):
+                self.verdict(part)
+            part.check = fine
+            for _ in range(3):
+                self.verdict(part)
+        self.assertEqual([record.getMessage() for record in logs.records],
+                         ["x is down: RuntimeError: the password is s3cret and more", "x is up again"])
+
+    def test_no_thread_to_be_had(self) -> None:
+        """A process that can start no thread is not ready, and says so."""
+        with mock.patch("threading.Thread.start", side_effect=RuntimeError("can't start new thread")), \
+                self.assertLogs("slipway.readiness", "WARNING"):
+            self.assertIn("new thread", self.verdict(readiness.Part("x", fine)))
+
+    def test_values(self) -> None:
+        """What a function returns; None when it fails."""
+        self.assertEqual(readiness.value("value", path(fine)), "value")
+        with self.assertLogs("slipway.readiness", "WARNING"):
+            self.assertIsNone(readiness.value("none", path(broken)))
+
+
+class Answers(SimpleTestCase):
+    @override_settings(READINESS={"one": path(fine), "two": path(broken), "three": "no.such.function"},
+                       READINESS_BEAT={"worker": path(fine)})
+    def test_readyz(self) -> None:
+        """503 when a part is down, each part told, no word of why; ?beat asks for more."""
+        with self.assertLogs("slipway.readiness", "WARNING"):
+            answer = self.client.get("/readyz")
+            more = self.client.get("/readyz?beat")
+        self.assertEqual(answer.status_code, 503)
+        self.assertEqual({name: part["state"] for name, part in answer.json()["parts"].items()},
+                         {"one": "ok", "two": "down", "three": "down"})
+        self.assertNotContains(answer, "s3cret", status_code=503)
+        self.assertEqual(set(more.json()["parts"]), {"one", "two", "three", "worker"})
+
+    @override_settings(READINESS={name: path(hanging) for name in ("one", "two", "three", "four")})
+    def test_readyz_is_in_time(self) -> None:
+        """Within 2 s: however many parts hang, they are waited for together."""
+        self.addCleanup(end_hanging)
+        self.assertLess(readiness.DEADLINE, 2)
+        begin = time.monotonic()
+        with mock.patch.object(readiness, "DEADLINE", 0.5), self.assertLogs("slipway.readiness", "WARNING"):
+            self.assertEqual(self.client.get("/readyz").status_code, 503)
+        self.assertLess(time.monotonic() - begin, 1.5)
+
+    def test_healthz_asks_nothing(self) -> None:
+        """It lives: no part is asked, whatever the method and Host; the answer is not kept."""
+        with mock.patch.object(readiness, "ask", side_effect=AssertionError):
+            answer = self.client.get("/healthz", headers={"host": "any.example"})
+        self.assertEqual((answer.status_code, answer.json()["alive"], answer["Cache-Control"]), (200, True, "no-store"))
+        self.assertEqual(self.client.post("/healthz").status_code, 405)
+
+
+class Checks(TestCase):
+    def test_pending_migrations_are_named_and_asked_for_until_there_are_none(self) -> None:
+        """A database without a migration is down; one that was seen without any pending is not asked again."""
+        self.addCleanup(setattr, checks, "_migrated", False)
+        checks._migrated = False
+        recorder = MigrationRecorder(connection)
+        recorder.record_unapplied("slipway", "0002_taskcount")
+        with self.assertRaisesMessage(checks.Down, "slipway.0002_taskcount"):
+            checks.migrations()
+        recorder.record_applied("slipway", "0002_taskcount")
+        checks.migrations()
+        with self.assertNumQueries(0):
+            checks.migrations()
+
+    def test_a_cache_that_forgets_is_down(self) -> None:
+        """It takes what it is given and has lost it."""
+        checks.cache()
+        with override_settings(CACHES={"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}):
+            with self.assertRaises(checks.Down):
+                checks.cache()
+
+
+class MetricsAccess(SimpleTestCase):
+    def may_see(self, **meta: Any) -> bool:
+        return metrics_access.may_see(RequestFactory().get("/metrics", **{"HTTP_HOST": "localhost", **meta}))
+
+    def test_only_in_development_from_this_machine(self) -> None:
+        """DEBUG, the loopback and a local name: all three."""
+        self.assertFalse(self.may_see(REMOTE_ADDR="127.0.0.1"))
+        with override_settings(DEBUG=True):
+            for address in ("127.0.0.1", "127.8.8.8", "::1"):
+                self.assertTrue(self.may_see(REMOTE_ADDR=address))
+            for address in ("10.0.0.1", "192.0.2.1", "", "localhost", "0.0.0.0", "::"):
+                self.assertFalse(self.may_see(REMOTE_ADDR=address), address)
+            self.assertFalse(self.may_see(HTTP_HOST="evil.example"))
+            self.assertFalse(self.may_see(HTTP_VIA=""))
+
+    def test_every_probe_is_guarded_or_meant_for_all(self) -> None:
+        """A new probe has to be put on one side."""
+        self.assertEqual(set(probes.GUARDED), {"/metrics", "/debug/vars"})
+        self.assertEqual(set(probes.OPEN), {"/healthz", "/readyz"})

@@ -1,0 +1,151 @@
+"""Who guesses passwords is stopped, and told of in the log."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from axes.models import AccessAttempt, AccessLog
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.test import RequestFactory, SimpleTestCase, TestCase, override_settings
+from django.urls import reverse
+from django.utils import timezone
+
+from slipway import hashers, sign_in
+from slipway.settings import shared
+
+USERS: Any = get_user_model()._default_manager
+PASSWORD, WRONG = "a ship in a bottle", "a secret that must stay one"
+
+
+@override_settings(AXES_ENABLED=True)
+class SignIn(TestCase):
+    @classmethod
+    def setUpTestData(cls) -> None:
+        USERS.create_superuser("ann", password=PASSWORD)
+
+    def sign_in(self, password: str, address: str = "192.0.2.1", name: str = "ann") -> Any:
+        return self.client.post(reverse("admin:login"), {"username": name, "password": password},
+                                headers={"X-Forwarded-For": address})
+
+    def fails(self, times: int, **more: Any) -> Any:
+        with self.assertLogs("slipway.sign_in", "WARNING") as logs:
+            for _ in range(times):
+                answer = self.sign_in(WRONG, **more)
+        return answer, logs.records
+
+    def test_after_five_failures_the_account_is_closed_to_who_failed(self) -> None:
+        """Even the right password opens it no more, from that address; from another one its owner gets in."""
+        self.assertEqual(self.fails(4)[0].status_code, 200)
+        answer = self.fails(1)[0]
+        self.assertEqual(answer.status_code, 429)
+        self.assertTemplateUsed(answer, "429.html")
+        self.assertTrue(answer.context["cooloff_timedelta"])
+        with self.assertLogs("slipway.sign_in", "WARNING") as logs:
+            self.assertEqual(self.sign_in(PASSWORD).status_code, 429)
+        self.assertIn("refused, as there were too many failures", logs.records[0].getMessage())
+        self.assertEqual(self.sign_in(PASSWORD, address="192.0.2.2").status_code, 302)
+
+    def test_after_a_quarter_of_an_hour_it_is_open_again(self) -> None:
+        """However often it was tried in vain meanwhile."""
+        self.fails(5)
+        for minutes, status in ((14, 429), (16, 302)):
+            AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(minutes=minutes))
+            self.assertEqual(self.sign_in(PASSWORD).status_code, status)
+
+    def test_nobody_shuts_out_somebody_else(self) -> None:
+        """Neither the account's owner elsewhere, nor a neighbour with an account of his own, nor who is behind a proxy
+        that writes addresses of IPv4 in IPv6's way; what a visitor says of where he came from is not believed."""
+        USERS.create_superuser("bob", password=PASSWORD)
+        self.fails(5, address="::ffff:192.0.2.1")
+        self.assertEqual(self.sign_in(PASSWORD, name="bob", address="::ffff:192.0.2.1").status_code, 302)
+        self.assertEqual(self.sign_in(PASSWORD, address="::ffff:192.0.2.2").status_code, 302)
+        self.assertEqual(self.sign_in(PASSWORD, address="192.0.2.2, 192.0.2.1").status_code, 429)
+
+    def test_no_disguise_gives_more_tries(self) -> None:
+        """Another browser each time, or the name spelt as Django takes it for the same."""
+        for number, name in enumerate(("ann", " ann", "ann ", "\uff41nn", "ann\n")):
+            self.client.defaults["HTTP_USER_AGENT"] = f"another {number}"
+            answer = self.fails(1, name=name)[0]
+        self.assertEqual(answer.status_code, 429)
+
+    def test_a_success_forgets_the_failures(self) -> None:
+        """Who errs now and then is not locked out in the end."""
+        for _ in range(3):
+            self.fails(4)
+            self.assertEqual(self.sign_in(PASSWORD).status_code, 302)
+        self.assertFalse(AccessLog.objects.exists(), "no row that stays for ever")
+
+    def test_who_is_locked_out_leaves_no_more_in_the_database(self) -> None:
+        """However long it goes on, and whatever is changed of the name of the browser."""
+        self.fails(5)
+        before = list(AccessAttempt.objects.values())
+        for number in range(20):
+            self.client.defaults["HTTP_USER_AGENT"] = f"another {number}"
+            self.fails(1)
+        self.assertEqual(list(AccessAttempt.objects.values()), before)
+
+    def test_each_failure_is_a_line_with_the_address_and_no_secret(self) -> None:
+        """The account is named if there is one; what else was typed as a name may be a password."""
+        _, (record,) = self.fails(1)
+        self.assertNotIn(WRONG, str(vars(record)))
+        self.assertEqual(record.getMessage(), "sign-in failed: account ann, from 192.0.2.1")
+        self.assertEqual((record.remote, record.account, record.path), ("192.0.2.1", "ann", reverse("admin:login")))
+        _, (record,) = self.fails(1, name=PASSWORD)
+        self.assertEqual(record.getMessage(), "sign-in failed: account none of ours, from 192.0.2.1")
+        self.assertNotIn(WRONG, str(list(AccessAttempt.objects.values())))
+
+    def test_a_network_of_ipv6_is_one_visitor(self) -> None:
+        """Who has 64 bits of addresses to choose from gets no more tries."""
+        for number in range(5):
+            answer, (record,) = self.fails(1, address=f"2001:db8:0:7::{number}")
+            self.assertEqual(record.remote, f"2001:db8:0:7::{number or ''}")
+        self.assertEqual(answer.status_code, 429)
+        self.assertEqual(self.sign_in(PASSWORD, address="2001:db8:0:8::1").status_code, 302)
+
+
+class Address(SimpleTestCase):
+    def test_where_a_request_comes_from(self) -> None:
+        """The last word of the proxy, else the connection's, else nothing; what is no address counts as none."""
+        for forwarded, remote, found in (("192.0.2.1", "", "192.0.2.1"), ("6.6.6.6, 192.0.2.1", "::1", "192.0.2.1"),
+                                         ("", "10.0.0.1", "10.0.0.1"), ("evil", "10.0.0.1", "10.0.0.1"), ("", "", None),
+                                         ("2001:db8:0:7::9", "", "2001:db8:0:7::")):
+            request = RequestFactory().post("/", REMOTE_ADDR=remote, headers={"X-Forwarded-For": forwarded})
+            self.assertEqual(sign_in.counted_as(request), found)
+
+
+class Hasher(TestCase):
+    def test_there_are_only_so_many_seats(self) -> None:
+        """Who finds none is turned away at once, by a page that says so; a seat given back is there again."""
+        with self.settings(PASSWORD_HASHERS=["slipway.hashers.Argon2"]):
+            user = USERS.create_user("ann", password=PASSWORD)
+            start = time.monotonic()
+            for name in ("ann", "nobody"):  # whose password is hashed as well, so that who guesses cannot tell
+                with hashers.seat(), hashers.seat():
+                    answer = self.client.post(reverse("admin:login"), {"username": name, "password": PASSWORD})
+                self.assertEqual(answer.status_code, 429)
+                self.assertTemplateUsed(answer, "429.html")
+                self.assertEqual(answer["Retry-After"], "5")
+            self.assertLess(time.monotonic() - start, 4)
+            self.assertTrue(user.check_password(PASSWORD))
+
+    def test_imported_passwords_have_the_same_seats(self) -> None:
+        """PBKDF2's take longer than ours: who knows such an account must not hold all threads either."""
+        with self.settings(PASSWORD_HASHERS=shared.PASSWORD_HASHERS):
+            user = USERS.create(username="ann", password=PBKDF2PasswordHasher().encode(
+                PASSWORD, "salt", 1000))
+            with hashers.seat(), hashers.seat():
+                answer = self.client.post(reverse("admin:login"), {"username": "ann", "password": WRONG})
+                self.assertEqual(answer.status_code, 429)
+            with hashers.seat():
+                self.assertTrue(user.check_password(PASSWORD))
+        self.assertTrue(user.password.startswith("argon2$"), "hashed anew")
+
+    def test_a_hash_of_before_stays_good_and_is_renewed(self) -> None:
+        """Passwords that took 100 MB are known, and take less from the next time on."""
+        with self.settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.Argon2PasswordHasher"]):
+            user = USERS.create_user("ann", password=PASSWORD)
+        self.assertIn("m=102400,", user.password)
+        with self.settings(PASSWORD_HASHERS=["slipway.hashers.Argon2"]):
+            self.assertTrue(user.check_password(PASSWORD))
+            self.assertIn("m=19456,t=2,p=1", user.password)

@@ -1,0 +1,57 @@
+"""Tasks that are put off; skipped in a project that does without Celery."""
+
+import unittest
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from unittest.mock import patch
+
+from django.apps import apps
+from django.test import SimpleTestCase
+
+if not apps.is_installed("django_celery_beat"):
+    raise unittest.SkipTest("this project does without Celery")
+
+from celery import Task as CeleryTask
+from celery.exceptions import Reject
+
+from slipway.celery import app
+from slipway.task import ahead
+from slipway.tasks import heartbeat
+
+
+class PutOff(SimpleTestCase):
+    def test_ahead(self) -> None:
+        """Seconds from now, of a countdown, a time, or a time as text."""
+        later = datetime.now(timezone.utc) + timedelta(seconds=90)
+        self.assertEqual((ahead(7, None), ahead(None, None)), (7, 0))
+        self.assertAlmostEqual(ahead(None, later), 90, delta=5)
+        self.assertAlmostEqual(ahead(None, later.isoformat()), 90, delta=5)
+        self.assertAlmostEqual(ahead(None, later.replace(tzinfo=None)), 90, delta=5)
+
+    def sent(self, **options: Any) -> Any:
+        """The headers with which a task is sent."""
+        with patch.object(CeleryTask, "apply_async") as send:
+            heartbeat.apply_async(**options)
+        return send.call_args.kwargs
+
+    def test_far_ahead(self) -> None:
+        """What is due later than a worker may keep a message bears its time itself; what is due before is Celery's."""
+        before = app.conf.broker_transport_options
+        app.conf.broker_transport_options = {"visibility_timeout": 660}
+        app.conf.task_always_eager = False
+        try:
+            far = self.sent(countdown=331, headers={"deliveries": 3, "mine": 1})
+            self.assertAlmostEqual(ahead(None, far["headers"]["due"]), 331, delta=5)
+            self.assertEqual((far["countdown"], far["eta"], far["headers"]["mine"]), (None, None, 1))
+            self.assertNotIn("deliveries", far["headers"])
+            near = self.sent(countdown=329, headers={"due": "2020-01-01T00:00:00+00:00"})
+            self.assertEqual((near["countdown"], near["headers"]), (329, None))
+        finally:
+            app.conf.broker_transport_options, app.conf.task_always_eager = before, True
+
+    def test_broker_away(self) -> None:
+        """A retry that cannot be sent is no end: the message goes back."""
+        with patch.object(CeleryTask, "retry", side_effect=Reject("away", requeue=False)):
+            with self.assertRaises(Reject) as caught:
+                heartbeat.retry()
+        self.assertTrue(getattr(caught.exception, "requeue"))

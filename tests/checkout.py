@@ -1,0 +1,87 @@
+"""This checkout as it is now, in a git repository of its own; and a project that is made of it."""
+
+import os
+import shutil
+
+from proc import ROOT, VE_PYTHON, run
+
+NOTHING_TO_INSTALL = [f"--old-file=ve/{name}" for name in ("sentinel", "sentinel-dev", "sentinel-tests",
+                                                           "copier/sentinel")]
+COPIER = VE_PYTHON.parent / "copier"
+WHO = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
+       for what, value in (("NAME", "T"), ("EMAIL", "t@example.org"))}
+
+
+class Folder:
+    """A folder with git and make, and with this checkout's virtualenv."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.env = {"PATH": os.environ["PATH"], "HOME": str(folder.parent), "GIT_CONFIG_NOSYSTEM": "1", **WHO}
+
+    def lend_virtualenv(self):
+        (self.folder / ".git/info").mkdir(parents=True, exist_ok=True)
+        (self.folder / ".git/info/exclude").write_text("/ve\n")  # a link, which /ve/ does not cover
+        (self.folder / "ve").symlink_to(VE_PYTHON.parent.parent)
+        if (ROOT / ".mypy_cache").exists():  # what it knows already it tells at once
+            shutil.copytree(ROOT / ".mypy_cache", self.folder / ".mypy_cache")
+
+    def git(self, *words):
+        done = run(["git", *words], cwd=self.folder, env=self.env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def commit(self, message):
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+
+    def make(self, *words):
+        return run(["make", "--no-print-directory", *NOTHING_TO_INSTALL, f"COPIER={COPIER}", *words], cwd=self.folder,
+                   env=self.env, timeout=300)
+
+    def files(self):
+        """Path → content of what git has."""
+        return {path: (self.folder / path).read_bytes() for path in self.git("ls-files").splitlines()}
+
+    def edit(self, path, old, new):
+        """Replace a text that the file has."""
+        text = (self.folder / path).read_text()
+        assert old in text, f"{path} has no {old!r}"
+        (self.folder / path).write_text(text.replace(old, new, 1))
+
+
+class Checkout(Folder):
+    """A clone of this checkout as it is now, committed, with its virtualenv."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.take_files()
+        self.lend_virtualenv()
+        self.git("init", "-q")
+        self.commit("All")
+
+    def take_files(self):
+        for path in run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT).stdout.splitlines():
+            if (ROOT / path).exists():
+                (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / path, self.folder / path)
+
+
+class Project(Folder):
+    """A project that copier has made of a template."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        if not (folder / "ve").is_symlink():
+            self.lend_virtualenv()
+
+    @classmethod
+    def made(cls, template, folder, *options, cwd=None):
+        done = cls.copy(template, folder, *options, cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        return cls(folder)
+
+    @staticmethod
+    def copy(template, folder, *options, cwd=None):
+        return run([COPIER, "copy", "--quiet", "--trust", "--defaults", *options, template, folder],
+                   env=Folder(folder).env, cwd=cwd)

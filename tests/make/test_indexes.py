@@ -1,0 +1,210 @@
+"""Packages of an index of one's own: pinned from there with their hashes, installed by them, and by no password."""
+
+import base64
+import contextlib
+import re
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+import wheels
+from proc import ROOT, run
+
+from .conftest import BASE_PYTHON
+
+USER, PASSWORD = "ci", "hush-5ecret"
+SHARED = "--extra-index-url http://${INDEX_USER}:${INDEX_PASSWORD}@127.0.0.1:{port}/simple/"
+
+
+class Index(SimpleHTTPRequestHandler):
+    """A folder as PEP 503 has it: simple/NAME/ lists what lies there. With a login where the server wants one."""
+
+    def do_GET(self):
+        login = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        if not self.server.login or self.headers.get("Authorization") == login:
+            return super().do_GET()
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="packages"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def index(folder, *packages, login=False):
+    """Serve (name, version, text) as wheels; yields the port. The text makes two of one version differ."""
+    for name, version, text in packages:
+        place = folder / "simple" / name
+        place.mkdir(parents=True, exist_ok=True)
+        wheels.wheel(place, name, version, {f"{name}.py": f"version = {version!r}  # {text}\n"})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Index, directory=str(folder)))
+    server.login = login
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def indexes(uv_scratch, tmp_path):
+    """A scratch checkout whose requirements.in wants extra, of everybody's index, and tiny, which is ours: 1.0 on ours,
+    which wants a login; on everybody's somebody has put 2.0, and another 1.0. Yields (checkout, our port)."""
+    ours, theirs = [("tiny", "1.0", "ours")], [("extra", "1.0", ""), ("tiny", "1.0", "bad"), ("tiny", "2.0", "bad")]
+    (uv_scratch.folder / "requirements.in").write_text("extra\ntiny\n")
+    (uv_scratch.folder / "requirements.txt").unlink()
+    shutil.rmtree(uv_scratch.folder / "requirements")
+    (uv_scratch.folder / "requirements").mkdir()
+    with index(tmp_path / "ours", *ours, login=True) as own, index(tmp_path / "theirs", *theirs) as everybody:
+        uv_scratch.env.update(PIP_ARGS="", UV_OFFLINE="0", UV_CACHE_DIR=str(tmp_path / "cache"), INSTALLER="uv",
+                              PIP_INDEX_URL=f"http://127.0.0.1:{everybody}/simple/", REQUIREMENTS_UV="uv.txt")
+        pin = wheels.pin(uv_scratch.packages["uv-9.9"])
+        (uv_scratch.folder / "uv.txt").write_text(f"--find-links {uv_scratch.packages['folder'].as_uri()}\n{pin}")
+        yield uv_scratch, own
+
+
+def with_login(port):
+    return f"http://{USER}:{PASSWORD}@127.0.0.1:{port}/simple/"
+
+
+def told_by_a_line(scratch, port):
+    """requirements.in itself names the index, and the environment the login."""
+    with open(scratch.folder / "requirements.in", "a") as file:
+        file.write(SHARED.replace("{port}", str(port)) + "\n")
+    scratch.env.update(INDEX_USER=USER, INDEX_PASSWORD=PASSWORD)
+
+
+def told_by_pips_variable(scratch, port):
+    scratch.env["PIP_EXTRA_INDEX_URL"] = with_login(port)
+
+
+def told_by_uvs_variable(scratch, port):
+    scratch.env["UV_INDEX"] = with_login(port)
+
+
+def told_by_pip_conf(scratch, port):
+    path = scratch.folder.parent / "pip.conf"
+    path.write_text(f"[global]\nextra-index-url = {with_login(port)}\n")
+    scratch.env["PIP_CONFIG_FILE"] = str(path)
+
+
+TOLD = [told_by_a_line, told_by_pips_variable, told_by_uvs_variable, told_by_pip_conf]
+
+
+@pytest.mark.parametrize("told", TOLD)
+def test_our_package_is_pinned_from_our_index(indexes, tmp_path, told):
+    """Ours, though everybody's index has a newer one and another of the same version; again by make upgrade. No file
+    and no output has the password. The virtualenv is then made of it, by uv and by pip."""
+    scratch, port = indexes
+    told(scratch, port)
+    digest = wheels.pin(tmp_path / "ours/simple/tiny/tiny-1.0-py3-none-any.whl").split()[1]
+    for target in ("requirements", "upgrade"):
+        said = scratch.make(target)
+        text = (scratch.folder / "requirements.txt").read_text()
+        assert said.returncode == 0 and re.findall(r"tiny==\S+ \\\n +(\S+)\n", text) == [digest], said.stderr + text
+        assert PASSWORD not in text + said.stdout + said.stderr
+    said = scratch.made()
+    assert scratch.has("tiny", "extra") == ["1.0", "1.0"] and PASSWORD not in said
+    if told is not told_by_uvs_variable:  # which pip does not read
+        scratch.env["INSTALLER"] = "pip"
+        shutil.rmtree(scratch.folder / "ve")
+        scratch.made()
+        assert scratch.has("tiny", "extra") == ["1.0", "1.0"]
+
+
+@pytest.mark.parametrize("told", [told_by_a_line, told_by_pips_variable, told_by_pip_conf])
+def test_the_wheelhouse_has_our_package(indexes, tmp_path, told):
+    """As the builder makes wheels: by pip and the hashes, of requirements.txt alone."""
+    scratch, port = indexes
+    told(scratch, port)
+    scratch.made("requirements")
+    (scratch.folder / "requirements/dev.txt").touch()
+    words = ["-m", "pip", "wheel", "--quiet", "--no-cache-dir", "--wheel-dir", tmp_path / "house"]
+    pins = ["-r", "requirements.txt", "-r", "requirements/dev.txt"]
+    done = run([BASE_PYTHON, *words, *pins], cwd=scratch.folder, env=scratch.env)
+    assert done.returncode == 0 and PASSWORD not in done.stdout + done.stderr, done.stderr
+    assert (tmp_path / "house/tiny-1.0-py3-none-any.whl").read_bytes() == (
+        tmp_path / "ours/simple/tiny/tiny-1.0-py3-none-any.whl").read_bytes()
+
+
+def test_the_index_stays_in_the_pins(indexes):
+    """The line is there once, as written; an edit of it is taken over, and when it goes it is gone."""
+    scratch, port = indexes
+    told_by_a_line(scratch, port)
+    line, path = SHARED.replace("{port}", str(port)), scratch.folder / "requirements.in"
+    for _ in range(2):
+        scratch.made("requirements")
+        assert (scratch.folder / "requirements.txt").read_text().startswith(f"{line}\nextra==1.0 ")
+        assert (scratch.folder / "requirements.txt").read_text().count("index-url") == 1
+    path.write_text("extra\n")
+    scratch.made("requirements")
+    assert "index" not in (scratch.folder / "requirements.txt").read_text()
+
+
+@pytest.mark.parametrize("file", ["requirements.in", "requirements/dev.in"])
+def test_a_password_is_refused(indexes, file):
+    """One line names the file, nothing is compiled, and the password is not told."""
+    scratch, port = indexes
+    with open(scratch.folder / file, "a") as in_file:
+        in_file.write(f"--extra-index-url={with_login(port)}\n")
+    done = scratch.make("requirements")
+    lines = [line for line in done.stderr.splitlines() if "***" not in line]
+    assert done.returncode == 2 and len(lines) == 1 and f"{file} line" in lines[0] and "${" in lines[0], done.stderr
+    assert PASSWORD not in done.stderr and not (scratch.folder / "requirements.txt").exists()
+
+
+SECRETS = ["--extra-index-url https://${USER_NAME}:hunter2@index.example/",
+           "acme @ git+https://bob:hunter2@host.example/x",
+           "-f https://hunter2@index.example/", "--index-url https://bob:hun$ter2@index.example/"]
+NONE = ["--extra-index-url https://${NAME}:${PASSWORD}@index.example/", "--index-url=https://${TOKEN}@index.example/",
+        "acme @ git+ssh://git@host.example/x", "acme @ https://host.example/acme@1.whl",
+        "django  # ask ann@shop.example"]
+
+
+@pytest.mark.parametrize("line, refused", [*((line, True) for line in SECRETS), *((line, False) for line in NONE)])
+def test_where_a_password_may_be(tmp_path, line, refused):
+    """In any line, however the URL is used; a name in place of it, and git's own user, are none."""
+    (tmp_path / "requirements.in").write_text(f"django\n{line}\n")
+    done = run(["sh", ROOT / "make/indexes.sh", "check", "requirements.in"], cwd=tmp_path)
+    assert (done.returncode, "requirements.in line 2" in done.stderr) == (int(refused), refused), done.stderr
+    assert "ter2" not in done.stderr
+
+
+def test_without_the_login_nothing_of_everybodys_is_taken(indexes):
+    """An index that lets nobody in fails the compile: its package is looked for nowhere else."""
+    scratch, port = indexes
+    told_by_a_line(scratch, port)
+    scratch.env["INDEX_PASSWORD"] = "wrong"
+    done = scratch.make("requirements")
+    assert done.returncode == 2 and "401 Unauthorized" in done.stderr, done.stderr
+    assert not (scratch.folder / "requirements.txt").exists()
+
+
+def test_without_the_login_nothing_is_installed(indexes, tmp_path):
+    """One line says what is not installed, and why."""
+    scratch, port = indexes
+    shutil.rmtree(tmp_path / "theirs/simple/tiny")
+    told_by_a_line(scratch, port)
+    scratch.made("requirements")
+    del scratch.env["INDEX_PASSWORD"]
+    done = scratch.make("ve/sentinel")
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(("make: installing", "make: ***"))]
+    assert done.returncode == 2 and len(lines) == 1, done.stderr
+    assert "requirements.txt is not installed: an index lets nobody in" in lines[0]
+
+
+def test_a_pin_that_another_index_has_is_installed(indexes):
+    """What was pinned before there was an index of one's own, which has other versions of it: its hash says which file
+    it is, so it may come from wherever that is."""
+    scratch, port = indexes
+    (scratch.folder / "requirements.in").write_text("tiny\n")
+    scratch.made("requirements")
+    assert "tiny==2.0" in (scratch.folder / "requirements.txt").read_text()
+    told_by_pips_variable(scratch, port)
+    assert "with pip" not in scratch.made() and scratch.has("tiny") == ["2.0"]

@@ -1,0 +1,92 @@
+"""What stays connected: a chat over websockets, its lines as a stream of events and by long polls. A URLconf and an
+ASGI application. The chat's file, CHAT, is of all processes and releases: a line is `who number`."""
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from django.contrib import admin
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.urls import path
+
+from slipway import request_id
+from slipway.asgi import application as pages
+
+MOST = 2  # seconds that a long poll waits
+
+
+def said(after):
+    """The lines from a number on."""
+    file = Path(os.environ["CHAT"])
+    return file.read_text().splitlines()[after:] if file.exists() else []
+
+
+async def more(after):
+    """The lines from a number on, once there are any."""
+    while not (lines := said(after)):
+        await asyncio.sleep(0.02)
+    return lines
+
+
+def plain(request):
+    return HttpResponse(os.environ.get("RELEASE_NAME", ""))
+
+
+async def who(request):
+    """The request's id, as an async view has it."""
+    return HttpResponse(request_id.current())
+
+
+async def poll(request):
+    try:
+        async with asyncio.timeout(MOST):
+            return JsonResponse(await more(int(request.GET["after"])), safe=False)
+    except TimeoutError:
+        return JsonResponse([], safe=False)
+
+
+async def events(request):
+    async def stream(after):
+        while True:
+            for line in await more(after):
+                yield f"id: {after}\ndata: {line}\n\n"
+                after += 1
+    return StreamingHttpResponse(stream(int(request.GET["after"])), content_type="text/event-stream")
+
+
+def block(request):
+    time.sleep(MOST)
+    return HttpResponse("slept")
+
+
+def fail(request):
+    raise RuntimeError("it fails")
+
+
+async def chat(scope, receive, send):
+    """Tells what was said from line `after` on; keeps what it is told, and then says so."""
+    async def tell(after):
+        while True:
+            for line in await more(after):
+                await send({"type": "websocket.send", "text": json.dumps({"line": after, "said": line})})
+                after += 1
+
+    await receive()
+    await send({"type": "websocket.accept"})
+    telling = asyncio.create_task(tell(int(parse_qs(scope["query_string"].decode())["after"][0])))
+    while (message := await receive())["type"] == "websocket.receive":
+        with open(os.environ["CHAT"], "a") as file:
+            file.write(message["text"] + "\n")
+        await send({"type": "websocket.send", "text": json.dumps({"kept": message["text"]})})
+    telling.cancel()
+
+
+async def application(scope, receive, send):
+    await (chat if scope["type"] == "websocket" else pages)(scope, receive, send)
+
+
+urlpatterns = [path("admin/", admin.site.urls),
+               *(path(view.__name__, view) for view in (plain, who, poll, events, block, fail))]

@@ -1,0 +1,110 @@
+"""A site under SERVER=asgi: what it has of WSGI's, and what stays connected. Across flips: tests/host/test_asgi.py."""
+
+import os
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from ops.served import serve
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from proc import ROOT, VE_PYTHON, run, wait_until
+
+LIVE = "ROOT_URLCONF = 'live'\nASGI_APPLICATION = 'live.application'\n"
+ID = "given-by-nginx-1"
+
+
+@pytest.fixture
+def live(site_folder, sqlite_url):
+    """Serves that project: `with live() as site`."""
+    def serving(settings="", arguments=(), **env):
+        return serve(site_folder, LIVE + settings, arguments, SERVER="asgi", CHAT=str(site_folder / "chat"),
+                     DATABASE_URL=sqlite_url, **env)
+    return serving
+
+
+def metric(site, name):
+    lines = site.get("/metrics", unix=True).body.decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+@pytest.mark.parametrize("preload", ["true", "false"])
+def test_at_its_end(live, preload):
+    """Told to end, it closes websockets with 1012, "service restart", ends streams of events whole, answers who waits
+    for an answer, and is gone."""
+    with live(WEB_PRELOAD=preload) as site, connect(f"ws://127.0.0.1:{site.port}/chat?after=0") as chat, \
+            ThreadPoolExecutor(2) as pool:
+        chat.send("me 1")
+        assert {chat.recv(10), chat.recv(10)} == {'{"kept": "me 1"}', '{"line": 0, "said": "me 1"}'}
+        assert metric(site, "websockets_open") == 1
+        stream = pool.submit(site.get, "/events?after=0", unix=True)
+        poll = pool.submit(site.get, "/poll?after=1")
+        wait_until(lambda: metric(site, 'http_requests_total{status="2xx"}') == 1, what="the stream has begun")
+        wait_until(lambda: metric(site, "http_requests_in_flight") == 1, what="the poll waits")
+        began = time.monotonic()
+        site.process.terminate()
+        with pytest.raises(ConnectionClosed) as closed:
+            chat.recv(10)
+        assert closed.value.rcvd.code == 1012
+        assert stream.result(10).body == b"id: 0\ndata: me 1\n\n" and poll.result(10).json() == []
+        assert site.process.wait(10) == 0 and time.monotonic() - began < 8
+        told = site.process.output()
+    assert re.search(r"gunicorn.access \[[0-9a-f]{8}\] WEBSOCKET /chat 101 in ", told)
+    assert "GET /events 200 in " in told and " ERROR " not in told
+
+
+def test_what_machines_ask(live):
+    """Probes answer; the figures are for who came by the socket, and was not passed on."""
+    with live("DEBUG = False\nALLOWED_HOSTS = ['*']\n") as site:
+        for unix in (False, True):
+            assert site.get("/healthz", unix=unix).json()["alive"] and site.get("/readyz", unix=unix).status == 200
+        for path in ("/metrics", "/debug/vars"):
+            assert site.get(path).status == 404 and site.get(path, unix=True).status == 200
+            assert site.get(path, {"X-Forwarded-For": "192.0.2.1"}, unix=True).status == 404
+        assert site.get("/plain", method="HEAD").body == b""
+        assert site.get("/debug/vars", unix=True).json()["requests"]["2xx"] == 1
+        assert "/healthz" not in site.process.output()
+
+
+def test_each_request_has_its_id_and_its_line(live):
+    """In async views, too; a path is told without its query; an error has its traceback once."""
+    with live("DEBUG = False\nALLOWED_HOSTS = ['*']\n") as site:
+        answer = site.get("/who?token=secret", {"X-Request-ID": ID}, unix=True)
+        assert answer.body.decode() == answer.headers["X-Request-ID"] == ID
+        assert site.get("/fail").status == 500 and site.get("/admin/login/").status == 200
+        told = wait_until(lambda: "/admin/login/ 200" in (said := site.process.output()) and said)
+    assert re.search(rf"INFO gunicorn.access \[{ID[:8]}\] GET /who 200 in [\d.]+ ms\n", told)
+    assert told.count("RuntimeError: it fails") == 1 and "secret" not in told
+
+
+def test_who_waits_stands_in_nobodys_way(live):
+    """In one process: many long polls at a time, pages meanwhile, and a view that blocks its thread."""
+    with live() as site, ThreadPoolExecutor(40) as pool:
+        began = time.monotonic()
+        waiting = [pool.submit(site.get, path) for path in ["/poll?after=0"] * 30 + ["/block"] * 5]
+        wait_until(lambda: metric(site, "http_requests_in_flight") == 35)
+        assert max(site.get("/plain").seconds for _ in range(10)) < 1
+        assert {each.result(20).status for each in waiting} == {200} and time.monotonic() - began < 10
+        assert metric(site, "http_requests_in_flight") == 0
+
+
+def test_workers_that_have_done_their_share(live):
+    """A worker that ends after so many requests loses none of those that come meanwhile."""
+    limits = ("--max-requests", "200", "--max-requests-jitter", "0")
+    with live(arguments=limits, WEB_CONCURRENCY="2") as site, ThreadPoolExecutor(4) as pool:
+        statuses = {each.result(60).status for each in [
+            pool.submit(site.get, "/plain", unix=True, headers={"Connection": "close"}) for _ in range(1500)]}
+        assert statuses == {200} and site.process.output().count("Booting worker") > 4
+
+
+def test_what_it_lacks_is_told(tmp_path, sqlite_url):
+    """One line and exit 64, before anything starts."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['uvicorn'] = None\n")
+    for server, line in (("asgi", "SERVER is asgi, which needs uvicorn"), ("agsi", "SERVER is neither wsgi nor asgi")):
+        done = run([VE_PYTHON, "-m", "slipway.serve"], cwd=ROOT, env={
+            **os.environ, "PYTHONPATH": str(tmp_path), "DATABASE_URL": sqlite_url, "SERVER": server,
+            "DJANGO_SETTINGS_MODULE": "project.settings"})
+        told = (done.stdout + done.stderr).splitlines()
+        assert done.returncode == 64 and len(told) == 1 and told[0].startswith(f"settings: {line}"), told

@@ -1,0 +1,40 @@
+"""What a team does to its project in the first weeks."""
+
+import shutil
+
+APP = {
+    "project/shop/__init__.py": "",
+    "project/shop/models.py": "from django.db import models\n\n\nclass Book(models.Model):\n"
+                              "    title = models.CharField(max_length=50)\n",
+    "project/shop/tests.py": "from django.test import TestCase\n\nfrom .models import Book\n\n\n"
+                             "class BookTest(TestCase):\n    def test_book(self):\n"
+                             "        self.assertEqual(Book.objects.create(title=\"One\").pk, 1)\n",
+}
+DROPPED = ["Jenkinsfile", "project/home", "project/tests.py", "docs/design.md"]
+
+
+def work(project):
+    """An app of its own, settings, a package, a target, a process, another front page; and some files dropped."""
+    for path, text in APP.items():
+        (project.folder / path).parent.mkdir(exist_ok=True)
+        (project.folder / path).write_text(text)
+    settings = "project/settings_shared.py"
+    project.edit(settings, "INSTALLED_APPS = [\n", "SHOP_OPEN = True\n\nINSTALLED_APPS = [\n    \"project.shop\",\n")
+    project.edit(settings, "    \"project.home\",\n", "")
+    project.edit("project/urls.py", "    path(\"\", include(\"project.home.urls\")),\n", "")
+    append(project, "project/settings_docker.py", "MIDDLEWARE = [*MIDDLEWARE]\n")
+    project.edit("requirements.in", "django-csp\n", "django-csp\ndjango-filter\n")
+    project.edit(".gitlab-ci.yml", "  TAG: ", "  SHOP: open\n  TAG: ")
+    append(project, "Makefile", "\nopening: ## open the shop\n\t@echo open\n")
+    append(project, "make/Procfile.dev", "alerts: exec sleep 1000\n")
+    append(project, "README.md", "\nWe sell books.\n")
+    for path in DROPPED:
+        project.git("rm", "-r", "--quiet", path)
+        shutil.rmtree(project.folder / path, ignore_errors=True)
+    assert project.make("migrations", "ARGS=shop").returncode == 0
+    project.commit("Sell books")
+
+
+def append(project, path, text):
+    with (project.folder / path).open("a") as file:
+        file.write(text)
