@@ -17,11 +17,12 @@ NAME        ?=
 # They test provisioning, too.
 test: $(VE)/sentinel-tests
 
-new: $(VE)/copier/sentinel ## a project of its own, of what is committed here (NAME=../shop; ARGS="--defaults": asks nothing)
+new: $(VE)/copier/sentinel ## a project of its own, of what is committed here (NAME=../shop)
 	@test -n '$(NAME)' || { echo 'make: where to? make new NAME=../shop' >&2; exit 1; }
 	@test ! -e '$(NAME)' || { echo 'make: $(NAME) is there already: choose another NAME' >&2; exit 1; }
 	@test -z "$$(git status --porcelain 2>&1)" || { $(not_committed_new); }
-	@exec '$(COPIER)' copy --quiet --trust --vcs-ref HEAD $(ARGS) . '$(NAME)'
+	@[ -t 0 ] || defaults=--defaults; \
+	exec '$(COPIER)' copy --quiet --trust --vcs-ref HEAD $$defaults $(ARGS) . '$(NAME)'
 
 mine: ## remove the template's own tests and pages, and all of this section; git can undo it
 	@test -z "$$(git status --porcelain 2>&1)" || { $(not_committed); }

@@ -20,7 +20,7 @@ def started(template, tmp_path_factory):
     """A project that make new has made, in a folder whose name makes no name of an app as it is. No test changes it."""
     def make(path):
         path.mkdir()
-        done = template.make("new", f"NAME={path}/My shop", "ARGS=--defaults")
+        done = template.make("new", f"NAME={path}/My shop")
         assert done.returncode == 0, done.stderr
         Project(path / "My shop")
     return Project(once(tmp_path_factory, "started", make) / "My shop")
