@@ -59,6 +59,34 @@ $(VE)/sentinel-tests: $(VE)/sentinel-dev FORCE
 $(VE)/sentinel-browser: $(VE)/sentinel-dev FORCE
 	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/browser.txt)
 
+# ---- companions: companions/README.md ----
+
+companion_names = $(patsubst companions/%/requirements.in,%,$(wildcard companions/*/requirements.in))
+MORE_PINS += $(companion_names:%=companions/%/requirements.txt)
+
+companion: companion-there $(VE)/companions/$(NAME)/sentinel ## runs one (NAME=samlare ARGS="…")
+	@exec env PYTHONPATH='companions/$(NAME)' '$(VE)/companions/$(NAME)/bin/python' -m '$(NAME)' $(ARGS)
+
+companion-image: companion-there ## an image of one (NAME=samlare TAG=1)
+	@$(docker_ready); exec $(DOCKER) build --build-arg NAME='$(NAME)' --tag '$(NAME):$(TAG)' companions
+
+companion-there:
+	@test -e 'companions/$(NAME)/requirements.txt' -a -n '$(NAME)' || { \
+	  echo 'make: which one? NAME=$(firstword $(companion_names)); there are: $(companion_names)' >&2; exit 1; }
+
+companions: $(companion_names:%=companion-test-%) ## tests of all companions (PYTEST_ARGS="…")
+
+companion-test-%: $(VE)/companions/%/sentinel-dev
+	@cd 'companions/$*' && '$(abspath $(VE))/companions/$*/bin/python' -m mypy --strict '$*'
+	@cd 'companions/$*' && PYTHONPATH='.:$(CURDIR)/tests' exec '$(abspath $(VE))/companions/$*/bin/python' -m pytest tests $(PYTEST_ARGS)
+
+# A virtualenv each, within the other.
+.PRECIOUS: $(VE)/companions/%
+$(VE)/companions/%: $(VE)/sentinel FORCE
+	@mkdir -p '$(VE)/companions'
+	@$(MAKE) --no-print-directory -s VE='$(VE)/companions/$(*D)' REQUIREMENTS='companions/$(*D)/requirements.txt' \
+	  INSTALLER='$(its_uv)' '$@'
+
 # ---- test servers in containers: docs/e2e.md ----
 
 run_fleet = PYTHONPATH=tests '$(PYTHON)' -m e2e.fleet
