@@ -12,7 +12,8 @@ KEEP        ?=
 NAME        ?=
 
 ## The template itself
-.PHONY: new mine pins image-test browser screenshots fleet fleet-down e2e e2e-all
+.PHONY: new mine pins image-test browser screenshots fleet fleet-down e2e e2e-all \
+        companion companions companion-image companion-benchmark
 
 # They test provisioning, too.
 test: $(VE)/sentinel-tests
@@ -64,21 +65,26 @@ $(VE)/sentinel-browser: $(VE)/sentinel-dev FORCE
 companion_names = $(patsubst companions/%/requirements.in,%,$(wildcard companions/*/requirements.in))
 MORE_PINS += $(companion_names:%=companions/%/requirements.txt)
 
-companion: companion-there $(VE)/companions/$(NAME)/sentinel ## runs one (NAME=samlare ARGS="…")
-	@exec env PYTHONPATH='companions/$(NAME)' '$(VE)/companions/$(NAME)/bin/python' -m '$(NAME)' $(ARGS)
+companion: ## runs a companion of the site (NAME=samlare ARGS="…")
+	@$(its_python); PYTHONPATH='companions/$(NAME)' exec "$$python" -m '$(NAME)' $(ARGS)
 
-companion-image: companion-there ## an image of one (NAME=samlare TAG=1)
-	@$(docker_ready); exec $(DOCKER) build --build-arg NAME='$(NAME)' --tag '$(NAME):$(TAG)' companions
+companion-benchmark: ## its tables (NAME=samlare)
+	@$(its_python); PYTHONPATH='companions/$(NAME):tests' exec "$$python" 'companions/$(NAME)/benchmark.py' $(ARGS)
 
-companion-there:
-	@test -e 'companions/$(NAME)/requirements.txt' -a -n '$(NAME)' || { \
-	  echo 'make: which one? NAME=$(firstword $(companion_names)); there are: $(companion_names)' >&2; exit 1; }
+companion-image: ## an image of it (NAME=samlare TAG=1)
+	@$(companion_there); $(docker_ready)
+	@exec $(DOCKER) build --build-arg NAME='$(NAME)' --tag '$(NAME):$(TAG)' companions
 
 companions: $(companion_names:%=companion-test-%) ## tests of all companions (PYTEST_ARGS="…")
 
 companion-test-%: $(VE)/companions/%/sentinel-dev
 	@cd 'companions/$*' && '$(abspath $(VE))/companions/$*/bin/python' -m mypy --strict '$*'
 	@cd 'companions/$*' && PYTHONPATH='.:$(CURDIR)/tests' exec '$(abspath $(VE))/companions/$*/bin/python' -m pytest tests $(PYTEST_ARGS)
+
+companion_there = test -e 'companions/$(or $(NAME),none)/requirements.txt' || { \
+  echo 'make: which companion? NAME=$(firstword $(companion_names)); there are: $(companion_names)' >&2; exit 1; }
+its_python = $(companion_there); $(MAKE) --no-print-directory -s '$(VE)/companions/$(NAME)/sentinel' || exit; \
+  python='$(VE)/companions/$(NAME)/bin/python'
 
 # A virtualenv each, within the other.
 .PRECIOUS: $(VE)/companions/%

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -62,9 +63,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="samlare", description="Sends figures that are shown as JSON to Graphite.",
                                      allow_abbrev=False)
     parser.add_argument("-config", "--config", type=Path, required=True, metavar="FILE", help="see README.md")
+    arguments = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)  # one an endpoint
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
-        asyncio.run(run(parser.parse_args().config))
+        asyncio.run(run(arguments.config))
     except Faults as faults:
         print(*(f"samlare: {line}" for line in str(faults).splitlines()), sep="\n", file=sys.stderr)
         return 1

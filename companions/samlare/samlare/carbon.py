@@ -48,7 +48,7 @@ class Carbon:
             except OSError as error:
                 failed = 1 if self.counters.connections > connected else failed + 1
                 if failed == 1:
-                    log.warning("carbon at %s:%s: %s", self.config.carbon_host, self.config.carbon_port, error or "no answer")
+                    log.warning("carbon: %s", error or "no answer in time")
             self.again()
             await asyncio.sleep(PAUSES[min(failed, len(PAUSES)) - 1])
 

@@ -1,5 +1,6 @@
 """The file that says what to ask and where to send it: its shape, and what is wrong with it."""
 
+import functools
 import re
 import ssl
 import tomllib
@@ -74,7 +75,7 @@ class Endpoint(Shape):
     def trust(self) -> ssl.SSLContext:
         """What to check certificates by. Raises ValueError if CA cannot be used."""
         try:
-            return ssl.create_default_context(cafile=self.ca)
+            return trusting(self.ca)
         except OSError as error:  # ssl.SSLError is one
             raise ValueError(f"CA {self.ca}: {error.strerror or 'no certificate in it'}") from error
 
@@ -98,8 +99,15 @@ class Config(Shape):
         return self
 
 
+@functools.cache
+def trusting(ca: Path | None) -> ssl.SSLContext:
+    """One for all endpoints: each takes a megabyte. Raises OSError."""
+    return ssl.create_default_context(cafile=ca)
+
+
 def load(path: Path) -> Config:
     """What the file says. Raises Faults: all of them."""
+    trusting.cache_clear()
     try:
         return Config.model_validate(tomllib.loads(path.read_text()))
     except OSError as error:
@@ -107,7 +115,8 @@ def load(path: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Faults(f"{path}: {error}") from error
     except ValidationError as error:
-        raise Faults("\n".join(f"{path}: {where(fault['loc'])}{told(fault['msg'])}" for fault in error.errors())) from error
+        faults = [f"{path}: {where(fault['loc'])}{told(fault['msg'])}" for fault in error.errors()]
+        raise Faults("\n".join(faults)) from error
 
 
 def where(keys: tuple[int | str, ...]) -> str:

@@ -115,7 +115,8 @@ def test_tls(carbon, shown, samlare, tmp_path):
     trust.load_cert_chain(cert, key)
     port = shown.also(lambda runner, port: web.TCPSite(runner, "127.0.0.1", port, ssl_context=trust))
     url = f"https://localhost:{port}/debug/vars"
-    samlare.write(carbon.port, endpoint(url, "known", CA=f'"{cert}"'), endpoint(url, "unknown", FailureMetric='"failed"'))
+    samlare.write(carbon.port, endpoint(url, "known", CA=f'"{cert}"'),
+                  endpoint(url, "unknown", FailureMetric='"failed"'))
     with carbon.up(), samlare.up():
         wait_until(lambda: carbon.values("known.tasks") and 1 in carbon.values("failed").values())
         assert "CERTIFICATE_VERIFY_FAILED" in samlare.process.output()
