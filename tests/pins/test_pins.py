@@ -58,7 +58,7 @@ def hashes(text):
 
 def copy_pins(folder):
     """The pins, and what it takes to compile them."""
-    for name in ("make", "requirements"):
+    for name in ("make", "requirements", "companions"):
         shutil.copytree(ROOT / name, folder / name)
     for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", *ROOT.glob("requirements.*")]:
         shutil.copy(path, folder)
