@@ -17,7 +17,7 @@ def reset(transport: asyncio.Transport) -> None:
 
 
 class Side(asyncio.Protocol):
-    """One of the two. Nothing is read from it until it is joined. `heard` is the loop's time when it spoke last."""
+    """One of the two. It is not read from until it is joined. `heard` is the loop's time when it spoke last."""
 
     transport: asyncio.Transport
     other: "Side"
@@ -25,29 +25,40 @@ class Side(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop, self.heard = loop, loop.time()
         self.joined = self.ended = self.lost = False
+        self.early = b""  # uvloop reads once before it pauses
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by class
         self.transport.pause_reading()
 
     def join(self, other: "Side") -> None:
-        """Let them hear each other. One that has gone meanwhile takes the other with it."""
+        """Let them hear each other, and what was said before. One that has gone takes the other with it."""
         self.other, other.other = other, self
         self.joined = other.joined = True
         for side in (self, other):
-            if side.lost:
-                side.other.lose(None)
-            elif not side.transport.is_closing():
-                side.transport.resume_reading()
+            side.begin()
+
+    def begin(self) -> None:
+        if self.lost:
+            self.other.lose(None)
+        elif not self.transport.is_closing():
+            self.transport.resume_reading()
+            self.data_received(self.early)
+            if self.ended:
+                self.eof_received()
 
     def data_received(self, data: bytes) -> None:
         self.heard = self.loop.time()
-        if not self.other.transport.is_closing():
+        if not self.joined:
+            self.early += data
+        elif not self.other.transport.is_closing():
             self.other.transport.write(data)
 
     def eof_received(self) -> bool:
         """It says no more, and may still listen. Returns whether its connection stays open."""
         self.ended = True
+        if not self.joined:
+            return True
         if self.other.ended:
             self.other.transport.close()
         elif not self.other.transport.is_closing():

@@ -27,6 +27,20 @@ def test_passes_both_ways(cbp):
         cbp.until(connected=0)
 
 
+def test_early_words(cbp):
+    """What a client says, and that it says no more, while its connection is being made."""
+    with cbp.service() as accept, cbp.up():
+        for _ in range(20):
+            with cbp.connect() as client:
+                client.sendall(b"ask")
+                client.shutdown(socket.SHUT_WR)
+                with closing(accept()) as server:
+                    assert (server.recv(10), server.recv(10)) == (b"ask", b"")
+                    server.sendall(b"answer")
+                assert (client.recv(10), client.recv(10)) == (b"answer", b"")
+        cbp.until(connected=0, accepted=20)
+
+
 def test_reset_is_passed_on(cbp):
     """A side that breaks off is not taken for one that has said all."""
     with cbp.service() as accept, cbp.up(), cbp.connect() as client, closing(accept()) as server:
