@@ -1,0 +1,64 @@
+"""The HTTP API: JSON in, JSON out."""
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from .faults import Wrong, parsed
+from .mock import Mock
+
+LARGEST = 1_000_000
+
+
+class Control(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, where: tuple[str, int], mock: Mock) -> None:
+        self.mock = mock
+        super().__init__(where, Handler)
+
+    def answer(self, method: str, path: str, given: Any) -> Any:
+        """What the API says. Raises Wrong, OSError for what cannot be done, KeyError for no such address."""
+        mock, (name, _, rest) = self.mock, path.strip("/").partition("/")
+        match method, name:
+            case "GET", "":
+                return {"mounted": mock.mounted.is_set(), "faults": mock.faults.shown(), "counted": dict(mock.counted)}
+            case "GET", "log":
+                return mock.log.after(int(rest) if rest.isdecimal() else 0)
+            case "GET", "faults":
+                return mock.faults.shown()
+            case "POST", "faults":
+                return mock.faults.add(parsed(given)).shown()
+            case "DELETE", "faults" if rest.isdecimal() or not rest:
+                return mock.faults.remove(int(rest) if rest else None)
+        raise KeyError(path)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Control
+    timeout = 30
+
+    def answer(self) -> None:
+        try:
+            size = int(self.headers.get("Content-Length") or 0)
+            if size > LARGEST:
+                raise Wrong("too much is asked for")
+            given = json.loads(self.rfile.read(size) or b"{}")
+            self.say(200, self.server.answer(self.command, self.path, given))
+        except KeyError:
+            self.say(404, {"error": "there is no such address"})
+        except (ValueError, RecursionError, Wrong, OSError) as error:
+            self.say(400, {"error": str(error)})
+
+    def say(self, status: int, what: Any) -> None:
+        body = json.dumps(what).encode() + b"\n"
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: what matters is at /log."""
+
+    do_GET = do_POST = do_DELETE = answer

@@ -1,0 +1,98 @@
+"""tapemock from Python, and as a pytest fixture: needs nothing but the standard library, and pytest for the fixture."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent
+THERE = Path(os.environ.get("TAPEMOCK_PYTHON", sys.executable))
+
+
+class Refused(Exception):
+    """What tapemock says of what it was asked."""
+
+
+class Tapemock:
+    """One that runs: `source` is seen at `mount`."""
+
+    def __init__(self, source: Path, mount: Path, url: str, process: "subprocess.Popen[str]") -> None:
+        self.source, self.mount, self.url, self.process = source, mount, url, process
+
+    def ask(self, method: str, address: str, /, **given: Any) -> Any:
+        """What the API answers. Raises Refused."""
+        body = json.dumps(given).encode() if method == "POST" else None
+        request = urllib.request.Request(self.url + address, body, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as said:
+                return json.load(said)
+        except urllib.error.HTTPError as error:
+            raise Refused(json.load(error)["error"]) from None
+
+    @contextlib.contextmanager
+    def failing(self, path: str = "*", operation: str | list[str] | None = None, **how: Any) -> Iterator[Any]:
+        """A fault, for as long as the block runs: failing("*.db", "write", errno="ENOSPC", after=4096)."""
+        fault = self.ask("POST", "/faults", path=path, operation=operation or [], **how)
+        try:
+            yield fault
+        finally:
+            self.ask("DELETE", f"/faults/{fault['id']}")
+
+    def log(self, after: int = 0) -> list[dict[str, Any]]:
+        return list(self.ask("GET", f"/log/{after}"))
+
+    def state(self) -> dict[str, Any]:
+        return dict(self.ask("GET", "/"))
+
+
+@contextlib.contextmanager
+def mounted(source: Path, mount: Path, *options: str, python: Path = THERE) -> Iterator[Tapemock]:
+    """`source` at `mount` while the block runs; both are made. Raises Refused where it cannot be mounted."""
+    source.mkdir(parents=True, exist_ok=True)
+    mount.mkdir(parents=True, exist_ok=True)
+    command = [str(python), "-m", "tapemock", str(source), str(mount), "--http", "127.0.0.1:0", *options]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(FOLDER)}, stderr=subprocess.PIPE, text=True,
+                          start_new_session=True) as process:
+        try:
+            yield ready(Tapemock(source, mount, address(process), process))
+        finally:
+            process.terminate()
+
+
+def address(process: "subprocess.Popen[str]") -> str:
+    """The API's, as the program's first line ends with it. Raises Refused for a program that has ended."""
+    assert process.stderr
+    said = process.stderr.readline()
+    url = said.rpartition(", ")[2].strip().removesuffix("/")
+    if not url.startswith("http://"):
+        raise Refused(said.strip())
+    return url
+
+
+def ready(tapemock: Tapemock, seconds: float = 10) -> Tapemock:
+    """Once it is mounted. Raises Refused where it is not in time."""
+    assert tapemock.process.stderr
+    deadline = time.monotonic() + seconds
+    while tapemock.process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if tapemock.state()["mounted"]:
+                return tapemock
+        time.sleep(.01)
+    tapemock.process.terminate()
+    raise Refused(tapemock.process.stderr.read().strip().rpartition("\n")[2])
+
+
+@pytest.fixture
+def tapemock(tmp_path: Path) -> Iterator[Tapemock]:
+    """An empty directory, seen through tapemock."""
+    with mounted(tmp_path / "source", tmp_path / "mount") as running:
+        yield running
