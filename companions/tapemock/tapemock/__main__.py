@@ -32,6 +32,8 @@ def options() -> argparse.Namespace:
     add("source", type=folder, metavar="SOURCE", help="the directory that is shown")
     add("mount", type=folder, metavar="MOUNT", help="where; it may be SOURCE itself")
     add("--http", type=address, default="127.0.0.1:8020", metavar="HOST:PORT", help="where it is told to fail")
+    add("--tape", type=folder, metavar="FOLDER", help="where replicas of archived files are kept")
+    add("--fetch-on-read", type=float, metavar="SECONDS", help="reading a stub fetches it, after so long")
     add("--seed", type=int, metavar="NUMBER", help="of chance: the same one, the same faults")
     return parser.parse_args()
 
@@ -69,7 +71,7 @@ def main() -> int:
         from .control import Control
         from .mock import Mock
         from .passthrough import Fuse
-        mock = Mock(given.source, random.Random(given.seed))
+        mock = Mock(given.source, random.Random(given.seed), given.tape, given.fetch_on_read)
         control = Control(given.http, mock)
     except OSError as error:
         hint = ": apt install fuse3" if "libfuse" in str(error) else ""

@@ -3,15 +3,23 @@
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
-from .faults import Wrong, parsed
+from .faults import Wrong, bounded, parsed
 from .mock import Mock
 
 LARGEST = 1_000_000
 
 
+def named(given: Any) -> str:
+    """The path that is asked for. Raises Wrong."""
+    if not isinstance(given, dict) or not isinstance(given.get("path"), str) or "\0" in given["path"]:
+        raise Wrong("path should be a file's within the mount")
+    return str(given["path"])
+
+
 class Control(ThreadingHTTPServer):
-    daemon_threads = True
+    daemon_threads, request_queue_size = True, 128
 
     def __init__(self, where: tuple[str, int], mock: Mock) -> None:
         self.mock = mock
@@ -25,6 +33,14 @@ class Control(ThreadingHTTPServer):
                 return {"mounted": mock.mounted.is_set(), "faults": mock.faults.shown(), "counted": dict(mock.counted)}
             case "GET", "log":
                 return mock.log.after(int(rest) if rest.isdecimal() else 0)
+            case "GET", "tape":
+                return mock.with_tape().shown(unquote(rest))
+            case "POST", "archive":
+                mock.with_tape().archive(named(given))
+                return mock.with_tape().shown(named(given))
+            case "POST", "fetch":
+                mock.fetch(named(given), bounded("delay", given.get("delay", 0)))
+                return mock.with_tape().shown(named(given))
             case "GET", "faults":
                 return mock.faults.shown()
             case "POST", "faults":

@@ -72,11 +72,13 @@ def parsed(given: Any) -> Fault:
     return Fault(**given | {"operation": operations(given.get("operation", [])), "errno": number(given.get("errno"))})
 
 
-def bounded(name: str, value: Any) -> None:
+def bounded(name: str, value: Any) -> Any:
+    """The value. Raises Wrong."""
     least, most = BOUNDS[name]
     kinds = (int,) if name in WHOLE else (int, float)
     if type(value) not in kinds or not least <= value <= most:
         raise Wrong(f"{name} should be a{' whole' if name in WHOLE else ''} number from {least} to {most}")
+    return value
 
 
 def operations(given: Any) -> list[str]:

@@ -5,12 +5,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -25,8 +26,12 @@ class Refused(Exception):
 class Tapemock:
     """One that runs: `source` is seen at `mount`."""
 
-    def __init__(self, source: Path, mount: Path, url: str, process: "subprocess.Popen[str]") -> None:
-        self.source, self.mount, self.url, self.process = source, mount, url, process
+    def __init__(self, source: Path, mount: Path, process: "subprocess.Popen[bytes]", stderr: IO[bytes]) -> None:
+        self.source, self.mount, self.process, self.stderr, self.url = source, mount, process, stderr, ""
+
+    def said(self) -> str:
+        """What the program wrote to its stderr, which is a file: it never waits for a reader."""
+        return os.pread(self.stderr.fileno(), 1_000_000, 0).decode(errors="replace")
 
     def ask(self, method: str, address: str, /, **given: Any) -> Any:
         """What the API answers. Raises Refused."""
@@ -47,6 +52,14 @@ class Tapemock:
         finally:
             self.ask("DELETE", f"/faults/{fault['id']}")
 
+    def archive(self, path: str) -> Any:
+        """To tape, from which it is fetched before it can be read. Needs --tape."""
+        return self.ask("POST", "/archive", path=path)
+
+    def fetch(self, path: str, delay: float = 0) -> Any:
+        """From tape, in so many seconds."""
+        return self.ask("POST", "/fetch", path=path, delay=delay)
+
     def log(self, after: int = 0) -> list[dict[str, Any]]:
         return list(self.ask("GET", f"/log/{after}"))
 
@@ -60,35 +73,25 @@ def mounted(source: Path, mount: Path, *options: str, python: Path = THERE) -> I
     source.mkdir(parents=True, exist_ok=True)
     mount.mkdir(parents=True, exist_ok=True)
     command = [str(python), "-m", "tapemock", str(source), str(mount), "--http", "127.0.0.1:0", *options]
-    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(FOLDER)}, stderr=subprocess.PIPE, text=True,
-                          start_new_session=True) as process:
+    env = {**os.environ, "PYTHONPATH": str(FOLDER)}
+    with tempfile.TemporaryFile() as said, subprocess.Popen(command, env=env, stderr=said,
+                                                            start_new_session=True) as process:
         try:
-            yield ready(Tapemock(source, mount, address(process), process))
+            yield ready(Tapemock(source, mount, process, said))
         finally:
             process.terminate()
 
 
-def address(process: "subprocess.Popen[str]") -> str:
-    """The API's, as the program's first line ends with it. Raises Refused for a program that has ended."""
-    assert process.stderr
-    said = process.stderr.readline()
-    url = said.rpartition(", ")[2].strip().removesuffix("/")
-    if not url.startswith("http://"):
-        raise Refused(said.strip())
-    return url
-
-
 def ready(tapemock: Tapemock, seconds: float = 10) -> Tapemock:
     """Once it is mounted. Raises Refused where it is not in time."""
-    assert tapemock.process.stderr
     deadline = time.monotonic() + seconds
     while tapemock.process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError):
+        tapemock.url = tapemock.said().partition("\n")[0].rpartition(", ")[2].removesuffix("/")
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it has not said its address
             if tapemock.state()["mounted"]:
                 return tapemock
         time.sleep(.01)
-    tapemock.process.terminate()
-    raise Refused(tapemock.process.stderr.read().strip().rpartition("\n")[2])
+    raise Refused(tapemock.said().strip().rpartition("\n")[2])
 
 
 @pytest.fixture
