@@ -79,7 +79,18 @@ def mounted(source: Path, mount: Path, *options: str, python: Path = THERE) -> I
         try:
             yield ready(Tapemock(source, mount, process, said))
         finally:
-            process.terminate()
+            ended(process, mount)
+
+
+def ended(process: "subprocess.Popen[bytes]", mount: Path, seconds: float = 10) -> None:
+    """By TERM. One that does not end in time is killed, and its mount taken away: no program waits for it for ever."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        subprocess.run(["fusermount3", "-uz", mount], check=True)
 
 
 def ready(tapemock: Tapemock, seconds: float = 10) -> Tapemock:

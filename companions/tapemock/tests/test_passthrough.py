@@ -7,6 +7,7 @@ import hashlib
 import mmap
 import os
 import re
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from proc import wait_until
-from tapemock.mounted import Refused, mounted
+from tapemock.mounted import Refused, ended, mounted
 
 libc = ctypes.CDLL(None, use_errno=True)
 LONG = "x" * 255
@@ -355,6 +356,12 @@ def test_term_unmounts_though_a_file_is_open_and_a_call_waits(tapemock):
         waiting.wait(10)
     assert result(os.close, handle) == "ENOTCONN"
     assert not os.path.ismount(tapemock.mount)
+
+
+def test_one_that_hangs_is_killed_and_unmounted(tapemock):
+    tapemock.process.send_signal(signal.SIGSTOP)
+    ended(tapemock.process, tapemock.mount, .2)
+    assert tapemock.process.returncode == -signal.SIGKILL and not os.path.ismount(tapemock.mount)
 
 
 def test_unmounted_by_another_it_ends(tapemock):
