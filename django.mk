@@ -92,6 +92,9 @@ doctor: ## what this machine lacks to develop, build and ship, and the cure of e
 	@$(has_python); $(python_reads) || { $(old_python); }
 	@$(doctor_knows) exec $(call quote,$(PYTHON)) make/doctor.py
 
+# They run what is yours.
+runserver worker beat dev migrate migrations shell superuser manage test check: make/renamed.sh
+
 python_reads = $(call quote,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info < (3, 9))'
 old_python = echo 'make: $(PYTHON) is older than Python 3.9: install Python $(PYTHON_MIN) or newer, or run make PYTHON=…' >&2; exit 1
 doctor_knows = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' MAKE_VERSION='$(MAKE_VERSION)' PINS='$(REQUIREMENTS) $(MORE_PINS)' \

@@ -70,14 +70,14 @@ endef
 
 wheelhouse: wheelhouse/requirements.txt ## every pin as a wheel, so that a build needs no network
 
-build: wheelhouse/requirements.txt ## the image, tested while it is built (TAG=…, TEST_DATABASE=postgres)
+build: make/renamed.sh wheelhouse/requirements.txt ## the image, tested while it is built (TAG=…, TEST_DATABASE=postgres)
 	@$(docker_ready); mkdir -p wheelhouse/verdicts
 	@$(docker_build) --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg DRIFT_ALLOWED='$(DRIFT_ALLOWED)' \
 	  --build-arg RELEASE='$(TAG)' --build-arg REVISION='$(REVISION)' -t '$(IMAGE):$(TAG)' .
 	@$(keep_verdicts)
 	@echo 'make: built $(IMAGE):$(TAG)'
 
-push: ## the image to its registry (IMAGE=registry.example/shop; ALLOW_DIRTY=1: even of what no commit holds)
+push: FORCE ## the image to its registry (IMAGE=registry.example/shop; ALLOW_DIRTY=1: even of what no commit holds)
 	@$(docker_ready); $(clean_image)
 	@$(DOCKER) push '$(IMAGE):$(TAG)'
 
@@ -85,10 +85,10 @@ up: build $(SECRETS) ## the image with Postgres, Redis, worker and beat, at http
 	@$(with_compose) up -d --remove-orphans
 	@$(until_it_answers); echo 'make: http://localhost:$(PORT)'
 
-down: $(SECRETS) ## stop what up has started; its data stays
+down: FORCE $(SECRETS) ## stop what up has started; its data stays
 	@$(docker_ready); $(with_compose) down --remove-orphans
 
-docker-shell: ## a shell in a container of the image (ARGS="--user 0")
+docker-shell: FORCE ## a shell in a container of the image (ARGS="--user 0")
 	@$(docker_ready); exec $(DOCKER) run --rm -it $(ARGS) --entrypoint sh '$(IMAGE):$(TAG)'
 
 # What this build has found of migrations saves the next one the time, where it still holds. An image that was not made
