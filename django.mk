@@ -27,6 +27,8 @@ DOCKERFILES      ?= $(wildcard Dockerfile */Dockerfile */*/Dockerfile)
 .PHONY: help all runserver dev worker beat migrate migrations shell superuser manage \
         test check flake8 mypy shellcheck hadolint doctor clean
 
+runserver worker beat dev migrate migrations shell superuser manage test check: make/renamed.sh # they run what is yours
+
 ## Develop
 help: ## this list
 	@awk 'seen[FILENAME, FNR]++ { next } /^## / { print "\n" substr($$0, 4) ":" } \
@@ -91,9 +93,6 @@ hadolint: $(VE)/sentinel-dev ## Dockerfiles
 doctor: ## what this machine lacks to develop, build and ship, and the cure of each
 	@$(has_python); $(python_reads) || { $(old_python); }
 	@$(doctor_knows) exec $(call quote,$(PYTHON)) make/doctor.py
-
-# They run what is yours.
-runserver worker beat dev migrate migrations shell superuser manage test check: make/renamed.sh
 
 python_reads = $(call quote,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info < (3, 9))'
 old_python = echo 'make: $(PYTHON) is older than Python 3.9: install Python $(PYTHON_MIN) or newer, or run make PYTHON=…' >&2; exit 1

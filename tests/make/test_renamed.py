@@ -38,7 +38,7 @@ def test_other_variables(project):
 
 FILES = {
     "manage.py": f"from {OPS}.env import SettingsError\n",
-    "project/settings_shared.py": f"A = '{OPS}'\nB = ['{OPS}.middleware.TooMany', '{WSGI}.application']\nC = '{BROKER}'\n",
+    "project/settings_shared.py": f"A = '{OPS}'\nB = ['{OPS}.headers.A', '{WSGI}.application']\nC = '{BROKER}'\n",
     "project/settings.py": "from .ops.env import env\nfrom . import ops\n",
     "project/shop/models.py": "def late():\n    from ..ops import env\n",
     "docker/docker-run.d/nightly": f"#!/bin/sh\n# every night\nexec python -m {OPS}.settings_check\n",
@@ -77,7 +77,7 @@ def test_what_is_the_teams_own(project):
     """A module that is here under an old name, one that is merely called like it, and a package of any other name."""
     (project / "project/tasks.py").write_text(f"A = '{TASKS}'\nB = 'my{WSGI}', '{WSGI}s', 'shop.{OPS}'\n")
     (project / "project/wsgi").mkdir()
-    (project / "project/wsgi/__init__.py").write_text(f"B = '{WSGI}'\nfrom .opsy import a\nfrom project.home import ops\n")
+    (project / "project/wsgi/__init__.py").write_text(f"B = '{WSGI}'\nfrom .opsy import a\nfrom project.a import ops\n")
     (project / "project/home/extra.py").write_text("from .ops import a\nfrom .. import opsy\n")
     done = run(["sh", "make/renamed.sh", "project"], cwd=project)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
