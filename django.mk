@@ -27,8 +27,6 @@ DOCKERFILES      ?= $(wildcard Dockerfile */Dockerfile */*/Dockerfile)
 .PHONY: help all runserver dev worker beat migrate migrations shell superuser manage \
         test check flake8 mypy shellcheck hadolint doctor clean
 
-runserver worker beat dev migrate migrations shell superuser manage test check: make/renamed.sh # they run what is yours
-
 ## Develop
 help: ## this list
 	@awk 'seen[FILENAME, FNR]++ { next } /^## / { print "\n" substr($$0, 4) ":" } \

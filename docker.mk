@@ -70,7 +70,7 @@ endef
 
 wheelhouse: wheelhouse/requirements.txt ## every pin as a wheel, so that a build needs no network
 
-build: make/renamed.sh wheelhouse/requirements.txt ## the image, tested while it is built (TAG=…, TEST_DATABASE=postgres)
+build: wheelhouse/requirements.txt ## the image, tested while it is built (TAG=…, TEST_DATABASE=postgres)
 	@$(docker_ready); mkdir -p wheelhouse/verdicts
 	@$(docker_build) --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg DRIFT_ALLOWED='$(DRIFT_ALLOWED)' \
 	  --build-arg RELEASE='$(TAG)' --build-arg REVISION='$(REVISION)' -t '$(IMAGE):$(TAG)' .

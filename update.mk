@@ -13,7 +13,7 @@ ARGS                ?=
 .PHONY: template-update template-diff
 
 template-update: $(VE)/copier/sentinel ## merge what the template has new (VERSION=1.2.0; else its newest release)
-	@'$(PYTHON)' make/make_update.py update '$(COPIER)' '$(VERSION)' && exec sh make/renamed.sh '$(PROJECT)'
+	@exec '$(PYTHON)' make/make_update.py update '$(COPIER)' '$(VERSION)'
 
 template-diff: ## how the template's own files differ here from its version (ARGS="--stat")
 	@$(has_python); exec '$(PYTHON)' make/make_update.py diff $(ARGS)

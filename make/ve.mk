@@ -58,10 +58,6 @@ FORCE:
 	@$(if $(strip $(renamed)),printf '%s\n' $(renamed) >&2; exit 1)
 .PHONY: FORCE
 
-# What this project's files still call by an old name, before they fail by it.
-make/renamed.sh: FORCE
-	@sh $@ '$(PROJECT)'
-
 # None of these is what plain make is for.
 .DEFAULT_GOAL := $(ve_goal)
 

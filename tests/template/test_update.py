@@ -109,17 +109,6 @@ def test_conflict_and_going_back(project):
     assert project.git("status", "--porcelain") == "" and version(project) == FIRST
 
 
-def test_what_has_moved_is_told(project):
-    """After an update each file of the team that names a module by its old name is named; what was merged stays."""
-    name = "project" + ".ops.checks.database"  # here it has no file of that name
-    (project.folder / "project/shop/checks.py").write_text(f"DATABASE = \"{name}\"\n")
-    project.commit("Name it")
-    done = project.make("template-update", f"VERSION={SECOND}")
-    told = [line for line in done.stderr.splitlines() if " is slipway now" in line]
-    assert done.returncode == 2 and len(told) == 1 and "project/shop/checks.py" in told[0], done.stderr
-    assert version(project) == SECOND
-
-
 def test_diff(project):
     """It shows the template's files that differ from those of the project's version, and no other."""
     assert "docs/design.md" in project.make("template-diff", "ARGS=--stat").stdout
