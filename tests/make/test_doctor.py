@@ -177,6 +177,55 @@ def test_stale_pins_are_noted(machine):
     assert told in machine().stdout
 
 
+TOML, PROCFILE, COMPOSE = "deploy/production.toml", "make/Procfile.dev", "compose.yaml"
+BEAT = f"and no host of {TOML} has the role beat: give it to one, or take beat out"
+ALERTS = f"does not run alerts, which hosts of {TOML} do: add it, see docs/processes.md"
+
+
+def differences(machine, *words):
+    """What is told of processes; make doctor succeeds all the same."""
+    done = machine(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [re.sub(" +", " ", line) for line in done.stdout.splitlines() if " runs " in line or " not run " in line]
+
+
+def test_processes_that_servers_have_and_this_machine_has_not(machine):
+    """And the other way round: a line for each file and process. Once all run the same nothing is told; nor is it of
+    what else Procfile.dev and compose.yaml run."""
+    assert differences(machine) == []
+    path = machine.folder / TOML
+    path.write_text(path.read_text().replace('["worker", "beat"]', '["worker", "alerts"]')
+                    + '[process.alerts]\ncommand = "manage sendalerts"\n')
+    assert differences(machine) == [
+        f"develop note: {PROCFILE} {ALERTS}", f"develop note: {PROCFILE} runs beat, {BEAT}",
+        f"build note: {COMPOSE} {ALERTS}", f"build note: {COMPOSE} runs beat, {BEAT}"]
+    for name, old, new in (
+            (PROCFILE, "\nbeat: .*", "\nalerts: exec $VE/bin/python manage.py sendalerts\nstyles: npm run watch"),
+            (COMPOSE, "\n  beat:\n.*\n.*\n", "\n  alerts: {<<: *app, command: manage sendalerts}\n"
+                                             "\n  mail:\n    image: mailpit\n    command: beat\n")):
+        text, changed = re.subn(old, lambda match: new, (machine.folder / name).read_text())
+        (machine.folder / name).write_text(text)
+        assert changed == 1
+    assert differences(machine) == []
+
+
+def test_processes_where_there_is_nothing_to_compare(machine):
+    """Without servers yet, with servers that variables name, with a compose file of the team's own, with neither
+    file: nothing is told, and nothing fails for it."""
+    path = machine.folder / TOML
+    text = path.read_text().replace('["worker", "beat"]', '["worker"]')
+    path.write_text(text)
+    assert len(differences(machine)) == 2 and differences(machine, "ENV=none") == []
+    assert differences(machine, "PROCFILE=none") == [f"build note: {COMPOSE} runs beat, {BEAT}"]
+    assert "runs beat" not in machine(HOSTS="127.0.0.1").stdout
+    (machine.folder / COMPOSE).write_text("services:\n  beat:\n    build: .\n    command: beat\n")
+    (machine.folder / PROCFILE).unlink()
+    assert differences(machine) == []
+    for text in ("hosts = 1", "[[", "[hosts.web1]\nroles = 3\n"):
+        path.write_text(text)
+        assert differences(machine) == []
+
+
 DOCKER = 'case "$1" in version) exit {version};; buildx|compose) exit {plugins};; info) echo /;; esac'
 
 
