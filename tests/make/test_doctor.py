@@ -13,7 +13,7 @@ from proc import ROOT, free_port, run
 sys.path.insert(0, str(ROOT / "make"))
 import doctor  # noqa: E402
 from doctor_look import Host, Machine  # noqa: E402
-from doctor_pins import stale  # noqa: E402
+from doctor_pins import stale, versions_of  # noqa: E402
 
 BASE_PYTHON = os.path.realpath(sys.executable)
 GB = 1024 ** 3
@@ -101,6 +101,12 @@ asgiref==3.8.1
 def test_stale_pins(asked, told):
     """What was edited and not compiled."""
     assert list(stale(asked, PINS, "requirements.in")) == told
+
+
+def test_what_is_pinned():
+    """By the package's name, whatever its case, dashes and extras there; no comment, marker or option is a pin."""
+    text = "A_b==1 \\\n    --hash=x\n# c==1\nd.e == 2 ; f=='1'\n-r g==1\nh[i,j]==3\n"
+    assert versions_of(text) == {"a-b": "1", "d-e": "2", "h": "3"}
 
 
 def test_our_own_pins_are_not_stale():
