@@ -12,7 +12,7 @@ from proc import ROOT, free_port, run
 
 sys.path.insert(0, str(ROOT / "make"))
 import doctor  # noqa: E402
-from doctor_look import Host, Machine  # noqa: E402
+from doctor_look import Host, Machine, host  # noqa: E402
 from doctor_pins import stale, versions_of  # noqa: E402
 
 BASE_PYTHON = os.path.realpath(sys.executable)
@@ -219,6 +219,19 @@ def test_servers(machine):
     done = run(["sh", "-c", line], cwd=machine.folder, env={**os.environ, "SSH_CONFIG": str(config),
                                                             "HOSTS": "web1.example work1.example"})
     assert "not ready for: build" in done.stdout and "ship  " not in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("port, known, lacks", [
+    ("22", "web1.example", ""), ("22", "[web1.example]:22", "web1.example"), ("7", "[web1.example]:7", ""),
+    ("7", "web1.example", ""), ("7", "[web1.example]:8", "[web1.example]:7"), ("7\n  HostKeyAlias one", "one", "")])
+def test_a_key_by_its_port(tmp_path, port, known, lacks):
+    """A key counts where ssh itself would take it: on port 22 by the name alone, on another by name and port or by the
+    name alone, by an alias alone."""
+    (tmp_path / "known").write_text(f"{known} ssh-ed25519 AAAA\n")
+    (tmp_path / "config").write_text(f"Host web1.example\n  UserKnownHostsFile {tmp_path}/known\n"
+                                     f"  GlobalKnownHostsFile none\n  ProxyJump front\n  Port {port}\n")
+    server = host("web1.example", ["-F", str(tmp_path / "config")])
+    assert ("" if server.known else server.at) == lacks
 
 
 @pytest.mark.parametrize("text, told", [
