@@ -183,10 +183,10 @@ def host(name: str, config: list[str]) -> Host:
         settings.setdefault(key, []).append(value)
     first = {key: values[0] for key, values in settings.items()}
     address, port = first.get("hostname", name.rpartition("@")[2]), first.get("port", "22")
-    at = first.get("hostkeyalias") or (address if port == "22" else f"[{address}]:{port}")
+    names = known_as(address, port, first.get("hostkeyalias", ""))
     far = any(first.get(key, "none") != "none" for key in ("proxyjump", "proxycommand"))
     identities = (os.path.expanduser(path) for path in settings.get("identityfile", []))
-    return Host(name, at, far or resolves(address), is_known(at, first),
+    return Host(name, names[0], far or resolves(address), is_known(names, first),
                 tuple(path for path in identities if os.path.exists(path)))
 
 
@@ -197,10 +197,16 @@ def resolves(address: str) -> bool:
         return False
 
 
-def is_known(at: str, settings: dict[str, str]) -> bool:
-    """Whether a known_hosts has the host, or ssh does not ask for it there."""
+def known_as(address: str, port: str, alias: str) -> tuple[str, ...]:
+    """The names by which ssh looks for a host's key, the first of which it stores it by. Of a port other than 22 it
+    also takes the key that the address has without one."""
+    return (alias or address,) if alias or port == "22" else (f"[{address}]:{port}", address)
+
+
+def is_known(names: Sequence[str], settings: dict[str, str]) -> bool:
+    """Whether a known_hosts has the host by one of its names, or ssh does not ask for it there."""
     if re.match("no|false|off|accept-new", settings.get("stricthostkeychecking", "")) or settings.get(
             "knownhostscommand", "none") != "none":
         return True
     files = f"{settings.get('userknownhostsfile', '')} {settings.get('globalknownhostsfile', '')}".split()
-    return any(says(["ssh-keygen", "-F", at, "-f", os.path.expanduser(file)]) for file in files)
+    return any(says(["ssh-keygen", "-F", name, "-f", os.path.expanduser(file)]) for file in files for name in names)

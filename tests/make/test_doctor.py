@@ -12,8 +12,8 @@ from proc import ROOT, free_port, run
 
 sys.path.insert(0, str(ROOT / "make"))
 import doctor  # noqa: E402
-from doctor_look import Host, Machine  # noqa: E402
-from doctor_pins import stale  # noqa: E402
+from doctor_look import Host, Machine, host  # noqa: E402
+from doctor_pins import stale, versions_of  # noqa: E402
 
 BASE_PYTHON = os.path.realpath(sys.executable)
 GB = 1024 ** 3
@@ -101,6 +101,12 @@ asgiref==3.8.1
 def test_stale_pins(asked, told):
     """What was edited and not compiled."""
     assert list(stale(asked, PINS, "requirements.in")) == told
+
+
+def test_what_is_pinned():
+    """By the package's name, whatever its case, dashes and extras there; no comment, marker or option is a pin."""
+    text = "A_b==1 \\\n    --hash=x\n# c==1\nd.e == 2 ; f=='1'\n-r g==1\nh[i,j]==3\n"
+    assert versions_of(text) == {"a-b": "1", "d-e": "2", "h": "3"}
 
 
 def test_our_own_pins_are_not_stale():
@@ -262,6 +268,19 @@ def test_servers(machine):
     done = run(["sh", "-c", line], cwd=machine.folder, env={**os.environ, "SSH_CONFIG": str(config),
                                                             "HOSTS": "web1.example work1.example"})
     assert "not ready for: build" in done.stdout and "ship  " not in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("port, known, lacks", [
+    ("22", "web1.example", ""), ("22", "[web1.example]:22", "web1.example"), ("7", "[web1.example]:7", ""),
+    ("7", "web1.example", ""), ("7", "[web1.example]:8", "[web1.example]:7"), ("7\n  HostKeyAlias one", "one", "")])
+def test_a_key_by_its_port(tmp_path, port, known, lacks):
+    """A key counts where ssh itself would take it: on port 22 by the name alone, on another by name and port or by the
+    name alone, by an alias alone."""
+    (tmp_path / "known").write_text(f"{known} ssh-ed25519 AAAA\n")
+    (tmp_path / "config").write_text(f"Host web1.example\n  UserKnownHostsFile {tmp_path}/known\n"
+                                     f"  GlobalKnownHostsFile none\n  ProxyJump front\n  Port {port}\n")
+    server = host("web1.example", ["-F", str(tmp_path / "config")])
+    assert ("" if server.known else server.at) == lacks
 
 
 @pytest.mark.parametrize("text, told", [
