@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import sys
 import urllib.error
 import urllib.request
 
@@ -13,6 +14,9 @@ import pytest
 from checkout import Folder
 from proc import ROOT, free_port, run, running, wait_until
 from theirs import LAYERS, PLAIN, Theirs
+
+sys.path.insert(0, str(ROOT / "make"))
+import adopt_todo  # noqa: E402
 
 LAYOUTS = pytest.mark.parametrize("files", [PLAIN, LAYERS], ids=["startproject", "layers"])
 
@@ -105,6 +109,22 @@ def test_own_settings_stay(theirs):
     assert middleware.index("slipway.middleware.Probes") < middleware.index("django.middleware.common.CommonMiddleware")
 
 
+def test_manage_in_the_package(theirs):
+    """The settings are found where manage.py imports what runs; those for tests, which are named first, do not count,
+    and make is told the package."""
+    inner = ("import os\nimport sys\n\n\ndef main():\n    if sys.argv[1:2] == ['test']:\n"
+             "        os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'test.settings')\n"
+             "    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.local')\n"
+             "    from django.core.management import execute_from_command_line\n"
+             "    execute_from_command_line(sys.argv)\n")
+    project = theirs({**LAYERS, "config/manage.py": inner, "manage.py": "from config.manage import main\n\nmain()\n",
+                      "test/__init__.py": "", "test/settings.py": "from config.settings.base import *  # noqa\n"})
+    assert "found: settings config.settings.local;" in project.adopted("--level", "image")
+    assert (project.folder / "config/settings_docker.py").exists()
+    assert "--build-arg PROJECT='config'" in project.make("-n", "build").stdout
+    assert "Ran 1 test" in passes(project.make("check", "test"))
+
+
 CELERY = "from slipway.celery import app  # noqa: E402\n"
 
 
@@ -147,6 +167,34 @@ def test_changes_are_shown(theirs):
     assert set(project.changed()) == {"Dockerfile", "Makefile", ".gitignore"} and "changed: Dockerfile\n" in said
     assert (project.folder / "Dockerfile").read_text() == (ROOT / "Dockerfile").read_text()
     assert project.make().stdout == "hello\n" and "runserver" in project.make("help").stdout
+
+
+def test_other_ways_to_say_it(theirs):
+    """A Celery app of a class of its own, a Dockerfile that installs twice in a line, a Django too old, and a file for
+    Docker Compose, which stays: make up takes the one beside it."""
+    project = theirs({**LAYERS, "docker-compose.yaml": "services: {}\n",
+                      "config/celery.py": LAYERS["config/celery.py"].replace("app = Celery(", "app = Mine(").replace(
+                          "\napp = ", "\n\nclass MyCelery(Celery):\n    pass\n\n\napp = ").replace("Mine", "MyCelery"),
+                      "requirements/base.txt": "Django<5,>=3\ncelery\n",
+                      "Dockerfile": "RUN apt-get update && apt-get -q install a >/dev/null && \\\n"
+                                    "    apt-get install --no-install-recommends >/dev/null \\\n    b && true\n"})
+    said = project.adopted("--level", "image")
+    assert "found: Celery app: config/celery.py:11\n" in said
+    assert "Dockerfile:1: Debian's packages go into docker/packages.txt, one a line: a b\n" in said
+    assert "requirements/base.txt:1: slipway needs Django 5.1 or newer" in said
+    assert "docker-compose.yaml: it stays" in said and not (project.folder / "compose.yaml").exists()
+    assert "worker:" in (project.folder / "compose.slipway.yaml").read_text()
+    assert " --file compose.slipway.yaml " in project.make("-n", "down").stdout
+    project.commit("Slipway")
+    assert "wrote: compose" not in project.adopted("--level", "servers")
+
+
+@pytest.mark.parametrize("line, old", [
+    ("Django<5,>=3", True), ("django==4.2.1", True), ("Django~=5.0", True), ("Django<5.1", True), ("Django<=4", True),
+    ("Django>=4.2,<6", False), ("Django>=4.2,<5.3", False), ("Django<5.2", False), ("Django==5.2", False),
+    ("django-allauth==1.4", False), ("Django", False)])
+def test_a_django_too_old(line, old):
+    assert bool(re.search(adopt_todo.OLD_DJANGO, line)) == old
 
 
 def refused(project, *options, folder=None):
