@@ -1,0 +1,43 @@
+"""django-ca: a certificate authority. Settings as one module in ca/, tests for pytest, keys on disk by default."""
+
+from ports.port import Edit, Page, Port
+
+MODEL = '''    mail = models.EmailField(verbose_name=_("E-Mail"), unique=True)
+'''
+MIGRATION = '''from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("django_ca", "0060_acmeorder_error")]
+    operations = [
+        migrations.AddField(
+            "watcher", "note", models.CharField(blank=True, max_length=80, null=True, verbose_name="Note")
+        )
+    ]
+'''
+
+PORT = Port(
+    package="django-ca", version="3.2.0", sha256="d631b2c91d27b0fd362db1197a4712703caa1bdce52b935c8e1b61e6c3984c07",
+    app="ca", folder="ca", page=Page("/admin/login/", "Django administration"),
+    edits=(
+        Edit("its extras, which adopt.py leaves to choose", "requirements.in",
+             "django-ninja>=1.5.1\nhiredis>=3.1.0\npsycopg[binary,pool]>=3.1\nPyYAML>=6.0.0\n"),
+        Edit("its tests import the optional key backend", "requirements/dev.in", "python-pkcs11>=0.9\n"),
+        Edit("a deploy waits for what its worker says", "ca/celery.py",
+             'app.conf.worker_consumer = "slipway.worker:Consumer"\n'),
+        Edit("tests and build start without a key", "ca/settings.py", old='SECRET_KEY = ""',
+             new='SECRET_KEY = "for development alone"'),
+        Edit("no heartbeat of its own Celery app; keys in the database, as web hosts share no disk",
+             "ca/settings_docker.py", '''
+READINESS_BEAT: dict[str, str] = {}
+CA_KEY_BACKENDS = {"default": {"BACKEND": "django_ca.key_backends.db.DBBackend"}}
+CA_OCSP_KEY_BACKENDS = {"default": {"BACKEND": "django_ca.key_backends.db.DBOCSPBackend"}}
+'''),
+    ),
+    second=(
+        Edit("a column", "django_ca/models.py", old=MODEL,
+             new=MODEL + '    note = models.CharField(_("Note"), max_length=80, blank=True, null=True)\n'),
+        Edit("its migration", "django_ca/migrations/0061_watcher_note.py", MIGRATION),
+    ),
+    migration="django_ca 0061_watcher_note",
+)
