@@ -15,6 +15,7 @@ BASE          ?= debian:trixie-slim
 PLATFORM      ?=
 TEST_DATABASE ?= sqlite
 DRIFT_ALLOWED ?=
+TESTS         ?= manage.py test
 BUILD_ARGS    ?=
 WHEEL_ARGS    ?=
 PORT          ?= 8000
@@ -72,7 +73,7 @@ wheelhouse: wheelhouse/requirements.txt ## every pin as a wheel, so that a build
 
 build: wheelhouse/requirements.txt ## the image, tested while it is built (TAG=…, TEST_DATABASE=postgres)
 	@$(docker_ready); mkdir -p wheelhouse/verdicts
-	@$(docker_build) --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg DRIFT_ALLOWED='$(DRIFT_ALLOWED)' \
+	@$(docker_build) --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg DRIFT_ALLOWED='$(DRIFT_ALLOWED)' --build-arg TESTS='$(TESTS)' \
 	  --build-arg RELEASE='$(TAG)' --build-arg REVISION='$(REVISION)' -t '$(IMAGE):$(TAG)' .
 	@$(keep_verdicts)
 	@echo 'make: built $(IMAGE):$(TAG)'

@@ -66,9 +66,8 @@ def tests(tree: Tree) -> Iterator[str]:
     """How the project runs its tests, where that is not manage.py test."""
     for path, pattern in PYTEST.items():
         if number := line_of(tree.get(path, ""), pattern) or (path == "pytest.ini" and path in tree):
-            yield (f"{path}:{int(number)}: make test runs manage.py test, then pytest on the folder tests/ where "
-                   "requirements/dev.in names it; where tests are elsewhere, give the Makefile a rule of your own. The "
-                   "build of the image runs manage.py test alone")
+            yield (f"{path}:{int(number)}: make test and the build of the image run manage.py test: write TESTS = -m "
+                   f"pytest into the Makefile, and !{path} into .dockerignore, where that does not run all of them")
             return
 
 
