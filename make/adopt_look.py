@@ -131,11 +131,16 @@ def in_image(tree: Tree) -> tuple[str, ...]:
     return tuple(sorted({name for name in folders if name[0] not in "._"} - NOT_OURS) + sorted(modules))
 
 
-def unset(tree: Tree, found: Found) -> list[tuple[str, str]]:
-    """("file:line", variable) of what the settings ask of the environment without a default: a build has none."""
-    asked = re.compile(r"""(?:environ\[|\benv(?:\.\w+)?\(|\bconfig\()\s*["'](\w+)["']\s*[\])]""")
+def settings_files(tree: Tree, found: Found) -> list[str]:
+    """Those that production's settings are made of, as far as their names tell."""
     folder = settings_folder(tree, found.settings)
     files = {f"{path_of(folder)}/{name}.py" for name in (*SHARED, "__init__") if folder} | {
         file_of(tree, found.production)}
-    return [(f"{path}:{number}", match[1]) for path in sorted(files) if path in tree
+    return sorted(files & set(tree))
+
+
+def unset(tree: Tree, found: Found) -> list[tuple[str, str]]:
+    """("file:line", variable) of what the settings ask of the environment without a default: a build has none."""
+    asked = re.compile(r"""(?:environ\[|\benv(?:\.\w+)?\(|\bconfig\()\s*["'](\w+)["']\s*[\])]""")
+    return [(f"{path}:{number}", match[1]) for path in settings_files(tree, found)
             for number, line in enumerate(tree[path].splitlines(), 1) for match in asked.finditer(line)]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from adopt_look import Found, file_of, line_of, path_of, unset
+from adopt_look import Found, file_of, line_of, path_of, settings_files, unset
 from adopt_plan import BESIDE, Plan, Template, own_compose, up_to
 
 Tree = Mapping[str, str]
@@ -88,6 +88,18 @@ def settings(tree: Tree, found: Found) -> Iterator[str]:
         yield f"{found.celery}: {CELERY}"
         if found.celery.rpartition(":")[0] != f"{found.package}/celery.py":
             yield f"{path_of(found.package)}/celery.py: the image runs celery -A {found.package}: import the app there"
+        yield from queues(tree, found)
+
+
+def queues(tree: Tree, found: Found) -> Iterator[str]:
+    """Tasks that are sent to queues of which the image's worker knows nothing."""
+    texts = {path: tree[path] for path in settings_files(tree, found)}
+    if any(re.search(r"^CELERY_(TASK_)?QUEUES\b", text, re.MULTILINE) for text in texts.values()):
+        return
+    for path, text in texts.items():
+        if number := line_of(text, r"^CELERY_(TASK_)?ROUTES\b"):
+            yield (f"{path}:{number}: the image's worker takes tasks from the queue celery alone, unless "
+                   "CELERY_TASK_QUEUES lists others, as kombu.Queue(name), in settings_docker.py")
 
 
 def image(tree: Tree) -> Iterator[str]:
@@ -108,7 +120,8 @@ def style(tree: Tree) -> Iterator[str]:
     """Linters with rules of the project's own."""
     for path, pattern in STYLE.items():
         if number := line_of(tree.get(path, ""), pattern):
-            yield f"{path}:{number}: leave out make, slipway and deploy, which are the template's: extend-exclude"
+            word = "extend-exclude" if path.endswith(".toml") else "exclude"  # make gives flake8 an extend-exclude
+            yield f"{path}:{number}: leave out make, slipway and deploy, which are the template's: {word}"
 
 
 def instructions(dockerfile: str) -> Iterator[tuple[int, str]]:

@@ -176,17 +176,29 @@ def test_other_ways_to_say_it(theirs):
                       "config/celery.py": LAYERS["config/celery.py"].replace("app = Celery(", "app = Mine(").replace(
                           "\napp = ", "\n\nclass MyCelery(Celery):\n    pass\n\n\napp = ").replace("Mine", "MyCelery"),
                       "requirements/base.txt": "Django<5,>=3\ncelery\n",
+                      "config/settings/base.py": LAYERS["config/settings/base.py"] + "CELERY_TASK_ROUTES = {}\n",
                       "Dockerfile": "RUN apt-get update && apt-get -q install a >/dev/null && \\\n"
                                     "    apt-get install --no-install-recommends >/dev/null \\\n    b && true\n"})
     said = project.adopted("--level", "image")
     assert "found: Celery app: config/celery.py:11\n" in said
     assert "Dockerfile:1: Debian's packages go into docker/packages.txt, one a line: a b\n" in said
     assert "requirements/base.txt:1: slipway needs Django 5.1 or newer" in said
+    assert "config/settings/base.py:15: the image's worker takes tasks from the queue celery alone" in said
     assert "docker-compose.yaml: it stays" in said and not (project.folder / "compose.yaml").exists()
     assert "worker:" in (project.folder / "compose.slipway.yaml").read_text()
     assert " --file compose.slipway.yaml " in project.make("-n", "down").stdout
     project.commit("Slipway")
     assert "wrote: compose" not in project.adopted("--level", "servers")
+
+
+def test_a_style_of_its_own(theirs):
+    """As the checklist has it, make flake8 leaves out what is the template's."""
+    project = theirs({**LAYERS, "setup.cfg": "[flake8]\n"})
+    said = project.adopted("--level", "servers")
+    left_out = re.search(r"setup\.cfg:1: leave out make, slipway and deploy, .*: ([\w-]+)$", said, re.MULTILINE)
+    (project.folder / "setup.cfg").write_text(f"[flake8]\n{left_out[1]} = make,slipway,deploy,*/migrations/*\n"
+                                              "max-line-length = 110\n")
+    passes(project.make("flake8"))
 
 
 @pytest.mark.parametrize("line, old", [
