@@ -9,7 +9,7 @@ FLEETS      ?= 1 2
 FLEET_HOSTS ?= web1 web2 work1
 FLEET_BASE  ?= debian:bookworm-slim
 KEEP        ?=
-PORTS       ?= django-ca
+PORTS       ?= django-ca squad
 NAME        ?=
 
 ## The template itself

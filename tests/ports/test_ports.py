@@ -26,7 +26,7 @@ def ported(request):
     request.node.user_properties.append(("took", "\n".join(ported.table())))
 
 
-@pytest.mark.parametrize("ported", ["django-ca"], indirect=True)
+@pytest.mark.parametrize("ported", ["django-ca", "squad"], indirect=True)
 def test_port(ported, template, fleet):
     """Adopted with no file of the template's edited; its tests pass, the image is built and is up with compose; two
     releases and a rollback on two hosts, the second release with a migration under load."""
