@@ -69,8 +69,8 @@ def make_plan(tree: Tree, found: Found, level: str, template: Template) -> Plan:
 def missing(found: Found, level: str) -> list[str]:
     """What the project lacks for this level."""
     if not found.settings:
-        return ["manage.py names no settings, nor does what it imports: it should set DJANGO_SETTINGS_MODULE, as that of "
-                "django-admin does"]
+        return ["manage.py names no settings, nor does what it imports: it should set DJANGO_SETTINGS_MODULE, as that "
+                "of django-admin does"]
     if level != "make" and not found.package:
         return [f"the settings {found.settings} are no module of a package, which the image needs: move them into one "
                 "(mysite/settings.py), and name mysite.settings in manage.py; --level make works without"]
