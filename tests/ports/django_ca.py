@@ -26,6 +26,8 @@ addopts = -q --cov --cov-report= --no-selenium --no-hsm
     --ignore=django_ca/tests/test_docs.py
     --deselect=django_ca/tests/acme/views/test_new_order.py::test_ip_order_normalisation
     --deselect=django_ca/tests/management/actions/test_datetime_action.py::test_error
+    --deselect=django_ca/tests/commands/test_init_ca.py::test_hsm_with_no_pins
+    --deselect=django_ca/tests/commands/test_init_ca.py::test_hsm_with_rsa_with_unsupported_hash_algorithm
 '''
 VERSIONS = '''with open(ROOT_DIR / "pyproject.toml", "rb") as pyproject_stream:
     PROJECT_CONFIG = tomllib.load(pyproject_stream)

@@ -62,10 +62,12 @@ class Ported:
         command = [str(word) for word in words]
         self.steps[-1].commands.append(" ".join(command))
         given = {} if input is None else {"input": input, "stdin": None}
-        done = run(command, LONG, cwd=self.folder, env={**self.env, **env}, **given)
-        said = done.stdout + done.stderr
-        with self.log.open("a") as log:
-            log.write(f"$ {' '.join(command)}\n{said}")
+        with self.log.open("a+") as log:
+            print("$", *command, file=log, flush=True)
+            began = log.tell()
+            done = run(command, LONG, cwd=self.folder, env={**self.env, **env}, stdout=log, stderr=log, **given)
+            log.seek(began)
+            said = log.read()
         assert done.returncode == 0, f"{' '.join(command)}: {said[-3000:]}"
         return said
 
