@@ -30,6 +30,15 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Move:
+    """A file or folder that goes elsewhere; both paths are from the folder that has manage.py."""
+
+    why: str
+    path: str
+    to: str
+
+
+@dataclass(frozen=True)
 class Page:
     """A path of the site, and what its page says."""
 
@@ -45,11 +54,12 @@ class Port:
     version: str
     sha256: str
     app: str  # what adopt.py calls it
-    edits: tuple[Edit, ...]
+    edits: tuple[Edit, ...]  # of what adopt.py leaves to do by hand
     page: Page
     second: tuple[Edit, ...]  # the second release: a migration of the team's own
     migration: str  # "app 0002_name": that one
     folder: str = "."  # where manage.py is
+    moves: tuple[Move, ...] = ()  # what comes before the edits
     tests: str = "test"  # its tests: words after make
     settings: Mapping[str, str] = field(default_factory=dict)  # of production, besides those that all have
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {  # of each host, all of one fleet

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 import tarfile
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from checkout import WHO
-from ports.port import Edit, Port, apply
+from ports.port import Edit, Move, Port, apply
 from proc import ROOT, run
 
 sys.path.insert(0, str(ROOT / "make"))
@@ -62,10 +63,12 @@ class Ported:
         command = [str(word) for word in words]
         self.steps[-1].commands.append(" ".join(command))
         given = {} if input is None else {"input": input, "stdin": None}
-        done = run(command, LONG, cwd=self.folder, env={**self.env, **env}, **given)
-        said = done.stdout + done.stderr
-        with self.log.open("a") as log:
-            log.write(f"$ {' '.join(command)}\n{said}")
+        with self.log.open("a+") as log:
+            print("$", *command, file=log, flush=True)
+            began = log.tell()
+            done = run(command, LONG, cwd=self.folder, env={**self.env, **env}, stdout=log, stderr=log, **given)
+            log.seek(began)
+            said = log.read()
         assert done.returncode == 0, f"{' '.join(command)}: {said[-3000:]}"
         return said
 
@@ -98,6 +101,13 @@ class Ported:
         self.commit("Adopt the template")
         self.git("tag", "adopted")
 
+    def move(self, moves: Iterable[Move]) -> None:
+        """A move counts for one file."""
+        for move in moves:
+            self.git("-C", str(self.folder), "mv", move.path, move.to)
+            self.steps[-1].files += 1
+        self.commit("Moved")
+
     def edit(self, edits: Iterable[Edit], message: str) -> None:
         """Edits by hand, committed and counted."""
         paths = {edit.path for edit in edits}
@@ -116,11 +126,13 @@ class Ported:
         self.commit(message)
 
     def taken_over(self, template: Path) -> list[str]:
-        """The template's own files that the port has edited: there should be none."""
+        """The template's own files that the port has edited: there should be none. Compiled pins are nobody's edit."""
         rows = owners((template / "docs/ownership.md").read_text())
         self.git("add", "--all")
         changed = self.git("-C", str(self.folder), "diff", "--relative", "--name-only", "adopted").splitlines()
-        return [path for path in changed if owner(path, rows) == "template" and (template / path).exists()]
+        return [path for path in changed
+                if owner(path, rows) == "template" and (template / path).exists()
+                and not re.fullmatch(r"requirements/.*\.txt", path)]
 
     # ---- what it took ----
 

@@ -44,6 +44,7 @@ def at_home(ported, template):
     with ported.step("adopt"):
         ported.adopt(template)
     with ported.step("edits"):
+        ported.move(port.moves)
         ported.edit(port.edits, "What was left to do by hand")
     with ported.step("requirements"):
         ported.make("requirements")
