@@ -12,9 +12,9 @@ PYTEST = {"pytest.ini": r"^\[pytest\]", "tox.ini": r"^\[pytest\]", "setup.cfg": 
 STYLE = {".flake8": r"^\[flake8\]", "setup.cfg": r"^\[flake8\]", "tox.ini": r"^\[flake8\]", "ruff.toml": "",
          "pyproject.toml": r"^\[tool\.(ruff|black)\]"}
 OLD_DJANGO = r"(?i)^django\b(?!-)[^#;]*((==|~=|<=) *([1-4]\b|5\.0\b)|< *([1-4]\b|5(\.[01])?(?![.\d])))"
-CELERY = ("say `from slipway.celery import app` instead, which reads CELERY_… settings and finds tasks; or keep it, "
-          'and set app.conf.worker_consumer = "slipway.worker:Consumer" below, as a deploy waits for what that says, '
-          "and READINESS_BEAT = {} in settings_docker.py")
+CELERY = ("say `from slipway.celery import app` instead, which reads CELERY_… settings and finds tasks; or keep it: "
+          'where it has no namespace="CELERY", set app.conf.worker_consumer = "slipway.worker:Consumer" below, as a '
+          "deploy waits for what that says")
 
 
 def todo(tree: Tree, found: Found, level: str, plan: Plan, template: Template) -> list[str]:

@@ -36,6 +36,7 @@ if find_spec("celery") and find_spec("django_celery_beat"):
     if "django_celery_beat" not in INSTALLED_APPS:
         INSTALLED_APPS.append("django_celery_beat")
     READINESS["broker"] = "slipway.celery.check_broker"
+    CELERY_WORKER_CONSUMER = "slipway.worker:Consumer"  # for a Celery app of the project's own
     READINESS_BEAT = {"worker": "slipway.checks.worker", "beat": "slipway.checks.beat", **READINESS_BEAT}
 
 CONTENT_SECURITY_POLICY = own.get("CONTENT_SECURITY_POLICY") or {"DIRECTIVES": {}}  # counts where django-csp is

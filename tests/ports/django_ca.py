@@ -49,13 +49,9 @@ PORT = Port(
         Edit("it is no installed package here, whose version it asks for", "django_ca/__init__.py",
              '# package is not installed\n    __version__, VERSION = "3.2.0", (3, 2, 0)\n',
              old="# package is not installed\n    pass\n"),
-        Edit("a deploy waits for what its worker says", "ca/celery.py",
-             'app.conf.worker_consumer = "slipway.worker:Consumer"\n'),
         Edit("tests and build start without a key", "ca/settings.py", old='SECRET_KEY = ""',
              new='SECRET_KEY = "for development alone"'),
-        Edit("no heartbeat of its own Celery app; keys in the database, as web hosts share no disk",
-             "ca/settings_docker.py", '''
-READINESS_BEAT: dict[str, str] = {}
+        Edit("keys in the database, as web hosts share no disk", "ca/settings_docker.py", '''
 CA_KEY_BACKENDS = {"default": {"BACKEND": "django_ca.key_backends.db.DBBackend"}}
 CA_OCSP_KEY_BACKENDS = {"default": {"BACKEND": "django_ca.key_backends.db.DBOCSPBackend"}}
 '''),

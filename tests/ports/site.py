@@ -60,5 +60,6 @@ class Site(Shop):
             status, body = self.inside(host.name, self.page.path)
             assert status == 200 and self.page.says in body, f"{host.name} answers {status}: {body[:2000]}"
             assert json.loads(self.inside(host.name, "/readyz")[1])["release"] == tag
-        wait_until(lambda: "ready" in self.make("status"), 60, "all is as it should be")
+        wait_until(lambda: self.inside(host.name, "/readyz?beat")[0] == 200, 90, "worker and beat are at work")
+        self.make("status")
         checker.check(self)

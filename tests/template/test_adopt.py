@@ -131,12 +131,12 @@ CELERY = "from slipway.celery import app  # noqa: E402\n"
 @pytest.mark.parametrize("app", ["the template's", "its own"])
 def test_worker(theirs, redis, app):
     """The image's worker of either Celery app, by what the checklist says, runs the project's tasks and tells a deploy
-    that it is ready."""
+    that it is ready; beat has the heartbeat among its entries."""
     project = theirs(LAYERS)
     said = project.adopted("--level", "image")
     assert re.search(r"config/celery\.py:6: .*slipway\.celery import app.*slipway\.worker:Consumer", said), said
     celery = project.folder / "config/celery.py"
-    own = celery.read_text() + "app.conf.worker_consumer = 'slipway.worker:Consumer'\n"
+    own = celery.read_text()
     if app == "the template's":
         own = own.split("app = ")[0].replace("from celery import Celery\n", CELERY)
     celery.write_text(own)
@@ -149,6 +149,10 @@ def test_worker(theirs, redis, app):
         wait_until(lambda: ready.exists() and ready.read_text().startswith("consuming"), what="the worker is ready")
         passes(project.manage("shell", "-c", "from shop.tasks import pack; pack.delay()", **env))
         wait_until(lambda: "shop.tasks.pack" in process.output(), what="the task has run")
+        with running(["sh", "docker-run.sh", "beat"], cwd=project.folder, env=worker):
+            wait_until(lambda: "slipway.tasks.heartbeat" in process.output(), what="the worker has had a heartbeat")
+            code = "from django_celery_beat.models import PeriodicTask as P; print(P.objects.get(name='heartbeat'))"
+            wait_until(lambda: "heartbeat: every" in project.manage("shell", "-c", code, **env).stdout, what="it goes on")
 
 
 def test_changes_are_shown(theirs):
