@@ -152,7 +152,8 @@ def test_worker(theirs, redis, app):
         with running(["sh", "docker-run.sh", "beat"], cwd=project.folder, env=worker):
             wait_until(lambda: "slipway.tasks.heartbeat" in process.output(), what="the worker has had a heartbeat")
             code = "from django_celery_beat.models import PeriodicTask as P; print(P.objects.get(name='heartbeat'))"
-            wait_until(lambda: "heartbeat: every" in project.manage("shell", "-c", code, **env).stdout, what="it goes on")
+            wait_until(lambda: "heartbeat: every" in project.manage("shell", "-c", code, **env).stdout,
+                       what="it goes on")
 
 
 def test_changes_are_shown(theirs):
