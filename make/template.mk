@@ -84,7 +84,7 @@ e2e-all: $(VE)/sentinel-tests ## the same, with those of the fleet itself and re
 	@$(run_e2e) $(PYTEST_ARGS)
 
 # One after the other: what takes long is done by all of the machine.
-ports: override FLEETS := $(lastword $(FLEETS))
+ports: override FLEETS := $(firstword $(FLEETS))
 ports: FLEET_HOSTS = web1 web2
 ports: $(VE)/sentinel-tests ## applications of others, adopted and deployed: half an hour each, see docs/ports.md (PORTS="…")
 	@$(with_fleets); $(PYTEST) $(patsubst %,'tests/ports/test_ports.py::test_port[%]',$(PORTS)) $(PYTEST_ARGS)
