@@ -15,6 +15,7 @@ BASE          ?= debian:trixie-slim
 PLATFORM      ?=
 TEST_DATABASE ?= sqlite
 DRIFT_ALLOWED ?=
+TESTS         ?= manage.py test
 BUILD_ARGS    ?=
 WHEEL_ARGS    ?=
 PORT          ?= 8000
@@ -72,7 +73,7 @@ wheelhouse: wheelhouse/requirements.txt ## every pin as a wheel, so that a build
 
 build: wheelhouse/requirements.txt ## the image, tested while it is built (TAG=…, TEST_DATABASE=postgres)
 	@$(docker_ready); mkdir -p wheelhouse/verdicts
-	@$(docker_build) --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg DRIFT_ALLOWED='$(DRIFT_ALLOWED)' \
+	@$(docker_build) --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg DRIFT_ALLOWED='$(DRIFT_ALLOWED)' --build-arg TESTS='$(TESTS)' \
 	  --build-arg RELEASE='$(TAG)' --build-arg REVISION='$(REVISION)' -t '$(IMAGE):$(TAG)' .
 	@$(keep_verdicts)
 	@echo 'make: built $(IMAGE):$(TAG)'
@@ -106,7 +107,10 @@ clean_image = case "$$($(revision_of) '$(IMAGE):$(TAG)' 2>/dev/null)" in *-dirty
 
 # What up needs to know, made once: compose.yaml holds no secret.
 with_compose = { command -v $(firstword $(COMPOSE)) >/dev/null || $(no_compose); }; \
-  APP='$(APP)' IMAGE='$(IMAGE)' TAG='$(TAG)' PORT='$(PORT)' SECRETS='$(SECRETS)' $(COMPOSE) --project-name '$(APP)' --env-file '$(SECRETS)'
+  APP='$(APP)' IMAGE='$(IMAGE)' TAG='$(TAG)' PORT='$(PORT)' SECRETS='$(SECRETS)' $(COMPOSE) $(beside) --project-name '$(APP)' --env-file '$(SECRETS)'
+
+# Of a project whose own compose.yaml is for something else.
+beside = $(addprefix --file ,$(wildcard compose.slipway.yaml))
 
 until_it_answers = n=0; until { $(with_compose) exec -T web ./docker-run.sh healthcheck; } >/dev/null 2>&1; do \
   n=$$((n + 1)); [ $$n -lt '$(UP_SECONDS)' ] || { { $(with_compose) logs --tail 20 web; } >&2; \

@@ -27,9 +27,9 @@ def heartbeat() -> None:
     beat("worker")
 
 
-app.conf.beat_schedule["heartbeat"] = {
-    "task": heartbeat.name, "schedule": 60, "options": {"expire_seconds": 60},  # no worker: they must not pile up
-}
+HEARTBEAT = {"task": heartbeat.name, "schedule": 60,
+             "options": {"expire_seconds": 60}}  # no worker: they must not pile up
+app.conf.beat_schedule["heartbeat"] = HEARTBEAT
 
 
 @signals.beat_init.connect
@@ -75,6 +75,7 @@ class Scheduler(DatabaseScheduler):
     def load(self) -> None:
         """Bring the database's schedule in line with the code's."""
         entries = self.app.conf.beat_schedule
+        entries.setdefault("heartbeat", HEARTBEAT)  # whichever app this is: a project may have its own
         for entry in entries.values():
             entry.setdefault("description", FROM_CODE)
         PeriodicTask.objects.filter(description=FROM_CODE).exclude(name__in=entries).delete()

@@ -24,6 +24,7 @@ ADMIN_PATH = own.get("ADMIN_PATH", shared.ADMIN_PATH)
 METRICS_TOKEN = own.get("METRICS_TOKEN", shared.METRICS_TOKEN)
 READINESS = {**shared.READINESS, **own.get("READINESS", {})}
 READINESS_BEAT = {**shared.READINESS_BEAT, **own.get("READINESS_BEAT", {})}
+CELERY_WORKER_CONSUMER = "slipway.worker:Consumer"  # for a Celery app of the project's own
 
 CONTENT_SECURITY_POLICY = own.get("CONTENT_SECURITY_POLICY") or {"DIRECTIVES": {}}  # counts where django-csp is
 CONTENT_SECURITY_POLICY["DIRECTIVES"].setdefault("default-src", [])
