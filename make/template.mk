@@ -86,5 +86,5 @@ e2e-all: $(VE)/sentinel-tests ## the same, with those of the fleet itself and re
 # One after the other: what takes long is done by all of the machine.
 ports: override FLEETS := $(firstword $(FLEETS))
 ports: FLEET_HOSTS = web1 web2
-ports: $(VE)/sentinel-tests ## applications of others, adopted and deployed: half an hour each, see docs/ports.md (PORTS="…")
+ports: $(VE)/sentinel-tests ## applications of others, adopted and deployed, see docs/ports.md (PORTS="…")
 	@$(with_fleets); $(PYTEST) $(patsubst %,'tests/ports/test_ports.py::test_port[%]',$(PORTS)) $(PYTEST_ARGS)
