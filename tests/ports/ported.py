@@ -147,8 +147,7 @@ class Ported:
 
 
 def source(port: Port) -> Path:
-    """Its source package, fetched once; pip checks its sum. To know its name pip has its build system told, so that
-    comes along."""
+    """Its source package, fetched once. pip checks its sum, then asks its build system for the package's name."""
     folder = HERE / "sources"
     pin = folder / f"{port.package}-{port.version}.txt"
     name = f"{port.package.replace('-', '_')}-{port.version}.tar.gz"
