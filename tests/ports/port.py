@@ -58,6 +58,7 @@ class Port:
     page: Page
     second: tuple[Edit, ...]  # the second release: a migration of the team's own
     migration: str  # "app 0002_name": that one
+    task: str = ""  # of Celery: one without arguments
     folder: str = "."  # where manage.py is
     moves: tuple[Move, ...] = ()  # what comes before the edits
     tests: str = "test"  # its tests: words after make

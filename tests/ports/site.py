@@ -1,7 +1,9 @@
 """A port on the fleet: its servers described, provisioned and deployed to by its own make targets."""
 
 import json
+import re
 import secrets
+import shlex
 from typing import Any
 
 from e2e import checker
@@ -63,3 +65,14 @@ class Site(Shop):
         wait_until(lambda: self.inside(host.name, "/readyz?beat")[0] == 200, 90, "worker and beat are at work")
         self.make("status")
         checker.check(self)
+
+    def queues(self) -> None:
+        """A task that a command sends is done by the worker, not by the command."""
+        module, _, name = self.ported.port.task.rpartition(".")
+        host = next(self.fleet.hosts[name] for name, host in self.hosts.items() if "worker" in host["roles"])
+        code = f"from {module} import {name}; print('sent', {name}.delay())"
+        said = host.run(f"docker-runner {self.app} manage shell -c {shlex.quote(code)}")
+        task = re.search(r"^sent (\S+)$", said, re.MULTILINE)
+        assert task, said
+        logs = f"docker ps -qf name=^{self.app}-worker- | xargs -n1 docker logs 2>&1"
+        wait_until(lambda: f"[{task[1]}] succeeded" in host.run(logs), 30, "the worker has done the task")

@@ -16,7 +16,6 @@ PINS = (
      "\ndjango-debug-toolbar<6\n"),
 )
 QUEUES = '''
-READINESS_BEAT: dict[str, str] = {}
 CELERY_TASK_QUEUES = [Queue(name) for name in sorted(
     {"celery", *(route["queue"] for route in globals()["CELERY_TASK_ROUTES"].values())})]
 '''
@@ -42,11 +41,7 @@ PORT = Port(
     app="squad", page=Page("/", "All groups"),
     edits=(
         *(Edit(why, "requirements.in", old=old, new=new) for why, old, new in PINS),
-        Edit("a deploy waits for what its worker says", "squad/celery.py",
-             old="app.conf.worker_hijack_root_logger = False\n",
-             new='app.conf.worker_hijack_root_logger = False\napp.conf.worker_consumer = "slipway.worker:Consumer"\n'),
-        Edit("no heartbeat of its own Celery app; its worker takes from the queues of its routes",
-             "squad/settings_docker.py", QUEUES),
+        Edit("its worker takes from the queues of its routes", "squad/settings_docker.py", QUEUES),
         Edit("for these", "squad/settings_docker.py", old="from slipway",
              new="from kombu import Queue\n\nfrom slipway"),
         Edit("its style, with the template's left out", "setup.cfg", old="\t.venv\n",
@@ -61,6 +56,9 @@ PORT = Port(
              new="from unittest import skip\nimport os\n"),
         Edit("the image's tests have settings of another name", "test/core/test_notification.py",
              old="""settings=<Settings "test.settings">'""", new="""settings=<Settings "'"""),
+        Edit("its daemon, with make up", "compose.slipway.yaml", old="  beat:\n",
+             new="  listener:\n    <<: *app\n    command: manage listen\n\n  beat:\n"),
+        Edit("the same, with make dev", "make/Procfile.dev", 'listener: exec "$VE/bin/python" manage.py listen\n'),
         Edit("it fetches scripts whenever it is imported", "squad/frontend/__init__.py",
              old="from . import setup\n\n\nsetup.setup_staticfiles()\n", new=""),
         *(Edit("a stand-in of what is fetched", f"squad/frontend/static/{path}", "") for path in FETCHED),
@@ -73,4 +71,5 @@ PORT = Port(
         Edit("its migration", "squad/core/migrations/0170_annotation_note.py", MIGRATION),
     ),
     migration="core 0170_annotation_note",
+    task="squad.core.tasks.remove_delayed_reports",
 )

@@ -81,6 +81,8 @@ def on_servers(site):
         site.push("build-1")
         site.make("deploy", "TAG=build-1")
     site.serves("build-1")
+    if port.task:
+        site.queues()
     with ported.step("second release"):
         ported.edit(port.second, "A migration of our own")
         site.build("build-2")

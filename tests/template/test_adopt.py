@@ -191,7 +191,7 @@ def test_other_ways_to_say_it(theirs):
     assert "found: Celery app: config/celery.py:11\n" in said
     assert "Dockerfile:1: Debian's packages go into docker/packages.txt, one a line: a b\n" in said
     assert "requirements/base.txt:1: slipway needs Django 5.1 or newer" in said
-    assert "config/settings/base.py:15: the image's worker takes tasks from the queue celery alone" in said
+    assert "config/settings/base.py:16: the image's worker takes tasks from the queue celery alone" in said
     assert "docker-compose.yaml: it stays" in said and not (project.folder / "compose.yaml").exists()
     assert "worker:" in (project.folder / "compose.slipway.yaml").read_text()
     assert " --file compose.slipway.yaml " in project.make("-n", "down").stdout
