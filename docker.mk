@@ -77,7 +77,7 @@ build: wheelhouse/requirements.txt ## the image, tested while it is built (TAG=â
 	@$(keep_verdicts)
 	@echo 'make: built $(IMAGE):$(TAG)'
 
-push: ## the image to its registry (IMAGE=registry.example/shop; ALLOW_DIRTY=1: even of what no commit holds)
+push: FORCE ## the image to its registry (IMAGE=registry.example/shop; ALLOW_DIRTY=1: even of what no commit holds)
 	@$(docker_ready); $(clean_image)
 	@$(DOCKER) push '$(IMAGE):$(TAG)'
 
@@ -85,10 +85,10 @@ up: build $(SECRETS) ## the image with Postgres, Redis, worker and beat, at http
 	@$(with_compose) up -d --remove-orphans
 	@$(until_it_answers); echo 'make: http://localhost:$(PORT)'
 
-down: $(SECRETS) ## stop what up has started; its data stays
+down: FORCE $(SECRETS) ## stop what up has started; its data stays
 	@$(docker_ready); $(with_compose) down --remove-orphans
 
-docker-shell: ## a shell in a container of the image (ARGS="--user 0")
+docker-shell: FORCE ## a shell in a container of the image (ARGS="--user 0")
 	@$(docker_ready); exec $(DOCKER) run --rm -it $(ARGS) --entrypoint sh '$(IMAGE):$(TAG)'
 
 # What this build has found of migrations saves the next one the time, where it still holds. An image that was not made

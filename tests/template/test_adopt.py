@@ -94,15 +94,18 @@ def test_level_image(theirs, files):
 
 
 def test_own_settings_stay(theirs):
-    """Of the project's own settings those stay that production's do not set; its user model is one of them."""
-    project = theirs(LAYERS)
+    """Of the project's own settings those stay that production's do not set; its user model and its checks are some of
+    them."""
+    module = "config/settings/production.py"
+    project = theirs({**LAYERS, module: f"{LAYERS[module]}READINESS = {{'broker': 'shop.broker'}}\n"})
     project.adopted("--level", "image")
-    names = "AUTH_USER_MODEL", "SHOP_OPEN", "SHOP_KEY", "SECRET_KEY", "MIDDLEWARE"
-    env = production(project, SHOP_KEY="from the environment")
-    user, is_open, key, secret, middleware = of_production(project, *names, env=env)
+    names = "AUTH_USER_MODEL", "SHOP_OPEN", "SHOP_KEY", "SECRET_KEY", "MIDDLEWARE", "READINESS"
+    env = production(project, SHOP_KEY="from the environment", BROKER_URL="redis://localhost/0")
+    user, is_open, key, secret, middleware, readiness = of_production(project, *names, env=env)
     assert (user, is_open, key, secret) == ("shop.Customer", True, "from the environment", env["SECRET_KEY"])
     assert middleware.count("whitenoise.middleware.WhiteNoiseMiddleware") == 1
     assert middleware.index("slipway.middleware.Probes") < middleware.index("django.middleware.common.CommonMiddleware")
+    assert readiness.keys() == {"database", "migrations", "cache", "broker"} and readiness["broker"] == "shop.broker"
 
 
 CELERY = "from slipway.celery import app  # noqa: E402\n"
