@@ -13,7 +13,8 @@ PORTS       ?= django-ca squad
 NAME        ?=
 
 ## The template itself
-.PHONY: new mine pins image-test browser screenshots fleet fleet-down e2e e2e-all ports
+.PHONY: new mine pins image-test browser screenshots fleet fleet-down e2e e2e-all ports \
+        companion companions companion-image companion-benchmark
 
 # They test provisioning, too.
 test: $(VE)/sentinel-tests
@@ -59,6 +60,39 @@ $(VE)/sentinel-tests: $(VE)/sentinel-dev FORCE
 
 $(VE)/sentinel-browser: $(VE)/sentinel-dev FORCE
 	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/browser.txt)
+
+# ---- companions: companions/README.md ----
+
+companion_names = $(patsubst companions/%/requirements.in,%,$(wildcard companions/*/requirements.in))
+MORE_PINS += $(companion_names:%=companions/%/requirements.txt)
+
+companion: ## runs a companion of the site (NAME=samlare ARGS="…")
+	@$(its_python); PYTHONPATH='companions/$(NAME)' exec "$$python" -m '$(NAME)' $(ARGS)
+
+companion-benchmark: ## its tables (NAME=samlare)
+	@$(its_python); PYTHONPATH='companions/$(NAME):tests' exec "$$python" 'companions/$(NAME)/benchmark.py' $(ARGS)
+
+companion-image: ## an image of it (NAME=samlare TAG=1)
+	@$(companion_there); $(docker_ready)
+	@exec $(DOCKER) build --build-arg NAME='$(NAME)' --tag '$(NAME):$(TAG)' companions
+
+companions: $(companion_names:%=companion-test-%) ## tests of all companions (PYTEST_ARGS="…")
+
+companion-test-%: $(VE)/companions/%/sentinel-dev
+	@cd 'companions/$*' && '$(abspath $(VE))/companions/$*/bin/python' -m mypy --strict '$*'
+	@cd 'companions/$*' && PYTHONPATH='.:$(CURDIR)/tests' exec '$(abspath $(VE))/companions/$*/bin/python' -m pytest tests $(PYTEST_ARGS)
+
+companion_there = test -e 'companions/$(or $(NAME),none)/requirements.txt' || { \
+  echo 'make: which companion? NAME=$(firstword $(companion_names)); there are: $(companion_names)' >&2; exit 1; }
+its_python = $(companion_there); $(MAKE) --no-print-directory -s '$(VE)/companions/$(NAME)/sentinel' || exit; \
+  python='$(VE)/companions/$(NAME)/bin/python'
+
+# A virtualenv each, within the other.
+.PRECIOUS: $(VE)/companions/%
+$(VE)/companions/%: $(VE)/sentinel FORCE
+	@mkdir -p '$(VE)/companions'
+	@$(MAKE) --no-print-directory -s VE='$(VE)/companions/$(*D)' REQUIREMENTS='companions/$(*D)/requirements.txt' \
+	  INSTALLER='$(its_uv)' '$@'
 
 # ---- test servers in containers: docs/e2e.md ----
 

@@ -10,7 +10,8 @@ import pytest
 
 from proc import ROOT, VE_PYTHON, run
 
-PINS = ["requirements.txt", *sorted(f"requirements/{path.name}" for path in ROOT.glob("requirements/*.txt"))]
+FOLDERS = "requirements/*.txt", "companions/*/requirements.txt"
+PINS = ["requirements.txt", *sorted(str(path.relative_to(ROOT)) for folder in FOLDERS for path in ROOT.glob(folder))]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PLATFORMS = ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin"]
 # What is built from source there, as no version has a wheel: gevent, by pyinfra.
@@ -57,7 +58,7 @@ def hashes(text):
 
 def copy_pins(folder):
     """The pins, and what it takes to compile them."""
-    for name in ("make", "requirements"):
+    for name in ("make", "requirements", "companions"):
         shutil.copytree(ROOT / name, folder / name)
     for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", *ROOT.glob("requirements.*")]:
         shutil.copy(path, folder)

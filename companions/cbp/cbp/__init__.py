@@ -1,0 +1,1 @@
+"""A TCP proxy that stops asking a service which does not answer."""

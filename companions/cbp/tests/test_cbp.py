@@ -1,0 +1,157 @@
+"""The program between real sockets: what passes, what is refused, and how it ends."""
+
+import hashlib
+import os
+import socket
+import struct
+import threading
+import time
+from contextlib import closing
+
+import pytest
+from proc import run, wait_until
+
+
+def test_passes_both_ways(cbp):
+    """Bytes arrive as they are, in both directions; half an end is one there, too."""
+    with cbp.service() as accept, cbp.up(), cbp.connect() as client, closing(accept()) as server:
+        client.sendall(b"ask")
+        assert server.recv(10) == b"ask"
+        client.shutdown(socket.SHUT_WR)
+        assert server.recv(10) == b""
+        server.sendall(b"answer")
+        assert client.recv(10) == b"answer"
+        cbp.until(connected=1)
+        server.shutdown(socket.SHUT_WR)
+        assert client.recv(10) == b""
+        cbp.until(connected=0)
+
+
+def test_early_words(cbp):
+    """What a client says, and that it says no more, while its connection is being made."""
+    with cbp.service() as accept, cbp.up():
+        for _ in range(20):
+            with cbp.connect() as client:
+                client.sendall(b"ask")
+                client.shutdown(socket.SHUT_WR)
+                with closing(accept()) as server:
+                    assert (server.recv(10), server.recv(10)) == (b"ask", b"")
+                    server.sendall(b"answer")
+                assert (client.recv(10), client.recv(10)) == (b"answer", b"")
+        cbp.until(connected=0, accepted=20)
+
+
+def test_reset_is_passed_on(cbp):
+    """A side that breaks off is not taken for one that has said all."""
+    with cbp.service() as accept, cbp.up(), cbp.connect() as client, closing(accept()) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        server.close()
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
+def test_slow_reader(cbp):
+    """A side that does not read holds up the other, and nothing piles up between; then all of it passes."""
+    data = os.urandom(1_000_000) * 100
+    with cbp.service() as accept, cbp.up(), cbp.connect() as client, closing(accept()) as server:
+        sending = threading.Thread(target=lambda: (client.sendall(data), client.shutdown(socket.SHUT_WR)))
+        sending.start()
+        sending.join(1)
+        assert sending.is_alive() and resident(cbp.process.pid) < 60
+        received = hashlib.sha256()
+        while chunk := server.recv(1 << 20):
+            received.update(chunk)
+        sending.join()
+    assert received.digest() == hashlib.sha256(data).digest()
+
+
+def resident(pid):
+    """MB of memory."""
+    return int(run(["ps", "-o", "rss=", "-p", pid]).stdout) / 1000
+
+
+def test_trips_and_closes(cbp):
+    """With nobody there it trips and refuses at once; after its pause one may try; when that works all may."""
+    with cbp.up("-t", ".05", "--least", "3"):
+        for _ in range(3):
+            assert cbp.refuses()
+        cbp.until(state="open", failed=3, pause=1, trips=1)
+        assert cbp.refuses()
+        cbp.until(refused=1, failed=3)
+        wait_until(lambda: cbp.refuses() and cbp.figures()["pause"] == 2)  # the one that tried
+        with cbp.echo():
+            wait_until(lambda: not cbp.refuses())
+        cbp.until(state="closed")
+        said = cbp.process.output()
+        assert "open for 1 s, after 3 tries: " in said and "open for 2 s" in said and "closed: " in said
+
+
+def test_hung_service(cbp):
+    """A service that takes no connection fails a try in --connect seconds, and while it does nobody else waits."""
+    with socket.socket() as service:
+        service.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        service.bind(("127.0.0.1", cbp.remote))
+        service.listen(0)
+        with closing(socket.create_connection(("127.0.0.1", cbp.remote))):  # its queue is full
+            with cbp.up("--connect", ".3", "--least", "1"):
+                began = time.monotonic()
+                assert cbp.refuses() and time.monotonic() - began >= .3
+                cbp.until(state="open", failed=1)
+                wait_until(lambda: cbp.refuses() and cbp.figures()["failed"] == 2)
+                cbp.until(trips=2, pause=2)
+
+
+def test_idle(cbp):
+    """--idle ends those that say nothing, and only those."""
+    with cbp.service() as accept, cbp.up("--idle", ".5"):
+        with cbp.connect() as quiet, closing(accept()), cbp.connect() as busy, closing(accept()) as server:
+            quiet.setblocking(False)
+            wait_until(lambda: talks(busy, server) and ended(quiet))
+            assert talks(busy, server)
+
+
+def talks(client, server):
+    client.sendall(b"x")
+    return server.recv(1) == b"x"
+
+
+def ended(client):
+    try:
+        return client.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_drain(cbp):
+    """TERM: nobody new is let in, who is there may go on, and the last one's end is its own. A second TERM ends it."""
+    for ends in (lambda *sides: [side.close() for side in sides], lambda *_: cbp.process.terminate()):
+        with cbp.service() as accept, cbp.up(), cbp.connect() as client, closing(accept()) as server:
+            talks(client, server)
+            cbp.process.terminate()
+            wait_until(lambda: "draining 1" in cbp.process.output())
+            with pytest.raises(ConnectionRefusedError):
+                cbp.connect()
+            assert talks(client, server) and cbp.process.poll() is None
+            ends(client, server)
+            assert cbp.process.wait(10) == 0
+
+
+def test_drain_is_limited(cbp):
+    with cbp.service() as accept, cbp.up("--drain", ".3"), cbp.connect() as client, closing(accept()) as server:
+        talks(client, server)
+        cbp.process.terminate()
+        assert cbp.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("options, told", [
+    (["-l", "8000", "-r", "x:1"], "'8000' should be an address as localhost:6379"),
+    (["-l", "x:1", "-r", "x:99999"], "'x:99999' should be an address"),
+    (["-l", "x:1", "-r", "x:1", "-t", "5"], "'5' should be a share: .05 for 5 %"),
+    (["-l", "x:1"], "required: -r"),
+    (["-l", "192.0.2.1:1", "-r", "x:1"], "cbp: cannot listen: "),
+])
+def test_faults(cbp, options, told):
+    done = run([*cbp.command, *options], cwd=cbp.folder)
+    assert done.returncode and told in done.stderr and "Traceback" not in done.stderr, done.stderr

@@ -1,0 +1,1 @@
+"""Sends the figures that programs show as JSON (expvar) to Graphite."""

@@ -1,0 +1,79 @@
+"""Asks endpoints, each at its own pace."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from .carbon import Carbon
+from .config import Config, Endpoint
+from .lines import line, named, numbers
+
+LARGEST = 10_000_000  # bytes of an answer
+log = logging.getLogger("samlare")
+
+
+async def ticks(interval: float, offset: float) -> AsyncIterator[None]:
+    """Every `interval` seconds, first after `offset`. Ticks that were missed are left out."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + offset
+    while True:
+        await asyncio.sleep(due - loop.time())
+        yield
+        due = max(due + interval, loop.time())
+
+
+async def watch(endpoint: Endpoint, offset: float, config: Config, carbon: Carbon) -> None:
+    """Look at the endpoint for ever, first after `offset` seconds, and give carbon the lines of each look. Logs when it
+    begins to fail, and when it is back."""
+    failing = ""
+    async with session(endpoint, config.timeout / 1000) as client:
+        async for _ in ticks(config.check_interval / 1000, offset):
+            second = int(time.time())
+            found, failed = await look(client, endpoint)
+            carbon.put([line(name, number, second) for name, number in found])
+            carbon.counters.looks += 1
+            carbon.counters.failures += bool(failed)
+            if failed != failing:
+                log.warning("%s: %s", endpoint.url, failed or "answers again")
+            failing = failed
+
+
+def session(endpoint: Endpoint, timeout: float) -> aiohttp.ClientSession:
+    """A connection of its own, kept open between looks: endpoints do not wait for each other."""
+    trust = endpoint.trust()
+    connector = (aiohttp.UnixConnector(str(endpoint.socket), limit=1) if endpoint.socket
+                 else aiohttp.TCPConnector(ssl=trust, limit=1))
+    token = endpoint.bearer()
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout),
+                                 headers={"Authorization": f"Bearer {token}"} if token else {})
+
+
+async def look(client: aiohttp.ClientSession, endpoint: Endpoint) -> tuple[list[tuple[str, float]], str]:
+    """(name, number) of all it shows, and of its failure where that has a name; and why there is nothing, else ""."""
+    found, failed = [], ""
+    try:
+        found = list(named(numbers(await shown(client, str(endpoint.url))), endpoint))
+    except TimeoutError:
+        failed = "no answer in time"
+    except (aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
+        failed = str(error) or type(error).__name__
+    if endpoint.failure_metric:
+        found.append((endpoint.failure_metric, int(bool(failed))))
+    return found, failed
+
+
+async def shown(client: aiohttp.ClientSession, url: str) -> object:
+    """The JSON there. Raises aiohttp.ClientError, OSError (TimeoutError too), or ValueError if it is none."""
+    async with client.get(url, allow_redirects=False) as answer:
+        if answer.status != 200:
+            raise ValueError(f"answers {answer.status}")
+        body = bytearray()
+        async for chunk in answer.content.iter_any():
+            body += chunk
+            if len(body) > LARGEST:
+                raise ValueError(f"sends more than {LARGEST} bytes")
+        return json.loads(body)

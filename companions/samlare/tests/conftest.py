@@ -1,0 +1,172 @@
+"""Debian's carbon, endpoints that do as they are told, and samlare between them."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from proc import free_port, run, running, wait_until
+
+FOLDER = Path(__file__).resolve().parent.parent
+SCHEMA = "[all]\npattern = .*\nretentions = 1s:1h\n"
+SETTINGS = """[cache]
+USER =
+STORAGE_DIR = {folder}
+LOCAL_DATA_DIR = {folder}/whisper
+CONF_DIR = {folder}
+LOG_DIR = {folder}
+PID_DIR = {folder}
+LINE_RECEIVER_INTERFACE = 127.0.0.1
+LINE_RECEIVER_PORT = {port}
+PICKLE_RECEIVER_PORT = 0
+CACHE_QUERY_PORT = 0
+MAX_CREATES_PER_MINUTE = inf
+MAX_UPDATES_PER_SECOND = 100000
+ENABLE_TAGS = False
+"""
+
+
+class Carbon:
+    """carbon-cache on a port of its own, which it keeps across restarts."""
+
+    def __init__(self, folder):
+        self.folder, self.port = folder, free_port()
+        (folder / "storage-schemas.conf").write_text(SCHEMA)
+        (folder / "carbon.conf").write_text(SETTINGS.format(folder=folder, port=self.port))
+
+    @contextmanager
+    def up(self):
+        """Ended by TERM: it then writes what it has in memory."""
+        command = ["carbon-cache", "--nodaemon", f"--config={self.folder}/carbon.conf", "start"]
+        env = {**os.environ, "GRAPHITE_ROOT": str(self.folder)}
+        with running(command, cwd=self.folder, env=env) as process:
+            wait_until(lambda: f"CarbonReceiverFactory starting on {self.port}" in process.output())
+            yield process
+
+    def values(self, name):
+        """{second: value} of the metric, as whisper-fetch reads it."""
+        path = self.folder / "whisper" / (name.replace(".", "/") + ".wsp")
+        done = run(["whisper-fetch", "--json", path])
+        if done.returncode:
+            return {}
+        told = json.loads(done.stdout)
+        seconds = range(told["start"], told["end"], told["step"])
+        return {second: value for second, value in zip(seconds, told["values"]) if value is not None}
+
+
+@pytest.fixture
+def carbon(tmp_path):
+    folder = tmp_path / "carbon"
+    folder.mkdir()
+    return Carbon(folder)
+
+
+class Shown:
+    """Endpoints on one port and one unix socket. `figures` is what /debug/vars shows; /hung never answers."""
+
+    def __init__(self, socket):
+        self.socket, self.port, self.figures, self.asked = socket, free_port(), {"tasks": 3}, []
+        self.loop, self.ready = asyncio.new_event_loop(), threading.Event()
+
+    async def answer(self, request):
+        self.asked.append(request)
+        return web.json_response(self.figures)
+
+    async def hang(self, request):
+        await asyncio.Event().wait()
+
+    async def serve(self):
+        app = web.Application()
+        app.router.add_get("/debug/vars", self.answer)
+        app.router.add_get("/hung", self.hang)
+        app.router.add_get("/endless", self.endless)
+        app.router.add_get("/moved", self.move)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", self.port).start()
+        await web.UnixSite(runner, str(self.socket)).start()
+        self.runner = runner
+        self.ready.set()
+
+    def also(self, site):
+        """Serve by another site(runner, port), too. Returns its port."""
+        port = free_port()
+        asyncio.run_coroutine_threadsafe(site(self.runner, port).start(), self.loop).result(10)
+        return port
+
+    async def move(self, request):
+        raise web.HTTPFound("/debug/vars")
+
+    async def endless(self, request):
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        while True:
+            await stream.write(b"9" * 1_000_000)
+
+    def url(self, path="/debug/vars"):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+
+@pytest.fixture
+def shown(tmp_path):
+    shown = Shown(tmp_path / "shown.sock")
+    shown.loop.create_task(shown.serve())
+    thread = threading.Thread(target=shown.loop.run_forever)
+    thread.start()
+    assert shown.ready.wait(10)
+    yield shown
+    shown.loop.call_soon_threadsafe(shown.loop.stop)
+    thread.join()
+
+
+class Samlare:
+    """The program, with a file that a test writes."""
+
+    def __init__(self, path, port):
+        self.path, self.port, self.process = path, port, None
+
+    def write(self, carbon, *endpoints, interval=1000, timeout=500, more=""):
+        head = f"""CarbonPort = {carbon}\nCheckInterval = {interval}\nTimeout = {timeout}
+Listen = "127.0.0.1:{self.port}"\n{more}\n"""
+        self.path.write_text(head + "".join(f"[[Endpoint]]\n{endpoint}\n" for endpoint in endpoints))
+
+    @contextmanager
+    def up(self):
+        command = [sys.executable, "-m", "samlare", f"-config={self.path}"]
+        with running(command, cwd=FOLDER) as self.process:
+            wait_until(self.counters)
+            yield self
+
+    def counters(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/debug/vars", timeout=5) as answer:
+            return json.load(answer)["samlare"]
+
+    def until(self, condition):
+        """Wait until the condition holds for its counters."""
+        return wait_until(lambda: condition(self.counters()))
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def check(self):
+        """Run it where it cannot begin. Returns (exit code, what it said)."""
+        done = run([sys.executable, "-m", "samlare", f"-config={self.path}"], cwd=FOLDER)
+        return done.returncode, done.stderr
+
+
+@pytest.fixture
+def samlare(tmp_path):
+    return Samlare(tmp_path / "samlare.toml", free_port())
+
+
+def endpoint(url, prefix, **more):
+    """The text of an [[Endpoint]]."""
+    lines = [f'URL = "{url}"', f'Prefix = "{prefix}"', *(f"{key} = {value}" for key, value in more.items())]
+    return "\n".join(lines)
