@@ -101,7 +101,7 @@ doctor_knows = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' MAKE_VE
 # Ctrl-C tells what runs as well, and nothing more shall begin. What fails Django's own check runs no test either.
 ctrl_c_ends_all = trap 'exit 130' INT
 part = { $(2); } || failed="$$failed $(1)"
-with_django = $(call part,migrations,$(drift)); $(call part,tests,$(if $(own_tests),$(VE)/bin/python $(TESTS),$(MANAGE) test) $(ARGS)); \
+with_django = $(call part,migrations,$(drift)); $(call part,tests,$(if $(own_tests),$(VE)/bin/python $(TESTS) $(if $(findstring pytest,$(TESTS)),$(PYTEST_ARGS)),$(MANAGE) test) $(ARGS)); \
   $(if $(own_tests),:,test ! -d tests || $(call part,pytest,$(call if_there,pytest,$(PYTEST) tests $(PYTEST_ARGS))))
 own_tests = $(filter-out manage.py test,$(TESTS))
 drift = DRIFT_ALLOWED='$(DRIFT_ALLOWED)' sh make/drift.sh $(MANAGE)

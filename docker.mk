@@ -107,7 +107,7 @@ clean_image = case "$$($(revision_of) '$(IMAGE):$(TAG)' 2>/dev/null)" in *-dirty
 
 # What up needs to know, made once: compose.yaml holds no secret.
 with_compose = { command -v $(firstword $(COMPOSE)) >/dev/null || $(no_compose); }; \
-  APP='$(APP)' IMAGE='$(IMAGE)' TAG='$(TAG)' PORT='$(PORT)' SECRETS='$(SECRETS)' $(COMPOSE) $(beside) --project-name '$(APP)' --env-file '$(SECRETS)'
+  APP='$(APP)' IMAGE='$(IMAGE)' TAG='$(TAG)' PORT='$(PORT)' SECRETS='$(SECRETS)' $(COMPOSE) $(beside) --project-name '$(APP)$(if $(beside),-slipway)' --env-file '$(SECRETS)'
 
 # Of a project whose own compose.yaml is for something else.
 beside = $(addprefix --file ,$(wildcard compose.slipway.yaml))

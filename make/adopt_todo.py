@@ -11,7 +11,8 @@ PYTEST = {"pytest.ini": r"^\[pytest\]", "tox.ini": r"^\[pytest\]", "setup.cfg": 
           "pyproject.toml": r"^\[tool\.pytest"}
 STYLE = {".flake8": r"^\[flake8\]", "setup.cfg": r"^\[flake8\]", "tox.ini": r"^\[flake8\]", "ruff.toml": "",
          "pyproject.toml": r"^\[tool\.(ruff|black)\]"}
-OLD_DJANGO = r"(?i)^django\b(?!-)[^#;]*((==|~=|<=) *([1-4]\b|5\.0\b)|< *([1-4]\b|5(\.[01])?(?![.\d])))"
+OLD_DJANGO = (r"(?i)^[\s\"']*django\b(?!-)[^#;]*((==|~=|<=) *([1-4]\b|5\.0\b)|<= *5(?![.\d])|"
+              r"< *([1-4]\b|5(\.[01](\.0)?)?(?![.\d])))")
 CELERY = ("say `from slipway.celery import app` instead, which reads CELERY_… settings and finds tasks; or keep it: "
           'where it has no namespace="CELERY", set app.conf.worker_consumer = "slipway.worker:Consumer" below, as a '
           "deploy waits for what that says")
@@ -66,8 +67,9 @@ def tests(tree: Tree) -> Iterator[str]:
     """How the project runs its tests, where that is not manage.py test."""
     for path, pattern in PYTEST.items():
         if number := line_of(tree.get(path, ""), pattern) or (path == "pytest.ini" and path in tree):
+            files = " and ".join(f"!{name}" for name in (path, "conftest.py") if name in tree)
             yield (f"{path}:{int(number)}: make test and the build of the image run manage.py test: write TESTS = -m "
-                   f"pytest into the Makefile, and !{path} into .dockerignore, where that does not run all of them")
+                   f"pytest into the Makefile, and {files} into .dockerignore, where that does not run all of them")
             return
 
 

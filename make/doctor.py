@@ -81,7 +81,7 @@ def processes(machine: Machine, purpose: str, path: str, read: Callable[[str], d
 
 def build(machine: Machine, env: dict[str, str]) -> Iterator[Finding]:
     """What make build, up and push need. One line for what keeps Docker from answering."""
-    yield from processes(machine, "build", "compose.yaml", of_compose)
+    yield from processes(machine, "build", machine.compose_file, of_compose)
     if not machine.git:
         yield Finding("build", "no git here, and a commit names each image", "apt install git")
     if not machine.docker:

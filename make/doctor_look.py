@@ -44,6 +44,7 @@ class Machine:
     env: tuple[str, ...] = ()
     pins: dict[str, tuple[str, str]] = field(default_factory=dict)  # .in file → its text, its pins
     servers: str = ""  # the path of the fleet's file
+    compose_file: str = "compose.yaml"  # what make up takes
     processes: dict[str, str] = field(default_factory=dict)  # files that name processes, also that one → their texts
     docker: bool = True
     engine: str = ""  # "", "silent" or "denied"
@@ -63,8 +64,8 @@ def look(env: dict[str, str]) -> Machine:
     return Machine(
         python=sys.version_info[:3], pythons=tuple(other_pythons(env["PYTHON_MIN"])), venv=can_make_venv(),
         git=there("git"), free=free(Path()), env=tuple(env_problems()), pins=pins(env["PINS"].split()),
-        servers=str(fleet_file(env)), processes={} if by_variables(env) else texts(
-            str(fleet_file(env)), env.get("PROCFILE", ""), "compose.yaml"),
+        servers=str(fleet_file(env)), compose_file=compose_file(), processes={} if by_variables(env) else texts(
+            str(fleet_file(env)), env.get("PROCFILE", ""), compose_file()),
         **docker_facts(docker, env), ssh=there("ssh"), agent_has_key=says(["ssh-add", "-l"]) is not None,
         fleet=fleet, hosts=hosts)
 
@@ -121,6 +122,12 @@ def pins(files: Sequence[str]) -> dict[str, tuple[str, str]]:
 def texts(*paths: str) -> dict[str, str]:
     """Path → text of those that are files."""
     return {path: Path(path).read_text(errors="replace") for path in paths if os.path.isfile(path)}
+
+
+def compose_file() -> str:
+    """The template's, which has another name beside one of the team's own."""
+    beside = "compose.slipway.yaml"
+    return beside if os.path.isfile(beside) else "compose.yaml"
 
 
 def by_variables(env: dict[str, str]) -> list[str]:

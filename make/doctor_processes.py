@@ -54,4 +54,4 @@ def apart(servers: str, here: str, wanted: list[str], found: dict[str, str]) -> 
     for role, name in found.items():
         if role not in wanted:
             yield (f"{here} runs {name}, and no host of {servers} has the role {role}",
-                   f"give it to one, or take {name} out")
+                   f"give it to one, or take {name} out if it is not for this machine alone")

@@ -83,8 +83,8 @@ class Host:
 
     @cached_property
     def processes(self) -> dict[str, Process]:
-        """Role → process, of those that this host has, by the units that it was provisioned with. Read once: under the
-        lock nobody provisions, and without it each question has a Host of its own."""
+        """Role → process, of those that this host has, by the units that it was provisioned with. Read once: who has
+        the lock either writes units or asks for processes, and without it each question has a Host of its own."""
         folder = self.root + UNITS
         names = [name for name in disk.entries(folder) if unit_of(self.app, name)]
         return of_units(self.app, {name: disk.read("%s/%s" % (folder, name)) or "" for name in names})

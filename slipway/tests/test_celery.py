@@ -226,6 +226,8 @@ class ScheduleTest(TestCase):
     def test_heartbeat(self) -> None:
         """Beat sends a heartbeat each minute, of any app, and those that no worker took do not pile up."""
         self.assertIn("heartbeat", self.schedule().schedule)
+        with self.settings(READINESS_BEAT={}):
+            self.assertNotIn("heartbeat", self.schedule().schedule)
         entry = celery.app.conf.beat_schedule["heartbeat"]
         self.assertEqual((entry["task"], entry["schedule"]), ("slipway.tasks.heartbeat", 60))
         self.assertLessEqual(entry["options"]["expire_seconds"], 60)

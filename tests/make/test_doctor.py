@@ -184,7 +184,7 @@ def test_stale_pins_are_noted(machine):
 
 
 TOML, PROCFILE, COMPOSE = "deploy/production.toml", "make/Procfile.dev", "compose.yaml"
-BEAT = f"and no host of {TOML} has the role beat: give it to one, or take beat out"
+BEAT = f"and no host of {TOML} has the role beat: give it to one, or take beat out if it is not for this machine alone"
 ALERTS = f"does not run alerts, which hosts of {TOML} do: add it, see docs/processes.md"
 
 
@@ -224,7 +224,10 @@ def test_processes_where_there_is_nothing_to_compare(machine):
     assert len(differences(machine)) == 2 and differences(machine, "ENV=none") == []
     assert differences(machine, "PROCFILE=none") == [f"build note: {COMPOSE} runs beat, {BEAT}"]
     assert "runs beat" not in machine(HOSTS="127.0.0.1").stdout
+    (machine.folder / "compose.slipway.yaml").write_text((machine.folder / COMPOSE).read_text())
     (machine.folder / COMPOSE).write_text("services:\n  beat:\n    build: .\n    command: beat\n")
+    assert differences(machine, "PROCFILE=none") == [f"build note: compose.slipway.yaml runs beat, {BEAT}"]
+    (machine.folder / "compose.slipway.yaml").unlink()
     (machine.folder / PROCFILE).unlink()
     assert differences(machine) == []
     for text in ("hosts = 1", "[[", "[hosts.web1]\nroles = 3\n"):

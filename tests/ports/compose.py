@@ -26,7 +26,8 @@ def images() -> Iterator[None]:
 
 
 def forget(app: str) -> None:
-    """The volumes of an earlier run, whose passwords nobody has any more."""
-    volumes = docker("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={app}").stdout.split()
-    if volumes:
-        docker("volume", "rm", *volumes)
+    """The volumes of an earlier run of make up, whose passwords nobody has any more."""
+    for project in (app, f"{app}-slipway"):
+        label = f"label=com.docker.compose.project={project}"
+        for volume in docker("volume", "ls", "--quiet", "--filter", label).stdout.split():
+            docker("volume", "rm", volume)
