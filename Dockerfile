@@ -77,6 +77,7 @@ RUN python -m compileall -q --invalidation-mode unchecked-hash . \
 FROM deps AS test
 ARG TEST_DATABASE=sqlite
 ARG DRIFT_ALLOWED=
+ARG TESTS="manage.py test"
 COPY --from=postgres /usr/lib/postgresql /usr/lib/postgresql
 COPY --from=postgres /usr/share/postgresql /usr/share/postgresql
 COPY wheelhouse/dev /wheelhouse/dev
@@ -84,7 +85,7 @@ RUN PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-u
     --no-index --find-links=/wheelhouse --find-links=/wheelhouse/dev --require-hashes -r /wheelhouse/dev/requirements.txt
 COPY docker/docker-test.sh make/drift.sh /
 COPY --from=app /app ./
-RUN TEST_DATABASE="$TEST_DATABASE" DRIFT_ALLOWED="$DRIFT_ALLOWED" /docker-test.sh tests /results
+RUN TEST_DATABASE="$TEST_DATABASE" TESTS="$TESTS" DRIFT_ALLOWED="$DRIFT_ALLOWED" /docker-test.sh tests /results
 
 # ---- verdicts: what migrations do to code of before; of those that an earlier build has judged, its verdicts ----
 FROM test AS verdicts

@@ -60,5 +60,5 @@ prune: deploy/__main__.py ## remove images and secret files that no release of t
 
 .PHONY: plan deploy rollback status releases logs run prune
 
-deploy/__main__.py:
+deploy/__main__.py: FORCE
 	@test -e '$@' || { echo 'make: no $@ here: take deploy/ from the template, see docs/make.md' >&2; exit 1; }

@@ -11,6 +11,7 @@ PORT             ?= 8000
 ARGS             ?=
 PYTEST           ?= $(VE)/bin/python -m pytest
 PYTEST_ARGS      ?=
+TESTS            ?= manage.py test
 MANAGE           ?= $(VE)/bin/python manage.py
 CELERY_APP       ?= $(PROJECT)
 CELERY           ?= $(VE)/bin/python -m celery -A $(CELERY_APP)
@@ -95,13 +96,14 @@ doctor: ## what this machine lacks to develop, build and ship, and the cure of e
 python_reads = $(call quote,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info < (3, 9))'
 old_python = echo 'make: $(PYTHON) is older than Python 3.9: install Python $(PYTHON_MIN) or newer, or run make PYTHON=…' >&2; exit 1
 doctor_knows = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' MAKE_VERSION='$(MAKE_VERSION)' PINS='$(REQUIREMENTS) $(MORE_PINS)' \
-  $(if $(value DOCKER),DOCKER='$(DOCKER)') $(if $(value ENV),ENV='$(ENV)')
+  PROCFILE='$(PROCFILE)' $(if $(value DOCKER),DOCKER='$(DOCKER)') $(if $(value ENV),ENV='$(ENV)')
 
 # Ctrl-C tells what runs as well, and nothing more shall begin. What fails Django's own check runs no test either.
 ctrl_c_ends_all = trap 'exit 130' INT
 part = { $(2); } || failed="$$failed $(1)"
-with_django = $(call part,migrations,$(drift)); $(call part,tests,$(MANAGE) test $(ARGS)); \
-  test ! -d tests || $(call part,pytest,$(call if_there,pytest,$(PYTEST) tests $(PYTEST_ARGS)))
+with_django = $(call part,migrations,$(drift)); $(call part,tests,$(if $(own_tests),$(VE)/bin/python $(TESTS) $(if $(findstring pytest,$(TESTS)),$(PYTEST_ARGS)),$(MANAGE) test) $(ARGS)); \
+  $(if $(own_tests),:,test ! -d tests || $(call part,pytest,$(call if_there,pytest,$(PYTEST) tests $(PYTEST_ARGS))))
+own_tests = $(filter-out manage.py test,$(TESTS))
 drift = DRIFT_ALLOWED='$(DRIFT_ALLOWED)' sh make/drift.sh $(MANAGE)
 
 flake8 = $(VE)/bin/python -m flake8 --extend-exclude '$(VE),node_modules,var,wheelhouse' $(flake8_style)

@@ -15,6 +15,7 @@ BASE          ?= debian:trixie-slim
 PLATFORM      ?=
 TEST_DATABASE ?= sqlite
 DRIFT_ALLOWED ?=
+TESTS         ?= manage.py test
 BUILD_ARGS    ?=
 WHEEL_ARGS    ?=
 PORT          ?= 8000
@@ -72,12 +73,12 @@ wheelhouse: wheelhouse/requirements.txt ## every pin as a wheel, so that a build
 
 build: wheelhouse/requirements.txt ## the image, tested while it is built (TAG=…, TEST_DATABASE=postgres)
 	@$(docker_ready); mkdir -p wheelhouse/verdicts
-	@$(docker_build) --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg DRIFT_ALLOWED='$(DRIFT_ALLOWED)' \
+	@$(docker_build) --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg DRIFT_ALLOWED='$(DRIFT_ALLOWED)' --build-arg TESTS='$(TESTS)' \
 	  --build-arg RELEASE='$(TAG)' --build-arg REVISION='$(REVISION)' -t '$(IMAGE):$(TAG)' .
 	@$(keep_verdicts)
 	@echo 'make: built $(IMAGE):$(TAG)'
 
-push: ## the image to its registry (IMAGE=registry.example/shop; ALLOW_DIRTY=1: even of what no commit holds)
+push: FORCE ## the image to its registry (IMAGE=registry.example/shop; ALLOW_DIRTY=1: even of what no commit holds)
 	@$(docker_ready); $(clean_image)
 	@$(DOCKER) push '$(IMAGE):$(TAG)'
 
@@ -85,10 +86,10 @@ up: build $(SECRETS) ## the image with Postgres, Redis, worker and beat, at http
 	@$(with_compose) up -d --remove-orphans
 	@$(until_it_answers); echo 'make: http://localhost:$(PORT)'
 
-down: $(SECRETS) ## stop what up has started; its data stays
+down: FORCE $(SECRETS) ## stop what up has started; its data stays
 	@$(docker_ready); $(with_compose) down --remove-orphans
 
-docker-shell: ## a shell in a container of the image (ARGS="--user 0")
+docker-shell: FORCE ## a shell in a container of the image (ARGS="--user 0")
 	@$(docker_ready); exec $(DOCKER) run --rm -it $(ARGS) --entrypoint sh '$(IMAGE):$(TAG)'
 
 # What this build has found of migrations saves the next one the time, where it still holds. An image that was not made
@@ -106,7 +107,10 @@ clean_image = case "$$($(revision_of) '$(IMAGE):$(TAG)' 2>/dev/null)" in *-dirty
 
 # What up needs to know, made once: compose.yaml holds no secret.
 with_compose = { command -v $(firstword $(COMPOSE)) >/dev/null || $(no_compose); }; \
-  APP='$(APP)' IMAGE='$(IMAGE)' TAG='$(TAG)' PORT='$(PORT)' SECRETS='$(SECRETS)' $(COMPOSE) --project-name '$(APP)' --env-file '$(SECRETS)'
+  APP='$(APP)' IMAGE='$(IMAGE)' TAG='$(TAG)' PORT='$(PORT)' SECRETS='$(SECRETS)' $(COMPOSE) $(beside) --project-name '$(APP)$(if $(beside),-slipway)' --env-file '$(SECRETS)'
+
+# Of a project whose own compose.yaml is for something else.
+beside = $(addprefix --file ,$(wildcard compose.slipway.yaml))
 
 until_it_answers = n=0; until { $(with_compose) exec -T web ./docker-run.sh healthcheck; } >/dev/null 2>&1; do \
   n=$$((n + 1)); [ $$n -lt '$(UP_SECONDS)' ] || { { $(with_compose) logs --tail 20 web; } >&2; \

@@ -1,6 +1,7 @@
 #!/bin/sh
-# docker-test.sh tests FOLDER: the project's tests, while the image is built; leaves a marker in FOLDER. TEST_DATABASE=
-# postgres runs them on a Postgres of their own; of the apps in DRIFT_ALLOWED models and migrations may disagree.
+# docker-test.sh tests FOLDER: the project's tests, while the image is built; leaves a marker in FOLDER. Python runs
+# TESTS; TEST_DATABASE=postgres gives them a Postgres of their own; of the apps in DRIFT_ALLOWED models and migrations
+# may disagree.
 # docker-test.sh verdicts FOLDER: leaves migrations.json there, what the linter says of each migration on each database;
 # that of an earlier build, in /verdicts, where it still holds.
 set -eu
@@ -32,7 +33,8 @@ tests() {
     python manage.py check
     failed=
     sh /drift.sh python manage.py || failed=' migrations'
-    python manage.py test || failed="$failed tests"
+    # shellcheck disable=SC2086
+    python ${TESTS:-manage.py test} || failed="$failed tests"
     [ -z "$failed" ] || { echo "docker-test.sh: failed:$failed" >&2; exit 1; }
     echo "tests passed" >"$1/tested"
 }

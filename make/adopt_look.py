@@ -39,7 +39,7 @@ class Found:
 def look(tree: Tree, folder: str, top: Tree, up: str) -> Found:
     """What there is in a project whose folder has that name. Of a repository that has it further down, `top` is the
     whole, and `up` the way there: its lists of packages count where the project has none."""
-    settings = settings_module(tree.get("manage.py", ""))
+    settings = settings_module(tree)
     package = settings.split(".")[0]
     production, tests = modules(tree, settings) if "." in settings else ("", "")
     tests = pytest_settings(tree) or pytest_settings(top, tree) or tests
@@ -50,10 +50,19 @@ def look(tree: Tree, folder: str, top: Tree, up: str) -> Found:
         in_image(tree))
 
 
-def settings_module(manage: str) -> str:
-    """What manage.py names; the first counts."""
-    found = re.search(r"""DJANGO_SETTINGS_MODULE["'],? *\]? *=? *["']([\w.]+)["']""", manage)
-    return found[1] if found else ""
+def settings_module(tree: Tree) -> str:
+    """What manage.py names, else a module that it imports; the first counts that is not for tests."""
+    manage = tree.get("manage.py", "")
+    imported = re.findall(r"^ *(?:from|import) +([\w.]+)", manage, re.MULTILINE)
+    for text in (manage, *(tree.get(file_of(tree, module), "") for module in imported)):
+        if named := re.findall(r"""DJANGO_SETTINGS_MODULE["'],? *\]? *=? *["']([\w.]+)["']""", text):
+            return next((name for name in named if not {*re.split(r"[._]", name)} & {*TESTS}), named[0])
+    return ""
+
+
+def make_reads(manage: str) -> str:
+    """The package that make, which reads manage.py alone, takes the settings to be in (find_project in make/ve.mk)."""
+    return " ".join(re.findall(r"""DJANGO_SETTINGS_MODULE["'], *["'](\w+)""", manage))
 
 
 def modules(tree: Tree, settings: str) -> tuple[str, str]:
@@ -104,7 +113,7 @@ def celery(tree: Tree) -> str:
     """Where the Celery app is made: file and line."""
     for path in tree:
         if re.search(r"(^|/)celery\w*\.py$", path):
-            if number := line_of(tree[path], r"^\w+ *(: *\w+ *)?= *(celery\.)?Celery\("):
+            if number := line_of(tree[path], r"^\w+ *(: *\w+ *)?= *(celery\.)?\w*Celery\("):
                 return f"{path}:{number}"
     return ""
 
@@ -122,11 +131,16 @@ def in_image(tree: Tree) -> tuple[str, ...]:
     return tuple(sorted({name for name in folders if name[0] not in "._"} - NOT_OURS) + sorted(modules))
 
 
-def unset(tree: Tree, found: Found) -> list[tuple[str, str]]:
-    """("file:line", variable) of what the settings ask of the environment without a default: a build has none."""
-    asked = re.compile(r"""(?:environ\[|\benv(?:\.\w+)?\(|\bconfig\()\s*["'](\w+)["']\s*[\])]""")
+def settings_files(tree: Tree, found: Found) -> list[str]:
+    """Those that production's settings are made of, as far as their names tell."""
     folder = settings_folder(tree, found.settings)
     files = {f"{path_of(folder)}/{name}.py" for name in (*SHARED, "__init__") if folder} | {
         file_of(tree, found.production)}
-    return [(f"{path}:{number}", match[1]) for path in sorted(files) if path in tree
+    return sorted(files & set(tree))
+
+
+def unset(tree: Tree, found: Found) -> list[tuple[str, str]]:
+    """("file:line", variable) of what the settings ask of the environment without a default: a build has none."""
+    asked = re.compile(r"""(?:environ\[|\benv(?:\.\w+)?\(|\bconfig\()\s*["'](\w+)["']\s*[\])]""")
+    return [(f"{path}:{number}", match[1]) for path in settings_files(tree, found)
             for number, line in enumerate(tree[path].splitlines(), 1) for match in asked.finditer(line)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from adopt_look import Found
+from adopt_look import Found, make_reads
 from adopt_requirements import follow, name
 
 Tree = Mapping[str, str]
@@ -18,6 +18,7 @@ TAKEN = {
 }
 REPLACED = {"Dockerfile", ".dockerignore", "docker-run.sh"}  # with the diff shown; what else differs is in the way
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+BESIDE = "compose.slipway.yaml"  # make up takes it, where a project has one of those, which then stays what it is
 # What slipway imports. Without a lower bound an old version may be found that knows of no upper one for Django.
 NEEDED = ("dj-database-url>=3", "gunicorn>=23", "prometheus-client>=0.22", "psycopg2-binary", "python-json-logger>=3.3",
           "sentry-sdk>=2", "whitenoise>=6.9")
@@ -68,7 +69,8 @@ def make_plan(tree: Tree, found: Found, level: str, template: Template) -> Plan:
 def missing(found: Found, level: str) -> list[str]:
     """What the project lacks for this level."""
     if not found.settings:
-        return ["manage.py names no settings: it should set DJANGO_SETTINGS_MODULE, as that of django-admin does"]
+        return ["manage.py names no settings, nor does what it imports: it should set DJANGO_SETTINGS_MODULE, as that "
+                "of django-admin does"]
     if level != "make" and not found.package:
         return [f"the settings {found.settings} are no module of a package, which the image needs: move them into one "
                 "(mysite/settings.py), and name mysite.settings in manage.py; --level make works without"]
@@ -99,12 +101,17 @@ def taken(tree: Tree, found: Found, level: str, template: Template) -> dict[str,
     """The template's files of these levels, with the project's names."""
     prefixes = tuple(prefix for each in up_to(level) for prefix in TAKEN[each])
     files = {path: text for path, text in template.files.items() if path.startswith(prefixes)}
-    if set(COMPOSE) & set(tree):
-        files.pop("compose.yaml", None)
     if not found.celery:
         files = {path: without_celery(path, text) for path, text in files.items()}
+    if own_compose(tree) and "compose.yaml" in files:
+        files[BESIDE] = files.pop("compose.yaml")
     return {path: with_names(text, found.app) if re.fullmatch(r"deploy/\w+\.toml", path) else text
             for path, text in files.items()}
+
+
+def own_compose(tree: Tree) -> list[str]:
+    """The project's files for Docker Compose that are not the template's."""
+    return [path for path in COMPOSE if path in tree and "use make up" not in tree[path]]
 
 
 def without_celery(path: str, text: str) -> str:
@@ -142,7 +149,7 @@ def written(tree: Tree, found: Found, level: str, template: Template) -> dict[st
 def merged(tree: Tree, found: Found, level: str) -> dict[str, str]:
     """What is the project's as well: what it has stays, what is missing is added."""
     ignored = [line for each in up_to(level) for line in IGNORED[each]]
-    return {"Makefile": makefile(tree.get("Makefile"), found), ".gitignore": added(tree.get(".gitignore", ""), ignored),
+    return {"Makefile": makefile(tree, found), ".gitignore": added(tree.get(".gitignore", ""), ignored),
             "requirements.in": required(tree, found, level),
             "requirements/dev.in": required_dev(tree, found, level)}
 
@@ -154,13 +161,16 @@ def added(text: str, lines: list[str]) -> str:
     return text + ("\n" if text and not text.endswith("\n") and more else "") + "".join(f"{line}\n" for line in more)
 
 
-def makefile(there: str | None, found: Found) -> str:
+def makefile(tree: Tree, found: Found) -> str:
     """The project's variables and the template's rules, before what a Makefile has already."""
+    there = tree.get("Makefile")
     if there and re.search(r"^-?include .*\bdjango\.mk\b", there, re.MULTILINE):
         return there
     app = found.celery.rpartition(":")[0].removesuffix(".py").replace("/", ".")
     lines = ["# The project's own settings. Its rules are in the included files; yours go here or, kept out of git, in",
              "# local.mk.", "", f"APP   ?= {found.app}", "IMAGE ?= $(APP)", "PORT  ?= 8000"]
+    if found.package and make_reads(tree["manage.py"]) != found.package:
+        lines.append(f"PROJECT = {found.package}")
     if app and app != f"{found.package}.celery":
         lines.append(f"CELERY_APP ?= {app}")
     first = re.search(r"^([\w-]+) *:(?!=)", there or "", re.MULTILINE)
@@ -202,7 +212,7 @@ def dockerignore(template: str, in_image: tuple[str, ...]) -> str:
 def settings_file(kind: str, base: str) -> str:
     """A settings module that loads the project's own, then the template's."""
     return (f'"""{"Production" if kind == "production" else "Tests, while the image is built"}: {base}, then the '
-            f'template\'s. What only this has of yours goes below."""\n\nfrom slipway.settings import over\n\n'
+            f'template\'s.\n\nWhat only this has of yours goes below.\n"""\n\nfrom slipway.settings import over\n\n'
             f'globals().update(over("{kind}", "{base}"))\n')
 
 

@@ -3,17 +3,19 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from adopt_look import Found, file_of, line_of, path_of, unset
-from adopt_plan import COMPOSE, Plan, Template, up_to
+from adopt_look import Found, file_of, line_of, path_of, settings_files, unset
+from adopt_plan import BESIDE, Plan, Template, own_compose, up_to
 
 Tree = Mapping[str, str]
 PYTEST = {"pytest.ini": r"^\[pytest\]", "tox.ini": r"^\[pytest\]", "setup.cfg": r"^\[tool:pytest\]",
           "pyproject.toml": r"^\[tool\.pytest"}
 STYLE = {".flake8": r"^\[flake8\]", "setup.cfg": r"^\[flake8\]", "tox.ini": r"^\[flake8\]", "ruff.toml": "",
          "pyproject.toml": r"^\[tool\.(ruff|black)\]"}
-CELERY = ("say `from slipway.celery import app` instead, which reads CELERY_… settings and finds tasks; or keep it, "
-          'and set app.conf.worker_consumer = "slipway.worker:Consumer" below, as a deploy waits for what that says, '
-          "and READINESS_BEAT = {} in settings_docker.py")
+OLD_DJANGO = (r"(?i)^[\s\"']*django\b(?!-)[^#;]*((==|~=|<=) *([1-4]\b|5\.0\b)|<= *5(?![.\d])|"
+              r"< *([1-4]\b|5(\.[01](\.0)?)?(?![.\d])))")
+CELERY = ("say `from slipway.celery import app` instead, which reads CELERY_… settings and finds tasks; or keep it: "
+          'where it has no namespace="CELERY", set app.conf.worker_consumer = "slipway.worker:Consumer" below, as a '
+          "deploy waits for what that says")
 
 
 def todo(tree: Tree, found: Found, level: str, plan: Plan, template: Template) -> list[str]:
@@ -45,7 +47,7 @@ def requirements(tree: Tree, found: Found) -> Iterator[str]:
 def too_old(tree: Tree, found: Found) -> Iterator[str]:
     """A Django that slipway does not work with."""
     for path in (found.wanted.source, *(path for path in tree if re.fullmatch(r"requirements/\w+\.txt", path))):
-        if number := line_of(tree.get(path, ""), r"(?i)^\W*django *(==|~=|<=?) *(\d\.\d.*,)?[1-4]\."):
+        if number := line_of(tree.get(path, ""), OLD_DJANGO):
             yield f"{path}:{number}: slipway needs Django 5.1 or newer; it is tested with 5.2"
             return
 
@@ -65,9 +67,9 @@ def tests(tree: Tree) -> Iterator[str]:
     """How the project runs its tests, where that is not manage.py test."""
     for path, pattern in PYTEST.items():
         if number := line_of(tree.get(path, ""), pattern) or (path == "pytest.ini" and path in tree):
-            yield (f"{path}:{int(number)}: make test runs manage.py test, then pytest on the folder tests/ where "
-                   "requirements/dev.in names it; where tests are elsewhere, give the Makefile a rule of your own. The "
-                   "build of the image runs manage.py test alone")
+            files = " and ".join(f"!{name}" for name in (path, "conftest.py") if name in tree)
+            yield (f"{path}:{int(number)}: make test and the build of the image run manage.py test: write TESTS = -m "
+                   f"pytest into the Makefile, and {files} into .dockerignore, where that does not run all of them")
             return
 
 
@@ -88,19 +90,30 @@ def settings(tree: Tree, found: Found) -> Iterator[str]:
         yield f"{found.celery}: {CELERY}"
         if found.celery.rpartition(":")[0] != f"{found.package}/celery.py":
             yield f"{path_of(found.package)}/celery.py: the image runs celery -A {found.package}: import the app there"
+        yield from queues(tree, found)
+
+
+def queues(tree: Tree, found: Found) -> Iterator[str]:
+    """Tasks that are sent to queues of which the image's worker knows nothing."""
+    texts = {path: tree[path] for path in settings_files(tree, found)}
+    if any(re.search(r"^CELERY_(TASK_)?QUEUES\b", text, re.MULTILINE) for text in texts.values()):
+        return
+    for path, text in texts.items():
+        if number := line_of(text, r"^CELERY_(TASK_)?ROUTES\b"):
+            yield (f"{path}:{number}: the image's worker takes tasks from the queue celery alone, unless "
+                   "CELERY_TASK_QUEUES lists others, as kombu.Queue(name), in settings_docker.py")
 
 
 def image(tree: Tree) -> Iterator[str]:
     """What the project's own Dockerfile and its like do, and the template's does not."""
     for number, line in instructions(tree.get("Dockerfile", "")):
-        if said := re.search(r"\bapt(?:-get)? .*?\binstall\b([^;&|]*)", line):
-            packages = " ".join(word for word in said[1].split() if not word.startswith("-"))
+        if said := re.findall(r"\bapt(?:-get)? [^;&|]*?\binstall\b([^;&|]*)", line):
+            packages = " ".join(word for word in " ".join(said).split() if word[0] not in "-><")
             yield f"Dockerfile:{number}: Debian's packages go into docker/packages.txt, one a line: {packages}"
         elif re.match(r"(CMD|ENTRYPOINT|EXPOSE|ENV)\b", line):
             yield f"Dockerfile:{number}: {line}: is it needed? docs/image.md has commands and settings"
-    for path in COMPOSE:
-        if path in tree:
-            yield f"{path}: it stays; make up needs the template's compose.yaml, or services of its names in yours"
+    for path in own_compose(tree):
+        yield f"{path}: it stays, for what you use it for; make up takes {BESIDE}"
     if "package.json" in tree:
         yield "package.json: build what it makes before make build, into a folder that .dockerignore names"
 
@@ -109,7 +122,8 @@ def style(tree: Tree) -> Iterator[str]:
     """Linters with rules of the project's own."""
     for path, pattern in STYLE.items():
         if number := line_of(tree.get(path, ""), pattern):
-            yield f"{path}:{number}: leave out make, slipway and deploy, which are the template's: extend-exclude"
+            word = "extend-exclude" if path.endswith(".toml") else "exclude"  # make gives flake8 an extend-exclude
+            yield f"{path}:{number}: leave out make, slipway and deploy, which are the template's: {word}"
 
 
 def instructions(dockerfile: str) -> Iterator[tuple[int, str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 sys.dont_write_bytecode = True  # the checkout is no place for it
-from doctor_pins import normal  # noqa: E402
+from doctor_pins import normal, versions_of  # noqa: E402
 from make_install import NETWORK, why  # noqa: E402
 
 ALL_PINNED = ["--no-deps", "--disable-pip"]  # nothing is resolved or downloaded
@@ -33,7 +33,7 @@ def main(words: list[str]) -> int:
     if len(unknown) == len(asked):
         print(f"make: {no_answer(done.stderr, len(unknown))}", file=sys.stderr)
         return 2
-    lines = known(asked, {file: names(Path(file).read_text()) for file in files})
+    lines = known(asked, {file: {*versions_of(Path(file).read_text())} for file in files})
     print(*lines, *verdict(len(lines), unknown, len(asked)), sep="\n")
     return 1 if lines else 0
 
@@ -72,11 +72,6 @@ def described(vuln: dict[str, Any]) -> str:
 
 def files_of(name: str, pinned: dict[str, set[str]]) -> str:
     return ", ".join(file for file, packages in pinned.items() if normal(name) in packages)
-
-
-def names(text: str) -> set[str]:
-    """The packages that a file pins."""
-    return {normal(name) for name in re.findall(r"^([A-Za-z0-9][\w.-]*)\s*==", text, re.MULTILINE)}
 
 
 def verdict(vulnerable: int, unknown: Sequence[str], asked: int) -> list[str]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 sys.dont_write_bytecode = True  # the checkout is no place for it
 from doctor_look import Machine, look  # noqa: E402
 from doctor_pins import stale  # noqa: E402
+from doctor_processes import apart, of_compose, of_procfile, of_servers  # noqa: E402
 
 PURPOSES = ("develop", "build", "ship")
 GB = 1024 ** 3
@@ -68,10 +69,19 @@ def develop(machine: Machine, env: dict[str, str]) -> Iterator[Finding]:
     for source, (text, pinned) in machine.pins.items():
         for problem in stale(text, pinned, source):
             yield Finding("develop", problem, "make requirements", hinders=False)
+    yield from processes(machine, "develop", env.get("PROCFILE", ""), of_procfile)
+
+
+def processes(machine: Machine, purpose: str, path: str, read: Callable[[str], dict[str, str]]) -> Iterator[Finding]:
+    """Where a file runs other processes than the servers do."""
+    servers, here = (machine.processes.get(name, "") for name in (machine.servers, path))
+    for text, cure in apart(machine.servers, path, of_servers(servers), read(here)):
+        yield Finding(purpose, text, cure, hinders=False)
 
 
 def build(machine: Machine, env: dict[str, str]) -> Iterator[Finding]:
     """What make build, up and push need. One line for what keeps Docker from answering."""
+    yield from processes(machine, "build", machine.compose_file, of_compose)
     if not machine.git:
         yield Finding("build", "no git here, and a commit names each image", "apt install git")
     if not machine.docker:

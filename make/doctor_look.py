@@ -43,6 +43,9 @@ class Machine:
     free: int = 0  # bytes
     env: tuple[str, ...] = ()
     pins: dict[str, tuple[str, str]] = field(default_factory=dict)  # .in file → its text, its pins
+    servers: str = ""  # the path of the fleet's file
+    compose_file: str = "compose.yaml"  # what make up takes
+    processes: dict[str, str] = field(default_factory=dict)  # files that name processes, also that one → their texts
     docker: bool = True
     engine: str = ""  # "", "silent" or "denied"
     buildx: bool = True
@@ -61,6 +64,8 @@ def look(env: dict[str, str]) -> Machine:
     return Machine(
         python=sys.version_info[:3], pythons=tuple(other_pythons(env["PYTHON_MIN"])), venv=can_make_venv(),
         git=there("git"), free=free(Path()), env=tuple(env_problems()), pins=pins(env["PINS"].split()),
+        servers=str(fleet_file(env)), compose_file=compose_file(), processes={} if by_variables(env) else texts(
+            str(fleet_file(env)), env.get("PROCFILE", ""), compose_file()),
         **docker_facts(docker, env), ssh=there("ssh"), agent_has_key=says(["ssh-add", "-l"]) is not None,
         fleet=fleet, hosts=hosts)
 
@@ -114,6 +119,27 @@ def pins(files: Sequence[str]) -> dict[str, tuple[str, str]]:
             for name, source in sources.items() if source.exists()}
 
 
+def texts(*paths: str) -> dict[str, str]:
+    """Path → text of those that are files."""
+    return {path: Path(path).read_text(errors="replace") for path in paths if os.path.isfile(path)}
+
+
+def compose_file() -> str:
+    """The template's, which has another name beside one of the team's own."""
+    beside = "compose.slipway.yaml"
+    return beside if os.path.isfile(beside) else "compose.yaml"
+
+
+def by_variables(env: dict[str, str]) -> list[str]:
+    """The hosts of a fleet without file."""
+    return " ".join(env.get(name, "") for name in ("HOSTS", "CELERY_HOSTS", "BEAT_HOSTS")).split()
+
+
+def fleet_file(env: dict[str, str]) -> Path:
+    """Where the servers are described."""
+    return Path("deploy", f"{env.get('ENV') or 'production'}.toml")
+
+
 def docker_facts(docker: list[str], env: dict[str, str]) -> dict[str, Any]:
     """The part of Machine that is Docker's."""
     if not there(docker[0]):
@@ -134,8 +160,8 @@ def denied(env: dict[str, str], path: str = "/var/run/docker.sock") -> bool:
 
 def servers(env: dict[str, str]) -> tuple[str, tuple[Host, ...]]:
     """What is wrong with the fleet's file, and its hosts; the variables of a fleet without file go before it."""
-    named = " ".join(env.get(name, "") for name in ("HOSTS", "CELERY_HOSTS", "BEAT_HOSTS")).split()
-    path, problem = Path("deploy", f"{env.get('ENV') or 'production'}.toml"), ""
+    named = by_variables(env)
+    path, problem = fleet_file(env), ""
     if not named and path.parent.is_dir():
         named, problem = read_fleet(path)
     config = ["-F", env["SSH_CONFIG"]] if env.get("SSH_CONFIG") else []
@@ -164,10 +190,10 @@ def host(name: str, config: list[str]) -> Host:
         settings.setdefault(key, []).append(value)
     first = {key: values[0] for key, values in settings.items()}
     address, port = first.get("hostname", name.rpartition("@")[2]), first.get("port", "22")
-    at = first.get("hostkeyalias") or (address if port == "22" else f"[{address}]:{port}")
+    names = known_as(address, port, first.get("hostkeyalias", ""))
     far = any(first.get(key, "none") != "none" for key in ("proxyjump", "proxycommand"))
     identities = (os.path.expanduser(path) for path in settings.get("identityfile", []))
-    return Host(name, at, far or resolves(address), is_known(at, first),
+    return Host(name, names[0], far or resolves(address), is_known(names, first),
                 tuple(path for path in identities if os.path.exists(path)))
 
 
@@ -178,10 +204,16 @@ def resolves(address: str) -> bool:
         return False
 
 
-def is_known(at: str, settings: dict[str, str]) -> bool:
-    """Whether a known_hosts has the host, or ssh does not ask for it there."""
+def known_as(address: str, port: str, alias: str) -> tuple[str, ...]:
+    """The names by which ssh looks for a host's key, the first of which it stores it by. Of a port other than 22 it
+    also takes the key that the address has without one."""
+    return (alias or address,) if alias or port == "22" else (f"[{address}]:{port}", address)
+
+
+def is_known(names: Sequence[str], settings: dict[str, str]) -> bool:
+    """Whether a known_hosts has the host by one of its names, or ssh does not ask for it there."""
     if re.match("no|false|off|accept-new", settings.get("stricthostkeychecking", "")) or settings.get(
             "knownhostscommand", "none") != "none":
         return True
     files = f"{settings.get('userknownhostsfile', '')} {settings.get('globalknownhostsfile', '')}".split()
-    return any(says(["ssh-keygen", "-F", at, "-f", os.path.expanduser(file)]) for file in files)
+    return any(says(["ssh-keygen", "-F", name, "-f", os.path.expanduser(file)]) for file in files for name in names)

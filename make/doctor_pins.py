@@ -1,4 +1,4 @@
-"""Whether a file of pins says what its .in file asks for, without the network. Pure."""
+"""What a file of pins holds, and whether that is what its .in file asks for, without the network. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 NAME = r"[A-Za-z0-9][\w.-]*"
 ASKED = re.compile(rf"({NAME})\s*(?:\[[^\]]*\])?\s*([^;#@]*)(;?)")
-PINNED = re.compile(rf"({NAME})\s*==\s*([^\s;\\]+)")
+PINNED = re.compile(rf"^({NAME})\s*(?:\[[^\]]*\])?\s*==\s*([^\s;\\]+)", re.MULTILINE)
 CLAUSE = re.compile(r"(==|>=|<=|<|>)\s*([\d.]+)$")
 
 
 def stale(asked: str, pinned: str, source: str) -> Iterator[str]:
     """What the pins lack of `source`, or have and should not; a text each. What it cannot judge it lets pass."""
-    pins = {normal(name): version for name, version in PINNED.findall(uncommented(pinned))}
-    names = set()
+    pins, names = versions_of(pinned), set()
     for name, versions, marker in (match.groups() for match in map(ASKED.match, lines(asked)) if match):
         names.add(normal(name))
         version = pins.get(normal(name))
@@ -32,8 +31,9 @@ def lines(text: str) -> list[str]:
     return [line for line in found if line and not line.startswith(("#", "-")) and "://" not in line]
 
 
-def uncommented(text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+def versions_of(pinned: str) -> dict[str, str]:
+    """Package → the version that is pinned."""
+    return {normal(name): version for name, version in PINNED.findall(pinned)}
 
 
 def direct(pinned: str, source: str) -> set[str]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 ANSWERS = Path(".copier-answers.yml")
+BESIDE = Path("compose.slipway.yaml")  # an adopted project's: its compose.yaml is its own
 
 
 class Problem(Exception):
@@ -72,7 +73,8 @@ def update(git_dir: str, before: str, copier: str, version: str) -> None:
     refuse_dirty()
     if version and git(f"--git-dir={git_dir}", "cat-file", "-e", f"{version}^{{commit}}").returncode:
         raise Problem(f"the template has no version {version}: " + " ".join(output("tag", git_dir=git_dir).split()))
-    merge([copier, "update", "--quiet", "--trust", "--defaults", *(["--vcs-ref", version] if version else [])])
+    merge([copier, "update", "--quiet", "--trust", "--defaults", *(["--vcs-ref", version] if version else []),
+           *(["--exclude", "/compose.yaml"] if BESIDE.exists() else [])])
     after = answers()[1]
     if after == before:
         go_back()  # no matter how copier writes the answers down

@@ -17,7 +17,7 @@ dev_in = $(REQUIREMENTS_DEV:.txt=.in)
 ## Pins
 .PHONY: requirements upgrade audit
 
-requirements: $(REQUIREMENTS:.txt=.in) ## compile requirements.in and requirements/*.in after a change; versions stay
+requirements: $(REQUIREMENTS:.txt=.in) FORCE ## compile requirements.in and requirements/*.in after a change; versions stay
 	@$(has_python); sh make/indexes.sh check $< $(MORE_PINS:.txt=.in)
 	@$(make_ve) uv $(COMPILE) -o $(REQUIREMENTS) $< && sh make/indexes.sh keep $< $(REQUIREMENTS)
 	@for pins in $(MORE_PINS); do in=$${pins%.txt}.in; \

@@ -9,10 +9,11 @@ FLEETS      ?= 1 2
 FLEET_HOSTS ?= web1 web2 work1
 FLEET_BASE  ?= debian:bookworm-slim
 KEEP        ?=
+PORTS       ?= django-ca squad
 NAME        ?=
 
 ## The template itself
-.PHONY: new mine pins image-test browser screenshots fleet fleet-down e2e e2e-all \
+.PHONY: new mine pins image-test browser screenshots fleet fleet-down e2e e2e-all ports \
         companion companions companion-image companion-benchmark
 
 # They test provisioning, too.
@@ -106,8 +107,9 @@ fleet-down: ## remove the test servers and all they hold
 
 # One fleet for each process that runs tests. The traps take all down however the tests end; without the second, Ctrl-C
 # would end the shell too early.
-run_e2e = trap '[ -n "$(KEEP)" ] || for FLEET in $(FLEETS); do export FLEET; $(run_fleet) down; done' EXIT; \
-  trap 'exit 130' HUP INT TERM; for FLEET in $(FLEETS); do export FLEET; $(fleet_up) || exit; done; unset FLEET; \
+with_fleets = trap '[ -n "$(KEEP)" ] || for FLEET in $(FLEETS); do export FLEET; $(run_fleet) down; done' EXIT; \
+  trap 'exit 130' HUP INT TERM; for FLEET in $(FLEETS); do export FLEET; $(fleet_up) || exit; done
+run_e2e = $(with_fleets); unset FLEET; \
   $(PYTEST) tests/e2e --durations=0 $(if $(word 2,$(FLEETS)),-n $(words $(FLEETS)) --max-worker-restart 0 --dist loadfile)
 
 e2e: $(VE)/sentinel-tests ## tests on the fleet, which is made and removed (KEEP=1: stays; PYTEST_ARGS="…")
@@ -115,3 +117,9 @@ e2e: $(VE)/sentinel-tests ## tests on the fleet, which is made and removed (KEEP
 
 e2e-all: $(VE)/sentinel-tests ## the same, with those of the fleet itself and repetitions of kills
 	@$(run_e2e) $(PYTEST_ARGS)
+
+# One after the other: what takes long is done by all of the machine.
+ports: override FLEETS := $(firstword $(FLEETS))
+ports: FLEET_HOSTS = web1 web2
+ports: $(VE)/sentinel-tests ## applications of others, adopted and deployed, see docs/ports.md (PORTS="…")
+	@$(with_fleets); $(PYTEST) $(patsubst %,'tests/ports/test_ports.py::test_port[%]',$(PORTS)) $(PYTEST_ARGS)

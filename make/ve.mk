@@ -49,7 +49,13 @@ $(VE)/sentinel-dev: FORCE
 $(VE)/sentinel-deploy: FORCE
 	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEPLOY))
 
+# Every target that works for long begins here. OLD=NEW: variables that a release gave up; local.mk has been read now.
+RENAMED =
+renamed = $(foreach pair,$(RENAMED),$(call is_now,$(subst =, ,$(pair))))
+is_now = $(if $(filter-out undefined,$(origin $(firstword $(1)))),'make: $(firstword $(1)) is $(lastword $(1)) now: set that')
+
 FORCE:
+	@$(if $(strip $(renamed)),printf '%s\n' $(renamed) >&2; exit 1)
 .PHONY: FORCE
 
 # None of these is what plain make is for.

@@ -21,6 +21,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+ID = request_id.HEADER.lower().encode()
 access_log = logging.getLogger("gunicorn.access")
 
 
@@ -46,10 +47,9 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """Pass a message on, and note what the log will tell."""
         if message["type"] == "http.response.start":
-            headers = {bytes(name).lower(): bytes(value) for name, value in message.get("headers", ())}
-            self.status, self.is_open = message["status"], True
-            self.id = headers.get(request_id.HEADER.lower().encode(), b"").decode("latin-1")
-            if headers.get(b"content-type", b"").startswith(b"text/event-stream"):
+            headers = headers_of(message)
+            self.status, self.is_open, self.id = message["status"], True, headers.get(ID, "")
+            if headers.get(b"content-type", "").startswith("text/event-stream"):
                 streams.add(self)
         elif message["type"] == "http.response.body":
             self.bytes += len(message.get("body", b""))
@@ -73,7 +73,7 @@ class Exchange:
         path, method = self.scope["path"], self.scope.get("method", "WEBSOCKET")
         if not self.status or path in probes.PATHS and self.status in (200, 503):
             return
-        headers = {bytes(name): bytes(value).decode("latin-1") for name, value in self.scope["headers"]}
+        headers = headers_of(self.scope)
         ms = round((time.perf_counter() - self.began) * 1000, 1)
         access_log.info("%s %s %d in %s ms", method, path, self.status, ms, extra={
             "request_id": self.id or "-", "method": method, "path": path, "status": self.status, "ms": ms,
@@ -102,30 +102,38 @@ class Streams(set[Exchange]):
 streams = Streams()
 
 
+def headers_of(message: MutableMapping[str, Any]) -> dict[bytes, str]:
+    """Name → value, of a request or an answer."""
+    return {bytes(name).lower(): bytes(value).decode("latin-1") for name, value in message.get("headers", ())}
+
+
+async def page(app: Application, exchange: Exchange) -> None:
+    """Have a request answered."""
+    await app(exchange.scope, exchange.receive, exchange.send)
+    with suppress(OSError):  # the client has gone
+        await exchange.end()
+
+
+async def websocket(app: Application, exchange: Exchange) -> None:
+    """Have a websocket served, to its end."""
+    exchange.id = request_id.start(headers_of(exchange.scope).get(ID, ""))
+    with metrics.WEBSOCKETS.track_inprogress():
+        await app(exchange.scope, exchange.from_client, exchange.send)
+
+
 def served(app: Application) -> Application:
     """The application, with all that."""
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
+        kind = {"http": page, "websocket": websocket}.get(scope["type"])
+        if not kind:
             return await app(scope, receive, send)
         scope = {**scope, "client": scope.get("client") or ("", 0)}  # over a unix socket: as gunicorn says it
         exchange = Exchange(scope, receive, send)
         try:
-            await (pages if scope["type"] == "http" else websocket)(exchange)
+            await kind(app, exchange)
         finally:
             streams.discard(exchange)
             exchange.log()
-
-    async def pages(exchange: Exchange) -> None:
-        await app(exchange.scope, exchange.receive, exchange.send)
-        with suppress(OSError):  # the client has gone
-            await exchange.end()
-
-    async def websocket(exchange: Exchange) -> None:
-        headers = {bytes(name): bytes(value).decode("latin-1") for name, value in exchange.scope["headers"]}
-        exchange.id = request_id.start(headers.get(request_id.HEADER.lower().encode(), ""))
-        with metrics.WEBSOCKETS.track_inprogress():
-            await app(exchange.scope, exchange.from_client, exchange.send)
-
     return answer
 
 

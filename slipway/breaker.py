@@ -9,7 +9,7 @@ answer that was merely late, as a busy machine's may be, is so forgotten with th
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 SLOW = 0.5  # seconds: what fails sooner holds up nobody
 REST = 3  # seconds until the next one tries
@@ -29,13 +29,15 @@ class Breaker:
         self.until: float | None = None  # when the next one may try; None: all may
 
     @contextlib.contextmanager
-    def attempt(self) -> Iterator[bool]:
-        """Yields whether this one tries for all."""
+    def attempt(self, ended: Callable[[], object] = lambda: False) -> Iterator[bool]:
+        """Yields whether this one tries for all. `ended`: whether a connection of before was all that failed, which is
+        no answer."""
         tries, began = self.check(), time.monotonic()
         try:
             yield tries
         except Exception as error:
-            self.settle(tries, self.in_vain(error, time.monotonic() - began))
+            in_vain = self.in_vain(error, time.monotonic() - began)
+            self.settle(tries, None if ended() and not in_vain else in_vain)
             raise
         self.settle(tries, False)
 
@@ -54,10 +56,12 @@ class Breaker:
         """Whether it hung, by what was raised and how long that took."""
         return seconds > SLOW
 
-    def settle(self, tries: bool, in_vain: bool) -> None:
-        """Note how it went."""
+    def settle(self, tries: bool, in_vain: bool | None) -> None:
+        """Note how it went; None: it tells nothing."""
         with self.lock:
-            if not in_vain:
+            if in_vain is None:
+                self.until = time.monotonic() if tries else self.until  # the next one tries instead
+            elif not in_vain:
                 self.until = None
             elif tries:
                 self.until = time.monotonic() + REST

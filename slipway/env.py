@@ -22,6 +22,7 @@ class Required:
 
 
 REQUIRED = Required()
+RENAMED: dict[str, str] = {}  # a variable that a release gave up → its new name
 POSTGRES = "postgres://user:password@db.example:5432/name"
 # What is not among the pins: the module that Django imports, and the package that has it.
 DRIVERS = {"django.db.backends.mysql": ("MySQLdb", "mysqlclient"),
@@ -147,10 +148,12 @@ class Env:
         return self.url(name, cache, default, "redis://cache.example:6379/1")
 
     def check(self) -> None:
-        """Raise SettingsError where anything read so far was missing or malformed."""
+        """Raise SettingsError where anything read so far was missing or malformed, or an old name is set."""
         self.checked = True
-        if self.problems:
-            raise SettingsError(self.problems)
+        old = [f"{name} is {new} now: set that" for name, new in RENAMED.items()
+               if self.variables.get(name) or self.variables.get(f"{name}_FILE")]
+        if problems := [*self.problems, *old]:
+            raise SettingsError(problems)
 
 
 # The settings': settings_shared.py asks it, then the file of the environment, which checks it in the end.

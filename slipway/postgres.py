@@ -166,8 +166,8 @@ def waits(name: str, asks: bool = True) -> Callable[..., Any]:
 
     @wraps(method)
     def patient(self: Any, *args: Any, **options: Any) -> Any:
-        found = self.connection.server
-        with found.attempt() if asks else contextlib.nullcontext(), found.waiting(self.connection):
+        found, its = self.connection.server, self.connection
+        with found.attempt(lambda: its.closed) if asks else contextlib.nullcontext(), found.waiting(its):
             return method(self, *args, **options)
     return patient
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from celery import signals
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
@@ -27,9 +28,9 @@ def heartbeat() -> None:
     beat("worker")
 
 
-app.conf.beat_schedule["heartbeat"] = {
-    "task": heartbeat.name, "schedule": 60, "options": {"expire_seconds": 60},  # no worker: they must not pile up
-}
+HEARTBEAT = {"task": heartbeat.name, "schedule": 60,
+             "options": {"expire_seconds": 60}}  # no worker: they must not pile up
+app.conf.beat_schedule["heartbeat"] = HEARTBEAT
 
 
 @signals.beat_init.connect
@@ -75,6 +76,8 @@ class Scheduler(DatabaseScheduler):
     def load(self) -> None:
         """Bring the database's schedule in line with the code's."""
         entries = self.app.conf.beat_schedule
+        if settings.READINESS_BEAT:  # else nobody asks for it, and a project's own app may not have the task
+            entries.setdefault("heartbeat", HEARTBEAT)
         for entry in entries.values():
             entry.setdefault("description", FROM_CODE)
         PeriodicTask.objects.filter(description=FROM_CODE).exclude(name__in=entries).delete()

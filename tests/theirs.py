@@ -26,7 +26,8 @@ LAYERS = {  # settings as a package, apps beside it, Celery, requirements by env
         "ROOT_URLCONF = 'config.urls'\nAUTH_USER_MODEL = 'shop.Customer'\n"
         "DEFAULT_AUTO_FIELD = 'django.db.models.AutoField'\nSTATIC_URL = '/assets/'\n"
         "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': BASE_DIR / 'shop.db'}}\n"
-        "TEMPLATES = [{'BACKEND': 'django.template.backends.django.DjangoTemplates', 'APP_DIRS': True}]\n",
+        "TEMPLATES = [{'BACKEND': 'django.template.backends.django.DjangoTemplates', 'APP_DIRS': True}]\n"
+        "CELERY_TASK_ALWAYS_EAGER = 'SHOP_BROKER' not in os.environ\n",
     "config/settings/local.py": "from .base import *  # noqa\n\nDEBUG = True\nALLOWED_HOSTS = ['*']\n",
     "config/settings/production.py": "from .base import *  # noqa\n\nSHOP_OPEN = True\n",
     "config/urls.py": "from django.http import HttpResponse\nfrom django.urls import path\n\n"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 from . import disk
-from .roles import BUILT_IN, Process
+from .roles import Process, of_units, unit_of
 from .shapes import Any, CallOptions, More, Properties, Unpack
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
@@ -81,30 +81,25 @@ class Host:
         """`call` of docker."""
         return self.call("docker", *words, **options)
 
+    @cached_property
     def processes(self) -> dict[str, Process]:
-        """Role → process, of those that this host has, by the units that it was provisioned with."""
-        folder, app, found = self.root + UNITS, re.escape(self.app), []
-        for unit in disk.entries(folder):
-            name = re.fullmatch(r"%s-([a-z][a-z0-9]*)(@?)\.service" % app, unit)
-            text = name and disk.read("%s/%s" % (folder, unit)) or ""
-            # As docker-slot finds them: a team may have units of other names, and with docker-runner, too.
-            if name and re.search(r"^ExecStart=/usr/local/bin/docker-runner --unit %s-\S+ --slot " % app, text, re.M):
-                ready = re.search(r"^Ready=(.*)$", text, re.M)
-                found.append(BUILT_IN.get(name[1]) or Process(name[1], "", bool(name[2]), ready[1] if ready else ""))
-        order = [*BUILT_IN, *sorted(process.name for process in found)]
-        return {process.name: process for process in sorted(found, key=lambda process: order.index(process.name))}
+        """Role → process, of those that this host has, by the units that it was provisioned with. Read once: who has
+        the lock either writes units or asks for processes, and without it each question has a Host of its own."""
+        folder = self.root + UNITS
+        names = [name for name in disk.entries(folder) if unit_of(self.app, name)]
+        return of_units(self.app, {name: disk.read("%s/%s" % (folder, name)) or "" for name in names})
 
     def has(self, role: str) -> bool:
         """Whether this host has a role."""
-        return role in self.processes()
+        return role in self.processes
 
     def in_slots(self) -> list[str]:
         """The roles here that run in the slots."""
-        return [name for name, process in self.processes().items() if process.overlap]
+        return [name for name, process in self.processes.items() if process.overlap]
 
     def alone(self) -> list[str]:
         """The roles here of which one runs at a time; each has files as a slot has."""
-        return [name for name, process in self.processes().items() if not process.overlap]
+        return [name for name, process in self.processes.items() if not process.overlap]
 
     def pinned(self) -> list[str]:
         """The slots, and what runs alone: each runs a release of its own."""

@@ -1,8 +1,9 @@
-"""What runs of an app, for the deployer and the agent. Each process is a role: a host that has it runs it."""
+"""What runs of an app, for the deployer and the agent. Each process is a role: a host that has it runs it. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 READY_FILE = "/dev/shm/ready"  # in the container of a team's process
 
@@ -27,3 +28,21 @@ BUILT_IN = {process.name: process for process in (  # in this order; those of [p
     Process("web", "run", True, "web", 60, "-e SOCKET=/run/{}/%i/web.sock"),
     Process("worker", "worker", True, "worker", 660, "-e READY_FILE=/run/{}/%i/worker.ready"),
     Process("beat", "beat", False, "healthcheck beat", 10, ""))}
+
+
+def unit_of(app: str, file: str) -> re.Match[str] | None:
+    """What a unit's file name says: its role, and @ where it runs in slots; None where it may be none of the app's."""
+    return re.fullmatch(r"%s-([a-z][a-z0-9]*)(@?)\.service" % re.escape(app), file)
+
+
+def of_units(app: str, units: Mapping[str, str]) -> dict[str, Process]:
+    """Role → process, of the units' files: name → text."""
+    found = {}
+    for file, text in units.items():
+        name = unit_of(app, file)
+        # As docker-slot finds them: a team may have units of other names, and with docker-runner, too.
+        runner = r"^ExecStart=/usr/local/bin/docker-runner --unit %s-\S+ --slot " % re.escape(app)
+        if name and re.search(runner, text, re.M):
+            ready = re.search(r"^Ready=(.*)$", text, re.M)
+            found[name[1]] = BUILT_IN.get(name[1]) or Process(name[1], "", bool(name[2]), ready[1] if ready else "")
+    return {role: found[role] for role in [*BUILT_IN, *sorted(found.keys() - BUILT_IN)] if role in found}

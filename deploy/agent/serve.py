@@ -84,11 +84,11 @@ def beside(function: Callable[..., object], *args: object) -> None:
 
 def read(app: str, program: bytes, file: str) -> None:
     """Answer what is asked, up to the lock and after it. `program`, `file`: this agent's text, and where it is kept."""
-    host = Host(app)
     readers: dict[str, Callable[..., object]] = {
         "facts": facts.collect, "said": facts.last_lines, "decide": decide, **UNLOCKED}
     print(MARK, flush=True)
     for message in lines():
+        host = Host(app)  # anew: somebody may have provisioned since
         if message.get("do") == "lock":
             answer(message, lambda: lock(host, program, os.path.basename(file), **message["args"]))
             readers.update(dict.fromkeys(LOCKED, shell.refuse))  # they were meant for that lock

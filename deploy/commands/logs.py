@@ -37,14 +37,9 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     limits.allow(len(hosts))
 
     async def show(host: Host) -> int | None:
-        shown = running[host.name] = await process.start(
+        running[host.name] = shown = await process.start(
             fleet.ssh.command(host.address, words), stdin=subprocess.DEVNULL, stderr=None)
-        try:
-            async for line in shown.lines():
-                text = visible(f"{host.name} | {line.decode(errors='replace').rstrip(chr(10))}")
-                await in_thread(write, text + "\n", sys.stdout)
-        except HostProblem as problem:
-            raise DeployError(on_hosts({host.name: problem.args})) from None
+        await pass_on(shown, host.name)
         return await shown.ended()
     try:
         failed = [host.name for host, code in (await together(show, hosts)).items() if code]
@@ -52,3 +47,13 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         await together(lambda one: one.close(0), running.values())
     if failed:
         raise DeployError(f"no logs from {', '.join(failed)}")
+
+
+async def pass_on(shown: Process, host: str) -> None:
+    """Write the lines of a host as they come. Raises DeployError for one that does not end."""
+    try:
+        async for line in shown.lines():
+            text = visible(f"{host} | {line.decode(errors='replace').rstrip(chr(10))}")
+            await in_thread(write, text + "\n", sys.stdout)
+    except HostProblem as problem:
+        raise DeployError(on_hosts({host: problem.args})) from None

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..agent.roles import BUILT_IN, Process
 from ..errors import Refused
-from . import schema
+from . import processes, schema
 from .checks import TOO_DEEP, Problems, is_numeric
 from .ssh import Ssh
 
@@ -194,8 +194,8 @@ def between_keys(fleet: Fleet) -> Problems:
         yield "media", f"\"local\" files would differ between {', '.join(host.name for host in web)}; use \"bucket\""
     for host in fleet.balancers:
         yield from balancer_problems(host, web)
-    for process in fleet.processes.values():
-        yield from process_problems(process, fleet.rollout["ready"])
+    yield from processes.problems(fleet.processes.values(), {host.name: host.roles for host in fleet.hosts},
+                                  fleet.rollout["ready"])
     yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
                 for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
 
@@ -208,15 +208,6 @@ def host_problems(host: Host, same_address: Iterable[str]) -> Problems:
     for other in same_address:
         if other < host.name:
             yield f"hosts.{host.name}.address", f"{host.address!r} is {other}'s too"
-
-
-def process_problems(process: Process, limit: int) -> Problems:
-    """What is wrong with a process; `limit`: seconds that it may take to get ready."""
-    if process.overlap and process.ports:
-        yield f"process.{process.name}.ports", "two run beside each other, as overlap says: only one can have them"
-    way, _, what = process.ready.partition(" ")
-    if way == "seconds" and int(what) >= limit:
-        yield f"process.{process.name}.ready", f"{what} s are not less than rollout.ready, {limit} s"
 
 
 def balancer_problems(host: Host, web: list[Host]) -> Problems:

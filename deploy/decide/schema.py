@@ -5,6 +5,7 @@ checks.py says what a check and a table are.
 
 import re
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ..agent.roles import BUILT_IN
@@ -158,6 +159,9 @@ TOP: Keys = {
     "hosts": (hosts_with([*BUILT_IN]), REQUIRED),
 }
 
+# A key or table that a release gave up → its new path; hosts.*.KEY is of any host.
+RENAMED: dict[str, str] = {}
+
 
 def defaults(name: str) -> dict[str, Any]:
     """The defaults of one of the tables site, rollout, hooks, server."""
@@ -174,6 +178,12 @@ def check(data: dict[str, Any]) -> list[str]:
     """What is wrong with each key of a parsed file, a line each; empty where all are well formed."""
     try:
         keys = {**TOP, "hosts": (hosts_with(roles(data)), REQUIRED)}
-        return [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(keys)(data)]
+        return [plain(f"{path.removeprefix('.')}: {renamed(path.removeprefix('.')) or problem}")
+                for path, problem in table(keys)(data)]
     except RecursionError:
         return [TOO_DEEP]
+
+
+def renamed(path: str) -> str:
+    """What to say of an old name; nothing of any other."""
+    return next((f"is {new} now: write that" for old, new in RENAMED.items() if fnmatchcase(path, old)), "")

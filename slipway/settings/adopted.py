@@ -3,11 +3,8 @@
 # flake8: noqa: F821
 # mypy: disable-error-code="name-defined, has-type, var-annotated"
 
-from importlib.util import find_spec
-
-from slipway import values
-from slipway.env import env
 from slipway.release import RELEASE  # noqa: F401: part of the settings
+from slipway.settings import shared
 
 own = globals()
 security = "django.middleware.security.SecurityMiddleware"
@@ -15,28 +12,19 @@ ours = ["slipway.middleware.RequestId", "slipway.middleware.Probes", "slipway.mi
 again = {*ours, "whitenoise.middleware.WhiteNoiseMiddleware"}  # production puts the last where it belongs
 
 INSTALLED_APPS = [*INSTALLED_APPS]
-for app in ("slipway", "django.contrib.staticfiles"):
-    if not any(f"{name}.".startswith(f"{app}.") for name in INSTALLED_APPS):
+for app in ("slipway", "django.contrib.staticfiles", "django_celery_beat"):
+    if app in shared.INSTALLED_APPS and not any(f"{name}.".startswith(f"{app}.") for name in INSTALLED_APPS):
         INSTALLED_APPS.append(app)
 MIDDLEWARE = [*ours, *([] if security in MIDDLEWARE else [security]),
               *(name for name in MIDDLEWARE if name not in again)]
 
-SERVER = own.get("SERVER") or env.parsed("SERVER", values.server, "wsgi", "asgi")
-ASGI_APPLICATION = own.get("ASGI_APPLICATION", "slipway.asgi.application")
-ADMIN_PATH = own.get("ADMIN_PATH", "admin/")
-METRICS_TOKEN = own.get("METRICS_TOKEN", "")
-READINESS = {
-    "database": "slipway.checks.database",
-    "migrations": "slipway.checks.migrations",
-    "cache": "slipway.checks.cache",
-    **own.get("READINESS", {}),
-}
-READINESS_BEAT = own.get("READINESS_BEAT", {})
-if find_spec("celery") and find_spec("django_celery_beat"):
-    if "django_celery_beat" not in INSTALLED_APPS:
-        INSTALLED_APPS.append("django_celery_beat")
-    READINESS["broker"] = "slipway.celery.check_broker"
-    READINESS_BEAT = {"worker": "slipway.checks.worker", "beat": "slipway.checks.beat", **READINESS_BEAT}
+SERVER = own.get("SERVER") or shared.SERVER
+ASGI_APPLICATION = own.get("ASGI_APPLICATION", shared.ASGI_APPLICATION)
+ADMIN_PATH = own.get("ADMIN_PATH", shared.ADMIN_PATH)
+METRICS_TOKEN = own.get("METRICS_TOKEN", shared.METRICS_TOKEN)
+READINESS = {**shared.READINESS, **own.get("READINESS", {})}
+READINESS_BEAT = {**shared.READINESS_BEAT, **own.get("READINESS_BEAT", {})}
+CELERY_WORKER_CONSUMER = "slipway.worker:Consumer"  # for a Celery app of the project's own
 
 CONTENT_SECURITY_POLICY = own.get("CONTENT_SECURITY_POLICY") or {"DIRECTIVES": {}}  # counts where django-csp is
 CONTENT_SECURITY_POLICY["DIRECTIVES"].setdefault("default-src", [])

@@ -80,9 +80,9 @@ if part == "web":
     CELERY_BROKER_CONNECTION_TIMEOUT = CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 0.9
     CELERY_TASK_PUBLISH_RETRY = False  # slipway.task does, where there is time
 CELERY_BROKER_USE_SSL = values.broker_tls(CELERY_BROKER_URL)
+CELERY_TASK_ALWAYS_EAGER = not CELERY_BROKER_URL  # a task is run at once, by who asks for it
 if not CELERY_BROKER_URL:
     CELERY_BROKER_URL = "memory://"
-    CELERY_TASK_ALWAYS_EAGER = True  # a task is run at once, by who asks for it
     READINESS = {name: check for name, check in READINESS.items() if name != "broker"}
     READINESS_BEAT = {}
 

@@ -44,7 +44,7 @@ READINESS = {
 READINESS_BEAT: dict[str, str] = {}  # what /readyz?beat asks as well
 METRICS_TOKEN = ""  # who has it may see /metrics and /debug/vars from outside; empty: nobody
 
-if find_spec("celery"):  # a project without background jobs drops its pins
+if find_spec("django_celery_beat"):  # and Celery, which it needs: without background jobs a project drops their pins
     INSTALLED_APPS.append("django_celery_beat")
     READINESS["broker"] = "slipway.celery.check_broker"
     READINESS_BEAT = {"worker": "slipway.checks.worker", "beat": "slipway.checks.beat"}

@@ -204,9 +204,9 @@ class ScheduleTest(TestCase):
         daily = IntervalSchedule.objects.create(every=1, period="days")
         PeriodicTask.objects.create(name="by hand", task="none", interval=daily)
         self.schedule(old=self.entry(), kept=self.entry())
-        self.assertEqual(self.names(), {"by hand", "old", "kept"})
+        self.assertEqual(self.names(), {"by hand", "heartbeat", "old", "kept"})
         scheduler = self.schedule(kept=self.entry(every=30))
-        self.assertEqual(self.names(), {"by hand", "kept"})
+        self.assertEqual(self.names(), {"by hand", "heartbeat", "kept"})
         self.assertEqual(PeriodicTask.objects.get(name="kept").interval.every, 30)
         self.assertNotIn("old", scheduler.schedule)
 
@@ -224,7 +224,10 @@ class ScheduleTest(TestCase):
         self.assertEqual(self.schedule(job=self.entry()).schedule["job"].last_run_at, seen)
 
     def test_heartbeat(self) -> None:
-        """Beat sends a heartbeat each minute, and those that no worker took do not pile up."""
+        """Beat sends a heartbeat each minute, of any app, and those that no worker took do not pile up."""
+        self.assertIn("heartbeat", self.schedule().schedule)
+        with self.settings(READINESS_BEAT={}):
+            self.assertNotIn("heartbeat", self.schedule().schedule)
         entry = celery.app.conf.beat_schedule["heartbeat"]
         self.assertEqual((entry["task"], entry["schedule"]), ("slipway.tasks.heartbeat", 60))
         self.assertLessEqual(entry["options"]["expire_seconds"], 60)

@@ -1,10 +1,11 @@
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 from django.test import SimpleTestCase
 
-from slipway.env import Env, SettingsError, cache, database
+from slipway.env import RENAMED, Env, SettingsError, cache, database
 from slipway.envfile import read_file
 
 
@@ -30,6 +31,16 @@ class Reading(SimpleTestCase):
                          ["KEY", "COUNT", "FLAG", "DATABASE_URL", "CACHE_URL"])
         self.assertIn("KEY is not set; for example KEY=abc", caught.exception.report())
         self.assertNotIn("s3cret", caught.exception.report() + str(caught.exception))
+
+    def test_old_names_are_told_with_all_else(self) -> None:
+        """Who still sets a variable, or its file, by a name that a release gave up is told the new one."""
+        env = Env({"OLD": "s3cret", "OLDER_FILE": "/s3cret", "UNUSED": ""})
+        env.text("KEY", example="abc")
+        with mock.patch.dict(RENAMED, {"OLD": "NEW", "OLDER": "NEWER", "UNUSED": "USED", "OTHER": "ANOTHER"}):
+            with self.assertRaises(SettingsError) as caught:
+                env.check()
+        self.assertEqual(caught.exception.problems, ["KEY is not set; for example KEY=abc", "OLD is NEW now: set that",
+                                                     "OLDER is NEWER now: set that"])
 
     def test_what_is_asked_too_late_is_told_at_once(self) -> None:
         """After the check nobody would hear of it otherwise."""

@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ import urllib.request
 from pathlib import Path
 
 from side_by_side import report
+from to_socket_and_port import nginx
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = f"slipway-benchmark-{os.getpid()}"
@@ -33,22 +33,6 @@ RUN pip install -r requirements.txt
 RUN SECRET_KEY={key} DATABASE_URL=sqlite://:memory: python manage.py collectstatic --no-input
 USER 10001
 CMD ["gunicorn", "slipway.wsgi", "--bind=0.0.0.0:8000", "--workers=3", "--threads=4", "--worker-tmp-dir=/dev/shm"]
-"""
-NGINX = """
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-{user}
-worker_processes 1;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
-  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  proxy_set_header Host localhost;
-  server {{ listen 127.0.0.1:{ports[0]}; location / {{ proxy_pass http://unix:{folder}/run/web.sock; }} }}
-  server {{ listen 127.0.0.1:{ports[1]}; location / {{ proxy_pass http://127.0.0.1:{published}; }} }}
-}}
 """
 PATHS = {"/healthz": "an answer that costs nothing", "/": "the start page"}
 
@@ -172,27 +156,6 @@ def starts(runs):
 
 
 # ---- nginx, to a socket and to a port ----
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-@contextlib.contextmanager
-def nginx(folder, port):
-    """Two ports of an nginx: one leads to the socket, one to the published port."""
-    ports = [free_port(), free_port()]
-    (folder / "nginx.conf").write_text(NGINX.format(
-        folder=folder, ports=ports, published=port, user="user root;" if os.geteuid() == 0 else ""))
-    binary = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-    process = subprocess.Popen([binary, "-c", folder / "nginx.conf", "-e", folder / "error.log"])
-    try:
-        yield ports
-    finally:
-        process.terminate()
-        process.wait(30)
-
 
 def wrk(port, path, duration):
     """(requests a second, milliseconds of the 99th of 100) with 32 connections."""

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from unittest.mock import ANY
 
 import pytest
 
@@ -176,6 +177,16 @@ def test_all_is_told_at_once(data):
         config.build(data, {}, "x.toml")
     lines = str(caught.value).splitlines()
     assert len(lines) == 3 and all(line.startswith("x.toml: ") for line in lines)
+
+
+def test_old_names_are_told_with_all_else(data, monkeypatch):
+    """A key or table that a release gave up is named with what it is called now."""
+    for old, new in {"rollout.warm": "rollout.keep_warm", "hosts.*.options": "hosts.*.opts", "proxy": "site"}.items():
+        monkeypatch.setitem(schema.RENAMED, old, new)
+    data["hosts"]["web1"]["options"] = "--memory=2g"
+    assert problems({**data, "proxy": {"names": []}, "rollout": {"warm": 3, "warmer": 3}, "memory": 3}) == [
+        "proxy: is site now: write that", "memory: 3 is no text", "rollout.warm: is rollout.keep_warm now: write that",
+        ANY, "hosts.web1.options: is hosts.*.opts now: write that"]
 
 
 def test_missing_keys_say_how_else_they_can_be_set(data):

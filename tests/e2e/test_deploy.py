@@ -9,30 +9,19 @@ import pytest
 from e2e import checker
 from e2e.fleet import apps
 from e2e.fleet.docker import docker
-from e2e.rollouts import Shop
+from e2e.rollouts import Shop, begun, settled_on
 from proc import ROOT, run, wait_until
 
 
 @pytest.fixture(scope="module")
 def provisioned(fleet, tmp_path_factory):
-    """The fleet with an app provisioned and its first release live."""
-    fleet.reset()
-    shop = Shop(fleet, tmp_path_factory.mktemp("a shop"))
-    shop.provision()
-    shop.stage()
-    outcome = shop.roll("deploy", "v1")
-    assert outcome.code == 0, outcome.stderr
-    checker.check(shop)
-    return shop
+    return begun(fleet, tmp_path_factory.mktemp("a shop"))
 
 
 @pytest.fixture
 def shop(provisioned):
-    """That app with v1 live. Whatever a test does to it, the invariants hold afterwards."""
-    provisioned.bring("v1")
-    yield provisioned
-    provisioned.settled()
-    checker.check(provisioned)
+    with settled_on(provisioned):
+        yield provisioned
 
 
 def test_the_old_slot_retires(shop):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from e2e import checker
-from e2e.rollouts import Shop
+from e2e.rollouts import begun, settled_on
 from e2e.scenarios import settings
 from proc import wait_until
 
@@ -19,26 +19,14 @@ ROLES = {"web1": ["web", "mail"], "web2": ["web", "alerts"], "work1": ["worker",
 
 @pytest.fixture(scope="module")
 def provisioned(fleet, tmp_path_factory):
-    """The fleet with an app of such processes provisioned, and its first release live."""
-    fleet.reset()
-    shop = Shop(fleet, tmp_path_factory.mktemp("a shop"))
-    shop.settings |= OWN
-    for name, roles in ROLES.items():
-        shop.hosts[name]["roles"] = roles
-    shop.provision()
-    shop.stage()
-    outcome = shop.roll("deploy", "v1")
-    assert outcome.code == 0, outcome.stderr
-    return shop
+    """The fleet with an app of such processes."""
+    return begun(fleet, tmp_path_factory.mktemp("a shop"), OWN, ROLES)
 
 
 @pytest.fixture
 def shop(provisioned):
-    """That app with v1 live. Whatever a test does to it, the invariants hold afterwards."""
-    provisioned.bring("v1")
-    yield provisioned
-    provisioned.settled()
-    checker.check(provisioned)
+    with settled_on(provisioned):
+        yield provisioned
 
 
 def answers(shop):

@@ -55,6 +55,8 @@ def test_failing_test(builder, project, name):
         "    def test_it(self):\n        self.fail('on purpose')\n")
     done = build(builder, project, name, "broken")
     assert done.returncode != 0 and "on purpose" in done.stdout, done.stdout
+    done = build(builder, project, name, "broken", "TESTS=-m no_such_tests")
+    assert done.returncode != 0 and "No module named no_such_tests" in done.stdout, done.stdout
     assert docker("image", "inspect", f"{name}:broken", check=False).returncode != 0
 
 

@@ -1,15 +1,10 @@
 """make audit: in a virtualenv of its own, with a stand-in for pip-audit. tests/pins/test_audit.py has the real one."""
 
 import json
-import sys
 
 import pytest
 
 import wheels
-from proc import ROOT
-
-sys.path.insert(0, str(ROOT / "make"))
-import audit  # noqa: E402
 
 # Says what it was asked, on stderr as pip-audit does, and ends as it is told.
 STAND_IN = """
@@ -78,8 +73,3 @@ def test_no_answer_is_no_good_news(project, dependencies, tells, told):
     done = project(*dependencies, tells=tells, ends=0 if dependencies else 1)
     lines = [line for line in done.stderr.splitlines() if not line.startswith(("make: installing", "make: ***"))]
     assert done.returncode == 2 and done.stdout == "" and len(lines) == 1 and told in lines[0], done.stderr
-
-
-def test_names_in_pins():
-    """As a package is called there, whatever its case and dashes."""
-    assert audit.names("A_b==1 \\\n    --hash=x\n# c==1\nd.e == 2 ; x\n-r f==1") == {"a-b", "d-e"}

@@ -12,8 +12,8 @@ from proc import ROOT, free_port, run
 
 sys.path.insert(0, str(ROOT / "make"))
 import doctor  # noqa: E402
-from doctor_look import Host, Machine  # noqa: E402
-from doctor_pins import stale  # noqa: E402
+from doctor_look import Host, Machine, host  # noqa: E402
+from doctor_pins import stale, versions_of  # noqa: E402
 
 BASE_PYTHON = os.path.realpath(sys.executable)
 GB = 1024 ** 3
@@ -103,6 +103,12 @@ def test_stale_pins(asked, told):
     assert list(stale(asked, PINS, "requirements.in")) == told
 
 
+def test_what_is_pinned():
+    """By the package's name, whatever its case, dashes and extras there; no comment, marker or option is a pin."""
+    text = "A_b==1 \\\n    --hash=x\n# c==1\nd.e == 2 ; f=='1'\n-r g==1\nh[i,j]==3\n"
+    assert versions_of(text) == {"a-b": "1", "d-e": "2", "h": "3"}
+
+
 def test_our_own_pins_are_not_stale():
     """None of this project's, which make pins compiles anew to see."""
     for path in [ROOT / "requirements.in", *ROOT.glob("requirements/*.in")]:
@@ -177,6 +183,58 @@ def test_stale_pins_are_noted(machine):
     assert told in machine().stdout
 
 
+TOML, PROCFILE, COMPOSE = "deploy/production.toml", "make/Procfile.dev", "compose.yaml"
+BEAT = f"and no host of {TOML} has the role beat: give it to one, or take beat out if it is not for this machine alone"
+ALERTS = f"does not run alerts, which hosts of {TOML} do: add it, see docs/processes.md"
+
+
+def differences(machine, *words):
+    """What is told of processes; make doctor succeeds all the same."""
+    done = machine(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [re.sub(" +", " ", line) for line in done.stdout.splitlines() if " runs " in line or " not run " in line]
+
+
+def test_processes_that_servers_have_and_this_machine_has_not(machine):
+    """And the other way round: a line for each file and process. Once all run the same nothing is told; nor is it of
+    what else Procfile.dev and compose.yaml run."""
+    assert differences(machine) == []
+    path = machine.folder / TOML
+    path.write_text(path.read_text().replace('["worker", "beat"]', '["worker", "alerts"]')
+                    + '[process.alerts]\ncommand = "manage sendalerts"\n')
+    assert differences(machine) == [
+        f"develop note: {PROCFILE} {ALERTS}", f"develop note: {PROCFILE} runs beat, {BEAT}",
+        f"build note: {COMPOSE} {ALERTS}", f"build note: {COMPOSE} runs beat, {BEAT}"]
+    for name, old, new in (
+            (PROCFILE, "\nbeat: .*", "\nalerts: exec $VE/bin/python manage.py sendalerts\nstyles: npm run watch"),
+            (COMPOSE, "\n  beat:\n.*\n.*\n", "\n  alerts: {<<: *app, command: manage sendalerts}\n"
+                                             "\n  mail:\n    image: mailpit\n    command: beat\n")):
+        text, changed = re.subn(old, lambda match: new, (machine.folder / name).read_text())
+        (machine.folder / name).write_text(text)
+        assert changed == 1
+    assert differences(machine) == []
+
+
+def test_processes_where_there_is_nothing_to_compare(machine):
+    """Without servers yet, with servers that variables name, with a compose file of the team's own, with neither
+    file: nothing is told, and nothing fails for it."""
+    path = machine.folder / TOML
+    text = path.read_text().replace('["worker", "beat"]', '["worker"]')
+    path.write_text(text)
+    assert len(differences(machine)) == 2 and differences(machine, "ENV=none") == []
+    assert differences(machine, "PROCFILE=none") == [f"build note: {COMPOSE} runs beat, {BEAT}"]
+    assert "runs beat" not in machine(HOSTS="127.0.0.1").stdout
+    (machine.folder / "compose.slipway.yaml").write_text((machine.folder / COMPOSE).read_text())
+    (machine.folder / COMPOSE).write_text("services:\n  beat:\n    build: .\n    command: beat\n")
+    assert differences(machine, "PROCFILE=none") == [f"build note: compose.slipway.yaml runs beat, {BEAT}"]
+    (machine.folder / "compose.slipway.yaml").unlink()
+    (machine.folder / PROCFILE).unlink()
+    assert differences(machine) == []
+    for text in ("hosts = 1", "[[", "[hosts.web1]\nroles = 3\n"):
+        path.write_text(text)
+        assert differences(machine) == []
+
+
 DOCKER = 'case "$1" in version) exit {version};; buildx|compose) exit {plugins};; info) echo /;; esac'
 
 
@@ -213,6 +271,19 @@ def test_servers(machine):
     done = run(["sh", "-c", line], cwd=machine.folder, env={**os.environ, "SSH_CONFIG": str(config),
                                                             "HOSTS": "web1.example work1.example"})
     assert "not ready for: build" in done.stdout and "ship  " not in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("port, known, lacks", [
+    ("22", "web1.example", ""), ("22", "[web1.example]:22", "web1.example"), ("7", "[web1.example]:7", ""),
+    ("7", "web1.example", ""), ("7", "[web1.example]:8", "[web1.example]:7"), ("7\n  HostKeyAlias one", "one", "")])
+def test_a_key_by_its_port(tmp_path, port, known, lacks):
+    """A key counts where ssh itself would take it: on port 22 by the name alone, on another by name and port or by the
+    name alone, by an alias alone."""
+    (tmp_path / "known").write_text(f"{known} ssh-ed25519 AAAA\n")
+    (tmp_path / "config").write_text(f"Host web1.example\n  UserKnownHostsFile {tmp_path}/known\n"
+                                     f"  GlobalKnownHostsFile none\n  ProxyJump front\n  Port {port}\n")
+    server = host("web1.example", ["-F", str(tmp_path / "config")])
+    assert ("" if server.known else server.at) == lacks
 
 
 @pytest.mark.parametrize("text, told", [

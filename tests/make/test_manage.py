@@ -144,6 +144,22 @@ def test_make_test_runs_all_parts_and_says_which_failed(project, failing):
     assert ("make: makemigrations failed, see above" in done.stderr) == ("migrations" in failing)
 
 
+def test_tests_that_another_command_runs(project):
+    """TESTS has it, and it is told as the others are; pytest is not run for tests/ beside it."""
+    stub(project, 'echo "$*" >>said; case "$*" in *"-m pytest ours"*) exit 3;; esac')
+    done = make(project, "test", "TESTS=-m pytest ours", "ARGS=-x", "PYTEST_ARGS=-k mine")
+    said = (project / "said").read_text().splitlines()
+    assert summary(done) == ["tests"] and said[-1] == "-m pytest ours -k mine -x" and len(said) == len(STEPS) - 1, said
+
+
+def test_the_build_runs_the_same_tests():
+    """What TESTS says reaches docker-test.sh."""
+    done = run(["make", "-n", "-C", ROOT, "-o", "wheelhouse/requirements.txt", "build", "TESTS=-m pytest"])
+    assert "--build-arg TESTS='-m pytest'" in done.stdout, done.stderr
+    assert re.search(r'ARG TESTS="manage.py test"\n(.*\n)*RUN .*TESTS="\$TESTS" .*/docker-test.sh tests',
+                     (ROOT / "Dockerfile").read_text())
+
+
 def quoted(words):
     return f'*"{words}"*'
 

@@ -1,5 +1,6 @@
 """psycopg2 as the site uses it: all that it waits for has an end where the server has none, and nothing else does."""
 
+import contextlib
 import io
 import os
 import time
@@ -7,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import pytest
+from ops.relay import Relay
 
 from slipway.postgres import Connection, Cursor, Hangs, server
 from postgresql import new_postgres
@@ -103,6 +105,31 @@ def cut_off(postgres, name):
         except Hangs:
             assert time.monotonic() < until
             time.sleep(0.1)
+
+
+def test_a_connection_that_has_ended_is_no_answer(monkeypatch, postgres, name):
+    """A server ends its connections and then answers nothing. After somebody has waited in vain one tries for all, even
+    if a connection of before comes first."""
+    monkeypatch.setattr("slipway.postgres.SLOW", 0.4)
+    relay = Relay(postgres.port)
+    dsn = f"{postgres.url(name, relay.port)}?connect_timeout=2"
+
+    def connected(_=None):
+        return psycopg2.connect(dsn, connection_factory=Connection, cursor_factory=Cursor)
+
+    def waits(_):
+        start = time.monotonic()
+        with pytest.raises(Hangs):
+            connected()
+        return time.monotonic() - start > 1
+    with ThreadPoolExecutor(4) as pool, contextlib.closing(relay):
+        before = connected()
+        relay.listening.clear()
+        relay.hang_up()
+        assert waits(0)
+        with pytest.raises(psycopg2.OperationalError, match="closed"):
+            before.cursor().execute("SELECT 1")
+        assert sorted(pool.map(waits, range(4))) == [False, False, False, True]
 
 
 def test_a_process_that_is_forked_watches_by_itself():

@@ -33,6 +33,7 @@ def before_today(template):
     template.edit("Dockerfile", "WORKDIR /app", "WORKDIR /application")
     template.edit("slipway/settings/production.py", LINE, "")
     template.edit(".gitlab-ci.yml", "stages: [test, build, deploy]", "stages: [test, deploy]")
+    template.edit("compose.yaml", "services:\n", "services:  # before\n")
     template.edit("requirements.in", "whitenoise\n", "")
     template.edit("requirements.txt", "whitenoise==", "whitenoise==0.")
     template.edit("requirements/uv.txt", "uv==", "uv==0.")

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import sys
 import urllib.error
 import urllib.request
 
@@ -13,6 +14,9 @@ import pytest
 from checkout import Folder
 from proc import ROOT, free_port, run, running, wait_until
 from theirs import LAYERS, PLAIN, Theirs
+
+sys.path.insert(0, str(ROOT / "make"))
+import adopt_todo  # noqa: E402
 
 LAYOUTS = pytest.mark.parametrize("files", [PLAIN, LAYERS], ids=["startproject", "layers"])
 
@@ -94,15 +98,34 @@ def test_level_image(theirs, files):
 
 
 def test_own_settings_stay(theirs):
-    """Of the project's own settings those stay that production's do not set; its user model is one of them."""
-    project = theirs(LAYERS)
+    """Of the project's own settings those stay that production's do not set; its user model and its checks are some of
+    them."""
+    module = "config/settings/production.py"
+    project = theirs({**LAYERS, module: f"{LAYERS[module]}READINESS = {{'broker': 'shop.broker'}}\n"})
     project.adopted("--level", "image")
-    names = "AUTH_USER_MODEL", "SHOP_OPEN", "SHOP_KEY", "SECRET_KEY", "MIDDLEWARE"
-    env = production(project, SHOP_KEY="from the environment")
-    user, is_open, key, secret, middleware = of_production(project, *names, env=env)
+    names = "AUTH_USER_MODEL", "SHOP_OPEN", "SHOP_KEY", "SECRET_KEY", "MIDDLEWARE", "READINESS"
+    env = production(project, SHOP_KEY="from the environment", BROKER_URL="redis://localhost/0")
+    user, is_open, key, secret, middleware, readiness = of_production(project, *names, env=env)
     assert (user, is_open, key, secret) == ("shop.Customer", True, "from the environment", env["SECRET_KEY"])
     assert middleware.count("whitenoise.middleware.WhiteNoiseMiddleware") == 1
     assert middleware.index("slipway.middleware.Probes") < middleware.index("django.middleware.common.CommonMiddleware")
+    assert readiness.keys() == {"database", "migrations", "cache", "broker"} and readiness["broker"] == "shop.broker"
+
+
+def test_manage_in_the_package(theirs):
+    """The settings are found where manage.py imports what runs; those for tests, which are named first, do not count,
+    and make is told the package."""
+    inner = ("import os\nimport sys\n\n\ndef main():\n    if sys.argv[1:2] == ['test']:\n"
+             "        os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'test.settings')\n"
+             "    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.local')\n"
+             "    from django.core.management import execute_from_command_line\n"
+             "    execute_from_command_line(sys.argv)\n")
+    project = theirs({**LAYERS, "config/manage.py": inner, "manage.py": "from config.manage import main\n\nmain()\n",
+                      "test/__init__.py": "", "test/settings.py": "from config.settings.base import *  # noqa\n"})
+    assert "found: settings config.settings.local;" in project.adopted("--level", "image")
+    assert (project.folder / "config/settings_docker.py").exists()
+    assert "--build-arg PROJECT='config'" in project.make("-n", "build").stdout
+    assert "Ran 1 test" in passes(project.make("check", "test"))
 
 
 CELERY = "from slipway.celery import app  # noqa: E402\n"
@@ -111,12 +134,12 @@ CELERY = "from slipway.celery import app  # noqa: E402\n"
 @pytest.mark.parametrize("app", ["the template's", "its own"])
 def test_worker(theirs, redis, app):
     """The image's worker of either Celery app, by what the checklist says, runs the project's tasks and tells a deploy
-    that it is ready."""
+    that it is ready; beat has the heartbeat among its entries."""
     project = theirs(LAYERS)
     said = project.adopted("--level", "image")
     assert re.search(r"config/celery\.py:6: .*slipway\.celery import app.*slipway\.worker:Consumer", said), said
     celery = project.folder / "config/celery.py"
-    own = celery.read_text() + "app.conf.worker_consumer = 'slipway.worker:Consumer'\n"
+    own = celery.read_text()
     if app == "the template's":
         own = own.split("app = ")[0].replace("from celery import Celery\n", CELERY)
     celery.write_text(own)
@@ -129,6 +152,11 @@ def test_worker(theirs, redis, app):
         wait_until(lambda: ready.exists() and ready.read_text().startswith("consuming"), what="the worker is ready")
         passes(project.manage("shell", "-c", "from shop.tasks import pack; pack.delay()", **env))
         wait_until(lambda: "shop.tasks.pack" in process.output(), what="the task has run")
+        with running(["sh", "docker-run.sh", "beat"], cwd=project.folder, env=worker):
+            wait_until(lambda: "slipway.tasks.heartbeat" in process.output(), what="the worker has had a heartbeat")
+            code = "from django_celery_beat.models import PeriodicTask as P; print(P.objects.get(name='heartbeat'))"
+            wait_until(lambda: "heartbeat: every" in project.manage("shell", "-c", code, **env).stdout,
+                       what="it goes on")
 
 
 def test_changes_are_shown(theirs):
@@ -147,6 +175,48 @@ def test_changes_are_shown(theirs):
     assert set(project.changed()) == {"Dockerfile", "Makefile", ".gitignore"} and "changed: Dockerfile\n" in said
     assert (project.folder / "Dockerfile").read_text() == (ROOT / "Dockerfile").read_text()
     assert project.make().stdout == "hello\n" and "runserver" in project.make("help").stdout
+
+
+def test_other_ways_to_say_it(theirs):
+    """A Celery app of a class of its own, a Dockerfile that installs twice in a line, a Django too old, and a file for
+    Docker Compose, which stays: make up takes the one beside it."""
+    project = theirs({**LAYERS, "docker-compose.yaml": "services: {}\n",
+                      "config/celery.py": LAYERS["config/celery.py"].replace("app = Celery(", "app = Mine(").replace(
+                          "\napp = ", "\n\nclass MyCelery(Celery):\n    pass\n\n\napp = ").replace("Mine", "MyCelery"),
+                      "requirements/base.txt": "Django<5,>=3\ncelery\n",
+                      "config/settings/base.py": LAYERS["config/settings/base.py"] + "CELERY_TASK_ROUTES = {}\n",
+                      "Dockerfile": "RUN apt-get update && apt-get -q install a >/dev/null && \\\n"
+                                    "    apt-get install --no-install-recommends >/dev/null \\\n    b && true\n"})
+    said = project.adopted("--level", "image")
+    assert "found: Celery app: config/celery.py:11\n" in said
+    assert "Dockerfile:1: Debian's packages go into docker/packages.txt, one a line: a b\n" in said
+    assert "requirements/base.txt:1: slipway needs Django 5.1 or newer" in said
+    assert "config/settings/base.py:16: the image's worker takes tasks from the queue celery alone" in said
+    assert "docker-compose.yaml: it stays" in said and not (project.folder / "compose.yaml").exists()
+    assert "worker:" in (project.folder / "compose.slipway.yaml").read_text()
+    down = project.make("-n", "down").stdout
+    assert " --file compose.slipway.yaml " in down and "-slipway' --env-file" in down, "theirs may have its name"
+    project.commit("Slipway")
+    assert "wrote: compose" not in project.adopted("--level", "servers")
+
+
+def test_a_style_of_its_own(theirs):
+    """As the checklist has it, make flake8 leaves out what is the template's."""
+    project = theirs({**LAYERS, "setup.cfg": "[flake8]\n"})
+    said = project.adopted("--level", "servers")
+    left_out = re.search(r"setup\.cfg:1: leave out make, slipway and deploy, .*: ([\w-]+)$", said, re.MULTILINE)
+    (project.folder / "setup.cfg").write_text(f"[flake8]\n{left_out[1]} = make,slipway,deploy,*/migrations/*\n"
+                                              "max-line-length = 110\n")
+    passes(project.make("flake8"))
+
+
+@pytest.mark.parametrize("line, old", [
+    ("Django<5,>=3", True), ("django==4.2.1", True), ("Django~=5.0", True), ("Django<5.1", True), ("Django<=4", True),
+    ("Django>=4.2,<6", False), ("Django>=4.2,<5.3", False), ("Django<5.2", False), ("Django==5.2", False),
+    ("django-allauth==1.4", False), ("Django", False), ('    "django==4.2",', True), ("    Django>=4.2,<5.0", True),
+    ("Django<5.0.0", True), ("Django<=5", True), ("Django~=5.2", False), ("Django~=5", False)])
+def test_a_django_too_old(line, old):
+    assert bool(re.search(adopt_todo.OLD_DJANGO, line)) == old
 
 
 def refused(project, *options, folder=None):

@@ -109,6 +109,17 @@ def test_conflict_and_going_back(project):
     assert project.git("status", "--porcelain") == "" and version(project) == FIRST
 
 
+def test_compose_file_of_its_own(project):
+    """An adopted project's compose.yaml is its own where the template's has another name: nothing is merged there."""
+    project.git("mv", "compose.yaml", "compose.slipway.yaml")
+    (project.folder / "compose.yaml").write_text("services: {}\n")
+    project.commit("Ours")
+    done = project.make("template-update")
+    assert done.returncode == 0, done.stderr
+    assert (project.folder / "compose.yaml").read_text() == "services: {}\n"
+    assert "services:  # before" in (project.folder / "compose.slipway.yaml").read_text()
+
+
 def test_diff(project):
     """It shows the template's files that differ from those of the project's version, and no other."""
     assert "docs/design.md" in project.make("template-diff", "ARGS=--stat").stdout

@@ -34,10 +34,18 @@ def share(text: str) -> float:
 
 
 def seconds(text: str) -> float:
+    """0 to 1e9. Raises ArgumentTypeError for anything else."""
     with contextlib.suppress(ValueError):
         if 0 <= float(text) < 1e9:
             return float(text)
     raise argparse.ArgumentTypeError(f"{text!r} should be seconds")
+
+
+def some_seconds(text: str) -> float:
+    """The same, 0 left out."""
+    if seconds(text):
+        return seconds(text)
+    raise argparse.ArgumentTypeError(f"{text!r} should be more than 0 seconds")
 
 
 def options() -> argparse.Namespace:
@@ -48,9 +56,9 @@ def options() -> argparse.Namespace:
     add("-r", dest="remote", type=address, required=True, metavar="HOST:PORT", help="the service")
     add("-t", dest="threshold", type=share, default=.05, metavar="SHARE", help="of failed tries that is too much")
     add("--least", type=int, default=5, metavar="TRIES", help="with fewer in the window it does not trip")
-    add("--window", type=seconds, default=10, metavar="SECONDS", help="over which tries are counted")
-    add("--longest", type=seconds, default=60, metavar="SECONDS", help="it refuses for 1, 2, 4 ..., at most so long")
-    add("--connect", type=seconds, default=1, metavar="SECONDS", help="after which a try has failed")
+    add("--window", type=some_seconds, default=10, metavar="SECONDS", help="over which tries are counted")
+    add("--longest", type=some_seconds, default=60, metavar="SECONDS", help="of a pause: 1, 2, 4 ... at most so long")
+    add("--connect", type=some_seconds, default=1, metavar="SECONDS", help="after which a try has failed")
     add("--idle", type=seconds, default=0, metavar="SECONDS", help="end what says nothing for so long; 0: never")
     add("--drain", type=seconds, default=30, metavar="SECONDS", help="that TERM leaves to those connected")
     add("--vars", type=address, metavar="HOST:PORT", help="answer /debug/vars there")
@@ -79,7 +87,7 @@ async def show(proxy: Proxy, where: tuple[str, int]) -> None:
     """Answer any request there with the proxy's figures, as JSON."""
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            await reader.readuntil(b"\r\n\r\n")
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
             body = json.dumps({"cbp": proxy.figures()}).encode()
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
                          b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
@@ -90,7 +98,8 @@ async def show(proxy: Proxy, where: tuple[str, int]) -> None:
 
 def main() -> int:
     given = options()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)  # two a client
+    with contextlib.suppress(ValueError, OSError):  # two a client; macOS may refuse
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         uvloop.run(run(given))

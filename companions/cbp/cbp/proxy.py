@@ -37,6 +37,7 @@ class Client(Side):
                  gone: "Callable[[Client], None]") -> None:
         super().__init__(loop)
         self.taken, self.gone = taken, gone
+        self.timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -69,12 +70,16 @@ class Proxy:
             self.counters.refused += 1
             reset(client.transport)
             return
+        if self.breaker.state is State.HALF_OPEN:
+            log.warning("half-open: one may try")
         task = self.loop.create_task(self.connect(client, turn))
         self.connecting.add(task)
         task.add_done_callback(self.connecting.discard)
 
     def forget(self, client: Client) -> None:
         self.clients.discard(client)
+        if client.timer:
+            client.timer.cancel()
         self.counters.connected -= client.joined
         self.left.set()
 
@@ -84,7 +89,7 @@ class Proxy:
         try:
             async with asyncio.timeout(self.limits.connect):
                 await self.loop.create_connection(lambda: server, *self.remote)
-        except OSError as error:  # TimeoutError and a name that is not known are some
+        except Exception as error:  # whatever it is, the breaker waits to be told
             self.tell(turn, str(error) or f"no answer in {self.limits.connect} s")
             self.counters.failed += 1
             if not client.lost:
@@ -98,13 +103,13 @@ class Proxy:
 
     def tell(self, turn: int, failure: str) -> None:
         """Tell the breaker, and the log where its state is another now."""
-        before, tries = self.breaker.turn, len(self.breaker.tries)
+        before = self.breaker.turn
         self.breaker.tell(turn, not failure, self.loop.time())
         if self.breaker.turn == before:
             return
         if self.breaker.state is State.OPEN:
             self.counters.trips += 1
-            log.warning("open for %g s, after %s: %s", self.breaker.pause, f"{tries + 1} tries", failure)
+            log.warning("open for %g s: %s", self.breaker.pause, failure)
         else:
             log.warning("closed: it answers again")
 
@@ -117,7 +122,7 @@ class Proxy:
             reset(client.transport)
             reset(client.other.transport)
         else:
-            self.loop.call_at(due, self.end_if_idle, client)
+            client.timer = self.loop.call_at(due, self.end_if_idle, client)
 
     async def empty(self) -> None:
         """Return when no client is left."""

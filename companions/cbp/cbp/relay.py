@@ -30,6 +30,8 @@ class Side(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by class
         self.transport.pause_reading()
+        found: socket.socket = transport.get_extra_info("socket")
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a machine that is gone says nothing
 
     def join(self, other: "Side") -> None:
         """Let them hear each other, and what was said before. One that has gone takes the other with it."""
@@ -43,7 +45,8 @@ class Side(asyncio.Protocol):
             self.other.lose(None)
         elif not self.transport.is_closing():
             self.transport.resume_reading()
-            self.data_received(self.early)
+            early, self.early = self.early, b""
+            self.data_received(early)
             if self.ended:
                 self.eof_received()
 

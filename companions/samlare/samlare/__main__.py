@@ -27,36 +27,40 @@ async def run(path: Path) -> None:
     if config.listen:
         await serve(config.listen, counters)
     log.info("%s endpoints, to carbon at %s:%s", len(config.endpoint), config.carbon_host, config.carbon_port)
-    while await until_signal(config, carbon, signals) == signal.SIGHUP:
-        carbon.config = config = again(path, config, counters)
+    following: Config | None = config
+    while following:
+        carbon.config = config = following
+        following = await watching(path, config, carbon, signals)
 
 
-async def until_signal(config: Config, carbon: Carbon, signals: "asyncio.Queue[int]") -> int:
-    """Look and send until a signal comes; returns it. Before an end what waits may still go."""
+async def watching(path: Path, config: Config, carbon: Carbon, signals: "asyncio.Queue[int]") -> Config | None:
+    """Look and send until HUP brings another file, which is returned, or a signal ends it. What waits may still go."""
     share = config.check_interval / 1000 / len(config.endpoint)  # the looks are spread over the interval
     async with asyncio.TaskGroup() as tasks:
         looks = [tasks.create_task(watch(endpoint, number * share, config, carbon))
                  for number, endpoint in enumerate(config.endpoint)]
         sending = tasks.create_task(carbon.run())
-        number = await signals.get()
+        following = await another(path, signals, carbon.counters)
         for task in looks:
             task.cancel()
-        if number != signal.SIGHUP:
+        if not following:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(carbon.empty.wait(), config.timeout / 1000)
         sending.cancel()
-    return number
+    return following
 
 
-def again(path: Path, config: Config, counters: Counters) -> Config:
-    """The file as it is now; as it was where that is faulty. Listen counts at the start alone."""
-    try:
-        config = load(path)
-        counters.reloads += 1
-        log.info("%s: read again, %s endpoints", path, len(config.endpoint))
-    except Faults as faults:
-        log.error("%s\nnothing is changed", faults)
-    return config
+async def another(path: Path, signals: "asyncio.Queue[int]", counters: Counters) -> Config | None:
+    """The file as it is at the next HUP with which it is not faulty; None at a signal to end."""
+    while await signals.get() == signal.SIGHUP:
+        try:
+            config = load(path)
+            counters.reloads += 1
+            log.info("%s: read again, %s endpoints", path, len(config.endpoint))
+            return config
+        except Faults as faults:
+            log.error("%s\nnothing is changed", faults)
+    return None
 
 
 def main() -> int:
@@ -64,7 +68,8 @@ def main() -> int:
                                      allow_abbrev=False)
     parser.add_argument("-config", "--config", type=Path, required=True, metavar="FILE", help="see README.md")
     arguments = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)  # one an endpoint
+    with contextlib.suppress(ValueError, OSError):  # one an endpoint; macOS may refuse
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         asyncio.run(run(arguments.config))

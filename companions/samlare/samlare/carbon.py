@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections import deque
 from typing import Any
@@ -42,11 +43,11 @@ class Carbon:
         """Send for ever."""
         failed = 0
         while True:
-            connected = self.counters.connections
+            began = time.monotonic()
             try:
                 await self.deliver()
-            except OSError as error:
-                failed = 1 if self.counters.connections > connected else failed + 1
+            except (OSError, UnicodeError) as error:  # UnicodeError: of a host that can be none
+                failed = 1 if time.monotonic() - began > PAUSES[-1] else failed + 1
                 if failed == 1:
                     log.warning("carbon: %s", error or "no answer in time")
             self.again()
@@ -58,6 +59,10 @@ class Carbon:
         opening = asyncio.open_connection(self.config.carbon_host, self.config.carbon_port)
         reader, writer = await asyncio.wait_for(opening, timeout)
         self.counters.connections += 1
+        writer.transport.set_write_buffer_limits(0)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # a machine that is gone is noticed while its lines can be sent again
+            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT,
+                                                       max(self.config.resend, self.config.timeout))
         gone = asyncio.ensure_future(reader.read(1))  # carbon never says anything
         try:
             while not await self.broken(gone):
@@ -70,7 +75,7 @@ class Carbon:
             raise ConnectionResetError("it has ended the connection")
         finally:
             gone.cancel()
-            writer.close()
+            writer.close() if self.empty.is_set() else writer.transport.abort()
 
     async def broken(self, gone: asyncio.Future[bytes]) -> bool:
         """Wait for lines, or for carbon's end of the connection. Whether it came."""

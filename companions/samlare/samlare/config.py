@@ -61,10 +61,10 @@ class Endpoint(Shape):
         """Raises ValueError where two keys contradict, or a file that is named cannot be used."""
         if self.token and self.token_file:
             raise ValueError("Token and TokenFile: take one of them")
-        self.bearer()
-        self.trust()
+        _ = self.bearer, self.trust  # read with the file, and kept for as long as it counts
         return self
 
+    @functools.cached_property
     def bearer(self) -> str | None:
         """The token to send. Raises ValueError if its file cannot be read."""
         try:
@@ -72,6 +72,7 @@ class Endpoint(Shape):
         except OSError as error:
             raise ValueError(f"TokenFile {self.token_file}: {error.strerror}") from error
 
+    @functools.cached_property
     def trust(self) -> ssl.SSLContext:
         """What to check certificates by. Raises ValueError if CA cannot be used."""
         try:

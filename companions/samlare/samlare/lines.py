@@ -3,15 +3,17 @@
 import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from math import isfinite
 
 from .config import Endpoint
 
+LONGEST = 255  # characters of a name: a part of it is a file's
 UNFIT = re.compile(r"[^A-Za-z0-9_.\-%:#]|^\.|\.(?=\.|$)")  # in a metric's name; dots only between its parts
 
 
 def numbers(value: object, name: str = "") -> Iterator[tuple[str, float]]:
     """(name, number) of all numbers in JSON's value; names of nested keys are joined by dots, entries are numbered."""
+    if len(name) > LONGEST:
+        return
     if isinstance(value, int | float):
         yield name, value + 0  # true is 1
     elif isinstance(value, dict | list):
@@ -22,7 +24,7 @@ def numbers(value: object, name: str = "") -> Iterator[tuple[str, float]]:
 def named(found: Iterable[tuple[str, float]], endpoint: Endpoint) -> Iterator[tuple[str, float]]:
     """What of it is to be sent, under the names that it shall have."""
     for name, number in found:
-        if isfinite(number) and not any(fnmatchcase(name, pattern) for pattern in endpoint.ignore):
+        if abs(number) < 1e300 and not any(fnmatchcase(name, pattern) for pattern in endpoint.ignore):
             yield f"{endpoint.prefix}.{endpoint.rename.get(name) or UNFIT.sub('_', name) or '_'}", number
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator
+from itertools import islice
 
 import aiohttp
 
@@ -12,7 +13,8 @@ from .carbon import Carbon
 from .config import Config, Endpoint
 from .lines import line, named, numbers
 
-LARGEST = 10_000_000  # bytes of an answer
+LARGEST = 1_000_000  # bytes of an answer
+MOST = 10_000  # numbers of it
 log = logging.getLogger("samlare")
 
 
@@ -37,29 +39,28 @@ async def watch(endpoint: Endpoint, offset: float, config: Config, carbon: Carbo
             carbon.put([line(name, number, second) for name, number in found])
             carbon.counters.looks += 1
             carbon.counters.failures += bool(failed)
-            if failed != failing:
-                log.warning("%s: %s", endpoint.url, failed or "answers again")
+            if bool(failed) != bool(failing):
+                log.warning("%s: %s", endpoint.prefix, failed or "answers again")
             failing = failed
 
 
 def session(endpoint: Endpoint, timeout: float) -> aiohttp.ClientSession:
     """A connection of its own, kept open between looks: endpoints do not wait for each other."""
-    trust = endpoint.trust()
     connector = (aiohttp.UnixConnector(str(endpoint.socket), limit=1) if endpoint.socket
-                 else aiohttp.TCPConnector(ssl=trust, limit=1))
-    token = endpoint.bearer()
+                 else aiohttp.TCPConnector(ssl=endpoint.trust, limit=1))
     return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout),
-                                 headers={"Authorization": f"Bearer {token}"} if token else {})
+                                 cookie_jar=aiohttp.DummyCookieJar(),
+                                 headers={"Authorization": f"Bearer {endpoint.bearer}"} if endpoint.bearer else {})
 
 
 async def look(client: aiohttp.ClientSession, endpoint: Endpoint) -> tuple[list[tuple[str, float]], str]:
     """(name, number) of all it shows, and of its failure where that has a name; and why there is nothing, else ""."""
     found, failed = [], ""
     try:
-        found = list(named(numbers(await shown(client, str(endpoint.url))), endpoint))
+        found = list(islice(named(numbers(await shown(client, str(endpoint.url))), endpoint), MOST))
     except TimeoutError:
         failed = "no answer in time"
-    except (aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
+    except Exception as error:  # whatever it is: one endpoint must not end the looks at the others
         failed = str(error) or type(error).__name__
     if endpoint.failure_metric:
         found.append((endpoint.failure_metric, int(bool(failed))))

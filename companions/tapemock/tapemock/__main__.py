@@ -4,10 +4,13 @@ import argparse
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
+
+PATIENCE = 10  # seconds that calls under way have to end
 
 
 def address(text: str) -> tuple[str, int]:
@@ -60,7 +63,10 @@ def serve(mock: Any, control: Any, mount: str, fuse: Any) -> bool:
     mock.ending.set()
     if mock.mounted.wait(5) and thread.is_alive():  # before that libfuse would not take it
         signal.pthread_kill(thread.ident or 0, signal.SIGHUP)
-    thread.join()
+    thread.join(PATIENCE)
+    if thread.is_alive():  # a call below does not end: who waits for it is told that the mount has gone
+        subprocess.run(["fusermount3", "-u", "-z", mount], check=False)
+        os._exit(1)
     return bool(mock.mounted.is_set())
 
 

@@ -58,5 +58,5 @@ def is_warm(host: Host, attempt: Attempt, slot: str) -> bool:
         return False
     if (disk.read_exact(host.slot_file(slot, "env")) or "") != (settings(host, attempt)[0] or ""):
         return False
-    stay = [host.unit(role, slot) for role, process in host.processes().items() if process.stays]
+    stay = [host.unit(role, slot) for role, process in host.processes.items() if process.stays]
     return len(slots.running(host, *stay)) == len(stay)

@@ -105,7 +105,7 @@ def worker_problem(host: Host, attempt: Attempt) -> Problem | None:
 
 def other_problem(host: Host, attempt: Attempt, role: str) -> Problem | None:
     """Why a process that is neither web nor worker does not work yet, as a Problem; None when it does."""
-    ready, site = host.processes()[role].ready, site_of(host, attempt.noted["slot"])
+    ready, site = host.processes[role].ready, site_of(host, attempt.noted["slot"])
     text = asking.problem_of(host, container(host, attempt, role), ready, site)
     return Problem("%s %s" % (role, text)) if text else None
 

@@ -46,7 +46,7 @@ def end_old(host: Host, attempt: Attempt) -> None:
 
 def passing(host: Host, slot: str) -> list[str]:
     """The units of a slot that run in it only while it is live."""
-    passing = [role for role, process in host.processes().items() if process.overlap and not process.stays]
+    passing = [role for role, process in host.processes.items() if process.overlap and not process.stays]
     return [host.unit(role, slot) for role in passing]
 
 

@@ -101,7 +101,7 @@ class Watcher:
 
     def others(self) -> Problem | None:
         """A process that is neither web nor worker does not work."""
-        for role in self.host.processes():
+        for role in self.host.processes:
             known = role not in ("web", "worker") and container(self.host, self.attempt, role) in self.attempt.ids
             problem = known and other_problem(self.host, self.attempt, role)
             if problem and facts.containers(self.host) is not None:

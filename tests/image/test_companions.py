@@ -1,0 +1,22 @@
+"""Each companion as an image of its own."""
+
+import pytest
+
+from engine import docker
+from proc import ROOT, run
+
+COMPANIONS = sorted(path.parent.name for path in ROOT.glob("companions/*/requirements.in"))
+
+
+@pytest.mark.parametrize("companion", COMPANIONS)
+def test_companion(name, companion):
+    """It is built, takes its options from ARGS, and does not run as root."""
+    image = f"{companion}:{name}"
+    done = run(["make", "companion-image", f"NAME={companion}", f"TAG={name}"], 900, cwd=ROOT)
+    try:
+        assert done.returncode == 0, done.stdout + done.stderr
+        said = docker("run", "--rm", "--env", "ARGS=--help", image).stdout
+        assert said.startswith(f"usage: {companion} "), said
+        assert docker("image", "inspect", "--format", "{{.Config.User}}", image).stdout == "10001:10001"
+    finally:
+        docker("image", "rm", "--force", image, check=False)
