@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 10  # seconds that calls under way have to end
+PATIENCE = 5  # seconds that calls under way have to end
 
 
 def address(text: str) -> tuple[str, int]:

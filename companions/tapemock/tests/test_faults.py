@@ -216,3 +216,15 @@ def test_all_faults_end_at_once(tapemock, file):
         tapemock.ask("POST", "/faults", errno="EIO")
     tapemock.ask("DELETE", "/faults")
     assert tapemock.ask("GET", "/faults") == [] and raised(file.read_bytes) is None
+
+
+def test_the_disk_below_hangs(tapemock, tmp_path):
+    """TERM ends tapemock in seconds all the same, and takes the mount away: who waited for it has an error."""
+    (tapemock.mount / "file").write_text("text")
+    with tapemock.failing("*file", "read", delay=60), mounted(tapemock.mount, tmp_path / "outer") as outer:
+        with subprocess.Popen(["cat", outer.mount / "file"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as cat:
+            wait_until(tapemock.log)
+            outer.process.terminate()
+            assert outer.process.wait(9) == 1
+            assert cat.communicate(timeout=5)[0] == b"" and cat.returncode == 1
+        assert not os.path.ismount(tmp_path / "outer")
