@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from celery import Task as CeleryTask
 from celery import signals
 from celery.exceptions import MaxRetriesExceededError, Reject
-
+from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
 from . import deliveries
@@ -38,10 +38,10 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # it is no generic at run tim
         if seconds > deliveries.hold(self.app):
             headers[DUE] = (datetime.now(timezone.utc) + timedelta(seconds=seconds)).isoformat()
             options.update(countdown=None, eta=None)
-        send = partial(super().apply_async, args, kwargs, task_id, producer, link, link_error, shadow,
+        send = partial(super().apply_async, args, kwargs, task_id, link=link, link_error=link_error, shadow=shadow,
                        **{**options, "headers": headers or None})
         patient = self.app.conf.task_publish_retry or self.app.conf.task_always_eager
-        return send() if patient else in_haste(send)
+        return send(producer=producer) if patient else in_haste(send, producer, self.app.connection_for_write)
 
     def retry(self, *args: Any, **options: Any) -> Any:
         """Celery's own, less two faults: where the broker takes no message it would drop the task, and where the last
@@ -55,17 +55,19 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # it is no generic at run tim
                 f"{self.name}[{self.request.id}] was tried {self.request.retries + 1} times") from None
 
 
-def in_haste(send: Callable[[], T]) -> T:
+def in_haste(send: Callable[..., T], producer: Producer | None, connect: Callable[[], Connection]) -> T:
     """Send from a request: no second attempt but after what failed at once, as a connection does whose broker has been
-    restarted, and none at all while the broker hangs."""
+    restarted, and none at all while the broker hangs. The second has a connection of its own: those that are kept may
+    all have ended. A caller's own producer has one attempt."""
     with breaker.attempt():
         began = time.monotonic()
         try:
-            return send()
+            return send(producer=producer)
         except OperationalError:
-            if time.monotonic() - began > SLOW:
+            if producer or time.monotonic() - began > SLOW:
                 raise
-            return send()
+        with connect() as connection:
+            return send(producer=Producer(connection))
 
 
 def ahead(countdown: float | None, eta: datetime | str | None) -> float:

@@ -157,6 +157,18 @@ def gone(watched):
     is_well(watched)
 
 
+def test_connections_that_ended_cost_nobody_a_task(rabbitmq, sqlite_url, tmp_path):
+    """Each thread of the site keeps one, and they may get each other's: before the second attempt had its own, a tenth
+    of these rounds met two dead ones in a row."""
+    relay = Relay(rabbitmq.port)
+    env = {"DATABASE_URL": sqlite_url, "BROKER_URL": "", **behind(rabbitmq, relay, "rabbitmq")}
+    with production(tmp_path, env) as site, ThreadPoolExecutor(8) as pool:
+        for _ in range(60):
+            assert {answer.status for answer in pool.map(site.get, ["/queued"] * 16)} == {200}, site.process.output()
+            relay.hang_up()
+    relay.close()
+
+
 def test_a_statement_may_take_its_time(postgres, tmp_path):
     """A server that answers others does not hang: who waits for a long statement gets what he waits for, and nobody
     else is kept from asking."""
