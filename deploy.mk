@@ -31,8 +31,11 @@ provision: deploy/__main__.py $(VE)/sentinel-deploy ## bare servers can run the 
 provision-check: deploy/__main__.py $(VE)/sentinel-deploy ## what provision would change; fails if anything
 	@$(call deploy_with,$(VE)/bin/python) provision --check $(ARGS)
 
-drain undrain: deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web host no visitors; they do again (HOST=web1)
-	@$(call deploy_with,$(VE)/bin/python) $@ '$(HOST)'
+drain: deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web host no visitors (HOST=web1)
+	@$(call deploy_with,$(VE)/bin/python) drain '$(HOST)' $(ARGS)
+
+undrain: deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web host visitors again (HOST=web1)
+	@$(call deploy_with,$(VE)/bin/python) undrain '$(HOST)' $(ARGS)
 
 env: deploy/__main__.py ## settings and secrets of the servers (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
 	@$(call deploy_with,$(PYTHON)) env $(or $(ARGS),list)

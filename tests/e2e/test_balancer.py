@@ -20,6 +20,17 @@ def shop(fleet, tmp_path_factory):
 
 
 @pytest.fixture
+def two(shop):
+    """Two web hosts that have visitors."""
+    if "web2" not in shop.hosts:
+        shop.hosts["web2"] = shop.second
+        shop.provision()
+        assert shop.roll("deploy", shop.image("v2")).code == 0
+        shop.provision()
+    return shop
+
+
+@pytest.fixture
 def load(shop):
     """Visitors of the balancer alone; a third of them send a POST, which is not asked for twice. None fails."""
     with Load(shop.fleet.hosts["work1"].url, host="shop.example", rate=50, seconds=240) as load:
@@ -71,21 +82,21 @@ def test_hosts_come_rest_and_return(shop, load):
     assert shop.changes() == 0
 
 
-def test_a_drain_tells_whom_it_leaves(shop):
+def test_a_drain_tells_whom_it_leaves(two):
     """A request that takes longer than the drain waits is left, and answered."""
-    slow = shop.fleet.hosts["work1"].run(
+    slow = two.fleet.hosts["work1"].run(
         "for n in 1 2 3 4; do curl -s -o /dev/null -w '%{http_code} ' -H 'Host: shop.example'"
-        " 'http://localhost/?ms=45000' >>/tmp/slow & done")
-    said = shop.deploy("drain", "web2")
+        " 'http://localhost/?ms=15000' </dev/null >>/tmp/slow 2>&1 & done")
+    said = two.deploy("drain", "web2", "--wait", "3")
     assert slow == "" and "web2: drained, but 2 connections are still open\n" in said.stdout
-    wait_until(lambda: shop.fleet.hosts["work1"].run("cat /tmp/slow") == "200 200 200 200 ", 60, "all are answered")
-    assert shop.deploy("undrain", "web2").returncode == 0
+    wait_until(lambda: two.fleet.hosts["work1"].run("cat /tmp/slow") == "200 200 200 200 ", 60, "all are answered")
+    assert two.deploy("undrain", "web2").returncode == 0
 
 
 @pytest.mark.parametrize("words, said", [
     (["drain", "work1"], "deploy: there is no web host 'work1'; there are: web1, web2\n"),
     (["drain", ""], "deploy: there is no web host ''; there are: web1, web2\n")])
-def test_what_cannot_be_drained(shop, words, said):
+def test_what_cannot_be_drained(two, words, said):
     """It is told with what can."""
-    done = shop.deploy(*words)
+    done = two.deploy(*words)
     assert (done.returncode, done.stderr) == (2, said)
