@@ -96,10 +96,9 @@ def blocks(title):
 def shop(fleet, project_image, tmp_path_factory):
     fleet.reset("web1", "web2")
     shop = Archive(fleet, tmp_path_factory.mktemp("mounted"), project_image)
+    shop.mount()
     shop.provision()
     shop.stage()
-    shop.mount()
-    assert shop.changes() == 0, "provisioning leaves it alone"
     outcome = shop.roll("deploy", shop.image("build-1"), "--no-bake")
     assert outcome.code == 0, outcome.stderr
     shop.there()
@@ -133,16 +132,14 @@ def test_the_mount_is_killed_under_load(shop, measured):
     assert away < now[0] <= away + WORKERS and back < now[1] <= back + WORKERS, "a line of each process"
 
 
-def test_the_other_server_hangs_under_load(shop, measured):
+def test_the_other_server_hangs_under_load(shop):
     """The same while nothing answers and nothing ends; what waits meanwhile holds up nobody, nor does it a deploy."""
     with shop.load() as load:
         shop.there()
         with shop.files.stalled():
-            began = time.monotonic()
             shop.gone()
             outcome = shop.roll("deploy", shop.image("build-2"), "--no-bake")
             wait_until(lambda: shop.host.ssh("pidof sshfs").returncode, 20, "ssh has given up")
-            measured("a mount that hangs ends after", time.monotonic() - began)
         shop.there()
         result = load.stop()
     assert outcome.code == 0, outcome.stderr
