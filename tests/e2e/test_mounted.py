@@ -45,7 +45,8 @@ class Archive(Orders):
 
     def mount(self):
         """By the README's lines; the key goes to the other server as it says."""
-        self.files.run("mkdir -p /srv/archive && head -c 1000000 /dev/urandom >/srv/archive/film.mkv"
+        self.files.run("mkdir -p /srv/archive && cd /srv/archive && head -c 1000000 /dev/urandom >film.mkv"
+                       " && cp film.mkv \"$(printf '\\377 %%41')\""
                        " && useradd --create-home files && install -d -o files -m 700 ~files/.ssh")
         before, after = blocks("On a server")
         address = self.files.address
@@ -65,6 +66,10 @@ class Archive(Orders):
 
     def there(self, seconds=30):
         wait_until(lambda: "film.mkv" in self.page()[1], seconds, "the page is back")
+
+    def download(self, path):
+        """The bytes of a file, as a visitor has them."""
+        return self.host.run("curl -sf -H 'Host: orders.example' http://localhost/files/" + path + " | sha256sum")
 
     def gone(self, seconds=30):
         def away():
@@ -156,6 +161,8 @@ def test_a_deploy_while_it_is_mounted(shop):
         result = load.stop()
     assert outcome.code == 0 and not result.failures, outcome.stderr + result.summary()
     shop.there()
+    film = shop.files.run("sha256sum </srv/archive/film.mkv")
+    assert shop.download("film.mkv") == shop.download("%25FF%2520%252541") == film, "whatever bytes a name is of"
     shop.host.run("pkill -KILL -x sshfs")
     shop.gone()
     shop.there()

@@ -53,7 +53,7 @@ def listed(top: int, path: list[bytes], page: int, seconds: float) -> Listing:
 
 
 def described(entry: "os.DirEntry[str]", path: list[bytes], deadline: float) -> Entry:
-    """With size and time, where there is time for it. It may have gone meanwhile."""
+    """With size and time, where there is time for it and it may be looked at. It may have gone meanwhile."""
     name, folder = os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)
     made = Entry(beneath.shown(name), None, folder)
     if folder or entry.is_file(follow_symlinks=False):
@@ -62,8 +62,10 @@ def described(entry: "os.DirEntry[str]", path: list[bytes], deadline: float) -> 
         return made
     try:
         found = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return made
+    except OSError as error:
+        if error.errno in beneath.NO_SUCH:
+            return made
+        raise
     made.size = None if folder else found.st_size
     made.changed = time_of(found.st_mtime)
     return made

@@ -105,7 +105,8 @@ def download(request: HttpRequest, names: list[bytes]) -> StreamingHttpResponse:
     file, size = ask(lambda top: beneath.file(top, names))
     kind = AsyncPieces if isinstance(request, ASGIRequest) else Pieces
     name = beneath.shown(names[-1])
-    response = StreamingHttpResponse(kind(mount, file, size, name, sent), content_type="application/octet-stream")
+    pieces = kind(mount, file, size if request.method == "GET" else 0, name, sent)
+    response = StreamingHttpResponse(pieces, content_type="application/octet-stream")
     response["Content-Length"] = str(size)
     response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
     response["X-Content-Type-Options"] = "nosniff"

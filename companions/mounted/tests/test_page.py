@@ -1,5 +1,6 @@
 """What the page shows of a folder, to whom, and what it never opens."""
 
+import asyncio
 import os
 import socket
 from functools import partial
@@ -63,6 +64,29 @@ def test_a_file_is_downloaded(folder, get):
     assert answer["Content-Type"] == "application/octet-stream" and answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Content-Disposition"] == 'attachment; filename="page.html"'
     assert answer["Content-Length"] == "800000" and content(answer) == b"<script>" * 100_000
+
+
+def test_a_head_reads_nothing(folder, get):
+    from django.test import Client
+    (folder / "film").write_bytes(b"film")
+    answer = Client(headers={"X-Staff": "1"}).head("/files/film")
+    assert answer["Content-Length"] == "4" and content(answer) == b""
+
+
+def test_under_asgi(folder):
+    """It is not first read into memory, as Django does with what is not asynchronous."""
+    from django.test import AsyncClient
+    (folder / "film").write_bytes(b"film" * 1_000_000)
+
+    async def pieces():
+        answer = await AsyncClient().get("/files/film", headers={"X-Staff": "1"})
+        try:
+            return answer.is_async, [len(piece) async for piece in answer.streaming_content]
+        finally:
+            answer.close()
+    is_async, sizes = asyncio.run(pieces())
+    assert is_async and sum(sizes) == 4_000_000 and len(sizes) > 10
+    assert sending._value == 2 and mount.places._value == 3
 
 
 @pytest.mark.parametrize("name", [b"\xff\xfe.txt", "Ø%FF".encode(), b"two\nlines", b"%2e%2e", b"back\\slash", b"a;b?c#d",
