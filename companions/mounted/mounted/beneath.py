@@ -108,7 +108,7 @@ def is_folder(top: int, path: list[bytes]) -> bool:
 def file(top: int, path: list[bytes]) -> tuple[FileIO, int]:
     """A regular file, and its size. What has been exchanged since `is_folder` looked is seen after it was opened."""
     with parent(top, path) as above:
-        opening = FileIO(os.open(path[-1], FILE | os.O_CLOEXEC, dir_fd=above))
+        opening = FileIO(path[-1], opener=lambda name, _: os.open(name, FILE | os.O_CLOEXEC, dir_fd=above))
     found = os.fstat(opening.fileno())
     if not stat.S_ISREG(found.st_mode):
         opening.close()

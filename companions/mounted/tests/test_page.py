@@ -89,8 +89,8 @@ def test_under_asgi(folder):
     assert sending._value == 2 and mount.places._value == 3
 
 
-@pytest.mark.parametrize("name", [b"\xff\xfe.txt", "Ø%FF".encode(), b"two\nlines", b"%2e%2e", b"back\\slash", b"a;b?c#d",
-                                  b"...", b'"quoted"', b"%"])
+@pytest.mark.parametrize("name", [b"\xff\xfe.txt", "Ø%FF".encode(), b"two\nlines", b"%2e%2e", b"back\\slash",
+                                  b"a;b?c#d", b"...", b'"quoted"', b"%"])
 def test_any_name_is_found_by_its_link(folder, get, name):
     with open(os.path.join(os.fsencode(folder), name), "wb") as file:
         file.write(name)
@@ -128,15 +128,18 @@ def test_links_are_named_and_lead_nowhere(folder, get, outside):
 
 
 def test_only_files_are_opened(folder, get):
-    """No pipe is waited for, even one that took a file's place after a look at it."""
+    """No pipe is waited for, even one that took a file's place after a look at it. Nothing stays open."""
     os.mkfifo(folder / "pipe")
+    (folder / "folder").mkdir()
+    before = os.listdir("/proc/self/fd")
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(os.fspath(folder / "sock"))
-        for name in ("pipe", "sock"):
-            assert get(f"/files/{name}").status_code == 404
-            assert f"<td>{name}</td>" in text(get("/files/"))
+        for name in ("pipe", "sock", "folder"):
+            assert name == "folder" or get(f"/files/{name}").status_code == 404
+            assert name == "folder" or f"<td>{name}</td>" in text(get("/files/"))
             with beneath.opened(os.fspath(folder), beneath.PATH) as top, pytest.raises((beneath.NoSuch, OSError)):
                 mount.in_time(partial(beneath.file, top, [name.encode()]))
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_a_folder_that_becomes_a_link(folder, outside):
