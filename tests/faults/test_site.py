@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from urllib.request import Request, urlopen
 
 import pytest
 

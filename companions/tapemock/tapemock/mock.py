@@ -14,7 +14,7 @@ from typing import Any
 
 from .faults import OPERATIONS, Faults, Verdict, Wrong
 from .passthrough import below
-from .power import Disk, Powered
+from .power import Powered
 from .tape import MARK, Change, Tape, here, offline
 
 LOGGED = 10_000
