@@ -1,5 +1,6 @@
 """What a disk would hold after a power cut: what was synced, and nothing else."""
 
+import contextlib
 import os
 import shutil
 import stat
@@ -172,15 +173,14 @@ class Powered(PassThrough):
         super().__init__(folder)
         os.fchdir(self.folder)
         self.disk = Disk(copies) if copies else None
+        self.changing = self.disk.lock if self.disk else contextlib.nullcontext()  # names, one at a time
 
     def born(self, path: str, make: Callable[[], Any]) -> Any:
         """What `make` returns; what it makes at the path is noted, where nothing was before."""
-        if not self.disk:
-            return make()
-        with self.disk.lock:
+        with self.changing:
             there = os.path.lexists(below(path))
             made = make()
-            if not there:
+            if self.disk and not there:
                 self.disk.born(below(path))
             return made
 
@@ -195,6 +195,22 @@ class Powered(PassThrough):
 
     def symlink(self, path: str, target: str) -> None:
         self.born(path, partial(super().symlink, path, target))
+
+    def link(self, path: str, old: str) -> None:
+        with self.changing:
+            super().link(path, old)
+
+    def unlink(self, path: str) -> None:
+        with self.changing:
+            super().unlink(path)
+
+    def rmdir(self, path: str) -> None:
+        with self.changing:
+            super().rmdir(path)
+
+    def rename(self, path: str, new: str, flags: int = 0) -> None:
+        with self.changing:
+            super().rename(path, new, flags)
 
     def open(self, path: str, flags: int) -> int:
         handle = super().open(path, flags)

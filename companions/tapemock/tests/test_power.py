@@ -3,6 +3,8 @@
 import contextlib
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 from tapemock.mounted import Refused, mounted
@@ -181,6 +183,27 @@ def test_what_is_open_is_good_for_nothing_afterwards(disk):
     written(disk.mount / "old/file", "again")
     disk.power_cut()
     assert contents(disk.mount) == BEFORE | {"old/file": "again"}
+
+
+CHANGES = """
+import contextlib, os
+while True:
+    for call in (lambda: open("a", "w").close(), lambda: os.rename("a", "b"), lambda: os.unlink("b"),
+                 lambda: os.mkdir("d"), lambda: os.rmdir("d")):
+        with contextlib.suppress(OSError):
+            call()
+"""
+
+
+def test_many_change_names_while_the_power_is_cut(disk):
+    users = [subprocess.Popen([sys.executable, "-c", CHANGES], cwd=disk.mount) for _ in range(4)]
+    for _ in range(30):
+        disk.power_cut(names=True)
+    for user in users:
+        user.kill()
+        user.wait(10)
+    disk.power_cut()
+    assert contents(disk.mount)["old/file"] == "before"
 
 
 def test_a_sync_that_fails_syncs_nothing(disk):
