@@ -40,7 +40,12 @@ def entries(folder: str) -> list[str]:
 
 def write(path: str, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
     """Write beside, sync, rename, sync the folder."""
-    move(write_beside(path, content, mode, owner), path)
+    new = write_beside(path, content, mode, owner)
+    try:
+        move(new, path)
+    except OSError:
+        remove(new)
+        raise
 
 
 def write_beside(path: str, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> str:
@@ -48,7 +53,7 @@ def write_beside(path: str, content: str | bytes, mode: int = 0o644, owner: tupl
     new = path + ".new"
     remove(new)
     try:
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with named(new), open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             if owner:
                 os.fchown(file.fileno(), *owner)
             os.fchmod(file.fileno(), mode)
@@ -91,11 +96,22 @@ def remove(*paths: str) -> None:
                 os.unlink(path)
 
 
+@contextlib.contextmanager
+def named(path: str) -> Iterator[None]:
+    """What the block raises of OSError names the path, where it names none, as after a write."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or path
+        raise
+
+
 def sync_folder(path: str) -> None:
     """Make renames and removals in a folder outlive a power cut."""
     folder = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        with named(path):
+            os.fsync(folder)
     finally:
         os.close(folder)
 

@@ -37,8 +37,14 @@ def options() -> argparse.Namespace:
     add("--http", type=address, default="127.0.0.1:8020", metavar="HOST:PORT", help="where it is told to fail")
     add("--tape", type=folder, metavar="FOLDER", help="where replicas of archived files are kept")
     add("--fetch-on-read", type=float, metavar="SECONDS", help="reading a stub fetches it, after so long")
+    add("--power-cut", type=folder, metavar="FOLDER", help="where copies of what is synced are kept, for a power cut")
     add("--seed", type=int, metavar="NUMBER", help="of chance: the same one, the same faults")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.tape and given.power_cut:
+        parser.error("--tape and --power-cut do not go together")
+    if given.power_cut and any(Path(given.power_cut).is_relative_to(place) for place in (given.source, given.mount)):
+        parser.error("--power-cut: copies are not kept in what is shown")
+    return given
 
 
 def serve(mock: Any, control: Any, mount: str, fuse: Any) -> bool:
@@ -77,7 +83,7 @@ def main() -> int:
         from .control import Control
         from .mock import Mock
         from .passthrough import Fuse
-        mock = Mock(given.source, random.Random(given.seed), given.tape, given.fetch_on_read)
+        mock = Mock(given.source, random.Random(given.seed), given.tape, given.fetch_on_read, given.power_cut)
         control = Control(given.http, mock)
     except OSError as error:
         hint = ": apt install fuse3" if "libfuse" in str(error) else ""

@@ -18,6 +18,13 @@ def named(given: Any) -> str:
     return str(given["path"])
 
 
+def flag(given: Any, name: str) -> bool:
+    """Whether that is asked for. Raises Wrong."""
+    if not isinstance(given, dict) or not isinstance(given.get(name, False), bool):
+        raise Wrong(f"{name} should be true or false")
+    return bool(given.get(name))
+
+
 class Control(ThreadingHTTPServer):
     daemon_threads, request_queue_size = True, 128
 
@@ -41,6 +48,8 @@ class Control(ThreadingHTTPServer):
             case "POST", "fetch":
                 mock.fetch(named(given), bounded("delay", given.get("delay", 0)))
                 return mock.with_tape().shown(named(given))
+            case "POST", "power-cut":
+                return mock.power_cut(flag(given, "names"))
             case "GET", "faults":
                 return mock.faults.shown()
             case "POST", "faults":

@@ -13,7 +13,8 @@ from functools import wraps
 from typing import Any
 
 from .faults import OPERATIONS, Faults, Verdict, Wrong
-from .passthrough import PassThrough, below
+from .passthrough import below
+from .power import Powered
 from .tape import MARK, Change, Tape, here, offline
 
 LOGGED = 10_000
@@ -44,10 +45,10 @@ class Log:
             return [entry for entry in self.entries if entry["number"] > number]
 
 
-class Mock(PassThrough):
-    def __init__(self, folder: str, chance: random.Random, tape: str | None = None,
-                 on_read: float | None = None) -> None:
-        super().__init__(folder)
+class Mock(Powered):
+    def __init__(self, folder: str, chance: random.Random, tape: str | None = None, on_read: float | None = None,
+                 copies: str | None = None) -> None:
+        super().__init__(folder, copies)
         self.chance, self.faults, self.log, self.on_read = chance, Faults(chance), Log(), on_read
         self.mounted, self.ending, self.counted = threading.Event(), threading.Event(), Counter[str]()
         self.held, self.handles = threading.Condition(), dict[int, tuple[int, int]]()
@@ -69,6 +70,18 @@ class Mock(PassThrough):
             verdict = self.struck("fetch", [path])
             return lambda block: flipped(block, verdict.flip, self.chance)
         self.with_tape().fetch(path, wait)
+
+    def power_cut(self, names: bool) -> None:
+        """Only what was synced is left; what was open is good for nothing. Raises Wrong where that is not known."""
+        if not self.disk:
+            raise Wrong("nothing is known of what was synced: --power-cut FOLDER")
+        with self.held:
+            gone = os.open("/", os.O_PATH)
+            for handle in self.handles:
+                os.dup2(gone, handle, inheritable=False)
+            os.close(gone)
+            self.disk.cut(names)
+        self.log.add("power cut", "/", names=names)
 
     def there(self, path: str, where: str | int) -> None:
         """Raises OSError for a stub; it is fetched where reading does that."""

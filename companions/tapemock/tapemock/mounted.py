@@ -60,6 +60,10 @@ class Tapemock:
         """From tape, in so many seconds."""
         return self.ask("POST", "/fetch", path=path, delay=delay)
 
+    def power_cut(self, names: bool = False) -> None:
+        """Only what was synced is left; with `names`, all names are. Needs --power-cut."""
+        self.ask("POST", "/power-cut", names=names)
+
     def log(self, after: int = 0) -> list[dict[str, Any]]:
         return list(self.ask("GET", f"/log/{after}"))
 

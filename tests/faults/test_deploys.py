@@ -1,0 +1,115 @@
+"""A deploy on a disk that fails, or whose power is cut: a release is live as a whole, and nothing committed is lost."""
+
+import contextlib
+import os
+from functools import partial
+from unittest import mock
+
+import pytest
+
+from deploy.agent import releases, serve, slots
+from deploy.agent.attempt import Attempt
+from deploy.agent.host import Problem
+from deploy.agent.steps.table import STEPS
+from deployer.simulated import FOREVER, Killed, world
+from deployer.test_agent import Machine
+
+fsync = os.fsync  # which `world` leaves out
+
+
+@pytest.fixture
+def machine(tmp_path, failing_disk):
+    """One with v1 live, on a disk that may fail, but for /run, which is in memory."""
+    for folder in ("root", "run"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "root/run").symlink_to(tmp_path / "run")
+    machine = Machine(tmp_path / "root")
+    with world(machine.host):
+        machine.attempt("deploy", "v1")
+        machine.disk = failing_disk(tmp_path / "root")
+        with mock.patch.object(os, "fsync", fsync):
+            yield machine
+
+
+def deployed(machine, tag, fuse=FOREVER):
+    """The agent's steps until one fails: what it says of that, None where all is well. It is killed after so many
+    effects from `prepare` on, which is what writes to the disk."""
+    attempt, said = Attempt(machine.host, program="/agent"), []
+    for name, args in machine.steps("deploy", tag):
+        machine.host.fuse = fuse if name == "prepare" else machine.host.fuse
+        with mock.patch.object(serve, "say", said.append):
+            serve.answer({"id": name}, partial(STEPS[name], machine.host, attempt, machine.say, **args))
+        if "problem" in said[-1]:
+            return said[-1]["problem"]
+
+
+def records(machine):
+    """Tags that were committed, as the log has them; none of its lines is torn."""
+    found, torn = releases.read_log(machine.host)
+    assert not torn
+    return [record["tag"] for record in found if record["outcome"] == "committed"]
+
+
+def live(machine):
+    """The release that is committed, which is the one that visitors get."""
+    machine.at_every_instant()
+    tag = releases.read_tag(machine.host.tag)["tag"]
+    assert slots.release_in(machine.host, slots.live(machine.host))["tag"] == tag
+    return tag
+
+
+FAULTS = [
+    *((path, operation, "EIO") for path in ("TAG", "releases.log") for operation in ("create", "fsync", "rename")),
+    *((path, "write", "ENOSPC") for path in ("TAG", "REVERT", "releases.log")), ("shop", "fsyncdir", "EIO")]
+SAID = {"EIO": "Input/output error", "ENOSPC": "No space left on device"}
+
+
+@pytest.mark.parametrize("path, operation, errno", FAULTS)
+def test_a_disk_that_fails(path, operation, errno, machine):
+    """One line says so. The old release stays, or the new one is there as a whole; and the next deploy goes out."""
+    with machine.disk.failing(f"var/www/*{path}*", operation, errno=errno):
+        problem = deployed(machine, "v2")
+        assert problem.endswith(SAID[errno]) and "\n" not in problem and "/var/www/shop" in problem, problem
+        with contextlib.suppress(OSError, Problem):
+            machine.settle()
+        assert live(machine) == "v1" or operation in ("rename", "fsyncdir")
+    machine.settle()
+    assert live(machine) == records(machine)[-1]
+    assert deployed(machine, "v3") is None
+    machine.settle()
+    machine.at_rest()
+    assert live(machine) == "v3"
+
+
+def test_a_write_that_is_torn(machine):
+    with machine.disk.failing("var/www/shop/releases.log*", "write", errno="EIO", torn=100):
+        assert deployed(machine, "v2").endswith("Input/output error")
+        machine.settle()
+    assert live(machine) == "v1" and records(machine) == ["v1"]
+
+
+def cut(machine, names):
+    machine.disk.power_cut(names)
+    machine.host.one_offs.clear()
+    machine.host.reboot()
+
+
+@pytest.mark.parametrize("names", [False, True])
+def test_what_was_committed_outlives_a_power_cut(names, machine):
+    assert deployed(machine, "v2") is None
+    cut(machine, names)
+    assert live(machine) == "v2" and records(machine) == ["v1", "v2"]
+    assert releases.read_tag(machine.host.revert)["tag"] == "v1"
+
+
+@pytest.mark.parametrize("names", [False, True])
+def test_a_power_cut_in_the_middle_of_a_commit(names, machine):
+    """It boots into the old release or the new one, after any effect."""
+    for fuse in range(100):
+        before, tag = live(machine), f"v{fuse + 2}"
+        with contextlib.suppress(Killed):
+            assert deployed(machine, tag, fuse) is None
+            break
+        cut(machine, names)
+        assert live(machine) in (before, tag) and set(records(machine)) >= {"v1"}
+    assert fuse > 9

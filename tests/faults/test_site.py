@@ -1,0 +1,117 @@
+"""The site on a disk that is full, broken or without power: one clear error, no half file, nothing that is corrupt."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+
+import pytest
+
+from ops.served import serve
+from postgresql import migrate
+from proc import wait_until
+from sharing import once
+
+SETTINGS = """
+ROOT_URLCONF = "failing_pages"
+MEDIA_ROOT = {media!r}
+DEBUG, ALLOWED_HOSTS = False, ["*"]
+"""
+PAGES = """
+from django.contrib.auth.models import Group
+from django.core.files.storage import default_storage
+from django.http import HttpResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+
+def upload(request):
+    return HttpResponse(default_storage.save("film", request.FILES["film"]))
+
+def write(request):
+    return HttpResponse(Group.objects.create(name=request.GET["name"]).name)
+
+urlpatterns = [path("upload", csrf_exempt(upload)), path("write", csrf_exempt(write))]
+"""
+
+
+@pytest.fixture
+def disk(tmp_path, tmp_path_factory, failing_disk):
+    folder = tmp_path / "data"
+    (folder / "media").mkdir(parents=True)
+    shutil.copy(once(tmp_path_factory, "migrated.sqlite3", lambda path: migrate(f"sqlite:///{path}")),
+                folder / "db.sqlite3")
+    return failing_disk(folder)
+
+
+@pytest.fixture
+def site(disk, tmp_path):
+    (tmp_path / "failing_pages.py").write_text(PAGES)
+    with serve(tmp_path, SETTINGS.format(media=str(disk.mount / "media")),
+               DATABASE_URL=f"sqlite:///{disk.mount}/db.sqlite3") as site:
+        yield site
+
+
+def post(site, path, body=b"", kind="text/plain"):
+    """The status."""
+    with contextlib.closing(site.connection()) as connection:
+        connection.request("POST", path, body, {"Content-Type": kind})
+        return connection.getresponse().status
+
+
+def uploaded(site, size):
+    head = b'--x\r\nContent-Disposition: form-data; name="film"; filename="film"\r\n\r\n'
+    return post(site, "/upload", head + b"x" * size + b"\r\n--x--\r\n", "multipart/form-data; boundary=x")
+
+
+def fails(site, call, said):
+    """An error of one record, and an answer that it is one."""
+    before = len(site.process.output())
+    assert call() == 500
+    wait_until(lambda: said in site.process.output()[before:], what=said)
+    assert site.process.output()[before:].count(" ERROR ") == 1
+
+
+def test_an_upload_to_a_full_disk(site, disk):
+    for size in (100_000, 4_000_000):  # in memory, and in a temporary file
+        with disk.failing("media/*", "write", errno="ENOSPC", after=50_000):
+            fails(site, lambda: uploaded(site, size), "No space left on device")
+        with disk.failing("media/*", "create", errno="EIO"):
+            fails(site, lambda: uploaded(site, size), f"Input/output error: '{disk.mount}/media/film")
+        assert uploaded(site, size) == 200
+
+
+@pytest.mark.xfail(strict=True, reason="Django's FileSystemStorage leaves what it has written")
+def test_an_upload_to_a_full_disk_leaves_nothing(site, disk):
+    with disk.failing("media/*", "write", errno="ENOSPC", after=50_000):
+        assert uploaded(site, 100_000) == 500
+    assert os.listdir(disk.mount / "media") == []
+
+
+def rows(disk):
+    with contextlib.closing(sqlite3.connect(disk.mount / "db.sqlite3")) as base:
+        assert base.execute("pragma integrity_check").fetchone() == ("ok",)
+        return [name for name, in base.execute("select name from auth_group order by id")]
+
+
+@pytest.mark.parametrize("path, operation, errno, said", [
+    ("db.sqlite3*", "write", "EIO", "disk I/O error"), ("*-wal", "write", "ENOSPC", "database or disk is full"),
+    ("db.sqlite3", "read", "EIO", "disk I/O error"), ("*-wal", "create", "ENOSPC", "unable to open database file")])
+def test_sqlites_file_on_a_disk_that_fails(path, operation, errno, said, site, disk):
+    """What was committed before is there, and what comes when the disk works again."""
+    assert post(site, "/write?name=before") == 200
+    with disk.failing(path, operation, errno=errno):
+        fails(site, lambda: post(site, "/write?name=meanwhile"), said)
+    assert post(site, "/write?name=after") == 200
+    assert rows(disk) == ["before", "after"]
+
+
+@pytest.mark.parametrize("names", [False, True])
+def test_sqlites_file_after_a_power_cut(names, site, disk):
+    """It is whole, and older commits are there. Of the last ones some may be lost: its log is synced now and then."""
+    for number in range(20):
+        assert post(site, f"/write?name={number}") == 200
+    disk.power_cut(names)
+    site.process.kill()
+    site.process.wait(10)
+    there = rows(disk)
+    assert there == [str(number) for number in range(20)][:len(there)]
