@@ -147,7 +147,7 @@ ROLLOUT: Keys = {
 HOOKS: Keys = {"before": (command, ""), "committed": (command, ""), "failed": (command, ""), "alert": (command, "")}
 WATCH: Keys = {
     "hosts_up": (number(0, 1, float), 0.8),
-    "errors": (number(0, 1, float), 0.05),
+    "errors": (number(0.001, 1, float), 0.05),
     "over": (number(1, 3600), 300),
     "ttl": (number(1, 3600), 30),
     "every": (number(1, 600), 10),

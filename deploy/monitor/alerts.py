@@ -4,11 +4,12 @@ As Prometheus has it with `for` and `keep_firing_for`: broken for `wait` seconds
 on end. So what comes and goes is one alert.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ..decide.config import Fleet, Host
 from .measures import Reading
-from .rules import Rule
+from .rules import Rule, rules
 
 BROKEN, OVER = "broken", "over"
 
@@ -52,6 +53,11 @@ class Alerts:
     def __init__(self, rules: tuple[Rule, ...], wait: float, calm: float) -> None:
         self.rules, self.wait, self.calm = rules, wait, calm
         self.states = {rule.name: State() for rule in rules}
+
+    @classmethod
+    def of(cls, fleet: Fleet, hosts: Sequence[Host]) -> "Alerts":
+        """Those of a fleet, of which these hosts count."""
+        return cls(rules(fleet, hosts), fleet.watch["ttl"], fleet.watch["over"])
 
     def look(self, readings: Mapping[str, Reading], now: float) -> list[Alert]:
         """What is to be told, with these readings, at this time."""

@@ -2,11 +2,14 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..decide.config import Fleet, Host
 from .rules import DAY, LEAST, Rule
+
+HERE = "here"  # the place of who watches
 
 
 
@@ -98,6 +101,13 @@ class Memory:
     def figures(self, now: float) -> Iterator[Sample]:
         """What hosts have told lately."""
         return (sample for sample in self.told.values() if self.fresh(sample.at, now))
+
+
+def memory_of(fleet: Fleet, hosts: Sequence[Host], now: float) -> Memory:
+    """What a watcher of these hosts knows as it begins."""
+    watch = fleet.watch
+    places = (HERE, *watch["probes"]) if watch["front"] else ()
+    return Memory({host.name: host.has("web") for host in hosts}, places, watch["over"], watch["ttl"], now)
 
 
 def forget(noted: deque[Any], until: float) -> None:

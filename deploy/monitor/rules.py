@@ -4,9 +4,10 @@ measures.py and prometheus.py say how each is measured, by its name.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..decide.config import Fleet
+from ..decide.config import Fleet, Host
 
 SIZES = {"k": 2**10, "m": 2**20, "g": 2**30}
 LEAST = 20  # answers that tell a share of errors
@@ -55,11 +56,11 @@ def size(text: str) -> int:
     return int(text[:-1]) * SIZES[text[-1]] if text[-1] in SIZES else int(text)
 
 
-def rules(fleet: Fleet) -> tuple[Rule, ...]:
-    """The rules that hold for a fleet: those that have what they need."""
-    watch, hosts = fleet.watch, len(fleet.app_hosts)
+def rules(fleet: Fleet, hosts: Sequence[Host]) -> tuple[Rule, ...]:
+    """The rules that hold for a fleet, of which these hosts count: those rules that have what they need."""
+    watch = fleet.watch
     over = f"over {watch['over']} s"
-    found = [Rule("hosts_up", watch["hosts_up"], f"of {hosts} hosts up {over}", unit="share")]
+    found = [Rule("hosts_up", watch["hosts_up"], f"of {len(hosts)} hosts up {over}", unit="share")]
     if fleet.with_role("web"):
         found.append(Rule("errors", watch["errors"], f"of answers are 5xx {over}", least=False, unit="share"))
         found.append(Rule("figures", 1, "web hosts tell their figures"))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deploy.decide import config
 from deploy.monitor.alerts import State, step
-from deploy.monitor.measures import Memory, Reach, Reading, Sample, look
+from deploy.monitor.measures import Memory, Reach, Reading, Sample, look, memory_of
 from deploy.monitor.rules import Rule, rules
 from deploy.monitor.simulated import watch
 
@@ -23,9 +23,13 @@ def fleet_of(hosts, **keys):
                          "hosts": {f"web{number}": {"roles": ["web"]} for number in range(1, hosts + 1)}}, {}, "test")
 
 
+def its(fleet):
+    return rules(fleet, fleet.app_hosts)
+
+
 def told(fleet, says, until=HOUR):
     """[(rule, broken or over, when)] of a fleet of which `says(host, number, at)` is each host's sample every look."""
-    alerts = watch(fleet, lambda host, at: says(host, int(host.removeprefix("web")), at), until)
+    alerts = watch(fleet, fleet.app_hosts, lambda host, at: says(host, int(host.removeprefix("web")), at), until)
     return [(alert.rule.name, alert.state, alert.at) for alert in alerts]
 
 
@@ -124,13 +128,13 @@ def test_silent_parts():
     def says(host, at):
         ages = {"worker": 10.0} | ({"beat": max(30.0, at - 600)} if at < 2000 else {})
         return Sample(host, at, "", {"2xx": at}, ages, 9e9)
-    said = [(alert.rule.name, alert.state, alert.at) for alert in watch(fleet, says, HOUR)]
+    said = [(alert.rule.name, alert.state, alert.at) for alert in watch(fleet, fleet.app_hosts, says, HOUR)]
     assert said == [("beat", "broken", 600 + 150 + TTL)]
 
 
 def front_of(says, until=HOUR):
     fleet = fleet_of(1, front="https://shop.example/", probes=["http://a:9115", "http://b:9115"])
-    alerts = watch(fleet, lambda host, at: well(host, at), until, says)
+    alerts = watch(fleet, fleet.app_hosts, lambda host, at: well(host, at), until, says)
     return [(alert.rule.name, alert.state, alert.reading.about) for alert in alerts]
 
 
@@ -149,25 +153,26 @@ def test_a_certificate_that_ends():
 
 def test_a_disk_that_fills():
     """It is told, and which host's."""
-    alerts = watch(fleet_of(2), lambda host, at: Sample(host, at, "", {"2xx": at}, {}, 1e9 if host == "web2" else 9e9),
-                   HOUR)
+    fleet = fleet_of(2)
+    alerts = watch(fleet, fleet.app_hosts, lambda host, at: Sample(host, at, "", {"2xx": at}, {}, 
+                                                                       1e9 if host == "web2" else 9e9), HOUR)
     assert [(alert.rule.name, alert.state, alert.reading.about) for alert in alerts] == [("disk", "broken", ("web2",))]
     assert alerts[0].rule.says(alerts[0].reading.value) == "0.9 GB of disk free, the limit is 2 GB"
 
 
 def test_rules_have_what_they_need(fleet, data):
     """Only a fleet with workers is asked for heartbeats; only one with a front page for that."""
-    assert [rule.name for rule in rules(fleet)] == ["hosts_up", "errors", "figures", "worker", "beat", "disk"]
-    assert [rule.name for rule in rules(fleet_of(1))] == ["hosts_up", "errors", "figures", "disk"]
-    assert "certificate" not in [rule.name for rule in rules(fleet_of(1, front="http://shop.example/", places=1))]
+    assert [rule.name for rule in its(fleet)] == ["hosts_up", "errors", "figures", "worker", "beat", "disk"]
+    assert [rule.name for rule in its(fleet_of(1))] == ["hosts_up", "errors", "figures", "disk"]
+    assert "certificate" not in [rule.name for rule in its(fleet_of(1, front="http://shop.example/", places=1))]
 
 
 def test_values_in_words():
     """A limit is told as it was written."""
-    limits = {rule.name: rule.breach for rule in rules(fleet_of(5))}
+    limits = {rule.name: rule.breach for rule in its(fleet_of(5))}
     assert limits["hosts_up"] == "less than 80 % of 5 hosts up over 300 s"
     assert limits["errors"] == "at least 5 % of answers are 5xx over 300 s"
-    assert rules(fleet_of(5))[0].says(0.7133) == "71.3 % of 5 hosts up over 300 s, the limit is 80 %"
+    assert its(fleet_of(5))[0].says(0.7133) == "71.3 % of 5 hosts up over 300 s, the limit is 80 %"
 
 
 # ---- whatever comes ----
@@ -192,10 +197,10 @@ def test_alerts_take_turns(broken, wait, calm):
 def test_shares_are_shares(said):
     """Whatever hosts say, and however their counters jump, a share is from 0 to 1."""
     fleet = fleet_of(4)
-    memory, its = Memory({host.name: True for host in fleet.hosts}, (), OVER, TTL, 0.0), rules(fleet)
+    memory, all_rules = memory_of(fleet, fleet.app_hosts, 0.0), its(fleet)
     for number, (host, fine, good, bad) in enumerate(said):
         memory.hear(Sample(f"web{host + 1}", number * 7.0, "" if fine else "ill", {"2xx": good, "5xx": bad}, {}, 1.0))
-        found = look(memory, its, number * 7.0)
+        found = look(memory, all_rules, number * 7.0)
         for name in ("hosts_up", "errors"):
             assert found[name].value is None or 0 <= found[name].value <= 1
     assert len(memory.counts) <= OVER / 7 + 1
