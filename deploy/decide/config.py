@@ -160,7 +160,7 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
     registry = data.get("registry", {})
     hosts = tuple(Host(name, **{"address": name, **values, "roles": tuple(values.get("roles", ()))})
                   for name, values in data["hosts"].items())
-    tables = {table: {**schema.defaults(table), **data.get(table, {})} for table in schema.TABLES}
+    tables: dict[str, Any] = {table: {**schema.defaults(table), **data.get(table, {})} for table in schema.TABLES}
     fleet = Fleet(data["app"], data["image"], hosts, media=data.get("media", "local"), opts=data.get("opts", ""),
                   memory=data.get("memory", "auto"),
                   registry=registry if isinstance(registry, str) else "",

@@ -115,4 +115,5 @@ def named(fleet: Fleet, rule: Rule) -> dict[str, str]:
     if not query:
         return {}
     words = query.replace("\\", "\\\\").replace('"', '\\"')
-    return {f"{label}s": f'{{{{ range query "{words}" | sortByLabel "{label}" }}}}{{{{ .Labels.{label} }}}} {{{{ end }}}}'}
+    each = f'{{{{ range query "{words}" | sortByLabel "{label}" }}}}'
+    return {f"{label}s": f"{each}{{{{ .Labels.{label} }}}} {{{{ end }}}}"}

@@ -1,5 +1,5 @@
-"""What `promtool test rules` holds Prometheus' rules to: what befalls a fleet, and which alerts `watch` would have then.
-Pure.
+"""What `promtool test rules` holds Prometheus' rules to: what befalls a fleet, and which alerts `watch` would have
+then. Pure.
 
 Only moments are asked for at which nothing changes soon: the two do not round alike.
 """
@@ -174,7 +174,8 @@ def series(world: World) -> dict[str, list[Number]]:
 
 def of_front(world: World, times: range) -> dict[str, list[Number]]:
     """The same of the places from which the front page is asked for."""
-    watch, found = world.fleet.watch, {}
+    watch = world.fleet.watch
+    found: dict[str, list[Number]] = {}
     for place in (HERE, *watch["probes"]) if watch["front"] else ():
         own = f'{{app="{world.fleet.app}",place="{place}"}}'
         said = [world.reaches(place, at) for at in times]

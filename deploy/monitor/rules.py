@@ -31,7 +31,9 @@ class Rule:
         return value is not None and (value < self.limit if self.least else value >= self.limit)
 
     def says(self, value: float | None) -> str:
-        """A value in words, and the limit."""
+        """A value in words, and the limit; "-": nobody can tell."""
+        if value is None:
+            return "-"
         return f"{shown(value, self.unit)} {self.what}, the limit is {shown(self.limit, self.unit)}"
 
     @property
@@ -40,10 +42,8 @@ class Rule:
         return f"{'less than' if self.least else 'at least'} {shown(self.limit, self.unit)} {self.what}"
 
 
-def shown(value: float | None, unit: str) -> str:
-    """A value as people read it; "-": nobody can tell."""
-    if value is None:
-        return "-"
+def shown(value: float, unit: str) -> str:
+    """A value as people read it."""
     if math.isinf(value):
         return "more than"  # "… seconds since its last heartbeat" that never came
     return {"share": f"{value:.1%}".replace(".0%", "%").replace("%", " %"), "seconds": f"{value:.0f} s",

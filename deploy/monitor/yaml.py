@@ -1,4 +1,5 @@
-"""Plain data as YAML. Pure. Texts are quoted as JSON has them, which YAML reads, too: none is taken for anything else."""
+"""Plain data as YAML. Pure. Texts are quoted as JSON has them, which YAML reads, too: none is taken for anything else.
+"""
 
 import json
 from collections.abc import Iterator

@@ -153,9 +153,8 @@ def test_a_certificate_that_ends():
 
 def test_a_disk_that_fills():
     """It is told, and which host's."""
-    fleet = fleet_of(2)
-    alerts = watch(fleet, fleet.app_hosts, lambda host, at: Sample(host, at, "", {"2xx": at}, {}, 
-                                                                       1e9 if host == "web2" else 9e9), HOUR)
+    fleet, free = fleet_of(2), {"web1": 9e9, "web2": 1e9}
+    alerts = watch(fleet, fleet.app_hosts, lambda host, at: Sample(host, at, "", {"2xx": at}, {}, free[host]), HOUR)
     assert [(alert.rule.name, alert.state, alert.reading.about) for alert in alerts] == [("disk", "broken", ("web2",))]
     assert alerts[0].rule.says(alerts[0].reading.value) == "0.9 GB of disk free, the limit is 2 GB"
 
