@@ -15,7 +15,8 @@ HERE = "here"  # the place of who watches
 @dataclass(frozen=True)
 class Sample:
     """What a host has said. `problem`: why it is not up; "": it is. `answers`: class of status → how many since a
-    start, None: it told no figures. `ages`: part → seconds since its heartbeat. `free`: the least bytes of its disks."""
+    start, None: it told no figures. `ages`: part → seconds since its heartbeat. `free`: the least bytes of its disks.
+    """
 
     host: str
     at: float

@@ -98,6 +98,8 @@ def troubles(fleet: Fleet) -> Iterator[Trouble]:
         yield Trouble("errors below the limit", errors=watch["errors"] * 0.8)
         yield Trouble("errors above the limit", errors=min(1, watch["errors"] * 1.2))
         yield Trouble("no figures", lambda sample, since: replace(sample, answers=None, ages={}))
+    if "worker" in least:
+        yield Trouble("nobody can tell of heartbeats", lambda sample, since: replace(sample, ages={}))
     for part in ("worker", "beat"):
         if part in least:
             yield Trouble(f"{part} is silent", lambda sample, since, part=part: replace(  # type: ignore[misc]

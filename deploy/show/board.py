@@ -96,15 +96,10 @@ def ago(seconds: float) -> str:
 
 
 def fit(found: list[Shaded], width: int, height: int) -> list[Shaded]:
-    """The lines as far as a terminal has room: what is amiss goes before what is well. One that wraps could not be
-    drawn over."""
-    left = len(found) - height
-    kept = []
-    for number, (text, bad) in enumerate(found):
-        if left >= 0 and number and text and not bad and len(found) > height:
-            left -= 1
-            continue
-        kept.append((text[:width], bad))
-    more = len(found) - len(kept)
-    kept = kept[:max(1, height - bool(more))]
-    return [*kept, (f"and {more} lines of what is well"[:width], False)] if more else kept
+    """The lines as far as a terminal has room: what is amiss goes before what is well, the last lines, of the rules,
+    before the first. One that wraps could not be drawn over."""
+    cut = [(text[:width], bad) for text, bad in found]
+    if len(cut) <= height:
+        return cut
+    first = sorted(range(len(cut)), key=lambda number: (not cut[number][1], -number))[:max(0, height - 1)]
+    return [*(cut[number] for number in sorted(first)), (f"and {len(cut) - len(first)} lines"[:width], False)]
