@@ -4,7 +4,6 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..decide.config import Fleet, Host
 from .rules import DAY, LEAST, Rule
@@ -45,6 +44,26 @@ class Reading:
 
 
 @dataclass
+class Window:
+    """Two numbers at each of some times, and their sums. Whole numbers: sums of others would drift."""
+
+    noted: deque[tuple[float, float, float]] = field(default_factory=deque)
+    first: float = 0
+    second: float = 0
+
+    def add(self, at: float, first: float, second: float = 0) -> None:
+        """Note two more."""
+        self.noted.append((at, first, second))
+        self.first, self.second = self.first + first, self.second + second
+
+    def forget(self, until: float) -> None:
+        """Drop what was noted until then."""
+        while self.noted and self.noted[0][0] <= until:
+            _, first, second = self.noted.popleft()
+            self.first, self.second = self.first - first, self.second - second
+
+
+@dataclass
 class Memory:
     """What was heard of these hosts (name → whether it has the role web) and places since `began`."""
 
@@ -58,8 +77,8 @@ class Memory:
     told: dict[str, Sample] = field(default_factory=dict)  # host → when it last told figures
     reached: dict[str, Reach] = field(default_factory=dict)  # place → when it last reached the front page
     asked: dict[str, Reach] = field(default_factory=dict)  # place → its last word
-    answers: deque[tuple[float, float, float]] = field(default_factory=deque)  # (when, answers, errors)
-    counts: deque[tuple[float, int]] = field(default_factory=deque)  # (when, hosts that were up)
+    answers: Window = field(default_factory=Window)  # answers, errors
+    counts: Window = field(default_factory=Window)  # hosts that were up
 
     def hear(self, sample: Sample) -> None:
         """Take what a host has said."""
@@ -69,7 +88,7 @@ class Memory:
             before = self.told.get(sample.host)
             if before and before.answers is not None and sample.at - before.at <= self.over:
                 grown = {kind: growth(before.answers.get(kind, 0), now) for kind, now in sample.answers.items()}
-                self.answers.append((sample.at, sum(grown.values()), grown.get("5xx", 0)))
+                self.answers.add(sample.at, round(sum(grown.values())), round(grown.get("5xx", 0)))
             self.told[sample.host] = sample
         self.last[sample.host] = sample
 
@@ -81,10 +100,10 @@ class Memory:
 
     def tick(self, now: float) -> None:
         """Note how many hosts are up, as often as rules are looked at, once it can be told."""
-        forget(self.answers, now - self.over)
-        forget(self.counts, now - self.over)
+        self.answers.forget(now - self.over)
+        self.counts.forget(now - self.over)
         if self.settled(now, self.last, len(self.hosts)):
-            self.counts.append((now, len(self.hosts) - len(self.dark(now))))
+            self.counts.add(now, len(self.hosts) - len(self.dark(now)))
 
     def settled(self, now: float, heard: Mapping[str, object], wanted: int) -> bool:
         """Whether silence counts: all have been heard, or had the time."""
@@ -110,12 +129,6 @@ def memory_of(fleet: Fleet, hosts: Sequence[Host], now: float) -> Memory:
     return Memory({host.name: host.has("web") for host in hosts}, places, watch["over"], watch["ttl"], now)
 
 
-def forget(noted: deque[Any], until: float) -> None:
-    """Drop what was noted until then: each begins with its time."""
-    while noted and noted[0][0] <= until:
-        noted.popleft()
-
-
 def growth(before: float, now: float) -> float:
     """By how much a counter has grown, which may have begun anew."""
     return now - before if now >= before else now
@@ -125,15 +138,14 @@ def growth(before: float, now: float) -> float:
 
 def hosts_up(memory: Memory, rule: Rule, now: float) -> Reading:
     """By whole numbers: so 4 of 5 are 0.8, not a little less."""
-    if not memory.counts:
+    if not (looks := len(memory.counts.noted)):
         return Reading(None)
-    share = sum(up for _, up in memory.counts) / (len(memory.hosts) * len(memory.counts))
-    return Reading(share, memory.dark(now))
+    return Reading(memory.counts.first / (len(memory.hosts) * looks), memory.dark(now))
 
 
 def errors(memory: Memory, rule: Rule, now: float) -> Reading:
-    answers = sum(answers for _, answers, _ in memory.answers)
-    return Reading(sum(errors for _, _, errors in memory.answers) / answers if answers >= LEAST else None)
+    answers = memory.answers.first
+    return Reading(memory.answers.second / answers if answers >= LEAST else None)
 
 
 def figures(memory: Memory, rule: Rule, now: float) -> Reading:

@@ -202,7 +202,7 @@ def test_shares_are_shares(said):
         found = look(memory, all_rules, number * 7.0)
         for name in ("hosts_up", "errors"):
             assert found[name].value is None or 0 <= found[name].value <= 1
-    assert len(memory.counts) <= OVER / 7 + 1
+    assert len(memory.counts.noted) <= OVER / 7 + 1
 
 
 def test_four_of_five_are_enough_to_the_last_digit():
