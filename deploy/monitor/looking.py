@@ -93,10 +93,10 @@ class Watcher:
     async def _ask(self, host: Host) -> Sample:
         if host.name not in self.connections:
             self.connections[host.name] = Connection(host, self.fleet.ssh, self.fleet.app)
-            await self.connections[host.name].open(self.limit)
+            await self.connections[host.name].open()
         connection = self.connections[host.name]
-        facts = await connection.ask("facts", self.limit, health=True, history=False)
-        lines = (await connection.ask("figures", self.limit, names=[ANSWERS, AGES]))["lines"] if host.has("web") else []
+        facts = await connection.ask("facts", health=True, history=False)
+        lines = (await connection.ask("figures", names=[ANSWERS, AGES]))["lines"] if host.has("web") else []
         return sample(host, self.now(), facts, lines)
 
     # ---- places ----

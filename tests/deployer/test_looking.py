@@ -42,20 +42,20 @@ def well(fleet):
 @contextlib.contextmanager
 def fleet_of_agents(fleet, odd):
     """While the block runs each host has an agent. `odd`: host's address → do → function of the message, or None where
-    it cannot be reached; it may be changed meanwhile. Yields the addresses that were connected to."""
+    it cannot be reached; it may be changed meanwhile. Yields [(address, its end of the connection)] of all."""
     began = []
 
     async def start(words, *rest, **options):
         address = words[words.index("--") + 1]
-        began.append(address)
         its = odd.get(address, {})
-        return Pipe(Agent(well(fleet), odd=its) if its is not None else None)
+        began.append((address, Pipe(Agent(well(fleet), odd=its) if its is not None else None)))
+        return began[-1][1]
     with mock.patch.object(connection, "start", start):
         yield began
 
 
 def watched(fleet, odd, seconds, mended=math.inf):
-    """(events, alerts sent, addresses connected to) of a watcher that runs so many seconds, by a clock that jumps;
+    """(events, alerts sent, connections) of a watcher that runs so many seconds, by a clock that jumps;
     `mended`: when nothing is odd any more."""
     async def work():
         events, sent = [], []
@@ -86,12 +86,13 @@ def test_all_is_well(fleet):
     ({"facts": lambda message: [b"[]\n"]}, "makes no sense")], ids=["silent", "unreachable", "mad"])
 def test_a_dark_host_holds_up_no_other(fleet, way, said):
     """However a host fails: the others are heard as often as ever, and one alert names it."""
-    events, sent, _ = watched(fleet, {"web2": way}, 900)
+    events, sent, began = watched(fleet, {"web2": way}, 900)
     seen = [look["hosts"] for look in looks(events)][1:]
     assert all(hosts[name]["seen"] <= 10.1 for hosts in seen for name in ("work", "web1"))
     assert [(alert["rule"], alert["state"], alert["hosts"]) for alert in sent] == [("hosts_up", "broken", ["web2"])]
     texts = [event["text"] for event in events if event["event"] == "host" and event["host"] == "web2"]
     assert len(texts) == 1 and said in texts[0]
+    assert all(pipe.gone for _, pipe in began), "no connection is left behind"
 
 
 def test_a_host_that_is_back(fleet):
@@ -100,7 +101,8 @@ def test_a_host_that_is_back(fleet):
     assert [(alert["rule"], alert["state"]) for alert in sent] == [("hosts_up", "broken"), ("hosts_up", "over")]
     assert sent[0]["text"] == "shop: hosts_up: 66.7 % of 3 hosts up over 300 s, the limit is 80 %: web2"
     assert sent[1]["text"] == "shop: hosts_up is over: 100 % of 3 hosts up over 300 s, the limit is 80 %"
-    assert began.count("web2") > 50 and began.count("work") == 1
+    addresses = [address for address, _ in began]
+    assert addresses.count("web2") > 50 and addresses.count("work") == 1
     json.dumps(sent, allow_nan=False)
 
 
@@ -113,6 +115,16 @@ def test_once(fleet, capsys, odd, code):
     out = capsys.readouterr().out
     assert ("hosts_up  broken" in out) == bool(code) and "\033" not in out
     assert re.search(r"hosts_up +\w+ +(66.7|100) % of 3 hosts up", out)
+
+
+def test_once_of_a_host_that_goes_meanwhile(fleet):
+    """Its last word counts, though it was up a moment ago."""
+    answers = iter([[], None])
+
+    def facts(message):
+        return [line({"id": message["id"], "ok": well(fleet)["facts"]})] if next(answers) is not None else []
+    with fleet_of_agents(fleet, {"web2": {"facts": facts}}):
+        assert run(watch.handle(fleet, argparse.Namespace(once=True, json=False, hosts=""))) == 1
 
 
 class Direct:

@@ -87,7 +87,10 @@ def test_errors(share, alerts):
 
 def test_few_errors_of_few_answers():
     """Of fewer than 20 answers no share is told."""
-    assert told(fleet_of(1), lambda host, n, at: well(host, at, 1.0, 15 / OVER)) == []
+    def says(host, number, at, seconds):
+        return Sample(host, at, "", {"2xx": 0, "5xx": at // seconds}, {}, 9e9)
+    assert told(fleet_of(1), lambda host, n, at: says(host, n, at, OVER / 15)) == []
+    assert told(fleet_of(1), lambda host, n, at: says(host, n, at, OVER / 30)) != []
 
 
 def test_a_release_that_starts_counts_anew():
