@@ -22,7 +22,7 @@ git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$
 # exec: make tells the recipe's first process only that it should end.
 deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' exec '$(1)' -m deploy
 
-.PHONY: provision provision-check env
+.PHONY: provision provision-check drain undrain env
 
 ## Operate
 provision: deploy/__main__.py $(VE)/sentinel-deploy ## bare servers can run the app; again: puts them right (ARGS="--remove HOST")
@@ -30,6 +30,12 @@ provision: deploy/__main__.py $(VE)/sentinel-deploy ## bare servers can run the 
 
 provision-check: deploy/__main__.py $(VE)/sentinel-deploy ## what provision would change; fails if anything
 	@$(call deploy_with,$(VE)/bin/python) provision --check $(ARGS)
+
+drain: deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web host no visitors (HOST=web1)
+	@$(call deploy_with,$(VE)/bin/python) drain '$(HOST)' $(ARGS)
+
+undrain: deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web host visitors again (HOST=web1)
+	@$(call deploy_with,$(VE)/bin/python) undrain '$(HOST)' $(ARGS)
 
 env: deploy/__main__.py ## settings and secrets of the servers (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
 	@$(call deploy_with,$(PYTHON)) env $(or $(ARGS),list)

@@ -52,7 +52,7 @@ new = wheelhouse.$$$$
 wheelhouse/requirements.txt: FORCE make/make_wheelhouse.py docker/packages.txt Dockerfile
 	@$(wheels_hold) || { $(docker_ready) && $(make_wheels); }
 
-make/make_wheelhouse.py docker/packages.txt Dockerfile:
+make/contract.py make/make_wheelhouse.py docker/packages.txt Dockerfile:
 	@test -e '$@' || { echo 'make: no $@ here: take it from the template, see docs/make.md' >&2; exit 1; }
 
 define make_wheels
@@ -67,7 +67,7 @@ endef
 # ---- what you type ----
 
 ## Build and ship
-.PHONY: wheelhouse build push up down docker-shell
+.PHONY: wheelhouse build push up down docker-shell contract-check
 
 wheelhouse: wheelhouse/requirements.txt ## every pin as a wheel, so that a build needs no network
 
@@ -91,6 +91,9 @@ down: FORCE $(SECRETS) ## stop what up has started; its data stays
 
 docker-shell: FORCE ## a shell in a container of the image (ARGS="--user 0")
 	@$(docker_ready); exec $(DOCKER) run --rm -it $(ARGS) --entrypoint sh '$(IMAGE):$(TAG)'
+
+contract-check: make/contract.py ## does an image keep docs/contract.md? (IMAGE=… TAG=… ARGS="--env-file try.env")
+	@$(docker_ready); DOCKER='$(DOCKER)' '$(PYTHON)' $< '$(IMAGE):$(TAG)' $(ARGS)
 
 # What this build has found of migrations saves the next one the time, where it still holds. An image that was not made
 # whole, or is elsewhere, has none.

@@ -64,6 +64,7 @@ $(VE)/sentinel-browser: $(VE)/sentinel-dev FORCE
 # ---- companions: companions/README.md ----
 
 companion_names = $(patsubst companions/%/requirements.in,%,$(wildcard companions/*/requirements.in))
+companion_programs = $(foreach name,$(companion_names),$(if $(wildcard companions/$(name)/$(name)/__main__.py),$(name)))
 MORE_PINS += $(companion_names:%=companions/%/requirements.txt)
 
 companion: ## runs a companion of the site (NAME=samlare ARGS="…")
@@ -82,8 +83,8 @@ companion-test-%: $(VE)/companions/%/sentinel-dev
 	@cd 'companions/$*' && '$(abspath $(VE))/companions/$*/bin/python' -m mypy --strict '$*'
 	@cd 'companions/$*' && PYTHONPATH='.:$(CURDIR)/tests' exec '$(abspath $(VE))/companions/$*/bin/python' -m pytest tests $(PYTEST_ARGS)
 
-companion_there = test -e 'companions/$(or $(NAME),none)/requirements.txt' || { \
-  echo 'make: which companion? NAME=$(firstword $(companion_names)); there are: $(companion_names)' >&2; exit 1; }
+companion_there = test -e 'companions/$(NAME)/$(NAME)/__main__.py' || { \
+  echo 'make: which companion? NAME=$(firstword $(companion_programs)); there are: $(strip $(companion_programs))' >&2; exit 1; }
 its_python = $(companion_there); $(MAKE) --no-print-directory -s '$(VE)/companions/$(NAME)/sentinel' || exit; \
   python='$(VE)/companions/$(NAME)/bin/python'
 

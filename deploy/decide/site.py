@@ -2,6 +2,7 @@
 reading templates."""
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from .checks import is_numeric
@@ -28,10 +29,35 @@ class Site:
         return [*self.files, *self.links, *self.absent]
 
 
-def sites(fleet: Fleet, host: Host, certificate: bool) -> list[Site]:
-    """The sites of a host; with TLS where it ends there, once the `certificate` is there."""
+def sites(fleet: Fleet, host: Host, certificate: bool, out: Collection[str] = ()) -> list[Site]:
+    """The sites of a host; with TLS where it ends there, once the `certificate` is there. `out`: names of the web hosts
+    to which a balancer sends nobody."""
     names = [fleet.app] * host.has("web") + [f"{fleet.app}-balancer"] * host.balancer
-    return [build(fleet, name, certificate and ends_tls(fleet, host)) for name in names]
+    return [build(fleet, name, certificate and ends_tls(fleet, host), out) for name in names]
+
+
+def unreleased(released: Mapping[str, bool]) -> list[str]:
+    """Of web hosts by name, those without a release while others have one: a balancer would send them visitors."""
+    return [name for name, there in released.items() if not there] if any(released.values()) else []
+
+
+def drained(fleet: Fleet, before: Collection[str], name: str, away: bool) -> list[str]:
+    """Names of the web hosts that get no visitors once that one has been drained, or no longer is."""
+    known = [web.name for web in fleet.with_role("web")]
+    return [each for each in known if each in before and each != name or each == name and away]
+
+
+def drained_site(fleet: Fleet, names: Collection[str], out: Collection[str]) -> Site:
+    """What a balancer holds of hosts: those that are drained by `names`, and are `out` for whatever reason."""
+    name = f"{fleet.app}-balancer"
+    path = f"{NGINX}/sites-available/{name}"
+    return Site(name, {drained_file(fleet.app): "".join(f"{each}\n" for each in names),
+                       path: build(fleet, name, False, out).files[path]})
+
+
+def drained_file(app: str) -> str:
+    """The path of the names of drained hosts, on a balancer."""
+    return f"{NGINX}/{app}-balancer/drained"
 
 
 def ends_tls(fleet: Fleet, host: Host) -> bool:
@@ -40,11 +66,11 @@ def ends_tls(fleet: Fleet, host: Host) -> bool:
     return front and fleet.site["tls"] in ("files", "certbot")
 
 
-def build(fleet: Fleet, name: str, tls: bool) -> Site:
+def build(fleet: Fleet, name: str, tls: bool, out: Collection[str] = ()) -> Site:
     """The Site of that name, the app's or its balancer's."""
     kind = "balancer-" if name != fleet.app else ""
     certificate, key = certificate_files(fleet)
-    values = {**site_values(fleet, bool(kind)), "SITE": name, "CERTIFICATE": certificate, "CERTIFICATE_KEY": key}
+    values = {**site_values(fleet, bool(kind), out), "SITE": name, "CERTIFICATE": certificate, "CERTIFICATE_KEY": key}
     folder = f"{NGINX}/{name}"
     return Site(name, {
         f"{folder}/public.conf": render("nginx/https.conf" if tls else "nginx/http.conf", values),
@@ -60,15 +86,16 @@ def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
     unwanted = [fleet.app] * (not host.has("web")) + [f"{fleet.app}-balancer"] * (not host.balancer)
     return [Site(name, absent=(
         f"{NGINX}/sites-enabled/{name}", f"{NGINX}/sites-available/{name}",
-        *(f"{NGINX}/{name}/{file}" for file in ("public.conf", "app.conf", "maintenance.html")))) for name in unwanted]
+        *(f"{NGINX}/{name}/{file}" for file in ("public.conf", "app.conf", "maintenance.html", "drained"))))
+        for name in unwanted]
 
 
-def site_values(fleet: Fleet, balances: bool) -> dict[str, str]:
+def site_values(fleet: Fleet, balances: bool, out: Collection[str]) -> dict[str, str]:
     """The templates' values. A balancer trusts the addresses of the proxies before it; a web host also the
     balancers'."""
     site = fleet.site
     believed = [*site["proxies"], *(balancer.internal_address for balancer in fleet.balancers if not balances)]
-    hosts = [nginx_address(web.internal_address) for web in fleet.with_role("web")]
+    hosts = [nginx_address(web.internal_address) + " down" * (web.name in out) for web in fleet.with_role("web")]
     return {
         "APP": fleet.app,
         "SERVER_NAMES": " ".join(site["names"]) or "_",

@@ -27,7 +27,8 @@ class Found:
     `whole`: it came to its end; `missing`: commands and packages; `others`: what has the app's name and is not ours;
     `malformed`: files of settings, with what is wrong; `user`: the app has a user and a group; `login`: the shell of
     that user where it can log in; `processes`: what of the app has a unit, in slots ("web@") or alone ("beat");
-    `units`: the app's that run or start at boot; `swarm`: it is a node of Docker Swarm.
+    `units`: the app's that run or start at boot; `swarm`: it is a node of Docker Swarm; `released`: a release was
+    committed; `drained`: of a balancer, the hosts that get no visitors.
     """
 
     whole: bool = True
@@ -41,6 +42,8 @@ class Found:
     units: tuple[str, ...] = ()
     daemon_json: str = ""
     swarm: bool = False
+    released: bool = False
+    drained: tuple[str, ...] = ()
 
 
 def inspection(fleet: Fleet, remove: bool) -> list[str]:
@@ -72,7 +75,8 @@ def parse(lines: Iterable[str]) -> Found:
         return tuple(dict.fromkeys(told.get(kind, ())))
     return Found("end" in told, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
                  "user" in told, " ".join(every("login")), every("process"), every("unit"),
-                 decoded("".join(every("daemon")[:1])), every("swarm")[:1] == ("active",))
+                 decoded("".join(every("daemon")[:1])), every("swarm")[:1] == ("active",),
+                 "released" in told, every("drained"))
 
 
 def decoded(text: str) -> str:

@@ -58,6 +58,8 @@ for file in $settings; do
     [ -z "${bad:-}" ] || echo "malformed $file $bad"
     bad=
 done
+! [ -e "/var/www/$app/TAG" ] || echo "released"
+! [ -e "/etc/nginx/$app-balancer/drained" ] || sed 's/^/drained /' "/etc/nginx/$app-balancer/drained"
 processes | sed 's/^/process /'
 # shellcheck disable=SC2046
 LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target \

@@ -11,6 +11,12 @@ def announce(out: TextIO, host: str, text: str) -> None:
     print(f"{host}: {text} …", file=out, flush=True)
 
 
+def left_out(out: TextIO, names: Iterable[str]) -> None:
+    """Say which web hosts the balancers leave out."""
+    for name in names:
+        print(f"{name}: has no release yet, so balancers send it nobody: make deploy, then make provision", file=out)
+
+
 def report(out: TextIO, check: bool, changes: Mapping[str, Iterable[str]]) -> int:
     """Say the changes of each host, in their order; with `check`, what would be. Returns the number of all."""
     unique = {host: list(dict.fromkeys(texts)) for host, texts in sorted(changes.items())}

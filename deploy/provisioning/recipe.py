@@ -5,7 +5,7 @@ When a call returns, its operation is done, or with --check decided. What follow
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pyinfra.api.operation import OperationMeta
 from pyinfra.context import host
@@ -17,6 +17,7 @@ from ..decide import server as wanted
 from ..decide import site
 from ..decide.config import Fleet, Host
 from ..decide.server import File
+from ..errors import HostProblem
 from .facts import Entry, Files
 from .fitness import Found
 from .operations import nginx_site, whole_file
@@ -25,8 +26,9 @@ LONG = 1000  # seconds. An operation with a _timeout is announced
 APT = "-o DPkg::Lock::Timeout=300"
 
 
-def provision(fleet: Fleet, here: Host, found: Found, team: Callable[[Fleet, Host], None]) -> None:
-    """Make `here` what the fleet says, then call the team's own operations."""
+def provision(fleet: Fleet, here: Host, found: Found, out: Collection[str],
+              team: Callable[[Fleet, Host], None]) -> None:
+    """Make `here` what the fleet says, then call the team's own operations. `out`: as of site.sites."""
     install(fleet, here, found)
     there = host.get_fact(Files, paths=paths(fleet, here, found))
     if here.roles:
@@ -37,13 +39,21 @@ def provision(fleet: Fleet, here: Host, found: Found, team: Callable[[Fleet, Hos
         sockets(fleet.app, there)
     take_away(fleet, here, found, there)
     if wanted.serves_http(here):
-        nginx(fleet, here, there)
+        nginx(fleet, here, there, {*out, *found.drained})
     if here.roles:
         enable(f"{fleet.app}.target")
     team(fleet, here)
 
 
-def remove(fleet: Fleet, here: Host, found: Found) -> None:
+def drain(fleet: Fleet, here: Host, found: Found, out: Collection[str], name: str, away: bool) -> None:
+    """Have a balancer send a web host no visitors, or send it some again. Raises HostProblem where none is left."""
+    names = site.drained(fleet, found.drained, name, away)
+    if {web.name for web in fleet.with_role("web")} <= {*names, *out}:
+        raise HostProblem(f"has no other host for visitors than {name}")
+    nginx_site(name=f"{'drain' if away else 'undrain'} {name}", site=site.drained_site(fleet, names, {*out, *names}))
+
+
+def remove(fleet: Fleet, here: Host, found: Found, out: Collection[str]) -> None:
     """Take the app off a host. Data and settings stay."""
     nothing = Host(here.name, here.address)
     take_away(fleet, nothing, found, host.get_fact(Files, paths=paths(fleet, nothing, found)))
@@ -135,25 +145,25 @@ def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -
         systemd.daemon_reload(name="reload systemd", _if=any_changed(*gone))
 
 
-def nginx(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
+def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Collection[str]) -> None:
     """nginx's sites. They speak http until certbot has its certificate, which it gets over http."""
     folder(site.ACME)
     certificate = fleet.site["tls"] != "certbot" or site.certificate_files(fleet)[0] in there
-    put_sites(fleet, here, certificate)
+    put_sites(fleet, here, certificate, out)
     if not certificate and site.ends_tls(fleet, here):
         names = " ".join(f"-d {shlex.quote(name)}" for name in fleet.site["names"])
         server.shell(name=f"get a certificate for {', '.join(fleet.site['names'])}", _timeout=LONG, commands=(
             f"certbot certonly --non-interactive --agree-tos --email {shlex.quote(fleet.site['email'])} --webroot"
             f" -w {site.ACME} --deploy-hook 'systemctl reload nginx' {names}"))
-        put_sites(fleet, here, True)
+        put_sites(fleet, here, True, out)
     enable("nginx.service", running=True)
 
 
 # ---- operations under names of their own ----
 
-def put_sites(fleet: Fleet, here: Host, certificate: bool) -> None:
+def put_sites(fleet: Fleet, here: Host, certificate: bool, out: Collection[str]) -> None:
     """All sites of a host, with TLS if the certificate is there."""
-    for each in site.sites(fleet, here, certificate):
+    for each in site.sites(fleet, here, certificate, out):
         nginx_site(name=f"put nginx site {each.name} in place", site=each)
 
 

@@ -74,9 +74,9 @@ class Plan:
 
         def call():
             if remove:
-                recipe.remove(fleet, here, found)
+                recipe.remove(fleet, here, found, ())
             else:
-                recipe.provision(fleet, here, found, team)
+                recipe.provision(fleet, here, found, (), team)
         session, problem = work(call, self.host, check=True)
         assert problem is None, problem
         self.names = session.changes("web1")

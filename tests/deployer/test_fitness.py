@@ -123,10 +123,11 @@ GOOD = ["version systemd 252", "version python3 3.11", "version Docker 20.10.24"
 def test_what_the_script_says_is_read():
     """Each line finds its place in Found."""
     found = fitness.parse(["missing nginx", *GOOD, "daemon eyJkZWJ1ZyI6IHRydWV9", "swarm active", "unit shop.target",
-                           "process beat", "unit shop.target", "user shop", "end"])
+                           "process beat", "unit shop.target", "user shop", "released", "drained web1",
+                           "drained web2", "end"])
     assert found == Found(missing=frozenset({"nginx"}), versions=("systemd 252", "python3 3.11", "Docker 20.10.24"),
                           user=True, processes=("beat",), units=("shop.target",),
-                          daemon_json='{"debug": true}', swarm=True)
+                          daemon_json='{"debug": true}', swarm=True, released=True, drained=("web1", "web2"))
     assert fitness.problems(found, "shop") == []
 
 

@@ -69,7 +69,7 @@ class Connection(Host):
         self.note("open")
 
     async def lock(self, description, dead_after, bare=False):
-        assert description.startswith(("provision ", "remove ")) and bare
+        assert description.startswith(("provision ", "remove ", "drain ", "undrain ")) and bare
         self.note("lock")
 
     async def end(self):

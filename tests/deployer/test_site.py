@@ -36,6 +36,29 @@ def test_nginx_of_a_balancer_knows_all_web_hosts(fleet):
     assert re.findall(r"^\s*server (\S+)", text, re.MULTILINE) == ["10.0.0.11", "10.0.0.12:8080"]
 
 
+def test_a_balancer_sends_nobody_to_who_is_out(fleet):
+    """They stay in the list, so that who is out keeps the requests that it has."""
+    balancer, = site.sites(fleet, host_of(fleet, "front"), True, {"web2"})
+    text = balancer.files["/etc/nginx/sites-available/shop-balancer"]
+    assert "server 10.0.0.11 max_fails" in text and "server 10.0.0.12:8080 down max_fails" in text
+    change = site.drained_site(fleet, ["web2"], {"web2"})
+    assert change.files == {"/etc/nginx/sites-available/shop-balancer": text,
+                            "/etc/nginx/shop-balancer/drained": "web2\n"}
+
+
+def test_who_is_drained_besides(fleet):
+    """Names that the file no longer has are forgotten; twice is no harm."""
+    assert site.drained(fleet, [], "web2", True) == site.drained(fleet, ["web2", "old"], "web2", True) == ["web2"]
+    assert site.drained(fleet, ["web1"], "web2", True) == ["web1", "web2"]
+    assert site.drained(fleet, ["web1", "web2"], "web2", False) == ["web1"]
+
+
+def test_who_has_no_release_is_left_out_while_another_has_one():
+    """Before the first deploy nobody has one, and that deploy reaches all."""
+    assert site.unreleased({"web1": True, "web2": False}) == ["web2"]
+    assert site.unreleased({"web1": False, "web2": False}) == site.unreleased({}) == []
+
+
 def test_a_balancer_believes_the_proxies_before_it(data):
     """Where TLS ends before the balancer, proxies are its business: it takes their word, and not its own."""
     data["site"].update(tls="elsewhere", proxies=["192.0.2.0/24"])

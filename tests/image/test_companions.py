@@ -1,11 +1,11 @@
-"""Each companion as an image of its own."""
+"""Each companion that is a program, as an image of its own."""
 
 import pytest
 
 from engine import docker
 from proc import ROOT, run
 
-COMPANIONS = sorted(path.parent.name for path in ROOT.glob("companions/*/requirements.in"))
+COMPANIONS = sorted(path.parent.name for path in ROOT.glob("companions/*/*/__main__.py"))
 
 
 @pytest.mark.parametrize("companion", COMPANIONS)

@@ -67,7 +67,9 @@ def _options(privileged, cgroup_version):
     rights = ["--privileged"] if privileged else [
         *(f"--cap-add={name}" for name in CAPABILITIES),
         "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]
+    # Privileged it has all devices. The engine makes none that its machine lacks: a module that is not loaded.
+    fuse = [] if privileged or not Path("/dev/fuse").exists() else ["--device=/dev/fuse"]
     # A privileged container on cgroup v2 has a writable tree of its own; otherwise it gets the machine's.
     cgroups = [] if privileged and cgroup_version == "2" else [
         "--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw"]
-    return [*rights, *cgroups, "--tmpfs=/run", "--tmpfs=/tmp:exec,mode=1777"]
+    return [*rights, *fuse, *cgroups, "--tmpfs=/run", "--tmpfs=/tmp:exec,mode=1777"]

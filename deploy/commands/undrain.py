@@ -1,0 +1,14 @@
+"""undrain: balancers send a web host visitors again."""
+
+import argparse
+
+from ..decide.config import Fleet
+from ..provisioning.provision import drain
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("host", metavar="HOST")
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    await drain(fleet, args.host, away=False)
