@@ -64,7 +64,13 @@ run: deploy/__main__.py ## a command in the release that is live on a host (HOST
 prune: deploy/__main__.py ## remove images and secret files that no release of the servers needs any more
 	@$(call deploy_with,$(PYTHON)) prune $(ARGS)
 
-.PHONY: plan deploy rollback status releases logs run prune
+watch: deploy/__main__.py ## whether enough is up, and well enough; a table that lives (ARGS=--once: once, fails if not)
+	@$(call deploy_with,$(PYTHON)) watch $(ARGS)
+
+monitoring: deploy/__main__.py ## the same rules for Prometheus and Grafana, in var/monitoring (ARGS="--out DIR")
+	@$(call deploy_with,$(PYTHON)) monitoring $(ARGS)
+
+.PHONY: plan deploy rollback status releases logs run prune watch monitoring
 
 deploy/__main__.py: FORCE
 	@test -e '$@' || { echo 'make: no $@ here: take deploy/ from the template, see docs/make.md' >&2; exit 1; }

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
 from ..errors import HostProblem, Refused
@@ -26,16 +27,21 @@ class HookRecord(TypedDict):
     cause: NotRequired[str]
 
 
+async def failure(command: str, record: Mapping[str, object], seconds: float) -> str:
+    """Run a hook; why it failed, "" if it did not."""
+    try:
+        done = await process.run(["sh", "-c", command], json.dumps(record).encode(), seconds, stdout=sys.stderr,
+                                 stderr=None)
+        return f"exit {done.code}" if done.code else ""
+    except HostProblem:
+        return f"no end within {seconds:g} s"
+
+
 async def run(command: str, record: HookRecord, must: bool = False) -> None:
     """Run a hook, if there is one. Only where it `must` succeed does its failure count: then Refused is raised."""
     if not command:
         return
-    try:
-        done = await process.run(["sh", "-c", command], json.dumps(record).encode(), SECONDS, stdout=sys.stderr,
-                                 stderr=None)
-        said = f"exit {done.code}" if done.code else ""
-    except HostProblem:
-        said = f"no end within {SECONDS} s"
+    said = await failure(command, record, SECONDS)
     if said and must:
         raise Refused(f"hooks.before forbids it: {command}: {said}")
     if said:

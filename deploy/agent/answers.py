@@ -123,6 +123,11 @@ class Said(TypedDict):
     log: list[str]
 
 
+class Figures(TypedDict):
+    """Of what /metrics shows."""
+    lines: list[str]
+
+
 class Resolved(TypedDict):
     """What a tag stands for in the registry; `index`: a list of images, one an architecture; `architectures`: those, as
     Docker calls them, where the registry tells."""

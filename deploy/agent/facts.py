@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from . import disk, envfile, http, memory, releases, site, slots, sqlite
-from .answers import Committed, Docker, Facts, Front, Running, Said, SlotFacts, UnitFacts
+from .answers import Committed, Docker, Facts, Figures, Front, Running, Said, SlotFacts, UnitFacts
 from .host import Host, Problem, at_once, lock_holder
 from .shapes import Any, Container, Properties, Record, Release, T
 from .steps.migrate import ATTEMPT
@@ -186,6 +186,12 @@ def free(path: str) -> int:
         return status.f_bavail * status.f_frsize
     except OSError:
         return 0
+
+
+def figures(host: Host, names: Sequence[str]) -> Figures:
+    """The lines of the live web's /metrics that begin so; it shows them to who asks as no proxy does."""
+    status, body = http.exchange(host.web_sock, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n", 5)
+    return {"lines": [line for line in body.splitlines() if line.startswith(tuple(names))] if status == 200 else []}
 
 
 def last_lines(host: Host, name: str, since: float) -> Said:

@@ -63,6 +63,7 @@ class Fleet:
     rollout: Table = field(default_factory=dict)
     hooks: Table = field(default_factory=dict)
     server: Table = field(default_factory=dict)
+    watch: Table = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=lambda: dict(BUILT_IN))
     by_variables: bool = False
     ssh: Ssh = Ssh()
@@ -159,14 +160,12 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
     registry = data.get("registry", {})
     hosts = tuple(Host(name, **{"address": name, **values, "roles": tuple(values.get("roles", ()))})
                   for name, values in data["hosts"].items())
-    site, rollout, hooks, server = ({**schema.defaults(table), **data.get(table, {})}
-                                    for table in ("site", "rollout", "hooks", "server"))
+    tables: dict[str, Any] = {table: {**schema.defaults(table), **data.get(table, {})} for table in schema.TABLES}
     fleet = Fleet(data["app"], data["image"], hosts, media=data.get("media", "local"), opts=data.get("opts", ""),
                   memory=data.get("memory", "auto"),
                   registry=registry if isinstance(registry, str) else "",
                   registry_login="" if isinstance(registry, str) else registry.get("login", ""),
-                  site=site, rollout=rollout, hooks=hooks, server=server,
-                  processes=BUILT_IN | own_processes(data.get("process", {})))
+                  processes=BUILT_IN | own_processes(data.get("process", {})), **tables)
     if problems := [f"{path}: {problem}" for path, problem in between_keys(fleet)]:
         raise refusal(source, problems)
     return fleet
@@ -198,6 +197,18 @@ def between_keys(fleet: Fleet) -> Problems:
                                   fleet.rollout["ready"])
     yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
                 for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
+    yield from watch_problems(fleet.watch)
+
+
+def watch_problems(watch: Table) -> Problems:
+    """What is wrong between the keys of [watch]."""
+    if watch["ttl"] < 2 * watch["every"]:
+        yield "watch.ttl", f"{watch['ttl']} s are less than twice watch.every, {watch['every']} s"
+    if watch["over"] < watch["ttl"]:
+        yield "watch.over", f"{watch['over']} s are less than watch.ttl, {watch['ttl']} s"
+    if watch["front"] and watch["places"] > len(watch["probes"]) + 1:
+        yield "watch.places", (f"{watch['places']} are more than there are, this machine and {len(watch['probes'])} in"
+                               " watch.probes")
 
 
 def host_problems(host: Host, same_address: Iterable[str]) -> Problems:

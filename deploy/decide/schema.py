@@ -98,6 +98,9 @@ seconds = number(0, 86_400)
 process_name = text(r"[a-z][a-z0-9]{0,15}", "a name of at most 16 small letters and digits, a letter first")
 ready = text(rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
              "\"seconds 5\", \"file\", \"port 2525\", \"http /path\" or \"http :8025/path\"")
+url = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?/[!#-z~]*", "a whole URL such as https://shop.example/")
+probe = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?", "an exporter such as http://probe1.example:9115")
+endpoint = text(r"[A-Za-z0-9][A-Za-z0-9.-]*:\d{1,5}", "a name or an address with :port")
 port = text(rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?",
             "a port such as 2525:2525 or 127.0.0.1:2525:2525")
 
@@ -141,12 +144,27 @@ ROLLOUT: Keys = {
     "keep_releases": (number(0, 1000), 5),
     "dead_after": (number(3, 3600), 30),
 }
-HOOKS: Keys = {"before": (command, ""), "committed": (command, ""), "failed": (command, "")}
+HOOKS: Keys = {"before": (command, ""), "committed": (command, ""), "failed": (command, ""), "alert": (command, "")}
+WATCH: Keys = {
+    "hosts_up": (number(0, 1, float), 0.8),
+    "errors": (number(0.001, 1, float), 0.05),
+    "over": (number(1, 3600), 300),
+    "ttl": (number(1, 3600), 30),
+    "every": (number(1, 600), 10),
+    "heartbeat": (number(1, 86_400), 150),
+    "disk": (size, "2g"),
+    "front": (url, ""),
+    "places": (number(1, 100), 3),
+    "probes": (list_of(probe), []),
+    "certificate": (number(0, 365), 14),
+    "node": (number(0, 65_535), 0),
+    "alertmanager": (list_of(endpoint), []),
+}
 SERVER: Keys = {
     "packages": (list_of(package), []),
     "security_updates": (flag, False),
 }
-TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "server": SERVER}
+TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "server": SERVER, "watch": WATCH}
 TOP: Keys = {
     "app": (app_name, REQUIRED),
     "image": (image, REQUIRED),
@@ -164,7 +182,7 @@ RENAMED: dict[str, str] = {}
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """The defaults of one of the tables site, rollout, hooks, server."""
+    """The defaults of one of the tables of TABLES."""
     return {key: default for key, (_, default) in TABLES[name].items()}
 
 

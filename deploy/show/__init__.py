@@ -1,1 +1,1 @@
-"""What people see: the live table of a rollout, and the tables of status and releases."""
+"""What people see: the live tables of a rollout and of watch, and the tables of status and releases."""

@@ -61,6 +61,8 @@ def test_the_annotated_file_shows_true_defaults():
     data = tomllib.loads(uncommented(SHIPPED.read_text()))
     assert data["rollout"] == schema.defaults("rollout")
     assert data["server"] == schema.defaults("server")
+    shown = {**data["watch"], "front": ""}  # which is an example
+    assert shown == schema.defaults("watch")
     keys = ("tls", "body_limit", "proxies", "metrics_from", "login_paths")
     assert {key: data["site"][key] for key in keys} == {key: schema.defaults("site")[key] for key in keys}
 
@@ -155,7 +157,17 @@ WRONG = [
         "process.mail.ports: two run beside each other, as overlap says: only one can have them"]),
     ("process", {"mail": "x"}, ["process.mail: 'x' is no table"]),
     ("process", "x", ["process: 'x' is no table"]),
-    ("hooks", {"after": "x"}, ["hooks.after: unknown; there are before, committed, failed"]),
+    ("hooks", {"soon": "x"}, ["hooks.soon: unknown; there are before, committed, failed, alert"]),
+    ("watch", {"hosts_up": 80}, ["watch.hosts_up: 80 is not a number from 0 to 1"]),
+    ("watch", {"disk": "2 GB", "over": 0, "front": "shop.example"}, [
+        "watch.over: 0 is not a whole number from 1 to 3600", "watch.disk: '2 GB' is not a size such as 20m",
+        "watch.front: 'shop.example' is not a whole URL such as https://shop.example/"]),
+    ("watch", {"probes": ["probe1"], "alertmanager": ["here"]}, [
+        "watch.probes[0]: 'probe1' is not an exporter such as http://probe1.example:9115",
+        "watch.alertmanager[0]: 'here' is not a name or an address with :port"]),
+    ("watch", {"over": 20, "every": 20, "front": "https://shop.example/", "probes": ["http://a:9115"]}, [
+        "watch.ttl: 30 s are less than twice watch.every, 20 s", "watch.over: 20 s are less than watch.ttl, 30 s",
+        "watch.places: 3 are more than there are, this machine and 1 in watch.probes"]),
 ]
 
 

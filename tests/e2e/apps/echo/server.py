@@ -49,6 +49,7 @@ PENDING = ("incompatible", "needy", "unjudged")
 UNSURE = ("migration", "brief")
 ENDS = {("worker", "fleeting"): 1, ("beat", "faint"): 4}  # seconds
 FIRST = []  # when visitors came
+ANSWERED = []
 RELEASE, FAULT = os.environ.get("RELEASE", ""), os.environ.get("FAULT", "")
 
 
@@ -66,6 +67,10 @@ class Handler(BaseHTTPRequestHandler):
         release = "another" if FAULT == "impostor" else RELEASE
         body = json.dumps({"release": release, "host": socket.gethostname(), "path": url.path}).encode() + b"\n"
         is_visitor = self.headers.get("User-Agent") != "slipway-deploy"
+        if url.path == "/metrics":
+            body = figures()
+        elif is_visitor and url.path not in ("/healthz", "/readyz"):
+            ANSWERED.append(1)
         self.send_response(500 if FAULT == "posts" and self.command == "POST" else status(url.path, is_visitor))
         self.send_header("X-Release", release)
         self.send_header("Content-Type", "application/json")
@@ -96,6 +101,12 @@ def status(path, is_visitor):
     if path == "/readyz":
         return {"error": 500, "unready": 503}.get(FAULT, 200)
     return 500 if FAULT in ("error", "visitors") or is_visitor and spoils() else 200
+
+
+def figures():
+    """What `watch` looks at."""
+    parts = "".join(f'celery_heartbeat_age_seconds{{part="{part}"}} 5.0\n' for part in ("worker", "beat"))
+    return f'http_requests_total{{status="2xx"}} {len(ANSWERED)}.0\n{parts}'.encode()
 
 
 def spoils():

@@ -1,0 +1,32 @@
+"""monitoring: files for Prometheus, its exporters and Grafana, of what production.toml says."""
+
+import argparse
+from pathlib import Path
+
+from ..decide.config import Fleet
+from ..errors import DeployError, Refused
+from ..monitor import grafana, prometheus, promtest
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, default=Path("var/monitoring"), metavar="DIR", help="var/monitoring")
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    made = files(fleet)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+        for name, text in made.items():
+            (args.out / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DeployError(f"--out {args.out}: {error.strerror}") from None
+    print(f"{args.out}: {' '.join(made)}")
+
+
+def files(fleet: Fleet) -> dict[str, str]:
+    """Name → text. Raises Refused where Prometheus could see no host."""
+    if not prometheus.known(fleet):
+        raise Refused("hosts: none has the role web, and watch.node names no port: Prometheus could ask nobody")
+    front = {"blackbox.yml": prometheus.blackbox()} if fleet.watch["front"] else {}
+    return {"prometheus.yml": prometheus.config(fleet), "rules.yml": prometheus.rules_file(fleet),
+            "rules.test.yml": promtest.tests_file(fleet), **front, "grafana.json": grafana.dashboard(fleet)}

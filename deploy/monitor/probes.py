@@ -1,0 +1,59 @@
+"""Whether the front page is reached: from here, and from the blackbox exporters at other places. These calls block."""
+
+import contextlib
+import re
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from urllib.parse import quote, urlsplit
+
+AGENT = {"User-Agent": "slipway-watch"}
+MOST = 1_000_000  # bytes that are read
+VALUE = re.compile(r"^(probe_success|probe_ssl_earliest_cert_expiry) (\S+)$", re.MULTILINE)
+Reached = tuple[str, float | None]  # (why not, or ""; when the certificate ends, in seconds since the epoch)
+
+
+def from_here(url: str, limit: float) -> Reached:
+    """Ask for the page."""
+    try:
+        get(url, limit)
+        return "", ends(url, limit) if url.startswith("https:") else None
+    except (OSError, ValueError) as error:
+        return why(error), None
+
+
+def from_place(probe: str, url: str, limit: float) -> Reached:
+    """Have an exporter ask for it."""
+    try:
+        said = dict(VALUE.findall(get(f"{probe}/probe?module=front&target={quote(url, safe='')}", limit)))
+        expires = said.get("probe_ssl_earliest_cert_expiry")
+        reached = float(said.get("probe_success", 0)) == 1
+        return "" if reached else "does not reach it", float(expires) if expires else None
+    except (OSError, ValueError) as error:
+        return f"the exporter: {why(error)}", None
+
+
+def get(url: str, limit: float) -> str:
+    """What is answered, if it is no error. Raises OSError."""
+    with urllib.request.urlopen(urllib.request.Request(url, headers=AGENT), timeout=limit) as answer:
+        text: bytes = answer.read(MOST)
+    return text.decode(errors="replace")
+
+
+def ends(url: str, limit: float) -> float | None:
+    """When the certificate ends that is shown there."""
+    site = urlsplit(url)
+    with contextlib.ExitStack() as stack:
+        plain = stack.enter_context(socket.create_connection((site.hostname, site.port or 443), limit))
+        secure = ssl.create_default_context().wrap_socket(plain, server_hostname=site.hostname)
+        found = stack.enter_context(secure).getpeercert() or {}
+    return ssl.cert_time_to_seconds(str(found["notAfter"])) if "notAfter" in found else None
+
+
+def why(error: Exception) -> str:
+    """An error in a few words."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"answers {error.code}"
+    reason = getattr(error, "reason", error)
+    return str(getattr(reason, "strerror", None) or reason or type(error).__name__)[:200]

@@ -1,0 +1,81 @@
+"""The rules, as data: the one description for `watch` and for Prometheus. Pure.
+
+measures.py and prometheus.py say how each is measured, by its name.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..decide.config import Fleet, Host
+
+SIZES = {"k": 2**10, "m": 2**20, "g": 2**30}
+LEAST = 20  # answers that tell a share of errors
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`what` follows its value in a text. `least`: whether the limit is the least that is well, else it is too much.
+    `unit`: share, seconds, days, bytes, or nothing."""
+
+    name: str
+    limit: float
+    what: str
+    least: bool = True
+    unit: str = ""
+    severity: str = "critical"
+
+    def broken(self, value: float | None) -> bool:
+        """Whether a value breaks it. What nobody can tell does not."""
+        return value is not None and (value < self.limit if self.least else value >= self.limit)
+
+    def says(self, value: float | None) -> str:
+        """A value in words, and the limit; "-": nobody can tell."""
+        if value is None:
+            return "-"
+        return f"{shown(value, self.unit)} {self.what}, the limit is {shown(self.limit, self.unit)}"
+
+    @property
+    def breach(self) -> str:
+        """What it means that it is broken, without a value."""
+        return f"{'less than' if self.least else 'at least'} {shown(self.limit, self.unit)} {self.what}"
+
+
+def shown(value: float, unit: str) -> str:
+    """A value as people read it."""
+    if math.isinf(value):
+        return "more than"  # "… seconds since its last heartbeat" that never came
+    return {"share": f"{value:.1%}".replace(".0%", "%").replace("%", " %"), "seconds": f"{value:.0f} s",
+            "days": f"{value:.0f} days", "bytes": f"{value / SIZES['g']:.1f} GB".replace(".0 ", " ")
+            }.get(unit, f"{value:.0f}")
+
+
+def size(text: str) -> int:
+    """Bytes of a size such as 2g."""
+    return int(text[:-1]) * SIZES[text[-1]] if text[-1] in SIZES else int(text)
+
+
+def rules(fleet: Fleet, hosts: Sequence[Host]) -> tuple[Rule, ...]:
+    """The rules that hold for a fleet, of which these hosts count: those rules that have what they need."""
+    watch = fleet.watch
+    over = f"over {watch['over']} s"
+    found = [Rule("hosts_up", watch["hosts_up"], f"of {len(hosts)} hosts up {over}", unit="share")]
+    if fleet.with_role("web"):
+        found.append(Rule("errors", watch["errors"], f"of answers are 5xx {over}", least=False, unit="share"))
+        found.append(Rule("figures", 1, "web hosts tell their figures"))
+        found += [Rule(role, watch["heartbeat"], f"since {role}'s last heartbeat", least=False, unit="seconds")
+                  for role in ("worker", "beat") if fleet.with_role(role)]
+    found += of_front(fleet)
+    found.append(Rule("disk", size(watch["disk"]), "of disk free", unit="bytes", severity="warning"))
+    return tuple(found)
+
+
+def of_front(fleet: Fleet) -> list[Rule]:
+    """The rules of the front page, where the file names it."""
+    watch, front = fleet.watch, fleet.watch["front"]
+    found = [Rule("front", watch["places"], f"places reach {front}")] if front else []
+    if front.startswith("https:"):
+        found.append(Rule("certificate", watch["certificate"], f"until the certificate of {front} ends", unit="days",
+                          severity="warning"))
+    return found
