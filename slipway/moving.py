@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
 from . import values
-from .env import REQUIRED, Env
+from .env import Env
 
 PIECE = 1024 * 1024  # bytes
 
@@ -43,10 +43,9 @@ def storage(word: str, env: Env) -> Storage:
         raise ValueError("would show its password to all who see this command: name a variable that holds it")
     if not re.fullmatch("[A-Z][A-Z0-9_]*", word):
         raise ValueError("is neither database:, a folder's whole path, a name in STORAGES nor a variable")
-    found = env.url(word, values.storage, REQUIRED, "s3://key:secret@s3.example/bucket")
-    if not found:
-        raise ValueError(env.problems[-1].removeprefix(f"{word} "))
-    return made(found)
+    if not (text := env.text(word, "")):
+        raise ValueError("is not set: it is to hold a STORAGE_URL")
+    return made(values.storage(text))
 
 
 def made(entry: dict[str, Any]) -> Storage:

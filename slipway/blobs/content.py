@@ -38,13 +38,14 @@ class Writer:
 
     def keep(self, size: int) -> None:
         """Insert so many of the bytes that were taken."""
-        connection = connections[self.using]
+        connection: Any = connections[self.using]
+        binary = connection.Database.Binary
         with transaction.atomic(self.using, savepoint=False):
             # Where DEBUG is on Django's own cursor would remember every chunk.
             with connection.make_cursor(connection.create_cursor()) as cursor:
                 for start in range(0, size, CHUNK):
                     data = bytes(self.rest[start:min(start + CHUNK, size)])
-                    cursor.execute(INSERT, [self.blob.pk, self.number, connection.Database.Binary(data)])
+                    cursor.execute(INSERT, [self.blob.pk, self.number, binary(data)])
                     self.number += 1
         del self.rest[:size]
 
@@ -115,7 +116,7 @@ class Reader(io.RawIOBase):
             if data is None:
                 there = Blob.objects.using(self.using).filter(pk=self.blob.pk).exists()
                 raise self.damaged() if there else Gone(f"{self.blob} was deleted or replaced while it was read")
-            self.chunk, self.number = memoryview(data), number
+            self.chunk, self.number = memoryview(data).cast("B"), number  # of psycopg2, one of chars
             if len(data) != min(CHUNK, self.blob.size - number * CHUNK):
                 raise self.damaged()
         return self.chunk

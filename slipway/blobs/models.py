@@ -35,4 +35,4 @@ class Chunk(models.Model):
         constraints = [models.UniqueConstraint(fields=["blob", "number"], name="slipway_blobs_chunk_of_blob")]
 
     def __str__(self) -> str:
-        return f"{self.blob_id}/{self.number}"
+        return f"{self.pk}"

@@ -27,7 +27,7 @@ LIMIT = 2_000_000_000  # bytes
 TRIES = 10  # to be the only one who saves a file of that name
 
 
-class StoredFile(File):
+class StoredFile(File):  # type: ignore[type-arg]
     """A file that is open."""
 
     def __init__(self, storage: DatabaseStorage, name: str, mode: str) -> None:
@@ -137,7 +137,7 @@ class DatabaseStorage(Storage):
         found = self.blobs().filter(name__startswith=prefix).order_by("name").values_list("name", flat=True)
         return (name for name in found.iterator() if name and name.startswith(prefix))
 
-    def _save(self, name: str, content: File) -> str:
+    def _save(self, name: str, content: Any) -> str:
         if (size := getattr(content, "size", None)) and size > self.limit:
             raise TooLarge(self.limit)
         writer = Writer(self.using, self.limit)

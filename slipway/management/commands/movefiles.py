@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from ...env import env
+from ...env import SettingsError, env
 from ...moving import Done, move, names, storage
 
 EVERY = 1  # second that somebody waits for the next line
@@ -46,6 +46,8 @@ class Command(BaseCommand):
             return storage(word, env)
         except ValueError as error:
             raise CommandError(f"{word.partition('://')[0]} {error}") from None
+        except SettingsError as error:
+            raise CommandError(str(error)) from None
 
     def told(self, found: list[str], done: Done) -> Iterator[str]:
         """The names, and from time to time how far it is."""
