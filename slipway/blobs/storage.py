@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import posixpath
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import urljoin
@@ -138,8 +139,9 @@ class DatabaseStorage(Storage):
         return (name for name in found.iterator() if name and name.startswith(prefix))
 
     def _save(self, name: str, content: Any) -> str:
-        if (size := getattr(content, "size", None)) and size > self.limit:
-            raise TooLarge(self.limit)
+        with suppress(AttributeError, OSError):  # of what is read as it comes nobody knows it
+            if content.size and content.size > self.limit:
+                raise TooLarge(self.limit)
         writer = Writer(self.using, self.limit)
         try:
             for data in content.chunks():
