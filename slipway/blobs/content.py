@@ -23,7 +23,7 @@ class Writer:
 
     def __init__(self, using: str, limit: int) -> None:
         self.using, self.limit = using, limit
-        self.blob = Blob.objects.using(using).create()
+        self.blob = Blob()
         self.sha256, self.size, self.number, self.rest = hashlib.sha256(), 0, 0, bytearray()
 
     def write(self, data: bytes | memoryview) -> None:
@@ -41,6 +41,8 @@ class Writer:
         connection: Any = connections[self.using]
         binary = connection.Database.Binary
         with transaction.atomic(self.using, savepoint=False):
+            if self.blob.pk is None:
+                self.blob.save(using=self.using)
             # Where DEBUG is on Django's own cursor would remember every chunk.
             with connection.make_cursor(connection.create_cursor()) as cursor:
                 for start in range(0, size, CHUNK):
@@ -49,16 +51,17 @@ class Writer:
                     self.number += 1
         del self.rest[:size]
 
-    def finish(self) -> None:
-        """All bytes are there: keep the last ones, and what they sum up to."""
-        if self.rest:
-            self.keep(len(self.rest))
+    def finish(self) -> Blob:
+        """All bytes are there: keep the last ones. Returns the Blob, to be saved with what they sum up to."""
+        self.keep(len(self.rest))
         self.blob.size, self.blob.sha256 = self.size, self.sha256.hexdigest()
+        return self.blob
 
     def discard(self) -> None:
         """Leave nothing of it. In a transaction that an error has broken nothing can be done, nor need be."""
-        with suppress(Error):
-            remove(self.blob, self.using)
+        if self.blob.pk is not None:
+            with suppress(Error):
+                remove(self.blob, self.using)
 
 
 def remove(blob: Blob, using: str) -> None:

@@ -158,19 +158,20 @@ class DatabaseStorage(Storage):
 
     def publish(self, writer: Writer, name: str, replace: bool) -> str:
         """All is written: give it the name, or another one where somebody else was quicker. Returns that."""
-        writer.finish()
         root, end = posixpath.splitext(name)
-        for number in range(TRIES):
-            writer.blob.name = name if replace or not number else clean(self.get_alternative_name(root, end))
-            try:
-                with transaction.atomic(self.using):
-                    if replace:
-                        self.delete(name)
-                    writer.blob.save(using=self.using, force_update=True)
-                return writer.blob.name
-            except IntegrityError:
-                if number == TRIES - 1:
-                    raise
+        with transaction.atomic(self.using):
+            blob = writer.finish()
+            for number in range(TRIES):
+                blob.name = name if replace or not number else clean(self.get_alternative_name(root, end))
+                try:
+                    with transaction.atomic(self.using):
+                        if replace:
+                            self.delete(name)
+                        blob.save(using=self.using, force_update=True)
+                    return blob.name
+                except IntegrityError:
+                    if number == TRIES - 1:
+                        raise
         raise AssertionError
 
     def raw(self, name: str, mode: str) -> Any:

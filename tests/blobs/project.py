@@ -18,7 +18,8 @@ from django.core.files.storage import default_storage as s
 
 def python(*words, fresh=False, **env):
     """What Python says, with the app's settings; `fresh`: not of a fork, for who measures memory."""
-    found = {**os.environ, "DJANGO_SETTINGS_MODULE": "filed.settings", "STORAGE_URL": "database:", "PYTHONPATH": PATH, **env}
+    found = {**os.environ, "DJANGO_SETTINGS_MODULE": "filed.settings", "STORAGE_URL": "database:", "PYTHONPATH": PATH,
+             **env}
     if fresh:
         return run([sys.executable, *words], cwd=ROOT, env=found, timeout=300)
     return warm.python(*words, cwd=ROOT, env=found, timeout=300)

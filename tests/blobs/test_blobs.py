@@ -1,5 +1,5 @@
-"""Files in the database, on each: the cases in filed/, a Django app, are run by Django's own test command; and what takes
-processes of their own."""
+"""Files in the database, on each: the cases in filed/, a Django app, are run by Django's own test command; and what
+takes processes of their own."""
 
 import json
 import sqlite3
@@ -54,7 +54,7 @@ def test_the_build_judges_it(tmp_path):
 
 
 def test_on_and_off(made):
-    """Off, the tables stay, and nobody misses a migration; on again, so are the files there. They go with the tables."""
+    """Off, the tables stay, and nobody misses a migration; on again, the files are there. They go with the tables."""
     code(made, "s.save('a', ContentFile(b'kept'))")
     for words in (("migrate", "-v0"), ("makemigrations", "--check"), ("check",)):
         manage(made, *words, **OFF)
@@ -62,8 +62,8 @@ def test_on_and_off(made):
     manage(made, "migrate", "-v0", "slipway_blobs", "zero")
     done = python("-m", "django", "movefiles", "/nowhere", "database:", TEST_DATABASE_URL=made, **OFF)
     assert done.returncode == 1
-    assert done.stderr == ("CommandError: database: is not there: STORAGE_URL=database: makes it so, and files are moved "
-                           "while it is set\n")
+    assert done.stderr == ("CommandError: database: is not there: STORAGE_URL=database: makes it so, and files are"
+                           " moved while it is set\n")
 
 
 def test_postgres_does_not_compress(postgresql_made):

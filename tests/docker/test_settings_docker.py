@@ -249,14 +249,15 @@ def test_where_uploads_are(tmp_path):
     with open(tmp_path / "project/settings_shared.py", "a") as file:
         file.write('STORAGE_URL = "database:"\n')
     for kind in ("", "_docker", "_test"):
-        code = "from django.conf import settings as s; print(s.STORAGES['default'], 'slipway.blobs' in s.INSTALLED_APPS)"
+        code = ("from django.conf import settings as s\n"
+                "print(s.STORAGES['default'], 'slipway.blobs' in s.INSTALLED_APPS)")
         env = {**LEAST, "PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": f"project.settings{kind}"}
         done = warm.python("-c", code, cwd=tmp_path, env=env)
         assert "DatabaseStorage" in done.stdout and done.stdout.endswith("True\n"), done.stderr
 
 
-@pytest.mark.parametrize("url", ["database", "database:?limit=0MB", "database:?limit=5", "database:x", "s3://key@host/b",
-                                 "file:///data"])
+@pytest.mark.parametrize("url", ["database", "database:?limit=0MB", "database:?limit=5", "database:x",
+                                 "s3://key@host/b", "file:///data"])
 def test_no_place_for_uploads(url):
     lines = check(**LEAST, STORAGE_URL=url)
     assert [line.split()[1] for line in lines] == ["STORAGE_URL"] and "key@" not in lines[0].split(";")[0]

@@ -237,7 +237,7 @@ def test_static_files(nginx, apps):
 
 
 def test_uploads_are_inert(nginx, apps):
-    """An upload is an image or a download; none is run, and a link leads nowhere: the app answers for what is no file."""
+    """An upload is an image or a download; none is run, and a link leads nowhere: of what is no file the app tells."""
     port = nginx.site("shop")
     apps("shop", "a", "v1")
     folder = nginx.root / "var/www/shop/media"

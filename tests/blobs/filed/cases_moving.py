@@ -121,4 +121,3 @@ class Moving(TestCase):
         with self.assertRaisesMessage(CommandError, "from one storage to another"):
             self.move("database:", "database:")
         self.assertEqual(type(moving.storage("OLD", Env({"OLD": "database:"}))), type(default_storage._wrapped))
-
