@@ -176,9 +176,10 @@ def files(entry: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """The settings that keep uploads where an entry says; `own`: those there are. None for no entry."""
     if not entry:
         return {}
-    missing = entry["BACKEND"] == BLOBS and "slipway.blobs" not in own["INSTALLED_APPS"]
-    return {"STORAGES": {**STORAGES, **own.get("STORAGES", {}), "default": entry},
-            "INSTALLED_APPS": [*own["INSTALLED_APPS"], *(["slipway.blobs"] if missing else [])]}
+    apps = [*own.get("INSTALLED_APPS", ())]
+    if entry["BACKEND"] == BLOBS and "slipway.blobs" not in apps:
+        apps.append("slipway.blobs")
+    return {"STORAGES": {**STORAGES, **own.get("STORAGES", {}), "default": entry}, "INSTALLED_APPS": apps}
 
 
 def bucket(text: str) -> dict[str, Any]:

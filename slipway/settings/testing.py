@@ -1,7 +1,5 @@
 """Tests: nothing outside the process, and as fast as it gets."""
-# What is not assigned here is of settings_shared.py, over which this is run.
-# flake8: noqa: F821
-# mypy: disable-error-code="name-defined"
+# This is run over settings_shared.py; Django, looking for tests, also imports it alone, by its name.
 
 from slipway import values
 from slipway.env import env
@@ -18,7 +16,8 @@ CELERY_BROKER_URL = "memory://"
 CELERY_TASK_ALWAYS_EAGER = True  # a task runs where it is queued, and .get() has its result
 CELERY_TASK_EAGER_PROPAGATES = True  # what it raises, the test sees
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-globals().update(values.files(env.url("STORAGE_URL", values.storage, STORAGE_URL, values.STORAGE), globals()))
+globals().update(values.files(
+    env.url("STORAGE_URL", values.storage, globals().get("STORAGE_URL", ""), values.STORAGE), globals()))
 LOGGING = logging_config(json=False)
 
 env.check()
