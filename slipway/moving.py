@@ -10,6 +10,7 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
 from . import values
@@ -79,7 +80,8 @@ def move(source: Storage, target: Storage, name: str, done: Done, replace: bool,
         if delete:
             drop(source, target, name)
     except Exception as error:  # of any kind of storage; the others shall come along
-        done.problems.append(f"{name}: {error if isinstance(error, (Differs, OSError)) else type(error).__name__}")
+        plain = isinstance(error, (Differs, OSError, ValidationError))
+        done.problems.append(f"{name}: {error if plain else type(error).__name__}")
 
 
 class Differs(Exception):

@@ -13,6 +13,9 @@ class TooLarge(ValidationError, SuspiciousFileOperation):
         super().__init__("This file is too large: %(limit)s MB are the limit.", "too_large",
                          {"limit": f"{limit / 1_000_000:g}"})
 
+    def __str__(self) -> str:
+        return self.messages[0]
+
 
 class Damaged(OSError):
     """What is kept is not what was saved."""

@@ -103,7 +103,7 @@ class Moving(TestCase):
         self.put({**FILES, "large": b"x" * 1_000_001})
         out, err = self.move(str(self.folder), "database:?limit=1MB", code=1)
         self.assertIn("3 files of", out)
-        self.assertEqual(err, "movefiles: large: TooLarge\n")
+        self.assertEqual(err, "movefiles: large: This file is too large: 1 MB are the limit.\n")
         self.assertEqual(Blob.objects.count(), 3)
 
     def test_progress(self):
