@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from blobs.project import manage
+from blobs.commands import manage
 
 from sharing import once
 

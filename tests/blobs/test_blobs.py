@@ -6,7 +6,7 @@ import sqlite3
 
 import psycopg2
 import pytest
-from blobs.project import OFF, PATH, code, manage, python
+from blobs.commands import OFF, PATH, code, manage, python
 
 from proc import ROOT, run
 

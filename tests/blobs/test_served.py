@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from blobs.project import code
+from blobs.commands import code
 from ops.served import serve
 
 from proc import run, wait_until
