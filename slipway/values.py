@@ -11,6 +11,10 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 SAMPLE = re.compile(r"insecure|change.?(me|it|this)|example|sample|development|only-for|your.?secret|openssl",
                     re.IGNORECASE)
+BLOBS = "slipway.blobs.storage.DatabaseStorage"
+STORAGES = {"default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+            "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+STORAGE = "s3://key:secret@s3.example/bucket"  # an example
 PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
@@ -153,6 +157,29 @@ def mail(text: str) -> dict[str, Any]:
             "EMAIL_HOST": url.hostname, "EMAIL_PORT": url.port or ports[url.scheme],
             "EMAIL_HOST_USER": unquote(url.username or ""), "EMAIL_HOST_PASSWORD": unquote(url.password or ""),
             "EMAIL_USE_TLS": url.scheme == "smtp", "EMAIL_USE_SSL": url.scheme == "smtps"}
+
+
+def storage(text: str) -> dict[str, Any]:
+    """A STORAGES entry for database: or a bucket; none for files in MEDIA_ROOT."""
+    if not text:
+        return {}
+    if text.startswith("s3:"):
+        return bucket(text)
+    match = re.fullmatch(r"database:(?:\?limit=([1-9][0-9]{0,5})([MG])B)?", text)
+    if not match:
+        raise ValueError("is neither database:, database:?limit=50MB nor s3://key:secret@host/bucket")
+    limit = int(match[1]) * {"M": 10 ** 6, "G": 10 ** 9}[match[2]] if match[1] else None
+    return {"BACKEND": BLOBS, "OPTIONS": {"limit": limit} if limit else {}}
+
+
+def files(entry: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """The settings that keep uploads where an entry says; `own`: those there are. None for no entry."""
+    if not entry:
+        return {}
+    apps = [*own.get("INSTALLED_APPS", ())]
+    if entry["BACKEND"] == BLOBS and "slipway.blobs" not in apps:
+        apps.append("slipway.blobs")
+    return {"STORAGES": {**STORAGES, **own.get("STORAGES", {}), "default": entry}, "INSTALLED_APPS": apps}
 
 
 def bucket(text: str) -> dict[str, Any]:

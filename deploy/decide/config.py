@@ -190,7 +190,8 @@ def between_keys(fleet: Fleet) -> Problems:
     if len(beats) > 1:
         yield "hosts", f"only one may have the role beat, not {', '.join(host.name for host in beats)}"
     if len(web) > 1 and fleet.media == "local":
-        yield "media", f"\"local\" files would differ between {', '.join(host.name for host in web)}; use \"bucket\""
+        differ = f"\"local\" files would differ between {', '.join(host.name for host in web)}"
+        yield "media", f"{differ}; use \"database\" or \"bucket\""
     for host in fleet.balancers:
         yield from balancer_problems(host, web)
     yield from processes.problems(fleet.processes.values(), {host.name: host.roles for host in fleet.hosts},

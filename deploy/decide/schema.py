@@ -169,7 +169,7 @@ TOP: Keys = {
     "app": (app_name, REQUIRED),
     "image": (image, REQUIRED),
     "registry": (registry, {}),
-    "media": (one_of("local", "bucket"), "local"),
+    "media": (one_of("local", "database", "bucket"), "local"),
     "opts": (options, ""),
     "memory": (memory, "auto"),
     **{name: (table(keys), {}) for name, keys in TABLES.items()},

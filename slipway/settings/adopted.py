@@ -20,6 +20,7 @@ MIDDLEWARE = [*ours, *([] if security in MIDDLEWARE else [security]),
 
 SERVER = own.get("SERVER") or shared.SERVER
 ASGI_APPLICATION = own.get("ASGI_APPLICATION", shared.ASGI_APPLICATION)
+STORAGE_URL = own.get("STORAGE_URL", shared.STORAGE_URL)
 ADMIN_PATH = own.get("ADMIN_PATH", shared.ADMIN_PATH)
 METRICS_TOKEN = own.get("METRICS_TOKEN", shared.METRICS_TOKEN)
 READINESS = {**shared.READINESS, **own.get("READINESS", {})}

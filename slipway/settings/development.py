@@ -38,6 +38,7 @@ CELERY_WORKER_CONCURRENCY = 2
 
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 MEDIA_ROOT = VAR / "media"
+globals().update(values.files(env.url("STORAGE_URL", values.storage, STORAGE_URL, values.STORAGE), globals()))
 LOGGING = logging_config(json=False)
 
 env.check()

@@ -60,9 +60,10 @@ if STATIC_URL.startswith("/"):
                       "whitenoise.middleware.WhiteNoiseMiddleware")
 else:
     CONTENT_SECURITY_POLICY["DIRECTIVES"]["default-src"].append(STATIC_URL)
-if bucket := env.parsed("STORAGE_URL", values.bucket, None, "s3://key:secret@s3.example/bucket"):
-    STORAGES["default"] = bucket
-    sources = [*CONTENT_SECURITY_POLICY["DIRECTIVES"]["default-src"], bucket["OPTIONS"]["endpoint_url"]]
+storage = env.url("STORAGE_URL", values.storage, STORAGE_URL, values.STORAGE)
+globals().update(values.files(storage, globals()))
+if bucket := storage.get("OPTIONS", {}).get("endpoint_url"):
+    sources = [*CONTENT_SECURITY_POLICY["DIRECTIVES"]["default-src"], bucket]
     CONTENT_SECURITY_POLICY["DIRECTIVES"].update({"img-src": sources, "media-src": sources})
 
 # ---- what is off unless it is asked for ----

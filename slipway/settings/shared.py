@@ -77,6 +77,7 @@ AXES_VERBOSE = False
 
 STATIC_URL = "static/"
 MEDIA_URL = "media/"
+STORAGE_URL = ""  # "database:" keeps uploads there: docs/files.md
 
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"

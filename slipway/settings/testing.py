@@ -1,5 +1,7 @@
 """Tests: nothing outside the process, and as fast as it gets."""
+# This is run over settings_shared.py; Django, looking for tests, also imports it alone, by its name.
 
+from slipway import values
 from slipway.env import env
 from slipway.logging import logging_config
 
@@ -14,6 +16,8 @@ CELERY_BROKER_URL = "memory://"
 CELERY_TASK_ALWAYS_EAGER = True  # a task runs where it is queued, and .get() has its result
 CELERY_TASK_EAGER_PROPAGATES = True  # what it raises, the test sees
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+globals().update(values.files(
+    env.url("STORAGE_URL", values.storage, globals().get("STORAGE_URL", ""), values.STORAGE), globals()))
 LOGGING = logging_config(json=False)
 
 env.check()

@@ -106,8 +106,8 @@ WRONG = [
     ("hosts.front.roles", ["web"], [
         "hosts.front.balancer: a host with the role web listens on the same ports: use another host"]),
     ("hosts", {}, ["hosts: no host is there: write [hosts.web1]"]),
-    ("media", "local", ['media: "local" files would differ between web1, web2; use "bucket"']),
-    ("media", "cloud", ["media: 'cloud' is none of local, bucket"]),
+    ("media", "local", ['media: "local" files would differ between web1, web2; use "database" or "bucket"']),
+    ("media", "cloud", ["media: 'cloud' is none of local, database, bucket"]),
     ("app", "Shop", ["app: 'Shop' is not a name of at most 24 small letters, digits and -, a letter first"]),
     ("app", "../etc", ["app: '../etc' is not a name of at most 24 small letters, digits and -, a letter first"]),
     ("app", "shop\n", ["app: 'shop\\n' is not a name of at most 24 small letters, digits and -, a letter first"]),

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 
 import pytest
@@ -231,3 +232,32 @@ def test_plain_sh():
     for script in ("docker-run.sh", "docker/docker-test.sh"):
         assert run(["sh", "-n", ROOT / script]).returncode == 0
         assert len((ROOT / script).read_text().splitlines()) < 100
+
+
+def test_where_uploads_are(tmp_path):
+    """In a folder; or in the database, as the environment or settings_shared.py says, with the app for it."""
+    names = "STORAGES INSTALLED_APPS"
+    storages, apps = value(names)
+    assert storages["default"]["BACKEND"].endswith("FileSystemStorage") and "slipway.blobs" not in apps
+    storages, apps = value(names, STORAGE_URL="database:")
+    assert storages["default"] == {"BACKEND": "slipway.blobs.storage.DatabaseStorage", "OPTIONS": {}}
+    assert storages["staticfiles"]["BACKEND"].startswith("whitenoise.") and apps.count("slipway.blobs") == 1
+    storages, _ = value(names, STORAGE_URL="database:?limit=50MB")
+    assert storages["default"]["OPTIONS"] == {"limit": 50_000_000}
+    for folder in ("project", "slipway"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    with open(tmp_path / "project/settings_shared.py", "a") as file:
+        file.write('STORAGE_URL = "database:"\n')
+    for kind in ("", "_docker", "_test"):
+        code = ("from django.conf import settings as s\n"
+                "print(s.STORAGES['default'], 'slipway.blobs' in s.INSTALLED_APPS)")
+        env = {**LEAST, "PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": f"project.settings{kind}"}
+        done = warm.python("-c", code, cwd=tmp_path, env=env)
+        assert "DatabaseStorage" in done.stdout and done.stdout.endswith("True\n"), done.stderr
+
+
+@pytest.mark.parametrize("url", ["database", "database:?limit=0MB", "database:?limit=5", "database:x",
+                                 "s3://key@host/b", "file:///data"])
+def test_no_place_for_uploads(url):
+    lines = check(**LEAST, STORAGE_URL=url)
+    assert [line.split()[1] for line in lines] == ["STORAGE_URL"] and "key@" not in lines[0].split(";")[0]

@@ -101,7 +101,7 @@ async def _exchange(plan, target, post):
     try:
         writer.write(_request(plan, url, post))
         await writer.drain()
-        return _judge(plan, await reader.read(10_000_000))
+        return _judge(plan, await _all_of(reader))
     finally:
         writer.transport.abort()  # all is read, or given up
 
@@ -112,6 +112,14 @@ def _request(plan, url, post):
     length = f"Content-Length: {len(body)}\r\n" if post else ""
     return (f"{'POST' if post else 'GET'} {path} HTTP/1.1\r\nHost: {plan.host}\r\nUser-Agent: fleet-load\r\n"
             f"Connection: close\r\n{length}\r\n").encode() + body
+
+
+async def _all_of(reader):
+    """The bytes until the end; read() gives those that are there."""
+    try:
+        return await reader.readexactly(10_000_000)
+    except asyncio.IncompleteReadError as end:
+        return end.partial
 
 
 def _judge(plan, answer):

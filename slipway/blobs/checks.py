@@ -1,0 +1,23 @@
+"""What `manage.py check` says of files in the database."""
+
+from typing import Any
+
+from django.core import checks
+from django.core.files.storage import default_storage
+from django.urls import Resolver404, resolve
+
+from ..media import path_of
+from .storage import DatabaseStorage
+
+
+@checks.register(checks.Tags.urls)
+def served(**_: Any) -> list[checks.CheckMessage]:
+    """Whether MEDIA_URL leads anywhere."""
+    if not isinstance(default_storage, DatabaseStorage):
+        return []
+    try:
+        resolve(f"/{path_of(default_storage.base_url)}a")
+    except Resolver404:
+        return [checks.Warning("Files are in the database, and nothing serves them at MEDIA_URL.",
+                               "Add *media(), of slipway.media, to urlpatterns.", id="slipway_blobs.W001")]
+    return []

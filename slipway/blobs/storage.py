@@ -1,0 +1,202 @@
+"""Django's storage of files in the database."""
+
+from __future__ import annotations
+
+import io
+import posixpath
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from urllib.parse import urljoin
+
+from django.conf import settings
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files import File
+from django.core.files.storage import Storage
+from django.db import IntegrityError, router, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.deconstruct import deconstructible
+from django.utils.encoding import filepath_to_uri
+
+from . import TooLarge
+from .content import Reader, Target, Writer, remove
+from .models import NAME, Blob
+
+LIMIT = 2_000_000_000  # bytes
+TRIES = 10  # to be the only one who saves a file of that name
+
+
+class StoredFile(File):  # type: ignore[type-arg]
+    """A file that is open."""
+
+    def __init__(self, storage: DatabaseStorage, name: str, mode: str) -> None:
+        self.storage = storage
+        super().__init__(storage.raw(name, mode), name)
+        self.mode = mode
+        if "r" in mode:
+            self.size = storage.size(name)
+
+    def open(self, mode: str | None = None, *_: Any, **__: Any) -> StoredFile:
+        """Again from its beginning."""
+        if self.closed or mode not in (None, self.mode):
+            self.__init__(self.storage, self.name or "", mode or self.mode)  # type: ignore[misc]
+        else:
+            self.seek(0)
+        return self
+
+
+@deconstructible(path="slipway.blobs.storage.DatabaseStorage")
+class DatabaseStorage(Storage):
+    """Files are rows of Blob, found by their whole names: there are no folders."""
+
+    def __init__(self, limit: int = LIMIT, allow_overwrite: bool = False, base_url: str | None = None) -> None:
+        self.limit, self.allow_overwrite, self.own_url = limit, allow_overwrite, base_url
+
+    @property
+    def base_url(self) -> str:
+        """Where files are served."""
+        return (self.own_url or settings.MEDIA_URL or "").rstrip("/") + "/"
+
+    @property
+    def using(self) -> str:
+        """The database; not one that may be behind it, as what was written is read at once."""
+        return router.db_for_write(Blob)
+
+    def blobs(self) -> QuerySet[Blob]:
+        """All files that are whole."""
+        return Blob.objects.using(self.using).filter(name__isnull=False)
+
+    def find(self, name: str) -> Blob:
+        """Raises FileNotFoundError."""
+        blob = self.blobs().filter(name=clean(name)).first()
+        if blob is None:
+            raise FileNotFoundError(f"there is no {name}")
+        return blob
+
+    # ---- what Django asks ----
+
+    def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
+        """A length is given by a FileField alone: the file is that field's."""
+        saved: str = super().save(name, content, max_length=max_length)
+        if max_length:
+            self.blobs().filter(name=saved).update(owned=True)
+        return saved
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        """Not longer than the database takes."""
+        return str(super().get_available_name(clean(name), max_length=min(max_length or NAME, NAME)))
+
+    def is_name_available(self, name: str, max_length: int | None = None) -> bool:
+        """Whether nobody has it, or may keep it."""
+        fits = len(name) <= (max_length or NAME)
+        return fits and (self.allow_overwrite or not self.exists(name))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+        return self.blobs().filter(name=clean(name)).exists()
+
+    def size(self, name: str) -> int:
+        """In bytes."""
+        return self.find(name).size
+
+    def checksum(self, name: str) -> str:
+        """SHA-256, in hex digits."""
+        return self.find(name).sha256
+
+    def get_modified_time(self, name: str) -> datetime:
+        """As USE_TZ says: aware, or in the time zone of the settings."""
+        at = self.find(name).modified
+        return at if settings.USE_TZ or timezone.is_naive(at) else timezone.make_naive(at)
+
+    get_created_time = get_modified_time  # content never changes
+
+    def url(self, name: str | None) -> str:
+        """Where it is served."""
+        return urljoin(self.base_url, (filepath_to_uri(name) or "").lstrip("/"))
+
+    def delete(self, name: str) -> None:
+        """Nothing where there is none."""
+        if not name:
+            raise ValueError("The name must be given to delete().")
+        with transaction.atomic(self.using):
+            for blob in self.blobs().filter(name=clean(name)):
+                remove(blob, self.using)
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        """The names below a path, up to the next slash: (those that go on, those of files)."""
+        prefix = f"{clean(path)}/" if path.strip("./") else ""
+        folders, files = set(), []
+        for name in self.names(prefix):
+            first, slash, _ = name[len(prefix):].partition("/")
+            folders.add(first) if slash else files.append(first)
+        return sorted(folders), files
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Of all files, or those that begin so; for SQLite that is, too, what differs in case."""
+        found = self.blobs().filter(name__startswith=prefix).order_by("name").values_list("name", flat=True)
+        return (name for name in found.iterator() if name and name.startswith(prefix))
+
+    def _save(self, name: str, content: Any) -> str:
+        with suppress(AttributeError, OSError):  # of what is read as it comes nobody knows it
+            if content.size and content.size > self.limit:
+                raise TooLarge(self.limit)
+        writer = Writer(self.using, self.limit)
+        try:
+            for data in content.chunks():
+                writer.write(data.encode() if isinstance(data, str) else data)
+            return self.publish(writer, name, self.allow_overwrite)
+        except BaseException:
+            writer.discard()
+            raise
+
+    def _open(self, name: str, mode: str = "rb") -> StoredFile:
+        return StoredFile(self, clean(name), mode)
+
+    # ---- how ----
+
+    def publish(self, writer: Writer, name: str, replace: bool) -> str:
+        """All is written: give it the name, or another one where somebody else was quicker. Returns that."""
+        root, end = posixpath.splitext(name)
+        with transaction.atomic(self.using):
+            blob = writer.finish()
+            for number in range(TRIES):
+                blob.name = name if replace or not number else clean(self.get_alternative_name(root, end))
+                try:
+                    with transaction.atomic(self.using):
+                        if replace:
+                            self.delete(name)
+                        blob.save(using=self.using, force_update=True)
+                    return blob.name
+                except IntegrityError:
+                    if number == TRIES - 1:
+                        raise
+        raise AssertionError
+
+    def raw(self, name: str, mode: str) -> Any:
+        """What Python's io makes of a file."""
+        if mode not in ("r", "rb", "w", "wb"):
+            raise ValueError(f"files in the database are opened to read or to write (r, rb, w, wb), not {mode!r}")
+        if "r" in mode:
+            file: Any = io.BufferedReader(Reader(self.find(name), self.using))
+        else:
+            file = io.BufferedWriter(Target(Writer(self.using, self.limit), lambda writer: self.end(writer, name)))
+        return file if "b" in mode else io.TextIOWrapper(file, "utf-8")
+
+    def end(self, writer: Writer, name: str) -> None:
+        """A file that was opened to be written is closed: it takes the place of one that is there."""
+        try:
+            self.publish(writer, name, True)
+        except BaseException:
+            writer.discard()
+            raise
+
+
+def clean(name: str) -> str:
+    """The name as it is kept. Raises SuspiciousFileOperation for one that would lead out of a folder, or that no
+    database takes."""
+    plain = posixpath.normpath(str(name).replace("\\", "/"))
+    if plain.startswith(("/", "../")) or plain in (".", "..") or "\0" in plain:
+        raise SuspiciousFileOperation(f"{name!r} is no name of a file in the database")
+    return plain

@@ -1,0 +1,68 @@
+"""Files that no FileField refers to any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.db import models, router
+from django.utils import timezone
+
+from .content import remove
+from .models import Blob
+from .storage import DatabaseStorage
+
+AGE = timedelta(days=1)  # who saves a file may take so long to refer to it
+AT_ONCE = 1000  # files
+
+
+def sweep(everything: bool = False, dry_run: bool = False) -> Iterator[Blob]:
+    """Delete them, one by one as they are yielded: those that a FileField had, or all. What writing has left goes, too.
+    """
+    using, before = router.db_for_write(Blob), timezone.now() - AGE
+    old = Blob.objects.using(using).filter(modified__lt=before).order_by("pk")
+    for blobs in batches(old):
+        used = in_use([blob.name for blob in blobs if blob.name], using)
+        for blob in blobs:
+            if blob.name in used or not (everything or blob.owned or blob.name is None) or kept(blob):
+                continue
+            if not dry_run:
+                remove(blob, using)
+            yield blob
+
+
+def batches(found: models.QuerySet[Blob]) -> Iterator[list[Blob]]:
+    """So many at a time, by what the last one was: no query is open meanwhile."""
+    last = 0
+    while blobs := list(islice(found.filter(pk__gt=last), AT_ONCE)):
+        yield blobs
+        last = blobs[-1].pk
+
+
+def in_use(names: list[str], using: str) -> set[str]:
+    """Those of the names that a FileField refers to; they are kept in mind as such."""
+    used = {name for model, field in file_fields() for name in referred(model, field, names)}
+    Blob.objects.using(using).filter(name__in=used, owned=False).update(owned=True)
+    return used
+
+
+def file_fields() -> list[tuple[type[models.Model], models.FileField]]:
+    """All whose files are in the database."""
+    return [(model, field) for model in apps.get_models(include_auto_created=True)
+            for field in model._meta.local_fields
+            if isinstance(field, models.FileField) and isinstance(field.storage, DatabaseStorage)]
+
+
+def referred(model: type[models.Model], field: models.FileField, names: list[str]) -> set[Any]:
+    """Those of the names that rows have, also rows which the model's own managers hide."""
+    rows: models.QuerySet[Any] = models.QuerySet(model, using=router.db_for_write(model))
+    return set(rows.filter(**{f"{field.attname}__in": names}).values_list(field.attname, flat=True).distinct())
+
+
+def kept(blob: Blob) -> bool:
+    """Whether the project says that it is referred to elsewhere."""
+    return (blob.name or "").startswith(tuple(getattr(settings, "STORAGE_KEEP", ())) or ("\0",))

@@ -1,0 +1,26 @@
+"""Who serves uploads at MEDIA_URL: `*media()` in a project's urlpatterns."""
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import apps
+from django.conf import settings
+from django.conf.urls.static import static
+from django.core.files.storage import default_storage
+from django.urls import re_path
+
+
+def media() -> list[Any]:
+    """The app, where they are in the database; in development Django, where they are in a folder. Else nobody here."""
+    if apps.is_installed("slipway.blobs"):
+        from .blobs.storage import DatabaseStorage
+        from .blobs.views import serve
+        if isinstance(default_storage, DatabaseStorage):
+            return [re_path(f"^{re.escape(path_of(default_storage.base_url))}(?P<name>.+)$", serve)]
+    return static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
+
+
+def path_of(url: str) -> str:
+    """The path on this site, as urlpatterns have it: `media/`. That of a cache before the site counts, too."""
+    return urlsplit(url).path.lstrip("/")

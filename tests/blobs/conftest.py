@@ -1,0 +1,39 @@
+"""What the tests of files in the database share."""
+
+import shutil
+
+import pytest
+from blobs.commands import manage
+
+from sharing import once
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """Of a database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/db.sqlite3"
+    server = request.getfixturevalue("postgres")
+    return server.url(server.database(migrated=False))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def made(request, tmp_path, tmp_path_factory):
+    """Of a database with all tables."""
+    return request.getfixturevalue(f"{request.param}_made")
+
+
+@pytest.fixture
+def sqlite_made(tmp_path, tmp_path_factory):
+    """One in a file."""
+    shutil.copy(once(tmp_path_factory, "filed.sqlite3", lambda path: manage(f"sqlite:///{path}", "migrate", "-v0")),
+                tmp_path / "db.sqlite3")
+    return f"sqlite:///{tmp_path}/db.sqlite3"
+
+
+@pytest.fixture
+def postgresql_made(postgres):
+    """One in Postgres: the tables that all have, and those of files."""
+    url = postgres.url(postgres.database())
+    manage(url, "migrate", "-v0", "--run-syncdb")
+    return url

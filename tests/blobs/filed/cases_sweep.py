@@ -1,0 +1,106 @@
+"""What nobody refers to any more."""
+
+import io
+from datetime import timedelta
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.management import call_command
+from django.db.models.signals import pre_delete
+from django.test import TestCase, override_settings
+from django.utils import timezone
+
+from slipway.blobs import sweep
+from slipway.blobs.models import Blob, Chunk
+from slipway.blobs.tasks import sweep_files
+from slipway.celery import app
+
+from .models import Contract, Paper
+
+
+class Sweep(TestCase):
+    def aged(self, **age):
+        Blob.objects.update(modified=timezone.now() - timedelta(**(age or {"hours": 25})))
+
+    def names(self):
+        return sorted(Blob.objects.values_list("name", flat=True), key=str)
+
+    def file(self, name):
+        return ContentFile(b"x", name)
+
+    def test_no_more(self):
+        """Whose row is deleted, or has another file; not one that a row has, be it hidden, or of a model's own below
+        another; nor one that a field never had."""
+        paper, gone = Paper.objects.create(scan=self.file("a")), Paper.objects.create(scan=self.file("gone"))
+        Paper.objects.create(scan=self.file("hidden"), archived=True)
+        Contract.objects.create(scan=self.file("c"), draft=self.file("d"))
+        default_storage.save("by/hand", self.file("x"))
+        gone.delete()
+        paper.scan = self.file("b")
+        paper.save()
+        sweep_files.delay().get()
+        self.assertEqual(len(self.names()), 7)
+        self.aged(hours=23)
+        sweep_files.delay().get()
+        self.assertEqual(len(self.names()), 7)
+        self.aged()
+        with self.assertLogs("slipway.blobs.tasks") as logs:
+            sweep_files.delay().get()
+        self.assertIn("any more: 2 deleted", logs.output[0])
+        self.assertEqual(self.names(), ["by/hand", "drafts/d", "papers/b", "papers/c", "papers/hidden"])
+        self.assertEqual(Chunk.objects.count(), 5)
+
+    def test_once_referred_to(self):
+        """A file that came otherwise is a field's, too, once it was seen to be."""
+        name = default_storage.save("moved", self.file("x"))
+        paper = Paper.objects.create(scan=name)
+        self.aged()
+        self.assertEqual([*sweep.sweep()], [])
+        self.assertEqual([blob.owned for blob in Blob.objects.all()], [True])
+        paper.delete()
+        self.assertEqual([blob.name for blob in sweep.sweep()], ["moved"])
+
+    def test_what_writing_has_left(self):
+        Blob.objects.create()
+        self.assertEqual([*sweep.sweep()], [])
+        self.aged()
+        self.assertEqual(len([*sweep.sweep()]), 1)
+        self.assertEqual(self.names(), [])
+
+    @override_settings(STORAGE_KEEP=["papers/kept/"])
+    def test_kept(self):
+        for name in ("papers/kept/a", "papers/b"):
+            default_storage.save(name, self.file("x"), max_length=100)
+        self.aged()
+        self.assertEqual([blob.name for blob in sweep.sweep(True)], ["papers/b"])
+
+    def test_many(self):
+        Blob.objects.bulk_create(Blob(name=f"{number:05}", owned=True) for number in range(2500))
+        Paper.objects.bulk_create(Paper(scan=f"{number:05}") for number in range(0, 2500, 2))
+        self.aged()
+        self.assertEqual(sum(1 for _ in sweep.sweep()), 1250)
+        self.assertEqual(self.names(), [f"{number:05}" for number in range(0, 2500, 2)])
+
+    def test_command(self):
+        default_storage.save("hand", self.file("x")), default_storage.save("field", self.file("x"), max_length=9)
+        self.aged()
+        for options, said, left in ((["--dry-run"], "field\nsweepfiles: 1 files of 1 bytes would be deleted\n", 2),
+                                    ([], "field\nsweepfiles: 1 files of 1 bytes deleted\n", 1),
+                                    (["--all"], "hand\nsweepfiles: 1 files of 1 bytes deleted\n", 0)):
+            out = io.StringIO()
+            call_command("sweepfiles", *options, stdout=out)
+            self.assertEqual((out.getvalue(), Blob.objects.count()), (said, left))
+
+    def test_listeners(self):
+        """Who hears of every deletion has no content read for that."""
+        heard = []
+
+        def listen(instance, **_):
+            heard.append("data" in instance.__dict__)
+        pre_delete.connect(listen, sender=Chunk)
+        self.addCleanup(pre_delete.disconnect, listen, sender=Chunk)
+        default_storage.delete(default_storage.save("a", self.file("x")))
+        self.assertEqual(heard, [False])
+
+    def test_beat_sends_it(self):
+        self.assertEqual(app.conf.beat_schedule["sweep_files"]["task"], "slipway.blobs.tasks.sweep_files")
