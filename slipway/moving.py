@@ -11,10 +11,11 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.files.storage import FileSystemStorage, Storage, storages
+from django.core.files.storage import Storage, storages
 
 from . import values
 from .env import Env
+from .folder import Folder
 
 PIECE = 1024 * 1024  # bytes
 
@@ -33,7 +34,7 @@ def storage(word: str, env: Env) -> Storage:
     """database:, a folder's whole path, a name in STORAGES, or a variable with a URL. Raises ValueError with what goes
     after the word."""
     if word.startswith("/"):
-        return FileSystemStorage(word)
+        return Folder(word)
     if word in settings.STORAGES:
         return storages[word]
     if word.startswith("database:"):

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 SAMPLE = re.compile(r"insecure|change.?(me|it|this)|example|sample|development|only-for|your.?secret|openssl",
                     re.IGNORECASE)
 BLOBS = "slipway.blobs.storage.DatabaseStorage"
-STORAGES = {"default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+STORAGES = {"default": {"BACKEND": "slipway.folder.Folder"},
             "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 STORAGE = "s3://key:secret@s3.example/bucket"  # an example
 PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"

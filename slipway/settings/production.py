@@ -52,7 +52,7 @@ STATIC_ROOT = HERE / "static-root"  # filled by the image's build
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 MEDIA_ROOT = env.text("MEDIA_ROOT", "/data/media")
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "slipway.folder.Folder"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 if STATIC_URL.startswith("/"):

@@ -78,6 +78,7 @@ AXES_VERBOSE = False
 STATIC_URL = "static/"
 MEDIA_URL = "media/"
 STORAGE_URL = ""  # "database:" keeps uploads there: docs/files.md
+STORAGES = values.STORAGES
 
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"

@@ -238,7 +238,7 @@ def test_where_uploads_are(tmp_path):
     """In a folder; or in the database, as the environment or settings_shared.py says, with the app for it."""
     names = "STORAGES INSTALLED_APPS"
     storages, apps = value(names)
-    assert storages["default"]["BACKEND"].endswith("FileSystemStorage") and "slipway.blobs" not in apps
+    assert storages["default"]["BACKEND"].endswith("Folder") and "slipway.blobs" not in apps
     storages, apps = value(names, STORAGE_URL="database:")
     assert storages["default"] == {"BACKEND": "slipway.blobs.storage.DatabaseStorage", "OPTIONS": {}}
     assert storages["staticfiles"]["BACKEND"].startswith("whitenoise.") and apps.count("slipway.blobs") == 1

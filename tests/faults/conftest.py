@@ -10,7 +10,7 @@ import pytest
 
 from proc import ROOT
 
-sys.path.append(str(ROOT / "companions/tapemock"))
+sys.path[:0] = [str(ROOT), str(ROOT / "companions/tapemock")]
 from tapemock.mounted import mounted  # noqa: E402
 
 PYTHON = ROOT / "ve/companions/tapemock/bin/python"

@@ -1,0 +1,69 @@
+"""Uploads in a folder: whole, under a name of their own, or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from unittest import mock
+
+from django.core.files.base import ContentFile
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.test import SimpleTestCase
+
+from ..folder import Folder
+
+
+class Broken(ContentFile):  # type: ignore[type-arg]  # it is no generic at run time
+    """Of which only a part can be had."""
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        yield b"half"
+        raise OSError("the disk is full")
+
+
+class FolderTest(SimpleTestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = Path(folder.name)
+
+    def there(self) -> dict[str, bytes]:
+        """What the folder holds: path → content."""
+        return {str(path.relative_to(self.path)): path.read_bytes() for path in self.path.rglob("*") if path.is_file()}
+
+    def test_a_file_has_its_name_or_another(self) -> None:
+        """The folders above are made; who finds a name taken gets another."""
+        storage = Folder(self.path)
+        self.assertEqual(storage.save("a/b/film", ContentFile(b"1")), "a/b/film")
+        other = storage.save("a/b/film", ContentFile(b"2"))
+        self.assertRegex(other, "^a/b/film_.{7}$")
+        self.assertEqual(self.there(), {"a/b/film": b"1", other: b"2"})
+
+    def test_one_in_a_temporary_file(self) -> None:
+        """It is moved; its rights are those of the others."""
+        upload = TemporaryUploadedFile("film", "video/mp4", 3, None)
+        self.addCleanup(upload.close)
+        upload.write(b"one")
+        upload.seek(0)
+        storage = Folder(self.path, file_permissions_mode=0o640)
+        self.assertEqual(storage.save("film", upload), "film")
+        self.assertEqual((self.there(), (self.path / "film").stat().st_mode & 0o777), ({"film": b"one"}, 0o640))
+
+    def test_half_a_file_does_not_stay(self) -> None:
+        """And what it would have replaced does."""
+        storage = Folder(self.path, allow_overwrite=True)
+        storage.save("film", ContentFile(b"whole"))
+        with self.assertRaisesMessage(OSError, "the disk is full"):
+            storage.save("film", Broken(b""))
+        self.assertEqual(self.there(), {"film": b"whole"})
+        storage.save("film", ContentFile(b"new"))
+        self.assertEqual(self.there(), {"film": b"new"})
+
+    def test_many_want_one_name(self) -> None:
+        """Each gets one of its own, also where the file system has no links."""
+        for refusal in (None, PermissionError("no links here")):
+            with mock.patch("os.link", side_effect=refusal) if refusal else mock.patch("os.link", os.link):
+                with ThreadPoolExecutor(8) as pool:
+                    names = [*pool.map(lambda _: Folder(self.path).save("film", ContentFile(b"1")), range(40))]
+            self.assertEqual((len({*names}), {*names} - {*self.there()}), (40, set()))
