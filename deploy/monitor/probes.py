@@ -1,6 +1,7 @@
 """Whether the front page is reached: from here, and from the blackbox exporters at other places. These calls block."""
 
 import contextlib
+import http.client
 import re
 import socket
 import ssl
@@ -11,6 +12,7 @@ from urllib.parse import quote, urlsplit
 AGENT = {"User-Agent": "slipway-watch"}
 MOST = 1_000_000  # bytes that are read
 VALUE = re.compile(r"^(probe_success|probe_ssl_earliest_cert_expiry) (\S+)$", re.MULTILINE)
+AMISS = (OSError, ValueError, http.client.HTTPException)  # the last: an answer that breaks off, or is none
 Reached = tuple[str, float | None]  # (why not, or ""; when the certificate ends, in seconds since the epoch)
 
 
@@ -19,7 +21,7 @@ def from_here(url: str, limit: float) -> Reached:
     try:
         get(url, limit)
         return "", ends(url, limit) if url.startswith("https:") else None
-    except (OSError, ValueError) as error:
+    except AMISS as error:
         return why(error), None
 
 
@@ -30,7 +32,7 @@ def from_place(probe: str, url: str, limit: float) -> Reached:
         expires = said.get("probe_ssl_earliest_cert_expiry")
         reached = float(said.get("probe_success", 0)) == 1
         return "" if reached else "does not reach it", float(expires) if expires else None
-    except (OSError, ValueError) as error:
+    except AMISS as error:
         return f"the exporter: {why(error)}", None
 
 
@@ -56,4 +58,4 @@ def why(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"answers {error.code}"
     reason = getattr(error, "reason", error)
-    return str(getattr(reason, "strerror", None) or reason or type(error).__name__)[:200]
+    return str(getattr(reason, "strerror", None) or reason or type(error).__name__)

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import socket
 import ssl
 import subprocess
 import sys
@@ -170,6 +171,24 @@ def test_what_of_a_host_is_not_well(fleet):
     assert hosts.ill(host, {**facts, "live": None}) == "web is not there"
 
 
+def test_a_host_forges_no_row(fleet):
+    """Its words stay in its own, whatever they are."""
+    facts, host = well(fleet)["facts"], Host("web1", "web1", ("web",))
+    facts["slots"]["a"]["units"]["web"]["health"] = "\x1b[2Jx\nweb9  1 s ago  1 GB  up" + "y" * 999
+    said = hosts.sample(host, 0.0, facts, [])
+    assert said.problem == "web: \\x1b[2Jx"
+    facts["slots"]["a"]["units"]["web"]["health"] = "y" * 999
+    assert len(hosts.sample(host, 0.0, facts, []).problem) == 200
+
+
+def test_a_place_forges_no_row(fleet, monkeypatch):
+    """Nor does the front page, which may send to another URL."""
+    monkeypatch.setattr(probes, "from_here", lambda url, limit: ("x\nweb9  1 s ago  1 GB  up", None))
+    fleet.watch.update(front="http://127.0.0.1:1/", places=1)
+    events, _, _ = watched(fleet, {}, 20)
+    assert [event["text"] for event in events if event["event"] == "place"] == ["x"]
+
+
 @pytest.mark.parametrize("said", [
     'http_requests_total{status="5xx"} NaN', 'http_requests_total{status="5xx"} -1', "http_requests_total 5",
     'http_requests_total{status="5xx"} 1e300', 'http_requests_total{status="5xx"} x', "\x1b[2J", "{}", ""])
@@ -257,6 +276,52 @@ def test_the_front_page_from_another_place(site):
     assert asked == ["/probe?module=front&target=https%3A%2F%2Fshop.example%2F%3Fa%3Db"]
     assert probes.from_place(url, "http://unreached/", 5)[0] == "does not reach it"
     assert probes.from_place("http://127.0.0.1:1", "http://x/", 5)[0] == "the exporter: Connection refused"
+
+
+@contextlib.contextmanager
+def raw(*parts, pause=0.0):
+    """A site on this machine that answers each request by these bytes, with a pause after each part, and hangs up;
+    yields its URL."""
+    def answer(ours):
+        with ours, contextlib.suppress(OSError):
+            ours.recv(65536)
+            for part in parts:
+                ours.sendall(part)
+                over.wait(pause)
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=answer, args=server.accept()[:1], daemon=True).start()
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        over.set()
+        server.shutdown(socket.SHUT_RDWR)
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+BREAKS = {"in a chunk": OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", "no HTTP": b"220 mail.example ESMTP\r\n\r\n",
+          "headers": OK + b"X-A: b\r\n" * 200 + b"\r\n"}
+
+
+@pytest.mark.parametrize("how", BREAKS)
+def test_an_answer_that_is_none(how):
+    """One that breaks off, or is no HTTP, is a page that is not reached, and an exporter that does not tell."""
+    with raw(BREAKS[how]) as url:
+        assert probes.from_here(url + "/", 5)[0]
+        assert probes.from_place(url, "http://x/", 5)[0].startswith("the exporter: ")
+
+
+def test_whatever_a_look_ends_by_is_told(fleet, monkeypatch):
+    """It ends that look alone."""
+    def bad(url, limit):
+        raise RecursionError("too deep\nby far")
+    monkeypatch.setattr(probes, "from_here", bad)
+    fleet.watch.update(front="http://127.0.0.1:1/", places=1)
+    events, sent, _ = watched(fleet, {}, 300)
+    assert [event["text"] for event in events if event["event"] == "place"] == ["RecursionError: too deep"]
+    assert [alert["rule"] for alert in sent] == ["front"]
 
 
 def test_the_end_of_a_certificate(site, tmp_path, monkeypatch):
