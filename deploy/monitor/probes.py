@@ -5,6 +5,8 @@ import http.client
 import re
 import socket
 import ssl
+import threading
+import time
 import urllib.error
 import urllib.request
 from urllib.parse import quote, urlsplit
@@ -36,10 +38,51 @@ def from_place(probe: str, url: str, limit: float) -> Reached:
         return f"the exporter: {why(error)}", None
 
 
+class Cut(http.client.HTTPConnection):
+    """A connection that lasts `timeout` seconds at most: urllib's own timeout begins anew with every byte."""
+
+    def connect(self) -> None:
+        """Connect."""
+        super().connect()
+        timer = threading.Timer(self.timeout or 0, cut, [self.sock])
+        timer.daemon = True
+        timer.start()
+
+
+class SecureCut(Cut, http.client.HTTPSConnection):
+    """The same with TLS."""
+
+
+class Plain(urllib.request.HTTPHandler):
+    """Opens http: so."""
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open it."""
+        return self.do_open(Cut, request)
+
+
+class Secure(urllib.request.HTTPSHandler):
+    """Opens https: so."""
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open it."""
+        return self.do_open(SecureCut, request)
+
+
+def cut(connection: socket.socket) -> None:
+    """End a connection, whoever reads from it, unless it has ended."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # that of TLS would not do beside a reader
+
+
 def get(url: str, limit: float) -> str:
-    """What is answered, if it is no error. Raises OSError."""
-    with urllib.request.urlopen(urllib.request.Request(url, headers=AGENT), timeout=limit) as answer:
+    """What is answered, if it is no error. Raises one of AMISS."""
+    deadline = time.monotonic() + limit
+    asked = urllib.request.Request(url, headers=AGENT)
+    with urllib.request.build_opener(Plain, Secure).open(asked, timeout=limit) as answer:
         text: bytes = answer.read(MOST)
+    if time.monotonic() >= deadline:  # it may have been cut
+        raise TimeoutError("timed out")
     return text.decode(errors="replace")
 
 

@@ -13,11 +13,13 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from unittest import mock
 
 import pytest
 
+from deploy.act import hooks
 from deploy.commands import watch
 from deploy.decide.config import Host
 from deploy.monitor import hosts, looking, probes
@@ -217,20 +219,28 @@ def test_a_hook_that_fails_is_run_again():
     assert run(work()) == (["a", "a", "a", "b"], ["hooks.alert: exit 1"] * 3)
 
 
-def test_a_signal_is_its_proper_end(tmp_path):
-    """TERM and Ctrl-C end it with 0, whatever it waits for; nothing is left of it."""
+def test_a_hook_that_cannot_be_started(tmp_path, monkeypatch):
+    """It has failed like any other."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert asyncio.run(hooks.failure("true", {}, 5)) == "cannot be started: No such file or directory"
+
+
+@pytest.mark.parametrize("words, code, told", [(["watch"], 0, ""), (["watch", "--once"], 130, "deploy: interrupted\n")])
+def test_a_signal_is_its_proper_end(tmp_path, words, code, told):
+    """TERM and Ctrl-C end it with 0, whatever it waits for; nothing is left of it. One look that did not end has found
+    nothing well."""
     (tmp_path / "x.toml").write_text('app = "shop"\nimage = "x"\n[hosts.silent]\nroles = ["web"]\n')
     (tmp_path / "ssh").write_text("#!/bin/sh\necho $$ >>$0.pids\nexec sleep 100\n")
     (tmp_path / "ssh").chmod(0o755)
     for name in ("TERM", "INT"):
         script = (f"until test -s {tmp_path}/ssh.pids; do sleep 0.05; done; kill -{name} $0")
-        with subprocess.Popen([sys.executable, "-m", "deploy", "--config", tmp_path / "x.toml", "watch"], cwd=ROOT,
+        with subprocess.Popen([sys.executable, "-m", "deploy", "--config", tmp_path / "x.toml", *words], cwd=ROOT,
                               env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             done = run_program(["timeout", "30", "sh", "-c", script, str(process.pid)])
             assert done.returncode == 0
-            assert process.wait(20) == 0, process.stderr.read()
-            assert process.stderr.read() == ""
+            assert process.wait(20) == code, process.stderr.read()
+            assert process.stderr.read() == told
         pid = (tmp_path / "ssh.pids").read_text().split()[0]
         assert not os.path.exists(f"/proc/{pid}"), "its ssh is gone"
         (tmp_path / "ssh.pids").unlink()
@@ -311,6 +321,15 @@ def test_an_answer_that_is_none(how):
     with raw(BREAKS[how]) as url:
         assert probes.from_here(url + "/", 5)[0]
         assert probes.from_place(url, "http://x/", 5)[0].startswith("the exporter: ")
+
+
+@pytest.mark.parametrize("head", [OK + b"\r\n", OK + b"X-A: ", OK + b"Transfer-Encoding: chunked\r\n\r\n"])
+def test_an_answer_that_drips(head):
+    """It is cut, and leaves no thread behind that reads on."""
+    with raw(head, *[b"1"] * 200, pause=0.1) as url:
+        began = time.monotonic()
+        assert probes.from_here(url + "/", 0.5)[0]
+        assert 0.4 < time.monotonic() - began < 5
 
 
 def test_whatever_a_look_ends_by_is_told(fleet, monkeypatch):
