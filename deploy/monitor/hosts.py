@@ -23,7 +23,8 @@ def sample(host: Host, at: float, facts: Facts, lines: Iterable[str]) -> Sample:
     answers = {label: value for name, label, value in found if name == ANSWERS}
     ages = {label: value for name, label, value in found if name == AGES}
     free = [free for path, free in facts["free"].items() if path != "/run"]  # which is memory
-    return Sample(host.name, at, brief(ill(host, facts)), answers or None, ages, min(free, default=None))
+    return Sample(host.name, at, brief(ill(host, facts)), answers or None, ages, min(free, default=None),
+                  facts["live"] or "")
 
 
 def ill(host: Host, facts: Facts) -> str:

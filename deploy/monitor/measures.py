@@ -15,6 +15,7 @@ HERE = "here"  # the place of who watches
 class Sample:
     """What a host has said. `problem`: why it is not up; "": it is. `answers`: class of status → how many since a
     start, None: it told no figures. `ages`: part → seconds since its heartbeat. `free`: the least bytes of its disks.
+    `slot`: which one is live, and told the figures.
     """
 
     host: str
@@ -23,6 +24,7 @@ class Sample:
     answers: Mapping[str, float] | None = None
     ages: Mapping[str, float] = field(default_factory=dict)
     free: float | None = None
+    slot: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,8 @@ class Memory:
             self.up[sample.host] = sample.at
         if sample.answers is not None:
             before = self.told.get(sample.host)
-            if before and before.answers is not None and sample.at - before.at <= self.over:
-                grown = {kind: growth(before.answers.get(kind, 0), now) for kind, now in sample.answers.items()}
+            if before and before.slot == sample.slot and sample.at - before.at <= self.over:
+                grown = growth(before.answers or {}, sample.answers)
                 self.answers.add(sample.at, round(sum(grown.values())), round(grown.get("5xx", 0)))
             self.told[sample.host] = sample
         self.last[sample.host] = sample
@@ -129,9 +131,10 @@ def memory_of(fleet: Fleet, hosts: Sequence[Host], now: float) -> Memory:
     return Memory({host.name: host.has("web") for host in hosts}, places, watch["over"], watch["ttl"], now)
 
 
-def growth(before: float, now: float) -> float:
-    """By how much a counter has grown, which may have begun anew."""
-    return now - before if now >= before else now
+def growth(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    """By how much counters of one slot have grown. Where one is less than it was, all have begun anew."""
+    anew = any(now.get(kind, 0) < was for kind, was in before.items())
+    return {kind: value - (0 if anew else before.get(kind, 0)) for kind, value in now.items()}
 
 
 # ---- by the name of a rule ----

@@ -173,6 +173,13 @@ def test_what_of_a_host_is_not_well(fleet):
     assert hosts.ill(host, {**facts, "live": None}) == "web is not there"
 
 
+def test_the_slot_of_figures(fleet):
+    """It is the live one's: of another one they count anew."""
+    facts = well(fleet)["facts"]
+    assert [hosts.sample(Host("w", "w", ("web",)), 0.0, {**facts, "live": live}, LINES).slot for live in ("b", None)] == [
+        "b", ""]
+
+
 def test_a_host_forges_no_row(fleet):
     """Its words stay in its own, whatever they are."""
     facts, host = well(fleet)["facts"], Host("web1", "web1", ("web",))

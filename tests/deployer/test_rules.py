@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deploy.decide import config
 from deploy.monitor.alerts import State, step
-from deploy.monitor.measures import Memory, Reach, Reading, Sample, look, memory_of
+from deploy.monitor.measures import Memory, Reach, Reading, Sample, growth, look, memory_of
 from deploy.monitor.rules import Rule, rules
 from deploy.monitor.simulated import watch
 
@@ -96,6 +96,29 @@ def test_few_errors_of_few_answers():
 def test_a_release_that_starts_counts_anew():
     """Counters that begin at 0 again are neither errors nor answers of before."""
     assert told(fleet_of(1), lambda host, n, at: Sample(host, at, "", well(host, at % 700, 0.03).answers)) == []
+
+
+@pytest.mark.parametrize("before, now, grown", [
+    ({"2xx": 100, "5xx": 3}, {"2xx": 150, "5xx": 4}, {"2xx": 50, "5xx": 1}),
+    ({"2xx": 100, "5xx": 3}, {"2xx": 90, "5xx": 5}, {"2xx": 90, "5xx": 5}),
+    ({"2xx": 10, "5xx": 100}, {"2xx": 500, "5xx": 0}, {"2xx": 500, "5xx": 0}), ({}, {"2xx": 5}, {"2xx": 5}),
+    ({"2xx": 10}, {}, {})])
+def test_counters_of_one_process_begin_anew_together(before, now, grown):
+    """What one of them tells holds for all."""
+    assert growth(before, now) == grown
+
+
+@pytest.mark.parametrize("warm, alerts", [({"2xx": 50_000, "5xx": 9_000}, []), ({"2xx": 10**6, "5xx": 0}, ["errors"])])
+def test_a_rollback_to_the_warm_slot(warm, alerts):
+    """What that has counted in its life is neither errors nor well answers: those of now count."""
+    def says(host, number, at):
+        since = at - 1200
+        if since < 0:
+            return Sample(host, at, "", {"2xx": at, "5xx": 0}, {}, 9e9, "b")
+        bad = since / 2 if alerts else 0
+        return Sample(host, at, "", {"2xx": warm["2xx"] + since - bad, "5xx": warm["5xx"] + bad}, {}, 9e9, "a")
+    said = told(fleet_of(2), says, 1500)
+    assert [rule for rule, *_ in said] == alerts
 
 
 @pytest.mark.parametrize("down, up", [(120, 60), (90, 30), (200, 90)])
