@@ -39,10 +39,12 @@ class Reach:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a rule has measured, None where nobody can tell, and the hosts or places it is about."""
+    """What a rule has measured, None where nobody can tell, and the hosts or places it is about. `unknown`: the hosts
+    of which it cannot tell."""
 
     value: float | None
     about: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass
@@ -177,7 +179,8 @@ def certificate(memory: Memory, rule: Rule, now: float) -> Reading:
 def disk(memory: Memory, rule: Rule, now: float) -> Reading:
     free = {host: sample.free for host, sample in memory.last.items()
             if sample.free is not None and memory.fresh(sample.at, now)}
-    return Reading(min(free.values(), default=None), tuple(host for host in free if rule.broken(free[host])))
+    return Reading(min(free.values(), default=None), tuple(host for host in free if rule.broken(free[host])),
+                   tuple(host for host in memory.hosts if host not in free))
 
 
 MEASURES: dict[str, Callable[[Memory, Rule, float], Reading]] = {

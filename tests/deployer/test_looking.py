@@ -370,7 +370,7 @@ def test_the_end_of_a_certificate(site, tmp_path, monkeypatch):
 
 def look(hosts, broken=False):
     rule = {"value": 0.5, "text": "50 % of hosts up", "alert": broken, "broken": broken, "about": ["web1"],
-            "since": 200.0 if broken else None}
+            "kept": False, "since": 200.0 if broken else None}
     found = {f"web{number}": {"problem": "is gone " * 30 if number == 1 and broken else "", "free": 5e9, "seen": 3.0}
              for number in range(1, hosts + 1)}
     return {"event": "look", "hosts": found, "rules": {"hosts_up": rule}}
@@ -399,6 +399,14 @@ def test_the_table_is_drawn_over_itself(monkeypatch, columns, lines, hosts):
     assert [len(text) - was for text, was in zip(plain, above)][:-1] == ups
     assert all(len(text) - was < lines and len(row) < columns for text, was in zip(plain, above) for row in text)
     assert "BROKEN for 3 min" in drawings[2] and ("\033[31mweb1" in drawings[2] or lines == 4)
+
+
+@pytest.mark.parametrize("broken, kept, state", [
+    (True, False, "BROKEN for 3 min"), (False, True, "BROKEN for 3 min, kept now"), (False, False, "BROKEN for 3 min")])
+def test_an_alert_that_stays(broken, kept, state):
+    """It says "kept now" only where that is known."""
+    rule = {"alert": True, "broken": broken, "kept": kept, "since": 200.0, "text": "-", "about": []}
+    assert board.rule_row("disk", rule)[1] == state
 
 
 def test_many_may_wait(monkeypatch):

@@ -185,6 +185,28 @@ def test_a_disk_that_fills():
     assert alerts[0].rule.says(alerts[0].reading.value) == "0.9 GB of disk free, the limit is 2 GB"
 
 
+@pytest.mark.parametrize("web1", [9e9, 1e9], ids=["alone", "beside another"])
+@pytest.mark.parametrize("back", [math.inf, 1800])
+def test_a_host_that_dies_of_its_disk(web1, back):
+    """That is not over until it is back, and well; nor is it where another one's disk was mended meanwhile."""
+    def says(host, number, at):
+        if number == 2 and 900 <= at < back:
+            return None
+        free = {1: web1 if at < 1200 else 9e9, 2: 1e9 if at < 900 else 9e9}.get(number, 9e9)
+        return Sample(host, at, "", {"2xx": at}, {}, free if at >= 600 else 9e9)
+    said = [(rule, state) for rule, state, _ in told(fleet_of(5), says)]
+    assert said == [("disk", "broken"), ("disk", "over")][:1 if back == math.inf else 2]
+
+
+def test_what_nobody_can_tell_is_not_over():
+    """Errors, and then too few answers to tell: only the well answers after those end the alert."""
+    def says(host, number, at):
+        bad = max(0, min(at, 1200) - 600)
+        return Sample(host, at, "", {"2xx": min(at, 600) + max(0, at - 2400), "5xx": bad}, {}, 9e9)
+    assert [(rule, state) for rule, state, _ in told(fleet_of(1), says, 2400)] == [("errors", "broken")]
+    assert [(rule, state) for rule, state, _ in told(fleet_of(1), says)] == [("errors", "broken"), ("errors", "over")]
+
+
 def test_rules_have_what_they_need(fleet, data):
     """Only a fleet with workers is asked for heartbeats; only one with a front page for that."""
     assert [rule.name for rule in its(fleet)] == ["hosts_up", "errors", "figures", "worker", "beat", "disk"]
