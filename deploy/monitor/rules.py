@@ -34,6 +34,8 @@ class Rule:
         """A value in words, and the limit; "-": nobody can tell."""
         if value is None:
             return "-"
+        if math.isinf(value):
+            return f"no heartbeat of {self.name} is known, the limit is {shown(self.limit, self.unit)}"
         return f"{shown(value, self.unit)} {self.what}, the limit is {shown(self.limit, self.unit)}"
 
     @property
@@ -44,8 +46,6 @@ class Rule:
 
 def shown(value: float, unit: str) -> str:
     """A value as people read it."""
-    if math.isinf(value):
-        return "more than"  # "… seconds since its last heartbeat" that never came
     return {"share": f"{value:.1%}".replace(".0%", "%").replace("%", " %"), "seconds": f"{value:.0f} s",
             "days": f"{value:.0f} days", "bytes": f"{value / SIZES['g']:.1f} GB".replace(".0 ", " ")
             }.get(unit, f"{value:.0f}")

@@ -214,8 +214,9 @@ def test_rules_have_what_they_need(fleet, data):
     assert "certificate" not in [rule.name for rule in its(fleet_of(1, front="http://shop.example/", places=1))]
 
 
-def test_values_in_words():
-    """A limit is told as it was written."""
+def test_values_in_words(fleet):
+    """A limit is told as it was written; a heartbeat that never came has a sentence of its own."""
+    assert its(fleet)[3].says(math.inf) == "no heartbeat of worker is known, the limit is 150 s"
     limits = {rule.name: rule.breach for rule in its(fleet_of(5))}
     assert limits["hosts_up"] == "less than 80 % of 5 hosts up over 300 s"
     assert limits["errors"] == "at least 5 % of answers are 5xx over 300 s"
