@@ -57,7 +57,8 @@ def size(text: str) -> int:
 
 
 def rules(fleet: Fleet, hosts: Sequence[Host]) -> tuple[Rule, ...]:
-    """The rules that hold for a fleet, of which these hosts count: those rules that have what they need."""
+    """The rules that hold for a fleet, of which these hosts count: those rules that have what they need, and that the
+    file does not leave out."""
     watch = fleet.watch
     over = f"over {watch['over']} s"
     found = [Rule("hosts_up", watch["hosts_up"], f"of {len(hosts)} hosts up {over}", unit="share")]
@@ -68,7 +69,7 @@ def rules(fleet: Fleet, hosts: Sequence[Host]) -> tuple[Rule, ...]:
                   for role in ("worker", "beat") if fleet.with_role(role)]
     found += of_front(fleet)
     found.append(Rule("disk", size(watch["disk"]), "of disk free", unit="bytes", severity="warning"))
-    return tuple(found)
+    return tuple(rule for rule in found if rule.name not in watch["without"])
 
 
 def of_front(fleet: Fleet) -> list[Rule]:

@@ -92,7 +92,10 @@ def test_the_files_are_as_they_were(made):
         assert (folder / name).read_text() == (GOLDEN / name).read_text(), name
 
 
-@pytest.mark.parametrize("toml", [FULL, TWO, ONE], ids=["full", "two", "one"])
+FEW = TWO.replace("[watch]", '[watch]\nwithout = ["hosts_up", "figures", "worker"]')
+
+
+@pytest.mark.parametrize("toml", [FULL, TWO, ONE, FEW], ids=["full", "two", "one", "few"])
 def test_prometheus_takes_them_and_its_rules_do_as_ours(made, toml):
     """It reads them, and what befalls a fleet brings the alerts at the times that the watcher has them: hosts killed,
     errors, one of five and of two gone dark, flapping."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.decide import config
+from deploy.decide import config, schema
 from deploy.monitor.alerts import State, step
 from deploy.monitor.measures import Memory, Reach, Reading, Sample, growth, look, memory_of
 from deploy.monitor.rules import Rule, rules
@@ -212,6 +212,21 @@ def test_rules_have_what_they_need(fleet, data):
     assert [rule.name for rule in its(fleet)] == ["hosts_up", "errors", "figures", "worker", "beat", "disk"]
     assert [rule.name for rule in its(fleet_of(1))] == ["hosts_up", "errors", "figures", "disk"]
     assert "certificate" not in [rule.name for rule in its(fleet_of(1, front="http://shop.example/", places=1))]
+
+
+def test_rules_that_are_left_out(data):
+    """Each can be, by its name; the figures of an image that has none are no alert then."""
+    data["watch"] = {"front": "https://shop.example/", "places": 1}
+    full = config.build(data, {}, "test")
+    assert sorted(rule.name for rule in its(full)) == sorted(schema.RULES)
+    for name in schema.RULES:
+        data["watch"]["without"] = [name]
+        assert {rule.name for rule in its(config.build(data, {}, "test"))} == {*schema.RULES} - {name}
+
+    def says(host, number, at):
+        return Sample(host, at, "", None, {}, 9e9)
+    assert [rule for rule, *_ in told(fleet_of(2), says)] == ["figures"]
+    assert told(fleet_of(2, without=["figures"]), says) == []
 
 
 def test_values_in_words(fleet):
