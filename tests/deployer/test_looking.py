@@ -176,8 +176,8 @@ def test_what_of_a_host_is_not_well(fleet):
 def test_the_slot_of_figures(fleet):
     """It is the live one's: of another one they count anew."""
     facts = well(fleet)["facts"]
-    assert [hosts.sample(Host("w", "w", ("web",)), 0.0, {**facts, "live": live}, LINES).slot for live in ("b", None)] == [
-        "b", ""]
+    slots = [hosts.sample(Host("w", "w", ("web",)), 0.0, {**facts, "live": live}, LINES).slot for live in ("b", None)]
+    assert slots == ["b", ""]
 
 
 def test_a_host_forges_no_row(fleet):
