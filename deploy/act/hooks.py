@@ -35,6 +35,8 @@ async def failure(command: str, record: Mapping[str, object], seconds: float) ->
         return f"exit {done.code}" if done.code else ""
     except HostProblem:
         return f"no end within {seconds:g} s"
+    except OSError as error:
+        return f"cannot be started: {error.strerror}"
 
 
 async def run(command: str, record: HookRecord, must: bool = False) -> None:

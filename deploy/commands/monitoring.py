@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..decide.config import Fleet
 from ..errors import DeployError, Refused
-from ..monitor import grafana, prometheus, promtest
+from ..monitor import grafana, prometheus, promql, promtest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +25,8 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
 
 def files(fleet: Fleet) -> dict[str, str]:
     """Name → text. Raises Refused where Prometheus could see no host."""
-    if not prometheus.known(fleet):
-        raise Refused("hosts: none has the role web, and watch.node names no port: Prometheus could ask nobody")
+    if not promql.counted(fleet):
+        raise Refused("hosts: none has the role web, and watch.node names no port: Prometheus could see no host")
     front = {"blackbox.yml": prometheus.blackbox()} if fleet.watch["front"] else {}
     return {"prometheus.yml": prometheus.config(fleet), "rules.yml": prometheus.rules_file(fleet),
             "rules.test.yml": promtest.tests_file(fleet), **front, "grafana.json": grafana.dashboard(fleet)}

@@ -28,8 +28,9 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
                         lambda text: show.tell({"event": "warning", "text": text}))
         watcher = Watcher(fleet, hosts, show.tell, show.live, sender.waiting.put_nowait if command else lambda _: None)
         await together(lambda work: work, [watcher.watch(), sender.send()])
-    except asyncio.CancelledError:  # a signal: it is how this ends
-        pass
+    except asyncio.CancelledError:  # a signal: it is how this ends, but for --once, which has told nothing yet
+        if args.once:
+            raise
     finally:
         show.close()
     return 0

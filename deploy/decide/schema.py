@@ -145,6 +145,7 @@ ROLLOUT: Keys = {
     "dead_after": (number(3, 3600), 30),
 }
 HOOKS: Keys = {"before": (command, ""), "committed": (command, ""), "failed": (command, ""), "alert": (command, "")}
+RULES = ("hosts_up", "errors", "figures", "worker", "beat", "front", "certificate", "disk")  # of monitor/rules.py
 WATCH: Keys = {
     "hosts_up": (number(0, 1, float), 0.8),
     "errors": (number(0.001, 1, float), 0.05),
@@ -159,6 +160,7 @@ WATCH: Keys = {
     "certificate": (number(0, 365), 14),
     "node": (number(0, 65_535), 0),
     "alertmanager": (list_of(endpoint), []),
+    "without": (list_of(one_of(*RULES)), []),
 }
 SERVER: Keys = {
     "packages": (list_of(package), []),

@@ -1,7 +1,8 @@
 """When a rule that is broken becomes an alert, and when that is over. Pure: the clock is the caller's.
 
 As Prometheus has it with `for` and `keep_firing_for`: broken for `wait` seconds on end, then kept for `calm` seconds
-on end. So what comes and goes is one alert.
+on end. So what comes and goes is one alert. What nobody can tell is not kept, nor is it broken: a host whose disk was
+full, and that has died of it, is no better.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,12 +38,16 @@ class Alert:
 
 def step(state: State, broken: bool, reading: Reading, now: float, wait: float, calm: float) -> tuple[State, str]:
     """(how it stands now, what is to be told: broken, over or nothing)."""
+    gone = tuple(host for host in state.last.about if host in reading.unknown)
     if broken:
         since = now if state.since is None else state.since
         told = not state.alert and now - since >= wait
-        return State(state.alert or told, since, None, reading), BROKEN if told else ""
+        last = replace(reading, about=reading.about + gone)
+        return State(state.alert or told, since, None, last), BROKEN if told else ""
     if not state.alert:
         return State(), ""
+    if reading.value is None or gone:
+        return replace(state, kept=None), ""
     kept = now if state.kept is None else state.kept
     return (State(), OVER) if now - kept >= calm else (replace(state, kept=kept), "")
 

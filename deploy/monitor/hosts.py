@@ -8,6 +8,7 @@ from typing import Any
 from ..agent.answers import Facts
 from ..decide.config import Host
 from ..decide.drift import EMPTY, running
+from ..reach.validate import brief
 from .measures import Sample
 
 ANSWERS, AGES = "http_requests_total", "celery_heartbeat_age_seconds"
@@ -22,7 +23,8 @@ def sample(host: Host, at: float, facts: Facts, lines: Iterable[str]) -> Sample:
     answers = {label: value for name, label, value in found if name == ANSWERS}
     ages = {label: value for name, label, value in found if name == AGES}
     free = [free for path, free in facts["free"].items() if path != "/run"]  # which is memory
-    return Sample(host.name, at, ill(host, facts), answers or None, ages, min(free, default=None))
+    return Sample(host.name, at, brief(ill(host, facts)), answers or None, ages, min(free, default=None),
+                  facts["live"] or "")
 
 
 def ill(host: Host, facts: Facts) -> str:

@@ -12,7 +12,7 @@ from ..reach import limits
 from ..reach.connection import Connection
 from ..reach.gather import together
 from ..reach.process import in_thread
-from ..reach.validate import Tell, visible
+from ..reach.validate import Tell, brief, visible
 from .alerts import Alert, Alerts
 from .hosts import AGES, ANSWERS, sample
 from .measures import HERE, Memory, Reach, Reading, Sample, look, memory_of
@@ -80,8 +80,7 @@ class Watcher:
             async with asyncio.timeout(self.limit):
                 said = await self._ask(host)
         except (HostProblem, OSError) as problem:  # TimeoutError says nothing
-            text = str(problem).partition("\n")[0] or f"no answer within {self.limit:g} s"
-            said = Sample(host.name, self.now(), visible(text))
+            said = Sample(host.name, self.now(), brief(str(problem)) or f"no answer within {self.limit:g} s")
             if connection := self.connections.pop(host.name, None):
                 await connection.close()
         before = self.memory.last.get(host.name)
@@ -111,10 +110,12 @@ class Watcher:
                 problem, ends = await in_thread(*ask, self.limit)
         except TimeoutError:
             problem, ends = f"no answer within {self.limit:g} s", None
-        before = self.memory.asked.get(place)
+        except Exception as error:  # whatever a page or an exporter makes of a look, the next one is made
+            problem, ends = f"{type(error).__name__}: {error}", None
+        problem, before = brief(problem), self.memory.asked.get(place)
         self.memory.reach(Reach(place, self.now(), problem, ends and self.now() + ends - time.time()))
         if before is None or before.problem != problem:
-            self.tell({"event": "place", "host": place, "text": visible(problem) or f"reaches {front}"})
+            self.tell({"event": "place", "host": place, "text": problem or f"reaches {front}"})
         self._show()
 
     # ---- rules ----
@@ -146,6 +147,7 @@ class Watcher:
             reading, state = self.readings[rule.name], self.alerts.states[rule.name]
             rules[rule.name] = {
                 "value": finite(reading.value), "text": rule.says(reading.value), "alert": state.alert,
+                "kept": state.kept is not None,
                 "broken": rule.broken(reading.value), "about": list(reading.about),
                 "since": None if state.since is None else round(now - state.since, 1)}
         return {"event": "look", "hosts": hosts, "rules": rules}

@@ -15,6 +15,7 @@ HERE = "here"  # the place of who watches
 class Sample:
     """What a host has said. `problem`: why it is not up; "": it is. `answers`: class of status → how many since a
     start, None: it told no figures. `ages`: part → seconds since its heartbeat. `free`: the least bytes of its disks.
+    `slot`: which one is live, and told the figures.
     """
 
     host: str
@@ -23,6 +24,7 @@ class Sample:
     answers: Mapping[str, float] | None = None
     ages: Mapping[str, float] = field(default_factory=dict)
     free: float | None = None
+    slot: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,12 @@ class Reach:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a rule has measured, None where nobody can tell, and the hosts or places it is about."""
+    """What a rule has measured, None where nobody can tell, and the hosts or places it is about. `unknown`: the hosts
+    of which it cannot tell."""
 
     value: float | None
     about: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass
@@ -86,8 +90,8 @@ class Memory:
             self.up[sample.host] = sample.at
         if sample.answers is not None:
             before = self.told.get(sample.host)
-            if before and before.answers is not None and sample.at - before.at <= self.over:
-                grown = {kind: growth(before.answers.get(kind, 0), now) for kind, now in sample.answers.items()}
+            if before and before.slot == sample.slot and sample.at - before.at <= self.over:
+                grown = growth(before.answers or {}, sample.answers)
                 self.answers.add(sample.at, round(sum(grown.values())), round(grown.get("5xx", 0)))
             self.told[sample.host] = sample
         self.last[sample.host] = sample
@@ -129,9 +133,10 @@ def memory_of(fleet: Fleet, hosts: Sequence[Host], now: float) -> Memory:
     return Memory({host.name: host.has("web") for host in hosts}, places, watch["over"], watch["ttl"], now)
 
 
-def growth(before: float, now: float) -> float:
-    """By how much a counter has grown, which may have begun anew."""
-    return now - before if now >= before else now
+def growth(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    """By how much counters of one slot have grown. Where one is less than it was, all have begun anew."""
+    anew = any(now.get(kind, 0) < was for kind, was in before.items())
+    return {kind: value - (0 if anew else before.get(kind, 0)) for kind, value in now.items()}
 
 
 # ---- by the name of a rule ----
@@ -174,7 +179,8 @@ def certificate(memory: Memory, rule: Rule, now: float) -> Reading:
 def disk(memory: Memory, rule: Rule, now: float) -> Reading:
     free = {host: sample.free for host, sample in memory.last.items()
             if sample.free is not None and memory.fresh(sample.at, now)}
-    return Reading(min(free.values(), default=None), tuple(host for host in free if rule.broken(free[host])))
+    return Reading(min(free.values(), default=None), tuple(host for host in free if rule.broken(free[host])),
+                   tuple(host for host in memory.hosts if host not in free))
 
 
 MEASURES: dict[str, Callable[[Memory, Rule, float], Reading]] = {

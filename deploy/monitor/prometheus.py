@@ -15,8 +15,7 @@ Data = dict[str, Any]
 
 def known(fleet: Fleet) -> tuple[Rule, ...]:
     """The rules that Prometheus can go by."""
-    return tuple(rule for rule in rules(fleet, promql.counted(fleet)) if (rule.name != "disk" or fleet.watch["node"])
-                 and (rule.name != "hosts_up" or promql.counted(fleet)))
+    return tuple(rule for rule in rules(fleet, promql.counted(fleet)) if rule.name != "disk" or fleet.watch["node"])
 
 
 # ---- prometheus.yml ----

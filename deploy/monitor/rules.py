@@ -34,6 +34,8 @@ class Rule:
         """A value in words, and the limit; "-": nobody can tell."""
         if value is None:
             return "-"
+        if math.isinf(value):
+            return f"no heartbeat of {self.name} is known, the limit is {shown(self.limit, self.unit)}"
         return f"{shown(value, self.unit)} {self.what}, the limit is {shown(self.limit, self.unit)}"
 
     @property
@@ -44,8 +46,6 @@ class Rule:
 
 def shown(value: float, unit: str) -> str:
     """A value as people read it."""
-    if math.isinf(value):
-        return "more than"  # "… seconds since its last heartbeat" that never came
     return {"share": f"{value:.1%}".replace(".0%", "%").replace("%", " %"), "seconds": f"{value:.0f} s",
             "days": f"{value:.0f} days", "bytes": f"{value / SIZES['g']:.1f} GB".replace(".0 ", " ")
             }.get(unit, f"{value:.0f}")
@@ -57,7 +57,8 @@ def size(text: str) -> int:
 
 
 def rules(fleet: Fleet, hosts: Sequence[Host]) -> tuple[Rule, ...]:
-    """The rules that hold for a fleet, of which these hosts count: those rules that have what they need."""
+    """The rules that hold for a fleet, of which these hosts count: those rules that have what they need, and that the
+    file does not leave out."""
     watch = fleet.watch
     over = f"over {watch['over']} s"
     found = [Rule("hosts_up", watch["hosts_up"], f"of {len(hosts)} hosts up {over}", unit="share")]
@@ -68,7 +69,7 @@ def rules(fleet: Fleet, hosts: Sequence[Host]) -> tuple[Rule, ...]:
                   for role in ("worker", "beat") if fleet.with_role(role)]
     found += of_front(fleet)
     found.append(Rule("disk", size(watch["disk"]), "of disk free", unit="bytes", severity="warning"))
-    return tuple(found)
+    return tuple(rule for rule in found if rule.name not in watch["without"])
 
 
 def of_front(fleet: Fleet) -> list[Rule]:

@@ -47,6 +47,11 @@ def visible(text: str) -> str:
                    else character.encode("unicode_escape", "surrogatepass").decode() for character in text)
 
 
+def brief(text: str) -> str:
+    """Somebody else's words for a row or a line of ours, which they are not to end."""
+    return visible(text.lstrip()).partition("\n")[0][:200]
+
+
 # ---- shapes ----
 
 def mismatch(value: Any, shape: Any, path: str = "it") -> str:

@@ -83,7 +83,7 @@ def rule_row(name: str, rule: dict[str, Any]) -> Row:
     """A rule's line. It is BROKEN from its alert until that is over."""
     since = f" for {ago(rule['since'])}" if rule["since"] is not None else ""
     if rule["alert"]:
-        state = f"BROKEN{since}" if rule["broken"] else f"BROKEN{since}, kept now"
+        state = f"BROKEN{since}, kept now" if rule["kept"] else f"BROKEN{since}"
     else:
         state = f"broken{since}" if rule["broken"] else "-" if rule["text"] == "-" else "kept"
     about = f": {', '.join(rule['about'])}" if rule["about"] and rule["broken"] else ""

@@ -162,6 +162,8 @@ WRONG = [
     ("watch", {"disk": "2 GB", "over": 0, "front": "shop.example"}, [
         "watch.over: 0 is not a whole number from 1 to 3600", "watch.disk: '2 GB' is not a size such as 20m",
         "watch.front: 'shop.example' is not a whole URL such as https://shop.example/"]),
+    ("watch", {"without": ["figures", "uptime"]}, [
+        "watch.without[1]: 'uptime' is none of hosts_up, errors, figures, worker, beat, front, certificate, disk"]),
     ("watch", {"probes": ["probe1"], "alertmanager": ["here"]}, [
         "watch.probes[0]: 'probe1' is not an exporter such as http://probe1.example:9115",
         "watch.alertmanager[0]: 'here' is not a name or an address with :port"]),

@@ -8,15 +8,18 @@ import json
 import math
 import os
 import re
+import socket
 import ssl
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from unittest import mock
 
 import pytest
 
+from deploy.act import hooks
 from deploy.commands import watch
 from deploy.decide.config import Host
 from deploy.monitor import hosts, looking, probes
@@ -170,6 +173,31 @@ def test_what_of_a_host_is_not_well(fleet):
     assert hosts.ill(host, {**facts, "live": None}) == "web is not there"
 
 
+def test_the_slot_of_figures(fleet):
+    """It is the live one's: of another one they count anew."""
+    facts = well(fleet)["facts"]
+    slots = [hosts.sample(Host("w", "w", ("web",)), 0.0, {**facts, "live": live}, LINES).slot for live in ("b", None)]
+    assert slots == ["b", ""]
+
+
+def test_a_host_forges_no_row(fleet):
+    """Its words stay in its own, whatever they are."""
+    facts, host = well(fleet)["facts"], Host("web1", "web1", ("web",))
+    facts["slots"]["a"]["units"]["web"]["health"] = "\x1b[2Jx\nweb9  1 s ago  1 GB  up" + "y" * 999
+    said = hosts.sample(host, 0.0, facts, [])
+    assert said.problem == "web: \\x1b[2Jx"
+    facts["slots"]["a"]["units"]["web"]["health"] = "y" * 999
+    assert len(hosts.sample(host, 0.0, facts, []).problem) == 200
+
+
+def test_a_place_forges_no_row(fleet, monkeypatch):
+    """Nor does the front page, which may send to another URL."""
+    monkeypatch.setattr(probes, "from_here", lambda url, limit: ("x\nweb9  1 s ago  1 GB  up", None))
+    fleet.watch.update(front="http://127.0.0.1:1/", places=1)
+    events, _, _ = watched(fleet, {}, 20)
+    assert [event["text"] for event in events if event["event"] == "place"] == ["x"]
+
+
 @pytest.mark.parametrize("said", [
     'http_requests_total{status="5xx"} NaN', 'http_requests_total{status="5xx"} -1', "http_requests_total 5",
     'http_requests_total{status="5xx"} 1e300', 'http_requests_total{status="5xx"} x', "\x1b[2J", "{}", ""])
@@ -198,20 +226,28 @@ def test_a_hook_that_fails_is_run_again():
     assert run(work()) == (["a", "a", "a", "b"], ["hooks.alert: exit 1"] * 3)
 
 
-def test_a_signal_is_its_proper_end(tmp_path):
-    """TERM and Ctrl-C end it with 0, whatever it waits for; nothing is left of it."""
+def test_a_hook_that_cannot_be_started(tmp_path, monkeypatch):
+    """It has failed like any other."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert asyncio.run(hooks.failure("true", {}, 5)) == "cannot be started: No such file or directory"
+
+
+@pytest.mark.parametrize("words, code, told", [(["watch"], 0, ""), (["watch", "--once"], 130, "deploy: interrupted\n")])
+def test_a_signal_is_its_proper_end(tmp_path, words, code, told):
+    """TERM and Ctrl-C end it with 0, whatever it waits for; nothing is left of it. One look that did not end has found
+    nothing well."""
     (tmp_path / "x.toml").write_text('app = "shop"\nimage = "x"\n[hosts.silent]\nroles = ["web"]\n')
     (tmp_path / "ssh").write_text("#!/bin/sh\necho $$ >>$0.pids\nexec sleep 100\n")
     (tmp_path / "ssh").chmod(0o755)
     for name in ("TERM", "INT"):
         script = (f"until test -s {tmp_path}/ssh.pids; do sleep 0.05; done; kill -{name} $0")
-        with subprocess.Popen([sys.executable, "-m", "deploy", "--config", tmp_path / "x.toml", "watch"], cwd=ROOT,
+        with subprocess.Popen([sys.executable, "-m", "deploy", "--config", tmp_path / "x.toml", *words], cwd=ROOT,
                               env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             done = run_program(["timeout", "30", "sh", "-c", script, str(process.pid)])
             assert done.returncode == 0
-            assert process.wait(20) == 0, process.stderr.read()
-            assert process.stderr.read() == ""
+            assert process.wait(20) == code, process.stderr.read()
+            assert process.stderr.read() == told
         pid = (tmp_path / "ssh.pids").read_text().split()[0]
         assert not os.path.exists(f"/proc/{pid}"), "its ssh is gone"
         (tmp_path / "ssh.pids").unlink()
@@ -259,6 +295,61 @@ def test_the_front_page_from_another_place(site):
     assert probes.from_place("http://127.0.0.1:1", "http://x/", 5)[0] == "the exporter: Connection refused"
 
 
+@contextlib.contextmanager
+def raw(*parts, pause=0.0):
+    """A site on this machine that answers each request by these bytes, with a pause after each part, and hangs up;
+    yields its URL."""
+    def answer(ours):
+        with ours, contextlib.suppress(OSError):
+            ours.recv(65536)
+            for part in parts:
+                ours.sendall(part)
+                over.wait(pause)
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=answer, args=server.accept()[:1], daemon=True).start()
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        over.set()
+        server.shutdown(socket.SHUT_RDWR)
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+BREAKS = {"in a chunk": OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", "no HTTP": b"220 mail.example ESMTP\r\n\r\n",
+          "headers": OK + b"X-A: b\r\n" * 200 + b"\r\n"}
+
+
+@pytest.mark.parametrize("how", BREAKS)
+def test_an_answer_that_is_none(how):
+    """One that breaks off, or is no HTTP, is a page that is not reached, and an exporter that does not tell."""
+    with raw(BREAKS[how]) as url:
+        assert probes.from_here(url + "/", 5)[0]
+        assert probes.from_place(url, "http://x/", 5)[0].startswith("the exporter: ")
+
+
+@pytest.mark.parametrize("head", [OK + b"\r\n", OK + b"X-A: ", OK + b"Transfer-Encoding: chunked\r\n\r\n"])
+def test_an_answer_that_drips(head):
+    """It is cut, and leaves no thread behind that reads on."""
+    with raw(head, *[b"1"] * 200, pause=0.1) as url:
+        began = time.monotonic()
+        assert probes.from_here(url + "/", 0.5)[0]
+        assert 0.4 < time.monotonic() - began < 5
+
+
+def test_whatever_a_look_ends_by_is_told(fleet, monkeypatch):
+    """It ends that look alone."""
+    def bad(url, limit):
+        raise RecursionError("too deep\nby far")
+    monkeypatch.setattr(probes, "from_here", bad)
+    fleet.watch.update(front="http://127.0.0.1:1/", places=1)
+    events, sent, _ = watched(fleet, {}, 300)
+    assert [event["text"] for event in events if event["event"] == "place"] == ["RecursionError: too deep"]
+    assert [alert["rule"] for alert in sent] == ["front"]
+
+
 def test_the_end_of_a_certificate(site, tmp_path, monkeypatch):
     """It is read from what is shown; a certificate that nobody vouches for is no page that is reached."""
     url, _, server = site
@@ -279,7 +370,7 @@ def test_the_end_of_a_certificate(site, tmp_path, monkeypatch):
 
 def look(hosts, broken=False):
     rule = {"value": 0.5, "text": "50 % of hosts up", "alert": broken, "broken": broken, "about": ["web1"],
-            "since": 200.0 if broken else None}
+            "kept": False, "since": 200.0 if broken else None}
     found = {f"web{number}": {"problem": "is gone " * 30 if number == 1 and broken else "", "free": 5e9, "seen": 3.0}
              for number in range(1, hosts + 1)}
     return {"event": "look", "hosts": found, "rules": {"hosts_up": rule}}
@@ -308,6 +399,14 @@ def test_the_table_is_drawn_over_itself(monkeypatch, columns, lines, hosts):
     assert [len(text) - was for text, was in zip(plain, above)][:-1] == ups
     assert all(len(text) - was < lines and len(row) < columns for text, was in zip(plain, above) for row in text)
     assert "BROKEN for 3 min" in drawings[2] and ("\033[31mweb1" in drawings[2] or lines == 4)
+
+
+@pytest.mark.parametrize("broken, kept, state", [
+    (True, False, "BROKEN for 3 min"), (False, True, "BROKEN for 3 min, kept now"), (False, False, "BROKEN for 3 min")])
+def test_an_alert_that_stays(broken, kept, state):
+    """It says "kept now" only where that is known."""
+    rule = {"alert": True, "broken": broken, "kept": kept, "since": 200.0, "text": "-", "about": []}
+    assert board.rule_row("disk", rule)[1] == state
 
 
 def test_many_may_wait(monkeypatch):

@@ -92,7 +92,10 @@ def test_the_files_are_as_they_were(made):
         assert (folder / name).read_text() == (GOLDEN / name).read_text(), name
 
 
-@pytest.mark.parametrize("toml", [FULL, TWO, ONE], ids=["full", "two", "one"])
+FEW = TWO.replace("[watch]", '[watch]\nwithout = ["hosts_up", "figures", "worker"]')
+
+
+@pytest.mark.parametrize("toml", [FULL, TWO, ONE, FEW], ids=["full", "two", "one", "few"])
 def test_prometheus_takes_them_and_its_rules_do_as_ours(made, toml):
     """It reads them, and what befalls a fleet brings the alerts at the times that the watcher has them: hosts killed,
     errors, one of five and of two gone dark, flapping."""
@@ -157,11 +160,12 @@ def test_who_is_asked_and_how():
         "static_configs": [{"targets": ["web1"], "labels": {"app": "one", "host": "web1", "counts": "host"}}]}
 
 
-def test_nobody_to_ask(tmp_path, capsys):
+@pytest.mark.parametrize("watch", ["", '[watch]\nfront = "https://shop.example/"\nplaces = 1\n'])
+def test_nobody_to_ask(tmp_path, capsys, watch):
     """Without web hosts and node exporters there is nothing for Prometheus; a folder that cannot be is told."""
-    (tmp_path / "x.toml").write_text('app = "a"\nimage = "a"\n[hosts.a]\nroles = ["worker"]\n')
+    (tmp_path / "x.toml").write_text('app = "a"\nimage = "a"\n[hosts.a]\nroles = ["worker"]\n' + watch)
     assert __main__.main(["--config", str(tmp_path / "x.toml"), "monitoring", "--out", str(tmp_path)]) == 2
-    assert "Prometheus could ask nobody" in capsys.readouterr().err
+    assert "Prometheus could see no host" in capsys.readouterr().err
     assert __main__.main(["monitoring", "--out", str(tmp_path / "x.toml")]) == 1
     assert "x.toml: File exists" in capsys.readouterr().err
 

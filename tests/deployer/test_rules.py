@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.decide import config
+from deploy.decide import config, schema
 from deploy.monitor.alerts import State, step
-from deploy.monitor.measures import Memory, Reach, Reading, Sample, look, memory_of
+from deploy.monitor.measures import Memory, Reach, Reading, Sample, growth, look, memory_of
 from deploy.monitor.rules import Rule, rules
 from deploy.monitor.simulated import watch
 
@@ -98,6 +98,29 @@ def test_a_release_that_starts_counts_anew():
     assert told(fleet_of(1), lambda host, n, at: Sample(host, at, "", well(host, at % 700, 0.03).answers)) == []
 
 
+@pytest.mark.parametrize("before, now, grown", [
+    ({"2xx": 100, "5xx": 3}, {"2xx": 150, "5xx": 4}, {"2xx": 50, "5xx": 1}),
+    ({"2xx": 100, "5xx": 3}, {"2xx": 90, "5xx": 5}, {"2xx": 90, "5xx": 5}),
+    ({"2xx": 10, "5xx": 100}, {"2xx": 500, "5xx": 0}, {"2xx": 500, "5xx": 0}), ({}, {"2xx": 5}, {"2xx": 5}),
+    ({"2xx": 10}, {}, {})])
+def test_counters_of_one_process_begin_anew_together(before, now, grown):
+    """What one of them tells holds for all."""
+    assert growth(before, now) == grown
+
+
+@pytest.mark.parametrize("warm, alerts", [({"2xx": 50_000, "5xx": 9_000}, []), ({"2xx": 10**6, "5xx": 0}, ["errors"])])
+def test_a_rollback_to_the_warm_slot(warm, alerts):
+    """What that has counted in its life is neither errors nor well answers: those of now count."""
+    def says(host, number, at):
+        since = at - 1200
+        if since < 0:
+            return Sample(host, at, "", {"2xx": at, "5xx": 0}, {}, 9e9, "b")
+        bad = since / 2 if alerts else 0
+        return Sample(host, at, "", {"2xx": warm["2xx"] + since - bad, "5xx": warm["5xx"] + bad}, {}, 9e9, "a")
+    said = told(fleet_of(2), says, 1500)
+    assert [rule for rule, *_ in said] == alerts
+
+
 @pytest.mark.parametrize("down, up", [(120, 60), (90, 30), (200, 90)])
 def test_flapping_is_one_alert(down, up):
     """A host of two that comes and goes for half an hour: one alert, and one when it is over."""
@@ -162,6 +185,28 @@ def test_a_disk_that_fills():
     assert alerts[0].rule.says(alerts[0].reading.value) == "0.9 GB of disk free, the limit is 2 GB"
 
 
+@pytest.mark.parametrize("web1", [9e9, 1e9], ids=["alone", "beside another"])
+@pytest.mark.parametrize("back", [math.inf, 1800])
+def test_a_host_that_dies_of_its_disk(web1, back):
+    """That is not over until it is back, and well; nor is it where another one's disk was mended meanwhile."""
+    def says(host, number, at):
+        if number == 2 and 900 <= at < back:
+            return None
+        free = {1: web1 if at < 1200 else 9e9, 2: 1e9 if at < 900 else 9e9}.get(number, 9e9)
+        return Sample(host, at, "", {"2xx": at}, {}, free if at >= 600 else 9e9)
+    said = [(rule, state) for rule, state, _ in told(fleet_of(5), says)]
+    assert said == [("disk", "broken"), ("disk", "over")][:1 if back == math.inf else 2]
+
+
+def test_what_nobody_can_tell_is_not_over():
+    """Errors, and then too few answers to tell: only the well answers after those end the alert."""
+    def says(host, number, at):
+        bad = max(0, min(at, 1200) - 600)
+        return Sample(host, at, "", {"2xx": min(at, 600) + max(0, at - 2400), "5xx": bad}, {}, 9e9)
+    assert [(rule, state) for rule, state, _ in told(fleet_of(1), says, 2400)] == [("errors", "broken")]
+    assert [(rule, state) for rule, state, _ in told(fleet_of(1), says)] == [("errors", "broken"), ("errors", "over")]
+
+
 def test_rules_have_what_they_need(fleet, data):
     """Only a fleet with workers is asked for heartbeats; only one with a front page for that."""
     assert [rule.name for rule in its(fleet)] == ["hosts_up", "errors", "figures", "worker", "beat", "disk"]
@@ -169,8 +214,24 @@ def test_rules_have_what_they_need(fleet, data):
     assert "certificate" not in [rule.name for rule in its(fleet_of(1, front="http://shop.example/", places=1))]
 
 
-def test_values_in_words():
-    """A limit is told as it was written."""
+def test_rules_that_are_left_out(data):
+    """Each can be, by its name; the figures of an image that has none are no alert then."""
+    data["watch"] = {"front": "https://shop.example/", "places": 1}
+    full = config.build(data, {}, "test")
+    assert sorted(rule.name for rule in its(full)) == sorted(schema.RULES)
+    for name in schema.RULES:
+        data["watch"]["without"] = [name]
+        assert {rule.name for rule in its(config.build(data, {}, "test"))} == {*schema.RULES} - {name}
+
+    def says(host, number, at):
+        return Sample(host, at, "", None, {}, 9e9)
+    assert [rule for rule, *_ in told(fleet_of(2), says)] == ["figures"]
+    assert told(fleet_of(2, without=["figures"]), says) == []
+
+
+def test_values_in_words(fleet):
+    """A limit is told as it was written; a heartbeat that never came has a sentence of its own."""
+    assert its(fleet)[3].says(math.inf) == "no heartbeat of worker is known, the limit is 150 s"
     limits = {rule.name: rule.breach for rule in its(fleet_of(5))}
     assert limits["hosts_up"] == "less than 80 % of 5 hosts up over 300 s"
     assert limits["errors"] == "at least 5 % of answers are 5xx over 300 s"
