@@ -13,7 +13,8 @@ from ..reach.validate import visible
 # The balancers' established connections to port 80, once there are none for a second or when the time is over. Old
 # workers of nginx may take a visitor just after the reload.
 LEFT = """
-left() { cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v from="$2" '
+peers=$2
+left() { cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v from="$peers" '
     $2 ~ /:0050$/ && $3 ~ ("(" from "):") && $4 == "01"' | wc -l; }
 until=$(($(date +%s) + $1)) quiet=0
 while [ $quiet -lt 2 ] && [ "$(date +%s)" -lt $until ]; do
