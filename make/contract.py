@@ -101,6 +101,8 @@ def get(path: Path, url: str) -> Answer:
     """The answer to a GET."""
     try:
         return finish(connect(path), request(url))
+    except PermissionError:
+        return Answer(0, "SOCKET may not be written to by others: umask 0 before it is made")
     except OSError as error:
         return Answer(0, f"nobody listens on SOCKET ({error.strerror})")
 
@@ -178,12 +180,22 @@ def obeys(image: Image) -> Iterator[str]:
 def broken(image: Image) -> Iterator[str]:
     """All terms that the image breaks."""
     yield from obeys(image)
-    with tempfile.TemporaryDirectory(prefix="contract-") as folder:
+    with tempfile.TemporaryDirectory(prefix="contract-", ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o777)
         path = Path(folder, "web.sock")
         with started(image, folder) as container:
             unready = list(gets_ready(image, container, path))
-            yield from unready or [*serves(path), *drains(container, path)]
+            yield from unready
+            for term in () if unready else (serves(path), drains(container, path)):
+                yield from told(term)
+
+
+def told(term: Iterator[str]) -> Iterator[str]:
+    """The same, and that the site goes away meanwhile."""
+    try:
+        yield from term
+    except OSError as error:
+        yield f"run: answers no more once it was ready ({error.strerror or error})"
 
 
 def main(words: Sequence[str]) -> int:

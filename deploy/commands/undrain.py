@@ -4,6 +4,7 @@ import argparse
 
 from ..decide.config import Fleet
 from ..provisioning.provision import drain
+from .drain import balancers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,4 +12,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    await drain(fleet, args.host, away=False)
+    await drain(fleet, balancers(fleet, args.hosts), args.host, away=False)

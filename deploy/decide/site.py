@@ -29,30 +29,50 @@ class Site:
         return [*self.files, *self.links, *self.absent]
 
 
-def sites(fleet: Fleet, host: Host, certificate: bool, out: Collection[str] = ()) -> list[Site]:
-    """The sites of a host; with TLS where it ends there, once the `certificate` is there. `out`: names of the web hosts
-    to which a balancer sends nobody."""
+@dataclass(frozen=True)
+class Out:
+    """Names of the web hosts to which balancers send nobody: by command, and as they have no release yet."""
+
+    drained: tuple[str, ...] = ()
+    unreleased: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> set[str]:
+        return {*self.drained, *self.unreleased}
+
+
+def sites(fleet: Fleet, host: Host, certificate: bool, out: Out = Out()) -> list[Site]:
+    """The sites of a host; with TLS where it ends there, once the `certificate` is there."""
     names = [fleet.app] * host.has("web") + [f"{fleet.app}-balancer"] * host.balancer
     return [build(fleet, name, certificate and ends_tls(fleet, host), out) for name in names]
 
 
-def unreleased(released: Mapping[str, bool]) -> list[str]:
+def unreleased(released: Mapping[str, bool]) -> tuple[str, ...]:
     """Of web hosts by name, those without a release while others have one: a balancer would send them visitors."""
-    return [name for name, there in released.items() if not there] if any(released.values()) else []
+    return tuple(name for name, there in released.items() if not there) if any(released.values()) else ()
 
 
-def drained(fleet: Fleet, before: Collection[str], name: str, away: bool) -> list[str]:
-    """Names of the web hosts that get no visitors once that one has been drained, or no longer is."""
+def drained(fleet: Fleet, before: Collection[str], name: str = "", away: bool = True) -> tuple[str, ...]:
+    """Of those that were drained `before` what the fleet still has, once the host of that name is drained as well, or
+    no longer is."""
     known = [web.name for web in fleet.with_role("web")]
-    return [each for each in known if each in before and each != name or each == name and away]
+    return tuple(each for each in known if each in before and each != name or each == name and away)
 
 
-def drained_site(fleet: Fleet, names: Collection[str], out: Collection[str]) -> Site:
-    """What a balancer holds of hosts: those that are drained by `names`, and are `out` for whatever reason."""
-    name = f"{fleet.app}-balancer"
-    path = f"{NGINX}/sites-available/{name}"
-    return Site(name, {drained_file(fleet.app): "".join(f"{each}\n" for each in names),
-                       path: build(fleet, name, False, out).files[path]})
+def hosts_site(fleet: Fleet, out: Out) -> Site:
+    """The part of a balancer's site that says who gets visitors."""
+    whole = build(fleet, f"{fleet.app}-balancer", False, out)
+    paths = (drained_file(fleet.app), f"{NGINX}/sites-available/{whole.name}")
+    return Site(whole.name, {path: whole.files[path] for path in paths if path in whole.files},
+                absent=tuple(path for path in paths if path in whole.absent))
+
+
+def nobody_left(fleet: Fleet, out: Out) -> str:
+    """What is wrong where all web hosts are out; "" where one is left, or there is none at all."""
+    names = {web.name for web in fleet.with_role("web")}
+    if not names or not names <= out.all:
+        return ""
+    return f"would have no host for visitors: make undrain HOST={min(names & {*out.drained}, default='')}"
 
 
 def drained_file(app: str) -> str:
@@ -66,18 +86,21 @@ def ends_tls(fleet: Fleet, host: Host) -> bool:
     return front and fleet.site["tls"] in ("files", "certbot")
 
 
-def build(fleet: Fleet, name: str, tls: bool, out: Collection[str] = ()) -> Site:
+def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
     """The Site of that name, the app's or its balancer's."""
     kind = "balancer-" if name != fleet.app else ""
     certificate, key = certificate_files(fleet)
     values = {**site_values(fleet, bool(kind), out), "SITE": name, "CERTIFICATE": certificate, "CERTIFICATE_KEY": key}
-    folder = f"{NGINX}/{name}"
+    folder, kept = f"{NGINX}/{name}", drained_file(fleet.app)
+    names = {kept: "".join(f"{each}\n" for each in out.drained)} if kind and out.drained else {}
     return Site(name, {
+        **names,
         f"{folder}/public.conf": render("nginx/https.conf" if tls else "nginx/http.conf", values),
         f"{folder}/app.conf": render(f"nginx/{kind}app.conf", values),
         f"{folder}/maintenance.html": render("nginx/maintenance.html", {}),
         f"{NGINX}/sites-available/{name}": render(f"nginx/{kind}site.conf", values),
-    }, {f"{NGINX}/sites-enabled/{name}": f"../sites-available/{name}"}, (f"{NGINX}/sites-enabled/default",))
+    }, {f"{NGINX}/sites-enabled/{name}": f"../sites-available/{name}"},
+        (f"{NGINX}/sites-enabled/default", *([kept] if kind and not names else [])))
 
 
 def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
@@ -90,12 +113,12 @@ def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
         for name in unwanted]
 
 
-def site_values(fleet: Fleet, balances: bool, out: Collection[str]) -> dict[str, str]:
+def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
     """The templates' values. A balancer trusts the addresses of the proxies before it; a web host also the
     balancers'."""
     site = fleet.site
     believed = [*site["proxies"], *(balancer.internal_address for balancer in fleet.balancers if not balances)]
-    hosts = [nginx_address(web.internal_address) + " down" * (web.name in out) for web in fleet.with_role("web")]
+    hosts = [nginx_address(web.internal_address) + " down" * (web.name in out.all) for web in fleet.with_role("web")]
     return {
         "APP": fleet.app,
         "SERVER_NAMES": " ".join(site["names"]) or "_",

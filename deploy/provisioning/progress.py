@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TextIO
 
+from ..decide.site import Out
 from ..errors import by_text
 
 
@@ -11,10 +12,12 @@ def announce(out: TextIO, host: str, text: str) -> None:
     print(f"{host}: {text} …", file=out, flush=True)
 
 
-def left_out(out: TextIO, names: Iterable[str]) -> None:
+def left_out(out: TextIO, who: Out) -> None:
     """Say which web hosts the balancers leave out."""
-    for name in names:
+    for name in who.unreleased:
         print(f"{name}: has no release yet, so balancers send it nobody: make deploy, then make provision", file=out)
+    for name in who.drained:
+        print(f"{name}: is drained: make undrain HOST={name}", file=out)
 
 
 def report(out: TextIO, check: bool, changes: Mapping[str, Iterable[str]]) -> int:

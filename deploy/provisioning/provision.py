@@ -8,6 +8,7 @@ from typing import TextIO
 
 from ..decide import site
 from ..decide.config import Fleet, Host
+from ..decide.site import Out
 from ..errors import DeployError, HostProblem, Refused
 from ..reach import connection, limits
 from ..reach.connection import who
@@ -15,7 +16,7 @@ from ..reach.conversation import why_ended
 from ..reach.gather import gathered, on_each
 from ..reach.process import in_thread
 from . import fitness, progress
-from .channels import PYTHON, locked, looking
+from .channels import PYTHON, Channels, locked, looking
 from .fitness import Found
 
 
@@ -31,17 +32,17 @@ async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, re
     return await work(session, fleet, hosts, "provision", function, check, out)
 
 
-async def drain(fleet: Fleet, name: str, away: bool, out: TextIO = sys.stdout) -> int:
-    """Have all balancers send that web host no visitors, or send it some again. Returns the number of changes. Raises
+async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool, out: TextIO = sys.stdout) -> int:
+    """Have these balancers send that web host no visitors, or send it some again. Returns the number of changes. Raises
     as provision does."""
     web = [host.name for host in fleet.with_role("web")]
     if name not in web:
         raise Refused(f"there is no web host {name!r}; there are: {', '.join(web)}")
-    if not fleet.balancers:
-        raise Refused("no host has balancer = true: only what sends visitors to the hosts can drain one")
+    if not balancers:
+        raise Refused("none of the hosts has balancer = true: only what sends visitors to a host can drain it")
     session, recipe, _ = modules()
     function = functools.partial(recipe.drain, name=name, away=away)
-    return await work(session, fleet, fleet.balancers, "drain" if away else "undrain", function, False, out)
+    return await work(session, fleet, balancers, "drain" if away else "undrain", function, False, out)
 
 
 async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: str, recipe: Callable[..., None],
@@ -49,33 +50,46 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
     """Inspect and lock `hosts`, apply the recipe to each, and report. `what`: the command, for the locks."""
     limits.allow(len(hosts))
     found = await on_each(hosts, lambda host: inspect(fleet, host, what == "remove"))
-    left_out = await unreleased(fleet, hosts, found)
+    known = found | await others(fleet, hosts)
     bare = [host for host in hosts if "python3" in found[host.name].missing]
     announce = functools.partial(progress.announce, out)
     reached = looking(fleet, hosts, bare) if check else locked(fleet, hosts, bare, who(what), announce)
     async with reached as channels:
         run = session.Session(channels, check, announce)
+        who_is_out = await left_out(fleet, known, channels)
         try:
             with run.entered():
                 await on_each(hosts, lambda host: in_thread(
-                    run.work, host.name, recipe, fleet, host, found[host.name], left_out),
+                    run.work, host.name, recipe, fleet, host, found[host.name], who_is_out),
                     Refused if check else DeployError)
         finally:
-            progress.left_out(out, left_out)
+            progress.left_out(out, who_is_out if what == "provision" else Out())
             total = progress.report(out, check, {
                 host.name: [PYTHON] * (host in bare) + run.changes(host.name) for host in hosts})
     return total
 
 
-async def unreleased(fleet: Fleet, hosts: Sequence[Host], found: Mapping[str, Found]) -> list[str]:
-    """Where one of `hosts` balances: names of the web hosts that have no release yet, as others have. One that cannot
-    be asked is taken to have one."""
+async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
+    """Where one of `hosts` balances: what is found on other balancers and web hosts. One that cannot be asked is left
+    out."""
     if not any(host.balancer for host in hosts):
-        return []
-    web = fleet.with_role("web")
-    others, _ = await gathered([host for host in web if host not in hosts], lambda host: inspect(fleet, host, True))
-    known = {**found, **others}
-    return site.unreleased({host.name: known[host.name].released for host in web if host.name in known})
+        return {}
+    asked = [host for host in fleet.hosts if (host.balancer or host.has("web")) and host not in hosts]
+    return (await gathered(asked, lambda host: inspect(fleet, host, True)))[0]
+
+
+async def left_out(fleet: Fleet, known: Mapping[str, Found], channels: Channels) -> Out:
+    """Who gets no visitors. Whom a balancer has drained is asked again, now that it is locked; what one has, the others
+    get. A web host that is not known is taken to have a release."""
+    async def drained(balancer: Host) -> Sequence[str]:
+        if balancer.name not in channels:
+            return known[balancer.name].drained
+        done = await channels[balancer.name].command(f"cat {site.drained_file(fleet.app)} 2>/dev/null || :")
+        return done.out.decode(errors="replace").split()
+    balancers = [host for host in fleet.balancers if host.name in known]
+    names = await on_each(balancers, drained)
+    return Out(site.drained(fleet, {name for some in names.values() for name in some}), site.unreleased(
+        {web.name: known[web.name].released for web in fleet.with_role("web") if web.name in known}))
 
 
 def modules() -> tuple[ModuleType, ModuleType, ModuleType]:

@@ -5,7 +5,7 @@ When a call returns, its operation is done, or with --check decided. What follow
 
 import os
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from pyinfra.api.operation import OperationMeta
 from pyinfra.context import host
@@ -17,6 +17,7 @@ from ..decide import server as wanted
 from ..decide import site
 from ..decide.config import Fleet, Host
 from ..decide.server import File
+from ..decide.site import Out
 from ..errors import HostProblem
 from .facts import Entry, Files
 from .fitness import Found
@@ -26,9 +27,9 @@ LONG = 1000  # seconds. An operation with a _timeout is announced
 APT = "-o DPkg::Lock::Timeout=300"
 
 
-def provision(fleet: Fleet, here: Host, found: Found, out: Collection[str],
-              team: Callable[[Fleet, Host], None]) -> None:
-    """Make `here` what the fleet says, then call the team's own operations. `out`: as of site.sites."""
+def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[Fleet, Host], None]) -> None:
+    """Make `here` what the fleet says, then call the team's own operations. Raises HostProblem."""
+    check_left(fleet, here, out)
     install(fleet, here, found)
     there = host.get_fact(Files, paths=paths(fleet, here, found))
     if here.roles:
@@ -39,21 +40,26 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Collection[str],
         sockets(fleet.app, there)
     take_away(fleet, here, found, there)
     if wanted.serves_http(here):
-        nginx(fleet, here, there, {*out, *found.drained})
+        nginx(fleet, here, there, out)
     if here.roles:
         enable(f"{fleet.app}.target")
     team(fleet, here)
 
 
-def drain(fleet: Fleet, here: Host, found: Found, out: Collection[str], name: str, away: bool) -> None:
-    """Have a balancer send a web host no visitors, or send it some again. Raises HostProblem where none is left."""
-    names = site.drained(fleet, found.drained, name, away)
-    if {web.name for web in fleet.with_role("web")} <= {*names, *out}:
-        raise HostProblem(f"has no other host for visitors than {name}")
-    nginx_site(name=f"{'drain' if away else 'undrain'} {name}", site=site.drained_site(fleet, names, {*out, *names}))
+def drain(fleet: Fleet, here: Host, found: Found, out: Out, name: str, away: bool) -> None:
+    """Have a balancer send a web host no visitors, or send it some again. Raises HostProblem."""
+    out = Out(site.drained(fleet, out.drained, name, away), out.unreleased)
+    check_left(fleet, here, out)
+    nginx_site(name=f"{'drain' if away else 'undrain'} {name}", site=site.hosts_site(fleet, out))
 
 
-def remove(fleet: Fleet, here: Host, found: Found, out: Collection[str]) -> None:
+def check_left(fleet: Fleet, here: Host, out: Out) -> None:
+    """Raise HostProblem where a balancer would have nobody to send visitors to."""
+    if here.balancer and (problem := site.nobody_left(fleet, out)):
+        raise HostProblem(problem)
+
+
+def remove(fleet: Fleet, here: Host, found: Found, out: Out) -> None:
     """Take the app off a host. Data and settings stay."""
     nothing = Host(here.name, here.address)
     take_away(fleet, nothing, found, host.get_fact(Files, paths=paths(fleet, nothing, found)))
@@ -145,7 +151,7 @@ def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -
         systemd.daemon_reload(name="reload systemd", _if=any_changed(*gone))
 
 
-def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Collection[str]) -> None:
+def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
     """nginx's sites. They speak http until certbot has its certificate, which it gets over http."""
     folder(site.ACME)
     certificate = fleet.site["tls"] != "certbot" or site.certificate_files(fleet)[0] in there
@@ -161,7 +167,7 @@ def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Collection[str
 
 # ---- operations under names of their own ----
 
-def put_sites(fleet: Fleet, here: Host, certificate: bool, out: Collection[str]) -> None:
+def put_sites(fleet: Fleet, here: Host, certificate: bool, out: Out) -> None:
     """All sites of a host, with TLS if the certificate is there."""
     for each in site.sites(fleet, here, certificate, out):
         nginx_site(name=f"put nginx site {each.name} in place", site=each)

@@ -7,6 +7,7 @@ import os
 from pyinfra.context import ctx_host
 
 from deploy.agent import shell
+from deploy.decide.site import Out
 from deploy.errors import HostProblem
 from deploy.provisioning import recipe
 from deploy.provisioning.fitness import Found
@@ -67,16 +68,16 @@ class Plan:
     """What the recipe would do on a host, in its order. `names` of operations that would change something, `commands`:
     name → scripts, `files`: path → (content, mode, owner, group) of those that are written."""
 
-    def __init__(self, fleet, name, found=Found(), there="", remove=False, team=lambda fleet, host: None):
+    def __init__(self, fleet, name, found=Found(), there="", remove=False, team=lambda fleet, host: None, out=Out()):
         here, self.commands, self.files = host_of(fleet, name), {}, {}
         paths = [line.partition("/")[1] + line.partition("/")[2] for line in there.splitlines()]
         self.host = Host({"sha256sum": there} | {f"test -L {path} )": STAT.format(path) for path in paths})
 
         def call():
             if remove:
-                recipe.remove(fleet, here, found, ())
+                recipe.remove(fleet, here, found, out)
             else:
-                recipe.provision(fleet, here, found, (), team)
+                recipe.provision(fleet, here, found, out, team)
         session, problem = work(call, self.host, check=True)
         assert problem is None, problem
         self.names = session.changes("web1")

@@ -38,25 +38,37 @@ def test_nginx_of_a_balancer_knows_all_web_hosts(fleet):
 
 def test_a_balancer_sends_nobody_to_who_is_out(fleet):
     """They stay in the list, so that who is out keeps the requests that it has."""
-    balancer, = site.sites(fleet, host_of(fleet, "front"), True, {"web2"})
+    out = site.Out(("web2",))
+    balancer, = site.sites(fleet, host_of(fleet, "front"), True, out)
     text = balancer.files["/etc/nginx/sites-available/shop-balancer"]
     assert "server 10.0.0.11 max_fails" in text and "server 10.0.0.12:8080 down max_fails" in text
-    change = site.drained_site(fleet, ["web2"], {"web2"})
-    assert change.files == {"/etc/nginx/sites-available/shop-balancer": text,
-                            "/etc/nginx/shop-balancer/drained": "web2\n"}
+    drained, path = "/etc/nginx/shop-balancer/drained", "/etc/nginx/sites-available/shop-balancer"
+    assert balancer.files[drained] == "web2\n"
+    assert site.hosts_site(fleet, out).files == {path: text, drained: "web2\n"}
+    change = site.hosts_site(fleet, site.Out())
+    assert change.files.keys() == {path} and change.absent == (drained,) and " down" not in change.files[path]
+
+
+def test_somebody_is_left_for_visitors(fleet):
+    """Not all web hosts are out, for whatever reason."""
+    assert site.nobody_left(fleet, site.Out(("web1",))) == site.nobody_left(fleet, site.Out((), ("web2",))) == ""
+    wrong = "would have no host for visitors: make undrain HOST=web1"
+    assert site.nobody_left(fleet, site.Out(("web1",), ("web2",))) == wrong
+    assert site.nobody_left(fleet, site.Out(("web2", "web1"))) == wrong
 
 
 def test_who_is_drained_besides(fleet):
     """Names that the file no longer has are forgotten; twice is no harm."""
-    assert site.drained(fleet, [], "web2", True) == site.drained(fleet, ["web2", "old"], "web2", True) == ["web2"]
-    assert site.drained(fleet, ["web1"], "web2", True) == ["web1", "web2"]
-    assert site.drained(fleet, ["web1", "web2"], "web2", False) == ["web1"]
+    assert site.drained(fleet, [], "web2", True) == site.drained(fleet, ["web2", "old"], "web2", True) == ("web2",)
+    assert site.drained(fleet, ["web1"], "web2", True) == ("web1", "web2")
+    assert site.drained(fleet, ["web1", "web2"], "web2", False) == ("web1",)
+    assert site.drained(fleet, ["web2", "old"]) == ("web2",)
 
 
 def test_who_has_no_release_is_left_out_while_another_has_one():
     """Before the first deploy nobody has one, and that deploy reaches all."""
-    assert site.unreleased({"web1": True, "web2": False}) == ["web2"]
-    assert site.unreleased({"web1": False, "web2": False}) == site.unreleased({}) == []
+    assert site.unreleased({"web1": True, "web2": False}) == ("web2",)
+    assert site.unreleased({"web1": False, "web2": False}) == site.unreleased({}) == ()
 
 
 def test_a_balancer_believes_the_proxies_before_it(data):

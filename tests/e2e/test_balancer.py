@@ -70,11 +70,15 @@ def test_hosts_come_rest_and_return(shop, load):
     drained = shop.deploy("drain", "web1")
     assert drained.returncode == 0 and drained.stdout.endswith("\nweb1: drained\n"), drained.stdout + drained.stderr
     assert has_none(shop, "web1")
-    assert shop.changes() == 0 and has_none(shop, "web1")
+    assert "web1: is drained: make undrain HOST=web1\n0 changes" in shop.provision() and has_none(shop, "web1")
+    web2 = shop.hosts.pop("web2")
+    alone = shop.deploy("provision")
+    assert alone.returncode == 1 and "on work1: would have no host for visitors" in alone.stderr
+    shop.hosts["web2"] = web2
     shop.fleet.hosts["web1"].run("systemctl restart shop.target")
 
     last = shop.deploy("drain", "web2")
-    assert last.returncode == 1 and "on work1: has no other host for visitors than web2" in last.stderr
+    assert last.returncode == 1 and "on work1: would have no host for visitors: make undrain HOST=web1" in last.stderr
     shop.roll("deploy", shop.image("v3"))
     assert shop.deploy("undrain", "web1").returncode == 0
     has_visitors(shop, "web1")

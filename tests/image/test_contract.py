@@ -39,12 +39,12 @@ def check(image, options=""):
 
 
 @pytest.fixture(scope="module")
-def echo():
+def echo(name):
     """Builds the stand-in app with a fault; the image's name, its tag the release."""
     made = set()
 
     def build(fault=""):
-        image = f"contract-{fault or 'good'}:v1"
+        image = f"{name}-{fault or 'good'}:v1"
         docker("tag", apps.echo("v1", fault), image)
         made.add(image)
         return image
