@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
 
 from . import values
@@ -53,6 +55,15 @@ def storage(word: str, env: Env) -> Storage:
 def made(entry: dict[str, Any]) -> Storage:
     """The storage of an entry as STORAGES has them."""
     return storages.create_storage(entry)
+
+
+def are_one(source: Storage, target: Storage) -> bool:
+    """Whether what is saved at the target is at the source: two names may be of one storage. Leaves nothing."""
+    probe = target.save(f".{secrets.token_hex(8)}.part", ContentFile(b"movefiles"))
+    try:
+        return source.exists(probe)
+    finally:
+        target.delete(probe)
 
 
 def names(source: Any, path: str = "") -> Iterator[str]:

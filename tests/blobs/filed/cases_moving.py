@@ -1,6 +1,7 @@
 """manage.py movefiles."""
 
 import io
+import os
 import tempfile
 from pathlib import Path
 from unittest import mock
@@ -112,12 +113,27 @@ class Moving(TestCase):
             err = self.move(str(self.folder), "database:")[1]
         self.assertEqual(err.splitlines()[0], "movefiles: 1 of 3 files, 1 bytes moved")
 
+    def test_one_storage(self):
+        """Whatever two names it has, it is not moved onto itself, which would delete all; nothing of the look stays."""
+        self.put(FILES)
+        default_storage.save("a.txt", ContentFile(b"a"))
+        with mock.patch.dict(os.environ, {"ONE": "database:", "OTHER": "database:?limit=1MB"}):
+            for words in (("default", "database:"), ("database:", "database:"), ("ONE", "OTHER"),
+                          (f"{self.folder}", f"{self.folder}/"), (f"{self.folder}", f"{self.folder}/b/..")):
+                with self.subTest(words), self.assertRaisesMessage(CommandError, f"{words[0]} and {words[1]} are one"):
+                    self.move(*words, "--delete")
+        self.assertEqual((self.in_folder(), self.in_database()), (FILES, {"a.txt": b"a"}))
+
+    def test_no_room(self):
+        """A target that takes nothing costs one line."""
+        (self.folder / "file").write_bytes(b"")
+        with self.assertRaisesMessage(CommandError, f"{self.folder}/file/x takes no files: [Errno 20]"):
+            self.move("database:", f"{self.folder}/file/x")
+
     def test_which(self):
         for word, said in (("s3://key:secret@host/bucket", "s3 would show its password"), ("tape", "tape is neither"),
                            ("UNSET_URL", "UNSET_URL is not set"), ("database:x", "database:x is neither")):
             with self.subTest(word), self.assertRaisesMessage(CommandError, said) as caught:
                 self.move(word, "database:")
             self.assertNotIn("key:secret@host/bucket ", str(caught.exception))
-        with self.assertRaisesMessage(CommandError, "from one storage to another"):
-            self.move("database:", "database:")
         self.assertEqual(type(moving.storage("OLD", Env({"OLD": "database:"}))), type(default_storage._wrapped))
