@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
@@ -9,7 +10,9 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.db import models, router
+from django.db import connections, models, router
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from .content import remove
@@ -19,10 +22,16 @@ from .storage import DatabaseStorage
 AGE = timedelta(days=1)  # who saves a file may take so long to refer to it
 AT_ONCE = 1000  # files
 
+logger = logging.getLogger(__name__)
+
 
 def sweep(everything: bool = False, dry_run: bool = False) -> Iterator[Blob]:
     """Delete them, one by one as they are yielded: those that a FileField had, or all. What writing has left goes, too.
-    """
+    None after a rollback: the release that was taken back may have fields that this one does not know."""
+    if unknown := sorted(unknown_migrations()):
+        logger.warning("no file is deleted: this release does not know all migrations that django_migrations has, so it "
+                       "may not know all fields that refer to files: %s", ", ".join(unknown))
+        return
     using, before = router.db_for_write(Blob), timezone.now() - AGE
     old = Blob.objects.using(using).filter(modified__lt=before).order_by("pk")
     for blobs in batches(old):
@@ -33,6 +42,15 @@ def sweep(everything: bool = False, dry_run: bool = False) -> Iterator[Blob]:
             if not dry_run:
                 remove(blob, using)
             yield blob
+
+
+def unknown_migrations() -> set[str]:
+    """Those that are applied in one of the databases and that this release does not have."""
+    disk = MigrationLoader(None, load=False)
+    disk.load_disk()
+    known = {*disk.disk_migrations, *(key for each in disk.disk_migrations.values() for key in each.replaces)}
+    return {".".join(key) for alias in connections
+            for key in MigrationRecorder(connections[alias]).applied_migrations() if key not in known}
 
 
 def batches(found: models.QuerySet[Blob]) -> Iterator[list[Blob]]:
