@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy as copies
 import hashlib
 import re
 import secrets
@@ -35,6 +36,15 @@ class Done:
 def storage(word: str, env: Env) -> Storage:
     """database:, a folder's whole path, a name in STORAGES, or a variable with a URL. Raises ValueError with what goes
     after the word."""
+    found = named(word, env)
+    if hasattr(found, "unmoved_too"):  # those that are in the database, none that waits in MEDIA_ROOT to be moved
+        found = copies.copy(found)
+        setattr(found, "unmoved_too", False)
+    return found
+
+
+def named(word: str, env: Env) -> Storage:
+    """The storage as the project has it. Raises ValueError."""
     if word.startswith("/"):
         return Folder(word)
     if word in settings.STORAGES:

@@ -9,7 +9,7 @@ from unittest import mock
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
-from django.test import TestCase
+from django.test import TestCase, override_settings
 
 from slipway import moving
 from slipway.blobs.models import CHUNK, Blob
@@ -112,6 +112,18 @@ class Moving(TestCase):
         with mock.patch("slipway.management.commands.movefiles.EVERY", -1):
             err = self.move(str(self.folder), "database:")[1]
         self.assertEqual(err.splitlines()[0], "movefiles: 1 of 3 files, 1 bytes moved")
+
+    def test_from_the_site_s_folder(self):
+        """Which the storage reads until all are moved; a file that is only there is not taken for one that has come."""
+        with override_settings(MEDIA_ROOT=self.folder):
+            for words in ((str(self.folder), "database:"), ("database:", str(self.folder)),
+                          (str(self.folder), "default")):
+                self.put(FILES if "/" in words[0] else {})
+                self.assertIn("3 files of", self.move(*words, "--delete")[0])
+            self.assertEqual((self.in_folder(), self.in_database()), ({}, FILES))
+            self.put({"a.txt": b"other"})
+            self.move(str(self.folder), "default", "--replace")
+            self.assertEqual((self.in_folder(), default_storage.open("a.txt").read()), ({"a.txt": b"other"}, b"other"))
 
     def test_one_storage(self):
         """Whatever two names it has, it is not moved onto itself, which would delete all; nothing of the look stays."""

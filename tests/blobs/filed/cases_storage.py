@@ -3,8 +3,10 @@
 import hashlib
 import io
 import random
+import tempfile
 import threading
 from datetime import timedelta, timezone as zones
+from pathlib import Path
 from unittest import mock
 
 from django.core.exceptions import SuspiciousFileOperation, ValidationError
@@ -260,6 +262,51 @@ class Storage(TestCase):
         connection.queries_log.clear()
         self.read(self.save("a", LONG))
         self.assertLess(sum(len(query["sql"]) for query in connection.queries), 20_000)
+
+
+class Unmoved(TransactionTestCase):
+    """A file that is still in the folder that was the storage before."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path, self.storage = Path(folder.name, "papers", "a.txt"), DatabaseStorage()
+        self.path.parent.mkdir()
+        self.path.write_bytes(b"before")
+        settings = override_settings(MEDIA_ROOT=folder.name)
+        settings.enable()
+        self.addCleanup(settings.disable)
+
+    def test_its_name_is_taken(self):
+        self.assertRegex(self.storage.save("papers/a.txt", ContentFile(b"new")), r"^papers/a_\w{7}\.txt$")
+        self.assertTrue(self.storage.exists("./papers//a.txt"))
+        self.assertEqual(self.storage.save("papers", ContentFile(b"")), "papers")
+
+    def test_it_is_read(self):
+        with self.storage.open("papers/a.txt") as file:
+            self.assertEqual((file.size, file.name, file.read()), (6, "papers/a.txt", b"before"))
+        self.assertEqual(self.storage.open("papers/a.txt", "r").read(), "before")
+        self.assertEqual(Paper(scan="papers/a.txt").scan.size, 6)
+        self.assertLess(abs(timezone.now() - self.storage.get_modified_time("papers/a.txt")), timedelta(minutes=1))
+        DatabaseStorage(allow_overwrite=True).save("papers/a.txt", ContentFile(b"new"))
+        self.assertEqual(self.storage.open("papers/a.txt").read(), b"new")
+        self.assertFalse(self.path.exists())  # or nginx would serve it
+
+    def test_it_is_deleted(self):
+        """With the transaction."""
+        with self.assertRaises(ZeroDivisionError), transaction.atomic():
+            self.storage.delete("papers/a.txt")
+            1 / 0
+        self.assertTrue(self.path.exists())
+        self.storage.delete("papers/a.txt")
+        self.assertFalse(self.path.exists() or self.storage.exists("papers/a.txt"))
+
+    def test_not_out_of_the_folder(self):
+        for ask in (self.storage.exists, self.storage.open, self.storage.size, self.storage.delete):
+            with self.assertRaises(SuspiciousFileOperation):
+                ask("../a")
+        with override_settings(MEDIA_ROOT=""):
+            self.assertFalse(self.storage.exists("manage.py"))
 
 
 class Transactions(TransactionTestCase):
