@@ -7,13 +7,14 @@ from pathlib import Path
 from unittest import mock
 
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.management import CommandError, call_command
 from django.test import TestCase, override_settings
 
 from slipway import moving
 from slipway.blobs.models import CHUNK, Blob
 from slipway.env import Env
+from slipway.folder import Folder
 
 FILES = {"a.txt": b"a", "b/c.bin": b"c" * (2 * CHUNK + 1), "b/d/e": b""}
 
@@ -90,6 +91,38 @@ class Moving(TestCase):
         self.assertEqual((self.in_folder(), self.in_database()), ({"a.txt": b"a"}, {**FILES, "a.txt": b"b"}))
         self.move(str(self.folder), "database:", "--replace", "--delete")
         self.assertEqual((self.in_folder(), self.in_database()), ({}, FILES))
+
+    def test_replaced_or_not(self):
+        """What is there stays where that which would replace it is not saved, wherever it is."""
+        self.put({"old": b"old"})
+        default_storage.save("old", ContentFile(b"new"))
+        with tempfile.TemporaryDirectory() as other:
+            Path(other, "old").write_bytes(b"x" * 1_000_001)
+            err = self.move(other, "database:?limit=1MB", "--replace", code=1)[1]
+            self.assertIn("old: This file is too large: 1 MB", err)
+        self.assertEqual(self.in_database(), {"old": b"new"})
+        for storage in (Folder(self.folder), FileSystemStorage(self.folder)):
+            with mock.patch.object(FileSystemStorage, "_save", side_effect=OSError("full")):
+                moving.move(default_storage, storage, "old", done := moving.Done(), True, False)
+            self.assertEqual((done.problems, self.in_folder()), (["old: full"], {"old": b"old"}))
+            moving.move(default_storage, storage, "old", done := moving.Done(), True, False)
+            self.assertEqual((done.problems, self.in_folder()), ([], {"old": b"new"}))
+            self.put({"old": b"old"})
+
+    def test_names_that_change(self):
+        """A storage would keep it by another name, which may be that of another file: it is told, and nothing done."""
+        self.put({"a\\b": b"1", "c": b"c"})
+        default_storage.save("a/b", ContentFile(b"2"))
+        out, err = self.move(str(self.folder), "database:", "--replace", "--delete", code=1)
+        self.assertEqual(err, "movefiles: a\\b: is no name that other storages take: rename it, and what refers to it\n")
+        self.assertEqual((self.in_folder(), self.in_database()), ({"a\\b": b"1"}, {"a/b": b"2", "c": b"c"}))
+
+    def test_what_a_killed_save_has_left(self):
+        """Is no file of anybody's; one that a visitor calls so nearly is."""
+        left = {"b/.0123456789abcdef.part": b"half"}
+        self.put({**FILES, **left, ".part": b""})
+        self.move(str(self.folder), "database:", "--delete")
+        self.assertEqual((self.in_folder(), self.in_database()), (left, {**FILES, ".part": b""}))
 
     def test_not_given_back(self):
         """What the target does not give back as it was stays where it is."""
