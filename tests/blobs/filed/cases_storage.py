@@ -5,6 +5,7 @@ import io
 import random
 import tempfile
 import threading
+from contextlib import suppress
 from datetime import timedelta, timezone as zones
 from pathlib import Path
 from unittest import mock
@@ -321,6 +322,29 @@ class Transactions(TransactionTestCase):
         self.assertEqual([*storage.names()], ["gone", "old"])
         self.assertTrue(storage.open("old").read() == LONG)
         self.assertEqual(Blob.objects.count(), 2)
+
+    def test_written_across(self):
+        """Who writes on after his transaction was rolled back is told, and touches no other's file, though SQLite
+        gives its number again."""
+        storage = DatabaseStorage()
+        for finish in (lambda file: file.close(), lambda file: file.file.raw.give_up(),
+                       lambda file: file.write(LONG)):
+            with self.assertRaises(ZeroDivisionError), transaction.atomic():
+                file = storage.open("mine", "wb")
+                file.write(LONG)
+                1 / 0
+            beside = storage.open("beside", "wb")
+            beside.write(LONG)
+            if connection.vendor == "sqlite":
+                self.assertEqual(beside.file.raw.writer.blob.pk, file.file.raw.writer.blob.pk)
+            with suppress(Gone):
+                finish(file)
+            beside.close()
+            self.assertEqual([*storage.names()], ["beside"])
+            self.assertTrue(storage.open("beside").read() == LONG)
+            storage.delete("beside")
+            self.assertEqual(Chunk.objects.count(), 0)
+            file.file.raw.give_up()
 
     def test_no_transaction_is_open(self):
         """While a file is read from where it comes from; and nobody sees half of it."""
