@@ -178,5 +178,9 @@ class Target(io.RawIOBase):
 
     def give_up(self) -> None:
         """Nothing of it stays."""
-        super().close()
+        self.forget()
         self.writer.discard()
+
+    def forget(self) -> None:
+        """Close it without a name."""
+        super().close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import posixpath
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone as zones
@@ -44,10 +45,30 @@ class StoredFile(File):  # type: ignore[type-arg]
     def open(self, mode: str | None = None, *_: Any, **__: Any) -> StoredFile:
         """Again from its beginning."""
         if self.closed or mode not in (None, self.mode):
+            self.close()
             self.__init__(self.storage, self.name or "", mode or self.mode)  # type: ignore[misc]
         else:
             self.seek(0)
         return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        """What an error breaks off takes no other's place."""
+        if kind and (target := self.target()):
+            target.give_up()
+        self.close()
+
+    def __del__(self) -> None:
+        """Nor does what nobody has closed. Python chooses the moment, so that no query is made: the sweep has the rest.
+        """
+        if (target := self.target()) and not target.closed:
+            target.forget()
+            warnings.warn(f"{self.name} was not closed, and is not saved", ResourceWarning, source=self)
+
+    def target(self) -> Target | None:
+        """Where it is written to."""
+        file = getattr(self, "file", None)
+        raw = getattr(getattr(file, "buffer", file), "raw", None)  # of text, of bytes
+        return raw if isinstance(raw, Target) else None
 
 
 @deconstructible(path="slipway.blobs.storage.DatabaseStorage")

@@ -187,6 +187,25 @@ class Storage(TestCase):
             with self.assertRaisesMessage(ValueError, "r, rb, w, wb"):
                 self.storage.open("a", mode)
 
+    def test_broken_off(self):
+        """An error while it is written leaves what was there, and nothing else; so does who never closes it."""
+        self.save("a", b"before")
+        for mode, content in (("wb", LONG), ("w", "text"), ("wb", b"little")):
+            with self.assertRaises(ZeroDivisionError), self.storage.open("a", mode) as file:
+                file.write(content)
+                1 / 0
+            self.assertTrue(file.closed)
+            self.assertEqual((self.read("a"), Blob.objects.count()), (b"before", 1))
+        file = self.storage.open("a", "wb")
+        file.write(LONG)
+        file.write(b"more")
+        with self.assertWarnsMessage(ResourceWarning, "a was not closed, and is not saved"), self.assertNumQueries(0):
+            del file
+        self.assertEqual((self.read("a"), Blob.objects.filter(name=None).count()), (b"before", 1))
+        file = self.storage.open("a", "wb")
+        file.write(b"after")
+        self.assertEqual(file.open("rb").read(), b"after")
+
     def test_too_large(self):
         """Known beforehand or found on the way; nothing of it stays."""
         storage = DatabaseStorage(limit=CHUNK)
