@@ -63,7 +63,8 @@ def batches(found: models.QuerySet[Blob]) -> Iterator[list[Blob]]:
 
 def in_use(names: list[str], using: str) -> set[str]:
     """Those of the names that a FileField refers to; they are kept in mind as such."""
-    used = {name for model, field in file_fields() for name in referred(model, field, names)}
+    used = {name for model, field in file_fields() for alias in places(model)
+            for name in referred(model, field, names, alias)}
     Blob.objects.using(using).filter(name__in=used, owned=False).update(owned=True)
     return used
 
@@ -75,9 +76,16 @@ def file_fields() -> list[tuple[type[models.Model], models.FileField]]:
             if isinstance(field, models.FileField) and isinstance(field.storage, DatabaseStorage)]
 
 
-def referred(model: type[models.Model], field: models.FileField, names: list[str]) -> set[Any]:
+def places(model: type[models.Model]) -> set[str]:
+    """The databases that may have rows of a model: where it is written to, and all others that have its table."""
+    others = {alias for alias in connections if router.allow_migrate_model(alias, model)
+              and model._meta.db_table in connections[alias].introspection.table_names(include_views=True)}
+    return {router.db_for_write(model), *others}
+
+
+def referred(model: type[models.Model], field: models.FileField, names: list[str], using: str) -> set[Any]:
     """Those of the names that rows have, also rows which the model's own managers hide."""
-    rows: models.QuerySet[Any] = models.QuerySet(model, using=router.db_for_write(model))
+    rows: models.QuerySet[Any] = models.QuerySet(model, using=using)
     return set(rows.filter(**{f"{field.attname}__in": names}).values_list(field.attname, flat=True).distinct())
 
 
