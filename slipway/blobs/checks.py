@@ -16,7 +16,7 @@ def served(**_: Any) -> list[checks.CheckMessage]:
     if not isinstance(default_storage, DatabaseStorage):
         return []
     if not (path := path_of(default_storage.base_url)):
-        return [checks.Error("Files are in the database, and MEDIA_URL has no path: all addresses would be those of files.",
+        return [checks.Error("Files are in the database, and MEDIA_URL has no path: they would have all addresses.",
                              'Set one, as in MEDIA_URL = "media/".', id="slipway_blobs.E001")]
     try:
         resolve(f"/{path}a")

@@ -29,8 +29,8 @@ def sweep(everything: bool = False, dry_run: bool = False) -> Iterator[Blob]:
     """Delete them, one by one as they are yielded: those that a FileField had, or all. What writing has left goes, too.
     None after a rollback: the release that was taken back may have fields that this one does not know."""
     if unknown := sorted(unknown_migrations()):
-        logger.warning("no file is deleted: this release does not know all migrations that django_migrations has, so it "
-                       "may not know all fields that refer to files: %s", ", ".join(unknown))
+        logger.warning("no file is deleted: this release does not know all migrations of django_migrations, so it may "
+                       "not know all fields that refer to files: %s", ", ".join(unknown))
         return
     using, before = router.db_for_write(Blob), timezone.now() - AGE
     old = Blob.objects.using(using).filter(modified__lt=before).order_by("pk")

@@ -29,7 +29,7 @@ class Command(BaseCommand):
         """Move all, then tell what was done."""
         here, there = self.storage(source), self.storage(target)
         found, done = [*names(here)], Done()
-        self.check(source, here, target, there)
+        self.refuse(source, here, target, there)
         for name in self.told(found, done):
             move(here, there, name, done, replace, delete)
         for problem in done.problems:
@@ -48,13 +48,13 @@ class Command(BaseCommand):
         except SettingsError as error:
             raise CommandError(str(error)) from None
 
-    def check(self, source: str, here: Any, target: str, there: Any) -> None:
+    def refuse(self, source: str, here: Any, target: str, there: Any) -> None:
         """Raise CommandError where the target takes no file, or is the source."""
         try:
             one = source == target or are_one(here, there)
         except Exception as error:  # of any kind of storage
-            raise CommandError(f"{target} takes no files: {error if isinstance(error, OSError) else type(error).__name__}"
-                               ) from None
+            why = error if isinstance(error, OSError) else type(error).__name__
+            raise CommandError(f"{target} takes no files: {why}") from None
         if one:
             raise CommandError(f"{source} and {target} are one storage: from one to another, please")
 
