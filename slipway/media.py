@@ -17,7 +17,8 @@ def media() -> list[Any]:
         from .blobs.storage import DatabaseStorage
         from .blobs.views import serve
         if isinstance(default_storage, DatabaseStorage):
-            return [re_path(f"^{re.escape(path_of(default_storage.base_url))}(?P<name>.+)$", serve)]
+            path = path_of(default_storage.base_url)  # without any they would have the site's addresses: E001 tells
+            return [re_path(f"^{re.escape(path)}(?P<name>.+)$", serve)] if path else []
     return static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy as copies
 import hashlib
+import posixpath
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
 
 from . import values
@@ -18,6 +22,7 @@ from .env import Env
 from .folder import Folder
 
 PIECE = 1024 * 1024  # bytes
+PART = re.compile(r"\.[0-9a-f]{16}\.part")  # what a killed save of Folder has left
 
 
 @dataclass
@@ -33,6 +38,15 @@ class Done:
 def storage(word: str, env: Env) -> Storage:
     """database:, a folder's whole path, a name in STORAGES, or a variable with a URL. Raises ValueError with what goes
     after the word."""
+    found = named(word, env)
+    if hasattr(found, "unmoved_too"):  # those that are in the database, none that waits in MEDIA_ROOT to be moved
+        found = copies.copy(found)
+        setattr(found, "unmoved_too", False)
+    return found
+
+
+def named(word: str, env: Env) -> Storage:
+    """The storage as the project has it. Raises ValueError."""
     if word.startswith("/"):
         return Folder(word)
     if word in settings.STORAGES:
@@ -55,13 +69,27 @@ def made(entry: dict[str, Any]) -> Storage:
     return storages.create_storage(entry)
 
 
+def part_name() -> str:
+    """For a file that is no upload, as Folder names those that it saves."""
+    return f".{secrets.token_hex(8)}.part"
+
+
+def are_one(source: Storage, target: Storage) -> bool:
+    """Whether what is saved at the target is at the source: two names may be of one storage. Leaves nothing."""
+    probe = target.save(part_name(), ContentFile(b"movefiles"))
+    try:
+        return source.exists(probe)
+    finally:
+        target.delete(probe)
+
+
 def names(source: Any, path: str = "") -> Iterator[str]:
-    """Of all files of a storage."""
+    """Of all files of a storage, but for what a killed save has left."""
     if hasattr(source, "names"):
         yield from source.names()
         return
     folders, files = source.listdir(path)
-    yield from (f"{path}{name}" for name in sorted(files) if name)
+    yield from (f"{path}{name}" for name in sorted(files) if name and not PART.fullmatch(name))
     for folder in sorted(folders):
         yield from names(source, f"{path}{folder}/")
 
@@ -69,14 +97,17 @@ def names(source: Any, path: str = "") -> Iterator[str]:
 def move(source: Storage, target: Storage, name: str, done: Done, replace: bool, delete: bool) -> None:
     """One file. What is there with the same content is left alone."""
     try:
+        if "\\" in name or posixpath.normpath(name) != name:
+            raise Differs("is no name that other storages take: rename it, and what refers to it")
         if is_there(source, target, name):
             done.there += 1
         else:
             if target.exists(name):
                 if not replace:
                     raise Differs("is there with other content, which stays: see --replace")
-                target.delete(name)
-            copy(source, target, name)
+                put(source, target, name)
+            else:
+                copy(source, target, name)
             done.moved, done.size = done.moved + 1, done.size + source.size(name)
         if delete:
             drop(source, target, name)
@@ -103,6 +134,30 @@ def copy(source: Storage, target: Storage, name: str) -> None:
     if saved != name:
         target.delete(saved)
         raise Differs(f"cannot have its name there, but {saved}")
+
+
+def put(source: Storage, target: Storage, name: str) -> None:
+    """Replace it there, if all of it can be saved: else the one that is there stays."""
+    if option := replacing(target):
+        target = copies.copy(target)
+        setattr(target, option, True)
+        copy(source, target, name)
+        return
+    with source.open(name) as file:
+        whole = target.save(part_name(), file)
+    try:
+        target.delete(name)
+        copy(source, target, name)
+    finally:
+        if target.exists(name):
+            target.delete(whole)
+
+
+def replacing(target: Storage) -> str | None:
+    """The option of a storage that replaces a file at one go, or leaves it."""
+    if isinstance(target, Folder):
+        return "_allow_overwrite"
+    return next((option for option in ("allow_overwrite", "file_overwrite") if hasattr(target, option)), None)
 
 
 def drop(source: Storage, target: Storage, name: str) -> None:

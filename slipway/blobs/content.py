@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from django.db import Error, connections, transaction
+from django.db.models import QuerySet
 
 from . import Damaged, Gone, TooLarge
 from .models import CHUNK, Blob, Chunk
@@ -23,8 +25,14 @@ class Writer:
 
     def __init__(self, using: str, limit: int) -> None:
         self.using, self.limit = using, limit
-        self.blob = Blob()
+        self.token = secrets.token_hex(32)  # in the place of its checksum, which is not known yet
+        self.blob = Blob(sha256=self.token)
         self.sha256, self.size, self.number, self.rest = hashlib.sha256(), 0, 0, bytearray()
+
+    def mine(self) -> QuerySet[Blob]:
+        """Its row, if it is there: where a transaction was rolled back it is not, and SQLite may have given its number
+        to somebody else's."""
+        return Blob.objects.using(self.using).filter(pk=self.blob.pk, sha256=self.token, name=None)
 
     def write(self, data: bytes | memoryview) -> None:
         """Take more of it. Raises TooLarge."""
@@ -37,12 +45,14 @@ class Writer:
             self.keep(len(self.rest) // CHUNK * CHUNK)
 
     def keep(self, size: int) -> None:
-        """Insert so many of the bytes that were taken."""
+        """Insert so many of the bytes that were taken. Raises Gone."""
         connection: Any = connections[self.using]
         binary = connection.Database.Binary
         with transaction.atomic(self.using, savepoint=False):
             if self.blob.pk is None:
                 self.blob.save(using=self.using)
+            elif not self.mine().exists():
+                raise Gone("what was written of a file was rolled back")
             # Where DEBUG is on Django's own cursor would remember every chunk.
             with connection.make_cursor(connection.create_cursor()) as cursor:
                 for start in range(0, size, CHUNK):
@@ -59,8 +69,8 @@ class Writer:
 
     def discard(self) -> None:
         """Leave nothing of it. In a transaction that an error has broken nothing can be done, nor need be."""
-        if self.blob.pk is not None:
-            with suppress(Error):
+        with suppress(Error):
+            if self.blob.pk is not None and self.mine().exists():
                 remove(self.blob, self.using)
 
 
@@ -168,5 +178,9 @@ class Target(io.RawIOBase):
 
     def give_up(self) -> None:
         """Nothing of it stays."""
-        super().close()
+        self.forget()
         self.writer.discard()
+
+    def forget(self) -> None:
+        """Close it without a name."""
+        super().close()

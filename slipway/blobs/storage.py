@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import posixpath
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timezone as zones
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
@@ -17,6 +20,7 @@ from django.core.files.storage import Storage
 from django.db import IntegrityError, router, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils._os import safe_join
 from django.utils.deconstruct import deconstructible
 from django.utils.encoding import filepath_to_uri
 
@@ -41,15 +45,38 @@ class StoredFile(File):  # type: ignore[type-arg]
     def open(self, mode: str | None = None, *_: Any, **__: Any) -> StoredFile:
         """Again from its beginning."""
         if self.closed or mode not in (None, self.mode):
+            self.close()
             self.__init__(self.storage, self.name or "", mode or self.mode)  # type: ignore[misc]
         else:
             self.seek(0)
         return self
 
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        """What an error breaks off takes no other's place."""
+        if kind and (target := self.target()):
+            target.give_up()
+        self.close()
+
+    def __del__(self) -> None:
+        """Nor does what nobody has closed. Python chooses the moment, so that no query is made: the sweep has the rest.
+        """
+        if (target := self.target()) and not target.closed:
+            target.forget()
+            warnings.warn(f"{self.name} was not closed, and is not saved", ResourceWarning, source=self)
+
+    def target(self) -> Target | None:
+        """Where it is written to."""
+        file = getattr(self, "file", None)
+        raw = getattr(getattr(file, "buffer", file), "raw", None)  # of text, of bytes
+        return raw if isinstance(raw, Target) else None
+
 
 @deconstructible(path="slipway.blobs.storage.DatabaseStorage")
 class DatabaseStorage(Storage):
-    """Files are rows of Blob, found by their whole names: there are no folders."""
+    """Files are rows of Blob, found by their whole names: there are no folders. A file that is still in MEDIA_ROOT, as
+    nobody has moved it yet, has its name, and is read and deleted there."""
+
+    unmoved_too = True  # whether it looks there; who moves files from there asks only for those that are here
 
     def __init__(self, limit: int = LIMIT, allow_overwrite: bool = False, base_url: str | None = None) -> None:
         self.limit, self.allow_overwrite, self.own_url = limit, allow_overwrite, base_url
@@ -75,6 +102,21 @@ class DatabaseStorage(Storage):
             raise FileNotFoundError(f"there is no {name}")
         return blob
 
+    def unmoved(self, name: str) -> str | None:
+        """The path of a file that is still in MEDIA_ROOT."""
+        path = safe_join(settings.MEDIA_ROOT, clean(name)) if self.unmoved_too and settings.MEDIA_ROOT else ""
+        return path if path and os.path.isfile(path) else None
+
+    def found(self, name: str) -> Blob:
+        """What is known of a file, here or there. Raises FileNotFoundError."""
+        try:
+            return self.find(name)
+        except FileNotFoundError:
+            if not (path := self.unmoved(name)):
+                raise
+            at = datetime.fromtimestamp(os.path.getmtime(path), zones.utc)
+            return Blob(name=clean(name), size=os.path.getsize(path), modified=at)
+
     # ---- what Django asks ----
 
     def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
@@ -95,11 +137,11 @@ class DatabaseStorage(Storage):
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of that name."""
-        return self.blobs().filter(name=clean(name)).exists()
+        return self.blobs().filter(name=clean(name)).exists() or self.unmoved(name) is not None
 
     def size(self, name: str) -> int:
         """In bytes."""
-        return self.find(name).size
+        return self.found(name).size
 
     def checksum(self, name: str) -> str:
         """SHA-256, in hex digits."""
@@ -107,7 +149,7 @@ class DatabaseStorage(Storage):
 
     def get_modified_time(self, name: str) -> datetime:
         """As USE_TZ says: aware, or in the time zone of the settings."""
-        at = self.find(name).modified
+        at = self.found(name).modified
         return at if settings.USE_TZ or timezone.is_naive(at) else timezone.make_naive(at)
 
     get_created_time = get_modified_time  # content never changes
@@ -123,6 +165,8 @@ class DatabaseStorage(Storage):
         with transaction.atomic(self.using):
             for blob in self.blobs().filter(name=clean(name)):
                 remove(blob, self.using)
+            if path := self.unmoved(name):
+                transaction.on_commit(lambda: Path(path).unlink(missing_ok=True), self.using)
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """The names below a path, up to the next slash: (those that go on, those of files)."""
@@ -179,7 +223,9 @@ class DatabaseStorage(Storage):
         if mode not in ("r", "rb", "w", "wb"):
             raise ValueError(f"files in the database are opened to read or to write (r, rb, w, wb), not {mode!r}")
         if "r" in mode:
-            file: Any = io.BufferedReader(Reader(self.find(name), self.using))
+            blob = self.found(name)
+            file: Any = (io.BufferedReader(Reader(blob, self.using)) if blob.pk
+                         else open(safe_join(settings.MEDIA_ROOT, name), "rb"))
         else:
             file = io.BufferedWriter(Target(Writer(self.using, self.limit), lambda writer: self.end(writer, name)))
         return file if "b" in mode else io.TextIOWrapper(file, "utf-8")

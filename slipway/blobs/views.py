@@ -35,7 +35,7 @@ def serve(request: HttpRequest, name: str, storage: DatabaseStorage | None = Non
     if early := get_conditional_response(request, etag, modified):
         return with_headers(early, headers)
     try:
-        asked = part(request.headers, blob.size, etag, modified) if request.method == "GET" else None
+        asked = part(request.headers, blob.size, etag) if request.method == "GET" else None
     except Unsatisfiable:
         return HttpResponse(status=416, headers={**INERT, "Content-Range": f"bytes */{blob.size}"})
     start, stop = asked or (0, blob.size)

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from ...env import SettingsError, env
-from ...moving import Done, move, names, storage
+from ...moving import Done, are_one, move, names, storage
 
 EVERY = 1  # second that somebody waits for the next line
 
@@ -27,11 +27,10 @@ class Command(BaseCommand):
 
     def handle(self, source: str, target: str, delete: bool, replace: bool, **_: Any) -> None:
         """Move all, then tell what was done."""
-        if source == target:
-            raise CommandError("from one storage to another, please")
         here, there = self.storage(source), self.storage(target)
-        done = Done()
-        for name in self.told([*names(here)], done):
+        found, done = [*names(here)], Done()
+        self.refuse(source, here, target, there)
+        for name in self.told(found, done):
             move(here, there, name, done, replace, delete)
         for problem in done.problems:
             self.stderr.write(f"movefiles: {problem}")
@@ -48,6 +47,16 @@ class Command(BaseCommand):
             raise CommandError(f"{word.partition('://')[0]} {error}") from None
         except SettingsError as error:
             raise CommandError(str(error)) from None
+
+    def refuse(self, source: str, here: Any, target: str, there: Any) -> None:
+        """Raise CommandError where the target takes no file, or is the source."""
+        try:
+            one = source == target or are_one(here, there)
+        except Exception as error:  # of any kind of storage
+            why = error if isinstance(error, OSError) else type(error).__name__
+            raise CommandError(f"{target} takes no files: {why}") from None
+        if one:
+            raise CommandError(f"{source} and {target} are one storage: from one to another, please")
 
     def told(self, found: list[str], done: Done) -> Iterator[str]:
         """The names, and from time to time how far it is."""

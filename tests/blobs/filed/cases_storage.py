@@ -3,8 +3,11 @@
 import hashlib
 import io
 import random
+import tempfile
 import threading
+from contextlib import suppress
 from datetime import timedelta, timezone as zones
+from pathlib import Path
 from unittest import mock
 
 from django.core.exceptions import SuspiciousFileOperation, ValidationError
@@ -184,6 +187,25 @@ class Storage(TestCase):
             with self.assertRaisesMessage(ValueError, "r, rb, w, wb"):
                 self.storage.open("a", mode)
 
+    def test_broken_off(self):
+        """An error while it is written leaves what was there, and nothing else; so does who never closes it."""
+        self.save("a", b"before")
+        for mode, content in (("wb", LONG), ("w", "text"), ("wb", b"little")):
+            with self.assertRaises(ZeroDivisionError), self.storage.open("a", mode) as file:
+                file.write(content)
+                1 / 0
+            self.assertTrue(file.closed)
+            self.assertEqual((self.read("a"), Blob.objects.count()), (b"before", 1))
+        file = self.storage.open("a", "wb")
+        file.write(LONG)
+        file.write(b"more")
+        with self.assertWarnsMessage(ResourceWarning, "a was not closed, and is not saved"), self.assertNumQueries(0):
+            del file
+        self.assertEqual((self.read("a"), Blob.objects.filter(name=None).count()), (b"before", 1))
+        file = self.storage.open("a", "wb")
+        file.write(b"after")
+        self.assertEqual(file.open("rb").read(), b"after")
+
     def test_too_large(self):
         """Known beforehand or found on the way; nothing of it stays."""
         storage = DatabaseStorage(limit=CHUNK)
@@ -262,6 +284,51 @@ class Storage(TestCase):
         self.assertLess(sum(len(query["sql"]) for query in connection.queries), 20_000)
 
 
+class Unmoved(TransactionTestCase):
+    """A file that is still in the folder that was the storage before."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path, self.storage = Path(folder.name, "papers", "a.txt"), DatabaseStorage()
+        self.path.parent.mkdir()
+        self.path.write_bytes(b"before")
+        settings = override_settings(MEDIA_ROOT=folder.name)
+        settings.enable()
+        self.addCleanup(settings.disable)
+
+    def test_its_name_is_taken(self):
+        self.assertRegex(self.storage.save("papers/a.txt", ContentFile(b"new")), r"^papers/a_\w{7}\.txt$")
+        self.assertTrue(self.storage.exists("./papers//a.txt"))
+        self.assertEqual(self.storage.save("papers", ContentFile(b"")), "papers")
+
+    def test_it_is_read(self):
+        with self.storage.open("papers/a.txt") as file:
+            self.assertEqual((file.size, file.name, file.read()), (6, "papers/a.txt", b"before"))
+        self.assertEqual(self.storage.open("papers/a.txt", "r").read(), "before")
+        self.assertEqual(Paper(scan="papers/a.txt").scan.size, 6)
+        self.assertLess(abs(timezone.now() - self.storage.get_modified_time("papers/a.txt")), timedelta(minutes=1))
+        DatabaseStorage(allow_overwrite=True).save("papers/a.txt", ContentFile(b"new"))
+        self.assertEqual(self.storage.open("papers/a.txt").read(), b"new")
+        self.assertFalse(self.path.exists())  # or nginx would serve it
+
+    def test_it_is_deleted(self):
+        """With the transaction."""
+        with self.assertRaises(ZeroDivisionError), transaction.atomic():
+            self.storage.delete("papers/a.txt")
+            1 / 0
+        self.assertTrue(self.path.exists())
+        self.storage.delete("papers/a.txt")
+        self.assertFalse(self.path.exists() or self.storage.exists("papers/a.txt"))
+
+    def test_not_out_of_the_folder(self):
+        for ask in (self.storage.exists, self.storage.open, self.storage.size, self.storage.delete):
+            with self.assertRaises(SuspiciousFileOperation):
+                ask("../a")
+        with override_settings(MEDIA_ROOT=""):
+            self.assertFalse(self.storage.exists("manage.py"))
+
+
 class Transactions(TransactionTestCase):
     def test_rolled_back(self):
         """What was saved, replaced or deleted was not."""
@@ -274,6 +341,29 @@ class Transactions(TransactionTestCase):
         self.assertEqual([*storage.names()], ["gone", "old"])
         self.assertTrue(storage.open("old").read() == LONG)
         self.assertEqual(Blob.objects.count(), 2)
+
+    def test_written_across(self):
+        """Who writes on after his transaction was rolled back is told, and touches no other's file, though SQLite
+        gives its number again."""
+        storage = DatabaseStorage()
+        for finish in (lambda file: file.close(), lambda file: file.file.raw.give_up(),
+                       lambda file: file.write(LONG)):
+            with self.assertRaises(ZeroDivisionError), transaction.atomic():
+                file = storage.open("mine", "wb")
+                file.write(LONG)
+                1 / 0
+            beside = storage.open("beside", "wb")
+            beside.write(LONG)
+            if connection.vendor == "sqlite":
+                self.assertEqual(beside.file.raw.writer.blob.pk, file.file.raw.writer.blob.pk)
+            with suppress(Gone):
+                finish(file)
+            beside.close()
+            self.assertEqual([*storage.names()], ["beside"])
+            self.assertTrue(storage.open("beside").read() == LONG)
+            storage.delete("beside")
+            self.assertEqual(Chunk.objects.count(), 0)
+            file.file.raw.give_up()
 
     def test_no_transaction_is_open(self):
         """While a file is read from where it comes from; and nobody sees half of it."""

@@ -2,10 +2,14 @@
 
 import io
 from datetime import timedelta
+from importlib import import_module
+from unittest import mock
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import call_command
+from django.db import connection, router
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import pre_delete
 from django.test import TestCase, override_settings
 from django.utils import timezone
@@ -19,6 +23,8 @@ from .models import Contract, Paper
 
 
 class Sweep(TestCase):
+    databases = "__all__"
+
     def aged(self, **age):
         Blob.objects.update(modified=timezone.now() - timedelta(**(age or {"hours": 25})))
 
@@ -80,6 +86,43 @@ class Sweep(TestCase):
         self.aged()
         self.assertEqual(sum(1 for _ in sweep.sweep()), 1250)
         self.assertEqual(self.names(), [f"{number:05}" for number in range(0, 2500, 2)])
+
+    def test_another_database(self):
+        """May have the row: a router says for each where it is, as for those of a client."""
+        for name in ("here", "there"):
+            default_storage.save(name, self.file("x"), max_length=9)
+        self.aged()
+        Paper(scan="here").save(), Paper(scan="there").save(using="other")
+        self.assertEqual([*sweep.sweep()], [])
+        self.assertEqual(sweep.places(Paper), {"default", "other"})
+        with mock.patch.object(router, "allow_migrate_model", lambda alias, model: alias == "default"):
+            self.assertEqual(sweep.places(Paper), {"default"})
+        with mock.patch.object(Paper._meta, "db_table", "of_no_database"):
+            self.assertEqual(sweep.places(Paper), {"default"})
+
+    def test_rolled_back(self):
+        """While the database is that of a newer release, whose fields nobody knows here, no file is deleted; said once.
+        """
+        default_storage.save("a", self.file("x"), max_length=9)
+        self.aged()
+        row = MigrationRecorder(connection).Migration.objects.create(app="filed", name="0009_photo")
+        with self.assertLogs("slipway.blobs.sweep", "WARNING") as logs:
+            sweep_files.delay().get()
+        self.assertEqual((len(logs.output), self.names()), (1, ["a"]))
+        self.assertIn("may not know all fields that refer to files: filed.0009_photo", logs.output[0])
+        row.delete()
+        with self.assertNoLogs("slipway.blobs.sweep", "WARNING"):
+            sweep_files.delay().get()
+        self.assertEqual(self.names(), [])
+
+    def test_squashed(self):
+        """What a migration replaces is known, though its file is gone."""
+        recorder = MigrationRecorder(connection)
+        recorder.record_applied("slipway_blobs", "0000_before")
+        self.assertEqual(sweep.unknown_migrations(), {"slipway_blobs.0000_before"})
+        files = import_module("slipway.blobs.migrations.0001_files").Migration
+        with mock.patch.object(files, "replaces", [("slipway_blobs", "0000_before")]):
+            self.assertEqual(sweep.unknown_migrations(), set())
 
     def test_command(self):
         default_storage.save("hand", self.file("x")), default_storage.save("field", self.file("x"), max_length=9)
