@@ -192,7 +192,9 @@ def test_a_host_forges_no_row(fleet):
 
 def test_a_place_forges_no_row(fleet, monkeypatch):
     """Nor does the front page, which may send to another URL."""
-    monkeypatch.setattr(probes, "from_here", lambda url, limit: ("x\nweb9  1 s ago  1 GB  up", None))
+    async def forged(*words):  # no thread: a clock that jumps does not wait for one
+        return "x\nweb9  1 s ago  1 GB  up", None
+    monkeypatch.setattr(looking, "in_thread", forged)
     fleet.watch.update(front="http://127.0.0.1:1/", places=1)
     events, _, _ = watched(fleet, {}, 20)
     assert [event["text"] for event in events if event["event"] == "place"] == ["x"]
@@ -341,9 +343,9 @@ def test_an_answer_that_drips(head):
 
 def test_whatever_a_look_ends_by_is_told(fleet, monkeypatch):
     """It ends that look alone."""
-    def bad(url, limit):
+    async def bad(*words):
         raise RecursionError("too deep\nby far")
-    monkeypatch.setattr(probes, "from_here", bad)
+    monkeypatch.setattr(looking, "in_thread", bad)
     fleet.watch.update(front="http://127.0.0.1:1/", places=1)
     events, sent, _ = watched(fleet, {}, 300)
     assert [event["text"] for event in events if event["event"] == "place"] == ["RecursionError: too deep"]
