@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from .faults import Wrong
 from .passthrough import HIDDEN, PassThrough, below
 
 
@@ -46,7 +47,7 @@ class Disk:
     def __init__(self, copies: str) -> None:
         """Of the directory in which the program works. Raises OSError for what it may not read."""
         self.folder = tempfile.TemporaryDirectory(prefix="tapemock-", dir=copies)
-        self.lock, self.made = threading.RLock(), 0
+        self.place, self.lock, self.made = identity(os.stat(".")), threading.RLock(), 0
         self.ids, self.nodes = dict[tuple[int, int], int](), dict[int, Node]()
         self.begin()
 
@@ -114,9 +115,15 @@ class Disk:
                 node = self.nodes[number]
                 node.least = length if node.least is None else min(length, node.least)
 
+    def here(self) -> None:
+        """Raises Wrong where the program works in another directory: that one would be emptied."""
+        if identity(os.stat(".")) != self.place:
+            raise Wrong(f"{os.getcwd()} is not the directory that is shown")
+
     def cut(self, names: bool) -> None:
-        """Only what is on the disk is left. `names`: names and lengths have got there, too."""
+        """Only what is on the disk is left. `names`: names and lengths have got there, too. Raises Wrong."""
         with self.lock:
+            self.here()
             if names:
                 self.written(".")
             for name in os.listdir("."):
