@@ -3,10 +3,12 @@
 import asyncio
 import os
 import socket
+import threading
 from functools import partial
 from urllib.parse import quote
 
 import pytest
+from proc import wait_until
 
 from mounted import beneath, folders
 from mounted.views import mount, sending
@@ -87,6 +89,35 @@ def test_under_asgi(folder):
     is_async, sizes = asyncio.run(pieces())
     assert is_async and sum(sizes) == 4_000_000 and len(sizes) > 10
     assert sending._value == 2 and mount.places._value == 3
+
+
+def test_a_visitor_under_asgi_who_leaves_before_the_download_begins(folder, monkeypatch):
+    """Django drops the answer then, and does not close it. The places are free again, and the file is closed."""
+    from django.core.handlers.asgi import ASGIHandler
+    (folder / "film").write_bytes(b"film")
+    asked, left, before, opened = threading.Event(), threading.Event(), os.listdir("/proc/self/fd"), beneath.file
+
+    def file(top, path):
+        asked.set()
+        assert left.wait(1)
+        return opened(top, path)
+    monkeypatch.setattr(beneath, "file", file)
+
+    async def visit():
+        messages: asyncio.Queue = asyncio.Queue()
+        await messages.put({"type": "http.request"})
+        scope = {"type": "http", "method": "GET", "path": "/files/film", "headers": [(b"x-staff", b"1")]}
+        visitor = asyncio.create_task(ASGIHandler()(scope, messages.get, None))
+        await asyncio.to_thread(asked.wait, 10)
+        await messages.put({"type": "http.disconnect"})
+        async with asyncio.timeout(1):
+            while not any(task.cancelling() for task in asyncio.all_tasks()):
+                await asyncio.sleep(0)
+        left.set()
+        await visitor
+    asyncio.run(visit())
+    wait_until(lambda: sending._value == 2 and mount.places._value == 3, 5)
+    wait_until(lambda: os.listdir("/proc/self/fd") == before, 5)
 
 
 @pytest.mark.parametrize("name", [b"\xff\xfe.txt", "Ø%FF".encode(), b"two\nlines", b"%2e%2e", b"back\\slash",
