@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import random
 import stat
 import subprocess
 import sys
@@ -212,34 +211,6 @@ def test_a_sync_that_fails_syncs_nothing(disk):
         written(disk.mount / "old/file", "after")
     disk.power_cut()
     assert contents(disk.mount) == BEFORE
-
-
-@pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
-    """(a Mock of source/, that is not mounted yet, kept/file): the program is in kept/, as libfuse goes to /."""
-    monkeypatch.setenv("FUSE_LIBRARY_NAME", "fuse3")
-    from tapemock.mock import Mock
-    for name in ("source", "copies", "kept"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "kept/file").write_text("kept")
-    monkeypatch.chdir(tmp_path)  # where the test ends
-    mock = Mock(str(tmp_path / "source"), random.Random(), copies=str(tmp_path / "copies"))
-    os.chdir(tmp_path / "kept")
-    yield mock, tmp_path / "kept/file"
-    os.close(mock.folder)
-    mock.disk.folder.cleanup()
-
-
-@pytest.mark.parametrize("mounted", [False, True])
-def test_nothing_but_its_directory_is_ever_emptied(mounted, elsewhere):
-    """libfuse goes to / before it says that it is mounted, and HTTP is answered by then."""
-    from tapemock.faults import Wrong
-    mock, kept = elsewhere
-    if mounted:
-        mock.mounted.set()
-    with pytest.raises(Wrong, match="it is not mounted yet" if not mounted else "is not the directory"):
-        mock.power_cut(False)
-    assert kept.read_text() == "kept"
 
 
 def test_refusals(disk, tapemock, tmp_path):
