@@ -79,29 +79,41 @@ def time_of(seconds: float) -> datetime | None:
         return None
 
 
+class Enough(Exception):
+    """A search has looked at as much as it may."""
+
+
 def searched(top: int, path: list[bytes], text: str, seconds: float) -> Listing:
     """Whose name has the text in it, in any case, below a folder: nearest first."""
     found: list[Entry] = []
     deadline, wanted = time.monotonic() + seconds, text.casefold()
-    for looked, (below, entry) in enumerate(walked(top, path)):
-        if wanted in beneath.shown(below[-1]).casefold():
-            found.append(described(entry, below[:-1], deadline))
-            found[-1].name = "/".join(map(beneath.shown, below[len(path):]))
-        if len(found) == FOUND:
-            return Listing(found, part=f"Only the first {FOUND} are shown: search in one of the folders, or for more.")
-        if looked == LOOKED or time.monotonic() > deadline:
-            return Listing(found, part="Not everything could be looked at: search in one of the folders.")
+    try:
+        for below, entry in walked(top, path, deadline):
+            if wanted in beneath.shown(below[-1]).casefold():
+                found.append(described(entry, below[:-1], deadline))
+                found[-1].name = "/".join(map(beneath.shown, below[len(path):]))
+            if len(found) == FOUND:
+                part = f"Only the first {FOUND} are shown: search in one of the folders, or for more."
+                return Listing(found, part=part)
+    except Enough:
+        return Listing(found, part="Not everything could be looked at: search in one of the folders.")
     return Listing(found)
 
 
-def walked(top: int, path: list[bytes]) -> Iterator[tuple[list[bytes], "os.DirEntry[str]"]]:
-    """(path, entry) of all that is below a folder, whose links are not followed. What goes meanwhile is left out."""
-    waiting = deque([path])
+def walked(top: int, path: list[bytes], deadline: float) -> Iterator[tuple[list[bytes], "os.DirEntry[str]"]]:
+    """(path, entry) of all that is below a folder, whose links are not followed. What goes meanwhile is left out.
+    Raises Enough when the time is over, which folders without a name take, too."""
+    waiting, looked = deque([path]), 0
     while waiting:
+        if time.monotonic() > deadline:
+            raise Enough
         current = waiting.popleft()
         try:
             with beneath.folder(top, current) as number, os.scandir(number) as entries:
                 for entry in entries:
+                    if looked == LOOKED or time.monotonic() > deadline:
+                        raise Enough
+                    looked += 1
                     below = [*current, os.fsencode(entry.name)]
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(below)

@@ -200,6 +200,21 @@ def test_search(folder, get, monkeypatch):
     assert "Not everything could be looked at" in text(get("/files/?q=zebra"))
 
 
+def test_a_search_of_many_empty_folders_ends_in_time(folder, get, monkeypatch):
+    """There is no name in them at which it would look at the clock."""
+    for number in range(5):
+        (folder / f"empty{number}").mkdir()
+    opened, asked, late = beneath.folder, [], lambda: len(asked) > 2
+
+    def count(top, path):
+        asked.append(path)
+        return opened(top, path)
+    monkeypatch.setattr(beneath, "folder", count)
+    monkeypatch.setattr(folders.time, "monotonic", lambda: 100.0 if late() else 0.0)
+    found = folders.searched(os.open(folder, beneath.PATH), [], "zebra", 3)
+    assert len(asked) == 3 and "Not everything could be looked at" in found.part
+
+
 def test_as_many_downloads_as_there_are_places(folder, get):
     (folder / "film").write_bytes(b"film")
     one, two = get("/files/film"), get("/files/film")
