@@ -241,3 +241,27 @@ def test_nothing_mounted_is_no_empty_folder(folder, get, settings):
     assert get("/files/").status_code == 503
     settings.MOUNTED_ROOT = str(folder / "missing")
     assert get("/files/").status_code == 503
+
+
+def test_one_folder_that_cannot_be_read(tapemock, get, settings, caplog):
+    """The rest is there as before, and the log says nothing of a mount that is away."""
+    settings.MOUNTED_ROOT, settings.MOUNTED_ANY_FOLDER = str(tapemock.mount), False
+    for name in ("bad", "good"):
+        (tapemock.mount / name).mkdir()
+        (tapemock.mount / name / "film").write_bytes(b"film")
+    with tapemock.failing("bad*", ["opendir", "readdir", "open"], errno="EIO"):
+        for path in ("/files/bad", "/files/bad/film", "/files/bad?q=film"):
+            answer = get(path)
+            assert answer.status_code == 503 and "This cannot be read" in answer.content.decode(), path
+        said = text(get("/files/?q=film"))
+        assert "good/film</a>" in said and "bad/film" not in said and "Some folders cannot be read." in said
+        assert content(get("/files/good/film")) == b"film"
+    with tapemock.failing("bad*", errno="EIO"):
+        said = text(get("/files/"))
+        assert "good</a>/" in said and "bad</a>" in said
+        assert get("/files/bad").status_code == 503
+    assert not mount.away and "away" not in caplog.text
+    with tapemock.failing("*", errno="EIO"):
+        assert "cannot be reached" in get("/files/").content.decode()
+    assert mount.away and caplog.text.count("the mounted files are away") == 1
+    assert "bad</a>" in text(get("/files/"))
