@@ -3,12 +3,10 @@
 import asyncio
 import os
 import socket
-import threading
 from functools import partial
 from urllib.parse import quote
 
 import pytest
-from proc import wait_until
 
 from mounted import beneath, folders
 from mounted.views import mount, sending
@@ -91,35 +89,6 @@ def test_under_asgi(folder):
     assert sending._value == 2 and mount.places._value == 3
 
 
-def test_a_visitor_under_asgi_who_leaves_before_the_download_begins(folder, monkeypatch):
-    """Django drops the answer then, and does not close it. The places are free again, and the file is closed."""
-    from django.core.handlers.asgi import ASGIHandler
-    (folder / "film").write_bytes(b"film")
-    asked, left, before, opened = threading.Event(), threading.Event(), os.listdir("/proc/self/fd"), beneath.file
-
-    def file(top, path):
-        asked.set()
-        assert left.wait(1)
-        return opened(top, path)
-    monkeypatch.setattr(beneath, "file", file)
-
-    async def visit():
-        messages: asyncio.Queue = asyncio.Queue()
-        await messages.put({"type": "http.request"})
-        scope = {"type": "http", "method": "GET", "path": "/files/film", "headers": [(b"x-staff", b"1")]}
-        visitor = asyncio.create_task(ASGIHandler()(scope, messages.get, None))
-        await asyncio.to_thread(asked.wait, 10)
-        await messages.put({"type": "http.disconnect"})
-        async with asyncio.timeout(1):
-            while not any(task.cancelling() for task in asyncio.all_tasks()):
-                await asyncio.sleep(0)
-        left.set()
-        await visitor
-    asyncio.run(visit())
-    wait_until(lambda: sending._value == 2 and mount.places._value == 3, 5)
-    wait_until(lambda: os.listdir("/proc/self/fd") == before, 5)
-
-
 @pytest.mark.parametrize("name", [b"\xff\xfe.txt", "Ø%FF".encode(), b"two\nlines", b"%2e%2e", b"back\\slash",
                                   b"a;b?c#d", b"...", b'"quoted"', b"%"])
 def test_any_name_is_found_by_its_link(folder, get, name):
@@ -200,21 +169,6 @@ def test_search(folder, get, monkeypatch):
     assert "Not everything could be looked at" in text(get("/files/?q=zebra"))
 
 
-def test_a_search_of_many_empty_folders_ends_in_time(folder, get, monkeypatch):
-    """There is no name in them at which it would look at the clock."""
-    for number in range(5):
-        (folder / f"empty{number}").mkdir()
-    opened, asked, late = beneath.folder, [], lambda: len(asked) > 2
-
-    def count(top, path):
-        asked.append(path)
-        return opened(top, path)
-    monkeypatch.setattr(beneath, "folder", count)
-    monkeypatch.setattr(folders.time, "monotonic", lambda: 100.0 if late() else 0.0)
-    found = folders.searched(os.open(folder, beneath.PATH), [], "zebra", 3)
-    assert len(asked) == 3 and "Not everything could be looked at" in found.part
-
-
 def test_as_many_downloads_as_there_are_places(folder, get):
     (folder / "film").write_bytes(b"film")
     one, two = get("/files/film"), get("/files/film")
@@ -241,27 +195,3 @@ def test_nothing_mounted_is_no_empty_folder(folder, get, settings):
     assert get("/files/").status_code == 503
     settings.MOUNTED_ROOT = str(folder / "missing")
     assert get("/files/").status_code == 503
-
-
-def test_one_folder_that_cannot_be_read(tapemock, get, settings, caplog):
-    """The rest is there as before, and the log says nothing of a mount that is away."""
-    settings.MOUNTED_ROOT, settings.MOUNTED_ANY_FOLDER = str(tapemock.mount), False
-    for name in ("bad", "good"):
-        (tapemock.mount / name).mkdir()
-        (tapemock.mount / name / "film").write_bytes(b"film")
-    with tapemock.failing("bad*", ["opendir", "readdir", "open"], errno="EIO"):
-        for path in ("/files/bad", "/files/bad/film", "/files/bad?q=film"):
-            answer = get(path)
-            assert answer.status_code == 503 and "This cannot be read" in answer.content.decode(), path
-        said = text(get("/files/?q=film"))
-        assert "good/film</a>" in said and "bad/film" not in said and "Some folders cannot be read." in said
-        assert content(get("/files/good/film")) == b"film"
-    with tapemock.failing("bad*", errno="EIO"):
-        said = text(get("/files/"))
-        assert "good</a>/" in said and "bad</a>" in said
-        assert get("/files/bad").status_code == 503
-    assert not mount.away and "away" not in caplog.text
-    with tapemock.failing("*", errno="EIO"):
-        assert "cannot be reached" in get("/files/").content.decode()
-    assert mount.away and caplog.text.count("the mounted files are away") == 1
-    assert "bad</a>" in text(get("/files/"))
