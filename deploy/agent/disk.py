@@ -44,7 +44,8 @@ def write(path: str, content: str | bytes, mode: int = 0o644, owner: tuple[int, 
     try:
         move(new, path)
     except OSError:
-        remove(new)
+        with contextlib.suppress(OSError):  # which would hide why
+            remove(new)
         raise
 
 
@@ -61,7 +62,8 @@ def write_beside(path: str, content: str | bytes, mode: int = 0o644, owner: tupl
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        remove(new)
+        with contextlib.suppress(OSError):  # which would hide why
+            remove(new)
         raise
     return new
 

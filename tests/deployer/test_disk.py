@@ -1,8 +1,11 @@
 """What is written on a host outlives a power cut, and is for root's eyes alone where it holds secrets."""
 
 import contextlib
+import errno
 import os
 from unittest import mock
+
+import pytest
 
 from deploy.agent import disk, releases, settings, shell, slots
 from deploy.agent.attempt import Attempt
@@ -29,6 +32,19 @@ def test_a_file_is_on_the_disk_before_its_name_is(tmp_path):
     with watched() as found:
         disk.write(f"{tmp_path}/file", "text")
     assert found == [("sync", inode(tmp_path / "file")), ("rename", f"{tmp_path}/file"), ("sync", inode(tmp_path))]
+
+
+@pytest.mark.parametrize("fails", ["rename", "fsync"])
+def test_why_a_file_cannot_be_written_is_told(fails, tmp_path):
+    """Not why what was written beside it cannot be removed."""
+    def broken(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+    with mock.patch.object(os, fails, broken), mock.patch.object(os, "unlink", read_only), \
+            pytest.raises(OSError, match="Input/output error"):
+        disk.write(f"{tmp_path}/file", "text")
 
 
 def unsynced(found):

@@ -22,6 +22,10 @@ class NoSuch(Exception):
     """There is no such file or folder, or it is none to be opened."""
 
 
+class Unreadable(Exception):
+    """A file or folder fails, and the rest does not."""
+
+
 def names(path: str) -> list[bytes]:
     """The names in a page's address, see `address`. Raises NoSuch for what is no name."""
     found = [unquote_to_bytes(part) for part in path.split("/") if part]
@@ -41,17 +45,6 @@ def shown(name: bytes) -> str:
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
-    """Raises NoSuch or Away for what the system calls raise."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in NO_SUCH:
-            raise NoSuch from None
-        raise Away(error.strerror or str(error)) from None
-
-
-@contextlib.contextmanager
 def opened(path: str | bytes, flags: int, within: int | None = None) -> Iterator[int]:
     """The descriptor of what `path` names."""
     number = os.open(path, flags | os.O_CLOEXEC, dir_fd=within)
@@ -59,6 +52,29 @@ def opened(path: str | bytes, flags: int, within: int | None = None) -> Iterator
         yield number
     finally:
         os.close(number)
+
+
+@contextlib.contextmanager
+def told(top: int | None = None) -> Iterator[None]:
+    """Raises NoSuch, Away, and Unreadable where the root's descriptor is given, for what the system calls raise."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_SUCH:
+            raise NoSuch from None
+        if error.errno == errno.EIO and top is not None and answers(top):
+            raise Unreadable from None
+        raise Away(error.strerror or str(error)) from None
+
+
+def answers(top: int) -> bool:
+    """Whether a folder itself can be listed."""
+    try:
+        with opened(b".", FOLDER, top) as number, os.scandir(number) as entries:
+            next(entries, None)
+    except OSError as error:
+        return error.errno in NO_SUCH
+    return True
 
 
 def root(path: str, any_folder: bool) -> int:

@@ -3,6 +3,7 @@
 import errno
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 from io import FileIO
 
@@ -20,11 +21,13 @@ class Cut(ConnectionResetError):
 
 
 class Download:
-    """Its pieces. `ended` is called when it is closed, once."""
+    """Its pieces. `ended` is called once: when it is closed, or dropped, as Django does under ASGI with the answer to a
+    visitor who has left."""
 
     def __init__(self, mount: Mount, file: FileIO, size: int, name: str, ended: Callable[[], None]) -> None:
-        self.mount, self.file, self.left, self.name, self.ended = mount, file, size, name, ended
-        self.open = True
+        self.mount, self.file, self.left, self.name = mount, file, size, name
+        self.close = weakref.finalize(self, end, file, ended)
+        self.close.atexit = False
 
     def read(self) -> bytes:
         with told():
@@ -47,12 +50,11 @@ class Download:
         logger.warning("a download of %r broke off: %s", self.name, why)
         return Cut(errno.ECONNRESET, "the rest cannot be read")
 
-    def close(self) -> None:
-        """A close asks the file system, too, and may hang: nobody waits for it."""
-        if self.open:
-            self.open = False
-            self.ended()
-            threading.Thread(target=close, args=(self.file,), daemon=True).start()
+
+def end(file: FileIO, ended: Callable[[], None]) -> None:
+    """A close asks the file system, too, and may hang: nobody waits for it."""
+    ended()
+    threading.Thread(target=close, args=(file,), daemon=True).start()
 
 
 def close(file: FileIO) -> None:

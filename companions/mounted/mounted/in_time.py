@@ -71,7 +71,11 @@ class Mount:
             if len(self.calls) >= MOST:
                 raise Late(f"{MOST} calls hang")
             self.calls[future] = time.monotonic()
-        threading.Thread(target=self.run, args=(function, future), daemon=True).start()
+        try:
+            threading.Thread(target=self.run, args=(function, future), daemon=True).start()
+        except RuntimeError:  # the process may have no more
+            self.forget(future)
+            raise
         wait((future,), seconds)
         if not future.done():
             raise Late(f"no answer within {seconds:g} s")
@@ -83,8 +87,11 @@ class Mount:
         except BaseException as error:
             future.set_exception(error)
         finally:
-            with self.lock:
-                del self.calls[future]
+            self.forget(future)
+
+    def forget(self, future: "Future[Any]") -> None:
+        with self.lock:
+            del self.calls[future]
 
     def note(self, error: Away | None) -> None:
         """One line when it goes, one when it is back."""

@@ -26,6 +26,7 @@ MARGIN = 1.0  # seconds, after which what should have ended by itself is taken t
 
 SENDING = 2  # files, in a process: neither slow visitors nor a slow file system take all places
 GONE = "The files cannot be reached just now. Try again in a moment."
+BROKEN = "This cannot be read just now. The other files can."
 BUSY = "Too many are looking at the files just now. Try again in a moment."
 
 Result = TypeVar("Result")
@@ -43,6 +44,8 @@ def browse(request: HttpRequest, path: str = "") -> HttpResponseBase:
         response = answer(request, beneath.names(path))
     except beneath.NoSuch:
         raise Http404 from None
+    except beneath.Unreadable:
+        response = away(request, BROKEN)
     except Away:
         response = away(request)
     finally:
@@ -52,7 +55,7 @@ def browse(request: HttpRequest, path: str = "") -> HttpResponseBase:
 
 
 def answer(request: HttpRequest, names: list[bytes]) -> HttpResponseBase:
-    """Raises NoSuch and Away."""
+    """Raises NoSuch, Unreadable and Away."""
     if text := request.GET.get("q", "").strip():
         return search(request, names, text)
     if ask(lambda top: beneath.is_folder(top, names)):
@@ -67,13 +70,13 @@ def answer(request: HttpRequest, names: list[bytes]) -> HttpResponseBase:
 
 
 def ask(question: Callable[[int], Result], seconds: float = SECONDS) -> Result:
-    """What the question about the root's descriptor answers, in time. Raises NoSuch and Away."""
+    """What the question about the root's descriptor answers, in time. Raises NoSuch, Unreadable and Away."""
     any_folder = getattr(settings, "MOUNTED_ANY_FOLDER", settings.DEBUG)
 
     def work() -> Result:
         top = beneath.root(settings.MOUNTED_ROOT, any_folder)
         try:
-            with beneath.told():
+            with beneath.told(top):
                 return question(top)
         finally:
             os.close(top)

@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from proc import wait_until
 
 from mounted.in_time import MOST, PLACES, Away, Hangs, Late, Mount
 
@@ -36,9 +37,18 @@ def test_calls_that_hang_do_not_add_up(gate):
             mount.in_time(gate.wait, .01)
     assert len(mount.calls) == MOST
     gate.set()
-    while mount.calls:
-        time.sleep(.001)
+    wait_until(lambda: not mount.calls, 5)
     assert mount.in_time(lambda: "back", 5) == "back"
+
+
+def test_a_call_that_gets_no_thread_is_forgotten(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+    mount = Mount()
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError):
+        mount.in_time(lambda: None)
+    assert not mount.calls
 
 
 def test_who_finds_no_place_waits_only_while_calls_are_quick(gate):

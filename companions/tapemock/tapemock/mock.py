@@ -72,9 +72,12 @@ class Mock(Powered):
         self.with_tape().fetch(path, wait)
 
     def power_cut(self, names: bool) -> None:
-        """Only what was synced is left; what was open is good for nothing. Raises Wrong where that is not known."""
+        """Only what was synced is left; what was open is good for nothing. Raises Wrong where that is not known, and
+        before it is mounted: libfuse goes to / for a moment."""
         if not self.disk:
             raise Wrong("nothing is known of what was synced: --power-cut FOLDER")
+        if not self.mounted.is_set():
+            raise Wrong("it is not mounted yet")
         with self.held:
             gone = os.open("/", os.O_PATH)
             for handle in self.handles:

@@ -87,14 +87,15 @@ def mounted(source: Path, mount: Path, *options: str, python: Path = THERE) -> I
 
 
 def ended(process: "subprocess.Popen[bytes]", mount: Path, seconds: float = 10) -> None:
-    """By TERM. One that does not end in time is killed, and its mount taken away: no program waits for it for ever."""
+    """By TERM. One that does not end in time is killed. No program waits for ever for what is left of its mount."""
     process.terminate()
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-        subprocess.run(["fusermount3", "-uz", mount], check=True)
+    if process.returncode < 0:  # killed, by whomever, or crashed
+        subprocess.run(["fusermount3", "-uz", mount], check=False, stderr=subprocess.DEVNULL)
 
 
 def ready(tapemock: Tapemock, seconds: float = 10) -> Tapemock:

@@ -7,33 +7,12 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from .faults import Wrong
+from .nodes import Node, attributes, dress, identity, opened, restorable
 from .passthrough import HIDDEN, PassThrough, below
-
-
-@dataclass
-class Node:
-    """A file, directory or link as it was when it was last synced, or made. A file's content is a copy by itself."""
-
-    found: os.stat_result
-    extended: dict[str, bytes]
-    target: str = ""
-    names: dict[str, int] = field(default_factory=dict)
-    least: int | None = None  # how short it has been cut since
-
-
-def attributes(where: str | int) -> tuple[os.stat_result, dict[str, bytes]]:
-    follow = isinstance(where, int)
-    names = os.listxattr(where, follow_symlinks=follow)
-    return (os.stat(where, follow_symlinks=follow),
-            {name: os.getxattr(where, name, follow_symlinks=follow) for name in names})
-
-
-def identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
 
 
 def listing(where: str | int) -> list[str]:
@@ -46,7 +25,7 @@ class Disk:
     def __init__(self, copies: str) -> None:
         """Of the directory in which the program works. Raises OSError for what it may not read."""
         self.folder = tempfile.TemporaryDirectory(prefix="tapemock-", dir=copies)
-        self.lock, self.made = threading.RLock(), 0
+        self.place, self.lock, self.made = identity(os.stat(".")), threading.RLock(), 0
         self.ids, self.nodes = dict[tuple[int, int], int](), dict[int, Node]()
         self.begin()
 
@@ -66,6 +45,7 @@ class Disk:
         found = os.lstat(path)
         if known := self.ids.get(identity(found)):
             return known
+        restorable(path, found)
         number = self.born(path)
         if stat.S_ISREG(found.st_mode):
             shutil.copyfile(path, self.copy(number))
@@ -114,11 +94,18 @@ class Disk:
                 node = self.nodes[number]
                 node.least = length if node.least is None else min(length, node.least)
 
+    def here(self) -> None:
+        """Raises Wrong where the program works in another directory: that one would be emptied."""
+        if identity(os.stat(".")) != self.place:
+            raise Wrong(f"{os.getcwd()} is not the directory that is shown")
+
     def cut(self, names: bool) -> None:
-        """Only what is on the disk is left. `names`: names and lengths have got there, too."""
+        """Only what is on the disk is left. `names`: names and lengths have got there, too. Raises Wrong."""
         with self.lock:
+            self.here()
             if names:
                 self.written(".")
+            opened(".")
             for name in os.listdir("."):
                 shutil.rmtree(name) if os.path.isdir(name) and not os.path.islink(name) else os.unlink(name)
             self.restore(self.root, ".", {})
@@ -153,17 +140,6 @@ class Disk:
         for name, inner in node.names.items():
             self.restore(inner, os.path.join(path, name), places)
         dress(path, node)
-
-
-def dress(path: str, node: Node) -> None:
-    """Owner, mode, attributes and times."""
-    found = node.found
-    os.lchown(path, found.st_uid, found.st_gid)
-    for name, value in node.extended.items():
-        os.setxattr(path, name, value, follow_symlinks=False)
-    if not stat.S_ISLNK(found.st_mode):
-        os.chmod(path, stat.S_IMODE(found.st_mode))
-    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
 
 
 class Powered(PassThrough):

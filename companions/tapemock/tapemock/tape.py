@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from .faults import Wrong
-from .passthrough import below
+from .passthrough import HERE
 
 MARK = "user.tapemock"  # what has a replica bears its checksum, which is the replica's name
 BLOCK = 1 << 20
@@ -48,10 +48,24 @@ def copied(source: IO[bytes], target: IO[bytes], change: Change = bytes) -> str:
 
 
 @contextlib.contextmanager
+def within(path: str) -> Iterator[tuple[int, str]]:
+    """The descriptor of the directory that it is in, and its name there. Each name is opened in the one before, as a
+    link may lead out. Raises OSError."""
+    *above, name = [name for name in os.path.normpath("/" + path).split("/") if name] or ["."]
+    with contextlib.ExitStack() as stack:
+        number = HERE
+        for folder in (".", *above):
+            number = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=number)
+            stack.callback(os.close, number)
+        yield number, name
+
+
+@contextlib.contextmanager
 def opened(path: str) -> Iterator[IO[bytes]]:
     """A file within the directory, to be read and written; its times stay. Raises OSError, Wrong."""
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
-    with os.fdopen(os.open(below(os.path.normpath("/" + path)), flags), "r+b", buffering=0) as file:
+    with within(path) as (folder, name):
+        number = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    with os.fdopen(number, "r+b", buffering=0) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise Wrong(f"{path} is no file")
@@ -74,7 +88,7 @@ class Tape:
     def __init__(self, folder: str, log: Callable[..., None], lock: threading.Condition,
                  used: Callable[[os.stat_result], bool]) -> None:
         self.folder, self.log, self.lock, self.used = folder, log, lock, used
-        self.fetching: dict[tuple[int, int], str] = {}
+        self.fetching = set[tuple[int, int]]()
 
     def archive(self, path: str) -> None:
         """Raises Wrong, OSError where it cannot be."""
@@ -109,8 +123,9 @@ class Tape:
                 raise Wrong(f"{path} is not on tape")
             found = os.fstat(file.fileno())
         with self.lock:
-            if self.fetching.setdefault((found.st_dev, found.st_ino), path) is path:
+            if (found.st_dev, found.st_ino) not in self.fetching:
                 threading.Thread(target=self.come, args=(path, found, wait), daemon=True).start()
+                self.fetching.add((found.st_dev, found.st_ino))
 
     def come(self, path: str, found: os.stat_result, wait: Callable[[], Change]) -> None:
         try:
@@ -121,7 +136,7 @@ class Tape:
             self.log("not fetched", path, error=str(error))
         finally:
             with self.lock:
-                del self.fetching[found.st_dev, found.st_ino]
+                self.fetching.remove((found.st_dev, found.st_ino))
 
     def restored(self, file: IO[bytes], path: str, change: Change) -> str:
         """The content's checksum. Raises Wrong where it is not that of what was archived: it stays a stub."""
@@ -136,8 +151,8 @@ class Tape:
 
     def shown(self, path: str) -> dict[str, Any]:
         """Where its content is."""
-        where = below(os.path.normpath("/" + path))
-        found, checksum = os.lstat(where), mark(where)
-        coming = (found.st_dev, found.st_ino) in self.fetching
-        state = "fetching" if coming else "tape" if offline(where) else "both" if checksum else "disk"
+        with within(path) as (folder, name):
+            found, where = os.stat(name, dir_fd=folder, follow_symlinks=False), f"/proc/self/fd/{folder}/{name}"
+            coming, checksum = (found.st_dev, found.st_ino) in self.fetching, mark(where)
+            state = "fetching" if coming else "tape" if offline(where) else "both" if checksum else "disk"
         return {"path": path, "state": state, "checksum": checksum}

@@ -30,6 +30,14 @@ def test_one_that_hangs_is_killed_and_unmounted(tapemock):
     assert tapemock.process.returncode == -signal.SIGKILL and not os.path.ismount(tapemock.mount)
 
 
+def test_what_one_that_was_killed_leaves_is_unmounted(tmp_path):
+    with mounted(tmp_path / "source", tmp_path / "mount") as running:
+        running.process.kill()
+        running.process.wait()
+        assert result(os.listdir, tmp_path / "mount") == "ENOTCONN"
+    assert os.listdir(tmp_path / "mount") == []
+
+
 def test_unmounted_by_another_it_ends(tapemock):
     subprocess.run(["fusermount3", "-u", tapemock.mount], check=True)
     assert tapemock.process.wait(10) == 0

@@ -60,11 +60,12 @@ def test_fetching_takes_as_long_as_it_is_told_to(tape):
     with open(tape.mount / "f", "rb", buffering=0) as file:
         began = time.monotonic()
         assert tape.fetch("f", delay=.5)["state"] == "fetching"
-        assert tape.fetch("f", delay=60)["state"] == "fetching"  # the first counts
+        assert tape.fetch("f")["state"] == "fetching"  # the first counts
         assert raised(file.read) == "EIO"
         wait_until(lambda: state(tape, "f") == "both")
         assert time.monotonic() - began >= .5
         assert file.read() == b"x"  # by the handle of the stub
+    assert [entry["what"] for entry in tape.log()] == ["archived", "fetched"]
 
 
 def test_the_stub_cannot_be_changed_but_moved_and_removed(tape):
@@ -175,6 +176,25 @@ def test_what_cannot_be_archived(path, said, tape):
     os.mkfifo(tape.mount / "fifo")
     with pytest.raises(Refused, match=said):
         tape.archive(path)
+
+
+def test_no_link_leads_out(tape, tmp_path):
+    """Not even one above the file."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/secret").write_text("secret")
+    (tape.mount / "folder/inner").mkdir(parents=True)
+    (tape.mount / "folder/inner/f").write_text("x")
+    for link in (tape.mount / "l", tape.mount / "folder/l"):
+        link.symlink_to(tmp_path / "out")
+    for path in ("l/secret", "folder/l/secret"):
+        for method, address, given in (("POST", "/archive", {"path": path}), ("POST", "/fetch", {"path": path}),
+                                       ("GET", f"/tape/{path}", {})):
+            with pytest.raises(Refused, match="Not a directory: 'l'"):
+                tape.ask(method, address, **given)
+    assert (tmp_path / "out/secret").read_text() == "secret"
+    tape.archive("folder/inner/f")
+    fetched(tape, "/folder/inner/../inner//f")
+    assert state(tape, "") == "disk"
 
 
 def test_refusals(tape):
