@@ -108,7 +108,7 @@ def test_a_disk_that_is_full_after_so_many_bytes(tapemock):
 
 
 def test_the_readmes_test_works(tmp_path):
-    readme = (FOLDER / "README.md").read_text().partition("## In tests")[2]
+    readme = (FOLDER / "README.md").read_text().partition("## In tests")[2].partition("\n## ")[0]
     example = "\n".join(line[4:] for line in readme.splitlines() if line.startswith("    ") or not line)
     (tmp_path / "test_it.py").write_text(example)
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "test_it.py"], cwd=tmp_path, capture_output=True,
