@@ -22,11 +22,11 @@ JOURNAL = 5  # Redis's database
 
 class Orders(Shop):
     """The app on three hosts. Releases are made of the project's own: build-1, and build-2 with a migration, a task and
-    a file more. `host` is where its worker and beat run."""
+    a file more. `host` is where its worker and beat run; `context` is what is built on the project's image."""
 
     def __init__(self, fleet, folder, project_image):
         Project.__init__(self, fleet, folder, "orders", f"{fleet.registry.address}/orders", **LIMITS)
-        self.project_image, self.images = project_image, set()
+        self.project_image, self.images, self.context = project_image, set(), APPS / "orders"
         self.host = fleet.hosts["work1"]
         for name, host in self.hosts.items():
             host["opts"] = f"-e ORDERS_HOST={name}"
@@ -37,7 +37,8 @@ class Orders(Shop):
             self.project_image(tag)
             base = f"{of_checkout().fleet}-shop:{tag}"
             made = docker("image", "inspect", "--format", "{{.Id}}", base).stdout.strip()
-            self.fleet.registry.push(build(APPS / "orders", "fleet-orders", BASE=base, BASE_ID=made), f"orders:{tag}")
+            name = f"fleet-{self.context.name}"
+            self.fleet.registry.push(build(self.context, name, BASE=base, BASE_ID=made), f"orders:{tag}")
             self.images.add(tag)
         return tag
 

@@ -12,8 +12,6 @@ from websockets.sync.client import connect
 
 from e2e import checker
 from e2e.fleet.apps import APPS
-from e2e.fleet.docker import build, docker
-from e2e.fleet.names import of_checkout
 from e2e.orders import Orders
 from proc import ROOT
 
@@ -34,16 +32,6 @@ class Chat(Orders):
         for name in PACKAGES:
             shutil.copytree(Path(importlib.import_module(name).__file__).parent, self.context / "packages" / name,
                             ignore=shutil.ignore_patterns("__pycache__"))
-
-    def image(self, tag):
-        """The release is in the registry; its tag."""
-        if tag not in self.images:
-            self.project_image(tag)
-            base = f"{of_checkout().fleet}-shop:{tag}"
-            made = docker("image", "inspect", "--format", "{{.Id}}", base).stdout.strip()
-            self.fleet.registry.push(build(self.context, "fleet-chat", BASE=base, BASE_ID=made), f"orders:{tag}")
-            self.images.add(tag)
-        return tag
 
     def connect(self):
         """A websocket to the chat, by nginx."""

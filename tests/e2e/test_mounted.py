@@ -10,9 +10,7 @@ import pytest
 
 from e2e import checker
 from e2e.fleet.apps import APPS
-from e2e.fleet.docker import build, docker
 from e2e.fleet.load import Load
-from e2e.fleet.names import of_checkout
 from e2e.orders import Orders
 from proc import ROOT, wait_until
 
@@ -34,16 +32,6 @@ class Archive(Orders):
         shutil.copytree(APPS / "mounted", self.context)
         shutil.copytree(COMPANION / "mounted", self.context / "mounted",
                         ignore=shutil.ignore_patterns("__pycache__"))
-
-    def image(self, tag):
-        """The release is in the registry; its tag."""
-        if tag not in self.images:
-            self.project_image(tag)
-            base = f"{of_checkout().fleet}-shop:{tag}"
-            made = docker("image", "inspect", "--format", "{{.Id}}", base).stdout.strip()
-            self.fleet.registry.push(build(self.context, "fleet-mounted", BASE=base, BASE_ID=made), f"orders:{tag}")
-            self.images.add(tag)
-        return tag
 
     def mount(self):
         """By the README's lines; the key goes to the other server as it says."""
