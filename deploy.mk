@@ -70,7 +70,10 @@ watch: deploy/__main__.py ## whether enough is up, and well enough; a table that
 monitoring: deploy/__main__.py ## the same rules for Prometheus and Grafana, in var/monitoring (ARGS="--out DIR")
 	@$(call deploy_with,$(PYTHON)) monitoring $(ARGS)
 
-.PHONY: plan deploy rollback status releases logs run prune watch monitoring
+manifests: deploy/__main__.py ## files for a cluster of your own, in manifests/ (TAG=build-42 ARGS="--digest sha256:…")
+	@$(call deploy_with,$(PYTHON)) manifests '$(TAG)' $(ARGS)
+
+.PHONY: plan deploy rollback status releases logs run prune watch monitoring manifests
 
 deploy/__main__.py: FORCE
 	@test -e '$@' || { echo 'make: no $@ here: take deploy/ from the template, see docs/make.md' >&2; exit 1; }

@@ -37,6 +37,7 @@ COMMANDS = {  # name of a module in commands/ → help
     "prune": "remove images and secrets that nothing needs any more",
     "watch": "whether enough is up, and well enough: a table that lives, alerts by a hook",
     "monitoring": "the same rules as files for Prometheus and Grafana",
+    "manifests": "files for an engine of your own, Kubernetes",
     "drain": "balancers send a web host no visitors",
     "undrain": "they do again",
     "env": "settings and secrets: staged here, live with the next deploy",
@@ -72,7 +73,9 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 def handle(args: argparse.Namespace) -> int:
     """Do what is asked for; the exit code."""
     fleet = config.find(os.environ, args.config)
-    if args.command != "config" and not shutil.which("ssh"):
+    if fleet.engine["kind"] != "hosts" and args.command not in ("config", "manifests"):
+        raise Refused(f"engine.kind is {fleet.engine['kind']!r}: make manifests, and go on as docs/engines.md says")
+    if args.command not in ("config", "manifests") and not shutil.which("ssh"):
         raise Refused("there is no ssh on this machine: install OpenSSH's client")
     return asyncio.run(heeding(args.handle(replace(fleet, ssh=Ssh(args.ssh_config)), args))) or 0
 

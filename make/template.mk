@@ -56,7 +56,7 @@ screenshots: $(VE)/sentinel-browser ## take the pictures in docs/images anew
 	@SCREENSHOTS='$(CURDIR)/docs/images' exec $(PYTEST) tests/browser -k alive
 
 $(VE)/sentinel-tests: $(VE)/sentinel-dev FORCE
-	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) $(REQUIREMENTS_DEPLOY) $(REQUIREMENTS_COPIER))
+	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) $(REQUIREMENTS_DEPLOY) $(REQUIREMENTS_COPIER) requirements/tests.txt)
 
 $(VE)/sentinel-browser: $(VE)/sentinel-dev FORCE
 	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/browser.txt)

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..agent.roles import BUILT_IN, Process
 from ..errors import Refused
-from . import processes, schema
+from . import engines, processes, schema
 from .checks import TOO_DEEP, Problems, is_numeric
 from .ssh import Ssh
 
@@ -64,6 +64,7 @@ class Fleet:
     hooks: Table = field(default_factory=dict)
     server: Table = field(default_factory=dict)
     watch: Table = field(default_factory=dict)
+    engine: Table = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=lambda: dict(BUILT_IN))
     by_variables: bool = False
     ssh: Ssh = Ssh()
@@ -159,7 +160,7 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
         raise refusal(source, problems)
     registry = data.get("registry", {})
     hosts = tuple(Host(name, **{"address": name, **values, "roles": tuple(values.get("roles", ()))})
-                  for name, values in data["hosts"].items())
+                  for name, values in data.get("hosts", {}).items())
     tables: dict[str, Any] = {table: {**schema.defaults(table), **data.get(table, {})} for table in schema.TABLES}
     fleet = Fleet(data["app"], data["image"], hosts, media=data.get("media", "local"), opts=data.get("opts", ""),
                   memory=data.get("memory", "auto"),
@@ -181,6 +182,7 @@ def own_processes(tables: dict[str, Table]) -> dict[str, Process]:
 
 def between_keys(fleet: Fleet) -> Problems:
     """All of it."""
+    yield from engines.problems(fleet.engine, fleet.processes.values(), fleet.hosts, fleet.media, fleet.registry)
     site, (web, beats) = fleet.site, map(fleet.with_role, ("web", "beat"))
     addresses: dict[str, list[str]] = {}
     for host in fleet.hosts:

@@ -71,6 +71,15 @@ def processes(value: object) -> Problems:
                     for path, problem in check(what))
 
 
+def replicas(value: object) -> Problems:
+    """Checks a table of numbers of a process's containers."""
+    if not isinstance(value, dict):
+        yield "", f"{shown(value)} is no table"
+        return
+    for name, count in value.items():
+        yield from ((f".{name}{path}", problem) for path, problem in number(0, 10_000)(count))
+
+
 def words(value: object) -> Problems:
     """Checks for a line of words, one at least."""
     yield from options(value)
@@ -100,6 +109,8 @@ ready = text(rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
              "\"seconds 5\", \"file\", \"port 2525\", \"http /path\" or \"http :8025/path\"")
 url = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?/[!#-z~]*", "a whole URL such as https://shop.example/")
 probe = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?", "an exporter such as http://probe1.example:9115")
+object_name = text(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "a name of small letters, digits and -")
+cpu = text(r"[1-9]\d*m?", "a share of CPUs such as 250m or 2")
 endpoint = text(r"[A-Za-z0-9][A-Za-z0-9.-]*:\d{1,5}", "a name or an address with :port")
 port = text(rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?",
             "a port such as 2525:2525 or 127.0.0.1:2525:2525")
@@ -162,11 +173,22 @@ WATCH: Keys = {
     "alertmanager": (list_of(endpoint), []),
     "without": (list_of(one_of(*RULES)), []),
 }
+ENGINE: Keys = {
+    "kind": (one_of("hosts", "kubernetes"), "hosts"),
+    "replicas": (replicas, {}),
+    "most": (replicas, {}),
+    "settings": (list_of(variable), []),
+    "secret": (object_name, ""),
+    "namespace": (object_name, ""),
+    "ingress": (object_name, ""),
+    "tls": (object_name, ""),
+    "cpu": (cpu, "250m"),
+}
 SERVER: Keys = {
     "packages": (list_of(package), []),
     "security_updates": (flag, False),
 }
-TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "server": SERVER, "watch": WATCH}
+TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "server": SERVER, "watch": WATCH, "engine": ENGINE}
 TOP: Keys = {
     "app": (app_name, REQUIRED),
     "image": (image, REQUIRED),
@@ -194,10 +216,16 @@ def roles(data: dict[str, Any]) -> list[str]:
     return [*BUILT_IN, *(own if isinstance(own, dict) else ())]
 
 
+def on_hosts(data: dict[str, Any]) -> bool:
+    """Whether the servers are ours to look after, and no engine's."""
+    engine = data.get("engine")
+    return not isinstance(engine, dict) or engine.get("kind", "hosts") == "hosts"
+
+
 def check(data: dict[str, Any]) -> list[str]:
     """What is wrong with each key of a parsed file, a line each; empty where all are well formed."""
     try:
-        keys = {**TOP, "hosts": (hosts_with(roles(data)), REQUIRED)}
+        keys = {**TOP, "hosts": (hosts_with(roles(data)), REQUIRED if on_hosts(data) else {})}
         return [plain(f"{path.removeprefix('.')}: {renamed(path.removeprefix('.')) or problem}")
                 for path, problem in table(keys)(data)]
     except RecursionError:

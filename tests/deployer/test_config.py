@@ -29,7 +29,7 @@ def paths(data, before=""):
     """Every key in parsed data, names of hosts and processes replaced by *."""
     for key, value in data.items():
         path = f"{before}.{key}".removeprefix(".")
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or not value:
             yield re.sub(r"^(hosts|process)\.\w+", r"\1.*", path)
         else:
             yield from paths(value, path)

@@ -1,0 +1,54 @@
+"""manifests: files for Kubernetes, of what the toml says and a release."""
+
+import argparse
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from ..decide.config import Fleet
+from ..engine.kustomize import manifests
+from ..engine.workloads import Release
+from ..errors import DeployError, Refused
+from .plan import check_tag
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("tag", metavar="TAG", help="the release, a tag of the image")
+    parser.add_argument("--digest", default="", help="of the image in its registry; left out, this machine's Docker"
+                                                     " tells that of what it has pushed or pulled")
+    parser.add_argument("--out", type=Path, default=Path("manifests"), metavar="DIR", help="manifests")
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    check_tag(args.tag)
+    if fleet.engine["kind"] == "hosts":
+        raise Refused("engine.kind is \"hosts\", which needs no manifests: write kind = \"kubernetes\" under [engine]")
+    release = Release(args.tag, args.digest or pushed(fleet.image, args.tag))
+    if not DIGEST.fullmatch(release.digest):
+        raise Refused(f"--digest {release.digest}: it is sha256: and 64 digits")
+    made = manifests(fleet, release, os.environ.get("ENV") or "production")
+    try:
+        for name, text in made.items():
+            path = args.out / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DeployError(f"--out {args.out}: {error.strerror}") from None
+    print("\n".join(str(args.out / name) for name in made))
+
+
+def pushed(image: str, tag: str) -> str:
+    """The digest under which this machine's Docker knows the image in its registry. Raises Refused."""
+    asked = ["docker", "image", "inspect", "--format", "{{join .RepoDigests \"\\n\"}}", f"{image}:{tag}"]
+    try:
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Refused(f"docker does not answer ({error}): name the image by --digest sha256:…") from None
+    for line in said.stdout.split():
+        name, _, digest = line.partition("@")
+        if name == image:
+            return digest
+    raise Refused(f"this machine's Docker has pushed or pulled no {image}:{tag}: make push, or name it by --digest")

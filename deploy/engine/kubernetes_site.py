@@ -1,0 +1,67 @@
+"""Kubernetes' objects around what runs: how visitors reach it, and what it may do. Pure."""
+
+from ..decide.config import Fleet
+from .kubernetes import Data, labels, named
+from .workloads import PORT, Workload
+
+ALL: Data = {"namespaceSelector": {}}  # pods of any namespace: an Ingress's controller has one of its own
+METADATA = "169.254.169.254/32"  # where clouds hand out their own credentials
+
+
+def account(fleet: Fleet) -> Data:
+    """The pods' account: it has no rights, and no pod gets its token."""
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": fleet.app, "labels": labels(fleet)},
+            "automountServiceAccountToken": False}
+
+
+def service(fleet: Fleet, work: Workload) -> Data:
+    """How others reach a process."""
+    ports = [{"name": "http", "port": 80, "targetPort": "http"}] if work.is_web else [
+        {"name": f"port-{number}", "port": number, "targetPort": f"port-{number}"} for number in work.ports]
+    return named(fleet, work.name, "Service", "v1", spec={"selector": labels(fleet, work.name), "ports": ports})
+
+
+def budget(fleet: Fleet, work: Workload) -> Data:
+    """A node that is emptied takes one pod at a time."""
+    return named(fleet, work.name, "PodDisruptionBudget", "policy/v1", spec={
+        "maxUnavailable": 1, "selector": {"matchLabels": labels(fleet, work.name)}})
+
+
+def autoscaler(fleet: Fleet, work: Workload) -> Data:
+    """More pods under load."""
+    return named(fleet, work.name, "HorizontalPodAutoscaler", "autoscaling/v2", spec={
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": f"{fleet.app}-{work.name}"},
+        "minReplicas": work.replicas, "maxReplicas": work.most,
+        "metrics": [{"type": "Resource", "resource": {
+            "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]})
+
+
+def ingress(fleet: Fleet) -> Data:
+    """The site's names, and the Secret with their certificate, if the cluster has one."""
+    names = fleet.site["names"]
+    backend = {"service": {"name": f"{fleet.app}-web", "port": {"name": "http"}}}
+    rules = [{**({"host": name} if name else {}), "http": {"paths": [
+        {"path": "/", "pathType": "Prefix", "backend": backend}]}} for name in names or [""]]
+    kind, certificate = fleet.engine["ingress"], fleet.engine["tls"]
+    tls = {"tls": [{**({"hosts": names} if names else {}), "secretName": certificate}]} if certificate else {}
+    return named(fleet, "web", "Ingress", "networking.k8s.io/v1", spec={
+        **({"ingressClassName": kind} if kind else {}), "rules": rules, **tls})
+
+
+def policies(fleet: Fleet, works: list[Workload]) -> list[Data]:
+    """Who may reach which pod: any pod the ports that are served, nobody the others. All pods may reach all but the
+    cloud's metadata."""
+    everybody = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+                 "metadata": {"name": fleet.app, "labels": labels(fleet)},
+                 "spec": {"podSelector": {"matchLabels": labels(fleet)}, "policyTypes": ["Ingress", "Egress"],
+                          "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [METADATA]}},
+                                             {"ipBlock": {"cidr": "::/0"}}]}]}}
+    return [everybody, *(policy(fleet, work) for work in works if work.is_web or work.ports)]
+
+
+def policy(fleet: Fleet, work: Workload) -> Data:
+    """One process's open ports."""
+    ports = [{"port": number} for number in ([PORT] if work.is_web else work.ports)]
+    return named(fleet, work.name, "NetworkPolicy", "networking.k8s.io/v1", spec={
+        "podSelector": {"matchLabels": labels(fleet, work.name)}, "policyTypes": ["Ingress"],
+        "ingress": [{"from": [ALL], "ports": ports}]})

@@ -1,0 +1,52 @@
+"""The manifests as kustomize takes them: a base that a release does not change, and an overlay for an environment with
+its release. Pure: the same toml, release and settings' names make the same bytes."""
+
+from ..decide.config import Fleet
+from ..monitor.yaml import dump
+from .kubernetes import STEP, WAVE, Data, before, deployment, labels, migrations, secret
+from .kubernetes_site import account, autoscaler, budget, ingress, policies, service
+from .workloads import Release, Workload, workloads
+
+MADE = "Made by `make manifests` of the toml: change that, and make it again. docs/engines.md tells of it."
+SETTINGS = "settings.env"
+
+
+def manifests(fleet: Fleet, release: Release, env: str) -> dict[str, str]:
+    """Path → text of all files. `env`: the environment's name."""
+    works = workloads(fleet)
+    base = {"app.yaml": [before(made) for made in (account(fleet), *policies(fleet, works))],
+            **{f"{work.name}.yaml": of_workload(fleet, work) for work in works}}
+    overlay = f"overlays/{env}"
+    return {**{f"base/{name}": file(*objects) for name, objects in base.items()},
+            "base/kustomization.yaml": file(kustomization(resources=[*base])),
+            f"{overlay}/migrate.yaml": file(migrations(fleet, release)),
+            f"{overlay}/kustomization.yaml": file(overlaid(fleet, release))}
+
+
+def of_workload(fleet: Fleet, work: Workload) -> list[Data]:
+    """The objects of a process."""
+    reached = [service(fleet, work)] if work.is_web or work.ports else []
+    scaled = [autoscaler(fleet, work)] if work.most > work.replicas else []
+    site = [ingress(fleet)] if work.is_web else []
+    return [deployment(fleet, work), *reached, *([budget(fleet, work)] if work.most > 1 else []), *scaled, *site]
+
+
+def kustomization(**rest: object) -> Data:
+    """A kustomization.yaml."""
+    return {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", **rest}
+
+
+def overlaid(fleet: Fleet, release: Release) -> Data:
+    """What an environment and its release add."""
+    made = {"secretGenerator": [{"name": secret(fleet), "envs": [SETTINGS], "options": {
+        "labels": {**labels(fleet), STEP: "before"}, "annotations": {WAVE: "-2"}}}]}
+    return kustomization(
+        namespace=fleet.engine["namespace"] or fleet.app, resources=["../../base", "migrate.yaml"],
+        images=[{"name": fleet.app, "newName": fleet.image, "digest": release.digest}],
+        labels=[{"pairs": {"app.kubernetes.io/version": release.tag}, "includeTemplates": True}],
+        **({} if fleet.engine["secret"] else made))
+
+
+def file(*objects: Data) -> str:
+    """The text of objects in one file."""
+    return "---\n".join(dump(data, MADE if number == 0 else "") for number, data in enumerate(objects))

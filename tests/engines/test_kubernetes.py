@@ -1,0 +1,175 @@
+"""`manifests` for Kubernetes: the same bytes of the same file, held to by kustomize, by the schemas of three versions
+and by what the objects mean to each other."""
+
+import os
+import shutil
+import subprocess
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from deploy import __main__
+from deploy.engine.workloads import inner_port, slug
+from engines.meaning import amiss
+from proc import ROOT
+from services import missing
+
+GOLDEN = ROOT / "tests/engines/golden"
+TOML = GOLDEN / "shop.toml"
+VERSIONS = ("1.30", "1.33", "1.36")
+SETTINGS = ("SITE_URL", "SECRET_KEY", "DATABASE_URL", "BROKER_URL")
+DIGEST = "sha256:" + "1" * 64
+
+
+@pytest.fixture(autouse=True)
+def nobody_s_settings(monkeypatch):
+    """What the shell around has set about servers does not count."""
+    for name in ("HOSTS", "CELERY_HOSTS", "BEAT_HOSTS", "APP", "IMAGE", "ENV"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def make(toml, folder):
+    words = ["manifests", "build-42", "--digest", DIGEST, "--out", str(folder)]
+    assert __main__.main(["--config", str(toml), *words]) == 0
+    return folder
+
+
+def built(folder):
+    """The objects as kustomize, of Debian's package kubectl, makes them."""
+    overlay = folder / "overlays/production"
+    (overlay / "settings.env").write_text("".join(f"{name}=a # b=c\n" for name in SETTINGS))
+    kubectl = shutil.which("kubectl") or missing("kubectl")
+    done = subprocess.run([kubectl, "kustomize", overlay], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory):
+    return built(make(TOML, tmp_path_factory.mktemp("manifests")))
+
+
+def test_the_files_are_as_they_were(tmp_path):
+    """The same toml makes the same bytes. GOLDEN=1 writes them anew; then look at the difference."""
+    made, golden = make(TOML, tmp_path / "made"), GOLDEN / "kubernetes"
+    if os.environ.get("GOLDEN"):
+        shutil.rmtree(golden, ignore_errors=True)
+        shutil.copytree(made, golden)
+    texts = {folder: {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.yaml")}
+             for folder in (made, golden)}
+    assert texts[made] == texts[golden]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_schema_of_a_version_allows_them(objects, version):
+    """With no key that it does not know."""
+    assert len(objects) == 15
+    for made in objects:
+        kubernetes_validate.validate(made, version, strict=True)
+
+
+def test_a_key_that_is_none_is_refused(objects):
+    """The schemas see what a typing error would do."""
+    wrong = {**objects[0], "automountServiceAccountTokens": False}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, VERSIONS[0], strict=True)
+
+
+def test_they_fit_each_other(objects):
+    assert amiss(objects, SETTINGS) == []
+    secret = next(made for made in objects if made["kind"] == "Secret")
+    assert secret["metadata"]["name"].startswith("shop-settings-"), "its name tells its content"
+    assert {made["metadata"]["namespace"] for made in objects} == {"shop"}
+
+
+def change(data, old, new):
+    """The same data, with other scalars where these are, keys of dicts aside; whether any was there."""
+    if isinstance(data, dict):
+        return {key: change(value, old, new) if (key, value) != old else new for key, value in data.items()}
+    return [change(value, old, new) for value in data] if isinstance(data, list) else data
+
+
+@pytest.mark.parametrize("key, right, wrong", [
+    ("path", "/readyz", "/ready"), ("path", "/healthz", "/"), ("containerPort", 8000, 8080),
+    ("targetPort", "http", "web"), ("containerPort", 2525, 25), ("maxUnavailable", 0, 1), ("type", "Recreate", "RollingUpdate"),
+    ("key", "SECRET_KEY", "SECRET"), ("runAsNonRoot", True, False), ("allowPrivilegeEscalation", False, True),
+    ("readOnlyRootFilesystem", True, False), ("drop", ["ALL"], []), ("serviceAccountName", "shop", "root"),
+    ("value", "8000", "80"), ("terminationGracePeriodSeconds", 65, 30), ("port", {"name": "http"}, {"name": "web"}),
+    ("scaleTargetRef", {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop-web"}, {"name": "shop"}),
+    ("image", f"registry.example/shop@{DIGEST}", "registry.example/shop:build-42"),
+    ("matchLabels", {"app.kubernetes.io/name": "shop", "app.kubernetes.io/component": "web"},
+     {"app.kubernetes.io/name": "shop"}),
+    ("selector", {"app.kubernetes.io/name": "shop", "app.kubernetes.io/component": "web"},
+     {"app.kubernetes.io/component": "wob"})], ids=str)
+def test_what_is_wrong_is_noticed(objects, key, right, wrong):
+    """The check fails when what it is about is broken."""
+    broken = change(objects, (key, right), wrong)
+    assert broken != objects and amiss(broken, SETTINGS)
+
+
+def test_a_setting_that_is_new_is_in_each_pod(objects):
+    assert len(amiss(objects, [*SETTINGS, "EMAIL_URL"])) == 5
+
+
+def test_what_was_there_stays_where_it_can(tmp_path):
+    """Without the keys that may be left out there is one Secret of the team's, no autoscaler, no class, no TLS."""
+    toml = tmp_path / "x.toml"
+    toml.write_text('app = "shop"\nimage = "shop"\nmedia = "database"\n[engine]\nkind = "kubernetes"\n'
+                    'secret = "ours"\nnamespace = "other"\nsettings = ["SITE_URL"]\nreplicas = { web = 1 }\n')
+    objects = built(make(toml, tmp_path / "made"))
+    kinds = [made["kind"] for made in objects]
+    assert sorted(kinds) == ["Deployment", "Ingress", "Job", "NetworkPolicy", "NetworkPolicy", "Service",
+                             "ServiceAccount"]
+    assert amiss([*objects, {"kind": "Secret", "metadata": {"name": "ours"}}], ["SITE_URL"]) == []
+    assert {made["metadata"]["namespace"] for made in objects} == {"other"}
+
+
+@pytest.mark.parametrize("published, inner", [("25:2525", 2525), ("127.0.0.1:25:2525/tcp", 2525)])
+def test_ports(published, inner):
+    assert inner_port(published) == inner
+
+
+@pytest.mark.parametrize("tag, name", [("build-42", "build-42"), ("V1.2_x", "v1-2-x"), ("a" * 29 + ".b", "a" * 29)])
+def test_a_tag_in_a_name(tag, name):
+    assert slug(tag) == name
+
+
+# ---- what is refused ----
+
+RIGHT = TOML.read_text()
+
+
+@pytest.mark.parametrize("old, new, said", [
+    ("web = 2\n", "", "engine.replicas.web: is needed: how many containers answer visitors"),
+    ("beat = 1", "beat = 2", "engine.replicas.beat: only one beat may run"),
+    ("web = 6", "beat = 1", "engine.most.beat: only processes that may run beside each other grow with load"),
+    ("worker = 1", "workers = 1",
+     "engine.replicas.workers: there is no such process; there are web, worker, beat, smtp"),
+    ("worker = 1", "worker = -1", "engine.replicas.worker: -1 is not a whole number from 0 to 10000"),
+    ('media = "bucket"', 'media = "local"',
+     'media: "local" files would differ between containers; use "database" or "bucket"'),
+    ("[engine]", "[hosts.web1]\nroles = ['web']\n[engine]",
+     'hosts: has no meaning with engine.kind = "kubernetes", which chooses where things run'),
+    ('kind = "kubernetes"', "", "hosts: is missing"),
+    ('[engine]\nkind = "kubernetes"', "[hosts.web1]\nroles = ['web']\n[engine]",
+     'engine.replicas: counts only with another engine.kind than "hosts"'),
+    ('tls = "shop-tls"', 'tls = "Shop"', "engine.tls: 'Shop' is not a name of small letters, digits and -"),
+])
+def test_what_the_file_must_not_say(tmp_path, capsys, old, new, said):
+    """One line each, and nothing is written."""
+    assert old in RIGHT
+    (tmp_path / "x.toml").write_text(RIGHT.replace(old, new))
+    words = ["--config", str(tmp_path / "x.toml"), "manifests", "build-42", "--out", str(tmp_path / "made")]
+    assert __main__.main(words) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("words, said", [
+    (["manifests", "build-42", "--digest", "sha256:12"], "--digest sha256:12: it is sha256: and 64 digits"),
+    (["manifests", "a b"], "'a b' is no tag of an image: say which release, TAG=build-42"),
+    (["status"], "engine.kind is 'kubernetes': make manifests, and go on as docs/engines.md says"),
+    (["deploy", "build-42"], "engine.kind is 'kubernetes': make manifests, and go on as docs/engines.md says")])
+def test_what_cannot_be_asked_for(tmp_path, capsys, words, said):
+    assert __main__.main(["--config", str(TOML), *words]) == 2
+    assert capsys.readouterr().err == f"deploy: {said}\n"
