@@ -92,7 +92,8 @@ def change(data, old, new):
 
 @pytest.mark.parametrize("key, right, wrong", [
     ("path", "/readyz", "/ready"), ("path", "/healthz", "/"), ("containerPort", 8000, 8080),
-    ("targetPort", "http", "web"), ("containerPort", 2525, 25), ("maxUnavailable", 0, 1), ("type", "Recreate", "RollingUpdate"),
+    ("targetPort", "http", "web"), ("containerPort", 2525, 25), ("maxUnavailable", 0, 1),
+    ("type", "Recreate", "RollingUpdate"),
     ("key", "SECRET_KEY", "SECRET"), ("runAsNonRoot", True, False), ("allowPrivilegeEscalation", False, True),
     ("readOnlyRootFilesystem", True, False), ("drop", ["ALL"], []), ("serviceAccountName", "shop", "root"),
     ("value", "8000", "80"), ("terminationGracePeriodSeconds", 65, 30), ("port", {"name": "http"}, {"name": "web"}),
