@@ -11,6 +11,7 @@ TAG                 ?= $(eval TAG := $$(shell $$(git_tag)))$(TAG)
 ENV                 ?= production
 ARGS                ?=
 HOST                ?=
+ENGINE              ?=
 
 # As docker.mk names what it builds.
 git_dirty = test -z "$$(git status --porcelain 2>&1)" || printf %s -dirty
@@ -70,8 +71,8 @@ watch: deploy/__main__.py ## whether enough is up, and well enough; a table that
 monitoring: deploy/__main__.py ## the same rules for Prometheus and Grafana, in var/monitoring (ARGS="--out DIR")
 	@$(call deploy_with,$(PYTHON)) monitoring $(ARGS)
 
-manifests: deploy/__main__.py ## files for a cluster of your own, in manifests/ (TAG=build-42 ARGS="--digest sha256:…")
-	@$(call deploy_with,$(PYTHON)) manifests '$(TAG)' $(ARGS)
+manifests: deploy/__main__.py ## files for a cluster or a platform, in manifests/ (TAG=build-42 ENGINE=kubernetes)
+	@$(call deploy_with,$(PYTHON)) manifests '$(TAG)' $(if $(ENGINE),--engine '$(ENGINE)') $(ARGS)
 
 .PHONY: plan deploy rollback status releases logs run prune watch monitoring manifests
 

@@ -1,4 +1,4 @@
-"""manifests: files for Kubernetes, of what the toml says and a release."""
+"""manifests: files for Kubernetes, or for a platform, of what the toml says and a release."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..decide.config import Fleet
 from ..engine.kustomize import manifests
+from ..engine.platforms import PLATFORMS
 from ..engine.workloads import Release
 from ..errors import DeployError, Refused
 from .plan import check_tag
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tag", metavar="TAG", help="the release, a tag of the image")
     parser.add_argument("--digest", default="", help="of the image in its registry; left out, this machine's Docker"
                                                      " tells that of what it has pushed or pulled")
+    parser.add_argument("--engine", default="", choices=["kubernetes", *PLATFORMS], help="instead of the toml's")
     parser.add_argument("--out", type=Path, default=Path("manifests"), metavar="DIR", help="manifests")
 
 
@@ -26,10 +28,11 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     check_tag(args.tag)
     if fleet.engine["kind"] == "hosts":
         raise Refused("engine.kind is \"hosts\", which needs no manifests: write kind = \"kubernetes\" under [engine]")
+    make = PLATFORMS.get(args.engine or fleet.engine["kind"])
     release = Release(args.tag, args.digest or pushed(fleet.image, args.tag))
     if not DIGEST.fullmatch(release.digest):
         raise Refused(f"--digest {release.digest}: it is sha256: and 64 digits")
-    made = manifests(fleet, release, os.environ.get("ENV") or "production")
+    made = make(fleet, release) if make else manifests(fleet, release, os.environ.get("ENV") or "production")
     try:
         for name, text in made.items():
             path = args.out / name

@@ -174,7 +174,7 @@ WATCH: Keys = {
     "without": (list_of(one_of(*RULES)), []),
 }
 ENGINE: Keys = {
-    "kind": (one_of("hosts", "kubernetes"), "hosts"),
+    "kind": (one_of("hosts", "kubernetes", "fly", "render", "cloudrun", "heroku", "procfile"), "hosts"),
     "replicas": (replicas, {}),
     "most": (replicas, {}),
     "settings": (list_of(variable), []),

@@ -1,0 +1,120 @@
+"""Small files for platforms that run an image: Fly, Render, Cloud Run, Heroku and those that read a Procfile. Pure.
+
+Each platform gives PORT, keeps nothing on disk, and sends TERM some seconds before it kills.
+"""
+
+import json
+from collections.abc import Callable
+
+from ..decide.config import Fleet
+from ..monitor.yaml import dump
+from .kubernetes import Data, http, kubernetes_size
+from .workloads import PORT, Release, Workload, workloads
+
+RUN = "/app/docker-run.sh"  # the image's entrypoint, for platforms that name a whole command
+MADE = "Made by `make manifests` of the toml: change that, and make it again. docs/engines.md tells of it."
+Maker = Callable[[Fleet, Release], dict[str, str]]
+
+
+def command(work: Workload) -> str:
+    """What starts a process, in one line."""
+    return " ".join([RUN, *work.args])
+
+
+def pinned(fleet: Fleet, release: Release) -> str:
+    """The image by its digest, which no later push changes."""
+    return f"{fleet.image}@{release.digest}"
+
+
+# ---- Fly ----
+
+def fly(fleet: Fleet, release: Release) -> dict[str, str]:
+    """fly.toml. Secrets are set by `fly secrets`; machines are counted by `fly scale`."""
+    works = workloads(fleet)
+    lines = [f"# {MADE}", f"app = {text(fleet.app)}", 'kill_signal = "SIGTERM"',
+             f"kill_timeout = {min(300, max(work.stop for work in works))}", "", "[build]",
+             f"image = {text(pinned(fleet, release))}", "", "[deploy]", 'release_command = "migrate"',
+             'strategy = "bluegreen"', "", "[processes]",
+             *(f"{work.name} = {text(' '.join(work.args))}" for work in works), "",
+             "[http_service]", f"internal_port = {PORT}", "force_https = true", 'auto_stop_machines = "off"',
+             f"min_machines_running = {works[0].replicas}", 'processes = ["web"]', "", "[[http_service.checks]]",
+             'path = "/readyz"', 'interval = "5s"', 'timeout = "3s"', f'grace_period = "{fleet.rollout["ready"]}s"', "",
+             "[[vm]]", f"memory = {text(kubernetes_size(fleet.memory).replace('Mi', 'mb').replace('Gi', 'gb'))}", ""]
+    return {"fly.toml": "\n".join(lines)}
+
+
+def text(value: str) -> str:
+    """A text as TOML has it."""
+    return json.dumps(value)
+
+
+# ---- Render ----
+
+def render(fleet: Fleet, release: Release) -> dict[str, str]:
+    """render.yaml. What a setting holds is asked for in its dashboard."""
+    group = f"{fleet.app}-settings"
+    return {"render.yaml": dump({
+        "services": [render_service(fleet, release, work, group) for work in workloads(fleet)],
+        "envVarGroups": [{"name": group, "envVars": [{"key": name, "sync": False}
+                                                     for name in fleet.engine["settings"]]}]}, MADE)}
+
+
+def render_service(fleet: Fleet, release: Release, work: Workload, group: str) -> Data:
+    """One process there."""
+    visited = {"healthCheckPath": "/readyz", "preDeployCommand": f"{RUN} migrate"} if work.is_web else {}
+    return {"type": "web" if work.is_web else "worker", "name": f"{fleet.app}-{work.name}", "runtime": "image",
+            "image": {"url": pinned(fleet, release)}, "dockerCommand": command(work), "numInstances": work.replicas,
+            "maxShutdownDelaySeconds": min(300, work.stop), **visited, "envVars": [{"fromGroup": group}]}
+
+
+# ---- Cloud Run ----
+
+def cloudrun(fleet: Fleet, release: Release) -> dict[str, str]:
+    """A service for the site and a job for its migrations. Settings are secrets of Secret Manager, APP-NAME; what else
+    runs needs a host of another kind, as Cloud Run sleeps where nobody asks."""
+    web = workloads(fleet)[0]
+    box = {"image": pinned(fleet, release), "env": [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": f"{fleet.app}-{name}", "key": "latest"}}}
+        for name in fleet.engine["settings"]],
+        "resources": {"limits": {"memory": kubernetes_size(fleet.memory)}}}
+    probes = {"startupProbe": {**http("/readyz", PORT), "periodSeconds": 1, "timeoutSeconds": 1,
+                               "failureThreshold": fleet.rollout["ready"]},
+              "livenessProbe": {**http("/healthz", PORT), "periodSeconds": 10, "timeoutSeconds": 5}}
+    site = {**box, "args": [*web.args], "ports": [{"name": "http1", "containerPort": PORT}], **probes}
+    scale = {"autoscaling.knative.dev/minScale": str(web.replicas), "autoscaling.knative.dev/maxScale": str(web.most)}
+    service = {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": fleet.app},
+               "spec": {"template": {"metadata": {"annotations": scale},
+                                     "spec": {"timeoutSeconds": 60, "containers": [site]}}}}
+    once = {"maxRetries": 0, "timeoutSeconds": str(fleet.rollout["migrate"]),
+            "containers": [{**box, "args": ["migrate"]}]}
+    job = {"apiVersion": "run.googleapis.com/v1", "kind": "Job", "metadata": {"name": f"{fleet.app}-migrate"},
+           "spec": {"template": {"spec": {"template": {"spec": once}}}}}
+    return {"service.yaml": dump(service, MADE), "migrate.yaml": dump(job, MADE)}
+
+
+# ---- Heroku, and others that read a Procfile ----
+
+def by_shell(work: Workload) -> str:
+    """What a shell starts, which would keep TERM to itself."""
+    return f"exec {command(work)}"
+
+
+def heroku(fleet: Fleet, release: Release) -> dict[str, str]:
+    """heroku.yml, whose build only fetches the image that is tested already. Without an entrypoint the commands are a
+    shell's."""
+    works = workloads(fleet)
+    made = {"build": {"docker": {"web": "Dockerfile.heroku"}},
+            "release": {"image": "web", "command": [f"{RUN} migrate"]},
+            "run": {work.name: {"image": "web", "command": [by_shell(work)]} for work in works}}
+    fetched = f"# {MADE}\nFROM {pinned(fleet, release)}\nENTRYPOINT []\n"
+    return {"heroku.yml": dump(made, MADE), "Dockerfile.heroku": fetched}
+
+
+def procfile(fleet: Fleet, release: Release) -> dict[str, str]:
+    """A Procfile with the release phase; which image counts, the platform is told otherwise."""
+    return {"Procfile": "".join(f"{line}\n" for line in (
+        f"release: {RUN} migrate", *(f"{work.name}: {by_shell(work)}" for work in workloads(fleet))))}
+
+
+PLATFORMS: dict[str, Maker] = {"fly": fly, "render": render, "cloudrun": cloudrun, "heroku": heroku,
+                               "procfile": procfile}

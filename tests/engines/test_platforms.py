@@ -1,0 +1,73 @@
+"""`manifests` for platforms: the same bytes of the same file, and what each reads in them."""
+
+import os
+import shutil
+import tomllib
+
+import pytest
+import yaml
+
+from deploy import __main__
+from deploy.engine.platforms import PLATFORMS
+from engines.test_kubernetes import DIGEST, GOLDEN, SETTINGS, TOML, nobody_s_settings  # noqa: F401: a fixture
+
+IMAGE = f"registry.example/shop@{DIGEST}"
+
+
+def make(platform, folder):
+    words = ["--config", str(TOML), "manifests", "build-42", "--engine", platform, "--digest", DIGEST]
+    assert __main__.main([*words, "--out", str(folder)]) == 0
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_files_are_as_they_were(tmp_path, platform):
+    """The same toml makes the same bytes. GOLDEN=1 writes them anew; then look at the difference."""
+    made, golden = make(platform, tmp_path), GOLDEN / platform
+    if os.environ.get("GOLDEN"):
+        shutil.rmtree(golden, ignore_errors=True)
+        shutil.copytree(tmp_path, golden)
+    assert made == {path.name: path.read_text() for path in golden.iterdir()}
+
+
+def test_fly(tmp_path):
+    """Its machines have the processes as commands of the image; the site's is asked for /readyz."""
+    said = tomllib.loads(make("fly", tmp_path)["fly.toml"])
+    assert said["build"]["image"] == IMAGE and said["deploy"]["release_command"] == "migrate"
+    assert said["processes"] == {"web": "run", "worker": "worker", "beat": "beat", "smtp": "manage smtpd"}
+    site = said["http_service"]
+    assert site["processes"] == ["web"] and site["internal_port"] == 8000 and site["checks"][0]["path"] == "/readyz"
+    assert said["kill_signal"] == "SIGTERM", "its own default is INT"
+
+
+def test_render(tmp_path):
+    """One service takes visitors, and migrates before; all have every setting."""
+    said = yaml.safe_load(make("render", tmp_path)["render.yaml"])
+    [web] = [one for one in said["services"] if one["type"] == "web"]
+    assert web["healthCheckPath"] == "/readyz" and web["preDeployCommand"].endswith(" migrate")
+    [group] = said["envVarGroups"]
+    assert [one["key"] for one in group["envVars"]] == [*SETTINGS]
+    assert all(one["image"]["url"] == IMAGE and one["envVars"] == [{"fromGroup": group["name"]}]
+               for one in said["services"])
+
+
+def test_cloud_run(tmp_path):
+    """The service and the job have the same image and every setting."""
+    made = make("cloudrun", tmp_path)
+    service, job = (yaml.safe_load(made[name]) for name in ("service.yaml", "migrate.yaml"))
+    boxes = [service["spec"]["template"]["spec"]["containers"],
+             job["spec"]["template"]["spec"]["template"]["spec"]["containers"]]
+    for [box], words in zip(boxes, (["run"], ["migrate"]), strict=True):
+        assert box["image"] == IMAGE and box["args"] == words
+        assert [one["name"] for one in box["env"]] == [*SETTINGS]
+    assert boxes[0][0]["startupProbe"]["httpGet"] == {"path": "/readyz", "port": 8000}
+
+
+def test_heroku_and_a_procfile(tmp_path):
+    """Both have the release phase and a line for each process."""
+    made, lines = make("heroku", tmp_path / "h"), make("procfile", tmp_path / "p")["Procfile"].splitlines()
+    said = yaml.safe_load(made["heroku.yml"])
+    assert f"FROM {IMAGE}\n" in made["Dockerfile.heroku"]
+    assert dict(line.split(": ", 1) for line in lines) == {
+        "release": said["release"]["command"][0], **{name: one["command"][0] for name, one in said["run"].items()}}
+    assert [*said["run"]] == ["web", "worker", "beat", "smtp"]
