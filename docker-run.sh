@@ -84,6 +84,7 @@ main() {
     case ${1-} in */"$script") shift ;; esac # a platform that names the whole command keeps the entrypoint, or does not
     name=${1-run}
     [ $# -eq 0 ] || shift
+    [ $$ -ne 1 ] || rm -f /dev/shm/ready /dev/shm/alive # of a container that ended, where this memory outlives it
     [ -w /tmp ] || export TMPDIR=/dev/shm # a read-only root filesystem: uploads need some place
     case $(runner "$name") in
         own) exec "docker-run.d/$name" "$@" ;;

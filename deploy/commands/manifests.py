@@ -6,6 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from ..decide import images
 from ..decide.config import Fleet
 from ..engine.kustomize import manifests
 from ..engine.platforms import PLATFORMS
@@ -13,6 +14,7 @@ from ..engine.workloads import Release
 from ..errors import DeployError, Refused
 from .plan import check_tag
 
+ENV = re.compile(r"[a-z0-9][a-z0-9-]*")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -21,26 +23,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--digest", default="", help="of the image in its registry; left out, this machine's Docker"
                                                      " tells that of what it has pushed or pulled")
     parser.add_argument("--engine", default="", choices=["kubernetes", *PLATFORMS], help="instead of the toml's")
-    parser.add_argument("--out", type=Path, default=Path("manifests"), metavar="DIR", help="manifests")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="manifests/$ENV, ENV being production")
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     check_tag(args.tag)
+    if args.tag.endswith("-dirty"):
+        raise Refused(images.DIRTY.partition(";")[0].format(args.tag))
     if fleet.engine["kind"] == "hosts":
         raise Refused("engine.kind is \"hosts\", which needs no manifests: write kind = \"kubernetes\" under [engine]")
-    make = PLATFORMS.get(args.engine or fleet.engine["kind"])
+    env = os.environ.get("ENV") or "production"
+    if not ENV.fullmatch(env):
+        raise Refused(f"ENV={env}: its name is of small letters, digits and -")
+    out, make = args.out or Path("manifests", env), PLATFORMS.get(args.engine or fleet.engine["kind"], manifests)
     release = Release(args.tag, args.digest or pushed(fleet.image, args.tag))
     if not DIGEST.fullmatch(release.digest):
         raise Refused(f"--digest {release.digest}: it is sha256: and 64 digits")
-    made = make(fleet, release) if make else manifests(fleet, release, os.environ.get("ENV") or "production")
+    made = make(fleet, release)
     try:
         for name, text in made.items():
-            path = args.out / name
+            path = out / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise DeployError(f"--out {args.out}: {error.strerror}") from None
-    print("\n".join(str(args.out / name) for name in made))
+        raise DeployError(f"--out {out}: {error.strerror}") from None
+    print("\n".join(str(out / name) for name in made))
 
 
 def pushed(image: str, tag: str) -> str:
@@ -52,6 +59,6 @@ def pushed(image: str, tag: str) -> str:
         raise Refused(f"docker does not answer ({error}): name the image by --digest sha256:…") from None
     for line in said.stdout.split():
         name, _, digest = line.partition("@")
-        if name == image:
+        if name in (image, image.removeprefix("docker.io/").removeprefix("library/")):
             return digest
     raise Refused(f"this machine's Docker has pushed or pulled no {image}:{tag}: make push, or name it by --digest")

@@ -109,7 +109,7 @@ ready = text(rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
              "\"seconds 5\", \"file\", \"port 2525\", \"http /path\" or \"http :8025/path\"")
 url = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?/[!#-z~]*", "a whole URL such as https://shop.example/")
 probe = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?", "an exporter such as http://probe1.example:9115")
-object_name = text(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "a name of small letters, digits and -")
+object_name = text(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?", "a name of small letters, digits, - and .")
 cpu = text(r"[1-9]\d*m?", "a share of CPUs such as 250m or 2")
 endpoint = text(r"[A-Za-z0-9][A-Za-z0-9.-]*:\d{1,5}", "a name or an address with :port")
 port = text(rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?",
@@ -179,6 +179,7 @@ ENGINE: Keys = {
     "most": (replicas, {}),
     "settings": (list_of(variable), []),
     "secret": (object_name, ""),
+    "pull": (object_name, ""),
     "namespace": (object_name, ""),
     "ingress": (object_name, ""),
     "tls": (object_name, ""),

@@ -29,7 +29,7 @@ def named(fleet: Fleet, component: str, kind: str, version: str, **rest: Any) ->
 
 def deployment(fleet: Fleet, work: Workload) -> Data:
     """What keeps a process up. `replicas` is left to the autoscaler, where one may change it."""
-    surge = 1 if work.is_web else "100%"
+    surge = "25%" if work.is_web else "100%"
     together = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": surge}}
     rollout = fleet.rollout
     scale = {} if work.most > work.replicas else {"replicas": work.replicas}
@@ -37,7 +37,7 @@ def deployment(fleet: Fleet, work: Workload) -> Data:
         **scale,
         "revisionHistoryLimit": rollout["keep_releases"],
         "minReadySeconds": rollout["bake"] if work.is_web else 0,
-        "progressDeadlineSeconds": rollout["ready"] + rollout["bake"] + 60,
+        "progressDeadlineSeconds": rollout["ready"] + rollout["bake"] + 60,  # without a pod getting ready
         "strategy": together if work.together else {"type": "Recreate"},
         "selector": {"matchLabels": labels(fleet, work.name)},
         "template": {"metadata": {"labels": labels(fleet, work.name)}, "spec": {
@@ -49,11 +49,14 @@ def deployment(fleet: Fleet, work: Workload) -> Data:
 def migrations(fleet: Fleet, release: Release) -> Data:
     """The Job that brings the database up to date, once a release."""
     job = named(fleet, MIGRATE, "Job", "batch/v1", spec={
-        "backoffLimit": 0, "activeDeadlineSeconds": fleet.rollout["migrate"], "ttlSecondsAfterFinished": 86_400,
+        "backoffLimit": 0, "activeDeadlineSeconds": fleet.rollout["migrate"],
         "template": {"metadata": {"labels": labels(fleet, MIGRATE)}, "spec": {
             **pod(fleet, {**basis(fleet, MIGRATE), "args": [MIGRATE]}), "restartPolicy": "Never"}}})
-    job["metadata"]["name"] += f"-{slug(release.tag)}"
-    return before(job, -1)
+    job["metadata"]["name"] += f"-{slug(release)}"
+    first = before(job, -1)
+    first["metadata"]["annotations"] |= {"argocd.argoproj.io/hook": "Sync",
+                                         "argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation"}
+    return first
 
 
 def before(made: Data, wave: int = -2) -> Data:
@@ -75,11 +78,11 @@ def pod(fleet: Fleet, of: Data) -> Data:
 
 def basis(fleet: Fleet, name: str) -> Data:
     """What all containers share."""
-    memory = kubernetes_size(fleet.memory)
+    memory = {"memory": size} if (size := kubernetes_size(fleet.memory)) else {}
     return {"name": name, "image": fleet.app,
             "env": [{"name": key, "valueFrom": {"secretKeyRef": {"name": secret(fleet), "key": key}}}
                     for key in fleet.engine["settings"]],
-            "resources": {"requests": {"cpu": fleet.engine["cpu"], "memory": memory}, "limits": {"memory": memory}},
+            "resources": {"requests": {"cpu": fleet.engine["cpu"], **memory}, **({"limits": memory} if memory else {})},
             "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
                                 "capabilities": {"drop": ["ALL"]}},
             "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]}
@@ -94,7 +97,7 @@ def container(fleet: Fleet, work: Workload) -> Data:
     else:
         said["env"].append({"name": "READY_FILE", "value": READY})
     ports = [{"name": "http", "containerPort": PORT}] if work.is_web else [
-        {"name": f"port-{number}", "containerPort": number} for number in work.ports]
+        {"name": port.name, "containerPort": port.inner, "protocol": port.protocol} for port in work.ports]
     return {**said, "args": [*work.args], **({"ports": ports} if ports else {}), **probes(fleet, work)}
 
 
@@ -151,6 +154,7 @@ def secret(fleet: Fleet) -> str:
 
 
 def kubernetes_size(memory: str) -> str:
-    """A size as Kubernetes writes it: 2Gi of the toml's "2g"; what a server would find out by itself is 512Mi."""
-    return memory[:-1] + {"k": "Ki", "m": "Mi", "g": "Gi"}[memory[-1]] if memory[-1] in "kmg" else (
-        memory if memory.isdigit() else "512Mi")
+    """A size as Kubernetes writes it: 2Gi of the toml's "2g"; "" for no limit; "auto" is 512Mi here."""
+    units = {"k": "Ki", "m": "Mi", "g": "Gi"}
+    known = {"off": "", "auto": "512Mi"}
+    return known[memory] if memory in known else memory.rstrip("kmg") + units.get(memory[-1], "")

@@ -4,20 +4,23 @@ from ..decide.config import Fleet
 from .kubernetes import Data, labels, named
 from .workloads import PORT, Workload
 
-ALL: Data = {"namespaceSelector": {}}  # pods of any namespace: an Ingress's controller has one of its own
-METADATA = "169.254.169.254/32"  # where clouds hand out their own credentials
+PODS: Data = {"namespaceSelector": {}}  # of any namespace; some networks do not count them among addresses
+METADATA = ("169.254.169.254/32", "fd00:ec2::254/128")  # where clouds hand out their own credentials, and DNS
+DNS = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
 
 
 def account(fleet: Fleet) -> Data:
     """The pods' account: it has no rights, and no pod gets its token."""
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": fleet.app, "labels": labels(fleet)},
-            "automountServiceAccountToken": False}
+            "automountServiceAccountToken": False,
+            **({"imagePullSecrets": [{"name": fleet.engine["pull"]}]} if fleet.engine["pull"] else {})}
 
 
 def service(fleet: Fleet, work: Workload) -> Data:
     """How others reach a process."""
     ports = [{"name": "http", "port": 80, "targetPort": "http"}] if work.is_web else [
-        {"name": f"port-{number}", "port": number, "targetPort": f"port-{number}"} for number in work.ports]
+        {"name": port.name, "port": port.outer, "targetPort": port.name, "protocol": port.protocol}
+        for port in work.ports]
     return named(fleet, work.name, "Service", "v1", spec={"selector": labels(fleet, work.name), "ports": ports})
 
 
@@ -38,7 +41,7 @@ def autoscaler(fleet: Fleet, work: Workload) -> Data:
 
 def ingress(fleet: Fleet) -> Data:
     """The site's names, and the Secret with their certificate, if the cluster has one."""
-    names = fleet.site["names"]
+    names = [name.lower() for name in fleet.site["names"]]
     backend = {"service": {"name": f"{fleet.app}-web", "port": {"name": "http"}}}
     rules = [{**({"host": name} if name else {}), "http": {"paths": [
         {"path": "/", "pathType": "Prefix", "backend": backend}]}} for name in names or [""]]
@@ -49,19 +52,21 @@ def ingress(fleet: Fleet) -> Data:
 
 
 def policies(fleet: Fleet, works: list[Workload]) -> list[Data]:
-    """Who may reach which pod: any pod the ports that are served, nobody the others. All pods may reach all but the
-    cloud's metadata."""
+    """Who may reach which pod: anybody the ports that are served, as a controller may be of the node's network, and
+    nobody the others. All pods may reach all but the cloud's metadata."""
     everybody = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
                  "metadata": {"name": fleet.app, "labels": labels(fleet)},
                  "spec": {"podSelector": {"matchLabels": labels(fleet)}, "policyTypes": ["Ingress", "Egress"],
-                          "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [METADATA]}},
-                                             {"ipBlock": {"cidr": "::/0"}}]}]}}
+                          "egress": [{"to": [PODS, {"ipBlock": {"cidr": "0.0.0.0/0", "except": [METADATA[0]]}},
+                                             {"ipBlock": {"cidr": "::/0", "except": [METADATA[1]]}}]},
+                                     {"to": [{"ipBlock": {"cidr": METADATA[0]}}], "ports": DNS}]}}
     return [everybody, *(policy(fleet, work) for work in works if work.is_web or work.ports)]
 
 
 def policy(fleet: Fleet, work: Workload) -> Data:
     """One process's open ports."""
-    ports = [{"port": number} for number in ([PORT] if work.is_web else work.ports)]
+    ports = [{"port": PORT, "protocol": "TCP"}] if work.is_web else [
+        {"port": port.inner, "protocol": port.protocol} for port in work.ports]
     return named(fleet, work.name, "NetworkPolicy", "networking.k8s.io/v1", spec={
         "podSelector": {"matchLabels": labels(fleet, work.name)}, "policyTypes": ["Ingress"],
-        "ingress": [{"from": [ALL], "ports": ports}]})
+        "ingress": [{"ports": ports}]})

@@ -1,26 +1,24 @@
-"""The manifests as kustomize takes them: a base that a release does not change, and an overlay for an environment with
-its release. Pure: the same toml, release and settings' names make the same bytes."""
+"""The manifests as kustomize takes them: a base that a release does not change, and over it the release. Pure: the same
+toml and release make the same bytes."""
 
 from ..decide.config import Fleet
 from ..monitor.yaml import dump
 from .kubernetes import STEP, WAVE, Data, before, deployment, labels, migrations, secret
 from .kubernetes_site import account, autoscaler, budget, ingress, policies, service
-from .workloads import Release, Workload, workloads
+from .workloads import MADE, Release, Workload, label, workloads
 
-MADE = "Made by `make manifests` of the toml: change that, and make it again. docs/engines.md tells of it."
 SETTINGS = "settings.env"
 
 
-def manifests(fleet: Fleet, release: Release, env: str) -> dict[str, str]:
-    """Path → text of all files. `env`: the environment's name."""
+def manifests(fleet: Fleet, release: Release) -> dict[str, str]:
+    """Path → text of all files."""
     works = workloads(fleet)
     base = {"app.yaml": [before(made) for made in (account(fleet), *policies(fleet, works))],
-            **{f"{work.name}.yaml": of_workload(fleet, work) for work in works}}
-    overlay = f"overlays/{env}"
+            **{f"process-{work.name}.yaml": of_workload(fleet, work) for work in works}}
     return {**{f"base/{name}": file(*objects) for name, objects in base.items()},
             "base/kustomization.yaml": file(kustomization(resources=[*base])),
-            f"{overlay}/migrate.yaml": file(migrations(fleet, release)),
-            f"{overlay}/kustomization.yaml": file(overlaid(fleet, release))}
+            "migrate.yaml": file(migrations(fleet, release)),
+            "kustomization.yaml": file(overlaid(fleet, release)), ".gitignore": f"/{SETTINGS}\n"}
 
 
 def of_workload(fleet: Fleet, work: Workload) -> list[Data]:
@@ -37,13 +35,13 @@ def kustomization(**rest: object) -> Data:
 
 
 def overlaid(fleet: Fleet, release: Release) -> Data:
-    """What an environment and its release add."""
+    """What a release adds."""
     made = {"secretGenerator": [{"name": secret(fleet), "envs": [SETTINGS], "options": {
         "labels": {**labels(fleet), STEP: "before"}, "annotations": {WAVE: "-2"}}}]}
     return kustomization(
-        namespace=fleet.engine["namespace"] or fleet.app, resources=["../../base", "migrate.yaml"],
+        namespace=fleet.engine["namespace"] or fleet.app, resources=["base", "migrate.yaml"],
         images=[{"name": fleet.app, "newName": fleet.image, "digest": release.digest}],
-        labels=[{"pairs": {"app.kubernetes.io/version": release.tag}, "includeTemplates": True}],
+        labels=[{"pairs": {"app.kubernetes.io/version": label(release.tag)}, "includeTemplates": True}],
         **({} if fleet.engine["secret"] else made))
 
 

@@ -4,21 +4,28 @@ Each platform gives PORT, keeps nothing on disk, and sends TERM some seconds bef
 """
 
 import json
+import shlex
 from collections.abc import Callable
 
 from ..decide.config import Fleet
 from ..monitor.yaml import dump
 from .kubernetes import Data, http, kubernetes_size
-from .workloads import PORT, Release, Workload, workloads
+from .workloads import MADE, PORT, Release, Workload
+from .workloads import workloads as all_workloads
 
 RUN = "/app/docker-run.sh"  # the image's entrypoint, for platforms that name a whole command
-MADE = "Made by `make manifests` of the toml: change that, and make it again. docs/engines.md tells of it."
+STARTS = 240  # seconds that Cloud Run gives a container at most
 Maker = Callable[[Fleet, Release], dict[str, str]]
+
+
+def workloads(fleet: Fleet) -> list[Workload]:
+    """What runs."""
+    return [work for work in all_workloads(fleet) if work.replicas]
 
 
 def command(work: Workload) -> str:
     """What starts a process, in one line."""
-    return " ".join([RUN, *work.args])
+    return shlex.join([RUN, *work.args])
 
 
 def pinned(fleet: Fleet, release: Release) -> str:
@@ -35,12 +42,18 @@ def fly(fleet: Fleet, release: Release) -> dict[str, str]:
              f"kill_timeout = {min(300, max(work.stop for work in works))}", "", "[build]",
              f"image = {text(pinned(fleet, release))}", "", "[deploy]", 'release_command = "migrate"',
              'strategy = "bluegreen"', "", "[processes]",
-             *(f"{work.name} = {text(' '.join(work.args))}" for work in works), "",
+             *(f"{work.name} = {text(shlex.join(work.args))}" for work in works), "",
              "[http_service]", f"internal_port = {PORT}", "force_https = true", 'auto_stop_machines = "off"',
              f"min_machines_running = {works[0].replicas}", 'processes = ["web"]', "", "[[http_service.checks]]",
              'path = "/readyz"', 'interval = "5s"', 'timeout = "3s"', f'grace_period = "{fleet.rollout["ready"]}s"', "",
-             "[[vm]]", f"memory = {text(kubernetes_size(fleet.memory).replace('Mi', 'mb').replace('Gi', 'gb'))}", ""]
+             *fly_memory(fleet.memory)]
     return {"fly.toml": "\n".join(lines)}
+
+
+def fly_memory(memory: str) -> list[str]:
+    """The lines for a size such as 2g or 512m; none where Fly is to choose."""
+    words = {"m": "mb", "g": "gb"}
+    return ["[[vm]]", f"memory = {text(memory[:-1] + words[memory[-1]])}", ""] if memory[-1] in words else []
 
 
 def text(value: str) -> str:
@@ -52,19 +65,17 @@ def text(value: str) -> str:
 
 def render(fleet: Fleet, release: Release) -> dict[str, str]:
     """render.yaml. What a setting holds is asked for in its dashboard."""
-    group = f"{fleet.app}-settings"
-    return {"render.yaml": dump({
-        "services": [render_service(fleet, release, work, group) for work in workloads(fleet)],
-        "envVarGroups": [{"name": group, "envVars": [{"key": name, "sync": False}
-                                                     for name in fleet.engine["settings"]]}]}, MADE)}
+    services = [render_service(fleet, release, work) for work in workloads(fleet)]
+    return {"render.yaml": dump({"services": services}, MADE)}
 
 
-def render_service(fleet: Fleet, release: Release, work: Workload, group: str) -> Data:
+def render_service(fleet: Fleet, release: Release, work: Workload) -> Data:
     """One process there."""
     visited = {"healthCheckPath": "/readyz", "preDeployCommand": f"{RUN} migrate"} if work.is_web else {}
     return {"type": "web" if work.is_web else "worker", "name": f"{fleet.app}-{work.name}", "runtime": "image",
             "image": {"url": pinned(fleet, release)}, "dockerCommand": command(work), "numInstances": work.replicas,
-            "maxShutdownDelaySeconds": min(300, work.stop), **visited, "envVars": [{"fromGroup": group}]}
+            "maxShutdownDelaySeconds": min(300, work.stop), **visited,
+            "envVars": [{"key": name, "sync": False} for name in fleet.engine["settings"]]}
 
 
 # ---- Cloud Run ----
@@ -76,9 +87,9 @@ def cloudrun(fleet: Fleet, release: Release) -> dict[str, str]:
     box = {"image": pinned(fleet, release), "env": [
         {"name": name, "valueFrom": {"secretKeyRef": {"name": f"{fleet.app}-{name}", "key": "latest"}}}
         for name in fleet.engine["settings"]],
-        "resources": {"limits": {"memory": kubernetes_size(fleet.memory)}}}
+        **({"resources": {"limits": {"memory": size}}} if (size := kubernetes_size(fleet.memory)) else {})}
     probes = {"startupProbe": {**http("/readyz", PORT), "periodSeconds": 1, "timeoutSeconds": 1,
-                               "failureThreshold": fleet.rollout["ready"]},
+                               "failureThreshold": min(STARTS, fleet.rollout["ready"])},
               "livenessProbe": {**http("/healthz", PORT), "periodSeconds": 10, "timeoutSeconds": 5}}
     site = {**box, "args": [*web.args], "ports": [{"name": "http1", "containerPort": PORT}], **probes}
     scale = {"autoscaling.knative.dev/minScale": str(web.replicas), "autoscaling.knative.dev/maxScale": str(web.most)}

@@ -1,15 +1,18 @@
 """What an engine runs of an app, whichever engine it is. Pure."""
 
+import hashlib
 import re
 import shlex
 from dataclasses import dataclass
 
+from ..agent.roles import READY_FILE as READY
 from ..agent.roles import Process
 from ..decide.config import Fleet
 
 PORT = 8000  # where the image's `run` listens
 DRAIN = 5  # seconds between the moment a container is to end and its TERM: proxies must have heard of it
-READY = "/dev/shm/ready"  # in a container; what READY_FILE names
+MADE = "Made by `make manifests` of the toml: change that, and make it again. docs/engines.md tells of it."
+__all__ = ["DRAIN", "MADE", "PORT", "READY", "Port", "Release", "Workload", "label", "slug", "workloads"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,20 @@ class Release:
 
     tag: str
     digest: str
+
+
+@dataclass(frozen=True)
+class Port:
+    """What others reach of a process. `outer`: the number that they know; `inner`: the container's."""
+
+    outer: int
+    inner: int
+    protocol: str = "TCP"
+
+    @property
+    def name(self) -> str:
+        """A name among the ports of its process."""
+        return f"{self.protocol.lower()}-{self.outer}"
 
 
 @dataclass(frozen=True)
@@ -32,7 +49,7 @@ class Workload:
     stop: int
     together: bool
     ready: str
-    ports: tuple[int, ...] = ()
+    ports: tuple[Port, ...] = ()
 
     @property
     def is_web(self) -> bool:
@@ -41,24 +58,32 @@ class Workload:
 
 
 def workloads(fleet: Fleet) -> list[Workload]:
-    """All that has a replica, in the order of the deployer's table of processes."""
-    return [of_process(process, fleet) for process in fleet.processes.values() if fleet.engine["replicas"].get(
-        process.name)]
+    """All processes, in the order of the deployer's table of them; those that do not run have no replica."""
+    return [of_process(process, fleet) for process in fleet.processes.values()]
 
 
 def of_process(process: Process, fleet: Fleet) -> Workload:
     """One of them."""
-    replicas = fleet.engine["replicas"][process.name]
+    replicas = fleet.engine["replicas"].get(process.name, 0)
     return Workload(process.name, tuple(shlex.split(process.command)), replicas,
                     max(replicas, fleet.engine["most"].get(process.name, 0)), process.stop, process.overlap,
-                    process.ready, tuple(map(inner_port, process.ports)))
+                    process.ready, tuple(map(port, process.ports)))
 
 
-def inner_port(published: str) -> int:
-    """The container's port, of one as docker publishes it: 2525 of "127.0.0.1:25:2525/tcp"."""
-    return int(published.partition("/")[0].rpartition(":")[2])
+def port(published: str) -> Port:
+    """A port as docker publishes it: 127.0.0.1:25:2525/tcp."""
+    numbers, _, protocol = published.partition("/")
+    *_, outer, inner = numbers.split(":")
+    return Port(int(outer), int(inner), protocol.upper() or "TCP")
 
 
-def slug(tag: str) -> str:
-    """A tag as a part of names that are DNS labels."""
-    return re.sub("[^a-z0-9]+", "-", tag.lower()).strip("-")[:30].strip("-")
+def slug(release: Release) -> str:
+    """A release as a part of names that are DNS labels: its tag, as far as it may be there, and what tells it from all
+    others."""
+    text = re.sub("[^a-z0-9]+", "-", release.tag.lower())[:20].strip("-")
+    return f"{text}-{hashlib.sha256(f'{release.tag}@{release.digest}'.encode()).hexdigest()[:8]}".lstrip("-")
+
+
+def label(tag: str) -> str:
+    """A tag as the value of a label, at most 63 letters and a letter or digit last."""
+    return re.sub("[^A-Za-z0-9]+$", "", tag[:63]).lstrip("_.-")

@@ -90,7 +90,7 @@ def strategies(objects):
         strategy, part = made["spec"]["strategy"], made["metadata"]["labels"]["app.kubernetes.io/component"]
         if part == "web" and strategy.get("rollingUpdate", {}).get("maxUnavailable") != 0:
             yield f"{name(made)}: visitors may find nobody"
-        if part == "beat" and (strategy != {"type": "Recreate"} or made["spec"].get("replicas") != 1):
+        if part == "beat" and (strategy != {"type": "Recreate"} or made["spec"].get("replicas") not in (0, 1)):
             yield f"{name(made)}: two may run"
         grace, hook = template(made)["spec"]["terminationGracePeriodSeconds"], "lifecycle" in template(made)["spec"][
             "containers"][0]

@@ -2,6 +2,7 @@
 and by what the objects mean to each other."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -10,14 +11,15 @@ import pytest
 import yaml
 
 from deploy import __main__
-from deploy.engine.workloads import inner_port, slug
-from engines.meaning import amiss
+from deploy.engine.workloads import Port, Release, label, port, slug
+from engines.meaning import amiss, containers, of_kind
 from proc import ROOT
 from services import missing
 
 GOLDEN = ROOT / "tests/engines/golden"
 TOML = GOLDEN / "shop.toml"
 VERSIONS = ("1.30", "1.33", "1.36")
+RIGHT = TOML.read_text()
 SETTINGS = ("SITE_URL", "SECRET_KEY", "DATABASE_URL", "BROKER_URL")
 DIGEST = "sha256:" + "1" * 64
 
@@ -37,10 +39,9 @@ def make(toml, folder):
 
 def built(folder):
     """The objects as kustomize, of Debian's package kubectl, makes them."""
-    overlay = folder / "overlays/production"
-    (overlay / "settings.env").write_text("".join(f"{name}=a # b=c\n" for name in SETTINGS))
+    (folder / "settings.env").write_text("".join(f"{name}=a # b=c\n" for name in SETTINGS))
     kubectl = shutil.which("kubectl") or missing("kubectl")
-    done = subprocess.run([kubectl, "kustomize", overlay], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))
 
@@ -96,7 +97,8 @@ def change(data, old, new):
     ("type", "Recreate", "RollingUpdate"),
     ("key", "SECRET_KEY", "SECRET"), ("runAsNonRoot", True, False), ("allowPrivilegeEscalation", False, True),
     ("readOnlyRootFilesystem", True, False), ("drop", ["ALL"], []), ("serviceAccountName", "shop", "root"),
-    ("value", "8000", "80"), ("terminationGracePeriodSeconds", 65, 30), ("port", {"name": "http"}, {"name": "web"}),
+    ("value", "8000", "80"), ("terminationGracePeriodSeconds", 65, 30),
+    ("port", {"name": "http"}, {"name": "web"}),
     ("scaleTargetRef", {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop-web"}, {"name": "shop"}),
     ("image", f"registry.example/shop@{DIGEST}", "registry.example/shop:build-42"),
     ("matchLabels", {"app.kubernetes.io/name": "shop", "app.kubernetes.io/component": "web"},
@@ -120,25 +122,54 @@ def test_what_was_there_stays_where_it_can(tmp_path):
                     'secret = "ours"\nnamespace = "other"\nsettings = ["SITE_URL"]\nreplicas = { web = 1 }\n')
     objects = built(make(toml, tmp_path / "made"))
     kinds = [made["kind"] for made in objects]
-    assert sorted(kinds) == ["Deployment", "Ingress", "Job", "NetworkPolicy", "NetworkPolicy", "Service",
-                             "ServiceAccount"]
+    assert sorted(kinds) == ["Deployment", "Deployment", "Deployment", "Ingress", "Job", "NetworkPolicy",
+                             "NetworkPolicy", "Service", "ServiceAccount"]
     assert amiss([*objects, {"kind": "Secret", "metadata": {"name": "ours"}}], ["SITE_URL"]) == []
     assert {made["metadata"]["namespace"] for made in objects} == {"other"}
 
 
-@pytest.mark.parametrize("published, inner", [("25:2525", 2525), ("127.0.0.1:25:2525/tcp", 2525)])
-def test_ports(published, inner):
-    assert inner_port(published) == inner
+@pytest.mark.parametrize("published, is_", [
+    ("25:2525", Port(25, 2525)), ("127.0.0.1:53:5353/udp", Port(53, 5353, "UDP"))])
+def test_ports(published, is_):
+    assert port(published) == is_
 
 
-@pytest.mark.parametrize("tag, name", [("build-42", "build-42"), ("V1.2_x", "v1-2-x"), ("a" * 29 + ".b", "a" * 29)])
-def test_a_tag_in_a_name(tag, name):
-    assert slug(tag) == name
+TAGS = ["build-42", "V1.2_x", "v1.2-x", "a" * 128, "a" * 127 + "b", "__", "x.."]
+
+
+def test_a_tag_in_names():
+    """Whatever a tag is, its Job has a name of its own, and its pods have a label."""
+    names = [slug(Release(tag, DIGEST)) for tag in TAGS]
+    assert len({*names}) == len(TAGS) and all(re.fullmatch("[a-z0-9][a-z0-9-]{0,28}[a-z0-9]", name) for name in names)
+    assert all(re.fullmatch("|[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", label(tag)) for tag in TAGS)
+
+
+@pytest.mark.parametrize("memory, limits", [("1g", {"memory": "1Gi"}), ("auto", {"memory": "512Mi"}), ("off", None)])
+def test_memory(tmp_path, memory, limits):
+    (tmp_path / "x.toml").write_text(RIGHT.replace('memory = "1g"', f'memory = "{memory}"'))
+    objects = built(make(tmp_path / "x.toml", tmp_path / "made"))
+    assert all(box["resources"].get("limits") == limits for _, box in containers(objects))
+
+
+def test_what_no_longer_runs_is_stopped(tmp_path):
+    """A process without a container is there, with none."""
+    (tmp_path / "x.toml").write_text(RIGHT.replace("worker = 1", ""))
+    objects = built(make(tmp_path / "x.toml", tmp_path / "made"))
+    assert {one["metadata"]["name"]: one["spec"].get("replicas") for one in of_kind(objects, "Deployment")} == {
+        "shop-web": None, "shop-worker": 0, "shop-beat": 1, "shop-smtp": 1}
+
+
+def test_two_ports_of_one_number(tmp_path):
+    """They differ by protocol."""
+    toml = tmp_path / "x.toml"
+    toml.write_text(RIGHT.replace('["25:2525"]', '["53:5353/udp", "53:5353"]'))
+    objects = built(make(toml, tmp_path / "made"))
+    service = next(one for one in of_kind(objects, "Service") if one["metadata"]["name"] == "shop-smtp")
+    assert [(one["port"], one["protocol"]) for one in service["spec"]["ports"]] == [(53, "UDP"), (53, "TCP")]
+    assert amiss(objects, SETTINGS) == []
 
 
 # ---- what is refused ----
-
-RIGHT = TOML.read_text()
 
 
 @pytest.mark.parametrize("old, new, said", [
@@ -155,7 +186,13 @@ RIGHT = TOML.read_text()
     ('kind = "kubernetes"', "", "hosts: is missing"),
     ('[engine]\nkind = "kubernetes"', "[hosts.web1]\nroles = ['web']\n[engine]",
      'engine.replicas: counts only with another engine.kind than "hosts"'),
-    ('tls = "shop-tls"', 'tls = "Shop"', "engine.tls: 'Shop' is not a name of small letters, digits and -"),
+    ('tls = "shop-tls"', 'tls = "Shop"', "engine.tls: 'Shop' is not a name of small letters, digits, - and ."),
+    ("smtp = 1", "", "engine.replicas.smtp: is needed: how many there are, or 0"),
+    ("smtp", "release", "process.release: the name is used for something else with engine.kind = \"kubernetes\""),
+    ('"SITE_URL"', '"PORT"', "engine.settings: PORT is not for you to set"),
+    ('["SITE_URL", "SECRET_KEY", "DATABASE_URL", "BROKER_URL"]', "[]", "engine.settings: is needed: "),
+    ("memory = ", "opts = '-e A=b'\nmemory = ", "opts: has no meaning with engine.kind = \"kubernetes\""),
+    ("memory = ", "registry = 'ssh'\nmemory = ", "registry: has no meaning with engine.kind = \"kubernetes\""),
 ])
 def test_what_the_file_must_not_say(tmp_path, capsys, old, new, said):
     """One line each, and nothing is written."""
@@ -169,6 +206,8 @@ def test_what_the_file_must_not_say(tmp_path, capsys, old, new, said):
 @pytest.mark.parametrize("words, said", [
     (["manifests", "build-42", "--digest", "sha256:12"], "--digest sha256:12: it is sha256: and 64 digits"),
     (["manifests", "a b"], "'a b' is no tag of an image: say which release, TAG=build-42"),
+    (["manifests", "b-dirty"], "b-dirty has what no commit holds, so nobody could build it again: commit, make build,"
+     " make push"),
     (["status"], "engine.kind is 'kubernetes': make manifests, and go on as docs/engines.md says"),
     (["deploy", "build-42"], "engine.kind is 'kubernetes': make manifests, and go on as docs/engines.md says")])
 def test_what_cannot_be_asked_for(tmp_path, capsys, words, said):
