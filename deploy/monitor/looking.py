@@ -94,9 +94,8 @@ class Watcher:
             self.connections[host.name] = Connection(host, self.fleet.ssh, self.fleet.app)
             await self.connections[host.name].open()
         connection = self.connections[host.name]
-        facts = await connection.ask("facts", health=True, history=False)
-        lines = (await connection.ask("figures", names=[ANSWERS, AGES]))["lines"] if host.has("web") else []
-        return sample(host, self.now(), facts, lines)
+        facts = await connection.ask("facts", health=True, history=False, figures=[ANSWERS, AGES])
+        return sample(host, self.now(), facts)
 
     # ---- places ----
 

@@ -38,8 +38,9 @@ def well(fleet):
     """do → the answer of a host with which all is well."""
     answers = fine(fleet)
     slot = answers["facts"]["slots"]["a"]
+    slot["units"]["web"]["figures"] = LINES
     slot["units"]["worker"] = {**slot["units"]["web"], "health": "consuming"}
-    return {**answers, "figures": {"lines": LINES}}
+    return answers
 
 
 @contextlib.contextmanager
@@ -149,13 +150,34 @@ def test_errors_take_two_looks(fleet):
     """What was answered since a start, long ago, tells nothing; what is answered between two looks does."""
     counts = iter(range(0, 10**6, 100))
 
-    def figures(message):
-        errors = next(counts)
-        return [line({"id": message["id"], "ok": {"lines": [
+    def facts(message):
+        errors, said = next(counts), well(fleet)["facts"]
+        said["slots"]["a"]["units"]["web"]["figures"] = [
             f'http_requests_total{{status="2xx"}} {10**6 + errors}', f'http_requests_total{{status="5xx"}} {errors}',
-            *LINES[2:]]}})]
-    events, sent, _ = watched(fleet, {"root@web1.example": {"figures": figures}}, 300)
+            *LINES[2:]]
+        return [line({"id": message["id"], "ok": said})]
+    events, sent, _ = watched(fleet, {"root@web1.example": {"facts": facts}}, 300)
     assert [(alert["rule"], alert["value"]) for alert in sent] == [("errors", 0.5)]
+
+
+def test_a_flip_between_two_looks(fleet):
+    """To a warm slot that once answered errors: no error of now."""
+    looks, told = iter(range(10**6)), {"a": (10**6, 0), "b": (10**6 + 500, 400)}  # slot → its answers, of them errors
+
+    def lines(slot, more):
+        every, bad = told[slot]
+        return [f'http_requests_total{{status="2xx"}} {every - bad + more}',
+                f'http_requests_total{{status="5xx"}} {bad}', *LINES[2:]]
+
+    def facts(message):
+        said, number = json.loads(json.dumps(well(fleet)["facts"])), next(looks)
+        said["live"] = "a" if number < 6 else "b"
+        said["slots"]["b"] = json.loads(json.dumps(said["slots"]["a"]))
+        said["slots"][said["live"]]["units"]["web"]["figures"] = lines(said["live"], number)
+        return [line({"id": message["id"], "ok": said})]
+    events, sent, _ = watched(fleet, {"root@web1.example": {"facts": facts}}, 300)
+    assert sent == []
+    assert all(look["rules"]["errors"]["text"].startswith(("-", "0 %")) for look in events if look["event"] == "look")
 
 
 # ---- what a host says ----
@@ -176,18 +198,19 @@ def test_what_of_a_host_is_not_well(fleet):
 def test_the_slot_of_figures(fleet):
     """It is the live one's: of another one they count anew."""
     facts = well(fleet)["facts"]
-    slots = [hosts.sample(Host("w", "w", ("web",)), 0.0, {**facts, "live": live}, LINES).slot for live in ("b", None)]
-    assert slots == ["b", ""]
+    said = [hosts.sample(Host("w", "w", ("web",)), 0.0, {**facts, "live": live}) for live in ("a", "b", None)]
+    assert [(one.slot, one.answers) for one in said] == [
+        ("a", {"2xx": 100.0, "5xx": 1.0}), ("b", None), ("", None)]
 
 
 def test_a_host_forges_no_row(fleet):
     """Its words stay in its own, whatever they are."""
     facts, host = well(fleet)["facts"], Host("web1", "web1", ("web",))
     facts["slots"]["a"]["units"]["web"]["health"] = "\x1b[2Jx\nweb9  1 s ago  1 GB  up" + "y" * 999
-    said = hosts.sample(host, 0.0, facts, [])
+    said = hosts.sample(host, 0.0, facts)
     assert said.problem == "web: \\x1b[2Jx"
     facts["slots"]["a"]["units"]["web"]["health"] = "y" * 999
-    assert len(hosts.sample(host, 0.0, facts, []).problem) == 200
+    assert len(hosts.sample(host, 0.0, facts).problem) == 200
 
 
 def test_a_place_forges_no_row(fleet, monkeypatch):
