@@ -39,6 +39,7 @@ SITUATIONS = {  # name: hosts, what befalls them, the rule that is told
     "one of two dark": (2, dark(1), "hosts_up"),
     "one of two flaps": (2, dark(1, 2 / 3, 180), "hosts_up"),
     "one of two flaps fast": (2, dark(1, 0.75, 120), "hosts_up"),
+    "one of two flaps slowly": (2, dark(1, 0.5, 400), "hosts_up"),
     "one of two is away for a moment, now and then": (2, dark(1, 0.1, 600), ""),
     "4 % errors": (2, failing(0.04), ""),
     "6 % errors": (2, failing(0.06), "errors"),
