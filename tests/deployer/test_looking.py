@@ -24,6 +24,7 @@ from deploy.commands import watch
 from deploy.decide.config import Host
 from deploy.monitor import hosts, looking, probes
 from deploy.monitor.looking import Sender, Watcher
+from deploy.monitor.rules import rules
 from deploy.reach import connection
 from deploy.show import board
 from deployer.agents import Agent, Pipe, fine, line
@@ -117,8 +118,8 @@ def test_once(fleet, capsys, odd, code):
     with fleet_of_agents(fleet, odd), mock.patch.object(board, "choose", lambda *words: Direct(*words)):
         assert run(watch.handle(fleet, argparse.Namespace(once=True, json=False, hosts=""))) == code
     out = capsys.readouterr().out
-    assert ("hosts_up  broken" in out) == bool(code) and "\033" not in out
-    assert re.search(r"hosts_up +\w+ +(66.7|100) % of 3 hosts up", out)
+    assert ("hosts_up  80 %   broken" in out) == bool(code) and "\033" not in out
+    assert re.search(r"hosts_up +80 % +\w+ +(66.7|100) % of 3 hosts up", out)
 
 
 def test_once_of_a_host_that_goes_meanwhile(fleet):
@@ -394,7 +395,7 @@ def test_the_end_of_a_certificate(site, tmp_path, monkeypatch):
 # ---- on a terminal ----
 
 def look(hosts, broken=False):
-    rule = {"value": 0.5, "text": "50 % of hosts up", "alert": broken, "broken": broken, "about": ["web1"],
+    rule = {"value": 0.5, "now": "50 % of hosts up", "limit": "80 %", "alert": broken, "broken": broken, "about": ["web1"],
             "kept": False, "since": 200.0 if broken else None}
     found = {f"web{number}": {"problem": "is gone " * 30 if number == 1 and broken else "", "free": 5e9, "seen": 3.0}
              for number in range(1, hosts + 1)}
@@ -430,8 +431,25 @@ def test_the_table_is_drawn_over_itself(monkeypatch, columns, lines, hosts):
     (True, False, "BROKEN for 3 min"), (False, True, "BROKEN for 3 min, kept now"), (False, False, "BROKEN for 3 min")])
 def test_an_alert_that_stays(broken, kept, state):
     """It says "kept now" only where that is known."""
-    rule = {"alert": True, "broken": broken, "kept": kept, "since": 200.0, "text": "-", "about": []}
-    assert board.rule_row("disk", rule)[1] == state
+    rule = {"alert": True, "broken": broken, "kept": kept, "since": 200.0, "now": "-", "limit": "2 GB", "about": []}
+    assert board.rule_row("disk", rule)[2] == state
+
+
+@pytest.mark.parametrize("seconds, text", [(119, "119 s"), (121, "2 min"), (7199, "120 min"), (7201, "2 h"),
+                                           (10**6, "12 days")])
+def test_how_long_ago(seconds, text):
+    """It stays short."""
+    assert board.ago(seconds) == text
+
+
+@pytest.mark.parametrize("seconds", [10, 90, 900])
+def test_a_terminal_of_80_columns_shows_whom_a_rule_is_about(fleet, seconds):
+    """Two hosts of three, the longest state beside them."""
+    rule = next(rule for rule in rules(fleet, fleet.app_hosts) if rule.name == "hosts_up")
+    its = {"value": 0.333, "now": rule.words(0.3333), "limit": rule.bound, "alert": True, "broken": True,
+           "about": ["web1", "web2"], "kept": False, "since": seconds}
+    look = {"event": "look", "hosts": {}, "rules": {"hosts_up": its, "errors": {**its, "broken": False}}}
+    assert [text for text, _ in board.fit(board.rows(look), 79, 22) if text.endswith(": web1, web2")]
 
 
 def test_many_may_wait(monkeypatch):
