@@ -60,10 +60,10 @@ class Board(Lines):
 
 def rows(event: Event) -> list[Shaded]:
     """The lines of a look."""
-    return [*shaded(("host", "up", "free", "state"), [(host_row(name, host), bool(host["problem"]))
-                                                      for name, host in event["hosts"].items()]), ("", False),
-            *shaded(("rule", "limit", "state", "now"), [(rule_row(name, rule), rule["alert"] or rule["broken"])
-                                               for name, rule in event["rules"].items()])]
+    hosts = [(host_row(name, host), bool(host["problem"])) for name, host in event["hosts"].items()]
+    rules = [(rule_row(name, rule), rule["alert"] or rule["broken"]) for name, rule in event["rules"].items()]
+    return [*shaded(("host", "up", "free", "state"), hosts), ("", False),
+            *shaded(("rule", "limit", "state", "now"), rules)]
 
 
 def shaded(head: Row, found: list[tuple[Row, bool]]) -> list[Shaded]:

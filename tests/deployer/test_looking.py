@@ -395,8 +395,8 @@ def test_the_end_of_a_certificate(site, tmp_path, monkeypatch):
 # ---- on a terminal ----
 
 def look(hosts, broken=False):
-    rule = {"value": 0.5, "now": "50 % of hosts up", "limit": "80 %", "alert": broken, "broken": broken, "about": ["web1"],
-            "kept": False, "since": 200.0 if broken else None}
+    rule = {"value": 0.5, "now": "50 % of hosts up", "limit": "80 %", "alert": broken, "broken": broken,
+            "about": ["web1"], "kept": False, "since": 200.0 if broken else None}
     found = {f"web{number}": {"problem": "is gone " * 30 if number == 1 and broken else "", "free": 5e9, "seen": 3.0}
              for number in range(1, hosts + 1)}
     return {"event": "look", "hosts": found, "rules": {"hosts_up": rule}}

@@ -12,7 +12,7 @@ from copy import copy
 import pytest
 
 from e2e.fleet.load import Load
-from e2e.scenarios import provisioned
+from e2e.scenarios import provisioned, succeed
 from proc import ROOT, wait_until
 
 QUICK = {"watch.every": 2, "watch.ttl": 6, "watch.over": 6}
@@ -85,6 +85,27 @@ def test_errors(shop):
         with visitors(shop, 0):
             wait_until(lambda: len(told(shop)) > 1, 60, "it is over")
     assert told(shop) == [("errors", "broken", []), ("errors", "over", [])]
+
+
+def test_a_deploy_and_a_rollback(shop):
+    """They go on beside it, and are nothing to be told: not what the warm slot has counted in its life, either."""
+    with visitors(shop, 50):
+        wait_until(lambda: figure(shop, "5xx") > 60, 30, "errors of before")
+    shop.settings |= {"watch.ttl": 20, "watch.over": 20, "watch.errors": 0.06}
+    with shop.rolling("watch") as watching, visitors(shop, 4):
+        looks(watching, lambda event: event["rules"]["errors"]["value"])
+        succeed(shop)
+        outcome = shop.roll("rollback")
+        assert outcome.code == 0, outcome.stderr
+        began, seen = time.monotonic(), []
+        looks(watching, lambda event: seen.append(event["rules"]["errors"]) or time.monotonic() - began > 10)
+    assert not told(shop) and not any(rule["broken"] for rule in seen), seen
+
+
+def figure(shop, kind):
+    """How many answers of that class the first web host has counted."""
+    said = shop.web[0].run("curl -sS --unix-socket /run/shop/web.sock http://localhost/metrics")
+    return float(re.search(rf'"{kind}"}} (\S+)', said)[1])
 
 
 HOME = "/srv/watch"
