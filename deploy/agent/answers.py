@@ -28,6 +28,7 @@ class UnitFacts(TypedDict):
     since: str | None
     health: NotRequired[str]
     dead: NotRequired[int]  # tasks that were given up
+    figures: NotRequired[list[str]]  # lines of /metrics
 
 
 class AloneFacts(UnitFacts):
@@ -121,11 +122,6 @@ class Fate(TypedDict):
 class Said(TypedDict):
     """What a container logged."""
     log: list[str]
-
-
-class Figures(TypedDict):
-    """Of what /metrics shows."""
-    lines: list[str]
 
 
 class Resolved(TypedDict):

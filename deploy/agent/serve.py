@@ -85,8 +85,7 @@ def beside(function: Callable[..., object], *args: object) -> None:
 def read(app: str, program: bytes, file: str) -> None:
     """Answer what is asked, up to the lock and after it. `program`, `file`: this agent's text, and where it is kept."""
     readers: dict[str, Callable[..., object]] = {
-        "facts": facts.collect, "said": facts.last_lines, "figures": facts.figures, "decide": decide,
-        **UNLOCKED}
+        "facts": facts.collect, "said": facts.last_lines, "decide": decide, **UNLOCKED}
     print(MARK, flush=True)
     for message in lines():
         host = Host(app)  # anew: somebody may have provisioned since

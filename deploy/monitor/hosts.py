@@ -17,14 +17,15 @@ WELL = ("ready", "consuming", "paused")  # a deploy pauses a worker that is abou
 GREATEST = 2**53
 
 
-def sample(host: Host, at: float, facts: Facts, lines: Iterable[str]) -> Sample:
+def sample(host: Host, at: float, facts: Facts) -> Sample:
     """What they say at this time."""
-    found = list(figures(lines))
+    web: Mapping[str, Any] = facts["slots"].get(facts["live"] or "", EMPTY)["units"].get("web") or {}
+    found = list(figures(web.get("figures", ())))
     answers = {label: value for name, label, value in found if name == ANSWERS}
     ages = {label: value for name, label, value in found if name == AGES}
     free = [free for path, free in facts["free"].items() if path != "/run"]  # which is memory
     return Sample(host.name, at, brief(ill(host, facts)), answers or None, ages, min(free, default=None),
-                  facts["live"] or "")
+                  facts["live"] or "", web.get("since") or "")
 
 
 def ill(host: Host, facts: Facts) -> str:

@@ -94,9 +94,8 @@ class Watcher:
             self.connections[host.name] = Connection(host, self.fleet.ssh, self.fleet.app)
             await self.connections[host.name].open()
         connection = self.connections[host.name]
-        facts = await connection.ask("facts", health=True, history=False)
-        lines = (await connection.ask("figures", names=[ANSWERS, AGES]))["lines"] if host.has("web") else []
-        return sample(host, self.now(), facts, lines)
+        facts = await connection.ask("facts", health=True, history=False, figures=[ANSWERS, AGES])
+        return sample(host, self.now(), facts)
 
     # ---- places ----
 
@@ -147,7 +146,7 @@ class Watcher:
             reading, state = self.readings[rule.name], self.alerts.states[rule.name]
             rules[rule.name] = {
                 "value": finite(reading.value), "text": rule.says(reading.value), "alert": state.alert,
-                "kept": state.kept is not None,
+                "now": rule.words(reading.value), "limit": rule.bound, "kept": state.kept is not None,
                 "broken": rule.broken(reading.value), "about": list(reading.about),
                 "since": None if state.since is None else round(now - state.since, 1)}
         return {"event": "look", "hosts": hosts, "rules": rules}

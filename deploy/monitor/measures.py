@@ -15,7 +15,7 @@ HERE = "here"  # the place of who watches
 class Sample:
     """What a host has said. `problem`: why it is not up; "": it is. `answers`: class of status → how many since a
     start, None: it told no figures. `ages`: part → seconds since its heartbeat. `free`: the least bytes of its disks.
-    `slot`: which one is live, and told the figures.
+    `slot`: which one is live, and told the figures; `boot`: when that began to run.
     """
 
     host: str
@@ -25,6 +25,7 @@ class Sample:
     ages: Mapping[str, float] = field(default_factory=dict)
     free: float | None = None
     slot: str = ""
+    boot: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Memory:
         if sample.answers is not None:
             before = self.told.get(sample.host)
             if before and before.slot == sample.slot and sample.at - before.at <= self.over:
-                grown = growth(before.answers or {}, sample.answers)
+                grown = growth((before.answers or {}) if before.boot == sample.boot else {}, sample.answers)
                 self.answers.add(sample.at, round(sum(grown.values())), round(grown.get("5xx", 0)))
             self.told[sample.host] = sample
         self.last[sample.host] = sample

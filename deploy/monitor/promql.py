@@ -33,7 +33,7 @@ def measure(fleet: Fleet, rule: Rule) -> str:
         bad, all_ = (f"sum(increase(http_requests_total{{{which}}}{over}))" for which in (f'{app},status="5xx"', app))
         return f"{bad} / ({all_} >= {LEAST})"
     if rule.name == "figures":
-        return (f"(count(last_over_time(http_requests_total{{{app}}}{ttl})) or vector(0))"
+        return (f"(count(count by (host) (last_over_time(http_requests_total{{{app}}}{ttl}))) or vector(0))"
                 f' and on () (max(max_over_time(up{{job="{fleet.app}"}}{ttl})) == 1)')
     if rule.name in ("worker", "beat"):
         return (f'min(last_over_time(celery_heartbeat_age_seconds{{{app},part="{rule.name}"}}{ttl}))'
@@ -51,8 +51,11 @@ def broken(fleet: Fleet, rule: Rule) -> str:
 
 
 def about(fleet: Fleet, rule: Rule) -> str:
-    """The expression of those that a broken rule is about, by the label that it also returns; "" without any."""
+    """The expression of those that a broken rule is about, by the label that it also returns; "" without any. A place
+    whose exporter is gone has `up` alone."""
+    app, ttl = f'app="{fleet.app}"', f'[{fleet.watch["ttl"]}s]'
     return {"hosts_up": f"{up(fleet)} == 0",
-            "front": f'max by (place) (max_over_time(probe_success{{app="{fleet.app}"}}[{fleet.watch["ttl"]}s])) == 0',
+            "front": f'count by (place) (up{{{app},place!=""}})'
+                     f" unless count by (place) (max_over_time(probe_success{{{app}}}{ttl}) == 1)",
             "disk": f'min by (host) (node_filesystem_avail_bytes{{app="{fleet.app}",{DISKS}}}) < {rule.limit!r}',
             }.get(rule.name, "")

@@ -181,6 +181,7 @@ def of_front(world: World, times: range) -> dict[str, list[Number]]:
     for place in (HERE, *watch["probes"]) if watch["front"] else ():
         own = f'{{app="{world.fleet.app}",place="{place}"}}'
         said = [world.reaches(place, at) for at in times]
+        found[f"up{own}"] = [1.0 for _ in said]
         found[f"probe_success{own}"] = [float(not one.problem) for one in said]
         found[f"probe_ssl_earliest_cert_expiry{own}"] = [None if one.problem else one.ends for one in said]
     return found

@@ -30,18 +30,26 @@ class Rule:
         """Whether a value breaks it. What nobody can tell does not."""
         return value is not None and (value < self.limit if self.least else value >= self.limit)
 
-    def says(self, value: float | None) -> str:
-        """A value in words, and the limit; "-": nobody can tell."""
+    def words(self, value: float | None) -> str:
+        """A value in words; "-": nobody can tell."""
         if value is None:
             return "-"
-        if math.isinf(value):
-            return f"no heartbeat of {self.name} is known, the limit is {shown(self.limit, self.unit)}"
-        return f"{shown(value, self.unit)} {self.what}, the limit is {shown(self.limit, self.unit)}"
+        return (f"no heartbeat of {self.name} is known" if math.isinf(value)
+                else f"{shown(value, self.unit)} {self.what}")
+
+    def says(self, value: float | None) -> str:
+        """The same, and the limit."""
+        return "-" if value is None else f"{self.words(value)}, the limit is {self.bound}"
+
+    @property
+    def bound(self) -> str:
+        """The limit in words."""
+        return shown(self.limit, self.unit)
 
     @property
     def breach(self) -> str:
         """What it means that it is broken, without a value."""
-        return f"{'less than' if self.least else 'at least'} {shown(self.limit, self.unit)} {self.what}"
+        return f"{'less than' if self.least else 'at least'} {self.bound} {self.what}"
 
 
 def shown(value: float, unit: str) -> str:
@@ -64,7 +72,8 @@ def rules(fleet: Fleet, hosts: Sequence[Host]) -> tuple[Rule, ...]:
     found = [Rule("hosts_up", watch["hosts_up"], f"of {len(hosts)} hosts up {over}", unit="share")]
     if fleet.with_role("web"):
         found.append(Rule("errors", watch["errors"], f"of answers are 5xx {over}", least=False, unit="share"))
-        found.append(Rule("figures", 1, "web hosts tell their figures"))
+        web = len([host for host in hosts if host.has("web")])
+        found.append(Rule("figures", 1, f"of {web} web hosts tell their figures"))
         found += [Rule(role, watch["heartbeat"], f"since {role}'s last heartbeat", least=False, unit="seconds")
                   for role in ("worker", "beat") if fleet.with_role(role)]
     found += of_front(fleet)
@@ -75,7 +84,8 @@ def rules(fleet: Fleet, hosts: Sequence[Host]) -> tuple[Rule, ...]:
 def of_front(fleet: Fleet) -> list[Rule]:
     """The rules of the front page, where the file names it."""
     watch, front = fleet.watch, fleet.watch["front"]
-    found = [Rule("front", watch["places"], f"places reach {front}")] if front else []
+    places = len(watch["probes"]) + 1
+    found = [Rule("front", watch["places"], f"of {places} places reach {front}")] if front else []
     if front.startswith("https:"):
         found.append(Rule("certificate", watch["certificate"], f"until the certificate of {front} ends", unit="days",
                           severity="warning"))

@@ -10,7 +10,7 @@ from .display import Background, Draw, Json, Lines, line, put
 from .tables import Row, table
 
 RED, PLAIN = "\033[31m", "\033[0m"
-GB = 2**30
+GB, DAY = 2**30, 86_400
 Shaded = tuple[str, bool]  # a line, and whether it is of what is amiss
 
 
@@ -60,10 +60,10 @@ class Board(Lines):
 
 def rows(event: Event) -> list[Shaded]:
     """The lines of a look."""
-    return [*shaded(("host", "up", "free", "state"), [(host_row(name, host), bool(host["problem"]))
-                                                      for name, host in event["hosts"].items()]), ("", False),
-            *shaded(("rule", "state", "now"), [(rule_row(name, rule), rule["alert"] or rule["broken"])
-                                               for name, rule in event["rules"].items()])]
+    hosts = [(host_row(name, host), bool(host["problem"])) for name, host in event["hosts"].items()]
+    rules = [(rule_row(name, rule), rule["alert"] or rule["broken"]) for name, rule in event["rules"].items()]
+    return [*shaded(("host", "up", "free", "state"), hosts), ("", False),
+            *shaded(("rule", "limit", "state", "now"), rules)]
 
 
 def shaded(head: Row, found: list[tuple[Row, bool]]) -> list[Shaded]:
@@ -85,14 +85,17 @@ def rule_row(name: str, rule: dict[str, Any]) -> Row:
     if rule["alert"]:
         state = f"BROKEN{since}, kept now" if rule["kept"] else f"BROKEN{since}"
     else:
-        state = f"broken{since}" if rule["broken"] else "-" if rule["text"] == "-" else "kept"
+        state = f"broken{since}" if rule["broken"] else "-" if rule["now"] == "-" else "kept"
     about = f": {', '.join(rule['about'])}" if rule["about"] and rule["broken"] else ""
-    return name, state, rule["text"] + about
+    return name, rule["limit"], state, rule["now"] + about
 
 
 def ago(seconds: float) -> str:
     """Some seconds in words."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    for unit, name in ((1, "s"), (60, "min"), (3600, "h")):
+        if seconds < 120 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / DAY:.0f} days"
 
 
 def fit(found: list[Shaded], width: int, height: int) -> list[Shaded]:

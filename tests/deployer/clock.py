@@ -1,16 +1,19 @@
 """Time for tests of waiting."""
 
 import asyncio
+import contextlib
 import selectors
 
 
 class Jumping(selectors.DefaultSelector):
-    """Time passes only while all wait, and then at once. What comes from outside is let come first."""
+    """Time passes only while all wait, and then at once. What comes from outside is let come first; while it is `held`,
+    as for a program that works, that alone ends a wait."""
 
-    now = 0.0
+    now, held = 0.0, False
 
     def select(self, timeout=None):
-        found = super().select(0 if timeout is not None else None)
+        waits = timeout is None or self.held and timeout > 0
+        found = super().select(None if waits else 0)
         if not found and timeout:
             self.now += timeout
         return found
@@ -25,6 +28,17 @@ class Loop(asyncio.SelectorEventLoop):
 
     def time(self):
         return self.selector.now
+
+
+@contextlib.contextmanager
+def held():
+    """While the block runs no time passes: a real program has all it takes. What waits meanwhile waits on."""
+    selector = asyncio.get_running_loop().selector
+    selector.held = True
+    try:
+        yield
+    finally:
+        selector.held = False
 
 
 def run(work):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.agent import disk, facts, releases, slots
+from deploy.agent import disk, facts, http, releases, slots
 from deploy.decide.render import HOST
 from deploy.reach import validate
 from deployer.simulated import Simulated, world
@@ -128,6 +128,28 @@ def test_a_server_of_an_older_version(host, text, problems):
     disk.write(host.root + "/usr/local/bin/docker-slot", text)
     with world(host):
         assert facts.collect(host)["problems"] == problems
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_figures_lie_with_the_slot_that_told_them(host, monkeypatch, flip):
+    """Also where visitors are flipped just after it was read which slot is live: another slot's counters would be a
+    growth of this one's."""
+    host.up, states = {f"shop-web@{slot}.service": ("v1", "sha256:1") for slot in "ab"}, host.states
+
+    def then_flip(*units):
+        found = states(*units)
+        slots.flip(host, "b" if flip else "a")
+        return found
+
+    def exchange(sock, request, timeout):  # whoever listens at the end of links answers
+        return 200, f'# HELP x\nhttp_requests_total{{slot="{os.path.realpath(sock).split("/")[-2]}"}} 1.0\nx 2\n'
+    monkeypatch.setattr(host, "states", then_flip)
+    monkeypatch.setattr(http, "exchange", exchange)
+    with world(host):
+        found = facts.collect(host, figures=["http_requests_total"])
+    assert found["live"] == "a" and odd(found) == ""
+    assert {slot: its["units"]["web"].get("figures") for slot, its in found["slots"].items()} == {
+        "a": ['http_requests_total{slot="a"} 1.0'], "b": None}
 
 
 def test_a_log_of_a_gigabyte(host):

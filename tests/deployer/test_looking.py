@@ -24,6 +24,7 @@ from deploy.commands import watch
 from deploy.decide.config import Host
 from deploy.monitor import hosts, looking, probes
 from deploy.monitor.looking import Sender, Watcher
+from deploy.monitor.rules import rules
 from deploy.reach import connection
 from deploy.show import board
 from deployer.agents import Agent, Pipe, fine, line
@@ -38,8 +39,9 @@ def well(fleet):
     """do → the answer of a host with which all is well."""
     answers = fine(fleet)
     slot = answers["facts"]["slots"]["a"]
+    slot["units"]["web"]["figures"] = LINES
     slot["units"]["worker"] = {**slot["units"]["web"], "health": "consuming"}
-    return {**answers, "figures": {"lines": LINES}}
+    return answers
 
 
 @contextlib.contextmanager
@@ -116,8 +118,8 @@ def test_once(fleet, capsys, odd, code):
     with fleet_of_agents(fleet, odd), mock.patch.object(board, "choose", lambda *words: Direct(*words)):
         assert run(watch.handle(fleet, argparse.Namespace(once=True, json=False, hosts=""))) == code
     out = capsys.readouterr().out
-    assert ("hosts_up  broken" in out) == bool(code) and "\033" not in out
-    assert re.search(r"hosts_up +\w+ +(66.7|100) % of 3 hosts up", out)
+    assert ("hosts_up  80 %   broken" in out) == bool(code) and "\033" not in out
+    assert re.search(r"hosts_up +80 % +\w+ +(66.7|100) % of 3 hosts up", out)
 
 
 def test_once_of_a_host_that_goes_meanwhile(fleet):
@@ -149,13 +151,34 @@ def test_errors_take_two_looks(fleet):
     """What was answered since a start, long ago, tells nothing; what is answered between two looks does."""
     counts = iter(range(0, 10**6, 100))
 
-    def figures(message):
-        errors = next(counts)
-        return [line({"id": message["id"], "ok": {"lines": [
+    def facts(message):
+        errors, said = next(counts), well(fleet)["facts"]
+        said["slots"]["a"]["units"]["web"]["figures"] = [
             f'http_requests_total{{status="2xx"}} {10**6 + errors}', f'http_requests_total{{status="5xx"}} {errors}',
-            *LINES[2:]]}})]
-    events, sent, _ = watched(fleet, {"root@web1.example": {"figures": figures}}, 300)
+            *LINES[2:]]
+        return [line({"id": message["id"], "ok": said})]
+    events, sent, _ = watched(fleet, {"root@web1.example": {"facts": facts}}, 300)
     assert [(alert["rule"], alert["value"]) for alert in sent] == [("errors", 0.5)]
+
+
+def test_a_flip_between_two_looks(fleet):
+    """To a warm slot that once answered errors: no error of now."""
+    looks, told = iter(range(10**6)), {"a": (10**6, 0), "b": (10**6 + 500, 400)}  # slot → its answers, of them errors
+
+    def lines(slot, more):
+        every, bad = told[slot]
+        return [f'http_requests_total{{status="2xx"}} {every - bad + more}',
+                f'http_requests_total{{status="5xx"}} {bad}', *LINES[2:]]
+
+    def facts(message):
+        said, number = json.loads(json.dumps(well(fleet)["facts"])), next(looks)
+        said["live"] = "a" if number < 6 else "b"
+        said["slots"]["b"] = json.loads(json.dumps(said["slots"]["a"]))
+        said["slots"][said["live"]]["units"]["web"]["figures"] = lines(said["live"], number)
+        return [line({"id": message["id"], "ok": said})]
+    events, sent, _ = watched(fleet, {"root@web1.example": {"facts": facts}}, 300)
+    assert sent == []
+    assert all(look["rules"]["errors"]["text"].startswith(("-", "0 %")) for look in events if look["event"] == "look")
 
 
 # ---- what a host says ----
@@ -176,18 +199,19 @@ def test_what_of_a_host_is_not_well(fleet):
 def test_the_slot_of_figures(fleet):
     """It is the live one's: of another one they count anew."""
     facts = well(fleet)["facts"]
-    slots = [hosts.sample(Host("w", "w", ("web",)), 0.0, {**facts, "live": live}, LINES).slot for live in ("b", None)]
-    assert slots == ["b", ""]
+    said = [hosts.sample(Host("w", "w", ("web",)), 0.0, {**facts, "live": live}) for live in ("a", "b", None)]
+    assert [(one.slot, one.answers) for one in said] == [
+        ("a", {"2xx": 100.0, "5xx": 1.0}), ("b", None), ("", None)]
 
 
 def test_a_host_forges_no_row(fleet):
     """Its words stay in its own, whatever they are."""
     facts, host = well(fleet)["facts"], Host("web1", "web1", ("web",))
     facts["slots"]["a"]["units"]["web"]["health"] = "\x1b[2Jx\nweb9  1 s ago  1 GB  up" + "y" * 999
-    said = hosts.sample(host, 0.0, facts, [])
+    said = hosts.sample(host, 0.0, facts)
     assert said.problem == "web: \\x1b[2Jx"
     facts["slots"]["a"]["units"]["web"]["health"] = "y" * 999
-    assert len(hosts.sample(host, 0.0, facts, []).problem) == 200
+    assert len(hosts.sample(host, 0.0, facts).problem) == 200
 
 
 def test_a_place_forges_no_row(fleet, monkeypatch):
@@ -371,8 +395,8 @@ def test_the_end_of_a_certificate(site, tmp_path, monkeypatch):
 # ---- on a terminal ----
 
 def look(hosts, broken=False):
-    rule = {"value": 0.5, "text": "50 % of hosts up", "alert": broken, "broken": broken, "about": ["web1"],
-            "kept": False, "since": 200.0 if broken else None}
+    rule = {"value": 0.5, "now": "50 % of hosts up", "limit": "80 %", "alert": broken, "broken": broken,
+            "about": ["web1"], "kept": False, "since": 200.0 if broken else None}
     found = {f"web{number}": {"problem": "is gone " * 30 if number == 1 and broken else "", "free": 5e9, "seen": 3.0}
              for number in range(1, hosts + 1)}
     return {"event": "look", "hosts": found, "rules": {"hosts_up": rule}}
@@ -407,8 +431,25 @@ def test_the_table_is_drawn_over_itself(monkeypatch, columns, lines, hosts):
     (True, False, "BROKEN for 3 min"), (False, True, "BROKEN for 3 min, kept now"), (False, False, "BROKEN for 3 min")])
 def test_an_alert_that_stays(broken, kept, state):
     """It says "kept now" only where that is known."""
-    rule = {"alert": True, "broken": broken, "kept": kept, "since": 200.0, "text": "-", "about": []}
-    assert board.rule_row("disk", rule)[1] == state
+    rule = {"alert": True, "broken": broken, "kept": kept, "since": 200.0, "now": "-", "limit": "2 GB", "about": []}
+    assert board.rule_row("disk", rule)[2] == state
+
+
+@pytest.mark.parametrize("seconds, text", [(119, "119 s"), (121, "2 min"), (7199, "120 min"), (7201, "2 h"),
+                                           (10**6, "12 days")])
+def test_how_long_ago(seconds, text):
+    """It stays short."""
+    assert board.ago(seconds) == text
+
+
+@pytest.mark.parametrize("seconds", [10, 90, 900])
+def test_a_terminal_of_80_columns_shows_whom_a_rule_is_about(fleet, seconds):
+    """Two hosts of three, the longest state beside them."""
+    rule = next(rule for rule in rules(fleet, fleet.app_hosts) if rule.name == "hosts_up")
+    its = {"value": 0.333, "now": rule.words(0.3333), "limit": rule.bound, "alert": True, "broken": True,
+           "about": ["web1", "web2"], "kept": False, "since": seconds}
+    look = {"event": "look", "hosts": {}, "rules": {"hosts_up": its, "errors": {**its, "broken": False}}}
+    assert [text for text, _ in board.fit(board.rows(look), 79, 22) if text.endswith(": web1, web2")]
 
 
 def test_many_may_wait(monkeypatch):

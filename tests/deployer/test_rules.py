@@ -121,6 +121,16 @@ def test_a_rollback_to_the_warm_slot(warm, alerts):
     assert [rule for rule, *_ in said] == alerts
 
 
+@pytest.mark.parametrize("boot, alerts", [("Monday", []), ("Tuesday", ["errors"])])
+def test_a_slot_that_is_started_again(boot, alerts):
+    """All that it tells then was answered since, also where that is more than it told before: 105 errors of 2005, not 5
+    of 905."""
+    def says(host, number, at):
+        before = Sample(host, at, "", {"2xx": 1000, "5xx": 100}, {}, 9e9, "a", "Monday")
+        return before if at < 600 else Sample(host, at, "", {"2xx": 1900, "5xx": 105}, {}, 9e9, "a", boot)
+    assert [rule for rule, *_ in told(fleet_of(1), says, 900)] == alerts
+
+
 @pytest.mark.parametrize("down, up", [(120, 60), (90, 30), (200, 90)])
 def test_flapping_is_one_alert(down, up):
     """A host of two that comes and goes for half an hour: one alert, and one when it is over."""

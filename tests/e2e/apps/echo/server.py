@@ -1,6 +1,6 @@
 """A stand-in for an app: `run` serves HTTP on $SOCKET or $PORT, `daemon PORT` on that port, and makes its $READY_FILE;
 `worker` and `beat` wait for TERM, what a deploy asks for does nothing; any other command says in JSON what it was
-given, and `exit N` ends with N. $FAULT makes a release that is broken: see FAULTS.
+given, and `exit N` ends with N. A visitor of /?fail is answered 500. $FAULT makes a release that is broken: see FAULTS.
 """
 
 import json
@@ -67,11 +67,13 @@ class Handler(BaseHTTPRequestHandler):
         release = "another" if FAULT == "impostor" else RELEASE
         body = json.dumps({"release": release, "host": socket.gethostname(), "path": url.path}).encode() + b"\n"
         is_visitor = self.headers.get("User-Agent") != "slipway-deploy"
+        wrong = FAULT == "posts" and self.command == "POST" or url.query == "fail"
+        code = 500 if wrong else status(url.path, is_visitor)
         if url.path == "/metrics":
             body = figures()
         elif is_visitor and url.path not in ("/healthz", "/readyz"):
-            ANSWERED.append(1)
-        self.send_response(500 if FAULT == "posts" and self.command == "POST" else status(url.path, is_visitor))
+            ANSWERED.append(code)
+        self.send_response(code)
         self.send_header("X-Release", release)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -106,7 +108,9 @@ def status(path, is_visitor):
 def figures():
     """What `watch` looks at."""
     parts = "".join(f'celery_heartbeat_age_seconds{{part="{part}"}} 5.0\n' for part in ("worker", "beat"))
-    return f'http_requests_total{{status="2xx"}} {len(ANSWERED)}.0\n{parts}'.encode()
+    answers = "".join(f'http_requests_total{{status="{code // 100}xx"}} {ANSWERED.count(code)}.0\n'
+                      for code in (200, 500))
+    return (answers + parts).encode()
 
 
 def spoils():
