@@ -29,9 +29,9 @@ web1 = {{roles = ["web", "worker", "beat"], internal = "127.0.0.1:{site}"}}
 web2 = {{roles = ["web"], internal = "127.0.0.1:{failing}"}}
 web3 = {{roles = ["web"], internal = "127.0.0.1:{killed}"}}
 [watch]
-every = 1
-ttl = 4
-over = 6
+every = 2
+ttl = 10
+over = 12
 node = {node}
 front = "https://127.0.0.1:{front}/"
 probes = ["http://127.0.0.1:{place2}", "http://127.0.0.1:{place3}"]
@@ -205,16 +205,16 @@ def test_prometheus_tells_once_and_once_when_it_is_over(monitored):
     rules = {"hosts_up": "web3", "errors": "", "front": f"http://127.0.0.1:{monitored.ports['place3']}"}
     monitored.answers.fail(0.04)
     with monitored.place(3), answering(monitored.ports["killed"], Answers().text):
-        wait_until(lambda: is_well(monitored), 60, "all is well")
+        wait_until(lambda: is_well(monitored), 120, "all is well")
         assert monitored.told == []
     monitored.answers.fail(0.06)
-    wait_until(lambda: states(monitored) == [(name, "firing") for name in sorted(rules)], 60, monitored.told)
+    wait_until(lambda: states(monitored) == [(name, "firing") for name in sorted(rules)], 120, monitored.told)
     for name, _, annotations in monitored.told:
         assert annotations.get("places" if name == "front" else "hosts", "").strip() == rules[name], annotations
     monitored.answers.fail(0)
     with monitored.place(3), answering(monitored.ports["killed"], Answers().text):
         wait_until(lambda: states(monitored) == [
-            (name, state) for name in sorted(rules) for state in ("firing", "resolved")], 60, monitored.told)
+            (name, state) for name in sorted(rules) for state in ("firing", "resolved")], 120, monitored.told)
 
 
 def states(monitored):
