@@ -31,7 +31,7 @@ web3 = {{roles = ["web"], internal = "127.0.0.1:{killed}"}}
 [watch]
 every = 2
 ttl = 10
-over = 12
+over = 20
 node = {node}
 front = "https://127.0.0.1:{front}/"
 probes = ["http://127.0.0.1:{place2}", "http://127.0.0.1:{place3}"]
@@ -182,7 +182,7 @@ class Monitored:
 
 @pytest.fixture
 def monitored(tmp_path):
-    """All that is monitored and that monitors, but for the host that is killed and the third place."""
+    """All that is monitored, but for the host that is killed and the third place."""
     all_ = Monitored(tmp_path)
     (tmp_path / "site").mkdir()
     with contextlib.ExitStack() as stack:
@@ -195,7 +195,6 @@ def monitored(tmp_path):
             stack.enter_context(answering(all_.ports[name], text, **options))
         for number in (1, 2):
             stack.enter_context(all_.place(number))
-        stack.enter_context(all_.watching())
         yield all_
 
 
@@ -204,17 +203,27 @@ def test_prometheus_tells_once_and_once_when_it_is_over(monitored):
     takes less time. While all was well, everything that was written had something to say."""
     rules = {"hosts_up": "web3", "errors": "", "front": f"http://127.0.0.1:{monitored.ports['place3']}"}
     monitored.answers.fail(0.04)
-    with monitored.place(3), answering(monitored.ports["killed"], Answers().text):
+    with contextlib.ExitStack() as others:
+        there(monitored, others)
+        others.enter_context(monitored.watching())
         wait_until(lambda: is_well(monitored), 120, "all is well")
         assert monitored.told == []
-    monitored.answers.fail(0.06)
-    wait_until(lambda: states(monitored) == [(name, "firing") for name in sorted(rules)], 120, monitored.told)
-    for name, _, annotations in monitored.told:
-        assert annotations.get("places" if name == "front" else "hosts", "").strip() == rules[name], annotations
-    monitored.answers.fail(0)
-    with monitored.place(3), answering(monitored.ports["killed"], Answers().text):
+        monitored.answers.fail(0.06)
+        monitored.befallen.close()
+        wait_until(lambda: states(monitored) == [(name, "firing") for name in sorted(rules)], 120, monitored.told)
+        for name, _, annotations in monitored.told:
+            assert annotations.get("places" if name == "front" else "hosts", "").strip() == rules[name], annotations
+        monitored.answers.fail(0)
+        there(monitored, others)
         wait_until(lambda: states(monitored) == [
             (name, state) for name in sorted(rules) for state in ("firing", "resolved")], 120, monitored.told)
+
+
+def there(monitored, stack):
+    """The host and the third place answer, until `monitored.befallen` is closed."""
+    monitored.befallen = stack.enter_context(contextlib.ExitStack())
+    monitored.befallen.enter_context(monitored.place(3))
+    monitored.befallen.enter_context(answering(monitored.ports["killed"], Answers().text))
 
 
 def states(monitored):
