@@ -91,7 +91,7 @@ def finish(host: Host, attempt: Noted, say: Say) -> None:
         if os.path.exists(path):
             os.rename(path, to)
     for folder in sorted({os.path.dirname(path) for path in [*(to for _, to in attempt["renames"]), host.env]}):
-        disk.sync_folder(folder)
+        disk.sync(folder)
     slots.retire_later(host, attempt["live"], attempt)
     drop_ways_back(host)
     disk.remove(host.attempt)
