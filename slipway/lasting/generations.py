@@ -16,6 +16,8 @@ class Generations:
     one among them, and besides those that someone reads. The folder above has to be there."""
 
     def __init__(self, path: str | os.PathLike[str], keep: int = 2) -> None:
+        if keep < 1:
+            raise ValueError("the current generation is one to keep")
         self.path, self.keep = os.path.abspath(path), keep
         self.folder = self.path + ".gen"
 

@@ -2,14 +2,17 @@
 returned from stays."""
 
 import os
+import shutil
 import traceback
 from unittest import mock
 
 import pytest
 
 from lasting.primitives import PRIMITIVES, check
+from slipway.lasting.files import sync
 
 CHANGES = ("open", "write", "ftruncate", "fchmod", "fsync", "rename", "unlink", "symlink", "mkdir", "rmdir")
+really_open = os.open
 
 
 def used(primitive, folder, changes, **broken):
@@ -19,7 +22,12 @@ def used(primitive, folder, changes, **broken):
         left = iter(range(changes))
 
         def counted(function):
-            return lambda *words, **more: (next(left, None) is None and os._exit(1)) or function(*words, **more)
+            def change(*words, **more):
+                reads = function is really_open and not words[1] & os.O_CREAT
+                if not reads and next(left, None) is None:
+                    os._exit(1)
+                return function(*words, **more)
+            return change
         try:
             calls = {name: counted(broken.get(name, getattr(os, name))) for name in CHANGES}
             with mock.patch.multiple(os, **calls):
@@ -34,14 +42,14 @@ def used(primitive, folder, changes, **broken):
     return code == 0
 
 
-def prepared(primitive, disk, name):
+def prepared(primitive, disk):
     """A folder on it, for good, as before `use`."""
-    os.mkdir(disk.mount / name)
-    number = os.open(disk.mount, os.O_RDONLY)
-    os.fsync(number)
-    os.close(number)
-    primitive.before(f"{disk.mount}/{name}")
-    return f"{disk.mount}/{name}"
+    folder = disk.mount / "folder"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    sync(disk.mount)
+    primitive.before(str(folder))
+    return str(folder)
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
@@ -49,7 +57,7 @@ def test_a_power_cut_at_every_change(name, failing_disk, tmp_path):
     primitive, disk = PRIMITIVES[name], failing_disk(tmp_path / "disk")
     for names in (False, True):
         for changes in range(100):
-            folder = prepared(primitive, disk, f"{changes}-{names}")
+            folder = prepared(primitive, disk)
             returned = used(primitive, folder, changes)
             disk.power_cut(names)
             check(primitive, folder, returned)
@@ -64,7 +72,7 @@ def test_a_power_cut_at_every_change(name, failing_disk, tmp_path):
 def test_a_sync_that_is_left_out_is_noticed(name, failing_disk, tmp_path):
     """By the test above: without any sync it fails."""
     primitive, disk = PRIMITIVES[name], failing_disk(tmp_path / "disk")
-    folder = prepared(primitive, disk, "folder")
+    folder = prepared(primitive, disk)
     assert used(primitive, folder, 100, fsync=lambda number: None)
     disk.power_cut()
     with pytest.raises((AssertionError, OSError)):
