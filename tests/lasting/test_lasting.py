@@ -1,5 +1,6 @@
 """What docs/lasting.md says of each primitive, one process at a time."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -148,6 +149,30 @@ def test_a_log_that_is_moved_away_begins_anew(tmp_path):
     os.rename(log.path, log.path + ".1")
     log.append(b"two")
     assert list(log) == [b"two"] and list(AppendLog(log.path + ".1")) == [b"one"]
+
+
+def test_who_reads_waits_for_who_appends(tmp_path, monkeypatch):
+    """And so sees no record that is taken back, as it could not be synced."""
+    log, found, asked, fsync, wait = AppendLog(tmp_path / "log"), [], threading.Event(), os.fsync, files.wait
+    log.append(b"one")
+    reader = threading.Thread(target=lambda: found.extend(log))
+
+    def waiting(*words):
+        asked.set()
+        wait(*words)
+
+    def failing(number):
+        if os.fstat(number).st_size > len("00000000 one\n"):
+            monkeypatch.setattr(files, "wait", waiting)
+            reader.start()
+            assert asked.wait(10)
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(number)
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        log.append(b"two")
+    reader.join(10)
+    assert found == [b"one"]
 
 
 def test_a_full_disk_leaves_the_log_as_it_was(tmp_path):

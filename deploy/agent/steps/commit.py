@@ -55,9 +55,9 @@ def left_by_rollback(attempt: Attempt, current: Release | None) -> str:
 
 
 def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
-    """Remove what `prepare` has written beside its place, wholly or in part."""
+    """Remove what `prepare` has written beside its place, wholly or in part, and what a broken disk has let stay."""
     for path in (host.tag, host.revert, host.log, host.revert_env):
-        disk.remove(path + ".next", path + ".next.new")
+        disk.remove(path + ".next", path + ".next.new", path + ".new")
 
 
 def promise(host: Host, attempt: Attempt, say: Say) -> None:
@@ -96,6 +96,16 @@ def finish(host: Host, attempt: Noted, say: Say) -> None:
     drop_ways_back(host)
     disk.remove(host.attempt)
     say({"event": "committed"})
+
+
+def note_commit(host: Host) -> None:
+    """Record the release that TAG names where the power was cut before the log had its place: what `prepare` wrote of
+    it is still there. A restart, which is no other release, may not have come to its commit."""
+    found = releases.parse_log(disk.read_exact(host.log + ".next", releases.LONGEST) or "")[0][-1:]
+    if found and found[0]["action"] != "restart" and not os.path.exists(host.tag + ".next"):
+        named: Release = {"tag": found[0]["tag"], "image_id": found[0]["image_id"]}
+        if named == releases.read_tag(host.tag) and found[0] not in releases.read_log(host)[0]:
+            releases.append(host, found[0])
 
 
 def drop_ways_back(host: Host, processes: bool = True) -> None:
