@@ -55,9 +55,9 @@ def left_by_rollback(attempt: Attempt, current: Release | None) -> str:
 
 
 def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
-    """Remove what `prepare` has written beside its place, wholly or in part, and what a broken disk has let stay."""
+    """Remove what `prepare` has written beside its place, wholly or in part."""
     for path in (host.tag, host.revert, host.log, host.revert_env):
-        disk.remove(path + ".next", path + ".next.new", path + ".new")
+        disk.remove(path + ".next", path + ".next.new")
 
 
 def promise(host: Host, attempt: Attempt, say: Say) -> None:
