@@ -3,6 +3,7 @@ returned from stays."""
 
 import os
 import shutil
+import tempfile
 import traceback
 from unittest import mock
 
@@ -44,12 +45,12 @@ def used(primitive, folder, changes, **broken):
 
 def prepared(primitive, disk):
     """A folder on it, for good, as before `use`."""
-    folder = disk.mount / "folder"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    for name in os.listdir(disk.mount):  # a cut takes time by what is there
+        shutil.rmtree(disk.mount / name, ignore_errors=True)
+    folder = tempfile.mkdtemp(dir=disk.mount)
     sync(disk.mount)
-    primitive.before(str(folder))
-    return str(folder)
+    primitive.before(folder)
+    return folder
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
@@ -77,3 +78,25 @@ def test_a_sync_that_is_left_out_is_noticed(name, failing_disk, tmp_path):
     disk.power_cut()
     with pytest.raises((AssertionError, OSError)):
         check(primitive, folder, True)
+
+
+FAULTS = {"create": "ENOSPC", "mkdir": "ENOSPC", "symlink": "ENOSPC", "write": "ENOSPC", "fsync": "EIO",
+          "fsyncdir": "EIO", "rename": "EIO", "unlink": "EROFS", "truncate": "EIO"}
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_a_disk_that_fails(name, failing_disk, tmp_path):
+    """What was there is, or, where the last sync or a removal fails, what shall be; the error names a file. Then all
+    goes on."""
+    primitive, disk, struck = PRIMITIVES[name], failing_disk(tmp_path / "disk"), set()
+    for operation, errno in FAULTS.items():
+        folder = prepared(primitive, disk)
+        with disk.failing("*", operation, errno=errno, after=10_000 if operation == "write" else None):
+            try:
+                primitive.use(folder)
+            except OSError as error:
+                own = (name, operation) == ("Generations", "write")  # the error of the block
+                assert own or folder in f"{error.filename} {error.filename2}", (operation, error)
+                struck.add(operation)
+        check(primitive, folder, operation not in struck)
+    assert len(struck) > 1
