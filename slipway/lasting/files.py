@@ -63,7 +63,8 @@ def written(path: str | os.PathLike[str], content: str | bytes, mode: int,
         yield new
     except OSError:
         with contextlib.suppress(OSError):  # which would hide why
-            remove(new)
+            if is_at(number, new):  # else it has its name, and what is there is another's
+                remove(new)
         raise
     finally:
         os.close(number)

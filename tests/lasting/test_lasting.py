@@ -37,6 +37,17 @@ def test_a_write_names_its_file(tmp_path):
     assert raised.value.filename == f"{tmp_path}/none/file.new"
 
 
+def test_a_write_that_fails_leaves_that_of_another_alone(tmp_path, monkeypatch):
+    """Who has its name, and cannot sync the folder, may have the next one's file beside it."""
+    def failing(folder):
+        (tmp_path / "file.new").write_text("the next")
+        raise OSError(errno.EIO, "Input/output error")
+    monkeypatch.setattr(files, "sync", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        write_replace(tmp_path / "file", "text")
+    assert (tmp_path / "file").read_text() == "text" and (tmp_path / "file.new").read_text() == "the next"
+
+
 @pytest.mark.parametrize("mode, starts, written", [
     ("r+", "old", "new"), ("a", "", "oldnew"), ("a+", "old", "oldnew"), ("w", "", "new"), ("w+", "", "new"),
     ("r", "old", "old")])
@@ -126,6 +137,16 @@ def test_a_torn_end_is_cut_off(torn, records, tmp_path):
     log.append(b"four")
     assert list(log) == [*records, b"four"]
     assert (tmp_path / "log").stat().st_size == sum(len(record) + 10 for record in [*records, b"four"])
+
+
+def test_a_record_is_synced_before_the_next_is_written(tmp_path, monkeypatch):
+    """A killed process may not have come to it: of two that are not synced a disk may keep the second alone."""
+    log, called, fsync, write = AppendLog(tmp_path / "log"), [], os.fsync, os.write
+    log.append(b"one")
+    monkeypatch.setattr(os, "fsync", lambda number: (called.append("fsync"), fsync(number)))
+    monkeypatch.setattr(os, "write", lambda number, text: (called.append("write"), write(number, text))[1])
+    log.append(b"two")
+    assert called == ["fsync", "write", "fsync"]
 
 
 def test_what_is_damaged_is_told(tmp_path):
