@@ -34,10 +34,17 @@ host_write() { # TAG becomes REVERT; what both were is kept until all is well
     cd "/var/www/$app"
     ! grep -qsx "export TAG=$tag" TAG || return 0 # the live one once more: a restart
     for file in TAG REVERT; do if [ -e $file ]; then cp $file $file.before; else : >$file.before; fi; done
-    [ ! -e TAG ] || cp TAG REVERT
+    sync TAG.before REVERT.before
+    if [ -e TAG ]; then
+        cp TAG REVERT.new
+        put REVERT.new REVERT
+    fi
     printf 'export TAG=%s\nexport IMAGE_ID=%s\n' "$tag" "$(image_id)" >TAG.new
-    sync TAG.new
-    mv TAG.new TAG
+    put TAG.new TAG
+}
+
+put() { # put FILE TO: whole, and there after a power cut
+    sync "$1" && mv "$1" "$2" && sync .
 }
 
 host_publish() { # the image writes as the app's user into a folder apart; from there only files go on, with modes of ours
@@ -114,7 +121,7 @@ record() { # record OUTCOME [ROLE...]: a line of releases.log as the deployer wr
         "$began" "$now" "$((now - began))" "$outcome" "$roles")"
     { [ ! -e releases.log ] || tail -n 4999 releases.log | awk 1 # one that was torn stays a line
       printf '%s, "crc32": "%s"}\n' "$1$2" "$(printf '%s}' "$1$2" | crc32)"; } >releases.log.new &&
-        sync releases.log.new && mv releases.log.new releases.log
+        put releases.log.new releases.log
 }
 
 crc32() { # gzip writes it behind what it packs, its last byte first
@@ -129,6 +136,7 @@ host_back() {
     for file in TAG REVERT; do
         if [ -s $file.before ]; then mv $file.before $file; elif [ -e $file.before ]; then rm $file $file.before; fi
     done
+    sync .
 }
 
 host_tidy() {

@@ -29,8 +29,9 @@ from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
 from . import deliveries, request_id
-from .database import locked, prepare
+from .database import prepare
 from .env import SettingsError
+from .lasting import LockedOpen, write_replace
 
 try:
     settings.INSTALLED_APPS
@@ -115,21 +116,19 @@ class FilesChannel(filesystem.Channel):
 
     def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         message = Path(self.data_folder_out, f"{time.time_ns()}_{uuid.uuid4()}.{queue}.msg")
-        part = message.with_name(message.name + ".part")
-        part.write_text(dumps(payload))
-        part.rename(message)
+        write_replace(message, dumps(payload))
 
     def get_table(self, exchange: str) -> Any:
         """Which queues an exchange leads to."""
-        with locked(self.control_folder / "lock"):
+        with LockedOpen(self.control_folder / "lock", "a"):
             return super().get_table(exchange)
 
     def _queue_bind(self, *args: Any) -> None:
-        with locked(self.control_folder / "lock"):
+        with LockedOpen(self.control_folder / "lock", "a"):
             super()._queue_bind(*args)
 
     def _delete(self, *args: Any, **kwargs: Any) -> None:
-        with locked(self.control_folder / "lock"):
+        with LockedOpen(self.control_folder / "lock", "a"):
             super()._delete(*args, **kwargs)
 
 

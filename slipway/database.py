@@ -1,6 +1,5 @@
 """What has to be right with the database before a server, worker or beat starts in development."""
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from django.core.management import CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.executor import MigrationExecutor
+
+from .lasting import LockedOpen
 
 Write = Callable[[str], object]
 
@@ -44,7 +45,7 @@ def migrate(write: Write) -> None:
     lock = Path(settings.OWN_DATABASE).with_suffix(".lock")
     with one_line():
         lock.touch()
-    with locked(lock):
+    with LockedOpen(lock, "a"):
         if missing := pending():
             apply()
             write(f"{len(missing)} migrations applied to {where()}")
@@ -110,11 +111,3 @@ def advice() -> str:
     if connection.vendor == "sqlite":
         return "It has to be an SQLite file, it and its folder yours to write"
     return "Start it, or set another DATABASE_URL" + (" in .env" if hasattr(settings, "OWN_DATABASE") else "")
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of that name, waiting for who has it. The file stays; the lock ends with its holder."""
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connection
 
 from . import readiness
+from .lasting import write_replace
 
 UNKNOWN = "unknown\n"
 
@@ -62,10 +63,5 @@ def tell(over_socket: str, attempt: readiness.Attempt) -> None:
     """Write what was found, for which it waits no longer than for a part of the site."""
     in_time = attempt.done.wait(max(0, attempt.started + readiness.DEADLINE - time.monotonic()))
     text = attempt.value if in_time and not attempt.error else UNKNOWN
-    new = path(over_socket).with_suffix(".plan.new")
-    try:
-        new.write_text(text)
-        new.replace(path(over_socket))
-    except OSError:  # no room, or not ours to write
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # no room, or not ours to write
+        write_replace(path(over_socket), text)

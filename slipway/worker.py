@@ -19,6 +19,7 @@ from django.conf import settings
 from kombu import Message
 
 from . import deliveries
+from .lasting import write_replace
 from .task import DUE, ahead
 
 logger = logging.getLogger(__name__)
@@ -134,8 +135,6 @@ class Consumer(BaseConsumer):
 def say(path: Path, state: str) -> None:
     """Write it whole; that the folder is full or away is no reason to stop working."""
     try:
-        new = path.with_name(path.name + ".new")
-        new.write_text(f"{state} {settings.RELEASE}\n")
-        new.replace(path)
+        write_replace(path, f"{state} {settings.RELEASE}\n")
     except OSError as error:
         logger.error("%s cannot be written: %s", path, error)

@@ -7,13 +7,13 @@ import functools
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-# The image reads env files, too, and has nothing of the deployer: so the reader is there.
-ENVFILE = FOLDER.parent.parent / "slipway/envfile.py"
+# The image reads env files and writes files that last, too, and has nothing of the deployer: so these are there.
+SLIPWAY = {"envfile": "envfile.py", "lasting": "lasting/files.py"}
 # Types are for the type checker: on a host any name is in these two, and is None.
 TYPES = dict.fromkeys(("shapes", "answers"), "def __getattr__(name):\n    pass\n")
 # In this order: each uses only those before it.
-MODULES = ("disk", "envfile", "roles", "host", "http", "engine", "image_files", "visitors", "releases", "slots",
-           "attempt", "steps.migrate", "site", "memory", "sqlite", "facts", "images", "steps.commit", "fate",
+MODULES = ("lasting", "disk", "envfile", "roles", "host", "http", "engine", "image_files", "visitors", "releases",
+           "slots", "attempt", "steps.migrate", "site", "memory", "sqlite", "facts", "images", "steps.commit", "fate",
            "steps.asking", "steps.readiness", "steps.start", "steps.verdicts", "steps.publish", "steps.watcher",
            "steps.switch", "steps.replace", "takeback", "steps.begin", "steps.pull", "steps.prune", "steps.table",
            "shell", "settings", "kept", "serve")
@@ -29,4 +29,5 @@ def bundle() -> str:
 
 def path_of(name: str) -> Path:
     """Where the text of a module is."""
-    return ENVFILE if name == "envfile" else FOLDER / f"{name.replace('.', '/')}.py"
+    inside = SLIPWAY.get(name)
+    return FOLDER.parent.parent / "slipway" / inside if inside else FOLDER / f"{name.replace('.', '/')}.py"

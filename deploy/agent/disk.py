@@ -1,12 +1,19 @@
-"""Files, written whole: whoever reads one, after a power cut too, finds it as it was or as it is now."""
+"""Files of a host: read, and written as slipway/lasting/ does it."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
+
+from . import lasting
+from .lasting import link_replace as link
+from .lasting import move, remove, sync, write_beside
+from .lasting import write_replace as write
+
+__all__ = ["clear", "entries", "link", "locked", "move", "read", "read_bytes", "read_exact", "read_small", "remove",
+           "sync", "touch", "write", "write_beside"]
 
 
 def read_bytes(path: str, most: int | None = None) -> bytes | None:
@@ -38,91 +45,14 @@ def entries(folder: str) -> list[str]:
     return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
 
-def write(path: str, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
-    """Write beside, sync, rename, sync the folder."""
-    new = write_beside(path, content, mode, owner)
-    try:
-        move(new, path)
-    except OSError:
-        with contextlib.suppress(OSError):  # which would hide why
-            remove(new)
-        raise
-
-
-def write_beside(path: str, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> str:
-    """The first half of `write`: a synced file beside its place; its path. `owner`: (uid, gid)."""
-    new = path + ".new"
-    remove(new)
-    try:
-        with named(new), open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            if owner:
-                os.fchown(file.fileno(), *owner)
-            os.fchmod(file.fileno(), mode)
-            file.write(content if isinstance(content, bytes) else content.encode(errors="surrogateescape"))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        with contextlib.suppress(OSError):  # which would hide why
-            remove(new)
-        raise
-    return new
-
-
-def move(path: str, to: str) -> None:
-    """Rename, and sync the folder."""
-    os.rename(path, to)
-    sync_folder(os.path.dirname(to))
-
-
 @contextlib.contextmanager
 def locked(folder: str) -> Iterator[None]:
     """Hold a lock for as long as the block runs: one process at a time for a folder. It ends with its process. Where
     there is no folder nothing is locked."""
-    try:
-        number = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:
-        yield
-        return
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(number)
-
-
-def remove(*paths: str) -> None:
-    """Remove those of these files that are there. A read-only disk is an error only where one of them is there."""
-    for path in paths:
+    with contextlib.ExitStack() as stack:
         with contextlib.suppress(FileNotFoundError):
-            if os.path.lexists(path):
-                os.unlink(path)
-
-
-@contextlib.contextmanager
-def named(path: str) -> Iterator[None]:
-    """What the block raises of OSError names the path, where it names none, as after a write."""
-    try:
+            stack.enter_context(lasting.locked(folder))
         yield
-    except OSError as error:
-        error.filename = error.filename or path
-        raise
-
-
-def sync_folder(path: str) -> None:
-    """Make renames and removals in a folder outlive a power cut."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        with named(path):
-            os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def link(path: str, target: str) -> None:
-    """Make a symbolic link, in one rename over whatever was there."""
-    remove(path + ".new")
-    os.symlink(target, path + ".new")
-    os.rename(path + ".new", path)
 
 
 def read_small(path: str, most: int = 4096) -> str | None:

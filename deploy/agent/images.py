@@ -124,5 +124,5 @@ def prune(host: Host, image: str, last: int = 0, most: int = 1000) -> list[str]:
             continue
         if host.docker("rmi", reference, check=False, timeout=300).returncode == 0:
             gone.append(reference)
-    disk.sync_folder(host.var)
+    disk.sync(host.var)
     return gone

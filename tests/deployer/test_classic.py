@@ -197,3 +197,29 @@ def test_what_became_of_a_release_is_written_down(shell, tmp_path):
     assert {key: records[0][key] for key in wanted} == wanted and 5 <= records[0]["seconds"] < 60
     row = tables.history({"web1": {"records": records}})[1]
     assert (*row[1:4], row[5]) == ("deploy", "v2", "committed", "ann from laptop")
+
+
+def synced(trace):
+    """The files that were synced or renamed, in their order."""
+    paths, found = {}, []
+    for call, words in re.findall(r"(openat|fsync|rename\w*)\((.*= \d+)$", trace, re.MULTILINE):
+        names = [os.path.basename(name) for name in re.findall(r'"([^"]+)"', words)]
+        if call == "openat":
+            paths[words.rpartition("= ")[2].strip()] = names[0]
+        else:
+            found.append((call[:6], names[-1] if names else paths[words.partition(")")[0]]))
+    return found
+
+
+@pytest.mark.parametrize("step, wanted", [
+    ("write", ["REVERT", "TAG"]), ("tidy", ["releases.log"])])
+def test_what_is_written_outlives_a_power_cut(shell, tmp_path, step, wanted):
+    """Each file is synced before the rename, its folder after it."""
+    strace = shutil.which("strace") or pytest.skip("strace is not installed")
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www/TAG").write_text("export TAG=v1\n")
+    trace = [strace, "-f", "-qq", "-e", "trace=openat,fsync,/^rename", "-o", tmp_path / "calls"]
+    done = on_host([*trace, *shell], tmp_path, step, "web")
+    assert done.returncode == 0, done.stderr
+    found = [entry for entry in synced((tmp_path / "calls").read_text()) if "before" not in entry[1]]
+    assert found == [entry for name in wanted for entry in (("fsync", f"{name}.new"), ("rename", name), ("fsync", "."))]

@@ -9,7 +9,7 @@ from ..answers import Begun
 from ..attempt import Attempt, settings
 from ..host import Host, Problem
 from ..shapes import Noted, Say, Unpack
-from .commit import drop_prepared, drop_ways_back
+from .commit import drop_prepared, drop_ways_back, note_commit
 
 
 def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Begun:
@@ -41,6 +41,7 @@ def settle(host: Host, say: Say) -> Noted:
     left = releases.read_attempt(host) or {}
     if left and slots.live(host) != left["live"]:
         raise Problem("visitors do not come back to slot %s: see what keeps %s" % (left["live"], host.web_sock))
+    note_commit(host)
     drop_prepared(host)
     drop_ways_back(host, processes="before" not in left)
     unsettled: Noted = {}

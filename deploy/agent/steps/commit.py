@@ -91,11 +91,21 @@ def finish(host: Host, attempt: Noted, say: Say) -> None:
         if os.path.exists(path):
             os.rename(path, to)
     for folder in sorted({os.path.dirname(path) for path in [*(to for _, to in attempt["renames"]), host.env]}):
-        disk.sync_folder(folder)
+        disk.sync(folder)
     slots.retire_later(host, attempt["live"], attempt)
     drop_ways_back(host)
     disk.remove(host.attempt)
     say({"event": "committed"})
+
+
+def note_commit(host: Host) -> None:
+    """Record the release that TAG names where the power was cut before the log had its place: what `prepare` wrote of
+    it is still there. A restart, which is no other release, may not have come to its commit."""
+    found = releases.parse_log(disk.read_exact(host.log + ".next", releases.LONGEST) or "")[0][-1:]
+    if found and found[0]["action"] != "restart" and not os.path.exists(host.tag + ".next"):
+        named: Release = {"tag": found[0]["tag"], "image_id": found[0]["image_id"]}
+        if named == releases.read_tag(host.tag) and found[0] not in releases.read_log(host)[0]:
+            releases.append(host, found[0])
 
 
 def drop_ways_back(host: Host, processes: bool = True) -> None:

@@ -1,0 +1,44 @@
+"""A file that is open and locked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import IO, Any
+
+from .files import locked
+
+
+class LockedOpen:
+    """`open`, locked for as long as the block runs, by one process at a time; `shared`: by all who ask for that.
+
+    What is open is what `path` names: where the file was replaced or removed while this waited, it opens the new one.
+    So does everyone else, and who replaces a file under its lock loses nothing of theirs. The lock ends with its
+    process, however that ends; a forked child has it, too. It binds only those who ask for it.
+
+    `mode` is that of `open`, less "x"; "w" empties the file once it is locked. `timeout`: raises TimeoutError after so
+    many seconds. Raises what `open` raises.
+    """
+
+    FLAGS = {"r": 0, "w": os.O_CREAT, "a": os.O_CREAT | os.O_APPEND}
+
+    def __init__(self, path: str | os.PathLike[str], mode: str = "r+", *, shared: bool = False,
+                 timeout: float | None = None, encoding: str | None = None) -> None:
+        if mode[:1] not in self.FLAGS:
+            raise ValueError(f"LockedOpen has no mode {mode!r}")
+        access = os.O_RDWR if "+" in mode else os.O_RDONLY if "r" in mode else os.O_WRONLY
+        self.path, self.mode, self.encoding = path, mode, encoding
+        self.lock = locked(path, self.FLAGS[mode[0]] | access, shared=shared, timeout=timeout)
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self) -> IO[Any]:
+        with contextlib.ExitStack() as stack:
+            number = stack.enter_context(self.lock)
+            if self.mode[0] == "w":
+                os.ftruncate(number, 0)
+            file = stack.enter_context(open(number, self.mode, encoding=self.encoding, closefd=False))
+            self.stack = stack.pop_all()
+        return file
+
+    def __exit__(self, *error: Any) -> None:
+        self.stack.close()

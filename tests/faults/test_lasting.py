@@ -1,0 +1,102 @@
+"""The power is cut before and after each change that a primitive makes: what is there is whole, and what it has
+returned from stays."""
+
+import os
+import shutil
+import tempfile
+import traceback
+from unittest import mock
+
+import pytest
+
+from lasting.primitives import PRIMITIVES, check
+from slipway.lasting.files import sync
+
+CHANGES = ("open", "write", "ftruncate", "fchmod", "fsync", "rename", "unlink", "symlink", "mkdir", "rmdir")
+really_open = os.open
+
+
+def used(primitive, folder, changes, **broken):
+    """Whether `use` has returned, in a process that dies before that change. `broken`: functions of os instead."""
+    child = os.fork()
+    if not child:
+        left = iter(range(changes))
+
+        def counted(function):
+            def change(*words, **more):
+                reads = function is really_open and not words[1] & os.O_CREAT
+                if not reads and next(left, None) is None:
+                    os._exit(1)
+                return function(*words, **more)
+            return change
+        try:
+            calls = {name: counted(broken.get(name, getattr(os, name))) for name in CHANGES}
+            with mock.patch.multiple(os, **calls):
+                primitive.use(folder)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(2)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code < 2
+    return code == 0
+
+
+def prepared(primitive, disk):
+    """A folder on it, for good, as before `use`."""
+    for name in os.listdir(disk.mount):  # a cut takes time by what is there
+        shutil.rmtree(disk.mount / name, ignore_errors=True)
+    folder = tempfile.mkdtemp(dir=disk.mount)
+    sync(disk.mount)
+    primitive.before(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_a_power_cut_at_every_change(name, failing_disk, tmp_path):
+    primitive, disk = PRIMITIVES[name], failing_disk(tmp_path / "disk")
+    for names in (False, True):
+        for changes in range(100):
+            folder = prepared(primitive, disk)
+            returned = used(primitive, folder, changes)
+            disk.power_cut(names)
+            check(primitive, folder, returned)
+            if returned:
+                break
+        else:
+            pytest.fail("it has not returned")
+        assert changes > 2
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_a_sync_that_is_left_out_is_noticed(name, failing_disk, tmp_path):
+    """By the test above: without any sync it fails."""
+    primitive, disk = PRIMITIVES[name], failing_disk(tmp_path / "disk")
+    folder = prepared(primitive, disk)
+    assert used(primitive, folder, 100, fsync=lambda number: None)
+    disk.power_cut()
+    with pytest.raises((AssertionError, OSError)):
+        check(primitive, folder, True)
+
+
+FAULTS = {"create": "ENOSPC", "mkdir": "ENOSPC", "symlink": "ENOSPC", "write": "ENOSPC", "fsync": "EIO",
+          "fsyncdir": "EIO", "rename": "EIO", "unlink": "EROFS", "truncate": "EIO"}
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_a_disk_that_fails(name, failing_disk, tmp_path):
+    """What was there is, or, where the last sync or a removal fails, what shall be; the error names a file. Then all
+    goes on."""
+    primitive, disk, struck = PRIMITIVES[name], failing_disk(tmp_path / "disk"), set()
+    for operation, errno in FAULTS.items():
+        folder = prepared(primitive, disk)
+        with disk.failing("*", operation, errno=errno, after=10_000 if operation == "write" else None):
+            try:
+                primitive.use(folder)
+            except OSError as error:
+                own = (name, operation) == ("Generations", "write")  # the error of the block
+                assert own or folder in f"{error.filename} {error.filename2}", (operation, error)
+                struck.add(operation)
+        check(primitive, folder, operation not in struck)
+    assert len(struck) > 1
