@@ -72,5 +72,7 @@ monitoring: deploy/__main__.py ## the same rules for Prometheus and Grafana, in 
 
 .PHONY: plan deploy rollback status releases logs run prune watch monitoring
 
-deploy/__main__.py: FORCE
-	@test -e '$@' || { echo 'make: no $@ here: take deploy/ from the template, see docs/make.md' >&2; exit 1; }
+# The deployer reads settings as the image does.
+deploy/__main__.py: slipway/envfile.py
+deploy/__main__.py slipway/envfile.py: FORCE
+	@test -e '$@' || { echo 'make: no $@ here: take it from the template, see docs/make.md' >&2; exit 1; }
