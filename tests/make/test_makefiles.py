@@ -14,6 +14,7 @@ from proc import ROOT, run
 FILES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.mk"), *ROOT.glob("make/*.mk")]
                if path.name != "local.mk")
 SHARED = [name for name in FILES if name != "make/template.mk"]  # which needs the others before it
+INCLUDED = tuple(name for name in SHARED if "/" in name)
 
 # What GNU Make 3.81 does not know, and what a stock macOS or dash lacks.
 FORBIDDEN = r"""
@@ -93,7 +94,12 @@ def test_alone(copy, name):
     assert done.returncode == 0 and "warning:" not in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(SHARED)), ids=" ".join)
+TYPED = [name for name in SHARED if "/" not in name]  # what a Makefile names; they include those of make/ themselves
+ORDERS = [(*before, *order, *after) for order in itertools.permutations(TYPED)
+          for before, after in ((INCLUDED, ()), ((), INCLUDED))]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=" ".join)
 def test_in_any_order(copy, order):
     """All of them together, in whatever order, without one overriding another."""
     (copy / "Makefile").write_text(f"include {' '.join(order)}\n")
