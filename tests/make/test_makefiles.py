@@ -161,6 +161,18 @@ def test_unknown_target(copy):
     assert done.returncode == 2 and said == ["make: nothing here makes 'no-such-target': see make help"]
 
 
+@pytest.mark.parametrize("path", ["slipway/envfile.py", "deploy/__main__.py"])
+def test_deployer_that_is_not_whole(copy, path):
+    """What deploy.mk lacks is named in a line, as where a service that is not Django takes files one by one."""
+    for other in {"slipway/envfile.py", "deploy/__main__.py"} - {path}:
+        (copy / other).parent.mkdir()
+        (copy / other).touch()
+    done = run(["make", "-C", copy, "--no-print-directory", "status"])
+    said = [line for line in done.stderr.splitlines() if "***" not in line]
+    assert done.returncode == 2
+    assert said == [f"make: no {path} here: take it from the template, see docs/make.md"]
+
+
 def test_missing_prerequisite_keeps_its_name(copy):
     """A file that a rule needs and nothing makes is named, not the target one typed."""
     (copy / "Makefile").write_text("include django.mk\nmine: lost.txt ; @echo mine\n")
