@@ -34,8 +34,8 @@ def page(site, path):
 
 
 def test_a_front_end(builder, fronted, name, settings):
-    """make build bundles it, without the registry once packages are there; the site hands it out, each file by its hash,
-    and nothing of Node is in the image."""
+    """make build bundles it, without the registry once packages are there; the site hands it out, each file by its
+    hash, and nothing of Node is in the image."""
     for target in ("node_modules/sentinel", "eslint"):
         done = run(["make", "-f", "node.mk", target], 300, cwd=fronted)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -49,7 +49,7 @@ def test_a_front_end(builder, fronted, name, settings):
         wait_until(lambda: page(site, "/healthz"))
         script, style = re.findall(r'"(/static/built/app\.[0-9a-f]{12}\.(?:js|css))"', page(site, "/"))[::-1]
         assert "Good morning" in page(site, script) and "data-greeting" in page(site, style)
-    files = docker("run", "--rm", "--entrypoint", "find", f"{name}:{tag}", "/app", "/ve", "/usr", "-name", "*node*", "-o",
-                   "-name", "package*.json", "-o", "-name", "manage.py").stdout.split()
+    files = docker("run", "--rm", "--entrypoint", "find", f"{name}:{tag}", "/app", "/ve", "/usr", "-name", "*node*",
+                   "-o", "-name", "package*.json", "-o", "-name", "manage.py").stdout.split()
     assert "/app/manage.py" in files and not {Path(path).name for path in files} & {
         "node", "nodejs", "node_modules", "package.json", "package-lock.json"}, files
