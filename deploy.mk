@@ -76,5 +76,7 @@ manifests: deploy/__main__.py ## files for a cluster or a platform, in manifests
 
 .PHONY: plan deploy rollback status releases logs run prune watch monitoring manifests
 
-deploy/__main__.py: FORCE
-	@test -e '$@' || { echo 'make: no $@ here: take deploy/ from the template, see docs/make.md' >&2; exit 1; }
+# The deployer reads settings as the image does.
+deploy/__main__.py: slipway/envfile.py
+deploy/__main__.py slipway/envfile.py: FORCE
+	@test -e '$@' || { echo 'make: no $@ here: take it from the template, see docs/make.md' >&2; exit 1; }

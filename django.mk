@@ -19,7 +19,7 @@ PROCFILE         ?= make/Procfile.dev
 DRIFT_ALLOWED    ?=
 SHELL_FILES      ?= $(shell $(find_scripts))
 SHELLCHECK       ?= $(or $(wildcard $(VE)/bin/shellcheck),shellcheck)
-DOCKERFILES      ?= $(wildcard Dockerfile */Dockerfile */*/Dockerfile)
+DOCKERFILES      ?= $(filter-out node_modules/%,$(wildcard Dockerfile */Dockerfile */*/Dockerfile))
 
 .DEFAULT_GOAL := $(if $(.DEFAULT_GOAL),$(.DEFAULT_GOAL),all)
 

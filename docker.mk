@@ -30,6 +30,9 @@ git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$
 git_revision = echo "$$(git rev-parse HEAD 2>/dev/null || echo unknown)$$($(git_dirty))"
 compose = $(DOCKER) compose version >/dev/null 2>&1 && echo $(DOCKER) compose || echo docker-compose
 
+# A folder without manage.py holds another program, see docs/contract.md: its build takes no wheels and judges nothing.
+is_django = $(wildcard manage.py)
+
 # One line each for what keeps Docker from answering.
 socket = /var/run/docker.sock
 no_docker = { echo 'make: no $(DOCKER) here: install Docker (https://docs.docker.com/engine/install/)' >&2; exit 1; }
@@ -39,7 +42,8 @@ no_engine = { if test -z "$${DOCKER_HOST-}" && test -S '$(socket)' && test ! -w 
 no_compose = { echo 'make: no Docker Compose here: install docker-compose-plugin (or docker-compose)' >&2; exit 1; }
 docker_ready = { command -v $(firstword $(DOCKER)) >/dev/null || $(no_docker); \
   $(DOCKER) version >/dev/null 2>&1 || $(no_engine); }
-docker_build = $(DOCKER) build $(if $(PLATFORM),--platform '$(PLATFORM)') --build-arg BASE='$(BASE)' --build-arg PROJECT='$(PROJECT)' $(BUILD_ARGS)
+docker_build = $(DOCKER) build $(if $(PLATFORM),--platform '$(PLATFORM)') --build-arg BASE='$(BASE)' $(if $(is_django),--build-arg PROJECT='$(PROJECT)') $(BUILD_ARGS)
+test_args = --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg DRIFT_ALLOWED='$(DRIFT_ALLOWED)' --build-arg TESTS='$(TESTS)'
 
 # ---- the wheelhouse: every pin as a wheel, made once ----
 # What it was made from is kept beside it and compared by content. The new one is whole before it takes the name.
@@ -71,11 +75,11 @@ endef
 
 wheelhouse: wheelhouse/requirements.txt ## every pin as a wheel, so that a build needs no network
 
-build: wheelhouse/requirements.txt ## the image, tested while it is built (TAG=…, TEST_DATABASE=postgres)
-	@$(docker_ready); mkdir -p wheelhouse/verdicts
-	@$(docker_build) --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg DRIFT_ALLOWED='$(DRIFT_ALLOWED)' --build-arg TESTS='$(TESTS)' \
-	  --build-arg RELEASE='$(TAG)' --build-arg REVISION='$(REVISION)' -t '$(IMAGE):$(TAG)' .
-	@$(keep_verdicts)
+build: $(if $(is_django),wheelhouse/requirements.txt) Dockerfile FORCE ## the image, tested while it is built (TAG=…, TEST_DATABASE=postgres)
+	@$(docker_ready); $(if $(is_django),mkdir -p wheelhouse/verdicts)
+	@$(docker_build) $(if $(is_django),$(test_args)) --build-arg RELEASE='$(TAG)' --build-arg REVISION='$(REVISION)' \
+	  -t '$(IMAGE):$(TAG)' .
+	@$(if $(is_django),$(keep_verdicts))
 	@echo 'make: built $(IMAGE):$(TAG)'
 
 push: FORCE ## the image to its registry (IMAGE=registry.example/shop; ALLOW_DIRTY=1: even of what no commit holds)

@@ -9,7 +9,7 @@ import pytest
 from proc import ROOT, as_mortal, run
 
 WHEELS_FROM = ("make/make_wheelhouse.py", "docker/packages.txt", "requirements.txt", "requirements/dev.txt")
-FILES = ("docker.mk", "make/ve.mk", *WHEELS_FROM)
+FILES = ("docker.mk", "make/ve.mk", "manage.py", *WHEELS_FROM)
 # A docker that answers, whose builder makes a wheelhouse of one file, and whose images have verdicts.
 STUB = """#!/bin/sh
 echo "$*" >>"$CALLS"
@@ -140,6 +140,17 @@ def test_verdicts_are_kept_for_the_next_build(project):
     done = make(project, "build", "DOCKER=./stub", "TAG=1", FAIL="1")
     assert done.returncode == 0 and done.stderr == "" and path.read_text() == "second\n", done.stderr
     assert [path.name for path in path.parent.iterdir()] == ["migrations.json"]
+
+
+def test_without_django(project):
+    """Another program's folder has no manage.py: its build makes no wheels, and says nothing of Django's."""
+    for name in ("manage.py", "requirements.txt", "docker/packages.txt", "make/make_wheelhouse.py"):
+        (project / name).unlink()
+    done = make(project, "build", "DOCKER=./stub", "TAG=1")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    said = (project / "calls").read_text()
+    assert " --build-arg RELEASE=1 " in said and "TEST" not in said and "PROJECT" not in said and "create" not in said
+    assert not (project / "wheelhouse").exists()
 
 
 def git(project, *words):

@@ -14,6 +14,7 @@ from proc import ROOT, run
 FILES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.mk"), *ROOT.glob("make/*.mk")]
                if path.name != "local.mk")
 SHARED = [name for name in FILES if name != "make/template.mk"]  # which needs the others before it
+INCLUDED = tuple(name for name in SHARED if "/" in name)
 
 # What GNU Make 3.81 does not know, and what a stock macOS or dash lacks.
 FORBIDDEN = r"""
@@ -93,7 +94,12 @@ def test_alone(copy, name):
     assert done.returncode == 0 and "warning:" not in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(SHARED)), ids=" ".join)
+TYPED = [name for name in SHARED if "/" not in name]  # what a Makefile names; they include those of make/ themselves
+ORDERS = [(*before, *order, *after) for order in itertools.permutations(TYPED)
+          for before, after in ((INCLUDED, ()), ((), INCLUDED))]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=" ".join)
 def test_in_any_order(copy, order):
     """All of them together, in whatever order, without one overriding another."""
     (copy / "Makefile").write_text(f"include {' '.join(order)}\n")
@@ -153,6 +159,18 @@ def test_unknown_target(copy):
     done = run(["make", "-C", copy, "--no-print-directory", "no-such-target"])
     said = [line for line in done.stderr.splitlines() if "***" not in line]
     assert done.returncode == 2 and said == ["make: nothing here makes 'no-such-target': see make help"]
+
+
+@pytest.mark.parametrize("path", ["slipway/envfile.py", "deploy/__main__.py"])
+def test_deployer_that_is_not_whole(copy, path):
+    """What deploy.mk lacks is named in a line, as where a service that is not Django takes files one by one."""
+    for other in {"slipway/envfile.py", "deploy/__main__.py"} - {path}:
+        (copy / other).parent.mkdir()
+        (copy / other).touch()
+    done = run(["make", "-C", copy, "--no-print-directory", "status"])
+    said = [line for line in done.stderr.splitlines() if "***" not in line]
+    assert done.returncode == 2
+    assert said == [f"make: no {path} here: take it from the template, see docs/make.md"]
 
 
 def test_missing_prerequisite_keeps_its_name(copy):

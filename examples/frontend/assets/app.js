@@ -1,0 +1,4 @@
+import "./app.css";
+import { greeting } from "./greeting.js";
+
+document.body.dataset.greeting = greeting(new Date().getHours());

@@ -1,0 +1,3 @@
+export function greeting(hour) {
+  return hour < 12 ? "Good morning" : "Good day";
+}

@@ -1,0 +1,54 @@
+// A service that keeps the contract of docs/contract.md, without any package: `node server.js run`.
+"use strict";
+
+const fs = require("node:fs");
+const http = require("node:http");
+
+const RELEASE = process.env.RELEASE || "development";
+const SOCKET = process.env.SOCKET;
+const QUEUE = 100; // ms in which those are accepted who connected before the socket went
+
+const answers = {
+  "/readyz": () => [200, "application/json", JSON.stringify({ release: RELEASE })],
+  "/": () => [200, "text/plain", `hello from ${RELEASE}\n`],
+};
+const missing = () => [404, "text/plain", "not found\n"];
+
+function answer(request, response) {
+  const path = request.url.split("?")[0];
+  const [status, type, body] = (Object.hasOwn(answers, path) ? answers[path] : missing)();
+  response.writeHead(status, { "Content-Type": type, "Content-Length": Buffer.byteLength(body) });
+  response.end(request.method === "HEAD" ? undefined : body);
+}
+
+function run() {
+  const server = http.createServer(answer);
+  process.once("SIGTERM", () => stop(server));
+  if (!SOCKET) {
+    server.listen(process.env.PORT || 8000);
+    return;
+  }
+  process.umask(0); // nginx is another user, and has to write to the socket
+  fs.rmSync(SOCKET, { force: true }); // of one that was killed
+  server.listen(SOCKET);
+}
+
+// Nobody comes any more, and who is there gets an answer; then nothing is left to do, and node ends.
+function stop(server) {
+  if (SOCKET) fs.rmSync(SOCKET, { force: true });
+  setTimeout(() => server.close(), QUEUE);
+}
+
+const [command = "run"] = process.argv.slice(2);
+const commands = {
+  run,
+  migrate() {}, // there is no database to bring up to date
+  manage() {}, // showmigrations --plan: nothing is to come
+};
+
+if (Object.hasOwn(commands, command)) {
+  commands[command]();
+} else {
+  console.error(`server.js: there is no command '${command}'; there are: ${Object.keys(commands).join(" ")}`);
+  process.exitCode = 64;
+}
