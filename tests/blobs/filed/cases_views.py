@@ -13,6 +13,7 @@ from django.core.files.storage import default_storage
 from django.db import connection
 from django.test import AsyncClient, SimpleTestCase, TestCase, override_settings
 from django.utils.http import http_date
+from django.views import static
 
 from slipway.blobs import Damaged, long, views
 from slipway.blobs.models import CHUNK, Blob, Chunk
@@ -190,6 +191,19 @@ class View(TestCase):
                 self.assertEqual((media(), told()), ([], ["slipway_blobs.E001"]))
         files = {**settings.STORAGES, "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"}}
         with override_settings(STORAGES=files, ROOT_URLCONF=URLS):
-            self.assertEqual((media(), told()), ([], []))
+            self.assertEqual(told(), [])
             with override_settings(DEBUG=True):
-                self.assertEqual(len(media()), 1)
+                self.assertEqual([each.callback for each in media()], [static.serve])
+            for url in ("https://bucket.example/media/", ""):
+                with override_settings(MEDIA_URL=url):
+                    self.assertEqual(media(), [])
+
+    @override_settings(ROOT_URLCONF="filed.urls_of_a_folder")
+    def test_absent(self):
+        """Where files are in a folder nginx asks for those that are not: no page for all addresses sees it, and it
+        takes no query, session or template."""
+        self.assertEqual(self.client.get("/any/page").content, b"a page for all addresses")
+        with self.assertNumQueries(0), self.assertTemplateNotUsed("404.html"):
+            response = self.get("absent.png")
+        self.assertEqual((response.status_code, response.content), (404, b"There is no such file."))
+        self.assertEqual(response["Content-Type"], "text/plain")
