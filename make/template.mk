@@ -13,7 +13,7 @@ PORTS       ?= django-ca squad
 NAME        ?=
 
 ## The template itself
-.PHONY: new mine pins image-test browser screenshots fleet fleet-down e2e e2e-all ports \
+.PHONY: new mine pins image-test browser screenshots s3 fleet fleet-down e2e e2e-all ports \
         companion companions companion-image companion-benchmark
 
 # They test provisioning, too.
@@ -55,11 +55,17 @@ browser: $(VE)/sentinel-browser ## the pages in a headless Chromium (CHROMIUM=/p
 screenshots: $(VE)/sentinel-browser ## take the pictures in docs/images anew
 	@SCREENSHOTS='$(CURDIR)/docs/images' exec $(PYTEST) tests/browser -k alive
 
+s3: $(VE)/sentinel-s3 ## files in a bucket, of moto's server
+	@exec $(PYTEST) tests/s3 $(PYTEST_ARGS)
+
 $(VE)/sentinel-tests: $(VE)/sentinel-dev FORCE
 	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) $(REQUIREMENTS_DEPLOY) $(REQUIREMENTS_COPIER) requirements/tests.txt)
 
 $(VE)/sentinel-browser: $(VE)/sentinel-dev FORCE
 	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/browser.txt)
+
+$(VE)/sentinel-s3: $(VE)/sentinel-dev FORCE
+	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) requirements/s3.txt)
 
 # ---- companions: companions/README.md ----
 

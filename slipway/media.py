@@ -8,18 +8,29 @@ from django.apps import apps
 from django.conf import settings
 from django.conf.urls.static import static
 from django.core.files.storage import default_storage
+from django.http import HttpRequest, HttpResponse
 from django.urls import re_path
 
 
 def media() -> list[Any]:
-    """The app, where they are in the database; in development Django, where they are in a folder. Else nobody here."""
+    """The app, where they are in the database; in development Django, where they are in a folder. Else nobody here: a
+    server's nginx asks for what it does not have, and is told so before a page for all other addresses gets to see it.
+    """
     if apps.is_installed("slipway.blobs"):
         from .blobs.storage import DatabaseStorage
         from .blobs.views import serve
         if isinstance(default_storage, DatabaseStorage):
             path = path_of(default_storage.base_url)  # without any they would have the site's addresses: E001 tells
             return [re_path(f"^{re.escape(path)}(?P<name>.+)$", serve)] if path else []
-    return static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
+    here = settings.MEDIA_URL and not urlsplit(settings.MEDIA_URL).netloc
+    path = path_of(settings.MEDIA_URL) if here else ""
+    return static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT) if settings.DEBUG else (
+        [re_path(f"^{re.escape(path)}", absent)] if path else [])
+
+
+def absent(_: HttpRequest) -> HttpResponse:
+    """There is no such file. No template is made for it, nor a session looked at."""
+    return HttpResponse("There is no such file.", "text/plain", 404)
 
 
 def path_of(url: str) -> str:

@@ -132,7 +132,15 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
         "METRICS_FROM": each("{} named;", site["metrics_from"]),
         "LOGIN_PATHS": logins(site["login_paths"]),
         "HOSTS": each("server {} max_fails=2 fail_timeout=10s;", hosts),
+        **uploads(fleet.media),
     }
+
+
+def uploads(media: str) -> dict[str, str]:
+    """The values that limit downloads out of the database: how much of an answer nginx takes off the app, in a file,
+    and how many an address has under way. Elsewhere as nginx has it."""
+    here = media == "database"
+    return {"UPLOAD_TAKEN": "32m" if here else "1024m", "UPLOADS_MOST": "128" if here else "65535"}
 
 
 def logins(paths: list[str]) -> str:

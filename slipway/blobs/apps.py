@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.db.models.fields.files import FieldFile
 
 
 class BlobsConfig(AppConfig):
@@ -15,3 +16,4 @@ class BlobsConfig(AppConfig):
     def ready(self) -> None:
         """As Django calls it, once all apps are there."""
         import_module("slipway.blobs.checks")
+        setattr(FieldFile, "__exit__", import_module("slipway.blobs.opened").leave)

@@ -24,6 +24,8 @@ def part(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | 
     start = int(first) if first else max(0, size - int(last))
     stop = min(size, int(last) + 1) if first and last else size
     if start >= stop:
+        if start == 0:  # of an empty file there is nothing else to have; who asks piece by piece begins so
+            return None
         raise Unsatisfiable
     return start, stop
 

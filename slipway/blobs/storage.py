@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import posixpath
-import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone as zones
@@ -15,7 +14,6 @@ from urllib.parse import urljoin
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation
-from django.core.files import File
 from django.core.files.storage import Storage
 from django.db import IntegrityError, router, transaction
 from django.db.models import QuerySet
@@ -27,48 +25,10 @@ from django.utils.encoding import filepath_to_uri
 from . import TooLarge
 from .content import Reader, Target, Writer, remove
 from .models import NAME, Blob
+from .opened import StoredFile
 
 LIMIT = 2_000_000_000  # bytes
 TRIES = 10  # to be the only one who saves a file of that name
-
-
-class StoredFile(File):  # type: ignore[type-arg]
-    """A file that is open."""
-
-    def __init__(self, storage: DatabaseStorage, name: str, mode: str) -> None:
-        self.storage = storage
-        super().__init__(storage.raw(name, mode), name)
-        self.mode = mode
-        if "r" in mode:
-            self.size = storage.size(name)
-
-    def open(self, mode: str | None = None, *_: Any, **__: Any) -> StoredFile:
-        """Again from its beginning."""
-        if self.closed or mode not in (None, self.mode):
-            self.close()
-            self.__init__(self.storage, self.name or "", mode or self.mode)  # type: ignore[misc]
-        else:
-            self.seek(0)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        """What an error breaks off takes no other's place."""
-        if kind and (target := self.target()):
-            target.give_up()
-        self.close()
-
-    def __del__(self) -> None:
-        """Nor does what nobody has closed. Python chooses the moment, so that no query is made: the sweep has the rest.
-        """
-        if (target := self.target()) and not target.closed:
-            target.forget()
-            warnings.warn(f"{self.name} was not closed, and is not saved", ResourceWarning, source=self)
-
-    def target(self) -> Target | None:
-        """Where it is written to."""
-        file = getattr(self, "file", None)
-        raw = getattr(getattr(file, "buffer", file), "raw", None)  # of text, of bytes
-        return raw if isinstance(raw, Target) else None
 
 
 @deconstructible(path="slipway.blobs.storage.DatabaseStorage")

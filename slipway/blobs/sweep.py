@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import islice
+from functools import reduce
+from itertools import chain, islice
+from operator import or_
 from typing import Any
 
 from django.apps import apps
@@ -33,15 +35,11 @@ def sweep(everything: bool = False, dry_run: bool = False) -> Iterator[Blob]:
                        "not know all fields that refer to files: %s", ", ".join(unknown))
         return
     using, before = router.db_for_write(Blob), timezone.now() - AGE
-    old = Blob.objects.using(using).filter(modified__lt=before).order_by("pk")
-    for blobs in batches(old):
-        used = in_use([blob.name for blob in blobs if blob.name], using)
-        for blob in blobs:
-            if blob.name in used or not (everything or blob.owned or blob.name is None) or kept(blob):
-                continue
-            if not dry_run:
-                remove(blob, using)
-            yield blob
+    old = Blob.objects.using(using).filter(modified__lt=before)
+    for blob in chain(unnamed(old), unreferred(old if everything else old.filter(owned=True), using)):
+        if not dry_run:
+            remove(blob, using)
+        yield blob
 
 
 def unknown_migrations() -> set[str]:
@@ -53,20 +51,54 @@ def unknown_migrations() -> set[str]:
             for key in MigrationRecorder(connections[alias]).applied_migrations() if key not in known}
 
 
-def batches(found: models.QuerySet[Blob]) -> Iterator[list[Blob]]:
-    """So many at a time, by what the last one was: no query is open meanwhile."""
+def unnamed(old: models.QuerySet[Blob]) -> Iterator[Blob]:
+    """What writing has left, so many at a time: no query is open meanwhile."""
     last = 0
-    while blobs := list(islice(found.filter(pk__gt=last), AT_ONCE)):
-        yield blobs
+    while blobs := [*old.filter(name=None, pk__gt=last).order_by("pk")[:AT_ONCE]]:
+        yield from blobs
         last = blobs[-1].pk
 
 
-def in_use(names: list[str], using: str) -> set[str]:
-    """Those of the names that a FileField refers to; they are kept in mind as such."""
-    used = {name for model, field in file_fields() for alias in places(model)
-            for name in referred(model, field, names, alias)}
-    Blob.objects.using(using).filter(name__in=used, owned=False).update(owned=True)
-    return used
+def unreferred(old: models.QuerySet[Blob], using: str) -> Iterator[Blob]:
+    """The files that no FileField refers to. Those of fields are marked as such before."""
+    found = references()
+    here = [names for names in found if names.db == using]
+    Blob.objects.using(using).filter(owned=False).filter(any_of(here)).update(owned=True)
+    there = {pk for names in found if names.db != using for pk in of_another(names, using)}
+    for blob in without(old, here):
+        if blob.pk not in there and not kept(blob):
+            yield blob
+
+
+def any_of(here: list[models.QuerySet[Any]]) -> models.Q:
+    """Whose name one of these has. An index finds each name, whatever the fields have."""
+    return reduce(or_, (models.Q(name__in=names) for names in here), models.Q(pk__in=()))
+
+
+def of_another(names: models.QuerySet[Any], using: str) -> Iterator[int]:
+    """The keys of the files that another database refers to; they are marked, too. Its rows are read once."""
+    rows = names.iterator()
+    while some := [*islice(rows, AT_ONCE)]:
+        blobs = Blob.objects.using(using).filter(name__in={*some})
+        blobs.filter(owned=False).update(owned=True)
+        yield from blobs.values_list("pk", flat=True)
+
+
+def without(old: models.QuerySet[Blob], here: list[models.QuerySet[Any]]) -> Iterator[Blob]:
+    """The files whose names none of these has, so many at a time. The database compares: no field needs an index."""
+    last = ""
+    while names := [*old.filter(name__gt=last).order_by().values_list("name", flat=True)
+                    .difference(*here).order_by("name")[:AT_ONCE]]:
+        yield from [*old.filter(name__in=names).order_by("name")]
+        last = names[-1]
+
+
+def references() -> list[models.QuerySet[Any]]:
+    """The names that rows have, also rows which a model's own managers hide: for each field, and each database that may
+    have rows of it."""
+    tables = {alias: {*connections[alias].introspection.table_names(include_views=True)} for alias in connections}
+    return [models.QuerySet(model, using=alias).order_by().values_list(field.attname, flat=True)
+            for model, field in file_fields() for alias in places(model, tables)]
 
 
 def file_fields() -> list[tuple[type[models.Model], models.FileField]]:
@@ -76,17 +108,11 @@ def file_fields() -> list[tuple[type[models.Model], models.FileField]]:
             if isinstance(field, models.FileField) and isinstance(field.storage, DatabaseStorage)]
 
 
-def places(model: type[models.Model]) -> set[str]:
+def places(model: type[models.Model], tables: dict[str, set[str]]) -> set[str]:
     """The databases that may have rows of a model: where it is written to, and all others that have its table."""
-    others = {alias for alias in connections if router.allow_migrate_model(alias, model)
-              and model._meta.db_table in connections[alias].introspection.table_names(include_views=True)}
+    others = {alias for alias, names in tables.items()
+              if model._meta.db_table in names and router.allow_migrate_model(alias, model)}
     return {router.db_for_write(model), *others}
-
-
-def referred(model: type[models.Model], field: models.FileField, names: list[str], using: str) -> set[Any]:
-    """Those of the names that rows have, also rows which the model's own managers hide."""
-    rows: models.QuerySet[Any] = models.QuerySet(model, using=using)
-    return set(rows.filter(**{f"{field.attname}__in": names}).values_list(field.attname, flat=True).distinct())
 
 
 def kept(blob: Blob) -> bool:

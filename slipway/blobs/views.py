@@ -14,6 +14,7 @@ from django.utils.http import http_date
 from django.views.decorators.http import require_safe
 
 from .content import Reader
+from .long import held
 from .models import CHUNK, Blob
 from .ranges import Unsatisfiable, part
 from .storage import DatabaseStorage
@@ -83,7 +84,9 @@ def answer(request: HttpRequest, reader: Reader, start: int, stop: int, status: 
     reader.seek(start)
     if hasattr(request, "scope"):
         return StreamingHttpResponse(in_turns(reader, stop), status=status)
-    return StreamingHttpResponse(pieces(reader, stop), status=status)
+    if (found := held(pieces(reader, stop), stop - start)) is None:
+        return HttpResponse(status=429, headers={"Retry-After": "5"})  # no error of the release, as a 503 would be
+    return StreamingHttpResponse(found, status=status)
 
 
 def pieces(reader: Reader, stop: int) -> Iterator[bytes]:

@@ -125,8 +125,8 @@ def servers(bin, folder):
     class Lasting(Postgres):
         def command(self):
             return [word for word in super().command() if word != "-F"]
-    port = free_port()
-    with folder_for("postgres") as path, running([bin / "moto_server", "-H", "127.0.0.1", "-p", str(port)]):
+    port, moto = free_port(), [bin / "moto_server", "-H", "127.0.0.1", "-p"]
+    with folder_for("postgres") as path, running([*moto, str(port)]) as bucket:
         server = Lasting(postgres_bin(), path)
         server.make()
         with contextlib.closing(server.stack):
@@ -134,16 +134,27 @@ def servers(bin, folder):
             wait_until(lambda: answers(port), what="moto")
             yield {"folder": str(folder), "sqlite": f"sqlite:///{folder}/db.sqlite3",
                    "postgres": server.url(server.database(migrated=False)), "bucket": f"http://127.0.0.1:{port}"}
+            print(f"moto's server had {most_of(bucket.pid):.0f} MB at most", file=sys.stderr)
             server.stop()
 
 
+def most_of(pid):
+    """The most memory that a process had, in MB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1000
+
+
 def table(runs, megabytes):
-    """The medians, and what they are of the folder's."""
+    """The medians of MB and of small files a second; what each is of the bucket's, in the rounds of one run; memory."""
+    amounts = {"up": megabytes, "down": megabytes, "small up": SMALL, "small down": SMALL}
     for kind in KINDS:
-        found = {what: statistics.median(run[what] for run in runs[kind]) for what in runs[kind][0]}
-        rates = (*(megabytes / found[what] for what in ("up", "down")),
-                 *(SMALL / found[f"small {what}"] for what in ("up", "down")))
-        print(f"| {kind} |", " | ".join(f"{rate:.0f}" for rate in rates), f"| {found['memory']:.0f} MB |", flush=True)
+        cells = []
+        for what, amount in amounts.items():
+            ratios = sorted(beside[what] / run[what] for run, beside in zip(runs[kind], runs["bucket"]))
+            cells += [f"{amount / statistics.median(run[what] for run in runs[kind]):.0f}",
+                      f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"]
+        grown = [f"{max(run[what] for run in runs[kind]):.0f} MB" for what in ("memory up", "memory")]
+        print(f"| {kind} |", " | ".join(cells + grown), "|", flush=True)
 
 
 def main(megabytes=1000):

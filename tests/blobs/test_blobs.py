@@ -2,12 +2,14 @@
 takes processes of their own."""
 
 import json
+import shlex
 import sqlite3
 
 import psycopg2
 import pytest
-from blobs.commands import OFF, PATH, code, manage, python
+from blobs.commands import HEAD, OFF, PATH, code, manage, python
 
+from documented import block
 from proc import ROOT, run
 
 CASES = ("storage", "views", "sweep", "moving")
@@ -81,15 +83,58 @@ print([*map(int, sorted(s.listdir("a")[1], key=int))] == [*range(20)],
 """
 
 
+@pytest.fixture
+def told(postgres):
+    """Does what docs/files.md tells after some words, for these databases instead of shop's, in a folder."""
+    def run_lines(after, folder, database):
+        for line in block(ROOT / "docs/files.md", after).splitlines():
+            program, *words = shlex.split(line)
+            words = [postgres.url(database) if word == "shop" else word for word in words]
+            words = [word.replace("=shop", f"={postgres.url(database)}") for word in words]
+            done = run([postgres.bin / program, *words], cwd=folder)
+            assert done.returncode == 0, done.stderr
+    return run_lines
+
+
+def restored(postgres, dump):
+    """The name of a new database with what a dump has."""
+    name = postgres.database(migrated=False)
+    done = run([postgres.bin / "pg_restore", "--exit-on-error", f"--dbname={postgres.url(name)}", dump])
+    assert done.returncode == 0, done.stderr
+    return name
+
+
+def dumped(postgres, url, path, *options):
+    done = run([postgres.bin / "pg_dump", "--format=custom", f"--file={path}", *options, url])
+    assert done.returncode == 0, done.stderr
+    return path
+
+
 def test_a_dump_is_a_backup(postgres, postgresql_made, tmp_path):
     """Restored into another database it has rows and files, all of them whole."""
-    other = postgres.url(postgres.database(migrated=False))
     code(postgresql_made, SAVE)
-    for command in ([postgres.bin / "pg_dump", "--format=custom", f"--file={tmp_path}/dump", postgresql_made],
-                    [postgres.bin / "pg_restore", f"--dbname={other}", tmp_path / "dump"]):
-        done = run(command)
-        assert done.returncode == 0, done.stderr
-    assert code(other, COMPARE) == "True True\n"
+    other = restored(postgres, dumped(postgres, postgresql_made, tmp_path / "dump"))
+    assert code(postgres.url(other), COMPARE) == "True True\n"
+
+
+def test_dumps_of_their_own(postgres, postgresql_made, told, tmp_path):
+    """Rows alone have no file; with those of the other dump all are there, and new ones can be saved."""
+    code(postgresql_made, SAVE)
+    told("nobody refers to them:", tmp_path, postgresql_made.rpartition("/")[2])
+    name = restored(postgres, tmp_path / "rows.dump")
+    assert code(postgres.url(name), "print(s.exists('a/1'), s.listdir(''))") == "False ([], [])\n"
+    done = python("-c", HEAD + "s.open('a/1')", TEST_DATABASE_URL=postgres.url(name))
+    assert "FileNotFoundError: there is no a/1" in done.stderr
+    told("then come the files:", tmp_path, name)
+    assert code(postgres.url(name), COMPARE + "print(s.save('new', ContentFile(b'x')))") == "True True\nnew\n"
+
+
+def test_a_dump_without_the_tables(postgres, postgresql_made, tmp_path):
+    """The database believes to have them: no migrate helps."""
+    name = restored(postgres, dumped(postgres, postgresql_made, tmp_path / "dump", "--exclude-table=slipway_blobs_*"))
+    manage(postgres.url(name), "migrate", "-v0")
+    done = python("-c", HEAD + "s.exists('a')", TEST_DATABASE_URL=postgres.url(name))
+    assert 'relation "slipway_blobs_blob" does not exist' in done.stderr
 
 
 def test_a_copy_of_sqlite_is_one(sqlite_made, tmp_path):

@@ -30,6 +30,16 @@ def test_nginx_knows_who_may_see_figures_and_where_passwords_go(data):
     assert '    "~^POST:/a\\.b/$" 1;\n"~^POST:/in/$" 1;\n}' in wanted and "/admin/" not in wanted
 
 
+@pytest.mark.parametrize("media, taken, most", [("database", "32m", "128"), ("bucket", "1024m", "65535")])
+def test_nginx_limits_downloads_out_of_the_database(data, media, taken, most):
+    """At the web hosts and before them; where uploads are elsewhere all is as nginx has it."""
+    fleet = config.build({**data, "media": media}, {}, "test")
+    web = files(fleet, "web1")["/etc/nginx/shop/app.conf"]
+    front = files(fleet, "front")["/etc/nginx/shop-balancer/app.conf"]
+    assert f"proxy_max_temp_file_size {taken};" in web and f"limit_conn shop_uploads {most};" in web
+    assert f"location ^~ /media/ {{ proxy_max_temp_file_size {taken}; " in front
+
+
 def test_nginx_of_a_balancer_knows_all_web_hosts(fleet):
     """A balancer passes on to every web host, at its inner address."""
     text = files(fleet, "front")["/etc/nginx/sites-available/shop-balancer"]

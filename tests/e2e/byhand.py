@@ -9,6 +9,7 @@ sys.path.insert(0, str(ROOT))
 from deploy.agent.roles import BUILT_IN  # noqa: E402
 from deploy.decide.render import render  # noqa: E402
 from deploy.decide.server import process_unit  # noqa: E402
+from deploy.decide.site import uploads  # noqa: E402
 
 SECRET = "planted-secret-4711"
 ALWAYS = ("APP-slot.service", "APP.target", "docker-service@.service", "docker-runner.target",
@@ -19,7 +20,7 @@ def files(app, image, roles):
     """Path on the server → (text, mode)."""
     values = {"APP": app, "SITE": app, "SCHEME": "http", "SERVER_NAMES": f"{app}.example", "HTTP_PORT": "80",
               "BODY_LIMIT": "20m", "BALANCERS": "", "REAL_IP": "",
-              "METRICS_FROM": "", "LOGIN_PATHS": ""}
+              "METRICS_FROM": "", "LOGIN_PATHS": "", **uploads("local")}
     processes = [process_unit(app, BUILT_IN[role]) for role in roles]
     return {
         **{unit.path: (unit.content, "644") for unit in processes},

@@ -6,10 +6,14 @@ import shlex
 
 import pytest
 
+from documented import block
 from e2e import checker
 from e2e.fleet.load import Load
 from e2e.orders import Orders
+from proc import ROOT, wait_until
 
+OPERATIONS = ROOT / "docs/operations.md"
+DUMP, ASIDE, SWAP = "all of a dump is of one moment:", "(`createuser --pwprompt shop`).", "last line of SQL is needed."
 SIZE = 3_000_000
 SAVE = """
 import random
@@ -17,6 +21,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage as s
 print(s.url(s.save("in/picture.png", ContentFile(random.Random(1).randbytes(%d)))))
 """ % SIZE
+SAVED = hashlib.sha256(random.Random(1).randbytes(SIZE)).hexdigest()
+PATH = "/media/in/picture.png"
 
 
 class Gallery(Orders):
@@ -34,6 +40,37 @@ class Gallery(Orders):
         """What a command says in the release that is live."""
         return self.fleet.hosts[name].run(f"docker-runner {self.app} manage {shlex.join(words)}", timeout=120)
 
+    def as_told(self, after, *edits):
+        """Do on the database's machine what docs/operations.md tells after some words, for the database orders of the
+        role app; each edit is (what stands there, what to take)."""
+        script = block(OPERATIONS, after).replace("--owner=shop", "--owner=app").replace("shop", "orders")
+        for was, becomes in edits:
+            assert was in script
+            script = script.replace(was, becomes)
+        self.postgres("sh -es", input=script)
+
+    def postgres(self, command, **options):
+        self.fleet.services.run(f"cd /tmp && su postgres -s /bin/sh -c {shlex.quote(command)}", **options)
+
+    def restore(self, dump, there=True):
+        """As told; `there`: the database is."""
+        self.as_told(ASIDE, ("orders.dump", dump)) if dump != "orders.dump" else self.as_told(ASIDE)
+        if there:
+            self.as_told(SWAP)
+            self.postgres("dropdb orders_lost")
+        else:
+            last = [line for line in block(OPERATIONS, SWAP).splitlines() if line.startswith("ALTER")][-1]
+            self.postgres("psql postgres", input=last.replace("shop", "orders"))
+
+    def switched_on(self):
+        """build-2 is live and has files in the database, build-1 was before it; one file is saved."""
+        rolled(self, "deploy", "build-1", "--no-bake")
+        self.image("build-2")
+        done = self.deploy("env", "set", input="STORAGE_URL=database:\n")
+        assert done.returncode == 0, done.stderr
+        rolled(self, "deploy", "build-2", "--no-bake")
+        assert self.on_a_host("web1", "shell", "-v", "0", "-c", SAVE).strip() == PATH
+
 
 @pytest.fixture
 def shop(fleet, project_image, tmp_path):
@@ -49,12 +86,30 @@ def rolled(shop, *words):
     assert outcome.code == 0, outcome.stderr
 
 
-def digests(shop, path):
-    """What each web host's nginx hands out."""
-    said = {name: shop.fleet.hosts[name].run(
-        f"curl -sS --unix-socket /run/{shop.app}/nginx.sock -H 'Host: {shop.app}.example'"
-        f" {shlex.quote('http://localhost' + path)} | sha256sum").split()[0] for name in ("web1", "web2")}
-    return {*said.values()}
+def head(shop, name):
+    """The lines of a web host's answer to a HEAD."""
+    return set(shop.inside(name, PATH, "-sSI")[1].splitlines())
+
+
+def whole(shop):
+    """Each web host's nginx hands out the file, whose ETag is its checksum."""
+    for name in ("web1", "web2"):
+        said = shop.fleet.hosts[name].run(f"curl -sS --unix-socket /run/{shop.app}/nginx.sock"
+                                          f" -H 'Host: {shop.app}.example' http://localhost{PATH} | sha256sum")
+        assert said.split()[0] == SAVED, name
+        assert {"Content-Type: image/png", f"Content-Length: {SIZE}", f'ETag: "{SAVED}"'} <= head(shop, name), name
+    return True
+
+
+def statuses(shop):
+    """What the web hosts answer to who asks for the file."""
+    return [shop.inside(name, PATH, "-sS -o /dev/null")[0] for name in ("web1", "web2")]
+
+
+def broken(result):
+    """Seconds from the first request that failed to the last."""
+    times = [record.ended for record in result.failures]
+    return max(times) - min(times) if times else 0.0
 
 
 def test_files_of_two_web_hosts(shop):
@@ -62,21 +117,48 @@ def test_files_of_two_web_hosts(shop):
     hand out, while releases come and go."""
     rolled(shop, "deploy", "build-1", "--no-bake")
     assert not shop.query("SELECT 1 FROM pg_tables WHERE tablename LIKE 'slipway_blobs%'")
-    shop.image("build-2")
-    done = shop.deploy("env", "set", input="STORAGE_URL=database:\n")
-    assert done.returncode == 0, done.stderr
-    rolled(shop, "deploy", "build-2", "--no-bake")
-    path = shop.on_a_host("web1", "shell", "-v", "0", "-c", SAVE).strip()
-    saved = hashlib.sha256(random.Random(1).randbytes(SIZE)).hexdigest()
-    assert path == "/media/in/picture.png" and digests(shop, path) == {saved}
-    urls = [host.url.rstrip("/") + path for host in shop.web]
-    with Load(*urls, host=f"{shop.app}.example", rate=4, seconds=240, post_every=0) as load:
+    shop.switched_on()
+    assert whole(shop)
+    with Load(*[host.url.rstrip("/") + PATH for host in shop.web], host=f"{shop.app}.example", rate=4, seconds=240,
+              post_every=0) as load:
         rolled(shop, "deploy", "build-1", "--no-bake")
         rolled(shop, "rollback")
         result = load.stop()
     assert not result.failures, result.summary()
-    assert checker.tags(shop) == {"build-2"} and digests(shop, path) == {saved}
-    head = shop.inside("web2", path, "-sSI")[1]
-    assert "Content-Type: image/png" in head and f"Content-Length: {SIZE}" in head
-    assert f"{saved}" in head and "default-src 'none'; sandbox" in head
+    assert checker.tags(shop) == {"build-2"} and whole(shop)
+    assert [line for line in head(shop, "web2") if "default-src 'none'; sandbox" in line]
+    checker.check(shop)
+
+
+def test_a_restore(shop, measured):
+    """What docs/operations.md tells brings the files back to both hosts, and to releases before and after: where rows
+    were lost, and where the database was. After a dump without them each is a 404."""
+    shop.postgres("dropdb --if-exists orders_lost; dropdb --if-exists orders_restored")
+    shop.switched_on()
+    shop.as_told(DUMP)
+    shop.as_told(DUMP, ("--file=orders.dump", "--exclude-table-data='slipway_blobs_*' --file=rows.dump"))
+    rolled(shop, "deploy", "build-1", "--no-bake")
+    shop.query("TRUNCATE slipway_blobs_blob CASCADE")
+    assert statuses(shop) == [404, 404]
+    shop.restore("orders.dump")
+    wait_until(lambda: statuses(shop) == [200, 200], 30, "the files are back")
+    assert whole(shop)
+    rolled(shop, "rollback")
+    assert checker.tags(shop) == {"build-2"} and whole(shop)
+    shop.postgres("dropdb --force orders")
+    assert set(statuses(shop)) == {500}
+    shop.restore("rows.dump", there=False)
+    wait_until(lambda: statuses(shop) == [404, 404], 30, "rows are back, files are not")
+    shop.restore("orders.dump")
+    wait_until(lambda: statuses(shop) == [200, 200], 30, "the files are back")
+    with Load(*[host.url.rstrip("/") + PATH for host in shop.web], host=f"{shop.app}.example", rate=20, seconds=240,
+              post_every=0) as load:
+        shop.restore("orders.dump")
+        wait_until(lambda: whole(shop), 30)
+        result = load.stop()
+    measured("visitors of a restore saw errors for", broken(result))
+    rolled(shop, "deploy", "build-1", "--no-bake")
+    assert whole(shop)
+    rolled(shop, "rollback")
+    assert whole(shop)
     checker.check(shop)

@@ -20,7 +20,7 @@ from proc import ROOT, free_port, run, running, wait_until
 
 sys.path.insert(0, str(ROOT))
 from deploy.decide.render import HOST, each, render  # noqa: E402
-from deploy.decide.site import logins  # noqa: E402
+from deploy.decide.site import logins, uploads  # noqa: E402
 
 
 def program(name):
@@ -35,7 +35,7 @@ def program(name):
 
 class App(ThreadingMixIn, UnixStreamServer):
     """A release that listens on a slot's socket: answers with its name and the request it got, as JSON; / with
-    `status`."""
+    `status`; a request with X-Hang once it is `let_go`."""
 
     daemon_threads = True
     request_queue_size = 512
@@ -44,6 +44,9 @@ class App(ThreadingMixIn, UnixStreamServer):
         class Handler(BaseHTTPRequestHandler):
             def answer(self):
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if "X-Hang" in self.headers:
+                    self.server.hanging += 1
+                    self.server.let_go.wait(60)
                 if self.path.startswith("/crash"):
                     return self.connection.shutdown(socket.SHUT_RDWR)
                 if self.path.startswith("/upgrade"):
@@ -64,6 +67,7 @@ class App(ThreadingMixIn, UnixStreamServer):
                 pass
 
         super().__init__(str(path), Handler)
+        self.hanging, self.let_go = 0, threading.Event()
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.thread.start()
 
@@ -105,13 +109,13 @@ class Nginx:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
 
-    def site(self, app, public="http.conf", balancers=(), **more):
+    def site(self, app, public="http.conf", balancers=(), media="local", **more):
         """The site of an app, and its slots' folders with web.sock naming a. Returns its port."""
         port = free_port()
         values = {"APP": app, "SITE": app, "SCHEME": "https", "SERVER_NAMES": "localhost", "BODY_LIMIT": "2m",
                   "HTTP_PORT": f"127.0.0.1:{port}", "BALANCERS": each("{} balancer;", balancers),
                   "REAL_IP": each("set_real_ip_from {};", balancers), "METRICS_FROM": "",
-                  "LOGIN_PATHS": logins(["/admin/login/", "/in.door/"]), **more}
+                  "LOGIN_PATHS": logins(["/admin/login/", "/in.door/"]), **uploads(media), **more}
         self.put(f"etc/nginx/sites-enabled/{app}", render("nginx/site.conf", values))
         self.put(f"etc/nginx/{app}/public.conf", no_ipv6(render(f"nginx/{public}", values)))
         self.put(f"etc/nginx/{app}/app.conf", render("nginx/app.conf", values))
@@ -121,13 +125,13 @@ class Nginx:
         (self.root / "run" / app / "web.sock").symlink_to("a/web.sock")
         return port
 
-    def balancer(self, app, ports, proxies=()):
+    def balancer(self, app, ports, proxies=(), media="local"):
         """The balancer's site before hosts on these ports, and behind proxies. Returns its port."""
         port, site = free_port(), f"{app}-balancer"
         values = {"APP": app, "SITE": site, "SERVER_NAMES": "localhost", "BODY_LIMIT": "2m",
                   "HTTP_PORT": f"127.0.0.1:{port}", "PROXIES": each("{} proxy;", proxies),
                   "REAL_IP": each("set_real_ip_from {};", proxies),
-                  "HOSTS": each("server 127.0.0.1:{} max_fails=2 fail_timeout=10s;", ports)}
+                  "HOSTS": each("server 127.0.0.1:{} max_fails=2 fail_timeout=10s;", ports), **uploads(media)}
         self.put(f"etc/nginx/sites-enabled/{site}", render("nginx/balancer-site.conf", values))
         self.put(f"etc/nginx/{site}/public.conf", no_ipv6(render("nginx/http.conf", values)))
         self.put(f"etc/nginx/{site}/app.conf", render("nginx/balancer-app.conf", values))

@@ -64,7 +64,7 @@ def test_all_pins_are_asked_about(make):
         done = make(server.server_port)
         told = [line for line in done.stdout.splitlines() if ": django " in line]
         assert done.returncode == 2 and len(told) == 1, done.stdout + done.stderr
-        pinned = "requirements.txt, requirements/dev.txt, companions/mounted/requirements.txt"
+        pinned = "requirements.txt, requirements/dev.txt, requirements/s3.txt, companions/mounted/requirements.txt"
         assert told[0].startswith(f"{pinned}: django ")
         assert told[0].endswith(": PYSEC-1 (CVE-2026-1): fixed in 9.9")
         assert {"django", "pytest", "pyinfra", "uv", "pip-audit"} <= set(server.asked)

@@ -206,6 +206,25 @@ class Storage(TestCase):
         file.write(b"after")
         self.assertEqual(file.open("rb").read(), b"after")
 
+    def test_a_field_s_broken_off(self):
+        """Also where it is opened by its row, which Django would close as if all were well."""
+        paper = Paper.objects.create(scan=self.save("a", b"before"))
+        for mode, content in (("wb", LONG), ("w", "text"), ("wb", b"little")):
+            with self.assertRaises(ZeroDivisionError), paper.scan.open(mode) as field:
+                field.write(content)
+                1 / 0
+            self.assertTrue(field.closed)
+            self.assertEqual((self.read("a"), Blob.objects.count()), (b"before", 1))
+        with paper.scan.open("wb") as field:
+            field.write(b"after")
+        with self.assertRaises(ZeroDivisionError), paper.scan.open("rb") as field:
+            self.assertEqual(field.read(), b"after")
+            1 / 0
+        self.assertTrue(field.closed)
+        contract = Contract(elsewhere="absent")
+        with self.assertRaises(ZeroDivisionError), contract.elsewhere:
+            1 / 0
+
     def test_too_large(self):
         """Known beforehand or found on the way; nothing of it stays."""
         storage = DatabaseStorage(limit=CHUNK)

@@ -3,6 +3,7 @@
 import random
 import re
 from pathlib import Path
+from threading import BoundedSemaphore
 from unittest import mock
 
 from django.conf import settings
@@ -12,8 +13,9 @@ from django.core.files.storage import default_storage
 from django.db import connection
 from django.test import AsyncClient, SimpleTestCase, TestCase, override_settings
 from django.utils.http import http_date
+from django.views import static
 
-from slipway.blobs import Damaged, views
+from slipway.blobs import Damaged, long, views
 from slipway.blobs.models import CHUNK, Blob, Chunk
 from slipway.blobs.ranges import Unsatisfiable, part
 from slipway.media import media
@@ -31,9 +33,11 @@ class Ranges(SimpleTestCase):
                             ("bytes=0-" + "9" * 5000, (0, 10)), ("bytes=٣-٤", None)):
             with self.subTest(text):
                 self.assertEqual(part({"Range": text}, 10, '"a"'), found)
+        for text in ("bytes=0-", "bytes=0-9", "bytes=-5"):
+            self.assertIsNone(part({"Range": text}, 0, '"a"'))
 
     def test_none(self):
-        for text, size in (("bytes=10-", 10), ("bytes=10-12", 10), ("bytes=-0", 10), ("bytes=0-", 0),
+        for text, size in (("bytes=10-", 10), ("bytes=10-12", 10), ("bytes=-0", 10), ("bytes=1-", 0),
                            ("bytes=" + "9" * 5000 + "-", 10)):
             with self.subTest(text), self.assertRaises(Unsatisfiable):
                 part({"Range": text}, size, '"a"')
@@ -149,6 +153,22 @@ class View(TestCase):
             self.assertTrue(b"".join(pieces) == LONG)
         self.assertEqual(await ask(range="bytes=1-3"), (206, [LONG[1:4]]))
 
+    def test_long_ones(self):
+        """Only so many are sent at a time; a place is free again once an answer is sent, or forgotten."""
+        with mock.patch.object(long, "LONG", 10), mock.patch.object(long, "places", BoundedSemaphore(1)):
+            first = self.get()
+            second = self.get(range="bytes=0-99")
+            self.assertEqual((second.status_code, second["Retry-After"], second.get("Content-Range")),
+                             (429, "5", None))
+            self.assertEqual(self.get(range="bytes=0-9").status_code, 206)
+            self.assertEqual(self.get(method="head").status_code, 200)
+            self.assertTrue(self.body(first) == LONG)
+            self.assertTrue(self.body(self.get()) == LONG)
+            held = long.held(iter([b""]), 11)
+            self.assertIsNone(long.held(iter([b""]), 11))
+            del held
+            self.assertIsNotNone(long.held(iter([b""]), 11))
+
     def test_queries(self):
         """Two to find it out, one a chunk; a part reads only the chunks it is of."""
         with self.assertNumQueries(1 + 4):
@@ -171,6 +191,19 @@ class View(TestCase):
                 self.assertEqual((media(), told()), ([], ["slipway_blobs.E001"]))
         files = {**settings.STORAGES, "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"}}
         with override_settings(STORAGES=files, ROOT_URLCONF=URLS):
-            self.assertEqual((media(), told()), ([], []))
+            self.assertEqual(told(), [])
             with override_settings(DEBUG=True):
-                self.assertEqual(len(media()), 1)
+                self.assertEqual([each.callback for each in media()], [static.serve])
+            for url in ("https://bucket.example/media/", ""):
+                with override_settings(MEDIA_URL=url):
+                    self.assertEqual(media(), [])
+
+    @override_settings(ROOT_URLCONF="filed.urls_of_a_folder")
+    def test_absent(self):
+        """Where files are in a folder nginx asks for those that are not: no page for all addresses sees it, and it
+        takes no query, session or template."""
+        self.assertEqual(self.client.get("/any/page").content, b"a page for all addresses")
+        with self.assertNumQueries(0), self.assertTemplateNotUsed("404.html"):
+            response = self.get("absent.png")
+        self.assertEqual((response.status_code, response.content), (404, b"There is no such file."))
+        self.assertEqual(response["Content-Type"], "text/plain")

@@ -1,0 +1,37 @@
+"""A bucket as a test sees it: beside Django, by its own client."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Bucket:
+    """Its name at a server, and whose certificate to trust."""
+
+    client: Any
+    name: str
+    port: int
+    cert: Path
+
+    @property
+    def env(self):
+        """What a process needs to be given it: OLD_BUCKET is a variable for movefiles."""
+        return {"OLD_BUCKET": self.url, "AWS_CA_BUNDLE": str(self.cert)}
+
+    @property
+    def url(self):
+        return f"s3://key:s%2Fcret@127.0.0.1:{self.port}/{self.name}?region=eu"
+
+    def create(self):
+        self.client.create_bucket(Bucket=self.name, CreateBucketConfiguration={"LocationConstraint": "eu"})
+
+    def put(self, name, content):
+        self.client.put_object(Bucket=self.name, Key=name, Body=content)
+
+    def get(self, name):
+        return self.client.get_object(Bucket=self.name, Key=name)["Body"].read()
+
+    def names(self):
+        found = self.client.list_objects_v2(Bucket=self.name).get("Contents", [])
+        return {each["Key"] for each in found}

@@ -1,0 +1,110 @@
+"""STORAGE_URL=s3://…: django-storages on a server that is none of ours, moto's."""
+
+import hashlib
+import os
+import random
+import signal
+import sqlite3
+import ssl
+import sys
+from contextlib import closing
+from urllib.request import urlopen
+
+import psycopg2
+from blobs.commands import PATH, code, manage
+
+from proc import ROOT, running, wait_until
+
+LARGE = random.Random(1).randbytes(32_000_000)  # takes so long that somebody is killed meanwhile
+FILES = {**{f"a/{number}": random.Random(number).randbytes(number * 1000) for number in range(20)},
+         "m/large": LARGE, **{f"z/ü {number}": b"" for number in range(5)}}
+
+UPLOADS = """
+from filed.models import Paper
+paper = Paper.objects.create(scan=ContentFile(b"first", "a.txt"))
+second = Paper.objects.create(scan=ContentFile(b"second", "a.txt"))
+assert (paper.scan.name, paper.scan.read(), paper.scan.size) == ("papers/a.txt", b"first", 5)
+assert second.scan.name != paper.scan.name and second.scan.read() == b"second"
+with s.open("w", "wb") as file:
+    file.write(b"written")
+assert sorted(s.listdir("papers")[1]) == sorted([paper.scan.name[7:], second.scan.name[7:]])
+second.scan.delete()
+assert not s.exists(second.scan.name or "papers/gone") and s.exists("w")
+print(paper.scan.url)
+"""
+
+
+def test_uploads(bucket, sqlite_made):
+    """What a FileField saves is in the bucket; of two of one name the second has another. Who has an address may read
+    what is there, without it nobody."""
+    manage(sqlite_made, "migrate", "-v0", "--run-syncdb")
+    url = code(sqlite_made, UPLOADS, STORAGE_URL=bucket.url, **bucket.env).strip()
+    assert bucket.names() == {"papers/a.txt", "w"} and bucket.get("w") == b"written"
+    assert url.startswith(f"https://127.0.0.1:{bucket.port}/{bucket.name}/papers/a.txt?") and "Signature=" in url
+    with urlopen(url, context=ssl.create_default_context(cafile=bucket.cert)) as answer:
+        assert answer.read() == b"first"
+
+
+def test_a_bucket_that_is_away(bucket, sqlite_made):
+    """Whose certificate nobody trusts, or that is not there, is no place to move files to."""
+    for env in ({**bucket.env, "AWS_CA_BUNDLE": ""}, {**bucket.env, "OLD_BUCKET": bucket.url.replace("files-", "no-")}):
+        with moving(sqlite_made, env, "database:", "OLD_BUCKET") as process:
+            assert process.wait(120) == 1
+            said = process.output()
+            assert said.startswith("CommandError: OLD_BUCKET takes no files: ") and "cret" not in said, said
+
+
+def moving(url, env, *words):
+    """movefiles in a process of its own while the block runs."""
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "filed.settings", "STORAGE_URL": "database:", "PYTHONPATH": PATH,
+           "TEST_DATABASE_URL": url, **env}
+    return running([sys.executable, "-m", "django", "movefiles", *words], cwd=ROOT, env=env)
+
+
+def asked(url, sql):
+    """The rows that a database answers with."""
+    connect = psycopg2.connect if url.startswith("postgres") else sqlite3.connect
+    with closing(connect(url if url.startswith("postgres") else url.removeprefix("sqlite:///"))) as database:
+        cursor = database.cursor()
+        cursor.execute(sql)
+        return cursor.fetchall()
+
+
+def in_database(url):
+    """Name → SHA-256 of all that is whole there."""
+    return dict(asked(url, "SELECT name, sha256 FROM slipway_blobs_blob WHERE name IS NOT NULL"))
+
+
+def killed(process, when, what):
+    """It is killed as soon as that holds."""
+    wait_until(lambda: process.poll() is not None or when(), 120, what)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL, process.output()
+
+
+def ends(process, said):
+    assert process.wait(300) == 0 and said in process.output(), process.output()
+
+
+def test_moved_and_moved_back(bucket, made):  # noqa: F811: a fixture
+    """Killed in the midst of a large file, either way, nobody sees half of it; the next run goes on with the rest, and
+    in the end all are there as they were."""
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+    for name, content in FILES.items():
+        bucket.put(name, content)
+    with moving(made, bucket.env, "OLD_BUCKET", "database:") as process:
+        killed(process, lambda: asked(made, "SELECT 1 FROM slipway_blobs_blob WHERE name IS NULL"
+                                      " AND id IN (SELECT blob_id FROM slipway_blobs_chunk WHERE number > 20)"), "half")
+    assert in_database(made) == {name: sums[name] for name in FILES if name.startswith("a/")}
+    with moving(made, bucket.env, "OLD_BUCKET", "database:") as process:
+        ends(process, f"6 files of {len(LARGE)} bytes moved, 20 were there already, 0 problems")
+    assert in_database(made) == sums and bucket.names() == {*FILES}
+    for name in FILES:
+        bucket.client.delete_object(Bucket=bucket.name, Key=name)
+    with moving(made, bucket.env, "database:", "OLD_BUCKET", "--delete") as process:
+        killed(process, lambda: "a/9" not in in_database(made), "the last small one is moved")
+    assert "m/large" not in bucket.names() and "m/large" in in_database(made)
+    with moving(made, bucket.env, "database:", "OLD_BUCKET", "--delete") as process:
+        ends(process, f"6 files of {len(LARGE)} bytes moved, 0 were there already, 0 problems")
+    assert in_database(made) == {} and bucket.names() == {*FILES}
+    assert all(bucket.get(name) == content for name, content in FILES.items())
