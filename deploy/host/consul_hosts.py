@@ -53,7 +53,7 @@ def web_of(entry: dict[str, Any]) -> Web:
     ValueError."""
     node, service = entry["Node"], entry["Service"]
     name, port = (service.get("Meta") or {}).get("host") or node["Node"], service["Port"]
-    address = ipaddress.ip_address(service["Address"] or node["Address"])
+    address = ipaddress.ip_address(str(service["Address"] or node["Address"]))
     if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
         raise ValueError(f"{address} is no host's")
     if not NAME.fullmatch(name) or type(port) is not int or not 0 < port < 65536:
@@ -189,11 +189,12 @@ def follow(app: str) -> None:
         try:
             index, found = ask(app, index)
             update(app, found)
-            trouble = ""
-        except (OSError, HTTPException, ValueError, KeyError, TypeError, subprocess.CalledProcessError) as error:
-            if str(error) != trouble:
-                say(f"the hosts stay as they are: {error}")
-            index, trouble = 0, str(error)
+            wrong = "" if found else f"Consul knows none of {app}"
+        except (OSError, HTTPException, ValueError, TypeError, subprocess.CalledProcessError) as error:
+            index, wrong = 0, str(error)
+        if wrong not in ("", trouble):
+            say(f"the hosts stay as they are: {wrong}")
+        trouble = wrong
         time.sleep(1)
 
 
