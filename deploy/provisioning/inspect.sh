@@ -2,8 +2,8 @@
 # Looks at a server before provisioning changes anything there: a line for each finding, KIND REST. It only reads.
 #
 # $1: the app; $2: packages by name; $3: files whose first line says that they are ours; $4: all paths with the app's
-# name; $5: files of settings; $6: units of the team's processes; $7: the app's definition for Consul, where it is
-# to be there. fitness.py puts docker-runner's function `malformed`
+# name; $5: files of settings; $6: units of the team's processes; $7: the app's definition for Consul.
+# fitness.py puts docker-runner's function `malformed`
 # and docker-slot's `processes` before it. POSIX sh.
 
 app=$1 packages=$2 marks=$3 named=$4 settings=$5 own=$6 service=$7
@@ -26,7 +26,7 @@ echo "version systemd $(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\
 ! has dockerd || echo "version Docker $(dockerd --version | sed -n 's/^Docker version \([0-9.]*\).*/\1/p')"
 [ ! -e /etc/docker/daemon.json ] || echo "daemon $(base64 </etc/docker/daemon.json | tr -d '\n')"
 ! has docker || echo "swarm $(docker info --format '{{.Swarm.LocalNodeState}}' 2>/dev/null)"
-if ! [ -d /etc/consul.d ] || ! systemctl cat consul.service >/dev/null 2>&1; then echo "missing consul-agent"; fi
+if ! [ -d "${service%/*}" ] || ! systemctl cat consul.service >/dev/null 2>&1; then echo "missing consul-agent"; fi
 ! has nginx || grep -rqsE 'include.*sites-enabled/' /etc/nginx/nginx.conf /etc/nginx/conf.d || echo "missing sites-enabled"
 
 # ---- whether something else uses the app's name ----
@@ -49,11 +49,7 @@ for path in $own; do
     name=${path##*/"$app-"}
     if [ -e "$path" ] && ! processes | grep -qx "${name%.service}"; then whose "$path"; fi
 done
-if grep -qs 'written by provisioning' "/etc/consul.d/$app.json"; then
-    echo "registered"
-elif [ -n "$service" ] && [ -e "$service" ]; then
-    whose "$service"
-fi
+if grep -qs 'written by provisioning' "$service"; then echo "registered"; elif [ -e "$service" ]; then echo "defined"; fi
 [ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # else provisioning adds both
 shell=$(getent passwd "$app" | cut -d: -f7)
 case $shell in ''|*/nologin|*/false) ;; *) echo "login $shell" ;; esac

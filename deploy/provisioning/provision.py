@@ -112,6 +112,6 @@ async def inspect(fleet: Fleet, host: Host, remove: bool) -> Found:
     if done.code:
         raise HostProblem(why_ended(done.code, done.err))
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
-    if problems := [*fitness.problems(found, fleet.app), *([] if remove else fitness.no_agent(found, fleet, host))]:
+    if problems := [*fitness.problems(found, fleet.app), *([] if remove else fitness.with_consul(found, fleet, host))]:
         raise HostProblem(*problems)
     return found

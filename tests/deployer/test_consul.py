@@ -1,5 +1,5 @@
-"""Consul: what web hosts tell it, and what a balancer makes of its answers. No Consul is asked; tests/e2e/test_consul.py
-does that."""
+"""Consul: what web hosts tell it, and what a balancer makes of its answers. Its stand-in is asked; Consul itself by
+tests/e2e/test_consul.py."""
 
 import json
 import os
@@ -120,25 +120,13 @@ def test_an_agent_is_needed(by_consul, fleet):
     """Of hosts that tell Consul something, or ask it."""
     bare = Found(missing=frozenset({"consul-agent"}))
     for name, count in (("web1", 1), ("front", 1), ("work", 0)):
-        assert len([*fitness.no_agent(bare, by_consul, host_of(by_consul, name))]) == count
-    assert not [*fitness.no_agent(bare, fleet, host_of(fleet, "web1"))]
-    assert not [*fitness.no_agent(Found(), by_consul, host_of(by_consul, "web1"))]
-    assert fitness.parse(["registered", "end"]).registered
-
-
-@pytest.mark.parametrize("content, wanted, said", [
-    ('"notes": "written by provisioning"', True, "registered"), ("{}", True, "other"), ("{}", False, ""),
-    (None, True, "")])
-def test_whose_definition_it_is(tmp_path, content, wanted, said):
-    """A team's own is in the way only where ours is to be there."""
-    script = fitness.SCRIPT.read_text().replace("/etc/consul.d", str(tmp_path))
-    if content:
-        (tmp_path / "nobodys.json").write_text(content)
-    path = tmp_path / "nobodys.json" if wanted else ""
-    done = subprocess.run(["sh", "-c", "processes() { :; }\n" + script, "sh", "nobodys", *[""] * 5, path], text=True,
-                          capture_output=True, timeout=60)
-    lines = [line for line in done.stdout.splitlines() if line == "registered" or line.startswith(f"other {tmp_path}")]
-    assert [line.split()[0] for line in lines] == said.split(), done
+        assert len([*fitness.with_consul(bare, by_consul, host_of(by_consul, name))]) == count
+    assert not [*fitness.with_consul(bare, fleet, host_of(fleet, "web1"))]
+    assert not [*fitness.with_consul(Found(), by_consul, host_of(by_consul, "web1"))]
+    other = Found(defined=True)
+    assert [*fitness.with_consul(other, by_consul, host_of(by_consul, "web1"))] == [
+        "has /etc/consul.d/shop.json that provisioning has not made: remove it"]
+    assert not [*fitness.with_consul(other, fleet, host_of(fleet, "web1"))]
 
 
 def test_who_has_no_release_needs_no_second_provisioning(capsys):

@@ -10,6 +10,11 @@ from e2e.rollouts import Shop
 from proc import wait_until
 
 
+MAINT = "consul maint -service=shop"
+UNREADY = "location = /readyz { return 503; }"
+SERVER_D = "/etc/nginx/shop/server.d/unready.conf"
+
+
 @pytest.fixture(scope="module")
 def shop(fleet, tmp_path_factory):
     """One web host with a release, and a balancer before it. The second web host has a Consul agent and no more."""
@@ -46,7 +51,7 @@ def visitors(shop):
     yield come
     result = loads[0].stop()
     loads[0].__exit__(None, None, None)
-    assert len(result.records) > 200 and not result.failures, result.summary()
+    assert len(result.records) > 100 and not result.failures, result.summary()
     print(result.summary())
 
 
@@ -105,31 +110,54 @@ def test_hosts_join_rest_and_leave(shop, visitors, measured):
     assert shop.deploy("undrain", "web2").returncode == 0
     has_visitors(shop, "web2")
 
-    web2 = shop.fleet.hosts["web2"]
-    for away, back in (("consul maint -enable -service=shop", "consul maint -disable -service=shop"),
-                       ("consul leave", "systemctl start consul")):
-        web2.run(away)
-        measured(f"not used after {away}", until_used(shop, "web1"))
+    for what, away, back in (("consul maint", f"{MAINT} -enable", f"{MAINT} -disable"),
+                             ("consul leave", "consul leave", "systemctl start consul"),
+                             ("a failing /readyz", f"echo '{UNREADY}' >{SERVER_D} && nginx -s reload",
+                              f"rm {SERVER_D} && nginx -s reload")):
+        shop.fleet.hosts["web2"].run(f"mkdir -p {SERVER_D.rpartition('/')[0]}; {away}")
+        measured(f"not used after {what}", until_used(shop, "web1"))
         assert has_none(shop, "web2")
-        web2.run(back)
-        measured(f"used after {back}", until_used(shop, "web1", "web2"))
+        shop.fleet.hosts["web2"].run(back)
+        measured("used after it", until_used(shop, "web1", "web2"))
         has_visitors(shop, "web2")
 
 
+def test_a_host_that_the_file_does_not_have(two, visitors):
+    """Who finds it asks Consul alone."""
+    visitors()
+    web2 = two.hosts.pop("web2")
+    assert two.changes() == 0 and used(two) == {"web1", "web2"}
+    has_visitors(two, "web2")
+    two.hosts["web2"] = web2
+
+
 def test_hosts_die(two, visitors, measured):
-    """Who asks for something is answered by another host, before Consul has noticed and after."""
+    """Whoever asks for something is answered by another host, before Consul has noticed and after."""
     visitors(post_every=0)
     web2 = two.fleet.hosts["web2"]
+    for _ in range(3):
+        has_visitors(two, "web2")
+        web2.run("systemctl kill --signal=KILL nginx")
     has_visitors(two, "web2")
-    web2.run("docker kill $(docker ps -q --filter name=shop-web)")
-    has_visitors(two, "web1")
-    until_used(two, "web1", "web2")
     web2.power_cut()
     measured("not used after a power cut", until_used(two, "web1"))
     web2.power_on()
     consul.start(web2)
     measured("used after it", until_used(two, "web1", "web2"))
     has_visitors(two, "web2")
+
+
+def test_an_app_dies(two):
+    """Of those who ask for something it takes along only whom it was just answering."""
+    web2 = two.fleet.hosts["web2"]
+    with Load(two.fleet.hosts["work1"].url, host="shop.example", rate=50, seconds=240, post_every=0) as load:
+        has_visitors(two, "web2")
+        web = "docker inspect -f '{{.State.Pid}}' $(docker ps -q --filter name=shop-web)"
+        died = float(web2.run(f"kill -KILL $({web}) && date +%s.%N"))
+        has_visitors(two, "web2")
+        result = load.stop()
+    assert not [request for request in result.failures if result.began + request.started > died], result.summary()
+    print(result.summary())
 
 
 def test_consul_dies(two, visitors):
@@ -146,9 +174,9 @@ def test_consul_dies(two, visitors):
     assert used(two) == {"web2"} and has_none(two, "web1")
     assert two.deploy("undrain", "web1").returncode == 0 and used(two) == {"web1", "web2"}
     consul.start(two.fleet.services, *hosts)
-    two.fleet.hosts["web2"].run("consul maint -enable -service=shop")
+    two.fleet.hosts["web2"].run(f"{MAINT} -enable")
     until_used(two, "web1")
-    two.fleet.hosts["web2"].run("consul maint -disable -service=shop")
+    two.fleet.hosts["web2"].run(f"{MAINT} -disable")
     until_used(two, "web1", "web2")
 
 
