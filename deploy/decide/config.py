@@ -59,6 +59,7 @@ class Fleet:
     media: str = "local"
     opts: str = ""
     memory: str = "auto"
+    balancer: str = "file"
     site: Table = field(default_factory=dict)
     rollout: Table = field(default_factory=dict)
     hooks: Table = field(default_factory=dict)
@@ -90,6 +91,11 @@ class Fleet:
     def balancers(self) -> list[Host]:
         """The hosts that balance."""
         return [host for host in self.hosts if host.balancer]
+
+    @property
+    def by_consul(self) -> bool:
+        """Whether web hosts tell Consul of themselves, and balancers take them from there."""
+        return self.balancer == "consul"
 
     def chosen(self, text: str, balancers: bool = False) -> list[Host]:
         """The hosts that --hosts names, or all without it, in the order of the file. Those that only balance are left
@@ -163,7 +169,7 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
                   for name, values in data.get("hosts", {}).items())
     tables: dict[str, Any] = {table: {**schema.defaults(table), **data.get(table, {})} for table in schema.TABLES}
     fleet = Fleet(data["app"], data["image"], hosts, media=data.get("media", "local"), opts=data.get("opts", ""),
-                  memory=data.get("memory", "auto"),
+                  memory=data.get("memory", "auto"), balancer=data.get("balancer", "file"),
                   registry=registry if isinstance(registry, str) else "",
                   registry_login="" if isinstance(registry, str) else registry.get("login", ""),
                   processes=BUILT_IN | own_processes(data.get("process", {})), **tables)

@@ -197,6 +197,7 @@ TOP: Keys = {
     "media": (one_of("local", "database", "bucket"), "local"),
     "opts": (options, ""),
     "memory": (memory, "auto"),
+    "balancer": (one_of("file", "consul"), "file"),
     **{name: (table(keys), {}) for name, keys in TABLES.items()},
     "process": (processes, {}),
     "hosts": (hosts_with([*BUILT_IN]), REQUIRED),

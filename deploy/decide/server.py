@@ -15,6 +15,7 @@ from .render import render
 APP_UNITS = ("{}-slot.service", "{}.target")
 SHARED_UNITS = ("docker-service@.service", "docker-runner.target")
 DOCKER_DROP_IN, NGINX_DROP_IN = "docker.service.d/restart.conf", "nginx.service.d/restart.conf"
+FOLLOWER_UNIT = "consul-hosts@.service"
 DAEMON = "/etc/docker/daemon.json"
 MEDIA = "/data/media"  # MEDIA_ROOT in the image, unless the settings say otherwise
 FIRST_SETTINGS = """\
@@ -111,7 +112,8 @@ def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
     """Units and drop-ins."""
     yield from app_units(fleet, host)
     shared = [*SHARED_UNITS, DOCKER_DROP_IN] if host.roles else []
-    for name in [*shared, *([NGINX_DROP_IN] if serves_http(host) else [])]:
+    follower = [FOLLOWER_UNIT] if fleet.by_consul and host.balancer else []
+    for name in [*shared, *([NGINX_DROP_IN] if serves_http(host) else []), *follower]:
         yield File(f"{UNITS}/{name}", render(f"systemd/{name}", {}))
 
 
@@ -139,7 +141,7 @@ def daemon_json(before: str) -> File | None:
 
 def stale_units(fleet: Fleet, host: Host, units: Collection[str]) -> list[str]:
     """Those of the `units` that run on a host which its roles do not need."""
-    needed = [file.path for file in app_units(fleet, host)]
+    needed = [file.path for file in unit_files(fleet, host)]
     return [unit for unit in units if f"{UNITS}/{template(unit)}" not in needed]
 
 

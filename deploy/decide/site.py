@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from ..host.consul_hosts import Web, listed
 from .checks import is_numeric
 from .config import Fleet, Host
 from .render import each, render
@@ -15,18 +16,19 @@ ACME = "/var/www/acme"  # where certbot answers Let's Encrypt
 
 @dataclass(frozen=True)
 class Site:
-    """Files below /etc/nginx that are put in place together. `files`: path → content; `links`: path → target;
-    `absent`: paths to be removed."""
+    """Files below /etc/nginx that are put in place together. `files`: path → content; `first`: the same of files that
+    keep what they hold, where they are there; `links`: path → target; `absent`: paths to be removed."""
 
     name: str
     files: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
+    first: dict[str, str] = field(default_factory=dict)
 
     @property
     def paths(self) -> list[str]:
         """All paths that it names."""
-        return [*self.files, *self.links, *self.absent]
+        return [*self.files, *self.first, *self.links, *self.absent]
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ def drained_file(app: str) -> str:
     return f"{NGINX}/{app}-balancer/drained"
 
 
+def hosts_file(app: str) -> str:
+    """The path of a balancer's hosts, where they come from Consul."""
+    return f"{NGINX}/{app}-balancer/hosts.conf"
+
+
 def ends_tls(fleet: Fleet, host: Host) -> bool:
     """Whether TLS ends at this host's nginx: at the balancers; at the web hosts where there are none."""
     front = host.balancer or host.has("web") and not fleet.balancers
@@ -93,6 +100,7 @@ def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
     values = {**site_values(fleet, bool(kind), out), "SITE": name, "CERTIFICATE": certificate, "CERTIFICATE_KEY": key}
     folder, kept = f"{NGINX}/{name}", drained_file(fleet.app)
     names = {kept: "".join(f"{each}\n" for each in out.drained)} if kind and out.drained else {}
+    hosts = {hosts_file(fleet.app): first_hosts(fleet, out)} if kind and fleet.by_consul else {}
     return Site(name, {
         **names,
         f"{folder}/public.conf": render("nginx/https.conf" if tls else "nginx/http.conf", values),
@@ -100,7 +108,8 @@ def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
         f"{folder}/maintenance.html": render("nginx/maintenance.html", {}),
         f"{NGINX}/sites-available/{name}": render(f"nginx/{kind}site.conf", values),
     }, {f"{NGINX}/sites-enabled/{name}": f"../sites-available/{name}"},
-        (f"{NGINX}/sites-enabled/default", *([kept] if kind and not names else [])))
+        (f"{NGINX}/sites-enabled/default", *([kept] if kind and not names else []),
+         *([hosts_file(fleet.app)] if kind and not hosts else [])), hosts)
 
 
 def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
@@ -109,7 +118,8 @@ def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
     unwanted = [fleet.app] * (not host.has("web")) + [f"{fleet.app}-balancer"] * (not host.balancer)
     return [Site(name, absent=(
         f"{NGINX}/sites-enabled/{name}", f"{NGINX}/sites-available/{name}",
-        *(f"{NGINX}/{name}/{file}" for file in ("public.conf", "app.conf", "maintenance.html", "drained"))))
+        *(f"{NGINX}/{name}/{file}"
+          for file in ("public.conf", "app.conf", "maintenance.html", "drained", "hosts.conf"))))
         for name in unwanted]
 
 
@@ -131,7 +141,8 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
         "PROXIES": each("{} proxy;", believed),
         "METRICS_FROM": each("{} named;", site["metrics_from"]),
         "LOGIN_PATHS": logins(site["login_paths"]),
-        "HOSTS": each("server {} max_fails=2 fail_timeout=10s;", hosts),
+        "HOSTS": f"include {hosts_file(fleet.app)};" if fleet.by_consul else
+                 each("server {} max_fails=2 fail_timeout=10s;", hosts),
         **uploads(fleet.media),
     }
 
@@ -151,6 +162,21 @@ def logins(paths: list[str]) -> str:
 def nginx_address(address: str) -> str:
     """An address as nginx's `server` takes it: IPv6 in brackets. Its port is 80 unless it names one."""
     return f"[{address}]" if ":" in address and is_numeric(address) else address
+
+
+def place(host: Host) -> tuple[str, int]:
+    """The address and port at which others reach a host's nginx, by http."""
+    found = re.fullmatch(r"\[?(.*?)\]?(?::(\d+))?", host.internal_address)
+    if is_numeric(host.internal_address) or not found:
+        return host.internal_address, 80
+    return found[1], int(found[2] or 80)
+
+
+def first_hosts(fleet: Fleet, out: Out) -> str:
+    """hosts.conf until Consul answers: the web hosts of the file."""
+    webs = [Web(f"{nginx_address(address)}:{port}", host.name) for host in fleet.with_role("web")
+            for address, port in [place(host)] if host.name not in out.unreleased]
+    return listed(webs, out.drained)
 
 
 def certificate_files(fleet: Fleet) -> tuple[str, str]:

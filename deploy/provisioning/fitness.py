@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..agent.roles import BUILT_IN
-from ..decide import server
-from ..decide.config import Fleet
+from ..decide import consul, server
+from ..decide.config import Fleet, Host
 from ..decide.preflight import too_old
 from ..decide.render import render
 
@@ -28,7 +28,8 @@ class Found:
     `malformed`: files of settings, with what is wrong; `user`: the app has a user and a group; `login`: the shell of
     that user where it can log in; `processes`: what of the app has a unit, in slots ("web@") or alone ("beat");
     `units`: the app's that run or start at boot; `swarm`: it is a node of Docker Swarm; `released`: a release was
-    committed; `drained`: of a balancer, the hosts that get no visitors.
+    committed; `drained`: of a balancer, the hosts that get no visitors; `registered`: Consul's agent has our
+    definition, `defined`: or one of others.
     """
 
     whole: bool = True
@@ -44,6 +45,8 @@ class Found:
     swarm: bool = False
     released: bool = False
     drained: tuple[str, ...] = ()
+    registered: bool = False
+    defined: bool = False
 
 
 def inspection(fleet: Fleet, remove: bool) -> list[str]:
@@ -54,7 +57,7 @@ def inspection(fleet: Fleet, remove: bool) -> list[str]:
     own = [server.process_unit(app, process).path for name, process in fleet.processes.items() if name not in BUILT_IN]
     functions = function("malformed", "docker-runner") + function("processes", "docker-slot")
     return ["sh", "-c", functions + SCRIPT.read_text("utf-8"), "sh", app, *(" ".join(words) for words in (
-        fleet.server["packages"], server.marks(app), server.named(app), settings, own))]
+        fleet.server["packages"], server.marks(app), server.named(app), settings, own, [consul.service_path(app)]))]
 
 
 def function(name: str, file: str) -> str:
@@ -76,7 +79,8 @@ def parse(lines: Iterable[str]) -> Found:
     return Found("end" in told, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
                  "user" in told, " ".join(every("login")), every("process"), every("unit"),
                  decoded("".join(every("daemon")[:1])), every("swarm")[:1] == ("active",),
-                 "released" in told, every("drained"))
+                 "released" in told, every("drained"), "registered" in told,
+                 "defined" in told)
 
 
 def decoded(text: str) -> str:
@@ -93,6 +97,15 @@ def problems(found: Found, app: str) -> list[str]:
         return ["cannot be looked at: the inspection ended early"]
     return [*(text for name, text in NEEDED.items() if name in found.missing), *not_ours(found, app),
             *(text for line in found.versions for text in too_old(*line.partition(" ")[::2])), *wrong_settings(found)]
+
+
+def with_consul(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
+    """Whether the host would need an agent of Consul, and has none, or one that knows the app already."""
+    if found.defined and consul.registers(fleet, host):
+        yield f"has {consul.service_path(fleet.app)} that provisioning has not made: remove it"
+    if "consul-agent" in found.missing and (consul.registers(fleet, host) or consul.follows(fleet, host)):
+        yield (f"has no Consul agent, which balancer = \"consul\" needs: no {consul.FOLDER}, or no consul.service;"
+               " install one")
 
 
 def not_ours(found: Found, app: str) -> Iterator[str]:

@@ -2,10 +2,11 @@
 # Looks at a server before provisioning changes anything there: a line for each finding, KIND REST. It only reads.
 #
 # $1: the app; $2: packages by name; $3: files whose first line says that they are ours; $4: all paths with the app's
-# name; $5: files of settings; $6: units of the team's processes. fitness.py puts docker-runner's function `malformed`
+# name; $5: files of settings; $6: units of the team's processes; $7: the app's definition for Consul.
+# fitness.py puts docker-runner's function `malformed`
 # and docker-slot's `processes` before it. POSIX sh.
 
-app=$1 packages=$2 marks=$3 named=$4 settings=$5 own=$6
+app=$1 packages=$2 marks=$3 named=$4 settings=$5 own=$6 service=$7
 # shellcheck disable=SC2034 # `processes` uses it
 root=${DOCKER_RUNNER_ROOT:-} # tests only: a folder that stands for /
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -25,6 +26,7 @@ echo "version systemd $(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\
 ! has dockerd || echo "version Docker $(dockerd --version | sed -n 's/^Docker version \([0-9.]*\).*/\1/p')"
 [ ! -e /etc/docker/daemon.json ] || echo "daemon $(base64 </etc/docker/daemon.json | tr -d '\n')"
 ! has docker || echo "swarm $(docker info --format '{{.Swarm.LocalNodeState}}' 2>/dev/null)"
+if ! [ -d "${service%/*}" ] || ! systemctl cat consul.service >/dev/null 2>&1; then echo "missing consul-agent"; fi
 ! has nginx || grep -rqsE 'include.*sites-enabled/' /etc/nginx/nginx.conf /etc/nginx/conf.d || echo "missing sites-enabled"
 
 # ---- whether something else uses the app's name ----
@@ -47,6 +49,7 @@ for path in $own; do
     name=${path##*/"$app-"}
     if [ -e "$path" ] && ! processes | grep -qx "${name%.service}"; then whose "$path"; fi
 done
+if grep -qs 'written by provisioning' "$service"; then echo "registered"; elif [ -e "$service" ]; then echo "defined"; fi
 [ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # else provisioning adds both
 shell=$(getent passwd "$app" | cut -d: -f7)
 case $shell in ''|*/nologin|*/false) ;; *) echo "login $shell" ;; esac
@@ -65,5 +68,7 @@ processes | sed 's/^/process /'
 LC_ALL=C systemctl list-units --all --plain --no-legend --type=service,target \
     $(processes | sed "s/^/$app-/; s/@\$/@*/; /@\*\$/!s/\$/.service/") "$app-slot.service" "$app.target" |
     while read -r unit _ state _; do [ "$state" = inactive ] || echo "unit $unit"; done
-! systemctl is-enabled --quiet "$app.target" 2>/dev/null || echo "unit $app.target"
+for unit in "$app.target" "consul-hosts@$app.service"; do
+    ! systemctl is-enabled --quiet "$unit" 2>/dev/null || echo "unit $unit"
+done
 echo "end"

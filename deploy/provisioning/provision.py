@@ -63,7 +63,7 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
                     run.work, host.name, recipe, fleet, host, found[host.name], who_is_out),
                     Refused if check else DeployError)
         finally:
-            progress.left_out(out, who_is_out if what == "provision" else Out())
+            progress.left_out(out, who_is_out if what == "provision" else Out(), fleet.by_consul)
             total = progress.report(out, check, {
                 host.name: [PYTHON] * (host in bare) + run.changes(host.name) for host in hosts})
     return total
@@ -112,6 +112,6 @@ async def inspect(fleet: Fleet, host: Host, remove: bool) -> Found:
     if done.code:
         raise HostProblem(why_ended(done.code, done.err))
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
-    if problems := fitness.problems(found, fleet.app):
+    if problems := [*fitness.problems(found, fleet.app), *([] if remove else fitness.with_consul(found, fleet, host))]:
         raise HostProblem(*problems)
     return found

@@ -13,8 +13,8 @@ from pyinfra.operations import apt, files, server, systemd
 from pyinfra.operations.util import any_changed
 
 from ..agent.host import UNITS
+from ..decide import consul, site
 from ..decide import server as wanted
-from ..decide import site
 from ..decide.config import Fleet, Host
 from ..decide.server import File
 from ..decide.site import Out
@@ -41,6 +41,8 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
     take_away(fleet, here, found, there)
     if wanted.serves_http(here):
         nginx(fleet, here, there, out)
+    if consul.registers(fleet, here):
+        reload_consul(write(consul.service(fleet, here), there))
     if here.roles:
         enable(f"{fleet.app}.target")
     team(fleet, here)
@@ -50,7 +52,9 @@ def drain(fleet: Fleet, here: Host, found: Found, out: Out, name: str, away: boo
     """Have a balancer send a web host no visitors, or send it some again. Raises HostProblem."""
     out = Out(site.drained(fleet, out.drained, name, away), out.unreleased)
     check_left(fleet, here, out)
-    nginx_site(name=f"{'drain' if away else 'undrain'} {name}", site=site.hosts_site(fleet, out))
+    change = nginx_site(name=f"{'drain' if away else 'undrain'} {name}", site=site.hosts_site(fleet, out))
+    if consul.follows(fleet, here):
+        server.shell(name="list the hosts again", commands=f"consul-hosts {fleet.app} again", _if=change.did_change)
 
 
 def check_left(fleet: Fleet, here: Host, out: Out) -> None:
@@ -69,7 +73,7 @@ def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
     """All paths that are looked at, by one fact, before anything changes."""
     app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet.app)] if here.roles else []
     return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))),
-            *wanted.stale_files(fleet, here, found.processes),
+            *wanted.stale_files(fleet, here, found.processes), consul.service_path(fleet.app), consul.script().path,
             *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
             wanted.socket(fleet.app), *filter(None, site.certificate_files(fleet))]
 
@@ -139,7 +143,11 @@ def sockets(app: str, there: dict[str, Entry]) -> None:
 
 
 def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
-    """Remove what an earlier role has left: nginx's sites first, then units stop, then their files go."""
+    """Remove what an earlier role has left: Consul is told first, then nginx's sites go, then units stop, then their
+    files go."""
+    if found.registered and not consul.registers(fleet, here):
+        path = consul.service_path(fleet.app)
+        reload_consul(files.file(name=f"remove {path}", path=path, present=False))
     for stale in site.stale_sites(fleet, here):
         if set(stale.paths) & set(there):
             nginx_site(name=f"put nginx site {stale.name} away", site=stale)
@@ -155,27 +163,42 @@ def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
     """nginx's sites. They speak http until certbot has its certificate, which it gets over http."""
     folder(site.ACME)
     certificate = fleet.site["tls"] != "certbot" or site.certificate_files(fleet)[0] in there
-    put_sites(fleet, here, certificate, out)
+    changes = put_sites(fleet, here, certificate, out)
     if not certificate and site.ends_tls(fleet, here):
         names = " ".join(f"-d {shlex.quote(name)}" for name in fleet.site["names"])
         server.shell(name=f"get a certificate for {', '.join(fleet.site['names'])}", _timeout=LONG, commands=(
             f"certbot certonly --non-interactive --agree-tos --email {shlex.quote(fleet.site['email'])} --webroot"
             f" -w {site.ACME} --deploy-hook 'systemctl reload nginx' {names}"))
-        put_sites(fleet, here, True, out)
+        changes += put_sites(fleet, here, True, out)
     enable("nginx.service", running=True)
+    if consul.follows(fleet, here):
+        follow(fleet.app, there, changes)
+
+
+def follow(app: str, there: dict[str, Entry], changes: list[OperationMeta]) -> None:
+    """What keeps the balancer's hosts as Consul has them. Started, it also looks who is drained."""
+    unit = consul.unit(app)
+    changed = any_changed(write(consul.script(), there), *changes)
+    systemd.service(name=f"run {unit}", service=unit, enabled=True, running=True, restarted=changed())
 
 
 # ---- operations under names of their own ----
 
-def put_sites(fleet: Fleet, here: Host, certificate: bool, out: Out) -> None:
+def put_sites(fleet: Fleet, here: Host, certificate: bool, out: Out) -> list[OperationMeta]:
     """All sites of a host, with TLS if the certificate is there."""
-    for each in site.sites(fleet, here, certificate, out):
-        nginx_site(name=f"put nginx site {each.name} in place", site=each)
+    return [nginx_site(name=f"put nginx site {each.name} in place", site=each)
+            for each in site.sites(fleet, here, certificate, out)]
 
 
 def write(file: File, there: dict[str, Entry] | None = None) -> OperationMeta:
     """A file that is written whole."""
     return whole_file(name=f"write {file.path}", file=file, seen=there)
+
+
+def reload_consul(change: OperationMeta) -> None:
+    """Have the agent read its files, where it runs."""
+    server.shell(name="reload consul.service", _if=change.did_change, commands=(
+        "! systemctl --quiet is-active consul.service || systemctl reload consul.service"))
 
 
 def folder(path: str, mode: str | None = None, user: str | None = None, group: str | None = None) -> None:
@@ -190,8 +213,9 @@ def enable(unit: str, running: bool | None = None) -> None:
 
 def stop(units: list[str]) -> None:
     """Units that are stopped, and no longer start at boot."""
-    names, targets = shlex.join(units), shlex.join(unit for unit in units if unit.endswith(".target"))
+    names, enabled = shlex.join(units), shlex.join(
+        unit for unit in units if unit.endswith(".target") or unit.startswith("consul-hosts@"))
     server.shell(name=f"stop {', '.join(units)}", _timeout=LONG, commands=[
         f"systemctl stop {names}",
         f"for unit in {names}; do ! systemctl --quiet is-failed $unit || systemctl reset-failed $unit; done",
-        *([f"systemctl --quiet disable {targets}"] if targets else ())])
+        *([f"systemctl --quiet disable {enabled}"] if enabled else ())])

@@ -1,4 +1,4 @@
-"""The agent as it is sent: Python 3.9 runs it, and none of its types is loaded there."""
+"""The agent as it is sent, and what follows Consul: Python 3.9 runs them. None of its types is loaded there."""
 
 import ast
 import sys
@@ -7,9 +7,10 @@ import pytest
 
 from deploy import agent
 from deploy.agent import FOLDER, MODULES, TYPES, path_of
+from deploy.decide.render import HOST
 from proc import run
 
-PATHS = [path_of(name) for name in ("start", *MODULES)]
+PATHS = [path_of(name) for name in ("start", *MODULES)] + [HOST / "consul_hosts.py"]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

@@ -107,6 +107,18 @@ def test_units_of_processes(inspect, tmp_path):
     assert inspect("shop", own=[alerts]) == [] and set(inspect.found.processes) == {"web@", "beat", "alerts"}
 
 
+def test_whose_definition_for_consul_it_is(inspect, tmp_path):
+    """Ours says so. Without a folder for it there is no agent."""
+    assert inspect("shop") == [] and "consul-agent" in inspect.found.missing
+    path = tmp_path / "etc/consul.d/shop.json"
+    path.parent.mkdir(parents=True)
+    assert inspect("shop") == [] and "consul-agent" not in inspect.found.missing
+    path.write_text("{}")
+    assert inspect("shop") == [] and (inspect.found.defined, inspect.found.registered) == (True, False)
+    path.write_text('{"notes": "written by provisioning"}')
+    assert inspect("shop") == [] and (inspect.found.defined, inspect.found.registered) == (False, True)
+
+
 def test_settings_that_the_new_docker_runner_would_refuse(inspect, tmp_path, fleet):
     """They are told before it comes: with it, a container that has to start again would not. Removal is not kept."""
     put(tmp_path, "/etc/default/shop", files(fleet, "web1")["/etc/default/shop"])

@@ -1,0 +1,1 @@
+"""What lives on a server; render.py reads it as text."""

@@ -1,0 +1,70 @@
+"""Consul on the fleet: Debian's 1.8.7, a server on the host of the services and an agent on each other one."""
+
+import contextlib
+import json
+import os
+import shutil
+
+import pytest
+
+from e2e.fleet.docker import docker
+from proc import wait_until
+
+UNIT = """[Unit]
+After=network-online.target
+
+[Service]
+ExecStart=/usr/bin/consul agent -data-dir=/var/lib/consul -config-dir=/etc/consul.d
+ExecReload=/bin/kill -HUP $MAINPID
+User=consul
+KillSignal=SIGINT
+"""  # what Debian's does
+PLACES = "/var/lib/consul /etc/consul.d /usr/bin/consul /etc/systemd/system/consul.service"
+
+
+def program():
+    """The path of consul, of Debian 11's package; CONSUL names another one. Without it the test is skipped, or fails in
+    CI."""
+    path = os.environ.get("CONSUL") or shutil.which("consul")
+    if not path and os.environ.get("CI"):
+        pytest.fail("consul is not installed, and CI must not skip")
+    return path or pytest.skip("consul is not installed")
+
+
+def install(host, **settings):
+    """An agent on a host, not yet started."""
+    docker("cp", program(), f"{host.machine.container}:/usr/bin/consul")
+    host.write("/etc/systemd/system/consul.service", UNIT)
+    host.write("/etc/consul.d/agent.json", json.dumps({"bind_addr": host.address, **settings}))
+    host.run("id -u consul >/dev/null 2>&1 || useradd --system consul; install -d -o consul /var/lib/consul;"
+             " systemctl daemon-reload")
+
+
+def start(*hosts):
+    """Start the agents of these hosts, and wait until they know of a server that leads."""
+    for host in hosts:
+        host.run("systemctl start consul")
+    for host in hosts:
+        wait_until(lambda host=host: "8300" in host.run("curl -sS http://127.0.0.1:8500/v1/status/leader"), 60,
+                   f"{host.name}'s agent knows a leader")
+
+
+def kill(*hosts):
+    """Kill the agents of these hosts, which tell nobody that they go."""
+    for host in hosts:
+        host.run("systemctl kill --signal=KILL consul")
+        wait_until(lambda host=host: host.ssh("systemctl is-active consul").stdout != "active\n", 10, "it is dead")
+
+
+@contextlib.contextmanager
+def everywhere(fleet):
+    """Agents on all hosts while the block runs; the server on `services` goes with it."""
+    install(fleet.services, server=True, bootstrap_expect=1, performance={"raft_multiplier": 1})
+    try:
+        for host in fleet.hosts.values():
+            install(host, retry_join=[fleet.services.address], retry_interval="1s")
+        start(fleet.services, *fleet.hosts.values())
+        yield
+    finally:
+        fleet.services.run(f"systemctl stop consul; rm -rf {PLACES}; systemctl daemon-reload;"
+                           " systemctl reset-failed consul 2>/dev/null; true")

@@ -1,0 +1,206 @@
+"""Web hosts that Consul finds, loses and forgets behind a balancer of ours, and visitors who notice nothing of it."""
+
+import time
+
+import pytest
+
+from e2e import consul
+from e2e.fleet.load import Load
+from e2e.rollouts import Shop
+from proc import wait_until
+
+
+MAINT = "consul maint -service=shop"
+UNREADY = "location = /readyz { return 503; }"
+SERVER_D = "/etc/nginx/shop/server.d/unready.conf"
+
+
+@pytest.fixture(scope="module")
+def shop(fleet, tmp_path_factory):
+    """One web host with a release, and a balancer before it. The second web host has a Consul agent and no more."""
+    fleet.reset()
+    with consul.everywhere(fleet):
+        shop = Shop(fleet, tmp_path_factory.mktemp("a shop"))
+        shop.settings["balancer"] = "consul"
+        shop.second = shop.hosts.pop("web2")
+        shop.provision()
+        shop.stage()
+        assert shop.roll("deploy", "v1").code == 0
+        yield shop
+
+
+@pytest.fixture
+def two(shop):
+    """Two web hosts that have visitors."""
+    if "web2" not in shop.hosts:
+        shop.hosts["web2"] = shop.second
+        shop.provision()
+        assert shop.roll("deploy", shop.image("v2")).code == 0
+    wait_until(lambda: used(shop) == {"web1", "web2"}, 60, "both are in use")
+    return shop
+
+
+@pytest.fixture
+def visitors(shop):
+    """visitors(post_every): of the balancer alone. None fails."""
+    loads = []
+
+    def come(**options):
+        loads.append(Load(shop.fleet.hosts["work1"].url, host="shop.example", rate=50, seconds=240, **options))
+        return loads[-1].__enter__()
+    yield come
+    result = loads[0].stop()
+    loads[0].__exit__(None, None, None)
+    assert len(result.records) > 100 and not result.failures, result.summary()
+    print(result.summary())
+
+
+def listed(shop):
+    return shop.fleet.hosts["work1"].run("cat /etc/nginx/shop-balancer/hosts.conf")
+
+
+def used(shop):
+    """The names of the hosts to which the balancer sends visitors."""
+    return {line.split()[-2] for line in listed(shop).splitlines() if " down;" not in line}
+
+
+def visits(shop, name):
+    """How many requests a web host has had, but for those of Consul."""
+    return int(shop.fleet.hosts[name].run("grep -vc 'Consul Health Check' /var/log/nginx/shop.access.log || true"))
+
+
+def has_visitors(shop, name):
+    before = visits(shop, name)
+    wait_until(lambda: visits(shop, name) > before + 20, 30, f"{name} has visitors")
+
+
+def has_none(shop, name):
+    """While the other one has many."""
+    before, other = visits(shop, name), {"web1": "web2", "web2": "web1"}[name]
+    has_visitors(shop, other)
+    return visits(shop, name) == before
+
+
+def until_used(shop, *names):
+    """Wait until these hosts and no others have visitors; the seconds that it took."""
+    began = time.monotonic()
+    wait_until(lambda: used(shop) == {*names}, 60, f"visitors are sent to {names}")
+    return time.monotonic() - began
+
+
+def test_hosts_join_rest_and_leave(shop, visitors, measured):
+    """A host has visitors from its first release on, and none while it is drained, rests, or its agent has left."""
+    visitors()
+    shop.hosts["web2"] = shop.second
+    check = shop.deploy("provision", "--check")
+    assert check.returncode == 1 and "web2: would write /etc/consul.d/shop.json\n" in check.stdout
+    assert "web2: would reload consul.service\n" in check.stdout and "\nweb1: would" not in check.stdout
+    assert "web2: has no release yet, so balancers send it nobody: make deploy\n" in shop.provision()
+    assert used(shop) == {"web1"} and has_none(shop, "web2")
+    assert shop.roll("deploy", shop.image("v2")).code == 0
+    measured("used after its first release", until_used(shop, "web1", "web2"))
+    has_visitors(shop, "web2")
+    assert shop.changes() == 0
+
+    drained = shop.deploy("drain", "web2")
+    assert drained.returncode == 0 and drained.stdout.endswith("\nweb2: drained\n"), drained.stdout + drained.stderr
+    assert used(shop) == {"web1"} and has_none(shop, "web2") and shop.changes() == 0
+    last = shop.deploy("drain", "web1")
+    assert last.returncode == 1 and "on work1: would have no host for visitors: make undrain HOST=" in last.stderr
+    assert shop.deploy("undrain", "web2").returncode == 0
+    has_visitors(shop, "web2")
+
+    for what, away, back in (("consul maint", f"{MAINT} -enable", f"{MAINT} -disable"),
+                             ("consul leave", "consul leave", "systemctl start consul"),
+                             ("a failing /readyz", f"echo '{UNREADY}' >{SERVER_D} && nginx -s reload",
+                              f"rm {SERVER_D} && nginx -s reload")):
+        shop.fleet.hosts["web2"].run(f"mkdir -p {SERVER_D.rpartition('/')[0]}; {away}")
+        measured(f"not used after {what}", until_used(shop, "web1"))
+        assert has_none(shop, "web2")
+        shop.fleet.hosts["web2"].run(back)
+        measured("used after it", until_used(shop, "web1", "web2"))
+        has_visitors(shop, "web2")
+
+
+def test_a_host_that_the_file_does_not_have(two, visitors):
+    """Who finds it asks Consul alone."""
+    visitors()
+    web2 = two.hosts.pop("web2")
+    assert two.changes() == 0 and used(two) == {"web1", "web2"}
+    has_visitors(two, "web2")
+    two.hosts["web2"] = web2
+
+
+def test_hosts_die(two, visitors, measured):
+    """Whoever asks for something is answered by another host, before Consul has noticed and after."""
+    visitors(post_every=0)
+    web2 = two.fleet.hosts["web2"]
+    for _ in range(3):
+        has_visitors(two, "web2")
+        web2.run("systemctl kill --signal=KILL nginx")
+    has_visitors(two, "web2")
+    web2.power_cut()
+    measured("not used after a power cut", until_used(two, "web1"))
+    web2.power_on()
+    consul.start(web2)
+    measured("used after it", until_used(two, "web1", "web2"))
+    has_visitors(two, "web2")
+
+
+def test_an_app_dies(two):
+    """Of those who ask for something it takes along only whom it was just answering."""
+    web2 = two.fleet.hosts["web2"]
+    with Load(two.fleet.hosts["work1"].url, host="shop.example", rate=50, seconds=240, post_every=0) as load:
+        has_visitors(two, "web2")
+        web = "docker inspect -f '{{.State.Pid}}' $(docker ps -q --filter name=shop-web)"
+        died = float(web2.run(f"kill -KILL $({web}) && date +%s.%N"))
+        has_visitors(two, "web2")
+        result = load.stop()
+    assert not [request for request in result.failures if result.began + request.started > died], result.summary()
+    print(result.summary())
+
+
+def test_consul_dies(two, visitors):
+    """All stays as it was, and hosts can be drained and provisioned, until it is back."""
+    visitors()
+    hosts = two.fleet.hosts.values()
+    before = listed(two)
+    consul.kill(two.fleet.hosts["work1"], two.fleet.services, two.fleet.hosts["web1"], two.fleet.hosts["web2"])
+    two.fleet.hosts["work1"].run("systemctl restart consul-hosts@shop")
+    wait_until(lambda: "the hosts stay as they are" in two.fleet.hosts["work1"].run(
+        "journalctl -t consul-hosts --since -20s"), 20, "it is told")
+    assert listed(two) == before and two.changes() == 0
+    assert two.deploy("drain", "web1").returncode == 0
+    assert used(two) == {"web2"} and has_none(two, "web1")
+    assert two.deploy("undrain", "web1").returncode == 0 and used(two) == {"web1", "web2"}
+    consul.start(two.fleet.services, *hosts)
+    two.fleet.hosts["web2"].run(f"{MAINT} -enable")
+    until_used(two, "web1")
+    two.fleet.hosts["web2"].run(f"{MAINT} -disable")
+    until_used(two, "web1", "web2")
+
+
+def test_a_host_is_taken_away_and_consul_too(two, visitors):
+    """Consul forgets a drained host that is taken away; a balancer with hosts of the file needs no follower."""
+    visitors()
+    assert two.deploy("drain", "web2").returncode == 0
+    two.provision("--remove", "web2")
+    del two.hosts["web2"]
+    wait_until(lambda: "web2" not in listed(two), 30, "it is gone")
+    two.settings["balancer"] = "file"
+    said = two.provision()
+    assert "web1: remove /etc/consul.d/shop.json\n" in said and "work1: stop consul-hosts@shop.service\n" in said
+    assert two.fleet.hosts["work1"].ssh("cat /etc/nginx/shop-balancer/hosts.conf").returncode == 1
+    assert two.changes() == 0
+    has_visitors(two, "web1")
+
+
+def test_no_agent(shop):
+    """It is told before anything changes."""
+    shop.settings["balancer"] = "consul"
+    shop.fleet.hosts["web1"].run("mv /etc/consul.d /etc/consul.off")
+    refused = shop.deploy("provision")
+    shop.fleet.hosts["web1"].run("mv /etc/consul.off /etc/consul.d")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == ('deploy: on web1: has no Consul agent, which balancer = "consul" needs: no /etc/consul.d,'
+                              ' or no consul.service; install one\n')
