@@ -151,7 +151,7 @@ def test_a_restore(shop, measured):
     wait_until(lambda: statuses(shop) == [404, 404], 30, "rows are back, files are not")
     shop.restore("orders.dump")
     wait_until(lambda: statuses(shop) == [200, 200], 30, "the files are back")
-    with Load(*[host.url.rstrip("/") + PATH for host in shop.web], host=f"{shop.app}.example", rate=20, seconds=240,
+    with Load(*[host.url.rstrip("/") + PATH for host in shop.web], host=f"{shop.app}.example", rate=4, seconds=240,
               post_every=0) as load:
         shop.restore("orders.dump")
         wait_until(lambda: whole(shop), 30)
