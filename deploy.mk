@@ -77,7 +77,6 @@ manifests: deploy/__main__.py ## files for a cluster or a platform, in manifests
 .PHONY: plan deploy rollback status releases logs run prune watch monitoring manifests
 
 # The deployer reads settings and writes files as the image does.
-deploy_with_it = slipway/envfile.py slipway/lasting/files.py
-deploy/__main__.py: $(deploy_with_it)
-deploy/__main__.py $(deploy_with_it): FORCE
-	@test -e '$@' || { echo 'make: no $@ here: take it from the template, see docs/make.md' >&2; exit 1; }
+deploy/__main__.py: FORCE
+	@for file in $@ slipway/envfile.py slipway/lasting/files.py; do test -e "$$file" || { \
+	  echo "make: no $$file here: take it from the template, see docs/make.md" >&2; exit 1; }; done
