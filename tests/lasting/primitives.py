@@ -33,8 +33,8 @@ def write(text):
 
 def count(folder):
     """What is there and one more, under the file's lock."""
-    with LockedOpen(f"{folder}/file", timeout=0) as file:
-        write_replace(f"{folder}/file", file.read() + "1" * 5000)
+    with (lock := LockedOpen(f"{folder}/file", timeout=0)) as file:
+        lock.replace(file.read() + "1" * 5000)
 
 
 def append(*texts):

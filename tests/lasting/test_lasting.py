@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from proc import ROOT
-from slipway.lasting import AppendLog, Damaged, Generations, LockedOpen, Spool, files, write_replace
+from slipway.lasting import AppendLog, Damaged, Generations, LockedOpen, Spool, files, opened, write_replace
 
 
 def test_a_file_has_its_mode_and_any_bytes(tmp_path):
@@ -267,3 +267,40 @@ def test_what_is_not_built_is_not_there(tmp_path):
     assert (tmp_path / "site/file").read_text() == "one" and os.listdir(tmp_path / "site.gen") == ["000001"]
     with pytest.raises(ValueError):
         Generations(tmp_path / "site", keep=0)
+
+
+def test_a_lock_stays_through_replaces(tmp_path):
+    """Whoever waits gets the last one, once the block has ended. Nothing stays open or beside it."""
+    path, numbers = tmp_path / "file", os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else None
+    path.write_text("old")
+    with (lock := LockedOpen(path)) as file:
+        assert file.read() == "old"
+        for text in ("one", "two"):
+            lock.replace(text, 0o600)
+            assert path.read_text() == text and os.stat(path).st_mode & 0o777 == 0o600
+            with pytest.raises(TimeoutError):
+                LockedOpen(path, timeout=0).__enter__()
+    with LockedOpen(path, timeout=0) as file:
+        assert file.read() == "two"
+    assert os.listdir(tmp_path) == ["file"]
+    assert numbers is None or os.listdir("/proc/self/fd") == numbers
+
+
+def test_a_replace_that_fails_may_be_tried_again(tmp_path, monkeypatch):
+    """In the same block, which has the lock, also where the file has its name but the folder is not synced."""
+    path, sync = tmp_path / "file", opened.sync
+
+    def failing(*words):
+        raise OSError(errno.EIO, "Input/output error")
+    path.touch()
+    with (lock := LockedOpen(path)):
+        for name, there in (("rename", ""), ("fsync", ""), (None, "text")):
+            with monkeypatch.context() as patched, pytest.raises(OSError, match="Input/output error"):
+                patched.setattr(*((os, name) if name else (opened, "sync")), failing)
+                lock.replace("text")
+            assert path.read_text() == there and os.listdir(tmp_path) == ["file"]
+            with pytest.raises(TimeoutError):
+                LockedOpen(path, timeout=0).__enter__()
+        assert opened.sync is sync
+        lock.replace("new")
+    assert path.read_text() == "new"
