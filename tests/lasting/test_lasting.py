@@ -1,5 +1,6 @@
 """What docs/lasting.md says of each primitive, one process at a time."""
 
+import contextlib
 import errno
 import os
 import signal
@@ -304,3 +305,32 @@ def test_a_replace_that_fails_may_be_tried_again(tmp_path, monkeypatch):
         assert opened.sync is sync
         lock.replace("new")
     assert path.read_text() == "new"
+
+
+def test_a_child_forked_meanwhile_keeps_no_new_file_locked(tmp_path, monkeypatch):
+    """Another thread's, which has the number of each open file."""
+    waits, ends = os.pipe()
+    children, fsync = [], os.fsync
+
+    def forking(number):
+        if not children:
+            children.append(os.fork())
+            if not children[0]:
+                os.close(ends)
+                os.read(waits, 1)
+                os._exit(0)
+        fsync(number)
+    monkeypatch.setattr(os, "fsync", forking)
+    write_replace(tmp_path / "file", "text")
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.waitpid, children[0], 0)
+        stack.callback(os.close, ends)
+        stack.callback(os.close, waits)
+        with LockedOpen(tmp_path / "file", timeout=0) as file:
+            assert file.read() == "text"
+
+
+def test_what_is_no_text_leaves_nothing(tmp_path):
+    with pytest.raises(UnicodeEncodeError):
+        write_replace(tmp_path / "file", "\ud800")
+    assert os.listdir(tmp_path) == []
