@@ -173,3 +173,14 @@ def test_a_generation_that_cannot_be_removed_is_no_error(tmp_path, monkeypatch):
             fill(site, "three")
     fill(site, "three")
     assert os.listdir(tmp_path / "site.gen") == ["000003"]
+
+
+def test_another_users_unfinished_message_is_left_alone(as_nobody):
+    Spool(as_nobody.folder).put("one", 0o644)
+    os.close(os.open(f"{as_nobody.folder}/0-killed.new", os.O_CREAT, 0))
+
+    def take(folder):
+        with Spool(folder).take() as message:
+            assert message == b"one"
+        assert os.listdir(folder) == ["0-killed.new"]
+    as_nobody(take)
