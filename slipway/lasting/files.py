@@ -42,14 +42,19 @@ def link_replace(path: str | os.PathLike[str], target: str) -> None:
     new = os.fspath(path) + ".new"
     remove(new)
     os.symlink(target, new)
-    move(new, path)
+    try:
+        move(new, path)
+    except OSError:
+        with contextlib.suppress(OSError):  # which would hide why
+            remove(new)
+        raise
 
 
 @contextlib.contextmanager
 def written(path: str | os.PathLike[str], content: str | bytes, mode: int,
             owner: tuple[int, int] | None) -> Iterator[str]:
-    """The path of a synced file, PATH.new; nobody else begins one there while the block runs. Removed where an OSError
-    ends that. What a killed process has left is no hindrance."""
+    """The path of a synced file, PATH.new; nobody else begins one there while the block runs, and its lock is held.
+    Removed where an error ends that. What a killed process has left is no hindrance."""
     new = os.fspath(path) + ".new"
     number = begin(new)
     try:
@@ -61,12 +66,13 @@ def written(path: str | os.PathLike[str], content: str | bytes, mode: int,
             file.flush()
             os.fsync(number)
         yield new
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):  # which would hide why
             if is_at(number, new):  # else it has its name, and what is there is another's
                 remove(new)
         raise
     finally:
+        fcntl.flock(number, fcntl.LOCK_UN)  # a child that another thread has forked meanwhile would keep it
         os.close(number)
 
 

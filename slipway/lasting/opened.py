@@ -6,15 +6,16 @@ import contextlib
 import os
 from typing import IO, Any
 
-from .files import locked
+from .files import locked, sync, written
 
 
 class LockedOpen:
     """`open`, locked for as long as the block runs, by one process at a time; `shared`: by all who ask for that.
 
     What is open is what `path` names: where the file was replaced or removed while this waited, it opens the new one.
-    So does everyone else, and who replaces a file under its lock loses nothing of theirs. The lock ends with its
-    process, however that ends; a forked child has it, too. It binds only those who ask for it.
+    So does everyone else, and who replaces a file under its lock, by `replace`, loses nothing of theirs. The lock ends
+    with its process, however that ends; a forked child has it, too, unless the file was replaced. It binds only those
+    who ask for it.
 
     `mode` is that of `open`, less "x"; "w" empties the file once it is locked. `timeout`: raises TimeoutError after so
     many seconds. Raises what `open` raises.
@@ -42,3 +43,11 @@ class LockedOpen:
 
     def __exit__(self, *error: Any) -> None:
         self.stack.close()
+
+    def replace(self, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
+        """`write_replace`, for use in the block: the new file is locked, too, until that ends. After `write_replace`
+        itself it would not be, and the next one's block would begin."""
+        with contextlib.ExitStack() as stack:
+            os.rename(stack.enter_context(written(self.path, content, mode, owner)), self.path)
+            self.stack.push(stack.pop_all())
+        sync(os.path.dirname(self.path))

@@ -13,13 +13,13 @@ from .files import locked, remove, sync, write_replace
 
 class Spool:
     """Messages, a file each, named by the time. Who takes one holds its lock, which ends with the process: so nobody
-    needs to guess how long another may take. Made where it is not there; the folder above has to be."""
+    needs to guess how long another may take. Made where it is not there; the folder above has to be, and readable."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = os.path.abspath(folder)
         with contextlib.suppress(FileExistsError):
             os.mkdir(self.folder)
-            sync(os.path.dirname(self.folder))
+        sync(os.path.dirname(self.folder))  # who made it may have been killed before that
 
     def put(self, content: str | bytes, mode: int = 0o600) -> str:
         """Add a message, which is on the disk, whole, once this returns; its name. Raises OSError."""
@@ -46,7 +46,7 @@ class Spool:
         """The messages, the oldest first, after a removal of what killed processes have left of theirs."""
         paths = [os.path.join(self.folder, name) for name in sorted(os.listdir(self.folder))]
         for path in paths:
-            with contextlib.ExitStack() as stack:
+            with contextlib.suppress(PermissionError), contextlib.ExitStack() as stack:  # it is another user's
                 if path.endswith(".new") and claim(path, stack) is not None:
                     remove(path)
         return [path for path in paths if not path.endswith(".new")]

@@ -33,8 +33,8 @@ def write(text):
 
 def count(folder):
     """What is there and one more, under the file's lock."""
-    with LockedOpen(f"{folder}/file", timeout=0) as file:
-        write_replace(f"{folder}/file", file.read() + "1" * 5000)
+    with (lock := LockedOpen(f"{folder}/file", timeout=0)) as file:
+        lock.replace(file.read() + "1" * 5000)
 
 
 def append(*texts):
@@ -106,6 +106,9 @@ PRIMITIVES = {
     "Spool.put": Primitive(put(OLD), put(NEW), messages, [OLD], [OLD, NEW], take, only("spool")),
     "Spool.put, its first": Primitive(lambda folder: None, put(NEW), messages, [], [NEW],
                                       lambda folder: (put(NEXT)(folder), take(folder)), only("spool")),
+    "Spool.put, in a folder that nobody has synced": Primitive(
+        lambda folder: os.mkdir(f"{folder}/spool"), put(NEW), messages, [], [NEW],
+        lambda folder: (put(NEXT)(folder), take(folder)), only("spool")),
     "Spool.take": Primitive(put(OLD, NEW), take, messages, [OLD, NEW], [NEW], take, only("spool")),
     "Generations": Primitive(build(OLD), build(NEW), built, OLD, NEW, build(NEXT), only("site", "site.gen")),
 }

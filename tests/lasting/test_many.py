@@ -62,10 +62,11 @@ def counted(path, replaces):
 
     def use(number):
         for turn in range(5):
-            with LockedOpen(path) as file:
+            with (lock := LockedOpen(path)) as file:
                 value = str(int(file.read()) + 1)
                 if (number + turn) % 2 and replaces:
-                    write_replace(path, value)
+                    lock.replace("0")
+                    lock.replace(value)
                 else:
                     file.seek(0)
                     file.write(value)
