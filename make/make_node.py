@@ -1,10 +1,11 @@
-"""npm's packages, and what a bundler makes of a project's own, for node.mk: `make_node.py install` or `… build`.
+"""npm's packages, and what a bundler makes of a project's own, for node.mk: `make_node.py install`, `build`, `watch`.
 
-node_modules/sentinel is removed first and written last, so packages with one are whole. It holds what they were
-installed from: node's version, package.json, package-lock.json, .npmrc. node.mk compares that with what is wanted, and
-runs this only where they differ. One make at a time; standard library only.
+node_modules/sentinel is removed first and written last, so packages with one are whole. It holds the checksum of what
+they were installed from: node's version, package.json, package-lock.json, .npmrc. node.mk compares that with what is
+wanted, and runs this only where they differ. One make at a time; standard library only.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -34,7 +35,10 @@ def main(words: Sequence[str], env: Mapping[str, str]) -> None:
     """Do it; or say in one line why not."""
     try:
         with lock(MODULES):
-            {"install": install, "build": build}[words[0]](env)
+            {"install": install, "build": build, "watch": claim}[words[0]](env)
+        if words[0] == "watch":  # others do not wait for it
+            Path(env["ASSETS"]).mkdir(exist_ok=True)
+            os.execvpe(env["NPM"], [env["NPM"], "run", "--silent", "watch"], dict(env))
     except Problem as problem:
         sys.exit(f"make: {problem}")
     except OSError as error:
@@ -65,7 +69,8 @@ def wanted(env: Mapping[str, str]) -> bytes:
     done = run([env["NODE"], "--version"])
     if done.returncode:
         raise Problem(f"{env['NODE']} does not run: {done.stdout.strip() or done.returncode}")
-    return done.stdout.encode() + b"".join(path.read_bytes() for path in MADE_FROM if path.exists())
+    content = done.stdout.encode() + b"".join(path.read_bytes() for path in MADE_FROM if path.exists())
+    return subprocess.run(["cksum"], input=content, stdout=subprocess.PIPE, check=True).stdout
 
 
 def cause(said: str) -> str:
@@ -91,10 +96,11 @@ def last(said: str) -> str:
 def build(env: Mapping[str, str]) -> None:
     """Have package.json's script fill a new folder, which then takes the place of ASSETS: so that is always whole, and
     has nothing of before. Raises Problem."""
-    assets = Path(env["ASSETS"])
+    assets = folder_of_ours(env["ASSETS"])
     new = assets.with_name(assets.name + ".new")
     if "build" not in json.loads(PACKAGE.read_text()).get("scripts", {}):
         raise Problem("package.json has no script build: write one that fills the folder $ASSETS")
+    claim(env)
     remove(new)
     new.mkdir(parents=True)
     try:
@@ -103,6 +109,39 @@ def build(env: Mapping[str, str]) -> None:
         new.rename(assets)
     finally:
         remove(new)
+
+
+def folder_of_ours(name: str) -> Path:
+    """The folder ASSETS, which holds nothing but what was made. Raises Problem."""
+    assets = Path(name)
+    if not assets.name:
+        raise Problem(f"ASSETS={name} names no folder that can be made anew")
+    if assets.is_symlink():
+        raise Problem(f"ASSETS={name} is a link: name the folder itself")
+    if not assets.exists():
+        return assets
+    done = run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", name])
+    if done.returncode and any(assets.iterdir()):
+        raise Problem(f"ASSETS={name} is emptied, and git does not say what of it is yours: {last(done.stdout)}")
+    if not done.returncode and done.stdout:
+        raise Problem(f"ASSETS={name} is emptied, and has {done.stdout.splitlines()[0]}, which git does not ignore:"
+                      " name a folder of its own, and that in .gitignore")
+    return assets
+
+
+def claim(env: Mapping[str, str]) -> None:
+    """Hold the folder that ASSETS is in until this process ends, or what it becomes. Raises Problem where make
+    assets-watch does: a build would take its folder away, and have its maps."""
+    assets = Path(env["ASSETS"])
+    if not assets.name:
+        raise Problem(f"ASSETS={env['ASSETS']} names no folder")
+    assets.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(str(assets.parent), os.O_RDONLY)
+    os.set_inheritable(folder, True)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Problem(f"make assets-watch runs, and writes to {assets}: end it first") from None
 
 
 def bundle(env: Mapping[str, str], folder: Path) -> None:

@@ -6,6 +6,7 @@ const http = require("node:http");
 
 const RELEASE = process.env.RELEASE || "development";
 const SOCKET = process.env.SOCKET;
+const LAST = 25000; // ms after which those are cut off who have not sent their request: the contract gives 30 s
 const QUEUE = 100; // ms in which those are accepted who connected before the socket went
 
 const answers = {
@@ -23,7 +24,7 @@ function answer(request, response) {
 
 function run() {
   const server = http.createServer(answer);
-  process.once("SIGTERM", () => stop(server));
+  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => stop(server)); // as PID 1 it survives both
   if (!SOCKET) {
     server.listen(process.env.PORT || 8000);
     return;
@@ -37,6 +38,7 @@ function run() {
 function stop(server) {
   if (SOCKET) fs.rmSync(SOCKET, { force: true });
   setTimeout(() => server.close(), QUEUE);
+  setTimeout(() => server.closeAllConnections(), LAST).unref();
 }
 
 const [command = "run"] = process.argv.slice(2);

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 
@@ -63,6 +64,8 @@ class Front:
         (folder / "npm").chmod(0o755)
         (folder.parent / "home").mkdir()
         self.env = {"PATH": os.environ["PATH"], "HOME": str(folder.parent / "home"), "NPM": f"{folder}/npm"}
+        run(["git", "init", "--quiet"], cwd=folder, env=self.env)
+        (folder / ".gitignore").write_text("/*/static/built/\n/*/static/built.new/\n")
         self.wants(bundler="1.0.0")
 
     def wants(self, scripts=None, **packages):
@@ -119,11 +122,81 @@ def test_packages_by_content(front):
     front.wants(bundler="2.0.0")
     front.made("assets")
     assert front.installs() == 1 and front.built()["built/by"] == "2.0.0"
-    other = front.folder / "node"
-    other.write_text('#!/bin/sh\n[ "$1" != --version ] || { echo v99.0.0; exit; }\nexec node "$@"\n')
+    other = front.folder / "new/node"
+    other.parent.mkdir()
+    own = shutil.which("node")
+    other.write_text(f'#!/bin/sh\n[ "$1" != --version ] || {{ echo v99.0.0; exit; }}\nexec {own} "$@"\n')
     other.chmod(0o755)
-    assert "installing" in front.made("assets", "NODE=./node") and front.installs() == 1
-    assert front.made("assets", "NODE=./node") == ""
+    assert "installing" in front.made("assets", "NODE=./new/node") and front.installs() == 1
+    assert front.made("assets", "NODE=./new/node") == ""
+
+
+def test_all_use_the_node_that_is_named(front):
+    """npm does, and the bundler; and a password of .npmrc stays there."""
+    other = front.folder / "other/node"
+    other.parent.mkdir()
+    other.write_text(f'#!/bin/sh\necho "$*" >>"{front.folder}/nodes"\nexec {shutil.which("node")} "$@"\n')
+    other.chmod(0o755)
+    (front.folder / ".npmrc").write_text("//npm.example/:_authToken=secret\n")
+    front.made("assets", "NODE=other/node")
+    ran = (front.folder / "nodes").read_text()
+    assert " ci " in ran and "/bundler" in ran, ran
+    assert "secret" not in (front.folder / "node_modules/sentinel").read_text()
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_files_of_yours_stay(front, committed):
+    """Only what git ignores is taken away."""
+    own = front.folder / "project/static/own.css"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    if committed:
+        assert run(["git", "add", own], cwd=front.folder, env=front.env).returncode == 0
+    assert wrong(front.make("assets", "ASSETS=project/static")).startswith(
+        "ASSETS=project/static is emptied, and has project/static/own.css, which git does not ignore: ")
+    shutil.rmtree(front.folder / ".git")
+    assert "git does not say what of it is yours" in wrong(front.make("assets", "ASSETS=project/static"))
+    assert front.built() == {"own.css": "mine"}
+
+
+def test_folders_that_will_not_do(front):
+    """A line says why."""
+    (front.folder / "link").symlink_to("assets")
+    assert wrong(front.make("assets", "ASSETS=")) == "ASSETS= names no folder that can be made anew"
+    assert wrong(front.make("assets", "ASSETS=link")) == "ASSETS=link is a link: name the folder itself"
+    assert wrong(front.make("assets", "PYTHON_MIN=9.1")) == "python3 is older than Python 9.1: run make PYTHON=…"
+
+
+def test_not_while_it_is_watched(front):
+    """A build would take the watcher's folder away, and have its maps."""
+    front.wants({"build": "bundler", "watch": "bundler && exec sleep 600"}, bundler="1.0.0")
+    with subprocess.Popen(front.command("assets-watch"), cwd=front.folder, env=front.env,
+                          start_new_session=True) as watcher:
+        wait_until(lambda: front.built() == WHOLE)
+        said = wrong(front.make("assets"))
+        os.killpg(watcher.pid, signal.SIGTERM)
+        end(watcher)
+    assert said == "make assets-watch runs, and writes to project/static/built: end it first"
+    assert front.made("assets") == "" and front.built() == WHOLE
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_the_service_ends(tmp_path, sent):
+    """At Ctrl-C too, and soon where somebody has sent half a request."""
+    script = (ROOT / "examples/node/server.js").read_text()
+    assert "LAST = 25000;" in script
+    (tmp_path / "server.js").write_text(script.replace("LAST = 25000;", "LAST = 500;"))
+    path = tmp_path / "web.sock"
+    with subprocess.Popen(["node", tmp_path / "server.js"], env={**os.environ, "SOCKET": str(path)}) as server:
+        wait_until(path.exists)
+        with socket.socket(socket.AF_UNIX) as half:
+            half.connect(str(path))
+            half.sendall(b"GET / HTTP/1.1\r\n")
+            server.send_signal(sent)
+            try:
+                assert server.wait(20) == 0
+            finally:
+                server.kill()
 
 
 def test_an_install_that_was_killed(front):
