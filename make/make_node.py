@@ -35,7 +35,7 @@ def main(words: Sequence[str], env: Mapping[str, str]) -> None:
     """Do it; or say in one line why not."""
     try:
         with lock(MODULES):
-            {"install": install, "build": build, "watch": claim}[words[0]](env)
+            {"install": install, "build": build, "watch": watch}[words[0]](env)
         if words[0] == "watch":  # others do not wait for it
             Path(env["ASSETS"]).mkdir(exist_ok=True)
             os.execvpe(env["NPM"], [env["NPM"], "run", "--silent", "watch"], dict(env))
@@ -93,6 +93,11 @@ def last(said: str) -> str:
 
 # ---- what the bundler makes ----
 
+def watch(env: Mapping[str, str]) -> None:
+    """Have builds refused. Raises Problem."""
+    claim(env, shared=True)
+
+
 def build(env: Mapping[str, str]) -> None:
     """Have package.json's script fill a new folder, which then takes the place of ASSETS: so that is always whole, and
     has nothing of before. Raises Problem."""
@@ -129,17 +134,18 @@ def folder_of_ours(name: str) -> Path:
     return assets
 
 
-def claim(env: Mapping[str, str]) -> None:
-    """Hold the folder that ASSETS is in until this process ends, or what it becomes. Raises Problem where make
-    assets-watch does: a build would take its folder away, and have its maps."""
+def claim(env: Mapping[str, str], shared: bool = False) -> None:
+    """Hold the folder that ASSETS is in until this process ends, or what it becomes; make assets-watch `shared`. Raises
+    Problem where that does, as a build would take its folder away, and have its maps; waits for another build."""
     assets = Path(env["ASSETS"])
     if not assets.name:
         raise Problem(f"ASSETS={env['ASSETS']} names no folder")
     assets.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(str(assets.parent), os.O_RDONLY)
     os.set_inheritable(folder, True)
+    fcntl.flock(folder, fcntl.LOCK_SH)  # another build ends by itself
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise Problem(f"make assets-watch runs, and writes to {assets}: end it first") from None
 
