@@ -12,6 +12,7 @@ import ipaddress
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -31,8 +32,8 @@ WAIT = 60  # seconds in which Consul answers though nothing has changed
 
 @dataclass(frozen=True, order=True)
 class Web:
-    """A web host. `address`: as nginx has it, with the port; `state`: "passing", "failing", or "resting", which is
-    Consul's maintenance."""
+    """A web host. `address`: as nginx has it, with the port; `state`: "passing", "failing", "gone", or "resting", which
+    is Consul's maintenance."""
 
     address: str
     name: str
@@ -53,8 +54,10 @@ def web_of(entry: dict[str, Any]) -> Web:
     ValueError."""
     node, service = entry["Node"], entry["Service"]
     name, port = (service.get("Meta") or {}).get("host") or node["Node"], service["Port"]
-    address = ipaddress.ip_address(str(service["Address"] or node["Address"]))
-    if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
+    text = str(service["Address"] or node["Address"])
+    address = ipaddress.ip_address(text)
+    address = getattr(address, "ipv4_mapped", None) or address
+    if "%" in text or address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
         raise ValueError(f"{address} is no host's")
     if not NAME.fullmatch(name) or type(port) is not int or not 0 < port < 65536:
         raise ValueError(f"no host has the name {name!r} and the port {port!r}")
@@ -63,10 +66,13 @@ def web_of(entry: dict[str, Any]) -> Web:
 
 def merged(known: Sequence[Web], found: Sequence[Web]) -> list[Web]:
     """What is known from now on: of those that Consul has found, who was known, and who passes. So a new host waits for
-    its first release. All that is known stays where Consul has nobody."""
+    its first release. All that is known stays where Consul has nobody; where it has few that pass, as when its agents
+    are started anew, who is missing stays among those that do not."""
     there = {web.address for web in known}
-    return sorted({web.address: web for web in found if web.address in there or web.state == "passing"}.values()
-                  ) or [*known]
+    listed = {web.address: web for web in found if web.address in there or web.state == "passing"}
+    if 2 * sum(web.state == "passing" for web in listed.values()) < len(known):
+        listed = {web.address: Web(web.address, web.name, "gone") for web in known} | listed if listed else {}
+    return sorted(listed.values()) or [*known]
 
 
 def in_use(webs: Iterable[Web], drained: Collection[str]) -> list[Web]:
@@ -121,13 +127,15 @@ def valid(entries: Iterable[dict[str, Any]]) -> Iterator[Web]:
 
 @contextmanager
 def locked(folder: str) -> Iterator[None]:
-    """One at a time changes hosts.conf."""
+    """One at a time changes hosts.conf; TERM waits until that is done."""
     lock = os.open(folder, os.O_RDONLY)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def read(path: str) -> str:
@@ -156,14 +164,18 @@ def reload() -> None:
 
 def update(app: str, found: Sequence[Web] | None = None) -> None:
     """Bring hosts.conf to what Consul has found, or where that is None to who is drained, and nginx to that. If nginx
-    does not take it, all is as it was. Raises OSError, CalledProcessError."""
+    does not take it, all is as it was. Does not end in between. Raises OSError, CalledProcessError."""
     folder = f"{NGINX}/{app}-balancer"
     path = f"{folder}/hosts.conf"
     with locked(folder):
         before = read(path)
         known = parsed(before)
         text = listed(known if found is None else merged(known, found), read(f"{folder}/drained").split())
-        if text in ("", before) or not before:  # as where the balancer was taken away
+        if not before and not os.path.lexists(f"{NGINX}/sites-enabled/{app}-balancer"):  # it was taken away
+            return
+        if not text and found is None:
+            raise OSError("nobody would be left for visitors: the list stays as it is")
+        if text in ("", before):
             return
         replace(path, text)
         try:
@@ -184,7 +196,10 @@ def follow(app: str) -> None:
     """Update for ever, at first by what is known. The pause keeps what comes and goes from reloading nginx more than
     once a second."""
     index, trouble = 0, ""
-    update(app)
+    try:
+        update(app)
+    except OSError as error:
+        say(str(error))
     while True:
         try:
             index, found = ask(app, index)

@@ -50,9 +50,10 @@ def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Commands:
 def nginx_site(site: Site) -> Commands:
     """Put a site's files in place, all or none, once nginx has tested them in a copy of its folder."""
     there = host.get_fact(Files, paths=site.paths)
-    rest = Site(site.name, {path: content for path, content in site.files.items()
-                            if path not in there or not there[path].holds(content)}
-                | {path: content for path, content in site.first.items() if path not in there},
+    rest = Site(site.name, {path: content for path, content in site.first.items()  # others include them
+                            if path not in there or there[path].holds("")}
+                | {path: content for path, content in site.files.items()
+                   if path not in there or not there[path].holds(content)},
                 {path: target for path, target in site.links.items()
                  if path not in there or there[path].target != target},
                 tuple(path for path in site.absent if path in there))

@@ -23,6 +23,8 @@ from .facts import Entry, Files
 from .fitness import Found
 from .operations import nginx_site, whole_file
 
+# The agent reads its files, where it runs.
+RELOAD_CONSUL = "! systemctl --quiet is-active consul.service || systemctl reload consul.service"
 LONG = 1000  # seconds. An operation with a _timeout is announced
 APT = "-o DPkg::Lock::Timeout=300"
 
@@ -42,7 +44,9 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
     if wanted.serves_http(here):
         nginx(fleet, here, there, out)
     if consul.registers(fleet, here):
-        reload_consul(write(consul.service(fleet, here), there))
+        definition = consul.service(fleet, here)
+        server.shell(name="reload consul.service", _if=write(definition, there).did_change, commands=(
+            f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"))  # so that it is tried again
     if here.roles:
         enable(f"{fleet.app}.target")
     team(fleet, here)
@@ -147,7 +151,8 @@ def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -
     files go."""
     if found.registered and not consul.registers(fleet, here):
         path = consul.service_path(fleet.app)
-        reload_consul(files.file(name=f"remove {path}", path=path, present=False))
+        server.shell(name=f"remove {path}", commands=(  # back if the agent refuses, so that it is tried again
+            f"mv {path} {path}.gone; {RELOAD_CONSUL} || {{ mv {path}.gone {path}; exit 1; }}; rm {path}.gone"))
     for stale in site.stale_sites(fleet, here):
         if set(stale.paths) & set(there):
             nginx_site(name=f"put nginx site {stale.name} away", site=stale)
@@ -193,12 +198,6 @@ def put_sites(fleet: Fleet, here: Host, certificate: bool, out: Out) -> list[Ope
 def write(file: File, there: dict[str, Entry] | None = None) -> OperationMeta:
     """A file that is written whole."""
     return whole_file(name=f"write {file.path}", file=file, seen=there)
-
-
-def reload_consul(change: OperationMeta) -> None:
-    """Have the agent read its files, where it runs."""
-    server.shell(name="reload consul.service", _if=change.did_change, commands=(
-        "! systemctl --quiet is-active consul.service || systemctl reload consul.service"))
 
 
 def folder(path: str, mode: str | None = None, user: str | None = None, group: str | None = None) -> None:

@@ -90,7 +90,7 @@ def told(postgres):
         for line in block(ROOT / "docs/files.md", after).splitlines():
             program, *words = shlex.split(line)
             words = [postgres.url(database) if word == "shop" else word for word in words]
-            words = [word.replace("=shop", f"={postgres.url(database)}") for word in words]
+            words = [word.replace("=shop_restored", f"={postgres.url(database)}") for word in words]
             done = run([postgres.bin / program, *words], cwd=folder)
             assert done.returncode == 0, done.stderr
     return run_lines

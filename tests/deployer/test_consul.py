@@ -151,9 +151,10 @@ def test_what_consul_tells_of_a_host():
 
 @pytest.mark.parametrize("entry", [
     told("10.0.0.1; } server evil.example"), told("evil.example"), told("127.0.0.1"), told("::1"), told("0.0.0.0"),
-    told("169.254.169.254"), told("224.0.0.1"), told("fe80::1%eth0"), told(port=0), told(port=70000), told(port="80;"),
-    told(port=True), told(name="web1\nserver 192.0.2.1;"), told(name="a b"), told(name=7), told(name=""),
-    told(address=7), {}, None, [], told(Checks=None), told(Node={"Node": "", "Address": ""}, Service={"Port": 80})])
+    told("169.254.169.254"), told("224.0.0.1"), told("fe80::1%eth0"),
+    told("2001:db8::1%]:80; x;"), told("::ffff:127.0.0.1"), told("::ffff:169.254.169.254"), told(port=0),
+    told(port=70000), told(port="80;"), told(port=True), told(name="web1\nserver 192.0.2.1;"), told(name="a b"),
+    told(name=7), told(name=""), told(address=7), {}, None, [], told(Checks=None), told(Node={"Node": "", "Address": ""}, Service={"Port": 80})])
 def test_nothing_but_a_host_gets_into_nginx_s_files(entry, capsys):
     """Whoever may register a service writes none of our directives, and turns nobody else out."""
     hosts = [*consul_hosts.valid([entry, told("10.0.0.12", name="web2")])]
@@ -174,6 +175,15 @@ def test_who_is_known():
     assert merged([A, B], [A, failing(B)]) == [A, failing(B)] and merged([A, B], [A]) == [A]
     assert merged([A, B], []) == merged([A, B], [failing(C)]) == [A, B]
     assert merged([], [A, A]) == [A]
+
+
+def test_agents_that_are_started_anew_take_nobody_s_visitors():
+    """Few that pass are not all there is: who is missing is kept, and gets visitors as when checks are wrong."""
+    gone = [Web(web.address, web.name, "gone") for web in (B, C, D)]
+    for first in (A, failing(A)):
+        known = merged([A, B, C, D], [first])
+        assert known == [first, *gone] and in_use(known, ()) == known
+    assert merged([A, *gone], [A, B]) == [A, B] and parsed(listed([A, *gone])) == [A, *gone]
 
 
 def test_who_gets_visitors():
@@ -232,13 +242,24 @@ def test_nginx_reloads_where_the_list_differs_for_it(balancer):
     assert balancer.reloads == 2 and parsed(balancer.path.read_text()) == [failing(A), failing(B)]
 
 
-def test_a_drain_needs_no_consul(balancer):
+def test_a_drain_needs_no_consul(balancer, capsys):
     """Nor is the last one drained."""
     (balancer.path.parent / "drained").write_text("web1\n")
     assert consul_hosts.main(["shop", "again"]) == 0
     assert balancer.reloads == 1 and "10.0.0.1:80 max_fails=2 fail_timeout=10s down;" in balancer.path.read_text()
     (balancer.path.parent / "drained").write_text("web1\nweb2\n")
-    assert consul_hosts.main(["shop", "again"]) == 0 and balancer.reloads == 1
+    assert consul_hosts.main(["shop", "again"]) == 1 and balancer.reloads == 1
+    assert "nobody would be left for visitors" in capsys.readouterr().err
+
+
+def test_a_list_that_was_lost_is_written_anew(balancer):
+    """Where the balancer's site is on."""
+    (balancer.folder / "sites-enabled").mkdir()
+    (balancer.folder / "sites-enabled/shop-balancer").symlink_to("nowhere")
+    for lose in (balancer.path.unlink, lambda: balancer.path.write_text("")):
+        lose()
+        consul_hosts.update("shop", [A, B])
+        assert parsed(balancer.path.read_text()) == [A, B]
 
 
 def test_what_nginx_refuses_is_taken_back(balancer, capsys):
