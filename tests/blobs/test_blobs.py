@@ -125,7 +125,7 @@ def test_dumps_of_their_own(postgres, postgresql_made, told, tmp_path):
     assert code(postgres.url(name), "print(s.exists('a/1'), s.listdir(''))") == "False ([], [])\n"
     done = python("-c", HEAD + "s.open('a/1')", TEST_DATABASE_URL=postgres.url(name))
     assert "FileNotFoundError: there is no a/1" in done.stderr
-    told("then come the files:", tmp_path, name)
+    told("the key of one that is to come:", tmp_path, name)
     assert code(postgres.url(name), COMPARE + "print(s.save('new', ContentFile(b'x')))") == "True True\nnew\n"
 
 

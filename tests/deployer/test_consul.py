@@ -154,7 +154,8 @@ def test_what_consul_tells_of_a_host():
     told("169.254.169.254"), told("224.0.0.1"), told("fe80::1%eth0"),
     told("2001:db8::1%]:80; x;"), told("::ffff:127.0.0.1"), told("::ffff:169.254.169.254"), told(port=0),
     told(port=70000), told(port="80;"), told(port=True), told(name="web1\nserver 192.0.2.1;"), told(name="a b"),
-    told(name=7), told(name=""), told(address=7), {}, None, [], told(Checks=None), told(Node={"Node": "", "Address": ""}, Service={"Port": 80})])
+    told(name=7), told(name=""), told(address=7), {}, None, [], told(Checks=None),
+    told(Node={"Node": "", "Address": ""}, Service={"Port": 80})])
 def test_nothing_but_a_host_gets_into_nginx_s_files(entry, capsys):
     """Whoever may register a service writes none of our directives, and turns nobody else out."""
     hosts = [*consul_hosts.valid([entry, told("10.0.0.12", name="web2")])]
