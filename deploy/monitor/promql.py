@@ -28,7 +28,8 @@ def measure(fleet: Fleet, rule: Rule) -> str:
     over, ttl = f"[{watch['over']}s]", f"[{watch['ttl']}s]"
     if rule.name == "hosts_up":  # whole numbers, as in measures.py
         count = f"{UP}{{{app}}}{over}"
-        enough = watch["over"] // (2 * watch["every"])  # a Prometheus that has just begun has not asked everybody yet
+        # Most of what it has to go by, as a Prometheus that has just begun has not asked everybody yet.
+        enough = 3 * watch["over"] // (4 * watch["every"])
         return f"sum_over_time({count}) / ({len(counted(fleet))} * (count_over_time({count}) >= {enough}))"
     if rule.name == "errors":
         bad, all_ = (f"sum(increase(http_requests_total{{{which}}}{over}))" for which in (f'{app},status="5xx"', app))

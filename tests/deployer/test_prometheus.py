@@ -31,7 +31,7 @@ web3 = {{roles = ["web"], internal = "127.0.0.1:{killed}"}}
 [watch]
 every = 2
 ttl = 10
-over = 20
+over = 40
 node = {node}
 front = "https://127.0.0.1:{front}/"
 probes = ["http://127.0.0.1:{place2}", "http://127.0.0.1:{place3}"]
@@ -206,17 +206,17 @@ def test_prometheus_tells_once_and_once_when_it_is_over(monitored):
     with contextlib.ExitStack() as others:
         there(monitored, others)
         others.enter_context(monitored.watching())
-        wait_until(lambda: is_well(monitored), 120, "all is well")
+        wait_until(lambda: is_well(monitored), 240, "all is well")
         assert monitored.told == []
         monitored.answers.fail(0.06)
         monitored.befallen.close()
-        wait_until(lambda: states(monitored) == [(name, "firing") for name in sorted(rules)], 120, monitored.told)
+        wait_until(lambda: states(monitored) == [(name, "firing") for name in sorted(rules)], 240, monitored.told)
         for name, _, annotations in monitored.told:
             assert annotations.get("places" if name == "front" else "hosts", "").strip() == rules[name], annotations
         monitored.answers.fail(0)
         there(monitored, others)
         wait_until(lambda: states(monitored) == [
-            (name, state) for name in sorted(rules) for state in ("firing", "resolved")], 120, monitored.told)
+            (name, state) for name in sorted(rules) for state in ("firing", "resolved")], 240, monitored.told)
 
 
 def there(monitored, stack):

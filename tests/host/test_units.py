@@ -49,7 +49,8 @@ def test_systemd_takes_the_units(tmp_path):
     for service in ("docker", "nginx"):  # as Debian's, as far as the drop-ins go
         (units / f"{service}.service").write_text("[Service]\nExecStart=/usr/bin/docker\n")
         shutil.copytree(HOST / f"systemd/{service}.service.d", units / f"{service}.service.d")
-    for binary in ("usr/local/bin/docker-runner", "usr/local/bin/docker-slot", "usr/bin/docker", "bin/sh"):
+    for binary in ("usr/local/bin/docker-runner", "usr/local/bin/docker-slot", "usr/local/bin/consul-hosts",
+                   "usr/bin/docker", "bin/sh"):
         (root / binary).parent.mkdir(parents=True, exist_ok=True)
         (root / binary).write_text("#!/bin/sh\n")
         (root / binary).chmod(0o755)
@@ -57,12 +58,13 @@ def test_systemd_takes_the_units(tmp_path):
         (units / builtin).write_text("[Unit]\nDescription=x\n")
     names = ["shop-web@a.service", "shop-worker@b.service", "shop-beat.service", "shop-alerts.service",
              "shop-mail@a.service", "shop-slot.service", "shop.target", "docker-runner.target",
-             "docker-service@redis.service", "docker.service", "nginx.service"]
+             "docker-service@redis.service", "docker.service", "nginx.service", "consul-hosts@shop.service"]
     done = run([program("systemd-analyze"), "verify", f"--root={root}", "--man=no", *names], cwd=units)
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("name", [name for name in SYSTEMD if name.endswith(".service") and "slot" not in name])
+@pytest.mark.parametrize("name", [name for name in SYSTEMD if name.endswith(".service") and "slot" not in name
+                                  and "consul" not in name])
 def test_containers_units_share_their_rules(name):
     """Each unit with a container restarts for ever, stops it by name and cleans up after it, may signal it, and only
     wants Docker, without any order: the engine's start would wait for the unit's stop."""
@@ -143,7 +145,8 @@ def test_render_refuses_what_it_does_not_know():
     with pytest.raises(ValueError, match=r"deploy/host/nginx/app.conf needs a value for APP, APP_ID, BODY_"):
         render("nginx/app.conf", {})
     assert "@" not in render("systemd/APP.target", VALUES)
-    assert "$my_shop_proto" in render("nginx/app.conf", {"APP": "my-shop", "REAL_IP": "", "BODY_LIMIT": "1m"})
+    assert "$my_shop_proto" in render("nginx/app.conf", {
+        "APP": "my-shop", "REAL_IP": "", "BODY_LIMIT": "1m", "UPLOADS_MOST": "9", "UPLOAD_TAKEN": "1m"})
 
 
 # ---- docker-slot ----
