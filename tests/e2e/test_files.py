@@ -13,7 +13,7 @@ from e2e.orders import Orders
 from proc import ROOT, wait_until
 
 OPERATIONS = ROOT / "docs/operations.md"
-DUMP, ASIDE, SWAP = "all of a dump is of one moment:", "(`createuser --pwprompt shop`).", "last of the two renames is needed."
+DUMP, ASIDE, SWAP = "all of a dump is of one moment:", "(`createuser --pwprompt shop`).", "the two renames is needed."
 SIZE = 3_000_000
 SAVE = """
 import random
