@@ -43,6 +43,8 @@ COMMANDS = {  # name of a module in commands/ → help
     "env": "settings and secrets: staged here, live with the next deploy",
 }
 
+HERE = ("config", "manifests")  # these ask no server
+
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line. Only the module of the command that is typed is loaded."""
@@ -73,9 +75,9 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 def handle(args: argparse.Namespace) -> int:
     """Do what is asked for; the exit code."""
     fleet = config.find(os.environ, args.config)
-    if fleet.engine["kind"] != "hosts" and args.command not in ("config", "manifests"):
+    if fleet.engine["kind"] != "hosts" and args.command not in HERE:
         raise Refused(f"engine.kind is {fleet.engine['kind']!r}: make manifests, and go on as docs/engines.md says")
-    if args.command not in ("config", "manifests") and not shutil.which("ssh"):
+    if args.command not in HERE and not shutil.which("ssh"):
         raise Refused("there is no ssh on this machine: install OpenSSH's client")
     return asyncio.run(heeding(args.handle(replace(fleet, ssh=Ssh(args.ssh_config)), args))) or 0
 

@@ -11,7 +11,8 @@ from ..decide.config import Fleet
 from ..engine.kustomize import manifests
 from ..engine.platforms import PLATFORMS
 from ..engine.workloads import Release
-from ..errors import DeployError, Refused
+from ..errors import Refused
+from ..show.files import put_files
 from .plan import check_tag
 
 ENV = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -40,13 +41,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     if not DIGEST.fullmatch(release.digest):
         raise Refused(f"--digest {release.digest}: it is sha256: and 64 digits")
     made = make(fleet, release)
-    try:
-        for name, text in made.items():
-            path = out / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DeployError(f"--out {out}: {error.strerror}") from None
+    put_files(out, made)
     print("\n".join(str(out / name) for name in made))
 
 

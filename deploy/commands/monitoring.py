@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from ..decide.config import Fleet
-from ..errors import DeployError, Refused
+from ..errors import Refused
 from ..monitor import grafana, prometheus, promql, promtest
+from ..show.files import put_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,12 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     made = files(fleet)
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-        for name, text in made.items():
-            (args.out / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DeployError(f"--out {args.out}: {error.strerror}") from None
+    put_files(args.out, made)
     print(f"{args.out}: {' '.join(made)}")
 
 

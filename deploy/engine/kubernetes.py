@@ -6,8 +6,9 @@ pod whose settings lack one never starts.
 
 from typing import Any
 
+from ..agent.roles import READY_FILE
 from ..decide.config import Fleet
-from .workloads import DRAIN, PORT, READY, Release, Workload, slug
+from .workloads import DRAIN, PORT, Release, Workload, slug
 
 Data = dict[str, Any]
 USER = 10001  # the image's
@@ -95,7 +96,7 @@ def container(fleet: Fleet, work: Workload) -> Data:
         said["env"].append({"name": "PORT", "value": str(PORT)})
         said["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", str(DRAIN)]}}}
     else:
-        said["env"].append({"name": "READY_FILE", "value": READY})
+        said["env"].append({"name": "READY_FILE", "value": READY_FILE})
     ports = [{"name": "http", "containerPort": PORT}] if work.is_web else [
         {"name": port.name, "containerPort": port.inner, "protocol": port.protocol} for port in work.ports]
     return {**said, "args": [*work.args], **({"ports": ports} if ports else {}), **probes(fleet, work)}
@@ -112,7 +113,7 @@ def probes(fleet: Fleet, work: Workload) -> Data:
                 "livenessProbe": {**lives, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6}}
     if work.name in ("worker", "beat"):
         healthy = executed("./docker-run.sh", "healthcheck")
-        starts = executed("grep", "-q", "^consuming", READY) if work.name == "worker" else healthy
+        starts = executed("grep", "-q", "^consuming", READY_FILE) if work.name == "worker" else healthy
         return {"startupProbe": {**starts, **tries},
                 "livenessProbe": {**healthy, "periodSeconds": 60, "timeoutSeconds": 30, "failureThreshold": 3}}
     return {"startupProbe": {**own_probe(work.ready), **tries}}
@@ -127,7 +128,7 @@ def own_probe(ready: str) -> Data:
         port, slash, path = what.partition("/")
         return http(slash + path, int(port[1:] or PORT))
     if way == "file":
-        return executed("test", "-e", READY)
+        return executed("test", "-e", READY_FILE)
     return {**executed("true"), "initialDelaySeconds": int(what)}
 
 

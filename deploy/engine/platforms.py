@@ -10,17 +10,16 @@ from collections.abc import Callable
 from ..decide.config import Fleet
 from ..monitor.yaml import dump
 from .kubernetes import Data, http, kubernetes_size
-from .workloads import MADE, PORT, Release, Workload
-from .workloads import workloads as all_workloads
+from .workloads import MADE, PORT, Release, Workload, workloads
 
 RUN = "/app/docker-run.sh"  # the image's entrypoint, for platforms that name a whole command
 STARTS = 240  # seconds that Cloud Run gives a container at most
 Maker = Callable[[Fleet, Release], dict[str, str]]
 
 
-def workloads(fleet: Fleet) -> list[Workload]:
-    """What runs."""
-    return [work for work in all_workloads(fleet) if work.replicas]
+def running(fleet: Fleet) -> list[Workload]:
+    """Those with a replica; a platform is not told of the others."""
+    return [work for work in workloads(fleet) if work.replicas]
 
 
 def command(work: Workload) -> str:
@@ -37,7 +36,7 @@ def pinned(fleet: Fleet, release: Release) -> str:
 
 def fly(fleet: Fleet, release: Release) -> dict[str, str]:
     """fly.toml. Secrets are set by `fly secrets`; machines are counted by `fly scale`."""
-    works = workloads(fleet)
+    works = running(fleet)
     lines = [f"# {MADE}", f"app = {text(fleet.app)}", 'kill_signal = "SIGTERM"',
              f"kill_timeout = {min(300, max(work.stop for work in works))}", "", "[build]",
              f"image = {text(pinned(fleet, release))}", "", "[deploy]", 'release_command = "migrate"',
@@ -65,7 +64,7 @@ def text(value: str) -> str:
 
 def render(fleet: Fleet, release: Release) -> dict[str, str]:
     """render.yaml. What a setting holds is asked for in its dashboard."""
-    services = [render_service(fleet, release, work) for work in workloads(fleet)]
+    services = [render_service(fleet, release, work) for work in running(fleet)]
     return {"render.yaml": dump({"services": services}, MADE)}
 
 
@@ -83,7 +82,7 @@ def render_service(fleet: Fleet, release: Release, work: Workload) -> Data:
 def cloudrun(fleet: Fleet, release: Release) -> dict[str, str]:
     """A service for the site and a job for its migrations. Settings are secrets of Secret Manager, APP-NAME; what else
     runs needs a host of another kind, as Cloud Run sleeps where nobody asks."""
-    web = workloads(fleet)[0]
+    web = running(fleet)[0]
     box = {"image": pinned(fleet, release), "env": [
         {"name": name, "valueFrom": {"secretKeyRef": {"name": f"{fleet.app}-{name}", "key": "latest"}}}
         for name in fleet.engine["settings"]],
@@ -113,7 +112,7 @@ def by_shell(work: Workload) -> str:
 def heroku(fleet: Fleet, release: Release) -> dict[str, str]:
     """heroku.yml, whose build only fetches the image that is tested already. Without an entrypoint the commands are a
     shell's."""
-    works = workloads(fleet)
+    works = running(fleet)
     made = {"build": {"docker": {"web": "Dockerfile.heroku"}},
             "release": {"image": "web", "command": [f"{RUN} migrate"]},
             "run": {work.name: {"image": "web", "command": [by_shell(work)]} for work in works}}
@@ -124,7 +123,7 @@ def heroku(fleet: Fleet, release: Release) -> dict[str, str]:
 def procfile(fleet: Fleet, release: Release) -> dict[str, str]:
     """A Procfile with the release phase; which image counts, the platform is told otherwise."""
     return {"Procfile": "".join(f"{line}\n" for line in (
-        f"release: {RUN} migrate", *(f"{work.name}: {by_shell(work)}" for work in workloads(fleet))))}
+        f"release: {RUN} migrate", *(f"{work.name}: {by_shell(work)}" for work in running(fleet))))}
 
 
 PLATFORMS: dict[str, Maker] = {"fly": fly, "render": render, "cloudrun": cloudrun, "heroku": heroku,

@@ -5,14 +5,12 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from ..agent.roles import READY_FILE as READY
 from ..agent.roles import Process
 from ..decide.config import Fleet
 
 PORT = 8000  # where the image's `run` listens
 DRAIN = 5  # seconds between the moment a container is to end and its TERM: proxies must have heard of it
 MADE = "Made by `make manifests` of the toml: change that, and make it again. docs/engines.md tells of it."
-__all__ = ["DRAIN", "MADE", "PORT", "READY", "Port", "Release", "Workload", "label", "slug", "workloads"]
 
 
 @dataclass(frozen=True)
