@@ -4,6 +4,7 @@ import pytest
 
 from e2e.fleet.load import Load
 from e2e.rollouts import Shop
+from e2e.visits import has_none, has_visitors
 from proc import wait_until
 
 
@@ -37,23 +38,6 @@ def load(shop):
         yield load
         result = load.stop()
     assert len(result.records) > 200 and not result.failures, result.summary()
-
-
-def visits(shop, name):
-    """How many requests a web host has had."""
-    return int(shop.fleet.hosts[name].run("cat /var/log/nginx/shop.access.log | wc -l"))
-
-
-def has_visitors(shop, name):
-    before = visits(shop, name)
-    wait_until(lambda: visits(shop, name) > before + 20, 30, f"{name} has visitors")
-
-
-def has_none(shop, name):
-    """While the other one has many."""
-    before, other = visits(shop, name), {"web1": "web2", "web2": "web1"}[name]
-    has_visitors(shop, other)
-    return visits(shop, name) == before
 
 
 def test_hosts_come_rest_and_return(shop, load):

@@ -7,8 +7,8 @@ import pytest
 from e2e import consul
 from e2e.fleet.load import Load
 from e2e.rollouts import Shop
+from e2e.visits import has_none, has_visitors
 from proc import wait_until
-
 
 MAINT = "consul maint -service=shop"
 UNREADY = "location = /readyz { return 503; }"
@@ -68,23 +68,6 @@ def listed(shop):
 def used(shop):
     """The names of the hosts to which the balancer sends visitors."""
     return {line.split()[-2] for line in listed(shop).splitlines() if " down;" not in line}
-
-
-def visits(shop, name):
-    """How many requests a web host has had, but for those of Consul."""
-    return int(shop.fleet.hosts[name].run("grep -vc 'Consul Health Check' /var/log/nginx/shop.access.log || true"))
-
-
-def has_visitors(shop, name):
-    before = visits(shop, name)
-    wait_until(lambda: visits(shop, name) > before + 20, 30, f"{name} has visitors")
-
-
-def has_none(shop, name):
-    """While the other one has many."""
-    before, other = visits(shop, name), {"web1": "web2", "web2": "web1"}[name]
-    has_visitors(shop, other)
-    return visits(shop, name) == before
 
 
 def until_used(shop, *names):
