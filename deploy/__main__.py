@@ -75,7 +75,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 def handle(args: argparse.Namespace) -> int:
     """Do what is asked for; the exit code."""
     fleet = config.find(os.environ, args.config)
-    if fleet.engine["kind"] != "hosts" and args.command not in HERE:
+    if fleet.engine["kind"] not in ("hosts", "swarm") and args.command not in HERE:
         raise Refused(f"engine.kind is {fleet.engine['kind']!r}: make manifests, and go on as docs/engines.md says")
     if args.command not in HERE and not shutil.which("ssh"):
         raise Refused("there is no ssh on this machine: install OpenSSH's client")

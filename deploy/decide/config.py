@@ -93,6 +93,11 @@ class Fleet:
         return [host for host in self.hosts if host.balancer]
 
     @property
+    def is_swarm(self) -> bool:
+        """Whether Docker Swarm runs the app on the hosts."""
+        return bool(self.engine) and self.engine["kind"] == "swarm"
+
+    @property
     def by_consul(self) -> bool:
         """Whether web hosts tell Consul of themselves, and balancers take them from there."""
         return self.balancer == "consul"
@@ -188,7 +193,8 @@ def own_processes(tables: dict[str, Table]) -> dict[str, Process]:
 
 def between_keys(fleet: Fleet) -> Problems:
     """All of it."""
-    yield from engines.problems(fleet.engine, fleet.processes.values(), fleet.hosts, fleet.media, {
+    yield from engines.problems(fleet.engine, fleet.processes.values(), [host.name for host in fleet.app_hosts],
+                                fleet.media, {
         "registry": fleet.registry or fleet.registry_login, "opts": fleet.opts,
         "site.tls": fleet.site["tls"] != "off", **{f"hooks.{key}": value for key, value in fleet.hooks.items()}})
     site, (web, beats) = fleet.site, map(fleet.with_role, ("web", "beat"))
@@ -197,7 +203,7 @@ def between_keys(fleet: Fleet) -> Problems:
         addresses.setdefault(host.address, []).append(host.name)
     for host in fleet.hosts:
         yield from host_problems(host, addresses[host.address])
-    if len(beats) > 1:
+    if len(beats) > 1 and not fleet.is_swarm:
         yield "hosts", f"only one may have the role beat, not {', '.join(host.name for host in beats)}"
     if len(web) > 1 and fleet.media == "local":
         differ = f"\"local\" files would differ between {', '.join(host.name for host in web)}"

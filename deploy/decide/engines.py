@@ -7,27 +7,42 @@ from ..agent.roles import BUILT_IN, Process
 from .checks import Problems
 
 
+SWARM = ("kind", "replicas", "managers", "proxy")  # what counts there
 OURS = ("PORT", "SOCKET", "READY_FILE", "ROLE")  # what the manifests set by themselves
 
 
-def problems(engine: dict[str, Any], processes: Iterable[Process], hosts: Collection[object], media: str,
+def problems(engine: dict[str, Any], processes: Iterable[Process], hosts: Collection[str], media: str,
              ignored: Mapping[str, object]) -> Problems:
-    """All of it. `hosts`: the servers of the file; `ignored`: path → value of keys that servers alone go by."""
-    if engine["kind"] == "hosts":
+    """All of it. `hosts`: the names of those that run the app; `ignored`: path → value of keys that servers alone go
+    by."""
+    kind = engine["kind"]
+    if kind == "hosts":
         yield from ((f"engine.{key}", "counts only with another engine.kind than \"hosts\"")
-                    for key, value in engine.items() if key != "kind" and value and key != "cpu")
+                    for key, value in engine.items() if key not in ("kind", "cpu", "proxy") and value)
         return
-    known = {process.name: process for process in processes}
-    yield from of_replicas(engine, known)
-    if hosts:
-        yield "hosts", f"has no meaning with engine.kind = \"{engine['kind']}\", which chooses where things run"
+    yield from of_replicas(engine, {process.name: process for process in processes})
     if media == "local":
         yield "media", "\"local\" files would differ between containers; use \"database\" or \"bucket\""
-    yield from ((path, f"has no meaning with engine.kind = \"{engine['kind']}\"") for path, value in ignored.items()
-                if value)
-    if not engine["settings"]:
+    if kind == "swarm":
+        ignored = {path: value for path, value in ignored.items() if path in ("registry", "opts")}
+        ignored |= {f"engine.{key}": value for key, value in engine.items() if key not in (*SWARM, "cpu")}
+        yield from of_managers(engine["managers"], hosts)
+    elif hosts or engine["managers"]:
+        ignored = {**ignored, "hosts": hosts, "engine.managers": engine["managers"]}
+    yield from ((path, f"has no meaning with engine.kind = \"{kind}\"") for path, value in ignored.items() if value)
+    if kind != "swarm" and not engine["settings"]:
         yield "engine.settings", "is needed: [\"SITE_URL\", \"SECRET_KEY\", \"DATABASE_URL\"] and what else is set"
     yield from (("engine.settings", f"{name} is not for you to set") for name in engine["settings"] if name in OURS)
+
+
+def of_managers(managers: Collection[str], hosts: Collection[str]) -> Problems:
+    """What is wrong with those who are to be managers."""
+    for name in managers:
+        if name not in hosts:
+            yield "engine.managers", f"there is no host {name!r} that runs the app; there are: {', '.join(hosts)}"
+    if len({*managers}) % 2 == 0 and managers:
+        yield "engine.managers", (f"{len({*managers})} managers survive the loss of no more than"
+                                  f" {len({*managers}) - 1}: take an odd number")
 
 
 def of_replicas(engine: dict[str, Any], known: dict[str, Process]) -> Problems:

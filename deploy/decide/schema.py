@@ -110,6 +110,7 @@ ready = text(rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
 url = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?/[!#-z~]*", "a whole URL such as https://shop.example/")
 probe = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?", "an exporter such as http://probe1.example:9115")
 object_name = text(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?", "a name of small letters, digits, - and .")
+proxy = text(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", "an image of HAProxy such as haproxy:lts")
 cpu = text(r"[1-9]\d*m?", "a share of CPUs such as 250m or 2")
 endpoint = text(r"[A-Za-z0-9][A-Za-z0-9.-]*:\d{1,5}", "a name or an address with :port")
 port = text(rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?",
@@ -174,7 +175,7 @@ WATCH: Keys = {
     "without": (list_of(one_of(*RULES)), []),
 }
 ENGINE: Keys = {
-    "kind": (one_of("hosts", "kubernetes", "fly", "render", "cloudrun", "heroku", "procfile"), "hosts"),
+    "kind": (one_of("hosts", "swarm", "kubernetes", "fly", "render", "cloudrun", "heroku", "procfile"), "hosts"),
     "replicas": (replicas, {}),
     "most": (replicas, {}),
     "settings": (list_of(variable), []),
@@ -184,6 +185,8 @@ ENGINE: Keys = {
     "ingress": (object_name, ""),
     "tls": (object_name, ""),
     "cpu": (cpu, "250m"),
+    "managers": (list_of(text(r".+", "the name of a host")), []),
+    "proxy": (proxy, "haproxy:lts"),
 }
 SERVER: Keys = {
     "packages": (list_of(package), []),
@@ -219,9 +222,9 @@ def roles(data: dict[str, Any]) -> list[str]:
 
 
 def on_hosts(data: dict[str, Any]) -> bool:
-    """Whether the servers are ours to look after, and no engine's."""
+    """Whether the servers are ours to look after."""
     engine = data.get("engine")
-    return not isinstance(engine, dict) or engine.get("kind", "hosts") == "hosts"
+    return not isinstance(engine, dict) or engine.get("kind", "hosts") in ("hosts", "swarm")
 
 
 def check(data: dict[str, Any]) -> list[str]:

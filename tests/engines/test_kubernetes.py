@@ -182,7 +182,7 @@ def test_two_ports_of_one_number(tmp_path):
     ('media = "bucket"', 'media = "local"',
      'media: "local" files would differ between containers; use "database" or "bucket"'),
     ("[engine]", "[hosts.web1]\nroles = ['web']\n[engine]",
-     'hosts: has no meaning with engine.kind = "kubernetes", which chooses where things run'),
+     'hosts: has no meaning with engine.kind = "kubernetes"'),
     ('kind = "kubernetes"', "", "hosts: is missing"),
     ('[engine]\nkind = "kubernetes"', "[hosts.web1]\nroles = ['web']\n[engine]",
      'engine.replicas: counts only with another engine.kind than "hosts"'),
