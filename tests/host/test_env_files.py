@@ -1,6 +1,7 @@
 """The dialect of env files, a rule a line, and all its readers held to it: the image's .env, the deployer's `env`, the
-agent before a deploy, and docker-runner with the awk and tr of Debian and of busybox."""
+agent before a deploy, the image's SETTINGS_FILE, and docker-runner with the awk and tr of Debian and of busybox."""
 
+import ast
 import base64
 import os
 import re
@@ -14,6 +15,7 @@ from deploy.agent import facts
 from deploy.agent.host import Host
 from deploy.decide.settings import staged
 from deploy.errors import HostProblem
+from proc import ROOT, VE_PYTHON, run
 from slipway import envfile
 
 from .conftest import program
@@ -80,6 +82,18 @@ def by_env(content, root):
     return []
 
 
+def by_settings_file(content, root):
+    """What it puts into a process's environment is what the others read, or nothing runs."""
+    path = root / "settings"
+    path.write_bytes(content)
+    show = [VE_PYTHON, "-c", "import os; print({name.decode(): text.decode() for name, text in os.environb.items()})"]
+    done = run([VE_PYTHON, "-S", "-m", "slipway.settings_file", *show], cwd=ROOT, env={"SETTINGS_FILE": str(path)})
+    assert done.returncode in (0, 64) and (done.returncode == 0) == (not done.stderr), done.stderr
+    if not done.returncode:
+        assert envfile.read(content, "x")[0].items() <= ast.literal_eval(done.stdout).items()
+    return numbers([done.stderr])
+
+
 def by_docker_runner(content, server):
     (server.root / "etc/default/shop.env").write_bytes(content)
     done = server("shop")
@@ -97,7 +111,7 @@ def server(request, tmp_path_factory):
     return server
 
 
-@pytest.mark.parametrize("reader", [by_image, by_agent, by_env])
+@pytest.mark.parametrize("reader", [by_image, by_agent, by_env, by_settings_file])
 def test_python_says_the_same_everywhere(reader, tmp_path):
     """Each takes the files that are right, and names the wrong lines of the others."""
     assert [(case, reader(case, tmp_path)) for case, _ in CASES] == CASES

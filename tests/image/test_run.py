@@ -9,6 +9,8 @@ import pytest
 from engine import docker
 from proc import wait_until
 
+from .conftest import containers
+
 RESTRICTED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=54321:54321"]
 COMPRESSOR = """
 from django.core.management import BaseCommand
@@ -124,6 +126,21 @@ def test_socket(run_container, data):
     wait_until(lambda: web.execute("/app/docker-run.sh", "healthcheck", check=False).returncode == 0, 60)
     ask = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/site/web.sock')"
     assert docker("exec", "--user=33:33", web.id, "python", "-c", ask, check=False).returncode == 0
+
+
+def test_settings_file(image, settings, data, tmp_path):
+    """Settings that are in a file alone, as an engine's secret: for the site, which is the first process and heeds a
+    stop, for its healthcheck, and for what is run beside it."""
+    (tmp_path / "settings").write_text("".join(f"{name}={value}\n" for name, value in settings.items()) + "PORT=9000\n")
+    tmp_path.chmod(0o755)
+    options = [*data, *RESTRICTED, f"--volume={tmp_path}:/run/secrets:ro"]
+    with containers(image, {"SETTINGS_FILE": "/run/secrets/settings"}) as start:
+        web = start(options=options)
+        web.says("Listening at: http://0.0.0.0:9000")
+        wait_until(lambda: web.execute("./docker-run.sh", "healthcheck", check=False).returncode == 0, 60)
+        assert web.execute("./docker-run.sh", "manage", "migrate", "--check").returncode == 0
+        assert web.execute("python", "manage.py", "check", check=False).returncode == 64
+        assert web.stop() == 0
 
 
 def test_healthcheck_fails(run_container, data):
