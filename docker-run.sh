@@ -43,7 +43,7 @@ command_manage() { # ARGS…: any command of manage.py
     exec python manage.py "$@"
 }
 
-command_healthcheck() { # does what this container runs work? Exit 0 or 1
+command_healthcheck() { # does what this container runs work? Exit 0 or 1; `ready`: not before it once was ready
     exec python -m slipway.healthcheck "$@"
 }
 
@@ -85,7 +85,8 @@ main() {
     case ${1-} in */"$script") shift ;; esac # a platform that names the whole command keeps the entrypoint, or does not
     name=${1-run}
     [ $# -eq 0 ] || shift
-    [ $$ -ne 1 ] || rm -f /dev/shm/ready /dev/shm/alive # of a container that ended, where this memory outlives it
+    # Of a container that ended, where this memory outlives it.
+    [ $$ -ne 1 ] || rm -f /dev/shm/ready /dev/shm/alive /dev/shm/been-ready
     [ -w /tmp ] || export TMPDIR=/dev/shm # a read-only root filesystem: uploads need some place
     case $(runner "$name") in
         own) exec "docker-run.d/$name" "$@" ;;

@@ -38,6 +38,17 @@ def test_worker_and_beat(run_container, env, one_off):
     assert done.stdout.splitlines()[-1] == "{'worker': True, 'beat': True}", done.stdout + done.stderr
 
 
+def test_ready(run_container, env):
+    """For an engine with one check: both are ready; a worker without its broker is not."""
+    ready = [*HOST, "--health-cmd=./docker-run.sh healthcheck ready"]
+    env = {**env, "READY_FILE": "/dev/shm/ready"}
+    beat, worker = (run_container(command, options=ready, env=env) for command in ("beat", "worker"))
+    alone = run_container("worker", options=HOST, env={**env, "BROKER_URL": "redis://localhost:1/0"})
+    wait_until(lambda: healthy(worker) and healthy(beat), 90, "worker and beat are healthy")
+    wait_until(lambda: alone.execute("./docker-run.sh", "healthcheck", "ready", check=False).stderr.strip()
+               == "healthcheck: it has not made its READY_FILE")
+
+
 def test_json(run_container, env):
     """worker and beat too log one JSON object a line, and nothing else."""
     for command in ("beat", "worker"):

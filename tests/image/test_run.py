@@ -156,10 +156,36 @@ def test_healthcheck_fails(run_container, data):
     assert done.returncode == 1 and "does not answer" in done.stderr
 
 
+def test_healthcheck_ready(run_container, volume):
+    """One check for start and life: /readyz until that has answered 200 once, from then on /healthz. A container that
+    is started anew begins anew, also where its memory outlives it."""
+    web = run_container(options=[f"--volume={volume}:/dev/shm", "--user=0"],
+                        env={"DATABASE_URL": "sqlite:////data/folder/db.sqlite3"})
+
+    def ready():
+        done = web.execute("./docker-run.sh", "healthcheck", "ready", check=False)
+        return done.stderr.strip() or done.returncode
+
+    serving(web, "/healthz")
+    assert ready() == "healthcheck: /readyz answers 503"
+    web.execute("mkdir", "/data/folder")
+    web.execute("./docker-run.sh", "migrate")
+    wait_until(lambda: ready() == 0)
+    web.execute("rm", "-r", "/data/folder")
+    wait_until(lambda: status(web.url("/readyz")) == 503)
+    assert ready() == 0
+    docker("restart", web.id)
+    serving(web, "/healthz")
+    assert ready() == "healthcheck: /readyz answers 503"
+
+
 def test_healthcheck_of_any_other_command(run_container, data):
     """A daemon of a team's own is healthy as long as it runs."""
     daemon = run_container("manage", "shell", "-c", "import time; time.sleep(600)", options=data)
     assert daemon.execute("/app/docker-run.sh", "healthcheck").returncode == 0
+    ready = [daemon.execute("/app/docker-run.sh", "healthcheck", "ready", f"seconds {number}", check=False).returncode
+             for number in (9999, 0, 9999)]
+    assert ready == [1, 0, 0]
 
 
 def test_shell(one_off, data):
