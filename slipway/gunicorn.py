@@ -1,7 +1,8 @@
 """gunicorn's settings, for `python -m slipway.serve`. What else it takes, it reads from here.
 
 SOCKET: a unix socket to listen on, else PORT (8000). WEB_CONCURRENCY: worker processes. WEB_THREADS: requests that
-each works on at a time (4). WEB_PRELOAD: false where each worker has to load the project for itself.
+each works on at a time (4). WEB_PRELOAD: false where each worker has to load the project for itself. DRAIN: seconds
+for which it goes on after TERM (0).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from django.conf import settings
 from gunicorn import glogging
 from prometheus_client.multiprocess import mark_process_dead
 
-from . import capacity, forking, migrations_state, probes, process
+from . import capacity, draining, forking, migrations_state, probes, process
 from .env import Env, SettingsError
 from .request_id import HEADER
 
@@ -51,6 +52,7 @@ try:
     enough = capacity.workers(capacity.cpus(), capacity.memory(), bool(preload_app))
     workers = env.number("WEB_CONCURRENCY", enough, least=1)
     threads = env.number("WEB_THREADS", 4, least=1)
+    drain = env.number("DRAIN", 0)
     asgi = getattr(settings, "SERVER", "wsgi") == "asgi"
     if asgi and not find_spec("uvicorn"):
         env.problem("SERVER is asgi, which needs uvicorn, and websockets for these: add them to requirements.in, then"
@@ -146,6 +148,8 @@ def on_starting(server: Arbiter) -> None:
     """Before it listens."""
     make_folder()
     migrations_state.begin(slot)
+    if drain:
+        draining.prepare(server, drain)
 
 
 def pre_fork(server: Any, worker: Worker) -> None:

@@ -112,6 +112,17 @@ def test_stop(run_container, data):
     assert min(seconds) < 2, seconds
 
 
+def test_drain(run_container, data):
+    """With DRAIN it goes on after TERM, which is its first process's, and a second one ends it."""
+    web = run_container(options=data, env={"DRAIN": "3600"})
+    serving(web)
+    docker("kill", "--signal=TERM", web.id)
+    web.says("Going on for 3600 s")
+    assert status(web.url()) == 200
+    docker("kill", "--signal=TERM", web.id)
+    assert docker("wait", web.id).stdout == "0"
+
+
 def test_port(run_container, data):
     """$PORT says where to listen."""
     web = run_container(options=[*data, "--publish=127.0.0.1::9000"], env={"PORT": "9000"})

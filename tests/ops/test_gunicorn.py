@@ -73,7 +73,8 @@ def test_an_end_frees_nothing_piece_by_piece(environment, tmp_path):
 
 def test_all_that_is_wrong_is_told_before_anything_starts(environment):
     """One line each for malformed settings, project's or gunicorn's own; exit 64, no traceback, nothing starts."""
-    for wrong, names in (({"PORT": "http", "WEB_CONCURRENCY": "0"}, ("PORT", "WEB_CONCURRENCY")),
+    for wrong, names in (({"PORT": "http", "WEB_CONCURRENCY": "0", "DRAIN": "5s"},
+                          ("PORT", "WEB_CONCURRENCY", "DRAIN")),
                          ({"DATABASE_URL": "postgres:/x", "CACHE_URL": "x"}, ("DATABASE_URL", "CACHE_URL"))):
         done = run(COMMAND, cwd=ROOT, env={**environment, **wrong})
         assert done.returncode == 64
