@@ -8,17 +8,20 @@ from .checks import Problems
 
 
 OURS = ("PORT", "SOCKET", "READY_FILE", "ROLE")  # what the manifests set by themselves
+ROUTED = 16  # names that an HTTPRoute may have
 
 
 def problems(engine: dict[str, Any], processes: Iterable[Process], hosts: Collection[object], media: str,
-             ignored: Mapping[str, object]) -> Problems:
-    """All of it. `hosts`: the servers of the file; `ignored`: path → value of keys that servers alone go by."""
+             names: Collection[str], ignored: Mapping[str, object]) -> Problems:
+    """All of it. `hosts`: the servers of the file; `names`: the site's; `ignored`: path → value of keys that servers
+    alone go by."""
     if engine["kind"] == "hosts":
         yield from ((f"engine.{key}", "counts only with another engine.kind than \"hosts\"")
                     for key, value in engine.items() if key != "kind" and value and key != "cpu")
         return
     known = {process.name: process for process in processes}
     yield from of_replicas(engine, known)
+    yield from of_gateway(engine, names)
     if hosts:
         yield "hosts", f"has no meaning with engine.kind = \"{engine['kind']}\", which chooses where things run"
     if media == "local":
@@ -28,6 +31,15 @@ def problems(engine: dict[str, Any], processes: Iterable[Process], hosts: Collec
     if not engine["settings"]:
         yield "engine.settings", "is needed: [\"SITE_URL\", \"SECRET_KEY\", \"DATABASE_URL\"] and what else is set"
     yield from (("engine.settings", f"{name} is not for you to set") for name in engine["settings"] if name in OURS)
+
+
+def of_gateway(engine: dict[str, Any], names: Collection[str]) -> Problems:
+    """What is wrong with the way of visitors by a Gateway."""
+    if engine["gateway"]:
+        yield from ((f"engine.{key}", "is of an Ingress, and engine.gateway takes its place: leave one out")
+                    for key in ("ingress", "tls") if engine[key])
+        if len(names) > ROUTED:
+            yield "site.names", f"a Gateway's route has {ROUTED} at most"
 
 
 def of_replicas(engine: dict[str, Any], known: dict[str, Process]) -> Problems:

@@ -50,6 +50,16 @@ def ingress(fleet: Fleet, web: Workload) -> Data:
         **({"ingressClassName": kind} if kind else {}), "rules": rules, **tls})
 
 
+def route(fleet: Fleet, web: Workload) -> Data:
+    """The same by a Gateway that is there; its listeners have the certificates."""
+    namespace, _, name = fleet.engine["gateway"].rpartition("/")
+    names = names_of(fleet)
+    return named(fleet, web.name, "HTTPRoute", "gateway.networking.k8s.io/v1", spec={
+        "parentRefs": [{"name": name, **({"namespace": namespace} if namespace else {})}],
+        **({"hostnames": names} if names else {}),
+        "rules": [{"backendRefs": [{"name": f"{fleet.app}-{web.name}", "port": web.ports[0].outer}]}]})
+
+
 def names_of(fleet: Fleet) -> list[str]:
     """The site's names as a cluster takes them."""
     return [name.lower() for name in fleet.site["names"]]
