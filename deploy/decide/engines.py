@@ -9,18 +9,20 @@ from .checks import Problems
 
 SWARM = ("kind", "replicas", "managers", "proxy")  # what counts there
 OURS = ("PORT", "SOCKET", "READY_FILE", "ROLE")  # what the manifests set by themselves
+ROUTED = 16  # names that an HTTPRoute may have
 
 
 def problems(engine: dict[str, Any], processes: Iterable[Process], hosts: Collection[str], media: str,
-             ignored: Mapping[str, object]) -> Problems:
-    """All of it. `hosts`: the names of those that run the app; `ignored`: path → value of keys that servers alone go
-    by."""
+             names: Collection[str], ignored: Mapping[str, object]) -> Problems:
+    """All of it. `hosts`: the names of those that run the app; `names`: the site's; `ignored`: path → value of keys
+    that servers alone go by."""
     kind = engine["kind"]
     if kind == "hosts":
         yield from ((f"engine.{key}", "counts only with another engine.kind than \"hosts\"")
                     for key, value in engine.items() if key not in ("kind", "cpu", "proxy") and value)
         return
     yield from of_replicas(engine, {process.name: process for process in processes})
+    yield from of_gateway(engine, names)
     if media == "local":
         yield "media", "\"local\" files would differ between containers; use \"database\" or \"bucket\""
     if kind == "swarm":
@@ -43,6 +45,15 @@ def of_managers(managers: Collection[str], hosts: Collection[str]) -> Problems:
     if len({*managers}) % 2 == 0 and managers:
         yield "engine.managers", (f"{len({*managers})} managers survive the loss of no more than"
                                   f" {len({*managers}) - 1}: take an odd number")
+
+
+def of_gateway(engine: dict[str, Any], names: Collection[str]) -> Problems:
+    """What is wrong with the way of visitors by a Gateway."""
+    if engine["gateway"]:
+        yield from ((f"engine.{key}", "is of an Ingress, and engine.gateway takes its place: leave one out")
+                    for key in ("ingress", "tls") if engine[key])
+        if len(names) > ROUTED:
+            yield "site.names", f"a Gateway's route has {ROUTED} at most"
 
 
 def of_replicas(engine: dict[str, Any], known: dict[str, Process]) -> Problems:

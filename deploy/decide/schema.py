@@ -111,6 +111,8 @@ url = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?/[!#-z~]*", "a whole U
 probe = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?", "an exporter such as http://probe1.example:9115")
 object_name = text(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?", "a name of small letters, digits, - and .")
 proxy = text(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", "an image of HAProxy such as haproxy:lts")
+gateway = text(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?/)?[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?",
+               "a Gateway's name, or namespace/name")
 cpu = text(r"[1-9]\d*m?", "a share of CPUs such as 250m or 2")
 endpoint = text(r"[A-Za-z0-9][A-Za-z0-9.-]*:\d{1,5}", "a name or an address with :port")
 port = text(rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?",
@@ -184,6 +186,7 @@ ENGINE: Keys = {
     "namespace": (object_name, ""),
     "ingress": (object_name, ""),
     "tls": (object_name, ""),
+    "gateway": (gateway, ""),
     "cpu": (cpu, "250m"),
     "managers": (list_of(text(r".+", "the name of a host")), []),
     "proxy": (proxy, "haproxy:lts"),

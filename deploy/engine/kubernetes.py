@@ -97,8 +97,7 @@ def container(fleet: Fleet, work: Workload) -> Data:
         said["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", str(DRAIN)]}}}
     else:
         said["env"].append({"name": "READY_FILE", "value": READY_FILE})
-    ports = [{"name": "http", "containerPort": PORT}] if work.is_web else [
-        {"name": port.name, "containerPort": port.inner, "protocol": port.protocol} for port in work.ports]
+    ports = [{"name": port.name, "containerPort": port.inner, "protocol": port.protocol} for port in work.ports]
     return {**said, "args": [*work.args], **({"ports": ports} if ports else {}), **probes(fleet, work)}
 
 

@@ -2,7 +2,7 @@
 
 from ..decide.config import Fleet
 from .kubernetes import Data, labels, named
-from .workloads import PORT, Workload
+from .workloads import Workload
 
 PODS: Data = {"namespaceSelector": {}}  # of any namespace; some networks do not count them among addresses
 METADATA = ("169.254.169.254/32", "fd00:ec2::254/128")  # where clouds hand out their own credentials, and DNS
@@ -18,9 +18,8 @@ def account(fleet: Fleet) -> Data:
 
 def service(fleet: Fleet, work: Workload) -> Data:
     """How others reach a process."""
-    ports = [{"name": "http", "port": 80, "targetPort": "http"}] if work.is_web else [
-        {"name": port.name, "port": port.outer, "targetPort": port.name, "protocol": port.protocol}
-        for port in work.ports]
+    ports = [{"name": port.name, "port": port.outer, "targetPort": port.name, "protocol": port.protocol}
+             for port in work.ports]
     return named(fleet, work.name, "Service", "v1", spec={"selector": labels(fleet, work.name), "ports": ports})
 
 
@@ -39,16 +38,31 @@ def autoscaler(fleet: Fleet, work: Workload) -> Data:
             "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]})
 
 
-def ingress(fleet: Fleet) -> Data:
+def ingress(fleet: Fleet, web: Workload) -> Data:
     """The site's names, and the Secret with their certificate, if the cluster has one."""
-    names = [name.lower() for name in fleet.site["names"]]
-    backend = {"service": {"name": f"{fleet.app}-web", "port": {"name": "http"}}}
+    names = names_of(fleet)
+    backend = {"service": {"name": f"{fleet.app}-{web.name}", "port": {"name": web.ports[0].name}}}
     rules = [{**({"host": name} if name else {}), "http": {"paths": [
         {"path": "/", "pathType": "Prefix", "backend": backend}]}} for name in names or [""]]
     kind, certificate = fleet.engine["ingress"], fleet.engine["tls"]
     tls = {"tls": [{**({"hosts": names} if names else {}), "secretName": certificate}]} if certificate else {}
-    return named(fleet, "web", "Ingress", "networking.k8s.io/v1", spec={
+    return named(fleet, web.name, "Ingress", "networking.k8s.io/v1", spec={
         **({"ingressClassName": kind} if kind else {}), "rules": rules, **tls})
+
+
+def route(fleet: Fleet, web: Workload) -> Data:
+    """The same by a Gateway that is there; its listeners have the certificates."""
+    namespace, _, name = fleet.engine["gateway"].rpartition("/")
+    names = names_of(fleet)
+    return named(fleet, web.name, "HTTPRoute", "gateway.networking.k8s.io/v1", spec={
+        "parentRefs": [{"name": name, **({"namespace": namespace} if namespace else {})}],
+        **({"hostnames": names} if names else {}),
+        "rules": [{"backendRefs": [{"name": f"{fleet.app}-{web.name}", "port": web.ports[0].outer}]}]})
+
+
+def names_of(fleet: Fleet) -> list[str]:
+    """The site's names as a cluster takes them."""
+    return [name.lower() for name in fleet.site["names"]]
 
 
 def policies(fleet: Fleet, works: list[Workload]) -> list[Data]:
@@ -60,13 +74,12 @@ def policies(fleet: Fleet, works: list[Workload]) -> list[Data]:
                           "egress": [{"to": [PODS, {"ipBlock": {"cidr": "0.0.0.0/0", "except": [METADATA[0]]}},
                                              {"ipBlock": {"cidr": "::/0", "except": [METADATA[1]]}}]},
                                      {"to": [{"ipBlock": {"cidr": METADATA[0]}}], "ports": DNS}]}}
-    return [everybody, *(policy(fleet, work) for work in works if work.is_web or work.ports)]
+    return [everybody, *(policy(fleet, work) for work in works if work.ports)]
 
 
 def policy(fleet: Fleet, work: Workload) -> Data:
     """One process's open ports."""
-    ports = [{"port": PORT, "protocol": "TCP"}] if work.is_web else [
-        {"port": port.inner, "protocol": port.protocol} for port in work.ports]
+    ports = [{"port": port.inner, "protocol": port.protocol} for port in work.ports]
     return named(fleet, work.name, "NetworkPolicy", "networking.k8s.io/v1", spec={
         "podSelector": {"matchLabels": labels(fleet, work.name)}, "policyTypes": ["Ingress"],
         "ingress": [{"ports": ports}]})

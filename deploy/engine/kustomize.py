@@ -2,9 +2,9 @@
 toml and release make the same bytes."""
 
 from ..decide.config import Fleet
-from ..monitor.yaml import dump
+from ..show.yaml import dump
 from .kubernetes import STEP, WAVE, Data, before, deployment, labels, migrations, secret
-from .kubernetes_site import account, autoscaler, budget, ingress, policies, service
+from .kubernetes_site import account, autoscaler, budget, ingress, policies, route, service
 from .workloads import MADE, Release, Workload, label, workloads
 
 SETTINGS = "settings.env"
@@ -23,9 +23,9 @@ def manifests(fleet: Fleet, release: Release) -> dict[str, str]:
 
 def of_workload(fleet: Fleet, work: Workload) -> list[Data]:
     """The objects of a process."""
-    reached = [service(fleet, work)] if work.is_web or work.ports else []
+    reached = [service(fleet, work)] if work.ports else []
     scaled = [autoscaler(fleet, work)] if work.most > work.replicas else []
-    site = [ingress(fleet)] if work.is_web else []
+    site = [(route if fleet.engine["gateway"] else ingress)(fleet, work)] if work.is_web else []
     return [deployment(fleet, work), *reached, *([budget(fleet, work)] if work.most > 1 else []), *scaled, *site]
 
 

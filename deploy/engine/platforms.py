@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable
 
 from ..decide.config import Fleet
-from ..monitor.yaml import dump
+from ..show.yaml import dump
 from .kubernetes import Data, http, kubernetes_size
 from .workloads import MADE, PORT, Release, Workload, workloads
 

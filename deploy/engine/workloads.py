@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from ..agent.roles import Process
 from ..decide.config import Fleet
+from ..show.yaml import made_by
 
 PORT = 8000  # where the image's `run` listens
 DRAIN = 5  # seconds between the moment a container is to end and its TERM: proxies must have heard of it
-MADE = "Made by `make manifests` of the toml: change that, and make it again. docs/engines.md tells of it."
+MADE = made_by("manifests", "engines.md")
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,21 @@ class Release:
 
 @dataclass(frozen=True)
 class Port:
-    """What others reach of a process. `outer`: the number that they know; `inner`: the container's."""
+    """What others reach of a process. `outer`: the number that they know; `inner`: the container's;
+    `called`: its name, if it has one of its own."""
 
     outer: int
     inner: int
     protocol: str = "TCP"
+    called: str = ""
 
     @property
     def name(self) -> str:
         """A name among the ports of its process."""
-        return f"{self.protocol.lower()}-{self.outer}"
+        return self.called or f"{self.protocol.lower()}-{self.outer}"
+
+
+WEB = Port(80, PORT, called="http")
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def of_process(process: Process, fleet: Fleet) -> Workload:
     replicas = fleet.engine["replicas"].get(process.name, 0)
     return Workload(process.name, tuple(shlex.split(process.command)), replicas,
                     max(replicas, fleet.engine["most"].get(process.name, 0)), process.stop, process.overlap,
-                    process.ready, tuple(map(port, process.ports)))
+                    process.ready, (WEB,) if process.name == "web" else tuple(map(port, process.ports)))
 
 
 def port(published: str) -> Port:

@@ -4,12 +4,12 @@ from typing import Any
 
 from ..decide.config import Fleet, Host
 from ..decide.site import nginx_address
+from ..show.yaml import dump, made_by
 from . import promql
 from .rules import Rule, rules
-from .yaml import dump
 
 HERE = "127.0.0.1:9115"  # the blackbox exporter beside Prometheus
-MADE = "Made by `make monitoring` of the toml: change that, and make it again. docs/monitoring.md tells of it."
+MADE = made_by("monitoring", "monitoring.md")
 Data = dict[str, Any]
 
 

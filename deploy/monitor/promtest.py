@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from ..decide.config import Fleet
+from ..show.yaml import dump
 from . import promql
 from .alerts import Alerts, State
 from .measures import HERE, Reach, Sample
@@ -17,7 +18,6 @@ from .prometheus import MADE, known, labels, summary
 from .promql import counted
 from .rules import DAY, Rule, size
 from .simulated import watch
-from .yaml import dump
 
 ANSWERS = 1000  # of a host between two looks
 Change = Callable[[Sample, float], Sample | None]  # what becomes of what a host says, so long after the trouble began

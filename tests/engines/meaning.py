@@ -5,10 +5,11 @@ from slipway import probes
 KINDS = ("Deployment", "Job")
 
 
-def amiss(objects, settings):
-    """All of it, a line each; empty where there is nothing. `settings`: the names that each pod must have."""
+def amiss(objects, settings, names=("shop.example",)):
+    """All of it, a line each; empty where there is nothing. `settings`: what each pod must have; `names`: the site's.
+    """
     found = [line for check in (selectors, ports, probed, safe, backed, strategies) for line in check(objects)]
-    return found + asked(objects, settings)
+    return found + asked(objects, settings) + list(visited(objects, [*names]))
 
 
 def of_kind(objects, *kinds):
@@ -48,7 +49,7 @@ def selectors(objects):
 
 
 def ports(objects):
-    """What a Service, a policy or an Ingress leads to is open."""
+    """What a Service or a policy leads to is open."""
     for made in of_kind(objects, "Service"):
         open_ = {port["name"] for one in selected(objects, made["spec"]["selector"])
                  for box in template(one)["spec"]["containers"] for port in box.get("ports", [])}
@@ -59,13 +60,47 @@ def ports(objects):
                    for box in template(one)["spec"]["containers"] for port in box.get("ports", [])}
         yield from (f"{name(made)}: {port['port']} is not open" for rule in made["spec"].get("ingress", [])
                     for port in rule["ports"] if port["port"] not in numbers)
-    services = {(made["metadata"]["name"], port["name"]) for made in of_kind(objects, "Service")
-                for port in made["spec"]["ports"]}
-    for made in of_kind(objects, "Ingress"):
-        for rule in made["spec"]["rules"]:
-            wanted = [path["backend"]["service"] for path in rule["http"]["paths"]]
-            yield from (f"{name(made)}: there is no {to}" for to in wanted if (to["name"], to["port"]["name"]) not in
-                        services)
+
+
+def visited(objects, names):
+    """One thing brings visitors in: under the site's names, to the site's Service, and a policy lets them pass."""
+    doors = of_kind(objects, "Ingress", "HTTPRoute")
+    if len(doors) != 1:
+        yield f"visitors come by {[name(made) for made in doors]}"
+    for made in doors:
+        if hostnames(made) != names:
+            yield f"{name(made)}: answers to {hostnames(made)}, not {names}"
+        for to, port in backends(made):
+            led = [(one, there) for one in of_kind(objects, "Service") if one["metadata"]["name"] == to
+                   for there in one["spec"]["ports"] if port in (there["name"], there["port"])]
+            if not led:
+                yield f"{name(made)}: there is no {to} with a port {port}"
+            yield from (f"{name(made)}: no policy lets visitors to {name(one)}" for one, there in led
+                        if not let_in(objects, one, there["targetPort"]))
+
+
+def hostnames(made):
+    spec = made["spec"]
+    return spec.get("hostnames", []) if made["kind"] == "HTTPRoute" else [
+        rule["host"] for rule in spec["rules"] if "host" in rule]
+
+
+def backends(made):
+    """(Service, its port's name or number) of an Ingress or a route."""
+    if made["kind"] == "HTTPRoute":
+        return [(ref["name"], ref["port"]) for rule in made["spec"]["rules"] for ref in rule["backendRefs"]]
+    found = [path["backend"]["service"] for rule in made["spec"]["rules"] for path in rule["http"]["paths"]]
+    return [(service["name"], service["port"]["name"]) for service in found]
+
+
+def let_in(objects, service, port):
+    """Whether a policy opens the port of that name, of all pods behind the Service, to anybody."""
+    pods = selected(objects, service["spec"]["selector"])
+    open_ = [(one["metadata"]["name"], allowed["port"]) for made in of_kind(objects, "NetworkPolicy")
+             for one in selected(objects, made["spec"]["podSelector"]["matchLabels"])
+             for rule in made["spec"].get("ingress", []) if "from" not in rule for allowed in rule["ports"]]
+    return pods and all((one["metadata"]["name"], box["containerPort"]) in open_ for one in pods
+                        for box in template(one)["spec"]["containers"][0]["ports"] if box["name"] == port)
 
 
 def probed(objects):

@@ -98,7 +98,8 @@ def change(data, old, new):
     ("key", "SECRET_KEY", "SECRET"), ("runAsNonRoot", True, False), ("allowPrivilegeEscalation", False, True),
     ("readOnlyRootFilesystem", True, False), ("drop", ["ALL"], []), ("serviceAccountName", "shop", "root"),
     ("value", "8000", "80"), ("terminationGracePeriodSeconds", 65, 30),
-    ("port", {"name": "http"}, {"name": "web"}),
+    ("port", {"name": "http"}, {"name": "web"}), ("host", "shop.example", "shop.test"),
+    ("ports", [{"port": 8000, "protocol": "TCP"}], [{"port": 2525, "protocol": "TCP"}]),
     ("scaleTargetRef", {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop-web"}, {"name": "shop"}),
     ("image", f"registry.example/shop@{DIGEST}", "registry.example/shop:build-42"),
     ("matchLabels", {"app.kubernetes.io/name": "shop", "app.kubernetes.io/component": "web"},
@@ -124,7 +125,7 @@ def test_what_was_there_stays_where_it_can(tmp_path):
     kinds = [made["kind"] for made in objects]
     assert sorted(kinds) == ["Deployment", "Deployment", "Deployment", "Ingress", "Job", "NetworkPolicy",
                              "NetworkPolicy", "Service", "ServiceAccount"]
-    assert amiss([*objects, {"kind": "Secret", "metadata": {"name": "ours"}}], ["SITE_URL"]) == []
+    assert amiss([*objects, {"kind": "Secret", "metadata": {"name": "ours"}}], ["SITE_URL"], []) == []
     assert {made["metadata"]["namespace"] for made in objects} == {"other"}
 
 

@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 
+def made_by(target: str, page: str) -> str:
+    """What the head of a file says, that a command makes of the toml."""
+    return f"Made by `make {target}` of the toml: change that, and make it again. docs/{page} tells of it."
+
+
 def dump(data: Any, head: str = "") -> str:
     """The text of a file, after comments: a line each of `head`."""
     return "".join(f"{line}\n" for line in (*(f"# {line}" for line in head.splitlines()), *lines(data)))
