@@ -109,6 +109,8 @@ ready = text(rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
              "\"seconds 5\", \"file\", \"port 2525\", \"http /path\" or \"http :8025/path\"")
 url = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?/[!#-z~]*", "a whole URL such as https://shop.example/")
 probe = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?", "an exporter such as http://probe1.example:9115")
+bucket = text(r"|s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?",
+              "a bucket such as s3://bucket/folder")
 object_name = text(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?", "a name of small letters, digits, - and .")
 cpu = text(r"[1-9]\d*m?", "a share of CPUs such as 250m or 2")
 endpoint = text(r"[A-Za-z0-9][A-Za-z0-9.-]*:\d{1,5}", "a name or an address with :port")
@@ -185,11 +187,13 @@ ENGINE: Keys = {
     "tls": (object_name, ""),
     "cpu": (cpu, "250m"),
 }
+STATIC: Keys = {"publish": (bucket, ""), "seconds": (number(1, 86_400), 600)}
 SERVER: Keys = {
     "packages": (list_of(package), []),
     "security_updates": (flag, False),
 }
-TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "server": SERVER, "watch": WATCH, "engine": ENGINE}
+TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "server": SERVER, "watch": WATCH, "engine": ENGINE,
+          "static": STATIC}
 TOP: Keys = {
     "app": (app_name, REQUIRED),
     "image": (image, REQUIRED),
