@@ -45,8 +45,10 @@ def to_bucket(address: str) -> None:
         print(f"collectstatic: {bucket.add(ROOT, names, address)} of {len(names)} files added to {address}")
     except SettingsError as error:
         error.leave()
-    except (bucket.Unfit, OSError) as error:
+    except bucket.Unfit as error:
         sys.exit(f"collectstatic: {error}")
+    except OSError as error:
+        sys.exit(f"collectstatic: {error.filename}: {error.strerror}")
 
 
 def to_folder(folder: str) -> None:
