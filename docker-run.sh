@@ -13,7 +13,7 @@ command_migrate() { # bring the database up to date
     exec python manage.py migrate --no-input "$@"
 }
 
-command_collectstatic() { # FOLDER: publish this release's static files there; nothing there changes or goes
+command_collectstatic() { # FOLDER | s3://BUCKET/FOLDER: add this release's static files; nothing there changes or goes
     exec python -m slipway.publish "$@"
 }
 

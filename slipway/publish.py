@@ -1,4 +1,5 @@
-"""`python -m slipway.publish FOLDER`: adds this release's static files to those of the releases before.
+"""`python -m slipway.publish FOLDER`: adds this release's static files to those of the releases before; or to those in
+a bucket, `s3://bucket/folder`, and then runs the command of the image whose words follow: a platform takes but one.
 
 What django-compressor made, where a project has it, goes along. Names hold a hash of the content, so a name that is
 there already is the same file, and left alone: nothing is overwritten or removed, as pages of older releases still
@@ -12,29 +13,57 @@ import shutil
 import sys
 from pathlib import Path
 
+from .env import SettingsError
+
 ROOT = Path(__file__).resolve().parents[1] / "static-root"
+SCRIPT = ROOT.parent / "docker-run.sh"
 FORMS = ("", ".gz", ".br")  # a file, and what it was compressed to
 
 
 def main(args: list[str]) -> None:
-    """Publish into the folder that is named; exit with a line where that fails."""
+    """Publish to where the first word says; exit with a line where that fails."""
     if not args:  # as one types it in a checkout
         return print("collectstatic: nothing to do, the image's own were collected by its build; to add them to those "
                      "that a web server has: docker-run.sh collectstatic /static")
-    if len(args) > 1:
+    place, *command = args
+    if place.startswith("s3:"):
+        to_bucket(place)
+    elif command:
         sys.exit("collectstatic: name one folder: docker-run.sh collectstatic /static")
+    else:
+        to_folder(place)
+    if command:
+        sys.stdout.flush()  # what takes this process's place does not know what is still to be written
+        os.execv(SCRIPT, [str(SCRIPT), *command])
+
+
+def to_bucket(address: str) -> None:
+    """Publish into a bucket, for which settings are needed."""
+    try:
+        from . import bucket
+        names = published(ROOT)
+        print(f"collectstatic: {bucket.add(ROOT, names, address)} of {len(names)} files added to {address}")
+    except SettingsError as error:
+        error.leave()
+    except bucket.Unfit as error:
+        sys.exit(f"collectstatic: {error}")
+    except OSError as error:
+        sys.exit(f"collectstatic: {error.filename}: {error.strerror}")
+
+
+def to_folder(folder: str) -> None:
+    """Publish into a folder."""
     os.umask(0o022)
     try:
-        added, names = publish(ROOT, Path(args[0]))
+        added, names = publish(ROOT, Path(folder))
     except OSError as error:
         sys.exit(f"collectstatic: cannot write {error.filename2 or error.filename}: {error.strerror}")
-    print(f"collectstatic: {added} of {names} files added to {args[0]}")
+    print(f"collectstatic: {added} of {names} files added to {folder}")
 
 
 def publish(root: Path, folder: Path) -> tuple[int, int]:
     """Add what the manifest in `root` names to `folder`. Returns how many files were added, and how many there are."""
-    names = [name + form for name in set(manifest(root).values()) for form in FORMS if (root / (name + form)).exists()]
-    names += compressed(root)
+    names = published(root)
     missing = [name for name in names if not (folder / name).exists()]
     parts = {name: folder / f"{name}.{os.getpid()}.part" for name in missing}
     try:
@@ -49,6 +78,12 @@ def publish(root: Path, folder: Path) -> tuple[int, int]:
             part.unlink(missing_ok=True)
     os.sync()
     return len(missing), len(names)
+
+
+def published(root: Path) -> set[str]:
+    """The names of all files that visitors may ask for, in each of their forms."""
+    named = {name + form for name in manifest(root).values() for form in FORMS if (root / (name + form)).exists()}
+    return named | {*compressed(root)}
 
 
 def compressed(root: Path) -> list[str]:

@@ -198,11 +198,22 @@ def bucket(text: str) -> dict[str, Any]:
 
 
 def origin(text: str) -> str:
-    """The address of a server of static files, with a slash at its end; or a path on this site."""
+    """The address of a server of static files, with a slash at its end; or a path on this site. What else a URL may
+    have would end up in the middle of each file's, and in a Content-Security-Policy."""
     url = split(text)
-    if not (url.scheme == "https" and url.hostname) and not re.fullmatch(r"/[\w/.-]+", text):
+    if not (url.scheme == "https" and url.hostname) and not re.fullmatch(r"/[\w.-][\w/.-]*", text):
         raise ValueError("is neither https://… nor a path on this site")
+    if not re.fullmatch(r"(https://[\w.:[\]-]+)?[\w/.~%-]*", text, re.ASCII):
+        raise ValueError("has more than a host name, a port and a path")
     return text.rstrip("/") + "/"
+
+
+def allow(directives: dict[str, Any], source: str) -> None:
+    """Let pages load from there, too, what a Content-Security-Policy lets them load from the site itself."""
+    for name, value in directives.items():
+        sources = [value] if isinstance(value, str) else value or []
+        if name == "default-src" or "-src" in name and "'self'" in sources:
+            directives[name] = [*sources, source]
 
 
 def dsn(text: str) -> str:

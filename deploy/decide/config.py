@@ -66,6 +66,7 @@ class Fleet:
     server: Table = field(default_factory=dict)
     watch: Table = field(default_factory=dict)
     engine: Table = field(default_factory=dict)
+    static: Table = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=lambda: dict(BUILT_IN))
     by_variables: bool = False
     ssh: Ssh = Ssh()
@@ -197,6 +198,7 @@ def between_keys(fleet: Fleet) -> Problems:
                                 fleet.media, fleet.site["names"], {
         "registry": fleet.registry or fleet.registry_login, "opts": fleet.opts,
         "site.tls": fleet.site["tls"] != "off", **{f"hooks.{key}": value for key, value in fleet.hooks.items()}})
+    yield from engines.static_problems(fleet.engine, fleet.static)
     site, (web, beats) = fleet.site, map(fleet.with_role, ("web", "beat"))
     addresses: dict[str, list[str]] = {}
     for host in fleet.hosts:

@@ -6,8 +6,8 @@ from typing import Any
 from ..agent.roles import BUILT_IN, Process
 from .checks import Problems
 
-
 SWARM = ("kind", "replicas", "managers", "proxy")  # what counts there
+KEYS = {f"{name}{file}" for name in ("STATIC_STORAGE_URL", "STORAGE_URL") for file in ("", "_FILE")}  # of a bucket
 OURS = ("PORT", "SOCKET", "READY_FILE", "ROLE")  # what the manifests set by themselves
 ROUTED = 16  # names that an HTTPRoute may have
 
@@ -72,3 +72,9 @@ def of_replicas(engine: dict[str, Any], known: dict[str, Process]) -> Problems:
         yield f"process.{name}", f"the name is used for something else with engine.kind = \"{engine['kind']}\""
     if not engine["replicas"].get("web"):
         yield "engine.replicas.web", "is needed: how many containers answer visitors"
+
+
+def static_problems(engine: dict[str, Any], static: dict[str, Any]) -> Problems:
+    """What is wrong with [static]: on servers of ours the settings are there, elsewhere they have to be named."""
+    if static["publish"] and engine["kind"] != "hosts" and not KEYS.intersection(engine["settings"]):
+        yield "engine.settings", "static.publish needs STATIC_STORAGE_URL, or a STORAGE_URL that is a bucket's"

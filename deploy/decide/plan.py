@@ -31,6 +31,7 @@ STEP_KINDS = {  # in their order
     "pull": StepKind(3600, "the image stays", harmless=True),
     "verdicts": StepKind(900, harmless=True),
     "publish": StepKind(660, "the files stay, nothing names them"),
+    "upload": StepKind(120, "the files stay, nothing names them"),
     "migrate": StepKind(120, "none: the old release works with the new database"),
     "start": StepKind(120, "drain and stop what was started"),
     "ready": StepKind(120),
@@ -121,7 +122,8 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
     behind = fleet.behind_web()
     roles = ["web", *(role for role in behind if having(hosts, role))]
     if target.action != "rollback":
-        yield (Step("start", names, {"roles": ["web"]}), judge, Step("publish", having(hosts, "web")))
+        yield (Step("start", names, {"roles": ["web"]}), judge, Step("publish", having(hosts, "web")),
+               upload(fleet, names))
         yield (Step("migrate", names[:1], {"seconds": rollout["migrate"]},
                     where=PENDING if target.judge and not rollout["always_migrate"] else ""),)
         yield (Step("start", having(hosts, *behind), {"roles": roles[1:]}),)
@@ -130,6 +132,12 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
         yield (Step("start", names, {"roles": roles}),)
     yield (Step("ready", having(hosts, *roles), {"seconds": rollout["ready"], "smoke": rollout["smoke"],
                                                  "roles": roles}),)
+
+
+def upload(fleet: Fleet, names: Sequence[str]) -> Step:
+    """The step that brings static files into the bucket that all hosts' pages name, if there is one: from one host."""
+    bucket = fleet.static["publish"]
+    return Step("upload", tuple(names[:1]) if bucket else (), {"bucket": bucket, "seconds": fleet.static["seconds"]})
 
 
 def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:

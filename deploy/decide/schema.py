@@ -109,6 +109,8 @@ ready = text(rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
              "\"seconds 5\", \"file\", \"port 2525\", \"http /path\" or \"http :8025/path\"")
 url = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?/[!#-z~]*", "a whole URL such as https://shop.example/")
 probe = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?", "an exporter such as http://probe1.example:9115")
+bucket = text(r"|s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?",
+              "a bucket such as s3://bucket/folder")
 object_name = text(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?", "a name of small letters, digits, - and .")
 proxy = text(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", "an image of HAProxy such as haproxy:lts")
 gateway = text(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?/)?[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?",
@@ -191,11 +193,13 @@ ENGINE: Keys = {
     "managers": (list_of(text(r".+", "the name of a host")), []),
     "proxy": (proxy, "haproxy:lts"),
 }
+STATIC: Keys = {"publish": (bucket, ""), "seconds": (number(1, 86_400), 600)}
 SERVER: Keys = {
     "packages": (list_of(package), []),
     "security_updates": (flag, False),
 }
-TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "server": SERVER, "watch": WATCH, "engine": ENGINE}
+TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "server": SERVER, "watch": WATCH, "engine": ENGINE,
+          "static": STATIC}
 TOP: Keys = {
     "app": (app_name, REQUIRED),
     "image": (image, REQUIRED),

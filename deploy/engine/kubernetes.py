@@ -8,7 +8,7 @@ from typing import Any
 
 from ..agent.roles import READY_FILE
 from ..decide.config import Fleet
-from .workloads import DRAIN, PORT, Release, Workload, slug
+from .workloads import DRAIN, PORT, Release, Workload, preparing, preparing_seconds, slug
 
 Data = dict[str, Any]
 USER = 10001  # the image's
@@ -48,11 +48,11 @@ def deployment(fleet: Fleet, work: Workload) -> Data:
 
 
 def migrations(fleet: Fleet, release: Release) -> Data:
-    """The Job that brings the database up to date, once a release."""
+    """The Job that brings the database up to date, once a release, and before it static files into a bucket."""
     job = named(fleet, MIGRATE, "Job", "batch/v1", spec={
-        "backoffLimit": 0, "activeDeadlineSeconds": fleet.rollout["migrate"],
+        "backoffLimit": 0, "activeDeadlineSeconds": preparing_seconds(fleet),
         "template": {"metadata": {"labels": labels(fleet, MIGRATE)}, "spec": {
-            **pod(fleet, {**basis(fleet, MIGRATE), "args": [MIGRATE]}), "restartPolicy": "Never"}}})
+            **pod(fleet, {**basis(fleet, MIGRATE), "args": preparing(fleet)}), "restartPolicy": "Never"}}})
     job["metadata"]["name"] += f"-{slug(release)}"
     first = before(job, -1)
     first["metadata"]["annotations"] |= {"argocd.argoproj.io/hook": "Sync",

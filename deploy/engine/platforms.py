@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ..decide.config import Fleet
 from ..show.yaml import dump
 from .kubernetes import Data, http, kubernetes_size
-from .workloads import MADE, PORT, Release, Workload, workloads
+from .workloads import MADE, PORT, Release, Workload, preparing, preparing_seconds, workloads
 
 RUN = "/app/docker-run.sh"  # the image's entrypoint, for platforms that name a whole command
 STARTS = 240  # seconds that Cloud Run gives a container at most
@@ -27,6 +27,11 @@ def command(work: Workload) -> str:
     return shlex.join([RUN, *work.args])
 
 
+def before(fleet: Fleet) -> str:
+    """What comes before a release, in one line."""
+    return shlex.join([RUN, *preparing(fleet)])
+
+
 def pinned(fleet: Fleet, release: Release) -> str:
     """The image by its digest, which no later push changes."""
     return f"{fleet.image}@{release.digest}"
@@ -39,8 +44,8 @@ def fly(fleet: Fleet, release: Release) -> dict[str, str]:
     works = running(fleet)
     lines = [f"# {MADE}", f"app = {text(fleet.app)}", 'kill_signal = "SIGTERM"',
              f"kill_timeout = {min(300, max(work.stop for work in works))}", "", "[build]",
-             f"image = {text(pinned(fleet, release))}", "", "[deploy]", 'release_command = "migrate"',
-             'strategy = "bluegreen"', "", "[processes]",
+             f"image = {text(pinned(fleet, release))}", "", "[deploy]",
+             f"release_command = {text(shlex.join(preparing(fleet)))}", 'strategy = "bluegreen"', "", "[processes]",
              *(f"{work.name} = {text(shlex.join(work.args))}" for work in works), "",
              "[http_service]", f"internal_port = {PORT}", "force_https = true", 'auto_stop_machines = "off"',
              f"min_machines_running = {works[0].replicas}", 'processes = ["web"]', "", "[[http_service.checks]]",
@@ -70,7 +75,7 @@ def render(fleet: Fleet, release: Release) -> dict[str, str]:
 
 def render_service(fleet: Fleet, release: Release, work: Workload) -> Data:
     """One process there."""
-    visited = {"healthCheckPath": "/readyz", "preDeployCommand": f"{RUN} migrate"} if work.is_web else {}
+    visited = {"healthCheckPath": "/readyz", "preDeployCommand": before(fleet)} if work.is_web else {}
     return {"type": "web" if work.is_web else "worker", "name": f"{fleet.app}-{work.name}", "runtime": "image",
             "image": {"url": pinned(fleet, release)}, "dockerCommand": command(work), "numInstances": work.replicas,
             "maxShutdownDelaySeconds": min(300, work.stop), **visited,
@@ -95,8 +100,8 @@ def cloudrun(fleet: Fleet, release: Release) -> dict[str, str]:
     service = {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": fleet.app},
                "spec": {"template": {"metadata": {"annotations": scale},
                                      "spec": {"timeoutSeconds": 60, "containers": [site]}}}}
-    once = {"maxRetries": 0, "timeoutSeconds": str(fleet.rollout["migrate"]),
-            "containers": [{**box, "args": ["migrate"]}]}
+    once = {"maxRetries": 0, "timeoutSeconds": str(preparing_seconds(fleet)),
+            "containers": [{**box, "args": preparing(fleet)}]}
     job = {"apiVersion": "run.googleapis.com/v1", "kind": "Job", "metadata": {"name": f"{fleet.app}-migrate"},
            "spec": {"template": {"spec": {"template": {"spec": once}}}}}
     return {"service.yaml": dump(service, MADE), "migrate.yaml": dump(job, MADE)}
@@ -114,7 +119,7 @@ def heroku(fleet: Fleet, release: Release) -> dict[str, str]:
     shell's."""
     works = running(fleet)
     made = {"build": {"docker": {"web": "Dockerfile.heroku"}},
-            "release": {"image": "web", "command": [f"{RUN} migrate"]},
+            "release": {"image": "web", "command": [before(fleet)]},
             "run": {work.name: {"image": "web", "command": [by_shell(work)]} for work in works}}
     fetched = f"# {MADE}\nFROM {pinned(fleet, release)}\nENTRYPOINT []\n"
     return {"heroku.yml": dump(made, MADE), "Dockerfile.heroku": fetched}
@@ -123,7 +128,7 @@ def heroku(fleet: Fleet, release: Release) -> dict[str, str]:
 def procfile(fleet: Fleet, release: Release) -> dict[str, str]:
     """A Procfile with the release phase; which image counts, the platform is told otherwise."""
     return {"Procfile": "".join(f"{line}\n" for line in (
-        f"release: {RUN} migrate", *(f"{work.name}: {by_shell(work)}" for work in running(fleet))))}
+        f"release: {before(fleet)}", *(f"{work.name}: {by_shell(work)}" for work in running(fleet))))}
 
 
 PLATFORMS: dict[str, Maker] = {"fly": fly, "render": render, "cloudrun": cloudrun, "heroku": heroku,

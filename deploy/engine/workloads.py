@@ -74,6 +74,17 @@ def of_process(process: Process, fleet: Fleet) -> Workload:
                     process.ready, (WEB,) if process.name == "web" else tuple(map(port, process.ports)))
 
 
+def preparing(fleet: Fleet) -> list[str]:
+    """The command that comes before a release, once: its static files into the bucket, if the file names one, then
+    the migrations."""
+    return [*(["collectstatic", bucket] if (bucket := fleet.static["publish"]) else []), "migrate"]
+
+
+def preparing_seconds(fleet: Fleet) -> int:
+    """The seconds that it may take."""
+    return int(fleet.rollout["migrate"] + (fleet.static["seconds"] if fleet.static["publish"] else 0))
+
+
 def port(published: str) -> Port:
     """A port as docker publishes it: 127.0.0.1:25:2525/tcp."""
     numbers, _, protocol = published.partition("/")

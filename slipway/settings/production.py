@@ -59,12 +59,15 @@ if STATIC_URL.startswith("/"):
     MIDDLEWARE.insert(MIDDLEWARE.index("django.middleware.security.SecurityMiddleware") + 1,
                       "whitenoise.middleware.WhiteNoiseMiddleware")
 else:
-    CONTENT_SECURITY_POLICY["DIRECTIVES"]["default-src"].append(STATIC_URL)
+    for policy in ("CONTENT_SECURITY_POLICY", "CONTENT_SECURITY_POLICY_REPORT_ONLY"):
+        values.allow((globals().get(policy) or {}).get("DIRECTIVES", {}), STATIC_URL)
+STATIC_STORAGE = env.parsed("STATIC_STORAGE_URL", values.bucket, {}, values.STORAGE)  # for slipway.bucket
 storage = env.url("STORAGE_URL", values.storage, STORAGE_URL, values.STORAGE)
 globals().update(values.files(storage, globals()))
 if bucket := storage.get("OPTIONS", {}).get("endpoint_url"):
-    sources = [*CONTENT_SECURITY_POLICY["DIRECTIVES"]["default-src"], bucket]
-    CONTENT_SECURITY_POLICY["DIRECTIVES"].update({"img-src": sources, "media-src": sources})
+    directives = CONTENT_SECURITY_POLICY["DIRECTIVES"]
+    directives.update({name: [*directives.get(name, directives["default-src"]), bucket]
+                       for name in ("img-src", "media-src")})
 
 # ---- what is off unless it is asked for ----
 

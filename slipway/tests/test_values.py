@@ -1,5 +1,7 @@
 """What production's variables may hold, and what becomes of it."""
 
+from typing import Any
+
 from django.test import SimpleTestCase
 
 from .. import values
@@ -92,3 +94,18 @@ class Services(SimpleTestCase):
         """Static files come from a path here or a server elsewhere; the slash at the end is ours to add."""
         self.assertEqual(values.origin("https://static.example/shop"), "https://static.example/shop/")
         self.assertEqual(values.origin("/assets"), "/assets/")
+        for text in ("//static.example/", "https://static.example/?v=1", "https://me:pw@static.example/", "/a/;x",
+                     "https://static.example/a b/", "https://static.example/a;script-src", "https://"):
+            with self.subTest(text), self.assertRaises(ValueError):
+                values.origin(text)
+
+    def test_policy(self) -> None:
+        """What pages load from the site itself they may load from there, too; what they never load stays as it is."""
+        directives: dict[str, Any] = {
+            "default-src": ["'none'"], "script-src": ("'self'", "https://pay.example"), "style-src": "'self'",
+            "img-src": ["data:"], "font-src": None, "form-action": ["'self'"], "upgrade-insecure-requests": True}
+        values.allow(directives, "https://a/")
+        self.assertEqual(directives, {
+            "default-src": ["'none'", "https://a/"], "script-src": ["'self'", "https://pay.example", "https://a/"],
+            "style-src": ["'self'", "https://a/"], "img-src": ["data:"], "font-src": None, "form-action": ["'self'"],
+            "upgrade-insecure-requests": True})

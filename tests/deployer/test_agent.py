@@ -23,7 +23,8 @@ from deployer.simulated import FOREVER, OWN, Killed, Simulated, world
 
 TAGS = ("v1", "v2", "v3", "bad")
 IN_SLOTS = ["web", "worker", "mail"]
-PROVE = (("publish", {}), ("migrate", {"seconds": 9}), ("start", {"roles": IN_SLOTS}),
+PROVE = (("publish", {}), ("upload", {"bucket": "s3://shop/static", "seconds": 9}), ("migrate", {"seconds": 9}),
+         ("start", {"roles": IN_SLOTS}),
          ("ready", {"seconds": 0, "smoke": ["/"], "roles": IN_SLOTS}))
 TURN = (("pause", {"seconds": 0}),
         ("flip", {"smoke": ["/"], "watch": {"max_errors": 0.05, "alone": True}}),
@@ -48,7 +49,7 @@ class Machine:
         known = {"image_id": f"sha256:{tag}"} if action == "rollback" else {}
         begin = {"id": str(len(self.done)), "action": action, "tag": tag, "digest": f"digest:{tag}", "who": "ann",
                  "keep_warm": 600, "program": "/agent", "roles": [], "image_id": "", **known}
-        prove = PROVE if action != "rollback" else PROVE[2:]
+        prove = PROVE if action != "rollback" else PROVE[3:]
         return [("begin", begin), ("pull", {"image": "shop"}), *prove, *TURN]
 
     def attempt(self, action, tag, fuse=FOREVER, until=99, aborted=False, full=False):
@@ -315,6 +316,28 @@ def test_what_somebody_runs_by_hand_is_left_alone(tmp_path):
         machine.attempt("deploy", "v2")
         machine.at_rest()
     assert machine.host.one_offs == {"shop-migrate": ""} and releases.read_tag(machine.host.tag) == release("v1")
+
+
+@pytest.mark.parametrize("said, told", [
+    ("collectstatic: s3://shop/static: NoSuchBucket", "collectstatic: s3://shop/static: NoSuchBucket"),
+    ("settings: SECRET_KEY is not set", "collectstatic s3://shop/static failed: exit 1")])
+def test_an_upload_that_fails_is_taken_back(tmp_path, said, told):
+    """Once it is known the deploy goes no further, and no visitor has seen the release; the image's line is told."""
+    machine, asked = Machine(tmp_path / "root"), []
+
+    def fails(name, extra):
+        asked.append(name)
+        return (1, said) if name == "shop-collectstatic" else (0, "")
+    with world(machine.host):
+        machine.attempt("deploy", "v1")
+        machine.host.docker_runner = fails
+        attempt = Attempt(machine.host, program="/agent")
+        with pytest.raises(Problem, match=f"^{told}$"):
+            for name, args in machine.steps("deploy", "v2"):
+                STEPS[name](machine.host, attempt, machine.say, **args)
+        machine.settle()
+        machine.at_rest()
+    assert asked == ["shop-collectstatic"] and releases.read_tag(machine.host.tag) == release("v1")
 
 
 def test_a_host_is_whole_though_its_engine_is_away(tmp_path, monkeypatch):

@@ -158,6 +158,11 @@ WRONG = [
     ("process", {"mail": "x"}, ["process.mail: 'x' is no table"]),
     ("process", "x", ["process: 'x' is no table"]),
     ("hooks", {"soon": "x"}, ["hooks.soon: unknown; there are before, committed, failed, alert"]),
+    ("static", {"publish": "s3://key:secret@s3.example/shop"}, [
+        "static.publish: 's3://key:secret@s3.example/shop' is not a bucket such as s3://bucket/folder"]),
+    ("static", {"publish": "s3://shop/../other", "seconds": 0}, [
+        "static.publish: 's3://shop/../other' is not a bucket such as s3://bucket/folder",
+        "static.seconds: 0 is not a whole number from 1 to 86400"]),
     ("watch", {"hosts_up": 80}, ["watch.hosts_up: 80 is not a number from 0 to 1"]),
     ("watch", {"disk": "2 GB", "over": 0, "front": "shop.example"}, [
         "watch.over: 0 is not a whole number from 1 to 3600", "watch.disk: '2 GB' is not a size such as 20m",

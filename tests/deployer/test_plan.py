@@ -43,6 +43,32 @@ def test_a_rollback_is_urgent(fleet):
         [("commit", "web1 web2 work")]]
 
 
+def test_static_files_reach_a_bucket_before_any_visitor_does(data):
+    """Once, from one host, while web starts; in a group before all flips, so a failure is taken back. A rollback needs
+    none: what it goes back to was published. Without a bucket nobody uploads."""
+    data["static"] = {"publish": "s3://shop-static/shop", "seconds": 900}
+    fleet = config.build(data, {}, "test")
+    groups = plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge="web1"), Options(), WHO)
+    (place, step), = ((number, step) for number, group in enumerate(groups) for step in group if step.name == "upload")
+    assert step.hosts == ("web1",) and step.args == {"bucket": "s3://shop-static/shop", "seconds": 900}
+    assert step.limit > 900 and not STEP_KINDS["upload"].harmless
+    assert [step.name for step in groups[place]] == ["start", "verdicts", "publish", "upload"]
+    later = [step.name for group in groups[place + 1:] for step in group]
+    assert {"migrate", "flip", "commit"} <= {*later} and "flip" not in [one.name for group in groups[:place + 1]
+                                                                        for one in group]
+    assert "  3. upload             web1   undo: the files stay, nothing names them" in shown(groups)
+    assert "upload" not in str(steps(fleet, Target("rollback", "v1")))
+
+
+def test_a_host_without_web_may_upload(data):
+    """A deploy may be to some hosts alone; their release names files, too, as in mails."""
+    data["static"] = {"publish": "s3://shop-static"}
+    fleet = config.build(data, {}, "test")
+    work = [host for host in fleet.app_hosts if not host.has("web")]
+    groups = plan(fleet, work, Target("deploy", "v2"), Options(), WHO)
+    assert [step.hosts for group in groups for step in group if step.name == "upload"] == [("work",)]
+
+
 OWN = {"alerts": {"command": "manage sendalerts"}, "mail": {"command": "mail", "overlap": True}}
 
 

@@ -1,5 +1,6 @@
 """What a deploy says when it went wrong, with stand-ins for its hosts."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
 
@@ -9,7 +10,7 @@ from deploy.act.commit import Commit
 from deploy.act.rollout import Rollout
 from deploy.act.target import goal
 from deploy.decide.plan import Options, Target, plan
-from deploy.errors import DeployError, Divided
+from deploy.errors import DeployError, Divided, HostProblem
 from deployer.clock import run
 
 
@@ -81,6 +82,38 @@ def test_nothing_is_migrated_where_the_release_says_that_all_is_applied(fleet, a
     assert (booted[0] is False) is answer["boots"], "before anything is migrated"
     assert ("migrate" in done) is migrates
     assert done == [step.name for group in groups[:-2] for step in group if migrates or step.name != "migrate"]
+
+
+def test_an_upload_that_fails_fails_the_deploy(fleet):
+    """Before any flip, with one line, and all hosts go back."""
+    done, fleet = [], replace(fleet, static={"publish": "s3://shop", "seconds": 9})
+
+    async def do(group):
+        done.extend(step.name for step in group)
+        if "upload" in done:
+            error = HostProblem("collectstatic: s3://shop: NoSuchBucket")
+            error.host, error.step = "web1", "upload"
+            raise error
+        return {}
+
+    async def nothing(*words):
+        return None
+
+    async def take_back(cause):
+        done.append("back")
+        return {host.name: {"tag": "v1", "attempt": False} for host in fleet.app_hosts}
+
+    async def evidence(error, ends):
+        return error
+    target = Target("deploy", "v2")
+    groups = plan(fleet, fleet.app_hosts, target, Options(), {"id": "1", "who": "ann"})
+    hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, boots=bool,
+                            take_back=take_back, evidence=evidence)
+    with pytest.raises(DeployError) as caught:
+        run(Rollout(fleet, [], None, "deploy", "v2")._do(hosts, groups, target))
+    assert str(caught.value) == ("web1: upload: collectstatic: s3://shop: NoSuchBucket\n"
+                                 "taken back: the old release serves everywhere")
+    assert done == ["begin", "pull", "start", "publish", "upload", "back"]
 
 
 @pytest.mark.parametrize("fate, kind, said", [

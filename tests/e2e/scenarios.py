@@ -111,6 +111,16 @@ def malformed(shop):
 
 
 @contextlib.contextmanager
+def uploading(shop):
+    """The file names a bucket for static files."""
+    shop.settings["static.publish"] = "s3://shop-static/shop"
+    try:
+        yield
+    finally:
+        del shop.settings["static.publish"]
+
+
+@contextlib.contextmanager
 def moved(shop):
     """The tag that is live stands for another image."""
     shop.fleet.registry.push(apps.echo("another"), f"shop:{live(shop)}")

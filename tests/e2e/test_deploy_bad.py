@@ -5,7 +5,7 @@ import time
 import pytest
 
 from e2e.scenarios import (Bad, crammed, fail, full, good, large, live, malformed, moved, often, part, provisioned,
-                           settings, severed, slow, staged, succeed, unreachable)
+                           settings, severed, slow, staged, succeed, unreachable, uploading)
 
 BACK = "taken back: the old release serves everywhere"
 SOON = {"ready": 6}
@@ -21,6 +21,9 @@ BAD = {
                                  limits=SOON),
     "static files that are none": Bad(("publish: static-root/link.4567.css in the image is no regular file", BACK),
                                       fault="smuggler"),
+    "static files that no bucket takes": Bad(
+        ("web1: upload: collectstatic: s3://shop-static/shop: told to fail\n", BACK), fault="unpublished",
+        harm=uploading),
     "worker ends again and again": Bad(("work1: ", " ended", "waits for work", BACK),  # before the flip or after it
                                        fault="fleeting", seen=True),
     "beat ends and no file can be made": Bad(("work1: watch: shop-beat has ended, and ", BACK), fault="faint",
@@ -51,7 +54,8 @@ BAD = {
 
 # What others of these show in the same way, and fast tests in each detail: for `make e2e-all`.
 REPEATED = {"answers as another release", "never gets ready", "missing setting", "bad staged setting", "tag moved",
-            "migration that nobody judged", "malformed staged setting", "disk full before", "cut off before its flip"}
+            "migration that nobody judged", "static files that no bucket takes", "malformed staged setting",
+            "disk full before", "cut off before its flip"}
 
 
 @pytest.fixture(scope="module")

@@ -170,6 +170,26 @@ def test_two_ports_of_one_number(tmp_path):
     assert amiss(objects, SETTINGS) == []
 
 
+def with_bucket(folder):
+    """The file of a shop whose static files go to a bucket."""
+    folder.joinpath("x.toml").write_text(RIGHT.replace('"BROKER_URL"]', '"BROKER_URL", "STATIC_STORAGE_URL"]') + (
+        '[static]\npublish = "s3://shop-static/shop"\nseconds = 200\n'))
+    return folder / "x.toml"
+
+
+def test_static_files_reach_a_bucket_before_the_migrations(tmp_path, monkeypatch):
+    """In the same Job, in as much more time, with the bucket's key; so before all else that a rollout applies."""
+    monkeypatch.setattr("engines.test_kubernetes.SETTINGS", (*SETTINGS, "STATIC_STORAGE_URL"))
+    objects = built(make(with_bucket(tmp_path), tmp_path / "made"))
+    [job] = of_kind(objects, "Job")
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == [
+        "collectstatic", "s3://shop-static/shop", "migrate"]
+    assert job["spec"]["activeDeadlineSeconds"] == 500 and job["metadata"]["labels"]["rollout-step"] == "before"
+    assert amiss(objects, [*SETTINGS, "STATIC_STORAGE_URL"]) == []
+    for version in VERSIONS:
+        kubernetes_validate.validate(job, version, strict=True)
+
+
 # ---- what is refused ----
 
 
@@ -193,6 +213,8 @@ def test_two_ports_of_one_number(tmp_path):
     ('"SITE_URL"', '"PORT"', "engine.settings: PORT is not for you to set"),
     ('["SITE_URL", "SECRET_KEY", "DATABASE_URL", "BROKER_URL"]', "[]", "engine.settings: is needed: "),
     ("memory = ", "opts = '-e A=b'\nmemory = ", "opts: has no meaning with engine.kind = \"kubernetes\""),
+    ("[site]", "[static]\npublish = 's3://shop'\n[site]",
+     "engine.settings: static.publish needs STATIC_STORAGE_URL, or a STORAGE_URL that is a bucket's"),
     ("memory = ", "registry = 'ssh'\nmemory = ", "registry: has no meaning with engine.kind = \"kubernetes\""),
 ])
 def test_what_the_file_must_not_say(tmp_path, capsys, old, new, said):

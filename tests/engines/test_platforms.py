@@ -9,7 +9,8 @@ import yaml
 
 from deploy import __main__
 from deploy.engine.platforms import PLATFORMS
-from engines.test_kubernetes import DIGEST, GOLDEN, SETTINGS, TOML, nobody_s_settings  # noqa: F401: a fixture
+from engines.test_kubernetes import (DIGEST, GOLDEN, SETTINGS, TOML, nobody_s_settings,  # noqa: F401: a fixture
+                                     with_bucket)
 
 IMAGE = f"registry.example/shop@{DIGEST}"
 
@@ -36,6 +37,27 @@ def test_the_files_are_as_they_were(tmp_path, platform):
         shutil.rmtree(golden, ignore_errors=True)
         shutil.copytree(tmp_path, golden)
     assert made == {path.name: path.read_text() for path in golden.iterdir()}
+
+
+PREPARES = {
+    "fly": ("fly.toml", 'release_command = "collectstatic s3://shop-static/shop migrate"\n'),
+    "render": ("render.yaml", 'preDeployCommand: "/app/docker-run.sh collectstatic s3://shop-static/shop migrate"\n'),
+    "cloudrun": ("migrate.yaml", 'timeoutSeconds: "500"\n'),
+    "heroku": ("heroku.yml", '- "/app/docker-run.sh collectstatic s3://shop-static/shop migrate"\n'),
+    "procfile": ("Procfile", "release: /app/docker-run.sh collectstatic s3://shop-static/shop migrate\n")}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_static_files_reach_a_bucket_before_the_migrations(tmp_path, platform):
+    """By the one command that each platform runs before a release."""
+    words = ["--config", str(with_bucket(tmp_path)), "manifests", "build-42", "--engine", platform, "--digest", DIGEST]
+    assert __main__.main([*words, "--out", str(tmp_path / "made")]) == 0
+    name, line = PREPARES[platform]
+    said = (tmp_path / "made" / name).read_text()
+    assert line in said
+    if platform == "cloudrun":
+        [box] = yaml.safe_load(said)["spec"]["template"]["spec"]["template"]["spec"]["containers"]
+        assert box["args"] == ["collectstatic", "s3://shop-static/shop", "migrate"]
 
 
 def test_fly(tmp_path):

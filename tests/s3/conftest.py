@@ -1,5 +1,6 @@
 """A bucket, as moto's server has one, by https as STORAGE_URL asks for it; and a database beside it."""
 
+import contextlib
 import os
 import sys
 
@@ -22,15 +23,23 @@ def certificate(tmp_path_factory):
     return folder / "cert", folder / "key"
 
 
+@contextlib.contextmanager
+def moto(certificate, **env):
+    """The port of a server of moto's, which is there while the block runs."""
+    port, (cert, key) = free_port(), certificate
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port, "-c", cert, "-k", key]
+    env = {**os.environ, "MOTO_S3_CUSTOM_ENDPOINTS": f"https://127.0.0.1:{port}", **env}
+    with running(command, env=env) as process:
+        wait_until(lambda: process.poll() is not None or answers(port), 60, "moto's server")
+        assert process.poll() is None, process.output()
+        yield port
+
+
 @pytest.fixture(scope="session")
 def server(certificate):
     """The port of moto's server, and the certificate of who may be trusted."""
-    port, (cert, key) = free_port(), certificate
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port, "-c", cert, "-k", key]
-    with running(command, env={**os.environ, "MOTO_S3_CUSTOM_ENDPOINTS": f"https://127.0.0.1:{port}"}) as process:
-        wait_until(lambda: process.poll() is not None or answers(port), 60, "moto's server")
-        assert process.poll() is None, process.output()
-        yield port, cert
+    with moto(certificate) as port:
+        yield port, certificate[0]
 
 
 @pytest.fixture

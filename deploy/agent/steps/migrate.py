@@ -48,3 +48,14 @@ def migrate(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
     """Apply the new release's migrations, within so many seconds."""
     attempt.note(changed=True)
     one_off(host, attempt, ["migrate"], seconds)
+
+
+def upload(host: Host, attempt: Attempt, say: Say, bucket: str, seconds: float) -> None:
+    """Add the new release's static files to those in a bucket, within so many seconds. What the image says in a line
+    of why it cannot is all there is to tell."""
+    attempt.note(changed=True)
+    try:
+        one_off(host, attempt, ["collectstatic", bucket], seconds)
+    except Problem as problem:
+        said = problem.more.get("log", [])[-1:]
+        raise Problem(said[0]) if said and said[0].startswith("collectstatic: ") else problem from None

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from .begin import begin
 from .commit import commit, prepare, promise
-from .migrate import migrate
+from .migrate import migrate, upload
 from .prune import prune
 from .publish import publish
 from .pull import pull
@@ -23,5 +23,5 @@ from .switch import flip, pause, watch
 from .verdicts import verdicts
 
 STEPS: dict[str, Callable[..., object]] = {step.__name__: step for step in (
-    begin, pull, verdicts, publish, migrate, start, ready, pause, flip, watch, replace, prepare, promise, commit,
-    prune)}
+    begin, pull, verdicts, publish, upload, migrate, start, ready, pause, flip, watch, replace, prepare, promise,
+    commit, prune)}

@@ -34,6 +34,7 @@ FAULTS = {
     "demanding": "needs the setting NEEDED, or ends with 64",
     "sour": "answers 500 to visitors, and well to the deployer",
     "weary": "the same, from 3 s after its first visitor on",
+    "unpublished": "its static files do not get into a bucket",
     "smuggler": "some of its static files are links, or to be run as their owner",
     "fleeting": "its worker ends 1 s after it has begun to consume",
     "faint": "its beat ends after 4 s",
@@ -241,6 +242,8 @@ def main(command, *words):
         return run() if command == "run" else wait(command)
     if command == "daemon":
         return daemon(*words)
+    if [command, FAULT] == ["collectstatic", "unpublished"]:
+        sys.exit(f"collectstatic: {words[0]}: told to fail")
     if [command, FAULT] == ["collectstatic", "smuggler"]:
         return smuggle(*words)
     if command in ("healthcheck", "migrate", "collectstatic"):

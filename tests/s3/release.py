@@ -1,0 +1,63 @@
+"""A release as the image has it: the code and its static files in a folder, and the image's commands."""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from proc import ROOT, run, running
+
+PARTS = ("slipway", "project", "manage.py", "docker-run.sh")
+KEY = "0123456789abcdef" * 4
+
+
+class Release:
+    """What .dockerignore lets in, in a folder, where `collect` does what the build does. `env`: its settings."""
+
+    def __init__(self, folder, **env):
+        self.folder = folder
+        self.env = {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}", "HOME": str(folder), "VE": sys.prefix,
+                    "DJANGO_SETTINGS_MODULE": "project.settings_docker", "SECRET_KEY": KEY,
+                    "SITE_URL": "http://localhost", "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3", **env}
+        for part in PARTS:
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+            copy(ROOT / part, folder / part)
+
+    def static(self, **files):
+        """Files beside those of the project: name → content, of s.css where the name is s_css."""
+        for name, content in files.items():
+            (self.folder / "project/static" / name.replace("_", ".")).write_bytes(content)
+
+    def collect(self):
+        shutil.rmtree(self.folder / "static-root", ignore_errors=True)
+        done = run([sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"], cwd=self.folder,
+                   env={**self.env, "IMAGE_BUILD": "1"})
+        assert done.returncode == 0, done.stderr
+        return self
+
+    @property
+    def root(self):
+        return self.folder / "static-root"
+
+    def hashed(self, name):
+        """The name with its hash, of a file at the top."""
+        stem, dot, end = name.rpartition(".")
+        return next(path.name for path in self.root.glob(f"{stem}.*{dot}{end}")
+                    if re.fullmatch(rf"{re.escape(stem)}\.[0-9a-f]{{12}}{re.escape(dot + end)}", path.name))
+
+    def files(self):
+        """Name → content of what visitors may ask for."""
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in Path(self.root).rglob("*")
+                if path.is_file() and re.search(r"\.[0-9a-f]{12}(\.\w+)?(\.gz|\.br)?$", path.name)}
+
+    def do(self, *words, **env):
+        """A command of the image, to its end."""
+        return run(self.words(*words), cwd=self.folder, env={**self.env, **env})
+
+    def doing(self, *words, **env):
+        """One that runs while the block does."""
+        return running(self.words(*words), cwd=self.folder, env={**self.env, **env})
+
+    def words(self, *words):
+        return [self.folder / "docker-run.sh", *words]
