@@ -76,5 +76,5 @@ def of_replicas(engine: dict[str, Any], known: dict[str, Process]) -> Problems:
 
 def static_problems(engine: dict[str, Any], static: dict[str, Any]) -> Problems:
     """What is wrong with [static]: on servers of ours the settings are there, elsewhere they have to be named."""
-    if static["publish"] and engine["kind"] != "hosts" and not KEYS.intersection(engine["settings"]):
+    if static["publish"] and engine["kind"] not in ("hosts", "swarm") and not KEYS.intersection(engine["settings"]):
         yield "engine.settings", "static.publish needs STATIC_STORAGE_URL, or a STORAGE_URL that is a bucket's"
