@@ -11,7 +11,8 @@ import pytest
 
 from deploy import __main__
 from deploy.decide import config
-from deploy.monitor import prometheus, yaml
+from deploy.monitor import prometheus
+from deploy.show import yaml
 from deploy.monitor.promtest import encoded
 from ops.served import serve
 from proc import ROOT
