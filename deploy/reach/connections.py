@@ -85,7 +85,7 @@ class Connections:
             self.shares[host.name] = f"{self.folder.name}/{number}" if self.shared else ""
             self.connections[host.name] = Connection(
                 host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name])
-        return (await self._each_that_can("connect", lambda host: self.connections[host.name].open(), limits.AT_ONCE))[1]
+        return (await self._each_that_can("connect", lambda one: self.connections[one.name].open(), limits.AT_ONCE))[1]
 
     async def reach_all(self, error: type[DeployError] = Refused) -> None:
         """Reach all hosts. Raises `error` with why a host was not reached."""
