@@ -71,7 +71,10 @@ class Connection(Conversation):
     async def open(self, limit: float = READ) -> "Connection":
         """Start the agent, within `limit` seconds. Raises HostProblem."""
         began = self._mark()
-        self.process = await start(self.words)
+        try:
+            self.process = await start(self.words)
+        except OSError as error:  # this machine has no room for one more
+            raise HostProblem(f"ssh does not start here: {error.strerror}") from None
         self.tasks = [asyncio.create_task(self._read())]
         try:
             await self._outcome(began, limit)

@@ -15,7 +15,7 @@ from ..errors import DeployError, HostProblem, Refused, on_hosts
 from . import limits, process
 from .connection import Connection
 from .conversation import Answer
-from .gather import Ours, Problems, all_or_none, gathered, insist, on_each, texts, together
+from .gather import Ours, Problems, all_or_none, at_most, gathered, insist, on_each, texts, together
 from .spans import Spans
 from .validate import Event, Tell
 
@@ -67,8 +67,8 @@ class Connections:
     # ---- before the lock ----
 
     async def connect(self, skip: bool = False) -> Problems:
-        """Reach all hosts at once; host name → why a host was not reached. With `skip`, hosts that can't be reached
-        are left out, but not those where something runs alone. Raises Refused where no host was reached."""
+        """Reach all hosts; host name → why one was not reached. With `skip`, hosts that can't be reached are left out,
+        but not those where something runs alone. Raises Refused where no host was reached."""
         needed = {host.name for host in self.hosts if not skip or any(map(host.has, self.fleet.alone()))}
         problems = await self.reach()
         if not self.hosts:
@@ -78,14 +78,14 @@ class Connections:
         return {name: texts for name, texts in problems.items() if name in needed}
 
     async def reach(self) -> Problems:
-        """Reach all hosts at once; `hosts` then are those reached. Returns host name → why a host was not. Raises
-        Refused where they are too many for us."""
+        """Reach all hosts, AT_ONCE at a time; `hosts` then are those reached. Returns host name → why one was not.
+        Raises Refused where they are too many for us."""
         limits.allow(len(self.hosts), limits.SHARED if self.shared else limits.A_HOST)
         for number, host in enumerate(self.hosts):
             self.shares[host.name] = f"{self.folder.name}/{number}" if self.shared else ""
             self.connections[host.name] = Connection(
                 host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name])
-        return (await self._each_that_can("connect", lambda host: self.connections[host.name].open()))[1]
+        return (await self._each_that_can("connect", lambda one: self.connections[one.name].open(), limits.AT_ONCE))[1]
 
     async def reach_all(self, error: type[DeployError] = Refused) -> None:
         """Reach all hosts. Raises `error` with why a host was not reached."""
@@ -98,13 +98,13 @@ class Connections:
         return await self._each_that_can("facts", lambda host: self.connections[host.name].ask(
             "facts", **{key: value(host) for key, value in args.items()}))
 
-    async def _each_that_can(self, step: str, function: Callable[[Host], Awaitable[T]]) -> tuple[
+    async def _each_that_can(self, step: str, function: Callable[[Host], Awaitable[T]], many: int = 0) -> tuple[
             dict[str, T], Problems]:
-        """(host name → result, host name → problem); `hosts` then are those without a problem."""
+        """(host name → result, host name → problem), of so `many` at a time (0: all); `hosts` then have no problem."""
         async def call(host: Host) -> T:
             with self.timings.span(step, host.name):
                 return await function(host)
-        found, problems = await gathered(self.hosts, call)
+        found, problems = await gathered(self.hosts, at_most(many or len(self.hosts), call))
         self.hosts = [host for host in self.hosts if host.name in found]
         return found, texts(problems)
 
@@ -208,8 +208,8 @@ class Connections:
         return await together(end, names)
 
     async def evidence(self, problem: HostProblem, ends: Mapping[str, Any]) -> HostProblem:
-        """The problem with the log of the container that it is about, if any. Called after the takeback, as reading a
-        journal may take long. `ends`: what take_back returned."""
+        """The problem with the log of the container that it is about, if any: read when `ends`, the takeback's, are
+        here, as a journal may take long."""
         if problem.more.get("log_of") and ends.get(problem.host):
             name, since = problem.more["log_of"]
             with contextlib.suppress(HostProblem):

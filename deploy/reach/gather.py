@@ -26,6 +26,16 @@ async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Itera
     return {item: task.result() for item, task in tasks.items()}
 
 
+def at_most(many: int, function: Callable[[K], Awaitable[T]]) -> Callable[[K], Awaitable[T]]:
+    """The function for who calls it for all at once: so many calls are under way, the others wait for their turn."""
+    gate = asyncio.Semaphore(many)
+
+    async def call(item: K) -> T:
+        async with gate:
+            return await function(item)
+    return call
+
+
 async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]]) -> tuple[
         dict[str, T], dict[str, HostProblem]]:
     """(host name → what the function returned, host name → its HostProblem), called for all hosts at once."""

@@ -1,4 +1,4 @@
-"""How many files may be open at once: a connection to a host takes some, and there may be many hosts."""
+"""What many hosts need here: how many files may be open at once, how many connections are made at a time."""
 
 import resource
 
@@ -6,6 +6,7 @@ from ..errors import Refused
 
 A_HOST = 2  # a Process's
 SHARED = 6  # the same, and what it takes at most to forward a port and to serve the image through it
+AT_ONCE = 32  # connections that are being made: each needs CPU here to agree on keys, and has a minute
 OURS = 64  # the terminal, the event loop, a program that is about to start, hooks
 
 

@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from deploy.decide import config  # noqa: E402
 from deployer.agents import fine  # noqa: E402
 
-SSH = "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nexec busybox nc \"$2\" {}\n"
+SSH = "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nexec busybox nc 127.0.0.1 {}\n"
 MARK = b"--8<-- slipway\n"
 ROUND_TRIPS = 7  # of an ssh connection, from TCP to the first word of what it runs
 WORK = {"lock": .1, "pull": .35, "verdicts": .2, "publish": .4, "start": .4, "ready": .9, "flip": .05, "commit": .2}
@@ -127,11 +127,11 @@ def looked_at(pid, most, cpu):
 class Bench:
     """So many hosts, so far away."""
 
-    def __init__(self, folder, count, delay, work):
+    def __init__(self, folder, count, delay, work, kind=Agent):
         self.count, self.committed = count, multiprocessing.Value("i", 0)
-        listening = socket.create_server(("", 0), backlog=4096)
-        self.config, ssh = folder / f"{count}.toml", folder / "ssh"
-        ssh.write_text(SSH.format(listening.getsockname()[1]))
+        listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.config, ssh, self.port = folder / f"{count}.toml", folder / "ssh", listening.getsockname()[1]
+        ssh.write_text(SSH.format(self.port))
         ssh.chmod(0o755)
         head = 'app = "shop"\nimage = "registry.example/shop"\nmedia = "bucket"\n[rollout]\ncanary = 0\nbake = 0\n'
         self.config.write_text(head + "".join(
@@ -140,7 +140,7 @@ class Bench:
         fleet = config.load(self.config, {})
         said = answers(replace(fleet, hosts=fleet.hosts[:1]))
         self.agents = multiprocessing.Process(
-            target=play, args=(listening, lambda: Agent(said, delay, work, self.committed)), daemon=True)
+            target=play, args=(listening, lambda: kind(said, delay, work, self.committed)), daemon=True)
         self.agents.start()
         listening.close()
         self.env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -2,14 +2,18 @@
 
 import asyncio
 import random
+from unittest import mock
 
 import pytest
 
+from deploy.decide import config
 from deploy.decide.config import Host
 from deploy.decide.plan import STEP_KINDS, Options, Step, Target, plan
 from deploy.errors import DeployError, HostProblem, Locked, Lost, Refused, on_hosts
+from deploy.reach.connection import Connection
 from deploy.reach.connections import Connections, report
 from deploy.reach.gather import all_or_none, insist, on_each, together
+from deploy.reach.limits import AT_ONCE
 from deployer.clock import run
 
 SICK = {"event": "sick", "problem": "of 30 answers to visitors 30 were errors", "more": {"log_of": ["shop-web-b", 1]}}
@@ -340,3 +344,28 @@ def test_spans(hosts):
     assert set(found[2:]) == {("facts", host.name) for host in hosts.fleet.app_hosts} | {
         ("pull", "web1"), ("pull", "web2")}
     assert all(span.seconds >= 0 for span in hosts.timings.spans)
+
+
+def test_many_hosts_are_reached_some_at_a_time(data):
+    """Each takes its share of CPU here, and has a minute: of all at once, none may be there in time. One
+    that can't be reached makes room as well."""
+    data["hosts"] = {f"web{number}": {"roles": ["web"]} for number in range(200)}
+    making = most = 0
+
+    async def open(connection):
+        nonlocal making, most
+        making += 1
+        most = max(most, making)
+        await asyncio.sleep(1)
+        making -= 1
+        if "web7" in connection.words:
+            raise HostProblem("cannot be reached")
+
+    async def reach():
+        fleet = config.build(data, {}, "test")
+        async with Connections(fleet, list(fleet.app_hosts)) as found:
+            with mock.patch.object(Connection, "open", open):
+                problems = await found.reach()
+            return len(found.hosts), problems
+    assert run(reach()) == (199, {"web7": ["cannot be reached"]})
+    assert most == AT_ONCE < 200

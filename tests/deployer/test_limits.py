@@ -54,3 +54,9 @@ def test_too_many_hosts_are_refused(stub, hosts, limit):
     assert reach(hosts, f"-n {limit}") == (f"{hosts} hosts need {need} open files, the limit is {limit}: raise it with"
                                            f" ulimit -n {need}, or name fewer by --hosts")
     assert not (stub / "calls").exists()
+
+
+def test_an_ssh_that_does_not_start_is_told(stub):
+    """As where a machine has no room for more processes: in words, not by a traceback."""
+    (stub / "ssh").write_bytes(b"\0")
+    assert reach(1, "-n 256 && PATH=$STUB").startswith("0 {'web0': ['ssh does not start here: Exec format error']} ")
