@@ -18,8 +18,8 @@ OFTEN_KILLED = ("ready", "watch", "prepare", "commit")
 
 @pytest.fixture(scope="module")
 def shop(fleet, tmp_path_factory):
-    """Each test leaves it with the invariants held. The next one's deploy then works at once, as far as that one lets it,
-    and after all of them a good one to its end."""
+    """Each test leaves it with the invariants held. The next one's deploy then works at once, as far as that one lets
+    it, and after all of them a good one to its end."""
     shop = provisioned(fleet, tmp_path_factory.mktemp("a shop"))
     yield shop
     succeed(shop)
