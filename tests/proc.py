@@ -41,11 +41,12 @@ def answers(port):
 def wait_until(condition, seconds=60, what=None):
     """Poll `condition` until it returns something true, and return that; fail after `seconds`.
 
-    What it raises of OSError or AssertionError counts as "not yet", and is told when time is up.
+    What it raises of OSError or AssertionError counts as "not yet", and is told when time is up. A condition that takes
+    long, as over ssh, is asked half of the time at most: others need the machine.
     """
     deadline = time.monotonic() + seconds
     while True:
-        said = None
+        said, began = None, time.monotonic()
         try:
             value = condition()
             if value:
@@ -54,7 +55,7 @@ def wait_until(condition, seconds=60, what=None):
             said = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what or condition.__name__}: {said!r}") from said
-        time.sleep(0.02)
+        time.sleep(min(max(0.02, time.monotonic() - began), 0.25))
 
 
 def run(command, timeout=120, **options):

@@ -25,8 +25,10 @@ found = [path[len(units) + 1:-len(".service")] for path in glob.glob(units + "-*
 alone = [name for name in found if not name.endswith("@")]
 roles = [name.rstrip("@") for name in found]
 names = alone + [name.replace("@", "-") + slot for name in found if name.endswith("@") for slot in "ab"]
-said = call("systemctl", "is-active", *["%s-%s.service" % (app, name.replace("-", "@")) for name in names])
-state = dict(zip(names, said.split()))
+units_of = ["%s-%s.service" % (app, name.replace("-", "@")) for name in names]
+others = [app + "-deploy", app + "-retire.timer", app + "-retire.service"]
+said = call("systemctl", "is-active", *units_of, *others).split()
+state, (deploy, *retires) = dict(zip(names, said)), said[len(names):]
 form = '{{.Names}}|{{.State}}|{{.Label "docker-runner.image"}}'
 print(json.dumps({
     "roles": roles, "alone": alone, "states": state, "tag": text(var + "/TAG"), "revert": text(var + "/REVERT"),
@@ -37,8 +39,7 @@ print(json.dumps({
     "env": {slot: text("%s/%s.env" % (run, slot)) for slot in ["a", "b", *alone]},
     "settings": text("/etc/default/%s.env" % app),
     "workers": {slot: text("%s/%s/worker.ready" % (run, slot)) for slot in "ab"},
-    "locked": call("systemctl", "is-active", app + "-deploy").strip() in ("active", "activating", "deactivating"),
-    "retires": call("systemctl", "is-active", app + "-retire.timer", app + "-retire.service").split(),
+    "locked": deploy in ("active", "activating", "deactivating"), "retires": retires,
     "containers": [line.split("|") for line in call(
         "docker", "ps", "-a", "--filter", "name=^/?%s-" % app, "--format", form).splitlines()],
     "answers": "web" in roles and call("curl", "-s", "-m", "5", "--unix-socket", run + "/nginx.sock",
@@ -62,7 +63,8 @@ def read_all(shop):
 
 def tags(shop):
     """The committed tags of all hosts."""
-    return {(release(host["tag"]) or {}).get("TAG") for host in read_all(shop).values()}
+    texts = in_parallel(lambda host: host.ssh(f"cat /var/www/{shop.app}/TAG").stdout, shop.machines().values())
+    return {(release(text) or {}).get("TAG") for text in texts}
 
 
 def check(shop, divided=False):

@@ -136,7 +136,7 @@ def unreachable(shop, name="web2"):
         yield
     finally:
         host.console("systemctl start ssh")
-        wait_until(lambda: host.ssh("true").returncode == 0, 60, f"{host.name} answers again")
+        wait_until(lambda: host.ssh("true", shared=False).returncode == 0, 60, f"{host.name} answers again")
 
 
 def severed(number):
@@ -218,6 +218,11 @@ class Bad:
     limits: dict = field(default_factory=dict)
     seen: bool = False
 
+    @property
+    def harms(self):
+        """Whether hosts are harmed, too."""
+        return self.harm is not contextlib.nullcontext
+
     def release(self, shop, name):
         """The tag to deploy; its image is in the registry, if it is to be."""
         if self.tag is not None:
@@ -241,4 +246,4 @@ def fail(shop, bad, tag):
 
 
 def harm(shop, bad):
-    return bad.harm() if bad.harm is contextlib.nullcontext else bad.harm(shop)
+    return bad.harm(shop) if bad.harms else bad.harm()

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from e2e.scenarios import (Bad, crammed, fail, full, good, large, live, malformed, moved, often, part, provisioned,
-                           settings, severed, slow, staged, succeed, unreachable, uploading)
+from e2e.scenarios import (Bad, crammed, fail, full, large, live, malformed, moved, often, part, provisioned, settings,
+                           severed, slow, staged, succeed, unreachable, uploading)
 
 BACK = "taken back: the old release serves everywhere"
 SOON = {"ready": 6}
@@ -60,13 +60,17 @@ REPEATED = {"answers as another release", "never gets ready", "missing setting",
 
 @pytest.fixture(scope="module")
 def shop(fleet, tmp_path_factory):
-    return provisioned(fleet, tmp_path_factory.mktemp("a shop"))
+    """After each release that is bad in itself the next one is tried; after all of them a good one goes out."""
+    shop = provisioned(fleet, tmp_path_factory.mktemp("a shop"))
+    yield shop
+    succeed(shop)
 
 
 @pytest.mark.parametrize("name", often(BAD, BAD.keys() - REPEATED))
 def test_what_goes_wrong_is_taken_back(shop, name):
-    """No request fails, the old release serves everywhere, the cause is on screen, a good release then goes out."""
-    bad, old, good_one = BAD[name], live(shop), good(shop)
+    """No request fails, the old release serves everywhere, the cause is on screen. Where hosts were harmed a good
+    release then goes out."""
+    bad, old = BAD[name], live(shop)
     tag = bad.release(shop, name)
     with shop.load(rate=40) as load:
         outcome = fail(shop, bad, tag)
@@ -75,11 +79,11 @@ def test_what_goes_wrong_is_taken_back(shop, name):
         assert live(shop) == old
         until = time.time()
         assert not [host.name for host in shop.web if host.run("ls -A /var/www/shop/static")], "nothing of it landed"
-        assert shop.roll("deploy", good_one, "--no-bake").code == 0
+        if bad.harms:
+            succeed(shop)
         result = load.stop()
     assert not result.failures, result.summary()
     assert set(part(result, 0, until).releases) <= {old, tag if bad.seen else old}, result.summary()
-    assert live(shop) == good_one
 
 
 @pytest.mark.parametrize("fault, limits, flipped", [

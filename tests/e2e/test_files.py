@@ -62,9 +62,8 @@ class Gallery(Orders):
             last = [line for line in block(OPERATIONS, SWAP).splitlines() if line.startswith("ALTER")][-1]
             self.postgres("psql postgres", input=last.replace("shop", "orders"))
 
-    def switched_on(self):
-        """build-2 is live and has files in the database, build-1 was before it; one file is saved."""
-        rolled(self, "deploy", "build-1", "--no-bake")
+    def switch_on(self):
+        """By the environment alone, with build-2, whose build had judged the tables; one file is saved."""
         self.image("build-2")
         done = self.deploy("env", "set", input="STORAGE_URL=database:\n")
         assert done.returncode == 0, done.stderr
@@ -72,12 +71,16 @@ class Gallery(Orders):
         assert self.on_a_host("web1", "shell", "-v", "0", "-c", SAVE).strip() == PATH
 
 
-@pytest.fixture
-def shop(fleet, project_image, tmp_path):
+@pytest.fixture(scope="module")
+def shop(fleet, project_image, tmp_path_factory):
+    """build-2 is live and has files in the database; before it was build-1, without them. Each test leaves it so."""
     fleet.reset()
-    shop = Gallery(fleet, tmp_path, project_image)
+    shop = Gallery(fleet, tmp_path_factory.mktemp("a shop"), project_image)
     shop.provision()
     shop.stage()
+    rolled(shop, "deploy", "build-1", "--no-bake")
+    assert not shop.query("SELECT 1 FROM pg_tables WHERE tablename LIKE 'slipway_blobs%'")
+    shop.switch_on()
     return shop
 
 
@@ -113,11 +116,7 @@ def broken(result):
 
 
 def test_files_of_two_web_hosts(shop):
-    """Switched on by the environment alone, with a release whose build had judged the tables; what one host saves both
-    hand out, while releases come and go."""
-    rolled(shop, "deploy", "build-1", "--no-bake")
-    assert not shop.query("SELECT 1 FROM pg_tables WHERE tablename LIKE 'slipway_blobs%'")
-    shop.switched_on()
+    """What one host saves both hand out, while releases come and go."""
     assert whole(shop)
     with Load(*[host.url.rstrip("/") + PATH for host in shop.web], host=f"{shop.app}.example", rate=4, seconds=240,
               post_every=0) as load:
@@ -134,7 +133,6 @@ def test_a_restore(shop, measured):
     """What docs/operations.md tells brings the files back to both hosts, and to releases before and after: where rows
     were lost, and where the database was. After a dump without them each is a 404."""
     shop.postgres("dropdb --if-exists orders_lost; dropdb --if-exists orders_restored")
-    shop.switched_on()
     shop.as_told(DUMP)
     shop.as_told(DUMP, ("--file=orders.dump", "--exclude-table-data='slipway_blobs_*' --file=rows.dump"))
     rolled(shop, "deploy", "build-1", "--no-bake")
