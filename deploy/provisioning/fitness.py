@@ -89,7 +89,7 @@ def part(told: Mapping[str, list[str]]) -> Part:
     """The part in a swarm, of what is told."""
     state, id, cluster, *_ = "".join(told.get("swarm", [""])[:1]).split(" ") + ["", "", ""]
     lines = (line.split(" ") for line in told.get("node", ()))
-    nodes = tuple(Node(*words[:4], labels(words[4:])) for words in lines if len(words) >= 4)
+    nodes = tuple(Node(words[0], words[1], words[2], words[3], labels(words[4:])) for words in lines if len(words) >= 4)
     return Part(state or "inactive", id, cluster, nodes, "".join(told.get("leaderless", [""])[:1]))
 
 

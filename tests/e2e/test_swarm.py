@@ -3,6 +3,7 @@
 import pytest
 
 from e2e.swarm import SwarmShop
+from proc import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,65 @@ def test_nothing_of_slots_is_there(shop):
         assert host.run("stat -c '%a %u %G' /run/shop /run/shop/proxy") == "750 0 www-data\n2710 10001 www-data\n"
 
 
+@pytest.fixture
+def released(shop):
+    """The same with a release."""
+    shop.stack("v1")
+    shop.until_ready("v1")
+    return shop
+
+
+def test_no_visitor_notices_an_update(released):
+    """Containers come and go on both hosts; visitors of both, and of the balancer, get answers."""
+    assert released.changes() == 0
+    with released.load() as load:
+        released.stack("v2")
+        released.until_ready("v2")
+        updated(released, "web")
+        result = load.stop()
+    assert len(result.records) > 100 and not result.failures, result.summary()
+    assert {record.release for record in result.records} == {"v1", "v2"}, result.summary()
+
+
+def updated(shop, service):
+    """Wait until a service's update has ended well."""
+    asked = f"docker service inspect {shop.app}_{service} --format '{{{{.UpdateStatus.State}}}}'"
+    wait_until(lambda: shop.manager.run(asked) == "completed\n", 180, f"{service} is updated")
+
+
 def test_no_token_shows(shop):
     """Neither a log nor what the deployer said has one."""
     for host in shop.machines().values():
         assert "SWMTKN" not in host.run("journalctl --no-pager; cat /var/log/syslog /var/log/auth.log 2>/dev/null || :")
+
+
+def test_nobody_notices_that_hosts_go_over(fleet, tmp_path_factory):
+    """Slots keep the visitors until the swarm has a release; then it gets them, and slots end what they have begun."""
+    fleet.reset()
+    shop = SwarmShop(fleet, tmp_path_factory.mktemp("a shop"))
+    swarm, shop.settings = shop.settings, shop.on_hosts
+    shop.provision()
+    shop.stage()
+    outcome = shop.roll("deploy", "v1")
+    assert outcome.code == 0, outcome.stderr
+    shop.settings = swarm
+    with shop.load(post_path="/?ms=2000", post_every=5) as load:
+        said = shop.provision()
+        assert "web1: keeps what it runs until the swarm has a release: make deploy, then make provision\n" in said
+        assert shop.changes() == 0 and {slots(host) for host in shop.web} == {"a"}
+        shop.stack("v2")
+        shop.until_ready("v2", "proxy/web.sock")
+        shop.provision()
+        assert {slots(host) for host in shop.web} == {"proxy"}
+        result = load.stop()
+    assert len(result.records) > 100 and not result.failures, result.summary()
+    assert {record.release for record in result.records} == {"v1", "v2"}, result.summary()
+    assert shop.changes() == 0
+    for host in shop.machines().values():
+        assert host.run("docker ps -q --filter label=docker-runner.image; ls /run/shop | grep -v sock || :") == "proxy\n"
+        assert "shop" not in host.run("ls /etc/systemd/system; systemctl list-units --all --plain 'shop*' --no-legend")
+
+
+def slots(host):
+    """The folder in which the socket is that web.sock names."""
+    return host.run("readlink /run/shop/web.sock").partition("/")[0]
