@@ -61,9 +61,10 @@ class Behind:
                        what=process.output)
             yield process
 
-    def logged(self):
-        """The last line of nginx's log of visitors."""
-        return json.loads((self.root / "var/log/nginx/shop.access.log").read_text().splitlines()[-1])
+    def until_logged(self, status):
+        """Wait until the last line of nginx's log of visitors has this as what the app answered."""
+        log = self.root / "var/log/nginx/shop.access.log"
+        wait_until(lambda: f'"app_status":"{status}"' in "".join(log.read_text().splitlines()[-1:]), 10, status)
 
 
 def connects(path):
@@ -91,8 +92,9 @@ def test_a_request_passes_untouched(behind, apps):
         assert len(got["x-request-id"]) == 32 and len(got["cookie"] + got["accept"] + got["referer"]) == 21_000
         assert ask(behind.port, method="POST", body=b"x" * 1_900_000)[0] == 200
         assert b"hello from the socket" in upgraded(behind.port)
-        assert behind.logged()["app_status"] == "101"
-        assert ask(behind.port, X_Status="500")[0] == 500 and behind.logged()["app_status"] == "500"
+        behind.until_logged("101")
+        assert ask(behind.port, X_Status="500")[0] == 500
+        behind.until_logged("500")
 
 
 def upgraded(port):
@@ -108,10 +110,12 @@ def test_without_a_container_there_is_nginx_s_own_page(behind, apps):
     with behind.haproxy():
         status, headers, body = ask(behind.port)
         assert (status, headers["Retry-After"]) == (503, "10") and "Back in a moment" in body
-        assert behind.logged()["app_status"] == "502"
+        behind.until_logged("502")
         apps("shop", "b", "v2")
         wait_until(lambda: ask(behind.port)[0] == 200, 20, "it is found")
-    assert ask(behind.port)[0] == 503 and behind.logged()["app_status"] == "502"
+        behind.until_logged("200")
+    assert ask(behind.port)[0] == 503
+    behind.until_logged("502")
 
 
 def test_what_may_have_been_done_is_not_done_twice(behind, apps):
