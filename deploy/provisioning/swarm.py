@@ -147,12 +147,12 @@ class Work:
     async def demote(self, name: str) -> None:
         """Make a manager one no more, by another one."""
         if name in self.bosses:
-            self.bosses = [boss for boss in self.bosses if boss != name] or await self.others(name)
+            self.bosses = [boss for boss in self.bosses if boss != name] or self.others(name)
         await self.on_boss("docker", "node", "demote", await self.id(name))
         await self.settled(name, "")
 
     async def labels(self, name: str, *options: str) -> None:
-        """Change a node's labels. What loses its place there has ended afterwards."""
+        """Change a node's labels. What loses its place there ends."""
         await self.on_boss("docker", "node", "update", *options, await self.id(name))
 
     async def forget(self, name: str, id: str, role: str) -> None:
@@ -177,8 +177,8 @@ class Work:
 
     # ---- how ----
 
-    async def others(self, name: str) -> list[str]:
-        """Managers besides that host, of those that can be asked."""
+    def others(self, name: str) -> list[str]:
+        """Managers besides that host, of those that can be asked; that host where there is none."""
         found = [other.name for other in swarm.managers(self.fleet) if other.name != name
                  and other.name in self.channels]
         return found or [name]
