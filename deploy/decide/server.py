@@ -77,9 +77,9 @@ def runner_file(fleet: Fleet, host: Host) -> File:
                 f"IMAGE={fleet.image}\nOPTS={shlex.quote(options)}\n{memory}")
 
 
-def app_files(fleet: Fleet, host: Host, slots: bool = True) -> Iterator[File]:
-    """Settings and programs. The first file is one of `marks`. `slots`: as for `tmpfiles`."""
-    yield tmpfiles(fleet, slots) if fleet.is_swarm else runner_file(fleet, host)
+def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
+    """Settings and programs. The first file is one of `marks`, and stays when the app is taken off the host."""
+    yield runner_file(fleet, host)
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
     for name in () if fleet.is_swarm else ("docker-runner", "docker-slot"):
         yield File(f"/usr/local/bin/{name}", render(name, {}), "755")

@@ -105,7 +105,7 @@ def install(fleet: Fleet, here: Host, found: Found) -> None:
 
 def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
     """The app's user, folders, settings and programs."""
-    var, (mark, *rest) = f"/var/www/{fleet.app}", wanted.app_files(fleet, here, keeps_slots(fleet, found))
+    var, (mark, *rest) = f"/var/www/{fleet.app}", wanted.app_files(fleet, here)
     write(mark, there)  # first: it marks the app's name as ours, should provisioning break off after it
     if not found.user:  # pyinfra's own look at all users takes long
         server.group(name=f"add group {fleet.app}", group=fleet.app, system=True)

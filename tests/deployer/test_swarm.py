@@ -176,12 +176,12 @@ def test_what_a_bare_host_gets(fleet):
     plan = Plan(fleet, "web1", Found(daemon_json='{"live-restore": true, "debug": true}'))
     assert json.loads(plan.files[server.DAEMON][0]) == {"live-restore": False, "debug": True}
     assert plan.commands["reload docker.service"][0] == "systemctl reload docker.service"
-    assert not [name for name in plan.files if "docker-" in name or "/shop-" in name or name == "/etc/default/shop"]
+    assert not [name for name in plan.files if "docker-" in name or "/shop-" in name]
+    assert next(server.app_files(fleet, fleet.hosts[0])).path == "/etc/default/shop", "it marks the app's name"
     lines = plan.files["/etc/tmpfiles.d/shop.conf"][0].splitlines()
     assert [line for line in lines if line[:1] != "#" and line] == [
         "d /run/shop 0750 root www-data -", "d /run/shop/proxy 2710 10001 www-data -",
         "L /run/shop/web.sock - - - - proxy/web.sock"]
-    assert lines[0].startswith("# Goes to /"), "it marks the app's name"
     assert not {"give the swarm the visitors", "drain the slots", "enable shop.target"} & {*plan.names}
 
 

@@ -59,16 +59,18 @@ class SwarmShop(Shop):
         haproxy = proxy.config(config.load(self.path, {}))
         self.manager.write("/root/stack/haproxy.cfg", haproxy)
         self.manager.write("/root/stack/stack.json", json.dumps(self.compose(tag)))
-        self.manager.run(f"cd /root/stack && docker stack deploy -c stack.json {self.app} 2>&1", timeout=120)
+        self.manager.run("cd /root/stack && export name=haproxy-$(sha256sum haproxy.cfg | cut -c1-16) &&"
+                         f" docker stack deploy -c stack.json {self.app} 2>&1", timeout=120)
 
     def compose(self, tag):
         """What docker stack deploy reads; JSON is YAML."""
         return {
             "version": "3.8",
             "networks": {"default": {"driver": "overlay"}},
-            "configs": {"haproxy": {"file": "./haproxy.cfg"}},
+            "configs": {"haproxy": {"file": "./haproxy.cfg", "name": "$name"}},  # one with another content
             "services": {
-                "web": self.service("web", self.image(tag), 3, command=["run"], environment={"DRAIN": "5"}),
+                "web": self.service("web", self.image(tag), self.settings["engine.replicas.web"],
+                                    command=["run"], environment={"DRAIN": "5"}),
                 "worker": self.service("worker", self.image(tag), 1, command=["worker"]),
                 "proxy": self.service(
                     "web", "", None, image=self.proxy, stop_signal="SIGUSR1", healthcheck={"disable": True},

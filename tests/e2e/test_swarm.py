@@ -50,12 +50,14 @@ def released(shop):
 
 
 def test_no_visitor_notices_an_update(released):
-    """Containers come and go on both hosts; visitors of both, and of the balancer, get answers."""
+    """Containers and proxies come and go on both hosts; visitors of both, and of the balancer, get answers."""
     assert released.changes() == 0
     with released.load() as load:
+        released.settings["engine.replicas.web"] = 4  # the proxy's file says so, too
         released.stack("v2")
         released.until_ready("v2")
         updated(released, "web")
+        updated(released, "proxy")
         result = load.stop()
     assert len(result.records) > 100 and not result.failures, result.summary()
     assert {record.release for record in result.records} == {"v1", "v2"}, result.summary()
