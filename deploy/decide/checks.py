@@ -109,6 +109,14 @@ def network(value: object) -> Problems:
         yield "", f"{shown(value)} is not an address or a network"
 
 
+def address_and_port(text: str) -> tuple[str, int]:
+    """A host's address without a port, and the port that it names, else that of http."""
+    found = re.fullmatch(r"\[?(.*?)\]?(?::(\d+))?", text)
+    if is_numeric(text) or not found:
+        return text, 80
+    return found[1], int(found[2] or 80)
+
+
 def is_numeric(address: str) -> bool:
     """Whether this is an IP address, and no name."""
     try:

@@ -194,8 +194,8 @@ def own_processes(tables: dict[str, Table]) -> dict[str, Process]:
 
 def between_keys(fleet: Fleet) -> Problems:
     """All of it."""
-    yield from engines.problems(fleet.engine, fleet.processes.values(), [host.name for host in fleet.app_hosts],
-                                fleet.media, fleet.site["names"], {
+    yield from engines.problems(fleet.engine, fleet.processes.values(), {
+        host.name: host.internal_address for host in fleet.app_hosts}, fleet.media, fleet.site["names"], {
         "registry": fleet.registry or fleet.registry_login, "opts": fleet.opts,
         "site.tls": fleet.site["tls"] != "off", **{f"hooks.{key}": value for key, value in fleet.hooks.items()}})
     yield from engines.static_problems(fleet.engine, fleet.static)

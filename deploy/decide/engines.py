@@ -4,18 +4,18 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..agent.roles import BUILT_IN, Process
-from .checks import Problems
+from .checks import Problems, address_and_port, is_numeric
 
 SWARM = ("kind", "replicas", "managers", "proxy")  # what counts there
 KEYS = {f"{name}{file}" for name in ("STATIC_STORAGE_URL", "STORAGE_URL") for file in ("", "_FILE")}  # of a bucket
-OURS = ("PORT", "SOCKET", "READY_FILE", "ROLE")  # what the manifests set by themselves
+OURS = ("PORT", "SOCKET", "READY_FILE", "ROLE", "SETTINGS_FILE", "DRAIN")  # what the manifests set by themselves
 ROUTED = 16  # names that an HTTPRoute may have
 
 
-def problems(engine: dict[str, Any], processes: Iterable[Process], hosts: Collection[str], media: str,
+def problems(engine: dict[str, Any], processes: Iterable[Process], hosts: Mapping[str, str], media: str,
              names: Collection[str], ignored: Mapping[str, object]) -> Problems:
-    """All of it. `hosts`: the names of those that run the app; `names`: the site's; `ignored`: path → value of keys
-    that servers alone go by."""
+    """All of it. `hosts`: name → internal address of those that run the app; `names`: the site's; `ignored`: path →
+    value of keys that servers alone go by."""
     kind = engine["kind"]
     if kind == "hosts":
         yield from ((f"engine.{key}", "counts only with another engine.kind than \"hosts\"")
@@ -29,6 +29,8 @@ def problems(engine: dict[str, Any], processes: Iterable[Process], hosts: Collec
         ignored = {path: value for path, value in ignored.items() if path in ("registry", "opts")}
         ignored |= {f"engine.{key}": value for key, value in engine.items() if key not in (*SWARM, "cpu")}
         yield from of_managers(engine["managers"], hosts)
+        yield from ((f"hosts.{name}.internal", "is needed: the numeric address at which the swarm's nodes reach it")
+                    for name, address in hosts.items() if not is_numeric(address_and_port(address)[0]))
     elif hosts or engine["managers"]:
         ignored = {**ignored, "hosts": hosts, "engine.managers": engine["managers"]}
     yield from ((path, f"has no meaning with engine.kind = \"{kind}\"") for path, value in ignored.items() if value)

@@ -17,6 +17,7 @@ SHARED_UNITS = ("docker-service@.service", "docker-runner.target")
 DOCKER_DROP_IN, NGINX_DROP_IN = "docker.service.d/restart.conf", "nginx.service.d/restart.conf"
 FOLLOWER_UNIT = "consul-hosts@.service"
 DAEMON = "/etc/docker/daemon.json"
+PROXY_SOCKET = "proxy/web.sock"  # of a swarm, below /run/APP
 MEDIA = "/data/media"  # MEDIA_ROOT in the image, unless the settings say otherwise
 FIRST_SETTINGS = """\
 # The settings of {app}, KEY=value a line, no quotes; docs/image.md lists them. From now on they are changed by
@@ -77,10 +78,10 @@ def runner_file(fleet: Fleet, host: Host) -> File:
 
 
 def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
-    """Settings and programs. The first file is one of `marks`."""
+    """Settings and programs. The first file is one of `marks`, and stays when the app is taken off the host."""
     yield runner_file(fleet, host)
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
-    for name in ("docker-runner", "docker-slot"):
+    for name in () if fleet.is_swarm else ("docker-runner", "docker-slot"):
         yield File(f"/usr/local/bin/{name}", render(name, {}), "755")
     if fleet.server["security_updates"]:
         yield File("/etc/apt/apt.conf.d/20auto-upgrades", SECURITY_UPDATES)
@@ -103,6 +104,8 @@ def systemd_words(line: str) -> str:
 
 def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
     """The app's units on a host."""
+    if fleet.is_swarm:
+        return
     yield from (process_unit(fleet.app, process) for name, process in fleet.processes.items() if host.has(name))
     for name in APP_UNITS if host.roles else ():
         yield File(f"{UNITS}/{name.format(fleet.app)}", render("systemd/" + name.format("APP"), {"APP": fleet.app}))
@@ -111,26 +114,37 @@ def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
 def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
     """Units and drop-ins."""
     yield from app_units(fleet, host)
-    shared = [*SHARED_UNITS, DOCKER_DROP_IN] if host.roles else []
+    shared = [*(() if fleet.is_swarm else SHARED_UNITS), DOCKER_DROP_IN] if host.roles else []
     follower = [FOLLOWER_UNIT] if fleet.by_consul and host.balancer else []
     for name in [*shared, *([NGINX_DROP_IN] if serves_http(host) else []), *follower]:
         yield File(f"{UNITS}/{name}", render(f"systemd/{name}", {}))
 
 
-def tmpfiles(app: str) -> File:
-    """What systemd-tmpfiles makes for the app at boot."""
-    return File(f"/etc/tmpfiles.d/{app}.conf", render("tmpfiles.d/APP.conf", {"APP": app}))
+def tmpfiles(fleet: Fleet, slots: bool = True) -> File:
+    """What systemd-tmpfiles makes for the app at boot. `slots`: of a swarm's host, they still have its visitors."""
+    app = fleet.app
+    text = render("tmpfiles.d/APP.conf", {"APP": app}) if slots or not fleet.is_swarm else ""
+    if fleet.is_swarm:
+        link = "" if slots else f"L {socket(app)} - - - - {PROXY_SOCKET}"
+        text += render("tmpfiles.d/APP-proxy.conf", {"APP": app, "LINK": link})
+    return File(f"/etc/tmpfiles.d/{app}.conf", text)
+
+
+def names_slot(link: str) -> bool:
+    """Whether web.sock, which names `link`, leads to a slot."""
+    return link.partition("/")[0] in ("a", "b")
 
 
 def socket(app: str) -> str:
-    """The link to the live slot's socket, which systemd-tmpfiles makes."""
+    """The link to what answers visitors, which systemd-tmpfiles makes."""
     return f"/run/{app}/web.sock"
 
 
-def daemon_json(before: str) -> File | None:
+def daemon_json(before: str, swarm: bool = False) -> File | None:
     """daemon.json with our settings added to the content `before`; None where it has them. Raises ValueError where
-    `before` is no JSON object."""
+    `before` is no JSON object. No node of a swarm may have live-restore."""
     ours, there = json.loads(render("daemon.json", {})), json.loads(before) if before.strip() else {}
+    ours |= {"live-restore": False} if swarm else {}
     if not isinstance(there, dict):
         raise ValueError("no object")
     merged = {**there, **ours}
@@ -156,7 +170,7 @@ def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
     stale = {path: name for path, name in sorted(units.items()) if path not in needed}
     pinned = [f"/run/{app}/{name}.{kind}" for name in stale.values() if name and not name.endswith("@")
               for kind in ("env", "tag")]
-    return [*stale, *pinned, *([] if host.roles else [tmpfiles(app).path])]
+    return [*stale, *pinned, *([] if host.roles else [tmpfiles(fleet).path])]
 
 
 def template(unit: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..host.consul_hosts import Web, listed
-from .checks import is_numeric
+from .checks import address_and_port, is_numeric
 from .config import Fleet, Host
 from .render import each, render
 
@@ -168,10 +168,7 @@ def nginx_address(address: str) -> str:
 
 def place(host: Host) -> tuple[str, int]:
     """The address and port at which others reach a host's nginx, by http."""
-    found = re.fullmatch(r"\[?(.*?)\]?(?::(\d+))?", host.internal_address)
-    if is_numeric(host.internal_address) or not found:
-        return host.internal_address, 80
-    return found[1], int(found[2] or 80)
+    return address_and_port(host.internal_address)
 
 
 def first_hosts(fleet: Fleet, out: Out) -> str:

@@ -3,8 +3,8 @@ scripts."""
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..agent.roles import BUILT_IN
@@ -12,6 +12,7 @@ from ..decide import consul, server
 from ..decide.config import Fleet, Host
 from ..decide.preflight import too_old
 from ..decide.render import render
+from ..decide.swarm import Node, Part
 
 SCRIPT = Path(__file__).with_name("inspect.sh")
 NEEDED = {
@@ -27,9 +28,9 @@ class Found:
     `whole`: it came to its end; `missing`: commands and packages; `others`: what has the app's name and is not ours;
     `malformed`: files of settings, with what is wrong; `user`: the app has a user and a group; `login`: the shell of
     that user where it can log in; `processes`: what of the app has a unit, in slots ("web@") or alone ("beat");
-    `units`: the app's that run or start at boot; `swarm`: it is a node of Docker Swarm; `released`: a release was
-    committed; `drained`: of a balancer, the hosts that get no visitors; `registered`: Consul's agent has our
-    definition, `defined`: or one of others.
+    `units`: the app's that run or start at boot; `part`: its part in a swarm; `released`: a release was committed;
+    `link`: what web.sock names; `proxied`: the swarm's proxy here reaches a release; `drained`: of a balancer, the
+    hosts that get no visitors; `registered`: Consul's agent has our definition, `defined`: or one of others.
     """
 
     whole: bool = True
@@ -42,8 +43,10 @@ class Found:
     processes: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     daemon_json: str = ""
-    swarm: bool = False
+    part: Part = field(default_factory=Part)
     released: bool = False
+    link: str = ""
+    proxied: bool = False
     drained: tuple[str, ...] = ()
     registered: bool = False
     defined: bool = False
@@ -78,9 +81,21 @@ def parse(lines: Iterable[str]) -> Found:
         return tuple(dict.fromkeys(told.get(kind, ())))
     return Found("end" in told, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
                  "user" in told, " ".join(every("login")), every("process"), every("unit"),
-                 decoded("".join(every("daemon")[:1])), every("swarm")[:1] == ("active",),
-                 "released" in told, every("drained"), "registered" in told,
-                 "defined" in told)
+                 decoded("".join(every("daemon")[:1])), part(told), "released" in told, "".join(every("link")[:1]),
+                 "proxied" in told, every("drained"), "registered" in told, "defined" in told)
+
+
+def part(told: Mapping[str, list[str]]) -> Part:
+    """The part in a swarm, of what is told."""
+    state, id, cluster, *_ = "".join(told.get("swarm", [""])[:1]).split(" ") + ["", "", ""]
+    lines = (line.split(" ") for line in told.get("node", ()))
+    nodes = tuple(Node(words[0], words[1], words[2], words[3], labels(words[4:])) for words in lines if len(words) >= 4)
+    return Part(state or "inactive", id, cluster, nodes, "".join(told.get("leaderless", [""])[:1]))
+
+
+def labels(words: Iterable[str]) -> dict[str, str]:
+    """Of KEY=value."""
+    return {key: value for key, _, value in (word.partition("=") for word in words)}
 
 
 def decoded(text: str) -> str:

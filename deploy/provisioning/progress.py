@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import TextIO
 
+from ..decide.config import Fleet
+from ..decide.server import names_slot
 from ..decide.site import Out
 from ..errors import by_text
+from .fitness import Found
 
 
 def announce(out: TextIO, host: str, text: str) -> None:
@@ -21,9 +24,21 @@ def left_out(out: TextIO, who: Out, by_consul: bool = False) -> None:
         print(f"{name}: is drained: make undrain HOST={name}", file=out)
 
 
-def report(out: TextIO, check: bool, changes: Mapping[str, Iterable[str]]) -> int:
+def nodes(out: TextIO, fleet: Fleet, found: Mapping[str, Found]) -> None:
+    """Say which hosts are nodes of a swarm that the file does not ask for, or wait for the swarm's first release."""
+    for name, each in found.items():
+        if each.part.state != "inactive" and not fleet.is_swarm:
+            print(f"{name}: is a node of a swarm and stays one, so live-restore stays off: a restart of Docker ends"
+                  " containers", file=out)
+        elif fleet.is_swarm and names_slot(each.link) and not each.proxied:
+            print(f"{name}: keeps what it runs until the swarm has a release: make deploy, then make provision",
+                  file=out)
+
+
+def report(out: TextIO, check: bool, *changes: Mapping[str, Iterable[str]]) -> int:
     """Say the changes of each host, in their order; with `check`, what would be. Returns the number of all."""
-    unique = {host: list(dict.fromkeys(texts)) for host, texts in sorted(changes.items())}
+    names = sorted({host for each in changes for host in each})
+    unique = {host: list(dict.fromkeys(text for each in changes for text in each.get(host, ()))) for host in names}
     would, total = "would " * check, sum(map(len, unique.values()))
     for text, hosts in in_order(unique):
         print(f"{', '.join(hosts)}: {would}{text}", file=out)

@@ -8,6 +8,7 @@ from typing import TextIO
 
 from ..decide import site
 from ..decide.config import Fleet, Host
+from ..decide.server import names_slot
 from ..decide.site import Out
 from ..errors import DeployError, HostProblem, Refused
 from ..reach import connection, limits
@@ -18,6 +19,7 @@ from ..reach.process import in_thread
 from . import fitness, progress
 from .channels import PYTHON, Channels, locked, looking
 from .fitness import Found
+from .swarm import Nodes
 
 
 async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, remove: str = "",
@@ -51,30 +53,35 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
     limits.allow(len(hosts))
     found = await on_each(hosts, lambda host: inspect(fleet, host, what == "remove"))
     known = found | await others(fleet, hosts)
+    nodes = Nodes(fleet, hosts, known, what)
+    found |= nodes.found
     bare = [host for host in hosts if "python3" in found[host.name].missing]
     announce = functools.partial(progress.announce, out)
-    reached = looking(fleet, hosts, bare) if check else locked(fleet, hosts, bare, who(what), announce)
+    reach = [*hosts, *nodes.managers]
+    reached = looking(fleet, reach, bare) if check else locked(fleet, reach, bare, who(what), announce)
     async with reached as channels:
-        run = session.Session(channels, check, announce)
+        run = session.Session({host.name: channels[host.name] for host in hosts}, check, announce)
         who_is_out = await left_out(fleet, known, channels)
         try:
             with run.entered():
                 await on_each(hosts, lambda host: in_thread(
                     run.work, host.name, recipe, fleet, host, found[host.name], who_is_out),
                     Refused if check else DeployError)
+            await nodes.bring(channels, check, announce)
         finally:
+            progress.nodes(out, fleet, found if what == "provision" else {})
             progress.left_out(out, who_is_out if what == "provision" else Out(), fleet.by_consul)
             total = progress.report(out, check, {
-                host.name: [PYTHON] * (host in bare) + run.changes(host.name) for host in hosts})
+                host.name: [PYTHON] * (host in bare) + run.changes(host.name) for host in hosts}, nodes.changes)
     return total
 
 
 async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
-    """Where one of `hosts` balances: what is found on other balancers and web hosts. One that cannot be asked is left
-    out."""
-    if not any(host.balancer for host in hosts):
+    """Where one of `hosts` balances: what is found on other balancers and web hosts; of a swarm, on all hosts. One that
+    cannot be asked is left out."""
+    if not fleet.is_swarm and not any(host.balancer for host in hosts):
         return {}
-    asked = [host for host in fleet.hosts if (host.balancer or host.has("web")) and host not in hosts]
+    asked = [host for host in fleet.hosts if (host.balancer or host.has("web") or fleet.is_swarm) and host not in hosts]
     return (await gathered(asked, lambda host: inspect(fleet, host, True)))[0]
 
 
@@ -89,7 +96,12 @@ async def left_out(fleet: Fleet, known: Mapping[str, Found], channels: Channels)
     balancers = [host for host in fleet.balancers if host.name in known]
     names = await on_each(balancers, drained)
     return Out(site.drained(fleet, {name for some in names.values() for name in some}), site.unreleased(
-        {web.name: known[web.name].released for web in fleet.with_role("web") if web.name in known}))
+        {web.name: has_release(fleet, known[web.name]) for web in fleet.with_role("web") if web.name in known}))
+
+
+def has_release(fleet: Fleet, found: Found) -> bool:
+    """Whether a web host has something to answer visitors with."""
+    return found.proxied if fleet.is_swarm and not names_slot(found.link) else found.released
 
 
 def modules() -> tuple[ModuleType, ModuleType, ModuleType]:

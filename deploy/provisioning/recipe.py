@@ -19,12 +19,19 @@ from ..decide.config import Fleet, Host
 from ..decide.server import File
 from ..decide.site import Out
 from ..errors import HostProblem
+from . import swarm_host
 from .facts import Entry, Files
 from .fitness import Found
 from .operations import nginx_site, whole_file
 
 # The agent reads its files, where it runs.
 RELOAD_CONSUL = "! systemctl --quiet is-active consul.service || systemctl reload consul.service"
+# Docker takes over a changed daemon.json some time after the reload, and then lets the host be a node.
+LIVE_RESTORE_ENDS = """
+for _ in $(seq 100); do [ "$(docker info --format '{{.LiveRestoreEnabled}}')" != false ] || exit 0; sleep 0.1; done
+echo "live-restore does not end" >&2
+exit 1
+"""
 LONG = 1000  # seconds. An operation with a _timeout is announced
 APT = "-o DPkg::Lock::Timeout=300"
 
@@ -38,8 +45,8 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
         app(fleet, here, found, there)
     units(fleet, here, there)
     if here.roles:
-        docker(found)
-        sockets(fleet.app, there)
+        docker(fleet, found)
+        sockets(fleet, found, there)
     take_away(fleet, here, found, there)
     if wanted.serves_http(here):
         nginx(fleet, here, there, out)
@@ -47,7 +54,7 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
         definition = consul.service(fleet, here)
         server.shell(name="reload consul.service", _if=write(definition, there).did_change, commands=(
             f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"))  # so that it is tried again
-    if here.roles:
+    if here.roles and not fleet.is_swarm:
         enable(f"{fleet.app}.target")
     team(fleet, here)
 
@@ -75,7 +82,7 @@ def remove(fleet: Fleet, here: Host, found: Found, out: Out) -> None:
 
 def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
     """All paths that are looked at, by one fact, before anything changes."""
-    app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet.app)] if here.roles else []
+    app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet)] if here.roles else []
     return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))),
             *wanted.stale_files(fleet, here, found.processes), consul.service_path(fleet.app), consul.script().path,
             *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
@@ -122,28 +129,38 @@ def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
         folder(path)
     changed = any_changed(*[write(file, there) for file in files_of_units])
     systemd.daemon_reload(name="reload systemd", _if=changed)
-    if here.roles:
+    if here.roles and not fleet.is_swarm:
         server.shell(name="start docker-runner.target", commands="systemctl start docker-runner.target", _if=changed)
         enable("docker-runner.target")
 
 
-def docker(found: Found) -> None:
-    """Docker runs, and its containers outlive it. A reload is enough for that; it is never restarted."""
+def docker(fleet: Fleet, found: Found) -> None:
+    """Docker runs, and its containers outlive it, but those of a swarm. A reload is enough for that; it is never
+    restarted."""
     enable("docker.service", running=True)
-    settings = None if found.swarm else wanted.daemon_json(found.daemon_json)
+    another = found.part.state != "inactive" and not fleet.is_swarm
+    settings = None if another else wanted.daemon_json(found.daemon_json, fleet.is_swarm)
     if settings:
         folder("/etc/docker")
         written = write(settings)
-        server.shell(name="reload docker.service", commands="systemctl reload docker.service",
-                     _if=written.did_change)
+        server.shell(name="reload docker.service", _if=written.did_change, commands=[
+            "systemctl reload docker.service", *([LIVE_RESTORE_ENDS] if fleet.is_swarm else [])])
 
 
-def sockets(app: str, there: dict[str, Entry]) -> None:
-    """/run/APP and the link to the live slot's socket."""
-    file = wanted.tmpfiles(app)
+def keeps_slots(fleet: Fleet, found: Found) -> bool:
+    """Whether slots have the visitors, and keep them. In a swarm that is until its proxy reaches a release."""
+    return not fleet.is_swarm or wanted.names_slot(found.link) and not found.proxied
+
+
+def sockets(fleet: Fleet, found: Found, there: dict[str, Entry]) -> None:
+    """/run/APP and the link to what answers visitors."""
+    slots = keeps_slots(fleet, found)
+    file = wanted.tmpfiles(fleet, slots)
     written = write(file, there)
     server.shell(name=f"create what {file.path} asks for", commands=f"systemd-tmpfiles --create {file.path}",
-                 _if=lambda: written.did_change() or wanted.socket(app) not in there)
+                 _if=lambda: written.did_change() or wanted.socket(fleet.app) not in there)
+    if not slots and wanted.names_slot(found.link):
+        swarm_host.go_over(fleet.app)
 
 
 def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
@@ -156,8 +173,15 @@ def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -
     for stale in site.stale_sites(fleet, here):
         if set(stale.paths) & set(there):
             nginx_site(name=f"put nginx site {stale.name} away", site=stale)
+    if here.roles and fleet.is_swarm and keeps_slots(fleet, found):
+        return
+    leaves_slots = fleet.is_swarm and wanted.names_slot(found.link)
+    if leaves_slots:
+        swarm_host.drain(fleet)
     if running := wanted.stale_units(fleet, here, found.units):
         stop(running)
+    if leaves_slots:
+        swarm_host.clear(fleet.app)
     gone = [files.file(name=f"remove {path}", path=path, present=False)
             for path in wanted.stale_files(fleet, here, found.processes) if path in there]
     if gone:

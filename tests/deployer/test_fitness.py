@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from deploy.agent.roles import BUILT_IN, Process
 from deploy.decide.config import Fleet
 from deploy.decide.server import process_unit
+from deploy.decide.swarm import Node, Part
 from deploy.provisioning import fitness
 from deploy.provisioning.fitness import Found
 from deployer.test_server import files
@@ -134,12 +135,15 @@ GOOD = ["version systemd 252", "version python3 3.11", "version Docker 20.10.24"
 
 def test_what_the_script_says_is_read():
     """Each line finds its place in Found."""
-    found = fitness.parse(["missing nginx", *GOOD, "daemon eyJkZWJ1ZyI6IHRydWV9", "swarm active", "unit shop.target",
-                           "process beat", "unit shop.target", "user shop", "released", "drained web1",
-                           "drained web2", "end"])
+    found = fitness.parse(["missing nginx", *GOOD, "daemon eyJkZWJ1ZyI6IHRydWV9", "swarm active n1 c1",
+                           "node n1 manager ready 10.0.0.11 shop.web=true x=", "link a/web.sock", "proxied",
+                           "unit shop.target", "process beat", "unit shop.target", "user shop", "released",
+                           "drained web1", "drained web2", "end"])
     assert found == Found(missing=frozenset({"nginx"}), versions=("systemd 252", "python3 3.11", "Docker 20.10.24"),
-                          user=True, processes=("beat",), units=("shop.target",),
-                          daemon_json='{"debug": true}', swarm=True, released=True, drained=("web1", "web2"))
+                          user=True, processes=("beat",), units=("shop.target",), daemon_json='{"debug": true}',
+                          part=Part("active", "n1", "c1", (
+                              Node("n1", "manager", "ready", "10.0.0.11", {"shop.web": "true", "x": ""}),)),
+                          link="a/web.sock", proxied=True, released=True, drained=("web1", "web2"))
     assert fitness.problems(found, "shop") == []
 
 
@@ -163,7 +167,8 @@ def test_an_inspection_cut_short_is_not_believed():
 
 
 @settings(max_examples=300, deadline=None, database=None)
-@given(st.lists(st.tuples(st.sampled_from(["version", "daemon", "missing", "end", "swarm", "unit", "x", "malformed"]),
+@given(st.lists(st.tuples(st.sampled_from(["version", "daemon", "missing", "end", "swarm", "node", "unit", "x",
+                                           "malformed"]),
                           st.one_of(st.text(max_size=8), st.sampled_from([
                               "systemd ²", "nothing 1", "W10=", "W1td", "systemd " + "9" * 5000]))).map(" ".join),
                 max_size=6))

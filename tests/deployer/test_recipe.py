@@ -9,6 +9,7 @@ import pytest
 from pyinfra.operations import server as operations
 
 from deploy.decide import config, server
+from deploy.decide.swarm import Part
 from deploy.provisioning.fitness import Found
 from deployer.recipes import Plan
 from proc import ROOT
@@ -98,13 +99,13 @@ def test_the_engine_is_reloaded_and_not_on_swarm_nodes(fleet):
     plan = Plan(fleet, "web1", Found(daemon_json='{"debug": true}'))
     assert json.loads(plan.files[server.DAEMON][0]) == {"debug": True, "live-restore": True}
     assert plan.commands["reload docker.service"] == ["systemctl reload docker.service"]
-    swarm = Plan(fleet, "web1", Found(swarm=True))
+    swarm = Plan(fleet, "web1", Found(part=Part("active")))
     assert server.DAEMON not in swarm.files and "reload docker.service" not in swarm.commands
 
 
 def test_sockets_are_made_where_there_is_none(fleet):
     """Also where tmpfiles' own file is as it should be; with link and file nothing is to be done."""
-    text = server.tmpfiles("shop").content
+    text = server.tmpfiles(fleet).content
     digest = f"{hashlib.sha256(text.encode()).hexdigest()}  /etc/tmpfiles.d/shop.conf\n"
     settled = there("/etc/tmpfiles.d/shop.conf") + digest
     name = "create what /etc/tmpfiles.d/shop.conf asks for"

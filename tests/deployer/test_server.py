@@ -16,7 +16,7 @@ def host_of(fleet, name):
 def files(fleet, name):
     """Path → content of every file on the host, nginx's included."""
     host = host_of(fleet, name)
-    app = [*server.app_files(fleet, host), server.tmpfiles(fleet.app)] if host.roles else []
+    app = [*server.app_files(fleet, host), server.tmpfiles(fleet)] if host.roles else []
     return {file.path: file.content for file in (*app, *server.unit_files(fleet, host))} | {
         path: content for each in site.sites(fleet, host, True) for path, content in each.files.items()}
 

@@ -51,7 +51,8 @@ class App(ThreadingMixIn, UnixStreamServer):
                     return self.connection.shutdown(socket.SHUT_RDWR)
                 if self.path.startswith("/upgrade"):
                     return self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
-                                            b"Upgrade: websocket\r\n\r\nhello from the socket")
+                                            b"Upgrade: websocket\r\nSec-WebSocket-Accept: "
+                                            b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello from the socket")
                 body = json.dumps({"release": release, "path": self.path, "headers": self.headers.items()}).encode()
                 self.send_response(int(self.headers.get("X-Status", status if self.path == "/" else 200)))
                 self.send_header("Content-Length", str(len(body)))

@@ -15,6 +15,11 @@ def echo(release="v1", fault=""):
     return build(APPS / "echo", "fleet-echo", RELEASE=release, FAULT=fault)
 
 
+def haproxy():
+    """The image of HAProxy that engine.proxy names. Returns its tag."""
+    return build(APPS / "haproxy", "fleet-haproxy")
+
+
 def project(tag):
     """The project's own image as that release, by `make build` with the checkout's wheelhouse. Returns its tag."""
     image = f"{of_checkout().fleet}-shop"

@@ -1,8 +1,12 @@
 """A stand-in for an app: `run` serves HTTP on $SOCKET or $PORT, `daemon PORT` on that port, and makes its $READY_FILE;
 `worker` and `beat` wait for TERM, what a deploy asks for does nothing; any other command says in JSON what it was
 given, and `exit N` ends with N. A visitor of /?fail is answered 500. $FAULT makes a release that is broken: see FAULTS.
+
+As the image does, it takes settings from $SETTINGS_FILE, accepts for $DRAIN seconds after TERM, and `healthcheck ready`
+asks /readyz until that has answered 200.
 """
 
+import http.client
 import json
 import os
 import signal
@@ -51,6 +55,7 @@ UNSURE = ("migration", "brief")
 ENDS = {("worker", "fleeting"): 1, ("beat", "faint"): 4}  # seconds
 FIRST = []  # when visitors came
 ANSWERED = []
+ROLE, WAS_READY = "/dev/shm/role", "/dev/shm/was-ready"
 RELEASE, FAULT = os.environ.get("RELEASE", ""), os.environ.get("FAULT", "")
 
 
@@ -150,14 +155,15 @@ def run():
     """Serve until TERM; then answer what has arrived and end with 0."""
     if FAULT == "slow":
         time.sleep(3)
-    if FAULT == "needy" and not os.path.exists(os.path.join(os.path.dirname(os.environ["SOCKET"]), "migrated")):
+    if FAULT == "needy" and not os.path.exists(os.path.join(os.path.dirname(os.environ.get("SOCKET", "")), "migrated")):
         sys.exit("no such table")
     tell("")
     server = bind()
     tell("unknown\n" if FAULT in UNSURE else f"release {RELEASE}\n{plan()}\n")
     if FAULT == "brief":
         threading.Timer(6, os._exit, [1]).start()
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    drain = float(os.environ.get("DRAIN") or 0)
+    signal.signal(signal.SIGTERM, lambda *_: threading.Timer(drain, server.shutdown).start())
     print(f"{RELEASE} serves at {server.server_address}", flush=True)
     server.serve_forever(poll_interval=0.05)
     server.server_close()
@@ -210,6 +216,40 @@ def wait(command):
         print(f"{RELEASE} has ended its task", flush=True)
 
 
+def healthcheck(ready=""):
+    """Ask /readyz where it is to get ready and has not yet, else /healthz; end with 1 unless it is well. Only of a site
+    on a port, and of a worker, which has no port."""
+    if os.environ.get("SOCKET") or not os.path.exists(ROLE):
+        return
+    with open(ROLE) as file:
+        role = file.read()
+    if role != "run":
+        sys.exit(int(role == "worker" and FAULT == "idle"))
+    asks_ready = ready and not os.path.exists(WAS_READY)
+    connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("PORT", "8000")), timeout=4)
+    connection.request("GET", "/readyz" if asks_ready else "/healthz", headers={"User-Agent": "slipway-deploy"})
+    if connection.getresponse().status != 200:
+        sys.exit(1)
+    if asks_ready:
+        note(WAS_READY, "")
+
+
+def note(path, text):
+    """Write a file of this container's, where it may."""
+    try:
+        with open(path, "w") as file:
+            file.write(text)
+    except OSError:
+        pass
+
+
+def read_settings(path):
+    """KEY=value a line."""
+    with open(path) as file:
+        lines = [line.rstrip("\n") for line in file]
+    os.environ.update(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
 def smuggle(folder):
     """One file that may go to visitors, but for its mode, and what never may."""
     os.chdir(folder)
@@ -233,12 +273,15 @@ def main(command, *words):
         sys.exit(f"FAULT={FAULT} is none of {', '.join(filter(None, FAULTS))}")
     if FAULT == "crash" and command in ("run", "worker", "beat"):
         sys.exit("told to crash")
+    if os.environ.get("SETTINGS_FILE"):
+        read_settings(os.environ["SETTINGS_FILE"])
     if FAULT == "demanding" and command != "collectstatic" and "NEEDED" not in os.environ:
         print("NEEDED is not set", file=sys.stderr)
         sys.exit(64)
     if command == "exit":
         sys.exit(int(words[0]))
     if command in ("run", "worker", "beat"):
+        note(ROLE, command)
         return run() if command == "run" else wait(command)
     if command == "daemon":
         return daemon(*words)
@@ -246,7 +289,9 @@ def main(command, *words):
         sys.exit(f"collectstatic: {words[0]}: told to fail")
     if [command, FAULT] == ["collectstatic", "smuggler"]:
         return smuggle(*words)
-    if command in ("healthcheck", "migrate", "collectstatic"):
+    if command == "healthcheck":
+        return healthcheck(*words)
+    if command in ("migrate", "collectstatic"):
         return migrate() if command == "migrate" else None
     if [command, *words] == ["manage", "showmigrations", "--plan"]:
         return print(plan())
