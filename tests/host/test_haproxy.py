@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import signal
 import socket
 import threading
 
@@ -147,7 +148,8 @@ def test_who_waits_is_not_turned_away(behind, apps):
         waiting = threading.Thread(target=lambda: answers.append(ask(behind.port, X_Hang="1")[0]))
         waiting.start()
         wait_until(lambda: app.hanging == 1)
-        haproxy.send_signal(10)  # SIGUSR1, its image's STOPSIGNAL
+        haproxy.send_signal(signal.SIGUSR1)  # its image's STOPSIGNAL
+        wait_until(lambda: "a soft-stop in 2000 ms" in haproxy.output(), 10, "it has heard")
         assert ask(behind.port)[0] == 200, "it goes on to accept for a while"
         app.let_go.set()
         waiting.join(30)
