@@ -184,3 +184,52 @@ class Settings(TypedDict):
     """APP.env and APP.env.next."""
     settings: Base64
     staged: Base64 | None
+
+
+# ---- of a swarm ----
+
+class Node(TypedDict):
+    """A machine of the swarm, in Docker's words."""
+    id: str
+    name: str
+    state: str
+    manager: bool
+    availability: str
+    labels: list[str]
+
+
+class Service(TypedDict):
+    """How a service is: how many containers are wanted and run, of which releases and attempts; why others do not."""
+    wanted: int
+    running: int
+    tags: list[str]
+    ids: list[str]
+    wrong: list[str]
+    update: str
+
+
+class SwarmFacts(TypedDict):
+    """All that a plan or status needs to know of a swarm. `settings`, `files`: those that the next deploy takes;
+    `expected`, `counts`: service → the attempt whose containers it should run, and how many; `holder`, `attempt`: of
+    the lock."""
+    node: str
+    arch: str
+    nodes: list[Node]
+    services: dict[str, Service]
+    settings: str
+    staged: bool
+    files: list[str]
+    site: list[str]  # scheme, host
+    records: list[Record]
+    expected: dict[str, str]
+    counts: dict[str, int]
+    lock: str | None
+    holder: str
+    attempt: str
+
+
+class Gate(TypedDict):
+    """What a web host's visitors were answered."""
+    problem: str
+    answers: int
+    errors: int

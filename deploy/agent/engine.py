@@ -9,7 +9,7 @@ from . import disk, http
 from .host import Host, Problem
 from .shapes import Any
 
-MOST = 2_000_000  # bytes of an answer that are kept, the last ones
+MOST = 16_000_000  # bytes of an answer that are kept, the last ones
 
 
 def call(host: Host, method: str, path: str, login: dict[str, str] | None = None, seconds: float = 60,

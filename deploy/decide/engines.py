@@ -29,6 +29,8 @@ def problems(engine: dict[str, Any], processes: Iterable[Process], hosts: Mappin
         ignored = {path: value for path, value in ignored.items() if path in ("registry", "opts")}
         ignored |= {f"engine.{key}": value for key, value in engine.items() if key not in (*SWARM, "cpu")}
         yield from of_managers(engine["managers"], hosts)
+        yield from ((f"process.{process.name}.ports", f"{port!r}: Swarm publishes a port at all addresses, not at one")
+                    for process in processes for port in process.ports if port.count(":") > 1)
         yield from ((f"hosts.{name}.internal", "is needed: the numeric address at which the swarm's nodes reach it")
                     for name, address in hosts.items() if not is_numeric(address_and_port(address)[0]))
     elif hosts or engine["managers"]:
@@ -70,7 +72,7 @@ def of_replicas(engine: dict[str, Any], known: dict[str, Process]) -> Problems:
                 yield f"engine.most.{name}", "only processes that may run beside each other grow with load"
     for name in known.keys() - BUILT_IN.keys() - engine["replicas"].keys():
         yield f"engine.replicas.{name}", "is needed: how many there are, or 0"
-    for name in {"release", "migrate"} & known.keys():
+    for name in {"release", "migrate", "proxy", "once"} & known.keys():
         yield f"process.{name}", f"the name is used for something else with engine.kind = \"{engine['kind']}\""
     if not engine["replicas"].get("web"):
         yield "engine.replicas.web", "is needed: how many containers answer visitors"

@@ -36,6 +36,7 @@ STEP_KINDS = {  # in their order
     "start": StepKind(120, "drain and stop what was started"),
     "ready": StepKind(120),
     "pause": StepKind(120, "old workers consume again"),
+    "update": StepKind(3600, "update back to the release before"),  # of a swarm
     "flip": StepKind(120, "flip back to the old slot"),
     "watch": StepKind(120),
     "replace": StepKind(480, "the old processes again"),
@@ -216,6 +217,7 @@ def shown(groups: Sequence[tuple[Step, ...]]) -> list[str]:
     for number, group in enumerate(groups, 1):
         for step in group:
             roles = f" {'+'.join(step.args['roles'])}" if step.name in ("start", "ready") else ""
+            roles = f" {step.args['part']}" if step.name == "update" else roles
             seconds = f" {step.args['seconds']} s" if step.name == "watch" else ""
             undo = f"   undo: {STEP_KINDS[step.name].undo}" if STEP_KINDS[step.name].undo else ""
             where = f", {step.where}" if step.where else ""

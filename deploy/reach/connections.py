@@ -129,7 +129,7 @@ class Connections:
         async def lock(host: Host, ours: Ours) -> None:
             connection, dead_after = self.connections[host.name], self.fleet.rollout["dead_after"]
             with self._timed("lock", host.name):
-                await insist(lambda: connection.lock(description, dead_after, bare), ours)
+                await insist(lambda: connection.lock(description, dead_after, bare=bare), ours)
             self.locked.append(host.name)
         await all_or_none(self.hosts, lock, error)
 
