@@ -44,6 +44,7 @@ COMMANDS = {  # name of a module in commands/ → help
 }
 
 HERE = ("config", "manifests")  # these ask no server
+OF_HOSTS = ("prune", "watch", "monitoring")  # and these know nothing of a swarm
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
@@ -77,6 +78,9 @@ def handle(args: argparse.Namespace) -> int:
     fleet = config.find(os.environ, args.config)
     if fleet.engine["kind"] not in ("hosts", "swarm") and args.command not in HERE:
         raise Refused(f"engine.kind is {fleet.engine['kind']!r}: make manifests, and go on as docs/engines.md says")
+    if fleet.is_swarm and (args.command in OF_HOSTS or args.hosts and args.command != "logs"):
+        raise Refused(f"{args.command if not args.hosts else '--hosts'} has no meaning with engine.kind = \"swarm\":"
+                      " docs/swarm.md tells what has")
     if args.command not in HERE and not shutil.which("ssh"):
         raise Refused("there is no ssh on this machine: install OpenSSH's client")
     return asyncio.run(heeding(args.handle(replace(fleet, ssh=Ssh(args.ssh_config)), args))) or 0

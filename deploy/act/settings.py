@@ -75,11 +75,15 @@ async def show(hosts: Connections) -> None:
         texts = await on_each(hosts.hosts, known)
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, (current, following) in sorted(texts.items()):
-        lines = tuple(f"  {setting:32} {state and 'staged: ' + state}".rstrip()
-                      for setting, state in differences(current, following).items())
-        groups.setdefault(lines, []).append(name)
-    for lines, names in groups.items():
-        print("\n".join([f"{', '.join(names)}:", *(lines or ["  nothing set"])]))
+        groups.setdefault(tuple(lines(current, following)), []).append(name)
+    for shown, names in groups.items():
+        print("\n".join([f"{', '.join(names)}:", *(shown or ["  nothing set"])]))
+
+
+def lines(current: str, following: str | None) -> list[str]:
+    """A line for each setting, and what is staged of it."""
+    return [f"  {setting:32} {state and 'staged: ' + state}".rstrip()
+            for setting, state in differences(current, following).items()]
 
 
 # ---- doing it ----

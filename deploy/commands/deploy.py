@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..act.rollout import Rollout
 from ..decide.config import Fleet
 from ..errors import DeployError, Locked
 from ..reach.spans import Span
@@ -52,7 +51,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     await displayed(plan.deploy_of(fleet, args, show.tell), show, args)
 
 
-async def displayed(rollout: Rollout, show: display.Background, args: argparse.Namespace) -> None:
+async def displayed(rollout: plan.Rolling, show: display.Background, args: argparse.Namespace) -> None:
     """Do a rollout, which tells `show` how it goes."""
     try:
         await when_free(rollout, args.wait)
@@ -75,7 +74,7 @@ def draw(spans: Sequence[Span], file: Path) -> None:
         display.put(f"--timings: {file}: {error.strerror}", sys.stderr)
 
 
-async def when_free(rollout: Rollout, seconds: float) -> None:
+async def when_free(rollout: plan.Rolling, seconds: float) -> None:
     """Do it; while somebody else holds the lock, try again, for so many seconds. Each try decides anew."""
     now = asyncio.get_running_loop().time
     deadline = now() + seconds

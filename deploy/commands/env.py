@@ -7,6 +7,7 @@ from typing import Any
 from ..act import settings
 from ..decide.config import Fleet
 from ..reach.connections import Connections
+from ..swarm import settings as in_swarm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,5 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def handle(fleet: Fleet, args: argparse.Namespace) -> Coroutine[Any, Any, None]:
     """What is typed is read now, before the event loop runs, which must not wait for it."""
+    if fleet.is_swarm:
+        return in_swarm.show(fleet) if args.action == "list" else in_swarm.stage(
+            fleet, settings.CHANGES[args.action](args))
     hosts = Connections(fleet, fleet.chosen(args.hosts))
     return settings.show(hosts) if args.action == "list" else settings.stage(hosts, settings.CHANGES[args.action](args))

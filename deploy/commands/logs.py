@@ -25,7 +25,7 @@ def command(fleet: Fleet, args: argparse.Namespace) -> list[str]:
     if args.role and args.role not in fleet.processes:
         raise Refused(f"there is no role {args.role!r}; there are: {', '.join(fleet.processes)}")
     names = [f"{fleet.app}-{role}{slot}" for role, process in fleet.processes.items() if args.role in ("", role)
-             for slot in (("-a", "-b") if process.overlap else ("",))]
+             for slot in (("-a", "-b") if process.overlap and not fleet.is_swarm else ("",))]
     return ["journalctl", "--no-pager", "-o", "short-iso", "-n", str(args.lines), *(["-f"] if args.follow else []),
             *(["--since", args.since] if args.since else []), *(word for name in names for word in ("-t", name))]
 

@@ -13,9 +13,11 @@ from ..engine.platforms import PLATFORMS
 from ..engine.workloads import Release
 from ..errors import Refused
 from ..show.files import put_files
+from ..swarm.stack import files
 from .plan import check_tag
 
 ENV = re.compile(r"[a-z0-9][a-z0-9-]*")
+MAKERS = {**PLATFORMS, "swarm": files}
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -36,7 +38,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     env = os.environ.get("ENV") or "production"
     if not ENV.fullmatch(env):
         raise Refused(f"ENV={env}: its name is of small letters, digits and -")
-    out, make = args.out or Path("manifests", env), PLATFORMS.get(args.engine or fleet.engine["kind"], manifests)
+    out, make = args.out or Path("manifests", env), MAKERS.get(args.engine or fleet.engine["kind"], manifests)
     release = Release(args.tag, args.digest or pushed(fleet.image, args.tag))
     if not DIGEST.fullmatch(release.digest):
         raise Refused(f"--digest {release.digest}: it is sha256: and 64 digits")

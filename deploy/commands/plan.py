@@ -2,15 +2,32 @@
 
 import argparse
 import sys
+from dataclasses import replace
+from typing import Protocol
 
 from ..act.rollout import Rollout
 from ..agent.releases import TAG
 from ..decide import images
 from ..decide.config import Fleet
-from ..decide.plan import Options, shown
+from ..decide.plan import Options, Step, shown
 from ..errors import Refused
+from ..reach.spans import Spans
 from ..reach.validate import Tell
 from ..show.display import Lines
+
+
+class Rolling(Protocol):
+    """A deploy or rollback that is asked for, on hosts or on a swarm."""
+
+    @property
+    def tell(self) -> Tell: ...
+
+    @property
+    def timings(self) -> Spans: ...
+
+    async def plan(self) -> list[tuple[Step, ...]]: ...
+
+    async def run(self) -> None: ...
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +49,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     print("\n".join(shown(await deploy_of(fleet, args, Lines(sys.stderr).tell).plan())))
 
 
-def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rollout:
+def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
     """The deploy that is asked for. Raises Refused for a tag that cannot be deployed."""
     check_tag(args.tag)
     if args.tag.endswith("-dirty") and not args.allow_dirty:
@@ -40,6 +57,11 @@ def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rollout:
     if args.parallel is not None and args.parallel < 0:
         raise Refused(f"--parallel {args.parallel}: it is a number of hosts, or 0 for no limit")
     options = Options(args.parallel, not args.no_bake, args.allow_incompatible, args.allow_dirty)
+    if fleet.is_swarm:
+        from ..swarm.rollout import SwarmRollout  # only here: it takes time to load
+        if options.parallel is not None:
+            fleet = replace(fleet, rollout={**fleet.rollout, "parallel": options.parallel})
+        return SwarmRollout(fleet, tell, "deploy", args.tag, options)
     return Rollout(fleet, fleet.chosen(args.hosts), tell, "deploy", args.tag, options, args.skip_unreachable)
 
 

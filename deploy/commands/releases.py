@@ -9,6 +9,7 @@ from ..errors import DeployError, on_hosts
 from ..reach.connections import Connections
 from ..reach.validate import visible
 from ..show import tables
+from ..swarm import look
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    if fleet.is_swarm:
+        return await look.releases(fleet, args)
     async with Connections(fleet, fleet.chosen(args.hosts)) as connections:
         problems = await connections.reach()
         facts, others = await connections.facts()

@@ -21,9 +21,12 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     await deploy.displayed(rollback_of(fleet, args, show.tell), show, args)
 
 
-def rollback_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rollout:
+def rollback_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> plan.Rolling:
     """The rollback that is asked for. Raises Refused for what is no tag."""
     if args.to:
         plan.check_tag(args.to)
-    return Rollout(fleet, fleet.chosen(args.hosts), tell, "rollback", args.to,
-                   Options(allow_incompatible=args.allow_incompatible), args.skip_unreachable)
+    options = Options(allow_incompatible=args.allow_incompatible)
+    if fleet.is_swarm:
+        from ..swarm.rollout import SwarmRollout  # only here: it takes time to load
+        return SwarmRollout(fleet, tell, "rollback", args.to, options)
+    return Rollout(fleet, fleet.chosen(args.hosts), tell, "rollback", args.to, options, args.skip_unreachable)

@@ -12,6 +12,7 @@ from ..reach.connections import Connections
 from ..reach.gather import Problems
 from ..reach.validate import visible
 from ..show import tables
+from ..swarm import look
 
 RED, PLAIN = "\033[31m", "\033[0m"
 
@@ -22,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
     """Exit code 1 when anything is not as it should be."""
+    if fleet.is_swarm:
+        return await look.status(fleet, args)
     facts, problems = await facts_of(fleet, fleet.chosen(args.hosts))
     if args.json:
         print(json.dumps({"hosts": facts, "problems": problems}))

@@ -8,7 +8,6 @@ from ..agent.answers import Facts
 from ..agent.shapes import Release
 from ..decide.config import Host
 from ..decide.drift import EMPTY, running
-from ..decide.preflight import AllFacts
 
 Row = tuple[str, ...]
 
@@ -45,7 +44,7 @@ def table(lines: Sequence[Row]) -> str:
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)
 
 
-def history(facts: AllFacts) -> list[Row]:
+def history(facts: Mapping[str, Mapping[str, Any]]) -> list[Row]:
     """The rows of `releases`, with their head: one for each deploy and outcome in any host's log, newest last."""
     found: dict[tuple[Any, str], dict[str, Any]] = {}
     for name, host in sorted(facts.items()):
