@@ -12,7 +12,7 @@ from typing import Any
 
 from ..agent.roles import BUILT_IN, Process
 from ..errors import Refused
-from . import engines, processes, schema
+from . import engines, processes, schema, watch
 from .checks import TOO_DEEP, Problems, is_numeric
 from .ssh import Ssh
 
@@ -197,6 +197,7 @@ def between_keys(fleet: Fleet) -> Problems:
     yield from engines.problems(fleet.engine, fleet.processes.values(), {
         host.name: host.internal_address for host in fleet.app_hosts}, fleet.media, fleet.site["names"], {
         "registry": fleet.registry or fleet.registry_login, "opts": fleet.opts,
+        **{f"hosts.{host.name}.opts": host.opts for host in fleet.hosts},
         "site.tls": fleet.site["tls"] != "off", **{f"hooks.{key}": value for key, value in fleet.hooks.items()}})
     yield from engines.static_problems(fleet.engine, fleet.static)
     site, (web, beats) = fleet.site, map(fleet.with_role, ("web", "beat"))
@@ -216,18 +217,7 @@ def between_keys(fleet: Fleet) -> Problems:
                                   fleet.rollout["ready"])
     yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
                 for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
-    yield from watch_problems(fleet.watch)
-
-
-def watch_problems(watch: Table) -> Problems:
-    """What is wrong between the keys of [watch]."""
-    if watch["ttl"] < 2 * watch["every"]:
-        yield "watch.ttl", f"{watch['ttl']} s are less than twice watch.every, {watch['every']} s"
-    if watch["over"] < watch["ttl"]:
-        yield "watch.over", f"{watch['over']} s are less than watch.ttl, {watch['ttl']} s"
-    if watch["front"] and watch["places"] > len(watch["probes"]) + 1:
-        yield "watch.places", (f"{watch['places']} are more than there are, this machine and {len(watch['probes'])} in"
-                               " watch.probes")
+    yield from watch.problems(fleet.watch)
 
 
 def host_problems(host: Host, same_address: Iterable[str]) -> Problems:

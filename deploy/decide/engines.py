@@ -26,7 +26,8 @@ def problems(engine: dict[str, Any], processes: Iterable[Process], hosts: Mappin
     if media == "local":
         yield "media", "\"local\" files would differ between containers; use \"database\" or \"bucket\""
     if kind == "swarm":
-        ignored = {path: value for path, value in ignored.items() if path in ("registry", "opts")}
+        ignored = {path: value for path, value in ignored.items()
+                   if path == "registry" or path.endswith("opts")}
         ignored |= {f"engine.{key}": value for key, value in engine.items() if key not in (*SWARM, "cpu")}
         yield from of_managers(engine["managers"], hosts)
         yield from ((f"process.{process.name}.ports", f"{port!r}: Swarm publishes a port at all addresses, not at one")

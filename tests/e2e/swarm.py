@@ -21,10 +21,14 @@ class SwarmShop(Shop):
 
     def __init__(self, fleet, folder, app="shop"):
         super().__init__(fleet, folder, app)
-        self.proxy = fleet.registry.push(apps.haproxy(), "haproxy:lts")
         self.on_hosts = dict(self.settings)  # the file without a swarm
-        self.settings |= {"engine.kind": "swarm", "engine.replicas.web": 3, "engine.replicas.worker": 1,
-                          "engine.replicas.beat": 1, "engine.proxy": self.proxy}
+        self.settings |= self.as_swarm()
+
+    def as_swarm(self):
+        """What its file says of the engine."""
+        self.proxy = self.fleet.registry.push(apps.haproxy(), "haproxy:lts")
+        return {"engine.kind": "swarm", "engine.replicas.web": 3, "engine.replicas.worker": 1,
+                "engine.replicas.beat": 1, "engine.proxy": self.proxy}
 
     @property
     def manager(self):

@@ -150,7 +150,10 @@ def test_nobody_notices_that_hosts_go_over(fleet, tmp_path_factory):
         said = shop.provision()
         assert "web1: keeps what it runs until the swarm has a release: make deploy, then make provision\n" in said
         assert shop.changes() == 0 and {slots(host) for host in shop.web} == {"b"}
-        shop.stack("v2")
+        settings = shop.manager.run("cat /etc/default/shop.env")
+        assert shop.deploy("env", "set", input=settings).returncode == 0
+        there = shop.roll("deploy", shop.image("v2"))
+        assert there.code == 0, there.stderr
         shop.until_ready("v2", "proxy/web.sock")
         shop.provision()
         assert {slots(host) for host in shop.web} == {"proxy"}

@@ -74,6 +74,9 @@ def test_the_proxy_changes_with_its_own_config_alone(fleet):
     ({"engine": {"kind": "swarm", "replicas": {"web": 1}, "settings": ["A"]}}, "engine.settings: has no meaning"),
     ({"engine": {"kind": "swarm", "replicas": {}}}, "engine.replicas.web: is needed"),
     ({"hosts": {}}, "no host is there"),
+    ({"hosts": {"a": {"roles": ["web"], "internal": "10.0.0.1", "opts": "-e A=1"}}}, "hosts.a.opts: has no meaning"),
+    ({"process": {"proxy": {"command": "x"}}}, "process.proxy: the name is used for something else"),
+    ({"process": {"smtp": {"command": "x", "ports": ["127.0.0.1:25:25"]}}}, "Swarm publishes a port at all addresses"),
 ])
 def test_what_the_file_must_not_say(change, said):
     hosts = {name: {"roles": ["web"], "internal": address} for name, address in (("a", "10.0.0.1"), ("b", "10.0.0.2"))}
