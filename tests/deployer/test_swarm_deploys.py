@@ -198,3 +198,13 @@ def test_web_goes_first_with_its_proxy(made):
 def test_a_service_that_still_changes_has_not_arrived():
     service = {"Spec": {"Mode": {"Replicated": {"Replicas": 1}}}, "UpdateStatus": {"State": "updating"}}
     assert not stacks.arrived(service, [task("running")], "id-v2")
+
+
+def test_an_update_that_waits_for_a_lost_node_begins_anew(made):
+    """What it is told then changes no container."""
+    assigned, running = {**task("assigned"), "NodeID": "b"}, {**task("running"), "NodeID": "c"}
+    assert stacks.waited_for({"web": [assigned, running]}, {"b", "c"}) == {"b"}
+    assert stacks.waited_for({"web": [assigned]}, set()) == set()
+    again = stacks.nudged(made, 1)["services"]
+    assert {name: {**one, "deploy": {key: value for key, value in one["deploy"].items() if key != "labels"}}
+            for name, one in again.items()} == made["services"]

@@ -14,6 +14,7 @@ from .store import LEADER, LEADERLESS, ask, quoted
 
 Stack = dict[str, Any]
 ID, TAG = "slipway.id", "slipway.tag"  # labels of containers: of which attempt, of which release
+BEFORE = ("assigned", "accepted", "preparing", "ready", "starting")  # a container runs
 ENDED = ("failed", "rejected", "orphaned")
 ONCE = "once"  # the service that runs a command to its end
 PASSING = re.compile(LEADERLESS.pattern + "|update out of sequence")
@@ -84,6 +85,19 @@ def counts(stack: Stack) -> dict[str, int]:
     return {name: one["deploy"]["replicas"] for name, one in stack["services"].items() if "replicas" in one["deploy"]}
 
 
+def waited_for(found: dict[str, list[Any]], nodes: set[str]) -> set[str]:
+    """Those of the nodes, which are down, on which a container has not started yet."""
+    return {task["NodeID"] for its in found.values() for task in its
+            if task.get("NodeID") in nodes and state_of(task) in BEFORE}
+
+
+def nudged(stack: Stack, number: int) -> Stack:
+    """The stack with another label, which no container has. Swarm waits for ever for one to start that it gave to a
+    node just before that was lost: its update has to begin anew, and leaves what has changed over already."""
+    return dict(stack, services={name: dict(one, deploy=dict(one["deploy"], labels={"slipway.again": str(number)}))
+                                 for name, one in stack["services"].items()})
+
+
 # ---- doing ----
 
 def put(host: Host, stack: Stack) -> None:
@@ -123,6 +137,7 @@ def wait(host: Host, stack: Stack, seen: Collection[str] | None, seconds: float)
     ends, but for those `seen` before (None: whatever ends), and after so many seconds, not counting those in which an
     image is pulled."""
     left_seconds, wanted, before = seconds, ids(stack), time.monotonic()
+    lost: set[str] = set()
     while True:
         found, all_tasks = services(host), look(host, wanted, seen)
         left = [name for name, id in wanted.items()
@@ -130,13 +145,22 @@ def wait(host: Host, stack: Stack, seen: Collection[str] | None, seconds: float)
         if not left:
             return
         now = time.monotonic()
-        pulls = any(state_of(task) == "preparing" for name in left for task in all_tasks[name])
+        if gone := waited_for(all_tasks, down(host)) - lost:
+            lost |= gone
+            put(host, nudged(stack, len(lost)))
+        pulls = any(state_of(task) == "preparing" and task.get("DesiredState") == "running"
+                    for name in left for task in all_tasks[name])
         left_seconds, before = left_seconds - (0 if pulls else now - before), now
         if left_seconds < 0:
             said = {why(one) for name in left for one in all_tasks[name] if id_of(one) == wanted[name]}
             raise Problem("%s: not ready within %d s: %s" % (
                 ", ".join(left), seconds, "; ".join(sorted(said)) or "no container was placed"))
         time.sleep(PAUSE)
+
+
+def down(host: Host) -> set[str]:
+    """The nodes that are out of the swarm's sight."""
+    return {node["ID"] for node in ask(host, "/nodes", "docker node ls") or [] if node["Status"]["State"] == "down"}
 
 
 def look(host: Host, wanted: dict[str, str], seen: Collection[str] | None) -> dict[str, list[Any]]:
