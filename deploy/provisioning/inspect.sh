@@ -30,6 +30,7 @@ swarm() {
     echo "swarm $part"
     case $part in active\ *\ ?*) ;; *) return 0 ;; esac # of a manager
     node='node {{.ID}} {{.Spec.Role}} {{.Status.State}} {{.Status.Addr}}'
+    # shellcheck disable=SC2016 # Docker's template, not sh's
     labels='{{range $key, $value := .Spec.Labels}} {{$key}}={{$value}}{{end}}'
     if ids=$(docker node ls --quiet 2>&1); then
         # shellcheck disable=SC2086

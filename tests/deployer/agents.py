@@ -91,7 +91,8 @@ def fine(fleet):
 
 
 class Agent:
-    """Answers as one with which all is well, but for what `odd` has: do → function of the message. `asked` hears it."""
+    """Answers as one with which all is well, but for what `odd` has: do → function of the message, which returns
+    None where all is well with that, too. `asked` hears it."""
 
     def __init__(self, fine, odd=None, asked=None):
         self.fine, self.odd, self.asked, self.lock = fine, odd or {}, asked if asked is not None else [], 0
@@ -105,8 +106,8 @@ class Agent:
             return []
         if do == "lock":
             self.lock = message["id"]
-        if do in self.odd:
-            return self.odd[do](message)
+        if do in self.odd and (said := self.odd[do](message)) is not None:
+            return said
         if do == "lock":
             return [MARK + b"\n"]
         number = self.lock if do in ("end", "abort") else message["id"]

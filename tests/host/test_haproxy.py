@@ -56,9 +56,9 @@ class Behind:
 
     @contextlib.contextmanager
     def haproxy(self):
-        """Runs while the block does; ready when it listens."""
+        """Runs while the block does; ready when it listens, and its master hears signals."""
         with running([program("haproxy"), "-W", "-db", "-f", self.root / "haproxy.cfg"]) as process:
-            wait_until(lambda: process.poll() is None and connects(self.root / "run/proxy/web.sock"),
+            wait_until(lambda: "Loading success" in process.output() and connects(self.root / "run/proxy/web.sock"),
                        what=process.output)
             yield process
 
