@@ -208,3 +208,12 @@ def test_an_update_that_waits_for_a_lost_node_begins_anew(made):
     again = stacks.nudged(made, 1)["services"]
     assert {name: {**one, "deploy": {key: value for key, value in one["deploy"].items() if key != "labels"}}
             for name, one in again.items()} == made["services"]
+
+
+@pytest.mark.parametrize("bad, order", [(0, "start-first"), (1, "stop-first"), (2, "start-first"), (3, "start-first")])
+def test_the_lesser_half_that_is_bad_stops_before_others_come(made, bad, order):
+    tasks = [task("running", "id-v3")] * bad + [task("running")] * (3 - bad) + [task("shutdown", "id-v3", "shutdown")]
+    back = stacks.at_once_from(made, tasks, "id-v3")["services"]
+    assert back["web"]["deploy"]["update_config"]["order"] == order
+    assert (back["web"]["deploy"]["update_config"]["parallelism"], back["worker"]) == (
+        0, stacks.at_once(made)["services"]["worker"])

@@ -68,8 +68,7 @@ def settle(host: Host, say: Say, wait: bool = True) -> None:
         return
     found = store.records(host)
     if not any(record.get("id") == holder.get("id") and record["outcome"] == "committed" for record in found):
-        take_back(host, holder, mine if mine.get("id") == holder.get("id") else {}, found,
-                  say, wait)
+        take_back(host, holder, mine if mine.get("id") == holder.get("id") else {}, found, say, wait)
     finish(host, holder.get("id"))
 
 
@@ -80,7 +79,8 @@ def take_back(host: Host, holder: dict[str, Any], mine: dict[str, Any], found: l
     live = store.live(found)
     stacks.remove(host, [stacks.ONCE])
     if live:
-        stacks.put(host, stacks.at_once(live["stack"]))
+        web = stacks.tasks(host, "web")["web"]
+        stacks.put(host, stacks.at_once_from(live["stack"], web, str(holder.get("id"))))
         stacks.remove(host, stacks.services(host).keys() - live["stack"]["services"].keys())
         try:
             stacks.wait(host, live["stack"], None, READY if wait else 0)

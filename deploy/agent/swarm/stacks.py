@@ -24,6 +24,18 @@ PAUSE = 0.3  # seconds between two looks
 
 # ---- pure ----
 
+def at_once_from(stack: Stack, tasks: list[Any], id: str) -> Stack:
+    """The same. Where no more than half of web is of the attempt that goes, that half stops first, as visitors meet it;
+    else those that come have to be well before."""
+    quick, web = at_once(stack), stack["services"]["web"]
+    bad = sum(id_of(task) == id and task.get("DesiredState") == "running" for task in tasks)
+    if not 0 < 2 * bad <= web["deploy"]["replicas"]:
+        return quick
+    rule = dict(quick["services"]["web"]["deploy"]["update_config"], order="stop-first")
+    first = dict(quick["services"]["web"], deploy=dict(web["deploy"], update_config=rule))
+    return dict(quick, services=dict(quick["services"], web=first))
+
+
 def part(stack: Stack, name: str) -> Stack:
     """The stack with "web" and its proxy alone, or with the "rest"."""
     return dict(stack, services={each: one for each, one in stack["services"].items()
@@ -105,8 +117,8 @@ def put(host: Host, stack: Stack) -> None:
     words = ["deploy", "--with-registry-auth", "--resolve-image", "never", "-c", "-"]
     deadline = time.monotonic() + LEADER
     while True:
-        text = json.dumps(stack).replace("$", "$$")  # or Docker would put variables there
-        done = host.docker("stack", *words, host.app, timeout=120, input=text, check=False)
+        done = host.docker("stack", *words, host.app, timeout=120, check=False,
+                           input=json.dumps(stack).replace("$", "$$"))  # or Docker would put variables there
         if not done.returncode:
             return
         if not PASSING.search(done.stderr) or time.monotonic() > deadline:
