@@ -136,7 +136,7 @@ def unreachable(shop, name="web2"):
         yield
     finally:
         host.console("systemctl start ssh")
-        wait_until(lambda: host.ssh("true", shared=False).returncode == 0, 60, f"{host.name} answers again")
+        wait_until(lambda: host.ssh("true").returncode == 0, 60, f"{host.name} answers again")
 
 
 def severed(number):

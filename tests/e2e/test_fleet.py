@@ -96,7 +96,7 @@ def test_a_login_leaves_one_line_in_sshds_log(fleet):
     def logins():
         return int(host.console("journalctl --sync; journalctl -u ssh -o cat | grep -c 'Accepted publickey'").stdout)
     before = logins()
-    host.run("true", shared=False)
+    host.run("true")
     wait_until(lambda: logins() == before + 1, 30, "one more line")
 
 
@@ -157,7 +157,7 @@ def test_a_host_cut_off_is_silent_and_works_on(web):
     """Nothing comes from a host that is cut off, not even a refusal, until it is back; inside, life goes on."""
     with web.cut_off():
         started = time.monotonic()
-        assert "timed out" in web.ssh("true", timeout=60, shared=False).stderr.lower()
+        assert "timed out" in web.ssh("true", timeout=60).stderr.lower()
         assert time.monotonic() - started > 5
         assert web.console("curl -sf http://localhost/").stdout
         with Load(web.url, rate=5, seconds=2, timeout=2) as load:

@@ -11,9 +11,6 @@ from proc import run, wait_until
 from .docker import FleetError, docker
 from .machine import Machine, create, wait_running
 
-# A login costs both ends more than most commands do: what tests ask in a row shares one, for a minute after the last.
-SHARED = ("-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", "ControlPath=/tmp/fleet-%C")
-
 
 @dataclass(frozen=True)
 class Host:
@@ -50,10 +47,9 @@ class Host:
 
     # ---- as a user has it ----
 
-    def ssh(self, command, user="root", timeout=60, shared=True, **options):
-        """Run a shell command over ssh; the finished process, whatever its exit code (255: ssh's own). `shared`: over a
-        connection that may be there already."""
-        words = ["ssh", "-F", self.ssh_config, *(SHARED if shared else ()), "-l", user, self.name, command]
+    def ssh(self, command, user="root", timeout=60, **options):
+        """Run a shell command over ssh; the finished process, whatever its exit code (255: ssh's own)."""
+        words = ["ssh", "-F", self.ssh_config, "-l", user, self.name, command]
         return run(words, timeout=timeout, **({**options, "stdin": None} if "input" in options else options))
 
     def run(self, command, **options):
@@ -73,11 +69,6 @@ class Host:
             self.run("docker load --quiet", stdin=save.stdout, timeout=timeout)
         assert save.returncode == 0, f"docker save {image} failed"
 
-    def hang_up(self):
-        """End the shared connections, of which there may be none."""
-        for user in ("root", "deploy"):
-            run(["ssh", "-F", self.ssh_config, *SHARED, "-l", user, "-O", "exit", self.name])
-
     # ---- from outside ----
 
     def console(self, command, timeout=60, check=True):
@@ -90,7 +81,6 @@ class Host:
 
     def power_on(self, wait=True):
         """On again; `wait` until all its units have started."""
-        self.hang_up()
         docker("start", self.machine.container)
         if wait:
             self.wait_running()
@@ -101,7 +91,6 @@ class Host:
 
     def reset(self):
         """A bare host again: same name and ports, nothing else left. Takes a few seconds."""
-        self.hang_up()
         create(self.machine, self.ssh_config.parent)
         self.wait_running()
 
