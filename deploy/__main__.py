@@ -37,7 +37,7 @@ COMMANDS = {  # name of a module in commands/ → help
     "prune": "remove images and secrets that nothing needs any more",
     "watch": "whether enough is up, and well enough: a table that lives, alerts by a hook",
     "monitoring": "the same rules as files for Prometheus and Grafana",
-    "manifests": "files for Kubernetes or a platform",
+    "manifests": "files for Kubernetes or a platform, and a swarm's stack to look at",
     "drain": "balancers send a web host no visitors",
     "undrain": "they do again",
     "env": "settings and secrets: staged here, live with the next deploy",

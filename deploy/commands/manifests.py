@@ -35,6 +35,8 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         raise Refused(images.DIRTY.partition(";")[0].format(args.tag))
     if fleet.engine["kind"] == "hosts":
         raise Refused("engine.kind is \"hosts\", which needs no manifests: write kind = \"kubernetes\" under [engine]")
+    if fleet.is_swarm and args.engine:
+        raise Refused("engine.kind is \"swarm\", which names no settings: another engine needs a file of its own")
     env = os.environ.get("ENV") or "production"
     if not ENV.fullmatch(env):
         raise Refused(f"ENV={env}: its name is of small letters, digits and -")
