@@ -148,6 +148,7 @@ def on_starting(server: Arbiter) -> None:
     """Before it listens."""
     make_folder()
     migrations_state.begin(slot)
+    draining.hold_signals()
     if drain:
         draining.prepare(server, drain)
 
@@ -169,6 +170,7 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
 def post_worker_init(worker: Worker) -> None:
     """Before its first request a worker asks the parts once: what that has to load it then has, and later answers
     are quick. One of them also tells of the migrations."""
+    draining.take_signals()
     from . import metrics, readiness  # need the folder and Django's apps
     asked = migrations_state.ask(slot) if worker.number == "1" else None
     readiness.ask()

@@ -119,3 +119,20 @@ def test_without_it_nothing_waits(draining):
         with draining(seconds=seconds) as site:
             site.process.terminate()
             assert site.process.wait(30) == 0 and "before the end" not in site.process.output()
+
+
+SECOND_IS_LATE = """import os, time
+forks = []
+os.register_at_fork(before=lambda: forks.append(1), after_in_child=lambda: time.sleep(8 * (len(forks) == 2)))
+"""
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_worker_that_is_just_forked_hears_of_the_end(site_folder, sqlite_url, server):
+    """It has no handler yet when TERM comes, and gunicorn tells it once."""
+    with serve(site_folder, SECOND_IS_LATE + SERVERS[server], ["--workers", "2"], SERVER=server,
+               DATABASE_URL=sqlite_url, CHAT=str(site_folder / "chat")) as site:  # it waits for the first one alone
+        wait_until(lambda: len(children(site)) == 2)
+        began = time.monotonic()
+        site.process.terminate()
+        assert site.process.wait(60) == 0 and time.monotonic() - began < 20
