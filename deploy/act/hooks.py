@@ -2,10 +2,11 @@
 
 import json
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Mapping
 from typing import NotRequired, TypedDict
 
-from ..errors import HostProblem, Refused
+from ..errors import DeployError, HostProblem, Locked, Refused
 from ..reach import process
 
 SECONDS = 300
@@ -48,3 +49,23 @@ async def run(command: str, record: HookRecord, must: bool = False) -> None:
         raise Refused(f"hooks.before forbids it: {command}: {said}")
     if said:
         print(f"deploy: warning: hook failed; the deploy is unaffected: {command}: {said}", file=sys.stderr)
+
+
+async def around(commands: Mapping[str, str], record: HookRecord, began: float, work: Awaitable[None]) -> float:
+    """Do the work of a deploy, and run the hook of how it ended; the seconds that it took since `began`, by the
+    monotonic clock. A deploy that was refused, or found a lock, has no hook. Raises what the work raises."""
+    try:
+        await work
+    except (Refused, Locked):
+        raise
+    except DeployError as error:
+        await run(commands["failed"], {**record, "outcome": "failed", "cause": str(error), "seconds": since(began)})
+        raise
+    seconds = since(began)
+    await run(commands["committed"], {**record, "outcome": "committed", "seconds": seconds})
+    return seconds
+
+
+def since(began: float) -> float:
+    """Seconds, to a tenth."""
+    return round(time.monotonic() - began, 1)

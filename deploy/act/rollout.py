@@ -51,16 +51,7 @@ class Rollout:
         with ignored():
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
                 target, groups, record = await self._begin(hosts, stack)
-                try:
-                    await self._do(hosts, groups, target)
-                except (Refused, Locked):
-                    raise
-                except DeployError as error:
-                    await hooks.run(self.fleet.hooks["failed"], {**record, "outcome": "failed", "cause": str(error),
-                                                                 "seconds": since(began)})
-                    raise
-                seconds = since(began)
-                await hooks.run(self.fleet.hooks["committed"], {**record, "outcome": "committed", "seconds": seconds})
+                seconds = await hooks.around(self.fleet.hooks, record, began, self._do(hosts, groups, target))
                 self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
                            "seconds": seconds, "text": f"{target.tag} is live on {', '.join(record['hosts'])}"
                                                        f" ({seconds:.1f} s)"})
@@ -203,8 +194,3 @@ def serving(ends: Mapping[str, Mapping[str, Any] | None]) -> str:
     """What visitors get after a takeback, by what the hosts say of themselves then."""
     first = ends and not any(end and end.get("tag") for end in ends.values())
     return "no release is live yet, as before" if first else "the old release serves everywhere"
-
-
-def since(began: float) -> float:
-    """Seconds, to a tenth."""
-    return round(time.monotonic() - began, 1)

@@ -11,7 +11,6 @@ from typing import Any
 from ..act import hooks, source
 from ..agent.swarm.steps import LOCKED
 from ..act.hooks import HookRecord
-from ..act.rollout import since
 from ..decide import images, migrations, swarm
 from ..decide.config import Fleet
 from ..decide.plan import Options, Step, Target
@@ -61,16 +60,7 @@ class SwarmRollout:
                     release = await self._release(manager)
                     record = self._record(release)
                     await hooks.run(self.fleet.hooks["before"], record, must=True)
-                try:
-                    await self._do(managers, manager, release)
-                except (Refused, Locked):
-                    raise
-                except DeployError as error:
-                    await hooks.run(self.fleet.hooks["failed"], {**record, "outcome": "failed", "cause": str(error),
-                                                                 "seconds": since(began)})
-                    raise
-                seconds = since(began)
-                await hooks.run(self.fleet.hooks["committed"], {**record, "outcome": "committed", "seconds": seconds})
+                seconds = await hooks.around(self.fleet.hooks, record, began, self._do(managers, manager, release))
                 self.tell({"event": "result", "outcome": "committed", "action": self.action, "tag": release.tag,
                            "seconds": seconds, "text": f"{release.tag} is live on the swarm ({seconds:.1f} s)"})
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..agent.roles import BUILT_IN, READY_FILE
+from ..agent.swarm.stacks import ID, TAG
 from ..decide.config import Fleet
 from ..engine import proxy
 from ..engine.workloads import DRAIN, MADE, PORT, Release, Workload, workloads
@@ -17,7 +18,6 @@ Data = dict[str, Any]
 VERSION = "3.8"
 USER = "10001"  # the image's
 SETTINGS = "/run/secrets/settings"
-TAG, ID = "slipway.tag", "slipway.id"  # labels by which the agent knows the containers of a release and of an attempt
 CONFIG = "/usr/local/etc/haproxy/haproxy.cfg"
 MONITOR = "2s"  # for which a new container must live on, for Swarm itself not to go back
 
