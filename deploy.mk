@@ -21,7 +21,7 @@ git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$
 # The deployer needs a Python alone; provisioning also what requirements/deploy.txt pins.
 
 # exec: make tells the recipe's first process only that it should end.
-deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' exec '$(1)' -m deploy
+deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' exec $(call quote,$(1)) -m deploy
 
 .PHONY: provision provision-check drain undrain env
 

@@ -94,7 +94,7 @@ doctor: ## what this machine lacks to develop, build and ship, and the cure of e
 	@$(doctor_knows) exec $(call quote,$(PYTHON)) make/doctor.py
 
 python_reads = $(call quote,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info < (3, 9))'
-old_python = echo 'make: $(PYTHON) is older than Python 3.9: install Python $(PYTHON_MIN) or newer, or run make PYTHON=…' >&2; exit 1
+old_python = printf 'make: %s is older than Python 3.9: install Python %s or newer, or run make PYTHON=…\n' $(call quote,$(PYTHON)) '$(PYTHON_MIN)' >&2; exit 1
 doctor_knows = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' MAKE_VERSION='$(MAKE_VERSION)' PINS='$(REQUIREMENTS) $(MORE_PINS)' \
   PROCFILE='$(PROCFILE)' $(if $(value DOCKER),DOCKER='$(DOCKER)') $(if $(value ENV),ENV='$(ENV)')
 
@@ -145,5 +145,5 @@ first_of_all = awk 'NR == 1 { first = $$0 } END { \
 # An unknown target; what is included but not there is make's own to report.
 ifneq ($(MAKECMDGOALS),)
 .DEFAULT:
-	@$(if $(filter %.mk,$@),false,echo "make: nothing here makes '$@': see make help" >&2; exit 2)
+	@$(if $(filter %.mk,$@),false,echo $(call quote,make: nothing here makes '$@': see make help) >&2; exit 2)
 endif

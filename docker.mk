@@ -43,7 +43,7 @@ no_compose = { echo 'make: no Docker Compose here: install docker-compose-plugin
 docker_ready = { command -v $(firstword $(DOCKER)) >/dev/null || $(no_docker); \
   $(DOCKER) version >/dev/null 2>&1 || $(no_engine); }
 docker_build = $(DOCKER) build $(if $(PLATFORM),--platform '$(PLATFORM)') --build-arg BASE='$(BASE)' $(if $(is_django),--build-arg PROJECT='$(PROJECT)') $(BUILD_ARGS)
-test_args = --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg DRIFT_ALLOWED='$(DRIFT_ALLOWED)' --build-arg TESTS='$(TESTS)'
+test_args = --build-arg TEST_DATABASE='$(TEST_DATABASE)' --build-arg DRIFT_ALLOWED='$(DRIFT_ALLOWED)' --build-arg TESTS=$(call quote,$(TESTS))
 
 # ---- the wheelhouse: every pin as a wheel, made once ----
 # What it was made from is kept beside it and compared by content. The new one is whole before it takes the name.
@@ -97,7 +97,7 @@ docker-shell: FORCE ## a shell in a container of the image (ARGS="--user 0")
 	@$(docker_ready); exec $(DOCKER) run --rm -it $(ARGS) --entrypoint sh '$(IMAGE):$(TAG)'
 
 contract-check: make/contract.py ## does an image keep docs/contract.md? (IMAGE=… TAG=… ARGS="--env-file try.env")
-	@$(docker_ready); DOCKER='$(DOCKER)' '$(PYTHON)' $< '$(IMAGE):$(TAG)' $(ARGS)
+	@$(docker_ready); DOCKER='$(DOCKER)' $(call quote,$(PYTHON)) $< '$(IMAGE):$(TAG)' $(ARGS)
 
 # What this build has found of migrations saves the next one the time, where it still holds. An image that was not made
 # whole, or is elsewhere, has none.

@@ -13,10 +13,10 @@ ARGS                ?=
 .PHONY: template-update template-diff
 
 template-update: $(VE)/copier/sentinel ## merge what the template has new (VERSION=1.2.0; else its newest release)
-	@exec '$(PYTHON)' make/make_update.py update '$(COPIER)' '$(VERSION)'
+	@exec $(call quote,$(PYTHON)) make/make_update.py update '$(COPIER)' '$(VERSION)'
 
 template-diff: ## how the template's own files differ here from its version (ARGS="--stat")
-	@$(has_python); exec '$(PYTHON)' make/make_update.py diff $(ARGS)
+	@$(has_python); exec $(call quote,$(PYTHON)) make/make_update.py diff $(ARGS)
 
 # A virtualenv of its own within the other, so that neither's packages bind the other's.
 $(VE)/copier/sentinel: $(VE)/sentinel FORCE

@@ -28,7 +28,7 @@ new: $(VE)/copier/sentinel ## a project of its own, of what is committed here (N
 
 mine: ## remove the template's own tests and pages, and all of this section; git can undo it
 	@test -z "$$(git status --porcelain 2>&1)" || { $(not_committed); }
-	@$(has_python); '$(PYTHON)' make/new.py readme && git add README.md
+	@$(has_python); $(call quote,$(PYTHON)) make/new.py readme && git add README.md
 	@echo "make: what $(owners) calls left out goes:" && sed -n '$(left_out)  \1 \2/p' $(owners)
 	@for path in $$(sed -n '$(left_out)\1/p' $(owners)); do git rm -rq --ignore-unmatch "$$path" && rm -rf "$$path" || exit; done
 	@$(end_of_mine)
@@ -106,7 +106,7 @@ $(VE)/companions/%: $(VE)/sentinel FORCE
 
 # ---- test servers in containers: docs/e2e.md ----
 
-run_fleet = PYTHONPATH=tests '$(PYTHON)' -m e2e.fleet
+run_fleet = PYTHONPATH=tests $(call quote,$(PYTHON)) -m e2e.fleet
 fleet_up  = $(run_fleet) up --base '$(FLEET_BASE)' $(FLEET_HOSTS)
 
 fleet: ## test servers in containers, up and ready (FLEET_HOSTS="web1 …" FLEET_BASE=debian:…)

@@ -30,6 +30,30 @@ find_project = sed -n -e "s/^ *main([\"']\([A-Za-z0-9_]*\)[\"']).*/\1/p" \
 export VE
 
 quote = '$(subst ','\'',$(1))'
+
+# What comes from the command line or the environment, where a branch's name may be, is data: with a character in it that
+# ends a recipe's quotes, or begins a function of make's, it is an error to whoever uses it. `words` may have quotes, and
+# in those what else a shell acts upon. Variables in neither list name a program, or are quoted.
+plain = ALLOW_DIRTY APP ASSETS BASE CELERY_APP COMPOSE COPIER DOCKER DOCKERFILES DRIFT_ALLOWED ENGINE ENV FLEETS \
+        FLEET_BASE FLEET_HOSTS HOST IMAGE INSTALLER KEEP MORE_PINS NAME PLATFORM PORT PORTS PROCFILE PROJECT \
+        PYTHON_MIN REQUIREMENTS REQUIREMENTS_COPIER REQUIREMENTS_DEPLOY REQUIREMENTS_DEV REQUIREMENTS_UV REVISION \
+        SECRETS SHELL_FILES TAG TEST_DATABASE UP_SECONDS VE VERSION VE_AUDIT
+words = ARGS AUDIT_ARGS BUILD_ARGS COMPILE PYTEST_ARGS TESTS WHEEL_ARGS
+define newline
+
+
+endef
+has = $(strip $(foreach char,$(2),$(findstring $(char),$(1))) $(if $(findstring $(newline),$(1)),newline))
+is_plain = $(if $(call has,$(value $(1)),' " ` \ ; & | < > $$),,yes)
+quoted_well = ([^'"\;&|<>()`\#]|'[^']*'|"([^"\`]|\\.)*"|\\.)*
+is_words = $(if $(call has,$(value $(1)),$$),,$(shell \
+        printf '%s\n' $(call quote,$(value $(1))) | LC_ALL=C grep -Ex $(call quote,$(quoted_well)) >/dev/null && echo yes))
+given = $(if $(value $(1)),$(filter command environment,$(origin $(1))))
+refused = $$(error make: $(1) has what make or a shell acts upon: leave it out; docs/make.md tells where quotes help)
+refuse = $(eval $(if $(filter command override,$(origin $(1))),override )$(1) = $(refused))$(eval unexport $(1))
+$(foreach kind,plain words,$(foreach name,$($(kind)),\
+        $(if $(call given,$(name)),$(if $(call is_$(kind),$(name)),,$(call refuse,$(name))))))
+
 make_ve = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' INSTALLER='$(INSTALLER)' \
           PIP_ARGS=$(call quote,$(PIP_ARGS)) REQUIREMENTS_UV='$(REQUIREMENTS_UV)' \
           $(call quote,$(PYTHON)) make/make_ve.py

@@ -176,6 +176,93 @@ def test_deployer_that_is_not_whole(copy, path):
     assert said == [f"make: no {path} here: take it from the template, see docs/make.md"]
 
 
+RUN_BY_THEM = set("PYTHON PYTEST MANAGE CELERY SHELLCHECK NODE NPM PIP_ARGS NPM_ARGS".split())  # programs; quoted
+CANARY = ["x';touch canary;'", 'x";touch canary;"', "$(shell touch canary)", "`touch canary`", "x\ntouch canary"]
+STUB = '#!/bin/sh\nprintf "[%s]" "${0##*/}" "$@" >>calls\n[ "$1" != run ] || tar -cT /dev/null\n'
+LONG = {"clean"}  # make clean would remove the stand-ins
+
+
+def kinds():
+    """The variables that make/ve.mk calls plain, and those it calls words."""
+    text = (ROOT / "make/ve.mk").read_text().replace("\\\n", " ")
+    return [re.search(rf"^{kind} = (.*)$", text, re.MULTILINE)[1].split() for kind in ("plain", "words")]
+
+
+@pytest.fixture
+def stubbed(copy, monkeypatch):
+    """The makefiles where every program that they run, but for sh's own tools, is a stand-in."""
+    for path in ["ve/bin/python", "ve/copier/bin/copier", "ve/bin/hadolint", "ve/bin/flake8", "ve/bin/mypy",
+                 "node_modules/.bin/eslint", "var/audit/bin/python", "ve/companions/cbp/bin/python",
+                 *(f"bin/{name}" for name in "docker docker-compose python3 node npm git uv shellcheck".split())]:
+        (copy / path).parent.mkdir(parents=True, exist_ok=True)
+        (copy / path).write_text(STUB)
+        (copy / path).chmod(0o755)
+    for path in [*NEEDED, "Dockerfile", "docker/packages.txt", "package.json", "package-lock.json", "manage.py",
+                 "project/celery.py", "companions/cbp/cbp/__main__.py", "companions/cbp/requirements.in"]:
+        (copy / path).parent.mkdir(parents=True, exist_ok=True)
+        (copy / path).touch()
+    (copy / "Makefile").write_text(f"include {' '.join(FILES)}\n")
+    monkeypatch.setenv("PATH", f"{copy}/bin:{os.environ['PATH']}")
+    return copy
+
+
+def test_every_variable_is_data_or_a_program():
+    """No variable that may be set is left unchecked."""
+    plain, words = kinds()
+    known = set().union(*(knobs((ROOT / name).read_text()) for name in ["Makefile", *FILES]))
+    assert known - RUN_BY_THEM == set(plain + words) - {"PROJECT"}
+
+
+def test_no_variable_breaks_out_of_a_recipe(stubbed):
+    """Each target with each variable that its recipe uses, given what would end its quotes: nothing runs, and the line
+    names the variable. What a target does not use is no matter to it."""
+    plain, words = kinds()
+    marked = [f"{name}=marked-{name}" for name in plain + words if name not in ("VE", "VE_AUDIT")]
+    used = set()
+    for target in sorted(set().union(*(phony((stubbed / name).read_text()) for name in FILES)) - LONG):
+        shown = run(["make", "-C", stubbed, "-n", target, *marked]).stdout
+        used |= {(target, name) for name in re.findall(r"marked-([A-Z_]+)", shown)}
+    assert {("push", "TAG"), ("deploy", "ENV"), ("build", "IMAGE"), ("logs", "ARGS")} <= used and len(used) > 100
+    for target, name in sorted(used - {("ports", "FLEET_HOSTS")}):  # it has its own
+        for value in [";touch canary"] if name in words else CANARY if target == "push" else CANARY[:1]:
+            done = run(["make", "-C", stubbed, target, f"{name}={value}"])
+            assert not (stubbed / "canary").exists(), (target, name, value)
+            assert done.returncode and f"make: {name} has what make or a shell acts upon" in done.stderr, (target, name)
+
+
+@pytest.mark.parametrize("value", CANARY)
+def test_the_environment_breaks_out_no_more_than_the_command_line(stubbed, value):
+    """As in CI. A target that does not use the variable runs, and the Makefile's own value is not asked about."""
+    env = {**os.environ, "TAG": value, "ARGS": value}
+    done = run(["make", "-C", stubbed, "deploy"], env=env)
+    assert done.returncode and "has what make or a shell acts upon" in done.stderr
+    assert run(["make", "-C", stubbed, "status", "ARGS=--json"], env=env).returncode == 0
+    (stubbed / "Makefile").write_text("TAG = $(shell echo mine)\nARGS =\ninclude deploy.mk\n")
+    assert run(["make", "-C", stubbed, "deploy"], env=env).returncode == 0
+    assert "[deploy][mine]" in (stubbed / "calls").read_text() and not (stubbed / "canary").exists()
+
+
+@pytest.mark.parametrize("typed, words", [
+    ("-f --role worker --since '1 hour ago'", ["-f", "--role", "worker", "--since", "1 hour ago"]),
+    ("shell -c \"print('a;b'); f(\\\"|&\\\")\" a\\ b", ["shell", "-c", "print('a;b'); f(\"|&\")", "a b"]),
+    ("list", ["list"]), ("set-file NAME päth/*.pem", ["set-file", "NAME", "päth/*.pem"])])
+def test_words_arrive_as_typed(stubbed, typed, words):
+    """ARGS are words of the shell: quotes hold them together, and nothing in quotes is acted upon."""
+    done = run(["make", "-C", stubbed, "run", "HOST=web1", f"ARGS={typed}"])
+    assert done.returncode == 0, done.stderr
+    assert (stubbed / "calls").read_text().endswith("[run][web1][--]" + "".join(f"[{word}]" for word in words))
+
+
+@pytest.mark.parametrize("typed", [
+    ";touch canary", "a | touch canary", "a & touch canary", "a >canary", "(touch canary)", "'a' ; touch canary",
+    '"$(touch canary)"', '"`touch canary`"', "it's", "a # b", "$$(touch canary)", 'a\\'])
+def test_words_hold_no_commands(stubbed, typed):
+    """What a shell would act upon outside of quotes, or in spite of them, is refused."""
+    done = run(["make", "-C", stubbed, "logs", f"ARGS={typed}"])
+    assert done.returncode and "make: ARGS has what make or a shell acts upon" in done.stderr, typed
+    assert not (stubbed / "canary").exists() and not (stubbed / "calls").exists()
+
+
 def test_missing_prerequisite_keeps_its_name(copy):
     """A file that a rule needs and nothing makes is named, not the target one typed."""
     (copy / "Makefile").write_text("include django.mk\nmine: lost.txt ; @echo mine\n")
