@@ -4,7 +4,8 @@
 #   deploy/ci.sh push         make push, logged in where IMAGE goes, as REGISTRY_LOGIN (user:password) says, if it does;
 #                             for that time alone: nothing of it is left on the machine, however it ends
 #   deploy/ci.sh COMMAND...   run it with the key DEPLOY_KEY and the hosts in KNOWN_HOSTS (each the text itself, or the
-#                             path of a file with it), or without, where the machine has a key of its own
+#                             path of a file with it), or without, where the machine has a key of its own; refused where
+#                             NEWEST_OF names a branch of origin that has moved on from the commit that is checked out
 #
 # A cancelled job tells only its first process, often by INT, and soon kills all: here any such signal reaches COMMAND
 # as TERM (which make passes on), and its end is waited for.
@@ -54,6 +55,13 @@ END
     export SSH_CONFIG="$folder/ssh_config"
 }
 
+newest() { # an older push must not overtake a newer one
+    [ -n "${NEWEST_OF:-}" ] || return 0
+    there=$(git ls-remote --exit-code origin "refs/heads/$NEWEST_OF") || die "origin does not tell its $NEWEST_OF"
+    [ "${there%%[!0-9a-f]*}" = "$(git rev-parse HEAD)" ] ||
+        die "$NEWEST_OF has moved on: nothing is deployed here, the newer push has a run of its own"
+}
+
 # shellcheck disable=SC2329 # a trap calls it
 tidy() { # docker logout: some machines keep logins elsewhere than in the configuration
     [ -z "${logged_in:-}" ] || docker logout ${registry:+"$registry"} >/dev/null 2>&1 || :
@@ -63,7 +71,7 @@ tidy() { # docker logout: some machines keep logins elsewhere than in the config
 run() {
     trap tidy EXIT
     trap 'exit 143' HUP INT TERM
-    if [ "$1" = push ]; then login; set -- make push; else keys; fi
+    if [ "$1" = push ]; then login; set -- make push; else newest; keys; fi
     unset DEPLOY_KEY KNOWN_HOSTS # no process below has the key in its environment
     "$@" &
     pid=$! told='' status=0

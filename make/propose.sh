@@ -1,6 +1,10 @@
 #!/bin/sh
-# propose.sh: upgrades the pins, tests them, and proposes the change on the branch upgrade-pins, in CI: as a pull request
-# on GitHub, as a merge request on GitLab. Fails where the tests do; the change is proposed all the same, and says so.
+# propose.sh: proposes newer pins in CI, on the branch upgrade-pins: a pull request on GitHub, a merge request on GitLab.
+#
+#   make/propose.sh pins             upgrade and test them, without a token, as nobody trusts the newest packages yet; the
+#                                    patch is left in var/upgrade, and a file `tested` where the tests pass
+#   make/propose.sh propose FOLDER   apply the patch of that folder to a fresh checkout, if it is of pins alone, and
+#                                    propose it, tested or not; none of the packages runs
 set -eu
 branch=upgrade-pins title='Upgrade the pins'
 
@@ -13,7 +17,7 @@ changes() {
 }
 
 commit() {
-    git -c user.name='Pins' -c user.email='pins@localhost' commit -q -a -m "$title" -m "$(changes)" -m "$tested"
+    git -c user.name='Pins' -c user.email='pins@localhost' commit -q -m "$title" -m "$(changes)" -m "$tested"
 }
 
 github() { # the checkout has the login; gh has GH_TOKEN
@@ -33,19 +37,44 @@ gitlab() { # the token is in no command line
         -o merge_request.target="$CI_DEFAULT_BRANCH" "$CI_SERVER_URL/$CI_PROJECT_PATH.git" "HEAD:refs/heads/$branch"
 }
 
-[ -n "${GITHUB_ACTIONS-}${GITLAB_CI-}" ] ||
-    { echo 'propose.sh: runs in GitHub Actions or GitLab CI; by hand make upgrade does it' >&2; exit 64; }
-[ -z "$(git status --porcelain)" ] || { echo 'propose.sh: what is not committed would be proposed, too' >&2; exit 1; }
+die() { echo "propose.sh: $1" >&2; exit "${2:-1}"; }
 
-# The newest packages are nobody's to trust yet: they see no token.
-untrusted() { env -u GH_TOKEN -u UPGRADE_TOKEN "$@"; }
+pins() {
+    [ -z "${GH_TOKEN-}${UPGRADE_TOKEN-}" ] || die 'the newest packages would see the token: see docs/ci.md'
+    make upgrade
+    rm -rf var/upgrade
+    mkdir -p var/upgrade
+    git diff --no-ext-diff HEAD >var/upgrade/pins.patch
+    if git diff --quiet HEAD; then echo 'propose.sh: the pins are the newest already'; exit; fi
+    make test
+    touch var/upgrade/tested
+}
 
-untrusted make upgrade
-changed=$(git status --porcelain)
-if git diff --quiet HEAD; then echo 'propose.sh: the pins are the newest already'; exit; fi
-tested='make test passes.' code=0
-untrusted make test || { tested='make test FAILS: see the job.' code=1; }
-[ "$(git status --porcelain)" = "$changed" ] || { echo 'propose.sh: make test has changed files' >&2; exit 1; }
-commit
-if [ -n "${GITHUB_ACTIONS-}" ]; then github; else gitlab; fi
-exit "$code"
+# A pin is in a file that has been there, and that an .in file beside it is compiled into.
+only_pins() {
+    changed=$(git diff --cached --raw --no-renames HEAD)
+    while read -r was is _ _ state path; do
+        case "$was $is $state $path" in ":100644 100644 M "*.txt) [ ! -f "${path%.txt}.in" ] || continue ;; esac
+        die "the patch changes $path, which holds no pins: nothing is proposed"
+    done <<END
+$changed
+END
+}
+
+propose() {
+    [ -f "$1/pins.patch" ] || die "no patch of pins in $1"
+    if [ ! -s "$1/pins.patch" ]; then echo 'propose.sh: nothing newer'; exit; fi
+    git apply --index "$1/pins.patch"
+    only_pins
+    tested='make test passes.'
+    [ -e "$1/tested" ] || tested='make test FAILS: see the job.'
+    commit
+    if [ -n "${GITHUB_ACTIONS-}" ]; then github; else gitlab; fi
+}
+
+[ -n "${GITHUB_ACTIONS-}${GITLAB_CI-}" ] || die 'runs in GitHub Actions or GitLab CI; by hand make upgrade does it' 64
+[ -z "$(git status --porcelain)" ] || die 'what is not committed would be proposed, too'
+case "${1-} $#" in
+    'pins 1' | 'propose 2') "$@" ;;
+    *) die 'usage: make/propose.sh pins, or make/propose.sh propose FOLDER' 64 ;;
+esac

@@ -65,6 +65,6 @@ def jenkins(path=JENKINS):
 SYSTEMS = {"github": github, "gitlab": gitlab, "jenkins": jenkins}
 
 
-def commands(system, without=("rollback", "elsewhere", "audit", "upgrade")):
+def commands(system, without=("rollback", "elsewhere", "audit", "pins", "propose")):
     """The commands of a system that bring a release out, without the `exec` that GitHub's need."""
     return [step.command.removeprefix("exec ") for step in SYSTEMS[system]() if step.job not in without]

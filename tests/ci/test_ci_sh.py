@@ -77,6 +77,23 @@ def test_without_a_key_the_machine_s_own_is_used(ci):
     assert (done.returncode, done.stdout) == (2, "") and "no KNOWN_HOSTS" in done.stderr
 
 
+def test_an_older_push_does_not_overtake_a_newer_one(ci, tmp_path, monkeypatch):
+    """Where the branch that NEWEST_OF names has moved on from what is checked out, or cannot be asked, nothing runs."""
+    git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.com"]
+    commit = [*git, "-C", "origin", "commit", "-q", "--allow-empty", "-m", "One"]
+    monkeypatch.chdir(tmp_path)
+    for words in ([*git, "init", "-q", "-b", "main", "origin"], commit, [*git, "clone", "-q", "origin", "clone"]):
+        assert run(words).returncode == 0
+    monkeypatch.chdir("clone")
+    assert ci("echo", "ran", NEWEST_OF="main").stdout == "ran\n"
+    assert run(commit, cwd=tmp_path).returncode == 0
+    done = ci("echo", "ran", NEWEST_OF="main")
+    assert (done.returncode, done.stdout) == (2, "") and "main has moved on" in done.stderr
+    assert ci("echo", "ran").stdout == "ran\n"
+    done = ci("echo", "ran", NEWEST_OF="lost")
+    assert (done.returncode, done.stdout) == (2, "") and "origin does not tell its lost" in done.stderr
+
+
 @pytest.mark.parametrize("code", [0, 1, 4])
 def test_the_exit_code_is_the_command_s(ci, code):
     """What the command ends with, ci.sh ends with."""

@@ -51,6 +51,7 @@ def test_one_deploy_at_a_time():
     one is for deploys alone, and a rollback waits for the lock."""
     jobs = ci_lines.load(GITHUB)["jobs"]
     assert jobs["deploy"]["concurrency"] == {"group": "production", "cancel-in-progress": False}
+    assert [step["env"]["NEWEST_OF"] for step in jobs["deploy"]["steps"] if "run" in step] == ["main"]
     assert "concurrency" not in jobs["rollback"] and "concurrency" not in ci_lines.load(GITHUB)
     assert {jobs[name]["environment"] for name in ("deploy", "rollback")} == {"production"}
     assert all(60 * jobs[name]["timeout-minutes"] > 1200 for name in ("deploy", "rollback"))
@@ -77,15 +78,49 @@ def test_an_audit_only_warns():
 def test_newer_pins_are_proposed_only_where_it_was_asked_for():
     """By a variable, on a schedule, from the default branch. What GitLab runs on a schedule releases nothing."""
     whole = ci_lines.load(GITHUB.with_name("upgrade.yml"))
-    assert whole["jobs"]["upgrade"]["if"].startswith("vars.UPGRADE && (github.event_name == 'schedule' || ")
-    assert set(whole["on"]) == {"schedule", "workflow_dispatch"}
-    assert whole["permissions"] == {"contents": "write", "pull-requests": "write"}
-    assert [step.command for step in ci_lines.github(GITHUB.with_name("upgrade.yml"))] == ["make/propose.sh"]
+    assert whole["jobs"]["pins"]["if"].startswith("vars.UPGRADE && (github.event_name == 'schedule' || ")
+    assert set(whole["on"]) == {"schedule", "workflow_dispatch"} and whole["jobs"]["propose"]["needs"] == "pins"
+    assert whole["jobs"]["propose"]["if"] == "${{ !cancelled() && needs.pins.result != 'skipped' }}"
     data = ci_lines.load(GITLAB)
-    assert data["upgrade"]["script"] == ["make/propose.sh"]
-    assert data["upgrade"]["rules"][0]["if"].startswith('$UPGRADE_TOKEN && $CI_PIPELINE_SOURCE == "schedule" && ')
+    for name in ("pins", "propose"):
+        assert data[name]["rules"][0]["if"].startswith('$UPGRADE && $CI_PIPELINE_SOURCE == "schedule" && ')
     for name in ("build", "deploy", "rollback"):
         assert '$CI_PIPELINE_SOURCE != "schedule"' in ci_lines.extended(data, data[name])["rules"][0]["if"]
+
+
+def test_the_newest_packages_see_no_token():
+    """They run in a job that may only read; another one has the token, on a fresh checkout, and runs none of them."""
+    jobs, data = ci_lines.load(GITHUB.with_name("upgrade.yml"))["jobs"], ci_lines.load(GITLAB)
+    assert "permissions" not in jobs["pins"] and "secrets." not in str(jobs["pins"])
+    assert jobs["propose"]["permissions"] == {"contents": "write", "pull-requests": "write"}
+    assert [step.command for step in ci_lines.github(GITHUB.with_name("upgrade.yml"))] == [
+        "make/propose.sh pins", 'make/propose.sh propose "$RUNNER_TEMP/upgrade"']
+    assert data["pins"]["script"] == ["make/propose.sh pins"] and "environment" not in data["pins"]
+    assert data["propose"]["script"][-1] == 'make/propose.sh propose "$CI_PROJECT_DIR/var/upgrade"'
+    assert data["propose"]["script"][0].startswith("git clone ") and data["propose"]["environment"]["name"] == "upgrade"
+
+
+LOGGED_IN = {("deploy.yml", "deploy"), ("upgrade.yml", "propose")}  # to ask origin for main, to push; no package runs
+WORKFLOWS = sorted(GITHUB.parent.glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_what_was_looked_at(path):
+    """Each by its digest, as a tag can move, with the version that it is; and a checkout keeps no login for packages
+    that run after it."""
+    uses = re.findall(r"uses: *(.*)", path.read_text())
+    assert uses and all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line) for line in uses), uses
+    for name, job in ci_lines.load(path)["jobs"].items():
+        kept = [step.get("with", {}).get("persist-credentials", True)
+                for step in job["steps"] if step.get("uses", "").startswith("actions/checkout@")]
+        assert not any(kept) or (path.name, name) in LOGGED_IN, name
+    assert ci_lines.load(path)["permissions"] == {"contents": "read"}
+
+
+def test_an_action_has_one_version():
+    """The same digest wherever it is used."""
+    found = {line for path in WORKFLOWS for line in re.findall(r"uses: *(.*)", path.read_text())}
+    assert len(found) == len({line.partition("@")[0] for line in found}), found
 
 
 def test_without_an_image_nothing_is_released():

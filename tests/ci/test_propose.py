@@ -16,7 +16,7 @@ MAKE = """#!/bin/sh
 echo "make $*" >>"$CALLS"
 case $1 in
     upgrade) cp "$NEWEST" requirements.txt; cp "$NEWEST" requirements/dev.txt ;;
-    test) exit "$TESTS" ;;
+    test) echo evil >README.md; echo evil >.git/hooks/post-commit; exit "$TESTS" ;;
 esac
 """
 GH = """#!/bin/sh
@@ -33,6 +33,7 @@ class Checkout:
 
     def __init__(self, folder):
         self.folder, self.origin, self.calls = folder / "clone", folder / "group/shop.git", folder / "calls"
+        self.upgrade = folder / "upgrade"
         self.env = {"PATH": f"{folder}/bin:{os.environ['PATH']}", "HOME": str(folder), "CALLS": str(self.calls),
                     "NEWEST": str(folder / "newest"), "TESTS": "0", "OPEN": "0", "GIT_CONFIG_NOSYSTEM": "1"}
         (folder / "newest").write_text(NEW)
@@ -45,9 +46,11 @@ class Checkout:
         (self.origin / "hooks/pre-receive").write_text(HOOK)
         (self.origin / "hooks/pre-receive").chmod(0o755)
         self.git("clone", "-q", self.origin, self.folder, cwd=folder)
-        for path in ("requirements.txt", "requirements/dev.txt", "make/propose.sh", "README.md"):
+        for path in ("requirements.txt", "requirements/dev.txt", "make/propose.sh", "README.md", "notes.txt"):
             (self.folder / path).parent.mkdir(exist_ok=True)
             (self.folder / path).write_text(OLD)
+            (self.folder / path).with_suffix(".in").touch() if path.startswith("requirements") else None
+        (self.folder / ".gitignore").write_text("/var/\n")
         shutil.copy(ROOT / "make/propose.sh", self.folder / "make/propose.sh")
         self.git("add", ".")
         self.git("-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "-qm", "Start")
@@ -60,10 +63,19 @@ class Checkout:
         return done.stdout
 
     def propose(self, system, **env):
+        """The two jobs after each other, each on a checkout of its own; the second one alone has the token."""
+        done = self.job(system, "pins", UPGRADE_TOKEN="", **env)
+        shutil.move(self.folder / "var/upgrade", self.upgrade) if (self.folder / "var/upgrade").exists() else None
+        self.code = done.returncode
+        shutil.rmtree(self.folder)
+        self.git("clone", "-q", self.origin, self.folder, cwd=self.origin.parent)
+        return self.job(system, "propose", self.upgrade, **env)
+
+    def job(self, system, *words, **env):
         known = {"github": {"GITHUB_ACTIONS": "true", "GITHUB_REF_NAME": "main"},
                  "gitlab": {"GITLAB_CI": "true", "CI_SERVER_URL": f"file://{self.origin.parent.parent}",
                             "CI_PROJECT_PATH": "group/shop", "CI_DEFAULT_BRANCH": "main", "UPGRADE_TOKEN": "hush"}}
-        return run(["make/propose.sh"], cwd=self.folder, env={**self.env, **known.get(system, {}), **env})
+        return run(["make/propose.sh", *words], cwd=self.folder, env={**self.env, **known.get(system, {}), **env})
 
     def told(self):
         return self.calls.read_text() if self.calls.exists() else ""
@@ -83,7 +95,7 @@ def test_newer_pins_are_proposed(checkout, system):
     stays. Another one next week takes its place."""
     for _ in range(2):
         done = checkout.propose(system)
-        assert done.returncode == 0, done.stderr
+        assert (done.returncode, checkout.code) == (0, 0), done.stderr
         assert checkout.proposed().split("\n\n")[:3] == [
             "Upgrade the pins", "- amqp 1.0 -> (gone)\n- asgiref (new) -> 3\n- django 5.2.1 -> 5.2.2",
             "make test passes."]
@@ -91,7 +103,7 @@ def test_newer_pins_are_proposed(checkout, system):
         assert changed == ["requirements.txt", "requirements/dev.txt"]
         assert checkout.git("rev-list", "--count", "upgrade-pins", cwd=checkout.origin) == "2\n"
         assert checkout.told().startswith("make upgrade\nmake test\n") and "hush" not in checkout.told() + done.stderr
-        checkout.git("reset", "-q", "--hard", "origin/main")
+        shutil.rmtree(checkout.upgrade)
 
 
 def test_a_pull_request_is_opened_once(checkout):
@@ -99,7 +111,6 @@ def test_a_pull_request_is_opened_once(checkout):
     checkout.propose("github")
     assert "gh pr create --head upgrade-pins --base main --title Upgrade the pins --body - amqp" in checkout.told()
     checkout.calls.unlink()
-    checkout.git("reset", "-q", "--hard", "origin/main")
     checkout.propose("github", OPEN="1")
     assert "gh pr edit upgrade-pins --body - amqp" in checkout.told() and "create" not in checkout.told()
 
@@ -134,25 +145,46 @@ def test_gitlab_is_asked_with_the_token(checkout):
 def test_what_fails_its_tests_is_proposed_and_fails(checkout):
     """The change says so, and the job is red."""
     done = checkout.propose("github", TESTS="2")
-    assert done.returncode == 1 and "make test FAILS" in checkout.proposed()
+    assert (done.returncode, checkout.code) == (0, 2) and "make test FAILS" in checkout.proposed()
     assert "gh pr create" in checkout.told()
 
 
 def test_nothing_newer_is_nothing_to_propose(checkout):
-    """Neither tests nor branch."""
-    done = checkout.propose("github", NEWEST=str(checkout.folder / "requirements.txt.old"))
-    assert done.returncode != 0  # there is no such file: make upgrade fails, and so does this
+    """Neither tests nor branch. An upgrade that fails leaves no patch, and is told by both jobs."""
+    done = checkout.propose("github", NEWEST="/nowhere")
+    assert checkout.code and done.returncode == 1 and "no patch of pins in" in done.stderr
     (checkout.folder.parent / "newest").write_text(OLD)
     done = checkout.propose("github")
-    assert done.returncode == 0 and "newest already" in done.stdout and "make test" not in checkout.told()
+    assert (done.returncode, checkout.code) == (0, 0) and "nothing newer" in done.stdout
+    assert "make test" not in checkout.told() and "gh" not in checkout.told()
     assert checkout.git("branch", cwd=checkout.origin).split() == ["*", "main"]
 
 
-@pytest.mark.parametrize("system, edit, code, said", [
-    ("", False, 64, "runs in GitHub Actions or GitLab CI"), ("github", True, 1, "not committed")])
-def test_where_it_does_not_run(checkout, system, edit, code, said):
+def test_packages_see_no_token(checkout):
+    """Where they are tested a token is refused, as where GitLab gives it to every job."""
+    done = checkout.job("gitlab", "pins")
+    assert done.returncode == 1 and "would see the token" in done.stderr and checkout.told() == ""
+
+
+@pytest.mark.parametrize("change", [
+    "echo x >>notes.txt", "echo x >new.txt; touch new.in", "echo x >>make/propose.sh", "git rm -q requirements.txt",
+    "chmod +x requirements.txt", "ln -sf /etc/hosts requirements.txt", "git mv README.md requirements/README.txt"])
+def test_a_patch_of_more_than_pins_is_refused(checkout, change):
+    """What ran could write any patch: one that touches another file, by whatever means, is not proposed."""
+    done = run(["sh", "-ec", f"echo x >>requirements/dev.txt; {change}; git add .; git diff --cached >../p.patch;"
+                " git reset -q --hard; mkdir ../upgrade; mv ../p.patch ../upgrade/pins.patch"], cwd=checkout.folder)
+    assert done.returncode == 0, done.stderr
+    done = checkout.job("github", "propose", checkout.upgrade)
+    assert done.returncode == 1 and "which holds no pins: nothing is proposed" in done.stderr
+    assert checkout.told() == "" and checkout.git("branch", cwd=checkout.origin).split() == ["*", "main"]
+
+
+@pytest.mark.parametrize("system, words, edit, code, said", [
+    ("", ["pins"], False, 64, "runs in GitHub Actions or GitLab CI"), ("github", ["pins"], True, 1, "not committed"),
+    ("github", [], False, 64, "usage"), ("github", ["propose"], False, 64, "usage")])
+def test_where_it_does_not_run(checkout, system, words, edit, code, said):
     """On somebody's machine, or with edits: a line, and nothing is done."""
     if edit:
         (checkout.folder / "README.md").write_text("mine\n")
-    done = checkout.propose(system)
+    done = checkout.job(system, *words)
     assert done.returncode == code and said in done.stderr and done.stderr.count("\n") == 1 and checkout.told() == ""
