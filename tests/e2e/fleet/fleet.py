@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .docker import FleetError, build, docker, inspect
 from .host import Host, Registry, Services
-from .machine import LABEL, Machine, create, from_inspect, keygen
+from .machine import LABEL, Machine, create, from_inspect, keygen, shortage
 from .names import DEFAULT_HOSTS, INSIDE, free_ports, known_hosts, of_checkout, ssh_config
 
 IMAGES = Path(__file__).parent / "image"
@@ -33,7 +33,8 @@ class Fleet:
 
 
 def up(hosts=DEFAULT_HOSTS, base=BASE, names=None):
-    """The fleet with these hosts (and any it has already), running. What runs as wanted is left as it is.
+    """The fleet with these hosts (and any it has already), running. What runs as wanted is left as it is, what does not
+    come up so, as after a call that failed, is made anew.
 
     `base` is the image that hosts and services are made from: a Debian or one that is like it.
     """
@@ -44,9 +45,14 @@ def up(hosts=DEFAULT_HOSTS, base=BASE, names=None):
         kinds = _kinds(hosts, found)
         wanted = plan(names, kinds, base, found, _make_keys(names.folder, kinds))
         _write_config(names.folder, wanted)
-        in_parallel(lambda machine: _ensure(machine, found.get(machine.name), names.folder), wanted.values())
-        fleet = attach(names)
-        in_parallel(lambda part: part.wait_running(), [*fleet.hosts.values(), fleet.services, fleet.registry])
+        fleet = _fleet(wanted, names.folder / "ssh_config")
+        parts = [*fleet.hosts.values(), fleet.services, fleet.registry]
+        try:
+            in_parallel(lambda part: _bring_up(part, found.get(part.machine.name), names.folder), parts)
+        except (FleetError, AssertionError) as error:
+            made = " ".join(part.machine.container for part in parts if part.machine.name not in found)
+            raise FleetError(f"{error}\nmade in this call: {made or 'nothing'}; make fleet goes on from there,"
+                             " make fleet-down removes all") from None
     return fleet
 
 
@@ -56,9 +62,7 @@ def attach(names=None):
     found = machines(names)
     if not {"services", "registry"} <= set(found):
         raise FleetError("no fleet here: run make fleet")
-    config = names.folder / "ssh_config"
-    hosts = {name: Host(machine, config) for name, machine in sorted(found.items()) if machine.kind == "host"}
-    return Fleet(hosts, Services(found["services"], config), Registry(found["registry"]), config)
+    return _fleet(found, names.folder / "ssh_config")
 
 
 def down(names=None):
@@ -143,11 +147,22 @@ def _network(names):
     raise FleetError(f"no network to be had for {names.fleet}: {made.stderr.strip()}")
 
 
-def _ensure(machine, found, folder):
-    if machine != found:
-        create(machine, folder)
-    else:
-        docker("start", machine.container)  # does nothing to one that runs
+def _fleet(found, config):
+    hosts = {name: Host(machine, config) for name, machine in sorted(found.items()) if machine.kind == "host"}
+    return Fleet(hosts, Services(found["services"], config), Registry(found["registry"]), config)
+
+
+def _bring_up(part, found, folder):
+    """Have it running: what was found, if that is what is wanted and comes up, else a new one."""
+    with contextlib.suppress(FleetError, AssertionError):
+        if part.machine == found:
+            docker("start", part.machine.container)  # does nothing to one that runs
+            return part.wait_running()
+    create(part.machine, folder)
+    try:
+        part.wait_running()
+    except FleetError as error:
+        raise FleetError(f"{error}{shortage(part.machine.image)}") from None
 
 
 def _make_keys(folder, kinds):

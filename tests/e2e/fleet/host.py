@@ -87,7 +87,7 @@ class Host:
 
     def wait_running(self, seconds=60):
         """Wait until systemd is done; FleetError names what failed."""
-        wait_running(self.ssh, self.name, seconds)
+        wait_running(self.ssh, self.machine, seconds)
 
     def reset(self):
         """A bare host again: same name and ports, nothing else left. Takes a few seconds."""
