@@ -110,7 +110,8 @@ def in_parallel(do, items):
     """Do it to all at once; then the first error, if any, is raised."""
     items = list(items)
     with ThreadPoolExecutor(max_workers=max(len(items), 1)) as pool:
-        return list(pool.map(do, items))
+        done = [pool.submit(do, item) for item in items]
+    return [one.result() for one in done]
 
 
 @contextlib.contextmanager
