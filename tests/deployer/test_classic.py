@@ -199,6 +199,35 @@ def test_what_became_of_a_release_is_written_down(shell, tmp_path):
     assert (*row[1:4], row[5]) == ("deploy", "v2", "committed", "ann from laptop")
 
 
+# Of an image whose static files, if any, are told by what `docker cp` of their manifest says.
+STATIC = """#!/bin/sh
+case $1 in
+    image) echo /app ;;
+    create) echo one ;;
+    cp) echo "$2" >>"$CALLS"; [ -z "$SAID" ] || { echo "$SAID" >&2; exit 1; } ;;
+    rm) echo "rm $2" >>"$CALLS" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("said, code, published", [
+    ("", 0, True), ("Error response from daemon: Could not find the file /app/x in container one", 0, False),
+    ("Error: No such container:path: one:/app/x", 0, False), ("no space left on device", 1, False)])
+def test_an_image_without_static_files_publishes_none(shell, tmp_path, said, code, published):
+    """As with the deployer: what has no manifest of Django's is not asked for collectstatic. What cannot be looked at
+    is not taken for that."""
+    (tmp_path / "www/static").mkdir(parents=True)
+    for name, text in (("docker", STATIC), ("docker-runner", '#!/bin/sh\necho "$2" >>"$CALLS"\n'),
+                       ("install", "#!/bin/sh\nmkdir static.new\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "RUN": "0,ann@laptop,0", "SAID": said,
+           "CALLS": str(tmp_path / "calls")}
+    done = run([*shell, SCRIPT, "on_host", "publish", f"../..{tmp_path}/www", "shop", "v2", "detect", "7"], env=env)
+    assert done.returncode == code and (said if code else "") in done.stderr, done.stderr
+    assert calls(tmp_path) == ["one:/app/static-root/staticfiles.json", "rm one", *["collectstatic"] * published]
+
+
 def synced(trace):
     """The files that were synced or renamed, in their order."""
     paths, found = {}, []
