@@ -102,6 +102,14 @@ def prose(text):
             yield number, line
 
 
+def test_the_start_page_ships_as_the_readme_does():
+    """It names the targets of the README's section, in their order."""
+    section = (ROOT / "README.md").read_text().partition("\n## Ship\n")[2].partition("\n## ")[0]
+    page = (ROOT / "project/home/templates/home/next.html").read_text().partition("<h3>Ship it</h3>")[2]
+    shown = [words.strip() for words in re.findall(r"<kbd>make ([a-z ]+)", page)]
+    assert shown == [words.strip() for words in re.findall(r"^    make ([a-z ]+)", section, re.MULTILINE)] != []
+
+
 def test_lines_are_not_too_long():
     """Documents and units are wrapped, where they can be."""
     pages = [path for path in git_files() if path.endswith(".md") or path.startswith("deploy/host/systemd/")]
