@@ -23,9 +23,12 @@ git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$
 # exec: make tells the recipe's first process only that it should end.
 deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' exec $(call quote,$(1)) -m deploy
 
-.PHONY: provision provision-check drain undrain env
+.PHONY: config-check servers-file provision provision-check drain undrain env
 
 ## Operate
+config-check: deploy/__main__.py ## is the servers' file right, and what does it say?
+	@$(has_python); $(call deploy_with,$(PYTHON)) config check $(ARGS)
+
 provision: deploy/__main__.py $(VE)/sentinel-deploy ## bare servers can run the app; again: puts them right (ARGS="--remove HOST")
 	@$(call deploy_with,$(VE)/bin/python) provision $(ARGS)
 
@@ -73,6 +76,12 @@ monitoring: deploy/__main__.py ## the same rules for Prometheus and Grafana, in 
 
 manifests: deploy/__main__.py ## files for a cluster or a platform, in manifests/ (TAG=build-42 ENGINE=kubernetes)
 	@$(call deploy_with,$(PYTHON)) manifests '$(TAG)' $(if $(ENGINE),--engine '$(ENGINE)') $(ARGS)
+
+# What is wrong with the servers' file is told before anything is installed for it.
+$(VE)/sentinel-deploy: servers-file
+
+servers-file: deploy/__main__.py
+	@$(if $(findstring --config,$(ARGS)),,$(has_python); ($(call deploy_with,$(PYTHON)) config check) >/dev/null)
 
 .PHONY: plan deploy rollback status releases logs run prune watch monitoring manifests
 

@@ -83,8 +83,7 @@ build: $(if $(is_django),wheelhouse/requirements.txt) Dockerfile FORCE ## the im
 	@echo 'make: built $(IMAGE):$(TAG)'
 
 push: FORCE ## the image to its registry (IMAGE=registry.example/shop; ALLOW_DIRTY=1: even of what no commit holds)
-	@$(docker_ready); $(clean_image)
-	@$(DOCKER) push '$(IMAGE):$(TAG)'
+	@$(docker_ready); $(if $(findstring /,$(IMAGE)),$(clean_image); $(DOCKER) push '$(IMAGE):$(TAG)',$(no_registry))
 
 up: build $(SECRETS) ## the image with Postgres, Redis, worker and beat, at http://localhost:8000
 	@$(with_compose) up -d --remove-orphans
@@ -105,6 +104,12 @@ verdicts = wheelhouse/verdicts/migrations.json
 keep_verdicts = if id=$$($(DOCKER) create '$(IMAGE):$(TAG)' 2>/dev/null); then \
   if $(DOCKER) cp "$$id:/app/migrations.json" '$(verdicts).new' >/dev/null 2>&1; \
   then mv '$(verdicts).new' '$(verdicts)'; fi; $(DOCKER) rm "$$id" >/dev/null; fi
+
+# Docker would take the name for one of Docker Hub's, which is a stranger's.
+by_ssh = deploy/$(or $(ENV),production).toml
+no_registry = if grep -qs '^registry *= *"ssh"' '$(by_ssh)'; then \
+  echo 'make: nothing to push: $(by_ssh) has registry = "ssh", so make deploy sends the image'; \
+  else echo 'make: push where? IMAGE is $(IMAGE), without a registry: set it in the Makefile, such as registry.example/$(APP)' >&2; exit 1; fi
 
 # What an image was built from its label tells, whatever it is called.
 revision_of = $(DOCKER) image inspect --format '{{index .Config.Labels "org.opencontainers.image.revision"}}'

@@ -128,8 +128,7 @@ def without_celery(path: str, text: str) -> str:
 
 def with_names(text: str, app: str) -> str:
     """deploy/*.toml with the project's name."""
-    text = re.sub(r'^app = ".*"$', f'app = "{app}"', text, flags=re.MULTILINE)
-    return re.sub(r'^(image = "[^"]*/)[^"/]*"$', rf'\g<1>{app}"', text, flags=re.MULTILINE)
+    return re.sub(r'^app = ".*"$', f'app = "{app}"', text, flags=re.MULTILINE)
 
 
 # ---- what is written for this project ----
@@ -168,7 +167,8 @@ def makefile(tree: Tree, found: Found) -> str:
         return there
     app = found.celery.rpartition(":")[0].removesuffix(".py").replace("/", ".")
     lines = ["# The project's own settings. Its rules are in the included files; yours go here or, kept out of git, in",
-             "# local.mk.", "", f"APP   ?= {found.app}", "IMAGE ?= $(APP)", "PORT  ?= 8000"]
+             "# local.mk.", "", f"APP   ?= {found.app}",
+             "# With a registry: registry.example/$(APP)", "IMAGE ?= $(APP)", "PORT  ?= 8000"]
     if found.package and make_reads(tree["manage.py"]) != found.package:
         lines.append(f"PROJECT = {found.package}")
     if app and app != f"{found.package}.celery":

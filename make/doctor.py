@@ -116,7 +116,7 @@ def ship(machine: Machine, env: dict[str, str]) -> Iterator[Finding]:
     if machine.python < (3, 11):
         yield Finding("ship", "the deployer needs Python 3.11 or newer", "as for develop")
     if machine.fleet:
-        yield Finding("ship", machine.fleet, "name your servers there")
+        yield Finding("ship", machine.fleet, "correct it" if "TOML" in machine.fleet else "name your servers there")
     if not machine.agent_has_key:
         keyless = not any(host.identities for host in machine.hosts)
         yield Finding("ship", "no ssh-agent with a key" + ("" if keyless else ", which keys with a passphrase need"),

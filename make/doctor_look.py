@@ -170,7 +170,7 @@ def servers(env: dict[str, str]) -> tuple[str, tuple[Host, ...]]:
 
 
 def read_fleet(path: Path) -> tuple[list[str], str]:
-    """The addresses of a fleet's hosts, or what is wrong. `python3 -m deploy config check` tells all that is."""
+    """The addresses of a fleet's hosts, or what is wrong. `make config-check` tells all that is."""
     try:
         import tomllib
         hosts = tomllib.loads(path.read_text())["hosts"]
@@ -179,7 +179,9 @@ def read_fleet(path: Path) -> tuple[list[str], str]:
         return [], ""
     except OSError as error:
         return [], f"{path}: {error.strerror}"
-    except (KeyError, AttributeError, ValueError):
+    except ValueError as error:
+        return [], f"{path} is not TOML: {error}"
+    except (KeyError, AttributeError):
         return [], f"{path} names no hosts"
 
 

@@ -56,7 +56,6 @@ def set_names(app: str, site_name: str) -> None:
     replace(settings, r"^(SITE_NAME = ).*$", json.dumps(site_name, ensure_ascii=False))
     for path in sorted(Path("deploy").glob("*.toml")):
         replace(str(path), r"^(app = ).*$", f'"{app}"')
-        replace(str(path), r'^(image = "[^"]*/)[^"/]*"$', f'{app}"')
 
 
 def replace(path: str, pattern: str, value: str) -> None:

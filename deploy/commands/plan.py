@@ -54,6 +54,9 @@ def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
     check_tag(args.tag)
     if args.tag.endswith("-dirty") and not args.allow_dirty:
         raise Refused(images.DIRTY.format(args.tag))
+    if "/" not in fleet.image and fleet.registry != "ssh":
+        raise Refused(f"the image {fleet.image} names no registry, so hosts would pull a stranger's: set IMAGE in the "
+                      "Makefile, such as registry.example/shop, or registry = \"ssh\"")
     if args.parallel is not None and args.parallel < 0:
         raise Refused(f"--parallel {args.parallel}: it is a number of hosts, or 0 for no limit")
     options = Options(args.parallel, not args.no_bake, args.allow_incompatible, args.allow_dirty)

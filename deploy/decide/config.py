@@ -13,7 +13,7 @@ from typing import Any
 from ..agent.roles import BUILT_IN, Process
 from ..errors import Refused
 from . import engines, processes, schema, watch
-from .checks import TOO_DEEP, Problems, is_numeric
+from .checks import TOO_DEEP, Problems, is_numeric, shown
 from .ssh import Ssh
 
 FOLDER = Path(__file__).resolve().parents[1]
@@ -167,8 +167,9 @@ def find(env: Mapping[str, str], path: str = "") -> Fleet:
 def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet:
     """The Fleet of a parsed file, with every default. Raises Refused with all that is wrong, after the file's name
     `source`."""
+    named = data.get("image")
     data = {**data, **{key: env[key.upper()] for key in ("app", "image") if key not in data and env.get(key.upper())}}
-    if problems := schema.check(data):
+    if problems := [*schema.check(data), *two_names(named, env)]:
         raise refusal(source, problems)
     registry = data.get("registry", {})
     hosts = tuple(Host(name, **{"address": name, **values, "roles": tuple(values.get("roles", ()))})
@@ -182,6 +183,14 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
     if problems := [f"{path}: {problem}" for path, problem in between_keys(fleet)]:
         raise refusal(source, problems)
     return fleet
+
+
+def two_names(image: object, env: Mapping[str, str]) -> list[str]:
+    """What is wrong where a file still names the image, and IMAGE is set to another one; the Makefile's own default of
+    IMAGE, APP, says nothing against it."""
+    if image is None or env.get("IMAGE", "") in ("", image, env.get("APP")):
+        return []
+    return [f"image: is {shown(image)}, and IMAGE is {env['IMAGE']!r}: leave it out, IMAGE is the one place"]
 
 
 def own_processes(tables: dict[str, Table]) -> dict[str, Process]:

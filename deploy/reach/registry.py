@@ -115,7 +115,9 @@ def refuse_missing(image: str, docker: str) -> None:
         raise Refused(f"registry = \"ssh\" sends the image of this machine's Docker, which fails: {error}") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
-        raise Refused(f"no image {image} on this machine, to be sent by ssh ({said[-1]}): make build first")
+        name, _, tag = image.rpartition(":")
+        raise Refused(f"no image {image} on this machine, to be sent by ssh ({said[-1]}): make build IMAGE={name} "
+                      f"TAG={tag} first")
 
 
 def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:

@@ -36,18 +36,18 @@ def paths(data, before=""):
 
 
 def known_keys():
-    """Every key there is, as the annotated file spells it: "app", "site.names", "hosts.*.roles"."""
-    below = {**schema.TABLES, "registry": schema.REGISTRY, "hosts.*": schema.HOST,
-             "process.*": schema.PROCESS}
-    return {key for key in schema.TOP if key not in below and key not in ("hosts", "process")} | {
+    """Every key there is, as the annotated file spells it: "app", "site.names", "hosts.*.roles". The Makefile has the
+    image."""
+    below = {**schema.TABLES, "hosts.*": schema.HOST, "process.*": schema.PROCESS}
+    return {key for key in schema.TOP if key not in below and key not in ("hosts", "process", "image")} | {
         f"{name}.{key}" for name, keys in below.items() for key in keys}
 
 
 @pytest.mark.parametrize("name", ["production", "staging"])
 def test_the_shipped_files_load(name):
     """Both files of deploy/ are a fleet as they come, and describe one app."""
-    fleet = config.load(ROOT / f"deploy/{name}.toml", {})
-    assert (fleet.app, fleet.image) == ("slipway", "registry.example/slipway")
+    fleet = config.load(ROOT / f"deploy/{name}.toml", {"IMAGE": "shop"})
+    assert (fleet.app, fleet.image) == ("slipway", "shop")
     assert len(fleet.with_role("beat")) == 1
 
 
@@ -84,6 +84,14 @@ def test_app_and_image_may_come_from_make(data):
     assert (fleet.app, fleet.image) == ("other", "registry.example/other")
     data["app"] = "shop"
     assert config.build(data, {"APP": "other", "IMAGE": "x"}, "test").app == "shop"
+
+
+def test_a_file_that_names_the_image_is_read_still(data):
+    """As older ones do: IMAGE may say the same, or be the Makefile's default. Another name is one too many."""
+    for env in ({}, {"APP": "shop", "IMAGE": "shop"}, {"APP": "shop", "IMAGE": data["image"]}):
+        assert config.build(data, env, "test").image == "registry.example/shop"
+    assert problems(data, {"APP": "shop", "IMAGE": "r.example/shop"}) == [
+        "image: is 'registry.example/shop', and IMAGE is 'r.example/shop': leave it out, IMAGE is the one place"]
 
 
 # What is changed in the fleet that is right (path, value), and all that is said of it.
@@ -272,7 +280,7 @@ def test_which_configuration_is_meant(tmp_path):
     env = {"HOSTS": "app1", "APP": "a", "IMAGE": "b"}
     assert config.find(env, SHIPPED).app == "slipway"
     assert config.find(env).app == "a"
-    assert [host.name for host in config.find({"ENV": "staging"}).hosts] == ["staging"]
+    assert [host.name for host in config.find({"ENV": "staging", "IMAGE": "b"}).hosts] == ["staging"]
     with pytest.raises(Refused, match="nowhere.toml: there is no such file"):
         config.find({"ENV": "nowhere"})
 

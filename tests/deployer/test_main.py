@@ -1,6 +1,7 @@
 """The command line: what it prints, and its exit codes."""
 
 import os
+import shutil
 import sys
 
 import pytest
@@ -14,14 +15,14 @@ WRONG = 'app = "Shop"\nimage = "x"\n[hosts.a]\nroles = ["wroker"]\n'
 
 
 def deploy(*words, **options):
-    return run([sys.executable, "-m", "deploy", *words], cwd=ROOT, **options)
+    return run([sys.executable, "-m", "deploy", *words], cwd=ROOT, env={**os.environ, "IMAGE": "shop"}, **options)
 
 
 def test_config_check_shows_the_hosts():
     """A configuration that is right is shown: app, image, a line a host."""
     done = deploy("config", "check")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "slipway, image registry.example/slipway"
+    assert done.stdout.splitlines()[0] == "slipway, image shop"
     assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["web1", "web2", "work1"]
 
 
@@ -45,18 +46,42 @@ def test_wrong_usage_is_exit_2():
         assert "there is no 'web9'; there are: web1, web2, work1" in deploy(*words).stderr
 
 
+@pytest.mark.parametrize("command", ["plan", "deploy"])
+def test_an_image_without_a_registry_is_not_deployed(command):
+    """Hosts would pull what a stranger has put on Docker Hub under that name."""
+    done = deploy(command, "build-1")
+    assert done.returncode == 2 and done.stderr == (
+        "deploy: the image shop names no registry, so hosts would pull a stranger's: set IMAGE in the Makefile, such "
+        'as registry.example/shop, or registry = "ssh"\n')
+
+
+def test_a_file_that_is_no_toml_is_told_before_anything_is_installed(tmp_path):
+    """By file, line and what; nothing has made a virtualenv."""
+    for name in ("make", "deploy", "slipway", "requirements"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "deploy.mk", tmp_path)
+    (tmp_path / "deploy/production.toml").write_text('registry = "ssh"\n[registry]\n')
+    for target in ("provision", "provision-check", "drain", "config-check"):
+        done = run(["make", "-f", "deploy.mk", target, "REQUIREMENTS=", f"PYTHON={sys.executable}"], cwd=tmp_path)
+        assert done.returncode == 2 and not (tmp_path / "ve").exists(), done.stderr
+        assert done.stderr.splitlines()[0] == (
+            "deploy: deploy/production.toml: is not TOML: Cannot overwrite a value (at line 2, column 10)")
+
+
 @pytest.mark.parametrize("error, code", [(DeployError("x"), 1), (Locked("x"), 4), (KeyboardInterrupt(), 130)])
 def test_errors_become_exit_codes(monkeypatch, capsys, error, code):
     """Each kind of error has its code, and a line on stderr."""
     def fail(fleet, args):
         raise error
     monkeypatch.setattr(prune, "handle", fail)
+    monkeypatch.setenv("IMAGE", "shop")
     assert __main__.main(["prune"]) == code
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_provisioning_without_its_packages_says_what_to_do():
     """Where pyinfra is not installed, provisioning names it and the target that installs it."""
-    done = run([sys.executable, "-S", "-m", "deploy", "provision"], cwd=ROOT, env={**os.environ, "PYTHONPATH": ""})
+    done = run([sys.executable, "-S", "-m", "deploy", "provision"], cwd=ROOT,
+               env={**os.environ, "PYTHONPATH": "", "IMAGE": "shop"})
     assert done.returncode == 2
     assert done.stderr == "deploy: provisioning needs pyinfra, which is not installed: run make provision\n"

@@ -188,6 +188,19 @@ def test_push_dirty(project):
     assert make(project, *words, "ALLOW_DIRTY=1", REVISION="0123abc-dirty").returncode == 0
 
 
+def test_push_without_a_registry(project):
+    """Docker Hub's name is a stranger's: nothing is pushed, and it says what to set; or that no push is needed."""
+    words = ("push", "DOCKER=./stub", "TAG=1", "APP=shop")
+    assert error(make(project, *words)) == (
+        "make: push where? IMAGE is shop, without a registry: set it in the Makefile, such as registry.example/shop")
+    (project / "deploy").mkdir()
+    (project / "deploy/production.toml").write_text('registry = "ssh"\n')
+    done = make(project, *words)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout == (
+        'make: nothing to push: deploy/production.toml has registry = "ssh", so make deploy sends the image\n')
+    assert "push" not in (project / "calls").read_text()
+
+
 # A compose that starts all at once; the site in it answers when it has been asked $ANSWERS times.
 COMPOSE_STUB = """#!/bin/sh
 echo "$*" >>"$CALLS"

@@ -47,6 +47,7 @@ def test_where_nothing_is_lacking():
     ({"ssh": False, "agent_has_key": False}, "ship", "no ssh here", "apt install openssh-client"),
     ({"agent_has_key": False}, "ship", "no ssh-agent with a key", "ssh-add"),
     ({"fleet": "deploy/production.toml names no hosts"}, "ship", "names no hosts", "name your servers"),
+    ({"fleet": "deploy/production.toml is not TOML: Oh (at line 1)"}, "ship", "is not TOML: Oh", "correct it"),
     ({"hosts": (Host("web1", "web1", False, False),)}, "ship", "web1 is not found", "correct its address"),
     ({"hosts": (Host("web1", "[a]:7", known=False),)}, "ship", "known_hosts lacks [a]:7", "ssh web1 once")])
 def test_what_hinders(facts, purpose, text, cure):
@@ -288,7 +289,7 @@ def test_a_key_by_its_port(tmp_path, port, known, lacks):
 
 @pytest.mark.parametrize("text, told", [
     (None, "deploy/production.toml: No such file"), ("hosts = 1", "production.toml names no hosts"),
-    ("[[", "production.toml names no hosts")])
+    ('registry = "ssh"\n[registry]\n', "production.toml is not TOML: Cannot overwrite a value (at line 2, ")])
 def test_a_fleet_that_cannot_be_read(machine, text, told):
     """Is told in a line."""
     machine.has("ssh")

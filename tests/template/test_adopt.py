@@ -38,7 +38,7 @@ def test_level_make(theirs, files):
     project = theirs(files)
     said = project.adopted()
     out = passes(project.make("check", "test"))
-    assert f"Ran {1 if files else 0} test" in out and "No changes detected" in out
+    assert f"Ran {1 if files else 0} test" in out and "make: passed: check flake8 migrations tests\n" in out
     assert project.changed() == [] and not (project.folder / "slipway").exists()
     project.commit("Slipway")
     again = project.adopted()
@@ -259,7 +259,7 @@ def test_level_servers(template, tmp_path):
     project.adopted("--level", "servers", "--apply")
     project.commit("Slipway")
     toml = (project.folder / "deploy/production.toml").read_text()
-    assert 'app = "my-shop"\n' in toml and 'image = "registry.example/my-shop"\n' in toml
+    assert 'app = "my-shop"\n' in toml and "\nimage = " not in toml
     assert passes(project.make("env", "ARGS=--help"))
     assert "newest version" in passes(project.make("template-update"))
     clone.edit("slipway/settings/production.py", "DEBUG = False\n", "DEBUG = False  # ever\n")
