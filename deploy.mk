@@ -23,7 +23,7 @@ git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$
 # exec: make tells the recipe's first process only that it should end.
 deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' exec $(call quote,$(1)) -m deploy
 
-.PHONY: config-check servers-file provision provision-check drain undrain env
+.PHONY: config-check provision provision-check drain undrain env
 
 ## Operate
 config-check: deploy/__main__.py ## is the servers' file right, and what does it say?

@@ -72,8 +72,7 @@ test: $(VE)/sentinel-dev ## check, linters, migrations, tests; reports all (ARGS
 	  $(call part,flake8,$(call if_there,flake8,$(flake8))); \
 	  $(if $(mypy_settings),$(call part,mypy,$(call if_there,mypy,$(mypy)));) \
 	  test -n "$$checked" || { $(with_django); }; \
-	  test -z "$$failed" || { echo "make: failed:$$failed" >&2; exit 1; }; \
-	  echo "make: passed:$$passed"
+	  test -z "$$failed" || { echo "make: failed:$$failed" >&2; exit 1; }; echo "make: passed:$$passed"
 
 check: $(VE)/sentinel ## what Django itself can tell is wrong
 	@exec $(MANAGE) check $(ARGS)

@@ -83,7 +83,7 @@ build: $(if $(is_django),wheelhouse/requirements.txt) Dockerfile FORCE ## the im
 	@echo 'make: built $(IMAGE):$(TAG)'
 
 push: FORCE ## the image to its registry (IMAGE=registry.example/shop; ALLOW_DIRTY=1: even of what no commit holds)
-	@$(docker_ready); $(if $(findstring /,$(IMAGE)),$(clean_image); $(DOCKER) push '$(IMAGE):$(TAG)',$(no_registry))
+	@$(docker_ready); case '$(IMAGE)' in */*) $(clean_image); $(DOCKER) push '$(IMAGE):$(TAG)' ;; *) $(no_registry) ;; esac
 
 up: build $(SECRETS) ## the image with Postgres, Redis, worker and beat, at http://localhost:8000
 	@$(with_compose) up -d --remove-orphans
@@ -106,7 +106,7 @@ keep_verdicts = if id=$$($(DOCKER) create '$(IMAGE):$(TAG)' 2>/dev/null); then \
   then mv '$(verdicts).new' '$(verdicts)'; fi; $(DOCKER) rm "$$id" >/dev/null; fi
 
 # Docker would take the name for one of Docker Hub's, which is a stranger's.
-by_ssh = deploy/$(or $(ENV),production).toml
+by_ssh = deploy/$(if $(value ENV),$(ENV),production).toml
 no_registry = if grep -qs '^registry *= *"ssh"' '$(by_ssh)'; then \
   echo 'make: nothing to push: $(by_ssh) has registry = "ssh", so make deploy sends the image'; \
   else echo 'make: push where? IMAGE is $(IMAGE), without a registry: set it in the Makefile, such as registry.example/$(APP)' >&2; exit 1; fi

@@ -15,7 +15,8 @@ WRONG = 'app = "Shop"\nimage = "x"\n[hosts.a]\nroles = ["wroker"]\n'
 
 
 def deploy(*words, **options):
-    return run([sys.executable, "-m", "deploy", *words], cwd=ROOT, env={**os.environ, "IMAGE": "shop"}, **options)
+    return run([sys.executable, "-m", "deploy", *words], cwd=ROOT, env={**os.environ, "APP": "shop", "IMAGE": "shop"},
+               **options)
 
 
 def test_config_check_shows_the_hosts():
