@@ -49,6 +49,13 @@ class Front(TypedDict):
     unlimited: bool
 
 
+class Visits(TypedDict):
+    """What the last visitors were answered; `blind`: why those to come cannot be watched, "" where they can."""
+    answers: int
+    errors: int
+    blind: str
+
+
 class Running(TypedDict):
     """What runs here."""
     live: SlotName | None
@@ -100,6 +107,7 @@ class Facts(Running, Kept, Memory):
     staged: bool
     now: float
     free: dict[str, int]  # path → bytes
+    visits: Visits | None  # None: not asked for, or no visitors come here
 
 
 # ---- answers ----

@@ -4,163 +4,131 @@ from __future__ import annotations
 
 import collections
 import json
-import math
 import os
 import re
 import threading
-import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from .host import Host
-from .http import AGENT
+from . import http
+from .answers import Visits
+from .host import Host, wait_until
 from .shapes import Answer
 
 BEFORE = 2_000_000  # bytes of the log that tell how it was before
 MOST = 4_000_000  # bytes that are read at a time
-KNOWN = 10  # a path with so many answers before is known: it has a share of errors of its own
-EACH = 5  # answers that count of one client on all other paths together
-CLIENTS = 10_000  # clients that are told apart
-MANY = 10  # where there were so many clients before, no single one decides
-LEAST = 20  # answers, or recent errors, that are enough to judge by
-RECENT = 5  # seconds: answers of the last ones are judged by themselves, too
-OTHER, DOWN, ALIKE = "other", "down", "alike"  # no paths: those begin with a slash
+LEAST = 20  # answers that are enough to judge by
+PATHS = 20  # that count of one client: some can invent any number on which a release errs
+EACH = 100_000  # clients' paths that are told apart
+NOTED = 1  # seconds until an answer of nginx is in its log; it writes there before it hangs up
+OWN = "/.maintenance.html"  # nginx answers that by itself, whatever the app does
 LAST = re.compile(r"(\d{3})\s*$")
 
 
-def answers(text: bytes) -> Iterator[Answer]:
-    """(client, path, whether it was an error) of each answer that the app gave or failed to give, by nginx's log. Not
-    of answers of nginx itself, answers to the agent, and those that a visitor did not wait for."""
+def answers(text: bytes) -> Iterator[Answer | None]:
+    """(client, path, whether it was an error) of each answer that the app gave or failed to give, by nginx's log; None
+    for one to the agent. Not of answers of nginx itself, nor of those that a visitor did not wait for."""
     for line in text.splitlines():
         try:
             entry = json.loads(line)
             status = LAST.search(entry["app_status"])
-            if status and entry["user_agent"] != AGENT and entry["status"] != 499:
-                path = DOWN if entry["path"] == "/.maintenance.html" else entry["path"]
-                yield entry["client"], path, int(status[1]) >= 500
-        except (ValueError, KeyError, TypeError):
+            if entry["user_agent"] == http.AGENT:
+                yield None
+            elif status and entry["status"] != 499:
+                yield entry["client"], entry["path"], int(status[1]) >= 500
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue
 
 
-class Tally(collections.Counter[tuple[str, bool]]):
-    """(path, whether it was an error) → how many. Paths that are not `known` count together as OTHER, and there only
-    EACH answers of a client: so nobody can make a release look bad by inventing paths."""
+class Tally:
+    """Answers, and errors among them: of all, and of each client on each path."""
 
-    def __init__(self, known: Collection[str] = (), seen: collections.Counter[str] | None = None) -> None:
-        super().__init__()
-        self.known: Collection[str] = known
-        self.seen: collections.Counter[str] = collections.Counter() if seen is None else seen  # client → answers
-        self.wrong: collections.Counter[str] = collections.Counter()  # client → errors
-        self.usual: dict[str, float] = {}  # of a history: shares
+    def __init__(self) -> None:
+        self.total = self.wrong = 0
+        self.each: dict[int, list[int]] = {}  # of a client's path: answers, errors
+        self.paths: collections.Counter[str] = collections.Counter()  # client → how many of its paths count
 
-    def count(self, found: Iterable[Answer]) -> Tally:
-        """Count answers, and return the Tally."""
+    def count(self, found: Iterable[Answer]) -> None:
+        """Count answers."""
         for client, path, wrong in found:
             client = ":".join(client.split(":")[:4])  # of an IPv6 address, whose it is
-            client = client if client in self.seen or len(self.seen) < CLIENTS else OTHER
-            if path not in self.known and path != DOWN:
-                path = OTHER
-            self.seen[client] += path == OTHER
-            if path != OTHER or self.seen[client] <= EACH:
-                self[path, wrong] += 1
-                self.wrong[client] += wrong
-        return self
+            key = hash((client, path))
+            counts = self.each.get(key)
+            if not counts and self.paths[client] < PATHS and len(self.each) < EACH:
+                self.paths[client] += 1
+                counts = self.each[key] = [0, 0]
+            if counts:
+                counts[0] += 1
+                counts[1] += wrong
+            self.total += 1
+            self.wrong += wrong
 
-    def add(self, other: Tally) -> None:
-        """Count what the other has counted."""
-        self.update(other)
-        self.wrong.update(other.wrong)
+    def of_all(self) -> float:
+        """The share of errors, where there are answers enough."""
+        return self.wrong / self.total if self.total >= LEAST else 0.0
 
-    def counts(self) -> tuple[int, int]:
-        """(answers, errors)."""
-        return sum(self.values()), sum(count for (_, wrong), count in self.items() if wrong)
-
-
-def history(found: Iterable[Answer]) -> Tally:
-    """The Tally of answers before the flip: paths that were asked often enough are known."""
-    found = list(found)
-    often = collections.Counter(path for _, path, _ in found)
-    before = Tally({path for path, count in often.items() if count >= KNOWN}).count(found)
-    before.usual = shares(before)
-    return before
+    def of_each(self) -> float:
+        """The same where a client's answers on one path together count as one."""
+        return sum(wrong / count for count, wrong in self.each.values()) / len(self.each) if self.of_all() else 0.0
 
 
-def shares(before: Tally) -> dict[str, float]:
-    """Group → its share of errors. Paths whose errors chance can explain by one common share are the group ALIKE; each
-    path that errs more is a group. The share of DOWN is that of all answers."""
-    totals = {path: before[path, False] + before[path, True] for path, _ in list(before) if path != DOWN}
-    found, wrong, total = {DOWN: before[DOWN, True] / max(1, sum(before.values()))}, 0, 0
-    for path in sorted(totals, key=lambda path: before[path, True] / totals[path]):
-        if total and before[path, True] > by_chance(totals[path] * wrong / total) + 2:
-            found[path] = before[path, True] / totals[path]
-        else:
-            wrong, total = wrong + before[path, True], total + totals[path]
-    return dict(found, **{ALIKE: wrong / max(1, total)})
-
-
-def by_chance(expected: float) -> float:
-    """How many errors chance may well make where so many are expected."""
-    return expected + 3 * math.sqrt(expected)
-
-
-def excess(before: Tally, now: Tally) -> float:
-    """How many errors there are beyond what chance makes of the shares before. Where there were many clients, the
-    errors of the client with the most are left out: one may know how to make a release err."""
-    errors: collections.Counter[str] = collections.Counter()
-    answers: collections.Counter[str] = collections.Counter()
-    for (path, wrong), count in now.items():
-        group = path if path in before.usual else ALIKE
-        errors[group] += wrong * count
-        answers[group] += count
-    answers[DOWN] = sum(now.values())  # any answer may be of that kind
-    most = max(now.wrong.values(), default=0) if len(before.seen) >= MANY else 0
-    return sum(max(0.0, errors[group] - by_chance(answers[group] * before.usual[group])) for group in errors) - most
-
-
-def worse(before: Tally, now: Tally, recent: Tally, most: float) -> bool:
-    """Whether more than the share `most` of the answers are errors beyond those of before: of all answers, if there
-    are LEAST, or of the recent ones, if LEAST of them are errors."""
-    (total, _), (total_recent, wrong_recent) = now.counts(), recent.counts()
-    return (total >= LEAST and excess(before, now) > most * total
-            or wrong_recent >= LEAST and excess(before, recent) > most * total_recent)
+def worse(before: Tally, now: Tally, most: float) -> bool:
+    """Whether the share of errors exceeds that of before by more than `most`, and not by a few clients alone."""
+    return now.of_all() > before.of_all() + most and now.of_each() > before.of_each() + most
 
 
 class Visitors:
     """The answers of this host's nginx from now on, to be compared with those before."""
 
     def __init__(self, host: Host) -> None:
-        self.path = "%s/var/log/nginx/%s.access.log" % (host.root, host.app)
+        self.sock, self.path = host.nginx_sock, "%s/var/log/nginx/%s.access.log" % (host.root, host.app)
         self.inode, self.offset = inode_and_size(self.path)
-        self.start, self.now, self.good_answers, self.lock = self.offset, Tally(), 0, threading.Lock()
+        self.text = text_before(self.path, self.offset)  # now: the file may be cut short as soon as it is turned over
         self.before: Tally | None = None
-        self.recent: list[tuple[int, Tally]] = []  # by the second
+        self.now, self.own, self.lock = Tally(), 0, threading.Lock()  # `own`: answers to the agent
 
     def problem(self, most: float) -> str:
         """Count new answers. What is wrong where the share `most` is exceeded, in a line; else ""."""
+        self.look()
         with self.lock:
-            if self.before is None:  # read after the flip, which need not wait for it
-                self.before = history(answers(text_before(self.path, self.start)))
-                self.now = Tally(self.before.known)
-            self.add(self.before, list(answers(self.new_lines())), int(time.monotonic()))
-            recent = Tally()
-            for _, tally in self.recent:
-                recent.add(tally)
-            if not worse(self.before, self.now, recent, most):
+            if not worse(self.usual(), self.now, most):
                 return ""
-            (total, wrong), (total_before, wrong_before) = self.now.counts(), self.before.counts()
             return "of %d answers to visitors %d were errors (before: %d of %d)" % (
-                total, wrong, wrong_before, total_before)
+                *self.counts(), self.usual().wrong, self.usual().total)
 
-    def add(self, before: Tally, found: Sequence[Answer], second: int) -> None:
-        """Count answers that were given in a second."""
-        tally = Tally(before.known, self.now.seen).count(found)
-        self.good_answers += sum(not wrong for _, _, wrong in found)
-        self.now.add(tally)
-        self.recent = [(then, one) for then, one in self.recent if then > second - RECENT] + [(second, tally)]
+    def blind(self) -> str:
+        """Why what visitors are answered cannot be seen, in a line; else "": an answer of nginx must be in its log."""
+        before, status, said = self.own, 0, ""
+
+        def is_noted() -> bool:
+            nonlocal status, said
+            status, said = http.ask(self.sock, OWN)
+            self.look()
+            return self.own > before
+        if wait_until(is_noted, NOTED):
+            return ""
+        if not status:
+            return "visitors cannot be watched: nginx gives %s" % said
+        return ("visitors cannot be watched: what nginx answers does not show up in %s: see whether there is room, and"
+                " whether nginx writes there (systemctl reload nginx opens it anew)" % self.path)
+
+    def look(self) -> None:
+        """Count the answers that are new."""
+        with self.lock:
+            found = list(answers(self.new_lines()))
+            self.own += found.count(None)
+            self.now.count(one for one in found if one)
+
+    def usual(self) -> Tally:
+        """What was before; counted when it is first asked for, which is after the flip: that need not wait for it."""
+        if self.before is None:
+            self.before = Tally()
+            self.before.count(one for one in answers(self.text) if one)
+        return self.before
 
     def new_lines(self) -> bytes:
         """The lines that are new and whole."""
-        inode = inode_and_size(self.path)[0]
-        if inode != self.inode:  # the log was rotated
+        inode, size = inode_and_size(self.path)
+        if inode != self.inode or size < self.offset:  # the log begins anew: it was turned over, or cut short
             self.inode, self.offset = inode, 0
         text = read(self.path, self.offset)
         text = text[:text.rfind(b"\n") + 1]
@@ -169,7 +137,18 @@ class Visitors:
 
     def counts(self) -> tuple[int, int]:
         """(answers, errors) from the beginning on."""
-        return self.now.counts()
+        return self.now.total, self.now.wrong
+
+    def good(self) -> int:
+        """How many answers were none."""
+        return self.now.total - self.now.wrong
+
+
+def visits(host: Host) -> Visits:
+    """What this host's last visitors were answered, and whether that can be seen; for facts."""
+    visitors = Visitors(host)
+    before = visitors.usual()
+    return {"answers": before.total, "errors": before.wrong, "blind": visitors.blind()}
 
 
 def text_before(path: str, end: int) -> bytes:

@@ -114,11 +114,20 @@ class Simulated(hosts.Host):
             return 200, json.dumps([{
                 "Names": ["/" + unit.partition(".")[0].replace("@", "-")], "State": "running", "Id": release[0],
                 "Labels": {"docker-runner.image": release[1]}} for unit, release in self.up.items()])
+        if "nginx" in sock:
+            self.note_visit(http.AGENT, 200)
         slot = slots.live(self) if "nginx" in sock else sock.split("/")[-2]
         tag = self.up.get(f"shop-web@{slot}.service", (None,))[0]
         if tag is None or tag in self.broken:
             return 500 if tag else 0, "broken"
         return 200, json.dumps({"release": tag})
+
+    def note_visit(self, agent, status, count=1):
+        """What nginx writes of answers."""
+        os.makedirs(self.root + "/var/log/nginx", exist_ok=True)
+        with open(self.root + "/var/log/nginx/shop.access.log", "a") as file:
+            file.write(count * (json.dumps({"client": "192.0.2.1", "path": "/", "status": status,
+                                            "app_status": str(status), "user_agent": agent}) + "\n"))
 
     def engine(self, host, method, path, login=None, seconds=60, given=None):
         """The engine's answer to a pull, of an image by its id or digest, and of a command in a container, as a

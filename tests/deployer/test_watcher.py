@@ -1,7 +1,5 @@
 """Who looks on from the flip to the commit: what is noticed, what is let pass, and what then is done at once."""
 
-import json
-
 import pytest
 
 from deploy.agent import disk, engine, facts, fate, http, slots
@@ -20,20 +18,17 @@ def host(tmp_path, monkeypatch):
     """A host whose slot b has just got the visitors, and how it does: `containers`, `nginx`, `worker`."""
     host = Simulated(tmp_path / "root")
     disk.write(host.slot("b", "worker.ready"), "consuming v2\n")
-    host.containers, host.nginx = dict(WELL), (200, '{"release": "v2"}')
+    host.containers, host.nginx, host.notes = dict(WELL), (200, '{"release": "v2"}'), True
+
+    def ask(*words, **options):
+        host.notes and host.note_visit(http.AGENT, 200)
+        return host.nginx
     monkeypatch.setattr(facts, "containers", lambda host, ended=False: host.containers)
-    monkeypatch.setattr(http, "ask", lambda *words, **options: host.nginx)
+    monkeypatch.setattr(http, "ask", ask)
     monkeypatch.setattr(engine, "call", host.engine)
-    (tmp_path / "root/var/log/nginx").mkdir(parents=True)
-    host.visits = tmp_path / "root/var/log/nginx/shop.access.log"
-    host.visits.write_text(visit(200) * 100)
+    host.note_visit("a browser", 200, 100)
     host.up["shop-beat.service"] = ("v2", "sha256:v2")
     return host
-
-
-def visit(status):
-    return json.dumps({"client": "192.0.2.1", "path": "/", "status": status, "app_status": str(status),
-                       "user_agent": "a browser"}) + "\n"
 
 
 @pytest.fixture
@@ -59,15 +54,14 @@ def watch(host):
 def test_a_release_that_is_well(host, watch):
     """A second of it, and a last look at everything."""
     watcher = watch()
-    with host.visits.open("a") as file:
-        file.write(visit(200) * 30 + visit(500))
+    host.note_visit("a browser", 200, 30)
+    host.note_visit("a browser", 500)
     assert watcher.rest(1) == (31, 1)
     assert slots.live(host) == "b" and not watch.told
 
 
 def errs(host):
-    with host.visits.open("a") as file:
-        file.write(visit(500) * 30)
+    host.note_visit("a browser", 500, 30)
 
 
 def restarts(name):
@@ -135,6 +129,16 @@ def test_what_cannot_be_watched_is_not_well(host, watch):
     host.containers = 1
     with pytest.raises(Problem, match="cannot be watched: "):
         watch().rest(60)
+
+
+@pytest.mark.parametrize("harm", [{"notes": False}, {"nginx": (0, "no answer: timed out")}])
+def test_visitors_who_cannot_be_watched_are_taken_back(host, watch, harm):
+    """A log that grows no more says nothing of them, nor does an nginx that is away."""
+    watch()
+    vars(host).update(harm)
+    wait_until(lambda: watch.told, 30, "it is told")
+    assert slots.live(host) == "a"
+    assert "visitors cannot be watched: " in watch.told[0]["problem"] or harm.get("nginx")
 
 
 def test_a_beat_that_is_not_healthy_in_the_end(host, watch):

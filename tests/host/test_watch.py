@@ -1,6 +1,10 @@
 """How a release does, by the log of nginx as shipped: what counts, and how soon visitors are back."""
 
 import contextlib
+import os
+import re
+import shutil
+import signal
 import socket
 import sys
 import threading
@@ -17,10 +21,10 @@ from .conftest import ask
 sys.path.insert(0, str(ROOT))
 from deploy.agent import slots  # noqa: E402
 from deploy.agent.attempt import Attempt  # noqa: E402
-from deploy.agent.host import Host  # noqa: E402
+from deploy.agent.host import Host, Problem  # noqa: E402
 from deploy.agent.roles import BUILT_IN  # noqa: E402
-from deploy.agent.steps.watcher import Watcher  # noqa: E402
-from deploy.agent.visitors import Visitors  # noqa: E402
+from deploy.agent.steps import switch  # noqa: E402
+from deploy.agent.visitors import Visitors, visits  # noqa: E402
 from deploy.decide.server import process_unit  # noqa: E402
 
 NONSENSE = (b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
@@ -37,6 +41,19 @@ def host(nginx):
     return Host("shop", str(nginx.root))
 
 
+@pytest.fixture
+def log(nginx):
+    """What nginx writes."""
+    return nginx.root / "var/log/nginx/shop.access.log"
+
+
+def flip(host, told):
+    """Give slot b the visitors, watched; the Attempt. `told` gets what the deployer hears."""
+    attempt = Attempt(host, live="a", slot="b", tag="v2", began=0)
+    switch.flip(host, attempt, told.append, [], {"max_errors": 0.05, "alone": True})
+    return attempt
+
+
 def shout(port, text):
     """The first line that nginx answers to what is no request of a browser."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
@@ -44,14 +61,13 @@ def shout(port, text):
         return connection.makefile("rb").readline()
 
 
-def test_what_is_no_request_is_no_error(nginx, apps, host):
+def test_what_is_no_request_is_no_error(nginx, apps, host, log):
     """17 of each kind among few good ones: nginx's own 505, 501 and 400. That the app is away, or breaks off, is."""
     port = nginx.site("shop")
     app = apps("shop", "a", "v1")
     with nginx.serving(port):
         for _ in range(50):
             ask(port)
-        log = nginx.root / "var/log/nginx/shop.access.log"
         wait_until(lambda: log.read_text().count("\n") == 50, what="nginx has noted them")
         visitors = Visitors(host)
         statuses = {shout(port, text).split()[1] for text in NONSENSE for _ in range(17)}
@@ -82,11 +98,7 @@ def test_visitors_of_a_bad_release_are_back_within_a_second(nginx, apps, host):
         end.callback(over.set)
         visits = [visitors.submit(visit) for _ in range(4)]
         wait_until(lambda: len(answers) > 100)
-        attempt = Attempt(host, live="a", slot="b", tag="v2", began=0)
-        attempt.watcher = Watcher(host, attempt, told.append, max_errors=0.05, alone=True)
-        slots.way_back(host, "a")
-        slots.flip(host, "b")
-        attempt.watcher.start()
+        flip(host, told)
         wait_until(lambda: told, what="it is told")
         seen = len(answers)
         wait_until(lambda: len(answers) > seen + 100)
@@ -97,3 +109,64 @@ def test_visitors_of_a_bad_release_are_back_within_a_second(nginx, apps, host):
     assert bad and bad[-1] - bad[:20][-1] <= 1, bad
     assert slots.live(host) == "a" and "answers to visitors" in told[0]["problem"]
     assert {status for status, _ in answers} == {200, 500}
+
+
+def turned_over(log, nginx):
+    """As logrotate does it."""
+    log.rename(f"{log}.1")
+    nginx.send_signal(signal.SIGUSR1)
+    wait_until(log.exists, what="nginx has made a new one")
+
+
+def copied_and_truncated(log, nginx):
+    """As logrotate's copytruncate does it."""
+    shutil.copy(log, f"{log}.1")
+    os.truncate(log, 0)
+
+
+@pytest.mark.parametrize("harm", [lambda log, nginx: os.truncate(log, 0), copied_and_truncated, turned_over])
+def test_a_log_that_begins_anew_is_read_from_its_beginning(nginx, apps, host, log, harm):
+    """Just after the flip, when most of what is counted is still to come: errors after it are seen."""
+    port, told = nginx.site("shop"), []
+    apps("shop", "a", "v1"), apps("shop", "b", "v2", 500)
+    with nginx.serving(port) as process:
+        for _ in range(200):
+            ask(port)
+        attempt = flip(host, told)
+        with contextlib.ExitStack() as end:
+            end.callback(attempt.watcher.over.set)
+            harm(log, process)
+            errors = 0
+            while not told and errors < 150:  # fewer lines than there were before
+                errors += ask(port)[0] == 500
+                time.sleep(0.02)
+            wait_until(lambda: told, 5, "it is told")
+    assert "answers to visitors" in told[0]["problem"] and slots.live(host) == "a"
+
+
+BLIND = "visitors cannot be watched: .*does not show up in .*/var/log/nginx/shop.access.log"
+
+
+@pytest.mark.parametrize("release", ["v1", None])
+def test_no_flip_where_nginx_cannot_write_its_log(nginx, apps, host, log, release):
+    """No line is no sign of health. It is told before the flip, with a release live or none."""
+    port, told = nginx.site("shop"), []
+    apps("shop", "b", "v2", 500), release and apps("shop", "a", release)
+    log.symlink_to("/dev/full")
+    with nginx.serving(port), pytest.raises(Problem, match=BLIND):
+        assert re.match(BLIND, visits(host)["blind"]), "plan tells it, too"
+        flip(host, told)
+    assert slots.live(host) == "a" and not told
+
+
+def test_a_log_that_ends_under_the_watch_takes_the_release_back(nginx, apps, host, log):
+    """nginx still answers, and writes to a file that has another name."""
+    port, told = nginx.site("shop"), []
+    apps("shop", "a", "v1"), apps("shop", "b", "v2")
+    with nginx.serving(port):
+        attempt = flip(host, told)
+        with contextlib.ExitStack() as end:
+            end.callback(attempt.watcher.over.set)
+            log.rename(f"{log}.1")
+            wait_until(lambda: told, 20, "it is told")
+    assert re.search(BLIND, told[0]["problem"]) and slots.live(host) == "a"

@@ -9,6 +9,7 @@ from ..answers import Watched
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..shapes import Noted, Say, WatchOptions
+from ..visitors import Visitors
 from .readiness import of_role, web_problem
 from .watcher import Watcher
 
@@ -34,7 +35,10 @@ def workers_back(host: Host, attempt: Noted) -> None:
 
 def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], watch: WatchOptions | None = None) -> None:
     """Give the slot the visitors, and ask it through nginx. `watch`: Watcher's max_errors and alone; without it the
-    slot is not watched from here on."""
+    slot is not watched from here on. Raises Problem where visitors cannot be watched."""
+    blind = Visitors(host).blind() if watch and host.has("web") else ""
+    if blind:
+        raise Problem(blind)
     attempt.note(changed=True)
     slots.way_back(host, attempt.noted["live"])
     attempt.flipped.set()

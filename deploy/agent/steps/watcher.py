@@ -26,7 +26,7 @@ class Watcher:
         # (check, seconds between two, how often in a row it must fail: a host may be busy for a moment)
         self.checks: list[tuple[Check, float, int]] = [(self.containers, 0.5, 2)]
         self.checks += [(self.worker, 0.5, 4)] if host.has("worker") else []
-        self.checks += [(self.answers, 0.1, 1), (self.ready, 0.25, 4)] if host.has("web") else []
+        self.checks += [(self.answers, 0.1, 1), (self.ready, 0.25, 4), (self.sight, 0.5, 1)] if host.has("web") else []
 
     def start(self) -> None:
         """Check from now on, in threads."""
@@ -75,12 +75,17 @@ class Watcher:
         text = self.visitors.problem(self.max_errors)
         return of_role(self.host, self.attempt, "web", Problem(text)) if text else None
 
+    def sight(self) -> Problem | None:
+        """What visitors are answered cannot be seen: no error is no sign of health then."""
+        text = self.visitors.blind()
+        return Problem(text) if text else None
+
     def ready(self) -> Problem | None:
         """The release does not say that it is ready, through nginx."""
-        before = self.visitors.good_answers
+        before = self.visitors.good()
         problem = web_problem(self.host, self.attempt, self.host.nginx_sock)
         # Without an answer in time, while visitors got theirs, our question waits in a queue, as theirs do.
-        queues = problem and not problem.more["status"] and self.visitors.good_answers > before
+        queues = problem and not problem.more["status"] and self.visitors.good() > before
         return None if queues or not problem else of_role(self.host, self.attempt, "web", problem, " through nginx")
 
     def worker(self) -> Problem | None:

@@ -85,8 +85,8 @@ def service(one: Any, tasks: list[Any]) -> Service:
 
 def gate(host: Host, max_errors: float) -> Gate:
     """What is wrong with the answers to this host's visitors since the first such question, "" where nothing is."""
-    visitors = gates.setdefault(host.app, Visitors(host))
-    problem = visitors.problem(max_errors)
+    visitors = gates.get(host.app) or gates.setdefault(host.app, Visitors(host))
+    problem = visitors.blind() or visitors.problem(max_errors)
     answers, errors = visitors.counts()
     return {"problem": problem, "answers": answers, "errors": errors}
 
