@@ -81,7 +81,7 @@ class Rollout:
         silent = await hosts.connect(self.skip_unreachable)
         resolved, (facts, more) = await asyncio.gather(targeting.resolve(), hosts.facts(
             paths=lambda host: list(preflight.expected(self.fleet, host)), tag=lambda host: self.tag,
-            history=lambda host: False))
+            history=lambda host: False, visits=lambda host: True))
         silent.update(more)
         if not facts:
             raise Refused(on_hosts(silent))
@@ -92,7 +92,7 @@ class Rollout:
         found = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}
         if texts or found:
             raise Refused("\n".join([*texts, *filter(None, [on_hosts(found)])]))
-        for name, text in preflight.warnings(hosts.hosts, facts):
+        for name, text in preflight.warnings(self.fleet, hosts.hosts, facts):
             self.tell({"event": "warning", "host": name, "text": text})
         if target.action == "deploy" or self.tag and target.action == "rollback":
             target = replace(target, judge=judge([host for host in hosts.hosts if facts[host.name]["tag"]]))

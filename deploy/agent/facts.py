@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from . import disk, envfile, http, memory, releases, site, slots, sqlite
+from . import disk, envfile, http, memory, releases, site, slots, sqlite, visitors
 from .answers import Committed, Docker, Facts, Front, Running, Said, SlotFacts, UnitFacts
 from .host import Host, Problem, at_once, lock_holder
 from .shapes import Any, Container, Properties, Record, Release, T
@@ -20,22 +20,23 @@ LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["doc
 
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
-            figures: Sequence[str] = ()) -> Facts:
+            figures: Sequence[str] = (), visits: bool = False) -> Facts:
     """All that a plan or status needs to know. `paths`: files to give the sha256 of; `health`: also ask what runs how
     it does; `tag`: one to give all records of, however old; `history`: also give the last records of any; `figures`:
-    names of metrics to give of the live web."""
+    names of metrics to give of the live web; `visits`: also what visitors were answered."""
     runs: Running
     docker, everyones, by_hand, version, runs = at_once([lambda: engine(host), lambda: labelled(host) or [],
                                                          lambda: one_offs(host), lambda: systemd(host),
                                                          lambda: running(host, health, figures)])
     up = of_app(host, everyones)
     kept = committed(host, tag, 100 if history else 0)
-    folders = (docker.get("root", "/"), "/var/www/" + host.app, "/run")
+    folders = (docker.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {**kept, **runs, **memory.look(host, up, everyones, runs["live"]),
             "problems": [*kept["problems"], *runs["problems"], *outdated(host)],
             "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
             "systemd": version, "docker": docker, "containers": up, "one_offs": by_hand,
             "settings": settings_problems(host), "site": front(host),
+            "visits": visitors.visits(host) if visits and host.has("web") else None,
             "sqlite": sqlite.look(host, coming(host)), "staged": os.path.exists(host.next_env),
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 

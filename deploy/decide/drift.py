@@ -15,7 +15,7 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, 
     """host name → what is wrong there; hosts without a problem are left out."""
     tags = {name: found["tag"]["tag"] if found["tag"] else "no release" for name, found in facts.items()}
     found = {host.name: list(of_host(fleet, host, facts[host.name])) for host in hosts}
-    for name, text in preflight.warnings(hosts, facts):
+    for name, text in preflight.warnings(fleet, hosts, facts):
         found[name].append(text)
     if len(set(tags.values())) > 1:
         for name, tag in tags.items():

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ..agent.answers import Facts
 from ..agent.roles import BUILT_IN
 from ..agent.shapes import Record, Release
+from ..agent.visitors import LEAST as ENOUGH
 from ..errors import Locked, Refused, on_hosts
 from . import server
 from .config import Fleet, Host
@@ -15,7 +16,7 @@ from .plan import Target
 
 AllFacts = Mapping[str, Facts]  # by host name
 
-LEAST = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/run": 4 * 2**20}  # bytes that must be free
+LEAST = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/var/log": 16 * 2**20, "/run": 4 * 2**20}  # bytes free
 VERSIONS = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}  # the least
 
 
@@ -52,6 +53,8 @@ def of_host(fleet: Fleet, host: Host, facts: Facts, back: bool = False, warm: bo
     yield from elsewhere(fleet, host, facts)
     yield from scheme(fleet, host, facts) if not back else ()
     yield from sqlite(fleet, facts) if not back else ()
+    if facts["visits"] and facts["visits"]["blind"] and not back:  # which is not watched
+        yield facts["visits"]["blind"]
 
 
 def fitness(facts: Facts) -> Iterator[str]:
@@ -88,7 +91,7 @@ def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
 def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
     """Whether the disk does for one more release."""
     for path, least in (("/var/www/" + fleet.app, LEAST["/var/www"]), ("/run", LEAST["/run"]),
-                        (facts["docker"].get("root"), LEAST["docker root"])):
+                        ("/var/log", LEAST["/var/log"]), (facts["docker"].get("root"), LEAST["docker root"])):
         if path in facts["free"] and facts["free"][path] < least:
             yield f"{path} has {facts['free'][path] // 2**20} MB free, and {least // 2**20} are needed"
 
@@ -169,11 +172,16 @@ def sqlite(fleet: Fleet, facts: Facts) -> Iterator[str]:
         yield facts["sqlite"]
 
 
-def warnings(hosts: Sequence[Host], facts: AllFacts) -> Iterator[tuple[str, str]]:
+def warnings(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> Iterator[tuple[str, str]]:
     """(host name, what is wrong there but keeps nobody from a deploy)."""
-    for host in hosts:
-        if host.has("web") and facts[host.name]["site"]["unlimited"]:
+    for host in (host for host in hosts if host.has("web")):
+        if facts[host.name]["site"]["unlimited"]:
             yield host.name, UNLIMITED
+        visits = facts[host.name]["visits"] or {"answers": 0, "errors": 0, "blind": ""}
+        answers, errors = visits["answers"], visits["errors"]
+        if answers >= ENOUGH and errors > fleet.rollout["max_errors"] * answers:
+            yield host.name, (f"of the last {answers} answers to visitors {errors} were errors: a release that errs no"
+                              " more will be taken for well")
 
 
 UNLIMITED = ("nothing limits who guesses passwords there: ADMIN_PATH has moved the admin's sign-in, and [site]"

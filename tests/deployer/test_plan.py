@@ -204,7 +204,7 @@ def facts(fleet):
         "files": preflight.expected(fleet, host), "settings": [], "memory": 10**9, "need": 10**8, "warm": {},
         "sqlite": None, "containers": {}, "one_offs": {},
         "free": {"/var/lib/docker": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "records": [], "known": [],
-        "torn": 0, "now": 5000, "staged": False, "attempt": None, "lock": None,
+        "torn": 0, "now": 5000, "staged": False, "attempt": None, "lock": None, "visits": None,
         "tag": {"tag": "v1", "image_id": "sha256:1"}, "revert": None,
         "live": "a", "alone": {"beat": {"state": "active", "release": None}}, "slots": {
             "a": {"release": {"tag": "v1", "image_id": "sha256:1"}, "units": {}}, "b": {"release": None, "units": {}}},
@@ -223,6 +223,8 @@ UNFIT = {
     "Docker is 19.3.1, and 20.10 or newer is needed": {"docker": {"version": "19.3.1", "root": "/d"}},
     "python3 is 3.8, and 3.9 or newer is needed": {"python": [3, 8]},
     "/var/www/shop has 1 MB free, and 16 are needed": {"free": {"/var/www/shop": 2**20}},
+    "/var/log has 1 MB free, and 16 are needed": {"free": {"/var/log": 2**20}},
+    "visitors cannot be watched": {"visits": {"answers": 9, "errors": 0, "blind": "visitors cannot be watched"}},
     "90 MB of memory are free, and a second slot needs 95 MB: give the server more, or the app fewer processes"
     " (WEB_CONCURRENCY, WORKER_CONCURRENCY)": {"memory": 90 * 2**20},
     "APP.env line 3": {"settings": ["APP.env line 3"]},
@@ -307,7 +309,7 @@ def test_an_admin_that_nothing_limits_is_told_of(fleet, facts):
     """It keeps nobody from a deploy, which may be in a hurry; a deploy and status say it, with what to do."""
     facts["web2"]["site"]["unlimited"] = facts["work"]["site"]["unlimited"] = True
     assert not preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2"))
-    (name, text), = preflight.warnings(fleet.app_hosts, facts)
+    (name, text), = preflight.warnings(fleet, fleet.app_hosts, facts)
     assert name == "web2" and "\n" not in text
     assert all(word in text for word in ("ADMIN_PATH", "/login/", "login_paths", "make provision"))
     assert drift.problems(fleet, fleet.app_hosts, facts) == {"web2": [text]}

@@ -99,12 +99,19 @@ def test_status_shows_the_hosts_that_answer(fleet, first, said):
 
 
 def test_what_keeps_nobody_from_a_deploy_is_said(fleet):
-    """An admin that nginx does not limit: a line of each web host, and the deploy goes to its end."""
-    found = fine(fleet)["facts"]
+    """An admin that nginx does not limit, a live release that errs: a line of each web host, and the deploy goes to its
+    end."""
+    found, asked = fine(fleet)["facts"], []
     found["site"]["unlimited"] = True
-    error, shown = told(fleet, {"facts": lambda message: [line({"id": message["id"], "ok": found})]})
-    assert error is None
-    assert {text.partition(":")[0] for text in shown.splitlines() if "ADMIN_PATH" in text} == {"web1", "web2"}, shown
+    found["visits"] = {"answers": 712, "errors": 210, "blind": ""}
+
+    def say(message):
+        asked.append(message["args"]["visits"])
+        return [line({"id": message["id"], "ok": found})]
+    error, shown = told(fleet, {"facts": say})
+    assert error is None and all(asked)
+    for text in ("ADMIN_PATH", "of the last 712 answers to visitors 210 were errors: "):
+        assert {one.partition(":")[0] for one in shown.splitlines() if text in one} == {"web1", "web2"}, shown
 
 
 @pytest.mark.parametrize("step, said", [

@@ -43,6 +43,9 @@ BAD = {
     "tag moved": Bad(("a tag must not be used again",), code=2, tag="", harm=moved),
     "host unreachable": Bad(("on web2: cannot be reached",), code=2, harm=unreachable),
     "disk full before": Bad(("on web2: /var/www/shop has 0 MB free",), code=2, harm=full("/var/www/shop")),
+    "log full before": Bad(("on web2: visitors cannot be watched: ",), code=2, harm=full("/var/log/nginx")),
+    "log full later": Bad(("web2: flip: visitors cannot be watched: ", BACK), harm=full("/var/log/nginx"),
+                          at=("pull", "web2", "done"), seen=True),
     "disk full at pull": Bad(("web2: pull: ", "no space left on device"), tag="large", harm=large),
     "disk full later": Bad(("web2: prepare: ", "No space left on device", BACK), harm=full("/var/www/shop"),
                            at=("pull", "web2", "done"), seen=True),
@@ -55,7 +58,7 @@ BAD = {
 # What others of these show in the same way, and fast tests in each detail: for `make e2e-all`.
 REPEATED = {"answers as another release", "never gets ready", "missing setting", "bad staged setting", "tag moved",
             "migration that nobody judged", "static files that no bucket takes", "malformed staged setting",
-            "disk full before", "cut off before its flip"}
+            "disk full before", "cut off before its flip", "log full before", "log full later"}
 
 
 @pytest.fixture(scope="module")
