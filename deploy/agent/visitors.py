@@ -19,7 +19,7 @@ MOST = 4_000_000  # bytes that are read at a time
 LEAST = 20  # answers that are enough to judge by
 PATHS = 20  # that count of one client: some can invent any number on which a release errs
 EACH = 100_000  # clients' paths that are told apart
-NOTED = 1  # seconds until an answer of nginx is in its log; it writes there before it hangs up
+NOTED = 3  # seconds until an answer of nginx is in its log; it writes there before it hangs up
 OWN = "/.maintenance.html"  # nginx answers that by itself, whatever the app does
 LAST = re.compile(r"(\d{3})\s*$")
 
