@@ -7,11 +7,17 @@ import re
 import signal
 import sys
 
+import hypothesis
 import pytest
 
 from proc import ROOT
 
 pytest_plugins = ["sharing", "services", "postgresql"]
+
+# An example may take as long as a machine that has other work lets it.
+hypothesis.settings.register_profile("all", deadline=None, database=None,
+                                     suppress_health_check=list(hypothesis.HealthCheck))
+hypothesis.settings.load_profile("all")
 
 SETTINGS = {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "CACHE_URL", "BROKER_URL", "SECRET_KEY", "SITE_URL", "RELEASE"}
 

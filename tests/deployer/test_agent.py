@@ -10,7 +10,7 @@ import threading
 from unittest import mock
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.agent import disk, facts, fate, http, releases, serve, slots, takeback
@@ -150,7 +150,7 @@ def act(machine, action, tag, fuse, until):
         machine.attempt("restart" if current == release(tag) else "deploy", tag, fuse, until)
 
 
-@settings(max_examples=80, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80)
 @given(st.lists(ACTIONS, min_size=1, max_size=6), st.sampled_from(((), OWN)))
 def test_the_invariants_hold_whatever_happens(actions, own):
     """Deploys, rollbacks, deaths of agent and takeback after any effect, reboots, in any order; also of processes of a
@@ -172,7 +172,7 @@ def state(host):
     return live, [disk.read(path) for path in files], [host.up[unit][0] for unit in units], host.worker(host, live)
 
 
-@settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15)
 @given(st.lists(st.sampled_from(("v1", "v2")), max_size=3), st.sampled_from(("v2", "v3", "bad")), st.booleans(),
        st.sampled_from(((), OWN)))
 def test_what_is_undone_is_as_it_was(earlier, tag, staged, own):

@@ -144,7 +144,7 @@ def models(faults):
     return {name: Model(name, **fault) for name, fault in zip(NAMES, faults)}
 
 
-@settings(max_examples=500, deadline=None, database=None)
+@settings(max_examples=500)
 @given(st.tuples(HOST, HOST, HOST))
 def test_what_is_told_is_true(faults):
     """Committed everywhere and exit 0, back everywhere and exit 1; all else is 3, and each host's fate is as told."""
@@ -159,7 +159,7 @@ def test_what_is_told_is_true(faults):
         assert None in fates.values() or len(set(ends.values())) == 2
 
 
-@settings(max_examples=500, deadline=None, database=None)
+@settings(max_examples=500)
 @given(st.tuples(HOST, HOST, HOST))
 def test_hosts_that_are_reached_in_time_end_on_one_release(faults):
     """However many connections break at whatever message: where each can be reached again before dead_after, and no
@@ -170,7 +170,7 @@ def test_hosts_that_are_reached_in_time_end_on_one_release(faults):
     assert len(set(ends.values())) == 1 and fates == ends
 
 
-@settings(max_examples=500, deadline=None, database=None)
+@settings(max_examples=500)
 @given(FAULT, st.integers(0, 2))
 def test_one_host_that_is_lost_does_not_divide(fault, number):
     """Lost for longer than dead_after it has gone its way: the others, who wait for it, go the same."""

@@ -7,7 +7,7 @@ import tracemalloc
 import zlib
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.agent import disk, facts, http, releases, slots
@@ -59,7 +59,7 @@ def with_crc(text):
     return '%s, "crc32": "%08x"}\n' % (text[:-1], zlib.crc32(text.encode(errors="surrogateescape")))
 
 
-@settings(max_examples=600, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600)
 @given(st.sampled_from(FILES), TEXTS, st.booleans())
 def test_files_with_anything_in_them(host, name, content, sound):
     """Each is read as what it is, or is a problem by its path; whatever is told can be understood; the others stay."""

@@ -166,7 +166,7 @@ def test_an_inspection_cut_short_is_not_believed():
     assert fitness.problems(fitness.parse(GOOD), "shop") == ["cannot be looked at: the inspection ended early"]
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.sampled_from(["version", "daemon", "missing", "end", "swarm", "node", "unit", "x",
                                            "malformed"]),
                           st.one_of(st.text(max_size=8), st.sampled_from([

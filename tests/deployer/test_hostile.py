@@ -5,7 +5,7 @@ import os
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy import __main__
@@ -19,8 +19,7 @@ from deployer.test_server import files
 from proc import ROOT
 from slipway import envfile
 
-MANY = settings(max_examples=int(os.environ.get("HOSTILE", "150")), deadline=None, database=None,
-                suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=int(os.environ.get("HOSTILE", "150")))
 TEXT = st.one_of(
     st.text(max_size=12), st.text("\x00\n\r\x1b\u2028\u202e\"'\\${}@;|&# /.:%*\udcff\u0663", max_size=6),
     st.sampled_from(["shop", "web1", "10.0.0.1", "a" * 5000, "/" * 300, "../../etc", "-oX=y", "x;reboot", "a b", "0",

@@ -4,7 +4,7 @@ import shlex
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.agent import releases, slots
@@ -37,6 +37,11 @@ def test_a_record_is_read_as_it_was_written(content):
         **content, "version": releases.VERSION}
     assert releases.parse_line(line[:-3]) is None
     assert releases.parse_line(line.replace("committed", "c0mmitted")) is None
+
+
+def test_no_example_is_timed():
+    """Beside other work one may take long: conftest.py says so for all of them."""
+    assert settings().deadline is None
 
 
 def test_a_torn_line_is_skipped_and_counted():

@@ -250,7 +250,7 @@ def test_values_in_words(fleet):
 
 # ---- whatever comes ----
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.booleans(), max_size=300), st.integers(0, 60), st.integers(0, 300))
 def test_alerts_take_turns(broken, wait, calm):
     """Whatever a rule does: broken and over are told in turns, broken first; neither before its time."""
@@ -265,7 +265,7 @@ def test_alerts_take_turns(broken, wait, calm):
     assert rule.broken(None) is False
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 10**6), st.integers(0, 10**6)), max_size=60))
 def test_shares_are_shares(said):
     """Whatever hosts say, and however their counters jump, a share is from 0 to 1."""

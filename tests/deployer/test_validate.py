@@ -11,7 +11,7 @@ import tracemalloc
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy import __main__
@@ -36,8 +36,7 @@ LINES = (st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encod
          | st.just(b"[" * 3000) | st.just(b"{\"id\":" * 2000)).map(lambda text: text + b"\n")
 STEPS = ("facts", "resolve", "lock", "begin", "pull", "verdicts", "ready", "watch", "promise", "commit", "decide",
          "end", "abort")
-FEW = settings(max_examples=int(os.environ.get("HOSTILE", "150")), deadline=None, database=None,
-               suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=int(os.environ.get("HOSTILE", "150")))
 
 
 def places(value, path=()):
@@ -83,7 +82,7 @@ def files_as_they_were(fleet, monkeypatch):
     monkeypatch.setattr(preflight, "expected", lambda fleet, host: wanted[host.name])
 
 
-@settings(max_examples=800, deadline=None, database=None)
+@settings(max_examples=800)
 @given(LINES, st.sampled_from([*validate.ANSWERS, "ready"]))
 def test_a_line_is_an_answer_or_nonsense(said, do):
     """Whatever bytes: an answer as declared, an event that is known, or Lost."""

@@ -7,7 +7,7 @@ import os
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.act.settings import decoded
@@ -129,7 +129,7 @@ ALMOST = st.tuples(
 LINES = st.lists(st.one_of(ANYTHING, ALMOST), min_size=100, max_size=400)
 
 
-@settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8)
 @given(LINES)
 def test_python_and_shell_agree_on_anything(server, lines):
     """Whatever the lines hold, both name the same ones."""

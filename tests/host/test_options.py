@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.decide import checks, schema
@@ -55,7 +55,7 @@ def splits(text):
         return False
 
 
-@settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30)
 @given(st.text(st.sampled_from("ab \t'\"\\$`&|;#()<>*?[]{}~!=-\u00e9"), max_size=12).filter(splits))
 def test_any_options_reach_docker(server, opts):
     """Whatever `config check` lets pass."""
