@@ -5,7 +5,7 @@ The deployer holds what hosts answer against those that reach/validate.py names,
 
 from typing import Annotated, Literal, NotRequired, TypedDict
 
-from .shapes import Container, Record, Release, Text
+from .shapes import Container, Digest, ImageId, Record, Release, Text
 
 Base64 = Annotated[str, Text("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")]
 Count = Annotated[str, Text("[0-9]{0,9}")]
@@ -135,7 +135,7 @@ class Said(TypedDict):
 class Resolved(TypedDict):
     """What a tag stands for in the registry; `index`: a list of images, one an architecture; `architectures`: those, as
     Docker calls them, where the registry tells."""
-    digest: str
+    digest: Digest
     index: bool
     architectures: list[str]
 
@@ -147,10 +147,10 @@ class Begun(TypedDict):
 
 class Image(TypedDict):
     """What is known of an image that is here; `others`: what its tag was before."""
-    image_id: str
-    digests: list[str]
+    image_id: ImageId
+    digests: list[Digest]
     revision: NotRequired[str]
-    others: NotRequired[list[str]]
+    others: NotRequired[list[ImageId]]
     architecture: NotRequired[str]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 
 from . import disk, http
@@ -10,12 +11,15 @@ from .host import Host, Problem
 from .shapes import Any
 
 MOST = 16_000_000  # bytes of an answer that are kept, the last ones
+PLAIN = re.compile(r"/[!-\[\]-~]*")  # no space, line end or backslash: part of a path may be another host's word
 
 
 def call(host: Host, method: str, path: str, login: dict[str, str] | None = None, seconds: float = 60,
          given: object = None) -> tuple[int, str]:
     """(status, body) of the engine's answer, the last MOST bytes at least. `given`: what it is sent, as JSON. Raises
-    Problem where it does not end within so many seconds."""
+    Problem where it does not end within so many seconds, or the path is none."""
+    if not PLAIN.fullmatch(path) or {".", ".."} & {*path.partition("?")[0].split("/")}:
+        raise Problem("Docker is not asked for %s: that is no path" % ascii(path)[:300])
     content = "" if given is None else json.dumps(given)  # ASCII alone
     request = "%s %s HTTP/1.0\r\nHost: docker\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % (
         method, path, len(content))

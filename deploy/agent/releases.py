@@ -17,6 +17,7 @@ KEPT = 5000  # records of releases.log; a tag that one of them names may not be 
 LONGEST = 8 * 2**20  # bytes that are read of any of these files, the last ones; a record has some 500
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 IMAGE_ID = re.compile(r"[A-Za-z0-9_.:-]{0,200}")
+DIGEST = re.compile(r"(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?")
 WHOLE = ("tag", "image_id", "action", "outcome")  # every record has these, as text
 
 
@@ -71,11 +72,12 @@ def parse_object(text: str) -> dict[str, Any] | None:
 
 
 def is_whole(record: dict[str, Any]) -> TypeGuard[Record]:
-    """Whether a record has the keys that others rely on, and values of the right types."""
+    """Whether a record has the keys that others rely on, and values as they can be."""
     texts = [record.get(key) for key in WHOLE] + [record.get(key) or "" for key in ("id", "who", "digest", "withdrawn")]
     times = [record.get(key, 0) for key in ("at", "seconds")]  # seconds, to the year 9999
-    return all(type(text) is str for text in texts) and all(
-        type(one) in (int, float) and 0 <= one < 250e9 for one in times)
+    return all(type(text) is str for text in texts) and bool(
+        TAG.fullmatch(texts[0]) and IMAGE_ID.fullmatch(texts[1]) and DIGEST.fullmatch(record.get("digest") or "")
+    ) and all(type(one) in (int, float) and 0 <= one < 250e9 for one in times)
 
 
 def refuse_newer(content: dict[str, Any], name: str, known: int = VERSION) -> None:

@@ -35,6 +35,9 @@ class Below:
     end: float
 
 
+Tag = Annotated[str, Text("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")]  # these three as in releases.py
+ImageId = Annotated[str, Text("[A-Za-z0-9_.:-]{0,200}")]
+Digest = Annotated[str, Text("(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?")]
 Time = Annotated[float, Below(250e9)]  # seconds since the epoch, to the year 9999, or between two times
 
 
@@ -57,8 +60,8 @@ class Readable(Protocol):
 
 class Release(TypedDict):
     """What a TAG file names."""
-    tag: str
-    image_id: str
+    tag: Tag
+    image_id: ImageId
 
 
 class Record(Release):
@@ -66,7 +69,7 @@ class Record(Release):
     id: NotRequired[str | None]
     action: str
     outcome: str
-    digest: NotRequired[str | None]
+    digest: NotRequired[Digest | None]
     who: NotRequired[str | None]
     at: NotRequired[Time]
     seconds: NotRequired[Time]

@@ -85,6 +85,21 @@ def test_a_tag_that_cannot_be_had(host, answer, text):
         images.pull(host, "r.example/shop", "v2", "sha256:d")
 
 
+@pytest.mark.parametrize("word", [
+    "sha256:d HTTP/1.0\r\nHost: d\r\n\r\nPOST /containers/create HTTP/1.0", "a b", "a\nb", "a\tb", "a\\b", "a\x00", "é",
+    "../..", "a/./b", "a/.."])
+def test_a_word_that_would_be_another_request(host, word):
+    """Nothing is asked for that is no plain path, whoever has said it."""
+    socket, host.docker_sock = host.docker_sock, "/nobody-listens"
+    for ask in (lambda: images.about(host, word), lambda: images.pull(host, "r.example/shop", "v2", word),
+                lambda: images.resolve(host, "r.example/shop", word)):
+        with pytest.raises(Problem, match="^Docker is not asked for '/"):
+            ask()
+    host.docker_sock = socket
+    host.serve((200, IMAGE))
+    assert images.about(host, "r.example/a..b:v1..2")
+
+
 def test_what_was_pulled_is_told(host):
     """Id, digests and revision of what is here now, by its digest; the password goes along with the request, and is in
     no command."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.agent import releases, slots
+from deploy.agent import releases, shapes, slots
 from deploy.agent.host import Problem
 from proc import run
 
@@ -50,6 +50,18 @@ def test_a_torn_line_is_skipped_and_counted():
     assert releases.parse_log(torn) == ([releases.parse_line(releases.line(RECORD))], 1)
     records, count = releases.parse_log(releases.with_record(torn, RECORD))
     assert (len(records), count) == (2, 1)
+
+
+@pytest.mark.parametrize("more", [{"tag": "v 1"}, {"tag": ""}, {"image_id": "a/b"}, {"digest": "sha256:1\r\n"}])
+def test_a_record_of_no_release_is_torn(more):
+    """Others would be told of it, and refuse all that this host says."""
+    assert releases.parse_log(releases.line({**RECORD, **more})) == ([], 1)
+
+
+def test_host_and_deployer_ask_for_the_same():
+    """What a host takes for a release the deployer does, too."""
+    for shape, pattern in (("Tag", "TAG"), ("ImageId", "IMAGE_ID"), ("Digest", "DIGEST")):
+        assert getattr(shapes, shape).__metadata__[0].pattern == getattr(releases, pattern).pattern
 
 
 def test_what_is_newer_is_refused_by_name():

@@ -18,7 +18,7 @@ from deploy import __main__
 from deploy.act.rollout import Rollout
 from deploy.commands import releases, status
 from deploy.decide import preflight
-from deploy.errors import DeployError, Lost
+from deploy.errors import DeployError, Lost, Refused
 from deploy.reach import validate
 from deploy.reach.process import LONGEST
 from deploy.reach.validate import visible
@@ -122,6 +122,39 @@ def test_answers_that_are_wrong_in_one_place(fleet, data):
                 assert "no sense" not in str(error) or all(
                     name in str(error) for name in ("web1", "web2", "work")), error
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out.getvalue())
+
+
+EVIL = "sha256:2 HTTP/1.0\r\nHost: docker\r\n\r\nPOST /containers/create HTTP/1.0"
+WORDS = [EVIL, "x y", "x\n", "../x", "x?y", "x&y", "x\\y", "$x", "%n", "-x:\u0660", "\u20ac", "x" * 999]
+GO_ON = {  # do → where it tells what goes on to a host, an engine, a file or a unit
+    "resolve": [("digest",)], "pull": [("image_id",), ("digests", 0)], "end": [("live", "tag"), ("live", "image_id")],
+    "facts": [*((*path, key) for key in ("tag", "image_id") for path in [
+                  ("tag",), ("revert",), ("known", 0), ("records", 0), ("slots", "a", "release"),
+                  ("alone", "beat", "release")]), ("known", 0, "digest")]}
+
+
+@pytest.mark.parametrize("do, path", [(do, path) for do, paths in GO_ON.items() for path in paths])
+def test_what_goes_on_has_a_pattern(fleet, do, path):
+    """Where it comes in, whatever is done with it then."""
+    base, shape = fine(fleet)[do], validate.ANSWERS["lock" if do == "end" else do]
+    said = [validate.mismatch(with_(base, path, word), shape) for word in WORDS]
+    assert all("is not as it can be" in text for text in said) and validate.mismatch(base, shape) == ""
+
+
+@pytest.mark.parametrize("action, do, path", [
+    ("deploy", "resolve", ("digest",)), ("rollback", "facts", ("known", 0, "image_id")),
+    ("rollback", "facts", ("known", 0, "digest")), ("rollback", "facts", ("revert", "tag"))])
+def test_no_host_is_told_what_another_made_up(fleet, action, do, path):
+    """It would stand in a request of its agent's, who is root: the deploy ends before it begins."""
+    base, asked = fine(fleet), []
+    base["facts"]["known"][0].update(tag="v0")
+    evil = {**base, do: with_(base[do], path, EVIL)}
+    made, _ = rollout(fleet, action=action)
+    made.tag = "v2" if action == "deploy" else "v0"
+    answering = iter([Agent(evil, asked=asked), *(Agent(base, asked=asked) for _ in fleet.hosts)])
+    with agents(lambda: next(answering)), pytest.raises(Refused, match="makes no sense"):
+        run(made.run())
+    assert "facts" in asked and not {"lock", "fetch", "begin"} & {*asked}
 
 
 def test_a_key_that_is_missing_is_no_null(fleet):
