@@ -65,4 +65,9 @@ def by_text(texts: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
 
 def on_hosts(problems: Mapping[str, Iterable[str]]) -> str:
     """The report of `problems` (host name → texts): each text once, after the hosts it holds for."""
-    return "\n".join(f"on {', '.join(names)}: {text}" for text, names in by_text(problems).items())
+    return "\n".join(f"on {', '.join(names)}: {under(text)}" for text, names in by_text(problems).items())
+
+
+def under(text: str) -> str:
+    """A host's words, so that no line of them looks like one of ours."""
+    return text.replace("\n", "\n  ")

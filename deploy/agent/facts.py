@@ -196,10 +196,11 @@ def free(path: str) -> int:
 
 
 def figures_of(sock: str, names: Sequence[str]) -> list[str]:
-    """The lines of a web's /metrics that begin so; it shows them to who asks as no proxy does. Its slot's own socket is
-    asked: after a flip the link to the live one would lead to another's."""
+    """The lines of a web's /metrics that begin so, at most 100, none of them long; it shows them to who asks as no
+    proxy does. Its slot's own socket is asked: after a flip the link to the live one would lead to another's."""
     status, body = http.exchange(sock, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n", 5)
-    return [line for line in body.splitlines() if line.startswith(tuple(names))] if status == 200 else []
+    lines = [line for line in body.splitlines() if line.startswith(tuple(names)) and len(line) <= 200]
+    return lines[:100] if status == 200 else []
 
 
 def last_lines(host: Host, name: str, since: float) -> Said:

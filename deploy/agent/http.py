@@ -31,7 +31,7 @@ def dead_tasks(sock: str) -> int:
     """How many tasks the app has given up; 0 where it cannot tell. It answers only requests that no proxy forwarded."""
     try:
         body = exchange(sock, "GET /debug/vars HTTP/1.0\r\nHost: localhost\r\n\r\n", 5)[1]
-        return int(json.loads(body)["celery"]["dead"])
+        return max(0, min(int(json.loads(body)["celery"]["dead"]), 2**63 - 1))  # which the deployer takes
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0
 
@@ -115,7 +115,7 @@ def not_ready(sock: str, tag: str, site: Site = ("http", "localhost")) -> Proble
     release = release_of(body)
     if status == 200 and release == tag:
         return None
-    found = "as release %s" % release if status == 200 else status or body
+    found = "as release %.200s" % release if status == 200 else status or body
     return Problem("/readyz answers %s" % found, status=status, body=body[:2000])
 
 

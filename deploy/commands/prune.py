@@ -7,7 +7,7 @@ from ..decide.plan import Step
 from ..errors import DeployError, HostProblem
 from ..reach.connection import who
 from ..reach.connections import Connections, report
-from ..reach.validate import visible
+from ..reach.validate import brief, visible
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,4 +26,4 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
         finally:
             await connections.release()
     for (_, name), answer in sorted(answers.items()):
-        print(visible(f"{name}: removed {', '.join(answer['removed']) or 'nothing'}"))
+        print(visible(f"{name}: removed {', '.join(map(brief, answer['removed'])) or 'nothing'}"))

@@ -10,7 +10,7 @@ from ..decide.config import Fleet, Host
 from ..errors import on_hosts
 from ..reach.connections import Connections
 from ..reach.gather import Problems
-from ..reach.validate import visible
+from ..reach.validate import brief, visible
 from ..show import tables
 from ..swarm import look
 
@@ -33,7 +33,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
     print(visible(tables.table([tables.ROWS, *rows])))
     for name, found in facts.items():
         if found["lock"]:
-            print(visible(f"{name}: locked: {found['lock']}"))
+            print(visible(f"{name}: locked: {brief(found['lock'])}"))
     if problems:
         red, plain = (RED, PLAIN) if sys.stdout.isatty() else ("", "")
         print(red + visible(on_hosts(problems)) + plain)

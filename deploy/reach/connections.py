@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from ..agent.answers import Facts, Resolved
 from ..decide.config import Fleet, Host
 from ..decide.plan import Step
-from ..errors import DeployError, HostProblem, Refused, on_hosts
+from ..errors import DeployError, HostProblem, Refused, on_hosts, under
 from . import limits, process
 from .connection import Connection
 from .conversation import Answer
@@ -28,7 +28,7 @@ def report(problem: HostProblem) -> str:
     lines = [f"{problem.host}: {problem.step}: {str(problem)[:2000]}"]
     if problem.more.get("body"):
         lines.append(f"  it answered: {problem.more['body'].strip()[:500]}")
-    return "\n".join(lines + [f"  | {line[:2000]}" for line in problem.more.get("log", ())[-50:]])
+    return "\n".join(map(under, lines + [f"  | {line[:2000]}" for line in problem.more.get("log", ())[-50:]]))
 
 
 @dataclass

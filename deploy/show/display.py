@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from ..decide.plan import STEP_KINDS
+from ..errors import under
 from ..reach.validate import Event, visible
 
 SHOWN = ("lock", *(name for name, kind in STEP_KINDS.items() if kind.of_deploys))
@@ -144,9 +145,9 @@ def line(event: Event) -> str:
     if kind == "step":
         return f"{host}: {event['step']} {event['state']} ({event['seconds']:.1f} s)" if "seconds" in event else ""
     if kind == "takeback" and "problem" in event:
-        return f"{host}: takeback: {event['problem']}"
+        return under(f"{host}: takeback: {event['problem']}")
     if kind == "takeback" and "hosts" in event:
         return f"taking back: {', '.join(event['hosts']) or 'nothing was begun'}"
     if kind == "skipped":
-        return f"{host}: SKIPPED, {event['problem']}; it catches up with the next deploy"
-    return event.get("text", "") and f"{host}: {event['text']}".removeprefix(": ")
+        return under(f"{host}: SKIPPED, {event['problem']}; it catches up with the next deploy")
+    return event.get("text", "") and under(f"{host}: {event['text']}".removeprefix(": "))

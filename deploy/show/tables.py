@@ -8,6 +8,7 @@ from ..agent.answers import Facts
 from ..agent.shapes import Release
 from ..decide.config import Host
 from ..decide.drift import EMPTY, running
+from ..reach.validate import visible
 
 Row = tuple[str, ...]
 
@@ -39,7 +40,8 @@ def row(host: str, role: str, release: Release | None, slot: str | None, unit: M
 
 
 def table(lines: Sequence[Row]) -> str:
-    """Rows as text, with columns as wide as they need to be."""
+    """Rows as text, with columns as wide as they need to be. A host's words end no row."""
+    lines = [tuple(visible(text[:1000]).replace("\n", "\\n") for text in line) for line in lines]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from deploy.agent import disk, facts, http, releases, slots
 from deploy.decide.render import HOST
 from deploy.reach import validate
+from deploy.reach.process import LONGEST
 from deployer.simulated import Simulated, world
 
 GOOD = "export TAG=v1\nexport IMAGE_ID=sha256:1\n"
@@ -150,6 +151,20 @@ def test_figures_lie_with_the_slot_that_told_them(host, monkeypatch, flip):
     assert found["live"] == "a" and odd(found) == ""
     assert {slot: its["units"]["web"].get("figures") for slot, its in found["slots"].items()} == {
         "a": ['http_requests_total{slot="a"} 1.0'], "b": None}
+
+
+@pytest.mark.parametrize("body, dead", [
+    ('{"celery": {"dead": 1%s}}' % ("0" * 30), 2**63 - 1), ('{"celery": {"dead": -1%s}}' % ("0" * 30), 0),
+    ('{"celery": {"dead": NaN}}', 0), ('{"release": "%s"}' % ("\\u0001" * 150_000), 0),
+    ("http_requests_total" + "\x01" * 900_000, 0), ("http_requests_total\n" * 50_000, 0)])
+def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body, dead):
+    """Figures without end, and text: what the deployer is told of the host it can take, in a line."""
+    host.up = {"shop-web@a.service": ("v1", "sha256:1")}
+    monkeypatch.setattr(http, "exchange", lambda sock, request, timeout: (200, body))
+    with world(host):
+        found = facts.collect(host, health=True, figures=["http_requests_total"])
+    assert odd(found) == "" and found["slots"]["a"]["units"]["web"]["dead"] == dead
+    assert len(json.dumps(found)) < 2**20 < LONGEST
 
 
 def test_a_log_of_a_gigabyte(host):

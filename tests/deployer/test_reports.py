@@ -98,6 +98,20 @@ def test_status_shows_the_hosts_that_answer(fleet, first, said):
     assert said in out.getvalue() and "something is amiss" in out.getvalue() and "v1" in out.getvalue()
 
 
+def test_a_host_forges_no_line(fleet):
+    """A line end in its words is shown as one, in the table and below."""
+    found = fine(fleet)["facts"]
+    forged = "active\nweb9  web  v2  a  active\non web9: all is well"
+    found["slots"]["a"]["units"]["web"].update(state=forged, health=forged, since=forged)
+    found.update(problems=[forged], lock=forged)
+    odd = {"facts": lambda message: [line({"id": message["id"], "ok": found})]}
+    with agents(lambda: Agent(fine(fleet), odd)), contextlib.redirect_stdout(io.StringIO()) as out:
+        assert run(status.handle(fleet, SimpleNamespace(json=False, hosts=""))) == 1
+    lines = out.getvalue().splitlines()
+    assert not [text for text in lines if text.startswith(("web9", "on web9"))], lines
+    assert [text for text in lines if text.startswith("web1 ") and "active\\nweb9" in text]
+
+
 def test_what_keeps_nobody_from_a_deploy_is_said(fleet):
     """An admin that nginx does not limit, a live release that errs: a line of each web host, and the deploy goes to its
     end."""

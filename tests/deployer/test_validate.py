@@ -192,12 +192,13 @@ def test_a_line_without_an_end(fleet, step):
 def test_nothing_a_host_says_acts_on_the_terminal(fleet):
     """Control characters, and those that hide or turn text, are shown; text stays as it is."""
     assert visible("a\x1b[31m\x9b1m\r\u202e\x7f\n\tü€😀") == "a\\x1b[31m\\x9b1m\\r\\u202e\\x7f\n\\tü€😀"
-    text = "\x1b]52;c;eA==\x07 v\u200b2"
+    text = "\x1b]52;c;eA==\x07 v\u200b2\nweb9: flip done"
     odd = {"ready": lambda message: [line({"id": message["id"], "problem": text,
                                            "more": {"body": text, "log": [text]}})],
            "begin": lambda message: [line({"event": "progress", "text": text}), line({"id": message["id"], "ok": {}})]}
     error, shown = told(fleet, odd)
     shown += visible(str(error))
+    assert "\n  web9: flip" in shown and "\nweb9" not in shown
     assert "\\x1b]52" in shown and "\x1b" not in shown and "\x07" not in shown and "\u200b" not in shown
 
 
