@@ -13,6 +13,7 @@ from ..errors import Locked, Refused, on_hosts
 from . import server
 from .config import Fleet, Host
 from .plan import Target
+from .settings import wrong_site
 
 AllFacts = Mapping[str, Facts]  # by host name
 
@@ -148,12 +149,16 @@ def elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
 
 
 def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    """Whether SITE_URL, the host's nginx and [site] disagree on http or https."""
+    """Whether the app would not start with its SITE_URL; whether that, the host's nginx and [site] disagree on http or
+    https."""
     if not host.has("web"):
         return
     tls, site = fleet.site["tls"], facts["site"]
     wanted = site["scheme"] if fleet.by_variables else "http" if tls == "off" else "https"
-    if site["scheme"] not in ("", wanted):
+    if why := wrong_site(site["url"]):
+        yield (f"SITE_URL {why}: set it to https://… by python -m deploy env set SITE_URL, say in [site] where TLS ends"
+               ' (tls = "files", "certbot" or "elsewhere") and run make provision')
+    elif site["scheme"] not in ("", wanted):
         yield f'nginx there is not as tls = "{tls}" in [site] says: run make provision'
     elif wanted == "http" and site["url"].startswith("https:"):
         yield (f'SITE_URL is {site["url"]} and TLS is off: visitors would be sent to a port where nothing listens. Say'

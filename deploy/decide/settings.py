@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from slipway import envfile
+from slipway import values as allowed
 
 from ..errors import HostProblem, Refused
 
@@ -59,9 +60,22 @@ def read_values(content: bytes, names: Collection[str]) -> dict[str, str]:
         problems += [f"{name} has no value: use env unset" for name, value in values.items() if not value]
     elif not problems:
         problems.append("nothing to set: give NAME=value lines on stdin")
+    if why := wrong_site(values.get("SITE_URL", "")):
+        problems.append(f"SITE_URL {why}; for example SITE_URL=https://shop.example")
     if problems:
         raise Refused("\n".join(problems))
     return values
+
+
+def wrong_site(url: str) -> str:
+    """Why the app would not start with this SITE_URL, in words that go after its name; "" where it would, or there is
+    none."""
+    try:
+        if url:
+            allowed.site(url)
+    except ValueError as error:
+        return str(error) if str(error).startswith(("is ", "has ")) else "is malformed"
+    return ""
 
 
 def check_names(names: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..env import env
+from ..env import SettingsError, env
 
 
 def load(kind: str, package: str) -> dict[str, Any]:
@@ -23,11 +23,17 @@ def load(kind: str, package: str) -> dict[str, Any]:
 
 def over(kind: str, module: str) -> dict[str, Any]:
     """The same for a project with settings of its own: those of `module`, what slipway needs beside them, then the
-    template's of `kind`, "production" or "testing"."""
+    template's of `kind`, "production" or "testing". Production ends the process where the environment is wrong, as
+    the project's manage.py is Django's, which would show a traceback."""
     begin(kind)
-    own = only_settings(vars(import_module(module)))
-    for part in ("adopted", kind):
-        own = only_settings(runpy.run_module(f"{__name__}.{part}", own))
+    try:
+        own = only_settings(vars(import_module(module)))
+        for part in ("adopted", kind):
+            own = only_settings(runpy.run_module(f"{__name__}.{part}", own))
+    except SettingsError as error:
+        if kind == "production":
+            error.leave()
+        raise
     return own
 
 

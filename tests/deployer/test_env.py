@@ -69,7 +69,17 @@ REFUSED = [
     ("A=\n", ["A"], ["no value for A"]),
     ("A=\n", [], ["A has no value: use env unset"]),
     ("# nothing\n", [], ["nothing to set: give NAME=value lines on stdin"]),
+    ("SITE_URL=http://hc.example\nB=2\n", ["SITE_URL", "A"], [
+        "no value for A", "B was not asked for", "SITE_URL is not https; only http://localhost may do without; for"
+        " example SITE_URL=https://shop.example"]),
+    ("SITE_URL=https://[planted\n", [], ["SITE_URL is malformed; for example SITE_URL=https://shop.example"]),
 ]
+
+
+@pytest.mark.parametrize("url", ["https://hc.example:8443", "http://localhost:8000", "http://shop.localhost"])
+def test_a_site_url_that_will_start(url):
+    """https for all, http for this machine alone."""
+    assert settings.read_values(f"SITE_URL={url}\n".encode(), []) == {"SITE_URL": url}
 
 
 @pytest.mark.parametrize("text, names, said", REFUSED)

@@ -278,6 +278,10 @@ def test_a_warm_rollback_needs_no_memory(fleet, facts, tag, state, warm):
     ("off", ("http", "https://shop.example"), "SITE_URL is https://shop.example and TLS is off: visitors would be"),
     ("elsewhere", ("https", "http://localhost:8000"), "SITE_URL is http://localhost:8000 and visitors come by https"),
     ("files", ("http", "https://a.example"), 'nginx there is not as tls = "files" in [site] says: run make provision'),
+    *((tls, (scheme, url), "SITE_URL is not https; only http://localhost may do without: set it to https://… by")
+      for tls, scheme in (("off", "http"), ("files", "https"), ("elsewhere", "https"), ("off", ""))
+      for url in ("http://hc.example", "http://localhost.evil.example:8000")),
+    ("off", ("http", "http://127.0.0.1:8000"), ""), ("off", ("http", "http://shop.localhost"), ""),
     ("files", ("", "http://localhost"), "SITE_URL is http://localhost and visitors come by https"),
     ("off", ("http", "http://localhost"), ""), ("files", ("https", "https://shop.example"), ""),
     ("elsewhere", ("https", ""), ""), ("off", ("", ""), "")])

@@ -219,6 +219,20 @@ def test_entrypoint(tmp_path, command):
     assert all(name in done.stderr for name in ("SITE_URL", "SECRET_KEY", "DATABASE_URL")), done.stderr
 
 
+def test_a_manage_py_of_ones_own(tmp_path):
+    """An adopted project's is Django's, and ends the same way: a line, 64."""
+    (tmp_path / "own_docker.py").write_text(
+        'from slipway.settings import over\n\nglobals().update(over("production", "project.settings_shared"))\n')
+    (tmp_path / "manage.py").write_text(
+        "import sys\nfrom django.core import management\nmanagement.execute_from_command_line(sys.argv)\n")
+    for command in (["manage.py", "migrate"], ["-m", "slipway.settings_check"], ["-m", "slipway.serve"]):
+        done = run([sys.executable, *command], cwd=tmp_path, env={
+            **LEAST, "PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{ROOT}",
+            "DJANGO_SETTINGS_MODULE": "own_docker", "SITE_URL": "http://hc.example"})
+        assert (done.returncode, done.stderr) == (64, "settings: SITE_URL is not https; only http://localhost may do"
+                                                      " without; for example SITE_URL=https://shop.example\n")
+
+
 def test_entrypoint_unknown(tmp_path):
     """An unknown command exits 64 with the known ones; nothing that is no command gets through."""
     for command in ("nope", "command_run", "../manage.py", "main", ""):
