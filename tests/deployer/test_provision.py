@@ -161,7 +161,7 @@ def test_a_host_that_fails_keeps_no_other(fleet, hosts, monkeypatch):
         self.name = host.name
     monkeypatch.setattr(connections.Connection, "__init__", init)
     error, said = provision(fleet)
-    assert type(error) is DeployError and str(error) == "on web1: add group shop: some words\nit failed"
+    assert type(error) is DeployError and str(error) == "on web1: add group shop: some words\n  it failed"
     assert "web1, web2: write /etc/default/shop\nweb2: add group shop\n" in said
     assert {("web1", "end"), ("web2", "end")} <= set(hosts.log)
 
