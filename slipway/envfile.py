@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection, Mapping
 
 LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # tabs aside: some may stand in comments
 QUOTES = ("'", '"')
+BOM = "\ufeff"
 LONGEST = 65535  # bytes of a line: what Docker reads
 
 
@@ -43,7 +45,7 @@ def parse(text: str, name: str) -> tuple[dict[str, str], list[str]]:
     problems: list[str] = []
     for number, whole in enumerate(text.split("\n"), 1):
         line = whole.removesuffix("\r")
-        line = line.removeprefix("\ufeff") if number == 1 else line
+        line = line.removeprefix(BOM) if number == 1 else line
         match = LINE.fullmatch(line)
         problem = too_long(whole) or wrong_line(line, match) or (
             f"{match[1]} is set a second time" if match and match[1] in variables else "")
@@ -81,3 +83,29 @@ def wrong_value(key: str, value: str) -> str:
     if CONTROL.search(value) or "\t" in value:
         return f"{key} has a control character in it"
     return ""
+
+
+def changed(text: str, values: Mapping[str, str], unset: Collection[str]) -> str:
+    """The text of a file with other values, and without the variables to unset. Other lines, comments included, keep
+    their places and every byte. NAME and NAME_FILE exclude each other."""
+    variables = parse(text, "")[0]
+    unset = {*unset, *(rival(name) for name in values)} - set(values)
+    lines, text = [], text.removeprefix(BOM)
+    for line in text.removesuffix("\n").split("\n") if text else ():
+        name = line.partition("=")[0]
+        if name in values and name in variables:
+            lines.append(f"{name}={values[name]}")
+        elif name not in unset or name not in variables:
+            lines.append(line)
+    lines += [f"{name}={value}" for name, value in values.items() if name not in variables]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def rival(name: str) -> str:
+    """NAME_FILE for NAME, and the other way round."""
+    return name.removesuffix("_FILE") if name.endswith("_FILE") else f"{name}_FILE"
+
+
+def difference(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
+    """(what to set, what to unset) to make the new variables of the old."""
+    return {name: value for name, value in new.items() if old.get(name) != value}, {*old} - {*new}

@@ -12,6 +12,7 @@ from ..agent.answers import Facts
 from ..decide import migrations, preflight
 from ..decide.config import Fleet, Host
 from ..decide.plan import STEP_KINDS, Options, Step, Target, judge, plan
+from ..decide.settings import gone_back
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
 from ..reach.connection import who
 from ..reach.connections import Connections, report
@@ -130,6 +131,8 @@ class Rollout:
                         anew = hosts.boots(migrated) or anew
                     await source.check(answers, target, self.options.allow_dirty, self.tell)
                     migrations.check(answers, target.action, self.options.allow_incompatible)
+                    for text, names in gone_back(answers).items():
+                        self.tell({"event": "warning", "host": names, "text": text})
             for name, text in hosts.sick.items():
                 self.tell({"event": "unhealthy", "host": name, "text": f"not healthy, and let pass: {text}"})
         except BaseException as error:

@@ -20,12 +20,13 @@ from slipway import envfile
 
 from ..agent.answers import Settings
 from ..decide.config import Host
-from ..decide.settings import check_names, differences, read_values, staged
+from ..decide.settings import check_names, differences, read_values, regained, staged
 from ..errors import DeployError, HostProblem, Refused
 from ..reach.connection import encoded, who
 from ..reach.connections import Connections
 from ..reach.gather import on_each
 from ..reach.interrupts import ignored
+from ..reach.validate import visible
 
 Texts = tuple[str, str | None]  # of APP.env, and of APP.env.next where there is one
 
@@ -40,6 +41,8 @@ class Change:
     values: Mapping[str, str] = field(default_factory=dict)
     unset: Collection[str] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
+    kept: str = ""  # stage what is kept under that name; `names`: of it these alone
+    names: Collection[str] = ()
 
 
 def set_(args: argparse.Namespace) -> Change:
@@ -63,19 +66,26 @@ def set_file(args: argparse.Namespace) -> Change:
     return Change(f"staged {args.name}_FILE", values, files={name: read_file(args.file)})
 
 
-CHANGES = {"set": set_, "unset": unset, "set-file": set_file}
+def restore(args: argparse.Namespace) -> Change:
+    """What a rollback has replaced. Raises Refused."""
+    check_names(args.names)
+    return Change(f"staged {', '.join(args.names) or 'what is'} kept as {args.kept}", kept=args.kept, names=args.names)
+
+
+CHANGES = {"set": set_, "unset": unset, "set-file": set_file, "restore": restore}
 
 
 async def show(hosts: Connections) -> None:
     """Names, and what is staged; grouped where hosts differ."""
-    async def known(host: Host) -> Texts:
-        return understood(*await read(hosts, host))
+    async def known(host: Host) -> tuple[str, ...]:
+        texts, kept = await read(hosts, host)
+        return *lines(*understood(*texts)), *(kept_line(texts, kept, name) for name in kept)
     async with hosts:
         await hosts.reach_all()
-        texts = await on_each(hosts.hosts, known)
+        found = await on_each(hosts.hosts, known)
     groups: dict[tuple[str, ...], list[str]] = {}
-    for name, (current, following) in sorted(texts.items()):
-        groups.setdefault(tuple(lines(current, following)), []).append(name)
+    for name, shown in sorted(found.items()):
+        groups.setdefault(shown, []).append(name)
     for shown, names in groups.items():
         print("\n".join([f"{', '.join(names)}:", *(shown or ["  nothing set"])]))
 
@@ -84,6 +94,15 @@ def lines(current: str, following: str | None) -> list[str]:
     """A line for each setting, and what is staged of it."""
     return [f"  {setting:32} {state and 'staged: ' + state}".rstrip()
             for setting, state in differences(current, following).items()]
+
+
+def kept_line(texts: Texts, kept: Mapping[str, bytes], name: str) -> str:
+    """A line for what a rollback has replaced: names of what would be staged of it."""
+    try:
+        found = ", ".join(regained(*texts, kept, name)) or "nothing that is not set so"
+    except HostProblem as problem:
+        found = str(problem)
+    return visible(f"  kept as {name}: {found}")
 
 
 # ---- doing it ----
@@ -108,7 +127,9 @@ async def write(hosts: Connections, change: Change) -> None:
     files = {name: encoded(content) for name, content in change.files.items()}
 
     async def following(host: Host) -> bytes:
-        return staged(*await read(hosts, host), change.values, change.unset).encode()
+        settings, kept = await read(hosts, host)
+        values = regained(*settings, kept, change.kept, change.names) if change.kept else change.values
+        return staged(*settings, values, change.unset).encode()
     texts = await on_each(hosts.hosts, following)
     await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask(
         "stage", settings=encoded(texts[host.name]), files=files))
@@ -116,11 +137,12 @@ async def write(hosts: Connections, change: Change) -> None:
         await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask("keep", files=[*files]), DeployError)
 
 
-async def read(hosts: Connections, host: Host) -> Texts:
-    """The texts of a host."""
+async def read(hosts: Connections, host: Host) -> tuple[Texts, dict[str, bytes]]:
+    """The texts of a host, and name → what a rollback has replaced."""
     answer: Settings = await hosts.connections[host.name].ask("read_settings")
     path = f"/etc/default/{hosts.fleet.app}.env"
-    return decoded(answer["settings"], path), answer["staged"] and decoded(answer["staged"], f"{path}.next")
+    kept = {name: base64.b64decode(content) for name, content in answer.get("kept", {}).items()}
+    return (decoded(answer["settings"], path), answer["staged"] and decoded(answer["staged"], f"{path}.next")), kept
 
 
 def decoded(content: str, path: str) -> str:

@@ -10,6 +10,7 @@ from .shapes import Container, Digest, ImageId, Record, Release, Text
 Base64 = Annotated[str, Text("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")]
 Count = Annotated[str, Text("[0-9]{0,9}")]
 Version = Annotated[str, Text("[A-Za-z0-9.+~:-]{0,99}")]
+SettingName = Annotated[str, Text("[A-Za-z_][A-Za-z0-9_]*")]
 SlotName = Annotated[str, Text("[ab]")]
 
 
@@ -170,6 +171,12 @@ class Judged(TypedDict):
     boots: NotRequired[bool]
 
 
+class Prepared(TypedDict, total=False):
+    """The answer of `prepare`: names of settings that a rollback changes, and as what the file before is kept."""
+    changed: list[SettingName]
+    kept: str
+
+
 class Watched(TypedDict):
     """What visitors were answered from the flip on."""
     answers: int
@@ -189,9 +196,10 @@ class Command(TypedDict):
 
 
 class Settings(TypedDict):
-    """APP.env and APP.env.next."""
+    """APP.env and APP.env.next; name → what a rollback has replaced."""
     settings: Base64
     staged: Base64 | None
+    kept: NotRequired[dict[str, Base64]]
 
 
 # ---- of a swarm ----

@@ -1,5 +1,5 @@
 """A stub: the grammar is in slipway/envfile.py, which the bundle has under this name."""
 
-from slipway.envfile import read
+from slipway.envfile import changed, difference, read
 
-__all__ = ["read"]
+__all__ = ["changed", "difference", "read"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
@@ -36,6 +37,16 @@ class Host:
         self.web_sock, self.attempt = self.run + "/web.sock", self.run + "/attempt"
         self.docker_sock, self.nginx_sock = root + "/run/docker.sock", self.run + "/nginx.sock"
         self.lock = app + "-deploy.service"
+
+    def kept_env(self, name: str) -> str:
+        """The file of settings that a rollback has replaced."""
+        return "%s.%s.kept" % (self.env, name)
+
+    def kept_envs(self, end: str = "") -> list[str]:
+        """The names of all such; with an `end`, of what `prepare` has written beside them."""
+        first, last = self.app + ".env.", ".kept" + end
+        return [name[len(first):-len(last)] for name in disk.entries(os.path.dirname(self.env))
+                if name.startswith(first) and name.endswith(last) and len(name) > len(first + last)]
 
     def slot(self, slot: str, name: str) -> str:
         """The path of a file in a slot's folder: web.sock, worker.ready, worker.pause."""

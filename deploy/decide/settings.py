@@ -1,43 +1,52 @@
 """Staging of settings: from the texts of files and what to change, to a new text. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from slipway import envfile
 from slipway import values as allowed
 
 from ..errors import HostProblem, Refused
 
-BOM = "\ufeff"
 HOLDS_LINES = "a value of several lines goes by: python -m deploy env set-file NAME FILE"
 
 
 def staged(current: str, following: str | None, values: Mapping[str, str], unset: Collection[str]) -> str:
     """The text of the new APP.env.next, from APP.env (`current`), APP.env.next (`following`, None where there is none),
-    what to set and what to unset.
-
-    Other lines, comments included, keep their places and every byte. NAME and NAME_FILE exclude each other. Raises
-    HostProblem where the file is malformed, or a name to unset is not in it.
+    what to set and what to unset. Raises HostProblem where the file is malformed, or a name to unset is not in it.
     """
     base = current if following is None else following
     variables, problems = envfile.parse(base, "APP.env" if following is None else "APP.env.next")
     problems += [f"{name} is not set" for name in unset if name not in variables]
     if problems:
         raise HostProblem(*problems)
-    unset = {*unset, *(rival(name) for name in values)} - set(values)
-    lines, base = [], base.removeprefix(BOM)
-    for line in base.removesuffix("\n").split("\n") if base else ():
-        name = line.partition("=")[0]
-        if name in values and name in variables:
-            lines.append(f"{name}={values[name]}")
-        elif name not in unset or name not in variables:
-            lines.append(line)
-    lines += [f"{name}={value}" for name, value in values.items() if name not in variables]
-    return "".join(f"{line}\n" for line in lines)
+    return envfile.changed(base, values, unset)
 
 
-def rival(name: str) -> str:
-    """NAME_FILE for NAME, and the other way round."""
-    return name.removesuffix("_FILE") if name.endswith("_FILE") else f"{name}_FILE"
+def regained(current: str, following: str | None, kept: Mapping[str, bytes], name: str,
+             names: Collection[str] = ()) -> dict[str, str]:
+    """name → value of those settings that are kept under a name, and that the next deploy would not make so; of these
+    `names` alone, where there are any. Raises HostProblem where they are not kept there, or the file is malformed."""
+    if name not in kept:
+        raise HostProblem(f"nothing is kept as {name}: see make env")
+    then, problems = envfile.read(kept[name], f"APP.env.{name}.kept")
+    problems += [f"{one} is not kept as {name}" for one in names if one not in then]
+    if problems:
+        raise HostProblem(*problems)
+    values, _ = envfile.difference(envfile.parse(current if following is None else following, "")[0], then)
+    return {one: value for one, value in values.items() if not names or one in names}
+
+
+def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
+    """What is to be told of settings that go back with their release → the hosts; `answers`: (step, host) → answer, of
+    which those to `prepare` count."""
+    told: dict[str, list[str]] = {}
+    for (step, host), answer in answers.items():
+        if step == "prepare" and answer.get("kept"):
+            text = (f"settings go back with the release: {', '.join(answer['changed']) or 'comments alone'}; kept as"
+                    f" {answer['kept']}, see make env")
+            told.setdefault(text, []).append(host)
+    return {text: ", ".join(hosts) for text, hosts in told.items()}
 
 
 def differences(current: str, following: str | None) -> dict[str, str]:

@@ -21,6 +21,8 @@ async def show(fleet: Fleet) -> None:
 
 async def stage(fleet: Fleet, change: Change) -> None:
     """Stage it, or leave all as it was. Raises Refused, Locked."""
+    if change.kept:
+        raise Refused("a swarm keeps the settings of each release with its record: roll back to it")
     async with Managers(fleet) as managers:
         manager = await managers.first()
         try:

@@ -7,6 +7,8 @@ import os
 import subprocess
 import tempfile
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -291,6 +293,135 @@ def test_settings_go_with_their_release(tmp_path):
         assert disk.read(host.slot_file(slots.live(host), "env")) == "SECRET_KEY=2\n"
         machine.attempt("rollback", "v1")
         assert disk.read(host.env) == "SECRET_KEY=1\n"
+
+
+OLD = "# of v1\nDATABASE_URL=old\nGONE=1\n"
+
+
+@pytest.fixture
+def rotating(tmp_path):
+    """A host where v2, with FLAG, was deployed over v1; told: what `prepare` answered last."""
+    machine = Machine(tmp_path / "root")
+    host = machine.host
+    disk.write(host.env, OLD, 0o600)
+
+    def attempt(action, tag, staged=None):
+        if staged is not None:
+            disk.write(host.next_env, staged, 0o600)
+        with world(host), mock.patch.dict(STEPS, prepare=lambda *words: told.append(commit.prepare(*words))):
+            machine.attempt(action, tag)
+        return told[-1]
+    told = []
+    attempt("deploy", "v1")
+    attempt("deploy", "v2", OLD + "FLAG=1\n")
+    return SimpleNamespace(host=host, attempt=attempt, machine=machine)
+
+
+def settings_files(host):
+    """name → (text, mode) of all settings but those of slots."""
+    folder = Path(host.env).parent
+    return {path.name: (path.read_text(), oct(path.stat().st_mode & 0o777)) for path in folder.glob("shop.env*")}
+
+
+def test_a_restart_s_settings_outlive_a_rollback(rotating):
+    """They are about the world, as a new password is: each change is made in those of REVERT as well, by itself. So is
+    one that was made in the file by hand. A second rollback finds them too."""
+    host = rotating.host
+    rotating.attempt("restart", "v2", "DATABASE_URL=new\nFLAG=1\nKEY_FILE=/run/secrets/KEY\n")
+    reverted = ("# of v1\nDATABASE_URL=new\nKEY_FILE=/run/secrets/KEY\n", "0o600")
+    assert settings_files(host) == {"shop.env": ("DATABASE_URL=new\nFLAG=1\nKEY_FILE=/run/secrets/KEY\n", "0o600"),
+                                    "shop.env.revert": reverted}
+    disk.write(host.env, "DATABASE_URL=new\nFLAG=1\nKEY=by hand\n", 0o600)
+    rotating.attempt("restart", "v2")
+    rotating.attempt("rollback", "v1")
+    assert disk.read(host.env) == "# of v1\nDATABASE_URL=new\nKEY=by hand\n"
+
+
+def test_what_a_rollback_takes_away_is_kept(rotating):
+    """Settings of the release that it leaves are told by name, and lie in a file of their own, each time in another;
+    what is staged stays so, without them. No deploy takes it, no prune its secrets."""
+    host, folder = rotating.host, Path(rotating.host.secrets)
+    folder.mkdir()
+    (folder / "KEY.1").write_text("secret")
+    rotating.attempt("deploy", "v3", "DATABASE_URL=new\nFLAG=1\nKEY_FILE=/run/secrets/KEY.1\n")
+    disk.write(host.next_env, "DATABASE_URL=new\nFLAG=2\nKEY_FILE=/run/secrets/KEY.1\nMAIL=1\n", 0o600)
+    told = rotating.attempt("rollback", "v2")
+    assert told == {"changed": ["DATABASE_URL", "GONE", "KEY_FILE"], "kept": "v3"}
+    kept = ("DATABASE_URL=new\nFLAG=1\nKEY_FILE=/run/secrets/KEY.1\n", "0o600")
+    assert settings_files(host) == {"shop.env": (OLD + "FLAG=1\n", "0o600"), "shop.env.v3.kept": kept,
+                                    "shop.env.next": (OLD + "FLAG=2\nMAIL=1\n", "0o600")}
+    with world(host):
+        assert STEPS["prune"](host, None, print, image="shop") == {"removed": []}
+    assert rotating.attempt("rollback", "v1") == {}, "the settings of v1 are not known: those of v2 stay"
+    rotating.attempt("deploy", "v3")
+    assert disk.read(host.env) == OLD + "FLAG=2\nMAIL=1\n"
+    assert rotating.attempt("rollback", "v1")["kept"] == "v3.2"
+    assert settings_files(host)["shop.env.v3.kept"] == kept
+    assert settings_files(host)["shop.env.v3.2.kept"] == (OLD + "FLAG=2\nMAIL=1\n", "0o600")
+
+
+@pytest.mark.parametrize("text", ["DATABASE_URL='quoted'\n", b"DATABASE_URL=\xff\n"])
+def test_malformed_settings_are_moved_and_never_rewritten(rotating, text):
+    """Those of REVERT, and those that a rollback replaces."""
+    host = rotating.host
+    text = text if isinstance(text, bytes) else text.encode()
+    Path(host.revert_env).write_bytes(text)
+    rotating.attempt("restart", "v2", OLD + "FLAG=2\n")
+    assert Path(host.revert_env).read_bytes() == text
+    rotating.attempt("rollback", "v1")
+    assert Path(host.env).read_bytes() == text and disk.read(host.env + ".v2.kept") == OLD + "FLAG=2\n"
+
+
+@pytest.mark.parametrize("action, tag", [("restart", "v2"), ("rollback", "v1")])
+def test_settings_survive_whatever_is_cut_off(tmp_path, action, tag):
+    """Whenever the agent dies, or the power is cut: APP.env is there, and each value that was typed is in a file."""
+    for fuse in range(20):
+        machine = Machine(tmp_path / f"{action}{fuse}")
+        host = machine.host
+        with world(host):
+            machine.attempt("deploy", "v1")
+            disk.write(host.next_env, "SECRET_KEY=1\nFLAG=typed\n", 0o600)
+            machine.attempt("deploy", "v2")
+            disk.write(host.next_env, "SECRET_KEY=1\nFLAG=typed\nMORE=typed too\n", 0o600)
+            attempt = Attempt(host, program="/agent")
+            with contextlib.suppress(Killed):
+                for name, args in machine.steps(action, tag):
+                    host.fuse = fuse if name == "prepare" else host.fuse
+                    STEPS[name](host, attempt, machine.say, **args)
+            if fuse % 2:
+                machine.settle()
+            else:
+                host.reboot()
+        texts = "".join(text for text, _ in settings_files(host).values())
+        assert disk.read(host.env) and "FLAG=typed\n" in texts and "MORE=typed too\n" in texts, fuse
+
+
+@pytest.mark.parametrize("values, promised", [({}, False), ({"renames": []}, False), ({"renames": [["a", "b"]]}, True)])
+def test_nothing_is_promised_that_is_not_prepared(tmp_path, values, promised):
+    host = Machine(tmp_path / "root").host
+    attempt = Attempt(host, tag="v2", live="a", slot="b", **values)
+    with contextlib.nullcontext() if promised else pytest.raises(Problem, match="nothing is prepared"):
+        commit.promise(host, attempt, print)
+    assert bool((releases.read_attempt(host) or {}).get("promised")) is promised
+
+
+@pytest.mark.parametrize("action, cut, recorded", [
+    ("restart", False, 2), ("deploy", False, 2), ("deploy", True, 3)])
+def test_a_commit_is_recorded_where_the_power_was_cut(tmp_path, action, cut, recorded):
+    """After TAG had its place, and before the log had. A restart leaves TAG as it was: it may not have come to that."""
+    machine = Machine(tmp_path / "root")
+    host = machine.host
+    with world(host):
+        machine.attempt("deploy", "v1")
+        machine.attempt("deploy", "v2")
+        attempt = Attempt(host, program="/agent")
+        for name, args in machine.steps(action, "v2" if action == "restart" else "v3")[:-2]:
+            STEPS[name](host, attempt, machine.say, **args)
+        if cut:
+            os.rename(host.tag + ".next", host.tag)
+        host.reboot()
+        commit.note_commit(host)
+    assert len(releases.read_log(host)[0]) == recorded
 
 
 def test_a_host_is_whole_without_the_record_of_a_failure(tmp_path):

@@ -170,13 +170,15 @@ def test_what_is_no_text_is_refused(monkeypatch, capsys):
 
 @pytest.fixture
 def stage(fleet, monkeypatch):
-    """stage(current, following, …): `set` the setting B where these are; what the agent was asked to do."""
-    def on(current, following=None, hosts="work", **odd):
+    """stage(current, following, …): `set` the setting B where these are, or what `does` says; what the agent was asked
+    to do."""
+    def on(current, following=None, hosts="work", kept=None, does=None, **odd):
         told = []
 
         def read(message):
-            return [line({"id": message["id"], "ok": {"settings": encoded(current),
-                                                      "staged": following and encoded(following)}})]
+            return [line({"id": message["id"], "ok": {
+                "settings": encoded(current), "staged": following and encoded(following),
+                "kept": {name: encoded(content) for name, content in (kept or {}).items()}}})]
 
         def note(message):
             told.append((message["do"], message["args"]))
@@ -186,7 +188,8 @@ def stage(fleet, monkeypatch):
                "abort": ended(told, "abort"), **odd}
         on.told = told
         with agents(lambda: Agent(fine(fleet), odd)):
-            clock.run(env.handle(fleet, argparse.Namespace(action="set", names=[], hosts=hosts)))
+            clock.run(env.handle(fleet, argparse.Namespace(
+                **{"action": "set", "names": [], "hosts": hosts, **(does or {})})))
         return told
     return on
 
@@ -208,6 +211,45 @@ def test_what_is_staged_is_kept_when_all_have_it(stage, capsys):
     assert [do for do, _ in told] == ["stage"] * 2 + ["keep"] * 2 + ["end"] * 2
     assert {args["settings"] for do, args in told if do == "stage"} == {encoded(b"A=\xc3\xa9\r\nB=2\n")}
     assert capsys.readouterr().out == "staged B: live with the next deploy\n"
+
+
+KEPT = {"v2": b"A=1\nB=2\nC_FILE=/run/secrets/C.1\n", "v1": b"A='1'\n"}
+
+
+@pytest.mark.parametrize("names, text", [
+    ([], b"A=1\nB=2\nC_FILE=/run/secrets/C.1\n"), (["C_FILE"], b"A=9\nB=2\nC_FILE=/run/secrets/C.1\n")])
+def test_what_a_rollback_has_replaced_is_staged(stage, names, text):
+    """All of it that is not so, or what is named; what is staged beside it stays."""
+    told = stage(b"A=9\nC=3\n", b"A=9\nC=3\nB=2\n", kept=KEPT,
+                 does={"action": "restore", "kept": "v2", "names": names})
+    assert [args["settings"] for do, args in told if do == "stage"] == [encoded(text)]
+
+
+@pytest.mark.parametrize("kept, names, said", [
+    ("v3", [], "nothing is kept as v3: see make env"), ("v2", ["D"], "D is not kept as v2"),
+    ("v1", [], "APP.env.v1.kept line 1: A is in quotes, which would be part of it: drop them")])
+def test_what_is_not_kept_is_not_staged(stage, kept, names, said):
+    with pytest.raises(Refused, match=f"^on work: {said}$"):
+        stage(b"A=9\n", kept=KEPT, does={"action": "restore", "kept": kept, "names": names})
+    assert [do for do, _ in stage.told] == ["abort"]
+
+
+def test_what_is_kept_is_listed_by_name(stage, capsys):
+    """By the names that would be staged; no value is shown, and a malformed file keeps nobody from the list."""
+    stage(b"A=1\n", kept={**KEPT, "v0": b"A=1\n"}, does={"action": "list"})
+    assert capsys.readouterr().out.splitlines() == [
+        "work:", "  A", "  kept as v2: B, C_FILE",
+        "  kept as v1: APP.env.v1.kept line 1: A is in quotes, which would be part of it: drop them",
+        "  kept as v0: nothing that is not set so"]
+
+
+def test_a_rollback_tells_what_it_takes_away():
+    """Hosts that say the same in a line; of a deploy there is nothing to be told."""
+    same = {"changed": ["A", "B"], "kept": "v2"}
+    assert settings.gone_back({("prepare", "web1"): same, ("prepare", "web2"): same, ("start", "web1"): {},
+                               ("prepare", "work"): {"changed": [], "kept": "v2.2"}, ("prepare", "db"): {}}) == {
+        "settings go back with the release: A, B; kept as v2, see make env": "web1, web2",
+        "settings go back with the release: comments alone; kept as v2.2, see make env": "work"}
 
 
 def test_what_fails_on_one_host_is_done_on_none(stage):

@@ -57,9 +57,11 @@ LIVE = {"shop.env": (b"A=1\n", "0o644")}
 
 def test_settings_are_read(host):
     """As they are, byte for byte, and as they are staged, if they are."""
-    assert settings.read_settings(host) == {"settings": text(b"A=1\n"), "staged": None}
-    disk.write(host.env + ".next", b"\xff")
-    assert settings.read_settings(host)["staged"] == text(b"\xff")
+    assert settings.read_settings(host) == {"settings": text(b"A=1\n"), "staged": None, "kept": {}}
+    for name in (".next", ".v2.kept", ".v1.kept.next"):
+        disk.write(host.env + name, b"\xff")
+    found = settings.read_settings(host)
+    assert (found["staged"], found["kept"]) == (text(b"\xff"), {"v2": text(b"\xff")})
     disk.remove(host.env)
     with pytest.raises(Problem, match=f"there is no {host.env}: run make provision first"):
         settings.read_settings(host)

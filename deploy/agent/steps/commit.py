@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 
-from .. import disk, releases, slots
+from .. import disk, envfile, releases, slots
+from ..answers import Prepared
 from ..attempt import Attempt
 from ..host import Host, Problem
 from ..roles import BUILT_IN
 from ..shapes import Noted, Record, Release, Say
 
 
-def prepare(host: Host, attempt: Attempt, say: Say) -> None:
+def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
     """The first half of a commit: write all beside its place. A host that then hears no more goes back, until it has
-    promised."""
+    promised. Tells which settings a rollback changes, and as what they are kept."""
     current = releases.read_tag(host.tag)
+    kept, told = replaced(host, attempt, current)
     texts, removes = ({}, []) if attempt.noted["action"] == "restart" else new_texts(host, attempt, current)
+    texts = {**kept, **texts, **carried(host, attempt)}
     renames = [[path + ".next", path] for path in texts]
     source = attempt.noted.get("settings_from")
     if source and source != host.env:
@@ -28,9 +32,10 @@ def prepare(host: Host, attempt: Attempt, say: Say) -> None:
     texts[host.log] = releases.with_record(releases.log_text(host), found)
     renames.append([host.log + ".next", host.log])
     for path, text in texts.items():
-        disk.write(path + ".next", text, 0o600 if path == host.revert_env else 0o644)
+        disk.write(path + ".next", text, 0o644 if path in (host.tag, host.revert, host.log) else 0o600)
     attempt.note(renames=renames, removes=removes)
     disk.write(host.attempt + ".back", releases.attempt_text(attempt.noted), 0o600)
+    return told
 
 
 def new_texts(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], list[str]]:
@@ -48,6 +53,40 @@ def new_texts(host: Host, attempt: Attempt, current: Release | None) -> tuple[di
     return texts, removes
 
 
+def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], Prepared]:
+    """(path → text, what to tell) of the settings that a rollback replaces: they are kept under a name that is free. It
+    has its place before others come to theirs."""
+    old, new = disk.read_bytes(host.env), disk.read_bytes(host.revert_env)
+    if attempt.noted.get("settings_from") != host.revert_env or old is None or new is None or old == new:
+        return {}, {}
+    tag = current["tag"] if current else "none"
+    names = itertools.chain([tag], ("%s.%d" % (tag, number) for number in itertools.count(2)))
+    name = next(name for name in names if not os.path.exists(host.kept_env(name)))
+    values, unset = envfile.difference(*(envfile.read(content, "")[0] for content in (old, new)))
+    return {host.kept_env(name): old.decode(errors="surrogateescape")}, {
+        "changed": sorted({*values, *unset}), "kept": name}
+
+
+def carried(host: Host, attempt: Attempt) -> dict[str, str]:
+    """path → text of settings that wait: those of REVERT, with all that a restart changes, one by one, as that is about
+    the world and not about a release; after a rollback what is staged, with its changes alone, as the whole of it would
+    bring back what the rollback takes away. A malformed file stays as it is."""
+    reverted, old, noted = disk.read_bytes(host.revert_env), disk.read_bytes(host.env), attempt.noted
+    if noted["action"] == "restart":  # somebody may have changed APP.env by hand
+        path, old = host.revert_env, disk.read_bytes(host.slot_file(noted["live"], "env")) or old
+        new = disk.read_bytes(host.slot_file(noted["slot"], "env"))
+    elif noted.get("settings_from") == host.revert_env:
+        path, new = host.next_env, disk.read_bytes(host.next_env)
+    else:
+        return {}
+    if reverted is None or old is None or new is None:
+        return {}
+    read = [envfile.read(content, "") for content in (reverted, old, new)]
+    if any(problems for _, problems in read):
+        return {}
+    return {path: envfile.changed(reverted.decode(), *envfile.difference(read[1][0], read[2][0]))}
+
+
 def left_by_rollback(attempt: Attempt, current: Release | None) -> str:
     """The tag that a rollback leaves; "" where there is none."""
     leaves = attempt.noted["action"] == "rollback" and current and current["tag"] != attempt.noted["tag"]
@@ -56,7 +95,8 @@ def left_by_rollback(attempt: Attempt, current: Release | None) -> str:
 
 def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
     """Remove what `prepare` has written beside its place, wholly or in part."""
-    for path in (host.tag, host.revert, host.log, host.revert_env):
+    kept = {name for end in (".next", ".next.new") for name in host.kept_envs(end)}
+    for path in (host.tag, host.revert, host.log, host.revert_env, host.next_env, *map(host.kept_env, kept)):
         disk.remove(path + ".next", path + ".next.new")
 
 

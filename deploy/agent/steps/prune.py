@@ -16,7 +16,7 @@ def prune(host: Host, attempt: Attempt, say: Say, image: str) -> Pruned:
 
 def drop_secrets(host: Host) -> list[str]:
     """Remove secrets that no settings name any more; their names. No name is used twice."""
-    settings = [host.env, host.next_env, host.revert_env]
+    settings = [host.env, host.next_env, host.revert_env, *map(host.kept_env, host.kept_envs())]
     settings += [host.slot_file(slot, "env") for slot in host.pinned()]
     named = "".join(disk.read(path) or "" for path in settings)
     old = [name for name in disk.entries(host.secrets) if name not in named]
