@@ -95,8 +95,10 @@ class Rollout:
             raise Refused("\n".join([*texts, *filter(None, [on_hosts(found)])]))
         for name, text in preflight.warnings(self.fleet, hosts.hosts, facts):
             self.tell({"event": "warning", "host": name, "text": text})
-        if target.action == "deploy" or self.tag and target.action == "rollback":
-            target = replace(target, judge=judge([host for host in hosts.hosts if facts[host.name]["tag"]]))
+        if target.action == "deploy" and preflight.was_live(facts, target.tag):
+            self.tell({"event": "warning", "text": migrations.OLDER.format(target.tag)})
+        if target.action != "restart":
+            target = replace(target, judge=judge(preflight.leaving(hosts.hosts, facts, target.tag)))
         options = replace(self.options, credentials=targeting.credentials())
         return target, plan(self.fleet, hosts.hosts, target, options, {"id": self.id, "who": self._who(target)}), facts
 
@@ -130,7 +132,9 @@ class Rollout:
                     if judged.get("boots") or migrated:
                         anew = hosts.boots(migrated) or anew
                     await source.check(answers, target, self.options.allow_dirty, self.tell)
-                    migrations.check(answers, target.action, self.options.allow_incompatible)
+                    for text in migrations.check(answers, target.action, self.options.allow_incompatible,
+                                                 urgent=not self.tag):
+                        self.tell({"event": "warning", "text": text})
                     for text, names in gone_back(answers).items():
                         self.tell({"event": "warning", "host": names, "text": text})
             for name, text in hosts.sick.items():

@@ -161,14 +161,20 @@ class Found(TypedDict):
     failed: dict[str, str]
 
 
-class Judged(TypedDict):
-    """What is to be told of migrations; `incompatible`: name → why; `applied`: the release says itself that none is
-    left to be applied; `boots`: no web can need one that is, to boot."""
+class Verdicts(TypedDict):
+    """What is to be told of migrations; `incompatible`: name → why."""
     incompatible: dict[str, str]
     unjudged: list[str]
     cure: str
+
+
+class Judged(Verdicts):
+    """The same; `applied`: the release says itself that none is left to be applied; `boots`: no web can need one that
+    is, to boot; `lacks`: of those that a release to deploy does not know; `unknown`: why a rollback was not judged."""
     applied: NotRequired[bool]
     boots: NotRequired[bool]
+    lacks: NotRequired[Verdicts]
+    unknown: NotRequired[str]
 
 
 class Prepared(TypedDict, total=False):

@@ -148,22 +148,23 @@ def wait_until(done: Callable[[], object], seconds: float, pause: float = 0.05) 
     return True
 
 
-def at_once(functions: Sequence[Callable[[], Any]]) -> list[Any]:
+def at_once(functions: Sequence[Callable[[], Any]], seconds: float | None = None) -> list[Any]:
     """What the functions return, in their order; all are called at the same time. Raises the error of the first that
-    failed."""
-    results: list[Any] = [None] * len(functions)
+    failed, or did not end within so many `seconds`."""
+    results: list[Any] = [Problem("it could not be found out within %d s" % (seconds or 0))] * len(functions)
+    deadline = time.monotonic() + (seconds or 0)
 
     def call(index: int) -> None:
         try:
             results[index] = functions[index]()
         except Exception as error:
             results[index] = error
-    threads = [threading.Thread(target=call, args=(index,)) for index in range(len(functions))]
+    threads = [threading.Thread(target=call, args=(index,), daemon=True) for index in range(len(functions))]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
-    for error in (result for result in results if isinstance(result, Exception)):
+        thread.join(None if seconds is None else max(0, deadline - time.monotonic()))
+    for error in (result for result in list(results) if isinstance(result, Exception)):
         raise error
     return results
 

@@ -76,6 +76,7 @@ class Record(Release):
     withdrawn: NotRequired[str]  # the tag that a rollback left
     began: NotRequired[Any]
     roles: NotRequired[Any]
+    allow_incompatible: NotRequired[Any]
     cause: NotRequired[Any]
     version: NotRequired[Any]
     crc32: NotRequired[Any]
@@ -105,6 +106,7 @@ class Noted(TypedDict, total=False):
     keep_warm: float
     drain: float
     keep_releases: int
+    allow_incompatible: bool
     # of the steps
     live: str
     slot: str

@@ -16,6 +16,10 @@ UNKNOWN = {"deploy": "nobody has judged whether the release that is live can wor
            "rollback": "nobody has judged whether that release can work with these migrations, applied since; {cure};"
                        " or take the risk with --allow-incompatible:"}
 
+UNTOLD = ("whether that release can work with the migrations applied since cannot be found out: {why}; try again, or"
+          " take the risk with --allow-incompatible")
+OLDER = "{} was live before: it is refused if it cannot work with the migrations applied since"
+
 
 def needed(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[Step, ...]:
     """The steps of a group without those that have nothing to do: migrate is left out only where the release says
@@ -28,16 +32,25 @@ def anew(group: tuple[Step, ...]) -> tuple[Step, ...]:
     return tuple(replace(step, args={**step.args, "anew": True}) if step.name == "ready" else step for step in group)
 
 
-def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool) -> None:
-    """Raise Refused for incompatible migrations, unless `allowed`, and for those that nobody has judged; `answers`:
-    (step, host) → answer, of which those to `verdicts` count. A rollback of unjudged ones can be allowed, as there is
-    no time for the build that judges them."""
-    lines = []
+def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, urgent: bool = False) -> list[str]:
+    """Raise Refused for incompatible migrations, unless `allowed`, and for those that nobody has judged; else what is
+    let pass, a line each. `answers`: (step, host) → answer, of which those to `verdicts` count.
+
+    Those that a release lacks may be allowed unjudged, as there is no time for the build that judges them; an `urgent`
+    rollback, to the release before, goes on without judgment by itself."""
+    refused: list[list[str]] = []
+    passed: list[list[str]] = []
     for answer in (answer for (step, _), answer in answers.items() if step == "verdicts"):
-        wrong, unjudged = answer["incompatible"], answer["unjudged"]
-        if wrong and not allowed:
-            lines += [HARMS[action], *(f"  {name}: {text}" for name, text in sorted(wrong.items()))]
-        if unjudged and not (allowed and action == "rollback"):
-            lines += [UNKNOWN[action].format(cure=answer["cure"]), *(f"  {name}" for name in unjudged)]
-    if lines:
-        raise Refused("\n".join(lines))
+        for kind, found in ((action, answer), ("rollback", answer.get("lacks", {}))):
+            back = kind == "rollback"
+            if wrong := found.get("incompatible"):
+                (passed if allowed else refused).append(
+                    [HARMS[kind], *(f"  {name}: {text}" for name, text in sorted(wrong.items()))])
+            if unjudged := found.get("unjudged"):
+                (passed if back and (allowed or urgent) else refused).append(
+                    [UNKNOWN[kind].format(cure=found["cure"]), *(f"  {name}" for name in unjudged)])
+        if why := answer.get("unknown"):
+            (passed if allowed or urgent else refused).append([UNTOLD.format(why=why)])
+    if refused:
+        raise Refused("\n".join(line for lines in refused for line in lines))
+    return [" ".join(["let pass:", *map(str.strip, lines)]) for lines in passed]

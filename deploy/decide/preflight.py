@@ -206,6 +206,20 @@ def tags(facts: AllFacts) -> set[str]:
     return {found["tag"]["tag"] if found["tag"] else "" for found in facts.values()}
 
 
+def was_live(facts: AllFacts, tag: str) -> bool:
+    """Whether a tag has been committed on any host."""
+    return any(record["tag"] == tag and record["outcome"] == "committed"
+               for found in facts.values() for record in found["known"])
+
+
+def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:
+    """The hosts that have a release; those alone that have another than this tag, if there are any: of that it is that
+    migrations are judged."""
+    tags = {host.name: live["tag"] for host in hosts if (live := facts[host.name]["tag"])}
+    return [host for host in hosts if tags.get(host.name, tag) != tag] or [
+        host for host in hosts if host.name in tags]
+
+
 def revert_of(facts: AllFacts) -> dict[str, Release]:
     """host name → the Release that a rollback goes to. Raises Refused where there is none, or hosts differ."""
     reverts = {name: found["revert"] for name, found in sorted(facts.items()) if found["revert"]}

@@ -580,6 +580,13 @@ def test_what_an_earlier_version_noted_of_beat(tmp_path):
     assert host.up["shop-beat.service"] == ("v1", "sha256:v1")
 
 
+@pytest.mark.parametrize("noted", [{}, {"allow_incompatible": True}])
+def test_a_risk_that_was_taken_is_recorded(noted):
+    """Beside what became of the release."""
+    record = commit.record({"action": "rollback", "tag": "v1", "began": 0.0, **noted}, "committed")
+    assert {key: value for key, value in record.items() if key == "allow_incompatible"} == noted
+
+
 def test_a_record_of_what_was_taken_back(tmp_path):
     """From the first start on, on a host that had nothing to start too; none of a deploy that changed nothing."""
     machine = Machine(tmp_path / "root")

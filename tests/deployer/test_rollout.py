@@ -1,5 +1,7 @@
 """What a deploy says when it went wrong, with stand-ins for its hosts."""
 
+import contextlib
+import itertools
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
@@ -10,7 +12,8 @@ from deploy.act.commit import Commit
 from deploy.act.rollout import Rollout
 from deploy.act.target import goal
 from deploy.decide.plan import Options, Target, plan
-from deploy.errors import DeployError, Divided, HostProblem
+from deploy.errors import DeployError, Divided, HostProblem, Refused
+from deployer.agents import Agent, agents, fine
 from deployer.clock import run
 
 
@@ -82,6 +85,56 @@ def test_nothing_is_migrated_where_the_release_says_that_all_is_applied(fleet, a
     assert (booted[0] is False) is answer["boots"], "before anything is migrated"
     assert ("migrate" in done) is migrates
     assert done == [step.name for group in groups[:-2] for step in group if migrates or step.name != "migrate"]
+
+
+@pytest.mark.parametrize("action, tag, judge, told", [
+    ("rollback", "", "web1", False), ("rollback", "v0", "web1", False), ("deploy", "v2", "web1", False),
+    ("deploy", "v0", "web1", True), ("deploy", "v1", "", False), ("deploy", "part", "web2", False)])
+def test_every_move_to_another_release_is_judged(fleet, action, tag, judge, told):
+    """Also a rollback that names none; where some have the release already, by a host that has another. The plan of a
+    deploy of what was live before says beforehand that it may be refused."""
+    events, found = [], fine(fleet)
+    found["facts"]["known"] = [{**record, "tag": "v0"} for record in found["facts"]["known"]] if tag == "v0" else []
+    found["resolve"]["digest"] = "sha256:1"
+    every = itertools.count()
+
+    def agent():
+        here = {"facts": {**found["facts"], "tag": {"tag": "part", "image_id": "sha256:1"}}} if next(every) == 0 else {}
+        return Agent({**found, **(here if tag == "part" else {})})
+    with agents(agent):
+        groups = run(Rollout(fleet, fleet.app_hosts, events.append, action, tag).plan())
+    assert [step.hosts for group in groups for step in group if step.name == "verdicts"] == [(judge,)] * bool(judge)
+    assert [event["text"] for event in events if event["event"] == "warning"] == [
+        "v0 was live before: it is refused if it cannot work with the migrations applied since"] * told
+
+
+BREAKS = {"incompatible": {"shop.0002_note": "NOT NULL (shop_order.note)"}, "unjudged": [], "cure": ""}
+
+
+@pytest.mark.parametrize("tag, answer, allowed, refused", [
+    ("", BREAKS, False, True), ("", BREAKS, True, False), ("v0", BREAKS, False, True),
+    ("", {**BREAKS, "incompatible": {}, "unjudged": ["shop.0002_note"]}, False, False),
+    ("v0", {**BREAKS, "incompatible": {}, "unjudged": ["shop.0002_note"]}, False, True)])
+def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refused):
+    """With the migration and its column. One to the release before goes on where nobody has judged."""
+    events = []
+
+    async def do(group):
+        return {("verdicts", "web1"): answer} if group[0].name == "verdicts" else {}
+
+    async def nothing(*words, **options):
+        return {}
+    rollout = Rollout(fleet, [], events.append, "rollback", tag, Options(allow_incompatible=allowed))
+    rollout._end = nothing
+    target = Target("rollback", "v0", judge="web1")
+    groups = plan(fleet, fleet.app_hosts, target, rollout.options, {"id": "1", "who": "ann"})
+    assert groups[0][0].args.get("allow_incompatible", False) is allowed
+    hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, take_back=nothing)
+    with pytest.raises(Refused, match="shop.0002_note") if refused else contextlib.nullcontext():
+        run(rollout._do(hosts, groups, target))
+    told = [event["text"] for event in events if event["event"] == "warning"]
+    assert len(told) == (not refused) and all("shop.0002_note" in text for text in told)
+    assert not allowed or "NOT NULL (shop_order.note)" in told[0]
 
 
 def test_an_upload_that_fails_fails_the_deploy(fleet):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -57,11 +58,13 @@ def judge(tmp_path, monkeypatch):
     return ask
 
 
-def refusal(answer, action="deploy", allowed=False):
-    """What the user is told; "" where it goes on."""
+def refusal(answer, action="deploy", allowed=False, urgent=False, warned=None):
+    """What the user is told; "" where it goes on, which has `warned` then."""
     assert not validate.mismatch(answer, validate.ANSWERS["verdicts"])
     try:
-        migrations.check({("start", "web1"): {}, ("verdicts", "web1"): answer}, action, allowed)
+        said = migrations.check({("start", "web1"): {}, ("verdicts", "web1"): answer}, action, allowed, urgent)
+        if warned is not None:
+            warned.extend(said)
     except Refused as error:
         return str(error)
     return ""
@@ -265,6 +268,71 @@ def test_a_rollback_between_two_that_were_judged(judge, live_plan, asks):
             verdicts(judge.host, attempt, print)
     else:
         assert not refusal(verdicts(judge.host, attempt, print), "rollback")
+
+
+LACKS = build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR})
+
+
+@pytest.mark.parametrize("live, before, live_plan, told", [
+    (LACKS, APPLIED, None, "  shop.0002_note: it drops a column"),
+    (LACKS, None, APPLIED, "  shop.0002_note: it drops a column"),
+    (LACKS, None, None, "  shop.0002_note: it drops a column"),
+    (None, APPLIED, None, "no verdicts for postgresql"), ("no JSON", APPLIED, None, "no verdicts for postgresql"),
+    (LACKS, FIRST, None, ""), (LACKS, None, FIRST, ""), (None, None, None, ""),
+    (build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": OK}), APPLIED, None, "")])
+def test_a_deploy_of_an_older_release_is_judged_as_a_rollback(judge, live, before, live_plan, told):
+    """By what the live release has and this one lacks, which tells that nothing is pending. Where the live one's own
+    word is known, squashed migrations that its build still has don't count."""
+    answer = judge(None, FIRST, live, live_plan, before=before)
+    text = refusal(answer)
+    assert told in text and bool(told) == bool(text) and "0001" not in text
+    assert not told or "--allow-incompatible" in text
+    warned = []
+    assert not refusal(answer, allowed=True, warned=warned) and bool(warned) == bool(told)
+    assert not told or "shop.0002_note" in " ".join(warned)
+
+
+def test_an_app_that_a_release_leaves_out_does_no_harm(judge):
+    """Its tables stay, and nobody uses them: errors about them alone do not count."""
+    live = NEW.replace("[ ]", "[X]")
+    assert not refusal(judge(None, FIRST, since("lock.0001_initial"), before=live))
+    assert "lock.0002_less" in refusal(judge(None, FIRST, since("shop.0001_initial"), before=live))
+
+
+@pytest.mark.parametrize("breaks", [Problem("Docker does not answer"), OSError(5, "Input/output error")])
+def test_a_rollback_that_cannot_be_judged_is_not_held_up(judge, monkeypatch, breaks):
+    """It may be what mends that: one line tells of it. One that names a release may wait until it can be."""
+    def content(*words):
+        raise breaks
+    monkeypatch.setattr(images, "content", content)
+    answer, warned = judge(None, FIRST, action="rollback"), []
+    assert not refusal(answer, "rollback", urgent=True, warned=warned)
+    assert len(warned) == 1 and str(breaks) in warned[0]
+    assert str(breaks) in refusal(answer, "rollback") and not refusal(answer, "rollback", allowed=True)
+
+
+def test_a_rollback_waits_no_longer_than_that_for_its_judgment(judge, monkeypatch):
+    """An engine that hangs."""
+    hung, warned = threading.Event(), []
+    monkeypatch.setattr(images, "content", lambda *words: hung.wait(60))
+    monkeypatch.setattr("deploy.agent.steps.verdicts.JUDGING", 0.1)
+    try:
+        assert not refusal(judge(None, FIRST, action="rollback"), "rollback", urgent=True, warned=warned)
+    finally:
+        hung.set()
+    assert "within" in warned[0]
+
+
+def test_a_rollback_that_is_urgent_is_refused_by_name_alone(judge):
+    """As one that names its release, with what breaks it; what nobody has judged is told."""
+    warned = []
+    answer = judge(None, FIRST, LACKS, APPLIED, action="rollback")
+    assert "shop.0002_note: it drops a column" in refusal(answer, "rollback", urgent=True)
+    assert not refusal(answer, "rollback", allowed=True, urgent=True, warned=warned)
+    assert ["shop.0002_note: it drops a column" in text for text in warned] == [True]
+    answer = judge(None, FIRST, None, APPLIED, action="rollback")
+    assert not refusal(answer, "rollback", urgent=True, warned=warned) and "shop.0002_note" in warned[-1]
+    assert "shop.0002_note" in refusal(answer, "rollback")
 
 
 def test_a_rollback_to_what_knows_the_same_migrations(judge):

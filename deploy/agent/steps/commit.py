@@ -157,8 +157,11 @@ def drop_ways_back(host: Host, processes: bool = True) -> None:
 
 def record(attempt: Noted, outcome: str) -> Record:
     """What releases.log keeps of an attempt."""
-    return {"id": attempt.get("id"), "action": attempt["action"], "tag": attempt["tag"],
-            "image_id": attempt.get("image_id", ""), "digest": attempt.get("digest"), "who": attempt.get("who"),
-            "began": attempt["began"], "at": round(time.time(), 1),
-            "seconds": round(time.time() - attempt["began"], 1), "outcome": outcome,
-            "roles": [*attempt.get("roles", BUILT_IN)]}
+    found: Record = {
+        "id": attempt.get("id"), "action": attempt["action"], "tag": attempt["tag"],
+        "image_id": attempt.get("image_id", ""), "digest": attempt.get("digest"), "who": attempt.get("who"),
+        "began": attempt["began"], "at": round(time.time(), 1), "seconds": round(time.time() - attempt["began"], 1),
+        "outcome": outcome, "roles": [*attempt.get("roles", BUILT_IN)]}
+    if attempt.get("allow_incompatible"):
+        found["allow_incompatible"] = True
+    return found

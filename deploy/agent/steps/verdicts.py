@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from .. import disk, http, images, releases, site, slots
-from ..answers import Found, Judged
+from ..answers import Found, Judged, Verdicts
 from ..attempt import Attempt
 from ..host import Host, Problem, at_once
 from ..shapes import Say
@@ -18,26 +18,31 @@ VERSION = 2  # of migrations.json
 SCHEMES = {"postgres": "postgresql", "pgsql": "postgresql", "postgis": "postgresql", "timescale": "postgresql",
            "timescalegis": "postgresql", "spatialite": "sqlite"}  # where Django's vendor is called otherwise
 JUDGED = ("postgresql", "sqlite")  # by `make build`
+JUDGING = 40  # seconds that a rollback may wait for what it is judged by
 
 
 def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
     """The verdicts on migrations. Before a deploy: on the new ones, with which the live release has to work. Before a
-    rollback: on those that the release to come does not know."""
+    rollback, and a deploy too: on those that the release to come does not know, with which it has to work."""
     vendor = vendor_of(host, disk.read_bytes(host.slot_file(attempt.noted["slot"], "env")))
     if attempt.noted["action"] == "rollback":
-        return going_back(host, attempt, vendor)
+        try:
+            return going_back(host, attempt, vendor)
+        except (Problem, OSError) as problem:  # it may be what mends that
+            return {"incompatible": {}, "unjudged": [], "cure": "", "unknown": str(problem)}
     said = told(host, attempt) if host.has("web") else None
     if said is None and attempt.died and not has_new(host, attempt):
         raise attempt.died
     listed = parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 120)) if said is None else said
     disk.write(host.slot_file(attempt.noted["slot"], "plan"), "".join("[X]  %s\n" % name for name in sorted(listed)))
     pending = [name for name, applied in listed.items() if not applied]
+    lacks = lacking(host, attempt, vendor, {*listed})
     if not pending:
         applied = said is not None and ended_well(host)
-        return {"incompatible": {}, "unjudged": [], "cure": "", "applied": applied, "boots": True}
+        return {"incompatible": {}, "unjudged": [], "cure": "", "applied": applied, "boots": True, "lacks": lacks}
     boots = said is not None or not attempt.died and http.listens(host.slot(attempt.noted["slot"], "web.sock"))
     found = verdicts_in(host, attempt.noted.get("image_id", ""))
-    return {**judged(pending, found, vendor, pending), "boots": boots}
+    return {**judged(pending, found, vendor, pending), "boots": boots, "lacks": lacks}
 
 
 def ended_well(host: Host) -> bool:
@@ -52,24 +57,50 @@ def has_new(host: Host, attempt: Attempt) -> bool:
     settings = [disk.read_bytes(host.slot_file(slot, "env")) for slot in (attempt.noted["live"], attempt.noted["slot"])]
     if settings[0] != settings[1]:
         return True
-    before = parse_plan(disk.read(host.slot_file(attempt.noted["live"], "plan")) or "")
+    before = told_before(host, attempt.noted["live"])
     after = names(verdicts_in(host, attempt.noted.get("image_id", "")))
     return not after or not after <= before.keys()
 
 
+def lacking(host: Host, attempt: Attempt, vendor: str, known: set[str]) -> Verdicts:
+    """The verdicts on migrations of the live release that a release to deploy does not know, as an older one."""
+    before = told_before(host, attempt.noted["live"])
+    if attempt.noted["action"] == "restart" or before and not before.keys() - known:
+        return {"incompatible": {}, "unjudged": [], "cure": ""}
+    try:
+        found = verdicts_in(host, live_image(host, attempt))
+    except (Problem, OSError):  # a deploy may well leave what is malformed
+        found = {"vendors": {}, "failed": {}}
+    if not before and (names(found) - known or not names(found)):  # its build also has those that were squashed
+        before = migrations_of(host, attempt, attempt.noted["live"]) or dict.fromkeys(names(found), True)
+    wanted = before.keys() - known
+    return judged(sorted(wanted), found, vendor, wanted)
+
+
+def told_before(host: Host, slot: str) -> dict[str, bool]:
+    """The migrations of a slot's release, as its deploy has written them down here; nothing where it has not."""
+    return parse_plan(disk.read(host.slot_file(slot, "plan")) or "")
+
+
+def live_image(host: Host, attempt: Attempt) -> str:
+    """The id of the image that is live; "" where nothing is."""
+    live = slots.release_in(host, attempt.noted["live"]) or releases.read_tag(host.tag)
+    return live["image_id"] if live else ""
+
+
 def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:
     """The verdicts before a rollback; `vendor`: Django's name of the database."""
-    before, after = (disk.read(host.slot_file(slot, "plan")) for slot in (attempt.noted["live"], attempt.noted["slot"]))
-    if before and after and not parse_plan(before).keys() - parse_plan(after).keys():
+    before, after = (told_before(host, slot) for slot in (attempt.noted["live"], attempt.noted["slot"]))
+    if before and after and not before.keys() - after.keys():
         return {"incompatible": {}, "unjudged": [], "cure": ""}  # it knows all migrations that were applied
-    live = slots.release_in(host, attempt.noted["live"]) or releases.read_tag(host.tag)
-    old, new = live["image_id"] if live else "", attempt.noted.get("image_id", "")
-    coming, found, listed = at_once([lambda: verdicts_in(host, new), lambda: verdicts_in(host, old),
-                                     lambda: migrations_of(host, attempt, attempt.noted["live"])])
+    old, new = live_image(host, attempt), attempt.noted.get("image_id", "")
+    coming, found, listed = at_once([
+        lambda: verdicts_in(host, new), lambda: verdicts_in(host, old),
+        lambda: before or migrations_of(host, attempt, attempt.noted["live"])], JUDGING)
     wanted = {*listed, *names(found)} - names(coming)
     answer = judged(sorted(wanted), found, vendor, ())
     if answer["incompatible"] or answer["unjudged"]:  # an older build may have left out what its release knows
-        known = {*migrations_of(host, attempt, attempt.noted["slot"])}
+        known = {*(after or migrations_of(host, attempt, attempt.noted["slot"]))}
         wanted -= known
         answer = judged(sorted(wanted), found, vendor, wanted if known else ())
     return answer
