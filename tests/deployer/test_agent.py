@@ -350,14 +350,14 @@ def test_what_a_rollback_takes_away_is_kept(rotating):
     kept = ("DATABASE_URL=new\nFLAG=1\nKEY_FILE=/run/secrets/KEY.1\n", "0o600")
     assert settings_files(host) == {"shop.env": (OLD + "FLAG=1\n", "0o600"), "shop.env.v3.kept": kept,
                                     "shop.env.next": (OLD + "FLAG=2\nMAIL=1\n", "0o600")}
-    with world(host):
-        assert STEPS["prune"](host, None, print, image="shop") == {"removed": []}
     assert rotating.attempt("rollback", "v1") == {}, "the settings of v1 are not known: those of v2 stay"
     rotating.attempt("deploy", "v3")
     assert disk.read(host.env) == OLD + "FLAG=2\nMAIL=1\n"
     assert rotating.attempt("rollback", "v1")["kept"] == "v3.2"
     assert settings_files(host)["shop.env.v3.kept"] == kept
     assert settings_files(host)["shop.env.v3.2.kept"] == (OLD + "FLAG=2\nMAIL=1\n", "0o600")
+    with world(host):
+        assert STEPS["prune"](host, None, print, image="shop") == {"removed": []}
 
 
 @pytest.mark.parametrize("text", ["DATABASE_URL='quoted'\n", b"DATABASE_URL=\xff\n"])
@@ -372,24 +372,31 @@ def test_malformed_settings_are_moved_and_never_rewritten(rotating, text):
     assert Path(host.env).read_bytes() == text and disk.read(host.env + ".v2.kept") == OLD + "FLAG=2\n"
 
 
-@pytest.mark.parametrize("action, tag", [("restart", "v2"), ("rollback", "v1")])
-def test_settings_survive_whatever_is_cut_off(tmp_path, action, tag):
-    """Whenever the agent dies, or the power is cut: APP.env is there, and each value that was typed is in a file."""
-    for fuse in range(20):
-        machine = Machine(tmp_path / f"{action}{fuse}")
-        host = machine.host
+@pytest.mark.parametrize("action, tag, source, new", [
+    ("restart", "v2", ".next", "FLAG=typed\nMORE=typed too\n"), ("rollback", "v1", ".revert", "A=1\n")])
+def test_settings_survive_whatever_is_cut_off(tmp_path, action, tag, source, new):
+    """Whenever the agent dies as it commits, or the power is cut: APP.env is there, each value that was typed is in a
+    file, and once settled nothing lies beside its place."""
+    for fuse in range(40):
+        host = Simulated(tmp_path / str(fuse))
+        for path, text in {host.tag: releases.tag_text(release("v2")), host.revert: releases.tag_text(release("v1")),
+                           host.env: "FLAG=typed\n", host.revert_env: "A=1\n",
+                           host.next_env: "FLAG=typed\nMORE=typed too\n"}.items():
+            disk.write(path, text, 0o600)
+        slots.pin(host, "a", release("v2"), "FLAG=typed\n")
+        slots.pin(host, "b", release(tag), new)
+        attempt = Attempt(host, **release(tag), id="1", action=action, live="a", slot="b", began=0.0, keep_warm=600,
+                          program="/agent", settings_from=host.env + source)
+        attempt.note()
         with world(host):
-            machine.attempt("deploy", "v1")
-            disk.write(host.next_env, "SECRET_KEY=1\nFLAG=typed\n", 0o600)
-            machine.attempt("deploy", "v2")
-            disk.write(host.next_env, "SECRET_KEY=1\nFLAG=typed\nMORE=typed too\n", 0o600)
-            attempt = Attempt(host, program="/agent")
+            host.fuse = fuse
             with contextlib.suppress(Killed):
-                for name, args in machine.steps(action, tag):
-                    host.fuse = fuse if name == "prepare" else host.fuse
-                    STEPS[name](host, attempt, machine.say, **args)
+                for step in (commit.prepare, commit.promise, commit.commit):
+                    step(host, attempt, lambda event: None)
+            host.fuse = FOREVER
             if fuse % 2:
-                machine.settle()
+                takeback.settle(host, lambda event: None)
+                assert not [name for name in settings_files(host) if name.endswith((".next.next", ".kept.next"))]
             else:
                 host.reboot()
         texts = "".join(text for text, _ in settings_files(host).values())

@@ -117,7 +117,7 @@ class Shop(Project):
     def bring(self, tag):
         """Have a release committed everywhere, whatever there was."""
         if checker.tags(self) != {tag}:
-            outcome = self.roll("deploy", self.image(tag), "--no-bake")
+            outcome = self.roll("deploy", self.image(tag), "--no-bake", "--allow-incompatible")
             assert outcome.code == 0, outcome.stderr
 
     def load(self, **options):

@@ -184,13 +184,13 @@ def test_a_release_that_cannot_boot_before_its_migrations(shop):
 
 
 def test_a_release_that_a_migration_parts_from_its_database(shop):
-    """Deployed all the same with --allow-incompatible; a rollback, whether it names the older release or not, is then
-    refused, by the migration's name, and done when told so too."""
+    """Deployed all the same with --allow-incompatible; a rollback, and a deploy of the older release, are then refused,
+    by the migration's name, and done when told so too."""
     tag = shop.image("parted", "incompatible")
     assert shop.roll("deploy", tag, "--no-bake", "--allow-incompatible").code == 0
-    for words in (["rollback", "--to", "v1"], ["rollback"], ["deploy", "v1", "--no-bake"]):
+    for words in (["rollback"], ["deploy", "v1", "--no-bake"]):
         outcome = shop.roll(*words)
         assert outcome.code == 2 and "home.0002_drop_a_column: it drops a column" in outcome.stderr, outcome.stderr
     assert checker.tags(shop) == {tag}
-    assert shop.roll("rollback", "--to", "v1", "--allow-incompatible").code == 0
+    assert shop.roll("rollback", "--allow-incompatible").code == 0
     assert checker.tags(shop) == {"v1"}
