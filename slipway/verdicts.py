@@ -22,9 +22,10 @@ from typing import Any, NotRequired, TypedDict
 import django
 from django.apps import apps
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
-from django.db.migrations import Migration
+from django.db.migrations import AddField, AlterField, Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
 
@@ -67,6 +68,7 @@ class Verdicts(MigrationLinter):
         self.sql, self.told = sql, told
         self.migrations: dict[str, Verdict] = {}
         self.messages: list[str] = []
+        self.columns: list[str] = []
 
     def _gather_all_migrations(self, migrations_list: Any = None) -> Iterable[Migration]:
         return self.migration_loader.disk_migrations.values()
@@ -78,6 +80,7 @@ class Verdicts(MigrationLinter):
 
     def lint_migration(self, migration: Migration) -> None:
         """What a squashed migration replaces is not applied here, so that its SQL may not be had."""
+        self.columns = not_null(migration)
         try:
             super().lint_migration(migration)
         except Exception as error:
@@ -113,7 +116,7 @@ class Verdicts(MigrationLinter):
 
     def print_errors(self, errors: Iterable[Any]) -> None:
         """Keep what is said."""
-        self.messages.extend(text(issue) for issue in errors)
+        self.messages.extend(text(issue, self.columns) for issue in errors)
 
     def print_warnings(self, warnings: Iterable[Any]) -> None:
         """The same."""
@@ -141,9 +144,19 @@ class Executor(MigrationExecutor):
         return super().apply_migration(state, migration, fake, fake_initial)
 
 
-def text(issue: Any) -> str:
-    """An issue in a line: what, in which table and column where the linter knows, and how to do it otherwise."""
+def not_null(migration: Migration) -> list[str]:
+    """MODEL.COLUMN of those that a migration makes NOT NULL, without a default of the database."""
+    return [f"{operation.model_name}.{operation.field.db_column or operation.name}"
+            for operation in migration.operations if isinstance(operation, AddField | AlterField)
+            and not operation.field.null and not operation.field.many_to_many
+            and operation.field.db_default is NOT_PROVIDED]
+
+
+def text(issue: Any, columns: Iterable[str] = ()) -> str:
+    """An issue in a line: what, in which table and column, and how to do it otherwise. `columns`: those that are NOT
+    NULL, which the linter does not know."""
     where = ".".join(part for part in (issue.table, issue.column) if part)
+    where = where or issue.code == "NOT_NULL" and ", ".join(columns)
     cure = CURES.get(issue.code, "")
     return f"{issue.message}{where and f' ({where})'}{cure and f': {cure}'}"
 

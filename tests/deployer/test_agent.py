@@ -377,7 +377,7 @@ def test_malformed_settings_are_moved_and_never_rewritten(rotating, text):
 def test_settings_survive_whatever_is_cut_off(tmp_path, action, tag, source, new):
     """Whenever the agent dies as it commits, or the power is cut: APP.env is there, each value that was typed is in a
     file, and once settled nothing lies beside its place."""
-    for fuse in range(40):
+    for fuse in range(30):
         host = Simulated(tmp_path / str(fuse))
         for path, text in {host.tag: releases.tag_text(release("v2")), host.revert: releases.tag_text(release("v1")),
                            host.env: "FLAG=typed\n", host.revert_env: "A=1\n",

@@ -6,6 +6,8 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from django.db import models
+from django.db.migrations import AddField, AlterField, Migration
 
 from deploy.agent import disk, http, images, releases, slots
 from deploy.agent.attempt import Attempt
@@ -15,6 +17,7 @@ from deploy.decide import migrations
 from deploy.errors import Refused
 from deploy.reach import validate
 from deployer.simulated import Simulated
+from slipway import verdicts as build_verdicts
 
 POSTGRES = "DATABASE_URL=postgres://shop:secret@db.example/shop\n"
 OK, ERROR = {"verdict": "ok", "messages": []}, {"verdict": "error", "messages": ["it drops a column"]}
@@ -333,6 +336,24 @@ def test_a_rollback_that_is_urgent_is_refused_by_name_alone(judge):
     answer = judge(None, FIRST, None, APPLIED, action="rollback")
     assert not refusal(answer, "rollback", urgent=True, warned=warned) and "shop.0002_note" in warned[-1]
     assert "shop.0002_note" in refusal(answer, "rollback")
+
+
+def test_a_not_null_is_told_with_its_column():
+    """By what the migration does, as the linter knows it from neither database's SQL."""
+    migration = Migration("0002_note", "shop")
+    migration.operations = [
+        AddField("order", "note", models.CharField(max_length=9, default="")),
+        AlterField("order", "size", models.IntegerField(db_column="length")),
+        AddField("order", "free", models.CharField(max_length=9, null=True)),
+        AddField("order", "set", models.IntegerField(db_default=0)),
+        AddField("order", "tags", models.ManyToManyField("shop.Tag"))]
+    columns = build_verdicts.not_null(migration)
+    assert columns == ["order.note", "order.length"]
+    found = SimpleNamespace(code="NOT_NULL", message="NOT NULL constraint on columns", table=None, column=None)
+    assert build_verdicts.text(found, columns) == (
+        "NOT NULL constraint on columns (order.note, order.length): " + build_verdicts.CURES["NOT_NULL"])
+    other = SimpleNamespace(code="DROP_TABLE", message="DROPPING table", table="shop_order", column=None)
+    assert build_verdicts.text(other, columns).startswith("DROPPING table (shop_order): in two releases")
 
 
 def test_a_rollback_to_what_knows_the_same_migrations(judge):
