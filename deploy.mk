@@ -85,7 +85,7 @@ servers-file: deploy/__main__.py
 
 .PHONY: plan deploy rollback status releases logs run prune watch monitoring manifests
 
-# The deployer reads settings and writes files as the image does.
+# The deployer reads settings, judges them and writes files as the image does.
 deploy/__main__.py: FORCE
-	@for file in $@ slipway/envfile.py slipway/lasting/files.py; do test -e "$$file" || { \
+	@for file in $@ slipway/envfile.py slipway/values.py slipway/lasting/files.py; do test -e "$$file" || { \
 	  echo "make: no $$file here: take it from the template, see docs/make.md" >&2; exit 1; }; done
