@@ -1,7 +1,7 @@
 """A circuit breaker: nobody waits for a service that has just let others wait for nothing.
 
-A request that needs a cache, broker or database which hangs has its answer soon. But as long as it hangs, such requests
-would hold all threads, and pages that do not need it would wait for one. So after one that waited in vain the next one
+A request that needs a cache or broker which hangs has its answer soon. But as long as it hangs, such requests would
+hold all threads, and pages that do not need it would wait for one. So after one that waited in vain the next one
 tries alone, others fail at once meanwhile; if it waits in vain too, one at a time tries again, every few seconds. An
 answer that was merely late, as a busy machine's may be, is so forgotten with the next one.
 """
@@ -9,7 +9,7 @@ answer that was merely late, as a busy machine's may be, is so forgotten with th
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 SLOW = 0.5  # seconds: what fails sooner holds up nobody
 REST = 3  # seconds until the next one tries
@@ -22,22 +22,18 @@ class Hangs(ConnectionError):
 class Breaker:
     """`with breaker.attempt():` around what may hang; raises Hangs at once while it does."""
 
-    hangs: type[Exception] = Hangs
-
     def __init__(self, name: str) -> None:
         self.name, self.lock = name, threading.Lock()
         self.until: float | None = None  # when the next one may try; None: all may
 
     @contextlib.contextmanager
-    def attempt(self, ended: Callable[[], object] = lambda: False) -> Iterator[bool]:
-        """Yields whether this one tries for all. `ended`: whether a connection of before was all that failed, which is
-        no answer."""
+    def attempt(self) -> Iterator[None]:
+        """Raises Hangs."""
         tries, began = self.check(), time.monotonic()
         try:
-            yield tries
-        except Exception as error:
-            in_vain = self.in_vain(error, time.monotonic() - began)
-            self.settle(tries, None if ended() and not in_vain else in_vain)
+            yield
+        except Exception:
+            self.settle(tries, time.monotonic() - began > SLOW)
             raise
         self.settle(tries, False)
 
@@ -48,20 +44,14 @@ class Breaker:
             if self.until is None:
                 return False
             if now < self.until:
-                raise self.hangs(f"the {self.name} did not answer just now")
+                raise Hangs(f"the {self.name} did not answer just now")
             self.until = now + REST  # others do not wait for this one
             return True
 
-    def in_vain(self, error: Exception, seconds: float) -> bool:
-        """Whether it hung, by what was raised and how long that took."""
-        return seconds > SLOW
-
-    def settle(self, tries: bool, in_vain: bool | None) -> None:
-        """Note how it went; None: it tells nothing."""
+    def settle(self, tries: bool, in_vain: bool) -> None:
+        """Note how it went."""
         with self.lock:
-            if in_vain is None:
-                self.until = time.monotonic() if tries else self.until  # the next one tries instead
-            elif not in_vain:
+            if not in_vain:
                 self.until = None
             elif tries:
                 self.until = time.monotonic() + REST

@@ -22,7 +22,7 @@ class Required:
 
 
 REQUIRED = Required()
-RENAMED: dict[str, str] = {}  # a variable that a release gave up → its new name
+RENAMED = {"DATABASE_TIMEOUTS": "DATABASE_POOLER"}  # a variable that a release gave up → its new name
 POSTGRES = "postgres://user:password@db.example:5432/name"
 # What is not among the pins: the module that Django imports, and the package that has it.
 DRIVERS = {"django.db.backends.mysql": ("MySQLdb", "mysqlclient"),

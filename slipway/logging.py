@@ -24,6 +24,15 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+class OfVisitors(logging.Filter):
+    """Makes a warning of what any visitor can bring about: nobody is called for it, and no traceback tells more."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lets every record pass."""
+        record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
+        return True
+
+
 class NoArguments(logging.Filter):
     """Takes what a task was given and what it returned out of Celery's records: both may be secrets."""
 
@@ -74,10 +83,12 @@ def logging_config(json: bool) -> dict[str, Any]:
     """Django's LOGGING, and gunicorn's: everything goes to stderr once, as JSON or as text."""
     passed_on = {"handlers": [], "propagate": True}
     of_tasks = {**passed_on, "filters": ["no_arguments"]}
+    of_visitors = {**passed_on, "filters": ["of_visitors"]}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {"request_id": {"()": "slipway.logging.RequestIdFilter"},
+                    "of_visitors": {"()": "slipway.logging.OfVisitors"},
                     "no_arguments": {"()": "slipway.logging.NoArguments"}},
         "formatters": {"console": {"()": "slipway.logging." + ("Json" if json else "Text")}},
         "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": "console"}},
@@ -85,6 +96,8 @@ def logging_config(json: bool) -> dict[str, Any]:
         "loggers": {
             **{name: passed_on for name in ("django", "django.server", "gunicorn.error", "gunicorn.access")},
             **{name: of_tasks for name in ("celery.app.trace", "celery.worker.strategy")},
+            **{f"django.security.{name}": of_visitors for name in (
+                "DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent", "TooManyFilesSent")},
             "uvicorn": {"level": "WARNING"},  # what it tells of each start and websocket, others tell
             "axes": {"level": "ERROR"},  # slipway.sign_in tells of failures, once
         },

@@ -7,12 +7,14 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from django.contrib.auth import get_user_model, signals
+from django.core.exceptions import BadRequest
 from django.dispatch import receiver
 from django.http import HttpRequest
 
 logger = logging.getLogger(__name__)
 
 Address = IPv4Address | IPv6Address
+LONGEST = 255  # characters of a name that axes has a column for
 
 
 def address(request: HttpRequest) -> Address | None:
@@ -33,6 +35,14 @@ def counted_as(request: HttpRequest) -> str | None:
     if found is not None and found.version == 6:
         found = ipaddress.ip_network((found, 64), strict=False).network_address
     return None if found is None else str(found)
+
+
+def name(request: HttpRequest, credentials: dict[str, Any] | None) -> str | None:
+    """What was typed as a name. Raises BadRequest where no database would take it."""
+    found: str | None = (credentials or getattr(request, "data", request.POST)).get("username")
+    if found and (len(found) > LONGEST or "\0" in found):
+        raise BadRequest("no account has such a name")
+    return found
 
 
 @receiver(signals.user_login_failed)

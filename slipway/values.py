@@ -78,17 +78,14 @@ def secret_keys(text: str) -> list[str]:
     return [secret_key(key.strip()) for key in text.split(",")]
 
 
-def session(database: dict[str, Any], name: str, limits: str, hasty: bool = False) -> dict[str, Any]:
+def session(database: dict[str, Any], name: str, limits: str, pooler: bool = False) -> dict[str, Any]:
     """A database's settings, those of Postgres with the name and the limits of a session. PGOPTIONS has the last word.
-    `hasty`: visitors wait for it, so nobody waits for one that hangs.
+    `pooler`: each transaction may have another session, so that none has limits, nor a cursor that outlives it.
     """
     if database.get("ENGINE", "").endswith("postgresql"):
-        options = f"{limits} {os.environ.get('PGOPTIONS', '')}".strip() if limits else None
-        given: dict[str, Any] = {"application_name": name[:63], **({"options": options} if options else {})}
-        if hasty and not find_spec("psycopg"):  # Django would take that one, not psycopg2
-            from .postgres import Connection, Cursor
-            given.update(connection_factory=Connection, cursor_factory=Cursor)
-        database["OPTIONS"] = {**given, **database["OPTIONS"]}
+        options = "" if pooler else f"{limits} {os.environ.get('PGOPTIONS', '')}".strip()  # empty: libpq's own are none
+        database["OPTIONS"] = {"application_name": name[:63], "options": options, **database["OPTIONS"]}
+        database["DISABLE_SERVER_SIDE_CURSORS"] = pooler
     return database
 
 

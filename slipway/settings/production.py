@@ -20,7 +20,7 @@ TASK_TIME_LIMIT = env.number("TASK_TIME_LIMIT", 600, least=2) or 600
 part = os.environ.get("ROLE")
 DATABASES = {"default": values.session(
     env.database(), f"{part or 'manage'} {RELEASE} {site.host}",
-    values.timeouts(part, TASK_TIME_LIMIT) if env.flag("DATABASE_TIMEOUTS", True) else "", part == "web")}
+    values.timeouts(part, TASK_TIME_LIMIT), bool(env.flag("DATABASE_POOLER")))}
 if SERVER == "asgi" and part == "web":
     DATABASES["default"].update(CONN_MAX_AGE=0)  # a request has a thread of its own, and none would find it again
 
@@ -103,5 +103,5 @@ SENTRY_DSN = env.parsed("SENTRY_DSN", values.dsn, "", "https://key@sentry.exampl
 env.check()
 
 if SENTRY_DSN:
-    import sentry_sdk
-    sentry_sdk.init(SENTRY_DSN, release=RELEASE, environment=env.text("SENTRY_ENVIRONMENT", "production"))
+    from slipway import sentry
+    sentry.start(SENTRY_DSN, RELEASE, env.text("SENTRY_ENVIRONMENT", "production"))

@@ -64,11 +64,3 @@ class Breaks(SimpleTestCase):
         """A service that refuses holds up nobody."""
         for _ in range(3):
             self.assertIs(self.use(0.1, OSError()), OSError)
-
-    def test_a_connection_of_before_is_no_answer(self) -> None:
-        """Who was to try for all, and only found that it had ended, leaves that to the next one."""
-        for _ in range(2):
-            with self.assertRaises(EOFError), self.breaker.attempt(ended=lambda: True):
-                raise EOFError
-            self.wait()
-        self.assertIs(self.use(), Hangs)

@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 from axes.models import AccessAttempt, AccessLog
-from django.contrib.auth import get_user_model
+from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.core.exceptions import BadRequest
 from django.test import RequestFactory, SimpleTestCase, TestCase, override_settings
 from django.urls import reverse
 from django.utils import timezone
@@ -94,6 +95,13 @@ class SignIn(TestCase):
         _, (record,) = self.fails(1, name=PASSWORD)
         self.assertEqual(record.getMessage(), "sign-in failed: account none of ours, from 192.0.2.1")
         self.assertNotIn(WRONG, str(list(AccessAttempt.objects.values())))
+
+    def test_a_name_that_no_database_takes(self) -> None:
+        """One that is too long, or has a NUL where no form refuses it: no error of the site's."""
+        self.assertEqual(self.sign_in(WRONG, name="x" * 256).status_code, 400)
+        for unfit in ("x" * 256, "ann\0"):
+            with self.assertRaises(BadRequest):
+                authenticate(RequestFactory().post("/"), username=unfit, password=WRONG)
 
     def test_a_network_of_ipv6_is_one_visitor(self) -> None:
         """Who has 64 bits of addresses to choose from gets no more tries."""

@@ -4,6 +4,7 @@ import secrets
 from datetime import timedelta
 
 from django.contrib import admin
+from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.db import connection
@@ -35,6 +36,11 @@ def slow(request):
     return HttpResponse("slept")
 
 
+def iterated(request):
+    """A cursor in the server, or not."""
+    return HttpResponse(len([*ContentType.objects.iterator(chunk_size=1)]))
+
+
 def cached(request):
     cache.set("key", 1)
     return HttpResponse(cache.get("key"))
@@ -46,4 +52,4 @@ def queued(request):
 
 
 urlpatterns = [path("admin/", admin.site.urls),
-               *(path(view.__name__, view) for view in (plain, read, write, slow, cached, queued))]
+               *(path(view.__name__, view) for view in (plain, read, write, slow, iterated, cached, queued))]

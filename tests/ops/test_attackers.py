@@ -29,15 +29,34 @@ def guess(site, number, until):
     """The statuses that one gets who tries a name after another, each with a form of its own."""
     statuses = []
     while time.monotonic() < until:
-        page = site.get(PAGE, unix=True)
-        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.body.decode())[1]
-        body = f"csrfmiddlewaretoken={token}&username=name{len(statuses)}&password=guess".encode()
-        connection = site.connection(unix=True)
-        connection.request("POST", PAGE, body, {
-            "Cookie": page.headers["Set-Cookie"].partition(";")[0], "Content-Type": "application/x-www-form-urlencoded",
-            "X-Forwarded-For": f"192.0.2.{number}"})
-        statuses.append(connection.getresponse().status)
+        statuses.append(sign_in(site, f"name{len(statuses)}", {"X-Forwarded-For": f"192.0.2.{number}"}))
     return statuses
+
+
+def sign_in(site, name, headers, query=""):
+    """The status that one gets who signs in with a form of his own."""
+    page = site.get(PAGE, unix=True)
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.body.decode())[1]
+    connection = site.connection(unix=True)
+    connection.request("POST", PAGE + query, f"csrfmiddlewaretoken={token}&username={name}&password=guess".encode(), {
+        "Cookie": page.headers["Set-Cookie"].partition(";")[0], "Content-Type": "application/x-www-form-urlencoded",
+        **headers})
+    return connection.getresponse().status
+
+
+@pytest.mark.parametrize("name, headers, query, status", [
+    ("x" * 256, {}, "", 400), ("x" * 255, {}, "", 200), ("%00", {}, "", 200), ("a%ED%A0%80", {}, "", 200),
+    ("b", {"User-Agent": "x" * 1000, "Accept": "x" * 2000}, "?next=" + "x" * 2000, 200), ("c", {}, "?next=%00", 200),
+    ("d", {"X-Forwarded-For": "fe80::1%" + "x" * 300}, "", 200), ("e", {"X-Forwarded-For": "x" * 300}, "", 200)])
+def test_what_no_database_takes_is_no_error(oddities, name, headers, query, status):
+    """PostgreSQL takes no text that is too long or has a NUL, wherever a visitor puts one."""
+    assert sign_in(oddities, name, headers, query) == status, oddities.process.output()
+
+
+@pytest.fixture(scope="module")
+def oddities(postgres, tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("a site"), SETTINGS, DATABASE_URL=postgres.url(postgres.database())) as site:
+        yield site
 
 
 @pytest.mark.alone
