@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from celery import Task as CeleryTask
 from celery import signals
 from celery.exceptions import MaxRetriesExceededError, Reject
+from django.db import InterfaceError, connections
+from django.db import OperationalError as DatabaseOperationalError
 from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
@@ -22,11 +24,28 @@ T = TypeVar("T")
 
 breaker = Breaker("broker")
 
+OUTAGES = "outages"  # the header that says how often a task met a database that was away
+LONGEST = 60  # seconds until such a task is tried again
 DUE = "due"  # the header with the time of a task that is put off for longer than a worker may keep its message
 
 
 class Task(CeleryTask):  # type: ignore[type-arg]  # it is no generic at run time
-    """A task that may be put off for as long as you like, and that no retry loses."""
+    """A task that may be put off for as long as you like, and that neither a retry nor an outage loses."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Celery's own. A task that loses the database is sent again, later each time, which is no retry of its own:
+        `max_retries` does not count it."""
+        if self.request.called_directly:
+            return super().__call__(*args, **kwargs)
+        try:
+            return self.run(*args, **kwargs)
+        except (DatabaseOperationalError, InterfaceError) as error:
+            if self.request.is_eager or not is_away():
+                raise
+            met = self.request.get(OUTAGES, 0)
+            self.request.retries -= 1
+            raise self.retry(exc=error, countdown=min(2 ** met, LONGEST),
+                             headers={**(self.request.headers or {}), OUTAGES: met + 1})
 
     def apply_async(self, args: Any = None, kwargs: Any = None, task_id: Any = None, producer: Any = None,
                     link: Any = None, link_error: Any = None, shadow: Any = None, **options: Any) -> Any:
@@ -68,6 +87,13 @@ def in_haste(send: Callable[..., T], producer: Producer | None, connect: Callabl
                 raise
         with connect() as connection:
             return send(producer=Producer(connection))
+
+
+def is_away() -> bool:
+    """Whether a connection to a database has ended, or could not be made. What the database itself refuses or breaks
+    off, such as a long statement, leaves it as it was."""
+    return any(found.errors_occurred and (found.connection is None or not found.is_usable())
+               for found in connections.all(initialized_only=True))
 
 
 def ahead(countdown: float | None, eta: datetime | str | None) -> float:

@@ -1,12 +1,15 @@
 """Tasks that go wrong, on real brokers, as production's worker meets them: none is lost, poisons the queue, or tells
 its arguments."""
 
+import contextlib
 import json
 import re
 from datetime import datetime
 
 import kombu
+import psycopg2
 import pytest
+from ops.relay import Relay
 
 from proc import wait_until
 
@@ -41,6 +44,17 @@ def poison(whom):
     log("poison began")
     os.kill(os.getppid() if whom == "worker" else os.getpid(), signal.SIGKILL)
     signal.pause()
+
+@shared_task(bind=True, max_retries=0)
+def stored(self, number):
+    from django.contrib.sessions.models import Session
+    Session.objects.create(session_key=f"{number} {self.request.retries}", expire_date="2040-01-01T00:00Z")
+    log("stored %s", number)
+
+@shared_task
+def slow():
+    from django.db import connection
+    connection.cursor().execute("SET statement_timeout = '10ms'; SELECT pg_sleep(5)")
 
 @shared_task(bind=True)
 def later(self, seconds):
@@ -180,6 +194,27 @@ def test_unknown_tasks_do_not_circle_for_ever(rabbitmq_jobs):
         assert worker.output().count("unknown task shop.tasks.nothing: put back") == 3
     count, said = rabbitmq_jobs.dead()
     assert count == 1 and "shop.tasks.nothing: no release knows it" in said
+
+
+def test_an_outage_of_the_database_costs_no_task(redis_jobs, postgres):
+    """What met it comes again, later and later, until the database is back: none is lost, nor counts it as a retry of
+    its own. A statement that took too long is the task's own failure."""
+    jobs, relay, name = redis_jobs, Relay(postgres.port), postgres.database()
+    with jobs.worker(DATABASE_URL=postgres.url(name, relay.port)) as worker:
+        jobs.send("[stored.delay(number) for number in range(8)]", "slow.delay()")
+        wait_until(lambda: worker.output().count("stored ") == 8 and "QueryCanceled" in worker.output(), 60)
+        assert "Retry in" not in worker.output(), worker.output()
+        relay.close()
+        jobs.send("[stored.delay(number) for number in range(8, 28)]")
+        wait_until(lambda: "Retry in 4s" in worker.output(), 60, "they are tried")
+        assert "stored 8" not in worker.output()
+        relay = Relay(postgres.port, relay.port)
+        wait_until(lambda: worker.output().count("stored ") == 28, 60, "all are done")
+        assert worker.output().count("raised unexpected") == 1, worker.output()
+    relay.close()
+    with contextlib.closing(psycopg2.connect(postgres.url(name))) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT session_key FROM django_session")
+        assert {key for key, in cursor} == {f"{number} 0" for number in range(28)}
 
 
 def test_a_retry_in_a_quarter_of_an_hour_is_not_lost(redis_jobs):
