@@ -14,6 +14,7 @@ from .workloads import MADE, PORT, Release, Workload, preparing, preparing_secon
 
 RUN = "/app/docker-run.sh"  # the image's entrypoint, for platforms that name a whole command
 STARTS = 240  # seconds that Cloud Run gives a container at most
+THREADS = "32"  # of each of the site's processes: with no nginx before it, a slow client keeps one
 Maker = Callable[[Fleet, Release], dict[str, str]]
 
 
@@ -32,6 +33,11 @@ def before(fleet: Fleet) -> str:
     return shlex.join([RUN, *preparing(fleet)])
 
 
+def threads(fleet: Fleet) -> dict[str, str]:
+    """The variable for them, unless it is a setting of the team's."""
+    return {} if "WEB_THREADS" in fleet.engine["settings"] else {"WEB_THREADS": THREADS}
+
+
 def pinned(fleet: Fleet, release: Release) -> str:
     """The image by its digest, which no later push changes."""
     return f"{fleet.image}@{release.digest}"
@@ -45,7 +51,8 @@ def fly(fleet: Fleet, release: Release) -> dict[str, str]:
     lines = [f"# {MADE}", f"app = {text(fleet.app)}", 'kill_signal = "SIGTERM"',
              f"kill_timeout = {min(300, max(work.stop for work in works))}", "", "[build]",
              f"image = {text(pinned(fleet, release))}", "", "[deploy]",
-             f"release_command = {text(shlex.join(preparing(fleet)))}", 'strategy = "bluegreen"', "", "[processes]",
+             f"release_command = {text(shlex.join(preparing(fleet)))}", 'strategy = "bluegreen"', "", "[env]",
+             *(f"{name} = {text(value)}" for name, value in threads(fleet).items()), "", "[processes]",
              *(f"{work.name} = {text(shlex.join(work.args))}" for work in works), "",
              "[http_service]", f"internal_port = {PORT}", "force_https = true", 'auto_stop_machines = "off"',
              f"min_machines_running = {works[0].replicas}", 'processes = ["web"]', "", "[[http_service.checks]]",
@@ -79,7 +86,8 @@ def render_service(fleet: Fleet, release: Release, work: Workload) -> Data:
     return {"type": "web" if work.is_web else "worker", "name": f"{fleet.app}-{work.name}", "runtime": "image",
             "image": {"url": pinned(fleet, release)}, "dockerCommand": command(work), "numInstances": work.replicas,
             "maxShutdownDelaySeconds": min(300, work.stop), **visited,
-            "envVars": [{"key": name, "sync": False} for name in fleet.engine["settings"]]}
+            "envVars": [*({"key": name, "sync": False} for name in fleet.engine["settings"]),
+                        *({"key": name, "value": value} for name, value in threads(fleet).items() if work.is_web)]}
 
 
 # ---- Cloud Run ----
@@ -89,8 +97,9 @@ def cloudrun(fleet: Fleet, release: Release) -> dict[str, str]:
     runs needs a host of another kind, as Cloud Run sleeps where nobody asks."""
     web = running(fleet)[0]
     box = {"image": pinned(fleet, release), "env": [
-        {"name": name, "valueFrom": {"secretKeyRef": {"name": f"{fleet.app}-{name}", "key": "latest"}}}
-        for name in fleet.engine["settings"]],
+        *({"name": name, "valueFrom": {"secretKeyRef": {"name": f"{fleet.app}-{name}", "key": "latest"}}}
+          for name in fleet.engine["settings"]),
+        *({"name": name, "value": value} for name, value in threads(fleet).items())],
         **({"resources": {"limits": {"memory": size}}} if (size := kubernetes_size(fleet.memory)) else {})}
     probes = {"startupProbe": {**http("/readyz", PORT), "periodSeconds": 1, "timeoutSeconds": 1,
                                "failureThreshold": min(STARTS, fleet.rollout["ready"])},
@@ -111,7 +120,7 @@ def cloudrun(fleet: Fleet, release: Release) -> dict[str, str]:
 
 def by_shell(work: Workload) -> str:
     """What a shell starts, which would keep TERM to itself."""
-    return f"exec {command(work)}"
+    return f"{f'WEB_THREADS=${{WEB_THREADS:-{THREADS}}} ' if work.is_web else ''}exec {command(work)}"
 
 
 def heroku(fleet: Fleet, release: Release) -> dict[str, str]:

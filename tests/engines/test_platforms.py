@@ -76,7 +76,8 @@ def test_render(tmp_path):
     [web] = [one for one in said["services"] if one["type"] == "web"]
     assert web["healthCheckPath"] == "/readyz" and web["preDeployCommand"].endswith(" migrate")
     asked = [{"key": name, "sync": False} for name in SETTINGS]
-    assert all(one["image"]["url"] == IMAGE and one["envVars"] == asked for one in said["services"])
+    assert all(one["image"]["url"] == IMAGE and one["envVars"][:len(asked)] == asked for one in said["services"])
+    assert web["envVars"][len(asked):] == [{"key": "WEB_THREADS", "value": "32"}]
 
 
 def test_cloud_run(tmp_path):
@@ -87,7 +88,7 @@ def test_cloud_run(tmp_path):
              job["spec"]["template"]["spec"]["template"]["spec"]["containers"]]
     for [box], words in zip(boxes, (["run"], ["migrate"]), strict=True):
         assert box["image"] == IMAGE and box["args"] == words
-        assert [one["name"] for one in box["env"]] == [*SETTINGS]
+        assert [one["name"] for one in box["env"]] == [*SETTINGS, "WEB_THREADS"]
     assert boxes[0][0]["startupProbe"]["httpGet"] == {"path": "/readyz", "port": 8000}
 
 

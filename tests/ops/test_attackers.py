@@ -1,7 +1,9 @@
 """Twelve who guess passwords at once take neither the memory nor the threads of the site."""
 
+import contextlib
 import os
 import re
+import socket
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +12,8 @@ from pathlib import Path
 import pytest
 from ops.served import serve
 
+from connect import connection_to
+from deploy.engine.platforms import THREADS
 from proc import ROOT, VE_PYTHON, run
 
 PAGE = "/admin/login/"
@@ -51,6 +55,17 @@ def sign_in(site, name, headers, query=""):
 def test_what_no_database_takes_is_no_error(oddities, name, headers, query, status):
     """PostgreSQL takes no text that is too long or has a NUL, wherever a visitor puts one."""
     assert sign_in(oddities, name, headers, query) == status, oddities.process.output()
+
+
+def test_slow_clients_without_nginx(sqlite_url, site_folder):
+    """Twenty who send half a request, to the site as compose.yaml and platforms have it: others are answered."""
+    env = dict(re.findall(r"^ +(WEB_\w+): (\d+)$", (ROOT / "compose.yaml").read_text(), re.MULTILINE))
+    assert env["WEB_THREADS"] == THREADS
+    with serve(site_folder, DATABASE_URL=sqlite_url, **env) as site, contextlib.ExitStack() as stack:
+        for _ in range(20):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", site.port)))
+            slow.sendall(b"GET / HTTP/1.1\r\nHost: loc")
+        assert site.get("/healthz", connection=connection_to(site.port, timeout=10)).status == 200
 
 
 @pytest.fixture(scope="module")
