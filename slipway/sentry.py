@@ -1,11 +1,15 @@
 """What Sentry is told of an error: nothing that somebody typed, and nothing that opens a door."""
 
+from __future__ import annotations
+
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sentry_sdk
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
-from sentry_sdk.types import Event, Hint
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint
 
 # In a text: user and password of a URL; a query; what follows the word.
 SECRETS = ((re.compile(r"://[^\s'\"]*@"), "://[Filtered]@"),
