@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 import time
@@ -15,6 +16,8 @@ from .shapes import Any, CallOptions, More, Properties, Unpack
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 UNITS = "/etc/systemd/system"
+UNHEARD = re.compile("Connection reset by peer|Transport endpoint is not connected|disconnected from message bus")
+TRIES = 50  # of a systemctl that is not heard, 0.1 s apart
 
 
 class Problem(Exception):
@@ -80,13 +83,18 @@ class Host:
             raise Problem("%s did not end within %d s" % (" ".join(words[:3]), timeout)) from None
         except OSError as error:
             raise Problem("%s: %s" % (words[0], error.strerror)) from None
-        if check and done.returncode:
-            raise Problem("%s: %s" % (" ".join(words[:3]), last(done.stderr or done.stdout, done.returncode)))
-        return done
+        return checked(words, done) if check else done
 
     def systemctl(self, *words: str, **options: Unpack[CallOptions]) -> subprocess.CompletedProcess[str]:
-        """`call` of systemctl."""
-        return self.call("systemctl", *words, **options)
+        """`call` of systemctl: again where an upgrade replaces systemd meanwhile (daemon-reexec), which may have heard
+        it or not."""
+        check, options["check"] = options.get("check", True), False
+        for _ in range(TRIES):
+            done = self.call("systemctl", *words, **options)
+            if not done.returncode or not UNHEARD.search(done.stderr):
+                break
+            time.sleep(0.1)
+        return checked(("systemctl", *words), done) if check else done
 
     def docker(self, *words: str, **options: Unpack[CallOptions]) -> subprocess.CompletedProcess[str]:
         """`call` of docker."""
@@ -126,6 +134,13 @@ class Host:
                   for block in shown.strip().split("\n\n")]
         found = {block.get("Id", ""): block for block in blocks}
         return {unit: found.get(unit, {}) for unit in units}
+
+
+def checked(words: Sequence[str], done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    """The finished process of a command. Raises Problem where it has failed."""
+    if done.returncode:
+        raise Problem("%s: %s" % (" ".join(words[:3]), last(done.stderr or done.stdout, done.returncode)))
+    return done
 
 
 def is_up(state: Properties) -> bool:

@@ -13,7 +13,7 @@ from .config import Fleet, Host
 from .render import render
 
 APP_UNITS = ("{}-slot.service", "{}.target")
-SHARED_UNITS = ("docker-service@.service", "docker-runner.target")
+SHARED_UNITS = ("docker-service@.service", "docker-runner.target", "nginx-first.service")
 DOCKER_DROP_IN, NGINX_DROP_IN = "docker.service.d/restart.conf", "nginx.service.d/restart.conf"
 FOLLOWER_UNIT = "consul-hosts@.service"
 DAEMON = "/etc/docker/daemon.json"

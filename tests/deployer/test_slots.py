@@ -8,7 +8,7 @@ import pytest
 
 from deploy.agent import serve, slots
 from deploy.agent.attempt import Attempt
-from deploy.agent.host import Problem
+from deploy.agent.host import ENVIRONMENT, TRIES, Host, Problem
 from deploy.agent.steps.begin import begin
 from deploy.agent.steps.readiness import empty_slot
 from deployer.simulated import Simulated, world
@@ -85,7 +85,7 @@ def test_the_toml_says_how_long(host):
     host.connected(LISTENER + VISITOR)
     up, attempt = dict(host.up), {"keep_warm": 600, "drain": 7, "program": "/agent", "image": "", "slot": "b"}
     slots.pin(host, "b", {"tag": "v1", "image_id": "sha256:v1"}, None)
-    with mock.patch.object(host, "call") as call:
+    with mock.patch.object(host, "call", return_value=mock.Mock(returncode=0)) as call:
         slots.retire_later(host, "b", attempt)
     words = call.call_args.args
     for ends in (lambda: serve.retire(host, "/agent", *words[words.index(host.app) + 1:]),
@@ -96,3 +96,24 @@ def test_the_toml_says_how_long(host):
         with clock() as now:
             ends()
         assert 7 <= now[0] < 8 and not slots.running(host, *slots.units(host, "b"))
+
+
+@pytest.mark.parametrize("said, heard", [
+    ("Warning! D-Bus connection terminated.\nFailed to wait for response: Connection reset by peer", True),
+    ("Failed to get properties: Transport endpoint is not connected", True),
+    ("Failed to start x.service: Message recipient disconnected from message bus without replying", True),
+    ("Failed to stop x.service: Unit x.service not loaded.", False)])
+def test_systemd_that_is_replaced_is_asked_again(tmp_path, monkeypatch, said, heard):
+    """An upgrade of systemd fails no deploy (daemon-reexec). Another failure is told at once, as is one that lasts."""
+    new, asked = tmp_path / "new", tmp_path / "asked"
+    (tmp_path / "systemctl").write_text(
+        f"#!/bin/sh\necho >>{asked}\n[ ! -e {new} ] || exit 0\necho '{said}' >&2; exit 1\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setitem(ENVIRONMENT, "PATH", f"{tmp_path}:{ENVIRONMENT['PATH']}")
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with pytest.raises(Problem, match="systemctl stop x.service: "):
+        Host("shop").systemctl("stop", "x.service")
+    assert Host("shop").systemctl("stop", "x.service", check=False).returncode == 1
+    assert len(asked.read_text().splitlines()) == 2 * (TRIES if heard else 1)
+    monkeypatch.setattr(time, "sleep", lambda seconds: new.touch())
+    assert Host("shop").systemctl("stop", "x.service", check=False).returncode == (0 if heard else 1)

@@ -13,7 +13,7 @@ from deploy.decide.site import uploads  # noqa: E402
 
 SECRET = "planted-secret-4711"
 ALWAYS = ("APP-slot.service", "APP.target", "docker-service@.service", "docker-runner.target",
-          "docker.service.d/restart.conf", "nginx.service.d/restart.conf")
+          "nginx-first.service", "docker.service.d/restart.conf", "nginx.service.d/restart.conf")
 
 
 def files(app, image, roles):

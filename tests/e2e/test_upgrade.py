@@ -108,7 +108,7 @@ def test_no_visitor_notices(shop):
         shop.provision()
         assert started(shop) == before
         for host in shop.machines().values():  # a shutdown then waits for what runs, as it did before
-            assert host.run("systemctl is-active docker-runner.target") == "active\n"
+            assert host.run("systemctl is-active docker-runner.target nginx-first") == "active\nactive\n"
         shop.bring("v2")
         checker.check(shop)
         status = shop.deploy("status")

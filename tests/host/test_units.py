@@ -50,7 +50,7 @@ def test_systemd_takes_the_units(tmp_path):
         (units / f"{service}.service").write_text("[Service]\nExecStart=/usr/bin/docker\n")
         shutil.copytree(HOST / f"systemd/{service}.service.d", units / f"{service}.service.d")
     for binary in ("usr/local/bin/docker-runner", "usr/local/bin/docker-slot", "usr/local/bin/consul-hosts",
-                   "usr/bin/docker", "bin/sh"):
+                   "usr/bin/docker", "bin/sh", "sbin/start-stop-daemon"):
         (root / binary).parent.mkdir(parents=True, exist_ok=True)
         (root / binary).write_text("#!/bin/sh\n")
         (root / binary).chmod(0o755)
@@ -58,12 +58,13 @@ def test_systemd_takes_the_units(tmp_path):
         (units / builtin).write_text("[Unit]\nDescription=x\n")
     names = ["shop-web@a.service", "shop-worker@b.service", "shop-beat.service", "shop-alerts.service",
              "shop-mail@a.service", "shop-slot.service", "shop.target", "docker-runner.target",
-             "docker-service@redis.service", "docker.service", "nginx.service", "consul-hosts@shop.service"]
+             "docker-service@redis.service", "docker.service", "nginx.service", "nginx-first.service",
+             "consul-hosts@shop.service"]
     done = run([program("systemd-analyze"), "verify", f"--root={root}", "--man=no", *names], cwd=units)
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("name", [name for name in SYSTEMD if name.endswith(".service") and "slot" not in name
+@pytest.mark.parametrize("name", [name for name in SYSTEMD if name.endswith(("@.service", "PROCESS.service"))
                                   and "consul" not in name])
 def test_containers_units_share_their_rules(name):
     """Each unit with a container restarts for ever, stops it by name and cleans up after it, may signal it, and only
@@ -71,8 +72,9 @@ def test_containers_units_share_their_rules(name):
     lines = render(name, VALUES).splitlines()
     container = next(line for line in lines if line.startswith("ExecStart=")).split()[2]
     for line in ("Restart=always", "StartLimitIntervalSec=0", "Wants=docker.service docker-runner.target",
-                 "After=docker-runner.target", "KillMode=mixed", f"SyslogIdentifier={container}", "OOMPolicy=continue",
-                 "CapabilityBoundingSet=CAP_KILL", "RuntimeDirectory=docker-runner", "RuntimeDirectoryPreserve=yes"):
+                 "After=docker-runner.target", "Before=nginx-first.service", "KillMode=mixed",
+                 f"SyslogIdentifier={container}", "OOMPolicy=continue", "CapabilityBoundingSet=CAP_KILL",
+                 "RuntimeDirectory=docker-runner", "RuntimeDirectoryPreserve=yes"):
         assert line in lines, line
     orders = [line for line in lines if line.startswith(("After=", "Before="))]
     assert not [line for line in orders if "docker.service" in line]
@@ -183,6 +185,18 @@ def slot(tmp_path):
             "LACKING": lacking})
     docker_slot.root = root
     return docker_slot
+
+
+@pytest.mark.parametrize("words, said", [(["shop"], "start --no-block shop-beat.service shop-web@b"),
+                                         (["--empty", "shop", "a"], "")])
+def test_systemd_that_is_replaced_is_asked_again(slot, words, said):
+    """As an upgrade does, by daemon-reexec: the call of that moment fails."""
+    systemctl = slot.root / "bin/systemctl"
+    systemctl.write_text(f"#!/bin/sh\n[ -e \"$ROOT/$1\" ] || {{ >\"$ROOT/$1\"; exit 1; }}\n{PROGRAMS['systemctl']}\n")
+    done = slot(*words)
+    assert done.returncode == 0 and said in done.stdout, done.stderr
+    systemctl.write_text("#!/bin/sh\nexit 1\n")
+    assert slot(*words).returncode
 
 
 def test_the_live_slot_is_started(slot):
