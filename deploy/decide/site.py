@@ -33,14 +33,14 @@ class Site:
 
 @dataclass(frozen=True)
 class Out:
-    """Names of the web hosts to which balancers send nobody: by command, and as they have no release yet."""
+    """Names of the web hosts to which balancers send nobody: by command, and as their web does not answer."""
 
     drained: tuple[str, ...] = ()
-    unreleased: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
 
     @property
     def all(self) -> set[str]:
-        return {*self.drained, *self.unreleased}
+        return {*self.drained, *self.silent}
 
 
 def sites(fleet: Fleet, host: Host, certificate: bool, out: Out = Out()) -> list[Site]:
@@ -49,9 +49,9 @@ def sites(fleet: Fleet, host: Host, certificate: bool, out: Out = Out()) -> list
     return [build(fleet, name, certificate and ends_tls(fleet, host), out) for name in names]
 
 
-def unreleased(released: Mapping[str, bool]) -> tuple[str, ...]:
-    """Of web hosts by name, those without a release while others have one: a balancer would send them visitors."""
-    return tuple(name for name, there in released.items() if not there) if any(released.values()) else ()
+def silent(serves: Mapping[str, bool]) -> tuple[str, ...]:
+    """Of web hosts by name, those whose web does not answer while others' do: a balancer would send them visitors."""
+    return tuple(name for name, answers in serves.items() if not answers) if any(serves.values()) else ()
 
 
 def drained(fleet: Fleet, before: Collection[str], name: str = "", away: bool = True) -> tuple[str, ...]:
@@ -174,7 +174,7 @@ def place(host: Host) -> tuple[str, int]:
 def first_hosts(fleet: Fleet, out: Out) -> str:
     """hosts.conf until Consul answers: the web hosts of the file."""
     webs = [Web(f"{nginx_address(address)}:{port}", host.name) for host in fleet.with_role("web")
-            for address, port in [place(host)] if host.name not in out.unreleased]
+            for address, port in [place(host)] if host.name not in out.silent]
     return listed(webs, out.drained)
 
 

@@ -43,10 +43,13 @@ class Web:
 # ---- decisions ----
 
 def state_of(checks: Iterable[dict[str, Any]]) -> str:
-    """The state of a web host by its checks, its machine's included."""
+    """The state of a web host by its checks, its machine's included. Consul tells of a service also while its own check
+    is not there yet; that one is critical until it has run."""
+    checks = [*checks]
     if any(check["CheckID"].startswith(("_service_maintenance:", "_node_maintenance")) for check in checks):
         return "resting"
-    return "failing" if any(check["Status"] == "critical" for check in checks) else "passing"
+    asked = any(check.get("ServiceID") for check in checks)
+    return "failing" if not asked or any(check["Status"] == "critical" for check in checks) else "passing"
 
 
 def web_of(entry: dict[str, Any]) -> Web:

@@ -28,7 +28,7 @@ class Found:
     `whole`: it came to its end; `missing`: commands and packages; `others`: what has the app's name and is not ours;
     `malformed`: files of settings, with what is wrong; `user`: the app has a user and a group; `login`: the shell of
     that user where it can log in; `processes`: what of the app has a unit, in slots ("web@") or alone ("beat");
-    `units`: the app's that run or start at boot; `part`: its part in a swarm; `released`: a release was committed;
+    `units`: the app's that run or start at boot; `part`: its part in a swarm; `serves`: its web is ready;
     `link`: what web.sock names; `proxied`: the swarm's proxy here reaches a release; `drained`: of a balancer, the
     hosts that get no visitors; `registered`: Consul's agent has our definition, `defined`: or one of others.
     """
@@ -44,7 +44,7 @@ class Found:
     units: tuple[str, ...] = ()
     daemon_json: str = ""
     part: Part = field(default_factory=Part)
-    released: bool = False
+    serves: bool = False
     link: str = ""
     proxied: bool = False
     drained: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ def parse(lines: Iterable[str]) -> Found:
         return tuple(dict.fromkeys(told.get(kind, ())))
     return Found("end" in told, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
                  "user" in told, " ".join(every("login")), every("process"), every("unit"),
-                 decoded("".join(every("daemon")[:1])), part(told), "released" in told, "".join(every("link")[:1]),
+                 decoded("".join(every("daemon")[:1])), part(told), "serves" in told, "".join(every("link")[:1]),
                  "proxied" in told, every("drained"), "registered" in told, "defined" in told)
 
 

@@ -7,7 +7,6 @@
 # and docker-slot's `processes` before it. POSIX sh.
 
 app=$1 packages=$2 marks=$3 named=$4 settings=$5 own=$6 service=$7
-# shellcheck disable=SC2034 # `processes` uses it
 root=${DOCKER_RUNNER_ROOT:-} # tests only: a folder that stands for /
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -75,18 +74,20 @@ for file in $settings; do
     [ -z "${bad:-}" ] || echo "malformed $file $bad"
     bad=
 done
-! [ -e "/var/www/$app/TAG" ] || echo "released"
-! link=$(readlink "/run/$app/web.sock") || echo "link $link"
-! [ -S "/run/$app/proxy/web.sock" ] || python3 - "/run/$app/proxy/web.sock" 2>/dev/null <<'END' || :
+answers() { # what web.sock leads to may be long gone, whatever TAG says
+    [ -S "$1" ] && python3 - "$1" 2>/dev/null <<'END'
 import http.client, socket, sys
 connection = http.client.HTTPConnection("localhost", timeout=5)
 connection.sock = socket.socket(socket.AF_UNIX)
 connection.sock.settimeout(5)
 connection.sock.connect(sys.argv[1])
 connection.request("GET", "/readyz")
-if connection.getresponse().status == 200:
-    print("proxied")
+sys.exit(connection.getresponse().status != 200)
 END
+}
+! answers "$root/run/$app/web.sock" || echo "serves"
+! answers "/run/$app/proxy/web.sock" || echo "proxied"
+! link=$(readlink "/run/$app/web.sock") || echo "link $link"
 ! [ -e "/etc/nginx/$app-balancer/drained" ] || sed 's/^/drained /' "/etc/nginx/$app-balancer/drained"
 processes | sed 's/^/process /'
 # shellcheck disable=SC2046

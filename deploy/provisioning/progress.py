@@ -16,10 +16,10 @@ def announce(out: TextIO, host: str, text: str) -> None:
 
 
 def left_out(out: TextIO, who: Out, by_consul: bool = False) -> None:
-    """Say which web hosts the balancers leave out; Consul tells them itself when one has a release."""
+    """Say which web hosts the balancers leave out; Consul tells them itself when one answers."""
     cure = "make deploy" if by_consul else "make deploy, then make provision"
-    for name in who.unreleased:
-        print(f"{name}: has no release yet, so balancers send it nobody: {cure}", file=out)
+    for name in who.silent:
+        print(f"{name}: its web does not answer yet, so balancers send it nobody: {cure}", file=out)
     for name in who.drained:
         print(f"{name}: is drained: make undrain HOST={name}", file=out)
 

@@ -8,7 +8,6 @@ from typing import TextIO
 
 from ..decide import site
 from ..decide.config import Fleet, Host
-from ..decide.server import names_slot
 from ..decide.site import Out
 from ..errors import DeployError, HostProblem, Refused
 from ..reach import connection, limits
@@ -70,7 +69,8 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
             await nodes.bring(channels, check, announce)
         finally:
             progress.nodes(out, fleet, found if what == "provision" else {})
-            progress.left_out(out, who_is_out if what == "provision" else Out(), fleet.by_consul)
+            drained = who_is_out.drained if what == "provision" else ()
+            progress.left_out(out, Out(drained, who_is_out.silent), fleet.by_consul)
             total = progress.report(out, check, {
                 host.name: [PYTHON] * (host in bare) + run.changes(host.name) for host in hosts}, nodes.changes)
     return total
@@ -95,13 +95,8 @@ async def left_out(fleet: Fleet, known: Mapping[str, Found], channels: Channels)
         return done.out.decode(errors="replace").split()
     balancers = [host for host in fleet.balancers if host.name in known]
     names = await on_each(balancers, drained)
-    return Out(site.drained(fleet, {name for some in names.values() for name in some}), site.unreleased(
-        {web.name: has_release(fleet, known[web.name]) for web in fleet.with_role("web") if web.name in known}))
-
-
-def has_release(fleet: Fleet, found: Found) -> bool:
-    """Whether a web host has something to answer visitors with."""
-    return found.proxied if fleet.is_swarm and not names_slot(found.link) else found.released
+    return Out(site.drained(fleet, {name for some in names.values() for name in some}), site.silent(
+        {web.name: known[web.name].serves for web in fleet.with_role("web") if web.name in known}))
 
 
 def modules() -> tuple[ModuleType, ModuleType, ModuleType]:

@@ -61,7 +61,7 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
 
 def drain(fleet: Fleet, here: Host, found: Found, out: Out, name: str, away: bool) -> None:
     """Have a balancer send a web host no visitors, or send it some again. Raises HostProblem."""
-    out = Out(site.drained(fleet, out.drained, name, away), out.unreleased)
+    out = Out(site.drained(fleet, out.drained, name, away), out.silent)
     check_left(fleet, here, out)
     change = nginx_site(name=f"{'drain' if away else 'undrain'} {name}", site=site.hosts_site(fleet, out))
     if consul.follows(fleet, here):

@@ -23,7 +23,7 @@ from deployer.test_server import files, host_of
 
 GOLDEN = Path(__file__).parent / "golden"
 HOSTS = "/etc/nginx/shop-balancer/hosts.conf"
-AGENT = {"CheckID": "serfHealth", "Status": "passing"}
+AGENT = {"CheckID": "serfHealth", "ServiceID": "", "Status": "passing"}
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def by_consul(data):
 
 def told(address="10.0.0.11", port=80, name="web1", status="passing", **more):
     """What Consul tells of a host."""
-    checks = [AGENT, {"CheckID": "service:shop", "Status": status}]
+    checks = [AGENT, {"CheckID": "service:shop", "ServiceID": "shop", "Status": status}]
     service = {"Address": address, "Port": port, "Meta": {"host": name}}
     return {"Node": {"Node": "node", "Address": "10.0.0.99"}, "Service": service, "Checks": checks} | more
 
@@ -129,9 +129,9 @@ def test_an_agent_is_needed(by_consul, fleet):
     assert not [*fitness.with_consul(other, fleet, host_of(fleet, "web1"))]
 
 
-def test_who_has_no_release_needs_no_second_provisioning(capsys):
+def test_who_does_not_answer_needs_no_second_provisioning(capsys):
     progress.left_out(sys.stdout, Out((), ("web2",)), by_consul=True)
-    assert capsys.readouterr().out == "web2: has no release yet, so balancers send it nobody: make deploy\n"
+    assert capsys.readouterr().out == "web2: its web does not answer yet, so balancers send it nobody: make deploy\n"
 
 
 # ---- what a balancer makes of Consul's answers ----
@@ -142,6 +142,7 @@ def test_what_consul_tells_of_a_host():
     assert web_of(told("", 8080)).address == "10.0.0.99:8080" and web_of(told("fd00::1")).address == "[fd00::1]:80"
     assert web_of(told(status="critical")).state == "failing" and web_of(told(status="warning")).state == "passing"
     assert web_of(told(Checks=[AGENT | {"Status": "critical"}])).state == "failing"
+    assert web_of(told(Checks=[AGENT])).state == "failing", "its machine is up, and nobody has asked it yet"
     for check in ("_service_maintenance:shop", "_node_maintenance"):
         assert web_of(told(Checks=[AGENT, {"CheckID": check, "Status": "critical"}])).state == "resting"
     unnamed = told()

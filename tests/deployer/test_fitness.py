@@ -3,6 +3,8 @@ The real script, which only reads; and what is made of anything that it may say.
 
 import os
 import shutil
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -130,6 +132,28 @@ def test_settings_that_the_new_docker_runner_would_refuse(inspect, tmp_path, fle
     assert inspect("shop", remove=True) == []
 
 
+@pytest.mark.parametrize("status, serves", [(200, True), (503, False), (0, False)])
+def test_a_host_counts_when_its_web_answers(inspect, tmp_path, status, serves):
+    """Not by its TAG, which stays when the app is taken off; nor by a socket behind which nobody listens any more."""
+    put(tmp_path, "/var/www/shop/TAG", "export TAG=v1\n")
+    put(tmp_path, "/run/shop/a/web.plan")
+    (tmp_path / "run/shop/web.sock").symlink_to("a/web.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "run/shop/a/web.sock"))
+        listener.listen()
+        threading.Thread(target=answer, args=(listener, status), daemon=True).start()
+        inspect("shop")
+    assert inspect.found.serves is serves
+
+
+def answer(listener, status):
+    """One question, with a status, or none at all."""
+    connection, _ = listener.accept()
+    with connection:
+        assert connection.recv(9999).startswith(b"GET /readyz ")
+        connection.sendall(b"HTTP/1.1 %d x\r\n\r\n" % status if status else b"")
+
+
 GOOD = ["version systemd 252", "version python3 3.11", "version Docker 20.10.24"]
 
 
@@ -137,13 +161,13 @@ def test_what_the_script_says_is_read():
     """Each line finds its place in Found."""
     found = fitness.parse(["missing nginx", *GOOD, "daemon eyJkZWJ1ZyI6IHRydWV9", "swarm active n1 c1",
                            "node n1 manager ready 10.0.0.11 shop.web=true x=", "link a/web.sock", "proxied",
-                           "unit shop.target", "process beat", "unit shop.target", "user shop", "released",
+                           "unit shop.target", "process beat", "unit shop.target", "user shop", "serves",
                            "drained web1", "drained web2", "end"])
     assert found == Found(missing=frozenset({"nginx"}), versions=("systemd 252", "python3 3.11", "Docker 20.10.24"),
                           user=True, processes=("beat",), units=("shop.target",), daemon_json='{"debug": true}',
                           part=Part("active", "n1", "c1", (
                               Node("n1", "manager", "ready", "10.0.0.11", {"shop.web": "true", "x": ""}),)),
-                          link="a/web.sock", proxied=True, released=True, drained=("web1", "web2"))
+                          link="a/web.sock", proxied=True, serves=True, drained=("web1", "web2"))
     assert fitness.problems(found, "shop") == []
 
 

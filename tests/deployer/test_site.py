@@ -76,10 +76,10 @@ def test_who_is_drained_besides(fleet):
     assert site.drained(fleet, ["web2", "old"]) == ("web2",)
 
 
-def test_who_has_no_release_is_left_out_while_another_has_one():
-    """Before the first deploy nobody has one, and that deploy reaches all."""
-    assert site.unreleased({"web1": True, "web2": False}) == ("web2",)
-    assert site.unreleased({"web1": False, "web2": False}) == site.unreleased({}) == ()
+def test_who_does_not_answer_is_left_out_while_another_does():
+    """Before the first deploy nobody does, and that deploy reaches all."""
+    assert site.silent({"web1": True, "web2": False}) == ("web2",)
+    assert site.silent({"web1": False, "web2": False}) == site.silent({}) == ()
 
 
 def test_a_balancer_believes_the_proxies_before_it(data):

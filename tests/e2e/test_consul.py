@@ -84,7 +84,7 @@ def test_hosts_join_rest_and_leave(shop, visitors, measured):
     check = shop.deploy("provision", "--check")
     assert check.returncode == 1 and "web2: would write /etc/consul.d/shop.json\n" in check.stdout
     assert "web2: would reload consul.service\n" in check.stdout and "\nweb1: would" not in check.stdout
-    assert "web2: has no release yet, so balancers send it nobody: make deploy\n" in shop.provision()
+    assert "web2: its web does not answer yet, so balancers send it nobody: make deploy\n" in shop.provision()
     assert used(shop) == {"web1"} and has_none(shop, "web2")
     assert shop.roll("deploy", shop.image("v2")).code == 0
     measured("used after its first release", until_used(shop, "web1", "web2"))
