@@ -38,7 +38,9 @@ def outcome(fates: Fates, failed: Mapping[str, HostProblem], tag: str) -> Deploy
              " rollback to settle", None: f"can't be asked; on {tag} or on the release before"}
     lines = [f"{', '.join(name for name in fates if fates[name] == fate)}: {text}"
              for fate, text in words.items() if fate in known]
-    return Divided("\n".join([cause, *lines, f"hosts differ: see make status, then deploy {tag} again, or roll back"]))
+    may = "" if {"committed", "back"} <= known else "may "
+    return Divided("\n".join([cause, *lines, f"hosts {may}differ: see make status, then deploy {tag} again, or roll"
+                                             " back"]))
 
 
 @dataclass

@@ -104,6 +104,7 @@ class Facts(Running, Kept, Memory):
     files: dict[str, str]  # path → sha256
     settings: list[str]  # what is wrong with them
     site: Front
+    nginx: str  # why it would not start again, where that was asked
     sqlite: str | None  # what is wrong with its file; None: another database
     staged: bool
     now: float

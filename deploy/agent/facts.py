@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from . import disk, envfile, http, memory, releases, site, slots, sqlite, visitors
 from .answers import Committed, Docker, Facts, Front, Running, Said, SlotFacts, UnitFacts
-from .host import Host, Problem, at_once, lock_holder
+from .host import Host, Problem, at_once, last, lock_holder
 from .shapes import Any, Container, Properties, Record, Release, T
 from .steps.migrate import ATTEMPT
 
@@ -25,9 +25,9 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     it does; `tag`: one to give all records of, however old; `history`: also give the last records of any; `figures`:
     names of metrics to give of the live web; `visits`: also what visitors were answered."""
     runs: Running
-    docker, everyones, by_hand, version, runs = at_once([lambda: engine(host), lambda: labelled(host) or [],
-                                                         lambda: one_offs(host), lambda: systemd(host),
-                                                         lambda: running(host, health, figures)])
+    docker, everyones, by_hand, version, runs, refused = at_once([
+        lambda: engine(host), lambda: labelled(host) or [], lambda: one_offs(host), lambda: systemd(host),
+        lambda: running(host, health, figures), lambda: nginx_refuses(host) if health and not figures else ""])
     up = of_app(host, everyones)
     kept = committed(host, tag, 100 if history else 0)
     folders = (docker.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
@@ -35,7 +35,7 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
             "problems": [*kept["problems"], *runs["problems"], *outdated(host)],
             "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
             "systemd": version, "docker": docker, "containers": up, "one_offs": by_hand,
-            "settings": settings_problems(host), "site": front(host),
+            "settings": settings_problems(host), "site": front(host), "nginx": refused,
             "visits": visitors.visits(host) if visits and host.has("web") else None,
             "sqlite": sqlite.look(host, coming(host)), "staged": os.path.exists(host.next_env),
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
@@ -172,6 +172,18 @@ def front(host: Host) -> Front:
     found = site.of(host, settings)
     return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
             "url": "://".join(found) if found else "", "unlimited": site.unlimited(host, settings, nginx)}
+
+
+def nginx_refuses(host: Host) -> str:
+    """Why nginx would not start again, in its words; "" where it would, or is not here."""
+    if not os.path.exists(host.root + "/etc/nginx/nginx.conf"):
+        return ""
+    try:
+        done = host.call("nginx", "-t", "-q", timeout=20, check=False)
+    except Problem as problem:
+        return str(problem)
+    said = re.findall(r"\[(?!warn)[a-z]+\] (?:\d+#\d+: )?(.+)", done.stderr)
+    return said[0] if done.returncode and said else last(done.stderr, done.returncode) if done.returncode else ""
 
 
 def coming(host: Host) -> bytes | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..agent.answers import Facts, SlotFacts
-from . import preflight
+from . import preflight, server
 from .config import Fleet, Host
 from .preflight import AllFacts
 
@@ -27,6 +27,8 @@ def of_host(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     """What is wrong with one host, for itself."""
     yield from preflight.of_host(fleet, host, facts)
     yield from not_running(fleet.app, host, facts)
+    if facts["nginx"] and server.serves_http(host):
+        yield f"nginx would not start again: {facts['nginx']}"
     if facts["staged"]:
         yield "settings are staged, and live with the next deploy"
     if facts["torn"]:

@@ -30,7 +30,8 @@ class Found:
     that user where it can log in; `processes`: what of the app has a unit, in slots ("web@") or alone ("beat");
     `units`: the app's that run or start at boot; `part`: its part in a swarm; `serves`: its web is ready;
     `link`: what web.sock names; `proxied`: the swarm's proxy here reaches a release; `drained`: of a balancer, the
-    hosts that get no visitors; `registered`: Consul's agent has our definition, `defined`: or one of others.
+    hosts that get no visitors; `registered`: Consul's agent has our definition, `defined`: or one of others;
+    `refused`: why nginx would not start again.
     """
 
     whole: bool = True
@@ -50,6 +51,7 @@ class Found:
     drained: tuple[str, ...] = ()
     registered: bool = False
     defined: bool = False
+    refused: str = ""
 
 
 def inspection(fleet: Fleet, remove: bool) -> list[str]:
@@ -82,7 +84,8 @@ def parse(lines: Iterable[str]) -> Found:
     return Found("end" in told, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
                  "user" in told, " ".join(every("login")), every("process"), every("unit"),
                  decoded("".join(every("daemon")[:1])), part(told), "serves" in told, "".join(every("link")[:1]),
-                 "proxied" in told, every("drained"), "registered" in told, "defined" in told)
+                 "proxied" in told, every("drained"), "registered" in told, "defined" in told,
+                 "".join(every("refused")[:1]))
 
 
 def part(told: Mapping[str, list[str]]) -> Part:

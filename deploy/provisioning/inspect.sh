@@ -41,6 +41,9 @@ swarm() {
 ! has docker || swarm 2>/dev/null
 if ! [ -d "${service%/*}" ] || ! systemctl cat consul.service >/dev/null 2>&1; then echo "missing consul-agent"; fi
 ! has nginx || grep -rqsE 'include.*sites-enabled/' /etc/nginx/nginx.conf /etc/nginx/conf.d || echo "missing sites-enabled"
+refused() { said=$(timeout 20 nginx -t -q 2>&1) && return 1; echo "$said" | sed "$emerg"; }
+emerg='/\[warn\]/d; s/^[^[]*\[[a-z]*\] //; s/^[0-9]*#[0-9]*: //; q'
+! has nginx || ! said=$(refused) || echo "refused ${said:-it does not end}"
 
 # ---- whether something else uses the app's name ----
 

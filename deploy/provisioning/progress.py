@@ -24,6 +24,13 @@ def left_out(out: TextIO, who: Out, by_consul: bool = False) -> None:
         print(f"{name}: is drained: make undrain HOST={name}", file=out)
 
 
+def refused(out: TextIO, found: Mapping[str, Found]) -> None:
+    """Say where nginx would not start again."""
+    for name, each in found.items():
+        if each.refused:
+            print(f"{name}: nginx would not start again: {each.refused}", file=out)
+
+
 def nodes(out: TextIO, fleet: Fleet, found: Mapping[str, Found]) -> None:
     """Say which hosts are nodes of a swarm that the file does not ask for, or wait for the swarm's first release."""
     for name, each in found.items():

@@ -8,6 +8,7 @@ from typing import TextIO
 
 from ..decide import site
 from ..decide.config import Fleet, Host
+from ..decide.server import serves_http
 from ..decide.site import Out
 from ..errors import DeployError, HostProblem, Refused
 from ..reach import connection, limits
@@ -68,6 +69,7 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
                     Refused if check else DeployError)
             await nodes.bring(channels, check, announce)
         finally:
+            progress.refused(out, {host.name: found[host.name] for host in hosts if check and serves_http(host)})
             progress.nodes(out, fleet, found if what == "provision" else {})
             drained = who_is_out.drained if what == "provision" else ()
             progress.left_out(out, Out(drained, who_is_out.silent), fleet.by_consul)

@@ -57,6 +57,8 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
     if here.roles and not fleet.is_swarm:
         enable(f"{fleet.app}.target")
     team(fleet, here)
+    if found.refused and wanted.serves_http(here):  # of which another's file may be the cause
+        server.shell(name="have nginx test all its files", commands="nginx -t -q")
 
 
 def drain(fleet: Fleet, here: Host, found: Found, out: Out, name: str, away: bool) -> None:

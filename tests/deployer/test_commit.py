@@ -197,6 +197,9 @@ def test_each_host_is_named_with_what_is_known():
         "on c: no word for 30 s", "a: on v2", "b: on the release before",
         "d: not whole, for the next deploy or rollback to settle", "c: can't be asked; on v2 or on the release before",
         "hosts differ: see make status, then deploy v2 again, or roll back"]
+    for known in (["committed", None], ["back", None], [None], ["committed", "stuck"]):
+        last = str(outcome(dict(zip("ab", known)), {}, "v2")).splitlines()[-1]
+        assert last == "hosts may differ: see make status, then deploy v2 again, or roll back"
 
 
 @pytest.mark.parametrize("fault, spare, fate", [

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 import tracemalloc
 import zlib
@@ -36,6 +37,22 @@ def host(tmp_path):
         disk.write(path, GOOD)
     disk.write(host.log, releases.line(RECORD))
     return host
+
+
+NGINX = [("", 0, ""), ("nginx: [warn] x in /etc/nginx/a:1", 0, ""),
+         ("nginx: [warn] x in /etc/nginx/a:1\nnginx: [emerg] y in /etc/nginx/b:3\nnginx: … test failed", 1,
+          "y in /etc/nginx/b:3"), ("2026/11/22 17:55:22 [emerg] 9#9: y in /etc/nginx/b:3", 1, "y in /etc/nginx/b:3"),
+         ("", 137, "exit 137 without a word")]
+
+
+@pytest.mark.parametrize("said, code, told", NGINX)
+def test_whether_nginx_would_start_again(host, monkeypatch, said, code, told):
+    """By its own test, with file and line; a warning keeps it from nothing."""
+    monkeypatch.setattr(host, "call", lambda *words, **options: subprocess.CompletedProcess(words, code, "", said))
+    assert facts.nginx_refuses(host) == ""
+    os.makedirs(f"{host.root}/etc/nginx")
+    disk.write(f"{host.root}/etc/nginx/nginx.conf", "")
+    assert facts.nginx_refuses(host) == told
 
 
 def paths(host):

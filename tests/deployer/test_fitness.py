@@ -146,6 +146,18 @@ def test_a_host_counts_when_its_web_answers(inspect, tmp_path, status, serves):
     assert inspect.found.serves is serves
 
 
+def test_whether_nginx_would_start_again(inspect, tmp_path):
+    """Another app's file may keep it from that: it is told which, and the line."""
+    stub = put(tmp_path, "/stubs/nginx", "#!/bin/sh\n")
+    stub.chmod(0o755)
+    inspect("shop")
+    assert inspect.found.refused == ""
+    stub.write_text("#!/bin/sh\necho 'nginx: [warn] x in /etc/nginx/a:1' >&2\n"
+                    "echo '2026/11/22 17:55:22 [emerg] 9#9: y in /etc/nginx/b:3' >&2\nexit 1\n")
+    inspect("shop")
+    assert inspect.found.refused == "y in /etc/nginx/b:3"
+
+
 def answer(listener, status):
     """One question, with a status, or none at all."""
     connection, _ = listener.accept()
@@ -162,12 +174,13 @@ def test_what_the_script_says_is_read():
     found = fitness.parse(["missing nginx", *GOOD, "daemon eyJkZWJ1ZyI6IHRydWV9", "swarm active n1 c1",
                            "node n1 manager ready 10.0.0.11 shop.web=true x=", "link a/web.sock", "proxied",
                            "unit shop.target", "process beat", "unit shop.target", "user shop", "serves",
-                           "drained web1", "drained web2", "end"])
+                           "drained web1", "drained web2", "refused y in b:3", "end"])
     assert found == Found(missing=frozenset({"nginx"}), versions=("systemd 252", "python3 3.11", "Docker 20.10.24"),
                           user=True, processes=("beat",), units=("shop.target",), daemon_json='{"debug": true}',
                           part=Part("active", "n1", "c1", (
                               Node("n1", "manager", "ready", "10.0.0.11", {"shop.web": "true", "x": ""}),)),
-                          link="a/web.sock", proxied=True, serves=True, drained=("web1", "web2"))
+                          link="a/web.sock", proxied=True, serves=True, drained=("web1", "web2"),
+                          refused="y in b:3")
     assert fitness.problems(found, "shop") == []
 
 

@@ -202,7 +202,7 @@ def facts(fleet):
         "python": [3, 11], "systemd": 252, "docker": {"version": "20.10.24", "root": "/var/lib/docker"}, "problems": [],
         "site": {"scheme": "http", "url": "http://localhost", "unlimited": False},
         "files": preflight.expected(fleet, host), "settings": [], "memory": 10**9, "need": 10**8, "warm": {},
-        "sqlite": None, "containers": {}, "one_offs": {},
+        "sqlite": None, "containers": {}, "one_offs": {}, "nginx": "",
         "free": {"/var/lib/docker": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "records": [], "known": [],
         "torn": 0, "now": 5000, "staged": False, "attempt": None, "lock": None, "visits": None,
         "tag": {"tag": "v1", "image_id": "sha256:1"}, "revert": None,
@@ -363,6 +363,8 @@ DRIFT = {
     "v0 is live, and v1 is committed": {"slots": {
         "a": {"release": {"tag": "v0", "image_id": "sha256:0"}, "units": {}}, "b": {"release": None, "units": {}}}},
     "settings are staged, and live with the next deploy": {"staged": True},
+    'nginx would not start again: unknown directive "x" in /etc/nginx/sites-enabled/blog:3': {
+        "nginx": 'unknown directive "x" in /etc/nginx/sites-enabled/blog:3'},
     "2 lines of releases.log are torn, and left out": {"torn": 2},
     "a deploy of v2 died there; the next deploy or rollback settles it": {"attempt": {"tag": "v2"}},
     "tasks that were given up: 3; see `docker-runner shop manage dead_tasks` there": {"slots": {
