@@ -52,6 +52,15 @@ def test_a_slot_is_stopped_when_its_last_visitor_has_gone(host):
     assert len(waits) >= 50 and sorted(host.up) == ["shop-web@a.service", "shop-worker@a.service"]
 
 
+def test_a_moment_between_two_visitors_is_no_quiet(host):
+    """Who has just been let in is on no list for an instant: the slot is empty when that is seen twice in a row."""
+    seen = iter([LISTENER, LISTENER + VISITOR, LISTENER, LISTENER + VISITOR, LISTENER, LISTENER])
+    host.connected(next(seen))
+    with mock.patch.object(time, "sleep", lambda seconds: seconds == slots.LOOKUP or host.connected(next(seen))):
+        assert slots.drain(host, "b")
+    assert not list(seen)
+
+
 @pytest.mark.parametrize("age, waits", [(0, True), (60, False), (-60, True)])
 def test_what_has_just_been_left_is_not_empty_yet(host, age, waits):
     """nginx may be about to connect to where web.sock led a moment ago; what was left long ago is not waited for."""
