@@ -138,7 +138,7 @@ class More(TypedDict, total=False):
 class Event(TypedDict, total=False):
     """What the deployer hears while a step goes on."""
     id: int
-    event: str  # progress, takeback, sick, committed
+    event: str  # progress, takeback, sick, unhealthy, committed
     text: str
     step: str
     state: str

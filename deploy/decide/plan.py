@@ -121,19 +121,29 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
     """Start the idle slot, until it is ready. Web may start while the database changes; workers would begin to work.
     The first start goes to all hosts: from there on each keeps a record of the deploy."""
     names, rollout, judge = all_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
-    behind = fleet.behind_web()
-    roles = ["web", *(role for role in behind if having(hosts, role))]
+    behind = having_behind(fleet, hosts)
     if target.action != "rollback":
         yield (Step("start", names, {"roles": ["web"]}), judge, Step("publish", having(hosts, "web")),
                upload(fleet, names))
         yield (Step("migrate", names[:1], {"seconds": rollout["migrate"]},
                     where=PENDING if target.judge and not rollout["always_migrate"] else ""),)
-        yield (Step("start", having(hosts, *behind), {"roles": roles[1:]}),)
+        yield (Step("start", having(hosts, *behind), {"roles": behind}),)
+        yield (ready(fleet, hosts, ["web", *behind]),)
     else:
         yield (judge,)
-        yield (Step("start", names, {"roles": roles}),)
-    yield (Step("ready", having(hosts, *roles), {"seconds": rollout["ready"], "smoke": rollout["smoke"],
-                                                 "roles": roles}),)
+        yield (Step("start", names, {"roles": ["web"]}),)
+        yield (ready(fleet, hosts, ["web"]),)
+
+
+def ready(fleet: Fleet, hosts: Sequence[Host], roles: list[str]) -> Step:
+    """The step that waits until these roles work."""
+    return Step("ready", having(hosts, *roles), {"seconds": fleet.rollout["ready"], "smoke": fleet.rollout["smoke"],
+                                                 "roles": roles})
+
+
+def having_behind(fleet: Fleet, hosts: Sequence[Host]) -> list[str]:
+    """The roles besides web that run in slots here."""
+    return [role for role in fleet.behind_web() if having(hosts, role)]
 
 
 def upload(fleet: Fleet, names: Sequence[str]) -> Step:
@@ -173,9 +183,13 @@ def waves(names: Sequence[str], cap: int) -> Iterator[tuple[str, ...]]:
 
 
 def switching_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
-    """The same for a rollback, which is urgent: visitors first, on all hosts at once."""
+    """The same for a rollback, which is urgent: visitors first, on all hosts at once. Then the rest, which the agent
+    tells of and lets pass where it does not get ready."""
+    behind = having_behind(fleet, hosts)
     yield (Step("flip", all_of(hosts), flip_args(fleet)),)
-    yield (Step("pause", having(hosts, "worker")), replace(fleet, hosts))
+    yield (Step("pause", having(hosts, "worker")), Step("start", having(hosts, *behind), {"roles": behind}))
+    yield (ready(fleet, hosts, behind),)
+    yield (replace(fleet, hosts),)
 
 
 def committing(hosts: Sequence[Host]) -> Groups:

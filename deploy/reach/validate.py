@@ -36,7 +36,8 @@ ANSWERS: Mapping[str, Any] = {  # of all else that the agent is told to do any o
     "read_settings": agent.Settings, "swarm_read_settings": agent.Settings, "swarm_facts": agent.SwarmFacts,
     "swarm_pull": agent.Image, "swarm_verdicts": agent.Judged, "gate": agent.Gate}
 EVENTS: Mapping[str, Any] = {  # what else they have is plain, as text
-    "progress": dict[str, Any], "takeback": dict[str, Any], "committed": dict[str, Any], "sick": Problem}
+    "progress": dict[str, Any], "takeback": dict[str, Any], "committed": dict[str, Any],
+    "unhealthy": dict[str, Any], "sick": Problem}
 SCALARS = (str, int, float, bool, type(None))
 GREATEST = 2**63
 MISSING = object()  # stands for a key that is not there: None may be a value

@@ -32,6 +32,9 @@ TURN = (("pause", {"seconds": 0}),
         ("flip", {"smoke": ["/"], "watch": {"max_errors": 0.05, "alone": True}}),
         ("watch", {"seconds": 0}), ("replace", {"seconds": 0}), ("watch", {"seconds": 0}),
         ("prepare", {}), ("promise", {}), ("commit", {}))
+BACK = (("start", {"roles": ["web"]}), ("ready", {"seconds": 0, "smoke": ["/"], "roles": ["web"]}),
+        ("flip", {"smoke": ["/"]}), ("pause", {"seconds": 0}), ("start", {"roles": IN_SLOTS[1:]}),
+        ("ready", {"seconds": 0, "smoke": ["/"], "roles": IN_SLOTS[1:]}), ("replace", {"seconds": 0}), *TURN[-3:])
 
 
 def release(tag):
@@ -51,8 +54,8 @@ class Machine:
         known = {"image_id": f"sha256:{tag}"} if action == "rollback" else {}
         begin = {"id": str(len(self.done)), "action": action, "tag": tag, "digest": f"digest:{tag}", "who": "ann",
                  "keep_warm": 600, "program": "/agent", "roles": [], "image_id": "", **known}
-        prove = PROVE if action != "rollback" else PROVE[3:]
-        return [("begin", begin), ("pull", {"image": "shop"}), *prove, *TURN]
+        steps = (*PROVE, *TURN) if action != "rollback" else BACK
+        return [("begin", begin), ("pull", {"image": "shop"}), *steps]
 
     def attempt(self, action, tag, fuse=FOREVER, until=99, aborted=False, full=False):
         """A deploy whose agent dies after `fuse` effects, or whose deployer gives up after `until` steps, and says so
@@ -226,6 +229,27 @@ def test_visitors_are_back_when_the_agent_ends(tmp_path):
         assert releases.read_log(host)[0][-1]["cause"] == "told to"
 
 
+def test_no_step_writes_after_an_abort(tmp_path):
+    """One that is under way then has nothing to say any more: the takeback reads what the abort has written down."""
+    machine = Machine(tmp_path / "root")
+    host, late = machine.host, []
+    with world(host):
+        machine.attempt("deploy", "v1")
+        attempt = Attempt(host, program="/agent")
+        for name, args in machine.steps("deploy", "v2")[:-1]:
+            STEPS[name](host, attempt, machine.say, **args)
+
+        def ends(code):
+            step = threading.Thread(target=attempt.note, kwargs={"promised": True}, daemon=True)
+            step.start()
+            step.join(0.2)
+            late.append(step.is_alive())
+            raise Killed
+        with mock.patch("os._exit", side_effect=ends), pytest.raises(Killed):
+            serve.abort(attempt, {"cause": "told to"})
+        assert late == [True] and not releases.read_attempt(host)["promised"]
+
+
 def test_a_rollback_goes_one_further_each_time(tmp_path):
     """v1, v2, v3 committed: back to v2, then to v1, then nowhere; deploying what is live changes neither."""
     machine = Machine(tmp_path / "root")
@@ -239,6 +263,24 @@ def test_a_rollback_goes_one_further_each_time(tmp_path):
         machine.attempt("deploy", "v3")
         machine.attempt("restart", "v3")
         assert [releases.read_tag(path)["tag"] for path in (machine.host.tag, machine.host.revert)] == ["v3", "v1"]
+
+
+@pytest.mark.parametrize("broken", ["shop-mail-b", "beat"])
+def test_a_rollback_does_not_wait_for_what_no_visitor_meets(tmp_path, broken):
+    """A process that does not get ready is told of; it is of the release that was asked for, as all else, and none of
+    the release that was left runs on."""
+    machine = Machine(tmp_path / "root", OWN)
+    with world(machine.host):
+        for tag in ("v1", "v2"):
+            machine.attempt("deploy", tag)
+        machine.say, said = lambda event: said.append(event), []
+        machine.host.broken.add(broken)
+        machine.attempt("rollback", "v1")
+        machine.at_rest()
+    assert releases.read_tag(machine.host.tag) == release("v1")
+    role = broken.removeprefix("shop-").removesuffix("-b")
+    told = [event["text"] for event in said if event["event"] == "unhealthy"]
+    assert len(told) == 1 and told[0].startswith(f"not healthy, and let pass: {role} "), said
 
 
 def test_only_a_host_that_has_promised_commits_by_itself(tmp_path):

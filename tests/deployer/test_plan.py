@@ -34,12 +34,12 @@ def test_a_deploy_in_order(fleet):
 
 
 def test_a_rollback_is_urgent(fleet):
-    """No migration, canary or bake; visitors turn everywhere at once, before anything else."""
+    """No migration, canary or bake; visitors turn everywhere at once, before anything else has even started."""
     target = Target("rollback", "v1", releases={"web1": {"image_id": "sha256:1"}})
     assert steps(fleet, target) == [
         [("begin", "web1 web2 work")], [("pull", "web1 web2 work")], [("start", "web1 web2 work")],
-        [("ready", "web1 web2 work")], [("flip", "web1 web2 work")], [("pause", "work"), ("replace", "work")],
-        [("prepare", "web1 web2 work")], [("promise", "web1 web2 work")],
+        [("ready", "web1 web2")], [("flip", "web1 web2 work")], [("pause", "work"), ("start", "work")],
+        [("ready", "work")], [("replace", "work")], [("prepare", "web1 web2 work")], [("promise", "web1 web2 work")],
         [("commit", "web1 web2 work")]]
 
 
@@ -78,10 +78,12 @@ def test_processes_of_a_team(data):
     data["process"] = {**OWN, "unused": {"command": "x", "overlap": True}}
     data["hosts"]["web2"]["roles"], data["hosts"]["work"]["roles"] = ["web", "alerts"], ["mail", "beat"]
     fleet = config.build(data, {}, "test")
-    for action, start in (("deploy", ("work", ["mail"])), ("rollback", ("web1 web2 work", ["web", "mail"]))):
+    for action, ready in (("deploy", [("web1 web2 work", ["web", "mail"])]),
+                          ("rollback", [("web1 web2", ["web"]), ("work", ["mail"])])):
         found = [step for group in plan(fleet, fleet.app_hosts, Target(action, "v2"), Options(), WHO) for step in group]
-        told = [(" ".join(step.hosts), step.args["roles"]) for step in found if step.name in ("start", "ready")]
-        assert told[-2:] == [start, ("web1 web2 work", ["web", "mail"])]
+        told = {name: [(" ".join(step.hosts), step.args["roles"]) for step in found if step.name == name]
+                for name in ("start", "ready")}
+        assert told == {"start": [("web1 web2 work", ["web"]), ("work", ["mail"])], "ready": ready}
         waves = [("web2",), ("work",)] if action == "deploy" else [("web2", "work")]
         assert [step.hosts for step in found if step.name == "replace"] == waves
         assert not [step for step in found if step.name == "pause"]

@@ -9,10 +9,10 @@ import threading
 
 import pytest
 
-from deploy.agent import disk, http, slots
+from deploy.agent import disk, facts, http, slots
 from deploy.agent.attempt import Attempt
 from deploy.agent.host import Problem
-from deploy.agent.steps import start
+from deploy.agent.steps import readiness, start
 from deploy.agent.steps.switch import flip
 from deployer.simulated import Simulated, world
 
@@ -148,6 +148,27 @@ def test_ends_of_before_a_new_start_are_past(attempt, monkeypatch):
     attempt.anew = {"shop-web-b": "new"}
     assert not hear(attempt, monkeypatch, event("shop-web-b")) and not attempt.died
     assert len(hear(attempt, monkeypatch, event("shop-web-b"), event("shop-worker-b"), event("shop-worker-b"))) == 1
+
+
+def test_what_is_started_once_more_has_not_ended(attempt, monkeypatch):
+    """The engine tells of the end of a web that was well before the restart returns, and of the new one's later."""
+    slots.pin(attempt.host, "b", {"tag": "v2", "image_id": "sha256:v2"}, "")
+    monkeypatch.setattr(facts, "containers", lambda host, ended=False: {"shop-web-b": ("new", "sha256:v2", 1)})
+    heard = []
+
+    def restart(*words, **options):
+        heard.extend(hear(attempt, monkeypatch, event("shop-web-b")))
+    monkeypatch.setattr(attempt.host, "systemctl", restart)
+    readiness.start_anew(attempt.host, attempt)
+    assert not heard and not attempt.died and not hear(attempt, monkeypatch, event("shop-web-b"))
+    assert hear(attempt, monkeypatch, event("shop-web-b").replace(b"old", b"new")) and attempt.died
+
+
+def test_a_rollback_hears_of_its_web_alone(attempt, monkeypatch):
+    """Nothing else keeps its visitors."""
+    attempt.noted["action"] = "rollback"
+    said, = hear(attempt, monkeypatch, event("shop-worker-b"), event("shop-web-b"))
+    assert said["problem"].startswith("web ")
 
 
 def test_what_has_ended_gets_no_visitors(attempt, monkeypatch):

@@ -33,13 +33,29 @@ def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequenc
     have ended for want of migrations. Raises Problem as until_ready."""
     if anew and host.has("web"):
         start_anew(host, attempt)
-    until_ready(host, attempt, {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)},
+    until_ready(host, attempt, say, {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)},
                 smoke, seconds)
 
 
-def until_ready(host: Host, attempt: Attempt, units: dict[str, str], smoke: Sequence[str], seconds: float) -> None:
+def until_ready(host: Host, attempt: Attempt, say: Say, units: dict[str, str], smoke: Sequence[str],
+                seconds: float) -> None:
     """Wait until processes work: `units`: role → unit. From then on they must not end. Raises Problem as soon as one
-    has died, or after so many seconds."""
+    has died, or after so many seconds; where none of them must work, it is told instead."""
+    try:
+        all_ready(host, attempt, units, smoke, seconds)
+    except Problem as problem:
+        if any(must_work(attempt, role) for role in units):
+            raise
+        say({"event": "unhealthy", "text": "not healthy, and let pass: %s" % problem})
+
+
+def must_work(attempt: Attempt, role: str) -> bool:
+    """Whether the attempt fails where a role does not work: a rollback goes on for its visitors."""
+    return role == "web" or attempt.noted.get("action") != "rollback"
+
+
+def all_ready(host: Host, attempt: Attempt, units: dict[str, str], smoke: Sequence[str], seconds: float) -> None:
+    """until_ready, whoever must work."""
     restarts = {unit: state.get("NRestarts") for unit, state in host.states(*units.values()).items()}
     problems: dict[str, Problem] = {}
     turns = itertools.count()
@@ -61,6 +77,7 @@ def start_anew(host: Host, attempt: Attempt) -> None:
     """Start the slot's web once more: it has ended before the database was migrated, or may be about to."""
     slot = attempt.noted["slot"]
     name = host.container("web", slot)
+    attempt.anew = {name: ""}  # the end of the one before is told while this waits, or later
     host.systemctl("restart", host.unit("web", slot), timeout=90)
     await_containers(host, {name})
     attempt.anew = {name: (facts.containers(host, ended=True) or {}).get(name, ("",))[0]}

@@ -23,7 +23,7 @@ def replace(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
             slots.set_aside(host, role)
             slots.pin(host, role, attempt.release(), settings)
         host.systemctl("start", *units.values(), timeout=90)
-        until_ready(host, attempt, units, (), seconds)
+        until_ready(host, attempt, say, units, (), seconds)
     end_old(host, attempt)
 
 

@@ -12,7 +12,7 @@ from .. import disk, http, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..shapes import Say
-from .readiness import await_containers, of_role
+from .readiness import await_containers, must_work, of_role
 
 DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%5D%7D"  # containers of docker-runner's
 EVENT = 2**20  # bytes that are read of an event
@@ -53,7 +53,7 @@ def hear(host: Host, attempt: Attempt, say: Say, listening: threading.Event) -> 
                 role = role_of(host, attempt, line)
                 if attempt.flipped.is_set():
                     return
-                if role and not attempt.died:
+                if role and must_work(attempt, role) and not attempt.died:
                     fail(host, attempt, say, role)
     except OSError:
         listening.set()
