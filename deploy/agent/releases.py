@@ -14,11 +14,16 @@ from .shapes import Any, Noted, Record, Release, TypeGuard
 VERSION = 1
 NOTED = 2  # the version of attempts; before 2 they knew no process but beat
 KEPT = 5000  # records of releases.log; a tag that one of them names may not be used for another image
-LONGEST = 8 * 2**20  # bytes that are read of any of these files, the last ones; a record has some 500
+LONGEST = 8 * 2**20  # bytes that are read of a log or an attempt, the last ones; a record has some 500
+SHORT = 4096  # bytes that are read of a TAG, which has some 120
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 IMAGE_ID = re.compile(r"[A-Za-z0-9_.:-]{0,200}")
 DIGEST = re.compile(r"(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?")
 WHOLE = ("tag", "image_id", "action", "outcome")  # every record has these, as text
+
+
+class Malformed(Problem):
+    """An attempt is not what a deploy writes down."""
 
 
 def tag_text(release: Release) -> str:
@@ -27,23 +32,25 @@ def tag_text(release: Release) -> str:
 
 
 def parse_tag(text: str | None, path: str = "TAG") -> Release | None:
-    """The release that a TAG file's text names; None where it names none. Raises Problem for a malformed one."""
+    """The release that a TAG file's text names; None without a text. Raises Problem where it names none."""
+    if text is None:
+        return None
     values = {}
     try:
-        for line in (text or "").splitlines():
+        for line in text.splitlines():
             name, _, value = line.replace("export ", "", 1).strip().partition("=")
             values[name] = "".join(shlex.split(value)[:1])
     except ValueError:  # a quote without its other half
         values = {"TAG": " "}
-    tag, image = values.get("TAG"), values.get("IMAGE_ID", "")
-    if tag and not (TAG.fullmatch(tag) and IMAGE_ID.fullmatch(image)):
+    tag, image = values.get("TAG", ""), values.get("IMAGE_ID", "")
+    if not (TAG.fullmatch(tag) and IMAGE_ID.fullmatch(image)):
         raise Problem("%s does not name a release as `export TAG=build-42` does: correct it" % path)
-    return {"tag": tag, "image_id": image} if tag else None
+    return {"tag": tag, "image_id": image}
 
 
 def read_tag(path: str) -> Release | None:
     """The release that a TAG file names; None where there is none. Raises Problem for a malformed one."""
-    return parse_tag(disk.read_exact(path, LONGEST), path)
+    return parse_tag(disk.read_exact(path, SHORT), path)
 
 
 def line(record: Record) -> str:
@@ -133,7 +140,8 @@ def revert_for(records: list[Record], current: Release | None, tag: str, also_wi
 
 
 def read_attempt(host: Host) -> Noted | None:
-    """What a deploy under way has written down; None where there is none. Raises Problem for a malformed one."""
+    """What a deploy under way has written down; None where there is none. Raises Malformed, or Problem
+    for what a newer deployer has written."""
     text = disk.read_exact(host.attempt, LONGEST)
     if text is None:
         return None
@@ -144,13 +152,18 @@ def read_attempt(host: Host) -> Noted | None:
         attempt.setdefault("before", {"beat": attempt["beat_before"]})
     refuse_newer(attempt, host.attempt, NOTED)
     if not is_noted(attempt):
-        raise Problem("%s is not what a deploy writes down: see what runs there, and remove it" % host.attempt)
+        raise Malformed("%s is not what a deploy writes down: see what runs there, and remove it" % host.attempt)
     return attempt
 
 
 def is_noted(attempt: dict[str, Any]) -> TypeGuard[Noted]:
     """Whether an attempt has the keys that others rely on."""
-    return type(attempt.get("tag")) is str and [attempt.get("live"), attempt.get("slot")] in (["a", "b"], ["b", "a"])
+    try:
+        paths = [path for pair in (attempt.get("removes", []), *attempt.get("renames", [])) for path in pair]
+    except TypeError:
+        return False
+    return (type(attempt.get("tag")) is str and [attempt.get("live"), attempt.get("slot")] in (["a", "b"], ["b", "a"])
+            and all(type(path) is str for path in paths))
 
 
 def save_attempt(host: Host, attempt: Noted) -> None:

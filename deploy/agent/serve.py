@@ -99,7 +99,7 @@ def read(app: str, program: bytes, file: str) -> None:
         elif message.get("do") == "fetch":  # goes on while the lock is taken; nobody waits for an answer
             beside(partial(fetch, host, **message["args"]))
         elif message.get("do", "alive") != "alive":  # alive or an abort: the lock had just ended
-            answer(message, lambda: readers[message["do"]](host, **message["args"]))
+            answer(message, lambda: readers.get(message["do"], shell.refuse)(host, **message["args"]))
 
 
 def lock(host: Host, program: bytes, name: str, description: str, dead_after: float, bare: bool = False,
@@ -183,8 +183,9 @@ def work(app: str, path: str) -> None:
             step(host, attempt, message)
         else:
             beside(step, host, attempt, message)
-    while (releases.read_attempt(host) or {}).get("promised"):
-        time.sleep(0.2)  # the deployer may come back and decide; the watchdog waits dead_after for it
+    with contextlib.suppress(Problem):  # the takeback tells it
+        while (releases.read_attempt(host) or {}).get("promised"):
+            time.sleep(0.2)  # the deployer may come back and decide; the watchdog waits dead_after for it
     os._exit(1)
 
 
@@ -203,10 +204,10 @@ def abort(attempt: Attempt, why: Noted) -> None:
     """Take the visitors back, and end, so that systemd takes the host back."""
     attempt.lock.acquire()  # and keep it: no step writes the attempt any more
     settle.note_cause(attempt.host, why.get("cause", ""))
-    if "live" in attempt.noted and releases.read_attempt(attempt.host):
-        if attempt.noted.get("promised"):
-            withdraw_promise(attempt.host)
-        with contextlib.suppress(Problem, OSError):  # the takeback reports it
+    with contextlib.suppress(Problem, OSError):  # the takeback reports it
+        if "live" in attempt.noted and releases.read_attempt(attempt.host):
+            if attempt.noted.get("promised"):
+                withdraw_promise(attempt.host)
             flip_back(attempt.host, attempt.noted)
             attempt.noted.update({**why, "promised": False})
             releases.save_attempt(attempt.host, attempt.noted)

@@ -40,7 +40,7 @@ def put(host: Host, path: str, content: str, mode: int, owner: str, group: str) 
 
 def refuse(host: Host, **args: object) -> None:
     """Raise Problem for a message that comes after the lock's end."""
-    raise Problem("the lock has ended")
+    raise Problem("the lock has ended: see journalctl -u %s" % host.lock)
 
 
 def ids(owner: str, group: str) -> tuple[int, int]:

@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import os
 
-from . import disk, releases
+from . import disk, releases, slots
 from .host import Host, Problem
-from .shapes import Noted, Say
+from .shapes import Before, Noted, Say
 from .steps.commit import drop_prepared, drop_ways_back, finish, record
 from .steps.migrate import remove_one_offs
 from .steps.readiness import empty_slot
-from .steps.replace import processes_back
+from .steps.replace import passing, processes_back
 from .steps.switch import flip_back, workers_back
 
 
 def settle(host: Host, say: Say) -> None:
     """Bring the host to its new release, whole, where it has promised, else to its old one."""
-    with disk.locked(host.run):  # until here fate.decide may rewrite it
-        attempt = releases.read_attempt(host)
-    if not attempt:
-        disk.remove(host.attempt)
-        return
-    if attempt.get("promised"):
-        finish(host, attempt, say)
-    else:
-        take_back(host, attempt, say)
+    try:
+        with disk.locked(host.run):  # until here fate.decide may rewrite it
+            attempt = releases.read_attempt(host)
+        if attempt and attempt.get("promised") and attempt.get("renames"):
+            finish(host, attempt, say)
+        elif attempt:
+            take_back(host, attempt, say)
+        else:
+            disk.remove(host.attempt)
+    except (releases.Malformed, AttributeError, LookupError, TypeError, ValueError) as error:
+        say({"event": "takeback", "step": "settle", "state": "failed", "problem":
+             "%s is not what a deploy writes down (%s): this host goes back to what %s names" % (
+                 host.attempt, type(error).__name__, host.tag)})
+        take_back(host, to_committed(host), say)
+
+
+def to_committed(host: Host) -> Noted:
+    """An attempt that leads to the committed release, where none says what was begun: the slot that runs it gets the
+    visitors, or keeps them, and the other one is emptied."""
+    release, settings, live = releases.read_tag(host.tag), disk.read_exact(host.env), slots.live(host)
+    there = [slot for slot in (live, slots.other(live)) if slots.release_in(host, slot) == release]
+    its_own = [slot for slot in there if disk.read_exact(host.slot_file(slot, "env")) == settings]
+    live = [*its_own, *there, live][0]
+    before: Before | None = {"release": release, "settings": settings} if release else None
+    return {"live": live, "slot": slots.other(live), "before": dict.fromkeys(host.alone(), before),
+            "ended": passing(host, live) if release else []}
 
 
 def take_back(host: Host, attempt: Noted, say: Say) -> None:
@@ -47,4 +64,6 @@ def note_failure(host: Host, attempt: Noted) -> None:
     """Record the attempt where it had begun to change something here."""
     if attempt.get("changed"):
         failed = record(attempt, attempt.get("outcome", "taken back"))
+        if not releases.is_whole({**failed}):
+            raise ValueError("no record can be made of it")
         releases.append(host, {**failed, "cause": attempt.get("cause", "")})

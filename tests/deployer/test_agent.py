@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import random
 import subprocess
 import tempfile
 import threading
@@ -209,6 +210,44 @@ def test_going_back_needs_no_new_file(tmp_path, aborted):
             machine.attempt("deploy", "v2", until=until, aborted=aborted, full=True)
             assert state(machine.host) == before, f"after {steps[until - 1][0]}"
             machine.at_rest()
+
+
+ODD = (None, True, -1, 1e308, "", "\0x", "a", [], ["x"], [["x"]], [["x", 1]], {}, {"x": None})
+
+
+def spoilt(text, random):
+    """The text of an attempt with a key less, or another value, or a part of it."""
+    attempt = json.loads(text)
+    key, way = random.choice(sorted(attempt)), random.randrange(5)
+    if way == 0:
+        return random.choice(["", "{}", text[:random.randrange(len(text))], "[" * 100_000, "\0" + text])
+    del attempt[key]
+    return json.dumps(attempt if way == 1 else {**attempt, key: random.choice(ODD)})
+
+
+def test_an_attempt_that_nobody_can_read(tmp_path):
+    """However malformed: it is told in a line, the host goes back to what TAG names, and the attempt is gone."""
+    seeded, machine = random.Random(25), Machine(tmp_path / "root", OWN)
+    host, malformed = machine.host, 0
+    with world(host):
+        machine.attempt("deploy", "v1")
+        for number in range(60):
+            attempt, said = Attempt(host, program="/agent"), []
+            tag = next(tag for tag in ("v2", "v3") if release(tag) != releases.read_tag(host.tag))
+            for name, args in machine.steps("deploy", tag)[:seeded.randrange(1, 15)]:
+                STEPS[name](host, attempt, machine.say, **args)
+            text = spoilt(disk.read(host.attempt), seeded)
+            disk.write(host.attempt, text)
+            takeback.settle(host, said.append)
+            told = [event["problem"] for event in said if event.get("state") == "failed"]
+            assert all("what a deploy writes down" in line and "\n" not in line for line in told), told
+            assert disk.read(host.attempt) is None, text
+            assert slots.release_in(host, slots.live(host)) == releases.read_tag(host.tag), text
+            if told:
+                malformed += 1
+                machine.at_rest()
+            machine.host.reboot()
+    assert malformed > 15
 
 
 def test_visitors_are_back_when_the_agent_ends(tmp_path):

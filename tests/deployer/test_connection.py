@@ -159,7 +159,7 @@ def test_nothing_is_done_without_the_lock(stub):
             await made.put(str(stub / "file"), b"x")
         with pytest.raises(HostProblem):
             await made.lock("provision by ann", 30)
-        with pytest.raises(HostProblem, match="^the lock has ended$"):
+        with pytest.raises(HostProblem, match="^the lock has ended: see journalctl -u no-such-app-here-deploy.service"):
             await made.command(f"touch {stub}/file")
     talk("fine", work)
     assert not (stub / "file").exists()

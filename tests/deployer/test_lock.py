@@ -129,11 +129,13 @@ def test_a_retirement_keeps_its_own_agent_alone(host):
 
 
 def test_a_lock_that_fails_is_an_answer(tmp_path):
-    """Where the app has no folder yet, the agent says so and goes on; it does not die."""
+    """Where the app has no folder yet, the agent says so and goes on; it does not die, nor take on a step."""
     lines = [{"id": 1, "do": "lock", "args": {"description": FIRST, "dead_after": 30}},
-             {"id": 2, "do": "decide", "args": {"id": "x"}}]
+             {"id": 2, "do": "decide", "args": {"id": "x"}}, {"id": 3, "do": "prepare", "args": {}}]
     (tmp_path / "agent.py").write_text(agent.bundle())
     done = subprocess.run([sys.executable, tmp_path / "agent.py", "read", "no-such-app-here"], cwd=ROOT, text=True,
                           input="".join(json.dumps(line) + "\n" for line in lines), capture_output=True, timeout=60)
     answers = [json.loads(line) for line in done.stdout.splitlines()[1:]]
-    assert [answer["id"] for answer in answers] == [1, 2] and "problem" in answers[0], done.stderr
+    assert [answer["id"] for answer in answers] == [1, 2, 3] and "problem" in answers[0], done.stderr
+    assert answers[2] == {"id": 3, "problem": "the lock has ended: see journalctl -u no-such-app-here-deploy.service",
+                          "more": {}}, "a step for an agent that was killed"

@@ -24,9 +24,21 @@ def test_a_tag_file_is_for_the_shell(tmp_path):
     assert text == "export TAG=build-42\nexport IMAGE_ID=sha256:abc\n"
     assert run(["sh", "-c", f"{text} echo $TAG"]).stdout == "build-42\n"
     assert releases.parse_tag(text) == {"tag": "build-42", "image_id": "sha256:abc"}
-    assert releases.parse_tag("# nothing\n") is None and releases.parse_tag(None) is None
+    assert releases.parse_tag(None) is None
 
 
+@pytest.mark.parametrize("content", [
+    b"", b"# nothing\n", b"export TAG=\n", b"export TAG='v1\n", b"TAG=a;b\n", b"\0\xff" * 500, b"x" * 9_000_000,
+    b"TAG='" + b"\n" * 9_000_000], ids=lambda content: repr(content[:12]))
+def test_a_tag_file_that_names_nothing_is_told(tmp_path, content):
+    """In a line, and at once: no release is where there is no file, and a rollback has to know."""
+    (tmp_path / "TAG").write_bytes(content)
+    with pytest.raises(Problem, match="/TAG does not name a release as `export TAG=build-42` does: correct it$"):
+        releases.read_tag(str(tmp_path / "TAG"))
+    assert releases.read_tag(str(tmp_path / "REVERT")) is None
+
+
+@settings(deadline=None)  # a machine may be busy
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=9) | st.integers() | st.none(), max_size=4))
 def test_a_record_is_read_as_it_was_written(content):
     """Any content comes back whole, and is no record any more when a byte is lost."""

@@ -55,7 +55,9 @@ def passing(host: Host, slot: str) -> list[str]:
 def processes_back(host: Host, attempt: Noted) -> None:
     """Start the old processes again, where they were stopped. All are tried. Raises the Problem of the first that does
     not come back."""
-    problems, old = [], attempt.get("before", {})
+    problems = []  # of roles and units that are there still: somebody may have provisioned since
+    old = {role: before for role, before in attempt.get("before", {}).items() if role in host.alone()}
+    ended = [unit for unit in attempt.get("ended", []) if unit in passing(host, attempt["live"])]
     if old:  # all begin to end at the same time
         host.systemctl("stop", "--no-block", *map(host.unit, old), check=False)
     for role, before in old.items():
@@ -64,8 +66,8 @@ def processes_back(host: Host, attempt: Noted) -> None:
         except Problem as problem:
             problems.append(problem)
     try:
-        if attempt.get("ended"):
-            host.systemctl("start", *attempt["ended"], timeout=90)
+        if ended:
+            host.systemctl("start", *ended, timeout=90)
     except Problem as problem:
         problems.append(problem)
     new = slots.running(host, *passing(host, attempt["slot"]))
