@@ -40,6 +40,7 @@ class Rollout:
     skip_unreachable: bool = False
     timings: Spans = field(default_factory=Spans)
     id: str = field(default_factory=lambda: os.urandom(6).hex())
+    began: float = field(default_factory=time.monotonic)
 
     async def plan(self) -> list[Group]:
         """The groups of steps that would be done. Nothing is changed. Raises Refused."""
@@ -48,11 +49,12 @@ class Rollout:
 
     async def run(self) -> None:
         """Do it. Raises Refused, Locked, DeployError when it was taken back, Divided."""
-        began = time.monotonic()
+        self.began = time.monotonic()
         with ignored():
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
                 target, groups, record = await self._begin(hosts, stack)
-                seconds = await hooks.around(self.fleet.hooks, record, began, self._do(hosts, groups, target))
+                seconds = await hooks.around(self.fleet.hooks, record, self.began,
+                                             self._do(hosts, groups, target))
                 self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
                            "seconds": seconds, "text": f"{target.tag} is live on {', '.join(record['hosts'])}"
                                                        f" ({seconds:.1f} s)"})
@@ -123,6 +125,7 @@ class Rollout:
             with heeded():
                 self._hint(hosts, steps, target)
                 await hosts.lock(self._who(target))
+                steps[0][0].args["waited"] = hooks.since(self.began)  # hosts count from here
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
                     begun.append(group)
                     hosts.spare = self._spare(hosts, group[0])

@@ -107,6 +107,7 @@ class Noted(TypedDict, total=False):
     drain: float
     keep_releases: int
     allow_incompatible: bool
+    waited: float  # seconds that the deploy took before
     # of the steps
     live: str
     slot: str

@@ -212,9 +212,12 @@ class Connections:
         here, as a journal may take long."""
         if problem.more.get("log_of") and ends.get(problem.host):
             name, since = problem.more["log_of"]
-            with contextlib.suppress(HostProblem):
+            try:
                 said = await self.connections[problem.host].ask("said", 20, name=name, since=since)
-                problem.more = {**problem.more, "log": said["log"]}
+                log = said["log"] or [f"({name} has logged nothing)"]
+            except HostProblem as error:
+                log = [f"(the log of {name} cannot be read: {error})"]
+            problem.more = {**problem.more, "log": log}
         return problem
 
     async def release(self) -> None:

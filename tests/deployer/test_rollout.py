@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
@@ -11,6 +12,7 @@ import pytest
 from deploy.act.commit import Commit
 from deploy.act.rollout import Rollout
 from deploy.act.target import goal
+from deploy.agent.steps.commit import record
 from deploy.decide.plan import Options, Target, plan
 from deploy.errors import DeployError, Divided, HostProblem, Refused
 from deployer.agents import Agent, agents, fine
@@ -61,6 +63,26 @@ def test_webs_that_need_migrations_are_started_anew(fleet):
     hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, boots=bool)
     run(rollout._do(hosts, groups, target))
     assert asked["ready"]["anew"] is True and "anew" not in asked["flip"]
+
+
+def test_hosts_hear_how_long_a_deploy_has_taken(fleet):
+    """The screen and releases.log count from the same moment on: the look, a lock and `hooks.before` take time."""
+    asked = {}
+
+    async def do(group):
+        asked.update({step.name: step.args for step in group})
+        return {}
+
+    async def nothing(*words):
+        return None
+    rollout, target = Rollout(fleet, [], None, "deploy", "v2", began=time.monotonic() - 23), Target("deploy", "v2")
+    rollout._end = nothing
+    groups = plan(fleet, fleet.app_hosts, target, Options(), {"id": "1", "who": "ann"})
+    hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, boots=bool)
+    run(rollout._do(hosts, groups, target))
+    waited = asked["begin"]["waited"]
+    noted = {"action": "deploy", "tag": "v2", "began": time.time() - 34, "waited": waited}
+    assert waited >= 23 and record(noted, "committed")["seconds"] >= 57
 
 
 @pytest.mark.parametrize("answer, migrates", [
