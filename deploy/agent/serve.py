@@ -59,8 +59,7 @@ def lines() -> Iterator[Message]:
         if not more:
             return
         *whole, rest = (rest + more).split(b"\n")
-        for line in whole:
-            yield json.loads(line)
+        yield from map(json.loads, whole)
 
 
 def answer(message: Message, function: Callable[[], object]) -> None:

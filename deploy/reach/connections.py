@@ -208,16 +208,14 @@ class Connections:
         return await together(end, names)
 
     async def evidence(self, problem: HostProblem, ends: Mapping[str, Any]) -> HostProblem:
-        """The problem with the log of the container that it is about, if any: read when `ends`, the takeback's, are
-        here, as a journal may take long."""
+        """The problem with the log of its container, if any: read when `ends`, the takeback's, are here. It may be slow."""
         if problem.more.get("log_of") and ends.get(problem.host):
             name, since = problem.more["log_of"]
             try:
-                said = await self.connections[problem.host].ask("said", 20, name=name, since=since)
-                log = said["log"] or [f"({name} has logged nothing)"]
+                log = (await self.connections[problem.host].ask("said", 20, name=name, since=since))["log"]
             except HostProblem as error:
                 log = [f"(the log of {name} cannot be read: {error})"]
-            problem.more = {**problem.more, "log": log}
+            problem.more = {**problem.more, "log": log or [f"({name} has logged nothing)"]}
         return problem
 
     async def release(self) -> None:
