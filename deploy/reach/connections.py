@@ -208,7 +208,7 @@ class Connections:
         return await together(end, names)
 
     async def evidence(self, problem: HostProblem, ends: Mapping[str, Any]) -> HostProblem:
-        """The problem with the log of its container, if any: read when `ends`, the takeback's, are here. It may be slow."""
+        """The problem with the log of its container, if any: read when `ends`, the takeback's, are here."""
         if problem.more.get("log_of") and ends.get(problem.host):
             name, since = problem.more["log_of"]
             try:
