@@ -594,6 +594,22 @@ def test_a_stop_right_after_the_start(server):
         assert init.wait(1) == 7
 
 
+def test_a_stop_of_what_ends_by_itself(server):
+    """A release that crashes as it starts needs no signal, so nobody waits for a Docker that is busy with its end."""
+    server.put("stub/container", "running  ")
+    server.put("stub/hung-inspect", "")
+    with container(server, "echo up; read go") as init:
+        (server.root / "run/docker-runner/shop-web-a.signal").unlink()
+        with running(server.command("--stop", "shop-web-a"), env=server.env) as stop:
+            wait_until(lambda: server.calls("inspect"))
+            init.stdin.write(b"go\n")
+            init.stdin.flush()
+            assert stop.wait(4) == 0
+        server.put("run/docker-runner/shop-web-a", ID + "\n")
+        assert server("--stop", "shop-web-a").returncode == 0
+    assert [call[0] for call in server.calls()] == ["inspect", "rm", "rm"]
+
+
 def test_a_stop_has_an_end(server):
     """What does not heed TERM is killed after the seconds given, and only that."""
     with container(server, "trap '' TERM; echo up; while :; do sleep 0.05; done") as init:
