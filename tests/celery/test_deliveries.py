@@ -9,9 +9,9 @@ from datetime import datetime
 import kombu
 import psycopg2
 import pytest
-from ops.relay import Relay
 
 from proc import wait_until
+from relay import Relay
 
 from .shop import FILES, add_shop
 

@@ -161,7 +161,7 @@ PUSH = {"REGISTRY_LOGIN": "ann:pass:word", "TAG": "build-1"}
 @pytest.mark.parametrize("code", [0, 1])
 @pytest.mark.parametrize("image, registry", [
     ("ghcr.io/acme/shop", "ghcr.io"), ("localhost:5000/shop", "localhost:5000"), ("localhost/shop", "localhost"),
-    ("acme/shop", ""), ("shop", "")])
+    ("acme/shop", "")])
 def test_push_is_logged_in_for_its_time_alone(ci, docker, tmp_path, image, registry, code):
     """Docker is logged in at the image's registry, by stdin, in a configuration that goes with the push, well or not;
     who was logged in on the machine stays."""

@@ -92,6 +92,7 @@ def test_what_is_no_setting_is_refused(text, names, said):
 
 def run(monkeypatch, capsys, words, stdin=b""):
     """The exit code of the command line, and what it said on stderr."""
+    monkeypatch.setenv("IMAGE", "registry.example/shop")  # as make does
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
     code = __main__.main(words)
     return code, capsys.readouterr().err

@@ -160,11 +160,12 @@ def test_who_is_asked_and_how():
 
 
 @pytest.mark.parametrize("watch", ["", '[watch]\nfront = "https://shop.example/"\nplaces = 1\n'])
-def test_nobody_to_ask(tmp_path, capsys, watch):
+def test_nobody_to_ask(tmp_path, monkeypatch, capsys, watch):
     """Without web hosts and node exporters there is nothing for Prometheus; a folder that cannot be is told."""
     (tmp_path / "x.toml").write_text('app = "a"\nimage = "a"\n[hosts.a]\nroles = ["worker"]\n' + watch)
     assert __main__.main(["--config", str(tmp_path / "x.toml"), "monitoring", "--out", str(tmp_path)]) == 2
     assert "Prometheus could see no host" in capsys.readouterr().err
+    monkeypatch.setenv("IMAGE", "registry.example/shop")  # as make does
     assert __main__.main(["monitoring", "--out", str(tmp_path / "x.toml")]) == 1
     assert "x.toml: File exists" in capsys.readouterr().err
 

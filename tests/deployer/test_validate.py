@@ -207,5 +207,6 @@ def test_an_error_of_a_host_is_shown_not_sent(monkeypatch, capsys):
     def fail(fleet, args):
         raise DeployError("on web1: \x1b[2J gone\ud800")
     monkeypatch.setattr(releases, "handle", fail)
+    monkeypatch.setenv("IMAGE", "registry.example/shop")  # as make does
     assert __main__.main(["releases"]) == 1
     assert capsys.readouterr().err == "deploy: on web1: \\x1b[2J gone\\ud800\n"

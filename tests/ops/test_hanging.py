@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
-from ops.relay import Relay
 from ops.served import Site, serve
 
 from postgresql import new_pooler
 from proc import wait_until
+from relay import Relay
 from services import Server
 
 LIMIT = 2.2  # seconds by the client's clock, of 2 promised

@@ -9,10 +9,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from ops.relay import Relay
 from ops.served import serve
 
 from proc import wait_until
+from relay import Relay
 from postgresql import migrate
 
 LIMIT = 2  # seconds by the client's clock

@@ -6,12 +6,12 @@ import shutil
 import sqlite3
 
 import pytest
-from ops.relay import Relay
 from ops.served import short_folder
 
 import warm
 from connect import connection_to
 from proc import ROOT, VE_PYTHON, free_port, running, wait_until
+from relay import Relay
 
 COMMAND = [VE_PYTHON, "-m", "slipway.serve"]
 
