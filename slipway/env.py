@@ -22,7 +22,8 @@ class Required:
 
 
 REQUIRED = Required()
-RENAMED = {"DATABASE_TIMEOUTS": "DATABASE_POOLER"}  # a variable that a release gave up → its new name
+# A variable that a release gave up → its new name, and what the value becomes.
+RENAMED = {"DATABASE_TIMEOUTS": "DATABASE_POOLER (true for false)"}
 POSTGRES = "postgres://user:password@db.example:5432/name"
 # What is not among the pins: the module that Django imports, and the package that has it.
 DRIVERS = {"django.db.backends.mysql": ("MySQLdb", "mysqlclient"),
