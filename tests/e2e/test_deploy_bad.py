@@ -17,8 +17,8 @@ BAD = {
     "answers as another release": Bad(("/readyz answers as release another", BACK), fault="impostor", limits=SOON),
     "never gets ready": Bad(("/readyz answers 503 after 6 s", BACK), fault="unready", limits=SOON),
     "fails its smoke path": Bad(("ready: / answers 500", BACK), fault="visitors", limits=SOON),
-    "worker is never ready": Bad(("work1: ready: the worker is not consuming after 6 s", BACK), fault="idle",
-                                 limits=SOON),
+    "worker is never ready": Bad(("work1: ready: the worker is not consuming after 6 s", " waits for work", BACK),
+                                 fault="idle", limits=SOON),
     "static files that are none": Bad(("publish: static-root/link.4567.css in the image is no regular file", BACK),
                                       fault="smuggler"),
     "static files that no bucket takes": Bad(
