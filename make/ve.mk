@@ -49,7 +49,7 @@ quoted_well = ([^'"\;&|<>()`\#]|'[^']*'|"([^"\`]|\\.)*"|\\.)*
 is_words = $(if $(call has,$(value $(1)),$$),,$(shell \
         printf '%s\n' $(call quote,$(value $(1))) | LC_ALL=C grep -Ex $(call quote,$(quoted_well)) >/dev/null && echo yes))
 given = $(if $(value $(1)),$(filter command environment,$(origin $(1))))
-refused = $$(error make: $(1) has what make or a shell acts upon: leave it out; docs/make.md tells where quotes help)
+refused = $$(error make: $(1) holds a character that make or a shell acts upon: remove it, or see docs/make.md)
 refuse = $(eval $(if $(filter command override,$(origin $(1))),override )$(1) = $(refused))$(eval unexport $(1))
 $(foreach kind,plain words,$(foreach name,$($(kind)),\
         $(if $(call given,$(name)),$(if $(call is_$(kind),$(name)),,$(call refuse,$(name))))))

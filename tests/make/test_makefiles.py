@@ -227,7 +227,7 @@ def test_no_variable_breaks_out_of_a_recipe(stubbed):
         for value in [";touch canary"] if name in words else CANARY if target == "push" else CANARY[:1]:
             done = run(["make", "-C", stubbed, target, f"{name}={value}"])
             assert not (stubbed / "canary").exists(), (target, name, value)
-            assert done.returncode and f"make: {name} has what make or a shell acts upon" in done.stderr, (target, name)
+            assert done.returncode and f"make: {name} holds a character that make or a shell acts upon" in done.stderr, (target, name)
 
 
 @pytest.mark.parametrize("value", CANARY)
@@ -235,7 +235,7 @@ def test_the_environment_breaks_out_no_more_than_the_command_line(stubbed, value
     """As in CI. A target that does not use the variable runs, and the Makefile's own value is not asked about."""
     env = {**os.environ, "TAG": value, "ARGS": value}
     done = run(["make", "-C", stubbed, "deploy"], env=env)
-    assert done.returncode and "has what make or a shell acts upon" in done.stderr
+    assert done.returncode and "holds a character that make or a shell acts upon" in done.stderr
     assert run(["make", "-C", stubbed, "status", "ARGS=--json"], env=env).returncode == 0
     (stubbed / "Makefile").write_text("TAG = $(shell echo mine)\nARGS =\ninclude deploy.mk\n")
     assert run(["make", "-C", stubbed, "deploy"], env=env).returncode == 0
@@ -259,7 +259,7 @@ def test_words_arrive_as_typed(stubbed, typed, words):
 def test_words_hold_no_commands(stubbed, typed):
     """What a shell would act upon outside of quotes, or in spite of them, is refused."""
     done = run(["make", "-C", stubbed, "logs", f"ARGS={typed}"])
-    assert done.returncode and "make: ARGS has what make or a shell acts upon" in done.stderr, typed
+    assert done.returncode and "make: ARGS holds a character that make or a shell acts upon" in done.stderr, typed
     assert not (stubbed / "canary").exists() and not (stubbed / "calls").exists()
 
 
