@@ -227,7 +227,7 @@ def test_no_variable_breaks_out_of_a_recipe(stubbed):
         for value in [";touch canary"] if name in words else CANARY if target == "push" else CANARY[:1]:
             done = run(["make", "-C", stubbed, target, f"{name}={value}"])
             assert not (stubbed / "canary").exists(), (target, name, value)
-            assert done.returncode and f"make: {name} holds a character that make or a shell acts upon" in done.stderr, (target, name)
+            assert done.returncode and f"make: {name} holds a character that" in done.stderr, (target, name)
 
 
 @pytest.mark.parametrize("value", CANARY)
