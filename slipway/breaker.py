@@ -22,6 +22,8 @@ class Hangs(ConnectionError):
 class Breaker:
     """`with breaker.attempt():` around what may hang; raises Hangs at once while it does."""
 
+    hangs: type[Exception] = Hangs
+
     def __init__(self, name: str) -> None:
         self.name, self.lock = name, threading.Lock()
         self.until: float | None = None  # when the next one may try; None: all may
@@ -32,8 +34,8 @@ class Breaker:
         tries, began = self.check(), time.monotonic()
         try:
             yield
-        except Exception:
-            self.settle(tries, time.monotonic() - began > SLOW)
+        except Exception as error:
+            self.settle(tries, self.in_vain(error, time.monotonic() - began))
             raise
         self.settle(tries, False)
 
@@ -44,9 +46,13 @@ class Breaker:
             if self.until is None:
                 return False
             if now < self.until:
-                raise Hangs(f"the {self.name} did not answer just now")
+                raise self.hangs(f"the {self.name} did not answer just now")
             self.until = now + REST  # others do not wait for this one
             return True
+
+    def in_vain(self, error: Exception, seconds: float) -> bool:
+        """Whether it hung, by what was raised and how long that took."""
+        return seconds > SLOW
 
     def settle(self, tries: bool, in_vain: bool) -> None:
         """Note how it went."""

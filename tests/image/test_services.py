@@ -90,7 +90,7 @@ def test_killed_worker(start, env):
 
 def test_killed_process(env, worker):
     """Kill -9 the process that works on a task: the worker does it again with a new one."""
-    send(worker, (1, 2))
+    send(worker, (1, 6))  # docker exec may take seconds where others work, too
     worker.says("order 1 began")
     code = ("import os, pathlib, signal\n"
             "children = pathlib.Path('/proc/1/task/1/children').read_text().split()\n"
@@ -177,7 +177,7 @@ def test_waiting_at_term(start, tmp_path):
         web.says("began ")
         load.stopped.set()
         assert web.stop() == 0
-    assert load.outcomes() == {"200": 12}, [asked.error for asked in load.asked]
+    assert set(load.outcomes()) == {"200"} and len(load.asked) >= 12, [asked.error for asked in load.asked]
 
 
 def readyz(port):
