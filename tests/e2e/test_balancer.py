@@ -3,6 +3,7 @@
 import pytest
 
 import proc
+from e2e import byhand
 from e2e.fleet.docker import docker
 from e2e.fleet.load import Load
 from e2e.rollouts import Shop
@@ -92,6 +93,8 @@ def test_a_reboot(two, load, tmp_path):
     docker("cp", f"{web2.machine.container}:{log}", tmp_path / "log")
     assert '"status":50' not in (tmp_path / "log").read_text()
     web2.power_on()
+    byhand.until_it_answers(web2, "shop", "")
+    two.fleet.hosts["work1"].run("systemctl reload nginx")  # it forgets that web2 was away
 
 
 def test_a_drain_tells_whom_it_leaves(two):
