@@ -63,10 +63,12 @@ def environment(fleet, tmp_path):
             "SSH_CONFIG": str(fleet.ssh_config), "DOCKER_CONFIG": str(tmp_path / "docker")}
 
 
-def follow(commands, folder, environment):
-    """Run command after command, as a job does; the first that fails is told."""
+def follow(commands, folder, environment, server):
+    """Run command after command, as a job does; the first that fails is told. The server knows the registry by another
+    address than this machine."""
     for command in commands:
-        done = run(["sh", "-ec", command], cwd=folder, env=environment, timeout=1500)
+        there = {"IMAGE": server.settings["image"]} if re.search("make (deploy|rollback)", command) else {}
+        done = run(["sh", "-ec", command], cwd=folder, env={**environment, **there}, timeout=1500)
         assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
 
 
@@ -78,15 +80,15 @@ def release(server):
 def test_the_lines_release_and_roll_back(server, project, environment):
     """A first run puts build-1 live, a second one build-2, each by all commands in order; the rollback's command brings
     build-1 back. No key is left behind, and nothing that git would call a change."""
-    follow(ci_lines.commands("github"), project, {**environment, "TAG": "build-1"})
+    follow(ci_lines.commands("github"), project, {**environment, "TAG": "build-1"}, server)
     assert release(server) == (200, "build-1")
     page = project / "project/home/templates/home/ci.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("new\n")
     follow(["git add -A", "git -c user.name=A -c user.email=a@shop.example commit -qm 2",
-            *ci_lines.commands("github")[1:]], project, {**environment, "TAG": "build-2"})
+            *ci_lines.commands("github")[1:]], project, {**environment, "TAG": "build-2"}, server)
     assert release(server) == (200, "build-2")
     rollback = [step.command for step in ci_lines.github() if step.job == "rollback"]
-    follow(rollback, project, environment)
+    follow(rollback, project, environment, server)
     assert release(server) == (200, "build-1")
     assert run(["git", "status", "--porcelain"], cwd=project).stdout == ""
