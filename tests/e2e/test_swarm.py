@@ -6,6 +6,8 @@ from e2e.fleet.load import Load
 from e2e.swarm import SwarmShop
 from proc import wait_until
 
+pytestmark = pytest.mark.rare  # its deploys, with a stand-in, are in test_swarm_deploy.py
+
 
 @pytest.fixture(scope="module")
 def shop(fleet, tmp_path_factory):

@@ -6,6 +6,8 @@ from e2e.orders import Orders, doubled
 from e2e.swarm_rollouts import Rolled
 from proc import wait_until
 
+pytestmark = pytest.mark.rare  # its deploys, with a stand-in, are in test_swarm_deploy.py
+
 
 class Swarmed(Orders, Rolled):
     """The app with orders, whose hosts are a swarm."""
