@@ -362,6 +362,7 @@ def test_a_host_that_is_removed_stops_and_keeps_its_data(project, images):
     project.provision()
     host.run("systemctl start shop.target")
     wait_until(lambda: answers(host, "shop")[0] == 200, 60, "web2 serves again")
+    project.provision()  # its web answers now, so balancers send it visitors again
 
 
 def test_two_apps_on_a_host_do_not_touch_each_other(project, images, tmp_path):
