@@ -47,8 +47,8 @@ def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
     assert goal(release, {"known": []}) == {"image_id": "sha256:1", "digest": ""}
 
 
-def test_webs_that_need_migrations_are_started_anew(fleet):
-    """Where one has ended before they were made, `ready` starts them once more."""
+def asked_of_hosts(fleet, **options):
+    """Step → its arguments, of a deploy that goes well. `options`: of the Rollout."""
     asked = {}
 
     async def do(group):
@@ -57,29 +57,23 @@ def test_webs_that_need_migrations_are_started_anew(fleet):
 
     async def nothing(*words):
         return None
-    rollout, target = Rollout(fleet, [], None, "deploy", "v2"), Target("deploy", "v2")
+    rollout, target = Rollout(fleet, [], None, "deploy", "v2", **options), Target("deploy", "v2")
     rollout._end = nothing
     groups = plan(fleet, fleet.app_hosts, target, Options(), {"id": "1", "who": "ann"})
     hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, boots=bool)
     run(rollout._do(hosts, groups, target))
+    return asked
+
+
+def test_webs_that_need_migrations_are_started_anew(fleet):
+    """Where one has ended before they were made, `ready` starts them once more."""
+    asked = asked_of_hosts(fleet)
     assert asked["ready"]["anew"] is True and "anew" not in asked["flip"]
 
 
 def test_hosts_hear_how_long_a_deploy_has_taken(fleet):
     """The screen and releases.log count from the same moment on: the look, a lock and `hooks.before` take time."""
-    asked = {}
-
-    async def do(group):
-        asked.update({step.name: step.args for step in group})
-        return {}
-
-    async def nothing(*words):
-        return None
-    rollout, target = Rollout(fleet, [], None, "deploy", "v2", began=time.monotonic() - 23), Target("deploy", "v2")
-    rollout._end = nothing
-    groups = plan(fleet, fleet.app_hosts, target, Options(), {"id": "1", "who": "ann"})
-    hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, boots=bool)
-    run(rollout._do(hosts, groups, target))
+    asked = asked_of_hosts(fleet, began=time.monotonic() - 23)
     waited = asked["begin"]["waited"]
     noted = {"action": "deploy", "tag": "v2", "began": time.time() - 34, "waited": waited}
     assert waited >= 23 and record(noted, "committed")["seconds"] >= 57
