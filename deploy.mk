@@ -21,71 +21,71 @@ git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$
 # The deployer needs a Python alone; provisioning also what requirements/deploy.txt pins.
 
 # exec: make tells the recipe's first process only that it should end.
-deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' exec $(call quote,$(1)) -m deploy
+deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' exec $(call quote,$(1)) -m slipway.deploy
 
 .PHONY: config-check provision provision-check drain undrain env
 
 ## Operate
-config-check: deploy/__main__.py ## is the servers' file right, and what does it say?
+config-check: slipway/deploy/__main__.py ## is the servers' file right, and what does it say?
 	@$(has_python); $(call deploy_with,$(PYTHON)) config check $(ARGS)
 
-provision: deploy/__main__.py $(VE)/sentinel-deploy ## bare servers can run the app; again: puts them right (ARGS="--remove HOST")
+provision: slipway/deploy/__main__.py $(VE)/sentinel-deploy ## bare servers can run the app; again: puts them right (ARGS="--remove HOST")
 	@$(call deploy_with,$(VE)/bin/python) provision $(ARGS)
 
-provision-check: deploy/__main__.py $(VE)/sentinel-deploy ## what provision would change; fails if anything
+provision-check: slipway/deploy/__main__.py $(VE)/sentinel-deploy ## what provision would change; fails if anything
 	@$(call deploy_with,$(VE)/bin/python) provision --check $(ARGS)
 
-drain: deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web host no visitors (HOST=web1)
+drain: slipway/deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web host no visitors (HOST=web1)
 	@$(call deploy_with,$(VE)/bin/python) drain '$(HOST)' $(ARGS)
 
-undrain: deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web host visitors again (HOST=web1)
+undrain: slipway/deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web host visitors again (HOST=web1)
 	@$(call deploy_with,$(VE)/bin/python) undrain '$(HOST)' $(ARGS)
 
-env: deploy/__main__.py ## settings and secrets of the servers (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
+env: slipway/deploy/__main__.py ## settings and secrets of the servers (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
 	@$(call deploy_with,$(PYTHON)) env $(or $(ARGS),list)
 
-plan: deploy/__main__.py ## what a deploy would do (TAG=build-42)
+plan: slipway/deploy/__main__.py ## what a deploy would do (TAG=build-42)
 	@$(call deploy_with,$(PYTHON)) plan '$(TAG)' $(ARGS)
 
-deploy: deploy/__main__.py ## bring a release to all servers, or take it back (TAG=build-42 ARGS="--no-bake --parallel 2")
+deploy: slipway/deploy/__main__.py ## bring a release to all servers, or take it back (TAG=build-42 ARGS="--no-bake --parallel 2")
 	@$(call deploy_with,$(PYTHON)) deploy '$(TAG)' $(ARGS)
 
-rollback: deploy/__main__.py ## the release before, everywhere (ARGS="--to build-41")
+rollback: slipway/deploy/__main__.py ## the release before, everywhere (ARGS="--to build-41")
 	@$(call deploy_with,$(PYTHON)) rollback $(ARGS)
 
-status: deploy/__main__.py ## what runs where; fails if anything is not as it should be
+status: slipway/deploy/__main__.py ## what runs where; fails if anything is not as it should be
 	@$(call deploy_with,$(PYTHON)) status $(ARGS)
 
-releases: deploy/__main__.py ## what ran when, by whom, and what became of it
+releases: slipway/deploy/__main__.py ## what ran when, by whom, and what became of it
 	@$(call deploy_with,$(PYTHON)) releases $(ARGS)
 
-logs: deploy/__main__.py ## what the servers log (ARGS="-f --role worker --since '1 hour ago'")
+logs: slipway/deploy/__main__.py ## what the servers log (ARGS="-f --role worker --since '1 hour ago'")
 	@$(call deploy_with,$(PYTHON)) logs $(ARGS)
 
-run: deploy/__main__.py ## a command in the release that is live on a host (HOST=web1 ARGS="manage showmigrations")
+run: slipway/deploy/__main__.py ## a command in the release that is live on a host (HOST=web1 ARGS="manage showmigrations")
 	@$(call deploy_with,$(PYTHON)) run '$(HOST)' -- $(ARGS)
 
-prune: deploy/__main__.py ## remove images and secret files that no release of the servers needs any more
+prune: slipway/deploy/__main__.py ## remove images and secret files that no release of the servers needs any more
 	@$(call deploy_with,$(PYTHON)) prune $(ARGS)
 
-watch: deploy/__main__.py ## whether enough is up, and well enough; a table that lives (ARGS=--once: once, fails if not)
+watch: slipway/deploy/__main__.py ## whether enough is up, and well enough; a table that lives (ARGS=--once: once, fails if not)
 	@$(call deploy_with,$(PYTHON)) watch $(ARGS)
 
-monitoring: deploy/__main__.py ## the same rules for Prometheus and Grafana, in var/monitoring (ARGS="--out DIR")
+monitoring: slipway/deploy/__main__.py ## the same rules for Prometheus and Grafana, in var/monitoring (ARGS="--out DIR")
 	@$(call deploy_with,$(PYTHON)) monitoring $(ARGS)
 
-manifests: deploy/__main__.py ## files for a cluster or a platform, in manifests/ (TAG=build-42 ENGINE=kubernetes)
+manifests: slipway/deploy/__main__.py ## files for a cluster or a platform, in manifests/ (TAG=build-42 ENGINE=kubernetes)
 	@$(call deploy_with,$(PYTHON)) manifests '$(TAG)' $(if $(ENGINE),--engine '$(ENGINE)') $(ARGS)
 
 # What is wrong with the servers' file is told before anything is installed for it.
 $(VE)/sentinel-deploy: servers-file
 
-servers-file: deploy/__main__.py
+servers-file: slipway/deploy/__main__.py
 	@$(if $(findstring --config,$(ARGS)),,$(has_python); ($(call deploy_with,$(PYTHON)) config check) >/dev/null)
 
 .PHONY: plan deploy rollback status releases logs run prune watch monitoring manifests
 
 # The deployer reads settings, judges them and writes files as the image does.
-deploy/__main__.py: FORCE
+slipway/deploy/__main__.py: FORCE
 	@for file in $@ slipway/envfile.py slipway/values.py slipway/lasting/files.py; do test -e "$$file" || { \
 	  echo "make: no $$file here: take it from the template, see docs/make.md" >&2; exit 1; }; done

@@ -112,7 +112,7 @@ def test_the_start_page_ships_as_the_readme_does():
 
 def test_lines_are_not_too_long():
     """Documents and units are wrapped, where they can be."""
-    pages = [path for path in git_files() if path.endswith(".md") or path.startswith("deploy/host/systemd/")]
+    pages = [path for path in git_files() if path.endswith(".md") or path.startswith("slipway/deploy/server/systemd/")]
     found = [f"{path}:{number} has {len(line)}" for path in pages
              for number, line in prose((ROOT / path).read_text()) if len(line) > LONGEST]
     assert not found, f"more than {LONGEST} characters in a line: " + ", ".join(found)

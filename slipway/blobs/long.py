@@ -1,5 +1,5 @@
 """Answers so long that a slow client makes them last: they hold at most half of a process's threads, so that others are
-answered meanwhile. Shorter ones nginx takes off the app at once (deploy/host/nginx/app.conf)."""
+answered meanwhile. Shorter ones nginx takes off the app at once (slipway/deploy/server/nginx/app.conf)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serves files out of the database, as nginx does out of a folder (deploy/host/nginx/app.conf)."""
+"""Serves files out of the database, as nginx does out of a folder (slipway/deploy/server/nginx/app.conf)."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-from deploy.decide import config  # noqa: E402
+from slipway.deploy import config  # noqa: E402
 from deployer.agents import fine  # noqa: E402
 
 SSH = "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nexec busybox nc 127.0.0.1 {}\n"
@@ -148,7 +148,8 @@ class Bench:
 
     def deploy(self, checkout):
         self.committed.value = 0
-        run = measure([sys.executable, "-m", "deploy", "--config", self.config, "deploy", "v2"], checkout, self.env)
+        words = [sys.executable, "-m", "slipway.deploy", "--config", self.config, "deploy", "v2"]
+        run = measure(words, checkout, self.env)
         assert self.committed.value == self.count, f"{self.committed.value} of {self.count} have committed"
         return run
 

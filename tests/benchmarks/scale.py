@@ -22,7 +22,7 @@ import hosts
 import scale_model
 from scale_watch import Seen, watched
 
-from deploy.reach import connection
+from slipway.deploy.ssh import connection
 
 PREDICTED = (1000, 10_000)
 UNITS = {"seconds": "s", "two releases": "s", "takeback": "s", "CPU": "s", "memory": "MB", "files": "", "programs": "",

@@ -22,7 +22,7 @@ from pathlib import Path
 import hosts
 from scale_watch import watched
 
-from deploy.decide.ssh import Ssh
+from slipway.deploy.config.ssh import Ssh
 
 SERVER = """Port {port}
 ListenAddress 127.0.0.1

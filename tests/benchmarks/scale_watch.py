@@ -51,7 +51,7 @@ class Seen:
 
 def watched(config: Path, env: dict[str, str], checkout: Path) -> Seen:
     """A deploy, from its start to its end."""
-    seen, command = Seen(), [sys.executable, "-m", "deploy", "--config", str(config), "deploy", "v2", "--json"]
+    seen, command = Seen(), [sys.executable, "-m", "slipway.deploy", "--config", str(config), "deploy", "v2", "--json"]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
         began = time.monotonic()
         process = subprocess.Popen(command, cwd=checkout, env=env, stdout=out, stderr=error)

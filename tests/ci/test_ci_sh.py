@@ -113,7 +113,7 @@ def test_a_cancelled_job_takes_back(shell, tmp_path, number):
     deployer.write_text(TAKES_BACK.format(os.path.realpath(sys.executable)))
     deployer.chmod(0o755)
     with running([*shell, SCRIPT, "make", "deploy", "TAG=build-1", f"PYTHON={deployer}"], cwd=ROOT) as job:
-        wait_until(lambda: "deploying -m deploy deploy build-1" in job.output())
+        wait_until(lambda: "deploying -m slipway.deploy deploy build-1" in job.output())
         job.send_signal(number)
         assert job.wait(30) == 128 + signal.SIGTERM, job.output()  # make's own end
         assert "taken back" in job.output()

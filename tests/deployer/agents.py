@@ -4,9 +4,9 @@ import contextlib
 import json
 from unittest import mock
 
-from deploy.decide import preflight
-from deploy.reach import connection, process
-from deploy.reach.conversation import MARK
+from slipway.deploy.rollout import preflight
+from slipway.deploy.ssh import connection, process
+from slipway.deploy.ssh.conversation import MARK
 
 
 class Pipe(process.Process):

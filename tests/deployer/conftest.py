@@ -10,7 +10,7 @@ import pytest
 from proc import ROOT
 
 sys.path.insert(0, str(ROOT))
-from deploy.decide import config  # noqa: E402
+from slipway.deploy import config  # noqa: E402
 
 TOML = {
     "app": "shop", "image": "registry.example/shop", "media": "bucket",

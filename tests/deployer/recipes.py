@@ -6,15 +6,15 @@ import os
 
 from pyinfra.context import ctx_host
 
-from deploy.agent import shell
-from deploy.decide.site import Out
-from deploy.errors import HostProblem
-from deploy.provisioning import recipe
-from deploy.provisioning.fitness import Found
-from deploy.provisioning.operations import PutWhole
-from deploy.provisioning.session import Session
-from deploy.reach import process
-from deploy.reach.process import Done
+from slipway.deploy.agent import shell
+from slipway.deploy.errors import HostProblem
+from slipway.deploy.provisioning import recipe
+from slipway.deploy.provisioning.fitness import Found
+from slipway.deploy.provisioning.operations import PutWhole
+from slipway.deploy.provisioning.session import Session
+from slipway.deploy.server.site import Out
+from slipway.deploy.ssh import process
+from slipway.deploy.ssh.process import Done
 from deployer.test_server import host_of
 
 STAT = "user=root group=root mode=-rw-r--r-- atime=0 mtime=0 ctime=0 size=0 '{}'\n"

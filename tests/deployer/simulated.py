@@ -12,12 +12,10 @@ from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from unittest import mock
 
-from deploy.agent import disk, engine
-from deploy.agent import host as hosts
-from deploy.agent import http, releases, slots
-from deploy.agent.roles import BUILT_IN, Process
-from deploy.agent.steps.watcher import Watcher
-from deploy.decide.server import process_unit
+from slipway.deploy.agent import disk, engine, host as hosts, http, releases, slots
+from slipway.deploy.agent.roles import BUILT_IN, Process
+from slipway.deploy.agent.steps.watcher import Watcher
+from slipway.deploy.server.files import process_unit
 
 FOREVER = 10**9
 

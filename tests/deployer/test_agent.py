@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.agent import disk, facts, fate, http, releases, serve, slots, takeback
-from deploy.agent.attempt import Attempt
-from deploy.agent.host import Problem
-from deploy.agent.roles import Process
-from deploy.agent.steps import commit, replace
-from deploy.agent.steps.table import STEPS
+from slipway.deploy.agent import disk, facts, fate, http, releases, serve, slots, takeback
+from slipway.deploy.agent.attempt import Attempt
+from slipway.deploy.agent.host import Problem
+from slipway.deploy.agent.roles import Process
+from slipway.deploy.agent.steps import commit, replace
+from slipway.deploy.agent.steps.table import STEPS
 from deployer.simulated import FOREVER, OWN, Killed, Simulated, world
 
 TAGS = ("v1", "v2", "v3", "bad")

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from deploy.agent import engine
-from deploy.agent.host import Host, Problem
-from deploy.agent.steps import asking
+from slipway.deploy.agent import engine
+from slipway.deploy.agent.host import Host, Problem
+from slipway.deploy.agent.steps import asking
 
 SITE = ("https", "shop.example")
 

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from deploy import agent
-from deploy.agent import FOLDER, MODULES, TYPES, path_of
-from deploy.decide.render import HOST
+from slipway.deploy import agent
+from slipway.deploy.agent import FOLDER, MODULES, TYPES, path_of
+from slipway.deploy.server.render import HOST
 from proc import run
 
 PATHS = [path_of(name) for name in ("start", *MODULES)] + [HOST / "consul_hosts.py"]

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from deploy import agent
-from deploy.agent import disk, slots
+from slipway.deploy import agent
+from slipway.deploy.agent import disk, slots
 from deployer.simulated import world
 from deployer.test_agent import Machine
 from proc import run

@@ -7,8 +7,8 @@ from proc import ROOT, run
 # Programs end while the loop is busy: as many signals come as of that many more. Another block has come in between.
 SCRIPT = """
 import asyncio, os, signal, sys
-from deploy.reach import process
-from deploy.reach.interrupts import heeded
+from slipway.deploy.ssh import process
+from slipway.deploy.ssh.interrupts import heeded
 
 async def main(more):
     running = [await process.start(["true"]) for _ in range(3)]

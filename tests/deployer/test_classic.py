@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from deploy.agent import releases
-from deploy.show import tables
+from slipway.deploy.agent import releases
+from slipway.deploy.screen import tables
 from proc import ROOT, run, running, wait_until
 
 SCRIPT = ROOT / "deploy/classic.sh"

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.act import commit
-from deploy.act.commit import Commit, goes_forward, outcome
-from deploy.decide.plan import Step
-from deploy.errors import DeployError, Divided, HostProblem, Lost
-from deploy.reach.connections import Connections
+from slipway.deploy.errors import DeployError, Divided, HostProblem, Lost
+from slipway.deploy.rollout import commit
+from slipway.deploy.rollout.commit import Commit, goes_forward, outcome
+from slipway.deploy.rollout.plan import Step
+from slipway.deploy.ssh.connections import Connections
 from deployer.clock import run
 
 DEAD_AFTER = 10

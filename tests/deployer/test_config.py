@@ -6,8 +6,9 @@ from unittest.mock import ANY
 
 import pytest
 
-from deploy.decide import config, schema
-from deploy.errors import Refused
+from slipway.deploy import config
+from slipway.deploy.config import schema
+from slipway.deploy.errors import Refused
 from proc import ROOT
 
 SHIPPED = ROOT / "deploy/production.toml"

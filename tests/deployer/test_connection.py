@@ -11,12 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.decide.config import Host
-from deploy.errors import HostProblem, Lost
-from deploy.reach import connection, process
-from deploy.reach.connection import Connection
-from deploy.reach.conversation import MARK, WANTED
-from deploy.decide.ssh import Ssh
+from slipway.deploy.config import Host
+from slipway.deploy.config.ssh import Ssh
+from slipway.deploy.errors import HostProblem, Lost
+from slipway.deploy.ssh import connection, process
+from slipway.deploy.ssh.connection import Connection
+from slipway.deploy.ssh.conversation import MARK, WANTED
 from deployer.agents import agents, line
 from deployer.clock import run
 from proc import ROOT
@@ -373,7 +373,7 @@ def test_a_program_ends_though_its_end_is_not_waited_for():
 
 def test_the_end_waits_for_no_thread(tmp_path):
     """What blocks for ever in a thread, as a name server may, keeps nobody from leaving."""
-    script = ("import asyncio, threading\nfrom deploy.reach.process import in_thread\nasync def work():\n"
+    script = ("import asyncio, threading\nfrom slipway.deploy.ssh.process import in_thread\nasync def work():\n"
               "    await asyncio.wait({asyncio.ensure_future(in_thread(threading.Event().wait))}, timeout=0.2)\n"
               "asyncio.run(work())")
     began = time.monotonic()

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.decide import config, consul, server, site
-from deploy.decide.site import Out
-from deploy.host import consul_hosts
-from deploy.host.consul_hosts import Web, in_use, listed, merged, parsed, web_of
-from deploy.provisioning import fitness, progress
-from deploy.provisioning.fitness import Found
+from slipway.deploy import config
+from slipway.deploy.provisioning import fitness, progress
+from slipway.deploy.provisioning.fitness import Found
+from slipway.deploy.server import consul, files as server, site, consul_hosts
+from slipway.deploy.server.consul_hosts import Web, in_use, listed, merged, parsed, web_of
+from slipway.deploy.server.site import Out
 from deployer.recipes import Plan
 from deployer.test_recipe import there
 from deployer.test_server import files, host_of

@@ -7,9 +7,9 @@ from unittest import mock
 
 import pytest
 
-from deploy.agent import disk, releases, settings, shell, slots
-from deploy.agent.attempt import Attempt
-from deploy.agent.steps.table import STEPS
+from slipway.deploy.agent import disk, releases, settings, shell, slots
+from slipway.deploy.agent.attempt import Attempt
+from slipway.deploy.agent.steps.table import STEPS
 from deployer.simulated import world
 from deployer.test_agent import Machine
 

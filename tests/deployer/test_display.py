@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from deploy.show.display import SHOWN, Table, choose
+from slipway.deploy.screen.display import SHOWN, Table, choose
 from proc import ROOT
 
 
@@ -51,7 +51,7 @@ def test_that_nobody_reads_ends_no_deploy(kind, full):
     """Its reader has gone, or the disk that takes it is full: what is told is dropped, and the exit code stays."""
     read, write = os.pipe()
     os.close(read)
-    script = f"from deploy.show.display import {kind}; import sys; show = {kind}(sys.stdout)\n" + 3 * (
+    script = f"from slipway.deploy.screen.display import {kind}; import sys; show = {kind}(sys.stdout)\n" + 3 * (
         "show.tell({'event': 'step', 'step': 'flip', 'host': 'web1', 'state': 'done', 'seconds': 1})\n") + "sys.exit(3)"
     with open("/dev/full" if full else write, "wb") as out:
         done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=out, stderr=subprocess.PIPE, timeout=30)
@@ -61,15 +61,16 @@ def test_that_nobody_reads_ends_no_deploy(kind, full):
 def test_an_error_that_nobody_reads_keeps_its_exit_code():
     """A refusal is exit 2 where its text cannot be written."""
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([sys.executable, "-m", "deploy", "--hosts", "web9", "env", "list"], cwd=ROOT, stderr=full,
-                              timeout=30)
+        done = subprocess.run([sys.executable, "-m", "slipway.deploy", "--hosts", "web9", "env", "list"], cwd=ROOT,
+                              stderr=full, timeout=30)
     assert done.returncode == 2
 
 
 def test_a_terminal_that_nobody_reads_holds_nothing_up():
     """More than a pipe takes is told, at once; the end waits a while for a reader, not for ever, and is clean."""
     read, write = os.pipe()
-    script = ("import sys, time\nfrom deploy.show.display import choose\nshow, began = choose(True), time.monotonic()\n"
+    script = ("import sys, time\nfrom slipway.deploy.screen.display import choose\n"
+              "show, began = choose(True), time.monotonic()\n"
               "for _ in range(5000):\n    show.tell({'event': 'progress', 'text': 'x' * 100})\n"
               "told = time.monotonic() - began\nshow.close(0.5)\nsys.exit(3 if told < 2 else 4)")
     try:

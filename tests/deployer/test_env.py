@@ -1,4 +1,4 @@
-"""`python -m deploy env` without a host: what becomes of an env file's text, and what is refused before any ssh."""
+"""`make env` without a host: what becomes of an env file's text, and what is refused before any ssh."""
 
 import argparse
 import io
@@ -8,12 +8,12 @@ import sys
 import pytest
 
 import proc
-from deploy import __main__
-from deploy.act.settings import ask
-from deploy.commands import env
-from deploy.decide import settings
-from deploy.errors import HostProblem, Locked, Refused
-from deploy.reach.connection import encoded
+from slipway.deploy import __main__
+from slipway.deploy.commands import env
+from slipway.deploy.env import changes
+from slipway.deploy.env.staging import ask
+from slipway.deploy.errors import HostProblem, Locked, Refused
+from slipway.deploy.ssh.connection import encoded
 from deployer import clock
 from deployer.agents import Agent, agents, fine, line
 
@@ -22,46 +22,46 @@ CURRENT = "# the shop\nSECRET_KEY=one\n\nMAIL_FROM=a@b.example\n"
 
 def test_a_value_is_changed_in_its_place():
     """What is set keeps its line, what is new comes last, comments and the rest stay."""
-    text = settings.staged(CURRENT, None, {"SECRET_KEY": "two", "NEW": "a=b"}, ())
+    text = changes.staged(CURRENT, None, {"SECRET_KEY": "two", "NEW": "a=b"}, ())
     assert text == "# the shop\nSECRET_KEY=two\n\nMAIL_FROM=a@b.example\nNEW=a=b\n"
 
 
 def test_what_is_staged_is_added_to():
     """A second change before the next deploy starts from the first."""
-    assert settings.staged(CURRENT, "A=1\n", {"B": "2"}, ()) == "A=1\nB=2\n"
-    assert settings.staged(CURRENT, "", {"B": "2"}, ()) == "B=2\n"
+    assert changes.staged(CURRENT, "A=1\n", {"B": "2"}, ()) == "A=1\nB=2\n"
+    assert changes.staged(CURRENT, "", {"B": "2"}, ()) == "B=2\n"
 
 
 def test_unset_takes_the_line_away():
     """What is unset is gone, and what is not there cannot be."""
-    assert settings.staged(CURRENT, None, {}, ["SECRET_KEY"]) == "# the shop\n\nMAIL_FROM=a@b.example\n"
+    assert changes.staged(CURRENT, None, {}, ["SECRET_KEY"]) == "# the shop\n\nMAIL_FROM=a@b.example\n"
     with pytest.raises(HostProblem, match="NOTHING is not set"):
-        settings.staged(CURRENT, None, {}, ["NOTHING"])
+        changes.staged(CURRENT, None, {}, ["NOTHING"])
 
 
 def test_a_value_and_a_file_exclude_each_other():
     """Setting NAME drops NAME_FILE, and the other way round: the app refuses both."""
-    assert settings.staged("KEY_FILE=/run/secrets/KEY\n", None, {"KEY": "x"}, ()) == "KEY=x\n"
-    assert settings.staged("KEY=x\n", None, {"KEY_FILE": "/run/secrets/KEY"}, ()) == "KEY_FILE=/run/secrets/KEY\n"
+    assert changes.staged("KEY_FILE=/run/secrets/KEY\n", None, {"KEY": "x"}, ()) == "KEY=x\n"
+    assert changes.staged("KEY=x\n", None, {"KEY_FILE": "/run/secrets/KEY"}, ()) == "KEY_FILE=/run/secrets/KEY\n"
 
 
 def test_a_malformed_file_is_not_built_upon():
     """A line that the dialect refuses is named, without its value, and nothing is staged on top of it."""
     with pytest.raises(HostProblem) as caught:
-        settings.staged('A="planted"\n', None, {"B": "1"}, ())
+        changes.staged('A="planted"\n', None, {"B": "1"}, ())
     assert caught.value.args == ("APP.env line 1: A is in quotes, which would be part of it: drop them",)
 
 
 def test_differences_show_no_value():
     """Each name, and what the next deploy makes of it."""
-    assert settings.differences("A=1\nB=1\nC=1\n", "A=1\nB=2\nD=1\n") == {
+    assert changes.differences("A=1\nB=1\nC=1\n", "A=1\nB=2\nD=1\n") == {
         "A": "", "B": "changed", "C": "unset", "D": "set"}
-    assert settings.differences("A=1\n", None) == {"A": ""}
-    assert settings.differences("A=1\n", "") == {"A": "unset"}
+    assert changes.differences("A=1\n", None) == {"A": ""}
+    assert changes.differences("A=1\n", "") == {"A": "unset"}
 
 
 REFUSED = [
-    ("A=1\n-----END\n", [], ["input line 2: not KEY=value", settings.HOLDS_LINES]),
+    ("A=1\n-----END\n", [], ["input line 2: not KEY=value", changes.HOLDS_LINES]),
     ("A='1'\n", [], ["input line 1: A is in quotes, which would be part of it: drop them"]),
     ("A=1\nA=2\n", [], ["input line 2: A is set a second time"]),
     ("A=1\n", ["A", "B"], ["no value for B"]),
@@ -79,14 +79,14 @@ REFUSED = [
 @pytest.mark.parametrize("url", ["https://hc.example:8443", "http://localhost:8000", "http://shop.localhost"])
 def test_a_site_url_that_will_start(url):
     """https for all, http for this machine alone."""
-    assert settings.read_values(f"SITE_URL={url}\n".encode(), []) == {"SITE_URL": url}
+    assert changes.read_values(f"SITE_URL={url}\n".encode(), []) == {"SITE_URL": url}
 
 
 @pytest.mark.parametrize("text, names, said", REFUSED)
 def test_what_is_no_setting_is_refused(text, names, said):
     """All that is wrong with the lines is told, a newline in a value with a word about set-file."""
     with pytest.raises(Refused) as caught:
-        settings.read_values(text.encode(), names)
+        changes.read_values(text.encode(), names)
     assert str(caught.value).splitlines() == said
 
 
@@ -146,8 +146,9 @@ def test_an_editor_that_fails_is_said(tmp_path, monkeypatch):
 def test_nothing_of_the_deployer_needs_django():
     """The deployer, provisioning aside, runs on a bare Python: no import leads to Django or pyinfra."""
     code = "import sys; sys.path.insert(0, '.')\n" \
-           "from deploy import __main__\nfrom deploy.act import rollout, settings\n" \
-           "from deploy.provisioning import provision\n" \
+           "from slipway.deploy import __main__\nfrom slipway.deploy.env import staging\n" \
+           "from slipway.deploy.rollout import rollout\n" \
+           "from slipway.deploy.provisioning import provision\n" \
            "print([name for name in sys.modules if name.split('.')[0] in ('django', 'pyinfra', 'gevent')])"
     done = proc.run([sys.executable, "-S", "-c", code], cwd=proc.ROOT)
     assert done.stdout == "[]\n", done.stderr
@@ -158,9 +159,9 @@ CRLF = "# Ä\t\u2028\r\nA=1\r\nB=2\r\n\n"
 
 def test_lines_that_stay_keep_every_byte():
     """Line ends, comments, blank lines and what other readers take for a line end: only what is set changes."""
-    assert settings.staged(CRLF, None, {"B": "3"}, ()) == CRLF.replace("B=2\r", "B=3")
-    assert settings.staged(CRLF, None, {}, ["A"]) == CRLF.replace("A=1\r\n", "")
-    assert settings.staged("A=1", None, {"B": "2"}, ()) == "A=1\nB=2\n"
+    assert changes.staged(CRLF, None, {"B": "3"}, ()) == CRLF.replace("B=2\r", "B=3")
+    assert changes.staged(CRLF, None, {}, ["A"]) == CRLF.replace("A=1\r\n", "")
+    assert changes.staged("A=1", None, {"B": "2"}, ()) == "A=1\nB=2\n"
 
 
 def test_what_is_no_text_is_refused(monkeypatch, capsys):
@@ -247,8 +248,8 @@ def test_what_is_kept_is_listed_by_name(stage, capsys):
 def test_a_rollback_tells_what_it_takes_away():
     """Hosts that say the same in a line; of a deploy there is nothing to be told."""
     same = {"changed": ["A", "B"], "kept": "v2"}
-    assert settings.gone_back({("prepare", "web1"): same, ("prepare", "web2"): same, ("start", "web1"): {},
-                               ("prepare", "work"): {"changed": [], "kept": "v2.2"}, ("prepare", "db"): {}}) == {
+    assert changes.gone_back({("prepare", "web1"): same, ("prepare", "web2"): same, ("start", "web1"): {},
+                              ("prepare", "work"): {"changed": [], "kept": "v2.2"}, ("prepare", "db"): {}}) == {
         "settings go back with the release: A, B; kept as v2, see make env": "web1, web2",
         "settings go back with the release: comments alone; kept as v2.2, see make env": "work"}
 

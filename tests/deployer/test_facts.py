@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.agent import disk, facts, http, releases, slots
-from deploy.decide.render import HOST
-from deploy.reach import validate
-from deploy.reach.process import LONGEST
+from slipway.deploy.agent import disk, facts, http, releases, slots
+from slipway.deploy.server.render import HOST
+from slipway.deploy.ssh import validate
+from slipway.deploy.ssh.process import LONGEST
 from deployer.simulated import Simulated, world
 
 GOOD = "export TAG=v1\nexport IMAGE_ID=sha256:1\n"

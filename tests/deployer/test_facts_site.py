@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.agent import facts, sqlite
-from deploy.agent.steps import readiness
-from deploy.decide import config
+from slipway.deploy import config
+from slipway.deploy.agent import facts, sqlite
+from slipway.deploy.agent.steps import readiness
 from deployer.simulated import Simulated, world
 from deployer.test_server import files
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.agent.roles import BUILT_IN, Process
-from deploy.decide.config import Fleet
-from deploy.decide.server import process_unit
-from deploy.decide.swarm import Node, Part
-from deploy.provisioning import fitness
-from deploy.provisioning.fitness import Found
+from slipway.deploy.agent.roles import BUILT_IN, Process
+from slipway.deploy.config import Fleet
+from slipway.deploy.provisioning import fitness
+from slipway.deploy.provisioning.fitness import Found
+from slipway.deploy.server.files import process_unit
+from slipway.deploy.swarm.nodes import Node, Part
 from deployer.test_server import files
 from proc import ROOT, run
 

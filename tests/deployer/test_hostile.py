@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy import __main__
-from deploy.commands import plan, rollback
-from deploy.decide import config
-from deploy.decide.settings import read_values, staged
-from deploy.errors import HostProblem, Refused
-from deploy.monitor import grafana, prometheus
+from slipway.deploy import __main__, config
+from slipway.deploy.commands import plan, rollback
+from slipway.deploy.env.changes import read_values, staged
+from slipway.deploy.errors import HostProblem, Refused
+from slipway.deploy.monitor import grafana, prometheus
 from deployer.conftest import TOML
 from deployer.test_server import files
 from proc import ROOT

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from deploy.agent import http
-from deploy.agent.host import Problem
+from slipway.deploy.agent import http
+from slipway.deploy.agent.host import Problem
 
 READY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"release": "v2"}'
 

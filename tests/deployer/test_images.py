@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.agent import disk, engine, facts, images, releases, serve
-from deploy.agent.attempt import Attempt
-from deploy.agent.host import Host, Problem
-from deploy.agent.steps import pull
+from slipway.deploy.agent import disk, engine, facts, images, releases, serve
+from slipway.deploy.agent.attempt import Attempt
+from slipway.deploy.agent.host import Host, Problem
+from slipway.deploy.agent.steps import pull
 from proc import ROOT
 
 PLATFORMS = [{"architecture": "amd64", "os": "linux"}, {"architecture": "arm64", "os": "linux"}]
@@ -256,7 +256,7 @@ def test_an_engine_that_stands_still(host):
 
 PULL = """import sys
 sys.path.insert(0, sys.argv[1])
-from deploy.agent import host, images
+from slipway.deploy.agent import host, images
 images.bring(host.Host("shop", sys.argv[2]), "r.example/shop", "sha256:d", sys.stdin.read())
 """
 

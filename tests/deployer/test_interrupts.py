@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from deploy.errors import HostProblem, Interrupted
-from deploy.reach.interrupts import SIGNALS, heeded, heeding, ignored
+from slipway.deploy.errors import HostProblem, Interrupted
+from slipway.deploy.ssh.interrupts import SIGNALS, heeded, heeding, ignored
 
 
 def soon(*numbers):

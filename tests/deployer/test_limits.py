@@ -9,9 +9,9 @@ from proc import ROOT, run
 # Reaches so many hosts, as any command does; how many files are open then, besides those before, and the limit.
 SCRIPT = """
 import asyncio, os, resource, sys
-from deploy.decide.config import Fleet, Host
-from deploy.errors import Refused
-from deploy.reach.connections import Connections
+from slipway.deploy.config import Fleet, Host
+from slipway.deploy.errors import Refused
+from slipway.deploy.ssh.connections import Connections
 
 def files():
     return len(os.listdir("/dev/fd"))

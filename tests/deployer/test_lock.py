@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy import agent
-from deploy.agent import kept, serve
+from slipway.deploy import agent
+from slipway.deploy.agent import kept, serve
 from deployer.simulated import Simulated
 from proc import ROOT
 

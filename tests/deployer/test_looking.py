@@ -19,14 +19,14 @@ from unittest import mock
 
 import pytest
 
-from deploy.act import hooks
-from deploy.commands import watch
-from deploy.decide.config import Host
-from deploy.monitor import hosts, looking, probes
-from deploy.monitor.looking import Sender, Watcher
-from deploy.monitor.rules import rules
-from deploy.reach import connection
-from deploy.show import board
+from slipway.deploy.commands import watch
+from slipway.deploy.config import Host
+from slipway.deploy.monitor import hosts, looking, probes
+from slipway.deploy.monitor.looking import Sender, Watcher
+from slipway.deploy.monitor.rules import rules
+from slipway.deploy.rollout import hooks
+from slipway.deploy.screen import board
+from slipway.deploy.ssh import connection
 from deployer.agents import Agent, Pipe, fine, line
 from deployer.clock import run
 from proc import ROOT, run as run_program
@@ -267,9 +267,10 @@ def test_a_signal_is_its_proper_end(tmp_path, words, code, told):
     (tmp_path / "ssh").chmod(0o755)
     for name in ("TERM", "INT"):
         script = (f"until test -s {tmp_path}/ssh.pids; do sleep 0.05; done; kill -{name} $0")
-        with subprocess.Popen([sys.executable, "-m", "deploy", "--config", tmp_path / "x.toml", *words], cwd=ROOT,
-                              env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        command = [sys.executable, "-m", "slipway.deploy", "--config", tmp_path / "x.toml", *words]
+        env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        with subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as process:
             done = run_program(["timeout", "30", "sh", "-c", script, str(process.pid)])
             assert done.returncode == 0
             assert process.wait(20) == code, process.stderr.read()

@@ -6,17 +6,17 @@ import sys
 
 import pytest
 
-from deploy import __main__
-from deploy.commands import prune
-from deploy.errors import DeployError, Locked
+from slipway.deploy import __main__
+from slipway.deploy.commands import prune
+from slipway.deploy.errors import DeployError, Locked
 from proc import ROOT, run
 
 WRONG = 'app = "Shop"\nimage = "x"\n[hosts.a]\nroles = ["wroker"]\n'
 
 
 def deploy(*words, **options):
-    return run([sys.executable, "-m", "deploy", *words], cwd=ROOT, env={**os.environ, "APP": "shop", "IMAGE": "shop"},
-               **options)
+    return run([sys.executable, "-m", "slipway.deploy", *words], cwd=ROOT,
+               env={**os.environ, "APP": "shop", "IMAGE": "shop"}, **options)
 
 
 def test_config_check_shows_the_hosts():
@@ -82,7 +82,7 @@ def test_errors_become_exit_codes(monkeypatch, capsys, error, code):
 
 def test_provisioning_without_its_packages_says_what_to_do():
     """Where pyinfra is not installed, provisioning names it and the target that installs it."""
-    done = run([sys.executable, "-S", "-m", "deploy", "provision"], cwd=ROOT,
+    done = run([sys.executable, "-S", "-m", "slipway.deploy", "provision"], cwd=ROOT,
                env={**os.environ, "PYTHONPATH": "", "IMAGE": "shop"})
     assert done.returncode == 2
     assert done.stderr == "deploy: provisioning needs pyinfra, which is not installed: run make provision\n"

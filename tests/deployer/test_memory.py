@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.agent import memory
+from slipway.deploy.agent import memory
 from deployer.simulated import Simulated
 
 MB = 2**20

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy import __main__
-from deploy.decide import config
-from deploy.monitor import prometheus
-from deploy.show import yaml
-from deploy.monitor.promtest import encoded
+from slipway.deploy import __main__, config
+from slipway.deploy.monitor import prometheus
+from slipway.deploy.monitor.promtest import encoded
+from slipway.deploy.screen import yaml
 from ops.served import serve
 from proc import ROOT
 from services import missing

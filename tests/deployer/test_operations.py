@@ -9,10 +9,10 @@ import pwd
 import pytest
 from pyinfra.operations import files
 
-from deploy.decide.server import File
-from deploy.decide.site import Site
-from deploy.provisioning.facts import Files
-from deploy.provisioning.operations import nginx_site, whole_file
+from slipway.deploy.provisioning.facts import Files
+from slipway.deploy.provisioning.operations import nginx_site, whole_file
+from slipway.deploy.server.files import File
+from slipway.deploy.server.site import Site
 from deployer.recipes import Here, Host, work
 from proc import run
 

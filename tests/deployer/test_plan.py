@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.agent.steps.table import STEPS
-from deploy.decide import config, drift, migrations, preflight
-from deploy.decide.plan import STEP_KINDS, Options, Target, judge, plan, shown
-from deploy.errors import Refused
-from deploy.show import tables
+from slipway.deploy import config
+from slipway.deploy.agent.steps.table import STEPS
+from slipway.deploy.errors import Refused
+from slipway.deploy.rollout import drift, migrations, preflight
+from slipway.deploy.rollout.plan import STEP_KINDS, Options, Target, judge, plan, shown
+from slipway.deploy.screen import tables
 
 WHO = {"id": "1", "who": "deploy v2 by ann from laptop since now"}
 

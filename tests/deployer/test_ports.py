@@ -2,10 +2,10 @@
 
 import pytest
 
-from deploy.agent.roles import Process
-from deploy.decide import config
-from deploy.decide.processes import problems
-from deploy.errors import Refused
+from slipway.deploy import config
+from slipway.deploy.agent.roles import Process
+from slipway.deploy.config.processes import problems
+from slipway.deploy.errors import Refused
 
 HOSTS = {"web1": ["web", "alerts", "mail"], "web2": ["web", "alerts"], "work1": ["mail", "alerts"]}
 CLASHES = [  # what alerts publishes, what mail does, what is told

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from deploy import __main__
+from slipway.deploy import __main__
 from ops.served import serve
 from proc import ROOT, free_port, run as run_program, running, wait_until
 from services import missing

@@ -10,13 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.decide import config
-from deploy.errors import DeployError, HostProblem, Locked, Refused
-from deploy.provisioning import channels, progress
-from deploy.provisioning import provision as provisioning
-from deploy.reach import connection, connections, gather
-from deploy.reach.connection import who
-from deploy.reach.process import Done
+from slipway.deploy import config
+from slipway.deploy.errors import DeployError, HostProblem, Locked, Refused
+from slipway.deploy.provisioning import channels, progress, provision as provisioning
+from slipway.deploy.ssh import connection, connections, gather
+from slipway.deploy.ssh.connection import who
+from slipway.deploy.ssh.process import Done
 from deployer.recipes import Host
 from proc import ROOT, run
 
@@ -200,7 +199,7 @@ def test_check_of_a_host_without_python(fleet, hosts):
 def test_pyinfra_that_is_not_installed_is_said(tmp_path):
     """In a line, with what to do, before any host is reached."""
     shutil.copy(Path(__file__).parent / "ssh-stub", tmp_path / "ssh")
-    done = run([sys.executable, "-S", "-m", "deploy", "provision"], cwd=ROOT, env={
+    done = run([sys.executable, "-S", "-m", "slipway.deploy", "provision"], cwd=ROOT, env={
         **os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOSTS": "web1", "APP": "shop", "IMAGE": "shop"})
     assert (done.returncode, done.stderr) == (
         2, "deploy: provisioning needs pyinfra, which is not installed: run make provision\n")

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.agent import image_files, images
-from deploy.agent.host import Host, Problem
-from deploy.agent.steps import publish as publisher
+from slipway.deploy.agent import image_files, images
+from slipway.deploy.agent.host import Host, Problem
+from slipway.deploy.agent.steps import publish as publisher
 
 NAMES = {"site.css": "site.0123.css", "img/logo.svg": "img/logo.4567.svg"}
 FILES = {"site.0123.css": b"body {}", "site.0123.css.gz": b"packed", "img/logo.4567.svg": b"<svg/>",

@@ -8,9 +8,10 @@ import textwrap
 import pytest
 from pyinfra.operations import server as operations
 
-from deploy.decide import config, server
-from deploy.decide.swarm import Part
-from deploy.provisioning.fitness import Found
+from slipway.deploy import config
+from slipway.deploy.provisioning.fitness import Found
+from slipway.deploy.server import files
+from slipway.deploy.swarm.nodes import Part
 from deployer.recipes import Plan
 from proc import ROOT
 
@@ -46,7 +47,7 @@ def test_files_are_written_with_owner_and_mode(fleet):
     """Of every file that the host holds, and nothing else of the app."""
     written = Plan(fleet, "web1").files
     host = fleet.hosts[0]
-    for file in (*server.app_files(fleet, host), *server.unit_files(fleet, host)):
+    for file in (*files.app_files(fleet, host), *files.unit_files(fleet, host)):
         assert written[file.path] == (file.content, file.mode, file.user, file.group)
     assert written["/etc/tmpfiles.d/shop.conf"][1:] == ("644", "root", "root")
 
@@ -56,7 +57,7 @@ def test_all_files_are_looked_at_in_one_question(fleet):
     plan = Plan(fleet, "web1", there=there("/usr/local/bin/docker-slot"))
     question = next(script for script in plan.host.asked if "sha256sum" in script)
     for path in plan.files:
-        assert path in question or "/etc/nginx" in path or path == server.DAEMON, path
+        assert path in question or "/etc/nginx" in path or path == files.DAEMON, path
 
 
 def test_folders_have_the_owners_and_modes_of_the_table(fleet, data):
@@ -97,15 +98,15 @@ def test_what_orders_a_shutdown_is_up_before_anything_is_started_anew(fleet, nam
 def test_the_engine_is_reloaded_and_not_on_swarm_nodes(fleet):
     """live-restore takes a reload, never a restart; Swarm refuses it, so there daemon.json stays as it is."""
     plan = Plan(fleet, "web1", Found(daemon_json='{"debug": true}'))
-    assert json.loads(plan.files[server.DAEMON][0]) == {"debug": True, "live-restore": True}
+    assert json.loads(plan.files[files.DAEMON][0]) == {"debug": True, "live-restore": True}
     assert plan.commands["reload docker.service"] == ["systemctl reload docker.service"]
     swarm = Plan(fleet, "web1", Found(part=Part("active")))
-    assert server.DAEMON not in swarm.files and "reload docker.service" not in swarm.commands
+    assert files.DAEMON not in swarm.files and "reload docker.service" not in swarm.commands
 
 
 def test_sockets_are_made_where_there_is_none(fleet):
     """Also where tmpfiles' own file is as it should be; with link and file nothing is to be done."""
-    text = server.tmpfiles(fleet).content
+    text = files.tmpfiles(fleet).content
     digest = f"{hashlib.sha256(text.encode()).hexdigest()}  /etc/tmpfiles.d/shop.conf\n"
     settled = there("/etc/tmpfiles.d/shop.conf") + digest
     name = "create what /etc/tmpfiles.d/shop.conf asks for"
@@ -157,7 +158,7 @@ def test_removal_takes_the_units_and_leaves_the_data(fleet):
 def test_nothing_is_ever_restarted(fleet):
     """No operation on any host, whatever was found, restarts anything, and no slot's unit is started."""
     for host in fleet.hosts:
-        plan = Plan(fleet, host.name, Found(units=("shop-web@a.service",)), there(*server.marks("shop")))
+        plan = Plan(fleet, host.name, Found(units=("shop-web@a.service",)), there(*files.marks("shop")))
         scripts = plan.scripts()
         assert not [script for script in scripts if "restart" in script.replace("/restart.conf", "")]
         assert {script for script in scripts if "systemctl start" in script} <= {

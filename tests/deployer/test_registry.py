@@ -13,9 +13,9 @@ from collections import namedtuple
 
 import pytest
 
-from deploy.errors import Refused
-from deploy.reach import registry
-from deploy.decide.ssh import Ssh
+from slipway.deploy.config.ssh import Ssh
+from slipway.deploy.errors import Refused
+from slipway.deploy.ssh import registry
 
 Answer = namedtuple("Answer", "status headers body")
 LAYERS = (b"the base" * 1000, b"", b"the code")

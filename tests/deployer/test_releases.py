@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.agent import releases, shapes, slots
-from deploy.agent.host import Problem
+from slipway.deploy.agent import releases, shapes, slots
+from slipway.deploy.agent.host import Problem
 from proc import run
 
 RECORD = {"tag": "v1", "image_id": "sha256:1", "action": "deploy", "outcome": "committed"}

@@ -16,8 +16,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.commands import status
-from deploy.errors import DeployError, Refused
+from slipway.deploy.commands import status
+from slipway.deploy.errors import DeployError, Refused
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
 from deployer.test_validate import rollout, told
@@ -144,7 +144,7 @@ def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step, said):
 
 def command(folder, *words, name="web1"):
     (folder / "x.toml").write_text(TOML.format(name=name))
-    return [sys.executable, "-m", "deploy", "--config", str(folder / "x.toml"), *words], {
+    return [sys.executable, "-m", "slipway.deploy", "--config", str(folder / "x.toml"), *words], {
         **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "STUB": str(folder)}
 
 

@@ -1,8 +1,8 @@
 """What a host has, by its units: read once for a question or an attempt."""
 
-from deploy.agent import disk, facts, roles, serve, slots
-from deploy.agent.host import UNITS, Host
-from deploy.decide.server import process_unit
+from slipway.deploy.agent import disk, facts, roles, serve, slots
+from slipway.deploy.agent.host import UNITS, Host
+from slipway.deploy.server.files import process_unit
 from deployer.simulated import OWN, Simulated, world
 
 

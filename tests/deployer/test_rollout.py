@@ -9,12 +9,12 @@ from unittest import mock
 
 import pytest
 
-from deploy.act.commit import Commit
-from deploy.act.rollout import Rollout
-from deploy.act.target import goal
-from deploy.agent.steps.commit import record
-from deploy.decide.plan import Options, Target, plan
-from deploy.errors import DeployError, Divided, HostProblem, Refused
+from slipway.deploy.agent.steps.commit import record
+from slipway.deploy.errors import DeployError, Divided, HostProblem, Refused
+from slipway.deploy.rollout.commit import Commit
+from slipway.deploy.rollout.plan import Options, Target, plan
+from slipway.deploy.rollout.rollout import Rollout
+from slipway.deploy.rollout.target import goal
 from deployer.agents import Agent, agents, fine
 from deployer.clock import run
 

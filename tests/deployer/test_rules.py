@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.decide import config, schema
-from deploy.monitor.alerts import State, step
-from deploy.monitor.measures import Memory, Reach, Reading, Sample, growth, look, memory_of
-from deploy.monitor.rules import Rule, rules
-from deploy.monitor.simulated import watch
+from slipway.deploy import config
+from slipway.deploy.config import schema
+from slipway.deploy.monitor.alerts import State, step
+from slipway.deploy.monitor.measures import Memory, Reach, Reading, Sample, growth, look, memory_of
+from slipway.deploy.monitor.rules import Rule, rules
+from slipway.deploy.monitor.simulated import watch
 
 EVERY, TTL, OVER = 10, 30, 300
 HOUR = 3600

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from deploy.decide import plan
+from slipway.deploy.rollout import plan
 from proc import ROOT
 
 sys.path.append(str(ROOT / "tests/benchmarks"))

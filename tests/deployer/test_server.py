@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from deploy.decide import config, server, site
+from slipway.deploy import config
+from slipway.deploy.server import files as server, site
 
 
 def host_of(fleet, name):

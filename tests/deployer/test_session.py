@@ -6,10 +6,10 @@ import sys
 import pytest
 from pyinfra.operations import files, server
 
-from deploy.errors import HostProblem, Refused
-from deploy.provisioning import team
-from deploy.provisioning.connector import stdin
-from deploy.provisioning.progress import announce
+from slipway.deploy.errors import HostProblem, Refused
+from slipway.deploy.provisioning import team
+from slipway.deploy.provisioning.connector import stdin
+from slipway.deploy.provisioning.progress import announce
 from deployer.recipes import STAT, Here, Host, work
 
 
@@ -100,9 +100,9 @@ def test_commands_get_their_input_and_codes():
 
 def loaded(monkeypatch, tmp_path, text):
     """What team.load makes of that file."""
-    (tmp_path / "provision_more.py").write_text(text)
-    import deploy
-    monkeypatch.setattr(deploy, "__path__", [*deploy.__path__, str(tmp_path)])
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy/provision_more.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, team.NAME, raising=False)
     return team.load()
 

@@ -8,16 +8,16 @@ import sys
 
 import pytest
 
-from deploy.agent import disk, serve, settings, shell
-from deploy.agent.host import Host, Problem
+from slipway.deploy.agent import disk, serve, settings, shell
+from slipway.deploy.agent.host import Host, Problem
 from proc import ROOT, run
 
 SECRETS = {"KEY.1": base64.b64encode(b"\xffsecret").decode()}
 OWN = (os.getuid(), os.getgid())
 SCRIPT = """import base64, os, sys
 sys.path.insert(0, {root!r})
-from deploy.agent import settings, shell
-from deploy.agent.host import Host
+from slipway.deploy.agent import settings, shell
+from slipway.deploy.agent.host import Host
 shell.ids = lambda owner, group: (os.getuid(), os.getgid())
 host = Host("shop", {folder!r})
 settings.stage(host, base64.b64encode(b"A=2").decode(), {{}})

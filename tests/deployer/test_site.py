@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from deploy.decide import config, site
-from deploy.provisioning import nginx_scripts
+from slipway.deploy import config
+from slipway.deploy.provisioning import nginx_scripts
+from slipway.deploy.server import site
 from deployer.test_server import files, host_of
 
 

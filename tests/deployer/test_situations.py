@@ -11,10 +11,10 @@ from unittest import mock
 
 import pytest
 
-from deploy.act import hooks
-from deploy.commands import watch
-from deploy.decide import config
-from deploy.reach import connection
+from slipway.deploy import config
+from slipway.deploy.commands import watch
+from slipway.deploy.rollout import hooks
+from slipway.deploy.ssh import connection
 from deployer.agents import Agent, Pipe, fine, line
 from deployer.clock import held, run
 

@@ -6,11 +6,11 @@ from unittest import mock
 
 import pytest
 
-from deploy.agent import serve, slots
-from deploy.agent.attempt import Attempt
-from deploy.agent.host import ENVIRONMENT, TRIES, Host, Problem
-from deploy.agent.steps.begin import begin
-from deploy.agent.steps.readiness import empty_slot
+from slipway.deploy.agent import serve, slots
+from slipway.deploy.agent.attempt import Attempt
+from slipway.deploy.agent.host import ENVIRONMENT, TRIES, Host, Problem
+from slipway.deploy.agent.steps.begin import begin
+from slipway.deploy.agent.steps.readiness import empty_slot
 from deployer.simulated import Simulated, world
 
 LISTENER = "0000000000000000: 00000002 00000000 00010000 0001 01 1 /run/shop/b/web.sock\n"

@@ -6,11 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.act import source
-from deploy.commands import plan
-from deploy.decide import images
-from deploy.decide.plan import Target
-from deploy.errors import Refused
+from slipway.deploy.commands import plan
+from slipway.deploy.errors import Refused
+from slipway.deploy.rollout import source, images
+from slipway.deploy.rollout.plan import Target
 from deployer.clock import run
 from proc import run as finish
 

@@ -2,7 +2,7 @@
 
 import os
 
-from deploy.decide.ssh import AS_ROOT, Ssh
+from slipway.deploy.config.ssh import AS_ROOT, Ssh
 from proc import run
 
 

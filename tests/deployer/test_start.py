@@ -9,11 +9,11 @@ import threading
 
 import pytest
 
-from deploy.agent import disk, facts, http, slots
-from deploy.agent.attempt import Attempt
-from deploy.agent.host import Problem
-from deploy.agent.steps import readiness, start
-from deploy.agent.steps.switch import flip
+from slipway.deploy.agent import disk, facts, http, slots
+from slipway.deploy.agent.attempt import Attempt
+from slipway.deploy.agent.host import Problem
+from slipway.deploy.agent.steps import readiness, start
+from slipway.deploy.agent.steps.switch import flip
 from deployer.simulated import Simulated, world
 
 TOLD = "release v2\n[X]  shop.0001_initial\n[ ]  shop.0002_note\n"

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.decide import config, server, swarm
-from deploy.decide.config import Host
-from deploy.decide.swarm import Node, Part
-from deploy.errors import DeployError, Refused
-from deploy.provisioning.fitness import Found
-from deploy.provisioning.swarm import Nodes
-from deploy.reach.process import Done
+from slipway.deploy import config
+from slipway.deploy.config import Host
+from slipway.deploy.errors import DeployError, Refused
+from slipway.deploy.provisioning.fitness import Found
+from slipway.deploy.provisioning.swarm import Nodes
+from slipway.deploy.server import files
+from slipway.deploy.ssh.process import Done
+from slipway.deploy.swarm import nodes as swarm
+from slipway.deploy.swarm.nodes import Node, Part
 from deployer.recipes import Plan
 
 ADDRESSES = {"web1": "10.0.0.11", "web2": "10.0.0.12", "work": "10.0.0.13"}
@@ -174,10 +176,10 @@ def test_a_token_goes_by_stdin_alone(fleet):
 def test_what_a_bare_host_gets(fleet):
     """Nothing of slots: neither units nor programs; live-restore is off, and the proxy has a folder."""
     plan = Plan(fleet, "web1", Found(daemon_json='{"live-restore": true, "debug": true}'))
-    assert json.loads(plan.files[server.DAEMON][0]) == {"live-restore": False, "debug": True}
+    assert json.loads(plan.files[files.DAEMON][0]) == {"live-restore": False, "debug": True}
     assert plan.commands["reload docker.service"][0] == "systemctl reload docker.service"
     assert not [name for name in plan.files if "docker-" in name or "/shop-" in name]
-    assert next(server.app_files(fleet, fleet.hosts[0])).path == "/etc/default/shop", "it marks the app's name"
+    assert next(files.app_files(fleet, fleet.hosts[0])).path == "/etc/default/shop", "it marks the app's name"
     lines = plan.files["/etc/tmpfiles.d/shop.conf"][0].splitlines()
     assert [line for line in lines if line[:1] != "#" and line] == [
         "d /run/shop 0750 root www-data -", "d /run/shop/proxy 2710 10001 www-data -",

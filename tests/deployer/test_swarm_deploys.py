@@ -4,13 +4,13 @@ import copy
 
 import pytest
 
-from deploy.agent.swarm import settle, stacks, store
-from deploy.decide.config import build
-from deploy.decide.plan import Options, shown
-from deploy.engine.workloads import Release
-from deploy.errors import Refused
-from deploy.swarm import goal, look, plan
-from deploy.swarm.stack import stack
+from slipway.deploy.agent.swarm import settle, stacks, store
+from slipway.deploy.config import build
+from slipway.deploy.engine.workloads import Release
+from slipway.deploy.errors import Refused
+from slipway.deploy.rollout.plan import Options, shown
+from slipway.deploy.swarm import goal, look, plan
+from slipway.deploy.swarm.stack import stack
 
 FILE = {"app": "shop", "image": "registry.example/shop", "media": "bucket",
         "engine": {"kind": "swarm", "replicas": {"web": 3, "worker": 1, "beat": 1}},

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy import __main__
-from deploy.act.rollout import Rollout
-from deploy.commands import releases, status
-from deploy.decide import preflight
-from deploy.errors import DeployError, Lost, Refused
-from deploy.reach import validate
-from deploy.reach.process import LONGEST
-from deploy.reach.validate import visible
-from deploy.show import display
+from slipway.deploy import __main__
+from slipway.deploy.commands import releases, status
+from slipway.deploy.errors import DeployError, Lost, Refused
+from slipway.deploy.rollout import preflight
+from slipway.deploy.rollout.rollout import Rollout
+from slipway.deploy.screen import display
+from slipway.deploy.ssh import validate
+from slipway.deploy.ssh.process import LONGEST
+from slipway.deploy.ssh.validate import visible
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
 

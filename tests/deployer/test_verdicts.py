@@ -9,13 +9,13 @@ import pytest
 from django.db import models
 from django.db.migrations import AddField, AlterField, Migration
 
-from deploy.agent import disk, http, images, releases, slots
-from deploy.agent.attempt import Attempt
-from deploy.agent.host import Problem
-from deploy.agent.steps.verdicts import parse, verdicts
-from deploy.decide import migrations
-from deploy.errors import Refused
-from deploy.reach import validate
+from slipway.deploy.agent import disk, http, images, releases, slots
+from slipway.deploy.agent.attempt import Attempt
+from slipway.deploy.agent.host import Problem
+from slipway.deploy.agent.steps.verdicts import parse, verdicts
+from slipway.deploy.errors import Refused
+from slipway.deploy.rollout import migrations
+from slipway.deploy.ssh import validate
 from deployer.simulated import Simulated
 from slipway import verdicts as build_verdicts
 
@@ -318,7 +318,7 @@ def test_a_rollback_waits_no_longer_than_that_for_its_judgment(judge, monkeypatc
     """An engine that hangs."""
     hung, warned = threading.Event(), []
     monkeypatch.setattr(images, "content", lambda *words: hung.wait(60))
-    monkeypatch.setattr("deploy.agent.steps.verdicts.JUDGING", 0.1)
+    monkeypatch.setattr("slipway.deploy.agent.steps.verdicts.JUDGING", 0.1)
     try:
         assert not refusal(judge(None, FIRST, action="rollback"), "rollback", urgent=True, warned=warned)
     finally:

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from deploy.agent import http, visitors
-from deploy.agent.host import Host
+from slipway.deploy.agent import http, visitors
+from slipway.deploy.agent.host import Host
 
 MOST = 0.05
 

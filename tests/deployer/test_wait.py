@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.act import hooks
-from deploy.act.rollout import Rollout
-from deploy.commands.deploy import when_free
-from deploy.decide.plan import Target
-from deploy.errors import Locked, Refused
+from slipway.deploy.commands.deploy import when_free
+from slipway.deploy.errors import Locked, Refused
+from slipway.deploy.rollout import hooks
+from slipway.deploy.rollout.plan import Target
+from slipway.deploy.rollout.rollout import Rollout
 from deployer.clock import run
 
 

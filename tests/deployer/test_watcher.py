@@ -2,11 +2,11 @@
 
 import pytest
 
-from deploy.agent import disk, engine, facts, fate, http, slots
-from deploy.agent.attempt import Attempt
-from deploy.agent.host import Problem
-from deploy.agent.steps.table import STEPS
-from deploy.agent.steps.watcher import Watcher
+from slipway.deploy.agent import disk, engine, facts, fate, http, slots
+from slipway.deploy.agent.attempt import Attempt
+from slipway.deploy.agent.host import Problem
+from slipway.deploy.agent.steps.table import STEPS
+from slipway.deploy.agent.steps.watcher import Watcher
 from deployer.simulated import Simulated
 from proc import wait_until
 

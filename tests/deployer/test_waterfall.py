@@ -9,9 +9,9 @@ import xml.etree.ElementTree as xml
 
 import pytest
 
-from deploy.commands import deploy
-from deploy.reach.spans import Span, Spans
-from deploy.show import waterfall
+from slipway.deploy.commands import deploy
+from slipway.deploy.screen import waterfall
+from slipway.deploy.ssh.spans import Span, Spans
 
 SPANS = [Span("load", "", 0, 0.2), Span("connect", "web1", 0.2, 0.8), Span("connect", "web2", 0.2, 1.0),
          Span("pull", "web2", 1.0, 4.0), Span("pull", "web1", 1.0, 1.5)]

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from deploy.act.rollout import Rollout
-from deploy.decide import config
-from deploy.errors import DeployError
+from slipway.deploy import config
+from slipway.deploy.errors import DeployError
+from slipway.deploy.rollout.rollout import Rollout
 from deployer.agents import Agent, agents, fine, line
 from deployer.clock import run
 

@@ -1,4 +1,4 @@
-"""An app put on a host of the fleet by hand, as docs/server.md says: what deploy/host holds, without provisioning."""
+"""An app put on a host of the fleet by hand, as docs/server.md says: what deploy/server holds, without provisioning."""
 
 import base64
 import sys
@@ -6,10 +6,10 @@ import sys
 from proc import ROOT, wait_until
 
 sys.path.insert(0, str(ROOT))
-from deploy.agent.roles import BUILT_IN  # noqa: E402
-from deploy.decide.render import render  # noqa: E402
-from deploy.decide.server import process_unit  # noqa: E402
-from deploy.decide.site import uploads  # noqa: E402
+from slipway.deploy.agent.roles import BUILT_IN  # noqa: E402
+from slipway.deploy.server.files import process_unit  # noqa: E402
+from slipway.deploy.server.render import render  # noqa: E402
+from slipway.deploy.server.site import uploads  # noqa: E402
 
 SECRET = "planted-secret-4711"
 ALWAYS = ("APP-slot.service", "APP.target", "docker-service@.service", "docker-runner.target",

@@ -30,10 +30,11 @@ class Project:
 
     def command(self, *words):
         self.write()
-        return [sys.executable, "-m", "deploy", "--config", self.path, "--ssh-config", self.fleet.ssh_config, *words]
+        return [sys.executable, "-m", "slipway.deploy", "--config", self.path, "--ssh-config", self.fleet.ssh_config,
+                *words]
 
     def deploy(self, *words, input=None, timeout=300):
-        """Run `python -m deploy WORDS…`; the finished process."""
+        """Run `python -m slipway.deploy WORDS…`; the finished process."""
         given = {"input": input, "stdin": None} if input is not None else {}
         return run(self.command(*words), timeout=timeout, cwd=ROOT, **given)
 

@@ -8,8 +8,8 @@ from e2e.rollouts import Shop
 from proc import ROOT, wait_until
 
 sys.path.insert(0, str(ROOT))
-from deploy.decide import config  # noqa: E402
-from deploy.engine import proxy  # noqa: E402
+from slipway.deploy import config  # noqa: E402
+from slipway.deploy.engine import proxy  # noqa: E402
 
 LABELS = "{{range $key, $value := .Spec.Labels}} {{$key}}{{end}}"
 HEALTH = {"test": ["CMD", "/usr/bin/python3", "/app/server.py", "healthcheck", "ready"],

@@ -1,4 +1,4 @@
-"""`python -m deploy env` on real hosts: on all or on none, whole, and never a value shown."""
+"""`python -m slipway.deploy env` on real hosts: on all or on none, whole, and never a value shown."""
 
 import re
 

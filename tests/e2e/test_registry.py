@@ -13,8 +13,8 @@ from e2e.fleet.docker import build, docker
 from proc import ROOT, run, wait_until
 
 sys.path.insert(0, str(ROOT))
-from deploy.reach import registry  # noqa: E402
-from deploy.decide.ssh import Ssh  # noqa: E402
+from slipway.deploy.config.ssh import Ssh  # noqa: E402
+from slipway.deploy.ssh import registry  # noqa: E402
 
 
 @pytest.fixture

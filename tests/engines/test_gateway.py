@@ -9,7 +9,7 @@ import shutil
 import jsonschema
 import pytest
 
-from deploy import __main__
+from slipway.deploy import __main__
 from engines.meaning import amiss, of_kind
 from engines.test_kubernetes import GOLDEN, RIGHT, SETTINGS, built, change, make
 from engines.test_kubernetes import nobody_s_settings  # noqa: F401: a fixture

@@ -10,8 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deploy import __main__
-from deploy.engine.workloads import Port, Release, label, port, slug
+from slipway.deploy import __main__
+from slipway.deploy.engine.workloads import Port, Release, label, port, slug
 from engines.meaning import amiss, containers, of_kind
 from proc import ROOT
 from services import missing

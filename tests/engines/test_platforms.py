@@ -7,8 +7,8 @@ import tomllib
 import pytest
 import yaml
 
-from deploy import __main__
-from deploy.engine.platforms import PLATFORMS
+from slipway.deploy import __main__
+from slipway.deploy.engine.platforms import PLATFORMS
 from engines.test_kubernetes import (DIGEST, GOLDEN, SETTINGS, TOML, nobody_s_settings,  # noqa: F401: a fixture
                                      with_bucket)
 

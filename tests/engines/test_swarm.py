@@ -6,9 +6,9 @@ import shutil
 import pytest
 import yaml
 
-from deploy.decide.config import build, load
-from deploy.engine.workloads import Release
-from deploy.swarm.stack import files, stack
+from slipway.deploy.config import build, load
+from slipway.deploy.engine.workloads import Release
+from slipway.deploy.swarm.stack import files, stack
 from proc import ROOT
 
 GOLDEN = ROOT / "tests/engines/golden"

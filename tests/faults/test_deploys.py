@@ -7,10 +7,10 @@ from unittest import mock
 
 import pytest
 
-from deploy.agent import releases, serve, slots
-from deploy.agent.attempt import Attempt
-from deploy.agent.host import Problem
-from deploy.agent.steps.table import STEPS
+from slipway.deploy.agent import releases, serve, slots
+from slipway.deploy.agent.attempt import Attempt
+from slipway.deploy.agent.host import Problem
+from slipway.deploy.agent.steps.table import STEPS
 from deployer.simulated import FOREVER, Killed, world
 from deployer.test_agent import Machine
 

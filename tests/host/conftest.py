@@ -1,4 +1,4 @@
-"""What the tests of deploy/host share: the programs they need, and an nginx with the shipped configuration."""
+"""What the tests of what a server gets share: the programs they need, and an nginx with the shipped configuration."""
 
 import contextlib
 import json
@@ -19,8 +19,8 @@ from connect import connection_to
 from proc import ROOT, free_port, run, running, wait_until
 
 sys.path.insert(0, str(ROOT))
-from deploy.decide.render import HOST, each, render  # noqa: E402
-from deploy.decide.site import logins, uploads  # noqa: E402
+from slipway.deploy.server.render import HOST, each, render  # noqa: E402
+from slipway.deploy.server.site import logins, uploads  # noqa: E402
 
 
 def program(name):

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.act.settings import decoded
-from deploy.agent import facts
-from deploy.agent.host import Host
-from deploy.decide.settings import staged
-from deploy.errors import HostProblem
+from slipway.deploy.agent import facts
+from slipway.deploy.agent.host import Host
+from slipway.deploy.env.changes import staged
+from slipway.deploy.env.staging import decoded
+from slipway.deploy.errors import HostProblem
 from proc import ROOT, VE_PYTHON, run
 from slipway import envfile
 

@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from deploy.decide import config
-from deploy.engine import proxy
+from slipway.deploy import config
+from slipway.deploy.engine import proxy
 from proc import run, running, wait_until
 
 from .conftest import App, ask, program

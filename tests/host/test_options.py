@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.decide import checks, schema
-from deploy.decide.config import Fleet, Host
-from deploy.decide.server import runner_file
+from slipway.deploy.config import checks, schema, Fleet, Host
+from slipway.deploy.server.files import runner_file
 
 from .conftest import program
 from .test_docker_runner import IMAGE_ID, Server

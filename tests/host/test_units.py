@@ -9,8 +9,8 @@ import pytest
 from proc import ROOT, run
 
 from .conftest import HOST, program, render
-from deploy.agent.roles import BUILT_IN, Process  # noqa: E402
-from deploy.decide.server import process_unit  # noqa: E402
+from slipway.deploy.agent.roles import BUILT_IN, Process  # noqa: E402
+from slipway.deploy.server.files import process_unit  # noqa: E402
 
 VALUES = {"APP": "shop", "NAME": "alerts", "COMMAND": "manage sendalerts", "READY": "file", "STOP": "60", "LIMIT": "90",
           "OPTIONS": "-e READY_FILE=/dev/shm/ready"}
@@ -144,7 +144,7 @@ def test_every_file_says_where_it_goes(name):
 
 def test_render_refuses_what_it_does_not_know():
     """A placeholder without a value is an error that names all of them; a rendered file has none left."""
-    with pytest.raises(ValueError, match=r"deploy/host/nginx/app.conf needs a value for APP, APP_ID, BODY_"):
+    with pytest.raises(ValueError, match=r"slipway/deploy/server/nginx/app.conf needs a value for APP, APP_ID, BODY_"):
         render("nginx/app.conf", {})
     assert "@" not in render("systemd/APP.target", VALUES)
     assert "$my_shop_proto" in render("nginx/app.conf", {

@@ -19,13 +19,13 @@ from proc import ROOT, wait_until
 from .conftest import ask
 
 sys.path.insert(0, str(ROOT))
-from deploy.agent import slots  # noqa: E402
-from deploy.agent.attempt import Attempt  # noqa: E402
-from deploy.agent.host import Host, Problem  # noqa: E402
-from deploy.agent.roles import BUILT_IN  # noqa: E402
-from deploy.agent.steps import switch  # noqa: E402
-from deploy.agent.visitors import Visitors, visits  # noqa: E402
-from deploy.decide.server import process_unit  # noqa: E402
+from slipway.deploy.agent import slots  # noqa: E402
+from slipway.deploy.agent.attempt import Attempt  # noqa: E402
+from slipway.deploy.agent.host import Host, Problem  # noqa: E402
+from slipway.deploy.agent.roles import BUILT_IN  # noqa: E402
+from slipway.deploy.agent.steps import switch  # noqa: E402
+from slipway.deploy.agent.visitors import Visitors, visits  # noqa: E402
+from slipway.deploy.server.files import process_unit  # noqa: E402
 
 NONSENSE = (b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: nonsense\r\n\r\n")

@@ -6,12 +6,12 @@ from proc import ROOT
 
 ITS = "slipway/lasting"
 ELSEWHERE = {
-    "deploy/agent/slots.py": "renames within /run, so that going back needs no new file",
-    "deploy/agent/start.py": "runs before the agent's modules are there",
-    "deploy/agent/steps/commit.py": "many renames, then one sync of each folder",
-    "deploy/agent/steps/publish.py": "many files, one sync before their names and one after",
-    "deploy/host/consul_hosts.py": "a server's own program, with nothing beside it",
-    "deploy/reach/registry.py": "a cache, each file named by its digest, which is looked at again",
+    "slipway/deploy/agent/slots.py": "renames within /run, so that going back needs no new file",
+    "slipway/deploy/agent/start.py": "runs before the agent's modules are there",
+    "slipway/deploy/agent/steps/commit.py": "many renames, then one sync of each folder",
+    "slipway/deploy/agent/steps/publish.py": "many files, one sync before their names and one after",
+    "slipway/deploy/server/consul_hosts.py": "a server's own program, with nothing beside it",
+    "slipway/deploy/ssh/registry.py": "a cache, each file named by its digest, which is looked at again",
     "make/make_node.py": "make/ is taken without slipway/, and make's lock holds",
     "make/make_ve.py": "make/ is taken without slipway/, and its lock is one that children inherit",
     "make/make_wheelhouse.py": "runs in the builder alone, from a folder to another",
@@ -33,7 +33,7 @@ def calls(path):
 
 def test_one_copy():
     """Every exception is still one."""
-    found = {str(path.relative_to(ROOT)) for folder in ("slipway", "deploy", "make")
+    found = {str(path.relative_to(ROOT)) for folder in ("slipway", "make")
              for path in (ROOT / folder).rglob("*.py") if "tests" not in path.parts and any(calls(path))}
     assert {path for path in found if not path.startswith(ITS)} == {*ELSEWHERE}
     assert f"{ITS}/files.py" in found

@@ -161,7 +161,7 @@ def test_unknown_target(copy):
     assert done.returncode == 2 and said == ["make: nothing here makes 'no-such-target': see make help"]
 
 
-NEEDED = {"deploy/__main__.py", "slipway/envfile.py", "slipway/values.py", "slipway/lasting/files.py"}
+NEEDED = {"slipway/deploy/__main__.py", "slipway/envfile.py", "slipway/values.py", "slipway/lasting/files.py"}
 
 
 @pytest.mark.parametrize("path", sorted(NEEDED))

@@ -202,7 +202,8 @@ def test_types(plain):
 
 
 @pytest.mark.parametrize("name, target, words", [
-    ("deploy.mk", "status", "no deploy/__main__.py here"), ("deploy.mk", "provision", "no deploy/__main__.py here"),
+    ("deploy.mk", "status", "no slipway/deploy/__main__.py here"),
+    ("deploy.mk", "provision", "no slipway/deploy/__main__.py here"),
     ("docker.mk", "build", "no docker/packages.txt here")])
 def test_without_the_rest_of_the_template(plain, name, target, words):
     """A file that is taken alone says which of the template's files it needs."""

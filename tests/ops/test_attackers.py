@@ -13,7 +13,7 @@ import pytest
 from ops.served import serve
 
 from connect import connection_to
-from deploy.engine.platforms import THREADS
+from slipway.deploy.engine.platforms import THREADS
 from proc import ROOT, VE_PYTHON, run
 
 PAGE = "/admin/login/"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from deploy.agent.steps.verdicts import judged, parse
+from slipway.deploy.agent.steps.verdicts import judged, parse
 from ops.judging import add, copy, found, verdicts
 
 FIELDS = '[("id", models.BigAutoField(primary_key=True)), ("name", models.TextField()), ("note", models.TextField())]'

@@ -123,7 +123,7 @@ class View(TestCase):
                          ("nosniff", "default-src 'none'; sandbox", "same-origin"))
 
     def test_kinds_are_nginx_s(self):
-        text = Path(settings.BASE_DIR, "deploy/host/nginx/app.conf").read_text()
+        text = Path(settings.BASE_DIR, "slipway/deploy/server/nginx/app.conf").read_text()
         types = re.search(r"default_type application/octet-stream;\s+types \{(.*?)\}", text, re.DOTALL)[1]
         found = {end: kind for kind, *ends in map(str.split, types.split(";")[:-1]) for end in ends}
         self.assertEqual(found, views.SHOWN)

@@ -1,1 +1,0 @@
-"""The deployer, run as `python -m deploy`, and all that lives on a server: host/."""

@@ -1,1 +1,0 @@
-"""What commands do: rollouts, their commit, settings, hooks."""

@@ -1,1 +1,0 @@
-"""What lives on a server; render.py reads it as text."""

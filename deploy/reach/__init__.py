@@ -1,1 +1,0 @@
-"""Connections to the hosts, the agents at their ends, and the registry that is served through them."""

@@ -1,0 +1,63 @@
+"""drain: balancers send a web host no visitors from now on."""
+
+import argparse
+from ipaddress import IPv4Address
+
+from ..config import Fleet, Host
+from ..errors import HostProblem
+from ..provisioning.provision import drain
+from ..ssh.connection import run
+from ..ssh.conversation import why_ended
+from ..ssh.validate import visible
+
+# The balancers' established connections to port 80, once there are none for a second or when the time is over. Old
+# workers of nginx may take a visitor just after the reload.
+LEFT = """
+peers=$2
+left() { cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v from="$peers" '
+    $2 ~ /:0050$/ && $3 ~ ("(" from "):") && $4 == "01"' | wc -l; }
+until=$(($(date +%s) + $1)) quiet=0
+while [ $quiet -lt 2 ] && [ "$(date +%s)" -lt $until ]; do
+    if [ "$(left)" -eq 0 ]; then quiet=$((quiet + 1)); else quiet=0; fi
+    sleep 1
+done
+left
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("host", metavar="HOST")
+    parser.add_argument("--wait", type=int, default=30, metavar="SECONDS",
+                        help="in which the host may answer the requests that it has; default: %(default)s")
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    await drain(fleet, balancers(fleet, args.hosts), args.host, away=True)
+    host = next(host for host in fleet.hosts if host.name == args.host)
+    print(visible(f"{host.name}: {await left(fleet, host, args.wait)}"))
+
+
+def balancers(fleet: Fleet, hosts: str) -> list[Host]:
+    """Those of --hosts. Raises Refused for an unknown name."""
+    return [host for host in fleet.chosen(hosts, balancers=True) if host.balancer]
+
+
+def seen_as(host: Host) -> str:
+    """The address of a balancer as Linux lists peers, IPv4 in IPv6, too; any, where it is none of IPv4."""
+    try:
+        return IPv4Address(host.internal_address).packed[::-1].hex().upper()
+    except ValueError:
+        return ""
+
+
+async def left(fleet: Fleet, host: Host, seconds: int) -> str:
+    """What the host still has of visitors, in words, after up to so many seconds."""
+    peers = "|".join(seen_as(balancer) for balancer in fleet.balancers)
+    try:
+        done = await run(host, fleet.ssh, ["sh", "-c", LEFT, "sh", str(seconds), peers], timeout=seconds + 30)
+        if done.code:
+            raise HostProblem(why_ended(done.code, done.err))
+    except HostProblem as problem:
+        return f"drained; it {problem}, so nobody knows what is left"
+    count = done.out.decode(errors="replace").strip()
+    return "drained" if count == "0" else f"drained, but {count} connections are still open"

@@ -1,0 +1,35 @@
+"""env: settings and secrets, staged here and live with the next deploy."""
+
+import argparse
+from collections.abc import Coroutine
+from typing import Any
+
+from ..config import Fleet
+from ..env import staging
+from ..ssh.connections import Connections
+from ..swarm import settings as in_swarm
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add = actions.add_parser("set", help="stage values, read as NAME=value lines from stdin, or asked in an editor")
+    add.add_argument("names", nargs="*", metavar="NAME")
+    remove = actions.add_parser("unset", help="stage the removal of settings")
+    remove.add_argument("names", nargs="+", metavar="NAME")
+    actions.add_parser("list", help="names of settings, and what is staged; never a value")
+    kept = actions.add_parser("restore", help="stage what a rollback has replaced, as far as the next deploy would not"
+                                              " make it so")
+    kept.add_argument("kept", metavar="KEPT", help="what the list says after \"kept as\"")
+    kept.add_argument("names", nargs="*", metavar="NAME", help="of it these alone")
+    file = actions.add_parser("set-file", help="stage a value of several lines; the app reads NAME_FILE")
+    file.add_argument("name", metavar="NAME")
+    file.add_argument("file", metavar="FILE", help="- is stdin")
+
+
+def handle(fleet: Fleet, args: argparse.Namespace) -> Coroutine[Any, Any, None]:
+    """What is typed is read now, before the event loop runs, which must not wait for it."""
+    if fleet.is_swarm:
+        return in_swarm.show(fleet) if args.action == "list" else in_swarm.stage(
+            fleet, staging.CHANGES[args.action](args))
+    hosts = Connections(fleet, fleet.chosen(args.hosts))
+    return staging.show(hosts) if args.action == "list" else staging.stage(hosts, staging.CHANGES[args.action](args))

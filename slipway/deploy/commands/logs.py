@@ -1,0 +1,59 @@
+"""logs: what the app's processes log, each line after its host's name."""
+
+import argparse
+import subprocess
+import sys
+
+from ..config import Fleet, Host
+from ..errors import DeployError, HostProblem, Refused, on_hosts
+from ..screen.display import write
+from ..ssh import limits, process
+from ..ssh.gather import together
+from ..ssh.process import Process, in_thread
+from ..ssh.validate import visible
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
+    parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="of each host (100)")
+    parser.add_argument("--role", default="", metavar="ROLE", help="only this one's: web, worker, beat, …")
+    parser.add_argument("--since", default="", metavar="TIME", help="as journalctl takes it: '1 hour ago'")
+
+
+def command(fleet: Fleet, args: argparse.Namespace) -> list[str]:
+    """The words that show a host's logs there. Raises Refused for an unknown role."""
+    if args.role and args.role not in fleet.processes:
+        raise Refused(f"there is no role {args.role!r}; there are: {', '.join(fleet.processes)}")
+    names = [f"{fleet.app}-{role}{slot}" for role, process in fleet.processes.items() if args.role in ("", role)
+             for slot in (("-a", "-b") if process.overlap and not fleet.is_swarm else ("",))]
+    return ["journalctl", "--no-pager", "-o", "short-iso", "-n", str(args.lines), *(["-f"] if args.follow else []),
+            *(["--since", args.since] if args.since else []), *(word for name in names for word in ("-t", name))]
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    words = command(fleet, args)
+    running: dict[str, Process] = {}
+    hosts = fleet.chosen(args.hosts)
+    limits.allow(len(hosts))
+
+    async def show(host: Host) -> int | None:
+        running[host.name] = shown = await process.start(
+            fleet.ssh.command(host.address, words), stdin=subprocess.DEVNULL, stderr=None)
+        await pass_on(shown, host.name)
+        return await shown.ended()
+    try:
+        failed = [host.name for host, code in (await together(show, hosts)).items() if code]
+    finally:
+        await together(lambda one: one.close(0), running.values())
+    if failed:
+        raise DeployError(f"no logs from {', '.join(failed)}")
+
+
+async def pass_on(shown: Process, host: str) -> None:
+    """Write the lines of a host as they come. Raises DeployError for one that does not end."""
+    try:
+        async for line in shown.lines():
+            text = visible(f"{host} | {line.decode(errors='replace').rstrip(chr(10))}")
+            await in_thread(write, text + "\n", sys.stdout)
+    except HostProblem as problem:
+        raise DeployError(on_hosts({host: problem.args})) from None

@@ -1,0 +1,74 @@
+"""plan: what a deploy would do."""
+
+import argparse
+import sys
+from dataclasses import replace
+from typing import Protocol
+
+from ..agent.releases import TAG
+from ..config import Fleet
+from ..errors import Refused
+from ..rollout import images
+from ..rollout.plan import Options, Step, shown
+from ..rollout.rollout import Rollout
+from ..screen.display import Lines
+from ..ssh.spans import Spans
+from ..ssh.validate import Tell
+
+
+class Rolling(Protocol):
+    """A deploy or rollback that is asked for, on hosts or on a swarm."""
+
+    @property
+    def tell(self) -> Tell: ...
+
+    @property
+    def timings(self) -> Spans: ...
+
+    async def plan(self) -> list[tuple[Step, ...]]: ...
+
+    async def run(self) -> None: ...
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("tag", metavar="TAG", help="the release to deploy, a tag of the image")
+    parser.add_argument("--parallel", type=int, metavar="N", help="the most hosts that change over at once; 0: any")
+    parser.add_argument("--no-bake", action="store_true", help="commit without watching the release first")
+    parser.add_argument("--allow-dirty", action="store_true", help="even an image of what no commit holds")
+    add_risks(parser)
+
+
+def add_risks(parser: argparse.ArgumentParser) -> None:
+    """What plan, deploy and rollback take that makes them less careful."""
+    parser.add_argument("--skip-unreachable", action="store_true", help="go on without hosts that can't be reached")
+    parser.add_argument("--allow-incompatible", action="store_true",
+                        help="even with migrations with which the older release cannot work")
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    print("\n".join(shown(await deploy_of(fleet, args, Lines(sys.stderr).tell).plan())))
+
+
+def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
+    """The deploy that is asked for. Raises Refused for a tag that cannot be deployed."""
+    check_tag(args.tag)
+    if args.tag.endswith("-dirty") and not args.allow_dirty:
+        raise Refused(images.DIRTY.format(args.tag))
+    if "/" not in fleet.image and fleet.registry != "ssh":
+        raise Refused(f"the image {fleet.image} names no registry, so hosts would pull a stranger's: set IMAGE in the "
+                      "Makefile, such as registry.example/shop, or registry = \"ssh\"")
+    if args.parallel is not None and args.parallel < 0:
+        raise Refused(f"--parallel {args.parallel}: it is a number of hosts, or 0 for no limit")
+    options = Options(args.parallel, not args.no_bake, args.allow_incompatible, args.allow_dirty)
+    if fleet.is_swarm:
+        from ..swarm.rollout import SwarmRollout
+        if options.parallel is not None:
+            fleet = replace(fleet, rollout={**fleet.rollout, "parallel": options.parallel})
+        return SwarmRollout(fleet, tell, "deploy", args.tag, options)
+    return Rollout(fleet, fleet.chosen(args.hosts), tell, "deploy", args.tag, options, args.skip_unreachable)
+
+
+def check_tag(tag: str) -> None:
+    """Raise Refused for what is no tag of an image."""
+    if not TAG.fullmatch(tag):
+        raise Refused(f"{tag!r} is no tag of an image: say which release, TAG=build-42")

@@ -1,0 +1,16 @@
+"""provision: makes servers of bare machines, and keeps them so."""
+
+import argparse
+
+from ..config import Fleet
+from ..provisioning.provision import provision
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", help="change nothing, say what would be; exit 1 if anything")
+    parser.add_argument("--remove", metavar="HOST", default="", help="take the app off this host; data stays")
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
+    changes = await provision(fleet, fleet.chosen(args.hosts, balancers=True), args.check, args.remove)
+    return 1 if args.check and changes else 0

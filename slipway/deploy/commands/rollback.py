@@ -1,0 +1,32 @@
+"""rollback: goes back to the previous release, everywhere."""
+
+import argparse
+
+from ..config import Fleet
+from ..rollout.plan import Options
+from ..rollout.rollout import Rollout
+from ..screen import display
+from ..ssh.validate import Tell
+from . import deploy, plan
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--to", metavar="TAG", default="", help="to this release instead of the one before")
+    plan.add_risks(parser)
+    deploy.add_display(parser)
+
+
+async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
+    show = display.choose(args.json)
+    await deploy.displayed(rollback_of(fleet, args, show.tell), show, args)
+
+
+def rollback_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> plan.Rolling:
+    """The rollback that is asked for. Raises Refused for what is no tag."""
+    if args.to:
+        plan.check_tag(args.to)
+    options = Options(allow_incompatible=args.allow_incompatible)
+    if fleet.is_swarm:
+        from ..swarm.rollout import SwarmRollout
+        return SwarmRollout(fleet, tell, "rollback", args.to, options)
+    return Rollout(fleet, fleet.chosen(args.hosts), tell, "rollback", args.to, options, args.skip_unreachable)

@@ -1,0 +1,1 @@
+"""Stages settings and secrets of the servers."""

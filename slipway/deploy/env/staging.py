@@ -1,0 +1,186 @@
+"""Settings and secrets: `make env`. Staged on all hosts, or on none; the next deploy makes them live.
+
+What is staged is a whole file, APP.env.next, that a deploy's commit renames to APP.env. Values come by stdin or an
+editor, never as an argument, and none is ever shown.
+"""
+
+import argparse
+import base64
+import os
+import secrets
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slipway import envfile
+
+from ..agent.answers import Settings
+from ..config import Host
+from ..errors import DeployError, HostProblem, Refused
+from ..ssh.connection import encoded, who
+from ..ssh.connections import Connections
+from ..ssh.gather import on_each
+from ..ssh.interrupts import ignored
+from ..ssh.validate import visible
+from .changes import check_names, differences, read_values, regained, staged
+
+Texts = tuple[str, str | None]  # of APP.env, and of APP.env.next where there is one
+
+
+# ---- what each action does ----
+
+@dataclass(frozen=True)
+class Change:
+    """What is to be staged; `files`: name → content, secrets; `done` is said in the end."""
+
+    done: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    unset: Collection[str] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    kept: str = ""  # stage what is kept under that name; `names`: of it these alone
+    names: Collection[str] = ()
+
+
+def set_(args: argparse.Namespace) -> Change:
+    """Values from stdin, or from an editor where that is a terminal. Raises Refused."""
+    check_names(args.names)
+    values = read_values(ask(args.names) if sys.stdin.isatty() else sys.stdin.buffer.read(), args.names)
+    return Change(f"staged {', '.join(values)}", values)
+
+
+def unset(args: argparse.Namespace) -> Change:
+    """Without these names. Raises Refused."""
+    check_names(args.names)
+    return Change(f"staged without {', '.join(args.names)}", unset=args.names)
+
+
+def set_file(args: argparse.Namespace) -> Change:
+    """The file gets a name of its own, so that a release that is taken back finds its former one."""
+    check_names([args.name])
+    name = f"{args.name}.{secrets.token_hex(4)}"
+    values = {f"{args.name}_FILE": f"/run/secrets/{name}"}
+    return Change(f"staged {args.name}_FILE", values, files={name: read_file(args.file)})
+
+
+def restore(args: argparse.Namespace) -> Change:
+    """What a rollback has replaced. Raises Refused."""
+    check_names(args.names)
+    return Change(f"staged {', '.join(args.names) or 'what is'} kept as {args.kept}", kept=args.kept, names=args.names)
+
+
+CHANGES = {"set": set_, "unset": unset, "set-file": set_file, "restore": restore}
+
+
+async def show(hosts: Connections) -> None:
+    """Names, and what is staged; grouped where hosts differ."""
+    async def known(host: Host) -> tuple[str, ...]:
+        texts, kept = await read(hosts, host)
+        return *lines(*understood(*texts)), *(kept_line(texts, kept, name) for name in kept)
+    async with hosts:
+        await hosts.reach_all()
+        found = await on_each(hosts.hosts, known)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, shown in sorted(found.items()):
+        groups.setdefault(shown, []).append(name)
+    for shown, names in groups.items():
+        print("\n".join([f"{', '.join(names)}:", *(shown or ["  nothing set"])]))
+
+
+def lines(current: str, following: str | None) -> list[str]:
+    """A line for each setting, and what is staged of it."""
+    return [f"  {setting:32} {state and 'staged: ' + state}".rstrip()
+            for setting, state in differences(current, following).items()]
+
+
+def kept_line(texts: Texts, kept: Mapping[str, bytes], name: str) -> str:
+    """A line for what a rollback has replaced: names of what would be staged of it."""
+    try:
+        found = ", ".join(regained(*texts, kept, name)) or "nothing that is not set so"
+    except HostProblem as problem:
+        found = str(problem)
+    return visible(f"  kept as {name}: {found}")
+
+
+# ---- doing it ----
+
+async def stage(hosts: Connections, change: Change) -> None:
+    """Stage it on all hosts or on none. Raises Refused with the problems of all hosts, Locked when somebody else is at
+    one of them."""
+    async with hosts:
+        await hosts.reach_all()
+        await hosts.lock(who("env"), Refused)
+        try:
+            await write(hosts, change)
+        except DeployError as error:
+            await hosts.take_back(str(error))
+            raise
+        await hosts.release()
+    print(f"{change.done}: live with the next deploy")
+
+
+async def write(hosts: Connections, change: Change) -> None:
+    """In two halves: what can fail fails in the first, which the end of the lock undoes."""
+    files = {name: encoded(content) for name, content in change.files.items()}
+
+    async def following(host: Host) -> bytes:
+        settings, kept = await read(hosts, host)
+        values = regained(*settings, kept, change.kept, change.names) if change.kept else change.values
+        return staged(*settings, values, change.unset).encode()
+    texts = await on_each(hosts.hosts, following)
+    await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask(
+        "stage", settings=encoded(texts[host.name]), files=files))
+    with ignored():  # or some hosts would have it, and others not
+        await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask("keep", files=[*files]), DeployError)
+
+
+async def read(hosts: Connections, host: Host) -> tuple[Texts, dict[str, bytes]]:
+    """The texts of a host, and name → what a rollback has replaced."""
+    answer: Settings = await hosts.connections[host.name].ask("read_settings")
+    path = f"/etc/default/{hosts.fleet.app}.env"
+    kept = {name: base64.b64decode(content) for name, content in answer.get("kept", {}).items()}
+    return (decoded(answer["settings"], path), answer["staged"] and decoded(answer["staged"], f"{path}.next")), kept
+
+
+def decoded(content: str, path: str) -> str:
+    """The text that came as base64. Raises HostProblem, which names the path, where it is not UTF-8."""
+    try:
+        return base64.b64decode(content).decode()
+    except UnicodeDecodeError:
+        raise HostProblem(f"{path} is not UTF-8 text: correct it there") from None
+
+
+def understood(current: str, following: str | None) -> Texts:
+    """The same texts. Raises HostProblem where one of them is malformed."""
+    problems = [problem for text, name in ((current, "APP.env"), (following or "", "APP.env.next"))
+                for problem in envfile.parse(text, name)[1]]
+    if problems:
+        raise HostProblem(*problems)
+    return current, following
+
+
+def ask(names: Iterable[str]) -> bytes:
+    """The bytes that the user writes in an editor, which shows the names alone. Raises Refused."""
+    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    with tempfile.TemporaryDirectory() as folder:  # only its owner may look in
+        path = Path(folder, "settings")
+        path.write_text("".join(f"{name}=\n" for name in names) or "# NAME=value, a line each\n", "utf-8")
+        try:
+            subprocess.run([*editor, str(path)], check=True)
+            return path.read_bytes()
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise Refused(f"{editor[0]}: {error}: set EDITOR, or give the lines on stdin") from None
+
+
+def read_file(path: str) -> bytes:
+    """The bytes of a file, - being stdin. Raises Refused."""
+    try:
+        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}") from None
+    if not content.strip():
+        raise Refused(f"{path} is empty")
+    return content

@@ -1,0 +1,96 @@
+"""pyinfra's connector: it works over the deployer's Connection, under the lock.
+
+pyinfra works in a thread for each host, while the Connection belongs to the event loop. Once the lock has ended, the
+agent refuses all else.
+"""
+
+import asyncio
+import shlex
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.util import get_file_io
+from pyinfra.connectors.base import BaseConnector
+from pyinfra.connectors.util import CommandOutput, OutputLine, extract_control_arguments, make_unix_command_for_host
+
+from ..ssh.process import Done
+from .channels import Channel
+
+TIMEOUT = 600  # seconds for a command of an operation without _timeout
+KEPT = 20  # lines of output of a command that failed
+T = TypeVar("T")
+
+
+class OverConnection(BaseConnector):
+    """The host's connector_data holds its `channel`, the event `loop`, and `said`: the output of the last command that
+    failed."""
+
+    handles_execution = True
+
+    @staticmethod
+    def make_names_data(name: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
+        """(name, data, groups) of each host: this one."""
+        yield name, {}, []
+
+    # ---- what pyinfra calls ----
+
+    def run_shell_command(self, command: StringCommand, print_output: bool = False, print_input: bool = False,
+                          **arguments: Any) -> tuple[bool, CommandOutput]:
+        """(whether it succeeded, its output). Raises HostProblem."""
+        control = extract_control_arguments(arguments)
+        script = make_unix_command_for_host(self.state, self.host, command, **arguments).get_raw_value()
+        done = self.command(script, stdin(control.get("_stdin")), control.get("_timeout") or TIMEOUT)
+        return done.code in [*(control.get("_success_exit_codes") or [0])], CommandOutput([
+            *(OutputLine("stdout", line) for line in lines(done.out)),
+            *(OutputLine("stderr", line) for line in lines(done.err))])
+
+    def put_file(self, filename_or_io: Any, remote_filename: str, remote_temp_filename: str | None = None,
+                 print_output: bool = False, print_input: bool = False, **arguments: Any) -> bool:
+        """Write a file whole. It keeps its owner and mode; a new one is root's, mode 600, until its operation changes
+        that. Raises HostProblem."""
+        there = self.command(f"stat -L -c '%a %U %G' {shlex.quote(remote_filename)} 2>/dev/null || echo 600 root root")
+        mode, user, group = there.out.decode().split()
+        with get_file_io(filename_or_io, "rb") as file:
+            self.put(remote_filename, file.read(), int(mode, 8), user, group)
+        return True
+
+    def get_file(self, remote_filename: str, filename_or_io: Any, remote_temp_filename: str | None = None,
+                 print_output: bool = False, print_input: bool = False, **arguments: Any) -> bool:
+        """Read a file; whether it could be read. Raises HostProblem."""
+        done = self.command(f"cat {shlex.quote(remote_filename)}")
+        with get_file_io(filename_or_io, "wb") as file:
+            file.write(done.out)
+        return done.code == 0
+
+    # ---- over the connection ----
+
+    def command(self, script: str, input: bytes = b"", timeout: float = TIMEOUT) -> Done:
+        """Run a shell script, for at most `timeout` seconds; how it ended. Raises HostProblem."""
+        done = self._wait(self._channel.command(script, input, timeout))
+        if done.code:
+            self.host.connector_data["said"] = "\n".join(lines((done.err or done.out).strip())[-KEPT:])
+        return done
+
+    def put(self, path: str, content: bytes, mode: int, user: str, group: str) -> None:
+        """Write a file whole. Raises HostProblem."""
+        self._wait(self._channel.put(path, content, mode, user, group))
+
+    @property
+    def _channel(self) -> Channel:
+        channel: Channel = self.host.connector_data["channel"]
+        return channel
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.host.connector_data["loop"]).result()
+
+
+def stdin(given: Any) -> bytes:
+    """The bytes of pyinfra's argument _stdin: a text, or its lines."""
+    texts = [given] if isinstance(given, str) else given or ()
+    return "".join(text if text.endswith("\n") else f"{text}\n" for text in texts).encode()
+
+
+def lines(data: bytes) -> list[str]:
+    """The lines of an output, without their ends."""
+    return data.decode(errors="replace").removesuffix("\n").split("\n") if data else []

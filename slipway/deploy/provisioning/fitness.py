@@ -1,0 +1,146 @@
+"""What inspect.sh finds on a server before anything changes, and what makes the server unfit. Pure but for reading
+scripts."""
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..agent.roles import BUILT_IN
+from ..config import Fleet, Host
+from ..rollout.preflight import too_old
+from ..server import consul, files
+from ..server.render import render
+from ..swarm.nodes import Node, Part
+
+SCRIPT = Path(__file__).with_name("inspect.sh")
+NEEDED = {
+    "apt-get": "is not Debian or Ubuntu: there is no apt-get",
+    "systemd": "does not run systemd",
+    "sites-enabled": "has an nginx.conf that reads no sites-enabled: add 'include /etc/nginx/sites-enabled/*;' in http"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What inspect.sh has found on a server.
+
+    `whole`: it came to its end; `missing`: commands and packages; `others`: what has the app's name and is not ours;
+    `malformed`: files of settings, with what is wrong; `user`: the app has a user and a group; `login`: the shell of
+    that user where it can log in; `processes`: what of the app has a unit, in slots ("web@") or alone ("beat");
+    `units`: the app's that run or start at boot; `part`: its part in a swarm; `serves`: its web is ready;
+    `link`: what web.sock names; `proxied`: the swarm's proxy here reaches a release; `drained`: of a balancer, the
+    hosts that get no visitors; `registered`: Consul's agent has our definition, `defined`: or one of others;
+    `refused`: why nginx would not start again.
+    """
+
+    whole: bool = True
+    missing: frozenset[str] = frozenset()
+    versions: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    malformed: tuple[str, ...] = ()
+    user: bool = False
+    login: str = ""
+    processes: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    daemon_json: str = ""
+    part: Part = field(default_factory=Part)
+    serves: bool = False
+    link: str = ""
+    proxied: bool = False
+    drained: tuple[str, ...] = ()
+    registered: bool = False
+    defined: bool = False
+    refused: str = ""
+
+
+def inspection(fleet: Fleet, remove: bool) -> list[str]:
+    """The command that runs inspect.sh. Before a removal settings need not be well formed."""
+    app = fleet.app
+    pinned = [f"/run/{app}/{name}.env" for name in ("a", "b", *fleet.alone())]
+    settings = [] if remove else [f"/etc/default/{app}.env", *pinned]
+    own = [files.process_unit(app, process).path for name, process in fleet.processes.items() if name not in BUILT_IN]
+    functions = function("malformed", "docker-runner") + function("processes", "docker-slot")
+    return ["sh", "-c", functions + SCRIPT.read_text("utf-8"), "sh", app, *(" ".join(words) for words in (
+        fleet.server["packages"], files.marks(app), files.named(app), settings, own, [consul.service_path(app)]))]
+
+
+def function(name: str, file: str) -> str:
+    """The text of a function of a script in slipway/deploy/server."""
+    found = re.search(rf"^{name}\(\) \{{.*?^\}}\n", render(file, {}), re.MULTILINE | re.DOTALL)
+    assert found
+    return found[0]
+
+
+def parse(lines: Iterable[str]) -> Found:
+    """The Found of inspect.sh's output; lines of an unknown kind are ignored."""
+    told: dict[str, list[str]] = {}
+    for line in lines:
+        kind, _, rest = line.partition(" ")
+        told.setdefault(kind, []).append(rest.strip())
+
+    def every(kind: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(told.get(kind, ())))
+    return Found("end" in told, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
+                 "user" in told, " ".join(every("login")), every("process"), every("unit"),
+                 decoded("".join(every("daemon")[:1])), part(told), "serves" in told, "".join(every("link")[:1]),
+                 "proxied" in told, every("drained"), "registered" in told, "defined" in told,
+                 "".join(every("refused")[:1]))
+
+
+def part(told: Mapping[str, list[str]]) -> Part:
+    """The part in a swarm, of what is told."""
+    state, id, cluster, *_ = "".join(told.get("swarm", [""])[:1]).split(" ") + ["", "", ""]
+    lines = (line.split(" ") for line in told.get("node", ()))
+    nodes = tuple(Node(words[0], words[1], words[2], words[3], labels(words[4:])) for words in lines if len(words) >= 4)
+    return Part(state or "inactive", id, cluster, nodes, "".join(told.get("leaderless", [""])[:1]))
+
+
+def labels(words: Iterable[str]) -> dict[str, str]:
+    """Of KEY=value."""
+    return {key: value for key, _, value in (word.partition("=") for word in words)}
+
+
+def decoded(text: str) -> str:
+    """The text in base64. Where it is not base64: a text that is no JSON either, so it is refused as one."""
+    try:
+        return base64.b64decode(text, validate=True).decode(errors="replace")
+    except ValueError:
+        return "?"
+
+
+def problems(found: Found, app: str) -> list[str]:
+    """All that makes a server unfit, a line each."""
+    if not found.whole:
+        return ["cannot be looked at: the inspection ended early"]
+    return [*(text for name, text in NEEDED.items() if name in found.missing), *not_ours(found, app),
+            *(text for line in found.versions for text in too_old(*line.partition(" ")[::2])), *wrong_settings(found)]
+
+
+def with_consul(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
+    """Whether the host would need an agent of Consul, and has none, or one that knows the app already."""
+    if found.defined and consul.registers(fleet, host):
+        yield f"has {consul.service_path(fleet.app)} that provisioning has not made: remove it"
+    if "consul-agent" in found.missing and (consul.registers(fleet, host) or consul.follows(fleet, host)):
+        yield (f"has no Consul agent, which balancer = \"consul\" needs: no {consul.FOLDER}, or no consul.service;"
+               " install one")
+
+
+def not_ours(found: Found, app: str) -> Iterator[str]:
+    """Whether something else uses the app's name."""
+    if found.others:
+        yield (f"has {', '.join(found.others)} that provisioning has not made: choose another name for the app, or"
+               " remove that")
+    if found.login:
+        yield f"has a user {app} who may log in ({found.login}): choose another name for the app, or remove the user"
+
+
+def wrong_settings(found: Found) -> Iterator[str]:
+    """Malformed settings of the app, and of Docker."""
+    for line in found.malformed:
+        file, _, wrong = line.partition(" ")
+        yield f"has {file} that docker-runner will not take ({wrong}): correct it"
+    try:
+        files.daemon_json(found.daemon_json)
+    except (ValueError, RecursionError) as error:
+        yield f"/etc/docker/daemon.json is no JSON object ({error}): correct it"

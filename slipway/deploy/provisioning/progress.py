@@ -1,0 +1,60 @@
+"""What provisioning tells: what takes long before it begins, and in the end all changes, each with its hosts."""
+
+from collections.abc import Iterable, Mapping
+from typing import TextIO
+
+from ..config import Fleet
+from ..errors import by_text
+from ..server.files import names_slot
+from ..server.site import Out
+from .fitness import Found
+
+
+def announce(out: TextIO, host: str, text: str) -> None:
+    """Say what is about to begin on a host."""
+    print(f"{host}: {text} …", file=out, flush=True)
+
+
+def left_out(out: TextIO, who: Out, by_consul: bool = False) -> None:
+    """Say which web hosts the balancers leave out; Consul tells them itself when one answers."""
+    cure = "make deploy" if by_consul else "make deploy, then make provision"
+    for name in who.silent:
+        print(f"{name}: its web does not answer yet, so balancers send it nobody: {cure}", file=out)
+    for name in who.drained:
+        print(f"{name}: is drained: make undrain HOST={name}", file=out)
+
+
+def refused(out: TextIO, found: Mapping[str, Found]) -> None:
+    """Say where nginx would not start again."""
+    for name, each in found.items():
+        if each.refused:
+            print(f"{name}: nginx would not start again: {each.refused}", file=out)
+
+
+def nodes(out: TextIO, fleet: Fleet, found: Mapping[str, Found]) -> None:
+    """Say which hosts are nodes of a swarm that the file does not ask for, or wait for the swarm's first release."""
+    for name, each in found.items():
+        if each.part.state != "inactive" and not fleet.is_swarm:
+            print(f"{name}: is a node of a swarm and stays one, so live-restore stays off: a restart of Docker ends"
+                  " containers", file=out)
+        elif fleet.is_swarm and names_slot(each.link) and not each.proxied:
+            print(f"{name}: keeps what it runs until the swarm has a release: make deploy, then make provision",
+                  file=out)
+
+
+def report(out: TextIO, check: bool, *changes: Mapping[str, Iterable[str]]) -> int:
+    """Say the changes of each host, in their order; with `check`, what would be. Returns the number of all."""
+    names = sorted({host for each in changes for host in each})
+    unique = {host: list(dict.fromkeys(text for each in changes for text in each.get(host, ()))) for host in names}
+    would, total = "would " * check, sum(map(len, unique.values()))
+    for text, hosts in in_order(unique):
+        print(f"{', '.join(hosts)}: {would}{text}", file=out)
+    counts = ", ".join(f"{host} {len(texts)}" for host, texts in unique.items())
+    print(f"{total} change{'s' * (total != 1)}{' to make' * check} ({counts})", file=out, flush=True)
+    return total
+
+
+def in_order(changes: Mapping[str, list[str]]) -> list[tuple[str, list[str]]]:
+    """(change, its hosts), in the order of the host that came to it first."""
+    return sorted(by_text(changes).items(),
+                  key=lambda item: (min(changes[host].index(item[0]) for host in item[1]), item[0]))

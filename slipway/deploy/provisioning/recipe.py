@@ -1,0 +1,245 @@
+"""What a server gets, from top to bottom: pyinfra's operations, as any user of it would call them.
+
+When a call returns, its operation is done, or with --check decided. What follows a change asks by `_if`.
+"""
+
+import os
+import shlex
+from collections.abc import Callable
+
+from pyinfra.api.operation import OperationMeta
+from pyinfra.context import host
+from pyinfra.operations import apt, files, server, systemd
+from pyinfra.operations.util import any_changed
+
+from ..agent.host import UNITS
+from ..config import Fleet, Host
+from ..errors import HostProblem
+from ..server import consul, site, files as wanted
+from ..server.files import File
+from ..server.site import Out
+from . import swarm_host
+from .facts import Entry, Files
+from .fitness import Found
+from .operations import nginx_site, whole_file
+
+# The agent reads its files, where it runs.
+RELOAD_CONSUL = "! systemctl --quiet is-active consul.service || systemctl reload consul.service"
+# Docker takes over a changed daemon.json some time after the reload, and then lets the host be a node.
+LIVE_RESTORE_ENDS = """
+for _ in $(seq 100); do [ "$(docker info --format '{{.LiveRestoreEnabled}}')" != false ] || exit 0; sleep 0.1; done
+echo "live-restore does not end" >&2
+exit 1
+"""
+LONG = 1000  # seconds. An operation with a _timeout is announced
+APT = "-o DPkg::Lock::Timeout=300"
+
+
+def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[Fleet, Host], None]) -> None:
+    """Make `here` what the fleet says, then call the team's own operations. Raises HostProblem."""
+    check_left(fleet, here, out)
+    install(fleet, here, found)
+    there = host.get_fact(Files, paths=paths(fleet, here, found))
+    if here.roles:
+        app(fleet, here, found, there)
+    units(fleet, here, there)
+    if here.roles:
+        docker(fleet, found)
+        sockets(fleet, found, there)
+    take_away(fleet, here, found, there)
+    if wanted.serves_http(here):
+        nginx(fleet, here, there, out)
+    if consul.registers(fleet, here):
+        definition = consul.service(fleet, here)
+        server.shell(name="reload consul.service", _if=write(definition, there).did_change, commands=(
+            f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"))  # so that it is tried again
+    if here.roles and not fleet.is_swarm:
+        enable(f"{fleet.app}.target")
+    team(fleet, here)
+    if found.refused and wanted.serves_http(here):  # of which another's file may be the cause
+        server.shell(name="have nginx test all its files", commands="nginx -t -q")
+
+
+def drain(fleet: Fleet, here: Host, found: Found, out: Out, name: str, away: bool) -> None:
+    """Have a balancer send a web host no visitors, or send it some again. Raises HostProblem."""
+    out = Out(site.drained(fleet, out.drained, name, away), out.silent)
+    check_left(fleet, here, out)
+    change = nginx_site(name=f"{'drain' if away else 'undrain'} {name}", site=site.hosts_site(fleet, out))
+    if consul.follows(fleet, here):
+        server.shell(name="list the hosts again", commands=f"consul-hosts {fleet.app} again", _if=change.did_change)
+
+
+def check_left(fleet: Fleet, here: Host, out: Out) -> None:
+    """Raise HostProblem where a balancer would have nobody to send visitors to."""
+    if here.balancer and (problem := site.nobody_left(fleet, out)):
+        raise HostProblem(problem)
+
+
+def remove(fleet: Fleet, here: Host, found: Found, out: Out) -> None:
+    """Take the app off a host. Data and settings stay."""
+    nothing = Host(here.name, here.address)
+    take_away(fleet, nothing, found, host.get_fact(Files, paths=paths(fleet, nothing, found)))
+
+
+def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
+    """All paths that are looked at, by one fact, before anything changes."""
+    app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet)] if here.roles else []
+    return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))),
+            *wanted.stale_files(fleet, here, found.processes), consul.service_path(fleet.app), consul.script().path,
+            *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
+            wanted.socket(fleet.app), *filter(None, site.certificate_files(fleet))]
+
+
+def install(fleet: Fleet, here: Host, found: Found) -> None:
+    """Packages that are missing. Debian 13 has docker's client as a package of its own."""
+    packages = wanted.packages(fleet, here, found.missing)
+    client = bool(here.roles) and "docker" in found.missing
+    if packages:
+        apt.packages(name=f"install {', '.join(packages)}", packages=packages, update=True, extra_install_args=APT,
+                     _timeout=LONG)
+    if client:
+        server.shell(name="install docker-cli, where Debian has it", _timeout=LONG, commands=[
+            *([] if packages else ["apt-get update"]),
+            f"! apt-cache show docker-cli >/dev/null 2>&1 || "
+            f"DEBIAN_FRONTEND=noninteractive apt-get {APT} install -y docker-cli"])
+
+
+def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
+    """The app's user, folders, settings and programs."""
+    var, (mark, *rest) = f"/var/www/{fleet.app}", wanted.app_files(fleet, here)
+    write(mark, there)  # first: it marks the app's name as ours, should provisioning break off after it
+    if not found.user:  # pyinfra's own look at all users takes long
+        server.group(name=f"add group {fleet.app}", group=fleet.app, system=True)
+        server.user(name=f"add user {fleet.app}", user=fleet.app, group=fleet.app, system=True, home="/nonexistent",
+                    shell="/usr/sbin/nologin", ensure_home=False)
+    folder(var, "755", "root", "root")
+    folder(f"{var}/static", "755", "root", "root")
+    if wanted.has_media(fleet, here):
+        folder(f"{var}/media", "2750", fleet.app, "www-data")
+    if wanted.has_data(fleet):
+        folder(f"{var}/data", "700", fleet.app, fleet.app)
+    folder(f"/etc/default/{fleet.app}.secrets", "750", "root", fleet.app)
+    for file in rest:
+        write(file, there)
+
+
+def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
+    """Units and drop-ins. docker-runner.target is started, as units that ran before it was there did not start it."""
+    files_of_units = list(wanted.unit_files(fleet, here))
+    for path in sorted({os.path.dirname(file.path) for file in files_of_units} - {UNITS}):
+        folder(path)
+    changed = any_changed(*[write(file, there) for file in files_of_units])
+    systemd.daemon_reload(name="reload systemd", _if=changed)
+    if here.roles and not fleet.is_swarm:
+        server.shell(name="start docker-runner.target", commands="systemctl start docker-runner.target", _if=changed)
+        enable("docker-runner.target")
+
+
+def docker(fleet: Fleet, found: Found) -> None:
+    """Docker runs, and its containers outlive it, but those of a swarm. A reload is enough for that; it is never
+    restarted."""
+    enable("docker.service", running=True)
+    another = found.part.state != "inactive" and not fleet.is_swarm
+    settings = None if another else wanted.daemon_json(found.daemon_json, fleet.is_swarm)
+    if settings:
+        folder("/etc/docker")
+        written = write(settings)
+        server.shell(name="reload docker.service", _if=written.did_change, commands=[
+            "systemctl reload docker.service", *([LIVE_RESTORE_ENDS] if fleet.is_swarm else [])])
+
+
+def keeps_slots(fleet: Fleet, found: Found) -> bool:
+    """Whether slots have the visitors, and keep them. In a swarm that is until its proxy reaches a release."""
+    return not fleet.is_swarm or wanted.names_slot(found.link) and not found.proxied
+
+
+def sockets(fleet: Fleet, found: Found, there: dict[str, Entry]) -> None:
+    """/run/APP and the link to what answers visitors."""
+    slots = keeps_slots(fleet, found)
+    file = wanted.tmpfiles(fleet, slots)
+    written = write(file, there)
+    server.shell(name=f"create what {file.path} asks for", commands=f"systemd-tmpfiles --create {file.path}",
+                 _if=lambda: written.did_change() or wanted.socket(fleet.app) not in there)
+    if not slots and wanted.names_slot(found.link):
+        swarm_host.go_over(fleet.app)
+
+
+def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
+    """Remove what an earlier role has left: Consul is told first, then nginx's sites go, then units stop, then their
+    files go."""
+    if found.registered and not consul.registers(fleet, here):
+        path = consul.service_path(fleet.app)
+        server.shell(name=f"remove {path}", commands=(  # back if the agent refuses, so that it is tried again
+            f"mv {path} {path}.gone; {RELOAD_CONSUL} || {{ mv {path}.gone {path}; exit 1; }}; rm {path}.gone"))
+    for stale in site.stale_sites(fleet, here):
+        if set(stale.paths) & set(there):
+            nginx_site(name=f"put nginx site {stale.name} away", site=stale)
+    if here.roles and fleet.is_swarm and keeps_slots(fleet, found):
+        return
+    leaves_slots = fleet.is_swarm and wanted.names_slot(found.link)
+    if leaves_slots:
+        swarm_host.drain(fleet)
+    if running := wanted.stale_units(fleet, here, found.units):
+        stop(running)
+    if leaves_slots:
+        swarm_host.clear(fleet.app)
+    gone = [files.file(name=f"remove {path}", path=path, present=False)
+            for path in wanted.stale_files(fleet, here, found.processes) if path in there]
+    if gone:
+        systemd.daemon_reload(name="reload systemd", _if=any_changed(*gone))
+
+
+def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
+    """nginx's sites. They speak http until certbot has its certificate, which it gets over http."""
+    folder(site.ACME)
+    certificate = fleet.site["tls"] != "certbot" or site.certificate_files(fleet)[0] in there
+    changes = put_sites(fleet, here, certificate, out)
+    if not certificate and site.ends_tls(fleet, here):
+        names = " ".join(f"-d {shlex.quote(name)}" for name in fleet.site["names"])
+        server.shell(name=f"get a certificate for {', '.join(fleet.site['names'])}", _timeout=LONG, commands=(
+            f"certbot certonly --non-interactive --agree-tos --email {shlex.quote(fleet.site['email'])} --webroot"
+            f" -w {site.ACME} --deploy-hook 'systemctl reload nginx' {names}"))
+        changes += put_sites(fleet, here, True, out)
+    enable("nginx.service", running=True)
+    if consul.follows(fleet, here):
+        follow(fleet.app, there, changes)
+
+
+def follow(app: str, there: dict[str, Entry], changes: list[OperationMeta]) -> None:
+    """What keeps the balancer's hosts as Consul has them. Started, it also looks who is drained."""
+    unit = consul.unit(app)
+    changed = any_changed(write(consul.script(), there), *changes)
+    systemd.service(name=f"run {unit}", service=unit, enabled=True, running=True, restarted=changed())
+
+
+# ---- operations under names of their own ----
+
+def put_sites(fleet: Fleet, here: Host, certificate: bool, out: Out) -> list[OperationMeta]:
+    """All sites of a host, with TLS if the certificate is there."""
+    return [nginx_site(name=f"put nginx site {each.name} in place", site=each)
+            for each in site.sites(fleet, here, certificate, out)]
+
+
+def write(file: File, there: dict[str, Entry] | None = None) -> OperationMeta:
+    """A file that is written whole."""
+    return whole_file(name=f"write {file.path}", file=file, seen=there)
+
+
+def folder(path: str, mode: str | None = None, user: str | None = None, group: str | None = None) -> None:
+    """A folder. Without a mode it belongs to others too, and keeps its mode and owner."""
+    files.directory(name=f"make folder {path}", path=path, mode=mode, user=user, group=group)
+
+
+def enable(unit: str, running: bool | None = None) -> None:
+    """A unit that starts at boot; `running`: it is started now, too."""
+    systemd.service(name=f"enable {unit}", service=unit, enabled=True, running=running)
+
+
+def stop(units: list[str]) -> None:
+    """Units that are stopped, and no longer start at boot."""
+    names, enabled = shlex.join(units), shlex.join(
+        unit for unit in units if unit.endswith(".target") or unit.startswith("consul-hosts@"))
+    server.shell(name=f"stop {', '.join(units)}", _timeout=LONG, commands=[
+        f"systemctl stop {names}",
+        f"for unit in {names}; do ! systemctl --quiet is-failed $unit || systemctl reset-failed $unit; done",
+        *([f"systemctl --quiet disable {enabled}"] if enabled else ())])

@@ -1,0 +1,1 @@
+"""Decides what a rollout does and in which order, and does it."""

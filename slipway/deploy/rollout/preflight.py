@@ -1,0 +1,242 @@
+"""What keeps hosts from a deploy, and which release a rollback goes to. Pure: facts in, problems out."""
+
+import functools
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..agent.answers import Facts
+from ..agent.roles import BUILT_IN
+from ..agent.shapes import Record, Release
+from ..agent.visitors import LEAST as ENOUGH
+from ..config import Fleet, Host
+from ..env.changes import wrong_site
+from ..errors import Locked, Refused, on_hosts
+from ..server import files as server
+from .plan import Target
+
+AllFacts = Mapping[str, Facts]  # by host name
+
+LEAST = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/var/log": 16 * 2**20, "/run": 4 * 2**20}  # bytes free
+VERSIONS = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}  # the least
+
+
+def expected(fleet: Fleet, host: Host) -> dict[str, str]:
+    """path → sha256 of the files that provisioning would write for the app from this checkout. HOSTS variables carry no
+    docker options, so /etc/default/APP is not compared then."""
+    files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
+    return {file.path: digest(file.content) for file in files if not file.once
+            and not (fleet.by_variables and file.path == f"/etc/default/{fleet.app}")}
+
+
+@functools.lru_cache(1000)
+def digest(text: str) -> str:
+    """Its sha256."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
+    """host name → all that keeps it from the target; hosts without a problem are left out."""
+    back = target.action == "rollback"
+    found = {host.name: [*of_host(fleet, host, facts[host.name], back, is_warm(facts[host.name], target)),
+                         *retagged(facts[host.name], target), *(busy(facts[host.name]) if not back else ())]
+             for host in hosts}
+    return {name: texts for name, texts in found.items() if texts}
+
+
+def of_host(fleet: Fleet, host: Host, facts: Facts, back: bool = False, warm: bool = False) -> Iterator[str]:
+    """What is wrong with a host, whatever the release. Settings keep nobody from going `back`, nor does memory where
+    that starts nothing, as the release is `warm`."""
+    yield from fitness(facts)
+    yield from provisioning(fleet, host, facts)
+    yield from room(fleet, facts)
+    yield from memory(facts) if not warm else ()
+    yield from elsewhere(fleet, host, facts)
+    yield from scheme(fleet, host, facts) if not back else ()
+    yield from sqlite(fleet, facts) if not back else ()
+    if facts["visits"] and facts["visits"]["blind"] and not back:  # which is not watched
+        yield facts["visits"]["blind"]
+
+
+def fitness(facts: Facts) -> Iterator[str]:
+    """What the agent found wrong, programs that are too old, and a Docker that does not answer."""
+    yield from facts["problems"]
+    yield from too_old("systemd", str(facts["systemd"]))
+    yield from too_old("python3", ".".join(map(str, facts["python"])))
+    if facts["docker"].get("version"):
+        yield from too_old("Docker", facts["docker"]["version"])
+    else:
+        yield "Docker does not answer: see systemctl status docker"
+
+
+def too_old(name: str, version: str) -> Iterator[str]:
+    """Whether a program's version is below the least in VERSIONS."""
+    least = VERSIONS.get(name, ())
+    numbers = re.findall(r"^[0-9.]{0,30}", version)
+    if tuple(int(part) for part in numbers[0].split(".") if part) < least:
+        yield f"{name} is {version or 'of no known version'}, and {'.'.join(map(str, least))} or newer is needed"
+
+
+def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+    """Files that differ from this checkout's, and settings that are malformed."""
+    wanted = expected(fleet, host)
+    missing = [path for path in wanted if not facts["files"].get(path)]
+    old = [path for path in wanted if facts["files"].get(path) not in ("", None, wanted[path])]
+    if missing:
+        yield f"is not provisioned, {missing[0]} is missing: run make provision"
+    elif old:
+        yield f"{', '.join(old)} not as in this checkout: run make provision"
+    yield from facts["settings"] if not missing else ()
+
+
+def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
+    """Whether the disk does for one more release."""
+    for path, least in (("/var/www/" + fleet.app, LEAST["/var/www"]), ("/run", LEAST["/run"]),
+                        ("/var/log", LEAST["/var/log"]), (facts["docker"].get("root"), LEAST["docker root"])):
+        if path in facts["free"] and facts["free"][path] < least:
+            yield f"{path} has {facts['free'][path] // 2**20} MB free, and {least // 2**20} are needed"
+
+
+def memory(facts: Facts) -> Iterator[str]:
+    """Whether there is memory for a second slot, and who holds it: other apps may keep an old release warm, too."""
+    if facts["memory"] >= facts["need"]:
+        return
+    warm = sorted(facts["warm"].items(), key=lambda item: -item[1])
+    text = f"{mega(facts['memory'])} of memory are free, and a second slot needs {mega(facts['need'])}"
+    if not warm:
+        yield f"{text}: give the server more, or the app fewer processes (WEB_CONCURRENCY, WORKER_CONCURRENCY)"
+        return
+    named = ", ".join([f"{app} {mega(held)}" for app, held in warm[:5]] + [f"{len(warm) - 5} more"] * (len(warm) > 5))
+    yield (f"{text}. Old releases of other apps, kept warm for a rollback, hold {mega(sum(facts['warm'].values()))}"
+           f" ({named}): wait for keep_warm to pass, make it shorter there, or end one now: systemctl start"
+           f" {warm[0][0]}-retire")
+
+
+def mega(size: int) -> str:
+    """Bytes, for people."""
+    return f"{size // 2**20} MB"
+
+
+def is_warm(facts: Facts, target: Target) -> bool:
+    """Whether a rollback finds its release running in the idle slot, and so starts nothing."""
+    idle = facts["slots"].get({"a": "b", "b": "a"}.get(facts["live"] or "", ""))
+    return (target.action == "rollback" and idle is not None and idle["release"] is not None
+            and idle["release"]["tag"] == target.tag
+            and all(unit["state"] == "active" for role, unit in idle["units"].items() if role in BUILT_IN))
+
+
+def retagged(facts: Facts, target: Target) -> Iterator[str]:
+    """Whether the target's tag stood for another image before. For a list of images, images.py finds out after the
+    pull."""
+    for record in facts["known"]:
+        if target.exact and record["tag"] == target.tag and record.get("digest") not in (None, "", target.digest):
+            yield (f"{target.tag} was {record['digest']} and is now {target.digest}: a tag must not be used again,"
+                   " build under another one")
+            return
+
+
+def busy(facts: Facts) -> Iterator[str]:
+    """One-off containers started by hand: a deploy's may have their names, and two migrations never run at once."""
+    for name, since in facts["one_offs"].items():
+        yield f"{name} runs since {since}, started by hand: wait for its end"
+
+
+def elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+    """Whether beat or a process of the team's runs on a host without that role."""
+    found = {name.removeprefix(f"{fleet.app}-").partition("-")[0] for name in facts["containers"]}
+    for role in sorted(found - {*host.roles, "web", "worker"}):
+        yield f"{role} runs there, but the host does not have the role {role}: run make provision"
+
+
+def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+    """Whether the app would not start with its SITE_URL; whether that, the host's nginx and [site] disagree on http or
+    https."""
+    if not host.has("web"):
+        return
+    tls, site = fleet.site["tls"], facts["site"]
+    wanted = site["scheme"] if fleet.by_variables else "http" if tls == "off" else "https"
+    if why := wrong_site(site["url"]):
+        yield (f"SITE_URL {why}: set it to https://… by make env ARGS='set SITE_URL', say in [site] where TLS ends"
+               ' (tls = "files", "certbot" or "elsewhere") and run make provision')
+    elif site["scheme"] not in ("", wanted):
+        yield f'nginx there is not as tls = "{tls}" in [site] says: run make provision'
+    elif wanted == "http" and site["url"].startswith("https:"):
+        yield (f'SITE_URL is {site["url"]} and TLS is off: visitors would be sent to a port where nothing listens. Say'
+               ' in [site] where TLS ends (tls = "files", "certbot" or "elsewhere") and run make provision; or, to try'
+               ' it without TLS, set it to http://localhost by make env ARGS="set SITE_URL"')
+    elif wanted == "https" and site["url"].startswith("http:"):
+        yield (f'SITE_URL is {site["url"]} and visitors come by https (tls = "{tls}"): set it to https://… by make env'
+               ' ARGS="set SITE_URL"; or say tls = "off" in [site] and run make provision')
+
+
+def sqlite(fleet: Fleet, facts: Facts) -> Iterator[str]:
+    """Whether SQLite's file is one, and outlives a container."""
+    if facts["sqlite"] is not None and len(fleet.app_hosts) > 1:
+        yield "DATABASE_URL is SQLite's, and each server would have a file of its own: use Postgres, or a single server"
+    elif facts["sqlite"]:
+        yield facts["sqlite"]
+
+
+def warnings(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> Iterator[tuple[str, str]]:
+    """(host name, what is wrong there but keeps nobody from a deploy)."""
+    for host in (host for host in hosts if host.has("web")):
+        if facts[host.name]["site"]["unlimited"]:
+            yield host.name, UNLIMITED
+        visits = facts[host.name]["visits"] or {"answers": 0, "errors": 0, "blind": ""}
+        answers, errors = visits["answers"], visits["errors"]
+        if answers >= ENOUGH and errors > fleet.rollout["max_errors"] * answers:
+            yield host.name, (f"of the last {answers} answers to visitors {errors} were errors: a release that errs no"
+                              " more will be taken for well")
+
+
+UNLIMITED = ("nothing limits who guesses passwords there: ADMIN_PATH has moved the admin's sign-in, and [site]"
+             " login_paths does not name it: add \"/ADMIN_PATH/login/\" with that path in it, then run make provision")
+
+
+def nobody_else(facts: AllFacts) -> None:
+    """Raise Locked where somebody is changing a host, before any hook runs. Retirements are short, and waited for."""
+    locks = {name: [f"locked: {found['lock']}"] for name, found in facts.items()
+             if found["lock"] and not found["lock"].startswith("retirement")}
+    if locks:
+        raise Locked(on_hosts(locks))
+
+
+def tags(facts: AllFacts) -> set[str]:
+    """The committed tags of all hosts, "" for a host without one."""
+    return {found["tag"]["tag"] if found["tag"] else "" for found in facts.values()}
+
+
+def was_live(facts: AllFacts, tag: str) -> bool:
+    """Whether a tag has been committed on any host."""
+    return any(record["tag"] == tag and record["outcome"] == "committed"
+               for found in facts.values() for record in found["known"])
+
+
+def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:
+    """The hosts that have a release; those alone that have another than this tag, if there are any: of that it is that
+    migrations are judged."""
+    tags = {host.name: live["tag"] for host in hosts if (live := facts[host.name]["tag"])}
+    return [host for host in hosts if tags.get(host.name, tag) != tag] or [
+        host for host in hosts if host.name in tags]
+
+
+def revert_of(facts: AllFacts) -> dict[str, Release]:
+    """host name → the Release that a rollback goes to. Raises Refused where there is none, or hosts differ."""
+    reverts = {name: found["revert"] for name, found in sorted(facts.items()) if found["revert"]}
+    if len({release["tag"] for release in reverts.values()}) > 1 or reverts and len(reverts) < len(facts):
+        raise Refused("hosts would not go back to the same release, say which by --to TAG\n" + on_hosts(
+            {name: [reverts[name]["tag"] if name in reverts else "none"] for name in facts}))
+    if not reverts:
+        raise Refused("there is no earlier release to go back to")
+    return reverts
+
+
+def recorded(facts: AllFacts, tag: str) -> dict[str, Record]:
+    """host name → the newest committed record of a tag; another host's where this one has none. Raises Refused where no
+    host has one."""
+    known = {name: [record for record in found["known"] if record["tag"] == tag
+                    and record["outcome"] == "committed"] for name, found in facts.items()}
+    some = [record for records in known.values() for record in records]
+    if not some:
+        raise Refused(f"{tag} was never committed on these hosts: see make releases")
+    return {name: (records or some)[-1] for name, records in known.items()}

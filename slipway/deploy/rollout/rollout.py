@@ -1,0 +1,205 @@
+"""A deploy or rollback from beginning to end: looks, decides, does, and takes back when it goes wrong."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..agent.answers import Facts
+from ..config import Fleet, Host
+from ..env.changes import gone_back
+from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
+from ..ssh.connection import who
+from ..ssh.connections import Connections, report
+from ..ssh.interrupts import heeded, ignored
+from ..ssh.spans import Spans
+from ..ssh.validate import Tell
+from . import migrations, preflight, hooks, source
+from .commit import Commit, outcome
+from .hooks import HookRecord
+from .plan import STEP_KINDS, Options, Step, Target, judge, plan
+from .target import Targeting, serves
+
+Group = tuple[Step, ...]
+
+
+@dataclass
+class Rollout:
+    """A deploy or a rollback (`action`) that is asked for. A rollback without a `tag` goes to REVERT."""
+
+    fleet: Fleet
+    hosts: list[Host]
+    tell: Tell
+    action: str
+    tag: str = ""
+    options: Options = Options()
+    skip_unreachable: bool = False
+    timings: Spans = field(default_factory=Spans)
+    id: str = field(default_factory=lambda: os.urandom(6).hex())
+    began: float = field(default_factory=time.monotonic)
+
+    async def plan(self) -> list[Group]:
+        """The groups of steps that would be done. Nothing is changed. Raises Refused."""
+        async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
+            return (await self._decide(hosts, stack))[1]
+
+    async def run(self) -> None:
+        """Do it. Raises Refused, Locked, DeployError when it was taken back, Divided."""
+        self.began = time.monotonic()
+        with ignored():
+            async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
+                target, groups, record = await self._begin(hosts, stack)
+                seconds = await hooks.around(self.fleet.hooks, record, self.began,
+                                             self._do(hosts, groups, target))
+                self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
+                           "seconds": seconds, "text": f"{target.tag} is live on {', '.join(record['hosts'])}"
+                                                       f" ({seconds:.1f} s)"})
+
+    # ---- deciding ----
+
+    async def _begin(self, hosts: Connections, stack: contextlib.AsyncExitStack) -> tuple[
+            Target, list[Group], HookRecord]:
+        """What comes before the first change."""
+        try:
+            with heeded():
+                target, groups, facts = await self._decide(hosts, stack)
+                preflight.nobody_else(facts)
+                record = self._record(target, hosts)
+                await hooks.run(self.fleet.hooks["before"], record, must=True)
+        except Interrupted as error:
+            raise Refused(f"{error}: nothing was changed") from None
+        return target, groups, record
+
+    def _connections(self) -> Connections:
+        return Connections(self.fleet, self.hosts, self.tell, self.timings, shared=serves(self.fleet, self.action))
+
+    async def _decide(self, hosts: Connections, stack: contextlib.AsyncExitStack) -> tuple[
+            Target, list[Group], dict[str, Facts]]:
+        """(Target, groups of steps, facts) after a look at all hosts. Raises Refused with all problems of all hosts."""
+        targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack)
+        silent = await hosts.connect(self.skip_unreachable)
+        resolved, (facts, more) = await asyncio.gather(targeting.resolve(), hosts.facts(
+            paths=lambda host: list(preflight.expected(self.fleet, host)), tag=lambda host: self.tag,
+            history=lambda host: False, visits=lambda host: True))
+        silent.update(more)
+        if not facts:
+            raise Refused(on_hosts(silent))
+        try:
+            target, texts = await targeting.find(facts, resolved)
+        except Refused as error:
+            raise Refused("\n".join(filter(None, [str(error), on_hosts(silent)]))) from None
+        found = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}
+        if texts or found:
+            raise Refused("\n".join([*texts, *filter(None, [on_hosts(found)])]))
+        for name, text in preflight.warnings(self.fleet, hosts.hosts, facts):
+            self.tell({"event": "warning", "host": name, "text": text})
+        if target.action == "deploy" and preflight.was_live(facts, target.tag):
+            self.tell({"event": "warning", "text": migrations.OLDER.format(target.tag)})
+        if target.action != "restart":
+            target = replace(target, judge=judge(preflight.leaving(hosts.hosts, facts, target.tag)))
+        options = replace(self.options, credentials=targeting.credentials())
+        return target, plan(self.fleet, hosts.hosts, target, options, {"id": self.id, "who": self._who(target)}), facts
+
+    def _who(self, target: Target) -> str:
+        return who(f"{target.action} {target.tag}")
+
+    def _record(self, target: Target, hosts: Connections) -> HookRecord:
+        return {"version": 1, "id": self.id, "app": self.fleet.app, "action": target.action,
+                "tag": target.tag, "digest": target.digest, "who": self._who(target),
+                "hosts": [host.name for host in hosts.hosts]}
+
+    # ---- doing ----
+
+    async def _do(self, hosts: Connections, groups: Sequence[Group], target: Target) -> None:
+        """Lock, step after step, and at the first failure all back. Once all have prepared, Commit decides."""
+        *steps, (promise,), (commit,) = groups
+        begun: list[Group] = []
+        judged: dict[str, Any] = {}
+        anew = False
+        hosts.lenient = any(step.name == "migrate" for group in steps for step in group)
+        try:
+            with heeded():
+                self._hint(hosts, steps, target)
+                await hosts.lock(self._who(target))
+                steps[0][0].args["waited"] = hooks.since(self.began)  # hosts count from here
+                for group in filter(None, (migrations.needed(group, judged) for group in steps)):
+                    begun.append(group)
+                    hosts.spare = self._spare(hosts, group[0])
+                    answers = await hosts.run(migrations.anew(group) if anew else group)
+                    judged |= answers.get(("verdicts", target.judge), {})
+                    migrated = any(step.name == "migrate" for step in group)
+                    if judged.get("boots") or migrated:
+                        anew = hosts.boots(migrated) or anew
+                    await source.check(answers, target, self.options.allow_dirty, self.tell)
+                    for text in migrations.check(answers, target.action, self.options.allow_incompatible,
+                                                 urgent=not self.tag):
+                        self.tell({"event": "warning", "text": text})
+                    for text, names in gone_back(answers).items():
+                        self.tell({"event": "warning", "host": names, "text": text})
+            for name, text in hosts.sick.items():
+                self.tell({"event": "unhealthy", "host": name, "text": f"not healthy, and let pass: {text}"})
+        except BaseException as error:
+            changed = not all(STEP_KINDS[group[0].name].harmless for group in begun)
+            raise await self._taken_back(hosts, error, changed) from None
+        await self._end(hosts, promise, commit, target)
+
+    def _hint(self, hosts: Connections, groups: Sequence[Group], target: Target) -> None:
+        """Let the hosts begin to pull while they are locked; images that come through our connections come later."""
+        for step in (step for group in groups for step in group if step.name == "pull"):
+            for name in step.hosts if target.digest and not target.sources else ():
+                hosts.connections[name].hint("fetch", **step.args_for(name), digest=target.digest)
+
+    def _spare(self, hosts: Connections, step: Step) -> int:
+        """How many hosts may be sick in a step: from the bake on all but `min_healthy` of them."""
+        if hosts.spare or step.name == "watch" and len(step.hosts) == len(hosts.hosts):
+            return int((1 - self.fleet.rollout["min_healthy"]) * len(hosts.hosts) + 1e-9)
+        return 0
+
+    async def _taken_back(self, hosts: Connections, error: BaseException, changed: bool) -> BaseException:
+        """Have all hosts go back; the error that then is to be told."""
+        ends = await hosts.take_back(str(error) or type(error).__name__)
+        if isinstance(error, HostProblem):
+            error = DeployError(report(await hosts.evidence(error, ends)))
+        if not isinstance(error, DeployError):
+            return error
+        lost = [name for name, end in ends.items() if end is None]
+        fates = await self._commit(hosts).learn(lost, False, str(error))
+        stuck = [name for name, end in ends.items() if end and end.get("attempt") or fates.get(name) == "stuck"]
+        unknown = [name for name in lost if fates[name] not in ("back", "stuck")]
+        if stuck or unknown:
+            return Divided("\n".join([str(error), *self._not_back(stuck, unknown)]))
+        if isinstance(error, (Refused, Locked)):
+            return error
+        if not changed and not isinstance(error, Interrupted):
+            return DeployError(f"{error}\nnothing was changed, but for images that were pulled")
+        return DeployError(f"{error}\ntaken back: {'every host is as it was' if lost else serving(ends)}")
+
+    def _not_back(self, stuck: Sequence[str], unknown: Sequence[str]) -> Iterator[str]:
+        """Lines of hosts of which it is not known that they are back, whole."""
+        if stuck:
+            yield (f"{', '.join(stuck)}: could not be taken back whole, see make status; the next deploy or rollback"
+                   " tries again")
+        if unknown:
+            yield (f"taken back; {', '.join(unknown)} can't be asked and does the same within"
+                   f" {self.fleet.rollout['dead_after']} s of its last word: see make status")
+
+    def _commit(self, hosts: Connections) -> Commit:
+        return Commit(hosts, self.id, self.fleet.rollout["dead_after"])
+
+    async def _end(self, hosts: Connections, promise: Step, commit: Step, target: Target) -> None:
+        """All hosts are prepared. Raises DeployError or Divided where they don't all commit."""
+        fates, failed = await self._commit(hosts).run(promise, commit)
+        error = outcome(fates, failed, target.tag)
+        if error:
+            raise error
+        for name, problem in failed.items():
+            self.tell({"event": "committed", "host": name, "text": f"has committed, though {problem}"})
+
+
+def serving(ends: Mapping[str, Mapping[str, Any] | None]) -> str:
+    """What visitors get after a takeback, by what the hosts say of themselves then."""
+    first = ends and not any(end and end.get("tag") for end in ends.values())
+    return "no release is live yet, as before" if first else "the old release serves everywhere"

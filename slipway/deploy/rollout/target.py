@@ -1,0 +1,90 @@
+"""What a deploy or rollback goes to, by what the hosts and the registry tell."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from ..agent.answers import Facts, Resolved
+from ..agent.shapes import Record, Release
+from ..config import Fleet
+from ..errors import HostProblem, Refused
+from ..ssh.connections import Connections
+from ..ssh.process import in_thread
+from . import images, preflight
+from .plan import Target
+from .preflight import AllFacts
+
+
+def serves(fleet: Fleet, action: str) -> bool:
+    """Whether the image goes to the hosts through our connections."""
+    return fleet.registry == "ssh" and action == "deploy"
+
+
+@dataclass
+class Targeting:
+    """Finds the Target of an action, with a tag or none. What it serves to the hosts ends with the stack."""
+
+    fleet: Fleet
+    action: str
+    tag: str
+    hosts: Connections
+    stack: contextlib.AsyncExitStack
+
+    async def resolve(self) -> Resolved | HostProblem | None:
+        """What the tag stands for in the registry, as the first host sees it, or why it does not; None where that does
+        not matter, or `find` refuses. It needs no facts: it may be asked together with them."""
+        if self.action == "rollback" or serves(self.fleet, self.action):
+            return None
+        name = self.hosts.hosts[0].name
+        try:
+            return await self.hosts.resolve(name, image=self.fleet.image, tag=self.tag, credentials=self.credentials())
+        except Refused:
+            return None
+        except HostProblem as problem:
+            problem.host = name
+            return problem
+
+    async def find(self, facts: AllFacts, resolved: Resolved | HostProblem | None) -> tuple[Target, list[str]]:
+        """(Target, why there is none). `resolved`: what `resolve` returned. Raises Refused."""
+        if self.action == "rollback":
+            return self._back(facts), []
+        action = "restart" if preflight.tags(facts) == {self.tag} else "deploy"
+        if serves(self.fleet, self.action):
+            return await self._served(action), []
+        self.credentials()
+        if isinstance(resolved, HostProblem):  # of a host without facts all is said already
+            return Target(action, self.tag), [f"on {resolved.host}: {resolved}"] * (resolved.host in facts)
+        assert resolved
+        text = images.foreign(f"{self.fleet.image}:{self.tag}", resolved, {found["arch"] for found in facts.values()})
+        return Target(action, self.tag, resolved["digest"], exact=not resolved["index"]), [text] if text else []
+
+    def credentials(self) -> str:
+        """user:password for the registry, from the variable that registry.login names; "" for none. Raises Refused."""
+        name = self.fleet.registry_login
+        if name and not os.environ.get(name):
+            raise Refused(f"registry.login: {name} is not set, it holds user:password for the registry")
+        return os.environ[name] if name else ""
+
+    def _back(self, facts: AllFacts) -> Target:
+        releases = preflight.recorded(facts, self.tag) if self.tag else preflight.revert_of(facts)
+        tag = self.tag or next(iter(releases.values()))["tag"]
+        if preflight.tags(facts) == {tag}:
+            raise Refused(f"{tag} is live already")
+        return Target("rollback", tag, releases={name: goal(release, facts[name])
+                                                 for name, release in releases.items()})
+
+    async def _served(self, action: str) -> Target:
+        """The Target that we serve ourselves for as long as the stack is open."""
+        from ..ssh import registry
+        server = self.stack.enter_context(await in_thread(registry.serve, f"{self.fleet.image}:{self.tag}"))
+        self.stack.callback(lambda: self.hosts.tell({"event": "sent", "bytes": server.sent}))
+        sources = {name: {"reference": f"127.0.0.1:{port}/app", "credentials": server.login}
+                   for name, port in (await self.hosts.forward_port(server.port)).items()}
+        return Target(action, self.tag, server.digest, sources=sources)
+
+
+def goal(release: Release | Record, facts: Facts) -> dict[str, Any]:
+    """What an attempt needs to know of the release that a rollback goes to."""
+    known = [record.get("digest") for record in facts["known"] if record["tag"] == release["tag"]]
+    return {"image_id": release["image_id"], "digest": release.get("digest") or (known or [""])[-1]}

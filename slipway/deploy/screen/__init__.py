@@ -1,0 +1,1 @@
+"""Writes what a person reads: the display of a rollout, tables, files."""

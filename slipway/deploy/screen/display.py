@@ -1,0 +1,153 @@
+"""What a deploy shows: a live table on a terminal, plain lines elsewhere, or every event as JSON for machines."""
+
+import json
+import os
+import queue
+import shutil
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TextIO
+
+from ..errors import under
+from ..rollout.plan import STEP_KINDS
+from ..ssh.validate import Event, visible
+
+SHOWN = ("lock", *(name for name, kind in STEP_KINDS.items() if kind.of_deploys))
+MARKS = {"start": "…", "done": "✓", "failed": "✗"}
+Draw = Callable[[Event, bool], None]
+
+
+def choose(as_json: bool, out: TextIO | None = None) -> "Background":
+    """The display for an output: JSON, a live table on a terminal, or lines."""
+    out = out or sys.stdout
+    display = Json(out) if as_json else Table(out) if out.isatty() else Lines(out)
+    return Background(display.tell)
+
+
+class Background:
+    """Calls `draw` for each event, with whether more wait, in a thread of its own, so that a terminal that nobody reads
+    holds nothing up."""
+
+    def __init__(self, draw: "Draw") -> None:
+        self.draw, self.events = draw, queue.SimpleQueue[Event | None]()
+        self.thread = threading.Thread(target=self._draw, daemon=True)
+        self.thread.start()
+
+    def tell(self, event: Event) -> None:
+        """Note an event, with the time it came."""
+        self.events.put({"at": round(time.time(), 3), **event})
+
+    def close(self, limit: float = 5) -> None:
+        """Wait until all is drawn, for at most `limit` seconds."""
+        self.events.put(None)
+        self.thread.join(limit)
+
+    def _draw(self) -> None:
+        for event in iter(self.events.get, None):
+            self.draw(event, self.events.qsize() > 1)  # the last may be close's
+
+
+def put(text: str, out: TextIO) -> None:
+    """Print a text. An output that is closed or full raises nothing: it must not leave a deploy half done."""
+    try:
+        write(text + "\n", out)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # or the flush at exit would fail again
+
+
+def write(text: str, out: TextIO) -> None:
+    """Write a text past the stream's buffer: the deployer's end would wait for a thread that holds the buffer's lock.
+    Raises OSError."""
+    try:
+        number = out.fileno()
+    except OSError:  # a StringIO, in tests
+        out.write(text)
+        return
+    out.flush()
+    data = text.encode(out.encoding, "backslashreplace")
+    while data:
+        data = data[os.write(number, data):]
+
+
+class Json:
+    """Every event as a line of JSON."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+
+    def tell(self, event: Event, more: bool = False) -> None:
+        """Print an event."""
+        put(json.dumps(event), self.out)
+
+
+class Lines:
+    """A line for each step that has ended on a host, and for everything else that people want to know."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+
+    def tell(self, event: Event, more: bool = False) -> None:
+        """Print an event that is worth a line."""
+        text = line(event)
+        if text:
+            put(visible(text), self.out)
+
+
+class Table(Lines):
+    """A line for each host that changes in place, or for each step where the hosts are more than the terminal's lines;
+    everything else is printed above them."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__(out)
+        self.hosts: dict[str, dict[str, str]] = {}
+        self.drawn = 0
+
+    def tell(self, event: Event, more: bool = False) -> None:
+        """Draw what an event changes, or leave that to those that come, if there are `more`."""
+        if event["event"] == "step":
+            self.hosts.setdefault(event["host"], {})[event["step"]] = event["state"]
+            if not more:
+                self.draw()
+        elif line(event):
+            self.draw(line(event))
+
+    def draw(self, above: str = "") -> None:
+        """Draw the table over the last one, after a line that stays."""
+        up = f"\033[{self.drawn}F\033[J" if self.drawn else ""
+        width, height = shutil.get_terminal_size()
+        fits = len(self.hosts) < height
+        rows = [row(name, steps, width) for name, steps in sorted(self.hosts.items())] if fits else summed(self.hosts)
+        put(up + "\n".join([*([visible(above)] if above else []), *rows]), self.out)
+        self.drawn = len(rows)
+
+
+def row(name: str, steps: dict[str, str], width: int) -> str:
+    """A host's line of the table: its latest steps, as many as fit. A line that wraps could not be drawn over."""
+    words = [f"{step} {MARKS[steps[step]]}" for step in SHOWN if step in steps]
+    while len(words) > 1 and len(name.ljust(12)) + len(" ".join(words)) + 1 >= width:
+        del words[0]
+    return f"{name:12} {' '.join(words)}"
+
+
+def summed(hosts: dict[str, dict[str, str]]) -> list[str]:
+    """A line for each step: on how many hosts it is how far."""
+    many = Counter((step, state) for steps in hosts.values() for step, state in steps.items())
+    return [f"{step:12} " + "  ".join(f"{mark} {many[step, state]}" for state, mark in MARKS.items()
+                                      if many[step, state]) for step in SHOWN if any((step, s) in many for s in MARKS)]
+
+
+def line(event: Event) -> str:
+    """An event as a line for people; "" for one that is not shown."""
+    kind, host = event["event"], event.get("host", "")
+    if kind == "step":
+        return f"{host}: {event['step']} {event['state']} ({event['seconds']:.1f} s)" if "seconds" in event else ""
+    if kind == "takeback" and "problem" in event:
+        return under(f"{host}: takeback: {event['problem']}")
+    if kind == "takeback" and "hosts" in event:
+        return f"taking back: {', '.join(event['hosts']) or 'nothing was begun'}"
+    if kind == "skipped":
+        return under(f"{host}: SKIPPED, {event['problem']}; it catches up with the next deploy")
+    return event.get("text", "") and under(f"{host}: {event['text']}".removeprefix(": "))

@@ -1,0 +1,66 @@
+"""The tables of `status` and `releases`. Pure: facts in, rows out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ..agent.answers import Facts
+from ..agent.shapes import Release
+from ..config import Host
+from ..rollout.drift import EMPTY, running
+from ..ssh.validate import visible
+
+Row = tuple[str, ...]
+
+ROWS = ("host", "role", "release", "slot", "state", "since", "image")
+
+
+def rows(host: Host, facts: Facts) -> Iterator[Row]:
+    """A row for each role of a host, and one for the old slot; ROWS names the columns."""
+    live = facts["live"]
+    slot = facts["slots"].get(live or "", EMPTY)
+    for role in host.roles:
+        if role in facts["alone"]:
+            yield row(host.name, role, facts["alone"][role]["release"], "", facts["alone"][role])
+        else:
+            yield row(host.name, role, slot["release"], live, slot["units"].get(role, {}))
+    other = {"a": "b", "b": "a"}.get(live or "", "")
+    warm = facts["slots"].get(other, EMPTY)
+    if warm["release"]:
+        state = {"state": "warm" if any(running(unit) for unit in warm["units"].values()) else "stopped"}
+        yield row(host.name, "old", warm["release"], other, state)
+
+
+def row(host: str, role: str, release: Release | None, slot: str | None, unit: Mapping[str, Any]) -> Row:
+    """The row of one unit; "-" for what is not known."""
+    tag, image = (release["tag"], release["image_id"]) if release else ("-", "")
+    state = " ".join(filter(None, [unit.get("state"), unit.get("health", "")]))
+    since = " ".join((unit.get("since") or "").split()[1:3])
+    return host, role, tag, slot or "-", state or "-", since or "-", image.removeprefix("sha256:")[:12] or "-"
+
+
+def table(lines: Sequence[Row]) -> str:
+    """Rows as text, with columns as wide as they need to be. A host's words end no row."""
+    lines = [tuple(visible(text[:1000]).replace("\n", "\\n") for text in line) for line in lines]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def history(facts: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+    """The rows of `releases`, with their head: one for each deploy and outcome in any host's log, newest last."""
+    found: dict[tuple[Any, str], dict[str, Any]] = {}
+    for name, host in sorted(facts.items()):
+        for record in host["records"]:
+            entry = found.setdefault((record.get("id"), record["outcome"]),
+                                     {"at": 0, "seconds": 0, **record, "hosts": []})
+            entry["hosts"].append(name)
+            entry["seconds"] = max(entry["seconds"], record.get("seconds", 0))
+    rows = [(datetime.fromtimestamp(entry["at"]).strftime("%Y-%m-%d %H:%M:%S"), entry["action"], entry["tag"],
+             entry["outcome"], f"{entry['seconds']:.0f} s", by(entry), ", ".join(entry["hosts"]))
+            for entry in sorted(found.values(), key=lambda entry: entry["at"])]
+    return [("when", "what", "release", "outcome", "took", "by", "hosts"), *rows]
+
+
+def by(entry: Mapping[str, Any]) -> str:
+    """Who did it: "ann from laptop" of "deploy build-7 by ann from laptop since …"."""
+    return (entry.get("who") or "").partition(" by ")[2].partition(" since ")[0] or "-"

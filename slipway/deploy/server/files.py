@@ -1,0 +1,196 @@
+"""The packages, files and units that a server needs for the app. Pure but for reading templates."""
+
+import json
+import re
+import shlex
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from ..agent.host import UNITS
+from ..agent.roles import BUILT_IN, Process
+from ..config import Fleet, Host
+from . import site
+from .render import render
+
+APP_UNITS = ("{}-slot.service", "{}.target")
+SHARED_UNITS = ("docker-service@.service", "docker-runner.target", "nginx-first.service")
+DOCKER_DROP_IN, NGINX_DROP_IN = "docker.service.d/restart.conf", "nginx.service.d/restart.conf"
+FOLLOWER_UNIT = "consul-hosts@.service"
+DAEMON = "/etc/docker/daemon.json"
+PROXY_SOCKET = "proxy/web.sock"  # of a swarm, below /run/APP
+MEDIA = "/data/media"  # MEDIA_ROOT in the image, unless the settings say otherwise
+FIRST_SETTINGS = """\
+# The settings of {app}, KEY=value a line, no quotes; docs/image.md lists them. From now on they are changed by
+#   make env ARGS="set NAME"
+"""
+STOPPING = 30  # seconds more that a unit may take: docker-runner asks Docker, kills, and removes the container
+SECURITY_UPDATES = 'APT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n'
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it should be. `once`: a file that is there already keeps its content."""
+
+    path: str
+    content: str
+    mode: str = "644"
+    user: str = "root"
+    group: str = "root"
+    once: bool = False
+
+
+def serves_http(host: Host) -> bool:
+    """Whether a host has nginx."""
+    return host.has("web") or host.balancer
+
+
+def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
+    """Debian's packages for the commands that are `missing`, and those of `server.packages` that are. A command may
+    come from elsewhere, too. python3 is there already: the connection needs it."""
+    wanted = (("logrotate", "logrotate", True),
+              ("dockerd", "docker.io", host.roles),
+              ("nginx", "nginx", serves_http(host)),
+              ("certbot", "certbot", serves_http(host) and fleet.site["tls"] == "certbot"),
+              ("unattended-upgrade", "unattended-upgrades", fleet.server["security_updates"]))
+    return [*(package for command, package, needed in wanted if needed and command in missing),
+            *(name for name in fleet.server["packages"] if name in missing)]
+
+
+# ---- files ----
+
+def has_media(fleet: Fleet, host: Host) -> bool:
+    """Whether uploads are files on this host."""
+    return fleet.media == "local" and bool({*host.roles} - {"beat"})
+
+
+def has_data(fleet: Fleet) -> bool:
+    """Whether the database may be SQLite's file: on one server for all roles."""
+    return len(fleet.app_hosts) == 1
+
+
+def runner_file(fleet: Fleet, host: Host) -> File:
+    """/etc/default/APP, for docker-runner."""
+    media = ["-v", f"/var/www/{fleet.app}/media:{MEDIA}"] if has_media(fleet, host) else []
+    options = shlex.join([*shlex.split(fleet.opts), *shlex.split(host.opts), *media])
+    memory = "" if fleet.memory == "auto" else f"MEMORY={fleet.memory.replace('off', '0')}\n"
+    return File(f"/etc/default/{fleet.app}", "# For docker-runner; written by provisioning.\n"
+                f"IMAGE={fleet.image}\nOPTS={shlex.quote(options)}\n{memory}")
+
+
+def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
+    """Settings and programs. The first file is one of `marks`, and stays when the app is taken off the host."""
+    yield runner_file(fleet, host)
+    yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
+    for name in () if fleet.is_swarm else ("docker-runner", "docker-slot"):
+        yield File(f"/usr/local/bin/{name}", render(name, {}), "755")
+    if fleet.server["security_updates"]:
+        yield File("/etc/apt/apt.conf.d/20auto-upgrades", SECURITY_UPDATES)
+
+
+def process_unit(app: str, process: Process) -> File:
+    """The unit of a process, which also tells the agent of it."""
+    at = "@" if process.overlap else ""
+    options = " ".join([process.options.format(app), *(f"-p {port}" for port in process.ports)]).strip()
+    values = {"APP": app, "NAME": process.name, "COMMAND": systemd_words(process.command), "READY": process.ready,
+              "OPTIONS": options, "STOP": str(process.stop), "LIMIT": str(process.stop + STOPPING)}
+    return File(f"{UNITS}/{app}-{process.name}{at}.service", render(f"systemd/APP-PROCESS{at}.service", values))
+
+
+def systemd_words(line: str) -> str:
+    """A shell's words as systemd's ExecStart has them."""
+    quoted = (re.sub(r'(["\\])', r"\\\1", word).replace("%", "%%").replace("$", "$$") for word in shlex.split(line))
+    return " ".join(word if re.fullmatch(r"[\w./:=,@+%$-]+", word) else f'"{word}"' for word in quoted)
+
+
+def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
+    """The app's units on a host."""
+    if fleet.is_swarm:
+        return
+    yield from (process_unit(fleet.app, process) for name, process in fleet.processes.items() if host.has(name))
+    for name in APP_UNITS if host.roles else ():
+        yield File(f"{UNITS}/{name.format(fleet.app)}", render("systemd/" + name.format("APP"), {"APP": fleet.app}))
+
+
+def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
+    """Units and drop-ins."""
+    yield from app_units(fleet, host)
+    shared = [*(() if fleet.is_swarm else SHARED_UNITS), DOCKER_DROP_IN] if host.roles else []
+    follower = [FOLLOWER_UNIT] if fleet.by_consul and host.balancer else []
+    for name in [*shared, *([NGINX_DROP_IN] if serves_http(host) else []), *follower]:
+        yield File(f"{UNITS}/{name}", render(f"systemd/{name}", {}))
+
+
+def tmpfiles(fleet: Fleet, slots: bool = True) -> File:
+    """What systemd-tmpfiles makes for the app at boot. `slots`: of a swarm's host, they still have its visitors."""
+    app = fleet.app
+    text = render("tmpfiles.d/APP.conf", {"APP": app}) if slots or not fleet.is_swarm else ""
+    if fleet.is_swarm:
+        link = "" if slots else f"L {socket(app)} - - - - {PROXY_SOCKET}"
+        text += render("tmpfiles.d/APP-proxy.conf", {"APP": app, "LINK": link})
+    return File(f"/etc/tmpfiles.d/{app}.conf", text)
+
+
+def names_slot(link: str) -> bool:
+    """Whether web.sock, which names `link`, leads to a slot."""
+    return link.partition("/")[0] in ("a", "b")
+
+
+def socket(app: str) -> str:
+    """The link to what answers visitors, which systemd-tmpfiles makes."""
+    return f"/run/{app}/web.sock"
+
+
+def daemon_json(before: str, swarm: bool = False) -> File | None:
+    """daemon.json with our settings added to the content `before`; None where it has them. Raises ValueError where
+    `before` is no JSON object. No node of a swarm may have live-restore."""
+    ours, there = json.loads(render("daemon.json", {})), json.loads(before) if before.strip() else {}
+    ours |= {"live-restore": False} if swarm else {}
+    if not isinstance(there, dict):
+        raise ValueError("no object")
+    merged = {**there, **ours}
+    return None if merged == there else File(DAEMON, json.dumps(merged, indent=4) + "\n")
+
+
+# ---- what is left of an earlier role ----
+
+def stale_units(fleet: Fleet, host: Host, units: Collection[str]) -> list[str]:
+    """Those of the `units` that run on a host which its roles do not need."""
+    needed = [file.path for file in unit_files(fleet, host)]
+    return [unit for unit in units if f"{UNITS}/{template(unit)}" not in needed]
+
+
+def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
+    """The paths of all files that only roles need which the host does not have: units, and what is pinned in /run for
+    what runs alone. `names`: of the units of processes there are, "smtp" or "web@"."""
+    needed, app = [file.path for file in app_units(fleet, host)], fleet.app
+    names = sorted({*names, *(process_unit(app, process).path[len(f"{UNITS}/{app}-"):-len(".service")]
+                              for process in BUILT_IN.values())})
+    units = {f"{UNITS}/{app}-{name}.service": name for name in names}
+    units |= {f"{UNITS}/{name.format(app)}": "" for name in APP_UNITS}
+    stale = {path: name for path, name in sorted(units.items()) if path not in needed}
+    pinned = [f"/run/{app}/{name}.{kind}" for name in stale.values() if name and not name.endswith("@")
+              for kind in ("env", "tag")]
+    return [*stale, *pinned, *([] if host.roles else [tmpfiles(fleet).path])]
+
+
+def template(unit: str) -> str:
+    """The file of a unit: shop-web@a.service → shop-web@.service; any other has its own name."""
+    name, at, _ = unit.partition("@")
+    return f"{name}@.service" if at else unit
+
+
+# ---- whether something else uses the app's name ----
+
+def marks(app: str) -> list[str]:
+    """The paths of files whose first line says that provisioning wrote them: then the name is this app's."""
+    return [f"/etc/default/{app}", f"{UNITS}/{app}.target", f"/etc/tmpfiles.d/{app}.conf",
+            f"{site.NGINX}/sites-available/{app}-balancer"]
+
+
+def named(app: str) -> list[str]:
+    """Every path with the app's name that provisioning or a deploy uses, or that would override one of them."""
+    names = [process_unit(app, process).path.rpartition("/")[2] for process in BUILT_IN.values()]
+    names += [name.format(app) for name in (*APP_UNITS, "{}-deploy.service")]
+    return [*marks(app), f"/var/www/{app}", f"/run/{app}", f"{site.NGINX}/sites-available/{app}",
+            *(f"{folder}/tmpfiles.d/{app}.conf" for folder in ("/run", "/usr/lib")),
+            *(f"{folder}/{name}" for folder in (UNITS, "/usr/lib/systemd/system") for name in names)]

@@ -1,0 +1,186 @@
+"""nginx's files on a host: the app's site where it has the role web, the balancer's where it balances. Pure but for
+reading templates."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from ..config import Fleet, Host
+from ..config.checks import address_and_port, is_numeric
+from .consul_hosts import Web, listed
+from .render import each, render
+
+NGINX = "/etc/nginx"
+ACME = "/var/www/acme"  # where certbot answers Let's Encrypt
+
+
+@dataclass(frozen=True)
+class Site:
+    """Files below /etc/nginx that are put in place together. `files`: path → content; `first`: the same of files that
+    keep what they hold, where they are there; `links`: path → target; `absent`: paths to be removed."""
+
+    name: str
+    files: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
+    first: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> list[str]:
+        """All paths that it names."""
+        return [*self.files, *self.first, *self.links, *self.absent]
+
+
+@dataclass(frozen=True)
+class Out:
+    """Names of the web hosts to which balancers send nobody: by command, and as their web does not answer."""
+
+    drained: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> set[str]:
+        return {*self.drained, *self.silent}
+
+
+def sites(fleet: Fleet, host: Host, certificate: bool, out: Out = Out()) -> list[Site]:
+    """The sites of a host; with TLS where it ends there, once the `certificate` is there."""
+    names = [fleet.app] * host.has("web") + [f"{fleet.app}-balancer"] * host.balancer
+    return [build(fleet, name, certificate and ends_tls(fleet, host), out) for name in names]
+
+
+def silent(serves: Mapping[str, bool]) -> tuple[str, ...]:
+    """Of web hosts by name, those whose web does not answer while others' do: a balancer would send them visitors."""
+    return tuple(name for name, answers in serves.items() if not answers) if any(serves.values()) else ()
+
+
+def drained(fleet: Fleet, before: Collection[str], name: str = "", away: bool = True) -> tuple[str, ...]:
+    """Of those that were drained `before` what the fleet still has, once the host of that name is drained as well, or
+    no longer is."""
+    known = [web.name for web in fleet.with_role("web")]
+    return tuple(each for each in known if each in before and each != name or each == name and away)
+
+
+def hosts_site(fleet: Fleet, out: Out) -> Site:
+    """The part of a balancer's site that says who gets visitors."""
+    whole = build(fleet, f"{fleet.app}-balancer", False, out)
+    paths = (drained_file(fleet.app), f"{NGINX}/sites-available/{whole.name}")
+    return Site(whole.name, {path: whole.files[path] for path in paths if path in whole.files},
+                absent=tuple(path for path in paths if path in whole.absent))
+
+
+def nobody_left(fleet: Fleet, out: Out) -> str:
+    """What is wrong where all web hosts are out; "" where one is left, or there is none at all."""
+    names = {web.name for web in fleet.with_role("web")}
+    if not names or not names <= out.all:
+        return ""
+    return f"would have no host for visitors: make undrain HOST={min(names & {*out.drained}, default='')}"
+
+
+def drained_file(app: str) -> str:
+    """The path of the names of drained hosts, on a balancer."""
+    return f"{NGINX}/{app}-balancer/drained"
+
+
+def hosts_file(app: str) -> str:
+    """The path of a balancer's hosts, where they come from Consul."""
+    return f"{NGINX}/{app}-balancer/hosts.conf"
+
+
+def ends_tls(fleet: Fleet, host: Host) -> bool:
+    """Whether TLS ends at this host's nginx: at the balancers; at the web hosts where there are none."""
+    front = host.balancer or host.has("web") and not fleet.balancers
+    return front and fleet.site["tls"] in ("files", "certbot")
+
+
+def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
+    """The Site of that name, the app's or its balancer's."""
+    kind = "balancer-" if name != fleet.app else ""
+    certificate, key = certificate_files(fleet)
+    values = {**site_values(fleet, bool(kind), out), "SITE": name, "CERTIFICATE": certificate, "CERTIFICATE_KEY": key}
+    folder, kept = f"{NGINX}/{name}", drained_file(fleet.app)
+    names = {kept: "".join(f"{each}\n" for each in out.drained)} if kind and out.drained else {}
+    hosts = {hosts_file(fleet.app): first_hosts(fleet, out)} if kind and fleet.by_consul else {}
+    return Site(name, {
+        **names,
+        f"{folder}/public.conf": render("nginx/https.conf" if tls else "nginx/http.conf", values),
+        f"{folder}/app.conf": render(f"nginx/{kind}app.conf", values),
+        f"{folder}/maintenance.html": render("nginx/maintenance.html", {}),
+        f"{NGINX}/sites-available/{name}": render(f"nginx/{kind}site.conf", values),
+    }, {f"{NGINX}/sites-enabled/{name}": f"../sites-available/{name}"},
+        (f"{NGINX}/sites-enabled/default", *([kept] if kind and not names else []),
+         *([hosts_file(fleet.app)] if kind and not hosts else [])), hosts)
+
+
+def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
+    """The sites that only roles need which the host does not have, to be removed. The folder server.d, the team's,
+    stays."""
+    unwanted = [fleet.app] * (not host.has("web")) + [f"{fleet.app}-balancer"] * (not host.balancer)
+    return [Site(name, absent=(
+        f"{NGINX}/sites-enabled/{name}", f"{NGINX}/sites-available/{name}",
+        *(f"{NGINX}/{name}/{file}"
+          for file in ("public.conf", "app.conf", "maintenance.html", "drained", "hosts.conf"))))
+        for name in unwanted]
+
+
+def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
+    """The templates' values. A balancer trusts the addresses of the proxies before it; a web host also the
+    balancers'."""
+    site = fleet.site
+    believed = [*site["proxies"], *(balancer.internal_address for balancer in fleet.balancers if not balances)]
+    hosts = [nginx_address(web.internal_address) + " down" * (web.name in out.all) for web in fleet.with_role("web")]
+    return {
+        "APP": fleet.app,
+        "SERVER_NAMES": " ".join(site["names"]) or "_",
+        "SCHEME": "http" if site["tls"] == "off" else "https",
+        "HTTP_PORT": "80",
+        "HTTPS_PORT": "443",
+        "BODY_LIMIT": site["body_limit"],
+        "REAL_IP": each("set_real_ip_from {};", believed),
+        "BALANCERS": each("{} balancer;", believed),
+        "PROXIES": each("{} proxy;", believed),
+        "METRICS_FROM": each("{} named;", site["metrics_from"]),
+        "LOGIN_PATHS": logins(site["login_paths"]),
+        "HOSTS": f"include {hosts_file(fleet.app)};" if fleet.by_consul else
+                 each("server {} max_fails=2 fail_timeout=10s;", hosts),
+        **uploads(fleet.media),
+    }
+
+
+def uploads(media: str) -> dict[str, str]:
+    """The values that limit downloads out of the database, elsewhere as nginx has it: how much of an answer nginx takes
+    off the app, in a file; a balancer none, as a web host would wait in vain while that hands out what it took; and how
+    many an address has under way."""
+    here = media == "database"
+    return {"UPLOAD_TAKEN": "32m" if here else "1024m", "UPLOADS_MOST": "128" if here else "65535",
+            "UPLOAD_PASSED": "0" if here else "1024m"}
+
+
+def logins(paths: list[str]) -> str:
+    """The lines of nginx's map for requests that sign in: POST to one of these paths."""
+    return each('"~^POST:{}$" 1;', map(re.escape, paths))
+
+
+def nginx_address(address: str) -> str:
+    """An address as nginx's `server` takes it: IPv6 in brackets. Its port is 80 unless it names one."""
+    return f"[{address}]" if ":" in address and is_numeric(address) else address
+
+
+def place(host: Host) -> tuple[str, int]:
+    """The address and port at which others reach a host's nginx, by http."""
+    return address_and_port(host.internal_address)
+
+
+def first_hosts(fleet: Fleet, out: Out) -> str:
+    """hosts.conf until Consul answers: the web hosts of the file."""
+    webs = [Web(f"{nginx_address(address)}:{port}", host.name) for host in fleet.with_role("web")
+            for address, port in [place(host)] if host.name not in out.silent]
+    return listed(webs, out.drained)
+
+
+def certificate_files(fleet: Fleet) -> tuple[str, str]:
+    """The paths of the certificate and its key, "" without TLS."""
+    if fleet.site["tls"] == "certbot":
+        folder = f"/etc/letsencrypt/live/{fleet.site['names'][0]}"
+        return f"{folder}/fullchain.pem", f"{folder}/privkey.pem"
+    return fleet.site["certificate"], fleet.site["key"]

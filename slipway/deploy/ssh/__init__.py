@@ -1,0 +1,1 @@
+"""Reaches hosts: connections, their limits, and what is believed of an answer."""

@@ -1,0 +1,250 @@
+"""The hosts of a command, over a connection each: reaches, locks and asks them all at once, runs steps, takes back."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from ..agent.answers import Facts, Resolved
+from ..config import Fleet, Host
+from ..errors import DeployError, HostProblem, Refused, on_hosts, under
+from ..rollout.plan import Step
+from . import limits, process
+from .connection import Connection
+from .conversation import Answer
+from .gather import Ours, Problems, all_or_none, at_most, gathered, insist, on_each, texts, together
+from .spans import Spans
+from .validate import Event, Tell
+
+TAKEBACK = 240  # seconds that a takeback may take: two drains, a stop, and one of what runs alone
+T = TypeVar("T")
+
+
+def report(problem: HostProblem) -> str:
+    """The text for a step that failed: host, step and problem, what the app answered, its log's last lines."""
+    lines = [f"{problem.host}: {problem.step}: {str(problem)[:2000]}"]
+    if problem.more.get("body"):
+        lines.append(f"  it answered: {problem.more['body'].strip()[:500]}")
+    return "\n".join(map(under, lines + [f"  | {line[:2000]}" for line in problem.more.get("log", ())[-50:]]))
+
+
+@dataclass
+class Connections:
+    """`hosts` are those that are reached. `tell(event)` hears of everything; `timings`: when it was;
+    `shared`: connections can forward a port."""
+
+    fleet: Fleet
+    hosts: list[Host]
+    tell: Tell = lambda event: None
+    timings: Spans = field(default_factory=Spans)
+    shared: bool = False
+    connections: dict[str, Connection] = field(default_factory=dict)
+    shares: dict[str, str] = field(default_factory=dict)  # host name → the socket by which its connection is shared
+    locked: list[str] = field(default_factory=list)
+    sick: dict[str, str] = field(default_factory=dict)  # host name → what a host that is watched has told
+    spare: int = 0  # how many may be sick
+    lenient: bool = False  # a web that ends as it starts may need migrations that are to come
+    died: HostProblem | None = None  # the first that did so
+    alarm: asyncio.Event = field(default_factory=asyncio.Event)  # there are more
+    cause: HostProblem | None = None  # of the alarm
+
+    async def __aenter__(self) -> "Connections":
+        if self.shared:
+            import tempfile  # only here: it takes long to load
+            self.folder = tempfile.TemporaryDirectory(prefix="dep", dir="/tmp")  # a socket's path must be short
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        try:
+            await together(lambda name: self.connections[name].close(), self.connections)
+        finally:
+            if self.shared:
+                self.folder.cleanup()
+
+    # ---- before the lock ----
+
+    async def connect(self, skip: bool = False) -> Problems:
+        """Reach all hosts; host name → why one was not reached. With `skip`, hosts that can't be reached are left out,
+        but not those where something runs alone. Raises Refused where no host was reached."""
+        needed = {host.name for host in self.hosts if not skip or any(map(host.has, self.fleet.alone()))}
+        problems = await self.reach()
+        if not self.hosts:
+            raise Refused(on_hosts(problems))
+        for name in problems.keys() - needed:
+            self.tell({"event": "skipped", "host": name, "problem": problems[name][0]})
+        return {name: texts for name, texts in problems.items() if name in needed}
+
+    async def reach(self) -> Problems:
+        """Reach all hosts, AT_ONCE at a time; `hosts` then are those reached. Returns host name → why one was not.
+        Raises Refused where they are too many for us."""
+        limits.allow(len(self.hosts), limits.SHARED if self.shared else limits.A_HOST)
+        for number, host in enumerate(self.hosts):
+            self.shares[host.name] = f"{self.folder.name}/{number}" if self.shared else ""
+            self.connections[host.name] = Connection(
+                host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name])
+        return (await self._each_that_can("connect", lambda one: self.connections[one.name].open(), limits.AT_ONCE))[1]
+
+    async def reach_all(self, error: type[DeployError] = Refused) -> None:
+        """Reach all hosts. Raises `error` with why a host was not reached."""
+        if problems := await self.reach():
+            raise error(on_hosts(problems))
+
+    async def facts(self, **args: Callable[[Host], Any]) -> tuple[dict[str, Facts], Problems]:
+        """(host name → its facts, host name → why it gave none); `hosts` then are those that did. `args`: name of an
+        argument → function that returns it for a host."""
+        return await self._each_that_can("facts", lambda host: self.connections[host.name].ask(
+            "facts", **{key: value(host) for key, value in args.items()}))
+
+    async def _each_that_can(self, step: str, function: Callable[[Host], Awaitable[T]], many: int = 0) -> tuple[
+            dict[str, T], Problems]:
+        """(host name → result, host name → problem), of so `many` at a time (0: all); `hosts` then have no problem."""
+        async def call(host: Host) -> T:
+            with self.timings.span(step, host.name):
+                return await function(host)
+        found, problems = await gathered(self.hosts, at_most(many or len(self.hosts), call))
+        self.hosts = [host for host in self.hosts if host.name in found]
+        return found, texts(problems)
+
+    async def forward_port(self, port: int) -> dict[str, int]:
+        """Let all hosts reach our port, at 127.0.0.1; host name → the port there. Raises Refused."""
+        async def ask(host: Host) -> int:
+            done = await process.run(self.fleet.ssh.forward(host.address, self.shares[host.name], port), timeout=30)
+            if done.code:
+                said = done.err.decode(errors="replace").strip()
+                raise HostProblem(f"cannot forward a port: {said}; sshd must allow AllowTcpForwarding")
+            return int(done.out)
+        return await on_each(self.hosts, ask)
+
+    async def resolve(self, name: str, **args: Any) -> Resolved:
+        """The digest of a tag, as a host finds it in the registry. Raises HostProblem."""
+        with self.timings.span("resolve", name):
+            found: Resolved = await self.connections[name].ask("resolve", 90, **args)
+        return found
+
+    async def lock(self, description: str, error: type[DeployError] = DeployError, bare: bool = False) -> None:
+        """Take the locks of all hosts; `bare` is Connection.lock's. Raises Locked, or `error` for other problems."""
+        async def lock(host: Host, ours: Ours) -> None:
+            connection, dead_after = self.connections[host.name], self.fleet.rollout["dead_after"]
+            with self._timed("lock", host.name):
+                await insist(lambda: connection.lock(description, dead_after, bare=bare), ours)
+            self.locked.append(host.name)
+        await all_or_none(self.hosts, lock, error)
+
+    # ---- steps ----
+
+    async def run(self, group: Sequence[Step]) -> dict[tuple[str, str], Any]:
+        """Do the steps of a group at the same time; {(step, host): answer}. Raises the HostProblem of the first failure
+        or of an alarm, with its step and host, without waiting for the others."""
+        done: dict[tuple[str, str], asyncio.Task[Any]] = {}
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                alarm = tasks.create_task(self._alarmed())
+                for step in group:
+                    done |= {(step.name, name): tasks.create_task(self._do(step, name)) for name in step.hosts}
+                await asyncio.wait(done.values())
+                alarm.cancel()
+        except BaseExceptionGroup as failed:
+            first: BaseException = failed.exceptions[0]
+            asked = getattr(first, "step", "") == "verdicts"  # of a release that has ended before
+            alarmed = self.cause if self.cause in failed.exceptions else None
+            raise (alarmed or asked and self.died or first) from None
+        return {key: task.result() for key, task in done.items()}
+
+    async def _alarmed(self) -> None:
+        await self.alarm.wait()
+        assert self.cause
+        raise self.cause
+
+    async def _do(self, step: Step, name: str) -> Any:
+        if self.cause:  # the alarm came between two steps: this one would be sent before it is cancelled
+            raise self.cause
+        with self._timed(step.name, name):
+            try:
+                return await self._ask(step, name)
+            except HostProblem as problem:
+                if step.name != "watch" or name not in self.sick or len(self.sick) > self.spare:
+                    problem.step, problem.host = step.name, name
+                    raise
+                return {}
+
+    async def _ask(self, step: Step, name: str) -> Any:
+        return await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
+
+    @contextlib.contextmanager
+    def _timed(self, step: str, host: str) -> Iterator[None]:
+        began, state = time.monotonic(), "failed"
+        self.tell({"event": "step", "step": step, "host": host, "state": "start"})
+        try:
+            with self.timings.span(step, host):
+                yield
+            state = "done"
+        finally:
+            seconds = round(time.monotonic() - began, 3)
+            self.tell({"event": "step", "step": step, "host": host, "state": state, "seconds": seconds})
+
+    # ---- the end ----
+
+    async def try_step(self, step: Step) -> dict[str, HostProblem]:
+        """Do a step on all its hosts, whatever fails on any; host name → its problem, Lost where nobody knows whether
+        it was done."""
+        async def do(host: Host) -> None:
+            with self._timed(step.name, host.name):
+                await self._ask(step, host.name)
+        return (await gathered([host for host in self.hosts if host.name in step.hosts], do))[1]
+
+    async def take_back(self, cause: str, names: Sequence[str] | None = None) -> dict[str, Answer | None]:
+        """Tell all locked hosts, or these, to take back what was done; host name → its LockEnd, None where unknown."""
+        names = self.locked if names is None else names
+        for name in names:
+            self.connections[name].abort(cause=cause[:2000])
+        self.tell({"event": "takeback", "hosts": list(names), "state": "start"})
+
+        async def end(name: str) -> Answer | None:
+            with self.timings.span("takeback", name):
+                return await self.connections[name].at_end(TAKEBACK)
+        return await together(end, names)
+
+    async def evidence(self, problem: HostProblem, ends: Mapping[str, Any]) -> HostProblem:
+        """The problem with the log of its container, if any: read when `ends`, the takeback's, are here."""
+        if problem.more.get("log_of") and ends.get(problem.host):
+            name, since = problem.more["log_of"]
+            try:
+                log = (await self.connections[problem.host].ask("said", 20, name=name, since=since))["log"]
+            except HostProblem as error:
+                log = [f"(the log of {name} cannot be read: {error})"]
+            problem.more = {**problem.more, "log": log or [f"({name} has logged nothing)"]}
+        return problem
+
+    async def release(self) -> None:
+        """Give the locks back."""
+        await together(lambda name: self.connections[name].end(), self.locked)
+
+    def _hear(self, name: str, event: Event) -> None:
+        if event["event"] == "sick":
+            return self._hear_sick(name, event)
+        self.tell({**event, "host": name})
+
+    def _hear_sick(self, name: str, event: Event) -> None:
+        """Note that a watched host is not healthy. More than `spare` of them end the steps under way, at once."""
+        problem = HostProblem(event["problem"], more=event["more"])
+        problem.step, problem.host = "start" if event.get("step") == "start" else "watch", name
+        if problem.step == "start" and self.lenient:
+            self.died = self.died or problem
+            return self.tell({"event": "progress", "host": name, "text": f"{problem}; it may need the migrations"})
+        self.sick.setdefault(name, event["problem"])
+        self.tell({"event": "sick", "host": name, "text": f"not healthy: {event['problem']}"})
+        if len(self.sick) > self.spare and not self.cause:
+            self.cause = problem
+            self.alarm.set()
+
+    def boots(self, migrated: bool) -> bool:
+        """From now on no web may end as it starts. Returns whether one has before the database was `migrated`, so that
+        all are to be started anew; else raises the HostProblem of the first that has."""
+        self.lenient, died = False, self.died
+        self.died = None
+        if died and not migrated:
+            raise died
+        return bool(died)

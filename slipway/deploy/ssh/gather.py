@@ -1,0 +1,98 @@
+"""Calls a function for all hosts at once, and reports all their problems together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from ..config import Host
+from ..errors import DeployError, HostProblem, Locked, Refused, on_hosts
+
+K = TypeVar("K")
+T = TypeVar("T")
+Problems = dict[str, list[str]]  # host name → what is wrong there
+Ours = asyncio.Task[Any] | None  # done when we have the first host's lock, or can't have it; None: this is that one
+LET_GO = 10  # seconds in which a deployer that must give up lets go of its locks
+AGAIN = 0.2  # seconds between two tries
+
+
+async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Iterable[K]) -> dict[K, T]:
+    """{item: what the function returned for it}, called for all at once. Raises the first error. When this ends, all
+    calls have ended."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = {item: group.create_task(function(item)) for item in items}
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return {item: task.result() for item, task in tasks.items()}
+
+
+def at_most(many: int, function: Callable[[K], Awaitable[T]]) -> Callable[[K], Awaitable[T]]:
+    """The function for who calls it for all at once: so many calls are under way, the others wait for their turn."""
+    gate = asyncio.Semaphore(many)
+
+    async def call(item: K) -> T:
+        async with gate:
+            return await function(item)
+    return call
+
+
+async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]]) -> tuple[
+        dict[str, T], dict[str, HostProblem]]:
+    """(host name → what the function returned, host name → its HostProblem), called for all hosts at once."""
+    async def call(host: Host) -> T | HostProblem:
+        try:
+            return await function(host)
+        except HostProblem as problem:
+            return problem
+    named = {host.name: host for host in hosts}
+    ends = await together(lambda name: call(named[name]), named)
+    return ({name: end for name, end in ends.items() if not isinstance(end, HostProblem)},
+            {name: end for name, end in ends.items() if isinstance(end, HostProblem)})
+
+
+async def on_each(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]],
+                  error: type[DeployError] = Refused) -> dict[str, T]:
+    """Host name → what the function returned, called for all hosts at once.
+
+    When all have ended, raises one error with the HostProblems of all: Locked where a host is locked, else `error`.
+    """
+    found, problems = await gathered(hosts, function)
+    if problems:
+        kind = Locked if any(problem.locked for problem in problems.values()) else error
+        raise kind(on_hosts(texts(problems)))
+    return found
+
+
+async def all_or_none(hosts: Sequence[Host], lock: Callable[[Host, Ours], Awaitable[None]],
+                      error: type[DeployError] = Refused) -> None:
+    """Take the locks of all hosts at once, each by `lock`, which calls `insist`. Of two deployers that want the same
+    hosts, the one that gets the first by name gets them all. Raises as on_each; without the first at once, for that
+    one alone. Who hears an error lets go of what it has."""
+    hosts = sorted(hosts, key=lambda host: host.name)
+    try:
+        async with asyncio.TaskGroup() as group:
+            ours = group.create_task(on_each(hosts[:1], lambda host: lock(host, None), error))
+            group.create_task(on_each(hosts[1:], lambda host: lock(host, ours), error))
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+
+
+async def insist(lock: Callable[[], Awaitable[None]], ours: Ours) -> None:
+    """Take a host's lock. Where somebody has it, try again for LET_GO seconds once the first host's lock is `ours`: who
+    wants the same hosts gives up then. Raises HostProblem."""
+    now, deadline = asyncio.get_running_loop().time, None
+    while True:
+        try:
+            return await lock()
+        except HostProblem as problem:
+            if ours:
+                await asyncio.wait({ours})
+            deadline = deadline or now() + (LET_GO if ours and problem.locked else 0)
+            if now() >= deadline:
+                raise
+        await asyncio.sleep(AGAIN)
+
+
+def texts(problems: Mapping[str, HostProblem]) -> Problems:
+    """The problems as on_hosts takes them."""
+    return {name: list(problem.args) for name, problem in problems.items()}

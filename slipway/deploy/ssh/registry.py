@@ -1,0 +1,201 @@
+"""A read-only registry on the loopback, for `registry = "ssh"`: it serves one image of this machine's Docker.
+
+The connection forwards it to a host (Ssh.forward), whose `docker pull 127.0.0.1:PORT/app@DIGEST` fetches only the
+layers that it lacks. A layer's digest is that of its compressed form, so layers are compressed in one way, and cached.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import posixpath
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, cast
+
+from ..errors import Refused
+from .process import thread
+from .registry_http import Server
+
+CACHE = Path(__file__).resolve().parents[3] / "var" / "layers"
+KEEP = 30 * 24 * 3600  # seconds a layer is kept that no image asked for
+OCI = "application/vnd.oci.image"
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A part of an image as the registry serves it: a file, or bytes. `size` is in bytes."""
+
+    kind: str
+    digest: str
+    size: int
+    path: Path | None = None
+    content: bytes = b""
+
+    def entry(self) -> dict[str, str | int]:
+        """Its entry in a manifest."""
+        return {"mediaType": self.kind, "digest": self.digest, "size": self.size}
+
+    def open(self) -> IO[bytes]:
+        """Its content, to be read."""
+        return self.path.open("rb") if self.path else io.BytesIO(self.content)
+
+
+def serve(image: str, cache: Path = CACHE, docker: str = "docker") -> Server:
+    """A Server of an image of this machine's Docker, which serves while it is entered.
+
+    The layers are in the folder `cache` then. Raises Refused when Docker does not answer or has no such image.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="save.", dir=cache, ignore_cleanup_errors=True) as folder:
+        config, files = saved(image, Path(folder), docker)
+        layers = at_once([partial(layer, diff_id, file, cache) for diff_id, file in files])
+    forget(cache)
+    blob = bytes_blob("config.v1", config)
+    top = manifest(blob, layers)
+    return Server(top.digest, [top, blob, *layers])
+
+
+# ---- pure: what a manifest is ----
+
+def bytes_blob(kind: str, content: bytes) -> Blob:
+    """A Blob of bytes: a manifest or a config."""
+    return Blob(f"{OCI}.{kind}+json", "sha256:" + hashlib.sha256(content).hexdigest(), len(content), content=content)
+
+
+def manifest(config: Blob, layers: Sequence[Blob]) -> Blob:
+    """The manifest of a config and layers. The same parts make the same bytes."""
+    content = {"schemaVersion": 2, "mediaType": f"{OCI}.manifest.v1+json", "config": config.entry(),
+               "layers": [layer.entry() for layer in layers]}
+    return bytes_blob("manifest.v1", json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
+
+
+# ---- from docker save ----
+
+def at_once(functions: Sequence[Callable[[], Blob]]) -> list[Blob]:
+    """What each function returns, called in threads, as many at a time as there are processors."""
+    turns = threading.Semaphore(os.cpu_count() or 1)
+
+    def call(function: Callable[[], Blob]) -> Blob:
+        with turns:
+            return function()
+    return [future.result() for future in [thread(call, function) for function in functions]]
+
+
+def saved(image: str, folder: Path, docker: str) -> tuple[bytes, list[tuple[str, Path]]]:
+    """(the config's bytes, [(diff id, file) of each layer, from the bottom up]), by `docker save` into `folder`. Raises
+    Refused."""
+    refuse_missing(image, docker)
+    with subprocess.Popen([docker, "save", image], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as save:
+        assert save.stdout
+        try:
+            config, files = read_save(save.stdout, folder)
+            return config, list(zip(json.loads(config)["rootfs"]["diff_ids"], files, strict=True))
+        except (tarfile.TarError, EOFError, KeyError, IndexError, ValueError) as error:
+            raise Refused(f"docker save {image} wrote what can't be read: {error or type(error).__name__}") from None
+        finally:
+            save.stdout.close()
+
+
+def refuse_missing(image: str, docker: str) -> None:
+    """Raises Refused, with a cure, unless the engine here has the image."""
+    try:
+        done = subprocess.run([docker, "image", "inspect", image], capture_output=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Refused(f"registry = \"ssh\" sends the image of this machine's Docker, which fails: {error}") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
+        name, _, tag = image.rpartition(":")
+        raise Refused(f"no image {image} on this machine, to be sent by ssh ({said[-1]}): make build IMAGE={name} "
+                      f"TAG={tag} first")
+
+
+def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:
+    """(the config's bytes, the layers' files), unpacked into `folder` from what `docker save` writes to `stream`.
+
+    Both of its layouts, the old one and OCI's, hold manifest.json.
+    """
+    files, links = unpack(stream, folder)
+
+    def find(name: str) -> Path:
+        return files[links.get(name, name)]
+    told = json.loads(find("manifest.json").read_bytes())[0]
+    return find(told["Config"]).read_bytes(), [find(name) for name in told["Layers"]]
+
+
+def unpack(stream: IO[bytes], folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """(name → file in `folder`, name of a link → name), of an archive. Equal layers may be links. Names in the archive
+    are never used as paths."""
+    files: dict[str, Path] = {}
+    links: dict[str, str] = {}
+    with tarfile.open(fileobj=stream, mode="r|*") as tar:
+        for entry in tar:
+            name = posixpath.normpath(entry.name)
+            if entry.issym() or entry.islnk():
+                base = posixpath.dirname(name) if entry.issym() else ""
+                links[name] = posixpath.normpath(posixpath.join(base, entry.linkname))
+            elif entry.isfile():
+                files[name] = folder / str(len(files))
+                with files[name].open("wb") as file:
+                    shutil.copyfileobj(cast(IO[bytes], tar.extractfile(entry)), file, 1 << 20)
+    return files, links
+
+
+# ---- the cache of compressed layers ----
+# A layer's file is named DIFF_ID.DIGEST: the digests of its content and of its compressed form.
+
+def layer(diff_id: str, file: Path, cache: Path) -> Blob:
+    """The Blob of a layer, from the cache; one that is not there yet is compressed from `file` into it."""
+    name = diff_id.partition(":")[2]
+    kept = next((path for path in cache.glob(f"{name}.*") if digest_of(path) == path.suffix[1:]), None)
+    if kept:
+        os.utime(kept)
+    else:
+        packed = pack(file, cache)
+        kept = packed.rename(cache / f"{name}.{digest_of(packed)}")
+    return Blob(f"{OCI}.layer.v1.tar{compression(kept)}", f"sha256:{kept.suffix[1:]}", kept.stat().st_size, kept)
+
+
+def pack(source: Path, folder: Path) -> Path:
+    """A new file in `folder`: `source` compressed, without name and time, so that the same content makes the same
+    bytes. A source that is compressed is copied: Docker with containerd's store saves layers as it got them."""
+    with source.open("rb") as file, tempfile.NamedTemporaryFile(prefix="new.", dir=folder, delete=False) as raw:
+        if compression(source):
+            shutil.copyfileobj(file, raw, 1 << 20)
+        else:
+            with gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
+                shutil.copyfileobj(file, packed, 1 << 20)
+    return Path(raw.name)
+
+
+def compression(path: Path) -> str:
+    """The end of a file's media type: "+gzip", "+zstd", or "" where it is not compressed."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    return "+gzip" if magic.startswith(GZIP) else "+zstd" if magic == ZSTD else ""
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def forget(cache: Path) -> None:
+    """Remove layers that nobody asked for in a month, and folders that an interrupted deploy has left."""
+    for path in cache.iterdir():
+        age = time.time() - path.stat().st_mtime
+        if path.is_file() and age > KEEP:
+            path.unlink(missing_ok=True)
+        elif path.name.startswith("save.") and age > 24 * 3600:
+            shutil.rmtree(path, ignore_errors=True)
