@@ -6,7 +6,7 @@ set -eu
 
 command_run() { # the site: on $SOCKET where that is set, else on port $PORT (8000)
     note_role web
-    exec python -m slipway.serve "$@"
+    exec python -m slipway.web.serve "$@"
 }
 
 command_migrate() { # bring the database up to date
@@ -14,7 +14,7 @@ command_migrate() { # bring the database up to date
 }
 
 command_collectstatic() { # FOLDER | s3://BUCKET/FOLDER: add this release's static files; nothing there changes or goes
-    exec python -m slipway.publish "$@"
+    exec python -m slipway.files.publish "$@"
 }
 
 command_compress() { # what django-compressor makes of the templates, where a project has it; the build does so
@@ -36,7 +36,7 @@ command_worker() { # background jobs; $WORKER_CONCURRENCY (2) at a time
 
 command_beat() { # sends jobs when they are due; a second one waits until the first has ended
     note_role beat
-    exec celery -A "${PROJECT:-project}" --quiet beat --scheduler slipway.beat.Scheduler --pidfile= "$@"
+    exec celery -A "${PROJECT:-project}" --quiet beat --scheduler slipway.jobs.beat.Scheduler --pidfile= "$@"
 }
 
 command_manage() { # ARGS…: any command of manage.py
@@ -44,7 +44,7 @@ command_manage() { # ARGS…: any command of manage.py
 }
 
 command_healthcheck() { # does what this container runs work? Exit 0 or 1; `ready`: not before it once was ready
-    exec python -m slipway.healthcheck "$@"
+    exec python -m slipway.health.healthcheck "$@"
 }
 
 command_help() { # this list

@@ -40,7 +40,7 @@ tests() {
 }
 
 verdicts() {
-    judge() { python -m slipway.verdicts "$@" /wheelhouse/requirements.txt /wheelhouse/dev/requirements.txt \
+    judge() { python -m slipway.schema.verdicts "$@" /wheelhouse/requirements.txt /wheelhouse/dev/requirements.txt \
         /usr/lib/postgresql/*/bin/postgres; }
     [ ! -f /verdicts/migrations.json ] || cp /verdicts/migrations.json "$1"
     if judge --hold "$1/migrations.json"; then echo 'verdicts: those of an earlier build hold'; return; fi

@@ -14,8 +14,8 @@ STYLE = {".flake8": r"^\[flake8\]", "setup.cfg": r"^\[flake8\]", "tox.ini": r"^\
 OLD_DJANGO = (r"(?i)^[\s\"']*django\b(?!-)[^#;]*((==|~=|<=) *([1-4]\b|5\.0\b)|<= *5(?![.\d])|"
               r"< *([1-4]\b|5(\.[01](\.0)?)?(?![.\d])))")
 CELERY = ("say `from slipway.celery import app` instead, which reads CELERY_… settings and finds tasks; or keep it: "
-          'where it has no namespace="CELERY", set app.conf.worker_consumer = "slipway.worker:Consumer" below, as a '
-          "deploy waits for what that says")
+          'where it has no namespace="CELERY", set app.conf.worker_consumer = "slipway.jobs.worker:Consumer" '
+          "below, as a deploy waits for what that says")
 
 
 def todo(tree: Tree, found: Found, level: str, plan: Plan, template: Template) -> list[str]:

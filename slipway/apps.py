@@ -13,6 +13,6 @@ class OpsConfig(AppConfig):
 
     def ready(self) -> None:
         """As Django calls it, once all apps are there."""
-        import_module("slipway.sign_in")  # hears of failures
+        import_module("slipway.security.sign_in")  # hears of failures
         if apps.is_installed("django_celery_beat"):
             import_module("slipway.celery")  # so that whoever sends a task sends it with the project's settings

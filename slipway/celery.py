@@ -28,10 +28,11 @@ from kombu import Connection
 from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
-from . import deliveries, request_id
-from .database import prepare
 from .env import SettingsError
+from .jobs import deliveries
 from .lasting import LockedOpen, write_replace
+from .logs import request_id
+from .schema.database import prepare
 
 try:
     settings.INSTALLED_APPS
@@ -41,9 +42,9 @@ except Exception:  # of some of them it would tell neither file nor line
     traceback.print_exc()
     sys.exit(1)
 
-app = Celery("slipway", include=["slipway.tasks", "slipway.tally"], task_cls="slipway.task:Task")
+app = Celery("slipway", include=["slipway.tasks", "slipway.jobs.tally"], task_cls="slipway.jobs.task:Task")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.conf.worker_consumer = "slipway.worker:Consumer"
+app.conf.worker_consumer = "slipway.jobs.worker:Consumer"
 app.autodiscover_tasks()
 
 

@@ -236,5 +236,5 @@ def cache(url: str) -> dict[str, Any]:
         raise ValueError("is neither redis://…, rediss://… nor locmem://")
     if not find_spec("redis"):  # Celery's pins bring it; a project may do without those
         raise ValueError("needs redis in requirements.in")
-    return {"BACKEND": "slipway.cache.RedisCache", "LOCATION": url,
+    return {"BACKEND": "slipway.web.cache.RedisCache", "LOCATION": url,
             "OPTIONS": {"socket_connect_timeout": 0.9, "socket_timeout": 0.9}}

@@ -27,7 +27,7 @@ def explain() -> None:
     """After a command that the database failed: exit with one line where it is plain why."""
     from django.core.management import CommandError
 
-    from slipway import database
+    from slipway.schema import database
     try:
         database.explain(migrating=sys.argv[1:2] == ["migrate"])
     except CommandError as error:

@@ -16,9 +16,9 @@ def media() -> list[Any]:
     """The app, where they are in the database; in development Django, where they are in a folder. Else nobody here: a
     server's nginx asks for what it does not have, and is told so before a page for all other addresses gets to see it.
     """
-    if apps.is_installed("slipway.blobs"):
-        from .blobs.storage import DatabaseStorage
-        from .blobs.views import serve
+    if apps.is_installed("slipway.files"):
+        from .files.storage import DatabaseStorage
+        from .files.views import serve
         if isinstance(default_storage, DatabaseStorage):
             path = path_of(default_storage.base_url)  # without any they would have the site's addresses: E001 tells
             return [re_path(f"^{re.escape(path)}(?P<name>.+)$", serve)] if path else []

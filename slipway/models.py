@@ -20,7 +20,7 @@ class Heartbeat(models.Model):
 
 
 class TaskCount(models.Model):
-    """How many runs of a task ended in a state, and the seconds they took: written by slipway.tally."""
+    """How many runs of a task ended in a state, and the seconds they took: written by slipway.jobs.tally."""
 
     task: models.CharField[str, str] = models.CharField(max_length=255)
     state: models.CharField[str, str] = models.CharField(max_length=20)

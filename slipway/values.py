@@ -11,8 +11,8 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 SAMPLE = re.compile(r"insecure|change.?(me|it|this)|example|sample|development|only-for|your.?secret|openssl",
                     re.IGNORECASE)
-BLOBS = "slipway.blobs.storage.DatabaseStorage"
-STORAGES = {"default": {"BACKEND": "slipway.folder.Folder"},
+BLOBS = "slipway.files.storage.DatabaseStorage"
+STORAGES = {"default": {"BACKEND": "slipway.files.folder.Folder"},
             "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 STORAGE = "s3://key:secret@s3.example/bucket"  # an example
 PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
@@ -174,8 +174,8 @@ def files(entry: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     if not entry:
         return {}
     apps = [*own.get("INSTALLED_APPS", ())]
-    if entry["BACKEND"] == BLOBS and "slipway.blobs" not in apps:
-        apps.append("slipway.blobs")
+    if entry["BACKEND"] == BLOBS and "slipway.files" not in apps:
+        apps.append("slipway.files")
     return {"STORAGES": {**STORAGES, **own.get("STORAGES", {}), "default": entry}, "INSTALLED_APPS": apps}
 
 

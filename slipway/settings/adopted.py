@@ -8,7 +8,7 @@ from slipway.settings import shared
 
 own = globals()
 security = "django.middleware.security.SecurityMiddleware"
-ours = ["slipway.middleware.RequestId", "slipway.middleware.Probes", "slipway.middleware.Metrics"]
+ours = ["slipway.web.middleware.RequestId", "slipway.web.middleware.Probes", "slipway.web.middleware.Metrics"]
 again = {*ours, "whitenoise.middleware.WhiteNoiseMiddleware"}  # production puts the last where it belongs
 
 INSTALLED_APPS = [*INSTALLED_APPS]
@@ -25,7 +25,7 @@ ADMIN_PATH = own.get("ADMIN_PATH", shared.ADMIN_PATH)
 METRICS_TOKEN = own.get("METRICS_TOKEN", shared.METRICS_TOKEN)
 READINESS = {**shared.READINESS, **own.get("READINESS", {})}
 READINESS_BEAT = {**shared.READINESS_BEAT, **own.get("READINESS_BEAT", {})}
-CELERY_WORKER_CONSUMER = "slipway.worker:Consumer"  # for a Celery app of the project's own
+CELERY_WORKER_CONSUMER = "slipway.jobs.worker:Consumer"  # for a Celery app of the project's own
 
 CONTENT_SECURITY_POLICY = own.get("CONTENT_SECURITY_POLICY") or {"DIRECTIVES": {}}  # counts where django-csp is
 CONTENT_SECURITY_POLICY["DIRECTIVES"].setdefault("default-src", [])

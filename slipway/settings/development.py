@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from slipway import values
 from slipway.env import env
-from slipway.logging import logging_config
+from slipway.logs.logging import logging_config
 
 VAR = BASE_DIR / "var"  # all that development keeps: out of git, and safe to delete
 

@@ -5,9 +5,10 @@
 
 import os
 
-from slipway import output, values
+from slipway.logs import output
+from slipway import values
 from slipway.env import REQUIRED, env
-from slipway.logging import logging_config
+from slipway.logs.logging import logging_config
 from slipway.manage import HERE
 
 KEY = "what-this-prints: openssl rand -hex 32"
@@ -30,7 +31,7 @@ ALLOWED_HOSTS = values.hosts(site) + env.words("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = [site.origin]
 SITE_PORT = site.port
 if site.secure:
-    MIDDLEWARE = ["slipway.middleware.SitePort", *MIDDLEWARE]
+    MIDDLEWARE = ["slipway.web.middleware.SitePort", *MIDDLEWARE]
 ADMIN_PATH = env.url_path("ADMIN_PATH", ADMIN_PATH)
 METRICS_TOKEN = env.parsed("METRICS_TOKEN", values.token, METRICS_TOKEN, KEY)
 
@@ -43,7 +44,7 @@ SECURE_HSTS_PRELOAD = env.flag("HSTS_PRELOAD")
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 PERMISSIONS_POLICY = values.PERMISSIONS
-MIDDLEWARE = [*MIDDLEWARE, "slipway.headers.PermissionsPolicy"]
+MIDDLEWARE = [*MIDDLEWARE, "slipway.security.headers.PermissionsPolicy"]
 
 # ---- files ----
 
@@ -52,7 +53,7 @@ STATIC_ROOT = HERE / "static-root"  # filled by the image's build
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 MEDIA_ROOT = env.text("MEDIA_ROOT", "/data/media")
 STORAGES = {
-    "default": {"BACKEND": "slipway.folder.Folder"},
+    "default": {"BACKEND": "slipway.files.folder.Folder"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 if STATIC_URL.startswith("/"):
@@ -61,7 +62,7 @@ if STATIC_URL.startswith("/"):
 else:
     for policy in ("CONTENT_SECURITY_POLICY", "CONTENT_SECURITY_POLICY_REPORT_ONLY"):
         values.allow((globals().get(policy) or {}).get("DIRECTIVES", {}), STATIC_URL)
-STATIC_STORAGE = env.parsed("STATIC_STORAGE_URL", values.bucket, {}, values.STORAGE)  # for slipway.bucket
+STATIC_STORAGE = env.parsed("STATIC_STORAGE_URL", values.bucket, {}, values.STORAGE)  # for slipway.files.bucket
 storage = env.url("STORAGE_URL", values.storage, STORAGE_URL, values.STORAGE)
 globals().update(values.files(storage, globals()))
 if bucket := storage.get("OPTIONS", {}).get("endpoint_url"):
@@ -82,7 +83,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = values.broker_options(CELERY_BROKER_URL, TASK_
 if part == "web":
     CELERY_BROKER_TRANSPORT_OPTIONS.update(values.broker_haste(CELERY_BROKER_URL))
     CELERY_BROKER_CONNECTION_TIMEOUT = CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 0.9
-    CELERY_TASK_PUBLISH_RETRY = False  # slipway.task does, where there is time
+    CELERY_TASK_PUBLISH_RETRY = False  # slipway.jobs.task does, where there is time
 CELERY_BROKER_USE_SSL = values.broker_tls(CELERY_BROKER_URL)
 CELERY_TASK_ALWAYS_EAGER = not CELERY_BROKER_URL  # a task is run at once, by who asks for it
 if not CELERY_BROKER_URL:
@@ -91,7 +92,7 @@ if not CELERY_BROKER_URL:
     READINESS_BEAT = {}
 
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("MAIL_FROM", f"noreply@{site.host}")
-EMAIL_BACKEND = "slipway.mail.Off"
+EMAIL_BACKEND = "slipway.web.mail.Off"
 globals().update(env.parsed("EMAIL_URL", values.mail, {}, "smtp://user:password@mail.example") or {})
 
 LOGGING = logging_config(json=True)
@@ -103,5 +104,5 @@ SENTRY_DSN = env.parsed("SENTRY_DSN", values.dsn, "", "https://key@sentry.exampl
 env.check()
 
 if SENTRY_DSN:
-    from slipway import sentry
+    from slipway.logs import sentry
     sentry.start(SENTRY_DSN, RELEASE, env.text("SENTRY_ENVIRONMENT", "production"))

@@ -20,9 +20,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "slipway.middleware.RequestId",
-    "slipway.middleware.Probes",
-    "slipway.middleware.Metrics",
+    "slipway.web.middleware.RequestId",
+    "slipway.web.middleware.Probes",
+    "slipway.web.middleware.Metrics",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -31,15 +31,15 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "slipway.middleware.TooMany",
+    "slipway.web.middleware.TooMany",
     "axes.middleware.AxesMiddleware",  # last
 ]
 
 # What /readyz asks, by name: functions without arguments that raise when the part is down.
 READINESS = {
-    "database": "slipway.checks.database",
-    "migrations": "slipway.checks.migrations",
-    "cache": "slipway.checks.cache",
+    "database": "slipway.health.checks.database",
+    "migrations": "slipway.health.checks.migrations",
+    "cache": "slipway.health.checks.cache",
 }
 READINESS_BEAT: dict[str, str] = {}  # what /readyz?beat asks as well
 METRICS_TOKEN = ""  # who has it may see /metrics and /debug/vars from outside; empty: nobody
@@ -47,7 +47,7 @@ METRICS_TOKEN = ""  # who has it may see /metrics and /debug/vars from outside; 
 if find_spec("django_celery_beat"):  # and Celery, which it needs: without background jobs a project drops their pins
     INSTALLED_APPS.append("django_celery_beat")
     READINESS["broker"] = "slipway.celery.check_broker"
-    READINESS_BEAT = {"worker": "slipway.checks.worker", "beat": "slipway.checks.beat"}
+    READINESS_BEAT = {"worker": "slipway.health.checks.worker", "beat": "slipway.health.checks.beat"}
 
 SERVER = env.parsed("SERVER", values.server, "wsgi", "asgi")  # which of the two gunicorn serves
 WSGI_APPLICATION = "slipway.wsgi.application"
@@ -56,8 +56,8 @@ ADMIN_PATH = "admin/"
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = [
-    "slipway.hashers.Argon2",
-    "slipway.hashers.PBKDF2",  # only so that imported accounts can sign in
+    "slipway.security.hashers.Argon2",
+    "slipway.security.hashers.PBKDF2",  # only so that imported accounts can sign in
 ]
 AUTH_PASSWORD_VALIDATORS = [{"NAME": f"django.contrib.auth.password_validation.{name}"} for name in (
     "UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator",
@@ -68,8 +68,8 @@ AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contri
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_CLIENT_IP_CALLABLE = "slipway.sign_in.counted_as"
-AXES_USERNAME_CALLABLE = "slipway.sign_in.name"
+AXES_CLIENT_IP_CALLABLE = "slipway.security.sign_in.counted_as"
+AXES_USERNAME_CALLABLE = "slipway.security.sign_in.name"
 AXES_LOCKOUT_TEMPLATE = "429.html"
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # nobody keeps an account closed, nor fills the database

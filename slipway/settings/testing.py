@@ -3,7 +3,7 @@
 
 from slipway import values
 from slipway.env import env
-from slipway.logging import logging_config
+from slipway.logs.logging import logging_config
 
 SECRET_KEY = "only-for-tests-" + "x" * 50
 ALLOWED_HOSTS = ["testserver", "localhost"]

@@ -4,7 +4,7 @@ from django import template
 from django.conf import settings
 from django.templatetags.static import static
 
-from slipway import request_id as ids
+from slipway.logs import request_id as ids
 
 register = template.Library()
 

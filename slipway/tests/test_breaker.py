@@ -2,13 +2,13 @@ from unittest.mock import patch
 
 from django.test import SimpleTestCase
 
-from slipway.breaker import REST, SLOW, Breaker, Hangs
+from slipway.web.breaker import REST, SLOW, Breaker, Hangs
 
 
 class Breaks(SimpleTestCase):
     def setUp(self) -> None:
         self.now, self.breaker = 100.0, Breaker("cache")
-        self.enterContext(patch("slipway.breaker.time.monotonic", lambda: self.now))
+        self.enterContext(patch("slipway.web.breaker.time.monotonic", lambda: self.now))
 
     def use(self, seconds: float = 0, error: Exception | None = None) -> type[Exception] | None:
         """Use the service, which takes so long and then may fail. Returns what is raised."""

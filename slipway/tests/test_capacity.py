@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 from django.test import SimpleTestCase
 
-from .. import capacity
+from ..web import capacity
 
 MB = 2**20
 

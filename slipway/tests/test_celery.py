@@ -18,7 +18,7 @@ from django.apps import apps
 from django.db import OperationalError
 from django.test import SimpleTestCase, TestCase
 
-from slipway import request_id
+from slipway.logs import request_id
 
 if not apps.is_installed("django_celery_beat"):
     raise unittest.SkipTest("this project does without Celery")

@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.test import SimpleTestCase
 
-from ..folder import Folder
+from ..files.folder import Folder
 
 
 class Broken(ContentFile):  # type: ignore[type-arg]  # it is no generic at run time

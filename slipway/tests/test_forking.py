@@ -6,7 +6,7 @@ from unittest.mock import Mock, patch
 
 from django.test import SimpleTestCase
 
-from slipway import forking
+from slipway.web import forking
 
 
 class LetGoTest(SimpleTestCase):
@@ -19,7 +19,7 @@ class LetGoTest(SimpleTestCase):
         with patch.object(forking, "connections", Mock(all=lambda **_: [pooled, plain])), \
                 patch.object(forking, "caches", Mock(all=lambda **_: [cache, object()])), \
                 patch.dict(sys.modules, {"slipway.celery": SimpleNamespace(disconnect=close)}), \
-                self.assertLogs("slipway.forking", "WARNING") as logs:
+                self.assertLogs("slipway.web.forking", "WARNING") as logs:
             forking.let_go()
         self.assertEqual((close.call_count, len(logs.records)), (5, 5))
         plain.close_pool.assert_not_called()

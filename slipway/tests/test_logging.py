@@ -5,8 +5,8 @@ from typing import Any
 
 from django.test import SimpleTestCase
 
-from slipway import request_id
-from slipway.logging import Json, RequestIdFilter, Text
+from slipway.logs import request_id
+from slipway.logs.logging import Json, RequestIdFilter, Text
 
 
 def record(message: str, *args: Any, exc_info: Any = None, **extra: Any) -> logging.LogRecord:

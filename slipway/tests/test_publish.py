@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.test import SimpleTestCase
 
-from ..publish import main, publish
+from ..files.publish import main, publish
 
 
 def release(folder: Path, **files: str) -> Path:

@@ -9,7 +9,8 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import RequestFactory, SimpleTestCase, TestCase, override_settings
 
-from slipway import checks, metrics_access, probes, readiness
+from slipway.health import checks, metrics_access, probes
+from slipway import readiness
 
 
 def fine() -> str:

@@ -12,7 +12,7 @@ from django.test import RequestFactory, SimpleTestCase, TestCase, override_setti
 from django.urls import reverse
 from django.utils import timezone
 
-from slipway import hashers, sign_in
+from slipway.security import hashers, sign_in
 from slipway.settings import shared
 
 USERS: Any = get_user_model()._default_manager
@@ -30,7 +30,7 @@ class SignIn(TestCase):
                                 headers={"X-Forwarded-For": address})
 
     def fails(self, times: int, **more: Any) -> Any:
-        with self.assertLogs("slipway.sign_in", "WARNING") as logs:
+        with self.assertLogs("slipway.security.sign_in", "WARNING") as logs:
             for _ in range(times):
                 answer = self.sign_in(WRONG, **more)
         return answer, logs.records
@@ -42,7 +42,7 @@ class SignIn(TestCase):
         self.assertEqual(answer.status_code, 429)
         self.assertTemplateUsed(answer, "429.html")
         self.assertTrue(answer.context["cooloff_timedelta"])
-        with self.assertLogs("slipway.sign_in", "WARNING") as logs:
+        with self.assertLogs("slipway.security.sign_in", "WARNING") as logs:
             self.assertEqual(self.sign_in(PASSWORD).status_code, 429)
         self.assertIn("refused, as there were too many failures", logs.records[0].getMessage())
         self.assertEqual(self.sign_in(PASSWORD, address="192.0.2.2").status_code, 302)
@@ -125,7 +125,7 @@ class Address(SimpleTestCase):
 class Hasher(TestCase):
     def test_there_are_only_so_many_seats(self) -> None:
         """Who finds none is turned away at once, by a page that says so; a seat given back is there again."""
-        with self.settings(PASSWORD_HASHERS=["slipway.hashers.Argon2"]):
+        with self.settings(PASSWORD_HASHERS=["slipway.security.hashers.Argon2"]):
             user = USERS.create_user("ann", password=PASSWORD)
             start = time.monotonic()
             for name in ("ann", "nobody"):  # whose password is hashed as well, so that who guesses cannot tell
@@ -154,6 +154,6 @@ class Hasher(TestCase):
         with self.settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.Argon2PasswordHasher"]):
             user = USERS.create_user("ann", password=PASSWORD)
         self.assertIn("m=102400,", user.password)
-        with self.settings(PASSWORD_HASHERS=["slipway.hashers.Argon2"]):
+        with self.settings(PASSWORD_HASHERS=["slipway.security.hashers.Argon2"]):
             self.assertTrue(user.check_password(PASSWORD))
             self.assertIn("m=19456,t=2,p=1", user.password)

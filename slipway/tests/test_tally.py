@@ -12,7 +12,7 @@ from django.test import TestCase
 if not apps.is_installed("django_celery_beat"):
     raise unittest.SkipTest("this project does without Celery")
 
-from slipway import tally
+from slipway.jobs import tally
 
 
 def task(name: str = "shop.order", **request: Any) -> Any:
@@ -21,8 +21,8 @@ def task(name: str = "shop.order", **request: Any) -> Any:
 
 class Tally(TestCase):
     def setUp(self) -> None:
-        self.timer = self.enterContext(mock.patch("slipway.tally.threading.Timer"))  # no thread of its own here
-        self.enterContext(mock.patch("slipway.tally.connections"))  # the test's connection stays
+        self.timer = self.enterContext(mock.patch("slipway.jobs.tally.threading.Timer"))  # no thread of its own here
+        self.enterContext(mock.patch("slipway.jobs.tally.connections"))  # the test's connection stays
         self.addCleanup(setattr, tally, "_timer", None)
         self.addCleanup(tally._ended.clear)
         self.addCleanup(tally._seconds.clear)
@@ -62,7 +62,7 @@ class Tally(TestCase):
         self.end("SUCCESS", "FAILURE")
         real = tally.add_one
         with mock.patch.object(tally, "add_one", side_effect=[mock.DEFAULT, OperationalError("away")], wraps=real), \
-                self.assertLogs("slipway.tally", "WARNING") as logs:
+                self.assertLogs("slipway.jobs.tally", "WARNING") as logs:
             tally.add()
         self.assertEqual(logs.records[0].getMessage(), "the figures of 1 tasks are not written yet: OperationalError")
         self.end("FAILURE")

@@ -15,7 +15,7 @@ from celery import Task as CeleryTask
 from celery.exceptions import Reject
 
 from slipway.celery import app
-from slipway.task import ahead
+from slipway.jobs.task import ahead
 from slipway.tasks import heartbeat
 
 

@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
 KINDS = ("folder", "sqlite", "postgres", "bucket")
 ROUNDS, SMALL, FEW = 3, 200, 100_000
-DATABASE = "slipway.blobs.storage.DatabaseStorage"
+DATABASE = "slipway.files.storage.DatabaseStorage"
 
 
 # ---- in a process of its own: what one storage does ----
@@ -51,7 +51,7 @@ def configure(kind, address):
                    "access_key": "key", "secret_key": "secret", "bucket_name": "files", "endpoint_url": address,
                    "region_name": "us-east-1", "file_overwrite": False})}.get(kind, (DATABASE, {}))
     settings.configure(
-        INSTALLED_APPS=["slipway.blobs"], USE_TZ=True, MEDIA_URL="/media/", CELERY_BROKER_URL="memory://",
+        INSTALLED_APPS=["slipway.files"], USE_TZ=True, MEDIA_URL="/media/", CELERY_BROKER_URL="memory://",
         DATABASES={"default": dj_database_url.parse(address) if kind in ("sqlite", "postgres") else {}},
         STORAGES={"default": {"BACKEND": storage[0], "OPTIONS": storage[1]}})
     django.setup()

@@ -30,7 +30,7 @@ from django.urls import resolve
 resolve("/")
 from slipway.celery import app
 app.loader.import_default_modules()
-print(json.dumps({"modules": [name for name in sys.modules if name.startswith("slipway.blobs")],
+print(json.dumps({"modules": [name for name in sys.modules if name.startswith("slipway.files")],
                   "schedule": [*app.conf.beat_schedule]}))
 """
 
@@ -44,12 +44,12 @@ def test_nothing_of_it_unless_it_is_asked_for(tmp_path):
     assert "slipway_heartbeat" in tables and not [name for name in tables if "blobs" in name]
     off, on = json.loads(code(url, LOADED, **OFF)), json.loads(code(url, LOADED))
     assert off == {"modules": [], "schedule": ["heartbeat"]}
-    assert "slipway.blobs.views" in on["modules"] and on["schedule"] == ["heartbeat", "sweep_files"]
+    assert "slipway.files.views" in on["modules"] and on["schedule"] == ["heartbeat", "sweep_files"]
 
 
 def test_the_build_judges_it(tmp_path):
     """Though only a server may know that files are in the database: a deploy runs no migration that nobody judged."""
-    done = python("-m", "slipway.verdicts", tmp_path / "verdicts.json", ROOT / "requirements.txt", **OFF)
+    done = python("-m", "slipway.schema.verdicts", tmp_path / "verdicts.json", ROOT / "requirements.txt", **OFF)
     assert done.returncode == 0, done.stderr
     verdicts = json.loads((tmp_path / "verdicts.json").read_text())["vendors"]["sqlite"]
     assert verdicts["slipway_blobs.0001_files"] == {"verdict": "ok", "messages": []}
@@ -185,7 +185,7 @@ def test_memory_does_not_grow_with_files(made, tmp_path, debug):
 
 BESIDE = """
 import sqlite3
-from slipway.blobs.models import CHUNK
+from slipway.files.models import CHUNK
 
 def chunks():
     for _ in range(40):

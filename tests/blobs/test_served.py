@@ -76,7 +76,7 @@ def test_a_slow_client(site, postgresql_made, server):
 def test_a_damaged_file_breaks_off(site, made, server):
     """Nobody takes what comes for the whole of it."""
     with site(made, server, SMALL) as served:
-        code(made, "from slipway.blobs.models import Chunk\nChunk.objects.filter(number=3).update(data=bytes(262144))")
+        code(made, "from slipway.files.models import Chunk\nChunk.objects.filter(number=3).update(data=bytes(262144))")
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             served.get("/media/large.bin")
         wait_until(lambda: "large.bin is damaged" in served.process.output(), 20)

@@ -18,7 +18,7 @@ from .shop import FILES, add_shop
 TASKS = """
 import os, signal
 from celery.concurrency.asynpool import AsynPool
-from slipway import deliveries, worker
+from slipway.jobs import deliveries, worker
 
 AsynPool.timers = property(lambda pool: {pool.maintain_pool: 0.1})  # seconds until a lost process is seen: 5 by default
 
@@ -172,7 +172,7 @@ def test_a_task_that_kills_its_worker_ends_in_the_dead_queue(rabbitmq_jobs):
     assert began == 2
     jobs.send("order.delay(1)", "order.delay(2)")
     figures = jobs.clone.ask("-c", "import django; django.setup()\n"
-                             "from slipway import metrics; print(metrics.page().decode())")
+                             "from slipway.health import metrics; print(metrics.page().decode())")
     assert "celery_tasks_dead 1.0" in figures.stdout, figures.stdout
     assert 'celery_tasks_waiting{queue="celery"} 2.0' in figures.stdout
 

@@ -60,7 +60,7 @@ def test_database_made_by_many(clone):
 MANY = """
 import os, django
 django.setup()
-from slipway.database import prepare
+from slipway.schema.database import prepare
 children = []
 for _ in range(4):
     child = os.fork()

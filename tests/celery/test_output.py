@@ -11,7 +11,7 @@ from .shop import FILES, add_shop
 from .test_worker import send
 
 SETTINGS = """
-from slipway import output
+from slipway.logs import output
 CELERY_WORKER_POOL = "prefork"
 output.install()
 """

@@ -9,7 +9,7 @@ from .shop import add_shop
 WORKER = ("python", "-m", "celery", "-A", "project", "worker", "--loglevel=INFO")
 # The same, which keeps what it does not know for ten minutes.
 PATIENT = ("python", "-c",
-           "from slipway import worker; worker.BACK = 600; from celery.__main__ import main; main()", *WORKER[3:])
+           "from slipway.jobs import worker; worker.BACK = 600; from celery.__main__ import main; main()", *WORKER[3:])
 QUEUE = "import sys; from slipway.celery import app; [app.send_task(name) for name in sys.argv[1:]]"
 
 

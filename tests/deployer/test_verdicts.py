@@ -17,7 +17,7 @@ from slipway.deploy.errors import Refused
 from slipway.deploy.rollout import migrations
 from slipway.deploy.ssh import validate
 from deployer.simulated import Simulated
-from slipway import verdicts as build_verdicts
+from slipway.schema import verdicts as build_verdicts
 
 POSTGRES = "DATABASE_URL=postgres://shop:secret@db.example/shop\n"
 OK, ERROR = {"verdict": "ok", "messages": []}, {"verdict": "error", "messages": ["it drops a column"]}

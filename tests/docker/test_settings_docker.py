@@ -27,7 +27,7 @@ def python(code, **env):
 
 def check(**env):
     """What is wrong: a line each."""
-    done = python(["-m", "slipway.settings_check"], **env)
+    done = python(["-m", "slipway.settings.check"], **env)
     assert done.returncode in (0, 64), done.stderr
     return done.stderr.splitlines()
 
@@ -272,7 +272,7 @@ def test_a_manage_py_of_ones_own(tmp_path):
         'from slipway.settings import over\n\nglobals().update(over("production", "project.settings_shared"))\n')
     (tmp_path / "manage.py").write_text(
         "import sys\nfrom django.core import management\nmanagement.execute_from_command_line(sys.argv)\n")
-    for command in (["manage.py", "migrate"], ["-m", "slipway.settings_check"], ["-m", "slipway.serve"]):
+    for command in (["manage.py", "migrate"], ["-m", "slipway.settings.check"], ["-m", "slipway.web.serve"]):
         done = run([sys.executable, *command], cwd=tmp_path, env={
             **LEAST, "PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{ROOT}",
             "DJANGO_SETTINGS_MODULE": "own_docker", "SITE_URL": "http://hc.example"})
@@ -299,10 +299,10 @@ def test_where_uploads_are(tmp_path):
     """In a folder; or in the database, as the environment or settings_shared.py says, with the app for it."""
     names = "STORAGES INSTALLED_APPS"
     storages, apps = value(names)
-    assert storages["default"]["BACKEND"].endswith("Folder") and "slipway.blobs" not in apps
+    assert storages["default"]["BACKEND"].endswith("Folder") and "slipway.files" not in apps
     storages, apps = value(names, STORAGE_URL="database:")
-    assert storages["default"] == {"BACKEND": "slipway.blobs.storage.DatabaseStorage", "OPTIONS": {}}
-    assert storages["staticfiles"]["BACKEND"].startswith("whitenoise.") and apps.count("slipway.blobs") == 1
+    assert storages["default"] == {"BACKEND": "slipway.files.storage.DatabaseStorage", "OPTIONS": {}}
+    assert storages["staticfiles"]["BACKEND"].startswith("whitenoise.") and apps.count("slipway.files") == 1
     storages, _ = value(names, STORAGE_URL="database:?limit=50MB")
     assert storages["default"]["OPTIONS"] == {"limit": 50_000_000}
     for folder in ("project", "slipway"):
@@ -311,7 +311,7 @@ def test_where_uploads_are(tmp_path):
         file.write('STORAGE_URL = "database:"\n')
     for kind in ("", "_docker", "_test"):
         code = ("from django.conf import settings as s\n"
-                "print(s.STORAGES['default'], 'slipway.blobs' in s.INSTALLED_APPS)")
+                "print(s.STORAGES['default'], 'slipway.files' in s.INSTALLED_APPS)")
         env = {**LEAST, "PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": f"project.settings{kind}"}
         done = warm.python("-c", code, cwd=tmp_path, env=env)
         assert "DatabaseStorage" in done.stdout and done.stdout.endswith("True\n"), done.stderr

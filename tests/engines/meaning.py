@@ -1,6 +1,6 @@
 """What no schema sees of Kubernetes' objects: whether they fit each other, the image, and the toml."""
 
-from slipway import probes
+from slipway.health import probes
 
 KINDS = ("Deployment", "Job")
 

@@ -15,8 +15,8 @@ ELSEWHERE = {
     "make/make_node.py": "make/ is taken without slipway/, and make's lock holds",
     "make/make_ve.py": "make/ is taken without slipway/, and its lock is one that children inherit",
     "make/make_wheelhouse.py": "runs in the builder alone, from a folder to another",
-    "slipway/folder.py": "Django's storage writes; a name is taken only where it is free",
-    "slipway/publish.py": "many files, one sync before their names and one after",
+    "slipway/files/folder.py": "Django's storage writes; a name is taken only where it is free",
+    "slipway/files/publish.py": "many files, one sync before their names and one after",
 }
 CALLS = {"rename", "replace", "renames", "fsync", "fdatasync", "link", "symlink", "symlink_to", "hardlink_to", "flock",
          "lockf"}

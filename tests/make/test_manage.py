@@ -273,7 +273,7 @@ def make(project, *words):
 @pytest.mark.parametrize("path, text, step, said", [
     ("project/urls.py", "import os  # unused\n", ["flake8", "ARGS=project"], "F401"),
     ("project/accounts/tests_broken.py", "def test(:\n", ["flake8", "ARGS=project"], "E999"),
-    ("slipway/process.py", "\n\nworker = 1\n", ["mypy"], "[assignment]"),
+    ("slipway/health/process.py", "\n\nworker = 1\n", ["mypy"], "[assignment]"),
     ("project/accounts/models.py", "\n\nclass Extra(AbstractUser):\n    groups = user_permissions = None\n",
      ["migrations", "ARGS=--check --dry-run"], "Create model Extra"),
     ("project/urls.py", "\nurlpatterns.clear()\n", ["manage", "ARGS=test project.tests"], "FAILED")])

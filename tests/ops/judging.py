@@ -1,4 +1,4 @@
-"""A copy of the project with apps of its own, and what slipway/verdicts.py says of their migrations."""
+"""A copy of the project with apps of its own, and what slipway/schema/verdicts.py says of their migrations."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def verdicts(project, *words, url="sqlite://:memory:", start=warm.python):
     """Run it; what ended."""
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test", "TEST_DATABASE_URL": url,
            "PYTHONDONTWRITEBYTECODE": "1"}  # an older file's would be taken for a newer one's of the same second
-    return start("-m", "slipway.verdicts", *words, "migrations.json", "pins", cwd=project, env=env)
+    return start("-m", "slipway.schema.verdicts", *words, "migrations.json", "pins", cwd=project, env=env)
 
 
 def found(project):

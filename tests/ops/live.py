@@ -12,7 +12,7 @@ from django.contrib import admin
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 
-from slipway import request_id
+from slipway.logs import request_id
 from slipway.asgi import application as pages
 
 MOST = 2  # seconds that a long poll waits

@@ -13,7 +13,7 @@ from connect import connection_to
 from postgresql import migrate
 from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
 
-COMMAND = [VE_PYTHON, "-m", "slipway.serve"]
+COMMAND = [VE_PYTHON, "-m", "slipway.web.serve"]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""slipway/healthcheck.py: what it says of a container, without one."""
+"""slipway/health/healthcheck.py: what it says of a container, without one."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from proc import ROOT, run
 # Its files lie in folders of the test's instead of the container's /dev/shm.
 PROGRAM = """import sys
 from pathlib import Path
-from slipway import healthcheck
+from slipway.health import healthcheck
 for name in ("role", "alive", "been-ready"):
     setattr(healthcheck, name.upper().replace("-", "_"), Path(sys.argv[1], name))
 healthcheck.main(*sys.argv[2:])

@@ -10,7 +10,7 @@ from ops.served import serve
 from proc import wait_until
 
 SETTINGS = """
-from slipway.logging import logging_config
+from slipway.logs.logging import logging_config
 LOGGING = logging_config(json=True)
 ROOT_URLCONF = "scratch_urls"
 DEBUG = False

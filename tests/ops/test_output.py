@@ -80,7 +80,7 @@ def test_visitors_do_not_wait_for_the_log(sqlite_url, site_folder, reader):
 
 def script(text, stderr):
     """A process that has installed such output and runs this."""
-    code = f"import os, sys\nfrom slipway import output\noutput.install()\n{text}"
+    code = f"import os, sys\nfrom slipway.logs import output\noutput.install()\n{text}"
     return running([VE_PYTHON, "-c", code], cwd=ROOT, stderr=stderr)
 
 

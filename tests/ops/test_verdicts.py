@@ -1,4 +1,4 @@
-"""slipway/verdicts.py in a project with an app of its own: what it says of migrations on each database, and when
+"""slipway/schema/verdicts.py in a project with an app of its own: what it says of migrations on each database, and when
 what it said of them still holds."""
 
 import pytest

@@ -13,7 +13,7 @@ from connect import connection_to
 from proc import ROOT, VE_PYTHON, free_port, running, wait_until
 from relay import Relay
 
-COMMAND = [VE_PYTHON, "-m", "slipway.serve"]
+COMMAND = [VE_PYTHON, "-m", "slipway.web.serve"]
 
 
 @contextlib.contextmanager
@@ -90,10 +90,10 @@ settings.MIGRATION_MODULES = {"slipway": "squashed"}
 django.setup()
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
-from slipway import migrations_state
+from slipway.schema import web_plan
 for name in ("0001_a", "0002_b", "0001_squashed_0002"):
     MigrationRecorder(connection).record_applied("slipway", name)
-    print([line for line in migrations_state.plan().splitlines() if "slipway" in line or "unknown" in line])
+    print([line for line in web_plan.plan().splitlines() if "slipway" in line or "unknown" in line])
 """
 
 

@@ -168,7 +168,7 @@ def test_settings_that_are_wrong(bucket, settings, first):
     assert "settings: STATIC_STORAGE_URL is not s3://key:secret@host/bucket" in done.stderr
 
 
-HASTY = "from slipway import bucket, publish\nbucket.LIMITS['read_timeout'] = 1\npublish.main(['s3://bucket/x'])"
+HASTY = "from slipway.files import bucket, publish\nbucket.LIMITS['read_timeout'] = 1\npublish.main(['s3://bucket/x'])"
 
 
 def test_a_server_that_says_nothing(first):

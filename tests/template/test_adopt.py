@@ -72,7 +72,7 @@ def get(port, path):
 def served(project, env):
     """The port of the site under the image's server."""
     port = free_port()
-    command = [project.folder / "ve/bin/python", "-m", "slipway.serve"]
+    command = [project.folder / "ve/bin/python", "-m", "slipway.web.serve"]
     with running(command, cwd=project.folder, env={**project.env, **env, "PORT": str(port)}):
         wait_until(lambda: get(port, "/healthz")[0] == 200)
         yield port
@@ -108,7 +108,8 @@ def test_own_settings_stay(theirs):
     user, is_open, key, secret, middleware, readiness = of_production(project, *names, env=env)
     assert (user, is_open, key, secret) == ("shop.Customer", True, "from the environment", env["SECRET_KEY"])
     assert middleware.count("whitenoise.middleware.WhiteNoiseMiddleware") == 1
-    assert middleware.index("slipway.middleware.Probes") < middleware.index("django.middleware.common.CommonMiddleware")
+    common = middleware.index("django.middleware.common.CommonMiddleware")
+    assert middleware.index("slipway.web.middleware.Probes") < common
     assert readiness.keys() == {"database", "migrations", "cache", "broker"} and readiness["broker"] == "shop.broker"
 
 

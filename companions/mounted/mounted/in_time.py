@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
-from slipway.breaker import Breaker
+from slipway.web.breaker import Breaker
 
 SECONDS = 2.0  # for a call
 MOST = 8  # calls that hang, in a process

@@ -2,7 +2,7 @@
 
 from django.contrib.auth.management.commands.createsuperuser import Command as Createsuperuser
 
-from slipway.database import is_own, prepare
+from slipway.schema.database import is_own, prepare
 
 
 class Command(Createsuperuser):

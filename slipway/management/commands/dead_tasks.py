@@ -8,7 +8,7 @@ from celery import Celery
 from django.core.management import BaseCommand, CommandError, CommandParser
 from kombu import Connection, Message
 
-from ... import deliveries
+from ...jobs import deliveries
 
 
 class Command(BaseCommand):

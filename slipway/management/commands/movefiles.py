@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from ...env import SettingsError, env
-from ...moving import Done, are_one, move, names, storage
+from ...files.moving import Done, are_one, move, names, storage
 
 EVERY = 1  # second that somebody waits for the next line
 

@@ -9,7 +9,7 @@ from django.contrib.staticfiles.management.commands.runserver import Command as 
 from django.core.management import CommandError
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
-from slipway.database import is_own, prepare, tell
+from slipway.schema.database import is_own, prepare, tell
 
 
 class Command(Runserver):

@@ -11,10 +11,10 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.management import CommandError, call_command
 from django.test import TestCase, override_settings
 
-from slipway import moving
-from slipway.blobs.models import CHUNK, Blob
+from slipway.files import moving
+from slipway.files.models import CHUNK, Blob
 from slipway.env import Env
-from slipway.folder import Folder
+from slipway.files.folder import Folder
 
 FILES = {"a.txt": b"a", "b/c.bin": b"c" * (2 * CHUNK + 1), "b/d/e": b""}
 

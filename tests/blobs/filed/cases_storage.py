@@ -18,9 +18,9 @@ from django.db import connection, transaction
 from django.test import TestCase, TransactionTestCase, override_settings, skipUnlessDBFeature
 from django.utils import timezone
 
-from slipway.blobs import Damaged, Gone, TooLarge
-from slipway.blobs.models import CHUNK, Blob, Chunk
-from slipway.blobs.storage import DatabaseStorage
+from slipway.files import Damaged, Gone, TooLarge
+from slipway.files.models import CHUNK, Blob, Chunk
+from slipway.files.storage import DatabaseStorage
 
 from .models import Contract, Paper
 

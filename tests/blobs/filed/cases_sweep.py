@@ -15,9 +15,9 @@ from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from slipway.blobs import sweep
-from slipway.blobs.models import Blob, Chunk
-from slipway.blobs.tasks import sweep_files
+from slipway.files import sweep
+from slipway.files.models import Blob, Chunk
+from slipway.files.tasks import sweep_files
 from slipway.celery import app
 
 from .models import Contract, Paper
@@ -51,7 +51,7 @@ class Sweep(TestCase):
         sweep_files.delay().get()
         self.assertEqual(len(self.names()), 7)
         self.aged()
-        with self.assertLogs("slipway.blobs.tasks") as logs:
+        with self.assertLogs("slipway.files.tasks") as logs:
             sweep_files.delay().get()
         self.assertIn("any more: 2 deleted", logs.output[0])
         self.assertEqual(self.names(), ["by/hand", "drafts/d", "papers/b", "papers/c", "papers/hidden"])
@@ -122,12 +122,12 @@ class Sweep(TestCase):
         default_storage.save("a", self.file("x"), max_length=9)
         self.aged()
         row = MigrationRecorder(connection).Migration.objects.create(app="filed", name="0009_photo")
-        with self.assertLogs("slipway.blobs.sweep", "WARNING") as logs:
+        with self.assertLogs("slipway.files.sweep", "WARNING") as logs:
             sweep_files.delay().get()
         self.assertEqual((len(logs.output), self.names()), (1, ["a"]))
         self.assertIn("may not know all fields that refer to files: filed.0009_photo", logs.output[0])
         row.delete()
-        with self.assertNoLogs("slipway.blobs.sweep", "WARNING"):
+        with self.assertNoLogs("slipway.files.sweep", "WARNING"):
             sweep_files.delay().get()
         self.assertEqual(self.names(), [])
 
@@ -136,7 +136,7 @@ class Sweep(TestCase):
         recorder = MigrationRecorder(connection)
         recorder.record_applied("slipway_blobs", "0000_before")
         self.assertEqual(sweep.unknown_migrations(), {"slipway_blobs.0000_before"})
-        files = import_module("slipway.blobs.migrations.0001_files").Migration
+        files = import_module("slipway.files.migrations.0001_files").Migration
         with mock.patch.object(files, "replaces", [("slipway_blobs", "0000_before")]):
             self.assertEqual(sweep.unknown_migrations(), set())
 

@@ -15,9 +15,9 @@ from django.test import AsyncClient, SimpleTestCase, TestCase, override_settings
 from django.utils.http import http_date
 from django.views import static
 
-from slipway.blobs import Damaged, long, views
-from slipway.blobs.models import CHUNK, Blob, Chunk
-from slipway.blobs.ranges import Unsatisfiable, part
+from slipway.files import Damaged, long, views
+from slipway.files.models import CHUNK, Blob, Chunk
+from slipway.files.ranges import Unsatisfiable, part
 from slipway.media import media
 
 LONG = random.Random(1).randbytes(3 * CHUNK + 17)

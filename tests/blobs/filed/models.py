@@ -3,7 +3,7 @@
 from django.core.files.storage import FileSystemStorage
 from django.db import models
 
-from slipway.blobs import small_enough
+from slipway.files import small_enough
 
 
 class Current(models.Manager):

@@ -13,7 +13,9 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from . import asgi, metrics, probes, request_id  # noqa: F401: asgi sets Django up
+from .. import asgi  # noqa: F401: sets Django up, and so comes first
+from ..health import metrics, probes
+from ..logs import request_id
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]

@@ -18,8 +18,8 @@ from celery.worker.consumer import Consumer as BaseConsumer
 from django.conf import settings
 from kombu import Message
 
+from ..lasting import write_replace
 from . import deliveries
-from .lasting import write_replace
 from .task import DUE, ahead
 
 logger = logging.getLogger(__name__)

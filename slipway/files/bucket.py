@@ -1,4 +1,4 @@
-"""A release's static files in a bucket, for slipway.publish. Needs django-storages[s3] in requirements.in.
+"""A release's static files in a bucket, for slipway.files.publish. Needs django-storages[s3] in requirements.in.
 
 A bucket does not choose between forms of a file as nginx does: whoever asks for a name gets the same bytes. So each
 name has the file as it is, which anybody can read; its compressed forms lie beside it, and say how they are encoded,
@@ -19,7 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import InvalidStorageError, storages
 from whitenoise.media_types import MediaTypes
 
-from . import values
+from .. import values
 
 THREADS = 8
 ADDRESS = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,62})((?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)/?")

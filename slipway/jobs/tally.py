@@ -11,7 +11,7 @@ from celery import signals
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import F
 
-from .models import TaskCount
+from ..models import TaskCount
 
 logger = logging.getLogger(__name__)
 

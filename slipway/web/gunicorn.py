@@ -1,4 +1,4 @@
-"""gunicorn's settings, for `python -m slipway.serve`. What else it takes, it reads from here.
+"""gunicorn's settings, for `python -m slipway.web.serve`. What else it takes, it reads from here.
 
 SOCKET: a unix socket to listen on, else PORT (8000). WEB_CONCURRENCY: worker processes. WEB_THREADS: requests that
 each works on at a time (4). WEB_PRELOAD: false where each worker has to load the project for itself. DRAIN: seconds
@@ -28,9 +28,11 @@ from django.conf import settings
 from gunicorn import glogging
 from prometheus_client.multiprocess import mark_process_dead
 
-from . import capacity, draining, forking, migrations_state, probes, process
-from .env import Env, SettingsError
-from .request_id import HEADER
+from ..env import Env, SettingsError
+from ..health import probes, process
+from ..logs.request_id import HEADER
+from ..schema import web_plan
+from . import capacity, draining, forking
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
@@ -64,12 +66,12 @@ except Exception:  # of this gunicorn would tell neither file nor line
     traceback.print_exc()
     sys.exit(1)
 
-wsgi_app = "slipway.gunicorn:load()"
+wsgi_app = "slipway.web.gunicorn:load()"
 over_socket = os.environ.get("SOCKET")
 slot = over_socket if over_socket and os.path.isabs(over_socket) else None  # a server's: /run/APP/SLOT/web.sock
 bind = [f"unix:{over_socket}" if over_socket else f"0.0.0.0:{port}"]
 umask = 0o111  # of the socket alone: who may reach it is its folder's matter, so that nginx needs no common group
-worker_class = f"slipway.{'asgi_worker' if asgi else 'gunicorn_worker'}.Worker"
+worker_class = f"slipway.web.{'asgi_worker' if asgi else 'gunicorn_worker'}.Worker"
 worker_tmp_dir = SHM
 timeout = 30
 graceful_timeout = 25
@@ -133,7 +135,7 @@ def load() -> Any:
     """What is served. Of a worker's ends gunicorn takes 3 for the site's own, and starts no other worker after it."""
     make_folder()
     try:
-        served = import_module(f"slipway.{'asgi_served' if asgi else 'wsgi'}")
+        served = import_module("slipway.web.asgi_served" if asgi else "slipway.wsgi")
         if preload_app:
             forking.warm_up()
     except Exception as error:  # gunicorn would tell it past the log, some errors without where
@@ -147,7 +149,7 @@ def load() -> Any:
 def on_starting(server: Arbiter) -> None:
     """Before it listens."""
     make_folder()
-    migrations_state.begin(slot)
+    web_plan.begin(slot)
     draining.hold_signals()
     if drain:
         draining.prepare(server, drain)
@@ -171,11 +173,12 @@ def post_worker_init(worker: Worker) -> None:
     """Before its first request a worker asks the parts once: what that has to load it then has, and later answers
     are quick. One of them also tells of the migrations."""
     draining.take_signals()
-    from . import metrics, readiness  # need the folder and Django's apps
-    asked = migrations_state.ask(slot) if worker.number == "1" else None
+    from .. import readiness  # this and metrics need the folder and Django's apps
+    from ..health import metrics
+    asked = web_plan.ask(slot) if worker.number == "1" else None
     readiness.ask()
     if slot and asked:
-        migrations_state.tell(slot, asked)
+        web_plan.tell(slot, asked)
     metrics.PID.set(float(worker.pid))
 
 

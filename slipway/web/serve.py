@@ -1,4 +1,4 @@
-"""`python -m slipway.serve [OPTIONS]`: gunicorn by the settings of gunicorn.py, and with an end that takes no time.
+"""`python -m slipway.web.serve [OPTIONS]`: gunicorn by the settings of gunicorn.py, and with an end that takes no time.
 
 Before a process ends, Python visits all that was loaded and frees it piece by piece, which also copies what gunicorn's
 processes share: half a second of CPU for one site, at every deploy. The kernel frees it at once. What registers with
@@ -26,7 +26,7 @@ def main() -> None:
     global status
     atexit.register(leave)  # the first one registered is called last, after threads have ended and logs are written
     from gunicorn.app.wsgiapp import run
-    sys.argv[1:1] = ["--config", "python:slipway.gunicorn"]
+    sys.argv[1:1] = ["--config", "python:slipway.web.gunicorn"]
     try:
         run(prog="gunicorn")
     except KeyboardInterrupt:

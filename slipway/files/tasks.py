@@ -10,7 +10,7 @@ from .sweep import sweep
 logger = logging.getLogger(__name__)
 
 
-@shared_task(ignore_result=True)
+@shared_task(name="slipway.blobs.tasks.sweep_files", ignore_result=True)  # as beat of a release before may send it
 def sweep_files() -> None:
     """Says how many."""
     count = sum(1 for _ in sweep())

@@ -17,8 +17,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from . import figures, output, process
-from .release import RELEASE
+from ..logs import output
+from ..release import RELEASE
+from . import figures, process
 
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 values.ValueClass = values.MultiProcessValue(lambda: process.worker) if FOLDER else values.MutexValue

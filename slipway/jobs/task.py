@@ -16,9 +16,9 @@ from django.db import OperationalError as DatabaseOperationalError
 from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
+from ..health.healthcheck import alive
+from ..web.breaker import SLOW, Breaker
 from . import deliveries
-from .breaker import SLOW, Breaker
-from .healthcheck import alive
 
 T = TypeVar("T")
 

@@ -1,11 +1,11 @@
-"""`python -m slipway.healthcheck [ROLE]`: exit 0 when what this container runs works, else 1 and why, in a line.
+"""`python -m slipway.health.healthcheck [ROLE]`: exit 0 when what this container runs works, else 1 and why, in a line.
 
 The site is asked for /healthz, where it listens. Worker and beat touch a file as long as they turn their rounds. Of
 any other command nothing is known, but that it runs; it is not well where ROLE was to be started.
 
-`python -m slipway.healthcheck ready [HOW]`: for engines with one check for start and life. Until it was ready once in
-this container's life, that is asked: the site for /readyz, a worker whether it takes tasks, a process of a team's
-by HOW, as `ready` in the deployer's toml.
+`python -m slipway.health.healthcheck ready [HOW]`: for engines with one check for start and life. Until it was ready
+once in this container's life, that is asked: the site for /readyz, a worker whether it takes tasks, a process of a
+team's by HOW, as `ready` in the deployer's toml.
 """
 
 import contextlib

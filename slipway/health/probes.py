@@ -2,8 +2,9 @@
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseNotFound, JsonResponse
 
-from . import figures, metrics_access, readiness
-from .release import RELEASE
+from .. import readiness
+from ..release import RELEASE
+from . import figures, metrics_access
 
 
 def healthz(request: HttpRequest) -> HttpResponse:

@@ -1,5 +1,6 @@
-"""`python -m slipway.publish FOLDER`: adds this release's static files to those of the releases before; or to those in
-a bucket, `s3://bucket/folder`, and then runs the command of the image whose words follow: a platform takes but one.
+"""`python -m slipway.files.publish FOLDER`: adds this release's static files to those of the releases before; or to
+those in a bucket, `s3://bucket/folder`, and then runs the command of the image whose words follow: a platform takes
+but one.
 
 What django-compressor made, where a project has it, goes along. Names hold a hash of the content, so a name that is
 there already is the same file, and left alone: nothing is overwritten or removed, as pages of older releases still
@@ -13,9 +14,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from .env import SettingsError
+from ..env import SettingsError
 
-ROOT = Path(__file__).resolve().parents[1] / "static-root"
+ROOT = Path(__file__).resolve().parents[2] / "static-root"
 SCRIPT = ROOT.parent / "docker-run.sh"
 FORMS = ("", ".gz", ".br")  # a file, and what it was compressed to
 

@@ -7,8 +7,8 @@ from typing import Any
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+from ..release import RELEASE
 from . import request_id
-from .release import RELEASE
 
 # What moves the cursor or ends a line: a visitor's text could pose as a line of ours.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -87,10 +87,10 @@ def logging_config(json: bool) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": "slipway.logging.RequestIdFilter"},
-                    "of_visitors": {"()": "slipway.logging.OfVisitors"},
-                    "no_arguments": {"()": "slipway.logging.NoArguments"}},
-        "formatters": {"console": {"()": "slipway.logging." + ("Json" if json else "Text")}},
+        "filters": {"request_id": {"()": "slipway.logs.logging.RequestIdFilter"},
+                    "of_visitors": {"()": "slipway.logs.logging.OfVisitors"},
+                    "no_arguments": {"()": "slipway.logs.logging.NoArguments"}},
+        "formatters": {"console": {"()": "slipway.logs.logging." + ("Json" if json else "Text")}},
         "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": "console"}},
         "root": {"handlers": ["console"], "level": "INFO"},
         "loggers": {
@@ -99,6 +99,6 @@ def logging_config(json: bool) -> dict[str, Any]:
             **{f"django.security.{name}": of_visitors for name in (
                 "DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent", "TooManyFilesSent")},
             "uvicorn": {"level": "WARNING"},  # what it tells of each start and websocket, others tell
-            "axes": {"level": "ERROR"},  # slipway.sign_in tells of failures, once
+            "axes": {"level": "ERROR"},  # slipway.security.sign_in tells of failures, once
         },
     }

@@ -17,8 +17,8 @@ from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
 
-from . import values
-from .env import Env
+from .. import values
+from ..env import Env
 from .folder import Folder
 
 PIECE = 1024 * 1024  # bytes
@@ -52,7 +52,7 @@ def named(word: str, env: Env) -> Storage:
     if word in settings.STORAGES:
         return storages[word]
     if word.startswith("database:"):
-        if not apps.is_installed("slipway.blobs"):
+        if not apps.is_installed("slipway.files"):
             raise ValueError("is not there: STORAGE_URL=database: makes it so, and files are moved while it is set")
         return made(values.storage(word))
     if "://" in word:

@@ -6,7 +6,7 @@ from django.core.cache import caches
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from . import heartbeat, readiness
+from .. import heartbeat, readiness
 
 _migrated = False  # once seen, never asked again: migrations are not taken back under a running release
 

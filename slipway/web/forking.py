@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def warm_up() -> None:
     """Load what each worker would load for itself with its first requests."""
-    for name in ("slipway.metrics", "django.db.migrations.executor"):
+    for name in ("slipway.health.metrics", "django.db.migrations.executor"):
         import_module(name)
     try:
         get_resolver().url_patterns  # and so the views

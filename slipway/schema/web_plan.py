@@ -16,8 +16,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
-from . import readiness
-from .lasting import write_replace
+from .. import readiness
+from ..lasting import write_replace
 
 UNKNOWN = "unknown\n"
 

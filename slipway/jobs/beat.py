@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db import connection
 
-from .tasks import Scheduler as BaseScheduler
-from .healthcheck import alive
+from ..health.healthcheck import alive
+from ..tasks import Scheduler as BaseScheduler
 
 logger = logging.getLogger(__name__)
 

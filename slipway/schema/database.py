@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 from django.db.migrations.executor import MigrationExecutor
 
-from .lasting import LockedOpen
+from ..lasting import LockedOpen
 
 Write = Callable[[str], object]
 

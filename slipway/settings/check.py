@@ -1,4 +1,4 @@
-"""`python -m slipway.settings_check`: says on stderr all that is wrong with the settings, and ends with 64.
+"""`python -m slipway.settings.check`: says on stderr all that is wrong with the settings, and ends with 64.
 
 For commands of your own in docker-run.d: gunicorn, Celery and manage.py say the same when they start. What ROLE in the
 environment names (web, worker, beat) is noted for the container's health check, as docker-run.sh notes it.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from .env import SettingsError
+from ..env import SettingsError
 
 ROLE = Path("/dev/shm/role")  # memory: there also where the root filesystem is read-only
 

@@ -1,4 +1,4 @@
-"""What django-migration-linter says of each migration, as JSON: `python -m slipway.verdicts FILE PINS…` adds the
+"""What django-migration-linter says of each migration, as JSON: `python -m slipway.schema.verdicts FILE PINS…` adds the
 verdicts for the database of TEST_DATABASE_URL to FILE; with --hold it ends with 1 where those in FILE are of before.
 
 The image's build runs it, and the image keeps the answer: {"version": 2, "of": "…", "vendors": {"postgresql":
@@ -29,9 +29,9 @@ from django.db.models import NOT_PROVIDED
 from django_migration_linter import MigrationLinter
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
 
-from slipway.tables import NOBODY, Tables, Told
+from slipway.schema.tables import NOBODY, Tables, Told
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 VENDORS = {"postgresql", "sqlite"}  # those that a build judges for
 APART = {"__pycache__", "locale", "media", "static", "templates"}  # where nothing lies that migrations read
 CURES = {

@@ -6,11 +6,11 @@ from typing import Any
 from django.apps import apps
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from . import readiness
+from .. import readiness
 
 NAMES = {"worker": None, "beat": None, "waiting": None, "dead": None, "tasks": None}
 PATHS = {"heartbeats": "slipway.heartbeat.ages", "queues": "slipway.celery.queues",
-         "tasks": "slipway.tally.counts"}
+         "tasks": "slipway.jobs.tally.counts"}
 
 
 def celery() -> dict[str, Any]:

@@ -9,11 +9,11 @@ from django.db.models.fields.files import FieldFile
 class BlobsConfig(AppConfig):
     """With its check that somebody serves the files."""
 
-    name = "slipway.blobs"
+    name = "slipway.files"
     label = "slipway_blobs"
     default_auto_field = "django.db.models.BigAutoField"  # whatever the project has
 
     def ready(self) -> None:
         """As Django calls it, once all apps are there."""
-        import_module("slipway.blobs.checks")
-        setattr(FieldFile, "__exit__", import_module("slipway.blobs.opened").leave)
+        import_module("slipway.files.checks")
+        setattr(FieldFile, "__exit__", import_module("slipway.files.opened").leave)

@@ -8,8 +8,10 @@ from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
-from . import hashers, metrics, probes, request_id
-from .headers import GetResponse
+from ..health import metrics, probes
+from ..logs import request_id
+from ..security import hashers
+from ..security.headers import GetResponse
 
 
 class RequestId:

@@ -1,0 +1,33 @@
+"""Files in the database: STORAGE_URL=database: installs this app. docs/files.md tells of it."""
+
+from typing import Any
+
+from django.core.exceptions import SuspiciousFileOperation, ValidationError
+from django.core.files.storage import default_storage
+
+
+class TooLarge(ValidationError, SuspiciousFileOperation):
+    """A file is longer than the storage takes. A form shows it; elsewhere Django answers 400."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__("This file is too large: %(limit)s MB are the limit.", "too_large",
+                         {"limit": f"{limit / 1_000_000:g}"})
+
+    def __str__(self) -> str:
+        return self.messages[0]
+
+
+class Damaged(OSError):
+    """What is kept is not what was saved."""
+
+
+class Gone(OSError):
+    """A file was deleted or replaced while it was read."""
+
+
+def small_enough(file: Any) -> None:
+    """A validator for a FileField: raises TooLarge for what its storage would not take."""
+    storage = getattr(file, "storage", default_storage)
+    limit: int | None = getattr(storage, "limit", None)
+    if limit is not None and file.size > limit:
+        raise TooLarge(limit)
