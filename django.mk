@@ -95,8 +95,8 @@ doctor: ## what this machine lacks to develop, build and ship, and the cure of e
 
 python_reads = $(call quote,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info < (3, 9))'
 old_python = printf 'make: %s is older than Python 3.9: install Python %s or newer, or run make PYTHON=…\n' $(call quote,$(PYTHON)) '$(PYTHON_MIN)' >&2; exit 1
-doctor_knows = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' MAKE_VERSION='$(MAKE_VERSION)' PINS='$(REQUIREMENTS) $(MORE_PINS)' \
-  PROCFILE='$(PROCFILE)' $(if $(value DOCKER),DOCKER='$(DOCKER)') $(if $(value ENV),ENV='$(ENV)')
+doctor_knows = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' \
+  $(if $(value DOCKER),DOCKER='$(DOCKER)') $(if $(value ENV),ENV='$(ENV)')
 
 # Ctrl-C tells what runs as well, and nothing more shall begin. What fails Django's own check runs no test either.
 ctrl_c_ends_all = trap 'exit 130' INT

@@ -27,7 +27,9 @@ upgrade: COMPILE += --upgrade
 upgrade: requirements ## the same, to the newest versions
 
 audit: $(VE_AUDIT)/sentinel ## ask whether any pin is known to be vulnerable
-	@$(VE_AUDIT)/bin/python make/audit.py $(AUDIT_ARGS) -- $(wildcard $(REQUIREMENTS) $(MORE_PINS))
+	@$(VE_AUDIT)/bin/python -m pip_audit --no-deps --disable-pip --progress-spinner off $(AUDIT_ARGS) \
+	  $(addprefix -r ,$(wildcard $(REQUIREMENTS) $(MORE_PINS))) 2>'$(VE_AUDIT)/said'; code=$$?; \
+	  sed -n '$$s/^/make: /p' '$(VE_AUDIT)/said' >&2; exit $$code
 
 # Another virtualenv, so that what audits is no part of the project.
 $(VE_AUDIT)/sentinel: override VE = $(VE_AUDIT)
