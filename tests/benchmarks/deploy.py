@@ -1,21 +1,19 @@
 """Deploys beside what people write by hand: the same releases in turn on the same servers under the same load.
 
     make ve/sentinel-deploy && make fleet FLEET_HOSTS="web1 web2 web3 web4"
-    ve/bin/python tests/benchmarks/deploy.py [--images real stand-in] [--parts plain apart far broken rollback floor]
-        [--tools deploy loop pyinfra classic.sh] [--hosts 1 2 4] [--runs 5] [--timings FOLDER] [--beside FOLDER]
+    ve/bin/python tests/benchmarks/deploy.py [--images real stand-in] [--parts plain broken rollback]
+        [--tools deploy loop pyinfra classic.sh] [--hosts 1 2 4] [--runs 5] [--beside FOLDER]
     make fleet-down
 
 Its servers are made bare first. --images: the project's own image, built by `make build`, with the app of
-tests/e2e/apps/orders; and a stand-in that starts at once. --beside FOLDER: in plain and far, beside the deployer of
-another checkout; each deploys and rolls back in its turn. --timings FOLDER: a picture of each deploy there.
+tests/e2e/apps/orders; and a stand-in that starts at once. --beside FOLDER: in plain, beside the deployer of another
+checkout; each deploys and rolls back in its turn.
 
-plain: as it is, all servers on this machine's CPUs. apart: each has 0.4 of one, which no other takes from it, and a
-quarter of the load. far: 25 ms each way to every server, and an app that takes 3 s more to boot, without using the CPU.
-broken: a release that crashes, and one that answers 500; the loop and pyinfra notice neither. rollback: warm, to the
-release before, web and worker on each of the most servers, beat on one. floor: by hand, what the parts of a deploy
-take at least. Seconds are those from the command until every server has answered a visitor as the new release; for a
-broken one, until the command has ended and the old release serves. CPU: what a server with its engine and containers
-used until 2 s after that, less what as many answers take while nobody deploys; and the command's own.
+plain: good releases. broken: a release that crashes, and one that answers 500; the loop and pyinfra notice neither.
+rollback: warm, to the release before, web and worker on each of the most servers, beat on one. Seconds are those from
+the command until every server has answered a visitor as the new release; for a broken one, until the command has ended
+and the old release serves. CPU: what a server with its engine and containers used until 2 s after that, less what as
+many answers take while nobody deploys; and the command's own.
 """
 
 import argparse
@@ -30,15 +28,14 @@ sys.path.insert(0, str(ROOT / "tests"))
 import deploy_cpu as cpu  # noqa: E402
 import deploy_tables as tables  # noqa: E402
 from deploy_apps import KINDS, NAMES  # noqa: E402
-from deploy_floor import floors  # noqa: E402
 from deploy_tools import TOOLS, Bench  # noqa: E402
 from e2e import fleet as fleets  # noqa: E402
 from proc import run  # noqa: E402
 
-PARTS = ("plain", "apart", "far", "broken", "rollback", "floor")
+PARTS = ("plain", "broken", "rollback")
 
 
-def compare(bench, part, args):
+def compare(bench, args):
     """Good releases by each tool, on each number of servers."""
     medians = {tool: {} for tool in args.tools}
     for count in args.hosts:
@@ -50,7 +47,7 @@ def compare(bench, part, args):
             for tool in turns:
                 series[tool].append(bench.by(tool, bench.releases.new()))
             turns.append(turns.pop(0))
-        tables.table(f"{part}, {tables.servers(count)}: {bench.kind.title}", series, beside(args.tools))
+        tables.table(f"plain, {tables.servers(count)}: {bench.kind.title}", series, beside(args.tools))
         for tool in args.tools:
             medians[tool][count] = median(run.seconds for run in series[tool])
     tables.more_hosts(medians)
@@ -61,7 +58,7 @@ def beside(tools):
     return "loop" if "loop" in tools else tools[0]
 
 
-def compare_checkouts(bench, part, args):
+def compare_checkouts(bench, args):
     """Good releases and warm rollbacks by this deployer and by another checkout's, which take turns at being first."""
     for count in args.hosts:
         bench.use(count)
@@ -73,14 +70,14 @@ def compare_checkouts(bench, part, args):
                 pair = bench.deploy(bench.releases.new(), checkout), bench.rollback(live, checkout)
                 series[checkout] += [pair] if number else []  # at first bytecode is written
             turns.reverse()
-        tables.checkouts(f"{part}, {tables.servers(count)}: {bench.kind.title}, two checkouts", series)
+        tables.checkouts(f"plain, {tables.servers(count)}: {bench.kind.title}, two checkouts", series)
 
 
 def compare_broken(bench, args):
     """Releases that never get ready, on the most servers: all that notice must end with 1."""
     bench.use(max(args.hosts))
     tools = [tool for tool in args.tools if tool in ("deploy", "classic.sh")]
-    bench.deploy(bench.releases.new(""))
+    bench.deploy(bench.releases.new())
     for fault in ("crash", "error"):
         series = {tool: [] for tool in tools}
         for _ in range(args.runs):
@@ -109,14 +106,8 @@ def roll_back(bench, args):
 
 def do(bench, part, args):
     """A part of the benchmark."""
-    bench.releases.fault = "slow" if part == "far" else ""
-    bench.reach(part == "far")
-    bench.part(part == "apart")
-    if part == "floor":
-        return floors(bench, args.runs)
-    if part in ("broken", "rollback"):
-        return (compare_broken if part == "broken" else roll_back)(bench, args)
-    return (compare_checkouts if args.beside else compare)(bench, part, args)
+    {"plain": compare_checkouts if args.beside else compare, "broken": compare_broken, "rollback": roll_back}[part](
+        bench, args)
 
 
 def attach():
@@ -141,7 +132,6 @@ def options():
     parser.add_argument("--tools", nargs="+", default=TOOLS, choices=TOOLS)
     parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2, 4], choices=range(1, 5))
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--timings", type=Path, metavar="FOLDER", help="draw each deploy and rollback into files there")
     parser.add_argument("--beside", type=Path, metavar="FOLDER", help="another checkout, in place of the other tools")
     return parser.parse_args()
 
@@ -153,9 +143,6 @@ def main():
     with tempfile.TemporaryDirectory(prefix="bench", dir="/tmp") as folder:
         for kind in args.images:
             bench = Bench(fleet, Path(folder), KINDS[kind]())
-            if args.timings:
-                args.timings.mkdir(parents=True, exist_ok=True)
-                bench.pictures = args.timings.resolve()
             for part in (part for part in PARTS if part in args.parts):
                 print(f"\n==== {part}: {bench.kind.title}; load of this machine: {os.getloadavg()[0]:.1f}", flush=True)
                 do(bench, part, args)

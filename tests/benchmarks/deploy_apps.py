@@ -103,18 +103,17 @@ class Served(Shop):
 
 @dataclass
 class Releases:
-    """New ones of a kind, as many as are asked for; `fault` is of those to come."""
+    """New ones of a kind, as many as are asked for."""
 
     kind: object
     registry: object
-    fault: str = ""
     number: int = 0
 
-    def new(self, fault=None):
+    def new(self, fault=""):
         """A release in the registry, which no server has; its tag."""
         self.number += 1
         tag = f"{int(time.time()):x}-{self.number}"
-        image = self.kind.image(tag, self.fault if fault is None else fault)
+        image = self.kind.image(tag, fault)
         self.registry.push(image, f"{self.kind.app}:{tag}")
         docker("rmi", image, check=False)
         return tag

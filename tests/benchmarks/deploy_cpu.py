@@ -17,14 +17,6 @@ def account(hosts):
             host.console(f"echo DOCKER_OPTS=--cgroup-parent={parent} >/etc/default/docker && systemctl restart docker")
 
 
-def limit(hosts, share=None):
-    """From now on each server has no more than this share of a CPU, None: what is free. With the server, its engine
-    and containers."""
-    for host in hosts:
-        docker("update", "--cpu-period=100000", f"--cpu-quota={int(share * 100000) if share else -1}",
-               host.machine.container)
-
-
 def identity(host):
     return docker("inspect", "--format", "{{.Id}}", host.machine.container).stdout.strip()
 

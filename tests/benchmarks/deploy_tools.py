@@ -2,7 +2,6 @@
 a run of one cost: seconds, requests, CPU."""
 
 import os
-import shlex
 import sys
 import time
 import urllib.request
@@ -17,8 +16,6 @@ from proc import run, wait_until
 
 HERE = Path(__file__).parent
 RATE = 100  # requests a second, to all servers together; 3 of 10 are POSTs
-SHARE = 0.4  # of a CPU, that each server has where they are apart; then each gets an equal part of RATE, too
-DELAY = 25  # ms
 SETTLES = 2  # seconds that a release has to start all its processes, after the first has answered
 TOOLS = ("deploy", "loop", "pyinfra", "classic.sh")
 # A deploy, as a user has it, keeps the bytecode of its modules.
@@ -46,12 +43,13 @@ class Bench:
         self.fleet, self.folder, self.kind = fleet, folder, kind
         self.releases = Releases(kind, fleet.registry)
         self.ours, self.hand = (Served(fleet, folder, kind, kind.app + more) for more in ("", "hand"))
-        self.rest, self.pictures, self.rate, self.apart = {}, None, RATE, False
-        self.near = folder / "ssh_config"  # by a path without spaces: classic.sh splits its SSH there
-        if not self.near.exists():
-            self.near.symlink_to(fleet.ssh_config)
+        self.rest = {}
+        near = folder / "ssh_config"  # by a path without spaces: classic.sh splits its SSH there
+        if not near.exists():
+            near.symlink_to(fleet.ssh_config)
         self.live = self.releases.new()
         for served in (self.ours, self.hand):
+            served.over(near)
             served.first(self.live)
         take_over(self.hand, self.live)
 
@@ -64,22 +62,9 @@ class Bench:
 
     def use(self, count):
         """On so many servers; what they use without a command is measured anew."""
-        self.rest, self.rate = {}, RATE * count // len(NAMES) if self.apart else RATE
+        self.rest = {}
         for served in (self.ours, self.hand):
             served.use(count)
-
-    def part(self, apart):
-        """From now on each server has a share of CPU that the others leave to it, or takes what it gets."""
-        self.apart = apart
-        cpu.limit([self.fleet.hosts[name] for name in NAMES], SHARE if apart else None)
-
-    def reach(self, far):
-        """From now on servers are far away, or not."""
-        path = self.folder / "ssh_config.far"
-        relay = shlex.join([sys.executable, "-I", "-S", str(HERE / "delay.py"), str(DELAY)])
-        path.write_text(f"Host *\n    ProxyCommand {relay.replace('%', '%%')} %h %p\n" + self.near.read_text())
-        for served in (self.ours, self.hand):
-            served.over(path if far else self.near)
 
     # ---- the tools ----
 
@@ -91,8 +76,7 @@ class Bench:
     def deploy(self, tag, checkout=ROOT, ready=60, **options):
         self.ours.settings["rollout.ready"] = ready
         self.retire()
-        command = self.ours.command("deploy", tag, *self.picture(tag, checkout))
-        return self.measure(self.ours, command, tag, checkout=checkout, **options)
+        return self.measure(self.ours, self.ours.command("deploy", tag), tag, checkout=checkout, **options)
 
     def retire(self):
         """End the old release, as it has ended some time after a deploy: the next one finds an empty slot."""
@@ -102,15 +86,7 @@ class Bench:
                 f"docker ps -q --filter name={self.ours.app}-web").split()) < 2, 60, "the old release has ended")
 
     def rollback(self, tag, checkout=ROOT):
-        command = self.ours.command("rollback", *self.picture(f"back-{tag}", checkout))
-        return self.measure(self.ours, command, tag, checkout=checkout)
-
-    def picture(self, name, checkout):
-        """Where --timings shall be drawn, if anywhere; another checkout may not know how."""
-        if checkout != ROOT:
-            return []
-        file = f"{self.kind.app}-{len(self.ours.hosts)}-{name}.svg"
-        return ["--timings", self.pictures / file] if self.pictures else []
+        return self.measure(self.ours, self.ours.command("rollback"), tag, checkout=checkout)
 
     def classic(self, tag, ready=60, **options):
         env = {"HOSTS": " ".join(self.ours.hosts), "APP": self.ours.app, "IMAGE": self.ours.settings["image"],
@@ -139,7 +115,7 @@ class Bench:
         """Run a command under load, until all servers have answered as `tag`, or, where it fails, until it has ended.
         Ends with what it said where its exit code is none of `codes`."""
         rest = self.at_rest(served)
-        with served.load(rate=self.rate, post_every=10, posts=3, post_path=self.kind.post_path) as load:
+        with served.load(rate=RATE, post_every=10, posts=3, post_path=self.kind.post_path) as load:
             time.sleep(0.3)  # so that the old release is seen
             hosts, own, began = cpu.used(served.web), cpu.own(), time.time()
             done = run(command, timeout=300, cwd=checkout, env={**ENVIRONMENT, **dict(env)})
@@ -160,7 +136,7 @@ class Bench:
     def at_rest(self, served, seconds=5):
         """CPU seconds that a server uses for each request that is answered, while nobody deploys."""
         if served.app not in self.rest:
-            with served.load(rate=self.rate, post_every=10, posts=3, post_path=self.kind.post_path) as load:
+            with served.load(rate=RATE, post_every=10, posts=3, post_path=self.kind.post_path) as load:
                 time.sleep(1)
                 before, began = mean(cpu.used(served.web)), time.time()
                 time.sleep(seconds)

@@ -1,15 +1,14 @@
-"""The image beside a naive one, and nginx to its unix socket beside nginx to a published port. Prints ratios.
+"""The image beside a naive one. Prints ratios.
 
-    python3 tests/benchmarks/image.py [--runs 3] [--seconds 10] [build] [start] [socket]
+    python3 tests/benchmarks/image.py [--runs 3] [build] [start]
 
-Needs Docker, nginx and wrk (Debian's packages), and a wheelhouse (make wheelhouse). The naive image is one stage: the
+Needs Docker and a wheelhouse (make wheelhouse). The naive image is one stage: the
 same base, a virtualenv, the code, `pip install`, collectstatic; it runs no tests, ours does while it is built.
 """
 
 import argparse
 import contextlib
 import os
-import re
 import secrets
 import shutil
 import subprocess
@@ -19,7 +18,6 @@ import urllib.request
 from pathlib import Path
 
 from side_by_side import report
-from to_socket_and_port import nginx
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = f"slipway-benchmark-{os.getpid()}"
@@ -34,7 +32,6 @@ RUN SECRET_KEY={key} DATABASE_URL=sqlite://:memory: python manage.py collectstat
 USER 10001
 CMD ["gunicorn", "slipway.wsgi", "--bind=0.0.0.0:8000", "--workers=3", "--threads=4", "--worker-tmp-dir=/dev/shm"]
 """
-PATHS = {"/healthz": "an answer that costs nothing", "/": "the start page"}
 
 
 def run(*words, folder=None, timeout=1800):
@@ -131,10 +128,10 @@ def published(id):
     return int(run("docker", "port", id, "8000").splitlines()[0].rpartition(":")[2])
 
 
-def first_page(port, path="/"):
+def first_page(port):
     """Wait for the first 200."""
     deadline = time.monotonic() + 120
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Host": "localhost"})
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": "localhost"})
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=10) as page:
             if page.status == 200:
@@ -155,43 +152,10 @@ def starts(runs):
     report("docker run to the first page", "ours", "naive", [(start_up(OURS), start_up(NAIVE)) for _ in range(runs)])
 
 
-# ---- nginx, to a socket and to a port ----
-
-def wrk(port, path, duration):
-    """(requests a second, milliseconds of the 99th of 100) with 32 connections."""
-    said = run("wrk", "--threads=2", "--connections=32", f"--duration={duration}s", "--timeout=20s", "--latency",
-               f"http://127.0.0.1:{port}{path}")
-    if "Non-2xx" in said or "Socket errors" in said:
-        raise SystemExit(said)
-    number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", said).groups()
-    return (float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]),
-            float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit])
-
-
-def sockets(runs, duration):
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nginx-", dir="/tmp")))
-        (folder / "run").mkdir()
-        (folder / "run").chmod(0o777)
-        folder.chmod(0o755)
-        stack.enter_context(container(OURS, f"--volume={folder}/run:{folder}/run",
-                                      f"--env=SOCKET={folder}/run/web.sock"))
-        port = published(stack.enter_context(container(OURS, "--publish=127.0.0.1::8000")))
-        ports = stack.enter_context(nginx(folder, port))
-        for path, what in PATHS.items():
-            for port in ports:
-                first_page(port, path)
-                wrk(port, path, 2)  # warm
-            measured = [tuple(wrk(port, path, duration) for port in ports) for _ in range(runs)]
-            report(f"nginx, {what}, requests a second", "socket", "port", [(a[0], b[0]) for a, b in measured], "1/s")
-            report(f"nginx, {what}, p99", "socket", "port", [(a[1], b[1]) for a, b in measured], "ms")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=10, help="of each load")
-    parser.add_argument("what", nargs="*", metavar="build|start|socket", default=["build", "start", "socket"])
+    parser.add_argument("what", nargs="*", metavar="build|start", default=["build", "start"])
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folders = prepare(Path(scratch))
@@ -202,8 +166,6 @@ def main():
                 ours(folders[0]), naive(folders[1])
             if "start" in args.what:
                 starts(args.runs)
-            if "socket" in args.what:
-                sockets(args.runs, args.seconds)
         finally:
             subprocess.run(["docker", "image", "rm", "--force", OURS, NAIVE, f"{NAME}-builder"],
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
