@@ -9,7 +9,6 @@ FLEETS      ?= 1 2
 FLEET_HOSTS ?= web1 web2 work1
 FLEET_BASE  ?= debian:bookworm-slim
 KEEP        ?=
-PORTS       ?= django-ca squad
 NAME        ?=
 
 ## The template itself
@@ -128,8 +127,7 @@ e2e: $(VE)/sentinel-tests ## tests on the fleet, which is made and removed (KEEP
 e2e-all: $(VE)/sentinel-tests ## the same, with those of the fleet itself and repetitions of kills
 	@$(run_e2e) $(PYTEST_ARGS)
 
-# One after the other: what takes long is done by all of the machine.
 ports: override FLEETS := $(firstword $(FLEETS))
 ports: FLEET_HOSTS = web1 web2
-ports: $(VE)/sentinel-tests ## applications of others, adopted and deployed, see docs/ports.md (PORTS="…")
-	@$(with_fleets); $(PYTEST) $(patsubst %,'tests/ports/test_ports.py::test_port[%]',$(PORTS)) $(PYTEST_ARGS)
+ports: $(VE)/sentinel-tests ## an application of others, adopted and deployed: a quarter of an hour, needs the network
+	@$(with_fleets); $(PYTEST) tests/ports $(PYTEST_ARGS)

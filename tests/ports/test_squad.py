@@ -1,0 +1,205 @@
+"""squad, an application that others wrote, from its source package to two hosts: `make ports`, nightly.
+
+It has settings as a module, a Celery class of its own, eight queues, a daemon, and pins that have aged. EDITS are what
+adopt.py leaves to do by hand, in its own files and a team's.
+"""
+
+import json
+import os
+import re
+import secrets
+import shlex
+import sys
+import tarfile
+
+import pytest
+
+from checkout import WHO, Checkout
+from e2e import checker
+from e2e.conftest import fleet  # noqa: F401: a fixture
+from e2e.fleet.load import Load
+from e2e.provisioned import Project
+from e2e.rollouts import Shop
+from proc import ROOT, run, wait_until
+
+sys.path.insert(0, str(ROOT / "make"))
+from make_update import owner, owners  # noqa: E402
+
+PIN = "squad==1.98 --hash=sha256:61014dfae05644e64d836ccdbb1740014d6e94a6dca23a9ed79f91035cd4ba9e\n"
+APP, LONG = "squad", 3600  # seconds that a command may take
+ROLES = {"web1": ["web", "worker", "beat", "listener"], "web2": ["web"]}
+
+# What its pages name of other people's sites; its repository has them, its source package does not.
+FETCHED = (
+    "angularjs/angular.min.js", "angularjs/angular-resource.min.js", "bootstrap/css/bootstrap.css",
+    "bootstrap/css/bootstrap-theme.css", "bootstrap/js/bootstrap.js", "chartjs/Chart.bundle.js",
+    "chartjs/chartjs-plugin-annotation.min.js", "floatThead/dist/jquery.floatThead.js",
+    "font-awesome/css/font-awesome.css", "jquery.js", "lodash.js", "select2.js/select2.css",
+    "select2.js/select2.min.js")
+QUEUES = '''
+CELERY_TASK_QUEUES = [Queue(name) for name in sorted(
+    {"celery", *(route["queue"] for route in globals()["CELERY_TASK_ROUTES"].values())})]
+'''
+LAVA = '''    @patch("squad.ci.backend.lava.Backend.__submit__", return_value=[])
+    def test_resubmit_job_lava_error'''
+# (path, old, new): the first of `old` is replaced; without, `new` is added at the end.
+EDITS = [
+    ("requirements.in", "Django<5,>=3\n", "Django>=5.2,<5.3\n"),
+    ("requirements.in", "\nsetuptools\n", "\nsetuptools<81\n"),  # it imports pkg_resources
+    ("requirements.in", "\ndjango-debug-toolbar\n", "\ndjango-debug-toolbar<6\n"),  # newer ones have models
+    ("squad/settings_docker.py", "", QUEUES),  # its worker takes from the queues of its routes
+    ("squad/settings_docker.py", "from slipway", "from kombu import Queue\n\nfrom slipway"),
+    ("setup.cfg", "\t.venv\n", "\t.venv,\n\tmake,slipway,deploy\n"),  # its style, for its own files
+    (".dockerignore", "!test\n", "!test\n!setup.cfg\n"),  # a test of its runs flake8 in the image
+    # tests of locks need Postgres: in the build they run, make test leaves them out
+    ("Makefile", "PROJECT = squad\n",
+     "PROJECT = squad\nTEST_DATABASE = postgres\nexport SQUAD_EXCLUDE_TEST_TAGS = skip_sqlite\n"),
+    ("test/ci/backend/test_lava.py", LAVA, f"    @skip('network')\n{LAVA}"),  # it asks example.com
+    ("test/ci/backend/test_lava.py", "import os\n", "from unittest import skip\nimport os\n"),
+    ("test/core/test_notification.py", """settings=<Settings "test.settings">'""", """settings=<Settings "'"""),
+    ("compose.slipway.yaml", "  beat:\n", "  listener:\n    <<: *app\n    command: manage listen\n\n  beat:\n"),
+    ("make/Procfile.dev", "", 'listener: exec "$VE/bin/python" manage.py listen\n'),
+    ("squad/frontend/__init__.py", "from . import setup\n\n\nsetup.setup_staticfiles()\n", ""),  # it fetches scripts
+    *((f"squad/frontend/static/{path}", "", "") for path in FETCHED),
+]
+MODEL = '''    build = models.OneToOneField(Build, on_delete=models.CASCADE)
+
+    def __str__(self):
+        return '%s' % self.description
+'''
+MIGRATION = '''from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("core", "0169_userpreferences")]
+    operations = [
+        migrations.AddField("annotation", "note", models.CharField(blank=True, max_length=80, null=True))
+    ]
+'''
+SECOND = [
+    ("squad/core/models.py", MODEL, f"    note = models.CharField(max_length=80, null=True, blank=True)\n{MODEL}"),
+    ("squad/core/migrations/0170_annotation_note.py", "", MIGRATION),
+]
+
+
+class Ported(Shop):
+    """Its repository, as its team has it, and the hosts that it is deployed to."""
+
+    def __init__(self, fleet, folder):  # noqa: F811
+        self.folder, self.image = folder, f"{fleet.registry.local}/{APP}"  # as the engine here calls it
+        Project.__init__(self, fleet, folder, APP, f"{fleet.registry.address}/{APP}",
+                         **{"rollout.smoke": ["/"], "process.listener.command": "manage listen"})
+        self.path = folder / "deploy/production.toml"
+        self.hosts = {name: {"roles": roles, "internal": fleet.hosts[name].address} for name, roles in ROLES.items()}
+
+    def type(self, *words, **options):
+        """What a person would type in its folder; what it said. Fails when it failed."""
+        env = {**os.environ, **WHO, "SSH_CONFIG": str(self.fleet.ssh_config)}
+        done = run(words, LONG, cwd=self.folder, env=env, **options)
+        assert done.returncode == 0, f"{words}: {(done.stdout + done.stderr)[-3000:]}"
+        return done.stdout
+
+    def make(self, *words, **options):
+        return self.type("make", "--no-print-directory", *words, f"IMAGE={self.image}", **options)
+
+    def commit(self, message):
+        self.type("git", "add", "--all")
+        self.type("git", "commit", "--quiet", "--message", message)
+
+    def edit(self, edits, message):
+        """Edits by hand, committed."""
+        for name, old, new in edits:
+            path = self.folder / name
+            text = path.read_text() if path.exists() else ""
+            assert old in text, f"{name} has no {old!r}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text.replace(old, new, 1) if old else text + new)
+        self.commit(message)
+
+    def adopt(self, template):
+        """What a team takes over, with its edits, pins and tests."""
+        self.type("python3", template / "make/adopt.py", ".", "--level", "servers", "--apply")
+        self.commit("Adopt the template")
+        self.type("git", "tag", "adopted")
+        self.edit(EDITS, "What was left to do by hand")
+        self.make("requirements")
+        self.commit("Pins")
+        self.make("test")
+
+    def edited(self, template):
+        """The template's own files that have been edited. Compiled pins are nobody's edit."""
+        rows = owners((template / "docs/ownership.md").read_text())
+        return [path for path in self.type("git", "diff", "--name-only", "adopted").splitlines()
+                if owner(path, rows) == "template" and (template / path).exists()
+                and not re.fullmatch(r"requirements/.*\.txt", path)]
+
+    def servers(self):
+        """Bare hosts become those of production.toml, with settings of an empty database."""
+        self.fleet.reset(*self.hosts)
+        self.write()
+        self.commit("The servers")
+        self.make("provision")
+        services = self.fleet.services
+        services.run("redis-cli flushall")
+        redis = services.redis_url.removesuffix("/0")
+        settings = {"SITE_URL": "http://localhost", "ALLOWED_HOSTS": f"{APP}.example", "BROKER_URL": f"{redis}/3",
+                    "SECRET_KEY": secrets.token_hex(32), "DATABASE_URL": services.new_database(APP),
+                    "CACHE_URL": f"{redis}/4"}
+        self.make("env", "ARGS=set", input="".join(f"{name}={value}\n" for name, value in settings.items()), stdin=None)
+
+    def serves(self, tag):
+        """Each web host answers with its page, as this release; worker, beat and daemon are at work, too."""
+        for host in self.web:
+            status, body = self.inside(host.name, "/")
+            assert status == 200 and "All groups" in body, f"{host.name} answers {status}: {body[:2000]}"
+            assert json.loads(self.inside(host.name, "/readyz")[1])["release"] == tag
+        wait_until(lambda: self.inside("web1", "/readyz?beat")[0] == 200, 90, "worker and beat are at work")
+        self.make("status")
+        checker.check(self)
+
+    def queues(self):
+        """A task that a command sends is done by the worker, not by the command."""
+        code = "from squad.core.tasks import remove_delayed_reports as task; print('sent', task.delay())"
+        host = self.fleet.hosts["web1"]
+        said = host.run(f"docker-runner {APP} manage shell -c {shlex.quote(code)}")
+        task = re.search(r"^sent (\S+)$", said, re.MULTILINE)
+        assert task, said
+        logs = f"docker ps -qf name=^{APP}-worker- | xargs -n1 docker logs 2>&1"
+        wait_until(lambda: f"[{task[1]}] succeeded" in host.run(logs), 30, "the worker has done the task")
+
+
+@pytest.fixture
+def ported(fleet, tmp_path):  # noqa: F811
+    """Its source package, as a repository. pip checks its sum."""
+    (tmp_path / "pin.txt").write_text(PIN)
+    done = run(["python3", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--require-hashes",
+                "-r", "pin.txt", "-d", "."], 600, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        archive.extractall(tmp_path, filter="data")
+    ported = Ported(fleet, next(tmp_path.glob("squad-*/")))
+    ported.type("git", "init", "--quiet")
+    ported.commit("As it is")
+    return ported
+
+
+def test_squad(ported, tmp_path):
+    """Adopted with no file of the template's edited: its tests pass here and in the image; two releases, the second
+    with a migration, lose no request of visitors, nor does the way back."""
+    template = Checkout(tmp_path / "slipway").folder
+    ported.adopt(template)
+    ported.servers()
+    ported.make("build", "push", "deploy", "TAG=build-1")
+    ported.serves("build-1")
+    ported.queues()
+    ported.edit(SECOND, "A migration of our own")
+    ported.make("build", "push", "TAG=build-2")
+    with Load(*(host.url for host in ported.web), host=f"{APP}.example", rate=20, seconds=600, post_every=0) as load:
+        ported.make("deploy", "TAG=build-2")
+        result = load.stop()
+    assert result.records and not result.failures, result.summary()
+    ported.serves("build-2")
+    assert "[X] 0170_annotation_note" in ported.make("run", "HOST=web1", "ARGS=manage showmigrations core")
+    ported.make("rollback")
+    ported.serves("build-1")
+    assert ported.edited(template) == []
