@@ -124,7 +124,7 @@ run_e2e = $(with_fleets); unset FLEET; \
 e2e: $(VE)/sentinel-tests ## tests on the fleet, which is made and removed (KEEP=1: stays; PYTEST_ARGS="…")
 	@$(run_e2e) -m 'not rare' $(PYTEST_ARGS)
 
-e2e-all: $(VE)/sentinel-tests ## the same, with those of the fleet itself and repetitions of kills
+e2e-all: $(VE)/sentinel-tests ## the same, with rare ones and repetitions of kills
 	@$(run_e2e) $(PYTEST_ARGS)
 
 ports: override FLEETS := $(firstword $(FLEETS))

@@ -76,7 +76,12 @@ class Bench:
     def deploy(self, tag, checkout=ROOT, ready=60, **options):
         self.ours.settings["rollout.ready"] = ready
         self.retire()
-        return self.measure(self.ours, self.ours.command("deploy", tag), tag, checkout=checkout, **options)
+        return self.measure(self.ours, self.command(checkout, "deploy", tag), tag, checkout=checkout, **options)
+
+    def command(self, checkout, *words):
+        """The deployer's; in a checkout of an older version it is elsewhere."""
+        python, module, name, *rest = self.ours.command(*words)
+        return [python, module, name if (checkout / "slipway/deploy").exists() else "deploy", *rest]
 
     def retire(self):
         """End the old release, as it has ended some time after a deploy: the next one finds an empty slot."""
@@ -86,7 +91,7 @@ class Bench:
                 f"docker ps -q --filter name={self.ours.app}-web").split()) < 2, 60, "the old release has ended")
 
     def rollback(self, tag, checkout=ROOT):
-        return self.measure(self.ours, self.ours.command("rollback"), tag, checkout=checkout)
+        return self.measure(self.ours, self.command(checkout, "rollback"), tag, checkout=checkout)
 
     def classic(self, tag, ready=60, **options):
         env = {"HOSTS": " ".join(self.ours.hosts), "APP": self.ours.app, "IMAGE": self.ours.settings["image"],

@@ -1,0 +1,55 @@
+"""The load generator tells the truth: all tests under load lean on it."""
+
+import contextlib
+import socket
+import socketserver
+import struct
+import threading
+
+import pytest
+
+from e2e.fleet.load import Load
+from proc import free_port
+
+pytestmark = pytest.mark.rare  # what it tests changes seldom
+
+
+@contextlib.contextmanager
+def server(answer):
+    """A server here that does `answer(socket)` with each connection, once it has read a request; its URL."""
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(1000)
+            answer(self.request)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as listening:
+        listening.daemon_threads = True
+        threading.Thread(target=listening.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{listening.server_address[1]}/"
+        listening.shutdown()
+
+
+def reset(connection):
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@pytest.mark.parametrize("cause, answer", [
+    ("reset", reset), ("timeout", lambda connection: connection.recv(1000)),
+    ("cut short", lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")),
+    ("http 500", lambda connection: connection.sendall(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"))])
+def test_a_failure_is_told_by_its_cause(cause, answer):
+    """Each is counted for every request, and none is tried again; nobody listening is refused."""
+    with server(answer) as url, Load(url, rate=20, seconds=1, timeout=1) as load:
+        assert load.finish().causes == {cause: 20}
+    with Load(f"http://127.0.0.1:{free_port()}/", rate=10, seconds=1) as load:
+        assert load.finish().causes == {"refused": 10}
+
+
+def test_a_late_answer_of_the_old_release_is_seen():
+    """The answers are told by their release, and one of v1 after v2's is late."""
+    releases = iter(["v1"] * 10 + ["v2"] * 5 + ["v1"] * 5)
+    with server(lambda connection: connection.sendall(
+            f"HTTP/1.1 200 OK\r\nX-Release: {next(releases)}\r\nContent-Length: 0\r\n\r\n".encode())) as url:
+        with Load(url, rate=20, seconds=1, post_every=0) as load:
+            result = load.finish()
+    assert not result.failures and result.releases == {"v1": 15, "v2": 5} and result.late("v1", "v2")
