@@ -6,7 +6,7 @@ set -eu
 
 command_run() { # the site: on $SOCKET where that is set, else on port $PORT (8000)
     note_role web
-    exec python -m slipway.web.serve "$@"
+    exec python -m gunicorn --config python:slipway.web.gunicorn "$@"
 }
 
 command_migrate() { # bring the database up to date

@@ -39,7 +39,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """They are the worker's, who would otherwise end by one, and not as serve.py wants it."""
+        """They are the worker's, who would otherwise end by one, and not as gunicorn.py wants it."""
         yield
 
     async def on_tick(self, counter: int) -> bool:

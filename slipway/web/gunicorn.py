@@ -1,4 +1,4 @@
-"""gunicorn's settings, for `python -m slipway.web.serve`. What else it takes, it reads from here.
+"""gunicorn's settings, for `python -m gunicorn --config python:slipway.web.gunicorn`.
 
 SOCKET: a unix socket to listen on, else PORT (8000). WEB_CONCURRENCY: worker processes. WEB_THREADS: requests that
 each works on at a time (4). WEB_PRELOAD: false where each worker has to load the project for itself. DRAIN: seconds
@@ -44,6 +44,17 @@ if TYPE_CHECKING:
 # As a container's first process it would get no TERM before gunicorn's own handlers take over, when all is loaded.
 if "gunicorn.app.wsgiapp" in sys.modules and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+_status: int | None = None  # by which this process ends, once gunicorn has told
+
+
+def leave() -> None:
+    """End at once: Python would free piece by piece what the kernel frees at once: half a second of CPU a process."""
+    if _status is not None:
+        sys.stdout.flush()
+        os._exit(_status)
+
+
+atexit.register(leave)  # the first one registered is called last, after threads have ended and logs are written
 SHM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # memory: a busy disk then stalls no worker
 
 try:
@@ -185,3 +196,16 @@ def post_worker_init(worker: Worker) -> None:
 def child_exit(server: Arbiter, worker: Worker) -> None:
     """However it ended: what it had in flight is no more."""
     mark_process_dead(worker.number)
+
+
+def worker_exit(server: Arbiter, worker: Worker) -> None:
+    """In the worker, at its end, which it has decided upon."""
+    global _status
+    if os.getpid() != server.pid:
+        _status = getattr(sys.exc_info()[1], "code", 0)
+
+
+def on_exit(server: Arbiter) -> None:
+    """The same in the master, after all workers."""
+    global _status
+    _status = getattr(sys.exc_info()[1], "exit_status", 0)

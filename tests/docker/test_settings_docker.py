@@ -272,7 +272,8 @@ def test_a_manage_py_of_ones_own(tmp_path):
         'from slipway.settings import over\n\nglobals().update(over("production", "project.settings_shared"))\n')
     (tmp_path / "manage.py").write_text(
         "import sys\nfrom django.core import management\nmanagement.execute_from_command_line(sys.argv)\n")
-    for command in (["manage.py", "migrate"], ["-m", "slipway.settings.check"], ["-m", "slipway.web.serve"]):
+    for command in (["manage.py", "migrate"], ["-m", "slipway.settings.check"],
+                    ["-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]):
         done = run([sys.executable, *command], cwd=tmp_path, env={
             **LEAST, "PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{ROOT}",
             "DJANGO_SETTINGS_MODULE": "own_docker", "SITE_URL": "http://hc.example"})

@@ -195,7 +195,7 @@ def test_gunicorns_master_runs_out_of_memory(shop, measured):
     """The kernel kills gunicorn's master, as the container's limit is reached: the host serves again by itself."""
     host = shop.fleet.hosts["web1"]
     before = host.run("docker inspect --format '{{.State.StartedAt}}' shop-web-a")
-    master = host.run("pgrep -of slipway.web.serve -u shop").strip()
+    master = host.run("pgrep -of slipway.web.gunicorn -u shop").strip()
     eat = "import time; food = [bytearray(b'x' * 1000000) for _ in range(2000)]; time.sleep(60)"
     since = host.run("date +%s").strip()
     began = time.monotonic()

@@ -36,7 +36,8 @@ def release(nginx, tmp_path):
     with contextlib.ExitStack() as started:
         def start(slot, name):
             path = nginx.root / "run/shop" / slot / "web.sock"
-            process = started.enter_context(running([VE_PYTHON, "-m", "slipway.web.serve"], cwd=ROOT, env={
+            command = [VE_PYTHON, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
+            process = started.enter_context(running(command, cwd=ROOT, env={
                 **env, "SOCKET": str(path), "RELEASE_NAME": name}))
             wait_until(lambda: ask(path, "/readyz")[0] == 200, what="it is ready")
             return process

@@ -161,7 +161,7 @@ def test_healthcheck_fails(run_container, data):
     web.execute("python", "-c", "import os, signal; os.kill(1, signal.SIGSTOP)", check=False)
     docker("exec", "--user=0", web.id, "python", "-c", "import pathlib, os, signal\n"
            "for p in pathlib.Path('/proc').glob('[0-9]*'):\n"
-           "    if b'slipway.web.serve' in (p / 'cmdline').read_bytes() and int(p.name) != os.getpid():\n"
+           "    if b'slipway.web.gunicorn' in (p / 'cmdline').read_bytes() and int(p.name) != os.getpid():\n"
            "        os.kill(int(p.name), signal.SIGSTOP)")
     done = web.execute("/app/docker-run.sh", "healthcheck", check=False)
     assert done.returncode == 1 and "does not answer" in done.stderr

@@ -79,7 +79,7 @@ def serve(folder, settings="", arguments=(), stderr=None, **env):
            "CACHE_URL": "locmem://", "BROKER_URL": "memory://", "WEB_CONCURRENCY": "1", **env}
     with short_folder() as short:
         path = short / "web.sock"
-        command = [VE_PYTHON, "-m", "slipway.web.serve", "-b", f"127.0.0.1:{port}",
+        command = [VE_PYTHON, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn", "-b", f"127.0.0.1:{port}",
                    "-b", f"unix:{path}", *arguments]
         with running(command, cwd=ROOT, env=env, stderr=stderr or subprocess.STDOUT) as process:
             yield started(Site(process, port, path), int(env["WEB_CONCURRENCY"]))

@@ -103,7 +103,7 @@ def test_what_it_lacks_is_told(tmp_path, sqlite_url):
     """One line and exit 64, before anything starts."""
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['uvicorn'] = None\n")
     for server, line in (("asgi", "SERVER is asgi, which needs uvicorn"), ("agsi", "SERVER is neither wsgi nor asgi")):
-        done = run([VE_PYTHON, "-m", "slipway.web.serve"], cwd=ROOT, env={
+        done = run([VE_PYTHON, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"], cwd=ROOT, env={
             **os.environ, "PYTHONPATH": str(tmp_path), "DATABASE_URL": sqlite_url, "SERVER": server,
             "DJANGO_SETTINGS_MODULE": "project.settings"})
         told = (done.stdout + done.stderr).splitlines()

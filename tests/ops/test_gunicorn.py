@@ -13,7 +13,7 @@ from connect import connection_to
 from postgresql import migrate
 from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
 
-COMMAND = [VE_PYTHON, "-m", "slipway.web.serve"]
+COMMAND = [VE_PYTHON, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
 
 
 @pytest.fixture

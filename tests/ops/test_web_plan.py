@@ -13,7 +13,7 @@ from connect import connection_to
 from proc import ROOT, VE_PYTHON, free_port, running, wait_until
 from relay import Relay
 
-COMMAND = [VE_PYTHON, "-m", "slipway.web.serve"]
+COMMAND = [VE_PYTHON, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
 
 
 @contextlib.contextmanager

@@ -72,7 +72,7 @@ def get(port, path):
 def served(project, env):
     """The port of the site under the image's server."""
     port = free_port()
-    command = [project.folder / "ve/bin/python", "-m", "slipway.web.serve"]
+    command = [project.folder / "ve/bin/python", "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
     with running(command, cwd=project.folder, env={**project.env, **env, "PORT": str(port)}):
         wait_until(lambda: get(port, "/healthz")[0] == 200)
         yield port
