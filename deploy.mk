@@ -11,7 +11,6 @@ TAG                 ?= $(eval TAG := $$(shell $$(git_tag)))$(TAG)
 ENV                 ?= production
 ARGS                ?=
 HOST                ?=
-ENGINE              ?=
 
 # As docker.mk names what it builds.
 git_dirty = test -z "$$(git status --porcelain 2>&1)" || printf %s -dirty
@@ -74,16 +73,13 @@ watch: slipway/deploy/__main__.py ## whether enough is up, and well enough; a ta
 monitoring: slipway/deploy/__main__.py ## the same rules for Prometheus and Grafana, in var/monitoring (ARGS="--out DIR")
 	@$(call deploy_with,$(PYTHON)) monitoring $(ARGS)
 
-manifests: slipway/deploy/__main__.py ## files for a cluster or a platform, in manifests/ (TAG=build-42 ENGINE=kubernetes)
-	@$(call deploy_with,$(PYTHON)) manifests '$(TAG)' $(if $(ENGINE),--engine '$(ENGINE)') $(ARGS)
-
 # What is wrong with the servers' file is told before anything is installed for it.
 $(VE)/sentinel-deploy: servers-file
 
 servers-file: slipway/deploy/__main__.py
 	@$(if $(findstring --config,$(ARGS)),,$(has_python); ($(call deploy_with,$(PYTHON)) config check) >/dev/null)
 
-.PHONY: plan deploy rollback status releases logs run prune watch monitoring manifests
+.PHONY: plan deploy rollback status releases logs run prune watch monitoring
 
 # The deployer reads settings, judges them and writes files as the image does.
 slipway/deploy/__main__.py: FORCE

@@ -57,9 +57,6 @@ screenshots: $(VE)/sentinel-browser ## take the pictures in docs/images anew
 s3: $(VE)/sentinel-s3 ## files in a bucket, of moto's server
 	@exec $(PYTEST) tests/s3 $(PYTEST_ARGS)
 
-kind: $(VE)/sentinel-tests ## rollouts on a cluster of kind's: minutes, needs Docker, kind and kubectl
-	@$(docker_ready); exec $(PYTEST) tests/kind $(PYTEST_ARGS)
-
 $(VE)/sentinel-tests: $(VE)/sentinel-dev FORCE
 	$(call install,$(REQUIREMENTS) $(REQUIREMENTS_DEV) $(REQUIREMENTS_DEPLOY) $(REQUIREMENTS_COPIER) requirements/tests.txt)
 

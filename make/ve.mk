@@ -34,7 +34,7 @@ quote = '$(subst ','\'',$(1))'
 # A value from the command line or the environment is data: a branch's name may be among them. If it has a character
 # that ends a recipe's quotes or begins a function of make's, whoever uses it fails. `words` may have quotes and, inside
 # them, other characters of the shell's. Variables in neither list name a program, or are quoted.
-plain = ALLOW_DIRTY APP ASSETS BASE CELERY_APP COMPOSE COPIER DOCKER DOCKERFILES DRIFT_ALLOWED ENGINE ENV FLEETS \
+plain = ALLOW_DIRTY APP ASSETS BASE CELERY_APP COMPOSE COPIER DOCKER DOCKERFILES DRIFT_ALLOWED ENV FLEETS \
         FLEET_BASE FLEET_HOSTS HOST IMAGE INSTALLER KEEP MORE_PINS NAME PLATFORM PORT PROCFILE PROJECT \
         PYTHON_MIN REQUIREMENTS REQUIREMENTS_COPIER REQUIREMENTS_DEPLOY REQUIREMENTS_DEV REQUIREMENTS_UV REVISION \
         SECRETS SHELL_FILES TAG TEST_DATABASE UP_SECONDS VE VERSION VE_AUDIT

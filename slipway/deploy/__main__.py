@@ -37,13 +37,11 @@ COMMANDS = {  # name of a module in commands/ → help
     "prune": "remove images and secrets that nothing needs any more",
     "watch": "whether enough is up, and well enough: a table that lives, alerts by a hook",
     "monitoring": "the same rules as files for Prometheus and Grafana",
-    "manifests": "files for Kubernetes or a platform, and a swarm's stack to look at",
     "drain": "balancers send a web host no visitors",
     "undrain": "they do again",
     "env": "settings and secrets: staged here, live with the next deploy",
 }
 
-HERE = ("config", "manifests")  # these ask no server
 OF_HOSTS = ("prune", "watch", "monitoring")  # and these know nothing of a swarm
 
 
@@ -76,12 +74,10 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 def handle(args: argparse.Namespace) -> int:
     """Do what is asked for; the exit code."""
     fleet = config.find(os.environ, args.config)
-    if fleet.engine["kind"] not in ("hosts", "swarm") and args.command not in HERE:
-        raise Refused(f"engine.kind is {fleet.engine['kind']!r}: make manifests, and go on as docs/engines.md says")
     if fleet.is_swarm and (args.command in OF_HOSTS or args.hosts and args.command != "logs"):
         raise Refused(f"{args.command if not args.hosts else '--hosts'} has no meaning with engine.kind = \"swarm\":"
                       " docs/swarm.md tells what has")
-    if args.command not in HERE and not shutil.which("ssh"):
+    if args.command != "config" and not shutil.which("ssh"):
         raise Refused("there is no ssh on this machine: install OpenSSH's client")
     return asyncio.run(heeding(args.handle(replace(fleet, ssh=Ssh(args.ssh_config)), args))) or 0
 

@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from slipway.deploy.config import build, load
-from slipway.deploy.engine.workloads import Release
-from slipway.deploy.swarm.stack import files, stack
+from slipway.deploy.engine import proxy
+from slipway.deploy.engine.workloads import Port, Release, port
+from slipway.deploy.screen.yaml import dump
+from slipway.deploy.swarm.stack import stack
 from proc import ROOT
 
 GOLDEN = ROOT / "tests/engines/golden"
@@ -22,14 +24,15 @@ def fleet():
 
 def test_the_files_are_as_they_were(fleet, tmp_path):
     """GOLDEN=1 writes them anew; then look at the difference."""
-    made, golden = files(fleet, RELEASE), GOLDEN / "swarm"
+    services = stack(fleet, RELEASE, "ATTEMPT", "shop.settings.HASH", ())
+    made, golden = {"stack.yaml": dump(services), "haproxy.cfg": proxy.config(fleet)}, GOLDEN / "swarm"
     if os.environ.get("GOLDEN"):
         shutil.rmtree(golden, ignore_errors=True)
         golden.mkdir()
         for name, text in made.items():
             (golden / name).write_text(text)
     assert made == {path.name: path.read_text() for path in golden.iterdir()}
-    assert yaml.safe_load(made["stack.yaml"]) == stack(fleet, RELEASE, "ATTEMPT", "shop.settings.HASH", ())
+    assert yaml.safe_load(made["stack.yaml"]) == services
 
 
 def test_what_services_name_is_there(fleet):
@@ -66,12 +69,17 @@ def test_the_proxy_changes_with_its_own_config_alone(fleet):
     assert one == other
 
 
+@pytest.mark.parametrize("published, is_", [
+    ("25:2525", Port(25, 2525)), ("127.0.0.1:53:5353/udp", Port(53, 5353, "UDP"))])
+def test_ports(published, is_):
+    assert port(published) == is_
+
+
 @pytest.mark.parametrize("change, said", [
     ({"media": "local"}, "media: \"local\" files would differ"),
     ({"registry": "ssh"}, "registry: has no meaning with engine.kind = \"swarm\""),
     ({"engine": {"kind": "swarm", "replicas": {"web": 1}, "managers": ["x"]}}, "there is no host 'x'"),
     ({"engine": {"kind": "swarm", "replicas": {"web": 1}, "managers": ["a", "b"]}}, "take an odd number"),
-    ({"engine": {"kind": "swarm", "replicas": {"web": 1}, "settings": ["A"]}}, "engine.settings: has no meaning"),
     ({"engine": {"kind": "swarm", "replicas": {}}}, "engine.replicas.web: is needed"),
     ({"hosts": {}}, "no host is there"),
     ({"hosts": {"a": {"roles": ["web"], "internal": "10.0.0.1", "opts": "-e A=1"}}}, "hosts.a.opts: has no meaning"),

@@ -204,11 +204,9 @@ def own_processes(tables: dict[str, Table]) -> dict[str, Process]:
 def between_keys(fleet: Fleet) -> Problems:
     """All of it."""
     yield from engines.problems(fleet.engine, fleet.processes.values(), {
-        host.name: host.internal_address for host in fleet.app_hosts}, fleet.media, fleet.site["names"], {
+        host.name: host.internal_address for host in fleet.app_hosts}, fleet.media, {
         "registry": fleet.registry or fleet.registry_login, "opts": fleet.opts,
-        **{f"hosts.{host.name}.opts": host.opts for host in fleet.hosts},
-        "site.tls": fleet.site["tls"] != "off", **{f"hooks.{key}": value for key, value in fleet.hooks.items()}})
-    yield from engines.static_problems(fleet.engine, fleet.static)
+        **{f"hosts.{host.name}.opts": host.opts for host in fleet.hosts}})
     site, (web, beats) = fleet.site, map(fleet.with_role, ("web", "beat"))
     addresses: dict[str, list[str]] = {}
     for host in fleet.hosts:

@@ -111,11 +111,7 @@ url = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?/[!#-z~]*", "a whole U
 probe = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?", "an exporter such as http://probe1.example:9115")
 bucket = text(r"|s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?",
               "a bucket such as s3://bucket/folder")
-object_name = text(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?", "a name of small letters, digits, - and .")
 proxy = text(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", "an image of HAProxy such as haproxy:lts")
-gateway = text(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?/)?[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?",
-               "a Gateway's name, or namespace/name")
-cpu = text(r"[1-9]\d*m?", "a share of CPUs such as 250m or 2")
 endpoint = text(r"[A-Za-z0-9][A-Za-z0-9.-]*:\d{1,5}", "a name or an address with :port")
 port = text(rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?",
             "a port such as 2525:2525 or 127.0.0.1:2525:2525")
@@ -179,17 +175,8 @@ WATCH: Keys = {
     "without": (list_of(one_of(*RULES)), []),
 }
 ENGINE: Keys = {
-    "kind": (one_of("hosts", "swarm", "kubernetes", "fly", "render", "cloudrun", "heroku", "procfile"), "hosts"),
+    "kind": (one_of("hosts", "swarm"), "hosts"),
     "replicas": (replicas, {}),
-    "most": (replicas, {}),
-    "settings": (list_of(variable), []),
-    "secret": (object_name, ""),
-    "pull": (object_name, ""),
-    "namespace": (object_name, ""),
-    "ingress": (object_name, ""),
-    "tls": (object_name, ""),
-    "gateway": (gateway, ""),
-    "cpu": (cpu, "250m"),
     "managers": (list_of(text(r".+", "the name of a host")), []),
     "proxy": (proxy, "haproxy:lts"),
 }
@@ -228,16 +215,10 @@ def roles(data: dict[str, Any]) -> list[str]:
     return [*BUILT_IN, *(own if isinstance(own, dict) else ())]
 
 
-def on_hosts(data: dict[str, Any]) -> bool:
-    """Whether the servers are ours to look after."""
-    engine = data.get("engine")
-    return not isinstance(engine, dict) or engine.get("kind", "hosts") in ("hosts", "swarm")
-
-
 def check(data: dict[str, Any]) -> list[str]:
     """What is wrong with each key of a parsed file, a line each; empty where all are well formed."""
     try:
-        keys = {**TOP, "hosts": (hosts_with(roles(data)), REQUIRED if on_hosts(data) else {})}
+        keys = {**TOP, "hosts": (hosts_with(roles(data)), REQUIRED)}
         return [plain(f"{path.removeprefix('.')}: {renamed(path.removeprefix('.')) or problem}")
                 for path, problem in table(keys)(data)]
     except RecursionError:

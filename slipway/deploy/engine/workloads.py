@@ -1,17 +1,13 @@
-"""What an engine runs of an app, whichever engine it is. Pure."""
+"""What a swarm runs of an app. Pure."""
 
-import hashlib
-import re
 import shlex
 from dataclasses import dataclass
 
 from ..agent.roles import Process
 from ..config import Fleet
-from ..screen.yaml import made_by
 
 PORT = 8000  # where the image's `run` listens
 DRAIN = 5  # seconds between the moment a container is to end and its TERM: proxies must have heard of it
-MADE = made_by("manifests", "engines.md")
 
 
 @dataclass(frozen=True)
@@ -24,32 +20,21 @@ class Release:
 
 @dataclass(frozen=True)
 class Port:
-    """What others reach of a process. `outer`: the number that they know; `inner`: the container's;
-    `called`: its name, if it has one of its own."""
+    """What others reach of a process. `outer`: the number that they know; `inner`: the container's."""
 
     outer: int
     inner: int
     protocol: str = "TCP"
-    called: str = ""
-
-    @property
-    def name(self) -> str:
-        """A name among the ports of its process."""
-        return self.called or f"{self.protocol.lower()}-{self.outer}"
-
-
-WEB = Port(80, PORT, called="http")
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A process as engines see it. `stop`: seconds from TERM to KILL; `together`: whether the release before may still
-    run beside it; `replicas`: how many there are, `most` if load may add some."""
+    """A process as Swarm sees it. `stop`: seconds from TERM to KILL; `together`: whether the release before may still
+    run beside it; `replicas`: how many there are."""
 
     name: str
     args: tuple[str, ...]
     replicas: int
-    most: int
     stop: int
     together: bool
     ready: str
@@ -69,20 +54,8 @@ def workloads(fleet: Fleet) -> list[Workload]:
 def of_process(process: Process, fleet: Fleet) -> Workload:
     """One of them."""
     replicas = fleet.engine["replicas"].get(process.name, 0)
-    return Workload(process.name, tuple(shlex.split(process.command)), replicas,
-                    max(replicas, fleet.engine["most"].get(process.name, 0)), process.stop, process.overlap,
-                    process.ready, (WEB,) if process.name == "web" else tuple(map(port, process.ports)))
-
-
-def preparing(fleet: Fleet) -> list[str]:
-    """The command that comes before a release, once: its static files into the bucket, if the file names one, then
-    the migrations."""
-    return [*(["collectstatic", bucket] if (bucket := fleet.static["publish"]) else []), "migrate"]
-
-
-def preparing_seconds(fleet: Fleet) -> int:
-    """The seconds that it may take."""
-    return int(fleet.rollout["migrate"] + (fleet.static["seconds"] if fleet.static["publish"] else 0))
+    return Workload(process.name, tuple(shlex.split(process.command)), replicas, process.stop, process.overlap,
+                    process.ready, tuple(map(port, process.ports)))
 
 
 def port(published: str) -> Port:
@@ -90,15 +63,3 @@ def port(published: str) -> Port:
     numbers, _, protocol = published.partition("/")
     *_, outer, inner = numbers.split(":")
     return Port(int(outer), int(inner), protocol.upper() or "TCP")
-
-
-def slug(release: Release) -> str:
-    """A release as a part of names that are DNS labels: its tag, as far as it may be there, and what tells it from all
-    others."""
-    text = re.sub("[^a-z0-9]+", "-", release.tag.lower())[:20].strip("-")
-    return f"{text}-{hashlib.sha256(f'{release.tag}@{release.digest}'.encode()).hexdigest()[:8]}".lstrip("-")
-
-
-def label(tag: str) -> str:
-    """A tag as the value of a label, at most 63 letters and a letter or digit last."""
-    return re.sub("[^A-Za-z0-9]+$", "", tag[:63]).lstrip("_.-")

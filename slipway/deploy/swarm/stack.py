@@ -11,8 +11,7 @@ from ..agent.roles import BUILT_IN, READY_FILE
 from ..agent.swarm.stacks import ID, TAG
 from ..config import Fleet
 from ..engine import proxy
-from ..engine.workloads import DRAIN, MADE, PORT, Release, Workload, workloads
-from ..screen.yaml import dump
+from ..engine.workloads import DRAIN, PORT, Release, Workload, workloads
 
 Data = dict[str, Any]
 VERSION = "3.8"
@@ -32,12 +31,6 @@ def stack(fleet: Fleet, release: Release, id: str, settings: str, files: Sequenc
                                                            for name in files}}}
 
 
-def files(fleet: Fleet, release: Release) -> dict[str, str]:
-    """What a deploy gives the swarm, to be looked at: in the place of names that a deploy finds there are words."""
-    made = stack(fleet, release, "ATTEMPT", f"{fleet.app}.settings.HASH", ())
-    return {"stack.yaml": dump(made, MADE).replace("$", "$$"), "haproxy.cfg": proxy.config(fleet)}
-
-
 def external(name: str) -> Data:
     """Something that the stack does not make."""
     return {"external": True, "name": name}
@@ -53,7 +46,7 @@ def service(fleet: Fleet, release: Release, work: Workload, id: str, files: Sequ
     """A process. Its settings are a file, which docker-run.sh reads."""
     secrets = {"settings": "settings", **{name: name for name in files}}
     ports = [{"target": port.inner, "published": port.outer, "protocol": port.protocol.lower(), "mode": "host"}
-             for port in work.ports if not work.is_web]
+             for port in work.ports]
     return {"image": f"{fleet.image}@{release.digest}", "command": [*work.args], "environment": environment(work),
             "labels": {TAG: release.tag, ID: id}, "user": USER,
             "secrets": [{"source": name, "target": target, "uid": USER, "gid": USER, "mode": 0o400}

@@ -1,0 +1,20 @@
+#!/bin/sh
+# rollout.sh [OVERLAY]: brings the release that the overlay (production) names to its namespace, which must be there.
+# Where web, worker or beat does not get ready all three go back by one revision, so have a new tag with each rollout.
+set -eu
+cd "$(dirname "$0")"
+overlay=${1:-production}
+namespace=$(sed -n 's/^namespace: //p' "$overlay/kustomization.yaml")
+
+there() { kubectl --namespace "$namespace" "$@"; }
+
+there delete job migrate --ignore-not-found
+there apply -k "$overlay" -l rollout=before # settings and migrations
+there wait --for=condition=complete --timeout=310s job/migrate
+there apply -k "$overlay"
+for name in web worker beat; do
+    there rollout status "deployment/$name" && continue
+    there rollout undo deployment/web deployment/worker deployment/beat
+    echo "rollout.sh: $name does not get ready; all went back to the release before" >&2
+    exit 1
+done

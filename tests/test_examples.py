@@ -1,0 +1,150 @@
+"""examples/kubernetes and examples/platforms: kubectl builds them, schemas know them, the image has what they name."""
+
+import os
+import re
+import secrets
+import shutil
+import tomllib
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from slipway.deploy.agent.roles import BUILT_IN
+from proc import ROOT, run
+from services import missing
+from slipway.health import probes
+
+CLUSTER, PLATFORMS = ROOT / "examples/kubernetes", ROOT / "examples/platforms"
+PORT = int(re.findall(r"^EXPOSE (\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0])
+SETTINGS = dict(re.findall("^([A-Z_]+)=(.*)", (CLUSTER / "production/settings.env.example").read_text(), re.MULTILINE))
+WANTED = {**{name: process.command for name, process in BUILT_IN.items()}, "release": "migrate"}  # process → command
+FLY, RENDER, HEROKU, SERVICE, JOB = (
+    (tomllib.loads if name.endswith("toml") else yaml.safe_load)((PLATFORMS / name).read_text()) for name in (
+        "fly.toml", "render.yaml", "heroku.yml", "cloudrun-service.yaml", "cloudrun-migrate.yaml"))
+[SITE] = SERVICE["spec"]["template"]["spec"]["containers"]
+[BEFORE] = JOB["spec"]["template"]["spec"]["template"]["spec"]["containers"]
+KNOWN = {*"""app kill_signal kill_timeout build deploy env processes http_service vm internal_port force_https
+    auto_stop_machines min_machines_running checks type name runtime image dockerCommand preDeployCommand
+    healthCheckPath numInstances maxShutdownDelaySeconds envVars""".split()}  # as Fly and Render explain their files
+
+
+def program(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """(kind, name) → object, as kubectl makes them of the overlay."""
+    folder = shutil.copytree(CLUSTER, tmp_path_factory.mktemp("cluster"), dirs_exist_ok=True)
+    shutil.copy(folder / "production/settings.env.example", folder / "production/settings.env")
+    done = run([shutil.which("kubectl") or missing("kubectl"), "kustomize", folder / "production"])
+    assert done.returncode == 0, done.stderr
+    return {(made["kind"], made["metadata"]["name"]): made for made in yaml.safe_load_all(done.stdout)}
+
+
+@pytest.fixture
+def pods(built):
+    """Process → the pod that it runs in."""
+    return {"release" if name == "migrate" else name: made["spec"]["template"]["spec"]
+            for (kind, name), made in built.items() if kind in ("Deployment", "Job")}
+
+
+@pytest.mark.parametrize("version", ["1.30", "1.33", "1.36"])
+def test_schemas_know_every_key(built, version):
+    pod = {"containers": [{"name": "site", **SITE}, {"name": "before", **BEFORE}]}  # Cloud Run's are a pod's
+    for made in [*built.values(), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": pod}]:
+        kubernetes_validate.validate(made, version, strict=True)
+    assert all(KNOWN >= part.keys() for part in (FLY, FLY["http_service"], *RENDER["services"]))
+    assert max(FLY["kill_timeout"], *(one["maxShutdownDelaySeconds"] for one in RENDER["services"])) <= 300
+
+
+def test_the_objects_fit_each_other(built, pods):
+    """Selectors meet the pods of their object's name alone, visitors come to the site, settings are there."""
+    labels = {name: built["Deployment", name]["spec"]["template"]["metadata"]["labels"] for name in BUILT_IN}
+    for key in (*(("Deployment", name) for name in labels), ("Service", "web"), ("PodDisruptionBudget", "web")):
+        selector = built[key]["spec"]["selector"]
+        pairs = selector.get("matchLabels", selector)
+        assert [one for one, has in labels.items() if pairs.items() <= has.items()] == [key[1]], key
+    [rule], [port] = built["Ingress", "web"]["spec"]["rules"], built["Service", "web"]["spec"]["ports"]
+    assert rule["http"]["paths"][0]["backend"] == {"service": {"name": "web", "port": {"name": port["name"]}}}
+    assert port["targetPort"] in [one["name"] for one in pods["web"]["containers"][0]["ports"]]
+    [secret] = [name for kind, name in built if kind == "Secret"]
+    assert re.fullmatch("settings-[a-z0-9]{10}", secret), "its name tells its content"
+    assert all(pod["containers"][0]["envFrom"] == [{"secretRef": {"name": secret}}] for pod in pods.values())
+
+
+def test_how_pods_live_and_end(built, pods):
+    """They have no rights; the old web stays until the new one is ready, beat is one, each ends in a host's time."""
+    for name, pod in pods.items():
+        assert pod["securityContext"]["runAsNonRoot"] and not pod["automountServiceAccountToken"], name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert [box["securityContext"] for box in pod["containers"]] == [{
+            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}], name
+    web, beat = built["Deployment", "web"]["spec"], built["Deployment", "beat"]["spec"]
+    assert web["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert (beat["strategy"], beat["replicas"]) == ({"type": "Recreate"}, 1)
+    drain = int(pods["web"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert {name: pods[name]["terminationGracePeriodSeconds"] for name in BUILT_IN} == {
+        name: process.stop + drain * (name == "web") for name, process in BUILT_IN.items()}
+
+
+def test_what_is_asked_of_the_site(pods):
+    """Visitors wait for /readyz; every path is one that the image answers to anybody, at its port."""
+    [box], fly = pods["web"]["containers"], FLY["http_service"]
+    asked = [(kind, one["httpGet"]) for of in (box, SITE) for kind, one in of.items() if kind.endswith("Probe")]
+    assert len(asked) == 5 and all(get["path"] in probes.OPEN and get["port"] in ("http", PORT) for _, get in asked)
+    assert [of["ports"][0]["containerPort"] for of in (box, SITE)] + [fly["internal_port"]] == [PORT] * 3
+    first = [get["path"] for kind, get in asked if kind == "startupProbe"]
+    assert [*first, fly["checks"][0]["path"], RENDER["services"][0]["healthCheckPath"]] == ["/readyz"] * 4
+
+
+def test_the_image_s_own_commands(pods, tmp_path):
+    """docker-run.sh, started as each platform does, starts what it starts on a host; programs are stand-ins."""
+    shutil.copy(ROOT / "docker-run.sh", tmp_path)
+    for name in ("python", "celery"):
+        program(tmp_path / name, 'echo "${0##*/} $*"')
+
+    def started(words):  # a text is for a shell
+        command = ["sh", "-c", words.replace("/app/", f"{tmp_path}/")] if isinstance(words, str) else [
+            tmp_path / "docker-run.sh", *words]
+        return run(command, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}).stdout
+    platforms = [
+        {name: pod["containers"][0]["args"] for name, pod in pods.items()},
+        {**{name: line.split() for name, line in FLY["processes"].items()},
+         "release": FLY["deploy"]["release_command"].split()},
+        {**{one["name"].removeprefix("shop-"): one["dockerCommand"].split() for one in RENDER["services"]},
+         "release": RENDER["services"][0]["preDeployCommand"].split()},
+        {"web": SITE["args"], "release": BEFORE["args"], "worker": ["worker"], "beat": ["beat"]},
+        {name: one["command"][0] for name, one in {**HEROKU["run"], "release": HEROKU["release"]}.items()},
+        dict(line.split(": ", 1) for line in (PLATFORMS / "Procfile").read_text().splitlines())]
+    wanted = {name: started([command]) for name, command in WANTED.items()}
+    assert all(wanted.values()) and all(
+        {name: started(words) for name, words in commands.items()} == wanted for commands in platforms)
+
+
+def test_settings_and_threads():
+    """The image takes the example's settings, each platform asks for all of them, and has compose.yaml's threads."""
+    env = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings_docker", **SETTINGS}
+    check = [ROOT / "ve/bin/python", "-m", "slipway.settings_check"]
+    assert run(check, cwd=ROOT, env=env).returncode == 64, "SECRET_KEY is for everybody to choose"
+    assert run(check, cwd=ROOT, env={**env, "SECRET_KEY": secrets.token_hex(32)}).stderr == ""
+    for one in [*RENDER["services"], SITE, BEFORE]:
+        names = {entry.get("key") or entry["name"] for entry in one.get("envVars") or one["env"]}
+        assert names - {"WEB_THREADS"} == SETTINGS.keys()
+    texts = [path.read_text() for path in (ROOT / "compose.yaml", *sorted(PLATFORMS.glob("[!R]*")))]
+    threads = re.findall(r'WEB_THREADS(?:=|: | = "|, value: ")(\d+)', "".join(texts))
+    assert len(threads) == 6 and len({*threads}) == 1, threads
+
+
+def test_a_rollout(tmp_path):
+    """rollout.sh takes all back where one does not get ready, and says so; kubectl is a stand-in."""
+    shutil.copytree(CLUSTER, tmp_path, dirs_exist_ok=True)
+    program(tmp_path / "kubectl", 'echo "$*"; case "$*" in *"status deployment/$AMISS") exit 1 ;; esac')
+    lines = {name: run([tmp_path / "rollout.sh"], env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "AMISS": name})
+             for name in ("", "worker")}
+    good, bad = (done.stdout.replace("--namespace shop ", "").splitlines() for done in lines.values())
+    assert [line.split()[0] for line in good] == ["delete", "apply", "wait", "apply", "rollout", "rollout", "rollout"]
+    assert bad == [*good[:6], "rollout undo deployment/web deployment/worker deployment/beat"]
+    assert [done.returncode for done in lines.values()] == [0, 1] and "worker does not get" in lines["worker"].stderr
