@@ -10,9 +10,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from slipway.deploy.agent.roles import BUILT_IN
 from proc import ROOT, run
 from services import missing
+from slipway.deploy.agent.roles import BUILT_IN
 from slipway.health import probes
 
 CLUSTER, PLATFORMS = ROOT / "examples/kubernetes", ROOT / "examples/platforms"
@@ -127,7 +127,7 @@ def test_the_image_s_own_commands(pods, tmp_path):
 def test_settings_and_threads():
     """The image takes the example's settings, each platform asks for all of them, and has compose.yaml's threads."""
     env = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings_docker", **SETTINGS}
-    check = [ROOT / "ve/bin/python", "-m", "slipway.settings_check"]
+    check = [ROOT / "ve/bin/python", "-m", "slipway.settings.check"]
     assert run(check, cwd=ROOT, env=env).returncode == 64, "SECRET_KEY is for everybody to choose"
     assert run(check, cwd=ROOT, env={**env, "SECRET_KEY": secrets.token_hex(32)}).stderr == ""
     for one in [*RENDER["services"], SITE, BEFORE]:
