@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import sys
-import threading
 import time
 import zlib
 from types import SimpleNamespace
@@ -195,7 +194,7 @@ def test_a_host_that_reads_nothing_is_given_up_in_time():
         made = Connection(Host("web1", "web1"), ssh, "shop")
         with pytest.raises(Lost, match="no answer within 0.5 s"):
             await made.open(0.5)
-        assert made.process.code is not None, "it is ended"
+        assert made.process.exited.done(), "it is ended"
     asyncio.run(work())
     assert time.monotonic() - began < 5
 
@@ -308,18 +307,18 @@ def test_who_waits_for_an_answer_hears_that_its_reader_has_died():
 
 
 def test_a_program_costs_little():
-    """No thread waits for its end, and it takes two descriptors, which are given back."""
+    """It takes no more open files than `allow` counts, and gives them back; none stays as a zombie."""
     async def work():
-        counts = [(threading.active_count(), len(os.listdir("/dev/fd")))]
-        running = [await process.start(["sleep", "60"])]
-        counts.append((threading.active_count(), len(os.listdir("/dev/fd"))))
-        running += [await process.start(["sleep", "60"]) for _ in range(5)]
-        counts.append((threading.active_count(), len(os.listdir("/dev/fd"))))
+        before = len(os.listdir("/dev/fd"))
+        running = [await process.start(["sleep", "60"]) for _ in range(6)]
+        taken = len(os.listdir("/dev/fd")) - before
         await asyncio.gather(*(one.close(0) for one in running))
-        return counts, len(os.listdir("/dev/fd")), [one.code for one in running]
-    ((threads, before), (_, one), (more, six)), after, codes = asyncio.run(work())
-    assert codes == [-9] * 6 and more == threads
-    assert (one - before, six - one, after) == (2, 10, before)
+        await asyncio.gather(*(one.closed for one in running))
+        return taken, len(os.listdir("/dev/fd")) - before, [await one.ended() for one in running]
+    taken, left, codes = asyncio.run(work())
+    assert 18 <= taken <= 24 and left == 0 and codes == [-9] * 6
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_what_a_program_has_said_is_not_lost_with_it():
@@ -327,7 +326,7 @@ def test_what_a_program_has_said_is_not_lost_with_it():
     async def work():
         started = await process.start(["sh", "-c", "echo bye; echo why >&2; exit 3"])
         try:
-            started.program.wait()  # which nobody has heard of yet
+            os.waitid(os.P_PID, started.transport.get_pid(), os.WEXITED | os.WNOWAIT)  # nobody has heard of it yet
             started.write(b"more")
             return [line async for line in started.lines()], await started.ended(10), started.err
         finally:
@@ -336,15 +335,15 @@ def test_what_a_program_has_said_is_not_lost_with_it():
 
 
 def test_ends_that_come_together_are_all_heard_of():
-    """One signal may stand for several; what has ended gives its descriptors back, though nobody closes it."""
+    """100 at the same moment; what has ended gives its descriptors back, though nobody closes it."""
     async def work():
         before = len(os.listdir("/dev/fd"))
-        running = [await process.start(["sh", "-c", f"read line; exit {number}"]) for number in range(20)]
+        running = [await process.start(["sh", "-c", f"read line; exit {number}"]) for number in range(100)]
         for one in running:
-            one.end_input()
+            one.write(b"", last=True)
         codes = await asyncio.gather(*(one.ended(10) for one in running))
         return codes, len(os.listdir("/dev/fd")) - before
-    assert asyncio.run(work()) == ([*range(20)], 0)
+    assert asyncio.run(work()) == ([*range(100)], 0)
 
 
 def test_a_program_that_leaves_another_behind_is_not_waited_for():
@@ -367,8 +366,9 @@ def test_a_program_ends_though_its_end_is_not_waited_for():
         await asyncio.sleep(0.1)
         closing.cancel()
         await asyncio.wait({closing})
-        return started.code, all(stream.closed for stream in started.streams.values())
-    assert asyncio.run(work()) == (-9, True)
+        await started.closed
+        return await started.ended()
+    assert asyncio.run(work()) == -9
 
 
 def test_the_end_waits_for_no_thread(tmp_path):

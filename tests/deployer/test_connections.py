@@ -11,9 +11,8 @@ from slipway.deploy.config import Host
 from slipway.deploy.errors import DeployError, HostProblem, Locked, Lost, Refused, on_hosts
 from slipway.deploy.rollout.plan import STEP_KINDS, Options, Step, Target, plan
 from slipway.deploy.ssh.connection import Connection
-from slipway.deploy.ssh.connections import Connections, report
+from slipway.deploy.ssh.connections import AT_ONCE, Connections, report
 from slipway.deploy.ssh.gather import all_or_none, insist, on_each, together
-from slipway.deploy.ssh.limits import AT_ONCE
 from deployer.clock import run
 
 SICK = {"event": "sick", "problem": "of 30 answers to visitors 30 were errors", "more": {"log_of": ["shop-web-b", 1]}}

@@ -38,19 +38,19 @@ def reach(hosts, limit):
 def test_a_low_limit_is_raised(stub):
     """200 hosts at 256 files: as far as they need it, no further. An event loop has three of its own."""
     said = reach(200, "-S -n 256 && ulimit -H -n 1024")
-    assert said.startswith("200 {} 4") and said.endswith(" (464, 1024)")
-    assert 400 <= int(said.split()[2]) <= 403
+    assert said.startswith("200 {} ") and said.endswith(" (864, 1024)")
+    assert 400 <= int(said.split()[2]) <= 603, "all but stdout, which a mute host has closed; newer Pythons: a pidfd"
 
 
 def test_a_limit_that_does_is_left_alone(stub):
-    """64 hosts need no more than 192."""
-    assert reach(64, "-n 256").endswith(" (256, 256)")
+    """48 hosts need no more than 256."""
+    assert reach(48, "-n 256").endswith(" (256, 256)")
 
 
-@pytest.mark.parametrize("hosts, limit", [(97, 256), (1000, 1024)])
+@pytest.mark.parametrize("hosts, limit", [(49, 256), (1000, 1024)])
 def test_too_many_hosts_are_refused(stub, hosts, limit):
     """In a line, before any is connected to."""
-    need = 2 * hosts + 64
+    need = 4 * hosts + 64
     assert reach(hosts, f"-n {limit}") == (f"{hosts} hosts need {need} open files, the limit is {limit}: raise it with"
                                            f" ulimit -n {need}, or name fewer by --hosts")
     assert not (stub / "calls").exists()

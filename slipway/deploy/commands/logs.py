@@ -7,7 +7,7 @@ import sys
 from ..config import Fleet, Host
 from ..errors import DeployError, HostProblem, Refused, on_hosts
 from ..screen.display import write
-from ..ssh import limits, process
+from ..ssh import process
 from ..ssh.gather import together
 from ..ssh.process import Process, in_thread
 from ..ssh.validate import visible
@@ -34,7 +34,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     words = command(fleet, args)
     running: dict[str, Process] = {}
     hosts = fleet.chosen(args.hosts)
-    limits.allow(len(hosts))
+    process.allow(len(hosts))
 
     async def show(host: Host) -> int | None:
         running[host.name] = shown = await process.start(

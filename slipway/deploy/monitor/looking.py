@@ -8,10 +8,9 @@ from typing import Any
 
 from ..config import Fleet, Host
 from ..errors import HostProblem
-from ..ssh import limits
 from ..ssh.connection import Connection
 from ..ssh.gather import together
-from ..ssh.process import in_thread
+from ..ssh.process import allow, in_thread
 from ..ssh.validate import Tell, brief, visible
 from .alerts import Alert, Alerts
 from .hosts import AGES, ANSWERS, sample
@@ -33,7 +32,7 @@ class Watcher:
         self.alerts = Alerts.of(fleet, hosts)
         self.readings: dict[str, Reading] = {rule.name: Reading(None) for rule in self.alerts.rules}
         self.connections: dict[str, Connection] = {}
-        limits.allow(len(hosts))
+        allow(len(hosts))
 
     async def watch(self) -> None:
         """Go on until this is cancelled."""

@@ -11,11 +11,11 @@ from ..errors import DeployError, HostProblem, Refused
 from ..server import site
 from ..server.files import serves_http
 from ..server.site import Out
-from ..ssh import connection, limits
+from ..ssh import connection
 from ..ssh.connection import who
 from ..ssh.conversation import why_ended
 from ..ssh.gather import gathered, on_each
-from ..ssh.process import in_thread
+from ..ssh.process import allow, in_thread
 from . import fitness, progress
 from .channels import PYTHON, Channels, locked, looking
 from .fitness import Found
@@ -50,7 +50,7 @@ async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool, 
 async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: str, recipe: Callable[..., None],
                check: bool, out: TextIO) -> int:
     """Inspect and lock `hosts`, apply the recipe to each, and report. `what`: the command, for the locks."""
-    limits.allow(len(hosts))
+    allow(len(hosts))
     found = await on_each(hosts, lambda host: inspect(fleet, host, what == "remove"))
     known = found | await others(fleet, hosts)
     nodes = Nodes(fleet, hosts, known, what)

@@ -1,1 +1,1 @@
-"""Reaches hosts: connections, their limits, and what is believed of an answer."""
+"""Reaches hosts: connections, programs here, and what is believed of an answer."""

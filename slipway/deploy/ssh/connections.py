@@ -12,13 +12,14 @@ from ..agent.answers import Facts, Resolved
 from ..config import Fleet, Host
 from ..errors import DeployError, HostProblem, Refused, on_hosts, under
 from ..rollout.plan import Step
-from . import limits, process
+from . import process
 from .connection import Connection
 from .conversation import Answer
 from .gather import Ours, Problems, all_or_none, at_most, gathered, insist, on_each, texts, together
 from .spans import Spans
 from .validate import Event, Tell
 
+AT_ONCE = 32  # connections that are being made: each needs CPU here to agree on keys, and has a minute
 TAKEBACK = 240  # seconds that a takeback may take: two drains, a stop, and one of what runs alone
 T = TypeVar("T")
 
@@ -33,8 +34,7 @@ def report(problem: HostProblem) -> str:
 
 @dataclass
 class Connections:
-    """`hosts` are those that are reached. `tell(event)` hears of everything; `timings`: when it was;
-    `shared`: connections can forward a port."""
+    """`hosts` are those reached; `tell(event)` hears of everything; `timings`: when; `shared`: can forward ports."""
 
     fleet: Fleet
     hosts: list[Host]
@@ -80,12 +80,12 @@ class Connections:
     async def reach(self) -> Problems:
         """Reach all hosts, AT_ONCE at a time; `hosts` then are those reached. Returns host name → why one was not.
         Raises Refused where they are too many for us."""
-        limits.allow(len(self.hosts), limits.SHARED if self.shared else limits.A_HOST)
+        process.allow(len(self.hosts), 8 if self.shared else 4)  # also to forward a port and to serve
         for number, host in enumerate(self.hosts):
             self.shares[host.name] = f"{self.folder.name}/{number}" if self.shared else ""
             self.connections[host.name] = Connection(
                 host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name])
-        return (await self._each_that_can("connect", lambda one: self.connections[one.name].open(), limits.AT_ONCE))[1]
+        return (await self._each_that_can("connect", lambda one: self.connections[one.name].open(), AT_ONCE))[1]
 
     async def reach_all(self, error: type[DeployError] = Refused) -> None:
         """Reach all hosts. Raises `error` with why a host was not reached."""

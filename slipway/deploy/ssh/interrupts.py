@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ..errors import Interrupted
-from .children import handle
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 T = TypeVar("T")
@@ -28,7 +27,7 @@ class Heeding(contextlib.AbstractContextManager[None]):
         self.blocks.append(self)
         for number in SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
-                handle(number, hear, number)
+                asyncio.get_running_loop().add_signal_handler(number, hear, number)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
