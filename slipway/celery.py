@@ -42,7 +42,7 @@ except Exception:  # of some of them it would tell neither file nor line
     traceback.print_exc()
     sys.exit(1)
 
-app = Celery("slipway", include=["slipway.tasks", "slipway.jobs.tally"], task_cls="slipway.jobs.task:Task")
+app = Celery("slipway", include=["slipway.tasks"], task_cls="slipway.jobs.task:Task")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.worker_consumer = "slipway.jobs.worker:Consumer"
 app.autodiscover_tasks()

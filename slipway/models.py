@@ -17,18 +17,3 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class TaskCount(models.Model):
-    """How many runs of a task ended in a state, and the seconds they took: written by slipway.jobs.tally."""
-
-    task: models.CharField[str, str] = models.CharField(max_length=255)
-    state: models.CharField[str, str] = models.CharField(max_length=20)
-    count: models.BigIntegerField[int, int] = models.BigIntegerField(default=0)
-    seconds: models.FloatField[float, float] = models.FloatField(default=0)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["task", "state"], name="slipway_taskcount_of_state")]
-
-    def __str__(self) -> str:
-        return f"{self.task} {self.state}"

@@ -4,19 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 
 from .. import readiness
 
-NAMES = {"worker": None, "beat": None, "waiting": None, "dead": None, "tasks": None}
-PATHS = {"heartbeats": "slipway.heartbeat.ages", "queues": "slipway.celery.queues",
-         "tasks": "slipway.jobs.tally.counts"}
+NAMES = {"worker": None, "beat": None, "waiting": None, "dead": None}
+PATHS = {"heartbeats": "slipway.heartbeat.ages", "queues": "slipway.celery.queues"}
 
 
 def celery() -> dict[str, Any]:
     """{"worker": seconds since its last heartbeat, "beat": …, "waiting": {queue: tasks}, "dead": tasks that were given
-    up, "tasks": {task: {state: {"count": …, "seconds": …}}}}; None where nobody could tell. Nothing in a project that
-    does without Celery."""
+    up}; None where nobody could tell. Nothing in a project that does without Celery."""
     if not apps.is_installed("django_celery_beat"):
         return {}
     return {**NAMES, **{name: value for found in readiness.values(PATHS) for name, value in (found or {}).items()}}
@@ -31,19 +29,7 @@ def families() -> Iterator[Metric]:
     waiting = GaugeMetricFamily("celery_tasks_waiting", "Tasks that no worker has taken yet.", labels=["queue"])
     for queue, count in found.get("waiting", {}).items():
         waiting.add_metric([queue], count)
-    yield from (family for family in (ages, waiting, *ended(found.get("tasks", {}))) if family.samples)
+    yield from (family for family in (ages, waiting) if family.samples)
     if "dead" in found:
         yield GaugeMetricFamily("celery_tasks_dead", "Tasks that were given up: manage.py dead_tasks.",
                                 value=found["dead"])
-
-
-def ended(tasks: dict[str, dict[str, Any]]) -> tuple[Metric, Metric]:
-    """The tasks that ended, and the seconds they took."""
-    labels = ["task", "state"]
-    count = CounterMetricFamily("celery_tasks", "Tasks that ended, and how.", labels=labels)
-    seconds = CounterMetricFamily("celery_task_seconds", "Time that they took.", labels=labels)
-    for task, states in tasks.items():
-        for state, figures in states.items():
-            count.add_metric([task, state], figures["count"])
-            seconds.add_metric([task, state], figures["seconds"])
-    return count, seconds
