@@ -329,24 +329,6 @@ def test_what_is_no_lock_of_somebody_s_is_not_tried_again():
     assert run(work()) == 3 and asked == [1]
 
 
-def test_spans(hosts):
-    """When what took time began and ended on which host, from before the lock to a takeback; a failed step's, too."""
-    hosts.connections["web2"].answer = HostProblem("no")
-
-    async def work():
-        await hosts.resolve("web1", tag="build-1")
-        await hosts.facts()
-        hosts.hosts = list(hosts.fleet.app_hosts)
-        with pytest.raises(HostProblem):
-            await hosts.run([Step("pull", ("web1", "web2"))])
-    run(work())
-    found = [span[:2] for span in hosts.timings.spans]
-    assert found[:2] == [("load", ""), ("resolve", "web1")]
-    assert set(found[2:]) == {("facts", host.name) for host in hosts.fleet.app_hosts} | {
-        ("pull", "web1"), ("pull", "web2")}
-    assert all(span.seconds >= 0 for span in hosts.timings.spans)
-
-
 def test_many_hosts_are_reached_some_at_a_time(data):
     """Each takes its share of CPU here, and has a minute: of all at once, none may be there in time. One
     that can't be reached makes room as well."""

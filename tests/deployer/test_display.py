@@ -16,19 +16,19 @@ from proc import ROOT
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_the_table_is_drawn_over_itself(monkeypatch, columns):
     """A line a host, never wider than the terminal; each drawing begins where the one before did. The latest step is
-    always there."""
+    always there, and the seconds of all."""
     monkeypatch.setenv("COLUMNS", str(columns))
     table = Table(io.StringIO())
     for step in SHOWN:
         for host in ("web1", "web2"):
             table.tell({"event": "step", "step": step, "host": host, "state": "done", "seconds": 1})
     first, *drawings = re.split("\033\\[(?=[0-9])", table.out.getvalue())
-    assert first == "web1         lock ✓\n" and drawings.pop(0).startswith("1F")
+    assert first == "web1            1.0 s lock ✓\n" and drawings.pop(0).startswith("1F")
     for drawing in drawings:
         up, _, text = drawing.partition("\033[J")
         assert up == "2F" and len(text.splitlines()) == 2
         assert all(len(line) < columns for line in text.splitlines())
-    assert all(line.endswith("promise ✓ commit ✓") for line in text.splitlines())
+    assert all(line.endswith(" commit ✓") and f"{len(SHOWN)}.0 s" in line for line in text.splitlines())
     assert ("lock ✓" in text) == (columns == 200)
 
 
@@ -39,10 +39,11 @@ def test_more_hosts_than_lines(monkeypatch):
     for number in range(1000):
         table.tell({"event": "step", "step": "lock", "host": f"web{number}", "state": "done", "seconds": 1}, True)
     assert table.out.getvalue() == "", "drawn once for many events"
-    table.tell({"event": "step", "step": "flip", "host": "web7", "state": "failed", "seconds": 1})
+    table.tell({"event": "step", "step": "flip", "host": "web7", "state": "failed", "seconds": 2.5})
     table.tell({"event": "step", "step": "flip", "host": "web8", "state": "start"})
     assert table.out.getvalue().split("\033[2F\033[J") == [
-        "lock         ✓ 1000\nflip         ✗ 1\n", "lock         ✓ 1000\nflip         … 1  ✗ 1\n"]
+        "lock            1.0 s ✓ 1000\nflip            2.5 s ✗ 1\n",
+        "lock            1.0 s ✓ 1000\nflip            2.5 s … 1  ✗ 1\n"]
 
 
 @pytest.mark.parametrize("kind", ["Json", "Lines", "Table"])
@@ -101,4 +102,4 @@ def test_the_last_drawing_has_all(monkeypatch):
     for number in range(100):
         show.tell({"event": "step", "step": "flip", "host": f"web{number}", "state": "done", "seconds": 1})
     show.close()
-    assert out.getvalue().endswith("flip         ✓ 100\n")
+    assert out.getvalue().endswith("flip            1.0 s ✓ 100\n")

@@ -252,19 +252,6 @@ def test_a_dry_run_changes_nothing(shop):
     assert checker.check(shop) == old
 
 
-def test_timings(shop, tmp_path):
-    """In the end a bar for each step on each host, from the first connection on; of a deploy that fails those until
-    then, into a file if one is named."""
-    done = shop.deploy("deploy", good(shop), "--no-bake", "--timings")
-    assert done.returncode == 0, done.stderr
-    steps = [line.split()[0] for line in done.stderr.splitlines()]
-    wanted = {"load": 1, "connect": 3, "facts": 3, "pull": 3, "verdicts": 1, "replace": 1, "commit": 3}
-    assert {name: steps.count(name) for name in wanted} == wanted
-    done = shop.deploy("deploy", shop.image("bad-timed", "crash"), "--timings", tmp_path / "a.svg")
-    drawn = (tmp_path / "a.svg").read_text()
-    assert done.returncode == 1 and ">takeback<" in drawn and ">commit<" not in drawn
-
-
 # ---- images ----
 
 def warm(host):

@@ -12,7 +12,6 @@ from ..rollout import images
 from ..rollout.plan import Options, Step, shown
 from ..rollout.rollout import Rollout
 from ..screen.display import Lines
-from ..ssh.spans import Spans
 from ..ssh.validate import Tell
 
 
@@ -21,9 +20,6 @@ class Rolling(Protocol):
 
     @property
     def tell(self) -> Tell: ...
-
-    @property
-    def timings(self) -> Spans: ...
 
     async def plan(self) -> list[tuple[Step, ...]]: ...
 

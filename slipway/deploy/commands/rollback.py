@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     show = display.choose(args.json)
-    await deploy.displayed(rollback_of(fleet, args, show.tell), show, args)
+    await deploy.displayed(rollback_of(fleet, args, show.tell), show, args.wait)
 
 
 def rollback_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> plan.Rolling:

@@ -15,7 +15,6 @@ from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Ref
 from ..ssh.connection import who
 from ..ssh.connections import Connections, report
 from ..ssh.interrupts import heeded, ignored
-from ..ssh.spans import Spans
 from ..ssh.validate import Tell
 from . import migrations, preflight, hooks, source
 from .commit import Commit, outcome
@@ -37,7 +36,6 @@ class Rollout:
     tag: str = ""
     options: Options = Options()
     skip_unreachable: bool = False
-    timings: Spans = field(default_factory=Spans)
     id: str = field(default_factory=lambda: os.urandom(6).hex())
     began: float = field(default_factory=time.monotonic)
 
@@ -74,7 +72,7 @@ class Rollout:
         return target, groups, record
 
     def _connections(self) -> Connections:
-        return Connections(self.fleet, self.hosts, self.tell, self.timings, shared=serves(self.fleet, self.action))
+        return Connections(self.fleet, self.hosts, self.tell, shared=serves(self.fleet, self.action))
 
     async def _decide(self, hosts: Connections, stack: contextlib.AsyncExitStack) -> tuple[
             Target, list[Group], dict[str, Facts]]:

@@ -18,6 +18,7 @@ from ..ssh.validate import Event, visible
 SHOWN = ("lock", *(name for name, kind in STEP_KINDS.items() if kind.of_deploys))
 MARKS = {"start": "…", "done": "✓", "failed": "✗"}
 Draw = Callable[[Event, bool], None]
+Steps = dict[str, tuple[str, float]]  # name → how far it is, the seconds it took
 
 
 def choose(as_json: bool, out: TextIO | None = None) -> "Background":
@@ -102,13 +103,13 @@ class Table(Lines):
 
     def __init__(self, out: TextIO) -> None:
         super().__init__(out)
-        self.hosts: dict[str, dict[str, str]] = {}
+        self.hosts: dict[str, Steps] = {}
         self.drawn = 0
 
     def tell(self, event: Event, more: bool = False) -> None:
         """Draw what an event changes, or leave that to those that come, if there are `more`."""
         if event["event"] == "step":
-            self.hosts.setdefault(event["host"], {})[event["step"]] = event["state"]
+            self.hosts.setdefault(event["host"], {})[event["step"]] = event["state"], event.get("seconds", 0)
             if not more:
                 self.draw()
         elif line(event):
@@ -124,19 +125,23 @@ class Table(Lines):
         self.drawn = len(rows)
 
 
-def row(name: str, steps: dict[str, str], width: int) -> str:
-    """A host's line of the table: its latest steps, as many as fit. A line that wraps could not be drawn over."""
-    words = [f"{step} {MARKS[steps[step]]}" for step in SHOWN if step in steps]
-    while len(words) > 1 and len(name.ljust(12)) + len(" ".join(words)) + 1 >= width:
+def row(name: str, steps: Steps, width: int) -> str:
+    """A host's line of the table: the seconds that its steps took, and the latest of them, as many as fit. A line that
+    wraps could not be drawn over."""
+    begin = f"{name:12} {sum(seconds for _, seconds in steps.values()):6.1f} s "
+    words = [f"{step} {MARKS[steps[step][0]]}" for step in SHOWN if step in steps]
+    while len(words) > 1 and len(begin) + len(" ".join(words)) >= width:
         del words[0]
-    return f"{name:12} {' '.join(words)}"
+    return begin + " ".join(words)
 
 
-def summed(hosts: dict[str, dict[str, str]]) -> list[str]:
-    """A line for each step: on how many hosts it is how far."""
-    many = Counter((step, state) for steps in hosts.values() for step, state in steps.items())
-    return [f"{step:12} " + "  ".join(f"{mark} {many[step, state]}" for state, mark in MARKS.items()
-                                      if many[step, state]) for step in SHOWN if any((step, s) in many for s in MARKS)]
+def summed(hosts: dict[str, Steps]) -> list[str]:
+    """A line for each step: the seconds it took on the slowest host, and on how many it is how far."""
+    many = Counter((step, state) for steps in hosts.values() for step, (state, _) in steps.items())
+    longest = {step: max(steps[step][1] for steps in hosts.values() if step in steps) for step, _ in many}
+    return [f"{step:12} {longest[step]:6.1f} s " + "  ".join(
+        f"{mark} {many[step, state]}" for state, mark in MARKS.items() if many[step, state])
+        for step in SHOWN if step in longest]
 
 
 def line(event: Event) -> str:

@@ -16,7 +16,6 @@ from . import process
 from .connection import Connection
 from .conversation import Answer
 from .gather import Ours, Problems, all_or_none, at_most, gathered, insist, on_each, texts, together
-from .spans import Spans
 from .validate import Event, Tell
 
 AT_ONCE = 32  # connections that are being made: each needs CPU here to agree on keys, and has a minute
@@ -34,12 +33,11 @@ def report(problem: HostProblem) -> str:
 
 @dataclass
 class Connections:
-    """`hosts` are those reached; `tell(event)` hears of everything; `timings`: when; `shared`: can forward ports."""
+    """`hosts` are those reached; `tell(event)` hears of everything; `shared`: connections can forward a port."""
 
     fleet: Fleet
     hosts: list[Host]
     tell: Tell = lambda event: None
-    timings: Spans = field(default_factory=Spans)
     shared: bool = False
     connections: dict[str, Connection] = field(default_factory=dict)
     shares: dict[str, str] = field(default_factory=dict)  # host name → the socket by which its connection is shared
@@ -101,10 +99,7 @@ class Connections:
     async def _each_that_can(self, step: str, function: Callable[[Host], Awaitable[T]], many: int = 0) -> tuple[
             dict[str, T], Problems]:
         """(host name → result, host name → problem), of so `many` at a time (0: all); `hosts` then have no problem."""
-        async def call(host: Host) -> T:
-            with self.timings.span(step, host.name):
-                return await function(host)
-        found, problems = await gathered(self.hosts, at_most(many or len(self.hosts), call))
+        found, problems = await gathered(self.hosts, at_most(many or len(self.hosts), function))
         self.hosts = [host for host in self.hosts if host.name in found]
         return found, texts(problems)
 
@@ -120,8 +115,7 @@ class Connections:
 
     async def resolve(self, name: str, **args: Any) -> Resolved:
         """The digest of a tag, as a host finds it in the registry. Raises HostProblem."""
-        with self.timings.span("resolve", name):
-            found: Resolved = await self.connections[name].ask("resolve", 90, **args)
+        found: Resolved = await self.connections[name].ask("resolve", 90, **args)
         return found
 
     async def lock(self, description: str, error: type[DeployError] = DeployError, bare: bool = False) -> None:
@@ -178,8 +172,7 @@ class Connections:
         began, state = time.monotonic(), "failed"
         self.tell({"event": "step", "step": step, "host": host, "state": "start"})
         try:
-            with self.timings.span(step, host):
-                yield
+            yield
             state = "done"
         finally:
             seconds = round(time.monotonic() - began, 3)
@@ -201,11 +194,7 @@ class Connections:
         for name in names:
             self.connections[name].abort(cause=cause[:2000])
         self.tell({"event": "takeback", "hosts": list(names), "state": "start"})
-
-        async def end(name: str) -> Answer | None:
-            with self.timings.span("takeback", name):
-                return await self.connections[name].at_end(TAKEBACK)
-        return await together(end, names)
+        return await together(lambda name: self.connections[name].at_end(TAKEBACK), names)
 
     async def evidence(self, problem: HostProblem, ends: Mapping[str, Any]) -> HostProblem:
         """The problem with the log of its container, if any: read when `ends`, the takeback's, are here."""

@@ -19,7 +19,6 @@ from ..rollout.plan import Options, Step, Target
 from ..ssh.connection import who
 from ..ssh.connections import report
 from ..ssh.interrupts import heeded, ignored
-from ..ssh.spans import Spans
 from ..ssh.validate import Tell
 from . import nodes, goal
 from .ending import Ending
@@ -40,7 +39,6 @@ class SwarmRollout:
     action: str
     tag: str = ""
     options: Options = Options()
-    timings: Spans = field(default_factory=Spans)
     id: str = field(default_factory=lambda: os.urandom(6).hex())
 
     async def plan(self) -> list[tuple[Step, ...]]:
@@ -153,9 +151,8 @@ class SwarmRollout:
         began, state = time.monotonic(), "failed"
         self.tell({"event": "step", "step": step.name, "host": NAME, "state": "start"})
         try:
-            with self.timings.span(step.name, NAME):
-                asked = manager.connection.ask(f"swarm_{step.name}", step.limit, **args)
-                found = await (before(asked, gate.closed()) if step.name in GATED else asked)
+            asked = manager.connection.ask(f"swarm_{step.name}", step.limit, **args)
+            found = await (before(asked, gate.closed()) if step.name in GATED else asked)
             state = "done"
             return found
         except HostProblem as problem:
