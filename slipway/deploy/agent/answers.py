@@ -90,7 +90,6 @@ class Memory(TypedDict):
     """Bytes of memory, for a second slot."""
     memory: int  # that it finds
     need: int
-    warm: dict[str, int]  # what idle slots of other apps hold
 
 
 class Facts(Running, Kept, Memory):

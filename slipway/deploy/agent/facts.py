@@ -25,13 +25,12 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     it does; `tag`: one to give all records of, however old; `history`: also give the last records of any; `figures`:
     names of metrics to give of the live web; `visits`: also what visitors were answered."""
     runs: Running
-    docker, everyones, by_hand, version, runs, refused = at_once([
-        lambda: engine(host), lambda: labelled(host) or [], lambda: one_offs(host), lambda: systemd(host),
+    docker, up, by_hand, version, runs, refused = at_once([
+        lambda: engine(host), lambda: containers(host) or {}, lambda: one_offs(host), lambda: systemd(host),
         lambda: running(host, health, figures), lambda: nginx_refuses(host) if health and not figures else ""])
-    up = of_app(host, everyones)
     kept = committed(host, tag, 100 if history else 0)
     folders = (docker.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
-    return {**kept, **runs, **memory.look(host, up, everyones, runs["live"]),
+    return {**kept, **runs, **memory.look(host, up, runs["live"]),
             "problems": [*kept["problems"], *runs["problems"], *outdated(host)],
             "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
             "systemd": version, "docker": docker, "containers": up, "one_offs": by_hand,
@@ -89,17 +88,9 @@ def engine(host: Host) -> Docker:
 def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
     """name → (id, image id, when it was made) of the app's containers that run; with `ended` also of those that ran
     and are still there. None where the engine does not answer, which is never taken for "no container"."""
-    found = labelled(host, ended)
-    return None if found is None else of_app(host, found)
-
-
-def labelled(host: Host, ended: bool = False) -> Any:
-    """What the engine says of the containers of all apps; None when it does not answer."""
-    return ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED))
-
-
-def of_app(host: Host, found: Any) -> dict[str, Container]:
-    """This app's of them."""
+    found = ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED))
+    if found is None:
+        return None
     ours = {"/" + host.container(role, slot) for role in host.in_slots() for slot in "ab"}
     ours |= {"/" + host.container(role) for role in {*host.alone(), "beat"}}  # beat also where its unit has gone
     return {name[1:]: (one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0)) for one in found

@@ -98,18 +98,11 @@ def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
 
 
 def memory(facts: Facts) -> Iterator[str]:
-    """Whether there is memory for a second slot, and who holds it: other apps may keep an old release warm, too."""
-    if facts["memory"] >= facts["need"]:
-        return
-    warm = sorted(facts["warm"].items(), key=lambda item: -item[1])
-    text = f"{mega(facts['memory'])} of memory are free, and a second slot needs {mega(facts['need'])}"
-    if not warm:
-        yield f"{text}: give the server more, or the app fewer processes (WEB_CONCURRENCY, WORKER_CONCURRENCY)"
-        return
-    named = ", ".join([f"{app} {mega(held)}" for app, held in warm[:5]] + [f"{len(warm) - 5} more"] * (len(warm) > 5))
-    yield (f"{text}. Old releases of other apps, kept warm for a rollback, hold {mega(sum(facts['warm'].values()))}"
-           f" ({named}): wait for keep_warm to pass, make it shorter there, or end one now: systemctl start"
-           f" {warm[0][0]}-retire")
+    """Whether there is memory for a second slot."""
+    if facts["memory"] < facts["need"]:
+        yield (f"{mega(facts['memory'])} of memory are free, and a second slot needs {mega(facts['need'])}: give the"
+               " server more, or the app fewer processes (WEB_CONCURRENCY, WORKER_CONCURRENCY), or end an old release"
+               " that another app there keeps warm: systemctl start OTHER-retire")
 
 
 def mega(size: int) -> str:
