@@ -67,11 +67,9 @@ run: slipway/deploy/__main__.py ## a command in the release that is live on a ho
 prune: slipway/deploy/__main__.py ## remove images and secret files that no release of the servers needs any more
 	@$(call deploy_with,$(PYTHON)) prune $(ARGS)
 
-watch: slipway/deploy/__main__.py ## whether enough is up, and well enough; a table that lives (ARGS=--once: once, fails if not)
+watch: slipway/deploy/__main__.py ## whether enough hosts are up, again and again, alerts by a hook (ARGS=--once: once, fails if not)
 	@$(call deploy_with,$(PYTHON)) watch $(ARGS)
 
-monitoring: slipway/deploy/__main__.py ## the same rules for Prometheus and Grafana, in var/monitoring (ARGS="--out DIR")
-	@$(call deploy_with,$(PYTHON)) monitoring $(ARGS)
 
 # What is wrong with the servers' file is told before anything is installed for it.
 $(VE)/sentinel-deploy: servers-file
@@ -79,7 +77,7 @@ $(VE)/sentinel-deploy: servers-file
 servers-file: slipway/deploy/__main__.py
 	@$(if $(findstring --config,$(ARGS)),,$(has_python); ($(call deploy_with,$(PYTHON)) config check) >/dev/null)
 
-.PHONY: plan deploy rollback status releases logs run prune watch monitoring
+.PHONY: plan deploy rollback status releases logs run prune watch
 
 # The deployer reads settings, judges them and writes files as the image does.
 slipway/deploy/__main__.py: FORCE

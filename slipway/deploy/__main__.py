@@ -35,14 +35,13 @@ COMMANDS = {  # name of a module in commands/ → help
     "logs": "what web, worker, beat and processes of your own log",
     "run": "a one-off command on a host, in the release that is live",
     "prune": "remove images and secrets that nothing needs any more",
-    "watch": "whether enough is up, and well enough: a table that lives, alerts by a hook",
-    "monitoring": "the same rules as files for Prometheus and Grafana",
+    "watch": "whether enough hosts are up and have room; alerts by a hook",
     "drain": "balancers send a web host no visitors",
     "undrain": "they do again",
     "env": "settings and secrets: staged here, live with the next deploy",
 }
 
-OF_HOSTS = ("prune", "watch", "monitoring")  # and these know nothing of a swarm
+OF_HOSTS = ("prune", "watch")  # and these know nothing of a swarm
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:

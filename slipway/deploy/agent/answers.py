@@ -29,7 +29,6 @@ class UnitFacts(TypedDict):
     since: str | None
     health: NotRequired[str]
     dead: NotRequired[int]  # tasks that were given up
-    figures: NotRequired[list[str]]  # lines of /metrics
 
 
 class AloneFacts(UnitFacts):

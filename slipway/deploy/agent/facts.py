@@ -20,14 +20,14 @@ LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["doc
 
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
-            figures: Sequence[str] = (), visits: bool = False) -> Facts:
+            visits: bool = False) -> Facts:
     """All that a plan or status needs to know. `paths`: files to give the sha256 of; `health`: also ask what runs how
-    it does; `tag`: one to give all records of, however old; `history`: also give the last records of any; `figures`:
-    names of metrics to give of the live web; `visits`: also what visitors were answered."""
+    it does; `tag`: one to give all records of, however old; `history`: also give the last records of any; `visits`:
+    also what visitors were answered."""
     runs: Running
     docker, up, by_hand, version, runs, refused = at_once([
         lambda: engine(host), lambda: containers(host) or {}, lambda: one_offs(host), lambda: systemd(host),
-        lambda: running(host, health, figures), lambda: nginx_refuses(host) if health and not figures else ""])
+        lambda: running(host, health), lambda: nginx_refuses(host) if health else ""])
     kept = committed(host, tag, 100 if history else 0)
     folders = (docker.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {**kept, **runs, **memory.look(host, up, runs["live"]),
@@ -105,8 +105,8 @@ def one_offs(host: Host) -> dict[str, str]:
             if ATTEMPT not in (found["Labels"] or {})}
 
 
-def running(host: Host, health: bool, names: Sequence[str] = ()) -> Running:
-    """What runs in the slots, what runs alone, and who holds the lock. `names`: of metrics of the live web."""
+def running(host: Host, health: bool) -> Running:
+    """What runs in the slots, what runs alone, and who holds the lock."""
     problems: list[str] = []
     live = readable(problems, None, slots.live, host)
     if live is None:
@@ -114,22 +114,19 @@ def running(host: Host, health: bool, names: Sequence[str] = ()) -> Running:
     held = {slot: readable(problems, None, slots.release_in, host, slot) for slot in host.pinned()}
     alone = {role: host.unit(role) for role in host.alone()}
     states = host.states(*slots.units(host, "a"), *slots.units(host, "b"), *alone.values(), host.lock)
-    found = {slot: in_slot(host, slot, held[slot], states, health, names if slot == live else ()) for slot in "ab"}
+    found = {slot: in_slot(host, slot, held[slot], states, health) for slot in "ab"}
     return {"live": live, "slots": found,
             "alone": {role: {**of_unit(states[unit]), "release": held[role]} for role, unit in alone.items()},
             "problems": problems, "lock": lock_holder(states[host.lock])}
 
 
-def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Properties], health: bool,
-            names: Sequence[str] = ()) -> SlotFacts:
-    """What a slot runs; with `health` also how that does; `names`: of metrics that its web is asked for."""
+def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Properties], health: bool) -> SlotFacts:
+    """What a slot runs; with `health` also how that does."""
     units = {role: of_unit(states.get(host.unit(role, slot), {})) for role in host.in_slots()}
     web, worker = units.get("web"), units.get("worker")
     if health and release and web and web["state"] == "active":
         web["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")
         web["dead"] = http.dead_tasks(host.slot(slot, "web.sock"))
-    if names and web and web["state"] == "active":
-        web["figures"] = figures_of(host.slot(slot, "web.sock"), names)
     if health and worker and worker["state"] == "active":
         worker["health"] = slots.worker_state(host, slot)[0] or "not ready"
     return {"release": release, "units": units}
@@ -196,14 +193,6 @@ def free(path: str) -> int:
         return status.f_bavail * status.f_frsize
     except OSError:
         return 0
-
-
-def figures_of(sock: str, names: Sequence[str]) -> list[str]:
-    """The lines of a web's /metrics that begin so, at most 100, none of them long; it shows them to who asks as no
-    proxy does. Its slot's own socket is asked: after a flip the link to the live one would lead to another's."""
-    status, body = http.exchange(sock, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n", 5)
-    lines = [line for line in body.splitlines() if line.startswith(tuple(names)) and len(line) <= 200]
-    return lines[:100] if status == 200 else []
 
 
 def last_lines(host: Host, name: str, since: float) -> Said:

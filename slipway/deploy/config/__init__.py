@@ -12,7 +12,7 @@ from typing import Any
 
 from ..agent.roles import BUILT_IN, Process
 from ..errors import Refused
-from . import engines, processes, schema, watch
+from . import engines, processes, schema
 from .checks import TOO_DEEP, Problems, is_numeric, shown
 from .ssh import Ssh
 
@@ -224,7 +224,6 @@ def between_keys(fleet: Fleet) -> Problems:
                                   fleet.rollout["ready"])
     yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
                 for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
-    yield from watch.problems(fleet.watch)
 
 
 def host_problems(host: Host, same_address: Iterable[str]) -> Problems:

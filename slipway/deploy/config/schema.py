@@ -107,12 +107,9 @@ seconds = number(0, 86_400)
 process_name = text(r"[a-z][a-z0-9]{0,15}", "a name of at most 16 small letters and digits, a letter first")
 ready = text(rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
              "\"seconds 5\", \"file\", \"port 2525\", \"http /path\" or \"http :8025/path\"")
-url = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?/[!#-z~]*", "a whole URL such as https://shop.example/")
-probe = text(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?", "an exporter such as http://probe1.example:9115")
 bucket = text(r"|s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?",
               "a bucket such as s3://bucket/folder")
 proxy = text(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", "an image of HAProxy such as haproxy:lts")
-endpoint = text(r"[A-Za-z0-9][A-Za-z0-9.-]*:\d{1,5}", "a name or an address with :port")
 port = text(rf"({OCTET}(\.{OCTET}){{3}}:)?{NUMBER}:{NUMBER}(/(tcp|udp))?",
             "a port such as 2525:2525 or 127.0.0.1:2525:2525")
 
@@ -157,22 +154,10 @@ ROLLOUT: Keys = {
     "dead_after": (number(3, 3600), 30),
 }
 HOOKS: Keys = {"before": (command, ""), "committed": (command, ""), "failed": (command, ""), "alert": (command, "")}
-RULES = ("hosts_up", "errors", "figures", "worker", "beat", "front", "certificate", "disk")  # of monitor/rules.py
 WATCH: Keys = {
     "hosts_up": (number(0, 1, float), 0.8),
-    "errors": (number(0.001, 1, float), 0.05),
-    "over": (number(1, 3600), 300),
-    "ttl": (number(1, 3600), 30),
-    "every": (number(1, 600), 10),
-    "heartbeat": (number(1, 86_400), 150),
+    "ttl": (number(3, 3600), 60),
     "disk": (size, "2g"),
-    "front": (url, ""),
-    "places": (number(1, 100), 3),
-    "probes": (list_of(probe), []),
-    "certificate": (number(0, 365), 14),
-    "node": (number(0, 65_535), 0),
-    "alertmanager": (list_of(endpoint), []),
-    "without": (list_of(one_of(*RULES)), []),
 }
 ENGINE: Keys = {
     "kind": (one_of("hosts", "swarm"), "hosts"),

@@ -1,2 +1,1 @@
-"""Whether enough is up, and well enough: rules, what they measure, alerts; the same for Prometheus. Only probes.py and
-looking.py ask anybody."""
+"""Whether enough of a fleet is up: the rules, and who asks and tells."""

@@ -1,62 +1,95 @@
-"""The rules, as data: the one description for `watch` and for Prometheus. Pure.
+"""Whether enough of a fleet is up and has room, and when that becomes an alert. Pure: the clock is the caller's."""
 
-measures.py and prometheus.py say how each is measured, by its name.
-"""
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from ..agent.answers import Facts
+from ..config import Host
+from ..rollout.drift import EMPTY, running
 
-from ..config import Fleet, Host
-
+WELL = ("ready", "consuming", "paused")  # a deploy pauses a worker that is about to go
 SIZES = {"k": 2**10, "m": 2**20, "g": 2**30}
-LEAST = 20  # answers that tell a share of errors
-DAY = 86_400
+CALM = 5  # times ttl: so long must a rule be kept on end until its alert is over
 
 
-@dataclass(frozen=True)
-class Rule:
-    """`what` follows its value in a text. `least`: whether the limit is the least that is well, else it is too much.
-    `unit`: share, seconds, days, bytes, or nothing."""
+class Rule(NamedTuple):
+    """How a rule stands: the hosts by which it is broken, or would be, and what there is to say of it."""
 
     name: str
-    limit: float
-    what: str
-    least: bool = True
-    unit: str = ""
-    severity: str = "critical"
-
-    def broken(self, value: float | None) -> bool:
-        """Whether a value breaks it. What nobody can tell does not."""
-        return value is not None and (value < self.limit if self.least else value >= self.limit)
-
-    def words(self, value: float | None) -> str:
-        """A value in words; "-": nobody can tell."""
-        if value is None:
-            return "-"
-        return (f"no heartbeat of {self.name} is known" if math.isinf(value)
-                else f"{shown(value, self.unit)} {self.what}")
-
-    def says(self, value: float | None) -> str:
-        """The same, and the limit."""
-        return "-" if value is None else f"{self.words(value)}, the limit is {self.bound}"
-
-    @property
-    def bound(self) -> str:
-        """The limit in words."""
-        return shown(self.limit, self.unit)
-
-    @property
-    def breach(self) -> str:
-        """What it means that it is broken, without a value."""
-        return f"{'less than' if self.least else 'at least'} {self.bound} {self.what}"
+    broken: bool
+    hosts: tuple[str, ...]
+    text: str
 
 
-def shown(value: float, unit: str) -> str:
-    """A value as people read it."""
-    return {"share": f"{value:.1%}".replace(".0%", "%").replace("%", " %"), "seconds": f"{value:.0f} s",
-            "days": f"{value:.0f} days", "bytes": f"{value / SIZES['g']:.1f} GB".replace(".0 ", " ")
-            }.get(unit, f"{value:.0f}")
+@dataclass
+class Rules:
+    """What was heard of these hosts since `began`, and which rules have an alert. `share`: of hosts that must be up;
+    `room`: bytes that must be free; `ttl`: seconds for which a host counts as up after it was."""
+
+    hosts: Sequence[str]
+    share: float
+    room: int
+    ttl: float
+    began: float
+    problems: dict[str, str] = field(default_factory=dict)  # host → why it is not up, by its last word
+    up: dict[str, float] = field(default_factory=dict)  # host → when it last was
+    free: dict[str, int] = field(default_factory=dict)  # host → the least bytes of its disks; of one that died its last
+    alerts: dict[str, float] = field(default_factory=dict)  # rule with an alert → when it was last broken
+
+    def hear(self, host: str, problem: str, now: float, free: int | None = None) -> bool:
+        """Take what a host has said; whether that differs from its word before."""
+        before = self.problems.get(host)
+        self.problems[host] = problem
+        if not problem:
+            self.up[host] = now
+        if free is not None:
+            self.free[host] = free
+        return before != problem
+
+    def stand(self, now: float) -> Iterator[Rule]:
+        """All rules. A host that has not been up for ttl is dark; at the begin it has as long."""
+        return self._stand(tuple(host for host in self.hosts if now - self.up.get(host, self.began) > self.ttl))
+
+    def at_once(self) -> Iterator[Rule]:
+        """All rules by the last words alone."""
+        return self._stand(tuple(host for host in self.hosts if self.problems.get(host, "silent")))
+
+    def _stand(self, dark: tuple[str, ...]) -> Iterator[Rule]:
+        up, full = len(self.hosts) - len(dark), tuple(host for host, free in self.free.items() if free < self.room)
+        yield Rule("hosts_up", up / len(self.hosts) < self.share, dark,
+                   f"{up} of {len(self.hosts)} hosts up, the limit is {self.share * 100:g} %")
+        if self.free:
+            yield Rule("disk", bool(full), full, f"{mega(min(self.free.values()))} of disk free, the limit is"
+                                                 f" {mega(self.room)}")
+
+    def changes(self, now: float) -> Iterator[tuple[str, Rule]]:
+        """("broken" or "over", a rule) for each alert that begins or ends now."""
+        for rule in self.stand(now):
+            if rule.broken:
+                if rule.name not in self.alerts:
+                    yield "broken", rule
+                self.alerts[rule.name] = now
+            elif now - self.alerts.get(rule.name, now) >= CALM * self.ttl:
+                del self.alerts[rule.name]
+                yield "over", rule
+
+
+def ill(host: Host, facts: Facts) -> str:
+    """What of a host does not run, or not well, in a few words; "": all of it does."""
+    slot = facts["slots"].get(facts["live"] or "", EMPTY)
+    for role in host.roles:
+        unit: Any = facts["alone"].get(role) or slot["units"].get(role) or {}
+        if not running(unit):
+            return f"{role} is {unit.get('state') or 'not there'}"
+        if (health := unit.get("health", "ready")) not in WELL:
+            return f"{role}: {health}"
+    return facts["visits"]["blind"] if facts["visits"] else ""
+
+
+def room(facts: Facts) -> int | None:
+    """The least bytes that a disk of a host has free; /run is memory."""
+    return min((free for path, free in facts["free"].items() if path != "/run"), default=None)
 
 
 def size(text: str) -> int:
@@ -64,29 +97,6 @@ def size(text: str) -> int:
     return int(text[:-1]) * SIZES[text[-1]] if text[-1] in SIZES else int(text)
 
 
-def rules(fleet: Fleet, hosts: Sequence[Host]) -> tuple[Rule, ...]:
-    """The rules that hold for a fleet, of which these hosts count: those rules that have what they need, and that the
-    file does not leave out."""
-    watch = fleet.watch
-    over = f"over {watch['over']} s"
-    found = [Rule("hosts_up", watch["hosts_up"], f"of {len(hosts)} hosts up {over}", unit="share")]
-    if fleet.with_role("web"):
-        found.append(Rule("errors", watch["errors"], f"of answers are 5xx {over}", least=False, unit="share"))
-        web = len([host for host in hosts if host.has("web")])
-        found.append(Rule("figures", 1, f"of {web} web hosts tell their figures"))
-        found += [Rule(role, watch["heartbeat"], f"since {role}'s last heartbeat", least=False, unit="seconds")
-                  for role in ("worker", "beat") if fleet.with_role(role)]
-    found += of_front(fleet)
-    found.append(Rule("disk", size(watch["disk"]), "of disk free", unit="bytes", severity="warning"))
-    return tuple(rule for rule in found if rule.name not in watch["without"])
-
-
-def of_front(fleet: Fleet) -> list[Rule]:
-    """The rules of the front page, where the file names it."""
-    watch, front = fleet.watch, fleet.watch["front"]
-    places = len(watch["probes"]) + 1
-    found = [Rule("front", watch["places"], f"of {places} places reach {front}")] if front else []
-    if front.startswith("https:"):
-        found.append(Rule("certificate", watch["certificate"], f"until the certificate of {front} ends", unit="days",
-                          severity="warning"))
-    return found
+def mega(size: int) -> str:
+    """Bytes, for people."""
+    return f"{size // 2**20} MB"

@@ -1,0 +1,48 @@
+"""examples/monitoring, by the tools of those who read it."""
+
+import os
+import re
+import shutil
+
+import pytest
+
+from ops.served import serve
+from proc import ROOT, run
+from services import missing
+
+EXAMPLE = ROOT / "examples/monitoring"
+OTHERS = {"up", "probe_success", "probe_duration_seconds", "probe_ssl_earliest_cert_expiry",
+          "node_filesystem_avail_bytes"}  # Prometheus' own, and exporters'
+RULES = (EXAMPLE / "rules.yml").read_text()
+
+
+def tool(name, *words, cwd=EXAMPLE):
+    """Debian's packages prometheus and prometheus-alertmanager have them; PROMTOOL and AMTOOL name others."""
+    path = os.environ.get(name.upper()) or shutil.which(name) or missing(name)
+    return run([path, *words], cwd=cwd, timeout=120)
+
+
+@pytest.mark.parametrize("command", re.findall("(?:promtool|amtool) .*", (EXAMPLE / "README.md").read_text()))
+def test_the_files_are_taken(command):
+    """By the commands of its README; the tests of the rules are one of them."""
+    done = tool(*command.split())
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("expression", re.findall(r"expr: ([^|\n]+|\|\n(?: {10}.*\n)+)", RULES))
+def test_a_rule_that_never_holds_is_noticed(tmp_path, expression):
+    """Each rule has a case in rules.test.yml that brings its alert."""
+    shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "rules.yml").write_text(RULES.replace(expression.rstrip(), "vector(1) > 2"))
+    done = tool("promtool", "test", "rules", "rules.test.yml", cwd=tmp_path)
+    assert done.returncode == 1 and "FAILED" in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_metrics_that_are_asked_for_exist(sqlite_url, site_folder):
+    """Each that a rule or a panel names is on a real site's /metrics, or an exporter's own."""
+    asked = set(re.findall(r"\b([a-z_]+)\{", RULES + (EXAMPLE / "dashboard.json").read_text()))
+    with serve(site_folder, "", DATABASE_URL=sqlite_url) as site:
+        site.get("/nowhere")
+        shown = set(re.findall(r"^# TYPE (\w+)", site.get("/metrics", unix=True).body.decode(), re.MULTILINE))
+    shown |= {f"{name}_bucket" for name in shown} | {"celery_heartbeat_age_seconds"}  # only once there was one
+    assert {"http_requests_total", "up"} <= asked <= shown | OTHERS, asked - shown - OTHERS
