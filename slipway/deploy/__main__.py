@@ -19,6 +19,7 @@ from typing import cast  # noqa: E402
 
 from . import config  # noqa: E402
 from .config.ssh import Ssh  # noqa: E402
+from .engine import engine_of  # noqa: E402
 from .errors import DeployError, Interrupted, Refused  # noqa: E402
 from .screen.display import put  # noqa: E402
 from .ssh.interrupts import heeding  # noqa: E402
@@ -40,8 +41,6 @@ COMMANDS = {  # name of a module in commands/ → help
     "undrain": "they do again",
     "env": "settings and secrets: staged here, live with the next deploy",
 }
-
-OF_HOSTS = ("prune", "watch")  # and these know nothing of a swarm
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
@@ -73,9 +72,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 def handle(args: argparse.Namespace) -> int:
     """Do what is asked for; the exit code."""
     fleet = config.find(os.environ, args.config)
-    if fleet.is_swarm and (args.command in OF_HOSTS or args.hosts and args.command != "logs"):
-        raise Refused(f"{args.command if not args.hosts else '--hosts'} has no meaning with engine.kind = \"swarm\":"
-                      " docs/swarm.md tells what has")
+    engine_of(fleet).refuse(args)
     if args.command != "config" and not shutil.which("ssh"):
         raise Refused("there is no ssh on this machine: install OpenSSH's client")
     return asyncio.run(heeding(args.handle(replace(fleet, ssh=Ssh(args.ssh_config)), args))) or 0

@@ -16,7 +16,6 @@ from slipway.deploy.config import Fleet
 from slipway.deploy.provisioning import fitness
 from slipway.deploy.provisioning.fitness import Found
 from slipway.deploy.server.files import process_unit
-from slipway.deploy.swarm.nodes import Node, Part
 from deployer.test_server import files
 from proc import ROOT, run
 
@@ -171,16 +170,12 @@ GOOD = ["version systemd 252", "version python3 3.11", "version Docker 20.10.24"
 
 def test_what_the_script_says_is_read():
     """Each line finds its place in Found."""
-    found = fitness.parse(["missing nginx", *GOOD, "daemon eyJkZWJ1ZyI6IHRydWV9", "swarm active n1 c1",
-                           "node n1 manager ready 10.0.0.11 shop.web=true x=", "link a/web.sock", "proxied",
+    found = fitness.parse(["missing nginx", *GOOD, "daemon eyJkZWJ1ZyI6IHRydWV9", "swarm active",
                            "unit shop.target", "process beat", "unit shop.target", "user shop", "serves",
                            "drained web1", "drained web2", "refused y in b:3", "end"])
     assert found == Found(missing=frozenset({"nginx"}), versions=("systemd 252", "python3 3.11", "Docker 20.10.24"),
                           user=True, processes=("beat",), units=("shop.target",), daemon_json='{"debug": true}',
-                          part=Part("active", "n1", "c1", (
-                              Node("n1", "manager", "ready", "10.0.0.11", {"shop.web": "true", "x": ""}),)),
-                          link="a/web.sock", proxied=True, serves=True, drained=("web1", "web2"),
-                          refused="y in b:3")
+                          node=True, serves=True, drained=("web1", "web2"), refused="y in b:3")
     assert fitness.problems(found, "shop") == []
 
 
@@ -204,7 +199,7 @@ def test_an_inspection_cut_short_is_not_believed():
 
 
 @settings(max_examples=300)
-@given(st.lists(st.tuples(st.sampled_from(["version", "daemon", "missing", "end", "swarm", "node", "unit", "x",
+@given(st.lists(st.tuples(st.sampled_from(["version", "daemon", "missing", "end", "swarm", "unit", "x",
                                            "malformed"]),
                           st.one_of(st.text(max_size=8), st.sampled_from([
                               "systemd ²", "nothing 1", "W10=", "W1td", "systemd " + "9" * 5000]))).map(" ".join),

@@ -11,7 +11,6 @@ from pyinfra.operations import server as operations
 from slipway.deploy import config
 from slipway.deploy.provisioning.fitness import Found
 from slipway.deploy.server import files
-from slipway.deploy.swarm.nodes import Part
 from deployer.recipes import Plan
 from proc import ROOT
 
@@ -100,7 +99,7 @@ def test_the_engine_is_reloaded_and_not_on_swarm_nodes(fleet):
     plan = Plan(fleet, "web1", Found(daemon_json='{"debug": true}'))
     assert json.loads(plan.files[files.DAEMON][0]) == {"debug": True, "live-restore": True}
     assert plan.commands["reload docker.service"] == ["systemctl reload docker.service"]
-    swarm = Plan(fleet, "web1", Found(part=Part("active")))
+    swarm = Plan(fleet, "web1", Found(node=True))
     assert files.DAEMON not in swarm.files and "reload docker.service" not in swarm.commands
 
 

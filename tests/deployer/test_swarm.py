@@ -1,211 +1,226 @@
-"""Which hosts become nodes of a swarm, in what order, and which can't: decided without one."""
+"""A swarm, decided without one: what is wrong with the file, the stack, what Docker's answers mean, a rollout played."""
 
 import asyncio
 import json
-from dataclasses import replace
 
 import pytest
 
 from slipway.deploy import config
-from slipway.deploy.config import Host
-from slipway.deploy.errors import DeployError, Refused
-from slipway.deploy.provisioning.fitness import Found
-from slipway.deploy.provisioning.swarm import Nodes
-from slipway.deploy.server import files
-from slipway.deploy.ssh.process import Done
-from slipway.deploy.swarm import nodes as swarm
-from slipway.deploy.swarm.nodes import Node, Part
-from deployer.recipes import Plan
+from slipway.deploy.__main__ import parse
+from slipway.deploy.engine import engine_of
+from slipway.deploy.errors import DeployError, Divided, HostProblem, Refused
+from slipway.deploy.swarm import look, nodes, rollout
+from slipway.deploy.swarm.look import Look, Service
+from slipway.deploy.swarm.stack import ATTEMPT, ID, RELEASES, Release, proxy_config, stack
 
-ADDRESSES = {"web1": "10.0.0.11", "web2": "10.0.0.12", "work": "10.0.0.13"}
-TOKEN = "SWMTKN-1-secret-of-all"
+ONE = Release("v1", "r.example/shop@sha256:" + "1" * 64, "shop.settings.1.aa", (), "somebody")
+TWO = Release("v2", "r.example/shop@sha256:" + "2" * 64, "shop.settings.2.bb", ["CERT.3"], "somebody")
+DATA = {"app": "shop", "image": "r.example/shop", "media": "bucket", "memory": "2g",
+        "hosts": {"web1": {"roles": ["web", "smtp"], "internal": "10.0.0.1"},
+                  "work": {"roles": ["worker", "beat"], "internal": "10.0.0.2"}},
+        "process": {"smtp": {"command": "manage smtp --port 2525", "ready": "port 2525", "ports": ["25:2525"]}},
+        "engine": {"kind": "swarm", "replicas": {"web": 8, "worker": 2, "beat": 1, "smtp": 1}}}
 
 
 @pytest.fixture
-def data(data):
-    """A swarm of three, and a balancer that is no node."""
-    data["hosts"]["work"]["internal"] = ADDRESSES["work"]
-    return {**data, "engine": {"kind": "swarm", "replicas": {"web": 2, "worker": 1, "beat": 1}}}
+def fleet():
+    return config.build(DATA, {}, "x")
 
 
-def node(name, role="manager", labels=None, **more):
-    """What a manager knows of a host that is as it should be."""
-    roles = {"web1": ["web"], "web2": ["web"], "work": ["worker", "beat"]}[name]
-    labels = {f"shop.{each}": "true" for each in roles} if labels is None else labels
-    return Node(f"n-{name}", role, "ready", ADDRESSES[name], labels, **more)
+# ---- the file ----
+
+@pytest.mark.parametrize("change, said", [
+    ({"media": "local"}, "media: \"local\" files would differ"),
+    ({"registry": "ssh"}, "registry: has no meaning with engine.kind = \"swarm\""),
+    ({"engine": {**DATA["engine"], "managers": ["x"]}}, "there is no host 'x'"),
+    ({"engine": {**DATA["engine"], "managers": ["web1", "work"]}}, "take an odd number"),
+    ({"engine": {"kind": "swarm", "replicas": {"web": 1}}}, "engine.replicas.smtp: is needed"),
+    ({"engine": {"kind": "swarm", "replicas": {"smtp": 1}}}, "engine.replicas.web: is needed"),
+    ({"engine": {"kind": "swarm", "replicas": {"web": 1, "smtp": 0, "beat": 2}}}, "only one beat"),
+    ({"engine": {"kind": "hosts", "replicas": {"web": 1}}}, "counts only with engine.kind"),
+    ({"hosts": {"a": {"roles": ["web"], "internal": "10.0.0.1", "opts": "-e A=1"}}}, "hosts.a.opts: has no meaning"),
+    ({"process": {**DATA["process"], "proxy": {"command": "x"}}}, "process.proxy: the name is used for something else"),
+    ({"process": {"smtp": {"command": "x", "ports": ["127.0.0.1:25:25"]}}}, "Swarm publishes a port at all addresses"),
+])
+def test_what_the_file_must_not_say(change, said):
+    with pytest.raises(Refused, match=said):
+        config.build({**DATA, **change}, {}, "x")
 
 
-def parts(*nodes, cluster="c1"):
-    """The parts of hosts whose nodes these are."""
-    return {each.id.removeprefix("n-"): Part("active", each.id, cluster if each.role == "manager" else "",
-                                             nodes if each.role == "manager" else ()) for each in nodes}
+@pytest.mark.parametrize("words", [["prune"], ["deploy", "v1", "--skip-unreachable"], ["deploy", "v1", "--parallel=2"],
+                                   ["rollback", "--allow-incompatible"], ["status", "--hosts=web1"]])
+def test_what_has_no_meaning_is_refused(fleet, words):
+    with pytest.raises(Refused, match="has no meaning with engine.kind"):
+        engine_of(fleet).refuse(parse(words))
+    engine_of(fleet).refuse(parse(["logs", "--hosts=web1"]))
 
 
-ALL = [node("web1"), node("web2"), node("work")]
-BARE = dict.fromkeys(ADDRESSES, Part())
+# ---- the stack ----
+
+def test_what_services_name_is_there(fleet):
+    made = stack(fleet, [ONE, TWO], "a")
+    assert made["configs"]["settings"] == {"external": True, "name": "shop.settings.2.bb"}
+    assert made["secrets"] == {"CERT.3": {"external": True, "name": "shop.file.CERT.3"}}
+    for one in made["services"].values():
+        assert {each["source"] for each in one.get("secrets", ())} <= made["secrets"].keys()
+        assert {each["source"] for each in one["configs"]} <= made["configs"].keys()
+        assert json.loads(one["deploy"]["labels"][RELEASES])[-1][0] == "v2"
+    web = made["services"]["web"]
+    assert web["environment"]["SETTINGS_FILE"] == web["configs"][0]["target"] and web["image"] == TWO.image
+    assert made["services"]["smtp"]["ports"] == [
+        {"target": 2525, "published": 25, "protocol": "tcp", "mode": "host"}]
 
 
-def told(fleet, found, names=()):
-    """(host, verb, words) of each step."""
-    hosts = [host for host in fleet.hosts if not names or host.name in names]
-    return [(step.host, step.verb, *step.words) for step in swarm.steps(fleet, hosts, found)]
+def test_each_runs_where_its_role_is_and_with_no_rights(fleet):
+    for name, one in stack(fleet, [ONE], "a")["services"].items():
+        role = "web" if name == "proxy" else name
+        assert one["deploy"]["placement"]["constraints"] == [f"node.labels.shop.{role} == true"]
+        assert one["read_only"] and one["cap_drop"] == ["ALL"] and one["user"] == "10001"
 
 
-def test_bare_hosts_become_a_swarm(fleet):
-    """The first begins it, the others join; the balancer is no node; labels come last."""
-    assert told(fleet, BARE) == [
-        ("web1", "init"), ("web2", "join", "manager"), ("work", "join", "manager"),
-        ("web1", "labels", "--label-add=shop.web=true"), ("web2", "labels", "--label-add=shop.web=true"),
-        ("work", "labels", "--label-add=shop.worker=true", "--label-add=shop.beat=true")]
-    assert told(fleet, parts(*ALL)) == []
+def test_how_they_change_over(fleet):
+    rules = {name: one["deploy"]["update_config"] for name, one in stack(fleet, [ONE], "a")["services"].items()}
+    assert (rules["web"]["parallelism"], rules["web"]["delay"], rules["web"]["monitor"]) == (2, "2s", "10s")
+    assert {name: rule["order"] for name, rule in rules.items()} == {
+        "web": "start-first", "worker": "start-first", "proxy": "start-first", "beat": "stop-first",
+        "smtp": "stop-first"}
+    assert {rule["failure_action"] for rule in rules.values()} == {"rollback"}
 
 
-def test_managers_come_before_others_go(data):
-    """The file names another one: it is promoted before the old ones are demoted."""
-    data["engine"]["managers"] = ["work"]
-    fleet = config.build(data, {}, "test")
-    assert told(fleet, parts(node("web1"), node("web2"), node("work", "worker"))) == [
-        ("work", "promote"), ("web1", "demote"), ("web2", "demote")]
-    assert [step[:3] for step in told(fleet, BARE)[:3]] == [
-        ("work", "init"), ("web1", "join", "worker"), ("web2", "join", "worker")]
+def test_containers_change_with_what_they_are_made_of_alone(fleet):
+    def ids(*releases):
+        return {name: one["labels"][ID] for name, one in stack(fleet, releases, str(releases))["services"].items()}
+    assert ids(ONE) == ids(TWO, ONE) and ids(ONE)["proxy"] == ids(TWO)["proxy"]
+    assert not {*ids(ONE).values()} & ({*ids(TWO).values()} - {ids(TWO)["proxy"]})
+    assert "server-template web 20 tasks.web:8000\n" in proxy_config(fleet)[1]
+
+
+# ---- what Docker tells ----
+
+def told(tasks=(), update="", before=True, releases=(ONE,)):
+    """What the script prints of one service, web, that is to have two containers of make "new"."""
+    spec = {"Name": "shop_web", "Labels": {RELEASES: json.dumps(releases), ATTEMPT: "a"},
+            "Mode": {"Replicated": {"Replicas": 2}}, "TaskTemplate": {"ContainerSpec": {"Labels": {ID: "new"}}}}
+    service = {"ID": "s", "Spec": spec, "UpdateStatus": {"State": update}, **({"PreviousSpec": {}} if before else {})}
+    found = [{"ServiceID": "s", "DesiredState": wanted, "Status": {"State": state, "Err": error},
+              "Spec": {"ContainerSpec": {"Labels": {ID: make}}}} for make, wanted, state, error in tasks]
+    node = {"Description": {"Hostname": "web1"}, "Status": {"State": "ready"},
+            "Spec": {"Availability": "active", "Labels": {"shop.web": "true"}}}
+    return look.parsed("shop", "\n".join([*map(json.dumps, ([service], found, [node])), "shop.settings.9.a"
+                                          " shop.settings.10.b shop.proxy.c "]))
+
+
+WELL = ("new", "running", "running", "")
+OLD, STARTS, DEAD = ("old", "running", "running", ""), ("new", "running", "starting", ""), (
+    "new", "shutdown", "failed", "exit 1")
+
+
+@pytest.mark.parametrize("tasks, update, whole", [
+    ([WELL, WELL], "completed", True),
+    ([WELL, WELL], "", True),
+    ([WELL, WELL], "updating", False),
+    ([WELL, STARTS], "completed", False),
+    ([WELL, WELL, OLD], "completed", False),
+    ([WELL], "", False),
+])
+def test_when_a_deploy_is_done(tasks, update, whole):
+    """Each container is the new one, and well, and Docker has ended watching."""
+    seen = told(tasks, update)
+    assert look.converged(seen, ["web"], "a") is whole
+    assert bool([*look.problems(seen)]) is not whole
+    assert seen.settings == "shop.settings.10.b" and seen.nodes == {"web1": ("ready", ("shop.web",))}
+
+
+@pytest.mark.parametrize("seen", [
+    told([WELL, DEAD], "rollback_started"), told([OLD, OLD], "paused"), told([DEAD], before=False), told([WELL, WELL])])
+def test_when_a_deploy_has_failed(seen):
+    """Docker takes it back, or has, or has nothing to go back to and a container ended, or another deploy came."""
+    with pytest.raises(DeployError, match="web: (exit 1|a new container ended)"):
+        look.converged(seen, ["web"], "another" if seen.services["web"].whole else "a")
+
+
+def test_where_a_rollback_goes():
+    assert rollout.back([ONE, TWO]) == ONE and rollout.back([ONE, TWO, ONE._replace(tag="v3")], "v1") == ONE
+    assert rollout.back([ONE, TWO, TWO._replace(who="again")]) == ONE
+    for releases, tag in (([ONE], ""), ([], ""), ([ONE, TWO], "v9"), ([ONE, TWO], "v2")):
+        with pytest.raises(Refused, match="no release"):
+            rollout.back(releases, tag)
 
 
 def test_labels_of_gone_roles_go_and_those_of_others_stay(fleet):
-    """Only keys that begin with the app's name and a dot are its own."""
-    labels = {"shop.web": "true", "shop.smtp": "true", "shop.worker": "false", "shop2.web": "true", "rack": "7"}
-    found = parts(node("web1"), node("web2"), node("work", labels=labels))
-    assert told(fleet, found) == [("work", "labels", "--label-add=shop.worker=true", "--label-add=shop.beat=true",
-                                   "--label-rm=shop.web", "--label-rm=shop.smtp")]
+    node = {"Spec": {"Labels": {"shop.web": "true", "shop.beat": "true", "shop2.web": "true"}}}
+    assert nodes.labelled(fleet, fleet.hosts[0], node) == ["--label-add=shop.smtp=true", "--label-rm=shop.beat"]
+    assert nodes.labelled(fleet, fleet.hosts[1], {}) == ["--label-add=shop.worker=true", "--label-add=shop.beat=true"]
 
 
-def test_a_host_that_was_made_anew(fleet):
-    """Its node of before is down, with the same address: forgotten once the new one has joined."""
-    old = Node("old", "manager", "down", ADDRESSES["web2"])
-    nodes = (node("web1"), node("work"), old)
-    found = {**parts(node("web1"), node("work")), "web2": Part()}
-    found = {name: replace(part, nodes=nodes) if part.cluster else part for name, part in found.items()}
-    assert told(fleet, found) == [("web2", "join", "manager"), ("web2", "forget", "old", "manager"),
-                                  ("web2", "labels", "--label-add=shop.web=true")]
+# ---- a rollout, played ----
+
+class Played:
+    """A swarm on which ONE runs, and what it is told; `fails`: how the update of web ends, `stuck`: none goes back."""
+
+    def __init__(self, fails="", stuck=False):
+        self.fails, self.stuck, self.said, self.attempt = fails, stuck, [], ""
+
+    def service(self, name):
+        mine = self.attempt and f"rollback {name}" not in self.said
+        state = (self.fails if name == "web" else "updating") if mine and self.fails else "completed"
+        return Service([ONE, TWO] if mine else [ONE], self.attempt if mine else "", True, state, 1, 1, 0, ())
+
+    async def look(self):
+        labels = [f"shop.{name}" for name in ("web", "worker", "beat", "smtp")]
+        return Look({name: self.service(name) for name in ("web", "worker", "beat", "smtp", "proxy")},
+                    {"n": ("ready", labels)}, "shop.settings.2.bb")
+
+    async def settings(self, name):
+        return "CERT_FILE=/run/secrets/CERT.3\n"
+
+    async def keep(self, kind, name, content):
+        self.said.append(f"keep {kind}")
+
+    async def run(self, words, timeout):
+        self.said.append("job " + words[4])
+
+    async def docker(self, *words, input=b"", timeout=0):
+        if words[:2] == ("stack", "deploy"):
+            self.attempt = json.loads(input)["services"]["web"]["deploy"]["labels"][ATTEMPT]
+        if words[:2] == ("service", "rollback") and not self.stuck:
+            self.said.append("rollback " + words[-1].removeprefix("shop_"))
+        return json.dumps([{"RepoDigests": [TWO.image]}])
 
 
-@pytest.mark.parametrize("found, wrong", [
-    ({**parts(*ALL[:2]), "work": Part("active", "x", "c2", (Node("x", "manager", "ready", "10.9.9.9"),))},
-     {"work": "is a node of another swarm than web1: run docker swarm leave there, or take it out of the file"}),
-    ({**BARE, "web2": Part("active", "x")}, {"web2": "is a node of a swarm none of whose managers is a host of the"
-                                             " file, or can be asked: bring one, or run docker swarm leave there"}),
-    ({**BARE, "web2": Part("locked")},
-     {"web2": "its part in a swarm is locked: see docker info, or run docker swarm leave there"}),
-    ({**parts(*ALL[1:]), "web1": replace(parts(*ALL)["web1"], nodes=(), trouble="no leader")},
-     {"web1": "its swarm has no leader (no leader): bring its other managers back, or see docs/swarm.md"}),
-    ({"web2": Part(), "work": Part()}, dict.fromkeys(("web2", "work"), "no manager of the swarm can be asked: web1")),
-])
-def test_hosts_that_cannot_be_nodes(fleet, found, wrong):
-    """One clear line for each; nothing is done anywhere."""
-    assert swarm.problems(fleet, found) == {name: [text] for name, text in wrong.items()}
-    with pytest.raises(Refused):
-        Nodes(fleet, fleet.app_hosts[1:], {name: Found(part=part) for name, part in found.items()}, "provision")
+@pytest.fixture
+def rolled(fleet, monkeypatch):
+    """rolled(played): how a deploy to it ended, and the events."""
+    async def unreachable(*words):
+        raise HostProblem("is away")
+
+    def roll(played):
+        events = []
+        monkeypatch.setattr(rollout, "run", unreachable)
+        monkeypatch.setattr(rollout, "PAUSE", 0.01)
+        monkeypatch.setattr(rollout, "TAKEBACK", 0.2)
+        going = rollout.Rollout(fleet, events.append, "deploy", "v2")
+        going.manager = played
+        asyncio.run(going.run())
+        return events
+    return roll
 
 
-def test_a_host_is_taken_out(fleet):
-    """Its own labels go first; another app's keep it in; a manager hands over, the last one ends the swarm."""
-    web2 = fleet.hosts[1]
-    assert [(step.host, step.verb) for step in swarm.leaving(fleet, web2, parts(*ALL))] == [
-        ("web2", "labels"), ("web2", "drain"), ("web2", "demote"), ("web2", "leave")]
-    found = parts(node("web1"), node("web2", labels={"shop.web": "true", "blog.web": "true"}))
-    assert [step.verb for step in swarm.leaving(fleet, web2, found)] == ["labels"]
-    found = parts(node("web2"), node("web1", "worker"), node("work", "worker"))
-    assert [(step.host, step.verb) for step in swarm.leaving(fleet, web2, found)] == [
-        ("web2", "labels"), ("web1", "promote"), ("work", "promote"), ("web2", "drain"), ("web2", "demote"),
-        ("web2", "leave")]
-    assert [step.verb for step in swarm.leaving(fleet, web2, parts(node("web2")))] == ["labels", "drain", "leave"]
-    assert swarm.leaving(fleet, web2, BARE) == []
+def test_a_deploy(rolled):
+    played = Played()
+    assert rolled(played)[-1]["outcome"] == "committed"
+    assert played.said == ["job shop-migrate", "keep config"]
 
 
-def test_the_file_has_numeric_addresses(data):
-    """By a name nodes would not find each other after it has changed."""
-    del data["hosts"]["work"]["internal"]
-    with pytest.raises(Refused) as error:
-        config.build(data, {}, "test")
-    assert str(error.value) == ("test: hosts.work.internal: is needed: the numeric address at which the swarm's nodes"
-                                " reach it")
+def test_one_service_fails_and_all_go_back(rolled):
+    """Also those that Docker itself would leave at the new release."""
+    played = Played(fails="rollback_started")
+    with pytest.raises(DeployError, match="web: a new container ended\ntaken back: v1 serves"):
+        rolled(played)
+    assert {line for line in played.said if line.startswith("rollback")} == {
+        f"rollback {name}" for name in ("web", "worker", "beat", "smtp", "proxy")}
 
 
-def test_the_network_of_containers_is_not_the_hosts_own(data):
-    """What is asked for at the beginning cannot be changed later."""
-    body = json.loads(swarm.init_body(config.build(data, {}, "test"), Host("web2", "web2", internal="10.0.0.12:8080")))
-    assert body == {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": "10.0.0.12", "DataPathAddr": "10.0.0.12",
-                    "DefaultAddrPool": ["10.83.0.0/16"], "SubnetSize": 24}
-    data["hosts"]["work"]["internal"] = "10.83.7.1"
-    assert swarm.pool(config.build(data, {}, "test")) == "172.29.0.0/16"
-
-
-# ---- on the hosts ----
-
-class Engine:
-    """A host: it knows the token, and `fails` where a command has that in it."""
-
-    def __init__(self, fails="nothing"):
-        self.fails, self.commands, self.inputs = fails, [], []
-
-    async def command(self, script, input=b"", timeout=600):
-        self.commands.append(script)
-        self.inputs.append(input.decode())
-        if self.fails in script:
-            return Done(1, b"", f"it failed\nError: cannot join with {TOKEN} here\n".encode())
-        return Done(0, TOKEN.encode() if "join-token" in script else b"10.0.0.11:2377 " * ("Remote" in script), b"")
-
-
-def bring(fleet, engines, found=BARE):
-    nodes = Nodes(fleet, fleet.app_hosts, {name: Found(part=part) for name, part in found.items()}, "provision")
-    asyncio.run(nodes.bring(engines, False, lambda host, text: None))
-    return nodes.changes
-
-
-def test_a_token_goes_by_stdin_alone(fleet):
-    """A command line shows in every process list, and what fails is told."""
-    engines = {name: Engine() for name in ADDRESSES}
-    assert bring(fleet, engines)["web2"] == ["join the swarm as a manager", "label the node: shop.web"]
-    assert any(TOKEN in text for text in engines["web2"].inputs)
-    assert not any(TOKEN in command for engine in engines.values() for command in engine.commands)
-    engines["work"] = Engine("/swarm/join")
-    with pytest.raises(DeployError) as error:
-        bring(fleet, engines)
-    assert str(error.value) == "on work: join the swarm as a manager: Error: cannot join with … here"
-
-
-def test_what_a_bare_host_gets(fleet):
-    """Nothing of slots: neither units nor programs; live-restore is off, and the proxy has a folder."""
-    plan = Plan(fleet, "web1", Found(daemon_json='{"live-restore": true, "debug": true}'))
-    assert json.loads(plan.files[files.DAEMON][0]) == {"live-restore": False, "debug": True}
-    assert plan.commands["reload docker.service"][0] == "systemctl reload docker.service"
-    assert not [name for name in plan.files if "docker-" in name or "/shop-" in name]
-    assert next(files.app_files(fleet, fleet.hosts[0])).path == "/etc/default/shop", "it marks the app's name"
-    lines = plan.files["/etc/tmpfiles.d/shop.conf"][0].splitlines()
-    assert [line for line in lines if line[:1] != "#" and line] == [
-        "d /run/shop 0750 root www-data -", "d /run/shop/proxy 2710 10001 www-data -",
-        "L /run/shop/web.sock - - - - proxy/web.sock"]
-    assert not {"give the swarm the visitors", "drain the slots", "enable shop.target"} & {*plan.names}
-
-
-UNITS = ("shop-web@a.service", "shop.target")
-
-
-def test_slots_keep_the_visitors_until_the_swarm_has_a_release(fleet):
-    """Then it gets them first, what is under way ends, and only then units stop."""
-    held = Plan(fleet, "web1", Found(units=UNITS, processes=("web@",), link="b/web.sock"))
-    assert not [name for name in held.names if name.startswith(("stop", "remove", "give", "drain"))]
-    lines = held.files["/etc/tmpfiles.d/shop.conf"][0].splitlines()
-    assert "L /run/shop/web.sock - - - - a/web.sock" in lines and "d /run/shop/proxy 2710 10001 www-data -" in lines
-    assert not any("proxy/web.sock" in line for line in lines), "after a boot slot a has them"
-    gone = Plan(fleet, "web1", Found(units=UNITS, processes=("web@",), link="b/web.sock", proxied=True))
-    order = ["give the swarm the visitors", "drain the slots", "stop shop-web@a.service, shop.target",
-             "clear the slots"]
-    assert [name for name in gone.names if name in order] == order
-
-
-def test_a_host_without_visitors_goes_over_with_the_others(fleet):
-    """Its work is the swarm's once every web host reaches a release there."""
-    known = {"web1": Found(proxied=True), "web2": Found(), "work": Found()}
-    assert not Nodes(fleet, fleet.app_hosts, known, "provision").found["work"].proxied
-    known["web2"] = Found(proxied=True)
-    assert Nodes(fleet, fleet.app_hosts, known, "provision").found["work"].proxied
+def test_what_does_not_go_back_is_told(rolled):
+    with pytest.raises(Divided, match="not taken back whole: "):
+        rolled(Played(fails="paused", stuck=True))

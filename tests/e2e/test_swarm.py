@@ -1,174 +1,131 @@
-"""Hosts that are made a swarm: its nodes, their labels, what visitors notice of it, and what comes and goes."""
+"""A swarm of three hosts, as a team types it: what docs/swarm.md says that Swarm keeps, and what it does not."""
+
+import signal
 
 import pytest
 
-from e2e.fleet.load import Load
-from e2e.swarm import SwarmShop
+from e2e.swarm import begun
 from proc import wait_until
-
-pytestmark = pytest.mark.rare  # its deploys, with a stand-in, are in test_swarm_deploy.py
 
 
 @pytest.fixture(scope="module")
-def shop(fleet, tmp_path_factory):
-    """Three bare hosts, provisioned as a swarm."""
-    fleet.reset()
-    shop = SwarmShop(fleet, tmp_path_factory.mktemp("a shop"))
-    check = shop.deploy("provision", "--check")
-    assert check.returncode == 1, check.stdout + check.stderr
-    for said in ("web1: would begin a swarm\n", "web2, work1: would join the swarm as a manager\n"):
-        assert said in check.stdout, check.stdout
-    shop.provision()
-    return shop
-
-
-def test_hosts_are_nodes_with_their_roles(shop):
-    """All that are to manage do; labels say what may be placed where; the second time there is nothing to do."""
-    assert shop.nodes() == {"web1": ("manager", {"shop.web"}), "web2": ("manager", {"shop.web"}),
-                            "work1": ("manager", {"shop.worker", "shop.beat"})}
-    assert shop.changes() == 0 and "\n0 changes to make (" in "\n" + shop.provision("--check")
-    for name, host in shop.machines().items():
-        part = shop.part(name)
-        assert part["NodeAddr"] == host.address
-        assert host.run("docker info --format '{{.LiveRestoreEnabled}}'") == "false\n"
-
-
-def test_nothing_of_slots_is_there(shop):
-    """No unit, no program of theirs; visitors are to come by the proxy's folder, also after a boot."""
-    for host in shop.machines().values():
-        programs = host.run("ls /etc/systemd/system /usr/local/bin")
-        assert not any(name in programs for name in ("shop", "docker-runner", "docker-slot"))
-        host.run("rm -r /run/shop/proxy /run/shop/web.sock; systemd-tmpfiles --create shop.conf")
-        assert host.run("readlink /run/shop/web.sock") == "proxy/web.sock\n"
-        assert host.run("stat -c '%a %u %G' /run/shop /run/shop/proxy") == "750 0 www-data\n2710 10001 www-data\n"
+def swarm(fleet, tmp_path_factory):
+    """The app on a swarm, with v1 live."""
+    return begun(fleet, tmp_path_factory.mktemp("swarm"))
 
 
 @pytest.fixture
-def released(shop):
-    """The same with a release."""
-    shop.stack("v1")
-    shop.until_ready("v1")
-    return shop
+def shop(swarm):
+    """The same, whatever the test before has left."""
+    swarm.bring("v1")
+    return swarm
 
 
-def test_no_visitor_notices_an_update(released):
-    """Containers and proxies come and go on both hosts; visitors of both, and of the balancer, get answers."""
-    assert released.changes() == 0
-    with released.load() as load:
-        released.settings["engine.replicas.web"] = 4  # the proxy's file says so, too
-        released.stack("v2")
-        released.until_ready("v2")
-        updated(released, "web")
-        updated(released, "proxy")
-        result = load.stop()
-    assert len(result.records) > 100 and not result.failures, result.summary()
-    assert {record.release for record in result.records} == {"v1", "v2"}, result.summary()
-
-
-def updated(shop, service):
-    """Wait until a service's update has ended well."""
-    asked = f"docker service inspect {shop.app}_{service} --format '{{{{.UpdateStatus.State}}}}'"
-    wait_until(lambda: shop.manager.run(asked) == "completed\n", 180, f"{service} is updated")
-
-
-def test_no_token_shows(shop):
-    """Neither a log nor what the deployer said has one."""
+def test_hosts_are_nodes_with_their_roles(shop):
+    """All that are to manage do; labels say what may be placed where; the second time there is nothing to do. No token
+    shows in a log; there is nothing of slots."""
+    assert shop.nodes() == {"web1": ("manager", {"shop.web"}), "web2": ("manager", {"shop.web"}),
+                            "work1": ("manager", {"shop.worker", "shop.beat"})}
+    shop.provision()  # a balancer takes hosts that answer now
+    assert shop.changes() == 0 and "\n0 changes to make (" in "\n" + shop.provision("--check")
     for host in shop.machines().values():
+        assert host.run("docker info --format '{{.LiveRestoreEnabled}}'") == "false\n"
         assert "SWMTKN" not in host.run("journalctl --no-pager; cat /var/log/syslog /var/log/auth.log 2>/dev/null || :")
+        programs = host.run("ls /etc/systemd/system /usr/local/bin")
+        assert not any(name in programs for name in ("shop", "docker-runner", "docker-slot"))
 
 
-def test_managers_are_those_of_the_file(shop):
-    """One that is named stays, the others become workers, and managers again."""
-    shop.settings["engine.managers"] = ["web1"]
-    assert shop.changes() == 2
-    assert {name for name, (role, _) in shop.nodes().items() if role == "manager"} == {"web1"}
-    del shop.settings["engine.managers"]
-    assert shop.changes() == 2 and {role for role, _ in shop.nodes().values()} == {"manager"}
-    assert shop.changes() == 0
-
-
-def test_a_host_is_taken_off_and_comes_back(released):
-    """It leaves the swarm with what it had; visitors of the other one notice nothing. Bare again, it joins anew."""
-    shop = released
-    with Load(shop.fleet.hosts["web1"].url, host="shop.example", rate=40, seconds=240) as load:
-        shop.provision("--remove", "web2")
-        result = load.stop()
-    assert len(result.records) > 100 and not result.failures, result.summary()
-    assert set(shop.nodes()) == {"web1", "work1"} and shop.part("web2")["LocalNodeState"] == "inactive"
-    assert shop.fleet.hosts["web2"].run("docker ps -q") == ""
-    shop.provision()
-    assert set(shop.nodes()) == {"web1", "web2", "work1"}
-    with_visitors(shop)
-
-    shop.fleet.reset("web2")
-    down = "docker node ls --format '{{.Hostname}} {{.Status}}'"
-    wait_until(lambda: "web2 Down" in shop.manager.run(down), 60, "web2 is missed")
-    said = shop.provision()
-    assert "web2: join the swarm as a manager\n" in said and "web2: forget the node that it was, " in said
-    assert shop.manager.run(down).count("web2") == 1
-    with_visitors(shop)
-
-
-def with_visitors(shop):
-    """Wait until all web hosts reach the release, and let the balancer know; then nothing is left to do."""
-    shop.until_ready(shop.readyz("web1"))
-    shop.provision()
-    assert shop.changes() == 0
-
-
-def test_a_boot_leads_to_the_proxy(released):
-    """What the swarm had on a host is there again, and visitors get to it."""
-    web2 = released.fleet.hosts["web2"]
-    web2.power_cut()
-    web2.power_on()
-    released.until_ready(released.readyz("web1"))
-    assert slots(web2) == "proxy"
-
-
-def test_who_is_in_another_swarm(shop):
-    """That is said before anything is done, on any host."""
-    web2 = shop.fleet.hosts["web2"]
-    shop.provision("--remove", "web2")
-    web2.run(f"docker swarm init --advertise-addr {web2.address} >/dev/null")
-    done = shop.deploy("provision")
-    assert done.returncode == 2 and done.stderr == (
-        "deploy: on web2: is a node of another swarm than web1: run docker swarm leave there, or take it out of the"
-        " file\n"), done.stderr
-    web2.run("docker swarm leave --force")
-    shop.provision()
-
-
-def test_nobody_notices_that_hosts_go_over(fleet, tmp_path_factory):
-    """Slots keep the visitors until the swarm has a release; then it gets them, and slots end what they have begun."""
-    fleet.reset()
-    shop = SwarmShop(fleet, tmp_path_factory.mktemp("a shop"))
-    swarm, shop.settings = shop.settings, shop.on_hosts
-    shop.provision()
-    shop.stage()
-    outcome = shop.roll("deploy", "v1")
-    assert outcome.code == 0, outcome.stderr
-    shop.settings = swarm
-    with shop.load(post_path="/?ms=2000", post_every=5) as load:
-        said = shop.provision()
-        assert "web1: keeps what it runs until the swarm has a release: make deploy, then make provision\n" in said
-        assert shop.changes() == 0 and {slots(host) for host in shop.web} == {"b"}
-        settings = shop.manager.run("cat /etc/default/shop.env")
-        assert shop.deploy("env", "set", input=settings).returncode == 0
+def test_no_request_fails(shop):
+    """A release comes, and goes: nobody notices, and each visitor meets the one or the other."""
+    with shop.load() as load:
         there = shop.roll("deploy", shop.image("v2"))
         assert there.code == 0, there.stderr
-        shop.until_ready("v2", "proxy/web.sock")
-        shop.provision()
-        assert {slots(host) for host in shop.web} == {"proxy"}
-        result = load.stop()
-    assert len(result.records) > 100 and not result.failures, result.summary()
-    assert {record.release for record in result.records} == {"v1", "v2"}, result.summary()
-    assert shop.changes() == 0
-    for host in shop.machines().values():
-        assert host.run("docker ps -q --filter label=docker-runner.image") == ""
-        assert {*host.run("ls /run/shop | grep -v ^agent-").split()} <= {"proxy", "web.sock", "nginx.sock"}
-        assert "shop" not in host.run("ls /etc/systemd/system; systemctl list-units --all --plain 'shop*' --no-legend")
+        shop.alone("v2")
+        back = shop.roll("rollback")
+        assert back.code == 0, back.stderr
+    assert len(load.result.records) > 100 and not load.result.failures, load.result.summary()
+    assert set(load.result.releases) == {"v1", "v2"}, load.result.summary()
+    assert [step for step, _ in there.steps()] == ["pull", "migrate", "update"]
+    shop.alone("v1")
+    assert "there is no way back" in shop.roll("rollback").stderr
 
 
-def slots(host):
-    """The folder in which the socket is that web.sock names."""
-    return host.run("readlink /run/shop/web.sock").partition("/")[0]
+@pytest.mark.parametrize("fault, said", [
+    ("crash", "web: "),
+    ("unready", "web: "),
+    ("visitors", "/ is answered 500"),
+    ("fleeting", "worker: "),
+    ("migration", "migrations fail"),
+])
+def test_what_is_bad_is_taken_back(shop, fault, said):
+    """Whole, whichever service it was. Only one that is ready, and spoils answers, is ever met by visitors."""
+    with shop.load() as load:
+        outcome = shop.roll("deploy", shop.image(fault, fault))
+    assert outcome.code == 1 and said in outcome.stderr and "v1 serves" in outcome.stderr, outcome.stderr
+    shop.alone("v1")
+    met = [record for record in load.result.records if record.release == fault]
+    assert not met or fault in ("visitors", "fleeting"), load.result.summary()
+    assert all(record.release == fault for record in load.result.failures), load.result.summary()
+
+
+def test_a_rollback_brings_the_settings(shop):
+    """Those of the release that it goes back to; a secret is a file there."""
+    assert shop.deploy("env", "set", input="COLOUR=blue\n").returncode == 0
+    assert shop.deploy("env", "set-file", "CERT", "-", input="a\nb\n").returncode == 0
+    assert "staged: set" in shop.deploy("env", "list").stdout and "COLOUR" not in shop.environment()
+    assert shop.roll("deploy", shop.image("v3"), "--no-bake").code == 0
+    found = shop.environment()
+    assert found["COLOUR"] == "blue" and found["CERT_FILE"].startswith("/run/secrets/CERT.")
+    assert shop.fleet.hosts["web1"].run("docker exec $(docker ps -qf name=^shop_web | head -n1) sh -c"
+                                        f" 'cat {found['CERT_FILE']}'") == "a\nb\n"
+    assert shop.roll("rollback").code == 0
+    assert "COLOUR" not in shop.environment()
+    assert shop.deploy("env", "unset", "COLOUR", "CERT_FILE").returncode == 0
+
+
+def test_a_killed_deployer(shop):
+    """Swarm goes on with what it was told; no visitor notices, and the next deploy brings one release everywhere."""
+    with shop.load() as load, shop.rolling("deploy", shop.image("v2")) as rolling:
+        rolling.until("update")
+        wait_until(lambda: "updating" in shop.deploy("status").stdout, 60, "Swarm has begun")
+        assert "try again after it" in shop.roll("rollback").stderr
+        rolling.process.send_signal(signal.SIGKILL)
+        rolling.process.wait(10)
+        shop.alone("v2")
+    assert not load.result.failures, load.result.summary()
+
+
+def test_an_interrupted_deployer(shop):
+    """It takes all back first."""
+    with shop.rolling("deploy", shop.image("v2")) as rolling:
+        rolling.until("update")
+        wait_until(lambda: "updating" in shop.deploy("status").stdout, 60, "Swarm has begun")
+        rolling.process.send_signal(signal.SIGTERM)
+        assert rolling.finish().code == 130
+    shop.alone("v1")
+
+
+def test_a_lost_manager(shop):
+    """The deployer loses the host that it works through, and goes on by another one; containers start elsewhere."""
+    first = shop.fleet.hosts["web1"]
+    with shop.rolling("deploy", shop.image("v2")) as rolling:
+        rolling.until("update")
+        first.power_cut()
+        try:
+            outcome = rolling.finish()
+        finally:
+            first.power_on()
+    shop.alone("v2" if outcome.code == 0 else "v1")
+
+
+def test_what_is_asked_of_it(shop):
+    """status, logs, run, plan and releases mean what they mean on hosts; what has no meaning says so."""
+    ran = shop.deploy("run", "web1", "--", "hello", "world")
+    assert '["hello", "world"]' in ran.stdout, ran.stderr
+    logs = shop.deploy("logs", "--role", "web", "-n", "20").stdout
+    assert "shop-web[" in logs and "web1 | " in logs
+    assert "update" in shop.deploy("plan", "v1").stdout and " v1 " in shop.deploy("releases").stdout
+    assert "has no meaning" in shop.deploy("prune").stderr
+    shop.manager.run("docker service scale --detach shop_worker=0")
+    wait_until(lambda: shop.deploy("status").returncode == 1, 30, "status tells that a service is not as deployed")
+    assert shop.roll("deploy", "v1").code == 0

@@ -3,13 +3,13 @@
 import pytest
 
 from e2e.orders import Orders, doubled
-from e2e.swarm_rollouts import Rolled
+from e2e.swarm import SwarmShop
 from proc import wait_until
 
-pytestmark = pytest.mark.rare  # its deploys, with a stand-in, are in test_swarm_deploy.py
+pytestmark = pytest.mark.rare  # its deploys, with a stand-in, are in test_swarm.py
 
 
-class Swarmed(Orders, Rolled):
+class Swarmed(Orders, SwarmShop):
     """The app with orders, whose hosts are a swarm."""
 
     def __init__(self, fleet, folder, project_image):

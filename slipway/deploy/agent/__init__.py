@@ -15,15 +15,14 @@ TYPES = dict.fromkeys(("shapes", "answers"), "def __getattr__(name):\n    pass\n
 MODULES = ("lasting", "disk", "envfile", "roles", "host", "http", "engine", "image_files", "visitors", "releases",
            "slots", "attempt", "steps.migrate", "site", "memory", "sqlite", "facts", "images", "steps.commit", "fate",
            "steps.asking", "steps.readiness", "steps.start", "steps.verdicts", "steps.publish", "steps.watcher",
-           "steps.switch", "steps.replace", "takeback", "steps.begin", "steps.pull", "steps.prune", "swarm.store",
-           "swarm.stacks", "swarm.settle", "swarm.steps", "swarm.looks", "steps.table", "shell", "settings", "kept",
-           "serve")
+           "steps.switch", "steps.replace", "takeback", "steps.begin", "steps.pull", "steps.prune", "steps.table",
+           "shell", "settings", "kept", "serve")
 
 
 @functools.cache
 def bundle() -> str:
     """The text of the whole agent, a Python program: start.py, and a call that gives it the other modules."""
-    texts = {**TYPES, "steps": "", "swarm": "", **{name: path_of(name).read_text("utf-8") for name in MODULES}}
+    texts = {**TYPES, "steps": "", **{name: path_of(name).read_text("utf-8") for name in MODULES}}
     sources = {"agent": "", **{f"agent.{name}": text for name, text in texts.items()}}
     return f"{path_of('start').read_text('utf-8')}\n\nrun({sources!r}, globals())\n"
 

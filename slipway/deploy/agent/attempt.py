@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from . import disk, releases
 from .host import Host, Problem
-from .shapes import Any, Container, Noted, Release, Unpack, Watching
+from .shapes import Container, Noted, Release, Unpack, Watching
 
 
 class Attempt:
@@ -21,7 +21,6 @@ class Attempt:
         self.died: Problem | None = None  # how a container of the slot has ended before the flip
         self.anew: dict[str, str] = {}  # container → id, of those started once more: older ones are past
         self.sick: Problem | None = None
-        self.swarm: Any = None  # what swarm/steps.py knows of it
         self.ids: dict[str, str] = {}  # container → id, of those that must not end
 
     def note(self, **values: Unpack[Noted]) -> None:

@@ -30,12 +30,10 @@ from .steps.commit import withdraw_promise
 from .steps.pull import fetch
 from .steps.switch import flip_back
 from .steps.table import STEPS
-from .swarm import looks, settle
 
 MARK = "--8<-- slipway"
 # Messages that are no steps of a deploy: those that need no lock, and all that are answered under it.
-UNLOCKED: dict[str, Callable[..., object]] = {
-    "read_settings": settings.read_settings, "command": shell.command, **looks.QUESTIONS}
+UNLOCKED: dict[str, Callable[..., object]] = {"read_settings": settings.read_settings, "command": shell.command}
 LOCKED = {**UNLOCKED, "put": shell.put, "stage": settings.stage, "keep": settings.finish_staging}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's words: the unit's name is in use
 WAIT = 120  # seconds that a deploy waits for a retirement
@@ -101,11 +99,9 @@ def read(app: str, program: bytes, file: str) -> None:
             answer(message, lambda: readers.get(message["do"], shell.refuse)(host, **message["args"]))
 
 
-def lock(host: Host, program: bytes, name: str, description: str, dead_after: float, bare: bool = False,
-         swarm: bool = False) -> Locked:
+def lock(host: Host, program: bytes, name: str, description: str, dead_after: float, bare: bool = False) -> Locked:
     """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead. The unit is killed
-    when it hears nothing for `dead_after` seconds. `bare`: the host need not be provisioned yet; `swarm`: it
-    manages the swarm that has the app's releases."""
+    when it hears nothing for `dead_after` seconds. `bare`: the host need not be provisioned yet."""
     folder, deadline = host.root + "/run" if bare else host.run, time.monotonic() + WAIT
     path = "%s/%s" % (folder, name)
     while True:
@@ -120,7 +116,7 @@ def lock(host: Host, program: bytes, name: str, description: str, dead_after: fl
             break
     held = held or ("by somebody who came a moment before" if taken else None)
     found: Locked = {"code": code, "said": errors, "locked": held}
-    if not (bare or swarm):
+    if not bare:
         tag = releases.read_tag(host.tag)
         found.update({"attempt": bool(disk.read(host.attempt)), "live": slots.release_in(host, slots.live(host)),
                       "tag": tag and tag["tag"]})
@@ -202,7 +198,6 @@ def step(host: Host, attempt: Attempt, message: Message) -> None:
 def abort(attempt: Attempt, why: Noted) -> None:
     """Take the visitors back, and end, so that systemd takes the host back."""
     attempt.lock.acquire()  # and keep it: no step writes the attempt any more
-    settle.note_cause(attempt.host, why.get("cause", ""))
     with contextlib.suppress(Problem, OSError):  # the takeback reports it
         if "live" in attempt.noted and releases.read_attempt(attempt.host):
             if attempt.noted.get("promised"):
@@ -242,7 +237,6 @@ def main(words: list[str], program: bytes, file: str) -> None:
         work(app, *rest)
     elif mode == "takeback":
         takeback.settle(Host(app), say)
-        settle.settle_here(Host(app), say)
         settings.drop_staging(Host(app))
     elif mode == "retire":
         retire(Host(app), file, *rest)

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 
 from ..config import Fleet
+from ..engine import Rolling
 from ..errors import DeployError, Locked
 from ..screen import display
 from . import plan
@@ -31,7 +32,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     await displayed(plan.deploy_of(fleet, args, show.tell), show, args.wait)
 
 
-async def displayed(rollout: plan.Rolling, show: display.Background, wait: int) -> None:
+async def displayed(rollout: Rolling, show: display.Background, wait: int) -> None:
     """Do a rollout, which tells `show` how it goes; `wait`: seconds for the lock."""
     try:
         await when_free(rollout, wait)
@@ -42,7 +43,7 @@ async def displayed(rollout: plan.Rolling, show: display.Background, wait: int) 
         show.close()
 
 
-async def when_free(rollout: plan.Rolling, seconds: float) -> None:
+async def when_free(rollout: Rolling, seconds: float) -> None:
     """Do it; while somebody else holds the lock, try again, for so many seconds. Each try decides anew."""
     now = asyncio.get_running_loop().time
     deadline = now() + seconds

@@ -5,9 +5,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from ..config import Fleet
+from ..engine import engine_of
 from ..env import staging
-from ..ssh.connections import Connections
-from ..swarm import settings as in_swarm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def handle(fleet: Fleet, args: argparse.Namespace) -> Coroutine[Any, Any, None]:
     """What is typed is read now, before the event loop runs, which must not wait for it."""
-    if fleet.is_swarm:
-        return in_swarm.show(fleet) if args.action == "list" else in_swarm.stage(
-            fleet, staging.CHANGES[args.action](args))
-    hosts = Connections(fleet, fleet.chosen(args.hosts))
-    return staging.show(hosts) if args.action == "list" else staging.stage(hosts, staging.CHANGES[args.action](args))
+    engine = engine_of(fleet)
+    return engine.show_settings(args) if args.action == "list" else engine.stage(
+        args, staging.CHANGES[args.action](args))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from ..config import Fleet, Host
+from ..engine import engine_of
 from ..errors import DeployError, HostProblem, Refused, on_hosts
 from ..screen.display import write
 from ..ssh import process
@@ -24,8 +25,8 @@ def command(fleet: Fleet, args: argparse.Namespace) -> list[str]:
     """The words that show a host's logs there. Raises Refused for an unknown role."""
     if args.role and args.role not in fleet.processes:
         raise Refused(f"there is no role {args.role!r}; there are: {', '.join(fleet.processes)}")
-    names = [f"{fleet.app}-{role}{slot}" for role, process in fleet.processes.items() if args.role in ("", role)
-             for slot in (("-a", "-b") if process.overlap and not fleet.is_swarm else ("",))]
+    names = [name for role, process in fleet.processes.items() if args.role in ("", role)
+             for name in engine_of(fleet).journal(process)]
     return ["journalctl", "--no-pager", "-o", "short-iso", "-n", str(args.lines), *(["-f"] if args.follow else []),
             *(["--since", args.since] if args.since else []), *(word for name in names for word in ("-t", name))]
 

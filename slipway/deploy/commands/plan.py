@@ -2,28 +2,15 @@
 
 import argparse
 import sys
-from dataclasses import replace
-from typing import Protocol
 
 from ..agent.releases import TAG
 from ..config import Fleet
+from ..engine import Rolling, engine_of
 from ..errors import Refused
 from ..rollout import images
-from ..rollout.plan import Options, Step, shown
-from ..rollout.rollout import Rollout
+from ..rollout.plan import Options, shown
 from ..screen.display import Lines
 from ..ssh.validate import Tell
-
-
-class Rolling(Protocol):
-    """A deploy or rollback that is asked for, on hosts or on a swarm."""
-
-    @property
-    def tell(self) -> Tell: ...
-
-    async def plan(self) -> list[tuple[Step, ...]]: ...
-
-    async def run(self) -> None: ...
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,12 +43,7 @@ def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
     if args.parallel is not None and args.parallel < 0:
         raise Refused(f"--parallel {args.parallel}: it is a number of hosts, or 0 for no limit")
     options = Options(args.parallel, not args.no_bake, args.allow_incompatible, args.allow_dirty)
-    if fleet.is_swarm:
-        from ..swarm.rollout import SwarmRollout
-        if options.parallel is not None:
-            fleet = replace(fleet, rollout={**fleet.rollout, "parallel": options.parallel})
-        return SwarmRollout(fleet, tell, "deploy", args.tag, options)
-    return Rollout(fleet, fleet.chosen(args.hosts), tell, "deploy", args.tag, options, args.skip_unreachable)
+    return engine_of(fleet).rollout("deploy", args.tag, options, args, tell)
 
 
 def check_tag(tag: str) -> None:

@@ -1,15 +1,9 @@
 """releases: what ran when, by whom, and what became of it."""
 
 import argparse
-import json
-import sys
 
 from ..config import Fleet
-from ..errors import DeployError, on_hosts
-from ..screen import tables
-from ..ssh.connections import Connections
-from ..ssh.validate import visible
-from ..swarm import look
+from ..engine import engine_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,17 +11,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    if fleet.is_swarm:
-        return await look.releases(fleet, args)
-    async with Connections(fleet, fleet.chosen(args.hosts)) as connections:
-        problems = await connections.reach()
-        facts, others = await connections.facts()
-    if args.json:
-        print(json.dumps({name: found["records"] for name, found in facts.items()}))
-    else:
-        print(visible(tables.table(tables.history(facts))))
-    for name, found in facts.items():
-        if found["torn"]:
-            print(f"{name}: {found['torn']} lines of releases.log are torn, and left out", file=sys.stderr)
-    if problems | others:
-        raise DeployError(on_hosts(problems | others))
+    await engine_of(fleet).releases(args)

@@ -3,8 +3,8 @@
 import argparse
 
 from ..config import Fleet
+from ..engine import Rolling, engine_of
 from ..rollout.plan import Options
-from ..rollout.rollout import Rollout
 from ..screen import display
 from ..ssh.validate import Tell
 from . import deploy, plan
@@ -21,12 +21,9 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     await deploy.displayed(rollback_of(fleet, args, show.tell), show, args.wait)
 
 
-def rollback_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> plan.Rolling:
+def rollback_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
     """The rollback that is asked for. Raises Refused for what is no tag."""
     if args.to:
         plan.check_tag(args.to)
     options = Options(allow_incompatible=args.allow_incompatible)
-    if fleet.is_swarm:
-        from ..swarm.rollout import SwarmRollout
-        return SwarmRollout(fleet, tell, "rollback", args.to, options)
-    return Rollout(fleet, fleet.chosen(args.hosts), tell, "rollback", args.to, options, args.skip_unreachable)
+    return engine_of(fleet).rollout("rollback", args.to, options, args, tell)

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from ..config import Fleet
+from ..engine import engine_of
 from ..errors import Refused
 from ..ssh import process
 
@@ -21,19 +22,9 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int | None:
     if not words:
         raise Refused("what shall be run? make run HOST=web1 ARGS='manage showmigrations'")
     tty = sys.stdin.isatty() and sys.stdout.isatty()
-    words = in_swarm(fleet.app, words, tty) if fleet.is_swarm else ["docker-runner", fleet.app, *words]
-    command = fleet.ssh.command(host.address, words, tty=tty)
+    command = fleet.ssh.command(host.address, engine_of(fleet).command(words, tty), tty=tty)
     running = await process.start(command, stdin=None, stdout=None, stderr=None, start_new_session=False)
     try:
         return await running.ended()
     finally:
         await running.close(0)
-
-
-def in_swarm(app: str, words: list[str], tty: bool) -> list[str]:
-    """The words that run a command in a container of the live release, one of those on the host."""
-    script = (
-        'one=$(docker ps -q --filter "name=^$1_" --filter status=running --filter label=slipway.tag | head -n 1)\n'
-        '[ -n "$one" ] || { echo "no container of $1 runs on this host: see make status" >&2; exit 69; }\n'
-        f'shift; exec docker exec -i{"t" * tty} "$one" ./docker-run.sh "$@"')
-    return ["sh", "-c", script, "sh", app, *words]

@@ -203,7 +203,7 @@ def own_processes(tables: dict[str, Table]) -> dict[str, Process]:
 
 def between_keys(fleet: Fleet) -> Problems:
     """All of it."""
-    yield from engines.problems(fleet.engine, fleet.processes.values(), {
+    yield from engines.problems(fleet.engine, fleet.processes, {
         host.name: host.internal_address for host in fleet.app_hosts}, fleet.media, {
         "registry": fleet.registry or fleet.registry_login, "opts": fleet.opts,
         **{f"hosts.{host.name}.opts": host.opts for host in fleet.hosts}})

@@ -3,8 +3,8 @@ scripts."""
 
 import base64
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..agent.roles import BUILT_IN
@@ -12,7 +12,6 @@ from ..config import Fleet, Host
 from ..rollout.preflight import too_old
 from ..server import consul, files
 from ..server.render import render
-from ..swarm.nodes import Node, Part
 
 SCRIPT = Path(__file__).with_name("inspect.sh")
 NEEDED = {
@@ -28,10 +27,9 @@ class Found:
     `whole`: it came to its end; `missing`: commands and packages; `others`: what has the app's name and is not ours;
     `malformed`: files of settings, with what is wrong; `user`: the app has a user and a group; `login`: the shell of
     that user where it can log in; `processes`: what of the app has a unit, in slots ("web@") or alone ("beat");
-    `units`: the app's that run or start at boot; `part`: its part in a swarm; `serves`: its web is ready;
-    `link`: what web.sock names; `proxied`: the swarm's proxy here reaches a release; `drained`: of a balancer, the
-    hosts that get no visitors; `registered`: Consul's agent has our definition, `defined`: or one of others;
-    `refused`: why nginx would not start again.
+    `units`: the app's that run or start at boot; `node`: it is a node of a swarm; `serves`: its web is ready;
+    `drained`: of a balancer, the hosts that get no visitors; `registered`: Consul's agent has our definition,
+    `defined`: or one of others; `refused`: why nginx would not start again.
     """
 
     whole: bool = True
@@ -44,10 +42,8 @@ class Found:
     processes: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     daemon_json: str = ""
-    part: Part = field(default_factory=Part)
+    node: bool = False
     serves: bool = False
-    link: str = ""
-    proxied: bool = False
     drained: tuple[str, ...] = ()
     registered: bool = False
     defined: bool = False
@@ -83,22 +79,8 @@ def parse(lines: Iterable[str]) -> Found:
         return tuple(dict.fromkeys(told.get(kind, ())))
     return Found("end" in told, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
                  "user" in told, " ".join(every("login")), every("process"), every("unit"),
-                 decoded("".join(every("daemon")[:1])), part(told), "serves" in told, "".join(every("link")[:1]),
-                 "proxied" in told, every("drained"), "registered" in told, "defined" in told,
-                 "".join(every("refused")[:1]))
-
-
-def part(told: Mapping[str, list[str]]) -> Part:
-    """The part in a swarm, of what is told."""
-    state, id, cluster, *_ = "".join(told.get("swarm", [""])[:1]).split(" ") + ["", "", ""]
-    lines = (line.split(" ") for line in told.get("node", ()))
-    nodes = tuple(Node(words[0], words[1], words[2], words[3], labels(words[4:])) for words in lines if len(words) >= 4)
-    return Part(state or "inactive", id, cluster, nodes, "".join(told.get("leaderless", [""])[:1]))
-
-
-def labels(words: Iterable[str]) -> dict[str, str]:
-    """Of KEY=value."""
-    return {key: value for key, _, value in (word.partition("=") for word in words)}
+                 decoded("".join(every("daemon")[:1])), every("swarm") not in ((), ("inactive",)), "serves" in told,
+                 every("drained"), "registered" in told, "defined" in told, "".join(every("refused")[:1]))
 
 
 def decoded(text: str) -> str:

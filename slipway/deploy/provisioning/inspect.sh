@@ -24,21 +24,7 @@ echo "version systemd $(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\
 ! has python3 || echo "version python3 $(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 ! has dockerd || echo "version Docker $(dockerd --version | sed -n 's/^Docker version \([0-9.]*\).*/\1/p')"
 [ ! -e /etc/docker/daemon.json ] || echo "daemon $(base64 </etc/docker/daemon.json | tr -d '\n')"
-swarm() {
-    part=$(docker info --format '{{with .Swarm}}{{.LocalNodeState}} {{.NodeID}} {{with .Cluster}}{{.ID}}{{end}}{{end}}')
-    echo "swarm $part"
-    case $part in active\ *\ ?*) ;; *) return 0 ;; esac # of a manager
-    node='node {{.ID}} {{.Spec.Role}} {{.Status.State}} {{.Status.Addr}}'
-    # shellcheck disable=SC2016 # Docker's template, not sh's
-    labels='{{range $key, $value := .Spec.Labels}} {{$key}}={{$value}}{{end}}'
-    if ids=$(docker node ls --quiet 2>&1); then
-        # shellcheck disable=SC2086
-        docker node inspect --format "$node$labels" $ids
-    else
-        echo "leaderless $(echo "$ids" | tail -n 1)"
-    fi
-}
-! has docker || swarm 2>/dev/null
+! has docker || echo "swarm $(docker info --format '{{.Swarm.LocalNodeState}}' 2>/dev/null || echo inactive)"
 if ! [ -d "${service%/*}" ] || ! systemctl cat consul.service >/dev/null 2>&1; then echo "missing consul-agent"; fi
 ! has nginx || grep -rqsE 'include.*sites-enabled/' /etc/nginx/nginx.conf /etc/nginx/conf.d || echo "missing sites-enabled"
 refused() { said=$(timeout 20 nginx -t -q 2>&1) && return 1; echo "$said" | sed "$emerg"; }
@@ -89,8 +75,6 @@ sys.exit(connection.getresponse().status != 200)
 END
 }
 ! answers "$root/run/$app/web.sock" || echo "serves"
-! answers "/run/$app/proxy/web.sock" || echo "proxied"
-! link=$(readlink "/run/$app/web.sock") || echo "link $link"
 ! [ -e "/etc/nginx/$app-balancer/drained" ] || sed 's/^/drained /' "/etc/nginx/$app-balancer/drained"
 processes | sed 's/^/process /'
 # shellcheck disable=SC2046

@@ -5,7 +5,6 @@ from typing import TextIO
 
 from ..config import Fleet
 from ..errors import by_text
-from ..server.files import names_slot
 from ..server.site import Out
 from .fitness import Found
 
@@ -32,14 +31,11 @@ def refused(out: TextIO, found: Mapping[str, Found]) -> None:
 
 
 def nodes(out: TextIO, fleet: Fleet, found: Mapping[str, Found]) -> None:
-    """Say which hosts are nodes of a swarm that the file does not ask for, or wait for the swarm's first release."""
+    """Say which hosts are nodes of a swarm that the file does not ask for."""
     for name, each in found.items():
-        if each.part.state != "inactive" and not fleet.is_swarm:
+        if each.node and not fleet.is_swarm:
             print(f"{name}: is a node of a swarm and stays one, so live-restore stays off: a restart of Docker ends"
                   " containers", file=out)
-        elif fleet.is_swarm and names_slot(each.link) and not each.proxied:
-            print(f"{name}: keeps what it runs until the swarm has a release: make deploy, then make provision",
-                  file=out)
 
 
 def report(out: TextIO, check: bool, *changes: Mapping[str, Iterable[str]]) -> int:

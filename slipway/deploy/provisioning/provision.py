@@ -16,10 +16,10 @@ from ..ssh.connection import who
 from ..ssh.conversation import why_ended
 from ..ssh.gather import gathered, on_each
 from ..ssh.process import allow, in_thread
+from ..swarm.nodes import Nodes
 from . import fitness, progress
 from .channels import PYTHON, Channels, locked, looking
 from .fitness import Found
-from .swarm import Nodes
 
 
 async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, remove: str = "",
@@ -53,12 +53,10 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
     allow(len(hosts))
     found = await on_each(hosts, lambda host: inspect(fleet, host, what == "remove"))
     known = found | await others(fleet, hosts)
-    nodes = Nodes(fleet, hosts, known, what)
-    found |= nodes.found
     bare = [host for host in hosts if "python3" in found[host.name].missing]
     announce = functools.partial(progress.announce, out)
-    reach = [*hosts, *nodes.managers]
-    reached = looking(fleet, reach, bare) if check else locked(fleet, reach, bare, who(what), announce)
+    nodes = Nodes(fleet, check, announce)
+    reached = looking(fleet, hosts, bare) if check else locked(fleet, hosts, bare, who(what), announce)
     async with reached as channels:
         run = session.Session({host.name: channels[host.name] for host in hosts}, check, announce)
         who_is_out = await left_out(fleet, known, channels)
@@ -67,7 +65,8 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
                 await on_each(hosts, lambda host: in_thread(
                     run.work, host.name, recipe, fleet, host, found[host.name], who_is_out),
                     Refused if check else DeployError)
-            await nodes.bring(channels, check, announce)
+            if fleet.is_swarm and what == "provision":
+                await nodes.bring(hosts)
         finally:
             progress.refused(out, {host.name: found[host.name] for host in hosts if check and serves_http(host)})
             progress.nodes(out, fleet, found if what == "provision" else {})
@@ -79,11 +78,11 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
 
 
 async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
-    """Where one of `hosts` balances: what is found on other balancers and web hosts; of a swarm, on all hosts. One that
-    cannot be asked is left out."""
-    if not fleet.is_swarm and not any(host.balancer for host in hosts):
+    """Where one of `hosts` balances: what is found on other balancers and web hosts. One that cannot be asked is left
+    out."""
+    if not any(host.balancer for host in hosts):
         return {}
-    asked = [host for host in fleet.hosts if (host.balancer or host.has("web") or fleet.is_swarm) and host not in hosts]
+    asked = [host for host in fleet.hosts if (host.balancer or host.has("web")) and host not in hosts]
     return (await gathered(asked, lambda host: inspect(fleet, host, True)))[0]
 
 

@@ -18,7 +18,6 @@ from ..errors import HostProblem
 from ..server import consul, site, files as wanted
 from ..server.files import File
 from ..server.site import Out
-from . import swarm_host
 from .facts import Entry, Files
 from .fitness import Found
 from .operations import nginx_site, whole_file
@@ -45,7 +44,7 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
     units(fleet, here, there)
     if here.roles:
         docker(fleet, found)
-        sockets(fleet, found, there)
+        sockets(fleet, there)
     take_away(fleet, here, found, there)
     if wanted.serves_http(here):
         nginx(fleet, here, there, out)
@@ -139,8 +138,7 @@ def docker(fleet: Fleet, found: Found) -> None:
     """Docker runs, and its containers outlive it, but those of a swarm. A reload is enough for that; it is never
     restarted."""
     enable("docker.service", running=True)
-    another = found.part.state != "inactive" and not fleet.is_swarm
-    settings = None if another else wanted.daemon_json(found.daemon_json, fleet.is_swarm)
+    settings = None if found.node and not fleet.is_swarm else wanted.daemon_json(found.daemon_json, fleet.is_swarm)
     if settings:
         folder("/etc/docker")
         written = write(settings)
@@ -148,20 +146,12 @@ def docker(fleet: Fleet, found: Found) -> None:
             "systemctl reload docker.service", *([LIVE_RESTORE_ENDS] if fleet.is_swarm else [])])
 
 
-def keeps_slots(fleet: Fleet, found: Found) -> bool:
-    """Whether slots have the visitors, and keep them. In a swarm that is until its proxy reaches a release."""
-    return not fleet.is_swarm or wanted.names_slot(found.link) and not found.proxied
-
-
-def sockets(fleet: Fleet, found: Found, there: dict[str, Entry]) -> None:
+def sockets(fleet: Fleet, there: dict[str, Entry]) -> None:
     """/run/APP and the link to what answers visitors."""
-    slots = keeps_slots(fleet, found)
-    file = wanted.tmpfiles(fleet, slots)
+    file = wanted.tmpfiles(fleet)
     written = write(file, there)
     server.shell(name=f"create what {file.path} asks for", commands=f"systemd-tmpfiles --create {file.path}",
                  _if=lambda: written.did_change() or wanted.socket(fleet.app) not in there)
-    if not slots and wanted.names_slot(found.link):
-        swarm_host.go_over(fleet.app)
 
 
 def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
@@ -174,15 +164,8 @@ def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -
     for stale in site.stale_sites(fleet, here):
         if set(stale.paths) & set(there):
             nginx_site(name=f"put nginx site {stale.name} away", site=stale)
-    if here.roles and fleet.is_swarm and keeps_slots(fleet, found):
-        return
-    leaves_slots = fleet.is_swarm and wanted.names_slot(found.link)
-    if leaves_slots:
-        swarm_host.drain(fleet)
     if running := wanted.stale_units(fleet, here, found.units):
         stop(running)
-    if leaves_slots:
-        swarm_host.clear(fleet.app)
     gone = [files.file(name=f"remove {path}", path=path, present=False)
             for path in wanted.stale_files(fleet, here, found.processes) if path in there]
     if gone:

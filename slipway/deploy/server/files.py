@@ -17,7 +17,6 @@ SHARED_UNITS = ("docker-service@.service", "docker-runner.target", "nginx-first.
 DOCKER_DROP_IN, NGINX_DROP_IN = "docker.service.d/restart.conf", "nginx.service.d/restart.conf"
 FOLLOWER_UNIT = "consul-hosts@.service"
 DAEMON = "/etc/docker/daemon.json"
-PROXY_SOCKET = "proxy/web.sock"  # of a swarm, below /run/APP
 MEDIA = "/data/media"  # MEDIA_ROOT in the image, unless the settings say otherwise
 FIRST_SETTINGS = """\
 # The settings of {app}, KEY=value a line, no quotes; docs/image.md lists them. From now on they are changed by
@@ -120,19 +119,10 @@ def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
         yield File(f"{UNITS}/{name}", render(f"systemd/{name}", {}))
 
 
-def tmpfiles(fleet: Fleet, slots: bool = True) -> File:
-    """What systemd-tmpfiles makes for the app at boot. `slots`: of a swarm's host, they still have its visitors."""
-    app = fleet.app
-    text = render("tmpfiles.d/APP.conf", {"APP": app}) if slots or not fleet.is_swarm else ""
-    if fleet.is_swarm:
-        link = "" if slots else f"L {socket(app)} - - - - {PROXY_SOCKET}"
-        text += render("tmpfiles.d/APP-proxy.conf", {"APP": app, "LINK": link})
-    return File(f"/etc/tmpfiles.d/{app}.conf", text)
-
-
-def names_slot(link: str) -> bool:
-    """Whether web.sock, which names `link`, leads to a slot."""
-    return link.partition("/")[0] in ("a", "b")
+def tmpfiles(fleet: Fleet) -> File:
+    """What systemd-tmpfiles makes for the app at boot."""
+    name = "APP-proxy" if fleet.is_swarm else "APP"
+    return File(f"/etc/tmpfiles.d/{fleet.app}.conf", render(f"tmpfiles.d/{name}.conf", {"APP": fleet.app}))
 
 
 def socket(app: str) -> str:

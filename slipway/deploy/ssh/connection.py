@@ -107,13 +107,12 @@ class Connection(Conversation):
         if not self.lost:
             self._line({"do": do, "args": args})
 
-    async def lock(self, description: str, dead_after: float, **how: bool) -> None:
+    async def lock(self, description: str, dead_after: float, bare: bool = False) -> None:
         """Take the host's lock: the agent may change things from now on, and takes them back when it hears nothing for
-        `dead_after` seconds. `how`: `bare`, the app may not be provisioned yet; `swarm`, the host manages the
-        swarm that has the releases. Raises HostProblem, `locked` when somebody
+        `dead_after` seconds. `bare`: the app may not be provisioned yet. Raises HostProblem, `locked` when somebody
         else has the lock."""
         self.dead_after, works = dead_after, self._mark()
-        args = {"description": description, "dead_after": dead_after, **{name: True for name in how if how[name]}}
+        args = {"description": description, "dead_after": dead_after, **({"bare": True} if bare else {})}
         self.locking = refused = self._send("lock", args)
         refused.add_done_callback(lambda _: self._stop_beating())
         try:

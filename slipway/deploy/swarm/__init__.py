@@ -1,1 +1,1 @@
-"""The deployer for `engine.kind = "swarm"`: the same commands, events and exit codes as on hosts of one's own."""
+"""Docker Swarm as what runs the app: the stack, its rollout, the nodes, and what commands show of it."""

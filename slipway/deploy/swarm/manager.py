@@ -1,65 +1,67 @@
-"""The connection to one of the swarm's managers, whichever answers: all know the same."""
+"""docker on one of the swarm's managers, whichever answers: all know the same."""
 
-import contextlib
+import base64
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ..agent.answers import SwarmFacts
 from ..config import Fleet, Host
 from ..errors import HostProblem, Refused, on_hosts
-from ..ssh.connection import Connection
-from ..ssh.validate import Event, Tell
-from . import nodes
+from ..ssh.connection import run
+from . import look
 
 NAME = "swarm"  # what events call it instead of a host
+NO_ANSWER = ("not a swarm manager", "does not have a leader", "Cannot connect to the Docker daemon")
+
+
+def managers(fleet: Fleet) -> list[Host]:
+    """The hosts that manage the swarm: those that the file names, or else the first three, or the first of fewer."""
+    named, hosts = fleet.engine["managers"], fleet.app_hosts
+    return [host for host in hosts if host.name in named] or hosts[:3 if len(hosts) > 2 else 1]
 
 
 @dataclass
 class Manager:
-    """An open connection, and what its host has told of the app."""
-
-    host: Host
-    connection: Connection
-    facts: SwarmFacts
-
-
-@dataclass
-class Managers:
-    """Reaches managers. `tell(event)` hears of what their agents do."""
+    """`last`: the one that answered last, which is asked first."""
 
     fleet: Fleet
-    tell: Tell = lambda event: None
-    stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+    last: Host | None = None
 
-    async def __aenter__(self) -> "Managers":
-        return self
+    async def docker(self, *words: str, input: bytes = b"", timeout: float = 60) -> str:
+        """What `docker WORDS…` prints. Raises HostProblem where it fails, Refused where no manager answers."""
+        return await self.run(["docker", *words], input, timeout)
 
-    async def __aexit__(self, *error: object) -> None:
-        await self.stack.aclose()
-
-    async def first(self) -> Manager:
-        """The first that answers. Raises Refused with why each did not."""
-        return await self._first(nodes.managers(self.fleet))
-
-    async def last(self, host: Host) -> Manager:
-        """The first that answers; this one is asked last. Raises Refused."""
-        return await self._first(sorted(nodes.managers(self.fleet), key=lambda one: one == host))
-
-    async def _first(self, hosts: Sequence[Host]) -> Manager:
-        problems = {}
-        for host in hosts:
+    async def run(self, words: Sequence[str], input: bytes = b"", timeout: float = 60) -> str:
+        """What a command prints. Raises as `docker`."""
+        problems: dict[str, list[str]] = {}
+        for host in sorted(managers(self.fleet), key=lambda host: host != self.last):
             try:
-                return await self.open(host)
+                done = await run(host, self.fleet.ssh, words, input, timeout)
             except HostProblem as problem:
                 problems[host.name] = list(problem.args)
+                continue
+            said = done.err.decode(errors="replace").strip() or f"{words[0]} ended with {done.code}"
+            if not done.code or not any(text in said for text in NO_ANSWER):
+                self.last = host
+                if done.code:
+                    raise HostProblem(said)
+                return done.out.decode(errors="replace")
+            problems[host.name] = [f"{said.splitlines()[-1]}: run make provision, or see docs/swarm.md"]
         raise Refused(on_hosts(problems))
 
-    async def open(self, host: Host) -> Manager:
-        """A connection to that one. Raises HostProblem."""
-        connection = Connection(host, self.fleet.ssh, self.fleet.app, self._hear)
-        await connection.open()
-        self.stack.push_async_callback(connection.close)
-        return Manager(host, connection, await connection.ask("swarm_facts"))
+    async def look(self) -> look.Look:
+        """What the swarm has of the app. Raises Refused."""
+        try:
+            return look.parsed(self.fleet.app, await self.run(["sh", "-c", look.SCRIPT, "sh", self.fleet.app]))
+        except HostProblem as problem:
+            raise Refused(f"{NAME}: {problem}") from None
 
-    def _hear(self, event: Event) -> None:
-        self.tell({**event, "host": NAME})
+    async def settings(self, name: str) -> str:
+        """The text of settings; "" where there are none."""
+        found = json.loads(await self.docker("config", "inspect", name)) if name else [{"Spec": {"Data": ""}}]
+        return base64.b64decode(found[0]["Spec"]["Data"]).decode(errors="replace")
+
+    async def keep(self, kind: str, name: str, content: bytes) -> None:
+        """Make a config or a secret, where it is not there yet: the name tells of the content."""
+        if not await self.docker(kind, "ls", "--quiet", "--filter", f"name={name}"):
+            await self.docker(kind, "create", name, "-", input=content)

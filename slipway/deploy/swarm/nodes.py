@@ -1,191 +1,111 @@
-"""Which hosts do what in a swarm, and what makes them its nodes. Pure."""
+"""Makes hosts nodes of one swarm, once each has Docker: the first manager begins it, the others join, labels say which
+roles are where. To take a node out is for Docker's own commands: docs/swarm.md has them."""
 
-import ipaddress
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..config import Fleet, Host
 from ..server.site import place
+from ..errors import DeployError, HostProblem, on_hosts
+from ..ssh.connection import run
+from .manager import managers
 
-# Containers get their addresses here: Docker's own choice, all of 10.0.0.0/8, may hold those of a database.
-POOLS = ("10.83.0.0/16", "172.29.0.0/16")
-PORT = 2377
-
-
-@dataclass(frozen=True)
-class Node:
-    """What a manager knows of a node. `role`: manager or worker; `state`: ready, down, …; `address`: as the others
-    reach it."""
-
-    id: str
-    role: str
-    state: str
-    address: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Part:
-    """What a host's engine says of its part in a swarm. `state`: inactive, active, pending, error or locked; `cluster`
-    and `nodes`: of managers; `trouble`: why a manager cannot name the nodes."""
-
-    state: str = "inactive"
-    id: str = ""
-    cluster: str = ""
-    nodes: tuple[Node, ...] = ()
-    trouble: str = ""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Something to do for a host's node. `verb`: init, join, promote, demote, labels, forget, drain, leave; `words`:
-    the role to join as, options of docker node update, the node to forget."""
-
-    host: str
-    verb: str
-    text: str
-    words: tuple[str, ...] = ()
+POOL = "10.83.0.0/16"  # containers' addresses: Docker's own choice, 10.0.0.0/8, may hold those of a database
+INFO = "docker info --format '{{json .Swarm}}' 2>/dev/null || echo '{}'"
+NODES = "docker node inspect $(docker node ls --quiet)"
+# Posts stdin, which may hold a token, to the engine: a command line shows in every process list.
+POST = """
+import http.client, json, socket, sys
+engine = http.client.HTTPConnection("docker", timeout=60)
+engine.sock = socket.socket(socket.AF_UNIX)
+engine.sock.settimeout(60)
+engine.sock.connect("/run/docker.sock")
+engine.request("POST", sys.argv[1], sys.stdin.read(), {"Content-Type": "application/json"})
+answer = engine.getresponse()
+said = answer.read().decode(errors="replace")
+if answer.status >= 300:
+    sys.exit(json.loads(said)["message"])
+"""
+# A node that its own engine changes in the same moment is tried again: docker has changed nothing then.
+LABEL = """
+for _ in $(seq 50); do
+    said=$(docker node update "$@" 2>&1) && exit
+    case $said in *"out of sequence"*) sleep 0.2 ;; *) break ;; esac
+done
+echo "$said" >&2
+exit 1
+"""
 
 
-Parts = Mapping[str, Part]  # host name → its part, of the hosts that could be asked
+@dataclass
+class Nodes:
+    """What provisioning does to the swarm; with `check` it is only noted. `changes`: host name → what was done."""
 
+    fleet: Fleet
+    check: bool
+    say: Callable[[str, str], None]
+    changes: dict[str, list[str]] = field(default_factory=dict)
 
-def managers(fleet: Fleet) -> list[Host]:
-    """The hosts that manage the swarm: those that the file names, or else the first three, or the first of fewer."""
-    named, hosts = fleet.engine["managers"], fleet.app_hosts
-    return [host for host in hosts if host.name in named] or hosts[:3 if len(hosts) > 2 else 1]
+    async def bring(self, hosts: Sequence[Host]) -> None:
+        """Make `hosts` nodes with the labels of their roles. Raises DeployError."""
+        bosses = managers(self.fleet)
+        boss: Host | None = None
+        for host in bosses:
+            boss = boss or (host if (await self.info(host)).get("ControlAvailable") else None)
+        known = json.loads(await self.run(boss, "sh", "-c", NODES)) if boss else []
+        for host in sorted((host for host in hosts if host.roles), key=lambda host: host not in bosses):
+            info = await self.info(host)
+            if info.get("LocalNodeState") != "active":
+                role = "manager" if host in bosses else "worker"
+                if self.begins(host, f"join the swarm as a {role}" if boss else "begin a swarm"):
+                    await self.enter(host, boss, role)
+                boss = boss or host
+            node: Mapping[str, Any] = next((node for node in known if node["ID"] == info.get("NodeID")), {})
+            if boss and (words := labelled(self.fleet, host, node)):
+                if self.begins(host, f"label the node: {', '.join(host.roles)}"):
+                    await self.run(boss, "sh", "-c", LABEL, "sh", *words, (await self.info(host))["NodeID"])
 
+    def begins(self, host: Host, text: str) -> bool:
+        """Note a change; whether to do it."""
+        self.changes.setdefault(host.name, []).append(text)
+        if not self.check:
+            self.say(host.name, text)
+        return not self.check
 
-def labels(fleet: Fleet, host: Host) -> dict[str, str]:
-    """The labels of a host's node: its roles, so that what an app has there is placed nowhere else."""
-    return {f"{fleet.app}.{role}": "true" for role in host.roles}
-
-
-# ---- who is in the swarm ----
-
-def manager(fleet: Fleet, parts: Parts) -> str:
-    """The host that is asked about the swarm, and told to change it: a manager, of those that are to be one if there is
-    any; "" without one."""
-    names = [host.name for host in (*managers(fleet), *fleet.app_hosts)]
-    return next((name for name in names if name in parts and parts[name].cluster and not parts[name].trouble), "")
-
-
-def known(fleet: Fleet, parts: Parts) -> dict[str, Node]:
-    """The swarm's nodes by id."""
-    name = manager(fleet, parts)
-    return {node.id: node for node in parts[name].nodes} if name else {}
-
-
-def problems(fleet: Fleet, parts: Parts) -> dict[str, list[str]]:
-    """Host name → why it cannot be a node of the fleet's swarm."""
-    wrong = {name: [text] for name, part in parts.items() if (text := trouble(part))}
-    boss, nodes = manager(fleet, parts), known(fleet, parts)
-    for name, part in parts.items():
-        if name not in wrong and part.state == "active" and part.id not in nodes:
-            wrong[name] = [f"is a node of another swarm than {boss}: run docker swarm leave there, or take it out of"
-                           " the file" if boss else "is a node of a swarm none of whose managers is a host of the file,"
-                           " or can be asked: bring one, or run docker swarm leave there"]
-    unasked = [host.name for host in managers(fleet) if host.name not in parts]
-    if not boss and unasked and not wrong:
-        wrong |= {name: [f"no manager of the swarm can be asked: {', '.join(unasked)}"] for name in parts}
-    return wrong
-
-
-def trouble(part: Part) -> str:
-    """What is wrong with a host's part by itself, or nothing."""
-    if part.trouble:
-        return f"its swarm has no leader ({part.trouble}): bring its other managers back, or see docs/swarm.md"
-    if part.state not in ("active", "inactive"):
-        return f"its part in a swarm is {part.state}: see docker info, or run docker swarm leave there"
-    return ""
-
-
-# ---- what is to be done ----
-
-def steps(fleet: Fleet, hosts: Sequence[Host], parts: Parts) -> list[Step]:
-    """All that makes `hosts` the nodes that the file says, in order: who comes before who goes."""
-    bosses, nodes = [host.name for host in managers(fleet)], known(fleet, parts)
-    mine = {host.name: nodes.get(parts[host.name].id) for host in hosts if host.roles}
-    return [*coming(fleet, bosses, mine, bool(nodes)),
-            *(Step(name, "promote", "make it a manager of the swarm") for name, node in mine.items()
-              if node and node.role != "manager" and name in bosses),
-            *(Step(name, "demote", "make it no manager of the swarm") for name, node in mine.items()
-              if node and node.role == "manager" and name not in bosses),
-            *(step for host in hosts if host.name in mine for step in (
-                *gone(host, mine[host.name], nodes), *labelled(fleet, host, mine[host.name])))]
-
-
-def coming(fleet: Fleet, bosses: list[str], mine: Mapping[str, Node | None], exists: bool) -> Iterator[Step]:
-    """The steps for hosts that are no nodes yet: managers first."""
-    names = sorted((name for name, node in mine.items() if not node), key=lambda name: name not in bosses)
-    for name in names:
-        if not exists:
-            yield Step(name, "init", "begin a swarm")
+    async def enter(self, host: Host, boss: Host | None, role: str) -> None:
+        """Join the swarm of `boss`, or begin one."""
+        address = place(host)[0]
+        body: dict[str, Any] = {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": address, "DataPathAddr": address}
+        if boss:
+            token = await self.run(boss, "docker", "swarm", "join-token", "--quiet", role)
+            body |= {"JoinToken": token, "RemoteAddrs": [f"{place(boss)[0]}:2377"]}
         else:
-            role = "manager" if name in bosses else "worker"
-            yield Step(name, "join", f"join the swarm as a {role}", (role,))
-        exists = True
+            body |= {"DefaultAddrPool": [POOL], "SubnetSize": 24}
+        await self.run(host, "python3", "-c", POST, "/swarm/join" if boss else "/swarm/init", given=json.dumps(body))
+
+    async def info(self, host: Host) -> Mapping[str, Any]:
+        """A host's part in a swarm, by its engine's word."""
+        found: Mapping[str, Any] = json.loads(await self.run(host, "sh", "-c", INFO))
+        return found
+
+    async def run(self, host: Host, *words: str, given: str = "") -> str:
+        """What a command on a host prints. Raises DeployError with the last line of what it said, without a token."""
+        try:
+            done = await run(host, self.fleet.ssh, words, given.encode(), 90)
+        except HostProblem as problem:
+            raise DeployError(on_hosts({host.name: problem.args})) from None
+        if done.code:
+            last = (done.err.decode(errors="replace").strip() or f"exit {done.code}").splitlines()[-1]
+            raise DeployError(on_hosts({host.name: [
+                " ".join("…" if "SWMTKN" in word else word for word in last.split())]}))
+        return done.out.decode(errors="replace").strip()
 
 
-def gone(host: Host, node: Node | None, nodes: Mapping[str, Node]) -> Iterator[Step]:
-    """The steps that forget what the host was before it was made anew: nodes of its address that are down."""
-    for other in nodes.values():
-        if other.state == "down" and other.address == place(host)[0] and (not node or other.id != node.id):
-            yield Step(host.name, "forget", f"forget the node that it was, {other.id}", (other.id, other.role))
-
-
-def labelled(fleet: Fleet, host: Host, node: Node | None) -> Iterator[Step]:
-    """The step that makes the app's labels those of the host's roles. Other labels stay."""
-    there = {key: value for key, value in (node.labels if node else {}).items() if key.startswith(f"{fleet.app}.")}
-    wanted = labels(fleet, host)
-    words = [*(f"--label-add={key}={value}" for key, value in wanted.items() if there.get(key) != value),
-             *(f"--label-rm={key}" for key in there if key not in wanted)]
-    if words:
-        yield Step(host.name, "labels", f"label the node: {', '.join(wanted) or 'nothing'}", tuple(words))
-
-
-def leaving(fleet: Fleet, victim: Host, parts: Parts) -> list[Step]:
-    """The steps that take a host out: what the app has there ends; the swarm is left, too, unless another app's labels
-    are on the node."""
-    node = known(fleet, parts).get(parts[victim.name].id)
-    if not node:
-        return []
-    rest = [host.name for host in managers(fleet) if host.name in parts and host.name != victim.name]
-    own = labelled(fleet, Host(victim.name, victim.address), node)
-    steps = [Step(victim.name, "labels", "take the app's labels off the node", step.words) for step in own]
-    if any(not key.startswith(f"{fleet.app}.") for key in node.labels):
-        return steps
-    nodes = known(fleet, parts)
-    for name in rest if node.role == "manager" else []:
-        if (other := nodes.get(parts[name].id)) and other.role != "manager":
-            steps.append(Step(name, "promote", "make it a manager of the swarm"))
-    return [*steps, Step(victim.name, "drain", "drain the node"),
-            *([Step(victim.name, "demote", "make it no manager of the swarm")] if node.role == "manager" and rest
-              else []),
-            Step(victim.name, "leave", "leave the swarm", (node.id,))]
-
-
-# ---- what the engine is asked ----
-
-def init_body(fleet: Fleet, host: Host) -> str:
-    """The body of the engine's /swarm/init."""
-    return json.dumps({**addresses(host), "DefaultAddrPool": [pool(fleet)], "SubnetSize": 24})
-
-
-def join_body(host: Host, token: str, remotes: Sequence[str]) -> str:
-    """The body of the engine's /swarm/join: a secret. `remotes`: addresses of managers."""
-    return json.dumps({**addresses(host), "RemoteAddrs": list(remotes), "JoinToken": token})
-
-
-def addresses(host: Host) -> dict[str, str]:
-    """Where other nodes reach a host."""
-    address = place(host)[0]
-    return {"ListenAddr": f"0.0.0.0:{PORT}", "AdvertiseAddr": address, "DataPathAddr": address}
-
-
-def pool(fleet: Fleet) -> str:
-    """The network of containers' addresses: none in which a host is."""
-    hosts = [ipaddress.ip_address(place(host)[0]) for host in fleet.app_hosts]
-    free = (pool for pool in POOLS if not any(host in ipaddress.ip_network(pool) for host in hosts))
-    return next(free, POOLS[0])
+def labelled(fleet: Fleet, host: Host, node: Any) -> list[str]:
+    """The options of `docker node update` that make the app's labels those of the host's roles. Others stay."""
+    there = node.get("Spec", {}).get("Labels") or {}
+    wanted = [f"{fleet.app}.{role}" for role in host.roles]
+    return [*(f"--label-add={name}=true" for name in wanted if there.get(name) != "true"),
+            *(f"--label-rm={name}" for name in there if name.startswith(f"{fleet.app}.") and name not in wanted)]

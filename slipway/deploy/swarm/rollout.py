@@ -1,184 +1,225 @@
-"""A deploy or rollback on a swarm from beginning to end: looks, decides, does, and takes back when it goes wrong."""
+"""A deploy or rollback on a swarm: Docker changes the services over; here is what goes before, and one end for all."""
 
 import asyncio
 import contextlib
+import json
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from ..agent.swarm.steps import LOCKED
+from slipway import envfile
+
 from ..config import Fleet
-from ..engine import proxy
-from ..engine.workloads import Release
-from ..errors import DeployError, HostProblem, Locked, Lost, Refused
-from ..rollout import hooks, source, images, migrations
-from ..rollout.hooks import HookRecord
-from ..rollout.plan import Options, Step, Target
-from ..ssh.connection import who
-from ..ssh.connections import report
+from ..errors import DeployError, Divided, HostProblem, Interrupted, Refused
+from ..rollout import hooks
+from ..rollout.plan import Step
+from ..ssh.connection import run, who
+from ..ssh.gather import gathered
 from ..ssh.interrupts import heeded, ignored
 from ..ssh.validate import Tell
-from . import nodes, goal
-from .ending import Ending
-from .gate import Gate
-from .manager import NAME, Manager, Managers
-from .plan import plan, steps
-from .stack import stack
+from . import look, stack
+from .manager import NAME, Manager
+from .stack import Release
 
-GATED = ("update", "watch")  # steps while which visitors may meet the release
+PAUSE = 0.5  # seconds between two looks
+SLACK = 60  # seconds for placing
+TAKEBACK = 400  # seconds: the containers of the release before may have to start
+# Runs a command as a job: $1 its name, $2 seconds, the rest as `docker service create` takes it.
+JOB = """
+name=$1 until=$(($(date +%s) + $2)); shift 2
+docker service rm "$name" >/dev/null 2>&1
+docker service create "$@" >/dev/null || exit
+while state=$(docker service ps --no-trunc --format '{{.CurrentState}} {{.Error}}' "$name" | head -n 1); do
+    case $state in Complete*|Failed*|Rejected*|Shutdown*) break ;; esac
+    [ "$(date +%s)" -lt $until ] || { state="took too long: $state"; break; }
+    sleep 0.3
+done
+case $state in Complete*) ;; *) docker service logs --raw --tail 20 "$name" >&2; echo "$state" >&2 ;; esac
+docker service rm "$name" >/dev/null
+case $state in Complete*) ;; *) exit 1 ;; esac
+"""
+# Asks nginx of a web host for paths as a visitor would: the socket, the scheme, the host, the paths.
+SMOKE = """
+import http.client, socket, sys
+for path in sys.argv[4:]:
+    visit = http.client.HTTPConnection(sys.argv[3], timeout=10)
+    visit.sock = socket.socket(socket.AF_UNIX)
+    visit.sock.settimeout(10)
+    visit.sock.connect(sys.argv[1])
+    visit.request("GET", path, headers={"X-Forwarded-Proto": sys.argv[2], "User-Agent": "slipway-deploy"})
+    status = visit.getresponse().status
+    if status >= 400:
+        sys.exit("%s is answered %d" % (path, status))
+"""
 
 
 @dataclass
-class SwarmRollout:
-    """A deploy or a rollback (`action`) that is asked for. A rollback without a `tag` goes to the release before."""
+class Rollout:
+    """A deploy or rollback (`action`) that is asked for. A rollback without a `tag` goes to the release before."""
 
     fleet: Fleet
     tell: Tell
     action: str
     tag: str = ""
-    options: Options = Options()
     id: str = field(default_factory=lambda: os.urandom(6).hex())
 
+    def __post_init__(self) -> None:
+        self.manager = Manager(self.fleet)
+
     async def plan(self) -> list[tuple[Step, ...]]:
-        """The groups of steps that would be done. Nothing is changed. Raises Refused."""
-        async with Managers(self.fleet, self.tell) as managers:
-            await self._release(await managers.first())
-            return plan(self.fleet, self.action, self.options)
+        """The steps that would be done. Raises Refused."""
+        check(self.fleet, await self.manager.look(), self.action, self.tag)
+        names = ["pull", *(["upload"] if self.fleet.static["publish"] else []), "migrate", "update"]
+        return [(Step(name, (NAME,)),) for name in (names if self.action == "deploy" else ["update"])]
 
     async def run(self) -> None:
-        """Do it. Raises Refused, Locked, DeployError when it was taken back, Divided."""
+        """Do it. Raises Refused, DeployError when it was taken back, Divided."""
         began = time.monotonic()
         with ignored():
-            async with Managers(self.fleet, self.tell) as managers:
-                with heeded():
-                    manager = await self._manager(managers)
-                    release = await self._release(manager)
-                    record = self._record(release)
-                    await hooks.run(self.fleet.hooks["before"], record, must=True)
-                seconds = await hooks.around(self.fleet.hooks, record, began, self._do(managers, manager, release))
-                self.tell({"event": "result", "outcome": "committed", "action": self.action, "tag": release.tag,
-                           "seconds": seconds, "text": f"{release.tag} is live on the swarm ({seconds:.1f} s)"})
-
-    # ---- deciding ----
-
-    async def _manager(self, managers: Managers) -> Manager:
-        """The manager to work through: where a deploy was left unfinished, the one that knows of it, if it is there."""
-        manager = await managers.first()
-        holder = manager.facts["holder"]
-        for host in nodes.managers(self.fleet) if holder not in ("", manager.facts["node"]) else ():
-            with contextlib.suppress(HostProblem):
-                other = await managers.open(host)
-                if other.facts["node"] == holder:
-                    return other
-        return manager
-
-    async def _release(self, manager: Manager) -> Release:
-        """The release to bring. Raises Refused with all that is in its way."""
-        facts = manager.facts
-        if problems := goal.problems(self.fleet, facts):
-            raise Refused("\n".join(problems))
-        if self.action == "rollback":
-            return goal.back(facts, self.tag)
-        try:
-            found = await manager.connection.ask("resolve", 90, image=self.fleet.image, tag=self.tag)
-        except HostProblem as problem:
-            raise Refused(f"on {manager.host.name}: {problem}") from None
-        if text := images.foreign(f"{self.fleet.image}:{self.tag}", found, {facts["arch"]}):
-            raise Refused(text)
-        return Release(self.tag, found["digest"])
-
-    def _record(self, release: Release) -> HookRecord:
-        return {"version": 1, "id": self.id, "app": self.fleet.app, "action": self.action, "tag": release.tag,
-                "digest": release.digest, "who": who(f"{self.action} {release.tag}"),
-                "hosts": [host.name for host in self.fleet.app_hosts]}
-
-    # ---- doing ----
-
-    async def _do(self, managers: Managers, manager: Manager, release: Release) -> None:
-        """Lock, step after step, and at the first failure all back."""
-        ending = Ending(managers, manager, self.id, self.tell)
-        managers.tell = ending.hear
-        judged: dict[str, Any] = {}
-        try:
             with heeded():
-                await self._lock(manager, release)
-                async with Gate(self.fleet, self.tell) as gate:
-                    for step in steps(self.fleet, self.action, self.options):
-                        if not migrations.needed((step,), judged):
-                            continue
-                        ending.at(step)
-                        found = await self._step(manager, step, self._args(manager, step, release), gate)
-                        judged = found if step.name == "verdicts" else judged
-                        await self._check(manager, step, release, found)
-                        if step.args.get("part") == "web":
-                            await gate.smoke(manager.facts["site"])
-        except BaseException as error:
-            if raised := await ending.after(told(error) if isinstance(error, HostProblem) else error):
-                raise raised from None
-        else:
-            await manager.connection.end()
+                seen = await self.manager.look()
+                check(self.fleet, seen, self.action, self.tag)
+                release = await self._release(seen)
+                record: hooks.HookRecord = {
+                    "version": 1, "id": self.id, "app": self.fleet.app, "action": self.action, "tag": release.tag,
+                    "digest": release.image.partition("@")[2], "who": who(f"{self.action} {release.tag}"),
+                    "hosts": [host.name for host in self.fleet.app_hosts]}
+                await hooks.run(self.fleet.hooks["before"], record, must=True)
+            seconds = await hooks.around(self.fleet.hooks, record, began, self._do(seen, release))
+            self.tell({"event": "result", "outcome": "committed", "action": self.action, "tag": release.tag,
+                       "seconds": seconds, "text": f"{release.tag} is live on the swarm ({seconds:.1f} s)"})
 
-    async def _check(self, manager: Manager, step: Step, release: Release, found: Any) -> None:
-        """Look at what the agent has answered. Raises Refused where the release must not go on."""
-        answers, target = {(step.name, NAME): found}, Target(self.action, release.tag, release.digest)
-        await source.check(answers, target, self.options.allow_dirty, self.tell)
-        migrations.check(answers, self.action, self.options.allow_incompatible)
-
-    async def _lock(self, manager: Manager, release: Release) -> None:
-        """Take the lock of the manager's host; that of the swarm comes with `begin`. Raises Locked, DeployError."""
+    async def _release(self, seen: look.Look) -> Release:
+        """The release to bring. Raises Refused."""
+        if self.action == "rollback":
+            return back(seen.releases, self.tag)
+        image = f"{self.fleet.image}:{self.tag}"
         try:
-            await manager.connection.lock(who(f"{self.action} {release.tag}"), self.fleet.rollout["dead_after"],
-                                          swarm=True)
+            with self._step("pull"):
+                await self.manager.docker("pull", "--quiet", image, timeout=3600)
+                said = json.loads(await self.manager.docker("image", "inspect", image))[0]["RepoDigests"]
+            values = envfile.parse(await self.manager.settings(seen.settings), "")[0].values()
         except HostProblem as problem:
-            raise (Locked if problem.locked else DeployError)(f"on {manager.host.name}: {problem}") from None
+            raise Refused(str(problem)) from None
+        digest = next(each for each in said if each.startswith(f"{self.fleet.image.removeprefix('docker.io/')}@"))
+        secrets = sorted({os.path.basename(value) for value in values if value.startswith("/run/secrets/")})
+        return Release(self.tag, digest, seen.settings, secrets, who(f"deploy {self.tag}"))
 
-    def _args(self, manager: Manager, step: Step, release: Release) -> dict[str, Any]:
-        """What the agent is told with a step."""
-        if step.name != "begin":
-            return step.args
-        facts = manager.facts
-        noted = {"id": self.id, "action": self.action, "tag": release.tag, "digest": release.digest,
-                 "who": who(f"{self.action} {release.tag}"), "settings": facts["settings"]}
-        made = stack(self.fleet, release, self.id, facts["settings"], facts["files"])
-        back = self.action == "rollback"
-        return {"noted": noted, "stack": None if back else made, "proxy": "" if back else proxy.config(self.fleet),
-                "live": str(now.get("id") or "") if (now := goal.live(facts)) else ""}
-
-    async def _step(self, manager: Manager, step: Step, args: dict[str, Any], gate: Gate) -> Any:
-        """What the agent answers. Raises HostProblem, also where visitors are answered worse meanwhile."""
+    @contextlib.contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        """Tell when a step begins and how it ends."""
         began, state = time.monotonic(), "failed"
-        self.tell({"event": "step", "step": step.name, "host": NAME, "state": "start"})
+        self.tell({"event": "step", "step": name, "host": NAME, "state": "start"})
         try:
-            asked = manager.connection.ask(f"swarm_{step.name}", step.limit, **args)
-            found = await (before(asked, gate.closed()) if step.name in GATED else asked)
+            yield
             state = "done"
-            return found
-        except HostProblem as problem:
-            problem.host, problem.step = problem.host or NAME, problem.step or step.name
-            raise
         finally:
-            self.tell({"event": "step", "step": step.name, "host": NAME, "state": state,
+            self.tell({"event": "step", "step": name, "host": NAME, "state": state,
                        "seconds": round(time.monotonic() - began, 3)})
 
+    async def _do(self, seen: look.Look, release: Release) -> None:
+        """Bring it; at the first failure all services back."""
+        changed, there = False, [*seen.releases]
+        try:
+            with heeded():
+                if self.action == "deploy":
+                    await self._prepare(release)
+                changed = True
+                with self._step("update"):
+                    await self._update([*there[:there.index(release) if release in there else None], release])
+        except (HostProblem, DeployError, Interrupted) as error:
+            if changed:
+                await self._take_back(seen, error)
+            if isinstance(error, (Interrupted, Refused)):
+                raise
+            raise DeployError(f"{error}\n{'taken back' if changed else 'nothing was changed'}:"
+                              f" {there[-1].tag + ' serves' if there else 'no release is live yet'}") from None
 
-def told(problem: HostProblem) -> Exception:
-    """A problem of a step, as its user reads it; Lost stays what it is."""
-    if problem.step == "begin" and str(problem).startswith(LOCKED):
-        return Locked(f"swarm: {problem}")
-    return problem if isinstance(problem, Lost) else DeployError(report(problem))
+    async def _prepare(self, release: Release) -> None:
+        """What goes before the first container: static files into their bucket, the database. Raises HostProblem."""
+        bucket = self.fleet.static["publish"]
+        jobs = [("upload", ["collectstatic", bucket], self.fleet.static["seconds"])] if bucket else []
+        for step, words, limit in (*jobs, ("migrate", ["migrate"], self.fleet.rollout["migrate"])):
+            name = f"{self.fleet.app}-{step}"
+            with self._step(step):
+                await self.manager.run(["sh", "-c", JOB, "sh", name, str(limit), *stack.one_off(
+                    self.fleet, release, name, words)], timeout=limit + SLACK)
+
+    async def _update(self, releases: Sequence[Release]) -> None:
+        """Have all services change over, and wait until they have. Raises DeployError, HostProblem."""
+        made, smoked = stack.stack(self.fleet, releases, self.id), not await self._smoke(releases[-1])
+        name, content = stack.proxy_config(self.fleet)
+        await self.manager.keep("config", name, content.encode())
+        await self.manager.docker("stack", "deploy", "--with-registry-auth", "--compose-file", "-", self.fleet.app,
+                                  input=json.dumps(made).replace("$", "$$").encode(), timeout=300)
+        until = time.monotonic() + seconds(self.fleet)
+        while not look.converged(now := await self.manager.look(), made["services"], self.id):
+            if time.monotonic() > until:
+                raise DeployError("\n".join(look.problems(now)))
+            if smoked and (wrong := await self._smoke(releases[-1])):
+                raise DeployError(wrong)
+            await asyncio.sleep(PAUSE)
+        if wrong := await self._smoke(releases[-1]):
+            raise DeployError(wrong)
+        for name in now.services.keys() - made["services"].keys():  # the toml has it no more
+            await self.manager.docker("service", "rm", f"{self.fleet.app}_{name}")
+
+    async def _smoke(self, release: Release) -> str:
+        """Ask the web hosts that can be reached for the `smoke` paths; what is wrong with the answers."""
+        values = envfile.parse(await self.manager.settings(release.settings), "")[0]
+        scheme, _, host = values.get("SITE_URL", "http://localhost").rstrip("/").partition("://")
+        words = ["python3", "-c", SMOKE, f"/run/{self.fleet.app}/nginx.sock", scheme, host]
+        asked = (await gathered(self.fleet.with_role("web"), lambda web: run(
+            web, self.fleet.ssh, [*words, *self.fleet.rollout["smoke"]])))[0]
+        return "\n".join(f"{name}: {done.err.decode(errors='replace').strip().splitlines()[-1]}"
+                         for name, done in asked.items() if done.code)
+
+    async def _take_back(self, seen: look.Look, error: BaseException) -> None:
+        """Have every service that this deploy has changed be what it was. Raises Divided where that is not to be."""
+        self.tell({"event": "takeback", "hosts": [NAME], "state": "start"})
+        until, why = time.monotonic() + TAKEBACK, ""
+        while time.monotonic() < until:
+            try:
+                now = await self.manager.look()
+                mine = [name for name, one in now.services.items() if one.attempt == self.id]
+                for name in mine:
+                    words = ["rollback", "--detach", "--quiet"] if now.services[name].before else ["rm"]
+                    await self.manager.docker("service", *words, f"{self.fleet.app}_{name}")
+                if not mine and all(now.services[name].whole for name in seen.services if name in now.services):
+                    return
+                why = "\n".join(look.problems(now))
+            except (HostProblem, Refused) as problem:  # a swarm without a leader answers nobody for some seconds
+                why = str(problem)
+            await asyncio.sleep(PAUSE)
+        raise Divided(f"{error}\nnot taken back whole: {why}\nsee make status, then deploy again") from None
 
 
-async def before(work: Coroutine[Any, Any, Any], alarm: Coroutine[Any, Any, HostProblem]) -> Any:
-    """What the work returns. Raises what the alarm returns, if that comes first."""
-    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(alarm)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if not tasks[0].done():
-            raise tasks[1].result()
-        return tasks[0].result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+def check(fleet: Fleet, seen: look.Look, action: str, tag: str) -> None:
+    """Raise Refused with all that keeps a release from coming."""
+    found = [] if seen.settings else ["no settings are there yet: make env ARGS='set NAME …'"]
+    labels = {label for state, labels in seen.nodes.values() if state == "ready" for label in labels}
+    found += [f"no node that is up has the role {name}: run make provision, see make status"
+              for name, count in fleet.engine["replicas"].items() if count and f"{fleet.app}.{name}" not in labels]
+    found += [f"{name}: an update is under way: try again after it, see make status"
+              for name, one in seen.services.items() if one.update in look.BUSY]
+    if found:
+        raise Refused("\n".join(found))
+    if action == "rollback":
+        back(seen.releases, tag)
+
+
+def back(releases: Sequence[Release], tag: str = "") -> Release:
+    """The release that a rollback goes to: of that tag, or the one before. Raises Refused."""
+    for release in reversed(releases[:-1]):
+        if release.tag == tag or not tag and release[:3] != releases[-1][:3]:
+            return release
+    raise Refused(f"no release {tag} is kept here: see make releases" if tag else
+                  "no release came before this one: there is no way back")
+
+
+def seconds(fleet: Fleet) -> int:
+    """How long an update may take: each part of the web gets ready, what runs alone ends first."""
+    parts = -(-fleet.engine["replicas"]["web"] // stack.at_once(fleet))
+    longest = max(process.stop for process in fleet.processes.values() if not process.overlap)
+    return int(parts * (fleet.rollout["ready"] + fleet.rollout["canary"]) + fleet.rollout["bake"] + longest + SLACK)

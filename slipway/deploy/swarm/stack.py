@@ -1,114 +1,150 @@
-"""The stack of a release, as `docker stack deploy` reads it. Pure.
+"""The stack of a release, as `docker stack deploy` reads it. Pure but for reading haproxy.cfg.
 
-What a stack names by a hash or a digest never changes, so an old stack brings back all that ran then.
+Labels say what is what. On a service `RELEASES`: those that it had, the one that runs last; `ATTEMPT`: the deploy that
+brought it. On a container `ID`: the hash of all that it was made of. Docker's own rollback brings labels back, too.
 """
 
 import hashlib
+import json
+import shlex
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from ..agent.roles import BUILT_IN, READY_FILE
-from ..agent.swarm.stacks import ID, TAG
+from ..agent.roles import BUILT_IN, READY_FILE, Process
 from ..config import Fleet
-from ..engine import proxy
-from ..engine.workloads import DRAIN, PORT, Release, Workload, workloads
 
 Data = dict[str, Any]
-VERSION = "3.8"
-USER = "10001"  # the image's
-SETTINGS = "/run/secrets/settings"
+RELEASES, ATTEMPT, ID = "slipway.releases", "slipway.attempt", "slipway.id"
+KEPT = 10  # releases that a rollback may go to
+PORT, DRAIN, USER = 8000, 5, "10001"  # the image's; seconds before TERM, in which proxies hear of it; the image's
+SETTINGS = "/run/settings"  # in a container
 CONFIG = "/usr/local/etc/haproxy/haproxy.cfg"
-MONITOR = "2s"  # for which a new container must live on, for Swarm itself not to go back
+SPARE = 4  # servers of the proxy more than an update has containers
+RIGHTS: Data = {"user": USER, "read_only": True, "cap_drop": ["ALL"]}
 
 
-def stack(fleet: Fleet, release: Release, id: str, settings: str, files: Sequence[str]) -> Data:
-    """All services of a release. `id`: of the attempt; `settings`, `files`: the names of the secrets."""
-    works = {work.name: service(fleet, release, work, id, files) for work in workloads(fleet) if work.replicas}
-    return {"version": VERSION, "services": {"proxy": proxy_service(fleet), **works},
-            "networks": {"default": {"driver": "overlay", "attachable": True}},
-            "configs": {"proxy": external(proxy_name(fleet))},
-            "secrets": {"settings": external(settings), **{name: external(f"{fleet.app}.file.{name}")
-                                                           for name in files}}}
+class Release(NamedTuple):
+    """`image`: NAME@sha256:…; `settings`: the name of their config; `secrets`: names of those that the settings name;
+    `who`: by whom and since when."""
+
+    tag: str
+    image: str
+    settings: str
+    secrets: Sequence[str] = ()
+    who: str = ""
+
+
+def stack(fleet: Fleet, known: Sequence[Release], attempt: str) -> Data:
+    """All services of the last of the releases `known`."""
+    services = {name: service(fleet, known[-1], process) for name, process in fleet.processes.items()
+                if fleet.engine["replicas"].get(name)} | {"proxy": proxy(fleet)}
+    for each in services.values():
+        each["labels"] = {ID: hashed(json.dumps(each, sort_keys=True))}
+        each["deploy"]["labels"] = {RELEASES: json.dumps(known[-KEPT:]), ATTEMPT: attempt}
+    return {"version": "3.8", "services": services, "networks": {"default": {"driver": "overlay", "attachable": True}},
+            "configs": {"settings": external(known[-1].settings), "proxy": external(proxy_config(fleet)[0])},
+            "secrets": {name: external(secret(fleet, name)) for name in known[-1].secrets}}
+
+
+def hashed(content: str) -> str:
+    """What tells contents apart."""
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def external(name: str) -> Data:
-    """Something that the stack does not make."""
+    """A config or secret that the stack does not make."""
     return {"external": True, "name": name}
 
 
-def proxy_name(fleet: Fleet) -> str:
-    """The name of the proxy's config, by its content and the image that reads it."""
-    text = fleet.engine["proxy"] + proxy.config(fleet)
-    return f"{fleet.app}.proxy.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+def secret(fleet: Fleet, name: str) -> str:
+    """The name that the swarm has for a secret of set-file."""
+    return f"{fleet.app}.file.{name}"
 
 
-def service(fleet: Fleet, release: Release, work: Workload, id: str, files: Sequence[str]) -> Data:
-    """A process. Its settings are a file, which docker-run.sh reads."""
-    secrets = {"settings": "settings", **{name: name for name in files}}
-    ports = [{"target": port.inner, "published": port.outer, "protocol": port.protocol.lower(), "mode": "host"}
-             for port in work.ports]
-    return {"image": f"{fleet.image}@{release.digest}", "command": [*work.args], "environment": environment(work),
-            "labels": {TAG: release.tag, ID: id}, "user": USER,
-            "secrets": [{"source": name, "target": target, "uid": USER, "gid": USER, "mode": 0o400}
-                        for name, target in secrets.items()],
-            "read_only": True, "volumes": [{"type": "tmpfs", "target": "/tmp"}], "cap_drop": ["ALL"], "init": True,
-            "stop_grace_period": f"{work.stop + (DRAIN if work.is_web else 0)}s",
-            "logging": {"driver": "journald", "options": {"tag": f"{fleet.app}-{work.name}"}},
-            "healthcheck": health(fleet, work),
-            **({"ports": ports} if ports else {}),
-            "deploy": {**placed(fleet, work.name), "replicas": work.replicas, **changes(fleet, work),
-                       **({"resources": {"limits": {"memory": size}}} if (size := memory(fleet.memory)) else {})}}
+def service(fleet: Fleet, release: Release, process: Process) -> Data:
+    """A process. Its settings are a file, which docker-run.sh reads, and its user alone may."""
+    web, own = process.name == "web", {"uid": USER, "gid": USER, "mode": 0o400}
+    size = {"auto": "512M", "off": ""}.get(fleet.memory, fleet.memory)
+    how = [] if process.name in BUILT_IN else [process.ready]
+    return {"image": release.image, "command": shlex.split(process.command), **RIGHTS, "init": True,
+            "environment": {"SETTINGS_FILE": SETTINGS, **(
+                {"PORT": str(PORT), "DRAIN": str(DRAIN)} if web else {"READY_FILE": READY_FILE})},
+            "configs": [{"source": "settings", "target": SETTINGS, **own}],
+            "secrets": [{"source": name, "target": name, **own} for name in release.secrets],
+            "volumes": [{"type": "tmpfs", "target": "/tmp"}], "ports": [port(each) for each in process.ports],
+            "stop_grace_period": f"{process.stop + DRAIN * web}s", "logging": logging(fleet, process.name),
+            "healthcheck": {"test": ["CMD", "./docker-run.sh", "healthcheck", "ready", *how], "interval": "3s",
+                            "timeout": "10s", "retries": 10, "start_period": f"{fleet.rollout['ready']}s"},
+            "deploy": {**placed(fleet, process.name), **changes(fleet, process),
+                       "replicas": fleet.engine["replicas"][process.name],
+                       **({"resources": {"limits": {"memory": size}}} if size else {})}}
 
 
-def environment(work: Workload) -> dict[str, str]:
-    """What a container is told besides its settings."""
-    own = {"PORT": str(PORT), "DRAIN": str(DRAIN)} if work.is_web else {"READY_FILE": READY_FILE}
-    return {"SETTINGS_FILE": SETTINGS, **own}
+def port(published: str) -> Data:
+    """A port of a process of the team's, open at all addresses of its host."""
+    numbers, _, protocol = published.partition("/")
+    outer, inner = numbers.split(":")
+    return {"target": int(inner), "published": int(outer), "protocol": protocol or "tcp", "mode": "host"}
+
+
+def logging(fleet: Fleet, role: str) -> Data:
+    """To the journal of its host."""
+    return {"driver": "journald", "options": {"tag": f"{fleet.app}-{role}"}}
 
 
 def placed(fleet: Fleet, role: str) -> Data:
-    """Where a service's containers may run, and how others find them: by a name for each, as not every kernel has
-    virtual addresses."""
-    return {"endpoint_mode": "dnsrr", "placement": {"constraints": [f"node.labels.{fleet.app}.{role} == true"]},
+    """Where a service's containers may run, by labels of nodes; others find each of them by a name."""
+    return {"endpoint_mode": "dnsrr", "placement": {"constraints": [constraint(fleet, role)]},
             "restart_policy": {"condition": "any", "delay": "1s"}}
 
 
-def changes(fleet: Fleet, work: Workload) -> Data:
-    """How it changes over. The pause after each part of the web is the canary's; what runs beside its successor waits
-    for it to be well."""
-    order = "start-first" if work.together else "stop-first"
-    back = {"parallelism": 0, "order": order, "failure_action": "continue"}
-    many, pause = (at_a_time(fleet), fleet.rollout["canary"]) if work.is_web else (0, 0)
-    return {"update_config": {"parallelism": many, "delay": f"{pause}s", "order": order, "monitor": MONITOR,
-                              "failure_action": "rollback"}, "rollback_config": back}
+def constraint(fleet: Fleet, role: str) -> str:
+    """What nodes of a role have, by provisioning."""
+    return f"node.labels.{fleet.app}.{role} == true"
 
 
-def at_a_time(fleet: Fleet) -> int:
-    """How many containers of the web change over at once: those that the toml says, or else a quarter of them."""
+def changes(fleet: Fleet, process: Process) -> Data:
+    """How it changes over. Docker watches each new container for `monitor`, and takes a service back of which one
+    ends; the pause after each part of web is the canary's."""
+    order, web = "start-first" if process.overlap else "stop-first", process.name == "web"
+    return {"update_config": {
+                "parallelism": at_once(fleet) if web else 0, "delay": f"{fleet.rollout['canary'] * web}s",
+                "order": order, "monitor": f"{max(fleet.rollout['bake'], 1)}s", "failure_action": "rollback"},
+            "rollback_config": {"parallelism": 0, "order": order, "failure_action": "continue"}}
+
+
+def at_once(fleet: Fleet) -> int:
+    """How many containers of web change over at a time: those that the toml says, or else a quarter of them."""
     return int(fleet.rollout["parallel"]) or max(1, fleet.engine["replicas"]["web"] // 4)
 
 
-def health(fleet: Fleet, work: Workload) -> Data:
-    """The one check that tells when a container works, and whether it still does."""
-    how = [] if work.name in BUILT_IN else [work.ready]
-    return {"test": ["CMD", "./docker-run.sh", "healthcheck", "ready", *how], "interval": "3s", "timeout": "10s",
-            "retries": 10, "start_period": f"{fleet.rollout['ready']}s"}
-
-
-def proxy_service(fleet: Fleet) -> Data:
-    """What gives the visitors of a web host's nginx to the containers, wherever those are: HAProxy, at a socket. It is
-    no release's, and changes with its config alone."""
-    return {"image": fleet.engine["proxy"], "command": ["haproxy", "-W", "-db", "-f", CONFIG],
-            "user": USER, "read_only": True, "cap_drop": ["ALL"], "stop_signal": "SIGUSR1", "stop_grace_period": "1h",
-            "configs": [{"source": "proxy", "target": CONFIG}], "labels": {ID: proxy_name(fleet)},
+def proxy(fleet: Fleet) -> Data:
+    """HAProxy, on each web host at a socket for nginx there. It changes with its config alone."""
+    return {"image": fleet.engine["proxy"], "command": ["haproxy", "-W", "-db", "-f", CONFIG], **RIGHTS,
+            "stop_signal": "SIGUSR1", "stop_grace_period": "1h", "configs": [{"source": "proxy", "target": CONFIG}],
             "volumes": [{"type": "bind", "source": f"/run/{fleet.app}/proxy", "target": "/run/proxy"}],
-            "logging": {"driver": "journald", "options": {"tag": f"{fleet.app}-proxy"}},
-            "environment": {"RES_OPTIONS": "timeout:1 attempts:1"},  # it asks for each container as it starts
-            "deploy": {"mode": "global", **placed(fleet, "web"),
-                       "restart_policy": {"condition": "any", "delay": "0s"}, "update_config": {
-                           "parallelism": 1, "order": "start-first", "failure_action": "rollback", "monitor": "5s"}}}
+            "logging": logging(fleet, "proxy"), "environment": {
+                "CONFIG": proxy_config(fleet)[0], "RES_OPTIONS": "timeout:1 attempts:1"},  # as it starts
+            "deploy": {"mode": "global", **placed(fleet, "web"), "update_config": {
+                "parallelism": 1, "order": "start-first", "failure_action": "rollback", "monitor": "5s"}}}
 
 
-def memory(size: str) -> str:
-    """A limit of the toml as a stack has it: "auto" is 512 MB here; "" for none."""
-    return {"auto": "512M", "off": ""}.get(size, size)
+def proxy_config(fleet: Fleet) -> tuple[str, str]:
+    """(name by its content, content) of the proxy's config."""
+    count = fleet.engine["replicas"]["web"] * 2 + SPARE
+    content = Path(__file__).with_name("haproxy.cfg").read_text("utf-8")
+    content = content.replace("@COUNT@", str(count)).replace("@PORT@", str(PORT))
+    return f"{fleet.app}.proxy.{hashed(content)}", content
+
+
+def one_off(fleet: Fleet, release: Release, name: str, words: Sequence[str]) -> list[str]:
+    """The words of `docker service create` that run a command of the release once, beside what runs."""
+    own = f"uid={USER},gid={USER},mode=0400"
+    return ["--detach", "--quiet", "--with-registry-auth", "--name", name, "--mode", "replicated-job",
+            "--restart-condition", "none", "--constraint", constraint(fleet, "web"), "--no-healthcheck",
+            "--config", f"source={release.settings},target={SETTINGS},{own}",
+            *(word for each in release.secrets
+              for word in ("--secret", f"source={secret(fleet, each)},target={each},{own}")),
+            "--env", f"SETTINGS_FILE={SETTINGS}", "--user", USER, "--read-only", "--cap-drop", "ALL", "--mount",
+            "type=tmpfs,target=/tmp", "--log-driver", "journald", "--log-opt", f"tag={name}", release.image, *words]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..swarm import steps as swarm
 from .begin import begin
 from .commit import commit, prepare, promise
 from .migrate import migrate, upload
@@ -25,4 +24,4 @@ from .verdicts import verdicts
 
 STEPS: dict[str, Callable[..., object]] = {step.__name__: step for step in (
     begin, pull, verdicts, publish, upload, migrate, start, ready, pause, flip, watch, replace, prepare, promise,
-    commit, prune)} | swarm.STEPS
+    commit, prune)}

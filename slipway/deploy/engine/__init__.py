@@ -1,1 +1,0 @@
-"""The same image and the same toml on an engine that is not ours. All of it is pure."""

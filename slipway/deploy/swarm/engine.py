@@ -1,0 +1,95 @@
+"""The engine that is Docker Swarm on the hosts: what commands do there."""
+
+import argparse
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from ..agent.roles import Process
+from ..config import Fleet
+from ..env.changes import staged
+from ..env.staging import Change, lines
+from ..errors import HostProblem, Refused
+from ..rollout.plan import Options
+from ..screen import tables
+from ..ssh.validate import Tell, visible
+from . import look
+from .manager import NAME, Manager
+from .rollout import Rollout
+from .stack import hashed, secret
+
+OF_HOSTS = ("prune", "watch", "monitoring")  # commands that know nothing of a swarm, and options
+OPTIONS = ("skip_unreachable", "allow_incompatible", "parallel")
+
+
+@dataclass(frozen=True)
+class Swarm:
+    """As Engine says."""
+
+    fleet: Fleet
+
+    def refuse(self, args: argparse.Namespace) -> None:
+        """What is of hosts."""
+        words = [args.command] if args.command in OF_HOSTS else [
+            f"--{name.replace('_', '-')}" for name in OPTIONS if getattr(args, name, None) not in (None, False)]
+        words += ["--hosts"] if args.hosts and args.command not in ("logs", "provision") else []
+        if words:
+            raise Refused(f"{words[0]} has no meaning with engine.kind = \"swarm\": docs/swarm.md tells what has")
+
+    def rollout(self, action: str, tag: str, options: Options, args: argparse.Namespace, tell: Tell) -> Rollout:
+        """Of all services."""
+        rollout = {**self.fleet.rollout, **({} if options.bake else {"bake": 0})}
+        return Rollout(dataclasses.replace(self.fleet, rollout=rollout), tell, action, tag)
+
+    async def status(self, args: argparse.Namespace) -> int:
+        """A row for each service."""
+        seen = await Manager(self.fleet).look()
+        problems = [*look.problems(seen)]
+        if args.json:
+            services = {name: {**dataclasses.asdict(one), "release": one.tag} for name, one in seen.services.items()}
+            print(json.dumps({"services": services, "problems": problems}))
+        else:
+            print(visible("\n".join([tables.table([*look.rows(seen)]), *problems])))
+        return 1 if problems else 0
+
+    async def releases(self, args: argparse.Namespace) -> None:
+        """Those that a rollback may go to, the live one last."""
+        known = (await Manager(self.fleet).look()).releases
+        rows = [("release", "image", "by"), *((one.tag, one.image.partition("@")[2][:19], one.who) for one in known)]
+        print(json.dumps([one._asdict() for one in known]) if args.json else visible(tables.table(rows)))
+
+    async def show_settings(self, args: argparse.Namespace) -> None:
+        """The live ones are a config of the swarm, what is staged the newest one."""
+        manager = Manager(self.fleet)
+        seen = await manager.look()
+        current = await manager.settings(seen.releases[-1].settings if seen.releases else "")
+        shown = lines(current, await manager.settings(seen.settings))
+        print("\n".join([f"{NAME}:", *(shown or ["  nothing set"])]))
+
+    async def stage(self, args: argparse.Namespace, change: Change) -> None:
+        """As a config with the next number, and a secret for each file."""
+        if change.kept:
+            raise Refused("a swarm keeps the settings of each release: roll back to it")
+        manager = Manager(self.fleet)
+        newest = (await manager.look()).settings
+        try:
+            text = staged(await manager.settings(newest), None, change.values, change.unset)
+            for name, content in change.files.items():
+                await manager.keep("secret", secret(self.fleet, name), content)
+            name = f"{self.fleet.app}.settings.{look.number(newest) + 1}.{hashed(text)}"
+            await manager.keep("config", name, text.encode())
+        except HostProblem as problem:
+            raise Refused(f"{NAME}: {problem}") from None
+        print(f"{change.done}: live with the next deploy")
+
+    def command(self, words: list[str], tty: bool) -> list[str]:
+        """In one of the app's containers on that host."""
+        script = ('one=$(docker ps --quiet --filter "name=^$1_" --filter label=slipway.id --filter status=running'
+                  ' | head -n 1)\n'
+                  '[ -n "$one" ] || { echo "no container of $1 runs on this host: see make status" >&2; exit 69; }\n'
+                  f'shift; exec docker exec -i{"t" * tty} "$one" ./docker-run.sh "$@"')
+        return ["sh", "-c", script, "sh", self.fleet.app, *words]
+
+    def journal(self, process: Process) -> list[str]:
+        """As the stack says."""
+        return [f"{self.fleet.app}-{process.name}"]
