@@ -1,4 +1,4 @@
-"""A swarm, decided without one: what is wrong with the file, the stack, what Docker's answers mean, a rollout played."""
+"""A swarm, decided without one: the file, the stack, what Docker's answers mean, a rollout played."""
 
 import asyncio
 import json

@@ -232,7 +232,6 @@ def shown(groups: Sequence[tuple[Step, ...]]) -> list[str]:
     for number, group in enumerate(groups, 1):
         for step in group:
             roles = f" {'+'.join(step.args['roles'])}" if step.name in ("start", "ready") else ""
-            roles = f" {step.args['part']}" if step.name == "update" else roles
             seconds = f" {step.args['seconds']} s" if step.name == "watch" else ""
             undo = f"   undo: {STEP_KINDS[step.name].undo}" if STEP_KINDS[step.name].undo else ""
             where = f", {step.where}" if step.where else ""

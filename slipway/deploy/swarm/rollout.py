@@ -24,6 +24,7 @@ from .stack import Release
 
 PAUSE = 0.5  # seconds between two looks
 SLACK = 60  # seconds for placing
+PROXY = 15  # seconds until it has found the first containers
 TAKEBACK = 400  # seconds: the containers of the release before may have to start
 # Runs a command as a job: $1 its name, $2 seconds, the rest as `docker service create` takes it.
 JOB = """
@@ -131,7 +132,7 @@ class Rollout:
         except (HostProblem, DeployError, Interrupted) as error:
             if changed:
                 await self._take_back(seen, error)
-            if isinstance(error, (Interrupted, Refused)):
+            if isinstance(error, Interrupted) or isinstance(error, Refused) and not changed:
                 raise
             raise DeployError(f"{error}\n{'taken back' if changed else 'nothing was changed'}:"
                               f" {there[-1].tag + ' serves' if there else 'no release is live yet'}") from None
@@ -148,30 +149,45 @@ class Rollout:
 
     async def _update(self, releases: Sequence[Release]) -> None:
         """Have all services change over, and wait until they have. Raises DeployError, HostProblem."""
-        made, smoked = stack.stack(self.fleet, releases, self.id), not await self._smoke(releases[-1])
-        name, content = stack.proxy_config(self.fleet)
-        await self.manager.keep("config", name, content.encode())
-        await self.manager.docker("stack", "deploy", "--with-registry-auth", "--compose-file", "-", self.fleet.app,
-                                  input=json.dumps(made).replace("$", "$$").encode(), timeout=300)
+        made, site = stack.stack(self.fleet, releases, self.id), await self._site(releases[-1])
+        answered = not await self._smoke(site)
+        await self._put(made)
         until = time.monotonic() + seconds(self.fleet)
         while not look.converged(now := await self.manager.look(), made["services"], self.id):
             if time.monotonic() > until:
                 raise DeployError("\n".join(look.problems(now)))
-            if smoked and (wrong := await self._smoke(releases[-1])):
+            if answered and (wrong := await self._smoke(site)):
                 raise DeployError(wrong)
             await asyncio.sleep(PAUSE)
-        if wrong := await self._smoke(releases[-1]):
-            raise DeployError(wrong)
+        until = time.monotonic() + PROXY * (not answered)
+        while wrong := await self._smoke(site):
+            if time.monotonic() >= until:
+                raise DeployError(wrong)
+            await asyncio.sleep(PAUSE)
         for name in now.services.keys() - made["services"].keys():  # the toml has it no more
             await self.manager.docker("service", "rm", f"{self.fleet.app}_{name}")
 
-    async def _smoke(self, release: Release) -> str:
-        """Ask the web hosts that can be reached for the `smoke` paths; what is wrong with the answers."""
+    async def _put(self, made: stack.Data) -> None:
+        """Give the stack to Docker. An interrupt waits for its end, as what is not there yet cannot be taken back."""
+        name, content = stack.proxy_config(self.fleet)
+        await self.manager.keep("config", name, content.encode())
+        putting = asyncio.ensure_future(self.manager.docker(
+            "stack", "deploy", "--with-registry-auth", "--compose-file", "-", self.fleet.app,
+            input=json.dumps(made).replace("$", "$$").encode(), timeout=300))
+        try:
+            await asyncio.shield(putting)
+        finally:
+            await asyncio.wait({putting})
+
+    async def _site(self, release: Release) -> list[str]:
+        """[scheme, host] of SITE_URL."""
         values = envfile.parse(await self.manager.settings(release.settings), "")[0]
-        scheme, _, host = values.get("SITE_URL", "http://localhost").rstrip("/").partition("://")
-        words = ["python3", "-c", SMOKE, f"/run/{self.fleet.app}/nginx.sock", scheme, host]
-        asked = (await gathered(self.fleet.with_role("web"), lambda web: run(
-            web, self.fleet.ssh, [*words, *self.fleet.rollout["smoke"]])))[0]
+        return values.get("SITE_URL", "http://localhost").rstrip("/").split("://", 1)
+
+    async def _smoke(self, site: Sequence[str]) -> str:
+        """Ask the web hosts that can be reached for the `smoke` paths; what is wrong with the answers."""
+        words = ["python3", "-c", SMOKE, f"/run/{self.fleet.app}/nginx.sock", *site, *self.fleet.rollout["smoke"]]
+        asked = (await gathered(self.fleet.with_role("web"), lambda web: run(web, self.fleet.ssh, words)))[0]
         return "\n".join(f"{name}: {done.err.decode(errors='replace').strip().splitlines()[-1]}"
                          for name, done in asked.items() if done.code)
 
