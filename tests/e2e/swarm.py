@@ -51,7 +51,8 @@ class SwarmShop(Shop):
         def is_alone():
             said, running = self.status(), self.running()
             return (not said["problems"] and {one["release"] for one in said["services"].values()} == {tag}
-                    and {name: len(images) for name, images in running.items()} == {"web": 3, "worker": 1, "beat": 1}
+                    and {name: len(images) for name, images in running.items()} == {
+                        role: self.settings[f"engine.replicas.{role}"] for role in ("web", "worker", "beat")}
                     and len({image for images in running.values() for image in images}) == 1)
         wait_until(is_alone, 180, f"{tag} alone runs")
 

@@ -36,11 +36,14 @@ def test_hosts_are_nodes_with_their_roles(shop):
 
 
 def test_no_request_fails(shop):
-    """A release comes, and goes: nobody notices, and each visitor meets the one or the other."""
+    """A release comes with one more container and another proxy, and goes: nobody notices, and each visitor meets the
+    one or the other."""
     with shop.load() as load:
+        shop.settings["engine.replicas.web"] = 4
         there = shop.roll("deploy", shop.image("v2"))
         assert there.code == 0, there.stderr
         shop.alone("v2")
+        shop.settings["engine.replicas.web"] = 3
         back = shop.roll("rollback")
         assert back.code == 0, back.stderr
     assert len(load.result.records) > 100 and not load.result.failures, load.result.summary()

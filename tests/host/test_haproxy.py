@@ -3,9 +3,7 @@
 import contextlib
 import json
 import re
-import signal
 import socket
-import threading
 
 import pytest
 
@@ -119,22 +117,3 @@ def test_what_may_have_been_done_is_not_done_twice(behind, apps):
             assert whole.hanging == 0
     finally:
         broken.stop()
-
-
-def test_who_waits_is_not_turned_away(behind, apps):
-    """Without a container there is nginx's own page, until one comes. One that is busy answers late; what is under way
-    ends when HAProxy is told to go."""
-    answers = []
-    with behind.haproxy() as haproxy:
-        assert ask(behind.port)[0] == 503
-        app = apps("shop", "a", "v1")
-        wait_until(lambda: ask(behind.port)[0] == 200, 20, "it is found")
-        waiting = threading.Thread(target=lambda: answers.append(ask(behind.port, X_Hang="1")[0]))
-        waiting.start()
-        wait_until(lambda: app.hanging == 1)
-        haproxy.send_signal(signal.SIGUSR1)  # its image's STOPSIGNAL
-        wait_until(lambda: "a soft-stop in 2000 ms" in haproxy.output(), 10, "it has heard")
-        assert ask(behind.port)[0] == 200, "it goes on to accept for a while"
-        app.let_go.set()
-        waiting.join(30)
-        assert answers == [200] and haproxy.wait(30) == 0
