@@ -5,9 +5,6 @@ Standard library alone, and nothing of Django: the deployer's agent has files.py
 """
 
 from .files import link_replace, write_replace
-from .generations import Generations
-from .log import AppendLog, Damaged
 from .opened import LockedOpen
-from .spool import Spool
 
-__all__ = ["AppendLog", "Damaged", "Generations", "LockedOpen", "Spool", "link_replace", "write_replace"]
+__all__ = ["LockedOpen", "link_replace", "write_replace"]

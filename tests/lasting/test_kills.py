@@ -22,18 +22,14 @@ os.access("/has-returned", os.F_OK)
 """
 
 
-@pytest.fixture
-def traced(tmp_path):
-    """traced(name, folder, …): a primitive used in a process under strace: exit code and calls as text."""
+def traced(tmp_path, name, folder, *inject):
+    """A primitive used in a process under strace: how that ended, and its calls as text."""
     strace = shutil.which("strace") or pytest.skip("strace is not installed")
-
-    def trace(name, folder, *inject):
-        done = run([strace, "-f", "-qq", "-o", tmp_path / "calls", *inject, sys.executable, "-S", "-c", SCRIPT, name,
-                    folder], cwd=ROOT / "tests", env={"PYTHONPATH": f"{ROOT}:{ROOT}/tests", "PATH": "/usr/bin:/bin"})
-        if "ptrace" in done.stderr:
-            pytest.skip("ptrace is not to be had here")
-        return done, (tmp_path / "calls").read_text()
-    return trace
+    done = run([strace, "-f", "-qq", "-o", tmp_path / "calls", *inject, sys.executable, "-S", "-c", SCRIPT, name,
+                folder], cwd=ROOT / "tests", env={"PYTHONPATH": f"{ROOT}:{ROOT}/tests", "PATH": "/usr/bin:/bin"})
+    if "ptrace" in done.stderr:
+        pytest.skip("ptrace is not to be had here")
+    return done, (tmp_path / "calls").read_text()
 
 
 def prepared(name, folder):
@@ -57,15 +53,15 @@ def calls(text):
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
-def test_killed_at_every_call(name, traced, tmp_path):
-    done, text = traced(name, prepared(name, tmp_path / "whole"))
+def test_killed_at_every_call(name, tmp_path):
+    done, text = traced(tmp_path, name, prepared(name, tmp_path / "whole"))
     assert done.returncode == 0, done.stderr
     check(PRIMITIVES[name], f"{tmp_path}/whole", returned=True)
     found = calls(text)
     assert len(found) > 6 and found[-1][0] in ("access", "faccessat", "faccessat2")
     for call, number in found:
         folder = prepared(name, tmp_path / f"{call}-{number}")
-        done, text = traced(name, folder, "-e", f"inject={call}:signal=KILL:when={number}")
+        done, text = traced(tmp_path, name, folder, "-e", f"inject={call}:signal=KILL:when={number}")
         last = text.rstrip().split("\n")[-2]
         assert "+++ killed by SIGKILL" in text and '"/begins"' in text and f" {call}(" in last, (call, number, last)
         check(PRIMITIVES[name], folder, '"/has-returned"' in text)
