@@ -1,4 +1,4 @@
-"""Files in the database: STORAGE_URL=database: installs this app. docs/files.md tells of it."""
+"""Uploads and static files. With STORAGE_URL=database: this is an app, too, of files in the database: docs/files.md."""
 
 from typing import Any
 
@@ -17,17 +17,8 @@ class TooLarge(ValidationError, SuspiciousFileOperation):
         return self.messages[0]
 
 
-class Damaged(OSError):
-    """What is kept is not what was saved."""
-
-
-class Gone(OSError):
-    """A file was deleted or replaced while it was read."""
-
-
 def small_enough(file: Any) -> None:
     """A validator for a FileField: raises TooLarge for what its storage would not take."""
-    storage = getattr(file, "storage", default_storage)
-    limit: int | None = getattr(storage, "limit", None)
+    limit: int | None = getattr(getattr(file, "storage", default_storage), "limit", None)
     if limit is not None and file.size > limit:
         raise TooLarge(limit)

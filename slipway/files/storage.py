@@ -2,49 +2,42 @@
 
 from __future__ import annotations
 
-import io
-import os
+import hashlib
 import posixpath
-from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime, timezone as zones
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 from urllib.parse import urljoin
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage
-from django.db import IntegrityError, router, transaction
+from django.db import IntegrityError, connections, router, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils._os import safe_join
 from django.utils.deconstruct import deconstructible
 from django.utils.encoding import filepath_to_uri
 
 from . import TooLarge
-from .content import Reader, Target, Writer, remove
-from .models import NAME, Blob
-from .opened import StoredFile
+from .content import StoredFile, pieces
+from .models import NAME, Blob, Chunk
 
 LIMIT = 2_000_000_000  # bytes
 TRIES = 10  # to be the only one who saves a file of that name
+INSERT = "INSERT INTO slipway_blobs_chunk (blob_id, number, data) VALUES (%s, %s, %s)"
 
 
 @deconstructible(path="slipway.files.storage.DatabaseStorage")
 class DatabaseStorage(Storage):
-    """Files are rows of Blob, found by their whole names: there are no folders. A file that is still in MEDIA_ROOT, as
-    nobody has moved it yet, has its name, and is read and deleted there."""
+    """Files are rows of Blob, found by their whole names: there are no folders."""
 
-    unmoved_too = True  # whether it looks there; who moves files from there asks only for those that are here
-
-    def __init__(self, limit: int = LIMIT, allow_overwrite: bool = False, base_url: str | None = None) -> None:
-        self.limit, self.allow_overwrite, self.own_url = limit, allow_overwrite, base_url
+    def __init__(self, limit: int = LIMIT, allow_overwrite: bool = False) -> None:
+        self.limit, self.allow_overwrite = limit, allow_overwrite
 
     @property
     def base_url(self) -> str:
         """Where files are served."""
-        return (self.own_url or settings.MEDIA_URL or "").rstrip("/") + "/"
+        return (settings.MEDIA_URL or "").rstrip("/") + "/"
 
     @property
     def using(self) -> str:
@@ -52,8 +45,8 @@ class DatabaseStorage(Storage):
         return router.db_for_write(Blob)
 
     def blobs(self) -> QuerySet[Blob]:
-        """All files that are whole."""
-        return Blob.objects.using(self.using).filter(name__isnull=False)
+        """All, also those without a name, as a killed save of an older release has left them."""
+        return Blob.objects.using(self.using)
 
     def find(self, name: str) -> Blob:
         """Raises FileNotFoundError."""
@@ -61,23 +54,6 @@ class DatabaseStorage(Storage):
         if blob is None:
             raise FileNotFoundError(f"there is no {name}")
         return blob
-
-    def unmoved(self, name: str) -> str | None:
-        """The path of a file that is still in MEDIA_ROOT."""
-        path = safe_join(settings.MEDIA_ROOT, clean(name)) if self.unmoved_too and settings.MEDIA_ROOT else ""
-        return path if path and os.path.isfile(path) else None
-
-    def found(self, name: str) -> Blob:
-        """What is known of a file, here or there. Raises FileNotFoundError."""
-        try:
-            return self.find(name)
-        except FileNotFoundError:
-            if not (path := self.unmoved(name)):
-                raise
-            at = datetime.fromtimestamp(os.path.getmtime(path), zones.utc)
-            return Blob(name=clean(name), size=os.path.getsize(path), modified=at)
-
-    # ---- what Django asks ----
 
     def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
         """A length is given by a FileField alone: the file is that field's."""
@@ -87,21 +63,17 @@ class DatabaseStorage(Storage):
         return saved
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
-        """Not longer than the database takes."""
-        return str(super().get_available_name(clean(name), max_length=min(max_length or NAME, NAME)))
-
-    def is_name_available(self, name: str, max_length: int | None = None) -> bool:
-        """Whether nobody has it, or may keep it."""
-        fits = len(name) <= (max_length or NAME)
-        return fits and (self.allow_overwrite or not self.exists(name))
+        """One that nobody has, or that may be taken over; not longer than the database takes."""
+        name, most = clean(name), min(max_length or NAME, NAME)
+        return name if self.allow_overwrite and len(name) <= most else str(super().get_available_name(name, most))
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of that name."""
-        return self.blobs().filter(name=clean(name)).exists() or self.unmoved(name) is not None
+        return self.blobs().filter(name=clean(name)).exists()
 
     def size(self, name: str) -> int:
         """In bytes."""
-        return self.found(name).size
+        return self.find(name).size
 
     def checksum(self, name: str) -> str:
         """SHA-256, in hex digits."""
@@ -109,7 +81,7 @@ class DatabaseStorage(Storage):
 
     def get_modified_time(self, name: str) -> datetime:
         """As USE_TZ says: aware, or in the time zone of the settings."""
-        at = self.found(name).modified
+        at = self.find(name).modified
         return at if settings.USE_TZ or timezone.is_naive(at) else timezone.make_naive(at)
 
     get_created_time = get_modified_time  # content never changes
@@ -122,81 +94,55 @@ class DatabaseStorage(Storage):
         """Nothing where there is none."""
         if not name:
             raise ValueError("The name must be given to delete().")
-        with transaction.atomic(self.using):
-            for blob in self.blobs().filter(name=clean(name)):
-                remove(blob, self.using)
-            if path := self.unmoved(name):
-                transaction.on_commit(lambda: Path(path).unlink(missing_ok=True), self.using)
+        for blob in self.blobs().filter(name=clean(name)):
+            remove(blob, self.using)
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """The names below a path, up to the next slash: (those that go on, those of files)."""
         prefix = f"{clean(path)}/" if path.strip("./") else ""
-        folders, files = set(), []
-        for name in self.names(prefix):
-            first, slash, _ = name[len(prefix):].partition("/")
-            folders.add(first) if slash else files.append(first)
-        return sorted(folders), files
-
-    def names(self, prefix: str = "") -> Iterator[str]:
-        """Of all files, or those that begin so; for SQLite that is, too, what differs in case."""
-        found = self.blobs().filter(name__startswith=prefix).order_by("name").values_list("name", flat=True)
-        return (name for name in found.iterator() if name and name.startswith(prefix))
+        names = self.blobs().filter(name__startswith=prefix).order_by("name").values_list("name", flat=True)
+        found = [name[len(prefix):].partition("/") for name in names.iterator()  # of SQLite also what differs in case
+                 if name and name.startswith(prefix)]
+        return sorted({name for name, slash, _ in found if slash}), [name for name, slash, _ in found if not slash]
 
     def _save(self, name: str, content: Any) -> str:
-        with suppress(AttributeError, OSError):  # of what is read as it comes nobody knows it
-            if content.size and content.size > self.limit:
-                raise TooLarge(self.limit)
-        writer = Writer(self.using, self.limit)
-        try:
-            for data in content.chunks():
-                writer.write(data.encode() if isinstance(data, str) else data)
-            return self.publish(writer, name, self.allow_overwrite)
-        except BaseException:
-            writer.discard()
-            raise
+        connection, sha256, size = connections[self.using], hashlib.sha256(), 0
+        with transaction.atomic(self.using):
+            blob = Blob.objects.using(self.using).create()
+            # Where DEBUG is on Django's own cursor would remember every chunk.
+            with connection.make_cursor(connection.create_cursor()) as cursor:
+                for number, data in enumerate(pieces(content)):
+                    size += len(data)
+                    if size > self.limit:
+                        raise TooLarge(self.limit)
+                    sha256.update(data)
+                    cursor.execute(INSERT, [blob.pk, number, connection.Database.Binary(data)])  # type: ignore
+            blob.size, blob.sha256 = size, sha256.hexdigest()
+            return self.named(blob, name)
+
+    def named(self, blob: Blob, name: str) -> str:
+        """Give a file its name, or another one where somebody else was quicker: that."""
+        root, end = posixpath.splitext(name)
+        for number in range(TRIES):
+            blob.name = name if self.allow_overwrite or not number else clean(self.get_alternative_name(root, end))
+            with suppress(IntegrityError), transaction.atomic(self.using):
+                if self.allow_overwrite:
+                    self.delete(name)
+                blob.save(using=self.using, force_update=True)
+                return blob.name
+        raise FileExistsError(f"{name} was saved by too many at the same moment")
 
     def _open(self, name: str, mode: str = "rb") -> StoredFile:
-        return StoredFile(self, clean(name), mode)
+        if mode not in ("r", "rb"):
+            raise ValueError(f"files in the database are opened to be read (r, rb), not {mode!r}: save() writes them")
+        return StoredFile(self.find(name), self.using, mode)
 
-    # ---- how ----
 
-    def publish(self, writer: Writer, name: str, replace: bool) -> str:
-        """All is written: give it the name, or another one where somebody else was quicker. Returns that."""
-        root, end = posixpath.splitext(name)
-        with transaction.atomic(self.using):
-            blob = writer.finish()
-            for number in range(TRIES):
-                blob.name = name if replace or not number else clean(self.get_alternative_name(root, end))
-                try:
-                    with transaction.atomic(self.using):
-                        if replace:
-                            self.delete(name)
-                        blob.save(using=self.using, force_update=True)
-                    return blob.name
-                except IntegrityError:
-                    if number == TRIES - 1:
-                        raise
-        raise AssertionError
-
-    def raw(self, name: str, mode: str) -> Any:
-        """What Python's io makes of a file."""
-        if mode not in ("r", "rb", "w", "wb"):
-            raise ValueError(f"files in the database are opened to read or to write (r, rb, w, wb), not {mode!r}")
-        if "r" in mode:
-            blob = self.found(name)
-            file: Any = (io.BufferedReader(Reader(blob, self.using)) if blob.pk
-                         else open(safe_join(settings.MEDIA_ROOT, name), "rb"))
-        else:
-            file = io.BufferedWriter(Target(Writer(self.using, self.limit), lambda writer: self.end(writer, name)))
-        return file if "b" in mode else io.TextIOWrapper(file, "utf-8")
-
-    def end(self, writer: Writer, name: str) -> None:
-        """A file that was opened to be written is closed: it takes the place of one that is there."""
-        try:
-            self.publish(writer, name, True)
-        except BaseException:
-            writer.discard()
-            raise
+def remove(blob: Blob, using: str) -> None:
+    """Delete a file. Whoever listens to the deletion of rows shall not have the content read for it."""
+    with transaction.atomic(using):
+        Chunk.objects.using(using).filter(blob=blob).defer("data").delete()
+        Blob.objects.using(using).filter(pk=blob.pk).delete()
 
 
 def clean(name: str) -> str:

@@ -46,12 +46,12 @@ def test_uploads(bucket, sqlite_made):
 
 
 def test_a_bucket_that_is_away(bucket, sqlite_made):
-    """Whose certificate nobody trusts, or that is not there, is no place to move files to."""
+    """Whose certificate nobody trusts, or that is not there, costs one line."""
     for env in ({**bucket.env, "AWS_CA_BUNDLE": ""}, {**bucket.env, "OLD_BUCKET": bucket.url.replace("files-", "no-")}):
-        with moving(sqlite_made, env, "database:", "OLD_BUCKET") as process:
+        with moving(sqlite_made, env, "OLD_BUCKET", "database:") as process:
             assert process.wait(120) == 1
             said = process.output()
-            assert said.startswith("CommandError: OLD_BUCKET takes no files: ") and "cret" not in said, said
+            assert said.startswith("CommandError: OLD_BUCKET cannot be listed: ") and "cret" not in said, said
 
 
 def moving(url, env, *words):
@@ -87,24 +87,22 @@ def ends(process, said):
 
 
 def test_moved_and_moved_back(bucket, made):  # noqa: F811: a fixture
-    """Killed in the midst of a large file, either way, nobody sees half of it; the next run goes on with the rest, and
-    in the end all are there as they were."""
+    """Killed in the midst, either way, nobody sees half of a file; the next run goes on with the rest, and in the end
+    all are there as they were."""
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
     for name, content in FILES.items():
         bucket.put(name, content)
     with moving(made, bucket.env, "OLD_BUCKET", "database:") as process:
-        killed(process, lambda: asked(made, "SELECT 1 FROM slipway_blobs_blob WHERE name IS NULL"
-                                      " AND id IN (SELECT blob_id FROM slipway_blobs_chunk WHERE number > 20)"), "half")
+        killed(process, lambda: len(in_database(made)) >= 20, "the next one is large")
     assert in_database(made) == {name: sums[name] for name in FILES if name.startswith("a/")}
     with moving(made, bucket.env, "OLD_BUCKET", "database:") as process:
-        ends(process, f"6 files of {len(LARGE)} bytes moved, 20 were there already, 0 problems")
+        ends(process, "6 files copied, 20 were there already, 0 problems")
     assert in_database(made) == sums and bucket.names() == {*FILES}
     for name in FILES:
         bucket.client.delete_object(Bucket=bucket.name, Key=name)
-    with moving(made, bucket.env, "database:", "OLD_BUCKET", "--delete") as process:
-        killed(process, lambda: "a/9" not in in_database(made), "the last small one is moved")
-    assert "m/large" not in bucket.names() and "m/large" in in_database(made)
-    with moving(made, bucket.env, "database:", "OLD_BUCKET", "--delete") as process:
-        ends(process, f"6 files of {len(LARGE)} bytes moved, 0 were there already, 0 problems")
-    assert in_database(made) == {} and bucket.names() == {*FILES}
-    assert all(bucket.get(name) == content for name, content in FILES.items())
+    with moving(made, bucket.env, "database:", "OLD_BUCKET") as process:
+        killed(process, lambda: len(bucket.names()) >= 10, "some are there")
+    assert "m/large" not in bucket.names()
+    with moving(made, bucket.env, "database:", "OLD_BUCKET") as process:
+        ends(process, "were there already, 0 problems")
+    assert all(bucket.get(name) == content for name, content in FILES.items()) and in_database(made) == sums

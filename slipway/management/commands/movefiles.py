@@ -1,68 +1,106 @@
-"""Moves files from one storage to another."""
+"""Copies files from one storage to another."""
 
-import time
+import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from django.apps import apps
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.files.storage import storages
 from django.core.management import BaseCommand, CommandError, CommandParser
 
+from ... import values
 from ...env import SettingsError, env
-from ...files.moving import Done, are_one, move, names, storage
-
-EVERY = 1  # second that somebody waits for the next line
+from ...files.folder import Folder
 
 
 class Command(BaseCommand):
     """`manage.py movefiles FROM TO`."""
 
-    help = ("Copies files from one storage to another: database:, a folder's whole path, a name in STORAGES, or a "
-            "variable that holds a URL. Run again, it goes on where it was.")
+    help = ("Copies what differs from one storage to another: database:, a folder's whole path, a name in STORAGES, or "
+            "a variable that holds a URL. Run it again at any time.")
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Its options."""
+        """The two storages."""
         parser.add_argument("source", metavar="FROM")
         parser.add_argument("target", metavar="TO")
-        parser.add_argument("--delete", action="store_true", help="delete each at the source once it is there")
-        parser.add_argument("--replace", action="store_true", help="replace those that are there with other content")
 
-    def handle(self, source: str, target: str, delete: bool, replace: bool, **_: Any) -> None:
-        """Move all, then tell what was done."""
-        here, there = self.storage(source), self.storage(target)
-        found, done = [*names(here)], Done()
-        self.refuse(source, here, target, there)
-        for name in self.told(found, done):
-            move(here, there, name, done, replace, delete)
-        for problem in done.problems:
-            self.stderr.write(f"movefiles: {problem}")
-        self.stdout.write(f"movefiles: {done.moved} files of {done.size} bytes moved, {done.there} were there already, "
-                          f"{len(done.problems)} problems")
-        if done.problems:
+    def handle(self, source: str, target: str, **_: Any) -> None:
+        """Copy all, naming each, then tell what was done."""
+        try:
+            here, there = storage(source), storage(target)
+        except (ValueError, SettingsError) as error:
+            raise CommandError(str(error)) from None
+        try:
+            found = [*names(here)]
+        except Exception as error:  # of any kind of storage
+            raise CommandError(f"{source} cannot be listed: {plain(error)}") from None
+        copied = problems = 0
+        for name in found:
+            try:
+                if copy(here, there, name):
+                    copied += 1
+                    self.stdout.write(name)
+            except Exception as error:  # the others shall come along
+                problems += 1
+                self.stderr.write(f"movefiles: {name}: {plain(error)}")
+        self.stdout.write(f"movefiles: {copied} files copied, {len(found) - copied - problems} were there already, "
+                          f"{problems} problems")
+        if problems:
             raise SystemExit(1)
 
-    def storage(self, word: str) -> Any:
-        """The storage of that name. Raises CommandError."""
-        try:
-            return storage(word, env)
-        except ValueError as error:
-            raise CommandError(f"{word.partition('://')[0]} {error}") from None
-        except SettingsError as error:
-            raise CommandError(str(error)) from None
 
-    def refuse(self, source: str, here: Any, target: str, there: Any) -> None:
-        """Raise CommandError where the target takes no file, or is the source."""
-        try:
-            one = source == target or are_one(here, there)
-        except Exception as error:  # of any kind of storage
-            why = error if isinstance(error, OSError) else type(error).__name__
-            raise CommandError(f"{target} takes no files: {why}") from None
-        if one:
-            raise CommandError(f"{source} and {target} are one storage: from one to another, please")
+def plain(error: Exception) -> str:
+    """An error in a line, which has no password."""
+    return str(error) if isinstance(error, (OSError, ValueError, ValidationError)) else type(error).__name__
 
-    def told(self, found: list[str], done: Done) -> Iterator[str]:
-        """The names, and from time to time how far it is."""
-        last = time.monotonic()
-        for number, name in enumerate(found):
-            yield name
-            if time.monotonic() - last > EVERY:
-                last = time.monotonic()
-                self.stderr.write(f"movefiles: {number + 1} of {len(found)} files, {done.size} bytes moved")
+
+def storage(word: str) -> Any:
+    """The storage of a word. Raises ValueError."""
+    if word.startswith("/"):
+        return Folder(word)
+    if word in settings.STORAGES:
+        return storages[word]
+    url = word if word.startswith("database:") else env.text(word, "") if re.fullmatch("[A-Z][A-Z0-9_]*", word) else ""
+    if not url:
+        raise ValueError(f"{word.partition('://')[0]} is neither database:, a folder's whole path, a name in STORAGES "
+                         "nor a variable that holds a STORAGE_URL")
+    if url.startswith("database:") and not apps.is_installed("slipway.files"):
+        raise ValueError("database: is not there: STORAGE_URL=database: makes it so, set it for this command")
+    return storages.create_storage(values.storage(url))
+
+
+def names(source: Any, path: str = "") -> Iterator[str]:
+    """Of all files of a storage, but for what a killed save of Folder has left."""
+    folders, files = source.listdir(path)
+    yield from (f"{path}{name}" for name in sorted(files) if name and not re.fullmatch(r"\.[0-9a-f]{16}\.part", name))
+    for folder in sorted(folders):
+        yield from names(source, f"{path}{folder}/")
+
+
+def copy(source: Any, target: Any, name: str) -> bool:
+    """Whether a file had to be copied: it was not there, or with older content. Raises OSError where it cannot be."""
+    if "\\" in name:
+        raise OSError("is no name that other storages take: rename it, and what refers to it")
+    if target.exists(name):
+        if target.size(name) == source.size(name) and checksum(target, name) == checksum(source, name):
+            return False
+        if target.get_modified_time(name) >= source.get_modified_time(name):
+            raise OSError("is there with other content that is newer, which stays: delete one of the two")
+        target.delete(name)
+    with source.open(name) as file:
+        saved = target.save(name, file)
+    if saved != name:
+        target.delete(saved)
+        raise OSError(f"cannot have its name there, but {saved}")
+    return True
+
+
+def checksum(where: Any, name: str) -> str:
+    """SHA-256: the storage's own, where it keeps them."""
+    if hasattr(where, "checksum"):
+        return str(where.checksum(name))
+    with where.open(name) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

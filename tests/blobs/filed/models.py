@@ -3,7 +3,7 @@
 from django.core.files.storage import FileSystemStorage
 from django.db import models
 
-from slipway.files import small_enough
+from slipway.blobs import small_enough  # as migrations of projects name it
 
 
 class Current(models.Manager):

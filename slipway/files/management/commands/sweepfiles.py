@@ -18,9 +18,6 @@ class Command(BaseCommand):
         parser.add_argument("--all", action="store_true", help="also those that no FileField ever referred to")
 
     def handle(self, dry_run: bool, all: bool, **_: Any) -> None:
-        """Name each, and say how many there were."""
-        count = size = 0
+        """Name each."""
         for blob in sweep(all, dry_run):
-            count, size = count + 1, size + blob.size
             self.stdout.write(f"{blob}")
-        self.stdout.write(f"sweepfiles: {count} files of {size} bytes{' would be' * dry_run} deleted")
