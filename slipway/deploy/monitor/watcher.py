@@ -25,7 +25,7 @@ class Watcher:
     def __init__(self, fleet: Fleet, hosts: Sequence[Host], tell: Tell) -> None:
         self.fleet, self.hosts, self.tell = fleet, hosts, tell
         self.now, watch = asyncio.get_running_loop().time, fleet.watch
-        self.every = watch["ttl"] / 3  # seconds between two looks, and for an answer
+        self.every, self.limit = watch["ttl"] / 3, watch["ttl"] / 2  # seconds between two looks, and for an answer
         self.rules = Rules([host.name for host in hosts], watch["hosts_up"], size(watch["disk"]), watch["ttl"],
                            self.now())
         self.connections: dict[str, Connection] = {}
@@ -64,11 +64,11 @@ class Watcher:
         """Ask a host, and take what it says."""
         free = None
         try:
-            async with asyncio.timeout(self.every):
+            async with asyncio.timeout(self.limit):
                 facts = await (await self._connection(host)).ask("facts", health=True, history=False, visits=True)
             problem, free = brief(ill(host, facts)), room(facts)
         except (HostProblem, OSError) as error:  # TimeoutError says nothing
-            problem = brief(str(error)) or f"no answer within {self.every:g} s"
+            problem = brief(str(error)) or f"no answer within {self.limit:g} s"
             if connection := self.connections.pop(host.name, None):
                 await connection.close()
         if self.rules.hear(host.name, problem, self.now(), free):
