@@ -58,7 +58,7 @@ def test_no_request_fails(shop):
     ("unready", "web: "),
     ("visitors", "/ is answered 500"),
     ("fleeting", "worker: "),
-    ("migration", "migrations fail"),
+    ("migration", "told to fail"),
 ])
 def test_what_is_bad_is_taken_back(shop, fault, said):
     """Whole, whichever service it was. Only one that is ready, and spoils answers, is ever met by visitors."""
