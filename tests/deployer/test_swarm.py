@@ -166,7 +166,7 @@ class Played:
         state = (self.fails if name == "web" else "updating") if mine and self.fails else "completed"
         return Service([ONE, TWO] if mine else [ONE], self.attempt if mine else "", True, state, 1, 1, 0, ())
 
-    async def look(self):
+    async def look(self, until=0):
         labels = [f"shop.{name}" for name in ("web", "worker", "beat", "smtp")]
         return Look({name: self.service(name) for name in ("web", "worker", "beat", "smtp", "proxy")},
                     {"n": ("ready", labels)}, "shop.settings.2.bb")

@@ -1,7 +1,9 @@
 """docker on one of the swarm's managers, whichever answers: all know the same."""
 
+import asyncio
 import base64
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +13,8 @@ from ..ssh.connection import run
 from . import look
 
 NAME = "swarm"  # what events call it instead of a host
-NO_ANSWER = ("not a swarm manager", "does not have a leader", "Cannot connect to the Docker daemon")
+NO_ANSWER = ("not a swarm manager", "does not have a leader", "Cannot connect to the Docker daemon", "DeadlineExceeded")
+AGAIN = 1  # seconds between two tries
 
 
 def managers(fleet: Fleet) -> list[Host]:
@@ -49,12 +52,16 @@ class Manager:
             problems[host.name] = [f"{said.splitlines()[-1]}: run make provision, or see docs/swarm.md"]
         raise Refused(on_hosts(problems))
 
-    async def look(self) -> look.Look:
-        """What the swarm has of the app. Raises Refused."""
-        try:
-            return look.parsed(self.fleet.app, await self.run(["sh", "-c", look.SCRIPT, "sh", self.fleet.app]))
-        except HostProblem as problem:
-            raise Refused(f"{NAME}: {problem}") from None
+    async def look(self, until: float = 0) -> look.Look:
+        """What the swarm has of the app. A swarm that has lost its leader answers nobody for some seconds: it is asked
+        again `until` then, by the monotonic clock. Raises Refused."""
+        while True:
+            try:
+                return look.parsed(self.fleet.app, await self.run(["sh", "-c", look.SCRIPT, "sh", self.fleet.app]))
+            except (HostProblem, Refused) as problem:
+                if time.monotonic() >= until:
+                    raise Refused(f"{NAME}: {problem}") from None
+            await asyncio.sleep(AGAIN)
 
     async def settings(self, name: str) -> str:
         """The text of settings; "" where there are none."""

@@ -153,7 +153,7 @@ class Rollout:
         answered = not await self._smoke(site)
         await self._put(made)
         until = time.monotonic() + seconds(self.fleet)
-        while not look.converged(now := await self.manager.look(), made["services"], self.id):
+        while not look.converged(now := await self.manager.look(until), made["services"], self.id):
             if time.monotonic() > until:
                 raise DeployError("\n".join(look.problems(now)))
             if answered and (wrong := await self._smoke(site)):
