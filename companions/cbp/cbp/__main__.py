@@ -8,11 +8,10 @@ import logging
 import resource
 import signal
 import sys
-
-import uvloop
+from collections.abc import Callable
 
 from .breaker import Breaker
-from .proxy import Limits, Proxy
+from .proxy import Proxy
 
 log = logging.getLogger("cbp")
 
@@ -25,41 +24,30 @@ def address(text: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def share(text: str) -> float:
-    """0 to 1, 1 left out. Raises ArgumentTypeError for anything else."""
-    with contextlib.suppress(ValueError):
-        if 0 <= float(text) < 1:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r} should be a share: .05 for 5 %")
-
-
-def seconds(text: str) -> float:
-    """0 to 1e9. Raises ArgumentTypeError for anything else."""
-    with contextlib.suppress(ValueError):
-        if 0 <= float(text) < 1e9:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r} should be seconds")
-
-
-def some_seconds(text: str) -> float:
-    """The same, 0 left out."""
-    if seconds(text):
-        return seconds(text)
-    raise argparse.ArgumentTypeError(f"{text!r} should be more than 0 seconds")
+def number(what: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
+    """A type of option: a number that fits. Raises ArgumentTypeError for anything else."""
+    def read(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            if fits(float(text)):
+                return float(text)
+        raise argparse.ArgumentTypeError(f"{text!r} should be {what}")
+    return read
 
 
 def options() -> argparse.Namespace:
+    share = number("a share: .05 for 5 %", lambda given: 0 <= given < 1)
+    tries = number("a number of tries, at least 1", lambda given: 1 <= given < 1e9)
+    seconds = number("more than 0 seconds", lambda given: 0 < given < 1e9)
     parser = argparse.ArgumentParser(prog="cbp", description="A TCP proxy that stops asking what does not answer.",
                                      allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add("-l", dest="listen", type=address, required=True, metavar="HOST:PORT", help="where clients come")
     add("-r", dest="remote", type=address, required=True, metavar="HOST:PORT", help="the service")
-    add("-t", dest="threshold", type=share, default=.05, metavar="SHARE", help="of failed tries that is too much")
-    add("--least", type=int, default=5, metavar="TRIES", help="with fewer in the window it does not trip")
-    add("--window", type=some_seconds, default=10, metavar="SECONDS", help="over which tries are counted")
-    add("--longest", type=some_seconds, default=60, metavar="SECONDS", help="of a pause: 1, 2, 4 ... at most so long")
-    add("--connect", type=some_seconds, default=1, metavar="SECONDS", help="after which a try has failed")
-    add("--idle", type=seconds, default=0, metavar="SECONDS", help="end what says nothing for so long; 0: never")
+    add("-t", dest="threshold", type=share, default=.05, metavar="SHARE", help="of failed connects that is too much")
+    add("--least", type=tries, default=5, metavar="TRIES", help="with fewer in the window it does not trip")
+    add("--window", type=seconds, default=10, metavar="SECONDS", help="over which connects are counted")
+    add("--longest", type=seconds, default=60, metavar="SECONDS", help="of a pause: 1, 2, 4 ... at most so long")
+    add("--connect", type=seconds, default=1, metavar="SECONDS", help="after which a connect has failed")
     add("--drain", type=seconds, default=30, metavar="SECONDS", help="that TERM leaves to those connected")
     add("--vars", type=address, metavar="HOST:PORT", help="answer /debug/vars there")
     return parser.parse_args()
@@ -68,18 +56,18 @@ def options() -> argparse.Namespace:
 async def run(given: argparse.Namespace) -> None:
     """Until TERM or Ctrl-C, and its drain; a second one ends the drain. Raises OSError where it cannot listen."""
     loop, ending = asyncio.get_running_loop(), asyncio.Semaphore(0)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ending.release)
-    breaker = Breaker(given.threshold, given.least, given.window, given.longest)
-    proxy = Proxy(given.remote, breaker, Limits(given.connect, given.idle))
-    server = await loop.create_server(proxy.client, *given.listen, backlog=4096)
+    for sent in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sent, ending.release)
+    proxy = Proxy(given.remote, Breaker(given.threshold, given.least, given.window, given.longest), given.connect)
+    server = await asyncio.start_server(proxy.serve, *given.listen, backlog=4096)
     if given.vars:
         await show(proxy, given.vars)
     log.info("%s:%s, to %s:%s", *given.listen, *given.remote)
     await ending.acquire()
     server.close()
     log.info("draining %s", len(proxy.clients))
-    drained, second = asyncio.ensure_future(proxy.empty()), asyncio.ensure_future(ending.acquire())
+    second = loop.create_task(ending.acquire())
+    drained = loop.create_task(proxy.empty())
     await asyncio.wait({drained, second}, timeout=given.drain, return_when=asyncio.FIRST_COMPLETED)
 
 
@@ -102,7 +90,7 @@ def main() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
-        uvloop.run(run(given))
+        asyncio.run(run(given))
     except OSError as error:
         print(f"cbp: cannot listen: {error}", file=sys.stderr)
         return 1

@@ -1,14 +1,18 @@
 """Takes clients, asks the breaker, joins them with the service."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+import socket
+import struct
 from dataclasses import asdict, dataclass
 
 from .breaker import Breaker, State
-from .relay import Side, reset
 
+CHUNK = 1 << 18  # bytes
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: to close is to reset
 log = logging.getLogger("cbp")
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass
@@ -22,84 +26,55 @@ class Counters:
     connected: int = 0
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Seconds. No `idle` limit where that is 0."""
-
-    connect: float
-    idle: float
-
-
-class Client(Side):
-    """Whoever comes; `taken` is told of it, `gone` when it has left."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, taken: "Callable[[Client], None]",
-                 gone: "Callable[[Client], None]") -> None:
-        super().__init__(loop)
-        self.taken, self.gone = taken, gone
-        self.timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.taken(self)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        super().connection_lost(error)
-        self.gone(self)
-
-
 class Proxy:
-    """Give `client` to the loop's create_server."""
+    """Give `serve` to asyncio's start_server."""
 
-    def __init__(self, remote: tuple[str, int], breaker: Breaker, limits: Limits) -> None:
-        self.remote, self.breaker, self.limits = remote, breaker, limits
+    def __init__(self, remote: tuple[str, int], breaker: Breaker, connect: float) -> None:
+        self.remote, self.breaker, self.seconds = remote, breaker, connect
         self.counters, self.loop = Counters(), asyncio.get_running_loop()
-        self.clients: set[Client] = set()
-        self.connecting: set[asyncio.Task[None]] = set()
+        self.clients: set[asyncio.Task[None] | None] = set()  # nobody else holds a task
         self.left = asyncio.Event()
 
-    def client(self) -> Client:
-        return Client(self.loop, self.take, self.forget)
-
-    def take(self, client: Client) -> None:
-        """Reset it at once, or begin to connect it."""
-        self.clients.add(client)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Reset a client at once, or join it with the service until both have said all."""
         self.counters.accepted += 1
+        self.clients.add(task := asyncio.current_task())
+        try:
+            if service := await self.allowed():
+                await self.joined((reader, writer), service)
+            else:
+                reset(writer)
+        except asyncio.CancelledError:  # the drain is over
+            reset(writer)
+        finally:
+            self.clients.discard(task)
+            self.left.set()
+
+    async def joined(self, client: Streams, service: Streams) -> None:
+        """Join them, and count."""
+        self.counters.connected += 1
+        try:
+            await join(client, service)
+        finally:
+            self.counters.connected -= 1
+
+    async def allowed(self) -> Streams | None:
+        """A connection to the service, where the breaker lets it be made and it can be."""
         turn = self.breaker.ask(self.loop.time())
         if turn is None:
             self.counters.refused += 1
-            reset(client.transport)
-            return
+            return None
         if self.breaker.state is State.HALF_OPEN:
             log.warning("half-open: one may try")
-        task = self.loop.create_task(self.connect(client, turn))
-        self.connecting.add(task)
-        task.add_done_callback(self.connecting.discard)
-
-    def forget(self, client: Client) -> None:
-        self.clients.discard(client)
-        if client.timer:
-            client.timer.cancel()
-        self.counters.connected -= client.joined
-        self.left.set()
-
-    async def connect(self, client: Client, turn: int) -> None:
-        """Also for a client that leaves meanwhile: the breaker waits for what comes of it."""
-        server = Side(self.loop)
         try:
-            async with asyncio.timeout(self.limits.connect):
-                await self.loop.create_connection(lambda: server, *self.remote)
+            async with asyncio.timeout(self.seconds):
+                service = await asyncio.open_connection(*self.remote)
         except Exception as error:  # whatever it is, the breaker waits to be told
-            self.tell(turn, str(error) or f"no answer in {self.limits.connect} s")
+            self.tell(turn, str(error) or f"no answer in {self.seconds:g} s")
             self.counters.failed += 1
-            if not client.lost:
-                reset(client.transport)
-            return
+            return None
         self.tell(turn, "")
-        self.counters.connected += not client.lost
-        client.join(server)
-        if self.limits.idle:
-            self.end_if_idle(client)
+        return service
 
     def tell(self, turn: int, failure: str) -> None:
         """Tell the breaker, and the log where its state is another now."""
@@ -113,17 +88,6 @@ class Proxy:
         else:
             log.warning("closed: it answers again")
 
-    def end_if_idle(self, client: Client) -> None:
-        """Look again when the limit may be reached; reset both sides once neither has spoken for so long."""
-        if client.lost:
-            return
-        due = max(client.heard, client.other.heard) + self.limits.idle
-        if due <= self.loop.time():
-            reset(client.transport)
-            reset(client.other.transport)
-        else:
-            client.timer = self.loop.call_at(due, self.end_if_idle, client)
-
     async def empty(self) -> None:
         """Return when no client is left."""
         while self.clients:
@@ -133,3 +97,36 @@ class Proxy:
     def figures(self) -> dict[str, object]:
         """What /debug/vars shows."""
         return {"state": self.breaker.state.value, "pause": self.breaker.pause, **asdict(self.counters)}
+
+
+async def join(client: Streams, service: Streams) -> None:
+    """Pass on what each says as fast as the other takes it, its end as an end, and its reset as a reset."""
+    writers = client[1], service[1]
+    try:
+        for writer in writers:  # a machine that is gone says nothing
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(pass_on(client[0], service[1]))
+            both.create_task(pass_on(service[0], client[1]))
+        for writer in writers:
+            writer.close()
+            await writer.wait_closed()  # what it has not taken yet may still go
+    except* OSError:
+        for writer in writers:
+            reset(writer)
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """All that the one says. Raises OSError where either breaks off."""
+    while data := await reader.read(CHUNK):
+        writer.write(data)
+        await writer.drain()
+    if not writer.is_closing():
+        writer.write_eof()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection so that the other side sees an error at once, not the end of an answer."""
+    with contextlib.suppress(OSError):  # it has gone
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    writer.transport.abort()

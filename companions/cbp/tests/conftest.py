@@ -2,9 +2,7 @@
 
 import json
 import socket
-import socketserver
 import sys
-import threading
 import urllib.request
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,30 +10,24 @@ from pathlib import Path
 import pytest
 from proc import free_port, running, wait_until
 
-FOLDER = Path(__file__).resolve().parent.parent
-
-
-class Echo(socketserver.BaseRequestHandler):
-    def handle(self):
-        while data := self.request.recv(1000):
-            self.request.sendall(data)
+COMMAND, FOLDER = [sys.executable, "-m", "cbp"], Path(__file__).resolve().parent.parent
 
 
 class Cbp:
     """The program, on ports of its own, before `remote`."""
-
-    folder, command = FOLDER, [sys.executable, "-m", "cbp"]
 
     def __init__(self):
         self.port, self.vars, self.remote, self.process = free_port(), free_port(), free_port(), None
 
     @contextmanager
     def up(self, *options):
-        command = [*self.command, "-l", f"127.0.0.1:{self.port}", "-r", f"127.0.0.1:{self.remote}",
+        command = [*COMMAND, "-l", f"127.0.0.1:{self.port}", "-r", f"127.0.0.1:{self.remote}",
                    "--vars", f"127.0.0.1:{self.vars}", *options]
         with running(command, cwd=FOLDER) as self.process:
             wait_until(self.figures)
             yield self
+            said = self.process.output()
+            assert "Traceback" not in said and "Task" not in said, said
 
     def figures(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.vars}/debug/vars", timeout=5) as answer:
@@ -46,28 +38,15 @@ class Cbp:
         wait_until(lambda: wanted.items() <= self.figures().items())
 
     def connect(self):
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-        return closing(client)
+        return closing(socket.create_connection(("127.0.0.1", self.port), timeout=10))
 
     def refuses(self):
-        """Whether a client is reset, where it does not come to `echo`."""
+        """Whether a client is reset."""
         try:
             with self.connect() as client:
-                client.sendall(b"x")
-                return client.recv(1) != b"x"
+                return client.recv(1) == b"never"
         except ConnectionResetError:
             return True
-
-    @contextmanager
-    def echo(self):
-        """A service at `remote` that says what it hears."""
-        socketserver.ThreadingTCPServer.allow_reuse_address = True
-        with socketserver.ThreadingTCPServer(("127.0.0.1", self.remote), Echo) as server:
-            thread = threading.Thread(target=server.serve_forever, args=(.02,))
-            thread.start()
-            yield
-            server.shutdown()
-            thread.join()
 
     @contextmanager
     def service(self):
@@ -80,7 +59,7 @@ class Cbp:
 def accepted(server):
     connection, _ = server.accept()
     connection.settimeout(10)
-    return connection
+    return closing(connection)
 
 
 @pytest.fixture
