@@ -1,26 +1,37 @@
 """Brings lines to carbon, also to one that was away for a while."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
 from collections import deque
-from typing import Any
+from dataclasses import dataclass
 
 from .config import Config
-from .counters import Counters
 
 PAUSES = 0.2, 0.5, 1, 2, 5  # seconds before it connects again
 BATCH = 500  # lines in one write
 log = logging.getLogger("samlare")
 
 
+@dataclass
+class Counters:
+    """Since the start."""
+
+    looks: int = 0
+    failures: int = 0  # looks that brought nothing
+    sent: int = 0  # lines, those sent again included
+    dropped: int = 0  # lines for which there was no room
+    connections: int = 0  # to carbon
+
+
 class Carbon:
     """Lines wait here until they are sent. Carbon never says what it has got: so what went out shortly before a
     connection broke goes out again. A value that comes twice for the same second counts once there."""
 
-    def __init__(self, config: Config, counters: Counters) -> None:
-        self.config, self.counters = config, counters
+    def __init__(self, config: Config) -> None:
+        self.config, self.counters = config, Counters()
         self.waiting: deque[bytes] = deque()
         self.sent: deque[tuple[float, list[bytes]]] = deque()  # (time.monotonic(), lines)
         self.filled, self.empty = asyncio.Event(), asyncio.Event()
@@ -35,7 +46,6 @@ class Carbon:
         while len(self.waiting) > self.config.buffer:
             self.waiting.popleft()
             self.counters.dropped += 1
-        self.counters.waiting = len(self.waiting)
         (self.filled.set if self.waiting else self.filled.clear)()
         (self.empty.clear if self.waiting else self.empty.set)()
 
@@ -63,9 +73,10 @@ class Carbon:
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # a machine that is gone is noticed while its lines can be sent again
             writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT,
                                                        max(self.config.resend, self.config.timeout))
-        gone = asyncio.ensure_future(reader.read(1))  # carbon never says anything
+        gone = asyncio.create_task(self.end_of(reader))
         try:
-            while not await self.broken(gone):
+            while not gone.done():
+                await self.filled.wait()
                 batch = [self.waiting.popleft() for _ in range(min(BATCH, len(self.waiting)))]
                 self.remember(batch)
                 writer.write(b"".join(batch))
@@ -75,15 +86,13 @@ class Carbon:
             raise ConnectionResetError("it has ended the connection")
         finally:
             gone.cancel()
-            writer.close() if self.empty.is_set() else writer.transport.abort()
+            writer.transport.abort()
 
-    async def broken(self, gone: asyncio.Future[bytes]) -> bool:
-        """Wait for lines, or for carbon's end of the connection. Whether it came."""
-        filled = asyncio.ensure_future(self.filled.wait())
-        either: list[asyncio.Future[Any]] = [gone, filled]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        filled.cancel()
-        return gone.done()
+    async def end_of(self, reader: asyncio.StreamReader) -> None:
+        """Wake who waits for lines. Carbon never says anything: what there is to read is its end."""
+        with contextlib.suppress(OSError):
+            await reader.read(1)
+        self.filled.set()
 
     def remember(self, batch: list[bytes]) -> None:
         now = time.monotonic()

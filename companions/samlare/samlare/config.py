@@ -1,14 +1,12 @@
 """The file that says what to ask and where to send it: its shape, and what is wrong with it."""
 
-import functools
 import re
-import ssl
 import tomllib
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError
 from pydantic.alias_generators import to_pascal
 
 NAME = re.compile(r"[A-Za-z0-9_\-%:#]+(\.[A-Za-z0-9_\-%:#]+)*")  # as Graphite takes it
@@ -51,34 +49,7 @@ class Endpoint(Shape):
     failure_metric: Metric | None = None
     socket: Path | None = None
     token: str | None = None
-    token_file: Path | None = None
-    ca: Path | None = Field(None, alias="CA")
     ignore: tuple[str, ...] = ()
-    rename: dict[str, Metric] = {}
-
-    @model_validator(mode="after")
-    def usable(self) -> "Endpoint":
-        """Raises ValueError where two keys contradict, or a file that is named cannot be used."""
-        if self.token and self.token_file:
-            raise ValueError("Token and TokenFile: take one of them")
-        _ = self.bearer, self.trust  # read with the file, and kept for as long as it counts
-        return self
-
-    @functools.cached_property
-    def bearer(self) -> str | None:
-        """The token to send. Raises ValueError if its file cannot be read."""
-        try:
-            return self.token_file.read_text().strip() if self.token_file else self.token
-        except OSError as error:
-            raise ValueError(f"TokenFile {self.token_file}: {error.strerror}") from error
-
-    @functools.cached_property
-    def trust(self) -> ssl.SSLContext:
-        """What to check certificates by. Raises ValueError if CA cannot be used."""
-        try:
-            return trusting(self.ca)
-        except OSError as error:  # ssl.SSLError is one
-            raise ValueError(f"CA {self.ca}: {error.strerror or 'no certificate in it'}") from error
 
 
 class Config(Shape):
@@ -91,24 +62,11 @@ class Config(Shape):
     buffer: int = Field(100_000, ge=1)
     resend: int = Field(10_000, ge=0)
     listen: Annotated[str, AfterValidator(address)] | None = None
-    endpoint: tuple[Endpoint, ...] = ()
-
-    @model_validator(mode="after")
-    def some(self) -> "Config":
-        if not self.endpoint:
-            raise ValueError("no [[Endpoint]] in it")
-        return self
-
-
-@functools.cache
-def trusting(ca: Path | None) -> ssl.SSLContext:
-    """One for all endpoints: each takes a megabyte. Raises OSError."""
-    return ssl.create_default_context(cafile=ca)
+    endpoint: tuple[Endpoint, ...]
 
 
 def load(path: Path) -> Config:
     """What the file says. Raises Faults: all of them."""
-    trusting.cache_clear()
     try:
         return Config.model_validate(tomllib.loads(path.read_text()))
     except OSError as error:
@@ -116,13 +74,13 @@ def load(path: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Faults(f"{path}: {error}") from error
     except ValidationError as error:
-        faults = [f"{path}: {where(fault['loc'])}{told(fault['msg'])}" for fault in error.errors()]
+        faults = [f"{path}: {where(fault['loc'])}: {told(fault['msg'])}" for fault in error.errors()]
         raise Faults("\n".join(faults)) from error
 
 
 def where(keys: tuple[int | str, ...]) -> str:
-    """`Endpoint 2 URL: `, counted from 1 as one does who reads the file."""
-    return "".join(f"{key + 1 if isinstance(key, int) else key} " for key in keys)[:-1] + ": " * bool(keys)
+    """`Endpoint 2 URL`, counted from 1 as one does who reads the file."""
+    return " ".join(str(key + 1 if isinstance(key, int) else key) for key in keys)
 
 
 def told(message: str) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import signal
 import sys
 import threading
 import urllib.request
@@ -68,52 +67,38 @@ def carbon(tmp_path):
     return Carbon(folder)
 
 
-class Deep(str):
-    """JSON that is shown as it is."""
-
-
 class Shown:
-    """Endpoints on one port and one unix socket. `figures` is what /debug/vars shows; /hung never answers."""
+    """Endpoints on one port and one unix socket. /debug/vars shows `text`; /hung never answers."""
 
     def __init__(self, socket):
-        self.socket, self.port, self.figures, self.asked = socket, free_port(), {"tasks": 3}, []
+        self.socket, self.port, self.text, self.asked = socket, free_port(), '{"tasks": 3}', []
         self.loop, self.ready = asyncio.new_event_loop(), threading.Event()
 
     async def answer(self, request):
         self.asked.append(request)
-        text = self.figures if isinstance(self.figures, Deep) else json.dumps(self.figures)
-        return web.Response(text=text, content_type="application/json")
+        return web.Response(text=self.text, content_type="application/json")
 
     async def hang(self, request):
         await asyncio.Event().wait()
-
-    async def serve(self):
-        app = web.Application()
-        app.router.add_get("/debug/vars", self.answer)
-        app.router.add_get("/hung", self.hang)
-        app.router.add_get("/endless", self.endless)
-        app.router.add_get("/moved", self.move)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self.port).start()
-        await web.UnixSite(runner, str(self.socket)).start()
-        self.runner = runner
-        self.ready.set()
-
-    def also(self, site):
-        """Serve by another site(runner, port), too. Returns its port."""
-        port = free_port()
-        asyncio.run_coroutine_threadsafe(site(self.runner, port).start(), self.loop).result(10)
-        return port
-
-    async def move(self, request):
-        raise web.HTTPFound("/debug/vars")
 
     async def endless(self, request):
         stream = web.StreamResponse()
         await stream.prepare(request)
         while True:
             await stream.write(b"9" * 1_000_000)
+
+    async def move(self, request):
+        raise web.HTTPFound("/debug/vars")
+
+    async def serve(self):
+        app = web.Application()
+        app.add_routes([web.get("/debug/vars", self.answer), web.get("/hung", self.hang),
+                        web.get("/endless", self.endless), web.get("/moved", self.move)])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", self.port).start()
+        await web.UnixSite(runner, str(self.socket)).start()
+        self.ready.set()
 
     def url(self, path="/debug/vars"):
         return f"http://127.0.0.1:{self.port}{path}"
@@ -136,6 +121,7 @@ class Samlare:
 
     def __init__(self, path, port):
         self.path, self.port, self.process = path, port, None
+        self.command = [sys.executable, "-m", "samlare", f"-config={self.path}"]
 
     def write(self, carbon, *endpoints, interval=1000, timeout=500, more=""):
         head = f"""CarbonPort = {carbon}\nCheckInterval = {interval}\nTimeout = {timeout}
@@ -144,10 +130,10 @@ Listen = "127.0.0.1:{self.port}"\n{more}\n"""
 
     @contextmanager
     def up(self):
-        command = [sys.executable, "-m", "samlare", f"-config={self.path}"]
-        with running(command, cwd=FOLDER) as self.process:
+        with running(self.command, cwd=FOLDER) as self.process:
             wait_until(self.counters)
             yield self
+            assert "Traceback" not in self.process.output(), self.process.output()
 
     def counters(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/debug/vars", timeout=5) as answer:
@@ -157,12 +143,9 @@ Listen = "127.0.0.1:{self.port}"\n{more}\n"""
         """Wait until the condition holds for its counters."""
         return wait_until(lambda: condition(self.counters()))
 
-    def reload(self):
-        self.process.send_signal(signal.SIGHUP)
-
     def check(self):
         """Run it where it cannot begin. Returns (exit code, what it said)."""
-        done = run([sys.executable, "-m", "samlare", f"-config={self.path}"], cwd=FOLDER)
+        done = run(self.command, cwd=FOLDER)
         return done.returncode, done.stderr
 
 

@@ -19,18 +19,16 @@ CA = "/nosuch"
     code, said = samlare.check()
     assert code == 1 and "Traceback" not in said
     assert [line.split(": ")[2] for line in said.splitlines()] == [
-        "CheckInterval", "Listen", "Endpoint 1 URL", "Endpoint 1 Prefix", "Endpoint 2", "CarbonPrt"]
+        "CheckInterval", "Listen", "Endpoint 1 URL", "Endpoint 1 Prefix", "Endpoint 2 CA", "CarbonPrt"]
 
 
 @pytest.mark.parametrize("text, told", [
-    ("", "no [[Endpoint]] in it"),
+    ("", "Endpoint: Field required"),
     ("CarbonPort = ", "Invalid value (at end of document)"),
-    (endpoint("http://x", "a", Token='"x"', TokenFile='"/etc/hostname"'), "take one of them"),
-    (endpoint("http://x", "a", TokenFile='"/nosuch"'), "TokenFile /nosuch: No such file"),
-    (endpoint("http://x", "a", Rename='{"a" = "b c"}'), "'b c' is no name for Graphite"),
+    ("[[Endpoint]]\n" + endpoint("http://x", "a", FailureMetric='"b c"'), "'b c' is no name for Graphite"),
 ])
 def test_fault(samlare, text, told):
-    samlare.path.write_text(f"[[Endpoint]]\n{text}" if text.startswith("URL") else text)
+    samlare.path.write_text(text)
     code, said = samlare.check()
     assert code == 1 and told in said and len(said.splitlines()) == 1, said
 

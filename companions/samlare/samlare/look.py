@@ -1,20 +1,23 @@
-"""Asks endpoints, each at its own pace."""
+"""Asks endpoints, each at its own pace, and makes lines of carbon's plaintext protocol of what they show."""
 
 import asyncio
 import json
 import logging
+import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from fnmatch import fnmatchcase
 from itertools import islice
 
 import aiohttp
 
 from .carbon import Carbon
 from .config import Config, Endpoint
-from .lines import line, named, numbers
 
 LARGEST = 1_000_000  # bytes of an answer
 MOST = 10_000  # numbers of it
+LONGEST = 255  # characters of a name: a part of it is a file's
+UNFIT = re.compile(r"[^A-Za-z0-9_.\-%:#]|^\.|\.(?=\.|$)")  # in a metric's name; dots only between its parts
 log = logging.getLogger("samlare")
 
 
@@ -47,10 +50,10 @@ async def watch(endpoint: Endpoint, offset: float, config: Config, carbon: Carbo
 def session(endpoint: Endpoint, timeout: float) -> aiohttp.ClientSession:
     """A connection of its own, kept open between looks: endpoints do not wait for each other."""
     connector = (aiohttp.UnixConnector(str(endpoint.socket), limit=1) if endpoint.socket
-                 else aiohttp.TCPConnector(ssl=endpoint.trust, limit=1))
+                 else aiohttp.TCPConnector(limit=1))
     return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout),
                                  cookie_jar=aiohttp.DummyCookieJar(),
-                                 headers={"Authorization": f"Bearer {endpoint.bearer}"} if endpoint.bearer else {})
+                                 headers={"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {})
 
 
 async def look(client: aiohttp.ClientSession, endpoint: Endpoint) -> tuple[list[tuple[str, float]], str]:
@@ -78,3 +81,25 @@ async def shown(client: aiohttp.ClientSession, url: str) -> object:
             if len(body) > LARGEST:
                 raise ValueError(f"sends more than {LARGEST} bytes")
         return json.loads(body)
+
+
+def numbers(value: object, name: str = "") -> Iterator[tuple[str, float]]:
+    """(name, number) of all numbers in JSON's value; names of nested keys are joined by dots, entries are numbered."""
+    if len(name) > LONGEST:
+        return
+    if isinstance(value, int | float):
+        yield name, value + 0  # true is 1
+    elif isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from numbers(inner, f"{name}.{key}" if name else str(key))
+
+
+def named(found: Iterable[tuple[str, float]], endpoint: Endpoint) -> Iterator[tuple[str, float]]:
+    """What of it is to be sent, under the names that it shall have."""
+    for name, number in found:
+        if abs(number) < 1e300 and not any(fnmatchcase(name, pattern) for pattern in endpoint.ignore):
+            yield f"{endpoint.prefix}.{UNFIT.sub('_', name) or '_'}", number
+
+
+def line(name: str, number: float, second: int) -> bytes:
+    return f"{name} {number!r} {second}\n".encode()
