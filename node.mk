@@ -5,40 +5,44 @@
 
 include make/ve.mk
 
-NODE     ?= node
-NPM      ?= npm
-NPM_ARGS ?=
-ASSETS   ?= $(PROJECT)/static/built
-ARGS     ?=
+ASSETS ?= $(PROJECT)/static/built
+ARGS   ?=
 
-node = $(call quote,$(NODE))
-npm = $(call quote,$(NPM))
-# npm, the bundler and eslint run the node that comes first in PATH: NODE's folder does.
-node_first = $(if $(filter-out node,$(NODE)),PATH=$$(CDPATH= cd "$$(dirname "$$(command -v $(node))")" && pwd):$$PATH; )
-has_node = $(node_first){ command -v $(node) && command -v $(npm); } >/dev/null || { \
-  printf 'make: no %s or no %s here: install Node.js (https://nodejs.org/), or run make NODE=… NPM=…\n' $(node) $(npm) >&2; exit 1; }
-new_enough = $(has_python); $(call quote,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info < tuple(map(int, sys.argv[1].split("."))))' \
-  '$(PYTHON_MIN)' || { printf 'make: %s is older than Python %s: run make PYTHON=…\n' $(call quote,$(PYTHON)) '$(PYTHON_MIN)' >&2; exit 1; }
-make_node = env NODE=$(node) NPM=$(npm) NPM_ARGS=$(call quote,$(NPM_ARGS)) ASSETS='$(ASSETS)' $(call quote,$(PYTHON)) make/make_node.py
+$(foreach old,NODE NPM NPM_ARGS,$(if $(filter command file,$(origin $(old))),$(error make: $(old) is gone: PATH says which node and npm, .npmrc has options)))
+
+has_node = { command -v node && command -v npm; } >/dev/null || { \
+  echo 'make: no node or no npm in PATH: install Node.js (https://nodejs.org/)' >&2; exit 1; }
 has_eslint = test -x node_modules/.bin/eslint || { \
   echo 'make: no eslint here: npm install --save-dev eslint @eslint/js, and commit what that changes' >&2; exit 1; }
 
-# Its content says whether it holds, as a virtualenv's does. make/make_node.py writes the same: a checksum, as .npmrc
-# may hold a password.
-node_wanted = { $(node) --version && cat package.json package-lock.json $(wildcard .npmrc); } 2>/dev/null | cksum
-node_holds = $(node_wanted) | cmp -s - '$@'
+# Its content says whether it holds, as a virtualenv's does: a checksum, as .npmrc may hold a password.
+node_wanted = { node --version && cat package.json package-lock.json $(wildcard .npmrc); } | cksum
 
-node_modules/sentinel: package.json package-lock.json make/make_node.py FORCE
-	@$(has_node); $(node_holds) || { $(new_enough); $(make_node) install; }
+# Development's too, as the bundler is one, whatever NODE_ENV says.
+define npm_ci
+wanted=$$($(node_wanted)); printf '%s\n' "$$wanted" | cmp -s - '$@' || { rm -f '$@'; \
+echo 'make: installing what package-lock.json names' >&2; \
+npm ci --include=dev --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null && \
+mkdir -p node_modules && printf '%s\n' "$$wanted" >'$@'; }
+endef
 
-package.json:
-	@test -e '$@' || { echo 'make: no $@ here: npm init, then npm install --save-dev what you need' >&2; exit 1; }
+node_modules/sentinel: package.json package-lock.json FORCE
+	@$(has_node); $(npm_ci)
 
-package-lock.json:
-	@test -e '$@' || { echo 'make: no $@ here: npm install, then commit it' >&2; exit 1; }
+package.json package-lock.json:
+	@echo 'make: no $@ here: npm init, npm install --save-dev what you need, then commit both files' >&2; exit 1
 
-make/make_node.py:
-	@test -e '$@' || { echo 'make: no $@ here: take it from the template, see docs/make.md' >&2; exit 1; }
+# A new folder takes the place of the old one, so that is always whole, and has nothing of before.
+built = $(patsubst %/,%,$(ASSETS))
+may_go = test ! -e '$(built)' || { yours=$$(git ls-files --cached --others --exclude-standard -- '$(built)') && test -z "$$yours"; } || { \
+  echo 'make: ASSETS=$(ASSETS) would be emptied, and may hold what git does not ignore: name a folder that git ignores' >&2; exit 1; }
+
+define bundle
+new='$(built).new'; trap 'rm -rf "$$new"' EXIT; trap 'exit 1' HUP INT TERM; rm -rf "$$new" && mkdir -p "$$new" && \
+ASSETS=$$new npm run --silent build </dev/null && { test -n "$$(ls -A "$$new")" || { \
+  echo 'make: npm run build has left nothing in the folder $$ASSETS: that is where it has to write' >&2; exit 1; }; } && \
+rm -rf '$(built)' && mv "$$new" '$(built)'
+endef
 
 # ---- what you type ----
 
@@ -46,13 +50,13 @@ make/make_node.py:
 .PHONY: assets assets-watch eslint
 
 assets: node_modules/sentinel ## what the script build of package.json makes, anew, for static files
-	@$(has_node); $(new_enough); $(make_node) build
+	@$(may_go); $(bundle)
 
 assets-watch: node_modules/sentinel ## the same by its script watch, again with each change
-	@$(has_node); $(new_enough); exec $(make_node) watch
+	@mkdir -p '$(built)'; ASSETS='$(built)' exec npm run --silent watch
 
 eslint: node_modules/sentinel ## JavaScript style (ARGS="--fix")
-	@$(has_eslint); $(has_node); exec node_modules/.bin/eslint $(ARGS)
+	@$(has_eslint); exec node_modules/.bin/eslint $(ARGS)
 
 # Where the others are included, too.
 all: eslint

@@ -12,7 +12,6 @@ ELSEWHERE = {
     "slipway/deploy/agent/steps/publish.py": "many files, one sync before their names and one after",
     "slipway/deploy/server/consul_hosts.py": "a server's own program, with nothing beside it",
     "slipway/deploy/ssh/registry.py": "a cache, each file named by its digest, which is looked at again",
-    "make/make_node.py": "make/ is taken without slipway/, and make's lock holds",
     "make/make_ve.py": "make/ is taken without slipway/, and its lock is one that children inherit",
     "make/make_wheelhouse.py": "runs in the builder alone, from a folder to another",
     "slipway/files/folder.py": "Django's storage writes; a name is taken only where it is free",

@@ -176,7 +176,7 @@ def test_deployer_that_is_not_whole(copy, path):
     assert said == [f"make: no {path} here: take it from the template, see docs/make.md"]
 
 
-RUN_BY_THEM = set("PYTHON PYTEST MANAGE CELERY SHELLCHECK NODE NPM PIP_ARGS NPM_ARGS".split())  # programs; quoted
+RUN_BY_THEM = set("PYTHON PYTEST MANAGE CELERY SHELLCHECK PIP_ARGS".split())  # programs; quoted
 CANARY = ["x';touch canary;'", 'x";touch canary;"', "$(shell touch canary)", "`touch canary`", "x\ntouch canary"]
 STUB = '#!/bin/sh\nprintf "[%s]" "${0##*/}" "$@" >>calls\n[ "$1" != run ] || tar -cT /dev/null\n'
 LONG = {"clean"}  # make clean would remove the stand-ins
