@@ -178,7 +178,11 @@ def test_deployer_that_is_not_whole(copy, path):
 
 RUN_BY_THEM = set("PYTHON PYTEST MANAGE CELERY SHELLCHECK PIP_ARGS".split())  # programs; quoted
 CANARY = ["x';touch canary;'", 'x";touch canary;"', "$(shell touch canary)", "`touch canary`", "x\ntouch canary"]
-STUB = '#!/bin/sh\nprintf "[%s]" "${0##*/}" "$@" >>calls\n[ "$1" != run ] || tar -cT /dev/null\n'
+STUB = """#!/bin/sh
+printf "[%s]" "${0##*/}" "$@" >>calls
+[ ! -d "${ASSETS-}" ] || : >"$ASSETS/app.js"
+[ "$1" != run ] || tar -cT /dev/null
+"""
 LONG = {"clean"}  # make clean would remove the stand-ins
 
 

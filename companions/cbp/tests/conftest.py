@@ -11,6 +11,7 @@ import pytest
 from proc import free_port, running, wait_until
 
 COMMAND, FOLDER = [sys.executable, "-m", "cbp"], Path(__file__).resolve().parent.parent
+socket.setdefaulttimeout(10)
 
 
 class Cbp:
@@ -30,7 +31,7 @@ class Cbp:
             assert "Traceback" not in said and "Task" not in said, said
 
     def figures(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.vars}/debug/vars", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.vars}/debug/vars") as answer:
             return json.load(answer)["cbp"]
 
     def until(self, **wanted):
@@ -38,28 +39,22 @@ class Cbp:
         wait_until(lambda: wanted.items() <= self.figures().items())
 
     def connect(self):
-        return closing(socket.create_connection(("127.0.0.1", self.port), timeout=10))
+        return closing(socket.create_connection(("127.0.0.1", self.port)))
 
-    def refuses(self):
-        """Whether a client is reset."""
+    def pings(self):
+        """Whether Redis answers."""
         try:
             with self.connect() as client:
-                return client.recv(1) == b"never"
-        except ConnectionResetError:
-            return True
+                client.sendall(b"PING\r\n")
+                return client.recv(10) == b"+PONG\r\n"
+        except ConnectionError:
+            return False
 
     @contextmanager
     def service(self):
         """Listens at `remote`. Yields a function that accepts a connection."""
         with closing(socket.create_server(("127.0.0.1", self.remote), backlog=100)) as server:
-            server.settimeout(10)
-            yield lambda: accepted(server)
-
-
-def accepted(server):
-    connection, _ = server.accept()
-    connection.settimeout(10)
-    return closing(connection)
+            yield lambda: closing(server.accept()[0])
 
 
 @pytest.fixture

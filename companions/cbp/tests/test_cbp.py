@@ -1,6 +1,5 @@
 """The program between real sockets: what passes, what is refused, and how it ends."""
 
-import hashlib
 import os
 import socket
 import struct
@@ -46,18 +45,11 @@ def test_slow_reader(cbp):
         sending = threading.Thread(target=lambda: (client.sendall(DATA), client.close()))
         sending.start()
         sending.join(1)
-        assert sending.is_alive() and resident(cbp.process.pid) < 60
+        assert sending.is_alive() and int(run(["ps", "-o", "rss=", "-p", cbp.process.pid]).stdout) < 60_000
         cbp.process.terminate()
-        received = hashlib.sha256()
-        while chunk := server.recv(1 << 20):
-            received.update(chunk)
+        received = b"".join(iter(lambda: server.recv(1 << 20), b""))
         sending.join()
-    assert received.digest() == hashlib.sha256(DATA).digest()
-
-
-def resident(pid):
-    """MB of memory."""
-    return int(run(["ps", "-o", "rss=", "-p", pid]).stdout) / 1000
+    assert received == DATA
 
 
 def test_a_redis_that_is_killed(cbp, tmp_path):
@@ -65,36 +57,22 @@ def test_a_redis_that_is_killed(cbp, tmp_path):
     redis = ["redis-server", "--bind", "127.0.0.1", "--port", cbp.remote, "--save", ""]
     with cbp.up("-t", ".05", "--least", "3"):
         with running(redis, cwd=tmp_path) as server:
-            wait_until(lambda: pings(cbp))
+            wait_until(cbp.pings)
             server.kill()
-            wait_until(lambda: not pings(cbp) and cbp.figures()["state"] == "open")
-        before = cbp.figures()
-        assert not any(pings(cbp) for _ in range(5))
-        after = cbp.figures()
-        assert (after["failed"], after["refused"]) in ((before["failed"], before["refused"] + 5), (
-            before["failed"] + 1, before["refused"] + 4)), (before, after)  # a pause may have ended
-        wait_until(lambda: not pings(cbp) and cbp.figures()["pause"] == 2)
+            wait_until(lambda: not cbp.pings() and cbp.figures()["state"] == "open")
+        wait_until(lambda: not cbp.pings() and cbp.figures()["refused"])
+        wait_until(lambda: not cbp.pings() and cbp.figures()["pause"] == 2)
         with running(redis, cwd=tmp_path):
-            wait_until(lambda: pings(cbp))
+            wait_until(cbp.pings)
             cbp.until(state="closed")
         said = cbp.process.output()
         assert "open for 1 s: " in said and "open for 2 s" in said and "closed: " in said
 
 
-def pings(cbp):
-    """Whether Redis answers."""
-    try:
-        with cbp.connect() as client:
-            client.sendall(b"PING\r\n")
-            return client.recv(10) == b"+PONG\r\n"
-    except ConnectionError:
-        return False
-
-
 def test_name_that_can_be_none(cbp):
     """Whatever a try ends by, its client is told, and the breaker."""
     with cbp.up("-r", "a..b:1", "--least", "1"):
-        assert cbp.refuses()
+        assert not cbp.pings()
         cbp.until(state="open", failed=1)
 
 
@@ -107,41 +85,36 @@ def test_hung_service(cbp):
         with closing(socket.create_connection(("127.0.0.1", cbp.remote))):  # its queue is full
             with cbp.up("--connect", ".3", "--least", "1"):
                 began = time.monotonic()
-                assert cbp.refuses() and time.monotonic() - began >= .3
+                assert not cbp.pings() and time.monotonic() - began >= .3
                 cbp.until(state="open", failed=1)
-                wait_until(lambda: cbp.refuses() and cbp.figures()["failed"] == 2)
+                wait_until(lambda: not cbp.pings() and cbp.figures()["failed"] == 2)
                 cbp.until(trips=2, pause=2)
-
-
-def talks(client, server):
-    client.sendall(b"x")
-    return server.recv(1) == b"x"
 
 
 def test_drain(cbp):
     """TERM: nobody new is let in, who is there may go on, and the last one's end is its own. A second TERM ends it."""
     for ends in (lambda *sides: [side.close() for side in sides], lambda *_: cbp.process.terminate()):
         with cbp.service() as accept, cbp.up(), cbp.connect() as client, accept() as server:
-            talks(client, server)
+            cbp.until(connected=1)
             cbp.process.terminate()
             wait_until(lambda: "draining 1" in cbp.process.output())
             with pytest.raises(ConnectionRefusedError):
                 cbp.connect()
-            assert talks(client, server) and cbp.process.poll() is None
+            client.sendall(b"x")
+            assert server.recv(1) == b"x" and cbp.process.poll() is None
             ends(client, server)
             assert cbp.process.wait(10) == 0
 
 
 def test_drain_is_limited(cbp):
-    with cbp.service() as accept, cbp.up("--drain", ".3"), cbp.connect() as client, accept() as server:
-        talks(client, server)
+    with cbp.service() as accept, cbp.up("--drain", ".3"), cbp.connect(), accept():
+        cbp.until(connected=1)
         cbp.process.terminate()
         assert cbp.process.wait(10) == 0
 
 
 @pytest.mark.parametrize("options, told", [
     (["-l", "8000", "-r", "x:1"], "'8000' should be an address as localhost:6379"),
-    (["-l", "x:1", "-r", "x:99999"], "'x:99999' should be an address"),
     (["-l", "x:1", "-r", "x:1", "-t", "5"], "'5' should be a share: .05 for 5 %"),
     (["-l", "x:1", "-r", "x:1", "--window", "0"], "'0' should be more than 0 seconds"),
     (["-l", "192.0.2.1:1", "-r", "x:1"], "cbp: cannot listen: "),

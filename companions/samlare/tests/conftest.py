@@ -14,20 +14,14 @@ from aiohttp import web
 from proc import free_port, run, running, wait_until
 
 FOLDER = Path(__file__).resolve().parent.parent
-SCHEMA = "[all]\npattern = .*\nretentions = 1s:1h\n"
 SETTINGS = """[cache]
 USER =
 STORAGE_DIR = {folder}
-LOCAL_DATA_DIR = {folder}/whisper
 CONF_DIR = {folder}
-LOG_DIR = {folder}
-PID_DIR = {folder}
 LINE_RECEIVER_INTERFACE = 127.0.0.1
 LINE_RECEIVER_PORT = {port}
 PICKLE_RECEIVER_PORT = 0
 CACHE_QUERY_PORT = 0
-MAX_CREATES_PER_MINUTE = inf
-MAX_UPDATES_PER_SECOND = 100000
 ENABLE_TAGS = False
 """
 
@@ -37,7 +31,7 @@ class Carbon:
 
     def __init__(self, folder):
         self.folder, self.port = folder, free_port()
-        (folder / "storage-schemas.conf").write_text(SCHEMA)
+        (folder / "storage-schemas.conf").write_text("[all]\npattern = .*\nretentions = 1s:1h\n")
         (folder / "carbon.conf").write_text(SETTINGS.format(folder=folder, port=self.port))
 
     @contextmanager
@@ -51,8 +45,7 @@ class Carbon:
 
     def values(self, name):
         """{second: value} of the metric, as whisper-fetch reads it."""
-        path = self.folder / "whisper" / (name.replace(".", "/") + ".wsp")
-        done = run(["whisper-fetch", "--json", path])
+        done = run(["whisper-fetch", "--json", self.folder / "whisper" / (name.replace(".", "/") + ".wsp")])
         if done.returncode:
             return {}
         told = json.loads(done.stdout)
@@ -62,9 +55,7 @@ class Carbon:
 
 @pytest.fixture
 def carbon(tmp_path):
-    folder = tmp_path / "carbon"
-    folder.mkdir()
-    return Carbon(folder)
+    return Carbon(tmp_path)
 
 
 class Shown:
@@ -87,13 +78,9 @@ class Shown:
         while True:
             await stream.write(b"9" * 1_000_000)
 
-    async def move(self, request):
-        raise web.HTTPFound("/debug/vars")
-
     async def serve(self):
-        app = web.Application()
-        app.add_routes([web.get("/debug/vars", self.answer), web.get("/hung", self.hang),
-                        web.get("/endless", self.endless), web.get("/moved", self.move)])
+        app, handlers = web.Application(), {"debug/vars": self.answer, "hung": self.hang, "endless": self.endless}
+        app.add_routes(web.get(f"/{path}", handler) for path, handler in handlers.items())
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", self.port).start()
@@ -143,11 +130,6 @@ Listen = "127.0.0.1:{self.port}"\n{more}\n"""
         """Wait until the condition holds for its counters."""
         return wait_until(lambda: condition(self.counters()))
 
-    def check(self):
-        """Run it where it cannot begin. Returns (exit code, what it said)."""
-        done = run(self.command, cwd=FOLDER)
-        return done.returncode, done.stderr
-
 
 @pytest.fixture
 def samlare(tmp_path):
@@ -156,5 +138,4 @@ def samlare(tmp_path):
 
 def endpoint(url, prefix, **more):
     """The text of an [[Endpoint]]."""
-    lines = [f'URL = "{url}"', f'Prefix = "{prefix}"', *(f"{key} = {value}" for key, value in more.items())]
-    return "\n".join(lines)
+    return "\n".join([f'URL = "{url}"', f'Prefix = "{prefix}"', *(f"{key} = {value}" for key, value in more.items())])

@@ -21,8 +21,8 @@ def test_values(carbon, shown, samlare):
 
 
 def test_failures(carbon, shown, samlare):
-    """An endpoint that hangs, moves, never ends or is not there fails alone: the other keeps its pace."""
-    bad = {"hung": shown.url("/hung"), "moved": shown.url("/moved"), "endless": shown.url("/endless"),
+    """An endpoint that hangs, never ends or is not there fails alone: the other keeps its pace."""
+    bad = {"hung": shown.url("/hung"), "endless": shown.url("/endless"),
            "none": "http://127.0.0.1:1/", "text": shown.url("/debug/vars/nosuch")}
     samlare.write(carbon.port, endpoint(shown.url(), "shop.web1"),
                   *(endpoint(url, "bad", FailureMetric=f'"failed.{name}"') for name, url in bad.items()),
@@ -33,8 +33,7 @@ def test_failures(carbon, shown, samlare):
         said = samlare.process.output()
     seconds = sorted(carbon.values("shop.web1.tasks"))
     assert median(after - before for before, after in zip(seconds, seconds[1:])) == 1
-    for told, times in (("no answer in time", 3), ("answers 302", 1), ("sends more than", 1), ("Cannot connect", 1),
-                        ("answers 404", 1)):
+    for told, times in (("no answer in time", 3), ("sends more than", 1), ("Cannot connect", 1), ("answers 404", 1)):
         assert said.count(told) == times, said
 
 
@@ -90,13 +89,12 @@ def test_full(carbon, shown, samlare):
     """Beyond the limit the oldest are dropped and counted; the newest arrive."""
     samlare.write(carbon.port, endpoint(shown.url(), "shop.web1"), interval=100, more="Buffer = 5")
     with samlare.up():
-        samlare.until(lambda counters: counters["dropped"] >= 3 and counters["waiting"] == 5)
+        samlare.until(lambda counters: counters["waiting"] == 5)
         shown.text = '{"tasks": 9}'
-        asked = len(shown.asked)
-        wait_until(lambda: len(shown.asked) > asked + 6)
+        dropped = samlare.counters()["dropped"]
+        samlare.until(lambda counters: counters["dropped"] > dropped + 6)
         with carbon.up():
-            wait_until(lambda: 9 in carbon.values("shop.web1.tasks").values())
-    assert 3 not in carbon.values("shop.web1.tasks").values()
+            wait_until(lambda: set(carbon.values("shop.web1.tasks").values()) == {9})
 
 
 def test_end(carbon, shown, samlare):
