@@ -13,7 +13,7 @@ NAME        ?=
 
 ## The template itself
 .PHONY: new mine pins image-test browser screenshots s3 kind fleet fleet-down e2e e2e-all ports \
-        companion companions companion-image companion-benchmark
+        companion companions companion-image
 
 # They test provisioning, too.
 test: $(VE)/sentinel-tests
@@ -68,15 +68,13 @@ $(VE)/sentinel-s3: $(VE)/sentinel-dev FORCE
 
 # ---- companions: companions/README.md ----
 
-companion_names = $(patsubst companions/%/requirements.in,%,$(wildcard companions/*/requirements.in))
-companion_programs = $(foreach name,$(companion_names),$(if $(wildcard companions/$(name)/$(name)/__main__.py),$(name)))
-MORE_PINS += $(companion_names:%=companions/%/requirements.txt)
+companion_names = $(patsubst companions/%/README.md,%,$(wildcard companions/*/README.md))
+companion_programs = $(notdir $(patsubst %/__main__.py,%,$(wildcard companions/*/*/__main__.py)))
+MORE_PINS += companions/requirements.txt
 
 companion: ## runs a companion of the site (NAME=samlare ARGS="…")
-	@$(its_python); PYTHONPATH='companions/$(NAME)' exec "$$python" -m '$(NAME)' $(ARGS)
-
-companion-benchmark: ## its tables (NAME=samlare)
-	@$(its_python); PYTHONPATH='companions/$(NAME):tests' exec "$$python" 'companions/$(NAME)/benchmark.py' $(ARGS)
+	@$(companion_there); $(MAKE) --no-print-directory -s '$(VE)/companion/sentinel' && \
+	  PYTHONPATH='companions/$(NAME)' exec '$(VE)/companion/bin/python' -m '$(NAME)' $(ARGS)
 
 companion-image: ## an image of it (NAME=samlare TAG=1)
 	@$(companion_there); $(docker_ready)
@@ -84,21 +82,17 @@ companion-image: ## an image of it (NAME=samlare TAG=1)
 
 companions: $(companion_names:%=companion-test-%) ## tests of all companions (PYTEST_ARGS="…")
 
-companion-test-%: $(VE)/companions/%/sentinel-dev
-	@cd 'companions/$*' && '$(abspath $(VE))/companions/$*/bin/python' -m mypy --strict '$*'
-	@cd 'companions/$*' && PYTHONPATH='.:$(CURDIR)/tests' exec '$(abspath $(VE))/companions/$*/bin/python' -m pytest tests $(PYTEST_ARGS)
+companion-test-%: $(VE)/companion/sentinel-dev
+	@cd 'companions/$*' && '$(abspath $(VE))/companion/bin/python' -m mypy --strict '$*'
+	@cd 'companions/$*' && PYTHONPATH='.:$(CURDIR)/tests' exec '$(abspath $(VE))/companion/bin/python' -m pytest tests $(PYTEST_ARGS)
 
 companion_there = test -e 'companions/$(NAME)/$(NAME)/__main__.py' || { \
   echo 'make: which companion? NAME=$(firstword $(companion_programs)); there are: $(strip $(companion_programs))' >&2; exit 1; }
-its_python = $(companion_there); $(MAKE) --no-print-directory -s '$(VE)/companions/$(NAME)/sentinel' || exit; \
-  python='$(VE)/companions/$(NAME)/bin/python'
 
-# A virtualenv each, within the other.
-.PRECIOUS: $(VE)/companions/%
-$(VE)/companions/%: $(VE)/sentinel FORCE
-	@mkdir -p '$(VE)/companions'
-	@$(MAKE) --no-print-directory -s VE='$(VE)/companions/$(*D)' REQUIREMENTS='companions/$(*D)/requirements.txt' \
-	  INSTALLER='$(its_uv)' '$@'
+# One virtualenv for all of them, within the other.
+$(VE)/companion/sentinel $(VE)/companion/sentinel-dev: $(VE)/sentinel FORCE
+	@mkdir -p '$(VE)/companion'
+	@$(MAKE) --no-print-directory -s VE='$(VE)/companion' REQUIREMENTS=companions/requirements.txt INSTALLER='$(its_uv)' '$@'
 
 # ---- test servers in containers: docs/e2e.md ----
 

@@ -1,4 +1,4 @@
-"""Disks that fail and power that is cut, by companions/tapemock, a program with a virtualenv of its own."""
+"""Disks that fail and power that is cut, by companions/tapemock, which needs the companions' virtualenv."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from proc import ROOT
 sys.path[:0] = [str(ROOT), str(ROOT / "companions/tapemock")]
 from tapemock.mounted import mounted  # noqa: E402
 
-PYTHON = ROOT / "ve/companions/tapemock/bin/python"
+PYTHON = ROOT / "ve/companion/bin/python"
 
 
 @pytest.fixture(scope="session")
@@ -23,16 +23,12 @@ def tapemock_python():
         pytest.skip("/dev/fuse is not to be had here")
     if not shutil.which("fusermount3"):
         pytest.fail("fuse3 is not installed") if os.environ.get("CI") else pytest.skip("fuse3 is not installed")
-    subprocess.run(["make", "-s", "ve/companions/tapemock/sentinel"], cwd=ROOT, check=True, timeout=300)
+    subprocess.run(["make", "-s", "ve/companion/sentinel"], cwd=ROOT, check=True, timeout=300)
     return PYTHON
 
 
 @pytest.fixture
-def failing_disk(tapemock_python, tmp_path):
+def failing_disk(tapemock_python):
     """over(folder): tapemock over a folder, which is there as it was, until the test ends."""
-    (tmp_path / "copies").mkdir()
     with contextlib.ExitStack() as stack:
-        def over(folder):
-            options = ("--power-cut", str(tmp_path / "copies"))
-            return stack.enter_context(mounted(folder, folder, *options, python=tapemock_python))
-        yield over
+        yield lambda folder: stack.enter_context(mounted(folder, folder, "--power-cut", python=tapemock_python))

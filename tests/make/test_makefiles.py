@@ -196,13 +196,13 @@ def kinds():
 def stubbed(copy, monkeypatch):
     """The makefiles where every program that they run, but for sh's own tools, is a stand-in."""
     for path in ["ve/bin/python", "ve/copier/bin/copier", "ve/bin/hadolint", "ve/bin/flake8", "ve/bin/mypy",
-                 "node_modules/.bin/eslint", "var/audit/bin/python", "ve/companions/cbp/bin/python",
+                 "node_modules/.bin/eslint", "var/audit/bin/python", "ve/companion/bin/python",
                  *(f"bin/{name}" for name in "docker docker-compose python3 node npm git uv shellcheck".split())]:
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
         (copy / path).write_text(STUB)
         (copy / path).chmod(0o755)
     for path in [*NEEDED, "Dockerfile", "docker/packages.txt", "package.json", "package-lock.json", "manage.py",
-                 "project/celery.py", "companions/cbp/cbp/__main__.py", "companions/cbp/requirements.in"]:
+                 "project/celery.py", "companions/cbp/cbp/__main__.py"]:
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
         (copy / path).touch()
     (copy / "Makefile").write_text(f"include {' '.join(FILES)}\n")

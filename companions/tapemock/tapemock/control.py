@@ -5,80 +5,58 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
-from .faults import Wrong, bounded, parsed
+from pydantic import BaseModel, Field, ValidationError
+
+from .faults import Fault
 from .mock import Mock
 
-LARGEST = 1_000_000
 
-
-def named(given: Any) -> str:
-    """The path that is asked for. Raises Wrong."""
-    if not isinstance(given, dict) or not isinstance(given.get("path"), str) or "\0" in given["path"]:
-        raise Wrong("path should be a file's within the mount")
-    return str(given["path"])
-
-
-def flag(given: Any, name: str) -> bool:
-    """Whether that is asked for. Raises Wrong."""
-    if not isinstance(given, dict) or not isinstance(given.get(name, False), bool):
-        raise Wrong(f"{name} should be true or false")
-    return bool(given.get(name))
-
-
-class Control(ThreadingHTTPServer):
-    daemon_threads, request_queue_size = True, 128
-
-    def __init__(self, where: tuple[str, int], mock: Mock) -> None:
-        self.mock = mock
-        super().__init__(where, Handler)
-
-    def answer(self, method: str, path: str, given: Any) -> Any:
-        """What the API says. Raises Wrong, OSError for what cannot be done, KeyError for no such address."""
-        mock, (name, _, rest) = self.mock, path.strip("/").partition("/")
-        match method, name:
-            case "GET", "":
-                return {"mounted": mock.mounted.is_set(), "faults": mock.faults.shown(), "counted": dict(mock.counted)}
-            case "GET", "log":
-                return mock.log.after(int(rest) if rest.isdecimal() else 0)
-            case "GET", "tape":
-                return mock.with_tape().shown(unquote(rest))
-            case "POST", "archive":
-                mock.with_tape().archive(named(given))
-                return mock.with_tape().shown(named(given))
-            case "POST", "fetch":
-                mock.fetch(named(given), bounded("delay", given.get("delay", 0)))
-                return mock.with_tape().shown(named(given))
-            case "POST", "power-cut":
-                return mock.power_cut(flag(given, "names"))
-            case "GET", "faults":
-                return mock.faults.shown()
-            case "POST", "faults":
-                return mock.faults.add(parsed(given)).shown()
-            case "DELETE", "faults" if rest.isdecimal() or not rest:
-                return mock.faults.remove(int(rest) if rest else None)
-        raise KeyError(path)
+class Asked(BaseModel, extra="forbid", strict=True, allow_inf_nan=False):
+    """What all requests but a fault may have."""
+    path: str = ""
+    delay: float = Field(0, ge=0, le=86400)
+    names: bool = False
 
 
 class Handler(BaseHTTPRequestHandler):
-    server: Control
-    timeout = 30
+    mock: Mock
+
+    def asked(self, body: bytes) -> Any:
+        """What the API says. Raises ValueError, OSError for what cannot be done, KeyError for no such address."""
+        mock, (name, _, rest) = self.mock, unquote(self.path).strip("/").partition("/")
+        match self.command, name:
+            case "GET", "faults":
+                return mock.faults.shown()
+            case "POST", "faults":
+                return mock.faults.add(Fault.model_validate_json(body))
+            case "DELETE", "faults" if rest.isdecimal() or not rest:
+                return mock.faults.remove(int(rest) if rest else None)
+            case "GET", "log":
+                return list(mock.log)
+            case "GET", "tape" if mock.tape:
+                return mock.tape.state(rest)
+            case "POST", "fetch" if mock.tape:
+                asked = Asked.model_validate_json(body)
+                mock.tape.fetch(asked.path, asked.delay)
+                return mock.tape.state(asked.path)
+            case "POST", "power-cut" if mock.disk:
+                with mock.changing:
+                    return mock.disk.cut(Asked.model_validate_json(body).names)
+        raise KeyError(self.path)
 
     def answer(self) -> None:
         try:
-            size = int(self.headers.get("Content-Length") or 0)
-            if size > LARGEST:
-                raise Wrong("too much is asked for")
-            given = json.loads(self.rfile.read(size) or b"{}")
-            self.say(200, self.server.answer(self.command, self.path, given))
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}"
+            status, said = 200, self.asked(body)
         except KeyError:
-            self.say(404, {"error": "there is no such address"})
-        except (ValueError, RecursionError, Wrong, OSError) as error:
-            self.say(400, {"error": str(error)})
-
-    def say(self, status: int, what: Any) -> None:
-        body = json.dumps(what).encode() + b"\n"
+            status, said = 404, {"error": "no such address; tape/ and fetch need --tape, power-cut --power-cut"}
+        except ValidationError as error:
+            each = [" ".join(map(str, [*one["loc"], one["msg"]])) for one in error.errors()]
+            status, said = 400, {"error": "; ".join(each)}
+        except (ValueError, OSError) as error:
+            status, said = 400, {"error": str(error)}
+        body = json.dumps(said).encode() + b"\n"
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -87,3 +65,8 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: what matters is at /log."""
 
     do_GET = do_POST = do_DELETE = answer
+
+
+def listening(where: tuple[str, int], mock: Mock) -> ThreadingHTTPServer:
+    """Of daemon threads."""
+    return ThreadingHTTPServer(where, type("Bound", (Handler,), {"mock": mock}))

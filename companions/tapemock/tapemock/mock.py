@@ -1,191 +1,178 @@
-"""The directory as it is passed through, with faults, and what is on tape."""
+"""The directory as it is passed through, with faults: what is asked of the mount is asked of the directory below."""
 
 import contextlib
 import errno
 import os
-import random
 import stat
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from .faults import OPERATIONS, Faults, Verdict, Wrong
-from .passthrough import below
-from .power import Powered
-from .tape import MARK, Change, Tape, here, offline
+from mfusepy import FUSE, fuse_get_context  # type: ignore[import-untyped]
 
-LOGGED = 10_000
+from .faults import OPERATIONS, Faults, Verdict
+from .power import Disk, listing
+from .tape import Tape
 
-
-def flipped(data: bytes, bits: int, chance: random.Random) -> bytes:
-    """The data with so many of its bits, which may be the same one twice, turned over."""
-    changed = bytearray(data)
-    for _ in range(bits if data else 0):
-        bit = chance.randrange(len(changed) * 8)
-        changed[bit // 8] ^= 1 << bit % 8
-    return bytes(changed)
+KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_APPEND | os.O_ACCMODE | os.O_SYNC | os.O_NOATIME
+NOW, OMIT = (1 << 30) - 1, (1 << 30) - 2  # what utimensat has for a time, in nanoseconds
+MADE = {"create", "mkdir", "mknod", "symlink"}
+CHANGED = MADE | {"link", "open", "rename", "rmdir", "truncate", "unlink"}  # one at a time
 
 
-class Log:
-    """What happened that would not happen on a good disk: the last of it."""
-
-    def __init__(self) -> None:
-        self.entries, self.held, self.number = deque[dict[str, Any]](maxlen=LOGGED), threading.Lock(), 0
-
-    def add(self, what: str, path: str, **more: Any) -> None:
-        with self.held:
-            self.number += 1
-            self.entries.append({"number": self.number, "time": time.time(), "what": what, "path": path, **more})
-
-    def after(self, number: int) -> list[dict[str, Any]]:
-        with self.held:
-            return [entry for entry in self.entries if entry["number"] > number]
+class Fuse(FUSE):  # type: ignore[misc]
+    def rename_fuse_3(self, old: bytes, new: bytes, flags: int) -> Any:
+        """Refuse to exchange two, which mfusepy would do as a plain rename."""
+        return -errno.EINVAL if flags else super().rename_fuse_3(old, new, flags)
 
 
-class Mock(Powered):
-    def __init__(self, folder: str, chance: random.Random, tape: str | None = None, on_read: float | None = None,
-                 copies: str | None = None) -> None:
-        super().__init__(folder, copies)
-        self.chance, self.faults, self.log, self.on_read = chance, Faults(chance), Log(), on_read
-        self.mounted, self.ending, self.counted = threading.Event(), threading.Event(), Counter[str]()
-        self.held, self.handles = threading.Condition(), dict[int, tuple[int, int]]()
-        self.tape = Tape(tape, self.log.add, self.held, self.used) if tape else None
+def below(call: Any) -> Callable[..., Any]:
+    """An operation of a Mock that is this call, of the path below."""
+    def operation(self: "Mock", path: str, *more: Any) -> Any:
+        return call(self.at(path), *more)
+    return operation
 
-    def used(self, found: os.stat_result) -> bool:
-        return (found.st_dev, found.st_ino) in self.handles.values()
 
-    def with_tape(self) -> Tape:
-        """Raises Wrong where there is none, or no directory yet."""
-        if not self.tape or not self.mounted.is_set():
-            raise Wrong("there is no tape: --tape FOLDER" if self.mounted.is_set() else "it is not mounted yet")
-        return self.tape
+class Mock:
+    """`root` names the directory so that it holds when something is mounted over it. `lock` would be an operation."""
 
-    def fetch(self, path: str, delay: float) -> None:
-        """Raises Wrong, OSError for what is not on tape."""
-        def wait() -> Change:
-            self.ending.wait(delay)
-            verdict = self.struck("fetch", [path])
-            return lambda block: flipped(block, verdict.flip, self.chance)
-        self.with_tape().fetch(path, wait)
+    use_ns = True
+    init: Callable[[str], None]
 
-    def power_cut(self, names: bool) -> None:
-        """Only what was synced is left; what was open is good for nothing. Raises Wrong where that is not known, and
-        before it is mounted: libfuse goes to / for a moment."""
-        if not self.disk:
-            raise Wrong("nothing is known of what was synced: --power-cut FOLDER")
-        if not self.mounted.is_set():
-            raise Wrong("it is not mounted yet")
-        with self.held:
-            gone = os.open("/", os.O_PATH)
-            for handle in self.handles:
-                os.dup2(gone, handle, inheritable=False)
-            os.close(gone)
-            self.disk.cut(names)
-        self.log.add("power cut", "/", names=names)
+    def __init__(self, source: str, tape: str | None, on_read: float | None, power: bool) -> None:
+        self.root = f"/proc/self/fd/{os.open(source, os.O_PATH | os.O_DIRECTORY)}"
+        self.faults, self.on_read, self.changing = Faults(), on_read, threading.RLock()
+        self.log = deque[dict[str, Any]](maxlen=10_000)
+        self.tape = Tape(self.root, tape, self.note, lambda path: self.struck("fetch", [path])) if tape else None
+        self.disk = Disk(self.root) if power else None
 
-    def there(self, path: str, where: str | int) -> None:
-        """Raises OSError for a stub; it is fetched where reading does that."""
-        try:
-            here(where)
-        except OSError:
-            if self.on_read is not None and self.tape:
-                self.fetch(path, self.on_read)
-            raise
+    def at(self, path: str) -> str:
+        return self.root + path
 
-    def opened(self, handle: int, flags: int) -> int:
-        """Known as open. What is to be written is no longer what its replica is."""
-        found = os.fstat(handle)
-        self.handles[handle] = found.st_dev, found.st_ino
-        if self.tape and flags & os.O_ACCMODE and not offline(handle):
-            with contextlib.suppress(OSError):
-                os.removexattr(handle, MARK)
-        return handle
-
-    def open(self, path: str, flags: int) -> int:
-        with self.held:
-            if flags & os.O_TRUNC:
-                self.there(path, below(path))
-            return self.opened(super().open(path, flags), flags)
-
-    def create(self, path: str, mode: int, flags: int) -> int:
-        with self.held:
-            return self.opened(super().create(path, mode, flags), flags)
-
-    def release(self, path: str, handle: int) -> None:
-        with self.held:
-            self.handles.pop(handle, None)
-            super().release(path, handle)
-            self.held.notify_all()
-
-    def truncate(self, path: str, length: int, handle: int | None = None) -> None:
-        self.there(path, below(path) if handle is None else handle)
-        super().truncate(path, length, handle)
-
-    def fallocate(self, path: str, mode: int, offset: int, size: int, handle: int) -> None:
-        self.there(path, handle)
-        super().fallocate(path, mode, offset, size, handle)
-
-    def chmod(self, path: str, mode: int) -> None:
-        """A stub stays one."""
-        super().chmod(path, mode | (stat.S_ISVTX if offline(below(path)) else 0))
-
-    def setxattr(self, path: str, name: str, value: bytes, flags: int) -> None:
-        if name == MARK:
-            raise OSError(errno.EPERM, "tapemock's own")
-        super().setxattr(path, name, value, flags)
-
-    def removexattr(self, path: str, name: str) -> None:
-        if name == MARK:
-            raise OSError(errno.EPERM, "tapemock's own")
-        super().removexattr(path, name)
-
-    def init(self, path: str) -> None:
-        super().init(path)
-        self.mounted.set()
+    def note(self, what: str, path: str, **more: Any) -> None:
+        self.log.append({"time": time.time(), "what": what, "path": path, **more})
 
     def struck(self, operation: str, paths: list[str], size: int = 0) -> Verdict:
         """What the faults say, once it is waited for. Raises the OSError that they ask for, but a torn write's."""
-        self.counted[operation] += 1
         verdict = self.faults.decide(operation, paths, size)
         if verdict.ids:
-            failed = errno.errorcode.get(verdict.errno)
-            self.log.add(operation, paths[0], faults=verdict.ids, errno=failed, delay=verdict.delay)
-        if verdict.delay:
-            self.ending.wait(verdict.delay)
+            self.note(operation, paths[0], faults=verdict.ids, errno=verdict.errno, delay=verdict.delay)
+        time.sleep(verdict.delay)
         if verdict.errno and verdict.torn is None:
-            raise OSError(verdict.errno, os.strerror(verdict.errno))
+            raise OSError(getattr(errno, verdict.errno), f"as told by fault {verdict.ids[0]}")
         return verdict
 
+    def there(self, path: str, where: str | int) -> None:
+        """Raises OSError for what is on tape; it is fetched where reading does that."""
+        if self.tape and self.tape.stub(where):
+            if self.on_read is not None:
+                self.tape.fetch(path, self.on_read)
+            raise OSError(errno.EIO, "on tape")
+
+    def owned(self, path: str) -> None:
+        """Root makes files for others: they are to own theirs."""
+        if os.geteuid() == 0:
+            uid, gid, _ = fuse_get_context()
+            inherits = os.stat(os.path.dirname(self.at(path))).st_mode & stat.S_ISGID
+            os.lchown(self.at(path), uid, -1 if inherits else gid)
+
+    def getattr(self, path: str, handle: int | None = None) -> dict[str, int]:
+        found = os.lstat(self.at(path)) if handle is None else os.fstat(handle)
+        times = {f"st_{name}": getattr(found, f"st_{name}_ns") for name in ("atime", "mtime", "ctime")}
+        return {name: getattr(found, name) for name in dir(found) if name.startswith("st_")} | times
+
+    def statfs(self, path: str) -> dict[str, int]:
+        found = os.statvfs(self.at(path))
+        return {name: getattr(found, name) for name in dir(found) if name.startswith("f_")}
+
+    def readdir(self, path: str, handle: int) -> list[tuple[str, None, int]]:
+        return [(name, None, 0) for name in (".", "..", *listing(handle))]
+
+    def releasedir(self, path: str, handle: int) -> None:
+        os.close(handle)
+
+    opendir = below(lambda path: os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+    mkdir, mknod, rmdir, unlink = map(below, (os.mkdir, os.mknod, os.rmdir, os.unlink))
+    readlink, chmod, chown = map(below, (os.readlink, os.chmod, os.lchown))
+
+    def symlink(self, path: str, target: str) -> None:
+        os.symlink(target, self.at(path))
+
+    def link(self, path: str, old: str) -> None:
+        os.link(self.at(old), self.at(path), follow_symlinks=False)
+
+    def rename(self, path: str, new: str) -> None:
+        os.rename(self.at(path), self.at(new))
+
+    def utimens(self, path: str, times: tuple[int, int]) -> None:
+        found, now = os.lstat(self.at(path)), time.time_ns()
+        atime, mtime = ({NOW: now, OMIT: kept}.get(given, given)
+                        for given, kept in zip(times, (found.st_atime_ns, found.st_mtime_ns)))
+        os.utime(self.at(path), ns=(atime, mtime), follow_symlinks=False)
+
+    def truncate(self, path: str, length: int) -> None:
+        self.there(path, self.at(path))
+        os.truncate(self.at(path), length)
+
+    def create(self, path: str, mode: int, flags: int) -> int:
+        return os.open(self.at(path), flags & KEPT | os.O_CREAT | os.O_NOFOLLOW, mode)
+
+    def open(self, path: str, flags: int) -> int:
+        if flags & os.O_TRUNC:
+            self.there(path, self.at(path))
+        return os.open(self.at(path), flags & KEPT | os.O_NOFOLLOW)
+
     def read(self, path: str, size: int, offset: int, handle: int) -> bytes:
-        verdict = self.struck("read", [path], size)
         self.there(path, handle)
-        return flipped(super().read(path, size, offset, handle), verdict.flip, self.chance)
+        return os.pread(handle, size, offset)
 
     def write(self, path: str, data: bytes, offset: int, handle: int) -> int:
         """A torn one leaves its first bytes, and says that all are written where it has no errno."""
         verdict = self.struck("write", [path], len(data))
-        self.there(path, handle)
-        data = flipped(data[:verdict.room], verdict.flip, self.chance)
-        if verdict.torn is None:
-            return super().write(path, data, offset, handle)
-        super().write(path, data[:verdict.torn], offset, handle)
+        data = data[:verdict.room]
+        with self.changing:
+            self.there(path, handle)
+            written = os.pwrite(handle, data[:verdict.torn], offset)
         if verdict.errno:
-            raise OSError(verdict.errno, os.strerror(verdict.errno))
-        return len(data)
+            raise OSError(getattr(errno, verdict.errno), "torn")
+        return written if verdict.torn is None else len(data)
+
+    def flush(self, path: str, handle: int) -> None:
+        os.close(os.dup(handle))  # says what closing says
+
+    def fsync(self, path: str, datasync: int, handle: int) -> None:
+        os.fdatasync(handle) if datasync else os.fsync(handle)
+        if self.disk:
+            with self.changing:
+                self.disk.synced(f"/proc/self/fd/{handle}")
+
+    fsyncdir = fsync
+
+    def release(self, path: str, handle: int) -> None:
+        with self.changing:
+            if self.tape:
+                self.tape.closed(path, handle)
+        os.close(handle)
 
 
 def fails(name: str, passed: Callable[..., Any]) -> Callable[..., Any]:
-    """The operation, as the faults let it. Only rename and link have a second path."""
+    """The operation, as the faults let it; what it makes is noted. Only rename and link have a second path."""
     @wraps(passed)
-    def operation(self: Mock, path: str | None, *more: Any) -> Any:
-        paths = [path or "", more[0]] if name in ("rename", "link") else [path or ""]
-        self.struck(name, paths)
-        return passed(self, path, *more)
+    def operation(self: Mock, path: str, *more: Any) -> Any:
+        self.struck(name, [path, more[0]] if name in ("rename", "link") else [path], more[0] if name == "read" else 0)
+        with self.changing if name in CHANGED else contextlib.nullcontext():
+            new = name in MADE and self.disk and not os.path.lexists(self.at(path))
+            result = passed(self, path, *more)
+            if name in MADE:
+                self.owned(path)
+            if new and self.disk:
+                self.disk.born(self.at(path))
+        return result
     return operation
 
 
-for name in OPERATIONS - {"read", "write", "fetch"}:
+for name in OPERATIONS - {"write", "fetch"}:
     setattr(Mock, name, fails(name, getattr(Mock, name)))

@@ -6,12 +6,11 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
@@ -24,14 +23,14 @@ class Refused(Exception):
 
 
 class Tapemock:
-    """One that runs: `source` is seen at `mount`."""
+    """One that runs: `source` is seen at `mount`. Raises Refused where it cannot be mounted."""
 
-    def __init__(self, source: Path, mount: Path, process: "subprocess.Popen[bytes]", stderr: IO[bytes]) -> None:
-        self.source, self.mount, self.process, self.stderr, self.url = source, mount, process, stderr, ""
-
-    def said(self) -> str:
-        """What the program wrote to its stderr, which is a file: it never waits for a reader."""
-        return os.pread(self.stderr.fileno(), 1_000_000, 0).decode(errors="replace")
+    def __init__(self, source: Path, mount: Path, process: "subprocess.Popen[bytes]", stderr: Path) -> None:
+        self.source, self.mount, self.process, self.said = source, mount, process, stderr.read_text
+        assert process.stdout
+        self.url = process.stdout.readline().decode().strip().rpartition(", ")[2]
+        if not self.url and process.wait():
+            raise Refused(self.said().strip().rpartition("\n")[2])
 
     def ask(self, method: str, address: str, /, **given: Any) -> Any:
         """What the API answers. Raises Refused."""
@@ -52,23 +51,16 @@ class Tapemock:
         finally:
             self.ask("DELETE", f"/faults/{fault['id']}")
 
-    def archive(self, path: str) -> Any:
-        """To tape, from which it is fetched before it can be read. Needs --tape."""
-        return self.ask("POST", "/archive", path=path)
-
     def fetch(self, path: str, delay: float = 0) -> Any:
-        """From tape, in so many seconds."""
+        """From tape, in so many seconds. Needs --tape."""
         return self.ask("POST", "/fetch", path=path, delay=delay)
 
     def power_cut(self, names: bool = False) -> None:
         """Only what was synced is left; with `names`, all names are. Needs --power-cut."""
         self.ask("POST", "/power-cut", names=names)
 
-    def log(self, after: int = 0) -> list[dict[str, Any]]:
-        return list(self.ask("GET", f"/log/{after}"))
-
-    def state(self) -> dict[str, Any]:
-        return dict(self.ask("GET", "/"))
+    def log(self) -> list[dict[str, Any]]:
+        return list(self.ask("GET", "/log"))
 
 
 @contextlib.contextmanager
@@ -78,36 +70,17 @@ def mounted(source: Path, mount: Path, *options: str, python: Path = THERE) -> I
     mount.mkdir(parents=True, exist_ok=True)
     command = [str(python), "-m", "tapemock", str(source), str(mount), "--http", "127.0.0.1:0", *options]
     env = {**os.environ, "PYTHONPATH": str(FOLDER)}
-    with tempfile.TemporaryFile() as said, subprocess.Popen(command, env=env, stderr=said,
-                                                            start_new_session=True) as process:
+    with tempfile.NamedTemporaryFile() as said, subprocess.Popen(
+            command, env=env, stdout=subprocess.PIPE, stderr=said, start_new_session=True) as process:
         try:
-            yield ready(Tapemock(source, mount, process, said))
+            yield Tapemock(source, mount, process, Path(said.name))
         finally:
-            ended(process, mount)
-
-
-def ended(process: "subprocess.Popen[bytes]", mount: Path, seconds: float = 10) -> None:
-    """By TERM. One that does not end in time is killed. No program waits for ever for what is left of its mount."""
-    process.terminate()
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.returncode < 0:  # killed, by whomever, or crashed
-        subprocess.run(["fusermount3", "-uz", mount], check=False, stderr=subprocess.DEVNULL)
-
-
-def ready(tapemock: Tapemock, seconds: float = 10) -> Tapemock:
-    """Once it is mounted. Raises Refused where it is not in time."""
-    deadline = time.monotonic() + seconds
-    while tapemock.process.poll() is None and time.monotonic() < deadline:
-        tapemock.url = tapemock.said().partition("\n")[0].rpartition(", ")[2].removesuffix("/")
-        with contextlib.suppress(OSError, ValueError):  # ValueError: it has not said its address
-            if tapemock.state()["mounted"]:
-                return tapemock
-        time.sleep(.01)
-    raise Refused(tapemock.said().strip().rpartition("\n")[2])
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            process.kill()
+            if process.wait() < 0:  # no program waits for ever for what one that was killed leaves
+                subprocess.run(["fusermount3", "-uz", mount], check=False, stderr=subprocess.DEVNULL)
 
 
 @pytest.fixture

@@ -1,210 +1,102 @@
 """What a disk would hold after a power cut: what was synced, and nothing else."""
 
-import contextlib
 import os
 import shutil
 import stat
-import tempfile
-import threading
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
-from .faults import Wrong
-from .nodes import Node, attributes, dress, identity, opened, restorable
-from .passthrough import HIDDEN, PassThrough, below
+HIDDEN = ".fuse_hidden"  # libfuse renames to this what is removed while it is open
 
 
 def listing(where: str | int) -> list[str]:
     return [name for name in os.listdir(where) if not name.startswith(HIDDEN)]
 
 
+def identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+@dataclass
+class Node:
+    """A file's bytes, a link's target, or a directory's names and their numbers, as on the disk."""
+    mode: int
+    content: bytes | str | dict[str, int]
+
+
 class Disk:
     """`ids` tells what is there now from what has had the same inode before; `nodes` is what is on the disk."""
 
-    def __init__(self, copies: str) -> None:
-        """Of the directory in which the program works. Raises OSError for what it may not read."""
-        self.folder = tempfile.TemporaryDirectory(prefix="tapemock-", dir=copies)
-        self.place, self.lock, self.made = identity(os.stat(".")), threading.RLock(), 0
-        self.ids, self.nodes = dict[tuple[int, int], int](), dict[int, Node]()
+    def __init__(self, root: str) -> None:
+        self.root = root
         self.begin()
-
-    def copy(self, number: int) -> str:
-        return os.path.join(self.folder.name, str(number))
 
     def begin(self) -> None:
         """All that is there is on the disk."""
-        for name in os.listdir(self.folder.name):
-            os.unlink(os.path.join(self.folder.name, name))
-        self.ids.clear()
-        self.nodes.clear()
-        self.root = self.taken(".")
+        self.ids, self.nodes = dict[tuple[int, int], int](), list[Node]()
+        self.taken(f"{self.root}/.")
 
     def taken(self, path: str) -> int:
-        """The number of what is at the path, synced with all below it."""
+        """The number of what is at the path. What was made past the mount counts as synced, with all below it."""
         found = os.lstat(path)
-        if known := self.ids.get(identity(found)):
-            return known
-        restorable(path, found)
-        number = self.born(path)
-        if stat.S_ISREG(found.st_mode):
-            shutil.copyfile(path, self.copy(number))
-        if stat.S_ISDIR(found.st_mode):
-            self.nodes[number].names = {name: self.taken(os.path.join(path, name)) for name in listing(path)}
-        return number
+        if identity(found) not in self.ids:
+            self.born(path)
+            if not stat.S_ISLNK(found.st_mode):
+                self.synced(path)
+        return self.ids[identity(found)]
 
-    def born(self, path: str) -> int:
-        """The number of what was made there just now: on the disk an empty one, once it has a name there."""
-        self.made += 1
-        node = self.nodes[self.made] = Node(*attributes(path))
-        self.ids[identity(node.found)] = self.made
-        if stat.S_ISLNK(node.found.st_mode):
-            node.target = os.readlink(path)
-        if stat.S_ISREG(node.found.st_mode):
-            open(self.copy(self.made), "wb").close()
-        return self.made
+    def born(self, path: str) -> None:
+        """It was made there just now: on the disk it is empty, once it has a name there."""
+        found = os.lstat(path)
+        self.ids[identity(found)] = len(self.nodes)
+        is_link, is_folder = stat.S_ISLNK(found.st_mode), stat.S_ISDIR(found.st_mode)
+        self.nodes.append(Node(found.st_mode, os.readlink(path) if is_link else {} if is_folder else b""))
 
-    def node(self, handle: int) -> tuple[int, Node] | None:
-        """None for what was made past the mount."""
-        number = self.ids.get(identity(os.fstat(handle)))
-        return (number, self.nodes[number]) if number else None
+    def synced(self, path: str) -> None:
+        """A file, or a directory with its names, is on the disk as it is now; unless it went with a power cut."""
+        found = os.stat(path)
+        if identity(found) in self.ids:
+            node = self.nodes[self.ids[identity(found)]]
+            node.mode = found.st_mode
+            if stat.S_ISDIR(node.mode):
+                node.content = self.names(path)
+            elif stat.S_ISREG(node.mode):
+                node.content = Path(path).read_bytes()
 
-    def synced(self, handle: int) -> None:
-        """A file, or a directory with its names, is on the disk as it is now."""
-        with self.lock:
-            if known := self.node(handle):
-                number, node = known
-                node.found, node.extended = attributes(handle)
-                if stat.S_ISDIR(node.found.st_mode):
-                    node.names = self.listed(handle)
-                elif stat.S_ISREG(node.found.st_mode):
-                    shutil.copyfile(f"/proc/self/fd/{handle}", self.copy(number))
-                    node.least = None
-
-    def listed(self, where: str | int) -> dict[str, int]:
-        """Name → number of a directory as it is now."""
-        folder = f"/proc/self/fd/{where}" if isinstance(where, int) else where
-        paths = {name: os.path.join(folder, name) for name in listing(where)}
-        return {name: self.ids.get(identity(os.lstat(path))) or self.taken(path) for name, path in paths.items()}
-
-    def shortened(self, where: str | int, length: int) -> None:
-        with self.lock:
-            number = self.ids.get(identity(os.stat(where)))
-            if number:
-                node = self.nodes[number]
-                node.least = length if node.least is None else min(length, node.least)
-
-    def here(self) -> None:
-        """Raises Wrong where the program works in another directory: that one would be emptied."""
-        if identity(os.stat(".")) != self.place:
-            raise Wrong(f"{os.getcwd()} is not the directory that is shown")
+    def names(self, path: str) -> dict[str, int]:
+        return {name: self.taken(f"{path}/{name}") for name in listing(path)}
 
     def cut(self, names: bool) -> None:
-        """Only what is on the disk is left. `names`: names and lengths have got there, too. Raises Wrong."""
-        with self.lock:
-            self.here()
-            if names:
-                self.written(".")
-            opened(".")
-            for name in os.listdir("."):
-                shutil.rmtree(name) if os.path.isdir(name) and not os.path.islink(name) else os.unlink(name)
-            self.restore(self.root, ".", {})
-            self.begin()
+        """Only what is on the disk is left. `names`: names and lengths have got there, too."""
+        if names:
+            self.named(f"{self.root}/.")
+        for entry in list(os.scandir(f"{self.root}/.")):
+            shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+        self.restore(0, f"{self.root}/.", set())
+        self.begin()
 
-    def written(self, path: str) -> None:
+    def named(self, path: str) -> None:
         """Names and lengths get to the disk, as a journal may do it before the content."""
-        number = self.ids.get(identity(os.lstat(path)))
-        if number and os.path.isdir(path) and not os.path.islink(path):
-            self.nodes[number].names = self.listed(path)
-            for name in self.nodes[number].names:
-                self.written(os.path.join(path, name))
-        elif number and (least := self.nodes[number].least) is not None:
-            os.truncate(self.copy(number), min(least, os.path.getsize(self.copy(number))))
+        node = self.nodes[self.taken(path)]
+        if isinstance(node.content, dict):
+            node.content = self.names(path)
+            for name in node.content:
+                self.named(f"{path}/{name}")
+        elif isinstance(node.content, bytes):
+            node.content = node.content[:os.lstat(path).st_size]
 
-    def restore(self, number: int, path: str, places: dict[int, str]) -> None:
-        """It is at the path as it is on the disk. What has two names is linked; a directory has the first one alone."""
-        node, mode = self.nodes[number], self.nodes[number].found.st_mode
-        if number in places:
-            if not stat.S_ISDIR(mode):
-                os.link(places[number], path, follow_symlinks=False)
-            return
-        places[number] = path
-        if stat.S_ISDIR(mode):
-            os.makedirs(path, exist_ok=True)
-        elif stat.S_ISLNK(mode):
-            os.symlink(node.target, path)
-        elif stat.S_ISREG(mode):
-            shutil.copyfile(self.copy(number), path)
+    def restore(self, number: int, path: str, placed: set[int]) -> None:
+        """It is at the path as it is on the disk. A directory with two names has the first one alone."""
+        node = self.nodes[number]
+        if isinstance(node.content, str):
+            return os.symlink(node.content, path)
+        if isinstance(node.content, bytes):
+            Path(path).write_bytes(node.content) if stat.S_ISREG(node.mode) else os.mknod(path, node.mode)
         else:
-            os.mknod(path, mode, node.found.st_rdev)
-        for name, inner in node.names.items():
-            self.restore(inner, os.path.join(path, name), places)
-        dress(path, node)
-
-
-class Powered(PassThrough):
-    """A directory of which is known what is on the disk, where there is a folder for copies."""
-
-    def __init__(self, folder: str, copies: str | None) -> None:
-        super().__init__(folder)
-        os.fchdir(self.folder)
-        self.disk = Disk(copies) if copies else None
-        self.changing = self.disk.lock if self.disk else contextlib.nullcontext()  # names, one at a time
-
-    def born(self, path: str, make: Callable[[], Any]) -> Any:
-        """What `make` returns; what it makes at the path is noted, where nothing was before."""
-        with self.changing:
-            there = os.path.lexists(below(path))
-            made = make()
-            if self.disk and not there:
-                self.disk.born(below(path))
-            return made
-
-    def create(self, path: str, mode: int, flags: int) -> int:
-        return int(self.born(path, partial(super().create, path, mode, flags)))
-
-    def mkdir(self, path: str, mode: int) -> None:
-        self.born(path, partial(super().mkdir, path, mode))
-
-    def mknod(self, path: str, mode: int, device: int) -> None:
-        self.born(path, partial(super().mknod, path, mode, device))
-
-    def symlink(self, path: str, target: str) -> None:
-        self.born(path, partial(super().symlink, path, target))
-
-    def link(self, path: str, old: str) -> None:
-        with self.changing:
-            super().link(path, old)
-
-    def unlink(self, path: str) -> None:
-        with self.changing:
-            super().unlink(path)
-
-    def rmdir(self, path: str) -> None:
-        with self.changing:
-            super().rmdir(path)
-
-    def rename(self, path: str, new: str, flags: int = 0) -> None:
-        with self.changing:
-            super().rename(path, new, flags)
-
-    def open(self, path: str, flags: int) -> int:
-        handle = super().open(path, flags)
-        if self.disk and flags & os.O_TRUNC:
-            self.disk.shortened(handle, 0)
-        return handle
-
-    def truncate(self, path: str, length: int, handle: int | None = None) -> None:
-        super().truncate(path, length, handle)
-        if self.disk:
-            self.disk.shortened(below(path) if handle is None else handle, length)
-
-    def fsync(self, path: str, datasync: int, handle: int) -> None:
-        super().fsync(path, datasync, handle)
-        if self.disk:
-            self.disk.synced(handle)
-
-    def fsyncdir(self, path: str, datasync: int, handle: int) -> None:
-        super().fsyncdir(path, datasync, handle)
-        if self.disk:
-            self.disk.synced(handle)
+            if number in placed:
+                return
+            placed.add(number)
+            os.makedirs(path, exist_ok=True)
+            for name, inner in node.content.items():
+                self.restore(inner, f"{path}/{name}", placed)
+        os.chmod(path, stat.S_IMODE(node.mode))

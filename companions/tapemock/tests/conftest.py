@@ -1,5 +1,6 @@
-"""tapemock before a directory of the machine's own file system."""
+"""tapemock before a directory of the machine's own file system, and what programs ask of it."""
 
+import errno
 import os
 
 import pytest
@@ -15,12 +16,25 @@ def tapemock(tapemock):
 
 @pytest.fixture
 def disk(tmp_path):
-    """With copies of what is synced; there is old/file, with `before`."""
+    """That knows what is synced; there is old/file, with `before`."""
     from tapemock.mounted import mounted  # a plugin, which pytest is to import first
-    (tmp_path / "copies").mkdir()
     (tmp_path / "source/old").mkdir(parents=True)
     (tmp_path / "source/old/file").write_text("before")
-    with mounted(tmp_path / "source", tmp_path / "mount", "--power-cut", str(tmp_path / "copies")) as running:
+    with mounted(tmp_path / "source", tmp_path / "mount", "--power-cut") as running:
         yield running
         assert "Traceback" not in running.said()
-    assert os.listdir(tmp_path / "copies") == []
+
+
+def raised(call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+def on(path, call, flags=os.O_RDWR):
+    handle = os.open(path, flags, 0o644)
+    try:
+        return call(handle)
+    finally:
+        os.close(handle)
