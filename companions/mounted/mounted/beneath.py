@@ -5,7 +5,8 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from io import FileIO
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import quote, unquote_to_bytes
 
 from .in_time import Away
@@ -13,17 +14,24 @@ from .in_time import Away
 # What a visitor may cause by a name. Any other error is the file system's.
 NO_SUCH = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EINVAL,
            errno.ENXIO, errno.EISDIR}
-PATH = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW  # O_PATH: Linux, needs no right to list
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+LAST = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+MOST = 10_000  # names of a folder
+PAGE = 200
 
 
 class NoSuch(Exception):
     """There is no such file or folder, or it is none to be opened."""
 
 
-class Unreadable(Exception):
-    """A file or folder fails, and the rest does not."""
+@dataclass
+class Entry:
+    """A line of a list. `address` is that of its page; none where it cannot be opened."""
+    name: str
+    address: str
+    folder: bool
+    size: int | None = None
+    changed: datetime | None = None
 
 
 def names(path: str) -> list[bytes]:
@@ -34,9 +42,9 @@ def names(path: str) -> list[bytes]:
     return found
 
 
-def address(name: bytes) -> str:
-    """A name as `names` reads it, whatever its bytes are."""
-    return quote(name, safe="")
+def address(path: list[bytes]) -> str:
+    """Names as `names` reads them, whatever their bytes are."""
+    return "/".join(quote(name, safe="") for name in path)
 
 
 def shown(name: bytes) -> str:
@@ -45,88 +53,62 @@ def shown(name: bytes) -> str:
 
 
 @contextlib.contextmanager
-def opened(path: str | bytes, flags: int, within: int | None = None) -> Iterator[int]:
-    """The descriptor of what `path` names."""
-    number = os.open(path, flags | os.O_CLOEXEC, dir_fd=within)
-    try:
-        yield number
-    finally:
-        os.close(number)
-
-
-@contextlib.contextmanager
-def told(top: int | None = None) -> Iterator[None]:
-    """Raises NoSuch, Away, and Unreadable where the root's descriptor is given, for what the system calls raise."""
+def told() -> Iterator[None]:
+    """Raises NoSuch and Away for what the system calls raise."""
     try:
         yield
     except OSError as error:
         if error.errno in NO_SUCH:
             raise NoSuch from None
-        if error.errno == errno.EIO and top is not None and answers(top):
-            raise Unreadable from None
         raise Away(error.strerror or str(error)) from None
 
 
-def answers(top: int) -> bool:
-    """Whether a folder itself can be listed."""
+def opened(root: str, any_folder: bool, path: list[bytes]) -> int:
+    """The descriptor of a regular file or a folder. Raises NoSuch; Away where nothing is mounted at the root, unless
+    any folder will do."""
     try:
-        with opened(b".", FOLDER, top) as number, os.scandir(number) as entries:
-            next(entries, None)
+        number = os.open(root, FOLDER & ~os.O_NOFOLLOW)
+        if not any_folder and os.fstat(number).st_dev == os.stat(os.path.dirname(root.rstrip("/"))).st_dev:
+            os.close(number)
+            raise Away(f"{root}: nothing is mounted there")
     except OSError as error:
-        return error.errno in NO_SUCH
-    return True
-
-
-def root(path: str, any_folder: bool) -> int:
-    """The descriptor of the folder that all is beneath. Raises Away where nothing is mounted there, unless any folder
-    will do."""
-    try:
-        number = os.open(path, PATH & ~os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise Away(f"{path}: {error.strerror}") from None
-    try:
-        if any_folder or os.fstat(number).st_dev != os.stat(os.path.dirname(path.rstrip("/"))).st_dev:
-            return number
-        raise Away(f"{path}: nothing is mounted there")
-    except (Away, OSError) as error:
+        raise Away(f"{root}: {error.strerror}") from None
+    with told():
+        for name, flags in zip([*path, b"."], [*[FOLDER] * (len(path) - 1), LAST]):
+            above = number
+            try:
+                number = os.open(name, flags, dir_fd=above)
+            finally:
+                os.close(above)
+    if stat.S_IFMT(os.fstat(number).st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
         os.close(number)
-        raise error if isinstance(error, Away) else Away(f"{path}: {error.strerror}") from None
-
-
-@contextlib.contextmanager
-def parent(top: int, path: list[bytes]) -> Iterator[int]:
-    """The folder of the last of these names."""
-    with contextlib.ExitStack() as stack:
-        number = top
-        for name in path[:-1]:
-            number = stack.enter_context(opened(name, PATH, number))
-        yield number
-
-
-@contextlib.contextmanager
-def folder(top: int, path: list[bytes]) -> Iterator[int]:
-    """A folder, to list."""
-    with parent(top, path) as above, opened(path[-1] if path else b".", FOLDER, above) as number:
-        yield number
-
-
-def is_folder(top: int, path: list[bytes]) -> bool:
-    """Whether it is one. Raises NoSuch for anything but folders and regular files."""
-    if not path:
-        return True
-    with parent(top, path) as above:
-        mode = os.stat(path[-1], dir_fd=above, follow_symlinks=False).st_mode
-    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise NoSuch
-    return stat.S_ISDIR(mode)
+    return number
 
 
-def file(top: int, path: list[bytes]) -> tuple[FileIO, int]:
-    """A regular file, and its size. What has been exchanged since `is_folder` looked is seen after it was opened."""
-    with parent(top, path) as above:
-        opening = FileIO(path[-1], opener=lambda name, _: os.open(name, FILE | os.O_CLOEXEC, dir_fd=above))
-    found = os.fstat(opening.fileno())
-    if not stat.S_ISREG(found.st_mode):
-        opening.close()
-        raise NoSuch
-    return opening, found.st_size
+def listed(number: int, path: list[bytes], page: int) -> tuple[list[Entry], int]:
+    """A page of a folder's entries, folders first, and how many names there are, as far as they were counted."""
+    with told(), os.scandir(number) as entries:
+        known = [(not is_folder(entry), entry.name.casefold(), entry) for entry, _ in zip(entries, range(MOST))]
+        known.sort(key=lambda one: one[:2])
+        return [described(entry, path) for *_, entry in known[(page - 1) * PAGE:page * PAGE]], len(known)
+
+
+def is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is known to be one: some file systems need to be asked, and may fail."""
+    with contextlib.suppress(OSError):
+        return entry.is_dir(follow_symlinks=False)
+    return False
+
+
+def described(entry: "os.DirEntry[str]", path: list[bytes]) -> Entry:
+    """With size and time, where it can be looked at. It may have gone meanwhile."""
+    name = os.fsencode(entry.name)
+    made = Entry(shown(name), "", is_folder(entry))
+    with contextlib.suppress(OSError, ValueError, OverflowError):  # a file system may say any time
+        if made.folder or entry.is_file(follow_symlinks=False):
+            made.address = address([*path, name])
+        found = entry.stat(follow_symlinks=False)
+        made.size = None if made.folder else found.st_size
+        made.changed = datetime.fromtimestamp(found.st_mtime, UTC)
+    return made

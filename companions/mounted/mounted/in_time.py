@@ -31,7 +31,7 @@ class Hangs(Away, ConnectionError):
 
 
 class MountBreaker(Breaker):
-    """For which only what came late was in vain: an error is an answer, and a search may take its time."""
+    """For which only what came late was in vain: an error is an answer."""
 
     hangs = Hangs
 
@@ -51,13 +51,13 @@ class Mount:
         """Whether a request may go on. It gives its place back to `places`."""
         with self.lock:
             hangs = any(time.monotonic() - since > PATIENCE for since in self.calls.values())
-        return self.places.acquire(blocking=False) if hangs else self.places.acquire(timeout=PATIENCE)
+        return self.places.acquire(timeout=0 if hangs else PATIENCE)
 
-    def call(self, function: Callable[[], Result], seconds: float = SECONDS) -> Result:
+    def call(self, function: Callable[[], Result]) -> Result:
         """What the function returns, or raises. Raises Away, at once while the file system hangs."""
         try:
             with self.breaker.attempt():
-                result = self.in_time(function, seconds)
+                result = self.in_time(function)
         except Exception as error:
             self.note(error if isinstance(error, Away) else None)
             raise
@@ -70,12 +70,8 @@ class Mount:
         with self.lock:
             if len(self.calls) >= MOST:
                 raise Late(f"{MOST} calls hang")
-            self.calls[future] = time.monotonic()
-        try:
             threading.Thread(target=self.run, args=(function, future), daemon=True).start()
-        except RuntimeError:  # the process may have no more
-            self.forget(future)
-            raise
+            self.calls[future] = time.monotonic()
         wait((future,), seconds)
         if not future.done():
             raise Late(f"no answer within {seconds:g} s")
@@ -87,11 +83,8 @@ class Mount:
         except BaseException as error:
             future.set_exception(error)
         finally:
-            self.forget(future)
-
-    def forget(self, future: "Future[Any]") -> None:
-        with self.lock:
-            del self.calls[future]
+            with self.lock:
+                del self.calls[future]
 
     def note(self, error: Away | None) -> None:
         """One line when it goes, one when it is back."""

@@ -2,10 +2,7 @@
 
 from django.urls import path
 
-from . import views
+from .views import browse
 
 app_name = "mounted"
-urlpatterns = [
-    path("", views.browse, name="root"),
-    path("<path:path>", views.browse, name="path"),
-]
+urlpatterns = [path("", browse, name="root"), path("<path:path>", browse, name="path")]

@@ -1,42 +1,39 @@
-"""The page: a folder's list, a search, a download; or one line, while the file system is away."""
+"""The page: a folder's list, or a download; or one line, while the file system is away."""
 
+import errno
+import logging
 import os
+import stat
 import threading
-from collections.abc import Callable
-from functools import partial
-from typing import TypeVar
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from io import FileIO
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.admin.views.decorators import staff_member_required
 from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
-from . import beneath, folders
-from .download import AsyncPieces, Pieces
-from .in_time import SECONDS, Away, Mount
+from . import beneath
+from .in_time import Away, Mount
 
 ALLOWED = staff_member_required  # who may see it: login_required for all who sign in
-SEARCH = 3.0  # seconds
-MARGIN = 1.0  # seconds, after which what should have ended by itself is taken to hang
-
-SENDING = 2  # files, in a process: neither slow visitors nor a slow file system take all places
+PIECE = 256 * 1024
 GONE = "The files cannot be reached just now. Try again in a moment."
-BROKEN = "This cannot be read just now. The other files can."
 BUSY = "Too many are looking at the files just now. Try again in a moment."
 
-Result = TypeVar("Result")
-mount, sending = Mount(), threading.BoundedSemaphore(SENDING)
+logger, mount = logging.getLogger(__name__), Mount()
 
 
 @ALLOWED
 @require_safe
 def browse(request: HttpRequest, path: str = "") -> HttpResponseBase:
-    """The page of a path. A download keeps its place until it is closed."""
+    """The page of a path. A download keeps its place until it has ended."""
     if not mount.take_place():
         return away(request, BUSY)
     response: HttpResponseBase | None = None
@@ -44,10 +41,8 @@ def browse(request: HttpRequest, path: str = "") -> HttpResponseBase:
         response = answer(request, beneath.names(path))
     except beneath.NoSuch:
         raise Http404 from None
-    except beneath.Unreadable:
-        response = away(request, BROKEN)
     except Away:
-        response = away(request)
+        response = away(request, GONE)
     finally:
         if not isinstance(response, StreamingHttpResponse):
             mount.places.release()
@@ -55,75 +50,77 @@ def browse(request: HttpRequest, path: str = "") -> HttpResponseBase:
 
 
 def answer(request: HttpRequest, names: list[bytes]) -> HttpResponseBase:
-    """Raises NoSuch, Unreadable and Away."""
-    if text := request.GET.get("q", "").strip():
-        return search(request, names, text)
-    if ask(lambda top: beneath.is_folder(top, names)):
-        return listing(request, names)
-    if not sending.acquire(blocking=False):
-        return away(request, BUSY)
-    try:
-        return download(request, names)
-    except BaseException:
-        sending.release()
-        raise
-
-
-def ask(question: Callable[[int], Result], seconds: float = SECONDS) -> Result:
-    """What the question about the root's descriptor answers, in time. Raises NoSuch, Unreadable and Away."""
-    any_folder = getattr(settings, "MOUNTED_ANY_FOLDER", settings.DEBUG)
-
-    def work() -> Result:
-        top = beneath.root(settings.MOUNTED_ROOT, any_folder)
-        try:
-            with beneath.told(top):
-                return question(top)
-        finally:
-            os.close(top)
-    return mount.call(work, seconds)
-
-
-def listing(request: HttpRequest, names: list[bytes]) -> HttpResponse:
+    """Raises NoSuch and Away."""
     given = request.GET.get("page", "")
     page = int(given) if given.isdecimal() and 0 < len(given) < 6 and int(given) else 1
-    found = ask(lambda top: folders.listed(top, names, page, SECONDS / 2))
-    return shown(request, names, found, {"page": page, "before": page - 1, "after": found.more and page + 1})
+
+    def look() -> tuple[FileIO | list[beneath.Entry], int]:
+        any_folder = getattr(settings, "MOUNTED_ANY_FOLDER", settings.DEBUG)
+        number = beneath.opened(settings.MOUNTED_ROOT, any_folder, names)
+        try:
+            found = os.fstat(number)
+            if stat.S_ISREG(found.st_mode):
+                return FileIO(os.dup(number)), found.st_size
+            return beneath.listed(number, names, page)
+        finally:
+            os.close(number)
+    found, count = mount.call(look)
+    if isinstance(found, FileIO):
+        return download(request, found, count, beneath.shown(names[-1]))
+    above = [(beneath.shown(name), beneath.address(names[:number + 1])) for number, name in enumerate(names)]
+    return render(request, "mounted/list.html", {
+        "entries": found, "above": above, "most": count == beneath.MOST and count,
+        "before": page - 1, "after": count > page * beneath.PAGE and page + 1})
 
 
-def search(request: HttpRequest, names: list[bytes], text: str) -> HttpResponse:
-    found = ask(lambda top: folders.searched(top, names, text, SEARCH), SEARCH + MARGIN)
-    return shown(request, names, found, {"text": text})
+class Download:
+    """A file on its way to a visitor, piece by piece, each in time. Its place is free once it is dropped, as Django
+    does with the answer to a visitor who has left."""
+
+    def __init__(self, file: FileIO, size: int, name: str) -> None:
+        self.file, self.left, self.name = file, size, name
+        weakref.finalize(self, ended, file).atexit = False
+
+    def piece(self) -> bytes:
+        """The next one, empty at the end. Raises ConnectionResetError where the rest cannot be had: servers close the
+        connection at this, and log no traceback."""
+        try:
+            read = mount.in_time(lambda: self.file.read(min(PIECE, self.left))) if self.left else b""
+        except (Away, OSError) as error:
+            return self.broken(str(error))
+        self.left -= len(read)
+        return read if read or not self.left else self.broken("it has become shorter")
+
+    def broken(self, why: str) -> bytes:
+        logger.warning("a download of %r broke off: %s", self.name, why)
+        raise ConnectionResetError(errno.ECONNRESET, "the rest cannot be read")
+
+    def pieces(self) -> Iterator[bytes]:
+        while piece := self.piece():
+            yield piece
+
+    async def pieces_in_turn(self) -> AsyncIterator[bytes]:
+        """Under ASGI, where Django would first read all that is not asynchronous into memory."""
+        while piece := await sync_to_async(self.piece, thread_sensitive=False)():
+            yield piece
 
 
-def shown(request: HttpRequest, names: list[bytes], found: folders.Listing, more: dict[str, object]) -> HttpResponse:
-    link = partial(reverse, "mounted:path")
-    rows = [(entry, entry.address and link(args=[entry.address])) for entry in found.entries]
-    above = [(beneath.shown(name), link(args=["/".join(map(beneath.address, names[:number + 1]))]))
-             for number, name in enumerate(names)]
-    return render(request, "mounted/list.html", {"rows": rows, "above": above, "part": found.part, **more})
-
-
-def download(request: HttpRequest, names: list[bytes]) -> StreamingHttpResponse:
-    """The file as an attachment, which no browser shows by itself."""
-    file, size = ask(lambda top: beneath.file(top, names))
-    kind = AsyncPieces if isinstance(request, ASGIRequest) else Pieces
-    name = beneath.shown(names[-1])
-    pieces = kind(mount, file, size if request.method == "GET" else 0, name, sent)
-    response = StreamingHttpResponse(pieces, content_type="application/octet-stream")
-    response["Content-Length"] = str(size)
-    response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Cache-Control"] = "private"
-    return response
-
-
-def sent() -> None:
-    """A download has ended, however it has."""
-    sending.release()
+def ended(file: FileIO) -> None:
+    """A close asks the file system, too, and may hang: nobody waits for it."""
     mount.places.release()
+    threading.Thread(target=file.close, daemon=True).start()
 
 
-def away(request: HttpRequest, why: str = GONE) -> HttpResponse:
+def download(request: HttpRequest, file: FileIO, size: int, name: str) -> StreamingHttpResponse:
+    """The file as an attachment, which no browser shows by itself."""
+    sent = Download(file, size if request.method == "GET" else 0, name)
+    pieces = sent.pieces_in_turn() if isinstance(request, ASGIRequest) else sent.pieces()
+    return StreamingHttpResponse(pieces, content_type="application/octet-stream", headers={
+        "Content-Length": str(size), "Content-Disposition": content_disposition_header(True, name) or "attachment",
+        "X-Content-Type-Options": "nosniff", "Cache-Control": "private"})
+
+
+def away(request: HttpRequest, why: str) -> HttpResponse:
     """503, and no line in the log for each: the mount's own says it once."""
     response = render(request, "mounted/away.html", {"why": why}, status=503)
     response["Retry-After"] = "5"

@@ -1,5 +1,3 @@
-"""Its pages. Who says that he is staff is."""
-
 from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpResponse
 from django.urls import include, path
@@ -16,9 +14,5 @@ def plain(request):
     return HttpResponse("plain")
 
 
-def admin_login(request):
-    return HttpResponse("sign in")
-
-
-admin = [path("login/", admin_login, name="login")]
-urlpatterns = [path("plain", plain), path("files/", include("mounted.urls")), path("admin/", include((admin, "admin")))]
+urlpatterns = [path("plain", plain), path("files/", include("mounted.urls")),
+               path("admin/", include(([path("login/", plain, name="login")], "admin")))]
