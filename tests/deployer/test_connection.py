@@ -336,6 +336,20 @@ def test_what_a_program_has_said_is_not_lost_with_it():
     assert asyncio.run(work()) == ([b"bye\n"], 3, b"why\n")
 
 
+def test_a_program_is_apart_and_its_stderr_bounded(caplog):
+    """Ctrl-C does not reach it; of its stderr the end is kept; who writes to what has gone hears no complaint."""
+    async def work():
+        started = await process.start(["sh", "-c", "read line; head -c 200000 /dev/zero >&2; echo end >&2"])
+        assert os.getsid(started.transport.get_pid()) != os.getsid(0)
+        started.write(b"\n")
+        await started.ended(10)
+        for _ in range(9):
+            started.write(b"more")
+        await started.close(0)
+        return len(started.err), started.err[-4:]
+    assert asyncio.run(work()) == (process.KEPT, b"end\n") and not caplog.records
+
+
 def test_ends_that_come_together_are_all_heard_of():
     """100 at the same moment; what has ended gives its descriptors back, though nobody closes it."""
     async def work():
