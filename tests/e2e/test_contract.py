@@ -41,8 +41,7 @@ class Hello:
 
     def edit(self, name, *change):
         """Change a file, commit and build it; its release."""
-        path = self.folder / name
-        path.write_text(re.sub(*change, path.read_text()))
+        (self.folder / name).write_text(re.sub(*change, (self.folder / name).read_text()))
         self.type(*lines("Ship it")[2:4])
         return self.type("git rev-parse --short HEAD").strip()
 
@@ -59,7 +58,7 @@ def hello(fleet, tmp_path):
 
 def test_it_is_shipped_by_the_commands_of_its_page(hello):
     """Visitors do not notice; a release that never gets ready is told by the check, and taken back by a deploy."""
-    (provision, deploy, *_), (status, rollback) = lines("Ship it"), lines("Look, and go back")
+    provision, deploy, *_, status, rollback = lines("Ship it") + lines("Look, and go back")
     first = hello.edit("deploy/production.toml", r'"(web\d)\.example"|\Z', lambda at: f'"{at[1]}"' if at[1] else QUICK)
     assert "keeps it" in hello.type(*lines("Try it here"))
     hello.type(provision, deploy)
