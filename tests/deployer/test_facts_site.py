@@ -55,7 +55,7 @@ HOME, GONE = "sqlite:////data/db.sqlite3", "would go with its container"
     (f"DATABASE_URL={HOME}", "-v /srv/a:/data/media --tmpfs /database", "data for"),
     (f"DATABASE_URL={HOME}", "-v /srv/a:/data", ""), (f"DATABASE_URL={HOME}", "-v \"", "data for"),
     ("DATABASE_URL=spatialite:////data/db?timeout=9", "--mount type=volume,source=db,target=/data", ""),
-    (f"DATABASE_URL_FILE=/run/secrets/DATABASE_URL.1\n#DATABASE_URL={HOME}", "", "env set DATABASE_URL")])
+    (f"DATABASE_URL_FILE=/run/secrets/DATABASE_URL.1\n#DATABASE_URL={HOME}", "", "set DATABASE_URL")])
 def test_where_sqlite_has_its_file(host, settings, opts, said):
     """In /data, for which there is a folder and docker-runner mounts it, or where opts mount what stays: else it is
     told, without the value."""

@@ -287,8 +287,8 @@ def test_site_url_and_tls_must_agree(data, facts, tls, site, said):
     facts["web2"]["site"].update(scheme="", url="")
     found = preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2"))
     assert list(found) == ["web1"] * bool(said) and all(text.startswith(said) for text in found.get("web1", ()))
-    assert "SITE_URL" not in said or {"make provision", "env set SITE_URL"} <= set(re.findall(
-        "make provision|env set SITE_URL", found["web1"][0]))
+    assert "SITE_URL" not in said or {"make provision", "set SITE_URL"} <= set(re.findall(
+        "make provision|set SITE_URL", found["web1"][0]))
     assert drift.problems(fleet, fleet.app_hosts, facts) == found
     assert not preflight.problems(fleet, fleet.app_hosts, facts, Target("rollback", "v0"))
 
