@@ -70,7 +70,7 @@ $(VE)/sentinel-s3: $(VE)/sentinel-dev FORCE
 
 companion_names = $(patsubst companions/%/README.md,%,$(wildcard companions/*/README.md))
 companion_programs = $(notdir $(patsubst %/__main__.py,%,$(wildcard companions/*/*/__main__.py)))
-MORE_PINS += companions/requirements.txt
+MORE_PINS += $(patsubst %.in,%.txt,$(wildcard companions/requirements.in))
 
 companion: ## runs a companion of the site (NAME=samlare ARGS="…")
 	@$(companion_there); $(MAKE) --no-print-directory -s '$(VE)/companion/sentinel' && \

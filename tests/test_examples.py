@@ -16,7 +16,6 @@ from slipway.deploy.agent.roles import BUILT_IN
 from slipway.health import probes
 
 CLUSTER, PLATFORMS = ROOT / "examples/kubernetes", ROOT / "examples/platforms"
-PORT = int(re.findall(r"^EXPOSE (\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0])
 SETTINGS = dict(re.findall("^([A-Z_]+)=(.*)", (CLUSTER / "production/settings.env.example").read_text(), re.MULTILINE))
 WANTED = {**{name: process.command for name, process in BUILT_IN.items()}, "release": "migrate"}  # process → command
 FLY, RENDER, HEROKU, SERVICE, JOB = (
@@ -94,8 +93,9 @@ def test_what_is_asked_of_the_site(pods):
     """Visitors wait for /readyz; every path is one that the image answers to anybody, at its port."""
     [box], fly = pods["web"]["containers"], FLY["http_service"]
     asked = [(kind, one["httpGet"]) for of in (box, SITE) for kind, one in of.items() if kind.endswith("Probe")]
-    assert len(asked) == 5 and all(get["path"] in probes.OPEN and get["port"] in ("http", PORT) for _, get in asked)
-    assert [of["ports"][0]["containerPort"] for of in (box, SITE)] + [fly["internal_port"]] == [PORT] * 3
+    port = int(re.findall(r"^EXPOSE (\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0])
+    assert len(asked) == 5 and all(get["path"] in probes.OPEN and get["port"] in ("http", port) for _, get in asked)
+    assert [of["ports"][0]["containerPort"] for of in (box, SITE)] + [fly["internal_port"]] == [port] * 3
     first = [get["path"] for kind, get in asked if kind == "startupProbe"]
     assert [*first, fly["checks"][0]["path"], RENDER["services"][0]["healthCheckPath"]] == ["/readyz"] * 4
 

@@ -45,7 +45,7 @@ def before_today(template):
 
 def before_second(template):
     """Back to the first release: one more file, and some lines."""
-    (template.folder / "deploy/legacy.py").write_text('"""What the second release does without."""\n')
+    (template.folder / "slipway/deploy/legacy.py").write_text('"""What the second release does without."""\n')
     template.edit("slipway/deploy/errors.py", "__main__ shows DeployErrors", "The command line shows DeployErrors")
     template.edit("docker-run.sh", "\n", "\n# of the first release\n")
     (template.folder / "CHANGELOG.md").write_text("# Changelog\n\n## 1.0.0\n" + OLD_LOG.split("## 1.0.0\n")[1])

@@ -138,7 +138,7 @@ def test_worker(theirs, redis, app):
     that it is ready; beat has the heartbeat among its entries."""
     project = theirs(LAYERS)
     said = project.adopted("--level", "image")
-    assert re.search(r"config/celery\.py:6: .*slipway\.celery import app.*slipway\.worker:Consumer", said), said
+    assert re.search(r"config/celery\.py:6: .*slipway\.celery import app.*slipway\.jobs\.worker:Consumer", said), said
     celery = project.folder / "config/celery.py"
     own = celery.read_text()
     if app == "the template's":
@@ -231,9 +231,9 @@ def refused(project, *options, folder=None):
 
 def test_refusals(theirs, tmp_path):
     """A line for each reason, all at once, and nothing is written."""
-    project = theirs({**LAYERS, "deploy/__init__.py": "ours = 1\n", "make": "#!/bin/sh\n"})
+    project = theirs({**LAYERS, "deploy/ci.sh": "ours\n", "make": "#!/bin/sh\n"})
     lines = refused(project, "--level", "servers")
-    assert len(lines) == 2 and "deploy/__init__.py is there" in lines[0] and "make is there" in lines[1], lines
+    assert len(lines) == 2 and "deploy/ci.sh is there" in lines[0] and "make is there" in lines[1], lines
     assert project.git("status", "--porcelain") == ""
     (project.folder / "new.txt").write_text("new\n")
     assert "1 files" in refused(project)[0] and "git commit" in refused(project)[0]

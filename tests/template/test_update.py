@@ -71,7 +71,7 @@ def everyone_has_his_own(project, before, after):
     for path, texts in MERGED.items():
         assert all(text in after[path].decode() for text in texts), path
     assert {"docs/tasks.md", "docs/classic.md"} <= set(after)
-    for path in [*DROPPED, "deploy/legacy.py", "docs/jobs.md", "tests", "CHANGELOG.md", "copier.yml"]:
+    for path in [*DROPPED, "slipway/deploy/legacy.py", "docs/jobs.md", "tests", "CHANGELOG.md", "copier.yml"]:
         assert not (project.folder / path).exists(), path
 
 
