@@ -1,4 +1,4 @@
-# deploy.mk: operate the servers. `make help` lists the targets, docs/provision.md and docs/env.md tell of them.
+# deploy.mk: operate the servers. `make help` lists the targets, docs/provision.md and docs/settings.md tell of them.
 #
 # Every name below can be set in the Makefile before the include, in the environment or on the command line.
 # Keeps to GNU Make 3.81 and POSIX tools.

@@ -30,7 +30,7 @@ git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$
 git_revision = echo "$$(git rev-parse HEAD 2>/dev/null || echo unknown)$$($(git_dirty))"
 compose = $(DOCKER) compose version >/dev/null 2>&1 && echo $(DOCKER) compose || echo docker-compose
 
-# A folder without manage.py holds another program, see docs/contract.md: its build takes no wheels and judges nothing.
+# A folder without manage.py holds another program, see docs/image.md: its build takes no wheels and judges nothing.
 is_django = $(wildcard manage.py)
 
 # One line each for what keeps Docker from answering.
@@ -95,7 +95,7 @@ down: FORCE $(SECRETS) ## stop what up has started; its data stays
 docker-shell: FORCE ## a shell in a container of the image (ARGS="--user 0")
 	@$(docker_ready); exec $(DOCKER) run --rm -it $(ARGS) --entrypoint sh '$(IMAGE):$(TAG)'
 
-contract-check: make/contract.py ## does an image keep docs/contract.md? (IMAGE=… TAG=… ARGS="--env-file try.env")
+contract-check: make/contract.py ## does an image keep the contract of docs/image.md? (IMAGE=… TAG=… ARGS="--env-file try.env")
 	@$(docker_ready); DOCKER='$(DOCKER)' $(call quote,$(PYTHON)) $< '$(IMAGE):$(TAG)' $(ARGS)
 
 # What this build has found of migrations saves the next one the time, where it still holds. An image that was not made

@@ -1,4 +1,4 @@
-# node.mk: npm's packages, and what a bundler makes of yours. `make help` lists the targets, docs/node.md tells of them.
+# node.mk: npm's packages, and what a bundler makes of yours. `make help` lists the targets, docs/make.md tells of them.
 #
 # Nothing includes it by itself: a project names it in its Makefile, beside the other .mk files in any order. Then what
 # it builds is in the image, too. Keeps to GNU Make 3.81 and POSIX tools.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# classic.sh: a release by stop and start, for hosts with upstart or without Python. docs/classic.md tells of it.
+# classic.sh: a release by stop and start, for hosts with upstart or without Python. docs/deploy.md tells of it.
 #
 #   HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 \
 #     APP=shop IMAGE=registry.example/shop TAG=build-42 deploy/classic.sh

@@ -89,7 +89,7 @@ def refuse(folder: Path) -> None:
 
 def the_template() -> Template:
     """This checkout, less what projects do not get."""
-    rows = owners((ROOT / "docs/ownership.md").read_text())
+    rows = owners((ROOT / "docs/update.md").read_text())
     files = Files(ROOT)
     left = {path: files[path] for path in files if owner(path, rows) != "left out"}
     version = git(ROOT, "describe", "--tags", "--always").strip()

@@ -1,5 +1,5 @@
-"""`make contract-check`: does an image keep docs/contract.md? `contract.py IMAGE:TAG [OPTION of docker run...]` starts
-it as docker-runner does, asks it, and ends with 1 and a line for each term that it breaks."""
+"""`make contract-check`: does an image keep the contract of docs/image.md? `contract.py IMAGE:TAG [OPTION of docker
+run...]` starts it as docker-runner does, asks it, and ends with 1 and a line for each term that it breaks."""
 
 import os
 import re

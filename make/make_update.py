@@ -170,7 +170,7 @@ def diff(git_dir: str, commit: str, options: Sequence[str]) -> None:
     """git diff from the template's version of its own files to what is here."""
     repository = ["git", f"--git-dir={git_dir}", "--work-tree=."]
     run([*repository, "read-tree", commit])
-    rows = owners(output("show", f"{commit}:docs/ownership.md", git_dir=git_dir))
+    rows = owners(output("show", f"{commit}:docs/update.md", git_dir=git_dir))
     paths = output("ls-files", "-z", git_dir=git_dir).split("\0")[:-1]
     others = [path for path in paths if owner(path, rows) != "template"]
     run([*repository, "update-index", "-z", "--force-remove", "--stdin"], "\0".join(others))

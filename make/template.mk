@@ -32,7 +32,7 @@ mine: ## remove the template's own tests and pages, and all of this section; git
 	@for path in $$(sed -n '$(left_out)\1/p' $(owners)); do git rm -rq --ignore-unmatch "$$path" && rm -rf "$$path" || exit; done
 	@$(end_of_mine)
 
-owners = docs/ownership.md
+owners = docs/update.md
 left_out = s/^| `\([^`]*\)` | left out | \(.*\) |$$/
 not_committed_new = echo 'make: a project is made of what is committed: see git status, then git commit' >&2; exit 1
 not_committed = echo 'make: what is not committed could be lost with it: see git status, then git commit' >&2; exit 1
@@ -94,7 +94,7 @@ $(VE)/companion/sentinel $(VE)/companion/sentinel-dev: $(VE)/sentinel FORCE
 	@mkdir -p '$(VE)/companion'
 	@$(MAKE) --no-print-directory -s VE='$(VE)/companion' REQUIREMENTS=companions/requirements.txt INSTALLER='$(its_uv)' '$@'
 
-# ---- test servers in containers: docs/e2e.md ----
+# ---- test servers in containers: CONTRIBUTING.md ----
 
 run_fleet = PYTHONPATH=tests $(call quote,$(PYTHON)) -m e2e.fleet
 fleet_up  = $(run_fleet) up --base '$(FLEET_BASE)' $(FLEET_HOSTS)

@@ -17,8 +17,8 @@ def git_files():
 
 
 def ownership():
-    """Path → owner, out of the table in docs/ownership.md."""
-    text = (ROOT / "docs/ownership.md").read_text()
+    """Path → owner, out of the table in docs/update.md."""
+    text = (ROOT / "docs/update.md").read_text()
     return dict(re.findall(r"^\| `([^`]+)` \| ([^|]+?) +\|", text, re.MULTILINE))
 
 
@@ -38,27 +38,27 @@ def teams_apps():
 
 
 def test_every_path_has_an_owner():
-    """docs/ownership.md lists every file, itself or by its folder, and exactly once; but in a folder that is kept it
+    """docs/update.md lists every file, itself or by its folder, and exactly once; but in a folder that is kept it
     may name what is left out."""
     listed = ownership()
     for path in git_files():
         owners = [entry for entry in listed if covers(entry, path)] or [APPS] * path.startswith(teams_apps())
         if len(owners) > 1:
             owners = [entry for entry in owners if listed[entry] != "left out"]
-        assert len(owners) == 1, f"docs/ownership.md: {path} is listed {len(owners)} times"
+        assert len(owners) == 1, f"docs/update.md: {path} is listed {len(owners)} times"
 
 
 def test_every_owner_has_a_path():
-    """What docs/ownership.md lists belongs to a known owner and exists; the team's own may have gone."""
+    """What docs/update.md lists belongs to a known owner and exists; the team's own may have gone."""
     paths = git_files()
     for entry, owner in ownership().items():
         assert owner.strip() in OWNERS, f"{entry}: unknown owner {owner}"
         gone = not any(covers(entry, path) or f"{entry}.jinja" == path for path in paths)
-        assert owner.strip() == "team" or not gone, f"docs/ownership.md lists {entry}, which is not there"
+        assert owner.strip() == "team" or not gone, f"docs/update.md lists {entry}, which is not there"
 
 
 def test_copier_goes_by_the_same_list():
-    """copier.yml leaves out, and in an update leaves alone, what docs/ownership.md says, and no more."""
+    """copier.yml leaves out, and in an update leaves alone, what docs/update.md says, and no more."""
     text = (ROOT / "copier.yml").read_text().split("_exclude:\n")[1].split("\n\n")[0]
     out, alone = text.split("{% if _copier_operation == \"update\" %}")
     for owner, part in (("left out", out), ("team", alone)):

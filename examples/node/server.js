@@ -1,4 +1,4 @@
-// A service that keeps the contract of docs/contract.md, without any package: `node server.js run`.
+// A service that keeps the contract of docs/image.md, without any package: `node server.js run`.
 "use strict";
 
 const fs = require("node:fs");

@@ -1,5 +1,5 @@
 """Files, written so that they last: whoever reads one, after a kill or a power cut too, finds it as it was or as it is
-now. docs/lasting.md has the guarantees of each, and what none of them gives.
+now. docs/files.md has the guarantees of each, and what none of them gives.
 
 Standard library alone, and nothing of Django: the deployer's agent has files.py, too, and runs on Python 3.9.
 """

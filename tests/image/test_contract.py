@@ -1,4 +1,4 @@
-"""make contract-check, with images that keep docs/contract.md and some that do not."""
+"""make contract-check, with images that keep the contract of docs/image.md and some that do not."""
 
 import os
 

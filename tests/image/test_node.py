@@ -1,11 +1,11 @@
-"""A front end, examples/frontend by the lines of docs/node.md, in the image: real packages of npm's registry."""
+"""A front end, examples/frontend by the lines of docs/make.md, in the image: real packages of npm's registry."""
 
 import re
 import shutil
 
 from proc import ROOT, run
 
-LINES = re.search(r"```html\n(.*?)```", (ROOT / "docs/node.md").read_text(), re.DOTALL)[1]
+LINES = re.search(r"```html\n(.*?)```", (ROOT / "docs/make.md").read_text(), re.DOTALL)[1]
 
 
 def test_a_front_end(builder, project, name):

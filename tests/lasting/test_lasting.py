@@ -1,4 +1,4 @@
-"""What docs/lasting.md says, one process at a time."""
+"""What docs/files.md says of files that last, one process at a time."""
 
 import errno
 import os
@@ -81,7 +81,7 @@ def test_what_the_docs_show(tmp_path):
     """A log, whose torn end costs no other record; a folder that is replaced as a whole."""
     names = {**vars(lasting), "os": os, "time": time, "zlib": zlib}
     for after in ("which `records` leaves out:", "when nobody reads them any more:"):
-        exec(fenced(ROOT / "docs/lasting.md", after), names)
+        exec(fenced(ROOT / "docs/files.md", after), names)
     log = tmp_path / "log"
     names["append"](log, b"one")
     log.write_bytes(log.read_bytes() + b"\n12345678 tor")

@@ -103,7 +103,7 @@ def test_beat_is_ready_when_it_turns(check, tmp_path):
 
 
 def test_a_process_of_a_teams_is_ready_as_the_toml_says(check, tmp_path):
-    """Each way that docs/processes.md has; once it was, nothing is asked any more."""
+    """Each way that docs/tasks.md has; once it was, nothing is asked any more."""
     with socket.socket() as listening, http_server({"/well": 302, "/ill": 404}) as number:
         listening.bind(("127.0.0.1", 0))
         closed = listening.getsockname()[1]

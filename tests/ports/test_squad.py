@@ -128,7 +128,7 @@ class Ported(Shop):
 
     def edited(self, template):
         """The template's own files that have been edited. Compiled pins are nobody's edit."""
-        rows = owners((template / "docs/ownership.md").read_text())
+        rows = owners((template / "docs/update.md").read_text())
         return [path for path in self.type("git", "diff", "--name-only", "adopted").splitlines()
                 if owner(path, rows) == "template" and (template / path).exists()
                 and not re.fullmatch(r"requirements/.*\.txt", path)]

@@ -39,7 +39,7 @@ def before_today(template):
     template.edit("requirements/uv.txt", "uv==", "uv==0.")
     template.edit("Makefile", "include ", "# before\ninclude ")
     template.git("mv", "docs/tasks.md", "docs/jobs.md")
-    template.git("rm", "--quiet", "docs/classic.md")
+    template.git("rm", "--quiet", "docs/consul.md")
     (template.folder / "CHANGELOG.md").write_text(OLD_LOG)
 
 

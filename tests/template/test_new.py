@@ -36,7 +36,7 @@ def test_readme(started):
 
 
 def test_what_make_mine_leaves(template, started, tmp_path):
-    """There is one list of what stays behind: docs/ownership.md's, which make mine goes by, too."""
+    """There is one list of what stays behind: docs/update.md's, which make mine goes by, too."""
     clone = Checkout(tmp_path / "a clone")
     assert clone.make("mine").returncode == 0
     clone.commit("Mine")

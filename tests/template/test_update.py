@@ -24,7 +24,7 @@ def project(worked_on, tmp_path):
 
 
 def owner(path):
-    """Whose a file is by docs/ownership.md: the longest row counts."""
+    """Whose a file is by docs/update.md: the longest row counts."""
     rows = [entry for entry in ownership() if covers(entry, path)]
     return ownership()[max(rows, key=len)].strip() if rows else "team"
 
@@ -41,7 +41,7 @@ def refusal(done):
 
 
 def test_two_releases_up(project):
-    """Release by release without a conflict; whose a file is by docs/ownership.md, his it stays; what the team or the
+    """Release by release without a conflict; whose a file is by docs/update.md, his it stays; what the team or the
     template dropped stays away; the project's tests pass."""
     before = project.files()
     only_news_are_told(project.make("template-update", f"VERSION={SECOND}"))
@@ -70,7 +70,7 @@ def everyone_has_his_own(project, before, after):
     assert teams(before) == teams(after)
     for path, texts in MERGED.items():
         assert all(text in after[path].decode() for text in texts), path
-    assert {"docs/tasks.md", "docs/classic.md"} <= set(after)
+    assert {"docs/tasks.md", "docs/consul.md"} <= set(after)
     for path in [*DROPPED, "slipway/deploy/legacy.py", "docs/jobs.md", "tests", "CHANGELOG.md", "copier.yml"]:
         assert not (project.folder / path).exists(), path
 

@@ -1,4 +1,4 @@
-"""A fleet of test servers in containers, and a load generator. docs/e2e.md tells how to use it."""
+"""A fleet of test servers in containers, and a load generator. CONTRIBUTING.md tells how to use it."""
 
 from .docker import FleetError
 from .fleet import Fleet, attach, down, up
