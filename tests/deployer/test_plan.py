@@ -1,5 +1,6 @@
 """The plan: from the fleet and a target to steps, and from facts to what keeps a host from being deployed to."""
 
+import functools
 import re
 from dataclasses import replace
 
@@ -15,79 +16,92 @@ from slipway.deploy.screen import tables
 WHO = {"id": "1", "who": "deploy v2 by ann from laptop since now"}
 
 
-def steps(fleet, target=Target("deploy", "v2", "sha256:2", judge="web1"), options=Options()):
-    """[[(step, hosts)…] a group] of a plan."""
-    return [[(step.name, " ".join(step.hosts)) for step in group]
-            for group in plan(fleet, fleet.app_hosts, target, options, WHO)]
-
-
-def test_a_deploy_in_order(fleet):
-    """Everything is proved before anything turns; canary, then the others, then beat; watched; committed in two
-    halves."""
-    assert steps(fleet) == [
-        [("begin", "web1 web2 work")], [("pull", "web1 web2 work")],
-        [("start", "web1 web2 work"), ("verdicts", "web1"), ("publish", "web1 web2")], [("migrate", "web1")],
-        [("start", "work")],
-        [("ready", "web1 web2 work")], [("pause", "work")], [("flip", "web1")], [("watch", "web1")],
-        [("flip", "web2"), ("flip", "work")], [("replace", "work")], [("watch", "web1 web2 work")],
-        [("prepare", "web1 web2 work")], [("promise", "web1 web2 work")],
-        [("commit", "web1 web2 work")]]
-
-
-def test_a_rollback_is_urgent(fleet):
-    """No migration, canary or bake; visitors turn everywhere at once, before anything else has even started."""
-    target = Target("rollback", "v1", releases={"web1": {"image_id": "sha256:1"}})
-    assert steps(fleet, target) == [
-        [("begin", "web1 web2 work")], [("pull", "web1 web2 work")], [("start", "web1 web2 work")],
-        [("ready", "web1 web2")], [("flip", "web1 web2 work")], [("pause", "work"), ("start", "work")],
-        [("ready", "work")], [("replace", "work")], [("prepare", "web1 web2 work")], [("promise", "web1 web2 work")],
-        [("commit", "web1 web2 work")]]
-
-
-def test_static_files_reach_a_bucket_before_any_visitor_does(data):
-    """Once, from one host, while web starts; in a group before all flips, so a failure is taken back. A rollback needs
-    none: what it goes back to was published. Without a bucket nobody uploads."""
-    data["static"] = {"publish": "s3://shop-static/shop", "seconds": 900}
-    fleet = config.build(data, {}, "test")
-    groups = plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge="web1"), Options(), WHO)
-    (place, step), = ((number, step) for number, group in enumerate(groups) for step in group if step.name == "upload")
-    assert step.hosts == ("web1",) and step.args == {"bucket": "s3://shop-static/shop", "seconds": 900}
-    assert step.limit > 900 and not STEP_KINDS["upload"].harmless
-    assert [step.name for step in groups[place]] == ["start", "verdicts", "publish", "upload"]
-    later = [step.name for group in groups[place + 1:] for step in group]
-    assert {"migrate", "flip", "commit"} <= {*later} and "flip" not in [one.name for group in groups[:place + 1]
-                                                                        for one in group]
-    assert "  3. upload             web1   undo: the files stay, nothing names them" in shown(groups)
-    assert "upload" not in str(steps(fleet, Target("rollback", "v1")))
-
-
-def test_a_host_without_web_may_upload(data):
-    """A deploy may be to some hosts alone; their release names files, too, as in mails."""
-    data["static"] = {"publish": "s3://shop-static"}
-    fleet = config.build(data, {}, "test")
-    work = [host for host in fleet.app_hosts if not host.has("web")]
-    groups = plan(fleet, work, Target("deploy", "v2"), Options(), WHO)
-    assert [step.hosts for group in groups for step in group if step.name == "upload"] == [("work",)]
-
-
+DEPLOY, ROLLBACK = Target("deploy", "v2", "sha256:2", judge="web1"), Target("rollback", "v1")
 OWN = {"alerts": {"command": "manage sendalerts"}, "mail": {"command": "mail", "overlap": True}}
+TEAM = {"process": {**OWN, "unused": {"command": "x", "overlap": True}}, "hosts.web2.roles": ["web", "alerts"],
+        "hosts.work.roles": ["mail", "beat"]}
+CLOCK = {"hosts.clock": {"roles": ["beat"]}, "hosts.work.roles": ["worker"]}
+BUCKET = {"static.publish": "s3://shop-static/shop"}
 
 
-def test_processes_of_a_team(data):
-    """What overlaps starts and gets ready with the workers; what runs alone is replaced, and what overlaps ended, with
-    beat: in waves as the flips, but for a rollback. A role that no host has is not spoken of."""
-    data["process"] = {**OWN, "unused": {"command": "x", "overlap": True}}
-    data["hosts"]["web2"]["roles"], data["hosts"]["work"]["roles"] = ["web", "alerts"], ["mail", "beat"]
-    fleet = config.build(data, {}, "test")
-    for action, ready in (("deploy", [("web1 web2 work", ["web", "mail"])]),
-                          ("rollback", [("web1 web2", ["web"]), ("work", ["mail"])])):
-        found = [step for group in plan(fleet, fleet.app_hosts, Target(action, "v2"), Options(), WHO) for step in group]
-        told = {name: [(" ".join(step.hosts), step.args["roles"]) for step in found if step.name == name]
-                for name in ("start", "ready")}
-        assert told == {"start": [("web1 web2 work", ["web"]), ("work", ["mail"])], "ready": ready}
-        waves = [("web2",), ("work",)] if action == "deploy" else [("web2", "work")]
-        assert [step.hosts for step in found if step.name == "replace"] == waves
-        assert not [step for step in found if step.name == "pause"]
+def fleet_of(data, changes):
+    """The fleet of a file with other values: path → value."""
+    for path, value in changes.items():
+        *tables, key = path.split(".")
+        functools.reduce(lambda table, name: table.setdefault(name, {}), tables, data)[key] = value
+    return config.build(data, {}, "test")
+
+
+def printed(fleet, target, options=Options(), only=""):
+    """A line a group: its steps, or those of them that are looked at."""
+    groups = plan(fleet, fleet.app_hosts, target, options, WHO)
+    lines = [" + ".join(" ".join([step.name, *step.args.get("roles", ()), ":", *step.hosts, *step.where.split()])
+                        for step in group if not only or step.name in only.split()) for group in groups]
+    return [line for line in lines if line]
+
+
+PLANS = {  # what the file says otherwise, target, options, the steps that are looked at → the plan
+    "all is proved before anything turns; canary, the others, beat; watched; committed in two halves": (
+        {}, DEPLOY, Options(), "", [
+            "begin : web1 web2 work", "pull : web1 web2 work",
+            "start web : web1 web2 work + verdicts : web1 + publish : web1 web2",
+            "migrate : web1 where some are pending", "start worker : work", "ready web worker : web1 web2 work",
+            "pause : work", "flip : web1", "watch : web1", "flip : web2 + flip : work", "replace : work",
+            "watch : web1 web2 work", "prepare : web1 web2 work", "promise : web1 web2 work",
+            "commit : web1 web2 work"]),
+    "a rollback is urgent: visitors first, everywhere at once": ({}, ROLLBACK, Options(), "", [
+        "begin : web1 web2 work", "pull : web1 web2 work", "start web : web1 web2 work", "ready web : web1 web2",
+        "flip : web1 web2 work", "pause : work + start worker : work", "ready worker : work", "replace : work",
+        "prepare : web1 web2 work", "promise : web1 web2 work", "commit : web1 web2 work"]),
+    "static files reach a bucket before any visitor does, from one host": (
+        BUCKET, DEPLOY, Options(), "start publish upload flip", [
+            "start web : web1 web2 work + publish : web1 web2 + upload : web1", "start worker : work", "flip : web1",
+            "flip : web2 + flip : work"]),
+    "a host without web may upload": (
+        {**BUCKET, "hosts": {"work": {"roles": ["worker"]}}}, DEPLOY, Options(), "publish upload", ["upload : work"]),
+    "what a rollback goes to was published": (BUCKET, ROLLBACK, Options(), "publish upload", []),
+    "processes of a team start with workers, and end with beat, in waves": (
+        TEAM, DEPLOY, Options(), "start ready pause replace", [
+            "start web : web1 web2 work", "start mail : work", "ready web mail : web1 web2 work", "replace : web2",
+            "replace : work"]),
+    "for a rollback at once": (TEAM, ROLLBACK, Options(), "start ready pause replace", [
+        "start web : web1 web2 work", "ready web : web1 web2", "start mail : work", "ready mail : work",
+        "replace : web2 work"]),
+    "all hosts take part from the first change on": (CLOCK, DEPLOY, Options(), "start", [
+        "start web : web1 web2 work clock", "start worker : work"]),
+    "and back": (CLOCK, ROLLBACK, Options(), "start", [
+        "start web : web1 web2 work clock", "start worker : work"]),
+    "who judges migrations": ({}, replace(DEPLOY, judge="web2"), Options(), "verdicts migrate", [
+        "verdicts : web2", "migrate : web1 where some are pending"]),
+    "nobody does at the first deploy of all": (
+        {}, Target("deploy", "v1"), Options(), "verdicts migrate", ["migrate : web1"]),
+    "before a rollback to a named release": (
+        {}, replace(ROLLBACK, judge="web2"), Options(), "verdicts migrate", ["verdicts : web2"]),
+    "migrate in any case": ({"rollout.always_migrate": True}, DEPLOY, Options(), "migrate", ["migrate : web1"]),
+    "--no-bake leaves the canary's watch": ({}, DEPLOY, Options(bake=False), "watch", ["watch : web1"]),
+    "no watch lasts 0 seconds": ({"rollout": {"canary": 0, "bake": 0}}, DEPLOY, Options(), "watch", []),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan(data, name):
+    """From the file and a target."""
+    changes, target, options, only, lines = PLANS[name]
+    assert printed(fleet_of(data, changes), target, options, only) == lines
+
+
+def test_migrate_is_left_out_where_all_is_applied(fleet):
+    """By the word of the host that judges, as the plan has shown."""
+    for judges, said, left in (("web1", True, False), ("web1", False, True), ("web1", 1, True), ("", True, True)):
+        groups = plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge=judges), Options(), WHO)
+        names = [step.name for group in groups for step in migrations.needed(group, {"applied": said})]
+        assert ("migrate" in names) is left and len(names) >= sum(map(len, groups)) - 1
+
+
+def test_a_host_with_web_judges(fleet):
+    """Its web says as it boots what is pending; without one, whoever is there."""
+    web1, web2, work = fleet.app_hosts
+    assert [judge(hosts) for hosts in ([work, web2, web1], [work], [])] == ["web2", "work", ""]
 
 
 def test_a_process_that_is_not_where_it_should_be(data, facts):
@@ -103,51 +117,6 @@ def test_a_process_that_is_not_where_it_should_be(data, facts):
     assert "alerts runs there, but the host does not have the role alerts: run make provision" in told["web1"]
     rows = [row[1:5] for host in fleet.app_hosts if host.name == "work" for row in tables.rows(host, facts["work"])]
     assert ("alerts", "-", "-", "inactive") in rows and ("mail", "v1", "a", "active") in rows
-
-
-@pytest.mark.parametrize("action", ["deploy", "rollback"])
-def test_all_hosts_take_part_from_the_first_change_on(data, action):
-    """Whatever roles they have: so that each has a record of a deploy that is taken back."""
-    data["hosts"]["clock"], data["hosts"]["work"] = {"roles": ["beat"]}, {"roles": ["worker"]}
-    groups = steps(config.build(data, {}, "test"), Target(action, "v2"))
-    first = next(group for group in groups if group[0][0] not in ("begin", "pull", "verdicts"))
-    assert first[0] == ("start", "web1 web2 work clock")
-
-
-def test_migrations_are_judged_where_a_release_may_be_harmed(fleet):
-    """On a host that has one; not at the first deploy of all; and before a rollback to a release that was named."""
-    judged = [("rollback", "web2", ["web2"]), ("deploy", "web2", ["web2"]), ("deploy", "", []), ("rollback", "", [])]
-    for action, name, hosts in judged:
-        groups = steps(fleet, Target(action, "v1", judge=name))
-        assert [names for group in groups for name, names in group if name == "verdicts"] == hosts
-
-
-def test_a_host_with_web_judges(fleet):
-    """Its web says as it boots what is pending; without one, whoever is there."""
-    web1, web2, work = fleet.app_hosts
-    assert [judge(hosts) for hosts in ([work, web2, web1], [work], [])] == ["web2", "work", ""]
-
-
-@pytest.mark.parametrize("always, judges, conditional", [(False, "web1", True), (True, "web1", False),
-                                                         (False, "", False)])
-def test_migrate_may_be_left_out(fleet, always, judges, conditional):
-    """Only where somebody judges, and not where the file says always; the plan shows it."""
-    fleet = replace(fleet, rollout={**fleet.rollout, "always_migrate": always})
-    groups = plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge=judges), Options(), WHO)
-    line, = (line for line in shown(groups) if "migrate" in line)
-    assert ("web1, where some are pending   undo" in line) is conditional
-    for said in ({"applied": True}, {"applied": False}, {"applied": 1}, {}):
-        left = [step.name for group in groups for step in migrations.needed(group, said)]
-        assert ("migrate" not in left) is (conditional and said.get("applied") is True)
-        assert len(left) >= sum(map(len, groups)) - 1
-
-
-def test_options_change_the_plan(fleet):
-    """--no-bake leaves one watch, of the canary; no watch lasts 0 seconds."""
-    names = [name for group in steps(fleet, options=Options(bake=False)) for name, _ in group]
-    assert names.count("watch") == 1
-    quiet = replace(fleet, rollout={**fleet.rollout, "canary": 0, "bake": 0})
-    assert "watch" not in [name for group in steps(quiet) for name, _ in group]
 
 
 def flips(data, web, rollout=0, options=Options()):
