@@ -1,13 +1,10 @@
-"""What a deploy writes again is what it has read, byte for byte; and the agent knows env files by itself."""
+"""What a deploy writes again is what it has read, byte for byte."""
 
-import sys
 from pathlib import Path
 
-from slipway.deploy import agent
 from slipway.deploy.agent import disk, slots
 from deployer.simulated import world
 from deployer.test_agent import Machine
-from proc import run
 
 
 def test_settings_keep_every_byte(tmp_path):
@@ -36,12 +33,3 @@ def test_a_damaged_log_is_added_to_as_it_is(tmp_path):
         Path(machine.host.log).write_bytes(damaged)
         machine.attempt("deploy", "v2")
     assert Path(machine.host.log).read_bytes().startswith(damaged)
-
-
-def test_the_agent_by_itself_knows_the_dialect(tmp_path):
-    """The bundle has the reader of env files in it: it runs where there is nothing of the checkout."""
-    (tmp_path / "agent.py").write_text(agent.bundle())
-    code = ("space = {}\nexec(open('agent.py').read(), space)\n"
-            "print(space['sys'].modules['agent.envfile'].read(b'A= 1', 'x')[1])")
-    done = run([sys.executable, "-I", "-S", "-c", code], cwd=tmp_path)
-    assert done.stdout == "['x line 1: A has a space at its start or end, which would be part of it: drop it']\n", done

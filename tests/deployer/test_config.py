@@ -44,14 +44,6 @@ def known_keys():
         f"{name}.{key}" for name, keys in below.items() for key in keys}
 
 
-@pytest.mark.parametrize("name", ["production", "staging"])
-def test_the_shipped_files_load(name):
-    """Both files of deploy/ are a fleet as they come, and describe one app."""
-    fleet = config.load(ROOT / f"deploy/{name}.toml", {"IMAGE": "shop"})
-    assert (fleet.app, fleet.image) == ("slipway", "shop")
-    assert len(fleet.with_role("beat")) == 1
-
-
 def test_the_annotated_file_describes_every_key():
     """Each key of production.toml, shown ones included, is one the validator knows, and the other way round."""
     assert set(paths(tomllib.loads(uncommented(SHIPPED.read_text())))) == known_keys()
@@ -216,8 +208,10 @@ def test_missing_keys_say_how_else_they_can_be_set(data):
 
 
 def test_a_worker_needs_no_beat(data):
-    """A project may have nothing that is sent by the clock."""
+    """A project may have nothing that is sent by the clock; nor does one without Celery."""
     data["hosts"]["work"]["roles"] = ["worker"]
+    assert config.build(data, {}, "test").with_role("beat") == []
+    del data["hosts"]["work"]
     assert config.build(data, {}, "test").with_role("beat") == []
 
 
@@ -231,12 +225,6 @@ def test_processes_are_roles(data):
     assert fleet.alone() == ["beat", "alerts"] and fleet.processes["alerts"].ready == "seconds 5"
     data["hosts"]["web1"]["roles"] = ["web", "alert"]
     assert problems(data) == ["hosts.web1.roles[1]: 'alert' is none of web, worker, beat, alerts"]
-
-
-def test_no_workers_need_no_beat(data):
-    """A project without Celery has neither."""
-    del data["hosts"]["work"]
-    assert config.build(data, {}, "test").with_role("beat") == []
 
 
 @pytest.mark.parametrize("content, said", [

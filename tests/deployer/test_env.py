@@ -20,36 +20,32 @@ from deployer.agents import Agent, agents, fine, line
 CURRENT = "# the shop\nSECRET_KEY=one\n\nMAIL_FROM=a@b.example\n"
 
 
-def test_a_value_is_changed_in_its_place():
-    """What is set keeps its line, what is new comes last, comments and the rest stay."""
-    text = changes.staged(CURRENT, None, {"SECRET_KEY": "two", "NEW": "a=b"}, ())
-    assert text == "# the shop\nSECRET_KEY=two\n\nMAIL_FROM=a@b.example\nNEW=a=b\n"
+CRLF = "# Ä\t\u2028\r\nA=1\r\nB=2\r\n\n"
+STAGED = [  # APP.env, what is staged, what is set, what is unset → the new text; of what stays every byte is kept
+    (CURRENT, None, {"SECRET_KEY": "two", "NEW": "a=b"}, (),
+     "# the shop\nSECRET_KEY=two\n\nMAIL_FROM=a@b.example\nNEW=a=b\n"),
+    (CURRENT, "A=1\n", {"B": "2"}, (), "A=1\nB=2\n"), (CURRENT, "", {"B": "2"}, (), "B=2\n"),
+    (CURRENT, None, {}, ["SECRET_KEY"], "# the shop\n\nMAIL_FROM=a@b.example\n"),
+    ("KEY_FILE=/run/secrets/KEY\n", None, {"KEY": "x"}, (), "KEY=x\n"),
+    ("KEY=x\n", None, {"KEY_FILE": "/run/secrets/KEY"}, (), "KEY_FILE=/run/secrets/KEY\n"),
+    (CRLF, None, {"B": "3"}, (), CRLF.replace("B=2\r", "B=3")), (CRLF, None, {}, ["A"], CRLF.replace("A=1\r\n", "")),
+    ("A=1", None, {"B": "2"}, (), "A=1\nB=2\n")]
 
 
-def test_what_is_staged_is_added_to():
-    """A second change before the next deploy starts from the first."""
-    assert changes.staged(CURRENT, "A=1\n", {"B": "2"}, ()) == "A=1\nB=2\n"
-    assert changes.staged(CURRENT, "", {"B": "2"}, ()) == "B=2\n"
+@pytest.mark.parametrize("current, following, values, unset, text", STAGED)
+def test_what_is_staged(current, following, values, unset, text):
+    """In its place, or last; on top of what is staged; NAME and NAME_FILE exclude each other."""
+    assert changes.staged(current, following, values, unset) == text
 
 
-def test_unset_takes_the_line_away():
-    """What is unset is gone, and what is not there cannot be."""
-    assert changes.staged(CURRENT, None, {}, ["SECRET_KEY"]) == "# the shop\n\nMAIL_FROM=a@b.example\n"
-    with pytest.raises(HostProblem, match="NOTHING is not set"):
-        changes.staged(CURRENT, None, {}, ["NOTHING"])
-
-
-def test_a_value_and_a_file_exclude_each_other():
-    """Setting NAME drops NAME_FILE, and the other way round: the app refuses both."""
-    assert changes.staged("KEY_FILE=/run/secrets/KEY\n", None, {"KEY": "x"}, ()) == "KEY=x\n"
-    assert changes.staged("KEY=x\n", None, {"KEY_FILE": "/run/secrets/KEY"}, ()) == "KEY_FILE=/run/secrets/KEY\n"
-
-
-def test_a_malformed_file_is_not_built_upon():
-    """A line that the dialect refuses is named, without its value, and nothing is staged on top of it."""
+@pytest.mark.parametrize("current, unset, said", [
+    (CURRENT, ["NOTHING"], "NOTHING is not set"),
+    ('A="planted"\n', (), "APP.env line 1: A is in quotes, which would be part of it: drop them")])
+def test_what_is_not_built_upon(current, unset, said):
+    """Malformed lines are named, without their value."""
     with pytest.raises(HostProblem) as caught:
-        changes.staged('A="planted"\n', None, {"B": "1"}, ())
-    assert caught.value.args == ("APP.env line 1: A is in quotes, which would be part of it: drop them",)
+        changes.staged(current, None, {"B": "1"}, unset)
+    assert caught.value.args == (said,)
 
 
 def test_differences_show_no_value():
@@ -152,16 +148,6 @@ def test_nothing_of_the_deployer_needs_django():
            "print([name for name in sys.modules if name.split('.')[0] in ('django', 'pyinfra', 'gevent')])"
     done = proc.run([sys.executable, "-S", "-c", code], cwd=proc.ROOT)
     assert done.stdout == "[]\n", done.stderr
-
-
-CRLF = "# Ä\t\u2028\r\nA=1\r\nB=2\r\n\n"
-
-
-def test_lines_that_stay_keep_every_byte():
-    """Line ends, comments, blank lines and what other readers take for a line end: only what is set changes."""
-    assert changes.staged(CRLF, None, {"B": "3"}, ()) == CRLF.replace("B=2\r", "B=3")
-    assert changes.staged(CRLF, None, {}, ["A"]) == CRLF.replace("A=1\r\n", "")
-    assert changes.staged("A=1", None, {"B": "2"}, ()) == "A=1\nB=2\n"
 
 
 def test_what_is_no_text_is_refused(monkeypatch, capsys):

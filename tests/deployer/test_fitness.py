@@ -2,6 +2,7 @@
 The real script, which only reads; and what is made of anything that it may say."""
 
 import os
+import re
 import shutil
 import socket
 import threading
@@ -65,21 +66,19 @@ def put(tmp_path, path, content=""):
 CURE = " that provisioning has not made: choose another name for the app, or remove that"
 
 
-@pytest.mark.parametrize("app, paths, said", [
-    ("lock", ["/run/lock/x"], "/run/lock (of root)"),
-    ("grub", ["/etc/default/grub"], "/etc/default/grub (of the package grub-common)"),
-    ("default", ["/etc/nginx/sites-available/default", "/usr/lib/systemd/system/default.target"],
-     "/etc/nginx/sites-available/default (of root), /usr/lib/systemd/system/default.target (of root)"),
-    ("tmp", ["/usr/lib/tmpfiles.d/tmp.conf"], "/usr/lib/tmpfiles.d/tmp.conf (of root)"),
-    ("redis", ["/etc/default/redis"], "/etc/default/redis (of root)"),
-    ("messagebus", [], "the user messagebus, the group messagebus")])
-def test_a_name_that_something_else_goes_by(inspect, tmp_path, app, paths, said):
+TAKEN = {  # app → what there is of that name
+    "lock": "/run/lock (of root)", "grub": "/etc/default/grub (of the package grub-common)",
+    "default": "/etc/nginx/sites-available/default (of root), /usr/lib/systemd/system/default.target (of root)",
+    "tmp": "/usr/lib/tmpfiles.d/tmp.conf (of root)", "redis": "/etc/default/redis (of root)",
+    "messagebus": "the user messagebus, the group messagebus"}
+
+
+def test_a_name_that_something_else_goes_by(inspect, tmp_path):
     """All that bears the name is told, and whose it is; nothing is told of a name that is free."""
-    for path in paths:
+    for path in re.findall("/[^ ]+", " ".join(TAKEN.values()).replace("/run/lock", "/run/lock/x")):
         put(tmp_path, path, "IMAGE=redis:7\n")
-    assert inspect(app) == [f"has {said}{CURE}"]
-    assert inspect(app, remove=True) == [f"has {said}{CURE}"]
-    assert inspect("shop") == []
+    assert {app: inspect(app) for app in TAKEN} == {app: [f"has {said}{CURE}"] for app, said in TAKEN.items()}
+    assert inspect("grub", remove=True) == [f"has {TAKEN['grub']}{CURE}"] and inspect("shop") == []
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["now", "by the version before"])

@@ -112,13 +112,6 @@ def test_what_was_pulled_is_told(host):
     assert host.called == []
 
 
-def test_what_is_here_is_not_pulled(host):
-    """A hint before the lock has brought it."""
-    host.serve((200, IMAGE), (201, ""))
-    assert images.pull(host, "r.example/shop", "v2", "sha256:d")["image_id"] == "sha256:1"
-    assert [asked.split()[0] for asked in host.asked] == ["GET", "POST"]
-
-
 def test_a_hint_to_pull(host, monkeypatch):
     """It pulls, fails in silence, and leaves it to the pull under the lock to make room."""
     free = 2 * pull.ROOM

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 
 import pytest
 
@@ -15,19 +14,6 @@ def soon(*numbers):
     """These signals come one after the other, as soon as somebody waits."""
     for count, number in enumerate(numbers, 1):
         asyncio.get_running_loop().call_later(0.05 * count, os.kill, os.getpid(), number)
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_ends_what_may_be_given_up(number):
-    """At once, whatever is waited for; and it is said which."""
-    async def work():
-        soon(number)
-        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-            tasks.create_task(asyncio.sleep(20))
-    began = time.monotonic()
-    with pytest.raises(Interrupted, match=f"^interrupted by {number.name}$") as caught:
-        asyncio.run(heeding(work()))
-    assert time.monotonic() - began < 2 and caught.value.exit_code == 130
 
 
 def test_a_logout_that_is_to_be_outlived_is():
@@ -57,22 +43,6 @@ def test_it_is_heard_once():
     with pytest.raises(Interrupted, match="SIGINT"):
         asyncio.run(heeding(work()))
     assert done == ["cleaned up"]
-
-
-def test_what_must_come_to_its_end_does():
-    """A block that lets signals pass, inside one that heeds them; afterwards they count again."""
-    done = []
-
-    async def work():
-        with ignored():
-            soon(signal.SIGINT)
-            await asyncio.sleep(0.2)
-            done.append("ended")
-        soon(signal.SIGTERM)
-        await asyncio.sleep(20)
-    with pytest.raises(Interrupted, match="SIGTERM"):
-        asyncio.run(heeding(work()))
-    assert done == ["ended"]
 
 
 def test_what_is_done_after_an_interrupt_is_done_as_ever():

@@ -78,11 +78,3 @@ def test_errors_become_exit_codes(monkeypatch, capsys, error, code):
     monkeypatch.setenv("IMAGE", "shop")
     assert __main__.main(["prune"]) == code
     assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_provisioning_without_its_packages_says_what_to_do():
-    """Where pyinfra is not installed, provisioning names it and the target that installs it."""
-    done = run([sys.executable, "-S", "-m", "slipway.deploy", "provision"], cwd=ROOT,
-               env={**os.environ, "PYTHONPATH": "", "IMAGE": "shop"})
-    assert done.returncode == 2
-    assert done.stderr == "deploy: provisioning needs pyinfra, which is not installed: run make provision\n"

@@ -148,6 +148,7 @@ def test_each_step_is_known_and_names_its_undo(fleet):
             assert step.name in STEPS and step.name in STEP_KINDS
     undone = {name for name, kind in STEP_KINDS.items() if kind.undo}
     assert undone == {*STEP_KINDS} - {"verdicts", "ready", "watch", "prune"}
+    assert [name for name, kind in STEP_KINDS.items() if kind.harmless] == ["begin", "pull", "verdicts"]
 
 
 def test_each_host_hears_what_is_its_own(fleet):

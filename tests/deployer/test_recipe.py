@@ -6,7 +6,6 @@ import re
 import textwrap
 
 import pytest
-from pyinfra.operations import server as operations
 
 from slipway.deploy import config
 from slipway.deploy.provisioning.fitness import Found
@@ -174,10 +173,3 @@ def test_the_example_of_the_docs(fleet, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert Plan(fleet, "work", team=example["provision"]).names[-2:] == ["write journald's limits", "restart journald"]
     assert "restart journald" not in Plan(fleet, "web1", team=example["provision"]).names
-
-
-def test_the_team_comes_last(fleet):
-    """Its part is told the fleet and the host, with its roles."""
-    def team(fleet, host):
-        operations.shell(name=f"{fleet.app} on {host.name}, {', '.join(host.roles)}", commands="true")
-    assert Plan(fleet, "web1", team=team).names[-1] == "shop on web1, web"

@@ -25,6 +25,7 @@ def test_a_tag_file_is_for_the_shell(tmp_path):
     assert run(["sh", "-c", f"{text} echo $TAG"]).stdout == "build-42\n"
     assert releases.parse_tag(text) == {"tag": "build-42", "image_id": "sha256:abc"}
     assert releases.parse_tag(None) is None
+    assert shlex.split(releases.tag_text({"tag": "a b;c", "image_id": ""}))[1] == "TAG=a b;c"
 
 
 @pytest.mark.parametrize("content", [
@@ -49,11 +50,6 @@ def test_a_record_is_read_as_it_was_written(content):
         **content, "version": releases.VERSION}
     assert releases.parse_line(line[:-3]) is None
     assert releases.parse_line(line.replace("committed", "c0mmitted")) is None
-
-
-def test_no_example_is_timed():
-    """Beside other work one may take long: conftest.py says so for all of them."""
-    assert settings().deadline is None
 
 
 def test_a_torn_line_is_skipped_and_counted():
@@ -117,8 +113,3 @@ def test_connections_are_counted_without_the_listener():
     """Accepted or waiting: each is a line of the socket's path."""
     assert slots.connections(UNIX, "/run/shop/a/web.sock") == 1
     assert slots.connections(UNIX, "/run/other/a/web.sock") == 0
-
-
-def test_words_stay_words():
-    """A tag with anything odd in it does not reach the shell."""
-    assert shlex.split(releases.tag_text({"tag": "a b;c", "image_id": ""}))[1] == "TAG=a b;c"

@@ -3,14 +3,13 @@
 import contextlib
 import itertools
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 
 from slipway.deploy.agent.steps.commit import record
-from slipway.deploy.errors import DeployError, Divided, HostProblem, Refused
+from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.rollout.commit import Commit
 from slipway.deploy.rollout.plan import Options, Target, plan
 from slipway.deploy.rollout.rollout import Rollout
@@ -47,33 +46,37 @@ def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
     assert goal(release, {"known": []}) == {"image_id": "sha256:1", "digest": ""}
 
 
-def asked_of_hosts(fleet, **options):
-    """Step → its arguments, of a deploy that goes well. `options`: of the Rollout."""
-    asked = {}
+VERDICTS = {"incompatible": {}, "unjudged": [], "cure": ""}
+
+
+def played(fleet, verdicts=lambda name: VERDICTS, **options):
+    """A deploy that goes well: its hosts, its steps with their arguments, the plan. `options`: of the Rollout."""
+    done, booted = [], []
 
     async def do(group):
-        asked.update({step.name: step.args for step in group})
-        return {}
+        done.extend((step.name, step.args) for step in group)
+        return {(step.name, name): verdicts(name) for step in group if step.name == "verdicts" for name in step.hosts}
 
     async def nothing(*words):
         return None
-    rollout, target = Rollout(fleet, [], None, "deploy", "v2", **options), Target("deploy", "v2")
+    rollout, target = Rollout(fleet, [], None, "deploy", "v2", **options), Target("deploy", "v2", judge="web1")
     rollout._end = nothing
     groups = plan(fleet, fleet.app_hosts, target, Options(), {"id": "1", "who": "ann"})
-    hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, boots=bool)
+    hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, booted=booted,
+                            boots=lambda migrated: booted.append(migrated) or migrated)
     run(rollout._do(hosts, groups, target))
-    return asked
+    return hosts, done, groups
 
 
 def test_webs_that_need_migrations_are_started_anew(fleet):
     """Where one has ended before they were made, `ready` starts them once more."""
-    asked = asked_of_hosts(fleet)
+    asked = dict(played(fleet)[1])
     assert asked["ready"]["anew"] is True and "anew" not in asked["flip"]
 
 
 def test_hosts_hear_how_long_a_deploy_has_taken(fleet):
     """The screen and releases.log count from the same moment on: the look, a lock and `hooks.before` take time."""
-    asked = asked_of_hosts(fleet, began=time.monotonic() - 23)
+    asked = dict(played(fleet, began=time.monotonic() - 23)[1])
     waited = asked["begin"]["waited"]
     noted = {"action": "deploy", "tag": "v2", "began": time.time() - 34, "waited": waited}
     assert waited >= 23 and record(noted, "committed")["seconds"] >= 57
@@ -83,24 +86,12 @@ def test_hosts_hear_how_long_a_deploy_has_taken(fleet):
     ({"applied": True, "boots": True}, False), ({"applied": False, "boots": True}, True), ({"boots": False}, True)])
 def test_nothing_is_migrated_where_the_release_says_that_all_is_applied(fleet, answer, migrates):
     """By the answer of the host that judges alone; in any other case all is as planned."""
-    done, told, booted = [], {"incompatible": {}, "unjudged": [], "cure": ""}, []
-
-    async def do(group):
-        done.extend(step.name for step in group)
-        return {(step.name, name): {**told, **(answer if name == "web1" else {"applied": True, "boots": True})}
-                for step in group if step.name == "verdicts" for name in step.hosts}
-
-    async def nothing(*words):
-        return None
-    rollout, target = Rollout(fleet, [], None, "deploy", "v2"), Target("deploy", "v2", judge="web1")
-    rollout._end = nothing
-    groups = plan(fleet, fleet.app_hosts, target, Options(), {"id": "1", "who": "ann"})
-    hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, boots=booted.append)
-    run(rollout._do(hosts, groups, target))
-    assert hosts.lenient and [migrated for migrated in booted if migrated] == [True] * migrates
-    assert (booted[0] is False) is answer["boots"], "before anything is migrated"
-    assert ("migrate" in done) is migrates
-    assert done == [step.name for group in groups[:-2] for step in group if migrates or step.name != "migrate"]
+    hosts, done, groups = played(fleet, lambda name: {
+        **VERDICTS, **(answer if name == "web1" else {"applied": True, "boots": True})})
+    assert hosts.lenient and [migrated for migrated in hosts.booted if migrated] == [True] * migrates
+    assert (hosts.booted[0] is False) is answer["boots"], "before anything is migrated"
+    assert [name for name, _ in done] == [
+        step.name for group in groups[:-2] for step in group if migrates or step.name != "migrate"]
 
 
 @pytest.mark.parametrize("action, tag, judge, told", [
@@ -124,7 +115,7 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge, told
         "v0 was live before: it is refused if it cannot work with the migrations applied since"] * told
 
 
-BREAKS = {"incompatible": {"shop.0002_note": "NOT NULL (shop_order.note)"}, "unjudged": [], "cure": ""}
+BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.note)"}}
 
 
 @pytest.mark.parametrize("tag, answer, allowed, refused", [
@@ -151,38 +142,6 @@ def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refuse
     told = [event["text"] for event in events if event["event"] == "warning"]
     assert len(told) == (not refused) and all("shop.0002_note" in text for text in told)
     assert not allowed or "NOT NULL (shop_order.note)" in told[0]
-
-
-def test_an_upload_that_fails_fails_the_deploy(fleet):
-    """Before any flip, with one line, and all hosts go back."""
-    done, fleet = [], replace(fleet, static={"publish": "s3://shop", "seconds": 9})
-
-    async def do(group):
-        done.extend(step.name for step in group)
-        if "upload" in done:
-            error = HostProblem("collectstatic: s3://shop: NoSuchBucket")
-            error.host, error.step = "web1", "upload"
-            raise error
-        return {}
-
-    async def nothing(*words):
-        return None
-
-    async def take_back(cause):
-        done.append("back")
-        return {host.name: {"tag": "v1", "attempt": False} for host in fleet.app_hosts}
-
-    async def evidence(error, ends):
-        return error
-    target = Target("deploy", "v2")
-    groups = plan(fleet, fleet.app_hosts, target, Options(), {"id": "1", "who": "ann"})
-    hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, boots=bool,
-                            take_back=take_back, evidence=evidence)
-    with pytest.raises(DeployError) as caught:
-        run(Rollout(fleet, [], None, "deploy", "v2")._do(hosts, groups, target))
-    assert str(caught.value) == ("web1: upload: collectstatic: s3://shop: NoSuchBucket\n"
-                                 "taken back: the old release serves everywhere")
-    assert done == ["begin", "pull", "start", "publish", "upload", "back"]
 
 
 @pytest.mark.parametrize("fate, kind, said", [

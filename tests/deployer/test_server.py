@@ -78,6 +78,8 @@ def test_docker_runner_gets_image_and_options(data):
     words = shlex.split(files(fleet, "one")["/etc/default/shop"], comments=True)
     assert words == ["IMAGE=registry.example/shop",
                      "OPTS=-e 'A=it is' --memory=2g -v /var/www/shop/media:/data/media"]
+    data["media"] = "bucket"
+    assert "media" not in files(config.build(data, {}, "test"), "one")["/etc/default/shop"]
 
 
 @pytest.mark.parametrize("memory, line", [("auto", ""), ("off", "MEMORY=0\n"), ("2g", "MEMORY=2g\n")])
@@ -86,11 +88,6 @@ def test_docker_runner_gets_the_memory_of_a_container(data, memory, line):
     data["memory"] = memory
     text = files(config.build(data, {}, "test"), "web1")["/etc/default/shop"]
     assert text.endswith("\nOPTS=''\n" + line)
-
-
-def test_no_media_with_a_bucket(fleet):
-    """Uploads in a bucket need no mount."""
-    assert "media" not in files(fleet, "web1")["/etc/default/shop"]
 
 
 @pytest.mark.parametrize("name, missing, names", [
@@ -135,8 +132,3 @@ def test_live_restore_is_merged_in(before, after):
 def test_the_target_that_orders_a_shutdown_starts_at_boot(fleet):
     """It can be enabled."""
     assert "\n[Install]\n" in files(fleet, "web1")["/etc/systemd/system/docker-runner.target"]
-
-
-def test_the_mark_is_written_first(fleet):
-    """Whenever provisioning breaks off, what it has made bears the mark."""
-    assert next(server.app_files(fleet, fleet.hosts[0])).path == server.marks("shop")[0]

@@ -2,27 +2,14 @@
 
 import base64
 import os
-import re
-import shutil
-import sys
 
 import pytest
 
 from slipway.deploy.agent import disk, serve, settings, shell
 from slipway.deploy.agent.host import Host, Problem
-from proc import ROOT, run
 
 SECRETS = {"KEY.1": base64.b64encode(b"\xffsecret").decode()}
 OWN = (os.getuid(), os.getgid())
-SCRIPT = """import base64, os, sys
-sys.path.insert(0, {root!r})
-from slipway.deploy.agent import settings, shell
-from slipway.deploy.agent.host import Host
-shell.ids = lambda owner, group: (os.getuid(), os.getgid())
-host = Host("shop", {folder!r})
-settings.stage(host, base64.b64encode(b"A=2").decode(), {{}})
-settings.finish_staging(host, [])
-"""
 
 
 @pytest.fixture
@@ -114,16 +101,6 @@ def test_a_left_over_is_replaced(host, tmp_path):
     settings.stage(host, text(b"A=2\n"), {})
     settings.finish_staging(host, [])
     assert listing(host) == {**LIVE, "shop.env.next": (b"A=2\n", "0o600")} and not (tmp_path / "elsewhere").exists()
-
-
-def test_writes_are_synced_in_order(host, tmp_path):
-    """The file is synced before the rename, its folder after it."""
-    strace = shutil.which("strace") or pytest.skip("strace is not installed")
-    script = SCRIPT.format(root=str(ROOT), folder=host.root)
-    done = run([strace, "-f", "-qq", "-e", "trace=fsync,/^rename", "-o", tmp_path / "calls", sys.executable, "-B", "-c",
-                script])
-    assert done.returncode == 0, done.stderr
-    assert re.findall(r" (fsync|rename)\w*\(", (tmp_path / "calls").read_text()) == ["fsync", "rename", "fsync"]
 
 
 def test_a_file_is_put_whole(host, tmp_path, monkeypatch):

@@ -78,17 +78,69 @@ APPLIED = "[X]  shop.0001_initial\n[X]  shop.0002_note\n"
 FIRST = "[X]  shop.0001_initial\n"
 
 
-def test_what_is_judged_well_goes_live(judge):
-    """Those that are applied need no verdict."""
-    assert not refusal(judge(build(postgresql={"shop.0002_note": OK}, sqlite={}), PLAN))
-    assert not refusal(judge(None, "[X]  shop.0001_initial\n"))
+NEW = "[X]  shop.0001_initial\n[ ]  lock.0001_initial\n[ ]  lock.0002_less\n"
+LIVE = NEW.replace("[ ]", "[X]")
+LACKS = build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR})
+KEPT = build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": OK})
+NOTE, LESS = "  shop.0002_note: it drops a column", "lock.0002_less: it drops a column"
 
 
-def test_an_incompatible_migration_is_refused_unless_allowed(judge):
-    answer = judge(build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR}), PLAN)
-    text = refusal(answer)
-    assert "shop.0002_note: it drops a column" in text and "--allow-incompatible" in text and "0001" not in text
-    assert not refusal(answer, allowed=True)
+def since(*makers):
+    """What the build has found of an app that is new, whose second migration is an error, on tables of these makers."""
+    return build(postgresql={"shop.0001_initial": OK, "lock.0001_initial": OK,
+                             "lock.0002_less": {**ERROR, "since": [*makers]}})
+
+
+OURS, NO_JUDGE = since("lock.0001_initial"), "no verdicts for postgresql"
+BACK, OLDER = {"plan": FIRST, "coming": None, "action": "rollback"}, {"plan": FIRST, "coming": None}
+MAKERS = ((), ("shop.0001_initial",), ("lock.0001_initial", "shop.0001_initial"),
+          ("lock.0001_initial", "gone.0001_initial"))
+CASES = [  # what the build and the releases say → the refusal, unless it is allowed; "" where it goes on
+    ({"coming": build(postgresql={"shop.0002_note": OK}, sqlite={}), "plan": PLAN}, ""), (OLDER, ""),
+    ({"coming": LACKS, "plan": PLAN}, NOTE),
+    # a verdict counts for its database alone; that of the version before still does
+    ({"coming": build(postgresql={"shop.0002_note": OK}, sqlite={"shop.0002_note": ERROR}), "plan": PLAN}, ""),
+    ({"coming": build(postgresql={"shop.0002_note": OK}, sqlite={"shop.0002_note": ERROR}), "plan": PLAN,
+      "settings": "DATABASE_URL=sqlite:////data/db\n"}, NOTE),
+    ({"coming": json.dumps({"version": 1, "vendor": "postgresql", "migrations": {"shop.0002_note": OK}}),
+      "plan": PLAN}, ""),
+    # an error on tables that come with it harms nobody; on any other, or once its table is applied, it does
+    ({"coming": OURS, "plan": NEW}, ""), *(({"coming": since(*makers), "plan": NEW}, LESS) for makers in MAKERS),
+    ({"coming": OURS, "plan": NEW.replace("[ ]  lock.0001", "[X]  lock.0001")}, LESS),
+    # nor does a release from before the app know it, by its own word; if it is too broken for that, errors count
+    ({**BACK, "coming": build(postgresql={}), "live": OURS, "live_plan": LIVE}, ""),
+    *(({**BACK, "live": since(*makers), "live_plan": LIVE}, LESS) for makers in MAKERS),
+    ({**BACK, "live": OURS, "live_plan": LIVE}, ""),
+    ({**BACK, "plan": NEW.replace("[ ]  lock.0002_less\n", ""), "live": OURS, "live_plan": LIVE}, LESS),
+    ({**BACK, "plan": None, "live": OURS, "live_plan": LIVE}, LESS),
+    ({**BACK, "plan": None, "coming": build(postgresql={"shop.0001_initial": OK}), "live": OURS, "live_plan": LIVE},
+     LESS),
+    # a rollback is judged by what the live release has and the other has not
+    ({**BACK, "live": LACKS, "live_plan": APPLIED}, NOTE), ({**BACK, "live": LACKS}, NOTE),
+    ({**BACK, "live": build(postgresql={"shop.0001_initial": ERROR}), "live_plan": APPLIED},
+     "put them into the project"),
+    ({**BACK, "live": build(sqlite={"shop.0002_note": OK})}, NO_JUDGE),
+    ({**BACK, "live": None, "live_plan": APPLIED}, NO_JUDGE), ({**BACK, "live": KEPT, "live_plan": APPLIED}, ""),
+    ({"coming": LACKS, "plan": None, "live": LACKS, "live_plan": APPLIED, "action": "rollback"}, ""),
+    # so is a deploy of an older release; where the live one's own word is known, squashed migrations don't count
+    ({**OLDER, "live": LACKS, "before": APPLIED}, NOTE), ({**OLDER, "live": LACKS, "live_plan": APPLIED}, NOTE),
+    ({**OLDER, "live": LACKS}, NOTE), ({**OLDER, "before": APPLIED}, NO_JUDGE),
+    ({**OLDER, "live": "no JSON", "before": APPLIED}, NO_JUDGE), ({**OLDER, "live": LACKS, "before": FIRST}, ""),
+    ({**OLDER, "live": LACKS, "live_plan": FIRST}, ""), ({**OLDER, "live": KEPT, "before": APPLIED}, ""),
+    # an app that a release leaves out: nobody uses its tables any more
+    ({**OLDER, "live": OURS, "before": LIVE}, ""),
+    ({**OLDER, "live": since("shop.0001_initial"), "before": LIVE}, LESS),
+]
+
+
+@pytest.mark.parametrize("given, told", CASES)
+def test_what_migrations_do_to_a_deploy(judge, given, told):
+    """Refused with the migration's name, as are none that both know; allowed, it is a warning."""
+    answer, action, warned = judge(**given), given.get("action", "deploy"), []
+    text = refusal(answer, action)
+    assert told in text and bool(told) == bool(text) and "shop.0001" not in text, text
+    assert not told or "--allow-incompatible" in text
+    assert not refusal(answer, action, allowed=True, warned=warned) and bool(warned) == bool(told)
 
 
 @pytest.mark.parametrize("coming, settings, cure", [
@@ -109,13 +161,6 @@ def test_what_nobody_judged_is_refused_whatever_is_allowed(judge, coming, settin
     for allowed in (False, True):
         text = refusal(answer, allowed=allowed)
         assert "\n  shop.0002_note" in text and cure in text and "0001" not in text, text
-
-
-def test_a_verdict_counts_for_its_database_alone(judge):
-    """An error on SQLite is none where Postgres runs, and the other way round."""
-    coming = build(postgresql={"shop.0002_note": OK}, sqlite={"shop.0002_note": ERROR})
-    assert not refusal(judge(coming, PLAN))
-    assert "it drops a column" in refusal(judge(coming, PLAN, settings="DATABASE_URL=sqlite:////data/db\n"))
 
 
 def test_a_release_that_tells_its_migrations_is_not_asked(judge):
@@ -185,76 +230,12 @@ def test_the_database_s_url_may_be_in_a_file(judge):
     assert not refusal(judge(build(postgresql={"shop.0002_note": OK}), PLAN, settings=settings))
 
 
-def test_a_build_of_the_version_before_counts(judge):
-    coming = json.dumps({"version": 1, "vendor": "postgresql", "migrations": {"shop.0002_note": OK}})
-    assert not refusal(judge(coming, PLAN))
-
-
-NEW = "[X]  shop.0001_initial\n[ ]  lock.0001_initial\n[ ]  lock.0002_less\n"
-
-
-def since(*makers):
-    """What the build has found of an app that is new, whose second migration is an error, on tables of these makers."""
-    return build(postgresql={"shop.0001_initial": OK, "lock.0001_initial": OK,
-                             "lock.0002_less": {**ERROR, "since": [*makers]}})
-
-
-def test_an_error_on_tables_that_come_with_it_harms_nobody(judge):
-    """No code that is live knows them. Nor does that of a release from before the app, to which a rollback goes."""
-    coming = since("lock.0001_initial")
-    assert not refusal(judge(coming, NEW))
-    live = NEW.replace("[ ]", "[X]")
-    assert not refusal(judge(build(postgresql={}), FIRST, coming, live, action="rollback"), "rollback")
-
-
-@pytest.mark.parametrize("makers", [
-    (), ("shop.0001_initial",), ("lock.0001_initial", "shop.0001_initial"), ("lock.0001_initial", "gone.0001_initial")])
-def test_an_error_on_any_other_table_counts(judge, makers):
-    """One that was there before, by a migration that is applied or that nobody here knows, or that is not known."""
-    coming, live = since(*makers), NEW.replace("[ ]", "[X]")
-    assert "lock.0002_less: it drops a column" in refusal(judge(coming, NEW))
-    back = judge(None, FIRST, coming, live, action="rollback")
-    assert "lock.0002_less: it drops a column" in refusal(back, "rollback")
-
-
-def test_an_error_counts_once_its_table_is_applied(judge):
-    """As after a deploy that was taken back: the release that is live may know it by then."""
-    plan = NEW.replace("[ ]  lock.0001", "[X]  lock.0001")
-    assert "lock.0002_less" in refusal(judge(since("lock.0001_initial"), plan))
-
-
-@pytest.mark.parametrize("coming, plan, told", [
-    (None, FIRST, False), (None, NEW.replace("[ ]  lock.0002_less\n", ""), True), (None, None, True),
-    (build(postgresql={"shop.0001_initial": OK}), None, True)])
-def test_a_release_says_itself_that_it_does_not_know_a_table(judge, coming, plan, told):
-    """Before a rollback, as its build may have left out what it knows. If it is too broken to say so, errors count."""
-    live = NEW.replace("[ ]", "[X]")
-    answer = judge(coming, plan, since("lock.0001_initial"), live, action="rollback")
-    assert ("lock.0002_less: it drops a column" in refusal(answer, "rollback")) == told
-
-
 @pytest.mark.parametrize("text", ["[]", "{", '{"version": 1}', '{"vendors": 3}', '{"version": 3}', "1",
                                   '{"vendors": {"postgresql": {"shop.0001_initial": 1}}}',
                                   since(3).replace("[3]", "3"), since([])])
 def test_a_malformed_answer_of_the_build_is_a_problem(text):
     with pytest.raises(Problem, match="migrations.json in the image"):
         parse(text)
-
-
-@pytest.mark.parametrize("live, live_plan, told", [
-    (build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR}), APPLIED, "0002_note: it drops a column"),
-    (build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR}), None, "0002_note: it drops a column"),
-    (build(postgresql={"shop.0001_initial": ERROR}), APPLIED, "put them into the project"),
-    (build(sqlite={"shop.0002_note": OK}), None, "no verdicts for postgresql"),
-    (None, APPLIED, "no verdicts for postgresql"),
-])
-def test_a_rollback_is_refused_unless_allowed(judge, live, live_plan, told):
-    """By what the release that is live has and the other has not, also where neither its build nor its own word knows
-    of it; unlike a deploy it may be allowed, as there is no time to build."""
-    answer = judge(None, FIRST, live, live_plan, action="rollback")
-    text = refusal(answer, "rollback")
-    assert told in text and "shop.0002_note" in text and "0001" not in text, text
-    assert "--allow-incompatible" in text and not refusal(answer, "rollback", allowed=True)
 
 
 @pytest.mark.parametrize("live_plan, asks", [(FIRST, False), (APPLIED, True)])
@@ -271,35 +252,6 @@ def test_a_rollback_between_two_that_were_judged(judge, live_plan, asks):
             verdicts(judge.host, attempt, print)
     else:
         assert not refusal(verdicts(judge.host, attempt, print), "rollback")
-
-
-LACKS = build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR})
-
-
-@pytest.mark.parametrize("live, before, live_plan, told", [
-    (LACKS, APPLIED, None, "  shop.0002_note: it drops a column"),
-    (LACKS, None, APPLIED, "  shop.0002_note: it drops a column"),
-    (LACKS, None, None, "  shop.0002_note: it drops a column"),
-    (None, APPLIED, None, "no verdicts for postgresql"), ("no JSON", APPLIED, None, "no verdicts for postgresql"),
-    (LACKS, FIRST, None, ""), (LACKS, None, FIRST, ""), (None, None, None, ""),
-    (build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": OK}), APPLIED, None, "")])
-def test_a_deploy_of_an_older_release_is_judged_as_a_rollback(judge, live, before, live_plan, told):
-    """By what the live release has and this one lacks, which tells that nothing is pending. Where the live one's own
-    word is known, squashed migrations that its build still has don't count."""
-    answer = judge(None, FIRST, live, live_plan, before=before)
-    text = refusal(answer)
-    assert told in text and bool(told) == bool(text) and "0001" not in text
-    assert not told or "--allow-incompatible" in text
-    warned = []
-    assert not refusal(answer, allowed=True, warned=warned) and bool(warned) == bool(told)
-    assert not told or "shop.0002_note" in " ".join(warned)
-
-
-def test_an_app_that_a_release_leaves_out_does_no_harm(judge):
-    """Its tables stay, and nobody uses them: errors about them alone do not count."""
-    live = NEW.replace("[ ]", "[X]")
-    assert not refusal(judge(None, FIRST, since("lock.0001_initial"), before=live))
-    assert "lock.0002_less" in refusal(judge(None, FIRST, since("shop.0001_initial"), before=live))
 
 
 @pytest.mark.parametrize("breaks", [Problem("Docker does not answer"), OSError(5, "Input/output error")])
@@ -354,11 +306,3 @@ def test_a_not_null_is_told_with_its_column():
         "NOT NULL constraint on columns (order.note, order.length): " + build_verdicts.CURES["NOT_NULL"])
     other = SimpleNamespace(code="DROP_TABLE", message="DROPPING table", table="shop_order", column=None)
     assert build_verdicts.text(other, columns).startswith("DROPPING table (shop_order): in two releases")
-
-
-def test_a_rollback_to_what_knows_the_same_migrations(judge):
-    """Goes, and asks nobody but the release that is live; so it does when all that came since is well."""
-    known = build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR})
-    assert not refusal(judge(known, None, known, APPLIED, action="rollback"), "rollback")
-    live = build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": OK})
-    assert not refusal(judge(None, FIRST, live, APPLIED, action="rollback"), "rollback")

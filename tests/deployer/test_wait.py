@@ -12,45 +12,27 @@ from slipway.deploy.rollout.rollout import Rollout
 from deployer.clock import run
 
 
-@pytest.fixture
-def attempt():
-    """attempt(seconds, *outcomes): what came of a run whose tries end so, and what was told."""
-    def go(seconds, *outcomes):
-        left, said = list(outcomes), []
-
-        async def try_():
-            outcome = left.pop(0)
-            if isinstance(outcome, Exception):
-                raise outcome
-            return outcome
-        try:
-            return run(when_free(SimpleNamespace(run=try_, tell=said.append), seconds)), said, left
-        except Exception as error:
-            return error, said, left
-    return go
+HELD, REFUSED = Locked("locked on web1: deploy v1 by ann"), Refused("no such tag")
 
 
-HELD = Locked("locked on web1: deploy v1 by ann")
+@pytest.mark.parametrize("seconds, tries, tried, told", [
+    (25, [HELD, HELD, "done"], 3, 2), (25, [HELD, HELD, HELD, "never"], 3, 2), (0, [HELD, "never"], 1, 0),
+    (25, [REFUSED, "never"], 1, 0)])
+def test_a_lock_is_waited_for(seconds, tries, tried, told):
+    """Each try is said, with whose the lock is; when the time is over that is what is told. A refusal is one."""
+    left, said = list(tries), []
 
-
-def test_a_lock_is_waited_for(attempt):
-    """Each try is said, with whose the lock is; then it is done."""
-    outcome, said, left = attempt(25, HELD, HELD, "done")
-    assert (outcome, left) == ("done", [])
-    assert [event["text"] for event in said] == [f"{HELD}; waiting for it"] * 2
-
-
-def test_it_ends_when_the_time_is_over(attempt):
-    """What is told then, and the exit code, is that of a lock; without --wait at once."""
-    told = [{"event": "waiting", "text": f"{HELD}; waiting for it"}] * 2
-    assert attempt(25, HELD, HELD, HELD, "never") == (HELD, told, ["never"])
-    assert attempt(0, HELD, "never") == (HELD, [], ["never"])
-
-
-def test_nothing_else_is_tried_again(attempt):
-    """A refusal is one."""
-    refused = Refused("no such tag")
-    assert attempt(25, refused, "never") == (refused, [], ["never"])
+    async def try_():
+        outcome = left.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+    try:
+        outcome = run(when_free(SimpleNamespace(run=try_, tell=said.append), seconds))
+    except Exception as error:
+        outcome = error
+    assert outcome is tries[tried - 1] and left == tries[tried:]
+    assert said == [{"event": "waiting", "text": f"{HELD}; waiting for it"}] * told
 
 
 @pytest.mark.parametrize("lock, outcome", [
