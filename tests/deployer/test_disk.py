@@ -69,11 +69,13 @@ def test_a_commit_is_for_good(tmp_path):
 
 
 def test_staged_settings_are_for_good(tmp_path, monkeypatch):
-    """After what `deploy env` renames its folders are synced, too."""
+    """Each file before `deploy env` renames it, its folder after it."""
     host = Machine(tmp_path / "root").host
     monkeypatch.setattr(shell, "ids", lambda owner, group: (os.getuid(), os.getgid()))
     os.makedirs(host.etc + ".secrets")
-    settings.stage(host, "QT0xCg==", {"KEY.1": "eA=="})
+    with watched() as found:
+        settings.stage(host, "QT0xCg==", {"KEY.1": "eA=="})
+    assert {("sync", inode(path)) for path in (host.next_env + ".new", host.etc + ".secrets/KEY.1.new")} <= {*found}
     with watched() as found:
         settings.finish_staging(host, ["KEY.1"])
     assert [os.path.basename(path) for kind, path in found if kind == "rename"] == ["KEY.1", "shop.env.next"]
