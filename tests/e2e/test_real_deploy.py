@@ -104,7 +104,7 @@ def test_nobody_waits_for_a_hung_engine(shop, rate, seconds, lost):
 
 def web_memory(shop):
     """KiB that the processes of gunicorn on the first web host hold."""
-    return int(shop.web[0].run("ps -eo rss,args | awk '/[s]lipway.serve/ { sum += $1 } END { print sum }'"))
+    return int(shop.web[0].run("ps -eo rss,args | awk '/[s]lipway.web.gunicorn/ { sum += $1 } END { print sum }'"))
 
 
 def test_the_first_deploy(first, shop):
