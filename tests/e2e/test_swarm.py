@@ -7,6 +7,8 @@ import pytest
 from e2e.swarm import begun
 from proc import wait_until
 
+pytestmark = pytest.mark.rare  # a swarm keeps its own promise, not that of hosts
+
 
 @pytest.fixture(scope="module")
 def swarm(fleet, tmp_path_factory):
