@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from ..agent.answers import Facts
 from ..config import Host
 from ..rollout.drift import EMPTY, running
+from ..rollout.preflight import mega
 
 WELL = ("ready", "consuming", "paused")  # a deploy pauses a worker that is about to go
 SIZES = {"k": 2**10, "m": 2**20, "g": 2**30}
@@ -95,8 +96,3 @@ def room(facts: Facts) -> int | None:
 def size(text: str) -> int:
     """Bytes of a size such as 2g."""
     return int(text[:-1]) * SIZES[text[-1]] if text[-1] in SIZES else int(text)
-
-
-def mega(size: int) -> str:
-    """Bytes, for people."""
-    return f"{size // 2**20} MB"

@@ -1,1 +1,1 @@
-"""Writes what a person reads: the display of a rollout, tables, files."""
+"""Writes what a person reads: the display of a rollout, tables."""

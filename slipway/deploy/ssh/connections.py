@@ -31,6 +31,19 @@ def report(problem: HostProblem) -> str:
     return "\n".join(map(under, lines + [f"  | {line[:2000]}" for line in problem.more.get("log", ())[-50:]]))
 
 
+@contextlib.contextmanager
+def timed(tell: Tell, step: str, host: str) -> Iterator[None]:
+    """Tell when a step begins, and how and after how many seconds it ends."""
+    began, state = time.monotonic(), "failed"
+    tell({"event": "step", "step": step, "host": host, "state": "start"})
+    try:
+        yield
+        state = "done"
+    finally:
+        seconds = round(time.monotonic() - began, 3)
+        tell({"event": "step", "step": step, "host": host, "state": state, "seconds": seconds})
+
+
 @dataclass
 class Connections:
     """`hosts` are those reached; `tell(event)` hears of everything; `shared`: connections can forward a port."""
@@ -122,7 +135,7 @@ class Connections:
         """Take the locks of all hosts; `bare` is Connection.lock's. Raises Locked, or `error` for other problems."""
         async def lock(host: Host, ours: Ours) -> None:
             connection, dead_after = self.connections[host.name], self.fleet.rollout["dead_after"]
-            with self._timed("lock", host.name):
+            with timed(self.tell, "lock", host.name):
                 await insist(lambda: connection.lock(description, dead_after, bare=bare), ours)
             self.locked.append(host.name)
         await all_or_none(self.hosts, lock, error)
@@ -155,7 +168,7 @@ class Connections:
     async def _do(self, step: Step, name: str) -> Any:
         if self.cause:  # the alarm came between two steps: this one would be sent before it is cancelled
             raise self.cause
-        with self._timed(step.name, name):
+        with timed(self.tell, step.name, name):
             try:
                 return await self._ask(step, name)
             except HostProblem as problem:
@@ -167,24 +180,13 @@ class Connections:
     async def _ask(self, step: Step, name: str) -> Any:
         return await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
 
-    @contextlib.contextmanager
-    def _timed(self, step: str, host: str) -> Iterator[None]:
-        began, state = time.monotonic(), "failed"
-        self.tell({"event": "step", "step": step, "host": host, "state": "start"})
-        try:
-            yield
-            state = "done"
-        finally:
-            seconds = round(time.monotonic() - began, 3)
-            self.tell({"event": "step", "step": step, "host": host, "state": state, "seconds": seconds})
-
     # ---- the end ----
 
     async def try_step(self, step: Step) -> dict[str, HostProblem]:
         """Do a step on all its hosts, whatever fails on any; host name → its problem, Lost where nobody knows whether
         it was done."""
         async def do(host: Host) -> None:
-            with self._timed(step.name, host.name):
+            with timed(self.tell, step.name, host.name):
                 await self._ask(step, host.name)
         return (await gathered([host for host in self.hosts if host.name in step.hosts], do))[1]
 

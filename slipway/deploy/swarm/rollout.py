@@ -1,11 +1,10 @@
 """A deploy or rollback on a swarm: Docker changes the services over; here is what goes before, and one end for all."""
 
 import asyncio
-import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from slipway import envfile
@@ -15,6 +14,7 @@ from ..errors import DeployError, Divided, HostProblem, Interrupted, Refused
 from ..rollout import hooks
 from ..rollout.plan import Step
 from ..ssh.connection import run, who
+from ..ssh.connections import timed
 from ..ssh.gather import gathered
 from ..ssh.interrupts import heeded, ignored
 from ..ssh.validate import Tell
@@ -97,7 +97,7 @@ class Rollout:
             return back(seen.releases, self.tag)
         image = f"{self.fleet.image}:{self.tag}"
         try:
-            with self._step("pull"):
+            with timed(self.tell, "pull", NAME):
                 await self.manager.docker("pull", "--quiet", image, timeout=3600)
                 said = json.loads(await self.manager.docker("image", "inspect", image))[0]["RepoDigests"]
             values = envfile.parse(await self.manager.settings(seen.settings), "")[0].values()
@@ -107,18 +107,6 @@ class Rollout:
         secrets = sorted({os.path.basename(value) for value in values if value.startswith("/run/secrets/")})
         return Release(self.tag, digest, seen.settings, secrets, who(f"deploy {self.tag}"))
 
-    @contextlib.contextmanager
-    def _step(self, name: str) -> Iterator[None]:
-        """Tell when a step begins and how it ends."""
-        began, state = time.monotonic(), "failed"
-        self.tell({"event": "step", "step": name, "host": NAME, "state": "start"})
-        try:
-            yield
-            state = "done"
-        finally:
-            self.tell({"event": "step", "step": name, "host": NAME, "state": state,
-                       "seconds": round(time.monotonic() - began, 3)})
-
     async def _do(self, seen: look.Look, release: Release) -> None:
         """Bring it; at the first failure all services back."""
         changed, there = False, [*seen.releases]
@@ -127,7 +115,7 @@ class Rollout:
                 if self.action == "deploy":
                     await self._prepare(release)
                 changed = True
-                with self._step("update"):
+                with timed(self.tell, "update", NAME):
                     await self._update([*there[:there.index(release) if release in there else None], release])
         except (HostProblem, DeployError, Interrupted) as error:
             if changed:
@@ -143,7 +131,7 @@ class Rollout:
         jobs = [("upload", ["collectstatic", bucket], self.fleet.static["seconds"])] if bucket else []
         for step, words, limit in (*jobs, ("migrate", ["migrate"], self.fleet.rollout["migrate"])):
             name = f"{self.fleet.app}-{step}"
-            with self._step(step):
+            with timed(self.tell, step, NAME):
                 await self.manager.run(["sh", "-c", JOB, "sh", name, str(limit), *stack.one_off(
                     self.fleet, release, name, words)], timeout=limit + SLACK)
 
