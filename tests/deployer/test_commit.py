@@ -14,6 +14,8 @@ from slipway.deploy.errors import DeployError, Divided, HostProblem, Lost
 from slipway.deploy.rollout import commit
 from slipway.deploy.rollout.commit import Commit, goes_forward, outcome
 from slipway.deploy.rollout.plan import Step
+from slipway.deploy.rollout.health import Health
+from slipway.deploy.rollout.run import Run
 from slipway.deploy.ssh.connections import Connections
 from deployer.clock import run
 
@@ -124,9 +126,9 @@ def finish(models, sick=(), spare=0):
     async def end():
         hosts = [SimpleNamespace(name=name, model=model) for name, model in models.items()]
         team = Connections(SimpleNamespace(app="shop", ssh=None), hosts, lambda event: None,
-                           connections={host.name: Talk(host) for host in hosts}, locked=list(models),
-                           sick=dict.fromkeys(sick, "5 of 20 answers were errors"), spare=spare)
-        fates, failed = await Commit(team, "1", DEAD_AFTER).run(
+                           connections={host.name: Talk(host) for host in hosts}, locked=list(models))
+        health = Health(team.tell, spare, sick=dict.fromkeys(sick, "5 of 20 answers were errors"))
+        fates, failed = await Commit(Run(team, health), "1", DEAD_AFTER).decide(
             Step("promise", tuple(models)), Step("commit", tuple(models)))
         return outcome(fates, failed, "v2"), fates, {name: await model.rest() for name, model in models.items()}
     with mock.patch.object(commit, "Connection", Talk):

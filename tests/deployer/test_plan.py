@@ -147,7 +147,7 @@ def test_each_step_is_known_and_names_its_undo(fleet):
         for step in group:
             assert step.name in STEPS and step.name in STEP_KINDS
     undone = {name for name, kind in STEP_KINDS.items() if kind.undo}
-    assert undone == {*STEP_KINDS} - {"verdicts", "ready", "watch", "prune"}
+    assert undone == {*STEP_KINDS} - {"verdicts", "ready", "watch"}
     assert [name for name, kind in STEP_KINDS.items() if kind.harmless] == ["begin", "pull", "verdicts"]
 
 

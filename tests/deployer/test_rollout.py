@@ -22,8 +22,8 @@ def taken_back(fleet, ends):
     """The error of a deploy that broke, on hosts of which that is known then."""
     async def take_back(cause):
         return ends
-    hosts = SimpleNamespace(take_back=take_back)
-    return run(Rollout(fleet, [], None, "deploy", "v2")._taken_back(hosts, DeployError("it broke"), changed=True))
+    team = SimpleNamespace(hosts=SimpleNamespace(take_back=take_back))
+    return run(Rollout(fleet, [], None, "deploy", "v2")._taken_back(team, DeployError("it broke"), changed=True))
 
 
 @pytest.mark.parametrize("tags, said", [
@@ -62,10 +62,11 @@ def played(fleet, verdicts=lambda name: VERDICTS, **options):
     rollout, target = Rollout(fleet, [], None, "deploy", "v2", **options), Target("deploy", "v2", judge="web1")
     rollout._end = nothing
     groups = plan(fleet, fleet.app_hosts, target, Options(), {"id": "1", "who": "ann"})
-    hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, booted=booted,
-                            boots=lambda migrated: booted.append(migrated) or migrated)
-    run(rollout._do(hosts, groups, target))
-    return hosts, done, groups
+    health = SimpleNamespace(sick={}, spare=0, booted=booted,
+                             boots=lambda migrated: booted.append(migrated) or migrated)
+    team = SimpleNamespace(steps=do, health=health, hosts=SimpleNamespace(lock=nothing, hosts=fleet.app_hosts))
+    run(rollout._do(team, groups, target))
+    return health, done, groups
 
 
 def test_webs_that_need_migrations_are_started_anew(fleet):
@@ -86,10 +87,10 @@ def test_hosts_hear_how_long_a_deploy_has_taken(fleet):
     ({"applied": True, "boots": True}, False), ({"applied": False, "boots": True}, True), ({"boots": False}, True)])
 def test_nothing_is_migrated_where_the_release_says_that_all_is_applied(fleet, answer, migrates):
     """By the answer of the host that judges alone; in any other case all is as planned."""
-    hosts, done, groups = played(fleet, lambda name: {
+    health, done, groups = played(fleet, lambda name: {
         **VERDICTS, **(answer if name == "web1" else {"applied": True, "boots": True})})
-    assert hosts.lenient and [migrated for migrated in hosts.booted if migrated] == [True] * migrates
-    assert (hosts.booted[0] is False) is answer["boots"], "before anything is migrated"
+    assert health.lenient and [migrated for migrated in health.booted if migrated] == [True] * migrates
+    assert (health.booted[0] is False) is answer["boots"], "before anything is migrated"
     assert [name for name, _ in done] == [
         step.name for group in groups[:-2] for step in group if migrates or step.name != "migrate"]
 
@@ -136,9 +137,10 @@ def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refuse
     target = Target("rollback", "v0", judge="web1")
     groups = plan(fleet, fleet.app_hosts, target, rollout.options, {"id": "1", "who": "ann"})
     assert groups[0][0].args.get("allow_incompatible", False) is allowed
-    hosts = SimpleNamespace(lock=nothing, run=do, sick={}, spare=0, hosts=fleet.app_hosts, take_back=nothing)
+    hosts = SimpleNamespace(lock=nothing, hosts=fleet.app_hosts, take_back=nothing)
+    team = SimpleNamespace(steps=do, health=SimpleNamespace(sick={}, spare=0), hosts=hosts)
     with pytest.raises(Refused, match="shop.0002_note") if refused else contextlib.nullcontext():
-        run(rollout._do(hosts, groups, target))
+        run(rollout._do(team, groups, target))
     told = [event["text"] for event in events if event["event"] == "warning"]
     assert len(told) == (not refused) and all("shop.0002_note" in text for text in told)
     assert not allowed or "NOT NULL (shop_order.note)" in told[0]

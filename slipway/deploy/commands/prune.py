@@ -2,12 +2,15 @@
 
 import argparse
 
-from ..config import Fleet
-from ..errors import DeployError, HostProblem
-from ..rollout.plan import Step
+from ..agent.answers import Pruned
+from ..config import Fleet, Host
+from ..errors import DeployError
 from ..ssh.connection import who
-from ..ssh.connections import Connections, report
+from ..ssh.connections import Connections
+from ..ssh.gather import on_each
 from ..ssh.validate import brief, visible
+
+SECONDS = 3600  # for many images on a slow disk
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,15 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    async with Connections(fleet, fleet.chosen(args.hosts)) as connections:
-        await connections.reach_all()
-        await connections.lock(who("prune"))
-        step = Step("prune", tuple(host.name for host in connections.hosts), {"image": fleet.image})
+    async with Connections(fleet, fleet.chosen(args.hosts)) as hosts:
+        async def prune(host: Host) -> list[str]:
+            answer: Pruned = await hosts.connections[host.name].ask("prune", SECONDS, image=fleet.image)
+            return answer["removed"]
+        await hosts.reach_all()
+        await hosts.lock(who("prune"))
         try:
-            answers = await connections.run([step])
-        except HostProblem as problem:
-            raise DeployError(report(problem)) from None
+            answers = await on_each(hosts.hosts, prune, DeployError)
         finally:
-            await connections.release()
-    for (_, name), answer in sorted(answers.items()):
-        print(visible(f"{name}: removed {', '.join(map(brief, answer['removed'])) or 'nothing'}"))
+            await hosts.release()
+    for name, removed in sorted(answers.items()):
+        print(visible(f"{name}: removed {', '.join(map(brief, removed)) or 'nothing'}"))

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from ..agent.answers import Fate
 from ..errors import DeployError, Divided, HostProblem, Lost, on_hosts
 from ..ssh.connection import Connection
-from ..ssh.connections import TAKEBACK, Connections
+from ..ssh.connections import TAKEBACK
 from ..ssh.gather import together
 from .plan import Step
+from .run import Run
 
 OPEN = ("promised", "open")
 FINAL = ("committed", "back", "stuck")
@@ -27,7 +28,7 @@ def goes_forward(fates: Mapping[str, str | None], sick: Collection[str] = ()) ->
 
 
 def outcome(fates: Fates, failed: Mapping[str, HostProblem], tag: str) -> DeployError | None:
-    """The error that says how it ended, from what Commit.run returns; None where all have committed."""
+    """The error that says how it ended, from what Commit.decide returns; None where all have committed."""
     known = set(fates.values())
     if known == {"committed"}:
         return None
@@ -48,15 +49,15 @@ class Commit:
     """Brings the hosts of a deploy, all prepared, to one release. `id`: of the attempt; `seconds`: after which a host
     that hears nothing decides by itself."""
 
-    hosts: Connections
+    run: Run
     id: str
     seconds: float
 
-    async def run(self, promise: Step, commit: Step) -> tuple[Fates, dict[str, HostProblem]]:
+    async def decide(self, promise: Step, commit: Step) -> tuple[Fates, dict[str, HostProblem]]:
         """(host name → "committed", "back", "stuck", or None where that can't be known; host name → what went wrong).
 
         Those that answer wait: they are told last, when it is known which way the others have gone."""
-        failed = await self.hosts.try_step(promise)
+        failed = await self.run.try_step(promise)
         lost = [name for name, problem in failed.items() if isinstance(problem, Lost)]
         fates: Fates = {name: "open" if name in failed else "promised" for name in promise.hosts}
         fates.update(await self.learn(lost))
@@ -74,14 +75,13 @@ class Commit:
 
     def sick(self) -> dict[str, HostProblem]:
         """host name → what is amiss there, where more are not well than may be: who has promised leaves it to us."""
-        found = self.hosts.sick
-        return {name: HostProblem(f"not healthy: {text}") for name, text in found.items()
-                if len(found) > self.hosts.spare}
+        health = self.run.health
+        return {name: HostProblem(f"not healthy: {text}") for name, text in health.sick.items() if health.too_many}
 
     async def forward(self, step: Step, fates: Fates) -> dict[str, HostProblem]:
         """From here on only forward; what went wrong on the way."""
-        failed = await self.hosts.try_step(step)
-        await self.hosts.release()
+        failed = await self.run.try_step(step)
+        await self.run.hosts.release()
         fates.update({name: "committed" for name in step.hosts}, **await self.learn(failed, True))
         return failed
 
@@ -89,7 +89,7 @@ class Commit:
         """host name → its fate, when those that answer are told to go back. Each is asked which way it went: one whose
         agent has died before it heard that has committed, as it had promised."""
         cause = "; ".join(f"{name}: {problem}" for name, problem in failed.items())
-        await self.hosts.take_back(cause, names)
+        await self.run.hosts.take_back(cause, names)
         return await self.learn(names, False, cause)
 
     async def learn(self, names: Iterable[str], on: bool | None = None, cause: str = "") -> Fates:
@@ -109,8 +109,9 @@ class Commit:
             await asyncio.sleep(PAUSE)
 
     async def _ask(self, name: str, on: bool | None, cause: str) -> str | None:
-        host = next(host for host in self.hosts.hosts if host.name == name)
-        connection = Connection(host, self.hosts.fleet.ssh, self.hosts.fleet.app)
+        hosts = self.run.hosts
+        host = next(host for host in hosts.hosts if host.name == name)
+        connection = Connection(host, hosts.fleet.ssh, hosts.fleet.app)
         try:
             await connection.open(15)
             decided: Fate = await connection.ask("decide", 15, id=self.id, forward=on, cause=cause[:2000])

@@ -17,13 +17,12 @@ class StepKind:
 
     `limit`: seconds that it may take, besides its own argument `seconds`: the sum of what it may have to wait for on a
     host. A host that is gone is noticed earlier, by its silence. `undo`: what a takeback does about it; `harmless`:
-    there is nothing to take back; `of_deploys`: whether a deploy has such a step.
+    there is nothing to take back.
     """
 
     limit: int
     undo: str = ""
     harmless: bool = False
-    of_deploys: bool = True
 
 
 STEP_KINDS = {  # in their order
@@ -43,7 +42,6 @@ STEP_KINDS = {  # in their order
     "prepare": StepKind(120, "remove what was written"),
     "promise": StepKind(60, "remove what was written, unless a host has committed"),
     "commit": StepKind(240, "none: from here a deploy only goes forward"),
-    "prune": StepKind(3600, of_deploys=False),
 }
 
 

@@ -13,13 +13,15 @@ from ..config import Fleet, Host
 from ..env.changes import gone_back
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
 from ..ssh.connection import who
-from ..ssh.connections import Connections, report
+from ..ssh.connections import Connections
 from ..ssh.interrupts import heeded, ignored
 from ..ssh.validate import Tell
 from . import migrations, preflight, hooks, source
 from .commit import Commit, outcome
+from .health import Health
 from .hooks import HookRecord
 from .plan import STEP_KINDS, Options, Step, Target, judge, plan
+from .run import Run, report
 from .target import Targeting, serves
 
 Group = tuple[Step, ...]
@@ -51,7 +53,7 @@ class Rollout:
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
                 target, groups, record = await self._begin(hosts, stack)
                 seconds = await hooks.around(self.fleet.hooks, record, self.began,
-                                             self._do(hosts, groups, target))
+                                             self._do(Run(hosts, Health(self.tell)), groups, target))
                 self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
                            "seconds": seconds, "text": f"{target.tag} is live on {', '.join(record['hosts'])}"
                                                        f" ({seconds:.1f} s)"})
@@ -111,38 +113,38 @@ class Rollout:
 
     # ---- doing ----
 
-    async def _do(self, hosts: Connections, groups: Sequence[Group], target: Target) -> None:
+    async def _do(self, run: Run, groups: Sequence[Group], target: Target) -> None:
         """Lock, step after step, and at the first failure all back. Once all have prepared, Commit decides."""
         *steps, (promise,), (commit,) = groups
         begun: list[Group] = []
         judged: dict[str, Any] = {}
         anew = False
-        hosts.lenient = any(step.name == "migrate" for group in steps for step in group)
+        run.health.lenient = any(step.name == "migrate" for group in steps for step in group)
         try:
             with heeded():
-                self._hint(hosts, steps, target)
-                await hosts.lock(self._who(target))
+                self._hint(run.hosts, steps, target)
+                await run.hosts.lock(self._who(target))
                 steps[0][0].args["waited"] = hooks.since(self.began)  # hosts count from here
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
                     begun.append(group)
-                    hosts.spare = self._spare(hosts, group[0])
-                    answers = await hosts.run(migrations.anew(group) if anew else group)
+                    run.health.spare = self._spare(run, group[0])
+                    answers = await run.steps(migrations.anew(group) if anew else group)
                     judged |= answers.get(("verdicts", target.judge), {})
                     migrated = any(step.name == "migrate" for step in group)
                     if judged.get("boots") or migrated:
-                        anew = hosts.boots(migrated) or anew
+                        anew = run.health.boots(migrated) or anew
                     await source.check(answers, target, self.options.allow_dirty, self.tell)
                     for text in migrations.check(answers, target.action, self.options.allow_incompatible,
                                                  urgent=not self.tag):
                         self.tell({"event": "warning", "text": text})
                     for text, names in gone_back(answers).items():
                         self.tell({"event": "warning", "host": names, "text": text})
-            for name, text in hosts.sick.items():
+            for name, text in run.health.sick.items():
                 self.tell({"event": "unhealthy", "host": name, "text": f"not healthy, and let pass: {text}"})
         except BaseException as error:
             changed = not all(STEP_KINDS[group[0].name].harmless for group in begun)
-            raise await self._taken_back(hosts, error, changed) from None
-        await self._end(hosts, promise, commit, target)
+            raise await self._taken_back(run, error, changed) from None
+        await self._end(run, promise, commit, target)
 
     def _hint(self, hosts: Connections, groups: Sequence[Group], target: Target) -> None:
         """Let the hosts begin to pull while they are locked; images that come through our connections come later."""
@@ -150,21 +152,21 @@ class Rollout:
             for name in step.hosts if target.digest and not target.sources else ():
                 hosts.connections[name].hint("fetch", **step.args_for(name), digest=target.digest)
 
-    def _spare(self, hosts: Connections, step: Step) -> int:
+    def _spare(self, run: Run, step: Step) -> int:
         """How many hosts may be sick in a step: from the bake on all but `min_healthy` of them."""
-        if hosts.spare or step.name == "watch" and len(step.hosts) == len(hosts.hosts):
-            return int((1 - self.fleet.rollout["min_healthy"]) * len(hosts.hosts) + 1e-9)
+        if run.health.spare or step.name == "watch" and len(step.hosts) == len(run.hosts.hosts):
+            return int((1 - self.fleet.rollout["min_healthy"]) * len(run.hosts.hosts) + 1e-9)
         return 0
 
-    async def _taken_back(self, hosts: Connections, error: BaseException, changed: bool) -> BaseException:
+    async def _taken_back(self, run: Run, error: BaseException, changed: bool) -> BaseException:
         """Have all hosts go back; the error that then is to be told."""
-        ends = await hosts.take_back(str(error) or type(error).__name__)
+        ends = await run.hosts.take_back(str(error) or type(error).__name__)
         if isinstance(error, HostProblem):
-            error = DeployError(report(await hosts.evidence(error, ends)))
+            error = DeployError(report(await run.evidence(error, ends)))
         if not isinstance(error, DeployError):
             return error
         lost = [name for name, end in ends.items() if end is None]
-        fates = await self._commit(hosts).learn(lost, False, str(error))
+        fates = await self._commit(run).learn(lost, False, str(error))
         stuck = [name for name, end in ends.items() if end and end.get("attempt") or fates.get(name) == "stuck"]
         unknown = [name for name in lost if fates[name] not in ("back", "stuck")]
         if stuck or unknown:
@@ -184,12 +186,12 @@ class Rollout:
             yield (f"taken back; {', '.join(unknown)} can't be asked and does the same within"
                    f" {self.fleet.rollout['dead_after']} s of its last word: see make status")
 
-    def _commit(self, hosts: Connections) -> Commit:
-        return Commit(hosts, self.id, self.fleet.rollout["dead_after"])
+    def _commit(self, run: Run) -> Commit:
+        return Commit(run, self.id, self.fleet.rollout["dead_after"])
 
-    async def _end(self, hosts: Connections, promise: Step, commit: Step, target: Target) -> None:
+    async def _end(self, run: Run, promise: Step, commit: Step, target: Target) -> None:
         """All hosts are prepared. Raises DeployError or Divided where they don't all commit."""
-        fates, failed = await self._commit(hosts).run(promise, commit)
+        fates, failed = await self._commit(run).decide(promise, commit)
         error = outcome(fates, failed, target.tag)
         if error:
             raise error

@@ -15,7 +15,7 @@ from ..errors import under
 from ..rollout.plan import STEP_KINDS
 from ..ssh.validate import Event, visible
 
-SHOWN = ("lock", *(name for name, kind in STEP_KINDS.items() if kind.of_deploys))
+SHOWN = ("lock", *STEP_KINDS)
 MARKS = {"start": "…", "done": "✓", "failed": "✗"}
 Draw = Callable[[Event, bool], None]
 Steps = dict[str, tuple[str, float]]  # name → how far it is, the seconds it took

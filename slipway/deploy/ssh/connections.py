@@ -1,17 +1,15 @@
-"""The hosts of a command, over a connection each: reaches, locks and asks them all at once, runs steps, takes back."""
+"""The hosts of a command, over a connection each: all are reached, locked and asked at once."""
 
-import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from ..agent.answers import Facts, Resolved
 from ..config import Fleet, Host
-from ..errors import DeployError, HostProblem, Refused, on_hosts, under
-from ..rollout.plan import Step
+from ..errors import DeployError, HostProblem, Refused, on_hosts
 from . import process
 from .connection import Connection
 from .conversation import Answer
@@ -21,14 +19,6 @@ from .validate import Event, Tell
 AT_ONCE = 32  # connections that are being made: each needs CPU here to agree on keys, and has a minute
 TAKEBACK = 240  # seconds that a takeback may take: two drains, a stop, and one of what runs alone
 T = TypeVar("T")
-
-
-def report(problem: HostProblem) -> str:
-    """The text for a step that failed: host, step and problem, what the app answered, its log's last lines."""
-    lines = [f"{problem.host}: {problem.step}: {str(problem)[:2000]}"]
-    if problem.more.get("body"):
-        lines.append(f"  it answered: {problem.more['body'].strip()[:500]}")
-    return "\n".join(map(under, lines + [f"  | {line[:2000]}" for line in problem.more.get("log", ())[-50:]]))
 
 
 @contextlib.contextmanager
@@ -55,12 +45,6 @@ class Connections:
     connections: dict[str, Connection] = field(default_factory=dict)
     shares: dict[str, str] = field(default_factory=dict)  # host name → the socket by which its connection is shared
     locked: list[str] = field(default_factory=list)
-    sick: dict[str, str] = field(default_factory=dict)  # host name → what a host that is watched has told
-    spare: int = 0  # how many may be sick
-    lenient: bool = False  # a web that ends as it starts may need migrations that are to come
-    died: HostProblem | None = None  # the first that did so
-    alarm: asyncio.Event = field(default_factory=asyncio.Event)  # there are more
-    cause: HostProblem | None = None  # of the alarm
 
     async def __aenter__(self) -> "Connections":
         if self.shared:
@@ -140,56 +124,6 @@ class Connections:
             self.locked.append(host.name)
         await all_or_none(self.hosts, lock, error)
 
-    # ---- steps ----
-
-    async def run(self, group: Sequence[Step]) -> dict[tuple[str, str], Any]:
-        """Do the steps of a group at the same time; {(step, host): answer}. Raises the HostProblem of the first failure
-        or of an alarm, with its step and host, without waiting for the others."""
-        done: dict[tuple[str, str], asyncio.Task[Any]] = {}
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                alarm = tasks.create_task(self._alarmed())
-                for step in group:
-                    done |= {(step.name, name): tasks.create_task(self._do(step, name)) for name in step.hosts}
-                await asyncio.wait(done.values())
-                alarm.cancel()
-        except BaseExceptionGroup as failed:
-            first: BaseException = failed.exceptions[0]
-            asked = getattr(first, "step", "") == "verdicts"  # of a release that has ended before
-            alarmed = self.cause if self.cause in failed.exceptions else None
-            raise (alarmed or asked and self.died or first) from None
-        return {key: task.result() for key, task in done.items()}
-
-    async def _alarmed(self) -> None:
-        await self.alarm.wait()
-        assert self.cause
-        raise self.cause
-
-    async def _do(self, step: Step, name: str) -> Any:
-        if self.cause:  # the alarm came between two steps: this one would be sent before it is cancelled
-            raise self.cause
-        with timed(self.tell, step.name, name):
-            try:
-                return await self._ask(step, name)
-            except HostProblem as problem:
-                if step.name != "watch" or name not in self.sick or len(self.sick) > self.spare:
-                    problem.step, problem.host = step.name, name
-                    raise
-                return {}
-
-    async def _ask(self, step: Step, name: str) -> Any:
-        return await self.connections[name].ask(step.name, step.limit, **step.args_for(name))
-
-    # ---- the end ----
-
-    async def try_step(self, step: Step) -> dict[str, HostProblem]:
-        """Do a step on all its hosts, whatever fails on any; host name → its problem, Lost where nobody knows whether
-        it was done."""
-        async def do(host: Host) -> None:
-            with timed(self.tell, step.name, host.name):
-                await self._ask(step, host.name)
-        return (await gathered([host for host in self.hosts if host.name in step.hosts], do))[1]
-
     async def take_back(self, cause: str, names: Sequence[str] | None = None) -> dict[str, Answer | None]:
         """Tell all locked hosts, or these, to take back what was done; host name → its LockEnd, None where unknown."""
         names = self.locked if names is None else names
@@ -198,44 +132,9 @@ class Connections:
         self.tell({"event": "takeback", "hosts": list(names), "state": "start"})
         return await together(lambda name: self.connections[name].at_end(TAKEBACK), names)
 
-    async def evidence(self, problem: HostProblem, ends: Mapping[str, Any]) -> HostProblem:
-        """The problem with the log of its container, if any: read when `ends`, the takeback's, are here."""
-        if problem.more.get("log_of") and ends.get(problem.host):
-            name, since = problem.more["log_of"]
-            try:
-                log = (await self.connections[problem.host].ask("said", 20, name=name, since=since))["log"]
-            except HostProblem as error:
-                log = [f"(the log of {name} cannot be read: {error})"]
-            problem.more = {**problem.more, "log": log or [f"({name} has logged nothing)"]}
-        return problem
-
     async def release(self) -> None:
         """Give the locks back."""
         await together(lambda name: self.connections[name].end(), self.locked)
 
     def _hear(self, name: str, event: Event) -> None:
-        if event["event"] == "sick":
-            return self._hear_sick(name, event)
         self.tell({**event, "host": name})
-
-    def _hear_sick(self, name: str, event: Event) -> None:
-        """Note that a watched host is not healthy. More than `spare` of them end the steps under way, at once."""
-        problem = HostProblem(event["problem"], more=event["more"])
-        problem.step, problem.host = "start" if event.get("step") == "start" else "watch", name
-        if problem.step == "start" and self.lenient:
-            self.died = self.died or problem
-            return self.tell({"event": "progress", "host": name, "text": f"{problem}; it may need the migrations"})
-        self.sick.setdefault(name, event["problem"])
-        self.tell({"event": "sick", "host": name, "text": f"not healthy: {event['problem']}"})
-        if len(self.sick) > self.spare and not self.cause:
-            self.cause = problem
-            self.alarm.set()
-
-    def boots(self, migrated: bool) -> bool:
-        """From now on no web may end as it starts. Returns whether one has before the database was `migrated`, so that
-        all are to be started anew; else raises the HostProblem of the first that has."""
-        self.lenient, died = False, self.died
-        self.died = None
-        if died and not migrated:
-            raise died
-        return bool(died)

@@ -1,0 +1,184 @@
+"""The steps of a rollout on several hosts, and what is heard of one that is not well."""
+
+import asyncio
+
+import pytest
+
+from slipway.deploy.errors import HostProblem, Lost
+from slipway.deploy.rollout.health import Health
+from slipway.deploy.rollout.plan import STEP_KINDS, Options, Step, Target, plan
+from slipway.deploy.rollout.run import Run, report
+from slipway.deploy.ssh.connections import Connections
+from deployer.clock import run
+
+SICK = {"event": "sick", "problem": "of 30 answers to visitors 30 were errors", "more": {"log_of": ["shop-web-b", 1]}}
+
+
+class Standing:
+    """A connection whose host answers after so long; `asked`: what it was asked, with the time it was given."""
+
+    def __init__(self):
+        self.asked, self.takes, self.answer, self.running = [], 0, {}, 0
+
+    async def ask(self, do, timeout=60, **args):
+        self.asked.append((do, timeout, args))
+        self.running += 1
+        try:
+            await asyncio.sleep(self.takes)
+        finally:
+            self.running -= 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+@pytest.fixture
+def rollout(fleet, told):
+    return Run(Connections(fleet, list(fleet.app_hosts), connections={
+        host.name: Standing() for host in fleet.app_hosts}), Health(told.append))
+
+
+@pytest.fixture
+def health(rollout):
+    return rollout.health
+
+
+def hear(rollout, name, **more):
+    rollout.hosts._hear(name, {**SICK, **more})
+
+
+def failure(work):
+    with pytest.raises(HostProblem) as caught:
+        run(work)
+    return caught.value
+
+
+def test_what_is_under_way_fails_at_once(rollout, told):
+    """A step on another host does not keep the deployer from taking all back, nor does one that is yet to come."""
+    rollout.hosts.connections["web2"].takes = 3600
+
+    async def steps():
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.2, hear, rollout, "web1")
+        for _ in range(2):
+            with pytest.raises(HostProblem) as caught:
+                await rollout.steps([Step("flip", ("web2",))])
+            assert report(caught.value) == f"web1: watch: {SICK['problem']}"
+        assert loop.time() < 1 and not rollout.hosts.connections["web2"].running
+    run(steps())
+    assert {"event": "sick", "host": "web1", "text": f"not healthy: {SICK['problem']}"} in told
+
+
+def test_what_ends_as_it_boots_is_told_of_its_start(rollout, health):
+    """Whatever step is under way then; a host cannot make the report name what it likes."""
+    hear(rollout, "web1", step="start")
+    assert report(failure(rollout.steps([Step("migrate", ("web2",))]))).startswith("web1: start: of 30")
+    health.sick, health.cause = {}, None
+    hear(rollout, "web1", step="\033[2J")
+    assert report(failure(rollout.steps([Step("migrate", ("web2",))]))).startswith("web1: watch: of 30")
+
+
+def test_a_web_that_ends_as_it_boots_may_need_migrations(rollout, health):
+    """While the deployer is lenient its end counts only later; it is the cause where the release could not be asked."""
+    async def steps():
+        health.lenient = True
+        hear(rollout, "web1", step="start")
+        hear(rollout, "web2", step="start")
+        await rollout.steps([Step("publish", ("web2",))])
+        rollout.hosts.connections["web2"].answer = HostProblem("no")
+        for step, told in ("verdicts", "web1: start: of 30"), ("migrate", "web2: migrate: no"):
+            with pytest.raises(HostProblem) as caught:
+                await rollout.steps([Step(step, ("web2",))])
+            assert report(caught.value).startswith(told)
+    run(steps())
+    with pytest.raises(HostProblem) as caught:
+        health.boots(migrated=False)
+    assert caught.value.host == "web1" and not health.cause and not health.sick
+    assert health.boots(migrated=False) is False
+    hear(rollout, "web2", step="start")
+    assert health.cause.host == "web2"
+
+
+def test_what_ended_before_the_migrations_has_another_try(rollout, health):
+    """All are started anew; from then on an end counts."""
+    health.lenient = True
+    hear(rollout, "web1", step="start")
+    assert health.boots(migrated=True) is True
+    hear(rollout, "web2", step="start")
+    assert health.cause.host == "web2"
+
+
+def test_two_hosts_at_a_time(rollout):
+    """The first that is heard of is the cause; nobody stumbles over the second."""
+    hear(rollout, "web2"), hear(rollout, "web1")
+    assert report(failure(rollout.steps([Step("flip", ("web1",))]))).startswith("web2: watch")
+
+
+def test_some_may_be_sick(rollout, health):
+    """As many as there are to spare: their watch counts as done, one more fails all."""
+    health.spare = 1
+    rollout.hosts.connections["web1"].answer = HostProblem(SICK["problem"])
+    hear(rollout, "web1")
+    assert run(rollout.steps([Step("watch", ("web1", "web2"))])) == {("watch", "web1"): {}, ("watch", "web2"): {}}
+    hear(rollout, "web2")
+    assert failure(rollout.steps([Step("watch", ("web1",))])).host == "web2"
+
+
+def test_a_step_that_fails_ends_its_group(rollout, told):
+    """The first failure is raised, with its step and host; nobody waits for the others, whose end is told."""
+    rollout.hosts.connections["web1"].answer, rollout.hosts.connections["web2"].takes = HostProblem("no"), 3600
+    problem = failure(rollout.steps([Step("publish", ("web1", "web2")), Step("migrate", ("work",))]))
+    assert (problem.step, problem.host, str(problem)) == ("publish", "web1", "no")
+    assert [(event["step"], event["host"]) for event in told if event["state"] == "failed"] == [
+        ("publish", "web1"), ("publish", "web2")]
+
+
+def test_an_alarm_between_two_steps_stops_the_next(rollout, told):
+    """A host that falls ill when nothing is under way keeps the next wave from being told to flip at all."""
+    run(rollout.steps([Step("flip", ("web1",))]))
+    hear(rollout, "web1")
+    assert report(failure(rollout.steps([Step("flip", ("web2", "work"))]))) == f"web1: watch: {SICK['problem']}"
+    assert [name for name, connection in rollout.hosts.connections.items() if connection.asked] == ["web1"]
+    assert not any(event.get("host") in ("web2", "work") for event in told)
+
+
+def test_a_commit_is_not_ended_by_another_hosts_failure(rollout, told):
+    """All hosts come to their end, and each tells how."""
+    rollout.hosts.connections["web1"].answer, rollout.hosts.connections["web2"].takes = Lost("gone"), 100
+    failed = run(rollout.try_step(Step("commit", ("web1", "web2", "work"))))
+    assert list(failed) == ["web1"] and isinstance(failed["web1"], Lost)
+    assert {(event["host"], event["state"]) for event in told if event["state"] != "start"} == {
+        ("web1", "failed"), ("web2", "done"), ("work", "done")}
+
+
+def test_the_log_is_asked_for_when_all_is_over(rollout):
+    """Only then, and only of a host that can be asked. Where there is nothing to show, that is said."""
+    def problem():
+        found = HostProblem(SICK["problem"], more=SICK["more"])
+        found.step, found.host = "watch", "web1"
+        return found
+    web1 = rollout.hosts.connections["web1"]
+    web1.answer = {"log": ["Traceback", "boom"]}
+    assert report(run(rollout.evidence(problem(), {"web1": None}))) == report(problem()) and web1.asked == []
+    found = report(run(rollout.evidence(problem(), {"web1": {"code": 1}})))
+    assert found == report(problem()) + "\n  | Traceback\n  | boom"
+    assert web1.asked == [("said", 20, {"name": "shop-web-b", "since": 1})]
+    for web1.answer, said in (({"log": []}, "shop-web-b has logged nothing"),
+                              (HostProblem("no answer"), "the log of shop-web-b cannot be read: no answer")):
+        found = report(run(rollout.evidence(problem(), {"web1": {"code": 1}})))
+        assert found == report(problem()) + f"\n  | ({said})"
+
+
+def test_every_step_has_a_limit(fleet, rollout):
+    """What it is given, and what it may have to wait for besides: minutes, not a day."""
+    for group in plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge="web1"), Options(), {"id": "1", "who": "a"}):
+        for step in group:
+            assert STEP_KINDS[step.name].limit <= step.limit <= 3600 + max(
+                fleet.rollout[name] for name in ("ready", "migrate"))
+    run(rollout.steps([Step("migrate", ("web1",), {"seconds": 300})]))
+    assert rollout.hosts.connections["web1"].asked == [("migrate", STEP_KINDS["migrate"].limit + 300, {"seconds": 300})]
