@@ -12,7 +12,7 @@ KEEP        ?=
 NAME        ?=
 
 ## The template itself
-.PHONY: new mine pins image-test browser screenshots s3 fleet fleet-down e2e e2e-all ports \
+.PHONY: new mine test-real pins image-test browser screenshots s3 fleet fleet-down e2e e2e-extra e2e-all ports \
         companion companions companion-image
 
 # They test provisioning, too.
@@ -40,7 +40,13 @@ end_of_mine = { test ! -e LICENSE || echo 'make: LICENSE stays, for what came fr
   echo 'make: git commit keeps it so, git reset --hard undoes it'; }
 
 # They wait more than they work; those that must not wait for others are marked "alone".
-test: PYTEST += -n 6 --dist worksteal
+test test-real: PYTEST += -n 6 --dist worksteal
+
+# tests/pytest.ini names them first of those that `make test` leaves out.
+real = $(addprefix tests/,$(shell sed -n '/^norecursedirs/{s/^.*\.\* //; s/ browser .*//p;}' tests/pytest.ini))
+
+test-real: $(VE)/sentinel-tests ## tests with real processes and services: Postgres, Redis, nginx, systemd's units
+	@exec $(PYTEST) $(real) --durations=15 $(PYTEST_ARGS)
 
 pins: $(VE)/sentinel-dev ## whether the pins are whole, not stale, and for all platforms; needs the network
 	@exec $(PYTEST) tests/pins $(PYTEST_ARGS)

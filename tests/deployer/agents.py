@@ -102,8 +102,6 @@ class Agent:
         self.asked.append(do)
         if do == "alive":
             return [line({"alive": True})]
-        if do == "fetch":  # a hint
-            return []
         if do == "lock":
             self.lock = message["id"]
         if do in self.odd and (said := self.odd[do](message)) is not None:

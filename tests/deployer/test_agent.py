@@ -650,24 +650,6 @@ def test_one_that_does_not_come_back_keeps_no_other_from_it(tmp_path, monkeypatc
         machine.at_rest()
 
 
-def test_what_an_earlier_version_noted_of_beat(tmp_path):
-    """It is brought back by that."""
-    machine = Machine(tmp_path / "root")
-    host = machine.host
-    with world(host):
-        machine.attempt("deploy", "v1")
-        host.up["shop-beat.service"] = ("v2", "sha256:v2")
-        disk.write(host.attempt, json.dumps({
-            "version": 1, "tag": "v2", "live": "a", "slot": "b", "action": "deploy", "keep_warm": 600, "began": 0,
-            "beat_before": {"release": release("v1"), "settings": "SECRET_KEY=1\n"}}))
-        live = slots.live(host)
-        attempt = {**releases.read_attempt(host), "live": live, "slot": slots.other(live)}
-        replace.processes_back(host, attempt)
-        disk.remove(host.attempt)
-        machine.at_rest()
-    assert host.up["shop-beat.service"] == ("v1", "sha256:v1")
-
-
 @pytest.mark.parametrize("noted", [{}, {"allow_incompatible": True}])
 def test_a_risk_that_was_taken_is_recorded(noted):
     """Beside what became of the release."""
@@ -837,13 +819,11 @@ def test_no_deploy_begins_where_visitors_do_not_come_back(tmp_path, monkeypatch)
     assert releases.read_tag(host.tag) == release("v1")
 
 
-@pytest.mark.parametrize("key", ["promised", "prepared"])
-def test_an_agent_ends_with_its_commit_though_nobody_listens(tmp_path, monkeypatch, key):
-    """The connection breaks while it commits: the lock is held no longer than that takes. What an earlier version has
-    promised counts."""
+def test_an_agent_ends_with_its_commit_though_nobody_listens(tmp_path, monkeypatch):
+    """The connection breaks while it commits: the lock is held no longer than that takes."""
     machine = Machine(tmp_path / "root")
     host = machine.host
-    disk.write(host.attempt, json.dumps({"version": 1, "tag": "v2", "live": "a", "slot": "b", key: True}))
+    disk.write(host.attempt, json.dumps({"version": 1, "tag": "v2", "live": "a", "slot": "b", "promised": True}))
     monkeypatch.setattr(serve, "Host", lambda app: host)
     monkeypatch.setattr(serve, "lines", lambda: [])
     monkeypatch.setattr("signal.pause", lambda: pytest.fail("it waits for the watchdog"))

@@ -112,21 +112,7 @@ def test_what_was_pulled_is_told(host):
     assert host.called == []
 
 
-def test_a_hint_to_pull(host, monkeypatch):
-    """It pulls, fails in silence, and leaves it to the pull under the lock to make room."""
-    free = 2 * pull.ROOM
-    monkeypatch.setattr(facts, "engine", lambda host: {"root": "/there"})
-    monkeypatch.setattr(facts, "free", lambda path: free if path == "/there" else 0)
-    for answer in ((200, PULLED), (500, {"message": "no"})):
-        host.serve(answer)
-        pull.fetch(host, image="r.example/shop", digest="sha256:d", credentials="ann:secret")
-    assert login_shown(host.asked[0]) == {"username": "ann", "password": "secret"} and len(host.asked) == 2
-    free = 2 * pull.ROOM - 1
-    pull.fetch(host, image="r.example/shop", digest="sha256:d")
-    assert len(host.asked) == 2
-
-
-def test_what_a_hint_brought_stays(host, monkeypatch):
+def test_what_is_here_makes_no_room(host, monkeypatch):
     """Where it has filled the disk, too: room is made only for an image that is still to come."""
     pruned = []
     monkeypatch.setattr(facts, "engine", lambda host: {"root": "/"})

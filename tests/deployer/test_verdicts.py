@@ -98,12 +98,10 @@ MAKERS = ((), ("shop.0001_initial",), ("lock.0001_initial", "shop.0001_initial")
 CASES = [  # what the build and the releases say → the refusal, unless it is allowed; "" where it goes on
     ({"coming": build(postgresql={"shop.0002_note": OK}, sqlite={}), "plan": PLAN}, ""), (OLDER, ""),
     ({"coming": LACKS, "plan": PLAN}, NOTE),
-    # a verdict counts for its database alone; that of the version before still does
+    # a verdict counts for its database alone
     ({"coming": build(postgresql={"shop.0002_note": OK}, sqlite={"shop.0002_note": ERROR}), "plan": PLAN}, ""),
     ({"coming": build(postgresql={"shop.0002_note": OK}, sqlite={"shop.0002_note": ERROR}), "plan": PLAN,
       "settings": "DATABASE_URL=sqlite:////data/db\n"}, NOTE),
-    ({"coming": json.dumps({"version": 1, "vendor": "postgresql", "migrations": {"shop.0002_note": OK}}),
-      "plan": PLAN}, ""),
     # an error on tables that come with it harms nobody; on any other, or once its table is applied, it does
     ({"coming": OURS, "plan": NEW}, ""), *(({"coming": since(*makers), "plan": NEW}, LESS) for makers in MAKERS),
     ({"coming": OURS, "plan": NEW.replace("[ ]  lock.0001", "[X]  lock.0001")}, LESS),
@@ -150,7 +148,6 @@ def test_what_migrations_do_to_a_deploy(judge, given, told):
     (build(postgresql={"shop.0002_note": OK}), "DATABASE_URL=sqlite:////data/db\n", "no verdicts for sqlite"),
     (build(postgresql={"shop.0002_note": OK}), "DATABASE_URL=mysql://db.example/shop\n", "one of mysql"),
     (build(postgresql={"shop.0002_note": OK}), "SECRET_KEY=1\n", "name no DATABASE_URL"),
-    (json.dumps({"version": 1, "vendor": "sqlite", "migrations": {"shop.0002_note": OK}}), POSTGRES, "make build"),
     (json.dumps({"version": 2, "vendors": {"sqlite": {}}, "failed": {"postgresql": "no postgis"}}), POSTGRES,
      "could not apply them on postgresql: no postgis"),
 ])
@@ -230,7 +227,7 @@ def test_the_database_s_url_may_be_in_a_file(judge):
     assert not refusal(judge(build(postgresql={"shop.0002_note": OK}), PLAN, settings=settings))
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"version": 1}', '{"vendors": 3}', '{"version": 3}', "1",
+@pytest.mark.parametrize("text", ["[]", "{", '{"vendors": 3}', '{"version": 3}', "1",
                                   '{"vendors": {"postgresql": {"shop.0001_initial": 1}}}',
                                   since(3).replace("[3]", "3"), since([])])
 def test_a_malformed_answer_of_the_build_is_a_problem(text):

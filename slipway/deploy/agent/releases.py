@@ -146,10 +146,6 @@ def read_attempt(host: Host) -> Noted | None:
     if text is None:
         return None
     attempt = parse_object(text) or {}
-    if "prepared" in attempt:  # as an earlier version called it
-        attempt.setdefault("promised", bool(attempt["prepared"]))
-    if "beat_before" in attempt:
-        attempt.setdefault("before", {"beat": attempt["beat_before"]})
     refuse_newer(attempt, host.attempt, NOTED)
     if not is_noted(attempt):
         raise Malformed("%s is not what a deploy writes down: see what runs there, and remove it" % host.attempt)

@@ -27,7 +27,6 @@ from .fate import decide
 from .host import ENVIRONMENT, Host, Problem, lock_holder
 from .shapes import Event, Message, Noted
 from .steps.commit import withdraw_promise
-from .steps.pull import fetch
 from .steps.switch import flip_back
 from .steps.table import STEPS
 
@@ -93,8 +92,6 @@ def read(app: str, program: bytes, file: str) -> None:
             readers.update(dict.fromkeys(LOCKED, shell.refuse))  # they were meant for that lock
         elif message.get("do") == "resolve":  # it waits for the registry: meanwhile facts are found
             beside(answer, message, partial(images.resolve, host, **message["args"]))
-        elif message.get("do") == "fetch":  # goes on while the lock is taken; nobody waits for an answer
-            beside(partial(fetch, host, **message["args"]))
         elif message.get("do", "alive") != "alive":  # alive or an abort: the lock had just ended
             answer(message, lambda: readers.get(message["do"], shell.refuse)(host, **message["args"]))
 

@@ -35,7 +35,6 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
     words = command(fleet, args)
     running: dict[str, Process] = {}
     hosts = fleet.chosen(args.hosts)
-    process.allow(len(hosts))
 
     async def show(host: Host) -> int | None:
         running[host.name] = shown = await process.start(

@@ -12,7 +12,6 @@ from ..config import Fleet, Host
 from ..errors import HostProblem
 from ..ssh.connection import Connection
 from ..ssh.gather import together
-from ..ssh.process import allow
 from ..ssh.validate import Tell, brief
 from .rules import Rule, Rules, ill, room, size
 
@@ -30,7 +29,6 @@ class Watcher:
                            self.now())
         self.connections: dict[str, Connection] = {}
         self.waiting: deque[dict[str, Any]] = deque()  # alerts of which the hook has not heard
-        allow(len(hosts))
 
     async def watch(self) -> None:
         """Go on until this is cancelled."""

@@ -15,7 +15,7 @@ from ..ssh import connection
 from ..ssh.connection import who
 from ..ssh.conversation import why_ended
 from ..ssh.gather import gathered, on_each
-from ..ssh.process import allow, in_thread
+from ..ssh.process import in_thread
 from ..swarm.nodes import Nodes
 from . import fitness, progress
 from .channels import PYTHON, Channels, locked, looking
@@ -50,7 +50,6 @@ async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool, 
 async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: str, recipe: Callable[..., None],
                check: bool, out: TextIO) -> int:
     """Inspect and lock `hosts`, apply the recipe to each, and report. `what`: the command, for the locks."""
-    allow(len(hosts))
     found = await on_each(hosts, lambda host: inspect(fleet, host, what == "remove"))
     known = found | await others(fleet, hosts)
     bare = [host for host in hosts if "python3" in found[host.name].missing]

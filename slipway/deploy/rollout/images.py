@@ -1,8 +1,10 @@
 """Whether all hosts have pulled one image, and the one that was meant. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from ..agent.answers import Image, Resolved
+from ..errors import Refused, on_hosts
 from .plan import Target
 
 DIRTY = ("{} has what no commit holds, so nobody could build it again: commit, make build, make push; or take the risk"
@@ -17,6 +19,13 @@ def foreign(image: str, found: Resolved, machines: Iterable[str]) -> str:
         if found["architectures"] and name not in found["architectures"]:
             return f"image {image} is for another architecture than {name}: build it with PLATFORM=linux/{name}"
     return ""
+
+
+def check(answers: Mapping[tuple[str, str], Any], target: Target, allow_dirty: bool) -> None:
+    """Raise Refused when an image must not start. `answers`: (step, host) → answer, of which those to `pull` count."""
+    found = problems({host: answer for (step, host), answer in answers.items() if step == "pull"}, target, allow_dirty)
+    if found:
+        raise Refused(on_hosts(found))
 
 
 def problems(pulled: Mapping[str, Image], target: Target, allow_dirty: bool = False) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from ..ssh.connection import who
 from ..ssh.connections import Connections
 from ..ssh.interrupts import heeded, ignored
 from ..ssh.validate import Tell
-from . import migrations, preflight, hooks, source
+from . import hooks, images, migrations, preflight
 from .commit import Commit, outcome
 from .health import Health
 from .hooks import HookRecord
@@ -122,7 +122,6 @@ class Rollout:
         run.health.lenient = any(step.name == "migrate" for group in steps for step in group)
         try:
             with heeded():
-                self._hint(run.hosts, steps, target)
                 await run.hosts.lock(self._who(target))
                 steps[0][0].args["waited"] = hooks.since(self.began)  # hosts count from here
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
@@ -133,7 +132,7 @@ class Rollout:
                     migrated = any(step.name == "migrate" for step in group)
                     if judged.get("boots") or migrated:
                         anew = run.health.boots(migrated) or anew
-                    await source.check(answers, target, self.options.allow_dirty, self.tell)
+                    images.check(answers, target, self.options.allow_dirty)
                     for text in migrations.check(answers, target.action, self.options.allow_incompatible,
                                                  urgent=not self.tag):
                         self.tell({"event": "warning", "text": text})
@@ -145,12 +144,6 @@ class Rollout:
             changed = not all(STEP_KINDS[group[0].name].harmless for group in begun)
             raise await self._taken_back(run, error, changed) from None
         await self._end(run, promise, commit, target)
-
-    def _hint(self, hosts: Connections, groups: Sequence[Group], target: Target) -> None:
-        """Let the hosts begin to pull while they are locked; images that come through our connections come later."""
-        for step in (step for group in groups for step in group if step.name == "pull"):
-            for name in step.hosts if target.digest and not target.sources else ():
-                hosts.connections[name].hint("fetch", **step.args_for(name), digest=target.digest)
 
     def _spare(self, run: Run, step: Step) -> int:
         """How many hosts may be sick in a step: from the bake on all but `min_healthy` of them."""

@@ -102,11 +102,6 @@ class Connection(Conversation):
         `timeout` seconds: then nobody knows whether it was done. Cancelling this does not stop the agent."""
         return result(await self._outcome(self._send(do, args), timeout))
 
-    def hint(self, do: str, **args: Any) -> None:
-        """Tell the agent what it may begin with, as it is asked for it soon. Nobody hears what becomes of it."""
-        if not self.lost:
-            self._line({"do": do, "args": args})
-
     async def lock(self, description: str, dead_after: float, bare: bool = False) -> None:
         """Take the host's lock: the agent may change things from now on, and takes them back when it hears nothing for
         `dead_after` seconds. `bare`: the app may not be provisioned yet. Raises HostProblem, `locked` when somebody

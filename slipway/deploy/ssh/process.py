@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar, cast
 
-from ..errors import HostProblem, Refused, nonsense
+from ..errors import HostProblem, nonsense
 
 LONGEST = 4 * 2**20  # bytes of a line: facts, with the records of many releases, have some 100 KB
 MOST = 16 * 2**20  # bytes of a command's stdout
@@ -127,15 +126,3 @@ def thread(function: Callable[..., T], *words: Any) -> Future[T]:
 async def in_thread(function: Callable[..., T], *words: Any) -> T:
     """What the function returns, called in such a thread."""
     return await asyncio.wrap_future(thread(function, *words))
-
-
-def allow(hosts: int, each: int = 4) -> None:
-    """Raise the limit of open files as far as so many hosts need it, no further: programs that we start have it, too,
-    and some are slow or wrong with a very high one. Raises Refused where that may not be."""
-    need, (soft, hard) = hosts * each + 64, resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        if 0 <= soft < need:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
-    except (ValueError, OSError):  # macOS has a lower one than it says
-        raise Refused(f"{hosts} hosts need {need} open files, the limit is {soft if hard < 0 else hard}: raise it with"
-                      f" ulimit -n {need}, or name fewer by --hosts") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from .. import facts, images, slots
@@ -21,13 +20,6 @@ def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = 
     if not attempt.noted["warm"]:
         pin(host, attempt, say, found["image_id"])
     return {**found, "architecture": os.uname().machine}
-
-
-def fetch(host: Host, image: str, digest: str, credentials: str = "") -> None:
-    """Begin with what `pull` goes on with under the lock: it tells of what is wrong, and first makes room."""
-    with contextlib.suppress(Problem, OSError):
-        if facts.free(facts.engine(host).get("root", "/")) >= 2 * ROOM:  # so that enough is left for none to go
-            images.bring(host, image, digest, credentials)
 
 
 def known(host: Host, attempt: Attempt) -> Image | None:

@@ -129,12 +129,9 @@ def parse_plan(text: str) -> dict[str, bool]:
 
 
 def parse(text: str | None) -> Found:
-    """The content of migrations.json, of version 1 too, which knew a single vendor; nothing where there is no file.
-    Raises Problem for a malformed or a newer one."""
+    """The content of migrations.json; nothing where there is no file. Raises Problem for a malformed or a newer one."""
     try:
         found = json.loads(text or "{}")
-        if found.get("version") == 1:
-            found = {"vendors": {found["vendor"]: found["migrations"]}}
         if found.get("version", 0) > VERSION:
             raise Problem("migrations.json in the image is of version %s, which only a newer deployer knows: use that"
                           % found["version"])

@@ -1,38 +1,13 @@
-"""What a deploy says of the image that its hosts have pulled, and of the commits it was built from; the real git."""
+"""What a deploy says of the image that its hosts have pulled."""
 
-import asyncio
-import os
 from types import SimpleNamespace
 
 import pytest
 
 from slipway.deploy.commands import plan
 from slipway.deploy.errors import Refused
-from slipway.deploy.rollout import source, images
+from slipway.deploy.rollout import images
 from slipway.deploy.rollout.plan import Target
-from deployer.clock import run
-from proc import run as finish
-
-
-@pytest.fixture
-def git(tmp_path, monkeypatch):
-    """A clone with one commit pushed and one that is not: what runs git in it, and `folder`."""
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".gitconfig").write_text("[user]\nname = A\nemail = a@shop.example\n[init]\ndefaultBranch = main\n")
-
-    def call(*words, folder="clone"):
-        done = finish(["git", "-C", tmp_path / folder, *words])
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-    call("init", "-q", "--bare", "remote", folder=".")
-    call("clone", "-q", "remote", "clone", folder=".")
-    call("commit", "-q", "--allow-empty", "-m", "pushed")
-    call("push", "-q", "origin", "HEAD:main")
-    call("commit", "-q", "--allow-empty", "-m", "not pushed")
-    call.folder = tmp_path / "clone"
-    return call
 
 
 ONE = {"image_id": "sha256:1", "digests": ["sha256:d"], "revision": "", "architecture": "x86_64", "others": []}
@@ -42,36 +17,6 @@ TARGET = Target("deploy", "build-1", "sha256:d")
 def pulled(*answers):
     """Answers to pull, of hosts web1, web2 and so on: each what it says besides that of a good one."""
     return {f"web{number}": {**ONE, **answer} for number, answer in enumerate(answers, 1)}
-
-
-def said(git, revision, target=TARGET):
-    """What is told of an image of that revision."""
-    told = []
-    answers = {("pull", name): answer for name, answer in pulled({"revision": revision}, {}).items()}
-    asyncio.run(source.check(answers, target, False, told.append, git.folder))
-    return [event["text"] for event in told]
-
-
-def test_pushed_commits_need_no_word(git):
-    """Built from what a remote has, from what this checkout does not know, without a label, from no revision at all,
-    or gone back to: silence."""
-    for revision in (git("rev-parse", "HEAD^"), "0" * 40, "", "--output=/tmp/x"):
-        assert said(git, revision) == []
-    assert said(git, git("rev-parse", "HEAD"), Target("rollback", "build-1")) == []
-
-
-def test_unpushed_commits_are_said(git):
-    """Built from a commit that only this machine has: one line with release and commit; gone once it is pushed."""
-    line, = said(git, git("rev-parse", "HEAD"))
-    assert "build-1" in line and git("rev-parse", "HEAD")[:12] in line and "\n" not in line
-    git("push", "-q", "origin", "HEAD:topic")
-    assert said(git, git("rev-parse", "HEAD")) == []
-
-
-def test_without_a_remote_nothing_is_unpushed(git):
-    """A project that is nowhere else has nowhere to push to."""
-    git("remote", "remove", "origin")
-    assert said(git, git("rev-parse", "HEAD")) == []
 
 
 WRONG = {  # what web2 says → why nothing starts
@@ -86,8 +31,7 @@ WRONG = {  # what web2 says → why nothing starts
 def test_what_must_not_start(text):
     """Each thing that is wrong with what a host has pulled is told of it, before anything starts."""
     with pytest.raises(Refused) as refused:
-        run(source.check({("pull", name): answer for name, answer in pulled({}, WRONG[text]).items()}, TARGET, False,
-                         None))
+        images.check({("pull", name): answer for name, answer in pulled({}, WRONG[text]).items()}, TARGET, False)
     assert str(refused.value).startswith("on web2: ") and text in str(refused.value)
 
 
