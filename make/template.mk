@@ -12,7 +12,7 @@ KEEP        ?=
 NAME        ?=
 
 ## The template itself
-.PHONY: new mine test-real pins image-test browser screenshots s3 fleet fleet-down e2e e2e-extra e2e-all ports \
+.PHONY: new mine test-real pins image-test browser screenshots s3 fleet fleet-down e2e e2e-all ports \
         companion companions companion-image
 
 # They test provisioning, too.
