@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -11,7 +12,7 @@ from slipway.deploy.config import Host
 from slipway.deploy.errors import DeployError, HostProblem, Locked, Refused, on_hosts
 from slipway.deploy.ssh.connection import Connection
 from slipway.deploy.ssh.connections import AT_ONCE, Connections
-from slipway.deploy.ssh.gather import all_or_none, insist, on_each, together
+from slipway.deploy.ssh.gather import on_each, together
 from deployer.clock import run
 
 
@@ -72,26 +73,29 @@ class Locks:
     """Hosts whose locks deployers take and give back; each of their messages takes as long as chance has it."""
 
     def __init__(self, seed=0, **held):
-        self.chance, self.held, self.said = random.Random(seed), held, []
+        self.chance, self.held = random.Random(seed), held
 
-    async def deploy(self, who, names, slow=1.0):
-        """Take all, or let go of all. Returns who got them, or why not."""
-        async def take(host):
-            self.said.append((who, host.name))
-            await asyncio.sleep(self.chance.random() * slow)
-            holder = self.held.setdefault(host.name, who)
-            if holder != who:
-                await asyncio.sleep(self.chance.random() * slow)
-                raise HostProblem(f"locked: {holder}", locked=True)
-            mine.append(host.name)
-            await asyncio.sleep(self.chance.random() * slow)
-        mine = []
-        await asyncio.sleep(self.chance.random() * slow)
+    async def message(self):
+        await asyncio.sleep(self.chance.random())
+
+    async def take(self, who, name):
+        await self.message()
+        holder = self.held.setdefault(name, who)
+        await self.message()
+        if holder != who:
+            raise HostProblem(f"locked: {holder}", locked=True)
+
+    async def deploy(self, who, *names):
+        """Take all, or give back all. Returns who got them, or why not."""
+        fleet = SimpleNamespace(rollout={"dead_after": 30})
+        team = Connections(fleet, named(*names), connections={
+            name: SimpleNamespace(lock=lambda *words, name=name, **options: self.take(who, name)) for name in names})
+        await self.message()
         try:
-            await all_or_none(named(*names), lambda host, ours: insist(lambda: take(host), ours))
+            await team.lock(who)
         except Locked as error:
-            await asyncio.sleep(self.chance.random() * slow)
-            for name in mine:
+            await self.message()
+            for name in team.locked:
                 del self.held[name]
             return str(error)
         return who
@@ -102,65 +106,21 @@ def test_of_those_who_want_the_same_hosts_one_gets_them_all(seed):
     """However their messages cross: the one that has the first by name; the others are told who."""
     async def work():
         locks = Locks(seed)
-        names = (locks.deploy(who, ["c", "a", "b"]) for who in ("ann", "bob", "eve"))
-        return locks.held, sorted(await asyncio.gather(*names))
+        ends = await asyncio.gather(*(locks.deploy(who, "c", "a", "b") for who in ("ann", "bob", "eve")))
+        return locks.held, sorted(ends)
     held, ends = run(work())
     winner = held["a"]
     assert held == dict.fromkeys("abc", winner) and ends == sorted([winner] + 2 * [f"on a: locked: {winner}"])
 
 
-def test_locks_are_taken_at_once():
-    """No host waits for another's answer."""
-    async def work():
-        locks, began = Locks(), asyncio.get_running_loop().time()
-        locks.chance.random = lambda: 1
-        assert await locks.deploy("ann", "abc", slow=5) == "ann"
-        return asyncio.get_running_loop().time() - began
-    assert run(work()) == 15
-
-
-def test_who_has_the_first_does_not_wait_for_ever():
-    """Somebody who is at work on another host goes on; nobody is told before a retirement on the first has ended."""
+def test_locks_after_the_first_are_taken_at_once():
+    """No host waits for another's answer; where one is locked, those that were taken are told."""
     async def work(**held):
         locks, began = Locks(**held), asyncio.get_running_loop().time()
-        return await locks.deploy("ann", "abc"), asyncio.get_running_loop().time() - began, {*locks.said}
-    said, seconds, asked = run(work(c="provision by bob"))
-    assert said == "on c: locked: provision by bob" and 10 < seconds < 16 and len(asked) == 3
-    said, seconds, asked = run(work(a="deploy by bob", c="deploy by bob"))
-    assert said == "on a: locked: deploy by bob" and seconds < 4
-
-
-def test_who_does_not_get_the_first_lets_go_at_once():
-    """Though another host waits for a retirement, and has not answered yet."""
-    ended = []
-
-    async def lock(host, ours):
-        try:
-            await asyncio.sleep({"a": 1, "b": 2, "c": 120}[host.name])
-            if host.name == "a":
-                raise HostProblem("locked: deploy by bob", locked=True)
-        finally:
-            ended.append((host.name, asyncio.get_running_loop().time()))
-    with pytest.raises(Locked, match="^on a: locked: deploy by bob$"):
-        run(all_or_none(named("c", "a", "b"), lock))
-    assert sorted(ended) == [("a", 1), ("b", 1), ("c", 1)]
-
-
-def test_what_is_no_lock_of_somebody_s_is_not_tried_again():
-    """It is told when the first host has answered, too."""
-    asked = []
-
-    async def broken():
-        asked.append(1)
-        raise HostProblem("there is no /run/shop")
-
-    async def work():
-        began = asyncio.get_running_loop().time()
-        with pytest.raises(DeployError, match="^on b: there is no /run/shop$"):
-            await all_or_none(named("a", "b"), lambda host, ours: insist(broken, ours) if ours else asyncio.sleep(3),
-                              DeployError)
-        return asyncio.get_running_loop().time() - began
-    assert run(work()) == 3 and asked == [1]
+        locks.chance.random = lambda: 1
+        return await locks.deploy("ann", *"abcd"), asyncio.get_running_loop().time() - began, locks.held
+    assert run(work()) == ("ann", 5, dict.fromkeys("abcd", "ann"))
+    assert run(work(c="bob")) == ("on c: locked: bob", 6, {"c": "bob"})
 
 
 def test_many_hosts_are_reached_some_at_a_time(data):

@@ -55,15 +55,6 @@ def test_a_release_that_is_not(server, answer, said):
     assert problem.more["status"] == http.ask(server(answer), "/")[0]
 
 
-@pytest.mark.parametrize("body, count", [
-    (b'{"celery": {"dead": 3}}', 3), (b'{"celery": {"dead": null}}', 0), (b'{"celery": {}}', 0), (b"[]", 0), (b"", 0),
-    (b"[" * 50_000, 0), (b'{"celery": {"dead": Infinity}}', 0)])
-def test_tasks_that_were_given_up(server, body, count):
-    """The app tells who asks through no proxy; one that cannot tell has none."""
-    assert http.dead_tasks(server(b"HTTP/1.1 200 OK\r\n\r\n" + body)) == count
-    assert "Forwarded" not in server.asked and server.asked.startswith("GET /debug/vars ")
-
-
 def test_nobody_answers(tmp_path, server):
     """No socket, and one that accepts and is silent: status 0 and why, within the time limit."""
     assert http.ask(str(tmp_path / "none.sock"), "/") == (0, "no answer: No such file or directory")

@@ -329,9 +329,6 @@ DRIFT = {
         "nginx": 'unknown directive "x" in /etc/nginx/sites-enabled/blog:3'},
     "2 lines of releases.log are torn, and left out": {"torn": 2},
     "a deploy of v2 died there; the next deploy or rollback settles it": {"attempt": {"tag": "v2"}},
-    "tasks that were given up: 3; see `docker-runner shop manage dead_tasks` there": {"slots": {
-        "a": {"release": {"tag": "v1", "image_id": "sha256:1"}, "units": {"web": {"state": "active", "dead": 3}}},
-        "b": {"release": None, "units": {}}}},
     "web ends again and again: its unit restarted 9 x, its container is 4 s old: see make logs": {
         "containers": {"shop-web-a": ["1", "2", 4996], "shop-web-b": ["1", "2", 1]}, "slots": {
             "a": {"release": {"tag": "v1", "image_id": "sha256:1"},

@@ -28,7 +28,6 @@ class UnitFacts(TypedDict):
     restarts: Count | None
     since: str | None
     health: NotRequired[str]
-    dead: NotRequired[int]  # tasks that were given up
 
 
 class AloneFacts(UnitFacts):

@@ -126,7 +126,6 @@ def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Pr
     web, worker = units.get("web"), units.get("worker")
     if health and release and web and web["state"] == "active":
         web["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")
-        web["dead"] = http.dead_tasks(host.slot(slot, "web.sock"))
     if health and worker and worker["state"] == "active":
         worker["health"] = slots.worker_state(host, slot)[0] or "not ready"
     return {"release": release, "units": units}

@@ -27,15 +27,6 @@ def ask(sock: Place, path: str, site: Site = ("http", "localhost"), timeout: flo
     return exchange(sock, REQUEST % (path, site[1], AGENT, site[0]), timeout)
 
 
-def dead_tasks(sock: str) -> int:
-    """How many tasks the app has given up; 0 where it cannot tell. It answers only requests that no proxy forwarded."""
-    try:
-        body = exchange(sock, "GET /debug/vars HTTP/1.0\r\nHost: localhost\r\n\r\n", 5)[1]
-        return max(0, min(int(json.loads(body)["celery"]["dead"]), 2**63 - 1))  # which the deployer takes
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return 0
-
-
 def exchange(sock: Place, request: str, timeout: float) -> tuple[int, str]:
     """(status, body) of the answer to a request, as `ask`."""
     answer = b""

@@ -60,8 +60,6 @@ def unhealthy(app: str, role: str, unit: Mapping[str, Any], facts: Facts) -> Ite
     yield from restarting(role, unit, f"{role}-{facts['live']}", facts)
     if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
         yield f"{role} is {unit.get('state')}, {unit.get('health', 'not running')}"
-    if unit.get("dead"):
-        yield f"tasks that were given up: {unit['dead']}; see `docker-runner {app} manage dead_tasks` there"
 
 
 def running(unit: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from ..errors import DeployError, HostProblem, Refused, on_hosts
 from . import process
 from .connection import Connection
 from .conversation import Answer
-from .gather import Ours, Problems, all_or_none, at_most, gathered, insist, on_each, texts, together
+from .gather import Problems, at_most, gathered, on_each, texts, together
 from .validate import Event, Tell
 
 AT_ONCE = 32  # connections that are being made: each needs CPU here to agree on keys, and has a minute
@@ -114,13 +114,16 @@ class Connections:
         return found
 
     async def lock(self, description: str, error: type[DeployError] = DeployError, bare: bool = False) -> None:
-        """Take the locks of all hosts; `bare` is Connection.lock's. Raises Locked, or `error` for other problems."""
-        async def lock(host: Host, ours: Ours) -> None:
-            connection, dead_after = self.connections[host.name], self.fleet.rollout["dead_after"]
+        """Take the locks of all hosts; `bare` is Connection.lock's. The first host by name decides between deployers
+        that want the same hosts, so the others' locks are taken after it. Raises Locked, or `error` for other problems;
+        who hears it gives back what is `locked`."""
+        async def lock(host: Host) -> None:
             with timed(self.tell, "lock", host.name):
-                await insist(lambda: connection.lock(description, dead_after, bare=bare), ours)
+                await self.connections[host.name].lock(description, self.fleet.rollout["dead_after"], bare=bare)
             self.locked.append(host.name)
-        await all_or_none(self.hosts, lock, error)
+        hosts = sorted(self.hosts, key=lambda host: host.name)
+        await on_each(hosts[:1], lock, error)
+        await on_each(hosts[1:], lock, error)
 
     async def take_back(self, cause: str, names: Sequence[str] | None = None) -> dict[str, Answer | None]:
         """Tell all locked hosts, or these, to take back what was done; host name → its LockEnd, None where unknown."""

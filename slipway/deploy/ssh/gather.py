@@ -10,9 +10,6 @@ from ..errors import DeployError, HostProblem, Locked, Refused, on_hosts
 K = TypeVar("K")
 T = TypeVar("T")
 Problems = dict[str, list[str]]  # host name → what is wrong there
-Ours = asyncio.Task[Any] | None  # done when we have the first host's lock, or can't have it; None: this is that one
-LET_GO = 10  # seconds in which a deployer that must give up lets go of its locks
-AGAIN = 0.2  # seconds between two tries
 
 
 async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Iterable[K]) -> dict[K, T]:
@@ -61,36 +58,6 @@ async def on_each(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]
         kind = Locked if any(problem.locked for problem in problems.values()) else error
         raise kind(on_hosts(texts(problems)))
     return found
-
-
-async def all_or_none(hosts: Sequence[Host], lock: Callable[[Host, Ours], Awaitable[None]],
-                      error: type[DeployError] = Refused) -> None:
-    """Take the locks of all hosts at once, each by `lock`, which calls `insist`. Of two deployers that want the same
-    hosts, the one that gets the first by name gets them all. Raises as on_each; without the first at once, for that
-    one alone. Who hears an error lets go of what it has."""
-    hosts = sorted(hosts, key=lambda host: host.name)
-    try:
-        async with asyncio.TaskGroup() as group:
-            ours = group.create_task(on_each(hosts[:1], lambda host: lock(host, None), error))
-            group.create_task(on_each(hosts[1:], lambda host: lock(host, ours), error))
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-
-
-async def insist(lock: Callable[[], Awaitable[None]], ours: Ours) -> None:
-    """Take a host's lock. Where somebody has it, try again for LET_GO seconds once the first host's lock is `ours`: who
-    wants the same hosts gives up then. Raises HostProblem."""
-    now, deadline = asyncio.get_running_loop().time, None
-    while True:
-        try:
-            return await lock()
-        except HostProblem as problem:
-            if ours:
-                await asyncio.wait({ours})
-            deadline = deadline or now() + (LET_GO if ours and problem.locked else 0)
-            if now() >= deadline:
-                raise
-        await asyncio.sleep(AGAIN)
 
 
 def texts(problems: Mapping[str, HostProblem]) -> Problems:
