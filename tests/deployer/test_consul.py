@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from slipway.deploy import config
-from slipway.deploy.provisioning import fitness, progress
+from slipway.deploy.provisioning import fitness, report
 from slipway.deploy.provisioning.fitness import Found
 from slipway.deploy.server import consul, files as server, site, consul_hosts
 from slipway.deploy.server.consul_hosts import Web, in_use, listed, merged, parsed, web_of
@@ -129,8 +129,8 @@ def test_an_agent_is_needed(by_consul, fleet):
     assert not [*fitness.with_consul(other, fleet, host_of(fleet, "web1"))]
 
 
-def test_who_does_not_answer_needs_no_second_provisioning(capsys):
-    progress.left_out(sys.stdout, Out((), ("web2",)), by_consul=True)
+def test_who_does_not_answer_needs_no_second_provisioning(capsys, by_consul):
+    report.notes(sys.stdout, by_consul, {}, Out((), ("web2",)), check=False)
     assert capsys.readouterr().out == "web2: its web does not answer yet, so balancers send it nobody: make deploy\n"
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from slipway.deploy import config
 from slipway.deploy.errors import DeployError, HostProblem, Locked, Refused
-from slipway.deploy.provisioning import channels, progress, provision as provisioning
+from slipway.deploy.provisioning import provision as provisioning, report as reports
 from slipway.deploy.ssh import connection, connections, gather
 from slipway.deploy.ssh.connection import who
 from slipway.deploy.ssh.process import Done
@@ -24,7 +24,7 @@ from proc import ROOT, run
 
 def report(check, **changes):
     out = io.StringIO()
-    total = progress.report(out, check, {"a": [], "b": [], "c": [], **changes})
+    total = reports.changes(out, check, {"a": [], "b": [], "c": [], **changes})
     return total, out.getvalue().splitlines()
 
 
@@ -86,7 +86,7 @@ def hosts(monkeypatch, fleet):
     monkeypatch.setattr(connections, "Connection", mine)
 
     async def at_host(host, ssh, words, input=b"", timeout=60):
-        what = {channels.SCRIPT: "python"}.get(words[-1], "inspect" if len(words) > 3 else "fact")
+        what = {provisioning.SCRIPT: "python"}.get(words[-1], "inspect" if len(words) > 3 else "fact")
         if what == "fact":
             return await Host().command(words[-1])
         found.log.append((host.name, what))
@@ -95,7 +95,6 @@ def hosts(monkeypatch, fleet):
         said = f"{found.said.get(host.name, '')}\nend\n"
         return Done(found.wrong.get((host.name, what), 0), said.encode(), b"E: no\n")
     monkeypatch.setattr(connection, "run", at_host)
-    monkeypatch.setattr(channels, "run", at_host)
     return found
 
 
@@ -175,12 +174,11 @@ def test_a_host_that_fails_keeps_no_other(fleet, hosts, monkeypatch):
     assert {("web1", "end"), ("web2", "end")} <= set(hosts.log)
 
 
-def test_a_host_without_python_gets_it_when_all_others_are_locked(fleet, hosts):
-    """It is announced, done by ssh alone, and counted; then that host is locked as the others are."""
+def test_a_host_without_python_gets_it_first(fleet, hosts):
+    """It is announced, done by ssh alone, and counted; then hosts are locked and changed."""
     hosts.said["web1"] = "missing python3"
     _, said = provision(fleet)
-    assert hosts.log[2:7] == [("web2", "open"), ("web2", "lock"), ("web1", "python"), ("web1", "open"),
-                              ("web1", "lock")]
+    assert hosts.log[2] == ("web1", "python") and ("web1", "lock") in hosts.log[5:7]
     assert said.startswith("web1: install python3 …\n") and "\nweb1: install python3\n" in said
     hosts.wrong["web1", "python"] = 100
     error, _ = provision(fleet)
@@ -188,12 +186,11 @@ def test_a_host_without_python_gets_it_when_all_others_are_locked(fleet, hosts):
 
 
 def test_check_of_a_host_without_python(fleet, hosts):
-    """Its facts come by ssh alone: what would change is told as exactly."""
-    without, said = provision(fleet, ["web1"], check=True)
+    """It sees nothing there, and says so."""
     hosts.said["web1"] = "missing python3"
-    changes, more_said = provision(fleet, ["web1"], check=True)
-    assert changes == without + 1 and more_said.startswith("web1: would install python3\nweb1: would write")
-    assert hosts.log.count(("web1", "open")) == 1, "no agent is started there"
+    error, _ = provision(fleet, ["web1"], check=True)
+    assert type(error) is Refused and str(error).startswith("on web1: has no python3, without which --check")
+    assert hosts.log == [("web1", "inspect")]
 
 
 def test_pyinfra_that_is_not_installed_is_said(tmp_path):

@@ -7,9 +7,9 @@ import pytest
 from pyinfra.operations import files, server
 
 from slipway.deploy.errors import HostProblem, Refused
-from slipway.deploy.provisioning import team
+from slipway.deploy.provisioning import provision as provisioning
 from slipway.deploy.provisioning.connector import stdin
-from slipway.deploy.provisioning.progress import announce
+from slipway.deploy.provisioning.report import announce
 from deployer.recipes import STAT, Here, Host, work
 
 
@@ -99,17 +99,17 @@ def test_commands_get_their_input_and_codes():
 # ---- the team's own part ----
 
 def loaded(monkeypatch, tmp_path, text):
-    """What team.load makes of that file."""
+    """What operations_of_the_team makes of that file."""
     (tmp_path / "deploy").mkdir()
     (tmp_path / "deploy/provision_more.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, team.NAME, raising=False)
-    return team.load()
+    monkeypatch.delitem(sys.modules, provisioning.MORE, raising=False)
+    return provisioning.operations_of_the_team()
 
 
 def test_a_team_s_part_is_optional(fleet):
     """Without the file nothing is done."""
-    assert team.load()(fleet, fleet.hosts[0]) is None
+    assert provisioning.operations_of_the_team()(fleet, fleet.hosts[0]) is None
 
 
 def test_a_team_s_part_is_called(monkeypatch, tmp_path, fleet):

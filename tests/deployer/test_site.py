@@ -5,7 +5,7 @@ import re
 import pytest
 
 from slipway.deploy import config
-from slipway.deploy.provisioning import nginx_scripts
+from slipway.deploy.provisioning import operations
 from slipway.deploy.server import site
 from deployer.test_server import files, host_of
 
@@ -122,10 +122,10 @@ SITE = site.Site("shop", {"/etc/nginx/shop/app.conf": "x"},
 def test_nginx_tests_a_copy_before_anything_moves():
     """The files are put into a copy of /etc/nginx, which nginx tests as its own; each then comes by one rename."""
     copy = "/etc/nginx.new-shop"
-    assert nginx_scripts.in_copy(SITE, "/etc/nginx/shop/app.conf") == f"{copy}/shop/app.conf"
-    assert f"ln -sfn ../sites-available/shop {copy}/sites-enabled/shop" in nginx_scripts.copy_script(SITE)
-    before = nginx_scripts.copy_script(SITE) + nginx_scripts.test_script(SITE)
+    assert operations.in_copy(SITE, "/etc/nginx/shop/app.conf") == f"{copy}/shop/app.conf"
+    assert f"ln -sfn ../sites-available/shop {copy}/sites-enabled/shop" in operations.copy_script(SITE)
+    before = operations.copy_script(SITE) + operations.test_script(SITE)
     assert not re.search(r"(mv|rm|ln|mkdir)[^\n]* /etc/nginx/", before)
-    script = nginx_scripts.swap_script(SITE)
+    script = operations.swap_script(SITE)
     assert f"mv -fT {copy}/shop/app.conf /etc/nginx/shop/app.conf" in script
     assert script.endswith("systemctl reload nginx.service")

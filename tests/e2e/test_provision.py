@@ -186,16 +186,14 @@ case $* in *install*python3) mv /usr/bin/python3.away /usr/bin/python3 ;; esac
 
 
 def test_a_host_without_python_gets_it_first(project):
-    """--check tells all that would change without one; then it comes before all else."""
+    """--check says that it sees nothing without one; then it comes before all else."""
     host = project.fleet.hosts["work1"]
     host.write("/usr/local/bin/apt-get", APT_GET)
     host.run("chmod 755 /usr/local/bin/apt-get; mv /usr/bin/python3 /usr/bin/python3.away")
     try:
         project.settings["site.body_limit"] = "13m"
         done = project.deploy("--hosts", "work1", "provision", "--check")
-        assert (done.returncode, done.stdout) == (1, (
-            "work1: would install python3\nwork1: would put nginx site shop-balancer in place\n"
-            "2 changes to make (work1 2)\n")), done.stderr
+        assert done.returncode == 2 and "on work1: has no python3, without which --check" in done.stderr
         assert host.ssh("command -v python3").returncode, "--check has not brought it"
         assert project.deploy("--hosts", "work1", "provision").stdout == (
             "work1: install python3 …\nwork1: install python3\nwork1: put nginx site shop-balancer in place\n"

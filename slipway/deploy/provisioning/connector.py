@@ -14,8 +14,8 @@ from pyinfra.api.util import get_file_io
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, extract_control_arguments, make_unix_command_for_host
 
+from ..ssh.connection import Connection
 from ..ssh.process import Done
-from .channels import Channel
 
 TIMEOUT = 600  # seconds for a command of an operation without _timeout
 KEPT = 20  # lines of output of a command that failed
@@ -77,8 +77,8 @@ class OverConnection(BaseConnector):
         self._wait(self._channel.put(path, content, mode, user, group))
 
     @property
-    def _channel(self) -> Channel:
-        channel: Channel = self.host.connector_data["channel"]
+    def _channel(self) -> Connection:
+        channel: Connection = self.host.connector_data["channel"]
         return channel
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:

@@ -1,5 +1,6 @@
 """Operations that pyinfra lacks: a file that is written whole, and nginx's files, which nginx tests first."""
 
+import os
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -9,9 +10,8 @@ from pyinfra.context import host
 from pyinfra.operations.util.files import chmod, chown
 
 from ..server.files import File
-from ..server.site import Site
+from ..server.site import NGINX, Site
 from .facts import Entry, Files
-from .nginx_scripts import copy_script, in_copy, swap_script, test_script
 
 Commands = Generator[PyinfraCommand | str, None, None]
 
@@ -64,3 +64,35 @@ def nginx_site(site: Site) -> Commands:
         yield PutWhole(in_copy(rest, path), content)
     yield test_script(rest)
     yield swap_script(rest)
+
+
+# ---- scripts for nginx: its files are tested in a copy of /etc/nginx, then each is moved into place ----
+
+def in_copy(site: Site, path: str = NGINX) -> str:
+    """A path below /etc/nginx, in the copy; the copy's own."""
+    return path.replace(NGINX, f"{NGINX}.new-{site.name}", 1)
+
+
+def copy_script(site: Site) -> str:
+    """The script that makes the copy, without the site's new files."""
+    copy = in_copy(site)
+    return "\n".join(["set -e", f"rm -rf {copy}", f"cp -a {NGINX} {copy}",
+                      *(f"rm -f {in_copy(site, path)}" for path in site.absent),
+                      *(f"mkdir -p {os.path.dirname(in_copy(site, path))}" for path in (*site.files, *site.links)),
+                      *(f"ln -sfn {target} {in_copy(site, path)}" for path, target in site.links.items())])
+
+
+def test_script(site: Site) -> str:
+    """The script that has nginx test the copy, as /etc/nginx in a mount namespace of its own: no other process sees
+    it there."""
+    copy = in_copy(site)
+    return f"unshare --mount sh -c 'mount --bind {copy} {NGINX} && nginx -t -q' || {{ rm -rf {copy}; exit 1; }}"
+
+
+def swap_script(site: Site) -> str:
+    """The script that moves the tested files into place and reloads nginx."""
+    lines = ["set -e", "sync"]
+    for path in (*site.files, *site.links):
+        lines += [f"mkdir -p {os.path.dirname(path)}", f"mv -fT {in_copy(site, path)} {path}"]
+    return "\n".join([*lines, *(f"rm -f {path}" for path in site.absent), f"rm -rf {in_copy(site)}", "sync",
+                      "! systemctl --quiet is-active nginx.service || systemctl reload nginx.service"])

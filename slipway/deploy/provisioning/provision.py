@@ -1,25 +1,31 @@
 """`python -m slipway.deploy provision`: inspects all hosts, locks them, and applies the recipe to each."""
 
+import contextlib
 import functools
+import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import ModuleType
 from typing import TextIO
 
 from ..config import Fleet, Host
 from ..errors import DeployError, HostProblem, Refused
 from ..server import site
-from ..server.files import serves_http
 from ..server.site import Out
 from ..ssh import connection
-from ..ssh.connection import who
+from ..ssh.connection import Connection, who
+from ..ssh.connections import Connections
 from ..ssh.conversation import why_ended
 from ..ssh.gather import gathered, on_each
 from ..ssh.process import in_thread
 from ..swarm.nodes import Nodes
-from . import fitness, progress
-from .channels import PYTHON, Channels, locked, looking
+from . import fitness, report
 from .fitness import Found
+
+PYTHON = "install python3"  # first, and by ssh alone, as the agent needs it
+SCRIPT = "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y -o DPkg::Lock::Timeout=300 python3"
+LONG = 1000  # seconds that it may take
+MORE = "deploy.provision_more"  # a team's own operations
 
 
 async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, remove: str = "",
@@ -27,10 +33,10 @@ async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, re
     """Make `hosts` what the fleet says, or take the app off the host `remove`; with `check` only say what would be
     done. Returns the number of changes. Raises Refused or Locked when nothing was done, DeployError when it failed
     midway."""
-    session, recipe, team = modules()
+    session, recipe = modules()
     if remove:
         return await work(session, fleet, [host_to_remove(fleet, remove)], "remove", recipe.remove, check, out)
-    function = functools.partial(recipe.provision, team=team.load())
+    function = functools.partial(recipe.provision, team=operations_of_the_team())
     return await work(session, fleet, hosts, "provision", function, check, out)
 
 
@@ -42,7 +48,7 @@ async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool, 
         raise Refused(f"there is no web host {name!r}; there are: {', '.join(web)}")
     if not balancers:
         raise Refused("none of the hosts has balancer = true: only what sends visitors to a host can drain it")
-    session, recipe, _ = modules()
+    session, recipe = modules()
     function = functools.partial(recipe.drain, name=name, away=away)
     return await work(session, fleet, balancers, "drain" if away else "undrain", function, False, out)
 
@@ -50,30 +56,53 @@ async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool, 
 async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: str, recipe: Callable[..., None],
                check: bool, out: TextIO) -> int:
     """Inspect and lock `hosts`, apply the recipe to each, and report. `what`: the command, for the locks."""
-    found = await on_each(hosts, lambda host: inspect(fleet, host, what == "remove"))
+    announce = functools.partial(report.announce, out)
+    found = await on_each(hosts, lambda host: inspect(fleet, host, what == "remove", check))
     known = found | await others(fleet, hosts)
     bare = [host for host in hosts if "python3" in found[host.name].missing]
-    announce = functools.partial(progress.announce, out)
+    await on_each(bare, lambda host: bring_python(fleet, host, announce), DeployError)
     nodes = Nodes(fleet, check, announce)
-    reached = looking(fleet, hosts, bare) if check else locked(fleet, hosts, bare, who(what), announce)
-    async with reached as channels:
-        run = session.Session({host.name: channels[host.name] for host in hosts}, check, announce)
-        who_is_out = await left_out(fleet, known, channels)
+    async with reached(fleet, hosts, "" if check else who(what)) as connections:
+        run = session.Session({host.name: connections[host.name] for host in hosts}, check, announce)
+        left_out = await who_is_out(fleet, known, connections)
         try:
             with run.entered():
                 await on_each(hosts, lambda host: in_thread(
-                    run.work, host.name, recipe, fleet, host, found[host.name], who_is_out),
+                    run.work, host.name, recipe, fleet, host, found[host.name], left_out),
                     Refused if check else DeployError)
             if fleet.is_swarm and what == "provision":
                 await nodes.bring(hosts)
         finally:
-            progress.refused(out, {host.name: found[host.name] for host in hosts if check and serves_http(host)})
-            progress.nodes(out, fleet, found if what == "provision" else {})
-            drained = who_is_out.drained if what == "provision" else ()
-            progress.left_out(out, Out(drained, who_is_out.silent), fleet.by_consul)
-            total = progress.report(out, check, {
+            if what == "provision":
+                report.notes(out, fleet, found, left_out, check)
+            total = report.changes(out, check, {
                 host.name: [PYTHON] * (host in bare) + run.changes(host.name) for host in hosts}, nodes.changes)
     return total
+
+
+@contextlib.asynccontextmanager
+async def reached(fleet: Fleet, hosts: Sequence[Host], what: str) -> AsyncIterator[Mapping[str, Connection]]:
+    """Connections to the hosts, by name, with all their locks, which `what` describes; without locks where it is "".
+    Raises Locked, Refused."""
+    async with Connections(fleet, [*hosts]) as connections:
+        await connections.reach_all()
+        if what:
+            await connections.lock(what, Refused, bare=True)
+        try:
+            yield connections.connections
+        except DeployError:  # the work on all hosts has ended, which it has not after an interrupt
+            await connections.release()
+            raise
+        await connections.release()
+
+
+async def bring_python(fleet: Fleet, host: Host, announce: Callable[[str, str], None]) -> None:
+    """Install python3 on a host. Raises HostProblem."""
+    announce(host.name, PYTHON)
+    done = await connection.run(host, fleet.ssh, ["sh", "-c", SCRIPT], timeout=LONG)
+    if done.code:
+        said = (done.err or done.out).decode(errors="replace").strip()
+        raise HostProblem(f"{PYTHON}: {said[-1000:]}")
 
 
 async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
@@ -82,16 +111,16 @@ async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
     if not any(host.balancer for host in hosts):
         return {}
     asked = [host for host in fleet.hosts if (host.balancer or host.has("web")) and host not in hosts]
-    return (await gathered(asked, lambda host: inspect(fleet, host, True)))[0]
+    return (await gathered(asked, lambda host: inspect(fleet, host, remove=True)))[0]
 
 
-async def left_out(fleet: Fleet, known: Mapping[str, Found], channels: Channels) -> Out:
+async def who_is_out(fleet: Fleet, known: Mapping[str, Found], connections: Mapping[str, Connection]) -> Out:
     """Who gets no visitors. Whom a balancer has drained is asked again, now that it is locked; what one has, the others
     get. A web host that is not known is taken to have a release."""
     async def drained(balancer: Host) -> Sequence[str]:
-        if balancer.name not in channels:
+        if balancer.name not in connections:
             return known[balancer.name].drained
-        done = await channels[balancer.name].command(f"cat {site.drained_file(fleet.app)} 2>/dev/null || :")
+        done = await connections[balancer.name].command(f"cat {site.drained_file(fleet.app)} 2>/dev/null || :")
         return done.out.decode(errors="replace").split()
     balancers = [host for host in fleet.balancers if host.name in known]
     names = await on_each(balancers, drained)
@@ -99,13 +128,25 @@ async def left_out(fleet: Fleet, known: Mapping[str, Found], channels: Channels)
         {web.name: known[web.name].serves for web in fleet.with_role("web") if web.name in known}))
 
 
-def modules() -> tuple[ModuleType, ModuleType, ModuleType]:
-    """The modules session, recipe and team, which need pyinfra. Raises Refused where it is not installed."""
+def modules() -> tuple[ModuleType, ModuleType]:
+    """The modules session and recipe, which need pyinfra. Raises Refused where it is not installed."""
     try:
-        from . import recipe, session, team
+        from . import recipe, session
     except ModuleNotFoundError as error:
         raise Refused(f"provisioning needs {error.name}, which is not installed: run make provision") from None
-    return session, recipe, team
+    return session, recipe
+
+
+def operations_of_the_team() -> Callable[[Fleet, Host], None]:
+    """The function `provision` of deploy/provision_more.py, which is called last on each host; one that does nothing
+    where there is no such file. Raises Refused where it cannot be loaded."""
+    try:
+        function: Callable[[Fleet, Host], None] = importlib.import_module(MORE).provision
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in ("deploy", MORE):
+            return lambda fleet, host: None
+        raise Refused(f"deploy/provision_more.py: {type(error).__name__}: {error}") from error
+    return function
 
 
 def host_to_remove(fleet: Fleet, name: str) -> Host:
@@ -113,12 +154,15 @@ def host_to_remove(fleet: Fleet, name: str) -> Host:
     return next((host for host in fleet.hosts if name in (host.name, host.address)), Host(name, name))
 
 
-async def inspect(fleet: Fleet, host: Host, remove: bool) -> Found:
+async def inspect(fleet: Fleet, host: Host, remove: bool, check: bool = False) -> Found:
     """What inspect.sh finds on a host. Raises HostProblem where it cannot be reached, or is not fit."""
     done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, remove))
     if done.code:
         raise HostProblem(why_ended(done.code, done.err))
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
-    if problems := [*fitness.problems(found, fleet.app), *([] if remove else fitness.with_consul(found, fleet, host))]:
+    problems = [*fitness.problems(found, fleet.app), *([] if remove else fitness.with_consul(found, fleet, host))]
+    if check and "python3" in found.missing:
+        problems.append("has no python3, without which --check sees no more: run make provision, which installs it")
+    if problems:
         raise HostProblem(*problems)
     return found

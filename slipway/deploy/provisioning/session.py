@@ -18,7 +18,7 @@ from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_host, ctx_state
 
 from ..errors import HostProblem
-from .channels import Channel
+from ..ssh.connection import Connection
 from .connector import OverConnection
 
 FOLDER = Path(__file__).resolve().parents[1]
@@ -70,7 +70,7 @@ class Announcer(BaseStateCallback):
 class Session:
     """One run on all hosts, each in a thread of its own. `say`: announces (host name, what takes long)."""
 
-    def __init__(self, channels: Mapping[str, Channel], check: bool, say: Callable[[str, str], None]) -> None:
+    def __init__(self, channels: Mapping[str, Connection], check: bool, say: Callable[[str, str], None]) -> None:
         logging.getLogger("pyinfra").setLevel(logging.CRITICAL + 1)  # HostProblems say it
         inventory = Inventory(([*channels], {}))
         for host in inventory:

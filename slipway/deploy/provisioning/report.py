@@ -14,34 +14,26 @@ def announce(out: TextIO, host: str, text: str) -> None:
     print(f"{host}: {text} …", file=out, flush=True)
 
 
-def left_out(out: TextIO, who: Out, by_consul: bool = False) -> None:
-    """Say which web hosts the balancers leave out; Consul tells them itself when one answers."""
-    cure = "make deploy" if by_consul else "make deploy, then make provision"
+def notes(out: TextIO, fleet: Fleet, found: Mapping[str, Found], who: Out, check: bool) -> None:
+    """Say what there is to know besides: where nginx would not start again, which hosts are nodes of a swarm that the
+    file does not ask for, and which web hosts the balancers leave out."""
+    for name, each in found.items():
+        if check and each.refused:
+            print(f"{name}: nginx would not start again: {each.refused}", file=out)
+        if each.node and not fleet.is_swarm:
+            print(f"{name}: is a node of a swarm and stays one, so live-restore stays off: a restart of Docker ends"
+                  " containers", file=out)
+    cure = "make deploy" if fleet.by_consul else "make deploy, then make provision"  # Consul sees one that answers
     for name in who.silent:
         print(f"{name}: its web does not answer yet, so balancers send it nobody: {cure}", file=out)
     for name in who.drained:
         print(f"{name}: is drained: make undrain HOST={name}", file=out)
 
 
-def refused(out: TextIO, found: Mapping[str, Found]) -> None:
-    """Say where nginx would not start again."""
-    for name, each in found.items():
-        if each.refused:
-            print(f"{name}: nginx would not start again: {each.refused}", file=out)
-
-
-def nodes(out: TextIO, fleet: Fleet, found: Mapping[str, Found]) -> None:
-    """Say which hosts are nodes of a swarm that the file does not ask for."""
-    for name, each in found.items():
-        if each.node and not fleet.is_swarm:
-            print(f"{name}: is a node of a swarm and stays one, so live-restore stays off: a restart of Docker ends"
-                  " containers", file=out)
-
-
-def report(out: TextIO, check: bool, *changes: Mapping[str, Iterable[str]]) -> int:
+def changes(out: TextIO, check: bool, *done: Mapping[str, Iterable[str]]) -> int:
     """Say the changes of each host, in their order; with `check`, what would be. Returns the number of all."""
-    names = sorted({host for each in changes for host in each})
-    unique = {host: list(dict.fromkeys(text for each in changes for text in each.get(host, ()))) for host in names}
+    names = sorted({host for each in done for host in each})
+    unique = {host: list(dict.fromkeys(text for each in done for text in each.get(host, ()))) for host in names}
     would, total = "would " * check, sum(map(len, unique.values()))
     for text, hosts in in_order(unique):
         print(f"{', '.join(hosts)}: {would}{text}", file=out)
