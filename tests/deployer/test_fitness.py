@@ -42,7 +42,7 @@ def inspect(request, tmp_path):
         (stubs / name).chmod(0o755)
 
     def call(app, remove=False, own=()):
-        fleet = Fleet(app, "r.example/x", (), site={"tls": "off"}, server={"packages": []},
+        fleet = Fleet(app, "r.example/x", (), site={"tls": "off"},
                       processes=BUILT_IN | {process.name: process for process in own})
         _, _, script, *words = fitness.inspection(fleet, remove)
         words = [" ".join(f"{tmp_path}{word}" if word.startswith("/") else word for word in one.split())

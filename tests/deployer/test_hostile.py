@@ -28,7 +28,7 @@ VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.di
 KEYS = st.sampled_from([
     "app", "image", "registry", "media", "opts", "memory", "site", "site.names", "site.tls", "site.certificate",
     "site.key", "site.email", "site.body_limit", "site.proxies", "rollout.smoke", "rollout.ready", "rollout.bake",
-    "rollout.max_errors", "hooks.before", "registry.login", "server.packages", "hosts", "hosts.web1",
+    "rollout.max_errors", "hooks.before", "registry.login", "hosts", "hosts.web1",
     "hosts.web1.address", "hosts.web1.roles", "hosts.web1.internal", "hosts.web1.opts", "hosts.front.internal",
     "hosts.front.balancer", "watch", "watch.hosts_up", "watch.ttl", "watch.disk", "hooks.alert"])
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]")

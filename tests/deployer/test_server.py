@@ -94,20 +94,11 @@ def test_docker_runner_gets_the_memory_of_a_container(data, memory, line):
     ("web1", {"dockerd", "docker", "nginx", "logrotate"}, ["logrotate", "docker.io", "nginx"]),
     ("work", {"dockerd", "nginx"}, ["docker.io"]),
     ("front", {"dockerd", "nginx"}, ["nginx"]),
-    ("web1", {"certbot", "unattended-upgrade"}, []),
+    ("web1", {"certbot"}, []),
 ])
 def test_packages_are_what_commands_are_missing(fleet, name, missing, names):
     """A command that is there, from wherever, is not installed again; nor what the host's roles do not need."""
     assert server.packages(fleet, host_of(fleet, name), missing) == names
-
-
-def test_more_packages_and_security_updates(data):
-    """The file can ask for other packages, and for updates by themselves."""
-    data["server"] = {"packages": ["htop", "vim"], "security_updates": True}
-    fleet = config.build(data, {}, "test")
-    found = server.packages(fleet, host_of(fleet, "web1"), {"htop", "unattended-upgrade"})
-    assert found == ["unattended-upgrades", "htop"]
-    assert 'Unattended-Upgrade "1"' in files(fleet, "web1")["/etc/apt/apt.conf.d/20auto-upgrades"]
 
 
 def test_every_template_is_filled_in(fleet):

@@ -20,14 +20,13 @@ def test_nginx_of_a_web_host_believes_its_balancer_alone(fleet):
     assert links == [{"/etc/nginx/sites-enabled/shop": "../sites-available/shop"}]
 
 
-def test_nginx_knows_who_may_see_figures_and_where_passwords_go(data):
-    """Nobody without a token, and the admin's, unless the file says otherwise; a dot in a path is a dot."""
+def test_nginx_knows_where_passwords_go(data):
+    """To the admin's, unless the file says otherwise; a dot in a path is a dot."""
     path = "/etc/nginx/sites-available/shop"
     usual = files(config.build(data, {}, "test"), "web1")[path]
-    assert "default  visitor;\n    \n}" in usual and '\n    "~^POST:/admin/login/$" 1;\n}' in usual
-    data["site"] |= {"metrics_from": ["10.0.0.9", "2001:db8::/64"], "login_paths": ["/a.b/", "/in/"]}
+    assert '\n    "~^POST:/admin/login/$" 1;\n}' in usual
+    data["site"] |= {"login_paths": ["/a.b/", "/in/"]}
     wanted = files(config.build(data, {}, "test"), "web1")[path]
-    assert "    10.0.0.9 named;\n2001:db8::/64 named;\n}" in wanted
     assert '    "~^POST:/a\\.b/$" 1;\n"~^POST:/in/$" 1;\n}' in wanted and "/admin/" not in wanted
 
 

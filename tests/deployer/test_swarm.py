@@ -32,8 +32,6 @@ def fleet():
 @pytest.mark.parametrize("change, said", [
     ({"media": "local"}, "media: \"local\" files would differ"),
     ({"registry": "ssh"}, "registry: has no meaning with engine.kind = \"swarm\""),
-    ({"engine": {**DATA["engine"], "managers": ["x"]}}, "there is no host 'x'"),
-    ({"engine": {**DATA["engine"], "managers": ["web1", "work"]}}, "take an odd number"),
     ({"engine": {"kind": "swarm", "replicas": {"web": 1}}}, "engine.replicas.smtp: is needed"),
     ({"engine": {"kind": "swarm", "replicas": {"smtp": 1}}}, "engine.replicas.web: is needed"),
     ({"engine": {"kind": "swarm", "replicas": {"web": 1, "smtp": 0, "beat": 2}}}, "only one beat"),

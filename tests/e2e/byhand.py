@@ -20,7 +20,7 @@ def files(app, image, roles):
     """Path on the server → (text, mode)."""
     values = {"APP": app, "SITE": app, "SCHEME": "http", "SERVER_NAMES": f"{app}.example", "HTTP_PORT": "80",
               "BODY_LIMIT": "20m", "BALANCERS": "", "REAL_IP": "",
-              "METRICS_FROM": "", "LOGIN_PATHS": "", **uploads("local")}
+              "LOGIN_PATHS": "", **uploads("local")}
     processes = [process_unit(app, BUILT_IN[role]) for role in roles]
     return {
         **{unit.path: (unit.content, "644") for unit in processes},

@@ -84,38 +84,6 @@ def test_systemd_has_nothing_to_say(first):
         assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-# A package of the name, signed by nobody, in a folder that apt is made to trust; Debian's own are out of reach.
-SHELF = """
-set -e
-mkdir -p /srv/shelf/build/DEBIAN /srv/shelf/build/usr/bin /root/sources
-cd /srv/shelf
-printf 'Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: us\nDescription: x\n' $1 >build/DEBIAN/control
-printf '#!/bin/sh\n' >build/usr/bin/unattended-upgrade
-chmod 755 build/usr/bin/unattended-upgrade
-dpkg-deb --build --root-owner-group build $1.deb >/dev/null
-{ cat build/DEBIAN/control; echo "Filename: ./$1.deb"; echo "Size: $(stat -c %s $1.deb)"
-  echo "SHA256: $(sha256sum $1.deb | cut -d' ' -f1)"; } >Packages
-mv /etc/apt/sources.list* /root/sources/
-echo 'deb [trusted=yes] file:/srv/shelf ./' >/etc/apt/sources.list
-"""
-
-
-def test_security_updates_when_asked_for(project):
-    """With security_updates the package that installs them comes, by apt, and apt is told to use it every night."""
-    host, name = project.fleet.hosts["web1"], "unattended-upgrades"
-    host.run(f"sh -s {name}", input=SHELF)
-    try:
-        project.settings["server.security_updates"] = True
-        assert f"web1: install {name}" in project.provision("--hosts", "web1").splitlines()
-        assert project.changes("--hosts", "web1") == 0
-        asked = host.run("apt-config dump")
-        assert 'APT::Periodic::Unattended-Upgrade "1";' in asked and 'Update-Package-Lists "1";' in asked
-        assert host.run(f"dpkg-query -W -f '${{Status}}' {name}") == "install ok installed"
-    finally:
-        host.run(f"rm -rf /etc/apt/sources.list /srv/shelf; mv /root/sources/* /etc/apt/; dpkg --purge {name};"
-                 " rm -f /etc/apt/apt.conf.d/20auto-upgrades /var/lib/apt/lists/*shelf*")
-
-
 def test_both_hosts_serve_after_the_first_start(serving):
     """After the first start as the docs have it, both web hosts answer through nginx, and so does the balancer."""
     hosts = serving.fleet.hosts

@@ -115,7 +115,7 @@ class Nginx:
         port = free_port()
         values = {"APP": app, "SITE": app, "SCHEME": "https", "SERVER_NAMES": "localhost", "BODY_LIMIT": "2m",
                   "HTTP_PORT": f"127.0.0.1:{port}", "BALANCERS": each("{} balancer;", balancers),
-                  "REAL_IP": each("set_real_ip_from {};", balancers), "METRICS_FROM": "",
+                  "REAL_IP": each("set_real_ip_from {};", balancers),
                   "LOGIN_PATHS": logins(["/admin/login/", "/in.door/"]), **uploads(media), **more}
         self.put(f"etc/nginx/sites-enabled/{app}", render("nginx/site.conf", values))
         self.put(f"etc/nginx/{app}/public.conf", no_ipv6(render(f"nginx/{public}", values)))

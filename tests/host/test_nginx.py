@@ -104,21 +104,6 @@ def test_who_shows_a_token_is_the_apps_to_judge(nginx, apps, path):
     assert seen["connection"] == "close" and re.fullmatch("[0-9a-f]{32}", seen["x-request-id"])
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/debug/vars"])
-def test_named_addresses_ask_as_the_server_itself(nginx, apps, path):
-    """From an address of metrics_from the app gets a plain request; what a balancer passes on counts by its visitor."""
-    port = nginx.site("shop", balancers=["127.0.0.1"], METRICS_FROM="192.0.2.0/28 named;\n2001:db8::9 named;")
-    apps("shop", "a", "v1")
-    with nginx.serving(port):
-        for address, status in (("192.0.2.9", 200), ("2001:db8::9", 200), ("192.0.2.99", 404), ("127.0.0.1", 404),
-                                ("192.0.2.9, 198.51.100.1", 404)):
-            assert ask(port, path, X_Forwarded_For=address)[0] == status, address
-        seen = echoed(ask(port, path, **{**FORGED, "X_Forwarded_For": "192.0.2.9"})[2])
-        private = ask(nginx.root / "run/shop/nginx.sock", path)[0]
-    assert set(seen) <= {"host", "connection", "x-request-id", "accept-encoding"} and seen["connection"] == "close"
-    assert private == 404
-
-
 def signing_in(port, address, times, path="/admin/login/", **more):
     """The statuses that one who signs in gets, one after the other."""
     return [ask(port, path, method="POST", X_Forwarded_For=address, **more)[0] for _ in range(times)]

@@ -63,7 +63,6 @@ class Fleet:
     site: Table = field(default_factory=dict)
     rollout: Table = field(default_factory=dict)
     hooks: Table = field(default_factory=dict)
-    server: Table = field(default_factory=dict)
     watch: Table = field(default_factory=dict)
     engine: Table = field(default_factory=dict)
     static: Table = field(default_factory=dict)

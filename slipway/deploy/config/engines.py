@@ -11,21 +11,16 @@ def problems(engine: Mapping[str, Any], known: Mapping[str, Process], hosts: Map
              ignored: Mapping[str, object]) -> Problems:
     """All of it. `hosts`: name → internal address of those that run the app; `ignored`: path → value of keys that a
     swarm does not go by."""
-    replicas, managers = engine["replicas"], {*engine["managers"]}
     if engine["kind"] == "hosts":
-        yield from ((f"engine.{key}", "counts only with engine.kind = \"swarm\"")
-                    for key in ("replicas", "managers") if engine[key])
+        if engine["replicas"]:
+            yield "engine.replicas", "counts only with engine.kind = \"swarm\""
         return
     yield from ((path, "has no meaning with engine.kind = \"swarm\"") for path, value in ignored.items() if value)
     if media == "local":
         yield "media", "\"local\" files would differ between containers; use \"database\" or \"bucket\""
-    for name in sorted(managers - hosts.keys()):
-        yield "engine.managers", f"there is no host {name!r} that runs the app; there are: {', '.join(hosts)}"
-    if managers and len(managers) % 2 == 0:
-        yield "engine.managers", f"{len(managers)} survive the loss of {len(managers) // 2 - 1}: take an odd number"
     yield from ((f"hosts.{name}.internal", "is needed: the numeric address at which the swarm's nodes reach it")
                 for name, address in hosts.items() if not is_numeric(address_and_port(address)[0]))
-    yield from of_replicas(replicas, known)
+    yield from of_replicas(engine["replicas"], known)
 
 
 def of_replicas(replicas: Mapping[str, int], known: Mapping[str, Process]) -> Problems:

@@ -98,7 +98,6 @@ url_path = text(r"/[!-~]*", "a path that begins with /")
 login_path = text(r"/[A-Za-z0-9._~/@+-]*", "a path of letters, digits and . _ ~ @ + - /")
 server_path = text(r"/[A-Za-z0-9._/@+-]+", "a whole path")
 variable = text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
-package = text(r"[a-z0-9][a-z0-9+.-]+", "the name of a Debian package")
 command = text(r"[^\x00-\x1f\x7f]+", "a command")
 size = text(r"\d+[kmg]?", "a size such as 20m")
 memory = text(r"auto|off|[1-9]\d*[kmg]", "\"auto\", \"off\" or a size such as 2g")
@@ -135,7 +134,6 @@ SITE: Keys = {
     "email": (email, ""),
     "body_limit": (size, "20m"),
     "proxies": (list_of(network), []),
-    "metrics_from": (list_of(network), []),
     "login_paths": (list_of(login_path), ["/admin/login/"]),
 }
 ROLLOUT: Keys = {
@@ -162,16 +160,10 @@ WATCH: Keys = {
 ENGINE: Keys = {
     "kind": (one_of("hosts", "swarm"), "hosts"),
     "replicas": (replicas, {}),
-    "managers": (list_of(text(r".+", "the name of a host")), []),
     "proxy": (proxy, "haproxy:lts"),
 }
-STATIC: Keys = {"publish": (bucket, ""), "seconds": (number(1, 86_400), 600)}
-SERVER: Keys = {
-    "packages": (list_of(package), []),
-    "security_updates": (flag, False),
-}
-TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "server": SERVER, "watch": WATCH, "engine": ENGINE,
-          "static": STATIC}
+STATIC: Keys = {"publish": (bucket, "")}
+TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "watch": WATCH, "engine": ENGINE, "static": STATIC}
 TOP: Keys = {
     "app": (app_name, REQUIRED),
     "image": (image, REQUIRED),

@@ -58,7 +58,7 @@ def inspection(fleet: Fleet, remove: bool) -> list[str]:
     own = [files.process_unit(app, process).path for name, process in fleet.processes.items() if name not in BUILT_IN]
     functions = function("malformed", "docker-runner") + function("processes", "docker-slot")
     return ["sh", "-c", functions + SCRIPT.read_text("utf-8"), "sh", app, *(" ".join(words) for words in (
-        fleet.server["packages"], files.marks(app), files.named(app), settings, own, [consul.service_path(app)]))]
+        files.marks(app), files.named(app), settings, own, [consul.service_path(app)]))]
 
 
 def function(name: str, file: str) -> str:

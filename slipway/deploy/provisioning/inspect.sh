@@ -1,23 +1,19 @@
 #!/bin/sh
 # Looks at a server before provisioning changes anything there: a line for each finding, KIND REST. It only reads.
 #
-# $1: the app; $2: packages by name; $3: files whose first line says that they are ours; $4: all paths with the app's
-# name; $5: files of settings; $6: units of the team's processes; $7: the app's definition for Consul.
-# fitness.py puts docker-runner's function `malformed`
-# and docker-slot's `processes` before it. POSIX sh.
+# $1: the app; $2: files whose first line says that they are ours; $3: all paths with the app's name; $4: files of
+# settings; $5: units of the team's processes; $6: the app's definition for Consul. fitness.py puts docker-runner's
+# function `malformed` and docker-slot's `processes` before it. POSIX sh.
 
-app=$1 packages=$2 marks=$3 named=$4 settings=$5 own=$6 service=$7
+app=$1 marks=$2 named=$3 settings=$4 own=$5 service=$6
 root=${DOCKER_RUNNER_ROOT:-} # tests only: a folder that stands for /
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 has() { command -v "$1" >/dev/null 2>&1; }
 
 # ---- programs ----
 
-for name in apt-get dockerd docker nginx certbot python3 logrotate unattended-upgrade; do
+for name in apt-get dockerd docker nginx certbot python3 logrotate; do
     has $name || echo "missing $name"
-done
-for name in $packages; do
-    dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q '^install ok' || echo "missing $name"
 done
 [ -d /run/systemd/system ] || echo "missing systemd"
 echo "version systemd $(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')"

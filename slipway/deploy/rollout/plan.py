@@ -7,6 +7,7 @@ from typing import Any
 
 from ..config import Fleet, Host
 
+UPLOAD = 600  # seconds that static files may take into their bucket
 PENDING = "where some are pending"  # of the step migrate
 PerHost = dict[str, dict[str, Any]]  # host name → more
 
@@ -147,7 +148,7 @@ def having_behind(fleet: Fleet, hosts: Sequence[Host]) -> list[str]:
 def upload(fleet: Fleet, names: Sequence[str]) -> Step:
     """The step that brings static files into the bucket that all hosts' pages name, if there is one: from one host."""
     bucket = fleet.static["publish"]
-    return Step("upload", tuple(names[:1]) if bucket else (), {"bucket": bucket, "seconds": fleet.static["seconds"]})
+    return Step("upload", tuple(names[:1]) if bucket else (), {"bucket": bucket, "seconds": UPLOAD})
 
 
 def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:

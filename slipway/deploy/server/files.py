@@ -23,7 +23,6 @@ FIRST_SETTINGS = """\
 #   make env ARGS="set NAME"
 """
 STOPPING = 30  # seconds more that a unit may take: docker-runner asks Docker, kills, and removes the container
-SECURITY_UPDATES = 'APT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n'
 
 
 @dataclass(frozen=True)
@@ -44,15 +43,13 @@ def serves_http(host: Host) -> bool:
 
 
 def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
-    """Debian's packages for the commands that are `missing`, and those of `server.packages` that are. A command may
-    come from elsewhere, too. python3 is there already: the connection needs it."""
+    """Debian's packages for the commands that are `missing`. A command may come from elsewhere, too. python3 is there
+    already: the connection needs it."""
     wanted = (("logrotate", "logrotate", True),
               ("dockerd", "docker.io", host.roles),
               ("nginx", "nginx", serves_http(host)),
-              ("certbot", "certbot", serves_http(host) and fleet.site["tls"] == "certbot"),
-              ("unattended-upgrade", "unattended-upgrades", fleet.server["security_updates"]))
-    return [*(package for command, package, needed in wanted if needed and command in missing),
-            *(name for name in fleet.server["packages"] if name in missing)]
+              ("certbot", "certbot", serves_http(host) and fleet.site["tls"] == "certbot"))
+    return [package for command, package, needed in wanted if needed and command in missing]
 
 
 # ---- files ----
@@ -82,8 +79,6 @@ def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
     for name in () if fleet.is_swarm else ("docker-runner", "docker-slot"):
         yield File(f"/usr/local/bin/{name}", render(name, {}), "755")
-    if fleet.server["security_updates"]:
-        yield File("/etc/apt/apt.conf.d/20auto-upgrades", SECURITY_UPDATES)
 
 
 def process_unit(app: str, process: Process) -> File:

@@ -139,7 +139,6 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
         "REAL_IP": each("set_real_ip_from {};", believed),
         "BALANCERS": each("{} balancer;", believed),
         "PROXIES": each("{} proxy;", believed),
-        "METRICS_FROM": each("{} named;", site["metrics_from"]),
         "LOGIN_PATHS": logins(site["login_paths"]),
         "HOSTS": f"include {hosts_file(fleet.app)};" if fleet.by_consul else
                  each("server {} max_fails=2 fail_timeout=10s;", hosts),

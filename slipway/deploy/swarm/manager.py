@@ -18,9 +18,9 @@ AGAIN = 1  # seconds between two tries
 
 
 def managers(fleet: Fleet) -> list[Host]:
-    """The hosts that manage the swarm: those that the file names, or else the first three, or the first of fewer."""
-    named, hosts = fleet.engine["managers"], fleet.app_hosts
-    return [host for host in hosts if host.name in named] or hosts[:3 if len(hosts) > 2 else 1]
+    """The hosts that manage the swarm: the first three that run the app, or the first of fewer."""
+    hosts = fleet.app_hosts
+    return hosts[:3 if len(hosts) > 2 else 1]
 
 
 @dataclass

@@ -12,7 +12,7 @@ from slipway import envfile
 from ..config import Fleet
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Refused
 from ..rollout import hooks
-from ..rollout.plan import Step
+from ..rollout.plan import UPLOAD, Step
 from ..ssh.connection import run, who
 from ..ssh.connections import timed
 from ..ssh.gather import gathered
@@ -128,7 +128,7 @@ class Rollout:
     async def _prepare(self, release: Release) -> None:
         """What goes before the first container: static files into their bucket, the database. Raises HostProblem."""
         bucket = self.fleet.static["publish"]
-        jobs = [("upload", ["collectstatic", bucket], self.fleet.static["seconds"])] if bucket else []
+        jobs = [("upload", ["collectstatic", bucket], UPLOAD)] if bucket else []
         for step, words, limit in (*jobs, ("migrate", ["migrate"], self.fleet.rollout["migrate"])):
             name = f"{self.fleet.app}-{step}"
             with timed(self.tell, step, NAME):
