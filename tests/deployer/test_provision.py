@@ -13,7 +13,7 @@ import pytest
 from slipway.deploy import config
 from slipway.deploy.errors import DeployError, HostProblem, Locked, Refused
 from slipway.deploy.provisioning import provision as provisioning, report as reports
-from slipway.deploy.ssh import connection, connections, gather
+from slipway.deploy.ssh import connection, connections
 from slipway.deploy.ssh.connection import who
 from slipway.deploy.ssh.process import Done
 from deployer.recipes import Host
@@ -134,9 +134,8 @@ def test_what_is_wrong_with_all_hosts_is_told_at_once(fleet, hosts):
     assert {what for _, what in hosts.log} == {"inspect"}
 
 
-def test_a_lock_that_somebody_has_keeps_all_hosts_as_they_are(fleet, hosts, monkeypatch):
+def test_a_lock_that_somebody_has_keeps_all_hosts_as_they_are(fleet, hosts):
     """Locked, with exit code 4; what was connected is closed."""
-    monkeypatch.setattr(gather, "LET_GO", 0.3)
     hosts.wrong["web2", "lock"] = HostProblem("locked: deploy by ann", locked=True)
     error, said = provision(fleet)
     assert isinstance(error, Locked) and str(error) == "on web2: locked: deploy by ann" and said == ""

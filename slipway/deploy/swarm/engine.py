@@ -13,7 +13,7 @@ from ..errors import HostProblem, Refused
 from ..rollout.plan import Options
 from ..screen import tables
 from ..ssh.validate import Tell, visible
-from . import look
+from . import state
 from .manager import NAME, Manager
 from .rollout import Rollout
 from .stack import hashed, secret
@@ -43,25 +43,25 @@ class Swarm:
 
     async def status(self, args: argparse.Namespace) -> int:
         """A row for each service."""
-        seen = await Manager(self.fleet).look()
-        problems = [*look.problems(seen)]
+        seen = await Manager(self.fleet).state()
+        problems = [*state.problems(seen)]
         if args.json:
             services = {name: {**dataclasses.asdict(one), "release": one.tag} for name, one in seen.services.items()}
             print(json.dumps({"services": services, "problems": problems}))
         else:
-            print(visible("\n".join([tables.table([*look.rows(seen)]), *problems])))
+            print(visible("\n".join([tables.table([*state.rows(seen)]), *problems])))
         return 1 if problems else 0
 
     async def releases(self, args: argparse.Namespace) -> None:
         """Those that a rollback may go to, the live one last."""
-        known = (await Manager(self.fleet).look()).releases
+        known = (await Manager(self.fleet).state()).releases
         rows = [("release", "image", "by"), *((one.tag, one.image.partition("@")[2][:19], one.who) for one in known)]
         print(json.dumps([one._asdict() for one in known]) if args.json else visible(tables.table(rows)))
 
     async def show_settings(self, args: argparse.Namespace) -> None:
         """The live ones are a config of the swarm, what is staged the newest one."""
         manager = Manager(self.fleet)
-        seen = await manager.look()
+        seen = await manager.state()
         current = await manager.settings(seen.releases[-1].settings if seen.releases else "")
         shown = lines(current, await manager.settings(seen.settings))
         print("\n".join([f"{NAME}:", *(shown or ["  nothing set"])]))
@@ -71,12 +71,12 @@ class Swarm:
         if change.kept:
             raise Refused("a swarm keeps the settings of each release: roll back to it")
         manager = Manager(self.fleet)
-        newest = (await manager.look()).settings
+        newest = (await manager.state()).settings
         try:
             text = staged(await manager.settings(newest), None, change.values, change.unset)
             for name, content in change.files.items():
                 await manager.keep("secret", secret(self.fleet, name), content)
-            name = f"{self.fleet.app}.settings.{look.number(newest) + 1}.{hashed(text)}"
+            name = f"{self.fleet.app}.settings.{state.number(newest) + 1}.{hashed(text)}"
             await manager.keep("config", name, text.encode())
         except HostProblem as problem:
             raise Refused(f"{NAME}: {problem}") from None

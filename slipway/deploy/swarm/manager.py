@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..config import Fleet, Host
 from ..errors import HostProblem, Refused, on_hosts
 from ..ssh.connection import run
-from . import look
+from . import state
 
 NAME = "swarm"  # what events call it instead of a host
 NO_ANSWER = ("not a swarm manager", "does not have a leader", "Cannot connect to the Docker daemon", "DeadlineExceeded")
@@ -52,12 +52,12 @@ class Manager:
             problems[host.name] = [f"{said.splitlines()[-1]}: run make provision, or see docs/swarm.md"]
         raise Refused(on_hosts(problems))
 
-    async def look(self, until: float = 0) -> look.Look:
+    async def state(self, until: float = 0) -> state.State:
         """What the swarm has of the app. A swarm that has lost its leader answers nobody for some seconds: it is asked
         again `until` then, by the monotonic clock. Raises Refused."""
         while True:
             try:
-                return look.parsed(self.fleet.app, await self.run(["sh", "-c", look.SCRIPT, "sh", self.fleet.app]))
+                return state.parsed(self.fleet.app, await self.run(["sh", "-c", state.SCRIPT, "sh", self.fleet.app]))
             except (HostProblem, Refused) as problem:
                 if time.monotonic() >= until:
                     raise Refused(f"{NAME}: {problem}") from None

@@ -28,15 +28,6 @@ said = answer.read().decode(errors="replace")
 if answer.status >= 300:
     sys.exit(json.loads(said)["message"])
 """
-# A node that its own engine changes in the same moment is tried again: docker has changed nothing then.
-LABEL = """
-for _ in $(seq 50); do
-    said=$(docker node update "$@" 2>&1) && exit
-    case $said in *"out of sequence"*) sleep 0.2 ;; *) break ;; esac
-done
-echo "$said" >&2
-exit 1
-"""
 
 
 @dataclass
@@ -65,7 +56,7 @@ class Nodes:
             node: Mapping[str, Any] = next((node for node in known if node["ID"] == info.get("NodeID")), {})
             if boss and (words := labelled(self.fleet, host, node)):
                 if self.begins(host, f"label the node: {', '.join(host.roles)}"):
-                    await self.run(boss, "sh", "-c", LABEL, "sh", *words, (await self.info(host))["NodeID"])
+                    await self.run(boss, "docker", "node", "update", *words, (await self.info(host))["NodeID"])
 
     def begins(self, host: Host, text: str) -> bool:
         """Note a change; whether to do it."""

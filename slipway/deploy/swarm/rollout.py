@@ -13,18 +13,16 @@ from ..config import Fleet
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Refused
 from ..rollout import hooks
 from ..rollout.plan import UPLOAD, Step
-from ..ssh.connection import run, who
+from ..ssh.connection import who
 from ..ssh.connections import timed
-from ..ssh.gather import gathered
 from ..ssh.interrupts import heeded, ignored
 from ..ssh.validate import Tell
-from . import look, stack
+from . import stack, state
 from .manager import NAME, Manager
 from .stack import Release
 
-PAUSE = 0.5  # seconds between two looks
+PAUSE = 0.5  # seconds between two questions
 SLACK = 60  # seconds for placing
-PROXY = 15  # seconds until it has found the first containers
 TAKEBACK = 400  # seconds: the containers of the release before may have to start
 # Runs a command as a job: $1 its name, $2 seconds, the rest as `docker service create` takes it.
 JOB = """
@@ -39,19 +37,6 @@ done
 case $state in Complete*) ;; *) docker service logs --raw --tail 20 "$name" >&2; echo "$state" >&2 ;; esac
 docker service rm "$name" >/dev/null
 case $state in Complete*) ;; *) exit 1 ;; esac
-"""
-# Asks nginx of a web host for paths as a visitor would: the socket, the scheme, the host, the paths.
-SMOKE = """
-import http.client, socket, sys
-for path in sys.argv[4:]:
-    visit = http.client.HTTPConnection(sys.argv[3], timeout=10)
-    visit.sock = socket.socket(socket.AF_UNIX)
-    visit.sock.settimeout(10)
-    visit.sock.connect(sys.argv[1])
-    visit.request("GET", path, headers={"X-Forwarded-Proto": sys.argv[2], "User-Agent": "slipway-deploy"})
-    status = visit.getresponse().status
-    if status >= 400:
-        sys.exit("%s is answered %d" % (path, status))
 """
 
 
@@ -70,7 +55,7 @@ class Rollout:
 
     async def plan(self) -> list[tuple[Step, ...]]:
         """The steps that would be done. Raises Refused."""
-        check(self.fleet, await self.manager.look(), self.action, self.tag)
+        check(await self.manager.state(), self.action, self.tag)
         names = ["pull", *(["upload"] if self.fleet.static["publish"] else []), "migrate", "update"]
         return [(Step(name, (NAME,)),) for name in (names if self.action == "deploy" else ["update"])]
 
@@ -79,8 +64,8 @@ class Rollout:
         began = time.monotonic()
         with ignored():
             with heeded():
-                seen = await self.manager.look()
-                check(self.fleet, seen, self.action, self.tag)
+                seen = await self.manager.state()
+                check(seen, self.action, self.tag)
                 release = await self._release(seen)
                 record: hooks.HookRecord = {
                     "version": 1, "id": self.id, "app": self.fleet.app, "action": self.action, "tag": release.tag,
@@ -91,7 +76,7 @@ class Rollout:
             self.tell({"event": "result", "outcome": "committed", "action": self.action, "tag": release.tag,
                        "seconds": seconds, "text": f"{release.tag} is live on the swarm ({seconds:.1f} s)"})
 
-    async def _release(self, seen: look.Look) -> Release:
+    async def _release(self, seen: state.State) -> Release:
         """The release to bring. Raises Refused."""
         if self.action == "rollback":
             return back(seen.releases, self.tag)
@@ -107,7 +92,7 @@ class Rollout:
         secrets = sorted({os.path.basename(value) for value in values if value.startswith("/run/secrets/")})
         return Release(self.tag, digest, seen.settings, secrets, who(f"deploy {self.tag}"))
 
-    async def _do(self, seen: look.Look, release: Release) -> None:
+    async def _do(self, seen: state.State, release: Release) -> None:
         """Bring it; at the first failure all services back."""
         changed, there = False, [*seen.releases]
         try:
@@ -116,7 +101,7 @@ class Rollout:
                     await self._prepare(release)
                 changed = True
                 with timed(self.tell, "update", NAME):
-                    await self._update([*there[:there.index(release) if release in there else None], release])
+                    await self._update(seen, [*there[:there.index(release) if release in there else None], release])
         except (HostProblem, DeployError, Interrupted) as error:
             if changed:
                 await self._take_back(seen, error)
@@ -135,22 +120,14 @@ class Rollout:
                 await self.manager.run(["sh", "-c", JOB, "sh", name, str(limit), *stack.one_off(
                     self.fleet, release, name, words)], timeout=limit + SLACK)
 
-    async def _update(self, releases: Sequence[Release]) -> None:
+    async def _update(self, seen: state.State, releases: Sequence[Release]) -> None:
         """Have all services change over, and wait until they have. Raises DeployError, HostProblem."""
-        made, site = stack.stack(self.fleet, releases, self.id), await self._site(releases[-1])
-        answered = not await self._smoke(site)
+        made = stack.stack(self.fleet, releases, self.id)
         await self._put(made)
         until = time.monotonic() + seconds(self.fleet)
-        while not look.converged(now := await self.manager.look(until), made["services"], self.id):
+        while not state.converged(now := await self.manager.state(until), made["services"], self.id, seen):
             if time.monotonic() > until:
-                raise DeployError("\n".join(look.problems(now)))
-            if answered and (wrong := await self._smoke(site)):
-                raise DeployError(wrong)
-            await asyncio.sleep(PAUSE)
-        until = time.monotonic() + PROXY * (not answered)
-        while wrong := await self._smoke(site):
-            if time.monotonic() >= until:
-                raise DeployError(wrong)
+                raise DeployError("\n".join(state.problems(now)))
             await asyncio.sleep(PAUSE)
         for name in now.services.keys() - made["services"].keys():  # the toml has it no more
             await self.manager.docker("service", "rm", f"{self.fleet.app}_{name}")
@@ -167,46 +144,31 @@ class Rollout:
         finally:
             await asyncio.wait({putting})
 
-    async def _site(self, release: Release) -> list[str]:
-        """[scheme, host] of SITE_URL."""
-        values = envfile.parse(await self.manager.settings(release.settings), "")[0]
-        return values.get("SITE_URL", "http://localhost").rstrip("/").split("://", 1)
-
-    async def _smoke(self, site: Sequence[str]) -> str:
-        """Ask the web hosts that can be reached for the `smoke` paths; what is wrong with the answers."""
-        words = ["python3", "-c", SMOKE, f"/run/{self.fleet.app}/nginx.sock", *site, *self.fleet.rollout["smoke"]]
-        asked = (await gathered(self.fleet.with_role("web"), lambda web: run(web, self.fleet.ssh, words)))[0]
-        return "\n".join(f"{name}: {done.err.decode(errors='replace').strip().splitlines()[-1]}"
-                         for name, done in asked.items() if done.code)
-
-    async def _take_back(self, seen: look.Look, error: BaseException) -> None:
+    async def _take_back(self, seen: state.State, error: BaseException) -> None:
         """Have every service that this deploy has changed be what it was. Raises Divided where that is not to be."""
         self.tell({"event": "takeback", "hosts": [NAME], "state": "start"})
         until, why = time.monotonic() + TAKEBACK, ""
         while time.monotonic() < until:
             try:
-                now = await self.manager.look()
+                now = await self.manager.state()
                 mine = [name for name, one in now.services.items() if one.attempt == self.id]
                 for name in mine:
                     words = ["rollback", "--detach", "--quiet"] if now.services[name].before else ["rm"]
                     await self.manager.docker("service", *words, f"{self.fleet.app}_{name}")
                 if not mine and all(now.services[name].whole for name in seen.services if name in now.services):
                     return
-                why = "\n".join(look.problems(now))
+                why = "\n".join(state.problems(now))
             except (HostProblem, Refused) as problem:  # a swarm without a leader answers nobody for some seconds
                 why = str(problem)
             await asyncio.sleep(PAUSE)
         raise Divided(f"{error}\nnot taken back whole: {why}\nsee make status, then deploy again") from None
 
 
-def check(fleet: Fleet, seen: look.Look, action: str, tag: str) -> None:
+def check(seen: state.State, action: str, tag: str) -> None:
     """Raise Refused with all that keeps a release from coming."""
     found = [] if seen.settings else ["no settings are there yet: make env ARGS='set NAME …'"]
-    labels = {label for state, labels in seen.nodes.values() if state == "ready" for label in labels}
-    found += [f"no node that is up has the role {name}: run make provision, see make status"
-              for name, count in fleet.engine["replicas"].items() if count and f"{fleet.app}.{name}" not in labels]
     found += [f"{name}: an update is under way: try again after it, see make status"
-              for name, one in seen.services.items() if one.update in look.BUSY]
+              for name, one in seen.services.items() if one.update in state.BUSY]
     if found:
         raise Refused("\n".join(found))
     if action == "rollback":
