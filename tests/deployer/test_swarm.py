@@ -9,7 +9,7 @@ from slipway.deploy import config
 from slipway.deploy.__main__ import parse
 from slipway.deploy.engine import engine_of
 from slipway.deploy.errors import DeployError, Divided, Refused
-from slipway.deploy.swarm import nodes, rollout, state
+from slipway.deploy.swarm import rollout, state
 from slipway.deploy.swarm.stack import ATTEMPT, ID, RELEASES, Release, proxy_config, stack
 from slipway.deploy.swarm.state import Service, State
 
@@ -133,12 +133,6 @@ def test_where_a_rollback_goes():
     for releases, tag in (([ONE], ""), ([], ""), ([ONE, TWO], "v9"), ([ONE, TWO], "v2")):
         with pytest.raises(Refused, match="no release"):
             rollout.back(releases, tag)
-
-
-def test_labels_of_gone_roles_go_and_those_of_others_stay(fleet):
-    node = {"Spec": {"Labels": {"shop.web": "true", "shop.beat": "true", "shop2.web": "true"}}}
-    assert nodes.labelled(fleet, fleet.hosts[0], node) == ["--label-add=shop.smtp=true", "--label-rm=shop.beat"]
-    assert nodes.labelled(fleet, fleet.hosts[1], {}) == ["--label-add=shop.worker=true", "--label-add=shop.beat=true"]
 
 
 # ---- a rollout, played ----

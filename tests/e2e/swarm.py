@@ -6,7 +6,6 @@ from e2e.fleet import apps
 from e2e.rollouts import Shop
 from proc import wait_until
 
-LABELS = "{{range $key, $value := .Spec.Labels}} {{$key}}{{end}}"
 SERVICE = "com.docker.swarm.service.name"
 
 
@@ -26,11 +25,17 @@ class SwarmShop(Shop):
     def manager(self):
         return self.fleet.hosts["web1"]
 
-    def nodes(self):
-        """Host name → (role, names of labels), as the first manager knows them."""
-        said = self.manager.run("docker node ls -q | xargs docker node inspect --format"
-                                f" '{{{{.Description.Hostname}}}} {{{{.Spec.Role}}}}{LABELS}'")
-        return {name: (role, set(labels)) for name, role, *labels in map(str.split, said.splitlines())}
+    def form(self):
+        """Make the hosts a swarm, all of them managers, with labels of their roles, as docs/swarm.md says."""
+        first, *others = self.hosts
+        run = self.manager.run
+        run(f"docker swarm init --advertise-addr {self.fleet.hosts[first].address} --default-addr-pool 10.83.0.0/16")
+        token = run("docker swarm join-token -q manager").strip()
+        for name in others:
+            self.fleet.hosts[name].run(f"docker swarm join --token {token} {self.fleet.hosts[first].address}:2377")
+        for name, host in self.hosts.items():
+            labels = [f"--label-add {self.app}.{role}=true" for role in host["roles"]]
+            run(f"docker node update {' '.join(labels)} {name}")
 
     def running(self):
         """Service → images of its containers that run, a list with one for each; by all hosts that are up."""
@@ -76,6 +81,7 @@ def begun(fleet, folder):
     fleet.reset()
     shop = SwarmShop(fleet, folder)
     shop.provision()
+    shop.form()
     shop.stage()
     outcome = shop.roll("deploy", "v1")
     assert outcome.code == 0, outcome.stderr

@@ -23,16 +23,12 @@ def shop(swarm):
     return swarm
 
 
-def test_hosts_are_nodes_with_their_roles(shop):
-    """All that are to manage do; labels say what may be placed where; the second time there is nothing to do. No token
-    shows in a log; there is nothing of slots."""
-    assert shop.nodes() == {"web1": ("manager", {"shop.web"}), "web2": ("manager", {"shop.web"}),
-                            "work1": ("manager", {"shop.worker", "shop.beat"})}
+def test_provisioning_leaves_a_swarm_alone(shop):
+    """The second time there is nothing to do; live-restore stays off, and there is nothing of slots."""
     shop.provision()  # a balancer takes hosts that answer now
     assert shop.changes() == 0 and "\n0 changes to make (" in "\n" + shop.provision("--check")
     for host in shop.machines().values():
         assert host.run("docker info --format '{{.LiveRestoreEnabled}}'") == "false\n"
-        assert "SWMTKN" not in host.run("journalctl --no-pager; cat /var/log/syslog /var/log/auth.log 2>/dev/null || :")
         programs = host.run("ls /etc/systemd/system /usr/local/bin")
         assert not any(name in programs for name in ("shop", "docker-runner", "docker-slot"))
 

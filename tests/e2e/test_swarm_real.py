@@ -25,6 +25,7 @@ def shop(fleet, project_image, tmp_path_factory):
     fleet.reset()
     shop = Swarmed(fleet, tmp_path_factory.mktemp("a shop"), project_image)
     shop.provision()
+    shop.form()
     shop.stage()
     outcome = shop.roll("deploy", shop.image("build-1"))
     assert outcome.code == 0, outcome.stderr

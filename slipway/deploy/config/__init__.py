@@ -12,7 +12,7 @@ from typing import Any
 
 from ..agent.roles import BUILT_IN, Process
 from ..errors import Refused
-from . import engines, processes, schema
+from . import processes, schema, swarm
 from .checks import TOO_DEEP, Problems, is_numeric, shown
 from .ssh import Ssh
 
@@ -202,8 +202,7 @@ def own_processes(tables: dict[str, Table]) -> dict[str, Process]:
 
 def between_keys(fleet: Fleet) -> Problems:
     """All of it."""
-    yield from engines.problems(fleet.engine, fleet.processes, {
-        host.name: host.internal_address for host in fleet.app_hosts}, fleet.media, {
+    yield from swarm.problems(fleet.engine, fleet.processes, fleet.media, {
         "registry": fleet.registry or fleet.registry_login, "opts": fleet.opts,
         **{f"hosts.{host.name}.opts": host.opts for host in fleet.hosts}})
     site, (web, beats) = fleet.site, map(fleet.with_role, ("web", "beat"))

@@ -18,7 +18,6 @@ from ..ssh.connections import Connections
 from ..ssh.conversation import why_ended
 from ..ssh.gather import gathered, on_each
 from ..ssh.process import in_thread
-from ..swarm.nodes import Nodes
 from . import fitness, report
 from .fitness import Found
 
@@ -61,7 +60,6 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
     known = found | await others(fleet, hosts)
     bare = [host for host in hosts if "python3" in found[host.name].missing]
     await on_each(bare, lambda host: bring_python(fleet, host, announce), DeployError)
-    nodes = Nodes(fleet, check, announce)
     async with reached(fleet, hosts, "" if check else who(what)) as connections:
         run = session.Session({host.name: connections[host.name] for host in hosts}, check, announce)
         left_out = await who_is_out(fleet, known, connections)
@@ -70,13 +68,11 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
                 await on_each(hosts, lambda host: in_thread(
                     run.work, host.name, recipe, fleet, host, found[host.name], left_out),
                     Refused if check else DeployError)
-            if fleet.is_swarm and what == "provision":
-                await nodes.bring(hosts)
         finally:
             if what == "provision":
                 report.notes(out, fleet, found, left_out, check)
             total = report.changes(out, check, {
-                host.name: [PYTHON] * (host in bare) + run.changes(host.name) for host in hosts}, nodes.changes)
+                host.name: [PYTHON] * (host in bare) + run.changes(host.name) for host in hosts})
     return total
 
 

@@ -30,10 +30,9 @@ def notes(out: TextIO, fleet: Fleet, found: Mapping[str, Found], who: Out, check
         print(f"{name}: is drained: make undrain HOST={name}", file=out)
 
 
-def changes(out: TextIO, check: bool, *done: Mapping[str, Iterable[str]]) -> int:
+def changes(out: TextIO, check: bool, done: Mapping[str, Iterable[str]]) -> int:
     """Say the changes of each host, in their order; with `check`, what would be. Returns the number of all."""
-    names = sorted({host for each in done for host in each})
-    unique = {host: list(dict.fromkeys(text for each in done for text in each.get(host, ()))) for host in names}
+    unique = {host: list(dict.fromkeys(texts)) for host, texts in sorted(done.items())}
     would, total = "would " * check, sum(map(len, unique.values()))
     for text, hosts in in_order(unique):
         print(f"{', '.join(hosts)}: {would}{text}", file=out)

@@ -17,12 +17,6 @@ NO_ANSWER = ("not a swarm manager", "does not have a leader", "Cannot connect to
 AGAIN = 1  # seconds between two tries
 
 
-def managers(fleet: Fleet) -> list[Host]:
-    """The hosts that manage the swarm: the first three that run the app, or the first of fewer."""
-    hosts = fleet.app_hosts
-    return hosts[:3 if len(hosts) > 2 else 1]
-
-
 @dataclass
 class Manager:
     """`last`: the one that answered last, which is asked first."""
@@ -37,7 +31,7 @@ class Manager:
     async def run(self, words: Sequence[str], input: bytes = b"", timeout: float = 60) -> str:
         """What a command prints. Raises as `docker`."""
         problems: dict[str, list[str]] = {}
-        for host in sorted(managers(self.fleet), key=lambda host: host != self.last):
+        for host in sorted(self.fleet.app_hosts, key=lambda host: host != self.last):
             try:
                 done = await run(host, self.fleet.ssh, words, input, timeout)
             except HostProblem as problem:
@@ -49,7 +43,7 @@ class Manager:
                 if done.code:
                     raise HostProblem(said)
                 return done.out.decode(errors="replace")
-            problems[host.name] = [f"{said.splitlines()[-1]}: run make provision, or see docs/swarm.md"]
+            problems[host.name] = [f"{said.splitlines()[-1]}: see docs/swarm.md"]
         raise Refused(on_hosts(problems))
 
     async def state(self, until: float = 0) -> state.State:

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..agent.roles import BUILT_IN, Process
-from .checks import Problems, address_and_port, is_numeric
+from .checks import Problems
 
 
-def problems(engine: Mapping[str, Any], known: Mapping[str, Process], hosts: Mapping[str, str], media: str,
+def problems(engine: Mapping[str, Any], known: Mapping[str, Process], media: str,
              ignored: Mapping[str, object]) -> Problems:
-    """All of it. `hosts`: name → internal address of those that run the app; `ignored`: path → value of keys that a
-    swarm does not go by."""
+    """All of it. `ignored`: path → value of keys that a swarm does not go by."""
     if engine["kind"] == "hosts":
         if engine["replicas"]:
             yield "engine.replicas", "counts only with engine.kind = \"swarm\""
@@ -18,12 +17,10 @@ def problems(engine: Mapping[str, Any], known: Mapping[str, Process], hosts: Map
     yield from ((path, "has no meaning with engine.kind = \"swarm\"") for path, value in ignored.items() if value)
     if media == "local":
         yield "media", "\"local\" files would differ between containers; use \"database\" or \"bucket\""
-    yield from ((f"hosts.{name}.internal", "is needed: the numeric address at which the swarm's nodes reach it")
-                for name, address in hosts.items() if not is_numeric(address_and_port(address)[0]))
-    yield from of_replicas(engine["replicas"], known)
+    yield from replica_problems(engine["replicas"], known)
 
 
-def of_replicas(replicas: Mapping[str, int], known: Mapping[str, Process]) -> Problems:
+def replica_problems(replicas: Mapping[str, int], known: Mapping[str, Process]) -> Problems:
     """What is wrong with the numbers of containers, and their ports."""
     if not replicas.get("web"):
         yield "engine.replicas.web", "is needed: how many containers answer visitors"
