@@ -12,12 +12,6 @@ from proc import wait_until
 
 MAINT = "consul maint -service=shop"
 UNREADY = "location = /readyz { return 503; }"
-# Until it is a zombie or no more, a killed process listens.
-KILL_WEB = """
-pid=$(docker inspect -f '{{.State.Pid}}' $(docker ps -q --filter name=shop-web)) && kill -KILL $pid || exit
-while grep -qs '^State:.[^Z]' /proc/$pid/status; do :; done
-date +%s.%N
-"""
 SERVER_D = "/etc/nginx/shop/server.d/unready.conf"
 
 
@@ -94,8 +88,6 @@ def test_hosts_join_rest_and_leave(shop, visitors, measured):
     drained = shop.deploy("drain", "web2")
     assert drained.returncode == 0 and drained.stdout.endswith("\nweb2: drained\n"), drained.stdout + drained.stderr
     assert used(shop) == {"web1"} and has_none(shop, "web2") and shop.changes() == 0
-    last = shop.deploy("drain", "web1")
-    assert last.returncode == 1 and "on work1: would have no host for visitors: make undrain HOST=" in last.stderr
     assert shop.deploy("undrain", "web2").returncode == 0
     has_visitors(shop, "web2")
 
@@ -111,22 +103,11 @@ def test_hosts_join_rest_and_leave(shop, visitors, measured):
         has_visitors(shop, "web2")
 
 
-def test_a_host_that_the_file_does_not_have(two, visitors):
-    """Who finds it asks Consul alone."""
-    visitors()
-    web2 = two.hosts.pop("web2")
-    assert two.changes() == 0 and used(two) == {"web1", "web2"}
-    has_visitors(two, "web2")
-    two.hosts["web2"] = web2
-
-
 def test_hosts_die(two, visitors, measured):
     """Whoever asks for something is answered by another host, before Consul has noticed and after."""
     visitors(post_every=0)
     web2 = two.fleet.hosts["web2"]
-    for _ in range(3):
-        has_visitors(two, "web2")
-        web2.run("systemctl kill --signal=KILL nginx")
+    web2.run("systemctl kill --signal=KILL nginx")
     has_visitors(two, "web2")
     web2.power_cut()
     measured("not used after a power cut", until_used(two, "web1"))
@@ -134,18 +115,6 @@ def test_hosts_die(two, visitors, measured):
     consul.start(web2)
     measured("used after it", until_used(two, "web1", "web2"))
     has_visitors(two, "web2")
-
-
-def test_an_app_dies(two):
-    """Of those who ask for something it takes along only who had reached it before it was gone."""
-    web2 = two.fleet.hosts["web2"]
-    with Load(two.fleet.hosts["work1"].url, host="shop.example", rate=50, seconds=240, post_every=0) as load:
-        has_visitors(two, "web2")
-        gone = float(web2.run(KILL_WEB))
-        has_visitors(two, "web2")
-        result = load.stop()
-    assert not [request for request in result.failures if result.began + request.started > gone], result.summary()
-    print(result.summary())
 
 
 def test_consul_dies(two, visitors):
@@ -165,7 +134,6 @@ def test_consul_dies(two, visitors):
     two.fleet.hosts["web2"].run(f"{MAINT} -enable")
     until_used(two, "web1")
     two.fleet.hosts["web2"].run(f"{MAINT} -disable")
-    until_used(two, "web1", "web2")
 
 
 def test_a_host_is_taken_away_and_consul_too(two, visitors):
@@ -181,14 +149,3 @@ def test_a_host_is_taken_away_and_consul_too(two, visitors):
     assert two.fleet.hosts["work1"].ssh("cat /etc/nginx/shop-balancer/hosts.conf").returncode == 1
     assert two.changes() == 0
     has_visitors(two, "web1")
-
-
-def test_no_agent(shop):
-    """It is told before anything changes."""
-    shop.settings["balancer"] = "consul"
-    shop.fleet.hosts["web1"].run("mv /etc/consul.d /etc/consul.off")
-    refused = shop.deploy("provision")
-    shop.fleet.hosts["web1"].run("mv /etc/consul.off /etc/consul.d")
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr == ('deploy: on web1: has no Consul agent, which balancer = "consul" needs: no /etc/consul.d,'
-                              ' or no consul.service; install one\n')

@@ -5,57 +5,37 @@ Goes to /usr/local/bin/consul-hosts (0755); consul-hosts@APP.service runs it. Fo
 /etc/nginx/APP-balancer/hosts.conf is what nginx reads, and all that is known while Consul does not answer.
 """
 
-from __future__ import annotations
-
 import fcntl
 import ipaddress
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from http.client import HTTPException
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
 
-NGINX = "/etc/nginx"
-LINE = re.compile(r"^server (\S+) max_fails=2 fail_timeout=10s(?: down)?; # (\S+) (\w+)$", re.MULTILINE)
+NGINX = Path("/etc/nginx")
+LINE = re.compile(r"^server (\S+) max_fails=2 fail_timeout=10s(?: down)?; # (\S+) (passing|failing)$", re.MULTILINE)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
-MOST = 10_000_000  # bytes of an answer
-WAIT = 60  # seconds in which Consul answers though nothing has changed
 
 
-@dataclass(frozen=True, order=True)
-class Web:
-    """A web host. `address`: as nginx has it, with the port; `state`: "passing", "failing", "gone", or "resting", which
-    is Consul's maintenance."""
+class Web(NamedTuple):
+    """A web host. `address`: as nginx has it, with the port."""
 
     address: str
     name: str
-    state: str = "passing"
+    passes: bool = True
 
 
-# ---- decisions ----
-
-def state_of(checks: Iterable[dict[str, Any]]) -> str:
-    """The state of a web host by its checks, its machine's included. Consul tells of a service also while its own check
-    is not there yet; that one is critical until it has run."""
-    checks = [*checks]
-    if any(check["CheckID"].startswith(("_service_maintenance:", "_node_maintenance")) for check in checks):
-        return "resting"
-    asked = any(check.get("ServiceID") for check in checks)
-    return "failing" if not asked or any(check["Status"] == "critical" for check in checks) else "passing"
-
-
-def web_of(entry: dict[str, Any]) -> Web:
-    """The Web that Consul tells of. Nothing else than a name, a number and a port gets into nginx's files. Raises
-    ValueError."""
-    node, service = entry["Node"], entry["Service"]
+def web_of(entry: Any) -> Web:
+    """The Web that Consul tells of, which passes once its own check has. Nothing else than a name, a number and a port
+    gets into nginx's files. Raises ValueError."""
+    node, service, checks = entry["Node"], entry["Service"], entry["Checks"]
     name, port = (service.get("Meta") or {}).get("host") or node["Node"], service["Port"]
     text = str(service["Address"] or node["Address"])
     address = ipaddress.ip_address(text)
@@ -64,145 +44,75 @@ def web_of(entry: dict[str, Any]) -> Web:
         raise ValueError(f"{address} is no host's")
     if not NAME.fullmatch(name) or type(port) is not int or not 0 < port < 65536:
         raise ValueError(f"no host has the name {name!r} and the port {port!r}")
-    return Web(f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}", name, state_of(entry["Checks"]))
+    asked = any(check.get("ServiceID") for check in checks)
+    return Web(f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}", name,
+               asked and not any(check["Status"] == "critical" for check in checks))
 
 
-def merged(known: Sequence[Web], found: Sequence[Web]) -> list[Web]:
-    """What is known from now on: of those that Consul has found, who was known, and who passes. So a new host waits for
-    its first release. All that is known stays where Consul has nobody; where it has few that pass, as when its agents
-    are started anew, who is missing stays among those that do not."""
+def merged(known: Sequence[Web], found: Iterable[Web]) -> "list[Web]":
+    """Who is known from now on: of those that Consul has found, who was known, and who passes, so a new host waits for
+    its first release. All stays as it is where less than half would pass: what all share may be down, or Consul's
+    agents were started anew, and the last hosts shall not be run over."""
     there = {web.address for web in known}
-    listed = {web.address: web for web in found if web.address in there or web.state == "passing"}
-    if 2 * sum(web.state == "passing" for web in listed.values()) < len(known):
-        listed = {web.address: Web(web.address, web.name, "gone") for web in known} | listed if listed else {}
-    return sorted(listed.values()) or [*known]
+    webs = sorted({web for web in found if web.passes or web.address in there})
+    return webs if 2 * sum(web.passes for web in webs) >= max(len(known), 1) else [*known]
 
 
-def in_use(webs: Iterable[Web], drained: Collection[str]) -> list[Web]:
-    """Who gets visitors: those that pass. Where they are less than half, the checks themselves may be wrong, or what
-    all share is down: then all but who rests, so that the last ones are not run over."""
-    able = [web for web in webs if web.state != "resting" and web.name not in drained]
-    passing = [web for web in able if web.state == "passing"]
-    return passing if 2 * len(passing) >= len(able) else able
-
-
-def listed(webs: Sequence[Web], drained: Collection[str] = ()) -> str:
+def listed(webs: Iterable[Web], drained: Collection[str] = ()) -> str:
     """The text of hosts.conf; "" where nobody would get visitors."""
-    used = in_use(webs, drained)
-    return "".join(f"server {web.address} max_fails=2 fail_timeout=10s{'' if web in used else ' down'};"
-                   f" # {web.name} {web.state}\n" for web in webs) if used else ""
+    rows = [(web, web.passes and web.name not in drained) for web in webs]
+    return "".join(f"server {web.address} max_fails=2 fail_timeout=10s{'' if used else ' down'};"
+                   f" # {web.name} {'passing' if web.passes else 'failing'}\n"
+                   for web, used in rows) if any(used for _, used in rows) else ""
 
 
-def parsed(text: str) -> list[Web]:
-    """The Webs of hosts.conf."""
-    return [Web(*words) for words in LINE.findall(text)]
-
-
-def for_nginx(text: str) -> str:
-    """hosts.conf without its comments."""
-    return re.sub(r" #.*", "", text)
-
-
-# ---- Consul ----
-
-def ask(app: str, index: int) -> tuple[int, list[Web]]:
+def ask(app: str, index: int) -> "tuple[int, list[Web]]":
     """The web hosts, as soon as they are others than at this index, and theirs. Raises OSError, HTTPException,
     ValueError."""
     address = os.environ.get("CONSUL_HTTP_ADDR") or "127.0.0.1:8500"
-    url = f"{address if '://' in address else f'http://{address}'}/v1/health/service/{app}?index={index}&wait={WAIT}s"
+    url = f"{address if '://' in address else f'http://{address}'}/v1/health/service/{app}?index={index}&wait=60s"
     request = urllib.request.Request(url, headers={"X-Consul-Token": os.environ.get("CONSUL_HTTP_TOKEN", "")})
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=WAIT + 10) as answer:
-        now, entries = int(answer.headers["X-Consul-Index"] or 0), json.loads(answer.read(MOST))
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=70) as answer:
+        now, entries = int(answer.headers["X-Consul-Index"] or 0), json.load(answer)
     return now if now >= index else 0, [*valid(entries)]
 
 
-def valid(entries: Iterable[dict[str, Any]]) -> Iterator[Web]:
+def valid(entries: Iterable[Any]) -> Iterator[Web]:
     """The Webs of Consul's answer; of one that is wrong only the log hears."""
     for entry in entries:
         try:
             yield web_of(entry)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            say(f"Consul tells of a host that is left out: {error}")
+            print(f"Consul tells of a host that is left out: {error}", flush=True)
 
 
-# ---- files ----
-
-@contextmanager
-def locked(folder: str) -> Iterator[None]:
-    """One at a time changes hosts.conf; TERM waits until that is done."""
-    lock = os.open(folder, os.O_RDONLY)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    try:
+def update(app: str, found: Optional[Sequence[Web]] = None) -> None:
+    """Bring hosts.conf to what Consul has found, or where that is None to who is drained, and nginx to that. Raises
+    OSError, CalledProcessError."""
+    path, drained = NGINX / f"{app}-balancer/hosts.conf", NGINX / f"{app}-balancer/drained"
+    with open(NGINX / "nginx.conf") as lock:  # a drain and Consul may come at the same moment
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def read(path: str) -> str:
-    """What a file holds; "" where there is none."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
-
-
-def replace(path: str, text: str) -> None:
-    """Write a file whole."""
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(f"{path}.new", path)
+        before = path.read_text("utf-8")
+        known = [Web(address, name, word == "passing") for address, name, word in LINE.findall(before)]
+        text = listed(known if found is None else merged(known, found),
+                      drained.read_text("utf-8").split() if drained.exists() else ())
+        if text and text != before:
+            path.with_suffix(".new").write_text(text, "utf-8")
+            path.with_suffix(".new").rename(path)
+            reload()
+            print(", ".join(text.splitlines()), flush=True)
 
 
 def reload() -> None:
     """Have nginx read its files, if it runs. Raises CalledProcessError where it does not take them."""
-    if subprocess.run(["systemctl", "--quiet", "is-active", "nginx.service"], check=False).returncode == 0:
-        subprocess.run(["systemctl", "reload", "nginx.service"], check=True)
-
-
-def update(app: str, found: Sequence[Web] | None = None) -> None:
-    """Bring hosts.conf to what Consul has found, or where that is None to who is drained, and nginx to that. If nginx
-    does not take it, all is as it was. Does not end in between. Raises OSError, CalledProcessError."""
-    folder = f"{NGINX}/{app}-balancer"
-    path = f"{folder}/hosts.conf"
-    with locked(folder):
-        before = read(path)
-        known = parsed(before)
-        text = listed(known if found is None else merged(known, found), read(f"{folder}/drained").split())
-        if not before and not os.path.lexists(f"{NGINX}/sites-enabled/{app}-balancer"):  # it was taken away
-            return
-        if not text and found is None:
-            raise OSError("nobody would be left for visitors: the list stays as it is")
-        if text in ("", before):
-            return
-        replace(path, text)
-        try:
-            if for_nginx(text) != for_nginx(before):
-                reload()
-        except subprocess.CalledProcessError:
-            replace(path, before)
-            raise
-        say(", ".join(text.splitlines()))
-
-
-def say(text: str) -> None:
-    """A line of the log."""
-    print(text, flush=True)
+    subprocess.run(["systemctl", "try-reload-or-restart", "nginx.service"], check=True)
 
 
 def follow(app: str) -> None:
-    """Update for ever, at first by what is known. The pause keeps what comes and goes from reloading nginx more than
-    once a second."""
+    """Update for ever, with a pause, so that what comes and goes reloads nginx no more than once a second. Begins by
+    the list that is there: an earlier start may have ended before nginx knew it."""
     index, trouble = 0, ""
-    try:
-        update(app)
-    except OSError as error:
-        say(str(error))
+    reload()
     while True:
         try:
             index, found = ask(app, index)
@@ -211,23 +121,13 @@ def follow(app: str) -> None:
         except (OSError, HTTPException, ValueError, TypeError, subprocess.CalledProcessError) as error:
             index, wrong = 0, str(error)
         if wrong not in ("", trouble):
-            say(f"the hosts stay as they are: {wrong}")
+            print(f"the hosts stay as they are: {wrong}", flush=True)
         trouble = wrong
         time.sleep(1)
 
 
-def main(words: Sequence[str]) -> int:
-    """The command line."""
-    if not words or words[1:] not in ([], ["again"]):
-        print("usage: consul-hosts APP [again]", file=sys.stderr)
-        return 64
-    try:
-        follow(words[0]) if len(words) == 1 else update(words[0])
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(f"consul-hosts: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        update(sys.argv[1]) if sys.argv[2:] == ["again"] else follow(sys.argv[1])
+    except (OSError, subprocess.CalledProcessError) as problem:
+        sys.exit(f"consul-hosts: {problem}")
