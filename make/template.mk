@@ -119,9 +119,9 @@ run_e2e = $(with_fleets); unset FLEET; \
   $(PYTEST) tests/e2e --durations=0 $(if $(word 2,$(FLEETS)),-n $(words $(FLEETS)) --max-worker-restart 0 --dist loadfile)
 
 e2e: $(VE)/sentinel-tests ## tests on the fleet, which is made and removed (KEEP=1: stays; PYTEST_ARGS="…")
-	@$(run_e2e) -m 'not rare' $(PYTEST_ARGS)
+	@$(run_e2e) -m 'not rare and not extra' $(PYTEST_ARGS)
 
-e2e-all: $(VE)/sentinel-tests ## the same, with rare ones and repetitions of kills
+e2e-all: $(VE)/sentinel-tests ## the same, with extras and variants
 	@$(run_e2e) $(PYTEST_ARGS)
 
 ports: override FLEETS := $(firstword $(FLEETS))

@@ -2,16 +2,11 @@
 
 import contextlib
 import itertools
-import tempfile
-import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
 from e2e import checker
-from e2e.fleet import apps
-from e2e.fleet.docker import build
 from e2e.fleet.report import Result
 from e2e.rollouts import Shop
 from proc import wait_until
@@ -81,53 +76,6 @@ def often(cases, chosen):
 # ---- what befalls a deploy: context managers of a Shop ----
 
 @contextlib.contextmanager
-def staged(shop, text="FAULT=error\n"):
-    """Settings that make a good release bad."""
-    done = shop.deploy("env", "set", input=text)
-    assert done.returncode == 0, done.stderr
-    before = texts(shop, "/etc/default/shop.env")
-    try:
-        yield
-        assert texts(shop, "/etc/default/shop.env") == before, "staged settings went live"
-        assert all("FAULT=" in text for text in texts(shop, "/etc/default/shop.env.next")), "staged settings are gone"
-    finally:
-        done = shop.deploy("env", "unset", "FAULT")
-        assert done.returncode == 0, done.stderr
-
-
-def texts(shop, path):
-    return [host.ssh(f"cat {path}").stdout for host in shop.machines().values()]
-
-
-@contextlib.contextmanager
-def malformed(shop):
-    """Lines that somebody wrote by hand into what is staged, on one host."""
-    path = "/etc/default/shop.env.next"
-    shop.web[1].run(f"umask 077; printf '%s\\n' \"KEY='quoted'\" SITE_URL=https://shop.example >{path}")
-    try:
-        yield
-    finally:
-        shop.web[1].run(f"rm {path}")
-
-
-@contextlib.contextmanager
-def uploading(shop):
-    """The file names a bucket for static files."""
-    shop.settings["static.publish"] = "s3://shop-static/shop"
-    try:
-        yield
-    finally:
-        del shop.settings["static.publish"]
-
-
-@contextlib.contextmanager
-def moved(shop):
-    """The tag that is live stands for another image."""
-    shop.fleet.registry.push(apps.echo("another"), f"shop:{live(shop)}")
-    yield
-
-
-@contextlib.contextmanager
 def unreachable(shop, name="web2"):
     """A host that answers visitors, and no ssh."""
     host = shop.fleet.hosts[name]
@@ -159,17 +107,6 @@ def full(folder):
     def fill(shop):
         return shop.web[1].full(folder)
     return fill
-
-
-@contextlib.contextmanager
-def large(shop):
-    """An image with a layer that no host has, and on one of them no room for what comes down."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "Dockerfile").write_text(f"FROM {apps.echo('large')}\nCOPY new /app/new\n")
-        Path(folder, "new").write_text(str(time.time_ns()) * 100_000)
-        shop.fleet.registry.push(build(folder, "fleet-large"), "shop:large")
-    with shop.web[1].full("/var/lib/docker/tmp"):
-        yield
 
 
 @contextlib.contextmanager
@@ -205,45 +142,29 @@ def slow(hosts, command, seconds):
 class Bad:
     """Why a deploy fails, and what then is on screen.
 
-    `fault`: of the image; `tag`: of an image that is not made here ("": the live one's); `harm`: what befalls it,
-    from the beginning or `at` an event, (step, host, state); `limits`: of [rollout]; `seen`: visitors may have met it.
+    `fault`: of the image; `harm`: what befalls the Shop's hosts, from the beginning or `at` an event, (step, host,
+    state); `limits`: of [rollout]; `seen`: visitors may have met it.
     """
 
     said: tuple
     code: int = 1
     fault: str = ""
-    tag: str | None = None
-    harm: object = contextlib.nullcontext
+    harm: object = None
     at: tuple = ()
     limits: dict = field(default_factory=dict)
     seen: bool = False
-
-    @property
-    def harms(self):
-        """Whether hosts are harmed, too."""
-        return self.harm is not contextlib.nullcontext
-
-    def release(self, shop, name):
-        """The tag to deploy; its image is in the registry, if it is to be."""
-        if self.tag is not None:
-            return self.tag or live(shop)
-        return shop.image(f"bad-{name.replace(' ', '-')}", self.fault)
 
 
 def fail(shop, bad, tag):
     """Deploy it while it is harmed; the Outcome. No host is locked any more."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(settings(shop, **bad.limits))
-        if not bad.at:
-            stack.enter_context(harm(shop, bad))
+        if bad.harm and not bad.at:
+            stack.enter_context(bad.harm(shop))
         rolling = stack.enter_context(shop.rolling("deploy", tag))
         if bad.at:
             rolling.until(*bad.at)
-            stack.enter_context(harm(shop, bad))
+            stack.enter_context(bad.harm(shop))
         outcome = rolling.finish()
     shop.settled()
     return outcome
-
-
-def harm(shop, bad):
-    return bad.harm(shop) if bad.harms else bad.harm()

@@ -2,15 +2,12 @@
 
 import pytest
 
-import proc
-from e2e import byhand
-from e2e.fleet.docker import docker
 from e2e.fleet.load import Load
 from e2e.rollouts import Shop
 from e2e.visits import has_none, has_visitors
 from proc import wait_until
 
-
+pytestmark = pytest.mark.extra
 SILENT = "web2: its web does not answer yet, so balancers send it nobody: make deploy, then make provision\n"
 
 
@@ -27,23 +24,25 @@ def shop(fleet, tmp_path_factory):
 
 
 @pytest.fixture
-def two(shop):
-    """Two web hosts that have visitors."""
-    if "web2" not in shop.hosts:
-        shop.hosts["web2"] = shop.second
-        shop.provision()
-        assert shop.roll("deploy", shop.image("v2")).code == 0
-        shop.provision()
-    return shop
-
-
-@pytest.fixture
 def load(shop):
     """Visitors of the balancer alone; a third of them send a POST, which is not asked for twice. None fails."""
     with Load(shop.fleet.hosts["work1"].url, host="shop.example", rate=50, seconds=480) as load:
         yield load
         result = load.stop()
     assert len(result.records) > 200 and not result.failures, result.summary()
+
+
+def leaves_nobody(shop):
+    """A request that takes longer than the drain waits is told, left, and answered. What is no web host is told."""
+    slow = shop.fleet.hosts["work1"].run(
+        "for n in 1 2 3 4; do curl -s -o /dev/null -w '%{http_code} ' -H 'Host: shop.example'"
+        " 'http://localhost/?ms=15000' </dev/null >>/tmp/slow 2>&1 & done")
+    said = shop.deploy("drain", "web2", "--wait", "3")
+    assert slow == "" and "web2: drained, but 2 connections are still open\n" in said.stdout
+    wait_until(lambda: shop.fleet.hosts["work1"].run("cat /tmp/slow") == "200 200 200 200 ", 60, "all are answered")
+    assert shop.deploy("undrain", "web2").returncode == 0
+    done = shop.deploy("drain", "work1")
+    assert (done.returncode, done.stderr) == (2, "deploy: there is no web host 'work1'; there are: web1, web2\n")
 
 
 def test_hosts_come_rest_and_return(shop, load):
@@ -76,42 +75,5 @@ def test_hosts_come_rest_and_return(shop, load):
     has_visitors(shop, "web1")
     has_visitors(shop, "web2")
     assert shop.changes() == 0
-
-
-def test_a_reboot(two, load, tmp_path):
-    """A web host goes down in good order while its app ends what it has begun: nobody is told that the app is gone."""
-    web2, log = two.fleet.hosts["web2"], "/var/log/nginx/shop.access.log"
-    has_visitors(two, "web2")
-    slow = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Host: shop.example", f"{web2.url}/?ms=8000"]
-    with proc.running(slow) as request:
-        wait_until(lambda: web2.run("grep shop/./web.sock /proc/net/unix | grep -v 00010000"), 10, "it is answered")
-        web2.console("systemctl reboot")
-        assert request.wait(60) == 0 and request.output() == "200"
-    wait_until(lambda: "false" in docker("inspect", "--format={{.State.Running}}", web2.machine.container).stdout,
-               90, "the server is off")
-    load.stop()  # at the boot a POST may find nginx alone
-    docker("cp", f"{web2.machine.container}:{log}", tmp_path / "log")
-    assert '"status":50' not in (tmp_path / "log").read_text()
-    web2.power_on()
-    byhand.until_it_answers(web2, "shop", "")
-    two.fleet.hosts["work1"].run("systemctl reload nginx")  # it forgets that web2 was away
-
-
-def test_a_drain_tells_whom_it_leaves(two):
-    """A request that takes longer than the drain waits is left, and answered."""
-    slow = two.fleet.hosts["work1"].run(
-        "for n in 1 2 3 4; do curl -s -o /dev/null -w '%{http_code} ' -H 'Host: shop.example'"
-        " 'http://localhost/?ms=15000' </dev/null >>/tmp/slow 2>&1 & done")
-    said = two.deploy("drain", "web2", "--wait", "3")
-    assert slow == "" and "web2: drained, but 2 connections are still open\n" in said.stdout
-    wait_until(lambda: two.fleet.hosts["work1"].run("cat /tmp/slow") == "200 200 200 200 ", 60, "all are answered")
-    assert two.deploy("undrain", "web2").returncode == 0
-
-
-@pytest.mark.parametrize("words, said", [
-    (["drain", "work1"], "deploy: there is no web host 'work1'; there are: web1, web2\n"),
-    (["drain", ""], "deploy: there is no web host ''; there are: web1, web2\n")])
-def test_what_cannot_be_drained(two, words, said):
-    """It is told with what can."""
-    done = two.deploy(*words)
-    assert (done.returncode, done.stderr) == (2, said)
+    load.stop()
+    leaves_nobody(shop)

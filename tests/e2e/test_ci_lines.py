@@ -17,6 +17,7 @@ from e2e.provisioned import Project
 from proc import ROOT, run
 from test_docs import covers, git_files, ownership
 
+pytestmark = pytest.mark.extra
 HOST, APP = "web1", "shop"
 SETTINGS = "SITE_URL=http://localhost\nSECRET_KEY={}\nDATABASE_URL={}\n"
 

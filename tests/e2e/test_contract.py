@@ -11,6 +11,7 @@ from e2e.fleet.load import Load
 from e2e.fleet.names import of_checkout
 from proc import ROOT, run
 
+pytestmark = pytest.mark.extra
 WEB = ("web1", "web2")
 PAGE = (ROOT / "examples/node/README.md").read_text()
 QUICK = "\n[rollout]\ncanary = 1\nbake = 2\ndead_after = 6\nready = 20\n"

@@ -4,13 +4,11 @@ import contextlib
 import os
 import signal
 import time
-from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
 from e2e import checker
-from e2e.fleet.report import Result
-from e2e.rollouts import Outcome
 from e2e.scenarios import good, part, provisioned, settings
 from proc import wait_until
 
@@ -25,19 +23,6 @@ STORY = {
 }
 
 
-@dataclass
-class Chapter:
-    """What was done, who was live before and after, what visitors saw, and the hosts as checker.check has them."""
-
-    outcome: Outcome
-    before: str
-    after: str
-    revert: str | None
-    hosts: dict
-    began: float
-    seen: Result = None
-
-
 @pytest.fixture(scope="module")
 def shop(fleet, tmp_path_factory):
     return provisioned(fleet, tmp_path_factory.mktemp("a shop"))
@@ -45,7 +30,8 @@ def shop(fleet, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def story(shop):
-    """The whole story under one load: name → Chapter, and the load's Result."""
+    """The whole story under one load: name → what was done, who was live before and after, what visitors saw, and the
+    hosts as checker.check has them; and the load's Result."""
     tags = {number: good(shop) for number in (1, 2, 3)}
     assert shop.roll("deploy", tags[1], "--no-bake").code == 0
     with shop.load(rate=100, seconds=800, count=100_000) as load:
@@ -63,7 +49,8 @@ def tell(shop, tags, words, before, after, revert):
     words, began = words.split(), time.time()
     outcome = shop.roll(*words[:1], *(tags[int(number)] for number in words[1:]))
     assert outcome.code == 0, outcome.stderr
-    return Chapter(outcome, tags[before], tags[after], tags.get(revert), checker.check(shop), began)
+    return SimpleNamespace(outcome=outcome, before=tags[before], after=tags[after], revert=tags.get(revert),
+                           hosts=checker.check(shop), began=began)
 
 
 def test_no_request_fails(story):
@@ -75,28 +62,20 @@ def test_no_request_fails(story):
 
 @pytest.mark.parametrize("name", STORY)
 def test_a_host_changes_over_once(shop, story, name):
-    """On no host the release before answers a request that was sent after the new one's first answer."""
+    """On no host the release before answers a request that was sent after the new one's first answer. TAG and REVERT
+    know what is live and where back leads: one release further each time; a deploy of what is live changes neither."""
     chapter = story[0][name]
     for host in shop.web:
         seen = chapter.seen.of(host.url)
         assert set(seen.releases) == {chapter.before, chapter.after}, seen.summary()
         assert chapter.before == chapter.after or not seen.late(chapter.before, chapter.after)
-
-
-@pytest.mark.parametrize("name", STORY)
-def test_every_host_knows_what_is_live_and_where_back_leads(story, name):
-    """TAG and REVERT: a rollback goes one release further each time, a deploy of what is live changes neither."""
-    chapter = story[0][name]
     for host in chapter.hosts.values():
         assert checker.release(host["tag"])["TAG"] == chapter.after
         revert = (checker.release(host["revert"]) or {}).get("TAG")
         assert revert == chapter.revert or chapter.revert is None and revert not in (chapter.before, chapter.after)
-
-
-def test_what_is_live_is_started_anew(story):
-    """A deploy of the live release changes the slot on every host."""
-    before, after = (story[0][name].hosts for name in ("deploy", "deploy of what is live"))
-    assert not [name for name in after if after[name]["web_sock"] == before[name]["web_sock"]]
+    before = story[0]["deploy"].hosts
+    if name == "deploy of what is live":
+        assert not [host for host, found in chapter.hosts.items() if found["web_sock"] == before[host]["web_sock"]]
 
 
 @pytest.mark.alone

@@ -6,6 +6,8 @@ from e2e import byhand, checker
 from e2e.fleet import apps
 from e2e.rollouts import Shop
 
+pytestmark = pytest.mark.extra
+
 
 @pytest.fixture
 def shop(fleet, tmp_path):
@@ -14,9 +16,8 @@ def shop(fleet, tmp_path):
     shop = Shop(fleet, tmp_path)
     shop.hosts = {"web1": {"roles": ["web", "worker", "beat"]}}
     shop.provision()
-    host = fleet.hosts["web1"]
     image = fleet.registry.push(apps.echo("blog-1"), "blog:blog-1")
-    byhand.install(host, "blog", image.rpartition(":")[0])
+    host = byhand.install(fleet, "web1", "blog", image.rpartition(":")[0])
     byhand.release(host, "blog", image)
     host.run("systemctl start blog.target")
     shop.bring("v1")

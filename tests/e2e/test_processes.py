@@ -67,35 +67,6 @@ def test_they_go_with_the_release(shop):
     assert shop.deploy("logs", "--role", "wrong").returncode == 2
 
 
-@pytest.mark.parametrize("fault, said", [("frail", "has ended, and "), ("deaf", "alerts does not listen at port 2525")])
-def test_a_bad_one_is_taken_back(shop, fault, said):
-    """One that ends while it is watched, or does not listen in time: all hosts go back, and the old ones run again."""
-    shop.hosts["web1"]["roles"] = ["web"]  # mail has the same fault, and would be found first
-    shop.hosts["work1"]["roles"] = ["worker", "alerts"]
-    shop.provision()
-    try:
-        with settings(shop, ready=8, bake=6):
-            outcome = shop.roll("deploy", shop.image(f"bad-{fault}", fault))
-        assert outcome.code == 1 and said in outcome.stderr, outcome.stderr
-        assert "the old release serves everywhere" in outcome.stderr
-        assert answers(shop) == both("v1")
-        checker.check(shop)
-    finally:
-        shop.hosts |= {name: {**shop.hosts[name], "roles": roles} for name, roles in ROLES.items()}
-        shop.provision()
-        for name in ("web1", "work1"):
-            shop.fleet.hosts[name].run("systemctl start shop.target")
-
-
-def test_one_that_overlaps_and_does_not_get_ready(shop):
-    """It ends the deploy before any visitor, and before anything that runs alone, is moved."""
-    with settings(shop, ready=6):
-        outcome = shop.roll("deploy", shop.image("bad-deaf", "deaf"))
-    assert outcome.code == 1 and "mail answers " in outcome.stderr, outcome.stderr
-    assert not {"flip", "replace"} & {step for step, _ in outcome.steps("start")}
-    assert containers(shop, "web1", "mail") and answers(shop) == both("v1")
-
-
 def test_the_deployer_dies_when_they_have_moved(shop):
     """The hosts take themselves back, and the old ones run again."""
     with settings(shop, bake=20), shop.rolling("deploy", shop.image("v2")) as rolling:
@@ -120,24 +91,3 @@ def test_a_boot_brings_the_committed_ones(shop):
     assert answers(shop) == both("v1")
     shop.bring("v1b")
     assert answers(shop) == both("v1b")
-
-
-def test_a_role_that_is_taken_away_and_comes_back(shop):
-    """It stops, and nothing of it is left. It comes back with the release that is live then."""
-    host, roles = shop.fleet.hosts["work1"], shop.hosts["work1"]["roles"]
-    shop.hosts["work1"]["roles"] = ["worker"]
-    try:
-        refused = shop.roll("deploy", shop.image("v3"))
-        assert refused.code == 2 and "alerts runs there, but the host does not have the role" in refused.stderr
-        shop.provision()
-        assert containers(shop, "work1", "alerts") == containers(shop, "work1", "mail") == []
-        assert host.ssh("cd /etc/systemd/system && ls shop-alerts* shop-mail* /run/shop/alerts*").stdout == ""
-        assert shop.changes() == 0
-        shop.bring("v3")
-    finally:
-        shop.hosts["work1"]["roles"] = roles
-        shop.provision()
-    assert "on work1: alerts is inactive" in shop.deploy("status").stdout
-    host.run("systemctl start shop.target")
-    wait_until(lambda: host.ssh("curl -s -m 5 http://127.0.0.1:2525/ | grep '\"v3\"'").returncode == 0, 60,
-               "it answers as the live release")

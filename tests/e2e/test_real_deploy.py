@@ -6,16 +6,14 @@ import shlex
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
 from e2e import checker
 from e2e.byhand import answers
 from e2e.fleet.load import Load
-from e2e.fleet.report import Result
 from e2e.orders import Orders, doubled, repeated
-from e2e.rollouts import Outcome
 from e2e.scenarios import part, settings
 from proc import ROOT, run, wait_until
 
@@ -29,28 +27,10 @@ STORY = {
 }
 
 
-@dataclass
-class First:
-    """The first deploy ever, what it said, and what each host then answered to a visitor."""
-
-    shop: Orders
-    said: str
-    pages: dict
-
-
-@dataclass
-class Chapter:
-    """What was done, the style sheet that the page named before, what visitors saw."""
-
-    outcome: Outcome
-    began: float
-    style: str
-    seen: Result = None
-
-
 @pytest.fixture(scope="module")
 def first(fleet, project_image, tmp_path_factory):
-    """To hosts that are provisioned and no more, with an empty database."""
+    """The first deploy ever, to hosts that are provisioned and no more, with an empty database; what it said, and what
+    each host then answered to a visitor."""
     fleet.reset()
     shop = Orders(fleet, tmp_path_factory.mktemp("a shop"), project_image)
     shop.provision()
@@ -59,7 +39,8 @@ def first(fleet, project_image, tmp_path_factory):
     done = run(["make", "deploy", f"TAG={shop.image('build-1')}", f"ARGS={options}", f"PYTHON={sys.executable}"],
                cwd=ROOT, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
-    return First(shop, done.stdout, {name: answers(host, shop.app) for name, host in shop.machines().items()})
+    pages = {name: answers(host, shop.app) for name, host in shop.machines().items()}
+    return SimpleNamespace(shop=shop, said=done.stdout, pages=pages)
 
 
 @pytest.fixture
@@ -77,13 +58,11 @@ def all_is_well(shop):
     assert not doubled(shop.journal())
 
 
-@pytest.mark.parametrize("rate, seconds, lost", [(60, 20, False),
-                                                 pytest.param(100, 600, True, marks=pytest.mark.rare)])
-def test_nobody_waits_for_a_hung_engine(shop, rate, seconds, lost):
+@pytest.mark.parametrize("rate, seconds", [(60, 20), pytest.param(100, 600, marks=pytest.mark.rare)])
+def test_nobody_waits_for_a_hung_engine(shop, rate, seconds):
     """The engines of all hosts stand still, longer than it takes to fill the pipe that a web host's log goes through,
-    and for ten minutes: its visitors are answered, beat sends, the worker works. What could not be logged is told."""
-    machines, before, began = shop.machines().values(), shop.ids(what="sent"), time.time()
-    memory = web_memory(shop)
+    and for ten minutes: its visitors are answered, beat sends, the worker works."""
+    machines, before, memory = shop.machines().values(), shop.ids(what="sent"), web_memory(shop)
     try:
         for host in machines:
             host.run("pkill -STOP -x dockerd")
@@ -97,9 +76,6 @@ def test_nobody_waits_for_a_hung_engine(shop, rate, seconds, lost):
             host.run("pkill -CONT -x dockerd")
     assert not result.failures and len(result.records) > rate * seconds * 0.8, result.summary()
     assert memory < 64 * 1024, f"web has grown by {memory} KiB"
-    if lost:
-        wait_until(lambda: f"{shop.app}-web" in shop.web[0].run(
-            f"journalctl --since=@{int(began)} | grep 'lines of the log were lost' || :"), 60, "what was lost is told")
 
 
 def web_memory(shop):
@@ -120,22 +96,10 @@ def test_the_first_deploy(first, shop):
 
 # ---- a release, back, and one that is taken back: one load all the while ----
 
-@dataclass
-class Story:
-    """Name → Chapter; what visitors saw, the journal of that time, and the orders that were written down, in all."""
-
-    told: dict
-    seen: Result
-    journal: list
-    orders: set
-
-    def lines(self, **wanted):
-        return [line for line in self.journal if wanted.items() <= line.items()]
-
-
 @pytest.fixture(scope="module")
 def story(first):
-    """Tasks that only build-2 knows, "later", are in the old worker's hands from the beginning."""
+    """What was told, by name; what visitors saw, the journal of that time, and the orders that were written down. Tasks
+    that only build-2 knows, "later", are in the old worker's hands from the beginning."""
     shop = first.shop
     shop.bring("build-1"), shop.image("build-2")
     began, known = time.time(), set(shop.query("SELECT id FROM orders_order"))
@@ -150,7 +114,12 @@ def story(first):
     for chapter, ended in zip(told.values(), ends):
         chapter.seen = part(result, chapter.began, ended)
     orders = set(shop.query("SELECT id FROM orders_order")) - known
-    return Story(told, result, [line for line in shop.journal() if line["at"] > began], orders)
+    journal = [line for line in shop.journal() if line["at"] > began]
+    return SimpleNamespace(told=told, seen=result, journal=journal, orders=orders)
+
+
+def lines(story, **wanted):
+    return [line for line in story.journal if wanted.items() <= line.items()]
 
 
 def puts_back(shop):
@@ -170,7 +139,7 @@ def tell(shop, words, before, after, interrupted):
     assert outcome.code == (1 if interrupted else 0), outcome.stderr
     assert checker.tags(shop) == {after}
     checker.check(shop)
-    return Chapter(outcome, began, style)
+    return SimpleNamespace(outcome=outcome, began=began, style=style)
 
 
 def just_begun(shop):
@@ -182,21 +151,17 @@ def style_sheet(shop):
     return re.search(r"/static/orders/page\.[^\"]+", answers(shop.web[0], shop.app)[1])[0]
 
 
-def test_no_request_fails(story):
-    """Pages, and orders that are written to the database while it migrates, on both hosts and through the balancer."""
+def test_no_request_fails(story, first):
+    """Pages, and orders that are written to the database while it migrates, on both hosts and through the balancer. On
+    no host the release before answers a request that was sent after the new one's first answer."""
     assert not story.seen.failures, story.seen.summary()
-    assert {(record.target, record.method) for record in story.seen.records} == {
-        (record.target, method) for record in story.seen.records for method in ("GET", "POST")}
-    assert len({record.target for record in story.seen.records}) == 3
-
-
-@pytest.mark.parametrize("name", ["deploy", "rollback"])
-def test_a_host_changes_over_once(story, first, name):
-    """On no host the release before answers a request that was sent after the new one's first answer."""
-    _, before, after, _ = STORY[name]
-    for host in first.shop.web:
-        seen = story.told[name].seen.of(host.url)
-        assert set(seen.releases) == {before, after} and not seen.late(before, after), seen.summary()
+    asked = {(record.target, record.method) for record in story.seen.records}
+    assert len(asked) == 6 and {method for _, method in asked} == {"GET", "POST"}
+    for name in ("deploy", "rollback"):
+        _, before, after, _ = STORY[name]
+        for host in first.shop.web:
+            seen = story.told[name].seen.of(host.url)
+            assert set(seen.releases) == {before, after} and not seen.late(before, after), seen.summary()
 
 
 def test_pages_of_both_releases_find_their_files(story, first):
@@ -209,24 +174,27 @@ def test_pages_of_both_releases_find_their_files(story, first):
 
 
 def test_what_visitors_queue_is_done_once(story):
-    """Each order that a visitor was told of is there, and a worker did its task once."""
+    """Each order that a visitor was told of is there, and a worker did its task once; what the old worker got first and
+    does not know was kept for the new one."""
     confirmed = [record for record in story.seen.records if record.method == "POST"]
     assert len(story.orders) == len(confirmed) + 2 > 50
-    done = [line["id"] for line in story.lines(what="done") if line["task"] in ("deliver", "later")]
+    later = lines(story, what="done", task="later")
+    done = [line["id"] for line in lines(story, what="done", task="deliver") + later]
     assert sorted(done) == sorted(story.orders)
+    assert len(later) == 2 and {line["release"] for line in later} == {"build-2"}
 
 
 @pytest.mark.parametrize("name", STORY)
 def test_a_running_task_is_done_once(story, name):
     """One was under way when its worker was told to take no more, of the release that is taken back one at that time;
     nobody does any task twice."""
-    outcome, lines = story.told[name].outcome, story.lines(task="tick")
+    outcome, ticks = story.told[name].outcome, lines(story, task="tick")
     moments = {STORY[name][1]: outcome.at("pause")}
     if STORY[name][3]:
         moments["build-2"] = next(event["at"] for event in outcome.events if event["event"] == "takeback")
     for release, moment in moments.items():
-        assert under_way(lines, release, moment), f"{release} had nothing to do at {moment}"
-    assert not repeated(lines)
+        assert under_way(ticks, release, moment), f"{release} had nothing to do at {moment}"
+    assert not repeated(ticks)
 
 
 def under_way(lines, release, moment):
@@ -236,37 +204,15 @@ def under_way(lines, release, moment):
                     if line["what"] == "done" and line["release"] == release and line["at"] > moment}
 
 
-def test_a_task_of_the_new_release_alone_is_kept_for_it(story):
-    """The old worker got it first and does not know it: it is done once, by the new one."""
-    done = [(line["id"], line["release"]) for line in story.lines(what="done", task="later")]
-    assert len(done) == 2 == len(set(done)) and {release for _, release in done} == {"build-2"}
-
-
 def test_beats_take_turns(story):
     """One after the other of five: before and after the deploy, after the rollback, while what is taken back was live
     and afterwards. Never two at a time."""
-    sent = story.lines(what="sent")
+    sent = lines(story, what="sent")
     assert len({line["container"] for line in sent}) == 5 and {line["host"] for line in sent} == {"work1"}
     assert not doubled(sent)
 
 
 # ---- what goes wrong ----
-
-def test_a_killed_deployer(shop, measured):
-    """kill -9 when beat has changed over, dead_after as it is unless somebody sets it: the old release is back
-    everywhere by itself, and every task was done, at least once."""
-    old, new = shop.other()
-    with shop.load() as load, shop.rolling("deploy", new) as rolling:
-        rolling.until("watch", "work1")
-        rolling.process.kill()
-        began = time.monotonic()
-        shop.settled(90)
-        measured("a killed deployer's hosts are back", time.monotonic() - began)
-        result = load.stop()
-    assert not result.failures and new in result.releases, result.summary()
-    assert checker.tags(shop) == {old}
-    wait_until(lambda: shop.done(set(shop.query("SELECT id FROM orders_order"))), 90, "what visitors queued is done")
-
 
 @contextlib.contextmanager
 def no_database(shop):

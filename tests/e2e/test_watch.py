@@ -4,8 +4,12 @@ import json
 import shlex
 import signal
 
+import pytest
+
 from e2e.scenarios import provisioned
 from proc import wait_until
+
+pytestmark = pytest.mark.extra
 
 
 def test_hosts_that_go_and_come_back(fleet, tmp_path):

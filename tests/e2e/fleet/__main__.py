@@ -1,11 +1,11 @@
-"""The fleet's command line: `python -m e2e.fleet up|down|status|load` with tests/ as PYTHONPATH."""
+"""The fleet's command line: `python -m e2e.fleet up|down|status` with tests/ as PYTHONPATH."""
 
 import argparse
 import shlex
 import sys
 import time
 
-from . import fleet, load
+from . import fleet
 from .docker import FleetError
 from .names import DEFAULT_HOSTS
 
@@ -19,7 +19,6 @@ def main():
     up.set_defaults(do=do_up)
     commands.add_parser("down", help="remove all that up made").set_defaults(do=do_down)
     commands.add_parser("status", help="what there is and how to reach it").set_defaults(do=do_status)
-    load.add_arguments(commands.add_parser("load", help="send requests at a steady rate and say how each fared"))
     args = parser.parse_args()
     try:
         return args.do(args)

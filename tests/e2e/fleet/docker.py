@@ -60,16 +60,12 @@ def machine_options(image):
     """The `docker run` options with which a container of `image` can boot systemd and hold an engine of its own."""
     privileged = not docker("run", "--rm", "--privileged", "--entrypoint", "true", image, check=False).returncode
     version = docker("info", "--format", "{{.CgroupVersion}}").stdout.strip()
-    return _options(privileged, version)
-
-
-def _options(privileged, cgroup_version):
     rights = ["--privileged"] if privileged else [
         *(f"--cap-add={name}" for name in CAPABILITIES),
         "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]
     # Privileged it has all devices. The engine makes none that its machine lacks: a module that is not loaded.
     fuse = [] if privileged or not Path("/dev/fuse").exists() else ["--device=/dev/fuse"]
     # A privileged container on cgroup v2 has a writable tree of its own; otherwise it gets the machine's.
-    cgroups = [] if privileged and cgroup_version == "2" else [
+    cgroups = [] if privileged and version == "2" else [
         "--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw"]
     return [*rights, *fuse, *cgroups, "--tmpfs=/run", "--tmpfs=/tmp:exec,mode=1777"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .docker import FleetError, build, docker, inspect
 from .host import Host, Registry, Services
-from .machine import LABEL, Machine, create, from_inspect, keygen, shortage
+from .machine import LABEL, Machine, create, from_inspect, keygen
 from .names import DEFAULT_HOSTS, INSIDE, free_ports, known_hosts, of_checkout, ssh_config
 
 IMAGES = Path(__file__).parent / "image"
@@ -160,10 +160,7 @@ def _bring_up(part, found, folder):
             docker("start", part.machine.container)  # does nothing to one that runs
             return part.wait_running()
     create(part.machine, folder)
-    try:
-        part.wait_running()
-    except FleetError as error:
-        raise FleetError(f"{error}{shortage(part.machine.image)}") from None
+    part.wait_running()
 
 
 def _make_keys(folder, kinds):

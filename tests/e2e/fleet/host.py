@@ -1,7 +1,6 @@
 """A server of the fleet, as a user has it (`run`, over ssh), and what can befall it (the rest, from outside)."""
 
 import contextlib
-import subprocess
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +26,6 @@ class Host:
     def address(self):
         """Its address in the fleet's network, as other hosts use it."""
         return self.machine.address
-
-    @property
-    def ssh_port(self):
-        return self.machine.ports[22]
 
     @property
     def http_port(self):
@@ -61,13 +56,6 @@ class Host:
     def write(self, path, content):
         """Put a text file there, as root, its folder included."""
         self.run(f"mkdir -p \"$(dirname '{path}')\" && cat >'{path}'", input=content)
-
-    def load_image(self, image, timeout=300):
-        """Bring an image of this machine's engine there without a registry."""
-        save = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
-        with save:
-            self.run("docker load --quiet", stdin=save.stdout, timeout=timeout)
-        assert save.returncode == 0, f"docker save {image} failed"
 
     # ---- from outside ----
 
@@ -177,13 +165,6 @@ class Registry:
         finally:
             docker("rmi", "--no-prune", here, check=False)
         return f"{self.address}/{name}"
-
-    def stop(self):
-        docker("stop", "--time=2", self.machine.container)
-
-    def start(self):
-        docker("start", self.machine.container)
-        self.wait_running()
 
     def wait_running(self, seconds=30):
         wait_until(lambda: urllib.request.urlopen(f"http://{self.local}/v2/", timeout=5).status == 200, seconds,

@@ -61,21 +61,6 @@ def create(machine, folder):
     docker("start", machine.container)
 
 
-# As many as a host uses. systemd without one ends and says so only on a console.
-INSTANCES = """
-import ctypes
-limit = open("/proc/sys/fs/inotify/max_user_instances").read().strip()
-if any(ctypes.CDLL(None).inotify_init1(0) < 0 for _ in range(8)): print(limit)
-"""
-
-
-def shortage(image):
-    """What there is too little of for one more machine, and the cure; empty where it is something else."""
-    limit = docker("run", "--rm", "--entrypoint=python3", image, "-c", INSTANCES, check=False).stdout.strip()
-    return limit and (f": the kernel has no inotify instances left, as fs.inotify.max_user_instances is {limit}:"
-                      f" sudo sysctl -w fs.inotify.max_user_instances={8 * int(limit)}, then make fleet again")
-
-
 def _identity(folder, name):
     """A tar of what makes a machine this one: its ssh host key, its id, and who may log in."""
     public = (folder / "id_ed25519.pub").read_bytes()

@@ -25,33 +25,23 @@ FAULTS = {
              " before cannot work",
     "error": "answers 500 to all but /healthz",
     "visitors": "answers probes well and 500 to anything else",
-    "posts": "answers 500 to every POST",
     "unready": "never gets ready: /readyz answers 503",
-    "slow": "takes 3 s to start, without using the CPU",
     "impostor": "says it is another release",
     "migration": "it cannot tell which migrations are pending, and its migrations fail",
     "older": "says nothing of its migrations",
-    "brief": "cannot tell which migrations are pending, which take 30 s, and ends 6 s after its start",
     "incompatible": "has a migration with which the release before cannot work",
-    "unjudged": "has a migration that its build did not judge",
     "idle": "its worker never gets ready",
-    "demanding": "needs the setting NEEDED, or ends with 64",
     "sour": "answers 500 to visitors, and well to the deployer",
     "weary": "the same, from 3 s after its first visitor on",
-    "unpublished": "its static files do not get into a bucket",
-    "smuggler": "some of its static files are links, or to be run as their owner",
     "fleeting": "its worker ends 1 s after it has begun to consume",
     "faint": "its beat ends after 4 s",
-    "frail": "its daemon ends 4 s after its start",
-    "deaf": "its daemon never listens",
     "hostile": "a second after its first visitor it has nginx ask another app, and fills its slot's folder; in the end"
                " it leaves a folder in its socket's place",
     "busy": "its worker has a task of 30 s, which it ends first",
     "single": "answers one request at a time: the others queue in the socket's backlog",
 }
 HONEYMOON = {"sour": 0, "weary": 3}  # seconds
-PENDING = ("incompatible", "needy", "unjudged")
-UNSURE = ("migration", "brief")
+PENDING = ("incompatible", "needy")
 ENDS = {("worker", "fleeting"): 1, ("beat", "faint"): 4}  # seconds
 FIRST = []  # when visitors came
 ANSWERED = []
@@ -73,8 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         release = "another" if FAULT == "impostor" else RELEASE
         body = json.dumps({"release": release, "host": socket.gethostname(), "path": url.path}).encode() + b"\n"
         is_visitor = self.headers.get("User-Agent") != "slipway-deploy"
-        wrong = FAULT == "posts" and self.command == "POST" or url.query == "fail"
-        code = 500 if wrong else status(url.path, is_visitor)
+        code = 500 if url.query == "fail" else status(url.path, is_visitor)
         if url.path == "/metrics":
             body = figures()
         elif is_visitor and url.path not in ("/healthz", "/readyz"):
@@ -153,15 +142,11 @@ def bind():
 
 def run():
     """Serve until TERM; then answer what has arrived and end with 0."""
-    if FAULT == "slow":
-        time.sleep(3)
     if FAULT == "needy" and not os.path.exists(os.path.join(os.path.dirname(os.environ.get("SOCKET", "")), "migrated")):
         sys.exit("no such table")
     tell("")
     server = bind()
-    tell("unknown\n" if FAULT in UNSURE else f"release {RELEASE}\n{plan()}\n")
-    if FAULT == "brief":
-        threading.Timer(6, os._exit, [1]).start()
+    tell("unknown\n" if FAULT == "migration" else f"release {RELEASE}\n{plan()}\n")
     drain = float(os.environ.get("DRAIN") or 0)
     signal.signal(signal.SIGTERM, lambda *_: threading.Timer(drain, server.shutdown).start())
     print(f"{RELEASE} serves at {server.server_address}", flush=True)
@@ -174,10 +159,6 @@ def run():
 
 def daemon(port):
     """Answer at a port which release this is."""
-    if FAULT == "deaf":
-        time.sleep(1000)
-    if FAULT == "frail":
-        threading.Timer(4, os._exit, [1]).start()
     server = Server(("0.0.0.0", int(port)), Handler)
     with open(os.environ["READY_FILE"], "w"):
         print(f"{RELEASE} listens at {port}", flush=True)
@@ -250,19 +231,7 @@ def read_settings(path):
     os.environ.update(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
-def smuggle(folder):
-    """One file that may go to visitors, but for its mode, and what never may."""
-    os.chdir(folder)
-    with open("plain.0123.css", "w") as file:
-        os.fchmod(file.fileno(), 0o6777)
-    os.symlink("/etc/shadow", "link.4567.css")
-    os.link("link.4567.css", "hard.css", follow_symlinks=False)
-    os.mkfifo("pipe.css")
-
-
 def migrate():
-    if FAULT == "brief":
-        time.sleep(30)
     if FAULT == "migration":
         sys.exit("django.db.utils.ProgrammingError: told to fail")
     print("No migrations to apply.")
@@ -275,9 +244,6 @@ def main(command, *words):
         sys.exit("told to crash")
     if os.environ.get("SETTINGS_FILE"):
         read_settings(os.environ["SETTINGS_FILE"])
-    if FAULT == "demanding" and command != "collectstatic" and "NEEDED" not in os.environ:
-        print("NEEDED is not set", file=sys.stderr)
-        sys.exit(64)
     if command == "exit":
         sys.exit(int(words[0]))
     if command in ("run", "worker", "beat"):
@@ -285,10 +251,6 @@ def main(command, *words):
         return run() if command == "run" else wait(command)
     if command == "daemon":
         return daemon(*words)
-    if [command, FAULT] == ["collectstatic", "unpublished"]:
-        sys.exit(f"collectstatic: {words[0]}: told to fail")
-    if [command, FAULT] == ["collectstatic", "smuggler"]:
-        return smuggle(*words)
     if command == "healthcheck":
         return healthcheck(*words)
     if command in ("migrate", "collectstatic"):
