@@ -10,6 +10,7 @@ from e2e.rollouts import Shop
 from e2e.visits import has_none, has_visitors
 from proc import wait_until
 
+pytestmark = pytest.mark.extra
 MAINT = "consul maint -service=shop"
 UNREADY = "location = /readyz { return 503; }"
 SERVER_D = "/etc/nginx/shop/server.d/unready.conf"
