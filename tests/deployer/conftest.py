@@ -11,6 +11,8 @@ from proc import ROOT
 
 sys.path.insert(0, str(ROOT))
 from slipway.deploy import config  # noqa: E402
+from deployer.machine import Machine  # noqa: E402
+from deployer.simulated import OWN, world  # noqa: E402
 
 TOML = {
     "app": "shop", "image": "registry.example/shop", "media": "bucket",
@@ -50,3 +52,12 @@ def stub(tmp_path, monkeypatch):
     monkeypatch.setenv("STUB", str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     return tmp_path
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A simulated host with v1 live, and processes of a team's own; the agent's code works on it."""
+    machine = Machine(tmp_path / "root", OWN)
+    with world(machine.host):
+        machine.attempt("deploy", "v1")
+        yield machine

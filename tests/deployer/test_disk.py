@@ -1,17 +1,15 @@
-"""What is written on a host outlives a power cut, and is for root's eyes alone where it holds secrets."""
+"""What is written on a host outlives a power cut."""
 
 import contextlib
 import errno
 import os
+from pathlib import Path
 from unittest import mock
 
 import pytest
 
-from slipway.deploy.agent import disk, releases, settings, shell, slots
-from slipway.deploy.agent.attempt import Attempt
+from slipway.deploy.agent import disk, settings, shell
 from slipway.deploy.agent.steps.table import STEPS
-from deployer.simulated import world
-from deployer.test_agent import Machine
 
 
 @contextlib.contextmanager
@@ -53,24 +51,20 @@ def unsynced(found):
     return [folder for folder, index in folders.items() if ("sync", inode(folder)) not in found[index:]]
 
 
-def test_a_commit_is_for_good(tmp_path):
+def test_a_commit_is_for_good(machine):
     """After the renames of a commit each folder is synced that they went to."""
-    machine = Machine(tmp_path / "root")
-    with world(machine.host):
-        machine.attempt("deploy", "v1")
-        disk.write(machine.host.env + ".next", "SECRET_KEY=2\n", 0o600)
-        attempt = Attempt(machine.host, program="/agent")
-        for name, args in machine.steps("deploy", "v2")[:-1]:
-            STEPS[name](machine.host, attempt, machine.say, **args)
-        with watched() as found:
-            STEPS["commit"](machine.host, attempt, machine.say)
-    assert {path for kind, path in found if kind == "rename"} >= {machine.host.tag, machine.host.env}
+    host = machine.host
+    disk.write(host.env + ".next", "SECRET_KEY=2\n", 0o600)
+    attempt = machine.begun("deploy", "v2", -1)
+    with watched() as found:
+        STEPS["commit"](host, attempt, machine.say)
+    assert {path for kind, path in found if kind == "rename"} >= {host.tag, host.env}
     assert unsynced(found) == []
 
 
-def test_staged_settings_are_for_good(tmp_path, monkeypatch):
+def test_staged_settings_are_for_good(machine, monkeypatch):
     """Each file before `deploy env` renames it, its folder after it."""
-    host = Machine(tmp_path / "root").host
+    host = machine.host
     monkeypatch.setattr(shell, "ids", lambda owner, group: (os.getuid(), os.getgid()))
     os.makedirs(host.etc + ".secrets")
     with watched() as found:
@@ -93,18 +87,9 @@ def test_what_is_no_file_is_not_read(tmp_path):
     assert os.listdir("/proc/self/fd") == before
 
 
-def mode(path):
-    return os.stat(path).st_mode & 0o7777
-
-
-def test_settings_are_for_root_alone(tmp_path):
-    """Those of a slot, of beat, of the release that is live and of the one that a rollback goes to."""
-    machine = Machine(tmp_path / "root")
-    host = machine.host
-    with world(host):
-        for number, tag in enumerate(("v1", "v2")):
-            disk.write(host.env + ".next", f"SECRET_KEY={number}\n", 0o600)
-            machine.attempt("deploy", tag)
-    paths = [host.env, host.env + ".revert", *(host.slot_file(slot, "env") for slot in ("a", "b", "beat"))]
-    assert {path: oct(mode(path)) for path in paths} == dict.fromkeys(paths, "0o600")
-    assert releases.read_tag(host.tag)["tag"] == slots.release_in(host, slots.live(host))["tag"] == "v2"
+def test_a_damaged_log_is_added_to_as_it_is(machine):
+    """What a record follows in releases.log stays byte for byte, text or not."""
+    damaged = Path(machine.host.log).read_bytes() + b"\xff torn\n"
+    Path(machine.host.log).write_bytes(damaged)
+    machine.attempt("deploy", "v2")
+    assert Path(machine.host.log).read_bytes().startswith(damaged)

@@ -11,8 +11,8 @@ from slipway.deploy.agent import releases, serve, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.steps.table import STEPS
+from deployer.machine import Machine
 from deployer.simulated import FOREVER, Killed, world
-from deployer.test_agent import Machine
 
 fsync = os.fsync  # which `world` leaves out
 

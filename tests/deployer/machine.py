@@ -1,0 +1,122 @@
+"""A simulated host with its deployer and systemd, and what holds on it at every instant and at rest."""
+
+import os
+from unittest import mock
+
+from slipway.deploy.agent import disk, releases, serve, slots, takeback
+from slipway.deploy.agent.attempt import Attempt
+from slipway.deploy.agent.host import Problem
+from slipway.deploy.agent.steps.table import STEPS
+from deployer.simulated import FOREVER, Killed, Simulated
+
+IN_SLOTS = ["web", "worker", "mail"]
+PROVE = (("publish", {}), ("upload", {"bucket": "s3://shop/static", "seconds": 9}), ("migrate", {"seconds": 9}),
+         ("start", {"roles": IN_SLOTS}),
+         ("ready", {"seconds": 0, "smoke": ["/"], "roles": IN_SLOTS}))
+TURN = (("pause", {"seconds": 0}),
+        ("flip", {"smoke": ["/"], "watch": {"max_errors": 0.05, "alone": True}}),
+        ("watch", {"seconds": 0}), ("replace", {"seconds": 0}), ("watch", {"seconds": 0}),
+        ("prepare", {}), ("promise", {}), ("commit", {}))
+BACK = (("start", {"roles": ["web"]}), ("ready", {"seconds": 0, "smoke": ["/"], "roles": ["web"]}),
+        ("flip", {"smoke": ["/"]}), ("pause", {"seconds": 0}), ("start", {"roles": IN_SLOTS[1:]}),
+        ("ready", {"seconds": 0, "smoke": ["/"], "roles": IN_SLOTS[1:]}), ("replace", {"seconds": 0}), *TURN[-3:])
+
+
+def release(tag):
+    return {"tag": tag, "image_id": f"sha256:{tag}"}
+
+
+class Machine:
+    """A host and what its deployer and systemd do to it."""
+
+    def __init__(self, root, own=()):
+        self.host = Simulated(root, self.at_every_instant, own)
+        self.host.broken.add("bad")
+        self.served, self.done, self.say = False, [], lambda event: None
+
+    def steps(self, action, tag):
+        """(step, arguments) of a deploy."""
+        known = {"image_id": f"sha256:{tag}"} if action == "rollback" else {}
+        begin = {"id": str(len(self.done)), "action": action, "tag": tag, "digest": f"digest:{tag}", "who": "ann",
+                 "keep_warm": 600, "program": "/agent", "roles": [], "image_id": "", **known}
+        steps = (*PROVE, *TURN) if action != "rollback" else BACK
+        return [("begin", begin), ("pull", {"image": "shop"}), *steps]
+
+    def attempt(self, action, tag, fuse=FOREVER, until=99, aborted=False, full=False):
+        """A deploy whose agent dies after `fuse` effects, or whose deployer gives up after `until` steps, and says so
+        when it is `aborted`; /run is `full` by then. Then systemd takes the host back."""
+        self.host.fuse, attempt = fuse, Attempt(self.host, program="/agent")
+        try:
+            self.begun(action, tag, until, attempt)
+            self.host.full = full
+            if aborted:
+                self.abort(attempt)
+        except (Problem, Killed):
+            pass
+        self.settle()
+        self.host.full = False
+
+    def begun(self, action, tag, until, attempt=None, **more):
+        """The attempt after so many steps. `more` is noted of it as it begins."""
+        attempt = attempt or Attempt(self.host, program="/agent")
+        for name, args in self.steps(action, tag)[:until]:
+            STEPS[name](self.host, attempt, self.say, **{**args, **(more if name == "begin" else {})})
+        return attempt
+
+    def abort(self, attempt):
+        """The agent's end, on the deployer's word: visitors are back by then."""
+        with mock.patch("os._exit", side_effect=Killed):
+            serve.abort(attempt, {"cause": "told to"})
+
+    def settle(self, fuse=FOREVER):
+        self.host.fuse = fuse
+        try:
+            takeback.settle(self.host, self.say)
+        except Killed:
+            pass
+
+    def at_every_instant(self):
+        """A release serves that is whole, TAG was committed, REVERT is another committed one."""
+        tag, revert = releases.read_tag(self.host.tag), releases.read_tag(self.host.revert)
+        if self.served:
+            status, body = self.host.ask("nginx.sock", "/")
+            assert status == 200, f"visitors get {body}"
+        assert revert is None or revert != tag, f"TAG and REVERT are both {tag}"
+        assert "bad" not in [found["tag"] for found in (tag, revert) if found]
+        self.served = self.served or bool(tag)
+
+    def at_rest(self):
+        """After the dust has settled: one release, everywhere on the host, and nothing left over."""
+        self.at_every_instant()
+        assert not [name for name in os.listdir(self.host.var) if name.endswith((".next", ".new"))]
+        assert not [name for name in os.listdir(self.host.run) if name.endswith(".back")]
+        host, live, tag = self.host, slots.live(self.host), releases.read_tag(self.host.tag)
+        assert not any(host.one_offs.values()), "a one-off of an attempt is left"
+        assert disk.read(host.attempt) is None
+        running = {unit: found[0] for unit, found in host.up.items()}
+        if tag:
+            wanted = {*slots.units(host, live), *map(host.unit, host.alone())}
+            assert {"shop-web@a.service", "shop-worker@b.service", "shop-beat.service"} & wanted
+            assert {unit: running.get(unit) for unit in wanted} == dict.fromkeys(wanted, tag["tag"])
+            assert slots.release_in(host, live) == tag
+            assert host.worker(host, live)[0] == "consuming"
+        else:
+            assert not running
+        idle = slots.other(live)
+        old = {unit for unit in running if f"@{idle}" in unit}
+        warm = slots.release_in(host, idle)
+        assert len(old) == (2 if warm else 0), (warm, old)
+        assert not warm or host.timer and host.timer[0] == idle, "nothing will stop the warm slot"
+        records, torn = releases.read_log(host)
+        committed = [record["tag"] for record in records if record["outcome"] == "committed"]
+        assert not torn and (not tag or committed[-1] == tag["tag"])
+        assert releases.read_tag(host.revert) == (tag and releases.revert_for(records, tag, tag["tag"]))
+
+
+def state(host):
+    """All that a deploy changes on a host, but for the idle slot and the log."""
+    live = slots.live(host)
+    files = [host.tag, host.revert, host.env, host.env + ".next", host.env + ".revert",
+             *(host.slot_file(slot, kind) for slot in (live, *host.alone()) for kind in ("tag", "env"))]
+    units = [*slots.units(host, live), *map(host.unit, host.alone())]
+    return live, [disk.read(path) for path in files], [host.up[unit][0] for unit in units], host.worker(host, live)

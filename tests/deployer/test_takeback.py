@@ -1,0 +1,186 @@
+"""What is taken back, and what of it can't be: processes of a team, folders, retired slots, a beat of before."""
+
+import errno
+import json
+import os
+from unittest import mock
+
+import pytest
+
+from slipway.deploy.agent import disk, facts, http, releases, slots
+from slipway.deploy.agent.host import Problem
+from slipway.deploy.agent.roles import Process
+from slipway.deploy.agent.steps import replace
+from slipway.deploy.agent.steps.table import STEPS
+from deployer.machine import Machine, release, state
+from deployer.simulated import OWN, world
+
+
+@pytest.mark.parametrize("name", ["healthcheck", "shop-alerts", "shop-mail-a"])
+def test_processes_are_asked_how_they_do(tmp_path, name):
+    """Beat by its healthcheck, one of a team that runs alone and one that overlaps by their files: where one is not
+    ready the deploy fails, and the old ones run on, or again."""
+    machine = Machine(tmp_path / "root", (OWN[1], Process("alerts", "manage sendalerts", False, "file")))
+    with world(machine.host):
+        machine.attempt("deploy", "v1")
+        before = state(machine.host)
+        machine.host.broken.add(name)
+        machine.attempt("deploy", "v2")
+        machine.at_rest()
+    assert state(machine.host) == before and len(before[2]) == 5
+
+
+@pytest.mark.parametrize("broken", ["shop-mail-b", "beat"])
+def test_a_rollback_does_not_wait_for_what_no_visitor_meets(machine, broken):
+    """A process that does not get ready is told of; it is of the release that was asked for, as all else, and none of
+    the release that was left runs on."""
+    machine.attempt("deploy", "v2")
+    machine.say, said = lambda event: said.append(event), []
+    machine.host.broken.add(broken)
+    machine.attempt("rollback", "v1")
+    machine.at_rest()
+    assert releases.read_tag(machine.host.tag) == release("v1")
+    role = broken.removeprefix("shop-").removesuffix("-b")
+    told = [event["text"] for event in said if event["event"] == "unhealthy"]
+    assert len(told) == 1 and told[0].startswith(f"not healthy, and let pass: {role} "), said
+
+
+def test_a_warm_rollback_that_is_taken_back(machine):
+    """The slot that was left runs on, and the rollback takes it as it is. What had started there, though it does not
+    stay there, ends again."""
+    host = machine.host
+    machine.attempt("deploy", "v2")
+    before = state(host)
+    assert "shop-mail@b.service" not in host.up
+    assert machine.begun("rollback", "v1", -3).noted["warm"]
+    machine.settle()
+    machine.at_rest()
+    assert state(host) == before
+
+
+@pytest.mark.parametrize("lost", ["beat", "mail"])
+def test_what_could_not_be_brought_back_is_not_forgotten(machine, monkeypatch, lost):
+    """It keeps no other from it. It is away when the next deploy begins, which fails too: then it comes back."""
+    host, before, start = machine.host, state(machine.host), machine.host.start
+    old = {unit for unit, found in host.up.items() if found[0] == "v1"}
+    machine.begun("deploy", "v2", -3)
+
+    def broken(unit):
+        if lost in unit:
+            raise Problem("it does not start")
+        start(unit)
+    with monkeypatch.context() as patched:
+        patched.setattr(host, "start", broken)
+        machine.settle()
+        assert old - {unit for unit, found in host.up.items() if found[0] == "v1"} == {
+            unit for unit in old if lost in unit} and releases.read_attempt(host)
+        machine.begun("deploy", "v3", 1)
+    machine.settle()
+    machine.at_rest()
+    assert state(host) == before
+    machine.attempt("deploy", "v3")
+    machine.at_rest()
+
+
+def test_no_deploy_begins_where_visitors_do_not_come_back(machine, monkeypatch):
+    """It would take the slot they are in for the good one, and empty the other."""
+    with monkeypatch.context() as broken:
+        broken.setattr(slots, "flip_back", mock.Mock(side_effect=Problem("no")))
+        machine.attempt("deploy", "v2", until=-3)
+        with pytest.raises(Problem, match="visitors do not come back to slot b"):
+            machine.begun("deploy", "v3", 1)
+    machine.settle()
+    machine.at_rest()
+    assert releases.read_tag(machine.host.tag) == release("v1")
+
+
+def test_what_a_container_leaves_in_its_folder_stops_nothing(machine):
+    """Folders where web.sock and worker.pause go, in the live slot's folder or the idle one's: a deploy that fails is
+    taken back, the next one goes out. So it does where there is no room for worker.pause."""
+    for slot in "ab":
+        for name in ("web.sock", "worker.pause"):
+            os.makedirs(machine.host.slot(slot, name) + "/x")
+    machine.attempt("deploy", "bad")
+    machine.at_rest()
+    assert releases.read_tag(machine.host.tag) == release("v1")
+    with mock.patch.object(disk, "touch", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+        machine.attempt("deploy", "v2")
+    machine.at_rest()
+    assert releases.read_tag(machine.host.tag) == release("v2")
+
+
+def test_one_offs_that_somebody_runs_are_left_alone(machine, monkeypatch):
+    """A migration that was started by hand keeps a deploy from its own: taken back, and that one runs on. Where none
+    was started nobody asks an engine that is away: no attempt is left."""
+    host, machine.host.one_offs["shop-migrate"] = machine.host, ""
+    machine.attempt("deploy", "v2")
+    machine.at_rest()
+    assert host.one_offs == {"shop-migrate": ""} and releases.read_tag(host.tag) == release("v1")
+    with monkeypatch.context() as silent:
+        machine.begun("deploy", "v2", 3)
+        silent.setattr(host, "docker", mock.Mock(side_effect=Problem("docker does not answer")))
+        machine.settle()
+    machine.at_rest()
+
+
+@pytest.mark.parametrize("labels, told", [
+    ({}, ["shop-migrate", "shop-manage-migrate"]), ({"docker-runner.attempt": "1"}, [])])
+def test_what_runs_by_hand_is_told(machine, monkeypatch, labels, told):
+    """A migration that runs, and since when; not what an attempt has started, nor another app's."""
+    names = ("/shop-migrate", "/shop-manage-migrate", "/a-shop-migrate")
+    up = [{"Names": [name], "Created": 1_800_000_000, "Labels": labels} for name in names]
+    monkeypatch.setattr(http, "ask", lambda *words, **options: (200, json.dumps(up)))
+    found = facts.one_offs(machine.host)
+    assert list(found) == told and all(since.startswith("2027-01-1") for since in found.values())
+
+
+@pytest.mark.parametrize("said, told", [
+    ("collectstatic: s3://shop/static: NoSuchBucket", "collectstatic: s3://shop/static: NoSuchBucket"),
+    ("settings: SECRET_KEY is not set", "collectstatic s3://shop/static failed: exit 1")])
+def test_an_upload_that_fails_is_told_by_the_image_s_line(machine, monkeypatch, said, told):
+    """If it is of collectstatic; no other is shown."""
+    monkeypatch.setattr(machine.host, "docker_runner", lambda name, extra: (1, said))
+    with pytest.raises(Problem, match=f"^{told}$"):
+        machine.begun("deploy", "v2", 4)
+
+
+@pytest.mark.parametrize("release_before, up", [(release("v1"), "v1"), (None, "v0")])
+def test_a_beat_of_before(machine, release_before, up):
+    """As an earlier version noted it, it is brought back by that. Where neither TAG nor its own file named its release
+    it starts again as it was, and the takeback goes on."""
+    host, live = machine.host, slots.live(machine.host)
+    host.up["shop-beat.service"] = ("v2", "sha256:v2")
+    before = {"release": release_before, "settings": "SECRET_KEY=1\n"}
+    disk.write(host.attempt, json.dumps({
+        "version": 1, "tag": "v2", "live": live, "slot": slots.other(live), "beat_before": before}))
+    if not release_before:
+        disk.remove(*slots.pins(host, "beat"))
+        host.start = lambda unit: host.up.update({unit: ("v0", "sha256:v0")})
+    replace.processes_back(host, releases.read_attempt(host))
+    assert host.up["shop-beat.service"][0] == up and slots.release_in(host, "beat") == release_before
+
+
+def test_secret_files_go_when_no_settings_name_them(machine):
+    """What is live, staged, or would come back with a rollback keeps its files; those before them are removed."""
+    host, folder = machine.host, machine.host.secrets
+    os.mkdir(folder)
+    for number in range(4):
+        disk.write(f"{folder}/KEY.{number}", "secret")
+        disk.write(host.env + ".next", f"KEY_FILE=/run/secrets/KEY.{number}\n", 0o600)
+        if number < 3:
+            machine.attempt("deploy", f"v{number + 2}")
+    assert STEPS["prune"](host, None, machine.say, image="shop") == {"removed": ["KEY.0"]}
+    assert sorted(os.listdir(folder)) == ["KEY.1", "KEY.2", "KEY.3"]
+
+
+def test_retirement_leaves_alone_what_is_not_its_own(machine):
+    """Neither the live slot nor one with another release than it was set for is stopped."""
+    host = machine.host
+    machine.attempt("deploy", "v2")
+    live, up = slots.live(host), len(host.up)
+    old = slots.other(live)
+    slots.retire(host, live, "v2", "sha256:v2")
+    slots.retire(host, old, "v0", "sha256:v0")
+    assert len(host.up) == up
+    slots.retire(host, old, "v1", "sha256:v1")
+    assert len(host.up) == up - 2 and slots.release_in(host, old) is None
