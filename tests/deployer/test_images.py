@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -71,18 +72,30 @@ def test_what_a_tag_stands_for(host):
     assert [login_shown(asked) for asked in host.asked] == [{"username": "ann", "password": "a:b"}, None]
 
 
-@pytest.mark.parametrize("answer, text", [
-    ((404, {"message": "manifest unknown"}), "cannot find image r.example/shop:v2 in its registry: manifest unknown"),
-    ((401, {"message": "unauthorized: no"}), r"r.example lets nobody in as ann \(unauthorized: no\): see the variable"),
-    ((500, "oops"), "it answered what is no JSON")])
-def test_a_tag_that_cannot_be_had(host, answer, text):
+def resolve(host):
+    images.resolve(host, "r.example/shop", "v2", "ann:secret")
+
+
+def pull_it(host, digest="sha256:d"):
+    return images.pull(host, "r.example/shop", "v2", digest, "ann:secret")
+
+
+@pytest.mark.parametrize("ask, answers, text", [
+    (resolve, [(404, {"message": "manifest unknown"})],
+     "cannot find image r.example/shop:v2 in its registry: manifest unknown"),
+    (resolve, [(401, {"message": "unauthorized: no"})],
+     r"r.example lets nobody in as ann \(unauthorized: no\): see the variable"),
+    (resolve, [(500, "oops")], "it answered what is no JSON"),
+    (pull_it, [MISSING, (200, PULLED + '{"error":"no space left on device"}\r\n')],
+     "docker pull r.example/shop@sha256:d: no space left on device"),
+    (pull_it, [(200, IMAGE), (404, {"message": "No such image: sha256:1"})],  # somebody has removed it just now
+     "docker tag r.example/shop:v2: No such image: sha256:1"),
+    (lambda host: pull_it(host, ""), [], "no digest of it is known: make deploy TAG=v2")])  # the engine would bring all
+def test_a_tag_that_cannot_be_had(host, ask, answers, text):
     """The registry's own word, or what to do."""
-    host.serve(answer)
+    host.serve(*answers)
     with pytest.raises(Problem, match=text):
-        images.resolve(host, "r.example/shop", "v2", "ann:secret")
-    host.serve(MISSING, (200, PULLED + '{"error":"no space left on device"}\r\n'))
-    with pytest.raises(Problem, match="docker pull r.example/shop@sha256:d: no space left on device"):
-        images.pull(host, "r.example/shop", "v2", "sha256:d")
+        ask(host)
 
 
 @pytest.mark.parametrize("word", [
@@ -104,7 +117,7 @@ def test_what_was_pulled_is_told(host):
     """Id, digests and revision of what is here now, by its digest; the password goes along with the request, and is in
     no command."""
     host.serve(MISSING, (200, PULLED), (200, IMAGE), (201, ""))
-    assert images.pull(host, "r.example/shop", "v2", "sha256:d", "ann:secret") == {
+    assert pull_it(host) == {
         "image_id": "sha256:1", "digests": ["sha256:d"], "revision": "0123-dirty", "others": []}
     assert host.asked[1].startswith("POST /images/create?fromImage=r.example/shop&tag=sha256:d HTTP/1.0\r\n")
     assert login_shown(host.asked[1]) == {"username": "ann", "password": "secret"}
@@ -112,31 +125,25 @@ def test_what_was_pulled_is_told(host):
     assert host.called == []
 
 
-def test_what_is_here_makes_no_room(host, monkeypatch):
-    """Where it has filled the disk, too: room is made only for an image that is still to come."""
-    pruned = []
-    monkeypatch.setattr(facts, "engine", lambda host: {"root": "/"})
-    monkeypatch.setattr(facts, "free", lambda path: pull.ROOM - 1)
+def test_a_hint_to_pull(host, monkeypatch):
+    """It pulls, fails in silence, and leaves it to the pull under the lock to make room, for an image that is still to
+    come: what a hint brought stays."""
+    free, pruned = 2 * pull.ROOM, []
+    monkeypatch.setattr(facts, "engine", lambda host: {"root": "/there"})
+    monkeypatch.setattr(facts, "free", lambda path: free if path == "/there" else 0)
     monkeypatch.setattr(images, "prune", lambda *words: pruned.append(words))
-    attempt = Attempt(host, tag="v2", digest="sha256:d")
+    for answer in ((200, PULLED), (500, {"message": "no"})):
+        host.serve(answer)
+        pull.fetch(host, image="r.example/shop", digest="sha256:d", credentials="ann:secret")
+    assert login_shown(host.asked[0]) == {"username": "ann", "password": "secret"} and len(host.asked) == 2
+    free = 2 * pull.ROOM - 1
+    pull.fetch(host, image="r.example/shop", digest="sha256:d")
+    assert len(host.asked) == 2
+    free, attempt = pull.ROOM - 1, Attempt(host, tag="v2", digest="sha256:d")
     host.serve((200, IMAGE), (200, IMAGE), (201, ""))
     assert pull.fetched(host, attempt, "r.example/shop", "", "")["image_id"] == "sha256:1" and not pruned
     host.serve(MISSING, MISSING, (200, PULLED), (200, IMAGE), (201, ""))
     assert pull.fetched(host, attempt, "r.example/shop", "", "")["image_id"] == "sha256:1" and pruned
-
-
-def test_a_tag_that_cannot_be_set(host):
-    """Somebody has removed the image just now."""
-    host.serve((200, IMAGE), (404, {"message": "No such image: sha256:1"}))
-    with pytest.raises(Problem, match="docker tag r.example/shop:v2: No such image: sha256:1"):
-        images.pull(host, "r.example/shop", "v2", "sha256:d")
-
-
-def test_nothing_is_pulled_without_a_digest(host, monkeypatch):
-    """The engine would bring every tag there is."""
-    monkeypatch.setattr(engine, "call", lambda *words: pytest.fail(f"the engine is asked for {words[2]}"))
-    with pytest.raises(Problem, match="no digest of it is known: make deploy TAG=v2"):
-        images.pull(host, "r.example/shop", "v2", "")
 
 
 def record(tag, image_id, digest):
@@ -156,72 +163,51 @@ def test_a_tag_that_was_another_image_long_ago(host):
         assert images.others([same], {"image_id": "sha256:1", "digests": ["sha256:d"]}) == []
 
 
-def image_list(host, *names):
-    """docker knows these images, newest first, of ids such as theirs; what it is told to remove goes."""
-    there, removed = list(names), []
+def test_old_images_go(host, capsys):
+    """TAG's, REVERT's, a slot's and those of the last releases stay, another app's too that goes by the same name; of
+    the others the oldest go first, not too many at a time. What cannot be listed fails no retirement."""
+    with open(host.log, "w") as file:
+        file.writelines(releases.line(record(f"v{number}", f"sha256:v{number}", "")) for number in range(1, 10))
+    other = host.root + "/var/www/other"
+    os.makedirs(other)
+    for path, tag in ((host.tag, "v9"), (host.revert, "v2"), (host.slot_file("b", "tag"), "v3"), (other + "/TAG", "v4")):
+        disk.write(path, releases.tag_text({"tag": tag, "image_id": f"sha256:{tag}"}))
+    rows = [f"sha256:v{number} shop:v{number} shop@sha256:dv{number}\n" for number in range(9, 0, -1)]  # newest first
+    removed = []
 
     def call(*words, **options):
         if words[1] == "rmi":
             removed.append(words[2])
-            return SimpleNamespace(returncode=0)
-        return SimpleNamespace(stdout="".join(f"sha256:{name} shop:{name} shop@sha256:d{name}\n" for name in there))
+        return SimpleNamespace(returncode=0, stdout="".join(rows))
     host.call = call
-    return removed
-
-
-def test_old_images_go(host):
-    """TAG's, REVERT's, a slot's and those of the last releases stay, another app's too that goes by the same name; of
-    the others the oldest go first, not too many at a time."""
-    with open(host.log, "w") as file:
-        file.writelines(releases.line(record(f"v{number}", f"sha256:v{number}", "")) for number in range(1, 10))
-    disk.write(host.tag, releases.tag_text({"tag": "v9", "image_id": "sha256:v9"}))
-    disk.write(host.revert, releases.tag_text({"tag": "v2", "image_id": "sha256:v2"}))
-    disk.write(host.slot_file("b", "tag"), releases.tag_text({"tag": "v3", "image_id": "sha256:v3"}))
-    os.makedirs(host.root + "/var/www/other")
-    disk.write(host.root + "/var/www/other/TAG", releases.tag_text({"tag": "v4", "image_id": "sha256:v4"}))
-    removed = image_list(host, *(f"v{number}" for number in range(9, 0, -1)))
     assert images.prune(host, "shop", 2) == removed == ["shop:v1", "shop:v5", "shop:v6", "shop:v7"]
     assert images.prune(host, "shop", 2, most=1) == ["shop:v1"]
-
-
-def test_a_retirement_does_not_fail_for_an_image(host, capsys):
-    """What cannot be listed stays for the next time."""
-    def call(*words, **options):
-        raise Problem("docker image ls: no answer")
     os.symlink("a/web.sock", host.web_sock)
-    host.call = call
+    host.docker = mock.Mock(side_effect=Problem("docker image ls: no answer"))
     serve.retire(host, host.run + "/agent-1.py", "shop", "5", "a", "v1", "sha256:v1", "30")
     assert "old images stay: docker image ls: no answer" in capsys.readouterr().err
 
 
-LOGINS = {
-    "as docker login writes it": ({"auths": {"r.example": {"auth": base64.b64encode(b"bob:x:y").decode()}}},
-                                  {"username": "bob", "password": "x:y"}),
-    "a token": ({"auths": {"r.example": {"identitytoken": "t"}}},
-                {"username": "", "password": "", "identitytoken": "t"}),
-    "another registry's": ({"auths": {"other.example": {"auth": "Ym9iOng="}}}, None),
-    "a helper's": ({"credHelpers": {"r.example": "keys"}}, {"username": "eve", "password": "z"}),
-}
+def auth(**found):
+    return {"auths": {"r.example": found}}
 
 
-@pytest.mark.parametrize("name", LOGINS)
-def test_a_host_that_is_logged_in_itself(host, name):
-    """Without credentials of ours the engine shows what docker on this host would."""
-    config, shown = LOGINS[name]
-    with open(host.root + "/root/.docker/config.json", "w") as file:
-        json.dump(config, file)
+@pytest.mark.parametrize("config, shown", [
+    (auth(auth=base64.b64encode(b"bob:x:y").decode()), {"username": "bob", "password": "x:y"}),
+    (auth(identitytoken="t"), {"username": "", "password": "", "identitytoken": "t"}),
+    ({"auths": {"other.example": {"auth": "Ym9iOng="}}}, None),
+    ({"credHelpers": {"r.example": "keys"}}, {"username": "eve", "password": "z"}), ([1], Problem)])
+def test_a_host_that_is_logged_in_itself(host, config, shown):
+    """Without credentials of ours the engine shows what docker on this host would; a broken login is named."""
+    disk.write(host.root + "/root/.docker/config.json", json.dumps(config))
     host.call = lambda *words, **options: SimpleNamespace(
         returncode=0 if (words, options["input"]) == (("docker-credential-keys", "get"), "r.example") else 1,
         stdout='{"ServerURL": "r.example", "Username": "eve", "Secret": "z"}')
-    assert engine.login_for(host, "r.example/shop") == shown
-
-
-def test_a_host_whose_own_login_is_broken(host):
-    """One line that names the file."""
-    with open(host.root + "/root/.docker/config.json", "w") as file:
-        file.write("[1]")
-    with pytest.raises(Problem, match="root/.docker/config.json is not as docker login writes it"):
-        engine.login_for(host, "r.example/shop")
+    if shown is Problem:
+        with pytest.raises(Problem, match="root/.docker/config.json is not as docker login writes it"):
+            engine.login_for(host, "r.example/shop")
+    else:
+        assert engine.login_for(host, "r.example/shop") == shown
 
 
 def test_an_engine_that_stands_still(host):
