@@ -103,19 +103,10 @@ def test_a_malformed_file_is_named(host, name, text):
     """A quote, a space, a list: the file is told, and all else of the host is known."""
     path = paths(host)[name]
     disk.write(path, text)
-    found = look(host)
+    with world(host):
+        found = facts.collect(host)
     assert [told for told in found["problems"] if path in told] and len(found["records"]) == 1
     assert found["live"] == "a" and found["slots"]["a"]["release"] == {"tag": "v1", "image_id": "sha256:1"}
-
-
-def test_facts_lose_no_problem(host, monkeypatch):
-    """`look` tells those of both."""
-    disk.write(host.tag, "TAG='")
-    disk.write(host.slot_file("b", "tag"), "TAG='")
-    with world(host):
-        found = facts.collect(host)["problems"]
-    assert {path for path in (host.tag, host.slot_file("b", "tag")) for text in found if path in text} == {
-        host.tag, host.slot_file("b", "tag")}
 
 
 def test_a_deploy_needs_no_history(host):

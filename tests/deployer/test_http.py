@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import threading
-import time
 
 import pytest
 
@@ -67,10 +66,10 @@ def test_nobody_answers(tmp_path, server):
 @pytest.mark.parametrize("pause", [0.01, 0.2])
 def test_an_answer_without_an_end(tmp_path, pause):
     """One that drips, quickly or slowly, is given up after its time, however often a little comes."""
+    over, said = threading.Event(), []
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "web.sock"))
         listening.listen()
-        over = threading.Event()
 
         def drip():
             connection, _ = listening.accept()
@@ -79,13 +78,12 @@ def test_an_answer_without_an_end(tmp_path, pause):
                 while not over.wait(pause):
                     connection.sendall(b".")
         threading.Thread(target=drip, daemon=True).start()
-        asking = threading.Thread(target=lambda: said.append(http.ask(str(tmp_path / "web.sock"), "/", timeout=0.5)))
-        said, began = [], time.monotonic()
-        asking.daemon = True
+        asking = threading.Thread(target=lambda: said.append(http.ask(str(tmp_path / "web.sock"), "/", timeout=0.5)),
+                                  daemon=True)
         asking.start()
         asking.join(20)
         over.set()
-    assert said == [(0, "without an end within 0.5 s")] and time.monotonic() - began < 10
+    assert said == [(0, "without an end within 0.5 s")]
 
 
 def test_a_smoke_path_that_fails(server):

@@ -170,7 +170,8 @@ def test_old_images_go(host, capsys):
         file.writelines(releases.line(record(f"v{number}", f"sha256:v{number}", "")) for number in range(1, 10))
     other = host.root + "/var/www/other"
     os.makedirs(other)
-    for path, tag in ((host.tag, "v9"), (host.revert, "v2"), (host.slot_file("b", "tag"), "v3"), (other + "/TAG", "v4")):
+    pinned = {"v9": host.tag, "v2": host.revert, "v3": host.slot_file("b", "tag"), "v4": other + "/TAG"}
+    for tag, path in pinned.items():
         disk.write(path, releases.tag_text({"tag": tag, "image_id": f"sha256:{tag}"}))
     rows = [f"sha256:v{number} shop:v{number} shop@sha256:dv{number}\n" for number in range(9, 0, -1)]  # newest first
     removed = []

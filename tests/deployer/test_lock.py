@@ -72,32 +72,23 @@ def test_who_comes_at_the_same_moment_is_told(host, monkeypatch, said):
     assert lock(host, monkeypatch, Systemd(host, said))["locked"] == "by somebody who came a moment before"
 
 
-def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypatch):
-    """It takes the lock after nobody was found to hold it: its end is awaited, as that of any retirement."""
-    systemd = Systemd(host, b"already exists")
-    holders = iter([None, "retirement of slot b", "retirement of slot b", None])
-
-    def wait(seconds):
-        systemd.came = b""
-    monkeypatch.setattr(serve, "holder", lambda host: next(holders, None))
-    monkeypatch.setattr(serve.time, "sleep", wait)
-    assert lock(host, monkeypatch, systemd)["locked"] is None and len(systemd.started) == 1
-
-
-def test_retirements_are_waited_for_two_minutes_in_all(host, monkeypatch):
-    """However many come one after the other: before the deployer gives up, it hears who has the lock."""
-    now, held = [0.0], []
+@pytest.mark.parametrize("lasts, locked", [(2, None), (99, "retirement of slot b")])
+def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypatch, lasts, locked):
+    """It takes the lock after nobody was found to hold it. However many come, one after the other, they are waited for
+    two minutes in all: before the deployer gives up, it hears who has the lock."""
+    now, asked, systemd = [0.0], [], Systemd(host, b"already exists")
 
     def holder(host):
-        held.append("retirement of slot b" if len(held) % 3 else None)  # found free, taken, and held a while
-        return held[-1]
+        asked.append("retirement of slot b" if len(asked) % 3 and now[0] < 50 * lasts else None)  # free, taken, held
+        return asked[-1]
 
     def wait(seconds):
         now[0] += 50
+        systemd.came = b"already exists" if now[0] < 50 * lasts else b""
     monkeypatch.setattr(serve, "holder", holder)
     monkeypatch.setattr(serve, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=wait))
-    assert lock(host, monkeypatch, Systemd(host, b"already exists"))["locked"] == "retirement of slot b"
-    assert now[0] < 180
+    assert lock(host, monkeypatch, systemd)["locked"] == locked
+    assert now[0] < 180 and len(systemd.started) == (locked is None)
 
 
 def test_two_agents_come_at_the_same_moment(host):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.deploy.agent import releases, shapes, slots
+from slipway.deploy.agent import releases, shapes
 from slipway.deploy.agent.host import Problem
 from proc import run
 
@@ -99,17 +99,3 @@ def test_where_a_rollback_will_go(records, current, tag, left, revert):
     current = current and {"tag": current, "image_id": f"sha256:{current}"}
     found = releases.revert_for(records, current, tag, left)
     assert (found and found["tag"]) == revert
-
-
-UNIX = """Num       RefCount Protocol Flags    Type St Inode Path
-0000000000000000: 00000002 00000000 00010000 0001 01 1 /run/shop/a/web.sock
-0000000000000000: 00000003 00000000 00000000 0001 03 2 /run/shop/a/web.sock
-0000000000000000: 00000003 00000000 00000000 0001 03 3 /run/shop/b/web.sock
-0000000000000000: 00000003 00000000 00000000 0001 03 4
-"""
-
-
-def test_connections_are_counted_without_the_listener():
-    """Accepted or waiting: each is a line of the socket's path."""
-    assert slots.connections(UNIX, "/run/shop/a/web.sock") == 1
-    assert slots.connections(UNIX, "/run/other/a/web.sock") == 0

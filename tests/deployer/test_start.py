@@ -16,6 +16,7 @@ from slipway.deploy.agent.steps import readiness, start
 from slipway.deploy.agent.steps.switch import flip
 from deployer.simulated import Simulated, world
 
+DIED = Problem("web ended as soon as it had started")
 TOLD = "release v2\n[X]  shop.0001_initial\n[ ]  shop.0002_note\n"
 
 
@@ -40,78 +41,40 @@ def told(attempt):
     return start.told(attempt.host, attempt)
 
 
-def test_migrations_are_told_as_a_slot_boots(attempt):
+def test_migrations_are_told_as_a_slot_boots(attempt, monkeypatch):
     """The file is waited for while it is empty, though the web listens, and while the web does not."""
-    path = attempt.host.slot("b", "web.plan")
-    asked = threading.Event()
-
-    def boot():
-        asked.wait(5)
-        disk.write(path, "")
-        with listening(attempt):
-            for _ in range(2):  # the first may have begun before it listened
-                asked.clear()
-                asked.wait(5)
-            disk.write(path, TOLD)
+    path, real, looks = attempt.host.slot("b", "web.plan"), disk.read_small, []
     with contextlib.ExitStack() as stack:
-        stack.callback(setattr, disk, "read_small", disk.read_small)
-        real = disk.read_small
-        disk.read_small = lambda *words: asked.set() or real(*words)
-        threading.Thread(target=boot).start()
+        def boot(*words):
+            looks.append(words)
+            if len(looks) == 2:
+                disk.write(path, "")
+                stack.enter_context(listening(attempt))
+            elif len(looks) == 4:
+                disk.write(path, TOLD)
+            return real(*words)
+        monkeypatch.setattr(disk, "read_small", boot)
         assert told(attempt) == {"shop.0001_initial": True, "shop.0002_note": False}
 
 
-def test_a_web_that_listens_and_has_no_such_file_does_not_know_of_it(attempt, monkeypatch):
-    """It is not waited for."""
+@pytest.mark.parametrize("listens", [True, False])
+def test_who_says_nothing_is_not_waited_for(attempt, monkeypatch, listens):
+    """A web that listens and has no such file does not know of it; one that has ended says no more."""
     monkeypatch.setattr(start, "BOOT", 3600)
-    with listening(attempt):
+    attempt.died = None if listens else DIED
+    with listening(attempt) if listens else contextlib.nullcontext():
         assert told(attempt) is None
-
-
-def test_a_file_that_stays_empty_is_not_waited_for_for_ever(attempt):
-    disk.write(attempt.host.slot("b", "web.plan"), "")
-    assert told(attempt) is None
-
-
-def test_who_has_ended_is_not_waited_for(attempt, monkeypatch):
-    """The wait for its word ends at once."""
-    monkeypatch.setattr(start, "BOOT", 3600)
-    attempt.died = Problem("web ended as soon as it had started")
-    assert told(attempt) is None
 
 
 @pytest.mark.parametrize("text", [
-    "unknown\n", "release v1\n[X]  a.b\n", "release v2\n", "release v2 \n[X]  a.b\n", TOLD + "\n", TOLD + "(none)\n",
-    TOLD + "[?]  a.b\n", TOLD + "[X] a.b\n", TOLD + "[X]  a\n", TOLD + "[X]  a.\033[2J\n", TOLD + "[X]  a.b c\n",
-    TOLD + "[X]  a.\u00e9\n", "[X]  a.b\n" + TOLD, "\0" * 5000, "release v2\n" + "[X]  a.b\n" * 200_000])
+    "", "unknown\n", "release v1\n[X]  a.b\n", "release v2\n", "release v2 \n[X]  a.b\n", TOLD + "\n",
+    TOLD + "(none)\n", TOLD + "[?]  a.b\n", TOLD + "[X] a.b\n", TOLD + "[X]  a\n", TOLD + "[X]  a.\033[2J\n",
+    TOLD + "[X]  a.b c\n", TOLD + "[X]  a.\u00e9\n", "[X]  a.b\n" + TOLD, "\0" * 5000,
+    "release v2\n" + "[X]  a.b\n" * 200_000, None])
 def test_what_is_not_the_release_s_word_is_unknown(attempt, text):
-    """Another release's, malformed in any line, or too long."""
-    disk.write(attempt.host.slot("b", "web.plan"), text)
-    with listening(attempt):
-        assert told(attempt) is None
-
-
-def link(path, folder):
-    (folder / "elsewhere").write_text(TOLD)
-    os.symlink(folder / "elsewhere", path)
-
-
-def hundred_megabytes(path, folder):
-    with open(path, "w") as file:
-        file.write(TOLD)
-        file.truncate(100_000_000)
-
-
-def pipe(path, folder):
-    os.mkfifo(path)
-    writer = os.open(path, os.O_RDWR)
-    threading.Timer(5, os.close, [writer]).start()
-
-
-@pytest.mark.parametrize("harm", [link, hundred_megabytes, pipe, lambda path, folder: os.mkdir(path)])
-def test_nothing_hostile_is_read(attempt, tmp_path, harm):
-    """No link is followed, no pipe waited for, and no more is read than a megabyte."""
-    harm(attempt.host.slot("b", "web.plan"), tmp_path)
+    """Another release's, malformed in any line, too long, not there for long, or no file."""
+    path = attempt.host.slot("b", "web.plan")
+    os.mkfifo(path) if text is None else disk.write(path, text)
     with listening(attempt):
         assert told(attempt) is None
 
@@ -132,26 +95,26 @@ def hear(attempt, monkeypatch, *lines, status=200):
     return said
 
 
-@pytest.mark.parametrize("role", ["web", "worker"])
-def test_what_ends_before_the_flip_is_told_at_once(attempt, monkeypatch, role):
-    """Whatever step is under way."""
-    said, = hear(attempt, monkeypatch, b"x\n", b"[]\n", event("shop-web-a"), event(f"shop-{role}-b"),
+@pytest.mark.parametrize("role, action", [("web", "deploy"), ("worker", "deploy"), ("web", "rollback")])
+def test_what_ends_before_the_flip_is_told_at_once(attempt, monkeypatch, role, action):
+    """Whatever step is under way. A rollback hears of its web alone: nothing else keeps its visitors. And no visitor
+    gets there, though the deployer, who does not know it yet, says so."""
+    attempt.noted["action"] = action
+    first = [event("shop-worker-b")] if action == "rollback" else []
+    said, = hear(attempt, monkeypatch, b"x\n", b"[]\n", event("shop-web-a"), *first, event(f"shop-{role}-b"),
                  event("shop-web-b"))
     assert said == {"event": "sick", "step": "start", "problem": f"{role} ended as soon as it had started",
                     "more": {"log_of": (f"shop-{role}-b", 0)}}
     assert str(attempt.died) == said["problem"]
     attempt.note(changed=True)  # the deployer may well go on
-
-
-def test_ends_of_before_a_new_start_are_past(attempt, monkeypatch):
-    """They may be told late; and more than the first is heard."""
-    attempt.anew = {"shop-web-b": "new"}
-    assert not hear(attempt, monkeypatch, event("shop-web-b")) and not attempt.died
-    assert len(hear(attempt, monkeypatch, event("shop-web-b"), event("shop-worker-b"), event("shop-worker-b"))) == 1
+    with world(attempt.host), pytest.raises(Problem, match=f"{role} ended"):
+        flip(attempt.host, attempt, print, [])
+    assert slots.live(attempt.host) == "a"
 
 
 def test_what_is_started_once_more_has_not_ended(attempt, monkeypatch):
-    """The engine tells of the end of a web that was well before the restart returns, and of the new one's later."""
+    """The engine tells of the end of a web that was well before the restart returns, or later, and of the new one's
+    after that: more than the first is heard."""
     slots.pin(attempt.host, "b", {"tag": "v2", "image_id": "sha256:v2"}, "")
     monkeypatch.setattr(facts, "containers", lambda host, ended=False: {"shop-web-b": ("new", "sha256:v2", 1)})
     heard = []
@@ -161,22 +124,8 @@ def test_what_is_started_once_more_has_not_ended(attempt, monkeypatch):
     monkeypatch.setattr(attempt.host, "systemctl", restart)
     readiness.start_anew(attempt.host, attempt)
     assert not heard and not attempt.died and not hear(attempt, monkeypatch, event("shop-web-b"))
-    assert hear(attempt, monkeypatch, event("shop-web-b").replace(b"old", b"new")) and attempt.died
-
-
-def test_a_rollback_hears_of_its_web_alone(attempt, monkeypatch):
-    """Nothing else keeps its visitors."""
-    attempt.noted["action"] = "rollback"
-    said, = hear(attempt, monkeypatch, event("shop-worker-b"), event("shop-web-b"))
-    assert said["problem"].startswith("web ")
-
-
-def test_what_has_ended_gets_no_visitors(attempt, monkeypatch):
-    """Though the deployer, who does not know it yet, says so."""
-    attempt.died = Problem("web ended as soon as it had started")
-    with world(attempt.host), pytest.raises(Problem, match="web ended"):
-        flip(attempt.host, attempt, print, [])
-    assert slots.live(attempt.host) == "a"
+    new = event("shop-web-b").replace(b"old", b"new")
+    assert len(hear(attempt, monkeypatch, event("shop-web-b"), new, event("shop-worker-b"))) == 1 and attempt.died
 
 
 def test_what_ends_is_none_of_ours_or_is_watched_already(attempt, monkeypatch):

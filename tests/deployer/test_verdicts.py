@@ -19,8 +19,9 @@ from slipway.deploy.ssh import validate
 from deployer.simulated import Simulated
 from slipway.schema import verdicts as build_verdicts
 
-POSTGRES = "DATABASE_URL=postgres://shop:secret@db.example/shop\n"
+POSTGRES, SQLITE = "DATABASE_URL=postgres://shop:secret@db.example/shop\n", "DATABASE_URL=sqlite:////data/db\n"
 OK, ERROR = {"verdict": "ok", "messages": []}, {"verdict": "error", "messages": ["it drops a column"]}
+DIED = Problem("web ended as soon as it had started")
 
 
 def build(**vendors):
@@ -42,22 +43,26 @@ class Host(Simulated):
 
 @pytest.fixture
 def judge(tmp_path, monkeypatch):
-    """judge(coming's migrations.json, coming's plan…): what `verdicts` answers. v1 is live in slot a, v2 comes to b."""
+    """judge(coming's migrations.json, coming's plan…): what `verdicts` answers. v1 is live in slot a, v2 comes to b,
+    and has `told` what it migrates as it booted. `before`: the plan of v1, as its deploy wrote it down."""
     host = Host(tmp_path / "root")
     monkeypatch.setattr(images, "content", lambda host, image, path: host.images[image])
     monkeypatch.setattr(http, "listens", lambda sock: True)
 
-    def ask(coming, plan, live=None, live_plan=None, settings=POSTGRES, action="deploy", before=None, old=None):
+    def ask(coming, plan, live=None, live_plan=None, settings=POSTGRES, action="deploy", before=None, old=None,
+            died=None, told=None, after=None):
         host.images = {"sha256:2": coming, "sha256:1": live}
         host.plans = {"a": live_plan, "b": plan}
         slots.pin(host, "a", {"tag": "v1", "image_id": "sha256:1"}, old or settings)
         slots.pin(host, "b", {"tag": "v2", "image_id": "sha256:2"}, settings)
-        if before:
-            disk.write(host.slot_file("a", "plan"), before)
+        for path, text in ((host.slot_file("a", "plan"), before), (host.slot_file("b", "plan"), after),
+                           (host.slot("b", "web.plan"), told)):
+            if text:
+                disk.write(path, text)
         attempt = Attempt(host, id="1", action=action, slot="b", live="a", image_id="sha256:2", tag="v2", one_offs=[])
-        attempt.died = ask.died
+        attempt.died = died
         return verdicts(host, attempt, print)
-    ask.host, ask.died = host, None
+    ask.host = host
     return ask
 
 
@@ -74,10 +79,7 @@ def refusal(answer, action="deploy", allowed=False, urgent=False, warned=None):
 
 
 PLAN = "[X]  shop.0001_initial\n[ ]  shop.0002_note\n"
-APPLIED = "[X]  shop.0001_initial\n[X]  shop.0002_note\n"
-FIRST = "[X]  shop.0001_initial\n"
-
-
+APPLIED, FIRST = PLAN.replace("[ ]", "[X]"), "[X]  shop.0001_initial\n"
 NEW = "[X]  shop.0001_initial\n[ ]  lock.0001_initial\n[ ]  lock.0002_less\n"
 LIVE = NEW.replace("[ ]", "[X]")
 LACKS = build(postgresql={"shop.0001_initial": ERROR, "shop.0002_note": ERROR})
@@ -144,8 +146,7 @@ def test_what_migrations_do_to_a_deploy(judge, given, told):
 @pytest.mark.parametrize("coming, settings, cure", [
     (build(postgresql={"shop.0001_initial": OK}), POSTGRES, "put them into the project, then make build"),
     (None, POSTGRES, "no verdicts for postgresql: make build"),
-    (build(sqlite={"shop.0002_note": OK}), POSTGRES, "no verdicts for postgresql: make build"),
-    (build(postgresql={"shop.0002_note": OK}), "DATABASE_URL=sqlite:////data/db\n", "no verdicts for sqlite"),
+    (build(postgresql={"shop.0002_note": OK}), SQLITE, "no verdicts for sqlite"),
     (build(postgresql={"shop.0002_note": OK}), "DATABASE_URL=mysql://db.example/shop\n", "one of mysql"),
     (build(postgresql={"shop.0002_note": OK}), "SECRET_KEY=1\n", "name no DATABASE_URL"),
     (json.dumps({"version": 2, "vendors": {"sqlite": {}}, "failed": {"postgresql": "no postgis"}}), POSTGRES,
@@ -162,67 +163,48 @@ def test_what_nobody_judged_is_refused_whatever_is_allowed(judge, coming, settin
 
 def test_a_release_that_tells_its_migrations_is_not_asked(judge):
     """What its web has written as it booted is judged like its answer; where nothing is pending the image is not read
-    for verdicts, and migrate may be left out. That is never said of what the release was asked for."""
-    told = judge.host.slot("b", "web.plan")
-    disk.write(told, "release v2\n" + PLAN)
-    answer = judge(build(postgresql={"shop.0002_note": ERROR}), None)
+    for verdicts, and migrate may be left out."""
+    answer = judge(build(postgresql={"shop.0002_note": ERROR}), None, told="release v2\n" + PLAN)
     assert "shop.0002_note: it drops a column" in refusal(answer) and "applied" not in answer
-    disk.write(told, "release v2\n" + APPLIED)
-    answer = judge("no JSON", None)
+    answer = judge("no JSON", None, told="release v2\n" + APPLIED)
     assert answer["applied"] is True and not refusal(answer)
     assert disk.read(judge.host.slot_file("b", "plan")) == APPLIED
-    disk.write(told, "unknown\n")
-    assert judge(None, APPLIED)["applied"] is False and "applied" not in judge(build(postgresql={}), PLAN)
 
 
-@pytest.mark.parametrize("outcome, applied", [("committed", True), ("failed", False)])
-def test_after_a_failure_all_is_migrated(judge, outcome, applied):
-    """migrate may have been cut off behind the last migration, as it made permissions."""
+@pytest.mark.parametrize("outcome, told, has_web, applied", [
+    ("committed", "release v2\n" + APPLIED, True, True), ("failed", "release v2\n" + APPLIED, True, False),
+    ("committed", "unknown\n", True, False), ("committed", "release v2\n" + APPLIED, False, False)])
+def test_where_migrate_may_be_left_out(judge, outcome, told, has_web, applied):
+    """Not by what the release was asked for, nor after a failure: it may have been cut off behind the last migration,
+    as it made permissions. A host without web has nobody who writes down what is pending."""
     record = {"id": "0", "action": "deploy", "tag": "v0", "image_id": "sha256:0", "outcome": outcome, "at": 1}
     disk.write(judge.host.log, releases.with_record("", record))
-    disk.write(judge.host.slot("b", "web.plan"), "release v2\n" + APPLIED)
-    assert judge(None, None)["applied"] is applied
+    if not has_web:
+        os.remove(judge.host.root + "/etc/systemd/system/shop-web@.service")
+    assert judge(None, APPLIED, told=told)["applied"] is applied
 
 
-def test_a_host_without_web_asks_the_release(judge):
-    """Nobody there writes down what is pending: nobody is waited for."""
-    os.remove(judge.host.root + "/etc/systemd/system/shop-web@.service")
-    disk.write(judge.host.slot("b", "web.plan"), "release v2\n" + APPLIED)
-    assert judge(None, FIRST)["applied"] is False
-
-
-@pytest.mark.parametrize("before, coming, asked", [
-    (FIRST, build(postgresql={"shop.0001_initial": OK}), False),
-    (APPLIED, build(sqlite={"shop.0001_initial": OK}), False),
-    (FIRST, build(postgresql={"shop.0001_initial": OK, "shop.0002_note": OK}), True), (FIRST, None, True),
-    (None, build(postgresql={"shop.0001_initial": OK}), True)])
-def test_a_web_that_ends_may_need_a_new_migration(judge, before, coming, asked):
-    """Without a new one it fails at once. Else, or where that is not known, the release is asked; what is pending may
-    be what it needs to boot."""
-    judge.died = Problem("web ended as soon as it had started")
+@pytest.mark.parametrize("before, coming, old, asked", [
+    (FIRST, build(postgresql={"shop.0001_initial": OK}), None, False),
+    (APPLIED, build(sqlite={"shop.0001_initial": OK}), None, False),
+    (FIRST, build(postgresql={"shop.0001_initial": OK, "shop.0002_note": OK}), None, True), (FIRST, None, None, True),
+    (None, build(postgresql={"shop.0001_initial": OK}), None, True),
+    (FIRST, build(postgresql={"shop.0001_initial": OK}), SQLITE, True)])
+def test_a_web_that_ends_may_need_a_new_migration(judge, before, coming, old, asked):
+    """Or another database, of settings that come with it. Else it fails at once. Where that is not known the release
+    is asked; what is pending may be what it needs to boot."""
     if not asked:
         with pytest.raises(Problem, match="web ended"):
-            judge(coming, PLAN, before=before)
+            judge(coming, PLAN, before=before, died=DIED)
     else:
-        assert judge(coming, PLAN, before=before)["boots"] is False
-        assert judge(coming, APPLIED, before=before)["boots"] is True
-        judge.died = None
+        for plan, boots in ((PLAN, False), (APPLIED, True)):
+            assert judge(coming, plan, before=before, old=old, died=DIED)["boots"] is boots
         assert judge(coming, PLAN)["boots"] is True
 
 
-def test_a_web_that_ends_may_need_another_database(judge):
-    """That of settings which come with the release."""
-    judge.died = Problem("web ended as soon as it had started")
-    coming = build(postgresql={"shop.0001_initial": OK})
-    with pytest.raises(Problem, match="web ended"):
-        judge(coming, PLAN, before=FIRST)
-    assert judge(coming, PLAN, before=FIRST, old="DATABASE_URL=postgres://db.example/old\n")["boots"] is False
-
-
 def test_the_database_s_url_may_be_in_a_file(judge):
-    folder = judge.host.etc + ".secrets"
-    os.makedirs(folder)
-    disk.write(folder + "/DATABASE_URL.1a2b3c4d", "postgresql://shop:secret@db.example/shop\n")
+    os.makedirs(judge.host.secrets)
+    disk.write(judge.host.secrets + "/DATABASE_URL.1a2b3c4d", "postgresql://shop:secret@db.example/shop\n")
     settings = "DATABASE_URL_FILE=/run/secrets/DATABASE_URL.1a2b3c4d\n"
     assert not refusal(judge(build(postgresql={"shop.0002_note": OK}), PLAN, settings=settings))
 
@@ -240,51 +222,37 @@ def test_a_rollback_between_two_that_were_judged(judge, live_plan, asks):
     """Each deploy writes down the migrations of its release: where none has come since, nobody is asked again."""
     judge(build(postgresql={}), FIRST)
     assert disk.read(judge.host.slot_file("b", "plan")) == FIRST
-    for slot, plan in (("a", live_plan), ("b", FIRST)):
-        disk.write(judge.host.slot_file(slot, "plan"), plan)
-    judge.host.images, judge.host.plans = {}, {}
-    attempt = Attempt(judge.host, id="1", action="rollback", slot="b", live="a", image_id="2", tag="v2", one_offs=[])
-    if asks:
-        with pytest.raises(KeyError):
-            verdicts(judge.host, attempt, print)
-    else:
-        assert not refusal(verdicts(judge.host, attempt, print), "rollback")
+    answer = judge(None, None, LACKS, None, action="rollback", before=live_plan, after=FIRST)
+    assert bool(refusal(answer, "rollback")) is asks
 
 
-@pytest.mark.parametrize("breaks", [Problem("Docker does not answer"), OSError(5, "Input/output error")])
+@pytest.mark.parametrize("breaks", [Problem("Docker does not answer"), OSError(5, "Input/output error"), None])
 def test_a_rollback_that_cannot_be_judged_is_not_held_up(judge, monkeypatch, breaks):
-    """It may be what mends that: one line tells of it. One that names a release may wait until it can be."""
-    def content(*words):
-        raise breaks
-    monkeypatch.setattr(images, "content", content)
-    answer, warned = judge(None, FIRST, action="rollback"), []
-    assert not refusal(answer, "rollback", urgent=True, warned=warned)
-    assert len(warned) == 1 and str(breaks) in warned[0]
-    assert str(breaks) in refusal(answer, "rollback") and not refusal(answer, "rollback", allowed=True)
-
-
-def test_a_rollback_waits_no_longer_than_that_for_its_judgment(judge, monkeypatch):
-    """An engine that hangs."""
+    """It may be what mends that: one line tells of it. One that names a release may wait until it can be. No rollback
+    waits long for an engine that hangs."""
     hung, warned = threading.Event(), []
-    monkeypatch.setattr(images, "content", lambda *words: hung.wait(60))
-    monkeypatch.setattr("slipway.deploy.agent.steps.verdicts.JUDGING", 0.1)
-    try:
-        assert not refusal(judge(None, FIRST, action="rollback"), "rollback", urgent=True, warned=warned)
-    finally:
-        hung.set()
-    assert "within" in warned[0]
+
+    def content(*words):
+        if breaks:
+            raise breaks
+        hung.wait(60)
+    monkeypatch.setattr(images, "content", content)
+    monkeypatch.setattr("slipway.deploy.agent.steps.verdicts.JUDGING", 20 if breaks else 0.1)
+    answer = judge(None, FIRST, action="rollback")
+    hung.set()
+    assert not refusal(answer, "rollback", urgent=True, warned=warned)
+    assert len(warned) == 1 and str(breaks or "within") in warned[0]
+    assert str(breaks or "within") in refusal(answer, "rollback") and not refusal(answer, "rollback", allowed=True)
 
 
-def test_a_rollback_that_is_urgent_is_refused_by_name_alone(judge):
+@pytest.mark.parametrize("live, why", [(LACKS, ": it drops a column"), (None, "")])
+def test_a_rollback_that_is_urgent_is_refused_by_name_alone(judge, live, why):
     """As one that names its release, with what breaks it; what nobody has judged is told."""
-    warned = []
-    answer = judge(None, FIRST, LACKS, APPLIED, action="rollback")
-    assert "shop.0002_note: it drops a column" in refusal(answer, "rollback", urgent=True)
-    assert not refusal(answer, "rollback", allowed=True, urgent=True, warned=warned)
-    assert ["shop.0002_note: it drops a column" in text for text in warned] == [True]
-    answer = judge(None, FIRST, None, APPLIED, action="rollback")
-    assert not refusal(answer, "rollback", urgent=True, warned=warned) and "shop.0002_note" in warned[-1]
-    assert "shop.0002_note" in refusal(answer, "rollback")
+    answer, warned = judge(None, FIRST, live, APPLIED, action="rollback"), []
+    assert "shop.0002_note" + why in refusal(answer, "rollback")
+    assert bool(refusal(answer, "rollback", urgent=True)) == bool(live)
+    assert not refusal(answer, "rollback", allowed=bool(live), urgent=True, warned=warned)
+    assert ["shop.0002_note" + why in text for text in warned] == [True]
 
 
 def test_a_not_null_is_told_with_its_column():

@@ -96,29 +96,24 @@ def test_what_is_amiss_takes_the_visitors_back_at_once(host, watch, text):
     assert not watcher.attempt.noted.get("promised")
 
 
-def test_where_a_sick_host_may_be_let_pass_the_deployer_decides(host, watch):
-    """It is told, and this host goes on."""
-    watcher = watch(alone=False)
+@pytest.mark.parametrize("alone, promised", [(False, False), (True, True)])
+def test_where_a_sick_host_may_be_let_pass_the_deployer_decides(host, watch, alone, promised):
+    """It is told, and this host goes on. So it is where this host has promised: the others may have begun to commit."""
+    watcher = watch(alone)
+    watcher.attempt.note(promised=promised)
     errs(host)
     wait_until(lambda: watch.told, 30, "it is told")
     assert slots.live(host) == "b"
     with pytest.raises(Problem, match="answers to visitors"):
         watcher.rest(60)
-    watcher.attempt.note(changed=True)
-
-
-def test_a_host_that_is_prepared_goes_back_on_the_deployer_s_word_alone(host, watch):
-    """The others may have begun to commit."""
-    watcher = watch()
-    watcher.attempt.note(promised=True)
-    errs(host)
-    wait_until(lambda: watch.told, 30, "it is told")
-    assert slots.live(host) == "b"
+    if not alone:
+        watcher.attempt.note(changed=True)
 
 
 def test_an_engine_that_is_away_says_nothing(host, watch):
-    """It is never taken for "no container"."""
+    """It is never taken for "no container"; nor can beat's healthcheck be run then, at the end."""
     watcher = watch()
+    del host.up["shop-beat.service"]
     host.containers = None
     watcher.rest(1.5)
     assert not watch.told
@@ -146,15 +141,6 @@ def test_a_beat_that_is_not_healthy_in_the_end(host, watch):
     host.broken.add("healthcheck")
     with pytest.raises(Problem, match="beat is not healthy"):
         watch().rest(0)
-
-
-def test_an_engine_that_is_away_says_nothing_of_beat_either(host, watch):
-    """Its healthcheck cannot be run then, at the end as before it."""
-    watcher = watch()
-    del host.up["shop-beat.service"]
-    host.containers = None
-    watcher.rest(0)
-    assert not watch.told
 
 
 def test_a_host_that_went_sick_before_its_promise_does_not_commit(host, watch):
