@@ -6,7 +6,7 @@ import sys
 import pytest
 from pyinfra.operations import files, server
 
-from slipway.deploy.errors import HostProblem, Refused
+from slipway.deploy.errors import Refused
 from slipway.deploy.provisioning import provision as provisioning
 from slipway.deploy.provisioning.connector import stdin
 from slipway.deploy.provisioning.report import announce
@@ -45,44 +45,23 @@ def test_what_follows_a_change_follows_it(check):
     assert done == ([] if check else ["sh -c 'mkdir -p /nothing'", "sh -c two"])
 
 
-def test_an_operation_that_fails_ends_it():
-    """Its name and what the command said are the problem; what was done before is told; nothing comes after."""
-    host = Host(failing="two")
-
+@pytest.mark.parametrize("check", [False, True])
+def test_what_fails_ends_it(check):
+    """Its name and what the command said are the problem; what was done before is told; nothing comes after. Nothing
+    is decided by a fact that could not be had. A mistake is told by its file and line."""
     def call():
         for name in ("one", "two", "three"):
             server.shell(name=name, commands=name)
-    session, problem = work(call, host)
-    assert str(problem) == "two: some words\nit failed" and session.changes("web1") == ["one"]
-    assert host.asked == ["sh -c one", "sh -c two"]
-
-
-@pytest.mark.parametrize("check, said", [(False, "make: some words\nit failed"), (True, "some words\nit failed")])
-def test_a_fact_that_fails_ends_it(check, said):
-    """Nothing is decided by a fact that could not be had."""
+    host = Host(failing="two")
+    if not check:
+        session, problem = work(call, host)
+        assert str(problem) == "two: some words\nit failed" and session.changes("web1") == ["one"]
+        assert host.asked == ["sh -c one", "sh -c two"]
     host = Host(failing="stat")
     _, problem = work(lambda: files.directory(name="make", path="/x"), host, check)
-    assert str(problem) == said and len(host.asked) == 1
-
-
-@pytest.mark.parametrize("check", [False, True])
-def test_a_mistake_is_told_by_its_place(check):
-    """A line, with the file and line that it was made in."""
-    def call():
-        server.shell(name="one", commands=1 / 0)
-    _, problem = work(call, check=check)
+    assert str(problem) == "make: " * (not check) + "some words\nit failed" and len(host.asked) == 1
+    _, problem = work(lambda: server.shell(name="one", commands=1 / 0), check=check)
     assert str(problem).endswith("ZeroDivisionError: division by zero") and "session.py, line" in str(problem)
-
-
-def test_a_host_that_is_lost_is_told():
-    """The connection's own words, after the operation's name."""
-    host = Host()
-
-    async def lost(script, input=b"", timeout=600):
-        raise HostProblem("the lock has ended")
-    host.command = lost
-    _, problem = work(lambda: server.shell(name="one", commands="true"), host)
-    assert str(problem) == "one: the lock has ended"
 
 
 def test_commands_get_their_input_and_codes():
@@ -107,13 +86,9 @@ def loaded(monkeypatch, tmp_path, text):
     return provisioning.operations_of_the_team()
 
 
-def test_a_team_s_part_is_optional(fleet):
-    """Without the file nothing is done."""
-    assert provisioning.operations_of_the_team()(fleet, fleet.hosts[0]) is None
-
-
 def test_a_team_s_part_is_called(monkeypatch, tmp_path, fleet):
-    """With the fleet and the host."""
+    """With the fleet and the host; without the file nothing is done."""
+    assert provisioning.operations_of_the_team()(fleet, fleet.hosts[0]) is None
     function = loaded(monkeypatch, tmp_path, "def provision(fleet, host):\n    return fleet.app, host.name\n")
     assert function(fleet, fleet.hosts[0]) == ("shop", "web1")
 

@@ -30,10 +30,9 @@ def host(tmp_path):
 
 def test_the_live_slot_is_never_stopped(host):
     """That is a Problem, and its units run on."""
-    with pytest.raises(Problem, match="slot a is live"):
-        slots.begin_stop(host, "a")
-    with pytest.raises(Problem, match="slot a is live"):
-        slots.stop(host, "a")
+    for stop in (slots.begin_stop, slots.stop):
+        with pytest.raises(Problem, match="slot a is live"):
+            stop(host, "a")
     assert len(host.up) == 4
 
 
@@ -81,17 +80,13 @@ def clock():
         yield now
 
 
-def test_a_visitor_who_stays_is_not_waited_for_for_ever(host):
-    """After DRAIN seconds what is left is long, and ends with its release."""
+def test_the_toml_says_how_long_who_stays_is_waited_for(host):
+    """After DRAIN seconds what is left is long, and ends with its release. `drain` of [rollout] counts when a slot
+    retires, when what was started is taken back, and for the next deploy."""
     host.connected(LISTENER + VISITOR)
     with clock() as now:
         assert slots.drain(host, "b") is False
     assert slots.DRAIN <= now[0] < slots.DRAIN + 1
-
-
-def test_the_toml_says_how_long(host):
-    """`drain` of [rollout] counts when a slot retires, when what was started is taken back, and for the next deploy."""
-    host.connected(LISTENER + VISITOR)
     up, attempt = dict(host.up), {"keep_warm": 600, "drain": 7, "program": "/agent", "image": "", "slot": "b"}
     slots.pin(host, "b", {"tag": "v1", "image_id": "sha256:v1"}, None)
     with mock.patch.object(host, "call", return_value=mock.Mock(returncode=0)) as call:

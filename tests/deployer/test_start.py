@@ -15,6 +15,7 @@ from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.steps import readiness, start
 from slipway.deploy.agent.steps.switch import flip
 from deployer.simulated import Simulated, world
+from proc import wait_until
 
 DIED = Problem("web ended as soon as it had started")
 TOLD = "release v2\n[X]  shop.0001_initial\n[ ]  shop.0002_note\n"
@@ -153,6 +154,7 @@ def test_it_is_heard_before_anything_starts(attempt, monkeypatch):
         monkeypatch.setattr(start, "await_containers", lambda host, names: None)
         for role in ("web", "worker"):
             start.start(attempt.host, attempt, print, [role])
+            wait_until(lambda: not attempt.hears, 20, "it has broken off")
         attempt.hears = True
         start.start(attempt.host, attempt, print, ["web"])
     assert order == ["listens", "shop-web@b.service", "listens", "shop-worker@b.service", "shop-web@b.service"]
