@@ -1,4 +1,5 @@
-"""`watch`: the whole command on hosts that are played, a real program as its hook, by a clock that jumps."""
+"""`watch`: its rules by a clock of their own, and the command on hosts that are played, with a real program as its
+hook."""
 
 import argparse
 import asyncio
@@ -21,116 +22,85 @@ from deployer.clock import held, run
 from proc import ROOT, wait_until
 
 BEGIN, END = 1200, 3000  # seconds; until then all is well, and from then on
-ROOM = 9 * 10**9
+ROOM = 2**31
 
 
 def dark(number, share=1.0, period=1):
-    """The first hosts, so many, cannot be reached; with a share of each period alone."""
-    return {"gone": lambda host, since: host <= number and since % period < period * share}
+    """What the first hosts, so many, say in a share of each period."""
+    return lambda host, since: ("away" if host <= number and since % period < period * share else "", ROOM)
 
 
-SITUATIONS = {  # name: hosts, what befalls them, the rule that is told, the hosts that it names
-    "all killed": (3, dark(3), "hosts_up", ["web1", "web2", "web3"]),
-    "two of five dark": (5, dark(2), "hosts_up", ["web1", "web2"]),
-    "one of five dark": (5, dark(1), "", []),
-    "one of two silent": (2, {"silent": True}, "hosts_up", ["web1"]),
-    "one of two ill": (2, {"ill": True}, "hosts_up", ["web1"]),
-    "one of two flaps": (2, dark(1, 2 / 3, 180), "hosts_up", ["web1"]),
-    "one of two is away for a moment, now and then": (2, dark(1, 0.1, 400), "", []),
-    "a full disk": (5, {"free": 10**9}, "disk", ["web1"]),
-}
+@pytest.mark.parametrize("hosts, says, rule, about", [
+    (3, dark(3), "hosts_up", ("web1", "web2", "web3")), (5, dark(2), "hosts_up", ("web1", "web2")),
+    (5, dark(1), "", ()), (2, dark(1), "hosts_up", ("web1",)), (2, dark(1, 2 / 3, 180), "hosts_up", ("web1",)),
+    (2, dark(1, 0.1, 400), "", ()), (5, lambda host, since: ("", 2**20 if host == 1 else ROOM), "disk", ("web1",))])
+def test_a_rule_is_told_once_and_once_when_it_is_over(hosts, says, rule, about):
+    """Hosts that are away, that come and go, and one whose disk is full; not one of many, nor one now and then."""
+    names = [f"web{number}" for number in range(1, hosts + 1)]
+    rules, told = Rules(names, 0.8, 2**30, 60, 0), []
+    for now in range(0, 5400, 20):
+        for number, name in enumerate(names, 1):
+            problem, free = says(number, now - BEGIN) if BEGIN <= now < END else ("", ROOM)
+            rules.hear(name, problem, now, free)
+        told += [(state, *found) for state, found in rules.changes(now)]
+    assert [(state, name) for state, name, *_ in told] == [("broken", rule), ("over", rule)] * bool(rule)
+    assert all(found[3] == about for found in told[:1])
+    assert [found.broken for found in rules.at_once()] == [False, False]
 
 
 class World:
-    """Hosts that something befalls from BEGIN to END: `gone(number, seconds since BEGIN)` says which are; the first is
-    silent or ill, or has little room."""
+    """Two hosts of which the first befalls something from BEGIN to END: it is silent, or else cannot be reached."""
 
-    def __init__(self, hosts, gone=lambda host, since: False, silent=False, ill=False, free=ROOM):
-        roles = {f"web{number}": {"roles": ["web"]} for number in range(1, hosts + 1)}
+    def __init__(self, silent=False):
+        roles = {f"web{number}": {"roles": ["web"]} for number in (1, 2)}
         self.fleet = config.build({"app": "shop", "image": "x", "media": "bucket", "hosts": roles}, {}, "test")
-        self.gone, self.silent, self.ill, self.free, self.connections = gone, silent, ill, free, []
+        self.silent, self.connections = silent, []
 
-    def agent(self, number):
+    def agent(self, name):
         """A host's agent, or None where it cannot be reached."""
-        def since():
-            now = asyncio.get_running_loop().time()
-            return now - BEGIN if BEGIN <= now < END else None
-
         def away():
-            return since() is not None and self.gone(number, since())
+            return name == "web1" and BEGIN <= asyncio.get_running_loop().time() < END
 
         def facts(message):
-            said, odd = fine(self.fleet)["facts"], since() is not None and number == 1
-            said["free"] = {"/d": self.free if odd else ROOM, "/run": 1}
-            if odd and self.ill:
-                said["slots"]["a"]["units"]["web"]["health"] = "/readyz answers 503"
-            return [] if away() or odd and self.silent else [line({"id": message["id"], "ok": said})]
-        return None if away() else Agent(fine(self.fleet), odd={"facts": facts})
+            return [] if away() else [line({"id": message["id"], "ok": fine(self.fleet)["facts"]})]
+        return None if away() and not self.silent else Agent(fine(self.fleet), odd={"facts": facts})
 
     async def start(self, words, *rest, **options):
         """In place of ssh."""
-        self.connections.append(Pipe(self.agent(int(words[words.index("--") + 1].removeprefix("web")))))
+        self.connections.append(Pipe(self.agent(words[words.index("--") + 1])))
         return self.connections[-1]
 
 
-async def command(world, once=False, json=True):
+async def command(world):
     """The exit code of the command on those hosts; ended as by TERM after an hour and a half."""
     async def hook(*words):
         with held():
             return await failure(*words)
     failure = hooks.failure
     with mock.patch.object(connection, "start", world.start), mock.patch.object(hooks, "failure", hook):
-        task = asyncio.create_task(watch.handle(world.fleet, argparse.Namespace(once=once, hosts="", json=json)))
+        task = asyncio.create_task(watch.handle(world.fleet, argparse.Namespace(once=False, hosts="", json=False)))
         asyncio.get_running_loop().call_later(5400, task.cancel)
         return await task
 
 
-@pytest.mark.parametrize("name", SITUATIONS)
-def test_it_is_told_once_and_once_when_it_is_over(tmp_path, capfd, name):
-    """By a program that is run for each alert, in the hour and a half around it; other hosts are heard meanwhile."""
-    hosts, befalls, rule, about = SITUATIONS[name]
-    world = World(hosts, **befalls)
-    world.fleet.hooks["alert"] = f"cat >>'{tmp_path}/told'; echo >>'{tmp_path}/told'"
-    (tmp_path / "told").touch()
-    assert run(command(world)) == 0
-    told = [json.loads(text) for text in (tmp_path / "told").read_text().splitlines()]
-    assert [(alert["rule"], alert["state"]) for alert in told] == [(rule, "broken"), (rule, "over")] * bool(rule)
-    assert all(alert["hosts"] == about for alert in told[:1])
-    events = [json.loads(text) for text in capfd.readouterr().out.splitlines()]
-    assert [event["rule"] for event in events if event["event"] == "alert"] == [rule] * 2 * bool(rule)
-    others = [event["text"] for event in events if event.get("host") == f"web{hosts}"]
-    assert others == ["up"] or f"web{hosts}" in about
-    assert all(pipe.gone for pipe in world.connections), "no connection is left behind"
-
-
-def test_a_hook_that_fails_is_run_again(tmp_path, capfd):
-    """At each look until it succeeds, and alerts keep their order."""
-    world = World(2, **dark(1))
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_hook_that_fails_is_run_again(tmp_path, capfd, silent):
+    """At each look until it succeeds, and alerts keep their order. The other host is heard meanwhile, and no connection
+    is left behind."""
+    world = World(silent)
     world.fleet.hooks["alert"] = (f"echo x >>'{tmp_path}/runs'; test $(wc -l <'{tmp_path}/runs') -gt 3 &&"
-                                  f" cat >>'{tmp_path}/told'")
-    assert run(command(world, json=False)) == 0
+                                  f" cat >>'{tmp_path}/told' && echo >>'{tmp_path}/told'")
+    assert run(command(world)) == 0
     assert len((tmp_path / "runs").read_text().split()) == 5
-    assert [part.partition('"')[0] for part in (tmp_path / "told").read_text().split('"state": "')[1:]] == [
-        "broken", "over"]
+    told = [json.loads(text) for text in (tmp_path / "told").read_text().splitlines()]
+    assert [(alert["rule"], alert["state"], alert["hosts"]) for alert in told] == [
+        ("hosts_up", "broken", ["web1"]), ("hosts_up", "over", [])]
     said = capfd.readouterr().out.splitlines()
-    assert said.count("hooks.alert: exit 1: it is run again") == 3
+    assert said.count("hooks.alert: exit 1: it is run again") == 3 and said.count("web2: up") == 1
     assert said[-1] == "shop: hosts_up is over: 2 of 2 hosts up, the limit is 80 %"
-    assert said[3].startswith("web1: cannot be reached: ")
-    assert said[4] == "shop: hosts_up: 1 of 2 hosts up, the limit is 80 %: web1"
-
-
-@pytest.mark.parametrize("gone, code, said", [
-    (0, 0, ["shop: disk: 8583 MB of disk free, the limit is 2048 MB", "shop: hosts_up: 2 of 2 hosts up, the limit",
-            "web1: up", "web2: up"]),
-    (2, 1, ["shop: hosts_up: 0 of 2 hosts up, the limit is 80 %: web1, web2", "web1: cannot be", "web2: cannot be"])])
-def test_once(capfd, monkeypatch, gone, code, said):
-    """Each host's word and each rule in a line; 0 where all rules are kept. No hook runs."""
-    world = World(2, **dark(gone))
-    world.fleet.hooks["alert"] = "touch /nowhere/at/all"
-    monkeypatch.setattr(sys.modules[__name__], "BEGIN", 0)
-    assert run(command(world, once=True, json=False)) == code
-    out = sorted(capfd.readouterr().out.splitlines())
-    assert len(out) == len(said) and all(line.startswith(begin) for line, begin in zip(out, said)), out
+    assert said.count("shop: hosts_up: 1 of 2 hosts up, the limit is 80 %: web1") == 1
+    assert [text for text in said if text.startswith("web1: no answer" if silent else "web1: cannot be reached: ")]
+    assert all(pipe.gone for pipe in world.connections)
 
 
 @pytest.mark.parametrize("words, code, told", [(["watch"], 0, ""), (["watch", "--once"], 130, "deploy: interrupted\n")])
@@ -151,10 +121,10 @@ def test_a_signal_is_its_proper_end(tmp_path, words, code, told):
         pids.unlink()
 
 
-def test_what_of_a_host_is_not_well():
+def test_what_of_a_host_is_not_well(fleet):
     """A process that does not run, or is not ready; visitors whom nginx does not serve. One that a deploy pauses is."""
     host = config.Host("web1", "web1", ("web", "worker", "beat"))
-    facts = fine(World(1).fleet)["facts"]
+    facts = fine(fleet)["facts"]
     units = facts["slots"]["a"]["units"]
     units["worker"] = {**units["web"], "health": "paused"}
     assert ill(host, facts) == ""
