@@ -43,8 +43,6 @@ HOME, GONE = "sqlite:////data/db.sqlite3", "would go with its container"
     ("DATABASE_URL=sqlite:////planted/db", "", GONE), ("DATABASE_URL=sqlite://:memory:", "", GONE),
     ("DATABASE_URL=sqlite:////planted/db", "-v /srv/plant:/plant", GONE),
     ("DATABASE_URL=sqlite:////planted/db", "-v /srv/a:/planted:rw", ""),
-    ("DATABASE_URL=sqlite:////planted/db", "-v/srv/a:/planted", ""),
-    ("DATABASE_URL=sqlite:////planted/db", "-e X=a:/", GONE),
     ("DATABASE_URL=sqlite:////planted/db", "-v /planted", GONE),
     ("DATABASE_URL=sqlite:////planted/db", "-e A=\"b c\" --volume=\"/srv/a b:/planted\"", ""),
     ("DATABASE_URL=sqlite:////planted/db", "-v db:/planted --tmpfs /planted/tmp:size=1g", ""),
