@@ -58,32 +58,25 @@ def post(site, path, body=b"", kind="text/plain"):
         return connection.getresponse().status
 
 
-def uploaded(site, size):
-    head = b'--x\r\nContent-Disposition: form-data; name="film"; filename="film"\r\n\r\n'
-    return post(site, "/upload", head + b"x" * size + b"\r\n--x--\r\n", "multipart/form-data; boundary=x")
-
-
-def fails(site, call, said):
+def fails(site, said, *words):
     """An error of one record, and an answer that it is one."""
     before = len(site.process.output())
-    assert call() == 500
+    assert post(site, *words) == 500
     wait_until(lambda: said in site.process.output()[before:], what=said)
     assert site.process.output()[before:].count(" ERROR ") == 1
 
 
-def test_an_upload_to_a_full_disk(site, disk):
-    for size in (100_000, 4_000_000):  # in memory, and in a temporary file
-        with disk.failing("media/*", "write", errno="ENOSPC", after=50_000):
-            fails(site, lambda: uploaded(site, size), "No space left on device")
-        with disk.failing("media/*", "create", errno="EIO"):
-            fails(site, lambda: uploaded(site, size), f"Input/output error: '{disk.mount}/media/")
-        assert uploaded(site, size) == 200
-
-
-def test_an_upload_to_a_full_disk_leaves_nothing(site, disk):
+@pytest.mark.parametrize("size", [100_000, 4_000_000], ids=["in memory", "in a temporary file"])
+def test_an_upload_to_a_full_disk(site, disk, size):
+    """It leaves nothing, and the next one goes through."""
+    head = b'--x\r\nContent-Disposition: form-data; name="film"; filename="film"\r\n\r\n'
+    upload = "/upload", head + b"x" * size + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
     with disk.failing("media/*", "write", errno="ENOSPC", after=50_000):
-        assert uploaded(site, 100_000) == 500
+        fails(site, "No space left on device", *upload)
+    with disk.failing("media/*", "create", errno="EIO"):
+        fails(site, f"Input/output error: '{disk.mount}/media/", *upload)
     assert os.listdir(disk.mount / "media") == []
+    assert post(site, *upload) == 200
 
 
 def rows(disk):
@@ -99,7 +92,7 @@ def test_sqlites_file_on_a_disk_that_fails(path, operation, errno, said, site, d
     """What was committed before is there, and what comes when the disk works again."""
     assert post(site, "/write?name=before") == 200
     with disk.failing(path, operation, errno=errno):
-        fails(site, lambda: post(site, "/write?name=meanwhile"), said)
+        fails(site, said, "/write?name=meanwhile")
     assert post(site, "/write?name=after") == 200
     assert rows(disk) == ["before", "after"]
 
