@@ -125,21 +125,13 @@ def test_what_was_pulled_is_told(host):
     assert host.called == []
 
 
-def test_a_hint_to_pull(host, monkeypatch):
-    """It pulls, fails in silence, and leaves it to the pull under the lock to make room, for an image that is still to
-    come: what a hint brought stays."""
-    free, pruned = 2 * pull.ROOM, []
-    monkeypatch.setattr(facts, "engine", lambda host: {"root": "/there"})
-    monkeypatch.setattr(facts, "free", lambda path: free if path == "/there" else 0)
+def test_what_is_here_makes_no_room(host, monkeypatch):
+    """Where it has filled the disk, too: room is made only for an image that is still to come."""
+    pruned = []
+    monkeypatch.setattr(facts, "engine", lambda host: {"root": "/"})
+    monkeypatch.setattr(facts, "free", lambda path: pull.ROOM - 1)
     monkeypatch.setattr(images, "prune", lambda *words: pruned.append(words))
-    for answer in ((200, PULLED), (500, {"message": "no"})):
-        host.serve(answer)
-        pull.fetch(host, image="r.example/shop", digest="sha256:d", credentials="ann:secret")
-    assert login_shown(host.asked[0]) == {"username": "ann", "password": "secret"} and len(host.asked) == 2
-    free = 2 * pull.ROOM - 1
-    pull.fetch(host, image="r.example/shop", digest="sha256:d")
-    assert len(host.asked) == 2
-    free, attempt = pull.ROOM - 1, Attempt(host, tag="v2", digest="sha256:d")
+    attempt = Attempt(host, tag="v2", digest="sha256:d")
     host.serve((200, IMAGE), (200, IMAGE), (201, ""))
     assert pull.fetched(host, attempt, "r.example/shop", "", "")["image_id"] == "sha256:1" and not pruned
     host.serve(MISSING, MISSING, (200, PULLED), (200, IMAGE), (201, ""))

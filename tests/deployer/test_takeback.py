@@ -144,20 +144,13 @@ def test_an_upload_that_fails_is_told_by_the_image_s_line(machine, monkeypatch, 
         machine.begun("deploy", "v2", 4)
 
 
-@pytest.mark.parametrize("release_before, up", [(release("v1"), "v1"), (None, "v0")])
-def test_a_beat_of_before(machine, release_before, up):
-    """As an earlier version noted it, it is brought back by that. Where neither TAG nor its own file named its release
-    it starts again as it was, and the takeback goes on."""
-    host, live = machine.host, slots.live(machine.host)
-    host.up["shop-beat.service"] = ("v2", "sha256:v2")
-    before = {"release": release_before, "settings": "SECRET_KEY=1\n"}
-    disk.write(host.attempt, json.dumps({
-        "version": 1, "tag": "v2", "live": live, "slot": slots.other(live), "beat_before": before}))
-    if not release_before:
-        disk.remove(*slots.pins(host, "beat"))
-        host.start = lambda unit: host.up.update({unit: ("v0", "sha256:v0")})
-    replace.processes_back(host, releases.read_attempt(host))
-    assert host.up["shop-beat.service"][0] == up and slots.release_in(host, "beat") == release_before
+def test_a_beat_that_nothing_was_written_down_of(tmp_path):
+    """Where neither TAG nor the beat's own file named its release it starts again, and the takeback goes on."""
+    host = Machine(tmp_path / "root").host
+    host.start = lambda unit: host.up.update({unit: ("v0", "sha256:v0")})
+    with world(host):
+        replace.back(host, "beat", {"release": None, "settings": "SECRET_KEY=1\n"})
+    assert host.up == {"shop-beat.service": ("v0", "sha256:v0")} and slots.release_in(host, "beat") is None
 
 
 def test_secret_files_go_when_no_settings_name_them(machine):
