@@ -1,9 +1,9 @@
-"""What a host has, by its units: read once for a question or an attempt."""
+"""What a host has, by its units."""
 
-from slipway.deploy.agent import disk, facts, roles, serve, slots
-from slipway.deploy.agent.host import UNITS, Host
+from slipway.deploy.agent import disk, facts, roles, serve
+from slipway.deploy.agent.host import Host
 from slipway.deploy.server.files import process_unit
-from deployer.simulated import OWN, Simulated, world
+from deployer.simulated import OWN, Simulated
 
 
 def test_units_of_this_app_that_run_containers():
@@ -18,17 +18,6 @@ def test_units_of_this_app_that_run_containers():
     assert found["web"] is roles.BUILT_IN["web"]
     assert [(one.name, one.overlap, one.ready) for one in (found["alerts"], found["mail"])] == [
         ("alerts", False, "seconds 5"), ("mail", True, "file")]
-
-
-def test_a_watcher_reads_them_once(tmp_path, monkeypatch):
-    """However often it asks which containers run."""
-    host, read = Simulated(tmp_path / "root"), []
-    monkeypatch.setattr(disk, "entries", lambda folder, entries=disk.entries: read.append(folder) or entries(folder))
-    with world(host):
-        for _ in range(5):
-            facts.containers(host)
-            slots.units(host, "a")
-    assert read.count(host.root + UNITS) == 1
 
 
 def test_each_question_before_the_lock_reads_them_anew(tmp_path, monkeypatch):
