@@ -125,12 +125,12 @@ def test_one_offs_that_somebody_runs_are_left_alone(machine, monkeypatch):
 
 @pytest.mark.parametrize("labels, told", [
     ({}, ["shop-migrate", "shop-manage-migrate"]), ({"docker-runner.attempt": "1"}, [])])
-def test_what_runs_by_hand_is_told(machine, monkeypatch, labels, told):
+def test_what_runs_by_hand_is_told(machine, labels, told):
     """A migration that runs, and since when; not what an attempt has started, nor another app's."""
     names = ("/shop-migrate", "/shop-manage-migrate", "/a-shop-migrate")
     up = [{"Names": [name], "Created": 1_800_000_000, "Labels": labels} for name in names]
-    monkeypatch.setattr(http, "ask", lambda *words, **options: (200, json.dumps(up)))
-    found = facts.one_offs(machine.host)
+    with mock.patch.object(http, "ask", return_value=(200, json.dumps(up))):
+        found = facts.one_offs(machine.host)
     assert list(found) == told and all(since.startswith("2027-01-1") for since in found.values())
 
 
