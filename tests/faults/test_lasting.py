@@ -72,24 +72,3 @@ def test_a_power_cut_at_every_change(name, failing_disk, tmp_path):
     disk.power_cut()
     with pytest.raises((AssertionError, OSError)):
         check(primitive, folder, True)
-
-
-FAULTS = {"create": "ENOSPC", "symlink": "ENOSPC", "write": "ENOSPC", "fsync": "EIO", "fsyncdir": "EIO",
-          "rename": "EIO", "unlink": "EROFS"}
-
-
-@pytest.mark.parametrize("name", PRIMITIVES)
-def test_a_disk_that_fails(name, failing_disk, tmp_path):
-    """What was there is, or, where the last sync or a removal fails, what shall be; the error names a file. Then all
-    goes on."""
-    primitive, disk, struck = PRIMITIVES[name], failing_disk(tmp_path / "disk"), set()
-    for operation, errno in FAULTS.items():
-        folder = prepared(primitive, disk)
-        with disk.failing("*", operation, errno=errno, after=10_000 if operation == "write" else None):
-            try:
-                primitive.use(folder)
-            except OSError as error:
-                assert folder in f"{error.filename} {error.filename2}", (operation, error)
-                struck.add(operation)
-        check(primitive, folder, operation not in struck)
-    assert len(struck) > 1

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from pathlib import Path
 
 from slipway.lasting import LockedOpen, write_replace
 
@@ -17,16 +18,10 @@ def at_once(function):
         barrier.wait(60)
         function(number)
     processes = [context.Process(target=use, args=[number]) for number in range(MANY)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
+    for call in (context.Process.start, context.Process.join):
+        for process in processes:
+            call(process)
     assert {process.exitcode for process in processes} == {0}
-
-
-def read(path):
-    with open(path) as file:
-        return file.read()
 
 
 def test_writers_of_one_file(tmp_path):
@@ -37,7 +32,7 @@ def test_writers_of_one_file(tmp_path):
     def use(number):
         for _ in range(4):
             write_replace(path, text(number) * 10_000)
-            found = read(path)
+            found = Path(path).read_text()
             assert found == found[:5] * 10_000
     at_once(use)
     assert os.listdir(tmp_path) == ["file"]
@@ -60,4 +55,4 @@ def test_a_count_under_a_lock(tmp_path):
                     file.write(value)
                     file.truncate()
     at_once(use)
-    assert int(read(path)) == 5 * MANY
+    assert int(Path(path).read_text()) == 5 * MANY
