@@ -1,5 +1,6 @@
 """What the tests of the deployer share."""
 
+import functools
 import os
 import shutil
 import sys
@@ -37,6 +38,14 @@ def nobody_s_settings(monkeypatch):
 def data():
     """The parsed file of a fleet that is right: two web hosts, one for worker and beat, a balancer. Change it."""
     return {**TOML, "hosts": {name: dict(host) for name, host in TOML["hosts"].items()}, "site": dict(TOML["site"])}
+
+
+def fleet_of(data, changes):
+    """The fleet of a file with other values: path → value."""
+    for path, value in changes.items():
+        *tables, key = path.split(".")
+        functools.reduce(lambda table, name: table.setdefault(name, {}), tables, data)[key] = value
+    return config.build(data, {}, "test")
 
 
 @pytest.fixture

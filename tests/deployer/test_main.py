@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -14,9 +15,11 @@ from proc import ROOT, run
 WRONG = 'app = "Shop"\nimage = "x"\n[hosts.a]\nroles = ["wroker"]\n'
 
 
-def deploy(*words, **options):
-    return run([sys.executable, "-m", "slipway.deploy", *words], cwd=ROOT,
-               env={**os.environ, "APP": "shop", "IMAGE": "shop"}, **options)
+COMMAND = [sys.executable, "-m", "slipway.deploy"]
+
+
+def deploy(*words):
+    return run([*COMMAND, *words], cwd=ROOT, env={**os.environ, "APP": "shop", "IMAGE": "shop"})
 
 
 def test_config_check_shows_the_hosts():
@@ -28,7 +31,8 @@ def test_config_check_shows_the_hosts():
 
 
 def test_a_wrong_configuration_is_told_whole(tmp_path):
-    """All mistakes, a line each with the file's name, exit 2, no traceback; with -v there is one."""
+    """All mistakes, a line each with the file's name, exit 2, no traceback; with -v there is one. Exit 2 it is, too,
+    where nobody reads it."""
     (tmp_path / "x.toml").write_text(WRONG)
     done = deploy("--config", tmp_path / "x.toml", "config", "check")
     assert (done.returncode, done.stdout) == (2, "")
@@ -37,6 +41,8 @@ def test_a_wrong_configuration_is_told_whole(tmp_path):
             "app: 'Shop' is not a name of at most 24 small letters, digits and -, a letter first",
             "hosts.a.roles[0]: 'wroker' is none of web, worker, beat")]
     assert "Traceback" in deploy("-v", "--config", tmp_path / "x.toml", "config", "check").stderr
+    with open("/dev/full", "wb") as full:
+        assert subprocess.run(COMMAND + ["--hosts", "web9", "env", "list"], cwd=ROOT, stderr=full).returncode == 2
 
 
 def test_wrong_usage_is_exit_2():
@@ -47,10 +53,9 @@ def test_wrong_usage_is_exit_2():
         assert "there is no 'web9'; there are: web1, web2, work1" in deploy(*words).stderr
 
 
-@pytest.mark.parametrize("command", ["plan", "deploy"])
-def test_an_image_without_a_registry_is_not_deployed(command):
+def test_an_image_without_a_registry_is_not_deployed():
     """Hosts would pull what a stranger has put on Docker Hub under that name."""
-    done = deploy(command, "build-1")
+    done = deploy("plan", "build-1")
     assert done.returncode == 2 and done.stderr == (
         "deploy: the image shop names no registry, so hosts would pull a stranger's: set IMAGE in the Makefile, such "
         'as registry.example/shop, or registry = "ssh"\n')

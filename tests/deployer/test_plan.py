@@ -1,7 +1,5 @@
 """The plan: from the fleet and a target to steps, and from facts to what keeps a host from being deployed to."""
 
-import functools
-import re
 from dataclasses import replace
 
 import pytest
@@ -10,8 +8,10 @@ from slipway.deploy import config
 from slipway.deploy.agent.steps.table import STEPS
 from slipway.deploy.errors import Refused
 from slipway.deploy.rollout import drift, migrations, preflight
-from slipway.deploy.rollout.plan import STEP_KINDS, Options, Target, judge, plan, shown
+from slipway.deploy.rollout.plan import Options, Target, judge, plan, shown
 from slipway.deploy.screen import tables
+from deployer.agents import fine
+from deployer.conftest import fleet_of
 
 WHO = {"id": "1", "who": "deploy v2 by ann from laptop since now"}
 
@@ -22,14 +22,6 @@ TEAM = {"process": {**OWN, "unused": {"command": "x", "overlap": True}}, "hosts.
         "hosts.work.roles": ["mail", "beat"]}
 CLOCK = {"hosts.clock": {"roles": ["beat"]}, "hosts.work.roles": ["worker"]}
 BUCKET = {"static.publish": "s3://shop-static/shop"}
-
-
-def fleet_of(data, changes):
-    """The fleet of a file with other values: path → value."""
-    for path, value in changes.items():
-        *tables, key = path.split(".")
-        functools.reduce(lambda table, name: table.setdefault(name, {}), tables, data)[key] = value
-    return config.build(data, {}, "test")
 
 
 def printed(fleet, target, options=Options(), only=""):
@@ -119,15 +111,12 @@ def test_a_process_that_is_not_where_it_should_be(data, facts):
     assert ("alerts", "-", "-", "inactive") in rows and ("mail", "v1", "a", "active") in rows
 
 
-def flips(data, web, rollout=0, options=Options()):
+def flips(data, web, cap, options):
     """The sizes of each wave of flips on so many web hosts: [of web, of the worker where it flips, too]."""
-    data["hosts"] = {**{f"web{number}": {"roles": ["web"]} for number in range(web)}, "work": data["hosts"]["work"]}
-    data["rollout"] = {"parallel": rollout}
-    fleet = config.build(data, {}, "test")
-    groups = plan(fleet, fleet.app_hosts, Target("deploy", "v2"), options, WHO)
-    found = [group for group in groups if group[0].name == "flip"]
-    assert [name for group in found for step in group for name in step.hosts if name != "work"] == [
-        f"web{number}" for number in range(web)]
+    hosts = {**{f"web{number}": {"roles": ["web"]} for number in range(web)}, "work": data["hosts"]["work"]}
+    fleet = fleet_of(data, {"hosts": hosts, "rollout.parallel": cap})
+    found = [group for group in plan(fleet, fleet.app_hosts, DEPLOY, options, WHO) if group[0].name == "flip"]
+    assert [name for group in found for step in group for name in step.hosts if name != "work"] == [*hosts][:-1]
     return [[len(step.hosts) for step in group] for group in found]
 
 
@@ -138,17 +127,7 @@ def flips(data, web, rollout=0, options=Options()):
 def test_hosts_flip_in_waves(data, web, cap, waves):
     """The canary, then each wave twice the last, in the file's order; capped by the file, or by --parallel, where 0
     means no cap. Hosts without web flip with the first wave after the canary."""
-    assert flips(data, web, cap) == flips(data, web, 7, Options(parallel=cap)) == waves
-
-
-def test_each_step_is_known_and_names_its_undo(fleet):
-    """The agent has every step of the plan, and the plan says what becomes of it."""
-    for group in plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge="web1"), Options(), WHO):
-        for step in group:
-            assert step.name in STEPS and step.name in STEP_KINDS
-    undone = {name for name, kind in STEP_KINDS.items() if kind.undo}
-    assert undone == {*STEP_KINDS} - {"verdicts", "ready", "watch"}
-    assert [name for name, kind in STEP_KINDS.items() if kind.harmless] == ["begin", "pull", "verdicts"]
+    assert flips(data, web, cap, Options()) == flips(data, web, 7, Options(parallel=cap)) == waves
 
 
 def test_each_host_hears_what_is_its_own(fleet):
@@ -160,8 +139,10 @@ def test_each_host_hears_what_is_its_own(fleet):
 
 
 def test_a_plan_is_shown_a_line_a_step(fleet):
-    """Number, step, hosts, undo; steps of a group share a number."""
-    lines = shown(plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge="web1"), Options(), WHO))
+    """Number, step, hosts, undo; steps of a group share a number. The agent knows each."""
+    groups = plan(fleet, fleet.app_hosts, DEPLOY, Options(), WHO)
+    lines = shown(groups)
+    assert {step.name for group in groups for step in group} <= {*STEPS}
     assert [line.split()[0] for line in lines[:6]] == ["1.", "2.", "3.", "3.", "3.", "4."]
     assert lines[0] == "  1. begin              web1, web2, work   undo: a slot that was emptied stays empty"
     assert [line.split(" undo")[0].split() for line in lines if "flip" in line] == [
@@ -171,22 +152,16 @@ def test_a_plan_is_shown_a_line_a_step(fleet):
 @pytest.fixture
 def facts(fleet):
     """What hosts tell that are fit."""
+    live = {"release": {"tag": "v1", "image_id": "sha256:1"}, "units": {}}
     return {host.name: {
-        "python": [3, 11], "systemd": 252, "docker": {"version": "20.10.24", "root": "/var/lib/docker"}, "problems": [],
-        "site": {"scheme": "http", "url": "http://localhost", "unlimited": False},
-        "files": preflight.expected(fleet, host), "settings": [], "memory": 10**9, "need": 10**8,
-        "sqlite": None, "containers": {}, "one_offs": {}, "nginx": "",
-        "free": {"/var/lib/docker": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "records": [], "known": [],
-        "torn": 0, "now": 5000, "staged": False, "attempt": None, "lock": None, "visits": None,
-        "tag": {"tag": "v1", "image_id": "sha256:1"}, "revert": None,
-        "live": "a", "alone": {"beat": {"state": "active", "release": None}}, "slots": {
-            "a": {"release": {"tag": "v1", "image_id": "sha256:1"}, "units": {}}, "b": {"release": None, "units": {}}},
-    } for host in fleet.app_hosts}
+        **fine(fleet)["facts"], "files": preflight.expected(fleet, host), "known": [], "containers": {}, "now": 5000,
+        "revert": None, "alone": {"beat": {"state": "active", "release": None}},
+        "slots": {"a": live, "b": {"release": None, "units": {}}}} for host in fleet.app_hosts}
 
 
 def test_a_fit_fleet_has_no_problem(fleet, facts):
     """Nothing keeps it from a deploy, and nothing is amiss."""
-    assert preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2")) == {}
+    assert preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY) == {}
     assert drift.problems(fleet, fleet.app_hosts, facts) == {}
 
 
@@ -214,16 +189,12 @@ def test_sqlite_is_for_one_server(data, fleet, facts):
     """Several servers would have a file each; on one, what the host finds wrong with it is told. A rollback goes."""
     for found in facts.values():
         found["sqlite"] = "there is no /var/www/shop/data"
-    deploy = Target("deploy", "v2", "sha256:2")
-    found = preflight.problems(fleet, fleet.app_hosts, facts, deploy)
+    found = preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
     assert found.keys() == facts.keys() and all("a file of its own: use Postgres" in text for text, in found.values())
-    data["hosts"] = {"work": {"roles": ["web", "worker", "beat"]}}
-    one = config.build(data, {}, "test")
+    one = fleet_of(data, {"hosts": {"work": {"roles": ["web", "worker", "beat"]}}})
     facts["work"]["files"] = preflight.expected(one, one.app_hosts[0])
-    assert preflight.problems(one, one.app_hosts, facts, deploy) == {"work": ["there is no /var/www/shop/data"]}
+    assert preflight.problems(one, one.app_hosts, facts, DEPLOY) == {"work": ["there is no /var/www/shop/data"]}
     assert not preflight.problems(one, one.app_hosts, facts, Target("rollback", "v0"))
-    facts["work"]["sqlite"] = ""
-    assert not preflight.problems(one, one.app_hosts, facts, deploy)
 
 
 @pytest.mark.parametrize("tag, state, warm", [("v0", "active", True), ("v9", "active", False), ("v0", "failed", False)])
@@ -236,45 +207,35 @@ def test_a_warm_rollback_needs_no_memory(fleet, facts, tag, state, warm):
     assert (told == {}) == warm and set(told) <= {host.name for host in fleet.app_hosts}
 
 
-@pytest.mark.parametrize("tls, site, said", [
-    ("off", ("http", "https://shop.example"), "SITE_URL is https://shop.example and TLS is off: visitors would be"),
-    ("elsewhere", ("https", "http://localhost:8000"), "SITE_URL is http://localhost:8000 and visitors come by https"),
-    ("files", ("http", "https://a.example"), 'nginx there is not as tls = "files" in [site] says: run make provision'),
-    *((tls, (scheme, url), "SITE_URL is not https; only http://localhost may do without: set it to https://… by")
-      for tls, scheme in (("off", "http"), ("files", "https"), ("elsewhere", "https"), ("off", ""))
-      for url in ("http://hc.example", "http://localhost.evil.example:8000")),
-    ("off", ("http", "http://127.0.0.1:8000"), ""), ("off", ("http", "http://shop.localhost"), ""),
-    ("files", ("", "http://localhost"), "SITE_URL is http://localhost and visitors come by https"),
-    ("off", ("http", "http://localhost"), ""), ("files", ("https", "https://shop.example"), ""),
-    ("elsewhere", ("https", ""), ""), ("off", ("", ""), "")])
-def test_site_url_and_tls_must_agree(data, facts, tls, site, said):
-    """By what the file, nginx on the host and the settings say: each disagreement is told of web hosts, with both
-    cures; a rollback is let pass."""
-    data["site"].update(tls=tls, certificate="/c", key="/k", proxies=["10.0.0.1"])
-    fleet = config.build(data, {}, "test")
-    facts["web1"]["site"].update(zip(("scheme", "url"), site))
-    facts["work"]["site"].update(zip(("scheme", "url"), site))
-    facts["web2"]["site"].update(scheme="", url="")
-    found = preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2"))
+@pytest.mark.parametrize("tls, scheme, url, said", [
+    ("off", "http", "https://shop.example", "SITE_URL is https://shop.example and TLS is off: visitors would be"),
+    ("elsewhere", "https", "http://localhost:8000", "SITE_URL is http://localhost:8000 and visitors come by https"),
+    ("files", "http", "https://a.example", 'nginx there is not as tls = "files" in [site] says: run make provision'),
+    ("files", "", "http://localhost", "SITE_URL is http://localhost and visitors come by https"),
+    *((tls, scheme, "http://localhost.evil.example", "SITE_URL is not https; only http://localhost may do without: set")
+      for tls, scheme in (("off", "http"), ("files", "https"), ("elsewhere", "https"), ("off", ""))),
+    (None, "http", "https://shop.example", "SITE_URL is https://shop.example and TLS is off"),
+    (None, "https", "https://shop.example", ""), ("off", "http", "http://shop.localhost", ""),
+    ("files", "https", "https://shop.example", ""), ("elsewhere", "https", "", ""), ("off", "", "", "")])
+def test_site_url_and_tls_must_agree(data, facts, tls, scheme, url, said):
+    """By what the file (None: variables, which do not say it), nginx on the host and the settings say: each
+    disagreement is told of web hosts, with both cures; a rollback is let pass."""
+    data["site"].update(tls=tls or "off", certificate="/c", key="/k", proxies=["10.0.0.1"])
+    fleet = replace(config.build(data, {}, "test"), by_variables=tls is None)
+    for name in ("web1", "work"):
+        facts[name]["site"] = {"scheme": scheme, "url": url, "unlimited": False}
+    facts["web2"]["site"] = {"scheme": "", "url": "", "unlimited": False}
+    found = preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
     assert list(found) == ["web1"] * bool(said) and all(text.startswith(said) for text in found.get("web1", ()))
-    assert "SITE_URL" not in said or {"make provision", "set SITE_URL"} <= set(re.findall(
-        "make provision|set SITE_URL", found["web1"][0]))
+    assert "SITE_URL" not in said or all(cure in found["web1"][0] for cure in ("make provision", "set SITE_URL"))
     assert drift.problems(fleet, fleet.app_hosts, facts) == found
     assert not preflight.problems(fleet, fleet.app_hosts, facts, Target("rollback", "v0"))
-
-
-def test_without_a_file_nginx_says_where_tls_ends(fleet, facts):
-    """Variables do not say it: what the host has counts."""
-    fleet = replace(fleet, by_variables=True)
-    facts["web1"]["site"].update(scheme="https", url="https://shop.example")
-    facts["web2"]["site"].update(scheme="http", url="https://shop.example")
-    assert list(preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2"))) == ["web2"]
 
 
 def test_an_admin_that_nothing_limits_is_told_of(fleet, facts):
     """It keeps nobody from a deploy, which may be in a hurry; a deploy and status say it, with what to do."""
     facts["web2"]["site"]["unlimited"] = facts["work"]["site"]["unlimited"] = True
-    assert not preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2", "sha256:2"))
+    assert not preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
     (name, text), = preflight.warnings(fleet, fleet.app_hosts, facts)
     assert name == "web2" and "\n" not in text
     assert all(word in text for word in ("ADMIN_PATH", "/login/", "login_paths", "make provision"))
@@ -321,19 +282,22 @@ def test_only_what_was_committed_can_be_gone_back_to(facts):
         preflight.recorded(facts, "v5")
 
 
+def slots(tag, **units):
+    """Slot a has a release, and b none."""
+    live = {"release": {"tag": tag, "image_id": f"sha256:{tag[1:]}"}, "units": units}
+    return {"a": live, "b": {"release": None, "units": {}}}
+
+
 DRIFT = {
-    "v0 is live, and v1 is committed": {"slots": {
-        "a": {"release": {"tag": "v0", "image_id": "sha256:0"}, "units": {}}, "b": {"release": None, "units": {}}}},
+    "v0 is live, and v1 is committed": {"slots": slots("v0")},
     "settings are staged, and live with the next deploy": {"staged": True},
     'nginx would not start again: unknown directive "x" in /etc/nginx/sites-enabled/blog:3': {
         "nginx": 'unknown directive "x" in /etc/nginx/sites-enabled/blog:3'},
     "2 lines of releases.log are torn, and left out": {"torn": 2},
     "a deploy of v2 died there; the next deploy or rollback settles it": {"attempt": {"tag": "v2"}},
     "web ends again and again: its unit restarted 9 x, its container is 4 s old: see make logs": {
-        "containers": {"shop-web-a": ["1", "2", 4996], "shop-web-b": ["1", "2", 1]}, "slots": {
-            "a": {"release": {"tag": "v1", "image_id": "sha256:1"},
-                  "units": {"web": {"state": "active", "restarts": "9"}}},
-            "b": {"release": None, "units": {}}}},
+        "containers": {"shop-web-a": ["1", "2", 4996], "shop-web-b": ["1", "2", 1]},
+        "slots": slots("v1", web={"state": "active", "restarts": "9"})},
 }
 
 
@@ -370,16 +334,6 @@ def test_every_host_is_watched_from_its_flip_on(fleet):
 
 def test_hosts_on_several_releases(fleet, facts):
     """That is told of each host, with its release."""
-    facts["web2"].update(tag={"tag": "v0", "image_id": "sha256:0"}, slots={
-        "a": {"release": {"tag": "v0", "image_id": "sha256:0"}, "units": {}}, "b": {"release": None, "units": {}}})
+    facts["web2"].update(tag={"tag": "v0", "image_id": "sha256:0"}, slots=slots("v0"))
     found = drift.problems(fleet, fleet.app_hosts, facts)
     assert found["web2"] == ["v0 is committed there, and not the same everywhere"] and len(found) == 3
-
-
-def test_history_has_a_line_a_deploy(facts):
-    """Records of the same deploy on several hosts are one line."""
-    record = {"id": "1", "tag": "v1", "action": "deploy", "outcome": "committed", "at": 1.0, "seconds": 8.0,
-              "who": "deploy v1 by ann from laptop since 2026-01-01"}
-    facts["web1"]["records"], facts["web2"]["records"] = [record], [{**record, "seconds": 9.0}]
-    rows = tables.history(facts)
-    assert rows[1][1:] == ("deploy", "v1", "committed", "9 s", "ann from laptop", "web1, web2")

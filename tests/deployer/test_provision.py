@@ -12,33 +12,24 @@ import pytest
 
 from slipway.deploy import config
 from slipway.deploy.errors import DeployError, HostProblem, Locked, Refused
-from slipway.deploy.provisioning import provision as provisioning, report as reports
+from slipway.deploy.provisioning import provision as provisioning, report
 from slipway.deploy.ssh import connection, connections
-from slipway.deploy.ssh.connection import who
 from slipway.deploy.ssh.process import Done
 from deployer.recipes import Host
 from proc import ROOT, run
 
-# ---- what is said ----
 
-
-def report(check, **changes):
+@pytest.mark.parametrize("check, changes, said", [
+    # However the hosts come along, the report is in the order of the steps; what is done twice is one change.
+    (False, {"b": ["one", "two", "one"], "a": ["one", "more", "two"]}, [
+        "a, b: one", "a: more", "a, b: two", "5 changes (a 3, b 2, c 0)"]),
+    (False, {}, ["0 changes (a 0, b 0, c 0)"]),
+    (True, {"c": ["x"]}, ["c: would x", "1 change to make (a 0, b 0, c 1)"])])
+def test_a_change_is_a_line_with_its_hosts(check, changes, said):
+    """And the sum of them is the last."""
     out = io.StringIO()
-    total = reports.changes(out, check, {"a": [], "b": [], "c": [], **changes})
-    return total, out.getvalue().splitlines()
-
-
-def test_a_change_is_a_line_with_its_hosts_in_the_order_of_the_steps():
-    """However the hosts come along, the report is the same; what is done twice is one change."""
-    lines = ["a, b: one", "a: more", "a, b: two", "5 changes (a 3, b 2, c 0)"]
-    assert report(False, b=["one", "two", "one"], a=["one", "more", "two"]) == (5, lines)
-    assert report(False, a=["one", "more", "two"], b=["one", "two"])[1] == lines
-
-
-def test_no_change_and_one_are_said_as_one_says_it():
-    """0 changes, 1 change; with --check what would be, and to make."""
-    assert report(False) == (0, ["0 changes (a 0, b 0, c 0)"])
-    assert report(True, c=["x"]) == (1, ["c: would x", "1 change to make (a 0, b 0, c 1)"])
+    total = report.changes(out, check, {"a": [], "b": [], "c": [], **changes})
+    assert out.getvalue().splitlines() == said and said[-1].startswith(f"{total} ")
 
 
 def test_a_host_can_be_removed_that_the_file_no_longer_knows(fleet):
@@ -48,15 +39,13 @@ def test_a_host_can_be_removed_that_the_file_no_longer_knows(fleet):
     assert provisioning.host_to_remove(fleet, "old.example") == config.Host("old.example", "old.example")
 
 
-# ---- the order of it all ----
-
 class Connection(Host):
     """Stands in for a Connection; `log` is what all of them did."""
 
-    log, wrong = [], {}
+    log, wrong, failing = [], {}, {}
 
     def __init__(self, host, *more):
-        super().__init__()
+        super().__init__(failing=self.failing.get(host.name, "nothing fails"))
         self.name = host.name
 
     def note(self, what):
@@ -81,8 +70,8 @@ class Connection(Host):
 @pytest.fixture
 def hosts(monkeypatch, fleet):
     """What is done on the hosts of a fleet, and what goes wrong: `said` is what the inspection says of each."""
-    found = SimpleNamespace(said={}, log=[], wrong={})
-    mine = type("Mine", (Connection,), {"log": found.log, "wrong": found.wrong})
+    found = SimpleNamespace(said={}, log=[], wrong={}, failing={})
+    mine = type("Mine", (Connection,), {"log": found.log, "wrong": found.wrong, "failing": found.failing})
     monkeypatch.setattr(connections, "Connection", mine)
 
     async def at_host(host, ssh, words, input=b"", timeout=60):
@@ -106,12 +95,6 @@ def provision(fleet, names=("web1", "web2"), **options):
         return asyncio.run(provisioning.provision(fleet, chosen, out=out, **options)), out.getvalue()
     except DeployError as error:
         return error, out.getvalue()
-
-
-def test_a_lock_says_who_has_it():
-    """What is done, by whom and since when."""
-    said = who("provision")
-    assert said.startswith("provision ") and " since 20" in said
 
 
 def test_all_hosts_are_inspected_and_locked_before_anything_changes(fleet, hosts):
@@ -159,14 +142,9 @@ def test_nginx_that_would_not_start_again_is_told(fleet, hosts):
     assert "y in" not in said and "\nweb1: have nginx test all its files\n" in said
 
 
-def test_a_host_that_fails_keeps_no_other(fleet, hosts, monkeypatch):
+def test_a_host_that_fails_keeps_no_other(fleet, hosts):
     """The others are brought on; the failure is told at the end, and locks are given back."""
-    monkeypatch.setattr(connections.Connection, "failing", "nowhere", raising=False)
-
-    def init(self, host, *more):
-        Host.__init__(self, failing="groupadd" if host.name == "web1" else "nothing fails")
-        self.name = host.name
-    monkeypatch.setattr(connections.Connection, "__init__", init)
+    hosts.failing["web1"] = "groupadd"
     error, said = provision(fleet)
     assert type(error) is DeployError and str(error) == "on web1: add group shop: some words\n  it failed"
     assert "web1, web2: write /etc/default/shop\nweb2: add group shop\n" in said

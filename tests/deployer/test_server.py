@@ -8,6 +8,7 @@ import pytest
 
 from slipway.deploy import config
 from slipway.deploy.server import files as server, site
+from deployer.conftest import fleet_of
 
 
 def host_of(fleet, name):
@@ -32,6 +33,7 @@ def test_units_follow_roles(fleet):
     assert units(fleet, "web1") == {"shop-web@.service"} | both
     assert units(fleet, "work") == {"shop-worker@.service", "shop-beat.service"} | both
     assert units(fleet, "front") == set()
+    assert "\n[Install]\n" in files(fleet, "web1")["/etc/systemd/system/docker-runner.target"], "it is enabled"
 
 
 def test_the_unit_of_a_process(data):
@@ -70,24 +72,15 @@ def test_owners_and_modes_are_those_of_the_table(fleet):
     assert [file.path for file in all_files if file.once] == ["/etc/default/shop.env"]
 
 
-def test_docker_runner_gets_image_and_options(data):
-    """/etc/default/APP holds shell assignments: the image, options for all, for this host, and the media folder."""
-    data["hosts"] = {"one": {"roles": ["web"], "opts": "--memory=2g"}}
-    data.update(media="local", opts="-e 'A=it is'")
-    fleet = config.build(data, {}, "test")
-    words = shlex.split(files(fleet, "one")["/etc/default/shop"], comments=True)
-    assert words == ["IMAGE=registry.example/shop",
-                     "OPTS=-e 'A=it is' --memory=2g -v /var/www/shop/media:/data/media"]
-    data["media"] = "bucket"
-    assert "media" not in files(config.build(data, {}, "test"), "one")["/etc/default/shop"]
-
-
-@pytest.mark.parametrize("memory, line", [("auto", ""), ("off", "MEMORY=0\n"), ("2g", "MEMORY=2g\n")])
-def test_docker_runner_gets_the_memory_of_a_container(data, memory, line):
-    """Nothing is said of the usual share, which each server knows; "off" is none, as docker spells it."""
-    data["memory"] = memory
-    text = files(config.build(data, {}, "test"), "web1")["/etc/default/shop"]
-    assert text.endswith("\nOPTS=''\n" + line)
+@pytest.mark.parametrize("changes, words", [
+    ({}, ["OPTS="]), ({"memory": "off"}, ["OPTS=", "MEMORY=0"]), ({"memory": "2g"}, ["OPTS=", "MEMORY=2g"]),
+    ({"media": "local", "opts": "-e 'A=it is'", "hosts": {"web1": {"roles": ["web"], "opts": "--memory=2g"}}},
+     ["OPTS=-e 'A=it is' --memory=2g -v /var/www/shop/media:/data/media"])])
+def test_docker_runner_gets_image_options_and_memory(data, changes, words):
+    """/etc/default/APP holds shell assignments. Nothing is said of the usual share of memory, which each server knows;
+    "off" is none, as docker spells it."""
+    text = files(fleet_of(data, changes), "web1")["/etc/default/shop"]
+    assert shlex.split(text, comments=True) == ["IMAGE=registry.example/shop", *words]
 
 
 @pytest.mark.parametrize("name, missing, names", [
@@ -118,8 +111,3 @@ def test_live_restore_is_merged_in(before, after):
     """What daemon.json holds stays; where live-restore is on, nothing is written."""
     file = server.daemon_json(before)
     assert (json.loads(file.content) if file else None) == after
-
-
-def test_the_target_that_orders_a_shutdown_starts_at_boot(fleet):
-    """It can be enabled."""
-    assert "\n[Install]\n" in files(fleet, "web1")["/etc/systemd/system/docker-runner.target"]

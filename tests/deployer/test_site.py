@@ -1,50 +1,54 @@
 """nginx's files: decided without a server, so compared as they are."""
 
-import re
-
 import pytest
 
 from slipway.deploy import config
-from slipway.deploy.provisioning import operations
 from slipway.deploy.server import site
+from deployer.conftest import fleet_of
 from deployer.test_server import files, host_of
 
 
-def test_nginx_of_a_web_host_believes_its_balancer_alone(fleet):
-    """A web host serves all names, and takes a visitor's address only from the balancer's."""
-    wanted = files(fleet, "web1")
-    assert "server_name shop.example www.shop.example;" in wanted["/etc/nginx/shop/public.conf"]
-    assert "set_real_ip_from 10.0.0.10;" in wanted["/etc/nginx/shop/app.conf"]
-    assert "10.0.0.10 balancer;" in wanted["/etc/nginx/sites-available/shop"]
+OURS, FRONT = ({"app": f"/etc/nginx/{name}/app.conf", "public": f"/etc/nginx/{name}/public.conf",
+                "site": f"/etc/nginx/sites-available/{name}"} for name in ("shop", "shop-balancer"))
+ELSEWHERE = {"site.tls": "elsewhere", "site.proxies": ["192.0.2.0/24"]}
+FILES = {"site.tls": "files", "site.certificate": "/etc/ssl/shop.pem", "site.key": "/etc/ssl/shop.key"}
+WRITTEN = [  # what the file says otherwise, a host, one of its files → what is in it, what is not
+    ({}, "web1", OURS["public"], ["server_name shop.example www.shop.example;"], []),
+    # A visitor's address is believed of the balancer alone.
+    ({}, "web1", OURS["app"], ["set_real_ip_from 10.0.0.10;"], []),
+    # Passwords go to the admin's page, unless the file says otherwise; a dot in a path is a dot.
+    ({}, "web1", OURS["site"], ["10.0.0.10 balancer;", '\n    "~^POST:/admin/login/$" 1;\n}'], []),
+    ({"site.login_paths": ["/a.b/", "/in/"]}, "web1", OURS["site"],
+     ['    "~^POST:/a\\.b/$" 1;\n"~^POST:/in/$" 1;\n}'], ["/admin/"]),
+    # Downloads out of the database are limited, at the web hosts and before them.
+    ({"media": "database"}, "web1", OURS["app"], ["proxy_max_temp_file_size 32m;", "limit_conn shop_uploads 128;"], []),
+    ({"media": "database"}, "front", FRONT["app"], ["location ^~ /media/ { proxy_max_temp_file_size 0; "], []),
+    ({}, "web1", OURS["app"], ["proxy_max_temp_file_size 1024m;", "limit_conn shop_uploads 65535;"], []),
+    ({}, "front", FRONT["app"], ["location ^~ /media/ { proxy_max_temp_file_size 1024m; "], []),
+    # A balancer passes on to every web host, at its inner address. Proxies before it are its business.
+    ({}, "front", FRONT["site"], ["server 10.0.0.11 ", "server 10.0.0.12:8080 "], ["10.0.0.10"]),
+    (ELSEWHERE, "front", FRONT["app"], ["set_real_ip_from 192.0.2.0/24;\n"], ["10.0.0.10"]),
+    (ELSEWHERE, "front", FRONT["site"], ["    default  \"\";\n    192.0.2.0/24 proxy;\n}"], ["10.0.0.10"]),
+    # TLS ends at the balancer where there is one; those behind it say https of the visitor's request.
+    (FILES, "front", FRONT["public"], ["ssl_certificate /etc/ssl/shop.pem;"], []),
+    (FILES, "web1", OURS["public"], [], ["ssl"]), (FILES, "web1", OURS["site"], ["~^private:      https;"], []),
+    ({**FILES, "hosts.front": None}, "web1", OURS["public"], ["ssl_certificate /etc/ssl/shop.pem;"], [])]
+
+
+@pytest.mark.parametrize("changes, name, path, there, absent", WRITTEN)
+def test_what_nginx_is_told(data, changes, name, path, there, absent):
+    """By the file, for a host."""
+    if "hosts.front" in changes:
+        del data["hosts"]["front"]
+    fleet = fleet_of(data, {key: value for key, value in changes.items() if value})
+    text = files(fleet, name)[path]
+    assert [words for words in there if words not in text] == [words for words in absent if words in text] == []
+
+
+def test_a_site_is_put_in_place_by_a_link(fleet):
+    """As Debian has it."""
     links = [each.links for each in site.sites(fleet, host_of(fleet, "web1"), True)]
     assert links == [{"/etc/nginx/sites-enabled/shop": "../sites-available/shop"}]
-
-
-def test_nginx_knows_where_passwords_go(data):
-    """To the admin's, unless the file says otherwise; a dot in a path is a dot."""
-    path = "/etc/nginx/sites-available/shop"
-    usual = files(config.build(data, {}, "test"), "web1")[path]
-    assert '\n    "~^POST:/admin/login/$" 1;\n}' in usual
-    data["site"] |= {"login_paths": ["/a.b/", "/in/"]}
-    wanted = files(config.build(data, {}, "test"), "web1")[path]
-    assert '    "~^POST:/a\\.b/$" 1;\n"~^POST:/in/$" 1;\n}' in wanted and "/admin/" not in wanted
-
-
-@pytest.mark.parametrize("media, taken, most", [("database", "32m", "128"), ("bucket", "1024m", "65535")])
-def test_nginx_limits_downloads_out_of_the_database(data, media, taken, most):
-    """At the web hosts and before them; where uploads are elsewhere all is as nginx has it."""
-    fleet = config.build({**data, "media": media}, {}, "test")
-    web = files(fleet, "web1")["/etc/nginx/shop/app.conf"]
-    front = files(fleet, "front")["/etc/nginx/shop-balancer/app.conf"]
-    assert f"proxy_max_temp_file_size {taken};" in web and f"limit_conn shop_uploads {most};" in web
-    passed = {"32m": "0"}.get(taken, taken)
-    assert f"location ^~ /media/ {{ proxy_max_temp_file_size {passed}; " in front
-
-
-def test_nginx_of_a_balancer_knows_all_web_hosts(fleet):
-    """A balancer passes on to every web host, at its inner address."""
-    text = files(fleet, "front")["/etc/nginx/sites-available/shop-balancer"]
-    assert re.findall(r"^\s*server (\S+)", text, re.MULTILINE) == ["10.0.0.11", "10.0.0.12:8080"]
 
 
 def test_a_balancer_sends_nobody_to_who_is_out(fleet):
@@ -70,9 +74,9 @@ def test_somebody_is_left_for_visitors(fleet):
 
 def test_who_is_drained_besides(fleet):
     """Names that the file no longer has are forgotten; twice is no harm."""
-    assert site.drained(fleet, [], "web2", True) == site.drained(fleet, ["web2", "old"], "web2", True) == ("web2",)
-    assert site.drained(fleet, ["web1"], "web2", True) == ("web1", "web2")
-    assert site.drained(fleet, ["web1", "web2"], "web2", False) == ("web1",)
+    for before, away, after in ((["web2", "old"], True, ["web2"]), (["web1"], True, ["web1", "web2"]),
+                                (["web1", "web2"], False, ["web1"])):
+        assert site.drained(fleet, before, "web2", away) == tuple(after)
     assert site.drained(fleet, ["web2", "old"]) == ("web2",)
 
 
@@ -80,27 +84,6 @@ def test_who_does_not_answer_is_left_out_while_another_does():
     """Before the first deploy nobody does, and that deploy reaches all."""
     assert site.silent({"web1": True, "web2": False}) == ("web2",)
     assert site.silent({"web1": False, "web2": False}) == site.silent({}) == ()
-
-
-def test_a_balancer_believes_the_proxies_before_it(data):
-    """Where TLS ends before the balancer, proxies are its business: it takes their word, and not its own."""
-    data["site"].update(tls="elsewhere", proxies=["192.0.2.0/24"])
-    wanted = files(config.build(data, {}, "test"), "front")
-    assert "set_real_ip_from 192.0.2.0/24;\n" in wanted["/etc/nginx/shop-balancer/app.conf"]
-    assert "    default  \"\";\n    192.0.2.0/24 proxy;\n}" in wanted["/etc/nginx/sites-available/shop-balancer"]
-    assert not any("10.0.0.10" in content for path, content in wanted.items() if "/nginx/" in path)
-
-
-def test_tls_ends_at_the_balancer_where_there_is_one(data):
-    """With a balancer, the web hosts behind it speak http, and say https of the visitor's request."""
-    data["site"].update(tls="files", certificate="/etc/ssl/shop.pem", key="/etc/ssl/shop.key")
-    fleet = config.build(data, {}, "test")
-    assert "ssl_certificate /etc/ssl/shop.pem;" in files(fleet, "front")["/etc/nginx/shop-balancer/public.conf"]
-    assert "ssl" not in files(fleet, "web1")["/etc/nginx/shop/public.conf"]
-    assert "~^private:      https;" in files(fleet, "web1")["/etc/nginx/sites-available/shop"]
-    del data["hosts"]["front"]
-    assert "ssl_certificate /etc/ssl/shop.pem;" in files(
-        config.build(data, {}, "test"), "web1")["/etc/nginx/shop/public.conf"]
 
 
 @pytest.mark.parametrize("there, tls", [(False, False), (True, True)])
@@ -112,19 +95,3 @@ def test_tls_waits_for_its_certificate(data, there, tls):
     public = balancer.files["/etc/nginx/shop-balancer/public.conf"]
     assert ("ssl_certificate /etc/letsencrypt/live/shop.example/fullchain.pem;" in public) == tls
     assert site.ends_tls(fleet, host_of(fleet, "front")) and not site.ends_tls(fleet, host_of(fleet, "web1"))
-
-
-SITE = site.Site("shop", {"/etc/nginx/shop/app.conf": "x"},
-                 {"/etc/nginx/sites-enabled/shop": "../sites-available/shop"}, ("/etc/nginx/sites-enabled/default",))
-
-
-def test_nginx_tests_a_copy_before_anything_moves():
-    """The files are put into a copy of /etc/nginx, which nginx tests as its own; each then comes by one rename."""
-    copy = "/etc/nginx.new-shop"
-    assert operations.in_copy(SITE, "/etc/nginx/shop/app.conf") == f"{copy}/shop/app.conf"
-    assert f"ln -sfn ../sites-available/shop {copy}/sites-enabled/shop" in operations.copy_script(SITE)
-    before = operations.copy_script(SITE) + operations.test_script(SITE)
-    assert not re.search(r"(mv|rm|ln|mkdir)[^\n]* /etc/nginx/", before)
-    script = operations.swap_script(SITE)
-    assert f"mv -fT {copy}/shop/app.conf /etc/nginx/shop/app.conf" in script
-    assert script.endswith("systemctl reload nginx.service")

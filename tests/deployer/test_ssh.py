@@ -20,11 +20,14 @@ def test_the_ssh_command_is_as_closed_as_can_be():
 
 
 def test_connections_can_be_shared():
-    """The owner opens the socket, others only use it."""
+    """The owner opens the socket, others only use it; a port is forwarded over it, with nobody's ssh_config in between,
+    and the host chooses its own."""
     owner = Ssh().command("web1", ["true"], share="/tmp/s", owner=True)
     other = Ssh().command("web1", ["true"], share="/tmp/s")
     assert "ControlMaster=yes" in owner and "ControlMaster=no" in other
     assert "ControlPath=/tmp/s" in owner and "ControlPath=/tmp/s" in other
+    assert Ssh("config").forward("web1", "/tmp/s", 5000) == [
+        "ssh", "-F", "none", "-S", "/tmp/s", "-O", "forward", "-R", "127.0.0.1:0:127.0.0.1:5000", "--", "web1"]
 
 
 def test_who_is_not_root_uses_sudo(stub):
