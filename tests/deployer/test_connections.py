@@ -7,13 +7,13 @@ from unittest import mock
 
 import pytest
 
-from slipway.deploy import config
 from slipway.deploy.config import Host
 from slipway.deploy.errors import DeployError, HostProblem, Locked, Refused, on_hosts
 from slipway.deploy.ssh.connection import Connection
 from slipway.deploy.ssh.connections import AT_ONCE, Connections
 from slipway.deploy.ssh.gather import on_each, together
 from deployer.clock import run
+from deployer.conftest import fleet_of
 
 
 def named(*names):
@@ -54,19 +54,15 @@ def test_all_hosts_are_told_of_in_one_report():
     assert on_hosts({"b": ["x"], "a": ["x", "y"]}) == "on a, b: x\non a: y"
 
 
-def test_a_lock_outranks_other_problems():
+@pytest.mark.parametrize("names, error, said, code", [
+    ("ab", Refused, "on a: broken\non b: locked: by me", 4), ("a", DeployError, "on a: broken", 1)])
+def test_a_lock_outranks_other_problems(names, error, said, code):
     """Where one host is locked, that is what the exit code says; else it is what the caller asked for."""
-    async def locked(host):
+    async def fail(host):
         raise HostProblem("locked: by me", locked=True) if host.name == "b" else HostProblem("broken")
-
-    async def broken(host):
-        raise HostProblem("broken")
-    with pytest.raises(Locked, match="on a: broken\non b: locked: by me") as caught:
-        run(on_each(named("a", "b"), locked))
-    assert caught.value.exit_code == 4
     with pytest.raises(DeployError) as caught:
-        run(on_each(named("a"), broken, DeployError))
-    assert caught.value.exit_code == 1
+        run(on_each(named(*names), fail, error))
+    assert str(caught.value) == said and caught.value.exit_code == code
 
 
 class Locks:
@@ -126,23 +122,21 @@ def test_locks_after_the_first_are_taken_at_once():
 def test_many_hosts_are_reached_some_at_a_time(data):
     """Each takes its share of CPU here, and has a minute: of all at once, none may be there in time. One
     that can't be reached makes room as well."""
-    data["hosts"] = {f"web{number}": {"roles": ["web"]} for number in range(200)}
-    making = most = 0
+    fleet = fleet_of(data, {"hosts": {f"web{number}": {"roles": ["web"]} for number in range(200)}})
+    making, most = set(), []
 
     async def open(connection):
-        nonlocal making, most
-        making += 1
-        most = max(most, making)
+        making.add(connection)
+        most.append(len(making))
         await asyncio.sleep(1)
-        making -= 1
+        making.remove(connection)
         if "web7" in connection.words:
             raise HostProblem("cannot be reached")
 
     async def reach():
-        fleet = config.build(data, {}, "test")
         async with Connections(fleet, list(fleet.app_hosts)) as found:
             with mock.patch.object(Connection, "open", open):
                 problems = await found.reach()
             return len(found.hosts), problems
     assert run(reach()) == (199, {"web7": ["cannot be reached"]})
-    assert most == AT_ONCE < 200
+    assert max(most) == AT_ONCE < 200

@@ -40,9 +40,10 @@ def test_it_is_heard_once():
         finally:
             await asyncio.sleep(0.3)
             done.append("cleaned up")
+    before = [signal.getsignal(number) for number in SIGNALS]
     with pytest.raises(Interrupted, match="SIGINT"):
         asyncio.run(heeding(work()))
-    assert done == ["cleaned up"]
+    assert done == ["cleaned up"] and [signal.getsignal(number) for number in SIGNALS] == before
 
 
 def test_what_is_done_after_an_interrupt_is_done_as_ever():
@@ -66,10 +67,3 @@ def test_what_is_done_after_an_interrupt_is_done_as_ever():
             await asyncio.sleep(0.01)
         return asyncio.current_task().cancelling()
     assert asyncio.run(heeding(work())) == 0
-
-
-def test_signals_are_as_before_afterwards():
-    """Who runs it in a program of their own finds them so."""
-    before = [signal.getsignal(number) for number in SIGNALS]
-    asyncio.run(heeding(asyncio.sleep(0)))
-    assert [signal.getsignal(number) for number in SIGNALS] == before
