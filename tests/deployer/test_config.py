@@ -111,6 +111,9 @@ WRONG = [
     ("rollout", {"bake": True}, ["rollout.bake: True is not a whole number from 0 to 86400"]),
     ("rollout", {"min_healthy": 2}, ["rollout.min_healthy: 2 is not a number from 0 to 1"]),
     ("registry", {"login": "A-B"}, ["registry.login: 'A-B' is not the name of an environment variable"]),
+    ("registry", "docker", ["registry: 'docker' is neither \"ssh\" nor a table"]),
+    ("site.tls", "certbot", ['site.email: is needed for tls = "certbot"']),
+    ("site.tls", "elsewhere", ['site.proxies: is needed for tls = "elsewhere"']),
     ("site.tls", "files", ['site.certificate: is needed for tls = "files"', 'site.key: is needed for tls = "files"']),
     ("site.names", ["a.example; }"], ["site.names[0]: 'a.example; }' is not the name of a site"]),
     ("site.body_limit", "\u0663m", ["site.body_limit: '\u0663m' is not a size such as 20m"]),
@@ -122,7 +125,8 @@ WRONG = [
     ("site.proxies", ["10.0.0.0/255.0.0.0"], ["site.proxies[0]: '10.0.0.0/255.0.0.0' is not an address or a network"]),
     ("rollout", {"smoke": ["/\u00fc"]}, ["rollout.smoke[0]: '/\u00fc' is not a path that begins with /"]),
     ("process", {"alerts": {}}, ["process.alerts.command: is missing"]),
-    ("process", {"web": {"command": "x"}}, ["process.web: the name is used for something else"]),
+    ("process", {"web": {"command": "x"}, "migrate": {"command": "x"}}, [
+        "process.web: the name is used for something else", "process.migrate: the name is used for something else"]),
     ("process", {"a-b": {"command": "x"}}, [
         "process.a-b: 'a-b' is not a name of at most 16 small letters and digits, a letter first"]),
     ("process", {"mail": {"command": " "}}, ["process.mail.command: no command is there"]),
