@@ -9,6 +9,7 @@ import pytest
 from slipway.deploy import config
 from slipway.deploy.config import schema
 from slipway.deploy.errors import Refused
+from deployer.conftest import fleet_of
 from proc import ROOT
 
 SHIPPED = ROOT / "deploy/production.toml"
@@ -58,13 +59,16 @@ def test_the_annotated_file_describes_every_key():
 
 
 def test_every_default_is_filled_in(fleet):
-    """What the file leaves out has its default in the Fleet, hosts' addresses included."""
+    """What the file leaves out has its default in the Fleet, hosts' addresses included. --hosts takes names of the
+    file, in its order."""
     assert [(host.name, host.address) for host in fleet.hosts] == [
         ("web1", "root@web1.example"), ("web2", "web2"), ("work", "work"), ("front", "front")]
     assert fleet.rollout["smoke"] == ["/"] and fleet.rollout["bake"] == 10
-    assert [host.name for host in fleet.with_role("web")] == ["web1", "web2"]
-    assert [host.name for host in fleet.app_hosts] == ["web1", "web2", "work"]
-    assert [host.name for host in fleet.balancers] == ["front"]
+    for found, names in ((fleet.with_role("web"), "web1 web2"), (fleet.app_hosts, "web1 web2 work"),
+                         (fleet.balancers, "front"), (fleet.chosen("work, web1"), "web1 work"),
+                         (fleet.chosen(""), "web1 web2 work"),
+                         (fleet.chosen("", balancers=True), "web1 web2 work front")):
+        assert [host.name for host in found] == names.split()
 
 
 def test_app_and_image_may_come_from_make(data):
@@ -156,12 +160,9 @@ WRONG = [
 @pytest.mark.parametrize("path, value, said", WRONG, ids=[f"{path}={value!r:.30}" for path, value, _ in WRONG])
 def test_what_is_wrong_is_named_by_its_path(data, path, value, said):
     """Every mistake is told with the path of its key, and nothing else is."""
-    *tables, key = path.split(".")
-    table = data
-    for name in tables:
-        table = table.setdefault(name, {})
-    table[key] = value
-    assert problems(data) == said
+    with pytest.raises(Refused) as refused:
+        fleet_of(data, {path: value})
+    assert str(refused.value).splitlines() == [f"test: {line}" for line in said]
 
 
 def test_old_names_are_told_with_all_else(data, monkeypatch):
@@ -195,11 +196,8 @@ def test_a_port_is_published_once(data, alerts, mail, said):
 
 
 def test_a_worker_needs_no_beat(data):
-    """A project may have nothing that is sent by the clock; nor does one without Celery."""
-    data["hosts"]["work"]["roles"] = ["worker"]
-    assert config.build(data, {}, "test").with_role("beat") == []
-    del data["hosts"]["work"]
-    assert config.build(data, {}, "test").with_role("beat") == []
+    """A project may have nothing that is sent by the clock."""
+    assert fleet_of(data, {"hosts.work.roles": ["worker"]}).with_role("beat") == []
 
 
 def test_processes_are_roles(data):
@@ -245,11 +243,3 @@ def test_which_configuration_is_meant(tmp_path):
     assert [host.name for host in config.find({"ENV": "staging", "IMAGE": "b"}).hosts] == ["staging"]
     with pytest.raises(Refused, match="nowhere.toml: there is no such file"):
         config.find({"ENV": "nowhere"})
-
-
-def test_hosts_can_be_narrowed(fleet):
-    """--hosts takes names of the file, in its order; any other is refused."""
-    assert [host.name for host in fleet.chosen("work, web1")] == ["web1", "work"]
-    assert len(fleet.chosen("")) == 3 and len(fleet.chosen("", balancers=True)) == 4
-    with pytest.raises(Refused, match="there is no 'web3'; there are: web1, web2, work"):
-        fleet.chosen("web3")

@@ -83,27 +83,20 @@ def test_a_host_keeps_the_agent(kept, monkeypatch):
     assert compiled.stat().st_mtime_ns == before and len([*kept.iterdir()]) == 2
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: content[:9], lambda content: b"",
-                                    lambda content: content[:3000] + b"?" + content[3001:],
-                                    lambda content: zlib.crc32(content[4:], 1).to_bytes(4, "big") + content[4:]])
-def test_code_that_is_torn_or_of_another_python_does_not_run(kept, monkeypatch, damage):
-    """The agent is compiled again, from the text that is there, and kept."""
-    sendings(monkeypatch)
-    compiled, = kept.glob("*.pyc")
-    whole = compiled.read_bytes()
-    compiled.write_bytes(damage(whole))
-    assert sendings(monkeypatch) == ({"fate": "back"}, 0)
-    assert compiled.read_bytes() == whole
+DAMAGES = {"*.pyc": [lambda content: content[:-1], lambda content: content[:9], lambda content: b"",
+                     lambda content: content[:3000] + b"?" + content[3001:],
+                     lambda content: zlib.crc32(content[4:], 1).to_bytes(4, "big") + content[4:]],
+           "*.py": [lambda text: text[:-1], lambda text: b"", lambda text: text.replace(b"a", b"b", 1)]}
 
 
-@pytest.mark.parametrize("damage", [lambda text: text[:-1], lambda text: b"", lambda text: text.replace(b"a", b"b", 1)])
-def test_an_agent_that_is_torn_does_not_run(kept, monkeypatch, damage):
-    """It is sent once more, and kept."""
+@pytest.mark.parametrize("kind, damage", [(kind, damage) for kind in DAMAGES for damage in DAMAGES[kind]])
+def test_what_is_torn_or_of_another_python_does_not_run(kept, monkeypatch, kind, damage):
+    """The agent is compiled again, from the text that is there; where that is torn, it is sent once more, and kept."""
     sendings(monkeypatch)
-    text, = kept.glob("*.py")
-    whole = text.read_bytes()
-    text.write_bytes(damage(whole))
-    assert sendings(monkeypatch) == ({"fate": "back"}, 1) and text.read_bytes() == whole
+    path, = kept.glob(kind)
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert sendings(monkeypatch) == ({"fate": "back"}, int(kind == "*.py")) and path.read_bytes() == whole
     assert sendings(monkeypatch) == ({"fate": "back"}, 0)
 
 

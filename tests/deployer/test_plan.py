@@ -98,9 +98,7 @@ def test_a_host_with_web_judges(fleet):
 
 def test_a_process_that_is_not_where_it_should_be(data, facts):
     """One that does not run is told, and one that runs where no role says so; status has a row for each."""
-    data["process"] = OWN
-    data["hosts"]["work"]["roles"] = ["worker", "beat", "alerts", "mail"]
-    fleet = config.build(data, {}, "test")
+    fleet = fleet_of(data, {"process": OWN, "hosts.work.roles": ["worker", "beat", "alerts", "mail"]})
     facts["work"]["alone"]["alerts"] = {"state": "inactive", "restarts": "0", "since": None, "release": None}
     facts["work"]["slots"]["a"]["units"]["mail"] = {"state": "active", "restarts": "0", "since": None}
     facts["web1"]["containers"] |= {"shop-alerts": ["1", "2", 3], "shop-web-a": ["1", "2", 3]}
@@ -149,14 +147,19 @@ def test_a_plan_is_shown_a_line_a_step(fleet):
         ["8.", "flip", "web1"], ["10.", "flip", "web2"], ["10.", "flip", "work"]]
 
 
+def slots(tag, **units):
+    """Slot a has a release, and b none."""
+    live = {"release": {"tag": tag, "image_id": f"sha256:{tag[1:]}"}, "units": units}
+    return {"a": live, "b": {"release": None, "units": {}}}
+
+
 @pytest.fixture
 def facts(fleet):
     """What hosts tell that are fit."""
-    live = {"release": {"tag": "v1", "image_id": "sha256:1"}, "units": {}}
     return {host.name: {
         **fine(fleet)["facts"], "files": preflight.expected(fleet, host), "known": [], "containers": {}, "now": 5000,
-        "revert": None, "alone": {"beat": {"state": "active", "release": None}},
-        "slots": {"a": live, "b": {"release": None, "units": {}}}} for host in fleet.app_hosts}
+        "revert": None, "alone": {"beat": {"state": "active", "release": None}}, "slots": slots("v1"),
+    } for host in fleet.app_hosts}
 
 
 def test_a_fit_fleet_has_no_problem(fleet, facts):
@@ -282,13 +285,9 @@ def test_only_what_was_committed_can_be_gone_back_to(facts):
         preflight.recorded(facts, "v5")
 
 
-def slots(tag, **units):
-    """Slot a has a release, and b none."""
-    live = {"release": {"tag": tag, "image_id": f"sha256:{tag[1:]}"}, "units": units}
-    return {"a": live, "b": {"release": None, "units": {}}}
-
-
 DRIFT = {
+    "v0 is committed there, and not the same everywhere": {
+        "tag": {"tag": "v0", "image_id": "sha256:0"}, "slots": slots("v0")},
     "v0 is live, and v1 is committed": {"slots": slots("v0")},
     "settings are staged, and live with the next deploy": {"staged": True},
     'nginx would not start again: unknown directive "x" in /etc/nginx/sites-enabled/blog:3': {
@@ -303,9 +302,10 @@ DRIFT = {
 
 @pytest.mark.parametrize("text", DRIFT)
 def test_what_status_finds_amiss(fleet, facts, text):
-    """Each drift is told of its host."""
+    """Each drift is told of its host; where releases differ, of each."""
     facts["web2"].update(DRIFT[text])
-    assert drift.problems(fleet, fleet.app_hosts, facts) == {"web2": [text]}
+    found = drift.problems(fleet, fleet.app_hosts, facts)
+    assert found["web2"] == [text] and len(found) == (3 if "everywhere" in text else 1)
 
 
 @pytest.mark.parametrize("restarts, age, amiss", [
@@ -330,10 +330,3 @@ def test_every_host_is_watched_from_its_flip_on(fleet):
             flips = [step for group in groups for step in group if step.name == "flip"]
             assert [step.args.get("watch") for step in flips] == [watch] * len(flips)
             assert sorted(name for step in flips for name in step.hosts) == ["web1", "web2", "work"]
-
-
-def test_hosts_on_several_releases(fleet, facts):
-    """That is told of each host, with its release."""
-    facts["web2"].update(tag={"tag": "v0", "image_id": "sha256:0"}, slots=slots("v0"))
-    found = drift.problems(fleet, fleet.app_hosts, facts)
-    assert found["web2"] == ["v0 is committed there, and not the same everywhere"] and len(found) == 3

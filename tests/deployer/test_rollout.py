@@ -46,8 +46,9 @@ def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
 VERDICTS = {"incompatible": {}, "unjudged": [], "cure": ""}
 
 
-def played(fleet, verdicts=lambda name: VERDICTS, **options):
-    """A deploy that goes well: its hosts, its steps with their arguments, the plan. `options`: of the Rollout."""
+def played(fleet, verdicts=lambda name: VERDICTS, target=Target("deploy", "v2", judge="web1"), tag="v2", tell=None,
+           options=Options(), **more):
+    """A rollout whose hosts do all: its hosts, its steps with their arguments, the plan. `more`: of the Rollout."""
     done, booted = [], []
 
     async def do(group):
@@ -55,14 +56,14 @@ def played(fleet, verdicts=lambda name: VERDICTS, **options):
         return {(step.name, name): verdicts(name) for step in group if step.name == "verdicts" for name in step.hosts}
 
     async def nothing(*words):
-        return None
-    rollout, target = Rollout(fleet, [], None, "deploy", "v2", **options), Target("deploy", "v2", judge="web1")
+        return {}
+    rollout = Rollout(fleet, [], tell, target.action, tag, options, **more)
     rollout._end = nothing
-    groups = plan(fleet, fleet.app_hosts, target, Options(), {"id": "1", "who": "ann"})
+    groups = plan(fleet, fleet.app_hosts, target, options, {"id": "1", "who": "ann"})
     health = SimpleNamespace(sick={}, spare=0, booted=booted,
                              boots=lambda migrated: booted.append(migrated) or migrated)
-    team = SimpleNamespace(steps=do, health=health, hosts=SimpleNamespace(lock=nothing, hosts=fleet.app_hosts))
-    run(rollout._do(team, groups, target))
+    hosts = SimpleNamespace(lock=nothing, hosts=fleet.app_hosts, take_back=nothing)
+    run(rollout._do(SimpleNamespace(steps=do, health=health, hosts=hosts), groups, target))
     return health, done, groups
 
 
@@ -118,22 +119,10 @@ BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.n
     ("v0", {**BREAKS, "incompatible": {}, "unjudged": ["shop.0002_note"]}, False, True)])
 def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refused):
     """With the migration and its column. One to the release before goes on where nobody has judged."""
-    events = []
-
-    async def do(group):
-        return {("verdicts", "web1"): answer} if group[0].name == "verdicts" else {}
-
-    async def nothing(*words, **options):
-        return {}
-    rollout = Rollout(fleet, [], events.append, "rollback", tag, Options(allow_incompatible=allowed))
-    rollout._end = nothing
-    target = Target("rollback", "v0", judge="web1")
-    groups = plan(fleet, fleet.app_hosts, target, rollout.options, {"id": "1", "who": "ann"})
-    assert groups[0][0].args.get("allow_incompatible", False) is allowed
-    hosts = SimpleNamespace(lock=nothing, hosts=fleet.app_hosts, take_back=nothing)
-    team = SimpleNamespace(steps=do, health=SimpleNamespace(sick={}, spare=0), hosts=hosts)
+    events, target = [], Target("rollback", "v0", judge="web1")
     with pytest.raises(Refused, match="shop.0002_note") if refused else contextlib.nullcontext():
-        run(rollout._do(team, groups, target))
+        done = played(fleet, lambda name: answer, target, tag, events.append, Options(allow_incompatible=allowed))[1]
+        assert dict(done)["begin"].get("allow_incompatible", False) is allowed
     told = [event["text"] for event in events if event["event"] == "warning"]
     assert len(told) == (not refused) and all("shop.0002_note" in text for text in told)
     assert not allowed or "NOT NULL (shop_order.note)" in told[0]

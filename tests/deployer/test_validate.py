@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.deploy import __main__
 from slipway.deploy.commands import releases, status
 from slipway.deploy.errors import DeployError, Lost, Refused
 from slipway.deploy.rollout import preflight
@@ -192,13 +191,3 @@ def test_nothing_a_host_says_acts_on_the_terminal(fleet):
     shown += visible(str(error))
     assert "\n  web9: flip" in shown and "\nweb9" not in shown
     assert "\\x1b]52" in shown and "\x1b" not in shown and "\x07" not in shown and "\u200b" not in shown
-
-
-def test_an_error_of_a_host_is_shown_not_sent(monkeypatch, capsys):
-    """The command line's own line, too."""
-    def fail(fleet, args):
-        raise DeployError("on web1: \x1b[2J gone\ud800")
-    monkeypatch.setattr(releases, "handle", fail)
-    monkeypatch.setenv("IMAGE", "registry.example/shop")  # as make does
-    assert __main__.main(["releases"]) == 1
-    assert capsys.readouterr().err == "deploy: on web1: \\x1b[2J gone\\ud800\n"
