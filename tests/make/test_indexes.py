@@ -100,7 +100,7 @@ TOLD = [told_by_a_line, told_by_pips_variable, told_by_uvs_variable, told_by_pip
 @pytest.mark.parametrize("told", TOLD)
 def test_our_package_is_pinned_from_our_index(indexes, tmp_path, told):
     """Ours, though everybody's index has a newer one and another of the same version; again by make upgrade. No file
-    and no output has the password. The virtualenv is then made of it, by uv and by pip."""
+    and no output has the password. The virtualenv is then made of it, by uv and by pip, and so is the wheelhouse."""
     scratch, port = indexes
     told(scratch, port)
     digest = wheels.pin(tmp_path / "ours/simple/tiny/tiny-1.0-py3-none-any.whl").split()[1]
@@ -112,25 +112,22 @@ def test_our_package_is_pinned_from_our_index(indexes, tmp_path, told):
     said = scratch.made()
     assert scratch.has("tiny", "extra") == ["1.0", "1.0"] and PASSWORD not in said
     if told is not told_by_uvs_variable:  # which pip does not read
-        scratch.env["INSTALLER"] = "pip"
-        shutil.rmtree(scratch.folder / "ve")
-        scratch.made()
-        assert scratch.has("tiny", "extra") == ["1.0", "1.0"]
+        taken_by_pip(scratch, tmp_path)
 
 
-@pytest.mark.parametrize("told", [told_by_a_line, told_by_pips_variable, told_by_pip_conf])
-def test_the_wheelhouse_has_our_package(indexes, tmp_path, told):
-    """As the builder makes wheels: by pip and the hashes, of requirements.txt alone."""
-    scratch, port = indexes
-    told(scratch, port)
-    scratch.made("requirements")
+def taken_by_pip(scratch, tmp_path):
+    """As without uv; and as the builder makes wheels, by the hashes of requirements.txt alone."""
+    scratch.env["INSTALLER"] = "pip"
+    shutil.rmtree(scratch.folder / "ve")
+    scratch.made()
+    assert scratch.has("tiny", "extra") == ["1.0", "1.0"]
     (scratch.folder / "requirements/dev.txt").touch()
     words = ["-m", "pip", "wheel", "--quiet", "--no-cache-dir", "--wheel-dir", tmp_path / "house"]
     pins = ["-r", "requirements.txt", "-r", "requirements/dev.txt"]
     done = run([BASE_PYTHON, *words, *pins], cwd=scratch.folder, env=scratch.env)
     assert done.returncode == 0 and PASSWORD not in done.stdout + done.stderr, done.stderr
-    assert (tmp_path / "house/tiny-1.0-py3-none-any.whl").read_bytes() == (
-        tmp_path / "ours/simple/tiny/tiny-1.0-py3-none-any.whl").read_bytes()
+    wheel = "tiny-1.0-py3-none-any.whl"
+    assert (tmp_path / "house" / wheel).read_bytes() == (tmp_path / "ours/simple/tiny" / wheel).read_bytes()
 
 
 def test_the_index_stays_in_the_pins(indexes):
@@ -176,21 +173,17 @@ def test_where_a_password_may_be(tmp_path, line, refused):
     assert "ter2" not in done.stderr
 
 
-def test_without_the_login_nothing_of_everybodys_is_taken(indexes):
-    """An index that lets nobody in fails the compile: its package is looked for nowhere else."""
+def test_without_the_login(indexes, tmp_path):
+    """An index that lets nobody in fails the compile: its package is looked for nowhere else. What was compiled before
+    is not installed, and one line says why."""
     scratch, port = indexes
     told_by_a_line(scratch, port)
     scratch.env["INDEX_PASSWORD"] = "wrong"
     done = scratch.make("requirements")
     assert done.returncode == 2 and "401 Unauthorized" in done.stderr, done.stderr
     assert not (scratch.folder / "requirements.txt").exists()
-
-
-def test_without_the_login_nothing_is_installed(indexes, tmp_path):
-    """One line says what is not installed, and why."""
-    scratch, port = indexes
     shutil.rmtree(tmp_path / "theirs/simple/tiny")
-    told_by_a_line(scratch, port)
+    scratch.env["INDEX_PASSWORD"] = PASSWORD
     scratch.made("requirements")
     del scratch.env["INDEX_PASSWORD"]
     done = scratch.make("ve/sentinel")

@@ -24,16 +24,20 @@ def manage(project):
     return call
 
 
-def test_runs_from_any_folder(manage):
-    """The virtualenv is found beside manage.py, wherever one stands."""
-    done = manage("check")
-    assert done.returncode == 0, done.stderr
-
-
-def test_runs_itself(manage):
-    """It is a program: ./manage.py, with the python3 of the PATH."""
-    done = run([manage.folder / "manage.py", "version"], cwd="/")
-    assert done.returncode == 0 and done.stdout.startswith("5.2"), done.stderr
+def test_where_it_runs(manage):
+    """As a program, by the python3 of the PATH, from any folder, through a link to the project; in the virtualenv that
+    VE names, as make sets it; and in one that has moved with its checkout, before make has made it anew."""
+    link = manage.folder.parent / "link"
+    link.symlink_to(manage.folder)
+    moved = manage.folder.parent / "moved"
+    said = [run([manage.folder / "manage.py", "version"], cwd="/"),
+            run(["ve/bin/python", "manage.py", "version"], cwd=link)]
+    manage.folder.rename(moved)
+    said.append(run([BASE_PYTHON, moved / "manage.py", "version"], cwd="/"))
+    (moved / "ve").unlink()
+    moved.rename(manage.folder)
+    said.append(manage("version", VE=str(VE_PYTHON.parent.parent)))
+    assert all(done.stdout.startswith("5.2") for done in said), said
 
 
 def test_through_a_link_to_the_project(manage):
@@ -44,16 +48,20 @@ def test_through_a_link_to_the_project(manage):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("state", ["none", "dangling"])
-def test_no_virtualenv(manage, state):
-    """Before there is a virtualenv, or when its Python has gone, one line says to run make."""
+@pytest.mark.parametrize("state, said", [("none", "there is no virtualenv yet"), ("dangling", "there is no virtualenv yet"),
+                                         ("unfinished", "the virtualenv is not complete"), ("broken", "the virtual")])
+def test_no_virtualenv(manage, state, said):
+    """Before there is a virtualenv, when its Python has gone, without Django, as an interrupted install leaves it, or
+    when its pyvenv.cfg is lost, one line says to run make."""
     (manage.folder / "ve").unlink()
-    if state == "dangling":
+    if state == "unfinished":
+        assert run([BASE_PYTHON, "-m", "venv", "--without-pip", manage.folder / "ve"]).returncode == 0
+    elif state != "none":
         (manage.folder / "ve/bin").mkdir(parents=True)
-        (manage.folder / "ve/bin/python").symlink_to("/nowhere/python3.11")
+        (manage.folder / "ve/bin/python").symlink_to(BASE_PYTHON if state == "broken" else "/nowhere/python3.11")
     done = manage("check")
-    assert done.returncode == 1
-    assert done.stderr == f"manage.py: there is no virtualenv yet: run make in {manage.folder}\n"
+    assert done.returncode == 1 and done.stderr.startswith(f"manage.py: {said}"), done.stderr
+    assert done.stderr.endswith(f": run make in {manage.folder}\n") and done.stderr.count("\n") == 1
 
 
 def test_virtualenv_that_is_not_finished(manage):
@@ -133,7 +141,7 @@ def summary(done):
     return lines[-1].removeprefix("make: failed: ").split() if lines else []
 
 
-@pytest.mark.parametrize("failing", [[part] for part in PARTS[1:]] + [PARTS[1:], ["flake8", "pytest"]], ids=" ".join)
+@pytest.mark.parametrize("failing", [PARTS[1:], ["flake8", "pytest"], ["mypy", "migrations"], ["tests"]], ids=" ".join)
 def test_make_test_runs_all_parts_and_says_which_failed(project, failing):
     """In their order, whatever fails. What each of them sees is told below."""
     stub(project, f'echo "$*" >>said; case "$*" in {"|".join(quoted(STEPS[part]) for part in failing)}) exit 3;; esac')
@@ -147,7 +155,8 @@ def test_make_test_runs_all_parts_and_says_which_failed(project, failing):
 def test_make_test_says_at_its_end_what_passed(project):
     """And no part that was left out."""
     stub(project, "exit 0")
-    assert "\nmake: passed: check flake8 mypy migrations tests pytest\n" in make(project, "test").stdout
+    done = make(project, "test")
+    assert done.returncode == 0 and "\nmake: passed: check flake8 mypy migrations tests pytest\n" in done.stdout
     (project / "ve/bin/flake8").unlink()
     assert "\nmake: passed: check mypy migrations tests pytest\n" in make(project, "test").stdout
 
@@ -166,12 +175,13 @@ def test_tests_that_another_command_runs(project):
     assert summary(done) == ["tests"] and said[-1] == "-m pytest ours -k mine -x" and len(said) == len(STEPS) - 1, said
 
 
-def test_the_build_runs_the_same_tests():
-    """What TESTS says reaches docker-test.sh."""
-    done = run(["make", "-n", "-C", ROOT, "-o", "wheelhouse/requirements.txt", "build", "TESTS=-m pytest"])
-    assert "--build-arg TESTS='-m pytest'" in done.stdout, done.stderr
-    assert re.search(r'ARG TESTS="manage.py test"\n(.*\n)*RUN .*TESTS="\$TESTS" .*/docker-test.sh tests',
-                     (ROOT / "Dockerfile").read_text())
+def test_the_build_runs_the_same():
+    """What TESTS says reaches docker-test.sh, and so does the list of apps whose drift is allowed."""
+    words = ["-n", "-C", ROOT, "-o", "wheelhouse/requirements.txt", "build", "TESTS=-m pytest", "DRIFT_ALLOWED=one two"]
+    said, dockerfile = run(["make", *words]).stdout, (ROOT / "Dockerfile").read_text()
+    assert "--build-arg TESTS='-m pytest'" in said and "--build-arg DRIFT_ALLOWED='one two'" in said
+    assert re.search(r'ARG TESTS="manage.py test"\n(.*\n)*RUN .*TESTS="\$TESTS" .*/docker-test.sh tests', dockerfile)
+    assert re.search(r'ARG DRIFT_ALLOWED=\n(.*\n)*RUN .*DRIFT_ALLOWED="\$DRIFT_ALLOWED" /docker-test.sh tests', dockerfile)
 
 
 def quoted(words):
@@ -186,12 +196,15 @@ def test_what_fails_its_check_runs_no_test(project):
     assert len((project / "said").read_text().splitlines()) == 3
 
 
-@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])  # bash goes on after what ends well
-@pytest.mark.parametrize("part", ["flake8", "migrations", "pytest"])
-@pytest.mark.parametrize("told", ["it dies", "it ends well", "it ends badly"])
+ENDS = {"it dies": "", "it ends well": "trap 'exit 0' INT;", "it ends badly": "trap 'exit 2' INT;"}
+
+
+@pytest.mark.parametrize("part, told, shell", [
+    *(("flake8", told, shell) for told in ENDS for shell in ("/bin/sh", "/bin/bash")),  # bash goes on after a good end
+    ("migrations", "it ends well", "/bin/bash"), ("pytest", "it ends badly", "/bin/sh")])
 def test_ctrl_c_ends_make_test(project, part, told, shell):
     """Whatever the part that runs makes of it, no other begins."""
-    trap = {"it dies": "", "it ends well": "trap 'exit 0' INT;", "it ends badly": "trap 'exit 2' INT;"}[told]
+    trap = ENDS[told]
     stub(project, f'{trap} echo "$*" >>said; case "$*" in {quoted(STEPS[part])}) sleep 300 >&- 2>&- & wait;; esac')
     with running([*MAKE, project, "test", "ARGS=ours", "PYTEST_ARGS=-k mine", f"SHELL={shell}"]) as job:
         wait_until(lambda: (project / "said").exists() and STEPS[part] in (project / "said").read_text())
@@ -207,18 +220,23 @@ def test_make_test_is_well_when_all_steps_are(project):
     assert make(project, "test").returncode == 0
 
 
+DRIFT = ["sh", "make/drift.sh", "ve/bin/python", "manage.py"]
+
+
 @pytest.mark.parametrize("allowed, told", [
-    ("", "do not agree"), ("accounts", "do not agree"), ("count home", "do not agree"),
+    ("accounts", "do not agree"), ("count home", "do not agree"),
     ("home accounts other", "do not agree in accounts home: ")])
 def test_drift_that_is_allowed(project, allowed, told):
     """Models without migrations fail what asks for them, unless all their apps are named; those pass in one line."""
+    env = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings_test", "DRIFT_ALLOWED": allowed}
+    done = run(DRIFT, cwd=project, env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), "models that agree are no news"
     (project / "project/home/migrations").mkdir()
     (project / "project/home/migrations/__init__.py").touch()
     for app in ("accounts", "home"):
         with open(project / f"project/{app}/models.py", "a") as file:
             file.write("\n\nfrom django.db import models\n\n\nclass Late(models.Model):\n    pass\n")
-    env = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings_test", "DRIFT_ALLOWED": allowed}
-    done = run(["sh", "make/drift.sh", "ve/bin/python", "manage.py"], cwd=project, env=env)
+    done = run(DRIFT, cwd=project, env=env)
     assert told in done.stdout + done.stderr, done.stdout + done.stderr
     if "accounts" in allowed and "home" in allowed:
         assert done.returncode == 0 and done.stdout.count("\n") == 1 and done.stderr == ""
@@ -231,7 +249,7 @@ def test_what_keeps_drift_from_being_found_is_no_drift(project):
     with open(project / "project/accounts/models.py", "a") as file:
         file.write("\n\nnonsense\n")
     env = {"PATH": os.environ["PATH"], "DRIFT_ALLOWED": "accounts home"}
-    done = run(["sh", "make/drift.sh", "ve/bin/python", "manage.py"], cwd=project, env=env)
+    done = run(DRIFT, cwd=project, env=env)
     assert done.returncode == 1 and "'nonsense' is not defined" in done.stdout
     assert done.stderr == "make: makemigrations failed, see above\n"
 

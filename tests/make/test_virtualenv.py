@@ -7,10 +7,14 @@ import os
 import shutil
 import signal
 
+import pytest
+
 import wheels
 from proc import run, running, signal_group, wait_until
 
 from .conftest import WITH_PIP_TOO
+
+NOWHERE = "nowhere==1.0 --hash=sha256:" + "0" * 64 + "\n"
 
 
 def slow_install(scratch, target="ve/sentinel"):
@@ -35,82 +39,60 @@ def test_installs_what_is_pinned_and_nothing_when_asked_again(scratch):
     assert scratch.made() == ""
 
 
-def test_who_types_pip_is_told_where_packages_come_from(uv_scratch):
-    """In the activated virtualenv, or as Django's own hints have it: one line, and nothing is installed elsewhere."""
+def test_who_types_pip(uv_scratch):
+    """In the activated virtualenv, or as Django's own hints have it: one line, and nothing is installed elsewhere.
+    Where a project pins pip it is there as any other package."""
+    def type_it(typed):
+        return run(["sh", "-c", f". ve/bin/activate && {typed}"], cwd=uv_scratch.folder, env=uv_scratch.env)
+
     uv_scratch.made()
     uv_scratch.env["PIP_NO_INDEX"] = "1"  # whatever pip this would be, it shall install nothing here
     for typed in ("pip", "pip3", "python -m pip"):
-        line = f". ve/bin/activate && {typed} install Pillow"
-        done = run(["sh", "-c", line], cwd=uv_scratch.folder, env=uv_scratch.env)
+        done = type_it(f"{typed} install Pillow")
         assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
         assert all(word in done.stderr for word in ("Pillow", "requirements.in", "make requirements")), done.stderr
-
-
-def test_a_project_may_pin_pip(uv_scratch):
-    """Then it is there as any other package."""
     wheels.wheel(uv_scratch.packages["folder"], "pip", "99.0", {
         "pip/__init__.py": "", "pip/__main__.py": "print('real')",
         "pip-99.0.data/scripts/pip": "#!python\nprint('real')\n"})
     (uv_scratch.folder / "requirements.txt").write_text("pip==99.0\n")
     uv_scratch.made()
-    for typed in ("pip", "python -m pip"):
-        done = run(["sh", "-c", f". ve/bin/activate && {typed}"], cwd=uv_scratch.folder, env=uv_scratch.env)
-        assert done.stdout == "real\n", done.stderr
+    assert [type_it(typed).stdout for typed in ("pip", "python -m pip")] == ["real\n"] * 2
 
 
-def test_development_adds_to_production(scratch):
-    """sentinel-dev means both files; asked for second it leaves the first alone."""
-    scratch.made()
-    assert "requirements.txt" not in scratch.made("ve/sentinel-dev")
-    assert scratch.has("tiny", "extra") == ["1.0", "1.0"]
-    assert scratch.sentinels() == ["sentinel", "sentinel-dev"]
+def test_development(uv_scratch):
+    """sentinel-dev means both files; asked for second it leaves the first alone, also when it fails. What it pinned
+    before goes, though production's pins are the same."""
+    uv_scratch.made()
+    assert "requirements.txt" not in uv_scratch.made("ve/sentinel-dev")
+    assert uv_scratch.has("tiny", "extra") == ["1.0", "1.0"] and uv_scratch.sentinels() == ["sentinel", "sentinel-dev"]
+    (uv_scratch.folder / "requirements/dev.txt").write_text(NOWHERE)
+    assert uv_scratch.make("ve/sentinel-dev").returncode and uv_scratch.made() == ""
+    uv_scratch.pin("requirements/dev.txt")
+    uv_scratch.made("ve/sentinel-dev")
+    assert uv_scratch.has("tiny", "extra") == ["1.0", "None"]
 
 
-def test_killed_with_everything_it_started(scratch):
-    """kill -9 of the whole group in the middle leaves no sentinel, and the next make repairs it."""
-    with slow_install(scratch) as make:
-        in_the_middle(scratch)
-        signal_group(make, signal.SIGKILL)
-        make.wait(10)
-    assert scratch.sentinels() == []
-    let_go(scratch)
-    scratch.made()
-    assert scratch.sentinels() == ["sentinel"]
-
-
-def test_killed_make_leaves_its_installer_the_lock(scratch):
-    """When make alone is killed, the installer it left goes on, and the next make waits for it before it installs."""
+@pytest.mark.parametrize("installer, helper", [("uv", False), ("uv", True), ("pip", True)], indirect=["installer"])
+def test_killed_make_leaves_its_installer_the_lock(scratch, helper):
+    """When make is killed, or its make_ve.py too, the installer goes on, and the next make waits for it before it
+    installs: the lock is the installer's, not only its parent's."""
     with slow_install(scratch) as first:
         in_the_middle(scratch)
-        os.kill(first.pid, signal.SIGKILL)
-        first.wait(10)
+        children = run(["pgrep", "-g", str(first.pid), "-f", "make_ve.py"]).stdout.split()
+        assert len(children) >= 1
+        for pid in [first.pid, *map(int, children if helper else [])]:
+            os.kill(pid, signal.SIGKILL)
         with running(scratch.command("ve/sentinel"), env=scratch.env) as second:
             wait_until(lambda: "waiting for another make" in second.output(), what="the second make waits")
             assert scratch.sentinels() == [] and second.poll() is None
             let_go(scratch)
             assert second.wait(60) == 0
-    assert scratch.sentinels() == ["sentinel"]
-    assert scratch.made() == ""
-
-
-@WITH_PIP_TOO
-def test_killed_make_and_helper_leave_the_installer_the_lock(scratch):
-    """A killed make_ve.py leaves its installer too: the lock is the installer's, not only its parent's."""
-    with slow_install(scratch) as first:
-        in_the_middle(scratch)
-        children = run(["pgrep", "-g", str(first.pid), "-f", "make_ve.py"]).stdout.split()
-        for pid in [first.pid, *map(int, children)]:
-            os.kill(pid, signal.SIGKILL)
-        assert len(children) >= 1
-        with running(scratch.command("ve/sentinel"), env=scratch.env) as second:
-            wait_until(lambda: "waiting for another make" in second.output(), what="the second make waits")
-            let_go(scratch)
-            assert second.wait(60) == 0
-    assert scratch.made() == ""
+    assert scratch.sentinels() == ["sentinel"] and scratch.made() == ""
 
 
 def test_what_a_killed_installer_left_is_not_trusted(scratch):
-    """A package that is half there, as its metadata came first, is installed again."""
+    """kill -9 of the whole group in the middle leaves no sentinel. A package that is half there, as its metadata came
+    first, is installed again."""
     scratch.made()
     with slow_install(scratch, "ve/sentinel-dev") as make:
         in_the_middle(scratch)
@@ -118,46 +100,27 @@ def test_what_a_killed_installer_left_is_not_trusted(scratch):
         half.mkdir()
         (half / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
         signal_group(make, signal.SIGKILL)
+        make.wait(10)
+    assert scratch.sentinels() == ["sentinel"]
     scratch.pin("requirements/dev.txt", "extra-1.0")
     scratch.made("ve/sentinel-dev")
     assert scratch.has("extra") == ["1.0"]
 
 
-def test_failed_install_is_tried_again(scratch):
-    """An install that fails leaves no sentinel; once the pins are right the next make succeeds."""
-    (scratch.folder / "requirements.txt").write_text("nowhere==1.0 --hash=sha256:" + "0" * 64 + "\n")
-    done = scratch.make("ve/sentinel")
-    assert done.returncode and scratch.sentinels() == [] and "nowhere" in done.stderr
-    scratch.pin("requirements.txt", "tiny-1.0")
-    scratch.made()
-    assert scratch.has("tiny") == ["1.0"]
-
-
-def test_failed_development_install_leaves_production_whole(uv_scratch):
-    """When only the development pins fail, what runserver needs still holds."""
-    uv_scratch.made()
-    (uv_scratch.folder / "requirements/dev.txt").write_text("nowhere==1.0 --hash=sha256:" + "0" * 64 + "\n")
-    assert uv_scratch.make("ve/sentinel-dev").returncode
-    assert uv_scratch.made() == ""
-    uv_scratch.pin("requirements/dev.txt", "extra-1.0")
-    assert "requirements.txt" not in uv_scratch.made("ve/sentinel-dev")
-
-
-def test_changed_and_removed_requirements(scratch):
-    """A changed pin is installed, and what is no longer pinned is gone: always a clean virtualenv."""
+def test_changed_pins(scratch):
+    """A changed pin is installed, what is no longer pinned is gone, and so back again, as with branches: always a clean
+    virtualenv. An install that fails leaves no sentinel. Hashes are not needed."""
     scratch.pin("requirements.txt", "tiny-1.0", "extra-1.0")
     scratch.made()
     scratch.pin("requirements.txt", "tiny-2.0")
     scratch.made()
     assert scratch.has("tiny", "extra") == ["2.0", "None"]
-
-
-def test_changed_development_requirements(uv_scratch):
-    """What development pinned before is gone too, though production's pins are the same."""
-    uv_scratch.made("ve/sentinel-dev")
-    uv_scratch.pin("requirements/dev.txt")
-    uv_scratch.made("ve/sentinel-dev")
-    assert uv_scratch.has("tiny", "extra") == ["1.0", "None"]
+    (scratch.folder / "requirements.txt").write_text(NOWHERE)
+    done = scratch.make("ve/sentinel")
+    assert done.returncode and scratch.sentinels() == [] and "nowhere" in done.stderr
+    (scratch.folder / "requirements.txt").write_text("tiny==1.0\n")
+    scratch.made()
+    assert scratch.has("tiny") == ["1.0"]
 
 
 def test_touched_files_change_nothing(uv_scratch):
@@ -169,62 +132,32 @@ def test_touched_files_change_nothing(uv_scratch):
         assert uv_scratch.made("ve/sentinel-dev") == ""
 
 
-def test_branches_with_other_pins(uv_scratch):
-    """Each of two branches checked out in turn gets its own pins, there and back."""
-    def git(*args):
-        who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=one"]
-        done = run(["git", "-C", uv_scratch.folder, *who, *args], env=uv_scratch.env)
-        assert done.returncode == 0, done.stderr
-
-    git("init", "-q")
-    git("add", "requirements.txt")
-    git("commit", "-qm", "one")
-    git("checkout", "-qb", "two")
-    uv_scratch.pin("requirements.txt", "tiny-2.0")
-    git("commit", "-qam", "two")
-    for branch, version in [("one", "1.0"), ("two", "2.0"), ("one", "1.0")]:
-        git("checkout", "-q", branch)
-        uv_scratch.made()
-        assert uv_scratch.has("tiny") == [version]
-
-
-def test_moved_checkout(scratch):
-    """A virtualenv knows its folder: in a moved checkout it is made anew, and names no old place."""
-    scratch.made()
-    scratch.folder = scratch.folder.rename(scratch.folder.parent / "moved")
-    assert "installing" in scratch.made()
-    assert scratch.has("tiny") == ["1.0"]
-    assert "scratch" not in (scratch.folder / "ve/pyvenv.cfg").read_text()
-
-
-def test_copied_checkout(uv_scratch):
-    """A copy gets a virtualenv of its own, and the first keeps its."""
+def test_another_folder(uv_scratch):
+    """A copy gets a virtualenv of its own, and the first keeps its. A virtualenv knows its folder: in a moved checkout
+    it is made anew, and names no old place."""
     uv_scratch.made()
     first, uv_scratch.folder = uv_scratch.folder, uv_scratch.folder.parent / "copy"
     shutil.copytree(first, uv_scratch.folder, symlinks=True)
     assert "installing" in uv_scratch.made()
     uv_scratch.folder = first
     assert uv_scratch.made() == ""
+    uv_scratch.folder = first.rename(first.parent / "moved")
+    assert "installing" in uv_scratch.made() and uv_scratch.has("tiny") == ["1.0"]
+    assert "scratch" not in (uv_scratch.folder / "ve/pyvenv.cfg").read_text()
 
 
-def test_removed_interpreter(uv_scratch):
-    """When the Python that made it is gone, an upgrade say, the next make takes the one there is now."""
-    uv_scratch.made()
+def test_another_interpreter(uv_scratch):
+    """A link such as python3 may lead elsewhere one day: the virtualenv names what it leads to now. When that is gone,
+    by an upgrade say, the next make takes the one there is."""
+    link = uv_scratch.folder.parent / "my python"
+    link.symlink_to(uv_scratch.env["PYTHON"])
+    uv_scratch.made("ve/sentinel", f"PYTHON={link}")
+    link.unlink()
+    assert uv_scratch.has("tiny") == ["1.0"]
     python = uv_scratch.folder / "ve/bin/python"
     python.unlink()
     python.symlink_to("/nowhere/python3.11")
-    assert "installing" in uv_scratch.made()
-    assert uv_scratch.has("tiny") == ["1.0"]
-
-
-def test_virtualenv_is_of_the_interpreter_itself(uv_scratch):
-    """A link such as python3 may lead elsewhere one day: the virtualenv names what it leads to now."""
-    link = uv_scratch.folder.parent / "my python"
-    link.symlink_to(uv_scratch.env["PYTHON"])
-    uv_scratch.env["PYTHON"] = str(link)
-    uv_scratch.made()
-    link.unlink()
-    assert uv_scratch.has("tiny") == ["1.0"]
+    assert "installing" in uv_scratch.made() and uv_scratch.has("tiny") == ["1.0"]
 
 
 def test_many_targets_at_once(scratch):
@@ -245,13 +178,6 @@ def test_two_makes_at_once(scratch):
             let_go(scratch)
             assert first.wait(60) == 0 and second.wait(60) == 0
             assert "installing requirements" not in second.output()
-
-
-def test_pins_without_hashes(uv_scratch):
-    """A project that pins no hashes is installed as well."""
-    (uv_scratch.folder / "requirements.txt").write_text("tiny==2.0\n")
-    uv_scratch.made()
-    assert uv_scratch.has("tiny") == ["2.0"]
 
 
 def test_virtualenv_elsewhere(uv_scratch):
