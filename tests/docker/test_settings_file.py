@@ -71,3 +71,14 @@ def test_a_wrong_file(app, tmp_path, command, path, settings, said):
     done = app(*([command] if command else []), path=path, settings=settings)
     lines = [f"settings: SETTINGS_FILE {each}" for each in said]
     assert (done.returncode, done.stdout, done.stderr.splitlines()) == (64, "", lines)
+
+
+def test_commands_of_ones_own(app, tmp_path):
+    """A program in docker-run.d is listed with its second line; no other file is a command, no path, and no function of
+    the script that is none."""
+    notes = tmp_path / "an app/docker-run.d/notes"
+    notes.write_text("not for running\n")
+    assert "  show           what it was given\n" in app("help").stdout and "notes" not in app("help").stdout
+    for command in ("notes", "nope", "command_run", "../manage.py", "main", ""):
+        done = app(command)
+        assert done.returncode == 64 and "  migrate " in done.stderr, (command, done.stderr)

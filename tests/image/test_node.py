@@ -8,7 +8,7 @@ from proc import ROOT, run
 LINES = re.search(r"```html\n(.*?)```", (ROOT / "docs/make.md").read_text(), re.DOTALL)[1]
 
 
-def test_a_front_end(builder, project, name):
+def test_a_front_end(builders, project, name):
     """make build bundles it, without the registry once packages are there; the image has its files, each by its hash,
     and nothing of Node."""
     shutil.copytree(ROOT / "examples/frontend", project, dirs_exist_ok=True)
@@ -16,10 +16,10 @@ def test_a_front_end(builder, project, name):
     base.write_text(base.read_text().replace("</head>", f"{LINES}</head>"))
     done = run(["make", "-f", "node.mk", "eslint"], 300, cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr
-    builder.env = {**builder.env, "npm_config_offline": "true"}
-    done = builder.make(project, "-f", "node.mk", "build", f"APP={name}", f"TAG=front-{builder.name}")
+    words = ["npm_config_offline=true", "-f", "node.mk", "build", f"APP={name}", "TAG=front"]
+    done = builders["classic"].make(project, *words)
     assert done.returncode == 0, done.stdout
-    said = run(["docker", "run", "--rm", "--entrypoint", "sh", f"{name}:front-{builder.name}", "-c",
+    said = run(["docker", "run", "--rm", "--entrypoint", "sh", f"{name}:front", "-c",
                 "find /app /ve /usr -name node -o -name nodejs -o -name node_modules -o -name 'package*.json';"
                 "cat static-root/built/app.*.js"]).stdout
     assert "Good morning" in said and "/" not in said.split("Good")[0], said

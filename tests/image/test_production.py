@@ -117,35 +117,6 @@ def test_log(web, guest):
     assert "planted-number" not in web.logs()
 
 
-def test_admin_path(guest):
-    """The admin is where ADMIN_PATH says, and nowhere else."""
-    assert guest.ask("/staff/door/login/").status == 200
-    assert guest.ask("/admin/").status == guest.ask("/admin/login/").status == 404
-
-
-def test_metrics(guest):
-    """Figures are for who has METRICS_TOKEN."""
-    assert guest.ask("/metrics").status == guest.ask("/metrics", Authorization="Bearer other").status == 404
-    answer = guest.ask("/metrics", Authorization="Bearer a-token-of-the-tests", X_Forwarded_Proto=None)
-    assert answer.status == 200 and "\nworkers " in answer.text
-
-
-def test_other_values(run_container, data, shop):
-    """ALLOWED_HOSTS adds a name, HSTS_… change that header, STATIC_URL sends browsers elsewhere, WEB_CONCURRENCY is how
-    many processes there are."""
-    web = run_container(options=[*data, *shop], env={
-        **PRODUCTION, "ALLOWED_HOSTS": "www.shop.example", "HSTS_SECONDS": "60", "HSTS_SUBDOMAINS": "true",
-        "HSTS_PRELOAD": "true", "STATIC_URL": "https://static.example/", "WEB_CONCURRENCY": "3"})
-    guest = visitor(web, host="www.shop.example")
-    page = guest.ask("/")
-    assert page.status == 200
-    assert page.headers["Strict-Transport-Security"] == "max-age=60; includeSubDomains; preload"
-    assert "default-src 'self' https://static.example/" in page.headers["Content-Security-Policy"]
-    name = re.search(r'href="https://static.example/(site\.[0-9a-f]{12}\.css)"', page.text)[1]
-    assert guest.ask(f"/static/{name}").status == 404
-    wait_until(lambda: "\nworkers 3.0\n" in guest.ask("/metrics", Authorization="Bearer a-token-of-the-tests").text)
-
-
 def test_new_key(run_container, one_off, volume):
     """Who is signed in stays so under a new SECRET_KEY while SECRET_KEY_FALLBACKS has the one before, and not without.
     The session is in the database, so that a restart ends none."""

