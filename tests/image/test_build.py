@@ -1,7 +1,6 @@
 """How the image is built: offline, tested, in layers that change with what they hold."""
 
 import json
-import re
 
 from engine import docker, layers
 
@@ -132,21 +131,3 @@ def test_packages(builders, project, name):
                      for target in ("base", "builder"))
     assert "envsubst" in base and "yaml.h" not in base
     assert "envsubst" in builder and "yaml.h" in builder
-
-
-def test_package_of_another_name(builders, project, name):
-    """What docs/image.md says of a package's name and of folders beside it; no other file is changed."""
-    (project / "project").rename(project / "acme")
-    for path in [project / "manage.py", project / ".dockerignore", *(project / "acme").rglob("*.py")]:
-        path.write_text(re.sub(r"\bproject(?=[./\n\"])", "acme", path.read_text()))
-    (project / "acme texts").mkdir()
-    (project / "acme texts/terms.txt").write_text("ours")
-    (project / ".dockerignore").write_text((project / ".dockerignore").read_text() + "!acme texts\n")
-    done = build(builders["classic"], project, name, "acme")
-    assert done.returncode == 0, done.stdout
-    look = "ls; cat 'acme texts/terms.txt'; env"
-    found = docker("run", "--rm", "--entrypoint", "sh", f"{name}:acme", "-c", look).stdout
-    assert "DJANGO_SETTINGS_MODULE=acme.settings_docker" in found and "\nours" in found, found
-    assert "\nproject\n" not in found and "\nwheelhouse\n" not in found, found
-    worker = docker("run", "--rm", f"{name}:acme", "worker", check=False)
-    assert worker.returncode == 64 and "BROKER_URL is not set" in worker.stderr, worker.stderr

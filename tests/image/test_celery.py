@@ -41,17 +41,6 @@ def test_worker_and_beat(run_container, env, one_off):
         assert all(line.startswith('{"time"') for line in container.logs().splitlines()), container.logs()
 
 
-def test_ready(run_container, env):
-    """For an engine with one check: both are ready; a worker without its broker is not."""
-    ready = [*HOST, "--health-cmd=./docker-run.sh healthcheck ready"]
-    env = {**env, "READY_FILE": "/dev/shm/ready"}
-    beat, worker = (run_container(command, options=ready, env=env) for command in ("beat", "worker"))
-    alone = run_container("worker", options=HOST, env={**env, "BROKER_URL": "redis://localhost:1/0"})
-    wait_until(lambda: healthy(worker) and healthy(beat), 90, "worker and beat are healthy")
-    wait_until(lambda: alone.execute("./docker-run.sh", "healthcheck", "ready", check=False).stderr.strip()
-               == "healthcheck: it has not made its READY_FILE")
-
-
 def test_one_beat(run_container, env, postgres):
     """A second beat waits while the first works, and takes over when it has ended; one that waits ends on TERM, too. A
     beat whose connection is cut loses the lock: one works in the end."""

@@ -1,7 +1,6 @@
 """What the image does when it is run: each command of docker-run.sh, under the restrictions of a careful host."""
 
 import json
-import time
 import urllib.request
 
 import pytest
@@ -87,18 +86,17 @@ def test_restricted(run_container, data, one_off):
     assert web.execute("id", "-u").stdout == "54321"
 
 
-def test_stop(run_container, data):
-    """`docker stop` of an idle site takes less than 2 s, and it ends as it should. The best of five counts, as others
-    may be using this machine."""
-    web, seconds = run_container(options=data), []
-    while len(seconds) < 5 and min(seconds, default=9) >= 2:
-        serving(web)
-        start = time.monotonic()
-        docker("stop", web.id)
-        seconds.append(time.monotonic() - start)
-        assert web.state()["ExitCode"] == 0
-        docker("start", web.id)
-    assert min(seconds) < 2, seconds
+def test_stop(run_container, data, volume):
+    """`docker stop` ends an idle site as it should, with exit 0. What is started anew begins anew, also where its
+    memory outlives it."""
+    web = run_container(options=[*data, f"--volume={volume}:/dev/shm", "--user=0"])
+    serving(web)
+    web.execute("touch", "/dev/shm/been-ready")
+    docker("stop", web.id)
+    assert web.state()["ExitCode"] == 0
+    docker("start", web.id)
+    serving(web)
+    assert web.execute("test", "-e", "/dev/shm/been-ready", check=False).returncode == 1
 
 
 def test_socket(run_container, data):
@@ -123,29 +121,6 @@ def test_settings_file(image, settings, data, tmp_path):
         assert web.execute("./docker-run.sh", "manage", "migrate", "--check").returncode == 0
         assert web.execute("python", "manage.py", "check", check=False).returncode == 64
         assert web.stop() == 0
-
-
-def test_healthcheck_ready(run_container, volume):
-    """One check for start and life: /readyz until that has answered 200 once, from then on /healthz. A container that
-    is started anew begins anew, also where its memory outlives it."""
-    web = run_container(options=[f"--volume={volume}:/dev/shm", "--user=0"],
-                        env={"DATABASE_URL": "sqlite:////data/folder/db.sqlite3"})
-
-    def ready():
-        done = web.execute("./docker-run.sh", "healthcheck", "ready", check=False)
-        return done.stderr.strip() or done.returncode
-
-    serving(web, "/healthz")
-    assert ready() == "healthcheck: /readyz answers 503"
-    web.execute("mkdir", "/data/folder")
-    web.execute("./docker-run.sh", "migrate")
-    wait_until(lambda: ready() == 0)
-    web.execute("rm", "-r", "/data/folder")
-    wait_until(lambda: status(web.url("/readyz")) == 503)
-    assert ready() == 0
-    docker("restart", web.id)
-    serving(web, "/healthz")
-    assert ready() == "healthcheck: /readyz answers 503"
 
 
 def test_compress(one_off, tmp_path):

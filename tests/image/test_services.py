@@ -88,18 +88,6 @@ def test_killed_worker(start, env):
     second.says("order 1 ended", 120)
 
 
-def test_killed_process(env, worker):
-    """Kill -9 the process that works on a task: the worker does it again with a new one."""
-    send(worker, (1, 6))  # docker exec may take seconds where others work, too
-    worker.says("order 1 began")
-    code = ("import os, pathlib, signal\n"
-            "children = pathlib.Path('/proc/1/task/1/children').read_text().split()\n"
-            "[os.kill(int(child), signal.SIGKILL) for child in children]")
-    worker.execute("python", "-c", code)
-    worker.says("order 1 ended")
-    assert worker.logs().count("order 1 began") == 2
-
-
 def test_time_limit(start, env):
     """A task that takes longer than TASK_TIME_LIMIT is ended, and the worker goes on to the next."""
     worker = start("worker", env={**env, "TASK_TIME_LIMIT": "2"})

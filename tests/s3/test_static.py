@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 import sys
-import threading
+from contextlib import closing
 from urllib.parse import urljoin
 from urllib.request import urlopen
 
@@ -18,6 +18,7 @@ from s3.conftest import moto
 from s3.release import Release
 
 from proc import answers, free_port, run, wait_until
+from relay import Relay
 
 FOREVER = "public, max-age=31536000, immutable"
 CSS = b"body { color: red } @font-face { font-family: f; src: url('f.woff2') } " + b"p {}" * 1000
@@ -160,14 +161,6 @@ def test_a_bucket_that_takes_nothing(bucket, settings, first, certificate):
     assert bucket.names() == set() and not (first.folder / "none.sqlite3").exists()
 
 
-def test_settings_that_are_wrong(bucket, settings, first):
-    """They are told as to any other command, all at once."""
-    env = {**settings, "STATIC_STORAGE_URL": "s3://nobody/x", "STATIC_URL": "http://static.example/"}
-    done = first.do("collectstatic", f"s3://{bucket.name}", **env)
-    assert done.returncode == 64 and len(done.stderr.splitlines()) == 2 and "Traceback" not in done.stderr
-    assert "settings: STATIC_STORAGE_URL is not s3://key:secret@host/bucket" in done.stderr
-
-
 HASTY = "from slipway.files import bucket, publish\nbucket.LIMITS['read_timeout'] = 1\npublish.main(['s3://bucket/x'])"
 
 
@@ -209,7 +202,7 @@ def test_killed_in_the_midst(bucket, settings, large):
 def test_a_server_that_goes_away_in_the_midst(bucket, settings, large, certificate):
     """One line, and no half of a file; with the server back the next run adds the rest."""
     url = settings["STATIC_STORAGE_URL"]
-    with through(bucket.port) as way:
+    with closing(Relay(bucket.port)) as way:
         env = {**settings, "STATIC_STORAGE_URL": url.replace(f":{bucket.port}/", f":{way.port}/")}
         with large.doing("collectstatic", f"s3://{bucket.name}/k", **env) as process:
             wait_until(lambda: process.poll() is not None or len(bucket.names()) > 5, 60, "some are there")
@@ -220,44 +213,3 @@ def test_a_server_that_goes_away_in_the_midst(bucket, settings, large, certifica
     before, total = len(whole(bucket, large, "k/")), len(large.files())
     assert before < total
     assert added(large.do("collectstatic", f"s3://{bucket.name}/k", **settings)) == (total - before, total)
-
-
-class through:
-    """A way to a port that can be cut off, with all that is on it."""
-
-    def __init__(self, to):
-        self.to, self.server, self.open = to, socket.create_server(("127.0.0.1", 0)), []
-        self.port = self.server.getsockname()[1]
-
-    def __enter__(self):
-        threading.Thread(target=self.accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *error):
-        self.close()
-
-    def accept(self):
-        while True:
-            try:
-                ends = [self.server.accept()[0], socket.create_connection(("127.0.0.1", self.to))]
-            except OSError:
-                return
-            self.open += ends
-            for one, other in (ends, ends[::-1]):
-                threading.Thread(target=self.carry, args=(one, other), daemon=True).start()
-
-    def carry(self, one, other):
-        try:
-            while data := one.recv(65536):
-                other.sendall(data)
-            other.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def close(self):
-        for end in (self.server, *self.open):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            end.close()
