@@ -161,6 +161,14 @@ def test_a_bucket_that_takes_nothing(bucket, settings, first, certificate):
     assert bucket.names() == set() and not (first.folder / "none.sqlite3").exists()
 
 
+def test_settings_that_are_wrong(bucket, settings, first):
+    """They are told as to any other command, all at once."""
+    env = {**settings, "STATIC_STORAGE_URL": "s3://nobody/x", "STATIC_URL": "http://static.example/"}
+    done = first.do("collectstatic", f"s3://{bucket.name}", **env)
+    assert done.returncode == 64 and len(done.stderr.splitlines()) == 2 and "Traceback" not in done.stderr
+    assert "settings: STATIC_STORAGE_URL is not s3://key:secret@host/bucket" in done.stderr
+
+
 HASTY = "from slipway.files import bucket, publish\nbucket.LIMITS['read_timeout'] = 1\npublish.main(['s3://bucket/x'])"
 
 

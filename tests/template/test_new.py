@@ -53,12 +53,19 @@ def test_it_works_at_once(started):
 
 
 def test_source_that_others_can_reach(template, tmp_path):
-    """A project that is made of a clone notes what that is a clone of; of one that is none, its folder."""
+    """A project that is made of a clone notes what that is a clone of; of one that is none, its folder. Names may be
+    given; in a folder that git has already, committing is left to its owner."""
     clone = tmp_path / "clone"
     run(["git", "clone", "--quiet", template.folder, clone], env=template.env)
-    for number, source in enumerate((clone, template.folder)):
-        made = Project.made(".", tmp_path / f"shop{number}", cwd=source)
-        assert f'_src_path: "{template.folder}"\n' in text(made, ".copier-answers.yml")
+    made = Project.made(".", tmp_path / "shop", cwd=clone)
+    assert f'_src_path: "{template.folder}"\n' in text(made, ".copier-answers.yml")
+    run(["git", "init", "--quiet", tmp_path / "git"], env=template.env)
+    names = "--data", "app=books", "--data", 'site_name=Köln "B" \\ 1'
+    done = Project.copy(template.folder, tmp_path / "git/shop", *names)
+    assert done.returncode == 0 and "made books; git commit keeps it" in done.stderr, done.stderr
+    settings = (tmp_path / "git/shop/project/settings_shared.py").read_text()
+    assert "SITE_NAME = \"Köln \\\"B\\\" \\\\ 1\"" in settings and not (tmp_path / "git/shop/.git").exists()
+    assert f'_src_path: "{template.folder}"\n' in (tmp_path / "git/shop/.copier-answers.yml").read_text()
 
 
 @pytest.mark.parametrize("url, noted", [
@@ -67,15 +74,6 @@ def test_source_that_others_can_reach(template, tmp_path):
 def test_no_password_is_noted(url, noted):
     """The origin of a clone may hold a token; the answers go into the project's first commit."""
     assert runpy.run_path(ROOT / "make/new.py")["without_user"](url) == noted
-
-
-def test_answers(template, tmp_path):
-    """Names may be given; in a folder that git has already, committing is left to its owner."""
-    run(["git", "init", "--quiet", tmp_path], env=template.env)
-    done = Project.copy(template.folder, tmp_path / "shop", "--data", "app=books", "--data", 'site_name=Köln "B" \\ 1')
-    assert done.returncode == 0 and "made books; git commit keeps it" in done.stderr, done.stderr
-    settings = (tmp_path / "shop/project/settings_shared.py").read_text()
-    assert "SITE_NAME = \"Köln \\\"B\\\" \\\\ 1\"" in settings and not (tmp_path / "shop/.git").exists()
 
 
 @pytest.mark.parametrize("option", ["app=Not valid", "app=9lives", "site_name= "])
