@@ -16,23 +16,18 @@ def media() -> list[Any]:
     """The app, where they are in the database; in development Django, where they are in a folder. Else nobody here: a
     server's nginx asks for what it does not have, and is told so before a page for all other addresses gets to see it.
     """
+    url = urlsplit(settings.MEDIA_URL or "")
+    path = re.escape(url.path.lstrip("/"))  # on this site; without any they would have its addresses
     if apps.is_installed("slipway.files"):
         from .files.storage import DatabaseStorage
         from .files.views import serve
         if isinstance(default_storage, DatabaseStorage):
-            path = path_of(default_storage.base_url)  # without any they would have the site's addresses: E001 tells
-            return [re_path(f"^{re.escape(path)}(?P<name>.+)$", serve)] if path else []
-    here = settings.MEDIA_URL and not urlsplit(settings.MEDIA_URL).netloc
-    path = path_of(settings.MEDIA_URL) if here else ""
-    return static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT) if settings.DEBUG else (
-        [re_path(f"^{re.escape(path)}", absent)] if path else [])
+            return [re_path(f"^{path}(?P<name>.+)$", serve)] if path else []
+    if settings.DEBUG:
+        return static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
+    return [re_path(f"^{path}", absent)] if path and not url.netloc else []
 
 
 def absent(_: HttpRequest) -> HttpResponse:
     """There is no such file. No template is made for it, nor a session looked at."""
     return HttpResponse("There is no such file.", "text/plain", 404)
-
-
-def path_of(url: str) -> str:
-    """The path on this site, as urlpatterns have it: `media/`. That of a cache before the site counts, too."""
-    return urlsplit(url).path.lstrip("/")

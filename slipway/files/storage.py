@@ -1,9 +1,12 @@
-"""Django's storage of files in the database."""
+"""Django's storage of files in the database. A file's content goes in and out piece by piece: memory does not grow with
+it."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import posixpath
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -11,6 +14,7 @@ from urllib.parse import urljoin
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation
+from django.core.files import File
 from django.core.files.storage import Storage
 from django.db import IntegrityError, connections, router, transaction
 from django.db.models import QuerySet
@@ -19,8 +23,7 @@ from django.utils.deconstruct import deconstructible
 from django.utils.encoding import filepath_to_uri
 
 from . import TooLarge
-from .content import StoredFile, pieces
-from .models import NAME, Blob, Chunk
+from .models import CHUNK, NAME, Blob, Chunk
 
 LIMIT = 2_000_000_000  # bytes
 TRIES = 10  # to be the only one who saves a file of that name
@@ -44,13 +47,13 @@ class DatabaseStorage(Storage):
         """The database; not one that may be behind it, as what was written is read at once."""
         return router.db_for_write(Blob)
 
-    def blobs(self) -> QuerySet[Blob]:
-        """All, also those without a name, as a killed save of an older release has left them."""
-        return Blob.objects.using(self.using)
+    def blobs(self, name: str) -> QuerySet[Blob]:
+        """The one of that name, or none."""
+        return Blob.objects.using(self.using).filter(name=clean(name))
 
     def find(self, name: str) -> Blob:
         """Raises FileNotFoundError."""
-        blob = self.blobs().filter(name=clean(name)).first()
+        blob = self.blobs(name).first()
         if blob is None:
             raise FileNotFoundError(f"there is no {name}")
         return blob
@@ -59,7 +62,7 @@ class DatabaseStorage(Storage):
         """A length is given by a FileField alone: the file is that field's."""
         saved: str = super().save(name, content, max_length=max_length)
         if max_length:
-            self.blobs().filter(name=saved).update(owned=True)
+            self.blobs(saved).update(owned=True)
         return saved
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
@@ -69,7 +72,7 @@ class DatabaseStorage(Storage):
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of that name."""
-        return self.blobs().filter(name=clean(name)).exists()
+        return self.blobs(name).exists()
 
     def size(self, name: str) -> int:
         """In bytes."""
@@ -94,15 +97,15 @@ class DatabaseStorage(Storage):
         """Nothing where there is none."""
         if not name:
             raise ValueError("The name must be given to delete().")
-        for blob in self.blobs().filter(name=clean(name)):
+        for blob in self.blobs(name):
             remove(blob, self.using)
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """The names below a path, up to the next slash: (those that go on, those of files)."""
         prefix = f"{clean(path)}/" if path.strip("./") else ""
-        names = self.blobs().filter(name__startswith=prefix).order_by("name").values_list("name", flat=True)
-        found = [name[len(prefix):].partition("/") for name in names.iterator()  # of SQLite also what differs in case
-                 if name and name.startswith(prefix)]
+        blobs = Blob.objects.using(self.using).filter(name__startswith=prefix).order_by("name")
+        found = [name[len(prefix):].partition("/") for name in blobs.values_list("name", flat=True).iterator()
+                 if name and name.startswith(prefix)]  # SQLite finds also what differs in case
         return sorted({name for name, slash, _ in found if slash}), [name for name, slash, _ in found if not slash]
 
     def _save(self, name: str, content: Any) -> str:
@@ -152,3 +155,67 @@ def clean(name: str) -> str:
     if plain.startswith(("/", "../")) or plain in (".", "..") or "\0" in plain:
         raise SuspiciousFileOperation(f"{name!r} is no name of a file in the database")
     return plain
+
+
+def pieces(content: Any) -> Iterator[bytes]:
+    """The bytes of a file, CHUNK at a time."""
+    rest = bytearray()
+    for data in content.chunks(CHUNK):
+        rest += data.encode() if isinstance(data, str) else data
+        while len(rest) >= CHUNK:
+            yield bytes(rest[:CHUNK])
+            del rest[:CHUNK]
+    if rest:
+        yield bytes(rest)
+
+
+class Reader(io.RawIOBase):
+    """A Blob's bytes. Raises OSError where they are there no more, or not all of them."""
+
+    def __init__(self, blob: Blob, using: str) -> None:
+        self.blob, self.using = blob, using
+        self.position, self.number, self.chunk = 0, -1, memoryview(b"")
+
+    def readable(self) -> bool:
+        """As Python asks."""
+        return True
+
+    seekable = readable
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Read on elsewhere."""
+        self.position = offset + (0, self.position, self.blob.size)[whence]
+        return self.position
+
+    def readinto(self, buffer: Any) -> int:
+        """Up to the end of a chunk; the last one asked for is kept."""
+        number, start = divmod(self.position, CHUNK)
+        if self.position < self.blob.size and number != self.number:
+            self.chunk, self.number = self.load(number), number
+        part = self.chunk[start:start + len(buffer)] if self.position < self.blob.size else b""
+        buffer[:len(part)] = part
+        self.position += len(part)
+        return len(part)
+
+    def load(self, number: int) -> memoryview:
+        """The chunk of that number."""
+        data = Chunk.objects.using(self.using).filter(blob=self.blob, number=number).values_list("data", flat=True)[:1]
+        if not data or len(data[0]) != min(CHUNK, self.blob.size - number * CHUNK):
+            raise OSError(f"{self.blob} was deleted or replaced while it was read, or is damaged")
+        return memoryview(data[0]).cast("B")  # of psycopg2, one of chars
+
+
+class StoredFile(File):  # type: ignore[type-arg]
+    """A file that is open to be read, and can be opened again."""
+
+    def __init__(self, blob: Blob, using: str, mode: str = "rb") -> None:
+        self.blob, self.using = blob, using
+        file: Any = io.BufferedReader(Reader(blob, using))
+        super().__init__(file if "b" in mode else io.TextIOWrapper(file, "utf-8"), blob.name)
+        self.mode = mode
+
+    def open(self, mode: str | None = None, *_: Any, **__: Any) -> StoredFile:
+        """From its beginning."""
+        self.close()
+        self.__init__(self.blob, self.using, mode or self.mode)  # type: ignore[misc]
+        return self

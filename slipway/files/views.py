@@ -17,9 +17,8 @@ from django.utils.http import http_date
 from django.views.decorators.http import require_safe
 
 from ..env import Env
-from .content import Reader
 from .models import CHUNK
-from .storage import DatabaseStorage
+from .storage import DatabaseStorage, Reader
 
 # What a browser shows; the rest it downloads, so that it runs none of it.
 SHOWN = {"png": "image/png", "jpeg": "image/jpeg", "jpg": "image/jpeg", "gif": "image/gif", "webp": "image/webp",
