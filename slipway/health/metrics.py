@@ -13,13 +13,15 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from django.apps import apps
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from .. import readiness
 from ..logs import output
 from ..release import RELEASE
-from . import figures, process
+from . import process
 
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 values.ValueClass = values.MultiProcessValue(lambda: process.worker) if FOLDER else values.MutexValue
@@ -37,6 +39,9 @@ IN_FLIGHT = Gauge("http_requests_in_flight", "Requests being worked on.",
 WEBSOCKETS = Gauge("websockets_open", "Websockets that are open.", registry=REGISTRY, multiprocess_mode="livesum")
 LOST = Counter("log_lines_lost", "Lines of the log that nobody read in time.", registry=REGISTRY)
 PID = Gauge("worker_pid", "Process id.", registry=REGISTRY, multiprocess_mode="liveall")
+
+PARTS = {"worker": None, "beat": None, "waiting": None, "dead": None}
+PATHS = {"heartbeats": "slipway.heartbeat.ages", "queues": "slipway.celery.queues"}
 
 for _status in CLASSES:
     REQUESTS.labels(_status)  # there from the start, at 0
@@ -90,7 +95,30 @@ class Page:
         release.add_metric([RELEASE], 1)
         yield release
         yield GaugeMetricFamily("uptime_seconds", "Time since the server started.", value=process.uptime())
-        yield from figures.families()
+        yield from jobs()
+
+
+def celery() -> dict[str, Any]:
+    """{"worker": seconds since its last heartbeat, "beat": …, "waiting": {queue: tasks}, "dead": tasks that were given
+    up}; None where nobody could tell. Nothing in a project that does without Celery."""
+    if not apps.is_installed("django_celery_beat"):
+        return {}
+    return {**PARTS, **{name: value for found in readiness.values(PATHS) for name, value in (found or {}).items()}}
+
+
+def jobs() -> Iterator[Metric]:
+    """The same for /metrics, less what nobody could tell."""
+    found = {name: value for name, value in celery().items() if value is not None}
+    ages = GaugeMetricFamily("celery_heartbeat_age_seconds", "Since the last heartbeat.", labels=["part"])
+    for part in found.keys() & {"worker", "beat"}:
+        ages.add_metric([part], found[part])
+    waiting = GaugeMetricFamily("celery_tasks_waiting", "Tasks that no worker has taken yet.", labels=["queue"])
+    for queue, count in found.get("waiting", {}).items():
+        waiting.add_metric([queue], count)
+    yield from (family for family in (ages, waiting) if family.samples)
+    if "dead" in found:
+        yield GaugeMetricFamily("celery_tasks_dead", "Tasks that were given up: manage.py dead_tasks.",
+                                value=found["dead"])
 
 
 def page() -> bytes:
@@ -99,7 +127,7 @@ def page() -> bytes:
 
 
 def variables() -> dict[str, Any]:
-    """The figures of /debug/vars, less Celery's. Memory is in bytes, summed over the workers."""
+    """The figures of /debug/vars. Memory is in bytes, summed over the workers."""
     found = families()
     samples = [sample for family in found for sample in family.samples]
     held = [memory for memory in map(process.memory, workers(found).values()) if memory]
@@ -113,4 +141,5 @@ def variables() -> dict[str, Any]:
                      for sample in samples if sample.name == "http_requests_total"},
         "in_flight": int(sum(sample.value for sample in samples if sample.name == "http_requests_in_flight")),
         "workers": len(workers(found)),
+        "celery": celery(),
     }

@@ -1,10 +1,23 @@
-"""What machines ask: /healthz, /readyz, /metrics and /debug/vars. docs/operations.md says what each answers."""
+"""What machines ask: /healthz, /readyz, /metrics and /debug/vars. docs/operations.md says what each answers, and who
+may see the last two: nobody from outside, whatever the request says of itself."""
 
+import hmac
+import ipaddress
+import re
+import socket
+
+from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseNotFound, JsonResponse
+from django.http.request import split_domain_port
 
 from .. import readiness
 from ..release import RELEASE
-from . import figures, metrics_access
+
+# What proxies add to a request that they pass on. Its presence is enough, even empty.
+FORWARDING = re.compile(
+    r"HTTP_(.*(FORWARD|IP$|ADDR|ENVOY|CLUSTER|PROXYUSER)|VIA$|CF_|CDN_LOOP|X_(ORIGINAL|REMOTE|HOST|SCHEME|PROXY))"
+    r"|PROXY_")
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -19,20 +32,16 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"release": RELEASE, "ready": ready, "parts": parts}, status=200 if ready else 503)
 
 
-def metrics(request: HttpRequest) -> HttpResponse:
-    """The figures for Prometheus."""
-    from . import metrics
-    return HttpResponse(metrics.page(), content_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def debug_vars(request: HttpRequest) -> HttpResponse:
-    """The figures as JSON."""
-    from . import metrics
-    return JsonResponse({**metrics.variables(), "celery": figures.celery()}, json_dumps_params={"indent": 1})
+def figures(request: HttpRequest) -> HttpResponse:
+    """For Prometheus, or as JSON."""
+    from . import metrics  # it needs the folder that gunicorn makes
+    if request.path_info == "/metrics":
+        return HttpResponse(metrics.page(), content_type="text/plain; version=0.0.4; charset=utf-8")
+    return JsonResponse(metrics.variables(), json_dumps_params={"indent": 1})
 
 
 OPEN = {"/healthz": healthz, "/readyz": readyz}
-GUARDED = {"/metrics": metrics, "/debug/vars": debug_vars}
+GUARDED = {"/metrics": figures, "/debug/vars": figures}
 PATHS = {**OPEN, **GUARDED}
 
 
@@ -41,18 +50,51 @@ def answer(request: HttpRequest) -> HttpResponse | None:
     view = PATHS.get(request.path_info)
     if view is None:
         return None
-    if request.path_info in GUARDED and not metrics_access.may_see(request):
-        return closed(HttpResponseNotFound("not found\n", content_type="text/plain"))
-    if request.method not in ("GET", "HEAD"):
-        return closed(HttpResponseNotAllowed(["GET", "HEAD"]))
-    return closed(view(request))
-
-
-def closed(response: HttpResponse) -> HttpResponse:
-    """What every answer to a probe has: it is not kept."""
+    if request.path_info in GUARDED and not may_see(request):
+        response: HttpResponse = HttpResponseNotFound("not found\n", content_type="text/plain")
+    elif request.method not in ("GET", "HEAD"):
+        response = HttpResponseNotAllowed(["GET", "HEAD"])
+    else:
+        response = view(request)
     response["Cache-Control"] = "no-store"
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Length"] = str(len(response.content))
     # Django's mark: what changes is logged once, not each time that somebody asks.
     setattr(response, "_has_been_logged", True)
     return response
+
+
+def may_see(request: HttpRequest) -> bool:
+    """True for a request with the token, or one that certainly came from this machine and no proxy passed on."""
+    passed_on = any(FORWARDING.match(name) for name in request.META)
+    return has_token(request) or (not passed_on and (over_unix_socket(request) or at_home(request)))
+
+
+def has_token(request: HttpRequest) -> bool:
+    """Whether the request brings METRICS_TOKEN."""
+    token = getattr(settings, "METRICS_TOKEN", "") or ""
+    kind, _, given = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return bool(token) and kind.lower() == "bearer" and hmac.compare_digest(given.encode(), token.encode())
+
+
+def over_unix_socket(request: HttpRequest) -> bool:
+    """gunicorn's own word on its connection, or uvicorn's (a path without a port), which no header can forge."""
+    if isinstance(request, ASGIRequest):
+        path, port = request.scope.get("server") or ("", 0)
+        return bool(path) and port is None
+    return getattr(request.META.get("gunicorn.socket"), "family", None) == socket.AF_UNIX
+
+
+def at_home(request: HttpRequest) -> bool:
+    """In development, from this machine, under a local name: another one may be a foreign page's, pointed here."""
+    host = split_domain_port(request.META.get("HTTP_HOST", ""))[0]
+    return settings.DEBUG and is_loopback(request.META.get("REMOTE_ADDR", "")) and (
+        host == "localhost" or host.endswith(".localhost") or is_loopback(host.strip("[]")))
+
+
+def is_loopback(address: str) -> bool:
+    """Whether the address is this machine's own."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

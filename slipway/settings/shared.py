@@ -87,5 +87,5 @@ SECURE_REFERRER_POLICY = "same-origin"
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BEAT_SCHEDULER = "slipway.tasks:Scheduler"
+CELERY_BEAT_SCHEDULER = "slipway.jobs.beat:Scheduler"
 CELERY_BEAT_SYNC_EVERY = 1  # a last-run time reaches the database with its run, so that a restart repeats none

@@ -30,6 +30,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 from kombu.transport import filesystem
 
 from slipway import celery, tasks
+from slipway.jobs import beat
 
 
 class FilesTest(SimpleTestCase):
@@ -187,11 +188,11 @@ class ScheduleTest(TestCase):
         # Its sync would take the connection of this test's transaction for an old one, and close it.
         self.enterContext(patch("django_celery_beat.schedulers.close_old_connections"))
 
-    def schedule(self, **entries: Any) -> tasks.Scheduler:
+    def schedule(self, **entries: Any) -> beat.Scheduler:
         """Beat starts with these entries in the code."""
         app = Celery("other", set_as_current=False)
         app.conf.beat_schedule = entries
-        scheduler = tasks.Scheduler(app, lazy=True)
+        scheduler = beat.Scheduler(app, lazy=True)
         scheduler.load()
         return scheduler
 
@@ -236,10 +237,10 @@ class ScheduleTest(TestCase):
 
     def test_database_away(self) -> None:
         """Beat outlives a database that is away, from its first look at the schedule on."""
-        scheduler = tasks.Scheduler(celery.app, lazy=True)
+        scheduler = beat.Scheduler(celery.app, lazy=True)
         away = OperationalError("the server closed the connection")
-        with (patch.object(tasks.Scheduler, "all_as_schedule", side_effect=away),
-              self.assertLogs("slipway.tasks") as logs):
+        with (patch.object(beat.Scheduler, "all_as_schedule", side_effect=away),
+              self.assertLogs("slipway.jobs.beat") as logs):
             self.assertEqual(scheduler.tick(), 5)
             self.assertEqual(scheduler.tick(), 5)
         self.assertNotIn("closed", "".join(logs.output))
@@ -272,7 +273,7 @@ class ScheduleTest(TestCase):
 
     def test_told_to_end_while_it_starts(self) -> None:
         """Celery's handler closes the connection to the database: not while a query is on it."""
-        scheduler = tasks.Scheduler(celery.app, lazy=True)
+        scheduler = beat.Scheduler(celery.app, lazy=True)
         with patch.object(DatabaseScheduler, "tick"):
             self.assert_not_broken_off(scheduler, "load", scheduler.tick)
         self.assert_not_broken_off(tasks.heartbeat, "apply_async", tasks.first_heartbeat)

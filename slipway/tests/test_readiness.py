@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import RequestFactory, SimpleTestCase, TestCase, override_settings
 
-from slipway.health import checks, metrics_access, probes
+from slipway.health import checks, probes
 from slipway import readiness
 
 
@@ -196,7 +196,7 @@ class Checks(TestCase):
 
 class MetricsAccess(SimpleTestCase):
     def may_see(self, **meta: Any) -> bool:
-        return metrics_access.may_see(RequestFactory().get("/metrics", **{"HTTP_HOST": "localhost", **meta}))
+        return probes.may_see(RequestFactory().get("/metrics", **{"HTTP_HOST": "localhost", **meta}))
 
     def test_only_in_development_from_this_machine(self) -> None:
         """DEBUG, the loopback and a local name: all three."""
