@@ -25,9 +25,6 @@ REQUIRED = Required()
 # A variable that a release gave up → its new name, and what the value becomes.
 RENAMED = {"DATABASE_TIMEOUTS": "DATABASE_POOLER (true for false)"}
 POSTGRES = "postgres://user:password@db.example:5432/name"
-# What is not among the pins: the module that Django imports, and the package that has it.
-DRIVERS = {"django.db.backends.mysql": ("MySQLdb", "mysqlclient"),
-           "django.db.backends.oracle": ("oracledb", "oracledb")}
 
 
 class SettingsError(Exception):
@@ -196,8 +193,6 @@ def database(url: str) -> dict[str, Any]:
     except Exception:  # the library raises several kinds, and some quote the URL with its password
         raise ValueError("is not a database URL") from None
     options = settings.setdefault("OPTIONS", {})
-    if (driver := DRIVERS.get(settings["ENGINE"])) and not find_spec(driver[0]):
-        raise ValueError(f"needs {driver[1]} in requirements.in")
     if settings["ENGINE"] == "django.db.backends.sqlite3":
         settings.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=False)
         options.update(transaction_mode="IMMEDIATE", timeout=20,

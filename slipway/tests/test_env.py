@@ -129,7 +129,6 @@ class Databases(SimpleTestCase):
         """Each of these is refused with a word on what is wrong, and not told."""
         for url, word in {
             "nonsense": "not a database URL", "postgres:/x": "not a database URL", "oracal://h/n": "not a database URL",
-            "mysql://u:p@h/n": "needs mysqlclient in requirements.in", "oracle://u:p@h/n": "needs oracledb",
             "postgres://h": "names no database", "postgres://u:p@h:5432/": "names no database",
             "postgres://u:p@h:port/n": "port", "postgres://u:p@h:99999/n": "port", "postgres://u:a/b@h/n": "%2F",
             "postgres://u:a#b@h/n": "", "postgres://u:p@h/a b": "%20", "postgres://u:[p@h/n": "",

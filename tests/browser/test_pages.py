@@ -27,14 +27,3 @@ def test_admin(visit, development):
     page.click("#result_list tbody th a")
     assert page.locator("#id_email").input_value() == "ann@example.org"
     page.wait_for_selector(".selector-chooseall, .selector-add")  # made by the admin's own scripts
-
-
-def test_a_crontab_in_words(visit, development, site):
-    """The admin says when a schedule that is chosen is due: its script, too, runs under our policy."""
-    site.manage("shell", "-c", "from django_celery_beat.models import CrontabSchedule as C; C.objects.create(minute=7)")
-    page = visit(f"{development}/admin/django_celery_beat/periodictask/add/", 1280)
-    page.fill("#id_username", "ann")
-    page.fill("#id_password", PASSWORD)
-    page.click("[type=submit]")
-    page.select_option("#id_crontab", index=1)
-    assert "At 7 minutes past the hour" in page.locator(".field-crontab .help").inner_text()
