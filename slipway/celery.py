@@ -93,7 +93,6 @@ def queues() -> dict[str, Any]:
 
 
 def length(connection: Connection, queue: str) -> int:
-    """How many messages wait in a queue."""
     try:
         with connection.channel() as channel:
             count: int = channel.queue_declare(queue, passive=True).message_count  # type: ignore[attr-defined]
@@ -120,7 +119,6 @@ class FilesChannel(filesystem.Channel):
         write_replace(message, dumps(payload))
 
     def get_table(self, exchange: str) -> Any:
-        """Which queues an exchange leads to."""
         with LockedOpen(self.control_folder / "lock", "a"):
             return super().get_table(exchange)
 
@@ -187,7 +185,6 @@ def take_request_id(task_id: str, task: Any, **_: Any) -> None:
 
 @signals.task_postrun.connect
 def drop_request_id(task: Any, **_: Any) -> None:
-    """A task has ended."""
     if not task.request.is_eager:
         request_id.clear()
 
@@ -196,7 +193,6 @@ def drop_request_id(task: Any, **_: Any) -> None:
 
 @signals.celeryd_init.connect
 def prepare_worker(**_: Any) -> None:
-    """A worker starts."""
     prepare_database()
 
 

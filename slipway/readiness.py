@@ -44,7 +44,6 @@ class Attempt:
         self.value: Any = None
 
     def start(self) -> None:
-        """Run the check in a thread."""
         try:
             threading.Thread(target=self.run, name="readiness", daemon=True).start()
         except RuntimeError as error:  # no thread to be had

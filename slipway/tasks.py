@@ -33,5 +33,4 @@ def first_heartbeat(**_: Any) -> None:
 
 
 def beat_is_alive(**_: Any) -> None:
-    """A heartbeat was sent."""
     beat("beat")

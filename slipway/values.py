@@ -28,7 +28,6 @@ class Site:
 
 
 def site(text: str) -> Site:
-    """The Site of SITE_URL."""
     url = split(text)
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("is not an address that begins with https://")
@@ -41,12 +40,10 @@ def site(text: str) -> Site:
 
 
 def is_local(host: str) -> bool:
-    """Whether a host's name is this machine's."""
     return host in ("localhost", "127.0.0.1", "::1") or host.endswith(".localhost")
 
 
 def hosts(found: Site) -> list[str]:
-    """ALLOWED_HOSTS for a Site."""
     if found.secure or not is_local(found.host):
         return [f"[{found.host}]" if ":" in found.host else found.host]
     return ["localhost", ".localhost", "127.0.0.1", "[::1]"]
@@ -214,7 +211,6 @@ def allow(directives: dict[str, Any], source: str) -> None:
 
 
 def dsn(text: str) -> str:
-    """A DSN of Sentry."""
     from sentry_sdk.utils import Dsn
     try:
         Dsn(text)
@@ -224,7 +220,6 @@ def dsn(text: str) -> str:
 
 
 def server(text: str) -> str:
-    """Which kind of application is served."""
     if text not in ("wsgi", "asgi"):
         raise ValueError("is neither wsgi nor asgi")
     return text

@@ -53,7 +53,6 @@ def to_bucket(address: str) -> None:
 
 
 def to_folder(folder: str) -> None:
-    """Publish into a folder."""
     os.umask(0o022)
     try:
         added, names = publish(ROOT, Path(folder))

@@ -39,7 +39,6 @@ class DatabaseStorage(Storage):
 
     @property
     def base_url(self) -> str:
-        """Where files are served."""
         return (settings.MEDIA_URL or "").rstrip("/") + "/"
 
     @property
@@ -71,15 +70,12 @@ class DatabaseStorage(Storage):
         return name if self.allow_overwrite and len(name) <= most else str(super().get_available_name(name, most))
 
     def exists(self, name: str) -> bool:
-        """Whether there is a file of that name."""
         return self.blobs(name).exists()
 
     def size(self, name: str) -> int:
-        """In bytes."""
         return self.find(name).size
 
     def checksum(self, name: str) -> str:
-        """SHA-256, in hex digits."""
         return self.find(name).sha256
 
     def get_modified_time(self, name: str) -> datetime:
@@ -90,7 +86,6 @@ class DatabaseStorage(Storage):
     get_created_time = get_modified_time  # content never changes
 
     def url(self, name: str | None) -> str:
-        """Where it is served."""
         return urljoin(self.base_url, (filepath_to_uri(name) or "").lstrip("/"))
 
     def delete(self, name: str) -> None:
@@ -177,13 +172,11 @@ class Reader(io.RawIOBase):
         self.position, self.number, self.chunk = 0, -1, memoryview(b"")
 
     def readable(self) -> bool:
-        """As Python asks."""
         return True
 
     seekable = readable
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Read on elsewhere."""
         self.position = offset + (0, self.position, self.blob.size)[whence]
         return self.position
 
@@ -198,7 +191,6 @@ class Reader(io.RawIOBase):
         return len(part)
 
     def load(self, number: int) -> memoryview:
-        """The chunk of that number."""
         data = Chunk.objects.using(self.using).filter(blob=self.blob, number=number).values_list("data", flat=True)[:1]
         if not data or len(data[0]) != min(CHUNK, self.blob.size - number * CHUNK):
             raise OSError(f"{self.blob} was deleted or replaced while it was read, or is damaged")

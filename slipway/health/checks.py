@@ -48,7 +48,6 @@ def worker() -> None:
 
 
 def beat() -> None:
-    """Down unless beat's heartbeat is recent."""
     fresh("beat")
 
 

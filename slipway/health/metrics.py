@@ -49,7 +49,6 @@ output.Output.observers.append(LOST.inc)
 
 
 def observe(method: str | None, status: int, seconds: float) -> None:
-    """Count an answered request."""
     kind = f"{status // 100}xx"
     kind = kind if kind in CLASSES else "other"
     REQUESTS.labels(kind).inc()
@@ -122,7 +121,6 @@ def jobs() -> Iterator[Metric]:
 
 
 def page() -> bytes:
-    """Prometheus' text format, as bytes."""
     return generate_latest(Page())
 
 

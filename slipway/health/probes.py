@@ -71,7 +71,6 @@ def may_see(request: HttpRequest) -> bool:
 
 
 def has_token(request: HttpRequest) -> bool:
-    """Whether the request brings METRICS_TOKEN."""
     token = getattr(settings, "METRICS_TOKEN", "") or ""
     kind, _, given = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     return bool(token) and kind.lower() == "bearer" and hmac.compare_digest(given.encode(), token.encode())
@@ -93,7 +92,6 @@ def at_home(request: HttpRequest) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether the address is this machine's own."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:

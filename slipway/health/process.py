@@ -9,7 +9,6 @@ worker = "0"  # which of gunicorn's workers this is, "1" and up: a worker that e
 
 
 def uptime() -> float:
-    """Seconds since the server started."""
     return time.monotonic() - started
 
 

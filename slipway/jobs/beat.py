@@ -68,7 +68,6 @@ class Scheduler(DatabaseScheduler):
     loaded, lock, waiting = False, Lock(), False
 
     def setup_schedule(self) -> None:
-        """Beat starts."""
         prepare_database()  # the rest in tick, where the database may be away
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -114,7 +113,6 @@ class Scheduler(DatabaseScheduler):
         return held
 
     def away(self, error: Exception) -> None:
-        """Tell that it will be tried again."""
         logger.error("beat: the database is away, trying again in 5 s: %s", type(error).__name__)
 
 

@@ -38,7 +38,6 @@ def connection(app: Celery) -> Connection:
 
 
 def dead_queue(channel: Any) -> Queue:
-    """The queue of what is dead, on a channel."""
     return Queue(DEAD)(channel)
 
 
@@ -48,7 +47,6 @@ def is_redelivered(message: Message) -> bool:
 
 
 def headers(message: Message) -> dict[str, Any]:
-    """The headers of a message."""
     found: dict[str, Any] = message.headers or {}
     return found
 

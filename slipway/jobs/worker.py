@@ -99,15 +99,12 @@ class Consumer(BaseConsumer):
         self.keep(message, seconds, unknown=tries + 1)
 
     def on_unknown_message(self, body: Any, message: Message) -> None:
-        """Bury what is no task."""
         deliveries.bury(self.app, message, "it is no task")
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:
-        """Bury what cannot be read."""
         deliveries.bury(self.app, message, f"it cannot be read: {type(exc).__name__}")
 
     def on_invalid_task(self, body: Any, message: Message, exc: Exception) -> None:
-        """Bury what is no valid task."""
         deliveries.bury(self.app, message, f"it is no valid task: {type(exc).__name__}")
 
     def keep(self, message: Message, seconds: float, **headers: Any) -> None:

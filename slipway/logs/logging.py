@@ -18,7 +18,6 @@ class RequestIdFilter(logging.Filter):
     """Gives each record the current request id, so that a format may name it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Lets every record pass."""
         if not hasattr(record, "request_id"):
             record.request_id = request_id.current() or "-"
         return True
@@ -28,7 +27,6 @@ class OfVisitors(logging.Filter):
     """Makes a warning of what any visitor can bring about: nobody is called for it, and no traceback tells more."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Lets every record pass."""
         record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
         return True
 
@@ -37,7 +35,6 @@ class NoArguments(logging.Filter):
     """Takes what a task was given and what it returned out of Celery's records: both may be secrets."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Lets every record pass."""
         record.__dict__.pop("data", None)
         if isinstance(record.args, dict):
             record.msg = record.msg.removesuffix(": %(return_value)s")
@@ -53,11 +50,9 @@ class Text(logging.Formatter):
         super().__init__("{asctime} {levelname} {name} [{request_id:.8}] {message}", style="{")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """The line."""
         return CONTROL.sub(lambda match: repr(match[0])[1:-1], super().formatMessage(record))
 
     def formatException(self, exc_info: Any) -> str:
-        """The traceback."""
         return "\n".join("    " + line for line in super().formatException(exc_info).splitlines())
 
 
@@ -72,7 +67,6 @@ class Json(JsonFormatter):
             rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception", "stack_info": "stack"})
 
     def jsonify_log_record(self, log_data: Any) -> str:
-        """The object as a line."""
         try:
             return super().jsonify_log_record(log_data)
         except (TypeError, ValueError):  # an `extra` that JSON cannot tell: its text will do

@@ -46,15 +46,12 @@ class Output(io.RawIOBase):
         self.thread: threading.Thread | None = None
 
     def writable(self) -> bool:
-        """It is."""
         return True
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
         return os.isatty(self.fd)
 
     def fileno(self) -> int:
-        """The number of its file."""
         return self.fd
 
     def write(self, data: "Buffer") -> int:

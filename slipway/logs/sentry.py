@@ -25,14 +25,12 @@ def start(dsn: str, release: str, environment: str) -> None:
 
 
 def scrub_event(event: Event, hint: Hint) -> Event:
-    """The event without secrets."""
     event.get("request", {}).pop("query_string", None)
     scrubbed: Event = scrub(event)
     return scrubbed
 
 
 def scrub(value: Any) -> Any:
-    """The same with each text in it scrubbed."""
     if isinstance(value, dict):
         return {key: scrub(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

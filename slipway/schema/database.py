@@ -62,7 +62,6 @@ def apply() -> None:
 
 
 def said(error: BaseException) -> str:
-    """The first line of an error."""
     return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 

@@ -39,7 +39,6 @@ class Tables:
             self.makers.setdefault(renamed[2], set()).update(self.made(renamed[1]))
 
     def made(self, table: str | None) -> frozenset[str]:
-        """The migrations that made a table."""
         return frozenset(self.makers.get(table, {NOBODY}))
 
 

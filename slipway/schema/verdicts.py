@@ -74,7 +74,6 @@ class Verdicts(MigrationLinter):
         return self.migration_loader.disk_migrations.values()
 
     def get_sql(self, app_label: str, migration_name: str) -> list[str]:
-        """The SQL of a migration, as it was taken."""
         known = self.sql.get((app_label, migration_name))
         return super().get_sql(app_label, migration_name) if known is None else known
 
@@ -115,11 +114,9 @@ class Verdicts(MigrationLinter):
         self.migrations[f"{app_label}.{migration_name}"] = verdict
 
     def print_errors(self, errors: Iterable[Any]) -> None:
-        """Keep what is said."""
         self.messages.extend(text(issue, self.columns) for issue in errors)
 
     def print_warnings(self, warnings: Iterable[Any]) -> None:
-        """The same."""
         self.print_errors(warnings)
 
 
@@ -162,7 +159,6 @@ def text(issue: Any, columns: Iterable[str] = ()) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """An error in a line."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 

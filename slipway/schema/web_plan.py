@@ -23,7 +23,6 @@ UNKNOWN = "unknown\n"
 
 
 def path(over_socket: str) -> Path:
-    """The file, by the path of the socket."""
     return Path(over_socket).with_name("web.plan")
 
 

@@ -21,7 +21,6 @@ class Argon2(Argon2PasswordHasher):
     memory_cost, time_cost, parallelism = 19 * 1024, 2, 1
 
     def encode(self, password: str, salt: str) -> str:
-        """Hash a password. Raises TooMany."""
         with seat():
             return super().encode(password, salt)
 
@@ -35,7 +34,6 @@ class PBKDF2(PBKDF2PasswordHasher):
     """Django's, for accounts that come from elsewhere; `verify` is one `encode`."""
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
-        """Hash a password. Raises TooMany."""
         with seat():
             return super().encode(password, salt, iterations)
 

@@ -61,7 +61,6 @@ class Exchange:
         await self.to_client(message)
 
     def stop(self) -> None:
-        """Let it be over."""
         if not self.over.done():
             self.over.set_result(None)
 
@@ -95,7 +94,6 @@ class Streams(set[Exchange]):
             stream.stop()
 
     def stop(self) -> None:
-        """Tell all to end."""
         self.stopped = True
         for stream in self:
             stream.stop()
@@ -110,14 +108,12 @@ def headers_of(message: MutableMapping[str, Any]) -> dict[bytes, str]:
 
 
 async def page(app: Application, exchange: Exchange) -> None:
-    """Have a request answered."""
     await app(exchange.scope, exchange.receive, exchange.send)
     with suppress(OSError):  # the client has gone
         await exchange.end()
 
 
 async def websocket(app: Application, exchange: Exchange) -> None:
-    """Have a websocket served, to its end."""
     exchange.id = request_id.start(headers_of(exchange.scope).get(ID, ""))
     with metrics.WEBSOCKETS.track_inprogress():
         await app(exchange.scope, exchange.from_client, exchange.send)

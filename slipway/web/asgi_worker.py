@@ -68,7 +68,6 @@ class Server(uvicorn.Server):
 
 
 def arrived(listener: socket.socket) -> Iterator[socket.socket]:
-    """Those who wait at a socket."""
     with contextlib.suppress(OSError):  # nobody does
         while True:
             connection = listener.accept()[0]

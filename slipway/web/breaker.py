@@ -30,7 +30,6 @@ class Breaker:
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[None]:
-        """Raises Hangs."""
         tries, began = self.check(), time.monotonic()
         try:
             yield

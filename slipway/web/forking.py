@@ -32,7 +32,6 @@ def warm_up() -> None:
 
 
 def load_parts() -> None:
-    """What asks the parts of the site."""
     for path in settings.READINESS.values():
         import_string(path)
 
@@ -55,7 +54,6 @@ def let_go() -> None:
 
 
 def closers() -> Iterator[Callable[[], object]]:
-    """What closes each connection that there is."""
     for connection in connections.all(initialized_only=True):
         yield connection.close
         if getattr(connection, "_connection_pools", None):  # with threads, which no worker inherits

@@ -158,7 +158,6 @@ def load() -> Any:
 
 
 def on_starting(server: Arbiter) -> None:
-    """Before it listens."""
     make_folder()
     web_plan.begin(slot)
     draining.hold_signals()

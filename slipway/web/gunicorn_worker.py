@@ -14,12 +14,10 @@ class Worker(ThreadWorker):
     told_to_end = False  # not so when it ends of max_requests: then others take who waits
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """It is told to end."""
         self.told_to_end = True
         super().handle_exit(sig, frame)
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
-        """Take connections, or no more."""
         super().set_accept_enabled(enabled)
         if self.told_to_end and not enabled and self.sockets:
             for listener in self.sockets:
@@ -28,7 +26,6 @@ class Worker(ThreadWorker):
             self.sockets = []
 
     def take_all(self, listener: socket.socket) -> None:
-        """Answer all who wait at a socket."""
         for _ in range(self.cfg.backlog):
             before = self.nr_conns
             self.accept(listener)

@@ -12,12 +12,9 @@ from ...jobs import deliveries
 
 
 class Command(BaseCommand):
-    """`manage.py dead_tasks`."""
-
     help = "Shows the tasks that were given up: they circled, killed their worker, or nobody knows them."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Its options."""
         parser.add_argument("ids", nargs="*", metavar="ID", help="only these; without any, all")
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--again", action="store_true", help="send them again, as new")

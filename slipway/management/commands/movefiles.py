@@ -17,13 +17,10 @@ from ...files.folder import Folder
 
 
 class Command(BaseCommand):
-    """`manage.py movefiles FROM TO`."""
-
     help = ("Copies what differs from one storage to another: database:, a folder's whole path, a name in STORAGES, or "
             "a variable that holds a URL. Run it again at any time.")
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The two storages."""
         parser.add_argument("source", metavar="FROM")
         parser.add_argument("target", metavar="TO")
 
@@ -56,7 +53,6 @@ def plain(error: Exception) -> str:
 
 
 def storage(word: str) -> Any:
-    """The storage of a word. Raises ValueError."""
     if word.startswith("/"):
         return Folder(word)
     if word in settings.STORAGES:

@@ -17,7 +17,6 @@ class Command(Runserver):
     _raw_ipv6: bool
 
     def run(self, **options: Any) -> None:
-        """Serve, once the database is right."""
         if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":  # once, not at each reload
             prepare(self.stdout.write if is_own() else lambda line: None)  # of others check_migrations tells
         super().run(**options)

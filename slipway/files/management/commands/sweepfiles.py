@@ -23,17 +23,13 @@ logger = logging.getLogger("slipway.files.sweep")
 
 
 class Command(BaseCommand):
-    """`manage.py sweepfiles`."""
-
     help = "Deletes files in the database that no FileField refers to any more, and that are older than a day."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Its options."""
         parser.add_argument("--dry-run", action="store_true", help="only name them")
         parser.add_argument("--all", action="store_true", help="also those that no FileField ever referred to")
 
     def handle(self, dry_run: bool, all: bool, **_: Any) -> None:
-        """Name each, and delete it."""
         for blob in unused(all):
             if not dry_run:
                 remove(blob, router.db_for_write(Blob))
