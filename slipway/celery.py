@@ -101,8 +101,6 @@ def length(connection: Connection, queue: str) -> int:
         return 0
 
 
-# ---- development's broker: kombu's, less its races ----
-
 class FilesChannel(filesystem.Channel):
     """kombu writes a message in place and a routing table after it is visible: whoever reads in between finds half
     of it and ends. Here a message is renamed into place, and tables are read and written under a lock."""
@@ -146,8 +144,6 @@ class FilesTransport(filesystem.Transport):
 kombu.transport.TRANSPORT_ALIASES["filesystem"] = "slipway.celery:FilesTransport"
 
 
-# ---- logs: the project's own, each line with the id of the request that set the task off ----
-
 @signals.setup_logging.connect
 def keep_logging(**_: Any) -> None:
     """Celery then leaves logging as Django's LOGGING set it up. Python's warnings go there, too."""
@@ -189,15 +185,9 @@ def drop_request_id(task: Any, **_: Any) -> None:
         request_id.clear()
 
 
-# ---- the database, before the first of worker and beat uses it ----
-
 @signals.celeryd_init.connect
-def prepare_worker(**_: Any) -> None:
-    prepare_database()
-
-
-def prepare_database() -> None:
-    """Development only: as runserver does. Ends with one line where the database cannot be used."""
+def prepare_database(**_: Any) -> None:
+    """Before worker and beat use it; development only, as runserver does. Ends with a line where it cannot be used."""
     if hasattr(settings, "OWN_DATABASE"):
         try:
             prepare(lambda line: print(line, file=sys.stderr, flush=True))

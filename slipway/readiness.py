@@ -22,8 +22,6 @@ SHARED = 1  # second for which an answer is given to all who ask: they may be ma
 GIVE_UP = 10  # seconds after which a hanging check no longer stands in the way of another one
 NEVER = "there never was a heartbeat"  # of what nobody has started yet: that is told, and is no warning
 HANGING = 3  # how many given up checks of a part may still hang before no other one is started
-
-
 Check = Callable[[], object]
 
 
@@ -124,13 +122,17 @@ def part(name: str, path: str) -> Part:
     return _parts.setdefault((name, path), Part(name, lambda: import_string(path)()))
 
 
+def ended(paths: Mapping[str, str]) -> dict[str, tuple[str, Attempt]]:
+    """{name: (its error, its run)} of several parts, asked at once."""
+    asked, parts = time.monotonic(), [part(name, path) for name, path in paths.items()]
+    return {part.name: (part.finish(attempt, asked), attempt)
+            for part, attempt in [(part, part.attempt()) for part in parts]}
+
+
 def ask(beat: bool = False) -> dict[str, Answer]:
     """{name: {"state": "ok" or "down", "ms": milliseconds}} of each part, `beat`: Celery's worker and beat too."""
-    paths = {**settings.READINESS, **(settings.READINESS_BEAT if beat else {})}
-    asked = time.monotonic()
-    attempts = [(part(name, path), part(name, path).attempt()) for name, path in paths.items()]
-    return {part.name: {"state": "down" if part.finish(attempt, asked) else "ok", "ms": attempt.ms()}
-            for part, attempt in attempts}
+    found = ended({**settings.READINESS, **(settings.READINESS_BEAT if beat else {})})
+    return {name: {"state": "down" if error else "ok", "ms": attempt.ms()} for name, (error, attempt) in found.items()}
 
 
 def value(name: str, path: str) -> Any:
@@ -140,6 +142,4 @@ def value(name: str, path: str) -> Any:
 
 def values(paths: Mapping[str, str]) -> list[Any]:
     """What several functions return, asked at once."""
-    asked = time.monotonic()
-    attempts = [(part(name, path), part(name, path).attempt()) for name, path in paths.items()]
-    return [None if part.finish(attempt, asked) else attempt.value for part, attempt in attempts]
+    return [None if error else attempt.value for error, attempt in ended(paths).values()]

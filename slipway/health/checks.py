@@ -1,6 +1,7 @@
 """The parts that /readyz asks. Each function returns when its part is up and raises when it is not."""
 
 import uuid
+from functools import partial
 
 from django.core.cache import caches
 from django.db import connection
@@ -42,15 +43,6 @@ def cache() -> None:
     caches["default"].delete(key)
 
 
-def worker() -> None:
-    """Down unless the worker's heartbeat is recent."""
-    fresh("worker")
-
-
-def beat() -> None:
-    fresh("beat")
-
-
 def fresh(name: str) -> None:
     """Down unless the heartbeat of that name is recent. worker and beat share one look at the database."""
     ages = readiness.value("heartbeats", "slipway.heartbeat.ages")
@@ -61,3 +53,6 @@ def fresh(name: str) -> None:
         raise Down(readiness.NEVER)
     if age > heartbeat.LIMIT:
         raise Down(f"the last heartbeat is {age:.0f} s old")
+
+
+worker, beat = partial(fresh, "worker"), partial(fresh, "beat")

@@ -3,8 +3,10 @@ may see the last two: nobody from outside, whatever the request says of itself."
 
 import hmac
 import ipaddress
+import logging
 import re
 import socket
+from typing import Any
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
@@ -14,6 +16,7 @@ from django.http.request import split_domain_port
 from .. import readiness
 from ..release import RELEASE
 
+access_log = logging.getLogger("gunicorn.access")
 # What proxies add to a request that they pass on. Its presence is enough, even empty.
 FORWARDING = re.compile(
     r"HTTP_(.*(FORWARD|IP$|ADDR|ENVOY|CLUSTER|PROXYUSER)|VIA$|CF_|CDN_LOOP|X_(ORIGINAL|REMOTE|HOST|SCHEME|PROXY))"
@@ -62,6 +65,15 @@ def answer(request: HttpRequest) -> HttpResponse | None:
     # Django's mark: what changes is logged once, not each time that somebody asks.
     setattr(response, "_has_been_logged", True)
     return response
+
+
+def answered(method: str, path: str, status: int, seconds: float, **more: Any) -> None:
+    """A line of the access log for each request, but for probes that were answered: what changes is logged elsewhere.
+    A path is told without its query, which may hold secrets."""
+    if path not in PATHS or status not in (200, 503):
+        ms = round(seconds * 1000, 1)
+        access_log.info("%s %s %d in %s ms", method, path, status, ms,
+                        extra={"method": method, "path": path, "status": status, "ms": ms, **more})
 
 
 def may_see(request: HttpRequest) -> bool:

@@ -31,12 +31,7 @@ def prepare(write: Write) -> None:
 def tell(write: Write) -> None:
     """Name what is pending. Raises as `prepare` does."""
     if missing := pending():
-        write(lacking(missing))
-
-
-def lacking(missing: list[str]) -> str:
-    """The line that names the missing migrations."""
-    return f"Migrations not applied to {where()}: {', '.join(missing)}. To apply them: make migrate"
+        write(f"Migrations not applied to {where()}: {', '.join(missing)}. To apply them: make migrate")
 
 
 def migrate(write: Write) -> None:
@@ -86,9 +81,10 @@ def one_line() -> Iterator[None]:
 def explain(migrating: bool) -> None:
     """After a command that the database failed: raise CommandError, of one line, where the database cannot be reached
     or, unless the command was `migrating`, lacks migrations."""
-    missing = pending()
-    if missing and not migrating:
-        raise CommandError(lacking(missing))
+    told: list[str] = []
+    tell(told.append)
+    if told and not migrating:
+        raise CommandError(told[0])
 
 
 def is_own() -> bool:

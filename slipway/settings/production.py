@@ -44,7 +44,7 @@ SECURE_HSTS_PRELOAD = env.flag("HSTS_PRELOAD")
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 PERMISSIONS_POLICY = values.PERMISSIONS
-MIDDLEWARE = [*MIDDLEWARE, "slipway.security.headers.PermissionsPolicy"]
+MIDDLEWARE = [*MIDDLEWARE, "slipway.web.middleware.PermissionsPolicy"]
 
 # ---- files ----
 

@@ -4,7 +4,6 @@ of events that end with the worker: a browser asks for them again, and then reac
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
@@ -14,7 +13,8 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from .. import asgi  # noqa: F401: sets Django up, and so comes first
-from ..health import metrics, probes
+from ..health import metrics
+from ..health.probes import answered
 from ..logs import request_id
 
 Message = MutableMapping[str, Any]
@@ -24,7 +24,6 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ID = request_id.HEADER.lower().encode()
-access_log = logging.getLogger("gunicorn.access")
 
 
 class Exchange:
@@ -53,6 +52,8 @@ class Exchange:
             self.status, self.is_open, self.id = message["status"], True, headers.get(ID, "")
             if headers.get(b"content-type", "").startswith("text/event-stream"):
                 streams.add(self)
+                if stopping:
+                    self.stop()
         elif message["type"] == "http.response.body":
             self.bytes += len(message.get("body", b""))
             self.is_open = message.get("more_body", False)
@@ -70,36 +71,24 @@ class Exchange:
             await self.to_client({"type": "http.response.body", "body": b""})
 
     def log(self) -> None:
-        """A line, as gunicorn.Logger makes it."""
-        path, method = self.scope["path"], self.scope.get("method", "WEBSOCKET")
-        if not self.status or path in probes.PATHS and self.status in (200, 503):
-            return
+        """A line, as under WSGI."""
         headers = headers_of(self.scope)
-        ms = round((time.perf_counter() - self.began) * 1000, 1)
-        access_log.info("%s %s %d in %s ms", method, path, self.status, ms, extra={
-            "request_id": self.id or "-", "method": method, "path": path, "status": self.status, "ms": ms,
-            "bytes": self.bytes, "remote": self.scope["client"][0],
-            "forwarded_for": headers.get(b"x-forwarded-for", ""), "user_agent": headers.get(b"user-agent", "")})
+        if self.status:
+            answered(self.scope.get("method", "WEBSOCKET"), self.scope["path"], self.status,
+                     time.perf_counter() - self.began, request_id=self.id or "-", bytes=self.bytes,
+                     remote=self.scope["client"][0], forwarded_for=headers.get(b"x-forwarded-for", ""),
+                     user_agent=headers.get(b"user-agent", ""))
 
 
-class Streams(set[Exchange]):
-    """The streams of events that are open."""
-
-    stopped = False
-
-    def add(self, stream: Exchange) -> None:
-        """One more; it ends at once where all have been told to."""
-        super().add(stream)
-        if self.stopped:
-            stream.stop()
-
-    def stop(self) -> None:
-        self.stopped = True
-        for stream in self:
-            stream.stop()
+streams: set[Exchange] = set()  # of events, that are open
+stopping: list[bool] = []  # a stream that begins now ends at once
 
 
-streams = Streams()
+def stop_streams() -> None:
+    """Tell all to end."""
+    stopping.append(True)
+    for stream in streams:
+        stream.stop()
 
 
 def headers_of(message: MutableMapping[str, Any]) -> dict[bytes, str]:

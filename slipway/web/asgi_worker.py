@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what has come. Where it ends after so many requests, others take who waits."""
-        from .asgi_served import streams  # loads the project, which gunicorn does after this module
+        from .asgi_served import stop_streams  # loads the project, which gunicorn does after this module
         waiting = [] if self.worker.alive else [each for listener in sockets or [] for each in arrived(listener)]
         for server in self.servers:
             server.close()
@@ -58,7 +58,7 @@ class Server(uvicorn.Server):
         for each in waiting:
             await loop.connect_accepted_socket(self.protocol, each)
         await asyncio.sleep(ARRIVES)
-        streams.stop()
+        stop_streams()
         await super().shutdown(sockets)
 
     def protocol(self) -> asyncio.Protocol:

@@ -14,23 +14,21 @@ SHARED, EACH, EACH_ALONE = 100, 100, 120
 def cpus() -> int:
     """How many CPUs this container may use, at least 1: its limit (cgroup 2 or 1), else those of the machine."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for paths in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
-        try:
-            quota, period = " ".join((CGROUP / path).read_text() for path in paths).split()
-            return max(1, min(here, math.ceil(int(quota) / int(period)))) if int(quota) > 0 else here
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-    return here
+    quota, period = numbers("cpu.max") or numbers("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us") or (0, 1)
+    return max(1, min(here, math.ceil(quota / period))) if quota > 0 else here
 
 
 def memory() -> int | None:
     """How many bytes this container may take (cgroup 2 or 1), or None: as many as there are."""
-    for path in ("memory.max", "memory/memory.limit_in_bytes"):
-        try:
-            return int((CGROUP / path).read_text())
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-    return None
+    return next(iter(numbers("memory.max") or numbers("memory/memory.limit_in_bytes")), None)
+
+
+def numbers(*paths: str) -> list[int]:
+    """Those in files of the control group; none where one is not there, or says "max"."""
+    try:
+        return [int(word) for path in paths for word in (CGROUP / path).read_text().split()]
+    except (OSError, ValueError):
+        return []
 
 
 def workers(cpus: int, memory: int | None, preload: bool = True) -> int:

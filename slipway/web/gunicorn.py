@@ -29,7 +29,8 @@ from gunicorn import glogging
 from prometheus_client.multiprocess import mark_process_dead
 
 from ..env import Env, SettingsError
-from ..health import probes, process
+from ..health import process
+from ..health.probes import answered
 from ..logs.request_id import HEADER
 from ..schema import web_plan
 from . import capacity, draining, forking
@@ -97,27 +98,19 @@ logconfig_dict = settings.LOGGING
 
 
 class Logger(glogging.Logger):
-    """The access log goes where all logs go, in the same form. A path is told without its query: it may hold secrets.
-    Answered probes are left out: what changes is logged elsewhere."""
+    """The access log goes where all logs go, in the same form."""
 
     def access(self, resp: Any, req: Any, environ: MutableMapping[str, Any], request_time: timedelta) -> None:
-        """A line for each request, but for probes that were answered."""
-        path, status = environ.get("PATH_INFO", "-"), int(str(resp.status).split()[0])
-        if path in probes.PATHS and status in (200, 503):
-            return
-        method, ms = environ.get("REQUEST_METHOD", "-"), round(request_time.total_seconds() * 1000, 1)
+        """A line for each request."""
         headers = {name.lower(): value for name, value in resp.headers}
-        self.access_log.info("%s %s %d in %s ms", method, path, status, ms, extra={
-            "request_id": headers.get(HEADER.lower(), "-"), "method": method, "path": path, "status": status, "ms": ms,
-            "bytes": getattr(resp, "sent", 0), "remote": environ.get("REMOTE_ADDR", ""),
-            "forwarded_for": environ.get("HTTP_X_FORWARDED_FOR", ""), "user_agent": environ.get("HTTP_USER_AGENT", "")})
+        answered(environ.get("REQUEST_METHOD", "-"), environ.get("PATH_INFO", "-"), int(str(resp.status).split()[0]),
+                 request_time.total_seconds(), request_id=headers.get(HEADER.lower(), "-"),
+                 bytes=getattr(resp, "sent", 0), remote=environ.get("REMOTE_ADDR", ""),
+                 forwarded_for=environ.get("HTTP_X_FORWARDED_FOR", ""), user_agent=environ.get("HTTP_USER_AGENT", ""))
 
 
 logger_class = Logger
-
-# ---- the workers' common figures: see metrics.py ----
-
-_folder: Path | None = None
+_folder: Path | None = None  # of the workers' common figures: see metrics.py
 
 
 def make_folder() -> None:
@@ -140,8 +133,7 @@ def remove(folder: str, pid: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-# ---- from loading to a worker's first request, in this order; without preloading `load` comes after post_fork ----
-
+# From here to a worker's first request in this order; without preloading `load` comes after post_fork.
 def load() -> Any:
     """What is served. Of a worker's ends gunicorn takes 3 for the site's own, and starts no other worker after it."""
     make_folder()

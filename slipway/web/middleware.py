@@ -1,6 +1,7 @@
 """What each request passes first."""
 
 import time
+from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -11,14 +12,20 @@ from django.shortcuts import render
 from ..health import metrics, probes
 from ..logs import request_id
 from ..security import hashers
-from ..security.headers import GetResponse
 
 
-class RequestId:
-    """Takes the id that nginx gave the request, or makes one; the answer says it."""
+class Middleware:
+    """Passes a request on."""
 
-    def __init__(self, get_response: GetResponse) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+
+class RequestId(Middleware):
+    """Takes the id that nginx gave the request, or makes one; the answer says it."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         given = request_id.start(request.headers.get(request_id.HEADER, ""))
@@ -27,11 +34,8 @@ class RequestId:
         return response
 
 
-class SitePort:
+class SitePort(Middleware):
     """Gives each request the port of SITE_URL: any other is a visitor's invention, and would stand in links to here."""
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         name = split_domain_port(request.META.get("HTTP_HOST", ""))[0]
@@ -40,25 +44,25 @@ class SitePort:
         return self.get_response(request)
 
 
-class Probes:
+class Probes(Middleware):
     """Answers /healthz, /readyz, /metrics and /debug/vars before all else: for any Host, without redirect or session,
     and without being counted."""
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return probes.answer(request) or self.get_response(request)
 
 
-class TooMany:
-    """Answers who came with a password while too many others did: 429, so that no thread waits."""
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
+class PermissionsPolicy(Middleware):
+    """Takes from pages, and from what they embed, what the site makes no use of. A view's own header stays."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
+        response = self.get_response(request)
+        response.headers.setdefault("Permissions-Policy", settings.PERMISSIONS_POLICY)
+        return response
+
+
+class TooMany(Middleware):
+    """Answers who came with a password while too many others did: 429, so that no thread waits."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """The answer to TooMany; None to anything else."""
@@ -69,11 +73,8 @@ class TooMany:
         return None
 
 
-class Metrics:
+class Metrics(Middleware):
     """Counts and times the requests."""
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         start = time.perf_counter()

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from time import gmtime, strftime
 from typing import Any
 
-from celery import Celery
 from django.core.management import BaseCommand, CommandError, CommandParser
 from kombu import Connection, Message
 
@@ -27,22 +26,18 @@ class Command(BaseCommand):
             with ask_broker() as connection:
                 messages = list(dead(connection))
                 for message in messages:
-                    mine = not ids or deliveries.headers(message).get("id") in ids
-                    self.one(app, message, mine and again, mine and drop, shown=mine)
+                    meant = not ids or deliveries.headers(message).get("id") in ids
+                    if meant:
+                        self.stdout.write(line(message))
+                    if meant and again:
+                        deliveries.revive(app, message)
+                    elif meant and drop:
+                        message.ack()
+                    else:
+                        message.requeue()
         except ConnectionError as error:
             raise CommandError(error)
         self.stdout.write(f"dead tasks: {len(messages)}")
-
-    def one(self, app: Celery, message: Message, again: bool, drop: bool, shown: bool) -> None:
-        """Do it with one message; what is neither sent nor dropped goes back to its queue."""
-        if shown:
-            self.stdout.write(line(message))
-        if again:
-            deliveries.revive(app, message)
-        elif drop:
-            message.ack()
-        else:
-            message.requeue()
 
 
 def dead(connection: Connection) -> Iterator[Message]:
