@@ -11,32 +11,29 @@ from ..web import capacity
 MB = 2**20
 
 
-class WorkersTests(SimpleTestCase):
-    def test_the_least_of_three(self) -> None:
-        """One more than CPUs, at most nine, and no more than the memory holds."""
-        for cpus, memory, expected in ((1, None, 2), (2, None, 3), (64, None, 9), (2, 4096, 3), (8, 512, 4),
-                                       (8, 699, 5), (8, 700, 6), (64, 2**40, 9)):
+class CapacityTests(SimpleTestCase):
+    def test_workers(self) -> None:
+        """One more than CPUs, at most nine, and no more than the memory holds; one where there is room for none. There
+        are fewer where each loads the project."""
+        for cpus, memory, preload, expected in (
+                (1, None, True, 2), (2, None, True, 3), (64, None, True, 9), (2, 4096, True, 3), (8, 512, True, 4),
+                (8, 699, True, 5), (8, 700, True, 6), (64, 2**40, True, 9), (2, 0, True, 1), (2, 199, True, 1),
+                (8, 512, False, 3)):
             with self.subTest(cpus=cpus, memory=memory):
-                self.assertEqual(capacity.workers(cpus, memory and memory * MB), expected)
+                self.assertEqual(capacity.workers(cpus, memory and memory * MB, preload), expected)
 
-    def test_at_least_one(self) -> None:
-        """Also where it says that there is no room for any."""
-        for memory in (0, 64, 199):
-            self.assertEqual(capacity.workers(2, memory * MB), 1)
-
-    def test_without_preloading_each_takes_more(self) -> None:
-        """So there are fewer."""
-        self.assertEqual(capacity.workers(8, 512 * MB, preload=False), 3)
-
-
-class MemoryTests(SimpleTestCase):
     def test_of_the_container(self) -> None:
-        """Of cgroup 2, of cgroup 1, or none."""
-        for files, expected in (({}, None), ({"memory.max": "max\n"}, None), ({"memory.max": "536870912\n"}, 512 * MB),
-                                ({"memory/memory.limit_in_bytes": "268435456\n"}, 256 * MB)):
+        """Of cgroup 2, of cgroup 1, or none: memory, and CPUs of four."""
+        for files, memory, cpus in (
+                ({}, None, 4), ({"memory.max": "max\n", "cpu.max": "max 100000\n"}, None, 4),
+                ({"memory.max": "536870912\n", "cpu.max": "150000 100000\n"}, 512 * MB, 2),
+                ({"memory/memory.limit_in_bytes": "268435456\n", "cpu/cpu.cfs_quota_us": "50000\n",
+                  "cpu/cpu.cfs_period_us": "100000\n"}, 256 * MB, 1),
+                ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None, 4)):
             with self.subTest(files=files), TemporaryDirectory() as folder:
                 for name, text in files.items():
                     Path(folder, name).parent.mkdir(exist_ok=True)
                     Path(folder, name).write_text(text)
-                with patch.object(capacity, "CGROUP", Path(folder)):
-                    self.assertEqual(capacity.memory(), expected)
+                with patch.object(capacity, "CGROUP", Path(folder)), \
+                        patch("slipway.web.capacity.os.sched_getaffinity", lambda _: range(4), create=True):
+                    self.assertEqual((capacity.memory(), capacity.cpus()), (memory, cpus))

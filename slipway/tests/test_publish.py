@@ -13,8 +13,8 @@ from ..files.publish import main, publish
 
 def release(folder: Path, **files: str) -> Path:
     """A release's static-root: {name with hash: content}."""
+    (folder / "css").mkdir(parents=True)
     for name, content in files.items():
-        (folder / "css" / f"{name}.css").parent.mkdir(parents=True, exist_ok=True)
         (folder / "css" / f"{name}.css").write_text(content)
     names = {f"css/{name[:1]}.css": f"css/{name}.css" for name in files}
     (folder / "staticfiles.json").write_text(json.dumps({"paths": names}))
@@ -31,11 +31,17 @@ class Publish(SimpleTestCase):
         return {path.name: path.read_text() for path in self.folder.rglob("*") if path.is_file()}
 
     def test_releases(self) -> None:
-        """What an older release has stays as it is; what the new one has comes beside; no manifest, no leftovers."""
+        """What an older release has stays as it is; what the new one has comes beside, in each compressed form and with
+        what django-compressor made; no manifest, no leftovers."""
         publish(release(self.root / "1", a1="one", b1="b"), self.folder)
         (self.folder / "css/b1.css").write_text("touched")
-        self.assertEqual(publish(release(self.root / "2", a2="two", b1="b"), self.folder), (1, 2))
-        self.assertEqual(self.published(), {"a1.css": "one", "a2.css": "two", "b1.css": "touched"})
+        root = release(self.root / "2", a2="two", b1="b")
+        for name in ("css/a2.css.gz", "CACHE/css/out.0123.css", "CACHE/js/deep/out.4567.js", "CACHE/manifest.json"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text("made")
+        self.assertEqual(publish(root, self.folder), (4, 5))
+        self.assertEqual(self.published(), {"a1.css": "one", "a2.css": "two", "a2.css.gz": "made", "b1.css": "touched",
+                                            "out.0123.css": "made", "out.4567.js": "made"})
 
     def test_without_a_folder(self) -> None:
         """Typed bare, as manage.py's is: it says what it is for, and that is no failure."""
@@ -45,22 +51,6 @@ class Publish(SimpleTestCase):
         for args in (["/one", "/two"], ["/proc/nowhere"]):
             with self.assertRaisesRegex(SystemExit, "^collectstatic: "):
                 main(args)
-
-    def test_compressed(self) -> None:
-        """A compressed form goes with its file."""
-        root = release(self.root, a1="one")
-        (root / "css/a1.css.gz").write_text("gz")
-        publish(root, self.folder)
-        self.assertEqual(self.published(), {"a1.css": "one", "a1.css.gz": "gz"})
-
-    def test_compressor(self) -> None:
-        """What django-compressor made goes along, its manifest does not."""
-        root = release(self.root, a1="one")
-        for name in ("css/out.0123.css", "js/deep/out.4567.js", "manifest.json"):
-            (root / "CACHE" / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / "CACHE" / name).write_text("made")
-        self.assertEqual(publish(root, self.folder), (3, 3))
-        self.assertEqual(self.published(), {"a1.css": "one", "out.0123.css": "made", "out.4567.js": "made"})
 
     def test_whole_or_not(self) -> None:
         """When one file cannot be written nothing is published, half a file least of all."""
