@@ -40,8 +40,8 @@ class Admin(TestCase):
         self.assertEqual(index, "/" + settings.ADMIN_PATH)
         self.assertRedirects(self.client.get(index), reverse("admin:login") + "?next=" + index)
         self.client.force_login(user)
-        for page, args, said in (("index", [], "Users"), ("accounts_user_changelist", [], "ann"),
-                                 ("accounts_user_add", [], 'name="username"'), ("accounts_user_change", [user.pk], "ann")):
+        for page, args, said in (("index", [], "Users"), ("accounts_user_add", [], 'name="username"'),
+                                 ("accounts_user_changelist", [], "ann"), ("accounts_user_change", [user.pk], "ann")):
             answer = self.client.get(reverse(f"admin:{page}", args=args))
             self.assertContains(answer, said)
             self.assertIn("default-src 'self'", answer["Content-Security-Policy"])

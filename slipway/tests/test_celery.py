@@ -48,11 +48,6 @@ class FilesTest(SimpleTestCase):
         self.addCleanup(connection.release)
         return connection.channel()
 
-    def test_makes_its_folders(self) -> None:
-        """The folders need not be there."""
-        self.channel()._put("celery", {"number": 1})
-        self.assertEqual(self.channel()._get("celery"), {"number": 1})
-
     def test_message_is_whole_or_absent(self) -> None:
         """Who reads while a message is being written finds none, not half of one."""
         reader, real = self.channel(), Path.write_text
@@ -108,11 +103,9 @@ class BrokerTest(SimpleTestCase):
             celery.check_broker()
         self.assertNotIn("hush", str(caught.exception))
 
-    def test_up(self) -> None:
-        celery.check_broker()
-
     def test_refused(self) -> None:
         """A broker that refuses is down, and the error keeps the password to itself."""
+        celery.check_broker()
         for url in ("redis://:hush@127.0.0.1:1/0", "amqp://me:hush@127.0.0.1:1//", "redis://:hush/x@127.0.0.1/0"):
             with self.subTest(url):
                 self.assert_down(url)
@@ -125,41 +118,26 @@ class BrokerTest(SimpleTestCase):
 
 class RequestIdTest(SimpleTestCase):
 
-    def setUp(self) -> None:
-        self.addCleanup(request_id.clear)
-
     def task(self, eager: bool = False, **headers: Any) -> Any:
         return SimpleNamespace(request=SimpleNamespace(is_eager=eager, **headers))
 
-    def test_sent_along(self) -> None:
-        """A message carries the id of the request that sends it; outside of one, none."""
-        headers: dict[str, str] = {}
-        celery.send_request_id(headers=headers)
-        self.assertEqual(headers, {})
-        request_id.start("visitor-1")
-        celery.send_request_id(headers=headers)
-        self.assertEqual(headers, {"request_id": "visitor-1"})
-
-    def test_taken_and_dropped(self) -> None:
-        """A task works under the id that came with it, and leaves none behind."""
-        task = self.task(request_id="visitor-1")
-        celery.take_request_id(task_id="own-task-id", task=task)
-        self.assertEqual(request_id.current(), "visitor-1")
-        celery.drop_request_id(task=task)
-        self.assertEqual(request_id.current(), "")
-
-    def test_own(self) -> None:
-        """A task that no request set off goes by its own id."""
-        celery.take_request_id(task_id="own-task-id", task=self.task())
-        self.assertEqual(request_id.current(), "own-task-id")
-
-    def test_eager(self) -> None:
-        """A task run on the spot leaves the request its id."""
-        request_id.start("visitor-1")
-        task = self.task(eager=True)
-        celery.take_request_id(task_id="own-task-id", task=task)
-        celery.drop_request_id(task=task)
-        self.assertEqual(request_id.current(), "visitor-1")
+    def test_of_a_task(self) -> None:
+        """A message carries the id of the request that sends it; outside of one, none. A task works under the id that
+        came with it, or its own, and leaves none behind; one run on the spot leaves the request its id."""
+        self.addCleanup(request_id.clear)
+        request_id.clear()
+        for current, headers in (("", {}), ("visitor-1", {"request_id": "visitor-1"})):
+            if current:
+                request_id.start(current)
+            sent: dict[str, str] = {}
+            celery.send_request_id(headers=sent)
+            self.assertEqual(sent, headers)
+        for task, during, after in ((self.task(eager=True), "visitor-1", "visitor-1"), (self.task(), "own-task-id", ""),
+                                    (self.task(request_id="visitor-2"), "visitor-2", "")):
+            celery.take_request_id(task_id="own-task-id", task=task)
+            self.assertEqual(request_id.current(), during)
+            celery.drop_request_id(task=task)
+            self.assertEqual(request_id.current(), after)
 
 
 @celery.app.task
@@ -170,12 +148,10 @@ def divide(number: int) -> int:
 class EagerTest(SimpleTestCase):
     """As the settings of tests have it, a test sees what a task returns and raises."""
 
-    def test_result(self) -> None:
+    def test_result_and_error(self) -> None:
         with self.assertNoLogs("kombu"):  # as the first task of a process asks for the broker, which here has no host
             celery.app.connection_for_write().info()
             self.assertEqual(divide.delay(2).get(), 3)
-
-    def test_error(self) -> None:
         with self.assertRaises(ZeroDivisionError):
             divide.delay(0)
 
@@ -212,12 +188,8 @@ class ScheduleTest(TestCase):
         self.assertEqual(self.names(), {"by hand", "heartbeat", "kept"})
         self.assertEqual(PeriodicTask.objects.get(name="kept").interval.every, 30)
         self.assertNotIn("old", scheduler.schedule)
-
-    def test_switched_off(self) -> None:
-        """An entry that was switched off in the admin stays off."""
-        self.schedule(job=self.entry())
-        PeriodicTask.objects.filter(name="job").update(enabled=False)
-        self.assertNotIn("job", self.schedule(job=self.entry()).schedule)
+        PeriodicTask.objects.filter(name="kept").update(enabled=False)  # in the admin
+        self.assertNotIn("kept", self.schedule(kept=self.entry()).schedule)
 
     def test_never_sent(self) -> None:
         """The wait for an entry's first time begins when beat first sees it, and not anew with each start of beat."""

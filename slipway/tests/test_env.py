@@ -6,7 +6,6 @@ from unittest import mock
 from django.test import SimpleTestCase
 
 from slipway.env import RENAMED, Env, SettingsError, cache, database
-from slipway.envfile import read_file
 
 
 class Reading(SimpleTestCase):
@@ -56,14 +55,15 @@ class Reading(SimpleTestCase):
                          ["a", "b", 50])
         env.check()
 
-    def test_empty_is_not_set(self) -> None:
-        """As env files cannot leave a variable out."""
-        self.assertEqual(Env({"X": ""}).text("X", "default"), "default")
+    def test_values(self) -> None:
+        """Whole numbers, no smaller than what makes sense; a path here, whatever slashes it has at its ends. What is
+        empty is not set, as env files cannot leave a variable out."""
+        for text, path in (("staff", "staff/"), ("/staff/", "staff/"), ("back/office-2", "back/office-2/"), ("", "a/")):
+            self.assertEqual(Env({"X": text}).url_path("X", "a/"), path)
+        for wrong in ("/", "//", "<str:x>/", "a b", "a//b", "https://example.org/", "admin?x", "admin\n", "naïve"):
+            self.assertEqual(len(self.problems({"X": wrong}, lambda env: env.url_path("X", "a/"))), 1, wrong)
         self.assertEqual(self.problems({"X": ""}, lambda env: env.text("X", example="1")),
                          ["X is not set; for example X=1"])
-
-    def test_numbers(self) -> None:
-        """Whole ones, no smaller than what makes sense."""
         self.assertEqual(Env({"X": "3"}).number("X"), 3)
         for wrong in ("3.5", "three", "1_000", "٣", "9" * 30):
             self.assertEqual(len(self.problems({"X": wrong}, lambda env: env.number("X"))), 1, wrong)
@@ -83,16 +83,11 @@ class Files(SimpleTestCase):
         return env.text("KEY", example="abc"), env.problems
 
     def test_a_value_from_a_file(self) -> None:
-        """All of it, several lines too, less the one line end that editors add."""
+        """All of it, of every kind, several lines too, less the one line end that editors add. Of NAME and NAME_FILE
+        nobody can know which was meant."""
         self.assertEqual(self.text(b"line one\nline two\n"), ("line one\nline two", []))
-
-    def test_numbers_and_urls_from_a_file(self) -> None:
-        """Every kind of value may come from a file."""
         self.path.write_text("postgres://u:p@db/name\n")
-        self.assertEqual(Env({"DATABASE_URL_FILE": str(self.path)}).database(default="sqlite:////x")["NAME"], "name")
-
-    def test_both_is_a_problem(self) -> None:
-        """NAME and NAME_FILE: nobody can know which was meant."""
+        self.assertEqual(Env({"KEY_FILE": str(self.path)}).database("KEY", "sqlite:////x")["NAME"], "name")
         self.assertEqual(self.text(b"one", KEY="two")[1], ["KEY and KEY_FILE are both set; leave one out"])
 
     def test_a_file_that_cannot_be_read(self) -> None:
@@ -146,40 +141,3 @@ class Databases(SimpleTestCase):
         for url in ("redis://", "memcached://h", "redis:/h", "locmem"):
             with self.assertRaises(ValueError):
                 cache(url)
-
-
-class EnvFiles(SimpleTestCase):
-    def read(self, content: bytes) -> tuple[dict[str, str], list[str]]:
-        with TemporaryDirectory() as folder:
-            path = Path(folder, ".env")
-            path.write_bytes(content)
-            return read_file(path)
-
-    def test_what_it_takes(self) -> None:
-        """KEY=value as it stands: comments, blank lines, empty values, = $ # and quotes within, Windows' line ends."""
-        self.assertEqual(
-            self.read("\ufeffA=1\r\n\n# note\nB=\nC=a=b $HOME #x 'y'\nÄ=".encode()[:-3] + b"D=\xc3\xa9"),
-            ({"A": "1", "B": "", "C": "a=b $HOME #x 'y'", "D": "é"}, []))
-
-    def test_no_file(self) -> None:
-        """No file, no variables."""
-        self.assertEqual(read_file("/nowhere/.env"), ({}, []))
-
-    def test_what_it_refuses(self) -> None:
-        """What other readers take otherwise, by number of line, and the value never told."""
-        for line, word in {b"export X=s3cret": "export", b"X": "not KEY=value", b"X s3cret": "not KEY=value",
-                           b"X = s3cret": "not KEY=value", b" X=s3cret": "not KEY=value", b"1X=s3cret": "not KEY=value",
-                           b'X="s3cret"': "quotes", b"X='s3cret'": "quotes", b"X= s3cret": "space",
-                           b"X=s3cret ": "space", b"X=s3\x00cret": "control", b"X=1\nX=s3cret": "second time"}.items():
-            variables, problems = self.read(b"A=1\n" + line + b"\nB=2\n")
-            self.assertEqual(len(problems), 1, line)
-            self.assertIn(word, problems[0])
-            self.assertTrue(problems[0].startswith(f".env line {2 + line.count(10)}: "), problems)
-            self.assertNotIn("s3", problems[0])
-            self.assertEqual(variables["B"], "2")
-
-    def test_what_it_cannot_read(self) -> None:
-        """Not UTF-8, or a folder: one problem, no traceback."""
-        self.assertEqual(self.read(b"A=\xff")[1], [".env cannot be read: it is not UTF-8 text"])
-        with TemporaryDirectory() as folder:
-            self.assertIn("cannot be read: Is a directory", read_file(folder)[1][0])

@@ -41,7 +41,7 @@ class FolderTest(SimpleTestCase):
         self.assertEqual(self.there(), {"a/b/film": b"1", other: b"2"})
 
     def test_one_in_a_temporary_file(self) -> None:
-        """It is moved; its rights are those of the others."""
+        """It is moved; its rights are as the settings say."""
         upload = TemporaryUploadedFile("film", "video/mp4", 3, None)
         self.addCleanup(upload.close)
         upload.write(b"one")

@@ -44,12 +44,10 @@ class Formats(SimpleTestCase):
             self.assertEqual(json.loads(Json().format(record("x", odd=extra)))["message"], "x")
 
     def test_text(self) -> None:
-        """A visitor's line ends and escapes are shown, not obeyed: no line of the log is of his making."""
+        """A visitor's line ends and escapes are shown, not obeyed: no line of the log is of his making. A traceback
+        follows on lines of its own, all indented."""
         text = Text().format(record("bad %s", "x\n2026-01-01 INFO forged\r\x1b[2J\u2028\x85y"))
         self.assertEqual(len(text.splitlines()), 1)
         self.assertIn(r"bad x\n2026-01-01 INFO forged\r\x1b[2J\u2028\x85y", text)
-
-    def test_text_with_a_traceback(self) -> None:
-        """It follows on lines of its own, all indented."""
         lines = Text().format(record("oh", exc_info=failure("a\n2026-01-01 INFO forged"))).splitlines()
         self.assertTrue(len(lines) > 3 and all(line.startswith("    ") for line in lines[1:]))

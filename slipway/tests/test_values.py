@@ -8,14 +8,12 @@ from .. import values
 
 
 class Site(SimpleTestCase):
-    def test_https(self) -> None:
-        """A public site: its host alone is allowed, and it is secure."""
+    def test_taken(self) -> None:
+        """A public site's host alone is allowed, and it is secure. Only this machine may do without https, and then
+        under all its names."""
         site = values.site("https://shop.example:8443/")
         self.assertEqual((site.host, site.origin, site.secure), ("shop.example", "https://shop.example:8443", True))
         self.assertEqual(values.hosts(site), ["shop.example"])
-
-    def test_localhost(self) -> None:
-        """Only this machine may do without https, and then under all its names."""
         for text in ("http://localhost:8000", "http://shop.localhost", "http://127.0.0.1", "http://[::1]:8000"):
             self.assertFalse(values.site(text).secure)
             self.assertIn("127.0.0.1", values.hosts(values.site(text)))
@@ -29,52 +27,37 @@ class Site(SimpleTestCase):
             self.assertNotIn(text, str(caught.exception))
 
 
-class SecretKey(SimpleTestCase):
-    def test_random(self) -> None:
-        """50 characters of hex digits will do."""
-        self.assertTrue(values.secret_key("0123456789abcdef" * 4))
+class Secrets(SimpleTestCase):
+    RANDOM = "0123456789abcdef" * 4
+
+    def test_taken(self) -> None:
+        """What openssl prints will do, and of tokens what is shorter but can't be guessed; several keys, by commas."""
+        self.assertEqual(values.secret_keys(f"{self.RANDOM}, {self.RANDOM}"), [self.RANDOM, self.RANDOM])
+        self.assertEqual(values.token("q8Zp+w/3kRtY1uVb7xNc"), "q8Zp+w/3kRtY1uVb7xNc")
 
     def test_refused(self) -> None:
-        """Short ones, dull ones, and those that stand in samples are refused."""
-        random = "0123456789abcdef" * 4
-        for text in ("x", random[:49], "x" * 80, "abcabcabc" * 9, "django-insecure-" + random, "changeme" + random,
-                     "what-this-prints: openssl rand -hex 32 0123456789abcdef"):
-            with self.subTest(text), self.assertRaises(ValueError):
-                values.secret_key(text)
-
-    def test_fallbacks(self) -> None:
-        """Keys of before, by commas: each as good as the key itself."""
-        key = "0123456789abcdef" * 4
-        self.assertEqual(values.secret_keys(f"{key}, {key}"), [key, key])
-        with self.assertRaises(ValueError):
-            values.secret_keys(f"{key},")
-
-
-class Token(SimpleTestCase):
-    def test_random(self) -> None:
-        """What openssl prints will do, and what is shorter but can't be guessed."""
-        for text in ("0123456789abcdef" * 4, "q8Zp+w/3kRtY1uVb7xNc"):
-            self.assertEqual(values.token(text), text)
-
-    def test_refused(self) -> None:
-        """Short ones and dull ones, and what no header can hold."""
-        for text in ("x", "s3cret-token", "0123456789abcdef012", "x" * 64, "changeme-0123456789abcdef",
-                     "0123456789 abcdef 0123456789", "0123456789abcdef0123456789abcdef\xfc"):
+        """Short ones, dull ones, those that stand in samples, and what no header can hold."""
+        for parse, text in ((parse, text) for parse, texts in (
+                (values.secret_key, ("x", self.RANDOM[:49], "x" * 80, "abcabcabc" * 9, "django-insecure-" + self.RANDOM,
+                                     "what-this-prints: openssl rand -hex 32 0123456789abcdef")),
+                (values.secret_keys, (f"{self.RANDOM},",)),
+                (values.token, ("s3cret-token", "0123456789abcdef012", "x" * 64, "changeme-0123456789abcdef",
+                                "0123456789 abcdef 0123456789", "0123456789abcdef0123456789abcdef\xfc"))
+        ) for text in texts):
             with self.subTest(text), self.assertRaises(ValueError) as caught:
-                values.token(text)
+                parse(text)
             self.assertNotIn(text, str(caught.exception)[3:])
 
 
 class Services(SimpleTestCase):
     def test_mail(self) -> None:
         """TLS unless it is plainly said otherwise; user and password may hold any character."""
-        mail = values.mail("smtp://me%40here:p%2Fw@mail.example")
-        self.assertEqual((mail["EMAIL_HOST_USER"], mail["EMAIL_HOST_PASSWORD"]), ("me@here", "p/w"))
-        self.assertEqual((mail["EMAIL_PORT"], mail["EMAIL_USE_TLS"], mail["EMAIL_USE_SSL"]), (587, True, False))
-        mail = values.mail("smtps://mail.example")
-        self.assertEqual((mail["EMAIL_PORT"], mail["EMAIL_USE_TLS"], mail["EMAIL_USE_SSL"]), (465, False, True))
-        mail = values.mail("smtp+plain://mail.example:2525")
-        self.assertEqual((mail["EMAIL_PORT"], mail["EMAIL_USE_TLS"], mail["EMAIL_USE_SSL"]), (2525, False, False))
+        for text, found in (("smtp://me%40here:p%2Fw@mail.example", ("me@here", "p/w", 587, True, False)),
+                            ("smtps://mail.example", ("", "", 465, False, True)),
+                            ("smtp+plain://mail.example:2525", ("", "", 2525, False, False))):
+            mail = values.mail(text)
+            self.assertEqual(tuple(mail[f"EMAIL_{name}"] for name in (
+                "HOST_USER", "HOST_PASSWORD", "PORT", "USE_TLS", "USE_SSL")), found)
 
     def test_refused(self) -> None:
         """What is no URL of its kind is refused."""
