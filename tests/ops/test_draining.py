@@ -113,14 +113,6 @@ def test_who_is_connected_is_told_at_the_true_end(draining):
         assert site.process.wait(30) == 0
 
 
-def test_without_it_nothing_waits(draining):
-    """As ever: it ends when it is told to."""
-    for seconds in ("0", ""):
-        with draining(seconds=seconds) as site:
-            site.process.terminate()
-            assert site.process.wait(30) == 0 and "before the end" not in site.process.output()
-
-
 SECOND_IS_LATE = """import os, time
 forks = []
 os.register_at_fork(before=lambda: forks.append(1), after_in_child=lambda: time.sleep(8 * (len(forks) == 2)))

@@ -43,16 +43,6 @@ def lines(site, request_id=None):
     return [line for line in told if request_id in (None, line["request_id"])]
 
 
-def test_head_is_nothing_to_warn_of(site):
-    """Who asks for the head alone, as monitors do, gets no body; the log has the access line and no other."""
-    answer = site.get("/ok", method="HEAD")
-    given = answer.headers["X-Request-ID"]
-    assert (answer.status, answer.body, answer.headers["Content-Length"]) == (200, b"", "2")
-    site.get("/ok", connection=site.connection())
-    wait_until(lambda: lines(site, given))
-    assert [(line["logger"], line["level"]) for line in lines(site, given)] == [("gunicorn.access", "INFO")]
-
-
 def test_every_line_is_an_object_with_one_id_a_request(site):
     """What a request logs, its failure and its access line: one line each, all with the id that the answer told."""
     answer = site.get("/fail?what=a%0Aforged&token=s3cret", {"User-Agent": "tester"})
@@ -78,19 +68,19 @@ def test_the_servers_own_lines_are_objects_too(site):
 
 
 def test_an_id_is_taken_where_it_is_one(site):
-    """nginx's id goes through; what is no id is replaced."""
+    """nginx's id goes through; what is no id is replaced. Who asks for the head alone, as monitors do, gets none, and
+    that is nothing to warn of. Probes come every few seconds: only who is refused is told."""
+    assert {site.get(path).status for path in ("/healthz", "/readyz")} == {200}
+    refused, head = site.get("/metrics"), site.get("/ok", method="HEAD")
+    assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", "2")
+    for answer in (refused, head):
+        given = answer.headers["X-Request-ID"]
+        wait_until(lambda: [(line["logger"], line["status"]) for line in lines(site, given)] == [
+            ("gunicorn.access", answer.status)])
+    assert not [line for line in lines(site) if line.get("path") in ("/healthz", "/readyz")]
     taken = site.get("/ok", {"X-Request-ID": "abcdef-0123456789"}).headers["X-Request-ID"]
     assert taken == "abcdef-0123456789"
     wait_until(lambda: [line["path"] for line in lines(site, taken)] == ["/ok"])
     for forged in ("short", "x" * 65, "with a space in it", 'quote"quote"quote', "", "\xe9" * 10):
         given = site.get("/ok", {"X-Request-ID": forged}).headers["X-Request-ID"]
         assert re.fullmatch("[0-9a-f]{32}", given), forged
-
-
-def test_probes_are_not_in_the_access_log(site):
-    """They come every few seconds: only who is refused is told."""
-    for path in ("/healthz", "/readyz"):
-        assert site.get(path).status == 200
-    refused = site.get("/metrics").headers["X-Request-ID"]
-    wait_until(lambda: [line["status"] for line in lines(site, refused)] == [404])
-    assert not [line for line in lines(site) if line.get("path") in ("/healthz", "/readyz")]
