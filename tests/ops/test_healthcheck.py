@@ -5,7 +5,6 @@ import os
 import socket
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -30,15 +29,11 @@ def check(tmp_path):
     return check
 
 
-def test_any_other_command_is_well(check):
-    """Nothing is known of it, but that it runs. Where a deploy asks for beat, that has not started yet."""
-    assert check() == (0, "")
-    assert check("beat") == (1, "healthcheck: beat has not started yet")
-
-
 @pytest.mark.parametrize("role", ["worker", "beat"])
 def test_worker_and_beat_are_as_well_as_their_last_round(check, tmp_path, role):
-    """Started and without a round yet, or one long ago: not well, and why."""
+    """Started and without a round yet, or one long ago: not well, and why. Of any other command nothing is known, but
+    that it runs; where a deploy asks for a role, that has not started yet."""
+    assert check() == (0, "") and check(role) == (1, f"healthcheck: {role} has not started yet")
     (tmp_path / "role").write_text(role)
     assert check() == (1, f"healthcheck: {role} has not started yet")
     (tmp_path / "alive").touch()
@@ -53,28 +48,26 @@ def test_worker_and_beat_are_as_well_as_their_last_round(check, tmp_path, role):
 def test_a_site_is_as_well_as_its_answer(check, tmp_path, status, code, said):
     """On its own socket: 200 alone is well."""
     (tmp_path / "role").write_text("web")
-    with answering(tmp_path / "s", [status]):
+    with answering(str(tmp_path / "s"), [status]):
         found = check(SOCKET=str(tmp_path / "s"))
     assert found[0] == code and found[1].startswith(said), found
 
 
 def test_ready_asks_for_more_until_it_was_ready_once(check, tmp_path):
-    """/readyz, with a line that says what it answers, until that was 200; from then on /healthz alone."""
+    """/readyz, with a line that says what it answers, until that was 200; from then on /healthz alone, unless that
+    cannot be kept. Beat is ready when it turns."""
     assert check("ready") == (1, "healthcheck: neither web, worker nor beat has started yet")
     (tmp_path / "role").write_text("web")
-    with answering(tmp_path / "s", [503, 200, 503, 200]) as asked:
+    with answering(str(tmp_path / "s"), [503, 200, 503, 200]) as (_, asked):
         told = [check("ready", SOCKET=str(tmp_path / "s")) for _ in range(4)]
     assert told == [(1, "healthcheck: /readyz answers 503"), (0, ""), (1, "healthcheck: /healthz answers 503"), (0, "")]
     assert asked == ["/readyz", "/readyz", "/healthz", "/healthz"]
-
-
-def test_ready_where_nothing_can_be_kept(check, tmp_path):
-    """Then it goes on asking for /readyz."""
-    (tmp_path / "role").write_text("web")
+    (tmp_path / "been-ready").unlink()
     (tmp_path / "been-ready").symlink_to("nowhere/at/all")
-    with answering(tmp_path / "s", [200, 200]) as asked:
-        assert [check("ready", SOCKET=str(tmp_path / "s")) for _ in range(2)] == [(0, ""), (0, "")]
-    assert asked == ["/readyz", "/readyz"]
+    (tmp_path / "role").write_text("beat")
+    assert check("ready") == (1, "healthcheck: beat has not started yet")
+    (tmp_path / "alive").touch()
+    assert check("ready") == (0, "")
 
 
 def test_a_worker_is_ready_when_it_takes_tasks(check, tmp_path):
@@ -94,22 +87,14 @@ def test_a_worker_is_ready_when_it_takes_tasks(check, tmp_path):
     assert check("ready", READY_FILE=str(said))[1].startswith("healthcheck: worker was last alive ")
 
 
-def test_beat_is_ready_when_it_turns(check, tmp_path):
-    """As it is well then."""
-    (tmp_path / "role").write_text("beat")
-    assert check("ready") == (1, "healthcheck: beat has not started yet")
-    (tmp_path / "alive").touch()
-    assert check("ready") == (0, "")
-
-
 def test_a_process_of_a_teams_is_ready_as_the_toml_says(check, tmp_path):
     """Each way that docs/tasks.md has; once it was, nothing is asked any more."""
-    with socket.socket() as listening, http_server({"/well": 302, "/ill": 404}) as number:
+    with socket.socket() as listening, answering(("127.0.0.1", 0), [404, 302, 200]) as (number, _):
         listening.bind(("127.0.0.1", 0))
         closed = listening.getsockname()[1]
         for how, said in (
-                (f"port {closed}", f"it does not listen at port {closed}: Connection refused"),
                 (f"http :{number}/ill", "it answers 404 to /ill"),
+                (f"port {closed}", f"it does not listen at port {closed}: Connection refused"),
                 (f"http :{closed}/well", "it does not answer: [Errno 111] Connection refused"),
                 ("file", "it has not made its READY_FILE"), ("seconds 2000000000", "it has run for only "),
                 *((wrong, f"'{wrong}' is none of: seconds N, file, port N, http [:N]/PATH")
@@ -117,7 +102,7 @@ def test_a_process_of_a_teams_is_ready_as_the_toml_says(check, tmp_path):
             code, told = check("ready", how, READY_FILE=str(tmp_path / "file"))
             assert code == 1 and told.startswith(f"healthcheck: {said}") and "\n" not in told, (how, told)
         (tmp_path / "file").touch()
-        for how in (f"port {number}", f"http :{number}/well", "seconds 0", "file"):
+        for how in (f"http :{number}/well", f"port {number}", "seconds 0", "file"):
             assert check("ready", *how.split(), READY_FILE=str(tmp_path / "file")) == (0, ""), how
             (tmp_path / "been-ready").unlink()
         assert check("ready", f"port {number}") == (0, "")
@@ -125,16 +110,16 @@ def test_a_process_of_a_teams_is_ready_as_the_toml_says(check, tmp_path):
 
 
 @contextlib.contextmanager
-def answering(path, statuses):
-    """A site on a unix socket that gives these answers, one after the other; None: there is none at all. Yields the
-    paths it was asked for."""
+def answering(address, statuses):
+    """A site on a unix socket, or at a port, that gives these answers, one after the other; None: there is none at all.
+    Yields its port and the paths it was asked for."""
     asked = []
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
+    with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as listening:
+        listening.bind(address)
         if statuses != [None]:
             listening.listen()
             threading.Thread(target=answer, args=(listening, statuses, asked), daemon=True).start()
-        yield asked
+        yield listening.getsockname()[1], asked
 
 
 def answer(listening, statuses, asked):
@@ -142,22 +127,5 @@ def answer(listening, statuses, asked):
     for status in statuses:
         connection, _ = listening.accept()
         with connection:
-            asked.append(connection.recv(65536).split()[1].decode())
+            asked.append((connection.recv(65536).split() or [b"", b""])[1].decode())
             connection.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n".encode())
-
-
-@contextlib.contextmanager
-def http_server(statuses):
-    """A server on a port of the loopback, with these answers. Yields the port."""
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(statuses[self.path])
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()

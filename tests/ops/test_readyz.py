@@ -70,16 +70,6 @@ def is_down(site, *names):
     return True
 
 
-def test_database_that_hangs_on_connect(site, relay):
-    """A server that takes connections and never answers: down in time, and up when it answers again."""
-    relay.listening.clear()
-    try:
-        is_down(site, "database")
-    finally:
-        relay.listening.set()
-    site.ready()
-
-
 def test_who_asks_often_shares_an_answer(postgres, redis, site_folder):
     """Within a second of an answer no part is asked again: a hundred questions cost no more sessions of the database
     than two or three, and none is kept waiting."""
@@ -98,22 +88,12 @@ def test_who_asks_often_shares_an_answer(postgres, redis, site_folder):
 
 
 def test_database_that_falls_silent_on_an_open_connection(site, relay):
-    """A connection that was made, whose queries get no answer: down in time, up when there are new connections."""
+    """A connection that was made, whose queries get no answer: down in time, up when there are new connections. However
+    often it is asked meanwhile, each worker has at most one thread that waits for the database."""
     relay.deaf = True
     try:
         is_down(site, "database")
         assert site.get("/healthz").status == 200
-    finally:
-        relay.deaf = False
-        relay.hang_up()
-    site.ready()
-
-
-def test_who_asks_a_hanging_part_again_starts_no_more_threads(site, relay):
-    """However often it is asked meanwhile, each worker has at most one thread that waits for the database."""
-    relay.deaf = True
-    try:
-        is_down(site, "database")
         before = threads(site)
         for _ in range(40):
             assert site.get("/readyz").seconds < LIMIT
@@ -147,59 +127,33 @@ def test_database_that_refuses(postgres, site_folder):
     assert "Service Unavailable" not in log and "GET /readyz" not in log
 
 
-def test_database_that_is_refused_from_the_start(postgres, site_folder):
-    """A site that never saw its database says so of database and migrations, within the time, and of nothing else."""
-    relay = Relay(postgres.port)
-    relay.close()
-    with serve(site_folder, DATABASE_URL=postgres.url("none", relay.port)) as site:
-        is_down(site, "database", "migrations")
-
-
 def test_missing_migration(site_folder):
-    """A database that lacks migrations answers, and is not ready; it is once they are there."""
+    """A database that lacks migrations answers, and is not ready; it is once they are there. Probes come before all
+    else: any Host, plain http, no cookie, while the site's own pages refuse the one and redirect from the other."""
+    strict = "DEBUG = False\nALLOWED_HOSTS = ['shop.example']\nSECURE_SSL_REDIRECT = True\n" \
+             "SESSION_SAVE_EVERY_REQUEST = True\n"
     url = f"sqlite:///{site_folder}/db.sqlite3"
-    with serve(site_folder, DATABASE_URL=url) as site:
+    with serve(site_folder, strict, DATABASE_URL=url) as site:
         is_down(site, "migrations")
         migrate(url)
         site.ready()
-
-
-def test_dead_redis(site, redis):
-    """Broker and cache are down with Redis and up with it."""
-    redis.stop()
-    try:
-        is_down(site, "broker", "cache")
-    finally:
-        redis.start()
-    site.ready()
-
-
-def test_broker_folder_that_cannot_be_written(sqlite_url, site_folder):
-    """Development's broker, when something else is where its folder should be: not even root can write there."""
-    broker = site_folder / "broker"
-    folders = f"""
-CELERY_BROKER_TRANSPORT_OPTIONS = {{
-    "data_folder_in": "{broker}", "data_folder_out": "{broker}", "control_folder": "{broker}/control"}}
-"""
-    with serve(site_folder, folders, DATABASE_URL=sqlite_url, BROKER_URL="filesystem://") as site:
-        site.ready()
-        shutil.rmtree(broker)
-        broker.write_text("in the way")
-        is_down(site, "broker")
-        broker.unlink()
-        site.ready()
-
-
-def test_probes_come_before_hosts_redirects_and_sessions(sqlite_url, site_folder):
-    """Any Host, plain http, no cookie: while the site's own pages refuse the one and redirect from the other."""
-    strict = "DEBUG = False\nALLOWED_HOSTS = ['shop.example']\nSECURE_SSL_REDIRECT = True\n" \
-             "SESSION_SAVE_EVERY_REQUEST = True\n"
-    with serve(site_folder, strict, DATABASE_URL=sqlite_url) as site:
         assert site.get("/", {"Host": "shop.example"}).status == 301
         for path in ("/healthz", "/readyz"):
             for host in ("shop.example", "other.example", "10.0.0.1:80", "_", ""):
                 answer = site.get(path, {"Host": host})
                 assert (answer.status, answer.headers["Set-Cookie"]) == (200, None), (path, host)
+
+
+def test_dead_redis_and_a_database_that_hangs_on_connect(site, redis, relay):
+    """Broker and cache are down with Redis, and the database whose server takes connections and never answers."""
+    redis.stop()
+    relay.listening.clear()
+    try:
+        is_down(site, "broker", "cache", "database")
+    finally:
+        redis.start()
+        relay.listening.set()
+    site.ready()
 
 
 def test_worker_and_beat_by_their_heartbeats(sqlite_url, site_folder):
