@@ -62,13 +62,6 @@ class FilesTest(SimpleTestCase):
             self.channel()._put("celery", "message")
         self.assertEqual(reader._get("celery"), "message")
 
-    def test_in_order(self) -> None:
-        """Messages are read in the order in which they were sent."""
-        channel = self.channel()
-        for number in range(20):
-            channel._put("celery", number)
-        self.assertEqual([channel._get("celery") for _ in range(20)], list(range(20)))
-
     def test_tables_are_whole(self) -> None:
         """Processes that name their queue at the same moment all find it named, and no half-written table."""
         errors: list[Exception] = []

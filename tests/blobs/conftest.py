@@ -9,15 +9,6 @@ from sharing import once
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    """Of a database without tables."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/db.sqlite3"
-    server = request.getfixturevalue("postgres")
-    return server.url(server.database(migrated=False))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
 def made(request, tmp_path, tmp_path_factory):
     """Of a database with all tables."""
     return request.getfixturevalue(f"{request.param}_made")

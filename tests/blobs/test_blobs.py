@@ -5,6 +5,7 @@ import json
 import sqlite3
 
 import psycopg2
+import pytest
 from blobs.commands import OFF, PATH, code, manage, python
 
 from proc import ROOT, run
@@ -12,10 +13,11 @@ from proc import ROOT, run
 SIZE = 64 * 1024 * 1024
 
 
-def test_cases(url):
+@pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
+def test_cases(vendor, postgres):
     """A run of Django's tests, each case of which tells what it shows."""
-    done = python("-m", "django", "test", "filed.cases",
-                  TEST_DATABASE_URL="sqlite://:memory:" if url.startswith("sqlite") else url)
+    url = "sqlite://:memory:" if vendor == "sqlite" else postgres.url(postgres.database(migrated=False))
+    done = python("-m", "django", "test", "filed.cases", TEST_DATABASE_URL=url)
     assert done.returncode == 0 and "\nOK" in done.stderr, done.stdout + done.stderr
 
 
@@ -31,12 +33,22 @@ print(json.dumps({"modules": [name for name in sys.modules if name.startswith("s
 
 
 def test_nothing_of_it_unless_it_is_asked_for(tmp_path):
-    """No table, no module, no task."""
+    """No table, no module, no task. Off again, the tables stay, and nobody misses a migration; files are there when it
+    is on once more, and go with the tables."""
     url = f"sqlite:///{tmp_path}/db.sqlite3"
     manage(url, "migrate", "-v0", **OFF)
     with sqlite3.connect(tmp_path / "db.sqlite3") as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
     assert "slipway_heartbeat" in tables and not [name for name in tables if "blobs" in name]
+    manage(url, "migrate", "-v0")
+    code(url, "s.save('a', ContentFile(b'kept'))")
+    for words in (("migrate", "-v0"), ("makemigrations", "--check")):
+        manage(url, *words, **OFF)
+    assert code(url, "print(s.open('a').read().decode())") == "kept\n"
+    manage(url, "migrate", "-v0", "slipway_blobs", "zero")
+    done = python("-m", "django", "movefiles", "/nowhere", "database:", TEST_DATABASE_URL=url, **OFF)
+    assert done.returncode == 1
+    assert done.stderr.startswith("CommandError: database: is not there: STORAGE_URL=database: makes it so")
     off, on = json.loads(code(url, LOADED, **OFF)), json.loads(code(url, LOADED))
     assert off == {"modules": [], "schedule": ["heartbeat"]}
     assert "slipway.files.views" in on["modules"] and on["schedule"] == ["heartbeat", "sweep_files"]
@@ -50,26 +62,6 @@ def test_the_build_judges_it(tmp_path):
     assert verdicts["slipway_blobs.0001_files"] == {"verdict": "ok", "messages": []}
 
 
-def test_on_and_off(made):
-    """Off, the tables stay, and nobody misses a migration; on again, the files are there. They go with the tables."""
-    code(made, "s.save('a', ContentFile(b'kept'))")
-    for words in (("migrate", "-v0"), ("makemigrations", "--check"), ("check",)):
-        manage(made, *words, **OFF)
-    assert code(made, "print(s.open('a').read().decode())") == "kept\n"
-    manage(made, "migrate", "-v0", "slipway_blobs", "zero")
-    done = python("-m", "django", "movefiles", "/nowhere", "database:", TEST_DATABASE_URL=made, **OFF)
-    assert done.returncode == 1
-    assert done.stderr.startswith("CommandError: database: is not there: STORAGE_URL=database: makes it so")
-
-
-def test_postgres_does_not_compress(postgresql_made):
-    """Parts are read without the rest, and what is compressed is not compressed again."""
-    with psycopg2.connect(postgresql_made) as database, database.cursor() as cursor:
-        cursor.execute("SELECT attstorage FROM pg_attribute WHERE attrelid = 'slipway_blobs_chunk'::regclass"
-                       " AND attname = 'data'")
-        assert cursor.fetchone() == ("e",)
-
-
 SAVE = "for n in range(20): s.save(f'a/{n}', ContentFile(random.Random(n).randbytes(n * 100_000)))"
 COMPARE = """
 print([*map(int, sorted(s.listdir("a")[1], key=int))] == [*range(20)],
@@ -78,7 +70,12 @@ print([*map(int, sorted(s.listdir("a")[1], key=int))] == [*range(20)],
 
 
 def test_a_dump_is_a_backup(postgres, postgresql_made, tmp_path):
-    """Restored into another database it has rows and files, all of them whole."""
+    """Restored into another database it has rows and files, all of them whole. Postgres does not compress them: parts
+    are read without the rest."""
+    with psycopg2.connect(postgresql_made) as database, database.cursor() as cursor:
+        cursor.execute("SELECT attstorage FROM pg_attribute WHERE attrelid = 'slipway_blobs_chunk'::regclass"
+                       " AND attname = 'data'")
+        assert cursor.fetchone() == ("e",)
     code(postgresql_made, SAVE)
     dump, name = ["--format=custom", f"--file={tmp_path}/dump", postgresql_made], postgres.database(migrated=False)
     for program, *words in (["pg_dump", *dump], ["pg_restore", f"--dbname={postgres.url(name)}", tmp_path / "dump"]):

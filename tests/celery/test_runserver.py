@@ -1,7 +1,6 @@
-"""make runserver, as a newcomer meets it: on a fresh clone, and with each thing wrong that can be."""
+"""The first that is typed, as a newcomer meets it: on a fresh clone, and with each thing wrong that can be."""
 
 import re
-import socket
 import sqlite3
 
 import pytest
@@ -29,19 +28,6 @@ def test_fresh_clone(clone):
     with clone.start("python", "manage.py", "runserver", "--noreload", str(port)) as server:
         wait_until(lambda: f"http://localhost:{port}/" in server.output())
         assert "migration" not in server.output()
-
-
-def test_port_in_use(clone):
-    """A port in use: one line that names it and another, before anything is migrated."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        one_line(clone.run("runserver", f"PORT={port}"), f"port {port} is in use", "make runserver PORT=")
-    assert clone.rows("SELECT * FROM django_migrations") == []
-
-
-def test_malformed_port(clone):
-    """What is no port is named, in one line. Those that Django takes for one are in slipway/tests."""
-    one_line(clone.run("runserver", "PORT=eighty"), "eighty", "port")
 
 
 def test_other_database(clone):
@@ -77,3 +63,38 @@ def test_read_only_checkout(clone, made):
     finally:
         clone.path.chmod(0o755)
     assert len(lines) == 1 and "var" in lines[0] and "Permission denied" in lines[0], lines
+
+
+WRONG = """from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("accounts", "0001_initial")]
+    operations = [{}]
+"""
+
+
+CELERY = ("-m", "celery", "-q", "-A", "project")
+
+
+@pytest.mark.parametrize("operation, said, commands", [
+    ("migrations.RunSQL('SELECT nonsense')", "no such column: nonsense", ["runserver", "worker", "beat"]),
+    ("migrations.RunPython(lambda *_: 1 / 0)", "division by zero", ["runserver"])])
+def test_a_migration_that_fails(clone, operation, said, commands):
+    """Server, worker and beat name the migration and its error in a line, and what shows more; none goes on with half
+    of a database."""
+    (clone.path / "project/accounts/migrations/0002_wrong.py").write_text(WRONG.format(operation))
+    for command in commands:
+        words = ["manage.py", command, str(free_port())] if command == "runserver" else [*CELERY, command]
+        done = clone.run("python", *words)
+        told = [line for line in done.stdout.splitlines() if "accounts.0002_wrong" in line]
+        assert done.returncode == 1 and "Traceback" not in done.stdout, done.stdout
+        assert len(told) == 1 and said in told[0] and told[0].endswith("To see where: make migrate"), done.stdout
+
+
+def test_superuser_first(clone):
+    """On a fresh clone: a line on migrations, not the names of them all; then the account is made."""
+    words = "ARGS=--noinput --username=ann --email=ann@example.org"
+    done = clone.run("superuser", words, DJANGO_SUPERUSER_PASSWORD="x")
+    assert done.returncode == 0 and clone.rows("SELECT username FROM accounts_user") == [("ann",)], done.stdout
+    assert re.fullmatch(r"\d+ migrations applied to .*\nSuperuser created successfully.\n", done.stdout), done.stdout

@@ -73,7 +73,7 @@ class Storage(TestCase):
         self.assertEqual(default_storage.listdir("")[0], ["A", "a", "c", "d", "ü"])
         self.assertEqual(default_storage.url("a b/ü?.txt"), "/media/a%20b/%C3%BC%3F.txt")
         for name in ("../a", "/etc/passwd", "a/../../b", "a\0b"):
-            for ask in (default_storage.exists, default_storage.open, default_storage.delete, save):
+            for ask in (default_storage.open, default_storage.delete, save):
                 with self.subTest(name), self.assertRaises(SuspiciousFileOperation):
                     ask(name)
 
@@ -121,15 +121,6 @@ class Storage(TestCase):
         with mock.patch.object(default_storage._wrapped, "limit", 100), self.assertRaises(ValidationError):
             paper.full_clean()
         self.assertEqual(Paper._meta.get_field("scan").validators[0], small_enough)
-
-    def test_a_field(self):
-        paper = Paper.objects.create(scan=SimpleUploadedFile("a b.txt", b"paper"))
-        paper.refresh_from_db()
-        self.assertEqual((paper.scan.name, paper.scan.size, paper.scan.read()), ("papers/a_b.txt", 5, b"paper"))
-        paper.scan.close()
-        self.assertEqual(paper.scan.open().read(), b"paper")
-        paper.scan.delete()
-        self.assertEqual(names(), [])
 
 
 class Transactions(TransactionTestCase):
@@ -186,16 +177,14 @@ class View(TestCase):
             self.assertTrue(self.body(response) == LONG)
         self.assertEqual((response["Content-Length"], response["ETag"], response["Last-Modified"]),
                          (str(len(LONG)), self.etag, http_date(self.at)))
-        response = self.get(method="head", range="bytes=1-2")
-        self.assertEqual((response.status_code, response["Content-Length"], self.body(response)),
-                         (200, str(len(LONG)), b""))
         for name in ("absent", "a//long.bin", "../a", "a/", "A/LONG.BIN", "%00"):
             self.assertEqual(self.get(name).status_code, 404, name)
         self.assertEqual(self.get(method="post").status_code, 405)
 
     def test_parts(self):
         """Only of the file that If-Range names; a date names none. Several at once are the whole file."""
-        size = len(LONG)
+        size, head = len(LONG), self.get(method="head", range="bytes=1-2")
+        self.assertEqual((head.status_code, head["Content-Length"], self.body(head)), (200, str(len(LONG)), b""))
         for text, start, stop in (("0-0", 0, 1), (f"{CHUNK - 2}-{CHUNK + 2}", CHUNK - 2, CHUNK + 3),
                                   ("-5", size - 5, size), (f"{CHUNK}-", CHUNK, size), (f"0-{10 ** 12}", 0, size)):
             response = self.get(range=f"bytes={text}", if_range=self.etag)
