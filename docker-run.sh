@@ -81,7 +81,7 @@ runner() {
 main() {
     cd "$(dirname "$0")"
     script=${0##*/}
-    [ -z "${SETTINGS_FILE-}" ] || exec python -S -m slipway.settings_file "./$script" "$@" # comes back without it
+    [ -z "${SETTINGS_FILE-}" ] || exec python -S -m slipway.envfile "./$script" "$@" # comes back without it
     case ${1-} in */"$script") shift ;; esac # a platform that names the whole command keeps the entrypoint, or does not
     name=${1-run}
     [ $# -eq 0 ] || shift

@@ -4,12 +4,16 @@ Python 3.9: the deployer's agent runs it on servers, too, where docker-runner ha
 It is Docker's, less what Docker takes silently and the shell takes otherwise: `KEY=value`, one line each; no quotes,
 no `export`, no `$NAME` replaced; `#` starts a comment line. tests/host/test_env_files.py has each rule, and holds
 all readers to them.
+
+`python -S -m slipway.envfile COMMAND…` becomes the command, with the settings of the file that SETTINGS_FILE names in
+its environment, as docker-run.sh does. What is in the environment already wins.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Collection, Mapping
 
 LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
@@ -109,3 +113,22 @@ def rival(name: str) -> str:
 def difference(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
     """(what to set, what to unset) to make the new variables of the old."""
     return {name: value for name, value in new.items() if old.get(name) != value}, {*old} - {*new}
+
+
+def main(*command: str) -> None:
+    """Become the command, or exit 64 with a line for each problem; as for NAME_FILE, none of them tells the path."""
+    given = dict(os.environb)
+    try:
+        with open(given.pop(b"SETTINGS_FILE"), "rb") as file:
+            variables, problems = read(file.read(), "SETTINGS_FILE")
+        if not problems:
+            settings = {name.encode(): value.encode() for name, value in variables.items()}
+            os.execve(command[0], command, {**settings, **given, b"SETTINGS_FILE": b""})
+    except OSError as error:
+        problems = [f"SETTINGS_FILE names a file that cannot be read: {error.strerror}"]
+    print("\n".join(f"settings: {problem}" for problem in problems), file=sys.stderr)
+    sys.exit(64)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

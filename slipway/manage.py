@@ -23,22 +23,11 @@ def enter_virtualenv() -> None:
         os.execv(str(python), [str(python), str(HERE / "manage.py")] + sys.argv[1:])
 
 
-def explain() -> None:
-    """After a command that the database failed: exit with one line where it is plain why."""
-    from django.core.management import CommandError
-
-    from slipway.schema import database
-    try:
-        database.explain(migrating=sys.argv[1:2] == ["migrate"])
-    except CommandError as error:
-        sys.exit("manage.py: {}".format(error))
-
-
 def main(project: str) -> None:
     """Run the command line's command with the settings of the package `project`."""
     enter_virtualenv()
     try:
-        from django.core.management import execute_from_command_line
+        from django.core.management import CommandError, execute_from_command_line
         from django.db import DatabaseError
 
         from slipway.env import SettingsError
@@ -54,5 +43,9 @@ def main(project: str) -> None:
     except SettingsError as error:
         error.leave()
     except DatabaseError:
-        explain()
+        from slipway.schema import database
+        try:
+            database.explain(migrating=sys.argv[1:2] == ["migrate"])
+        except CommandError as error:  # one line, where it is plain why
+            sys.exit("manage.py: {}".format(error))
         raise

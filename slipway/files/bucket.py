@@ -8,8 +8,8 @@ for a CDN that chooses. An object is there as a whole or not at all, so what is 
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ def add(root: Path, names: Iterable[str], address: str) -> int:
     client = connected(bucket)
     try:
         missing = sorted(known - there(client, bucket, prefix))
-        in_threads([partial(put, client, bucket, prefix + name, root / name, headers(name, known)) for name in missing])
+        with ThreadPoolExecutor(THREADS) as pool:  # at the first error the rest is not begun
+            [*pool.map(lambda name: put(client, bucket, prefix + name, root / name, headers(name, known)), missing)]
     except Exception as error:  # of botocore, urllib3 or the disk
         raise Unfit(f"{address}: {' '.join(str(error).split()) or type(error).__name__}") from None
     return len(missing)
@@ -90,14 +91,3 @@ def headers(name: str, names: set[str]) -> dict[str, str]:
     kind = MediaTypes().get_type(base if form else name)
     return {"CacheControl": FOREVER, "ContentType": kind + "; charset=utf-8" * kind.startswith("text/"),
             **({"ContentEncoding": encoding} if encoding and form else {})}
-
-
-def in_threads(works: list[Callable[[], None]]) -> None:
-    """Do all; at the first error begin no more of them, and raise it."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        try:
-            for done in as_completed([pool.submit(work) for work in works]):
-                done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

@@ -81,21 +81,11 @@ def publish(root: Path, folder: Path) -> tuple[int, int]:
 
 
 def published(root: Path) -> set[str]:
-    """The names of all files that visitors may ask for, in each of their forms."""
-    named = {name + form for name in manifest(root).values() for form in FORMS if (root / (name + form)).exists()}
-    return named | {*compressed(root)}
-
-
-def compressed(root: Path) -> list[str]:
-    """The names of django-compressor's files, less its own manifest."""
-    found = (path for kind in ("css", "js") for path in (root / "CACHE" / kind).rglob("*") if path.is_file())
-    return [str(path.relative_to(root)) for path in found]
-
-
-def manifest(root: Path) -> dict[str, str]:
-    """{name in the code: name with its hash} of the image's static files."""
-    paths: dict[str, str] = json.loads((root / "staticfiles.json").read_text())["paths"]
-    return paths
+    """The names of all files that visitors may ask for, in each of their forms, with what django-compressor made."""
+    named: dict[str, str] = json.loads((root / "staticfiles.json").read_text())["paths"]
+    made = (path for kind in ("css", "js") for path in (root / "CACHE" / kind).rglob("*") if path.is_file())
+    return {name + form for name in named.values() for form in FORMS if (root / (name + form)).exists()} | {
+        str(path.relative_to(root)) for path in made}
 
 
 if __name__ == "__main__":

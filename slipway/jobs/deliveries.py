@@ -41,11 +41,6 @@ def dead_queue(channel: Any) -> Queue:
     return Queue(DEAD)(channel)
 
 
-def is_redelivered(message: Message) -> bool:
-    """Whether somebody had it before, and did not end it."""
-    return bool((message.delivery_info or {}).get("redelivered"))
-
-
 def headers(message: Message) -> dict[str, Any]:
     found: dict[str, Any] = message.headers or {}
     return found

@@ -85,9 +85,9 @@ class Consumer(BaseConsumer):
 
     def was_begun(self, message: Message) -> bool:
         """Whether somebody had it before, and may have begun it: what is not due yet, or unknown, is only kept."""
-        headers = deliveries.headers(message)
+        headers, had = deliveries.headers(message), (message.delivery_info or {}).get("redelivered")
         waits = any(ahead(None, headers.get(name)) > 0 for name in ("eta", DUE))
-        return deliveries.is_redelivered(message) and headers.get("task") in self.strategies and not waits
+        return bool(had and headers.get("task") in self.strategies and not waits)
 
     def on_unknown_task(self, body: Any, message: Message, exc: Exception) -> None:
         """Put it back after a while, or bury it."""

@@ -116,8 +116,7 @@ class Verdicts(MigrationLinter):
     def print_errors(self, errors: Iterable[Any]) -> None:
         self.messages.extend(text(issue, self.columns) for issue in errors)
 
-    def print_warnings(self, warnings: Iterable[Any]) -> None:
-        self.print_errors(warnings)
+    print_warnings = print_errors  # type: ignore[assignment]
 
 
 class Executor(MigrationExecutor):

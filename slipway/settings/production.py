@@ -25,8 +25,6 @@ DATABASES = {"default": values.session(
 if SERVER == "asgi" and part == "web":
     DATABASES["default"].update(CONN_MAX_AGE=0)  # a request has a thread of its own, and none would find it again
 
-# ---- who may ask, and how ----
-
 ALLOWED_HOSTS = values.hosts(site) + env.words("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = [site.origin]
 SITE_PORT = site.port
@@ -45,8 +43,6 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 PERMISSIONS_POLICY = values.PERMISSIONS
 MIDDLEWARE = [*MIDDLEWARE, "slipway.web.middleware.PermissionsPolicy"]
-
-# ---- files ----
 
 STATIC_URL = env.parsed("STATIC_URL", values.origin, "/static/", "https://static.example/") or "/static/"
 STATIC_ROOT = HERE / "static-root"  # filled by the image's build
@@ -69,8 +65,6 @@ if bucket := storage.get("OPTIONS", {}).get("endpoint_url"):
     directives = CONTENT_SECURITY_POLICY["DIRECTIVES"]
     directives.update({name: [*directives.get(name, directives["default-src"]), bucket]
                        for name in ("img-src", "media-src")})
-
-# ---- what is off unless it is asked for ----
 
 CACHES = {"default": env.cache("CACHE_URL", "locmem://")}
 

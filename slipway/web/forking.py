@@ -26,18 +26,15 @@ def warm_up() -> None:
         get_resolver().url_patterns  # and so the views
     except django.db.Error:  # away, or not migrated yet: the site tells of both when it is there
         log.warning("a query that is made when the URLs are imported fails: workers load them later", exc_info=True)
-    for load in (load_parts, load_clients, lambda: MigrationLoader(None)):
+    for load in (load_clients, lambda: MigrationLoader(None)):
         with contextlib.suppress(Exception):  # /readyz tells what is wrong with a part
             load()
 
 
-def load_parts() -> None:
+def load_clients() -> None:
+    """What asks the parts of the site, and talks to caches and broker; nobody connects yet."""
     for path in settings.READINESS.values():
         import_string(path)
-
-
-def load_clients() -> None:
-    """What talks to caches and broker; nobody connects yet."""
     for name in settings.CACHES:
         caches.create_connection(name)
     if celery := sys.modules.get("slipway.celery"):

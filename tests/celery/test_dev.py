@@ -60,7 +60,7 @@ def test_wrong_at_start(clone, command):
     lines = [line for line in clone.run(command).stdout.splitlines() if not line.startswith("make")]
     assert len(lines) == 1 and "DATABASE_URL" in lines[0], lines
     (clone.path / ".env").unlink()
-    (clone.path / "var").mkdir()
+    (clone.path / "var").mkdir(exist_ok=True)
     (clone.path / "var/db.sqlite3").write_text("not a database, but long enough to be taken for one " * 99)
     done = clone.run("python", "-W", "ignore", "-m", "celery", "-q", "-A", "project", command)
     lines = [line for line in done.stdout.splitlines() if " INFO " not in line]

@@ -87,7 +87,7 @@ def by_settings_file(content, root):
     path = root / "settings"
     path.write_bytes(content)
     show = [VE_PYTHON, "-c", "import os; print({name.decode(): text.decode() for name, text in os.environb.items()})"]
-    done = run([VE_PYTHON, "-S", "-m", "slipway.settings_file", *show], cwd=ROOT, env={"SETTINGS_FILE": str(path)})
+    done = run([VE_PYTHON, "-S", "-m", "slipway.envfile", *show], cwd=ROOT, env={"SETTINGS_FILE": str(path)})
     assert done.returncode in (0, 64) and (done.returncode == 0) == (not done.stderr), done.stderr
     if not done.returncode:
         assert envfile.read(content, "x")[0].items() <= ast.literal_eval(done.stdout).items()

@@ -95,3 +95,16 @@ def test_a_database_that_is_away_is_asked_again(project, postgres):
     assert verdicts(project, url=postgres.url(postgres.database(migrated=False))).returncode == 0
     assert found(project)["failed"] == found(project)["again"] == {}
     assert verdicts(project, "--hold").returncode == 0
+
+
+SQL = 'migrations.RunSQL("SELECT nothing FROM nowhere")'
+LOST = 'migrations.RunPython(lambda _, editor: editor.execute("SELECT pg_terminate_backend(pg_backend_pid())"))'
+NO_SQL = "migrations.RunPython(lambda *_: 1 / 0)"
+
+
+@pytest.mark.parametrize("operation, again", [(SQL, set()), (LOST, {"postgresql"}), (NO_SQL, {"postgresql"})])
+def test_only_what_the_database_refuses_holds(project, postgres, operation, again):
+    """Not that a connection breaks on the way, nor what is no word of the database."""
+    add(project, "xshop.0006_wrong", operation, "xshop.0005_no_place")
+    assert verdicts(project, url=postgres.url(postgres.database(migrated=False))).returncode == 0
+    assert found(project)["failed"].keys() == {"postgresql"} and found(project)["again"].keys() == again
