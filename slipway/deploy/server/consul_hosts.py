@@ -5,6 +5,8 @@ Goes to /usr/local/bin/consul-hosts (0755); consul-hosts@APP.service runs it. Fo
 /etc/nginx/APP-balancer/hosts.conf is what nginx reads, and all that is known while Consul does not answer.
 """
 
+from __future__ import annotations
+
 import fcntl
 import ipaddress
 import json
@@ -17,7 +19,7 @@ import urllib.request
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 NGINX = Path("/etc/nginx")
 LINE = re.compile(r"^server (\S+) max_fails=2 fail_timeout=10s(?: down)?; # (\S+) (passing|failing)$", re.MULTILINE)
@@ -49,7 +51,7 @@ def web_of(entry: Any) -> Web:
                asked and not any(check["Status"] == "critical" for check in checks))
 
 
-def merged(known: Sequence[Web], found: Iterable[Web]) -> "list[Web]":
+def merged(known: Sequence[Web], found: Iterable[Web]) -> list[Web]:
     """Who is known from now on: of those that Consul has found, who was known, and who passes, so a new host waits for
     its first release. All stays as it is where less than half would pass: what all share may be down, or Consul's
     agents were started anew, and the last hosts shall not be run over."""
@@ -66,7 +68,7 @@ def listed(webs: Iterable[Web], drained: Collection[str] = ()) -> str:
                    for web, used in rows) if any(used for _, used in rows) else ""
 
 
-def ask(app: str, index: int) -> "tuple[int, list[Web]]":
+def ask(app: str, index: int) -> tuple[int, list[Web]]:
     """The web hosts, as soon as they are others than at this index, and theirs. Raises OSError, HTTPException,
     ValueError."""
     address = os.environ.get("CONSUL_HTTP_ADDR") or "127.0.0.1:8500"
@@ -86,7 +88,7 @@ def valid(entries: Iterable[Any]) -> Iterator[Web]:
             print(f"Consul tells of a host that is left out: {error}", flush=True)
 
 
-def update(app: str, found: Optional[Sequence[Web]] = None) -> None:
+def update(app: str, found: Sequence[Web] | None = None) -> None:
     """Bring hosts.conf to what Consul has found, or where that is None to who is drained, and nginx to that. Raises
     OSError, CalledProcessError."""
     path, drained = NGINX / f"{app}-balancer/hosts.conf", NGINX / f"{app}-balancer/drained"
