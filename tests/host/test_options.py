@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipway.deploy.config import checks, schema, Fleet, Host
+from slipway.deploy.config import checks, Fleet, Host
 from slipway.deploy.server.files import runner_file
 
 from .conftest import program
@@ -28,7 +28,7 @@ def reach_docker(server, opts):
     """The words that docker gets of the options in the toml; no problem is found in them here or there."""
     assert not list(checks.options(opts))
     host = Host("web1", "web1", ("web",), opts="-e LAST=1")
-    fleet = Fleet("shop", "r.example/shop", (host,), opts=opts, server=schema.defaults("server"))
+    fleet = Fleet("shop", "r.example/shop", (host,), opts=opts)
     server.put("etc/default/shop", runner_file(fleet, host).content)
     (server.stub / "log").unlink(missing_ok=True)
     done = server("shop", "migrate")

@@ -13,6 +13,7 @@ from slipway.deploy.agent.roles import BUILT_IN, Process  # noqa: E402
 from slipway.deploy.server.files import process_unit  # noqa: E402
 
 VALUES = {"APP": "shop", "NAME": "alerts", "COMMAND": "manage sendalerts", "READY": "file", "STOP": "60", "LIMIT": "90",
+          "FILE": "shop-alerts.service", "UNIT": "shop-alerts", "SLOT": "alerts", "IN_SLOT": "", "MOUNT": "",
           "OPTIONS": "-e READY_FILE=/dev/shm/ready"}
 SYSTEMD = sorted(path.relative_to(HOST).as_posix() for path in HOST.glob("systemd/*.*") if path.is_file())
 UPSTART = sorted(path.relative_to(HOST).as_posix() for path in HOST.glob("upstart/*"))

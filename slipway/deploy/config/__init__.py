@@ -12,13 +12,12 @@ from typing import Any
 
 from ..agent.roles import BUILT_IN, Process
 from ..errors import Refused
-from . import processes, schema, swarm
-from .checks import TOO_DEEP, Problems, is_numeric, shown
+from . import between, schema
+from .checks import shown
 from .ssh import Ssh
 
 FOLDER = Path(__file__).resolve().parents[3] / "deploy"
 CLASSIC = {"HOSTS": "web", "CELERY_HOSTS": "worker", "BEAT_HOSTS": "beat"}
-TLS_NEEDS = {"files": ("certificate", "key"), "certbot": ("names", "email"), "elsewhere": ("proxies",)}
 Table = dict[str, Any]  # of the file, as schema.py has it
 
 
@@ -128,11 +127,9 @@ def load(path: str | Path, env: Mapping[str, str]) -> Fleet:
         data = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise refusal(path, ["there is no such file: write one after docs/provision.md, or set HOSTS"]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise refusal(path, [f"cannot be read: {getattr(error, 'strerror', '') or 'it is not UTF-8'}"]) from None
-    except RecursionError:
-        raise refusal(path, [TOO_DEEP]) from None
-    except ValueError as error:
+    except OSError as error:
+        raise refusal(path, [f"cannot be read: {error.strerror}"]) from None
+    except ValueError as error:  # of text in UTF-8, or of TOML
         raise refusal(path, [f"is not TOML: {error}"]) from None
     return build(data, env, path)
 
@@ -179,7 +176,7 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
                   registry=registry if isinstance(registry, str) else "",
                   registry_login="" if isinstance(registry, str) else registry.get("login", ""),
                   processes=BUILT_IN | own_processes(data.get("process", {})), **tables)
-    if problems := [f"{path}: {problem}" for path, problem in between_keys(fleet)]:
+    if problems := [f"{path}: {problem}" for path, problem in between.problems(fleet)]:
         raise refusal(source, problems)
     return fleet
 
@@ -196,49 +193,3 @@ def own_processes(tables: dict[str, Table]) -> dict[str, Process]:
     """Name → process, of the tables [process.NAME]."""
     defaults = {key: default for key, (_, default) in schema.PROCESS.items()}
     return {name: Process(name, **{**defaults, **values}) for name, values in tables.items()}
-
-
-# ---- what is wrong between keys that are all well formed: (path, problem) ----
-
-def between_keys(fleet: Fleet) -> Problems:
-    """All of it."""
-    yield from swarm.problems(fleet.engine, fleet.processes, fleet.media, {
-        "registry": fleet.registry or fleet.registry_login, "opts": fleet.opts,
-        **{f"hosts.{host.name}.opts": host.opts for host in fleet.hosts}})
-    site, (web, beats) = fleet.site, map(fleet.with_role, ("web", "beat"))
-    addresses: dict[str, list[str]] = {}
-    for host in fleet.hosts:
-        addresses.setdefault(host.address, []).append(host.name)
-    for host in fleet.hosts:
-        yield from host_problems(host, addresses[host.address])
-    if len(beats) > 1 and not fleet.is_swarm:
-        yield "hosts", f"only one may have the role beat, not {', '.join(host.name for host in beats)}"
-    if len(web) > 1 and fleet.media == "local":
-        differ = f"\"local\" files would differ between {', '.join(host.name for host in web)}"
-        yield "media", f"{differ}; use \"database\" or \"bucket\""
-    for host in fleet.balancers:
-        yield from balancer_problems(host, web)
-    yield from processes.problems(fleet.processes.values(), {host.name: host.roles for host in fleet.hosts},
-                                  fleet.rollout["ready"])
-    yield from ((f"site.{key}", f"is needed for tls = \"{site['tls']}\"")
-                for key in TLS_NEEDS.get(site["tls"], ()) if not site[key])
-
-
-def host_problems(host: Host, same_address: Iterable[str]) -> Problems:
-    """What is wrong with one host: it has neither roles nor balances, or shares its address with others by name."""
-    if not host.roles and not host.balancer:
-        yield (f"hosts.{host.name}.roles",
-               f"none is left; give it one, or take the app off it: provision --remove {host.name}")
-    for other in same_address:
-        if other < host.name:
-            yield f"hosts.{host.name}.address", f"{host.address!r} is {other}'s too"
-
-
-def balancer_problems(host: Host, web: list[Host]) -> Problems:
-    """What is wrong with a host that balances."""
-    if not web:
-        yield f"hosts.{host.name}.balancer", "there is no host with the role web"
-    if host in web:
-        yield f"hosts.{host.name}.balancer", "a host with the role web listens on the same ports: use another host"
-    if not is_numeric(host.internal_address):
-        yield f"hosts.{host.name}.internal", "is needed: the numeric address from which it asks the web hosts"

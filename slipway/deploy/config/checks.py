@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-REQUIRED = object()
 Problems = Iterator[tuple[str, str]]
 Check = Callable[[Any], Problems]
-TOO_DEEP = "is nested too deeply"
+
+
+class Required(str):
+    """In place of a default: the key must be there. The text says what to do where it is not."""
 
 
 def shown(value: object) -> str:
@@ -82,7 +84,7 @@ def list_of(check_item: Check) -> Check:
 
 
 def table(keys: Mapping[str, tuple[Check, object]]) -> Check:
-    """A check for a table of these keys: key → (check of its value, default or REQUIRED)."""
+    """A check for a table of these keys: key → (check of its value, default or Required)."""
     def check(value: object) -> Problems:
         if not isinstance(value, dict):
             yield "", f"{shown(value)} is no table"
@@ -95,8 +97,20 @@ def table(keys: Mapping[str, tuple[Check, object]]) -> Check:
         for key, (check_key, default) in keys.items():
             if key in value:
                 yield from ((f".{key}{path}", problem) for path, problem in check_key(value[key]))
-            elif default is REQUIRED:
-                yield f".{key}", f"is missing; write it there, or set {key.upper()}"
+            elif isinstance(default, Required):
+                yield f".{key}", f"is missing{default}"
+    return check
+
+
+def each_of(check_name: Check, check_value: Check) -> Check:
+    """A check for a table of any keys, each of which passes the one check, and its value the other."""
+    def check(value: object) -> Problems:
+        if not isinstance(value, dict):
+            yield "", f"{shown(value)} is no table"
+            return
+        for name, inner in value.items():
+            yield from ((f".{name}{path}", problem) for path, problem in check_name(name))
+            yield from ((f".{name}{path}", problem) for path, problem in check_value(inner))
     return check
 
 

@@ -3,13 +3,11 @@
 checks.py says what a check and a table are.
 """
 
-import re
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from ..agent.roles import BUILT_IN
-from .checks import (REQUIRED, TOO_DEEP, Check, Problems, flag, list_of, network, number, one_of, options, plain, shown,
+from .checks import (Check, Problems, Required, each_of, flag, list_of, network, number, one_of, options, plain, shown,
                      table, text)
 
 Keys = dict[str, tuple[Check, Any]]  # key → check, default
@@ -44,40 +42,26 @@ def app_name(value: object) -> Problems:
 
 def hosts_with(roles: Sequence[str]) -> Check:
     """A check for the tables of `hosts`, whose roles are these."""
-    check_host = table({**HOST, "roles": (list_of(one_of(*roles)), [])})
+    each_host = each_of(host_name, table({**HOST, "roles": (list_of(one_of(*roles)), [])}))
 
     def check(value: object) -> Problems:
-        if not isinstance(value, dict) or not value:
+        if not value:
             yield "", "no host is there: write [hosts.web1]"
-            return
-        for name, host in value.items():
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-                yield f".{name}", "a host's name is of letters, digits and . _ -"
-            yield from ((f".{name}{path}", problem) for path, problem in check_host(host))
+        else:
+            yield from each_host(value)
     return check
 
 
-def processes(value: object) -> Problems:
-    """Checks the tables of `process`."""
-    if not isinstance(value, dict):
-        yield "", f"{shown(value)} is no table"
-        return
-    for name, process in value.items():
-        if name in (*BUILT_IN, *NO_PROCESS):
-            yield f".{name}", "the name is used for something else"
-        if isinstance(process, dict) and "command" not in process:
-            yield f".{name}.command", "is missing"
-        yield from ((f".{name}{path}", problem) for check, what in ((process_name, name), (table(PROCESS), process))
-                    for path, problem in check(what))
+def process_name(value: object) -> Problems:
+    """Checks the name of a process."""
+    if value in (*BUILT_IN, *NO_PROCESS):
+        yield "", "the name is used for something else"
+    yield from text(r"[a-z][a-z0-9]{0,15}", "a name of at most 16 small letters and digits, a letter first")(value)
 
 
-def replicas(value: object) -> Problems:
-    """Checks a table of numbers of a process's containers."""
-    if not isinstance(value, dict):
-        yield "", f"{shown(value)} is no table"
-        return
-    for name, count in value.items():
-        yield from ((f".{name}{path}", problem) for path, problem in number(0, 10_000)(count))
+def any_name(value: object) -> Problems:
+    """Checks a name that is compared later with those that there are."""
+    return iter(())
 
 
 def words(value: object) -> Problems:
@@ -90,6 +74,7 @@ def words(value: object) -> Problems:
 # ---- the keys ----
 
 image = text(rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{PART}(?:/{PART})*", "an image's name without a tag")
+host_name = text(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a host's name of letters, digits and . _ -")
 address = text(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9_.:%-]*", "a name or an address for ssh")
 internal = text(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?::\d+)?|\[?[0-9a-fA-F:]+\]?(?::\d+)?",
                 "a name or an address, with :port or without")
@@ -103,7 +88,6 @@ size = text(r"\d+[kmg]?", "a size such as 20m")
 memory = text(r"auto|off|[1-9]\d*[kmg]", "\"auto\", \"off\" or a size such as 2g")
 email = text(r"[!-:<-?A-~]+@[!-:<-?A-~]+", "an address for mail")
 seconds = number(0, 86_400)
-process_name = text(r"[a-z][a-z0-9]{0,15}", "a name of at most 16 small letters and digits, a letter first")
 ready = text(rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
              "\"seconds 5\", \"file\", \"port 2525\", \"http /path\" or \"http :8025/path\"")
 bucket = text(r"|s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?",
@@ -121,7 +105,7 @@ HOST: Keys = {
     "opts": (options, ""),
 }
 PROCESS: Keys = {
-    "command": (words, ""),
+    "command": (words, Required()),
     "overlap": (flag, False),
     "ready": (ready, "seconds 5"),
     "ports": (list_of(port), []),
@@ -159,26 +143,23 @@ WATCH: Keys = {
 }
 ENGINE: Keys = {
     "kind": (one_of("hosts", "swarm"), "hosts"),
-    "replicas": (replicas, {}),
+    "replicas": (each_of(any_name, number(0, 10_000)), {}),
     "proxy": (proxy, "haproxy:lts"),
 }
 STATIC: Keys = {"publish": (bucket, "")}
 TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "watch": WATCH, "engine": ENGINE, "static": STATIC}
 TOP: Keys = {
-    "app": (app_name, REQUIRED),
-    "image": (image, REQUIRED),
+    "app": (app_name, Required("; write it there, or set APP")),
+    "image": (image, Required("; write it there, or set IMAGE")),
     "registry": (registry, {}),
     "media": (one_of("local", "database", "bucket"), "local"),
     "opts": (options, ""),
     "memory": (memory, "auto"),
     "balancer": (one_of("file", "consul"), "file"),
     **{name: (table(keys), {}) for name, keys in TABLES.items()},
-    "process": (processes, {}),
-    "hosts": (hosts_with([*BUILT_IN]), REQUIRED),
+    "process": (each_of(process_name, table(PROCESS)), {}),
+    "hosts": (hosts_with([*BUILT_IN]), Required("; write it there, or set HOSTS")),
 }
-
-# A key or table that a release gave up → its new path; hosts.*.KEY is of any host.
-RENAMED: dict[str, str] = {}
 
 
 def defaults(name: str) -> dict[str, Any]:
@@ -186,22 +167,10 @@ def defaults(name: str) -> dict[str, Any]:
     return {key: default for key, (_, default) in TABLES[name].items()}
 
 
-def roles(data: dict[str, Any]) -> list[str]:
-    """The names of all processes, which are what roles may be."""
-    own = data.get("process")
-    return [*BUILT_IN, *(own if isinstance(own, dict) else ())]
-
-
 def check(data: dict[str, Any]) -> list[str]:
-    """What is wrong with each key of a parsed file, a line each; empty where all are well formed."""
-    try:
-        keys = {**TOP, "hosts": (hosts_with(roles(data)), REQUIRED)}
-        return [plain(f"{path.removeprefix('.')}: {renamed(path.removeprefix('.')) or problem}")
-                for path, problem in table(keys)(data)]
-    except RecursionError:
-        return [TOO_DEEP]
-
-
-def renamed(path: str) -> str:
-    """What to say of an old name; nothing of any other."""
-    return next((f"is {new} now: write that" for old, new in RENAMED.items() if fnmatchcase(path, old)), "")
+    """What is wrong with each key of a parsed file, a line each; empty where all are well formed. Roles are names of
+    processes."""
+    own = data.get("process")
+    roles = [*BUILT_IN, *(own if isinstance(own, dict) else ())]
+    keys = {**TOP, "hosts": (hosts_with(roles), TOP["hosts"][1])}
+    return [plain(f"{path.removeprefix('.')}: {problem}") for path, problem in table(keys)(data)]

@@ -83,11 +83,15 @@ def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
 
 def process_unit(app: str, process: Process) -> File:
     """The unit of a process, which also tells the agent of it."""
-    at = "@" if process.overlap else ""
+    name = f"{app}-{process.name}"
+    file = f"{name}@.service" if process.overlap else f"{name}.service"
     options = " ".join([process.options.format(app), *(f"-p {port}" for port in process.ports)]).strip()
-    values = {"APP": app, "NAME": process.name, "COMMAND": systemd_words(process.command), "READY": process.ready,
-              "OPTIONS": options, "STOP": str(process.stop), "LIMIT": str(process.stop + STOPPING)}
-    return File(f"{UNITS}/{app}-{process.name}{at}.service", render(f"systemd/APP-PROCESS{at}.service", values))
+    values = {"APP": app, "NAME": process.name, "FILE": file, "COMMAND": systemd_words(process.command),
+              "READY": process.ready, "OPTIONS": options, "STOP": str(process.stop),
+              "LIMIT": str(process.stop + STOPPING)}
+    values |= {"UNIT": f"{name}-%i", "SLOT": "%i", "IN_SLOT": "in slot %i", "MOUNT": f"RequiresMountsFor=/run/{app}/%i"
+               } if process.overlap else {"UNIT": name, "SLOT": process.name, "IN_SLOT": "", "MOUNT": ""}
+    return File(f"{UNITS}/{file}", render("systemd/APP-PROCESS.service", values))
 
 
 def systemd_words(line: str) -> str:
