@@ -33,17 +33,15 @@ def test_the_table_is_drawn_over_itself(monkeypatch, columns):
 
 
 def test_more_hosts_than_lines(monkeypatch):
-    """They are counted, a line a step; what is above the terminal's first line could not be drawn over."""
-    monkeypatch.setenv("LINES", "20")
+    """What is above the terminal's first line could not be drawn over: the first ones are shown."""
+    monkeypatch.setenv("LINES", "3")
     table = Table(io.StringIO())
     for number in range(1000):
         table.tell({"event": "step", "step": "lock", "host": f"web{number}", "state": "done", "seconds": 1}, True)
     assert table.out.getvalue() == "", "drawn once for many events"
-    table.tell({"event": "step", "step": "flip", "host": "web7", "state": "failed", "seconds": 2.5})
-    table.tell({"event": "step", "step": "flip", "host": "web8", "state": "start"})
-    assert table.out.getvalue().split("\033[2F\033[J") == [
-        "lock            1.0 s ✓ 1000\nflip            2.5 s ✗ 1\n",
-        "lock            1.0 s ✓ 1000\nflip            2.5 s … 1  ✗ 1\n"]
+    for state in ("start", "done"):
+        table.tell({"event": "step", "step": "flip", "host": "web0", "state": state})
+    assert [text.count("\n") for text in table.out.getvalue().split("\033[2F\033[J")] == [2, 2]
 
 
 @pytest.mark.parametrize("kind, full", [("Json", False), ("Lines", True), ("Table", True)])
@@ -76,7 +74,7 @@ def test_a_terminal_that_nobody_reads_holds_nothing_up():
 @pytest.mark.parametrize("terminal", [False, True])
 def test_all_is_drawn_at_the_end(monkeypatch, terminal):
     """In the order it was told, each event with its time; on a terminal many are drawn together."""
-    monkeypatch.setenv("LINES", "20")
+    monkeypatch.setenv("LINES", "200")
     out = io.StringIO()
     monkeypatch.setattr(out, "isatty", lambda: terminal)
     show = choose(not terminal, out)
@@ -84,7 +82,7 @@ def test_all_is_drawn_at_the_end(monkeypatch, terminal):
         show.tell({"event": "step", "step": "flip", "host": f"web{number}", "state": "done", "seconds": 1})
     show.close()
     if terminal:
-        assert out.getvalue().endswith("flip            1.0 s ✓ 100\n")
+        assert out.getvalue().endswith("\nweb99           1.0 s flip ✓\n")
         return
     events = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [event["host"] for event in events] == [f"web{number}" for number in range(100)]

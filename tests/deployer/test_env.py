@@ -1,8 +1,8 @@
 """`make env` without a host: what becomes of an env file's text, and what is refused before any ssh."""
 
 import argparse
+import getpass
 import io
-import os
 import sys
 
 import pytest
@@ -73,22 +73,12 @@ def test_wrong_words_and_bytes(monkeypatch, capsys, words, stdin, said):
     assert __main__.main(["env", *words]) == 2 and capsys.readouterr().err == f"deploy: {said}\n"
 
 
-def test_an_editor_is_shown_the_names_in_a_private_file(tmp_path, monkeypatch):
-    """The editor gets NAME= lines in a file that nobody else can reach, and the file is gone afterwards. One that fails
-    sets nothing."""
-    path = tmp_path / "my editor"
-    path.write_text(f"#!/bin/sh\ncp \"$1\" '{tmp_path}/seen' && dirname \"$1\" >'{tmp_path}/folder' &&\n"
-                    f"stat -c %a \"$(dirname \"$1\")\" >'{tmp_path}/mode' && echo A=new >\"$1\"\n")
-    path.chmod(0o755)
-    monkeypatch.delenv("VISUAL", raising=False)
-    monkeypatch.setenv("EDITOR", f"'{path}'")
-    assert ask(["A", "B"]) == b"A=new\n"
-    assert [(tmp_path / name).read_text() for name in ("seen", "mode")] == ["A=\nB=\n", "700\n"]
-    assert not os.path.exists((tmp_path / "folder").read_text().strip())
-    for fails in ("false", "/nowhere/vi"):
-        monkeypatch.setenv("EDITOR", fails)
-        with pytest.raises(Refused, match=f"{fails}.*: set EDITOR, or give the lines on stdin"):
-            ask(["A"])
+def test_values_are_typed_unseen(monkeypatch):
+    """After each name; somebody must say which."""
+    monkeypatch.setattr(getpass, "getpass", {"A: ": "new", "B: ": "it is = #1"}.get)
+    assert ask(["A", "B"]) == b"A=new\nB=it is = #1\n"
+    with pytest.raises(Refused, match="which settings"):
+        ask([])
 
 
 def test_nothing_of_the_deployer_needs_django():

@@ -132,16 +132,6 @@ def test_check_takes_no_lock(fleet, hosts):
     assert {what for _, what in hosts.log} == {"inspect", "open", "close"}
 
 
-def test_nginx_that_would_not_start_again_is_told(fleet, hosts):
-    """By --check in a line; otherwise by nginx, when a site of ours may have mended it."""
-    hosts.said.update(web1="refused y in /etc/nginx/b:3")
-    _, said = provision(fleet, check=True)
-    assert "\nweb1: nginx would not start again: y in /etc/nginx/b:3\n" in f"\n{said}"
-    assert "web1: would have nginx test all its files\n" in said
-    _, said = provision(fleet)
-    assert "y in" not in said and "\nweb1: have nginx test all its files\n" in said
-
-
 def test_a_host_that_fails_keeps_no_other(fleet, hosts):
     """The others are brought on; the failure is told at the end, and locks are given back."""
     hosts.failing["web1"] = "groupadd"

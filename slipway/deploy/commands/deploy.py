@@ -14,7 +14,6 @@ AGAIN = 10  # seconds between two tries for a lock that somebody else holds
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan.add_arguments(parser)
-    parser.add_argument("--dry-run", action="store_true", help="show the plan and change nothing")
     add_display(parser)
 
 
@@ -26,8 +25,6 @@ def add_display(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    if args.dry_run:
-        return await plan.handle(fleet, args)
     show = display.choose(args.json)
     await displayed(plan.deploy_of(fleet, args, show.tell), show, args.wait)
 

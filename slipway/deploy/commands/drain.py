@@ -1,22 +1,21 @@
 """drain: balancers send a web host no visitors from now on."""
 
 import argparse
-from ipaddress import IPv4Address
 
 from ..config import Fleet, Host
 from ..errors import HostProblem
 from ..provisioning.provision import drain
+from ..server.site import nginx_address
 from ..ssh.connection import run
 from ..ssh.conversation import why_ended
 from ..ssh.validate import visible
 
-# The balancers' established connections to port 80, once there are none for a second or when the time is over. Old
-# workers of nginx may take a visitor just after the reload.
+# The balancers' connections to port 80, once there are none for a second or when the time is over. Old workers of nginx
+# may take a visitor just after the reload.
 LEFT = """
-peers=$2
-left() { cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v from="$peers" '
-    $2 ~ /:0050$/ && $3 ~ ("(" from "):") && $4 == "01"' | wc -l; }
-until=$(($(date +%s) + $1)) quiet=0
+ss --version >/dev/null || exit
+left() { ss --no-header --numeric state established "sport = :80 and ( $balancers )" | wc -l; }
+until=$(($(date +%s) + $1)) quiet=0 balancers=$2
 while [ $quiet -lt 2 ] && [ "$(date +%s)" -lt $until ]; do
     if [ "$(left)" -eq 0 ]; then quiet=$((quiet + 1)); else quiet=0; fi
     sleep 1
@@ -42,17 +41,9 @@ def balancers(fleet: Fleet, hosts: str) -> list[Host]:
     return [host for host in fleet.chosen(hosts, balancers=True) if host.balancer]
 
 
-def seen_as(host: Host) -> str:
-    """The address of a balancer as Linux lists peers, IPv4 in IPv6, too; any, where it is none of IPv4."""
-    try:
-        return IPv4Address(host.internal_address).packed[::-1].hex().upper()
-    except ValueError:
-        return ""
-
-
 async def left(fleet: Fleet, host: Host, seconds: int) -> str:
     """What the host still has of visitors, in words, after up to so many seconds."""
-    peers = "|".join(seen_as(balancer) for balancer in fleet.balancers)
+    peers = " or ".join(f"dst {nginx_address(balancer.internal_address)}" for balancer in fleet.balancers)
     try:
         done = await run(host, fleet.ssh, ["sh", "-c", LEFT, "sh", str(seconds), peers], timeout=seconds + 30)
         if done.code:

@@ -11,7 +11,7 @@ from ..env import staging
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add = actions.add_parser("set", help="stage values, read as NAME=value lines from stdin, or asked in an editor")
+    add = actions.add_parser("set", help="stage values, read as NAME=value lines from stdin, or typed, unseen")
     add.add_argument("names", nargs="*", metavar="NAME")
     remove = actions.add_parser("unset", help="stage the removal of settings")
     remove.add_argument("names", nargs="+", metavar="NAME")

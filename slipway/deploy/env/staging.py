@@ -1,17 +1,14 @@
 """Settings and secrets: `make env`. Staged on all hosts, or on none; the next deploy makes them live.
 
-What is staged is a whole file, APP.env.next, that a deploy's commit renames to APP.env. Values come by stdin or an
-editor, never as an argument, and none is ever shown.
+What is staged is a whole file, APP.env.next, that a deploy's commit renames to APP.env. Values come by stdin or are
+typed unseen, never as an argument, and none is ever shown.
 """
 
 import argparse
 import base64
-import os
+import getpass
 import secrets
-import shlex
-import subprocess
 import sys
-import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +43,7 @@ class Change:
 
 
 def set_(args: argparse.Namespace) -> Change:
-    """Values from stdin, or from an editor where that is a terminal. Raises Refused."""
+    """Values from stdin, which are asked for where that is a terminal. Raises Refused."""
     check_names(args.names)
     values = read_values(ask(args.names) if sys.stdin.isatty() else sys.stdin.buffer.read(), args.names)
     return Change(f"staged {', '.join(values)}", values)
@@ -163,16 +160,10 @@ def understood(current: str, following: str | None) -> Texts:
 
 
 def ask(names: Iterable[str]) -> bytes:
-    """The bytes that the user writes in an editor, which shows the names alone. Raises Refused."""
-    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
-    with tempfile.TemporaryDirectory() as folder:  # only its owner may look in
-        path = Path(folder, "settings")
-        path.write_text("".join(f"{name}=\n" for name in names) or "# NAME=value, a line each\n", "utf-8")
-        try:
-            subprocess.run([*editor, str(path)], check=True)
-            return path.read_bytes()
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise Refused(f"{editor[0]}: {error}: set EDITOR, or give the lines on stdin") from None
+    """NAME=value lines of what is typed after each name, unseen. Raises Refused."""
+    if not names:
+        raise Refused("which settings? env set NAME …, or NAME=value lines on stdin")
+    return "".join(f"{name}={getpass.getpass(f'{name}: ')}\n" for name in names).encode(errors="surrogateescape")
 
 
 def read_file(path: str) -> bytes:

@@ -6,7 +6,7 @@ agent refuses all else.
 
 import asyncio
 import shlex
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from pyinfra.api.command import StringCommand
@@ -67,22 +67,18 @@ class OverConnection(BaseConnector):
 
     def command(self, script: str, input: bytes = b"", timeout: float = TIMEOUT) -> Done:
         """Run a shell script, for at most `timeout` seconds; how it ended. Raises HostProblem."""
-        done = self._wait(self._channel.command(script, input, timeout))
+        done = self._wait(lambda channel: channel.command(script, input, timeout))
         if done.code:
             self.host.connector_data["said"] = "\n".join(lines((done.err or done.out).strip())[-KEPT:])
         return done
 
     def put(self, path: str, content: bytes, mode: int, user: str, group: str) -> None:
         """Write a file whole. Raises HostProblem."""
-        self._wait(self._channel.put(path, content, mode, user, group))
+        self._wait(lambda channel: channel.put(path, content, mode, user, group))
 
-    @property
-    def _channel(self) -> Connection:
-        channel: Connection = self.host.connector_data["channel"]
-        return channel
-
-    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self.host.connector_data["loop"]).result()
+    def _wait(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        data = self.host.connector_data
+        return asyncio.run_coroutine_threadsafe(work(data["channel"]), data["loop"]).result()
 
 
 def stdin(given: Any) -> bytes:

@@ -1,13 +1,11 @@
 """What inspect.sh finds on a server before anything changes, and what makes the server unfit. Pure but for reading
 scripts."""
 
-import base64
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..agent.roles import BUILT_IN
 from ..config import Fleet, Host
 from ..rollout.preflight import too_old
 from ..server import consul, files
@@ -25,11 +23,10 @@ class Found:
     """What inspect.sh has found on a server.
 
     `whole`: it came to its end; `missing`: commands and packages; `others`: what has the app's name and is not ours;
-    `malformed`: files of settings, with what is wrong; `user`: the app has a user and a group; `login`: the shell of
-    that user where it can log in; `processes`: what of the app has a unit, in slots ("web@") or alone ("beat");
-    `units`: the app's that run or start at boot; `node`: it is a node of a swarm; `serves`: its web is ready;
-    `drained`: of a balancer, the hosts that get no visitors; `registered`: Consul's agent has our definition,
-    `defined`: or one of others; `refused`: why nginx would not start again.
+    `malformed`: files of settings, with what is wrong; `user`: the app has a user and a group; `processes`: what of the
+    app has a unit, in slots ("web@") or alone ("beat"); `units`: the app's that run or start at boot; `node`: it is a
+    node of a swarm; `serves`: its web is ready; `drained`: of a balancer, the hosts that get no visitors;
+    `registered`: Consul's agent has our definition, `defined`: or one of others.
     """
 
     whole: bool = True
@@ -38,7 +35,6 @@ class Found:
     others: tuple[str, ...] = ()
     malformed: tuple[str, ...] = ()
     user: bool = False
-    login: str = ""
     processes: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     daemon_json: str = ""
@@ -47,7 +43,6 @@ class Found:
     drained: tuple[str, ...] = ()
     registered: bool = False
     defined: bool = False
-    refused: str = ""
 
 
 def inspection(fleet: Fleet, remove: bool) -> list[str]:
@@ -55,10 +50,9 @@ def inspection(fleet: Fleet, remove: bool) -> list[str]:
     app = fleet.app
     pinned = [f"/run/{app}/{name}.env" for name in ("a", "b", *fleet.alone())]
     settings = [] if remove else [f"/etc/default/{app}.env", *pinned]
-    own = [files.process_unit(app, process).path for name, process in fleet.processes.items() if name not in BUILT_IN]
     functions = function("malformed", "docker-runner") + function("processes", "docker-slot")
     return ["sh", "-c", functions + SCRIPT.read_text("utf-8"), "sh", app, *(" ".join(words) for words in (
-        files.marks(app), files.named(app), settings, own, [consul.service_path(app)]))]
+        files.marks(app), files.named(app), settings, [consul.service_path(app)]))]
 
 
 def function(name: str, file: str) -> str:
@@ -78,24 +72,16 @@ def parse(lines: Iterable[str]) -> Found:
     def every(kind: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(told.get(kind, ())))
     return Found("end" in told, frozenset(every("missing")), every("version"), every("other"), every("malformed"),
-                 "user" in told, " ".join(every("login")), every("process"), every("unit"),
-                 decoded("".join(every("daemon")[:1])), every("swarm") not in ((), ("inactive",)), "serves" in told,
-                 every("drained"), "registered" in told, "defined" in told, "".join(every("refused")[:1]))
+                 "user" in told, every("process"), every("unit"),
+                 "".join(every("daemon")[:1]), every("swarm") not in ((), ("inactive",)), "serves" in told,
+                 every("drained"), "registered" in told, "defined" in told)
 
 
-def decoded(text: str) -> str:
-    """The text in base64. Where it is not base64: a text that is no JSON either, so it is refused as one."""
-    try:
-        return base64.b64decode(text, validate=True).decode(errors="replace")
-    except ValueError:
-        return "?"
-
-
-def problems(found: Found, app: str) -> list[str]:
+def problems(found: Found) -> list[str]:
     """All that makes a server unfit, a line each."""
     if not found.whole:
         return ["cannot be looked at: the inspection ended early"]
-    return [*(text for name, text in NEEDED.items() if name in found.missing), *not_ours(found, app),
+    return [*(text for name, text in NEEDED.items() if name in found.missing), *not_ours(found),
             *(text for line in found.versions for text in too_old(*line.partition(" ")[::2])), *wrong_settings(found)]
 
 
@@ -108,13 +94,11 @@ def with_consul(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
                " install one")
 
 
-def not_ours(found: Found, app: str) -> Iterator[str]:
+def not_ours(found: Found) -> Iterator[str]:
     """Whether something else uses the app's name."""
     if found.others:
         yield (f"has {', '.join(found.others)} that provisioning has not made: choose another name for the app, or"
                " remove that")
-    if found.login:
-        yield f"has a user {app} who may log in ({found.login}): choose another name for the app, or remove the user"
 
 
 def wrong_settings(found: Found) -> Iterator[str]:

@@ -2,10 +2,10 @@
 # Looks at a server before provisioning changes anything there: a line for each finding, KIND REST. It only reads.
 #
 # $1: the app; $2: files whose first line says that they are ours; $3: all paths with the app's name; $4: files of
-# settings; $5: units of the team's processes; $6: the app's definition for Consul. fitness.py puts docker-runner's
-# function `malformed` and docker-slot's `processes` before it. POSIX sh.
+# settings; $5: the app's definition for Consul. fitness.py puts docker-runner's function `malformed` and docker-slot's
+# `processes` before it. POSIX sh.
 
-app=$1 marks=$2 named=$3 settings=$4 own=$5 service=$6
+app=$1 marks=$2 named=$3 settings=$4 service=$5
 root=${DOCKER_RUNNER_ROOT:-} # tests only: a folder that stands for /
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -19,13 +19,10 @@ done
 echo "version systemd $(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')"
 ! has python3 || echo "version python3 $(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 ! has dockerd || echo "version Docker $(dockerd --version | sed -n 's/^Docker version \([0-9.]*\).*/\1/p')"
-[ ! -e /etc/docker/daemon.json ] || echo "daemon $(base64 </etc/docker/daemon.json | tr -d '\n')"
+[ ! -e /etc/docker/daemon.json ] || printf 'daemon %s\n' "$(tr '\r\n' '  ' </etc/docker/daemon.json)"
 ! has docker || echo "swarm $(docker info --format '{{.Swarm.LocalNodeState}}' 2>/dev/null || echo inactive)"
 if ! [ -d "${service%/*}" ] || ! systemctl cat consul.service >/dev/null 2>&1; then echo "missing consul-agent"; fi
 ! has nginx || grep -rqsE 'include.*sites-enabled/' /etc/nginx/nginx.conf /etc/nginx/conf.d || echo "missing sites-enabled"
-refused() { said=$(timeout 20 nginx -t -q 2>&1) && return 1; echo "$said" | sed "$emerg"; }
-emerg='/\[warn\]/d; s/^[^[]*\[[a-z]*\] //; s/^[0-9]*#[0-9]*: //; q'
-! has nginx || ! said=$(refused) || echo "refused ${said:-it does not end}"
 
 # ---- whether something else uses the app's name ----
 
@@ -43,14 +40,8 @@ others() {
     ! getent group "$app" >/dev/null || echo "other the group $app"
 }
 others
-for path in $own; do
-    name=${path##*/"$app-"}
-    if [ -e "$path" ] && ! processes | grep -qx "${name%.service}"; then whose "$path"; fi
-done
 if grep -qs 'written by provisioning' "$service"; then echo "registered"; elif [ -e "$service" ]; then echo "defined"; fi
 [ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # else provisioning adds both
-shell=$(getent passwd "$app" | cut -d: -f7)
-case $shell in ''|*/nologin|*/false) ;; *) echo "login $shell" ;; esac
 
 # ---- the app as it is ----
 

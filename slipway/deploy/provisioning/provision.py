@@ -70,7 +70,7 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
                     Refused if check else DeployError)
         finally:
             if what == "provision":
-                report.notes(out, fleet, found, left_out, check)
+                report.notes(out, fleet, found, left_out)
             total = report.changes(out, check, {
                 host.name: [PYTHON] * (host in bare) + run.changes(host.name) for host in hosts})
     return total
@@ -156,7 +156,7 @@ async def inspect(fleet: Fleet, host: Host, remove: bool, check: bool = False) -
     if done.code:
         raise HostProblem(why_ended(done.code, done.err))
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
-    problems = [*fitness.problems(found, fleet.app), *([] if remove else fitness.with_consul(found, fleet, host))]
+    problems = [*fitness.problems(found), *([] if remove else fitness.with_consul(found, fleet, host))]
     if check and "python3" in found.missing:
         problems.append("has no python3, without which --check sees no more: run make provision, which installs it")
     if problems:

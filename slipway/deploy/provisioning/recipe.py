@@ -52,11 +52,9 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
         definition = consul.service(fleet, here)
         server.shell(name="reload consul.service", _if=write(definition, there).did_change, commands=(
             f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"))  # so that it is tried again
-    if here.roles and not fleet.is_swarm:
+    if wanted.by_units(fleet, here):
         enable(f"{fleet.app}.target")
     team(fleet, here)
-    if found.refused and wanted.serves_http(here):  # of which another's file may be the cause
-        server.shell(name="have nginx test all its files", commands="nginx -t -q")
 
 
 def drain(fleet: Fleet, here: Host, found: Found, out: Out, name: str, away: bool) -> None:
@@ -129,17 +127,17 @@ def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
         folder(path)
     changed = any_changed(*[write(file, there) for file in files_of_units])
     systemd.daemon_reload(name="reload systemd", _if=changed)
-    if here.roles and not fleet.is_swarm:
+    if wanted.by_units(fleet, here):
         server.shell(name="start docker-runner.target", commands="systemctl start docker-runner.target", _if=changed)
         enable("docker-runner.target")
 
 
 def docker(fleet: Fleet, found: Found) -> None:
-    """Docker runs, and its containers outlive it, but those of a swarm. A reload is enough for that; it is never
-    restarted."""
+    """Docker runs, and its containers outlive it, but those of a swarm: no node may have live-restore. A reload is
+    enough for that; it is never restarted."""
     enable("docker.service", running=True)
-    settings = None if found.node and not fleet.is_swarm else wanted.daemon_json(found.daemon_json, fleet.is_swarm)
-    if settings:
+    settings = wanted.daemon_json(found.daemon_json, fleet.is_swarm)
+    if settings and (fleet.is_swarm or not found.node):
         folder("/etc/docker")
         written = write(settings)
         server.shell(name="reload docker.service", _if=written.did_change, commands=[

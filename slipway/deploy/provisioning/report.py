@@ -14,12 +14,10 @@ def announce(out: TextIO, host: str, text: str) -> None:
     print(f"{host}: {text} …", file=out, flush=True)
 
 
-def notes(out: TextIO, fleet: Fleet, found: Mapping[str, Found], who: Out, check: bool) -> None:
-    """Say what there is to know besides: where nginx would not start again, which hosts are nodes of a swarm that the
-    file does not ask for, and which web hosts the balancers leave out."""
+def notes(out: TextIO, fleet: Fleet, found: Mapping[str, Found], who: Out) -> None:
+    """Say what there is to know besides: which hosts are nodes of a swarm that the file does not ask for, and which web
+    hosts the balancers leave out."""
     for name, each in found.items():
-        if check and each.refused:
-            print(f"{name}: nginx would not start again: {each.refused}", file=out)
         if each.node and not fleet.is_swarm:
             print(f"{name}: is a node of a swarm and stays one, so live-restore stays off: a restart of Docker ends"
                   " containers", file=out)

@@ -7,7 +7,6 @@ import shutil
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import TextIO
 
@@ -98,8 +97,8 @@ class Lines:
 
 
 class Table(Lines):
-    """A line for each host that changes in place, or for each step where the hosts are more than the terminal's lines;
-    everything else is printed above them."""
+    """A line for each host that changes in place; everything else is printed above them. Of more hosts than the
+    terminal has lines the first ones are shown."""
 
     def __init__(self, out: TextIO) -> None:
         super().__init__(out)
@@ -119,8 +118,7 @@ class Table(Lines):
         """Draw the table over the last one, after a line that stays."""
         up = f"\033[{self.drawn}F\033[J" if self.drawn else ""
         width, height = shutil.get_terminal_size()
-        fits = len(self.hosts) < height
-        rows = [row(name, steps, width) for name, steps in sorted(self.hosts.items())] if fits else summed(self.hosts)
+        rows = [row(name, steps, width) for name, steps in sorted(self.hosts.items())][:height - 1]
         put(up + "\n".join([*([visible(above)] if above else []), *rows]), self.out)
         self.drawn = len(rows)
 
@@ -133,15 +131,6 @@ def row(name: str, steps: Steps, width: int) -> str:
     while len(words) > 1 and len(begin) + len(" ".join(words)) >= width:
         del words[0]
     return begin + " ".join(words)
-
-
-def summed(hosts: dict[str, Steps]) -> list[str]:
-    """A line for each step: the seconds it took on the slowest host, and on how many it is how far."""
-    many = Counter((step, state) for steps in hosts.values() for step, (state, _) in steps.items())
-    longest = {step: max(steps[step][1] for steps in hosts.values() if step in steps) for step, _ in many}
-    return [f"{step:12} {longest[step]:6.1f} s " + "  ".join(
-        f"{mark} {many[step, state]}" for state, mark in MARKS.items() if many[step, state])
-        for step in SHOWN if step in longest]
 
 
 def line(event: Event) -> str:

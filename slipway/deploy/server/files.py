@@ -12,6 +12,7 @@ from ..config import Fleet, Host
 from . import site
 from .render import render
 
+PROGRAMS = ("docker-runner", "docker-slot")  # not of a swarm, as little as the units
 APP_UNITS = ("{}-slot.service", "{}.target")
 SHARED_UNITS = ("docker-service@.service", "docker-runner.target", "nginx-first.service")
 DOCKER_DROP_IN, NGINX_DROP_IN = "docker.service.d/restart.conf", "nginx.service.d/restart.conf"
@@ -54,6 +55,11 @@ def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
 
 # ---- files ----
 
+def by_units(fleet: Fleet, host: Host) -> bool:
+    """Whether units run the app on a host, as they do not on a swarm's."""
+    return bool(host.roles) and not fleet.is_swarm
+
+
 def has_media(fleet: Fleet, host: Host) -> bool:
     """Whether uploads are files on this host."""
     return fleet.media == "local" and bool({*host.roles} - {"beat"})
@@ -77,7 +83,7 @@ def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
     """Settings and programs. The first file is one of `marks`, and stays when the app is taken off the host."""
     yield runner_file(fleet, host)
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
-    for name in () if fleet.is_swarm else ("docker-runner", "docker-slot"):
+    for name in PROGRAMS if by_units(fleet, host) else ():
         yield File(f"/usr/local/bin/{name}", render(name, {}), "755")
 
 
@@ -102,19 +108,19 @@ def systemd_words(line: str) -> str:
 
 def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
     """The app's units on a host."""
-    if fleet.is_swarm:
+    if not by_units(fleet, host):
         return
     yield from (process_unit(fleet.app, process) for name, process in fleet.processes.items() if host.has(name))
-    for name in APP_UNITS if host.roles else ():
+    for name in APP_UNITS:
         yield File(f"{UNITS}/{name.format(fleet.app)}", render("systemd/" + name.format("APP"), {"APP": fleet.app}))
 
 
 def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
     """Units and drop-ins."""
     yield from app_units(fleet, host)
-    shared = [*(() if fleet.is_swarm else SHARED_UNITS), DOCKER_DROP_IN] if host.roles else []
-    follower = [FOLLOWER_UNIT] if fleet.by_consul and host.balancer else []
-    for name in [*shared, *([NGINX_DROP_IN] if serves_http(host) else []), *follower]:
+    wanted = [*((name, by_units(fleet, host)) for name in SHARED_UNITS), (DOCKER_DROP_IN, host.roles),
+              (NGINX_DROP_IN, serves_http(host)), (FOLLOWER_UNIT, fleet.by_consul and host.balancer)]
+    for name in (name for name, needed in wanted if needed):
         yield File(f"{UNITS}/{name}", render(f"systemd/{name}", {}))
 
 
