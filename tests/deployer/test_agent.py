@@ -1,7 +1,6 @@
 """The agent's steps on a simulated host: whatever is killed when, the invariants of docs/design.md hold."""
 
 import contextlib
-import errno
 import json
 import os
 import random
@@ -231,29 +230,3 @@ def test_a_record_of_what_was_taken_back(machine):
     found, _ = releases.read_log(machine.host)
     records = [(one["tag"], one["outcome"], one.get("allow_incompatible")) for one in found]
     assert records == [("v1", "committed", None), ("v3", "taken back", True)]
-
-
-@pytest.mark.parametrize("steps", [-4, -1], ids=["before prepare", "after prepare"])
-def test_a_host_whose_disk_becomes_read_only(machine, steps):
-    """Taken back, it is whole on its old release: nothing of the attempt is left but files beside their place."""
-    machine.begun("deploy", "v2", steps).note(promised=False)
-    with read_only(machine.host.var):
-        machine.settle()
-        assert disk.read(machine.host.attempt) is None
-    commit.drop_prepared(machine.host)
-    machine.at_rest()
-    assert releases.read_tag(machine.host.tag) == release("v1")
-
-
-@contextlib.contextmanager
-def read_only(folder):
-    """A folder's file system takes no changes; as in Linux, not even the removal of what is not there."""
-    def refusing(function):
-        def call(path, flags=os.O_WRONLY, *rest):
-            if str(path).startswith(folder) and flags & os.O_WRONLY:
-                raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
-            return function(path, flags, *rest) if function is opened else function(path)
-        return call
-    opened = os.open
-    with mock.patch.object(os, "unlink", refusing(os.unlink)), mock.patch.object(os, "open", refusing(opened)):
-        yield

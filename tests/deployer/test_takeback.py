@@ -1,5 +1,6 @@
 """What is taken back, and what of it can't be: processes of a team, folders, retired slots, a beat of before."""
 
+import contextlib
 import errno
 import json
 import os
@@ -10,7 +11,7 @@ import pytest
 from slipway.deploy.agent import disk, facts, http, releases, slots
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.roles import Process
-from slipway.deploy.agent.steps import replace
+from slipway.deploy.agent.steps import commit, replace
 from slipway.deploy.agent.steps.table import STEPS
 from deployer.machine import Machine, release, state
 from deployer.simulated import OWN, world
@@ -177,3 +178,29 @@ def test_retirement_leaves_alone_what_is_not_its_own(machine):
     assert len(host.up) == up
     slots.retire(host, old, "v1", "sha256:v1")
     assert len(host.up) == up - 2 and slots.release_in(host, old) is None
+
+
+@pytest.mark.parametrize("steps", [-4, -1], ids=["before prepare", "after prepare"])
+def test_a_host_whose_disk_becomes_read_only(machine, steps):
+    """Taken back, it is whole on its old release: nothing of the attempt is left but files beside their place."""
+    machine.begun("deploy", "v2", steps).note(promised=False)
+    with read_only(machine.host.var):
+        machine.settle()
+        assert disk.read(machine.host.attempt) is None
+    commit.drop_prepared(machine.host)
+    machine.at_rest()
+    assert releases.read_tag(machine.host.tag) == release("v1")
+
+
+@contextlib.contextmanager
+def read_only(folder):
+    """A folder's file system takes no changes; as in Linux, not even the removal of what is not there."""
+    def refusing(function):
+        def call(path, flags=os.O_WRONLY, *rest):
+            if str(path).startswith(folder) and flags & os.O_WRONLY:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+            return function(path, flags, *rest) if function is opened else function(path)
+        return call
+    opened = os.open
+    with mock.patch.object(os, "unlink", refusing(os.unlink)), mock.patch.object(os, "open", refusing(opened)):
+        yield
