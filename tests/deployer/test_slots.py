@@ -13,7 +13,11 @@ from slipway.deploy.agent.steps.begin import begin
 from slipway.deploy.agent.steps.readiness import empty_slot
 from deployer.simulated import Simulated, world
 
-LISTENER = "0000000000000000: 00000002 00000000 00010000 0001 01 1 /run/shop/b/web.sock\n"
+LISTENER = """Num       RefCount Protocol Flags    Type St Inode Path
+0000000000000000: 00000002 00000000 00010000 0001 01 1 /run/shop/b/web.sock
+0000000000000000: 00000003 00000000 00000000 0001 03 3 /run/other/b/web.sock
+0000000000000000: 00000003 00000000 00000000 0001 03 4
+"""
 VISITOR = "0000000000000000: 00000003 00000000 00000000 0001 03 2 /run/shop/b/web.sock\n"
 
 
