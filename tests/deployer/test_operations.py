@@ -62,31 +62,25 @@ def changed(file, check=False, seen=None):
     return said[0]
 
 
-def test_a_file_that_is_as_wanted_is_left_alone(folder):
-    """One of that content, owner and mode; of another content only where it was written once and for all."""
+@pytest.mark.parametrize("name, content, mode, once, changes", [
+    ("file", "text", "640", False, False), ("file", "another", "640", True, False),
+    ("file", "another", "640", False, True), ("file", "text", "600", False, True), ("file", "text", "600", True, True),
+    ("nothing", "text", "640", False, True), ("nothing", "text", "640", True, True),
+    ("link", "text", "644", False, True)])
+def test_a_file_is_written_where_it_is_not_as_wanted(folder, name, content, mode, once, changes):
+    """Another content (but for what is written once and for all) or mode, nothing at all or a link: --check says so and
+    leaves it, the run brings it, the second changes nothing. What is written is another file from the beginning."""
     def state():
-        there = os.stat(folder / "file")
+        there = os.lstat(folder / "file")
         return there.st_ino, there.st_mtime_ns, there.st_ctime_ns
-    before = state()
-    assert not changed(wanted(folder, "file"))
-    assert not changed(wanted(folder, "file", "another", once=True))
-    assert state() == before
-
-
-@pytest.mark.parametrize("name, content, mode, once", [
-    ("file", "another", "640", False), ("file", "text", "600", False), ("file", "text", "600", True),
-    ("nothing", "text", "640", False), ("nothing", "text", "640", True), ("link", "text", "644", False)])
-def test_a_file_that_is_not_is_written_and_then_is(folder, name, content, mode, once):
-    """Another content or mode, nothing at all or a link: --check says so and leaves it, the run brings it, the second
-    changes nothing. What is written is another file from the beginning."""
-    file, before = wanted(folder, name, content, mode, once), os.lstat(folder / "file").st_ino
-    assert changed(file, check=True) and os.lstat(folder / "file").st_ino == before
-    assert changed(file)
-    assert (folder / name).read_text() == content and not (folder / name).is_symlink()
-    assert oct((folder / name).stat().st_mode)[-3:] == mode
-    assert not changed(file) and not changed(file, check=True)
-    if (name, content) == ("file", "another"):
-        assert os.lstat(folder / "file").st_ino != before
+    file, before = wanted(folder, name, content, mode, once), state()
+    assert changed(file, check=True) is changes and state() == before
+    assert changed(file) is changes and not changed(file) and not changed(file, check=True)
+    assert changes or state() == before
+    assert (folder / name).read_text() == ("text" if name == "file" and once else content)
+    assert oct((folder / name).stat().st_mode)[-3:] == mode and not (folder / name).is_symlink()
+    if (name, content, once) == ("file", "another", False):
+        assert state()[0] != before[0]
     assert {path.name for path in folder.iterdir()} <= {"file", "sub", "link", name}, "nothing is left beside it"
 
 
@@ -156,23 +150,21 @@ def entries(**changes):
     ({"digests": ""}, ["/etc/nginx.new-x/x/a.conf", "/etc/nginx.new-x/x/b.conf"], "mv -fT"),
     ({"link": ""}, [], "ln -sfn ../sites-available/x /etc/nginx.new-x/sites-enabled/x"),
     ({"more": "l|root|root|777|../sites-available/default|/etc/nginx/sites-enabled/default\n"}, [],
-     "rm -f /etc/nginx/sites-enabled/default")])
+     "rm -f /etc/nginx/sites-enabled/default"), ({}, [], "")])
 def test_of_a_site_only_the_rest_is_done(change, written, script):
-    """A file or link that differs, and what shall not be there; the copy is tested in any case, then swapped."""
+    """A file or link that differs, and what shall not be there; the copy is tested in any case, then swapped. One
+    that is as wanted is looked at, and that is all."""
     host = Host({"sha256sum": entries(**change)})
-    _, problem = work(lambda: nginx_site(SITE, name="put"), host)
+    session, problem = work(lambda: nginx_site(SITE, name="put"), host)
     assert problem is None and [path for path, *_ in host.written] == written
-    found, copied, tested, swapped = host.asked
+    assert session.changes("web1") == ["put"] * bool(change)
+    if not change:
+        assert len(host.asked) == 1
+        return
+    _, copied, tested, swapped = host.asked
     assert "cp -a" in copied and "nginx -t" in tested and "|| systemctl reload nginx.service" in swapped
     assert not any(f" /etc/nginx/{name}" in copied + tested for name in ("x", "sites-enabled"))
     assert script in copied + swapped
-
-
-def test_a_site_that_is_as_wanted_is_left_alone():
-    """It is looked at, and that is all."""
-    host = Host({"sha256sum": entries()})
-    session, problem = work(lambda: nginx_site(SITE, name="put"), host)
-    assert problem is None and session.changes("web1") == [] and len(host.asked) == 1
 
 
 def test_what_nginx_refuses_never_comes():
