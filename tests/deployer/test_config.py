@@ -59,7 +59,7 @@ def test_the_annotated_file_describes_every_key():
 
 def test_every_default_is_filled_in(fleet):
     """What the file leaves out has its default in the Fleet, hosts' addresses included. --hosts takes names of the
-    file, in its order."""
+    file, in its order, and any other is refused."""
     assert [(host.name, host.address) for host in fleet.hosts] == [
         ("web1", "root@web1.example"), ("web2", "web2"), ("work", "work"), ("front", "front")]
     assert fleet.rollout["smoke"] == ["/"] and fleet.rollout["bake"] == 10
@@ -68,6 +68,8 @@ def test_every_default_is_filled_in(fleet):
                          (fleet.chosen(""), "web1 web2 work"),
                          (fleet.chosen("", balancers=True), "web1 web2 work front")):
         assert [host.name for host in found] == names.split()
+    with pytest.raises(Refused, match="there is no 'web3'; there are: web1, web2, work"):
+        fleet.chosen("web1,web3")
 
 
 def test_app_and_image_may_come_from_make(data):
