@@ -8,12 +8,6 @@ from blobs.commands import manage
 from sharing import once
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def made(request, tmp_path, tmp_path_factory):
-    """Of a database with all tables."""
-    return request.getfixturevalue(f"{request.param}_made")
-
-
 @pytest.fixture
 def sqlite_made(tmp_path, tmp_path_factory):
     """One in a file."""

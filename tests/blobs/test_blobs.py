@@ -112,10 +112,10 @@ print(size, most() - before)
 """
 
 
-def test_memory_does_not_grow_with_files(made, tmp_path):
+def test_memory_does_not_grow_with_files(postgresql_made, tmp_path):
     """Not even in development, where Django remembers queries."""
     (tmp_path / "measured.py").write_text("from filed.settings import *\nDEBUG = True\n")
-    said = code(made, UP_AND_DOWN, str(SIZE), fresh=True, DJANGO_SETTINGS_MODULE="measured",
+    said = code(postgresql_made, UP_AND_DOWN, str(SIZE), fresh=True, DJANGO_SETTINGS_MODULE="measured",
                 PYTHONPATH=f"{tmp_path}:{PATH}")
     size, kilobytes = map(int, said.split())
     assert size == SIZE and kilobytes < 8_000

@@ -201,12 +201,10 @@ class View(TestCase):
         self.assertEqual(self.get(save("empty", b""), range="bytes=0-").status_code, 200)
 
     def test_conditions(self):
-        for headers, status in (({"if_none_match": self.etag}, 304), ({"if_none_match": '"b"'}, 200),
-                                ({"if_modified_since": http_date(self.at)}, 304), ({"if_match": '"b"'}, 412),
+        for headers, status in (({"if_modified_since": http_date(self.at)}, 304), ({"if_match": '"b"'}, 412),
                                 ({"if_none_match": self.etag, "range": "bytes=0-1"}, 304)):
             response = self.get(**headers)
             self.assertEqual((response.status_code, response["ETag"]), (status, self.etag))
-            self.assertEqual("Content-Disposition" in response, status == 200)
 
     def test_inert(self):
         """Whatever it holds, a browser runs none of it."""
