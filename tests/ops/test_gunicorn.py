@@ -122,3 +122,11 @@ def test_told_to_end_while_it_loads(environment, tmp_path):
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 143
     assert not figures(process, tmp_path)
+
+
+def test_workers_end_at_different_times(environment):
+    """After so many requests each, and up to half as many more: as long as all serve alike, they end in turn."""
+    done = run([*COMMAND, "--print-config"], cwd=ROOT, env=environment)
+    config = {name.strip(): value for name, _, value in (line.partition(" = ") for line in done.stdout.splitlines())}
+    assert done.returncode == 0, done.stderr
+    assert int(config["max_requests"]) == 10_000 and int(config["max_requests_jitter"]) == 5_000, config

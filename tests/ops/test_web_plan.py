@@ -117,3 +117,11 @@ def test_started_again(sqlite_url):
         (folder / "web.plan").write_text("release build-7\n[ ]  a.0001_initial\n")
         with slot(sqlite_url, folder, WEB_CONCURRENCY="1") as plan:
             assert written(plan).endswith("a.0001_initial\n")
+
+
+def test_no_room(sqlite_url):
+    """Nothing is told, nothing is left, and the site is there."""
+    with short_folder() as folder:
+        (folder / "web.plan.new").mkdir()  # what root cannot write either
+        with slot(sqlite_url, folder, WEB_CONCURRENCY="1") as plan:
+            assert plan.read_text() == ""
