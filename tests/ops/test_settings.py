@@ -76,6 +76,17 @@ def test_own_settings_come_from_everywhere(shop):
     assert production.stdout == "sk_of_file [] 3 1.07\n"
 
 
+def test_shared_settings_are_the_defaults(shop):
+    """ADMIN_PATH and METRICS_TOKEN, which the environment may set, too."""
+    with (shop / "project/settings_shared.py").open("a") as shared:
+        shared.write('ADMIN_PATH = "staff/"\nMETRICS_TOKEN = "t" * 20\n')
+    show = "from django.conf import settings as s; print(s.ADMIN_PATH, s.METRICS_TOKEN[:2])"
+    for own in {"DJANGO_SETTINGS_MODULE": "project.settings"}, {**PRODUCTION, "STRIPE_KEY": "k", "SHOP_RATE": "1"}:
+        assert warm.python("-c", show, cwd=shop, env={**os.environ, **own}).stdout == "staff/ tt\n"
+        done = warm.python("-c", show, cwd=shop, env={**os.environ, **own, "ADMIN_PATH": "back"})
+        assert done.stdout == "back/ tt\n", done.stderr
+
+
 def test_production_insists(shop):
     """It tells of a team's settings and of the template's at once, and shows no value."""
     told = asked(shop, **{**PRODUCTION, "SITE_URL": ""}, SHOP_RETRIES="s3cret",
