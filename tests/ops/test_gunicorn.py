@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def connected(path):
 def figures(process, tmp):
     """The folder of the workers' figures."""
     return [path for folder in (Path("/dev/shm"), tmp) for path in folder.glob(f"metrics-{process.pid}-*")]
+
+
+def test_on_a_port(environment):
+    """PORT, on every address of this machine."""
+    port = free_port()
+    with running(COMMAND, cwd=ROOT, env={**environment, "PORT": str(port)}) as process:
+        wait_until(lambda: socket.create_connection(("127.0.0.1", port), timeout=5).close() is None)
+        wait_until(lambda: f"http://0.0.0.0:{port}" in process.output(), what="it says so, having listened already")
 
 
 def test_an_end_frees_nothing_piece_by_piece(environment, tmp_path):
