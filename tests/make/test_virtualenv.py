@@ -67,6 +67,8 @@ def test_development(uv_scratch):
     assert uv_scratch.has("tiny", "extra") == ["1.0", "1.0"] and uv_scratch.sentinels() == ["sentinel", "sentinel-dev"]
     (uv_scratch.folder / "requirements/dev.txt").write_text(NOWHERE)
     assert uv_scratch.make("ve/sentinel-dev").returncode and uv_scratch.made() == ""
+    uv_scratch.pin("requirements/dev.txt", "extra-1.0")
+    assert "requirements.txt" not in uv_scratch.made("ve/sentinel-dev")
     uv_scratch.pin("requirements/dev.txt")
     uv_scratch.made("ve/sentinel-dev")
     assert uv_scratch.has("tiny", "extra") == ["1.0", "None"]
