@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,11 @@ def test_units_follow_roles(fleet):
     assert units(fleet, "web1") == {"shop-web@.service"} | both
     assert units(fleet, "work") == {"shop-worker@.service", "shop-beat.service"} | both
     assert units(fleet, "front") == set()
+    mount, folder = "\nRequiresMountsFor=/run/shop/%i\n", "/etc/systemd/system"
+    assert mount in files(fleet, "web1")[f"{folder}/shop-web@.service"]
+    assert mount not in files(fleet, "work")[f"{folder}/shop-beat.service"]
+    swarm = replace(fleet, engine={**fleet.engine, "kind": "swarm"})
+    assert not units(swarm, "work") and "/usr/local/bin/docker-runner" not in files(swarm, "work")
     assert "\n[Install]\n" in files(fleet, "web1")["/etc/systemd/system/docker-runner.target"], "it is enabled"
 
 
