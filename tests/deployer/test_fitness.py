@@ -41,8 +41,9 @@ def inspect(request, tmp_path):
         (stubs / name).write_text(f"#!/bin/sh\n{script}\n")
         (stubs / name).chmod(0o755)
 
-    def call(app, remove=False):
-        fleet = Fleet(app, "r.example/x", (), site={"tls": "off"})
+    def call(app, remove=False, own=()):
+        fleet = Fleet(app, "r.example/x", (), site={"tls": "off"},
+                      processes=BUILT_IN | {process.name: process for process in own})
         _, _, script, *words = fitness.inspection(fleet, remove)
         words = [" ".join(f"{tmp_path}{word}" if word.startswith("/") else word for word in one.split())
                  for one in words]
@@ -90,17 +91,19 @@ def test_what_provisioning_has_made_is_ours(inspect, tmp_path, fleet, mark, befo
 
 
 def test_units_of_processes(inspect, tmp_path):
-    """Those of the app are told, whoever they were made for; a team's own unit is not taken for one."""
+    """Those of the app are told, whoever they were made for; a team's own unit is not taken for one, and not written
+    over."""
     alerts = Process("alerts", "manage sendalerts", False, "file")
     put(tmp_path, "/etc/default/shop", "# For docker-runner; written by provisioning.\n")
     put(tmp_path, "/etc/systemd/system/shop-alerts.service", "[Service]\nExecStart=/usr/bin/alerts\n")
     for app, process in (("shop", BUILT_IN["web"]), ("shop", BUILT_IN["beat"]), ("shop-b", alerts)):
         unit = process_unit(app, process)
         put(tmp_path, unit.path, unit.content)
-    assert inspect("shop") == []
+    told = ["has /etc/systemd/system/shop-alerts.service (of root)" + CURE]
+    assert inspect("shop") == [] and inspect("shop", own=[alerts]) == told
     assert set(inspect.found.processes) == {"web@", "beat"}
     put(tmp_path, "/etc/systemd/system/shop-alerts.service", process_unit("shop", alerts).content)
-    assert inspect("shop") == [] and set(inspect.found.processes) == {"web@", "beat", "alerts"}
+    assert inspect("shop", own=[alerts]) == [] and set(inspect.found.processes) == {"web@", "beat", "alerts"}
 
 
 def test_whose_definition_for_consul_it_is(inspect, tmp_path):

@@ -129,7 +129,7 @@ def load(path: str | Path, env: Mapping[str, str]) -> Fleet:
         raise refusal(path, ["there is no such file: write one after docs/provision.md, or set HOSTS"]) from None
     except OSError as error:
         raise refusal(path, [f"cannot be read: {error.strerror}"]) from None
-    except ValueError as error:  # of text in UTF-8, or of TOML
+    except (ValueError, RecursionError) as error:  # of text in UTF-8, or of TOML
         raise refusal(path, [f"is not TOML: {error}"]) from None
     return build(data, env, path)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..agent.roles import BUILT_IN
 from ..config import Fleet, Host
 from ..rollout.preflight import too_old
 from ..server import consul, files
@@ -50,9 +51,10 @@ def inspection(fleet: Fleet, remove: bool) -> list[str]:
     app = fleet.app
     pinned = [f"/run/{app}/{name}.env" for name in ("a", "b", *fleet.alone())]
     settings = [] if remove else [f"/etc/default/{app}.env", *pinned]
+    own = [files.process_unit(app, process).path for name, process in fleet.processes.items() if name not in BUILT_IN]
     functions = function("malformed", "docker-runner") + function("processes", "docker-slot")
     return ["sh", "-c", functions + SCRIPT.read_text("utf-8"), "sh", app, *(" ".join(words) for words in (
-        files.marks(app), files.named(app), settings, [consul.service_path(app)]))]
+        files.marks(app), files.named(app), settings, own, [consul.service_path(app)]))]
 
 
 def function(name: str, file: str) -> str:

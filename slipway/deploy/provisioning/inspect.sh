@@ -2,10 +2,10 @@
 # Looks at a server before provisioning changes anything there: a line for each finding, KIND REST. It only reads.
 #
 # $1: the app; $2: files whose first line says that they are ours; $3: all paths with the app's name; $4: files of
-# settings; $5: the app's definition for Consul. fitness.py puts docker-runner's function `malformed` and docker-slot's
-# `processes` before it. POSIX sh.
+# settings; $5: units of the team's processes; $6: the app's definition for Consul. fitness.py puts docker-runner's
+# function `malformed` and docker-slot's `processes` before it. POSIX sh.
 
-app=$1 marks=$2 named=$3 settings=$4 service=$5
+app=$1 marks=$2 named=$3 settings=$4 own=$5 service=$6
 root=${DOCKER_RUNNER_ROOT:-} # tests only: a folder that stands for /
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -40,6 +40,10 @@ others() {
     ! getent group "$app" >/dev/null || echo "other the group $app"
 }
 others
+for path in $own; do
+    name=${path##*/"$app-"}
+    if [ -e "$path" ] && ! processes | grep -qx "${name%.service}"; then whose "$path"; fi
+done
 if grep -qs 'written by provisioning' "$service"; then echo "registered"; elif [ -e "$service" ]; then echo "defined"; fi
 [ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # else provisioning adds both
 
