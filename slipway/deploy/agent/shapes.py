@@ -16,7 +16,6 @@ Site = tuple[str, str]  # (scheme, host)
 Place: TypeAlias = "str | tuple[str, int]"  # where somebody listens: a unix socket, or (address, port)
 Container = tuple[str, str, float]  # (id, image id, when it was made)
 Properties = dict[str, str]  # systemd's, of a unit
-Answer = tuple[str, str, bool]  # (client, path, whether it was an error)
 Check: TypeAlias = "Callable[[], Problem | None]"  # at a thing that is watched
 Member: TypeAlias = "tuple[Entry, Iterator[bytes] | None]"  # of an image: see image_files.members
 

@@ -1,66 +1,60 @@
-"""What visitors were answered, by nginx's log, and whether that has become worse. All but the reading is pure."""
+"""Whether visitors fare worse than with the release before, by nginx's log; docs/deploy.md has the rule."""
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
 
 from . import http
 from .answers import Visits
 from .host import Host, wait_until
-from .shapes import Answer
 
-BEFORE = 2_000_000  # bytes of the log that tell how it was before
-MOST = 4_000_000  # bytes that are read at a time
+MOST = 2_000_000  # bytes that are read at a time, and of the log that tell how it was before
 LEAST = 20  # answers that are enough to judge by
-PATHS = 20  # that count of one client: some can invent any number on which a release errs
-EACH = 100_000  # clients' paths that are told apart
-NOTED = 3  # seconds until an answer of nginx is in its log; it writes there before it hangs up
+PATHS, EACH = 20, 100_000  # paths of a client that count, and of all clients: some can invent any number
+NOTED = 3  # seconds until an answer of nginx is in its log
 OWN = "/.maintenance.html"  # nginx answers that by itself, whatever the app does
 LAST = re.compile(r"(\d{3})\s*$")
 
 
-def answers(text: bytes) -> Iterator[Answer | None]:
-    """(client, path, whether it was an error) of each answer that the app gave or failed to give, by nginx's log; None
-    for one to the agent. Not of answers of nginx itself, nor of those that a visitor did not wait for."""
-    for line in text.splitlines():
-        try:
-            entry = json.loads(line)
-            status = LAST.search(entry["app_status"])
-            if entry["user_agent"] == http.AGENT:
-                yield None
-            elif status and entry["status"] != 499:
-                yield entry["client"], entry["path"], int(status[1]) >= 500
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
-
-
 class Tally:
-    """Answers, and errors among them: of all, and of each client on each path."""
+    """Answers that the app gave or failed to give, and errors among them: of all, and of each client on each path."""
 
-    def __init__(self) -> None:
-        self.total = self.wrong = 0
+    def __init__(self, text: bytes = b"") -> None:
+        self.total = self.wrong = self.own = 0  # `own`: answers to the agent
         self.each: dict[int, list[int]] = {}  # of a client's path: answers, errors
         self.paths: collections.Counter[str] = collections.Counter()  # client → how many of its paths count
+        self.read(text)
 
-    def count(self, found: Iterable[Answer]) -> None:
-        """Count answers."""
-        for client, path, wrong in found:
-            client = ":".join(client.split(":")[:4])  # of an IPv6 address, whose it is
-            key = hash((client, path))
-            counts = self.each.get(key)
-            if not counts and self.paths[client] < PATHS and len(self.each) < EACH:
-                self.paths[client] += 1
-                counts = self.each[key] = [0, 0]
-            if counts:
-                counts[0] += 1
-                counts[1] += wrong
-            self.total += 1
-            self.wrong += wrong
+    def read(self, text: bytes) -> None:
+        """Count the answers in nginx's log, but those of nginx itself and those that a visitor did not wait for."""
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+                status = LAST.search(entry["app_status"])
+                if entry["user_agent"] == http.AGENT:
+                    self.own += 1
+                elif status and entry["status"] != 499:
+                    self.count(entry["client"], entry["path"], int(status[1]) >= 500)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue
+
+    def count(self, client: str, path: str, wrong: bool) -> None:
+        """Count an answer."""
+        client = ":".join(client.split(":")[:4])  # of an IPv6 address, whose it is
+        key = hash((client, path))
+        if key not in self.each and self.paths[client] < PATHS and len(self.each) < EACH:
+            self.paths[client] += 1
+            self.each[key] = [0, 0]
+        if key in self.each:
+            self.each[key][0] += 1
+            self.each[key][1] += wrong
+        self.total += 1
+        self.wrong += wrong
 
     def of_all(self) -> float:
         """The share of errors, where there are answers enough."""
@@ -81,99 +75,59 @@ class Visitors:
 
     def __init__(self, host: Host) -> None:
         self.sock, self.path = host.nginx_sock, "%s/var/log/nginx/%s.access.log" % (host.root, host.app)
-        self.inode, self.offset = inode_and_size(self.path)
-        self.text = text_before(self.path, self.offset)  # now: the file may be cut short as soon as it is turned over
-        self.before: Tally | None = None
-        self.now, self.own, self.lock = Tally(), 0, threading.Lock()  # `own`: answers to the agent
+        self.inode = self.offset = 0
+        self.text = self.new_lines()
+        self.usual: Tally | None = None
+        self.now, self.lock = Tally(), threading.Lock()
+
+    def new_lines(self) -> bytes:
+        """The lines that are new and whole; of a log that is new, as when it was turned over or cut short, the last."""
+        with contextlib.suppress(OSError), open(self.path, "rb") as file:
+            status = os.fstat(file.fileno())
+            if status.st_ino != self.inode or status.st_size < self.offset:
+                self.inode, self.offset = status.st_ino, max(0, status.st_size - MOST)
+            file.seek(self.offset)
+            text = file.read(MOST)
+            whole = text.rfind(b"\n") + 1
+            self.offset += whole
+            return text[:whole]
+        return b""
+
+    def look(self) -> None:
+        """Count the answers that are new."""
+        with self.lock:
+            self.now.read(self.new_lines())
+
+    def before(self) -> Tally:
+        """What was before; counted when it is first asked for, as the flip need not wait for it."""
+        self.usual = self.usual or Tally(self.text)
+        return self.usual
 
     def problem(self, most: float) -> str:
         """Count new answers. What is wrong where the share `most` is exceeded, in a line; else ""."""
         self.look()
         with self.lock:
-            if not worse(self.usual(), self.now, most):
-                return ""
+            now, before = self.now, self.before()
             return "of %d answers to visitors %d were errors (before: %d of %d)" % (
-                *self.counts(), self.usual().wrong, self.usual().total)
+                now.total, now.wrong, before.wrong, before.total) if worse(before, now, most) else ""
 
     def blind(self) -> str:
         """Why what visitors are answered cannot be seen, in a line; else "": an answer of nginx must be in its log."""
-        before, status, said = self.own, 0, ""
+        before, answer = self.now.own, (0, "")
 
         def is_noted() -> bool:
-            nonlocal status, said
-            status, said = http.ask(self.sock, OWN)
+            nonlocal answer
+            answer = http.ask(self.sock, OWN)
             self.look()
-            return self.own > before
+            return self.now.own > before
         if wait_until(is_noted, NOTED):
             return ""
-        if not status:
-            return "visitors cannot be watched: nginx gives %s" % said
-        return ("visitors cannot be watched: what nginx answers does not show up in %s: see whether there is room, and"
-                " whether nginx writes there (systemctl reload nginx opens it anew)" % self.path)
-
-    def look(self) -> None:
-        """Count the answers that are new."""
-        with self.lock:
-            found = list(answers(self.new_lines()))
-            self.own += found.count(None)
-            self.now.count(one for one in found if one)
-
-    def usual(self) -> Tally:
-        """What was before; counted when it is first asked for, which is after the flip: that need not wait for it."""
-        if self.before is None:
-            self.before = Tally()
-            self.before.count(one for one in answers(self.text) if one)
-        return self.before
-
-    def new_lines(self) -> bytes:
-        """The lines that are new and whole."""
-        inode, size = inode_and_size(self.path)
-        if inode != self.inode or size < self.offset:  # the log begins anew: it was turned over, or cut short
-            self.inode, self.offset = inode, 0
-        text = read(self.path, self.offset)
-        text = text[:text.rfind(b"\n") + 1]
-        self.offset += len(text)
-        return text
-
-    def counts(self) -> tuple[int, int]:
-        """(answers, errors) from the beginning on."""
-        return self.now.total, self.now.wrong
-
-    def good(self) -> int:
-        """How many answers were none."""
-        return self.now.total - self.now.wrong
+        why = "answers of nginx do not show up in %s: is there room? systemctl reload nginx opens it" % self.path
+        return "visitors cannot be watched: " + (why if answer[0] else "nginx gives " + answer[1])
 
 
 def visits(host: Host) -> Visits:
     """What this host's last visitors were answered, and whether that can be seen; for facts."""
     visitors = Visitors(host)
-    before = visitors.usual()
+    before = visitors.before()
     return {"answers": before.total, "errors": before.wrong, "blind": visitors.blind()}
-
-
-def text_before(path: str, end: int) -> bytes:
-    """The last BEFORE bytes that were logged before offset `end`; of the rotated file, too, where there are fewer."""
-    text = read(path, max(0, end - BEFORE), min(end, BEFORE))
-    if end < BEFORE:
-        size = inode_and_size(path + ".1")[1]
-        text = read(path + ".1", max(0, size - BEFORE + end)) + text
-    return text
-
-
-def inode_and_size(path: str) -> tuple[int, int]:
-    """(inode, size) of a file; zeros where there is none."""
-    try:
-        status = os.stat(path)
-        return status.st_ino, status.st_size
-    except OSError:
-        return 0, 0
-
-
-def read(path: str, offset: int, most: int = MOST) -> bytes:
-    """At most so many bytes of a file, from an offset on; none where there is no file."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            return file.read(most)
-    except OSError:
-        return b""

@@ -40,7 +40,7 @@ class Watcher:
             self.repeat(*check, until_well=True)
         if self.problem:
             raise self.problem
-        return self.visitors.counts()
+        return self.visitors.now.total, self.visitors.now.wrong
 
     def repeat(self, check: Check, pause: float, times: int, until_well: bool = False) -> None:
         """Check until it fails so many times in a row, or all is over; with `until_well` also until it is well."""
@@ -82,11 +82,15 @@ class Watcher:
 
     def ready(self) -> Problem | None:
         """The release does not say that it is ready, through nginx."""
-        before = self.visitors.good()
+        before = self.good()
         problem = web_problem(self.host, self.attempt, self.host.nginx_sock)
         # Without an answer in time, while visitors got theirs, our question waits in a queue, as theirs do.
-        queues = problem and not problem.more["status"] and self.visitors.good() > before
+        queues = problem and not problem.more["status"] and self.good() > before
         return None if queues or not problem else of_role(self.host, self.attempt, "web", problem, " through nginx")
+
+    def good(self) -> int:
+        """How many answers were no errors."""
+        return self.visitors.now.total - self.visitors.now.wrong
 
     def worker(self) -> Problem | None:
         """The worker does not take tasks."""
