@@ -12,8 +12,9 @@ from ..config import Fleet, Host
 from . import site
 from .render import render
 
-PROGRAMS = ("docker-runner", "docker-slot")  # not of a swarm, as little as the units
 APP_UNITS = ("{}-slot.service", "{}.target")
+# Not of a swarm, as little as the units.
+PROGRAMS = (("docker-stop", "docker_stop.py"), ("docker-runner", "docker-runner"), ("docker-slot", "docker-slot"))
 SHARED_UNITS = ("docker-service@.service", "docker-runner.target", "nginx-first.service")
 DOCKER_DROP_IN, NGINX_DROP_IN = "docker.service.d/restart.conf", "nginx.service.d/restart.conf"
 FOLLOWER_UNIT = "consul-hosts@.service"
@@ -83,8 +84,8 @@ def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
     """Settings and programs. The first file is one of `marks`, and stays when the app is taken off the host."""
     yield runner_file(fleet, host)
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
-    for name in PROGRAMS if by_units(fleet, host) else ():
-        yield File(f"/usr/local/bin/{name}", render(name, {}), "755")
+    for name, template in PROGRAMS if by_units(fleet, host) else ():
+        yield File(f"/usr/local/bin/{name}", render(template, {}), "755")
 
 
 def process_unit(app: str, process: Process) -> File:
