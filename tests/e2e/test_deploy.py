@@ -109,21 +109,6 @@ def test_status_shows_what_runs_and_what_is_amiss(shop):
         host.run("sed -i '$d' /etc/systemd/system/shop.target; systemctl daemon-reload; systemctl start shop-beat")
 
 
-@pytest.mark.rare
-@pytest.mark.parametrize("fault, ran", [("", set()), ("older", {"shop-manage-showmigrations", "shop-migrate"}),
-                                        ("incompatible", {"shop-migrate"})])
-def test_no_container_is_started_that_has_nothing_to_do(shop, fault, ran):
-    """None to migrate where the release says as it boots that nothing is pending, none to ask it where it says so or
-    what is; a release that says nothing is asked, and migrated."""
-    began = {host: host.run("date +%s.%N").strip() for host in shop.machines().values()}
-    tag = shop.image(f"told-{fault or 'none'}", fault)
-    assert shop.roll("deploy", tag, "--no-bake", "--allow-incompatible").code == 0
-    started = ("docker events --since {} --until $(date +%s.%N) --filter event=start"
-               " --format '{{{{.Actor.Attributes.name}}}}'")
-    names = {name for host, since in began.items() for name in host.run(started.format(since)).split()}
-    assert {name for name in names if "migra" in name} == ran, names
-
-
 def test_a_release_that_cannot_boot_before_its_migrations(shop):
     """Its webs end at first. They are given the migrations, and are started anew: none is taken for broken."""
     slots = {host: "b" if host.run("readlink /run/shop/web.sock").startswith("a") else "a" for host in shop.web}

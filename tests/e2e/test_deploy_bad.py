@@ -25,8 +25,6 @@ BAD = {
                              fault="migration"),
     "incompatible migration": Bad(("home.0002_drop_a_column: it drops a column", "--allow-incompatible"), code=2,
                                   fault="incompatible"),
-    "log full later": Bad(("web2: flip: visitors cannot be watched: ", BACK), harm=full("/var/log/nginx"),
-                          at=("pull", "web2", "done"), seen=True),
     "disk full later": Bad(("web2: prepare: ", "No space left on device", BACK), harm=full("/var/www/shop"),
                            at=("pull", "web2", "done"), seen=True),
     "cut off after its flip": Bad(("web1: ", "no word for 6 s", "taken back; web1 can't be asked"), code=3,

@@ -1,4 +1,4 @@
-"""The fleet's command line: `python -m e2e.fleet up|down|status` with tests/ as PYTHONPATH."""
+"""The fleet's command line: `python -m e2e.fleet up|down` with tests/ as PYTHONPATH."""
 
 import argparse
 import shlex
@@ -18,7 +18,6 @@ def main():
     up.add_argument("--base", default=fleet.BASE, metavar="IMAGE", help="made from this (default: %(default)s)")
     up.set_defaults(do=do_up)
     commands.add_parser("down", help="remove all that up made").set_defaults(do=do_down)
-    commands.add_parser("status", help="what there is and how to reach it").set_defaults(do=do_status)
     args = parser.parse_args()
     try:
         return args.do(args)
@@ -36,10 +35,6 @@ def do_up(args):
 
 def do_down(args):
     fleet.down()
-
-
-def do_status(args):
-    show(fleet.attach())
 
 
 def show(made):

@@ -40,8 +40,6 @@ class Host:
         """Where its nginx answers from here."""
         return f"http://127.0.0.1:{self.http_port}"
 
-    # ---- as a user has it ----
-
     def ssh(self, command, user="root", timeout=60, **options):
         """Run a shell command over ssh; the finished process, whatever its exit code (255: ssh's own)."""
         words = ["ssh", "-F", self.ssh_config, "-l", user, self.name, command]
@@ -56,8 +54,6 @@ class Host:
     def write(self, path, content):
         """Put a text file there, as root, its folder included."""
         self.run(f"mkdir -p \"$(dirname '{path}')\" && cat >'{path}'", input=content)
-
-    # ---- from outside ----
 
     def console(self, command, timeout=60, check=True):
         """Run a shell command as root without ssh, as at the machine's own keyboard."""
