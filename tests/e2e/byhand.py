@@ -51,6 +51,11 @@ def until_it_answers(host, app, what, seconds=60):
     wait_until(good, seconds, f"{app} on {host.name} answers with {what}")
 
 
+def active(host, *units):
+    """What systemd says of each, in order."""
+    return host.ssh(f"systemctl is-active {' '.join(units)}").stdout.split()
+
+
 def containers(host):
     """Name → state, of all there are."""
     return dict(line.split() for line in host.run("docker ps -a --format '{{.Names}} {{.State}}'").splitlines())

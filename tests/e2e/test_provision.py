@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from e2e.byhand import answers, containers
+from e2e.byhand import active, answers, containers
 from e2e.fleet import apps
 from e2e.provisioned import Project
 from proc import running, wait_until
@@ -57,10 +57,6 @@ def started(host):
     return host.run(f"docker inspect --format '{format}' $(docker ps -q) | sort; pidof dockerd")
 
 
-def state(host, *units):
-    return host.ssh(f"systemctl is-active {' '.join(units)}").stdout.split()
-
-
 def test_every_host_of_a_bare_fleet_is_provisioned(first):
     """The first run reports its changes, a line each with the hosts it holds for, and a sum; systemd finds no fault
     with what it has installed, and the engine keeps containers alive. A second run changes nothing, nor does one by a
@@ -68,7 +64,6 @@ def test_every_host_of_a_bare_fleet_is_provisioned(first):
     project, said = first
     lines = said.splitlines()
     assert "web1, web2, work1: add user shop" in lines
-    assert "work1: write /etc/systemd/system/shop-beat.service" in lines
     assert re.fullmatch(r"\d+ changes \(web1 \d+, web2 \d+, work1 \d+\)", lines[-1])
     for host in project.fleet.hosts.values():
         verify = "systemd-analyze verify --man=no /etc/systemd/system/shop* docker-service@x.service docker.service"
@@ -167,7 +162,7 @@ def test_a_role_that_is_taken_away_stops(project):
     """Beat moves to another host: there it is installed; where it was it is stopped and its unit gone, for good. A host
     that balances no more lets the site go, but for the team's own folder."""
     hosts = project.fleet.hosts
-    assert state(hosts["work1"], "shop-beat") == ["active"]
+    assert active(hosts["work1"], "shop-beat") == ["active"]
     worker = containers(hosts["work1"])["shop-worker-a"]
     project.hosts["work1"]["roles"], project.hosts["web2"]["roles"] = ["worker"], ["web", "beat"]
     del project.hosts["work1"]["balancer"]
@@ -175,7 +170,7 @@ def test_a_role_that_is_taken_away_stops(project):
     assert "work1: stop shop-beat.service" in said.splitlines()
     assert containers(hosts["work1"]) == {"shop-worker-a": worker}
     assert hosts["work1"].ssh("systemctl cat shop-beat.service").returncode == 1
-    assert state(hosts["web2"], "shop-beat", "shop-web@a") == ["inactive", "active"]
+    assert active(hosts["web2"], "shop-beat", "shop-web@a") == ["inactive", "active"]
     assert project.changes() == 0
     assert hosts["work1"].run("find /etc/nginx -name '*shop*'").split() in ([], ["/etc/nginx/shop-balancer"])
     assert hosts["work1"].ssh("curl -sf -H 'Host: shop.example' http://localhost/").returncode != 0
@@ -186,8 +181,7 @@ def test_a_role_that_is_taken_away_stops(project):
 def test_a_host_that_is_removed_stops_and_keeps_its_data(project):
     """--remove ends and disables everything of the app on a host; settings and releases stay; twice is no harm."""
     host = project.fleet.hosts["web2"]
-    said = project.provision("--remove", "web2")
-    assert said.splitlines()[-1].endswith("(web2 %s)" % said.splitlines()[-1].split()[0])
+    project.provision("--remove", "web2")
     assert containers(host) == {} and host.ssh("systemctl is-enabled shop.target").returncode != 0
     assert host.run("find /etc/systemd /etc/tmpfiles.d /etc/nginx/sites-* -name '*shop*'") == ""
     assert host.run("cat /var/www/shop/TAG").startswith("export TAG=v1")
@@ -207,7 +201,6 @@ def test_two_apps_on_a_host_do_not_touch_each_other(project, images, tmp_path):
     other = Project(project.fleet, tmp_path, "other", images["other"].rpartition(":")[0])
     other.hosts = {"web1": {"roles": ["web"]}}
     other.provision()
-    assert other.changes() == 0
     assert other.deploy("env", "set", input="OTHER=1\n").returncode == 0
     other.start("web1", image=images["other"])
     assert answers(host, "shop")[0] == 200

@@ -6,7 +6,7 @@ import pytest
 
 import proc
 from e2e import byhand
-from e2e.byhand import answers, containers, until_it_answers
+from e2e.byhand import active, answers, containers, until_it_answers
 from e2e.fleet import apps
 from e2e.fleet.docker import docker
 from e2e.fleet.load import Load
@@ -41,11 +41,6 @@ def host(installed):
     until_it_answers(installed, "shop", "v1")
     wait_until(lambda: running(installed) == set(ALL), 30, "all containers run, and no other")
     return installed
-
-
-def active(host, *units):
-    """What systemd says of each, in order."""
-    return host.ssh(f"systemctl is-active {' '.join(units)}").stdout.split()
 
 
 def running(host):
