@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from unittest import mock
 
-from slipway.deploy.agent import disk, engine, host as hosts, http, releases, slots
+from slipway.deploy.agent import disk, docker, host as hosts, http, releases, slots
 from slipway.deploy.agent.roles import BUILT_IN, Process
 from slipway.deploy.agent.steps.watcher import Watcher
 from slipway.deploy.server.files import process_unit
@@ -188,7 +188,7 @@ def world(host):
                              open=making(os.open, lambda path, flags, *mode: flags & os.O_CREAT)), \
             mock.patch.object(Watcher, "start", lambda self: None), \
             mock.patch.object(os, "fsync", lambda number: None), mock.patch("time.sleep", lambda seconds: None), \
-            mock.patch.object(http, "ask", host.ask), mock.patch.object(engine, "call", host.engine), \
+            mock.patch.object(http, "ask", host.ask), mock.patch.object(docker, "call", host.engine), \
             mock.patch.object(http, "stream", lambda *words: nullcontext((404, None))), \
             mock.patch.object(slots, "worker_state", host.worker):
         yield

@@ -86,13 +86,13 @@ def test_an_agent_is_needed(by_consul, fleet):
     """Of hosts that tell Consul something, or ask it."""
     bare = Found(missing=frozenset({"consul-agent"}))
     for name, count in (("web1", 1), ("front", 1), ("work", 0)):
-        assert len([*fitness.with_consul(bare, by_consul, host_of(by_consul, name))]) == count
-    assert not [*fitness.with_consul(bare, fleet, host_of(fleet, "web1"))]
-    assert not [*fitness.with_consul(Found(), by_consul, host_of(by_consul, "web1"))]
+        assert len([*fitness.consul_problems(bare, by_consul, host_of(by_consul, name))]) == count
+    assert not [*fitness.consul_problems(bare, fleet, host_of(fleet, "web1"))]
+    assert not [*fitness.consul_problems(Found(), by_consul, host_of(by_consul, "web1"))]
     other = Found(defined=True)
-    assert [*fitness.with_consul(other, by_consul, host_of(by_consul, "web1"))] == [
+    assert [*fitness.consul_problems(other, by_consul, host_of(by_consul, "web1"))] == [
         "has /etc/consul.d/shop.json that provisioning has not made: remove it"]
-    assert not [*fitness.with_consul(other, fleet, host_of(fleet, "web1"))]
+    assert not [*fitness.consul_problems(other, fleet, host_of(fleet, "web1"))]
 
 
 # ---- what a balancer makes of Consul's answers ----

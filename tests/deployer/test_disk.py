@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from slipway.deploy.agent import disk, settings, shell
+from slipway.deploy.agent import disk, staging, shell
 from slipway.deploy.agent.steps.table import STEPS
 
 
@@ -68,10 +68,10 @@ def test_staged_settings_are_for_good(machine, monkeypatch):
     monkeypatch.setattr(shell, "ids", lambda owner, group: (os.getuid(), os.getgid()))
     os.makedirs(host.etc + ".secrets")
     with watched() as found:
-        settings.stage(host, "QT0xCg==", {"KEY.1": "eA=="})
+        staging.stage(host, "QT0xCg==", {"KEY.1": "eA=="})
     assert {("sync", inode(path)) for path in (host.next_env + ".new", host.etc + ".secrets/KEY.1.new")} <= {*found}
     with watched() as found:
-        settings.finish_staging(host, ["KEY.1"])
+        staging.finish_staging(host, ["KEY.1"])
     assert [os.path.basename(path) for kind, path in found if kind == "rename"] == ["KEY.1", "shop.env.next"]
     assert unsynced(found) == []
 

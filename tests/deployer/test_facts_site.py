@@ -60,10 +60,10 @@ def test_where_sqlite_has_its_file(host, settings, opts, said):
     Path(host.secrets).mkdir()
     Path(host.secrets, "DATABASE_URL.1").write_text(HOME)
     Path(host.etc).write_text(f"IMAGE=registry.example:5000/shop\nOPTS='{opts}'\n")
-    found = sqlite.look(host, settings.encode())
+    found = sqlite.problem(host, settings.encode())
     assert found is None if said is None else said in found and (said or not found) and "planted" not in found
     Path(host.var, "data").mkdir()
-    assert sqlite.look(host, settings.encode()) == ("" if said == "data for" else found)
+    assert sqlite.problem(host, settings.encode()) == ("" if said == "data for" else found)
     with world(host):
         Path(host.next_env).write_text(settings)
         assert facts.collect(host)["sqlite"] == ("" if said == "data for" else found)

@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from slipway.deploy.agent import disk, engine, facts, images, releases, serve
+from slipway.deploy.agent import disk, docker, facts, images, releases, serve
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps import pull
@@ -128,7 +128,7 @@ def test_what_was_pulled_is_told(host):
 def test_what_is_here_makes_no_room(host, monkeypatch):
     """Where it has filled the disk, too: room is made only for an image that is still to come."""
     pruned = []
-    monkeypatch.setattr(facts, "engine", lambda host: {"root": "/"})
+    monkeypatch.setattr(facts, "docker_info", lambda host: {"root": "/"})
     monkeypatch.setattr(facts, "free", lambda path: pull.ROOM - 1)
     monkeypatch.setattr(images, "prune", lambda *words: pruned.append(words))
     attempt = Attempt(host, tag="v2", digest="sha256:d")
@@ -198,18 +198,18 @@ def test_a_host_that_is_logged_in_itself(host, config, shown):
         stdout='{"ServerURL": "r.example", "Username": "eve", "Secret": "z"}')
     if shown is Problem:
         with pytest.raises(Problem, match="root/.docker/config.json is not as docker login writes it"):
-            engine.login_for(host, "r.example/shop")
+            docker.login_for(host, "r.example/shop")
     else:
-        assert engine.login_for(host, "r.example/shop") == shown
+        assert docker.login_for(host, "r.example/shop") == shown
 
 
 def test_an_engine_that_stands_still(host):
     """It accepts and says nothing: the end comes in time, and says what was asked."""
     with pytest.raises(Problem, match=r"Docker did not do /images/1/json within 0 s"):
-        engine.call(host, "GET", "/images/1/json", seconds=0.2)
+        docker.call(host, "GET", "/images/1/json", seconds=0.2)
     os.unlink(host.root + "/run/docker.sock")
     with pytest.raises(Problem, match="Docker does not answer: No such file"):
-        engine.call(host, "GET", "/images/1/json")
+        docker.call(host, "GET", "/images/1/json")
 
 
 PULL = """import sys
@@ -267,11 +267,11 @@ def test_a_command_in_a_container(host):
     """Its exit code, when it has ended; None where the container is gone, a Problem where the engine does not do it."""
     host.serve((201, {"Id": "e1"}), (200, "said"), (200, {"ExitCode": 3}), (404, {"message": "no such container"}),
                (409, {"message": "it is not running"}))
-    assert engine.run(host, "c1", ["/entry", "healthcheck"]) == 3
+    assert docker.run(host, "c1", ["/entry", "healthcheck"]) == 3
     asked = [(said.partition(" HTTP")[0], json.loads(said.partition("\r\n\r\n")[2] or "null")) for said in host.asked]
     assert asked == [("POST /containers/c1/exec", {"Cmd": ["/entry", "healthcheck"], "AttachStdout": True,
                                                    "AttachStderr": True}),
                      ("POST /exec/e1/start", {"Detach": False}), ("GET /exec/e1/json", None)]
-    assert engine.run(host, "c1", ["x"]) is None
+    assert docker.run(host, "c1", ["x"]) is None
     with pytest.raises(Problem, match="docker exec: it is not running"):
-        engine.run(host, "c1", ["x"])
+        docker.run(host, "c1", ["x"])

@@ -35,7 +35,7 @@ class Server(Simulated):
                      f"Pss_Shmem:   {MB // 1024} kB\n")
 
     def look(self, live="a"):
-        return memory.look(self, self.found, live)
+        return memory.for_slots(self, self.found, live)
 
 
 @pytest.fixture

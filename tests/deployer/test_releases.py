@@ -56,7 +56,7 @@ def test_a_torn_line_is_skipped_and_counted():
     """Lines around it are read; the next record stays apart from it."""
     torn = releases.line(RECORD) + releases.line(RECORD)[:40]
     assert releases.parse_log(torn) == ([releases.parse_line(releases.line(RECORD))], 1)
-    records, count = releases.parse_log(releases.with_record(torn, RECORD))
+    records, count = releases.parse_log(releases.append_record(torn, RECORD))
     assert (len(records), count) == (2, 1)
 
 

@@ -13,7 +13,7 @@ def test_units_of_this_app_that_run_containers():
              for unit in (process_unit("shop", process) for process in (*reversed(OWN), *roles.BUILT_IN.values()))}
     others = {"shop-backup.service": "ExecStart=/bin/true\n", "shop-b-web.service": files["shop-beat.service"],
               "blog-beat.service": files["shop-beat.service"], "shop-beat.timer": ""}
-    found = roles.of_units("shop", files | others)
+    found = roles.processes_in("shop", files | others)
     assert list(found) == ["web", "worker", "beat", "alerts", "mail"]
     assert found["web"] is roles.BUILT_IN["web"]
     assert [(one.name, one.overlap, one.ready) for one in (found["alerts"], found["mail"])] == [

@@ -13,7 +13,7 @@ from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.rollout.commit import Commit
 from slipway.deploy.rollout.plan import Options, Target, plan
 from slipway.deploy.rollout.rollout import Rollout
-from slipway.deploy.rollout.target import goal
+from slipway.deploy.rollout.target import image_of
 from deployer.agents import Agent, agents, fine
 from deployer.clock import run
 
@@ -38,9 +38,9 @@ def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
     """One that was added later pulls what another host has committed; REVERT has no digest, its record has."""
     release = {"tag": "v1", "image_id": "sha256:1"}
     record = {**release, "digest": "sha256:d"}
-    assert goal(record, {"known": []}) == goal(release, {"known": [record]}) == {
+    assert image_of(record, {"known": []}) == image_of(release, {"known": [record]}) == {
         "image_id": "sha256:1", "digest": "sha256:d"}
-    assert goal(release, {"known": []}) == {"image_id": "sha256:1", "digest": ""}
+    assert image_of(release, {"known": []}) == {"image_id": "sha256:1", "digest": ""}
 
 
 VERDICTS = {"incompatible": {}, "unjudged": [], "cure": ""}
@@ -60,7 +60,7 @@ def played(fleet, verdicts=lambda name: VERDICTS, target=Target("deploy", "v2", 
     rollout = Rollout(fleet, [], tell, target.action, tag, options, **more)
     rollout._end = nothing
     groups = plan(fleet, fleet.app_hosts, target, options, {"id": "1", "who": "ann"})
-    health = SimpleNamespace(sick={}, spare=0, booted=booted,
+    health = SimpleNamespace(sick={}, may_be_sick=0, booted=booted,
                              boots=lambda migrated: booted.append(migrated) or migrated)
     hosts = SimpleNamespace(lock=nothing, hosts=fleet.app_hosts, take_back=nothing)
     run(rollout._do(SimpleNamespace(steps=do, health=health, hosts=hosts), groups, target))

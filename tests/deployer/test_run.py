@@ -120,8 +120,8 @@ def test_two_hosts_at_a_time(rollout):
 
 
 def test_some_may_be_sick(rollout, health):
-    """As many as there are to spare: their watch counts as done, one more fails all."""
-    health.spare = 1
+    """As many as there are to may_be_sick: their watch counts as done, one more fails all."""
+    health.may_be_sick = 1
     rollout.hosts.connections["web1"].answer = HostProblem(SICK["problem"])
     hear(rollout, "web1")
     assert run(rollout.steps([Step("watch", ("web1", "web2"))])) == {("watch", "web1"): {}, ("watch", "web2"): {}}

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from slipway.deploy.agent import disk, serve, settings, shell
+from slipway.deploy.agent import disk, serve, staging, shell
 from slipway.deploy.agent.host import Host, Problem
 
 SECRETS = {"KEY.1": base64.b64encode(b"\xffsecret").decode()}
@@ -44,29 +44,29 @@ LIVE = {"shop.env": (b"A=1\n", "0o644")}
 
 def test_settings_are_read(host):
     """As they are, byte for byte, and as they are staged, if they are."""
-    assert settings.read_settings(host) == {"settings": text(b"A=1\n"), "staged": None, "kept": {}}
+    assert staging.read_settings(host) == {"settings": text(b"A=1\n"), "staged": None, "kept": {}}
     for name in (".next", ".v2.kept", ".v1.kept.next"):
         disk.write(host.env + name, b"\xff")
-    found = settings.read_settings(host)
+    found = staging.read_settings(host)
     assert (found["staged"], found["kept"]) == (text(b"\xff"), {"v2": text(b"\xff")})
     disk.remove(host.env)
     with pytest.raises(Problem, match=f"there is no {host.env}: run make provision first"):
-        settings.read_settings(host)
+        staging.read_settings(host)
 
 
 def test_nothing_takes_effect_before_it_is_kept(host):
     """What is staged lies beside its place; then it is renamed there, root's alone or for its app to read."""
-    settings.stage(host, text(b"A=2\n"), SECRETS)
+    staging.stage(host, text(b"A=2\n"), SECRETS)
     new = {"shop.env.next.new": (b"A=2\n", "0o600"), "shop.secrets/KEY.1.new": (b"\xffsecret", "0o640")}
     assert listing(host) == {**LIVE, **new}
-    settings.finish_staging(host, [*SECRETS])
+    staging.finish_staging(host, [*SECRETS])
     assert listing(host) == {**LIVE, **{name.removesuffix(".new"): found for name, found in new.items()}}
     assert host.asked == [("root", "shop"), ("root", "root")]
 
 
 def test_who_leaves_after_asking_for_it_has_it_kept(host, monkeypatch):
     """The input ends right behind the question: what was heard is done whole, on every host that has heard it."""
-    settings.stage(host, text(b"A=2\n"), SECRETS)
+    staging.stage(host, text(b"A=2\n"), SECRETS)
     monkeypatch.setattr(serve, "Host", lambda app: host)
     monkeypatch.setattr(serve, "lines", lambda: [{"id": 1, "do": "keep", "args": {"files": [*SECRETS]}}])
     monkeypatch.setattr(serve.os, "_exit", lambda code: None)
@@ -81,12 +81,12 @@ def test_whoever_leaves_before_that_leaves_nothing(host, monkeypatch):
     monkeypatch.setattr(serve, "Host", lambda app: host)
     disk.write(host.env + ".next", "A=0\n", 0o600)
     before = listing(host)
-    settings.stage(host, text(b"A=2\n"), SECRETS)
+    staging.stage(host, text(b"A=2\n"), SECRETS)
     serve.main(["takeback", "shop"], b"", "")
     assert listing(host) == before
     os.makedirs(host.env + ".next.new/x")
     with pytest.raises(OSError, match="Is a directory"):
-        settings.stage(host, text(b"A=2\n"), SECRETS)
+        staging.stage(host, text(b"A=2\n"), SECRETS)
     serve.main(["takeback", "shop"], b"", "")
     assert listing(host) == before
 

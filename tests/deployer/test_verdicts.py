@@ -178,7 +178,7 @@ def test_where_migrate_may_be_left_out(judge, outcome, told, has_web, applied):
     """Not by what the release was asked for, nor after a failure: it may have been cut off behind the last migration,
     as it made permissions. A host without web has nobody who writes down what is pending."""
     record = {"id": "0", "action": "deploy", "tag": "v0", "image_id": "sha256:0", "outcome": outcome, "at": 1}
-    disk.write(judge.host.log, releases.with_record("", record))
+    disk.write(judge.host.log, releases.append_record("", record))
     if not has_web:
         os.remove(judge.host.root + "/etc/systemd/system/shop-web@.service")
     assert judge(None, APPLIED, told=told)["applied"] is applied

@@ -14,7 +14,7 @@ import pytest
 
 from slipway.deploy import config
 from slipway.deploy.commands import watch
-from slipway.deploy.monitor.rules import Rules, ill
+from slipway.deploy.monitor.rules import Rules, sickness
 from slipway.deploy.rollout import hooks
 from slipway.deploy.ssh import connection
 from deployer.agents import Agent, Pipe, fine, line
@@ -127,13 +127,13 @@ def test_what_of_a_host_is_not_well(fleet):
     facts = fine(fleet)["facts"]
     units = facts["slots"]["a"]["units"]
     units["worker"] = {**units["web"], "health": "paused"}
-    assert ill(host, facts) == ""
-    assert ill(host, {**facts, "visits": {"answers": 0, "errors": 0, "blind": "nginx is away"}}) == "nginx is away"
-    assert ill(host, {**facts, "live": None}) == "web is not there"
+    assert sickness(host, facts) == ""
+    assert sickness(host, {**facts, "visits": {"answers": 0, "errors": 0, "blind": "nginx is away"}}) == "nginx is away"
+    assert sickness(host, {**facts, "live": None}) == "web is not there"
     units["web"]["health"] = "/readyz answers 503"
-    assert ill(host, facts) == "web: /readyz answers 503"
+    assert sickness(host, facts) == "web: /readyz answers 503"
     facts["alone"]["beat"]["state"] = "failed"
-    assert ill(config.Host("w", "w", ("beat",)), facts) == "beat is failed"
+    assert sickness(config.Host("w", "w", ("beat",)), facts) == "beat is failed"
 
 
 def test_a_host_that_dies_of_its_disk_keeps_that_alert():

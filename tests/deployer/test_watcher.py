@@ -2,7 +2,7 @@
 
 import pytest
 
-from slipway.deploy.agent import disk, engine, facts, fate, http, slots
+from slipway.deploy.agent import disk, docker, facts, fate, http, slots
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.steps.table import STEPS
@@ -25,7 +25,7 @@ def host(tmp_path, monkeypatch):
         return host.nginx
     monkeypatch.setattr(facts, "containers", lambda host, ended=False: host.containers)
     monkeypatch.setattr(http, "ask", ask)
-    monkeypatch.setattr(engine, "call", host.engine)
+    monkeypatch.setattr(docker, "call", host.engine)
     host.note_visit("a browser", 200, 100)
     host.up["shop-beat.service"] = ("v2", "sha256:v2")
     return host

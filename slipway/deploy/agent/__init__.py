@@ -12,11 +12,11 @@ SLIPWAY = {"envfile": "envfile.py", "lasting": "lasting/files.py"}
 # Types are for the type checker: on a host any name is in these two, and is None.
 TYPES = dict.fromkeys(("shapes", "answers"), "def __getattr__(name):\n    pass\n")
 # In this order: each uses only those before it.
-MODULES = ("lasting", "disk", "envfile", "roles", "host", "http", "engine", "image_files", "visitors", "releases",
+MODULES = ("lasting", "disk", "envfile", "roles", "host", "http", "docker", "image_files", "visitors", "releases",
            "slots", "attempt", "steps.migrate", "site", "memory", "sqlite", "facts", "images", "steps.commit", "fate",
-           "steps.asking", "steps.readiness", "steps.start", "steps.verdicts", "steps.publish", "steps.watcher",
+           "steps.probes", "steps.readiness", "steps.start", "steps.verdicts", "steps.publish", "steps.watcher",
            "steps.switch", "steps.replace", "takeback", "steps.begin", "steps.pull", "steps.prune", "steps.table",
-           "shell", "settings", "kept", "serve")
+           "shell", "staging", "kept", "serve")
 
 
 @functools.cache

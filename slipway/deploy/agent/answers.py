@@ -1,6 +1,6 @@
 """The shapes of what the agent answers: facts, and what each step returns. Like shapes.py it is not sent to hosts.
 
-The deployer holds what hosts answer against those that reach/validate.py names, and ignores keys not declared here.
+The deployer holds what hosts answer against those that ssh/validate.py names, and ignores keys not declared here.
 """
 
 from typing import Annotated, Literal, NotRequired, TypedDict

@@ -26,17 +26,17 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
     also what visitors were answered."""
     runs: Running
     docker, up, by_hand, version, runs, refused = at_once([
-        lambda: engine(host), lambda: containers(host) or {}, lambda: one_offs(host), lambda: systemd(host),
+        lambda: docker_info(host), lambda: containers(host) or {}, lambda: one_offs(host), lambda: systemd(host),
         lambda: running(host, health), lambda: nginx_refuses(host) if health else ""])
     kept = committed(host, tag, 100 if history else 0)
     folders = (docker.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
-    return {**kept, **runs, **memory.look(host, up, runs["live"]),
+    return {**kept, **runs, **memory.for_slots(host, up, runs["live"]),
             "problems": [*kept["problems"], *runs["problems"], *outdated(host)],
             "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
             "systemd": version, "docker": docker, "containers": up, "one_offs": by_hand,
             "settings": settings_problems(host), "site": front(host), "nginx": refused,
             "visits": visitors.visits(host) if visits and host.has("web") else None,
-            "sqlite": sqlite.look(host, coming(host)), "staged": os.path.exists(host.next_env),
+            "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
 
 
@@ -77,7 +77,7 @@ def ask_engine(host: Host, path: str) -> Any:
     return json.loads(body) if status == 200 else None
 
 
-def engine(host: Host) -> Docker:
+def docker_info(host: Host) -> Docker:
     """What Docker says of itself; {} when it does not answer."""
     info = ask_engine(host, "/info")
     if info is None:
@@ -114,15 +114,16 @@ def running(host: Host, health: bool) -> Running:
     held = {slot: readable(problems, None, slots.release_in, host, slot) for slot in host.pinned()}
     alone = {role: host.unit(role) for role in host.alone()}
     states = host.states(*slots.units(host, "a"), *slots.units(host, "b"), *alone.values(), host.lock)
-    found = {slot: in_slot(host, slot, held[slot], states, health) for slot in "ab"}
+    found = {slot: slot_facts(host, slot, held[slot], states, health) for slot in "ab"}
     return {"live": live, "slots": found,
-            "alone": {role: {**of_unit(states[unit]), "release": held[role]} for role, unit in alone.items()},
+            "alone": {role: {**unit_facts(states[unit]), "release": held[role]} for role, unit in alone.items()},
             "problems": problems, "lock": lock_holder(states[host.lock])}
 
 
-def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Properties], health: bool) -> SlotFacts:
+def slot_facts(host: Host, slot: str, release: Release | None, states: dict[str, Properties],
+               health: bool) -> SlotFacts:
     """What a slot runs; with `health` also how that does."""
-    units = {role: of_unit(states.get(host.unit(role, slot), {})) for role in host.in_slots()}
+    units = {role: unit_facts(states.get(host.unit(role, slot), {})) for role in host.in_slots()}
     web, worker = units.get("web"), units.get("worker")
     if health and release and web and web["state"] == "active":
         web["health"] = str(http.not_ready(host.slot(slot, "web.sock"), release["tag"]) or "ready")
@@ -131,7 +132,7 @@ def in_slot(host: Host, slot: str, release: Release | None, states: dict[str, Pr
     return {"release": release, "units": units}
 
 
-def of_unit(state: Properties) -> UnitFacts:
+def unit_facts(state: Properties) -> UnitFacts:
     """What systemd says of a unit."""
     return {"state": state.get("ActiveState"), "restarts": state.get("NRestarts"),
             "since": state.get("ActiveEnterTimestamp")}

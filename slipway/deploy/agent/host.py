@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from . import disk
-from .roles import Process, of_units, unit_of
+from .roles import Process, processes_in, unit_of
 from .shapes import Any, CallOptions, More, Properties, Unpack
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
@@ -106,7 +106,7 @@ class Host:
         the lock either writes units or asks for processes, and without it each question has a Host of its own."""
         folder = self.root + UNITS
         names = [name for name in disk.entries(folder) if unit_of(self.app, name)]
-        return of_units(self.app, {name: disk.read("%s/%s" % (folder, name)) or "" for name in names})
+        return processes_in(self.app, {name: disk.read("%s/%s" % (folder, name)) or "" for name in names})
 
     def has(self, role: str) -> bool:
         """Whether this host has a role."""

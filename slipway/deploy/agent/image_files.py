@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Iterator
 
-from . import engine, http
+from . import docker, http
 from .host import Host, Problem
 from .shapes import BinaryIO, Member, Readable
 
@@ -29,7 +29,7 @@ def opened(host: Host, image: str) -> Iterator[str]:
     given = {"Image": image, "Entrypoint": ["-"], "HostConfig": {"NetworkMode": "none"}}
     what = "docker create of %s" % image
     try:
-        if not engine.ask(host, "POST", "/containers/create?name=" + name, what, given):
+        if not docker.ask(host, "POST", "/containers/create?name=" + name, what, given):
             raise Problem("%s: there is no such image" % what)
         yield name
     finally:
@@ -46,7 +46,7 @@ def sweep(host: Host) -> None:
     app on this host may be called APP-files: no name of its containers ends in two numbers."""
     path = "/containers/json?all=1&filters=" + NAMED % host.app
     with contextlib.suppress(Problem):
-        found = engine.ask(host, "GET", path, "docker ps", seconds=10) or ()
+        found = docker.ask(host, "GET", path, "docker ps", seconds=10) or ()
         ours = re.compile("/(%s-files-[0-9]+-[0-9]+)" % re.escape(host.app))
         for match in (match for one in found for match in map(ours.fullmatch, one["Names"] or ()) if match):
             if not match[1].startswith(prefix(host)):
@@ -56,12 +56,12 @@ def sweep(host: Host) -> None:
 def remove(host: Host, name: str) -> None:
     """Remove a container, and what goes with it. Where that fails the next agent does it."""
     with contextlib.suppress(Problem):
-        engine.ask(host, "DELETE", "/containers/%s?force=1&v=1" % name, "docker rm " + name)
+        docker.ask(host, "DELETE", "/containers/%s?force=1&v=1" % name, "docker rm " + name)
 
 
 def folder(host: Host, image: str) -> str | None:
     """The image's working folder, where the project lies; None where there is no such image."""
-    found = engine.image(host, image)
+    found = docker.image(host, image)
     return found and "/" + ((found.get("Config") or {}).get("WorkingDir") or "").strip("/")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from . import disk, engine, image_files, releases, slots
+from . import disk, docker, image_files, releases, slots
 from .answers import Image, Resolved
 from .host import Host, Problem
 from .shapes import Noted, Record, Release
@@ -16,8 +16,8 @@ REVISION = "org.opencontainers.image.revision"
 
 def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved:
     """What a tag stands for in the registry. Raises Problem where that is nothing."""
-    login = engine.login_for(host, image, credentials)
-    status, body = engine.call(host, "GET", "/distribution/%s:%s/json" % (image, tag), login)
+    login = docker.login_for(host, image, credentials)
+    status, body = docker.call(host, "GET", "/distribution/%s:%s/json" % (image, tag), login)
     refuse(status, body, "cannot find image %s:%s in its registry" % (image, tag), image, credentials)
     found = json.loads(body)
     there = {part.get("architecture", "") for part in found.get("Platforms") or () if part.get("os") == "linux"}
@@ -28,10 +28,10 @@ def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved
 
 def refuse(status: int, body: str, what: str, image: str, credentials: str) -> None:
     """Raise Problem, which begins with `what`, unless the engine did what it was asked."""
-    why = engine.error_of(status, body)
+    why = docker.error_of(status, body)
     if credentials and ("unauthorized" in why or "denied" in why):
         raise Problem("%s lets nobody in as %s (%s): see the variable that registry.login names" % (
-            engine.registry_of(image), credentials.partition(":")[0], why))
+            docker.registry_of(image), credentials.partition(":")[0], why))
     if why:
         raise Problem("%s: %s" % (what, why))
 
@@ -39,7 +39,7 @@ def refuse(status: int, body: str, what: str, image: str, credentials: str) -> N
 def about(host: Host, reference: str) -> Image | None:
     """An image that is here: its id, the digests it was pulled by, the revision it was built from, by its label. None
     where it is not here."""
-    found = engine.image(host, reference)
+    found = docker.image(host, reference)
     if found is None:
         return None
     return {"image_id": found["Id"],
@@ -63,9 +63,9 @@ def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", r
     found["others"] = others([record for record in releases.read_log(host)[0] if record["tag"] == tag], found)
     if not found["others"]:
         path = "/images/%s/tag?repo=%s&tag=%s" % (found["image_id"], image, tag)
-        status, body = engine.call(host, "POST", path)
+        status, body = docker.call(host, "POST", path)
         if not 200 <= status < 300:
-            raise Problem("docker tag %s:%s: %s" % (image, tag, engine.error_of(status, body)))
+            raise Problem("docker tag %s:%s: %s" % (image, tag, docker.error_of(status, body)))
     if reference:
         host.docker("rmi", "--no-prune", source)  # the name alone
     return found
@@ -73,8 +73,8 @@ def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", r
 
 def bring(host: Host, image: str, digest: str, credentials: str = "") -> None:
     """Have the engine pull an image by digest. Raises Problem."""
-    login, path = engine.login_for(host, image, credentials), "/images/create?fromImage=%s&tag=%s" % (image, digest)
-    status, body = engine.call(host, "POST", path, login, PULL)
+    login, path = docker.login_for(host, image, credentials), "/images/create?fromImage=%s&tag=%s" % (image, digest)
+    status, body = docker.call(host, "POST", path, login, PULL)
     refuse(status, body, "docker pull %s@%s" % (image, digest), image, credentials)
 
 

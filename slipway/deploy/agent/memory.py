@@ -13,7 +13,7 @@ from .shapes import Container
 SPARE = 64 * 2**20  # bytes that a second slot must leave free
 
 
-def look(host: Host, ours: dict[str, Container], live: str | None) -> Memory:
+def for_slots(host: Host, ours: dict[str, Container], live: str | None) -> Memory:
     """What a second slot needs: as much as the live one holds. What the idle one still holds counts as available, as it
     is emptied before anything starts."""
     found = held(host, {one[0]: name[-1] for name, one in ours.items() if name.endswith(("-a", "-b"))})
@@ -33,11 +33,11 @@ def held(host: Host, ids: dict[str, str]) -> dict[str, int]:
         with contextlib.suppress(OSError):  # it has just ended
             groups = disk.read("%s/proc/%s/cgroup" % (host.root, pid)) or ""
             for one in filter(groups.__contains__, ids):
-                found[ids[one]] += of_process(host, pid)
+                found[ids[one]] += memory_of(host, pid)
     return found
 
 
-def of_process(host: Host, pid: str) -> int:
+def memory_of(host: Host, pid: str) -> int:
     """Bytes that a process holds, its part of what several share."""
     text = disk.read("%s/proc/%s/smaps_rollup" % (host.root, pid)) or ""
     return sum(map(int, re.findall(r"^Pss_(?:Anon|Shmem): +(\d+)", text, re.M))) * 1024

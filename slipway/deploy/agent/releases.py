@@ -174,10 +174,10 @@ def attempt_text(attempt: Noted) -> str:
 
 def append(host: Host, record: Record) -> None:
     """Add a record to releases.log; a torn line before it stays a line of its own."""
-    disk.write(host.log, with_record(log_text(host), record))
+    disk.write(host.log, append_record(log_text(host), record))
 
 
-def with_record(text: str, record: Record) -> str:
+def append_record(text: str, record: Record) -> str:
     """The text of the log with one more record, and no more than KEPT of them."""
     lines = [old for old in text.split("\n") if old.strip()][-KEPT + 1:]
     return "".join(old + "\n" for old in lines) + line(record)

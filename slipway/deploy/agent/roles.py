@@ -10,7 +10,7 @@ READY_FILE = "/dev/shm/ready"  # in the container of a team's process
 
 class Process:
     """`command`: as docker-run.sh takes it; `overlap`: it runs in the slots, the new one beside the old one; `ready`:
-    how it shows that it works, see steps/asking.py; `stop`: seconds that it may take to end; `options`: docker's, with
+    how it shows that it works, see steps/probes.py; `stop`: seconds that it may take to end; `options`: docker's, with
     {} for the app; `ports`: as docker publishes them."""
 
     def __init__(self, name: str, command: str, overlap: bool, ready: str, stop: int = 60,
@@ -35,7 +35,7 @@ def unit_of(app: str, file: str) -> re.Match[str] | None:
     return re.fullmatch(r"%s-([a-z][a-z0-9]*)(@?)\.service" % re.escape(app), file)
 
 
-def of_units(app: str, units: Mapping[str, str]) -> dict[str, Process]:
+def processes_in(app: str, units: Mapping[str, str]) -> dict[str, Process]:
     """Role → process, of the units' files: name → text."""
     found = {}
     for file, text in units.items():

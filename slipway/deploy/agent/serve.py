@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from . import disk, facts, images, kept, releases, settings, shell, slots, takeback
+from . import disk, facts, images, kept, releases, shell, slots, staging, takeback
 from .answers import Locked
 from .attempt import Attempt
 from .fate import decide
@@ -32,8 +32,8 @@ from .steps.table import STEPS
 
 MARK = "--8<-- slipway"
 # Messages that are no steps of a deploy: those that need no lock, and all that are answered under it.
-UNLOCKED: dict[str, Callable[..., object]] = {"read_settings": settings.read_settings, "command": shell.command}
-LOCKED = {**UNLOCKED, "put": shell.put, "stage": settings.stage, "keep": settings.finish_staging}
+UNLOCKED: dict[str, Callable[..., object]] = {"read_settings": staging.read_settings, "command": shell.command}
+LOCKED = {**UNLOCKED, "put": shell.put, "stage": staging.stage, "keep": staging.finish_staging}
 TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's words: the unit's name is in use
 WAIT = 120  # seconds that a deploy waits for a retirement
 output = threading.Lock()  # a line at a time
@@ -107,7 +107,7 @@ def lock(host: Host, program: bytes, name: str, description: str, dead_after: fl
         if not os.path.isdir(folder):
             raise Problem("there is no %s: run make provision first" % folder)
         kept.store(path, program)
-        code, errors = as_unit(host, path, description, dead_after, bare)
+        code, errors = run_as_unit(host, path, description, dead_after, bare)
         held, taken = holder(host), TAKEN.search(" ".join(errors))
         if not (taken and is_retirement(held)):  # which came a moment before us
             break
@@ -134,7 +134,7 @@ def is_retirement(held: str | None) -> bool:
     return (held or "").startswith("retirement")
 
 
-def as_unit(host: Host, path: str, description: str, dead_after: float, bare: bool) -> tuple[int, list[str]]:
+def run_as_unit(host: Host, path: str, description: str, dead_after: float, bare: bool) -> tuple[int, list[str]]:
     """Run the agent, a file, as the unit APP-deploy, on this stdin and stdout, to its end: (its exit code, the last
     lines of systemd-run's stderr)."""
     run = [slots.host_path("python3"), "-I", "-S", path]
@@ -234,7 +234,7 @@ def main(words: list[str], program: bytes, file: str) -> None:
         work(app, *rest)
     elif mode == "takeback":
         takeback.settle(Host(app), say)
-        settings.drop_staging(Host(app))
+        staging.drop_staging(Host(app))
     elif mode == "retire":
         retire(Host(app), file, *rest)
     else:

@@ -17,7 +17,7 @@ TARGET = re.compile(r"(?:^|,)(?:target|dst|destination)=([^,]*)")
 TAKEN = re.compile(r"(?::|--tmpfs[= ]|target=|dst=|destination=)/data[:,'\" ]")  # docker-runner mounts nothing there
 
 
-def look(host: Host, settings: bytes | None) -> str | None:
+def problem(host: Host, settings: bytes | None) -> str | None:
     """What is wrong with SQLite's file, "" for nothing; None where the settings name another database."""
     scheme, _, rest = site.setting(host, settings, "DATABASE_URL").partition("://")
     if scheme not in ("sqlite", "spatialite"):

@@ -29,10 +29,10 @@ def settle(host: Host, say: Say) -> None:
         say({"event": "takeback", "step": "settle", "state": "failed", "problem":
              "%s is not what a deploy writes down (%s): this host goes back to what %s names" % (
                  host.attempt, type(error).__name__, host.tag)})
-        take_back(host, to_committed(host), say)
+        take_back(host, attempt_to_committed(host), say)
 
 
-def to_committed(host: Host) -> Noted:
+def attempt_to_committed(host: Host) -> Noted:
     """An attempt that leads to the committed release, where none says what was begun: the slot that runs it gets the
     visitors, or keeps them, and the other one is emptied."""
     release, settings, live = releases.read_tag(host.tag), disk.read_exact(host.env), slots.live(host)

@@ -14,7 +14,7 @@ from .answers import Visits
 from .host import Host, wait_until
 
 MOST = 2_000_000  # bytes that are read at a time, and of the log that tell how it was before
-LEAST = 20  # answers that are enough to judge by
+ENOUGH = 20  # answers that are enough to judge by
 PATHS, EACH = 20, 100_000  # paths of a client that count, and of all clients: some can invent any number
 NOTED = 3  # seconds until an answer of nginx is in its log
 OWN = "/.maintenance.html"  # nginx answers that by itself, whatever the app does
@@ -58,7 +58,7 @@ class Tally:
 
     def of_all(self) -> float:
         """The share of errors, where there are answers enough."""
-        return self.wrong / self.total if self.total >= LEAST else 0.0
+        return self.wrong / self.total if self.total >= ENOUGH else 0.0
 
     def of_each(self) -> float:
         """The same where a client's answers on one path together count as one."""

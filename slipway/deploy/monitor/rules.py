@@ -76,7 +76,7 @@ class Rules:
                 yield "over", rule
 
 
-def ill(host: Host, facts: Facts) -> str:
+def sickness(host: Host, facts: Facts) -> str:
     """What of a host does not run, or not well, in a few words; "": all of it does."""
     slot = facts["slots"].get(facts["live"] or "", EMPTY)
     for role in host.roles:

@@ -13,7 +13,7 @@ from ..errors import HostProblem
 from ..ssh.connection import Connection
 from ..ssh.gather import together
 from ..ssh.validate import Tell, brief
-from .rules import Rule, Rules, ill, room, size
+from .rules import Rule, Rules, sickness, room, size
 
 HOOK = 30  # seconds for a hook
 
@@ -64,7 +64,7 @@ class Watcher:
         try:
             async with asyncio.timeout(self.limit):
                 facts = await (await self._connection(host)).ask("facts", health=True, history=False, visits=True)
-            problem, free = brief(ill(host, facts)), room(facts)
+            problem, free = brief(sickness(host, facts)), room(facts)
         except (HostProblem, OSError) as error:  # TimeoutError says nothing
             problem = brief(str(error)) or f"no answer within {self.limit:g} s"
             if connection := self.connections.pop(host.name, None):

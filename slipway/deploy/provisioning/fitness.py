@@ -87,7 +87,7 @@ def problems(found: Found) -> list[str]:
             *(text for line in found.versions for text in too_old(*line.partition(" ")[::2])), *wrong_settings(found)]
 
 
-def with_consul(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
+def consul_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
     """Whether the host would need an agent of Consul, and has none, or one that knows the app already."""
     if found.defined and consul.registers(fleet, host):
         yield f"has {consul.service_path(fleet.app)} that provisioning has not made: remove it"

@@ -156,7 +156,7 @@ async def inspect(fleet: Fleet, host: Host, remove: bool, check: bool = False) -
     if done.code:
         raise HostProblem(why_ended(done.code, done.err))
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
-    problems = [*fitness.problems(found), *([] if remove else fitness.with_consul(found, fleet, host))]
+    problems = [*fitness.problems(found), *([] if remove else fitness.consul_problems(found, fleet, host))]
     if check and "python3" in found.missing:
         problems.append("has no python3, without which --check sees no more: run make provision, which installs it")
     if problems:

@@ -15,7 +15,7 @@ EMPTY: SlotFacts = {"release": None, "units": {}}
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, list[str]]:
     """host name → what is wrong there; hosts without a problem are left out."""
     tags = {name: found["tag"]["tag"] if found["tag"] else "no release" for name, found in facts.items()}
-    found = {host.name: list(of_host(fleet, host, facts[host.name])) for host in hosts}
+    found = {host.name: list(host_problems(fleet, host, facts[host.name])) for host in hosts}
     for name, text in preflight.warnings(fleet, hosts, facts):
         found[name].append(text)
     if len(set(tags.values())) > 1:
@@ -24,9 +24,9 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, 
     return {name: texts for name, texts in found.items() if texts}
 
 
-def of_host(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
+def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     """What is wrong with one host, for itself."""
-    yield from preflight.of_host(fleet, host, facts)
+    yield from preflight.host_problems(fleet, host, facts)
     yield from not_running(fleet.app, host, facts)
     if facts["nginx"] and files.serves_http(host):
         yield f"nginx would not start again: {facts['nginx']}"

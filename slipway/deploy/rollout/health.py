@@ -12,7 +12,7 @@ class Health:
     """The hosts' health since a rollout began; `tell` hears of all events."""
 
     tell: Tell
-    spare: int = 0  # how many may be sick
+    may_be_sick: int = 0  # how many may be sick
     lenient: bool = False  # a web that ends as it starts may need migrations that are to come
     sick: dict[str, str] = field(default_factory=dict)  # host name → why
     died: HostProblem | None = None  # the first web that ended so
@@ -22,7 +22,7 @@ class Health:
     @property
     def too_many(self) -> bool:
         """More hosts are sick than may be."""
-        return len(self.sick) > self.spare
+        return len(self.sick) > self.may_be_sick
 
     def hear(self, event: Event) -> None:
         """Take an event of a host. One that is not healthy may end the steps under way, at once."""

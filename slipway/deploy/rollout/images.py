@@ -33,12 +33,12 @@ def problems(pulled: Mapping[str, Image], target: Target, allow_dirty: bool = Fa
     firsts: dict[str | None, tuple[str, Image]] = {}
     for name in sorted(pulled):
         firsts.setdefault(pulled[name].get("architecture"), (name, pulled[name]))
-    found = {name: [*of_answer(answer, target, allow_dirty),
+    found = {name: [*answer_problems(answer, target, allow_dirty),
                     *differs(answer, target, *firsts[answer.get("architecture")])] for name, answer in pulled.items()}
     return {name: texts for name, texts in found.items() if texts}
 
 
-def of_answer(answer: Image, target: Target, allow_dirty: bool) -> Iterator[str]:
+def answer_problems(answer: Image, target: Target, allow_dirty: bool) -> Iterator[str]:
     """What is wrong with the image of one host, for itself. A rollback may use any: it was committed once."""
     if target.action == "rollback":
         return

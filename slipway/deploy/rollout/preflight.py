@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ..agent.answers import Facts
 from ..agent.roles import BUILT_IN
 from ..agent.shapes import Record, Release
-from ..agent.visitors import LEAST as ENOUGH
+from ..agent.visitors import ENOUGH
 from ..config import Fleet, Host
 from ..env.changes import wrong_site
 from ..errors import Locked, Refused, on_hosts
@@ -17,7 +17,7 @@ from .plan import Target
 
 AllFacts = Mapping[str, Facts]  # by host name
 
-LEAST = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/var/log": 16 * 2**20, "/run": 4 * 2**20}  # bytes free
+MIN_FREE = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/var/log": 16 * 2**20, "/run": 4 * 2**20}  # bytes free
 VERSIONS = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}  # the least
 
 
@@ -38,13 +38,13 @@ def digest(text: str) -> str:
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
     """host name → all that keeps it from the target; hosts without a problem are left out."""
     back = target.action == "rollback"
-    found = {host.name: [*of_host(fleet, host, facts[host.name], back, is_warm(facts[host.name], target)),
+    found = {host.name: [*host_problems(fleet, host, facts[host.name], back, is_warm(facts[host.name], target)),
                          *retagged(facts[host.name], target), *(busy(facts[host.name]) if not back else ())]
              for host in hosts}
     return {name: texts for name, texts in found.items() if texts}
 
 
-def of_host(fleet: Fleet, host: Host, facts: Facts, back: bool = False, warm: bool = False) -> Iterator[str]:
+def host_problems(fleet: Fleet, host: Host, facts: Facts, back: bool = False, warm: bool = False) -> Iterator[str]:
     """What is wrong with a host, whatever the release. Settings keep nobody from going `back`, nor does memory where
     that starts nothing, as the release is `warm`."""
     yield from fitness(facts)
@@ -91,8 +91,8 @@ def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
 
 def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
     """Whether the disk does for one more release."""
-    for path, least in (("/var/www/" + fleet.app, LEAST["/var/www"]), ("/run", LEAST["/run"]),
-                        ("/var/log", LEAST["/var/log"]), (facts["docker"].get("root"), LEAST["docker root"])):
+    for path, least in (("/var/www/" + fleet.app, MIN_FREE["/var/www"]), ("/run", MIN_FREE["/run"]),
+                        ("/var/log", MIN_FREE["/var/log"]), (facts["docker"].get("root"), MIN_FREE["docker root"])):
         if path in facts["free"] and facts["free"][path] < least:
             yield f"{path} has {facts['free'][path] // 2**20} MB free, and {least // 2**20} are needed"
 

@@ -126,7 +126,7 @@ class Rollout:
                 steps[0][0].args["waited"] = hooks.since(self.began)  # hosts count from here
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
                     begun.append(group)
-                    run.health.spare = self._spare(run, group[0])
+                    run.health.may_be_sick = self._may_be_sick(run, group[0])
                     answers = await run.steps(migrations.anew(group) if anew else group)
                     judged |= answers.get(("verdicts", target.judge), {})
                     migrated = any(step.name == "migrate" for step in group)
@@ -145,9 +145,9 @@ class Rollout:
             raise await self._taken_back(run, error, changed) from None
         await self._end(run, promise, commit, target)
 
-    def _spare(self, run: Run, step: Step) -> int:
+    def _may_be_sick(self, run: Run, step: Step) -> int:
         """How many hosts may be sick in a step: from the bake on all but `min_healthy` of them."""
-        if run.health.spare or step.name == "watch" and len(step.hosts) == len(run.hosts.hosts):
+        if run.health.may_be_sick or step.name == "watch" and len(step.hosts) == len(run.hosts.hosts):
             return int((1 - self.fleet.rollout["min_healthy"]) * len(run.hosts.hosts) + 1e-9)
         return 0
 

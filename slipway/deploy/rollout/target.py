@@ -71,7 +71,7 @@ class Targeting:
         tag = self.tag or next(iter(releases.values()))["tag"]
         if preflight.tags(facts) == {tag}:
             raise Refused(f"{tag} is live already")
-        return Target("rollback", tag, releases={name: goal(release, facts[name])
+        return Target("rollback", tag, releases={name: image_of(release, facts[name])
                                                  for name, release in releases.items()})
 
     async def _served(self, action: str) -> Target:
@@ -84,7 +84,7 @@ class Targeting:
         return Target(action, self.tag, server.digest, sources=sources)
 
 
-def goal(release: Release | Record, facts: Facts) -> dict[str, Any]:
+def image_of(release: Release | Record, facts: Facts) -> dict[str, Any]:
     """What an attempt needs to know of the release that a rollback goes to."""
     known = [record.get("digest") for record in facts["known"] if record["tag"] == release["tag"]]
     return {"image_id": release["image_id"], "digest": release.get("digest") or (known or [""])[-1]}

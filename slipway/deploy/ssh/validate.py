@@ -22,7 +22,7 @@ Tell = Callable[[Event], None]
 Check = Callable[[Any], str]  # what is wrong with a value, after its path, in a few words; "" if nothing is
 
 
-class Problem(TypedDict):
+class Failure(TypedDict):
     """Why something could not be done."""
 
     problem: str
@@ -35,7 +35,7 @@ ANSWERS: Mapping[str, Any] = {  # of all else that the agent is told to do any o
     "command": agent.Command, "read_settings": agent.Settings}
 EVENTS: Mapping[str, Any] = {  # what else they have is plain, as text
     "progress": dict[str, Any], "takeback": dict[str, Any], "committed": dict[str, Any],
-    "unhealthy": dict[str, Any], "sick": Problem}
+    "unhealthy": dict[str, Any], "sick": Failure}
 SCALARS = (str, int, float, bool, type(None))
 GREATEST = 2**63
 MISSING = object()  # stands for a key that is not there: None may be a value
@@ -179,7 +179,7 @@ def checked_event(message: Event) -> Event:
 def checked_answer(message: dict[str, Any], do: str) -> dict[str, Any]:
     """The same message, the answer to `do`: {"ok": …} or {"problem", "more"}. Raises Lost for any other shape."""
     if "problem" in message:
-        said = mismatch(message, Problem, do)
+        said = mismatch(message, Failure, do)
     else:
         said = mismatch(message.get("ok"), ANSWERS.get(do, dict[str, Any]), f"{do}.ok")
     if said:

@@ -15,7 +15,7 @@ from .commit import drop_prepared, drop_ways_back, note_commit
 def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Begun:
     """Settle what a dead deploy has left, and begin to empty the idle slot, unless a rollback can use it as it is.
     `values`: what the deployer notes of the attempt."""
-    values.update(settle(host, say))
+    values.update(settle_leftovers(host, say))
     live = slots.live(host)
     idle = slots.other(live)
     attempt.noted.update({**values, "live": live, "slot": idle, "began": time.time(), "renames": [], "removes": []})
@@ -34,7 +34,7 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Be
     return {"warm": False}
 
 
-def settle(host: Host, say: Say) -> Noted:
+def settle_leftovers(host: Host, say: Say) -> Noted:
     """Settle what a dead deploy has left. Returns how to bring back processes that could not be brought back, which
     the new attempt notes. Raises Problem where visitors are not back."""
     takeback.settle(host, say)

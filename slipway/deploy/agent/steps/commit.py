@@ -29,7 +29,7 @@ def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
     found = record(attempt.noted, "committed")
     if left_by_rollback(attempt, current):
         found["withdrawn"] = left_by_rollback(attempt, current)
-    texts[host.log] = releases.with_record(releases.log_text(host), found)
+    texts[host.log] = releases.append_record(releases.log_text(host), found)
     renames.append([host.log + ".next", host.log])
     for path, text in texts.items():
         disk.write(path + ".next", text, 0o644 if path in (host.tag, host.revert, host.log) else 0o600)

@@ -33,7 +33,7 @@ def known(host: Host, attempt: Attempt) -> Image | None:
 
 def fetched(host: Host, attempt: Attempt, image: str, credentials: str, reference: str) -> Image:
     """Pull the image, and make room for it first; what is known of it."""
-    root, digest = facts.engine(host).get("root", "/"), attempt.noted["digest"]
+    root, digest = facts.docker_info(host).get("root", "/"), attempt.noted["digest"]
     if facts.free(root) < ROOM and not images.about(host, "%s@%s" % (reference or image, digest)):
         images.prune(host, image)
     found = images.pull(host, image, attempt.noted["tag"], digest, credentials, reference)

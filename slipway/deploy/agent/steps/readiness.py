@@ -9,7 +9,7 @@ from .. import disk, facts, http, site, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..shapes import More, Noted, Say, Site
-from . import asking
+from . import probes
 
 
 def empty_slot(host: Host, attempt: Noted) -> None:
@@ -69,7 +69,7 @@ def all_ready(host: Host, attempt: Attempt, units: dict[str, str], smoke: Sequen
         return not problems
     if not wait_until(all_work, seconds):
         role, problem = next(iter(problems.items()))
-        raise of_role(host, attempt, role, problem, " after %d s" % seconds)
+        raise role_problem(host, attempt, role, problem, " after %d s" % seconds)
     attempt.must_not_end([container(host, attempt, role) for role in units], facts.containers(host))
 
 
@@ -89,7 +89,7 @@ def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts
     states = host.states(*units.values())
     for role, unit in units.items():
         if states[unit].get("SubState") == "auto-restart" or states[unit].get("NRestarts") != restarts[unit]:
-            raise of_role(host, attempt, role, Problem("%s ended as soon as it had started" % role))
+            raise role_problem(host, attempt, role, Problem("%s ended as soon as it had started" % role))
 
 
 def problem_of(host: Host, attempt: Attempt, role: str, smoke: Sequence[str]) -> Problem | None:
@@ -99,7 +99,7 @@ def problem_of(host: Host, attempt: Attempt, role: str, smoke: Sequence[str]) ->
             return web_problem(host, attempt, host.slot(attempt.noted["slot"], "web.sock"), smoke)
         return worker_problem(host, attempt) if role == "worker" else other_problem(host, attempt, role)
     except Problem as problem:
-        raise of_role(host, attempt, role, problem) from None
+        raise role_problem(host, attempt, role, problem) from None
 
 
 def web_problem(host: Host, attempt: Attempt, sock: str, smoke: Sequence[str] = ()) -> Problem | None:
@@ -123,7 +123,7 @@ def worker_problem(host: Host, attempt: Attempt) -> Problem | None:
 def other_problem(host: Host, attempt: Attempt, role: str) -> Problem | None:
     """Why a process that is neither web nor worker does not work yet, as a Problem; None when it does."""
     ready, site = host.processes[role].ready, site_of(host, attempt.noted["slot"])
-    text = asking.problem_of(host, container(host, attempt, role), ready, site)
+    text = probes.problem_of(host, container(host, attempt, role), ready, site)
     return Problem("%s %s" % (role, text)) if text else None
 
 
@@ -137,7 +137,7 @@ def container(host: Host, attempt: Attempt, role: str) -> str:
     return host.container(role, "" if role in host.alone() else attempt.noted["slot"])
 
 
-def of_role(host: Host, attempt: Attempt, role: str, problem: Problem, after: str = "") -> Problem:
+def role_problem(host: Host, attempt: Attempt, role: str, problem: Problem, after: str = "") -> Problem:
     """The problem, and whose log to read for more: that is done once visitors are back on a release that is well."""
     more: More = {**problem.more, "log_of": (container(host, attempt, role), attempt.noted["began"])}
     return Problem(str(problem) + after, **more)

@@ -12,7 +12,7 @@ from .. import disk, http, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..shapes import Say
-from .readiness import await_containers, must_work, of_role
+from .readiness import await_containers, must_work, role_problem
 
 DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%5D%7D"  # containers of docker-runner's
 EVENT = 2**20  # bytes that are read of an event
@@ -73,7 +73,7 @@ def role_of(host: Host, attempt: Attempt, line: bytes) -> str:
 
 def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
     """Tell the deployer, who takes all hosts back, unless it may have ended for want of migrations that are to come."""
-    attempt.died = problem = of_role(host, attempt, role, Problem("%s ended as soon as it had started" % role))
+    attempt.died = problem = role_problem(host, attempt, role, Problem("%s ended as soon as it had started" % role))
     say({"event": "sick", "step": "start", "problem": str(problem), "more": problem.more})
 
 

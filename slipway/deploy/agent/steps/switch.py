@@ -10,7 +10,7 @@ from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
 from ..shapes import Noted, Say, WatchOptions
 from ..visitors import Visitors
-from .readiness import of_role, web_problem
+from .readiness import role_problem, web_problem
 from .watcher import Watcher
 
 STALE = 1.5  # seconds; an app may give the same answer to all who ask within one
@@ -61,7 +61,7 @@ def check_front(host: Host, attempt: Attempt, smoke: Sequence[str]) -> None:
         found.append(web_problem(host, attempt, host.nginx_sock, smoke))
         return not found[-1]
     if not wait_until(is_well, STALE) and found[-1]:
-        raise of_role(host, attempt, "web", found[-1], " through nginx")
+        raise role_problem(host, attempt, "web", found[-1], " through nginx")
 
 
 def flip_back(host: Host, attempt: Noted) -> None:

@@ -2,8 +2,8 @@
 
 A step takes the host, the attempt, a function that sends events to the deployer, and its arguments. It returns what the
 deployer should know, and raises Problem. It notes in the attempt what it is about to do before it does it. It may be
-done twice. A new step also goes into STEP_KINDS of decide/plan.py, into the agent's MODULES and, if its answer is used,
-into ANSWERS of reach/validate.py.
+done twice. A new step also goes into STEP_KINDS of rollout/plan.py, into the agent's MODULES and, if its answer is
+used, into ANSWERS of ssh/validate.py.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from ..attempt import Attempt
 from ..host import Host, Problem
 from ..shapes import Check, Say
 from ..visitors import Visitors
-from .readiness import container, of_role, other_problem, web_problem, worker_problem
+from .readiness import container, role_problem, other_problem, web_problem, worker_problem
 
 
 class Watcher:
@@ -73,7 +73,7 @@ class Watcher:
     def answers(self) -> Problem | None:
         """More errors than before."""
         text = self.visitors.problem(self.max_errors)
-        return of_role(self.host, self.attempt, "web", Problem(text)) if text else None
+        return role_problem(self.host, self.attempt, "web", Problem(text)) if text else None
 
     def sight(self) -> Problem | None:
         """What visitors are answered cannot be seen: no error is no sign of health then."""
@@ -86,7 +86,9 @@ class Watcher:
         problem = web_problem(self.host, self.attempt, self.host.nginx_sock)
         # Without an answer in time, while visitors got theirs, our question waits in a queue, as theirs do.
         queues = problem and not problem.more["status"] and self.good() > before
-        return None if queues or not problem else of_role(self.host, self.attempt, "web", problem, " through nginx")
+        if queues or not problem:
+            return None
+        return role_problem(self.host, self.attempt, "web", problem, " through nginx")
 
     def good(self) -> int:
         """How many answers were no errors."""
@@ -95,7 +97,7 @@ class Watcher:
     def worker(self) -> Problem | None:
         """The worker does not take tasks."""
         problem = worker_problem(self.host, self.attempt)
-        return problem and of_role(self.host, self.attempt, "worker", problem)
+        return problem and role_problem(self.host, self.attempt, "worker", problem)
 
     def containers(self) -> Problem | None:
         """A container has ended, even if it runs again. Where the engine does not answer, nothing is known."""
@@ -114,7 +116,7 @@ class Watcher:
             known = role not in ("web", "worker") and container(self.host, self.attempt, role) in self.attempt.ids
             problem = known and other_problem(self.host, self.attempt, role)
             if problem and facts.containers(self.host) is not None:
-                return of_role(self.host, self.attempt, role, problem)
+                return role_problem(self.host, self.attempt, role, problem)
         return None
 
 

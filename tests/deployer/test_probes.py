@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from slipway.deploy.agent import engine
+from slipway.deploy.agent import docker
 from slipway.deploy.agent.host import Host, Problem
-from slipway.deploy.agent.steps import asking
+from slipway.deploy.agent.steps import probes
 
 WAYS = ["seconds 0", "file", "port 1", "http /", "healthcheck"]
 
@@ -31,8 +31,8 @@ def ask(monkeypatch):
                 return (200, json.dumps(found)) if there else (404, "{}")
             ask.ran = (given or {}).get("Cmd", ask.ran)
             return 200, json.dumps({"Id": "2", "ExitCode": code})
-        monkeypatch.setattr(engine, "call", call)
-        return asking.problem_of(Host("shop"), "shop-alerts", ready, ("https", "shop.example"))
+        monkeypatch.setattr(docker, "call", call)
+        return probes.problem_of(Host("shop"), "shop-alerts", ready, ("https", "shop.example"))
     ask.ran = None
     return ask
 
@@ -73,9 +73,12 @@ def test_a_port(ask, monkeypatch, status, said):
     well. Without a port it is the image's."""
     with answering() as (port, _):
         assert ask(f"port {port}") == ""
-    assert ask(f"port {port}").startswith("does not listen at port ")
+    with socket.socket() as held:  # nobody else can listen there meanwhile
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        assert ask(f"port {port}").startswith("does not listen at port ")
+        monkeypatch.setattr(probes, "PORT", port)
+        assert ask("http /").startswith("answers no answer: ")
     with answering(f"HTTP/1.1 {status}\r\n\r\n".encode()) as (port, asked):
         assert ask(f"http :{port}/health") == said
     assert asked[0].startswith("GET /health HTTP/1.0\r\nHost: shop.example\r\n")
-    monkeypatch.setattr(asking, "PORT", port)
-    assert ask("http /").startswith("answers no answer: ")

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from .. import engine, http
+from .. import docker, http
 from ..host import Host, Problem
 from ..roles import READY_FILE
 from ..shapes import Any, Site
@@ -19,7 +19,7 @@ def problem_of(host: Host, name: str, ready: str, site: Site) -> str:
     """Why a container does not work, by its way to be ready; "" where it does."""
     way, _, what = ready.partition(" ")
     try:
-        found = engine.ask(host, "GET", "/containers/%s/json" % name, "docker inspect")
+        found = docker.ask(host, "GET", "/containers/%s/json" % name, "docker inspect")
         if not found or not found["State"]["Running"]:
             return "does not run"
         if way not in WAYS:
@@ -32,7 +32,7 @@ def problem_of(host: Host, name: str, ready: str, site: Site) -> str:
 def healthcheck(host: Host, found: Any, what: str, site: Site) -> str:
     """The image's own healthcheck, of that role."""
     entry = found["Config"]["Entrypoint"]
-    return "" if entry and engine.run(host, found["Id"], [*entry, "healthcheck", what]) == 0 else "is not healthy"
+    return "" if entry and docker.run(host, found["Id"], [*entry, "healthcheck", what]) == 0 else "is not healthy"
 
 
 def seconds(host: Host, found: Any, what: str, site: Site) -> str:
@@ -46,7 +46,7 @@ def seconds(host: Host, found: Any, what: str, site: Site) -> str:
 
 def file(host: Host, found: Any, what: str, site: Site) -> str:
     """Its READY_FILE is there."""
-    is_there = engine.run(host, found["Id"], ["test", "-e", READY_FILE]) == 0
+    is_there = docker.run(host, found["Id"], ["test", "-e", READY_FILE]) == 0
     return "" if is_there else "has not made its READY_FILE, %s" % READY_FILE
 
 
