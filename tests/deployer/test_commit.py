@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from slipway.deploy.errors import DeployError, Divided, HostProblem, Lost
 from slipway.deploy.rollout import commit
-from slipway.deploy.rollout.commit import Commit, outcome
+from slipway.deploy.rollout.commit import Commit, goes_forward, outcome
 from slipway.deploy.rollout.plan import Step
 from slipway.deploy.rollout.health import Health
 from slipway.deploy.rollout.run import Run
@@ -179,6 +179,14 @@ def test_one_host_that_is_lost_does_not_divide(fault, number):
     fault = {**fault, "power": fault["power"] and fault["cut"] != "commit", "outage": min(fault["outage"], 12.0)}
     error, fates, ends = finish(models([fault if number == index else {} for index in range(3)]))
     assert len(set(ends.values())) == 1 and fates == ends
+
+
+@pytest.mark.parametrize("words, on", [
+    ("promised promised", True), ("promised open", False), ("promised back", False), ("back committed", True),
+    ("open committed", True), ("promised -", True), ("- -", True), ("open -", False)])
+def test_which_way_all_go(words, on):
+    """A host that has committed decides over all; then one that is back or goes there."""
+    assert goes_forward(dict(enumerate(None if word == "-" else word for word in words.split()))) == on
 
 
 def test_each_host_is_named_with_what_is_known():

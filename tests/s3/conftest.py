@@ -6,7 +6,7 @@ import sys
 
 import boto3
 import pytest
-from blobs.conftest import made, postgresql_made, sqlite_made  # noqa: F401: fixtures
+from blobs.conftest import postgresql_made, sqlite_made  # noqa: F401: fixtures
 from s3.bucket import Bucket
 
 from proc import free_port, run, running, wait_until

@@ -86,23 +86,23 @@ def ends(process, said):
     assert process.wait(300) == 0 and said in process.output(), process.output()
 
 
-def test_moved_and_moved_back(bucket, made):  # noqa: F811: a fixture
+def test_moved_and_moved_back(bucket, postgresql_made):
     """Killed in the midst, either way, nobody sees half of a file; the next run goes on with the rest, and in the end
     all are there as they were."""
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
     for name, content in FILES.items():
         bucket.put(name, content)
-    with moving(made, bucket.env, "OLD_BUCKET", "database:") as process:
-        killed(process, lambda: len(in_database(made)) >= 20, "the next one is large")
-    assert in_database(made) == {name: sums[name] for name in FILES if name.startswith("a/")}
-    with moving(made, bucket.env, "OLD_BUCKET", "database:") as process:
+    with moving(postgresql_made, bucket.env, "OLD_BUCKET", "database:") as process:
+        killed(process, lambda: len(in_database(postgresql_made)) >= 20, "the next one is large")
+    assert in_database(postgresql_made) == {name: sums[name] for name in FILES if name.startswith("a/")}
+    with moving(postgresql_made, bucket.env, "OLD_BUCKET", "database:") as process:
         ends(process, "6 files copied, 20 were there already, 0 problems")
-    assert in_database(made) == sums and bucket.names() == {*FILES}
+    assert in_database(postgresql_made) == sums and bucket.names() == {*FILES}
     for name in FILES:
         bucket.client.delete_object(Bucket=bucket.name, Key=name)
-    with moving(made, bucket.env, "database:", "OLD_BUCKET") as process:
+    with moving(postgresql_made, bucket.env, "database:", "OLD_BUCKET") as process:
         killed(process, lambda: len(bucket.names()) >= 10, "some are there")
     assert "m/large" not in bucket.names()
-    with moving(made, bucket.env, "database:", "OLD_BUCKET") as process:
+    with moving(postgresql_made, bucket.env, "database:", "OLD_BUCKET") as process:
         ends(process, "were there already, 0 problems")
-    assert all(bucket.get(name) == content for name, content in FILES.items()) and in_database(made) == sums
+    assert all(bucket.get(name) == content for name, content in FILES.items()) and in_database(postgresql_made) == sums

@@ -28,9 +28,12 @@ class Command(BaseCommand):
         """Copy all, naming each, then tell what was done."""
         try:
             here, there = storage(source), storage(target)
+        except (ValueError, SettingsError) as error:
+            raise CommandError(str(error)) from None
+        try:
             found = [*names(here)]
         except Exception as error:  # of any kind of storage
-            raise CommandError(plain(error)) from None
+            raise CommandError(f"{source} cannot be listed: {plain(error)}") from None
         copied = problems = 0
         for name in found:
             try:
@@ -48,8 +51,7 @@ class Command(BaseCommand):
 
 def plain(error: Exception) -> str:
     """An error in a line, which has no password."""
-    told = isinstance(error, (OSError, ValueError, ValidationError, SettingsError))
-    return str(error) if told else type(error).__name__
+    return str(error) if isinstance(error, (OSError, ValueError, ValidationError)) else type(error).__name__
 
 
 def storage(word: str) -> Any:
