@@ -42,6 +42,11 @@ def test_other_database(clone):
     database.close()
 
 
+def test_no_port(clone):
+    """A number that is no port costs one line, not Django's traceback."""
+    one_line(clone.run("runserver", "PORT=99999"), "99999 is not a port", "PORT=8001")
+
+
 def test_database_away(clone):
     """A database that does not answer: one line with the cause, without the password."""
     done = clone.run("runserver", f"PORT={free_port()}", DATABASE_URL="postgres://me:hush@127.0.0.1:1/shop")
