@@ -58,7 +58,7 @@ def wait_until(condition, seconds=60, what=None):
         time.sleep(min(max(0.02, time.monotonic() - began), 0.25))
 
 
-def run(command, timeout=120, **options):
+def run(command, timeout=300, **options):
     """Run to the end, with stdout and stderr kept as text and no stdin; never raises for an exit code."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.run([str(word) for word in command], timeout=timeout, text=True, errors="replace", **options)

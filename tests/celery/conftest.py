@@ -45,7 +45,7 @@ class Clone:
         streams = {name: file for name, file in (("stdout", stdout), ("stderr", stderr)) if file is not None}
         return running(self.command(command), **self.options(environment), **streams)
 
-    def run(self, *command, timeout=60, **environment):
+    def run(self, *command, timeout=300, **environment):
         return subprocess.run(self.command(command), timeout=timeout, text=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **self.options(environment))
 
