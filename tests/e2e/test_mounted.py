@@ -11,6 +11,7 @@ from e2e import checker
 from e2e.fleet.apps import APPS
 from e2e.fleet.load import Load
 from e2e.orders import Orders
+from e2e.scenarios import settings
 from proc import ROOT, wait_until
 
 pytestmark = pytest.mark.extra
@@ -137,7 +138,8 @@ def test_the_other_server_hangs_under_load(shop):
         shop.there()
         with shop.files.stalled():
             shop.gone()
-            outcome = shop.roll("deploy", shop.image("build-2"), "--no-bake")
+            with settings(shop, max_errors=1):  # half of all answers may be errors of the page of files
+                outcome = shop.roll("deploy", shop.image("build-2"), "--no-bake")
             wait_until(lambda: shop.host.ssh("pidof sshfs").returncode, 20, "ssh has given up")
         shop.there()
         result = load.stop()

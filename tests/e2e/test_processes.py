@@ -48,7 +48,7 @@ def test_they_go_with_the_release(shop):
     """Deployed and rolled back with no failed request; one that overlaps runs in both slots until visitors have moved.
     status and logs know them."""
     with shop.load() as load:
-        with shop.rolling("deploy", shop.image("v2")) as rolling:
+        with settings(shop, canary=10), shop.rolling("deploy", shop.image("v2")) as rolling:
             rolling.until("flip", "web1")
             meanwhile = containers(shop, "web1", "mail"), answers(shop)
             assert rolling.finish().code == 0, rolling.stderr

@@ -21,7 +21,7 @@ install -d -o root -g shop -m 750 /etc/default/shop.secrets
 chmod 755 /usr/local/bin/docker-*
 rm -f /etc/nginx/sites-enabled/default
 cd /etc/nginx/sites-available
-echo "back soon" | tee ../shop*/maintenance.html >/dev/null
+for folder in ../shop*; do echo "back soon" >$folder/maintenance.html; done
 for site in shop*; do ln -s ../sites-available/$site ../sites-enabled/$site; done
 systemd-tmpfiles --create shop.conf
 systemctl daemon-reload
