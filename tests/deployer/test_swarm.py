@@ -138,15 +138,17 @@ def test_where_a_rollback_goes():
 # ---- a rollout, played ----
 
 class Played:
-    """A swarm on which ONE runs, and what it is told; `fails`: how the update of web ends, `stuck`: none goes back."""
+    """A swarm on which ONE runs, and what it is told; `fails`: how the update of web ends, `stuck`: none goes back;
+    `before`: Docker can take services back."""
 
-    def __init__(self, fails="", stuck=False):
-        self.fails, self.stuck, self.said, self.attempt = fails, stuck, [], ""
+    def __init__(self, fails="", stuck=False, before=True):
+        self.fails, self.stuck, self.before, self.said, self.attempt = fails, stuck, before, [], ""
 
     def service(self, name):
         mine = self.attempt and f"rollback {name}" not in self.said
         update = (self.fails if name == "web" else "updating") if mine and self.fails else "completed"
-        return Service([ONE, TWO] if mine else [ONE], self.attempt if mine else "", True, update, str(mine), 1, 1)
+        return Service([ONE, TWO] if mine else [ONE], self.attempt if mine else "", self.before, update, str(mine),
+                       1, 1)
 
     async def state(self, until=0):
         return State({name: self.service(name) for name in ("web", "worker", "beat", "smtp", "proxy")},
@@ -163,7 +165,9 @@ class Played:
 
     async def docker(self, *words, input=b"", timeout=0):
         if words[:2] == ("stack", "deploy"):
-            self.attempt = json.loads(input)["services"]["web"]["deploy"]["labels"][ATTEMPT]
+            labels = json.loads(input.replace(b"$$", b"$"))["services"]["web"]["deploy"]["labels"]
+            self.attempt = labels[ATTEMPT]
+            self.said.append(f"put {json.loads(labels[RELEASES])[-1][0]}")
         if words[:2] == ("service", "rollback") and not self.stuck:
             self.said.append("rollback " + words[-1].removeprefix("shop_"))
         return json.dumps([{"RepoDigests": [TWO.image]}])
@@ -186,7 +190,7 @@ def rolled(fleet, monkeypatch):
 def test_a_deploy(rolled):
     played = Played()
     assert rolled(played)[-1]["outcome"] == "committed"
-    assert played.said == ["job shop-migrate", "keep config"]
+    assert played.said == ["job shop-migrate", "keep config", "put v2"]
 
 
 def test_one_service_fails_and_all_go_back(rolled):
@@ -196,6 +200,14 @@ def test_one_service_fails_and_all_go_back(rolled):
         rolled(played)
     assert {line for line in played.said if line.startswith("rollback")} == {
         f"rollback {name}" for name in ("web", "worker", "beat", "smtp", "proxy")}
+
+
+def test_what_docker_cannot_take_back_gets_the_old_stack(rolled):
+    """Its own rollback may have met ours, and brought the new release back: no service is removed."""
+    played = Played(fails="paused", before=False)
+    with pytest.raises(DeployError, match="taken back: v1 serves"):
+        rolled(played)
+    assert played.said == ["job shop-migrate", "keep config", "put v2", "keep config", "put v1"]
 
 
 def test_what_does_not_go_back_is_told(rolled):

@@ -152,6 +152,10 @@ class Rollout:
             try:
                 now = await self.manager.state()
                 mine = [name for name, one in now.services.items() if one.attempt == self.id]
+                if any(name in seen.services and not now.services[name].before for name in mine):
+                    # Docker's own rollback has met ours, and has undone it: nothing leads back by itself.
+                    await self._put(stack.stack(self.fleet, seen.releases, seen.services["web"].attempt))
+                    continue
                 for name in mine:
                     words = ["rollback", "--detach", "--quiet"] if now.services[name].before else ["rm"]
                     await self.manager.docker("service", *words, f"{self.fleet.app}_{name}")
