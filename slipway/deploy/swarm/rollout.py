@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from slipway import envfile
@@ -144,6 +144,15 @@ class Rollout:
         finally:
             await asyncio.wait({putting})
 
+    async def _undo(self, seen: state.State, changed: Mapping[str, state.Service]) -> None:
+        """Have Docker begin to take these services back. The old stack is put where nothing leads back by itself, as
+        Docker's own rollback has met ours and undone it."""
+        if seen.releases and any(name in seen.services and not one.before for name, one in changed.items()):
+            return await self._put(stack.stack(self.fleet, seen.releases, seen.services["web"].attempt))
+        for name, one in changed.items():
+            words = ["rollback", "--detach", "--quiet"] if one.before else ["rm"]
+            await self.manager.docker("service", *words, f"{self.fleet.app}_{name}")
+
     async def _take_back(self, seen: state.State, error: BaseException) -> None:
         """Have every service that this deploy has changed be what it was. Raises Divided where that is not to be."""
         self.tell({"event": "takeback", "hosts": [NAME], "state": "start"})
@@ -151,14 +160,8 @@ class Rollout:
         while time.monotonic() < until:
             try:
                 now = await self.manager.state()
-                mine = [name for name, one in now.services.items() if one.attempt == self.id]
-                if any(name in seen.services and not now.services[name].before for name in mine):
-                    # Docker's own rollback has met ours, and has undone it: nothing leads back by itself.
-                    await self._put(stack.stack(self.fleet, seen.releases, seen.services["web"].attempt))
-                    continue
-                for name in mine:
-                    words = ["rollback", "--detach", "--quiet"] if now.services[name].before else ["rm"]
-                    await self.manager.docker("service", *words, f"{self.fleet.app}_{name}")
+                mine = {name: one for name, one in now.services.items() if one.attempt == self.id}
+                await self._undo(seen, mine)
                 if not mine and all(now.services[name].whole for name in seen.services if name in now.services):
                     return
                 why = "\n".join(state.problems(now))

@@ -95,8 +95,13 @@ def logging(fleet: Fleet, role: str) -> Data:
 
 def placed(fleet: Fleet, role: str) -> Data:
     """Where a service's containers may run, by labels of nodes; others find each of them by a name."""
-    return {"endpoint_mode": "dnsrr", "placement": {"constraints": [f"node.labels.{fleet.app}.{role} == true"]},
+    return {"endpoint_mode": "dnsrr", "placement": {"constraints": [constraint(fleet, role)]},
             "restart_policy": {"condition": "any", "delay": "1s"}}
+
+
+def constraint(fleet: Fleet, role: str) -> str:
+    """The label that nodes of a role have."""
+    return f"node.labels.{fleet.app}.{role} == true"
 
 
 def changes(fleet: Fleet, process: Process) -> Data:
@@ -137,7 +142,7 @@ def one_off(fleet: Fleet, release: Release, name: str, words: Sequence[str]) -> 
     """The words of `docker service create` that run a command of the release once, beside what runs."""
     own = f"uid={USER},gid={USER},mode=0400"
     return ["--detach", "--quiet", "--with-registry-auth", "--name", name, "--mode", "replicated-job",
-            "--restart-condition", "none", "--constraint", f"node.labels.{fleet.app}.web == true", "--no-healthcheck",
+            "--restart-condition", "none", "--constraint", constraint(fleet, "web"), "--no-healthcheck",
             "--config", f"source={release.settings},target={SETTINGS},{own}",
             *(word for each in release.secrets
               for word in ("--secret", f"source={secret(fleet, each)},target={each},{own}")),

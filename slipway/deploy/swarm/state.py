@@ -10,11 +10,13 @@ from .stack import ATTEMPT, ID, RELEASES, Release
 
 # The app's services, as a line of JSON; how many containers of each run, of how many; the names of the app's configs.
 SCRIPT = """
-filter="label=com.docker.stack.namespace=$1"
-services=$(docker service ls --quiet --filter "$filter") || exit
-if [ -n "$services" ]; then docker service inspect $services || exit; else echo '[]'; fi | tr -d '\\n'
+services=$(docker service ls --filter "label=com.docker.stack.namespace=$1" \\
+    --format '{{.ID}} {{.Name}} {{.Replicas}}') || exit
+ids=$(echo "$services" | cut -d' ' -f1)
+[ -z "$ids" ] || found=$(docker service inspect $ids) || exit
+printf %s "${found:-[]}" | tr -d '\\n'
 echo
-docker service ls --filter "$filter" --format '{{.Name}} {{.Replicas}}' | cut -d' ' -f-2 | tr '\\n' ' '
+echo "$services" | cut -d' ' -f2,3 | tr '\\n' ' '
 echo
 docker config ls --filter "name=$1." --format '{{.Name}}' | tr '\\n' ' '
 """
