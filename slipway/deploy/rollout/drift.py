@@ -27,7 +27,7 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, 
 def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     """What is wrong with one host, for itself."""
     yield from preflight.host_problems(fleet, host, facts)
-    yield from not_running(fleet.app, host, facts)
+    yield from not_running(host, facts)
     if facts["nginx"] and files.serves_http(host):
         yield f"nginx would not start again: {facts['nginx']}"
     if facts["staged"]:
@@ -38,7 +38,7 @@ def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
         yield (f"a deploy of {facts['attempt']['tag']} died there; the next deploy or rollback settles it")
 
 
-def not_running(app: str, host: Host, facts: Facts) -> Iterator[str]:
+def not_running(host: Host, facts: Facts) -> Iterator[str]:
     """What of the committed release does not run, or not well."""
     tag = facts["tag"]
     if not tag:
@@ -47,7 +47,7 @@ def not_running(app: str, host: Host, facts: Facts) -> Iterator[str]:
     if not facts["lock"] and slot["release"] and slot["release"] != tag:
         yield f"{slot['release']['tag']} is live, and {tag['tag']} is committed"
     for role, unit in slot["units"].items():
-        yield from unhealthy(app, role, unit, facts)
+        yield from unhealthy(role, unit, facts)
     for role, process in facts["alone"].items():
         if host.has(role):
             yield from restarting(role, process, role, facts)
@@ -55,7 +55,7 @@ def not_running(app: str, host: Host, facts: Facts) -> Iterator[str]:
                 yield f"{role} is {process['state']}"
 
 
-def unhealthy(app: str, role: str, unit: Mapping[str, Any], facts: Facts) -> Iterator[str]:
+def unhealthy(role: str, unit: Mapping[str, Any], facts: Facts) -> Iterator[str]:
     """What is wrong with the unit of a role in the live slot."""
     yield from restarting(role, unit, f"{role}-{facts['live']}", facts)
     if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):

@@ -80,10 +80,10 @@ class Connections:
                 host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name])
         return (await self._each_that_can("connect", lambda one: self.connections[one.name].open(), AT_ONCE))[1]
 
-    async def reach_all(self, error: type[DeployError] = Refused) -> None:
-        """Reach all hosts. Raises `error` with why a host was not reached."""
+    async def reach_all(self) -> None:
+        """Reach all hosts. Raises Refused with why a host was not reached."""
         if problems := await self.reach():
-            raise error(on_hosts(problems))
+            raise Refused(on_hosts(problems))
 
     async def facts(self, **args: Callable[[Host], Any]) -> tuple[dict[str, Facts], Problems]:
         """(host name → its facts, host name → why it gave none); `hosts` then are those that did. `args`: name of an
