@@ -114,7 +114,7 @@ WRONG = [
     ("image", "shop:latest", ["image: 'shop:latest' is not an image's name without a tag"]),
     ("rollout", {"bake": -1}, ["rollout.bake: -1 is not a whole number from 0 to 86400"]),
     ("rollout", {"bake": True}, ["rollout.bake: True is not a whole number from 0 to 86400"]),
-    ("rollout", {"min_healthy": 2}, ["rollout.min_healthy: 2 is not a number from 0 to 1"]),
+    ("rollout", {"max_errors": 2}, ["rollout.max_errors: 2 is not a number from 0 to 1"]),
     ("registry", {"login": "A-B"}, ["registry.login: 'A-B' is not the name of an environment variable"]),
     ("registry", "docker", ["registry: 'docker' is neither \"ssh\" nor a table"]),
     ("site.tls", "certbot", ['site.email: is needed for tls = "certbot"']),

@@ -99,9 +99,8 @@ LOCK = 1  # the first that the agent is told to do
 def stage(fleet, monkeypatch):
     """stage(current, following, …): `set` the setting B where these are, or what `does` says; what the agent was asked
     to do."""
-    def on(current, following=None, hosts="work", kept=None, does=None):
-        settings = {"settings": encoded(current), "staged": following and encoded(following),
-                    "kept": {name: encoded(content) for name, content in (kept or {}).items()}}
+    def on(current, following=None, hosts="work", does=None):
+        settings = {"settings": encoded(current), "staged": following and encoded(following)}
         on.told = told = []
 
         def note(message):
@@ -127,25 +126,7 @@ def test_what_is_staged_is_kept_when_all_have_it(stage, capsys):
     assert capsys.readouterr().out == "staged B: live with the next deploy\n"
 
 
-KEPT = {"v2": b"A=1\nB=2\nC_FILE=/run/secrets/C.1\n", "v1": b"A='1'\n"}
-
-
-@pytest.mark.parametrize("names, text", [
-    ([], b"A=1\nB=2\nC_FILE=/run/secrets/C.1\n"), (["C_FILE"], b"A=9\nB=2\nC_FILE=/run/secrets/C.1\n")])
-def test_what_a_rollback_has_replaced_is_staged(stage, names, text):
-    """All of it that is not so, or what is named; what is staged beside it stays."""
-    told = stage(b"A=9\nC=3\n", b"A=9\nC=3\nB=2\n", kept=KEPT,
-                 does={"action": "restore", "kept": "v2", "names": names})
-    assert [args["settings"] for do, args in told if do == "stage"] == [encoded(text)]
-
-
-QUOTED = "APP.env.v1.kept line 1: A is in quotes, which would be part of it: drop them"
-
-
 @pytest.mark.parametrize("files, does, said", [
-    ((b"A=9\n",), {"action": "restore", "kept": "v3"}, "nothing is kept as v3: see make env"),
-    ((b"A=9\n",), {"action": "restore", "kept": "v2", "names": ["D"]}, "D is not kept as v2"),
-    ((b"A=9\n",), {"action": "restore", "kept": "v1"}, QUOTED),
     ((b"A=9\n",), {"action": "unset", "names": ["NOTHING"]}, "NOTHING is not set"),
     ((b"A=\xff\n",), {}, "/etc/default/shop.env is not UTF-8 text: correct it there"),
     ((b"A=1\n", b"A=\xff\n"), {}, "/etc/default/shop.env.next is not UTF-8 text: correct it there"),
@@ -154,17 +135,19 @@ def test_what_is_not_understood_is_not_built_upon(stage, files, does, said):
     """Nothing is staged on top of a file that is malformed, nor of what is not there; lines are named without their
     value, and the host goes back."""
     with pytest.raises(Refused, match=f"^on work: {said}$"):
-        stage(*files, kept=KEPT, does=does)
+        stage(*files, does=does)
     assert [do for do, _ in stage.told] == ["abort"]
 
 
 def test_settings_are_listed_by_name(stage, capsys):
-    """With what the next deploy makes of each, and those that a rollback has replaced and that would be staged; no
-    value is shown, and a malformed file keeps nobody from the list."""
-    stage(b"A=1\nC=1\nE=1\n", b"A=1\nC=2\nD=1\n", kept={**KEPT, "v0": b"A=1\n"}, does={"action": "list"})
+    """With what the next deploy makes of each; no value is shown."""
+    stage(b"A=1\nC=1\nE=1\n", b"A=1\nC=2\nD=1\n", does={"action": "list"})
     assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
-        "work:", "A", "C staged: changed", "D staged: set", "E staged: unset", "kept as v2: B, C_FILE",
-        f"kept as v1: {QUOTED}", "kept as v0: nothing that is not set so"]
+        "work:", "A", "C staged: changed", "D staged: set", "E staged: unset"]
+
+
+AWAY = ("settings go back with the release: {}; kept as APP.env.{}.kept there: what shall stay goes by make env"
+        " ARGS='set NAME'")
 
 
 def test_a_rollback_tells_what_it_takes_away():
@@ -172,5 +155,4 @@ def test_a_rollback_tells_what_it_takes_away():
     same = {"changed": ["A", "B"], "kept": "v2"}
     assert changes.gone_back({("prepare", "web1"): same, ("prepare", "web2"): same, ("start", "web1"): {},
                               ("prepare", "work"): {"changed": [], "kept": "v2.2"}, ("prepare", "db"): {}}) == {
-        "settings go back with the release: A, B; kept as v2, see make env": "web1, web2",
-        "settings go back with the release: comments alone; kept as v2.2, see make env": "work"}
+        AWAY.format("A, B", "v2"): "web1, web2", AWAY.format("comments alone", "v2.2"): "work"}

@@ -60,8 +60,7 @@ def played(fleet, verdicts=lambda name: VERDICTS, target=Target("deploy", "v2", 
     rollout = Rollout(fleet, [], tell, target.action, tag, options, **more)
     rollout._end = nothing
     groups = plan(fleet, fleet.app_hosts, target, options, {"id": "1", "who": "ann"})
-    health = SimpleNamespace(sick={}, may_be_sick=0, booted=booted,
-                             boots=lambda migrated: booted.append(migrated) or migrated)
+    health = SimpleNamespace(booted=booted, boots=lambda migrated: booted.append(migrated) or migrated)
     hosts = SimpleNamespace(lock=nothing, hosts=fleet.app_hosts, take_back=nothing)
     run(rollout._do(SimpleNamespace(steps=do, health=health, hosts=hosts), groups, target))
     return health, done, groups

@@ -98,7 +98,7 @@ def test_a_web_that_ends_as_it_boots_may_need_migrations(rollout, health):
     run(steps())
     with pytest.raises(HostProblem) as caught:
         health.boots(migrated=False)
-    assert caught.value.host == "web1" and not health.cause and not health.sick
+    assert caught.value.host == "web1" and not health.cause
     assert health.boots(migrated=False) is False
     hear(rollout, "web2", step="start")
     assert health.cause.host == "web2"
@@ -117,16 +117,6 @@ def test_two_hosts_at_a_time(rollout):
     """The first that is heard of is the cause; nobody stumbles over the second."""
     hear(rollout, "web2"), hear(rollout, "web1")
     assert report(failure(rollout.steps([Step("flip", ("web1",))]))).startswith("web2: watch")
-
-
-def test_some_may_be_sick(rollout, health):
-    """As many as there are to may_be_sick: their watch counts as done, one more fails all."""
-    health.may_be_sick = 1
-    rollout.hosts.connections["web1"].answer = HostProblem(SICK["problem"])
-    hear(rollout, "web1")
-    assert run(rollout.steps([Step("watch", ("web1", "web2"))])) == {("watch", "web1"): {}, ("watch", "web2"): {}}
-    hear(rollout, "web2")
-    assert failure(rollout.steps([Step("watch", ("web1",))])).host == "web2"
 
 
 def test_a_step_that_fails_ends_its_group(rollout, told):

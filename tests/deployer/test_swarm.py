@@ -179,7 +179,7 @@ def rolled(fleet, monkeypatch):
     def roll(played):
         events = []
         monkeypatch.setattr(rollout, "PAUSE", 0.01)
-        monkeypatch.setattr(rollout, "TAKEBACK", 0.2)
+        monkeypatch.setattr(rollout, "TAKEBACK", 0.2 if played.stuck else 60)
         going = rollout.Rollout(fleet, events.append, "deploy", "v2")
         going.manager = played
         asyncio.run(going.run())

@@ -33,14 +33,14 @@ def host(tmp_path, monkeypatch):
 
 @pytest.fixture
 def watch(host):
-    """watch(alone): the Watcher of a release that has just gone live; `told` is what the deployer hears."""
+    """watch(): the Watcher of a release that has just gone live; `told` is what the deployer hears."""
     watchers = []
 
-    def start(alone=True, **options):
+    def start():
         attempt = Attempt(host, live="a", slot="b", tag="v2", began=0, action="deploy", image_id="sha256:v2")
         attempt.must_not_end(list(WELL), WELL)
         slots.way_back(host, "a")
-        watcher = attempt.watcher = Watcher(host, attempt, start.told.append, max_errors=0.05, alone=alone)
+        watcher = attempt.watcher = Watcher(host, attempt, start.told.append, max_errors=0.05)
         slots.flip(host, "b")
         watcher.start()
         watchers.append(watcher)
@@ -96,18 +96,15 @@ def test_what_is_amiss_takes_the_visitors_back_at_once(host, watch, text):
     assert not watcher.attempt.noted.get("promised")
 
 
-@pytest.mark.parametrize("alone, promised", [(False, False), (True, True)])
-def test_where_a_sick_host_may_be_let_pass_the_deployer_decides(host, watch, alone, promised):
-    """It is told, and this host goes on. So it is where this host has promised: the others may have begun to commit."""
-    watcher = watch(alone)
-    watcher.attempt.note(promised=promised)
+def test_where_a_sick_host_has_promised_the_deployer_decides(host, watch):
+    """It is told, and this host goes on: the others may have begun to commit."""
+    watcher = watch()
+    watcher.attempt.note(promised=True)
     errs(host)
     wait_until(lambda: watch.told, 30, "it is told")
     assert slots.live(host) == "b"
     with pytest.raises(Problem, match="answers to visitors"):
         watcher.rest(60)
-    if not alone:
-        watcher.attempt.note(changed=True)
 
 
 def test_an_engine_that_is_away_says_nothing(host, watch):

@@ -200,7 +200,6 @@ class Command(TypedDict):
 
 
 class Settings(TypedDict):
-    """APP.env and APP.env.next; name → what a rollback has replaced."""
+    """APP.env and APP.env.next."""
     settings: Base64
     staged: Base64 | None
-    kept: NotRequired[dict[str, Base64]]

@@ -165,12 +165,6 @@ class CallOptions(TypedDict, total=False):
     input: str
 
 
-class WatchOptions(TypedDict):
-    """How a host is watched: see watcher.py."""
-    max_errors: float
-    alone: bool
-
-
 class Watching(Protocol):
     """What an Attempt needs of its Watcher."""
 

@@ -13,14 +13,12 @@ from .host import Host, Problem
 
 
 def read_settings(host: Host) -> Settings:
-    """The settings that are live, those that are staged, None where there are none, and those that are kept."""
+    """The settings that are live, and those that are staged, None where there are none."""
     current, staged = (disk.read_bytes(path) for path in (host.env, host.next_env))
     if current is None:
         raise Problem("there is no %s: run make provision first" % host.env)
-    kept = {name: disk.read_bytes(host.kept_env(name)) or b"" for name in host.kept_envs()}
     return {"settings": base64.b64encode(current).decode(),
-            "staged": None if staged is None else base64.b64encode(staged).decode(),
-            "kept": {name: base64.b64encode(content).decode() for name, content in kept.items()}}
+            "staged": None if staged is None else base64.b64encode(staged).decode()}
 
 
 def stage(host: Host, settings: str, files: dict[str, str]) -> None:

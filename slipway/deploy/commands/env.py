@@ -16,10 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     remove = actions.add_parser("unset", help="stage the removal of settings")
     remove.add_argument("names", nargs="+", metavar="NAME")
     actions.add_parser("list", help="names of settings, and what is staged; never a value")
-    kept = actions.add_parser("restore", help="stage what a rollback has replaced, as far as the next deploy would not"
-                                              " make it so")
-    kept.add_argument("kept", metavar="KEPT", help="what the list says after \"kept as\"")
-    kept.add_argument("names", nargs="*", metavar="NAME", help="of it these alone")
     file = actions.add_parser("set-file", help="stage a value of several lines; the app reads NAME_FILE")
     file.add_argument("name", metavar="NAME")
     file.add_argument("file", metavar="FILE", help="- is stdin")

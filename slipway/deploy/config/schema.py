@@ -128,7 +128,6 @@ ROLLOUT: Keys = {
     "canary": (seconds, 2),
     "parallel": (number(0, 10_000), 0),
     "bake": (seconds, 10),
-    "min_healthy": (number(0, 1, float), 1.0),
     "max_errors": (number(0, 1, float), 0.05),
     "keep_warm": (seconds, 600),
     "drain": (number(0, 30), 30),

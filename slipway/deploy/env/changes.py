@@ -23,20 +23,6 @@ def staged(current: str, following: str | None, values: Mapping[str, str], unset
     return envfile.changed(base, values, unset)
 
 
-def regained(current: str, following: str | None, kept: Mapping[str, bytes], name: str,
-             names: Collection[str] = ()) -> dict[str, str]:
-    """name → value of those settings that are kept under a name, and that the next deploy would not make so; of these
-    `names` alone, where there are any. Raises HostProblem where they are not kept there, or the file is malformed."""
-    if name not in kept:
-        raise HostProblem(f"nothing is kept as {name}: see make env")
-    then, problems = envfile.read(kept[name], f"APP.env.{name}.kept")
-    problems += [f"{one} is not kept as {name}" for one in names if one not in then]
-    if problems:
-        raise HostProblem(*problems)
-    values, _ = envfile.difference(envfile.parse(current if following is None else following, "")[0], then)
-    return {one: value for one, value in values.items() if not names or one in names}
-
-
 def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
     """What is to be told of settings that go back with their release → the hosts; `answers`: (step, host) → answer, of
     which those to `prepare` count."""
@@ -44,7 +30,7 @@ def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
     for (step, host), answer in answers.items():
         if step == "prepare" and answer.get("kept"):
             text = (f"settings go back with the release: {', '.join(answer['changed']) or 'comments alone'}; kept as"
-                    f" {answer['kept']}, see make env")
+                    f" APP.env.{answer['kept']}.kept there: what shall stay goes by make env ARGS='set NAME'")
             told.setdefault(text, []).append(host)
     return {text: ", ".join(hosts) for text, hosts in told.items()}
 

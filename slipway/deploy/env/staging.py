@@ -22,8 +22,7 @@ from ..ssh.connection import encoded, who
 from ..ssh.connections import Connections
 from ..ssh.gather import on_each
 from ..ssh.interrupts import ignored
-from ..ssh.validate import visible
-from .changes import check_names, differences, read_values, regained, staged
+from .changes import check_names, differences, read_values, staged
 
 Texts = tuple[str, str | None]  # of APP.env, and of APP.env.next where there is one
 
@@ -38,8 +37,6 @@ class Change:
     values: Mapping[str, str] = field(default_factory=dict)
     unset: Collection[str] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
-    kept: str = ""  # stage what is kept under that name; `names`: of it these alone
-    names: Collection[str] = ()
 
 
 def set_(args: argparse.Namespace) -> Change:
@@ -63,20 +60,13 @@ def set_file(args: argparse.Namespace) -> Change:
     return Change(f"staged {args.name}_FILE", values, files={name: read_file(args.file)})
 
 
-def restore(args: argparse.Namespace) -> Change:
-    """What a rollback has replaced. Raises Refused."""
-    check_names(args.names)
-    return Change(f"staged {', '.join(args.names) or 'what is'} kept as {args.kept}", kept=args.kept, names=args.names)
-
-
-CHANGES = {"set": set_, "unset": unset, "set-file": set_file, "restore": restore}
+CHANGES = {"set": set_, "unset": unset, "set-file": set_file}
 
 
 async def show(hosts: Connections) -> None:
     """Names, and what is staged; grouped where hosts differ."""
     async def known(host: Host) -> tuple[str, ...]:
-        texts, kept = await read(hosts, host)
-        return *lines(*understood(*texts)), *(kept_line(texts, kept, name) for name in kept)
+        return tuple(lines(*understood(*await read(hosts, host))))
     async with hosts:
         await hosts.reach_all()
         found = await on_each(hosts.hosts, known)
@@ -91,15 +81,6 @@ def lines(current: str, following: str | None) -> list[str]:
     """A line for each setting, and what is staged of it."""
     return [f"  {setting:32} {state and 'staged: ' + state}".rstrip()
             for setting, state in differences(current, following).items()]
-
-
-def kept_line(texts: Texts, kept: Mapping[str, bytes], name: str) -> str:
-    """A line for what a rollback has replaced: names of what would be staged of it."""
-    try:
-        found = ", ".join(regained(*texts, kept, name)) or "nothing that is not set so"
-    except HostProblem as problem:
-        found = str(problem)
-    return visible(f"  kept as {name}: {found}")
 
 
 # ---- doing it ----
@@ -124,9 +105,7 @@ async def write(hosts: Connections, change: Change) -> None:
     files = {name: encoded(content) for name, content in change.files.items()}
 
     async def following(host: Host) -> bytes:
-        settings, kept = await read(hosts, host)
-        values = regained(*settings, kept, change.kept, change.names) if change.kept else change.values
-        return staged(*settings, values, change.unset).encode()
+        return staged(*await read(hosts, host), change.values, change.unset).encode()
     texts = await on_each(hosts.hosts, following)
     await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask(
         "stage", settings=encoded(texts[host.name]), files=files))
@@ -134,12 +113,11 @@ async def write(hosts: Connections, change: Change) -> None:
         await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask("keep", files=[*files]), DeployError)
 
 
-async def read(hosts: Connections, host: Host) -> tuple[Texts, dict[str, bytes]]:
-    """The texts of a host, and name → what a rollback has replaced."""
+async def read(hosts: Connections, host: Host) -> Texts:
+    """The texts of a host."""
     answer: Settings = await hosts.connections[host.name].ask("read_settings")
     path = f"/etc/default/{hosts.fleet.app}.env"
-    kept = {name: base64.b64decode(content) for name, content in answer.get("kept", {}).items()}
-    return (decoded(answer["settings"], path), answer["staged"] and decoded(answer["staged"], f"{path}.next")), kept
+    return decoded(answer["settings"], path), answer["staged"] and decoded(answer["staged"], f"{path}.next")
 
 
 def decoded(content: str, path: str) -> str:

@@ -22,7 +22,7 @@ Fates = dict[str, str | None]  # host name → "committed", "back", "stuck" or "
 
 def goes_forward(fates: Mapping[str, str | None], sick: Collection[str] = ()) -> bool:
     """Which way all should go, by what is known of each host: where one has committed, forward; where one is back or
-    goes there, or more are `sick` than may be, back. One that nothing is known of counts for neither."""
+    goes there, or any is `sick`, back. One that nothing is known of counts for neither."""
     known = set(fates.values())
     return "committed" in known or not sick and not known & {"open", "back"}
 
@@ -74,9 +74,9 @@ class Commit:
         return fates, failed
 
     def sick(self) -> dict[str, HostProblem]:
-        """host name → what is amiss there, where more are not well than may be: who has promised leaves it to us."""
-        health = self.run.health
-        return {name: HostProblem(f"not healthy: {text}") for name, text in health.sick.items() if health.too_many}
+        """host name → what is amiss with the first that is not well: who has promised leaves it to us."""
+        cause = self.run.health.cause
+        return {cause.host: HostProblem(f"not healthy: {cause}")} if cause else {}
 
     async def forward(self, step: Step, fates: Fates) -> dict[str, HostProblem]:
         """From here on only forward; what went wrong on the way."""

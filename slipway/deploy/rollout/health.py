@@ -1,4 +1,4 @@
-"""How many hosts of a rollout may be sick, and when what they tell of themselves ends it."""
+"""The health of a rollout's hosts: the first that is sick ends the steps under way."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -12,20 +12,13 @@ class Health:
     """The hosts' health since a rollout began; `tell` hears of all events."""
 
     tell: Tell
-    may_be_sick: int = 0  # how many may be sick
     lenient: bool = False  # a web that ends as it starts may need migrations that are to come
-    sick: dict[str, str] = field(default_factory=dict)  # host name → why
     died: HostProblem | None = None  # the first web that ended so
-    alarm: asyncio.Event = field(default_factory=asyncio.Event)  # more are sick than may be
-    cause: HostProblem | None = None  # of the alarm
-
-    @property
-    def too_many(self) -> bool:
-        """More hosts are sick than may be."""
-        return len(self.sick) > self.may_be_sick
+    alarm: asyncio.Event = field(default_factory=asyncio.Event)
+    cause: HostProblem | None = None  # of the alarm: the first that is sick
 
     def hear(self, event: Event) -> None:
-        """Take an event of a host. One that is not healthy may end the steps under way, at once."""
+        """Take an event of a host. One that is not healthy ends the steps under way, at once."""
         if event["event"] != "sick":
             return self.tell(event)
         problem = HostProblem(event["problem"], more=event["more"])
@@ -34,15 +27,10 @@ class Health:
             self.died = self.died or problem
             text = f"{problem}; it may need the migrations"
             return self.tell({"event": "progress", "host": problem.host, "text": text})
-        self.sick.setdefault(problem.host, event["problem"])
         self.tell({"event": "sick", "host": problem.host, "text": f"not healthy: {event['problem']}"})
-        if self.too_many and not self.cause:
+        if not self.cause:
             self.cause = problem
             self.alarm.set()
-
-    def passes(self, step: str, host: str) -> bool:
-        """Whether a step that failed on a host counts as done: it watched one of the few that may be sick."""
-        return step == "watch" and host in self.sick and not self.too_many
 
     def boots(self, migrated: bool) -> bool:
         """From now on no web may end as it starts. Returns whether one has before the database was `migrated`, so that

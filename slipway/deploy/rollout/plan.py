@@ -158,7 +158,7 @@ def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
     web, rollout = having(hosts, "web"), fleet.rollout
     rest = tuple(name for name in all_of(hosts) if name not in web)
     cap = rollout["parallel"] if options.parallel is None else options.parallel
-    watched = {**flip_args(fleet), "watch": {"max_errors": rollout["max_errors"], "alone": rollout["min_healthy"] >= 1}}
+    watched = {"smoke": rollout["smoke"], "max_errors": rollout["max_errors"]}
     yield (Step("pause", having(hosts, "worker")),)
     yield (Step("flip", web[:1], watched),)
     if rollout["canary"]:
@@ -185,7 +185,7 @@ def switching_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
     """The same for a rollback, which is urgent: visitors first, on all hosts at once. Then the rest, which the agent
     tells of and lets pass where it does not get ready."""
     behind = having_behind(fleet, hosts)
-    yield (Step("flip", all_of(hosts), flip_args(fleet)),)
+    yield (Step("flip", all_of(hosts), {"smoke": fleet.rollout["smoke"]}),)
     yield (Step("pause", having(hosts, "worker")), Step("start", having(hosts, *behind), {"roles": behind}))
     yield (ready(fleet, hosts, behind),)
     yield (replace(fleet, hosts),)
@@ -202,11 +202,6 @@ def replace(fleet: Fleet, hosts: Sequence[Host]) -> Step:
     """The step that moves what runs alone to the new release, and ends what does not stay in the old slot."""
     passing = [name for name in fleet.behind_web() if not fleet.processes[name].stays]
     return Step("replace", having(hosts, *fleet.alone(), *passing), {"seconds": fleet.rollout["ready"]})
-
-
-def flip_args(fleet: Fleet) -> dict[str, Any]:
-    """The arguments of every flip."""
-    return {"smoke": fleet.rollout["smoke"]}
 
 
 def judge(hosts: Sequence[Host]) -> str:

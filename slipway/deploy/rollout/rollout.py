@@ -126,7 +126,6 @@ class Rollout:
                 steps[0][0].args["waited"] = hooks.since(self.began)  # hosts count from here
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
                     begun.append(group)
-                    run.health.may_be_sick = self._may_be_sick(run, group[0])
                     answers = await run.steps(migrations.anew(group) if anew else group)
                     judged |= answers.get(("verdicts", target.judge), {})
                     migrated = any(step.name == "migrate" for step in group)
@@ -138,18 +137,10 @@ class Rollout:
                         self.tell({"event": "warning", "text": text})
                     for text, names in gone_back(answers).items():
                         self.tell({"event": "warning", "host": names, "text": text})
-            for name, text in run.health.sick.items():
-                self.tell({"event": "unhealthy", "host": name, "text": f"not healthy, and let pass: {text}"})
         except BaseException as error:
             changed = not all(STEP_KINDS[group[0].name].harmless for group in begun)
             raise await self._taken_back(run, error, changed) from None
         await self._end(run, promise, commit, target)
-
-    def _may_be_sick(self, run: Run, step: Step) -> int:
-        """How many hosts may be sick in a step: from the bake on all but `min_healthy` of them."""
-        if run.health.may_be_sick or step.name == "watch" and len(step.hosts) == len(run.hosts.hosts):
-            return int((1 - self.fleet.rollout["min_healthy"]) * len(run.hosts.hosts) + 1e-9)
-        return 0
 
     async def _taken_back(self, run: Run, error: BaseException, changed: bool) -> BaseException:
         """Have all hosts go back; the error that then is to be told."""

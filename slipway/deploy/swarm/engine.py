@@ -68,8 +68,6 @@ class Swarm:
 
     async def stage(self, args: argparse.Namespace, change: Change) -> None:
         """As a config with the next number, and a secret for each file."""
-        if change.kept:
-            raise Refused("a swarm keeps the settings of each release: roll back to it")
         manager = Manager(self.fleet)
         newest = (await manager.state()).settings
         try:

@@ -8,7 +8,7 @@ from .. import slots
 from ..answers import Watched
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
-from ..shapes import Noted, Say, WatchOptions
+from ..shapes import Noted, Say
 from ..visitors import Visitors
 from .readiness import role_problem, web_problem
 from .watcher import Watcher
@@ -33,10 +33,10 @@ def workers_back(host: Host, attempt: Noted) -> None:
         slots.pause(host, attempt["slot"])
 
 
-def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], watch: WatchOptions | None = None) -> None:
-    """Give the slot the visitors, and ask it through nginx. `watch`: Watcher's max_errors and alone; without it the
-    slot is not watched from here on. Raises Problem where visitors cannot be watched."""
-    blind = Visitors(host).blind() if watch and host.has("web") else ""
+def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], max_errors: float | None = None) -> None:
+    """Give the slot the visitors, and ask it through nginx. `max_errors`: the Watcher's; without it the slot
+    is not watched from here on. Raises Problem where visitors cannot be watched."""
+    blind = Visitors(host).blind() if max_errors is not None and host.has("web") else ""
     if blind:
         raise Problem(blind)
     attempt.note(changed=True)
@@ -44,7 +44,7 @@ def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], watch: Wa
     attempt.flipped.set()
     if attempt.died:
         raise attempt.died
-    watcher = attempt.watcher = Watcher(host, attempt, say, **watch) if watch else None
+    watcher = attempt.watcher = None if max_errors is None else Watcher(host, attempt, say, max_errors)
     slots.flip(host, attempt.noted["slot"])
     if watcher:
         watcher.start()

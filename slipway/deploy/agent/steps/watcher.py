@@ -16,11 +16,11 @@ from .readiness import container, role_problem, other_problem, web_problem, work
 class Watcher:
     """A thread for each check, so that a slow answer delays no other check.
 
-    The deployer hears of the first problem at once. `alone`: no host may be sick, so the first problem takes this
-    host's visitors back at once and ends its attempt. `max_errors`: the share of errors that visitors may get."""
+    The first problem takes this host's visitors back and ends its attempt, at once, and the deployer hears of it.
+    `max_errors`: the share of errors that visitors may get."""
 
-    def __init__(self, host: Host, attempt: Attempt, say: Say, max_errors: float, alone: bool) -> None:
-        self.host, self.attempt, self.say, self.max_errors, self.alone = host, attempt, say, max_errors, alone
+    def __init__(self, host: Host, attempt: Attempt, say: Say, max_errors: float) -> None:
+        self.host, self.attempt, self.say, self.max_errors = host, attempt, say, max_errors
         self.visitors, self.over = Visitors(host), threading.Event()
         self.problem: Problem | None = None
         # (check, seconds between two, how often in a row it must fail: a host may be busy for a moment)
@@ -59,10 +59,8 @@ class Watcher:
         with self.attempt.lock:
             if self.over.is_set():
                 return
-            self.problem = problem
-            if self.alone:
-                self.attempt.sick = problem
-            if self.alone and not self.attempt.noted.get("promised"):  # then only the deployer knows the way
+            self.problem = self.attempt.sick = problem
+            if not self.attempt.noted.get("promised"):  # then only the deployer knows the way
                 with contextlib.suppress(Problem, OSError):
                     slots.flip_back(self.host, self.attempt.noted["live"])
             self.over.set()
