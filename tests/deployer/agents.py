@@ -69,7 +69,7 @@ def fine(fleet):
         "facts": {
             "python": [3, 11], "arch": "x86_64", "systemd": 252, "memory": 10**9, "need": 10**8,
             "sqlite": None, "torn": 0, "nginx": "",
-            "site": {"scheme": "http", "url": "http://localhost", "unlimited": False},
+            "site": {"scheme": "http", "url": "http://localhost"},
             "staged": False, "visits": None, "docker": {"version": "20.10.24", "root": "/d"},
             "now": 1e9, "containers": {"shop-web-a": ["1", "sha256:1", 1e8]}, "problems": [], "settings": [],
             "files": files,

@@ -53,7 +53,7 @@ def test_the_annotated_file_describes_every_key():
     data = tomllib.loads(uncommented(SHIPPED.read_text()))
     assert set(paths(data)) == known_keys()
     assert all(data[name] == schema.defaults(name) for name in ("rollout", "watch"))
-    keys = ("tls", "body_limit", "proxies", "login_paths")
+    keys = ("tls", "body_limit", "proxies")
     assert {key: data["site"][key] for key in keys} == {key: schema.defaults("site")[key] for key in keys}
 
 
@@ -123,10 +123,7 @@ WRONG = [
     ("site.names", ["a.example; }"], ["site.names[0]: 'a.example; }' is not the name of a site"]),
     ("site.body_limit", "\u0663m", ["site.body_limit: '\u0663m' is not a size such as 20m"]),
     ("site.metrics_from", [], [
-        "site.metrics_from: unknown; there are names, tls, certificate, key, email, body_limit, proxies, login_paths"]),
-    ("site.login_paths", ["login/", '/a" 1;'], [
-        "site.login_paths[0]: 'login/' is not a path of letters, digits and . _ ~ @ + - /",
-        "site.login_paths[1]: '/a\" 1;' is not a path of letters, digits and . _ ~ @ + - /"]),
+        "site.metrics_from: unknown; there are names, tls, certificate, key, email, body_limit, proxies"]),
     ("site.proxies", ["10.0.0.0/255.0.0.0"], ["site.proxies[0]: '10.0.0.0/255.0.0.0' is not an address or a network"]),
     ("rollout", {"smoke": ["/\u00fc"]}, ["rollout.smoke[0]: '/\u00fc' is not a path that begins with /"]),
     ("process", {"alerts": {}}, ["process.alerts.command: is missing"]),

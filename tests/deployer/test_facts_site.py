@@ -69,30 +69,6 @@ def test_where_sqlite_has_its_file(host, settings, opts, said):
         assert facts.collect(host)["sqlite"] == ("" if said == "data for" else found)
 
 
-@pytest.mark.parametrize("paths, current, staged, unlimited", [
-    (None, "ADMIN_PATH=staff\n", None, True), (None, "ADMIN_PATH=/staff/door/\n", None, True),
-    (None, "A=1\n", None, False), (None, "ADMIN_PATH=\n", None, False), (None, "ADMIN_PATH=admin/\n", None, False),
-    (None, "A=1\n", "ADMIN_PATH=staff\n", True), (None, "ADMIN_PATH=staff\n", "A=1\n", False),
-    (None, "ADMIN_PATH_FILE=/run/secrets/ADMIN_PATH.1\n", None, True),
-    (["/staff-2/login/"], "ADMIN_PATH=/staff-2\n", None, False),
-    (["/staff.2/login/"], "ADMIN_PATH=staff-2\n", None, True),
-    (["/in/", "/staff/door/login/"], "ADMIN_PATH=staff/door\n", None, False), ([], "ADMIN_PATH=staff\n", None, False)])
-def test_whether_the_admin_has_moved_away_from_the_limit(host, data, paths, current, staged, unlimited):
-    """By nginx's file as provisioning writes it, and the settings that the next deploy makes live. Who limits nobody
-    means it so. The path itself is not told."""
-    assert facts.front(host)["unlimited"] is False
-    if paths is not None:
-        data["site"]["login_paths"] = paths
-    put_nginx(host, data)
-    Path(host.env).write_text(current)
-    if staged is not None:
-        Path(host.env + ".next").write_text(staged)
-    Path(host.etc + ".secrets").mkdir()
-    Path(host.etc + ".secrets/ADMIN_PATH.1").write_text("staff\n")
-    assert facts.front(host)["unlimited"] is unlimited
-    assert "staff" not in str(facts.front(host))
-
-
 @pytest.mark.parametrize("current, staged, url", [
     (f"SECRET_KEY=planted\nSITE_URL={URL}\n", None, "https://shop.example:8443"),
     (f"SITE_URL={URL}\n", "SITE_URL=http://localhost\n", "http://localhost"),

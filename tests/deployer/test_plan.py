@@ -226,23 +226,13 @@ def test_site_url_and_tls_must_agree(data, facts, tls, scheme, url, said):
     data["site"].update(tls=tls or "off", certificate="/c", key="/k", proxies=["10.0.0.1"])
     fleet = replace(config.build(data, {}, "test"), by_variables=tls is None)
     for name in ("web1", "work"):
-        facts[name]["site"] = {"scheme": scheme, "url": url, "unlimited": False}
-    facts["web2"]["site"] = {"scheme": "", "url": "", "unlimited": False}
+        facts[name]["site"] = {"scheme": scheme, "url": url}
+    facts["web2"]["site"] = {"scheme": "", "url": ""}
     found = preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
     assert list(found) == ["web1"] * bool(said) and all(text.startswith(said) for text in found.get("web1", ()))
     assert "SITE_URL" not in said or all(cure in found["web1"][0] for cure in ("make provision", "set SITE_URL"))
     assert drift.problems(fleet, fleet.app_hosts, facts) == found
     assert not preflight.problems(fleet, fleet.app_hosts, facts, Target("rollback", "v0"))
-
-
-def test_an_admin_that_nothing_limits_is_told_of(fleet, facts):
-    """It keeps nobody from a deploy, which may be in a hurry; a deploy and status say it, with what to do."""
-    facts["web2"]["site"]["unlimited"] = facts["work"]["site"]["unlimited"] = True
-    assert not preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
-    (name, text), = preflight.warnings(fleet, fleet.app_hosts, facts)
-    assert name == "web2" and "\n" not in text
-    assert all(word in text for word in ("ADMIN_PATH", "/login/", "login_paths", "make provision"))
-    assert drift.problems(fleet, fleet.app_hosts, facts) == {"web2": [text]}
 
 
 @pytest.mark.parametrize("text", UNFIT)

@@ -16,10 +16,7 @@ WRITTEN = [  # what the file says otherwise, a host, one of its files → what i
     ({}, "web1", OURS["public"], ["server_name shop.example www.shop.example;"], []),
     # A visitor's address is believed of the balancer alone.
     ({}, "web1", OURS["app"], ["set_real_ip_from 10.0.0.10;"], []),
-    # Passwords go to the admin's page, unless the file says otherwise; a dot in a path is a dot.
-    ({}, "web1", OURS["site"], ["10.0.0.10 balancer;", '\n    "~^POST:/admin/login/$" 1;\n}'], []),
-    ({"site.login_paths": ["/a.b/", "/in/"]}, "web1", OURS["site"],
-     ['    "~^POST:/a\\.b/$" 1;\n"~^POST:/in/$" 1;\n}'], ["/admin/"]),
+    ({}, "web1", OURS["site"], ["10.0.0.10 balancer;"], []),
     # Downloads out of the database are limited, at the web hosts and before them.
     ({"media": "database"}, "web1", OURS["app"], ["proxy_max_temp_file_size 32m;", "limit_conn shop_uploads 128;"], []),
     ({"media": "database"}, "front", FRONT["app"], ["location ^~ /media/ { proxy_max_temp_file_size 0; "], []),

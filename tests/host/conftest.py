@@ -20,7 +20,7 @@ from proc import ROOT, free_port, run, running, wait_until
 
 sys.path.insert(0, str(ROOT))
 from slipway.deploy.server.render import HOST, each, render  # noqa: E402
-from slipway.deploy.server.site import logins, uploads  # noqa: E402
+from slipway.deploy.server.site import uploads  # noqa: E402
 
 
 def program(name):
@@ -115,8 +115,7 @@ class Nginx:
         port = free_port()
         values = {"APP": app, "SITE": app, "SCHEME": "https", "SERVER_NAMES": "localhost", "BODY_LIMIT": "2m",
                   "HTTP_PORT": f"127.0.0.1:{port}", "BALANCERS": each("{} balancer;", balancers),
-                  "REAL_IP": each("set_real_ip_from {};", balancers),
-                  "LOGIN_PATHS": logins(["/admin/login/", "/in.door/"]), **uploads(media), **more}
+                  "REAL_IP": each("set_real_ip_from {};", balancers), **uploads(media), **more}
         self.put(f"etc/nginx/sites-enabled/{app}", render("nginx/site.conf", values))
         self.put(f"etc/nginx/{app}/public.conf", no_ipv6(render(f"nginx/{public}", values)))
         self.put(f"etc/nginx/{app}/app.conf", render("nginx/app.conf", values))

@@ -45,7 +45,6 @@ class Front(TypedDict):
     """How visitors come; "" for what cannot be told."""
     scheme: str
     url: str
-    unlimited: bool
 
 
 class Visits(TypedDict):

@@ -153,13 +153,12 @@ def settings_problems(host: Host) -> list[str]:
 
 
 def front(host: Host) -> Front:
-    """The scheme by which visitors come to nginx; scheme and host of SITE_URL, and whether ADMIN_PATH is one that nginx
-    does not limit, by the settings that the next deploy makes live. "" for what cannot be told."""
+    """The scheme by which visitors come to nginx; scheme and host of SITE_URL, by the settings that the next deploy
+    makes live. "" for what cannot be told."""
     nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
-    settings = coming(host)
-    found = site.of(host, settings)
+    found = site.of(host, coming(host))
     return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
-            "url": "://".join(found) if found else "", "unlimited": site.unlimited(host, settings, nginx)}
+            "url": "://".join(found) if found else ""}
 
 
 def nginx_refuses(host: Host) -> str:

@@ -16,13 +16,6 @@ def of(host: Host, settings: bytes | None) -> Site | None:
     return found and (found[1], found[2])
 
 
-def unlimited(host: Host, settings: bytes | None, nginx: str) -> bool:
-    """Whether nginx, by the text of its site, limits sign-ins, and not those of ADMIN_PATH."""
-    limited = re.findall(r'"~\^POST:(.*)\$" 1;', nginx)
-    path = setting(host, settings, "ADMIN_PATH").strip("/")
-    return bool(path and limited) and re.escape("/%s/login/" % path) not in limited
-
-
 def setting(host: Host, settings: bytes | None, name: str) -> str:
     """The value of a setting, or of the secret that NAME_FILE names; "" where there is none."""
     values = envfile.read(settings or b"", "")[0]

@@ -80,7 +80,6 @@ internal = text(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?::\d+)?|\[?[0-9a-fA-F:]+\]?(?::\d+
                 "a name or an address, with :port or without")
 site_name = text(r"(?:\*\.)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", "the name of a site")
 url_path = text(r"/[!-~]*", "a path that begins with /")
-login_path = text(r"/[A-Za-z0-9._~/@+-]*", "a path of letters, digits and . _ ~ @ + - /")
 server_path = text(r"/[A-Za-z0-9._/@+-]+", "a whole path")
 variable = text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
 command = text(r"[^\x00-\x1f\x7f]+", "a command")
@@ -118,7 +117,6 @@ SITE: Keys = {
     "email": (email, ""),
     "body_limit": (size, "20m"),
     "proxies": (list_of(network), []),
-    "login_paths": (list_of(login_path), ["/admin/login/"]),
 }
 ROLLOUT: Keys = {
     "smoke": (list_of(url_path), ["/"]),

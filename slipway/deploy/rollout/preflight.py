@@ -173,17 +173,11 @@ def sqlite(fleet: Fleet, facts: Facts) -> Iterator[str]:
 def warnings(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> Iterator[tuple[str, str]]:
     """(host name, what is wrong there but keeps nobody from a deploy)."""
     for host in (host for host in hosts if host.has("web")):
-        if facts[host.name]["site"]["unlimited"]:
-            yield host.name, UNLIMITED
         visits = facts[host.name]["visits"] or {"answers": 0, "errors": 0, "blind": ""}
         answers, errors = visits["answers"], visits["errors"]
         if answers >= ENOUGH and errors > fleet.rollout["max_errors"] * answers:
             yield host.name, (f"of the last {answers} answers to visitors {errors} were errors: a release that errs no"
                               " more will be taken for well")
-
-
-UNLIMITED = ("nothing limits who guesses passwords there: ADMIN_PATH has moved the admin's sign-in, and [site]"
-             " login_paths does not name it: add \"/ADMIN_PATH/login/\" with that path in it, then run make provision")
 
 
 def nobody_else(facts: AllFacts) -> None:

@@ -1,7 +1,6 @@
 """nginx's files on a host: the app's site where it has the role web, the balancer's where it balances. Pure but for
 reading templates."""
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -139,7 +138,6 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
         "REAL_IP": each("set_real_ip_from {};", believed),
         "BALANCERS": each("{} balancer;", believed),
         "PROXIES": each("{} proxy;", believed),
-        "LOGIN_PATHS": logins(site["login_paths"]),
         "HOSTS": f"include {hosts_file(fleet.app)};" if fleet.by_consul else
                  each("server {} max_fails=2 fail_timeout=10s;", hosts),
         **uploads(fleet.media),
@@ -153,11 +151,6 @@ def uploads(media: str) -> dict[str, str]:
     here = media == "database"
     return {"UPLOAD_TAKEN": "32m" if here else "1024m", "UPLOADS_MOST": "128" if here else "65535",
             "UPLOAD_PASSED": "0" if here else "1024m"}
-
-
-def logins(paths: list[str]) -> str:
-    """The lines of nginx's map for requests that sign in: POST to one of these paths."""
-    return each('"~^POST:{}$" 1;', map(re.escape, paths))
 
 
 def nginx_address(address: str) -> str:
