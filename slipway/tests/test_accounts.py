@@ -20,7 +20,7 @@ class Users(TestCase):
         self.assertEqual((USERS._meta.label, USERS._meta.db_table), ("accounts.User", "accounts_user"))
 
     def test_superuser_by_the_command(self) -> None:
-        """`make superuser` makes one that may sign in to the admin. Outside of tests his password is kept as Argon2."""
+        """It may sign in to the admin. Outside of tests its password is kept as Argon2."""
         with self.settings(PASSWORD_HASHERS=shared.PASSWORD_HASHERS):
             call_command("createsuperuser", username="ann", email="ann@example.org", interactive=False,
                          stdout=StringIO())

@@ -68,9 +68,9 @@ def fine(fleet):
     return {
         "facts": {
             "python": [3, 11], "arch": "x86_64", "systemd": 252, "memory": 10**9, "need": 10**8,
-            "sqlite": None, "torn": 0, "nginx": "",
+            "sqlite": None, "torn": 0,
             "site": {"scheme": "http", "url": "http://localhost"},
-            "staged": False, "visits": None, "docker": {"version": "20.10.24", "root": "/d"},
+            "staged": False, "blind": "", "docker": {"version": "20.10.24", "root": "/d"},
             "now": 1e9, "containers": {"shop-web-a": ["1", "sha256:1", 1e8]}, "problems": [], "settings": [],
             "files": files,
             "free": {"/d": 10**10, "/var/www/shop": 10**10, "/run": 10**8}, "tag": release,
@@ -79,7 +79,7 @@ def fine(fleet):
             "attempt": None, "live": "a", "alone": {"beat": {**unit, "release": release}}, "lock": None,
             "slots": {"a": {"release": release, "units": {"web": {**unit, "health": "ready"}}},
                       "b": {"release": None, "units": {}}}},
-        "resolve": {"digest": "sha256:2", "index": False, "architectures": ["amd64"]},
+        "resolve": {"digest": "sha256:2", "architectures": ["amd64"]},
         "decide": {"fate": "back"}, "begin": {"warm": False},
         "pull": {"image_id": "sha256:2", "architecture": "x86_64", "digests": ["sha256:2"], "revision": "",
                  "others": []},

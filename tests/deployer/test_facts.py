@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import time
 import tracemalloc
 import zlib
@@ -12,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slipway.deploy.agent import disk, facts, http, releases, slots
-from slipway.deploy.server.render import HOST
 from slipway.deploy.ssh import validate
 from slipway.deploy.ssh.process import LONGEST
 from deployer.simulated import Simulated, world
@@ -37,22 +35,6 @@ def host(tmp_path):
         disk.write(path, GOOD)
     disk.write(host.log, releases.line(RECORD))
     return host
-
-
-NGINX = [("", 0, ""), ("nginx: [warn] x in /etc/nginx/a:1", 0, ""),
-         ("nginx: [warn] x in /etc/nginx/a:1\nnginx: [emerg] y in /etc/nginx/b:3\nnginx: … test failed", 1,
-          "y in /etc/nginx/b:3"), ("2026/11/22 17:55:22 [emerg] 9#9: y in /etc/nginx/b:3", 1, "y in /etc/nginx/b:3"),
-         ("", 137, "exit 137 without a word")]
-
-
-@pytest.mark.parametrize("said, code, told", NGINX)
-def test_whether_nginx_would_start_again(host, monkeypatch, said, code, told):
-    """By its own test, with file and line; a warning keeps it from nothing."""
-    monkeypatch.setattr(host, "call", lambda *words, **options: subprocess.CompletedProcess(words, code, "", said))
-    assert facts.nginx_refuses(host) == ""
-    os.makedirs(f"{host.root}/etc/nginx")
-    disk.write(f"{host.root}/etc/nginx/nginx.conf", "")
-    assert facts.nginx_refuses(host) == told
 
 
 def paths(host):
@@ -116,17 +98,6 @@ def test_a_deploy_needs_no_history(host):
         whole, less = facts.collect(host, tag="v7"), facts.collect(host, tag="v7", history=False)
     assert [record["tag"] for record in whole["records"]] == [f"v{number}" for number in range(50, 150)]
     assert less["records"] == [] and less["known"] == whole["known"] != []
-
-
-@pytest.mark.parametrize("text, problems", [
-    ("usage: docker-slot APP", ["/usr/local/bin/docker-slot is of an older version: run make provision"]),
-    ((HOST / "docker-slot").read_text(), [])])
-def test_a_server_of_an_older_version(host, text, problems):
-    """One that cannot empty a slot is told of before a deploy begins."""
-    os.makedirs(host.root + "/usr/local/bin")
-    disk.write(host.root + "/usr/local/bin/docker-slot", text)
-    with world(host):
-        assert facts.collect(host)["problems"] == problems
 
 
 @pytest.mark.parametrize("body", [

@@ -61,13 +61,11 @@ def login_shown(asked):
 
 
 def test_what_a_tag_stands_for(host):
-    """Its digest, of one image or of a list; the password goes along with the question."""
-    host.serve((200, {"Descriptor": DIGEST, "Platforms": PLATFORMS[:1]}),
-               (200, {"Descriptor": {**DIGEST, "mediaType": "application/vnd.oci.image.index.v1+json"}}))
+    """Its digest; the password goes along with the question."""
+    host.serve((200, {"Descriptor": DIGEST, "Platforms": PLATFORMS[:1]}), (200, {"Descriptor": DIGEST}))
     assert images.resolve(host, "r.example/shop", "v2", "ann:a:b") == {
-        "digest": "sha256:d", "index": False, "architectures": ["amd64"]}
-    assert images.resolve(host, "r.example/shop", "v2") == {
-        "digest": "sha256:d", "index": True, "architectures": []}
+        "digest": "sha256:d", "architectures": ["amd64"]}
+    assert images.resolve(host, "r.example/shop", "v2") == {"digest": "sha256:d", "architectures": []}
     assert host.asked[0].startswith("GET /distribution/r.example/shop:v2/json HTTP/1.0\r\n")
     assert [login_shown(asked) for asked in host.asked] == [{"username": "ann", "password": "a:b"}, None]
 

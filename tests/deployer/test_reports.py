@@ -103,21 +103,6 @@ def test_a_host_forges_no_line(fleet):
     assert [text for text in lines if text.startswith("web1 ") and "active\\nweb9" in text]
 
 
-def test_what_keeps_nobody_from_a_deploy_is_said(fleet):
-    """A live release that errs: a line of each web host, and the deploy goes to its end. No host
-    tells its history, most of what many hosts have to say."""
-    found, asked = fine(fleet)["facts"], []
-    found["visits"] = {"answers": 712, "errors": 210, "blind": ""}
-
-    def say(message):
-        asked.append(message["args"]["visits"] and not message["args"]["history"])
-        return [line({"id": message["id"], "ok": found})]
-    error, shown = told(fleet, {"facts": say})
-    assert error is None and all(asked)
-    text = "of the last 712 answers to visitors 210 were errors: "
-    assert {one.partition(":")[0] for one in shown.splitlines() if text in one} == {"web1", "web2"}, shown
-
-
 @pytest.mark.parametrize("step, said", [
     ("pull", "nothing was changed, but for images that were pulled"),
     ("verdicts", "taken back: the old release serves everywhere"),

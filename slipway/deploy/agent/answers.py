@@ -47,13 +47,6 @@ class Front(TypedDict):
     url: str
 
 
-class Visits(TypedDict):
-    """What the last visitors were answered; `blind`: why those to come cannot be watched, "" where they can."""
-    answers: int
-    errors: int
-    blind: str
-
-
 class Running(TypedDict):
     """What runs here."""
     live: SlotName | None
@@ -100,12 +93,11 @@ class Facts(Running, Kept, Memory):
     files: dict[str, str]  # path → sha256
     settings: list[str]  # what is wrong with them
     site: Front
-    nginx: str  # why it would not start again, where that was asked
     sqlite: str | None  # what is wrong with its file; None: another database
     staged: bool
     now: float
     free: dict[str, int]  # path → bytes
-    visits: Visits | None  # None: not asked for, or no visitors come here
+    blind: str  # why what visitors are answered cannot be seen, where that was asked
 
 
 # ---- answers ----
@@ -131,10 +123,8 @@ class Said(TypedDict):
 
 
 class Resolved(TypedDict):
-    """What a tag stands for in the registry; `index`: a list of images, one an architecture; `architectures`: those, as
-    Docker calls them, where the registry tells."""
+    """What a tag stands for in the registry; `architectures`: those of a list of images, as Docker calls them."""
     digest: Digest
-    index: bool
     architectures: list[str]
 
 
@@ -149,7 +139,6 @@ class Image(TypedDict):
     digests: list[Digest]
     revision: NotRequired[str]
     others: NotRequired[list[ImageId]]
-    architecture: NotRequired[str]
 
 
 class Found(TypedDict):

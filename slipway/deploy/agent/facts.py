@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from . import disk, envfile, http, memory, releases, site, slots, sqlite, visitors
 from .answers import Committed, Docker, Facts, Front, Running, Said, SlotFacts, UnitFacts
-from .host import Host, Problem, at_once, last, lock_holder
+from .host import Host, Problem, at_once, lock_holder
 from .shapes import Any, Container, Properties, Record, Release, T
 from .steps.migrate import ATTEMPT
 
@@ -20,31 +20,24 @@ LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["doc
 
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
-            visits: bool = False) -> Facts:
+            blind: bool = False) -> Facts:
     """All that a plan or status needs to know. `paths`: files to give the sha256 of; `health`: also ask what runs how
-    it does; `tag`: one to give all records of, however old; `history`: also give the last records of any; `visits`:
-    also what visitors were answered."""
+    it does; `tag`: one to give all records of, however old; `history`: also give the last records of any; `blind`:
+    also why what visitors are answered cannot be seen."""
     runs: Running
-    docker, up, by_hand, version, runs, refused = at_once([
+    docker, up, by_hand, version, runs = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: one_offs(host), lambda: systemd(host),
-        lambda: running(host, health), lambda: nginx_refuses(host) if health else ""])
+        lambda: running(host, health)])
     kept = committed(host, tag, 100 if history else 0)
     folders = (docker.get("root", "/"), "/var/www/" + host.app, "/run", "/var/log")
     return {**kept, **runs, **memory.for_slots(host, up, runs["live"]),
-            "problems": [*kept["problems"], *runs["problems"], *outdated(host)],
+            "problems": [*kept["problems"], *runs["problems"]],
             "python": list(sys.version_info[:2]), "arch": os.uname().machine, "files": digests(host, paths),
             "systemd": version, "docker": docker, "containers": up, "one_offs": by_hand,
-            "settings": settings_problems(host), "site": front(host), "nginx": refused,
-            "visits": visitors.visits(host) if visits and host.has("web") else None,
+            "settings": settings_problems(host), "site": front(host),
+            "blind": visitors.Visitors(host).blind() if blind and host.has("web") else "",
             "sqlite": sqlite.problem(host, coming(host)), "staged": os.path.exists(host.next_env),
             "now": time.time(), "free": {path: free(host.root + path) for path in folders}}
-
-
-def outdated(host: Host) -> list[str]:
-    """What this server was provisioned with that is too old for a deploy."""
-    path = "/usr/local/bin/docker-slot"
-    text = disk.read(host.root + path)
-    return [] if text is None or "--empty" in text else ["%s is of an older version: run make provision" % path]
 
 
 def committed(host: Host, tag: str, last: int = 100) -> Committed:
@@ -159,18 +152,6 @@ def front(host: Host) -> Front:
     found = site.of(host, coming(host))
     return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
             "url": "://".join(found) if found else ""}
-
-
-def nginx_refuses(host: Host) -> str:
-    """Why nginx would not start again, in its words; "" where it would, or is not here."""
-    if not os.path.exists(host.root + "/etc/nginx/nginx.conf"):
-        return ""
-    try:
-        done = host.call("nginx", "-t", "-q", timeout=20, check=False)
-    except Problem as problem:
-        return str(problem)
-    said = re.findall(r"\[(?!warn)[a-z]+\] (?:\d+#\d+: )?(.+)", done.stderr)
-    return said[0] if done.returncode and said else last(done.stderr, done.returncode) if done.returncode else ""
 
 
 def coming(host: Host) -> bytes | None:

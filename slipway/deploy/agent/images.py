@@ -21,9 +21,7 @@ def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved
     refuse(status, body, "cannot find image %s:%s in its registry" % (image, tag), image, credentials)
     found = json.loads(body)
     there = {part.get("architecture", "") for part in found.get("Platforms") or () if part.get("os") == "linux"}
-    kind = found["Descriptor"].get("mediaType", "")
-    return {"digest": found["Descriptor"]["digest"], "index": "list" in kind or "index" in kind,
-            "architectures": sorted(there)}
+    return {"digest": found["Descriptor"]["digest"], "architectures": sorted(there)}
 
 
 def refuse(status: int, body: str, what: str, image: str, credentials: str) -> None:

@@ -10,7 +10,6 @@ import re
 import threading
 
 from . import http
-from .answers import Visits
 from .host import Host, wait_until
 
 MOST = 2_000_000  # bytes that are read at a time, and of the log that tell how it was before
@@ -124,10 +123,3 @@ class Visitors:
             return ""
         why = "answers of nginx do not show up in %s: is there room? systemctl reload nginx opens it" % self.path
         return "visitors cannot be watched: " + (why if answer[0] else "nginx gives " + answer[1])
-
-
-def visits(host: Host) -> Visits:
-    """What this host's last visitors were answered, and whether that can be seen; for facts."""
-    visitors = Visitors(host)
-    before = visitors.before()
-    return {"answers": before.total, "errors": before.wrong, "blind": visitors.blind()}

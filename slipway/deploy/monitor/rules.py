@@ -85,7 +85,7 @@ def sickness(host: Host, facts: Facts) -> str:
             return f"{role} is {unit.get('state') or 'not there'}"
         if (health := unit.get("health", "ready")) not in WELL:
             return f"{role}: {health}"
-    return facts["visits"]["blind"] if facts["visits"] else ""
+    return facts["blind"]
 
 
 def room(facts: Facts) -> int | None:

@@ -63,7 +63,7 @@ class Watcher:
         free = None
         try:
             async with asyncio.timeout(self.limit):
-                facts = await (await self._connection(host)).ask("facts", health=True, history=False, visits=True)
+                facts = await (await self._connection(host)).ask("facts", health=True, history=False, blind=True)
             problem, free = brief(sickness(host, facts)), room(facts)
         except (HostProblem, OSError) as error:  # TimeoutError says nothing
             problem = brief(str(error)) or f"no answer within {self.limit:g} s"

@@ -5,7 +5,6 @@ from typing import Any
 
 from ..agent.answers import Facts, SlotFacts
 from ..config import Fleet, Host
-from ..server import files
 from . import preflight
 from .preflight import AllFacts
 
@@ -16,8 +15,6 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, 
     """host name → what is wrong there; hosts without a problem are left out."""
     tags = {name: found["tag"]["tag"] if found["tag"] else "no release" for name, found in facts.items()}
     found = {host.name: list(host_problems(fleet, host, facts[host.name])) for host in hosts}
-    for name, text in preflight.warnings(fleet, hosts, facts):
-        found[name].append(text)
     if len(set(tags.values())) > 1:
         for name, tag in tags.items():
             found[name].append(f"{tag} is committed there, and not the same everywhere")
@@ -28,8 +25,6 @@ def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
     """What is wrong with one host, for itself."""
     yield from preflight.host_problems(fleet, host, facts)
     yield from not_running(host, facts)
-    if facts["nginx"] and files.serves_http(host):
-        yield f"nginx would not start again: {facts['nginx']}"
     if facts["staged"]:
         yield "settings are staged, and live with the next deploy"
     if facts["torn"]:

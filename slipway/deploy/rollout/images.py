@@ -1,4 +1,4 @@
-"""Whether all hosts have pulled one image, and the one that was meant. Pure."""
+"""Whether hosts have pulled the image that was meant. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -30,11 +30,7 @@ def check(answers: Mapping[tuple[str, str], Any], target: Target, allow_dirty: b
 
 def problems(pulled: Mapping[str, Image], target: Target, allow_dirty: bool = False) -> dict[str, list[str]]:
     """host name → why the image that it has pulled must not start; hosts without a problem are left out."""
-    firsts: dict[str | None, tuple[str, Image]] = {}
-    for name in sorted(pulled):
-        firsts.setdefault(pulled[name].get("architecture"), (name, pulled[name]))
-    found = {name: [*answer_problems(answer, target, allow_dirty),
-                    *differs(answer, target, *firsts[answer.get("architecture")])] for name, answer in pulled.items()}
+    found = {name: [*answer_problems(answer, target, allow_dirty)] for name, answer in pulled.items()}
     return {name: texts for name, texts in found.items() if texts}
 
 
@@ -50,10 +46,3 @@ def answer_problems(answer: Image, target: Target, allow_dirty: bool) -> Iterato
     if target.digest and answer.get("digests") and target.digest not in answer["digests"]:
         yield (f"{target.tag} is {', '.join(answer['digests'])} there, and {target.digest} was meant: look where the"
                " host pulls from")
-
-
-def differs(answer: Image, target: Target, first: str, model: Image) -> Iterator[str]:
-    """Whether a host has another image than the first host of its architecture, which has `model`."""
-    if answer["image_id"] != model["image_id"] and not {*answer.get("digests", ())} & {*model.get("digests", ())}:
-        yield (f"{target.tag} is {answer['image_id']} there, and {model['image_id']} on {first}: bring a release"
-               " that is one image everywhere")

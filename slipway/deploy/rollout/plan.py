@@ -53,7 +53,6 @@ class Target:
     action: str
     tag: str
     digest: str = ""
-    exact: bool = False  # `digest` is the registry's, and of one image
     releases: PerHost = field(default_factory=dict)  # {"image_id", "digest"}, for a rollback
     sources: PerHost = field(default_factory=dict)  # {"reference", "credentials"}, where the image comes by ssh
     judge: str = ""  # the host that judges migrations; "" where there are none to judge

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from ..agent.answers import Facts
 from ..agent.roles import BUILT_IN
 from ..agent.shapes import Record, Release
-from ..agent.visitors import ENOUGH
 from ..config import Fleet, Host
 from ..env.changes import wrong_site
 from ..errors import Locked, Refused, on_hosts
@@ -39,7 +38,7 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Targe
     """host name → all that keeps it from the target; hosts without a problem are left out."""
     back = target.action == "rollback"
     found = {host.name: [*host_problems(fleet, host, facts[host.name], back, is_warm(facts[host.name], target)),
-                         *retagged(facts[host.name], target), *(busy(facts[host.name]) if not back else ())]
+                         *(busy(facts[host.name]) if not back else ())]
              for host in hosts}
     return {name: texts for name, texts in found.items() if texts}
 
@@ -54,8 +53,8 @@ def host_problems(fleet: Fleet, host: Host, facts: Facts, back: bool = False, wa
     yield from elsewhere(fleet, host, facts)
     yield from scheme(fleet, host, facts) if not back else ()
     yield from sqlite(fleet, facts) if not back else ()
-    if facts["visits"] and facts["visits"]["blind"] and not back:  # which is not watched
-        yield facts["visits"]["blind"]
+    if facts["blind"] and not back:  # which is not watched
+        yield facts["blind"]
 
 
 def fitness(facts: Facts) -> Iterator[str]:
@@ -118,16 +117,6 @@ def is_warm(facts: Facts, target: Target) -> bool:
             and all(unit["state"] == "active" for role, unit in idle["units"].items() if role in BUILT_IN))
 
 
-def retagged(facts: Facts, target: Target) -> Iterator[str]:
-    """Whether the target's tag stood for another image before. For a list of images, images.py finds out after the
-    pull."""
-    for record in facts["known"]:
-        if target.exact and record["tag"] == target.tag and record.get("digest") not in (None, "", target.digest):
-            yield (f"{target.tag} was {record['digest']} and is now {target.digest}: a tag must not be used again,"
-                   " build under another one")
-            return
-
-
 def busy(facts: Facts) -> Iterator[str]:
     """One-off containers started by hand: a deploy's may have their names, and two migrations never run at once."""
     for name, since in facts["one_offs"].items():
@@ -168,16 +157,6 @@ def sqlite(fleet: Fleet, facts: Facts) -> Iterator[str]:
         yield "DATABASE_URL is SQLite's, and each server would have a file of its own: use Postgres, or a single server"
     elif facts["sqlite"]:
         yield facts["sqlite"]
-
-
-def warnings(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> Iterator[tuple[str, str]]:
-    """(host name, what is wrong there but keeps nobody from a deploy)."""
-    for host in (host for host in hosts if host.has("web")):
-        visits = facts[host.name]["visits"] or {"answers": 0, "errors": 0, "blind": ""}
-        answers, errors = visits["answers"], visits["errors"]
-        if answers >= ENOUGH and errors > fleet.rollout["max_errors"] * answers:
-            yield host.name, (f"of the last {answers} answers to visitors {errors} were errors: a release that errs no"
-                              " more will be taken for well")
 
 
 def nobody_else(facts: AllFacts) -> None:

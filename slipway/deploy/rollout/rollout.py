@@ -83,7 +83,7 @@ class Rollout:
         silent = await hosts.connect(self.skip_unreachable)
         resolved, (facts, more) = await asyncio.gather(targeting.resolve(), hosts.facts(
             paths=lambda host: list(preflight.expected(self.fleet, host)), tag=lambda host: self.tag,
-            history=lambda host: False, visits=lambda host: True))
+            history=lambda host: False, blind=lambda host: True))
         silent.update(more)
         if not facts:
             raise Refused(on_hosts(silent))
@@ -94,8 +94,6 @@ class Rollout:
         found = {**preflight.problems(self.fleet, hosts.hosts, facts, target), **silent}
         if texts or found:
             raise Refused("\n".join([*texts, *filter(None, [on_hosts(found)])]))
-        for name, text in preflight.warnings(self.fleet, hosts.hosts, facts):
-            self.tell({"event": "warning", "host": name, "text": text})
         if target.action == "deploy" and preflight.was_live(facts, target.tag):
             self.tell({"event": "warning", "text": migrations.OLDER.format(target.tag)})
         if target.action != "restart":

@@ -57,7 +57,7 @@ class Targeting:
             return Target(action, self.tag), [f"on {resolved.host}: {resolved}"] * (resolved.host in facts)
         assert resolved
         text = images.foreign(f"{self.fleet.image}:{self.tag}", resolved, {found["arch"] for found in facts.values()})
-        return Target(action, self.tag, resolved["digest"], exact=not resolved["index"]), [text] if text else []
+        return Target(action, self.tag, resolved["digest"]), [text] if text else []
 
     def credentials(self) -> str:
         """user:password for the registry, from the variable that registry.login names; "" for none. Raises Refused."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from .. import facts, images, slots
 from ..answers import Image
 from ..attempt import Attempt, settings
@@ -19,7 +17,7 @@ def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = 
     found = known(host, attempt) or fetched(host, attempt, image, credentials, reference)
     if not attempt.noted["warm"]:
         pin(host, attempt, say, found["image_id"])
-    return {**found, "architecture": os.uname().machine}
+    return found
 
 
 def known(host: Host, attempt: Attempt) -> Image | None:
