@@ -5,7 +5,7 @@ APP   ?= slipway
 IMAGE ?= $(APP)
 PORT  ?= 8000
 
-.DEFAULT_GOAL := all
+.DEFAULT_GOAL := test
 
 include django.mk docker.mk deploy.mk update.mk
 -include make/template.mk local.mk

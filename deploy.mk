@@ -22,17 +22,14 @@ git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$
 # exec: make tells the recipe's first process only that it should end.
 deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' exec $(call quote,$(1)) -m slipway.deploy
 
-.PHONY: config-check provision provision-check drain undrain env
+.PHONY: config-check provision drain undrain env
 
 ## Operate
 config-check: slipway/deploy/__main__.py ## is the servers' file right, and what does it say?
 	@$(has_python); $(call deploy_with,$(PYTHON)) config check $(ARGS)
 
-provision: slipway/deploy/__main__.py $(VE)/sentinel-deploy ## bare servers can run the app; again: puts them right (ARGS="--remove HOST")
+provision: slipway/deploy/__main__.py $(VE)/sentinel-deploy ## bare servers can run the app; again: puts them right (ARGS="--check", "--remove HOST")
 	@$(call deploy_with,$(VE)/bin/python) provision $(ARGS)
-
-provision-check: slipway/deploy/__main__.py $(VE)/sentinel-deploy ## what provision would change; fails if anything
-	@$(call deploy_with,$(VE)/bin/python) provision --check $(ARGS)
 
 drain: slipway/deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web host no visitors (HOST=web1)
 	@$(call deploy_with,$(VE)/bin/python) drain '$(HOST)' $(ARGS)

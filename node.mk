@@ -59,5 +59,5 @@ eslint: node_modules/sentinel ## JavaScript style (ARGS="--fix")
 	@$(has_eslint); exec node_modules/.bin/eslint $(ARGS)
 
 # Where the others are included, too.
-all: eslint
+test: eslint
 build: assets

@@ -138,4 +138,4 @@ def last(plan: Plan) -> Iterator[str]:
     """What comes after all."""
     for path in sorted(plan.changed):
         yield f"{path}: the diff above: by hand, or commit and call this again with --apply"
-    yield "make requirements, then make check test; then git add -A, git commit"
+    yield "make requirements, then make test; then git add -A, git commit"

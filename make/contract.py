@@ -1,4 +1,4 @@
-"""`make contract-check`: does an image keep the contract of docs/image.md? `contract.py IMAGE:TAG [OPTION of docker
+"""Judge if an image keeps the contract of docs/image.md: `python3 make/contract.py IMAGE:TAG [OPTION of docker
 run...]` starts it as docker-runner does, asks it, and ends with 1 and a line for each term that it breaks."""
 
 import os

@@ -72,10 +72,10 @@ def test_all_that_the_page_says(clone, typed):
     with clone.start("runserver", f"PORT={port}"):
         wait_until(lambda: answers(port))
         commands, files = page(port)
-        assert {"make superuser", "make migrations", "make migrate", "make test"} <= set(commands)
+        assert {"./manage.py createsuperuser", "make migrations", "make migrate", "make test"} <= set(commands)
         assert {"home.html", "welcome.html", "project/static/site.css", "SITE_NAME", "apps.py", '"project.shop"',
                 "admin.py", "views.py", "tests.py", "tasks.py"} <= set(files)
-        typed("make superuser ARGS=--noinput", **ANN)
+        typed("./manage.py createsuperuser --noinput", **ANN)
         make_it_yours(clone.path)
         for app in APPS:
             typed(next(line for line in commands if "startapp" in line).replace("shop", app))

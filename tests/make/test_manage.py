@@ -80,7 +80,7 @@ def test_a_migration_that_fails_shows_where(manage):
     assert done.returncode == 1 and "Traceback" in done.stderr and "no such column: nonsense" in done.stderr
 
 
-STEPS = {"check": "manage.py check", "flake8": "-m flake8 ", "mypy": "-m mypy",
+STEPS = {"check": "manage.py check", "flake8": "-m flake8 ", "mypy": "-m mypy", "shellcheck": "run.sh", "hadolint": "Dockerfile",
          "migrations": "manage.py makemigrations --check", "tests": "manage.py test ours", "pytest": " tests -k mine"}
 PARTS = list(STEPS)
 
@@ -106,9 +106,9 @@ def test_make_test_says_at_its_end_what_passed(project):
     """And no part that was left out."""
     stub(project, "exit 0")
     done = make(project, "test")
-    assert done.returncode == 0 and "\nmake: passed: check flake8 mypy migrations tests pytest\n" in done.stdout
+    assert done.returncode == 0 and "\nmake: passed: check flake8 mypy shellcheck hadolint migrations tests pytest\n" in done.stdout
     (project / "ve/bin/flake8").unlink()
-    assert "\nmake: passed: check mypy migrations tests pytest\n" in make(project, "test").stdout
+    assert "\nmake: passed: check mypy shellcheck hadolint migrations tests pytest\n" in make(project, "test").stdout
 
 
 def test_tests_that_another_command_runs(project):
@@ -137,7 +137,7 @@ def test_what_fails_its_check_runs_no_test(project):
     stub(project, f'echo "$*" >>said; case "$*" in {quoted(STEPS["check"])}|{quoted(STEPS["mypy"])}) exit 1;; esac')
     done = make(project, "test")
     assert done.returncode == 2 and summary(done) == ["check", "mypy"], done.stderr
-    assert len((project / "said").read_text().splitlines()) == 3
+    assert len((project / "said").read_text().splitlines()) == 5
 
 
 ENDS = {"it dies": "", "it ends well": "trap 'exit 0' INT;", "it ends badly": "trap 'exit 2' INT;"}
@@ -209,7 +209,7 @@ def stub(project, line):
     (project / "ve").unlink()
     (project / "ve/bin").mkdir(parents=True)
     (project / "tests").mkdir()
-    for name in ("python", "flake8", "mypy", "pytest"):
+    for name in ("python", "flake8", "mypy", "shellcheck", "hadolint", "pytest"):
         (project / "ve/bin" / name).write_text(f"#!/bin/sh\n{line}\n")
         (project / "ve/bin" / name).chmod(0o755)
 
@@ -219,12 +219,12 @@ def make(project, *words):
 
 
 @pytest.mark.parametrize("path, text, step, said", [
-    ("project/urls.py", "import os  # unused\n", ["flake8", "ARGS=project"], "F401"),
-    ("project/accounts/tests_broken.py", "def test(:\n", ["flake8", "ARGS=project"], "E999"),
-    ("slipway/health/process.py", "\n\nworker = 1\n", ["mypy"], "[assignment]"),
+    ("project/urls.py", "import os  # unused\n", ["lint"], "F401"),
+    ("project/accounts/tests_broken.py", "def test(:\n", ["lint"], "E999"),
+    ("slipway/health/process.py", "\n\nworker = 1\n", ["lint"], "[assignment]"),
     ("project/accounts/models.py", "\n\nclass Extra(AbstractUser):\n    groups = user_permissions = None\n",
      ["migrations", "ARGS=--check --dry-run"], "Create model Extra"),
-    ("project/urls.py", "\nurlpatterns.clear()\n", ["manage", "ARGS=test project.tests"], "FAILED")])
+    ("project/urls.py", "\nurlpatterns.clear()\n", ["test"], "FAILED")])
 def test_a_step_of_make_test_sees(project, path, text, step, said):
     """A broken lint rule, a file that does not parse, a wrong type, a missing migration, broken pages."""
     with open(project / path, "a") as file:

@@ -34,7 +34,7 @@ def test_what_goes_and_what_stays(checkout):
     no_start_page(checkout)
     done = checkout.make("test")
     assert done.returncode == 0 and "test session starts" not in done.stdout, done.stdout + done.stderr
-    assert "\nRan " in done.stderr and done.stdout.endswith("\nmake: passed: check flake8 mypy migrations tests\n")
+    assert "\nRan " in done.stderr and done.stdout.endswith("\nmake: passed: check flake8 mypy shellcheck hadolint migrations tests\n")
     no_target_is_lost(checkout)
     checkout.git("checkout", "-q", "project")
     no_page_is_lost(checkout)

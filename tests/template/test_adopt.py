@@ -34,10 +34,10 @@ def passes(done):
 
 @LAYOUTS
 def test_level_make(theirs, files):
-    """make check test passes at once; none of the project's files has changed, and doing it again does nothing."""
+    """make test passes at once; none of the project's files has changed, and doing it again does nothing."""
     project = theirs(files)
     said = project.adopted()
-    out = passes(project.make("check", "test"))
+    out = passes(project.make("test"))
     assert f"Ran {1 if files else 0} test" in out and "make: passed: check flake8 migrations tests\n" in out
     assert project.changed() == [] and not (project.folder / "slipway").exists()
     project.commit("Slipway")
@@ -126,7 +126,7 @@ def test_manage_in_the_package(theirs):
     assert "found: settings config.settings.local;" in project.adopted("--level", "image")
     assert (project.folder / "config/settings_docker.py").exists()
     assert "--build-arg PROJECT='config'" in project.make("-n", "build").stdout
-    assert "Ran 1 test" in passes(project.make("check", "test"))
+    assert "Ran 1 test" in passes(project.make("test"))
 
 
 CELERY = "from slipway.celery import app  # noqa: E402\n"
@@ -238,12 +238,12 @@ def test_settings_in_no_package(theirs):
                       "settings.py": "SECRET_KEY = 'x'\n"})
     assert len(refused(project, "--level", "image")) == 1
     project.adopted()
-    passes(project.make("check", "test"))
+    passes(project.make("test"))
 
 
 def test_level_servers(template, tmp_path):
     """The servers are the project's by name, and make template-update brings the template's next release. As the
-    checklist has it, make flake8 leaves out what is the template's."""
+    checklist has it, make lint leaves out what is the template's."""
     clone = Folder(tmp_path / "template")
     run(["git", "clone", "--quiet", template.folder, clone.folder], env=clone.env)
     clone.git("remote", "remove", "origin")
@@ -252,7 +252,7 @@ def test_level_servers(template, tmp_path):
     left_out = re.search(r"setup\.cfg:1: leave out make, slipway and deploy, .*: ([\w-]+)$", said, re.MULTILINE)
     (project.folder / "setup.cfg").write_text(f"[flake8]\n{left_out[1]} = make,slipway,deploy,*/migrations/*\n"
                                               "max-line-length = 110\n")
-    passes(project.make("flake8"))
+    passes(project.make("lint"))
     project.commit("Slipway")
     toml = (project.folder / "deploy/production.toml").read_text()
     assert 'app = "my-shop"\n' in toml and "\nimage = " not in toml
