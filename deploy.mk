@@ -61,9 +61,6 @@ logs: slipway/deploy/__main__.py ## what the servers log (ARGS="-f --role worker
 run: slipway/deploy/__main__.py ## a command in the release that is live on a host (HOST=web1 ARGS="manage showmigrations")
 	@$(call deploy_with,$(PYTHON)) run '$(HOST)' -- $(ARGS)
 
-prune: slipway/deploy/__main__.py ## remove images and secret files that no release of the servers needs any more
-	@$(call deploy_with,$(PYTHON)) prune $(ARGS)
-
 watch: slipway/deploy/__main__.py ## whether enough hosts are up, again and again, alerts by a hook (ARGS=--once: once, fails if not)
 	@$(call deploy_with,$(PYTHON)) watch $(ARGS)
 
@@ -74,7 +71,7 @@ $(VE)/sentinel-deploy: servers-file
 servers-file: slipway/deploy/__main__.py
 	@$(if $(findstring --config,$(ARGS)),,$(has_python); ($(call deploy_with,$(PYTHON)) config check) >/dev/null)
 
-.PHONY: plan deploy rollback status releases logs run prune watch
+.PHONY: plan deploy rollback status releases logs run watch
 
 # The deployer reads settings, judges them and writes files as the image does.
 slipway/deploy/__main__.py: FORCE

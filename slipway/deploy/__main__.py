@@ -35,7 +35,6 @@ COMMANDS = {  # name of a module in commands/ → help
     "releases": "what ran when, by whom, and what became of it",
     "logs": "what web, worker, beat and processes of your own log",
     "run": "a one-off command on a host, in the release that is live",
-    "prune": "remove images and secrets that nothing needs any more",
     "watch": "whether enough hosts are up and have room; alerts by a hook",
     "drain": "balancers send a web host no visitors",
     "undrain": "they do again",

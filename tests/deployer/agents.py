@@ -86,7 +86,6 @@ def fine(fleet):
         "verdicts": {"incompatible": {}, "unjudged": [], "cure": ""},
         "end": {"code": 0, "said": [], "locked": None, "attempt": False, "live": release, "tag": "v2"},
         "abort": {"code": 1, "said": [], "locked": None, "attempt": False, "live": release, "tag": "v1"},
-        "prune": {"removed": ["shop:v0"]},
     }
 
 

@@ -14,7 +14,7 @@ PROVE = (("publish", {}), ("upload", {"bucket": "s3://shop/static", "seconds": 9
          ("start", {"roles": IN_SLOTS}),
          ("ready", {"seconds": 0, "smoke": ["/"], "roles": IN_SLOTS}))
 TURN = (("pause", {"seconds": 0}),
-        ("flip", {"smoke": ["/"], "watch": {"max_errors": 0.05, "alone": True}}),
+        ("flip", {"smoke": ["/"], "max_errors": 0.05}),
         ("watch", {"seconds": 0}), ("replace", {"seconds": 0}), ("watch", {"seconds": 0}),
         ("prepare", {}), ("promise", {}), ("commit", {}))
 BACK = (("start", {"roles": ["web"]}), ("ready", {"seconds": 0, "smoke": ["/"], "roles": ["web"]}),

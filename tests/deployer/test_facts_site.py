@@ -46,7 +46,6 @@ HOME, GONE = "sqlite:////data/db.sqlite3", "would go with its container"
     ("DATABASE_URL=sqlite:////planted/db", "-v /planted", GONE),
     ("DATABASE_URL=sqlite:////planted/db", "-e A=\"b c\" --volume=\"/srv/a b:/planted\"", ""),
     ("DATABASE_URL=sqlite:////planted/db", "-v db:/planted --tmpfs /planted/tmp:size=1g", ""),
-    ("DATABASE_URL=sqlite:////planted/tmp/db", "-v db:/planted --tmpfs /planted/tmp:size=1g", GONE),
     (f"DATABASE_URL={HOME}", "--tmpfs /data", GONE), (f"DATABASE_URL={HOME}", "--tmpfs=/data/:size=1g", GONE),
     (f"DATABASE_URL={HOME}", "--mount=type=tmpfs,destination=/data", GONE),
     (f"DATABASE_URL={HOME}", "-e X=a:/data", GONE),

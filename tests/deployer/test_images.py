@@ -176,7 +176,7 @@ def test_old_images_go(host, capsys):
     os.symlink("a/web.sock", host.web_sock)
     host.docker = mock.Mock(side_effect=Problem("docker image ls: no answer"))
     serve.retire(host, host.run + "/agent-1.py", "shop", "5", "a", "v1", "sha256:v1", "30")
-    assert "old images stay: docker image ls: no answer" in capsys.readouterr().err
+    assert "not all that is old goes: docker image ls: no answer" in capsys.readouterr().err
 
 
 def auth(**found):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from slipway.deploy import __main__
-from slipway.deploy.commands import prune
+from slipway.deploy.commands import status
 from slipway.deploy.errors import DeployError, Locked
 from proc import ROOT, run
 
@@ -81,7 +81,7 @@ def test_errors_become_exit_codes(monkeypatch, capsys, error, code, said):
     """Each kind of error has its code, and a line on stderr, in which nothing acts on the terminal."""
     def fail(fleet, args):
         raise error
-    monkeypatch.setattr(prune, "handle", fail)
+    monkeypatch.setattr(status, "handle", fail)
     monkeypatch.setenv("IMAGE", "shop")
-    assert __main__.main(["prune"]) == code
+    assert __main__.main(["status"]) == code
     assert capsys.readouterr().err == said

@@ -45,7 +45,7 @@ def test_what_the_file_must_not_say(change, said):
         config.build({**DATA, **change}, {}, "x")
 
 
-@pytest.mark.parametrize("words", [["prune"], ["deploy", "v1", "--skip-unreachable"], ["deploy", "v1", "--parallel=2"],
+@pytest.mark.parametrize("words", [["watch"], ["deploy", "v1", "--skip-unreachable"], ["deploy", "v1", "--parallel=2"],
                                    ["rollback", "--allow-incompatible"], ["status", "--hosts=web1"]])
 def test_what_has_no_meaning_is_refused(fleet, words):
     with pytest.raises(Refused, match="has no meaning with engine.kind"):

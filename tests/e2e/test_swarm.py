@@ -125,7 +125,7 @@ def test_what_is_asked_of_it(shop):
     logs = shop.deploy("logs", "--role", "web", "-n", "20").stdout
     assert "shop-web[" in logs and "web1 | " in logs
     assert "update" in shop.deploy("plan", "v1").stdout and " v1 " in shop.deploy("releases").stdout
-    assert "has no meaning" in shop.deploy("prune").stderr
+    assert "has no meaning" in shop.deploy("watch").stderr
     shop.manager.run("docker service scale --detach shop_worker=0")
     wait_until(lambda: shop.deploy("status").returncode == 1, 30, "status tells that a service is not as deployed")
     assert shop.roll("deploy", "v1").code == 0

@@ -50,7 +50,7 @@ def log(nginx):
 def flip(host, told):
     """Give slot b the visitors, watched; the Attempt. `told` gets what the deployer hears."""
     attempt = Attempt(host, live="a", slot="b", tag="v2", began=0)
-    switch.flip(host, attempt, told.append, [], {"max_errors": 0.05, "alone": True})
+    switch.flip(host, attempt, told.append, [], 0.05)
     return attempt
 
 

@@ -15,7 +15,7 @@ TYPES = dict.fromkeys(("shapes", "answers"), "def __getattr__(name):\n    pass\n
 MODULES = ("lasting", "disk", "envfile", "roles", "host", "http", "docker", "image_files", "visitors", "releases",
            "slots", "attempt", "steps.migrate", "site", "memory", "sqlite", "facts", "images", "steps.commit", "fate",
            "steps.probes", "steps.readiness", "steps.start", "steps.verdicts", "steps.publish", "steps.watcher",
-           "steps.switch", "steps.replace", "takeback", "steps.begin", "steps.pull", "steps.prune", "steps.table",
+           "steps.switch", "steps.replace", "takeback", "steps.begin", "steps.pull", "steps.table",
            "shell", "staging", "kept", "serve")
 
 

@@ -175,11 +175,6 @@ class Watched(TypedDict):
     errors: int
 
 
-class Pruned(TypedDict):
-    """Names of images, and of secrets."""
-    removed: list[str]
-
-
 class Command(TypedDict):
     """How a shell script ended."""
     code: int

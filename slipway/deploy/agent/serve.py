@@ -215,14 +215,16 @@ def feed_watchdog() -> None:
 
 def retire(host: Host, file: str, image: str, last: str, slot: str, tag: str, image_id: str,
            drained: str = str(slots.DRAIN)) -> None:
-    """Stop an old slot, and remove old images and agents, as the timer asks some time after a commit. That images stay
-    is no failure. `file`: this agent; nobody needs another, as this one has the lock, and no other timer is set."""
+    """Stop an old slot, and remove old images, secrets and agents, as the timer asks some time after a commit. That
+    some stay is no failure. `file`: this agent; nobody needs another, as this one has the lock and no other timer is
+    set."""
     kept.drop_others(file)
     slots.retire(host, slot, tag, image_id, float(drained))
     try:
+        staging.drop_secrets(host)
         images.prune(host, image, int(last), most=20) if image else []  # few: the next deploy waits
     except (Problem, OSError) as problem:
-        print("old images stay: %s" % problem, file=sys.stderr)
+        print("not all that is old goes: %s" % problem, file=sys.stderr)
 
 
 def main(words: list[str], program: bytes, file: str) -> None:

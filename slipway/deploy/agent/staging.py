@@ -40,3 +40,11 @@ def drop_staging(host: Host) -> None:
     for path in [host.next_env + ".new", *secrets]:
         with contextlib.suppress(OSError):
             disk.remove(path)
+
+
+def drop_secrets(host: Host) -> None:
+    """Remove secrets that no settings name any more. No name is used twice."""
+    settings = [host.env, host.next_env, host.revert_env, *map(host.kept_env, host.kept_envs())]
+    settings += [host.slot_file(slot, "env") for slot in host.pinned()]
+    named = "".join(disk.read(path) or "" for path in settings)
+    disk.remove(*(host.secret(name) for name in disk.entries(host.secrets) if name not in named))

@@ -31,7 +31,7 @@ class Failure(TypedDict):
 
 ANSWERS: Mapping[str, Any] = {  # of all else that the agent is told to do any object will do
     "facts": agent.Facts, "resolve": agent.Resolved, "pull": agent.Image, "lock": agent.Locked, "decide": agent.Fate,
-    "verdicts": agent.Judged, "prepare": agent.Prepared, "prune": agent.Pruned, "said": agent.Said,
+    "verdicts": agent.Judged, "prepare": agent.Prepared, "said": agent.Said,
     "command": agent.Command, "read_settings": agent.Settings}
 EVENTS: Mapping[str, Any] = {  # what else they have is plain, as text
     "progress": dict[str, Any], "takeback": dict[str, Any], "committed": dict[str, Any],

@@ -18,7 +18,7 @@ from .manager import NAME, Manager
 from .rollout import Rollout
 from .stack import hashed, secret
 
-OF_HOSTS = ("prune", "watch")  # commands that know nothing of a swarm, and options
+OF_HOSTS = ("watch",)  # commands that know nothing of a swarm, and options
 OPTIONS = ("skip_unreachable", "allow_incompatible", "parallel")
 
 

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from .begin import begin
 from .commit import commit, prepare, promise
 from .migrate import migrate, upload
-from .prune import prune
 from .publish import publish
 from .pull import pull
 from .readiness import ready
@@ -24,4 +23,4 @@ from .verdicts import verdicts
 
 STEPS: dict[str, Callable[..., object]] = {step.__name__: step for step in (
     begin, pull, verdicts, publish, upload, migrate, start, ready, pause, flip, watch, replace, prepare, promise,
-    commit, prune)}
+    commit)}
