@@ -1,5 +1,4 @@
-"""The errors. __main__ shows DeployErrors to the user. A HostProblem is of one host; those of all become a
-DeployError."""
+"""The errors: __main__ shows DeployErrors to the user; HostProblems of all hosts become one DeployError."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

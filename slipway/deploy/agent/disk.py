@@ -45,8 +45,7 @@ def entries(folder: str) -> list[str]:
 
 @contextlib.contextmanager
 def locked(folder: str) -> Iterator[None]:
-    """Hold a lock for as long as the block runs: one process at a time for a folder. It ends with its process. Where
-    there is no folder nothing is locked."""
+    """Hold a folder's lock for one process while the block runs. Without the folder nothing is locked."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(FileNotFoundError):
             stack.enter_context(lasting.locked(folder))
@@ -54,8 +53,7 @@ def locked(folder: str) -> Iterator[None]:
 
 
 def read_small(path: str, most: int = 4096) -> str | None:
-    """The first bytes of a file, as text, in a folder that is not ours: no link is followed, no pipe read. None where
-    there is no such file."""
+    """Return a file's first bytes as text, following no link and reading no pipe; None without such a file."""
     try:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

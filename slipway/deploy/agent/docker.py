@@ -44,8 +44,7 @@ def call(host: Host, method: str, path: str, login: dict[str, str] | None = None
 
 
 def ask(host: Host, method: str, path: str, what: str, given: object = None, seconds: float = 60) -> Any:
-    """What the engine answers, parsed; None where it knows nothing of that, or has nothing to say. Raises Problem,
-    which begins with `what`, where it did not do it."""
+    """Return the engine's parsed answer, or None for 404 or no body. Raises Problem that begins with `what`."""
     status, body = call(host, method, path, None, seconds, given)
     if status == 404:
         return None

@@ -79,8 +79,7 @@ def docker_info(host: Host) -> Docker:
 
 
 def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
-    """name → (id, image id, when it was made) of the app's containers that run; with `ended` also of those that ran
-    and are still there. None where the engine does not answer, which is never taken for "no container"."""
+    """name → (id, image id, creation) of the app's containers, `ended` ones too; None if the engine is silent."""
     found = ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED))
     if found is None:
         return None
@@ -146,8 +145,7 @@ def settings_problems(host: Host) -> list[str]:
 
 
 def front(host: Host) -> Front:
-    """The scheme by which visitors come to nginx; scheme and host of SITE_URL, by the settings that the next deploy
-    makes live. "" for what cannot be told."""
+    """Return nginx's scheme, and scheme and host of the SITE_URL that comes; "" for what cannot be told."""
     nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
     found = site.of(host, coming(host))
     return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],

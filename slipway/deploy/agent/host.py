@@ -73,8 +73,7 @@ class Host:
 
     def call(self, *words: str, timeout: float = 60, check: bool = True, env: Mapping[str, str] | None = None,
              input: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; the finished process, output as text. Raises Problem when it fails, with `check`,
-        or takes more than `timeout` seconds."""
+        """Run a command to its end. Raises Problem when it fails, with `check`, or takes over `timeout` seconds."""
         try:
             done = subprocess.run(words, stdin=subprocess.DEVNULL if input is None else None, input=input,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
@@ -86,8 +85,7 @@ class Host:
         return checked(words, done) if check else done
 
     def systemctl(self, *words: str, **options: Unpack[CallOptions]) -> subprocess.CompletedProcess[str]:
-        """`call` of systemctl: again where an upgrade replaces systemd meanwhile (daemon-reexec), which may have heard
-        it or not."""
+        """`call` of systemctl, and again while an upgrade replaces systemd (daemon-reexec)."""
         check, options["check"] = options.get("check", True), False
         for _ in range(TRIES):
             done = self.call("systemctl", *words, **options)
@@ -164,8 +162,7 @@ def wait_until(done: Callable[[], object], seconds: float, pause: float = 0.05) 
 
 
 def at_once(functions: Sequence[Callable[[], Any]], seconds: float | None = None) -> list[Any]:
-    """What the functions return, in their order; all are called at the same time. Raises the error of the first that
-    failed, or did not end within so many `seconds`."""
+    """Call functions at the same time; their results in order. Raises the first error, or Problem after `seconds`."""
     results: list[Any] = [Problem("it could not be found out within %d s" % (seconds or 0))] * len(functions)
     deadline = time.monotonic() + (seconds or 0)
 

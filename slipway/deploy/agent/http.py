@@ -1,5 +1,4 @@
-"""Asking over unix sockets: the app on its own one, nginx as a visitor would, and Docker's engine. Over TCP: what else
-an app runs."""
+"""Ask over unix sockets the app, nginx as a visitor would, and Docker's engine; over TCP an app's other processes."""
 
 from __future__ import annotations
 
@@ -82,8 +81,7 @@ def asked(sock: Place, request: str, timeout: float | None) -> Iterator[socket.s
 
 @contextlib.contextmanager
 def stream(sock: str, path: str, seconds: float | None = 60) -> Iterator[tuple[int, BinaryIO]]:
-    """(status, file of the body) of an answer that is too long to be held, for as long as the block runs. `seconds`:
-    that it may say nothing."""
+    """Yield (status, file of the body) of a long answer. `seconds`: the longest silence."""
     with asked(sock, REQUEST % (path, "localhost", AGENT, "http"), seconds) as connection:
         with connection.makefile("rb") as file:
             status = STATUS.match(file.readline(1000))

@@ -100,8 +100,7 @@ def pieces(file: Readable, path: str) -> Iterator[bytes]:
 
 
 def text(host: Host, container: str, path: str) -> str | None:
-    """The text of a file in the container; None where there is no such file. Raises Problem for what is no file, or
-    a larger one than TEXT."""
+    """Return a file's text, or None without one. Raises Problem for what is no file, or larger than TEXT."""
     for member, content in members(host, container, path):
         if content and member.size <= TEXT:
             return b"".join(content).decode(errors="replace")

@@ -35,8 +35,7 @@ def refuse(status: int, body: str, what: str, image: str, credentials: str) -> N
 
 
 def about(host: Host, reference: str) -> Image | None:
-    """An image that is here: its id, the digests it was pulled by, the revision it was built from, by its label. None
-    where it is not here."""
+    """Return an image's id, digests and revision (a label); None where it is not here."""
     found = docker.image(host, reference)
     if found is None:
         return None
@@ -77,8 +76,7 @@ def bring(host: Host, image: str, digest: str, credentials: str = "") -> None:
 
 
 def others(records: list[Record], found: Image) -> list[str]:
-    """Ids of images in the records of a tag that are not this one. The same image has the same id or the same digest:
-    another engine may give it another id."""
+    """Return the ids that records of a tag hold of another image: neither the id nor the digest is this one's."""
     return sorted({record["image_id"] for record in records if record.get("image_id")
                    and record["image_id"] != found["image_id"] and record.get("digest") not in found["digests"]})
 
@@ -93,8 +91,7 @@ def content(host: Host, image: str, path: str) -> str | None:
 
 
 def needed(host: Host, last: int = 0) -> set[str | None]:
-    """Ids of the images that TAG, REVERT, a slot, an attempt or one of the `last` committed releases needs, of every
-    app on this host: several may go by one image's name."""
+    """Return the ids of images that any app here needs, of its `last` releases too: apps may share an image."""
     names = os.listdir(host.root + "/var/www")
     apps = [Host(name, host.root) for name in names if os.path.exists("%s/var/www/%s/TAG" % (host.root, name))]
     return {image for app in [host, *apps] for image in needed_by(app, last)}

@@ -14,8 +14,7 @@ SPARE = 64 * 2**20  # bytes that a second slot must leave free
 
 
 def for_slots(host: Host, ours: dict[str, Container], live: str | None) -> Memory:
-    """What a second slot needs: as much as the live one holds. What the idle one still holds counts as available, as it
-    is emptied before anything starts."""
+    """Return what a second slot needs, as much as the live one holds, and what is free with the idle one emptied."""
     found = held(host, {one[0]: name[-1] for name, one in ours.items() if name.endswith(("-a", "-b"))})
     return {"memory": available(host) + (found[slots.other(live)] if live else 0),
             "need": SPARE + (found[live] if live else 0)}

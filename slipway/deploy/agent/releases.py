@@ -140,8 +140,7 @@ def revert_for(records: list[Record], current: Release | None, tag: str, also_wi
 
 
 def read_attempt(host: Host) -> Noted | None:
-    """What a deploy under way has written down; None where there is none. Raises Malformed, or Problem
-    for what a newer deployer has written."""
+    """Return what a deploy has noted, or None. Raises Malformed, or Problem if a newer deployer wrote it."""
     text = disk.read_exact(host.attempt, LONGEST)
     if text is None:
         return None

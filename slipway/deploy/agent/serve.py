@@ -135,8 +135,7 @@ def is_retirement(held: str | None) -> bool:
 
 
 def run_as_unit(host: Host, path: str, description: str, dead_after: float, bare: bool) -> tuple[int, list[str]]:
-    """Run the agent, a file, as the unit APP-deploy, on this stdin and stdout, to its end: (its exit code, the last
-    lines of systemd-run's stderr)."""
+    """Run the agent, a file, as the unit APP-deploy on this stdin and stdout: (exit code, last lines of stderr)."""
     run = [slots.host_path("python3"), "-I", "-S", path]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
                   "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app]),

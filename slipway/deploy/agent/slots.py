@@ -97,8 +97,7 @@ def release_in(host: Host, slot: str) -> Release | None:
 # ---- workers ----
 
 def pause(host: Host, slot: str) -> None:
-    """Tell the slot's worker to stop consuming; it says so in worker.ready. A worker whose folder has no room for
-    the file goes on until it is stopped."""
+    """Tell the slot's worker to stop consuming. Without room for the file it goes on until it is stopped."""
     with contextlib.suppress(OSError):
         disk.touch(host.slot(slot, "worker.pause"))
 
@@ -136,15 +135,13 @@ def drain(host: Host, slot: str, seconds: float = DRAIN) -> bool:
 
 
 def stop(host: Host, slot: str, drained: float = DRAIN) -> None:
-    """Stop the slot's units, drained first, and forget what it ran. Units that need more than STOPPING seconds go on
-    stopping."""
+    """Drain and stop the slot's units, and forget what it ran. Some may still be stopping after STOPPING seconds."""
     begin_stop(host, slot, drained)
     stopped(host, slot, STOPPING)
 
 
 def begin_stop(host: Host, slot: str, drained: float = DRAIN) -> None:
-    """Drain the slot, for so many seconds at most, and tell its units to stop: they close what is still open, such as
-    websockets. Raises Problem where it is live."""
+    """Drain the slot, for so many seconds at most, and tell its units to stop. Raises Problem where it is live."""
     if slot == live(host):
         raise Problem("slot %s is live: it is not stopped" % slot)
     names = running(host, *units(host, slot))

@@ -46,8 +46,7 @@ def outcome(fates: Fates, failed: Mapping[str, HostProblem], tag: str) -> Deploy
 
 @dataclass
 class Commit:
-    """Brings the hosts of a deploy, all prepared, to one release. `id`: of the attempt; `seconds`: after which a host
-    that hears nothing decides by itself."""
+    """Brings prepared hosts to one release. `id`: of the attempt; `seconds`: until a silent host decides by itself."""
 
     run: Run
     id: str

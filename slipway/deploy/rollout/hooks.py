@@ -52,8 +52,7 @@ async def run(command: str, record: HookRecord, must: bool = False) -> None:
 
 
 async def around(commands: Mapping[str, str], record: HookRecord, began: float, work: Awaitable[None]) -> float:
-    """Do the work of a deploy, and run the hook of how it ended; the seconds that it took since `began`, by the
-    monotonic clock. A deploy that was refused, or found a lock, has no hook. Raises what the work raises."""
+    """Do a deploy and run the hook of its end, but for one refused or locked. Returns seconds since `began`."""
     try:
         await work
     except (Refused, Locked):

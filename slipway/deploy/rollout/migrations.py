@@ -22,8 +22,7 @@ OLDER = "{} was live before: it is refused if it cannot work with the migrations
 
 
 def needed(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The steps of a group without those that have nothing to do: migrate is left out only where the release says
-    itself that all is applied. `judged`: what `verdicts` answered, nothing where it was not asked."""
+    """Return the group's steps without a `migrate` for which, as `judged`, the release says all is applied."""
     return tuple(step for step in group if not (step.where == PENDING and judged.get("applied") is True))
 
 

@@ -204,8 +204,7 @@ def replace(fleet: Fleet, hosts: Sequence[Host]) -> Step:
 
 
 def judge(hosts: Sequence[Host]) -> str:
-    """Which of the hosts that have a release judges migrations: one whose web says as it boots which are pending; ""
-    where there is none."""
+    """Return the host that judges migrations, one with a web if there is one; "" without hosts."""
     return next((host.name for host in sorted(hosts, key=lambda host: not host.has("web"))), "")
 
 

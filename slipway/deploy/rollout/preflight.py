@@ -44,8 +44,7 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Targe
 
 
 def host_problems(fleet: Fleet, host: Host, facts: Facts, back: bool = False, warm: bool = False) -> Iterator[str]:
-    """What is wrong with a host, whatever the release. Settings keep nobody from going `back`, nor does memory where
-    that starts nothing, as the release is `warm`."""
+    """Say what is wrong with a host. Going `back` ignores settings; a `warm` release needs no memory."""
     yield from fitness(facts)
     yield from provisioning(fleet, host, facts)
     yield from room(fleet, facts)
@@ -131,8 +130,7 @@ def elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
 
 
 def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    """Whether the app would not start with its SITE_URL; whether that, the host's nginx and [site] disagree on http or
-    https."""
+    """Say where SITE_URL is wrong, or disagrees with nginx or [site] on http or https."""
     if not host.has("web"):
         return
     tls, site = fleet.site["tls"], facts["site"]
@@ -179,8 +177,7 @@ def was_live(facts: AllFacts, tag: str) -> bool:
 
 
 def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:
-    """The hosts that have a release; those alone that have another than this tag, if there are any: of that it is that
-    migrations are judged."""
+    """Return the hosts that leave another release than this tag; if none does, all that have a release."""
     tags = {host.name: live["tag"] for host in hosts if (live := facts[host.name]["tag"])}
     return [host for host in hosts if tags.get(host.name, tag) != tag] or [
         host for host in hosts if host.name in tags]
@@ -198,8 +195,7 @@ def revert_of(facts: AllFacts) -> dict[str, Release]:
 
 
 def recorded(facts: AllFacts, tag: str) -> dict[str, Record]:
-    """host name → the newest committed record of a tag; another host's where this one has none. Raises Refused where no
-    host has one."""
+    """Return host name → newest committed record of a tag, else another host's. Raises Refused if none has one."""
     known = {name: [record for record in found["known"] if record["tag"] == tag
                     and record["outcome"] == "committed"] for name, found in facts.items()}
     some = [record for records in known.values() for record in records]

@@ -60,8 +60,7 @@ class Run:
         return await self.hosts.connections[name].ask(step.name, step.limit, **step.args_for(name))
 
     async def try_step(self, step: Step) -> dict[str, HostProblem]:
-        """Do a step on all its hosts, whatever fails on any; host name → its problem, Lost where nobody knows whether
-        it was done."""
+        """Do a step on all its hosts, whatever fails; host name → problem, Lost where nobody knows."""
         async def do(host: Host) -> None:
             with timed(self.hosts.tell, step.name, host.name):
                 await self._ask(step, host.name)

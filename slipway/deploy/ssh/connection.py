@@ -126,14 +126,12 @@ class Connection(Conversation):
             self.tasks.append(asyncio.create_task(self._beat()))
 
     async def command(self, script: str, input: bytes = b"", timeout: float = 600) -> Done:
-        """Run a shell script on the host as root, with at most 1 MB of output; how it ended, whatever its exit code.
-        Raises HostProblem, also once this connection's lock has ended."""
+        """Run a shell script on the host as root; output up to 1 MB, any exit code. Raises HostProblem."""
         answer: Command = await self.ask("command", timeout + 10, script=script, input=encoded(input), seconds=timeout)
         return Done(answer["code"], base64.b64decode(answer["out"]), base64.b64decode(answer["err"]))
 
     async def put(self, path: str, content: bytes, mode: int = 0o644, owner: str = "root", group: str = "root") -> None:
-        """Write a file on the host, under the lock: whole, synced, and never for a moment with another owner or mode.
-        Raises HostProblem."""
+        """Write a file on the host, under the lock: whole, synced, at once with owner and mode. Raises HostProblem."""
         await self.ask("put", 120, path=path, content=encoded(content), mode=mode, owner=owner, group=group)
 
     async def end(self) -> None:
@@ -150,8 +148,7 @@ class Connection(Conversation):
             self._line({"abort": why})
 
     async def at_end(self, timeout: float) -> Answer | None:
-        """The agent's word, a LockEnd, when the lock has ended; None without it in `timeout` seconds; {} without a
-        lock."""
+        """Return the agent's LockEnd; None without it in `timeout` seconds; {} without a lock."""
         if self.locking is None:
             return {}
         with contextlib.suppress(HostProblem):

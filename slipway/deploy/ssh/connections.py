@@ -86,8 +86,7 @@ class Connections:
             raise Refused(on_hosts(problems))
 
     async def facts(self, **args: Callable[[Host], Any]) -> tuple[dict[str, Facts], Problems]:
-        """(host name → its facts, host name → why it gave none); `hosts` then are those that did. `args`: name of an
-        argument → function that returns it for a host."""
+        """(host name → facts, host name → why none); `hosts` keeps the first. `args`: name → function of a host."""
         return await self._each_that_can("facts", lambda host: self.connections[host.name].ask(
             "facts", **{key: value(host) for key, value in args.items()}))
 

@@ -13,8 +13,7 @@ Problems = dict[str, list[str]]  # host name → what is wrong there
 
 
 async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Iterable[K]) -> dict[K, T]:
-    """{item: what the function returned for it}, called for all at once. Raises the first error. When this ends, all
-    calls have ended."""
+    """Call the function for all items at once: {item: result}. Raises the first error when all calls have ended."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = {item: group.create_task(function(item)) for item in items}

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import signal
 from collections.abc import Coroutine
 from types import TracebackType
@@ -14,8 +15,7 @@ T = TypeVar("T")
 
 
 class Heeding(contextlib.AbstractContextManager[None]):
-    """A block that the first signal cancels; it then raises Interrupted. If not `heeded`, it ignores signals. Only the
-    innermost block gets a signal."""
+    """A block that the first signal cancels, raising Interrupted; or, not `heeded`, one that ignores signals."""
 
     blocks: list["Heeding"] = []
 
@@ -49,14 +49,8 @@ def hear(number: int) -> None:
         block.task.cancel()
 
 
-def heeded() -> Heeding:
-    """A block that a signal interrupts."""
-    return Heeding()
-
-
-def ignored() -> Heeding:
-    """A block that no signal interrupts."""
-    return Heeding(heeded=False)
+heeded = Heeding  # a block that a signal interrupts
+ignored = functools.partial(Heeding, heeded=False)  # one that no signal interrupts
 
 
 async def heeding(work: Coroutine[Any, Any, T]) -> T:

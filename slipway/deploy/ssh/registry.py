@@ -93,8 +93,7 @@ def at_once(functions: Sequence[Callable[[], Blob]]) -> list[Blob]:
 
 
 def saved(image: str, folder: Path, docker: str) -> tuple[bytes, list[tuple[str, Path]]]:
-    """(the config's bytes, [(diff id, file) of each layer, from the bottom up]), by `docker save` into `folder`. Raises
-    Refused."""
+    """Return (config, [(diff id, file) of each layer, bottom up]) by `docker save`. Raises Refused."""
     refuse_missing(image, docker)
     with subprocess.Popen([docker, "save", image], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as save:
         assert save.stdout
@@ -134,8 +133,7 @@ def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:
 
 
 def unpack(stream: IO[bytes], folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """(name → file in `folder`, name of a link → name), of an archive. Equal layers may be links. Names in the archive
-    are never used as paths."""
+    """Return (name → file in `folder`, link → name) of an archive, whose names are never used as paths."""
     files: dict[str, Path] = {}
     links: dict[str, str] = {}
     with tarfile.open(fileobj=stream, mode="r|*") as tar:

@@ -42,8 +42,7 @@ MISSING = object()  # stands for a key that is not there: None may be a value
 
 
 def visible(text: str) -> str:
-    """The text with control characters, and those that hide or turn text, spelt out, as \\x1b: no terminal obeys it.
-    Line ends stay."""
+    """Return the text with control and bidi characters spelt out (\\x1b), but for line ends: no terminal obeys it."""
     return "".join(character if character == "\n" or unicodedata.category(character)[0] != "C"
                    else character.encode("unicode_escape", "surrogatepass").decode() for character in text)
 

@@ -47,8 +47,7 @@ class Manager:
         raise Refused(on_hosts(problems))
 
     async def state(self, until: float = 0) -> state.State:
-        """What the swarm has of the app. A swarm that has lost its leader answers nobody for some seconds: it is asked
-        again `until` then, by the monotonic clock. Raises Refused."""
+        """Return what the swarm has of the app, asking `until` then while it has no leader. Raises Refused."""
         while True:
             try:
                 return state.parsed(self.fleet.app, await self.run(["sh", "-c", state.SCRIPT, "sh", self.fleet.app]))

@@ -145,8 +145,7 @@ class Rollout:
             await asyncio.wait({putting})
 
     async def _undo(self, seen: state.State, changed: Mapping[str, state.Service]) -> None:
-        """Have Docker begin to take these services back. The old stack is put where nothing leads back by itself, as
-        Docker's own rollback has met ours and undone it."""
+        """Have Docker take services back; put the old stack where Docker's own rollback has met ours."""
         if seen.releases and any(name in seen.services and not one.before for name, one in changed.items()):
             return await self._put(stack.stack(self.fleet, seen.releases, seen.services["web"].attempt))
         for name, one in changed.items():

@@ -25,8 +25,7 @@ RIGHTS: Data = {"user": USER, "read_only": True, "cap_drop": ["ALL"]}
 
 
 class Release(NamedTuple):
-    """`image`: NAME@sha256:…; `settings`: the name of their config; `secrets`: names of those that the settings name;
-    `who`: by whom and since when."""
+    """`image`: NAME@sha256:…; `settings`: their config; `secrets`: those the settings name; `who`: by whom, when."""
 
     tag: str
     image: str
@@ -105,8 +104,7 @@ def constraint(fleet: Fleet, role: str) -> str:
 
 
 def changes(fleet: Fleet, process: Process) -> Data:
-    """How it changes over. Docker watches each new container for `monitor`, and takes a service back of which one
-    ends; the pause after each part of web is the canary's."""
+    """Return update_config: watch each new container for `monitor`, pause after each part of web, roll back."""
     order, web = "start-first" if process.overlap else "stop-first", process.name == "web"
     return {"update_config": {
                 "parallelism": at_once(fleet) if web else 0, "delay": f"{fleet.rollout['canary'] * web}s",

@@ -13,8 +13,7 @@ from .commit import drop_prepared, drop_ways_back, note_commit
 
 
 def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Begun:
-    """Settle what a dead deploy has left, and begin to empty the idle slot, unless a rollback can use it as it is.
-    `values`: what the deployer notes of the attempt."""
+    """Settle a dead deploy, and begin to empty the idle slot unless it is warm. `values`: what to note."""
     values.update(settle_leftovers(host, say))
     live = slots.live(host)
     idle = slots.other(live)
@@ -35,8 +34,7 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Be
 
 
 def settle_leftovers(host: Host, say: Say) -> Noted:
-    """Settle what a dead deploy has left. Returns how to bring back processes that could not be brought back, which
-    the new attempt notes. Raises Problem where visitors are not back."""
+    """Settle a dead deploy; return the processes still to bring back. Raises Problem if visitors are not back."""
     takeback.settle(host, say)
     left = releases.read_attempt(host) or {}
     if left and slots.live(host) != left["live"]:

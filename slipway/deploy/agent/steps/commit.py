@@ -54,8 +54,7 @@ def new_texts(host: Host, attempt: Attempt, current: Release | None) -> tuple[di
 
 
 def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], Prepared]:
-    """(path → text, what to tell) of the settings that a rollback replaces: they are kept under a name that is free. It
-    has its place before others come to theirs."""
+    """Return (path → text, what to tell) of the settings that a rollback replaces, under a name that is free."""
     old, new = disk.read_bytes(host.env), disk.read_bytes(host.revert_env)
     if attempt.noted.get("settings_from") != host.revert_env or old is None or new is None or old == new:
         return {}, {}
@@ -123,8 +122,7 @@ def commit(host: Host, attempt: Attempt, say: Say) -> None:
 
 
 def finish(host: Host, attempt: Noted, say: Say) -> None:
-    """Bring what `prepare` has written to its place, and forget the attempt. A REVERT that is no more goes first, then
-    come TAG, REVERT, settings and log. It may be done twice."""
+    """Rename all that `prepare` wrote, REVERT gone first, and forget the attempt. May be done twice."""
     if os.path.exists(host.tag + ".next"):  # REVERT is never the same as TAG, not for a moment
         disk.remove(*attempt["removes"])
     for path, to in attempt["renames"]:

@@ -14,8 +14,7 @@ ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # a migration that has to wait f
 
 
 def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, extra: str = "", slot: str = "") -> str:
-    """Run a command of the new release, or of another slot's, to its end, in a container with the attempt's label; its
-    output. Raises Problem when it fails, or takes more than `seconds`."""
+    """Run a command of a slot's release in a labelled container; its output. Raises Problem if it fails or is late."""
     label = "--label %s=%s" % (ATTEMPT, attempt.noted["id"])
     attempt.note(one_offs=True)
     try:
@@ -51,8 +50,7 @@ def migrate(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
 
 
 def upload(host: Host, attempt: Attempt, say: Say, bucket: str, seconds: float) -> None:
-    """Add the new release's static files to those in a bucket, within so many seconds. What the image says in a line
-    of why it cannot is all there is to tell."""
+    """Add the release's static files to those in a bucket. An error is the image's own line."""
     attempt.note(changed=True)
     try:
         one_off(host, attempt, ["collectstatic", bucket], seconds)

@@ -85,8 +85,7 @@ def sync(host: Host, folder: str, added: list[str]) -> None:
 
 
 def make_room(folder: str, path: str) -> None:
-    """Make the folder of a file, and remove what is in the way beside it. Raises Problem rather than follow a link that
-    an older release has left."""
+    """Make a file's folder and remove what is in the way. Raises Problem where the path leads through a link."""
     parent = os.path.dirname(path)
     if os.path.realpath(parent) != os.path.realpath(folder) + parent[len(folder):]:
         raise Problem("there is a link in %s: remove it" % parent)

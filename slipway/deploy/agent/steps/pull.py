@@ -12,8 +12,7 @@ ROOM = 2**30  # bytes; where fewer are free, old images go before a new one come
 
 
 def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = "", reference: str = "") -> Image:
-    """Pull the image where it is not here, and pin it to the slot; what the image is, for the deployer to judge.
-    `reference`: a name to pull it by instead of `image`."""
+    """Pull the image, by `reference` if given, and pin it to the slot; what it is, for the deployer to judge."""
     found = known(host, attempt) or fetched(host, attempt, image, credentials, reference)
     if not attempt.noted["warm"]:
         pin(host, attempt, say, found["image_id"])
@@ -21,8 +20,7 @@ def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = 
 
 
 def known(host: Host, attempt: Attempt) -> Image | None:
-    """What a rollback knows of its image by the records, if the image is here; a warm slot runs it. None for a deploy:
-    of what is pulled the engine tells the digests."""
+    """Return a rollback's image by the records, if it is here; None for a deploy, as the engine tells digests."""
     image = attempt.noted.get("image_id", "")
     here = {"image_id": image, "digests": []} if attempt.noted["warm"] else image and images.about(host, image)
     digest = attempt.noted.get("digest")
@@ -40,8 +38,7 @@ def fetched(host: Host, attempt: Attempt, image: str, credentials: str, referenc
 
 
 def pin(host: Host, attempt: Attempt, say: Say, image_id: str) -> None:
-    """Wait until the slot that `begin` stops is empty, and write down that it runs this image with the release's
-    settings. Raises Problem where it does not stop."""
+    """Wait until the idle slot has stopped, and pin image and settings to it. Raises Problem if it does not stop."""
     if not slots.stopped(host, attempt.noted["slot"]):
         raise Problem("slot {1} does not stop: see systemctl status '{0}-*@{1}'".format(
             host.app, attempt.noted["slot"]))

@@ -22,15 +22,13 @@ def empty_slot(host: Host, attempt: Noted) -> None:
 
 
 def await_containers(host: Host, names: set[str]) -> None:
-    """Wait a few seconds for the containers to run: one-offs started meanwhile would take the processors from them. A
-    container that never starts is reported later, by `ready`."""
+    """Wait a few seconds for containers to start, before one-offs compete for the processors."""
     wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
 
 
 def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str],
           anew: bool = False) -> None:
-    """Wait until what runs in the slot works, by its own word. `smoke`: paths that the web must answer; `anew`: webs
-    have ended for want of migrations. Raises Problem as until_ready."""
+    """Wait until the slot works; the web answers `smoke` paths. `anew`: restart webs that lacked migrations."""
     if anew and host.has("web"):
         start_anew(host, attempt)
     until_ready(host, attempt, say, {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)},

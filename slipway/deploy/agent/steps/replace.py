@@ -12,8 +12,7 @@ STOP = 120  # seconds that a process may take to stop: more than TimeoutStopSec 
 
 
 def replace(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
-    """Stop what runs alone, then start it in the new release, and wait until it is ready, for so many seconds. Then
-    stop what ran on in the old slot and does not stay there."""
+    """Stop what runs alone, start it in the new release, wait `seconds` for it, then end what passes."""
     units = {role: host.unit(role) for role in host.alone()}
     if units:
         attempt.note(before={**{role: what_runs(host, role) for role in units}, **attempt.noted.get("before", {})})
@@ -53,8 +52,7 @@ def passing(host: Host, slot: str) -> list[str]:
 # ---- and back ----
 
 def processes_back(host: Host, attempt: Noted) -> None:
-    """Start the old processes again, where they were stopped. All are tried. Raises the Problem of the first that does
-    not come back."""
+    """Start all old processes again that were stopped. Raises the first Problem."""
     problems = []  # of roles and units that are there still: somebody may have provisioned since
     old = {role: before for role, before in attempt.get("before", {}).items() if role in host.alone()}
     ended = [unit for unit in attempt.get("ended", []) if unit in passing(host, attempt["live"])]

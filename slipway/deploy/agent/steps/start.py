@@ -95,8 +95,7 @@ def told(host: Host, attempt: Attempt) -> dict[str, bool] | None:
 
 
 def parse_told(text: str, tag: str) -> dict[str, bool] | None:
-    """The content of web.plan, which whoever is in the container may have written; None where it is not the word of
-    this release on its migrations."""
+    """Return the content of web.plan; None where it is not this release's word on its migrations."""
     first, *lines = text.splitlines() or [""]
     if len(text) > PLAN or first != "release " + tag or not lines or not all(map(LINE.fullmatch, lines)):
         return None

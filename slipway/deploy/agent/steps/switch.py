@@ -34,8 +34,7 @@ def workers_back(host: Host, attempt: Noted) -> None:
 
 
 def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], max_errors: float | None = None) -> None:
-    """Give the slot the visitors, and ask it through nginx. `max_errors`: the Watcher's; without it the slot
-    is not watched from here on. Raises Problem where visitors cannot be watched."""
+    """Flip visitors to the slot, watch them if `max_errors` is given, ask nginx. Raises Problem if it is blind."""
     blind = Visitors(host).blind() if max_errors is not None and host.has("web") else ""
     if blind:
         raise Problem(blind)
@@ -53,8 +52,7 @@ def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], max_error
 
 
 def check_front(host: Host, attempt: Attempt, smoke: Sequence[str]) -> None:
-    """Raise Problem where the release does not answer through nginx. One of its processes may still give the answer of
-    a moment before, when it was not ready yet."""
+    """Raise Problem where the release does not answer through nginx, also a moment later."""
     found: list[Problem | None] = []
 
     def is_well() -> bool:

@@ -46,14 +46,12 @@ def verdicts(host: Host, attempt: Attempt, say: Say) -> Judged:
 
 
 def ended_well(host: Host) -> bool:
-    """Whether the last attempt here was committed. Where not, its `migrate` may have been cut off behind the last
-    migration, as permissions were made."""
+    """Return False if the last attempt failed: its `migrate` may have been cut off before permissions were made."""
     return [record["outcome"] for record in releases.read_log(host)[0]][-1:] in ([], ["committed"])
 
 
 def has_new(host: Host, attempt: Attempt) -> bool:
-    """Whether the release may have to migrate what the live one has not, or another database: a web may need that to
-    boot."""
+    """Return True if the release may have to migrate what the live one has not, or another database."""
     settings = [disk.read_bytes(host.slot_file(slot, "env")) for slot in (attempt.noted["live"], attempt.noted["slot"])]
     if settings[0] != settings[1]:
         return True
@@ -107,8 +105,7 @@ def going_back(host: Host, attempt: Attempt, vendor: str) -> Judged:
 
 
 def migrations_of(host: Host, attempt: Attempt, slot: str) -> dict[str, bool]:
-    """The migrations of a slot's release, by its own word; none where it is too broken to tell. Then its build alone
-    says which it has."""
+    """Return the migrations that a slot's release lists; none where it is too broken to tell."""
     try:
         return parse_plan(one_off(host, attempt, ["manage", "showmigrations", "--plan"], 30, slot=slot))
     except Problem:
