@@ -9,8 +9,9 @@ import pytest
 from e2e import byhand, checker
 from e2e.byhand import answers, containers, until_it_answers
 from e2e.fleet import apps
-from host.test_units import UPSTART, VALUES, render
+from host.test_units import upstart_job
 from proc import ROOT, run
+from slipway.deploy.agent.roles import BUILT_IN
 
 # In place of upstart's, which can't be had any more: runs a job's stanzas with `sh -e`, as that does; no respawn.
 INITCTL = r"""#!/bin/sh
@@ -111,7 +112,7 @@ def test_another_image_under_the_live_name(fleet, host, images):
 def test_a_host_with_upstart(host, images):
     """Its jobs release v2, and go back to v1 where a release is broken: in slot a's folder, with no unit of systemd."""
     host.run("systemctl disable --now --quiet shop.target")
-    jobs = {f"/etc/init/{Path(job).name.replace('APP', 'shop')}": (render(job, VALUES), "644") for job in UPSTART}
+    jobs = {f"/etc/init/shop-{name}.conf": (upstart_job(name), "644") for name in BUILT_IN}
     byhand.put(host, {"/usr/local/sbin/initctl": (INITCTL, "755"), **jobs})
     assert classic(host, "v2", images["v2"], INIT="upstart", READY="60").returncode == 0
     assert "v2" in answers(host, "shop")[1] and files(host) == {"./TAG": "v2", "./REVERT": "v1"}

@@ -16,7 +16,6 @@ VALUES = {"APP": "shop", "NAME": "alerts", "COMMAND": "manage sendalerts", "READ
           "FILE": "shop-alerts.service", "UNIT": "shop-alerts", "SLOT": "alerts", "IN_SLOT": "", "MOUNT": "",
           "OPTIONS": "-e READY_FILE=/dev/shm/ready"}
 SYSTEMD = sorted(path.relative_to(HOST).as_posix() for path in HOST.glob("systemd/*.*") if path.is_file())
-UPSTART = sorted(path.relative_to(HOST).as_posix() for path in HOST.glob("upstart/*"))
 SCRIPTS = ["docker-runner", "docker-slot"]
 TEMPLATES = sorted(path.relative_to(HOST).as_posix() for path in HOST.rglob("*")
                    if path.is_file() and path.parent.name != "__pycache__")
@@ -31,10 +30,19 @@ def install(folder, name):
     (folder / unit.path.rpartition("/")[2]).write_text(unit.content)
 
 
+def upstart_job(name):
+    """The upstart job of a built-in process."""
+    process = BUILT_IN[name]
+    options = process.options.format("shop").replace("%i", "a")
+    return render("upstart/APP-PROCESS.conf", {
+        "APP": "shop", "NAME": name, "UNIT": f"shop-{name}-a" if process.overlap else f"shop-{name}",
+        "COMMAND": process.command, "STOP": str(process.stop), "OPTIONS": options})
+
+
 def stanzas(job):
     """Name → the sh of each script stanza of an upstart job: what upstart gives to `sh -e`."""
     return {name or "script": body for name, body in
-            re.findall(r"^(?:([\w-]+) )?script\n(.*?)^end script", render(job, VALUES), re.MULTILINE | re.DOTALL)}
+            re.findall(r"^(?:([\w-]+) )?script\n(.*?)^end script", job, re.MULTILINE | re.DOTALL)}
 
 
 def test_systemd_takes_the_units(tmp_path):
@@ -117,17 +125,17 @@ def test_scripts_are_clean(script):
     assert (HOST / script).stat().st_mode & 0o111 == 0o111
 
 
-@pytest.mark.parametrize("job", UPSTART)
-def test_upstart_jobs(job, tmp_path):
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_upstart_jobs(name, tmp_path):
     """A job's stanzas are clean sh, start the committed TAG, and stop and remove the container; it never gives up."""
-    found = stanzas(job)
-    for name, text in found.items():
-        (tmp_path / "script").write_text(text)
+    text = upstart_job(name)
+    found = stanzas(text)
+    for stanza in found.values():
+        (tmp_path / "script").write_text(stanza)
         done = run([ROOT / "ve/bin/shellcheck", "--shell=dash", tmp_path / "script"])
         assert done.returncode == 0, done.stdout
     container = re.search(r"docker-runner --unit (\S+)", found["script"])[1]
     assert f"--stop {container} " in found["pre-stop"] and f"--stop {container} " in found["post-stop"]
-    text = render(job, VALUES)
     assert re.search("^respawn$", text, re.MULTILINE) and "respawn limit unlimited" in text
 
 
