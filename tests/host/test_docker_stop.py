@@ -12,7 +12,7 @@ import pytest
 from proc import end, running, wait_until
 
 from .conftest import program
-from .test_docker_runner import ID, IMAGE_ID, Server, UNIT, USER, wanted
+from .test_docker_runner import ID, Server, UNIT, USER, wanted
 
 SCOPE = "0::/system.slice/docker-{}.scope"
 CGROUPS = ("12:pids:/docker/{}\n0::/", SCOPE, SCOPE + "/init.scope")
@@ -26,9 +26,9 @@ def server(tmp_path):
 
 
 @contextlib.contextmanager
-def container(server, script, cgroup=CGROUPS[0], known=True):
+def container(server, script, cgroup=CGROUPS[0], known=True, config='{"Config": {}}'):
     """A process that stands for the first one of a unit's container, as the kernel shows it below server.root; it runs
-    this script, which says "up". `known`: its id has been written down by its start."""
+    this script, which says "up". `known`: its id has been written down by its start; `config`: Docker's file of it."""
     init = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     init.stdout.readline()
     server.put(f"proc/{init.pid}/cgroup", cgroup.format(ID) + "\n")
@@ -36,7 +36,8 @@ def container(server, script, cgroup=CGROUPS[0], known=True):
     (server.root / f"proc/{init.pid}/task").symlink_to(f"/proc/{init.pid}/task")
     if known:
         server.put("run/docker-runner/shop-web-a", ID + "\n")
-        server.put("run/docker-runner/shop-web-a.signal", "\n")
+    if config:
+        server.put(f"var/lib/docker/containers/{ID}/config.v2.json", config)
 
     def reap():
         init.wait()
@@ -83,46 +84,19 @@ def test_stop(server, engine, cgroup):
         == (engine != "well") == ("Docker does not answer" in done.stderr)
 
 
-@pytest.mark.parametrize("image, opts, sent", [
-    ("", "", signal.SIGTERM), ("SIGINT", "", signal.SIGINT), ("SIGINT", "--stop-signal QUIT", signal.SIGQUIT),
-    ("", "--stop-signal=SIGUSR1", signal.SIGUSR1), ("3", "", signal.SIGQUIT)])
-def test_a_stop_is_as_the_image_wants_it(server, image, opts, sent):
-    """STOPSIGNAL of an image, as Postgres has one, or --stop-signal: its start notes it, as the engine may be away."""
-    server.put("stub/image", f"{IMAGE_ID} {image}\n")
-    server.put(f"etc/default/{USER}", f"IMAGE=shop\nOPTS='{opts}'\n")
-    assert server(*UNIT).returncode == 0
-    note = (server.root / f"run/docker-runner/{USER}-web-a.signal").read_text()
-    server.put("stub/down", "99")
-    with container(server, f"trap 'exit 7' {sent.name[3:]}; echo up; while :; do sleep 0.05; done") as init:
-        server.put("run/docker-runner/shop-web-a.signal", note)
+@pytest.mark.parametrize("config, sent", [
+    ('{"Config": {}}', signal.SIGTERM), ('{"Config": {"StopSignal": "SIGINT"}}', signal.SIGINT),
+    ('{"Config": {"StopSignal": "3"}}', signal.SIGQUIT), (None, signal.SIGUSR1)])
+def test_a_stop_is_as_the_image_wants_it(server, config, sent):
+    """STOPSIGNAL of an image, as Postgres has one, or --stop-signal, by Docker's own file, as the engine may be away;
+    it is asked where it keeps that elsewhere."""
+    server.put("stub/signal", "SIGUSR1")
+    server.put("stub/container", "running  ")
+    script = f"trap 'exit 7' {sent.name[3:]}; echo up; while :; do sleep 0.05; done"
+    with container(server, script, config=config) as init:
+        server.put("stub/down", "99" if config else "0")
         assert server("--stop", "shop-web-a", "20").returncode == 0
         assert init.wait(1) == 7
-
-
-def test_a_stop_right_after_the_start(server):
-    """The start has not noted yet how the image is stopped: then the engine is asked."""
-    server.put("stub/container", "running  ")
-    server.put("stub/signal", "SIGQUIT")
-    with container(server, "trap 'exit 7' QUIT; echo up; while :; do sleep 0.05; done") as init:
-        (server.root / "run/docker-runner/shop-web-a.signal").unlink()
-        assert server("--stop", "shop-web-a", "20").returncode == 0
-        assert init.wait(1) == 7
-
-
-def test_a_stop_of_what_ends_by_itself(server):
-    """A release that crashes as it starts needs no signal, so nobody waits for a Docker that is busy with its end."""
-    server.put("stub/container", "running  ")
-    server.put("stub/hung-inspect", "")
-    with container(server, "echo up; read go") as init:
-        (server.root / "run/docker-runner/shop-web-a.signal").unlink()
-        with running(server.command("--stop", "shop-web-a"), env=server.env) as stop:
-            wait_until(lambda: server.calls("inspect"))
-            init.stdin.write(b"go\n")
-            init.stdin.flush()
-            assert stop.wait(4) == 0
-        server.put("run/docker-runner/shop-web-a", ID + "\n")
-        assert server("--stop", "shop-web-a").returncode == 0
-    assert [call[0] for call in server.calls()] == ["inspect", "rm", "rm"]
 
 
 def test_a_stop_has_an_end(server):

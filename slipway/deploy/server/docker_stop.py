@@ -2,10 +2,11 @@
 """docker-stop NAME SECONDS: stops a unit's container, after SECONDS kills it, and removes it. For Python 3.4.
 Goes to /usr/local/bin/docker-stop (0755); docker-runner --stop runs it.
 
-Processes are asked for, and signalled, by the kernel: the engine may be away, or hang. docker-runner has written into
-/run/docker-runner: NAME, the container's id; NAME.signal, how it is stopped.
+Processes are asked for, and signalled, by the kernel: the engine may be away, or hang. docker-runner has written the
+container's id into /run/docker-runner/NAME.
 """
 
+import json
 import os
 import re
 import signal
@@ -13,15 +14,11 @@ import subprocess
 import sys
 import time
 
-if False:  # for mypy alone: Python 3.4 has no typing
-    from collections.abc import Callable
-
 ROOT = os.environ.get("DOCKER_RUNNER_ROOT", "")  # tests only: a folder that stands for /
 STATE, PROC = ROOT + "/run/docker-runner/", ROOT + "/proc/"
 # What systemd says where docker-runner was killed, and no stop asked for: its next start adopts the container.
 KILLED = ("signal", "core-dump", "watchdog", "oom-kill")
-# .ID, as docker's types call it: asked for .Id it reads JSON instead, where an empty signal is missing.
-ID_AND_SIGNAL = "{{.ID}} {{with .Config}}{{.StopSignal}}{{end}}"
+CONFIG = ROOT + "/var/lib/docker/containers/%s/config.v2.json"  # Docker's own, there before the container starts
 
 
 def read(path: str) -> str:
@@ -63,21 +60,19 @@ def is_gone(pid: int, id: str, seconds: float) -> bool:
     return True
 
 
-def docker(seconds: float, *words: str, going: "Callable[[], bool]" = lambda: True) -> str:
-    """What docker says in that time, and as long as `going()`; "" where it has not ended then."""
+def docker(seconds: float, *words: str) -> str:
+    """What docker says in that time; "" where it has not ended then."""
     try:
         process = subprocess.Popen(("docker",) + words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    universal_newlines=True, start_new_session=True)
     except OSError:
         return ""
-    end = time.monotonic() + seconds
     with process:
-        while process.poll() is None and time.monotonic() < end and going():
-            time.sleep(0.02)
-        if process.poll() is None:
+        try:
+            return process.communicate(timeout=seconds)[0].strip()
+        except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             return ""
-        return process.communicate()[0].strip()
 
 
 def number(name: str) -> int:
@@ -85,6 +80,16 @@ def number(name: str) -> int:
     found = re.match(r"(?:SIG)?([A-Z]+\d?)(?:\+(\d+))?$", name.upper())
     base = getattr(signal, "SIG" + found.group(1), None) if found else None
     return int(name) if name.isdigit() else base + int(found.group(2) or 0) if found and base else signal.SIGTERM
+
+
+def wanted(id: str) -> str:
+    """The signal that a container's image, or OPTS, want for a stop; "" for none in particular. The engine is asked
+    where it keeps its files elsewhere."""
+    try:
+        with open(CONFIG % id) as file:
+            return str(json.load(file)["Config"].get("StopSignal", ""))
+    except (OSError, ValueError, KeyError):
+        return docker(5, "inspect", "--format", "{{with .Config}}{{.StopSignal}}{{end}}", id)
 
 
 def await_child(pid: int) -> None:
@@ -98,18 +103,13 @@ def await_child(pid: int) -> None:
 
 def ended(name: str, seconds: float) -> int:
     """End a container's processes; its first one's number, 0 where there is none."""
-    id = read(STATE + name)  # an older docker-runner has written none
-    pid, sent = first_process(id), read(STATE + name + ".signal")
-    if not os.path.exists(STATE + name + ".signal") and (pid or not id):  # it began just now
-        # While docker starts or ends it, it may take long to tell.
-        said = docker(5, "inspect", "--format", ID_AND_SIGNAL, name, going=lambda: not pid or runs(pid, id))
-        found, _, sent = said.partition(" ")
-        id, pid = (id, pid) if pid else (found, first_process(found))
+    id = read(STATE + name) or docker(5, "inspect", "--format", "{{.ID}}", name)  # an older docker-runner wrote none
+    pid = first_process(id)
     if not pid:
         return 0
     await_child(pid)
     try:
-        os.kill(pid, number(sent))
+        os.kill(pid, number(wanted(id)))
         if not is_gone(pid, id, seconds):
             os.kill(pid, signal.SIGKILL)
     except OSError:  # it is gone; or a unit of an older version may not, and the engine does it
@@ -130,9 +130,8 @@ def stop(name: str, seconds: int) -> None:
     pid = ended(name, seconds)
     said = docker(5, "rm", name)
     if said == name or "o such container" in said:
-        for path in (STATE + name, STATE + name + ".signal"):
-            if os.path.exists(path):
-                os.unlink(path)
+        if os.path.exists(STATE + name):
+            os.unlink(STATE + name)
     elif "running container" in said or "is running: " in said or "paused" in said:  # the kernel does not show it
         docker(seconds + 10, "stop", "-t", str(seconds), name)
         docker(10, "rm", "-f", name)
