@@ -165,10 +165,11 @@ def test_what_the_script_says_is_read():
 def test_every_fault_of_a_host_is_told_at_once():
     """Too old programs, a malformed daemon.json and what is missing make one report. One that was cut short is not
     believed: what has not been said counts as unknown, not as absent."""
-    said = ["missing systemd", "missing apt-get", "missing sites-enabled", "version systemd 241",
+    said = ["missing systemd", "missing apt-get", "missing python3", "missing sites-enabled", "version systemd 241",
             "version python3 3.7", "version Docker 19.03.1", "daemon []", "end"]
     assert fitness.problems(fitness.parse(said)) == [
         "is not Debian or Ubuntu: there is no apt-get", "does not run systemd",
+        "has no python3: apt-get install python3 there",
         "has an nginx.conf that reads no sites-enabled: add 'include /etc/nginx/sites-enabled/*;' in http",
         "systemd is 241, and 247 or newer is needed", "python3 is 3.7, and 3.9 or newer is needed",
         "Docker is 19.03.1, and 20.10 or newer is needed",

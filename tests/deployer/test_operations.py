@@ -9,8 +9,7 @@ import pwd
 import pytest
 from pyinfra.operations import files
 
-from slipway.deploy.provisioning.facts import Files
-from slipway.deploy.provisioning.operations import nginx_site, whole_file
+from slipway.deploy.provisioning.operations import Files, nginx_site, whole_file
 from slipway.deploy.server.files import File
 from slipway.deploy.server.site import Site
 from deployer.recipes import Here, Host, work

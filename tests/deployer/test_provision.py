@@ -12,7 +12,7 @@ import pytest
 
 from slipway.deploy import config
 from slipway.deploy.errors import DeployError, HostProblem, Locked, Refused
-from slipway.deploy.provisioning import provision as provisioning, report
+from slipway.deploy.provisioning import provision as provisioning
 from slipway.deploy.ssh import connection, connections
 from slipway.deploy.ssh.process import Done
 from deployer.recipes import Host
@@ -28,7 +28,7 @@ from proc import ROOT, run
 def test_a_change_is_a_line_with_its_hosts(check, changes, said):
     """And the sum of them is the last."""
     out = io.StringIO()
-    total = report.changes(out, check, {"a": [], "b": [], "c": [], **changes})
+    total = provisioning.changes(out, check, {"a": [], "b": [], "c": [], **changes})
     assert out.getvalue().splitlines() == said and said[-1].startswith(f"{total} ")
 
 
@@ -75,14 +75,13 @@ def hosts(monkeypatch, fleet):
     monkeypatch.setattr(connections, "Connection", mine)
 
     async def at_host(host, ssh, words, input=b"", timeout=60):
-        what = {provisioning.SCRIPT: "python"}.get(words[-1], "inspect" if len(words) > 3 else "fact")
-        if what == "fact":
+        if len(words) == 3:
             return await Host().command(words[-1])
-        found.log.append((host.name, what))
+        found.log.append((host.name, "inspect"))
         if isinstance(found.said.get(host.name), HostProblem):
             raise found.said[host.name]
         said = f"{found.said.get(host.name, '')}\nend\n"
-        return Done(found.wrong.get((host.name, what), 0), said.encode(), b"E: no\n")
+        return Done(0, said.encode(), b"")
     monkeypatch.setattr(connection, "run", at_host)
     return found
 
@@ -139,25 +138,6 @@ def test_a_host_that_fails_keeps_no_other(fleet, hosts):
     assert type(error) is DeployError and str(error) == "on web1: add group shop: some words\n  it failed"
     assert "web1, web2: write /etc/default/shop\nweb2: add group shop\n" in said
     assert {("web1", "end"), ("web2", "end")} <= set(hosts.log)
-
-
-def test_a_host_without_python_gets_it_first(fleet, hosts):
-    """It is announced, done by ssh alone, and counted; then hosts are locked and changed."""
-    hosts.said["web1"] = "missing python3"
-    _, said = provision(fleet)
-    assert hosts.log[2] == ("web1", "python") and ("web1", "lock") in hosts.log[5:7]
-    assert said.startswith("web1: install python3 …\n") and "\nweb1: install python3\n" in said
-    hosts.wrong["web1", "python"] = 100
-    error, _ = provision(fleet)
-    assert type(error) is DeployError and str(error) == "on web1: install python3: E: no"
-
-
-def test_check_of_a_host_without_python(fleet, hosts):
-    """It sees nothing there, and says so."""
-    hosts.said["web1"] = "missing python3"
-    error, _ = provision(fleet, ["web1"], check=True)
-    assert type(error) is Refused and str(error).startswith("on web1: has no python3, without which --check")
-    assert hosts.log == [("web1", "inspect")]
 
 
 def test_pyinfra_that_is_not_installed_is_said(tmp_path):

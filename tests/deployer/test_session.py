@@ -9,7 +9,6 @@ from pyinfra.operations import files, server
 from slipway.deploy.errors import Refused
 from slipway.deploy.provisioning import provision as provisioning
 from slipway.deploy.provisioning.connector import stdin
-from slipway.deploy.provisioning.report import announce
 from deployer.recipes import STAT, Here, Host, work
 
 
@@ -23,7 +22,7 @@ def test_what_takes_long_is_said_before():
         work(call, check=check, announced=announced)
         assert announced == said
     out = io.StringIO()
-    announce(out, "a", "install nginx")
+    provisioning.announce(out, "a", "install nginx")
     assert out.getvalue() == "a: install nginx …\n"
 
 

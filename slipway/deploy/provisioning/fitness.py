@@ -16,6 +16,7 @@ SCRIPT = Path(__file__).with_name("inspect.sh")
 NEEDED = {
     "apt-get": "is not Debian or Ubuntu: there is no apt-get",
     "systemd": "does not run systemd",
+    "python3": "has no python3: apt-get install python3 there",
     "sites-enabled": "has an nginx.conf that reads no sites-enabled: add 'include /etc/nginx/sites-enabled/*;' in http"}
 
 
@@ -83,7 +84,9 @@ def problems(found: Found) -> list[str]:
     """All that makes a server unfit, a line each."""
     if not found.whole:
         return ["cannot be looked at: the inspection ended early"]
-    return [*(text for name, text in NEEDED.items() if name in found.missing), *not_ours(found),
+    others = [f"has {', '.join(found.others)} that provisioning has not made: choose another name for the app, or"
+              " remove that"] if found.others else []
+    return [*(text for name, text in NEEDED.items() if name in found.missing), *others,
             *(text for line in found.versions for text in too_old(*line.partition(" ")[::2])), *wrong_settings(found)]
 
 
@@ -94,13 +97,6 @@ def consul_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
     if "consul-agent" in found.missing and (consul.registers(fleet, host) or consul.follows(fleet, host)):
         yield (f"has no Consul agent, which balancer = \"consul\" needs: no {consul.FOLDER}, or no consul.service;"
                " install one")
-
-
-def not_ours(found: Found) -> Iterator[str]:
-    """Whether something else uses the app's name."""
-    if found.others:
-        yield (f"has {', '.join(found.others)} that provisioning has not made: choose another name for the app, or"
-               " remove that")
 
 
 def wrong_settings(found: Found) -> Iterator[str]:

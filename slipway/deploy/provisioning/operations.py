@@ -1,19 +1,61 @@
-"""Operations that pyinfra lacks: a file that is written whole, and nginx's files, which nginx tests first."""
+"""Operations that pyinfra lacks: a file that is written whole, and nginx's files, which nginx tests first; and the fact
+by which both look at what is there."""
 
+import hashlib
 import os
-from collections.abc import Generator, Mapping
+import re
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.command import PyinfraCommand, QuoteString, StringCommand
+from pyinfra.api.facts import FactBase
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 from pyinfra.operations.util.files import chmod, chown
 
 from ..server.files import File
 from ..server.site import NGINX, Site
-from .facts import Entry, Files
 
 Commands = Generator[PyinfraCommand | str, None, None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is at a path. `kind`: find's letter (f, d, l); `mode`: octal; `target`: of a link; `digest`: sha256 of a
+    file."""
+
+    kind: str
+    user: str
+    group: str
+    mode: str
+    target: str = ""
+    digest: str = ""
+
+    def holds(self, content: str) -> bool:
+        """Whether it is a file of this content."""
+        return self.digest == hashlib.sha256(content.encode()).hexdigest()
+
+
+class Files(FactBase[dict[str, Entry]]):
+    """path → Entry of each of these paths that is there, by one command."""
+
+    default = dict
+
+    def command(self, paths: Iterable[str]) -> StringCommand:
+        """What pyinfra runs."""
+        words = [QuoteString(path) for path in paths]
+        return StringCommand(
+            "find", *words, r"-maxdepth 0 -printf '%y|%u|%g|%m|%l|%p\n' 2>/dev/null;",
+            "sha256sum", *words, "2>/dev/null; true") if words else StringCommand("true")
+
+    def process(self, output: Iterable[str]) -> dict[str, Entry]:
+        """The fact, from the lines of output."""
+        text = "\n".join(output)
+        digests = {path: digest for digest, path in re.findall(r"^([0-9a-f]{64})  (.+)$", text, re.MULTILINE)}
+        found = re.findall(r"^(.)\|(.*?)\|(.*?)\|([0-7]+)\|(.*?)\|(/.*)$", text, re.MULTILINE)
+        return {path: Entry(kind, user, group, mode, target, digests.get(path, ""))
+                for kind, user, group, mode, target, path in found}
 
 
 class PutWhole(PyinfraCommand):

@@ -4,12 +4,12 @@ import contextlib
 import functools
 import importlib
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import TextIO
 
 from ..config import Fleet, Host
-from ..errors import DeployError, HostProblem, Refused
+from ..errors import DeployError, HostProblem, Refused, by_text
 from ..server import site
 from ..server.site import Out
 from ..ssh import connection
@@ -18,12 +18,9 @@ from ..ssh.connections import Connections
 from ..ssh.conversation import why_ended
 from ..ssh.gather import gathered, on_each
 from ..ssh.process import in_thread
-from . import fitness, report
+from . import fitness
 from .fitness import Found
 
-PYTHON = "install python3"  # first, and by ssh alone, as the agent needs it
-SCRIPT = "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y -o DPkg::Lock::Timeout=300 python3"
-LONG = 1000  # seconds that it may take
 MORE = "deploy.provision_more"  # a team's own operations
 
 
@@ -55,13 +52,11 @@ async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool, 
 async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: str, recipe: Callable[..., None],
                check: bool, out: TextIO) -> int:
     """Inspect and lock `hosts`, apply the recipe to each, and report. `what`: the command, for the locks."""
-    announce = functools.partial(report.announce, out)
-    found = await on_each(hosts, lambda host: inspect(fleet, host, what == "remove", check))
+    found = await on_each(hosts, lambda host: inspect(fleet, host, what == "remove"))
     known = found | await others(fleet, hosts)
-    bare = [host for host in hosts if "python3" in found[host.name].missing]
-    await on_each(bare, lambda host: bring_python(fleet, host, announce), DeployError)
     async with reached(fleet, hosts, "" if check else who(what)) as connections:
-        run = session.Session({host.name: connections[host.name] for host in hosts}, check, announce)
+        run = session.Session({host.name: connections[host.name] for host in hosts}, check,
+                              functools.partial(announce, out))
         left_out = await who_is_out(fleet, known, connections)
         try:
             with run.entered():
@@ -70,9 +65,8 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
                     Refused if check else DeployError)
         finally:
             if what == "provision":
-                report.notes(out, fleet, found, left_out)
-            total = report.changes(out, check, {
-                host.name: [PYTHON] * (host in bare) + run.changes(host.name) for host in hosts})
+                notes(out, fleet, found, left_out)
+            total = changes(out, check, {host.name: run.changes(host.name) for host in hosts})
     return total
 
 
@@ -90,15 +84,6 @@ async def reached(fleet: Fleet, hosts: Sequence[Host], what: str) -> AsyncIterat
             await connections.release()
             raise
         await connections.release()
-
-
-async def bring_python(fleet: Fleet, host: Host, announce: Callable[[str, str], None]) -> None:
-    """Install python3 on a host. Raises HostProblem."""
-    announce(host.name, PYTHON)
-    done = await connection.run(host, fleet.ssh, ["sh", "-c", SCRIPT], timeout=LONG)
-    if done.code:
-        said = (done.err or done.out).decode(errors="replace").strip()
-        raise HostProblem(f"{PYTHON}: {said[-1000:]}")
 
 
 async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
@@ -150,15 +135,45 @@ def host_to_remove(fleet: Fleet, name: str) -> Host:
     return next((host for host in fleet.hosts if name in (host.name, host.address)), Host(name, name))
 
 
-async def inspect(fleet: Fleet, host: Host, remove: bool, check: bool = False) -> Found:
+async def inspect(fleet: Fleet, host: Host, remove: bool) -> Found:
     """What inspect.sh finds on a host. Raises HostProblem where it cannot be reached, or is not fit."""
     done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, remove))
     if done.code:
         raise HostProblem(why_ended(done.code, done.err))
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
     problems = [*fitness.problems(found), *([] if remove else fitness.consul_problems(found, fleet, host))]
-    if check and "python3" in found.missing:
-        problems.append("has no python3, without which --check sees no more: run make provision, which installs it")
     if problems:
         raise HostProblem(*problems)
     return found
+
+
+# ---- telling it ----
+
+def announce(out: TextIO, host: str, text: str) -> None:
+    """Say what is about to begin on a host."""
+    print(f"{host}: {text} …", file=out, flush=True)
+
+
+def notes(out: TextIO, fleet: Fleet, found: Mapping[str, Found], who: Out) -> None:
+    """Say what there is to know besides: which hosts are nodes of a swarm that the file does not ask for, and which web
+    hosts the balancers leave out."""
+    for name, each in found.items():
+        if each.node and not fleet.is_swarm:
+            print(f"{name}: is a node of a swarm and stays one, so live-restore stays off: a restart of Docker ends"
+                  " containers", file=out)
+    cure = "make deploy" if fleet.by_consul else "make deploy, then make provision"  # Consul sees one that answers
+    for name in who.silent:
+        print(f"{name}: its web does not answer yet, so balancers send it nobody: {cure}", file=out)
+    for name in who.drained:
+        print(f"{name}: is drained: make undrain HOST={name}", file=out)
+
+
+def changes(out: TextIO, check: bool, done: Mapping[str, Iterable[str]]) -> int:
+    """Say the changes of each host, in their order; with `check`, what would be. Returns the number of all."""
+    unique = {host: list(dict.fromkeys(texts)) for host, texts in sorted(done.items())}
+    would, total = "would " * check, sum(map(len, unique.values()))
+    for text, hosts in by_text(unique).items():
+        print(f"{', '.join(hosts)}: {would}{text}", file=out)
+    counts = ", ".join(f"{host} {len(texts)}" for host, texts in unique.items())
+    print(f"{total} change{'s' * (total != 1)}{' to make' * check} ({counts})", file=out, flush=True)
+    return total

@@ -18,9 +18,8 @@ from ..errors import HostProblem
 from ..server import consul, site, files as wanted
 from ..server.files import File
 from ..server.site import Out
-from .facts import Entry, Files
 from .fitness import Found
-from .operations import nginx_site, whole_file
+from .operations import Entry, Files, nginx_site, whole_file
 
 # The agent reads its files, where it runs.
 RELOAD_CONSUL = "! systemctl --quiet is-active consul.service || systemctl reload consul.service"
@@ -84,7 +83,7 @@ def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
     return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))),
             *wanted.stale_files(fleet, here, found.processes), consul.service_path(fleet.app), consul.script().path,
             *(path for stale in site.stale_sites(fleet, here) for path in stale.paths),
-            wanted.socket(fleet.app), *filter(None, site.certificate_files(fleet))]
+            f"/run/{fleet.app}/web.sock", *filter(None, site.certificate_files(fleet))]
 
 
 def install(fleet: Fleet, here: Host, found: Found) -> None:
@@ -149,7 +148,7 @@ def sockets(fleet: Fleet, there: dict[str, Entry]) -> None:
     file = wanted.tmpfiles(fleet)
     written = write(file, there)
     server.shell(name=f"create what {file.path} asks for", commands=f"systemd-tmpfiles --create {file.path}",
-                 _if=lambda: written.did_change() or wanted.socket(fleet.app) not in there)
+                 _if=lambda: written.did_change() or f"/run/{fleet.app}/web.sock" not in there)
 
 
 def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
@@ -183,14 +182,9 @@ def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
         changes += put_sites(fleet, here, True, out)
     enable("nginx.service", running=True)
     if consul.follows(fleet, here):
-        follow(fleet.app, there, changes)
-
-
-def follow(app: str, there: dict[str, Entry], changes: list[OperationMeta]) -> None:
-    """What keeps the balancer's hosts as Consul has them. Started, it also looks who is drained."""
-    unit = consul.unit(app)
-    changed = any_changed(write(consul.script(), there), *changes)
-    systemd.service(name=f"run {unit}", service=unit, enabled=True, running=True, restarted=changed())
+        unit, changed = consul.unit(fleet.app), any_changed(write(consul.script(), there), *changes)
+        # Started, it also looks who is drained.
+        systemd.service(name=f"run {unit}", service=unit, enabled=True, running=True, restarted=changed())
 
 
 # ---- operations under names of their own ----
