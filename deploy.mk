@@ -35,7 +35,7 @@ drain: slipway/deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web 
 	@$(call deploy_with,$(VE)/bin/python) drain '$(HOST)' $(ARGS)
 
 undrain: slipway/deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web host visitors again (HOST=web1)
-	@$(call deploy_with,$(VE)/bin/python) undrain '$(HOST)' $(ARGS)
+	@$(call deploy_with,$(VE)/bin/python) drain --end '$(HOST)' $(ARGS)
 
 env: slipway/deploy/__main__.py ## settings and secrets of the servers (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
 	@$(call deploy_with,$(PYTHON)) env $(or $(ARGS),list)

@@ -36,8 +36,7 @@ COMMANDS = {  # name of a module in commands/ → help
     "logs": "what web, worker, beat and processes of your own log",
     "run": "a one-off command on a host, in the release that is live",
     "watch": "whether enough hosts are up and have room; alerts by a hook",
-    "drain": "balancers send a web host no visitors",
-    "undrain": "they do again",
+    "drain": "balancers send a web host no visitors, or some again",
     "env": "settings and secrets: staged here, live with the next deploy",
 }
 

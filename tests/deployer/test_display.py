@@ -44,12 +44,13 @@ def test_more_hosts_than_lines(monkeypatch):
     assert [text.count("\n") for text in table.out.getvalue().split("\033[2F\033[J")] == [2, 2]
 
 
-@pytest.mark.parametrize("kind, full", [("Json", False), ("Lines", True), ("Table", True)])
-def test_that_nobody_reads_ends_no_deploy(kind, full):
+@pytest.mark.parametrize("show, full", [
+    ("Lines(sys.stdout, json.dumps)", False), ("Lines(sys.stdout)", True), ("Table(sys.stdout)", True)])
+def test_that_nobody_reads_ends_no_deploy(show, full):
     """Its reader has gone, or the disk that takes it is full: what is told is dropped, and the exit code stays."""
     read, write = os.pipe()
     os.close(read)
-    script = f"from slipway.deploy.screen.display import {kind}; import sys; show = {kind}(sys.stdout)\n" + 3 * (
+    script = f"from slipway.deploy.screen.display import *\nshow = {show}\n" + 3 * (
         "show.tell({'event': 'step', 'step': 'flip', 'host': 'web1', 'state': 'done', 'seconds': 1})\n") + "sys.exit(3)"
     with open("/dev/full" if full else write, "wb") as out:
         done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=out, stderr=subprocess.PIPE, timeout=30)

@@ -14,7 +14,7 @@ import pytest
 
 from slipway.deploy import config
 from slipway.deploy.commands import watch
-from slipway.deploy.monitor.rules import Rules, sickness
+from slipway.deploy.monitor import Rules, sickness
 from slipway.deploy.rollout import hooks
 from slipway.deploy.ssh import connection
 from deployer.agents import Agent, Pipe, fine, line

@@ -40,7 +40,7 @@ def leaves_nobody(shop):
     said = shop.deploy("drain", "web2", "--wait", "3")
     assert slow == "" and "web2: drained, but 2 connections are still open\n" in said.stdout
     wait_until(lambda: shop.fleet.hosts["work1"].run("cat /tmp/slow") == "200 200 200 200 ", 60, "all are answered")
-    assert shop.deploy("undrain", "web2").returncode == 0
+    assert shop.deploy("drain", "--end", "web2").returncode == 0
     done = shop.deploy("drain", "work1")
     assert (done.returncode, done.stderr) == (2, "deploy: there is no web host 'work1'; there are: web1, web2\n")
 
@@ -71,7 +71,7 @@ def test_hosts_come_rest_and_return(shop, load):
     last = shop.deploy("drain", "web2")
     assert last.returncode == 1 and "on work1: would have no host for visitors: make undrain HOST=web1" in last.stderr
     shop.roll("deploy", shop.image("v3"))
-    assert shop.deploy("undrain", "web1").returncode == 0
+    assert shop.deploy("drain", "--end", "web1").returncode == 0
     has_visitors(shop, "web1")
     has_visitors(shop, "web2")
     assert shop.changes() == 0

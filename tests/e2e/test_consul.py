@@ -89,7 +89,7 @@ def test_hosts_join_rest_and_leave(shop, visitors, measured):
     drained = shop.deploy("drain", "web2")
     assert drained.returncode == 0 and drained.stdout.endswith("\nweb2: drained\n"), drained.stdout + drained.stderr
     assert used(shop) == {"web1"} and has_none(shop, "web2") and shop.changes() == 0
-    assert shop.deploy("undrain", "web2").returncode == 0
+    assert shop.deploy("drain", "--end", "web2").returncode == 0
     has_visitors(shop, "web2")
 
     for what, away, back in (("consul maint", f"{MAINT} -enable", f"{MAINT} -disable"),
@@ -130,7 +130,7 @@ def test_consul_dies(two, visitors):
     assert listed(two) == before and two.changes() == 0
     assert two.deploy("drain", "web1").returncode == 0
     assert used(two) == {"web2"} and has_none(two, "web1")
-    assert two.deploy("undrain", "web1").returncode == 0 and used(two) == {"web1", "web2"}
+    assert two.deploy("drain", "--end", "web1").returncode == 0 and used(two) == {"web1", "web2"}
     consul.start(two.fleet.services, *hosts)
     two.fleet.hosts["web2"].run(f"{MAINT} -enable")
     until_used(two, "web1")

@@ -1,4 +1,4 @@
-"""drain: balancers send a web host no visitors from now on."""
+"""drain: balancers send a web host no visitors from now on, or some again."""
 
 import argparse
 
@@ -26,19 +26,17 @@ left
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("host", metavar="HOST")
+    parser.add_argument("--end", action="store_true", help="they send it visitors again")
     parser.add_argument("--wait", type=int, default=30, metavar="SECONDS",
                         help="in which the host may answer the requests that it has; default: %(default)s")
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    await drain(fleet, balancers(fleet, args.hosts), args.host, away=True)
-    host = next(host for host in fleet.hosts if host.name == args.host)
-    print(visible(f"{host.name}: {await left(fleet, host, args.wait)}"))
-
-
-def balancers(fleet: Fleet, hosts: str) -> list[Host]:
-    """Those of --hosts. Raises Refused for an unknown name."""
-    return [host for host in fleet.chosen(hosts, balancers=True) if host.balancer]
+    balancers = [host for host in fleet.chosen(args.hosts, balancers=True) if host.balancer]
+    await drain(fleet, balancers, args.host, away=not args.end)
+    if not args.end:
+        host = next(host for host in fleet.hosts if host.name == args.host)
+        print(visible(f"{host.name}: {await left(fleet, host, args.wait)}"))
 
 
 async def left(fleet: Fleet, host: Host, seconds: int) -> str:

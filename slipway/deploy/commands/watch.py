@@ -2,11 +2,10 @@
 
 import argparse
 import asyncio
-import sys
 
 from ..config import Fleet
-from ..monitor.watcher import Watcher
-from ..screen.display import Background, Json, Lines
+from ..monitor import Watcher
+from ..screen import display
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
     """Without --once it goes on until Ctrl-C or TERM, which is its proper end."""
-    hosts, show = fleet.chosen(args.hosts), Background((Json if args.json else Lines)(sys.stdout).tell)
+    hosts, show = fleet.chosen(args.hosts), display.choose(args.json)
     try:
         watcher = Watcher(fleet, hosts, show.tell)
         if args.once:

@@ -23,7 +23,7 @@ Steps = dict[str, tuple[str, float]]  # name → how far it is, the seconds it t
 def choose(as_json: bool, out: TextIO | None = None) -> "Background":
     """The display for an output: JSON, a live table on a terminal, or lines."""
     out = out or sys.stdout
-    display = Json(out) if as_json else Table(out) if out.isatty() else Lines(out)
+    display = Lines(out, json.dumps) if as_json else Table(out) if out.isatty() else Lines(out)
     return Background(display.tell)
 
 
@@ -72,27 +72,30 @@ def write(text: str, out: TextIO) -> None:
         data = data[os.write(number, data):]
 
 
-class Json:
-    """Every event as a line of JSON."""
-
-    def __init__(self, out: TextIO) -> None:
-        self.out = out
-
-    def tell(self, event: Event, more: bool = False) -> None:
-        """Print an event."""
-        put(json.dumps(event), self.out)
+def line(event: Event) -> str:
+    """An event as a line for people; "" for one that is not shown."""
+    kind, host = event["event"], event.get("host", "")
+    if kind == "step":
+        return f"{host}: {event['step']} {event['state']} ({event['seconds']:.1f} s)" if "seconds" in event else ""
+    if kind == "takeback" and "problem" in event:
+        return under(f"{host}: takeback: {event['problem']}")
+    if kind == "takeback" and "hosts" in event:
+        return f"taking back: {', '.join(event['hosts']) or 'nothing was begun'}"
+    if kind == "skipped":
+        return under(f"{host}: SKIPPED, {event['problem']}; it catches up with the next deploy")
+    return event.get("text", "") and under(f"{host}: {event['text']}".removeprefix(": "))
 
 
 class Lines:
-    """A line for each step that has ended on a host, and for everything else that people want to know."""
+    """A line for each event of which there is a `text`: of steps that have ended on a host, and of everything else that
+    people want to know; by json.dumps of every event."""
 
-    def __init__(self, out: TextIO) -> None:
-        self.out = out
+    def __init__(self, out: TextIO, text: Callable[[Event], str] = line) -> None:
+        self.out, self.text = out, text
 
     def tell(self, event: Event, more: bool = False) -> None:
         """Print an event that is worth a line."""
-        text = line(event)
-        if text:
+        if text := self.text(event):
             put(visible(text), self.out)
 
 
@@ -131,17 +134,3 @@ def row(name: str, steps: Steps, width: int) -> str:
     while len(words) > 1 and len(begin) + len(" ".join(words)) >= width:
         del words[0]
     return begin + " ".join(words)
-
-
-def line(event: Event) -> str:
-    """An event as a line for people; "" for one that is not shown."""
-    kind, host = event["event"], event.get("host", "")
-    if kind == "step":
-        return f"{host}: {event['step']} {event['state']} ({event['seconds']:.1f} s)" if "seconds" in event else ""
-    if kind == "takeback" and "problem" in event:
-        return under(f"{host}: takeback: {event['problem']}")
-    if kind == "takeback" and "hosts" in event:
-        return f"taking back: {', '.join(event['hosts']) or 'nothing was begun'}"
-    if kind == "skipped":
-        return under(f"{host}: SKIPPED, {event['problem']}; it catches up with the next deploy")
-    return event.get("text", "") and under(f"{host}: {event['text']}".removeprefix(": "))

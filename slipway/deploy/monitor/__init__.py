@@ -1,1 +1,0 @@
-"""Whether enough of a fleet is up: the rules, and who asks and tells."""
