@@ -171,11 +171,13 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
     hosts = tuple(Host(name, **{"address": name, **values, "roles": tuple(values.get("roles", ()))})
                   for name, values in data.get("hosts", {}).items())
     tables: dict[str, Any] = {table: {**schema.defaults(table), **data.get(table, {})} for table in schema.TABLES}
+    unset = {key: default for key, (_, default) in schema.PROCESS.items()}
+    own = {name: Process(name, **{**unset, **values}) for name, values in data.get("process", {}).items()}
     fleet = Fleet(data["app"], data["image"], hosts, media=data.get("media", "local"), opts=data.get("opts", ""),
                   memory=data.get("memory", "auto"), balancer=data.get("balancer", "file"),
                   registry=registry if isinstance(registry, str) else "",
                   registry_login="" if isinstance(registry, str) else registry.get("login", ""),
-                  processes=BUILT_IN | own_processes(data.get("process", {})), **tables)
+                  processes=BUILT_IN | own, **tables)
     if problems := [f"{path}: {problem}" for path, problem in between.problems(fleet)]:
         raise refusal(source, problems)
     return fleet
@@ -187,9 +189,3 @@ def two_names(image: object, env: Mapping[str, str]) -> list[str]:
     if image is None or env.get("IMAGE", "") in ("", image, env.get("APP")):
         return []
     return [f"image: is {shown(image)}, and IMAGE is {env['IMAGE']!r}: leave it out, IMAGE is the one place"]
-
-
-def own_processes(tables: dict[str, Table]) -> dict[str, Process]:
-    """Name → process, of the tables [process.NAME]."""
-    defaults = {key: default for key, (_, default) in schema.PROCESS.items()}
-    return {name: Process(name, **{**defaults, **values}) for name, values in tables.items()}

@@ -59,11 +59,6 @@ def process_name(value: object) -> Problems:
     yield from text(r"[a-z][a-z0-9]{0,15}", "a name of at most 16 small letters and digits, a letter first")(value)
 
 
-def any_name(value: object) -> Problems:
-    """Checks a name that is compared later with those that there are."""
-    return iter(())
-
-
 def words(value: object) -> Problems:
     """Checks for a line of words, one at least."""
     yield from options(value)
@@ -86,6 +81,7 @@ command = text(r"[^\x00-\x1f\x7f]+", "a command")
 size = text(r"\d+[kmg]?", "a size such as 20m")
 memory = text(r"auto|off|[1-9]\d*[kmg]", "\"auto\", \"off\" or a size such as 2g")
 email = text(r"[!-:<-?A-~]+@[!-:<-?A-~]+", "an address for mail")
+any_name = text(r"[\s\S]*", "a name")  # compared later with those that there are
 seconds = number(0, 86_400)
 ready = text(rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
              "\"seconds 5\", \"file\", \"port 2525\", \"http /path\" or \"http :8025/path\"")

@@ -4,10 +4,10 @@ templates."""
 import json
 
 from ..config import Fleet, Host
-from ..config.checks import is_numeric
+from ..config.checks import address_and_port, is_numeric
 from .files import File
 from .render import render
-from .site import ends_tls, place
+from .site import ends_tls
 
 FOLDER = "/etc/consul.d"
 MARK = "written by provisioning"  # by which inspect.sh knows our file from a team's own
@@ -31,7 +31,7 @@ def follows(fleet: Fleet, host: Host) -> bool:
 def service(fleet: Fleet, host: Host) -> File:
     """The service definition of a web host. Without a numeric address the agent's own holds. It never deregisters
     itself: an agent that has forgotten a service does not look at its file again until it is reloaded."""
-    (address, port), tls = place(host), ends_tls(fleet, host)
+    (address, port), tls = address_and_port(host.internal_address), ends_tls(fleet, host)
     definition = {
         "name": fleet.app,
         **({"address": address} if is_numeric(address) else {}),

@@ -45,15 +45,10 @@ def first_process(id: str) -> int:
     return 0
 
 
-def runs(pid: int, id: str) -> bool:
-    """Whether that process has not ended; another one of that number is none of ours."""
-    return id in read("%s%d/cgroup" % (PROC, pid))
-
-
 def is_gone(pid: int, id: str, seconds: float) -> bool:
-    """Whether that process ends within that time."""
+    """Whether that process ends within that time. Another one of its number is none of ours."""
     end = time.monotonic() + seconds
-    while runs(pid, id):
+    while id in read("%s%d/cgroup" % (PROC, pid)):
         if time.monotonic() > end:
             return False
         time.sleep(0.05)

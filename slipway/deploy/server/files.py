@@ -131,11 +131,6 @@ def tmpfiles(fleet: Fleet) -> File:
     return File(f"/etc/tmpfiles.d/{fleet.app}.conf", render(f"tmpfiles.d/{name}.conf", {"APP": fleet.app}))
 
 
-def socket(app: str) -> str:
-    """The link to what answers visitors, which systemd-tmpfiles makes."""
-    return f"/run/{app}/web.sock"
-
-
 def daemon_json(before: str, swarm: bool = False) -> File | None:
     """daemon.json with our settings added to the content `before`; None where it has them. Raises ValueError where
     `before` is no JSON object. No node of a swarm may have live-restore."""
@@ -152,7 +147,8 @@ def daemon_json(before: str, swarm: bool = False) -> File | None:
 def stale_units(fleet: Fleet, host: Host, units: Collection[str]) -> list[str]:
     """Those of the `units` that run on a host which its roles do not need."""
     needed = [file.path for file in unit_files(fleet, host)]
-    return [unit for unit in units if f"{UNITS}/{template(unit)}" not in needed]
+    return [unit for unit in units  # of shop-web@a.service the file is shop-web@.service
+            if f"{UNITS}/{re.sub('@.*', '@.service', unit)}" not in needed]
 
 
 def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
@@ -167,12 +163,6 @@ def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
     pinned = [f"/run/{app}/{name}.{kind}" for name in stale.values() if name and not name.endswith("@")
               for kind in ("env", "tag")]
     return [*stale, *pinned, *([] if host.roles else [tmpfiles(fleet).path])]
-
-
-def template(unit: str) -> str:
-    """The file of a unit: shop-web@a.service → shop-web@.service; any other has its own name."""
-    name, at, _ = unit.partition("@")
-    return f"{name}@.service" if at else unit
 
 
 # ---- whether something else uses the app's name ----

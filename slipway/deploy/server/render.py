@@ -1,6 +1,5 @@
 """Fills in the templates beside it. Pure but for reading the template."""
 
-import functools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,13 +16,7 @@ def render(name: str, values: Mapping[str, str]) -> str:
     """
     if "APP" in values:
         values = {"APP_ID": values["APP"].replace("-", "_"), **values}
-    return rendered(name, tuple(values.items()))
-
-
-@functools.lru_cache(1000)
-def rendered(name: str, items: tuple[tuple[str, str], ...]) -> str:
-    """The same, made once for all hosts that have the same values. Raises ValueError."""
-    text, values = (HOST / name).read_text(encoding="utf-8"), dict(items)
+    text = (HOST / name).read_text(encoding="utf-8")
     unknown = sorted(set(PLACEHOLDER.findall(text)) - set(values))
     if unknown:
         raise ValueError(f"slipway/deploy/server/{name} needs a value for {', '.join(unknown)}")

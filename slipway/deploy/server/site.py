@@ -158,15 +158,10 @@ def nginx_address(address: str) -> str:
     return f"[{address}]" if ":" in address and is_numeric(address) else address
 
 
-def place(host: Host) -> tuple[str, int]:
-    """The address and port at which others reach a host's nginx, by http."""
-    return address_and_port(host.internal_address)
-
-
 def first_hosts(fleet: Fleet, out: Out) -> str:
     """hosts.conf until Consul answers: the web hosts of the file."""
     webs = [Web(f"{nginx_address(address)}:{port}", host.name) for host in fleet.with_role("web")
-            for address, port in [place(host)] if host.name not in out.silent]
+            for address, port in [address_and_port(host.internal_address)] if host.name not in out.silent]
     return listed(webs, out.drained)
 
 
