@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class FilesConfig(AppConfig):
-    """Models, and what sweeps them."""
+    """Its models, where a project asks for them."""
 
     name = "slipway.files"
     label = "slipway_blobs"  # as its tables are called

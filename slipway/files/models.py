@@ -18,7 +18,7 @@ class Blob(models.Model):
     size: models.BigIntegerField[int, int] = models.BigIntegerField(default=0)
     sha256: models.CharField[str, str] = models.CharField(max_length=64, default="")
     modified: models.DateTimeField[datetime, datetime] = models.DateTimeField(auto_now=True, db_index=True)
-    owned: models.BooleanField[bool, bool] = models.BooleanField(default=False)  # a FileField refers to it, or has
+    owned: models.BooleanField[bool, bool] = models.BooleanField(default=False)  # nobody asks for it any more
 
     def __str__(self) -> str:
         return self.name or "-"

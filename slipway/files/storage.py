@@ -38,10 +38,6 @@ class DatabaseStorage(Storage):
         self.limit, self.allow_overwrite = limit, allow_overwrite
 
     @property
-    def base_url(self) -> str:
-        return (settings.MEDIA_URL or "").rstrip("/") + "/"
-
-    @property
     def using(self) -> str:
         """The database; not one that may be behind it, as what was written is read at once."""
         return router.db_for_write(Blob)
@@ -56,13 +52,6 @@ class DatabaseStorage(Storage):
         if blob is None:
             raise FileNotFoundError(f"there is no {name}")
         return blob
-
-    def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
-        """A length is given by a FileField alone: the file is that field's."""
-        saved: str = super().save(name, content, max_length=max_length)
-        if max_length:
-            self.blobs(saved).update(owned=True)
-        return saved
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         """One that nobody has, or that may be taken over; not longer than the database takes."""
@@ -86,14 +75,16 @@ class DatabaseStorage(Storage):
     get_created_time = get_modified_time  # content never changes
 
     def url(self, name: str | None) -> str:
-        return urljoin(self.base_url, (filepath_to_uri(name) or "").lstrip("/"))
+        base_url = (settings.MEDIA_URL or "").rstrip("/") + "/"
+        return urljoin(base_url, (filepath_to_uri(name) or "").lstrip("/"))
 
     def delete(self, name: str) -> None:
-        """Nothing where there is none."""
+        """Nothing where there is none. Who listens to the deletion of rows shall not have the content read for it."""
         if not name:
             raise ValueError("The name must be given to delete().")
-        for blob in self.blobs(name):
-            remove(blob, self.using)
+        with transaction.atomic(self.using):
+            Chunk.objects.using(self.using).filter(blob__name=clean(name)).defer("data").delete()
+            self.blobs(name).delete()
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """The names below a path, up to the next slash: (those that go on, those of files)."""
@@ -134,13 +125,6 @@ class DatabaseStorage(Storage):
         if mode not in ("r", "rb"):
             raise ValueError(f"files in the database are opened to be read (r, rb), not {mode!r}: save() writes them")
         return StoredFile(self.find(name), self.using, mode)
-
-
-def remove(blob: Blob, using: str) -> None:
-    """Delete a file. Whoever listens to the deletion of rows shall not have the content read for it."""
-    with transaction.atomic(using):
-        Chunk.objects.using(using).filter(blob=blob).defer("data").delete()
-        Blob.objects.using(using).filter(pk=blob.pk).delete()
 
 
 def clean(name: str) -> str:

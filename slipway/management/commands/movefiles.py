@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.storage import storages
 from django.core.management import BaseCommand, CommandError, CommandParser
@@ -17,8 +16,8 @@ from ...files.folder import Folder
 
 
 class Command(BaseCommand):
-    help = ("Copies what differs from one storage to another: database:, a folder's whole path, a name in STORAGES, or "
-            "a variable that holds a URL. Run it again at any time.")
+    help = ("Copies what differs from one storage to another: database:, a folder's whole path, or a variable that "
+            "holds a URL. Run it again at any time.")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("source", metavar="FROM")
@@ -57,12 +56,10 @@ def plain(error: Exception) -> str:
 def storage(word: str) -> Any:
     if word.startswith("/"):
         return Folder(word)
-    if word in settings.STORAGES:
-        return storages[word]
     url = word if word.startswith("database:") else env.text(word, "") if re.fullmatch("[A-Z][A-Z0-9_]*", word) else ""
     if not url:
-        raise ValueError(f"{word.partition('://')[0]} is neither database:, a folder's whole path, a name in STORAGES "
-                         "nor a variable that holds a STORAGE_URL")
+        raise ValueError(f"{word.partition('://')[0]} is neither database:, a folder's whole path nor a variable that "
+                         "holds a STORAGE_URL")
     if url.startswith("database:") and not apps.is_installed("slipway.files"):
         raise ValueError("database: is not there: STORAGE_URL=database: makes it so, set it for this command")
     return storages.create_storage(values.storage(url))

@@ -18,7 +18,6 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
-from django.db.migrations.recorder import MigrationRecorder
 from django.test import AsyncClient, TestCase, TransactionTestCase, override_settings, skipUnlessDBFeature
 from django.utils import timezone
 from django.utils.http import http_date
@@ -27,10 +26,9 @@ from slipway.blobs import small_enough
 from slipway.blobs.storage import DatabaseStorage
 from slipway.files import TooLarge, views
 from slipway.files.models import CHUNK, Blob, Chunk
-from slipway.files.tasks import sweep_files
 from slipway.media import media
 
-from .models import Contract, Paper
+from .models import Paper
 
 LONG = random.Random(1).randbytes(3 * CHUNK + 17)
 
@@ -245,46 +243,6 @@ class View(TestCase):
                 self.assertEqual(media(), [])
 
 
-class Sweep(TestCase):
-    databases = "__all__"
-
-    def swept(self, *words):
-        Blob.objects.update(modified=timezone.now() - timedelta(hours=25))
-        call_command("sweepfiles", *words, stdout=(out := io.StringIO()))
-        return sorted(out.getvalue().split())
-
-    def test_no_more(self):
-        """Whose row is deleted, or has another file; not one that a row has, be it hidden, in another database, or of a
-        model below another; nor one that a field never had, or that the project keeps; nor what is new."""
-        paper, gone = [Paper.objects.create(scan=ContentFile(b"x", name)) for name in ("a", "gone")]
-        Paper.objects.create(scan=ContentFile(b"x", "hidden"), archived=True)
-        Contract.objects.create(scan=ContentFile(b"x", "c"), draft=ContentFile(b"x", "d"))
-        Paper(scan=save("there")).save(using="other")
-        save("by/hand"), save("kept/a", max_length=9), Blob.objects.create()
-        gone.delete()
-        paper.scan = ContentFile(b"x", "b")
-        paper.save()
-        sweep_files.delay().get()
-        self.assertEqual(Blob.objects.count(), 10)
-        with override_settings(STORAGE_KEEP=["kept/"]):
-            self.assertEqual(self.swept("--dry-run"), ["-", "papers/a", "papers/gone"])
-            self.assertEqual(self.swept(), ["-", "papers/a", "papers/gone"])
-            self.assertEqual(self.swept("--all"), ["by/hand"])
-        self.assertEqual(names(), ["drafts/d", "kept/a", "papers/b", "papers/c", "papers/hidden", "there"])
-        Paper.objects.using("other").all().delete()
-        self.assertEqual(self.swept(), ["kept/a", "there"])
-
-    def test_rolled_back(self):
-        """While the database is that of a newer release, whose fields nobody knows here, no file is deleted."""
-        save("a", max_length=9)
-        row = MigrationRecorder(connection).Migration.objects.create(app="filed", name="0009_photo")
-        with self.assertLogs("slipway.files.sweep", "WARNING") as logs:
-            self.assertEqual(self.swept(), [])
-        self.assertIn("fields that refer to files: filed.0009_photo", logs.output[0])
-        row.delete()
-        self.assertEqual(self.swept(), ["a"])
-
-
 class Moving(TestCase):
     FILES = {"a.txt": b"a", "b/c.bin": b"c" * (2 * CHUNK + 1), "b/d/e": b""}
 
@@ -314,7 +272,7 @@ class Moving(TestCase):
             self.assertIn(said, self.move(str(self.folder), "database:")[0])
         self.assertEqual({name: read(name) for name in names()}, self.FILES)
         with tempfile.TemporaryDirectory() as other:
-            self.assertIn("3 files copied", self.move("default", other)[0])
+            self.assertIn("3 files copied", self.move("database:", other)[0])
             self.assertEqual({name: Path(other, name).read_bytes() for name in self.FILES}, self.FILES)
 
     def test_what_differs(self):
