@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import django
 from django.core.handlers.wsgi import WSGIHandler
-from django.core.wsgi import get_wsgi_application
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication
+    from wsgiref.types import StartResponse
 
 
-def without_body(app: WSGIHandler) -> WSGIApplication:
-    """The answer to HEAD as gunicorn wants it: Django makes the body too, and gunicorn would warn each time."""
-    def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        response = app(environ, start_response)
+class Handler(WSGIHandler):
+    """Django's, whose answer to HEAD has no body: gunicorn would warn of one each time."""
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Any:
+        response = super().__call__(environ, start_response)
         if environ["REQUEST_METHOD"] != "HEAD":
             return response
         response.close()
         return []
-    return answer
 
 
-application = without_body(get_wsgi_application())
+django.setup(set_prefix=False)
+application = Handler()

@@ -2,7 +2,6 @@
 may see the last two: nobody from outside, whatever the request says of itself."""
 
 import hmac
-import ipaddress
 import logging
 import re
 import socket
@@ -11,7 +10,6 @@ from typing import Any
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseNotFound, JsonResponse
-from django.http.request import split_domain_port
 
 from .. import readiness
 from ..release import RELEASE
@@ -79,7 +77,7 @@ def answered(method: str, path: str, status: int, seconds: float, **more: Any) -
 def may_see(request: HttpRequest) -> bool:
     """True for a request with the token, or one that certainly came from this machine and no proxy passed on."""
     passed_on = any(FORWARDING.match(name) for name in request.META)
-    return has_token(request) or (not passed_on and (over_unix_socket(request) or at_home(request)))
+    return has_token(request) or (over_unix_socket(request) and not passed_on)
 
 
 def has_token(request: HttpRequest) -> bool:
@@ -94,17 +92,3 @@ def over_unix_socket(request: HttpRequest) -> bool:
         path, port = request.scope.get("server") or ("", 0)
         return bool(path) and port is None
     return getattr(request.META.get("gunicorn.socket"), "family", None) == socket.AF_UNIX
-
-
-def at_home(request: HttpRequest) -> bool:
-    """In development, from this machine, under a local name: another one may be a foreign page's, pointed here."""
-    host = split_domain_port(request.META.get("HTTP_HOST", ""))[0]
-    return settings.DEBUG and is_loopback(request.META.get("REMOTE_ADDR", "")) and (
-        host == "localhost" or host.endswith(".localhost") or is_loopback(host.strip("[]")))
-
-
-def is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False

@@ -3,6 +3,8 @@ do not write to. (gc.freeze was tried: it saves nothing that can be measured.)""
 
 import contextlib
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -16,6 +18,23 @@ from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
 log = logging.getLogger(__name__)
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+def hold_signals() -> None:
+    """Let a signal to end wait while this process forks a worker, until `take_signals` there: what a worker inherits
+    until it has handlers of its own would swallow it, and gunicorn would wait for that worker to the last second."""
+    first = os.getpid()
+
+    def mask(how: int) -> None:
+        if os.getpid() == first:  # a worker's own children have nothing to do with it
+            signal.pthread_sigmask(how, ENDS)
+    os.register_at_fork(before=lambda: mask(signal.SIG_BLOCK), after_in_parent=lambda: mask(signal.SIG_UNBLOCK))
+
+
+def take_signals() -> None:
+    """In a worker that has its handlers: what has waited comes now."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
 
 
 def warm_up() -> None:

@@ -19,9 +19,9 @@ import threading
 import traceback
 from collections.abc import MutableMapping
 from datetime import timedelta
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -33,7 +33,7 @@ from ..health import process
 from ..health.probes import answered
 from ..logs.request_id import HEADER
 from ..schema import web_plan
-from . import capacity, draining, forking
+from . import capacity, forking
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
@@ -110,21 +110,13 @@ class Logger(glogging.Logger):
 
 
 logger_class = Logger
-_folder: Path | None = None  # of the workers' common figures: see metrics.py
 
 
+@cache
 def make_folder() -> None:
-    """An empty folder for their figures, once: before the project is loaded, which looks for it."""
-    global _folder
-    if _folder:
-        return
-    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=SHM)
-        atexit.register(remove, os.environ["PROMETHEUS_MULTIPROC_DIR"], os.getpid())
-    _folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-    _folder.mkdir(parents=True, exist_ok=True)
-    for file in _folder.glob("*.db"):
-        file.unlink()
+    """A folder for the workers' figures, once: before the project is loaded, which looks for it. See metrics.py."""
+    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=SHM)
+    atexit.register(remove, folder, os.getpid())
 
 
 def remove(folder: str, pid: int) -> None:
@@ -152,9 +144,25 @@ def load() -> Any:
 def on_starting(server: Arbiter) -> None:
     make_folder()
     web_plan.begin(slot)
-    draining.hold_signals()
+    forking.hold_signals()
     if drain:
-        draining.prepare(server, drain)
+        put_off_end(server, drain)
+
+
+def put_off_end(server: Arbiter, seconds: int) -> None:
+    """Have a TERM end the server only after so many seconds, and a second one at once. It looks its handlers up by
+    their names; INT and QUIT keep theirs. Workers hear of nothing before, and one that dies meanwhile is replaced."""
+    end = server.handle_term
+
+    def begin() -> None:
+        """The first TERM. The alarm needs no thread, which workers could not be forked beside."""
+        setattr(server, "handle_term", end)
+        setattr(server, "handle_alrm", end)
+        signal.signal(signal.SIGALRM, server.signal)
+        signal.alarm(seconds)
+        logging.getLogger("gunicorn.error").info("Going on for %d s, DRAIN, before the end", seconds)
+
+    setattr(server, "handle_term", begin)
 
 
 def pre_fork(server: Any, worker: Worker) -> None:
@@ -174,7 +182,7 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
 def post_worker_init(worker: Worker) -> None:
     """Before its first request a worker asks the parts once: what that has to load it then has, and later answers
     are quick. One of them also tells of the migrations."""
-    draining.take_signals()
+    forking.take_signals()
     from .. import readiness  # this and metrics need the folder and Django's apps
     from ..health import metrics
     asked = web_plan.ask(slot) if worker.number == "1" else None

@@ -131,7 +131,7 @@ def test_dev(clone):
     order, and leaves no process."""
     port = free_port()
     with Terminal(clone, "dev", f"PORT={port}") as terminal:
-        terminal.wait_for(f"http://localhost:{port}/", "succeeded")
+        terminal.wait_for(f"http://127.0.0.1:{port}/", "succeeded")
         wait_until(lambda: both_alive(clone), SEVENTY)
         assert answers(port)
         started = dict(re.findall(r"(\w+)\.1 started \(pid=(\d+)\)", terminal.said.decode()))

@@ -64,13 +64,8 @@ def test_the_socket_or_the_token_opens_it(site, path):
 
 
 def test_without_a_token_none_is_right(sqlite_url, site_folder):
-    """No token set: an empty one opens nothing. In development: open to this machine under its own names, and to no
-    page of another site that points its name here, and through no proxy."""
+    """No token set: an empty one opens nothing, in development either."""
     with serve(site_folder, "ALLOWED_HOSTS = ['*']\n", DATABASE_URL=sqlite_url, METRICS_TOKEN="") as site:
         for path in CLOSED:
-            for host in ("localhost:8000", "127.0.0.1", "[::1]:80", "shop.localhost"):
-                assert site.get(path, {"Host": host}).status == 200, host
-                refused(site, path, {"Host": host, "X-Forwarded-For": "127.0.0.1"})
-            for host in ("localhost.evil.example", "127.0.0.1.evil.example", "evillocalhost", "", "_"):
-                for value in NO_TOKEN:
-                    refused(site, path, {"Host": host, "Authorization": value})
+            for value in NO_TOKEN:
+                refused(site, path, {"Host": "localhost:8000", "Authorization": value})

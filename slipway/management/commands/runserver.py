@@ -13,10 +13,7 @@ from slipway.schema.database import is_own, prepare, tell
 class Command(Runserver):
     """Django's, as above."""
 
-    addr: str
     port: str
-    use_ipv6: bool
-    _raw_ipv6: bool
 
     def run(self, **options: Any) -> None:
         if not 0 < int(self.port) < 65536:
@@ -28,10 +25,3 @@ class Command(Runserver):
     def check_migrations(self) -> None:
         """At the start and each reload: in a line, and of make."""
         tell(self.stdout.write)
-
-    def on_bind(self, server_port: int) -> None:
-        """Says where to look, last and in a form that terminals make clickable."""
-        host = "localhost" if self.addr in (self.default_addr, self.default_addr_ipv6) else self.addr
-        host = {"0": "0.0.0.0"}.get(host, f"[{host}]" if self._raw_ipv6 and host != "localhost" else host)
-        self.stdout.write(f"{self.protocol}://{host}:{server_port}/ (stop it with Ctrl-C)")
-        self.stdout.flush()
