@@ -34,6 +34,8 @@ from .lasting import LockedOpen, write_replace
 from .logs import request_id
 from .schema.database import prepare
 
+logger = logging.getLogger(__name__)
+
 try:
     settings.INSTALLED_APPS
 except SettingsError as error:  # celery's own command would show a traceback
@@ -152,17 +154,8 @@ def keep_logging(**_: Any) -> None:
 
 @signals.celeryd_init.connect
 def log_what_is_said(**_: Any) -> None:
-    """A worker that is told to end writes a line of its own past the log: here it has the log's form."""
-    setattr(import_module("celery.apps.worker"), "safe_say", say)
-
-
-def say(text: str, *_: Any) -> None:
-    """One line on stderr, written at once: a signal may come in the middle of another one's writing."""
-    record = logging.makeLogRecord({"name": "celery.apps.worker", "levelno": 20, "levelname": "INFO", "msg": text})
-    for handler in logging.getLogger().handlers:
-        handler.filter(record)
-        with contextlib.suppress(OSError):
-            os.write(sys.stderr.fileno(), f"{handler.format(record)}\n".encode())
+    """A worker that is told to end writes a line of its own past the log: here it is one of the log's."""
+    setattr(import_module("celery.apps.worker"), "safe_say", lambda text, *_: logger.info(text))
 
 
 @signals.before_task_publish.connect

@@ -37,13 +37,9 @@ class SettingsError(Exception):
         super().__init__("; ".join(problems))
         self.problems = problems
 
-    def report(self) -> str:
-        """The lines for stderr."""
-        return "\n".join(f"settings: {problem}" for problem in self.problems)
-
     def leave(self) -> NoReturn:
-        """End this process with the report, and 64."""
-        print(self.report(), file=sys.stderr)
+        """End this process with those lines on stderr, and 64."""
+        print("\n".join(f"settings: {problem}" for problem in self.problems), file=sys.stderr)
         sys.exit(64)
 
 

@@ -51,18 +51,16 @@ def parse(text: str, name: str) -> tuple[dict[str, str], list[str]]:
         line = whole.removesuffix("\r")
         line = line.removeprefix(BOM) if number == 1 else line
         match = LINE.fullmatch(line)
-        problem = too_long(whole) or wrong_line(line, match) or (
-            f"{match[1]} is set a second time" if match and match[1] in variables else "")
+        problem = wrong_line(line, match)
+        if len(whole.encode()) > LONGEST:
+            problem = f"longer than {LONGEST} bytes, which Docker does not read"
+        elif match and match[1] in variables:
+            problem = problem or f"{match[1]} is set a second time"
         if problem:
             problems.append(f"{name} line {number}: {problem}")
         elif match:
             variables[match[1]] = match[2]
     return variables, problems
-
-
-def too_long(line: str) -> str:
-    """Why Docker would not read the line; empty where it does."""
-    return f"longer than {LONGEST} bytes, which Docker does not read" if len(line.encode()) > LONGEST else ""
 
 
 def wrong_line(line: str, match: re.Match[str] | None) -> str:

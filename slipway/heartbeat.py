@@ -15,16 +15,14 @@ NAMES = ("worker", "beat")
 LIMIT = 150  # seconds: beat sends one a minute, so two were missed, and the worker has half a minute to get to it
 
 
-def beat(name: str) -> bool:
-    """Write that the part `name` ("worker" or "beat") is alive. Returns whether it was written: a database that is
-    locked or away is logged and no more, as neither part may end of it."""
+def beat(name: str) -> None:
+    """Write that the part `name` ("worker" or "beat") is alive. A database that is locked or away is logged and no
+    more, as neither part may end of it."""
     row = {"at": timezone.now(), "host": socket.gethostname(), "release": settings.RELEASE}
     try:
         Heartbeat.objects.update_or_create(name=name, defaults=row)
     except (DatabaseError, InterfaceError) as error:
         logger.warning("the heartbeat of %s was not written: %s", name, type(error).__name__)
-        return False
-    return True
 
 
 def ages() -> dict[str, float | None]:

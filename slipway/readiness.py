@@ -76,7 +76,7 @@ class Part:
         self.lock = threading.Lock()
         self.current: Attempt | None = None
         self.hanging: list[Attempt] = []
-        self.down, self.level = False, logging.WARNING
+        self.down = False
 
     def attempt(self) -> Attempt:
         """The run in progress or just ended, or else a new one."""
@@ -108,10 +108,9 @@ class Part:
         """Log when the part goes down and when it is back, not each time that somebody asks."""
         with self.lock:
             changed, self.down = self.down != bool(error), bool(error)
-            if changed and error:
-                self.level = logging.INFO if error.endswith(NEVER) else logging.WARNING
         if changed:
-            logger.log(self.level, "%s is %s", self.name, f"down: {error}" if error else "up again")
+            level = logging.WARNING if error and not error.endswith(NEVER) else logging.INFO
+            logger.log(level, "%s is %s", self.name, f"down: {error}" if error else "up again")
 
 
 _parts: dict[tuple[str, str], Part] = {}

@@ -33,6 +33,3 @@ class Chunk(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["blob", "number"], name="slipway_blobs_chunk_of_blob")]
-
-    def __str__(self) -> str:
-        return f"{self.pk}"

@@ -18,7 +18,6 @@ from django.core.files import File
 from django.core.files.storage import Storage
 from django.db import IntegrityError, connections, router, transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 from django.utils.deconstruct import deconstructible
 from django.utils.encoding import filepath_to_uri
 
@@ -68,9 +67,7 @@ class DatabaseStorage(Storage):
         return self.find(name).sha256
 
     def get_modified_time(self, name: str) -> datetime:
-        """As USE_TZ says: aware, or in the time zone of the settings."""
-        at = self.find(name).modified
-        return at if settings.USE_TZ or timezone.is_naive(at) else timezone.make_naive(at)
+        return self.find(name).modified
 
     get_created_time = get_modified_time  # content never changes
 

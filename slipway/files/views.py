@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SuspiciousFileOperation
-from django.core.files.storage import default_storage
 from django.db import connections
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import get_conditional_response
@@ -33,7 +32,7 @@ places = threading.BoundedSemaphore(max(1, (Env(os.environ).number("WEB_THREADS"
 @require_safe
 def serve(request: HttpRequest, name: str) -> HttpResponseBase:
     """The file of that name, or the part of it that is asked for."""
-    storage = default_storage if isinstance(default_storage, DatabaseStorage) else DatabaseStorage()
+    storage = DatabaseStorage()
     try:
         blob = storage.find(name)
     except (FileNotFoundError, SuspiciousFileOperation):

@@ -42,8 +42,7 @@ def figures(request: HttpRequest) -> HttpResponse:
 
 
 OPEN = {"/healthz": healthz, "/readyz": readyz}
-GUARDED = {"/metrics": figures, "/debug/vars": figures}
-PATHS = {**OPEN, **GUARDED}
+PATHS = {**OPEN, "/metrics": figures, "/debug/vars": figures}
 
 
 def answer(request: HttpRequest) -> HttpResponse | None:
@@ -51,7 +50,7 @@ def answer(request: HttpRequest) -> HttpResponse | None:
     view = PATHS.get(request.path_info)
     if view is None:
         return None
-    if request.path_info in GUARDED and not may_see(request):
+    if request.path_info not in OPEN and not may_see(request):
         response: HttpResponse = HttpResponseNotFound("not found\n", content_type="text/plain")
     elif request.method not in ("GET", "HEAD"):
         response = HttpResponseNotAllowed(["GET", "HEAD"])

@@ -42,18 +42,14 @@ def migrate(write: Write) -> None:
         lock.touch()
     with LockedOpen(lock, "a"):
         if missing := pending():
-            apply()
+            try:
+                call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
+            except Exception as error:
+                failed = next(iter(pending()), "a migration")
+                raise CommandError(
+                    f"{failed} failed on {where()}: {said(error)}. To see where: make migrate") from error
             write(f"{len(missing)} migrations applied to {where()}")
         connection.close()
-
-
-def apply() -> None:
-    """Apply all migrations. Raises CommandError that names the one which fails, and its error."""
-    try:
-        call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
-    except Exception as error:
-        failed = next(iter(pending()), "a migration")
-        raise CommandError(f"{failed} failed on {where()}: {said(error)}. To see where: make migrate") from error
 
 
 def said(error: BaseException) -> str:

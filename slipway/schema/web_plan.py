@@ -10,7 +10,6 @@ or where `migrate` has to record a squashed migration, which applies nothing.
 """
 
 import contextlib
-import time
 from pathlib import Path
 
 from django.conf import settings
@@ -33,18 +32,6 @@ def begin(over_socket: str | None) -> None:
             path(over_socket).touch(exist_ok=False)
 
 
-def ask(over_socket: str | None) -> readiness.Attempt | None:
-    """Begin to find out; None where there is nothing to be told, or somebody has told it."""
-    try:
-        if not over_socket or path(over_socket).stat().st_size:
-            return None
-    except OSError:
-        return None
-    attempt = readiness.Attempt(plan)
-    attempt.start()
-    return attempt
-
-
 def plan() -> str:
     """The text, by the default database. Raises DatabaseError."""
     from django.db.migrations.loader import MigrationLoader
@@ -58,9 +45,8 @@ def plan() -> str:
     return f"release {settings.RELEASE}\n{''.join(lines)}"
 
 
-def tell(over_socket: str, attempt: readiness.Attempt) -> None:
-    """Write what was found, for which it waits no longer than for a part of the site."""
-    in_time = attempt.done.wait(max(0, attempt.started + readiness.DEADLINE - time.monotonic()))
-    text = attempt.value if in_time and not attempt.error else UNKNOWN
+def tell(over_socket: str | None) -> None:
+    """Write it, unless that was done before. It waits no longer than for a part of the site."""
     with contextlib.suppress(OSError):  # no room, or not ours to write
-        write_replace(path(over_socket), text)
+        if over_socket and not path(over_socket).stat().st_size:
+            write_replace(path(over_socket), readiness.value("web.plan", f"{__name__}.plan") or UNKNOWN)

@@ -18,11 +18,8 @@ for app in ("slipway", "django.contrib.staticfiles", "django_celery_beat"):
 MIDDLEWARE = [*ours, *([] if security in MIDDLEWARE else [security]),
               *(name for name in MIDDLEWARE if name not in again)]
 
-SERVER = own.get("SERVER") or shared.SERVER
-ASGI_APPLICATION = own.get("ASGI_APPLICATION", shared.ASGI_APPLICATION)
-STORAGE_URL = own.get("STORAGE_URL", shared.STORAGE_URL)
-ADMIN_PATH = own.get("ADMIN_PATH", shared.ADMIN_PATH)
-METRICS_TOKEN = own.get("METRICS_TOKEN", shared.METRICS_TOKEN)
+for name in ("SERVER", "ASGI_APPLICATION", "STORAGE_URL", "ADMIN_PATH", "METRICS_TOKEN"):
+    own.setdefault(name, getattr(shared, name))
 READINESS = {**shared.READINESS, **own.get("READINESS", {})}
 READINESS_BEAT = {**shared.READINESS_BEAT, **own.get("READINESS_BEAT", {})}
 CELERY_WORKER_CONSUMER = "slipway.jobs.worker:Consumer"  # for a Celery app of the project's own

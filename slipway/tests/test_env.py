@@ -26,10 +26,10 @@ class Reading(SimpleTestCase):
         env.cache()
         with self.assertRaises(SettingsError) as caught:
             env.check()
-        self.assertEqual([line.split()[1] for line in caught.exception.report().splitlines()],
+        self.assertEqual([problem.split()[0] for problem in caught.exception.problems],
                          ["KEY", "COUNT", "FLAG", "DATABASE_URL", "CACHE_URL"])
-        self.assertIn("KEY is not set; for example KEY=abc", caught.exception.report())
-        self.assertNotIn("s3cret", caught.exception.report() + str(caught.exception))
+        self.assertIn("KEY is not set; for example KEY=abc", caught.exception.problems)
+        self.assertNotIn("s3cret", str(caught.exception))
 
     def test_old_names_are_told_with_all_else(self) -> None:
         """Who still sets a variable, or its file, by a name that a release gave up is told the new one."""

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
-from django.core.cache.backends.redis import RedisCacheClient
 from redis import Redis
 
 from .breaker import Breaker
@@ -20,20 +19,12 @@ class Client(Redis):
             return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
 
-class Clients(RedisCacheClient):
-    """Django's, which makes such a Client."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._client = Client
-
-
 class RedisCache(DjangoRedisCache):
-    """Django's, with such Clients."""
+    """Django's, with such a Client."""
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)
-        self._class = Clients
+        self._cache._client = Client  # type: ignore[attr-defined]
 
     def disconnect(self) -> None:
         """Close all connections. Who needs one makes it anew."""

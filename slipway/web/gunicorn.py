@@ -185,10 +185,9 @@ def post_worker_init(worker: Worker) -> None:
     forking.take_signals()
     from .. import readiness  # this and metrics need the folder and Django's apps
     from ..health import metrics
-    asked = web_plan.ask(slot) if worker.number == "1" else None
     readiness.ask()
-    if slot and asked:
-        web_plan.tell(slot, asked)
+    if worker.number == "1":
+        web_plan.tell(slot)
     metrics.PID.set(float(worker.pid))
 
 

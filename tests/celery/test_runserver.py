@@ -94,11 +94,3 @@ def test_a_migration_that_fails(clone, operation, said, commands):
         told = [line for line in done.stdout.splitlines() if "accounts.0002_wrong" in line]
         assert done.returncode == 1 and "Traceback" not in done.stdout, done.stdout
         assert len(told) == 1 and said in told[0] and told[0].endswith("To see where: make migrate"), done.stdout
-
-
-def test_superuser_first(clone):
-    """On a fresh clone: a line on migrations, not the names of them all; then the account is made."""
-    words = ["createsuperuser", "--noinput", "--username=ann", "--email=ann@example.org"]
-    done = clone.run("python", "manage.py", *words, DJANGO_SUPERUSER_PASSWORD="x")
-    assert done.returncode == 0 and clone.rows("SELECT username FROM accounts_user") == [("ann",)], done.stdout
-    assert re.fullmatch(r"\d+ migrations applied to .*\nSuperuser created successfully.\n", done.stdout), done.stdout

@@ -1,11 +1,10 @@
 """What became of tasks that were given up, and what to do with them."""
 
-from collections.abc import Iterator
 from time import gmtime, strftime
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
-from kombu import Connection, Message
+from kombu import Message
 
 from ...jobs import deliveries
 
@@ -24,7 +23,9 @@ class Command(BaseCommand):
         from slipway.celery import app, ask_broker
         try:
             with ask_broker() as connection:
-                messages = list(dead(connection))
+                queue = deliveries.dead_queue(connection.default_channel)
+                queue.declare()
+                messages = list(iter(queue.get, None))  # each has to be acknowledged or requeued
                 for message in messages:
                     meant = not ids or deliveries.headers(message).get("id") in ids
                     if meant:
@@ -38,14 +39,6 @@ class Command(BaseCommand):
         except ConnectionError as error:
             raise CommandError(error)
         self.stdout.write(f"dead tasks: {len(messages)}")
-
-
-def dead(connection: Connection) -> Iterator[Message]:
-    """The messages in the queue; who reads them has to acknowledge or requeue each."""
-    queue = deliveries.dead_queue(connection.default_channel)
-    queue.declare()
-    while (message := queue.get()) is not None:
-        yield message
 
 
 def line(message: Message) -> str:
