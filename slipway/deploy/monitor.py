@@ -72,8 +72,7 @@ class Rules:
                                                  f" {mega(self.room)}")
 
     def changes(self, now: float) -> Iterator[tuple[str, Rule]]:
-        """("broken" or "over", a rule) for each alert that begins or ends now. A host that has not been up for ttl is
-        dark; at the begin it has as long."""
+        """Yield ("broken" or "over", rule) as alerts begin or end. A host that was not up for ttl is dark."""
         for rule in self._stand(tuple(host for host in self.hosts if now - self.up.get(host, self.began) > self.ttl)):
             if rule.broken:
                 if rule.name not in self.alerts:
@@ -169,8 +168,7 @@ class Watcher:
     # ---- rules ----
 
     async def _look(self) -> None:
-        """Tell which alerts begin and end. A hook that fails is run again at the next look, and alerts keep their
-        order."""
+        """Tell which alerts begin and end. After a failed hook the rest waits for the next look, in order."""
         for state, rule in self.rules.changes(self.now()):
             alert = self._record(state, rule)
             self.tell({"event": "alert", **alert})

@@ -161,8 +161,7 @@ def find(env: Mapping[str, str], path: str = "") -> Fleet:
 
 
 def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet:
-    """The Fleet of a parsed file, with every default. Raises Refused with all that is wrong, after the file's name
-    `source`."""
+    """Return the Fleet of a parsed file. Raises Refused with all that is wrong, after the file's name `source`."""
     named = data.get("image")
     data = {**data, **{key: env[key.upper()] for key in ("app", "image") if key not in data and env.get(key.upper())}}
     if problems := [*schema.check(data), *two_names(named, env)]:
@@ -184,8 +183,7 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
 
 
 def two_names(image: object, env: Mapping[str, str]) -> list[str]:
-    """What is wrong where a file still names the image, and IMAGE is set to another one; the Makefile's own default of
-    IMAGE, APP, says nothing against it."""
+    """Return what is wrong if the file names an image and IMAGE another; IMAGE's own default, APP, is no other."""
     if image is None or env.get("IMAGE", "") in ("", image, env.get("APP")):
         return []
     return [f"image: is {shown(image)}, and IMAGE is {env['IMAGE']!r}: leave it out, IMAGE is the one place"]

@@ -161,8 +161,7 @@ def defaults(name: str) -> dict[str, Any]:
 
 
 def check(data: dict[str, Any]) -> list[str]:
-    """What is wrong with each key of a parsed file, a line each; empty where all are well formed. Roles are names of
-    processes."""
+    """Return what is wrong with each key of a parsed file, a line each. Roles are names of processes."""
     own = data.get("process")
     roles = [*BUILT_IN, *(own if isinstance(own, dict) else ())]
     keys = {**TOP, "hosts": (hosts_with(roles), TOP["hosts"][1])}

@@ -24,8 +24,7 @@ def staged(current: str, following: str | None, values: Mapping[str, str], unset
 
 
 def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
-    """What is to be told of settings that go back with their release → the hosts; `answers`: (step, host) → answer, of
-    which those to `prepare` count."""
+    """Return what to tell of settings that go back with their release → hosts, by the answers to `prepare`."""
     told: dict[str, list[str]] = {}
     for (step, host), answer in answers.items():
         if step == "prepare" and answer.get("kept"):
@@ -63,8 +62,7 @@ def read_values(content: bytes, names: Collection[str]) -> dict[str, str]:
 
 
 def wrong_site(url: str) -> str:
-    """Why the app would not start with this SITE_URL, in words that go after its name; "" where it would, or there is
-    none."""
+    """Return why the app would not start with this SITE_URL, in words that go after its name; "" if it would."""
     try:
         if url:
             allowed.site(url)

@@ -86,8 +86,7 @@ def lines(current: str, following: str | None) -> list[str]:
 # ---- doing it ----
 
 async def stage(hosts: Connections, change: Change) -> None:
-    """Stage it on all hosts or on none. Raises Refused with the problems of all hosts, Locked when somebody else is at
-    one of them."""
+    """Stage a change on all hosts or on none. Raises Refused with all hosts' problems, Locked."""
     async with hosts:
         await hosts.reach_all()
         await hosts.lock(who("env"), Refused)

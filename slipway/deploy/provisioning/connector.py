@@ -23,8 +23,7 @@ T = TypeVar("T")
 
 
 class OverConnection(BaseConnector):
-    """The host's connector_data holds its `channel`, the event `loop`, and `said`: the output of the last command that
-    failed."""
+    """In connector_data are `channel`, the event `loop`, and `said`: the output of the last failed command."""
 
     handles_execution = True
 
@@ -47,8 +46,7 @@ class OverConnection(BaseConnector):
 
     def put_file(self, filename_or_io: Any, remote_filename: str, remote_temp_filename: str | None = None,
                  print_output: bool = False, print_input: bool = False, **arguments: Any) -> bool:
-        """Write a file whole. It keeps its owner and mode; a new one is root's, mode 600, until its operation changes
-        that. Raises HostProblem."""
+        """Write a file whole; it keeps owner and mode, a new one is root's, 600. Raises HostProblem."""
         there = self.command(f"stat -L -c '%a %U %G' {shlex.quote(remote_filename)} 2>/dev/null || echo 600 root root")
         mode, user, group = there.out.decode().split()
         with get_file_io(filename_or_io, "rb") as file:

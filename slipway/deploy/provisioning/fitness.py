@@ -1,5 +1,4 @@
-"""What inspect.sh finds on a server before anything changes, and what makes the server unfit. Pure but for reading
-scripts."""
+"""What inspect.sh finds on a server, and what makes the server unfit. Pure but for reading scripts."""
 
 import re
 from collections.abc import Iterable, Iterator

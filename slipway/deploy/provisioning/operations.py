@@ -22,8 +22,7 @@ Commands = Generator[PyinfraCommand | str, None, None]
 
 @dataclass(frozen=True)
 class Entry:
-    """What is at a path. `kind`: find's letter (f, d, l); `mode`: octal; `target`: of a link; `digest`: sha256 of a
-    file."""
+    """What is at a path. `kind`: find's letter (f, d, l); `mode`: octal; `target`: a link's; `digest`: sha256."""
 
     kind: str
     user: str
@@ -73,8 +72,7 @@ class PutWhole(PyinfraCommand):
 
 @operation()
 def whole_file(file: File, seen: Mapping[str, Entry] | None = None) -> Commands:
-    """Put a file in place by one rename. A file with `once` keeps the content that it has. `seen`: the fact Files, if
-    it was asked for already."""
+    """Put a file in place by one rename; one with `once` keeps its content. `seen`: the fact Files, if known."""
     if seen is None:
         seen = host.get_fact(Files, paths=[file.path])
     there = seen.get(file.path)
@@ -125,8 +123,7 @@ def copy_script(site: Site) -> str:
 
 
 def test_script(site: Site) -> str:
-    """The script that has nginx test the copy, as /etc/nginx in a mount namespace of its own: no other process sees
-    it there."""
+    """Return the script that has nginx test the copy as /etc/nginx, in a mount namespace of its own."""
     copy = in_copy(site)
     return f"unshare --mount sh -c 'mount --bind {copy} {NGINX} && nginx -t -q' || {{ rm -rf {copy}; exit 1; }}"
 

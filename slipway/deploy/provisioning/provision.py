@@ -72,8 +72,7 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
 
 @contextlib.asynccontextmanager
 async def reached(fleet: Fleet, hosts: Sequence[Host], what: str) -> AsyncIterator[Mapping[str, Connection]]:
-    """Connections to the hosts, by name, with all their locks, which `what` describes; without locks where it is "".
-    Raises Locked, Refused."""
+    """Yield connections by host name, locked for `what`, unlocked if it is "". Raises Locked, Refused."""
     async with Connections(fleet, [*hosts]) as connections:
         await connections.reach_all()
         if what:
@@ -87,8 +86,7 @@ async def reached(fleet: Fleet, hosts: Sequence[Host], what: str) -> AsyncIterat
 
 
 async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
-    """Where one of `hosts` balances: what is found on other balancers and web hosts. One that cannot be asked is left
-    out."""
+    """Where one of `hosts` balances, return what is found on other balancers and web hosts that answer."""
     if not any(host.balancer for host in hosts):
         return {}
     asked = [host for host in fleet.hosts if (host.balancer or host.has("web")) and host not in hosts]
@@ -155,8 +153,7 @@ def announce(out: TextIO, host: str, text: str) -> None:
 
 
 def notes(out: TextIO, fleet: Fleet, found: Mapping[str, Found], who: Out) -> None:
-    """Say what there is to know besides: which hosts are nodes of a swarm that the file does not ask for, and which web
-    hosts the balancers leave out."""
+    """Tell which hosts are nodes of a swarm unasked, and which web hosts the balancers leave out."""
     for name, each in found.items():
         if each.node and not fleet.is_swarm:
             print(f"{name}: is a node of a swarm and stays one, so live-restore stays off: a restart of Docker ends"

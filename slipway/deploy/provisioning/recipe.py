@@ -132,8 +132,7 @@ def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
 
 
 def docker(fleet: Fleet, found: Found) -> None:
-    """Docker runs, and its containers outlive it, but those of a swarm: no node may have live-restore. A reload is
-    enough for that; it is never restarted."""
+    """Run Docker so that containers outlive it (live-restore, but for swarm nodes); reload, never restart it."""
     enable("docker.service", running=True)
     settings = wanted.daemon_json(found.daemon_json, fleet.is_swarm)
     if settings and (fleet.is_swarm or not found.node):
@@ -152,8 +151,7 @@ def sockets(fleet: Fleet, there: dict[str, Entry]) -> None:
 
 
 def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
-    """Remove what an earlier role has left: Consul is told first, then nginx's sites go, then units stop, then their
-    files go."""
+    """Remove what an earlier role has left: Consul's definition, nginx's sites, then units, then files."""
     if found.registered and not consul.registers(fleet, here):
         path = consul.service_path(fleet.app)
         server.shell(name=f"remove {path}", commands=(  # back if the agent refuses, so that it is tried again

@@ -1,5 +1,4 @@
-"""One run of pyinfra. When a call returns, its operation is done, or with --check decided: so `_if` and `did_change`
-mean the same in both."""
+"""One run of pyinfra: when a call returns, its operation is done, or with --check decided."""
 
 import asyncio
 import contextlib

@@ -28,8 +28,7 @@ def choose(as_json: bool, out: TextIO | None = None) -> "Background":
 
 
 class Background:
-    """Calls `draw` for each event, with whether more wait, in a thread of its own, so that a terminal that nobody reads
-    holds nothing up."""
+    """Calls `draw` for each event in a thread, so that a terminal that nobody reads holds nothing up."""
 
     def __init__(self, draw: "Draw") -> None:
         self.draw, self.events = draw, queue.SimpleQueue[Event | None]()
@@ -59,8 +58,7 @@ def put(text: str, out: TextIO) -> None:
 
 
 def write(text: str, out: TextIO) -> None:
-    """Write a text past the stream's buffer: the deployer's end would wait for a thread that holds the buffer's lock.
-    Raises OSError."""
+    """Write past the stream's buffer, whose lock a stuck thread may hold at the end. Raises OSError."""
     try:
         number = out.fileno()
     except OSError:  # a StringIO, in tests
@@ -100,8 +98,7 @@ class Lines:
 
 
 class Table(Lines):
-    """A line for each host that changes in place; everything else is printed above them. Of more hosts than the
-    terminal has lines the first ones are shown."""
+    """A line for each host that changes in place, as many as the terminal has; all else is printed above."""
 
     def __init__(self, out: TextIO) -> None:
         super().__init__(out)
@@ -127,8 +124,7 @@ class Table(Lines):
 
 
 def row(name: str, steps: Steps, width: int) -> str:
-    """A host's line of the table: the seconds that its steps took, and the latest of them, as many as fit. A line that
-    wraps could not be drawn over."""
+    """Return a host's line: seconds of its steps, and the latest of them, as many as fit without a wrap."""
     begin = f"{name:12} {sum(seconds for _, seconds in steps.values()):6.1f} s "
     words = [f"{step} {MARKS[steps[step][0]]}" for step in SHOWN if step in steps]
     while len(words) > 1 and len(begin) + len(" ".join(words)) >= width:

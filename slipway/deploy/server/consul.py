@@ -1,5 +1,4 @@
-"""What web hosts tell Consul of themselves, and what balancers are to know before it answers. Pure but for reading
-templates."""
+"""What web hosts tell Consul of themselves, and what balancers know before it answers."""
 
 import json
 

@@ -35,8 +35,7 @@ class Web(NamedTuple):
 
 
 def web_of(entry: Any) -> Web:
-    """The Web that Consul tells of, which passes once its own check has. Nothing else than a name, a number and a port
-    gets into nginx's files. Raises ValueError."""
+    """Return Consul's Web; only a name, an address and a port get into nginx's files. Raises ValueError."""
     node, service, checks = entry["Node"], entry["Service"], entry["Checks"]
     name, port = (service.get("Meta") or {}).get("host") or node["Node"], service["Port"]
     text = str(service["Address"] or node["Address"])
@@ -69,8 +68,7 @@ def listed(webs: Iterable[Web], drained: Collection[str] = ()) -> str:
 
 
 def ask(app: str, index: int) -> tuple[int, list[Web]]:
-    """The web hosts, as soon as they are others than at this index, and theirs. Raises OSError, HTTPException,
-    ValueError."""
+    """Return (index, web hosts) once they differ from `index`. Raises OSError, HTTPException, ValueError."""
     address = os.environ.get("CONSUL_HTTP_ADDR") or "127.0.0.1:8500"
     url = f"{address if '://' in address else f'http://{address}'}/v1/health/service/{app}?index={index}&wait=60s"
     request = urllib.request.Request(url, headers={"X-Consul-Token": os.environ.get("CONSUL_HTTP_TOKEN", "")})
@@ -89,8 +87,7 @@ def valid(entries: Iterable[Any]) -> Iterator[Web]:
 
 
 def update(app: str, found: Sequence[Web] | None = None) -> None:
-    """Bring hosts.conf to what Consul has found, or where that is None to who is drained, and nginx to that. Raises
-    OSError, CalledProcessError."""
+    """Bring hosts.conf to what Consul `found`, or to who is drained. Raises OSError, CalledProcessError."""
     path, drained = NGINX / f"{app}-balancer/hosts.conf", NGINX / f"{app}-balancer/drained"
     with open(NGINX / "nginx.conf") as lock:  # a drain and Consul may come at the same moment
         fcntl.flock(lock, fcntl.LOCK_EX)

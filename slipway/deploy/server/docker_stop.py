@@ -88,8 +88,7 @@ def wanted(id: str) -> str:
 
 
 def await_child(pid: int) -> None:
-    """Wait until init has a child, 2 s at most: a TERM before it listens is lost, and the stop would take all its
-    time."""
+    """Wait 2 s at most until init has a child: a TERM before it listens is lost."""
     children = "%s%d/task/%d/children" % (PROC, pid, pid)
     end = time.monotonic() + 2
     while os.path.exists(children) and not read(children) and time.monotonic() < end:

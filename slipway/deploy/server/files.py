@@ -45,8 +45,7 @@ def serves_http(host: Host) -> bool:
 
 
 def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
-    """Debian's packages for the commands that are `missing`. A command may come from elsewhere, too. python3 is there
-    already: the connection needs it."""
+    """Return Debian's packages for the commands that are `missing`; others may come from elsewhere."""
     wanted = (("logrotate", "logrotate", True),
               ("dockerd", "docker.io", host.roles),
               ("nginx", "nginx", serves_http(host)),
@@ -152,8 +151,7 @@ def stale_units(fleet: Fleet, host: Host, units: Collection[str]) -> list[str]:
 
 
 def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
-    """The paths of all files that only roles need which the host does not have: units, and what is pinned in /run for
-    what runs alone. `names`: of the units of processes there are, "smtp" or "web@"."""
+    """Return the files of roles that the host lacks. `names`: units of processes there are, "smtp", "web@"."""
     needed, app = [file.path for file in app_units(fleet, host)], fleet.app
     names = sorted({*names, *(process_unit(app, process).path[len(f"{UNITS}/{app}-"):-len(".service")]
                               for process in BUILT_IN.values())})

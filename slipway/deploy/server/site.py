@@ -1,5 +1,4 @@
-"""nginx's files on a host: the app's site where it has the role web, the balancer's where it balances. Pure but for
-reading templates."""
+"""nginx's files on a host: the app's site, the balancer's. Pure but for reading templates."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -54,8 +53,7 @@ def silent(serves: Mapping[str, bool]) -> tuple[str, ...]:
 
 
 def drained(fleet: Fleet, before: Collection[str], name: str = "", away: bool = True) -> tuple[str, ...]:
-    """Of those that were drained `before` what the fleet still has, once the host of that name is drained as well, or
-    no longer is."""
+    """Return who is drained once the host of that name is, or no longer is; of the fleet's hosts alone."""
     known = [web.name for web in fleet.with_role("web")]
     return tuple(each for each in known if each in before and each != name or each == name and away)
 
@@ -112,8 +110,7 @@ def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
 
 
 def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
-    """The sites that only roles need which the host does not have, to be removed. The folder server.d, the team's,
-    stays."""
+    """Return the sites of roles that the host lacks, to be removed; the team's folder server.d stays."""
     unwanted = [fleet.app] * (not host.has("web")) + [f"{fleet.app}-balancer"] * (not host.balancer)
     return [Site(name, absent=(
         f"{NGINX}/sites-enabled/{name}", f"{NGINX}/sites-available/{name}",
@@ -123,8 +120,7 @@ def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
 
 
 def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
-    """The templates' values. A balancer trusts the addresses of the proxies before it; a web host also the
-    balancers'."""
+    """Return the templates' values. A balancer trusts proxies before it, a web host also balancers."""
     site = fleet.site
     believed = [*site["proxies"], *(balancer.internal_address for balancer in fleet.balancers if not balances)]
     hosts = [nginx_address(web.internal_address) + " down" * (web.name in out.all) for web in fleet.with_role("web")]
