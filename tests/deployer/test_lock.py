@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.deploy import agent
-from slipway.deploy.agent import kept, serve
+from slipway.deploy.agent import disk, serve
 from deployer.simulated import Simulated
 from proc import ROOT
 
@@ -98,7 +98,7 @@ def test_two_agents_come_at_the_same_moment(host):
     def store(number):
         try:
             for turn in range(20):
-                kept.store(f"{host.run}/agent-{turn}.py", program + b"# %d" % turn)
+                disk.store_agent(f"{host.run}/agent-{turn}.py", program + b"# %d" % turn)
         except Exception as error:
             failed.append(error)
     threads = [threading.Thread(target=store, args=(number,)) for number in range(4)]
@@ -115,7 +115,7 @@ def test_a_retirement_keeps_its_own_agent_alone(host):
     for name in names:
         Path(host.run, name).touch()
     before = {*os.listdir(host.run)}
-    kept.drop_others(host.run + "/agent-1.py")
+    disk.drop_other_agents(host.run + "/agent-1.py")
     assert before - {*os.listdir(host.run)} == {"agent-2.py", "agent-2.pyc"}
 
 

@@ -341,14 +341,11 @@ def test_a_start_without_an_engine_forgets_no_container(server):
         assert note.read_text() == ID + "\n" and not server.calls("run")
 
 
-def test_a_unit_of_an_older_version(server):
-    """One that may not write below /run starts, adopts and ends as before; a one-off says what it lacks."""
+def test_notes_that_nobody_may_write(server):
     (server.root / "run/docker-runner").symlink_to("nowhere")
-    server.put("stub/code", "3")
-    assert server(*UNIT).returncode == 3 and "--cidfile" not in server.ran()
-    done = server(*UNIT)
-    assert done.returncode == 3 and done.stderr.endswith("adopted\n")
-    assert server("shop", "shell").returncode == 77
+    for words in (UNIT, ("shop", "shell")):
+        done = server(*words)
+        assert done.returncode == 77 and "may not be written: use sudo" in done.stderr and not server.calls("run")
 
 
 def test_a_unit_adopts_what_runs_as_wanted(server):

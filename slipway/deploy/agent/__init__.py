@@ -16,7 +16,7 @@ MODULES = ("lasting", "disk", "envfile", "roles", "host", "http", "docker", "ima
            "slots", "attempt", "steps.migrate", "site", "memory", "sqlite", "facts", "images", "steps.commit", "fate",
            "steps.probes", "steps.readiness", "steps.start", "steps.verdicts", "steps.publish", "steps.watcher",
            "steps.switch", "steps.replace", "takeback", "steps.begin", "steps.pull", "steps.table",
-           "shell", "staging", "kept", "serve")
+           "shell", "staging", "serve")
 
 
 @functools.cache

@@ -80,3 +80,19 @@ def touch(path: str) -> None:
     """Make an empty file in a folder that is not ours."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644))
+
+
+# ---- the agent's own files, one for each version ----
+
+def store_agent(path: str, program: bytes) -> None:
+    """Write the agent to a file, for systemd, where it is not there. Two agents may do that at the same moment."""
+    with locked(os.path.dirname(path)):
+        if read_bytes(path) != program:
+            write(path, program)
+
+
+def drop_other_agents(file: str) -> None:
+    """Remove the agents of other versions beside this one."""
+    folder, name = os.path.split(file)
+    remove(*("%s/%s" % (folder, other) for other in entries(folder)
+             if other.startswith("agent-") and not other.startswith(name)))

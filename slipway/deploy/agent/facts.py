@@ -21,9 +21,8 @@ LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["doc
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
             blind: bool = False) -> Facts:
-    """All that a plan or status needs to know. `paths`: files to give the sha256 of; `health`: also ask what runs how
-    it does; `tag`: one to give all records of, however old; `history`: also give the last records of any; `blind`:
-    also why what visitors are answered cannot be seen."""
+    """Return all that a plan or status needs. `paths`: files to hash; `tag`: one to give all records of; `history`:
+    also the last records; `health`, `blind`: also ask how it does, and why visitors' answers cannot be seen."""
     runs: Running
     docker, up, by_hand, version, runs = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: one_offs(host), lambda: systemd(host),

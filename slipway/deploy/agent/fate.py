@@ -15,9 +15,9 @@ DEATH = 10  # seconds that a process may take to die
 
 
 def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") -> Fate:
-    """What becomes of an attempt: "committed" and "back" are ends, "settling" is on its way to one, "stuck" waits for
-    the next deploy. An attempt under way is "promised", and commits by itself, or "open", and goes back by itself;
-    `forward`, unless it is None, ends it at once, one way or the other, for this `cause`."""
+    """Return what becomes of an attempt: "committed", "back", "settling" (on its way), "stuck" (until the next deploy),
+    "promised" (commits by itself), "open" (goes back by itself). `forward`, if given, ends it that way, for this
+    `cause`."""
     with disk.locked(host.run):  # the takeback reads it after this
         attempt = releases.read_attempt(host)
         if not attempt or attempt.get("id") != id:

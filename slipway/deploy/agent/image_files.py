@@ -66,9 +66,8 @@ def folder(host: Host, image: str) -> str | None:
 
 
 def members(host: Host, container: str, path: str) -> Iterator[Member]:
-    """(tarfile's TarInfo, the content piece by piece) of each thing below a path in the container; the content is None
-    for what is no regular file. Nothing where there is no such path. Raises Problem for what is too much, or did not
-    arrive whole."""
+    """Yield (TarInfo, content piece by piece or None) of each thing below a path in the container; nothing without such
+    a path. Raises Problem for what is too much, or did not arrive whole."""
     import tarfile  # only here: they take long to load
     import urllib.parse
     asked = "/containers/%s/archive?path=%s" % (container, urllib.parse.quote(path, safe=""))

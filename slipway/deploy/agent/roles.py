@@ -9,9 +9,9 @@ READY_FILE = "/dev/shm/ready"  # in the container of a team's process
 
 
 class Process:
-    """`command`: as docker-run.sh takes it; `overlap`: it runs in the slots, the new one beside the old one; `ready`:
-    how it shows that it works, see steps/probes.py; `stop`: seconds that it may take to end; `options`: docker's, with
-    {} for the app; `ports`: as docker publishes them."""
+    """`command`: as docker-run.sh takes it; `overlap`: it runs in slots; `ready`: how it shows that it works
+    (steps/probes.py); `stop`: seconds to end; `options`: docker's, with {} for the app; `ports`: as docker publishes
+    them."""
 
     def __init__(self, name: str, command: str, overlap: bool, ready: str, stop: int = 60,
                  options: str = "-e READY_FILE=" + READY_FILE, ports: Sequence[str] = ()) -> None:

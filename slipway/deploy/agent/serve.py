@@ -1,9 +1,8 @@
 """The agent's side of the protocol: JSON lines from and to the deployer. And what systemd runs: takeback, retire.
 
-In `read` mode it only reads, and may begin to pull. On `lock` it restarts itself as the unit APP-deploy, on the same
-stdin and stdout, and reports in the end what became of that. In `work` mode it is the unit. Its main thread only
-listens: each line of the deployer feeds the unit's watchdog, and at the end of input the agent ends at once. systemd
-then runs `takeback`.
+In `read` mode it only reads, and may begin to pull. On `lock` it restarts itself as the unit APP-deploy on the same
+stdin and stdout: `work` mode. There each line feeds the unit's watchdog, and at the end of input the agent ends at
+once; systemd then runs `takeback`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from . import disk, facts, images, kept, releases, shell, slots, staging, takeback
+from . import disk, facts, images, releases, shell, slots, staging, takeback
 from .answers import Locked
 from .attempt import Attempt
 from .fate import decide
@@ -106,7 +105,7 @@ def lock(host: Host, program: bytes, name: str, description: str, dead_after: fl
             return {"locked": held}
         if not os.path.isdir(folder):
             raise Problem("there is no %s: run make provision first" % folder)
-        kept.store(path, program)
+        disk.store_agent(path, program)
         code, errors = run_as_unit(host, path, description, dead_after, bare)
         held, taken = holder(host), TAKEN.search(" ".join(errors))
         if not (taken and is_retirement(held)):  # which came a moment before us
@@ -214,10 +213,9 @@ def feed_watchdog() -> None:
 
 def retire(host: Host, file: str, image: str, last: str, slot: str, tag: str, image_id: str,
            drained: str = str(slots.DRAIN)) -> None:
-    """Stop an old slot, and remove old images, secrets and agents, as the timer asks some time after a commit. That
-    some stay is no failure. `file`: this agent; nobody needs another, as this one has the lock and no other timer is
-    set."""
-    kept.drop_others(file)
+    """Stop an old slot and remove old images, secrets and agents, as the timer asks some time after a commit. `file`:
+    this agent; nobody needs another, as this one has the lock."""
+    disk.drop_other_agents(file)
     slots.retire(host, slot, tag, image_id, float(drained))
     try:
         staging.drop_secrets(host)

@@ -1,7 +1,4 @@
-"""The fleet: its hosts, what runs on each, how a release is brought there. Pure but for reading files.
-
-deploy/production.toml describes every key; schema.py says what each may hold.
-"""
+"""The fleet: its hosts, what runs on each, how a release is brought there. Pure but for reading files."""
 
 import os
 import tomllib
@@ -44,11 +41,8 @@ class Host:
 
 @dataclass(frozen=True)
 class Fleet:
-    """The configuration of one environment. The tables have the keys of the file, with every default filled in.
-
-    `by_variables`: it comes from HOSTS and the like, which do not say all that the servers were provisioned with.
-    `ssh`: how hosts are reached.
-    """
+    """The configuration of one environment; tables have every default filled in. `by_variables`: it comes from HOSTS
+    and the like, which do not say all that the servers were provisioned with. `ssh`: how hosts are reached."""
 
     app: str
     image: str
@@ -135,10 +129,7 @@ def load(path: str | Path, env: Mapping[str, str]) -> Fleet:
 
 
 def from_environment(env: Mapping[str, str]) -> Fleet:
-    """The Fleet of variables: HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 APP=… IMAGE=…. Raises Refused.
-
-    A host may be in several of them.
-    """
+    """Return the Fleet of HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 APP=… IMAGE=…. Raises Refused."""
     hosts: dict[str, dict[str, Any]] = {}
     for variable, role in CLASSIC.items():
         for address in env.get(variable, "").split():

@@ -16,11 +16,8 @@ class Ssh:
 
     def command(self, address: str, words: Sequence[str], share: str = "", owner: bool = False,
                 tty: bool = False) -> list[str]:
-        """The local command line that runs `words` as root at `address`. The one place that spells ssh's options.
-
-        `share` is the path of a socket: its `owner`'s connection serves all others that name it. `tty`: the command
-        gets a terminal. Host keys are checked as the user's ssh_config says; ssh asks nothing, as nobody may answer.
-        """
+        """Return the command line that runs `words` as root at `address`, asking nothing. `share`: a socket's path; its
+        `owner` serves all others that name it. `tty`: the command gets a terminal."""
         options = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3",
                    "LogLevel=ERROR", f"RequestTTY={'yes' if tty else 'no'}", "ForwardAgent=no", "ForwardX11=no",
                    "ClearAllForwardings=yes"]
@@ -31,6 +28,5 @@ class Ssh:
                 shlex.join(["sh", "-c", AS_ROOT, "sh", *words])]
 
     def forward(self, address: str, share: str, port: int) -> list[str]:
-        """The local command line by which the connection at `share` lets the host reach our `port` at 127.0.0.1. It
-        prints the port there, which the host chooses. It needs no ssh_config: the connection is open already."""
+        """Return the command line by which `share`'s host reaches our `port` at 127.0.0.1; it prints the port there."""
         return ["ssh", "-F", "none", "-S", share, "-O", "forward", "-R", f"127.0.0.1:0:127.0.0.1:{port}", "--", address]

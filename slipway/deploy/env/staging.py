@@ -1,7 +1,5 @@
-"""Settings and secrets: `make env`. Staged on all hosts, or on none; the next deploy makes them live.
-
-What is staged is a whole file, APP.env.next, that a deploy's commit renames to APP.env. Values come by stdin or are
-typed unseen, never as an argument, and none is ever shown.
+"""Settings and secrets: `make env`. A whole file, APP.env.next, is staged on all hosts or none; the next commit renames
+it to APP.env. Values come by stdin or are typed unseen, never as an argument, and none is shown.
 """
 
 import argparse

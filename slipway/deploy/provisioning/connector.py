@@ -1,7 +1,5 @@
-"""pyinfra's connector: it works over the deployer's Connection, under the lock.
-
-pyinfra works in a thread for each host, while the Connection belongs to the event loop. Once the lock has ended, the
-agent refuses all else.
+"""pyinfra's connector over the deployer's Connection, under the lock. pyinfra works in a thread for each host, while
+the Connection belongs to the event loop.
 """
 
 import asyncio

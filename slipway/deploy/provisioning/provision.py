@@ -26,9 +26,8 @@ MORE = "deploy.provision_more"  # a team's own operations
 
 async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, remove: str = "",
                     out: TextIO = sys.stdout) -> int:
-    """Make `hosts` what the fleet says, or take the app off the host `remove`; with `check` only say what would be
-    done. Returns the number of changes. Raises Refused or Locked when nothing was done, DeployError when it failed
-    midway."""
+    """Make `hosts` what the fleet says, or take the app off the host `remove`; `check` only says it. Returns the number
+    of changes. Raises Refused or Locked when nothing was done, DeployError midway."""
     session, recipe = modules()
     if remove:
         return await work(session, fleet, [host_to_remove(fleet, remove)], "remove", recipe.remove, check, out)

@@ -1,6 +1,5 @@
-"""What a server gets, from top to bottom: pyinfra's operations, as any user of it would call them.
-
-When a call returns, its operation is done, or with --check decided. What follows a change asks by `_if`.
+"""What a server gets, from top to bottom, by pyinfra's operations. A call returns when its operation is done, or with
+--check decided; what follows a change asks by `_if`.
 """
 
 import os

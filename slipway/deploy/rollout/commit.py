@@ -53,9 +53,8 @@ class Commit:
     seconds: float
 
     async def decide(self, promise: Step, commit: Step) -> tuple[Fates, dict[str, HostProblem]]:
-        """(host name → "committed", "back", "stuck", or None where that can't be known; host name → what went wrong).
-
-        Those that answer wait: they are told last, when it is known which way the others have gone."""
+        """Return (host name → "committed", "back", "stuck" or None if unknown; host name → what went wrong). Hosts that
+        answer wait: they are told last, when it is known which way the others have gone."""
         failed = await self.run.try_step(promise)
         lost = [name for name, problem in failed.items() if isinstance(problem, Lost)]
         fates: Fates = {name: "open" if name in failed else "promised" for name in promise.hosts}

@@ -32,11 +32,9 @@ def anew(group: tuple[Step, ...]) -> tuple[Step, ...]:
 
 
 def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, urgent: bool = False) -> list[str]:
-    """Raise Refused for incompatible migrations, unless `allowed`, and for those that nobody has judged; else what is
-    let pass, a line each. `answers`: (step, host) → answer, of which those to `verdicts` count.
-
-    Those that a release lacks may be allowed unjudged, as there is no time for the build that judges them; an `urgent`
-    rollback, to the release before, goes on without judgment by itself."""
+    """Raise Refused for incompatible or unjudged migrations in the answers to `verdicts`; else return what is let pass,
+    a line each. `allowed` lets incompatible ones pass, and unjudged ones that a release lacks; an `urgent` rollback, to
+    the release before, needs no judgment."""
     refused: list[list[str]] = []
     passed: list[list[str]] = []
     for answer in (answer for (step, _), answer in answers.items() if step == "verdicts"):

@@ -14,11 +14,10 @@ PerHost = dict[str, dict[str, Any]]  # host name → more
 
 @dataclass(frozen=True)
 class StepKind:
-    """A kind of step; agent/steps/ has what the agent does for it.
+    """A kind of step; agent/steps/ does it.
 
-    `limit`: seconds that it may take, besides its own argument `seconds`: the sum of what it may have to wait for on a
-    host. A host that is gone is noticed earlier, by its silence. `undo`: what a takeback does about it; `harmless`:
-    there is nothing to take back.
+    `limit`: seconds for it, besides its argument `seconds`; a host that is gone is noticed earlier. `undo`: what a
+    takeback does about it; `harmless`: there is nothing to take back.
     """
 
     limit: int
@@ -94,10 +93,8 @@ Groups = Iterator[tuple[Step, ...]]
 
 def plan(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options,
          attempt: dict[str, str]) -> list[tuple[Step, ...]]:
-    """The steps, in groups: those of a group are done at the same time, one group after the other.
-
-    `attempt`: the "id" of this deploy and "who" does it.
-    """
+    """Return the steps in groups: a group's at the same time, one group after the other. `attempt`: its "id", and
+    "who"."""
     groups = [*beginning(fleet, hosts, target, options, attempt), *starting(fleet, hosts, target),
               *(switching_back(fleet, hosts) if target.action == "rollback" else switching(fleet, hosts, options)),
               *committing(hosts)]
@@ -151,9 +148,8 @@ def upload(fleet: Fleet, names: Sequence[str]) -> Step:
 
 
 def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
-    """Bring tasks and visitors to the new release: on the canary, then the others in waves, then what runs alone in the
-    same way. Each host is watched from its flip on, and no wave begins unless all are well; the steps called watch only
-    give it time."""
+    """Bring tasks and visitors to the new release: on the canary, then in waves, then what runs alone. Each host is
+    watched from its flip on; the steps called watch only give it time."""
     web, rollout = having(hosts, "web"), fleet.rollout
     rest = tuple(name for name in all_of(hosts) if name not in web)
     cap = rollout["parallel"] if options.parallel is None else options.parallel

@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """consul-hosts APP: keeps the web hosts of APP's balancer as Consul has them. consul-hosts APP again: after a drain.
 Goes to /usr/local/bin/consul-hosts (0755); consul-hosts@APP.service runs it. For Python 3.9.
-
-/etc/nginx/APP-balancer/hosts.conf is what nginx reads, and all that is known while Consul does not answer.
 """
 
 from __future__ import annotations
@@ -51,9 +49,8 @@ def web_of(entry: Any) -> Web:
 
 
 def merged(known: Sequence[Web], found: Iterable[Web]) -> list[Web]:
-    """Who is known from now on: of those that Consul has found, who was known, and who passes, so a new host waits for
-    its first release. All stays as it is where less than half would pass: what all share may be down, or Consul's
-    agents were started anew, and the last hosts shall not be run over."""
+    """Return who is known from now on: those found that were known or pass. All stays where less than half would pass,
+    as what they share may be down."""
     there = {web.address for web in known}
     webs = sorted({web for web in found if web.passes or web.address in there})
     return webs if 2 * sum(web.passes for web in webs) >= max(len(known), 1) else [*known]
@@ -108,8 +105,7 @@ def reload() -> None:
 
 
 def follow(app: str) -> None:
-    """Update for ever, with a pause, so that what comes and goes reloads nginx no more than once a second. Begins by
-    the list that is there: an earlier start may have ended before nginx knew it."""
+    """Update for ever, once a second at most. Begins by a reload, as an earlier start may have ended before it."""
     index, trouble = 0, ""
     reload()
     while True:

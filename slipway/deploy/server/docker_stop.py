@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
-"""docker-stop NAME SECONDS: stops a unit's container, after SECONDS kills it, and removes it. For Python 3.4.
-Goes to /usr/local/bin/docker-stop (0755); docker-runner --stop runs it.
-
-Processes are asked for, and signalled, by the kernel: the engine may be away, or hang. docker-runner has written the
-container's id into /run/docker-runner/NAME.
+"""docker-stop NAME SECONDS: stops a unit's container, after SECONDS kills it, and removes it. For Python 3.4. Goes to
+/usr/local/bin/docker-stop (0755); docker-runner --stop runs it. The engine may be away or hang, so the kernel is asked
+for processes, by the container's id in /run/docker-runner/NAME.
 """
 
 import json

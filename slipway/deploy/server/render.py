@@ -9,11 +9,8 @@ PLACEHOLDER = re.compile(r"@([A-Z][A-Z_]*)@")
 
 
 def render(name: str, values: Mapping[str, str]) -> str:
-    """The text of the template `name` (a path in this folder) with every `@KEY@` replaced by `values["KEY"]`.
-
-    APP also gives APP_ID, with underscores, for names of nginx's variables. Values that a template does not use are
-    ignored. Raises ValueError with every placeholder that has no value.
-    """
+    """Return the template `name` with every `@KEY@` replaced by `values["KEY"]`; APP also gives APP_ID, with
+    underscores, for nginx's variables. Raises ValueError with every placeholder that has no value."""
     if "APP" in values:
         values = {"APP_ID": values["APP"].replace("-", "_"), **values}
     text = (HOST / name).read_text(encoding="utf-8")

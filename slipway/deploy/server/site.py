@@ -141,9 +141,8 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
 
 
 def uploads(media: str) -> dict[str, str]:
-    """The values that limit downloads out of the database, elsewhere as nginx has it: how much of an answer nginx takes
-    off the app, in a file; a balancer none, as a web host would wait in vain while that hands out what it took; and how
-    many an address has under way."""
+    """Return the limits of downloads out of the database: how much of an answer nginx takes off the app, in a file (a
+    balancer none), and how many an address has under way. Elsewhere they are nginx's defaults."""
     here = media == "database"
     return {"UPLOAD_TAKEN": "32m" if here else "1024m", "UPLOADS_MOST": "128" if here else "65535",
             "UPLOAD_PASSED": "0" if here else "1024m"}

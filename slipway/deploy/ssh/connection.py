@@ -103,9 +103,8 @@ class Connection(Conversation):
         return result(await self._outcome(self._send(do, args), timeout))
 
     async def lock(self, description: str, dead_after: float, bare: bool = False) -> None:
-        """Take the host's lock: the agent may change things from now on, and takes them back when it hears nothing for
-        `dead_after` seconds. `bare`: the app may not be provisioned yet. Raises HostProblem, `locked` when somebody
-        else has the lock."""
+        """Take the host's lock: the agent may change things from now on, and takes them back after `dead_after` s of
+        silence. `bare`: the app may not be provisioned yet. Raises HostProblem, `locked` when somebody else has it."""
         self.dead_after, works = dead_after, self._mark()
         args = {"description": description, "dead_after": dead_after, **({"bare": True} if bare else {})}
         self.locking = refused = self._send("lock", args)

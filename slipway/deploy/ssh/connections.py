@@ -113,9 +113,8 @@ class Connections:
         return found
 
     async def lock(self, description: str, error: type[DeployError] = DeployError, bare: bool = False) -> None:
-        """Take the locks of all hosts; `bare` is Connection.lock's. The first host by name decides between deployers
-        that want the same hosts, so the others' locks are taken after it. Raises Locked, or `error` for other problems;
-        who hears it gives back what is `locked`."""
+        """Take the locks of all hosts, the first by name before the others': it decides between deployers. `bare` is
+        Connection.lock's. Raises Locked, or `error`; who hears it gives back what is `locked`."""
         async def lock(host: Host) -> None:
             with timed(self.tell, "lock", host.name):
                 await self.connections[host.name].lock(description, self.fleet.rollout["dead_after"], bare=bare)

@@ -48,10 +48,8 @@ async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T
 
 async def on_each(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]],
                   error: type[DeployError] = Refused) -> dict[str, T]:
-    """Host name → what the function returned, called for all hosts at once.
-
-    When all have ended, raises one error with the HostProblems of all: Locked where a host is locked, else `error`.
-    """
+    """Call the function for all hosts at once; host name → result. When all have ended, raises one error with all
+    HostProblems: Locked where a host is locked, else `error`."""
     found, problems = await gathered(hosts, function)
     if problems:
         kind = Locked if any(problem.locked for problem in problems.values()) else error

@@ -1,7 +1,5 @@
-"""A read-only registry on the loopback, for `registry = "ssh"`: it serves one image of this machine's Docker.
-
-The connection forwards it to a host (Ssh.forward), whose `docker pull 127.0.0.1:PORT/app@DIGEST` fetches only the
-layers that it lacks. A layer's digest is that of its compressed form, so layers are compressed in one way, and cached.
+"""A read-only registry on the loopback, for `registry = "ssh"`: it serves one image of this machine's Docker. Hosts
+reach it over their connection (Ssh.forward) and pull only layers they lack: compressed in one way, and cached.
 """
 
 import gzip
@@ -52,10 +50,8 @@ class Blob:
 
 
 def serve(image: str, cache: Path = CACHE, docker: str = "docker") -> Server:
-    """A Server of an image of this machine's Docker, which serves while it is entered.
-
-    The layers are in the folder `cache` then. Raises Refused when Docker does not answer or has no such image.
-    """
+    """Return a Server of an image of this machine's Docker, with its layers in the folder `cache`. Raises Refused when
+    Docker does not answer or has no such image."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="save.", dir=cache, ignore_cleanup_errors=True) as folder:
         config, files = saved(image, Path(folder), docker)
@@ -120,10 +116,8 @@ def refuse_missing(image: str, docker: str) -> None:
 
 
 def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:
-    """(the config's bytes, the layers' files), unpacked into `folder` from what `docker save` writes to `stream`.
-
-    Both of its layouts, the old one and OCI's, hold manifest.json.
-    """
+    """Return (config, layers' files), unpacked from what `docker save` writes, in either layout: both have
+    manifest.json."""
     files, links = unpack(stream, folder)
 
     def find(name: str) -> Path:

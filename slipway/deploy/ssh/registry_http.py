@@ -16,10 +16,8 @@ CHUNK = 1 << 18
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `blobs` on a free `port` while it is entered. `digest` is the manifest's; `sent` counts bytes of blobs.
-
-    Other users of both machines reach the port too, so the server asks for `login`, "user:password".
-    """
+    """Serves `blobs` on a free `port` while it is entered, to who knows `login` ("user:password"), as other users of
+    both machines reach it. `digest`: the manifest's; `sent`: bytes of blobs."""
 
     daemon_threads = True
     request_queue_size = 128

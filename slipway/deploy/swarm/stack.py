@@ -1,7 +1,6 @@
-"""The stack of a release, as `docker stack deploy` reads it. Pure but for reading haproxy.cfg.
-
-Labels say what is what. On a service `RELEASES`: those that it had, the one that runs last; `ATTEMPT`: the deploy that
-brought it. On a container `ID`: the hash of all that it was made of. Docker's own rollback brings labels back, too.
+"""The stack of a release, as `docker stack deploy` reads it. Labels: on a service `RELEASES`, the last one runs, and
+`ATTEMPT`, the deploy that brought it; on a container `ID`, the hash of what it is made of. A rollback brings them
+back.
 """
 
 import hashlib

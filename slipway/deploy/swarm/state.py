@@ -27,8 +27,8 @@ BACK = ("paused", "rollback_started", "rollback_paused", "rollback_completed")
 @dataclass(frozen=True)
 class Service:
     """`releases`: the last one is live, or coming; `attempt`: what brought it; `before`: Docker can take it back;
-    `update`: how its last update fares, in Docker's words; `made`: the hash of what its containers are made of;
-    `running`, `wanted`: how many there are."""
+    `update`: Docker's word; `made`: the hash of what its containers are made of; `running`, `wanted`: how many there
+    are."""
 
     releases: Sequence[Release]
     attempt: str

@@ -67,9 +67,8 @@ def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dic
 
 
 def carried(host: Host, attempt: Attempt) -> dict[str, str]:
-    """path → text of settings that wait: those of REVERT, with all that a restart changes, one by one, as that is about
-    the world and not about a release; after a rollback what is staged, with its changes alone, as the whole of it would
-    bring back what the rollback takes away. A malformed file stays as it is."""
+    """Return path → text of settings that wait. A restart's changes are about the world, so REVERT's settings get them
+    too; after a rollback only the staged changes stay staged. A malformed file stays as it is."""
     reverted, old, noted = disk.read_bytes(host.revert_env), disk.read_bytes(host.env), attempt.noted
     if noted["action"] == "restart":  # somebody may have changed APP.env by hand
         path, old = host.revert_env, disk.read_bytes(host.slot_file(noted["live"], "env")) or old

@@ -80,9 +80,8 @@ def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
 # ---- what a web says of its migrations ----
 
 def told(host: Host, attempt: Attempt) -> dict[str, bool] | None:
-    """The migrations of the release, and whether they are applied, by what its web writes into web.plan as it boots:
-    nothing at first, before it listens. None where it does not know, has ended, or is of a version that does not write
-    it."""
+    """Return the release's migrations, and if they are applied, by the web.plan that its web writes as it boots. None
+    where it does not know, has ended, or is of a version that does not write it."""
     slot, found = attempt.noted["slot"], [""]
 
     def has_spoken() -> bool:

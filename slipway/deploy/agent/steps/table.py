@@ -1,9 +1,8 @@
 """The steps of a deploy, by the names that the plan uses. The undo of a step stands beside it; takeback.py calls all.
 
-A step takes the host, the attempt, a function that sends events to the deployer, and its arguments. It returns what the
-deployer should know, and raises Problem. It notes in the attempt what it is about to do before it does it. It may be
-done twice. A new step also goes into STEP_KINDS of rollout/plan.py, into the agent's MODULES and, if its answer is
-used, into ANSWERS of ssh/validate.py.
+A step gets host, attempt, a function that sends events, and its arguments. It notes what it is about to do before it
+does it, may be done twice, returns what the deployer should know, and raises Problem. A new one also goes into
+STEP_KINDS of rollout/plan.py, the agent's MODULES and, if its answer is used, ANSWERS of ssh/validate.py.
 """
 
 from __future__ import annotations

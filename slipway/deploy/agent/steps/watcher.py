@@ -14,10 +14,8 @@ from .readiness import container, role_problem, other_problem, web_problem, work
 
 
 class Watcher:
-    """A thread for each check, so that a slow answer delays no other check.
-
-    The first problem takes this host's visitors back and ends its attempt, at once, and the deployer hears of it.
-    `max_errors`: the share of errors that visitors may get."""
+    """Checks in a thread each, so that a slow answer delays no other. The first problem takes this host's visitors
+    back, ends its attempt, and is told. `max_errors`: the share of errors that visitors may get."""
 
     def __init__(self, host: Host, attempt: Attempt, say: Say, max_errors: float) -> None:
         self.host, self.attempt, self.say, self.max_errors = host, attempt, say, max_errors
