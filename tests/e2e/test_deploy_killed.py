@@ -6,14 +6,14 @@ import signal
 import pytest
 
 from e2e import checker
-from e2e.scenarios import good, live, often, provisioned, severed, slow, succeed
+from e2e.scenarios import good, live, often, provisioned, settings, severed, slow, succeed
 from proc import ROOT, running, wait_until
 
 STEPS = ("lock", "begin", "pull", "publish", "ready", "flip", "watch", "replace", "prepare", "commit")
 INTERRUPTS = [*((signal.SIGINT, step) for step in STEPS[:-1]), (signal.SIGTERM, "watch"), (signal.SIGHUP, "flip")]
 # Before the flip, between it and the commit, and during that: the other steps are variants.
 OFTEN = [(signal.SIGINT, "ready"), (signal.SIGTERM, "watch")]
-OFTEN_KILLED = ("ready", "watch", "commit")
+OFTEN_KILLED = ("watch", "commit")
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,19 @@ def test_a_killed_agent_leaves_every_host_whole(shop, step):
     assert not result.failures, result.summary()
     found = checker.check(shop)
     assert (outcome.code, tags(found)) in ((1, {old}), (0, {new})), outcome.stderr
+
+
+@pytest.mark.parametrize("name", ["web1", "work1"])
+def test_a_power_cut_takes_back(shop, name):
+    """Of a host that has the new release: it boots into the old one, to which the others have gone back."""
+    old, host = live(shop), shop.fleet.hosts[name]
+    with settings(shop, bake=20), shop.rolling("deploy", good(shop)) as rolling:
+        rolling.until("watch", name)
+        host.power_cut()
+        assert rolling.finish().code
+    host.power_on()
+    shop.settled()
+    wait_until(lambda: live(shop) == old, 60, "it serves the old release")
 
 
 LOG = "/var/www/shop/releases.log"

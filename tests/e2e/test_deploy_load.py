@@ -78,6 +78,7 @@ def test_a_host_changes_over_once(shop, story, name):
         assert not [host for host, found in chapter.hosts.items() if found["web_sock"] == before[host]["web_sock"]]
 
 
+@pytest.mark.extra
 @pytest.mark.alone
 def test_a_warm_rollback_takes_two_seconds(shop):
     """From the command to the last host's first answer by the other release at most 2 s; no request fails.

@@ -7,7 +7,8 @@ import pytest
 from e2e import checker
 from e2e.rollouts import begun, settled_on
 from e2e.scenarios import settings
-from proc import wait_until
+
+pytestmark = pytest.mark.extra
 
 OWN = {
     "process.alerts.command": "daemon 2525", "process.alerts.ready": "port 2525",
@@ -76,18 +77,3 @@ def test_the_deployer_dies_when_they_have_moved(shop):
     shop.settled()
     assert answers(shop) == both("v1")
     assert checker.tags(shop) == {"v1"}
-
-
-def test_a_boot_brings_the_committed_ones(shop):
-    """After a power cut in the middle of a deploy, too."""
-    host = shop.fleet.hosts["work1"]
-    with settings(shop, bake=20), shop.rolling("deploy", shop.image("v2")) as rolling:
-        rolling.until("watch", "work1")
-        host.power_cut()
-        assert rolling.finish().code
-    host.power_on()
-    wait_until(lambda: host.ssh("curl -s -m 5 http://127.0.0.1:2525/ | grep '\"v1\"'").returncode == 0, 60,
-               "the committed one answers")
-    assert answers(shop) == both("v1")
-    shop.bring("v1b")
-    assert answers(shop) == both("v1b")

@@ -1,6 +1,5 @@
 """Deploys of the project's own image to bare hosts, with Postgres and Redis: its pages, migrations, tasks and beat."""
 
-import contextlib
 import re
 import shlex
 import signal
@@ -210,35 +209,3 @@ def test_beats_take_turns(story):
     sent = lines(story, what="sent")
     assert len({line["container"] for line in sent}) == 5 and {line["host"] for line in sent} == {"work1"}
     assert not doubled(sent)
-
-
-# ---- what goes wrong ----
-
-@contextlib.contextmanager
-def no_database(shop):
-    shop.fleet.services.console("systemctl stop postgresql 'postgresql@*'")
-    try:
-        yield
-    finally:
-        shop.fleet.services.console("systemctl start postgresql")
-        wait_until(lambda: shop.query("SELECT 1") == ["1"], 60, "Postgres answers")
-
-
-def test_a_database_that_goes_away(shop):
-    """Away while a release gets ready: it is taken back, pages that need no database are served by the old release all
-    the while; when the database is back the next deploy works."""
-    old, new = shop.other()
-    limits = settings(shop, ready=7, always_migrate=True)
-    with limits, shop.load(post_every=0) as load, shop.rolling("deploy", new) as rolling:
-        rolling.until("migrate", state="done")
-        rolling.process.send_signal(signal.SIGSTOP)  # what boots meanwhile would be ready sooner than Postgres is away
-        with no_database(shop):
-            rolling.process.send_signal(signal.SIGCONT)
-            outcome = rolling.finish()
-        result = load.stop()
-    assert outcome.code == 1 and BACK in outcome.stderr, outcome.stderr
-    assert re.search(r"ready: /readyz answers 503 after 7 s\n.*\"database\": \{\"state\": \"down\"", outcome.stderr)
-    assert not result.failures and set(result.releases) == {old}, result.summary()
-    assert checker.tags(shop) == {old}
-    outcome = shop.roll("deploy", new, "--no-bake")
-    assert outcome.code == 0, outcome.stderr

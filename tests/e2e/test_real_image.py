@@ -11,6 +11,8 @@ import pytest
 
 from e2e.provisioned import Project
 
+pytestmark = pytest.mark.extra
+
 CERTIFICATE, KEY = "/etc/ssl/shop.pem", "/etc/ssl/private/shop.key"
 WEB = ("web1", "web2")
 HOSTS = (*WEB, "work1")
@@ -58,15 +60,6 @@ def visit(shop, tmp_path_factory):
     return get
 
 
-def test_commands_in_the_release(shop):
-    """migrate has nothing left to do, check --deploy nothing to say; a broken command's exit code comes through."""
-    host = shop.fleet.hosts["web1"]
-    assert "No migrations to apply" in host.run("docker-runner shop migrate", timeout=120)
-    done = host.ssh("docker-runner shop manage check --deploy", timeout=120)
-    assert (done.returncode, done.stdout.strip()) == (0, "System check identified no issues (2 silenced)."), done.stderr
-    assert host.ssh("docker-runner shop manage migrate no_such_app", timeout=120).returncode == 1
-
-
 def test_the_page_reaches_a_visitor(shop, visit):
     """Each web host's nginx has the page, and so has the balancer, by https, with its headers; http moves there. What
     the page names is served by nginx itself, compressed beforehand. Figures are for who has the token."""
@@ -87,21 +80,6 @@ def test_the_page_reaches_a_visitor(shop, visit):
     with pytest.raises(urllib.error.HTTPError, match="404"):
         visit("/metrics")
     assert visit("/metrics", Authorization=f"Bearer {TOKEN}").status == 200
-
-
-def test_who_reaches_the_socket(shop):
-    """gunicorn runs as the app's user, alone with its files; nginx's user reaches its socket, others don't."""
-    host = shop.fleet.hosts["web1"]
-    uid = host.run("id -u shop").strip()
-    assert set(host.run("docker top shop-web-a -o pid,uid").split()[3::2]) == {uid}
-    assert host.run("stat -c '%a %U %G' /run/shop/a") == "2710 shop www-data\n"
-    assert host.run("stat -c '%a %U' /run/shop/a/web.sock") == "666 shop\n", "its folder says who comes near"
-    ask = "setpriv --reuid={0} --regid={1} --clear-groups curl -sf --unix-socket /run/shop/a/web.sock http://x/healthz"
-    assert host.ssh(ask.format("www-data", "www-data")).returncode == 0
-    assert host.ssh(ask.format("nobody", "nogroup")).returncode != 0
-    for path in ("/app/x", "/etc/x", "/run/x", "/run/shop/x"):
-        assert host.ssh(f"docker exec shop-web-a touch {path}").returncode != 0
-    assert host.ssh("docker exec shop-web-a touch /tmp/x").returncode == 0
 
 
 def test_the_visitor_is_known_all_the_way(shop, visit):
