@@ -7,7 +7,7 @@ import pytest
 
 from e2e import checker
 from e2e.scenarios import good, live, often, provisioned, settings, severed, slow, succeed
-from proc import ROOT, running, wait_until
+from proc import wait_until
 
 STEPS = ("lock", "begin", "pull", "publish", "ready", "flip", "watch", "replace", "prepare", "commit")
 INTERRUPTS = [*((signal.SIGINT, step) for step in STEPS[:-1]), (signal.SIGTERM, "watch"), (signal.SIGHUP, "flip")]
@@ -153,24 +153,6 @@ def test_an_answer_that_is_lost_after_the_commit(shop):
     assert outcome.code == 0, outcome.stderr
     assert [event["host"] for event in outcome.events if "has committed, though" in event.get("text", "")] == ["web2"]
     assert live(shop) == new
-
-
-def test_a_killed_env_leaves_nothing(shop):
-    """Killed while one host keeps it waiting, `env set` leaves no file and no lock on any."""
-    env, host = "/etc/default/shop.env", shop.fleet.hosts["work1"]
-    host.run(f"mv {env} {env}.aside; mkfifo {env}")  # who reads it waits
-    try:
-        with running(["sh", "-c", 'echo A=1 | exec "$@"', "sh", *shop.command("env", "set")], cwd=ROOT) as process:
-            for machine in shop.machines().values():
-                wait_until(lambda machine=machine: machine.ssh("systemctl is-active shop-deploy").stdout == "active\n",
-                           30, f"{machine.name} is locked")
-            process.kill()
-            process.wait(30)
-        shop.settled(60)
-    finally:
-        host.run(f"mv {env}.aside {env}")
-    for machine in shop.machines().values():
-        assert machine.run("find /etc/default -name 'shop.env.next*' -o -name '*.new'") == ""
 
 
 def test_a_host_that_is_cut_off_takes_itself_back(shop):

@@ -120,30 +120,6 @@ def test_a_broken_site_never_replaces_a_working_one(project):
     assert "8m" in project.fleet.hosts["web2"].run("cat /etc/nginx/shop/app.conf"), "other hosts go on"
 
 
-@pytest.fixture
-def lock(serving):
-    """The lock of a deploy, held on web2."""
-    host = serving.fleet.hosts["web2"]
-    host.run("systemd-run --quiet --collect --unit=shop-deploy --description='deploy build-7 by ann' sleep 600")
-    yield host
-    host.run("systemctl stop shop-deploy")
-
-
-def test_who_comes_second_is_told_who_is_first(project, lock):
-    """While a deploy holds a host, provisioning and env exit with 4, say whose it is, and change nothing anywhere."""
-    project.settings["site.body_limit"] = "5m"
-    for words, input in ((["provision"], None), (["env", "set", "NEW"], "NEW=1\n")):
-        done = project.deploy(*words, input=input)
-        assert (done.returncode, done.stderr) == (4, "deploy: on web2: locked: deploy build-7 by ann\n")
-    assert project.deploy("provision", "--check").returncode == 1, "to look needs no lock"
-    hosts = project.fleet.hosts
-    for host in hosts.values():
-        assert host.ssh("grep -rq 5m /etc/nginx").returncode == 1
-        assert host.ssh("test -e /etc/default/shop.env.next").returncode == 1
-    for name in ("web1", "work1"):
-        assert hosts[name].run("systemctl list-units --all --no-legend shop-deploy.service") == ""
-
-
 def test_a_role_that_is_taken_away_stops(project):
     """Beat moves to another host: there it is installed; where it was it is stopped and its unit gone, for good. A host
     that balances no more lets the site go, but for the team's own folder."""

@@ -24,15 +24,12 @@ FAULTS = {
     "needy": "does so until there is a file `migrated` beside its socket; it has a migration with which the release"
              " before cannot work",
     "error": "answers 500 to all but /healthz",
-    "visitors": "answers probes well and 500 to anything else",
     "unready": "never gets ready: /readyz answers 503",
     "impostor": "says it is another release",
     "migration": "it cannot tell which migrations are pending, and its migrations fail",
-    "older": "says nothing of its migrations",
     "incompatible": "has a migration with which the release before cannot work",
     "idle": "its worker never gets ready",
-    "sour": "answers 500 to visitors, and well to the deployer",
-    "weary": "the same, from 3 s after its first visitor on",
+    "weary": "answers 500 to visitors, from 3 s after the first one on, and well to the deployer",
     "fleeting": "its worker ends 1 s after it has begun to consume",
     "faint": "its beat ends after 4 s",
     "hostile": "a second after its first visitor it has nginx ask another app, and fills its slot's folder; in the end"
@@ -40,7 +37,7 @@ FAULTS = {
     "busy": "its worker has a task of 30 s, which it ends first",
     "single": "answers one request at a time: the others queue in the socket's backlog",
 }
-HONEYMOON = {"sour": 0, "weary": 3}  # seconds
+HONEYMOON = 3  # seconds
 PENDING = ("incompatible", "needy")
 ENDS = {("worker", "fleeting"): 1, ("beat", "faint"): 4}  # seconds
 FIRST = []  # when visitors came
@@ -97,7 +94,7 @@ def status(path, is_visitor):
         return 200
     if path == "/readyz":
         return {"error": 500, "unready": 503}.get(FAULT, 200)
-    return 500 if FAULT in ("error", "visitors") or is_visitor and spoils() else 200
+    return 500 if FAULT == "error" or is_visitor and spoils() else 200
 
 
 def figures():
@@ -113,7 +110,7 @@ def spoils():
     FIRST.append(time.monotonic())
     if FAULT == "hostile" and len(FIRST) == 1:
         threading.Timer(1, harm, [os.environ["SOCKET"]]).start()
-    return FAULT in HONEYMOON and FIRST[-1] - FIRST[0] >= HONEYMOON[FAULT]
+    return FAULT == "weary" and FIRST[-1] - FIRST[0] >= HONEYMOON
 
 
 def harm(path):
@@ -168,7 +165,7 @@ def daemon(port):
 def tell(text):
     """Say in web.plan, beside the socket, which migrations there are and which are applied."""
     path = os.path.join(os.path.dirname(os.environ.get("SOCKET", "")), "web.plan")
-    if os.path.isabs(path) and FAULT != "older":
+    if os.path.isabs(path):
         with open(path + ".new", "w") as file:
             file.write(text)
         os.rename(path + ".new", path)
