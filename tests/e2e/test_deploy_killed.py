@@ -72,7 +72,7 @@ def test_a_killed_agent_leaves_every_host_whole(shop, step):
     assert (outcome.code, tags(found)) in ((1, {old}), (0, {new})), outcome.stderr
 
 
-@pytest.mark.parametrize("name", ["web1", "work1"])
+@pytest.mark.parametrize("name", ["web1", pytest.param("work1", marks=pytest.mark.rare)])
 def test_a_power_cut_takes_back(shop, name):
     """Of a host that has the new release: it boots into the old one, to which the others have gone back."""
     old, host = live(shop), shop.fleet.hosts[name]

@@ -102,6 +102,7 @@ def test_the_container_has_its_share_of_the_server(host):
     assert said.strip() == "Read-only file system, Permission denied, No space left on device, can't start new thread"
     limits = host.run("docker inspect --format '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' shop-beat").split()
     assert limits == [str(256 << 20), "1000"], "OPTS say --memory 256m"
+    assert {"nosymfollow", "nosuid", "noexec"} <= {*host.run("findmnt -no OPTIONS /run/shop/a").strip().split(",")}
 
 
 @pytest.mark.parametrize("how", ["systemctl restart docker", "pkill -9 -x dockerd"])

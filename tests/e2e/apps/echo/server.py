@@ -32,8 +32,6 @@ FAULTS = {
     "weary": "answers 500 to visitors, from 3 s after the first one on, and well to the deployer",
     "fleeting": "its worker ends 1 s after it has begun to consume",
     "faint": "its beat ends after 4 s",
-    "hostile": "a second after its first visitor it has nginx ask another app, and fills its slot's folder; in the end"
-               " it leaves a folder in its socket's place",
     "busy": "its worker has a task of 30 s, which it ends first",
     "single": "answers one request at a time: the others queue in the socket's backlog",
 }
@@ -108,21 +106,7 @@ def figures():
 def spoils():
     """Whether a visitor is met with an error by now."""
     FIRST.append(time.monotonic())
-    if FAULT == "hostile" and len(FIRST) == 1:
-        threading.Timer(1, harm, [os.environ["SOCKET"]]).start()
     return FAULT == "weary" and FIRST[-1] - FIRST[0] >= HONEYMOON
-
-
-def harm(path):
-    """Put a link to another app in the socket's place, and as much beside it as there is room for."""
-    os.unlink(path)
-    os.symlink("/run/blog/a/web.sock", path)
-    try:
-        for number in range(20_000):
-            with open(f"{path}.{number}", "wb") as file:
-                file.write(bytes(1000))
-    except OSError as error:
-        print(f"no more harm: {error.strerror}", flush=True)
 
 
 def bind():
@@ -149,9 +133,6 @@ def run():
     print(f"{RELEASE} serves at {server.server_address}", flush=True)
     server.serve_forever(poll_interval=0.05)
     server.server_close()
-    if FAULT == "hostile":
-        os.unlink(os.environ["SOCKET"])
-        os.mkdir(os.environ["SOCKET"])
 
 
 def daemon(port):
