@@ -193,9 +193,10 @@ def test_what_is_asked_of_it(shop):
     assert "web1 | " in shop.deploy("logs", "--role", "web", "-n", "20").stdout
     assert "update" in shop.deploy("plan", "v1").stdout and " v1 " in shop.deploy("releases").stdout
     assert "has no meaning" in shop.deploy("watch").stderr
-    shop.web[0].run("docker service scale --detach shop_worker=0")
-    wait_until(lambda: shop.deploy("status").returncode == 1, 30, "status tells that a service is not as deployed")
-    shop.good("deploy", "v1")
+    shop.web[0].run("docker node update --availability drain work1")
+    wait_until(lambda: "worker: 0 of 1 containers run" in shop.deploy("status").stdout, 60, "status tells what is amiss")
+    shop.web[0].run("docker node update --availability active work1")
+    shop.alone("v1")
 
 
 class RealShop(Orders, SwarmShop):

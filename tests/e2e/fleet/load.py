@@ -185,4 +185,4 @@ async def until_signal(plan):
 
 
 if __name__ == "__main__":
-    print(asyncio.run(until_signal(Plan(**{k: v for k, v in json.loads(sys.argv[1]).items() if k not in ("count", "release_header", "release_pattern")}))).as_json())
+    print(asyncio.run(until_signal(Plan(**json.loads(sys.argv[1])))).as_json())
