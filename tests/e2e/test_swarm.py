@@ -194,7 +194,7 @@ def test_what_is_asked_of_it(shop):
     assert "update" in shop.deploy("plan", "v1").stdout and " v1 " in shop.deploy("releases").stdout
     assert "has no meaning" in shop.deploy("watch").stderr
     shop.web[0].run("docker node update --availability drain work1")
-    wait_until(lambda: "worker: 0 of 1 containers run" in shop.deploy("status").stdout, 60, "status tells what is amiss")
+    wait_until(lambda: "worker: 0 of 1 containers run" in shop.deploy("status").stdout, 60, "status tells of it")
     shop.web[0].run("docker node update --availability active work1")
     shop.alone("v1")
 
