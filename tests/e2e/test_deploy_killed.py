@@ -156,6 +156,7 @@ def test_an_answer_that_is_lost_after_the_commit(shop):
     assert live(shop) == new
 
 
+@pytest.mark.rare  # later, and of ssh alone, it is among the bad deploys
 def test_a_host_that_is_cut_off_takes_itself_back(shop):
     """Nothing reaches a host between pull and flip: after dead_after it is back by itself, as are the others at once;
     exit 3, as nobody could ask it."""
