@@ -50,7 +50,7 @@ def from_inspect(found):
 
 def create(machine, folder):
     """Make the machine anew and start it. Nothing of an earlier one with its name is left."""
-    docker("rm", "--force", "--volumes", machine.container, check=False)
+    docker("rm", "--force", "--volumes", machine.container, timeout=180, check=False)
     if machine.kind == "registry":
         docker(*machine.command(["--env=REGISTRY_STORAGE_DELETE_ENABLED=true"]), timeout=300)
     else:
