@@ -124,7 +124,7 @@ class Shop(Project):
         """Visitors of all web hosts, and of the balancer."""
         urls = [host.url for host in self.web]
         urls += [self.fleet.hosts[name].url for name, host in self.hosts.items() if host.get("balancer")]
-        return Load(*urls, **{"host": f"{self.app}.example", "rate": 60, "seconds": 240, **options})
+        return Load(*urls, **{"host": f"{self.app}.example", "rate": 60, "seconds": 900, **options})
 
     def settled(self, seconds=60):
         """Wait until no host is locked any more, as after a deployer's death."""

@@ -99,6 +99,15 @@ def test_a_release_there_and_back(host, images):
     assert records[0]["image_id"] == v2 and records[0]["digest"].startswith("sha256:")
 
 
+def test_another_image_under_the_live_name(fleet, host, images):
+    """The registry's v1 became another image: refused, exit 2, v1 serves on."""
+    fleet.registry.push(apps.echo("v2"), "moved:v1")
+    host.run("sed -i s,/shop,/moved, /etc/default/shop")
+    done = classic(host, "v1", images["v1"].replace("/shop:", "/moved:"))
+    assert done.returncode == 2 and "another image of that name" in done.stderr, done.stderr
+    assert '"v1"' in answers(host, "shop")[1]
+
+
 def test_a_host_with_upstart(host, images):
     """Its jobs release v2, and go back to v1 where a release is broken: in slot a's folder, with no unit of systemd."""
     host.run("systemctl disable --now --quiet shop.target")

@@ -43,7 +43,7 @@ def two(shop):
 def visitors(request, shop):
     """Of the balancer alone. None fails."""
     post_every = getattr(request, "param", 3)
-    with Load(shop.fleet.hosts["work1"].url, host="shop.example", rate=50, seconds=240, post_every=post_every) as load:
+    with Load(shop.fleet.hosts["work1"].url, host="shop.example", rate=50, seconds=900, post_every=post_every) as load:
         yield
         result = load.stop()
     assert len(result.records) > 100 and not result.failures, result.summary()

@@ -1,10 +1,11 @@
 """The fleet of this checkout: found, made and taken down."""
 
 import contextlib
-import fcntl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from sharing import locked
 
 from .docker import FleetError, build, docker, inspect
 from .host import Host, Registry, Services
@@ -38,7 +39,7 @@ def up(hosts=DEFAULT_HOSTS, base=BASE):
     """
     names = of_checkout()
     names.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with locked(names.folder):
+    with locked(names.folder / "lock"):
         found = machines(names)
         wanted = plan(names, _kinds(hosts, found), base, found)
         _write_config(names.folder, wanted)
@@ -61,7 +62,7 @@ def down():
     """Remove the fleet's containers with their volumes, its network and its keys; images stay."""
     names = of_checkout()
     names.folder.mkdir(parents=True, exist_ok=True)
-    with locked(names.folder):
+    with locked(names.folder / "lock"):
         in_parallel(lambda container: docker("rm", "--force", "--volumes", container), _containers(names))
         networks = docker("network", "ls", "--quiet", "--filter", f"label={LABEL}={names.fleet}").stdout.split()
         for network in networks:
@@ -101,14 +102,6 @@ def in_parallel(do, items):
     with ThreadPoolExecutor(max_workers=max(len(items), 1)) as pool:
         done = [pool.submit(do, item) for item in items]
     return [one.result() for one in done]
-
-
-@contextlib.contextmanager
-def locked(folder):
-    """One at a time makes or unmakes this checkout's fleet."""
-    with open(folder / "lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _kinds(hosts, found):
