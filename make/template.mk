@@ -115,8 +115,9 @@ fleet-down: ## remove the test servers and all they hold
 # would end the shell too early.
 with_fleets = trap '[ -n "$(KEEP)" ] || for FLEET in $(FLEETS); do export FLEET; $(run_fleet) down; done' EXIT; \
   trap 'exit 130' HUP INT TERM; for FLEET in $(FLEETS); do export FLEET; $(fleet_up) || exit; done
-run_e2e = $(with_fleets); unset FLEET; \
-  $(PYTEST) tests/e2e --durations=0 $(if $(word 2,$(FLEETS)),-n $(words $(FLEETS)) --max-worker-restart 0 --dist loadfile)
+# Files in their order: those of deploys then find hosts that the one before has provisioned.
+run_e2e = $(with_fleets); unset FLEET; $(PYTEST) tests/e2e --durations=0 \
+  $(if $(word 2,$(FLEETS)),-n $(words $(FLEETS)) --max-worker-restart 0 --dist loadfile --no-loadscope-reorder)
 
 e2e: $(VE)/sentinel-tests ## tests on the fleet, which is made and removed (KEEP=1: stays; PYTEST_ARGS="…")
 	@$(run_e2e) -m 'not rare and not extra' $(PYTEST_ARGS)

@@ -1,10 +1,12 @@
 """The steps of a rollout on several hosts, and what is heard of one that is not well."""
 
 import asyncio
+import json
 
 import pytest
 
-from slipway.deploy.errors import HostProblem, Lost
+from slipway.deploy.errors import DeployError, HostProblem, Lost
+from slipway.deploy.rollout import hooks
 from slipway.deploy.rollout.health import Health
 from slipway.deploy.rollout.plan import STEP_KINDS, Options, Step, Target, plan
 from slipway.deploy.rollout.run import Run, report
@@ -117,6 +119,21 @@ def test_two_hosts_at_a_time(rollout):
     """The first that is heard of is the cause; nobody stumbles over the second."""
     hear(rollout, "web2"), hear(rollout, "web1")
     assert report(failure(rollout.steps([Step("flip", ("web1",))]))).startswith("web2: watch")
+
+
+def test_hooks_are_fed_how_it_ended(tmp_path, capfd):
+    """With the cause, where it failed. That a hook fails then changes nothing."""
+    async def ends(error=None):
+        if error:
+            raise error
+    told = {name: f"cat >'{tmp_path}/{name}'; exit 7" for name in ("committed", "failed")}
+    asyncio.run(hooks.around(told, {"tag": "v1"}, 0, ends()))
+    with pytest.raises(DeployError, match="why"):
+        asyncio.run(hooks.around(told, {"tag": "v2"}, 0, ends(DeployError("why"))))
+    found = [json.loads((tmp_path / name).read_text()) for name in told]
+    assert [(one["tag"], one["outcome"], one.get("cause")) for one in found] == [
+        ("v1", "committed", None), ("v2", "failed", "why")]
+    assert capfd.readouterr().err.count("hook failed; the deploy is unaffected") == 2
 
 
 def test_a_step_that_fails_ends_its_group(rollout, told):

@@ -106,6 +106,7 @@ def told(count="2/2", update="", before=True, made="new"):
 
 @pytest.mark.parametrize("count, update, before, done", [
     ("2/2", "completed", told(made="old"), True),
+    ("3/2", "completed", told(made="old"), True),  # one of them on a host that is lost
     ("2/2", "", told(made="new"), True),  # it does not change
     ("2/2", "", told(made="old"), False),  # Docker has not begun
     ("2/2", "updating", told(made="old"), False),

@@ -32,17 +32,3 @@ def project_image(fleet):
     def build(tag="build-1"):
         return fleet.registry.push(apps.project(tag), f"shop:{tag}")
     return build
-
-
-@pytest.fixture
-def measured(request):
-    """measured(name, seconds): all such figures are shown after the tests."""
-    def note(name, seconds):
-        request.node.user_properties.append(("measured", f"{name} {seconds:.1f}"))
-    return note
-
-
-def pytest_terminal_summary(terminalreporter):
-    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
-        for name, text in report.user_properties if report.when == "call" else []:
-            terminalreporter.write_line(f"{name}: {text}")

@@ -124,7 +124,7 @@ class Shop(Project):
         """Visitors of all web hosts, and of the balancer."""
         urls = [host.url for host in self.web]
         urls += [self.fleet.hosts[name].url for name, host in self.hosts.items() if host.get("balancer")]
-        return Load(*urls, **{"host": f"{self.app}.example", "rate": 60, "seconds": 240, **options})
+        return Load(*urls, **{"host": f"{self.app}.example", "rate": 60, "seconds": 900, **options})
 
     def settled(self, seconds=60):
         """Wait until no host is locked any more, as after a deployer's death."""
@@ -132,27 +132,3 @@ class Shop(Project):
         for host in self.machines().values():
             wait_until(lambda host=host: host.ssh(state).stdout in ("inactive\n", "failed\n"), seconds,
                        f"{host.name} is free")
-
-
-def begun(fleet, folder, settings=None, roles=None):
-    """The Shop on a fleet that was bare, with v1 live. `settings`: more of its file's; `roles`: host → other roles."""
-    fleet.reset()
-    shop = Shop(fleet, folder)
-    shop.settings |= settings or {}
-    for name, its in (roles or {}).items():
-        shop.hosts[name]["roles"] = its
-    shop.provision()
-    shop.stage()
-    outcome = shop.roll("deploy", "v1")
-    assert outcome.code == 0, outcome.stderr
-    checker.check(shop)
-    return shop
-
-
-@contextlib.contextmanager
-def settled_on(shop, tag="v1"):
-    """The Shop with that release live. Whatever is done to it meanwhile, the invariants hold afterwards."""
-    shop.bring(tag)
-    yield shop
-    shop.settled()
-    checker.check(shop)

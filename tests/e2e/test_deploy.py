@@ -1,69 +1,150 @@
-"""Deploys on the fleet: retirement, settings, variables, shipping by ssh, status, connections."""
+"""What deploys bring and leave behind, what they refuse, and what they may be told; and the commands beside them."""
 
+import json
+import signal
+import sys
 
 import pytest
 
 from e2e import checker
 from e2e.fleet import apps
 from e2e.fleet.docker import docker
-from e2e.rollouts import Shop, begun, settled_on
-from proc import wait_until
+from e2e.rollouts import Shop
+from e2e.scenarios import good, live, provisioned, settings, succeed, unreachable
+from proc import run, wait_until
+
+TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+BACK = "taken back: the old release serves everywhere"
 
 
 @pytest.fixture(scope="module")
-def provisioned(fleet, tmp_path_factory):
-    return begun(fleet, tmp_path_factory.mktemp("a shop"))
-
-
-@pytest.fixture
-def shop(provisioned):
-    with settled_on(provisioned):
-        yield provisioned
+def shop(fleet, tmp_path_factory):
+    return provisioned(fleet, tmp_path_factory.mktemp("a shop"))
 
 
 def test_the_old_slot_retires(shop):
     """After keep_warm the old slot drains and stops, and images go that neither REVERT nor the last releases need, and
     agents of other versions; a rollback then starts it anew, without losing a request."""
-    for host in shop.machines().values():
+    hosts, old = shop.machines().values(), live(shop)
+    for host in hosts:
         host.run("touch /run/shop/agent-of-before.py /run/shop/agent-of-before.pyc")
-    shop.settings.update({"rollout.keep_warm": 1, "rollout.keep_releases": 1})
-    try:
-        assert shop.roll("deploy", shop.image("v1b"), "--no-bake").code == 0
-        logins = "journalctl -u ssh --no-pager | grep -c 'Accepted publickey'"
-        before, tag = int(shop.web[0].run(logins)), shop.image("v2")
-        assert shop.roll("deploy", tag, "--no-bake").code == 0
+    logins = "journalctl -u ssh --no-pager | grep -c 'Accepted publickey'"
+    with settings(shop, keep_warm=1, keep_releases=1):
+        before, new = int(shop.web[0].run(logins)), good(shop)
+        assert shop.roll("deploy", new, "--no-bake").code == 0
         assert int(shop.web[0].run(logins)) - before - 1 == 1, "a deploy takes one connection a host"
-    finally:
-        del shop.settings["rollout.keep_warm"], shop.settings["rollout.keep_releases"]
 
     def retired():
         return not any(host["slots"][slot] for host in checker.read_all(shop).values()
                        for slot in "ab" if not host["web_sock"].startswith(slot))
     wait_until(retired, 60, "old slots are empty")
-    agents = "cd /run/shop && ls agent-*"
-    for host in shop.machines().values():
-        wait_until(lambda host=host: "before" not in host.run(agents), 60, f"old agents left {host.name}")
-        text, compiled = host.run(agents).split()
-        assert compiled == text + "c"
-    names = f"docker image ls --format '{{{{.Tag}}}}' {shop.settings['image']} | sort"
-    for host in shop.machines().values():
-        wait_until(lambda host=host: host.run(names).split() == ["v1b", "v2"], 60, f"old images left {host.name}")
+    names = f"docker image ls --format '{{{{.Tag}}}}' {shop.settings['image']}"
+    for host in hosts:
+        wait_until(lambda host=host: sorted(host.run(names).split()) == sorted([old, new]), 60,
+                   f"old images left {host.name}")
+        assert "before" not in host.run("ls /run/shop")
     with shop.load() as load:
         assert shop.roll("rollback").code == 0
         result = load.stop()
-    assert not result.failures, result.summary()
+    assert not result.failures and live(shop) == old, result.summary()
 
 
-def test_settings_come_with_a_release_and_go_with_it(shop):
-    """Staged settings are live after a deploy of what is live; with a release that fails they stay staged."""
+def test_settings_come_with_a_release(shop):
+    """Staged settings are live after a deploy of what is live, which leaves the way back as it is."""
+    before = checker.check(shop)
     assert shop.deploy("env", "set", input="GREETING=hello\n").returncode == 0
-    assert shop.roll("deploy", shop.image("bad-crash", "crash")).code == 1
-    assert not [host for host in shop.machines().values() if "GREETING" in checker.read(host, "shop")["settings"]]
-    revert = {checker.read(host, "shop")["revert"] for host in shop.machines().values()}
-    assert shop.roll("deploy", "v1", "--no-bake").code == 0
-    for host in shop.machines().values():
-        found = checker.read(host, "shop")
-        assert "GREETING=hello\n" in found["settings"] and found["revert"] in revert
+    assert shop.roll("deploy", live(shop), "--no-bake").code == 0
+    for name, host in checker.check(shop).items():
+        assert "GREETING" not in before[name]["settings"] and "GREETING=hello\n" in host["settings"]
+        assert host["revert"] == before[name]["revert"]
+
+
+def test_status_shows_what_is_amiss(shop):
+    """All well: exit 0, a row a role, and `watch` finds nothing either. Another unit than the checkout's, beat stopped,
+    beat that has just ended and came back: exit 1, each told by name."""
+    done, tag, host = shop.deploy("status"), live(shop), shop.fleet.hosts["work1"]
+    assert done.returncode == 0, done.stdout
+    rows = [line.split()[:3] for line in done.stdout.splitlines()[1:]]
+    assert all([name, role, tag] in rows for name, each in shop.hosts.items() for role in each["roles"]), rows
+    watched = shop.deploy("watch", "--once")
+    assert watched.returncode == 0 and "web2: up" in watched.stdout, watched.stdout + watched.stderr
+    host.run("docker kill shop-beat")
+    wait_until(lambda: "beat ends again and again: its unit restarted 1 x" in shop.deploy("status").stdout, 30)
+    host.run("systemctl stop shop-beat; echo '# changed' >>/etc/systemd/system/shop.target")
+    try:
+        done = shop.deploy("status")
+        assert done.returncode == 1 and "on work1: beat is inactive" in done.stdout
+        assert "on work1: /etc/systemd/system/shop.target not as in this checkout" in done.stdout
+    finally:
+        host.run("sed -i '$d' /etc/systemd/system/shop.target; systemctl daemon-reload; systemctl start shop-beat")
+
+
+def test_a_migration_that_the_old_release_cannot_bear(shop):
+    """Refused by its name, but where --allow-incompatible says otherwise: webs that end before it has run are started
+    anew then. To go back is refused as well."""
+    old, tag, why = live(shop), shop.image("needy", "needy"), "home.0002_drop_a_column: it drops a column"
+    slots = {host: "b" if host.run("readlink /run/shop/web.sock").startswith("a") else "a" for host in shop.web}
+    for words in (["deploy", tag], ["deploy", tag, "--no-bake", "--allow-incompatible"]):
+        with shop.rolling(*words) as rolling:
+            if words[-1] == "--allow-incompatible":
+                rolling.until("migrate")
+                for host, slot in slots.items():
+                    host.run(f"touch /run/shop/{slot}/migrated")  # the database, which all share
+            outcome = rolling.finish()
+        if words[-1] == tag:
+            assert outcome.code == 2 and why in outcome.stderr and live(shop) == old, outcome.stderr
+    assert outcome.code == 0, outcome.stderr
+    assert [event for event in outcome.events if "may need the migrations" in event.get("text", "")]
+    refused = shop.roll("rollback")
+    assert refused.code == 2 and why in refused.stderr and live(shop) == tag, refused.stderr
+    assert shop.roll("rollback", "--allow-incompatible").code == 0 and live(shop) == old
+
+
+def test_a_deployer_that_stands_still(shop):
+    """Suspended: dead_after its last word all hosts are back by themselves, no request is lost; woken it says so."""
+    old, new = live(shop), good(shop)
+    with settings(shop, bake=60), shop.load(rate=30) as load, shop.rolling("deploy", new) as rolling:
+        rolling.until("watch", "work1")
+        rolling.process.send_signal(signal.SIGSTOP)
+        shop.settled(50)
+        rolling.process.send_signal(signal.SIGCONT)
+        outcome, result = rolling.finish(), load.stop()
+    assert outcome.code == 1 and BACK in outcome.stderr, outcome.stderr
+    assert live(shop) == old and not result.failures and new in result.releases, result.summary()
+
+
+@pytest.mark.extra
+def test_a_host_that_cannot_be_reached_is_left_out(shop):
+    """Only when that is asked for, and said loudly; status shows it; a rollback then asks where to; the next deploy
+    brings the host along. Beat's host is never left out."""
+    old, new = live(shop), good(shop)
+    with unreachable(shop, "web2"):
+        done = shop.deploy("deploy", new, "--no-bake", "--skip-unreachable")
+        assert done.returncode == 0 and "web2: SKIPPED, cannot be reached" in done.stdout, done.stdout + done.stderr
+        assert shop.deploy("rollback").returncode == 2, "a rollback is not less careful"
+    found = checker.check(shop, divided=True)
+    assert {name: checker.release(host["tag"])["TAG"] for name, host in found.items()} == {
+        "web1": new, "web2": old, "work1": new}
+    shown = shop.deploy("status")
+    assert shown.returncode == 1 and f"on web2: {old} is committed there, and not the same everywhere" in shown.stdout
+    assert "hosts would not go back to the same release" in shop.deploy("rollback").stderr
+    succeed(shop)
+    with unreachable(shop, "work1"):
+        outcome = shop.roll("deploy", good(shop), "--skip-unreachable")
+    assert outcome.code == 2 and "on work1: cannot be reached" in outcome.stderr and not outcome.steps(), outcome.stderr
+
+
+@pytest.mark.extra
+def test_a_command_on_a_host(shop):
+    """It gets its words as they are in the release that is live, as the app's user; its exit code comes back, and a
+    terminal is made where there is one."""
+    words = ["manage", "a  b", "it's", "$HOME", "-x"]
+    said = json.loads(shop.deploy("run", "web2", "--", *words).stdout)
+    assert said["command"] == words and said["environment"]["RELEASE"] == live(shop)
+    assert said["uid"] == int(shop.web[1].run("id -u shop")) and "TERM" not in said["environment"]
+    assert shop.deploy("run", "work1", "--", "exit", "37").returncode == 37
+    typed = run([sys.executable, "-c", TERMINAL, *shop.command("run", "web1", "--", "manage", "x")])
+    assert json.loads(typed.stdout)["environment"]["TERM"], "at a terminal it has one, too"
 
 
 @pytest.mark.extra
@@ -71,7 +152,7 @@ def test_an_image_is_sent_without_a_registry(shop, tmp_path):
     """registry = "ssh": the image of the engine here goes to the hosts; of a second, small change little does."""
     sent = Shop(shop.fleet, tmp_path, "sent")
     sent.settings.update(registry="ssh", image="sent")
-    sent.hosts = {shop.web[0].name: {"roles": ["web"]}}
+    sent.hosts = {"web1": {"roles": ["web"]}}
     try:
         sent.provision()
         bytes_sent = []
@@ -84,51 +165,5 @@ def test_an_image_is_sent_without_a_registry(shop, tmp_path):
         assert bytes_sent[1] < 0.05 * bytes_sent[0]
         checker.check(sent)
     finally:
-        sent.provision("--remove", shop.web[0].name)
+        sent.provision("--remove", "web1")
         docker("rmi", "sent:v1", "sent:v2", check=False)
-
-
-def test_status_shows_what_runs_and_what_is_amiss(shop):
-    """All well: exit 0, a row a role. Another unit than the checkout's, beat stopped, beat that has just ended and came
-    back: exit 1, each told by name."""
-    done = shop.deploy("status")
-    assert done.returncode == 0, done.stdout
-    rows = [line.split()[:3] for line in done.stdout.splitlines()[1:]]
-    assert all([name, role, "v1"] in rows for name, host in shop.hosts.items() for role in host["roles"]), rows
-    host = shop.fleet.hosts[next(name for name, host in shop.hosts.items() if "beat" in host["roles"])]
-    host.run("docker kill shop-beat")
-    told = "beat ends again and again: its unit restarted 1 x"
-    wait_until(lambda: told in shop.deploy("status").stdout, 30, "it shows")
-    host.run("systemctl stop shop-beat; echo '# changed' >>/etc/systemd/system/shop.target")
-    try:
-        done = shop.deploy("status")
-        assert done.returncode == 1
-        assert f"on {host.name}: beat is inactive" in done.stdout
-        assert f"on {host.name}: /etc/systemd/system/shop.target not as in this checkout" in done.stdout
-    finally:
-        host.run("sed -i '$d' /etc/systemd/system/shop.target; systemctl daemon-reload; systemctl start shop-beat")
-
-
-def test_a_release_that_cannot_boot_before_its_migrations(shop):
-    """Its webs end at first. They are given the migrations, and are started anew: none is taken for broken."""
-    slots = {host: "b" if host.run("readlink /run/shop/web.sock").startswith("a") else "a" for host in shop.web}
-    with shop.rolling("deploy", shop.image("needy", "needy"), "--no-bake", "--allow-incompatible") as rolling:
-        rolling.until("migrate")
-        for host, slot in slots.items():
-            host.run(f"touch /run/shop/{slot}/migrated")  # the database, which all share
-        outcome = rolling.finish()
-    assert outcome.code == 0, outcome.stderr
-    assert [event for event in outcome.events if "may need the migrations" in event.get("text", "")]
-
-
-def test_a_release_that_a_migration_parts_from_its_database(shop):
-    """Deployed all the same with --allow-incompatible; a rollback, and a deploy of the older release, are then refused,
-    by the migration's name, and done when told so too."""
-    tag = shop.image("parted", "incompatible")
-    assert shop.roll("deploy", tag, "--no-bake", "--allow-incompatible").code == 0
-    for words in (["rollback"], ["deploy", "v1", "--no-bake"]):
-        outcome = shop.roll(*words)
-        assert outcome.code == 2 and "home.0002_drop_a_column: it drops a column" in outcome.stderr, outcome.stderr
-    assert checker.tags(shop) == {tag}
-    assert shop.roll("rollback", "--allow-incompatible").code == 0
-    assert checker.tags(shop) == {"v1"}

@@ -17,11 +17,10 @@ pytestmark = pytest.mark.rare  # what it tests changes seldom
 @contextlib.contextmanager
 def server(answer):
     """A server here that does `answer(socket)` with each connection, once it has read a request; its URL."""
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self):
-            self.request.recv(1000)
-            answer(self.request)
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as listening:
+    def handle(connection, *_):
+        connection.recv(1000)
+        answer(connection)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handle) as listening:
         listening.daemon_threads = True
         threading.Thread(target=listening.serve_forever, args=(0.05,), daemon=True).start()
         yield f"http://127.0.0.1:{listening.server_address[1]}/"

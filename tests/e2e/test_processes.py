@@ -5,9 +5,10 @@ import json
 import pytest
 
 from e2e import checker
-from e2e.rollouts import begun, settled_on
+from e2e.rollouts import Shop
 from e2e.scenarios import settings
-from proc import wait_until
+
+pytestmark = pytest.mark.extra
 
 OWN = {
     "process.alerts.command": "daemon 2525", "process.alerts.ready": "port 2525",
@@ -18,15 +19,17 @@ ROLES = {"web1": ["web", "mail"], "web2": ["web", "alerts"], "work1": ["worker",
 
 
 @pytest.fixture(scope="module")
-def provisioned(fleet, tmp_path_factory):
-    """The fleet with an app of such processes."""
-    return begun(fleet, tmp_path_factory.mktemp("a shop"), OWN, ROLES)
-
-
-@pytest.fixture
-def shop(provisioned):
-    with settled_on(provisioned):
-        yield provisioned
+def shop(fleet, tmp_path_factory):
+    """An app of such processes on a fleet that was bare, with v1 live."""
+    fleet.reset()
+    shop = Shop(fleet, tmp_path_factory.mktemp("a shop"))
+    shop.settings |= OWN
+    for name, roles in ROLES.items():
+        shop.hosts[name]["roles"] = roles
+    shop.provision()
+    shop.stage()
+    shop.bring("v1")
+    return shop
 
 
 def answers(shop):
@@ -65,29 +68,3 @@ def test_they_go_with_the_release(shop):
     logs = shop.deploy("logs", "--role", "alerts", "-n", "20").stdout
     assert "work1 | " in logs and "v2 listens at 2525" in logs and "2600" not in logs
     assert shop.deploy("logs", "--role", "wrong").returncode == 2
-
-
-def test_the_deployer_dies_when_they_have_moved(shop):
-    """The hosts take themselves back, and the old ones run again."""
-    with settings(shop, bake=20), shop.rolling("deploy", shop.image("v2")) as rolling:
-        rolling.until("watch", "work1")
-        assert answers(shop) == both("v2") and len(containers(shop, "work1", "mail")) == 1
-        rolling.process.kill()
-    shop.settled()
-    assert answers(shop) == both("v1")
-    assert checker.tags(shop) == {"v1"}
-
-
-def test_a_boot_brings_the_committed_ones(shop):
-    """After a power cut in the middle of a deploy, too."""
-    host = shop.fleet.hosts["work1"]
-    with settings(shop, bake=20), shop.rolling("deploy", shop.image("v2")) as rolling:
-        rolling.until("watch", "work1")
-        host.power_cut()
-        assert rolling.finish().code
-    host.power_on()
-    wait_until(lambda: host.ssh("curl -s -m 5 http://127.0.0.1:2525/ | grep '\"v1\"'").returncode == 0, 60,
-               "the committed one answers")
-    assert answers(shop) == both("v1")
-    shop.bring("v1b")
-    assert answers(shop) == both("v1b")

@@ -1,6 +1,5 @@
 """Deploys of the project's own image to bare hosts, with Postgres and Redis: its pages, migrations, tasks and beat."""
 
-import contextlib
 import re
 import shlex
 import signal
@@ -58,29 +57,22 @@ def all_is_well(shop):
     assert not doubled(shop.journal())
 
 
-@pytest.mark.parametrize("rate, seconds", [(60, 20), pytest.param(100, 600, marks=pytest.mark.rare)])
-def test_nobody_waits_for_a_hung_engine(shop, rate, seconds):
-    """The engines of all hosts stand still, longer than it takes to fill the pipe that a web host's log goes through,
-    and for ten minutes: its visitors are answered, beat sends, the worker works."""
-    machines, before, memory = shop.machines().values(), shop.ids(what="sent"), web_memory(shop)
+def test_nobody_waits_for_a_hung_engine(shop):
+    """The engines of all hosts stand still, longer than it takes to fill the pipe that a web host's log goes through:
+    its visitors are answered, beat sends, the worker works."""
+    machines, before = shop.machines().values(), shop.ids(what="sent")
     try:
         for host in machines:
             host.run("pkill -STOP -x dockerd")
-        with Load(shop.web[0].url, host=f"{shop.app}.example", rate=rate, seconds=seconds + 60, count=100_000,
-                  post_path="/", post_every=30) as load:
-            time.sleep(seconds)  # in 20 of them 1,200 requests, and 400 fill it
+        with Load(shop.web[0].url, host=f"{shop.app}.example", rate=60, seconds=80, post_path="/",
+                  post_every=30) as load:
+            time.sleep(20)  # 1,200 requests, and 400 fill it
             wait_until(lambda: shop.ids(what="sent") & shop.ids(what="done") - before, 30, "beat and worker go on")
-            result, memory = load.stop(), web_memory(shop) - memory
+            result = load.stop()
     finally:
         for host in machines:
             host.run("pkill -CONT -x dockerd")
-    assert not result.failures and len(result.records) > rate * seconds * 0.8, result.summary()
-    assert memory < 64 * 1024, f"web has grown by {memory} KiB"
-
-
-def web_memory(shop):
-    """KiB that the processes of gunicorn on the first web host hold."""
-    return int(shop.web[0].run("ps -eo rss,args | awk '/[s]lipway.web.gunicorn/ { sum += $1 } END { print sum }'"))
+    assert not result.failures and len(result.records) > 1000, result.summary()
 
 
 def test_the_first_deploy(first, shop):
@@ -210,35 +202,3 @@ def test_beats_take_turns(story):
     sent = lines(story, what="sent")
     assert len({line["container"] for line in sent}) == 5 and {line["host"] for line in sent} == {"work1"}
     assert not doubled(sent)
-
-
-# ---- what goes wrong ----
-
-@contextlib.contextmanager
-def no_database(shop):
-    shop.fleet.services.console("systemctl stop postgresql 'postgresql@*'")
-    try:
-        yield
-    finally:
-        shop.fleet.services.console("systemctl start postgresql")
-        wait_until(lambda: shop.query("SELECT 1") == ["1"], 60, "Postgres answers")
-
-
-def test_a_database_that_goes_away(shop):
-    """Away while a release gets ready: it is taken back, pages that need no database are served by the old release all
-    the while; when the database is back the next deploy works."""
-    old, new = shop.other()
-    limits = settings(shop, ready=7, always_migrate=True)
-    with limits, shop.load(post_every=0) as load, shop.rolling("deploy", new) as rolling:
-        rolling.until("migrate", state="done")
-        rolling.process.send_signal(signal.SIGSTOP)  # what boots meanwhile would be ready sooner than Postgres is away
-        with no_database(shop):
-            rolling.process.send_signal(signal.SIGCONT)
-            outcome = rolling.finish()
-        result = load.stop()
-    assert outcome.code == 1 and BACK in outcome.stderr, outcome.stderr
-    assert re.search(r"ready: /readyz answers 503 after 7 s\n.*\"database\": \{\"state\": \"down\"", outcome.stderr)
-    assert not result.failures and set(result.releases) == {old}, result.summary()
-    assert checker.tags(shop) == {old}
-    outcome = shop.roll("deploy", new, "--no-bake")
-    assert outcome.code == 0, outcome.stderr

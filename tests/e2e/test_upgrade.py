@@ -1,4 +1,8 @@
-"""Servers as an earlier version has left them (tests/e2e/before), brought up by today's commands under load."""
+"""Servers as an earlier version has left them, brought up by today's commands under load.
+
+tests/e2e/before has what provisioning by the version of November 2026 put on hosts (every), web hosts (web) and the one
+with worker, beat and balancer (work): the last version before slots had a mount of their own. It is a record.
+"""
 
 import json
 import zlib
@@ -57,10 +61,10 @@ def pulled(host, image):
 def record(tag, text, roles):
     """A line of releases.log: that this was deployed and committed."""
     image_id = checker.release(text)["IMAGE_ID"]
-    fields = {"id": "68112f734971", "action": "deploy", "tag": tag, "image_id": image_id, "digest": image_id,
-              "who": f"deploy {tag} by ann from here since 2026-11-20 17:20:48 UTC", "began": 1795195248.9,
-              "at": 1795195253.7, "seconds": 4.8, "outcome": "committed", "roles": roles, "version": 1}
-    line = json.dumps(fields)
+    line = json.dumps({
+        "id": "68112f734971", "action": "deploy", "tag": tag, "image_id": image_id, "digest": image_id,
+        "who": f"deploy {tag} by ann from here since 2026-11-20 17:20:48 UTC", "began": 1795195248.9,
+        "at": 1795195253.7, "seconds": 4.8, "outcome": "committed", "roles": roles, "version": 1})
     return line[:-1] + ', "crc32": "%08x"}\n' % zlib.crc32(line.encode())
 
 

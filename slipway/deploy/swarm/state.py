@@ -45,8 +45,8 @@ class Service:
 
     @property
     def whole(self) -> bool:
-        """Whether all of it runs, and nothing is under way."""
-        return self.update not in BUSY and self.running == self.wanted
+        """Whether all of it runs, and nothing is under way. Docker goes on to count what ran on a host that is lost."""
+        return self.update not in BUSY and self.running >= self.wanted
 
 
 @dataclass(frozen=True)

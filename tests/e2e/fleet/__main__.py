@@ -17,7 +17,7 @@ def main():
     up.add_argument("hosts", nargs="*", help=f"names of hosts (default: {' '.join(DEFAULT_HOSTS)})")
     up.add_argument("--base", default=fleet.BASE, metavar="IMAGE", help="made from this (default: %(default)s)")
     up.set_defaults(do=do_up)
-    commands.add_parser("down", help="remove all that up made").set_defaults(do=do_down)
+    commands.add_parser("down", help="remove all that up made").set_defaults(do=lambda args: fleet.down())
     args = parser.parse_args()
     try:
         return args.do(args)
@@ -30,17 +30,9 @@ def do_up(args):
     started = time.monotonic()
     made = fleet.up(args.hosts or DEFAULT_HOSTS, args.base)
     print(f"the fleet is up after {time.monotonic() - started:.0f} s")
-    show(made)
-
-
-def do_down(args):
-    fleet.down()
-
-
-def show(made):
     for host in made.hosts.values():
-        print(f"  {host.name:10} http 127.0.0.1:{host.http_port}   https 127.0.0.1:{host.https_port}   {host.address}")
-    print(f"  services   {made.services.database_url}   {made.services.redis_url}")
+        print(f"  {host.name:10} {host.url}   https 127.0.0.1:{host.machine.ports[443]}   {host.address}")
+    print(f"  services   {made.services.address}   {made.services.redis_url}")
     print(f"  registry   {made.registry.address}, from here {made.registry.local}")
     print(f"  log in:    ssh -F {shlex.quote(str(made.ssh_config))} {next(iter(made.hosts), 'services')}")
 

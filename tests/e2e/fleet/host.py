@@ -7,7 +7,7 @@ from pathlib import Path
 
 from proc import run, wait_until
 
-from .docker import FleetError, docker
+from .docker import docker
 from .machine import Machine, create, wait_running
 
 
@@ -30,10 +30,6 @@ class Host:
     @property
     def http_port(self):
         return self.machine.ports[80]
-
-    @property
-    def https_port(self):
-        return self.machine.ports[443]
 
     @property
     def url(self):
@@ -63,11 +59,10 @@ class Host:
         """Off, without warning. What was written but not synced may, unlike in life, still be there."""
         docker("kill", self.machine.container)
 
-    def power_on(self, wait=True):
-        """On again; `wait` until all its units have started."""
+    def power_on(self):
+        """On again, and all its units have started."""
         docker("start", self.machine.container)
-        if wait:
-            self.wait_running()
+        self.wait_running()
 
     def wait_running(self, seconds=60):
         """Wait until systemd is done; FleetError names what failed."""
@@ -92,15 +87,6 @@ class Host:
             apply("-D")
 
     @contextlib.contextmanager
-    def stalled(self):
-        """While the block runs every process but systemd stands still, as under a hung disk."""
-        self.console("kill -STOP -1")
-        try:
-            yield
-        finally:
-            self.console("kill -CONT -1")
-
-    @contextlib.contextmanager
     def full(self, folder):
         """While the block runs there is no byte free in `folder`; what it holds stays readable, beneath a copy."""
         size = int(self.console(f"du -sk '{folder}'").stdout.split()[0]) + 64
@@ -116,11 +102,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Services(Host):
-    """The host with Postgres and Redis. URLs hold for the hosts and for containers on them."""
-
-    @property
-    def database_url(self):
-        return f"postgres://app:app@{self.address}:5432/app"
+    """The host with Postgres and Redis, shared by all tests. URLs hold for the hosts and for containers on them."""
 
     @property
     def redis_url(self):
@@ -131,9 +113,6 @@ class Services(Host):
         drop, make = f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name} OWNER app"
         self.run(f"su postgres -c \"psql -q -c '{drop}' -c '{make}'\"")
         return f"postgres://app:app@{self.address}:5432/{name}"
-
-    def reset(self):
-        raise FleetError("services are shared by all tests: make a database of your own with new_database()")
 
 
 @dataclass(frozen=True)

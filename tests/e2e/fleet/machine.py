@@ -23,7 +23,6 @@ class Machine:
     address: str
     image: str
     kind: str  # host, services or registry
-    keys: str  # a fingerprint of the ssh keys it was given
     ports: dict = field(hash=False)
 
     def label(self):
@@ -51,7 +50,7 @@ def from_inspect(found):
 
 def create(machine, folder):
     """Make the machine anew and start it. Nothing of an earlier one with its name is left."""
-    docker("rm", "--force", "--volumes", machine.container, check=False)
+    docker("rm", "--force", "--volumes", machine.container, timeout=180, check=False)
     if machine.kind == "registry":
         docker(*machine.command(["--env=REGISTRY_STORAGE_DELETE_ENABLED=true"]), timeout=300)
     else:
@@ -64,11 +63,9 @@ def create(machine, folder):
 def _identity(folder, name):
     """A tar of what makes a machine this one: its ssh host key, its id, and who may log in."""
     public = (folder / "id_ed25519.pub").read_bytes()
-    host_key = folder / "hosts" / name
     files = {
         "etc/machine-id": (name.encode().hex().ljust(32, "0")[:32].encode() + b"\n", 0o444),
-        "etc/ssh/ssh_host_ed25519_key": (host_key.read_bytes(), 0o600),
-        "etc/ssh/ssh_host_ed25519_key.pub": (Path(f"{host_key}.pub").read_bytes(), 0o644),
+        "etc/ssh/ssh_host_ed25519_key": ((folder / "host_key").read_bytes(), 0o600),
         "etc/ssh/authorized_keys/root": (public, 0o644),
         "etc/ssh/authorized_keys/deploy": (public, 0o644),
     }
@@ -83,7 +80,6 @@ def _identity(folder, name):
 
 def keygen(path):
     """An ssh key pair at `path` and `path`.pub, unless there is one; its public half."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
         done = run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", path])
         if done.returncode:

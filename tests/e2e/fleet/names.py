@@ -36,12 +36,12 @@ class Names:
         return list(range(first, first + 2000))
 
 
-def of_checkout(root=ROOT):
-    """The names for a fleet of the checkout at `root`; for one beside the first, FLEET in the environment tells it."""
+def of_checkout():
+    """The names for a fleet of this checkout; for one beside the first, FLEET in the environment tells it."""
     fleet = os.environ.get("FLEET", "1")
     which = "" if fleet == "1" else fleet
-    number = int(hashlib.sha256(f"{root.resolve()}{which}".encode()).hexdigest()[:8], 16)
-    return Names(number, root / "var" / f"fleet{which}")
+    number = int(hashlib.sha256(f"{ROOT}{which}".encode()).hexdigest()[:8], 16)
+    return Names(number, ROOT / "var" / f"fleet{which}")
 
 
 def free_ports(candidates, taken, count):
@@ -85,6 +85,6 @@ def ssh_config(folder, ports):
 """
 
 
-def known_hosts(keys, ports):
-    """The text of a known_hosts file: `keys` are public host keys, `ports` where each answers, both by name."""
-    return "".join(f"[127.0.0.1]:{port} {keys[name]}\n" for name, port in sorted(ports.items()))
+def known_hosts(key, ports):
+    """The text of a known_hosts file: `key` is the public one of all hosts, `ports` where each answers, by name."""
+    return "".join(f"[127.0.0.1]:{port} {key}" for port in ports.values())

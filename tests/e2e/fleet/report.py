@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -51,16 +50,6 @@ class Result:
         """The same of one target alone."""
         return Result([record for record in self.records if record.target == target], self.began)
 
-    def percentile(self, percent):
-        """Seconds within which `percent` of the requests that went well were answered; None if none did."""
-        times = sorted(record.seconds for record in self.records if not record.cause)
-        return times[math.ceil(len(times) * percent / 100) - 1] if times else None
-
-    @property
-    def lag(self):
-        """By how many seconds the latest request went out after it was due: large means the load was not as asked."""
-        return max((record.started - record.due for record in self.records), default=0.0)
-
     def first(self, release):
         """When, in seconds since the start, `release` was first heard; None if never."""
         return min((record.ended for record in self.records if record.release == release), default=None)
@@ -74,15 +63,9 @@ class Result:
 
     def summary(self, most=20):
         """The figures, and the first failures each on a line of its own."""
-        shown = [f"{percent} %: {1000 * seconds:.0f} ms" for percent in (50, 95, 99, 100)
-                 if (seconds := self.percentile(percent)) is not None]
-        answered = ", ".join(f"{name}: {count}" for name, count in sorted(self.releases.items())) or "nobody"
-        lines = [f"{len(self.records)} requests, {len(self.failures)} failed; answered by {answered}",
-                 f"latency {', '.join(shown) or 'unknown'}; sent at most {self.lag * 1000:.0f} ms late"]
+        lines = [f"{len(self.records)} requests, failed: {dict(self.causes)}; answered: {dict(self.releases)}"]
         lines += [f"  at {record.started:.3f} s after {record.seconds:.3f} s: {record.method} {record.target}: "
                   f"{record.cause}" for record in self.failures[:most]]
-        if len(self.failures) > most:
-            lines.append(f"  and {len(self.failures) - most} more: {dict(self.causes)}")
         return "\n".join(lines)
 
     def as_json(self):
@@ -90,6 +73,6 @@ class Result:
 
 
 def from_json(text):
-    """The Result that `as_json` wrote. Raises ValueError for anything else."""
+    """The Result that `as_json` wrote."""
     read = json.loads(text)
     return Result([Record(*fields) for fields in read["records"]], read["began"])

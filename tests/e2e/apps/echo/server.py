@@ -24,23 +24,18 @@ FAULTS = {
     "needy": "does so until there is a file `migrated` beside its socket; it has a migration with which the release"
              " before cannot work",
     "error": "answers 500 to all but /healthz",
-    "visitors": "answers probes well and 500 to anything else",
     "unready": "never gets ready: /readyz answers 503",
     "impostor": "says it is another release",
     "migration": "it cannot tell which migrations are pending, and its migrations fail",
-    "older": "says nothing of its migrations",
     "incompatible": "has a migration with which the release before cannot work",
     "idle": "its worker never gets ready",
-    "sour": "answers 500 to visitors, and well to the deployer",
-    "weary": "the same, from 3 s after its first visitor on",
+    "weary": "answers 500 to visitors, from 3 s after the first one on, and well to the deployer",
     "fleeting": "its worker ends 1 s after it has begun to consume",
     "faint": "its beat ends after 4 s",
-    "hostile": "a second after its first visitor it has nginx ask another app, and fills its slot's folder; in the end"
-               " it leaves a folder in its socket's place",
     "busy": "its worker has a task of 30 s, which it ends first",
     "single": "answers one request at a time: the others queue in the socket's backlog",
 }
-HONEYMOON = {"sour": 0, "weary": 3}  # seconds
+HONEYMOON = 3  # seconds
 PENDING = ("incompatible", "needy")
 ENDS = {("worker", "fleeting"): 1, ("beat", "faint"): 4}  # seconds
 FIRST = []  # when visitors came
@@ -97,7 +92,7 @@ def status(path, is_visitor):
         return 200
     if path == "/readyz":
         return {"error": 500, "unready": 503}.get(FAULT, 200)
-    return 500 if FAULT in ("error", "visitors") or is_visitor and spoils() else 200
+    return 500 if FAULT == "error" or is_visitor and spoils() else 200
 
 
 def figures():
@@ -111,21 +106,7 @@ def figures():
 def spoils():
     """Whether a visitor is met with an error by now."""
     FIRST.append(time.monotonic())
-    if FAULT == "hostile" and len(FIRST) == 1:
-        threading.Timer(1, harm, [os.environ["SOCKET"]]).start()
-    return FAULT in HONEYMOON and FIRST[-1] - FIRST[0] >= HONEYMOON[FAULT]
-
-
-def harm(path):
-    """Put a link to another app in the socket's place, and as much beside it as there is room for."""
-    os.unlink(path)
-    os.symlink("/run/blog/a/web.sock", path)
-    try:
-        for number in range(20_000):
-            with open(f"{path}.{number}", "wb") as file:
-                file.write(bytes(1000))
-    except OSError as error:
-        print(f"no more harm: {error.strerror}", flush=True)
+    return FAULT == "weary" and FIRST[-1] - FIRST[0] >= HONEYMOON
 
 
 def bind():
@@ -152,9 +133,6 @@ def run():
     print(f"{RELEASE} serves at {server.server_address}", flush=True)
     server.serve_forever(poll_interval=0.05)
     server.server_close()
-    if FAULT == "hostile":
-        os.unlink(os.environ["SOCKET"])
-        os.mkdir(os.environ["SOCKET"])
 
 
 def daemon(port):
@@ -168,7 +146,7 @@ def daemon(port):
 def tell(text):
     """Say in web.plan, beside the socket, which migrations there are and which are applied."""
     path = os.path.join(os.path.dirname(os.environ.get("SOCKET", "")), "web.plan")
-    if os.path.isabs(path) and FAULT != "older":
+    if os.path.isabs(path):
         with open(path + ".new", "w") as file:
             file.write(text)
         os.rename(path + ".new", path)
