@@ -55,9 +55,8 @@ def fleet(data):
 
 @pytest.fixture
 def stub(tmp_path, monkeypatch):
-    """A folder in front of PATH with stand-ins for ssh and sudo; `calls` in it is what ssh was told."""
-    for name in ("ssh", "sudo"):
-        shutil.copy(Path(__file__).parent / f"{name}-stub", tmp_path / name)
+    """A folder in front of PATH with a stand-in for ssh; `calls` in it is what that was told."""
+    shutil.copy(Path(__file__).parent / "ssh-stub", tmp_path / "ssh")
     monkeypatch.setenv("STUB", str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     return tmp_path

@@ -68,17 +68,12 @@ class Plan:
     """What the recipe would do on a host, in its order. `names` of operations that would change something, `commands`:
     name → scripts, `files`: path → (content, mode, owner, group) of those that are written."""
 
-    def __init__(self, fleet, name, found=Found(), there="", remove=False, team=lambda fleet, host: None, out=Out()):
+    def __init__(self, fleet, name, found=Found(), there="", team=lambda fleet, host: None):
         here, self.commands, self.files = host_of(fleet, name), {}, {}
         paths = [line.partition("/")[1] + line.partition("/")[2] for line in there.splitlines()]
         self.host = Host({"sha256sum": there} | {f"test -L {path} )": STAT.format(path) for path in paths})
 
-        def call():
-            if remove:
-                recipe.remove(fleet, here, found, out)
-            else:
-                recipe.provision(fleet, here, found, out, team)
-        session, problem = work(call, self.host, check=True)
+        session, problem = work(lambda: recipe.provision(fleet, here, found, Out(), team), self.host, check=True)
         assert problem is None, problem
         self.names = session.changes("web1")
         self.look_at(session)
@@ -104,6 +99,3 @@ class Plan:
             self.files[path] = content.decode(), oct(mode)[2:], *owner
         else:
             self.commands.setdefault(name, []).append(str(command))
-
-    def scripts(self):
-        return [script for scripts in self.commands.values() for script in scripts]

@@ -53,8 +53,7 @@ def act(machine, action, tag, fuse, until):
 @settings(max_examples=80)
 @given(st.lists(ACTIONS, min_size=1, max_size=6), st.sampled_from(((), OWN)))
 def test_the_invariants_hold_whatever_happens(actions, own):
-    """Deploys, rollbacks, deaths of agent and takeback after any effect, reboots, in any order; also of processes of a
-    team's own."""
+    """Deploys, rollbacks, deaths of agent and takeback after any effect, reboots, in any order."""
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine(f"{folder}/root", own)
         with world(machine.host):
@@ -67,7 +66,6 @@ def test_the_invariants_hold_whatever_happens(actions, own):
 @given(st.lists(st.sampled_from(("v1", "v2")), max_size=3), st.sampled_from(("v2", "v3", "bad")), st.booleans(),
        st.sampled_from(((), OWN)))
 def test_what_is_undone_is_as_it_was(earlier, tag, staged, own):
-    """After any deploys, one that is given up after any step before all is prepared restores what it started from."""
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine(f"{folder}/root", own)
         with world(machine.host):
@@ -84,8 +82,7 @@ def test_what_is_undone_is_as_it_was(earlier, tag, staged, own):
 
 @pytest.mark.parametrize("aborted", [False, True])
 def test_going_back_needs_no_new_file(machine, aborted):
-    """With no room for another file in /run the host goes back all the same, after any step up to the last before
-    the commit: the deployer's word counts after prepare too."""
+    """With no room in /run the host goes back all the same, after any step; the deployer's word counts to the end."""
     before, steps = state(machine.host), machine.steps("deploy", "v2")
     for until in range(1, len(steps) if aborted else len(steps) - 1):
         machine.say = lambda event: None if event.get("state") != "failed" else pytest.fail(str(event))
@@ -108,7 +105,6 @@ def spoilt(text, random):
 
 
 def test_an_attempt_that_nobody_can_read(machine):
-    """However malformed: it is told in a line, the host goes back to what TAG names, and the attempt is gone."""
     seeded, host, malformed = random.Random(25), machine.host, 0
     for number in range(60):
         tag, said = next(tag for tag in ("v2", "v3") if release(tag) != releases.read_tag(host.tag)), []
@@ -128,8 +124,6 @@ def test_an_attempt_that_nobody_can_read(machine):
 
 
 def test_visitors_are_back_when_the_agent_ends(machine):
-    """Not first when systemd has started what takes the host back. A step that is under way then has nothing to say
-    any more: the takeback reads what the abort has written down."""
     host, live, late = machine.host, slots.live(machine.host), []
     attempt = machine.begun("deploy", "v2", -1)
     assert slots.live(host) != live and releases.read_attempt(host)["promised"]
@@ -152,8 +146,7 @@ def test_visitors_are_back_when_the_agent_ends(machine):
     (-2, None, "open", "v1"), (-1, None, "promised", "v2"), (-2, True, "settling", "v2"), (-1, False, "settling", "v1"),
     (-1, True, "settling", "v2"), (-2, False, "settling", "v1"), (3, True, "settling", "v1")])
 def test_an_attempt_is_asked_of_and_decided_from_outside(machine, until, forward, found, tag):
-    """While its agent lives it is made to go either way, forward only when all is prepared. Where nobody decides it
-    commits by itself once it has promised, as the others may have; one that only prepared goes back."""
+    """While its agent lives it is made to go either way, forward only when all is prepared."""
     host = machine.host
     with subprocess.Popen(["sleep", "60"]) as agent:
         host.agent, reaped = agent.pid, threading.Thread(target=agent.wait)
@@ -172,7 +165,6 @@ def test_an_attempt_is_asked_of_and_decided_from_outside(machine, until, forward
 
 
 def test_a_host_whose_visitors_went_back_is_not_made_to_go_forward(machine):
-    """Though others have committed: it would have no visitors."""
     host, machine.host.agent = machine.host, 7
     with mock.patch.object(fate, "kill"):
         attempt = machine.begun("deploy", "v2", -2, Attempt(host, program="/agent", pid=7), id="2")
@@ -185,7 +177,6 @@ def test_a_host_whose_visitors_went_back_is_not_made_to_go_forward(machine):
 
 
 def test_an_agent_ends_with_its_commit_though_nobody_listens(tmp_path, monkeypatch):
-    """The connection breaks while it commits: the lock is held no longer than that takes."""
     host = Machine(tmp_path / "root").host
     disk.write(host.attempt, json.dumps({"version": 1, "tag": "v2", "live": "a", "slot": "b", "promised": True}))
     monkeypatch.setattr(serve, "Host", lambda app: host)
@@ -206,8 +197,7 @@ def test_nothing_is_promised_that_is_not_prepared(tmp_path, values, promised):
     assert bool((releases.read_attempt(host) or {}).get("promised")) is promised
 
 
-@pytest.mark.parametrize("action, cut, recorded", [
-    ("restart", False, 2), ("deploy", False, 2), ("deploy", True, 3)])
+@pytest.mark.parametrize("action, cut, recorded", [("restart", False, 2), ("deploy", False, 2), ("deploy", True, 3)])
 def test_a_commit_is_recorded_where_the_power_was_cut(machine, action, cut, recorded):
     """After TAG had its place, and before the log had. A restart leaves TAG as it was: it may not have come to that."""
     host = machine.host
@@ -221,8 +211,6 @@ def test_a_commit_is_recorded_where_the_power_was_cut(machine, action, cut, reco
 
 
 def test_a_record_of_what_was_taken_back(machine):
-    """From the first start on, on a host that had nothing to start too; none of a deploy that changed nothing. A risk
-    that was taken stands there, too."""
     machine.attempt("deploy", "v2", until=2)
     attempt = machine.begun("deploy", "v3", 2, allow_incompatible=True)
     STEPS["start"](machine.host, attempt, machine.say, roles=[])

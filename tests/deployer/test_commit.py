@@ -166,8 +166,6 @@ def test_what_is_told_is_true(faults):
 @settings(max_examples=500)
 @given(st.tuples(HOST, HOST, HOST))
 def test_hosts_that_are_reached_in_time_end_on_one_release(faults):
-    """However many connections break at whatever message: where each can be reached again before dead_after, and no
-    power failed nor an agent died, all hosts end on one release, and it is known which."""
     faults = [{**fault, "power": False, "killed": False, "outage": min(fault["outage"], 3.0)} if "outage" in fault
               else fault for fault in faults]
     error, fates, ends = finish(models(faults))
@@ -177,7 +175,6 @@ def test_hosts_that_are_reached_in_time_end_on_one_release(faults):
 @settings(max_examples=500)
 @given(FAULT, st.integers(0, 2))
 def test_one_host_that_is_lost_does_not_divide(fault, number):
-    """Lost for longer than dead_after it has gone its way: the others, who wait for it, go the same."""
     fault = {**fault, "power": fault["power"] and fault["cut"] != "commit", "outage": min(fault["outage"], 12.0)}
     error, fates, ends = finish(models([fault if number == index else {} for index in range(3)]))
     assert len(set(ends.values())) == 1 and fates == ends
@@ -187,12 +184,10 @@ def test_one_host_that_is_lost_does_not_divide(fault, number):
     ("promised promised", True), ("promised open", False), ("promised back", False), ("back committed", True),
     ("open committed", True), ("promised -", True), ("- -", True), ("open -", False)])
 def test_which_way_all_go(words, on):
-    """A host that has committed decides over all; then one that is back or goes there."""
     assert goes_forward(dict(enumerate(None if word == "-" else word for word in words.split()))) == on
 
 
 def test_each_host_is_named_with_what_is_known():
-    """Exit 3 says of each host where it is."""
     error = outcome({"a": "committed", "b": "back", "c": None, "d": "stuck"}, {"c": Lost("no word for 30 s")}, "v2")
     assert str(error).splitlines() == [
         "on c: no word for 30 s", "a: on v2", "b: on the release before",
@@ -208,8 +203,6 @@ def test_each_host_is_named_with_what_is_known():
     ({"cut": "promise", "arrives": True, "outage": 3.0}, "back"),
     ({"cut": "promise", "arrives": True, "outage": 12.0}, "committed")])
 def test_a_host_that_gets_sick_after_its_promise(fault, fate):
-    """It takes all back, a lost one that is still open as well; one that has committed by itself
-    takes all forward, as ever."""
     error, fates, ends = finish(models([{}, {}, fault]), "web1")
     assert set(ends.values()) == {fate} and fates == ends
     assert (fate == "committed") == (error is None)
@@ -218,7 +211,6 @@ def test_a_host_that_gets_sick_after_its_promise(fault, fate):
 
 @pytest.mark.parametrize("fate, other", [("back", "promised"), ("committed", "open")])
 def test_what_a_lost_host_does_meanwhile_decides(fate, other):
-    """Between being asked and being told it may go the other way by itself: those that wait follow it."""
     found = [{"web1": other}, {"web1": fate}]
 
     async def learn(self, names, *words):

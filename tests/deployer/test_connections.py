@@ -1,19 +1,24 @@
-"""What the deployer does with several hosts at once: reaches them, and takes all their locks or none."""
+"""What the deployer does with several hosts at once: reaches them, by ssh, and takes all their locks or none."""
 
 import asyncio
+import os
 import random
+import signal
 from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 
 from slipway.deploy.config import Host
-from slipway.deploy.errors import DeployError, HostProblem, Locked, Refused, on_hosts
+from slipway.deploy.config.ssh import Ssh
+from slipway.deploy.errors import DeployError, HostProblem, Interrupted, Locked, Refused
 from slipway.deploy.ssh.connection import Connection
 from slipway.deploy.ssh.connections import AT_ONCE, Connections
 from slipway.deploy.ssh.gather import on_each, together
+from slipway.deploy.ssh.interrupts import SIGNALS, heeded, heeding, ignored
 from deployer.clock import run
 from deployer.conftest import fleet_of
+from proc import run as finish
 
 
 def named(*names):
@@ -22,7 +27,6 @@ def named(*names):
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_all_have_ended_when_nobody_waits_any_more(fails):
-    """Who is interrupted, or hears that one failed, leaves none behind that has yet to clean up."""
     ended = []
 
     async def clean_up(name):
@@ -44,20 +48,9 @@ def test_all_have_ended_when_nobody_waits_any_more(fails):
     assert ended == ["a", "b"]
 
 
-def test_all_hosts_are_told_of_in_one_report():
-    """What is wrong with several hosts is said once, after their names, when all have answered."""
-    async def fail(host):
-        await asyncio.sleep(len(host.name))
-        raise HostProblem("broken")
-    with pytest.raises(Refused, match="^on a, bb: broken$"):
-        run(on_each(named("bb", "a"), fail))
-    assert on_hosts({"b": ["x"], "a": ["x", "y"]}) == "on a, b: x\non a: y"
-
-
 @pytest.mark.parametrize("names, error, said, code", [
     ("ab", Refused, "on a: broken\non b: locked: by me", 4), ("a", DeployError, "on a: broken", 1)])
 def test_a_lock_outranks_other_problems(names, error, said, code):
-    """Where one host is locked, that is what the exit code says; else it is what the caller asked for."""
     async def fail(host):
         raise HostProblem("locked: by me", locked=True) if host.name == "b" else HostProblem("broken")
     with pytest.raises(DeployError) as caught:
@@ -99,7 +92,6 @@ class Locks:
 
 @pytest.mark.parametrize("seed", range(50))
 def test_of_those_who_want_the_same_hosts_one_gets_them_all(seed):
-    """However their messages cross: the one that has the first by name; the others are told who."""
     async def work():
         locks = Locks(seed)
         ends = await asyncio.gather(*(locks.deploy(who, "c", "a", "b") for who in ("ann", "bob", "eve")))
@@ -109,19 +101,7 @@ def test_of_those_who_want_the_same_hosts_one_gets_them_all(seed):
     assert held == dict.fromkeys("abc", winner) and ends == sorted([winner] + 2 * [f"on a: locked: {winner}"])
 
 
-def test_locks_after_the_first_are_taken_at_once():
-    """No host waits for another's answer; where one is locked, those that were taken are told."""
-    async def work(**held):
-        locks, began = Locks(**held), asyncio.get_running_loop().time()
-        locks.chance.random = lambda: 1
-        return await locks.deploy("ann", *"abcd"), asyncio.get_running_loop().time() - began, locks.held
-    assert run(work()) == ("ann", 5, dict.fromkeys("abcd", "ann"))
-    assert run(work(c="bob")) == ("on c: locked: bob", 6, {"c": "bob"})
-
-
 def test_many_hosts_are_reached_some_at_a_time(data):
-    """Each takes its share of CPU here, and has a minute: of all at once, none may be there in time. One
-    that can't be reached makes room as well."""
     fleet = fleet_of(data, {"hosts": {f"web{number}": {"roles": ["web"]} for number in range(200)}})
     making, most = set(), []
 
@@ -140,3 +120,65 @@ def test_many_hosts_are_reached_some_at_a_time(data):
             return len(found.hosts), problems
     assert run(reach()) == (199, {"web7": ["cannot be reached"]})
     assert max(most) == AT_ONCE < 200
+
+
+def test_the_ssh_command_is_as_closed_as_can_be():
+    command = Ssh("my config").command("deploy@web1", ["echo", "a b", "$(id)"])
+    options = [command[index + 1] for index, word in enumerate(command) if word == "-o"]
+    assert command[:3] == ["ssh", "-F", "my config"]
+    assert {"BatchMode=yes", "ServerAliveInterval=5", "ServerAliveCountMax=3", "RequestTTY=no", "ForwardAgent=no",
+            "ClearAllForwardings=yes", "ControlPath=none", "ControlMaster=no"} <= set(options)
+    assert not [option for option in options if option.startswith("StrictHostKeyChecking")]
+    assert command[-3:-1] == ["--", "deploy@web1"]
+    done = finish(["sh", "-c", command[-1].replace("id -u", "echo 0")])
+    assert done.stdout == "a b $(id)\n"
+
+
+def soon(*numbers):
+    """These signals come one after the other, as soon as somebody waits."""
+    for count, number in enumerate(numbers, 1):
+        asyncio.get_running_loop().call_later(0.05 * count, os.kill, os.getpid(), number)
+
+
+def test_a_logout_that_is_to_be_outlived_is():
+    async def work():
+        soon(signal.SIGHUP)
+        await asyncio.sleep(0.3)
+        return "ended"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert asyncio.run(heeding(work())) == "ended"
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_it_is_heard_once():
+    done = []
+
+    async def work():
+        soon(signal.SIGINT, signal.SIGINT, signal.SIGTERM)
+        try:
+            await asyncio.sleep(20)
+        finally:
+            await asyncio.sleep(0.3)
+            done.append("cleaned up")
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with pytest.raises(Interrupted, match="SIGINT"):
+        asyncio.run(heeding(work()))
+    assert done == ["cleaned up"] and [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_what_is_done_after_an_interrupt_is_done_as_ever():
+    """A takeback has time limits of its own: no cancellation is left over for them."""
+    async def work():
+        with ignored():
+            with pytest.raises(Interrupted):
+                with heeded():
+                    soon(signal.SIGHUP)
+                    await asyncio.sleep(20)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await asyncio.sleep(20)
+            await asyncio.sleep(0.01)
+        return asyncio.current_task().cancelling()
+    assert asyncio.run(heeding(work())) == 0

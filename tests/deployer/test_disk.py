@@ -1,5 +1,6 @@
-"""What is written on a host outlives a power cut."""
+"""What is written on a host, settings first: whole files, which outlive a power cut."""
 
+import base64
 import contextlib
 import errno
 import os
@@ -8,7 +9,8 @@ from unittest import mock
 
 import pytest
 
-from slipway.deploy.agent import disk, staging, shell
+from slipway.deploy.agent import disk, serve, shell, staging
+from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps.table import STEPS
 
 
@@ -26,7 +28,6 @@ def inode(path):
 
 
 def test_a_file_is_on_the_disk_before_its_name_is(tmp_path):
-    """The file is synced, then renamed, then the folder is synced: whole at every moment, and there for good."""
     with watched() as found:
         disk.write(f"{tmp_path}/file", "text")
     assert found == [("sync", inode(tmp_path / "file")), ("rename", f"{tmp_path}/file"), ("sync", inode(tmp_path))]
@@ -34,7 +35,6 @@ def test_a_file_is_on_the_disk_before_its_name_is(tmp_path):
 
 @pytest.mark.parametrize("fails", ["rename", "fsync"])
 def test_why_a_file_cannot_be_written_is_told(fails, tmp_path):
-    """Not why what was written beside it cannot be removed."""
     def broken(*_, **__):
         raise OSError(errno.EIO, "Input/output error")
 
@@ -52,7 +52,6 @@ def unsynced(found):
 
 
 def test_a_commit_is_for_good(machine):
-    """After the renames of a commit each folder is synced that they went to."""
     host = machine.host
     disk.write(host.env + ".next", "SECRET_KEY=2\n", 0o600)
     attempt = machine.begun("deploy", "v2", -1)
@@ -63,7 +62,6 @@ def test_a_commit_is_for_good(machine):
 
 
 def test_staged_settings_are_for_good(machine, monkeypatch):
-    """Each file before `deploy env` renames it, its folder after it."""
     host = machine.host
     monkeypatch.setattr(shell, "ids", lambda owner, group: (os.getuid(), os.getgid()))
     os.makedirs(host.etc + ".secrets")
@@ -77,7 +75,6 @@ def test_staged_settings_are_for_good(machine, monkeypatch):
 
 
 def test_what_is_no_file_is_not_read(tmp_path):
-    """A folder, a link and a pipe in an app's own folder tell nothing, and no descriptor of them stays open."""
     os.mkfifo(tmp_path / "pipe")
     os.symlink("file", tmp_path / "link")
     (tmp_path / "file").write_bytes(b"text" * 2000)
@@ -88,8 +85,87 @@ def test_what_is_no_file_is_not_read(tmp_path):
 
 
 def test_a_damaged_log_is_added_to_as_it_is(machine):
-    """What a record follows in releases.log stays byte for byte, text or not."""
     damaged = Path(machine.host.log).read_bytes() + b"\xff torn\n"
     Path(machine.host.log).write_bytes(damaged)
     machine.attempt("deploy", "v2")
     assert Path(machine.host.log).read_bytes().startswith(damaged)
+
+
+SECRETS = {"KEY.1": base64.b64encode(b"\xffsecret").decode()}
+OWN = (os.getuid(), os.getgid())
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A host with settings; whatever it writes is ours. `asked`: whose it should be."""
+    host = Host("shop", str(tmp_path))
+    for folder in ("/etc/default/shop.secrets", "/run/shop"):
+        os.makedirs(str(tmp_path) + folder)
+    disk.write(host.env, "A=1\n")
+    host.asked = []
+
+    def ids(owner, group):
+        host.asked.append((owner, group))
+        return OWN
+    monkeypatch.setattr(shell, "ids", ids)
+    return host
+
+
+def text(content):
+    return base64.b64encode(content).decode()
+
+
+def listing(host):
+    """Every file below /etc/default: its content and mode."""
+    return {os.path.relpath(os.path.join(folder, name), host.root + "/etc/default"): (
+        disk.read_bytes(os.path.join(folder, name)), oct(os.stat(os.path.join(folder, name)).st_mode & 0o7777))
+        for folder, _, names in os.walk(host.root + "/etc/default") for name in names}
+
+
+LIVE = {"shop.env": (b"A=1\n", "0o644")}
+
+
+def test_nothing_takes_effect_before_it_is_kept(host):
+    staging.stage(host, text(b"A=2\n"), SECRETS)
+    new = {"shop.env.next.new": (b"A=2\n", "0o600"), "shop.secrets/KEY.1.new": (b"\xffsecret", "0o640")}
+    assert listing(host) == {**LIVE, **new}
+    staging.finish_staging(host, [*SECRETS])
+    assert listing(host) == {**LIVE, **{name.removesuffix(".new"): found for name, found in new.items()}}
+    assert host.asked == [("root", "shop"), ("root", "root")]
+
+
+def test_who_leaves_after_asking_for_it_has_it_kept(host, monkeypatch):
+    staging.stage(host, text(b"A=2\n"), SECRETS)
+    monkeypatch.setattr(serve, "Host", lambda app: host)
+    monkeypatch.setattr(serve, "lines", lambda: [{"id": 1, "do": "keep", "args": {"files": [*SECRETS]}}])
+    monkeypatch.setattr(serve.os, "_exit", lambda code: None)
+    monkeypatch.setattr(serve.threading.Thread, "start", lambda thread: None)  # one that has no time to
+    serve.work("shop", "/agent")
+    assert set(listing(host)) == {"shop.env", "shop.env.next", "shop.secrets/KEY.1"}
+
+
+def test_whoever_leaves_before_that_leaves_nothing(host, monkeypatch):
+    monkeypatch.setattr(serve, "Host", lambda app: host)
+    disk.write(host.env + ".next", "A=0\n", 0o600)
+    before = listing(host)
+    staging.stage(host, text(b"A=2\n"), SECRETS)
+    serve.main(["takeback", "shop"], b"", "")
+    assert listing(host) == before
+    os.makedirs(host.env + ".next.new/x")
+    with pytest.raises(OSError, match="Is a directory"):
+        staging.stage(host, text(b"A=2\n"), SECRETS)
+    serve.main(["takeback", "shop"], b"", "")
+    assert listing(host) == before
+
+
+def test_a_file_is_put_whole(host, tmp_path, monkeypatch):
+    path = str(tmp_path / "file")
+    os.symlink(tmp_path / "elsewhere", path + ".new")  # left by a power cut: replaced, and not followed
+    shell.put(host, path, text(b"\xff\n"), 0o750, "root", "www-data")
+    assert (disk.read_bytes(path), os.stat(path).st_mode & 0o7777, host.asked) == (
+        b"\xff\n", 0o750, [("root", "www-data")])
+    monkeypatch.undo()
+    for name, owner, said in (("no/such", "root", "No such file or directory"), ("b", "nobody-here", "nobody-here")):
+        with pytest.raises((OSError, Problem), match=said):
+            shell.put(host, f"{tmp_path}/{name}", text(b""), 0o644, owner, "root")
+    assert not {"b", "b.new", "file.new", "elsewhere"} & {*os.listdir(tmp_path)}

@@ -1,19 +1,22 @@
-"""What an agent reads of its host: a file that is not as it should be is a problem that names it, and hides nothing."""
+"""What an agent reads of its host, memory included: a file that is not as it should be is a problem that names it."""
 
 import json
 import os
 import time
 import tracemalloc
 import zlib
+from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from slipway.deploy.agent import disk, facts, http, releases, slots
+from slipway.deploy import config
+from slipway.deploy.agent import disk, facts, http, memory, releases, slots, sqlite
+from slipway.deploy.agent.steps import readiness
 from slipway.deploy.ssh import validate
 from slipway.deploy.ssh.process import LONGEST
 from deployer.simulated import Simulated, world
+from deployer.test_server import files
 
 GOOD = "export TAG=v1\nexport IMAGE_ID=sha256:1\n"
 RECORD = {"id": "1", "tag": "v1", "image_id": "sha256:1", "action": "deploy", "outcome": "committed", "at": 1.5,
@@ -62,7 +65,6 @@ def with_crc(text):
 @settings(max_examples=250)
 @given(st.sampled_from(FILES), TEXTS, st.booleans())
 def test_files_with_anything_in_them(host, name, content, sound):
-    """Each is read as what it is, or is a problem by its path; whatever is told can be understood; the others stay."""
     path = paths(host)[name]
     before = disk.read_bytes(path)
     if name == "log" and sound:
@@ -82,7 +84,6 @@ def test_files_with_anything_in_them(host, name, content, sound):
 @pytest.mark.parametrize("name, text", [
     ("tag", "export TAG='v1\n"), ("revert", 'TAG="'), ("slot", "TAG='v 1'"), ("attempt", "[1]"), ("attempt", "{}")])
 def test_a_malformed_file_is_named(host, name, text):
-    """A quote, a space, a list: the file is told, and all else of the host is known."""
     path = paths(host)[name]
     disk.write(path, text)
     with world(host):
@@ -91,19 +92,8 @@ def test_a_malformed_file_is_named(host, name, text):
     assert found["live"] == "a" and found["slots"]["a"]["release"] == {"tag": "v1", "image_id": "sha256:1"}
 
 
-def test_a_deploy_needs_no_history(host):
-    """Many hosts' last records would fill memory: only who shows them asks for them. A tag's are given all the same."""
-    disk.write(host.log, "".join(releases.line({**RECORD, "tag": f"v{number}"}) for number in range(150)))
-    with world(host):
-        whole, less = facts.collect(host, tag="v7"), facts.collect(host, tag="v7", history=False)
-    assert [record["tag"] for record in whole["records"]] == [f"v{number}" for number in range(50, 150)]
-    assert less["records"] == [] and less["known"] == whole["known"] != []
-
-
-@pytest.mark.parametrize("body", [
-    '{"release": "%s"}' % ("\\u0001" * 150_000), "\x01" * 900_000, "x\n" * 500_000])
+@pytest.mark.parametrize("body", ['{"release": "%s"}' % ("\\u0001" * 150_000), "\x01" * 900_000, "x\n" * 500_000])
 def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body):
-    """Text without end: what the deployer is told of the host it can take, in a line."""
     host.up = {"shop-web@a.service": ("v1", "sha256:1")}
     monkeypatch.setattr(http, "exchange", lambda sock, request, timeout: (200, body))
     with world(host):
@@ -113,7 +103,6 @@ def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body):
 
 
 def test_a_log_of_a_gigabyte(host):
-    """Its end is read, soon and in little memory; records there count."""
     with open(host.log, "r+b") as file:
         file.truncate(2**30)
         file.seek(0, os.SEEK_END)
@@ -127,3 +116,121 @@ def test_a_log_of_a_gigabyte(host):
     assert peak < 8 * releases.LONGEST and time.monotonic() - began < 5
     releases.append(host, RECORD)
     assert os.path.getsize(host.log) < 2 * releases.LONGEST and slots.live(host) == "a"
+
+
+MB = 2**20
+
+
+class Server(Simulated):
+    """A host with 1000 MB available, and containers."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        self.found, self.pid = {}, 100
+        self.put("/proc/meminfo", f"MemTotal: 4000000 kB\nMemAvailable:    {1000 * 1024} kB\n")
+
+    def put(self, path, text):
+        os.makedirs(os.path.dirname(self.root + path), exist_ok=True)
+        with open(self.root + path, "w") as file:
+            file.write(text)
+
+    def runs(self, name, held, processes=3):
+        """A container that holds so many bytes, shared by its processes, and page cache besides."""
+        one = f"{len(self.found):064x}"
+        self.found[name] = one, "sha256:1", 1
+        for _ in range(processes):
+            self.pid += 1
+            self.put(f"/proc/{self.pid}/cgroup", f"0::/system.slice/docker-{one}.scope{'/init' * (self.pid % 2)}\n")
+            self.put(f"/proc/{self.pid}/smaps_rollup", f"Rss: {held // 1024} kB\nPss: {held // 1024} kB\n"
+                     f"Pss_Anon: {(held - MB * processes) // processes // 1024} kB\nPss_File: 512000 kB\n"
+                     f"Pss_Shmem:   {MB // 1024} kB\n")
+
+    def look(self, live="a"):
+        return memory.for_slots(self, self.found, live)
+
+
+@pytest.fixture
+def server(tmp_path):
+    return Server(tmp_path / "root")
+
+
+def test_a_second_slot_needs_what_the_live_one_holds(server):
+    server.runs("shop-web-a", 120 * MB)
+    server.runs("shop-worker-a", 90 * MB)
+    server.runs("shop-beat", 60 * MB)
+    assert server.look() == {"memory": 1000 * MB, "need": 210 * MB + memory.SPARE}
+    assert server.look("b")["need"] == memory.SPARE and server.look(None)["need"] == memory.SPARE
+
+
+def test_what_the_idle_slot_holds_is_free(server):
+    server.runs("shop-web-a", 120 * MB)
+    server.runs("shop-web-b", 150 * MB)
+    server.runs("shop-worker-a", 120 * MB, processes=1)
+    os.unlink(f"{server.root}/proc/{server.pid}/smaps_rollup")
+    server.put("/proc/99/status", "")
+    assert server.look() == {"memory": 1150 * MB, "need": 120 * MB + memory.SPARE}
+
+
+URL = "https://ann:planted@shop.example:8443/planted?x"
+
+
+def put_nginx(host, data):
+    """The site's file on the host, as provisioning writes it."""
+    path = Path(f"{host.root}/etc/nginx/sites-available/shop")
+    path.parent.mkdir(parents=True)
+    path.write_text(files(config.build(data, {}, "test"), "web1")["/etc/nginx/sites-available/shop"])
+
+
+@pytest.mark.parametrize("tls, scheme", [("off", "http"), ("files", "https"), ("elsewhere", "https")])
+def test_nginx_says_how_visitors_come(host, data, tls, scheme):
+    assert facts.front(host)["scheme"] == ""
+    data["site"].update(tls=tls, certificate="/c.pem", key="/k.pem", proxies=["192.0.2.1"])
+    put_nginx(host, data)
+    assert facts.front(host)["scheme"] == scheme
+
+
+HOME, GONE = "sqlite:////data/db.sqlite3", "would go with its container"
+
+
+@pytest.mark.parametrize("settings, opts, said", [
+    ("DATABASE_URL=postgres://a:planted@db/shop", "", None), ("A=1", "", None),
+    (f"DATABASE_URL={HOME}", "", "data for"),
+    ("DATABASE_URL=sqlite:////planted/db", "", GONE), ("DATABASE_URL=sqlite://:memory:", "", GONE),
+    ("DATABASE_URL=sqlite:////planted/db", "-v /srv/a:/planted:rw", ""),
+    ("DATABASE_URL=sqlite:////planted/db", "-e A=\"b c\" --volume=\"/srv/a b:/planted\"", ""),
+    ("DATABASE_URL=sqlite:////planted/db", "-v db:/planted --tmpfs /planted/tmp:size=1g", ""),
+    (f"DATABASE_URL={HOME}", "--tmpfs /data", GONE), (f"DATABASE_URL={HOME}", "--tmpfs=/data/:size=1g", GONE),
+    (f"DATABASE_URL={HOME}", "--mount=type=tmpfs,destination=/data", GONE),
+    (f"DATABASE_URL={HOME}", "-v /srv/a:/data/media --tmpfs /database", "data for"),
+    (f"DATABASE_URL={HOME}", "-v /srv/a:/data", ""), (f"DATABASE_URL={HOME}", "-v \"", "data for"),
+    ("DATABASE_URL=spatialite:////data/db?timeout=9", "--mount type=volume,source=db,target=/data", ""),
+    (f"DATABASE_URL_FILE=/run/secrets/DATABASE_URL.1\n#DATABASE_URL={HOME}", "", "set DATABASE_URL")])
+def test_where_sqlite_has_its_file(host, settings, opts, said):
+    Path(host.secrets).mkdir()
+    Path(host.secrets, "DATABASE_URL.1").write_text(HOME)
+    Path(host.etc).write_text(f"IMAGE=registry.example:5000/shop\nOPTS='{opts}'\n")
+    found = sqlite.problem(host, settings.encode())
+    assert found is None if said is None else said in found and (said or not found) and "planted" not in found
+    Path(host.var, "data").mkdir()
+    assert sqlite.problem(host, settings.encode()) == ("" if said == "data for" else found)
+    with world(host):
+        Path(host.next_env).write_text(settings)
+        assert facts.collect(host)["sqlite"] == ("" if said == "data for" else found)
+
+
+@pytest.mark.parametrize("current, staged, url", [
+    (f"SECRET_KEY=planted\nSITE_URL={URL}\n", None, "https://shop.example:8443"),
+    (f"SITE_URL={URL}\n", "SITE_URL=http://localhost\n", "http://localhost"),
+    (f"SITE_URL={URL}\n", "A=1\n", ""),
+    ("SITE_URL_FILE=/run/secrets/SITE_URL.1\n", None, "https://shop.example"),
+    ("SITE_URL_FILE=/run/secrets/../shop.env\n", None, ""), ("SITE_URL=planted\n", None, ""), ("", None, "")])
+def test_of_site_url_scheme_and_host_are_told(host, current, staged, url):
+    Path(host.env).write_text(current)
+    if staged is not None:
+        Path(host.env + ".next").write_text(staged)
+    Path(host.etc + ".secrets").mkdir()
+    Path(host.etc + ".secrets/SITE_URL.1").write_text("https://shop.example/\n")
+    assert facts.front(host)["url"] == url
+    Path(host.slot_file("a", "env")).write_text(current if staged is None else staged)
+    assert "://".join(readiness.site_of(host, "a")) == (url or "http://localhost")
+    assert "planted" not in str(facts.front(host))

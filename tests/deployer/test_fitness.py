@@ -4,8 +4,6 @@ The real script, which only reads; and what is made of anything that it may say.
 import os
 import re
 import shutil
-import socket
-import threading
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from hypothesis import strategies as st
 from slipway.deploy.agent.roles import BUILT_IN, Process
 from slipway.deploy.config import Fleet
 from slipway.deploy.provisioning import fitness
-from slipway.deploy.provisioning.fitness import Found
 from slipway.deploy.server.files import process_unit
 from deployer.test_server import files
 from proc import ROOT, run
@@ -64,7 +61,6 @@ def put(tmp_path, path, content=""):
 
 CURE = " that provisioning has not made: choose another name for the app, or remove that"
 
-
 TAKEN = {  # app → what there is of that name
     "lock": "/run/lock (of root)", "grub": "/etc/default/grub (of the package grub-common)",
     "default": "/etc/nginx/sites-available/default (of root), /usr/lib/systemd/system/default.target (of root)",
@@ -73,7 +69,6 @@ TAKEN = {  # app → what there is of that name
 
 
 def test_a_name_that_something_else_goes_by(inspect, tmp_path):
-    """All that bears the name is told, and whose it is; nothing is told of a name that is free."""
     for path in re.findall("/[^ ]+", " ".join(TAKEN.values()).replace("/run/lock", "/run/lock/x")):
         put(tmp_path, path, "IMAGE=redis:7\n")
     assert {app: inspect(app) for app in TAKEN} == {app: [f"has {said}{CURE}"] for app, said in TAKEN.items()}
@@ -83,7 +78,6 @@ def test_a_name_that_something_else_goes_by(inspect, tmp_path):
 @pytest.mark.parametrize("before", [False, True], ids=["now", "by the version before"])
 @pytest.mark.parametrize("mark", ["/etc/default/shop", "/etc/systemd/system/shop.target"])
 def test_what_provisioning_has_made_is_ours(inspect, tmp_path, fleet, mark, before):
-    """One file of ours says that all of the name is: the first that is written, and the units of who did it by hand."""
     put(tmp_path, "/run/shop/web.sock")
     assert len(inspect("shop")) == 1
     put(tmp_path, mark, Path(f"{BEFORE}{mark}").read_text() if before else files(fleet, "web1")[mark])
@@ -91,8 +85,6 @@ def test_what_provisioning_has_made_is_ours(inspect, tmp_path, fleet, mark, befo
 
 
 def test_units_of_processes(inspect, tmp_path):
-    """Those of the app are told, whoever they were made for; a team's own unit is not taken for one, and not written
-    over."""
     alerts = Process("alerts", "manage sendalerts", False, "file")
     put(tmp_path, "/etc/default/shop", "# For docker-runner; written by provisioning.\n")
     put(tmp_path, "/etc/systemd/system/shop-alerts.service", "[Service]\nExecStart=/usr/bin/alerts\n")
@@ -107,7 +99,6 @@ def test_units_of_processes(inspect, tmp_path):
 
 
 def test_whose_definition_for_consul_it_is(inspect, tmp_path):
-    """Ours says so. Without a folder for it there is no agent."""
     for content, found in ((None, (True, False, False)), ("{}", (False, True, False)),
                            ('{"notes": "written by provisioning"}', (False, False, True))):
         if content:
@@ -118,7 +109,6 @@ def test_whose_definition_for_consul_it_is(inspect, tmp_path):
 
 
 def test_settings_that_the_new_docker_runner_would_refuse(inspect, tmp_path, fleet):
-    """They are told before it comes: with it, a container that has to start again would not. Removal is not kept."""
     put(tmp_path, "/etc/default/shop", files(fleet, "web1")["/etc/default/shop"])
     put(tmp_path, "/etc/default/shop.env", "A=1\n")
     put(tmp_path, "/run/shop/a.env", "A=1\nB= planted\n")
@@ -126,45 +116,10 @@ def test_settings_that_the_new_docker_runner_would_refuse(inspect, tmp_path, fle
     assert inspect("shop", remove=True) == []
 
 
-@pytest.mark.parametrize("status, serves", [(200, True), (503, False), (0, False)])
-def test_a_host_counts_when_its_web_answers(inspect, tmp_path, status, serves):
-    """Not by its TAG, which stays when the app is taken off; nor by a socket behind which nobody listens any more."""
-    put(tmp_path, "/var/www/shop/TAG", "export TAG=v1\n")
-    put(tmp_path, "/run/shop/a/web.plan")
-    (tmp_path / "run/shop/web.sock").symlink_to("a/web.sock")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "run/shop/a/web.sock"))
-        listener.listen()
-        threading.Thread(target=answer, args=(listener, status), daemon=True).start()
-        inspect("shop")
-    assert inspect.found.serves is serves
-
-
-def answer(listener, status):
-    """One question, with a status, or none at all."""
-    connection, _ = listener.accept()
-    with connection:
-        assert connection.recv(9999).startswith(b"GET /readyz ")
-        connection.sendall(b"HTTP/1.1 %d x\r\n\r\n" % status if status else b"")
-
-
 GOOD = ["version systemd 252", "version python3 3.11", "version Docker 20.10.24"]
 
 
-def test_what_the_script_says_is_read():
-    """Each line finds its place in Found."""
-    found = fitness.parse(["missing nginx", *GOOD, 'daemon {"debug": true}', "swarm active",
-                           "unit shop.target", "process beat", "unit shop.target", "user shop", "serves",
-                           "drained web1", "drained web2", "end"])
-    assert found == Found(missing=frozenset({"nginx"}), versions=("systemd 252", "python3 3.11", "Docker 20.10.24"),
-                          user=True, processes=("beat",), units=("shop.target",), daemon_json='{"debug": true}',
-                          node=True, serves=True, drained=("web1", "web2"))
-    assert fitness.problems(found) == []
-
-
 def test_every_fault_of_a_host_is_told_at_once():
-    """Too old programs, a malformed daemon.json and what is missing make one report. One that was cut short is not
-    believed: what has not been said counts as unknown, not as absent."""
     said = ["missing systemd", "missing apt-get", "missing python3", "missing sites-enabled", "version systemd 241",
             "version python3 3.7", "version Docker 19.03.1", "daemon []", "end"]
     assert fitness.problems(fitness.parse(said)) == [
@@ -184,6 +139,5 @@ def test_every_fault_of_a_host_is_told_at_once():
                               "systemd ²", "nothing 1", "[]", "[[]", "systemd " + "9" * 5000]))).map(" ".join),
                 max_size=6))
 def test_an_inspection_that_says_anything(lines):
-    """Whatever comes back, it is understood, or is a problem of that host."""
     found = fitness.parse([*lines, "end"])
     assert all(fitness.problems(found)) and found.whole

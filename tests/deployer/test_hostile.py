@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 
 from slipway.deploy import __main__, config
 from slipway.deploy.commands import plan, rollback
-from slipway.deploy.env.changes import read_values, staged
-from slipway.deploy.errors import HostProblem, Refused
+from slipway.deploy.errors import Refused
 from deployer.conftest import TOML
 from deployer.test_server import files
 from proc import ROOT
-from slipway import envfile
 
 MANY = settings(max_examples=int(os.environ.get("HOSTILE", "150")))
 TEXT = st.one_of(
@@ -51,7 +49,6 @@ def sound(fleet):
 @MANY
 @given(st.lists(st.tuples(KEYS, VALUES), min_size=1, max_size=3))
 def test_values_of_any_kind(changes):
-    """A fleet with keys that hold anything at all is built, or all that is wrong is told by path."""
     data = copy.deepcopy(TOML)
     for path, value in changes:
         *tables, key = path.split(".")
@@ -68,7 +65,6 @@ def test_values_of_any_kind(changes):
 @MANY
 @given(st.binary(max_size=200) | st.text("[]{}=\"'.,#\n abx01-:T\\u", max_size=80).map(str.encode))
 def test_files_of_any_kind(tmp_path_factory, content):
-    """Bytes of any kind in place of the file, or behind its beginning."""
     path = tmp_path_factory.getbasetemp() / "x.toml"
     for whole in (content, (ROOT / "deploy/staging.toml").read_bytes() + b"\n" + content):
         path.write_bytes(whole)
@@ -84,7 +80,6 @@ def test_files_of_any_kind(tmp_path_factory, content):
     b"'\\u001b[2J\n' = 1\n", b'"\\u001b[2J\\n" = 1\n', b'[hosts."\\nx.toml: fine"]\n'],
     ids=lambda content: repr(content[:30]))
 def test_files_that_go_too_far(tmp_path, content, capsys):
-    """Numbers without end, keys that a terminal would obey: refused in lines that name the file."""
     path = tmp_path / "x.toml"
     path.write_bytes(content)
     assert __main__.main(["--config", str(path), "config", "check"]) == 2
@@ -95,7 +90,6 @@ def test_files_that_go_too_far(tmp_path, content, capsys):
 @MANY
 @given(st.dictionaries(st.sampled_from(["HOSTS", "CELERY_HOSTS", "BEAT_HOSTS", "APP", "IMAGE"]), TEXT, min_size=2))
 def test_variables_of_any_kind(variables):
-    """The classic variables are checked as a file is."""
     try:
         sound(config.from_environment(variables))
     except Refused as problem:
@@ -105,7 +99,6 @@ def test_variables_of_any_kind(variables):
 @MANY
 @given(st.sampled_from(["deploy", "rollback"]), TEXT)
 def test_tags_of_any_kind(action, tag):
-    """A word that is no tag is refused, in a line, before anything is looked at."""
     args = __main__.parse([action] + ["v1"] * (action == "deploy"))
     args.tag = args.to = tag
     make = {"deploy": plan.deploy_of, "rollback": rollback.rollback_of}[action]
@@ -114,21 +107,3 @@ def test_tags_of_any_kind(action, tag):
         assert re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", rollout.tag) or action == "rollback" and not tag
     except Refused as problem:
         assert "is no tag of an image" in str(problem) and not CONTROL.search(str(problem))
-
-
-@MANY
-@given(st.binary(max_size=60) | st.text("AB_=\"' \t\r\n#\x00\x1b\x85\ufeff", max_size=60).map(str.encode))
-def test_env_files_of_any_kind(content):
-    """What is wrong is told by line; of what is not, each byte is kept by what is set on top, and reads back."""
-    variables, problems = envfile.read(content, "x")
-    assert all(re.match("x (line [0-9]+: |cannot be read: )", problem) for problem in problems)
-    assert not CONTROL.search("".join([*problems, *variables, *variables.values()]).replace("\u2028", ""))
-    try:
-        text = staged(content.decode(), None, {"NEW": "1"}, ())
-        assert not problems and envfile.parse(text, "x") == ({**variables, "NEW": "1"}, [])
-    except (HostProblem, UnicodeDecodeError):
-        assert problems
-    try:
-        assert read_values(content, []) == variables
-    except Refused:
-        pass

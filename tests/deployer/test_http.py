@@ -1,13 +1,16 @@
-"""How the agent asks over a unix socket: real sockets, answers as servers give them."""
+"""How the agent asks over a unix socket: real sockets, answers as servers give them; and whether a process works."""
 
 import contextlib
+import json
 import socket
 import threading
+import time
 
 import pytest
 
-from slipway.deploy.agent import http
-from slipway.deploy.agent.host import Problem
+from slipway.deploy.agent import docker, http
+from slipway.deploy.agent.host import Host, Problem
+from slipway.deploy.agent.steps import probes
 
 READY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"release": "v2"}'
 
@@ -31,14 +34,6 @@ def server(tmp_path):
         yield serve
 
 
-def test_a_release_that_is_ready(server):
-    """An answer in pieces, with its release, to a question that says for which site and through what it is asked."""
-    assert http.not_ready(server(READY), "v2", ("https", "shop.example")) is None
-    line, *fields = server.asked.strip().split("\r\n")
-    assert line == "GET /readyz HTTP/1.0"
-    assert {"Host: shop.example", "X-Forwarded-Proto: https", f"User-Agent: {http.AGENT}"} <= set(fields)
-
-
 @pytest.mark.parametrize("answer, said", [
     (READY.replace(b"v2", b"v1"), "/readyz answers as release v1"),
     (READY.replace(b"200 OK", b"503 Unavailable"), "/readyz answers 503"),
@@ -48,24 +43,17 @@ def test_a_release_that_is_ready(server):
     (b"SSH-2.0-OpenSSH", "/readyz answers no answer: b'SSH-2.0-OpenSSH'"),
 ])
 def test_a_release_that_is_not(server, answer, said):
-    """Another release, an error, half an answer, none, and what is no HTTP: each is a Problem, told with its body."""
     problem = http.not_ready(server(answer), "v2")
     assert str(problem) == said
     assert problem.more["status"] == http.ask(server(answer), "/")[0]
 
 
-def test_nobody_answers(tmp_path, server):
-    """No socket, and one that accepts and is silent: status 0 and why, within the time limit."""
+def test_nobody_answers(tmp_path):
     assert http.ask(str(tmp_path / "none.sock"), "/") == (0, "no answer: No such file or directory")
-    with socket.socket(socket.AF_UNIX) as silent:
-        silent.bind(str(tmp_path / "silent.sock"))
-        silent.listen()
-        assert http.ask(str(tmp_path / "silent.sock"), "/", timeout=0.1) == (0, "no answer: timed out")
 
 
 @pytest.mark.parametrize("pause", [0.01, 0.2])
 def test_an_answer_without_an_end(tmp_path, pause):
-    """One that drips, quickly or slowly, is given up after its time, however often a little comes."""
     over, said = threading.Event(), []
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "web.sock"))
@@ -87,8 +75,75 @@ def test_an_answer_without_an_end(tmp_path, pause):
 
 
 def test_a_smoke_path_that_fails(server):
-    """A status of 400 or more is a Problem with status and body; a redirect is an answer."""
     http.smoke(server(b"HTTP/1.0 302 Found\r\n\r\n"), ["/"], ("http", "localhost"))
     with pytest.raises(Problem, match="/ answers 500") as caught:
         http.smoke(server(b"HTTP/1.0 500 No\r\n\r\nwhy"), ["/"], ("http", "localhost"))
     assert caught.value.more == {"status": 500, "body": "why"}
+
+
+WAYS = ["seconds 0", "file", "port 1", "http /", "healthcheck"]
+
+
+@pytest.fixture
+def ask(monkeypatch):
+    """ask(ready, …): what is said of a container so many seconds old, whose commands end with `code`."""
+    def ask(ready, running=True, there=True, age=100, code=0, problem=None):
+        began = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - age)) + ".123456789Z"
+        found = {"Id": "1", "State": {"Running": running, "StartedAt": began}, "Config": {"Entrypoint": ["/run.sh"]},
+                 "NetworkSettings": {"Networks": {"host": {"IPAddress": ""}, "bridge": {"IPAddress": "127.0.0.1"}}}}
+
+        def call(host, method, path, login=None, seconds=60, given=None):
+            if problem:
+                raise problem
+            if path == "/containers/shop-alerts/json":
+                return (200, json.dumps(found)) if there else (404, "{}")
+            ask.ran = (given or {}).get("Cmd", ask.ran)
+            return 200, json.dumps({"Id": "2", "ExitCode": code})
+        monkeypatch.setattr(docker, "call", call)
+        return probes.problem_of(Host("shop"), "shop-alerts", ready, ("https", "shop.example"))
+    ask.ran = None
+    return ask
+
+
+@contextlib.contextmanager
+def answering(answer=b""):
+    """The port of a server that gives this answer, once; asked[0] is what it was asked."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        def once():
+            connection, _ = listening.accept()
+            with connection:
+                asked.append(connection.recv(65536).decode())
+                connection.sendall(answer)
+        asked = []
+        threading.Thread(target=once, daemon=True).start()
+        yield listening.getsockname()[1], asked
+
+
+@pytest.mark.parametrize("ready, container, said, ran", [
+    *((ready, {"running": False}, "does not run", None) for ready in WAYS),
+    *((ready, {"there": False}, "does not run", None) for ready in WAYS),
+    ("file", {"problem": Problem("Docker is away")}, "cannot be asked: Docker is away", None),
+    ("seconds 5", {"age": 100}, "", None), ("seconds 5", {"age": 6}, "", None),
+    ("seconds 9", {"age": 3}, "has run for only ", None),
+    ("file", {}, "", ["test", "-e", "/dev/shm/ready"]),
+    ("file", {"code": 1}, "has not made its READY_FILE, /dev/shm/ready", ["test", "-e", "/dev/shm/ready"]),
+    ("healthcheck beat", {}, "", ["/run.sh", "healthcheck", "beat"]),
+    ("healthcheck beat", {"code": 1}, "is not healthy", ["/run.sh", "healthcheck", "beat"])])
+def test_what_the_engine_says(ask, ready, container, said, ran):
+    told = ask(ready, **container)
+    assert told.startswith(said) and bool(told) == bool(said) and ask.ran == ran, told
+
+
+@pytest.mark.parametrize("status, said", [("200 OK", ""), ("302 Found", ""), ("503 Busy", "answers 503 to /health")])
+def test_a_port(ask, monkeypatch, status, said):
+    with answering() as (port, _):
+        assert ask(f"port {port}") == ""
+    with socket.socket() as held:  # nobody else can listen there meanwhile
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        assert ask(f"port {port}").startswith("does not listen at port ")
+        monkeypatch.setattr(probes, "PORT", port)
+        assert ask("http /").startswith("answers no answer: ")
+    with answering(f"HTTP/1.1 {status}\r\n\r\n".encode()) as (port, asked):
+        assert ask(f"http :{port}/health") == said
+    assert asked[0].startswith("GET /health HTTP/1.0\r\nHost: shop.example\r\n")

@@ -29,8 +29,7 @@ PULLED = '{"status":"Pulling from shop"}\r\n{"status":"Digest: sha256:d"}\r\n'
 
 @pytest.fixture
 def host(tmp_path):
-    """A host whose engine gives the answers of `host.engine`, in turn: (status, what); `host.asked` is what it was
-    asked, `host.called` the commands that ran."""
+    """A host whose engine gives the answers of `host.engine`, in turn: (status, what)."""
     for folder in ("run/shop", "var/www/shop", "root/.docker"):
         (tmp_path / folder).mkdir(parents=True)
     host = Host("shop", str(tmp_path))
@@ -61,10 +60,8 @@ def login_shown(asked):
 
 
 def test_what_a_tag_stands_for(host):
-    """Its digest; the password goes along with the question."""
     host.serve((200, {"Descriptor": DIGEST, "Platforms": PLATFORMS[:1]}), (200, {"Descriptor": DIGEST}))
-    assert images.resolve(host, "r.example/shop", "v2", "ann:a:b") == {
-        "digest": "sha256:d", "architectures": ["amd64"]}
+    assert images.resolve(host, "r.example/shop", "v2", "ann:a:b") == {"digest": "sha256:d", "architectures": ["amd64"]}
     assert images.resolve(host, "r.example/shop", "v2") == {"digest": "sha256:d", "architectures": []}
     assert host.asked[0].startswith("GET /distribution/r.example/shop:v2/json HTTP/1.0\r\n")
     assert [login_shown(asked) for asked in host.asked] == [{"username": "ann", "password": "a:b"}, None]
@@ -90,7 +87,6 @@ def pull_it(host, digest="sha256:d"):
      "docker tag r.example/shop:v2: No such image: sha256:1"),
     (lambda host: pull_it(host, ""), [], "no digest of it is known: make deploy TAG=v2")])  # the engine would bring all
 def test_a_tag_that_cannot_be_had(host, ask, answers, text):
-    """The registry's own word, or what to do."""
     host.serve(*answers)
     with pytest.raises(Problem, match=text):
         ask(host)
@@ -100,7 +96,6 @@ def test_a_tag_that_cannot_be_had(host, ask, answers, text):
     "sha256:d HTTP/1.0\r\nHost: d\r\n\r\nPOST /containers/create HTTP/1.0", "a b", "a\nb", "a\tb", "a\\b", "a\x00", "é",
     "../..", "a/./b", "a/.."])
 def test_a_word_that_would_be_another_request(host, word):
-    """Nothing is asked for that is no plain path, whoever has said it."""
     socket, host.docker_sock = host.docker_sock, "/nobody-listens"
     for ask in (lambda: images.about(host, word), lambda: images.pull(host, "r.example/shop", "v2", word),
                 lambda: images.resolve(host, "r.example/shop", word)):
@@ -112,11 +107,8 @@ def test_a_word_that_would_be_another_request(host, word):
 
 
 def test_what_was_pulled_is_told(host):
-    """Id, digests and revision of what is here now, by its digest; the password goes along with the request, and is in
-    no command."""
     host.serve(MISSING, (200, PULLED), (200, IMAGE), (201, ""))
-    assert pull_it(host) == {
-        "image_id": "sha256:1", "digests": ["sha256:d"], "revision": "0123-dirty", "others": []}
+    assert pull_it(host) == {"image_id": "sha256:1", "digests": ["sha256:d"], "revision": "0123-dirty", "others": []}
     assert host.asked[1].startswith("POST /images/create?fromImage=r.example/shop&tag=sha256:d HTTP/1.0\r\n")
     assert login_shown(host.asked[1]) == {"username": "ann", "password": "secret"}
     assert host.asked[3].startswith("POST /images/sha256:1/tag?repo=r.example/shop&tag=v2 ")
@@ -124,7 +116,6 @@ def test_what_was_pulled_is_told(host):
 
 
 def test_what_is_here_makes_no_room(host, monkeypatch):
-    """Where it has filled the disk, too: room is made only for an image that is still to come."""
     pruned = []
     monkeypatch.setattr(facts, "docker_info", lambda host: {"root": "/"})
     monkeypatch.setattr(facts, "free", lambda path: pull.ROOM - 1)
@@ -141,8 +132,6 @@ def record(tag, image_id, digest):
 
 
 def test_a_tag_that_was_another_image_long_ago(host):
-    """Hundreds of records before: it is told, and the old image keeps the name; the same image under another id or
-    digest is none."""
     log = [record("v2", "sha256:0", "sha256:c"), *(record(f"b-{number}", "sha256:9", "") for number in range(1200))]
     with open(host.log, "w") as file:
         file.writelines(releases.line(one) for one in log)
@@ -154,8 +143,6 @@ def test_a_tag_that_was_another_image_long_ago(host):
 
 
 def test_old_images_go(host, capsys):
-    """TAG's, REVERT's, a slot's and those of the last releases stay, another app's too that goes by the same name; of
-    the others the oldest go first, not too many at a time. What cannot be listed fails no retirement."""
     with open(host.log, "w") as file:
         file.writelines(releases.line(record(f"v{number}", f"sha256:v{number}", "")) for number in range(1, 10))
     other = host.root + "/var/www/other"
@@ -189,7 +176,6 @@ def auth(**found):
     ({"auths": {"other.example": {"auth": "Ym9iOng="}}}, None),
     ({"credHelpers": {"r.example": "keys"}}, {"username": "eve", "password": "z"}), ([1], Problem)])
 def test_a_host_that_is_logged_in_itself(host, config, shown):
-    """Without credentials of ours the engine shows what docker on this host would; a broken login is named."""
     disk.write(host.root + "/root/.docker/config.json", json.dumps(config))
     host.call = lambda *words, **options: SimpleNamespace(
         returncode=0 if (words, options["input"]) == (("docker-credential-keys", "get"), "r.example") else 1,
@@ -202,7 +188,6 @@ def test_a_host_that_is_logged_in_itself(host, config, shown):
 
 
 def test_an_engine_that_stands_still(host):
-    """It accepts and says nothing: the end comes in time, and says what was asked."""
     with pytest.raises(Problem, match=r"Docker did not do /images/1/json within 0 s"):
         docker.call(host, "GET", "/images/1/json", seconds=0.2)
     os.unlink(host.root + "/run/docker.sock")
@@ -225,7 +210,6 @@ def holding(secret, *folders):
 
 
 def test_a_password_is_in_no_file(host):
-    """While an image is pulled, and after the agent was killed at it: nowhere, /run included."""
     secret, before = os.urandom(8).hex().encode(), set(os.listdir("/run"))
     with subprocess.Popen([sys.executable, "-c", PULL, ROOT, host.root], stdin=subprocess.PIPE) as process:
         process.stdin.write(b"ann:" + secret)
@@ -239,37 +223,3 @@ def test_a_password_is_in_no_file(host):
         finally:
             process.kill()
     assert holding(secret, host.root, *new) == []
-
-
-def test_the_registry_keeps_nobody_waiting(host, monkeypatch, capfdbinary):
-    """While the agent asks it, it answers what else the deployer asks."""
-    answered = threading.Event()
-    monkeypatch.setattr(serve, "Host", lambda app: host)
-    monkeypatch.setattr(serve.images, "resolve", lambda host: {"waited": answered.wait(20)})
-    monkeypatch.setattr(serve.facts, "collect", lambda host: {"all": "well"})
-
-    def lines():
-        yield {"id": 1, "do": "resolve", "args": {}}
-        yield {"id": 2, "do": "facts", "args": {}}
-        answered.set()
-        while threading.active_count() > before:
-            yield {"do": "alive"}
-    before = threading.active_count()
-    monkeypatch.setattr(serve, "lines", lines)
-    serve.read("shop", b"", "agent-1.py")
-    said = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()[1:]]
-    assert said == [{"id": 2, "ok": {"all": "well"}}, {"id": 1, "ok": {"waited": True}}]
-
-
-def test_a_command_in_a_container(host):
-    """Its exit code, when it has ended; None where the container is gone, a Problem where the engine does not do it."""
-    host.serve((201, {"Id": "e1"}), (200, "said"), (200, {"ExitCode": 3}), (404, {"message": "no such container"}),
-               (409, {"message": "it is not running"}))
-    assert docker.run(host, "c1", ["/entry", "healthcheck"]) == 3
-    asked = [(said.partition(" HTTP")[0], json.loads(said.partition("\r\n\r\n")[2] or "null")) for said in host.asked]
-    assert asked == [("POST /containers/c1/exec", {"Cmd": ["/entry", "healthcheck"], "AttachStdout": True,
-                                                   "AttachStderr": True}),
-                     ("POST /exec/e1/start", {"Detach": False}), ("GET /exec/e1/json", None)]
-    assert docker.run(host, "c1", ["x"]) is None
-    with pytest.raises(Problem, match="docker exec: it is not running"):
-        docker.run(host, "c1", ["x"])

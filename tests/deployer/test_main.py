@@ -1,6 +1,8 @@
-"""The command line: what it prints, and its exit codes."""
+"""The command line: what it prints, its exit codes, and what a deploy shows on a terminal."""
 
+import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,10 +12,10 @@ import pytest
 from slipway.deploy import __main__
 from slipway.deploy.commands import status
 from slipway.deploy.errors import DeployError, Locked
+from slipway.deploy.screen.display import SHOWN, Table, choose
 from proc import ROOT, run
 
 WRONG = 'app = "Shop"\nimage = "x"\n[hosts.a]\nroles = ["wroker"]\n'
-
 
 COMMAND = [sys.executable, "-m", "slipway.deploy"]
 
@@ -22,17 +24,9 @@ def deploy(*words):
     return run([*COMMAND, *words], cwd=ROOT, env={**os.environ, "APP": "shop", "IMAGE": "shop"})
 
 
-def test_config_check_shows_the_hosts():
-    """A configuration that is right is shown: app, image, a line a host."""
+def test_a_configuration_is_told_whole(tmp_path):
     done = deploy("config", "check")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "slipway, image shop"
-    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["web1", "web2", "work1"]
-
-
-def test_a_wrong_configuration_is_told_whole(tmp_path):
-    """All mistakes, a line each with the file's name, exit 2, no traceback; with -v there is one. Exit 2 it is, too,
-    where nobody reads it."""
+    assert done.returncode == 0 and done.stdout.startswith("slipway, image shop\n  web1 "), done.stderr
     (tmp_path / "x.toml").write_text(WRONG)
     done = deploy("--config", tmp_path / "x.toml", "config", "check")
     assert (done.returncode, done.stdout) == (2, "")
@@ -46,23 +40,14 @@ def test_a_wrong_configuration_is_told_whole(tmp_path):
 
 
 def test_wrong_usage_is_exit_2():
-    """An unknown command, option or host is refused before anything else."""
-    for words in (["nothing"], ["provision", "--nothing"], ["--hosts", "web9", "env", "list"]):
-        assert deploy(*words).returncode == 2
-    for words in (["--hosts", "web9", "env", "list"], ["env", "--hosts", "web9", "list"]):
-        assert "there is no 'web9'; there are: web1, web2, work1" in deploy(*words).stderr
-
-
-def test_an_image_without_a_registry_is_not_deployed():
-    """Hosts would pull what a stranger has put on Docker Hub under that name."""
-    done = deploy("plan", "build-1")
-    assert done.returncode == 2 and done.stderr == (
-        "deploy: the image shop names no registry, so hosts would pull a stranger's: set IMAGE in the Makefile, such "
-        'as registry.example/shop, or registry = "ssh"\n')
+    for words, said in ((["provision", "--nothing"], "unrecognized arguments: --nothing"),
+                        (["env", "--hosts", "web9", "list"], "there is no 'web9'; there are: web1, web2, work1"),
+                        (["plan", "build-1"], "the image shop names no registry, so hosts would pull a stranger's: ")):
+        done = deploy(*words)
+        assert done.returncode == 2 and said in done.stderr
 
 
 def test_a_file_that_is_no_toml_is_told_before_anything_is_installed(tmp_path):
-    """By file, line and what; nothing has made a virtualenv."""
     for name in ("make", "deploy", "slipway", "requirements"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "deploy.mk", tmp_path)
@@ -78,10 +63,74 @@ def test_a_file_that_is_no_toml_is_told_before_anything_is_installed(tmp_path):
     (DeployError("on web1: \x1b[2J gone\ud800"), 1, "deploy: on web1: \\x1b[2J gone\\ud800\n"),
     (Locked("x"), 4, "deploy: x\n"), (KeyboardInterrupt(), 130, "deploy: interrupted\n")])
 def test_errors_become_exit_codes(monkeypatch, capsys, error, code, said):
-    """Each kind of error has its code, and a line on stderr, in which nothing acts on the terminal."""
     def fail(fleet, args):
         raise error
     monkeypatch.setattr(status, "handle", fail)
     monkeypatch.setenv("IMAGE", "shop")
     assert __main__.main(["status"]) == code
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_the_table_is_drawn_over_itself(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    table = Table(io.StringIO())
+    for step in SHOWN:
+        for host in ("web1", "web2"):
+            table.tell({"event": "step", "step": step, "host": host, "state": "done", "seconds": 1})
+    first, *drawings = re.split("\033\\[(?=[0-9])", table.out.getvalue())
+    assert first == "web1            1.0 s lock ✓\n" and drawings.pop(0).startswith("1F")
+    for drawing in drawings:
+        up, _, text = drawing.partition("\033[J")
+        assert up == "2F" and len(text.splitlines()) == 2
+        assert all(len(line) < columns for line in text.splitlines())
+    assert all(line.endswith(" commit ✓") and f"{len(SHOWN)}.0 s" in line for line in text.splitlines())
+    assert ("lock ✓" in text) == (columns == 200)
+
+
+def test_more_hosts_than_lines(monkeypatch):
+    monkeypatch.setenv("LINES", "3")
+    table = Table(io.StringIO())
+    for number in range(1000):
+        table.tell({"event": "step", "step": "lock", "host": f"web{number}", "state": "done", "seconds": 1}, True)
+    assert table.out.getvalue() == "", "drawn once for many events"
+    for state in ("start", "done"):
+        table.tell({"event": "step", "step": "flip", "host": "web0", "state": state})
+    assert [text.count("\n") for text in table.out.getvalue().split("\033[2F\033[J")] == [2, 2]
+
+
+@pytest.mark.parametrize("show, full", [
+    ("Lines(sys.stdout, json.dumps)", False), ("Lines(sys.stdout)", True), ("Table(sys.stdout)", True)])
+def test_that_nobody_reads_ends_no_deploy(show, full):
+    read, write = os.pipe()
+    os.close(read)
+    script = f"from slipway.deploy.screen.display import *\nshow = {show}\n" + 3 * (
+        "show.tell({'event': 'step', 'step': 'flip', 'host': 'web1', 'state': 'done', 'seconds': 1})\n") + "sys.exit(3)"
+    with open("/dev/full" if full else write, "wb") as out:
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=out, stderr=subprocess.PIPE, timeout=30)
+    assert (done.returncode, done.stderr) == (3, b"")
+
+
+def test_a_terminal_that_nobody_reads_holds_nothing_up():
+    read, write = os.pipe()
+    script = ("import sys, time\nfrom slipway.deploy.screen.display import choose\n"
+              "show, began = choose(True), time.monotonic()\n"
+              "for _ in range(5000):\n    show.tell({'event': 'progress', 'text': 'x' * 100})\n"
+              "told = time.monotonic() - began\nshow.close(0.5)\nsys.exit(3 if told < 2 else 4)")
+    try:
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=write, stderr=subprocess.PIPE,
+                              timeout=30)
+    finally:
+        os.close(read), os.close(write)
+    assert (done.returncode, done.stderr) == (3, b"")
+
+
+def test_all_is_drawn_at_the_end(monkeypatch):
+    monkeypatch.setenv("LINES", "200")
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: True)
+    show = choose(False, out)
+    for number in range(100):
+        show.tell({"event": "step", "step": "flip", "host": f"web{number}", "state": "done", "seconds": 1})
+    show.close()
+    assert out.getvalue().endswith("\nweb99           1.0 s flip ✓\n")

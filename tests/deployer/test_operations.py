@@ -1,61 +1,45 @@
-"""Our own operations and facts: files that come whole, looked at and written on this machine, and nginx's site."""
+"""How pyinfra works here, and our own operations and facts: files that come whole, and nginx's site."""
 
-import dataclasses
 import grp
 import hashlib
+import io
 import os
 import pwd
+import sys
 
 import pytest
-from pyinfra.operations import files
+from pyinfra.operations import files, server
 
-from slipway.deploy.provisioning.operations import Files, nginx_site, whole_file
+from slipway.deploy.errors import Refused
+from slipway.deploy.provisioning import provision as provisioning
+from slipway.deploy.provisioning.connector import stdin
+from slipway.deploy.provisioning.operations import nginx_site, whole_file
 from slipway.deploy.server.files import File
 from slipway.deploy.server.site import Site
-from deployer.recipes import Here, Host, work
-from proc import run
+from deployer.recipes import Here, Host, STAT, work
 
 OWNER, GROUP = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with a space in its name that holds a file, a folder and a link."""
+    """A folder with a space in its name that holds a file and a link."""
     made = tmp_path / "a folder"
     made.mkdir()
     (made / "file").write_text("text")
     (made / "file").chmod(0o640)
-    (made / "sub").mkdir(mode=0o755)
     (made / "link").symlink_to("../some where")
     return made
-
-
-def look(*paths):
-    done = run(["sh", "-c", Files().command(paths).get_raw_value()])
-    assert done.returncode == 0
-    return Files().process(done.stdout.splitlines())
-
-
-def test_the_fact_tells_kinds_owners_modes_targets_and_content(folder):
-    """Every path that is there has its Entry, and one that is not has none; without a path nothing is asked."""
-    found = look(*(f"{folder}/{name}" for name in ("file", "sub", "link", "nothing")))
-    assert set(found) == {f"{folder}/{name}" for name in ("file", "sub", "link")}
-    file, sub, link = (found[f"{folder}/{name}"] for name in ("file", "sub", "link"))
-    assert (file.kind, file.user, file.group, file.mode) == ("f", OWNER, GROUP, "640")
-    assert file.holds("text") and not file.holds("another")
-    assert (sub.kind, sub.mode, sub.digest) == ("d", "755", "")
-    assert (link.kind, link.target) == ("l", "../some where")
-    assert look() == {}
 
 
 def wanted(folder, name, content="text", mode="640", once=False):
     return File(f"{folder}/{name}", content, mode, OWNER, GROUP, once)
 
 
-def changed(file, check=False, seen=None):
+def changed(file, check=False):
     """Whether an operation changes something, or with `check` would."""
     said = []
-    session, problem = work(lambda: said.append(whole_file(file, seen, name="write").did_change()), Here(), check)
+    session, problem = work(lambda: said.append(whole_file(file, name="write").did_change()), Here(), check)
     assert problem is None, problem
     assert session.changes("web1") == ["write"] * said[0]
     return said[0]
@@ -67,8 +51,6 @@ def changed(file, check=False, seen=None):
     ("nothing", "text", "640", False, True), ("nothing", "text", "640", True, True),
     ("link", "text", "644", False, True)])
 def test_a_file_is_written_where_it_is_not_as_wanted(folder, name, content, mode, once, changes):
-    """Another content (but for what is written once and for all) or mode, nothing at all or a link: --check says so and
-    leaves it, the run brings it, the second changes nothing. What is written is another file from the beginning."""
     def state():
         there = os.lstat(folder / "file")
         return there.st_ino, there.st_mtime_ns, there.st_ctime_ns
@@ -80,11 +62,10 @@ def test_a_file_is_written_where_it_is_not_as_wanted(folder, name, content, mode
     assert oct((folder / name).stat().st_mode)[-3:] == mode and not (folder / name).is_symlink()
     if (name, content, once) == ("file", "another", False):
         assert state()[0] != before[0]
-    assert {path.name for path in folder.iterdir()} <= {"file", "sub", "link", name}, "nothing is left beside it"
+    assert {path.name for path in folder.iterdir()} <= {"file", "link", name}, "nothing is left beside it"
 
 
 def test_what_is_written_once_is_never_replaced(folder):
-    """Settings may be a link to where a team keeps them: that stays, and its file gets owner and mode."""
     (folder / "link").unlink()
     (folder / "link").symlink_to("file")
     assert changed(wanted(folder, "link", "another", "600", once=True))
@@ -92,28 +73,7 @@ def test_what_is_written_once_is_never_replaced(folder):
     assert oct((folder / "file").stat().st_mode)[-3:] == "600"
 
 
-def test_another_owner_is_put_right(folder):
-    """By the fact; that is told in time or asked for."""
-    file = wanted(folder, "file")
-    there = look(file.path)
-    assert not changed(file, check=True, seen=there)
-    for change in ({"user": "another"}, {"group": "another"}, {"kind": "d"}, {"digest": "0"}):
-        assert changed(file, check=True, seen={file.path: dataclasses.replace(there[file.path], **change)})
-    assert changed(file, check=True, seen={})
-
-
-def test_what_cannot_be_written_is_the_failure(folder):
-    """In a line that names the operation; nobody goes on after it."""
-    def both():
-        whole_file(wanted(folder, "sub"), name="write sub")
-        whole_file(wanted(folder, "nothing"), name="write nothing")
-    session, problem = work(both, Here())
-    assert str(problem) == f"write sub: {folder}/sub: Is a directory"
-    assert session.changes("web1") == [] and not (folder / "nothing").exists()
-
-
 def test_pyinfra_s_own_upload_comes_whole_too(folder, tmp_path):
-    """files.put: an old file keeps its owner and mode until it says otherwise, a new one is its owner's alone."""
     (tmp_path / "source").write_text("new")
     for name, mode, at_once in (("file", "640", "640"), ("nothing", "644", "600")):
         host, modes = Here(), []
@@ -128,8 +88,6 @@ def test_pyinfra_s_own_upload_comes_whole_too(folder, tmp_path):
         assert (folder / name).read_text() == "new" and oct((folder / name).stat().st_mode)[-3:] == mode
         assert name != "file" or os.lstat(folder / "file").st_ino != before
 
-
-# ---- nginx ----
 
 SITE = Site("x", {"/etc/nginx/x/a.conf": "text", "/etc/nginx/x/b.conf": "text"},
             {"/etc/nginx/sites-enabled/x": "../sites-available/x"}, ("/etc/nginx/sites-enabled/default",))
@@ -151,8 +109,6 @@ def entries(**changes):
     ({"more": "l|root|root|777|../sites-available/default|/etc/nginx/sites-enabled/default\n"}, [],
      "rm -f /etc/nginx/sites-enabled/default"), ({}, [], "")])
 def test_of_a_site_only_the_rest_is_done(change, written, script):
-    """A file or link that differs, and what shall not be there; the copy is tested in any case, then swapped. One
-    that is as wanted is looked at, and that is all."""
     host = Host({"sha256sum": entries(**change)})
     session, problem = work(lambda: nginx_site(SITE, name="put"), host)
     assert problem is None and [path for path, *_ in host.written] == written
@@ -166,9 +122,81 @@ def test_of_a_site_only_the_rest_is_done(change, written, script):
     assert script in copied + swapped
 
 
-def test_what_nginx_refuses_never_comes():
-    """Its words are the failure, and nothing moves."""
-    host = Host(failing="nginx -t")
-    session, problem = work(lambda: nginx_site(SITE, name="put nginx site x in place"), host)
-    assert str(problem) == "put nginx site x in place: some words\nit failed"
-    assert not [asked for asked in host.asked if "mv -fT" in asked] and session.changes("web1") == []
+def test_what_takes_long_is_said_before():
+    def call():
+        server.shell(name="short", commands="true")
+        server.shell(name="long", commands="true", _timeout=9)
+    for check, said in ((False, [("web1", "long")]), (True, [])):
+        announced = []
+        work(call, check=check, announced=announced)
+        assert announced == said
+    out = io.StringIO()
+    provisioning.announce(out, "a", "install nginx")
+    assert out.getvalue() == "a: install nginx …\n"
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_follows_a_change_follows_it(check):
+    there = Host({"test -L /there": STAT.format("/there").replace("-rw-r--r--", "drwxr-xr-x")})
+    said = []
+
+    def call():
+        one, two = (files.directory(name=path, path=path) for path in ("/there", "/nothing"))
+        said.append((one.did_change(), two.did_change()))
+        server.shell(name="after one", commands="one", _if=one.did_change)
+        server.shell(name="after two", commands="two", _if=two.did_change)
+        server.shell(name="after both", commands="both", _if=[one.did_change, two.did_change])
+    session, problem = work(call, there, check)
+    assert problem is None and said == [(False, True)] and session.changes("web1") == ["/nothing", "after two"]
+    done = [script for script in there.asked if "stat" not in script]
+    assert done == ([] if check else ["sh -c 'mkdir -p /nothing'", "sh -c two"])
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_fails_ends_it(check):
+    def call():
+        for name in ("one", "two", "three"):
+            server.shell(name=name, commands=name)
+    host = Host(failing="two")
+    if not check:
+        session, problem = work(call, host)
+        assert str(problem) == "two: some words\nit failed" and session.changes("web1") == ["one"]
+        assert host.asked == ["sh -c one", "sh -c two"]
+    host = Host(failing="stat")
+    _, problem = work(lambda: files.directory(name="make", path="/x"), host, check)
+    assert str(problem) == "make: " * (not check) + "some words\nit failed" and len(host.asked) == 1
+    _, problem = work(lambda: server.shell(name="one", commands=1 / 0), check=check)
+    assert str(problem).endswith("ZeroDivisionError: division by zero") and "session.py, line" in str(problem)
+
+
+def test_commands_get_their_input_and_codes():
+    assert (stdin(None), stdin("a"), stdin(["a", "b\n"])) == (b"", b"a\n", b"a\nb\n")
+    said = []
+
+    def call():
+        said.append(server.shell(name="one", commands="cat; exit 3", _stdin="ü", _success_exit_codes=[3]).stdout)
+    _, problem = work(call, Here())
+    assert problem is None and said == ["ü"]
+
+
+def loaded(monkeypatch, tmp_path, text):
+    """What operations_of_the_team makes of that file."""
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy/provision_more.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, provisioning.MORE, raising=False)
+    return provisioning.operations_of_the_team()
+
+
+def test_a_team_s_part_is_called(monkeypatch, tmp_path, fleet):
+    assert provisioning.operations_of_the_team()(fleet, fleet.hosts[0]) is None
+    function = loaded(monkeypatch, tmp_path, "def provision(fleet, host):\n    return fleet.app, host.name\n")
+    assert function(fleet, fleet.hosts[0]) == ("shop", "web1")
+
+
+@pytest.mark.parametrize("text, said", [
+    ("def provision(", "SyntaxError"), ("import nowhere", "No module named 'nowhere'"),
+    ("x = 1 / 0", "division by zero"), ("", "has no attribute 'provision'")])
+def test_a_team_s_part_that_cannot_be_read_is_refused(monkeypatch, tmp_path, text, said):
+    with pytest.raises(Refused, match=r"^deploy/provision_more.py: .*" + said):
+        loaded(monkeypatch, tmp_path, text)

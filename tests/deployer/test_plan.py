@@ -5,16 +5,13 @@ from dataclasses import replace
 import pytest
 
 from slipway.deploy import config
-from slipway.deploy.agent.steps.table import STEPS
 from slipway.deploy.errors import Refused
-from slipway.deploy.rollout import drift, migrations, preflight
-from slipway.deploy.rollout.plan import Options, Target, judge, plan, shown
-from slipway.deploy.screen import tables
+from slipway.deploy.rollout import drift, preflight
+from slipway.deploy.rollout.plan import Options, Target, plan
 from deployer.agents import fine
 from deployer.conftest import fleet_of
 
 WHO = {"id": "1", "who": "deploy v2 by ann from laptop since now"}
-
 
 DEPLOY, ROLLBACK = Target("deploy", "v2", "sha256:2", judge="web1"), Target("rollback", "v1")
 OWN = {"alerts": {"command": "manage sendalerts"}, "mail": {"command": "mail", "overlap": True}}
@@ -61,8 +58,6 @@ PLANS = {  # what the file says otherwise, target, options, the steps that are l
         "replace : web2 work"]),
     "all hosts take part from the first change on": (CLOCK, DEPLOY, Options(), "start", [
         "start web : web1 web2 work clock", "start worker : work"]),
-    "and back": (CLOCK, ROLLBACK, Options(), "start", [
-        "start web : web1 web2 work clock", "start worker : work"]),
     "who judges migrations": ({}, replace(DEPLOY, judge="web2"), Options(), "verdicts migrate", [
         "verdicts : web2", "migrate : web1 where some are pending"]),
     "nobody does at the first deploy of all": (
@@ -77,36 +72,8 @@ PLANS = {  # what the file says otherwise, target, options, the steps that are l
 
 @pytest.mark.parametrize("name", PLANS)
 def test_a_plan(data, name):
-    """From the file and a target."""
     changes, target, options, only, lines = PLANS[name]
     assert printed(fleet_of(data, changes), target, options, only) == lines
-
-
-def test_migrate_is_left_out_where_all_is_applied(fleet):
-    """By the word of the host that judges, as the plan has shown."""
-    for judges, said, left in (("web1", True, False), ("web1", False, True), ("web1", 1, True), ("", True, True)):
-        groups = plan(fleet, fleet.app_hosts, Target("deploy", "v2", judge=judges), Options(), WHO)
-        names = [step.name for group in groups for step in migrations.needed(group, {"applied": said})]
-        assert ("migrate" in names) is left and len(names) >= sum(map(len, groups)) - 1
-
-
-def test_a_host_with_web_judges(fleet):
-    """Its web says as it boots what is pending; without one, whoever is there."""
-    web1, web2, work = fleet.app_hosts
-    assert [judge(hosts) for hosts in ([work, web2, web1], [work], [])] == ["web2", "work", ""]
-
-
-def test_a_process_that_is_not_where_it_should_be(data, facts):
-    """One that does not run is told, and one that runs where no role says so; status has a row for each."""
-    fleet = fleet_of(data, {"process": OWN, "hosts.work.roles": ["worker", "beat", "alerts", "mail"]})
-    facts["work"]["alone"]["alerts"] = {"state": "inactive", "restarts": "0", "since": None, "release": None}
-    facts["work"]["slots"]["a"]["units"]["mail"] = {"state": "active", "restarts": "0", "since": None}
-    facts["web1"]["containers"] |= {"shop-alerts": ["1", "2", 3], "shop-web-a": ["1", "2", 3]}
-    told = drift.problems(fleet, fleet.app_hosts, facts)
-    assert "alerts is inactive" in told["work"]
-    assert "alerts runs there, but the host does not have the role alerts: run make provision" in told["web1"]
-    rows = [row[1:5] for host in fleet.app_hosts if host.name == "work" for row in tables.rows(host, facts["work"])]
-    assert ("alerts", "-", "-", "inactive") in rows and ("mail", "v1", "a", "active") in rows
 
 
 def flips(data, web, cap, options):
@@ -119,32 +86,18 @@ def flips(data, web, cap, options):
 
 
 @pytest.mark.parametrize("web, cap, waves", [
-    (0, 0, [[1]]), (1, 0, [[1], [1]]), (2, 0, [[1], [1, 1]]), (3, 0, [[1], [2, 1]]), (4, 0, [[1], [2, 1], [1]]),
-    (32, 0, [[1], [2, 1], [4], [8], [16], [1]]), (4, 1, [[1], [1, 1], [1], [1]]),
-    (32, 5, [[1], [2, 1], [4], [5], [5], [5], [5], [5]])])
+    (0, 0, [[1]]), (1, 0, [[1], [1]]), (32, 0, [[1], [2, 1], [4], [8], [16], [1]]),
+    (4, 1, [[1], [1, 1], [1], [1]]), (32, 5, [[1], [2, 1], [4], [5], [5], [5], [5], [5]])])
 def test_hosts_flip_in_waves(data, web, cap, waves):
-    """The canary, then each wave twice the last, in the file's order; capped by the file, or by --parallel, where 0
-    means no cap. Hosts without web flip with the first wave after the canary."""
+    """The canary, then each wave twice the last, capped by the file or --parallel; hosts without web in the second."""
     assert flips(data, web, cap, Options()) == flips(data, web, 7, Options(parallel=cap)) == waves
 
 
 def test_each_host_hears_what_is_its_own(fleet):
-    """Roles, the image a rollback wants, and where an image is served differ from host to host."""
     target = Target("rollback", "v1", releases={"web1": {"image_id": "sha256:1"}, "web2": {"image_id": "sha256:9"}})
     begin = plan(fleet, fleet.app_hosts, target, Options(), WHO)[0][0]
     assert [begin.args_for(name)["image_id"] for name in ("web1", "web2")] == ["sha256:1", "sha256:9"]
     assert begin.args_for("work")["roles"] == ["worker", "beat"]
-
-
-def test_a_plan_is_shown_a_line_a_step(fleet):
-    """Number, step, hosts, undo; steps of a group share a number. The agent knows each."""
-    groups = plan(fleet, fleet.app_hosts, DEPLOY, Options(), WHO)
-    lines = shown(groups)
-    assert {step.name for group in groups for step in group} <= {*STEPS}
-    assert [line.split()[0] for line in lines[:6]] == ["1.", "2.", "3.", "3.", "3.", "4."]
-    assert lines[0] == "  1. begin              web1, web2, work   undo: a slot that was emptied stays empty"
-    assert [line.split(" undo")[0].split() for line in lines if "flip" in line] == [
-        ["8.", "flip", "web1"], ["10.", "flip", "web2"], ["10.", "flip", "work"]]
 
 
 def slots(tag, **units):
@@ -160,12 +113,6 @@ def facts(fleet):
         **fine(fleet)["facts"], "files": preflight.expected(fleet, host), "known": [], "containers": {}, "now": 5000,
         "revert": None, "alone": {"beat": {"state": "active", "release": None}}, "slots": slots("v1"),
     } for host in fleet.app_hosts}
-
-
-def test_a_fit_fleet_has_no_problem(fleet, facts):
-    """Nothing keeps it from a deploy, and nothing is amiss."""
-    assert preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY) == {}
-    assert drift.problems(fleet, fleet.app_hosts, facts) == {}
 
 
 UNFIT = {
@@ -187,7 +134,6 @@ UNFIT = {
 
 
 def test_sqlite_is_for_one_server(data, fleet, facts):
-    """Several servers would have a file each; on one, what the host finds wrong with it is told. A rollback goes."""
     for found in facts.values():
         found["sqlite"] = "there is no /var/www/shop/data"
     found = preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
@@ -195,12 +141,10 @@ def test_sqlite_is_for_one_server(data, fleet, facts):
     one = fleet_of(data, {"hosts": {"work": {"roles": ["web", "worker", "beat"]}}})
     facts["work"]["files"] = preflight.expected(one, one.app_hosts[0])
     assert preflight.problems(one, one.app_hosts, facts, DEPLOY) == {"work": ["there is no /var/www/shop/data"]}
-    assert not preflight.problems(one, one.app_hosts, facts, Target("rollback", "v0"))
 
 
 @pytest.mark.parametrize("tag, state, warm", [("v0", "active", True), ("v9", "active", False), ("v0", "failed", False)])
 def test_a_warm_rollback_needs_no_memory(fleet, facts, tag, state, warm):
-    """What runs already starts nothing; any other release does, on the way back, too."""
     for found in facts.values():
         found.update(memory=0)
         found["slots"]["b"] = {"release": {"tag": tag, "image_id": "sha256:0"}, "units": {"web": {"state": state}}}
@@ -213,14 +157,11 @@ def test_a_warm_rollback_needs_no_memory(fleet, facts, tag, state, warm):
     ("elsewhere", "https", "http://localhost:8000", "SITE_URL is http://localhost:8000 and visitors come by https"),
     ("files", "http", "https://a.example", 'nginx there is not as tls = "files" in [site] says: run make provision'),
     ("files", "", "http://localhost", "SITE_URL is http://localhost and visitors come by https"),
-    *((tls, scheme, "http://localhost.evil.example", "SITE_URL is not https; only http://localhost may do without: set")
-      for tls, scheme in (("off", "http"), ("files", "https"), ("elsewhere", "https"), ("off", ""))),
+    ("off", "http", "http://localhost.evil.example", "SITE_URL is not https; only http://localhost may do without"),
     (None, "http", "https://shop.example", "SITE_URL is https://shop.example and TLS is off"),
-    (None, "https", "https://shop.example", ""), ("off", "http", "http://shop.localhost", ""),
-    ("files", "https", "https://shop.example", ""), ("elsewhere", "https", "", ""), ("off", "", "", "")])
+    (None, "https", "https://shop.example", ""), ("off", "http", "http://shop.localhost", ""), ("off", "", "", "")])
 def test_site_url_and_tls_must_agree(data, facts, tls, scheme, url, said):
-    """By what the file (None: variables, which do not say it), nginx on the host and the settings say: each
-    disagreement is told of web hosts, with both cures; a rollback is let pass."""
+    """By the file (None: variables, which do not say it), nginx and settings; told of web hosts; a rollback goes."""
     data["site"].update(tls=tls or "off", certificate="/c", key="/k", proxies=["10.0.0.1"])
     fleet = replace(config.build(data, {}, "test"), by_variables=tls is None)
     for name in ("web1", "work"):
@@ -228,20 +169,17 @@ def test_site_url_and_tls_must_agree(data, facts, tls, scheme, url, said):
     facts["web2"]["site"] = {"scheme": "", "url": ""}
     found = preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
     assert list(found) == ["web1"] * bool(said) and all(text.startswith(said) for text in found.get("web1", ()))
-    assert "SITE_URL" not in said or all(cure in found["web1"][0] for cure in ("make provision", "set SITE_URL"))
-    assert drift.problems(fleet, fleet.app_hosts, facts) == found
     assert not preflight.problems(fleet, fleet.app_hosts, facts, Target("rollback", "v0"))
 
 
 @pytest.mark.parametrize("text", UNFIT)
 def test_what_keeps_a_host_from_a_deploy(fleet, facts, text):
-    """Each thing that is amiss is told in a line, of the host it is amiss on."""
+    assert preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY) == {}
     facts["web2"].update(UNFIT[text])
     assert preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY) == {"web2": [text]}
 
 
 def test_files_of_another_checkout(fleet, facts):
-    """A unit that differs, or is missing, is told by its path."""
     unit = "/etc/systemd/system/shop-web@.service"
     facts["web1"]["files"][unit] = "0" * 64
     facts["web2"]["files"][unit] = ""
@@ -251,7 +189,6 @@ def test_files_of_another_checkout(fleet, facts):
 
 
 def test_a_rollback_needs_one_goal(facts):
-    """Where REVERTs differ they are listed, and --to is asked for; where there is none, that is told."""
     with pytest.raises(Refused, match="no earlier release"):
         preflight.revert_of(facts)
     for found in facts.values():
@@ -264,7 +201,6 @@ def test_a_rollback_needs_one_goal(facts):
 
 
 def test_only_what_was_committed_can_be_gone_back_to(facts):
-    """--to takes a release that some host has committed, with its image."""
     facts["web1"]["known"] = [{"tag": "v0", "image_id": "sha256:0", "outcome": "committed"},
                               {"tag": "v5", "image_id": "sha256:5", "outcome": "taken back"}]
     assert preflight.recorded(facts, "v0")["work"]["image_id"] == "sha256:0"
@@ -287,7 +223,7 @@ DRIFT = {
 
 @pytest.mark.parametrize("text", DRIFT)
 def test_what_status_finds_amiss(fleet, facts, text):
-    """Each drift is told of its host; where releases differ, of each."""
+    assert drift.problems(fleet, fleet.app_hosts, facts) == {}
     facts["web2"].update(DRIFT[text])
     found = drift.problems(fleet, fleet.app_hosts, facts)
     assert found["web2"] == [text] and len(found) == (3 if "everywhere" in text else 1)
@@ -296,18 +232,15 @@ def test_what_status_finds_amiss(fleet, facts, text):
 @pytest.mark.parametrize("restarts, age, amiss", [
     ("0", 1, False), ("1", 59, True), ("1", 61, False), ("5", 299, True), ("1000", 3599, True), ("1000", 3601, False)])
 def test_what_ends_again_and_again(fleet, facts, restarts, age, amiss):
-    """The more often beat has ended, the longer ago the last time may be: once, a minute; often, an hour. A container
-    that is older than its unit was adopted by it, and one that is away just now has just ended."""
-    work = {"alone": {"beat": {"state": "active", "restarts": restarts}},
-            "containers": {"shop-beat": ["1", "2", 5000 - age]}}
-    facts["work"].update(work)
+    """The more often beat has ended, the longer ago it may be: a minute for once, an hour at most."""
+    facts["work"].update(alone={"beat": {"state": "active", "restarts": restarts}},
+                         containers={"shop-beat": ["1", "2", 5000 - age]})
     assert ("work" in drift.problems(fleet, fleet.app_hosts, facts)) is amiss
     facts["work"]["containers"] = {}
     assert ("work" in drift.problems(fleet, fleet.app_hosts, facts)) is (restarts != "0")
 
 
 def test_every_host_is_watched_from_its_flip_on(fleet):
-    """Before a release is committed; not where going back is urgent."""
     for action, most in (("deploy", 0.05), ("rollback", None)):
         groups = plan(fleet, fleet.app_hosts, Target(action, "v2"), Options(), WHO)
         flips = [step for group in groups for step in group if step.name == "flip"]

@@ -1,39 +1,30 @@
-"""How provisioning goes about it: what it says, in which order it inspects, locks and works, and how it fails."""
+"""How provisioning goes about it: what it says, in which order it works, and how it fails; what the recipe does."""
 
 import asyncio
 import io
 import os
+import re
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from slipway.deploy import config
-from slipway.deploy.errors import DeployError, HostProblem, Locked, Refused
+from slipway.deploy.errors import DeployError, HostProblem, Refused
 from slipway.deploy.provisioning import provision as provisioning
+from slipway.deploy.provisioning.fitness import Found
+from slipway.deploy.server import files
 from slipway.deploy.ssh import connection, connections
 from slipway.deploy.ssh.process import Done
-from deployer.recipes import Host
+from deployer.conftest import fleet_of
+from deployer.recipes import Host, Plan
 from proc import ROOT, run
 
 
-@pytest.mark.parametrize("check, changes, said", [
-    # However the hosts come along, the report is in the order of the steps; what is done twice is one change.
-    (False, {"b": ["one", "two", "one"], "a": ["one", "more", "two"]}, [
-        "a, b: one", "a: more", "a, b: two", "5 changes (a 3, b 2, c 0)"]),
-    (False, {}, ["0 changes (a 0, b 0, c 0)"]),
-    (True, {"c": ["x"]}, ["c: would x", "1 change to make (a 0, b 0, c 1)"])])
-def test_a_change_is_a_line_with_its_hosts(check, changes, said):
-    """And the sum of them is the last."""
-    out = io.StringIO()
-    total = provisioning.changes(out, check, {"a": [], "b": [], "c": [], **changes})
-    assert out.getvalue().splitlines() == said and said[-1].startswith(f"{total} ")
-
-
 def test_a_host_can_be_removed_that_the_file_no_longer_knows(fleet):
-    """--remove takes a name or address of the file, or any other address."""
     assert provisioning.host_to_remove(fleet, "web1").address == "root@web1.example"
     assert provisioning.host_to_remove(fleet, "root@web1.example").name == "web1"
     assert provisioning.host_to_remove(fleet, "old.example") == config.Host("old.example", "old.example")
@@ -97,7 +88,6 @@ def provision(fleet, names=("web1", "web2"), **options):
 
 
 def test_all_hosts_are_inspected_and_locked_before_anything_changes(fleet, hosts):
-    """In the end each lock is given back."""
     changes, said = provision(fleet)
     assert changes > 40 and said.endswith(f"{changes} changes (web1 {changes // 2}, web2 {changes // 2})\n")
     assert sorted(hosts.log[:2]) == [("web1", "inspect"), ("web2", "inspect")]
@@ -107,7 +97,6 @@ def test_all_hosts_are_inspected_and_locked_before_anything_changes(fleet, hosts
 
 
 def test_what_is_wrong_with_all_hosts_is_told_at_once(fleet, hosts):
-    """One report, and nothing more is done."""
     hosts.said.update(web1=HostProblem("cannot be reached"), web2="missing systemd\nmissing apt-get")
     error, said = provision(fleet)
     assert isinstance(error, Refused) and said == ""
@@ -116,23 +105,13 @@ def test_what_is_wrong_with_all_hosts_is_told_at_once(fleet, hosts):
     assert {what for _, what in hosts.log} == {"inspect"}
 
 
-def test_a_lock_that_somebody_has_keeps_all_hosts_as_they_are(fleet, hosts):
-    """Locked, with exit code 4; what was connected is closed."""
-    hosts.wrong["web2", "lock"] = HostProblem("locked: deploy by ann", locked=True)
-    error, said = provision(fleet)
-    assert isinstance(error, Locked) and str(error) == "on web2: locked: deploy by ann" and said == ""
-    assert {("web1", "close"), ("web2", "close")} <= set(hosts.log)
-
-
 def test_check_takes_no_lock(fleet, hosts):
-    """It connects and looks."""
     changes, said = provision(fleet, check=True)
     assert "web1, web2: would add user shop\n" in said and f"{changes} changes to make" in said
     assert {what for _, what in hosts.log} == {"inspect", "open", "close"}
 
 
 def test_a_host_that_fails_keeps_no_other(fleet, hosts):
-    """The others are brought on; the failure is told at the end, and locks are given back."""
     hosts.failing["web1"] = "groupadd"
     error, said = provision(fleet)
     assert type(error) is DeployError and str(error) == "on web1: add group shop: some words\n  it failed"
@@ -141,9 +120,83 @@ def test_a_host_that_fails_keeps_no_other(fleet, hosts):
 
 
 def test_pyinfra_that_is_not_installed_is_said(tmp_path):
-    """In a line, with what to do, before any host is reached."""
     shutil.copy(Path(__file__).parent / "ssh-stub", tmp_path / "ssh")
     done = run([sys.executable, "-S", "-m", "slipway.deploy", "provision"], cwd=ROOT, env={
         **os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOSTS": "web1", "APP": "shop", "IMAGE": "shop"})
     assert (done.returncode, done.stderr) == (
         2, "deploy: provisioning needs pyinfra, which is not installed: run make provision\n")
+
+
+SYSTEM = "/etc/systemd/system"
+CERTIFICATE = "/etc/letsencrypt/live/shop.example/fullchain.pem"
+
+
+def there(*paths):
+    """What the fact Files reads, of empty files at these paths."""
+    return "".join(f"f|root|root|644||{path}\n" for path in paths)
+
+
+def test_a_bare_host_gets_all_of_it_in_order(fleet):
+    """First the file that marks the app's name as ours; whoever is needed by others comes before them."""
+    names = Plan(fleet, "web1", Found(missing=frozenset({"dockerd", "docker", "nginx"}))).names
+    assert names[:5] == ["install docker.io, nginx", "install docker-cli, where Debian has it",
+                         "write /etc/default/shop", "add group shop", "add user shop"]
+    order = ["make folder /etc/default/shop.secrets", f"make folder {SYSTEM}/docker.service.d",
+             f"write {SYSTEM}/docker.service.d/restart.conf", "reload systemd", "enable docker-runner.target",
+             "enable docker.service", "reload docker.service", "create what /etc/tmpfiles.d/shop.conf asks for",
+             "put nginx site shop in place", "enable nginx.service", "enable shop.target"]
+    assert [name for name in names if name in order] == order
+
+
+def test_files_are_written_with_owner_and_mode(fleet):
+    written = Plan(fleet, "web1").files
+    host = fleet.hosts[0]
+    for file in (*files.app_files(fleet, host), *files.unit_files(fleet, host)):
+        assert written[file.path] == (file.content, file.mode, file.user, file.group)
+    assert written["/etc/tmpfiles.d/shop.conf"][1:] == ("644", "root", "root")
+
+
+def test_folders_have_the_owners_and_modes_of_the_table(fleet, data):
+    def made(path, mode, owner):
+        return [f"mkdir -p {path}", f"chmod {mode} {path}", f"chown {owner} {path}"]
+    plan = Plan(fleet, "web1")
+    for path, *owned in (("/etc/default/shop.secrets", "750", "root:shop"), ("/var/www/shop", "755", "root:root"),
+                         ("/var/www/shop/static", "755", "root:root")):
+        assert plan.commands[f"make folder {path}"] == made(path, *owned)
+    assert plan.commands["make folder /etc/docker"] == ["mkdir -p /etc/docker"], "others use it, too"
+    one = Plan(fleet_of(data, {"hosts": {"one": {"roles": ["web"]}}, "media": "local"}), "one")
+    for path, *owned in (("/var/www/shop/media", "2750", "shop:www-data"), ("/var/www/shop/data", "700", "shop:shop")):
+        assert f"make folder {path}" not in plan.names and one.commands[f"make folder {path}"] == made(path, *owned)
+
+
+def test_what_orders_a_shutdown_is_up_before_anything_is_started_anew(fleet):
+    """Units that run since before docker-runner.target was there did not ask for it; a reboot waits for them."""
+    for name in ("web1", "work"):
+        names = Plan(fleet, name).names
+        assert names.index("reload systemd") + 1 == names.index("start docker-runner.target")
+        assert "enable docker-runner.target" in names
+    names = Plan(fleet, "front").names
+    assert "reload systemd" in names and not any("docker-runner.target" in text for text in names)
+
+
+def test_certbot_is_asked_only_while_there_is_no_certificate(data):
+    """Without one: http, so that certbot's question can be answered, then the certificate, then https."""
+    fleet = fleet_of(data, {"site.tls": "certbot", "site.email": "ops@shop.example"})
+    before, after = Plan(fleet, "front"), Plan(fleet, "front", there=there(CERTIFICATE))
+    put, get = "put nginx site shop-balancer in place", "get a certificate for shop.example, www.shop.example"
+    assert [name for name in before.names if name in (put, get)] == [put, get, put]
+    script, = before.commands[get]
+    assert "--email ops@shop.example --webroot -w /var/www/acme" in script
+    assert script.endswith("-d shop.example -d www.shop.example")
+    assert [name for name in after.names if name in (put, get)] == [put]
+
+
+def test_the_example_of_the_docs(fleet, tmp_path, monkeypatch):
+    section = (ROOT / "docs/provision.md").read_text().split("## Operations of your own\n")[1].split("\n- ")[0]
+    example = {}
+    exec(textwrap.dedent("\n".join(re.findall(r"^(?: {4}.*|)$", section, re.MULTILINE))), example)
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy/journald.conf").write_text("[Journal]\nSystemMaxUse=1G\n")
+    monkeypatch.chdir(tmp_path)
+    assert Plan(fleet, "work", team=example["provision"]).names[-2:] == ["write journald's limits", "restart journald"]
+    assert "restart journald" not in Plan(fleet, "web1", team=example["provision"]).names

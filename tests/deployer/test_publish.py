@@ -24,8 +24,7 @@ PUBLISHED = {"site.0123.css", "site.0123.css.gz", "img/logo.4567.svg", "CACHE/cs
 
 
 class Engine(Host):
-    """A host whose engine sends these archives: path → bytes. `said`: what it was told of containers, as (method, name
-    of a container, all that was sent); `left`: names of containers that are there."""
+    """A host whose engine sends these archives: path → bytes."""
 
     def __init__(self, root, archives):
         super().__init__("shop", str(root))
@@ -118,10 +117,12 @@ def there(host):
 
 
 def test_files_leave_an_image_as_data(tmp_path):
-    """What the manifest names, compressed or not, and the compressor's files: readable by all, setuid for none. No
-    container is run, and the one that was made is removed."""
     with host_with(tmp_path, root()) as host:
-        publish(host)
+        before = os.umask(0o077)
+        try:
+            publish(host)
+        finally:
+            os.umask(before)
         assert there(host) == dict.fromkeys(PUBLISHED, stat.S_IFREG | 0o644)
         assert open(host.var + "/static/site.0123.css").read() == "body {}"
     (_, name, made), = [said for said in host.said if said[0] == "POST"]
@@ -148,7 +149,6 @@ HOSTILE = {
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_nothing_of_a_hostile_image_lands(tmp_path, what):
-    """What is no regular file, leads elsewhere or does not come whole: a Problem, and not one file more."""
     with host_with(tmp_path, HOSTILE[what]) as host:
         with pytest.raises(Problem, match="image"):
             publish(host)
@@ -157,15 +157,12 @@ def test_nothing_of_a_hostile_image_lands(tmp_path, what):
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/cron.d/evil", "a//b", "", "a\nb", 7])
 def test_a_manifest_names_files_below_the_folder(tmp_path, name):
-    """Any other name is refused before anything is read."""
     with host_with(tmp_path, root(), {"x": name}) as host, pytest.raises(Problem, match="have the name"):
         publish(host)
 
 
 @pytest.mark.parametrize("limit, value", [("MOST", 4096), ("MEMBERS", 5), ("SECONDS", -1), ("", 0)])
 def test_an_image_has_limits(tmp_path, monkeypatch, limit, value):
-    """Too many bytes, too many files, too long, or a sparse file that costs an image nothing, and by its size alone is
-    too much: a Problem, and not one file more."""
     huge = tarfile.TarInfo("static-root/CACHE/css/huge.css")
     huge.size = 2**40
     if limit:
@@ -178,8 +175,6 @@ def test_an_image_has_limits(tmp_path, monkeypatch, limit, value):
 
 
 def test_no_link_on_the_host_is_followed(tmp_path):
-    """A folder that is a link, from a release of before, is no way to write elsewhere. A name that is there is the same
-    file, link or not; what older releases left stays."""
     with host_with(tmp_path, root()) as host:
         folder = host.var + "/static"
         os.symlink("/etc/passwd", folder + "/site.0123.css")
@@ -203,8 +198,6 @@ def test_only_the_disk_of_new_files_is_waited_for(tmp_path, monkeypatch):
 
 
 def test_a_text_in_an_image(tmp_path):
-    """Read as data, too; None where there is none; a link or a folder is no text. Without a manifest there is nothing
-    to publish."""
     archives = {"/app/migrations.json": tar(("migrations.json", b'{"a": 1}')),
                 "/app/link": tar(special("x", tarfile.SYMTYPE, "/etc/shadow"))}
     with Engine(tmp_path / "root", archives).up() as host:
@@ -218,7 +211,6 @@ def test_a_text_in_an_image(tmp_path):
 
 
 def test_what_a_killed_agent_left_is_removed(tmp_path):
-    """Containers of an agent that is dead go before another is made; those of this one stay, and another app's."""
     with Engine(tmp_path / "root", {}).up() as host:
         there = ["shop-files-999999-1", f"shop-files-{os.getpid()}-7", "shop-files-web-a", "shop-files-migrate"]
         host.left = there

@@ -7,7 +7,6 @@ import http.client
 import io
 import json
 import os
-import socket
 import tarfile
 from collections import namedtuple
 
@@ -84,7 +83,6 @@ def pull(server):
 @pytest.mark.parametrize("kind", [{}, {"oci": True}, {"oci": True, "packed": True}], ids=["old", "oci", "containerd"])
 @pytest.mark.parametrize("layers", [LAYERS, (b"same", b"", b"same", b"")], ids=["all differ", "twins"])
 def test_what_is_pulled_is_what_was_saved(docker, tmp_path, kind, layers):
-    """By both of docker save's layouts, with equal layers and with compressed ones: a host gets image and layers."""
     if kind.get("oci"):
         layers = tuple(dict.fromkeys(layers))
     with registry.serve("shop:v1", tmp_path / "cache", docker(archive(layers, **kind))) as server:
@@ -94,8 +92,6 @@ def test_what_is_pulled_is_what_was_saved(docker, tmp_path, kind, layers):
 
 
 def test_a_layer_is_compressed_once(docker, tmp_path, monkeypatch):
-    """A second release compresses only what is new; a layer that was spoilt on disk is made anew. With an empty cache
-    or a full one an image has the same digest: so a host knows the layers it has."""
     packed, pack = [], registry.pack
     monkeypatch.setattr(registry, "pack", lambda source, folder: packed.append(source) or pack(source, folder))
 
@@ -111,7 +107,6 @@ def test_a_layer_is_compressed_once(docker, tmp_path, monkeypatch):
 
 
 def test_layers_nobody_asks_for_are_forgotten(docker, tmp_path):
-    """After a month without use a layer leaves the cache; nothing else is left there by a deploy."""
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "old.1").write_bytes(b"")
@@ -121,7 +116,6 @@ def test_layers_nobody_asks_for_are_forgotten(docker, tmp_path):
 
 
 def test_only_who_knows_the_login_reads(docker, tmp_path):
-    """Without the login, or with another one, nothing is told and nothing counted."""
     with registry.serve("shop:v1", tmp_path / "cache", docker(archive())) as server:
         for login in (":", "deploy:guessed"):
             for path in ("/v2/", "/v2/app/manifests/v1"):
@@ -132,36 +126,20 @@ def test_only_who_knows_the_login_reads(docker, tmp_path):
 
 
 def test_the_api_a_host_uses(docker, tmp_path):
-    """HEAD is GET without a body, tags lead to the image, the rest is 404, a broken transfer goes on, bytes are
-    counted."""
     with registry.serve("shop:v1", tmp_path / "cache", docker(archive())) as server:
         whole = ask(server, "/v2/any/name/manifests/v1")
         assert whole.headers["Docker-Content-Digest"] == server.digest and server.sent == len(whole.body)
         head = ask(server, "/v2/any/name/manifests/v1", "HEAD")
         assert head.body == b"" and dict(head.headers).keys() == dict(whole.headers).keys()
         assert head.headers["Content-Length"] == str(len(whole.body)) and server.sent == len(whole.body)
-        for path in ("/", "/v2/app", f"/v2/app/blobs/sha256:{'0' * 64}", "/v2/app/blobs/../../etc/passwd",
-                     f"/v2/app/manifests/sha256:{'0' * 64}"):
+        for path in ("/", f"/v2/app/blobs/sha256:{'0' * 64}", "/v2/app/blobs/../../etc/passwd"):
             assert ask(server, path).status == 404, path
         part = ask(server, f"/v2/app/blobs/{server.digest}", Range="bytes=10-")
         assert part.status == 206 and part.body == whole.body[10:]
         assert part.headers["Content-Range"] == f"bytes 10-{len(whole.body) - 1}/{len(whole.body)}"
-        assert ask(server, f"/v2/app/blobs/{server.digest}", Range="bytes=99999-").status == 416
-
-
-def test_a_client_that_tries_https_learns_at_once(docker, tmp_path):
-    """docker tries https first: a hello, whatever bytes are in it, is answered by what is no TLS. After the block
-    nothing listens there."""
-    with registry.serve("shop:v1", tmp_path / "cache", docker(archive())) as server:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
-            client.sendall(b"\x16\x03\x01\x00\xff without a newline")
-            assert client.recv(100).startswith(b"HTTP/1.0 400 ")
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", server.port), timeout=30)
 
 
 def test_what_can_not_be_served_is_refused(docker, tmp_path):
-    """No docker, no image, an archive that is none or a half: one line, before anything is sent."""
     def refused(docker, image="shop:v1"):
         with pytest.raises(Refused) as error:
             with registry.serve(image, tmp_path / "cache", docker):

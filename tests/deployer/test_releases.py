@@ -19,7 +19,6 @@ def done(*tags, **more):
 
 
 def test_a_tag_file_is_for_the_shell(tmp_path):
-    """What is written can be sourced, and is read as what was meant."""
     text = releases.tag_text({"tag": "build-42", "image_id": "sha256:abc"})
     assert text == "export TAG=build-42\nexport IMAGE_ID=sha256:abc\n"
     assert run(["sh", "-c", f"{text} echo $TAG"]).stdout == "build-42\n"
@@ -42,7 +41,6 @@ def test_a_tag_file_that_names_nothing_is_told(tmp_path, content):
 @settings(deadline=None)  # a machine may be busy
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=9) | st.integers() | st.none(), max_size=4))
 def test_a_record_is_read_as_it_was_written(content):
-    """Any content comes back whole, and is no record any more when a byte is lost."""
     content = {key: value for key, value in content.items() if key not in ("id", "at", "who")} | RECORD
     line = releases.line(content)
     assert line.count("\n") == 1
@@ -53,7 +51,6 @@ def test_a_record_is_read_as_it_was_written(content):
 
 
 def test_a_torn_line_is_skipped_and_counted():
-    """Lines around it are read; the next record stays apart from it."""
     torn = releases.line(RECORD) + releases.line(RECORD)[:40]
     assert releases.parse_log(torn) == ([releases.parse_line(releases.line(RECORD))], 1)
     records, count = releases.parse_log(releases.append_record(torn, RECORD))
@@ -62,18 +59,15 @@ def test_a_torn_line_is_skipped_and_counted():
 
 @pytest.mark.parametrize("more", [{"tag": "v 1"}, {"tag": ""}, {"image_id": "a/b"}, {"digest": "sha256:1\r\n"}])
 def test_a_record_of_no_release_is_torn(more):
-    """Others would be told of it, and refuse all that this host says."""
     assert releases.parse_log(releases.line({**RECORD, **more})) == ([], 1)
 
 
 def test_host_and_deployer_ask_for_the_same():
-    """What a host takes for a release the deployer does, too."""
     for shape, pattern in (("Tag", "TAG"), ("ImageId", "IMAGE_ID"), ("Digest", "DIGEST")):
         assert getattr(shapes, shape).__metadata__[0].pattern == getattr(releases, pattern).pattern
 
 
 def test_what_is_newer_is_refused_by_name():
-    """A record of a version that is not known is not guessed at."""
     head = releases.line(RECORD).replace('"version": 1', '"version": 2').rpartition(', "crc32"')[0]
     line = '%s, "crc32": "%08x"}' % (head, zlib.crc32((head + "}").encode()))
     with pytest.raises(Problem, match="releases.log is of version 2"):
@@ -95,7 +89,6 @@ CASES = [  # records, TAG before, the new TAG, what it leaves → REVERT
 
 @pytest.mark.parametrize("records, current, tag, left, revert", CASES)
 def test_where_a_rollback_will_go(records, current, tag, left, revert):
-    """To the newest committed release that is neither the new one nor withdrawn."""
     current = current and {"tag": current, "image_id": f"sha256:{current}"}
     found = releases.revert_for(records, current, tag, left)
     assert (found and found["tag"]) == revert

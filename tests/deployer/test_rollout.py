@@ -1,4 +1,4 @@
-"""What a deploy says when it went wrong, with stand-ins for its hosts."""
+"""What a deploy says of what its hosts have pulled, and when it went wrong; with stand-ins for them."""
 
 import contextlib
 import itertools
@@ -9,7 +9,9 @@ from unittest import mock
 import pytest
 
 from slipway.deploy.agent.steps.commit import record
+from slipway.deploy.commands.plan import deploy_of
 from slipway.deploy.errors import DeployError, Divided, Refused
+from slipway.deploy.rollout import images
 from slipway.deploy.rollout.commit import Commit
 from slipway.deploy.rollout.plan import Options, Target, plan
 from slipway.deploy.rollout.rollout import Rollout
@@ -29,7 +31,6 @@ def taken_back(fleet, ends):
 @pytest.mark.parametrize("tags, said", [
     ([None, None], "no release is live yet, as before"), ([None, "v1"], "the old release serves everywhere")])
 def test_what_serves_after_a_takeback(fleet, tags, said):
-    """Before the first release of all there is none that could serve."""
     error = taken_back(fleet, {f"web{number}": {"tag": tag, "attempt": False} for number, tag in enumerate(tags)})
     assert str(error) == f"it broke\ntaken back: {said}" and error.exit_code == 1
 
@@ -67,8 +68,6 @@ def played(fleet, verdicts=lambda name: VERDICTS, target=Target("deploy", "v2", 
 
 
 def test_what_hosts_hear_of_a_deploy(fleet):
-    """Webs that need migrations, and have ended before they were made, are started once more by `ready`. The screen and
-    releases.log count from the same moment on: the look, a lock and `hooks.before` take time."""
     asked = dict(played(fleet, began=time.monotonic() - 23)[1])
     assert asked["ready"]["anew"] is True and "anew" not in asked["flip"]
     waited = asked["begin"]["waited"]
@@ -79,7 +78,6 @@ def test_what_hosts_hear_of_a_deploy(fleet):
 @pytest.mark.parametrize("answer, migrates", [
     ({"applied": True, "boots": True}, False), ({"applied": False, "boots": True}, True), ({"boots": False}, True)])
 def test_nothing_is_migrated_where_the_release_says_that_all_is_applied(fleet, answer, migrates):
-    """By the answer of the host that judges alone; in any other case all is as planned."""
     health, done, groups = played(fleet, lambda name: {
         **VERDICTS, **(answer if name == "web1" else {"applied": True, "boots": True})})
     assert health.lenient and [migrated for migrated in health.booted if migrated] == [True] * migrates
@@ -92,8 +90,6 @@ def test_nothing_is_migrated_where_the_release_says_that_all_is_applied(fleet, a
     ("rollback", "", "web1", False), ("rollback", "v0", "web1", False), ("deploy", "v2", "web1", False),
     ("deploy", "v0", "web1", True), ("deploy", "v1", "", False), ("deploy", "part", "web2", False)])
 def test_every_move_to_another_release_is_judged(fleet, action, tag, judge, told):
-    """Also a rollback that names none; where some have the release already, by a host that has another. The plan of a
-    deploy of what was live before says beforehand that it may be refused."""
     events, found = [], fine(fleet)
     found["facts"]["known"] = [{**record, "tag": "v0"} for record in found["facts"]["known"]] if tag == "v0" else []
     found["resolve"]["digest"] = "sha256:1"
@@ -117,7 +113,6 @@ BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.n
     ("", {**BREAKS, "incompatible": {}, "unjudged": ["shop.0002_note"]}, False, False),
     ("v0", {**BREAKS, "incompatible": {}, "unjudged": ["shop.0002_note"]}, False, True)])
 def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refused):
-    """With the migration and its column. One to the release before goes on where nobody has judged."""
     events, target = [], Target("rollback", "v0", judge="web1")
     with pytest.raises(Refused, match="shop.0002_note") if refused else contextlib.nullcontext():
         done = played(fleet, lambda name: answer, target, tag, events.append, Options(allow_incompatible=allowed))[1]
@@ -132,9 +127,53 @@ def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refuse
     (None, Divided, "taken back; web2 can't be asked and does the same within 30 s of its last word: see make status"),
     ("stuck", Divided, "web2: could not be taken back whole, see make status")])
 def test_a_host_that_is_lost_on_the_way_is_asked(fleet, fate, kind, said):
-    """Exit 1 is said of no host that nobody has asked: one that can't be, or is not whole, makes it 3."""
     ends = {"web1": {"tag": "v1", "attempt": False}, "web2": None}
     with mock.patch.object(Commit, "learn", return_value={"web2": fate}) as learn:
         error = taken_back(fleet, ends)
     learn.assert_called_once_with(["web2"], False, "it broke")
     assert type(error) is kind and str(error).startswith(f"it broke\n{said}")
+
+
+ONE = {"image_id": "sha256:1", "digests": ["sha256:d"], "revision": "", "others": []}
+TARGET = Target("deploy", "build-1", "sha256:d")
+
+
+def pulled(*answers):
+    """Answers to pull, of hosts web1, web2 and so on: each what it says besides that of a good one."""
+    return {f"web{number}": {**ONE, **answer} for number, answer in enumerate(answers, 1)}
+
+
+WRONG = {  # what web2 says → why nothing starts
+    "has what no commit holds": {"revision": f"{'0' * 40}-dirty"},
+    "build-1 was sha256:0 and is now sha256:1: a tag must not be used again": {"others": ["sha256:0"]},
+    "build-1 is sha256:e there, and sha256:d was meant": {"digests": ["sha256:e"]},
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_must_not_start(text):
+    with pytest.raises(Refused) as refused:
+        images.check({("pull", name): answer for name, answer in pulled({}, WRONG[text]).items()}, TARGET, False)
+    assert str(refused.value).startswith("on web2: ") and text in str(refused.value)
+
+
+def test_what_may_start():
+    assert images.problems(pulled({}, {"image_id": "sha256:2"}), TARGET) == {}
+    dirty = pulled({"revision": "0-dirty"}, {"revision": "0-dirty"})
+    assert images.problems(dirty, TARGET, allow_dirty=True) == {}
+    assert images.problems(dirty, Target("rollback", "build-1")) == {}
+
+
+@pytest.mark.parametrize("there, machines, missing", [
+    (["amd64"], ["x86_64"], ""), (["amd64", "arm64"], ["aarch64", "x86_64"], ""), ([], ["aarch64"], ""),
+    (["amd64"], ["x86_64", "aarch64"], "arm64"), (["amd64"], ["riscv64"], "riscv64")])
+def test_an_image_for_other_machines_is_refused(there, machines, missing):
+    found = images.foreign("shop:v2", {"digest": "sha256:2", "architectures": there}, machines)
+    assert found == (missing and f"image shop:v2 is for another architecture than {missing}: build it with "
+                                 f"PLATFORM=linux/{missing}")
+
+
+def test_a_tag_that_says_so_is_refused_at_once(fleet):
+    args = SimpleNamespace(tag="abc-dirty", allow_dirty=False)
+    with pytest.raises(Refused, match="what no commit holds"):
+        deploy_of(fleet, args, None)

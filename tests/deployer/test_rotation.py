@@ -19,8 +19,6 @@ OLD = "# of v1\nDATABASE_URL=old\nGONE=1\n"
 
 
 def test_settings_keep_every_byte(machine):
-    """Whatever bytes they hold, a slot, beat, a rollback and a takeback have the same ones, for root's eyes alone.
-    Staged ones come with the deploy that brings them, and go with it when it fails."""
     host, odd = machine.host, b"KEY=\xff\xed\xa0\x80\r\n# \x85\x0b\rA=1"
     os.chmod(host.env, 0o600)
     Path(host.env).write_bytes(odd)
@@ -67,8 +65,6 @@ def settings_files(host):
 
 
 def test_a_restart_s_settings_outlive_a_rollback(rotating):
-    """They are about the world, as a new password is: each change is made in those of REVERT as well, by itself. So is
-    one that was made in the file by hand. A second rollback finds them too."""
     host, new = rotating.host, "DATABASE_URL=new\nFLAG=1\nKEY_FILE=/run/secrets/KEY\n"
     rotating.attempt("restart", "v2", new)
     assert settings_files(host) == {
@@ -80,8 +76,6 @@ def test_a_restart_s_settings_outlive_a_rollback(rotating):
 
 
 def test_what_a_rollback_takes_away_is_kept(rotating):
-    """Settings of the release that it leaves are told by name, and lie in a file of their own, each time in another;
-    what is staged stays so, without them. No deploy takes it, nor its secrets."""
     host, kept = rotating.host, "DATABASE_URL=new\nFLAG=1\nKEY_FILE=/run/secrets/KEY.1\n"
     Path(host.secrets).mkdir()
     Path(host.secrets, "KEY.1").write_text("secret")
@@ -103,7 +97,6 @@ def test_what_a_rollback_takes_away_is_kept(rotating):
 
 @pytest.mark.parametrize("text", [b"DATABASE_URL='quoted'\n", b"DATABASE_URL=\xff\n"])
 def test_malformed_settings_are_moved_and_never_rewritten(rotating, text):
-    """Those of REVERT, and those that a rollback replaces."""
     host = rotating.host
     Path(host.revert_env).write_bytes(text)
     rotating.attempt("restart", "v2", OLD + "FLAG=2\n")
@@ -115,8 +108,6 @@ def test_malformed_settings_are_moved_and_never_rewritten(rotating, text):
 @pytest.mark.parametrize("action, tag, source, new", [
     ("restart", "v2", ".next", "FLAG=typed\nMORE=typed too\n"), ("rollback", "v1", ".revert", "A=1\n")])
 def test_settings_survive_whatever_is_cut_off(tmp_path, action, tag, source, new):
-    """Whenever the agent dies as it commits, or the power is cut: APP.env is there, each value that was typed is in a
-    file, and once settled nothing lies beside its place."""
     for fuse in range(30):
         host = Simulated(tmp_path / str(fuse))
         for path, text in {host.tag: releases.tag_text(release("v2")), host.revert: releases.tag_text(release("v1")),

@@ -1,15 +1,16 @@
-"""What a server holds for the app: decided without a server, so compared as it is."""
+"""What a server holds for the app, nginx's files and units: decided without a server, so compared as it is."""
 
-import json
-import re
 import shlex
-from dataclasses import replace
 
 import pytest
 
 from slipway.deploy import config
+from slipway.deploy.agent import disk, facts, roles, serve
+from slipway.deploy.agent.host import Host
 from slipway.deploy.server import files as server, site
+from slipway.deploy.server.files import process_unit
 from deployer.conftest import fleet_of
+from deployer.simulated import OWN, Simulated
 
 
 def host_of(fleet, name):
@@ -24,26 +25,7 @@ def files(fleet, name):
         path: content for each in site.sites(fleet, host, True) for path, content in each.files.items()}
 
 
-def units(fleet, name):
-    return {path.rpartition("/")[2] for path in files(fleet, name) if path.startswith("/etc/systemd/system/shop")}
-
-
-def test_units_follow_roles(fleet):
-    """A host has the units of its roles and those every host of the app has; one that only balances has none."""
-    both = {"shop-slot.service", "shop.target"}
-    assert units(fleet, "web1") == {"shop-web@.service"} | both
-    assert units(fleet, "work") == {"shop-worker@.service", "shop-beat.service"} | both
-    assert units(fleet, "front") == set()
-    mount, folder = "\nRequiresMountsFor=/run/shop/%i\n", "/etc/systemd/system"
-    assert mount in files(fleet, "web1")[f"{folder}/shop-web@.service"]
-    assert mount not in files(fleet, "work")[f"{folder}/shop-beat.service"]
-    swarm = replace(fleet, engine={**fleet.engine, "kind": "swarm"})
-    assert not units(swarm, "work") and "/usr/local/bin/docker-runner" not in files(swarm, "work")
-    assert "\n[Install]\n" in files(fleet, "web1")["/etc/systemd/system/docker-runner.target"], "it is enabled"
-
-
 def test_the_unit_of_a_process(data):
-    """Its words reach docker-runner as a shell would split them, its ports docker; and the agent, when it is ready."""
     data["process"] = {"alerts": {"command": "manage alert 'a b' 5% $HOME \"it's\\\\\"", "ports": ["25:2525"],
                                   "ready": "port 2525"}}
     data["hosts"]["work"]["roles"] = ["alerts"]
@@ -55,7 +37,6 @@ def test_the_unit_of_a_process(data):
 
 
 def test_what_processes_leave(data):
-    """Units that no role of the host asks for are stale, also of tables that are gone, or that now overlap."""
     data["process"] = {"alerts": {"command": "x", "overlap": True}}
     data["hosts"]["work"]["roles"] = ["worker", "alerts"]
     fleet = config.build(data, {}, "test")
@@ -68,7 +49,6 @@ def test_what_processes_leave(data):
 
 
 def test_owners_and_modes_are_those_of_the_table(fleet):
-    """Settings are root's alone; what is public is not to be written by the app."""
     host = host_of(fleet, "web1")
     all_files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
     owned = {file.path: (file.mode, file.user, file.group) for file in all_files}
@@ -83,37 +63,108 @@ def test_owners_and_modes_are_those_of_the_table(fleet):
     ({"media": "local", "opts": "-e 'A=it is'", "hosts": {"web1": {"roles": ["web"], "opts": "--memory=2g"}}},
      ["OPTS=-e 'A=it is' --memory=2g -v /var/www/shop/media:/data/media"])])
 def test_docker_runner_gets_image_options_and_memory(data, changes, words):
-    """/etc/default/APP holds shell assignments. Nothing is said of the usual share of memory, which each server knows;
-    "off" is none, as docker spells it."""
     text = files(fleet_of(data, changes), "web1")["/etc/default/shop"]
     assert shlex.split(text, comments=True) == ["IMAGE=registry.example/shop", *words]
 
 
 @pytest.mark.parametrize("name, missing, names", [
     ("web1", {"dockerd", "docker", "nginx", "logrotate"}, ["logrotate", "docker.io", "nginx"]),
-    ("work", {"dockerd", "nginx"}, ["docker.io"]),
-    ("front", {"dockerd", "nginx"}, ["nginx"]),
-    ("web1", {"certbot"}, []),
-])
+    ("work", {"dockerd", "nginx"}, ["docker.io"]), ("front", {"dockerd", "nginx"}, ["nginx"])])
 def test_packages_are_what_commands_are_missing(fleet, name, missing, names):
-    """A command that is there, from wherever, is not installed again; nor what the host's roles do not need."""
     assert server.packages(fleet, host_of(fleet, name), missing) == names
 
 
-def test_every_template_is_filled_in(fleet):
-    """No placeholder is left in any file of any host."""
-    for host in fleet.hosts:
-        for path, content in files(fleet, host.name).items():
-            code = "\n".join(line for line in content.splitlines() if not line.startswith("#"))
-            assert not re.search(r"@[A-Z_]+@", code), path
+OURS, FRONT = ({"app": f"/etc/nginx/{name}/app.conf", "public": f"/etc/nginx/{name}/public.conf",
+                "site": f"/etc/nginx/sites-available/{name}"} for name in ("shop", "shop-balancer"))
+ELSEWHERE = {"site.tls": "elsewhere", "site.proxies": ["192.0.2.0/24"]}
+FILES = {"site.tls": "files", "site.certificate": "/etc/ssl/shop.pem", "site.key": "/etc/ssl/shop.key"}
+WRITTEN = [  # what the file says otherwise, a host, one of its files → what is in it, what is not
+    ({}, "web1", OURS["public"], ["server_name shop.example www.shop.example;"], []),
+    # A visitor's address is believed of the balancer alone.
+    ({}, "web1", OURS["app"], ["set_real_ip_from 10.0.0.10;"], []),
+    ({}, "web1", OURS["site"], ["10.0.0.10 balancer;"], []),
+    # Downloads out of the database are limited, at the web hosts and before them.
+    ({"media": "database"}, "web1", OURS["app"], ["proxy_max_temp_file_size 32m;", "limit_conn shop_uploads 128;"], []),
+    ({"media": "database"}, "front", FRONT["app"], ["location ^~ /media/ { proxy_max_temp_file_size 0; "], []),
+    ({}, "web1", OURS["app"], ["proxy_max_temp_file_size 1024m;", "limit_conn shop_uploads 65535;"], []),
+    ({}, "front", FRONT["app"], ["location ^~ /media/ { proxy_max_temp_file_size 1024m; "], []),
+    # A balancer passes on to every web host, at its inner address. Proxies before it are its business.
+    ({}, "front", FRONT["site"], ["server 10.0.0.11 ", "server 10.0.0.12:8080 "], ["10.0.0.10"]),
+    (ELSEWHERE, "front", FRONT["app"], ["set_real_ip_from 192.0.2.0/24;\n"], ["10.0.0.10"]),
+    (ELSEWHERE, "front", FRONT["site"], ["    default  \"\";\n    192.0.2.0/24 proxy;\n}"], ["10.0.0.10"]),
+    # TLS ends at the balancer where there is one; those behind it say https of the visitor's request.
+    (FILES, "front", FRONT["public"], ["ssl_certificate /etc/ssl/shop.pem;"], []),
+    (FILES, "web1", OURS["public"], [], ["ssl"]), (FILES, "web1", OURS["site"], ["~^private:      https;"], []),
+    ({**FILES, "hosts.front": None}, "web1", OURS["public"], ["ssl_certificate /etc/ssl/shop.pem;"], [])]
 
 
-@pytest.mark.parametrize("before, after", [
-    ("", {"live-restore": True}),
-    ('{"debug": false, "live-restore": false}', {"debug": False, "live-restore": True}),
-    ('{"live-restore": true}', None),
-])
-def test_live_restore_is_merged_in(before, after):
-    """What daemon.json holds stays; where live-restore is on, nothing is written."""
-    file = server.daemon_json(before)
-    assert (json.loads(file.content) if file else None) == after
+@pytest.mark.parametrize("changes, name, path, there, absent", WRITTEN)
+def test_what_nginx_is_told(data, changes, name, path, there, absent):
+    if "hosts.front" in changes:
+        del data["hosts"]["front"]
+    fleet = fleet_of(data, {key: value for key, value in changes.items() if value})
+    text = files(fleet, name)[path]
+    assert [words for words in there if words not in text] == [words for words in absent if words in text] == []
+
+
+def test_a_balancer_sends_nobody_to_who_is_out(fleet):
+    """They stay in the list, so that who is out keeps the requests that it has."""
+    out = site.Out(("web2",))
+    balancer, = site.sites(fleet, host_of(fleet, "front"), True, out)
+    text = balancer.files["/etc/nginx/sites-available/shop-balancer"]
+    assert "server 10.0.0.11 max_fails" in text and "server 10.0.0.12:8080 down max_fails" in text
+    drained, path = "/etc/nginx/shop-balancer/drained", "/etc/nginx/sites-available/shop-balancer"
+    assert balancer.files[drained] == "web2\n"
+    assert site.hosts_site(fleet, out).files == {path: text, drained: "web2\n"}
+    change = site.hosts_site(fleet, site.Out())
+    assert change.files.keys() == {path} and change.absent == (drained,) and " down" not in change.files[path]
+
+
+def test_somebody_is_left_for_visitors(fleet):
+    assert site.nobody_left(fleet, site.Out(("web1",))) == site.nobody_left(fleet, site.Out((), ("web2",))) == ""
+    wrong = "would have no host for visitors: make undrain HOST=web1"
+    assert site.nobody_left(fleet, site.Out(("web1",), ("web2",))) == wrong
+    assert site.nobody_left(fleet, site.Out(("web2", "web1"))) == wrong
+    for before, away, after in ((["web2", "old"], True, ["web2"]), (["web1"], True, ["web1", "web2"]),
+                                (["web1", "web2"], False, ["web1"])):
+        assert site.drained(fleet, before, "web2", away) == tuple(after)
+    assert site.silent({"web1": True, "web2": False}) == ("web2",)
+    assert site.silent({"web1": False, "web2": False}) == site.silent({}) == ()
+
+
+@pytest.mark.parametrize("there, tls", [(False, False), (True, True)])
+def test_tls_waits_for_its_certificate(data, there, tls):
+    data["site"].update(tls="certbot", email="ops@shop.example")
+    fleet = config.build(data, {}, "test")
+    balancer, = site.sites(fleet, host_of(fleet, "front"), there)
+    public = balancer.files["/etc/nginx/shop-balancer/public.conf"]
+    assert ("ssl_certificate /etc/letsencrypt/live/shop.example/fullchain.pem;" in public) == tls
+    assert site.ends_tls(fleet, host_of(fleet, "front")) and not site.ends_tls(fleet, host_of(fleet, "web1"))
+
+
+def test_units_of_this_app_that_run_containers():
+    files = {unit.path.rpartition("/")[2]: unit.content
+             for unit in (process_unit("shop", process) for process in (*reversed(OWN), *roles.BUILT_IN.values()))}
+    others = {"shop-backup.service": "ExecStart=/bin/true\n", "shop-b-web.service": files["shop-beat.service"],
+              "blog-beat.service": files["shop-beat.service"], "shop-beat.timer": ""}
+    found = roles.processes_in("shop", files | others)
+    assert list(found) == ["web", "worker", "beat", "alerts", "mail"]
+    assert found["web"] is roles.BUILT_IN["web"]
+    assert [(one.name, one.overlap, one.ready) for one in (found["alerts"], found["mail"])] == [
+        ("alerts", False, "seconds 5"), ("mail", True, "file")]
+
+
+def test_each_question_before_the_lock_reads_them_anew(tmp_path, monkeypatch):
+    host, said = Simulated(tmp_path / "root"), []
+
+    def lines():
+        yield {"id": 1, "do": "facts", "args": {}}
+        unit = process_unit(host.app, OWN[0])
+        disk.write(host.root + unit.path, unit.content)
+        yield {"id": 2, "do": "facts", "args": {}}
+    monkeypatch.setattr(serve, "Host", lambda app: Host(app, host.root))
+    monkeypatch.setattr(serve, "lines", lines)
+    monkeypatch.setattr(serve, "say", said.append)
+    monkeypatch.setattr(facts, "collect", lambda host: list(host.processes))
+    serve.read("shop", b"", "/agent")
+    assert said == [{"id": 1, "ok": ["web", "worker", "beat"]}, {"id": 2, "ok": ["web", "worker", "beat", "alerts"]}]

@@ -33,7 +33,6 @@ def host(tmp_path):
 
 
 def test_the_live_slot_is_never_stopped(host):
-    """That is a Problem, and its units run on."""
     for stop in (slots.begin_stop, slots.stop):
         with pytest.raises(Problem, match="slot a is live"):
             stop(host, "a")
@@ -41,7 +40,6 @@ def test_the_live_slot_is_never_stopped(host):
 
 
 def test_a_slot_is_stopped_when_its_last_visitor_has_gone(host):
-    """As long as somebody is connected, accepted or in the backlog, no unit of it is told to stop."""
     host.connected(LISTENER + VISITOR)
     waits = []
 
@@ -85,8 +83,6 @@ def clock():
 
 
 def test_the_toml_says_how_long_who_stays_is_waited_for(host):
-    """After DRAIN seconds what is left is long, and ends with its release. `drain` of [rollout] counts when a slot
-    retires, when what was started is taken back, and for the next deploy."""
     host.connected(LISTENER + VISITOR)
     with clock() as now:
         assert slots.drain(host, "b") is False
@@ -112,7 +108,6 @@ def test_the_toml_says_how_long_who_stays_is_waited_for(host):
     ("Failed to start x.service: Message recipient disconnected from message bus without replying", True),
     ("Failed to stop x.service: Unit x.service not loaded.", False)])
 def test_systemd_that_is_replaced_is_asked_again(tmp_path, monkeypatch, said, heard):
-    """An upgrade of systemd fails no deploy (daemon-reexec). Another failure is told at once, as is one that lasts."""
     new, asked = tmp_path / "new", tmp_path / "asked"
     (tmp_path / "systemctl").write_text(
         f"#!/bin/sh\necho >>{asked}\n[ ! -e {new} ] || exit 0\necho '{said}' >&2; exit 1\n")

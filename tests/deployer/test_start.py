@@ -43,7 +43,6 @@ def told(attempt):
 
 
 def test_migrations_are_told_as_a_slot_boots(attempt, monkeypatch):
-    """The file is waited for while it is empty, though the web listens, and while the web does not."""
     path, real, looks = attempt.host.slot("b", "web.plan"), disk.read_small, []
     with contextlib.ExitStack() as stack:
         def boot(*words):
@@ -60,7 +59,6 @@ def test_migrations_are_told_as_a_slot_boots(attempt, monkeypatch):
 
 @pytest.mark.parametrize("listens", [True, False])
 def test_who_says_nothing_is_not_waited_for(attempt, monkeypatch, listens):
-    """A web that listens and has no such file does not know of it; one that has ended says no more."""
     monkeypatch.setattr(start, "BOOT", 3600)
     attempt.died = None if listens else DIED
     with listening(attempt) if listens else contextlib.nullcontext():
@@ -73,14 +71,11 @@ def test_who_says_nothing_is_not_waited_for(attempt, monkeypatch, listens):
     TOLD + "[X]  a.b c\n", TOLD + "[X]  a.\u00e9\n", "[X]  a.b\n" + TOLD, "\0" * 5000,
     "release v2\n" + "[X]  a.b\n" * 200_000, None])
 def test_what_is_not_the_release_s_word_is_unknown(attempt, text):
-    """Another release's, malformed in any line, too long, not there for long, or no file."""
     path = attempt.host.slot("b", "web.plan")
     os.mkfifo(path) if text is None else disk.write(path, text)
     with listening(attempt):
         assert told(attempt) is None
 
-
-# ---- what ends ----
 
 def event(name):
     actor = {"ID": "old", "Attributes": {"name": name, "image": "x"}}
@@ -98,8 +93,6 @@ def hear(attempt, monkeypatch, *lines, status=200):
 
 @pytest.mark.parametrize("role, action", [("web", "deploy"), ("worker", "deploy"), ("web", "rollback")])
 def test_what_ends_before_the_flip_is_told_at_once(attempt, monkeypatch, role, action):
-    """Whatever step is under way. A rollback hears of its web alone: nothing else keeps its visitors. And no visitor
-    gets there, though the deployer, who does not know it yet, says so."""
     attempt.noted["action"] = action
     first = [event("shop-worker-b")] if action == "rollback" else []
     said, = hear(attempt, monkeypatch, b"x\n", b"[]\n", event("shop-web-a"), *first, event(f"shop-{role}-b"),
@@ -114,8 +107,6 @@ def test_what_ends_before_the_flip_is_told_at_once(attempt, monkeypatch, role, a
 
 
 def test_what_is_started_once_more_has_not_ended(attempt, monkeypatch):
-    """The engine tells of the end of a web that was well before the restart returns, or later, and of the new one's
-    after that: more than the first is heard."""
     slots.pin(attempt.host, "b", {"tag": "v2", "image_id": "sha256:v2"}, "")
     monkeypatch.setattr(facts, "containers", lambda host, ended=False: {"shop-web-b": ("new", "sha256:v2", 1)})
     heard = []
@@ -130,7 +121,6 @@ def test_what_is_started_once_more_has_not_ended(attempt, monkeypatch):
 
 
 def test_what_ends_is_none_of_ours_or_is_watched_already(attempt, monkeypatch):
-    """The live slot, beat, another app; and from the flip on anything, as the watcher tells of it then."""
     others = [event(name) for name in ("shop-web-a", "shop-beat", "ashop-web-b", "shop-web-b2", "shop-migrate")]
     assert not hear(attempt, monkeypatch, *others) and not hear(attempt, monkeypatch, event("shop-web-b"), status=500)
     with world(attempt.host), pytest.raises(Problem, match="through nginx"):
@@ -139,8 +129,6 @@ def test_what_ends_is_none_of_ours_or_is_watched_already(attempt, monkeypatch):
 
 
 def test_it_is_heard_before_anything_starts(attempt, monkeypatch):
-    """The engine is asked, and then units are started: an end cannot come between. It is asked anew where it has broken
-    off since."""
     order = []
 
     @contextlib.contextmanager

@@ -6,8 +6,6 @@ import json
 import pytest
 
 from slipway.deploy import config
-from slipway.deploy.__main__ import parse
-from slipway.deploy.engine import engine_of
 from slipway.deploy.errors import DeployError, Divided, Refused
 from slipway.deploy.swarm import rollout, state
 from slipway.deploy.swarm.stack import ATTEMPT, ID, RELEASES, Release, proxy_config, stack
@@ -27,13 +25,10 @@ def fleet():
     return config.build(DATA, {}, "x")
 
 
-# ---- the file ----
-
 @pytest.mark.parametrize("change, said", [
     ({"media": "local"}, "media: \"local\" files would differ"),
     ({"registry": "ssh"}, "registry: has no meaning with engine.kind = \"swarm\""),
     ({"engine": {"kind": "swarm", "replicas": {"web": 1}}}, "engine.replicas.smtp: is needed"),
-    ({"engine": {"kind": "swarm", "replicas": {"smtp": 1}}}, "engine.replicas.web: is needed"),
     ({"engine": {"kind": "swarm", "replicas": {"web": 1, "smtp": 0, "beat": 2}}}, "only one beat"),
     ({"engine": {"kind": "hosts", "replicas": {"web": 1}}}, "counts only with engine.kind"),
     ({"hosts": {"a": {"roles": ["web"], "internal": "10.0.0.1", "opts": "-e A=1"}}}, "hosts.a.opts: has no meaning"),
@@ -45,16 +40,6 @@ def test_what_the_file_must_not_say(change, said):
         config.build({**DATA, **change}, {}, "x")
 
 
-@pytest.mark.parametrize("words", [["watch"], ["deploy", "v1", "--skip-unreachable"], ["deploy", "v1", "--parallel=2"],
-                                   ["rollback", "--allow-incompatible"], ["status", "--hosts=web1"]])
-def test_what_has_no_meaning_is_refused(fleet, words):
-    with pytest.raises(Refused, match="has no meaning with engine.kind"):
-        engine_of(fleet).refuse(parse(words))
-    engine_of(fleet).refuse(parse(["logs", "--hosts=web1"]))
-
-
-# ---- the stack ----
-
 def test_what_services_name_is_there(fleet):
     made = stack(fleet, [ONE, TWO], "a")
     assert made["configs"]["settings"] == {"external": True, "name": "shop.settings.2.bb"}
@@ -63,26 +48,10 @@ def test_what_services_name_is_there(fleet):
         assert {each["source"] for each in one.get("secrets", ())} <= made["secrets"].keys()
         assert {each["source"] for each in one["configs"]} <= made["configs"].keys()
         assert json.loads(one["deploy"]["labels"][RELEASES])[-1][0] == "v2"
+        assert one["read_only"] and one["cap_drop"] == ["ALL"] and one["user"] == "10001"
     web = made["services"]["web"]
     assert web["environment"]["SETTINGS_FILE"] == web["configs"][0]["target"] and web["image"] == TWO.image
-    assert made["services"]["smtp"]["ports"] == [
-        {"target": 2525, "published": 25, "protocol": "tcp", "mode": "host"}]
-
-
-def test_each_runs_where_its_role_is_and_with_no_rights(fleet):
-    for name, one in stack(fleet, [ONE], "a")["services"].items():
-        role = "web" if name == "proxy" else name
-        assert one["deploy"]["placement"]["constraints"] == [f"node.labels.shop.{role} == true"]
-        assert one["read_only"] and one["cap_drop"] == ["ALL"] and one["user"] == "10001"
-
-
-def test_how_they_change_over(fleet):
-    rules = {name: one["deploy"]["update_config"] for name, one in stack(fleet, [ONE], "a")["services"].items()}
-    assert (rules["web"]["parallelism"], rules["web"]["delay"], rules["web"]["monitor"]) == (2, "2s", "10s")
-    assert {name: rule["order"] for name, rule in rules.items()} == {
-        "web": "start-first", "worker": "start-first", "proxy": "start-first", "beat": "stop-first",
-        "smtp": "stop-first"}
-    assert {rule["failure_action"] for rule in rules.values()} == {"rollback"}
+    assert made["services"]["smtp"]["ports"] == [{"target": 2525, "published": 25, "protocol": "tcp", "mode": "host"}]
 
 
 def test_containers_change_with_what_they_are_made_of_alone(fleet):
@@ -92,8 +61,6 @@ def test_containers_change_with_what_they_are_made_of_alone(fleet):
     assert not {*ids(ONE).values()} & ({*ids(TWO).values()} - {ids(TWO)["proxy"]})
     assert "server-template web 20 tasks.web:8000\n" in proxy_config(fleet)[1]
 
-
-# ---- what Docker tells ----
 
 def told(count="2/2", update="", before=True, made="new"):
     """What the script prints of one service, web, that is to have two containers."""
@@ -114,7 +81,6 @@ def told(count="2/2", update="", before=True, made="new"):
     ("1/2", "", State({}, ""), False),
     ("2/2", "", State({}, ""), True)])
 def test_when_a_deploy_is_done(count, update, before, done):
-    """Docker has ended the update of each service that changes, and as many containers as there are to be run."""
     seen = told(count, update)
     assert state.converged(seen, ["web"], "a", before) is done
     assert not done or not [*state.problems(seen)]
@@ -123,33 +89,28 @@ def test_when_a_deploy_is_done(count, update, before, done):
 
 @pytest.mark.parametrize("update, attempt", [("rollback_started", "a"), ("paused", "a"), ("", "another")])
 def test_when_a_deploy_has_failed(update, attempt):
-    """Docker takes it back, or has, or another deploy came."""
     with pytest.raises(DeployError, match="web: a new container ended"):
         state.converged(told(update=update), ["web"], attempt, State({}, ""))
 
 
 def test_where_a_rollback_goes():
-    assert rollout.back([ONE, TWO]) == ONE and rollout.back([ONE, TWO, ONE._replace(tag="v3")], "v1") == ONE
+    assert rollout.back([ONE, TWO, ONE._replace(tag="v3")], "v1") == ONE
     assert rollout.back([ONE, TWO, TWO._replace(who="again")]) == ONE
     for releases, tag in (([ONE], ""), ([], ""), ([ONE, TWO], "v9"), ([ONE, TWO], "v2")):
         with pytest.raises(Refused, match="no release"):
             rollout.back(releases, tag)
 
 
-# ---- a rollout, played ----
-
 class Played:
-    """A swarm on which ONE runs, and what it is told; `fails`: how the update of web ends, `stuck`: none goes back;
-    `before`: Docker can take services back."""
+    """A swarm on which ONE runs, and what it is told; the update of web fails; `before`: Docker has what was before."""
 
-    def __init__(self, fails="", stuck=False, before=True):
-        self.fails, self.stuck, self.before, self.said, self.attempt = fails, stuck, before, [], ""
+    def __init__(self, before):
+        self.before, self.said, self.attempt = before, [], ""
 
     def service(self, name):
-        mine = self.attempt and f"rollback {name}" not in self.said
-        update = (self.fails if name == "web" else "updating") if mine and self.fails else "completed"
-        return Service([ONE, TWO] if mine else [ONE], self.attempt if mine else "", self.before, update, str(mine),
-                       1, 1)
+        mine = self.attempt
+        update = ("paused" if name == "web" else "updating") if mine else "completed"
+        return Service([ONE, TWO] if mine else [ONE], mine, self.before, update, str(mine), 1, 1)
 
     async def state(self, until=0):
         return State({name: self.service(name) for name in ("web", "worker", "beat", "smtp", "proxy")},
@@ -169,48 +130,17 @@ class Played:
             labels = json.loads(input.replace(b"$$", b"$"))["services"]["web"]["deploy"]["labels"]
             self.attempt = labels[ATTEMPT]
             self.said.append(f"put {json.loads(labels[RELEASES])[-1][0]}")
-        if words[:2] == ("service", "rollback") and not self.stuck:
-            self.said.append("rollback " + words[-1].removeprefix("shop_"))
         return json.dumps([{"RepoDigests": [TWO.image]}])
 
 
-@pytest.fixture
-def rolled(fleet, monkeypatch):
-    """rolled(played): how a deploy to it ended, and the events."""
-    def roll(played):
-        events = []
-        monkeypatch.setattr(rollout, "PAUSE", 0.01)
-        monkeypatch.setattr(rollout, "TAKEBACK", 0.2 if played.stuck else 60)
-        going = rollout.Rollout(fleet, events.append, "deploy", "v2")
-        going.manager = played
+@pytest.mark.parametrize("before, error, said, put", [
+    (False, DeployError, "taken back: v1 serves", ["v2", "v1"]), (True, Divided, "not taken back whole: ", ["v2"])])
+def test_what_docker_does_not_take_back(fleet, monkeypatch, before, error, said, put):
+    """Where its own rollback has met ours the old stack is put: no service is removed. What is stuck is told."""
+    monkeypatch.setattr(rollout, "PAUSE", 0.01)
+    monkeypatch.setattr(rollout, "TAKEBACK", 0.2 if before else 60)
+    going = rollout.Rollout(fleet, lambda event: None, "deploy", "v2")
+    going.manager = Played(before)
+    with pytest.raises(error, match=said):
         asyncio.run(going.run())
-        return events
-    return roll
-
-
-def test_a_deploy(rolled):
-    played = Played()
-    assert rolled(played)[-1]["outcome"] == "committed"
-    assert played.said == ["job shop-migrate", "keep config", "put v2"]
-
-
-def test_one_service_fails_and_all_go_back(rolled):
-    """Also those that Docker itself would leave at the new release."""
-    played = Played(fails="rollback_started")
-    with pytest.raises(DeployError, match="web: a new container ended.*\ntaken back: v1 serves"):
-        rolled(played)
-    assert {line for line in played.said if line.startswith("rollback")} == {
-        f"rollback {name}" for name in ("web", "worker", "beat", "smtp", "proxy")}
-
-
-def test_what_docker_cannot_take_back_gets_the_old_stack(rolled):
-    """Its own rollback may have met ours, and brought the new release back: no service is removed."""
-    played = Played(fails="paused", before=False)
-    with pytest.raises(DeployError, match="taken back: v1 serves"):
-        rolled(played)
-    assert played.said == ["job shop-migrate", "keep config", "put v2", "keep config", "put v1"]
-
-
-def test_what_does_not_go_back_is_told(rolled):
-    with pytest.raises(Divided, match="not taken back whole: "):
-        rolled(Played(fails="paused", stuck=True))
+    assert [word.removeprefix("put ") for word in going.manager.said if word.startswith("put")] == put

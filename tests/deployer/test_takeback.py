@@ -11,15 +11,13 @@ import pytest
 from slipway.deploy.agent import disk, facts, http, releases, slots, staging
 from slipway.deploy.agent.host import Problem
 from slipway.deploy.agent.roles import Process
-from slipway.deploy.agent.steps import commit, replace
+from slipway.deploy.agent.steps import commit
 from deployer.machine import Machine, release, state
 from deployer.simulated import OWN, world
 
 
 @pytest.mark.parametrize("name", ["healthcheck", "shop-alerts", "shop-mail-a"])
 def test_processes_are_asked_how_they_do(tmp_path, name):
-    """Beat by its healthcheck, one of a team that runs alone and one that overlaps by their files: where one is not
-    ready the deploy fails, and the old ones run on, or again."""
     machine = Machine(tmp_path / "root", (OWN[1], Process("alerts", "manage sendalerts", False, "file")))
     with world(machine.host):
         machine.attempt("deploy", "v1")
@@ -32,8 +30,6 @@ def test_processes_are_asked_how_they_do(tmp_path, name):
 
 @pytest.mark.parametrize("broken", ["shop-mail-b", "beat"])
 def test_a_rollback_does_not_wait_for_what_no_visitor_meets(machine, broken):
-    """A process that does not get ready is told of; it is of the release that was asked for, as all else, and none of
-    the release that was left runs on."""
     machine.attempt("deploy", "v2")
     machine.say, said = lambda event: said.append(event), []
     machine.host.broken.add(broken)
@@ -46,8 +42,6 @@ def test_a_rollback_does_not_wait_for_what_no_visitor_meets(machine, broken):
 
 
 def test_a_warm_rollback_that_is_taken_back(machine):
-    """The slot that was left runs on, and the rollback takes it as it is. What had started there, though it does not
-    stay there, ends again."""
     host = machine.host
     machine.attempt("deploy", "v2")
     before = state(host)
@@ -60,7 +54,6 @@ def test_a_warm_rollback_that_is_taken_back(machine):
 
 @pytest.mark.parametrize("lost", ["beat", "mail"])
 def test_what_could_not_be_brought_back_is_not_forgotten(machine, monkeypatch, lost):
-    """It keeps no other from it. It is away when the next deploy begins, which fails too: then it comes back."""
     host, before, start = machine.host, state(machine.host), machine.host.start
     old = {unit for unit, found in host.up.items() if found[0] == "v1"}
     machine.begun("deploy", "v2", -3)
@@ -83,7 +76,6 @@ def test_what_could_not_be_brought_back_is_not_forgotten(machine, monkeypatch, l
 
 
 def test_no_deploy_begins_where_visitors_do_not_come_back(machine, monkeypatch):
-    """It would take the slot they are in for the good one, and empty the other."""
     with monkeypatch.context() as broken:
         broken.setattr(slots, "flip_back", mock.Mock(side_effect=Problem("no")))
         machine.attempt("deploy", "v2", until=-3)
@@ -95,8 +87,6 @@ def test_no_deploy_begins_where_visitors_do_not_come_back(machine, monkeypatch):
 
 
 def test_what_a_container_leaves_in_its_folder_stops_nothing(machine):
-    """Folders where web.sock and worker.pause go, in the live slot's folder or the idle one's: a deploy that fails is
-    taken back, the next one goes out. So it does where there is no room for worker.pause."""
     for slot in "ab":
         for name in ("web.sock", "worker.pause"):
             os.makedirs(machine.host.slot(slot, name) + "/x")
@@ -110,8 +100,6 @@ def test_what_a_container_leaves_in_its_folder_stops_nothing(machine):
 
 
 def test_one_offs_that_somebody_runs_are_left_alone(machine, monkeypatch):
-    """A migration that was started by hand keeps a deploy from its own: taken back, and that one runs on. Where none
-    was started nobody asks an engine that is away: no attempt is left."""
     host, machine.host.one_offs["shop-migrate"] = machine.host, ""
     machine.attempt("deploy", "v2")
     machine.at_rest()
@@ -126,7 +114,6 @@ def test_one_offs_that_somebody_runs_are_left_alone(machine, monkeypatch):
 @pytest.mark.parametrize("labels, told", [
     ({}, ["shop-migrate", "shop-manage-migrate"]), ({"docker-runner.attempt": "1"}, [])])
 def test_what_runs_by_hand_is_told(machine, labels, told):
-    """A migration that runs, and since when; not what an attempt has started, nor another app's."""
     names = ("/shop-migrate", "/shop-manage-migrate", "/a-shop-migrate")
     up = [{"Names": [name], "Created": 1_800_000_000, "Labels": labels} for name in names]
     with mock.patch.object(http, "ask", return_value=(200, json.dumps(up))):
@@ -138,23 +125,12 @@ def test_what_runs_by_hand_is_told(machine, labels, told):
     ("collectstatic: s3://shop/static: NoSuchBucket", "collectstatic: s3://shop/static: NoSuchBucket"),
     ("settings: SECRET_KEY is not set", "collectstatic s3://shop/static failed: exit 1")])
 def test_an_upload_that_fails_is_told_by_the_image_s_line(machine, monkeypatch, said, told):
-    """If it is of collectstatic; no other is shown."""
     monkeypatch.setattr(machine.host, "docker_runner", lambda name, extra: (1, said))
     with pytest.raises(Problem, match=f"^{told}$"):
         machine.begun("deploy", "v2", 4)
 
 
-def test_a_beat_that_nothing_was_written_down_of(tmp_path):
-    """Where neither TAG nor the beat's own file named its release it starts again, and the takeback goes on."""
-    host = Machine(tmp_path / "root").host
-    host.start = lambda unit: host.up.update({unit: ("v0", "sha256:v0")})
-    with world(host):
-        replace.back(host, "beat", {"release": None, "settings": "SECRET_KEY=1\n"})
-    assert host.up == {"shop-beat.service": ("v0", "sha256:v0")} and slots.release_in(host, "beat") is None
-
-
 def test_secret_files_go_when_no_settings_name_them(machine):
-    """What is live, staged, or would come back with a rollback keeps its files; those before them are removed."""
     host, folder = machine.host, machine.host.secrets
     os.mkdir(folder)
     for number in range(4):
@@ -167,7 +143,6 @@ def test_secret_files_go_when_no_settings_name_them(machine):
 
 
 def test_retirement_leaves_alone_what_is_not_its_own(machine):
-    """Neither the live slot nor one with another release than it was set for is stopped."""
     host = machine.host
     machine.attempt("deploy", "v2")
     live, up = slots.live(host), len(host.up)
@@ -181,7 +156,6 @@ def test_retirement_leaves_alone_what_is_not_its_own(machine):
 
 @pytest.mark.parametrize("steps", [-4, -1], ids=["before prepare", "after prepare"])
 def test_a_host_whose_disk_becomes_read_only(machine, steps):
-    """Taken back, it is whole on its old release: nothing of the attempt is left but files beside their place."""
     machine.begun("deploy", "v2", steps).note(promised=False)
     with read_only(machine.host.var):
         machine.settle()

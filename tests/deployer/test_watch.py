@@ -35,7 +35,6 @@ def dark(number, share=1.0, period=1):
     (5, dark(1), "", ()), (2, dark(1), "hosts_up", ("web1",)), (2, dark(1, 2 / 3, 180), "hosts_up", ("web1",)),
     (2, dark(1, 0.1, 400), "", ()), (5, lambda host, since: ("", 2**20 if host == 1 else ROOM), "disk", ("web1",))])
 def test_a_rule_is_told_once_and_once_when_it_is_over(hosts, says, rule, about):
-    """Hosts that are away, that come and go, and one whose disk is full; not one of many, nor one now and then."""
     names = [f"web{number}" for number in range(1, hosts + 1)]
     rules, told = Rules(names, 0.8, 2**30, 60, 0), []
     for now in range(0, 5400, 20):
@@ -85,8 +84,6 @@ async def command(world):
 
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_hook_that_fails_is_run_again(tmp_path, capfd, silent):
-    """At each look until it succeeds, and alerts keep their order. The other host is heard meanwhile, and no connection
-    is left behind."""
     world = World(silent)
     world.fleet.hooks["alert"] = (f"echo x >>'{tmp_path}/runs'; test $(wc -l <'{tmp_path}/runs') -gt 3 &&"
                                   f" cat >>'{tmp_path}/told' && echo >>'{tmp_path}/told'")
@@ -106,7 +103,6 @@ def test_a_hook_that_fails_is_run_again(tmp_path, capfd, silent):
 
 @pytest.mark.parametrize("words, code, told", [(["watch"], 0, ""), (["watch", "--once"], 130, "deploy: interrupted\n")])
 def test_a_signal_is_its_proper_end(tmp_path, words, code, told):
-    """TERM and Ctrl-C end it with 0, whatever it waits for, and its ssh with it; one look has found nothing well."""
     (tmp_path / "x.toml").write_text('app = "shop"\nimage = "x"\n[hosts.silent]\nroles = ["web"]\n')
     (tmp_path / "ssh").write_text("#!/bin/sh\necho $$ >>$0.pids\nexec sleep 100\n")
     (tmp_path / "ssh").chmod(0o755)
@@ -123,7 +119,6 @@ def test_a_signal_is_its_proper_end(tmp_path, words, code, told):
 
 
 def test_what_of_a_host_is_not_well(fleet):
-    """A process that does not run, or is not ready; visitors whom nginx does not serve. One that a deploy pauses is."""
     host = config.Host("web1", "web1", ("web", "worker", "beat"))
     facts = fine(fleet)["facts"]
     units = facts["slots"]["a"]["units"]
@@ -138,7 +133,6 @@ def test_what_of_a_host_is_not_well(fleet):
 
 
 def test_a_host_that_dies_of_its_disk_keeps_that_alert():
-    """Until it is back, and has room."""
     rules, told = Rules(["web1", "web2"], 0.5, 2**30, 60, 0), []
     for now in range(0, 4000, 20):
         rules.hear("web2", "", now, 2**31)
