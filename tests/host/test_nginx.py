@@ -202,8 +202,8 @@ def test_limits_and_upgrades(nginx, apps):
         assert echoed(ask(port)[2])["connection"] == "close"
         for where in (port, front):
             assert ask(where, "/upgrade", Upgrade="websocket", Connection="Upgrade")[0] == 101
-        seen = echoed(ask(port, Upgrade="websocket", Connection="Upgrade")[2])
-        assert (seen["upgrade"], seen["connection"]) == ("websocket", "upgrade")
+            seen = echoed(ask(where, Upgrade="websocket", Connection="Upgrade")[2])
+            assert (seen["upgrade"], seen["connection"]) == ("websocket", "upgrade")
 
 
 def test_the_access_log(nginx, apps):
