@@ -48,7 +48,7 @@ def test_the_build_judges_it(tmp_path):
 
 UP_AND_DOWN = """
 large = ContentFile(b"")
-large.chunks = lambda: (bytes(1_000_000) for _ in range(64))
+large.chunks = lambda size: (bytes(1_000_000) for _ in range(64))
 
 def most():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
