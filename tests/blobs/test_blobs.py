@@ -1,14 +1,11 @@
 """Files in the database, on each: the cases in filed/, a Django app, are run by Django's own test command; and what
 takes processes of their own."""
 
-import json
 import sqlite3
 
 import psycopg2
 import pytest
 from blobs.commands import OFF, PATH, code, manage, python
-
-from proc import ROOT
 
 
 @pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
@@ -20,8 +17,8 @@ def test_cases(vendor, postgres):
 
 
 def test_nothing_of_it_unless_it_is_asked_for(tmp_path):
-    """No table. Off again, the tables stay, and nobody misses a migration; files are there when it
-    is on once more, and go with the tables."""
+    """No table. Off again, the tables stay, and nobody misses a migration; files are there when it is on once
+    more, and go with the tables."""
     url = f"sqlite:///{tmp_path}/db.sqlite3"
     manage(url, "migrate", "-v0", **OFF)
     with sqlite3.connect(tmp_path / "db.sqlite3") as database:
@@ -36,14 +33,6 @@ def test_nothing_of_it_unless_it_is_asked_for(tmp_path):
     done = python("-m", "django", "movefiles", "/nowhere", "database:", TEST_DATABASE_URL=url, **OFF)
     assert done.returncode == 1
     assert done.stderr.startswith("CommandError: database: is not there: STORAGE_URL=database: makes it so")
-
-
-def test_the_build_judges_it(tmp_path):
-    """Though only a server may know that files are in the database: a deploy runs no migration that nobody judged."""
-    done = python("-m", "slipway.schema.verdicts", tmp_path / "verdicts.json", ROOT / "requirements.txt", **OFF)
-    assert done.returncode == 0, done.stderr
-    verdicts = json.loads((tmp_path / "verdicts.json").read_text())["vendors"]["sqlite"]
-    assert verdicts["slipway_blobs.0001_files"] == {"verdict": "ok", "messages": []}
 
 
 UP_AND_DOWN = """

@@ -80,6 +80,5 @@ def test_the_makers_of_the_tables_of_errors_are_told(judging):
         assert all("since" not in entry for entry in entries.values() if entry["verdict"] != "error")
         assert entries["xsquashed.0003"]["since"] == ["xsquashed.0001_0002"]
         assert "since" not in entries["xsquashed.0002"]
-        assert entries["axes.0005_remove_accessattempt_trusted"]["since"] == ["axes.0001_initial"]
     assert judging["postgresql"]["xacross.0002"]["since"] == ["xacross.0001"]
     assert "since" not in judging["sqlite"]["xacross.0002"] and judging["sqlite"]["xacross.0002"]["verdict"] == "error"
