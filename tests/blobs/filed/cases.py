@@ -17,7 +17,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
-from django.test import AsyncClient, TestCase, TransactionTestCase, override_settings, skipUnlessDBFeature
+from django.test import AsyncClient, TestCase, TransactionTestCase, skipUnlessDBFeature
 from django.utils import timezone
 from django.utils.http import http_date
 
