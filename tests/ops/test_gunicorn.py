@@ -94,7 +94,7 @@ def test_a_query_when_the_urls_are_imported(site_folder, tmp_path):
     (site_folder / "querying.py").write_text(
         "from django.contrib.sessions.models import Session\nSession.objects.count()\nfrom pages import *\n")
     database = tmp_path / "db.sqlite3"
-    settings = "ROOT_URLCONF = 'querying'\nDEBUG, ALLOWED_HOSTS = False, ['*']\n"  # Django's page of an error takes long
+    settings = "ROOT_URLCONF = 'querying'\nDEBUG, ALLOWED_HOSTS = False, ['*']\n"  # Django's own page takes long
     with serve(site_folder, settings, DATABASE_URL=f"sqlite:///{database}") as site:
         assert "no such table" in site.process.output() and site.get("/healthz").status == 200
         assert site.get("/plain").status == 500
