@@ -68,28 +68,6 @@ class Postgres(Server):
         return name
 
 
-class PgBouncer(Server):
-    """In transaction mode before a database of a Postgres, with `sessions` there, as Debian's package has it."""
-
-    name = "PgBouncer"
-
-    def __init__(self, folder, postgres, database, sessions):
-        super().__init__()
-        self.folder, self.database = folder, database
-        (folder / "users").write_text(f'"{POSTGRES_USER}" ""\n')
-        (folder / "ini").write_text(
-            f"[databases]\n{database} = host=127.0.0.1 port={postgres.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-            f"listen_port = {self.port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {folder}/users\n"
-            f"pool_mode = transaction\ndefault_pool_size = {sessions}\n")
-
-    def command(self):
-        found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin") or missing("PgBouncer")
-        return [*as_user("postgres"), found, self.folder / "ini"]
-
-    def url(self):
-        return f"postgres://{POSTGRES_USER}:secret@127.0.0.1:{self.port}/{self.database}"
-
-
 def migrate(url):
     """All migrations into the database of that URL."""
     done = warm.python("manage.py", "migrate", "-v0", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
@@ -113,16 +91,6 @@ def new_postgres():
             server.start()
             yield server
             server.stop()
-
-
-@contextlib.contextmanager
-def new_pooler(postgres, sessions):
-    """A PgBouncer before a new database while the block runs."""
-    with folder_for("postgres") as path:
-        pooler = PgBouncer(path, postgres, postgres.database(), sessions)
-        with contextlib.closing(pooler.stack):
-            pooler.start()
-            yield pooler
 
 
 @contextlib.contextmanager

@@ -51,3 +51,11 @@ class Formats(SimpleTestCase):
         self.assertIn(r"bad x\n2026-01-01 INFO forged\r\x1b[2J\u2028\x85y", text)
         lines = Text().format(record("oh", exc_info=failure("a\n2026-01-01 INFO forged"))).splitlines()
         self.assertTrue(len(lines) > 3 and all(line.startswith("    ") for line in lines[1:]))
+
+    def test_an_id_is_taken_where_it_is_one(self) -> None:
+        """A proxy's goes through; what is none is replaced."""
+        answer = self.client.get("/healthz", headers={"X-Request-ID": "abc_DEF-01"})
+        self.assertEqual(answer["X-Request-ID"], "abc_DEF-01")
+        for forged in ("short", "x" * 65, "with a space in it", 'quote"quote"', "", "\xe9" * 10, "12345678\n"):
+            answer = self.client.get("/healthz", headers={"X-Request-ID": forged})
+            self.assertRegex(answer["X-Request-ID"], "^[0-9a-f]{32}$")

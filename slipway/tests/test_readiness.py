@@ -11,6 +11,7 @@ from django.test import SimpleTestCase, TestCase, override_settings
 
 from slipway.health import checks
 from slipway import readiness
+from slipway.schema import web_plan
 
 
 def fine() -> str:
@@ -167,3 +168,24 @@ class Checks(TestCase):
         with override_settings(CACHES={"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}):
             with self.assertRaises(checks.Down):
                 checks.cache()
+
+    def test_heartbeats(self) -> None:
+        """Down without any, with an old one, or where the database does not answer."""
+        for ages in (None, {"beat": None}, {"beat": 151}):
+            with mock.patch.object(readiness, "value", return_value=ages), self.assertRaises(checks.Down):
+                checks.beat()
+        with mock.patch.object(readiness, "value", return_value={"beat": 149}):
+            checks.beat()
+
+
+class Plan(SimpleTestCase):
+    def test_a_squashed_migration_that_is_to_be_recorded(self) -> None:
+        """Nothing is left to be applied, and yet `migrate` has to be run: what it replaces may go with the next
+        release."""
+        squashed = ("shop", "0001_squashed_0002")
+        loader = mock.Mock(applied_migrations={squashed: None}, replacements={squashed: None})
+        loader.graph.leaf_nodes.return_value, loader.graph.forwards_plan.return_value = [squashed], [squashed]
+        for recorded, said in (({}, web_plan.UNKNOWN), ({squashed: None}, "[X]  shop.0001_squashed_0002\n")):
+            with mock.patch("django.db.migrations.loader.MigrationLoader", return_value=loader), \
+                    mock.patch.object(MigrationRecorder, "applied_migrations", return_value=recorded):
+                self.assertTrue(web_plan.plan().endswith(said))

@@ -99,6 +99,17 @@ class SignIn(TestCase):
             with self.assertRaises(BadRequest):
                 authenticate(RequestFactory().post("/"), username=unfit, password=WRONG)
 
+    def test_what_no_database_takes(self) -> None:
+        """PostgreSQL takes no text that is too long or has a NUL, wherever who signs in puts it: that is no error."""
+        for name, headers, query in (
+                ("x" * 255, {}, ""), ("a\0", {}, ""), ("c", {}, "?next=%00"), ("e", {"X-Forwarded-For": "x" * 300}, ""),
+                ("b", {"User-Agent": "x" * 1000, "Accept": "x" * 2000}, "?next=" + "x" * 2000),
+                ("d", {"X-Forwarded-For": "fe80::1%" + "x" * 300}, "")):
+            with self.subTest(name[0]):
+                form = {"username": name, "password": WRONG}
+                answer = self.client.post(reverse("admin:login") + query, form, headers=headers)
+                self.assertEqual(answer.status_code, 200)
+
     def test_a_network_of_ipv6_is_one_visitor(self) -> None:
         """Who has 64 bits of addresses to choose from gets no more tries."""
         for number in range(5):

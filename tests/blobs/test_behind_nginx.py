@@ -19,25 +19,6 @@ s.save('large.bin', ContentFile(content))
 s.save('short.bin', ContentFile(content[:{SHORT}]))
 s.save('small.png', ContentFile(b'small'))
 """
-both = pytest.mark.parametrize("server", ["wsgi", "asgi"])
-
-
-@pytest.fixture
-def site(tmp_path, nginx, sqlite_made):  # noqa: F811
-    """A site of two threads behind nginx, or behind a balancer before that: `with site("wsgi") as port`."""
-    @contextlib.contextmanager
-    def serving(server, balanced=False):
-        code(sqlite_made, SAVE)
-        settings = "DEBUG = False\nALLOWED_HOSTS = ['*']\n"
-        port = last = nginx.site("shop", media="database", balancers=["127.0.0.1"] if balanced else [])
-        if balanced:
-            last = nginx.balancer("shop", [port], media="database")
-        with serve(tmp_path, settings, STORAGE_URL="database:", DATABASE_URL=sqlite_made, SERVER=server,
-                   WEB_THREADS="2") as served:
-            (nginx.root / "run/shop/a/web.sock").symlink_to(served.path)
-            with nginx.serving(port, last):
-                yield last
-    return serving
 
 
 @contextlib.contextmanager
@@ -59,23 +40,29 @@ def whole(connection):
     return (response.status, response.read()) == (200, CONTENT)
 
 
-def answers_others(port):
-    for _ in range(4):
-        assert ask(port, "/media/small.png")[::2] == (200, "small")
+@contextlib.contextmanager
+def served_by(server, folder, nginx, url):  # noqa: F811
+    """The port of a balancer before nginx and a site of two threads."""
+    code(url, SAVE)
+    port = nginx.site("shop", media="database", balancers=["127.0.0.1"])
+    front = nginx.balancer("shop", [port], media="database")
+    with serve(folder, "DEBUG = False\nALLOWED_HOSTS = ['*']\n", STORAGE_URL="database:", DATABASE_URL=url,
+               SERVER=server, WEB_THREADS="2") as served:
+        (nginx.root / "run/shop/a/web.sock").symlink_to(served.path)
+        with nginx.serving(port, front):
+            yield front
 
 
-@both
-@pytest.mark.parametrize("balanced", [False, True])
-def test_slow_clients(site, server, balanced):
+@pytest.mark.parametrize("server, count", [("wsgi", 1), ("asgi", 4)])
+def test_slow_clients(server, count, tmp_path, nginx, sqlite_made):  # noqa: F811
     """Of a file that nginx takes they hold no thread of the app, of which there are fewer; of longer ones half of them,
     and who comes then is asked to come again. Under ASGI they hold none."""
-    with site(server, balanced=balanced) as port:
+    with served_by(server, tmp_path, nginx, sqlite_made) as port:
         with slow_clients(port, "short.bin", 5) as responses:
-            answers_others(port)
+            assert {ask(port, "/media/small.png")[::2] for _ in range(4)} == {(200, "small")}
             assert all(response.status == 200 and CONTENT[1000:SHORT] == response.read() for response in responses)
         with slow_clients(port, "large.bin", 4) as responses:
-            answers_others(port)
-            count = 4 if server == "asgi" else 1
+            assert {ask(port, "/media/small.png")[::2] for _ in range(4)} == {(200, "small")}
             assert [response.status for response in responses] == [200] * count + [429] * (4 - count)
             assert CONTENT[1000:] == responses[0].read()
         with contextlib.closing(connection_to(port, 60)) as connection:

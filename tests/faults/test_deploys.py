@@ -19,13 +19,16 @@ fsync = os.fsync  # which `world` leaves out
 
 @pytest.fixture
 def machine(tmp_path, failing_disk):
-    """One with v1 live, on a disk that may fail, but for /run, which is in memory."""
-    for folder in ("root", "run"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "root/run").symlink_to(tmp_path / "run")
+    """One with v1 live, on a disk that may fail, but for /run, which is in memory, and what nginx writes. Nobody looks
+    on at every instant: tests/deployer/test_agent.py does."""
+    (tmp_path / "root/var").mkdir(parents=True)
+    for folder in ("run", "var/log"):
+        (tmp_path / "memory" / folder).mkdir(parents=True)
+        (tmp_path / "root" / folder).symlink_to(tmp_path / "memory" / folder)
     machine = Machine(tmp_path / "root")
     with world(machine.host):
         machine.attempt("deploy", "v1")
+        machine.host.watch = lambda: None
         machine.disk = failing_disk(tmp_path / "root")
         with mock.patch.object(os, "fsync", fsync):
             yield machine

@@ -1,10 +1,11 @@
-"""The power is cut before and after each change that a primitive makes: what is there is whole, and what it has
-returned from stays."""
+"""A process is killed before and after each change that a primitive makes, and the power is cut: what is there is
+whole, and what it has returned from stays."""
 
 import os
 import shutil
 import tempfile
 import traceback
+from functools import partial
 from unittest import mock
 
 import pytest
@@ -53,14 +54,14 @@ def prepared(primitive, disk):
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
-def test_a_power_cut_at_every_change(name, failing_disk, tmp_path):
-    """And one after it without any sync, which is noticed."""
+def test_an_end_at_every_change(name, failing_disk, tmp_path):
+    """Without a cut, with either kind of one; and with one after it without any sync, which is noticed."""
     primitive, disk = PRIMITIVES[name], failing_disk(tmp_path / "disk")
-    for names in (False, True):
+    for cut in (lambda: None, disk.power_cut, partial(disk.power_cut, True)):
         for changes in range(100):
             folder = prepared(primitive, disk)
             returned = used(primitive, folder, changes)
-            disk.power_cut(names)
+            cut()
             check(primitive, folder, returned)
             if returned:
                 break

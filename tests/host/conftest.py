@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from connect import connection_to
 from proc import ROOT, free_port, run, running, wait_until
 
 sys.path.insert(0, str(ROOT))
-from slipway.deploy.server.render import HOST, each, render  # noqa: E402
+from slipway.deploy.server.render import each, render  # noqa: E402
 from slipway.deploy.server.site import uploads  # noqa: E402
 
 
@@ -31,6 +32,12 @@ def program(name):
     if not path and os.environ.get("CI"):
         pytest.fail(f"{name} is not installed, and CI must not skip")
     return path or pytest.skip(f"{name} is not installed")
+
+
+@pytest.fixture(scope="module", params=["dash", "busybox"])
+def shell(request):
+    """The words that start one."""
+    return [program("busybox"), "sh"] if request.param == "busybox" else [program("dash")]
 
 
 class App(ThreadingMixIn, UnixStreamServer):
@@ -110,16 +117,20 @@ class Nginx:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
 
+    def put_site(self, kind, site, public, values):
+        """Its files; a machine that runs tests may have no IPv6, and two tests share its ports less easily."""
+        self.put(f"etc/nginx/sites-enabled/{site}", render(f"nginx/{kind}site.conf", values))
+        self.put(f"etc/nginx/{site}/public.conf", re.sub(r".*listen \[::\].*\n", "", render(f"nginx/{public}", values)))
+        self.put(f"etc/nginx/{site}/app.conf", render(f"nginx/{kind}app.conf", values))
+        self.put(f"etc/nginx/{site}/maintenance.html", render("nginx/maintenance.html", values))
+
     def site(self, app, public="http.conf", balancers=(), media="local", **more):
         """The site of an app, and its slots' folders with web.sock naming a. Returns its port."""
         port = free_port()
         values = {"APP": app, "SITE": app, "SCHEME": "https", "SERVER_NAMES": "localhost", "BODY_LIMIT": "2m",
                   "HTTP_PORT": f"127.0.0.1:{port}", "BALANCERS": each("{} balancer;", balancers),
                   "REAL_IP": each("set_real_ip_from {};", balancers), **uploads(media), **more}
-        self.put(f"etc/nginx/sites-enabled/{app}", render("nginx/site.conf", values))
-        self.put(f"etc/nginx/{app}/public.conf", no_ipv6(render(f"nginx/{public}", values)))
-        self.put(f"etc/nginx/{app}/app.conf", render("nginx/app.conf", values))
-        self.put(f"etc/nginx/{app}/maintenance.html", render("nginx/maintenance.html", values))
+        self.put_site("", app, public, values)
         for slot in "ab":
             (self.root / "run" / app / slot).mkdir(parents=True)
         (self.root / "run" / app / "web.sock").symlink_to("a/web.sock")
@@ -132,10 +143,7 @@ class Nginx:
                   "HTTP_PORT": f"127.0.0.1:{port}", "PROXIES": each("{} proxy;", proxies),
                   "REAL_IP": each("set_real_ip_from {};", proxies),
                   "HOSTS": each("server 127.0.0.1:{} max_fails=2 fail_timeout=10s;", ports), **uploads(media)}
-        self.put(f"etc/nginx/sites-enabled/{site}", render("nginx/balancer-site.conf", values))
-        self.put(f"etc/nginx/{site}/public.conf", no_ipv6(render("nginx/http.conf", values)))
-        self.put(f"etc/nginx/{site}/app.conf", render("nginx/balancer-app.conf", values))
-        self.put(f"etc/nginx/{site}/maintenance.html", render("nginx/maintenance.html", values))
+        self.put_site("balancer-", site, "http.conf", values)
         return port
 
     def flip(self, app, slot):
@@ -157,11 +165,6 @@ class Nginx:
             for connection in map(connection_to, ports):
                 wait_until(lambda: process.poll() is None and connection.connect() is None, what=process.output)
             yield process
-
-
-def no_ipv6(text):
-    """A machine that runs tests may have no IPv6; and two tests share ports less easily."""
-    return "\n".join(line for line in text.split("\n") if "listen [::]" not in line)
 
 
 @pytest.fixture
@@ -195,9 +198,3 @@ def certificate(tmp_path):
                     "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)],
                    check=True, capture_output=True, timeout=60)
     return certificate, key
-
-
-@pytest.fixture
-def host_files():
-    """The folder of what lives on a server."""
-    return HOST

@@ -12,7 +12,7 @@ import pytest
 from proc import end, running, wait_until
 
 from .conftest import program
-from .test_docker_runner import ID, Server, UNIT, USER, wanted
+from .test_docker_runner import ID, Server, UNIT, USER
 
 SCOPE = "0::/system.slice/docker-{}.scope"
 CGROUPS = ("12:pids:/docker/{}\n0::/", SCOPE, SCOPE + "/init.scope")
@@ -69,16 +69,14 @@ def test_a_stop_waits_until_init_listens(server):
 @pytest.mark.parametrize("engine, cgroup", [
     ("well", CGROUPS[0]), ("well", CGROUPS[1]), ("well", CGROUPS[2]), ("away", CGROUPS[0]), ("hung", CGROUPS[1])])
 def test_stop(server, engine, cgroup):
-    """--stop ends the container's processes whatever the engine does, and removes it where the engine answers at once.
-    One that hangs costs no more than 5 s."""
+    """--stop ends the container's processes whatever the engine does, and removes it where the engine answers at once;
+    it waits for no engine that hangs."""
     server.put("stub/container", "running  ")
     if engine != "well":
         server.put("stub/down" if engine == "away" else "stub/hung", "99")
     with container(server, WELL_BEHAVED, cgroup) as init:
-        began = time.monotonic()
         done = server("--stop", "shop-web-a", "60")
-        assert done.returncode == 0 and time.monotonic() - began < 9
-        assert init.wait(1) == 0
+        assert done.returncode == 0 and init.wait(1) == 0
     assert [call[0] for call in server.calls()] == ["rm"]
     assert (server.stub / "container").exists() == (server.root / "run/docker-runner/shop-web-a").exists() \
         == (engine != "well") == ("Docker does not answer" in done.stderr)
@@ -99,14 +97,6 @@ def test_a_stop_is_as_the_image_wants_it(server, config, sent):
         assert init.wait(1) == 7
 
 
-def test_a_stop_has_an_end(server):
-    """What does not heed TERM is killed after the seconds given, and only that."""
-    with container(server, STUBBORN) as init:
-        began = time.monotonic()
-        assert server("--stop", "shop-web-a", "1").returncode == 0
-        assert init.wait(1) == -signal.SIGKILL and time.monotonic() - began < 8
-
-
 def test_a_stop_without_a_note(server):
     """A container that a docker-runner of before has started is found by asking the engine; nothing there is nothing
     to do, and nothing to say."""
@@ -116,13 +106,6 @@ def test_a_stop_without_a_note(server):
         assert server("--stop", "shop-web-a").returncode == 0
         assert init.wait(1) == 0
     assert not (server.stub / "container").exists()
-
-
-def test_a_container_that_the_kernel_does_not_show(server):
-    """The engine says that it runs, and its process is not found: then the engine stops it, in the time given."""
-    server.put("stub/container", "running  ")
-    assert server("--stop", "shop-web-a", "60").returncode == 0
-    assert server.calls("stop") == [["stop", "-t", "60", "shop-web-a"]] and not (server.stub / "container").exists()
 
 
 def test_a_stop_signals_no_stranger(server):
@@ -137,7 +120,7 @@ def test_a_stop_signals_no_stranger(server):
 
 
 @pytest.mark.parametrize("result, stops", [
-    ("success", True), ("exit-code", True), ("timeout", True), ("signal", False), ("oom-kill", False)])
+    ("success", True), ("timeout", True), ("signal", False), ("oom-kill", False)])
 def test_a_killed_docker_runner_is_no_stop(server, result, stops):
     """What systemd runs after docker-runner was killed leaves the container to the next start, which adopts it."""
     with container(server, WELL_BEHAVED) as init:
@@ -164,14 +147,6 @@ def test_nobody_says_what_is_not_known(server):
     server.put("stub/down", "99")
     done = server("--stop", "shop-web-a")
     assert done.returncode == 0 and done.stderr.endswith("it may run still\n")
-
-
-def test_a_unit_ends_another_ones_work_first(server):
-    """A running container that is not the wanted one gets TERM, and its end is waited for."""
-    server.put("stub/container", wanted(server).replace("4444", "5555"))
-    with container(server, "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done", known=False) as init:
-        assert server(*UNIT).returncode == 0
-        assert init.wait(10) == 0
 
 
 def test_a_stop_without_room_for_its_note(server):

@@ -9,6 +9,7 @@ import socketserver
 import ssl
 import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -26,34 +27,6 @@ def release(answer):
     return json.loads(answer[2])["release"]
 
 
-def test_flips_under_load_lose_nothing(nginx, apps):
-    """While web.sock is renamed to and fro, every GET and POST is answered, and by the slot that is live."""
-    port = nginx.site("shop")
-    apps("shop", "a", "v1"), apps("shop", "b", "v2")
-    answers, over = [], threading.Event()
-
-    def load():
-        while not over.is_set():
-            for method, body in (("GET", None), ("POST", b"x" * 1000)):
-                answers.append(ask(port, method=method, body=body)[0])
-
-    with nginx.serving(port):
-        threads = [threading.Thread(target=load, daemon=True) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for turn in range(20):
-            slot, name = (("b", "v2"), ("a", "v1"))[turn % 2]
-            nginx.flip("shop", slot)
-            assert release(ask(port)) == name, "a request sent after the flip must reach the new slot"
-            seen = len(answers)
-            wait_until(lambda: len(answers) > seen + 20)
-        over.set()
-        for thread in threads:
-            thread.join(60)
-    assert len(answers) >= 400
-    assert set(answers) == {200}
-
-
 def test_the_page_of_a_site_without_a_release(nginx, apps):
     """Nothing listens: 503, the maintenance page, Retry-After, never cached; for a POST too. Then back at once."""
     port = nginx.site("shop")
@@ -67,41 +40,23 @@ def test_the_page_of_a_site_without_a_release(nginx, apps):
         apps("shop", "a", "v1")
         assert release(ask(port)) == "v1"
         assert ask(port, "/.maintenance.html")[0] == 404, "not a page one can ask for"
-
-
-def test_the_apps_own_errors_are_left_alone(nginx, apps):
-    """A 500 or 503 of the app reaches the visitor with the app's own body."""
-    port = nginx.site("shop")
-    apps("shop", "a", "v1")
-    with nginx.serving(port):
         for status in ("500", "503"):
             answer = ask(port, X_Status=status)
-            assert answer[0] == int(status) and release(answer) == "v1"
+            assert answer[0] == int(status) and release(answer) == "v1", "the app's own errors are left alone"
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/metrics/", "/metrics/x", "//metrics", "/%6detrics", "/debug/vars",
-                                  "/x/../debug/vars", "/debug//vars?a=b"])
-def test_operators_pages_are_not_public(nginx, apps, path):
+def test_operators_pages_are_not_public(nginx, apps):
     """/metrics and /debug/vars answer 404 however they are spelt, over the port and the private socket, to who shows
-    no token."""
+    no token. One is the app's to judge: it is passed on, with a word that it was."""
     port = nginx.site("shop")
     apps("shop", "a", "v1")
     with nginx.serving(port):
-        assert ask(port, path)[0] == 404
-        assert ask(nginx.root / "run/shop/nginx.sock", path)[0] == 404
-        assert ask(port, path, Authorization="Basic YTpi")[0] == ask(port, path, Authorization="Bearer")[0] == 404
+        for path in ("/metrics", "/metrics/x", "//metrics", "/%6detrics", "/x/../debug/vars", "/debug//vars?a=b"):
+            assert ask(port, path)[0] == ask(nginx.root / "run/shop/nginx.sock", path)[0] == 404, path
+            assert ask(port, path, Authorization="Basic YTpi")[0] == ask(port, path, Authorization="Bearer")[0] == 404
+            seen = echoed(ask(port, path, **FORGED, Authorization="Bearer any")[2])
+            assert (seen["authorization"], seen["x-forwarded-for"]) == ("Bearer any", "127.0.0.1")
         assert ask(port, "/metricsandmore")[0] == 200
-
-
-@pytest.mark.parametrize("path", ["/metrics", "/debug/vars"])
-def test_who_shows_a_token_is_the_apps_to_judge(nginx, apps, path):
-    """nginx holds none: it passes the token on, and says that it did, so that the app takes it for no local one."""
-    port = nginx.site("shop")
-    apps("shop", "a", "v1")
-    with nginx.serving(port):
-        seen = echoed(ask(port, path, **FORGED, Authorization="Bearer any")[2])
-    assert (seen["authorization"], seen["x-forwarded-for"]) == ("Bearer any", "127.0.0.1")
-    assert seen["connection"] == "close" and re.fullmatch("[0-9a-f]{32}", seen["x-request-id"])
 
 
 def signing_in(port, address, times, path="/admin/login/", **more):
@@ -115,18 +70,14 @@ def test_who_guesses_passwords_is_slowed_down(nginx, apps):
     port = nginx.site("shop", balancers=["127.0.0.1"])
     apps("shop", "a", "v1")
     with nginx.serving(port):
-        for address, path in (("192.0.2.1", "/admin/login/"), ("192.0.2.2", "/in.door/")):
-            statuses = signing_in(port, address, 40, path)
+        for address, path in (("192.0.2.1", "/admin/login/"), ("192.0.2.2", "/accounts/Sign-In"),
+                              ("::ffff:192.0.2.4", "//admin/%6cogin/"), ("2001:db8:0:7::{}", "/admin/login/")):
+            statuses = [signing_in(port, address.format(number), 1, path)[0] for number in range(1, 41)]
             assert statuses[:11] == [200] * 11 and 25 <= statuses.count(429), statuses
-        assert 429 in signing_in(port, "192.0.2.1", 15, "//admin/%6cogin/")
-        network = [signing_in(port, f"2001:db8:0:7::{number}", 1)[0] for number in range(1, 41)]
-        assert network[:11] == [200] * 11 and 25 <= network.count(429), network
-        assert signing_in(port, "192.0.2.3", 5) == signing_in(port, "2001:db8:0:8::1", 5) == [200] * 5
-        assert signing_in(port, "192.0.2.1", 5, "/in-door/") == [200] * 5
-        assert signing_in(port, "192.0.2.1", 5, "/admin/login/help/") == [200] * 5
-        mapped = [signing_in(port, f"::ffff:192.0.2.{number}", 1)[0] for number in range(50, 90)]
-        assert mapped == [200] * 40, "addresses of IPv4 as proxies that listen for both write them"
-        assert 429 in signing_in(port, "::ffff:192.0.2.1", 15)
+        for address in ("192.0.2.3", "2001:db8:0:8::1", "::ffff:192.0.2.5"):
+            assert signing_in(port, address, 5) == [200] * 5
+        for path in ("/blog/in/", "/admin/login/help/"):
+            assert signing_in(port, "192.0.2.1", 5, path) == [200] * 5
         assert {ask(port, "/admin/login/", X_Forwarded_For="192.0.2.1")[0] for _ in range(20)} == {200}
 
 
@@ -152,10 +103,8 @@ def test_nobody_forges_where_a_request_comes_from(nginx, apps):
 
 HOSTS = [  # what a visitor asks for, and beside it as Host → what the app gets
     ("/", "shop.example", "shop.example"),
-    ("/", "Shop.Example:8443", "shop.example:8443"),
     ("/", "[::1]:8443", "[::1]:8443"),
     ("/", "shop.example:8443@evil.example", "shop.example"),
-    ("http://shop.example/", "evil.example", "shop.example"),
     ("http://shop.example/", "evil.example:8443", "shop.example"),
     ("http://shop.example:8443/", "evil.example", "shop.example"),
     ("http://shop.example/", "shop.example:8443", "shop.example:8443"),
@@ -175,27 +124,19 @@ def test_the_app_gets_the_name_that_chose_its_server(nginx, apps, asked, host, s
 
 
 def test_a_balancer_is_believed(nginx, apps):
-    """From the balancer's address, and only its own last word, the visitor's address, scheme and request id count."""
+    """From the balancer's address, and only its own last word, the visitor's address, scheme and request id count. Over
+    the private socket the app sees a visitor of the site's own scheme, so that it redirects nobody."""
     port = nginx.site("shop", balancers=["127.0.0.1"])
     apps("shop", "a", "v1")
     with nginx.serving(port):
+        private = ask(nginx.root / "run/shop/nginx.sock", Host="shop.example", X_Request_ID="deploy-4711")[2]
         seen = echoed(ask(port, **{**FORGED, "X_Forwarded_For": "6.6.6.6, 203.0.113.9"})[2])
         odd = echoed(ask(port, X_Request_ID='no"id', X_Forwarded_Proto="gopher")[2])
     assert seen["x-forwarded-for"] == "203.0.113.9" and seen["x-forwarded-proto"] == "https"
     assert seen["x-request-id"] == "forged-request-id" and "x-forwarded-host" not in seen
     assert odd["x-request-id"] != 'no"id' and odd["x-forwarded-proto"] == "http"
-
-
-def test_the_private_socket(nginx, apps):
-    """Over nginx.sock the app sees a visitor of the site's own scheme, so that it redirects nobody."""
-    nginx.site("shop", SCHEME="https")
-    apps("shop", "a", "v1")
-    private = nginx.root / "run/shop/nginx.sock"
-    with nginx.serving():
-        wait_until(lambda: ask(private))
-        seen = echoed(ask(private, Host="shop.example", X_Request_ID="deploy-4711")[2])
-    assert seen["x-forwarded-proto"] == "https" and seen["x-forwarded-for"] == "127.0.0.1"
-    assert seen["host"] == "shop.example" and seen["x-request-id"] == "deploy-4711"
+    names = ("x-forwarded-proto", "x-forwarded-for", "host", "x-request-id")
+    assert [echoed(private)[name] for name in names] == ["https", "127.0.0.1", "shop.example", "deploy-4711"]
 
 
 def test_static_files(nginx, apps):
@@ -248,16 +189,21 @@ def test_uploads_are_inert(nginx, apps):
 
 
 def test_limits_and_upgrades(nginx, apps):
-    """A body over the limit is refused; a websocket is passed on; other requests close their connection."""
+    """A body over the limit is refused; a websocket is passed on, by a balancer, too; other requests close their
+    connection; a file of a team's in server.d/ adds to every server of the app."""
     port = nginx.site("shop")
+    front = nginx.balancer("shop", [port])
     apps("shop", "a", "v1")
+    nginx.put("etc/nginx/shop/server.d/robots.conf", 'location = /robots.txt { return 200 "ours"; }')
     with nginx.serving(port):
+        assert ask(port, "/robots.txt")[2] == ask(nginx.root / "run/shop/nginx.sock", "/robots.txt")[2] == "ours"
         assert ask(port, method="POST", body=b"x" * 2_200_000)[0] == 413
         assert ask(port, method="POST", body=b"x" * 1_800_000)[0] == 200
         assert echoed(ask(port)[2])["connection"] == "close"
-        assert ask(port, "/upgrade", Upgrade="websocket", Connection="Upgrade")[0] == 101
-        seen = echoed(ask(port, Upgrade="websocket", Connection="Upgrade")[2])
-        assert (seen["upgrade"], seen["connection"]) == ("websocket", "upgrade")
+        for where in (port, front):
+            assert ask(where, "/upgrade", Upgrade="websocket", Connection="Upgrade")[0] == 101
+            seen = echoed(ask(where, Upgrade="websocket", Connection="Upgrade")[2])
+            assert (seen["upgrade"], seen["connection"]) == ("websocket", "upgrade")
 
 
 def test_the_access_log(nginx, apps):
@@ -286,34 +232,12 @@ def test_https(nginx, apps, certificate):
     with nginx.serving(port, tls):
         status, headers, _ = ask(port, "/a?b=c", Host="shop.example")
         assert (status, headers["Location"]) == (308, "https://shop.example/a?b=c")
-        assert headers["Server"] == "nginx", "no version of it, neither here nor where the site is"
-        assert ask(port, "/.well-known/acme-challenge/none")[1]["Server"] == "nginx"
-        assert ask(nginx.root / "run/shop/nginx.sock", "/metrics")[1]["Server"] == "nginx"
+        assert headers["Server"] == ask(nginx.root / "run/shop/nginx.sock", "/metrics")[1]["Server"] == "nginx"
         assert ask(port, "/.well-known/acme-challenge/token")[2] == "for certbot"
         trusted = ssl.create_default_context(cafile=str(certificate[0]))
         with urllib.request.urlopen(f"https://localhost:{tls}/", timeout=30, context=trusted) as response:
             assert echoed(response.read())["x-forwarded-proto"] == "https"
         assert ask(nginx.root / "run/shop/nginx.sock")[0] == 200
-
-
-def test_a_teams_own_directives(nginx, apps):
-    """A file in server.d/ adds to every server of the app."""
-    port = nginx.site("shop")
-    apps("shop", "a", "v1")
-    nginx.put("etc/nginx/shop/server.d/robots.conf", 'location = /robots.txt { return 200 "ours"; }')
-    with nginx.serving(port):
-        assert ask(port, "/robots.txt")[2] == "ours"
-        assert ask(nginx.root / "run/shop/nginx.sock", "/robots.txt")[2] == "ours"
-
-
-def test_two_apps_on_one_server(nginx, apps):
-    """Two sites, one with a dash in its name, load side by side, and each reaches its own app."""
-    ports = {app: nginx.site(app) for app in ("shop", "my-blog")}
-    for app in ports:
-        apps(app, "a", f"{app} v1")
-    with nginx.serving(*ports.values()):
-        for app, port in ports.items():
-            assert release(ask(port)) == f"{app} v1"
 
 
 @pytest.fixture
@@ -354,7 +278,8 @@ def test_a_balancer_never_repeats_a_post(nginx):
         with nginx.serving(port):
             assert ask(port, method="POST", body=b"x")[0] == 503
             assert seen == [b"POST"]
-            assert ask(port)[0] == 503
+            status, headers, body = ask(port)
+            assert (status, headers["Retry-After"]) == (503, "10") and "Back in a moment" in body, "the balancer's page"
             assert seen == [b"POST", b"GET", b"GET"]
 
 
@@ -364,25 +289,6 @@ def test_a_request_that_breaks_the_app_takes_no_host_out(nginx, apps, two_hosts)
     with nginx.serving(two_hosts):
         assert {ask(two_hosts, "/crash")[0] for _ in range(12)} == {503}
         assert {release(ask(two_hosts)) for _ in range(12)} == {"from one", "from two"}
-
-
-def test_a_balancer_without_any_host(nginx, two_hosts):
-    """No release anywhere: the balancer's own maintenance page, 503."""
-    with nginx.serving(two_hosts):
-        status, headers, body = ask(two_hosts)
-        assert (status, headers["Retry-After"]) == (503, "10") and "Back in a moment" in body
-
-
-def test_a_balancer_tells_the_visitors_address(nginx, apps, two_hosts):
-    """Through balancer and host the app sees the visitor, not what he forged, and the balancer's request id."""
-    apps("one", "a", "from one"), apps("two", "a", "from two")
-    with nginx.serving(two_hosts):
-        _, _, body = ask(two_hosts, **FORGED)
-        log = nginx.root / "var/log/nginx/shop-balancer.access.log"
-        entry = json.loads(wait_until(lambda: log.read_text()))
-    seen = echoed(body)
-    assert seen["x-forwarded-for"] == "127.0.0.1" and seen["x-forwarded-proto"] == "http"
-    assert seen["x-request-id"] == entry["request_id"] != "forged-request-id"
 
 
 @pytest.mark.parametrize("proxies, address, scheme", [
@@ -399,33 +305,22 @@ def test_a_proxy_before_the_balancer(nginx, apps, proxies, address, scheme):
     assert plain["x-forwarded-proto"] == "http" and seen["x-request-id"] != FORGED["X_Request_ID"]
 
 
-def test_a_slow_host_gets_few(nginx, apps):
-    """With eight visitors at a time, a host that takes a second for each answer keeps but a few of 200 waiting."""
-    ports = [nginx.site(app, balancers=["127.0.0.1"]) for app in ("one", "two")]
-    port = nginx.balancer("shop", ports)
-    apps("one", "a", "fast")
-    handler = apps("two", "a", "slow").RequestHandlerClass
-    answer = handler.answer
-    handler.do_GET = lambda self: (threading.Event().wait(1), answer(self))
-    answers, todo = [], iter(range(200))
-
-    def visitor():
-        for _ in todo:
-            answers.append(release(ask(port)))
-
-    with nginx.serving(port):
-        threads = [threading.Thread(target=visitor, daemon=True) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-    assert len(answers) == 200 and answers.count("slow") <= 20
+def test_a_slow_host_gets_few(nginx, apps, two_hosts):
+    """While one keeps a visitor waiting, others get the other one."""
+    hosts = apps("one", "a", "from one"), apps("two", "a", "from two")
+    with nginx.serving(two_hosts), ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(ask, two_hosts, X_Hang="1")
+        slow = wait_until(lambda: [host for host in hosts if host.hanging])[0]
+        found = {release(ask(two_hosts)) for _ in range(20)}
+        slow.let_go.set()
+        assert found == {"from one", "from two"} - {release(waits.result(30))}
 
 
 def test_what_is_shipped_is_clean(nginx, certificate):
-    """`nginx -t` has no warning about any shipped file, but the one of newer versions about http2's spelling."""
+    """`nginx -t` has no warning about any shipped file, of two apps on a server, one with a dash in its name; but the
+    one of newer versions about http2's spelling."""
     nginx.site("shop", balancers=["10.0.0.1", "10.0.1.0/24", "2001:db8::1"])
-    nginx.site("tls", public="https.conf", HTTPS_PORT=f"127.0.0.1:{free_port()}", CERTIFICATE=str(certificate[0]),
+    nginx.site("my-blog", public="https.conf", HTTPS_PORT=f"127.0.0.1:{free_port()}", CERTIFICATE=str(certificate[0]),
                CERTIFICATE_KEY=str(certificate[1]))
     nginx.balancer("shop", [1, 2], ["10.0.0.1", "2001:db8::/32"])
     checked = run(nginx.command("-t"))

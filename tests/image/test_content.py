@@ -96,7 +96,8 @@ def test_verdicts(image):
     assert found["version"] == 2 and not found["failed"]
     assert found["vendors"].keys() == {"postgresql", "sqlite"}
     for entries in found["vendors"].values():
-        assert entries["accounts.0001_initial"] == {"verdict": "ok", "messages": []}
+        for name in ("accounts.0001_initial", "slipway_blobs.0001_files"):  # files may be in the database of a server
+            assert entries[name] == {"verdict": "ok", "messages": []}
         assert entries["axes.0005_remove_accessattempt_trusted"]["since"] == ["axes.0001_initial"]
         assert {entry["verdict"] for entry in entries.values()} <= {"ok", "ignored", "warning", "error"}
 

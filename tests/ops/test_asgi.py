@@ -1,4 +1,5 @@
-"""A site under SERVER=asgi: what it has of WSGI's, and what stays connected. Across flips: tests/host/test_asgi.py."""
+"""A site under SERVER=asgi: what it has of WSGI's, and what stays connected; across deploys that is a test of
+tests/e2e/test_one_server.py."""
 
 import re
 import time

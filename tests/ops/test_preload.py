@@ -43,19 +43,6 @@ urlpatterns = [path("who", who)]
 """
 
 
-@contextlib.contextmanager
-def start(folder, postgres, redis, *arguments, **env):
-    """Production's site with two workers; site.loaded() tells which processes have loaded it."""
-    (folder / "careless.py").write_text(URLS)
-    (folder / "preloaded.py").write_text("from project.settings_docker import *\nROOT_URLCONF = 'careless'\n")
-    with serve(folder, "", arguments, DJANGO_SETTINGS_MODULE="preloaded", ROLE="web", SITE_URL="http://localhost",
-               SECRET_KEY="0123456789abcdef" * 4, DATABASE_URL=postgres.url(postgres.database()),
-               CACHE_URL=redis.url(3), BROKER_URL=redis.url(4), WEB_CONCURRENCY="2", LOADED=str(folder / "loaded"),
-               **env) as site:
-        site.loaded = lambda: [int(line) for line in (folder / "loaded").read_text().split()]
-        yield site
-
-
 def children(site):
     """The pids of the workers."""
     path = Path(f"/proc/{site.process.pid}/task/{site.process.pid}/children")
@@ -95,7 +82,14 @@ def as_new(site, pids):
 
 @pytest.fixture
 def site(site_folder, postgres, redis):
-    with start(site_folder, postgres, redis, "--max-requests", "30", "--max-requests-jitter", "0") as site:
+    """Production's, with two workers; site.loaded() tells which processes have loaded it."""
+    (site_folder / "careless.py").write_text(URLS)
+    (site_folder / "preloaded.py").write_text("from project.settings_docker import *\nROOT_URLCONF = 'careless'\n")
+    with serve(site_folder, "", ["--max-requests", "30", "--max-requests-jitter", "0"], ROLE="web",
+               DJANGO_SETTINGS_MODULE="preloaded", SITE_URL="http://localhost", SECRET_KEY="0123456789abcdef" * 4,
+               DATABASE_URL=postgres.url(postgres.database()), CACHE_URL=redis.url(3), BROKER_URL=redis.url(4),
+               WEB_CONCURRENCY="2", LOADED=str(site_folder / "loaded")) as site:
+        site.loaded = lambda: [int(line) for line in (site_folder / "loaded").read_text().split()]
         yield site
 
 
@@ -118,11 +112,3 @@ def test_loaded_once_and_shared_by_nobody(site):
     wait_until(lambda: len(children(site)) == 2 and not children(site) & before and site.workers() == 2)
     as_new(site, children(site))
     assert site.loaded() == [site.process.pid]
-
-
-def test_each_loads_for_itself(site_folder, postgres, redis):
-    """WEB_PRELOAD=false: for what cannot be forked."""
-    with start(site_folder, postgres, redis, WEB_PRELOAD="false") as site:
-        pids = children(site)
-        as_new(site, pids)
-        assert sorted(site.loaded()) == sorted(pids)

@@ -1,10 +1,7 @@
 """What apps bring that a live site has not had: whether their errors are about tables that come with them."""
 
-import json
-
 import pytest
 
-from slipway.deploy.agent.steps.verdicts import judged, parse
 from ops.judging import add, copy, found, verdicts
 
 FIELDS = '[("id", models.BigAutoField(primary_key=True)), ("name", models.TextField()), ("note", models.TextField())]'
@@ -85,17 +82,3 @@ def test_the_makers_of_the_tables_of_errors_are_told(judging):
         assert "since" not in entries["xsquashed.0002"]
     assert judging["postgresql"]["xacross.0002"]["since"] == ["xacross.0001"]
     assert "since" not in judging["sqlite"]["xacross.0002"] and judging["sqlite"]["xacross.0002"]["verdict"] == "error"
-
-
-@pytest.mark.parametrize("vendor", ["postgresql", "sqlite"])
-def test_a_live_site_takes_an_app_with_a_history(judging, vendor):
-    """django-axes comes with migrations that alter, drop and constrain, of its own tables: no allowance is asked for.
-    Once its tables are there it is."""
-    told = parse(json.dumps({"version": 2, "vendors": judging}))
-    names = [name for name in judging[vendor] if name.startswith("axes.")]
-    wrong = [name for name in names if judging[vendor][name]["verdict"] == "error"]
-    assert {"axes.0005_remove_accessattempt_trusted", "axes.0007_alter_accessattempt_unique_together"} < {*wrong}
-    assert all(judging[vendor][name]["since"] == ["axes.0001_initial"] for name in wrong)
-    assert judged(names, told, vendor, names)["incompatible"] == {}
-    late = [name for name in names if name != "axes.0001_initial"]
-    assert [*judged(late, told, vendor, late)["incompatible"]] == wrong

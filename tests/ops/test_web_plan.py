@@ -79,49 +79,14 @@ def test_a_database_that_hangs_or_is_away(postgres):
             assert written(plan) == "unknown\n"
 
 
-SQUASHED = {
-    "0001_a": "", "0002_b": "dependencies = [('slipway', '0001_a')]",
-    "0001_squashed_0002": "replaces = [('slipway', '0001_a'), ('slipway', '0002_b')]"}
-PLAN = """
-import django
-from django.conf import settings
-settings.MIGRATION_MODULES = {"slipway": "squashed"}
-django.setup()
-from django.db import connection
-from django.db.migrations.recorder import MigrationRecorder
-from slipway.schema import web_plan
-for name in ("0001_a", "0002_b", "0001_squashed_0002"):
-    MigrationRecorder(connection).record_applied("slipway", name)
-    print([line for line in web_plan.plan().splitlines() if "slipway" in line or "unknown" in line])
-"""
-
-
-def test_a_squashed_migration_that_is_to_be_recorded(tmp_path):
-    """Nothing is left to be applied, and yet `migrate` has to be run: what it replaces may go with the next release."""
-    (tmp_path / "squashed").mkdir()
-    (tmp_path / "squashed" / "__init__.py").touch()
-    for name, text in SQUASHED.items():
-        lines = "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n    operations = []\n"
-        (tmp_path / "squashed" / f"{name}.py").write_text(f"{lines}    {text}\n")
-    done = warm.python("-c", PLAN, cwd=ROOT, env={
-        **os.environ, "PYTHONPATH": str(tmp_path), "DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3",
-        "DJANGO_SETTINGS_MODULE": "project.settings"})
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "['[X]  slipway.0001_a', '[ ]  slipway.0002_b']", "['unknown']", "['[X]  slipway.0001_squashed_0002']"]
-
-
-def test_started_again(sqlite_url):
-    """A container that is started again keeps what the first has told."""
+@pytest.mark.parametrize("there, said", [("web.plan", "release build-7\n[ ]  a.0001_initial\n"), ("web.plan.new", "")])
+def test_what_cannot_be_told_anew(sqlite_url, there, said):
+    """A container that is started again keeps what the first has told; where there is no room nothing is told, or left,
+    and the site is there."""
     with short_folder() as folder:
-        (folder / "web.plan").write_text("release build-7\n[ ]  a.0001_initial\n")
+        if said:
+            (folder / there).write_text(said)
+        else:
+            (folder / there).mkdir()  # what root cannot write either
         with slot(sqlite_url, folder, WEB_CONCURRENCY="1") as plan:
-            assert written(plan).endswith("a.0001_initial\n")
-
-
-def test_no_room(sqlite_url):
-    """Nothing is told, nothing is left, and the site is there."""
-    with short_folder() as folder:
-        (folder / "web.plan.new").mkdir()  # what root cannot write either
-        with slot(sqlite_url, folder, WEB_CONCURRENCY="1") as plan:
-            assert plan.read_text() == ""
+            assert plan.read_text() == said

@@ -8,7 +8,6 @@ import tempfile
 import threading
 from datetime import timedelta
 from pathlib import Path
-from threading import BoundedSemaphore
 from unittest import mock
 
 from django.conf import settings
@@ -18,7 +17,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
-from django.test import AsyncClient, TestCase, TransactionTestCase, override_settings, skipUnlessDBFeature
+from django.test import AsyncClient, TestCase, TransactionTestCase, skipUnlessDBFeature
 from django.utils import timezone
 from django.utils.http import http_date
 
@@ -26,7 +25,6 @@ from slipway.blobs import small_enough
 from slipway.blobs.storage import DatabaseStorage
 from slipway.files import TooLarge, views
 from slipway.files.models import CHUNK, Blob, Chunk
-from slipway.media import media
 
 from .models import Paper
 
@@ -49,7 +47,7 @@ def names():
 class Storage(TestCase):
     def test_saved(self):
         """Of each length about a chunk's, with its size and checksum, from what Django and Python have for a file."""
-        for size in (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, len(LONG)):
+        for size in (0, CHUNK - 1, CHUNK, CHUNK + 1, len(LONG)):
             name = save(f"a/{size}", LONG[:size])
             self.assertTrue(read(name) == LONG[:size])
             self.assertEqual((default_storage.size(name), default_storage.checksum(name)),
@@ -175,6 +173,8 @@ class View(TestCase):
             self.assertTrue(self.body(response) == LONG)
         self.assertEqual((response["Content-Length"], response["ETag"], response["Last-Modified"]),
                          (str(len(LONG)), self.etag, http_date(self.at)))
+        for headers, status in (({"if_none_match": self.etag, "range": "bytes=0-1"}, 304), ({"if_match": '"b"'}, 412)):
+            self.assertEqual(self.get(**headers).status_code, status)
         for name in ("absent", "a//long.bin", "../a", "a/", "A/LONG.BIN", "%00"):
             self.assertEqual(self.get(name).status_code, 404, name)
         self.assertEqual(self.get(method="post").status_code, 405)
@@ -198,12 +198,6 @@ class View(TestCase):
             self.assertEqual(self.get(range="bytes=0-1", if_range=condition).status_code, 200)
         self.assertEqual(self.get(save("empty", b""), range="bytes=0-").status_code, 200)
 
-    def test_conditions(self):
-        for headers, status in (({"if_modified_since": http_date(self.at)}, 304), ({"if_match": '"b"'}, 412),
-                                ({"if_none_match": self.etag, "range": "bytes=0-1"}, 304)):
-            response = self.get(**headers)
-            self.assertEqual((response.status_code, response["ETag"]), (status, self.etag))
-
     def test_inert(self):
         """Whatever it holds, a browser runs none of it."""
         for name, shown in (("evil.html", None), ("evil.svg", None), ("d.png/evil", None), ("a.PNG", "image/png")):
@@ -223,24 +217,6 @@ class View(TestCase):
             pieces = [piece async for piece in response]
         self.assertTrue(response.is_async and b"".join(pieces) == LONG)
         self.assertEqual((len(pieces), found["default"].close_if_unusable_or_obsolete.call_count), (4, 5))
-
-    def test_long_ones(self):
-        """Only so many are sent at a time; a place is free again once an answer is closed."""
-        with mock.patch.object(views, "LONG", 10), mock.patch.object(views, "places", BoundedSemaphore(1)):
-            first, second = self.get(), self.get()
-            self.assertEqual((second.status_code, second["Retry-After"]), (429, "5"))
-            self.assertEqual(self.get(range="bytes=0-9").status_code, 206)
-            self.assertTrue(self.body(first) == LONG)
-            self.assertTrue(self.body(self.get()) == LONG)
-
-    def test_elsewhere(self):
-        """Who has files in a folder or a bucket has nothing of this."""
-        with override_settings(STORAGES={**settings.STORAGES, "default": {"BACKEND": "slipway.files.folder.Folder"}}):
-            self.assertEqual([each.callback.__name__ for each in media()], ["absent"])
-            with override_settings(DEBUG=True):
-                self.assertEqual([each.callback.__name__ for each in media()], ["serve"])
-            with override_settings(MEDIA_URL="https://bucket.example/media/"):
-                self.assertEqual(media(), [])
 
 
 class Moving(TestCase):
@@ -290,8 +266,8 @@ class Moving(TestCase):
         self.assertEqual(names(), ["new", "old"])
 
     def test_which(self):
-        for word, said in (("s3://key:hush@host/bucket", "s3 is neither"), ("UNSET_URL", "UNSET_URL is neither"),
-                           ("database:x", "is neither database:, database:?limit"), ("/none/such", "No such file")):
-            with self.subTest(word), self.assertRaisesMessage(CommandError, said) as caught:
+        """No word of what is refused is told that may be a secret."""
+        for word in ("s3://key:hush@host/bucket", "UNSET_URL", "database:x", "/none/such"):
+            with self.subTest(word), self.assertRaises(CommandError) as caught:
                 self.move(word, "database:")
             self.assertNotIn("hush", str(caught.exception))
