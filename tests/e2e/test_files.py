@@ -2,11 +2,11 @@
 
 import hashlib
 import random
+import re
 import shlex
 
 import pytest
 
-from documented import block
 from e2e import checker
 from e2e.fleet.load import Load
 from e2e.orders import Orders
@@ -46,7 +46,8 @@ class Gallery(Orders):
     def as_told(self, after, *edits):
         """Do on the database's machine what docs/operations.md tells after some words, for the database orders of the
         role app; each edit is (what stands there, what to take)."""
-        script = block(OPERATIONS, after).replace("--owner=shop", "--owner=app").replace("shop", "orders")
+        told = re.search(f"{re.escape(after)}[^\n]*\n\n((?:    .*\n)+)", OPERATIONS.read_text())[1]
+        script = told.replace("\n    ", "\n").replace("--owner=shop", "--owner=app").replace("shop", "orders")
         for was, becomes in edits:
             assert was in script
             script = script.replace(was, becomes)
