@@ -54,6 +54,7 @@ def test_who_types_pip(scratch):
     def type_it(typed):
         return run(["sh", "-c", f". ve/bin/activate && {typed}"], cwd=scratch.folder, env=scratch.env)
 
+    scratch.folder = scratch.folder.rename(scratch.folder.parent / "a copy")  # activate itself minds quotes in a name
     scratch.made()
     scratch.env["PIP_NO_INDEX"] = "1"  # whatever pip this would be, it shall install nothing here
     for typed in ("pip", "pip3", "python -m pip"):
