@@ -76,8 +76,8 @@ class Project(Folder):
             self.lend_virtualenv()
 
     @classmethod
-    def made(cls, template, folder, *options, cwd=None):
-        done = cls.copy(template, folder, *options, cwd=cwd)
+    def made(cls, template, folder, *options):
+        done = cls.copy(template, folder, *options)
         assert done.returncode == 0, done.stderr
         return cls(folder)
 

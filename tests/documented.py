@@ -10,12 +10,3 @@ def block(path, after):
     found = re.match(r"[^\n]*\n\n((?:    .*\n)+)", text.partition(after)[2])
     assert found, f"nothing is indented after {after!r}"
     return re.sub("^    ", "", found[1], flags=re.MULTILINE)
-
-
-def fenced(path, after):
-    """The lines of the ```-block that follows some words of a page."""
-    text = path.read_text()
-    assert text.count(after) == 1, f"{path.name} has {after!r} {text.count(after)} times"
-    found = re.match(r"[^\n]*\n\n```\w*\n(.*?)^```$", text.partition(after)[2], re.DOTALL | re.MULTILINE)
-    assert found, f"nothing is fenced after {after!r}"
-    return found[1]

@@ -90,32 +90,12 @@ def test_links_to_headings_lead_somewhere():
             assert heading in anchors(there), f"{page.relative_to(ROOT)} links to {target}#{heading}"
 
 
-LONGEST = 120
-
-
-def prose(text):
-    """(number, line) of what can be wrapped: no table, no code block, no single long word such as a link."""
-    fenced = False
-    for number, line in enumerate(text.split("\n"), 1):
-        fenced ^= line.lstrip().startswith("```")
-        if not (fenced or line.startswith(("|", "    ")) or " " not in line.strip().removeprefix("- ")):
-            yield number, line
-
-
 def test_the_start_page_ships_as_the_readme_does():
     """It names the targets of the README's section, in their order."""
     section = (ROOT / "README.md").read_text().partition("\n## Ship\n")[2].partition("\n## ")[0]
     page = (ROOT / "project/home/templates/home/next.html").read_text().partition("<h3>Ship it</h3>")[2]
     shown = [words.strip() for words in re.findall(r"<kbd>make ([a-z ]+)", page)]
     assert shown == [words.strip() for words in re.findall(r"^    make ([a-z ]+)", section, re.MULTILINE)] != []
-
-
-def test_lines_are_not_too_long():
-    """Documents and units are wrapped, where they can be."""
-    pages = [path for path in git_files() if path.endswith(".md") or path.startswith("slipway/deploy/server/systemd/")]
-    found = [f"{path}:{number} has {len(line)}" for path in pages
-             for number, line in prose((ROOT / path).read_text()) if len(line) > LONGEST]
-    assert not found, f"more than {LONGEST} characters in a line: " + ", ".join(found)
 
 
 NAMED = re.compile(r"`(?:tests/)?([\w/]+\.py)::(test_\w+)`")

@@ -190,6 +190,7 @@ class ScheduleTest(TestCase):
         seen = PeriodicTask.objects.get(name="job").last_run_at
         self.assertIsNotNone(seen)
         self.assertEqual(self.schedule(job=self.entry()).schedule["job"].last_run_at, seen)
+        self.assertEqual(PeriodicTask.objects.get(name="job").last_run_at, seen)
 
     def test_heartbeat(self) -> None:
         """Beat sends a heartbeat each minute, of any app, and those that no worker took do not pile up."""

@@ -1,13 +1,11 @@
 """Deploys beside what people write by hand: the same releases in turn on the same servers under the same load.
 
     make ve/sentinel-deploy && make fleet FLEET_HOSTS="web1 web2 web3 web4"
-    ve/bin/python tests/benchmarks/deploy.py [--images real stand-in] [--parts plain broken rollback]
-        [--tools deploy loop pyinfra classic.sh] [--hosts 1 2 4] [--runs 5] [--beside FOLDER]
+    ve/bin/python tests/benchmarks/deploy.py [--parts plain broken rollback] [--tools deploy loop pyinfra classic.sh]
+        [--hosts 1 2 4] [--runs 5]
     make fleet-down
 
-Its servers are made bare first. --images: the project's own image, built by `make build`, with the app of
-tests/e2e/apps/orders; and a stand-in that starts at once. --beside FOLDER: in plain, beside the deployer of another
-checkout; each deploys and rolls back in its turn.
+Its servers are made bare first. The image is the project's own, by `make build`, with the app of tests/e2e/apps/orders.
 
 plain: good releases. broken: a release that crashes, and one that answers 500; the loop and pyinfra notice neither.
 rollback: warm, to the release before, web and worker on each of the most servers, beat on one. Seconds are those from
@@ -26,18 +24,41 @@ from statistics import median
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 import deploy_cpu as cpu  # noqa: E402
-import deploy_tables as tables  # noqa: E402
-from deploy_apps import KINDS, NAMES  # noqa: E402
+from deploy_apps import LIMIT, NAMES  # noqa: E402
 from deploy_tools import TOOLS, Bench  # noqa: E402
 from e2e import fleet as fleets  # noqa: E402
 from proc import run  # noqa: E402
 
-PARTS = ("plain", "broken", "rollback")
+
+def servers(count):
+    return f"{count} host{'s' * (count > 1)}"
+
+
+def spread(values):
+    return f"({min(values):.2f} to {max(values):.2f})"
+
+
+def table(title, series, beside):
+    """series: tool → its runs, in turn. Seconds until the last server answers as it should, and until the command
+    ended; the ratio to `beside`, run by run; requests lost of those sent; CPU seconds above those at rest."""
+    head = ("", "last host", "", "ended", f"of {beside}'s", "", "lost", "CPU/host", "own CPU")
+    rows = [head, *(row(tool, runs, series[beside]) for tool, runs in series.items())]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    print(f"\n{title}; median of {len(series[beside])}, load of this machine {os.getloadavg()[0]:.1f}")
+    for cells in rows:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip(), flush=True)
+
+
+def row(tool, runs, others):
+    seconds, ratios = [run.seconds for run in runs], [a.seconds / b.seconds for a, b in zip(runs, others)]
+    return (tool, f"{median(seconds):.2f} s", spread(seconds), f"{median(run.whole for run in runs):.2f} s",
+            f"{median(ratios):.2f}", spread(ratios),
+            f"{sum(run.lost for run in runs)} of {sum(run.sent for run in runs):,}",
+            f"{median(run.host_cpu for run in runs):.2f} s", f"{median(run.own_cpu for run in runs):.2f} s")
 
 
 def compare(bench, args):
     """Good releases by each tool, on each number of servers."""
-    medians = {tool: {} for tool in args.tools}
     for count in args.hosts:
         bench.use(count)
         series, turns = {tool: [] for tool in args.tools}, list(args.tools)
@@ -47,30 +68,7 @@ def compare(bench, args):
             for tool in turns:
                 series[tool].append(bench.by(tool, bench.releases.new()))
             turns.append(turns.pop(0))
-        tables.table(f"plain, {tables.servers(count)}: {bench.kind.title}", series, beside(args.tools))
-        for tool in args.tools:
-            medians[tool][count] = median(run.seconds for run in series[tool])
-    tables.more_hosts(medians)
-
-
-def beside(tools):
-    """What ratios are to."""
-    return "loop" if "loop" in tools else tools[0]
-
-
-def compare_checkouts(bench, args):
-    """Good releases and warm rollbacks by this deployer and by another checkout's, which take turns at being first."""
-    for count in args.hosts:
-        bench.use(count)
-        live = bench.releases.new()
-        bench.deploy(live)
-        series, turns = {ROOT: [], args.beside: []}, [ROOT, args.beside]
-        for number in range(args.runs + 1):
-            for checkout in turns:
-                pair = bench.deploy(bench.releases.new(), checkout), bench.rollback(live, checkout)
-                series[checkout] += [pair] if number else []  # at first bytecode is written
-            turns.reverse()
-        tables.checkouts(f"plain, {tables.servers(count)}: {bench.kind.title}, two checkouts", series)
+        table(f"plain, {servers(count)}", series, "loop" if "loop" in args.tools else args.tools[0])
 
 
 def compare_broken(bench, args):
@@ -83,9 +81,9 @@ def compare_broken(bench, args):
         for _ in range(args.runs):
             tag = bench.releases.new(fault)
             for tool in tools:
-                series[tool].append(bench.by(tool, tag, ready=bench.kind.limit, codes=(1,)))
-        tables.table(f"broken ({fault}, ready = {bench.kind.limit}), {tables.servers(max(args.hosts))}, until taken"
-                     f" back: {bench.kind.title}", series, tools[-1])
+                series[tool].append(bench.by(tool, tag, ready=LIMIT, codes=(1,)))
+        table(f"broken ({fault}, ready = {LIMIT}), {servers(max(args.hosts))}, until taken back", series,
+              tools[-1])
 
 
 def roll_back(bench, args):
@@ -100,14 +98,10 @@ def roll_back(bench, args):
     for _ in range(args.runs):
         series["deploy"].append(bench.deploy(bench.releases.new()))
         series["rollback"].append(bench.rollback(live))
-    tables.table(f"rollback, warm, {tables.servers(count)} with web and worker, one with beat: {bench.kind.title}",
-                 series, "deploy")
+    table(f"rollback, warm, {servers(count)} with web and worker, one with beat", series, "deploy")
 
 
-def do(bench, part, args):
-    """A part of the benchmark."""
-    {"plain": compare_checkouts if args.beside else compare, "broken": compare_broken, "rollback": roll_back}[part](
-        bench, args)
+PARTS = {"plain": compare, "broken": compare_broken, "rollback": roll_back}
 
 
 def attach():
@@ -127,26 +121,22 @@ def attach():
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", nargs="+", default=list(KINDS), choices=KINDS)
-    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--tools", nargs="+", default=TOOLS, choices=TOOLS)
     parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2, 4], choices=range(1, 5))
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--beside", type=Path, metavar="FOLDER", help="another checkout, in place of the other tools")
     return parser.parse_args()
 
 
 def main():
     args = options()
-    args.beside = args.beside and args.beside.resolve()
     fleet = attach()
     with tempfile.TemporaryDirectory(prefix="bench", dir="/tmp") as folder:
-        for kind in args.images:
-            bench = Bench(fleet, Path(folder), KINDS[kind]())
-            for part in (part for part in PARTS if part in args.parts):
-                print(f"\n==== {part}: {bench.kind.title}; load of this machine: {os.getloadavg()[0]:.1f}", flush=True)
-                do(bench, part, args)
-            bench.end()
+        bench = Bench(fleet, Path(folder))
+        for part in (part for part in PARTS if part in args.parts):
+            print(f"\n==== {part}; load of this machine: {os.getloadavg()[0]:.1f}", flush=True)
+            PARTS[part](bench, args)
+        bench.end()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What is deployed: the project's own image and a stand-in, releases of both, and hosts that run them."""
+"""What is deployed: releases of the project's own image, and hosts that run them."""
 
 import secrets
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from e2e.fleet import apps
@@ -14,62 +14,33 @@ from e2e.rollouts import QUICK, Shop
 
 NAMES = ("web1", "web2", "web3", "web4")
 HERE = Path(__file__).parent
+APP, LIMIT = "orders", 15  # seconds within which a release that does not get ready is taken back
 SETTINGS = {**QUICK, "rollout.canary": 0, "rollout.bake": 0, "rollout.dead_after": 30,
             "rollout.migrate": 120}
 CHANGE = 200_000  # bytes that a release of the project's image has of its own, as one has whose code alone changed
 
 
-class StandIn:
-    """An app that starts at once and needs nothing, so that what is measured is the tool."""
-
-    app, post_path, limit = "echo", "/?ms=50", 5
-    title = "a stand-in that starts at once"
-
-    def image(self, tag, fault):
-        """A release in the engine here."""
-        return apps.echo(tag, fault)
-
-    def settings(self, services, app):
-        """What it is given."""
-        return {"DATABASE_URL": "postgres://echo@db.example/echo"}  # nobody connects to it
-
-
-class Real:
-    """The project's own image with an app as a team adds one: its POSTs write to the database and queue a task."""
-
-    app, post_path, limit = "orders", "/", 15
-    title = "the project's own image"
+class Image:
+    """The project's own with an app as a team adds one: its POSTs write to the database and queue a task."""
 
     def __init__(self):
         base = apps.project("bench")
         made = docker("image", "inspect", "--format", "{{.Id}}", base).stdout.strip()
         self.base = build(apps.APPS / "orders", "fleet-orders", BASE=base, BASE_ID=made)
 
-    def image(self, tag, fault):
-        """A release in the engine here."""
+    def release(self, tag, fault):
+        """One in the engine here."""
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(HERE / "release/Dockerfile", folder)
             Path(folder, "change").write_bytes(secrets.token_bytes(CHANGE))
             return build(folder, "bench-release", BASE=self.base, FAULT=fault, TAG=tag)
 
-    def settings(self, services, app):
-        """Real ones, of a database and queues of its own."""
-        redis, number = services.redis_url.removesuffix("/0"), 2 * app.endswith("hand")
-        return {"SITE_URL": "http://localhost", "ALLOWED_HOSTS": f"{app}.example", "WORKER_CONCURRENCY": 2,
-                "SECRET_KEY": secrets.token_hex(32), "DATABASE_URL": services.new_database(app),
-                "BROKER_URL": f"{redis}/{6 + number}", "CACHE_URL": f"{redis}/{7 + number}",
-                "JOURNAL_URL": f"{redis}/{10 + number}"}
-
-
-KINDS = {"real": Real, "stand-in": StandIn}
-
 
 class Served(Shop):
-    """An app of a kind on the servers, by a tool; all of a kind have the same images."""
+    """The app on the servers, by a tool; all have the same images."""
 
-    def __init__(self, fleet, folder, kind, app):
-        Project.__init__(self, fleet, folder, app, f"{fleet.registry.address}/{kind.app}", **SETTINGS)
-        self.kind = kind
+    def __init__(self, fleet, folder, app):
+        Project.__init__(self, fleet, folder, app, f"{fleet.registry.address}/{APP}", **SETTINGS)
         self.use(len(NAMES))
 
     def use(self, count, *more):
@@ -84,7 +55,13 @@ class Served(Shop):
         self.fleet = replace(self.fleet, ssh_config=ssh_config)
 
     def stage(self):
-        settings = self.kind.settings(self.fleet.services, self.app)
+        """A database and queues of its own."""
+        services, number = self.fleet.services, 2 * self.app.endswith("hand")
+        redis = services.redis_url.removesuffix("/0")
+        settings = {"SITE_URL": "http://localhost", "ALLOWED_HOSTS": f"{self.app}.example", "WORKER_CONCURRENCY": 2,
+                    "SECRET_KEY": secrets.token_hex(32), "DATABASE_URL": services.new_database(self.app),
+                    "BROKER_URL": f"{redis}/{6 + number}", "CACHE_URL": f"{redis}/{7 + number}",
+                    "JOURNAL_URL": f"{redis}/{10 + number}"}
         done = self.deploy("env", "set", input="".join(f"{name}={value}\n" for name, value in settings.items()))
         assert done.returncode == 0, done.stderr
 
@@ -101,20 +78,18 @@ class Served(Shop):
             host.run(f"systemctl disable --quiet {self.app}.target && systemctl stop {self.app}.target", timeout=120)
 
 
-@dataclass
 class Releases:
-    """New ones of a kind, as many as are asked for."""
+    """New ones, as many as are asked for."""
 
-    kind: object
-    registry: object
-    number: int = 0
+    def __init__(self, registry):
+        self.registry, self.image, self.number = registry, Image(), 0
 
     def new(self, fault=""):
         """A release in the registry, which no server has; its tag."""
         self.number += 1
         tag = f"{int(time.time()):x}-{self.number}"
-        image = self.kind.image(tag, fault)
-        self.registry.push(image, f"{self.kind.app}:{tag}")
+        image = self.image.release(tag, fault)
+        self.registry.push(image, f"{APP}:{tag}")
         docker("rmi", image, check=False)
         return tag
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean
 
 import deploy_cpu as cpu
-from deploy_apps import NAMES, Releases, Served, commands, take_over
+from deploy_apps import APP, NAMES, Releases, Served, commands, take_over
 from e2e.provisioned import ROOT
 from proc import run, wait_until
 
@@ -37,12 +37,11 @@ class Run:
 
 
 class Bench:
-    """A kind of app on the fleet, twice: as the deployer and classic.sh have it, and as people start it by hand."""
+    """The app on the fleet, twice: as the deployer and classic.sh have it, and as people start it by hand."""
 
-    def __init__(self, fleet, folder, kind):
-        self.fleet, self.folder, self.kind = fleet, folder, kind
-        self.releases = Releases(kind, fleet.registry)
-        self.ours, self.hand = (Served(fleet, folder, kind, kind.app + more) for more in ("", "hand"))
+    def __init__(self, fleet, folder):
+        self.fleet, self.folder, self.releases = fleet, folder, Releases(fleet.registry)
+        self.ours, self.hand = (Served(fleet, folder, APP + more) for more in ("", "hand"))
         self.rest = {}
         near = folder / "ssh_config"  # by a path without spaces: classic.sh splits its SSH there
         if not near.exists():
@@ -73,15 +72,10 @@ class Bench:
         return {"deploy": self.deploy, "loop": self.loop, "pyinfra": self.pyinfra,
                 "classic.sh": self.classic}[tool](tag, **options)
 
-    def deploy(self, tag, checkout=ROOT, ready=60, **options):
+    def deploy(self, tag, ready=60, **options):
         self.ours.settings["rollout.ready"] = ready
         self.retire()
-        return self.measure(self.ours, self.command(checkout, "deploy", tag), tag, checkout=checkout, **options)
-
-    def command(self, checkout, *words):
-        """The deployer's; in a checkout of an older version it is elsewhere."""
-        python, module, name, *rest = self.ours.command(*words)
-        return [python, module, name if (checkout / "slipway/deploy").exists() else "deploy", *rest]
+        return self.measure(self.ours, self.ours.command("deploy", tag), tag, **options)
 
     def retire(self):
         """End the old release, as it has ended some time after a deploy: the next one finds an empty slot."""
@@ -90,8 +84,8 @@ class Bench:
             wait_until(lambda host=host: len(host.run(
                 f"docker ps -q --filter name={self.ours.app}-web").split()) < 2, 60, "the old release has ended")
 
-    def rollback(self, tag, checkout=ROOT):
-        return self.measure(self.ours, self.command(checkout, "rollback"), tag, checkout=checkout)
+    def rollback(self, tag):
+        return self.measure(self.ours, self.ours.command("rollback"), tag)
 
     def classic(self, tag, ready=60, **options):
         env = {"HOSTS": " ".join(self.ours.hosts), "APP": self.ours.app, "IMAGE": self.ours.settings["image"],
@@ -109,21 +103,21 @@ class Bench:
         inventory = self.folder / "inventory.py"
         inventory.write_text(f"hosts = {[(name, data) for name in self.hand.hosts]!r}\n")
         return self.measure(self.hand, [sys.executable, "-m", "pyinfra", "-y", inventory, HERE / "by_pyinfra.py"], tag,
-                            {"COMMANDS": " && ".join(self.commands(tag))}, checkout=self.folder)
+                            {"COMMANDS": " && ".join(self.commands(tag))}, cwd=self.folder)
 
     def commands(self, tag):
         return commands(self.hand.app, f"{self.hand.settings['image']}:{tag}")
 
     # ---- what they cost ----
 
-    def measure(self, served, command, tag, env=(), checkout=ROOT, codes=(0,)):
+    def measure(self, served, command, tag, env=(), cwd=ROOT, codes=(0,)):
         """Run a command under load, until all servers have answered as `tag`, or, where it fails, until it has ended.
         Ends with what it said where its exit code is none of `codes`."""
         rest = self.at_rest(served)
-        with served.load(rate=RATE, post_every=10, posts=3, post_path=self.kind.post_path) as load:
+        with served.load(rate=RATE, post_every=10, posts=3, post_path="/") as load:
             time.sleep(0.3)  # so that the old release is seen
             hosts, own, began = cpu.used(served.web), cpu.own(), time.time()
-            done = run(command, timeout=300, cwd=checkout, env={**ENVIRONMENT, **dict(env)})
+            done = run(command, timeout=300, cwd=cwd, env={**ENVIRONMENT, **dict(env)})
             whole, own = time.time() - began, cpu.own() - own
             if done.returncode == 0:
                 wait_until(lambda: all(release(host, served) == tag for host in served.web), 60, f"all serve {tag}")
@@ -141,7 +135,7 @@ class Bench:
     def at_rest(self, served, seconds=5):
         """CPU seconds that a server uses for each request that is answered, while nobody deploys."""
         if served.app not in self.rest:
-            with served.load(rate=RATE, post_every=10, posts=3, post_path=self.kind.post_path) as load:
+            with served.load(rate=RATE, post_every=10, posts=3, post_path="/") as load:
                 time.sleep(1)
                 before, began = mean(cpu.used(served.web)), time.time()
                 time.sleep(seconds)

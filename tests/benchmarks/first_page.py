@@ -7,20 +7,20 @@ each; warm: caches kept. Network speed is part of it, so the bytes fetched are s
 """
 
 import argparse
-import contextlib
 import os
+import re
 import shutil
-import signal
-import socket
-import subprocess
+import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
+from urllib.request import urlopen
 
-from side_by_side import report
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from proc import ROOT, free_port, run, running, wait_until  # noqa: E402
+from side_by_side import report  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
+# venv, pip install django, startproject, migrate, runserver: what a person types, here without pause.
 BY_HAND = """set -e
 python3 -m venv ve
 ve/bin/pip install -q django=={version}
@@ -30,82 +30,53 @@ exec ve/bin/python manage.py runserver {port}
 """
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 def seconds_to_page(command, folder, port, caches):
     """Start the command and poll until the page answers 200; end its whole session. Returns seconds."""
-    env = dict(os.environ, XDG_CACHE_HOME=str(caches), PIP_CACHE_DIR=str(caches / "pip"),
-               UV_CACHE_DIR=str(caches / "uv"))
+    env = {**os.environ, "XDG_CACHE_HOME": caches, "PIP_CACHE_DIR": caches / "pip", "UV_CACHE_DIR": caches / "uv"}
     env.pop("PYTHONDONTWRITEBYTECODE", None)  # it would make every later start compile everything again
     start = time.monotonic()
-    with open(folder / "output", "w") as output:
-        process = subprocess.Popen(command, cwd=folder, env=env, stdout=output, stderr=output,
-                                   start_new_session=True)
-    try:
-        while time.monotonic() < start + 300:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as page:
-                    assert page.status == 200
-                    return time.monotonic() - start
-            except OSError:
-                if process.poll() is not None:
-                    raise SystemExit((folder / "output").read_text()) from None
-                time.sleep(0.02)
-        raise SystemExit("no page within 300 s")
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(30)
+    with running(command, cwd=folder, env=env) as process:
+        wait_until(lambda: process.poll() is not None or urlopen(f"http://127.0.0.1:{port}/", timeout=5), 300, "a page")
+        assert process.poll() is None, process.output()
+        return time.monotonic() - start
 
 
 def ours(scratch, caches):
     """git clone; make runserver."""
-    folder, port = scratch / "ours", free_port()
-    start = time.monotonic()
-    subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True, timeout=60)
+    port, start = free_port(), time.monotonic()
+    assert run(["git", "clone", "-q", ROOT, scratch / "ours"]).returncode == 0
     cloned = time.monotonic() - start
-    return cloned + seconds_to_page(["make", "runserver", f"PORT={port}"], folder, port, caches)
+    return cloned + seconds_to_page(["make", "runserver", f"PORT={port}"], scratch / "ours", port, caches)
 
 
 def by_hand(scratch, caches):
-    """venv, pip install django, startproject, migrate, runserver: six commands a person types, here without pause."""
-    folder, port = scratch / "by-hand", free_port()
-    folder.mkdir()
-    script = BY_HAND.format(version=django_version(), port=port)
-    return seconds_to_page(["sh", "-c", script], folder, port, caches)
-
-
-def django_version():
-    """The version our pins name, so that both install the same Django."""
-    pins = (ROOT / "requirements.txt").read_text()
-    return next(line.split("==")[1].split()[0] for line in pins.splitlines() if line.startswith("django=="))
+    """With the version that our pins name, so that both install the same Django."""
+    version = re.search("^django==([0-9.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)[1]
+    port = free_port()
+    return seconds_to_page(["sh", "-c", BY_HAND.format(version=version, port=port)], scratch, port, caches)
 
 
 def size(folder):
-    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file() and not path.is_symlink())
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
-def one(run, cold, caches, kind):
+def one(measured, cold, caches):
     if cold:
-        shutil.rmtree(caches / kind, ignore_errors=True)
+        shutil.rmtree(caches, ignore_errors=True)
     with tempfile.TemporaryDirectory() as scratch:
-        return run(Path(scratch), caches / kind)
+        return measured(Path(scratch), caches)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
-    with tempfile.TemporaryDirectory() as caches:
-        caches = Path(caches)
+    with tempfile.TemporaryDirectory() as folder:
+        caches, others = Path(folder, "ours"), Path(folder, "by hand")
         for cold in (True, False):
-            pairs = [(one(ours, cold, caches, "ours"), one(by_hand, cold, caches, "by-hand")) for _ in range(runs)]
+            pairs = [(one(ours, cold, caches), one(by_hand, cold, others)) for _ in range(runs)]
             report(f"fresh clone to first page, {'cold' if cold else 'warm'}", "ours", "plain Django", pairs)
-        print(f"bytes in the caches: ours {size(caches / 'ours'):,}, plain Django {size(caches / 'by-hand'):,}")
+        print(f"bytes in the caches: ours {size(caches):,}, plain Django {size(others):,}")
 
 
 if __name__ == "__main__":

@@ -55,20 +55,3 @@ def test_a_server_that_is_gone(visit, development):
     page.wait_for_selector("#lost", state="visible")
     page.context.set_offline(False)
     page.wait_for_selector("#lost", state="hidden")
-
-
-def test_without_script(chromium, development):
-    """Without JavaScript the page tells the same, and how to get fresh values."""
-    page = chromium.new_context(java_script_enabled=False).new_page()
-    page.goto(development)
-    assert page.locator("#part-database .state").inner_text() == "up"
-    assert page.locator("noscript p").bounding_box()["height"] > 0
-    page.context.close()
-
-
-def test_visitors_are_welcomed(visit, check_looks, deployed):
-    """Visitors of a deployed site get a welcome, without a script."""
-    page = visit(deployed, 390)
-    check_looks(page)
-    assert page.locator("h1").inner_text().startswith("Welcome")
-    assert page.locator("script").count() == 0

@@ -13,13 +13,6 @@ from proc import ROOT, running
 NAMES = ["manage.py", "Makefile", *(path.name for path in ROOT.glob("*.mk")), ".flake8", "requirements.txt"]
 MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev"]  # -o: the virtualenv is the checkout's, leave it alone
 
-FIRST = {"accounts", "home", "static", "templates"}  # what is in project/ before a team adds its apps
-
-
-def own_apps():
-    """The names of the apps that a team has added."""
-    return {path.name for path in ROOT.glob("project/[a-z]*/")} - FIRST
-
 
 class Clone:
     """The project as git would hand it over, in a folder of its own whose path has a space."""

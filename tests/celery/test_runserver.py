@@ -46,13 +46,6 @@ def test_no_port(clone):
     one_line(clone.run("runserver", "PORT=99999"), "99999 is not a port", "PORT=8001")
 
 
-def test_database_away(clone):
-    """A database that does not answer: one line with the cause, without the password."""
-    done = clone.run("runserver", f"PORT={free_port()}", DATABASE_URL="postgres://me:hush@127.0.0.1:1/shop")
-    one_line(done, "shop on 127.0.0.1", "refused", "DATABASE_URL")
-    assert "hush" not in done.stdout
-
-
 @pytest.mark.parametrize("made", [False, True])
 def test_read_only_checkout(clone, made):
     """A checkout that may not be written, with or without its var/: one line that names the folder."""
@@ -74,23 +67,17 @@ WRONG = """from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [("accounts", "0001_initial")]
-    operations = [{}]
+    operations = [migrations.RunSQL('SELECT nonsense')]
 """
 
 
-CELERY = ("-m", "celery", "-q", "-A", "project")
-
-
-@pytest.mark.parametrize("operation, said, commands", [
-    ("migrations.RunSQL('SELECT nonsense')", "no such column: nonsense", ["runserver", "worker", "beat"]),
-    ("migrations.RunPython(lambda *_: 1 / 0)", "division by zero", ["runserver"])])
-def test_a_migration_that_fails(clone, operation, said, commands):
+def test_a_migration_that_fails(clone):
     """Server, worker and beat name the migration and its error in a line, and what shows more; none goes on with half
     of a database."""
-    (clone.path / "project/accounts/migrations/0002_wrong.py").write_text(WRONG.format(operation))
-    for command in commands:
-        words = ["manage.py", command, str(free_port())] if command == "runserver" else [*CELERY, command]
+    (clone.path / "project/accounts/migrations/0002_wrong.py").write_text(WRONG)
+    celery = ("-m", "celery", "-q", "-A", "project")
+    for words in (["manage.py", "runserver", str(free_port())], [*celery, "worker"], [*celery, "beat"]):
         done = clone.run("python", *words)
         told = [line for line in done.stdout.splitlines() if "accounts.0002_wrong" in line]
         assert done.returncode == 1 and "Traceback" not in done.stdout, done.stdout
-        assert len(told) == 1 and said in told[0] and told[0].endswith("To see where: make migrate"), done.stdout
+        assert len(told) == 1 and "nonsense" in told[0] and told[0].endswith("To see where: make migrate"), done.stdout

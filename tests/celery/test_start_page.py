@@ -2,14 +2,11 @@
 
 import html
 import re
-import shutil
 import urllib.request
 
 import pytest
 
 from proc import ROOT, answers, free_port, run, wait_until
-
-from .conftest import own_apps
 
 ANN = {"DJANGO_SUPERUSER_USERNAME": "ann", "DJANGO_SUPERUSER_EMAIL": "", "DJANGO_SUPERUSER_PASSWORD": "x"}
 APPS = ["shop", "orders"]
@@ -64,10 +61,7 @@ def fill(path, app):
 
 
 def test_all_that_the_page_says(clone, typed):
-    """One step after the other while the server runs, then make test: green, with apps of any name. That also holds
-    for these tests, which a project has until it removes them: those run that add an app or go without Celery."""
-    if own_apps() or "home/next.html" not in (ROOT / "project/home/templates/home/home.html").read_text():
-        pytest.skip("not to be had: here somebody has done what the page says")
+    """One step after the other while the server runs, then make test: green, with apps of any name."""
     port = free_port()
     with clone.start("runserver", f"PORT={port}"):
         wait_until(lambda: answers(port))
@@ -83,7 +77,4 @@ def test_all_that_the_page_says(clone, typed):
         typed("make migrations")
         typed("make migrate")
         wait_until(lambda: b"Ours" in urllib.request.urlopen(f"http://localhost:{port}/", timeout=30).read())
-    assert "make: passed: check flake8 migrations tests" in typed("make test")
-    others = [path.name for path in ROOT.glob("tests/[a-z]*/") if path.name != "celery"]
-    shutil.copytree(ROOT / "tests", clone.path / "tests", ignore=shutil.ignore_patterns("__pycache__", *others))
-    assert " passed" in typed("make test-real PYTEST_ARGS='-n 0 -k request_id_travels'")
+    assert re.search("make: passed: check flake8 .*migrations tests", typed("make test"))

@@ -95,12 +95,6 @@ def test_an_older_push_does_not_overtake_a_newer_one(ci, tmp_path, monkeypatch):
     assert (done.returncode, done.stdout) == (2, "") and "origin does not tell its lost" in done.stderr
 
 
-def test_usage(ci):
-    """Nothing to run: one line, exit 2."""
-    done = ci()
-    assert done.returncode == 2 and done.stderr.startswith("ci: usage")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_cancelled_job_takes_back(shell, tmp_path, number):
     """The signal, sent to the first process alone, reaches the deployer through make, and its end is waited for."""

@@ -65,36 +65,26 @@ def test_no_docker(project, target):
 
 
 def test_no_engine(project):
-    """Where no engine answers, one line says to start it."""
+    """Where no engine answers, one line says to start it; where its socket is not for this user, how to be let in."""
     (project / "stub").write_text("#!/bin/sh\nexit 1\n")
     assert "start it" in error(make(project, "build", "DOCKER=./stub", DOCKER_HOST="tcp://127.0.0.1:9"))
-
-
-def test_no_permission(project):
-    """Where the engine's socket is not for this user, one line says how to be let in."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(project / "s"))
         (project / "s").chmod(0)
-        (project / "stub").write_text("#!/bin/sh\nexit 1\n")
         command = as_mortal(["make", "-f", "docker.mk", "build", "DOCKER=./stub", f"socket={project / 's'}"])
         assert "usermod -aG docker" in error(run(command, cwd=project, env={**os.environ, "CALLS": "calls"}))
 
 
 def test_wheelhouse_holds(project):
-    """The wheelhouse is made once: neither a second make nor a touched file makes it anew, nor asks for Docker."""
+    """The wheelhouse is made once: neither a second make nor a touched file makes it anew, nor asks for Docker. Other
+    pins or packages, a new way to make wheels or another base need another; what the old one held goes."""
     assert make(project, "wheelhouse", "DOCKER=./stub").returncode == 0
     assert calls(project) == 1
     for file in FILES:
         os.utime(project / file)
     assert make(project, "wheelhouse", "DOCKER=no-such-docker").returncode == 0
-
-
-def test_wheelhouse_changed(project):
-    """Other pins or packages, a new way to make wheels or another base need another; what the old one held goes."""
-    make(project, "wheelhouse", "DOCKER=./stub")
     for file in WHEELS_FROM:
         (project / "wheelhouse/old.whl").touch()
-        calls(project)
         with (project / file).open("a") as changed:
             changed.write("# changed\n")
         assert make(project, "wheelhouse", "DOCKER=./stub").returncode == 0
@@ -194,29 +184,16 @@ esac
 """
 
 
-@pytest.fixture
-def up(project):
-    """make up with stubs of docker and compose, of which the site answers when it has been asked so often."""
-    def call(answers, *words):
-        (project / "compose").write_text(COMPOSE_STUB)
-        (project / "compose").chmod(0o755)
-        return make(project, "up", "DOCKER=./stub", "COMPOSE=./compose", "TAG=1", "PORT=8123", *words, ANSWERS=answers)
-    return call
-
-
-def test_up_waits_until_the_site_answers(project, up):
-    """make up ends when the site answers, and says where."""
-    done = up("3")
-    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "make: http://localhost:8123", done.stderr
-    assert (project / "calls").read_text().count(" exec ") == 3
-
-
-def test_up_does_not_wait_for_ever(up):
-    """A site that does not answer is told, with its log, and is no success."""
-    done = up("99", "UP_SECONDS=1")
-    assert done.returncode == 2 and "http://" not in done.stdout
-    assert done.stderr.splitlines()[1:3] == [
-        "web | why", "make: the site does not answer within 1 s, see its log above"]
+@pytest.mark.parametrize("answers, code, asked", [("3", 0, 3), ("99", 2, None)])
+def test_up_waits_until_the_site_answers(project, answers, code, asked):
+    """make up ends when the site answers, and says where; one that does not is told with its log, and no success."""
+    (project / "compose").write_text(COMPOSE_STUB)
+    (project / "compose").chmod(0o755)
+    words = ["DOCKER=./stub", "COMPOSE=./compose", "TAG=1", "PORT=8123", *["UP_SECONDS=1"] * bool(code)]
+    done = make(project, "up", *words, ANSWERS=answers)
+    assert (done.returncode, "make: http://localhost:8123\n" in done.stdout) == (code, not code), done.stderr
+    assert asked in (None, (project / "calls").read_text().count(" exec "))
+    assert ("web | why\nmake: the site does not answer within 1 s" in done.stderr) == bool(code), done.stderr
 
 
 def test_secrets(project):

@@ -55,7 +55,7 @@ def test_no_settings(one_off):
     assert all(f"  {command} " in done.stderr for command in COMMANDS), done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "migrate", "shell", "manage", "worker", "beat"])
+@pytest.mark.parametrize("command", ["migrate", "manage", "worker"])
 def test_wrong_settings(one_off, command):
     """Whatever the command, all that is wrong is told at once, and a secret's value never."""
     wrong = {"SITE_URL": "http://shop.example", "SECRET_KEY": "not-long", "DATABASE_URL": "nonsense"}

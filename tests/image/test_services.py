@@ -5,7 +5,6 @@ mounted beside the project.
 """
 
 import time
-from datetime import datetime
 
 import pytest
 
@@ -54,15 +53,6 @@ def worker(start, env):
     return worker
 
 
-def test_migrate(one_off, postgres):
-    """migrate makes an empty Postgres ready, and a second time finds nothing to do."""
-    env = {"DATABASE_URL": postgres.url(postgres.database(migrated=False))}
-    assert one_off("manage", "migrate", "--check", options=[HOST], env=env).returncode == 1
-    done = one_off("migrate", options=[HOST], env=env)
-    assert done.returncode == 0 and "Applying accounts.0001_initial... OK" in done.stdout, done.stderr
-    assert "No migrations to apply" in one_off("migrate", options=[HOST], env=env).stdout
-
-
 def test_task(start, env, worker):
     """A page queues a task in the broker, a worker does it, and both log under the request's id."""
     port = free_port()
@@ -86,16 +76,6 @@ def test_killed_worker(start, env):
     assert first.state()["ExitCode"] == 137 and "order 1 ended" not in first.logs()
     second = start("worker", env=env)
     second.says("order 1 ended", 120)
-
-
-def test_time_limit(start, env):
-    """A task that takes longer than TASK_TIME_LIMIT is ended, and the worker goes on to the next."""
-    worker = start("worker", env={**env, "TASK_TIME_LIMIT": "2"})
-    worker.says("ready.")
-    send(worker, (1, 60), (2, 0))
-    worker.says("order 2 ended")
-    assert "order 1 began" in worker.logs() and "order 1 ended" not in worker.logs()
-    assert "TimeLimitExceeded" in worker.logs()
 
 
 def test_stopped_worker(start, env, worker):
@@ -176,23 +156,3 @@ def test_postgres_restarts(start):
         late = [asked for asked in load.asked if asked.began > back + 1]
         assert {asked.outcome for asked in late} <= {"200"}
         assert web.state()["Running"] and not [entry for entry in entries(web) if entry["level"] == "CRITICAL"]
-
-
-def test_beat_restarted(start, postgres, redis):
-    """An entry of every 15 s is sent on time although beat is restarted every 5 s; the heartbeats arrive."""
-    env = {"DATABASE_URL": postgres.url(postgres.database()), "BROKER_URL": redis.url(2), "SHOP_EVERY": "15",
-           "DJANGO_SETTINGS_MODULE": "shop.settings"}
-    worker, beat = start("worker", env=env), start("beat", env=env)
-    worker.says("slipway.tasks.heartbeat")
-
-    def times():
-        return [datetime.fromisoformat(entry["time"]) for entry in entries(worker)
-                if entry["message"] == "order from beat ended"]
-
-    started = time.monotonic()
-    while len(times()) < 2 and time.monotonic() < started + 150:
-        until = time.monotonic() + 5
-        wait_until(lambda: time.monotonic() > until)
-        docker("restart", "--time=30", beat.id)
-    first, second = times()[:2]
-    assert 14 <= (second - first).total_seconds(), times()

@@ -2,12 +2,12 @@
 
 import errno
 import os
+import re
 import time
 import zlib
 
 import pytest
 
-from documented import fenced
 from proc import ROOT
 from slipway import lasting
 from slipway.lasting import LockedOpen, link_replace, write_replace
@@ -75,8 +75,9 @@ def test_a_lock_stays_through_replaces(tmp_path, monkeypatch):
 def test_what_the_docs_show(tmp_path):
     """A log, whose torn end costs no other record; a folder that is replaced as a whole."""
     names = {**vars(lasting), "os": os, "time": time, "zlib": zlib}
+    page = (ROOT / "docs/files.md").read_text()
     for after in ("which `records` leaves out:", "when nobody reads them any more:"):
-        exec(fenced(ROOT / "docs/files.md", after), names)
+        exec(re.search(f"{after}[^\n]*\n\n```\\w*\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[1], names)
     log = tmp_path / "log"
     names["append"](log, b"one")
     log.write_bytes(log.read_bytes() + b"\n12345678 tor")

@@ -103,12 +103,6 @@ def scratch(tmp_path, packages, installer, clean_env):
 
 
 @pytest.fixture
-def uv_scratch(tmp_path, packages, clean_env):
-    """The same for what does not depend on the installer."""
-    return Scratch(tmp_path / "a scratch copy", packages, str(VE_PYTHON.parent / "uv"), clean_env).fill()
-
-
-@pytest.fixture
 def project(tmp_path):
     """A copy of the whole project, tests/ left out, with the checkout's own virtualenv; returns its folder. Bytecode,
     less what is just being written, and mypy's cache come along: without them all starts slowly."""

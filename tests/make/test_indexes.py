@@ -53,20 +53,20 @@ def index(folder, *packages, login=False):
 
 
 @pytest.fixture
-def indexes(uv_scratch, tmp_path):
+def indexes(scratch, tmp_path):
     """A scratch checkout whose requirements.in wants extra, of everybody's index, and tiny, which is ours: 1.0 on ours,
     which wants a login; on everybody's somebody has put 2.0, and another 1.0. Yields (checkout, our port)."""
     ours, theirs = [("tiny", "1.0", "ours")], [("extra", "1.0", ""), ("tiny", "1.0", "bad"), ("tiny", "2.0", "bad")]
-    (uv_scratch.folder / "requirements.in").write_text("extra\ntiny\n")
-    (uv_scratch.folder / "requirements.txt").unlink()
-    shutil.rmtree(uv_scratch.folder / "requirements")
-    (uv_scratch.folder / "requirements").mkdir()
+    (scratch.folder / "requirements.in").write_text("extra\ntiny\n")
+    (scratch.folder / "requirements.txt").unlink()
+    shutil.rmtree(scratch.folder / "requirements")
+    (scratch.folder / "requirements").mkdir()
     with index(tmp_path / "ours", *ours, login=True) as own, index(tmp_path / "theirs", *theirs) as everybody:
-        uv_scratch.env.update(PIP_ARGS="", UV_OFFLINE="0", UV_CACHE_DIR=str(tmp_path / "cache"), INSTALLER="uv",
-                              PIP_INDEX_URL=f"http://127.0.0.1:{everybody}/simple/", REQUIREMENTS_UV="uv.txt")
-        pin = wheels.pin(uv_scratch.packages["uv-9.9"])
-        (uv_scratch.folder / "uv.txt").write_text(f"--find-links {uv_scratch.packages['folder'].as_uri()}\n{pin}")
-        yield uv_scratch, own
+        scratch.env.update(PIP_ARGS="", UV_OFFLINE="0", UV_CACHE_DIR=str(tmp_path / "cache"), INSTALLER="uv",
+                           PIP_INDEX_URL=f"http://127.0.0.1:{everybody}/simple/", REQUIREMENTS_UV="uv.txt")
+        pin = wheels.pin(scratch.packages["uv-9.9"])
+        (scratch.folder / "uv.txt").write_text(f"--find-links {scratch.packages['folder'].as_uri()}\n{pin}")
+        yield scratch, own
 
 
 def with_login(port):
@@ -80,29 +80,23 @@ def told_by_a_line(scratch, port):
     scratch.env.update(INDEX_USER=USER, INDEX_PASSWORD=PASSWORD)
 
 
-def told_by_pips_variable(scratch, port):
-    scratch.env["PIP_EXTRA_INDEX_URL"] = with_login(port)
+def told(scratch, port, by):
+    """By requirements.in, by pip's settings, or by a variable of pip's or uv's."""
+    if by == "requirements.in":
+        told_by_a_line(scratch, port)
+    elif by == "pip.conf":
+        scratch.env["PIP_CONFIG_FILE"] = str(scratch.folder.parent / by)
+        (scratch.folder.parent / by).write_text(f"[global]\nextra-index-url = {with_login(port)}\n")
+    else:
+        scratch.env[by] = with_login(port)
 
 
-def told_by_uvs_variable(scratch, port):
-    scratch.env["UV_INDEX"] = with_login(port)
-
-
-def told_by_pip_conf(scratch, port):
-    path = scratch.folder.parent / "pip.conf"
-    path.write_text(f"[global]\nextra-index-url = {with_login(port)}\n")
-    scratch.env["PIP_CONFIG_FILE"] = str(path)
-
-
-TOLD = [told_by_a_line, told_by_pips_variable, told_by_uvs_variable, told_by_pip_conf]
-
-
-@pytest.mark.parametrize("told", TOLD)
-def test_our_package_is_pinned_from_our_index(indexes, tmp_path, told):
+@pytest.mark.parametrize("by", ["requirements.in", "PIP_EXTRA_INDEX_URL", "UV_INDEX", "pip.conf"])
+def test_our_package_is_pinned_from_our_index(indexes, tmp_path, by):
     """Ours, though everybody's index has a newer one and another of the same version; again by make upgrade. No file
     and no output has the password. The virtualenv is then made of it, by uv and by pip, and so is the wheelhouse."""
     scratch, port = indexes
-    told(scratch, port)
+    told(scratch, port, by)
     digest = wheels.pin(tmp_path / "ours/simple/tiny/tiny-1.0-py3-none-any.whl").split()[1]
     for target in ("requirements", "upgrade"):
         said = scratch.make(target)
@@ -111,7 +105,7 @@ def test_our_package_is_pinned_from_our_index(indexes, tmp_path, told):
         assert PASSWORD not in text + said.stdout + said.stderr
     said = scratch.made()
     assert scratch.has("tiny", "extra") == ["1.0", "1.0"] and PASSWORD not in said
-    if told is not told_by_uvs_variable:  # which pip does not read
+    if by == "requirements.in":  # the others are pip's own
         taken_by_pip(scratch, tmp_path)
 
 
@@ -144,10 +138,9 @@ def test_the_index_stays_in_the_pins(indexes):
     assert "index" not in (scratch.folder / "requirements.txt").read_text()
 
 
-@pytest.mark.parametrize("file", ["requirements.in", "requirements/dev.in"])
-def test_a_password_is_refused(indexes, file):
+def test_a_password_is_refused(indexes):
     """One line names the file, nothing is compiled, and the password is not told."""
-    scratch, port = indexes
+    (scratch, port), file = indexes, "requirements/dev.in"
     with open(scratch.folder / file, "a") as in_file:
         in_file.write(f"--extra-index-url={with_login(port)}\n")
     done = scratch.make("requirements")
@@ -199,5 +192,5 @@ def test_a_pin_that_another_index_has_is_installed(indexes):
     (scratch.folder / "requirements.in").write_text("tiny\n")
     scratch.made("requirements")
     assert "tiny==2.0" in (scratch.folder / "requirements.txt").read_text()
-    told_by_pips_variable(scratch, port)
+    told(scratch, port, "PIP_EXTRA_INDEX_URL")
     assert "with pip" not in scratch.made() and scratch.has("tiny") == ["2.0"]

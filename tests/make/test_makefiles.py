@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import sys
 
 import pytest
 
@@ -113,13 +112,6 @@ def test_what_is_missing_is_named(copy, text, target, said):
     assert done.returncode == 2 and said in done.stderr, done.stderr
 
 
-def test_only_e2e_leaves_out_what_is_rare(copy):
-    """make e2e runs the promise on servers, make e2e-all extras and rare tests too; PYTEST_ARGS reach both."""
-    said = {target: dry_run(copy, target, "PYTEST_ARGS=-k mine").stdout for target in ("e2e", "e2e-all")}
-    assert all("-m pytest tests/e2e" in text and " -k mine\n" in text for text in said.values())
-    assert ["-m 'not rare and not extra'" in text for text in said.values()] == [True, False]
-
-
 def test_help_lists_every_target(copy):
     """Every target one may type is in make help, once, in one line that fits a terminal."""
     (copy / "Makefile").write_text(f"include {' '.join(FILES)}\n")
@@ -143,16 +135,28 @@ def test_every_variable_is_documented(name):
 NEEDED = {"slipway/deploy/__main__.py", "slipway/envfile.py", "slipway/values.py", "slipway/lasting/files.py"}
 
 
-@pytest.mark.parametrize("path", sorted(NEEDED))
-def test_deployer_that_is_not_whole(copy, path):
-    """What deploy.mk lacks is named in a line, as where a service that is not Django takes files one by one."""
-    for other in NEEDED - {path}:
+@pytest.mark.parametrize("target, path", [*(("status", path) for path in sorted(NEEDED)),
+                                          ("build", "docker/packages.txt")])
+def test_what_is_taken_alone_names_what_it_needs(copy, target, path):
+    """In a line, as where a service that is not Django takes files one by one."""
+    for other in NEEDED - {path} | {"manage.py", "requirements.txt"}:
         (copy / other).parent.mkdir(parents=True, exist_ok=True)
         (copy / other).touch()
-    done = run(["make", "-C", copy, "--no-print-directory", "status"])
+    done = run(["make", "-C", copy, "--no-print-directory", target])
     said = [line for line in done.stderr.splitlines() if "***" not in line]
     assert done.returncode == 2
     assert said == [f"make: no {path} here: take it from the template, see docs/make.md"]
+
+
+@pytest.mark.parametrize("target", ["ve/sentinel", "lint", "wheelhouse", "push", "deploy", "template-update"])
+def test_names_that_a_release_gave_up(copy, target):
+    """Who still has one is told the new one, all at once, before anything is run, however they are set."""
+    (copy / "Makefile").write_text(f"OLD_APP ?= shop\n{(ROOT / 'Makefile').read_text()}")
+    words = ["make", "--no-print-directory", "-C", copy, target, "RENAMED=OLD_APP=APP OLD_PORT=PORT"]
+    done = run(words, env={"PATH": os.environ["PATH"], "OLD_PORT": "8001", "OLD_PORTS": "1"})
+    said = [line for line in done.stderr.splitlines() if "***" not in line]
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said == ["make: OLD_APP is APP now: set that", "make: OLD_PORT is PORT now: set that"]
 
 
 RUN_BY_THEM = set("PYTHON PYTEST MANAGE CELERY PIP_ARGS".split())  # programs; quoted
@@ -246,32 +250,18 @@ def test_words_hold_no_commands(stubbed, typed):
     assert not (stubbed / "canary").exists() and not (stubbed / "calls").exists()
 
 
-def test_up_to_date_starts_no_python(uv_scratch, tmp_path):
-    """When all is installed make runs no Python to find out."""
-    calls, python = tmp_path / "calls", tmp_path / "python"
-    python.write_text(f'#!/bin/sh\necho called >>"{calls}"\nexec "{os.path.realpath(sys.executable)}" "$@"\n')
-    python.chmod(0o755)
-    uv_scratch.env["PYTHON"] = str(python)
-    uv_scratch.made("ve/sentinel-dev")
-    assert calls.read_text()
-    calls.unlink()
-    (uv_scratch.folder / "ve/bin/python").unlink()
-    (uv_scratch.folder / "ve/bin/python").symlink_to(python)
-    assert uv_scratch.made("ve/sentinel-dev") == "" and not calls.exists()
-
-
-def test_clean(uv_scratch):
+def test_clean(scratch):
     """clean removes the virtualenv and caches; data, settings and a folder that is no virtualenv stay."""
-    uv_scratch.made()
-    folder = uv_scratch.folder
+    scratch.made()
+    folder = scratch.folder
     kept = ["var/db.sqlite3", "var/__pycache__/data", ".env", "project/a.py"]
     for path in [*kept, "project/__pycache__/a.pyc", "tests/.pytest_cache/x", ".mypy_cache/x"]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).touch()
-    uv_scratch.made("clean")
+    scratch.made("clean")
     assert all((folder / path).exists() for path in kept)
     assert not any((folder / path).exists() for path in
                    ["ve", "ve.lock", "project/__pycache__", "tests/.pytest_cache", ".mypy_cache"])
     (folder / "ve").mkdir()
-    uv_scratch.made("clean")
+    scratch.made("clean")
     assert (folder / "ve").exists()

@@ -6,22 +6,21 @@ import shutil
 import pytest
 
 from checkout import Checkout
-from proc import ROOT
 
-LEFT_OUT = [".ci/", "tests/", "CHANGELOG.md", "docs/adopt.md", "make/template.mk", "requirements/browser.in"]
+LEFT_OUT = [".ci/", "tests/", "docs/adopt.md", "make/template.mk", "requirements/browser.in"]
 
 
 @pytest.fixture
 def checkout(tmp_path):
-    if not (ROOT / "make/template.mk").exists():
-        pytest.skip("not to be had: the template's own part has gone already")
     return Checkout(tmp_path / "a clone")
 
 
 def test_what_goes_and_what_stays(checkout):
-    """It tells what goes, leaves it to git to keep or undo that, and the rest is whole: make test is green without the
-    template's tests and start page, no target of make help needs what has gone, every page that is named is there."""
+    """It tells what goes, leaves it to git to keep or undo that, and the rest is whole: no target of make help needs
+    what has gone, every page that is named is there. Its tests are a new project's: template/test_new.py."""
     (checkout.folder / "tests/__pycache__").mkdir()  # as of an earlier make test: not in git, and it must go too
+    checkout.git("rm", "-q", "CHANGELOG.md")  # what a team has removed before is no matter
+    checkout.git("commit", "-qm", "Start anew")
     done = checkout.make("mine")
     assert done.returncode == 0, done.stderr
     said = done.stdout
@@ -31,25 +30,9 @@ def test_what_goes_and_what_stays(checkout):
     assert "LICENSE stays" in said and "Copyright" in (checkout.folder / "LICENSE").read_text()
     changes = [line for line in checkout.git("status", "--porcelain").splitlines() if line[0] != "D"]
     assert changes == ["M  README.md"]
-    no_start_page(checkout)
-    done = checkout.make("test")
-    assert done.returncode == 0 and "test session starts" not in done.stdout, done.stdout + done.stderr
-    assert "\nRan " in done.stderr and done.stdout.endswith("\nmake: passed: check flake8 mypy shellcheck hadolint migrations tests\n")
     no_target_is_lost(checkout)
-    checkout.git("checkout", "-q", "project")
     no_page_is_lost(checkout)
     assert "nothing here makes 'mine'" in checkout.make("mine").stderr
-
-
-def no_start_page(checkout):
-    """No other part needs project/home: it, its two lines and the test of a front page can go."""
-    shutil.rmtree(checkout.folder / "project/home", ignore_errors=True)
-    (checkout.folder / "project/tests.py").unlink(missing_ok=True)
-    for file in (checkout.folder / "project/settings_shared.py", checkout.folder / "project/urls.py"):
-        lines = file.read_text().splitlines(keepends=True)
-        left = [line for line in lines if "project.home" not in line]
-        assert len(left) >= len(lines) - 1, f"{file} should name project.home in one line"
-        file.write_text("".join(left))
 
 
 def no_target_is_lost(checkout):
@@ -71,17 +54,6 @@ def no_page_is_lost(checkout):
         for page in re.findall(r"\bdocs/\w+\.md", "" if path == "docs/update.md" else text):
             assert (checkout.folder / page).exists(), f"{path} names {page}"
     assert not re.search(r"make (e2e|fleet|browser|image-test|mine)", (checkout.folder / "README.md").read_text())
-
-
-def test_undo(checkout):
-    """What it says brings all of it back; what a team has removed before is no matter."""
-    checkout.git("rm", "-q", "CHANGELOG.md")
-    checkout.git("commit", "-qm", "Start anew")
-    before = checkout.git("ls-tree", "-r", "HEAD")
-    assert checkout.make("mine").returncode == 0
-    checkout.git("reset", "-q", "--hard")
-    assert checkout.git("ls-tree", "-r", "HEAD") == before and checkout.make("-n", "e2e").returncode == 0
-    assert checkout.git("status", "--porcelain") == ""
 
 
 def test_refused_where_something_would_be_lost(checkout):

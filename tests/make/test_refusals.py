@@ -1,18 +1,18 @@
 """What make says when it cannot make the virtualenv: the cause and the cure in one line, exit code not 0."""
 
 import os
+import re
 import shlex
 import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
 import wheels
-from proc import run
+from proc import as_mortal, run
 
 from .conftest import WITH_PIP_TOO
 
@@ -42,75 +42,58 @@ def fake_python(path, code):
     return script(path, f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(site))} exec {BASE_PYTHON} "$@"\n')
 
 
-def pythons():
-    """(path, version as numbers) of each Python of this machine, the system's first."""
-    names = ["python3", *(f"python3.{minor}" for minor in range(6, 17))]
-    found = ["/usr/bin/python3", *map(str, Path.home().glob(".pyenv/versions/3.*/bin/python3"))]
-    found += [path for path in map(shutil.which, names) if path]
-    for path in dict.fromkeys(path for path in found if os.path.exists(path)):
-        done = run([path, "-c", "import sys; print(*sys.version_info[:3])"])
-        if done.returncode == 0:
-            yield path, tuple(map(int, done.stdout.split()))
-
-
 @pytest.mark.parametrize("words, said", [
     (["ve/sentinel", "PYTHON_MIN=3.99"], ["{}.{}.{}".format(*sys.version_info), "3.99 or newer", "make PYTHON="]),
     (["ve/sentinel", "PYTHON=pythonless"], ["no pythonless here", "make PYTHON="]),
     (["ve/sentinel", "REQUIREMENTS=lost.txt"], ["lost.txt: No such file"]),
     (["template-update"], ["requirements/copier.txt is not installed: "]),
     (["new", "NAME=../x"], ["requirements/copier.txt is not installed: "])], ids=lambda value: value[-1])
-def test_told(uv_scratch, words, said):
+def test_told(scratch, words, said):
     """A Python that is too old or not there, missing pins, and copier's where it cannot be had."""
-    (uv_scratch.folder / "requirements/copier.txt").write_text("copier==0.0.1\n")
-    line = refusal(uv_scratch.make(*words))
+    (scratch.folder / "requirements/copier.txt").write_text("copier==0.0.1\n")
+    line = refusal(scratch.make(*words))
     assert all(each in line for each in said), line
 
 
-def test_too_old_a_python(uv_scratch):
+def test_too_old_a_python(scratch):
     """A really old Python can still read make/make_ve.py, and says the same."""
-    old = [(version, path) for path, version in pythons() if version < (3, 11)]
+    paths = [*Path.home().glob(".pyenv/versions/3.*/bin/python3"),
+             *filter(None, (shutil.which(f"python3.{minor}") for minor in range(6, 11)))]
+    said = [(run([path, "-V"]).stdout.strip(), path) for path in paths]
+    old = [(version, path) for version, path in said if re.match(r"Python 3\.([6-9]|10)\.", version)]
     if not old:
         pytest.skip("not to be had: a Python older than 3.11")
-    version, path = min(old)
-    line = refusal(uv_scratch.make("ve/sentinel", f"PYTHON={path}"))
-    assert "is Python {}.{}.{}, and this project needs 3.11 or newer".format(*version) in line
+    version, path = old[0]
+    line = refusal(scratch.make("ve/sentinel", f"PYTHON={path}"))
+    assert f"is {version}, and this project needs 3.11 or newer" in line
 
 
 @pytest.mark.parametrize("module", ["ensurepip", "venv"])
-def test_no_venv_module(uv_scratch, tmp_path, module):
+def test_no_venv_module(scratch, tmp_path, module):
     """Debian's python3 without python3-venv: the line names the package to install."""
     python = fake_python(tmp_path / "python", f"import sys; sys.modules[{module!r}] = None")
-    line = refusal(uv_scratch.make("ve/sentinel", f"PYTHON={python}"))
+    line = refusal(scratch.make("ve/sentinel", f"PYTHON={python}"))
     assert "apt install python{}.{}-venv".format(*sys.version_info) in line
-    assert not (uv_scratch.folder / "ve").exists()
+    assert not (scratch.folder / "ve").exists()
 
 
-def test_no_uv_to_be_had(uv_scratch, tmp_path):
+def test_no_uv_to_be_had(scratch, tmp_path):
     """Where uv cannot be fetched pip installs, and says that it does; one for another machine counts as none."""
     for uv in ("uv", script(tmp_path / "uv", "\177ELF of another machine")):
-        shutil.rmtree(uv_scratch.folder / "ve", ignore_errors=True)
-        uv_scratch.env["INSTALLER"] = uv
-        (uv_scratch.folder / "requirements/uv.txt").write_text("uv==0.0.1\n")
-        assert "installed it with pip, as uv failed" in uv_scratch.made()
-        assert uv_scratch.has("tiny") == ["1.0"]
+        shutil.rmtree(scratch.folder / "ve", ignore_errors=True)
+        scratch.env["INSTALLER"] = uv
+        (scratch.folder / "requirements/uv.txt").write_text("uv==0.0.1\n")
+        assert "installed it with pip, as uv failed" in scratch.made()
+        assert scratch.has("tiny") == ["1.0"]
 
 
-def test_pinned_uv_is_fetched(uv_scratch):
-    """Uv itself comes into the virtualenv by the pip that Python carries, and pip does not stay."""
-    uv_scratch.env["INSTALLER"] = "uv"
-    assert uv_scratch.made() == "make: installing requirements.txt\n"
-    assert (uv_scratch.folder / "ve/bin/uv").exists()
-    left = (uv_scratch.folder / "ve").glob("lib/python*/site-packages/pip*")
-    assert [path.name for path in left] == ["pip.py"]  # which says that there is none
-
-
-def test_no_network(uv_scratch):
+def test_no_network(scratch):
     """Without a network the line says so, though both installers were tried."""
     with socket.socket() as sock:  # bound and not listening: refuses
         sock.bind(("127.0.0.1", 0))
-        uv_scratch.env.update(INSTALLER="uv", PIP_ARGS="", UV_OFFLINE="0",
-                              PIP_INDEX_URL="http://127.0.0.1:{}/simple".format(sock.getsockname()[1]))
-        line = refusal(uv_scratch.make("ve/sentinel"))
+        scratch.env.update(INSTALLER="uv", PIP_ARGS="", UV_OFFLINE="0",
+                           PIP_INDEX_URL="http://127.0.0.1:{}/simple".format(sock.getsockname()[1]))
+        line = refusal(scratch.make("ve/sentinel"))
     assert "requirements.txt is not installed: cannot reach the package index: check the network" in line
 
 
@@ -123,60 +106,43 @@ def test_hash_mismatch(scratch):
     assert "hash" in line.lower() and "tiny" in line and scratch.sentinels() == []
 
 
-def test_folder_that_is_no_virtualenv(uv_scratch):
+def test_folder_that_is_no_virtualenv(scratch):
     """A folder that make did not make is never removed."""
-    (uv_scratch.folder / "ve").mkdir()
-    (uv_scratch.folder / "ve/thesis.txt").write_text("years of work")
-    assert "ve is in the way and is no virtualenv" in refusal(uv_scratch.make("ve/sentinel"))
-    assert (uv_scratch.folder / "ve/thesis.txt").read_text() == "years of work"
+    (scratch.folder / "ve").mkdir()
+    (scratch.folder / "ve/thesis.txt").write_text("years of work")
+    assert "ve is in the way and is no virtualenv" in refusal(scratch.make("ve/sentinel"))
+    assert (scratch.folder / "ve/thesis.txt").read_text() == "years of work"
 
 
-@pytest.fixture
-def anyone(uv_scratch):
-    """The scratch checkout where any user may read it, and a Python and a command prefix for a user who is not root."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        uv_scratch.folder = Path(shutil.copytree(uv_scratch.folder, folder + "/a copy"))
-        if os.geteuid() != 0:
-            yield uv_scratch, BASE_PYTHON, []
-            return
-        user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        new = (path for path, version in pythons() if version >= (3, 11))
-        able = next((path for path in new if run([*user, path, "-V"]).returncode == 0), None)
-        yield uv_scratch, able or pytest.skip("not to be had: a Python that another user than root may run"), user
-
-
-def test_read_only_checkout(anyone):
+def test_read_only_checkout(scratch):
     """A checkout that one may not write: the line names the file, and what to do."""
-    scratch, python, user = anyone
     scratch.folder.chmod(0o555)
-    done = run(user + scratch.command("ve/sentinel", f"PYTHON={python}"), env=scratch.env)
+    done = run(as_mortal(scratch.command("ve/sentinel")), env=scratch.env)
     scratch.folder.chmod(0o755)
     line = refusal(done)
     assert "ve.lock: Permission denied" in line and "make VE=" in line
 
 
-def test_clean_of_what_is_not_ours(anyone):
+def test_clean_of_what_is_not_ours(scratch):
     """Files of another user: one line, with the first of them and how many there are."""
-    scratch, _, user = anyone
     scratch.made()
-    folders = [path for path in (scratch.folder / "ve").rglob("*") if path.is_dir()]
+    folders = [scratch.folder / "ve", *(path for path in (scratch.folder / "ve").rglob("*") if path.is_dir())]
     for folder in folders:
         folder.chmod(0o555)
-    done = run(user + scratch.command("clean"), env=scratch.env)
+    done = run(as_mortal(scratch.command("clean")), env=scratch.env)
     for folder in folders:
         folder.chmod(0o755)
     line = refusal(done)
     assert "Permission denied (and " in line and "as the user whose files they are" in line
 
 
-def test_disk_full(uv_scratch):
+def test_disk_full(scratch):
     """When nothing more can be written no sentinel claims an install, and the line is the system's own word."""
     def limit():
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 
-    done = subprocess.run([str(word) for word in uv_scratch.command("ve/sentinel")], env=uv_scratch.env, text=True,
+    done = subprocess.run([str(word) for word in scratch.command("ve/sentinel")], env=scratch.env, text=True,
                           capture_output=True, timeout=120, preexec_fn=limit)
-    assert done.returncode and uv_scratch.sentinels() == []
+    assert done.returncode and scratch.sentinels() == []
     assert "Traceback" not in done.stderr and "File too large" in refusal(done)

@@ -64,17 +64,20 @@ def copy_pins(folder):
         shutil.copy(path, folder)
 
 
+def compile_pins(folder, env):
+    (folder / "ve").symlink_to(VE_PYTHON.parent.parent)
+    done = run(["make", "-C", folder, "-o", "ve/sentinel-dev", "requirements"], env=env, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
 def test_hashes_of_all_wheels(tmp_path):
     """Each file has the hashes of all that PyPI has of a version, but for a few that may have been added since: it was
     not compiled by an index that has only the wheels for one machine."""
     copy_pins(tmp_path)
     for pins in PINS:  # without hashes uv asks for them
         (tmp_path / pins).write_text(re.sub(r" \\\n    --hash=\S+", "", (ROOT / pins).read_text()))
-    (tmp_path / "ve").symlink_to(VE_PYTHON.parent.parent)
     env = {name: value for name, value in ENVIRONMENT.items() if name == "PIP_CERT" or not name.startswith("PIP_")}
-    done = run(["make", "-C", tmp_path, "-o", "ve/sentinel-dev", "requirements"], timeout=300,
-               env={**env, "PIP_CONFIG_FILE": os.devnull})
-    assert done.returncode == 0, done.stderr
+    compile_pins(tmp_path, {**env, "PIP_CONFIG_FILE": os.devnull})
     for pins in PINS:
         ours, found = (hashes((folder / pins).read_text()) for folder in (ROOT, tmp_path))
         few = [name for name in found if len(found[name] - ours[name]) > len(found[name]) // 4]
@@ -84,8 +87,6 @@ def test_hashes_of_all_wheels(tmp_path):
 def test_pins_are_not_stale(tmp_path):
     """make requirements leaves every file as it is: each .in has been compiled since its last edit."""
     copy_pins(tmp_path)
-    (tmp_path / "ve").symlink_to(VE_PYTHON.parent.parent)
-    done = run(["make", "-C", tmp_path, "-o", "ve/sentinel-dev", "requirements"], env=ENVIRONMENT, timeout=300)
-    assert done.returncode == 0, done.stderr
+    compile_pins(tmp_path, ENVIRONMENT)
     for pins in PINS:
         assert (tmp_path / pins).read_text() == (ROOT / pins).read_text(), f"{pins}: run make requirements"

@@ -10,6 +10,8 @@ LINE = "SECURE_HSTS_PRELOAD = env.flag(\"HSTS_PRELOAD\")\n"
 def releases(folder):
     """The template, in a git repository with a tag for each release."""
     template = Checkout(folder)
+    template.git("rm", "-rq", "tests/*/*", "companions/*/*")  # some of what is left out will do: copier reads it all
+    template.commit("Today")
     today = template.git("rev-parse", "HEAD").strip()
     before_today(template)
     template.commit("Second")
@@ -24,27 +26,27 @@ def releases(folder):
         last = template.git("commit-tree", *(["-p", last] if last else []), "-m", tag, tree).strip()
         template.git("tag", "--force", tag, last)
     template.git("reset", "--quiet", "--hard", TODAY)
+    template.git("gc", "--quiet")  # copier goes through each object, too
     return template
 
 
 def before_today(template):
-    """Back to the second release: of each kind of file the template changed one, it named one anew and added one."""
+    """Back to the second release: of each kind of file the template changed one, and it added one."""
     template.edit("django.mk", "# django.mk: ", "# django.mk, to ")
-    template.edit("Dockerfile", "WORKDIR /app", "WORKDIR /application")
     template.edit("slipway/settings/production.py", LINE, "")
     template.edit(".gitlab-ci.yml", "stages: [test, build, deploy]", "stages: [test, deploy]")
-    template.edit("compose.yaml", "services:\n", "services:  # before\n")
     template.edit("requirements.in", "whitenoise\n", "")
     template.edit("requirements.txt", "whitenoise==", "whitenoise==0.")
-    template.edit("requirements/uv.txt", "uv==", "uv==0.")
     template.edit("Makefile", "include ", "# before\ninclude ")
-    template.git("mv", "docs/tasks.md", "docs/jobs.md")
     template.git("rm", "--quiet", "docs/consul.md")
     (template.folder / "CHANGELOG.md").write_text(OLD_LOG)
 
 
 def before_second(template):
-    """Back to the first release: one more file, and some lines."""
+    """Back to the first release: one more file, one of another name, and some lines."""
+    template.git("mv", "docs/tasks.md", "docs/jobs.md")
+    template.edit("Dockerfile", "WORKDIR /app", "WORKDIR /application")
+    template.edit("requirements/uv.txt", "uv==", "uv==0.")
     (template.folder / "slipway/deploy/legacy.py").write_text('"""What the second release does without."""\n')
     template.edit("slipway/deploy/errors.py", "__main__ shows DeployErrors", "The command line shows DeployErrors")
     template.edit("docker-run.sh", "\n", "\n# of the first release\n")

@@ -14,7 +14,8 @@ def text(project, path):
 
 
 def test_names(started):
-    """Its own names everywhere, out of the folder's; a secret key that git does not keep; a first commit."""
+    """Its own names everywhere, out of the folder's; a secret key that git does not keep; a first commit; a README that
+    names nothing that has stayed behind."""
     assert re.search(r"^APP +\?= my-shop$", text(started, "Makefile"), re.MULTILINE)
     assert 'SITE_NAME = "My Shop"' in text(started, "project/settings_shared.py")
     for env in ("production", "staging"):
@@ -24,10 +25,6 @@ def test_names(started):
     assert (started.folder / ".env").stat().st_mode & 0o777 == 0o600 and ".env" not in started.files()
     assert started.git("log", "--format=%s %D") == "Start my-shop HEAD -> main\n"
     assert started.git("status", "--porcelain") == ""
-
-
-def test_readme(started):
-    """It is of the project, and names nothing that has stayed behind."""
     readme = text(started, "README.md")
     assert readme.startswith("# My Shop\n\n## Start\n") and "\n    git clone URL my-shop && cd my-shop\n" in readme
     assert not re.search(r"slipway\.git|template itself|make (mine|new|e2e|fleet)|<img", readme)
@@ -50,22 +47,20 @@ def test_it_works_at_once(started):
     """Plain make passes: checks, linters, tests."""
     done = started.make()
     assert done.returncode == 0 and "\nRan " in done.stderr, done.stdout + done.stderr
+    assert "make: passed: check flake8 mypy shellcheck hadolint migrations tests\n" in done.stdout
 
 
 def test_source_that_others_can_reach(template, tmp_path):
-    """A project that is made of a clone notes what that is a clone of; of one that is none, its folder. Names may be
-    given; in a folder that git has already, committing is left to its owner."""
-    clone = tmp_path / "clone"
+    """A project that is made of a clone notes what that is a clone of. Names may be given; in a folder that git has
+    already, committing is left to its owner."""
+    clone, folder = tmp_path / "clone", tmp_path / "git/shop"
     run(["git", "clone", "--quiet", template.folder, clone], env=template.env)
-    made = Project.made(".", tmp_path / "shop", cwd=clone)
-    assert f'_src_path: "{template.folder}"\n' in text(made, ".copier-answers.yml")
-    run(["git", "init", "--quiet", tmp_path / "git"], env=template.env)
-    names = "--data", "app=books", "--data", 'site_name=Köln "B" \\ 1'
-    done = Project.copy(template.folder, tmp_path / "git/shop", *names)
+    run(["git", "init", "--quiet", folder.parent], env=template.env)
+    done = Project.copy(".", folder, "--data", "app=books", "--data", 'site_name=Köln "B" \\ 1', cwd=clone)
     assert done.returncode == 0 and "made books; git commit keeps it" in done.stderr, done.stderr
-    settings = (tmp_path / "git/shop/project/settings_shared.py").read_text()
-    assert "SITE_NAME = \"Köln \\\"B\\\" \\\\ 1\"" in settings and not (tmp_path / "git/shop/.git").exists()
-    assert f'_src_path: "{template.folder}"\n' in (tmp_path / "git/shop/.copier-answers.yml").read_text()
+    settings = (folder / "project/settings_shared.py").read_text()
+    assert "SITE_NAME = \"Köln \\\"B\\\" \\\\ 1\"" in settings and not (folder / ".git").exists()
+    assert f'_src_path: "{template.folder}"\n' in (folder / ".copier-answers.yml").read_text()
 
 
 @pytest.mark.parametrize("url, noted", [

@@ -4,9 +4,8 @@ import logging
 import time
 
 from celery import shared_task
-from django.conf import settings
 
-from slipway.celery import app
+from slipway.celery import app  # noqa: F401: also where a command sends
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +15,3 @@ def order(number, seconds=0):
     logger.info("order %s began", number)
     time.sleep(seconds)
     logger.info("order %s ended", number)
-
-
-if settings.SHOP_EVERY:
-    app.conf.beat_schedule["shop"] = {"task": order.name, "schedule": settings.SHOP_EVERY, "args": ["from beat"]}

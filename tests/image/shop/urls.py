@@ -1,11 +1,10 @@
-"""Pages that use what production has: the database, the log, the session and the broker."""
+"""Pages that use what production has: the database, the log and the broker."""
 
 import logging
 import time
 
 from django.contrib.auth import get_user_model
 from django.http import HttpResponse
-from django.middleware.csrf import get_token
 from django.urls import include, path
 
 from .tasks import order
@@ -24,12 +23,6 @@ def users(request):
     return HttpResponse(str(get_user_model().objects.count()))
 
 
-def cookies(request):
-    """Sets both cookies that Django knows."""
-    request.session["basket"] = 1
-    return HttpResponse(get_token(request))
-
-
 def queue(request):
     order.delay(request.GET["n"])
     return HttpResponse("queued")
@@ -39,5 +32,5 @@ def broken(request):
     raise RuntimeError("broken on purpose")
 
 
-urlpatterns = [path("slow", slow), path("users", users), path("cookies", cookies), path("queue", queue),
+urlpatterns = [path("slow", slow), path("users", users), path("queue", queue),
                path("broken", broken), path("", include("project.urls"))]
