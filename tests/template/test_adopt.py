@@ -112,7 +112,7 @@ def test_manage_in_the_package(theirs):
              "    execute_from_command_line(sys.argv)\n")
     project = theirs({**LAYERS, "config/manage.py": inner, "manage.py": "from config.manage import main\n\nmain()\n",
                       "test/__init__.py": "", "test/settings.py": "from config.settings.base import *  # noqa\n"})
-    assert "found: settings config.settings.local;" in project.adopted("--level", "image")
+    assert "found: settings config.settings.local;" in project.adopted("--level", "image", "--apply")
     assert (project.folder / "config/settings_docker.py").exists()
     assert "--build-arg PROJECT='config'" in project.make("-n", "build").stdout
     assert "Ran 1 test" in passes(project.make("test"))
