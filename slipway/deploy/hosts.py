@@ -71,9 +71,6 @@ class Hosts:
             print(json.dumps({name: found["records"] for name, found in facts.items()}))
         else:
             print(visible(tables.table(tables.history(facts))))
-        for name, found in facts.items():
-            if found["torn"]:
-                print(f"{name}: {found['torn']} lines of releases.log are torn, and left out", file=sys.stderr)
         if problems | others:
             raise DeployError(on_hosts(problems | others))
 
