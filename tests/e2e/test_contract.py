@@ -37,7 +37,8 @@ class Hello:
 
     def type(self, *commands, cwd=None, code=0):
         """Run them in one shell, which stops at the first that fails; what was said."""
-        done = run(["sh", "-ec", "\n".join(commands).replace(" hello:", f" {self.image}:")], cwd=cwd or self.folder, env=self.env, timeout=900)
+        script = "\n".join(commands).replace(" hello:", f" {self.image}:")
+        done = run(["sh", "-ec", script], cwd=cwd or self.folder, env=self.env, timeout=900)
         assert bool(done.returncode) == bool(code), f"{commands}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
         return done.stdout + done.stderr
 
