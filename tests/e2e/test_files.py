@@ -54,7 +54,7 @@ class Gallery(Orders):
             ask = f"--unix-socket /run/{self.app}/nginx.sock -H 'Host: {self.app}.example' http://localhost{PATH}"
             if host.ssh(f"curl -sSf {ask} | sha256sum").stdout.split()[0] != SAVED:
                 return False
-            assert {"Content-Type: image/png", f'ETag: "{SAVED}"'} <= set(host.run(f"curl -sSI {ask}").split("\r\n"))
+            assert {"Content-Type: image/png", f'ETag: "{SAVED}"'} <= set(host.run(f"curl -sSI {ask}").splitlines())
         return True
 
 
