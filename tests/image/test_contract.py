@@ -62,7 +62,7 @@ def test_all_that_is_wrong_is_told_at_once(name, tmp_path):
     (tmp_path / "rude").write_text(RUDE)
     (tmp_path / "rude").chmod(0o755)
     tmp_path.chmod(0o755)
-    assert check(name, options=f"-v {tmp_path}/rude:/rude:ro --entrypoint /rude") == (2, [
+    assert check(name, options=f"-v {tmp_path}/rude:/rude:ro --entrypoint /rude") == (1, [
         "migrate: exit 1: no such command",
         "manage showmigrations --plan: prints what is no line of a plan: 0 migrations",
         "SOCKET: nginx may not write to it, mode 700: umask 0 before it is made",

@@ -82,11 +82,11 @@ class Swarm:
 
     def command(self, words: list[str], tty: bool) -> list[str]:
         """In one of the app's containers on that host."""
-        script = ('one=$(docker ps --quiet --filter "name=^$1_" --filter label=slipway.id --filter status=running'
-                  ' | head -n 1)\n'
+        script = ('one=$(docker ps --quiet --filter "name=^$1_($2)[.]" --filter label=slipway.id'
+                  ' --filter status=running | head -n 1)\n'
                   '[ -n "$one" ] || { echo "no container of $1 runs on this host: see make status" >&2; exit 69; }\n'
-                  f'shift; exec docker exec -i{"t" * tty} "$one" ./docker-run.sh "$@"')
-        return ["sh", "-c", script, "sh", self.fleet.app, *words]
+                  f'shift 2; exec docker exec -i{"t" * tty} "$one" ./docker-run.sh "$@"')
+        return ["sh", "-c", script, "sh", self.fleet.app, "|".join(self.fleet.processes), *words]
 
     def journal(self, process: Process) -> list[str]:
         """As the stack says."""
