@@ -119,7 +119,7 @@ def test_no_request_fails(shop):
 
 @pytest.mark.parametrize("fault, said", [
     ("crash", "web: "),
-    ("unready", "web: "),
+    pytest.param("unready", "web: ", marks=pytest.mark.rare),  # as long as a release may take to get ready
     ("fleeting", "worker: "),
     ("migration", "told to fail"),
 ])
@@ -209,6 +209,7 @@ class RealShop(Orders, SwarmShop):
             del host["opts"]
 
 
+@pytest.mark.rare  # its deploys, with a stand-in, are above
 def test_the_projects_own_image(fleet, project_image, tmp_path):
     """A release with a migration drops no request and no task: settings are a file, the disk is read-only, the database
     changes once, and beat takes turns."""
