@@ -2,7 +2,8 @@
 
 import pytest
 
-from host.test_docker_runner import server  # noqa: F401: a fixture
+from host.conftest import shell  # noqa: F401: fixtures
+from host.test_docker_runner import server  # noqa: F401
 
 
 @pytest.mark.parametrize("path", ["var/www/shop/TAG", "etc/default/shop", "etc/default/shop.env"])
