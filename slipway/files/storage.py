@@ -79,9 +79,10 @@ class DatabaseStorage(Storage):
         """Nothing where there is none. Who listens to the deletion of rows shall not have the content read for it."""
         if not name:
             raise ValueError("The name must be given to delete().")
+        blobs = self.blobs(name)
         with transaction.atomic(self.using):
-            Chunk.objects.using(self.using).filter(blob__name=clean(name)).defer("data").delete()
-            self.blobs(name).delete()
+            Chunk.objects.using(self.using).filter(blob__in=blobs).defer("data").delete()
+            blobs.delete()
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """The names below a path, up to the next slash: (those that go on, those of files)."""

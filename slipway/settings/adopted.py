@@ -18,7 +18,8 @@ for app in ("slipway", "django.contrib.staticfiles", "django_celery_beat"):
 MIDDLEWARE = [*ours, *([] if security in MIDDLEWARE else [security]),
               *(name for name in MIDDLEWARE if name not in again)]
 
-for name in ("SERVER", "ASGI_APPLICATION", "STORAGE_URL", "ADMIN_PATH", "METRICS_TOKEN"):
+SERVER = own.get("SERVER") or shared.SERVER
+for name in ("ASGI_APPLICATION", "STORAGE_URL", "ADMIN_PATH", "METRICS_TOKEN"):
     own.setdefault(name, getattr(shared, name))
 READINESS = {**shared.READINESS, **own.get("READINESS", {})}
 READINESS_BEAT = {**shared.READINESS_BEAT, **own.get("READINESS_BEAT", {})}
