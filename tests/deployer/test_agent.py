@@ -123,6 +123,16 @@ def test_an_attempt_that_nobody_can_read(machine):
     assert malformed > 15
 
 
+@pytest.mark.parametrize("noted", [False, True])
+def test_a_half_written_attempt_goes(machine, noted):
+    machine.begun("deploy", "v2", 3)
+    disk.write(machine.host.attempt + ".new", "{")
+    if not noted:
+        disk.remove(machine.host.attempt)
+    takeback.settle(machine.host, lambda event: None)
+    assert not [name for name in os.listdir(machine.host.run) if name.startswith("attempt")]
+
+
 def test_visitors_are_back_when_the_agent_ends(machine):
     host, live, late = machine.host, slots.live(machine.host), []
     attempt = machine.begun("deploy", "v2", -1)
