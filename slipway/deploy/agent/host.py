@@ -38,6 +38,7 @@ class Host:
         self.next_env, self.revert_env = self.env + ".next", self.env + ".revert"
         self.tag, self.revert, self.log = self.var + "/TAG", self.var + "/REVERT", self.var + "/releases.log"
         self.web_sock, self.attempt = self.run + "/web.sock", self.run + "/attempt"
+        self.attempt_files = self.attempt, self.attempt + ".new"  # an agent may die between write and rename
         self.docker_sock, self.nginx_sock = root + "/run/docker.sock", self.run + "/nginx.sock"
         self.lock = app + "-deploy.service"
 

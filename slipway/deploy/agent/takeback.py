@@ -24,7 +24,7 @@ def settle(host: Host, say: Say) -> None:
         elif attempt:
             take_back(host, attempt, say)
         else:
-            disk.remove(host.attempt, host.attempt + ".new")  # its agent may have died between write and rename
+            disk.remove(*host.attempt_files)
     except (releases.Malformed, AttributeError, LookupError, TypeError, ValueError) as error:
         say({"event": "takeback", "step": "settle", "state": "failed", "problem":
              "%s is not what a deploy writes down (%s): this host goes back to what %s names" % (
@@ -57,7 +57,7 @@ def take_back(host: Host, attempt: Noted, say: Say) -> None:
             say({"event": "takeback", "step": step.__name__, "state": "failed", "problem": str(error)})
     if whole or not os.path.exists(host.run):
         drop_ways_back(host)
-        disk.remove(host.attempt, host.attempt + ".new")
+        disk.remove(*host.attempt_files)
 
 
 def note_failure(host: Host, attempt: Noted) -> None:

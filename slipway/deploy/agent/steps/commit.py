@@ -131,7 +131,7 @@ def finish(host: Host, attempt: Noted, say: Say) -> None:
         disk.sync(folder)
     slots.retire_later(host, attempt["live"], attempt)
     drop_ways_back(host)
-    disk.remove(host.attempt, host.attempt + ".new")
+    disk.remove(*host.attempt_files)
     say({"event": "committed"})
 
 
