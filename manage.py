@@ -1,7 +1,24 @@
 #!/usr/bin/env python3
-"""Django's command line: `./manage.py …` works from any folder."""
+"""Django's command line. It runs in make's virtualenv, from any folder."""
 
-from slipway.manage import main
+import os
+import sys
+from pathlib import Path
 
 if __name__ == "__main__":
-    main("project")  # the package that holds the settings; make reads its name here
+    here, own = Path(__file__).resolve().parent, os.environ.get("VE")
+    places = [here / own] if own else [Path("/ve"), here / "ve"]  # make's (VE), else the image's, else this folder's
+    ve = next((place for place in places if (place / "bin/python").exists()), None)
+    if ve is None:
+        sys.exit("manage.py: there is no virtualenv yet: run make in {}".format(here))
+    python = str(ve / "bin/python")
+    # Restart with the virtualenv's python unless this is it: same path or, if spelled differently, same sys.prefix.
+    if sys.executable != python and not os.path.samefile(sys.prefix, str(ve)):
+        os.execv(python, [python, str(here / "manage.py")] + sys.argv[1:])
+    try:
+        from slipway.manage import main
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("django", "slipway"):
+            raise
+        sys.exit("manage.py: the virtualenv is not complete: run make in {}".format(here))
+    main("project")  # the settings' package; make reads its name here

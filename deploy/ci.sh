@@ -1,27 +1,24 @@
 #!/bin/sh
-# ci.sh: what the CI files have in common. docs/ci.md tells how each is set up.
+# ci.sh: all CI files run this script to push images and to deploy. docs/ci.md describes each CI.
 #
-#   deploy/ci.sh push         make push, logged in where IMAGE goes, as REGISTRY_LOGIN (user:password) says, if it does;
-#                             for that time alone: nothing of it is left on the machine, however it ends
-#   deploy/ci.sh COMMAND...   run it with the key DEPLOY_KEY and the hosts in KNOWN_HOSTS (each the text itself, or the
-#                             path of a file with it), or without, where the machine has a key of its own; refused where
-#                             NEWEST_OF names a branch of origin that has moved on from the commit that is checked out
+#   deploy/ci.sh push         run make push; if REGISTRY_LOGIN (user:password) is set, log in before and out after
+#   deploy/ci.sh COMMAND...   run COMMAND; its ssh uses DEPLOY_KEY and KNOWN_HOSTS, if set: a text or a file's path.
+#                             If NEWEST_OF=BRANCH is set, refuse if origin's BRANCH is not at the checked-out commit.
 #
-# A cancelled job tells only its first process, often by INT, and soon kills all: here any such signal reaches COMMAND
-# as TERM (which make passes on), and its end is waited for.
+# A CI that cancels a job often signals only the first process, this script. The script then sends TERM to COMMAND.
 set -eu
 
 die() { echo "ci: $*" >&2; exit 2; }
 
-login() { # in a configuration of its own, so that no other job's login on this machine comes or goes with it
-    [ -n "${REGISTRY_LOGIN:-}" ] || { echo "ci: no REGISTRY_LOGIN, so nobody is logged in" >&2; return 0; }
+login() { # with a new DOCKER_CONFIG, because other jobs on this machine log in and out with the user's
+    [ -n "${REGISTRY_LOGIN:-}" ] || { echo "ci: REGISTRY_LOGIN is not set: push without a login" >&2; return 0; }
     case $REGISTRY_LOGIN in *:*) ;; *) die "REGISTRY_LOGIN is not user:password" ;; esac
     case ${IMAGE:-} in
-        '') die "no IMAGE: set it to where images go, such as registry.example/shop" ;;
+        '') die "IMAGE is not set: set it to a name such as registry.example/shop" ;;
         *[.:]*/* | localhost/*) set -- "${IMAGE%%/*}" ;;
-        *) set -- ;; # Docker's own
+        *) set -- ;; # Docker Hub
     esac
-    # which engine, as of a rootless Docker, is told by the configuration, too
+    # The new DOCKER_CONFIG below hides the user's docker context: save the address of its Docker in DOCKER_HOST.
     [ -n "${DOCKER_HOST:-}" ] ||
         DOCKER_HOST=$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null) || DOCKER_HOST=''
     [ -z "$DOCKER_HOST" ] || export DOCKER_HOST
@@ -29,16 +26,16 @@ login() { # in a configuration of its own, so that no other job's login on this 
     export DOCKER_CONFIG="$folder"
     registry=${1:-} logged_in=1
     printf %s "${REGISTRY_LOGIN#*:}" | docker login --username "${REGISTRY_LOGIN%%:*}" --password-stdin "$@"
-    unset REGISTRY_LOGIN # no process below has it in its environment
+    unset REGISTRY_LOGIN # keep it out of child processes
 }
 
-put() { # put VALUE FILE: a text, or what is in the file that it names; with a newline at its end, as ssh wants
+put() { # put VALUE FILE: write a text, or a file's content, with the final newline that ssh needs
     if [ -f "$1" ]; then cat "$1"; else printf '%s\n' "$1"; fi | tr -d '\r' >"$2"
 }
 
-keys() { # an ssh_config with the key and the hosts it was given
+keys() { # write an ssh_config with the key and the hosts
     [ -n "${DEPLOY_KEY:-}" ] || return 0
-    [ -n "${KNOWN_HOSTS:-}" ] || die "no KNOWN_HOSTS: ssh-keyscan the servers, compare, and set it"
+    [ -n "${KNOWN_HOSTS:-}" ] || die "KNOWN_HOSTS is not set: run ssh-keyscan for the servers, check the keys, and set it"
     folder=$(mktemp -d) # 0700
     put "$DEPLOY_KEY" "$folder/key"
     put "$KNOWN_HOSTS" "$folder/known_hosts"
@@ -57,13 +54,13 @@ END
 
 newest() { # an older push must not overtake a newer one
     [ -n "${NEWEST_OF:-}" ] || return 0
-    there=$(git ls-remote --exit-code origin "refs/heads/$NEWEST_OF") || die "origin does not tell its $NEWEST_OF"
+    there=$(git ls-remote --exit-code origin "refs/heads/$NEWEST_OF") || die "cannot read the branch $NEWEST_OF of origin"
     [ "${there%%[!0-9a-f]*}" = "$(git rev-parse HEAD)" ] ||
-        die "$NEWEST_OF has moved on: nothing is deployed here, the newer push has a run of its own"
+        die "$NEWEST_OF has a newer commit, whose own run deploys: nothing is deployed here"
 }
 
-# shellcheck disable=SC2329 # a trap calls it
-tidy() { # docker logout: some machines keep logins elsewhere than in the configuration
+# shellcheck disable=SC2329 # the EXIT trap calls it
+tidy() { # log out, because some machines keep logins outside DOCKER_CONFIG; remove our folder
     [ -z "${logged_in:-}" ] || docker logout ${registry:+"$registry"} >/dev/null 2>&1 || :
     [ -z "${folder:-}" ] || rm -rf "$folder"
 }
@@ -72,15 +69,15 @@ run() {
     trap tidy EXIT
     trap 'exit 143' HUP INT TERM
     if [ "$1" = push ]; then login; set -- make push; else newest; keys; fi
-    unset DEPLOY_KEY KNOWN_HOSTS # no process below has the key in its environment
+    unset DEPLOY_KEY KNOWN_HOSTS # keep the key out of child processes
     "$@" &
     pid=$! told='' status=0
     trap 'told=1; kill -TERM "$pid" 2>/dev/null || :' HUP INT TERM
     wait "$pid" || status=$?
-    while [ -n "$told" ]; do # that wait was cut short
+    while [ -n "$told" ]; do # a signal interrupted the wait: wait again
         told='' again=0
         wait "$pid" || again=$?
-        [ "$again" = 127 ] || status=$again # 127: it had ended before the signal came
+        [ "$again" = 127 ] || status=$again # 127: the command had ended before the signal
     done
     exit "$status"
 }

@@ -1,21 +1,21 @@
 #!/bin/sh
-# classic.sh: a release by stop and start, for hosts with upstart or without Python. docs/deploy.md tells of it.
+# classic.sh: stop the old release, then start the new one, on hosts with upstart or without Python (docs/deploy.md).
 #
 #   HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 \
 #     APP=shop IMAGE=registry.example/shop TAG=build-42 deploy/classic.sh
 #
-# Also: SSH="ssh -F file", INIT=systemd or upstart (else found out), READY=60 (seconds a host may take to get ready).
-# Exit 0: released. 1: failed and taken back. 2: refused, nothing was changed. 3: failed, and some host is not back.
+# Also: SSH="ssh -F file"; INIT=systemd or upstart (default: detected); READY=60, seconds for a host to get ready.
+# Exit codes: 0 released; 1 failed and taken back; 2 refused, nothing changed; 3 failed, not taken back everywhere.
 set -eu
 
 say() { printf '%s\n' "classic: $*" >&2; }
 die() { status=$1; shift; say "$*"; exit "$status"; }
 
-# ---- on a host, as root; this file is sent there and runs `on_host STEP APP IMAGE TAG INIT READY [ROLE...]` ----
-# RUN in its environment is ID,USER@HOST,SECONDS: which release this is, who does it, when it began.
+# ---- on a host, as root: the host gets this file and runs `on_host STEP APP IMAGE TAG INIT READY [ROLE...]` ----
+# The environment variable RUN is ID,USER@HOST,SECONDS: the attempt's id, who started it, and when.
 
-host_check() { # is all there that the rest needs?
-    for tool in docker docker-runner curl; do command -v "$tool" >/dev/null || die 2 "there is no $tool"; done
+host_check() { # refuse a host that lacks something
+    for tool in docker docker-runner curl; do command -v "$tool" >/dev/null || die 2 "there is no $tool: install it"; done
     curl --unix-socket / --version >/dev/null || die 2 "curl is older than 7.40"
     [ -f "/etc/default/$app" ] || die 2 "there is no /etc/default/$app: provision this host first"
     [ -d "/var/www/$app" ] || die 2 "there is no /var/www/$app: provision this host first"
@@ -24,15 +24,15 @@ host_check() { # is all there that the rest needs?
 host_pull() {
     docker pull -q "$image:$tag" >/dev/null
     ! grep -qsx "export TAG=$tag" "/var/www/$app/TAG" || grep -qx "export IMAGE_ID=$(image_id)" "/var/www/$app/TAG" ||
-        die 2 "$tag is live here, and the registry has another image of that name: build under a new one"
+        die 2 "$tag is live here, but the registry has another image with this tag: build with a new tag"
     rm -f "/var/www/$app/TAG.before" "/var/www/$app/REVERT.before"
 }
 
 image_id() { docker image inspect --format '{{.Id}}' "$image:$tag"; }
 
-host_write() { # TAG becomes REVERT; what both were is kept until all is well
+host_write() { # copy TAG to REVERT, write the new TAG. Keep copies of both old files until the release is healthy
     cd "/var/www/$app"
-    ! grep -qsx "export TAG=$tag" TAG || return 0 # the live one once more: a restart
+    ! grep -qsx "export TAG=$tag" TAG || return 0 # the tag is live already: this is a restart
     for file in TAG REVERT; do if [ -e $file ]; then cp $file $file.before; else : >$file.before; fi; done
     sync TAG.before REVERT.before
     if [ -e TAG ]; then
@@ -43,13 +43,13 @@ host_write() { # TAG becomes REVERT; what both were is kept until all is well
     put TAG.new TAG
 }
 
-put() { # put FILE TO: whole, and there after a power cut
+put() { # put FILE TO: rename atomically, and survive a power cut
     sync "$1" && mv "$1" "$2" && sync .
 }
 
-# As the deployer asks: what has no manifest of Django's there, as another program, has nothing to publish.
+# Succeed if the image has Django's manifest of static files. Without a manifest there are no static files to publish.
 has_static() {
-    folder=$(docker image inspect --format '{{.Config.WorkingDir}}' "$image:$tag") || die 1 "docker does not answer"
+    folder=$(docker image inspect --format '{{.Config.WorkingDir}}' "$image:$tag") || die 1 "Docker does not answer for $image:$tag"
     container=$(docker create "$image:$tag" -) || die 1 "docker create of $image:$tag failed"
     said=$(docker cp "$container:$folder/static-root/staticfiles.json" - 2>&1 >/dev/null) && found=0 || found=1
     docker rm "$container" >/dev/null || die 1 "docker rm $container failed"
@@ -57,10 +57,10 @@ has_static() {
     die 1 "docker cp from $image:$tag failed: $said"
 }
 
-host_publish() { # the image writes as the app's user into a folder apart; from there only files go on, with modes of ours
+host_publish() { # a container, as the app's user, writes static.new. Copy only its regular files, with our modes
     has_static || return 0
     cd "/var/www/$app"
-    [ -z "$(find static -type l)" ] || die 1 "there is a link in /var/www/$app/static: remove it"
+    [ -z "$(find static -type l)" ] || die 1 "there is a symlink in /var/www/$app/static: remove it"
     rm -rf static.new
     install -d -m 700 -o "$app" static.new
     EXTRA="--network none -v /var/www/$app/static.new:/static" docker-runner "$app" collectstatic /static
@@ -78,7 +78,7 @@ host_migrate() { docker-runner "$app" migrate; }
 host_restart() {
     [ "$init" != detect ] || if [ -d /run/systemd/system ]; then init=systemd; else init=upstart; fi
     "stop_$init"
-    # What a slot is pinned to goes, so that it starts with what TAG and APP.env say now.
+    # These files tell a unit which release and settings to start with. Without them it takes TAG and APP.env.
     for part in a b beat; do rm -f "/run/$app/$part.tag" "/run/$app/$part.env"; done
     [ ! -e "/var/www/$app/TAG" ] || "start_$init"
 }
@@ -89,20 +89,20 @@ jobs_here() { for kind in web worker beat; do [ ! -e "/etc/init/$app-$kind.conf"
 stop_upstart() { for job in $(jobs_here); do ! initctl status "$job" | grep -q start/ || initctl stop "$job"; done; }
 start_upstart() { for job in $(jobs_here); do initctl start "$job"; done; }
 
-host_probe() { # host_probe [ROLE...]: within $ready seconds each role runs what TAG says
+host_probe() { # host_probe [ROLE...]: wait up to $ready seconds until each role runs the release in TAG
     [ -e "/var/www/$app/TAG" ] || return 0
     # shellcheck source=/dev/null
     . "/var/www/$app/TAG"
     deadline=$(($(date +%s) + ready))
     for role in "$@"; do
         until "ready_$role"; do
-            [ "$(date +%s)" -lt "$deadline" ] || die 1 "$role is not $TAG after $ready s: ${answer:-no container}"
+            [ "$(date +%s)" -lt "$deadline" ] || die 1 "$role does not run $TAG after $ready s: ${answer:-no container}"
             sleep 0.2
         done
     done
 }
 
-ready_web() { # /readyz through nginx, or of the app itself, is 200 and names the release
+ready_web() { # /readyz, through nginx or from the app, must give 200 and name the release
     socket=/run/$app/nginx.sock
     [ -S "$socket" ] || socket=/run/$app/web.sock
     answer=$(curl -sS -m 5 -w ' (http %{http_code})' --unix-socket "$socket" http://localhost/readyz 2>&1) || return 1
@@ -111,13 +111,13 @@ ready_web() { # /readyz through nginx, or of the app itself, is 200 and names th
 
 ready_worker() { stays worker; }
 ready_beat() { stays beat; }
-stays() { # the release's container runs, and is the same a few seconds later
+stays() { # the release's container runs, and is the same one 3 seconds later
     answer='' first=$(container "$1")
-    [ -n "$first" ] && sleep 3 && answer="it starts again and again" && [ "$(container "$1")" = "$first" ]
+    [ -n "$first" ] && sleep 3 && answer="it keeps restarting" && [ "$(container "$1")" = "$first" ]
 }
 container() { docker ps -q --filter "name=^/?$app-$1(-[ab])?\$" --filter "label=docker-runner.image=$IMAGE_ID"; }
 
-record() { # record OUTCOME [ROLE...]: a line of releases.log as the deployer writes it, with the CRC32 of what is before
+record() { # record OUTCOME [ROLE...]: append to releases.log as the deployer does, with a CRC32 of the line
     cd "/var/www/$app"
     outcome=$1 action=restart roles='' now=$(date +%s)
     shift
@@ -130,19 +130,19 @@ record() { # record OUTCOME [ROLE...]: a line of releases.log as the deployer wr
         "$id" "$action" "$tag" "$(image_id)" "$digest" "$who")" \
         "$(printf '"began": %s, "at": %s, "seconds": %s, "outcome": "%s", "roles": [%s], "version": 1' \
         "$began" "$now" "$((now - began))" "$outcome" "$roles")"
-    { [ ! -e releases.log ] || tail -n 4999 releases.log | awk 1 # one that was torn stays a line
+    { [ ! -e releases.log ] || tail -n 4999 releases.log | awk 1 # awk adds a newline to an unfinished last line
       printf '%s, "crc32": "%s"}\n' "$1$2" "$(printf '%s}' "$1$2" | crc32)"; } >releases.log.new &&
         put releases.log.new releases.log
 }
 
-crc32() { # gzip writes it behind what it packs, its last byte first
-    # shellcheck disable=SC2046 # four words
+crc32() { # print stdin's CRC32, which gzip writes near its end, lowest byte first
+    # shellcheck disable=SC2046 # unquoted: od prints four words
     set -- $(gzip -c | tail -c 8 | od -An -tx1 -N4)
     printf %s "$4$3$2$1"
 }
 
 host_back() {
-    record "taken back" "$@" || say "this is not in releases.log"
+    record "taken back" "$@" || say "releases.log could not be written"
     cd "/var/www/$app"
     for file in TAG REVERT; do
         if [ -s $file.before ]; then mv $file.before $file; elif [ -e $file.before ]; then rm $file $file.before; fi
@@ -151,7 +151,7 @@ host_back() {
 }
 
 host_tidy() {
-    record committed "$@" || say "this is not in releases.log"
+    record committed "$@" || say "releases.log could not be written"
     rm -f "/var/www/$app/TAG.before" "/var/www/$app/REVERT.before"
 }
 
@@ -163,11 +163,11 @@ on_host() {
     "host_$step" "$@"
 }
 
-# ---- here ----
+# ---- on this machine ----
 
-at() { # at HOST STEP: run it there
+at() { # at HOST STEP: run a step on a host
     say "$1: $2"
-    # shellcheck disable=SC2086 # options are words
+    # shellcheck disable=SC2086 # unquoted: SSH may hold options
     $SSH "$1" "sh=\"env RUN=$RUN sh -s -- on_host $2 $APP $IMAGE $TAG $INIT $READY $(roles "$1")\";
         [ \"\$(id -u)\" = 0 ] || sh=\"sudo -n \$sh\"; exec \$sh" <"$0"
 }
@@ -178,18 +178,18 @@ roles() {
     case " $BEAT_HOSTS " in *" $1 "*) printf 'beat ' ;; esac
 }
 
-fail() { # fail WHAT: the old release back on every host that was touched; exit 1, or 3 where that fails
+fail() { # fail WHAT: return all changed hosts to the old release; exit 1, or 3 if a host cannot return
     trap '' HUP INT TERM
     say "$1: taking back$touched"
     left=''
     for host in $touched; do at "$host" back || left="$left $host"; done
     for host in $restarted; do at "$host" restart && at "$host" probe || left="$left $host"; done
-    [ -z "$left" ] || die 3 "not back on the old release, look there:$left"
+    [ -z "$left" ] || die 3 "some hosts are not back on the old release, check them:$left"
     die 1 "$1; the old release serves (migrations stay)"
 }
 
-plain() { # plain NAME VALUE: it may go into a command line
-    case $2 in '' | -* | *[!A-Za-z0-9._/:@-]*) die 2 "$1='$2': set $1, of letters, digits and . _ - / : @" ;; esac
+plain() { # plain NAME VALUE: refuse a value that is unsafe in a command line
+    case $2 in '' | -* | *[!A-Za-z0-9._/:@-]*) die 2 "$1='$2' is invalid: set $1, with only letters, digits and . _ - / : @" ;; esac
 }
 
 main() {
@@ -199,13 +199,13 @@ main() {
     RUN=$(printf '%08x%04x,%s,%s' "$began" $$ "$by" "$began")
     INIT=${INIT:-detect} READY=${READY:-60} all='' touched='' restarted=''
     plain APP "$APP"; plain IMAGE "$IMAGE"; plain TAG "$TAG"
-    case $READY in *[!0-9]*) die 2 "READY='$READY' is no number of seconds" ;; esac
+    case $READY in *[!0-9]*) die 2 "READY='$READY' is not a number of seconds" ;; esac
     case $INIT in systemd | upstart | detect) ;; *) die 2 "INIT='$INIT' is neither systemd nor upstart" ;; esac
     for host in $HOSTS $CELERY_HOSTS $BEAT_HOSTS; do
         plain HOSTS "$host"
         case " $all " in *" $host "*) ;; *) all="$all $host" ;; esac
     done
-    [ -n "$all" ] || die 2 "no hosts: set HOSTS, CELERY_HOSTS, BEAT_HOSTS"
+    [ -n "$all" ] || die 2 "no hosts: set HOSTS, CELERY_HOSTS or BEAT_HOSTS"
     first=${all# } first=${first%% *}
 
     for step in check pull; do
@@ -218,7 +218,7 @@ main() {
     for host in $all; do
         restarted="$restarted $host"
         at "$host" restart || fail "$host: the restart failed"
-        at "$host" probe || fail "$host: $TAG does not get ready"
+        at "$host" probe || fail "$host: $TAG did not become ready"
     done
     trap '' HUP INT TERM
     for host in $all; do at "$host" tidy || say "$host: TAG.before and REVERT.before can't be removed"; done

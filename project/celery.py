@@ -1,7 +1,5 @@
-"""What `celery -A project` finds."""
-
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
-from slipway.celery import app  # noqa: E402, F401: it asks the settings
+from slipway.celery import app  # noqa: E402, F401: reads the settings

@@ -1,6 +1,37 @@
-"""Development: settings_shared.py, then the template's. What only development has of yours goes below."""
-# flake8: noqa: F821
+"""Development settings. They need no database server or broker. Settings of your own machine go into .env."""
 
-from slipway.settings import load
+from pathlib import Path
 
-globals().update(load("development", __package__))
+from slipway import values
+from slipway.env import env
+from slipway.logs.logging import logging_config
+
+# Before the next import, because settings_base.py reads these variables. Production and tests ignore .env.
+env.read(Path(__file__).resolve().parent.parent / ".env")
+
+from .settings_base import *
+
+VAR = env.folder(BASE_DIR / "var")  # development's data: not in git, safe to delete
+
+DEBUG = True
+SECRET_KEY = env.text("SECRET_KEY", "only-for-development-" + "x" * 50)
+ALLOWED_HOSTS = ["localhost", ".localhost", "127.0.0.1", "[::1]", *env.words("ALLOWED_HOSTS")]
+INTERNAL_IPS = ["127.0.0.1", "::1"]
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+
+OWN_DATABASE = VAR / "db.sqlite3"  # runserver migrates only this database by itself
+DATABASES = {"default": env.database("DATABASE_URL", values.sqlite(OWN_DATABASE))}
+CACHES = {"default": env.cache("CACHE_URL", "locmem://")}
+MEDIA_ROOT = VAR / "media"
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+LOGGING = logging_config(json=False)
+
+# ---- background jobs ----
+CELERY_BROKER_URL = env.parsed("BROKER_URL", values.development_broker, "filesystem://", "redis://localhost:6379/0")
+CELERY_BROKER_TRANSPORT_OPTIONS = values.broker_folder(CELERY_BROKER_URL, VAR / "broker")
+CELERY_BROKER_USE_SSL = values.broker_tls(CELERY_BROKER_URL)
+CELERY_WORKER_POOL = "threads"  # no child processes: Ctrl-C in make dev would hit them, and fork() is unsafe on macOS
+CELERY_WORKER_CONCURRENCY = 2
+# ---- end of background jobs ----
+
+env.check(examples=True)  # required variables may be missing: examples replace them

@@ -1,6 +1,25 @@
-"""Tests: settings_shared.py, then the template's. What only tests have of yours goes below."""
-# flake8: noqa: F821
+"""Settings for tests: they are fast, and need no database server or broker."""
 
-from slipway.settings import load
+from slipway.env import env
+from slipway.logs.logging import logging_config
 
-globals().update(load("testing", __package__))
+from .settings_base import *
+
+SECRET_KEY = "only-for-tests-" + "x" * 50
+ALLOWED_HOSTS = ["testserver", "localhost"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; one test checks production's hashers
+AXES_ENABLED = False  # axes needs a request, but tests sign in without one; one test checks the lock
+
+DATABASES = {"default": env.database("TEST_DATABASE_URL", "sqlite://:memory:")}
+CACHES = {"default": env.cache("TEST_CACHE_URL", "locmem://")}
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+LOGGING = logging_config(json=False)
+LOGGING["handlers"]["console"]["level"] = "ERROR"  # hide the warnings that tests cause on purpose
+
+# ---- background jobs ----
+CELERY_BROKER_URL = "memory://localhost"  # kombu warns if this URL has no host
+CELERY_TASK_ALWAYS_EAGER = True  # delay() runs the task at once, and .get() returns its result
+CELERY_TASK_EAGER_PROPAGATES = True  # tests see a task's exception
+# ---- end of background jobs ----
+
+env.check(examples=True)  # required variables may be missing: examples replace them

@@ -1,4 +1,4 @@
-"""Tests that concern the whole site; an app's are in its own tests.py."""
+"""Tests of the whole site. The tests of an app are in the app's folder."""
 
 from django.test import TestCase
 

@@ -1,4 +1,4 @@
-"""Which path goes where. /healthz, /readyz, /metrics and /debug/vars are answered before these, in slipway."""
+"""The site's URLs. slipway itself answers /healthz, /readyz, /metrics and /debug/vars."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -9,5 +9,5 @@ from slipway.media import media
 urlpatterns = [
     path(settings.ADMIN_PATH, admin.site.urls),
     path("", include("project.home.urls")),
-    *media(),  # uploads, where no nginx or bucket serves them
+    *media(),  # uploads, unless nginx or a bucket serves them
 ]

@@ -1,18 +1,16 @@
-"""The app of what the template itself needs."""
-
 from importlib import import_module
 
 from django.apps import AppConfig, apps
 
 
 class OpsConfig(AppConfig):
-    """Loads what has to hear of events before any comes."""
+    """The Django app of slipway. At start it registers slipway's checks and signal receivers."""
 
     name = "slipway"
-    default_auto_field = "django.db.models.BigAutoField"  # whatever the project has
+    default_auto_field = "django.db.models.BigAutoField"  # independent of the project's setting
 
     def ready(self) -> None:
-        """As Django calls it, once all apps are there."""
-        import_module("slipway.security.sign_in")  # hears of failures
+        import_module("slipway.checks")
+        import_module("slipway.security.sign_in")  # connects to the signal of failed sign-ins
         if apps.is_installed("django_celery_beat"):
-            import_module("slipway.celery")  # so that whoever sends a task sends it with the project's settings
+            import_module("slipway.celery")  # every process then sends tasks with the project's settings

@@ -1,5 +1,4 @@
-"""Django's pages as an ASGI application; in development with its static files. A project's own ASGI_APPLICATION takes
-it for what is no websocket."""
+"""The default ASGI application, without websockets. In development it also serves static files."""
 
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler

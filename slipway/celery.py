@@ -1,10 +1,9 @@
-"""Celery: the app that `celery -A project` finds, and what of it the rest of the project may ask.
+"""The Celery app that `celery -A project` finds.
 
-Nothing but this file, tasks.py and what they alone import needs Celery: without its pins a project runs as
-before.
+A project also runs without Celery: only this module, tasks.py, the folder jobs and the command dead_tasks need it.
 
-Development's broker is a folder of files, var/broker, so that no service is needed. A message leaves the folder when
-a worker takes it, so a worker that is killed loses the task in hand. Production has a real broker.
+In development the broker is the folder var/broker. A worker deletes each message there on receipt: if the worker is
+killed, its tasks are lost.
 """
 
 import contextlib
@@ -38,9 +37,9 @@ logger = logging.getLogger(__name__)
 
 try:
     settings.INSTALLED_APPS
-except SettingsError as error:  # celery's own command would show a traceback
+except SettingsError as error:  # otherwise celery would print a traceback
     error.leave()
-except Exception:  # of some of them it would tell neither file nor line
+except Exception:  # for some errors celery prints neither file nor line
     traceback.print_exc()
     sys.exit(1)
 
@@ -51,29 +50,26 @@ app.autodiscover_tasks()
 
 
 def load_transport() -> None:
-    """Import what talks to the broker, without a connection."""
-    app.amqp  # is made when it is first asked for
+    """Import the broker's client library without connecting."""
+    app.amqp  # Celery creates app.amqp at the first access: do it now
     app.connection_for_write().get_transport_cls()
 
 
 def disconnect() -> None:
-    """Close the connections to the broker that this process keeps. Who needs one makes it anew."""
+    """Close this process's broker connections; later calls open new ones."""
     kombu.pools.reset()
-    app._after_fork()  # type: ignore[attr-defined]  # it forgets its pools
+    app._after_fork()  # type: ignore[attr-defined]  # makes the app drop its pools
 
 
 def check_broker() -> None:
-    """Raise ConnectionError where the broker is away: asked over a connection of its own, within 1.5 s, no retry.
-
-    The error names only the kind of trouble, as the broker's URL holds a password.
-    """
+    """Raise ConnectionError if the broker does not answer within 1.5 s."""
     with ask_broker():
         pass
 
 
 @contextlib.contextmanager
 def ask_broker() -> Iterator[Connection]:
-    """A connection to the broker, within limits. Raises ConnectionError."""
+    """Yield a broker connection with timeouts of 1 s. Raise ConnectionError if the broker does not answer."""
     limits = {}
     if app.conf.broker_url.startswith("redis"):
         limits = {"socket_connect_timeout": 1, "socket_timeout": 1}
@@ -86,8 +82,8 @@ def ask_broker() -> Iterator[Connection]:
 
 
 def queues() -> dict[str, Any]:
-    """{"waiting": {queue: messages}, "dead": messages that were given up}, asked as check_broker does."""
-    if app.conf.task_always_eager:  # there is none
+    """Return {"waiting": {queue: number of messages}, "dead": number of tasks that were given up}."""
+    if app.conf.task_always_eager:  # eager tasks need no queue
         return {"waiting": {}, "dead": 0}
     with ask_broker() as connection:
         return {"waiting": {name: length(connection, name) for name in app.amqp.queues.consume_from},
@@ -99,13 +95,13 @@ def length(connection: Connection, queue: str) -> int:
         with connection.channel() as channel:
             count: int = channel.queue_declare(queue, passive=True).message_count  # type: ignore[attr-defined]
             return count
-    except connection.channel_errors:  # no message was ever sent there
+    except connection.channel_errors:  # the queue does not exist yet
         return 0
 
 
 class FilesChannel(filesystem.Channel):
-    """kombu writes a message in place and a routing table after it is visible: whoever reads in between finds half
-    of it and ends. Here a message is renamed into place, and tables are read and written under a lock."""
+    """A kombu channel that writes each message file as a whole. kombu itself writes the file in place: a process
+    could read half a file and crash."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -132,14 +128,12 @@ class FilesChannel(filesystem.Channel):
 
 
 class FilesTransport(filesystem.Transport):
-    """kombu's, with such channels."""
-
     Channel = FilesChannel
-    default_connection_params = {}  # there is no host to warn of as missing
+    default_connection_params = {}  # otherwise kombu warns that the URL has no host
     polling_interval = 0.2  # seconds
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:  # type: ignore[override]
-        """The worker waits two turns of 2 s before it heeds a TERM: too near the 5 s that make dev gives it."""
+        """Wait at most 0.5 s for messages, so that a worker soon notices Ctrl-C."""
         return super().drain_events(connection, timeout=min(timeout or 0.5, 0.5))
 
 
@@ -148,26 +142,25 @@ kombu.transport.TRANSPORT_ALIASES["filesystem"] = "slipway.celery:FilesTransport
 
 @signals.setup_logging.connect
 def keep_logging(**_: Any) -> None:
-    """Celery then leaves logging as Django's LOGGING set it up. Python's warnings go there, too."""
+    """Keep Django's logging setup: without this receiver Celery would replace it."""
     logging.captureWarnings(True)
 
 
 @signals.celeryd_init.connect
 def log_what_is_said(**_: Any) -> None:
-    """A worker that is told to end writes a line of its own past the log: here it is one of the log's."""
+    """Send a worker's shutdown message to the log: Celery itself would print it."""
     setattr(import_module("celery.apps.worker"), "safe_say", lambda text, *_: logger.info(text))
 
 
 @signals.before_task_publish.connect
 def send_request_id(headers: dict[str, Any], **_: Any) -> None:
-    """A task takes the request's id along."""
     if request_id.current():
         headers.setdefault("request_id", request_id.current())
 
 
 @signals.task_prerun.connect
 def take_request_id(task_id: str, task: Any, **_: Any) -> None:
-    """A task that no request set off goes by its own id."""
+    """Mark the task's log lines with the id of the request that sent the task or, without one, the task's id."""
     if not task.request.is_eager:
         request_id.start(getattr(task.request, "request_id", None) or task_id)
 
@@ -180,7 +173,7 @@ def drop_request_id(task: Any, **_: Any) -> None:
 
 @signals.celeryd_init.connect
 def prepare_database(**_: Any) -> None:
-    """Before worker and beat use it; development only, as runserver does. Ends with a line where it cannot be used."""
+    """Prepare the development database when a worker or beat starts. If that fails, exit with a one-line error."""
     if hasattr(settings, "OWN_DATABASE"):
         try:
             prepare(lambda line: print(line, file=sys.stderr, flush=True))

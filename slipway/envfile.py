@@ -1,12 +1,11 @@
-"""The grammar of env files: of .env, of `docker run --env-file` and of the deployer. Standard library only and
-Python 3.9: the deployer's agent runs it on servers, too, where docker-runner has the same in sh.
+"""Reads env files: .env, those of `docker run --env-file` and the deployer's. It uses only the standard library of
+Python 3.9, because the agent runs it on hosts. The shell script docker-runner reads env files too.
 
-It is Docker's, less what Docker takes silently and the shell takes otherwise: `KEY=value`, one line each; no quotes,
-no `export`, no `$NAME` replaced; `#` starts a comment line. tests/host/test_env_files.py has each rule, and holds
-all readers to them.
+Docker and shells read this syntax in the same way: one `KEY=value` per line; no quotes, no `export`, no `$NAME`;
+`#` starts a comment line. tests/host/test_env_files.py tests that all programs read files alike.
 
-`python -S -m slipway.envfile COMMAND…` becomes the command, with the settings of the file that SETTINGS_FILE names in
-its environment, as docker-run.sh does. What is in the environment already wins.
+`python -S -m slipway.envfile COMMAND…` adds the variables of the file that SETTINGS_FILE names to the environment, then
+executes the command. Variables that are already set stay.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ import sys
 from collections.abc import Collection, Mapping
 
 LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
-CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # tabs aside: some may stand in comments
+CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # control characters except the tab, which comments may contain
 QUOTES = ("'", '"')
 BOM = "\ufeff"
-LONGEST = 65535  # bytes of a line: what Docker reads
+LONGEST = 65535  # bytes per line that Docker reads
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, str], list[str]]:
-    """The variables of an env file, and what is wrong with it, a text a line. No file, no variables."""
+    """Return (variables, problems) of a file. Both are empty if the file does not exist."""
     name = os.path.basename(path)
     try:
         with open(path, "rb") as file:
@@ -36,7 +35,6 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def read(content: bytes, name: str) -> tuple[dict[str, str], list[str]]:
-    """The variables of a file's bytes, and what is wrong with them; `name` is what the file is called."""
     try:
         return parse(content.decode("utf-8"), name)
     except UnicodeDecodeError:
@@ -44,7 +42,6 @@ def read(content: bytes, name: str) -> tuple[dict[str, str], list[str]]:
 
 
 def parse(text: str, name: str) -> tuple[dict[str, str], list[str]]:
-    """The variables of a file's text, and what is wrong with it; `name` is what the file is called."""
     variables: dict[str, str] = {}
     problems: list[str] = []
     for number, whole in enumerate(text.split("\n"), 1):
@@ -64,7 +61,6 @@ def parse(text: str, name: str) -> tuple[dict[str, str], list[str]]:
 
 
 def wrong_line(line: str, match: re.Match[str] | None) -> str:
-    """What is wrong with a line of an env file; empty when nothing is. Never its value."""
     if not line.strip(" \t"):
         return ""
     if line.startswith("#"):
@@ -77,7 +73,7 @@ def wrong_line(line: str, match: re.Match[str] | None) -> str:
 
 
 def wrong_value(key: str, value: str) -> str:
-    """What is wrong with a variable's value; empty when nothing is. Never the value."""
+    """Return what is wrong with a value, or "" if it is correct. The text never quotes the value."""
     if value.startswith(QUOTES) and value.endswith(value[0]):
         return f"{key} is in quotes, which would be part of it: drop them"
     if value != value.strip(" \t"):
@@ -88,8 +84,8 @@ def wrong_value(key: str, value: str) -> str:
 
 
 def changed(text: str, values: Mapping[str, str], unset: Collection[str]) -> str:
-    """The text of a file with other values, and without the variables to unset. Other lines, comments included, keep
-    their places and every byte. NAME and NAME_FILE exclude each other."""
+    """Return an env file's text with the variables `values` set and the variables `unset` removed. Other lines stay
+    unchanged. Setting NAME removes NAME_FILE, and setting NAME_FILE removes NAME."""
     variables = parse(text, "")[0]
     unset = {*unset, *(rival(name) for name in values)} - set(values)
     lines, text = [], text.removeprefix(BOM)
@@ -104,17 +100,16 @@ def changed(text: str, values: Mapping[str, str], unset: Collection[str]) -> str
 
 
 def rival(name: str) -> str:
-    """NAME_FILE for NAME, and the other way round."""
     return name.removesuffix("_FILE") if name.endswith("_FILE") else f"{name}_FILE"
 
 
 def difference(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
-    """(what to set, what to unset) to make the new variables of the old."""
+    """Return (values to set, names to unset) that turn `old` into `new`."""
     return {name: value for name, value in new.items() if old.get(name) != value}, {*old} - {*new}
 
 
 def main(*command: str) -> None:
-    """Become the command, or exit 64 with a line for each problem; as for NAME_FILE, none of them tells the path."""
+    """Execute the command with SETTINGS_FILE's variables. If that file has problems, print them and exit with 64."""
     given = dict(os.environb)
     try:
         with open(given.pop(b"SETTINGS_FILE"), "rb") as file:

@@ -1,4 +1,4 @@
-"""Who serves uploads at MEDIA_URL: `*media()` in a project's urlpatterns."""
+"""URL patterns for uploads: put `*media()` into urlpatterns."""
 
 import re
 from typing import Any
@@ -13,11 +13,10 @@ from django.urls import re_path
 
 
 def media() -> list[Any]:
-    """The app, where they are in the database; in development Django, where they are in a folder. Else nobody here: a
-    server's nginx asks for what it does not have, and is told so before a page for all other addresses gets to see it.
-    """
+    """Return the URL patterns for uploads. Django serves uploads from the database or, in development, from a folder.
+    In production nginx serves the folder, and Django answers 404 for missing files."""
     url = urlsplit(settings.MEDIA_URL or "")
-    path = re.escape(url.path.lstrip("/"))  # on this site; without any they would have its addresses
+    path = re.escape(url.path.lstrip("/"))  # the path on this site; an empty one would match every URL
     if apps.is_installed("slipway.files"):
         from .files.storage import DatabaseStorage
         from .files.views import serve
@@ -29,5 +28,4 @@ def media() -> list[Any]:
 
 
 def absent(_: HttpRequest) -> HttpResponse:
-    """There is no such file. No template is made for it, nor a session looked at."""
     return HttpResponse("There is no such file.", "text/plain", 404)

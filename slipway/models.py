@@ -1,5 +1,3 @@
-"""What the template itself keeps in the database."""
-
 from __future__ import annotations
 
 from datetime import datetime
@@ -8,7 +6,7 @@ from django.db import models
 
 
 class Heartbeat(models.Model):
-    """When worker and beat were last known to run: a row each, written by slipway.heartbeat."""
+    """The last heartbeat of `name`, which is "worker" or "beat"."""
 
     name: models.CharField[str, str] = models.CharField(primary_key=True, max_length=20)
     at: models.DateTimeField[datetime, datetime] = models.DateTimeField()

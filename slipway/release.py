@@ -1,4 +1,4 @@
-"""Which release this is: the image says so in its environment; a checkout is in development."""
+"""The release's name, from the image's environment."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The heartbeat. Your own tasks go into your apps' tasks.py: see docs/tasks.md."""
+"""The heartbeat task. Write your own tasks in your apps' tasks.py."""
 
 import logging
 from typing import Any
@@ -14,7 +14,6 @@ logger = logging.getLogger(__name__)
 
 @app.task(ignore_result=True)
 def heartbeat() -> None:
-    """Shows that the worker works."""
     beat("worker")
 
 
@@ -23,13 +22,13 @@ app.conf.beat_schedule["heartbeat"] = HEARTBEAT
 
 @signals.beat_init.connect
 def first_heartbeat(**_: Any) -> None:
-    """Beat starts: it tells so at once, and from now on each time it could send a heartbeat."""
+    """Send the task `heartbeat` when beat starts. From then on, record at each sending that beat is alive."""
     signals.after_task_publish.connect(beat_is_alive, sender=heartbeat.name)
     try:
         with unbroken():
             heartbeat.apply_async(expires=60)
     except Exception as error:
-        logger.warning("beat could not send its first heartbeat: %s", type(error).__name__)
+        logger.warning("beat cannot send its first heartbeat: %s", type(error).__name__)
 
 
 def beat_is_alive(**_: Any) -> None:

@@ -1,5 +1,3 @@
-"""What gunicorn and runserver serve."""
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Handler(WSGIHandler):
-    """Django's, whose answer to HEAD has no body: gunicorn would warn of one each time."""
+    """Django's handler. It sends no body in answer to HEAD: otherwise gunicorn would log a warning."""
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Any:
         response = super().__call__(environ, start_response)

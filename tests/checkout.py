@@ -1,6 +1,7 @@
-"""This checkout as it is now, in a git repository of its own; and a project that is made of it."""
+"""This checkout with its uncommitted changes, in a git repository of its own; and a project made from it."""
 
 import os
+import re
 import shutil
 
 from proc import ROOT, VE_PYTHON, run
@@ -12,6 +13,15 @@ WHO = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
        for what, value in (("NAME", "T"), ("EMAIL", "t@example.org"))}
 
 
+def without_celery(package):
+    """Remove background jobs from a project's settings."""
+    for path in package.glob("settings*.py"):
+        text, count = re.subn("\n# ---- background jobs.*# ---- end of background jobs ----\n", "", path.read_text(),
+                              flags=re.DOTALL)
+        assert count == 1, path
+        path.write_text(text)
+
+
 class Folder:
     """A folder with git and make, and with this checkout's virtualenv."""
 
@@ -21,9 +31,9 @@ class Folder:
 
     def lend_virtualenv(self):
         (self.folder / ".git/info").mkdir(parents=True, exist_ok=True)
-        (self.folder / ".git/info/exclude").write_text("/ve\n")  # a link, which /ve/ does not cover
+        (self.folder / ".git/info/exclude").write_text("/ve\n")  # a link, which /ve/ does not match
         (self.folder / "ve").symlink_to(VE_PYTHON.parent.parent)
-        if (ROOT / ".mypy_cache").exists():  # what it knows already it tells at once
+        if (ROOT / ".mypy_cache").exists():  # so that mypy is quicker
             shutil.copytree(ROOT / ".mypy_cache", self.folder / ".mypy_cache")
 
     def git(self, *words):
@@ -40,18 +50,18 @@ class Folder:
                    env=self.env, timeout=300)
 
     def files(self):
-        """Path → content of what git has."""
+        """Return {path: content} of git's files."""
         return {path: (self.folder / path).read_bytes() for path in self.git("ls-files").splitlines()}
 
     def edit(self, path, old, new):
-        """Replace a text that the file has."""
+        """Replace a text that the file contains."""
         text = (self.folder / path).read_text()
         assert old in text, f"{path} has no {old!r}"
         (self.folder / path).write_text(text.replace(old, new, 1))
 
 
 class Checkout(Folder):
-    """A clone of this checkout as it is now, committed, with its virtualenv."""
+    """A clone of this checkout, uncommitted changes included, committed, with its virtualenv."""
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -68,12 +78,24 @@ class Checkout(Folder):
 
 
 class Project(Folder):
-    """A project that copier has made of a template."""
+    """A project that copier made from a template."""
 
     def __init__(self, folder):
         super().__init__(folder)
-        if not (folder / "ve").is_symlink():
-            self.lend_virtualenv()
+        if not (folder / "ve").exists():
+            self.install()
+
+    def install(self):
+        """Create a virtualenv with the package of vendor/; all other packages come from the checkout's."""
+        lent, own = VE_PYTHON.parent.parent, self.folder / "ve"
+        shutil.rmtree(own, ignore_errors=True)
+        run([VE_PYTHON, "-m", "venv", "--without-pip", own])
+        [lent_packages], [packages] = (list(ve.glob("lib/python*/site-packages")) for ve in (lent, own))
+        (packages / "lent.pth").write_text(f"{lent_packages}\n")
+        for wheel in self.folder.glob("vendor/*.whl"):
+            shutil.unpack_archive(wheel, packages, "zip")
+        for program in set(os.listdir(lent / "bin")) - set(os.listdir(own / "bin")):
+            (own / "bin" / program).symlink_to(lent / "bin" / program)
 
     @classmethod
     def made(cls, template, folder, *options):

@@ -1,7 +1,5 @@
-"""The commands that the CI files run, read out of them, in the order in which they run.
-
-A command is a Step: job, the shell command, and the variables that the file sets for it.
-"""
+"""The commands of the CI files in the order in which they run. A command is a Step: job, the shell command, and the
+variables that the file sets for it."""
 
 import re
 from collections import namedtuple
@@ -15,12 +13,12 @@ Step = namedtuple("Step", "job command variables")
 
 
 def load(path):
-    """A YAML file, as plain dicts and lists."""
+    """Return a YAML file as plain dicts and lists."""
     return YAML(typ="safe", pure=True).load(path.read_text())
 
 
 def github(path=GITHUB):
-    """Jobs come after those they need; steps of `uses` run nothing of ours."""
+    """Return the steps; jobs come after those they need. Steps of `uses` run no command of ours."""
     jobs, done = load(path)["jobs"], []
     while len(done) < len(jobs):
         done += [name for name, job in jobs.items() if name not in done and set(needs(job)) <= set(done)]
@@ -34,7 +32,7 @@ def needs(job):
 
 
 def gitlab(path=GITLAB):
-    """Jobs by stage, in the order of the file; what they extend is filled in."""
+    """Return the steps, with jobs by stage in the order of the file, and `extends` resolved."""
     data = load(path)
     jobs = {name: extended(data, job) for name, job in data.items() if isinstance(job, dict) and "script" in job}
     return [Step(name, command, {**data["variables"], **job.get("variables", {})})
@@ -43,7 +41,7 @@ def gitlab(path=GITLAB):
 
 
 def extended(data, job):
-    """A job with the keys of those it extends; a later one wins, its own win over all."""
+    """Return a job with the keys of those it extends. Later ones override earlier ones, and its own override all."""
     parents = job.get("extends", [])
     whole = {}
     for parent in [parents] if isinstance(parents, str) else parents:
@@ -52,7 +50,7 @@ def extended(data, job):
 
 
 def jenkins(path=JENKINS):
-    """Stages in order; the variables of `environment` and of the credentials around a command."""
+    """Return the steps in the order of the stages, with the variables of `environment` and of credentials."""
     text = re.sub(r"(?<!:)//.*", "", path.read_text())
     shared = dict(re.findall(r'^ +(\w+) = "(.*)"$', text, re.MULTILINE))
     steps = []
@@ -66,5 +64,5 @@ SYSTEMS = {"github": github, "gitlab": gitlab, "jenkins": jenkins}
 
 
 def commands(system, without=("rollback", "elsewhere", "audit", "pins", "propose")):
-    """The commands of a system that bring a release out, without the `exec` that GitHub's need."""
+    """Return the commands by which a system releases, without the `exec` that GitHub's need."""
     return [step.command.removeprefix("exec ") for step in SYSTEMS[system]() if step.job not in without]

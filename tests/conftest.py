@@ -1,4 +1,4 @@
-"""What all tests here share: a clean environment, and where the checkout is."""
+"""Shared by all tests here: a clean environment, the lock for tests marked "alone", and the checkout's path."""
 
 import contextlib
 import fcntl
@@ -14,7 +14,7 @@ from proc import ROOT
 
 pytest_plugins = ["sharing", "services", "postgresql"]
 
-# An example may take as long as a machine that has other work lets it.
+# A slow machine does not fail an example.
 hypothesis.settings.register_profile("all", deadline=None, database=None,
                                      suppress_health_check=list(hypothesis.HealthCheck))
 hypothesis.settings.load_profile("all")
@@ -23,40 +23,40 @@ SETTINGS = {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "CACHE_URL", "BROKER_URL",
 
 
 def pytest_configure():
-    """Forget what the make around us, or the shell, has set: its flags and the variables of our .mk files."""
-    knobs = {name for path in [ROOT / "Makefile", *ROOT.glob("*.mk"), *ROOT.glob("make/*.mk")]
+    """Remove the variables that an outer make or the shell has set: make's flags and our .mk files' variables."""
+    knobs = {name for path in [ROOT / "Makefile", ROOT / "tests/template.mk", *ROOT.glob("*.mk")]
              for name in re.findall(r"^(\w+)\s*\?=", path.read_text(), re.MULTILINE)}
     flags = {name for name in os.environ if re.match(r"MAKE|MFLAGS|GNUMAKEFLAGS", name)}
-    workers = {name for name in os.environ if name.startswith("PYTEST_XDIST_")}  # what a test starts is no worker
+    workers = {name for name in os.environ if name.startswith("PYTEST_XDIST_")}  # commands in a test are no workers
     for name in knobs | flags | workers | SETTINGS:
         os.environ.pop(name, None)
-    # Where no bytecode is kept each of a thousand processes compiles Django anew: that is most of what it does.
+    # Without cached bytecode each of a thousand processes would compile Django again, which takes most of its time.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
-    # Under nohup, or behind a script's "&", these are ignored: so would be what a test sends to whom it has started.
+    # Under nohup, or behind a script's "&", these signals are ignored, and a test's processes would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items):
-    """Those marked "alone" come first, in a row: so the others wait for them once. On servers a file's order stays."""
+    """Sort tests marked "alone" first, so that other tests wait for them once. On servers a file keeps its order."""
     items.sort(key=lambda item: not is_alone(item) or "e2e" in item.path.parts)
 
 
 def is_alone(item):
-    """Whether no other test may run beside it."""
+    """Return True if no other test may run beside it."""
     return item is not None and item.get_closest_marker("alone") is not None
 
 
 class Turn:
-    """A worker's lock on the tests: shared, or for a row of tests that are alone."""
+    """A worker's lock for its tests: shared, or exclusive for a row of tests marked "alone"."""
 
     def __init__(self):
         self.locks = contextlib.ExitStack()
 
     def take(self, kind):
-        """Who waits for it holds the door: nobody passes before him."""
+        """Take the lock. A worker that waits for it holds the door's lock, so that no later worker gets ahead."""
         tests = self.locks.enter_context(open(__file__))
         with open(ROOT / "tests/pytest.ini") as door:
             fcntl.flock(door, fcntl.LOCK_EX)
@@ -68,7 +68,7 @@ turn, last = Turn(), None
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item, nextitem):
-    """Of several workers, one that has a test marked "alone" waits for the others' tests, and they for it."""
+    """A worker with a test marked "alone" waits for the other workers' tests, and they wait for that test."""
     global last
     if is_worker(item.config) and not (is_alone(last) and is_alone(item)):
         turn.locks.close()
@@ -82,12 +82,12 @@ def pytest_runtest_protocol(item, nextitem):
 
 
 def is_worker(config):
-    """Whether this is one of several processes that run the tests."""
+    """Return True if this is one of several processes that run the tests."""
     return hasattr(config, "workerinput")
 
 
 def pytest_sessionfinish(session):
-    """In CI on Linux a skipped test fails the run, but for what no machine can be asked to have."""
+    """Fail a run in CI on Linux that skipped a test, unless the test needs something that is "not to be had"."""
     if is_worker(session.config):
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
@@ -99,5 +99,5 @@ def pytest_sessionfinish(session):
 
 @pytest.fixture(scope="session")
 def root():
-    """The checkout."""
+    """Return the checkout's path."""
     return ROOT

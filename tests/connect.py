@@ -1,11 +1,11 @@
-"""Connections to a web server."""
+"""Connections to a web server, over TCP or a unix socket."""
 
 import http.client
 import socket
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """To the path of a unix socket."""
+    """A connection to the path of a unix socket."""
 
     def __init__(self, path, timeout):
         super().__init__("localhost", timeout=timeout)
@@ -18,7 +18,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 def connection_to(where, timeout=60):
-    """To a port of the loopback, or to the path of a unix socket. The first request connects."""
+    """Return a connection to a port of the loopback, or to the path of a unix socket. The first request connects."""
     if isinstance(where, int):
         return http.client.HTTPConnection("127.0.0.1", where, timeout=timeout)
     return UnixConnection(where, timeout)

@@ -1,10 +1,10 @@
-"""Commands as the docs have them."""
+"""Commands from the docs."""
 
 import re
 
 
 def block(path, after):
-    """The lines of the indented block that follows some words of a page, without their indent."""
+    """Return the indented block that follows these words in a page, without its indent."""
     text = path.read_text()
     assert text.count(after) == 1, f"{path.name} has {after!r} {text.count(after)} times"
     found = re.match(r"[^\n]*\n\n((?:    .*\n)+)", text.partition(after)[2])

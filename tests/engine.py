@@ -1,4 +1,4 @@
-"""Docker, as the tests of the image use it."""
+"""Docker, for the tests of the image."""
 
 import json
 
@@ -6,7 +6,7 @@ from proc import run, wait_until
 
 
 def docker(*words, timeout=120, check=True, binary="docker", **options):
-    """Run the docker command; its result, stdout stripped."""
+    """Run a docker command. Return its result, with stdout stripped."""
     done = run([binary, *words], timeout=timeout, **options)
     assert not check or done.returncode == 0, f"docker {words[0]}: {done.stderr}"
     done.stdout = done.stdout.strip()
@@ -14,13 +14,13 @@ def docker(*words, timeout=120, check=True, binary="docker", **options):
 
 
 class Container:
-    """A container that runs."""
+    """A running container."""
 
     def __init__(self, id):
         self.id = id
 
     def port(self, inner=8000):
-        """The port of the loopback where it answers."""
+        """Return the loopback port at which it answers."""
         return int(docker("port", self.id, str(inner)).stdout.splitlines()[0].rpartition(":")[2])
 
     def url(self, path="/"):
@@ -37,16 +37,16 @@ class Container:
         return json.loads(docker("inspect", "--format", "{{json .State}}", self.id).stdout)
 
     def stop(self):
-        """`docker stop` with half a minute's patience; the exit code."""
+        """Stop the container with a timeout of 30 s. Return its exit code."""
         docker("stop", "--time=30", self.id)
         return self.state()["ExitCode"]
 
     def says(self, text, seconds=60):
-        """Wait until the log has that text."""
+        """Wait until the log contains the text."""
         wait_until(lambda: text in self.logs() or not self.state()["Running"], seconds, f"{text!r} in the log")
         assert text in self.logs(), self.logs()
 
 
 def layers(image):
-    """The digests of its layers, from the bottom up."""
+    """Return the digests of the image's layers, from the bottom up."""
     return json.loads(docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", image).stdout)

@@ -1,4 +1,4 @@
-"""PostgreSQL out of Debian's packages: one for all workers of a run, or one of a test's own."""
+"""PostgreSQL from Debian's packages: one for all workers of a run, or one for a single test."""
 
 import contextlib
 import itertools
@@ -19,7 +19,7 @@ TEMPLATE = "template_migrated"
 
 
 class Postgres(Server):
-    """`database()` makes a new one in it, with all migrations unless told otherwise."""
+    """A PostgreSQL server. `database()` creates a database, with all migrations unless `migrated` is False."""
 
     name = "PostgreSQL"
 
@@ -30,7 +30,7 @@ class Postgres(Server):
         self.template = None
 
     def make(self):
-        """Its files."""
+        """Create its files."""
         made = run([*as_user("postgres"), self.bin / "initdb", "-D", self.folder / "data", "-U", POSTGRES_USER,
                     "-A", "trust", "-N", "-E", "UTF8", "--locale=C"], cwd=self.folder)
         assert made.returncode == 0, made.stderr
@@ -40,7 +40,7 @@ class Postgres(Server):
                 "-h", "127.0.0.1", "-F", "-c", "unix_socket_directories=", "-c", "max_connections=200"]
 
     def stop(self):
-        """At once: its own way is to wait for the clients."""
+        """Stop at once: a TERM would wait for the clients."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(60)
         super().stop()
@@ -52,13 +52,13 @@ class Postgres(Server):
         return f"postgres://{POSTGRES_USER}:secret@127.0.0.1:{port or self.port}/{name}"
 
     def database(self, migrated=True):
-        """The name of a new database."""
+        """Create a database. Return its name."""
         if migrated and self.template is None:
             self.make_template()
         return self.create(f"test{os.getpid()}_{next(self.numbers)}", *(["-T", self.template] if migrated else []))
 
     def make_template(self):
-        """What databases with all migrations are copies of."""
+        """Create the database from which those with all migrations are copied."""
         self.template = self.create(TEMPLATE)
         migrate(self.url(self.template))
 
@@ -69,20 +69,20 @@ class Postgres(Server):
 
 
 def migrate(url):
-    """All migrations into the database of that URL."""
+    """Apply all migrations to the database of that URL."""
     done = warm.python("manage.py", "migrate", "-v0", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def postgres_bin():
-    """The folder of PostgreSQL's programs, the newest where there are several."""
+    """Return the folder of PostgreSQL's programs, of the newest version."""
     bins = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
     return bins[-1] if bins else Path(shutil.which("initdb") or missing("PostgreSQL")).parent
 
 
 @contextlib.contextmanager
 def new_postgres():
-    """A PostgreSQL while the block runs."""
+    """Run a PostgreSQL for the block."""
     found = postgres_bin()
     with folder_for("postgres") as path:
         server = Postgres(found, path)
@@ -95,7 +95,7 @@ def new_postgres():
 
 @contextlib.contextmanager
 def postgres_for_all():
-    """One with the template, as two workers could not both make it."""
+    """Run a PostgreSQL that already has the template, because two workers could not both create it."""
     with new_postgres() as server:
         server.make_template()
         yield server
@@ -103,7 +103,7 @@ def postgres_for_all():
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
-    """A PostgreSQL of this run's own. It is not to be stopped or paused: take new_postgres() for that."""
+    """Return this run's own PostgreSQL. Do not stop or pause it: use new_postgres() for that."""
     server = Postgres(postgres_bin(), port=shared(tmp_path_factory, "postgres", postgres_for_all))
     server.template = TEMPLATE
     return server

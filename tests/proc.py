@@ -1,4 +1,4 @@
-"""Processes, ports and waiting, as several tests need them. Everything started here is ended here."""
+"""Processes, ports and waiting for several tests. Every process started here is ended here."""
 
 import contextlib
 import os
@@ -19,10 +19,10 @@ _kept = []
 
 
 def free_port():
-    """A TCP port of the loopback that nobody listens on. Prefer letting a server bind port 0 itself.
+    """Return a free TCP port of the loopback. Prefer to let a server bind port 0 itself.
 
-    On Linux it stays ours until this process ends: a socket that is bound and does not listen leaves it to a server,
-    which like all servers sets SO_REUSEADDR, and keeps it from whoever is given any port at all.
+    On Linux it stays reserved until this process ends: a bound socket that does not listen lets a server with
+    SO_REUSEADDR use the port, which all servers set, but keeps the port from being given to anybody else.
     """
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, sys.platform == "linux")
@@ -33,16 +33,16 @@ def free_port():
 
 
 def answers(port):
-    """Whether the site on that port shows a page: the admin's, as a project need not keep the start page."""
+    """Return True if the site on that port shows the admin, as a project need not keep the start page."""
     with urllib.request.urlopen(f"http://localhost:{port}/admin/login/", timeout=30) as page:
         return page.status == 200
 
 
 def wait_until(condition, seconds=60, what=None):
-    """Poll `condition` until it returns something true, and return that; fail after `seconds`.
+    """Poll `condition` until it is true, and return its value. Fail after `seconds`.
 
-    What it raises of OSError or AssertionError counts as "not yet", and is told when time is up. A condition that takes
-    long, as over ssh, is asked half of the time at most: others need the machine.
+    An OSError or AssertionError of it counts as "not yet", and is reported at the timeout. A slow condition, for
+    example over ssh, runs at most half of the time, because other processes need the machine.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -59,13 +59,20 @@ def wait_until(condition, seconds=60, what=None):
 
 
 def run(command, timeout=300, **options):
-    """Run to the end, with stdout and stderr kept as text and no stdin; never raises for an exit code."""
+    """Run a command to its end, without stdin. Return its stdout and stderr as text; no exit code raises."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.run([str(word) for word in command], timeout=timeout, text=True, errors="replace", **options)
 
 
+def executable(path, text):
+    """Write an executable file. Return its path."""
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
 def as_mortal(command):
-    """The command without root's right to read and write everywhere; needs setpriv of util-linux where run by root."""
+    """Return the command without root's right to read and write everything; as root it needs util-linux's setpriv."""
     caps = "-dac_override,-dac_read_search"
     mortal = ["setpriv", f"--inh-caps={caps}", f"--bounding-set={caps}"]
     return [*(mortal if os.geteuid() == 0 else []), *command]
@@ -73,9 +80,9 @@ def as_mortal(command):
 
 @contextlib.contextmanager
 def running(command, grace=10, **options):
-    """A process in a session of its own while the block runs; afterwards its whole group is ended, TERM then KILL.
+    """Run a process in its own session for the block. At the end, its whole group gets TERM, then KILL.
 
-    Yields the Popen, with `.output()`: all that it wrote so far to stdout and stderr.
+    Yield the Popen, with `.output()`: all its stdout and stderr so far.
     """
     with tempfile.TemporaryFile() as file:
         options = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT, **options}
@@ -83,7 +90,7 @@ def running(command, grace=10, **options):
         process.output = lambda: os.pread(file.fileno(), 10_000_000, 0).decode(errors="replace")
         try:
             yield process
-        except Exception as error:  # a wait that was in vain does not know why
+        except Exception as error:  # a failed wait does not show why
             error.add_note(f"{process.args}, {state(process)}, had said:\n{process.output()[-3000:]}")
             raise
         finally:
@@ -95,7 +102,7 @@ def state(process):
 
 
 def end(process, grace=10):
-    """End a process that leads its own group, and the group: TERM, after `grace` seconds KILL."""
+    """End a process that leads its own group, and the group: with TERM, and after `grace` seconds with KILL."""
     signal_group(process, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(grace)
@@ -104,6 +111,6 @@ def end(process, grace=10):
 
 
 def signal_group(process, number):
-    """Send a signal to the group that `process` leads; nothing when it is gone."""
+    """Send a signal to the group that `process` leads, if it still exists."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says EPERM for a group of zombies
         os.killpg(process.pid, number)

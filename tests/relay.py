@@ -1,4 +1,4 @@
-"""A TCP relay that can fall silent in the ways that networks and servers do."""
+"""A TCP relay that can hang as networks and servers do."""
 
 import contextlib
 import socket
@@ -8,9 +8,9 @@ from proc import free_port
 
 
 class Relay:
-    """Passes connections on to a port of the loopback. While `listening` is cleared it takes none, so that who connects
-    waits for ever; while `flowing` is, it takes connections and passes nothing on, but does so later: as a server that
-    is stopped; while `deaf`, it drops what clients send from the first query of PostgreSQL's protocol on."""
+    """A relay to a port of the loopback. While `listening` is cleared, it accepts no connection, and clients wait.
+    While `flowing` is cleared, it accepts connections but forwards data only later, like a stopped server. While
+    `deaf`, it drops clients' data from the first query of PostgreSQL's protocol on."""
 
     def __init__(self, target, port=None):
         self.target, self.deaf, self.sockets, self.connections = target, False, [], 0
@@ -25,7 +25,7 @@ class Relay:
             while True:
                 self.listening.wait()
                 client = self.server.accept()[0]
-                if not self.listening.is_set():  # cleared while we waited: this one hangs as well
+                if not self.listening.is_set():  # cleared during the accept: this one hangs too
                     self.listening.wait()
                 self.join(client)
 
@@ -52,7 +52,7 @@ class Relay:
             sink.shutdown(socket.SHUT_RDWR)
 
     def hang_up(self):
-        """End all connections, as a server that restarts does."""
+        """End all connections, like a restarting server."""
         for sock in self.sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)

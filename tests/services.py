@@ -1,6 +1,6 @@
-"""Real services out of Debian's packages, on free ports of the loopback; each ends with the tests that asked for it.
+"""Real services from Debian's packages, on free ports of the loopback. Each stops after the tests that use it.
 
-Of those that take long to start all workers of a run share one: see sharing.py.
+All workers of a run share the slow ones: see sharing.py.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ import pytest
 from proc import free_port, running, wait_until
 from sharing import shared
 
-RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one in PATH goes to the machine's own folders
+RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # PATH's uses the machine's own folders
 
 
 def missing(what):
-    """Skip, as this machine has no such service; in CI, which installs Debian's packages, fail."""
+    """Skip the test, because this machine lacks the service. In CI, which installs Debian's packages, fail."""
     needed = os.environ.get("CI") and sys.platform == "linux"
     (pytest.fail if needed else pytest.skip)(f"{what} is not installed here")
 
@@ -35,22 +35,29 @@ def answers(port):
 
 
 def as_user(name):
-    """What goes before a command that is not to run as root: PostgreSQL refuses, RabbitMQ's files are its own."""
+    """Return a prefix for commands that must not run as root: PostgreSQL refuses, and RabbitMQ needs its own files."""
     return ["setpriv", f"--reuid={name}", f"--regid={name}", "--clear-groups"] if os.getuid() == 0 else []
 
 
 @contextlib.contextmanager
 def folder_for(user):
-    """Outside of pytest's own, which other users may not enter; short, as it is part of a path."""
+    """Yield a folder outside of pytest's, which other users may not enter. Its name is short, for socket paths."""
     with tempfile.TemporaryDirectory(prefix=f"{user[:2]}-") as path:
         if os.getuid() == 0:
             os.chown(path, pwd.getpwnam(user).pw_uid, -1)
         yield Path(path)
 
 
+@pytest.fixture(scope="module", params=["dash", "busybox"])
+def shell(request):
+    """Return the command of a shell."""
+    path = shutil.which(request.param) or missing(request.param)
+    return [path, "sh"] if request.param == "busybox" else [path]
+
+
 class Server:
-    """A service that can be stopped and started again, with what it keeps. A subclass has `port` and `name`, makes the
-    `command()` to run, and knows when it `is_ready()`."""
+    """A service that can be stopped and started again with its data. A subclass has `port`, `name`, the `command()` to
+    run, and `is_ready()`."""
 
     folder = Path("/")
     env = None
@@ -68,7 +75,7 @@ class Server:
 
     @contextlib.contextmanager
     def paused(self):
-        """While the block runs it takes connections, and answers nothing; what it had to do it does later."""
+        """Pause the service for the block: it accepts connections but answers nothing. Its work continues later."""
         signal_tree(self.process.pid, signal.SIGSTOP)
         try:
             yield
@@ -80,7 +87,7 @@ class Server:
 
 
 def signal_tree(pid, number):
-    """To a process and its children's children: those of PostgreSQL lead groups of their own."""
+    """Signal a process and all its descendants, as those of PostgreSQL lead groups of their own."""
     os.kill(pid, number)
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in path.read_text().split():
@@ -89,7 +96,7 @@ def signal_tree(pid, number):
 
 
 class Redis(Server):
-    """Nothing is kept on disk."""
+    """Redis without data on disk."""
 
     name = "Redis"
 
@@ -103,7 +110,7 @@ class Redis(Server):
 
 @pytest.fixture(scope="session")
 def redis():
-    """A Redis of this session's own; a test that stops it starts it again."""
+    """Yield this session's own Redis. A test that stops it starts it again."""
     server = Redis()
     with contextlib.closing(server.stack):
         server.start()
@@ -118,8 +125,8 @@ DEFINITIONS = {
 
 
 class RabbitMQ(Server):
-    """A node apart from the machine's own: it has its own name, cookie, files and ports, and its own port mapper
-    (epmd), which is started before it. Each worker has a virtual host of its own in it, so queues of its own."""
+    """A node separate from the machine's own, with its own name, cookie, files and ports, and its own port mapper
+    (epmd), which starts first. Each worker has a virtual host, and so its own queues."""
 
     name = "RabbitMQ"
 
@@ -147,7 +154,7 @@ class RabbitMQ(Server):
         super().start()
 
     def is_ready(self):
-        """It has said so: the port is open before."""
+        """Return True after its message, because its port opens earlier."""
         return "Server startup complete" in self.process.output()
 
     def url(self):
@@ -156,7 +163,7 @@ class RabbitMQ(Server):
 
 @dataclass
 class VirtualHost:
-    """What a test needs to know of a RabbitMQ."""
+    """A virtual host of a RabbitMQ."""
 
     port: int
     name: str
@@ -167,7 +174,7 @@ class VirtualHost:
 
 @contextlib.contextmanager
 def new_rabbitmq():
-    """A RabbitMQ of its own while the block runs."""
+    """Run a separate RabbitMQ for the block."""
     if not Path(RABBITMQ_SERVER).exists():
         missing("RabbitMQ")
     with folder_for("rabbitmq") as path:
@@ -179,6 +186,6 @@ def new_rabbitmq():
 
 @pytest.fixture(scope="session")
 def rabbitmq(tmp_path_factory, request):
-    """This worker's part of a RabbitMQ of this run's own."""
+    """Return this worker's virtual host of the run's own RabbitMQ."""
     worker = getattr(request.config, "workerinput", {}).get("workerid", "alone")
     return VirtualHost(shared(tmp_path_factory, "rabbitmq", new_rabbitmq), worker)

@@ -1,14 +1,14 @@
-"""What the workers of a run have in common: a service that one of them starts, a file that one of them makes."""
+"""Shared by the workers of a run: a service that one of them starts, and a file that one of them makes."""
 
 import contextlib
 import fcntl
 
-_kept = contextlib.ExitStack()  # what this worker started for all, and that it uses what others started
+_kept = contextlib.ExitStack()  # the services that this worker started, and its locks on those of others
 
 
 def shared(tmp_path_factory, name, start):
-    """The port of a service that start() gives, a context manager: the first of all workers starts it, and ends it when
-    none uses it any more."""
+    """Return the port of a shared service from the context manager start(). The first worker starts the service, and
+    ends it when nobody uses it any more."""
     port, lock, users = (common(tmp_path_factory) / f"{name}.{what}" for what in ("port", "lock", "users"))
     used = _kept.enter_context(open(users, "a"))
     with locked(lock):
@@ -20,14 +20,14 @@ def shared(tmp_path_factory, name, start):
 
 
 def no_longer(port, lock, used):
-    """Offer a service to nobody any more, and wait until those who use it have ended."""
+    """Withdraw a service, and wait until its users have ended."""
     with locked(lock):
         port.unlink()
         fcntl.flock(used, fcntl.LOCK_EX)
 
 
 def once(tmp_path_factory, name, make):
-    """The path of a file that make(path) writes, by the first of all workers that needs it."""
+    """Return the path of a file that make(path) writes; only the first worker that needs it calls make."""
     path = common(tmp_path_factory) / name
     with locked(path.with_name(f"{name}.lock")):
         if not path.exists():
@@ -37,19 +37,19 @@ def once(tmp_path_factory, name, make):
 
 
 def common(tmp_path_factory):
-    """The folder that all workers of a run have in common."""
+    """Return the folder that all workers of a run share."""
     base = tmp_path_factory.getbasetemp()
     return base.parent if base.name.startswith("popen-") else base
 
 
 @contextlib.contextmanager
 def locked(path):
-    """One worker at a time."""
+    """Lock the path, so that only one worker runs the block at a time."""
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def pytest_unconfigure():
-    """After the last test, when no worker waits for its turn any more."""
+    """Release services after the last test, when no worker waits for its turn any more."""
     _kept.close()

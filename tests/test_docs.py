@@ -1,89 +1,45 @@
-"""The documents say what is there."""
+"""Tests of the documents against the code."""
 
+import inspect
 import os
 import re
 import subprocess
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from slipway.deploy import config, errors
+from slipway.deploy.agent.host import Host
+from slipway.deploy.server import files, site
+from slipway.env import Env
 
 ROOT = Path(__file__).resolve().parent.parent
-OWNERS = {"template", "team", "merged", "left out"}
+
+
+PROJECTS = {"slipway/make/README.project.md"}  # this page is read in a project
 
 
 def git_files():
-    """Every path git tracks, or would: what is new counts before it is committed."""
+    """Return every path that git tracks or would add: new files count before they are committed."""
     listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
                             capture_output=True, text=True, check=True, timeout=60).stdout.split("\n")
     return [path for path in listed if path and (ROOT / path).exists()]
 
 
-def ownership():
-    """Path → owner, out of the table in docs/update.md."""
-    text = (ROOT / "docs/update.md").read_text()
-    return dict(re.findall(r"^\| `([^`]+)` \| ([^|]+?) +\|", text, re.MULTILINE))
-
-
-APPS = "project/*/"  # for what nothing else covers
-
-
-def covers(entry, path):
-    if entry.endswith("/"):
-        return path.startswith(entry)
-    return PurePosixPath(path).match(entry) if "*" in entry else path == entry
-
-
-def teams_apps():
-    """The folders that are not the template's."""
-    named = {entry for entry in ownership() if re.fullmatch(r"project/\w+/", entry)}
-    return tuple({f"{path.relative_to(ROOT)}/" for path in ROOT.glob("project/[a-z]*/")} - named)
-
-
-def test_every_path_has_an_owner():
-    """docs/update.md lists every file, itself or by its folder, and exactly once; but in a folder that is kept it
-    may name what is left out."""
-    listed = ownership()
-    for path in git_files():
-        owners = [entry for entry in listed if covers(entry, path)] or [APPS] * path.startswith(teams_apps())
-        if len(owners) > 1:
-            owners = [entry for entry in owners if listed[entry] != "left out"]
-        assert len(owners) == 1, f"docs/update.md: {path} is listed {len(owners)} times"
-
-
-def test_every_owner_has_a_path():
-    """What docs/update.md lists belongs to a known owner and exists; the team's own may have gone."""
-    paths = git_files()
-    for entry, owner in ownership().items():
-        assert owner.strip() in OWNERS, f"{entry}: unknown owner {owner}"
-        gone = not any(covers(entry, path) or f"{entry}.jinja" == path for path in paths)
-        assert owner.strip() == "team" or not gone, f"docs/update.md lists {entry}, which is not there"
-
-
-def test_copier_goes_by_the_same_list():
-    """copier.yml leaves out, and in an update leaves alone, what docs/update.md says, and no more."""
-    text = (ROOT / "copier.yml").read_text().split("_exclude:\n")[1].split("\n\n")[0]
-    out, alone = text.split("{% if _copier_operation == \"update\" %}")
-    for owner, part in (("left out", out), ("team", alone)):
-        theirs = [f"/{entry.rstrip('/')}" for entry, whose in ownership().items() if whose.strip() == owner]
-        listed = re.findall(r"^    (/.*)$", part, re.MULTILINE)
-        assert listed == [path for path in theirs if f"{path}/" != f"/{APPS}"], f"copier.yml: {owner}"
-
-
 def test_links_between_documents_lead_somewhere():
-    """A relative link or picture in a Markdown file names what exists; the team's own folders may have gone."""
-    teams = tuple(entry for entry, owner in ownership().items() if owner.strip() == "team" and entry.endswith("/"))
-    for page in (ROOT / path for path in git_files() if path.endswith(".md")):
+    """A relative link or picture in a Markdown file names an existing path."""
+    for page in (ROOT / path for path in git_files() if path.endswith(".md") and path not in PROJECTS):
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
             path = os.path.relpath(page.parent / target, ROOT)
-            assert (ROOT / path).exists() or f"{path}/".startswith(teams), f"{page.relative_to(ROOT)} links to {target}"
+            assert (ROOT / path).exists(), f"{page.relative_to(ROOT)} links to {target}"
 
 
 def anchors(page):
-    """What GitHub calls the headings of a page."""
+    """Return GitHub's anchors of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 def test_links_to_headings_lead_somewhere():
-    """The part of a link after # is a heading of the page it leads to."""
+    """The part of a link after # is a heading of its page."""
     for page in (ROOT / path for path in git_files() if path.endswith(".md")):
         for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text()):
             there = page.parent / target if target else page
@@ -91,7 +47,7 @@ def test_links_to_headings_lead_somewhere():
 
 
 def test_the_start_page_ships_as_the_readme_does():
-    """It names the targets of the README's section, in their order."""
+    """The start page names the targets of the README's section, in order."""
     section = (ROOT / "README.md").read_text().partition("\n## Ship\n")[2].partition("\n## ")[0]
     page = (ROOT / "project/home/templates/home/next.html").read_text().partition("<h3>Ship it</h3>")[2]
     shown = [words.strip() for words in re.findall(r"<kbd>make ([a-z ]+)", page)]
@@ -102,7 +58,7 @@ NAMED = re.compile(r"`(?:tests/)?([\w/]+\.py)::(test_\w+)`")
 
 
 def test_named_tests_exist():
-    """Every test that a document names is there."""
+    """Every test that a document names exists."""
     for page in (path for path in git_files() if path.endswith(".md")):
         for path, name in NAMED.findall((ROOT / page).read_text()):
             code = ROOT / "tests" / path
@@ -110,9 +66,69 @@ def test_named_tests_exist():
 
 
 def test_every_invariant_names_its_tests():
-    """The promise and each invariant of docs/design.md are followed by the tests that show them."""
+    """In docs/design.md, the promise and each invariant name their tests."""
     section = (ROOT / "docs/design.md").read_text().split("\n## Invariants\n")[1].split("\n## ")[0]
     found = re.split(r"^(\d+)\. ", section, flags=re.MULTILINE)[1:]
     assert found[::2] == [str(number) for number in range(len(found) // 2)] and len(found) >= 14
     for number, text in zip(found[::2], found[1::2]):
         assert NAMED.search(text), f"docs/design.md: invariant {number} names no test"
+
+
+def part(page, begin, end):
+    """Return the text of a page between two of its strings."""
+    text = (ROOT / page).read_text()
+    assert begin in text and end in text.partition(begin)[2], f"{page}: {begin!r} or {end!r}"
+    return text.partition(begin)[2].partition(end)[0]
+
+
+def test_make_targets_exist():
+    """Every target in a document is in a makefile."""
+    makefiles = "".join((ROOT / path).read_text() for path in git_files() if path.endswith(".mk"))
+    targets = set(" ".join(re.findall(r"^([a-z][a-z -]*):(?!=)", makefiles, re.MULTILINE)).split())
+    for page in (path for path in git_files() if re.fullmatch(r"(docs/)?\w+\.md", path) and path != "CHANGELOG.md"):
+        called = set(re.findall(r"(?:^    |`)make ([a-z][a-z-]*)(?![\w/])", (ROOT / page).read_text(), re.MULTILINE))
+        assert called <= targets, f"{page}: make has no {called - targets}"
+
+
+def test_settings_of_the_image():
+    """docs/image.md lists exactly the variables that production or gunicorn reads, with their numeric defaults."""
+    tables = part("docs/image.md", "\n## Settings\n", "\n### ")
+    rows = re.findall(r"^\| (`[A-Z`, _]+`) \| (.*?) \|", tables, re.MULTILINE)
+    listed = {name: default.strip("`") for names, default in rows for name in re.findall(r"\w+", names)}
+    paths = ("project/settings_base.py", "project/settings_docker.py", "slipway/web/gunicorn.py", "slipway/env.py")
+    code = "".join((ROOT / path).read_text() for path in (*paths, "docker-run.sh"))
+    read = dict(re.findall(r'^[^#\n]*env\.\w+\("(\w+)"(?:, ([\d_]+))?', code, re.MULTILINE))
+    read["WORKER_CONCURRENCY"] = re.search(r"\{WORKER_CONCURRENCY:-(\d+)\}", code)[1]
+    assert len(read) > 20 and read.keys() <= listed.keys()
+    assert [name for name in listed if name not in read and f'"{name}"' not in code] == []
+    assert [name for name, number in read.items() if number and listed[name] != str(int(number))] == []
+
+
+def test_calls_of_env():
+    """docs/settings.md has the parameters of each call of `env`, in order."""
+    calls = re.findall(r"`env\.(\w+)\((.*?)\)`", part("docs/settings.md", "| call |", "\n\n"))
+    assert len(calls) == 8
+    for name, words in calls:
+        named = re.sub("=[^,]*", "", words.replace("NAME", "name").replace("function", "parse")).split(", ")
+        has = [*inspect.signature(getattr(Env, name)).parameters][1:]
+        assert named == has, f"docs/settings.md: env.{name}"
+
+
+def test_exit_codes_of_a_deploy():
+    """docs/deploy.md lists the code of every error except an interrupt's."""
+    codes = {error.exit_code for error in (errors.DeployError, *errors.DeployError.__subclasses__())}
+    listed = re.findall(r"^\| (\d+) \|", part("docs/deploy.md", "| exit |", "\n\n"), re.MULTILINE)
+    assert {*map(int, listed)} == {0, *codes} - {errors.Interrupted.exit_code}
+
+
+def test_files_of_a_server():
+    """docs/server.md names the files that provisioning writes, except units, and those that the agent uses."""
+    names = {*re.findall(r"`([^` ]+)`", part("docs/server.md", "\n## What it holds\n", "\n## "))} - {"APP"}
+    fleet = config.from_environment(dict.fromkeys(("HOSTS", "CELERY_HOSTS", "BEAT_HOSTS", "APP", "IMAGE"), "shop"))
+    host, agents = fleet.hosts[0], {name: path for name, path in vars(Host("shop")).items() if type(path) is str}
+    paths = {agents[name] for name in agents.keys() - {"app", "root", "lock", "docker_sock"}}
+    paths |= {file.path for file in (*files.app_files(fleet, host), files.tmpfiles(fleet))}
+    paths |= {path for each in site.sites(fleet, host, False) for path in each.files}
+    for path in (path.replace("shop", "APP") for path in paths):
+        assert any(path == name or name.startswith(f"{path}/") or path.endswith((f"/{name}", f".env{name}"))
+                   or name.endswith("/") and path.startswith(name) for name in names), f"docs/server.md lacks {path}"

@@ -1,4 +1,4 @@
-"""Django projects as others begin them."""
+"""Django projects as other people begin them."""
 
 import shutil
 
@@ -6,7 +6,7 @@ import warm
 from checkout import Folder
 from proc import VE_PYTHON, run
 
-PLAIN: dict[str, str] = {}  # what startproject makes
+PLAIN: dict[str, str] = {}  # as startproject makes it
 LAYERS = {  # settings as a package, apps beside it, Celery, requirements by environment
     "manage.py": "import os\nimport sys\n\nif __name__ == '__main__':\n"
                  "    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.local')\n"
@@ -48,7 +48,7 @@ LAYERS = {  # settings as a package, apps beside it, Celery, requirements by env
 
 
 class Theirs(Folder):
-    """A project in git, all of it committed, that may take over the template in a folder."""
+    """A project in git, with all files committed, that may adopt the template."""
 
     def __init__(self, folder, files, template):
         super().__init__(folder)
@@ -61,6 +61,9 @@ class Theirs(Folder):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
         self.lend_virtualenv()
+        (folder.parent / "installed").mkdir()  # as make requirements installs it, in the virtualenv
+        (folder.parent / "installed/slipway").symlink_to(template.folder / "slipway")
+        self.env["PYTHONPATH"] = str(folder.parent / "installed")
         shutil.rmtree(folder / ".mypy_cache", ignore_errors=True)
         if "shop/models.py" in files:
             assert self.manage("makemigrations", "shop").returncode == 0
@@ -71,14 +74,15 @@ class Theirs(Folder):
         return run([self.folder / "ve/bin/python", "manage.py", *words], cwd=self.folder, env={**self.env, **env})
 
     def adopt(self, *options, folder=None):
-        return run([VE_PYTHON, self.template.folder / "make/adopt.py", folder or self.folder, *options], env=self.env)
+        return run([VE_PYTHON, self.template.folder / "slipway/make", "adopt", folder or self.folder, *options],
+                   env=self.env)
 
     def adopted(self, *options):
-        """Returns what it said."""
+        """Adopt the template, which must succeed. Return the output."""
         done = self.adopt(*options)
         assert done.returncode == 0 and not done.stderr, done.stderr
         return done.stdout
 
     def changed(self):
-        """What git sees changed of the files that it has."""
+        """Return the tracked files that git reports as changed."""
         return self.git("diff", "--name-only", "HEAD").split()

@@ -1,6 +1,6 @@
-"""Python with Django loaded: each run is a fork, with its own settings, and takes a third of the time of a new one.
+"""Python with Django loaded: each run is a fork with its own settings, and takes a third of a new process's time.
 
-For what runs to its end and is asked many times. How a process starts, and is ended, is tested with real ones.
+Use it for commands that run to their end and are called often. Tests of start and end use real processes.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Of each run's time most goes into these. None of them needs settings to be loaded.
+# Most of a run's time goes into these imports. None of them needs settings.
 HEAVY = """
 asyncio celery.app.base celery.schedules csp.constants dj_database_url django.contrib.auth.hashers django.core.mail
 django.contrib.staticfiles.storage django.core.checks.registry django.core.management.commands.migrate django.forms
@@ -26,7 +26,7 @@ _server = []
 
 
 def python(*words, cwd, env, timeout=120):
-    """What `python words…` does, as subprocess.run returns it."""
+    """Run `python words…`. Return the same as subprocess.run."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         asked = {"words": [*map(str, words)], "cwd": str(cwd), "env": env, "streams": [str(out), str(err)],
@@ -41,9 +41,9 @@ def python(*words, cwd, env, timeout=120):
 
 
 def serve():
-    """Until the tests end: a child for each line."""
+    """Fork a child for each line, until the tests end."""
     for name in HEAVY:
-        with contextlib.suppress(ImportError):  # a project may do without Celery
+        with contextlib.suppress(ImportError):  # a project may not use Celery
             importlib.import_module(name)
     for line in sys.stdin:
         asked = json.loads(line)
@@ -54,7 +54,7 @@ def serve():
 
 
 def become(words, cwd, env, streams, timeout):
-    """In the child: be that python."""
+    """Turn the child into the requested python."""
     importlib.import_module("signal").alarm(timeout)
     for number, path in enumerate([os.devnull, *streams]):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
@@ -68,7 +68,7 @@ def become(words, cwd, env, streams, timeout):
 
 
 def run(first, *rest):
-    """As python's own command line has it."""
+    """Run the arguments like python's command line."""
     if first == "-c":
         sys.path[0], sys.argv = "", ["-c", *rest[1:]]
         exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})

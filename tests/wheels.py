@@ -1,4 +1,4 @@
-"""Small Python packages for tests of an install: a folder of them stands in for the package index."""
+"""Small Python packages for tests of an install; their folder is a stand-in for the package index."""
 
 import base64
 import hashlib
@@ -6,7 +6,7 @@ import io
 import tarfile
 import zipfile
 
-# Builds itself without any build tool; says when it is at work, and goes on when it may.
+# A package that builds without a build tool, reports its start, and waits for permission to go on.
 SLOW_BACKEND = '''
 import os, pathlib, shutil, time
 
@@ -24,8 +24,8 @@ def prepare_metadata_for_build_wheel(folder, config_settings=None):
 
 
 def wheel(folder, name, version, files):
-    """Write a wheel that holds `files` (path → text) into `folder`; return its path. A path in
-    NAME-VERSION.data/scripts/ becomes a program in bin/."""
+    """Write a wheel with `files` {path: text} into `folder`. Return its path. A path in NAME-VERSION.data/scripts/
+    becomes a program in bin/."""
     info = f"{name}-{version}.dist-info"
     files = {**files, f"{info}/METADATA": metadata(name, version),
              f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
@@ -40,7 +40,7 @@ def wheel(folder, name, version, files):
 
 
 def slow_package(folder):
-    """Write slow-1.0.tar.gz, which takes until the file $SLOW_MAY_GO_ON exists to install; return its path."""
+    """Write slow-1.0.tar.gz, whose install waits for the file $SLOW_MAY_GO_ON. Return its path."""
     path = folder / "slow-1.0.tar.gz"
     parts = {"PKG-INFO": metadata("slow", "1.0"), "backend.py": SLOW_BACKEND,
              "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
@@ -52,7 +52,7 @@ def slow_package(folder):
             entry = tarfile.TarInfo(f"slow-1.0/{name}")
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
-    built.unlink()  # or it would be taken instead
+    built.unlink()  # it would be installed instead
     return path
 
 
@@ -61,11 +61,11 @@ def metadata(name, version):
 
 
 def digest(text):
-    """As RECORD wants it."""
+    """Return the digest in RECORD's form."""
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
 def pin(path):
-    """The line of a requirements file that takes just this file."""
+    """Return the line of a requirements file that accepts only this file."""
     name, version = path.name.removesuffix(".tar.gz").split("-")[:2]
     return f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# rollout.sh [OVERLAY]: brings the release that the overlay (production) names to its namespace, which must be there.
-# Where web, worker or beat does not get ready all three go back by one revision, so have a new tag with each rollout.
+# rollout.sh [OVERLAY]: rolls out the release named in the overlay (production) to its namespace, which must exist.
+# If web, worker or beat does not get ready, all three go back to the previous revision: its tag must name its image.
 set -eu
 cd "$(dirname "$0")"
 overlay=${1:-production}

@@ -1,4 +1,4 @@
-// A service that keeps the contract of docs/image.md, without any package: `node server.js run`.
+// A service that meets the contract of docs/image.md, without any package: `node server.js run`.
 "use strict";
 
 const fs = require("node:fs");
@@ -6,8 +6,8 @@ const http = require("node:http");
 
 const RELEASE = process.env.RELEASE || "development";
 const SOCKET = process.env.SOCKET;
-const LAST = 25000; // ms after which those are cut off who have not sent their request: the contract gives 30 s
-const QUEUE = 100; // ms in which those are accepted who connected before the socket went
+const LAST = 25000; // ms until connections without a complete request are closed: the contract allows 30 s
+const QUEUE = 100; // ms to accept connections made before the socket was removed
 
 const answers = {
   "/readyz": () => [200, "application/json", JSON.stringify({ release: RELEASE })],
@@ -24,17 +24,17 @@ function answer(request, response) {
 
 function run() {
   const server = http.createServer(answer);
-  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => stop(server)); // as PID 1 it survives both
+  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => stop(server)); // as PID 1, node would ignore both
   if (!SOCKET) {
     server.listen(process.env.PORT || 8000);
     return;
   }
-  process.umask(0); // nginx is another user, and has to write to the socket
-  fs.rmSync(SOCKET, { force: true }); // of one that was killed
+  process.umask(0); // nginx runs as another user and must write to the socket
+  fs.rmSync(SOCKET, { force: true }); // left by a killed process
   server.listen(SOCKET);
 }
 
-// Nobody comes any more, and who is there gets an answer; then nothing is left to do, and node ends.
+// Refuse new connections and answer the open ones; then node has nothing left to do and exits.
 function stop(server) {
   if (SOCKET) fs.rmSync(SOCKET, { force: true });
   setTimeout(() => server.close(), QUEUE);
@@ -44,8 +44,8 @@ function stop(server) {
 const [command = "run"] = process.argv.slice(2);
 const commands = {
   run,
-  migrate() {}, // there is no database to bring up to date
-  manage() {}, // showmigrations --plan: nothing is to come
+  migrate() {}, // there is no database to migrate
+  manage() {}, // showmigrations --plan: none is pending
 };
 
 if (Object.hasOwn(commands, command)) {

@@ -1,5 +1,4 @@
-"""The project's own user: as Django's, until you add to it. In place from the first migration, as it cannot be
-swapped in later."""
+"""The project's own user model, for you to extend. Django does not let you introduce one later."""
 
 from django.contrib.auth.models import AbstractUser
 

@@ -1,4 +1,4 @@
-"""None of this asserts what a page says in words: those are yours to change."""
+"""Tests of the start page. You may change its wording: no test checks it."""
 
 import time
 from contextlib import contextmanager
@@ -13,21 +13,18 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_settings
 from django.urls import reverse
 
-from . import time_limit
-from .parts import parts
+from slipway.health import time_limit
+from slipway.health.parts import parts
 
 WELCOME = "home/welcome.html"
 
 
 class NoCache(LocMemCache):
-    """A cache that nobody may touch."""
-
     def validate_key(self, key):
         raise AssertionError("the cache was asked")
 
 
 def database(does):
-    """While in use, every connection does this when it is asked for a cursor, in whichever thread."""
     return mock.patch.object(BaseDatabaseWrapper, "cursor", lambda self: does())
 
 
@@ -46,7 +43,6 @@ def hanging_database():
 
 
 def answers(**states):
-    """As the readiness of parts in these states."""
     return mock.patch("slipway.readiness.ask", lambda beat: {
         name: {"state": state, "ms": 1.5} for name, state in states.items()})
 
@@ -57,7 +53,6 @@ def heartbeats(**ages):
 
 class Visitors(TestCase):
     def test_welcome(self) -> None:
-        """A visitor of a deployed site is welcomed, and is told nothing of what runs."""
         answer = self.client.get("/")
         self.assertTemplateUsed(answer, WELCOME)
         self.assertTemplateNotUsed(answer, "home/home.html")
@@ -65,7 +60,6 @@ class Visitors(TestCase):
 
     @override_settings(CACHES={"default": {"BACKEND": "project.home.tests.NoCache"}})
     def test_no_service_is_touched(self) -> None:
-        """The welcome asks no database, cache or broker, and leaves no session."""
         with self.assertNumQueries(0), mock.patch("slipway.readiness.ask", side_effect=AssertionError):
             answer = self.client.get("/")
         self.assertEqual(answer.status_code, 200)
@@ -73,14 +67,12 @@ class Visitors(TestCase):
         self.assertFalse(answer.has_header("Vary"), "somebody looked into the session")
 
     def test_database_down(self) -> None:
-        """The welcome comes although the database is down, also to who brings a session."""
         for cookie in ["", "k" * 32]:
             self.client.cookies[settings.SESSION_COOKIE_NAME] = cookie
             with database(refuse):
                 self.assertTemplateUsed(self.client.get("/"), WELCOME)
 
     def test_database_hangs(self) -> None:
-        """Who brings a session while the database hangs is welcomed after 2 s."""
         self.client.cookies[settings.SESSION_COOKIE_NAME] = "k" * 32
         started = time.monotonic()
         with hanging_database():
@@ -88,7 +80,6 @@ class Visitors(TestCase):
             self.assertLess(time.monotonic() - started, 10)
 
     def test_what_is_running_is_not_theirs(self) -> None:
-        """The address that the page's script asks is not there for visitors."""
         with self.assertLogs("django.request"):
             self.assertEqual(self.client.get(reverse("home-running")).status_code, 404)
 
@@ -98,7 +89,6 @@ class Users(TransactionTestCase):
         self.client.force_login(get_user_model().objects.create_user("ann", **rights))
 
     def test_staff(self) -> None:
-        """Staff see each part that the settings name, its state and how long its check took."""
         self.sign_in(is_staff=True)
         for path in ("/", reverse("home-running")):
             answer = self.client.get(path)
@@ -109,7 +99,6 @@ class Users(TransactionTestCase):
         self.assertRegex(answer.content.decode(), r'class="ms">\d+\.\d ms<')
 
     def test_staff_of_a_deployed_site_are_not_told_to_start_things_by_hand(self) -> None:
-        """On a deployed site a part that is down says where to look, not what starts it on one's own machine."""
         self.sign_in(is_staff=True)
         with answers(database="ok", worker="down"), heartbeats():
             answer = self.client.get(reverse("home-running"))
@@ -117,7 +106,6 @@ class Users(TransactionTestCase):
         self.assertNotContains(answer, "make worker")
 
     def test_others_are_visitors(self) -> None:
-        """Who is signed in but not staff sees what visitors see."""
         self.sign_in()
         self.assertTemplateUsed(self.client.get("/"), WELCOME)
         with self.assertLogs("django.request"):
@@ -127,14 +115,12 @@ class Users(TransactionTestCase):
 @override_settings(DEBUG=True)
 class Development(SimpleTestCase):
     def test_everybody_sees_what_is_running(self) -> None:
-        """In development the page tells everybody, without asking the database who they are."""
         with answers(database="ok", cache="ok"), heartbeats():
             answer = self.client.get("/")
         self.assertTemplateUsed(answer, "home/home.html")
         self.assertEqual((answer.context["state"], len(answer.context["parts"])), ("up", 2))
 
     def test_what_is_down_says_what_to_type(self) -> None:
-        """A part that is down names the command that brings it up, and is counted."""
         for name, command in [("worker", "make worker"), ("beat", "make beat"), ("migrations", "make migrate")]:
             with answers(**{"database": "ok", name: "down"}), heartbeats():
                 answer = self.client.get(reverse("home-running"))
@@ -143,7 +129,7 @@ class Development(SimpleTestCase):
             self.assertContains(answer, 'data-state="down"')
 
     def test_what_was_not_started_is_no_fault(self) -> None:
-        """Worker and beat that do not run are off, with what to type; they are down where nobody can know."""
+        """Show a worker or beat that never started as off. If the database is down, show the worker as down."""
         with answers(database="ok", worker="down", beat="ok"), heartbeats(worker=None, beat=1.0):
             answer = self.client.get(reverse("home-running"))
         told = [answer.context[name] for name in ("state", "off", "down")]
@@ -154,7 +140,6 @@ class Development(SimpleTestCase):
         self.assertEqual(answer.context["down"], ["database", "worker"])
 
     def test_the_script_gets_the_section_alone(self) -> None:
-        """What the script asks for is the section, not the page around it."""
         with answers(database="ok"), heartbeats():
             answer = self.client.get(reverse("home-running")).content.decode()
         self.assertTrue(answer.startswith('<section id="running"'))
@@ -167,20 +152,19 @@ class Parts(SimpleTestCase):
             return {part.name: part.about for part in parts()}
 
     def test_heartbeats_in_words(self) -> None:
-        """Worker and beat tell how old their last heartbeat is, or that there was none."""
         self.assertEqual(self.about(worker=None, beat=12.4)["worker"], "No heartbeat yet")
         self.assertEqual(self.about(worker=None, beat=12.4)["beat"], "Heartbeat 12 s ago")
         self.assertEqual(self.about(worker=7200.0, beat=1.0)["worker"], "Last heartbeat 120 minutes ago")
 
     def test_no_heartbeats_of_a_database_that_is_down(self) -> None:
-        """With the database down nobody waits for heartbeats as well."""
         never = mock.patch("slipway.readiness.value", side_effect=AssertionError)
         with answers(database="down", worker="down"), never:
             self.assertEqual([part.state for part in parts()], ["down", "down"])
 
     @override_settings(DEBUG=True, CELERY_BROKER_URL="amqp://user:hidden@broker.example", READINESS={})
     def test_no_address_is_shown(self) -> None:
-        """A part tells of which kind it is, never where, nor its password; a part of one's own needs no words."""
+        """A part shows its kind, such as RabbitMQ, but no address. Parts that the project added show only their
+        state."""
         with answers(database="ok", cache="ok", broker="down", search="down"), heartbeats():
             found = {part.name: part for part in parts()}
         self.assertEqual(found["broker"].about, "RabbitMQ")
@@ -190,7 +174,7 @@ class Parts(SimpleTestCase):
 
 class Patience(SimpleTestCase):
     def test_too_many_waiting(self) -> None:
-        """While eight wait for a service that hangs, the next are turned away at once; afterwards all is as before."""
+        """While eight calls wait for a hanging service, a ninth fails at once. Later, calls work again."""
         end = Event()
         for _ in range(8):
             with self.assertRaises(TimeoutError):
@@ -207,6 +191,5 @@ class Patience(SimpleTestCase):
                 time.sleep(0.01)
 
     def test_errors_are_raised(self) -> None:
-        """What the function raises reaches who asked."""
         with self.assertRaises(ZeroDivisionError):
             time_limit.within(30, lambda: 1 / 0)

@@ -1,7 +1,5 @@
-"""The page of a new project: replace it, or delete this folder and its lines in settings_shared.py and urls.py.
-
-In development and to staff it tells what is running. Everybody else gets a page that touches no service.
-"""
+"""The start page of a new project: replace it, or delete this folder and its lines in settings_base.py and urls.py.
+Developers and staff see the state of the site's parts: database, cache, worker and so on."""
 
 import platform
 from typing import Any
@@ -12,34 +10,33 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
 
-from .parts import parts
-from .time_limit import within
+from slipway.health.parts import parts
+from slipway.health.time_limit import within
 
-PATIENCE = 2  # seconds to find out who somebody is
+PATIENCE = 2  # seconds to find out who the visitor is
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """The page."""
     if not may_look(request):
         return render(request, "home/welcome.html")
     return live(request, "home/home.html")
 
 
 def running(request: HttpRequest) -> HttpResponse:
-    """The section that the page's script asks for every few seconds."""
+    """Return the HTML section that the page's script reloads every few seconds."""
     if not may_look(request):
         raise Http404
     return live(request, "home/running.html")
 
 
 def may_look(request: HttpRequest) -> bool:
-    """Whether the visitor may see what is running. Asks the database only for who brings a session, and not for
-    long: while it is down, all are visitors."""
+    """Return True if the visitor may see the state of the site's parts. In development everybody may, in production
+    staff. Return False if the database does not answer. If the visitor has no session, do not ask it."""
     if settings.DEBUG:
         return True
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:
         return False
-    user: Any = request.user  # which asks the database when it is asked, not now
+    user: Any = request.user  # lazy: the next lines ask the database
     try:
         return within(PATIENCE, lambda: bool(user.is_active and user.is_staff))
     except Exception:
@@ -47,7 +44,6 @@ def may_look(request: HttpRequest) -> bool:
 
 
 def live(request: HttpRequest, template: str) -> HttpResponse:
-    """The template with what is running now, for nobody to keep."""
     found = parts()
     down, off = ([part.name for part in found if part.state == state] for state in ("down", "off"))
     response = render(request, template, {

@@ -1,4 +1,4 @@
-"""Names that migrations of projects hold."""
+"""The old name of slipway.files. Migrations of projects import it."""
 
 from ..files import small_enough
 

@@ -1,4 +1,4 @@
-"""Names that migrations of projects hold."""
+"""The old name of slipway.files.storage. Migrations of projects import it."""
 
 from ..files.storage import DatabaseStorage
 

@@ -1,1 +1,1 @@
-"""The deployer, run as `python -m slipway.deploy`, and all that lives on a server: server/."""
+"""The deployer (`python -m slipway.deploy`). server/ contains the files that provisioning writes on servers."""

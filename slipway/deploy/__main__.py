@@ -1,5 +1,3 @@
-"""The deployer's command line: `python -m slipway.deploy COMMAND`. The one place that catches errors."""
-
 import sys
 
 if sys.version_info < (3, 11):
@@ -25,31 +23,31 @@ from .screen.display import put  # noqa: E402
 from .ssh.interrupts import heeding  # noqa: E402
 from .ssh.validate import visible  # noqa: E402
 
-COMMANDS = {  # name of a module in commands/ → help
-    "config": "the configuration: is it right, and what does it say",
-    "provision": "make servers of bare machines, and keep them so",
-    "plan": "what a deploy would do",
-    "deploy": "bring a release to all servers, or take it back",
-    "rollback": "go back to the previous release, everywhere",
-    "status": "what runs where, and what is not as it should be",
-    "releases": "what ran when, by whom, and what became of it",
-    "logs": "what web, worker, beat and processes of your own log",
-    "run": "a one-off command on a host, in the release that is live",
-    "watch": "whether enough hosts are up and have room; alerts by a hook",
-    "drain": "balancers send a web host no visitors, or some again",
-    "env": "settings and secrets: staged here, live with the next deploy",
+COMMANDS = {  # name of a module in commands/ → its help text
+    "config": "check the configuration and list its hosts",
+    "provision": "set up servers, and keep them up to date",
+    "plan": "show what a deploy would do",
+    "deploy": "bring a release to all servers; take it back if it fails",
+    "rollback": "go back to the previous release on all servers",
+    "status": "show what runs where, and all problems",
+    "releases": "show past releases: when, by whom, and their outcome",
+    "logs": "show the logs of web, worker, beat and your own processes",
+    "run": "run a one-off command on a host, in the live release",
+    "watch": "check that enough hosts are up and have free disk; alert a hook",
+    "drain": "stop sending visitors to a web host, or resume",
+    "env": "stage settings and secrets for the next deploy",
 }
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
-    """The command line. Only the module of the command that is typed is loaded."""
+    """Parse the command line. To save time, import only the given command's module."""
     main = argparse.ArgumentParser(
-        prog="deploy", description="Operates the servers of a project.", formatter_class=argparse.RawTextHelpFormatter,
+        prog="deploy", description="Operate the servers of a project.", formatter_class=argparse.RawTextHelpFormatter,
         epilog="commands:\n" + "\n".join(f"  {name:11} {text}" for name, text in COMMANDS.items()))
     main.set_defaults(verbose=False, config="", ssh_config=os.environ.get("SSH_CONFIG", ""), hosts="")
     add_common(main)
-    main.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
-    main.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="COMMAND --help tells what it takes")
+    main.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below")
+    main.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="see COMMAND --help")
     args = main.parse_args(words)
     command = argparse.ArgumentParser(prog=f"deploy {args.command}", description=COMMANDS[args.command])
     add_common(command)
@@ -59,28 +57,26 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """What every command takes, before its name or after it."""
+    """Add the options that every command has. They may stand before or after the command's name."""
     add = functools.partial(parser.add_argument, default=argparse.SUPPRESS)
     add("-v", "--verbose", action="store_true", help="show the traceback of an error")
-    add("--config", metavar="FILE", help="default: deploy/$ENV.toml, ENV being production")
-    add("--ssh-config", metavar="FILE", help="instead of your own; also by SSH_CONFIG")
+    add("--config", metavar="FILE", help="the configuration; default: deploy/production.toml, or deploy/$ENV.toml")
+    add("--ssh-config", metavar="FILE", help="use this ssh_config, not your own; default: $SSH_CONFIG")
     add("--hosts", metavar="A,B", help="only these hosts")
 
 
 def handle(args: argparse.Namespace) -> int:
-    """Do what is asked for; the exit code."""
     fleet = config.find(os.environ, args.config)
     engine_of(fleet).refuse(args)
     if args.command != "config" and not shutil.which("ssh"):
-        raise Refused("there is no ssh on this machine: install OpenSSH's client")
+        raise Refused("ssh is not on this machine: install the OpenSSH client")
     return asyncio.run(heeding(args.handle(replace(fleet, ssh=Ssh(args.ssh_config)), args))) or 0
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit code."""
     args = argparse.Namespace(verbose=False)
     for stream in (sys.stdout, sys.stderr):
-        cast(io.TextIOWrapper, stream).reconfigure(errors="backslashreplace")  # whatever the terminal's encoding lacks
+        cast(io.TextIOWrapper, stream).reconfigure(errors="backslashreplace")  # for terminals without UTF-8
     try:
         args = parse(words)
         return handle(args)

@@ -1,4 +1,4 @@
-"""What runs the app: the hosts themselves, or Docker Swarm on them. Commands ask the engine of their fleet."""
+"""The interface of the two engines, "hosts" (agents over ssh) and "swarm" (Docker Swarm)."""
 
 import argparse
 from collections.abc import Coroutine
@@ -12,7 +12,7 @@ from .ssh.validate import Tell
 
 
 class Rolling(Protocol):
-    """A deploy or rollback that is asked for."""
+    """The interface of a deploy or rollback."""
 
     @property
     def tell(self) -> Tell: ...
@@ -23,35 +23,35 @@ class Rolling(Protocol):
 
 
 class Engine(Protocol):
-    """What commands do by the engine. `args`: of the command line."""
+    """The commands that depend on the engine. `args` is the parsed command line."""
 
     def refuse(self, args: argparse.Namespace) -> None:
-        """Raise Refused for a command or an option that has no meaning with this engine."""
+        """Raise Refused if the engine does not support the command or one of its options."""
 
     def rollout(self, action: str, tag: str, options: Options, args: argparse.Namespace, tell: Tell) -> Rolling:
-        """A deploy or rollback."""
+        """Return an object that runs a deploy or rollback (`action`) to the release `tag`."""
 
     async def status(self, args: argparse.Namespace) -> int:
-        """Show what runs where; exit code 1 when anything is not as it should be."""
+        """Show what runs where. Return 1 if there are problems, else 0."""
 
     async def releases(self, args: argparse.Namespace) -> None:
-        """Show what ran."""
+        """Show past releases."""
 
     def show_settings(self, args: argparse.Namespace) -> Coroutine[Any, Any, None]:
-        """Show names, and what is staged."""
+        """Show the names of the settings, and the changes that the next deploy will make live."""
 
     def stage(self, args: argparse.Namespace, change: Change) -> Coroutine[Any, Any, None]:
-        """Stage settings for the next deploy."""
+        """Store a change of settings. The next deploy makes the change live."""
 
     def command(self, words: list[str], tty: bool) -> list[str]:
-        """The words that run a command in the release that is live, on a host."""
+        """Return the command line that runs `words` on a host, in the live release. `tty`: True to get a terminal."""
 
     def journal(self, process: Process) -> list[str]:
-        """The names under which a process logs."""
+        """Return the names by which journalctl finds a process's log."""
 
 
 def engine_of(fleet: Fleet) -> Engine:
-    """The engine of a fleet. Only its modules are loaded, as that takes time."""
+    """Return the fleet's engine. To save time, import only that engine's modules."""
     if fleet.is_swarm:
         from .swarm.engine import Swarm
         return Swarm(fleet)

@@ -1,17 +1,17 @@
-"""The errors: __main__ shows DeployErrors to the user; HostProblems of all hosts become one DeployError."""
+"""The deployer's errors. __main__.py shows a DeployError to the user."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 
 class DeployError(Exception):
-    """A command failed. The message is all that a user has to read; `exit_code` is the deployer's."""
+    """A failed command, with a message for the user."""
 
     exit_code = 1
 
 
 class Refused(DeployError):
-    """Nothing was changed: wrong usage, wrong configuration, or a host that is not fit."""
+    """Wrong usage or configuration, or a host with a problem. Nothing was changed."""
 
     exit_code = 2
 
@@ -23,20 +23,20 @@ class Locked(DeployError):
 
 
 class Divided(DeployError):
-    """A host is on another release than the others, could not be taken back whole, or cannot be asked."""
+    """A host has another release than the others, was changed only in part, or cannot be reached."""
 
     exit_code = 3
 
 
 class Interrupted(DeployError):
-    """Ctrl-C, TERM or HUP came."""
+    """Ctrl-C, or the signal TERM or HUP, ended the command."""
 
     exit_code = 130
 
 
 class HostProblem(Exception):
-    """What is wrong with one host, a line for each of `texts`. `more`: what the agent adds, as shapes.More; `locked`:
-    somebody else is changing the host; `host` and `step`: where it happened, once that is known."""
+    """A problem of a host, as one or more lines of text. `more`: details from the agent, such as the app's answer.
+    `locked`: True if somebody else is changing the host. The caller later sets the names `host` and `step`."""
 
     def __init__(self, *texts: str, more: Mapping[str, Any] | None = None, locked: bool = False) -> None:
         super().__init__(*texts)
@@ -45,16 +45,15 @@ class HostProblem(Exception):
 
 
 class Lost(HostProblem):
-    """The host does not answer, or not in a way that can be understood: nobody knows what it has done."""
+    """The host's answer is missing or invalid, so the host's state is unknown."""
 
 
 def nonsense(what: str) -> Lost:
-    """The error for an answer that cannot be understood; `what` is wrong with it, in a few words."""
-    return Lost(f"gives an answer that makes no sense ({what}): is the host in order?")
+    return Lost(f"sends an invalid answer ({what}): check this host")
 
 
 def by_text(texts: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-    """text → the hosts it holds for, of host name → texts."""
+    """Turn {host name: texts} into {text: host names}."""
     hosts: dict[str, list[str]] = {}
     for name in sorted(texts):
         for text in texts[name]:
@@ -63,10 +62,10 @@ def by_text(texts: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
 
 
 def on_hosts(problems: Mapping[str, Iterable[str]]) -> str:
-    """The report of `problems` (host name → texts): each text once, after the hosts it holds for."""
+    """Return `problems` (host name → texts) as lines: each text once, after the names of its hosts."""
     return "\n".join(f"on {', '.join(names)}: {under(text)}" for text, names in by_text(problems).items())
 
 
 def under(text: str) -> str:
-    """A host's words, so that no line of them looks like one of ours."""
+    """Indent a host's text from its second line on, so that no line looks like a message of the deployer."""
     return text.replace("\n", "\n  ")

@@ -1,4 +1,4 @@
-"""The engine that is the hosts themselves, each with an agent: what commands do there."""
+"""The engine "hosts": on each host an agent starts and stops the app's processes."""
 
 import argparse
 import json
@@ -26,35 +26,31 @@ RED, PLAIN = "\033[31m", "\033[0m"
 
 @dataclass(frozen=True)
 class Hosts:
-    """As Engine says."""
-
     fleet: Fleet
 
     def refuse(self, args: argparse.Namespace) -> None:
-        """All has a meaning here."""
+        """Do nothing: all commands are supported."""
 
     def rollout(self, action: str, tag: str, options: Options, args: argparse.Namespace, tell: Tell) -> Rollout:
-        """Of the hosts that are chosen."""
         return Rollout(self.fleet, self.fleet.chosen(args.hosts), tell, action, tag, options, args.skip_unreachable)
 
     async def status(self, args: argparse.Namespace) -> int:
-        """A row for each role of a host."""
         facts, problems = await self.facts(self.fleet.chosen(args.hosts))
         if args.json:
             print(json.dumps({"hosts": facts, "problems": problems}))
             return 1 if problems else 0
         rows = [row for host in self.fleet.hosts if host.name in facts for row in tables.rows(host, facts[host.name])]
-        print(visible(tables.table([tables.ROWS, *rows])))
+        if problems:
+            red, plain = (RED, PLAIN) if sys.stdout.isatty() else ("", "")
+            print(red + visible(on_hosts(problems)) + plain + "\n")
         for name, found in facts.items():
             if found["lock"]:
                 print(visible(f"{name}: locked: {brief(found['lock'])}"))
-        if problems:
-            red, plain = (RED, PLAIN) if sys.stdout.isatty() else ("", "")
-            print(red + visible(on_hosts(problems)) + plain)
+        print(visible(tables.table([tables.ROWS, *rows])))
         return 1 if problems else 0
 
     async def facts(self, hosts: list[Host]) -> tuple[dict[str, Facts], Problems]:
-        """(host name → facts, host name → problems: those that can't be asked are only there)."""
+        """Return the agents' findings and all problems, both by host name. An unreachable host has only problems."""
         async with Connections(self.fleet, hosts) as connections:
             problems = await connections.reach()
             facts, others = await connections.facts(paths=lambda host: list(preflight.expected(self.fleet, host)),
@@ -63,7 +59,6 @@ class Hosts:
         return dict(sorted(facts.items())), problems
 
     async def releases(self, args: argparse.Namespace) -> None:
-        """What ran when, by whom, and what became of it."""
         async with Connections(self.fleet, self.fleet.chosen(args.hosts)) as connections:
             problems = await connections.reach()
             facts, others = await connections.facts()
@@ -75,17 +70,13 @@ class Hosts:
             raise DeployError(on_hosts(problems | others))
 
     def show_settings(self, args: argparse.Namespace) -> Coroutine[Any, Any, None]:
-        """Grouped where hosts differ."""
         return staging.show(Connections(self.fleet, self.fleet.chosen(args.hosts)))
 
     def stage(self, args: argparse.Namespace, change: Change) -> Coroutine[Any, Any, None]:
-        """On all hosts or on none."""
         return staging.stage(Connections(self.fleet, self.fleet.chosen(args.hosts)), change)
 
     def command(self, words: list[str], tty: bool) -> list[str]:
-        """By docker-runner."""
         return ["docker-runner", self.fleet.app, *words]
 
     def journal(self, process: Process) -> list[str]:
-        """Of both slots."""
         return [f"{self.fleet.app}-{process.name}{slot}" for slot in (("-a", "-b") if process.overlap else ("",))]

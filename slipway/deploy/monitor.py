@@ -1,5 +1,4 @@
-"""Whether enough of a fleet is up and has room: the rules, by the caller's clock, and who asks all hosts, again and
-again, and tells what becomes of the rules. A slow host holds up no other."""
+"""Checks that enough hosts are up and no disk is too full."""
 
 import asyncio
 import time
@@ -19,14 +18,14 @@ from .ssh.connection import Connection
 from .ssh.gather import together
 from .ssh.validate import Tell, brief
 
-HOOK = 30  # seconds for a hook
-WELL = ("ready", "consuming", "paused")  # a deploy pauses a worker that is about to go
+HOOK = 30  # seconds that a hook may take
+WELL = ("ready", "consuming", "paused")  # good values of `health`; "paused": the old worker during a deploy
 SIZES = {"k": 2**10, "m": 2**20, "g": 2**30}
-CALM = 5  # times ttl: so long must a rule be kept on end until its alert is over
+CALM = 5  # an alert ends after CALM * ttl seconds in which its rule was not broken
 
 
 class Rule(NamedTuple):
-    """How a rule stands: the hosts by which it is broken, or would be, and what there is to say of it."""
+    """The state of a rule ("hosts_up" or "disk"). `hosts`: the hosts that are down, or whose disk is too full."""
 
     name: str
     broken: bool
@@ -36,21 +35,21 @@ class Rule(NamedTuple):
 
 @dataclass
 class Rules:
-    """What was heard of these hosts since `began`, and which rules have an alert. `share`: of hosts that must be up;
-    `room`: bytes that must be free; `ttl`: seconds for which a host counts as up after it was."""
+    """Keeps each host's last answer. Begins an alert if too few hosts are up, or if a disk is too full."""
 
     hosts: Sequence[str]
-    share: float
-    room: int
-    ttl: float
-    began: float
-    problems: dict[str, str] = field(default_factory=dict)  # host → why it is not up, by its last word
-    up: dict[str, float] = field(default_factory=dict)  # host → when it last was
-    free: dict[str, int] = field(default_factory=dict)  # host → the least bytes of its disks; of one that died its last
-    alerts: dict[str, float] = field(default_factory=dict)  # rule with an alert → when it was last broken
+    share: float  # the share of the hosts that must be up, from 0 to 1
+    room: int  # bytes that must be free on each disk
+    ttl: float  # seconds without a good answer after which a host counts as down
+    began: float  # the time when watching began; each host counts as up at that time
+    problems: dict[str, str] = field(default_factory=dict)  # host → its last problem, or ""
+    up: dict[str, float] = field(default_factory=dict)  # host → the time when it was last up
+    free: dict[str, int] = field(default_factory=dict)  # host → free bytes of its fullest disk, by its last answer
+    alerts: dict[str, float] = field(default_factory=dict)  # rule with an alert → when the rule was last broken
 
     def hear(self, host: str, problem: str, now: float, free: int | None = None) -> bool:
-        """Take what a host has said; whether that differs from its word before."""
+        """Store a host's answer. `problem`: a text, or "" if the host is up. `now`: the time in seconds. `free`: free
+        bytes of its fullest disk, None if unknown. Return True if the problem has changed."""
         before = self.problems.get(host)
         self.problems[host] = problem
         if not problem:
@@ -60,7 +59,7 @@ class Rules:
         return before != problem
 
     def at_once(self) -> Iterator[Rule]:
-        """All rules by the last words alone."""
+        """Yield each rule's state. A host counts as down if its last answer reports a problem or is missing."""
         return self._stand(tuple(host for host in self.hosts if self.problems.get(host, "silent")))
 
     def _stand(self, dark: tuple[str, ...]) -> Iterator[Rule]:
@@ -72,7 +71,7 @@ class Rules:
                                                  f" {mega(self.room)}")
 
     def changes(self, now: float) -> Iterator[tuple[str, Rule]]:
-        """Yield ("broken" or "over", rule) as alerts begin or end. A host that was not up for ttl is dark."""
+        """Yield ("broken", rule) when an alert begins, and ("over", rule) when it ends."""
         for rule in self._stand(tuple(host for host in self.hosts if now - self.up.get(host, self.began) > self.ttl)):
             if rule.broken:
                 if rule.name not in self.alerts:
@@ -84,46 +83,45 @@ class Rules:
 
 
 def sickness(host: Host, facts: Facts) -> str:
-    """What of a host does not run, or not well, in a few words; "": all of it does."""
+    """Return the host's first problem, or "" if all its processes run well."""
     slot = facts["slots"].get(facts["live"] or "", EMPTY)
     for role in host.roles:
         unit: Any = facts["alone"].get(role) or slot["units"].get(role) or {}
         if not running(unit):
-            return f"{role} is {unit.get('state') or 'not there'}"
+            return f"{role} is {unit.get('state') or 'missing'}"
         if (health := unit.get("health", "ready")) not in WELL:
             return f"{role}: {health}"
     return facts["blind"]
 
 
 def room(facts: Facts) -> int | None:
-    """The least bytes that a disk of a host has free; /run is memory."""
+    """Return the free bytes of the fullest disk, None if unknown. /run does not count: it is memory."""
     return min((free for path, free in facts["free"].items() if path != "/run"), default=None)
 
 
 def size(text: str) -> int:
-    """Bytes of a size such as 2g."""
+    """Turn a size such as "2g" into bytes."""
     return int(text[:-1]) * SIZES[text[-1]] if text[-1] in SIZES else int(text)
 
 
 class Watcher:
-    """Watches these hosts of a fleet; `tell` hears of hosts that change, and of rules."""
+    """Watches all hosts at the same time. `tell` gets an event when a host's problem or an alert changes."""
 
     def __init__(self, fleet: Fleet, hosts: Sequence[Host], tell: Tell) -> None:
         self.fleet, self.hosts, self.tell = fleet, hosts, tell
         self.now, watch = asyncio.get_running_loop().time, fleet.watch
-        self.every, self.limit = watch["ttl"] / 3, watch["ttl"] / 2  # seconds between two looks, and for an answer
+        self.every, self.limit = watch["ttl"] / 3, watch["ttl"] / 2  # seconds between checks; seconds for an answer
         self.rules = Rules([host.name for host in hosts], watch["hosts_up"], size(watch["disk"]), watch["ttl"],
                            self.now())
         self.connections: dict[str, Connection] = {}
-        self.waiting: deque[dict[str, Any]] = deque()  # alerts of which the hook has not heard
+        self.waiting: deque[dict[str, Any]] = deque()  # alerts that the hook has not received
 
     async def watch(self) -> None:
-        """Go on until this is cancelled."""
         again = [*(self._again(partial(self._hear, host)) for host in self.hosts), self._again(self._look)]
         await self._to_the_end(together(lambda work: work, again))
 
     async def once(self) -> bool:
-        """Ask each host once; whether all rules are kept."""
+        """Check each host once. Return True if enough hosts are up and no disk is too full."""
         await self._to_the_end(together(self._hear, self.hosts))
         rules = list(self.rules.at_once())
         for rule in rules:
@@ -137,7 +135,6 @@ class Watcher:
             await together(lambda name: self.connections[name].close(), self.connections)
 
     async def _again(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Call it every `every` seconds; at once where it took longer."""
         while True:
             began = self.now()
             await function()
@@ -146,13 +143,12 @@ class Watcher:
     # ---- hosts ----
 
     async def _hear(self, host: Host) -> None:
-        """Ask a host, and take what it says."""
         free = None
         try:
             async with asyncio.timeout(self.limit):
                 facts = await (await self._connection(host)).ask("facts", health=True, history=False, blind=True)
             problem, free = brief(sickness(host, facts)), room(facts)
-        except (HostProblem, OSError) as error:  # TimeoutError says nothing
+        except (HostProblem, OSError) as error:  # a TimeoutError is an OSError with an empty text
             problem = brief(str(error)) or f"no answer within {self.limit:g} s"
             if connection := self.connections.pop(host.name, None):
                 await connection.close()
@@ -168,19 +164,19 @@ class Watcher:
     # ---- rules ----
 
     async def _look(self) -> None:
-        """Tell which alerts begin and end. After a failed hook the rest waits for the next look, in order."""
+        """Report alerts that begin or end, and run the team's hook `alert` for each. If the hook fails, the next call
+        runs it again."""
         for state, rule in self.rules.changes(self.now()):
             alert = self._record(state, rule)
             self.tell({"event": "alert", **alert})
             self.waiting.append(alert)
         while command := self.waiting and self.fleet.hooks["alert"]:
             if said := await hooks.failure(command, self.waiting[0], HOOK):
-                return self.tell({"event": "warning", "text": f"hooks.alert: {said}: it is run again"})
+                return self.tell({"event": "warning", "text": f"hooks.alert: {said}: it will be run again"})
             self.waiting.popleft()
-        self.waiting.clear()  # nobody is to hear of them
+        self.waiting.clear()  # no hook is set, so nothing receives the alerts
 
     def _record(self, state: str, rule: Rule) -> dict[str, Any]:
-        """A rule, as a hook reads it."""
         about, word = f": {', '.join(rule.hosts)}" * bool(rule.hosts), " is over" * (state == "over")
         return {"version": 2, "app": self.fleet.app, "rule": rule.name, "state": state, "at": round(time.time(), 3),
                 "hosts": list(rule.hosts), "text": f"{self.fleet.app}: {rule.name}{word}: {rule.text}{about}"}

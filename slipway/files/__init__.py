@@ -1,4 +1,4 @@
-"""Uploads and static files. With STORAGE_URL=database: this is an app, too, of files in the database: docs/files.md."""
+"""Uploads and static files. It is also a Django app, for uploads in the database."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from django.core.files.storage import default_storage
 
 
 class TooLarge(ValidationError, SuspiciousFileOperation):
-    """A file is longer than the storage takes. A form shows it; elsewhere Django answers 400."""
+    """The file exceeds the storage's limit. Forms show this error; elsewhere Django answers 400."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__("This file is too large: %(limit)s MB are the limit.", "too_large",
+        super().__init__("This file is too large: the limit is %(limit)s MB.", "too_large",
                          {"limit": f"{limit / 1_000_000:g}"})
 
     def __str__(self) -> str:
@@ -18,7 +18,7 @@ class TooLarge(ValidationError, SuspiciousFileOperation):
 
 
 def small_enough(file: Any) -> None:
-    """A validator for a FileField: raises TooLarge for what its storage would not take."""
+    """Raise TooLarge if a FileField's file is larger than its storage allows."""
     limit: int | None = getattr(getattr(file, "storage", default_storage), "limit", None)
     if limit is not None and file.size > limit:
         raise TooLarge(limit)

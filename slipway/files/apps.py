@@ -1,11 +1,7 @@
-"""The app of files in the database."""
-
 from django.apps import AppConfig
 
 
 class FilesConfig(AppConfig):
-    """Its models, where a project asks for them."""
-
     name = "slipway.files"
-    label = "slipway_blobs"  # as its tables are called
-    default_auto_field = "django.db.models.BigAutoField"  # whatever the project has
+    label = "slipway_blobs"  # the prefix of its tables' names
+    default_auto_field = "django.db.models.BigAutoField"  # independent of the project's setting

@@ -1,5 +1,3 @@
-"""Uploads in a folder: each is there as a whole, or not at all."""
-
 import contextlib
 import os
 import secrets
@@ -9,20 +7,19 @@ from django.core.files.storage import FileSystemStorage
 
 
 class Folder(FileSystemStorage):
-    """Django's writes a file under its name: visitors may get half of one, and where the disk is full that half
-    stays."""
+    """Stores files in a folder, each complete or not at all. Django's own storage leaves half a file on a full disk."""
 
     def _save(self, name: str, content: Any) -> str:
         part = os.path.join(os.path.dirname(name), f".{secrets.token_hex(8)}.part")
         try:
-            super()._save(part, content)  # type: ignore[misc]  # the stubs leave it out
+            super()._save(part, content)  # type: ignore[misc]  # missing in the stubs
             return self.named(self.path(part), name)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(part))
 
     def named(self, part: str, name: str) -> str:
-        """Give a whole file its name, or the next one that is free; that name."""
+        """Rename the complete file `part` to `name`, or to a free name if `name` is taken. Return the new name."""
         while True:
             try:
                 (os.replace if getattr(self, "_allow_overwrite") else link)(part, self.path(name))
@@ -32,8 +29,7 @@ class Folder(FileSystemStorage):
 
 
 def link(source: str, target: str) -> None:
-    """One more name for a file. Raises FileExistsError. Where the file system knows no links, it takes the name of an
-    empty one."""
+    """Link `source` as `target`; on a disk without hard links, rename it. Raise FileExistsError if `target` exists."""
     try:
         os.link(source, target)
     except FileExistsError:

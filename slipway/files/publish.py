@@ -1,11 +1,8 @@
-"""`python -m slipway.files.publish FOLDER`: adds this release's static files to those of the releases before; or to
-those in a bucket, `s3://bucket/folder`, and then runs the command of the image whose words follow: a platform takes
-but one.
+"""`python -m slipway.files.publish FOLDER [COMMAND]` adds this release's static files to those of earlier releases in
+FOLDER. If FOLDER is in a bucket (s3://…), docker-run.sh runs COMMAND afterwards.
 
-What django-compressor made, where a project has it, goes along. Names hold a hash of the content, so a name that is
-there already is the same file, and left alone: nothing is overwritten or removed, as pages of older releases still
-name older files. The manifest stays in the image. Whoever reads the folder meanwhile finds a file whole or not at
-all, a power cut included.
+File names contain a hash of the content. Existing files stay, because pages of older releases use them. Files of
+django-compressor are also added, but not staticfiles.json. Readers always find complete files, even after a power cut.
 """
 
 import json
@@ -16,30 +13,29 @@ from pathlib import Path
 
 from ..env import SettingsError
 
-ROOT = Path(__file__).resolve().parents[2] / "static-root"
-SCRIPT = ROOT.parent / "docker-run.sh"
-FORMS = ("", ".gz", ".br")  # a file, and what it was compressed to
+# Both paths are relative to the working folder, which docker-run.sh sets.
+ROOT = Path("static-root")
+SCRIPT = "./docker-run.sh"
+FORMS = ("", ".gz", ".br")  # a file and its compressed forms
 
 
 def main(args: list[str]) -> None:
-    """Publish to where the first word says; exit with a line where that fails."""
-    if not args:  # as one types it in a checkout
-        return print("collectstatic: nothing to do, the image's own were collected by its build; to add them to those "
-                     "that a web server has: docker-run.sh collectstatic /static")
+    if not args:  # no folder was named: `manage.py collectstatic` needs none
+        return print("collectstatic: nothing to do, because the image already has its static files. To copy them for a "
+                     "web server, run docker-run.sh collectstatic /static")
     place, *command = args
     if place.startswith("s3:"):
         to_bucket(place)
     elif command:
-        sys.exit("collectstatic: name one folder: docker-run.sh collectstatic /static")
+        sys.exit("collectstatic: give one folder and no command, as in docker-run.sh collectstatic /static")
     else:
         to_folder(place)
     if command:
-        sys.stdout.flush()  # what takes this process's place does not know what is still to be written
-        os.execv(SCRIPT, [str(SCRIPT), *command])
+        sys.stdout.flush()  # execv would lose lines that are still buffered
+        os.execv(SCRIPT, [SCRIPT, *command])
 
 
 def to_bucket(address: str) -> None:
-    """Publish into a bucket, for which settings are needed."""
     try:
         from . import bucket
         names = published(ROOT)
@@ -62,7 +58,7 @@ def to_folder(folder: str) -> None:
 
 
 def publish(root: Path, folder: Path) -> tuple[int, int]:
-    """Add what the manifest in `root` names to `folder`. Returns how many files were added, and how many there are."""
+    """Copy the files of `root` that `folder` lacks. Return (number of copied files, number of all files)."""
     names = published(root)
     missing = [name for name in names if not (folder / name).exists()]
     parts = {name: folder / f"{name}.{os.getpid()}.part" for name in missing}
@@ -70,7 +66,7 @@ def publish(root: Path, folder: Path) -> tuple[int, int]:
         for name, part in parts.items():
             part.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / name, part)
-        os.sync()  # content is on the disk before its name is
+        os.sync()  # the content must be on disk before the final names are
         for name, part in parts.items():
             part.replace(folder / name)
     finally:
@@ -81,7 +77,7 @@ def publish(root: Path, folder: Path) -> tuple[int, int]:
 
 
 def published(root: Path) -> set[str]:
-    """The names of all files that visitors may ask for, in each of their forms, with what django-compressor made."""
+    """Return the names of all files for visitors, including compressed copies and django-compressor's files."""
     named: dict[str, str] = json.loads((root / "staticfiles.json").read_text())["paths"]
     made = (path for kind in ("css", "js") for path in (root / "CACHE" / kind).rglob("*") if path.is_file())
     return {name + form for name in named.values() for form in FORMS if (root / (name + form)).exists()} | {

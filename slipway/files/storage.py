@@ -1,5 +1,4 @@
-"""Django's storage of files in the database. A file's content goes in and out piece by piece: memory does not grow with
-it."""
+"""A Django storage that keeps files in the database. It reads and writes chunks, so memory use stays low."""
 
 from __future__ import annotations
 
@@ -25,35 +24,32 @@ from . import TooLarge
 from .models import CHUNK, NAME, Blob, Chunk
 
 LIMIT = 2_000_000_000  # bytes
-TRIES = 10  # to be the only one who saves a file of that name
+TRIES = 10  # attempts to find a free name while other processes save files
 INSERT = "INSERT INTO slipway_blobs_chunk (blob_id, number, data) VALUES (%s, %s, %s)"
 
 
 @deconstructible(path="slipway.files.storage.DatabaseStorage")
 class DatabaseStorage(Storage):
-    """Files are rows of Blob, found by their whole names: there are no folders."""
+    """Stores each file as one Blob. Folders exist only as parts of file names."""
 
     def __init__(self, limit: int = LIMIT, allow_overwrite: bool = False) -> None:
         self.limit, self.allow_overwrite = limit, allow_overwrite
 
     @property
     def using(self) -> str:
-        """The database; not one that may be behind it, as what was written is read at once."""
+        """The database for both writes and reads: a replica may lack a new file."""
         return router.db_for_write(Blob)
 
     def blobs(self, name: str) -> QuerySet[Blob]:
-        """The one of that name, or none."""
         return Blob.objects.using(self.using).filter(name=clean(name))
 
     def find(self, name: str) -> Blob:
-        """Raises FileNotFoundError."""
         blob = self.blobs(name).first()
         if blob is None:
             raise FileNotFoundError(f"there is no {name}")
         return blob
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
-        """One that nobody has, or that may be taken over; not longer than the database takes."""
         name, most = clean(name), min(max_length or NAME, NAME)
         return name if self.allow_overwrite and len(name) <= most else str(super().get_available_name(name, most))
 
@@ -69,14 +65,14 @@ class DatabaseStorage(Storage):
     def get_modified_time(self, name: str) -> datetime:
         return self.find(name).modified
 
-    get_created_time = get_modified_time  # content never changes
+    get_created_time = get_modified_time  # a file's content never changes
 
     def url(self, name: str | None) -> str:
         base_url = (settings.MEDIA_URL or "").rstrip("/") + "/"
         return urljoin(base_url, (filepath_to_uri(name) or "").lstrip("/"))
 
     def delete(self, name: str) -> None:
-        """Nothing where there is none. Who listens to the deletion of rows shall not have the content read for it."""
+        """Delete the file if it exists. Do not load its data, as Django would if a signal has receivers."""
         if not name:
             raise ValueError("The name must be given to delete().")
         blobs = self.blobs(name)
@@ -85,18 +81,17 @@ class DatabaseStorage(Storage):
             blobs.delete()
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
-        """The names below a path, up to the next slash: (those that go on, those of files)."""
         prefix = f"{clean(path)}/" if path.strip("./") else ""
         blobs = Blob.objects.using(self.using).filter(name__startswith=prefix).order_by("name")
         found = [name[len(prefix):].partition("/") for name in blobs.values_list("name", flat=True).iterator()
-                 if name and name.startswith(prefix)]  # SQLite finds also what differs in case
+                 if name and name.startswith(prefix)]  # check again: SQLite's LIKE ignores case
         return sorted({name for name, slash, _ in found if slash}), [name for name, slash, _ in found if not slash]
 
     def _save(self, name: str, content: Any) -> str:
         connection, sha256, size = connections[self.using], hashlib.sha256(), 0
         with transaction.atomic(self.using):
             blob = Blob.objects.using(self.using).create()
-            # Where DEBUG is on Django's own cursor would remember every chunk.
+            # A cursor without a query log: with DEBUG, Django's own cursor would keep every chunk in its log.
             with connection.make_cursor(connection.create_cursor()) as cursor:
                 for number, data in enumerate(pieces(content)):
                     size += len(data)
@@ -108,7 +103,7 @@ class DatabaseStorage(Storage):
             return self.named(blob, name)
 
     def named(self, blob: Blob, name: str) -> str:
-        """Give a file its name, or another one where somebody else was quicker: that."""
+        """Give a file the name `name`, or a free one if another writer was quicker. Return the file's name."""
         root, end = posixpath.splitext(name)
         for number in range(TRIES):
             blob.name = name if self.allow_overwrite or not number else clean(self.get_alternative_name(root, end))
@@ -117,25 +112,23 @@ class DatabaseStorage(Storage):
                     self.delete(name)
                 blob.save(using=self.using, force_update=True)
                 return blob.name
-        raise FileExistsError(f"{name} was saved by too many at the same moment")
+        raise FileExistsError(f"{name} was saved by too many processes at once")
 
     def _open(self, name: str, mode: str = "rb") -> StoredFile:
         if mode not in ("r", "rb"):
-            raise ValueError(f"files in the database are opened to be read (r, rb), not {mode!r}: save() writes them")
+            raise ValueError(f"files in the database open only to read (r, rb), not {mode!r}: write with save()")
         return StoredFile(self.find(name), self.using, mode)
 
 
 def clean(name: str) -> str:
-    """The name as it is kept. Raises SuspiciousFileOperation for one that would lead out of a folder, or that no
-    database takes."""
+    """Return the normalized name. Raise SuspiciousFileOperation if it is absolute, begins with .., or has a NUL."""
     plain = posixpath.normpath(str(name).replace("\\", "/"))
     if plain.startswith(("/", "../")) or plain in (".", "..") or "\0" in plain:
-        raise SuspiciousFileOperation(f"{name!r} is no name of a file in the database")
+        raise SuspiciousFileOperation(f"{name!r} is not a valid name of a file in the database")
     return plain
 
 
 def pieces(content: Any) -> Iterator[bytes]:
-    """The bytes of a file, CHUNK at a time."""
     rest = bytearray()
     for data in content.chunks(CHUNK):
         rest += data.encode() if isinstance(data, str) else data
@@ -147,7 +140,7 @@ def pieces(content: Any) -> Iterator[bytes]:
 
 
 class Reader(io.RawIOBase):
-    """A Blob's bytes. Raises OSError where they are there no more, or not all of them."""
+    """Reads a Blob's bytes. Raises OSError if some are missing."""
 
     def __init__(self, blob: Blob, using: str) -> None:
         self.blob, self.using = blob, using
@@ -163,7 +156,7 @@ class Reader(io.RawIOBase):
         return self.position
 
     def readinto(self, buffer: Any) -> int:
-        """Up to the end of a chunk; the last one asked for is kept."""
+        """Read at most to the end of one chunk, and keep that chunk for the next call. Return the number of bytes."""
         number, start = divmod(self.position, CHUNK)
         if self.position < self.blob.size and number != self.number:
             self.chunk, self.number = self.load(number), number
@@ -176,12 +169,10 @@ class Reader(io.RawIOBase):
         data = Chunk.objects.using(self.using).filter(blob=self.blob, number=number).values_list("data", flat=True)[:1]
         if not data or len(data[0]) != min(CHUNK, self.blob.size - number * CHUNK):
             raise OSError(f"{self.blob} was deleted or replaced while it was read, or is damaged")
-        return memoryview(data[0]).cast("B")  # of psycopg2, one of chars
+        return memoryview(data[0]).cast("B")  # psycopg2 returns a memoryview of chars, not of bytes
 
 
 class StoredFile(File):  # type: ignore[type-arg]
-    """A file that is open to be read, and can be opened again."""
-
     def __init__(self, blob: Blob, using: str, mode: str = "rb") -> None:
         self.blob, self.using = blob, using
         file: Any = io.BufferedReader(Reader(blob, using))
@@ -189,7 +180,6 @@ class StoredFile(File):  # type: ignore[type-arg]
         self.mode = mode
 
     def open(self, mode: str | None = None, *_: Any, **__: Any) -> StoredFile:
-        """From its beginning."""
         self.close()
         self.__init__(self.blob, self.using, mode or self.mode)  # type: ignore[misc]
         return self

@@ -1,4 +1,4 @@
-"""Serves files out of the database, as nginx does out of a folder (slipway/deploy/server/nginx/app.conf)."""
+"""Serves uploads in the database as nginx serves uploads in a folder (slipway/deploy/server/nginx/app.conf)."""
 
 from __future__ import annotations
 
@@ -19,25 +19,24 @@ from ..env import Env
 from .models import CHUNK
 from .storage import DatabaseStorage, Reader
 
-# What a browser shows; the rest it downloads, so that it runs none of it.
+# Types that browsers show. They download all others, so that no upload runs as a page.
 SHOWN = {"png": "image/png", "jpeg": "image/jpeg", "jpg": "image/jpeg", "gif": "image/gif", "webp": "image/webp",
          "avif": "image/avif", "mp3": "audio/mpeg", "ogg": "audio/ogg", "mp4": "video/mp4", "webm": "video/webm"}
 INERT = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff",
          "Cross-Origin-Resource-Policy": "same-origin", "Accept-Ranges": "bytes"}
 RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
-LONG = 32 * 1024 * 1024  # bytes that nginx takes off the app at once; of longer answers the client sets the pace
-places = threading.BoundedSemaphore(max(1, (Env(os.environ).number("WEB_THREADS", 4, least=1) or 4) // 2))
+LONG = 32 * 1024 * 1024  # bytes of a response that nginx buffers: while it sends more, a slow client occupies a thread
+places = threading.BoundedSemaphore(max(1, Env(os.environ).number("WEB_THREADS", 4, least=1) // 2))
 
 
 @require_safe
 def serve(request: HttpRequest, name: str) -> HttpResponseBase:
-    """The file of that name, or the part of it that is asked for."""
     storage = DatabaseStorage()
     try:
         blob = storage.find(name)
     except (FileNotFoundError, SuspiciousFileOperation):
         raise Http404("There is no such file.") from None
-    if blob.name != name:  # one address a file
+    if blob.name != name:  # another spelling, such as a//b: each file has only one URL
         raise Http404("There is no such file.")
     etag, modified = f'"{blob.sha256}"', int(blob.modified.timestamp())
     response = (get_conditional_response(request, etag, modified)
@@ -48,8 +47,8 @@ def serve(request: HttpRequest, name: str) -> HttpResponseBase:
 
 
 def part(request: HttpRequest, size: int, etag: str) -> tuple[int, int] | None:
-    """[first, after the last) of the bytes, which may be none; None for all: nothing else was asked for, or several
-    parts, or part of a file as it was. If-Range has to name this one: a date has seconds, which is not enough."""
+    """Return (start, stop) of the requested bytes. If the file has none of them, start ≥ stop. Return None for the
+    whole file if there is no Range, if there are several, or if If-Range is a date (too coarse) or another ETag."""
     match = RANGE.fullmatch(request.headers.get("Range", "")) if request.method == "GET" else None
     if not match or not (match[1] or match[2]) or request.headers.get("If-Range", etag) != etag:
         return None
@@ -60,7 +59,7 @@ def part(request: HttpRequest, size: int, etag: str) -> tuple[int, int] | None:
 
 
 def answer(request: HttpRequest, reader: Reader, name: str, asked: tuple[int, int] | None) -> HttpResponseBase:
-    """The bytes, as they are sent under WSGI or ASGI; none for HEAD."""
+    """Return a response that streams the bytes `asked` (start, stop) or, if `asked` is None, the whole file."""
     size = reader.blob.size
     start, stop = asked or (0, size)
     if asked and start >= stop:
@@ -77,34 +76,32 @@ def answer(request: HttpRequest, reader: Reader, name: str, asked: tuple[int, in
         return kind(in_turns(reader, stop), status=status, headers=headers)
     if stop - start > LONG:
         if not places.acquire(blocking=False):
-            return HttpResponse(status=429, headers={"Retry-After": "5"})  # no error of the release, as a 503 would be
+            return HttpResponse(status=429, headers={"Retry-After": "5"})  # a 503 would count as the release's error
         kind = Long
     return kind(following(reader, stop), status=status, headers=headers)
 
 
 class Long(StreamingHttpResponse):
-    """An answer that has one of half the process's threads: others are answered meanwhile."""
+    """A response of more than LONG bytes. At any time, at most half of a gunicorn worker's threads send one."""
 
     def close(self) -> None:
-        """Give the place back."""
         if not self.closed:
             places.release()
         super().close()
 
 
 def following(reader: Reader, stop: int) -> Iterator[bytes]:
-    """What is left of it, chunk by chunk."""
     while data := reader.read(min(CHUNK, stop - reader.tell())):
         yield data
 
 
 async def in_turns(reader: Reader, stop: int) -> AsyncIterator[bytes]:
-    """The same, where nobody may wait; a connection that shall not outlive a request does not outlive a chunk."""
+    """Yield chunks up to `stop`, for ASGI. A thread reads each and closes a database connection that is too old."""
     def chunk() -> bytes | None:
         try:
             return next(following(reader, stop), None)
         finally:
-            if not (connection := connections[reader.using]).in_atomic_block:  # as a test's is
+            if not (connection := connections[reader.using]).in_atomic_block:  # unless a test's transaction is open
                 connection.close_if_unusable_or_obsolete()
     while data := await sync_to_async(chunk)():
         yield data

@@ -1,4 +1,4 @@
-"""The parts that /readyz asks. Each function returns when its part is up and raises when it is not."""
+"""Checks of the site's parts (database, cache, …) for /readyz. Each check raises an exception if its part is down."""
 
 import uuid
 from functools import partial
@@ -9,21 +9,19 @@ from django.db.migrations.executor import MigrationExecutor
 
 from .. import heartbeat, readiness
 
-_migrated = False  # once seen, never asked again: migrations are not taken back under a running release
+_migrated = False  # once True, it stays True: nobody reverts migrations under a running release
 
 
 class Down(Exception):
-    """A part that answers, and says that it is not fit for use."""
+    """The part does not work; the message says why."""
 
 
 def database() -> None:
-    """Down unless it answers."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
 
 def migrations() -> None:
-    """Down while the database lacks a migration that this release has."""
     global _migrated
     if _migrated:
         return
@@ -35,7 +33,7 @@ def migrations() -> None:
 
 
 def cache() -> None:
-    """Down unless it gives back what it was given."""
+    """Raise Down if the cache does not return a value that was just stored."""
     key, value = f"readyz-{uuid.uuid4()}", uuid.uuid4().hex
     caches["default"].set(key, value, 10)
     if caches["default"].get(key) != value:
@@ -44,7 +42,7 @@ def cache() -> None:
 
 
 def fresh(name: str) -> None:
-    """Down unless the heartbeat of that name is recent. worker and beat share one look at the database."""
+    """Raise Down unless the last heartbeat of `name` (worker or beat) is recent. Both checks share one query."""
     ages = readiness.value("heartbeats", "slipway.heartbeat.ages")
     if ages is None:
         raise Down("the database does not answer")

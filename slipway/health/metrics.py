@@ -1,8 +1,7 @@
-"""Figures of the requests served, summed over gunicorn's workers, and what /metrics and /debug/vars make of them.
+"""Metrics of requests, summed over gunicorn's workers, for /metrics and /debug/vars.
 
-Under gunicorn each worker counts in files of its own in one folder (PROMETHEUS_MULTIPROC_DIR, see gunicorn.py), and
-whichever worker is asked reads them all. Files go by the worker's number, not its pid: so there are never more of
-them than workers, however many are recycled, and the next worker counts on where the last one ended.
+Each worker counts in its own files in one folder (PROMETHEUS_MULTIPROC_DIR, see gunicorn.py); any worker can read all.
+Files are named by worker number, not pid: the next worker with that number continues the counts.
 """
 
 import gc
@@ -26,7 +25,7 @@ from . import process
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 values.ValueClass = values.MultiProcessValue(lambda: process.worker) if FOLDER else values.MutexValue
 
-METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # others are "OTHER": a visitor may invent any
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # others are "OTHER", as visitors may invent any
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 SECONDS = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)
 
@@ -34,17 +33,17 @@ REGISTRY = CollectorRegistry()
 REQUESTS = Counter("http_requests", "Requests answered, by class of status.", ["status"], registry=REGISTRY)
 DURATION = Histogram("http_request_duration_seconds", "Time until the answer was ready to send.", ["method", "status"],
                      buckets=SECONDS, registry=REGISTRY)
-IN_FLIGHT = Gauge("http_requests_in_flight", "Requests being worked on.",
+IN_FLIGHT = Gauge("http_requests_in_flight", "Requests in progress.",
                   registry=REGISTRY, multiprocess_mode="livesum")
-WEBSOCKETS = Gauge("websockets_open", "Websockets that are open.", registry=REGISTRY, multiprocess_mode="livesum")
-LOST = Counter("log_lines_lost", "Lines of the log that nobody read in time.", registry=REGISTRY)
+WEBSOCKETS = Gauge("websockets_open", "Open websockets.", registry=REGISTRY, multiprocess_mode="livesum")
+LOST = Counter("log_lines_lost", "Log lines lost because nobody read them in time.", registry=REGISTRY)
 PID = Gauge("worker_pid", "Process id.", registry=REGISTRY, multiprocess_mode="liveall")
 
 PARTS = {"worker": None, "beat": None, "waiting": None, "dead": None}
 PATHS = {"heartbeats": "slipway.heartbeat.ages", "queues": "slipway.celery.queues"}
 
 for _status in CLASSES:
-    REQUESTS.labels(_status)  # there from the start, at 0
+    REQUESTS.labels(_status)  # creates the counter, with 0, before the first request
 output.Output.observers.append(LOST.inc)
 
 
@@ -56,20 +55,19 @@ def observe(method: str | None, status: int, seconds: float) -> None:
 
 
 def families() -> list[Metric]:
-    """All workers' metrics, as prometheus_client's families."""
     collector = MultiProcessCollector(None, FOLDER) if FOLDER else REGISTRY
     deadline = time.monotonic() + 1
     while True:
         try:
             return list(collector.collect())
-        except (struct.error, FileNotFoundError):  # a worker is just starting or ending, and its file half there
+        except (struct.error, FileNotFoundError):  # a worker is starting or exiting, and its file is incomplete
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
 
 
 def workers(found: Iterable[Metric]) -> dict[str, int]:
-    """{number: pid} of the workers that have started, from families."""
+    """Return {worker number: pid} of the gunicorn workers that have started, from the metrics `found`."""
     if not FOLDER:
         return {process.worker: os.getpid()}
     return {sample.labels["pid"]: int(sample.value)
@@ -77,13 +75,10 @@ def workers(found: Iterable[Metric]) -> dict[str, int]:
 
 
 class Page:
-    """What /metrics shows: the figures, each worker's memory, the release and the uptime."""
-
     def collect(self) -> Iterator[Metric]:
-        """The families, as generate_latest asks for them."""
         found = families()
         yield from (family for family in found if family.name != "worker_pid")
-        resident = GaugeMetricFamily("process_resident_memory_bytes", "Memory a worker holds.", labels=["worker"])
+        resident = GaugeMetricFamily("process_resident_memory_bytes", "Memory that a worker uses.", labels=["worker"])
         for number, pid in workers(found).items():
             held = process.memory(pid)
             if held:
@@ -98,17 +93,16 @@ class Page:
 
 
 def celery() -> dict[str, Any]:
-    """{"worker": seconds since its last heartbeat, "beat": …, "waiting": {queue: tasks}, "dead": tasks that were given
-    up}; None where nobody could tell. Nothing in a project that does without Celery."""
+    """Return {"worker": seconds since its last heartbeat, "beat": …, "waiting": {queue: number of tasks}, "dead":
+    number of tasks that were given up}. Unknown values are None. Without Celery, return {}."""
     if not apps.is_installed("django_celery_beat"):
         return {}
     return {**PARTS, **{name: value for found in readiness.values(PATHS) for name, value in (found or {}).items()}}
 
 
 def jobs() -> Iterator[Metric]:
-    """The same for /metrics, less what nobody could tell."""
     found = {name: value for name, value in celery().items() if value is not None}
-    ages = GaugeMetricFamily("celery_heartbeat_age_seconds", "Since the last heartbeat.", labels=["part"])
+    ages = GaugeMetricFamily("celery_heartbeat_age_seconds", "Seconds since the last heartbeat.", labels=["part"])
     for part in found.keys() & {"worker", "beat"}:
         ages.add_metric([part], found[part])
     waiting = GaugeMetricFamily("celery_tasks_waiting", "Tasks that no worker has taken yet.", labels=["queue"])
@@ -116,7 +110,7 @@ def jobs() -> Iterator[Metric]:
         waiting.add_metric([queue], count)
     yield from (family for family in (ages, waiting) if family.samples)
     if "dead" in found:
-        yield GaugeMetricFamily("celery_tasks_dead", "Tasks that were given up: manage.py dead_tasks.",
+        yield GaugeMetricFamily("celery_tasks_dead", "Dead tasks: see manage.py dead_tasks.",
                                 value=found["dead"])
 
 
@@ -125,7 +119,7 @@ def page() -> bytes:
 
 
 def variables() -> dict[str, Any]:
-    """The figures of /debug/vars. Memory is in bytes, summed over the workers."""
+    """Return the values for /debug/vars. Memory is in bytes, summed over gunicorn's workers."""
     found = families()
     samples = [sample for family in found for sample in family.samples]
     held = [memory for memory in map(process.memory, workers(found).values()) if memory]

@@ -1,5 +1,5 @@
-"""What machines ask: /healthz, /readyz, /metrics and /debug/vars. docs/operations.md says what each answers, and who
-may see the last two: nobody from outside, whatever the request says of itself."""
+"""The probes /healthz, /readyz, /metrics and /debug/vars: see docs/operations.md. Requests from outside need
+METRICS_TOKEN for /metrics and /debug/vars."""
 
 import hmac
 import logging
@@ -15,27 +15,24 @@ from .. import readiness
 from ..release import RELEASE
 
 access_log = logging.getLogger("gunicorn.access")
-# What proxies add to a request that they pass on. Its presence is enough, even empty.
+# Headers that proxies add. A request with one of them, even empty, came through a proxy.
 FORWARDING = re.compile(
     r"HTTP_(.*(FORWARD|IP$|ADDR|ENVOY|CLUSTER|PROXYUSER)|VIA$|CF_|CDN_LOOP|X_(ORIGINAL|REMOTE|HOST|SCHEME|PROXY))"
     r"|PROXY_")
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
-    """The process lives and takes requests; nothing else is asked."""
     return JsonResponse({"release": RELEASE, "alive": True})
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Whether the release is ready for visitors, and how each part is."""
     parts = readiness.ask(beat="beat" in request.GET)
     ready = all(part["state"] == "ok" for part in parts.values())
     return JsonResponse({"release": RELEASE, "ready": ready, "parts": parts}, status=200 if ready else 503)
 
 
 def figures(request: HttpRequest) -> HttpResponse:
-    """For Prometheus, or as JSON."""
-    from . import metrics  # it needs the folder that gunicorn makes
+    from . import metrics  # not at the top: it needs the folder that gunicorn.py makes
     if request.path_info == "/metrics":
         return HttpResponse(metrics.page(), content_type="text/plain; version=0.0.4; charset=utf-8")
     return JsonResponse(metrics.variables(), json_dumps_params={"indent": 1})
@@ -46,7 +43,6 @@ PATHS = {**OPEN, "/metrics": figures, "/debug/vars": figures}
 
 
 def answer(request: HttpRequest) -> HttpResponse | None:
-    """The answer to a probe, or None where the request is none."""
     view = PATHS.get(request.path_info)
     if view is None:
         return None
@@ -59,14 +55,13 @@ def answer(request: HttpRequest) -> HttpResponse | None:
     response["Cache-Control"] = "no-store"
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Length"] = str(len(response.content))
-    # Django's mark: what changes is logged once, not each time that somebody asks.
+    # This tells Django not to log a 503 as an error: readiness.py already logs when a part goes down.
     setattr(response, "_has_been_logged", True)
     return response
 
 
 def answered(method: str, path: str, status: int, seconds: float, **more: Any) -> None:
-    """A line of the access log for each request, but for probes that were answered: what changes is logged elsewhere.
-    A path is told without its query, which may hold secrets."""
+    """Log a request without its query, which may hold secrets. Log no probe that answered 200 or 503."""
     if path not in PATHS or status not in (200, 503):
         ms = round(seconds * 1000, 1)
         access_log.info("%s %s %d in %s ms", method, path, status, ms,
@@ -74,7 +69,7 @@ def answered(method: str, path: str, status: int, seconds: float, **more: Any) -
 
 
 def may_see(request: HttpRequest) -> bool:
-    """True for a request with the token, or one that certainly came from this machine and no proxy passed on."""
+    """Return True if the request has METRICS_TOKEN, or came over the unix socket and without a proxy's headers."""
     passed_on = any(FORWARDING.match(name) for name in request.META)
     return has_token(request) or (over_unix_socket(request) and not passed_on)
 
@@ -86,7 +81,7 @@ def has_token(request: HttpRequest) -> bool:
 
 
 def over_unix_socket(request: HttpRequest) -> bool:
-    """gunicorn's own word on its connection, or uvicorn's (a path without a port), which no header can forge."""
+    """Return True if the request came over a unix socket. The server reports it, so headers cannot forge it."""
     if isinstance(request, ASGIRequest):
         path, port = request.scope.get("server") or ("", 0)
         return bool(path) and port is None

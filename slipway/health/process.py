@@ -1,11 +1,11 @@
-"""What a process knows of itself. gunicorn's workers get a copy of this module's values when they are forked."""
+"""Uptime, worker number and memory. With gunicorn, every worker's uptime counts from the start of gunicorn."""
 
 import os
 import time
 from pathlib import Path
 
-started = time.monotonic()  # of gunicorn's first process, or of this one where there is no gunicorn
-worker = "0"  # which of gunicorn's workers this is, "1" and up: a worker that ends leaves its number to the next
+started = time.monotonic()  # start of gunicorn's first process, or of this one without gunicorn
+worker = "0"  # number of this gunicorn worker: "1", "2", …; the worker that replaces it gets the same
 
 
 def uptime() -> float:
@@ -13,7 +13,7 @@ def uptime() -> float:
 
 
 def memory(pid: int) -> tuple[int, int] | None:
-    """(resident, virtual) bytes of a process, or None: it is gone, or this system has no /proc."""
+    """Return a process's (resident, virtual) memory in bytes, or None if it cannot be read."""
     try:
         virtual, resident = Path(f"/proc/{pid}/statm").read_text().split()[:2]
     except OSError:

@@ -1,7 +1,6 @@
-"""The scheduler. In the image it works only while it holds a lock in the database, so that never two send.
+"""The Celery beat scheduler. If several beats of the image run, only the one with a lock in PostgreSQL sends tasks.
 
-Postgres only; SQLite has no such lock, and no second machine either. The lock goes with its connection: when that is
-lost, this beat does nothing until it has the lock again, and another may have it by then.
+PostgreSQL releases the lock when that beat's connection ends. The next beat that asks for the lock gets it.
 """
 
 import contextlib
@@ -23,22 +22,20 @@ from ..health.healthcheck import alive
 
 logger = logging.getLogger(__name__)
 
-FROM_CODE = "Set in the code: what is changed here is set back when beat starts."
+FROM_CODE = "Set in the code. Beat resets changes made here when it starts."
 HEARTBEAT = {"task": "slipway.tasks.heartbeat", "schedule": 60,
-             "options": {"expire_seconds": 60}}  # no worker: they must not pile up
-# The server gives a vanished client up after about a minute, where its own settings often say two hours.
+             "options": {"expire_seconds": 60}}  # otherwise heartbeats would pile up while no worker runs
+# If beat's host is lost, PostgreSQL frees its lock after about a minute; without these settings often after two hours.
 SETTINGS = ("SET tcp_keepalives_idle = 30", "SET tcp_keepalives_interval = 10", "SET tcp_keepalives_count = 3")
 
 
 class Lock:
-    """An advisory lock of Postgres, on a connection of its own."""
-
     def __init__(self) -> None:
-        self.connection: Any = None  # Django's, of its own
+        self.connection: Any = None  # a copy of Django's connection
         self.held: bool = False
 
     def hold(self) -> bool:
-        """Whether this process holds the lock, taking it where it is free. Raises DatabaseError."""
+        """Take the lock if it is free; return True if this process has it. Raise DatabaseError if PostgreSQL fails."""
         if self.held:
             return bool(self.ask("SELECT 1") == 1)
         if self.connection is None:
@@ -49,7 +46,7 @@ class Lock:
         return self.held
 
     def ask(self, sql: str) -> Any:
-        """The first value of the answer. After an error the connection, and with it the lock, is gone."""
+        """Run `sql`; return its first value or None. An error closes the connection, which releases the lock."""
         try:
             with self.connection.cursor() as cursor:
                 cursor.execute(sql)
@@ -61,17 +58,16 @@ class Lock:
 
 
 class Scheduler(DatabaseScheduler):
-    """django-celery-beat's, which keeps the times of the last runs in the database. Besides: an entry that left the
-    code leaves the database (those added in the admin stay), beat outlives a database that is away, and told to end it
-    first sends what it has noted as sent. In the image it works only while it holds the lock."""
+    """Extends django-celery-beat's scheduler. It deletes entries that were removed from the code, but not those added
+    in the admin. It survives database outages. TERM and INT stop it only between two calls of `tick`."""
 
     loaded, lock, waiting = False, Lock(), False
 
     def setup_schedule(self) -> None:
-        prepare_database()  # the rest in tick, where the database may be away
+        prepare_database()  # tick() loads the schedule, because tick() survives a database outage
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send what is due, if this is the beat that may. Returns the seconds to sleep."""
+        """Send the tasks that are due, unless another beat has the lock. Return the seconds to sleep."""
         alive()
         if os.environ.get("ROLE") and connection.vendor == "postgresql" and not self.may_send():
             return 5.0
@@ -83,44 +79,42 @@ class Scheduler(DatabaseScheduler):
                 return seconds
         except (DatabaseError, InterfaceError) as error:
             self.away(error)
-            self._initial_read = self._schedule is None  # a first read that failed does not count as one
+            self._initial_read = self._schedule is None  # if the first read failed, the next tick repeats it
             return 5.0
 
     def load(self) -> None:
-        """Bring the database's schedule in line with the code's."""
         entries = self.app.conf.beat_schedule
-        if settings.READINESS_BEAT:  # else nobody asks for it, and a project's own app may not have the task
+        # Without READINESS_BEAT no check reads the heartbeat. A project with its own Celery app may lack slipway.tasks.
+        if getattr(settings, "READINESS_BEAT", {}):
             entries.setdefault("heartbeat", HEARTBEAT)
         for entry in entries.values():
             entry.setdefault("description", FROM_CODE)
         PeriodicTask.objects.filter(description=FROM_CODE).exclude(name__in=entries).delete()
         super().setup_schedule()
-        # An entry that never ran counts from when it was last saved, which each start of beat does: one restarted more
-        # often than the entry is due would never send it.
+        # The interval of an entry that never ran begins when the entry was last saved, and each start of beat saves all
+        # entries. An entry that is due less often than beat starts would never run. So set last_run_at, once.
         PeriodicTask.objects.filter(description=FROM_CODE, last_run_at=None).update(last_run_at=timezone.now())
         self.loaded = True
 
     def may_send(self) -> bool:
-        """Whether this beat holds the lock; the log says so where it does not."""
         try:
             held = self.lock.hold()
         except Exception as error:
             self.away(error)
             return False
         if not held and not self.waiting:
-            logger.warning("beat: another one is running, waiting for it to end")
+            logger.warning("beat: another beat is running, waiting until it ends")
         self.waiting = not held
         return held
 
     def away(self, error: Exception) -> None:
-        logger.error("beat: the database is away, trying again in 5 s: %s", type(error).__name__)
+        logger.error("beat: the database does not answer, trying again in 5 s: %s", type(error).__name__)
 
 
 @contextlib.contextmanager
 def unbroken() -> Iterator[None]:
-    """TERM and INT wait until the block is through. Celery ends wherever it is: between noting that an entry ran and
-    sending it, no beat would send it before its next turn; and in a query it closes the connection that this is on,
-    which is a traceback and no end."""
+    """Delay TERM and INT until the block ends. Otherwise Celery would exit at once, even during a query. It could
+    record a task as sent and never send it."""
     came: list[int] = []
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():

@@ -1,8 +1,7 @@
-"""What becomes of messages that a worker cannot do now, or not at all: none is lost, and none goes round for ever.
+"""Handles messages that a worker cannot process: none is lost, and none is redelivered forever.
 
-A copy with a header more takes the place of the message, as brokers count nothing. What was delivered LIMIT times and
-never ended, what no release knows, and what is no task at all is laid down in the queue DEAD: `manage.py dead_tasks`
-shows it, and sends it again.
+Brokers do not count deliveries, so a message is sent again as a copy with a counter in its headers. A message goes
+to the queue celery.dead if LIMIT workers were lost while they had it, or if no release knows its task.
 """
 
 import logging
@@ -11,27 +10,28 @@ from typing import Any
 
 from celery import Celery
 from celery.contrib.migrate import republish
-from django.conf import settings
 from kombu import Connection, Message, Queue
+
+from ..release import RELEASE
 
 logger = logging.getLogger(__name__)
 _link: list[Connection] = []
 
 DEAD = "celery.dead"
-MARK = "dead"  # the header that says when and why
-LIMIT = 5  # deliveries of a task whose worker was lost each time
+MARK = "dead"  # header of a task that was given up: when, and why
+LIMIT = 5  # deliveries before a task is given up, if its worker was lost each time
 OF_DELIVERY = ["application_headers", "content_type", "content_encoding", "headers", "delivery_info", "delivery_tag",
-               "body_encoding"]  # properties of this delivery alone
+               "body_encoding"]  # not copied: they describe one delivery, not the task
 
 
 def hold(app: Celery) -> float:
-    """Seconds that a worker may keep a message at most: well before the broker takes it for lost. RabbitMQ waits half
-    an hour, Redis the visibility timeout."""
+    """Return how many seconds a worker may keep a message: 900, or half of Redis's visibility timeout if that is
+    less."""
     return float(min(900, app.conf.broker_transport_options.get("visibility_timeout", 1800) / 2))
 
 
 def connection(app: Celery) -> Connection:
-    """One of our own: those of the app's pool are closed by each process that the worker forks, for the worker too."""
+    """Return a connection from outside Celery's pool: the worker's child processes close the pool's connections."""
     if not (_link and _link[0].connected):
         _link[:] = [app.connection_for_write()]
     return _link[0]
@@ -47,12 +47,12 @@ def headers(message: Message) -> dict[str, Any]:
 
 
 def name(message: Message) -> str:
-    """The task that a message is for."""
-    return str(headers(message).get("task") or "of no known form")
+    return str(headers(message).get("task") or "(unknown format)")
 
 
 def replace(app: Celery, message: Message, queue: str | None = None, **more: Any) -> None:
-    """Put a copy with these headers into a queue (its own), and then drop the message. Raises ConnectionError."""
+    """Send a copy of `message`, with the headers `more` added, to `queue` (None: to its former queue). Then
+    acknowledge `message`. Raise ConnectionError if the copy cannot be sent."""
     message.headers = {**headers(message), **more}
     message.headers.pop("redelivered", None)
     where = message.delivery_info or {}
@@ -62,31 +62,31 @@ def replace(app: Celery, message: Message, queue: str | None = None, **more: Any
             dead_queue(producer.channel).declare()
         exchange: Any = "" if queue else where.get("exchange", "")
         republish(producer, message, exchange, queue or where.get("routing_key"), OF_DELIVERY)
-    except Exception as error:  # the worker takes no other for a broken connection
+    except Exception as error:
         _link.clear()
-        raise ConnectionError(f"no message can be sent: {type(error).__name__}") from error
+        raise ConnectionError(f"cannot send a message: {type(error).__name__}") from error  # makes the worker reconnect
     message.ack()
 
 
 def again(app: Celery, message: Message) -> None:
-    """One more delivery of a task that somebody had before; or its end."""
+    """Send a task again because its worker was lost. After LIMIT deliveries, move it to the queue of dead tasks."""
     count = headers(message).get("deliveries", 1) + 1
     if count > LIMIT:
         return bury(app, message, f"its worker was lost {LIMIT} times")
-    logger.warning("task %s[%s] was not ended where it ran: delivery %d of %d", name(message),
+    logger.warning("task %s[%s] lost its worker: delivery %d of %d", name(message),
                    headers(message).get("id"), count, LIMIT)
     replace(app, message, deliveries=count)
 
 
 def bury(app: Celery, message: Message, why: str) -> None:
-    """Lay it down in the queue DEAD. Its arguments may be secrets: they are not told."""
+    """Move a message to the queue of dead tasks. Log the reason (`why`), but no arguments: they may be secrets."""
     logger.error("task %s[%s] is dead: %s", name(message), headers(message).get("id"), why)
     where = (message.delivery_info or {}).get("routing_key", "")
-    replace(app, message, DEAD, **{MARK: {"why": why, "queue": where, "at": time.time(), "release": settings.RELEASE}})
+    replace(app, message, DEAD, **{MARK: {"why": why, "queue": where, "at": time.time(), "release": RELEASE}})
 
 
 def revive(app: Celery, message: Message) -> None:
-    """Send what is dead again, as new."""
+    """Move a message from the queue of dead tasks to its former queue."""
     queue = (headers(message).pop(MARK, None) or {}).get("queue") or app.conf.task_default_queue
     for header in ("deliveries", "unknown"):
         message.headers.pop(header, None)

@@ -1,5 +1,3 @@
-"""What all of the project's Celery tasks share."""
-
 from __future__ import annotations
 
 import time
@@ -24,17 +22,17 @@ T = TypeVar("T")
 
 breaker = Breaker("broker")
 
-OUTAGES = "outages"  # the header that says how often a task met a database that was away
-LONGEST = 60  # seconds until such a task is tried again
-DUE = "due"  # the header with the time of a task that is put off for longer than a worker may keep its message
+OUTAGES = "outages"  # header: how often the task met a database outage
+LONGEST = 60  # longest delay in seconds before the next attempt
+DUE = "due"  # header: the time when a task is due, if that is later than a worker may keep its message
 
 
-class Task(CeleryTask):  # type: ignore[type-arg]  # it is no generic at run time
-    """A task that may be put off for as long as you like, and that neither a retry nor an outage loses."""
+class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
+    """The base class of tasks. Tasks survive long delays, retries and database outages."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Celery's own. A task that loses the database is sent again, later each time, which is no retry of its own:
-        `max_retries` does not count it."""
+        """Run the task. If the database connection is lost, retry the task, each time after a longer delay.
+        `max_retries` does not count these attempts."""
         if self.request.called_directly:
             return super().__call__(*args, **kwargs)
         try:
@@ -49,11 +47,11 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # it is no generic at run tim
 
     def apply_async(self, args: Any = None, kwargs: Any = None, task_id: Any = None, producer: Any = None,
                     link: Any = None, link_error: Any = None, shadow: Any = None, **options: Any) -> Any:
-        """Celery's own. A broker gives a message that a worker keeps for too long to the next one, and the next: a
-        task that is due later than that bears its time in a header, and each worker keeps it for a part of the way."""
+        """Send the task as Celery does. A broker redelivers a message that a worker keeps too long. So a task with a
+        long delay gets a header (DUE) with its due time. Workers requeue its message regularly until then."""
         seconds = ahead(options.get("countdown"), options.get("eta"))
         headers = {name: value for name, value in (options.get("headers") or {}).items()
-                   if name not in (DUE, "deliveries", "unknown")}  # those of the message before
+                   if name not in (DUE, "deliveries", "unknown")}  # these headers describe the task's previous message
         if seconds > deliveries.hold(self.app):
             headers[DUE] = (datetime.now(timezone.utc) + timedelta(seconds=seconds)).isoformat()
             options.update(countdown=None, eta=None)
@@ -63,8 +61,7 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # it is no generic at run tim
         return send(producer=producer) if patient else in_haste(send, producer, self.app.connection_for_write)
 
     def retry(self, *args: Any, **options: Any) -> Any:
-        """Celery's own, less two faults: where the broker takes no message it would drop the task, and where the last
-        retry is over it tells the arguments."""
+        """Retry as Celery does. If sending fails, the broker redelivers the message. Errors show no task arguments."""
         try:
             return super().retry(*args, **options)
         except Reject as error:
@@ -75,9 +72,8 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # it is no generic at run tim
 
 
 def in_haste(send: Callable[..., T], producer: Producer | None, connect: Callable[[], Connection]) -> T:
-    """Send from a request: no second attempt but after what failed at once, as a connection does whose broker has been
-    restarted, and none at all while the broker hangs. The second has a connection of its own: those that are kept may
-    all have ended. A caller's own producer has one attempt."""
+    """Call `send` while a visitor waits. If it fails quickly, retry once on a new connection from `connect`: the
+    pool's may be dead, as after the broker's restart. Do not retry if the caller gave a `producer`."""
     with breaker.attempt():
         began = time.monotonic()
         try:
@@ -90,14 +86,12 @@ def in_haste(send: Callable[..., T], producer: Producer | None, connect: Callabl
 
 
 def is_away() -> bool:
-    """Whether a connection to a database has ended, or could not be made. What the database itself refuses or breaks
-    off, such as a long statement, leaves it as it was."""
+    """Return True if a database connection was lost or could not be opened. A statement timeout does not count."""
     return any(found.errors_occurred and (found.connection is None or not found.is_usable())
                for found in connections.all(initialized_only=True))
 
 
 def ahead(countdown: float | None, eta: datetime | str | None) -> float:
-    """How many seconds from now a task is put off."""
     if isinstance(eta, str):
         eta = datetime.fromisoformat(eta)
     if eta is not None:
@@ -107,5 +101,4 @@ def ahead(countdown: float | None, eta: datetime | str | None) -> float:
 
 @signals.heartbeat_sent.connect
 def worker_is_alive(**_: Any) -> None:
-    """The worker's own heartbeat, every 2 s while it has a broker."""
     alive()

@@ -1,9 +1,8 @@
-"""What a deploy asks of the image's worker, of two releases that run side by side for a while.
+"""The image's Celery worker. During a deploy, workers of the old and the new release run side by side.
 
-In the file that READY_FILE names it says "consuming RELEASE", or "paused RELEASE" while worker.pause lies beside that
-file: then it takes no more tasks, and ends those it has. A task that it does not know, which only the other release
-can have queued, it puts back, each time after a longer while, and when it is paused; deliveries.py says what becomes of
-it in the end.
+The worker writes its state to the file READY_FILE: "consuming RELEASE", or "paused RELEASE" while a file worker.pause
+is beside it. A paused worker finishes its tasks and takes no more. If this release does not know a task, the other
+release may. So the worker requeues the task after growing delays, and finally moves it to the queue of dead tasks.
 """
 
 import logging
@@ -15,35 +14,32 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from celery.worker.consumer import Consumer as BaseConsumer
-from django.conf import settings
 from kombu import Message
 
 from ..lasting import write_replace
+from ..release import RELEASE
 from . import deliveries
 from .task import DUE, ahead
 
 logger = logging.getLogger(__name__)
 
-LOOK = 0.2  # seconds between two looks for worker.pause
-BACK = 5  # seconds an unknown task is kept first, then twice as long each time
-TRIES = 7  # times it is put back: in all ten minutes
-MANY = 1000  # unknown tasks that are kept at a time: more would fill the memory
+LOOK = 0.2  # seconds between checks whether the file worker.pause exists
+BACK = 5  # seconds until a task that this release does not know goes back to the queue; doubles each time
+TRIES = 7  # times that such a task goes back to the queue, within ten minutes in all
+MANY = 1000  # most unknown tasks kept at a time: more would fill memory
 
 
 class Consumer(BaseConsumer):
-    """Celery's, with the above."""
-
     told = False
     qos: Any
     strategies: dict[str, Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # id of a message → its timer, and what put_back takes
+        # id of a kept message → (timer that puts the message back, arguments for put_back)
         self.kept: dict[int, tuple[Any, tuple[Message, Any, dict[str, Any]]]] = {}
 
     def on_ready(self) -> None:
-        """Begin to heed worker.pause."""
         super().on_ready()
         path = os.environ.get("READY_FILE")
         if path and not self.told:
@@ -51,7 +47,7 @@ class Consumer(BaseConsumer):
             threading.Thread(target=self.heed, args=(Path(path),), name="heed", daemon=True).start()
 
     def heed(self, path: Path) -> NoReturn:
-        """Do as worker.pause says, and say so."""
+        """Pause while the file worker.pause exists beside `path` (READY_FILE). Write each change of state to `path`."""
         queues, state = list(self.app.amqp.queues.consume_from), "consuming"
         self.call_soon(say, path, state)
         while True:
@@ -67,7 +63,6 @@ class Consumer(BaseConsumer):
                 self.call_soon(say, path, state)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[..., Any]:
-        """Celery's, with a look at each message before."""
         handle = super().create_task_handler(*args, **kwargs)
 
         def on_message(message: Message) -> None:
@@ -77,61 +72,60 @@ class Consumer(BaseConsumer):
             elif left > deliveries.hold(self.app):
                 self.keep(message, deliveries.hold(self.app))
             else:
-                if left > 0:  # the rest of the way is Celery's
+                if left > 0:  # Celery itself keeps the task until it is due
                     message.headers["eta"] = message.headers[DUE]
                 handle(message)
 
         return on_message
 
     def was_begun(self, message: Message) -> bool:
-        """Whether somebody had it before, and may have begun it: what is not due yet, or unknown, is only kept."""
+        """Return True if another worker may have begun this task: the message was delivered before, this release knows
+        the task, and the task is due."""
         headers, had = deliveries.headers(message), (message.delivery_info or {}).get("redelivered")
         waits = any(ahead(None, headers.get(name)) > 0 for name in ("eta", DUE))
         return bool(had and headers.get("task") in self.strategies and not waits)
 
     def on_unknown_task(self, body: Any, message: Message, exc: Exception) -> None:
-        """Put it back after a while, or bury it."""
+        """Requeue the unknown task after a delay. After TRIES such attempts, move it to the queue of dead tasks."""
         tries = deliveries.headers(message).get("unknown", 0)
         if tries >= TRIES or sum("unknown" in headers for _, (*_, headers) in self.kept.values()) >= MANY:
             return deliveries.bury(self.app, message, "no release knows it")
         seconds = min(BACK * 2 ** tries, deliveries.hold(self.app))
-        logger.warning("unknown task %s: put back in %d s", deliveries.name(message), seconds)
+        logger.warning("unknown task %s: put back into the queue in %d s", deliveries.name(message), seconds)
         self.keep(message, seconds, unknown=tries + 1)
 
     def on_unknown_message(self, body: Any, message: Message) -> None:
-        deliveries.bury(self.app, message, "it is no task")
+        deliveries.bury(self.app, message, "it is not a task")
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:
         deliveries.bury(self.app, message, f"it cannot be read: {type(exc).__name__}")
 
     def on_invalid_task(self, body: Any, message: Message, exc: Exception) -> None:
-        deliveries.bury(self.app, message, f"it is no valid task: {type(exc).__name__}")
+        deliveries.bury(self.app, message, f"it is not a valid task: {type(exc).__name__}")
 
     def keep(self, message: Message, seconds: float, **headers: Any) -> None:
-        """Hold a message back, beside those that are worked on, and then put it at the end of its queue."""
+        """Keep a message for `seconds` while other tasks run, then requeue it with `headers` added."""
         self.qos.increment_eventually()
         words = (message, self.qos, headers)
         self.kept[id(message)] = self.timer.call_after(seconds, self.call_soon, (self.put_back, *words)), words
 
     def give_back(self) -> None:
-        """Put back at once all that is kept: another release's worker goes on, and may know it."""
+        """Requeue all kept messages now: the other release's worker may know their tasks."""
         for timer, words in [*self.kept.values()]:
             timer.cancel()
             self.put_back(*words)
 
     def put_back(self, message: Message, qos: Any, headers: dict[str, Any]) -> None:
-        """Put a message at the end of its queue, unless that was done meanwhile."""
-        if not self.kept.pop(id(message), None):  # it was given back meanwhile
+        if not self.kept.pop(id(message), None):  # it was put back meanwhile
             return
-        if qos is not self.qos:  # another connection has it by now
+        if qos is not self.qos:  # the worker has reconnected, so the broker sends the message again
             return
         qos.decrement_eventually()
         deliveries.replace(self.app, message, **headers)
 
 
 def say(path: Path, state: str) -> None:
-    """Write it whole; that the folder is full or away is no reason to stop working."""
     try:
-        write_replace(path, f"{state} {settings.RELEASE}\n")
+        write_replace(path, f"{state} {RELEASE}\n")
     except OSError as error:
         logger.error("%s cannot be written: %s", path, error)

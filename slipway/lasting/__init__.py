@@ -1,7 +1,7 @@
-"""Files, written so that they last: whoever reads one, after a kill or a power cut too, finds it as it was or as it is
-now. docs/files.md has the guarantees of each, and what none of them gives.
+"""Atomic, durable file writes, and locks. Readers find a file's old or new content, never a part, even if the writer is
+killed or the power fails; see docs/files.md.
 
-Standard library alone, and nothing of Django: the deployer's agent has files.py, too, and runs on Python 3.9.
+It uses only the standard library of Python 3.9, because the agent contains files.py and runs on hosts.
 """
 
 from __future__ import annotations
@@ -16,15 +16,12 @@ __all__ = ["LockedOpen", "link_replace", "write_replace"]
 
 
 class LockedOpen:
-    """`open`, locked for as long as the block runs, by one process at a time; `shared`: by all who ask for that.
+    """Opens a file like `open` and locks it until the block ends. Several processes may hold a `shared` lock at once.
 
-    What is open is what `path` names: where the file was replaced or removed while this waited, it opens the new one.
-    So does everyone else, and who replaces a file under its lock, by `replace`, loses nothing of theirs. The lock ends
-    with its process, however that ends; a forked child has it, too, unless the file was replaced. It binds only those
-    who ask for it.
+    If another process replaces the file during the wait, the new file is opened. Replace a locked file only by the
+    method `replace`, so that no change is lost.
 
-    `mode` is that of `open`, less "x"; "w" empties the file once it is locked. `timeout`: raises TimeoutError after so
-    many seconds. Raises what `open` raises.
+    `mode`: as for `open`, without "x"; "w" empties the locked file. After a wait of `timeout` s, raise TimeoutError.
     """
 
     FLAGS = {"r": 0, "w": os.O_CREAT, "a": os.O_CREAT | os.O_APPEND}
@@ -51,8 +48,8 @@ class LockedOpen:
         self.stack.close()
 
     def replace(self, content: str | bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
-        """`write_replace`, for use in the block: the new file is locked, too, until that ends. After `write_replace`
-        itself it would not be, and the next one's block would begin."""
+        """Replace the file as `write_replace` does. Lock the new file, too: no other process may lock it before the
+        block ends."""
         with contextlib.ExitStack() as stack:
             os.rename(stack.enter_context(written(self.path, content, mode, owner)), self.path)
             self.stack.push(stack.pop_all())

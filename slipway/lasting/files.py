@@ -1,5 +1,4 @@
-"""A file or a link that is replaced as a whole, and a lock that is right when that happens to what is locked.
-The deployer's agent has this, too."""
+"""Replaces files and symlinks atomically, and locks files that may be replaced. The agent contains this module."""
 
 from __future__ import annotations
 
@@ -10,42 +9,40 @@ import os
 import time
 from collections.abc import Iterator
 
-PAUSE = 0.01  # seconds: no call of the system waits for a lock for a limited time
+PAUSE = 0.01  # seconds between attempts to lock: the kernel has no lock call with a timeout
 
 
-# ---- replaced ----
+# ---- replace files ----
 
 def write_replace(path: str | os.PathLike[str], content: str | bytes, mode: int = 0o644,
                   owner: tuple[int, int] | None = None) -> None:
-    """Write beside, sync, rename, sync the folder. Of several who do so at once each is whole, and the last one stays.
-    A link is replaced, not followed. `owner`: (uid, gid). Raises OSError, which names the file: the old content is
-    there then, or, where only the folder could not be synced, the new one."""
+    """Create or replace a file: write and sync PATH.new, rename it, sync the folder. If PATH is a symlink, replace the
+    symlink itself. `owner` is (uid, gid). On failure raise an OSError that names the path."""
     with written(path, content, mode, owner) as new:
         move(new, path)
 
 
 def write_beside(path: str | os.PathLike[str], content: str | bytes, mode: int = 0o644,
                  owner: tuple[int, int] | None = None) -> str:
-    """The first half of `write_replace`, where one process alone writes: a synced file beside its place; its path."""
+    """Write and sync PATH.new; return its path. Until `move` renames it, no other process may write it."""
     with written(path, content, mode, owner) as new:
         return new
 
 
 def move(path: str | os.PathLike[str], to: str | os.PathLike[str]) -> None:
-    """The second half: rename within a folder, and sync that."""
     os.rename(path, to)
     sync(os.path.dirname(to))
 
 
 def link_replace(path: str | os.PathLike[str], target: str) -> None:
-    """Make a symbolic link, in one rename over whatever was there. For one process at a time. Raises OSError."""
+    """Create or replace the symlink `path` by one rename. Only one process at a time may call this."""
     new = os.fspath(path) + ".new"
     remove(new)
     os.symlink(target, new)
     try:
         move(new, path)
     except OSError:
-        with contextlib.suppress(OSError):  # which would hide why
+        with contextlib.suppress(OSError):  # a second error would hide the first
             remove(new)
         raise
 
@@ -53,8 +50,8 @@ def link_replace(path: str | os.PathLike[str], target: str) -> None:
 @contextlib.contextmanager
 def written(path: str | os.PathLike[str], content: str | bytes, mode: int,
             owner: tuple[int, int] | None) -> Iterator[str]:
-    """The path of a synced file, PATH.new; nobody else begins one there while the block runs, and its lock is held.
-    Removed where an error ends that. What a killed process has left is no hindrance."""
+    """Write and sync PATH.new, lock it against other writers until the block ends, and yield its path. On an error
+    remove it. Replace a PATH.new that a killed writer left."""
     new = os.fspath(path) + ".new"
     number = begin(new)
     try:
@@ -67,23 +64,23 @@ def written(path: str | os.PathLike[str], content: str | bytes, mode: int,
             os.fsync(number)
         yield new
     except BaseException:
-        with contextlib.suppress(OSError):  # which would hide why
-            if is_at(number, new):  # else it has its name, and what is there is another's
+        with contextlib.suppress(OSError):  # a second error would hide the first
+            if is_at(number, new):  # else our file was renamed, and this one is another writer's
                 remove(new)
         raise
     finally:
-        fcntl.flock(number, fcntl.LOCK_UN)  # a child that another thread has forked meanwhile would keep it
+        fcntl.flock(number, fcntl.LOCK_UN)  # a child forked meanwhile shares this descriptor, and would keep the lock
         os.close(number)
 
 
 def begin(new: str) -> int:
-    """Make a file, and lock it: for who finds it, that is how a writer who lives differs from one who was killed."""
+    """Create and lock a file; return its descriptor. The lock shows other writers that this writer is alive."""
     while True:
         with contextlib.suppress(FileExistsError), contextlib.ExitStack() as stack:
             number = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             stack.callback(os.close, number)
             fcntl.flock(number, fcntl.LOCK_EX)
-            if is_at(number, new):  # else it was taken for a dead one's before it was locked
+            if is_at(number, new):  # else another writer removed the file before it was locked
                 stack.pop_all()
                 return number
             continue
@@ -91,24 +88,24 @@ def begin(new: str) -> int:
 
 
 def end(new: str) -> None:
-    """Wait for who writes a file; remove what nobody writes."""
+    """Wait until the file's writer has finished or died, then remove the file if it still exists."""
     try:
         with contextlib.suppress(FileNotFoundError), locked(new, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK):
             remove(new)
     except OSError as error:
-        if error.errno != errno.ELOOP:  # a link: none of ours
+        if error.errno != errno.ELOOP:  # ELOOP: the path is a symlink; writers make none
             raise
         remove(new)
 
 
-# ---- locked ----
+# ---- lock files ----
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str], flags: int = os.O_RDONLY, mode: int = 0o666, *, shared: bool = False,
            timeout: float | None = None) -> Iterator[int]:
-    """A file or folder, open and locked for as long as the block runs; its number. What is open is what `path` names:
-    where that was replaced or removed while this waited, it opens the new one. `flags` and `mode` are those of
-    `os.open`; the rest is as for LockedOpen."""
+    """Open and lock a file or folder, and yield its descriptor. If another process replaces the file meanwhile, open
+    the new file. `flags` and `mode`: see `os.open`. Several processes may hold a `shared` lock. After a wait of
+    `timeout` seconds, raise TimeoutError."""
     until = None if timeout is None else time.monotonic() + timeout
     while True:
         number = os.open(path, flags, mode)
@@ -122,7 +119,7 @@ def locked(path: str | os.PathLike[str], flags: int = os.O_RDONLY, mode: int = 0
 
 
 def wait(number: int, path: str | os.PathLike[str], kind: int, until: float | None) -> None:
-    """Lock an open file. Raises TimeoutError at that time."""
+    """Lock an open file (`number`: its descriptor). Raise TimeoutError if it is not free by the time `until`."""
     with named(path):
         if until is None:
             return fcntl.flock(number, kind)
@@ -135,17 +132,16 @@ def wait(number: int, path: str | os.PathLike[str], kind: int, until: float | No
 
 
 def is_at(number: int, path: str | os.PathLike[str]) -> bool:
-    """Whether an open file is what a path names."""
     try:
         return os.path.samestat(os.fstat(number), os.stat(path))
     except FileNotFoundError:
         return False
 
 
-# ---- what they are made of ----
+# ---- helpers ----
 
 def remove(*paths: str) -> None:
-    """Remove those of these files that are there. A read-only disk is an error only where one of them is there."""
+    """Remove the files that exist. If none exists, a read-only disk causes no error."""
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             if os.path.lexists(path):
@@ -154,7 +150,6 @@ def remove(*paths: str) -> None:
 
 @contextlib.contextmanager
 def named(path: str | os.PathLike[str]) -> Iterator[None]:
-    """What the block raises of OSError names the path, where it names none, as after a write."""
     try:
         yield
     except OSError as error:
@@ -163,8 +158,7 @@ def named(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def sync(path: str) -> None:
-    """Make what a file has, or what was renamed and removed in a folder, outlive a power cut. Raises OSError, which
-    names it."""
+    """Write a file's content, or a folder's renames and removals, to the disk. Raise OSError if the disk fails."""
     number = os.open(path or ".", os.O_RDONLY)
     try:
         with named(path):

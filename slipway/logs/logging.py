@@ -1,4 +1,4 @@
-"""Logs on stderr: readable in development, one JSON object a line in production; each line has the request's id."""
+"""Formats logs: text in development, JSON lines in production. Each line contains its request's id."""
 
 import logging
 import re
@@ -10,13 +10,11 @@ from pythonjsonlogger.json import JsonFormatter
 from ..release import RELEASE
 from . import request_id
 
-# What moves the cursor or ends a line: a visitor's text could pose as a line of ours.
+# Characters that move the cursor or end a line: with them, a visitor's text could look like lines of the log.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class RequestIdFilter(logging.Filter):
-    """Gives each record the current request id, so that a format may name it."""
-
     def filter(self, record: logging.LogRecord) -> bool:
         if not hasattr(record, "request_id"):
             record.request_id = request_id.current() or "-"
@@ -24,7 +22,7 @@ class RequestIdFilter(logging.Filter):
 
 
 class OfVisitors(logging.Filter):
-    """Makes a warning of what any visitor can bring about: nobody is called for it, and no traceback tells more."""
+    """Turns errors that visitors can cause, such as a wrong Host, into warnings without traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
@@ -32,7 +30,7 @@ class OfVisitors(logging.Filter):
 
 
 class NoArguments(logging.Filter):
-    """Takes what a task was given and what it returned out of Celery's records: both may be secrets."""
+    """Removes arguments and results of tasks from Celery's log records, because they may be secrets."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.__dict__.pop("data", None)
@@ -44,7 +42,7 @@ class NoArguments(logging.Filter):
 
 
 class Text(logging.Formatter):
-    """A line a record, with control characters shown as \\n or \\x1b; a traceback follows, indented."""
+    """Formats a log record as one line, with control characters as \\n or \\x1b. A traceback follows, indented."""
 
     def __init__(self) -> None:
         super().__init__("{asctime} {levelname} {name} [{request_id:.8}] {message}", style="{")
@@ -57,8 +55,8 @@ class Text(logging.Formatter):
 
 
 class Json(JsonFormatter):
-    """An object a line: time (ISO 8601, UTC), level, logger, message, request_id, release, then the record's `extra`
-    and, where there is one, the traceback as `exception`."""
+    """Formats a log record as one JSON object: time (ISO 8601, UTC), level, logger, message, request_id, release; if
+    present, also the exception and the keys of `extra`."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -69,12 +67,11 @@ class Json(JsonFormatter):
     def jsonify_log_record(self, log_data: Any) -> str:
         try:
             return super().jsonify_log_record(log_data)
-        except (TypeError, ValueError):  # an `extra` that JSON cannot tell: its text will do
+        except (TypeError, ValueError):  # an `extra` without a JSON form: use its text
             return super().jsonify_log_record({str(key): str(value) for key, value in log_data.items()})
 
 
 def logging_config(json: bool) -> dict[str, Any]:
-    """Django's LOGGING, and gunicorn's: everything goes to stderr once, as JSON or as text."""
     passed_on = {"handlers": [], "propagate": True}
     of_tasks = {**passed_on, "filters": ["no_arguments"]}
     of_visitors = {**passed_on, "filters": ["of_visitors"]}
@@ -92,7 +89,7 @@ def logging_config(json: bool) -> dict[str, Any]:
             **{name: of_tasks for name in ("celery.app.trace", "celery.worker.strategy")},
             **{f"django.security.{name}": of_visitors for name in (
                 "DisallowedHost", "RequestDataTooBig", "TooManyFieldsSent", "TooManyFilesSent")},
-            "uvicorn": {"level": "WARNING"},  # what it tells of each start and websocket, others tell
-            "axes": {"level": "ERROR"},  # slipway.security.sign_in tells of failures, once
+            "uvicorn": {"level": "WARNING"},  # gunicorn and slipway log starts and websockets already
+            "axes": {"level": "ERROR"},  # slipway.security.sign_in logs failures already
         },
     }

@@ -1,9 +1,8 @@
-"""Output that waits for nobody: stdout and stderr of web, worker and beat in production.
+"""Non-blocking stdout and stderr for web, worker and beat in production.
 
-Who reads them may stop, as an engine that hangs does. Then their pipe fills up, and whoever writes the next line would
-wait, with the visitor whose request it tells of. Here a line goes out at once where there is room. Where there is
-none it is kept, up to LIMIT bytes in each process, and a thread brings it out later; beyond that, lines are dropped
-and counted, and the log says how many once it is read again.
+If Docker hangs, it stops reading the pipe of the container's output, and the pipe fills up. Then processes that log
+would block, and visitors would wait. Therefore this module buffers up to LIMIT bytes, and a thread writes them later.
+Further lines are dropped; their number is logged once Docker reads again.
 """
 
 import atexit
@@ -23,25 +22,25 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LIMIT = 1 << 20
-LAST = 1  # second that a process gives at its end to what it has kept
-WHOLE = 4096  # bytes that a pipe takes whole or not at all
+LAST = 1  # seconds that an exiting process waits, at most, until the buffered lines are written
+WHOLE = 4096  # bytes that a pipe takes all at once or not at all
 
 
 class Output(io.RawIOBase):
-    """A file that takes all it is given at once. `fd` has to be non-blocking."""
+    """A file whose `write` never blocks. Its descriptor `fd` must be non-blocking."""
 
-    observers: list[Callable[[int], object]] = []  # each called with the number of lines just lost
+    observers: list[Callable[[int], object]] = []  # each is called with the number of lines that were just lost
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.reset()
-        # Its thread holds other locks only while it holds this one: so no child gets one that nobody will let go of.
+        # A fork waits for self.lock. The thread takes other locks only inside it: so no child process gets a held lock.
         os.register_at_fork(before=lambda: self.lock.acquire(), after_in_parent=lambda: self.lock.release(),
                             after_in_child=self.reset)
         atexit.register(self.finish)
 
     def reset(self) -> None:
-        """As new; also in a forked child: what is kept is its parent's to tell."""
+        """Empty the buffer. A forked child calls this, because its parent writes the buffered lines."""
         self.lock, self.kept, self.lost = threading.RLock(), bytearray(), 0
         self.thread: threading.Thread | None = None
 
@@ -55,7 +54,6 @@ class Output(io.RawIOBase):
         return self.fd
 
     def write(self, data: "Buffer") -> int:
-        """Take all of it: out it goes, or it is kept or dropped."""
         data = bytes(data)
         with self.lock:
             rest = data if self.kept else data[self.put(data):]
@@ -68,32 +66,28 @@ class Output(io.RawIOBase):
         return len(data)
 
     def put(self, data: bytes) -> int:
-        """Write what there is room for. How many bytes are done with."""
         try:
             return os.write(self.fd, data)
         except BlockingIOError:
             return 0
-        except OSError:  # nobody will ever read it
+        except OSError:  # the reader has closed the pipe
             self.drop(data)
             return len(data)
 
     def drop(self, data: bytes) -> None:
-        """Count lines as lost."""
         lines = data.count(b"\n")
         self.lost += lines
         for observer in self.observers:
             observer(lines)
 
     def start(self) -> None:
-        """Start the thread that brings out what is kept."""
         self.thread = threading.Thread(target=self.bring_out, name="output", daemon=True)
         try:
             self.thread.start()
-        except RuntimeError:  # no more threads here: the next line tries again
+        except RuntimeError:  # no thread can start now: the next write tries again
             self.thread = None
 
     def bring_out(self) -> None:
-        """Until nothing is kept any more."""
         room, kept = select.poll(), True
         room.register(self.fd, select.POLLOUT)
         while kept:
@@ -104,33 +98,32 @@ class Output(io.RawIOBase):
                 if not kept:
                     lost, self.lost, self.thread = self.lost, 0, None
         if lost:
-            logger.warning("%d lines of the log were lost: nobody read it", lost)
+            logger.warning("%d log lines were lost: nobody read them in time", lost)
 
     def finish(self) -> None:
-        """At the end of the process: wait for that thread, for a moment."""
         if thread := self.thread:
             thread.join(LAST)
 
 
 def first_lines(data: bytearray) -> bytes:
-    """As many whole lines as a pipe takes whole, so that none is torn by another process's; at least one."""
+    """Return as many whole lines (at least one) as a pipe takes at once, so that no other output splits them."""
     end = data.rfind(b"\n", 0, WHOLE) + 1 or data.find(b"\n") + 1 or len(data)
     return bytes(data[:end])
 
 
 def install() -> None:
-    """From now on stdout and stderr wait for nobody, where they lead to a pipe or a terminal: files never wait."""
+    """Make stdout and stderr non-blocking if they are pipes or terminals; files never block."""
     for name, fd in (("stdout", 1), ("stderr", 2)):
         if (opened := reopen(fd)) is not None:
-            stream = io.TextIOWrapper(  # type: ignore[type-var]  # it asks for no buffer
+            stream = io.TextIOWrapper(  # type: ignore[type-var]  # it needs no buffer
                 Output(opened), "utf-8", "backslashreplace", line_buffering=True)
             setattr(sys, name, stream)
-            setattr(sys, f"__{name}__", stream)  # Celery's signal handlers write there
+            setattr(sys, f"__{name}__", stream)  # Celery's signal handlers write to sys.__stdout__ or sys.__stderr__
 
 
 def reopen(fd: int) -> int | None:
-    """A non-blocking file descriptor of its own for the pipe or terminal behind `fd`, whose own flags others share.
-    None where it is another thing, or may not be opened."""
+    """Open the pipe or terminal `fd` again, non-blocking. `fd` itself stays blocking: other processes share it. Return
+    None if `fd` is another kind of file or cannot be opened again."""
     try:
         if stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
             return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)

@@ -1,4 +1,4 @@
-"""One id for a request and all it sets off: in the answer's header, every log line, and the tasks it queues."""
+"""The id of the current request. The request's response, log lines and tasks contain this id."""
 
 import re
 import uuid
@@ -9,17 +9,15 @@ _current: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def current() -> str:
-    """The id of the request or task being worked on; empty outside of one."""
     return _current.get()
 
 
 def start(given: str = "") -> str:
-    """Make `given` the current id where it is one, else a new one: a visitor may send anything. Returns the id."""
+    """Set and return the current request's id: `given` or, if that is empty or invalid, a new one."""
     request_id = given if re.fullmatch(r"[A-Za-z0-9_-]{8,64}", given or "") else uuid.uuid4().hex
     _current.set(request_id)
     return request_id
 
 
 def clear() -> None:
-    """Outside of a request or task again."""
     _current.set("")

@@ -1,4 +1,4 @@
-"""What Sentry is told of an error: nothing that somebody typed, and nothing that opens a door."""
+"""Sends errors to Sentry, without request bodies, query strings, local variables and passwords."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 
-# In a text: user and password of a URL; a query; what follows the word.
+# Parts of texts to hide: user and password of a URL; a query; the value after "password".
 SECRETS = ((re.compile(r"://[^\s'\"]*@"), "://[Filtered]@"),
            (re.compile(r"(?<=[\w/])\?[^\s'\"]+"), "?[Filtered]"),
            (re.compile(r"(?i)(passw\w*['\"]?\s*[=:]\s*)\S+"), r"\1[Filtered]"))
 
 
 def start(dsn: str, release: str, environment: str) -> None:
-    """Send errors there from now on."""
     sentry_sdk.init(dsn, release=release, environment=environment, include_local_variables=False,
                     max_request_body_size="never", before_send=scrub_event,
                     event_scrubber=EventScrubber([*DEFAULT_DENYLIST, "http.query", "url.query"], recursive=True))

@@ -1,4 +1,4 @@
-"""What has to be right with the database before a server, worker or beat starts in development."""
+"""Prepare the database for development before server, worker or beat starts."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,26 +17,23 @@ Write = Callable[[str], object]
 
 
 def prepare(write: Write) -> None:
-    """Bring the project's own SQLite file up to date; of any other database name what is pending, as a half-written
-    branch must not migrate a shared one. `write` gets each line for the user: none where there is nothing to do.
-
-    Raises CommandError, of one line, where the database cannot be used or a migration fails.
-    """
+    """Migrate the project's own SQLite file. For another database only print pending migrations: other people may use
+    it, and a half-written branch must not migrate it. `write` prints a line for the user. If the database cannot be
+    used or a migration fails, raise a CommandError of one line."""
     try:
         migrate(write) if is_own() else tell(write)
     finally:
-        connection.close()  # what starts next opens its own
+        connection.close()  # the next process opens its own
 
 
 def tell(write: Write) -> None:
-    """Name what is pending. Raises as `prepare` does."""
     if missing := pending():
         write(f"Migrations not applied to {where()}: {', '.join(missing)}. To apply them: make migrate")
 
 
 def migrate(write: Write) -> None:
-    """Migrate the project's own file. All under a lock, as on a fresh clone server, worker and beat come here at once:
-    not even to open the file at the same time is safe, as SQLite does not wait its turn to switch one to WAL."""
+    """Migrate the project's own SQLite file under a lock. In a fresh clone, server, worker and beat open the file at
+    once. While one of them switches the file to WAL mode, SQLite fails in the others instead of waiting."""
     lock = Path(settings.OWN_DATABASE).with_suffix(".lock")
     with one_line():
         lock.touch()
@@ -57,7 +54,6 @@ def said(error: BaseException) -> str:
 
 
 def pending() -> list[str]:
-    """The names of the migrations that the default database lacks, in order."""
     with one_line():
         executor = MigrationExecutor(connection)
         executor.loader.check_consistent_history(connection)
@@ -67,7 +63,6 @@ def pending() -> list[str]:
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Makes of a database that cannot be used a CommandError of one line."""
     try:
         yield
     except (DatabaseError, InconsistentMigrationHistory, OSError) as error:
@@ -75,8 +70,8 @@ def one_line() -> Iterator[None]:
 
 
 def explain(migrating: bool) -> None:
-    """After a command that the database failed: raise CommandError, of one line, where the database cannot be reached
-    or, unless the command was `migrating`, lacks migrations."""
+    """Explain a command's database error: raise a CommandError if the database cannot be used or migrations are
+    pending. If the command was `migrating`, ignore pending migrations."""
     told: list[str] = []
     tell(told.append)
     if told and not migrating:
@@ -84,13 +79,11 @@ def explain(migrating: bool) -> None:
 
 
 def is_own() -> bool:
-    """Is the default database the file that development made for itself?"""
     own = getattr(settings, "OWN_DATABASE", None)
     return own is not None and str(settings.DATABASES[DEFAULT_DB_ALIAS].get("NAME")) == str(own)
 
 
 def where() -> str:
-    """The default database in a few words: its file from the current folder, or its name and host."""
     database = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"the database {os.path.relpath(database['NAME'])}"
@@ -98,7 +91,6 @@ def where() -> str:
 
 
 def advice() -> str:
-    """What to do about a database that cannot be used."""
     if connection.vendor == "sqlite":
-        return "It has to be an SQLite file, it and its folder yours to write"
+        return "It must be an SQLite file. You must be able to write to it and its folder"
     return "Start it, or set another DATABASE_URL" + (" in .env" if hasattr(settings, "OWN_DATABASE") else "")

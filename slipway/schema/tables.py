@@ -1,10 +1,9 @@
-"""Which migrations made the tables that SQL is about. Only statements as Django's schema editor writes them are read:
-of any other nobody can tell what they are about."""
+"""Find in SQL which migrations created each table. This module understands only SQL of Django's schema editor."""
 
 import re
 from collections.abc import Iterable
 
-Told = tuple[list[str], frozenset[str]]  # statements on a table, and the migrations that made it
+Told = tuple[list[str], frozenset[str]]  # statements on a table, and the migrations that created it
 FORMS = [re.compile(form) for form in (
     r'CREATE TABLE "([^"]+)" \(.*',
     r'DROP TABLE "([^"]+)"(?: CASCADE)?',
@@ -12,18 +11,16 @@ FORMS = [re.compile(form) for form in (
     r'ALTER TABLE "([^"]+)" (?!RENAME TO ).*',
     r'CREATE (?:UNIQUE )?INDEX (?:CONCURRENTLY )?"[^"]+" ON "([^"]+)" .*')]
 MADE = re.compile(r'CREATE TABLE "([^"]+)" \(')
-RENAMED = re.compile(r'ALTER TABLE "(?!new__)([^"]+)" RENAME TO "([^"]+)"')  # SQLite's new__x takes the place of x
-NOBODY = ""  # no migration that is known
+RENAMED = re.compile(r'ALTER TABLE "(?!new__)([^"]+)" RENAME TO "([^"]+)"')  # not new__x, SQLite's new copy of x
+NOBODY = ""  # stands for an unknown migration
 
 
 class Tables:
-    """Learns from the SQL of all migrations, in the order in which they are applied."""
-
     def __init__(self) -> None:
         self.makers: dict[str | None, set[str]] = {}  # table → names of migrations
 
     def told(self, name: str, sql: Iterable[str]) -> list[Told]:
-        """[(the statements that are about a table, the migrations that made it by then)] of the SQL of a migration."""
+        """Group the statements `sql` of migration `name` by table. Add the migrations that created each table."""
         found: dict[str | None, list[str]] = {}
         for line in sql:
             self.learn(name, line)
@@ -32,7 +29,7 @@ class Tables:
         return [(lines, self.made(table)) for table, lines in found.items()]
 
     def learn(self, name: str, line: str) -> None:
-        """A table that was dropped and is made again keeps its makers: code may count on the one of before."""
+        """If `line` creates a table, add `name` to its creators. Keep earlier ones: old code may use the table."""
         if made := MADE.match(line):
             self.makers.setdefault(made[1], set()).add(name)
         elif renamed := RENAMED.match(line):
@@ -43,7 +40,7 @@ class Tables:
 
 
 def about(line: str) -> set[str | None]:
-    """The tables that a line of SQL changes; among them None where that is not plain."""
+    """Return the tables that a line of SQL changes, with None for an unknown table."""
     parts = [] if line.startswith("--") else [part.strip() for part in line.split(";")]
     found: set[str | None] = set()
     for part in parts:
@@ -53,8 +50,7 @@ def about(line: str) -> set[str | None]:
 
 
 def read(part: str) -> set[str | None]:
-    """The tables that a statement changes; None for what is not plain."""
     match = next(filter(None, (form.fullmatch(part) for form in FORMS)), None)
-    if not match or part.count("'") % 2:  # the end of a text, or its beginning
+    if not match or part.count("'") % 2:  # the split at ";" cut a string literal
         return {None}
     return set(match.groups())

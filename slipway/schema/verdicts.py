@@ -1,12 +1,11 @@
-"""What django-migration-linter says of each migration, as JSON: `python -m slipway.schema.verdicts FILE PINS…` adds the
-verdicts for the database of TEST_DATABASE_URL to FILE; with --hold it ends with 1 where those in FILE are of before.
+"""The verdict of django-migration-linter on each migration (does old code still work after the migration?), as JSON.
 
-The image's build runs it, and the image keeps the answer: {"version": 2, "of": "…", "vendors": {"postgresql":
-{"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …}, "failed": {}}, where a verdict is ok, ignored,
-warning or error. An error means that code of before cannot run on the database after; a deploy refuses those while
-such code runs. "since", beside an error, names the migrations that made all the tables which it concerns: code that
-knows none of them does not use those. "failed" says of a vendor why there are no verdicts, and "again", when it was
-asked, where that may pass. "of" stands for all that they depend on.
+The image's build runs `python -m slipway.schema.verdicts FILE PINS…`, which adds verdicts for the database of
+TEST_DATABASE_URL to FILE. With --hold it only checks FILE, and exits with 1 if FILE is outdated. FILE in the image:
+{"version": 2, "of": "…", "vendors": {"postgresql": {"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …},
+"failed": {}, "again": {}}
+
+"of" is a hash of all inputs; "failed" has errors instead of verdicts; "again" has the time of an error worth a retry.
 """
 
 import hashlib
@@ -31,20 +30,20 @@ from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
 
 from slipway.schema.tables import NOBODY, Tables, Told
 
-ROOT = Path(__file__).resolve().parents[2]
-VENDORS = {"postgresql", "sqlite"}  # those that a build judges for
-APART = {"__pycache__", "locale", "media", "static", "templates"}  # where nothing lies that migrations read
+ROOT = Path.cwd()  # the project's folder: if its files or the pins change, verdicts must be made again
+VENDORS = {"postgresql", "sqlite"}  # the databases for which a build judges migrations
+APART = {"__pycache__", "locale", "media", "static", "templates"}  # folders that migrations do not read
 CURES = {
     "NOT_NULL": "give it db_default=…, or null=True in this release, and NOT NULL in the next one",
-    "DROP_COLUMN": "in two releases: the first no longer uses the field (null=True or db_default=… lets its code leave"
-                   " it out), the next one removes it",
+    "DROP_COLUMN": "in two releases: the first no longer uses the field (with null=True or db_default=…, so that"
+                   " inserts need no value), the next one removes it",
     "DROP_TABLE": "in two releases: the first no longer uses the model, the next one removes it",
-    "RENAME_COLUMN": "keep the column by db_column=…; or in two releases: add a new one and use both, then remove the"
+    "RENAME_COLUMN": "keep the column with db_column=…; or in two releases: add a new one and use both, then remove the"
                      " old one",
-    "RENAME_TABLE": "keep the table by Meta.db_table; or in two releases: add a new one and use both, then remove the"
+    "RENAME_TABLE": "keep the table with Meta.db_table; or in two releases: add a new one and use both, then remove the"
                     " old one",
     "ALTER_COLUMN": "in two releases: add a column of the new type and use both, then remove the old one",
-    "ADD_UNIQUE": "in two releases: the first writes no value twice, the next one adds the constraint",
+    "ADD_UNIQUE": "in two releases: the first writes no duplicates, the next one adds the constraint",
     "RUNPYTHON_MODEL_IMPORT": "use apps.get_model",
 }
 
@@ -53,15 +52,14 @@ Sql = dict[Key, list[str]]
 
 
 class Verdict(TypedDict):
-    """What the linter says of a migration."""
     verdict: str
     messages: list[str]
     since: NotRequired[list[str]]
 
 
 class Verdicts(MigrationLinter):
-    """The linter with its findings kept instead of printed, of Django's own migrations too. It judges SQL as it is
-    where all migrations before are applied: names of constraints are looked up in the database."""
+    """A linter that keeps its findings instead of printing them. It judges the SQL that Django generates when all
+    earlier migrations are applied, because Django reads constraint names from the database."""
 
     def __init__(self, sql: Sql, told: dict[Key, list[Told]]) -> None:
         super().__init__(no_cache=True)
@@ -78,7 +76,7 @@ class Verdicts(MigrationLinter):
         return super().get_sql(app_label, migration_name) if known is None else known
 
     def lint_migration(self, migration: Migration) -> None:
-        """What a squashed migration replaces is not applied here, so that its SQL may not be had."""
+        """Judge a migration. If Django cannot generate the migration's SQL, record an error."""
         self.columns = not_null(migration)
         try:
             super().lint_migration(migration)
@@ -86,15 +84,15 @@ class Verdicts(MigrationLinter):
             if breaks(error):
                 raise
             self.print_linting_msg(migration.app_label, migration.name, "", None)
-            self.messages.append(f"its SQL cannot be had: {first_line(error)}")
+            self.messages.append(f"cannot get its SQL: {first_line(error)}")
             return
         verdict = self.migrations[f"{migration.app_label}.{migration.name}"]
         if verdict["verdict"] == "error" and (since := self.since(migration)):
             verdict["since"] = since
 
     def since(self, migration: Migration) -> list[str]:
-        """The migrations that made all the tables that its errors are about; [] where one may be about any other: in
-        RunPython or RunSQL, in SQL of no form that we know, or only found in statements on several tables together."""
+        """Return the migrations that created the tables in this migration's errors. Return [] if RunPython,
+        RunSQL, unknown SQL or an error about several tables makes these tables uncertain."""
         key = migration.app_label, migration.name
         if key not in self.sql or self.analyse_data_migration(migration)[0]:
             return []
@@ -104,11 +102,10 @@ class Verdicts(MigrationLinter):
         return sorted(makers) if whole and NOBODY not in makers else []
 
     def codes(self, sql: list[str]) -> set[str]:
-        """The codes of what the linter finds in SQL."""
         return {issue.code for issue in analyse_sql_statements(self.sql_analyser_class, sql)[0]}
 
     def print_linting_msg(self, app_label: str, migration_name: str, msg: str, lint_result: Any) -> None:
-        """Keep the verdict; what is said next belongs to it."""
+        """Record a migration's verdict without printing it. Then the linter calls print_errors, which adds messages."""
         self.messages, name = [], lint_result.value if lint_result else "error"
         verdict: Verdict = {"verdict": {"ignore": "ignored"}.get(name, name), "messages": self.messages}
         self.migrations[f"{app_label}.{migration_name}"] = verdict
@@ -120,7 +117,7 @@ class Verdicts(MigrationLinter):
 
 
 class Executor(MigrationExecutor):
-    """Applies migrations, and keeps the SQL of each, taken just before, and what it tells of tables."""
+    """Applies migrations. Records each one's SQL, and which tables this SQL changes."""
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
@@ -129,7 +126,6 @@ class Executor(MigrationExecutor):
         self.tables = Tables()
 
     def apply_migration(self, state: Any, migration: Any, fake: bool = False, fake_initial: bool = False) -> Any:
-        """Take a migration's SQL, then apply it."""
         with self.connection.schema_editor(collect_sql=True, atomic=migration.atomic) as editor:
             migration.apply(state.clone(), editor, collect_sql=True)
         lines = "\n".join(editor.collected_sql).splitlines()
@@ -141,7 +137,7 @@ class Executor(MigrationExecutor):
 
 
 def not_null(migration: Migration) -> list[str]:
-    """MODEL.COLUMN of those that a migration makes NOT NULL, without a default of the database."""
+    """Return, as MODEL.COLUMN, the NOT NULL columns that the migration adds or alters without a database default."""
     return [f"{operation.model_name}.{operation.field.db_column or operation.name}"
             for operation in migration.operations if isinstance(operation, AddField | AlterField)
             and not operation.field.null and not operation.field.many_to_many
@@ -149,8 +145,7 @@ def not_null(migration: Migration) -> list[str]:
 
 
 def text(issue: Any, columns: Iterable[str] = ()) -> str:
-    """An issue in a line: what, in which table and column, and how to do it otherwise. `columns`: those that are NOT
-    NULL, which the linter does not know."""
+    """Return the linter's issue and a cure in one line. For a NOT NULL issue, add `columns`: the linter omits them."""
     where = ".".join(part for part in (issue.table, issue.column) if part)
     where = where or issue.code == "NOT_NULL" and ", ".join(columns)
     cure = CURES.get(issue.code, "")
@@ -162,12 +157,11 @@ def first_line(error: BaseException) -> str:
 
 
 def breaks(error: BaseException) -> bool:
-    """Whether it is the connection or the server that fails. SQLite, in memory, has none; it calls wrong SQL so."""
+    """Return True if the server or its connection failed; False for SQLite, as wrong SQL there raises such errors."""
     return isinstance(error, (OperationalError, InterfaceError)) and connection.vendor != "sqlite"
 
 
 def judge() -> dict[str, Verdict]:
-    """name → verdict for this database, which all migrations are applied to."""
     executor = Executor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
     linter = Verdicts(executor.sql, executor.told)
@@ -176,7 +170,7 @@ def judge() -> dict[str, Verdict]:
 
 
 def data() -> list[Path]:
-    """What migrations may read of this project, as SQL: the files, other than modules, of all that has apps in it."""
+    """Return the project's files, other than Python modules, that migrations may read, such as SQL."""
     homes = [Path(app.path) for app in apps.get_app_configs()]
     tops = {home.relative_to(ROOT).parts[0] for home in homes if ROOT in home.parents}
     paths = {path.relative_to(ROOT) for top in tops for path in (ROOT / top).rglob("*") if path.is_file()}
@@ -185,12 +179,11 @@ def data() -> list[Path]:
 
 
 def depends(pins: Iterable[Path]) -> str:
-    """A digest of all that verdicts depend on: the files of pins, all migrations, those modules of this project that
-    they may use: all that are loaded with them, and what they may read."""
+    """Return a hash of all inputs: pins (requirements.txt), migrations, modules and files that they may use."""
     modules = {migration.__module__ for migration in MigrationLoader(None).disk_migrations.values()}
     own = {name for name, module in sys.modules.items()
            if ROOT in Path(getattr(module, "__file__", None) or "/").parents}
-    own.discard("__mp_main__")  # __main__ once more, where something loads multiprocessing, as SQLite's backend does
+    own.discard("__mp_main__")  # SQLite's backend imports multiprocessing, which adds this copy of __main__
     files = [("", str(pin)) for pin in pins] + [(name, sys.modules[name].__file__ or "") for name in modules | own]
     files += [(str(path), str(ROOT / path)) for path in data()]
     digest = hashlib.sha256(sys.version.encode())
@@ -200,7 +193,7 @@ def depends(pins: Iterable[Path]) -> str:
 
 
 def read(path: Path, of: str) -> dict[str, Any]:
-    """What an earlier build has found, if that depended on the same."""
+    """Return the content of the file of verdicts. If the hash of its inputs is not `of`, return an empty result."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         if found["of"] == of:
@@ -211,22 +204,21 @@ def read(path: Path, of: str) -> dict[str, Any]:
 
 
 def ask(found: dict[str, Any]) -> None:
-    """Add the verdicts for this database, or why there are none."""
+    """Add to `found`, the file's content, verdicts for the connected database or the error that prevents verdicts."""
     for outcome in ("vendors", "failed", "again"):
         found[outcome].pop(connection.vendor, None)
     try:
         found["vendors"][connection.vendor] = judge()
-    except Exception as error:  # a project may well be for one of the databases alone
+    except Exception as error:  # a project may support only one of the databases
         found["failed"][connection.vendor] = first_line(error)
         print(f"no verdicts for {connection.vendor}: {first_line(error)}", file=sys.stderr)
-        if breaks(error) or not isinstance(error, DatabaseError):  # the time: no layer of before is taken for this one
-            found["again"][connection.vendor] = time.time()
+        if breaks(error) or not isinstance(error, DatabaseError):
+            found["again"][connection.vendor] = time.time()  # the next build retries: a new time voids Docker's cache
 
 
 def main(*words: str) -> int:
-    """Add verdicts to the file; with --hold, 0 where those in it hold and 1 where not."""
     path, *pins = [Path(word) for word in words if word != "--hold"]
-    os.environ["STORAGE_URL"] = "database:"  # a server may say so, of which the build knows nothing
+    os.environ["STORAGE_URL"] = "database:"  # judge this storage's tables too: hosts may use it
     django.setup()
     logging.getLogger("django_migration_linter").setLevel(logging.ERROR)
     found = read(path, depends(pins))

@@ -1,4 +1,4 @@
-"""How passwords are kept, without letting those who guess them take all memory and all threads."""
+"""Password hashers that use little memory and few threads, even if many visitors sign in at once."""
 
 import contextlib
 import threading
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher
 
-SEATS = 2  # passwords that a process works on at a time: its other threads stay for other visitors
+SEATS = 2  # passwords hashed at a time per process: other threads stay free
 _seats = threading.BoundedSemaphore(SEATS)
 
 
 class TooMany(Exception):
-    """More passwords came at once than a process has seats for; middleware.TooMany answers with 429."""
+    """Too many passwords are being checked; middleware.TooMany answers 429."""
 
 
 class Argon2(Argon2PasswordHasher):
-    """Django's takes 100 MB for each; these are OWASP's figures for as much safety with 19. Passwords hashed before
-    stay good, and are hashed anew when their owner next signs in."""
+    """Argon2 with OWASP's parameters, which need 19 MB instead of Django's 100. Hashes with other parameters stay valid
+    and are replaced at the next sign-in."""
 
     memory_cost, time_cost, parallelism = 19 * 1024, 2, 1
 
@@ -25,13 +25,12 @@ class Argon2(Argon2PasswordHasher):
             return super().encode(password, salt)
 
     def verify(self, password: str, encoded: str) -> bool:
-        """Whether it is the password. Raises TooMany."""
         with seat():
             return super().verify(password, encoded)
 
 
 class PBKDF2(PBKDF2PasswordHasher):
-    """Django's, for accounts that come from elsewhere; `verify` is one `encode`."""
+    """PBKDF2 for imported accounts. verify() calls encode(), so the limit SEATS holds for both."""
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
         with seat():
@@ -40,7 +39,7 @@ class PBKDF2(PBKDF2PasswordHasher):
 
 @contextlib.contextmanager
 def seat() -> Iterator[None]:
-    """Nobody waits for one: who did would hold a thread. Raises TooMany."""
+    """Let only SEATS threads hash passwords at once. Raise TooMany in others: a waiting thread would serve nobody."""
     if not _seats.acquire(blocking=False):
         raise TooMany
     try:

@@ -1,4 +1,4 @@
-"""Who signs in from where: for the lock that django-axes puts on guessers, and for the log."""
+"""The address and account name of a sign-in, for the log and for django-axes, which locks accounts."""
 
 import contextlib
 import ipaddress
@@ -14,13 +14,12 @@ from django.http import HttpRequest
 logger = logging.getLogger(__name__)
 
 Address = IPv4Address | IPv6Address
-LONGEST = 255  # characters of a name that axes has a column for
+LONGEST = 255  # characters in the name column of axes
 
 
 def address(request: HttpRequest) -> Address | None:
-    """The visitor's address, as an object of ipaddress; None where there is none. X-Forwarded-For counts by its last
-    word, which the proxy before us wrote; over gunicorn's socket there is no other. ::ffff:192.0.2.1, as proxies that
-    listen for both write it, is 192.0.2.1: all of IPv4 would be one network of IPv6."""
+    """Return the visitor's IP address, or None if unknown. The site's proxy writes this address as the last word of
+    X-Forwarded-For. ::ffff:192.0.2.1 becomes 192.0.2.1: otherwise all IPv4 addresses would share one IPv6 network."""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
     for text in (forwarded, request.META.get("REMOTE_ADDR", "")):
         with contextlib.suppress(ValueError):
@@ -30,7 +29,7 @@ def address(request: HttpRequest) -> Address | None:
 
 
 def counted_as(request: HttpRequest) -> str | None:
-    """What failures are counted by: the address; of IPv6 the 64 bits that are one visitor's."""
+    """Return the address for counting failed sign-ins. For IPv6 return the /64 network: one visitor may own it all."""
     found = address(request)
     if found is not None and found.version == 6:
         found = ipaddress.ip_network((found, 64), strict=False).network_address
@@ -38,22 +37,22 @@ def counted_as(request: HttpRequest) -> str | None:
 
 
 def name(request: HttpRequest, credentials: dict[str, Any] | None) -> str | None:
-    """What was typed as a name. Raises BadRequest where no database would take it."""
+    """Return the account name that the visitor typed, or None. Raise BadRequest if a database could not store it."""
     found: str | None = (credentials or getattr(request, "data", request.POST)).get("username")
     if found and (len(found) > LONGEST or "\0" in found):
-        raise BadRequest("no account has such a name")
+        raise BadRequest("the account name is too long or has a NUL character")
     return found
 
 
 @receiver(signals.user_login_failed)
 def log_failure(credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
-    """A line for each failure. An account is named only if there is one: many type their password there."""
+    """Log a failed sign-in. Show only names of existing accounts: people type passwords into the name field."""
     came_from = request and address(request)
     users: Any = get_user_model()
     name = credentials.get(users.USERNAME_FIELD) or credentials.get("username") or ""
     known = users._default_manager.filter(**{users.USERNAME_FIELD: name}).exists()
-    account, outcome = name if known else "none of ours", "failed"
+    account, outcome = name if known else "(unknown)", "failed"
     if getattr(request, "axes_locked_out", False):
-        outcome = "refused, as there were too many failures"
+        outcome = "refused after too many failures"
     logger.warning("sign-in %s: account %s, from %s", outcome, account, came_from,
                    extra={"account": account, "remote": str(came_from or ""), "path": getattr(request, "path", "")})

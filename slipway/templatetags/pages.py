@@ -1,4 +1,4 @@
-"""What a page may say without a request, a context or a service: error pages are rendered with none of them."""
+"""Template tags for error pages: they need no request, context or service."""
 
 from django import template
 from django.conf import settings
@@ -11,20 +11,18 @@ register = template.Library()
 
 @register.simple_tag
 def site_name() -> str:
-    """The name that visitors read: SITE_NAME of the settings."""
     return str(settings.SITE_NAME)
 
 
 @register.simple_tag
 def request_id() -> str:
-    """The id under which the logs know this request; empty outside of one."""
     return ids.current()
 
 
 @register.simple_tag
 def asset(path: str) -> str:
-    """As `{% static %}`, but never raises: where the manifest lacks the file, its plain address. For pages that must
-    come whatever is broken; elsewhere `{% static %}`, so that a release without its files is noticed."""
+    """Return the URL that `{% static %}` gives. If the manifest lacks the file, return a URL without a hash. Use this
+    tag only on pages that must never fail: on others `{% static %}` reports missing files."""
     try:
         return static(path)
     except Exception:

@@ -1,4 +1,4 @@
-"""The user model, its admin and its passwords."""
+"""Tests of the user model, its admin and its passwords."""
 
 from io import StringIO
 from typing import Any
@@ -9,19 +9,17 @@ from django.core.management import call_command
 from django.test import TestCase
 from django.urls import reverse
 
-from slipway.settings import shared
-
 USERS: Any = get_user_model()
 
 
 class Users(TestCase):
     def test_the_user_model_is_the_projects_own(self) -> None:
-        """Every user is an accounts.User, in a table of this app: that cannot be changed after the first migration."""
+        """Every user is an accounts.User in this app's table: Django cannot change that after the first migration."""
         self.assertEqual((USERS._meta.label, USERS._meta.db_table), ("accounts.User", "accounts_user"))
 
     def test_superuser_by_the_command(self) -> None:
-        """It may sign in to the admin. Outside of tests its password is kept as Argon2."""
-        with self.settings(PASSWORD_HASHERS=shared.PASSWORD_HASHERS):
+        """A superuser that the command makes may sign in to the admin. Outside of tests, Argon2 hashes its password."""
+        with self.settings(PASSWORD_HASHERS=["slipway.security.hashers.Argon2"]):
             call_command("createsuperuser", username="ann", email="ann@example.org", interactive=False,
                          stdout=StringIO())
             user = USERS.objects.get()
@@ -33,8 +31,8 @@ class Users(TestCase):
 
 class Admin(TestCase):
     def test_users_are_in_it(self) -> None:
-        """At ADMIN_PATH, for who has signed in, users are listed, made and changed. The policy lets its pages load from
-        this site alone, and none has a script or a style inline."""
+        """At ADMIN_PATH, staff list, add and change users. The policy lets the pages load files only from this site, so
+        they contain no inline script or style."""
         user = USERS.objects.create_superuser("ann", password="a ship in a bottle")
         index = reverse("admin:index")
         self.assertEqual(index, "/" + settings.ADMIN_PATH)

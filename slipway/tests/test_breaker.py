@@ -11,7 +11,7 @@ class Breaks(SimpleTestCase):
         self.enterContext(patch("slipway.web.breaker.time.monotonic", lambda: self.now))
 
     def use(self, seconds: float = 0, error: Exception | None = None) -> type[Exception] | None:
-        """Use the service, which takes so long and then may fail. Returns what is raised."""
+        """Call the service, which takes `seconds` and may fail. Return the type of the error raised."""
         try:
             with self.breaker.attempt():
                 self.now += seconds
@@ -22,11 +22,11 @@ class Breaks(SimpleTestCase):
             return type(raised)
 
     def wait(self) -> None:
-        """Wait in vain."""
+        """Call the service, which times out."""
         self.assertIs(self.use(SLOW + 1, OSError()), OSError)
 
     def test_what_hangs_is_asked_now_and_then(self) -> None:
-        """After two in a row that waited in vain others fail at once, but for one every few seconds."""
+        """After two timeouts in a row, calls fail at once, except one every REST seconds."""
         self.wait()
         self.wait()
         self.assertIs(self.use(), Hangs)
@@ -38,14 +38,14 @@ class Breaks(SimpleTestCase):
         self.assertIsNone(self.use())
 
     def test_those_who_waited_together_count_once(self) -> None:
-        """Several who waited at the same time saw one and the same."""
+        """Calls that time out at the same time count as one timeout."""
         with self.assertRaises(OSError), self.breaker.attempt(), self.breaker.attempt(), self.breaker.attempt():
             self.now += SLOW + 1
             raise OSError
         self.assertIsNone(self.use())
 
     def test_one_tries_at_a_time(self) -> None:
-        """While one tries, others do not; nor do those count who came before it."""
+        """While one call tries, others fail at once. Calls that began before it do not count."""
         with self.assertRaises(OSError), self.breaker.attempt():
             self.wait()
             with self.breaker.attempt():
@@ -54,7 +54,7 @@ class Breaks(SimpleTestCase):
         self.assertIsNone(self.use())
 
     def test_what_fails_at_once_is_asked_each_time(self) -> None:
-        """A service that refuses holds up nobody; one late answer turns nobody away."""
+        """A service that fails quickly is called each time. After a single timeout, calls still reach it."""
         self.wait()
         self.assertIsNone(self.use())
         with self.breaker.attempt():

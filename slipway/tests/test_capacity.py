@@ -1,4 +1,4 @@
-"""How many workers a container gets."""
+"""Tests of how many workers a container gets."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,8 +13,8 @@ MB = 2**20
 
 class CapacityTests(SimpleTestCase):
     def test_workers(self) -> None:
-        """One more than CPUs, at most nine, and no more than the memory holds; one where there is room for none. There
-        are fewer where each loads the project."""
+        """There is one worker more than CPUs, at most nine and no more than fit into memory, but at least one. Without
+        preloading fewer fit."""
         for cpus, memory, preload, expected in (
                 (1, None, True, 2), (2, None, True, 3), (64, None, True, 9), (2, 4096, True, 3), (8, 512, True, 4),
                 (8, 699, True, 5), (8, 700, True, 6), (64, 2**40, True, 9), (2, 0, True, 1), (2, 199, True, 1),
@@ -23,7 +23,7 @@ class CapacityTests(SimpleTestCase):
                 self.assertEqual(capacity.workers(cpus, memory and memory * MB, preload), expected)
 
     def test_of_the_container(self) -> None:
-        """Of cgroup 2, of cgroup 1, or none: memory, and CPUs of four."""
+        """Limits come from the files of cgroup 2 or cgroup 1. Without them there are four CPUs and no memory limit."""
         for files, memory, cpus in (
                 ({}, None, 4), ({"memory.max": "max\n", "cpu.max": "max 100000\n"}, None, 4),
                 ({"memory.max": "536870912\n", "cpu.max": "150000 100000\n"}, 512 * MB, 2),

@@ -1,4 +1,4 @@
-"""What needs Celery; skipped in a project that does without."""
+"""Tests that need Celery. A project without Celery skips them."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ from slipway.jobs import beat
 
 
 class FilesTest(SimpleTestCase):
-    """Development's broker, a folder."""
+    """Tests of development's broker, which is a folder."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -49,7 +49,7 @@ class FilesTest(SimpleTestCase):
         return connection.channel()
 
     def test_message_is_whole_or_absent(self) -> None:
-        """Who reads while a message is being written finds none, not half of one."""
+        """While a message is being written, a reader finds none, not half of one."""
         reader, real = self.channel(), Path.write_text
 
         def slow(path: Path, text: str) -> None:
@@ -63,7 +63,7 @@ class FilesTest(SimpleTestCase):
         self.assertEqual(reader._get("celery"), "message")
 
     def test_tables_are_whole(self) -> None:
-        """Processes that name their queue at the same moment all find it named, and no half-written table."""
+        """Processes that declare their queues at the same moment all find them, and no half-written table."""
         errors: list[Exception] = []
         real, delays = filesystem.lock, [0.3]
 
@@ -97,14 +97,14 @@ class BrokerTest(SimpleTestCase):
         self.assertNotIn("hush", str(caught.exception))
 
     def test_refused(self) -> None:
-        """A broker that refuses is down, and the error keeps the password to itself."""
+        """A broker that refuses connections is down, and the error does not show its password."""
         celery.check_broker()
         for url in ("redis://:hush@127.0.0.1:1/0", "amqp://me:hush@127.0.0.1:1//", "redis://:hush/x@127.0.0.1/0"):
             with self.subTest(url):
                 self.assert_down(url)
 
     def test_folder_cannot_be_made(self) -> None:
-        """Files as broker are down where their folder cannot be."""
+        """The broker is down if its folder cannot be created."""
         with tempfile.NamedTemporaryFile() as file:
             self.assert_down("filesystem://", data_folder_out=Path(file.name, "x"), data_folder_in=Path(file.name, "x"))
 
@@ -115,8 +115,8 @@ class RequestIdTest(SimpleTestCase):
         return SimpleNamespace(request=SimpleNamespace(is_eager=eager, **headers))
 
     def test_of_a_task(self) -> None:
-        """A message carries the id of the request that sends it; outside of one, none. A task works under the id that
-        came with it, or its own, and leaves none behind; one run on the spot leaves the request its id."""
+        """A message carries the id of the request that sends it, if any. A task runs under the message's id, or its
+        own, and removes it at its end. An eager task keeps the request's id."""
         self.addCleanup(request_id.clear)
         request_id.clear()
         for current, headers in (("", {}), ("visitor-1", {"request_id": "visitor-1"})):
@@ -139,10 +139,10 @@ def divide(number: int) -> int:
 
 
 class EagerTest(SimpleTestCase):
-    """As the settings of tests have it, a test sees what a task returns and raises."""
+    """With the test settings, a test gets what a task returns or raises."""
 
     def test_result_and_error(self) -> None:
-        with self.assertNoLogs("kombu"):  # as the first task of a process asks for the broker, which here has no host
+        with self.assertNoLogs("kombu"):  # the first task of a process looks up the broker, which has no host here
             celery.app.connection_for_write().info()
             self.assertEqual(divide.delay(2).get(), 3)
         with self.assertRaises(ZeroDivisionError):
@@ -154,11 +154,11 @@ class ScheduleTest(TestCase):
     def setUp(self) -> None:
         logging.disable(logging.INFO)
         self.addCleanup(logging.disable, logging.NOTSET)
-        # Its sync would take the connection of this test's transaction for an old one, and close it.
+        # Beat's sync would otherwise close the connection of this test's transaction as an old one.
         self.enterContext(patch("django_celery_beat.schedulers.close_old_connections"))
 
     def schedule(self, **entries: Any) -> beat.Scheduler:
-        """Beat starts with these entries in the code."""
+        """Start beat with these entries in the code."""
         app = Celery("other", set_as_current=False)
         app.conf.beat_schedule = entries
         scheduler = beat.Scheduler(app, lazy=True)
@@ -172,7 +172,7 @@ class ScheduleTest(TestCase):
         return set(PeriodicTask.objects.exclude(name__startswith="celery.").values_list("name", flat=True))
 
     def test_entry_that_left_the_code(self) -> None:
-        """An entry goes when it leaves the code; one that was added in the admin stays, and so does a changed one."""
+        """Beat deletes an entry that left the code. It keeps entries added in the admin, and changes made there."""
         daily = IntervalSchedule.objects.create(every=1, period="days")
         PeriodicTask.objects.create(name="by hand", task="none", interval=daily)
         self.schedule(old=self.entry(), kept=self.entry())
@@ -185,7 +185,7 @@ class ScheduleTest(TestCase):
         self.assertNotIn("kept", self.schedule(kept=self.entry()).schedule)
 
     def test_never_sent(self) -> None:
-        """The wait for an entry's first time begins when beat first sees it, and not anew with each start of beat."""
+        """An entry's first wait begins when beat first sees it. A restart of beat does not begin it again."""
         self.schedule(job=self.entry())
         seen = PeriodicTask.objects.get(name="job").last_run_at
         self.assertIsNotNone(seen)
@@ -193,7 +193,7 @@ class ScheduleTest(TestCase):
         self.assertEqual(PeriodicTask.objects.get(name="job").last_run_at, seen)
 
     def test_heartbeat(self) -> None:
-        """Beat sends a heartbeat each minute, of any app, and those that no worker took do not pile up."""
+        """Beat sends a heartbeat each minute, for any Celery app. Heartbeats that no worker takes do not pile up."""
         self.assertIn("heartbeat", self.schedule().schedule)
         with self.settings(READINESS_BEAT={}):
             self.assertNotIn("heartbeat", self.schedule().schedule)
@@ -202,7 +202,7 @@ class ScheduleTest(TestCase):
         self.assertLessEqual(entry["options"]["expire_seconds"], 60)
 
     def test_database_away(self) -> None:
-        """Beat outlives a database that is away, from its first look at the schedule on."""
+        """Beat survives a database outage, also at its first look at the schedule."""
         scheduler = beat.Scheduler(celery.app, lazy=True)
         away = OperationalError("the server closed the connection")
         with (patch.object(beat.Scheduler, "all_as_schedule", side_effect=away),
@@ -215,7 +215,7 @@ class ScheduleTest(TestCase):
         self.assertIn("heartbeat", scheduler.schedule)
 
     def assert_not_broken_off(self, owner: Any, name: str, call: Callable[[], object]) -> None:
-        """Told to end within that method of that class or object, it ends when what was called is through."""
+        """A signal to end that arrives during the call of the method `name` takes effect only after the call."""
         done = []
 
         def told(*args: Any, **kwargs: Any) -> None:
@@ -234,11 +234,11 @@ class ScheduleTest(TestCase):
         self.assertEqual(done, [name])
 
     def test_told_to_end_while_it_sends(self) -> None:
-        """Beat ends after what is due was sent, not in the middle: as its time is noted, nobody else would send it."""
+        """Beat sends the due tasks before it exits: their time is recorded, so nobody else would send them."""
         self.assert_not_broken_off(DatabaseScheduler, "tick", self.schedule(job=self.entry()).tick)
 
     def test_told_to_end_while_it_starts(self) -> None:
-        """Celery's handler closes the connection to the database: not while a query is on it."""
+        """Celery's handler closes the database connection, but not while beat uses it."""
         scheduler = beat.Scheduler(celery.app, lazy=True)
         with patch.object(DatabaseScheduler, "tick"):
             self.assert_not_broken_off(scheduler, "load", scheduler.tick)

@@ -1,22 +1,25 @@
 from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
 
 from django.test import SimpleTestCase
 
-from slipway.env import RENAMED, Env, SettingsError, cache, database
+from slipway.env import RENAMED, Env, SettingsError
+from slipway.services import cache, database
 
 
 class Reading(SimpleTestCase):
     def problems(self, variables: dict[str, str], read: Callable[[Env], object]) -> list[str]:
-        """What is wrong after `read(env)`."""
+        """Return the problems after `read(env)`."""
         env = Env(variables)
         read(env)
-        return env.problems
+        return env.faults(examples=False)
 
     def test_all_problems_at_once_each_once(self) -> None:
-        """Whatever is missing or malformed is in one error, by name, with an example, and never the value."""
+        """One error lists all missing or malformed variables, each by name with an example, never with its value."""
         env = Env({"COUNT": "s3cret", "FLAG": "yes", "DATABASE_URL": "s3cret", "CACHE_URL": "http://s3cret"})
         env.text("KEY", example="abc")
         env.number("COUNT")
@@ -24,40 +27,52 @@ class Reading(SimpleTestCase):
         env.database()
         env.database()
         env.cache()
-        with self.assertRaises(SettingsError) as caught:
+        with redirect_stderr(StringIO()) as said, self.assertRaises(SystemExit) as caught:
             env.check()
-        self.assertEqual([problem.split()[0] for problem in caught.exception.problems],
-                         ["KEY", "COUNT", "FLAG", "DATABASE_URL", "CACHE_URL"])
-        self.assertIn("KEY is not set; for example KEY=abc", caught.exception.problems)
-        self.assertNotIn("s3cret", str(caught.exception))
+        lines = said.getvalue().splitlines()
+        self.assertEqual([line.split()[1] for line in lines], ["KEY", "COUNT", "FLAG", "DATABASE_URL", "CACHE_URL"])
+        self.assertEqual((caught.exception.code, lines[0]), (64, "settings: KEY is not set; for example KEY=abc"))
+        self.assertNotIn("s3cret", said.getvalue())
 
     def test_old_names_are_told_with_all_else(self) -> None:
-        """Who still sets a variable, or its file, by a name that a release gave up is told the new one."""
+        """A variable, or its file, that is set under an old name is reported with its new name."""
         env = Env({"OLD": "s3cret", "OLDER_FILE": "/s3cret", "UNUSED": ""})
         env.text("KEY", example="abc")
         with mock.patch.dict(RENAMED, {"OLD": "NEW", "OLDER": "NEWER", "UNUSED": "USED", "OTHER": "ANOTHER"}):
-            with self.assertRaises(SettingsError) as caught:
-                env.check()
-        self.assertEqual(caught.exception.problems, ["KEY is not set; for example KEY=abc", "OLD is NEW now: set that",
-                                                     "OLDER is NEWER now: set that"])
+            told = env.faults(examples=False)
+        self.assertEqual(told, ["KEY is not set; for example KEY=abc", "OLD was renamed: set NEW instead",
+                                "OLDER was renamed: set NEWER instead"])
 
     def test_what_is_asked_too_late_is_told_at_once(self) -> None:
-        """After the check nobody would hear of it otherwise."""
+        """A problem found after the check is raised at once, because no later check would report it."""
         env = Env({})
         env.check()
         with self.assertRaisesMessage(SettingsError, "KEY is not set"):
             env.text("KEY", example="abc")
 
     def test_examples(self) -> None:
-        """Where nothing need be set, an example stands for what is required, and is one that is taken."""
-        env = Env({"B": "b"}, examples=True)
+        """With `examples`, examples replace missing required variables. Malformed variables are still reported, and
+        their examples let the settings load."""
+        env = Env({"B": "b"})
         self.assertEqual([env.text("A", example="a"), env.text("B", example="a"), env.number("N", least=50)],
                          ["a", "b", 50])
-        env.check()
+        env.check(examples=True)
+        self.assertEqual(len(env.faults(examples=False)), 2)
+        env = Env({"N": "many"})
+        self.assertEqual(env.number("N", 3, least=50), 50)
+        env.number("M", example="some")
+        self.assertEqual([line.split()[0] for line in env.faults(examples=True)], ["N", "M"])
+
+    def test_read_too_late(self) -> None:
+        """An env file that is read after the first variable is reported: it would apply only to later ones."""
+        env = Env({})
+        env.text("KEY", "")
+        env.read(Path("/nowhere/.env"))
+        self.assertIn("too late, after the variable KEY", env.faults(examples=True)[0])
 
     def test_values(self) -> None:
-        """Whole numbers, no smaller than what makes sense; a path here, whatever slashes it has at its ends. What is
-        empty is not set, as env files cannot leave a variable out."""
+        """Numbers must be whole and not below `least`. Slashes around a path do not matter. An empty variable counts as
+        not set, because env files cannot omit one."""
         for text, path in (("staff", "staff/"), ("/staff/", "staff/"), ("back/office-2", "back/office-2/"), ("", "a/")):
             self.assertEqual(Env({"X": text}).url_path("X", "a/"), path)
         for wrong in ("/", "//", "<str:x>/", "a b", "a//b", "https://example.org/", "admin?x", "admin\n", "naïve"):
@@ -80,18 +95,18 @@ class Files(SimpleTestCase):
         if content is not None:
             self.path.write_bytes(content)
         env = Env({"KEY_FILE": str(self.path), **more})
-        return env.text("KEY", example="abc"), env.problems
+        return env.text("KEY", example="abc"), env.faults(examples=False)
 
     def test_a_value_from_a_file(self) -> None:
-        """All of it, of every kind, several lines too, less the one line end that editors add. Of NAME and NAME_FILE
-        nobody can know which was meant."""
+        """NAME_FILE's value may be of any type and have several lines; only a last line end is dropped. Setting both
+        NAME and NAME_FILE is a problem."""
         self.assertEqual(self.text(b"line one\nline two\n"), ("line one\nline two", []))
         self.path.write_text("postgres://u:p@db/name\n")
         self.assertEqual(Env({"KEY_FILE": str(self.path)}).database("KEY", "sqlite:////x")["NAME"], "name")
-        self.assertEqual(self.text(b"one", KEY="two")[1], ["KEY and KEY_FILE are both set; leave one out"])
+        self.assertEqual(self.text(b"one", KEY="two")[1], ["KEY and KEY_FILE are both set: remove one"])
 
     def test_a_file_that_cannot_be_read(self) -> None:
-        """Missing, a folder, empty or no text: one problem, which does not tell the path."""
+        """A file that is missing, a folder, empty or not text is one problem, which omits the path."""
         for content, word in ((None, "No such file"), (b"", "empty"), (b"\n", "empty"), (b"\xff\xfe", "no text")):
             problems = self.text(content)[1]
             self.assertEqual(len(problems), 1)
@@ -104,7 +119,7 @@ class Files(SimpleTestCase):
 
 class Databases(SimpleTestCase):
     def test_sqlite(self) -> None:
-        """A write waits for its turn, readers do not wait; the path may hold anything, escaped."""
+        """Writers take turns and readers do not wait. The path may contain any character, escaped."""
         settings = database("sqlite:////data/a%20b/db.sqlite3")
         self.assertEqual(settings["NAME"], "/data/a b/db.sqlite3")
         self.assertEqual(settings["OPTIONS"]["transaction_mode"], "IMMEDIATE")
@@ -112,7 +127,7 @@ class Databases(SimpleTestCase):
         self.assertEqual(database("sqlite://:memory:")["NAME"], ":memory:")
 
     def test_postgres(self) -> None:
-        """An unreachable server is given up, a dead connection noticed; what the URL says goes before."""
+        """Connecting to an unreachable server times out, and dead connections are detected. The URL's options win."""
         settings = database("postgres://u:p%2F%40@db.example:5433/name?sslmode=require&connect_timeout=9")
         self.assertEqual([settings[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")],
                          ["u", "p/@", "db.example", 5433, "name"])
@@ -121,14 +136,14 @@ class Databases(SimpleTestCase):
         self.assertEqual(settings["OPTIONS"]["tcp_user_timeout"], 30_000)
 
     def test_malformed(self) -> None:
-        """Each of these is refused with a word on what is wrong, and not told."""
+        """Each malformed URL is refused. The error names the fault without the URL."""
         for url, word in {
             "nonsense": "not a database URL", "postgres:/x": "not a database URL", "oracal://h/n": "not a database URL",
             "postgres://h": "names no database", "postgres://u:p@h:5432/": "names no database",
             "postgres://u:p@h:port/n": "port", "postgres://u:p@h:99999/n": "port", "postgres://u:a/b@h/n": "%2F",
             "postgres://u:a#b@h/n": "", "postgres://u:p@h/a b": "%20", "postgres://u:[p@h/n": "",
-            "sqlite://": "whole path", "sqlite:///": "whole path", "sqlite:////": "whole path",
-            "sqlite:///db.sqlite3": "whole path", "sqlite://db.sqlite3": "whole path",
+            "sqlite://": "absolute path", "sqlite:///": "absolute path", "sqlite:////": "absolute path",
+            "sqlite:///db.sqlite3": "absolute path", "sqlite://db.sqlite3": "absolute path",
         }.items():
             with self.assertRaises(ValueError, msg=url) as caught:
                 database(url)
@@ -136,7 +151,7 @@ class Databases(SimpleTestCase):
             self.assertNotRegex(str(caught.exception), "u:|a/b|a#b|db.sqlite3(?!,)")
 
     def test_caches(self) -> None:
-        """Redis or memory, nothing else."""
+        """Only URLs of Redis and locmem:// are accepted."""
         self.assertEqual(cache("rediss://:p@h:6379/1")["LOCATION"], "rediss://:p@h:6379/1")
         for url in ("redis://", "memcached://h", "redis:/h", "locmem"):
             with self.assertRaises(ValueError):

@@ -1,4 +1,4 @@
-"""Uploads in a folder: whole, under a name of their own, or not at all."""
+"""Tests of uploads in a folder: a file is stored completely, under its own name, or not at all."""
 
 import os
 import tempfile
@@ -14,8 +14,8 @@ from django.test import SimpleTestCase
 from ..files.folder import Folder
 
 
-class Broken(ContentFile):  # type: ignore[type-arg]  # it is no generic at run time
-    """Of which only a part can be had."""
+class Broken(ContentFile):  # type: ignore[type-arg]  # not generic at run time
+    """A file that fails after its first half is read."""
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
         yield b"half"
@@ -29,11 +29,11 @@ class FolderTest(SimpleTestCase):
         self.path = Path(folder.name)
 
     def there(self) -> dict[str, bytes]:
-        """What the folder holds: path → content."""
+        """Return the folder's files as {path: content}."""
         return {str(path.relative_to(self.path)): path.read_bytes() for path in self.path.rglob("*") if path.is_file()}
 
     def test_a_file_has_its_name_or_another(self) -> None:
-        """The folders above are made; who finds a name taken gets another."""
+        """Missing parent folders are created. If a name is taken, the file gets another."""
         storage = Folder(self.path)
         self.assertEqual(storage.save("a/b/film", ContentFile(b"1")), "a/b/film")
         other = storage.save("a/b/film", ContentFile(b"2"))
@@ -41,7 +41,7 @@ class FolderTest(SimpleTestCase):
         self.assertEqual(self.there(), {"a/b/film": b"1", other: b"2"})
 
     def test_one_in_a_temporary_file(self) -> None:
-        """It is moved; its rights are as the settings say."""
+        """An upload in a temporary file is moved, and gets the permissions of the settings."""
         upload = TemporaryUploadedFile("film", "video/mp4", 3, None)
         self.addCleanup(upload.close)
         upload.write(b"one")
@@ -51,7 +51,7 @@ class FolderTest(SimpleTestCase):
         self.assertEqual((self.there(), (self.path / "film").stat().st_mode & 0o777), ({"film": b"one"}, 0o640))
 
     def test_half_a_file_does_not_stay(self) -> None:
-        """And what it would have replaced does."""
+        """If a save fails, the file that it would have replaced stays."""
         storage = Folder(self.path, allow_overwrite=True)
         storage.save("film", ContentFile(b"whole"))
         with self.assertRaisesMessage(OSError, "the disk is full"):
@@ -61,7 +61,7 @@ class FolderTest(SimpleTestCase):
         self.assertEqual(self.there(), {"film": b"new"})
 
     def test_many_want_one_name(self) -> None:
-        """Each gets one of its own, also where the file system has no links."""
+        """Many files saved under one name get different names, even if the file system has no hard links."""
         for refusal in (None, PermissionError("no links here")):
             with mock.patch("os.link", side_effect=refusal) if refusal else mock.patch("os.link", os.link):
                 with ThreadPoolExecutor(8) as pool:

@@ -1,4 +1,4 @@
-"""What is closed before a worker is forked off; how it is in a server is tested in tests/ops/test_preload.py."""
+"""Tests of closing connections before a fork; tests/ops/test_preload.py tests this in a server."""
 
 import sys
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from slipway.web import forking
 
 class LetGoTest(SimpleTestCase):
     def test_all_are_closed_whatever_the_first_ones_say(self) -> None:
-        """A connection that cannot be closed is logged, and keeps no other open, nor the site from its workers."""
+        """A connection that cannot be closed is logged. All others are still closed, and workers start."""
         close = Mock(side_effect=OSError("gone"))
         pooled = SimpleNamespace(close=close, close_pool=close, _connection_pools={"default": object()})
         plain = SimpleNamespace(close=close, close_pool=Mock(), _connection_pools={})

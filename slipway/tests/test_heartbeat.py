@@ -12,8 +12,8 @@ from slipway.models import Heartbeat
 class HeartbeatTest(TestCase):
 
     def test_ages(self) -> None:
-        """Each part's age is its own, that of its last heartbeat, whatever process it came from; none without any. A
-        host whose clock is ahead of ours makes no negative one."""
+        """A part's age is that of its last heartbeat, from any process, or None without one. If a host's clock is
+        ahead, the age is not negative."""
         self.assertEqual(heartbeat.ages(), {"worker": None, "beat": None})
         heartbeat.beat("worker")
         Heartbeat.objects.update(host="gone", release="old", at=timezone.now() - timedelta(seconds=200))
@@ -26,7 +26,7 @@ class HeartbeatTest(TestCase):
         self.assertLess(heartbeat.ages()["worker"] or 0, 10)
 
     def test_database_locked(self) -> None:
-        """A database that is locked or away is logged in one line, and ends nothing."""
+        """If the database is locked or away, one line is logged and nothing is raised."""
         with patch.object(Heartbeat.objects, "update_or_create", side_effect=OperationalError("database is locked")):
             with self.assertLogs("slipway.heartbeat", "WARNING") as logs:
                 heartbeat.beat("beat")

@@ -25,7 +25,7 @@ def failure(text: str) -> Any:
 
 class Formats(SimpleTestCase):
     def test_json(self) -> None:
-        """One object a line: when, how bad, who, what, which request, which release; the traceback in one field."""
+        """A record becomes one JSON object in one line. Its traceback is one field."""
         self.addCleanup(request_id.clear)
         request_id.start("0123456789")
         line = Json().format(record("sold %s\n%s", 3, "x", exc_info=failure("a\nb"), order=7))
@@ -37,15 +37,15 @@ class Formats(SimpleTestCase):
                                 "release": "development", "order": 7})
 
     def test_json_of_what_json_cannot_tell(self) -> None:
-        """An extra that refers to itself, or is no text: the line is written all the same."""
+        """A record is logged even if JSON cannot represent its extra."""
         loop: dict[str, Any] = {}
         loop["loop"] = loop
         for extra in (loop, {(1, 2): 3}, object(), b"\xff", "\ud800"):
             self.assertEqual(json.loads(Json().format(record("x", odd=extra)))["message"], "x")
 
     def test_text(self) -> None:
-        """A visitor's line ends and escapes are shown, not obeyed: no line of the log is of his making. A traceback
-        follows on lines of its own, all indented."""
+        """Line ends and escapes in a visitor's text are shown as escapes, so that nobody can forge a log line. A
+        traceback follows in indented lines."""
         text = Text().format(record("bad %s", "x\n2026-01-01 INFO forged\r\x1b[2J\u2028\x85y"))
         self.assertEqual(len(text.splitlines()), 1)
         self.assertIn(r"bad x\n2026-01-01 INFO forged\r\x1b[2J\u2028\x85y", text)
@@ -53,7 +53,7 @@ class Formats(SimpleTestCase):
         self.assertTrue(len(lines) > 3 and all(line.startswith("    ") for line in lines[1:]))
 
     def test_an_id_is_taken_where_it_is_one(self) -> None:
-        """A proxy's goes through; what is none is replaced."""
+        """A valid request id from a proxy is kept; an invalid one is replaced."""
         answer = self.client.get("/healthz", headers={"X-Request-ID": "abc_DEF-01"})
         self.assertEqual(answer["X-Request-ID"], "abc_DEF-01")
         for forged in ("short", "x" * 65, "with a space in it", 'quote"quote"', "", "\xe9" * 10, "12345678\n"):

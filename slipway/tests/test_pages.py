@@ -1,4 +1,4 @@
-"""The error pages, whose words are the team's, and the tags they are made with."""
+"""Tests of the error pages, whose texts the team may change, and of their template tags."""
 
 import logging
 import tempfile
@@ -30,7 +30,7 @@ urlpatterns = [path("fail/<code>", fail), path("form", lambda request: HttpRespo
 
 
 class ErrorPages(SimpleTestCase):
-    """Of Django's test cases the one that refuses every query: an error page must not need the database."""
+    """SimpleTestCase refuses all queries: an error page must not need the database."""
 
     client_class = Client
 
@@ -46,8 +46,8 @@ class ErrorPages(SimpleTestCase):
 
     @override_settings(ROOT_URLCONF=__name__)
     def test_each_error_has_its_page(self) -> None:
-        """400, 403, 404, 500 and a form without its token have a page of their own; no service is asked, not even for
-        who brings a session. A page can tell the id by which the logs know its request."""
+        """400, 403, 404, 500 and a form without its token have their own pages. These use no service, even if the
+        visitor has a session. A page can show the request id of the logs."""
         answer = self.client.get("/id")
         self.assertEqual(answer.content.decode(), answer.headers["X-Request-ID"])
         self.client.cookies[settings.SESSION_COOKIE_NAME] = "k" * 32
@@ -60,7 +60,7 @@ class ErrorPages(SimpleTestCase):
         self.check_page(self.client.post("/form"), 403, "403_csrf.html")
 
     def test_without_request_and_manifest(self) -> None:
-        """Error pages can be made with no request and although the static files' manifest is missing."""
+        """Error pages render without a request, and without the static files' manifest."""
         storage = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
         with tempfile.TemporaryDirectory() as folder, override_settings(
                 STATIC_ROOT=folder, STORAGES={**settings.STORAGES, "staticfiles": {"BACKEND": storage}}):

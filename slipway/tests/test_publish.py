@@ -1,4 +1,4 @@
-"""Publishing a release's static files."""
+"""Tests of publishing a release's static files."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ from ..files.publish import main, publish
 
 
 def release(folder: Path, **files: str) -> Path:
-    """A release's static-root: {name with hash: content}."""
+    """Create a release's static-root with these files {name with hash: content}."""
     (folder / "css").mkdir(parents=True)
     for name, content in files.items():
         (folder / "css" / f"{name}.css").write_text(content)
@@ -31,8 +31,8 @@ class Publish(SimpleTestCase):
         return {path.name: path.read_text() for path in self.folder.rglob("*") if path.is_file()}
 
     def test_releases(self) -> None:
-        """What an older release has stays as it is; what the new one has comes beside, in each compressed form and with
-        what django-compressor made; no manifest, no leftovers."""
+        """Files of an older release stay unchanged. The new release's are added, with compressed forms and
+        django-compressor's files, but without manifest or leftovers."""
         publish(release(self.root / "1", a1="one", b1="b"), self.folder)
         (self.folder / "css/b1.css").write_text("touched")
         root = release(self.root / "2", a2="two", b1="b")
@@ -44,7 +44,7 @@ class Publish(SimpleTestCase):
                                             "out.0123.css": "made", "out.4567.js": "made"})
 
     def test_without_a_folder(self) -> None:
-        """Typed bare, as manage.py's is: it says what it is for, and that is no failure."""
+        """Without arguments the command prints its purpose and succeeds. Wrong arguments fail with one line."""
         with contextlib.redirect_stdout(io.StringIO()) as said:
             main([])
         self.assertRegex(said.getvalue(), "^collectstatic: .*docker-run.sh collectstatic /static\n$")
@@ -53,7 +53,7 @@ class Publish(SimpleTestCase):
                 main(args)
 
     def test_whole_or_not(self) -> None:
-        """When one file cannot be written nothing is published, half a file least of all."""
+        """If one file cannot be written, no file is published."""
         root = release(self.root, a1="one", b1="two")
         self.folder.mkdir()
         (self.folder / "css").write_text("in the way")

@@ -59,7 +59,7 @@ class Parts(SimpleTestCase):
         return part.finish(part.attempt(), asked)
 
     def test_an_answer_is_shared_for_a_while(self) -> None:
-        """Who asks soon after gets the same answer, a failure too; who asks later gets another one."""
+        """Callers soon after a check get its answer, even a failure. Later callers get a new one."""
         for check, error in ((fine, ""), (broken, "RuntimeError")):
             part = readiness.Part("x", check, shared=30)
             with self.assertLogs("slipway.readiness", "WARNING") if error else contextlib.nullcontext():
@@ -70,7 +70,7 @@ class Parts(SimpleTestCase):
             self.assertIsNot(part.attempt(), first)
 
     def test_a_hanging_part_is_down_at_once_when_asked_again(self) -> None:
-        """The time is up for a check that has hung for as long: nobody waits for it twice."""
+        """Once a check has hung until the deadline, later callers do not wait for it."""
         part = readiness.Part("x", self.hang, shared=0)
         with mock.patch.object(readiness, "DEADLINE", 0.1), self.assertLogs("slipway.readiness", "WARNING"):
             self.assertIn("no answer", self.verdict(part))
@@ -81,7 +81,7 @@ class Parts(SimpleTestCase):
         self.assertEqual(len(self.calls), 1)
 
     def test_a_check_given_up_makes_place_for_another_but_not_for_ever_more(self) -> None:
-        """After `give_up` seconds a new check may start; when HANGING of those hang, none does until one ends."""
+        """After `give_up` seconds a new check may start. While HANGING given-up checks hang, none starts."""
         part = readiness.Part("x", self.hang, give_up=0, shared=0)
         before = threads()
         with self.assertLogs("slipway.readiness", "WARNING"):
@@ -96,7 +96,7 @@ class Parts(SimpleTestCase):
         self.assertEqual(len(self.calls), readiness.HANGING + 2)
 
     def test_logged_once_per_change_and_on_one_line(self) -> None:
-        """Down and up again: a line each, with why. A worker that nobody has started yet is no warning."""
+        """Each change between up and down is one log line with its reason. A part that never started is no warning."""
         part = readiness.Part("x", mock.Mock(side_effect=RuntimeError(readiness.NEVER)), shared=0)
         with self.assertLogs("slipway.readiness", "INFO") as logs:
             for check in (part.check, fine, broken):
@@ -108,7 +108,7 @@ class Parts(SimpleTestCase):
             ("WARNING", "x is down: RuntimeError: the password is s3cret and more")])
 
     def test_no_thread_to_be_had(self) -> None:
-        """A process that can start no thread is not ready, and says so."""
+        """A process that cannot start a thread is not ready, and the error says why."""
         with mock.patch("threading.Thread.start", side_effect=RuntimeError("can't start new thread")), \
                 self.assertLogs("slipway.readiness", "WARNING"):
             self.assertIn("new thread", self.verdict(readiness.Part("x", fine)))
@@ -118,8 +118,8 @@ class Answers(SimpleTestCase):
     @override_settings(READINESS={"one": path(fine), "two": path(broken), "three": "no.such.function"},
                        READINESS_BEAT={"worker": path(fine)})
     def test_readyz(self) -> None:
-        """503 when a part is down, each part told, no word of why; ?beat asks for more. A page gets what a function
-        returns that may hang; None when it fails."""
+        """If a part is down, the status is 503. The answer has each part's state but no reasons; ?beat adds parts.
+        `value` returns a function's result, or None if it fails."""
         with self.assertLogs("slipway.readiness", "WARNING"):
             self.assertEqual([readiness.value("value", path(check)) for check in (fine, broken)], ["value", None])
             answer = self.client.get("/readyz")
@@ -130,9 +130,19 @@ class Answers(SimpleTestCase):
         self.assertNotContains(answer, "s3cret", status_code=503)
         self.assertEqual(set(more.json()["parts"]), {"one", "two", "three", "worker"})
 
+    @override_settings(READINESS={"one": path(fine)}, READINESS_BEAT={})
+    def test_all_is_well(self) -> None:
+        """The answer has the release, and only a state and milliseconds for each part. It is not cached. HEAD works."""
+        answer = self.client.get("/readyz")
+        self.assertEqual((answer.status_code, answer["Cache-Control"]), (200, "no-store"))
+        told = answer.json()
+        self.assertEqual((told["release"], told["ready"]), ("development", True))
+        self.assertEqual({*told["parts"]["one"]}, {"state", "ms"})
+        self.assertEqual((self.client.head("/readyz").content, self.client.post("/readyz").status_code), (b"", 405))
+
     @override_settings(READINESS={name: path(hanging) for name in ("one", "two", "three", "four")})
     def test_readyz_is_in_time(self) -> None:
-        """Within 2 s: however many parts hang, they are waited for together."""
+        """/readyz answers within 2 s even if several parts hang, because it waits for them together."""
         self.addCleanup(end_hanging)
         self.assertLess(readiness.DEADLINE, 2)
         begin = time.monotonic()
@@ -141,7 +151,7 @@ class Answers(SimpleTestCase):
         self.assertLess(time.monotonic() - begin, 1.5)
 
     def test_healthz_asks_nothing(self) -> None:
-        """It lives: no part is asked, whatever the method and Host; the answer is not kept."""
+        """/healthz checks no part, whatever the Host. Its answer is not cached."""
         with mock.patch.object(readiness, "ask", side_effect=AssertionError):
             answer = self.client.get("/healthz", headers={"host": "any.example"})
         self.assertEqual((answer.status_code, answer.json()["alive"], answer["Cache-Control"]), (200, True, "no-store"))
@@ -150,7 +160,7 @@ class Answers(SimpleTestCase):
 
 class Checks(TestCase):
     def test_pending_migrations_are_named_and_asked_for_until_there_are_none(self) -> None:
-        """A database without a migration is down; one that was seen without any pending is not asked again."""
+        """A database with a pending migration is down. Once none was pending, the database is not asked again."""
         self.addCleanup(setattr, checks, "_migrated", False)
         checks._migrated = False
         recorder = MigrationRecorder(connection)
@@ -163,14 +173,14 @@ class Checks(TestCase):
             checks.migrations()
 
     def test_a_cache_that_forgets_is_down(self) -> None:
-        """It takes what it is given and has lost it."""
+        """A cache that loses a value is down."""
         checks.cache()
         with override_settings(CACHES={"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}):
             with self.assertRaises(checks.Down):
                 checks.cache()
 
     def test_heartbeats(self) -> None:
-        """Down without any, with an old one, or where the database does not answer."""
+        """A part is down without a heartbeat, with an old one, or if the database does not answer."""
         for ages in (None, {"beat": None}, {"beat": 151}):
             with mock.patch.object(readiness, "value", return_value=ages), self.assertRaises(checks.Down):
                 checks.beat()
@@ -180,8 +190,8 @@ class Checks(TestCase):
 
 class Plan(SimpleTestCase):
     def test_a_squashed_migration_that_is_to_be_recorded(self) -> None:
-        """Nothing is left to be applied, and yet `migrate` has to be run: what it replaces may go with the next
-        release."""
+        """If a squashed migration is applied but not recorded, the plan is unknown: `migrate` still has to record it
+        before the migrations that it replaces are deleted."""
         squashed = ("shop", "0001_squashed_0002")
         loader = mock.Mock(applied_migrations={squashed: None}, replacements={squashed: None})
         loader.graph.leaf_nodes.return_value, loader.graph.forwards_plan.return_value = [squashed], [squashed]

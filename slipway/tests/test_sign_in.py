@@ -1,4 +1,4 @@
-"""Who guesses passwords is stopped, and told of in the log."""
+"""Tests of the lock against guessed passwords, and of its log lines."""
 
 import time
 from datetime import timedelta
@@ -13,7 +13,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from slipway.security import hashers, sign_in
-from slipway.settings import shared
 
 USERS: Any = get_user_model()._default_manager
 PASSWORD, WRONG = "a ship in a bottle", "a secret that must stay one"
@@ -36,8 +35,8 @@ class SignIn(TestCase):
         return answer, logs.records
 
     def test_after_five_failures_the_account_is_closed_to_who_failed(self) -> None:
-        """Even the right password opens it no more, from that address; from another one its owner gets in. Who errs now
-        and then is not locked out: a success forgets the failures."""
+        """After five failures even the right password is refused from that address, but accepted from others. A success
+        resets the number of failures."""
         self.fails(4)
         self.assertEqual(self.sign_in(PASSWORD).status_code, 302)
         self.assertEqual(self.fails(4)[0].status_code, 200)
@@ -47,19 +46,19 @@ class SignIn(TestCase):
         self.assertTrue(answer.context["cooloff_timedelta"])
         with self.assertLogs("slipway.security.sign_in", "WARNING") as logs:
             self.assertEqual(self.sign_in(PASSWORD).status_code, 429)
-        self.assertIn("refused, as there were too many failures", logs.records[0].getMessage())
+        self.assertIn("refused after too many failures", logs.records[0].getMessage())
         self.assertEqual(self.sign_in(PASSWORD, address="192.0.2.2").status_code, 302)
 
     def test_after_a_quarter_of_an_hour_it_is_open_again(self) -> None:
-        """However often it was tried in vain meanwhile."""
+        """The lock ends after 15 minutes, even if more attempts failed meanwhile."""
         self.fails(5)
         for minutes, status in ((14, 429), (16, 302)):
             AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(minutes=minutes))
             self.assertEqual(self.sign_in(PASSWORD).status_code, status)
 
     def test_nobody_shuts_out_somebody_else(self) -> None:
-        """Neither the account's owner elsewhere, nor a neighbour with an account of his own, nor who is behind a proxy
-        that writes addresses of IPv4 in IPv6's way; what a visitor says of where he came from is not believed."""
+        """A lock affects no other account at the same address, and no other address, even if a proxy writes IPv4
+        addresses as IPv6. An address that a visitor claims does not count."""
         USERS.create_superuser("bob", password=PASSWORD)
         self.fails(5, address="::ffff:192.0.2.1")
         self.assertEqual(self.sign_in(PASSWORD, name="bob", address="::ffff:192.0.2.1").status_code, 302)
@@ -67,14 +66,14 @@ class SignIn(TestCase):
         self.assertEqual(self.sign_in(PASSWORD, address="192.0.2.2, 192.0.2.1").status_code, 429)
 
     def test_no_disguise_gives_more_tries(self) -> None:
-        """Another browser each time, or the name spelt as Django takes it for the same."""
+        """Another browser, or another spelling of the same name, gives no more attempts."""
         for number, name in enumerate(("ann", " ann", "ann ", "\uff41nn", "ann\n")):
             self.client.defaults["HTTP_USER_AGENT"] = f"another {number}"
             answer = self.fails(1, name=name)[0]
         self.assertEqual(answer.status_code, 429)
 
     def test_who_is_locked_out_leaves_no_more_in_the_database(self) -> None:
-        """However long it goes on, and whatever is changed of the name of the browser."""
+        """Failures during a lock add nothing to the database, whatever the browser's name."""
         self.fails(5)
         before = list(AccessAttempt.objects.values())
         for number in range(20):
@@ -84,23 +83,23 @@ class SignIn(TestCase):
         self.assertEqual(list(AccessAttempt.objects.values()), before)
 
     def test_each_failure_is_a_line_with_the_address_and_no_secret(self) -> None:
-        """The account is named if there is one; what else was typed as a name may be a password."""
+        """A failure's log line names the account only if it exists: other names may be typed passwords."""
         _, (record,) = self.fails(1)
         self.assertNotIn(WRONG, str(vars(record)))
         self.assertEqual(record.getMessage(), "sign-in failed: account ann, from 192.0.2.1")
         self.assertEqual((record.remote, record.account, record.path), ("192.0.2.1", "ann", reverse("admin:login")))
         _, (record,) = self.fails(1, name=PASSWORD)
-        self.assertEqual(record.getMessage(), "sign-in failed: account none of ours, from 192.0.2.1")
+        self.assertEqual(record.getMessage(), "sign-in failed: account (unknown), from 192.0.2.1")
         self.assertNotIn(WRONG, str(list(AccessAttempt.objects.values())))
 
     def test_a_name_that_no_database_takes(self) -> None:
-        """One that is too long, or has a NUL where no form refuses it: no error of the site's."""
+        """A name that is too long or has a NUL is a bad request, not an error of the site."""
         for unfit in ("x" * 256, "ann\0"):
             with self.assertRaises(BadRequest):
                 authenticate(RequestFactory().post("/"), username=unfit, password=WRONG)
 
     def test_what_no_database_takes(self) -> None:
-        """PostgreSQL takes no text that is too long or has a NUL, wherever who signs in puts it: that is no error."""
+        """Texts that PostgreSQL refuses, too long or with a NUL, cause no error in any part of a sign-in request."""
         for name, headers, query in (
                 ("x" * 255, {}, ""), ("a\0", {}, ""), ("c", {}, "?next=%00"), ("e", {"X-Forwarded-For": "x" * 300}, ""),
                 ("b", {"User-Agent": "x" * 1000, "Accept": "x" * 2000}, "?next=" + "x" * 2000),
@@ -111,7 +110,7 @@ class SignIn(TestCase):
                 self.assertEqual(answer.status_code, 200)
 
     def test_a_network_of_ipv6_is_one_visitor(self) -> None:
-        """Who has 64 bits of addresses to choose from gets no more tries."""
+        """All addresses of a /64 network share their attempts."""
         for number in range(5):
             answer, (record,) = self.fails(1, address=f"2001:db8:0:7::{number}")
             self.assertEqual(record.remote, f"2001:db8:0:7::{number or ''}")
@@ -121,7 +120,7 @@ class SignIn(TestCase):
 
 class Address(SimpleTestCase):
     def test_where_a_request_comes_from(self) -> None:
-        """The last word of the proxy, else the connection's, else nothing; what is no address counts as none."""
+        """The address is the last one of the header, else the connection's, else None. Invalid ones do not count."""
         for forwarded, remote, found in (("192.0.2.1", "", "192.0.2.1"), ("6.6.6.6, 192.0.2.1", "::1", "192.0.2.1"),
                                          ("", "10.0.0.1", "10.0.0.1"), ("evil", "10.0.0.1", "10.0.0.1"), ("", "", None),
                                          ("2001:db8:0:7::9", "", "2001:db8:0:7::")):
@@ -131,11 +130,11 @@ class Address(SimpleTestCase):
 
 class Hasher(TestCase):
     def test_there_are_only_so_many_seats(self) -> None:
-        """Who finds none is turned away at once, by a page that says so; a seat given back is there again."""
+        """If no seat is free, the visitor gets the page 429 at once. A seat given back can be used again."""
         with self.settings(PASSWORD_HASHERS=["slipway.security.hashers.Argon2"]):
             user = USERS.create_user("ann", password=PASSWORD)
             start = time.monotonic()
-            for name in ("ann", "nobody"):  # whose password is hashed as well, so that who guesses cannot tell
+            for name in ("ann", "nobody"):  # unknown names are hashed too, so that an attacker cannot tell
                 with hashers.seat(), hashers.seat():
                     answer = self.client.post(reverse("admin:login"), {"username": name, "password": PASSWORD})
                 self.assertEqual(answer.status_code, 429)
@@ -145,8 +144,8 @@ class Hasher(TestCase):
             self.assertTrue(user.check_password(PASSWORD))
 
     def test_imported_passwords_have_the_same_seats(self) -> None:
-        """PBKDF2's take longer than ours: who knows such an account must not hold all threads either."""
-        with self.settings(PASSWORD_HASHERS=shared.PASSWORD_HASHERS):
+        """PBKDF2 takes longer than Argon2. Sign-ins of imported accounts must not occupy all threads either."""
+        with self.settings(PASSWORD_HASHERS=["slipway.security.hashers.Argon2", "slipway.security.hashers.PBKDF2"]):
             user = USERS.create(username="ann", password=PBKDF2PasswordHasher().encode(
                 PASSWORD, "salt", 1000))
             with hashers.seat(), hashers.seat():
@@ -157,7 +156,7 @@ class Hasher(TestCase):
         self.assertTrue(user.password.startswith("argon2$"), "hashed anew")
 
     def test_a_hash_of_before_stays_good_and_is_renewed(self) -> None:
-        """Passwords that took 100 MB are known, and take less from the next time on."""
+        """Old hashes, which take 100 MB, stay valid and are replaced by smaller ones at the next sign-in."""
         with self.settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.Argon2PasswordHasher"]):
             user = USERS.create_user("ann", password=PASSWORD)
         self.assertIn("m=102400,", user.password)

@@ -1,4 +1,4 @@
-"""Tasks that are put off; skipped in a project that does without Celery."""
+"""Tests of delayed tasks. A project without Celery skips them."""
 
 import unittest
 from datetime import datetime, timedelta, timezone
@@ -21,7 +21,7 @@ from slipway.tasks import heartbeat
 
 class PutOff(SimpleTestCase):
     def test_ahead(self) -> None:
-        """Seconds from now, of a countdown, a time, or a time as text."""
+        """`ahead` returns the seconds until a countdown, a time, or a time as text."""
         later = datetime.now(timezone.utc) + timedelta(seconds=90)
         self.assertEqual((ahead(7, None), ahead(None, None)), (7, 0))
         self.assertAlmostEqual(ahead(None, later), 90, delta=5)
@@ -29,13 +29,13 @@ class PutOff(SimpleTestCase):
         self.assertAlmostEqual(ahead(None, later.replace(tzinfo=None)), 90, delta=5)
 
     def sent(self, **options: Any) -> Any:
-        """The headers with which a task is sent."""
+        """Return the options with which a task is sent."""
         with patch.object(CeleryTask, "apply_async") as send:
             heartbeat.apply_async(**options)
         return send.call_args.kwargs
 
     def test_far_ahead(self) -> None:
-        """What is due later than a worker may keep a message bears its time itself; what is due before is Celery's."""
+        """A delay longer than a worker may keep a message goes into the header `due`; Celery handles others."""
         before = app.conf.broker_transport_options
         app.conf.broker_transport_options = {"visibility_timeout": 660}
         app.conf.task_always_eager = False
@@ -50,7 +50,7 @@ class PutOff(SimpleTestCase):
             app.conf.broker_transport_options, app.conf.task_always_eager = before, True
 
     def test_broker_away(self) -> None:
-        """A retry that cannot be sent is no end: the message goes back."""
+        """If a retry cannot be sent, the message is requeued."""
         with patch.object(CeleryTask, "retry", side_effect=Reject("away", requeue=False)):
             with self.assertRaises(Reject) as caught:
                 heartbeat.retry()

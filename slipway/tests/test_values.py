@@ -1,25 +1,25 @@
-"""What production's variables may hold, and what becomes of it."""
+"""Tests of production's variables: the values that they accept, and the settings made from them."""
 
 from typing import Any
 
 from django.test import SimpleTestCase
 
-from .. import values
+from .. import production, values
 
 
 class Site(SimpleTestCase):
     def test_taken(self) -> None:
-        """A public site's host alone is allowed, and it is secure. Only this machine may do without https, and then
-        under all its names."""
+        """A public site is secure, and only its own host is allowed. Only a site on this machine may do without https,
+        and all local names are then allowed."""
         site = values.site("https://shop.example:8443/")
         self.assertEqual((site.host, site.origin, site.secure), ("shop.example", "https://shop.example:8443", True))
-        self.assertEqual(values.hosts(site), ["shop.example"])
+        self.assertEqual(production.hosts(site), ["shop.example"])
         for text in ("http://localhost:8000", "http://shop.localhost", "http://127.0.0.1", "http://[::1]:8000"):
             self.assertFalse(values.site(text).secure)
-            self.assertIn("127.0.0.1", values.hosts(values.site(text)))
+            self.assertIn("127.0.0.1", production.hosts(values.site(text)))
 
     def test_refused(self) -> None:
-        """Anything else is refused, in words that do not repeat it."""
+        """Site addresses of any other form are refused. The error does not repeat them."""
         for text in ("shop.example", "http://shop.example", "http://localhost.shop.example", "https://?", "ftp://a.b",
                      "https://a.b/shop", "https://a.b?c", "https://user@a.b", "https://a.b:port"):
             with self.subTest(text), self.assertRaises(ValueError) as caught:
@@ -31,12 +31,12 @@ class Secrets(SimpleTestCase):
     RANDOM = "0123456789abcdef" * 4
 
     def test_taken(self) -> None:
-        """What openssl prints will do, and of tokens what is shorter but can't be guessed; several keys, by commas."""
+        """The output of `openssl rand` is accepted; a token may also be shorter random text. Commas separate keys."""
         self.assertEqual(values.secret_keys(f"{self.RANDOM}, {self.RANDOM}"), [self.RANDOM, self.RANDOM])
         self.assertEqual(values.token("q8Zp+w/3kRtY1uVb7xNc"), "q8Zp+w/3kRtY1uVb7xNc")
 
     def test_refused(self) -> None:
-        """Short ones, dull ones, those that stand in samples, and what no header can hold."""
+        """Secrets that are short, repetitive, from samples, or unfit for a header are refused."""
         for parse, text in ((parse, text) for parse, texts in (
                 (values.secret_key, ("x", self.RANDOM[:49], "x" * 80, "abcabcabc" * 9, "django-insecure-" + self.RANDOM,
                                      "what-this-prints: openssl rand -hex 32 0123456789abcdef")),
@@ -51,16 +51,15 @@ class Secrets(SimpleTestCase):
 
 class Services(SimpleTestCase):
     def test_mail(self) -> None:
-        """TLS unless it is plainly said otherwise; user and password may hold any character."""
+        """Mail uses TLS unless the URL begins with smtp+plain. User and password may contain any character."""
         for text, found in (("smtp://me%40here:p%2Fw@mail.example", ("me@here", "p/w", 587, True, False)),
                             ("smtps://mail.example", ("", "", 465, False, True)),
                             ("smtp+plain://mail.example:2525", ("", "", 2525, False, False))):
             mail = values.mail(text)
-            self.assertEqual(tuple(mail[f"EMAIL_{name}"] for name in (
-                "HOST_USER", "HOST_PASSWORD", "PORT", "USE_TLS", "USE_SSL")), found)
+            self.assertEqual((mail.user, mail.password, mail.port, mail.starttls, mail.tls), found)
 
     def test_refused(self) -> None:
-        """What is no URL of its kind is refused."""
+        """URLs of another kind are refused."""
         for parse, text in ((values.mail, "mail.example"), (values.mail, "smtp://"), (values.broker, "kafka://a"),
                             (values.broker, "redis://"), (values.broker, "redis://a:b"), (values.bucket, "s3://a/b"),
                             (values.bucket, "https://k:s@a/b"), (values.origin, "static"), (values.dsn, "sentry"),
@@ -69,12 +68,15 @@ class Services(SimpleTestCase):
                 parse(text)
 
     def test_broker_options(self) -> None:
-        """Redis gives a task to another a minute after the longest it may take; RabbitMQ confirms what it has."""
-        self.assertEqual(values.broker_options("rediss://a/0", 600)["visibility_timeout"], 660)
-        self.assertEqual(values.broker_options("amqp://a//", 600), {"confirm_publish": True})
+        """Redis redelivers a task a minute after the time limit; RabbitMQ confirms messages. Role web retries with
+        neither."""
+        self.assertEqual(production.broker_options("rediss://a/0", 600, "worker")["visibility_timeout"], 660)
+        self.assertEqual(production.broker_options("amqp://a//", 600, "beat"), {"confirm_publish": True})
+        for url in "rediss://a/0", "amqp://a//":
+            self.assertEqual(production.broker_options(url, 600, "web")["max_retries"], 0)
 
     def test_static(self) -> None:
-        """Static files come from a path here or a server elsewhere; the slash at the end is ours to add."""
+        """Static files come from a path here or an https URL. A missing slash at the end is added."""
         self.assertEqual(values.origin("https://static.example/shop"), "https://static.example/shop/")
         self.assertEqual(values.origin("/assets"), "/assets/")
         for text in ("//static.example/", "https://static.example/?v=1", "https://me:pw@static.example/", "/a/;x",
@@ -83,12 +85,15 @@ class Services(SimpleTestCase):
                 values.origin(text)
 
     def test_policy(self) -> None:
-        """What pages load from the site itself they may load from there, too; what they never load stays as it is."""
+        """Directives that allow the site itself also allow the host of static files; others stay unchanged. Images and
+        media may come from the uploads' bucket."""
         directives: dict[str, Any] = {
             "default-src": ["'none'"], "script-src": ("'self'", "https://pay.example"), "style-src": "'self'",
             "img-src": ["data:"], "font-src": None, "form-action": ["'self'"], "upgrade-insecure-requests": True}
-        values.allow(directives, "https://a/")
-        self.assertEqual(directives, {
-            "default-src": ["'none'", "https://a/"], "script-src": ["'self'", "https://pay.example", "https://a/"],
-            "style-src": ["'self'", "https://a/"], "img-src": ["data:"], "font-src": None, "form-action": ["'self'"],
-            "upgrade-insecure-requests": True})
+        own = {"DIRECTIVES": directives, "EXCLUDE_URL_PREFIXES": ["/a/"]}
+        self.assertEqual(production.policy(own, "/static/", {}), own)
+        bucket = {"OPTIONS": {"endpoint_url": "https://b"}}
+        self.assertEqual(production.policy(own, "https://a/", bucket), {**own, "DIRECTIVES": {
+            **directives, "default-src": ["'none'", "https://a/"],
+            "script-src": ["'self'", "https://pay.example", "https://a/"], "style-src": ["'self'", "https://a/"],
+            "img-src": ["data:", "https://b"], "media-src": ["'none'", "https://a/", "https://b"]}})

@@ -1,5 +1,5 @@
-"""What gunicorn serves where SERVER is asgi: the project's application, each request logged as under WSGI, and streams
-of events that end with the worker: a browser asks for them again, and then reaches the next one."""
+"""The ASGI application that gunicorn serves. It logs requests as the WSGI application does.
+When its worker stops, the application ends open event streams, so that browsers reconnect to another worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from .. import asgi  # noqa: F401: sets Django up, and so comes first
+from .. import asgi  # noqa: F401: sets Django up, so it is the first import
 from ..health import metrics
 from ..health.probes import answered
 from ..logs import request_id
@@ -27,16 +27,14 @@ ID = request_id.HEADER.lower().encode()
 
 
 class Exchange:
-    """A request and its answer, or a websocket, as they pass."""
-
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self.from_client, self.to_client = scope, receive, send
         self.began, self.status, self.bytes, self.id = time.perf_counter(), 0, 0, ""
-        self.is_open = False  # an answer has begun, and not ended
+        self.is_open = False  # True while the response has begun but not ended
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def receive(self) -> Message:
-        """The next message; where the exchange is over, that the client has gone."""
+        """Return the client's next ASGI message or, once `stop` was called, a message that the client has gone."""
         coming = asyncio.ensure_future(self.from_client())
         either: set[asyncio.Future[Any]] = {coming, self.over}
         try:
@@ -46,7 +44,6 @@ class Exchange:
             coming.cancel()
 
     async def send(self, message: Message) -> None:
-        """Pass a message on, and note what the log will tell."""
         if message["type"] == "http.response.start":
             headers = headers_of(message)
             self.status, self.is_open, self.id = message["status"], True, headers.get(ID, "")
@@ -66,12 +63,10 @@ class Exchange:
             self.over.set_result(None)
 
     async def end(self) -> None:
-        """Where the stream was told to stop: its last, empty piece, so that it was answered in whole."""
         if self.is_open and self.over.done():
             await self.to_client({"type": "http.response.body", "body": b""})
 
     def log(self) -> None:
-        """A line, as under WSGI."""
         headers = headers_of(self.scope)
         if self.status:
             answered(self.scope.get("method", "WEBSOCKET"), self.scope["path"], self.status,
@@ -80,19 +75,17 @@ class Exchange:
                      user_agent=headers.get(b"user-agent", ""))
 
 
-streams: set[Exchange] = set()  # of events, that are open
-stopping: list[bool] = []  # a stream that begins now ends at once
+streams: set[Exchange] = set()  # open event streams
+stopping: list[bool] = []  # not empty once the worker stops: new streams then end at once
 
 
 def stop_streams() -> None:
-    """Tell all to end."""
     stopping.append(True)
     for stream in streams:
         stream.stop()
 
 
 def headers_of(message: MutableMapping[str, Any]) -> dict[bytes, str]:
-    """Name → value, of a request or an answer."""
     return {bytes(name).lower(): bytes(value).decode("latin-1") for name, value in message.get("headers", ())}
 
 
@@ -109,12 +102,11 @@ async def websocket(app: Application, exchange: Exchange) -> None:
 
 
 def served(app: Application) -> Application:
-    """The application, with all that."""
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         kind = {"http": page, "websocket": websocket}.get(scope["type"])
         if not kind:
             return await app(scope, receive, send)
-        scope = {**scope, "client": scope.get("client") or ("", 0)}  # over a unix socket: as gunicorn says it
+        scope = {**scope, "client": scope.get("client") or ("", 0)}  # a unix socket has no client address
         exchange = Exchange(scope, receive, send)
         try:
             await kind(app, exchange)
@@ -124,4 +116,4 @@ def served(app: Application) -> Application:
     return answer
 
 
-application = served(import_string(settings.ASGI_APPLICATION))
+application = served(import_string(getattr(settings, "ASGI_APPLICATION", None) or "slipway.asgi.application"))

@@ -1,5 +1,5 @@
-"""gunicorn's worker for ASGI, in which uvicorn serves. On its way out it answers who has come already, and closes
-websockets with 1012: the client comes again, and then reaches the next one."""
+"""A gunicorn worker for ASGI that runs uvicorn.
+Before it exits, it answers waiting clients and closes websockets with code 1012, so that browsers reconnect."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ from collections.abc import Iterator
 import uvicorn
 from gunicorn.workers import base
 
-ARRIVES = 0.1  # second: who has connected has sent a request by then, as nginx does at once
+ARRIVES = 0.1  # seconds for an accepted connection to send its request; nginx sends it at once
 
 
 class Worker(base.Worker):
-    """A process with one event loop. It takes whoever comes."""
-
-    number: str  # see gunicorn.pre_fork
+    number: str  # set by gunicorn.pre_fork
 
     def run(self) -> None:
-        """Serve until told to end, or for so many requests."""
         config = uvicorn.Config(
             self.wsgi, log_config=None, access_log=False, proxy_headers=False, server_header=False,
             backlog=self.cfg.backlog, timeout_keep_alive=self.cfg.keepalive, limit_max_requests=self.max_requests,
@@ -31,26 +28,25 @@ class Worker(base.Worker):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which leaves signals to gunicorn's worker and loses nobody who waits at a socket."""
-
     def __init__(self, config: uvicorn.Config, worker: Worker) -> None:
         super().__init__(config)
         self.worker = worker
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """They are the worker's, who would otherwise end by one, and not as gunicorn.py wants it."""
+        """Leave signals to gunicorn: uvicorn's own method would raise them again at the end and kill the worker."""
         yield
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: whether it is to end. Every second the worker says that its loop turns."""
+        """Return True if the server has to stop. Once a second, tell gunicorn that this worker still runs."""
         if counter % 10 == 0:
             self.worker.notify()
         return not self.worker.alive or os.getppid() != self.worker.ppid or await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what has come. Where it ends after so many requests, others take who waits."""
-        from .asgi_served import stop_streams  # loads the project, which gunicorn does after this module
+        """Answer pending requests, then stop. If gunicorn stops this worker, first accept waiting
+        connections; if `max_requests` stops the worker, other workers accept them."""
+        from .asgi_served import stop_streams  # not at the top: it imports the project
         waiting = [] if self.worker.alive else [each for listener in sockets or [] for each in arrived(listener)]
         for server in self.servers:
             server.close()
@@ -62,13 +58,12 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def protocol(self) -> asyncio.Protocol:
-        """What talks to a client, as uvicorn makes it."""
         return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 def arrived(listener: socket.socket) -> Iterator[socket.socket]:
-    with contextlib.suppress(OSError):  # nobody does
+    with contextlib.suppress(OSError):  # no connection waits
         while True:
             connection = listener.accept()[0]
             connection.setblocking(False)

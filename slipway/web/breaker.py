@@ -1,9 +1,8 @@
-"""A circuit breaker: nobody waits for a service that has just let others wait for nothing.
+"""A circuit breaker: calls fail at once while a service hangs.
 
-A request that needs a cache or broker which hangs has its answer soon. But as long as it hangs, such requests would
-hold all threads, and pages that do not need it would wait for one. So after one that waited in vain the next one
-tries alone, others fail at once meanwhile; if it waits in vain too, one at a time tries again, every few seconds. An
-answer that was merely late, as a busy machine's may be, is so forgotten with the next one.
+Each call to a hanging cache or broker waits for its timeout. Without a breaker such calls would occupy all threads.
+After a first timeout, one call may try the service, and all others fail at once. If this call times out too, one
+call may try every REST seconds. Once a call succeeds, all calls are allowed again.
 """
 
 import contextlib
@@ -11,22 +10,22 @@ import threading
 import time
 from collections.abc import Iterator
 
-SLOW = 0.5  # seconds: what fails sooner holds up nobody
-REST = 3  # seconds until the next one tries
+SLOW = 0.5  # seconds: a call that fails sooner does not count as hanging
+REST = 3  # seconds after a timeout until the next call may try
 
 
 class Hangs(ConnectionError):
-    """It let somebody wait just now."""
+    """Raised instead of calling a service that hung a moment ago."""
 
 
 class Breaker:
-    """`with breaker.attempt():` around what may hang; raises Hangs at once while it does."""
+    """A circuit breaker. Put calls into `with breaker.attempt():`, which raises Hangs while the service hangs."""
 
     hangs: type[Exception] = Hangs
 
     def __init__(self, name: str) -> None:
         self.name, self.lock = name, threading.Lock()
-        self.until: float | None = None  # when the next one may try; None: all may
+        self.until: float | None = None  # the time at which the next call may try; None: all calls are allowed
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[None]:
@@ -39,26 +38,26 @@ class Breaker:
         self.settle(tries, False)
 
     def check(self) -> bool:
-        """Whether this one tries for all. Raises Hangs."""
+        """Return False if all calls are allowed, True if only this call is. Raise Hangs if this call is not allowed."""
         with self.lock:
             now = time.monotonic()
             if self.until is None:
                 return False
             if now < self.until:
                 raise self.hangs(f"the {self.name} did not answer just now")
-            self.until = now + REST  # others do not wait for this one
+            self.until = now + REST  # meanwhile other calls fail at once
             return True
 
     def in_vain(self, error: Exception, seconds: float) -> bool:
-        """Whether it hung, by what was raised and how long that took."""
+        """Return True if a call that failed after `seconds` counts as hanging."""
         return seconds > SLOW
 
     def settle(self, tries: bool, in_vain: bool) -> None:
-        """Note how it went."""
+        """Record how a call ended. `tries`: only this call was allowed (see `check`); `in_vain`: the call hung."""
         with self.lock:
             if not in_vain:
                 self.until = None
             elif tries:
                 self.until = time.monotonic() + REST
-            elif self.until is None:  # the first of those who wait
+            elif self.until is None:  # the first timeout: let the next call try
                 self.until = time.monotonic()

@@ -1,30 +1,29 @@
-"""What this container may use, and how many workers of gunicorn's that is enough for."""
+"""The container's limits of CPU and memory, and the number of workers that they allow."""
 
 import math
 import os
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
-MOST = 9  # more want more memory, and more sessions of the database, than a site wins by them
-# MB, of the first process with what its workers share, and of each worker: what it holds alone (21, or 37 without
-# preloading, by smaps_rollup in the image), two passwords at a time (38), and as much again for your code.
+MOST = 9  # more workers need more memory and database sessions than they are worth
+# MB. SHARED: the first process, with all that workers share. EACH: a worker's own memory (21, by smaps_rollup), two
+# passwords hashed at a time (38), and as much for your code. EACH_ALONE: if it loads the project itself (37, not 21).
 SHARED, EACH, EACH_ALONE = 100, 100, 120
 
 
 def cpus() -> int:
-    """How many CPUs this container may use, at least 1: its limit (cgroup 2 or 1), else those of the machine."""
+    """Return how many CPUs the container may use (at least 1; without a limit, all CPUs of the machine)."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, period = numbers("cpu.max") or numbers("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us") or (0, 1)
     return max(1, min(here, math.ceil(quota / period))) if quota > 0 else here
 
 
 def memory() -> int | None:
-    """How many bytes this container may take (cgroup 2 or 1), or None: as many as there are."""
     return next(iter(numbers("memory.max") or numbers("memory/memory.limit_in_bytes")), None)
 
 
 def numbers(*paths: str) -> list[int]:
-    """Those in files of the control group; none where one is not there, or says "max"."""
+    """Return the numbers in these files under CGROUP; [] if a file is missing or contains "max" (no limit)."""
     try:
         return [int(word) for path in paths for word in (CGROUP / path).read_text().split()]
     except (OSError, ValueError):
@@ -32,8 +31,7 @@ def numbers(*paths: str) -> list[int]:
 
 
 def workers(cpus: int, memory: int | None, preload: bool = True) -> int:
-    """As many as keep the CPUs busy and fit into the memory; at least 1, as a site without any answers nobody, and one
-    that outgrows its memory is started again."""
+    """Return the number of workers (1 to MOST): `cpus` + 1, or fewer if `memory` (bytes; None: no limit) is short."""
     wanted = min(cpus + 1, MOST)
     if memory is None:
         return wanted

@@ -1,5 +1,5 @@
-"""What gunicorn's first process does before it forks workers off: they get all that it has loaded, and share what they
-do not write to. (gc.freeze was tried: it saves nothing that can be measured.)"""
+"""Prepares gunicorn's first process before it forks workers: workers share the memory of all that was loaded before.
+gc.freeze would not save more memory."""
 
 import contextlib
 import logging
@@ -22,36 +22,34 @@ ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 def hold_signals() -> None:
-    """Let a signal to end wait while this process forks a worker, until `take_signals` there: what a worker inherits
-    until it has handlers of its own would swallow it, and gunicorn would wait for that worker to the last second."""
+    """Block TERM, INT and QUIT in a new worker until the worker calls `take_signals`. Otherwise
+    handlers inherited from the first process would swallow these signals, and gunicorn would wait for a timeout."""
     first = os.getpid()
 
     def mask(how: int) -> None:
-        if os.getpid() == first:  # a worker's own children have nothing to do with it
+        if os.getpid() == first:  # only if the first process forks, not a worker
             signal.pthread_sigmask(how, ENDS)
     os.register_at_fork(before=lambda: mask(signal.SIG_BLOCK), after_in_parent=lambda: mask(signal.SIG_UNBLOCK))
 
 
 def take_signals() -> None:
-    """In a worker that has its handlers: what has waited comes now."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
 
 
 def warm_up() -> None:
-    """Load what each worker would load for itself with its first requests."""
+    """Load what each worker would otherwise load at its first request."""
     for name in ("slipway.health.metrics", "django.db.migrations.executor"):
         import_module(name)
     try:
-        get_resolver().url_patterns  # and so the views
-    except django.db.Error:  # away, or not migrated yet: the site tells of both when it is there
-        log.warning("a query that is made when the URLs are imported fails: workers load them later", exc_info=True)
+        get_resolver().url_patterns  # imports the views
+    except django.db.Error:  # no database or no tables yet: /readyz reports both later
+        log.warning("importing the URLs failed on a database query: workers import them later", exc_info=True)
     for load in (load_clients, lambda: MigrationLoader(None)):
-        with contextlib.suppress(Exception):  # /readyz tells what is wrong with a part
+        with contextlib.suppress(Exception):  # /readyz reports what is wrong
             load()
 
 
 def load_clients() -> None:
-    """What asks the parts of the site, and talks to caches and broker; nobody connects yet."""
     for path in settings.READINESS.values():
         import_string(path)
     for name in settings.CACHES:
@@ -61,18 +59,18 @@ def load_clients() -> None:
 
 
 def let_go() -> None:
-    """Close what loading has opened, as two processes on one connection would read each other's answers."""
+    """Close all connections before a fork: two processes that share one would read each other's answers."""
     for close in closers():
         try:
             close()
-        except Exception:  # the worker does without, as with any that the other end has closed
+        except Exception:  # the worker opens a new connection
             log.warning("a connection could not be closed before a fork", exc_info=True)
 
 
 def closers() -> Iterator[Callable[[], object]]:
     for connection in connections.all(initialized_only=True):
         yield connection.close
-        if getattr(connection, "_connection_pools", None):  # with threads, which no worker inherits
+        if getattr(connection, "_connection_pools", None):  # pools have threads, which forks do not inherit
             yield getattr(connection, "close_pool")
     for cache in caches.all(initialized_only=True):
         if hasattr(cache, "disconnect"):

@@ -1,8 +1,6 @@
-"""gunicorn's settings, for `python -m gunicorn --config python:slipway.web.gunicorn`.
+"""gunicorn's settings: `python -m gunicorn --config python:slipway.web.gunicorn`.
 
-SOCKET: a unix socket to listen on, else PORT (8000). WEB_CONCURRENCY: worker processes. WEB_THREADS: requests that
-each works on at a time (4). WEB_PRELOAD: false where each worker has to load the project for itself. DRAIN: seconds
-for which it goes on after TERM (0).
+docs/image.md lists the environment variables that this module reads.
 """
 
 from __future__ import annotations
@@ -42,66 +40,63 @@ if TYPE_CHECKING:
     from .gunicorn_worker import Worker as WsgiWorker
     Worker = AsgiWorker | WsgiWorker
 
-# As a container's first process it would get no TERM before gunicorn's own handlers take over, when all is loaded.
+# TERM ends a container's first process only if it has a handler. gunicorn sets its own only after loading the project.
 if "gunicorn.app.wsgiapp" in sys.modules and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-_status: int | None = None  # by which this process ends, once gunicorn has told
+_status: int | None = None  # the exit code, once gunicorn has set it
 
 
 def leave() -> None:
-    """End at once: Python would free piece by piece what the kernel frees at once: half a second of CPU a process."""
+    """Exit without Python's cleanup, which takes half a second of CPU per process."""
     if _status is not None:
         sys.stdout.flush()
         os._exit(_status)
 
 
-atexit.register(leave)  # the first one registered is called last, after threads have ended and logs are written
-SHM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # memory: a busy disk then stalls no worker
+atexit.register(leave)  # registered first, so called last: by then threads have ended and logs are written
+SHM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # memory: a busy disk cannot block workers
 
 try:
-    settings.INSTALLED_APPS  # all that is wrong with the settings is told before anything starts
+    settings.INSTALLED_APPS  # report all problems of the settings before anything starts
     env = Env(os.environ)
     port = env.number("PORT", 8000)
-    preload_app = env.flag("WEB_PRELOAD", True)  # loaded once, and shared by the workers, which are forks
+    preload_app = env.flag("WEB_PRELOAD", True)  # load the project once; workers are forks and share its memory
     enough = capacity.workers(capacity.cpus(), capacity.memory(), bool(preload_app))
     workers = env.number("WEB_CONCURRENCY", enough, least=1)
     threads = env.number("WEB_THREADS", 4, least=1)
     drain = env.number("DRAIN", 0)
     asgi = getattr(settings, "SERVER", "wsgi") == "asgi"
     if asgi and not find_spec("uvicorn"):
-        env.problem("SERVER is asgi, which needs uvicorn, and websockets for these: add them to requirements.in, then"
-                    " make requirements")
+        env.problem("SERVER is asgi, which needs uvicorn (and websockets, if you use these): add it to requirements.in,"
+                    " then make requirements")
     env.check()
 except SettingsError as error:
     error.leave()
-except Exception:  # of this gunicorn would tell neither file nor line
+except Exception:  # gunicorn would print neither file nor line
     traceback.print_exc()
     sys.exit(1)
 
 wsgi_app = "slipway.web.gunicorn:load()"
 over_socket = os.environ.get("SOCKET")
-slot = over_socket if over_socket and os.path.isabs(over_socket) else None  # a server's: /run/APP/SLOT/web.sock
+slot = over_socket if over_socket and os.path.isabs(over_socket) else None  # on a host: /run/APP/SLOT/web.sock
 bind = [f"unix:{over_socket}" if over_socket else f"0.0.0.0:{port}"]
-umask = 0o111  # of the socket alone: who may reach it is its folder's matter, so that nginx needs no common group
+umask = 0o111  # all users may use the socket, but its folder limits access: so nginx needs no group of the app
 worker_class = f"slipway.web.{'asgi_worker' if asgi else 'gunicorn_worker'}.Worker"
 worker_tmp_dir = SHM
 timeout = 30
 graceful_timeout = 25
-# nginx opens a connection for each request: a worker takes no more than it can work on, so that none waits behind a
-# slow one while another worker is free. Load balancers keep theirs for 60 s and take an earlier end for an error.
+# nginx opens a connection per request: a worker accepts only as many as it has threads, so that no request waits while
+# another worker is free. Load balancers reuse connections for 60 s, and report an error if we close them first.
 keepalive, worker_connections = (0, threads) if over_socket else (75, 1000)
-max_requests = 10_000  # a slow leak ends with its worker
-max_requests_jitter = max_requests // 2  # not all at once
-forwarder_headers = ""  # SCRIPT_NAME or PATH_INFO of a visitor's making would lead round nginx's rules
+max_requests = 10_000  # limits slow memory leaks
+max_requests_jitter = max_requests // 2  # so that workers do not restart at the same time
+forwarder_headers = ""  # visitors must not set SCRIPT_NAME or PATH_INFO: they could bypass nginx's rules
 control_socket_disable = True
 logconfig_dict = settings.LOGGING
 
 
 class Logger(glogging.Logger):
-    """The access log goes where all logs go, in the same form."""
-
     def access(self, resp: Any, req: Any, environ: MutableMapping[str, Any], request_time: timedelta) -> None:
-        """A line for each request."""
         headers = {name.lower(): value for name, value in resp.headers}
         answered(environ.get("REQUEST_METHOD", "-"), environ.get("PATH_INFO", "-"), int(str(resp.status).split()[0]),
                  request_time.total_seconds(), request_id=headers.get(HEADER.lower(), "-"),
@@ -114,26 +109,25 @@ logger_class = Logger
 
 @cache
 def make_folder() -> None:
-    """A folder for the workers' figures, once: before the project is loaded, which looks for it. See metrics.py."""
+    """Create the folder for metrics, which must exist before the project is loaded. Later calls do nothing."""
     folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=SHM)
     atexit.register(remove, folder, os.getpid())
 
 
 def remove(folder: str, pid: int) -> None:
-    """After the last worker. A worker ends by its own way through here."""
     if os.getpid() == pid:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-# From here to a worker's first request in this order; without preloading `load` comes after post_fork.
+# gunicorn calls these functions in this order. If it does not preload, it calls `load` after post_fork.
 def load() -> Any:
-    """What is served. Of a worker's ends gunicorn takes 3 for the site's own, and starts no other worker after it."""
+    """Return the WSGI or ASGI application. After an error, exit with 3, so that gunicorn starts no more workers."""
     make_folder()
     try:
         served = import_module("slipway.web.asgi_served" if asgi else "slipway.wsgi")
         if preload_app:
             forking.warm_up()
-    except Exception as error:  # gunicorn would tell it past the log, some errors without where
+    except Exception as error:  # gunicorn would print it outside the log, sometimes without a line number
         if preload_app and isinstance(error, SettingsError):
             error.leave()
         logging.getLogger("gunicorn.error").exception("the project cannot be loaded")
@@ -150,23 +144,23 @@ def on_starting(server: Arbiter) -> None:
 
 
 def put_off_end(server: Arbiter, seconds: int) -> None:
-    """Have a TERM end the server only after so many seconds, and a second one at once. It looks its handlers up by
-    their names; INT and QUIT keep theirs. Workers hear of nothing before, and one that dies meanwhile is replaced."""
+    """Change `server`: after the first TERM it stops only after `seconds`. Until then it serves as usual and replaces
+    workers that die. A second TERM stops it at once. INT and QUIT work as before."""
     end = server.handle_term
 
     def begin() -> None:
-        """The first TERM. The alarm needs no thread, which workers could not be forked beside."""
+        """Handle the first TERM: set an alarm that stops the server. A thread with a timer would make forks unsafe."""
         setattr(server, "handle_term", end)
         setattr(server, "handle_alrm", end)
         signal.signal(signal.SIGALRM, server.signal)
         signal.alarm(seconds)
-        logging.getLogger("gunicorn.error").info("Going on for %d s, DRAIN, before the end", seconds)
+        logging.getLogger("gunicorn.error").info("Serving for %d s more (DRAIN) before the end", seconds)
 
     setattr(server, "handle_term", begin)
 
 
 def pre_fork(server: Any, worker: Worker) -> None:
-    """The lowest number that no living worker has."""
+    """Give the worker the lowest free number: it writes its metrics under this number."""
     taken = {other.number for other in server.WORKERS.values()}
     worker.number = next(str(number) for number in itertools.count(1) if str(number) not in taken)
     mark_process_dead(worker.number)
@@ -175,15 +169,13 @@ def pre_fork(server: Any, worker: Worker) -> None:
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
-    """In the worker: which one it is."""
     process.worker = worker.number
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Before its first request a worker asks the parts once: what that has to load it then has, and later answers
-    are quick. One of them also tells of the migrations."""
+    """Run all readiness checks once before the first request: later runs are quick. Worker 1 also writes web.plan."""
     forking.take_signals()
-    from .. import readiness  # this and metrics need the folder and Django's apps
+    from .. import readiness  # not at the top: both need Django's apps and the metrics folder
     from ..health import metrics
     readiness.ask()
     if worker.number == "1":
@@ -192,18 +184,16 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
-    """However it ended: what it had in flight is no more."""
+    """Subtract a dead worker's requests from the metric that counts requests in progress."""
     mark_process_dead(worker.number)
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:
-    """In the worker, at its end, which it has decided upon."""
     global _status
     if os.getpid() != server.pid:
         _status = getattr(sys.exc_info()[1], "code", 0)
 
 
 def on_exit(server: Arbiter) -> None:
-    """The same in the master, after all workers."""
     global _status
     _status = getattr(sys.exc_info()[1], "exit_status", 0)

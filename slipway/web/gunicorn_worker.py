@@ -1,5 +1,3 @@
-"""gunicorn's worker with threads, which answers on its way out who has come already."""
-
 import socket
 from types import FrameType
 
@@ -7,11 +5,11 @@ from gunicorn.workers.gthread import ThreadWorker
 
 
 class Worker(ThreadWorker):
-    """gunicorn's own takes nobody from its sockets once it is told to end, but keeps them open until it has: who
-    connects meanwhile waits in vain. This one answers those who wait, and closes, so that later ones are refused."""
+    """A gthread worker. When gunicorn stops a worker, the worker accepts waiting connections, then closes its sockets.
+    gthread itself leaves the sockets open, and clients wait in vain."""
 
-    number: str  # see gunicorn.pre_fork
-    told_to_end = False  # not so when it ends of max_requests: then others take who waits
+    number: str  # set by gunicorn.pre_fork
+    told_to_end = False  # stays False if max_requests ends this worker: other workers then accept the connections
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.told_to_end = True
@@ -29,5 +27,5 @@ class Worker(ThreadWorker):
         for _ in range(self.cfg.backlog):
             before = self.nr_conns
             self.accept(listener)
-            if self.nr_conns == before:  # nobody waits
+            if self.nr_conns == before:  # no connection waits
                 return

@@ -1,9 +1,8 @@
-"""What each request passes first."""
-
 import time
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
@@ -15,8 +14,6 @@ from ..security import hashers
 
 
 class Middleware:
-    """Passes a request on."""
-
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
@@ -25,7 +22,7 @@ class Middleware:
 
 
 class RequestId(Middleware):
-    """Takes the id that nginx gave the request, or makes one; the answer says it."""
+    """Takes the request's id from a header that nginx sets, or makes one, and repeats it in the response."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         given = request_id.start(request.headers.get(request_id.HEADER, ""))
@@ -35,7 +32,13 @@ class RequestId(Middleware):
 
 
 class SitePort(Middleware):
-    """Gives each request the port of SITE_URL: any other is a visitor's invention, and would stand in links to here."""
+    """Replaces the port in the request's Host header by the setting SITE_PORT (the port of SITE_URL), because Django
+    makes links with Host's port. Without the setting, as in development, the middleware is off."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        super().__init__(get_response)
+        if getattr(settings, "SITE_PORT", None) is None:
+            raise MiddlewareNotUsed
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         name = split_domain_port(request.META.get("HTTP_HOST", ""))[0]
@@ -45,15 +48,15 @@ class SitePort(Middleware):
 
 
 class Probes(Middleware):
-    """Answers /healthz, /readyz, /metrics and /debug/vars before all else: for any Host, without redirect or session,
-    and without being counted."""
+    """Answers /healthz, /readyz, /metrics and /debug/vars before other middleware, with any Host, without redirect or
+    session."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return probes.answer(request) or self.get_response(request)
 
 
 class PermissionsPolicy(Middleware):
-    """Takes from pages, and from what they embed, what the site makes no use of. A view's own header stays."""
+    """Adds the header Permissions-Policy, which turns off unused browser features. A view's own header stays."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
@@ -62,10 +65,7 @@ class PermissionsPolicy(Middleware):
 
 
 class TooMany(Middleware):
-    """Answers who came with a password while too many others did: 429, so that no thread waits."""
-
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """The answer to TooMany; None to anything else."""
         if isinstance(exception, hashers.TooMany):
             response = render(request, "429.html", status=429)
             response["Retry-After"] = "5"
@@ -74,8 +74,6 @@ class TooMany(Middleware):
 
 
 class Metrics(Middleware):
-    """Counts and times the requests."""
-
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         start = time.perf_counter()
         with metrics.IN_FLIGHT.track_inprogress():

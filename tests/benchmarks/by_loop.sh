@@ -1,5 +1,5 @@
 #!/bin/sh
-# What people write by hand: host after host, in one ssh each. It waits for nothing, publishes and migrates nothing.
+# The loop that people write by hand: one host after another, by one ssh each. It does not wait, publish or migrate.
 # HOSTS, SSH and COMMANDS (see deploy_tools.py) come from the environment.
 set -eu
 for host in $HOSTS; do

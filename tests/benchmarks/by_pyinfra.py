@@ -1,4 +1,4 @@
-"""The commands of by_loop.sh as a deploy of pyinfra's, which does them on all hosts at once."""
+"""A pyinfra deploy that runs the commands of by_loop.sh on all hosts at once."""
 
 import os
 

@@ -1,17 +1,17 @@
-"""Deploys beside what people write by hand: the same releases in turn on the same servers under the same load.
+"""Compare deploys with hand-written scripts: the same releases in turn, on the same servers, under the same load.
 
     make ve/sentinel-deploy && make fleet FLEET_HOSTS="web1 web2 web3 web4"
     ve/bin/python tests/benchmarks/deploy.py [--parts plain broken rollback] [--tools deploy loop pyinfra classic.sh]
         [--hosts 1 2 4] [--runs 5]
     make fleet-down
 
-Its servers are made bare first. The image is the project's own, by `make build`, with the app of tests/e2e/apps/orders.
+It resets the servers first. The image is the project's own, by `make build`, with the app of tests/e2e/apps/orders.
 
 plain: good releases. broken: a release that crashes, and one that answers 500; the loop and pyinfra notice neither.
-rollback: warm, to the release before, web and worker on each of the most servers, beat on one. Seconds are those from
-the command until every server has answered a visitor as the new release; for a broken one, until the command has ended
-and the old release serves. CPU: what a server with its engine and containers used until 2 s after that, less what as
-many answers take while nobody deploys; and the command's own.
+rollback: to the previous release, which is warm; on the largest number of servers, each with web and worker, one with
+beat. Seconds are measured from the command until every server has answered a visitor as the new release; for a broken
+one, until the command has ended and the old release serves. CPU: the seconds of a server with its engine and
+containers until 2 s later, minus those for as many answers without a deploy; and the command's own.
 """
 
 import argparse
@@ -39,8 +39,8 @@ def spread(values):
 
 
 def table(title, series, beside):
-    """series: tool → its runs, in turn. Seconds until the last server answers as it should, and until the command
-    ended; the ratio to `beside`, run by run; requests lost of those sent; CPU seconds above those at rest."""
+    """Print a table of `series`, {tool: its runs in turn}: seconds until the last server answers correctly, and until
+    the command ended; the ratio to `beside` for each run; requests lost and sent; CPU seconds above those at rest."""
     head = ("", "last host", "", "ended", f"of {beside}'s", "", "lost", "CPU/host", "own CPU")
     rows = [head, *(row(tool, runs, series[beside]) for tool, runs in series.items())]
     widths = [max(map(len, column)) for column in zip(*rows)]
@@ -58,11 +58,11 @@ def row(tool, runs, others):
 
 
 def compare(bench, args):
-    """Good releases by each tool, on each number of servers."""
+    """Compare the tools with good releases, on each number of servers."""
     for count in args.hosts:
         bench.use(count)
         series, turns = {tool: [] for tool in args.tools}, list(args.tools)
-        for tool in turns:  # all servers come from the same, and bytecode is written
+        for tool in turns:  # a warm-up: each server has an old release, and bytecode is written
             bench.by(tool, bench.releases.new())
         for _ in range(args.runs):
             for tool in turns:
@@ -72,7 +72,7 @@ def compare(bench, args):
 
 
 def compare_broken(bench, args):
-    """Releases that never get ready, on the most servers: all that notice must end with 1."""
+    """Compare the tools with releases that never get ready, on the largest number of servers. Each must exit with 1."""
     bench.use(max(args.hosts))
     tools = [tool for tool in args.tools if tool in ("deploy", "classic.sh")]
     bench.deploy(bench.releases.new())
@@ -87,7 +87,7 @@ def compare_broken(bench, args):
 
 
 def roll_back(bench, args):
-    """Warm rollbacks, on the most servers, with all roles."""
+    """Measure warm rollbacks, on the largest number of servers, with all roles."""
     count = max(args.hosts)
     bench.use(count)
     bench.ours.use(count, "worker")
@@ -105,7 +105,7 @@ PARTS = {"plain": compare, "broken": compare_broken, "rollback": roll_back}
 
 
 def attach():
-    """The fleet, its servers bare; ends with what to do where it is not there."""
+    """Reset the fleet's servers and return the fleet. Without one, exit with instructions."""
     try:
         fleet = fleets.attach()
     except fleets.FleetError as error:

@@ -1,4 +1,4 @@
-"""What is deployed: releases of the project's own image, and hosts that run them."""
+"""Releases of the project's own image to deploy, and the hosts that run them."""
 
 import secrets
 import shutil
@@ -8,54 +8,54 @@ from dataclasses import replace
 from pathlib import Path
 
 from e2e.fleet import apps
-from e2e.fleet.docker import build, docker
+from slipway.make.fleet.docker import build, content_of, docker
 from e2e.provisioned import Project
 from e2e.rollouts import QUICK, Shop
 
 NAMES = ("web1", "web2", "web3", "web4")
 HERE = Path(__file__).parent
-APP, LIMIT = "orders", 15  # seconds within which a release that does not get ready is taken back
+APP, LIMIT = "orders", 15  # a release that is not ready after so many seconds is taken back
 SETTINGS = {**QUICK, "rollout.canary": 0, "rollout.bake": 0, "rollout.dead_after": 30,
             "rollout.migrate": 120}
-CHANGE = 200_000  # bytes that a release of the project's image has of its own, as one has whose code alone changed
+CHANGE = 200_000  # bytes of a release's own layer, as in a release that changes only code
 
 
 class Image:
-    """The project's own with an app as a team adds one: its POSTs write to the database and queue a task."""
+    """The project's image with an app such as a team adds: its POSTs write to the database and queue a task."""
 
     def __init__(self):
         base = apps.project("bench")
         made = docker("image", "inspect", "--format", "{{.Id}}", base).stdout.strip()
-        self.base = build(apps.APPS / "orders", "fleet-orders", BASE=base, BASE_ID=made)
+        self.base = build(content_of(apps.APPS / "orders"), "fleet-orders", BASE=base, BASE_ID=made)
 
     def release(self, tag, fault):
-        """One in the engine here."""
+        """Build a release in this machine's Docker engine."""
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(HERE / "release/Dockerfile", folder)
             Path(folder, "change").write_bytes(secrets.token_bytes(CHANGE))
-            return build(folder, "bench-release", BASE=self.base, FAULT=fault, TAG=tag)
+            return build(content_of(folder), "bench-release", BASE=self.base, FAULT=fault, TAG=tag)
 
 
 class Served(Shop):
-    """The app on the servers, by a tool; all have the same images."""
+    """The app on the servers, deployed by one tool. All tools deploy the same images."""
 
     def __init__(self, fleet, folder, app):
         Project.__init__(self, fleet, folder, app, f"{fleet.registry.address}/{APP}", **SETTINGS)
         self.use(len(NAMES))
 
     def use(self, count, *more):
-        """It is on the first `count` servers, each with web and these roles; beat is on the last alone."""
+        """Put the app on the first `count` servers, with web and the roles `more`; the last then also has beat."""
         self.hosts = {name: {"roles": ["web", *more], "internal": self.fleet.hosts[name].address}
                       for name in NAMES[:count]}
         if more:
             self.hosts[NAMES[count - 1]]["roles"].append("beat")
 
     def over(self, ssh_config):
-        """Its servers are reached by this file from now on."""
+        """Use this ssh_config to reach the servers from now on."""
         self.fleet = replace(self.fleet, ssh_config=ssh_config)
 
     def stage(self):
-        """A database and queues of its own."""
+        """Give the app its own database and queues."""
         services, number = self.fleet.services, 2 * self.app.endswith("hand")
         redis = services.redis_url.removesuffix("/0")
         settings = {"SITE_URL": "http://localhost", "ALLOWED_HOSTS": f"{self.app}.example", "WORKER_CONCURRENCY": 2,
@@ -66,26 +66,26 @@ class Served(Shop):
         assert done.returncode == 0, done.stderr
 
     def first(self, tag):
-        """Servers that run a release, from nothing."""
+        """Provision the servers and deploy a first release to them."""
         self.provision()
         self.stage()
         done = self.deploy("deploy", tag)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def stop(self):
-        """It runs no more; what it was given stays."""
+        """Stop the app on its servers; its files stay."""
         for host in self.web:
             host.run(f"systemctl disable --quiet {self.app}.target && systemctl stop {self.app}.target", timeout=120)
 
 
 class Releases:
-    """New ones, as many as are asked for."""
+    """A source of new releases."""
 
     def __init__(self, registry):
         self.registry, self.image, self.number = registry, Image(), 0
 
     def new(self, fault=""):
-        """A release in the registry, which no server has; its tag."""
+        """Build a release and push it to the registry. Return its tag. No server has it yet."""
         self.number += 1
         tag = f"{int(time.time()):x}-{self.number}"
         image = self.image.release(tag, fault)
@@ -95,8 +95,8 @@ class Releases:
 
 
 def commands(app, image):
-    """What people type on a server to replace a container, a list: the options are those that docker-runner gives, and
-    nginx, user, settings and socket those of an app that was provisioned as any other."""
+    """Return the commands that people type on a server to replace a container. The options are those of docker-runner;
+    nginx, user, settings and socket are those of a provisioned app."""
     folder = f"/run/{app}/a"
     return [f"docker pull -q {image} >/dev/null", f"docker rm -f {app} >/dev/null",
             f"docker run -d --name {app} --restart=always --init --no-healthcheck --cap-drop=ALL --read-only"
@@ -106,7 +106,7 @@ def commands(app, image):
 
 
 def take_over(served, tag):
-    """What was deployed there runs as a container that somebody started by hand."""
+    """Replace the deployed app by a container that a person starts by hand."""
     served.stop()
     image = f"{served.settings['image']}:{tag}"
     for host in served.web:

@@ -1,16 +1,16 @@
-"""CPU seconds that a server of the fleet uses, its engine and the containers that run on it included."""
+"""The CPU seconds that a server of the fleet uses, including its engine and containers."""
 
 import resource
 from pathlib import Path
 
-from e2e.fleet.docker import docker
+from slipway.make.fleet.docker import docker
 
 V1, V2 = Path("/sys/fs/cgroup/cpuacct/docker"), Path("/sys/fs/cgroup/system.slice")
 
 
 def account(hosts):
-    """From now on what containers on these servers use is theirs. With cgroup v1 their engines would put them beside
-    the server, as they see this machine's tree."""
+    """Count the containers of these servers as part of them. With cgroup v1, a server's engine sees this machine's
+    whole tree, and would otherwise put its containers beside the server."""
     for host in hosts:
         if V1.exists():
             parent = f"/docker/{identity(host)}/apps"
@@ -22,7 +22,7 @@ def identity(host):
 
 
 def used(hosts):
-    """Seconds that each has used since it was made, a list."""
+    """Return a list of the seconds that each server has used since it was created."""
     return [_used(identity(host)) for host in hosts]
 
 
@@ -35,6 +35,6 @@ def _used(container):
 
 
 def own():
-    """Seconds that commands of this process, and what they waited for, have used since it began."""
+    """Return the CPU seconds that finished commands of this process, and their children, have used."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

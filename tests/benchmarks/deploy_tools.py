@@ -1,5 +1,5 @@
-"""The tools that bring a release: the deployer, the loop people write by hand, pyinfra and deploy/classic.sh; and what
-a run of one cost: seconds, requests, CPU."""
+"""The tools that deploy a release: the deployer, the loop people write by hand, pyinfra and deploy/classic.sh; and the
+cost of a run: seconds, requests, CPU."""
 
 import os
 import sys
@@ -16,17 +16,17 @@ from proc import run, wait_until
 
 HERE = Path(__file__).parent
 RATE = 100  # requests a second, to all servers together; 3 of 10 are POSTs
-SETTLES = 2  # seconds that a release has to start all its processes, after the first has answered
+SETTLES = 2  # seconds for a release to start its other processes after the first has answered
 TOOLS = ("deploy", "loop", "pyinfra", "classic.sh")
-# A deploy, as a user has it, keeps the bytecode of its modules.
+# Deploys keep the bytecode of their modules, as on a user's machine.
 ENVIRONMENT = {name: value for name, value in os.environ.items()
                if name not in ("PYTHONDONTWRITEBYTECODE", "CELERY_HOSTS", "BEAT_HOSTS")}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One command: seconds until the last server answered as it should, and until the command ended;
-    the requests lost of those sent; CPU seconds of a server, above those at rest, and of the command."""
+    """One run of a command: seconds until the last server answered correctly, and until the command ended; requests
+    lost and sent; CPU seconds of a server, above those at rest, and of the command."""
 
     seconds: float
     whole: float
@@ -37,13 +37,13 @@ class Run:
 
 
 class Bench:
-    """The app on the fleet, twice: as the deployer and classic.sh have it, and as people start it by hand."""
+    """The app twice on the fleet: deployed by the deployer and classic.sh, and started by hand."""
 
     def __init__(self, fleet, folder):
         self.fleet, self.folder, self.releases = fleet, folder, Releases(fleet.registry)
         self.ours, self.hand = (Served(fleet, folder, APP + more) for more in ("", "hand"))
         self.rest = {}
-        near = folder / "ssh_config"  # by a path without spaces: classic.sh splits its SSH there
+        near = folder / "ssh_config"  # a path without spaces, because classic.sh splits SSH at spaces
         if not near.exists():
             near.symlink_to(fleet.ssh_config)
         self.live = self.releases.new()
@@ -53,14 +53,14 @@ class Bench:
         take_over(self.hand, self.live)
 
     def end(self):
-        """Nothing of it runs any more."""
+        """Stop the app in both forms."""
         self.use(len(NAMES))
         for host in self.hand.web:
             host.run(f"docker rm -f {self.hand.app}")
         self.ours.stop()
 
     def use(self, count):
-        """On so many servers; what they use without a command is measured anew."""
+        """Use `count` servers, and forget their CPU use at rest."""
         self.rest = {}
         for served in (self.ours, self.hand):
             served.use(count)
@@ -68,7 +68,7 @@ class Bench:
     # ---- the tools ----
 
     def by(self, tool, tag, **options):
-        """Bring a release by a tool of TOOLS."""
+        """Deploy a release with a tool of TOOLS."""
         return {"deploy": self.deploy, "loop": self.loop, "pyinfra": self.pyinfra,
                 "classic.sh": self.classic}[tool](tag, **options)
 
@@ -78,7 +78,7 @@ class Bench:
         return self.measure(self.ours, self.ours.command("deploy", tag), tag, **options)
 
     def retire(self):
-        """End the old release, as it has ended some time after a deploy: the next one finds an empty slot."""
+        """End the old release, which otherwise ends some time after a deploy: the next deploy finds an empty slot."""
         for host in self.ours.web:
             host.ssh(f"systemctl start --wait {self.ours.app}-retire")  # there is none before the second deploy
             wait_until(lambda host=host: len(host.run(
@@ -108,14 +108,14 @@ class Bench:
     def commands(self, tag):
         return commands(self.hand.app, f"{self.hand.settings['image']}:{tag}")
 
-    # ---- what they cost ----
+    # ---- their cost ----
 
     def measure(self, served, command, tag, env=(), cwd=ROOT, codes=(0,)):
-        """Run a command under load, until all servers have answered as `tag`, or, where it fails, until it has ended.
-        Ends with what it said where its exit code is none of `codes`."""
+        """Run a command under load until all servers have answered as `tag`, or, if it fails, until it has ended. If
+        its exit code is not in `codes`, exit with its output."""
         rest = self.at_rest(served)
         with served.load(rate=RATE, post_every=10, posts=3, post_path="/") as load:
-            time.sleep(0.3)  # so that the old release is seen
+            time.sleep(0.3)  # so that the load sees the old release
             hosts, own, began = cpu.used(served.web), cpu.own(), time.time()
             done = run(command, timeout=300, cwd=cwd, env={**ENVIRONMENT, **dict(env)})
             whole, own = time.time() - began, cpu.own() - own
@@ -133,7 +133,7 @@ class Bench:
                    hosts - rest * answered(result, began, until) / len(served.web), own)
 
     def at_rest(self, served, seconds=5):
-        """CPU seconds that a server uses for each request that is answered, while nobody deploys."""
+        """Return the CPU seconds that a server uses for each answered request while nobody deploys."""
         if served.app not in self.rest:
             with served.load(rate=RATE, post_every=10, posts=3, post_path="/") as load:
                 time.sleep(1)
@@ -146,12 +146,12 @@ class Bench:
 
 
 def answered(result, began, until):
-    """How many requests were answered well in that time: those that are lost cost a server next to nothing."""
+    """Return the number of requests answered well in that time. A lost request costs a server almost nothing."""
     return sum(began <= result.began + record.ended <= until for record in result.records if not record.cause)
 
 
 def release(host, served):
-    """Who answers a visitor of that server, None where nobody does."""
+    """Return the release that answers a visitor of that server, or None if the answer names none."""
     asked = urllib.request.Request(host.url, headers={"Host": f"{served.app}.example"})
     with urllib.request.urlopen(asked, timeout=5) as answer:
         return answer.headers["X-Release"]

@@ -1,9 +1,9 @@
-"""From a fresh clone to the first page: ours with one command, beside plain Django by hand. Prints ratios.
+"""Compare the time from a fresh clone to the first page: ours by one command, plain Django by hand. Print ratios.
 
     python3 tests/benchmarks/first_page.py [--runs 5]
 
-Both in turn, in one run, as machines are noisy. Cold: package caches emptied (their own, in a scratch folder) before
-each; warm: caches kept. Network speed is part of it, so the bytes fetched are said as well.
+Both run in turn, because machines are noisy. Cold: the package caches, which are in a scratch folder, are emptied
+before each run; warm: they are kept. The network's speed counts, so the bytes fetched are printed as well.
 """
 
 import argparse
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from proc import ROOT, free_port, run, running, wait_until  # noqa: E402
 from side_by_side import report  # noqa: E402
 
-# venv, pip install django, startproject, migrate, runserver: what a person types, here without pause.
+# The commands that a person types, here without a pause.
 BY_HAND = """set -e
 python3 -m venv ve
 ve/bin/pip install -q django=={version}
@@ -31,7 +31,7 @@ exec ve/bin/python manage.py runserver {port}
 
 
 def seconds_to_page(command, folder, port, caches):
-    """Start the command and poll until the page answers 200; end its whole session. Returns seconds."""
+    """Start the command, poll until the page answers 200, and end the command's session. Return the seconds."""
     env = {**os.environ, "XDG_CACHE_HOME": caches, "PIP_CACHE_DIR": caches / "pip", "UV_CACHE_DIR": caches / "uv"}
     env.pop("PYTHONDONTWRITEBYTECODE", None)  # it would make every later start compile everything again
     start = time.monotonic()
@@ -42,7 +42,7 @@ def seconds_to_page(command, folder, port, caches):
 
 
 def ours(scratch, caches):
-    """git clone; make runserver."""
+    """Measure `git clone` and `make runserver`."""
     port, start = free_port(), time.monotonic()
     assert run(["git", "clone", "-q", ROOT, scratch / "ours"]).returncode == 0
     cloned = time.monotonic() - start
@@ -50,7 +50,7 @@ def ours(scratch, caches):
 
 
 def by_hand(scratch, caches):
-    """With the version that our pins name, so that both install the same Django."""
+    """Measure plain Django in the version that our pins name, so that both install the same one."""
     version = re.search("^django==([0-9.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)[1]
     port = free_port()
     return seconds_to_page(["sh", "-c", BY_HAND.format(version=version, port=port)], scratch, port, caches)

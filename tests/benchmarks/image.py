@@ -1,9 +1,9 @@
-"""The image beside a naive one. Prints ratios.
+"""Compare the image with a naive one. Print ratios.
 
     python3 tests/benchmarks/image.py [--runs 3] [build] [start]
 
-Needs Docker and a wheelhouse (make wheelhouse). The naive image is one stage: the
-same base, a virtualenv, the code, `pip install`, collectstatic; it runs no tests, ours does while it is built.
+This needs Docker and a wheelhouse (make wheelhouse). The naive image has one stage: the same base, a virtualenv, the
+code, `pip install`, collectstatic. Its build runs no tests, ours does.
 """
 
 import argparse
@@ -38,7 +38,7 @@ SETTINGS = {"SITE_URL": "http://localhost", "SECRET_KEY": secrets.token_hex(32),
 
 
 def seconds(*words, folder):
-    """How long a command takes; ends the benchmark with its output where it fails."""
+    """Run a command and return its seconds. If it fails, end the benchmark with its output."""
     start = time.monotonic()
     done = run(words, 1800, cwd=folder)
     assert done.returncode == 0, f"{words}:\n{(done.stdout + done.stderr)[-3000:]}"
@@ -50,7 +50,7 @@ def make(folder, *words):
 
 
 def first(folder):
-    """Seconds of our first build: no layer of it is there, and no wheelhouse."""
+    """Return the seconds of our first build, without cached layers or a wheelhouse."""
     shutil.rmtree(folder / "wheelhouse")
     made = make(folder, "wheelhouse", "BUILD_ARGS=--no-cache")
     pins = folder / "wheelhouse/requirements.txt"
@@ -59,12 +59,12 @@ def first(folder):
 
 
 def naive(folder, *options):
-    """Seconds of the naive build."""
+    """Return the seconds of the naive build."""
     return seconds("docker", "build", *options, "--file", "Dockerfile.naive", "--tag", NAIVE, ".", folder=folder)
 
 
 def prepare(scratch):
-    """A clone for each kind, with a wheelhouse for ours. Returns both folders."""
+    """Clone the project for each kind, with a wheelhouse for ours. Return both folders."""
     folders = [scratch / "ours", scratch / "naive"]
     for folder in folders:
         seconds("git", "clone", "-q", ROOT, folder, folder=scratch)
@@ -77,7 +77,7 @@ def prepare(scratch):
 
 
 def changed(folder):
-    """The folder, with another line in one Python file."""
+    """Add a line to one Python file. Return the folder."""
     with (folder / "project/home/views.py").open("a") as file:
         file.write(f"# {secrets.token_hex(8)}\n")
     return folder
@@ -98,7 +98,7 @@ def megabytes(image):
 
 
 def start_up(image):
-    """Seconds from `docker run` to the first page."""
+    """Return the seconds from `docker run` to the first page."""
     start, flags = time.monotonic(), [f"--env={name}={value}" for name, value in SETTINGS.items()]
     container = Container(docker("run", "--detach", "--publish=127.0.0.1::8000", *flags, image).stdout)
     try:

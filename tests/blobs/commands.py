@@ -1,4 +1,4 @@
-"""The project with filed/, an app that has files, and with those files in a database."""
+"""Commands of the project with filed/, an app whose files are in the database."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ from django.core.files.storage import default_storage as s
 
 
 def python(*words, fresh=False, **env):
-    """What Python says, with the app's settings; `fresh`: not of a fork, for who measures memory."""
+    """Run Python with the app's settings. `fresh`: in a new process, not a fork, for tests that measure memory."""
     found = {**os.environ, "DJANGO_SETTINGS_MODULE": "filed.settings", "STORAGE_URL": "database:", "PYTHONPATH": PATH,
              **env}
     if fresh:
@@ -26,12 +26,12 @@ def python(*words, fresh=False, **env):
 
 
 def manage(url, *words, **env):
-    """What a command of Django's prints, which ends well."""
+    """Run a Django command, which must succeed. Return its output."""
     return ended_well(python("-m", "django", *words, TEST_DATABASE_URL=url, **env))
 
 
 def code(url, text, *words, fresh=False, **env):
-    """What code prints, with Django there and the database of that URL."""
+    """Run code with Django loaded and the database of that URL. Return its output."""
     return ended_well(python("-c", HEAD + text, *words, fresh=fresh, TEST_DATABASE_URL=url, **env))
 
 

@@ -1,4 +1,4 @@
-"""What the tests of files in the database share."""
+"""Fixtures for the tests of files in the database."""
 
 import shutil
 
@@ -10,7 +10,7 @@ from sharing import once
 
 @pytest.fixture
 def sqlite_made(tmp_path, tmp_path_factory):
-    """One in a file."""
+    """Return the URL of a migrated SQLite database in a file."""
     shutil.copy(once(tmp_path_factory, "filed.sqlite3", lambda path: manage(f"sqlite:///{path}", "migrate", "-v0")),
                 tmp_path / "db.sqlite3")
     return f"sqlite:///{tmp_path}/db.sqlite3"
@@ -18,7 +18,7 @@ def sqlite_made(tmp_path, tmp_path_factory):
 
 @pytest.fixture
 def postgresql_made(postgres):
-    """One in Postgres: the tables that all have, and those of files."""
+    """Return the URL of a Postgres database with the project's tables and those of files."""
     url = postgres.url(postgres.database())
     manage(url, "migrate", "-v0", "--run-syncdb")
     return url

@@ -1,4 +1,4 @@
-"""Files in the database behind nginx, as servers have it: what slow clients cost."""
+"""Tests of files in the database behind nginx, as on servers: the cost of slow clients."""
 
 import contextlib
 import random
@@ -11,7 +11,7 @@ from ops.served import serve
 from connect import connection_to
 from proc import wait_until
 
-SIZE, SHORT = 48_000_000, 24_000_000  # nginx takes the short one
+SIZE, SHORT = 48_000_000, 24_000_000  # nginx buffers all of the short one
 CONTENT = random.Random(1).randbytes(SIZE)
 SAVE = f"""
 content = random.Random(1).randbytes({SIZE})
@@ -23,7 +23,7 @@ s.save('small.png', ContentFile(b'small'))
 
 @contextlib.contextmanager
 def slow_clients(port, path, count):
-    """So many ask for a file, one by one, and take the first bytes, if it is given to them."""
+    """Start `count` downloads one by one, and read only the first bytes of each that is answered with 200."""
     with contextlib.ExitStack() as stack:
         responses = []
         for _ in range(count):
@@ -42,7 +42,7 @@ def whole(connection):
 
 @contextlib.contextmanager
 def served_by(server, folder, nginx, url):  # noqa: F811
-    """The port of a balancer before nginx and a site of two threads."""
+    """Yield the port of a balancer in front of nginx and a site with two threads."""
     code(url, SAVE)
     port = nginx.site("shop", media="database", balancers=["127.0.0.1"])
     front = nginx.balancer("shop", [port], media="database")
@@ -55,8 +55,8 @@ def served_by(server, folder, nginx, url):  # noqa: F811
 
 @pytest.mark.parametrize("server, count", [("wsgi", 1), ("asgi", 4)])
 def test_slow_clients(server, count, tmp_path, nginx, sqlite_made):  # noqa: F811
-    """Of a file that nginx takes they hold no thread of the app, of which there are fewer; of longer ones half of them,
-    and who comes then is asked to come again. Under ASGI they hold none."""
+    """Slow clients hold no thread if nginx buffers the file. For longer files they hold half of the threads, and
+    further clients get status 429. Under ASGI they hold none."""
     with served_by(server, tmp_path, nginx, sqlite_made) as port:
         with slow_clients(port, "short.bin", 5) as responses:
             assert {ask(port, "/media/small.png")[::2] for _ in range(4)} == {(200, "small")}

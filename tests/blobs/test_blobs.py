@@ -1,5 +1,5 @@
-"""Files in the database, on each: the cases in filed/, a Django app, are run by Django's own test command; and what
-takes processes of their own."""
+"""Tests of files in the database. Django's own test command runs the cases in filed/, a Django app, on each database;
+the other tests need processes of their own."""
 
 import sqlite3
 
@@ -10,15 +10,15 @@ from blobs.commands import OFF, PATH, code, manage, python
 
 @pytest.mark.parametrize("vendor", ["sqlite", "postgresql"])
 def test_cases(vendor, postgres):
-    """A run of Django's tests, each case of which tells what it shows."""
+    """Django's own test command passes on each database."""
     url = "sqlite://:memory:" if vendor == "sqlite" else postgres.url(postgres.database(migrated=False))
     done = python("-m", "django", "test", "filed.cases", TEST_DATABASE_URL=url)
     assert done.returncode == 0 and "\nOK" in done.stderr, done.stdout + done.stderr
 
 
 def test_nothing_of_it_unless_it_is_asked_for(tmp_path):
-    """No table. Off again, the tables stay, and nobody misses a migration; files are there when it is on once
-    more, and go with the tables."""
+    """The tables exist only if the storage is used. If it is switched off, the tables stay and no migration is missing.
+    If it is switched on again, the files are there. They are deleted with the tables."""
     url = f"sqlite:///{tmp_path}/db.sqlite3"
     manage(url, "migrate", "-v0", **OFF)
     with sqlite3.connect(tmp_path / "db.sqlite3") as database:
@@ -32,7 +32,7 @@ def test_nothing_of_it_unless_it_is_asked_for(tmp_path):
     manage(url, "migrate", "-v0", "slipway_blobs", "zero")
     done = python("-m", "django", "movefiles", "/nowhere", "database:", TEST_DATABASE_URL=url, **OFF)
     assert done.returncode == 1
-    assert done.stderr.startswith("CommandError: database: is not there: STORAGE_URL=database: makes it so")
+    assert done.stderr.startswith("CommandError: there is no storage in the database: run this command with")
 
 
 UP_AND_DOWN = """
@@ -52,8 +52,8 @@ print(size, most() - before)
 
 
 def test_large_files(postgresql_made, tmp_path):
-    """Memory does not grow with them, not even in development, where Django remembers queries. Postgres does not
-    compress them: parts are read without the rest."""
+    """Memory does not grow with large files, even in development, where Django records queries. Postgres does not
+    compress them, so that it can read parts without the rest."""
     (tmp_path / "measured.py").write_text("from filed.settings import *\nDEBUG = True\n")
     said = code(postgresql_made, UP_AND_DOWN, fresh=True, DJANGO_SETTINGS_MODULE="measured",
                 PYTHONPATH=f"{tmp_path}:{PATH}")

@@ -1,4 +1,4 @@
-"""The site as it runs on a developer's machine, in a scratch copy, and a headless Chromium that looks at it."""
+"""The site as on a developer's machine, in a scratch copy, and a headless Chromium that visits it."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ class Site:
         assert done.returncode == 0, done.stderr
 
     def celery(self, *words):
-        """A worker or beat, running while the block is."""
+        """Run a worker or beat for the block."""
         return running([sys.executable, "-m", "celery", "-A", "project", *words], cwd=self.folder, env=self.env)
 
     def server(self, port, *words, **env):
@@ -62,13 +62,13 @@ def serve(site, *words, **env):
 
 @pytest.fixture(scope="session")
 def development(site):
-    """The address of the site as `make runserver` serves it."""
+    """Yield the address of the site as `make runserver` serves it."""
     yield from serve(site)
 
 
 @pytest.fixture(scope="session")
 def deployed(site):
-    """The address of the site with DEBUG off, as visitors know it."""
+    """Yield the address of the site with DEBUG off, as visitors see it."""
     yield from serve(site, "--insecure", DJANGO_SETTINGS_MODULE="project.settings_deployed")
 
 
@@ -84,8 +84,8 @@ def chromium():
 
 @pytest.fixture
 def visit(chromium):
-    """A function that opens an address at a width. After the test, nothing may have gone wrong on any page: no error
-    on the console (a break of the Content-Security-Policy is one), none in a script, nothing from another site."""
+    """Yield a function that opens an address at a width. At the end, no page may have had an error in a script or on
+    the console, a break of the Content-Security-Policy included, or a request to another site."""
     problems, contexts = [], []
 
     def visit(url, width, scheme="light", expected=()):
@@ -112,7 +112,7 @@ def check_looks():
 
 
 def has_its_looks(page):
-    """The stylesheet is in use and its pictures are there; nothing is wider than the window."""
+    """Assert that the stylesheet and the pictures are loaded, and that nothing is wider than the window."""
     family = page.evaluate("getComputedStyle(document.body).fontFamily")
     assert "system-ui" in family, family
     assert page.evaluate("[...document.images].every((image) => image.naturalWidth > 0)")

@@ -1,4 +1,4 @@
-"""The page of a new project, in a browser. Goes with project/home."""
+"""Tests of a new project's page, in a browser. A project without project/home does not run them."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ ALIVE = 70_000  # milliseconds: beat sends a heartbeat when it starts, and every
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_looks(visit, check_looks, development, width, scheme):
-    """The page wears its stylesheets on a desktop and on a phone, by day and by night, and lists the parts."""
+    """The page has its styles on a desktop and a phone, in the light and the dark scheme, and lists the parts."""
     page = visit(development, width, scheme)
     check_looks(page)
     assert page.evaluate("getComputedStyle(document.querySelector('.parts')).listStyleType") == "none"
@@ -22,8 +22,8 @@ def test_looks(visit, check_looks, development, width, scheme):
 
 
 def test_worker_and_beat_turn_alive(visit, site, development):
-    """Worker and beat, started while the page is open, turn alive on it within 70 s and without a reload; a phone
-    that opens it then sees them too."""
+    """If worker and beat start while the page is open, it shows them within 70 s without a reload. A phone that opens
+    the page then shows them too."""
     page = visit(development, 1280)
     page.evaluate("window.notReloaded = true")
     assert page.locator("#part-worker .cure").inner_text() == "Type make worker in another terminal."
@@ -41,7 +41,7 @@ def test_worker_and_beat_turn_alive(visit, site, development):
 
 
 def take_pictures(pages):
-    """Write the pictures of docs/images, where SCREENSHOTS asks for them."""
+    """Write the pictures of docs/images if SCREENSHOTS names a folder."""
     folder = os.environ.get("SCREENSHOTS")
     for width, page in pages.items() if folder else ():
         page.wait_for_timeout(3000)  # until the ship is afloat
@@ -49,7 +49,7 @@ def take_pictures(pages):
 
 
 def test_a_server_that_is_gone(visit, development):
-    """A page that gets no answer says so, and takes it back when the server is there again."""
+    """A page that gets no answer shows a warning until the server is back."""
     page = visit(development, 1280, expected=["ERR_INTERNET_DISCONNECTED"])
     page.context.set_offline(True)
     page.wait_for_selector("#lost", state="visible")

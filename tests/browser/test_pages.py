@@ -1,4 +1,4 @@
-"""Admin and error pages, in a browser."""
+"""Tests of the admin and the error pages, in a browser."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_error_page(visit, check_looks, deployed, width):
 
 
 def test_admin(visit, development):
-    """A superuser signs in to the admin, looks for a user and opens it: all of it works under our policy."""
+    """A superuser signs in to the admin, searches for a user and opens it, all under our Content-Security-Policy."""
     page = visit(f"{development}/admin/", 1280)
     page.fill("#id_username", "ann")
     page.fill("#id_password", PASSWORD)

@@ -1,4 +1,4 @@
-"""A fresh clone of the project to start things in, with the checkout's virtualenv: real processes, no network."""
+"""A fresh clone of the project with the checkout's virtualenv, to start real processes in, without a network."""
 
 import os
 import shutil
@@ -10,18 +10,19 @@ import pytest
 import warm
 from proc import ROOT, running
 
-NAMES = ["manage.py", "Makefile", *(path.name for path in ROOT.glob("*.mk")), ".flake8", "requirements.txt"]
-MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev"]  # -o: the virtualenv is the checkout's, leave it alone
+NAMES = ["manage.py", "Makefile", "Procfile.dev", ".flake8", "requirements.txt",
+         *(path.name for path in ROOT.glob("*.mk"))]
+MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev"]  # -o: do not remake the checkout's virtualenv
 
 
 class Clone:
-    """The project as git would hand it over, in a folder of its own whose path has a space."""
+    """The project as in a git clone, in a folder of its own whose path has a space."""
 
     def __init__(self, path):
         self.path = path
         self.environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        # With the bytecode, which is what starts quickly, but for files of it that are just being written.
-        for name in ("project", "slipway", "make", "requirements"):
+        # Bytecode is copied too, for quick starts, except files of it that are just being written.
+        for name in ("project", "slipway", "requirements"):
             shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("*.pyc.*"))
         for name in NAMES:
             if (ROOT / name).exists():
@@ -33,8 +34,8 @@ class Clone:
         return {"cwd": self.path, "env": {**self.environment, **environment}}
 
     def start(self, *command, stdout=None, stderr=None, **environment):
-        """A process while the block runs: a make target; "sh" and one, for its last command without make around, so
-        that a signal gets there; or "python" and its arguments."""
+        """Run a process for the block: a make target; "sh" and a target, for the target's last command without make, so
+        that signals reach it; or "python" and its arguments."""
         streams = {name: file for name, file in (("stdout", stdout), ("stderr", stderr)) if file is not None}
         return running(self.command(command), **self.options(environment), **streams)
 
@@ -43,7 +44,7 @@ class Clone:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **self.options(environment))
 
     def ask(self, *words):
-        """What a command says that only asks or queues something, at less cost than a process of its own."""
+        """Run a command that only asks or queues something, in a fork, which is quicker. stdout contains stderr."""
         done = warm.python(*words, cwd=self.path, env=self.environment)
         done.stdout += done.stderr
         return done
@@ -57,7 +58,7 @@ class Clone:
         return [*MAKE, *words]
 
     def rows(self, query):
-        """What the project's own database holds; nothing yet where there is none."""
+        """Return rows of the project's own database, or none if it does not exist yet."""
         try:
             with sqlite3.connect(f"file:{self.path / 'var/db.sqlite3'}?mode=ro", uri=True, timeout=20) as database:
                 return database.execute(query).fetchall()

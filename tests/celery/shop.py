@@ -1,4 +1,4 @@
-"""An app as a team would add one: a page that queues a task, each of which writes to the database."""
+"""An app such as a team adds: a page that queues a task. Both write to the database."""
 
 FILES = {
     "shop/__init__.py": "",
@@ -79,7 +79,7 @@ SETTINGS = {"DJANGO_SETTINGS_MODULE": "shop.settings", "PYTHONPATH": "."}
 
 
 def add_shop(clone):
-    """Put the app into the clone: everything started there uses it from now on, and the first to start migrates."""
+    """Put the app into the clone. All processes started there later use it, and the first one migrates."""
     for name, text in FILES.items():
         path = clone.path / name
         path.parent.mkdir(parents=True, exist_ok=True)

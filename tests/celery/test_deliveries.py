@@ -1,5 +1,5 @@
-"""Tasks that go wrong, on real brokers, as production's worker meets them: none is lost, poisons the queue, or tells
-its arguments."""
+"""Tests of tasks that fail, on real brokers, with production's worker: no task is lost, blocks the queue, or shows its
+arguments in the log."""
 
 import contextlib
 import json
@@ -77,19 +77,19 @@ class Jobs:
         self.clone = clone
 
     def worker(self, **env):
-        """A worker of production's settings, as the image's entrypoint starts it."""
+        """Start a worker with production's settings, as the image's entrypoint does."""
         return self.clone.start("python", "-m", "celery", "-A", "project", "--quiet", "worker", "--without-gossip",
                                 "--without-mingle", "--concurrency=2", **env)
 
     def send(self, *calls):
-        """Queue tasks, each a call such as `order.delay(1)`, or a line of code."""
+        """Queue tasks, each by a call such as `order.delay(1)` or a line of code."""
         code = "\n".join(["import django", "django.setup()", "from shop.tasks import *",
                           "from slipway.celery import app", *calls])
         done = self.clone.ask("-c", code)
         assert done.returncode == 0, done.stdout
 
     def dead(self, *options):
-        """How many tasks were given up, as manage.py says with each of these options in turn, and all it says."""
+        """Run `manage.py dead_tasks` with each of these options. Return each number of dead tasks, and all output."""
         calls = "; ".join(f"call_command('dead_tasks', *{option.split()})" for option in options or [""])
         done = self.clone.ask("manage.py", "shell", "-v0", "-c",
                               f"from django.core.management import call_command; {calls}")
@@ -127,8 +127,8 @@ def prepared(clone, url):
 
 
 def test_no_argument_and_no_result_is_logged(redis_jobs):
-    """Neither what a task is given nor what it returns is in the log, whether it succeeds, is retried too often, or is
-    no task at all."""
+    """The log contains neither arguments nor results of a task, whether it succeeds, is retried too often, or is
+    malformed."""
     with redis_jobs.worker() as worker:
         redis_jobs.send(
             "secret.delay('s3cret', password='s3cret')", "tired.delay('s3cret')", "order.delay(1)",
@@ -139,27 +139,27 @@ def test_no_argument_and_no_result_is_logged(redis_jobs):
             "              routing_key='celery', exchange='', headers={'task': 'shop.tasks.order', 'id': '7'})",
             "    p.publish([['s3cret'], {}, {}], routing_key='celery', exchange='',"
             "              headers={'task': 'shop.tasks.order', 'id': '8', 'expires': 's3cret'})")
-        for said in ("unknown task", "order 1 ended", "it is no task", "it is no valid task", "was tried 1 times",
+        for said in ("unknown task", "order 1 ended", "it is not a task", "it is not a valid task", "was tried 1 times",
                      r"shop.tasks.secret\[[^]]*\] succeeded in [0-9.e-]+s"):
             wait_until(lambda: re.search(said, worker.output()), 30, f"{said} in {worker.output()}")
         assert "s3cret" not in worker.output()
 
 
 def test_a_task_that_kills_its_process_ends_in_the_dead_queue(jobs):
-    """It is begun five times, and then given up: others are done meanwhile, its log tells, and a command shows it,
-    sends it again, or drops it."""
+    """The task is started five times and then given up. Meanwhile other tasks are done. The log reports it, and
+    dead_tasks lists it, sends it again, or drops it."""
     with jobs.worker() as worker:
         jobs.send("poison.delay('process')", "order.delay(1)")
         wait_until(lambda: "is dead: its worker was lost 5 times" in worker.output(), 60, "it is given up")
         assert worker.output().count("poison began") == 5 and "order 1 ended" in worker.output(), worker.output()
-        *counts, said = jobs.dead("", "", "--again")  # looking changes nothing
+        *counts, said = jobs.dead("", "", "--again")  # listing changes nothing
         assert counts == [1, 1, 1] and "shop.tasks.poison: its worker was lost 5 times" in said
         wait_until(lambda: worker.output().count("is dead:") == 2, 60, "it is given up once more")
         assert jobs.dead("--drop", "")[:2] == (1, 0)
 
 
 def test_a_task_that_kills_its_worker_ends_in_the_dead_queue(rabbitmq_jobs):
-    """However often systemd starts the worker anew, the limit, here two, is enough."""
+    """The limit, here two, also holds across restarts of the worker by systemd."""
     jobs, began = rabbitmq_jobs, 0
     jobs.send("poison.delay('worker')")
     for _ in range(2):
@@ -178,7 +178,7 @@ def test_a_task_that_kills_its_worker_ends_in_the_dead_queue(rabbitmq_jobs):
 
 
 def test_unknown_tasks_delay_nobody(jobs):
-    """Twenty that no release knows: the one behind them is done at once. They are not lost."""
+    """Twenty tasks that no release knows do not delay the task behind them, and are not lost."""
     with jobs.worker() as worker:
         wait_until(lambda: "ready." in worker.output(), 60)
         jobs.send("[app.send_task('shop.tasks.nothing', ['s3cret']) for _ in range(20)]", "order.delay(1)")
@@ -187,7 +187,7 @@ def test_unknown_tasks_delay_nobody(jobs):
 
 
 def test_unknown_tasks_do_not_circle_for_ever(rabbitmq_jobs):
-    """After some time they are given up; what is sent again later finds the release that knows it."""
+    """After some time an unknown task is given up. It can be sent again once a release knows it."""
     with rabbitmq_jobs.worker(SHORT="1") as worker:
         rabbitmq_jobs.send("app.send_task('shop.tasks.nothing')")
         wait_until(lambda: "shop.tasks.nothing[" in worker.output(), 60, "it is given up")
@@ -197,8 +197,8 @@ def test_unknown_tasks_do_not_circle_for_ever(rabbitmq_jobs):
 
 
 def test_an_outage_of_the_database_costs_no_task(redis_jobs, postgres):
-    """What met it comes again, later and later, until the database is back: none is lost, nor counts it as a retry of
-    its own. A statement that took too long is the task's own failure."""
+    """Tasks that fail because the database is down are retried at growing intervals until it is back. None is lost, and
+    none counts this as a retry of its own. A statement timeout is the task's own failure."""
     jobs, relay, name = redis_jobs, Relay(postgres.port), postgres.database()
     with jobs.worker(DATABASE_URL=postgres.url(name, relay.port)) as worker:
         jobs.send("[stored.delay(number) for number in range(8)]", "slow.delay()")
@@ -218,7 +218,7 @@ def test_an_outage_of_the_database_costs_no_task(redis_jobs, postgres):
 
 
 def test_a_retry_in_a_quarter_of_an_hour_is_not_lost(redis_jobs):
-    """The task waits in the broker, and no worker takes its retry for a failure."""
+    """The task waits in the broker, and no worker counts the retry as a failure."""
     with redis_jobs.worker() as worker:
         redis_jobs.send("later.delay(900)")
         wait_until(lambda: "Retry in 900s" in worker.output(), 60)
@@ -226,7 +226,7 @@ def test_a_retry_in_a_quarter_of_an_hour_is_not_lost(redis_jobs):
 
 
 def test_a_task_that_is_put_off_is_done_in_time_and_once(rabbitmq_jobs):
-    """Its worker keeps it for a second at a time, puts it back, and does it when it is due: not before."""
+    """The worker keeps a delayed task for a second at a time, puts it back, and runs it when it is due, not before."""
     with rabbitmq_jobs.worker(SHORT="1") as worker:
         rabbitmq_jobs.send("later.delay(4)")
         wait_until(lambda: "later ended" in worker.output(), 60)

@@ -1,4 +1,4 @@
-"""Worker and beat in development: real ones, started as the README says, with nothing installed."""
+"""Tests of worker and beat in development: real processes, started as in the README, without any service."""
 
 import os
 import re
@@ -9,31 +9,9 @@ import pytest
 from proc import answers, free_port, signal_group, wait_until
 
 
-def test_database_made_by_many(clone):
-    """Any number of processes may find no database at the same moment: one makes it, the others wait."""
-    done = clone.run("python", "-c", MANY, DJANGO_SETTINGS_MODULE="project.settings")
-    assert done.returncode == 0 and done.stdout.splitlines().pop() == "[0, 0, 0, 0]", done.stdout
-    assert done.stdout.count("migrations applied") == 1
-
-
-MANY = """
-import os, django
-django.setup()
-from slipway.schema.database import prepare
-children = []
-for _ in range(4):
-    child = os.fork()
-    if not child:
-        prepare(lambda line: print(line, flush=True))
-        os._exit(0)
-    children.append(child)
-print([os.waitpid(child, 0)[1] for child in children])
-"""
-
-
 @pytest.mark.parametrize("command", ["worker", "beat"])
 def test_wrong_at_start(clone, command):
-    """A malformed line in .env, or a file that is no database: worker and beat end with a line that names it."""
+    """If .env has a malformed line, or the database file is none, worker and beat exit with a line that names it."""
     (clone.path / ".env").write_text("DATABASE_URL=nonsense\n")
     lines = [line for line in clone.run(command).stdout.splitlines() if not line.startswith("make")]
     assert len(lines) == 1 and "DATABASE_URL" in lines[0], lines
@@ -46,15 +24,15 @@ def test_wrong_at_start(clone, command):
 
 
 def edit(clone):
-    """A file of the team's. Beat, which starts anew as well, sends a heartbeat at once."""
+    """Change a file of the team's. Beat restarts too, and sends a heartbeat at once."""
     with (clone.path / "project/celery.py").open("a") as file:
         file.write("\n\nimport logging\nfrom celery.signals import task_prerun\n\n\n@task_prerun.connect\n"
                    "def tell(**_):\n    logging.getLogger(\"project\").info(\"the new code\")\n")
 
 
 def test_dev(clone):
-    """make dev on a fresh clone: the page and both heartbeats in one terminal, one migrates, none errs; what is edited
-    runs as it is now; one Ctrl-C ends all, in order, and leaves no process."""
+    """`make dev` on a fresh clone runs server, worker and beat in one terminal; only one migrates. Edited code is
+    reloaded. One Ctrl-C ends all in order and leaves no process."""
     port = free_port()
     with clone.start("dev", f"PORT={port}") as dev:
         wait_until(lambda: f"http://127.0.0.1:{port}/" in dev.output() and "succeeded" in dev.output())

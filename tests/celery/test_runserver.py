@@ -1,4 +1,4 @@
-"""The first that is typed, as a newcomer meets it: on a fresh clone, and with each thing wrong that can be."""
+"""Tests of `make runserver`, a newcomer's first command: on a fresh clone, and with each possible fault."""
 
 import re
 import sqlite3
@@ -9,7 +9,7 @@ from proc import answers, as_mortal, free_port, running, wait_until
 
 
 def one_line(done, *words):
-    """Failed, with a single line besides make's own that says all the words."""
+    """Assert that the command failed with a single line, besides make's own, that contains all the words."""
     lines = [line for line in done.stdout.splitlines() if not line.startswith("make")]
     assert done.returncode != 0 and len(lines) == 1, done.stdout
     for word in words:
@@ -17,12 +17,12 @@ def one_line(done, *words):
 
 
 def test_fresh_clone(clone):
-    """A fresh clone serves its page after one line on migrations. The second time, here without the reloader, nothing
-    is said of them."""
+    """A fresh clone serves its page after one line on migrations. The second start, here without the reloader, prints
+    nothing about migrations."""
     port = free_port()
     with clone.start("runserver", f"PORT={port}") as server:
         wait_until(lambda: answers(port))
-        lines = [line for line in server.output().splitlines() if not re.match("[0-9]{4}-", line)]  # no log lines
+        lines = [line for line in server.output().splitlines() if not re.match("[0-9]{4}-", line)]  # without log lines
     assert re.fullmatch(r"\d+ migrations applied to the database var/db.sqlite3", lines[0])
     with clone.start("python", "manage.py", "runserver", "--noreload", str(port)) as server:
         wait_until(lambda: f"http://127.0.0.1:{port}/" in server.output())
@@ -30,7 +30,7 @@ def test_fresh_clone(clone):
 
 
 def test_other_database(clone):
-    """A database that is not the project's own file is served as it is: what it lacks is named, and make migrate."""
+    """A database other than the project's own is not migrated: a line names its pending migrations and the command."""
     port, url = free_port(), f"sqlite:///{clone.path.parent}/shared.sqlite3"
     with clone.start("runserver", f"PORT={port}", DATABASE_URL=url) as server:
         wait_until(lambda: f"http://127.0.0.1:{port}/" in server.output())
@@ -42,20 +42,20 @@ def test_other_database(clone):
 
 
 def test_no_port(clone):
-    """A number that is no port costs one line, not Django's traceback."""
+    """An invalid port costs one line, not Django's traceback."""
     one_line(clone.run("runserver", "PORT=99999"), "99999 is not a port", "PORT=8001")
 
 
 @pytest.mark.parametrize("made", [False, True])
 def test_read_only_checkout(clone, made):
-    """A checkout that may not be written, with or without its var/: one line that names the folder."""
+    """If the checkout is not writable, with or without its var/, one line names the folder."""
     if made:
         (clone.path / "var").mkdir(mode=0o555)
     clone.path.chmod(0o555)
     command = as_mortal([clone.python, "manage.py", "runserver", str(free_port())])
     try:
         with running(command, **clone.options({})) as server:
-            assert server.wait(60) == (1 if made else 64)  # the settings, or the database
+            assert server.wait(60) == (1 if made else 64)  # by the settings or by the database
             lines = server.output().splitlines()
     finally:
         clone.path.chmod(0o755)
@@ -72,8 +72,8 @@ class Migration(migrations.Migration):
 
 
 def test_a_migration_that_fails(clone):
-    """Server, worker and beat name the migration and its error in a line, and what shows more; none goes on with half
-    of a database."""
+    """Server, worker and beat each name the failed migration, its error and the command for details in one line. None
+    runs on a half-migrated database."""
     (clone.path / "project/accounts/migrations/0002_wrong.py").write_text(WRONG)
     celery = ("-m", "celery", "-q", "-A", "project")
     for words in (["manage.py", "runserver", str(free_port())], [*celery, "worker"], [*celery, "beat"]):

@@ -1,4 +1,4 @@
-"""One SQLite file, written by web, worker and beat at once."""
+"""Tests of one SQLite file that web, worker and beat write at once."""
 
 import re
 import threading
@@ -12,10 +12,10 @@ POSTS, THREADS, WRITES = 80, 8, 50
 
 
 def test_all_write_at_once(clone):
-    """Visitors' requests, the tasks they queue and beat write to one file at once: no "locked", and nothing is lost."""
+    """Requests, the tasks that they queue and beat write to one file at once: no "locked", and nothing is lost."""
     add_shop(clone)
     with clone.start("worker") as worker:
-        wait_until(lambda: "ready" in worker.output())  # it has migrated
+        wait_until(lambda: "ready" in worker.output())  # so it has migrated
         write(clone, worker)
 
 

@@ -1,9 +1,10 @@
-"""A project that does without Celery."""
+"""Tests of a project without Celery."""
 
+from checkout import without_celery
 from proc import answers, free_port, wait_until
 
-# Taking the packages out of a virtualenv would cost an install: here Python does not find them, which is the same
-# to the code that looks for them.
+# Uninstalling the packages would cost a new install. Hiding them from Python's import is the same to the code that
+# looks for them.
 HIDE = """
 import os
 from importlib.machinery import PathFinder
@@ -15,7 +16,8 @@ CELERY = "celery kombu django_celery_beat"
 
 
 def test_without_celery(clone):
-    """Without the packages, check, the tests and the page work."""
+    """Without the packages and their settings, check, the tests and the page work."""
+    without_celery(clone.path / "project")
     hide = clone.path / "hide"
     hide.mkdir()
     (hide / "sitecustomize.py").write_text(HIDE)

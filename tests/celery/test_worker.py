@@ -1,4 +1,4 @@
-"""A worker as a deploy sees it: it says what it does, pauses when told to, and gives back what it does not know."""
+"""Tests of a worker as a deploy uses it: it reports its state, pauses on request, and returns unknown tasks."""
 
 import time
 
@@ -7,14 +7,14 @@ from proc import wait_until
 from .shop import add_shop
 
 WORKER = ("python", "-m", "celery", "-A", "project", "worker", "--loglevel=INFO")
-# The same, which keeps what it does not know for ten minutes.
+# The same worker, which keeps an unknown task for ten minutes.
 PATIENT = ("python", "-c",
            "from slipway.jobs import worker; worker.BACK = 600; from celery.__main__ import main; main()", *WORKER[3:])
 QUEUE = "import sys; from slipway.celery import app; [app.send_task(name) for name in sys.argv[1:]]"
 
 
 def send(clone, *names):
-    """Queue tasks by their names, known here or not."""
+    """Queue tasks by name, also names unknown here."""
     done = clone.ask("-c", QUEUE, *names)
     assert done.returncode == 0, done.stdout
 
@@ -29,7 +29,7 @@ def notes(clone):
 
 
 def test_a_paused_worker_takes_no_task_until_it_consumes_again(clone, tmp_path):
-    """It says "consuming"; with worker.pause there "paused", and tasks wait; without it they are done."""
+    """The worker reports "consuming". With worker.pause it reports "paused" and tasks wait; later they are done."""
     add_shop(clone)
     with clone.start(*WORKER, READY_FILE=str(tmp_path / "worker.ready"), RELEASE="v1") as worker:
         wait_until(lambda: said(tmp_path) == "consuming v1\n", 60, "the worker is ready")
@@ -38,7 +38,7 @@ def test_a_paused_worker_takes_no_task_until_it_consumes_again(clone, tmp_path):
         (tmp_path / "worker.pause").touch()
         wait_until(lambda: said(tmp_path) == "paused v1\n", 30, "it has paused")
         send(clone, "shop.tasks.record")
-        time.sleep(2)  # consuming, it looks every 0.2 s
+        time.sleep(2)  # a consuming worker looks every 0.2 s
         assert notes(clone) == 1
         (tmp_path / "worker.pause").unlink()
         wait_until(lambda: notes(clone) == 2, 60, "the waiting task is done")
@@ -46,7 +46,7 @@ def test_a_paused_worker_takes_no_task_until_it_consumes_again(clone, tmp_path):
 
 
 def test_an_unknown_task_is_not_lost(clone, tmp_path):
-    """What one release does not know stays queued, and the other does it: as soon as the first one takes no more."""
+    """A task that the old release does not know stays queued; the new one does it as soon as the old one pauses."""
     add_shop(clone)
     ready = str(tmp_path / "worker.ready")
     with clone.start(*PATIENT, READY_FILE=ready, DJANGO_SETTINGS_MODULE="project.settings") as old:

@@ -1,19 +1,17 @@
-"""deploy/ci.sh: the key for one command, the login for one registry, and a cancelled job that ends well."""
+"""Tests of deploy/ci.sh: the key for one command, the login for one registry, and the clean end of a cancelled job."""
 
 import os
 import re
-import shutil
 import signal
 import sys
 
 import pytest
 
-from proc import ROOT, run, running, wait_until
+from proc import ROOT, executable, run, running, wait_until
 
 SCRIPT = ROOT / "deploy/ci.sh"
 KEY = "-----BEGIN KEY-----\nabc\n-----END KEY-----"
-SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"]}
-# A deployer that is told to end, and takes back; it stands in for Python.
+# A stand-in for Python: a deployer that takes its release back after TERM.
 TAKES_BACK = """#!{}
 import signal, sys, time
 def back(*_):
@@ -25,16 +23,9 @@ time.sleep(300)
 """
 
 
-@pytest.fixture(params=SHELLS)
-def shell(request):
-    if not shutil.which(request.param):
-        pytest.skip(f"{request.param} is not installed")
-    return SHELLS[request.param]
-
-
 @pytest.fixture
 def ci(shell, tmp_path, monkeypatch):
-    """Runs ci.sh with these words and variables; temporary files in a path with a space."""
+    """Return a function that runs ci.sh with these words and variables. Temporary files are in a path with a space."""
     folder = tmp_path / "temporary files"
     folder.mkdir()
     for name in ("DEPLOY_KEY", "KNOWN_HOSTS", "REGISTRY_LOGIN", "SSH_CONFIG", "IMAGE"):
@@ -50,7 +41,7 @@ def ci(shell, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("given", ["text", "files"])
 def test_the_command_has_key_and_hosts(ci, tmp_path, given):
-    """As text or as a file: ssh gets the key, 0600, and accepts only known hosts; the environment has no key."""
+    """ssh gets the key, from text or file, with mode 0600, and accepts only known hosts. The environment has no key."""
     values = {"DEPLOY_KEY": KEY, "KNOWN_HOSTS": "web1 ssh-ed25519 AAAA"}
     if given == "files":
         for name, value in values.items():
@@ -64,22 +55,22 @@ def test_the_command_has_key_and_hosts(ci, tmp_path, given):
 
 
 def test_the_projects_own_ssh_config_is_kept(ci, tmp_path):
-    """SSH_CONFIG, as for a jump host, is added to what is made."""
+    """An existing SSH_CONFIG, for example with a jump host, is included in the new one."""
     (tmp_path / "own").write_text("Host web1\nProxyJump front\n")
     done = ci("sh", "-c", 'ssh -F "$SSH_CONFIG" -G web1', DEPLOY_KEY=KEY, KNOWN_HOSTS="x", SSH_CONFIG=tmp_path / "own")
     assert "proxyjump front" in done.stdout and "identitiesonly yes" in done.stdout, done.stderr
 
 
 def test_without_a_key_the_machine_s_own_is_used(ci):
-    """No DEPLOY_KEY: the command runs as it is, and its exit code counts. A key without known hosts is refused."""
+    """Without DEPLOY_KEY the command runs unchanged and its exit code is kept. A key without known hosts is refused."""
     assert ci("sh", "-c", "exit 4").returncode == 4
     assert ci("sh", "-c", "echo ${SSH_CONFIG-none}").stdout == "none\n"
     done = ci("echo", "ran", DEPLOY_KEY=KEY)
-    assert (done.returncode, done.stdout) == (2, "") and "no KNOWN_HOSTS" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "") and "KNOWN_HOSTS is not set" in done.stderr
 
 
 def test_an_older_push_does_not_overtake_a_newer_one(ci, tmp_path, monkeypatch):
-    """Where the branch that NEWEST_OF names has moved on from what is checked out, or cannot be asked, nothing runs."""
+    """Nothing runs if the branch NEWEST_OF has a newer commit than the checkout, or cannot be read."""
     git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.com"]
     commit = [*git, "-C", "origin", "commit", "-q", "--allow-empty", "-m", "One"]
     monkeypatch.chdir(tmp_path)
@@ -89,22 +80,20 @@ def test_an_older_push_does_not_overtake_a_newer_one(ci, tmp_path, monkeypatch):
     assert ci("echo", "ran", NEWEST_OF="main").stdout == "ran\n"
     assert run(commit, cwd=tmp_path).returncode == 0
     done = ci("echo", "ran", NEWEST_OF="main")
-    assert (done.returncode, done.stdout) == (2, "") and "main has moved on" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "") and "main has a newer commit" in done.stderr
     assert ci("echo", "ran").stdout == "ran\n"
     done = ci("echo", "ran", NEWEST_OF="lost")
-    assert (done.returncode, done.stdout) == (2, "") and "origin does not tell its lost" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "") and "cannot read the branch lost of origin" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_cancelled_job_takes_back(shell, tmp_path, number):
-    """The signal, sent to the first process alone, reaches the deployer through make, and its end is waited for."""
-    deployer = tmp_path / "deployer"
-    deployer.write_text(TAKES_BACK.format(os.path.realpath(sys.executable)))
-    deployer.chmod(0o755)
+    """A signal to only the first process reaches the deployer through make, and the job waits for its end."""
+    deployer = executable(tmp_path / "deployer", TAKES_BACK.format(os.path.realpath(sys.executable)))
     with running([*shell, SCRIPT, "make", "deploy", "TAG=build-1", f"PYTHON={deployer}"], cwd=ROOT) as job:
-        wait_until(lambda: "deploying -m slipway.deploy deploy build-1" in job.output())
+        wait_until(lambda: "deploying ./slipway/make deploy deploy build-1" in job.output())
         job.send_signal(number)
-        assert job.wait(30) == 128 + signal.SIGTERM, job.output()  # make's own end
+        assert job.wait(30) == 128 + signal.SIGTERM, job.output()  # make's own exit code
         assert "taken back" in job.output()
 
 
@@ -122,15 +111,14 @@ esac
 
 @pytest.fixture
 def docker(tmp_path, monkeypatch):
-    """docker(code, slow) puts a stand-in into PATH whose push ends so; called, what it was told is in its file."""
+    """Return docker(code, slow): it puts a stand-in with that exit code into PATH, and returns its file of calls."""
     calls = tmp_path / "calls"
 
     def put(code=0, slow=0):
         stub = tmp_path / "bin" / "docker"
         stub.parent.mkdir(exist_ok=True)
         own = tmp_path / "own"
-        stub.write_text(DOCKER.format(calls=calls, own=own, code=code, slow=slow))
-        stub.chmod(0o755)
+        executable(stub, DOCKER.format(calls=calls, own=own, code=code, slow=slow))
         monkeypatch.setenv("PATH", f"{stub.parent}:{os.environ['PATH']}")
         monkeypatch.setenv("DOCKER_CONFIG", str(own))
         monkeypatch.delenv("DOCKER_HOST", raising=False)
@@ -139,7 +127,7 @@ def docker(tmp_path, monkeypatch):
 
 
 def told(calls):
-    """What docker was told, but for questions, and what came with it."""
+    """Return the recorded calls except queries, each with its input."""
     return [line for line in calls.read_text().splitlines()
             if not re.match("docker (image|version|info|context)", line)]
 
@@ -150,8 +138,8 @@ PUSH = {"REGISTRY_LOGIN": "ann:pass:word", "TAG": "build-1"}
 @pytest.mark.parametrize("image, registry, code", [
     ("ghcr.io/acme/shop", "ghcr.io", 0), ("localhost:5000/shop", "localhost:5000", 1), ("acme/shop", "", 0)])
 def test_push_is_logged_in_for_its_time_alone(ci, docker, tmp_path, image, registry, code):
-    """Docker is logged in at the image's registry, by stdin, in a configuration that goes with the push, well or not;
-    who was logged in on the machine stays."""
+    """Docker is logged in at the image's registry, by stdin, in a configuration that is removed after the push, even a
+    failed one. A login of the machine stays."""
     calls = docker(code)
     done = ci("push", IMAGE=image, **PUSH)
     assert (done.returncode == 0) == (code == 0), done.stdout + done.stderr
@@ -164,7 +152,7 @@ def test_push_is_logged_in_for_its_time_alone(ci, docker, tmp_path, image, regis
     ({"ENDPOINT": "unix:///run/user/1000/docker.sock"}, ["DOCKER_HOST=unix:///run/user/1000/docker.sock"]),
     ({"ENDPOINT": "unix:///other.sock", "DOCKER_HOST": "ssh://box"}, ["DOCKER_HOST=ssh://box"]), ({}, [])])
 def test_push_goes_to_the_engine_in_use(ci, docker, env, host):
-    """Which engine that is the machine's own configuration says, as with a rootless one; DOCKER_HOST goes before it."""
+    """The engine is that of the machine's Docker configuration, perhaps a rootless one, or else DOCKER_HOST's."""
     calls = docker()
     done = ci("push", IMAGE="acme/shop", **PUSH, **env)
     assert done.returncode == 0 and not done.stderr, done.stderr
@@ -172,7 +160,7 @@ def test_push_goes_to_the_engine_in_use(ci, docker, env, host):
 
 
 def test_a_cancelled_push_logs_out(shell, docker, tmp_path, monkeypatch):
-    """So it does when the job is cancelled in the midst of it."""
+    """A push that is cancelled while it runs logs out too."""
     calls, folder = docker(slow=60), tmp_path / "temporary"
     folder.mkdir()
     env = {**os.environ, "TMPDIR": str(folder), "IMAGE": "ghcr.io/acme/shop", **PUSH}
@@ -184,10 +172,10 @@ def test_a_cancelled_push_logs_out(shell, docker, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("env, code, said", [
-    ({"IMAGE": "x/y"}, 0, "nobody is logged in"), ({"IMAGE": "x/y", "REGISTRY_LOGIN": "token"}, 2, "user:password"),
-    ({"REGISTRY_LOGIN": "a:b"}, 2, "no IMAGE")])
+    ({"IMAGE": "x/y"}, 0, "push without a login"), ({"IMAGE": "x/y", "REGISTRY_LOGIN": "token"}, 2, "user:password"),
+    ({"REGISTRY_LOGIN": "a:b"}, 2, "IMAGE is not set")])
 def test_nothing_to_log_in_with(ci, docker, env, code, said):
-    """No login at all is fine, a malformed one is not, nor is one for nowhere."""
+    """A missing login is fine. A malformed login, or one without IMAGE, is refused."""
     calls = docker()
     done = ci("push", TAG="build-1", **env)
     assert done.returncode == code and said in done.stderr

@@ -1,4 +1,4 @@
-"""The files of GitHub, GitLab and Jenkins: valid, in the same order, one deploy at a time, the key where it belongs."""
+"""Tests of the files of GitHub, GitLab and Jenkins: validity, order, one deploy at a time, and no key elsewhere."""
 
 import re
 import sys
@@ -17,7 +17,7 @@ MAIN = "github.ref == 'refs/heads/main'"
 @pytest.mark.parametrize("schema, pattern", [
     ("github-workflows", ".github/workflows/*.yml"), ("gitlab-ci", ".gitlab-ci.yml")])
 def test_they_are_what_their_system_reads(schema, pattern):
-    """Each file obeys the schema of its system."""
+    """Each file obeys its system's schema."""
     files = sorted(ROOT.glob(pattern))
     done = run([sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *files])
     assert files and done.returncode == 0, done.stdout + done.stderr
@@ -25,7 +25,7 @@ def test_they_are_what_their_system_reads(schema, pattern):
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_all_run_the_same_commands_in_the_same_order(system):
-    """Test, build, log in, push, deploy: what is tried for one holds for all; and a rollback, in a job of its own."""
+    """All systems test, build, log in, push and deploy, so one test covers them. A rollback is a job of its own."""
     assert commands(system) == ORDER
     assert [step.command.removeprefix("exec ") for step in SYSTEMS[system]() if step.job == "rollback"] == [
         f"deploy/ci.sh make rollback {WAITING}"]
@@ -33,10 +33,10 @@ def test_all_run_the_same_commands_in_the_same_order(system):
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_the_key_is_where_it_is_needed_and_nowhere_else(system):
-    """Only deploy and rollback have the key; only they and the push log in; each that is released has its TAG."""
+    """Only deploy and rollback have the key. Only these and the push log in. Each job that releases has its TAG."""
     for step in SYSTEMS[system]():
         releases = step.job in ("deploy", "rollback")
-        if system == "gitlab":  # there the key belongs to the environment, by the project's settings
+        if system == "gitlab":  # in GitLab the project's settings give the key to the environment
             assert "DEPLOY_KEY" not in GITLAB.read_text().replace("# ", "")
             job = ci_lines.extended(ci_lines.load(GITLAB), ci_lines.load(GITLAB)[step.job])
             assert (job.get("environment") == "production") == releases, step
@@ -47,8 +47,8 @@ def test_the_key_is_where_it_is_needed_and_nowhere_else(system):
 
 
 def test_one_deploy_at_a_time():
-    """The next one waits, and no rollback is ever dropped: GitHub keeps only the newest that waits in a group, so that
-    one is for deploys alone, and a rollback waits for the lock."""
+    """The next deploy waits, and no rollback is dropped: GitHub keeps only the newest waiting job of a group, so the
+    group is for deploys only, and a rollback waits for the lock."""
     jobs = ci_lines.load(GITHUB)["jobs"]
     assert jobs["deploy"]["concurrency"] == {"group": "production", "cancel-in-progress": False}
     assert [step["env"]["NEWEST_OF"] for step in jobs["deploy"]["steps"] if "run" in step] == ["main"]
@@ -63,7 +63,7 @@ def test_one_deploy_at_a_time():
 
 
 def test_the_newest_packages_see_no_token():
-    """They run in a job that may only read; another one has the token, on a fresh checkout, and runs none of them."""
+    """The newest packages run in a job with only read access. The job with the token runs no package."""
     jobs, data = ci_lines.load(GITHUB.with_name("upgrade.yml"))["jobs"], ci_lines.load(GITLAB)
     assert "permissions" not in jobs["pins"] and "secrets." not in str(jobs["pins"])
     assert jobs["propose"]["permissions"] == {"contents": "write", "pull-requests": "write"}
@@ -72,14 +72,14 @@ def test_the_newest_packages_see_no_token():
     assert "git clone " in data["propose"]["script"][1] and data["propose"]["environment"]["name"] == "upgrade"
 
 
-LOGGED_IN = {("deploy.yml", "deploy"), ("upgrade.yml", "propose")}  # to ask origin for main, to push; no package runs
+LOGGED_IN = {("deploy.yml", "deploy"), ("upgrade.yml", "propose")}  # to read main, or to push; no package runs there
 WORKFLOWS = sorted(GITHUB.parent.glob("*.yml"))
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_actions_are_what_was_looked_at(path):
-    """Each by its digest, as a tag can move, with the version that it is; and a checkout keeps no login for packages
-    that run after it."""
+    """Each action is pinned by digest, because a tag can move, with its version as comment. A checkout keeps no login
+    for packages that run after it."""
     uses = re.findall(r"uses: *(.*)", path.read_text())
     assert uses and all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line) for line in uses), uses
     for name, job in ci_lines.load(path)["jobs"].items():
@@ -90,9 +90,8 @@ def test_actions_are_what_was_looked_at(path):
 
 
 def test_only_main_is_released_and_only_with_an_image():
-    """A clone without servers: no job that builds, pushes or deploys runs until somebody sets IMAGE. Whoever starts it
-    from another branch gets a failed run that says so; GitLab's and Jenkins' jobs are there for the default branch
-    alone."""
+    """In a clone without servers no job builds, pushes or deploys until somebody sets IMAGE. From another branch, a
+    GitHub run fails with the reason, and GitLab and Jenkins have no such jobs."""
     jobs = ci_lines.load(GITHUB)["jobs"]
     assert all(job.get("if", "").startswith("vars.IMAGE &&") or job["needs"] == "image" for job in jobs.values())
     for name in ("image", "rollback"):
@@ -111,6 +110,6 @@ def test_only_main_is_released_and_only_with_an_image():
 
 
 def test_a_cancelled_step_is_told():
-    """GitHub signals a step's first process only: so the deployer's caller takes the shell's place."""
+    """GitHub signals only a cancelled step's first process, so the deployer must replace the shell."""
     for step in ci_lines.github():
         assert step.command.startswith("exec ") == (step.job in ("deploy", "rollback")), step

@@ -1,4 +1,4 @@
-"""The weekly upgrade: the lines of its two jobs, on GitHub and GitLab, with stand-ins for make and gh."""
+"""Tests of the weekly upgrade: the commands of its two jobs, on GitHub and GitLab, with stand-ins for make and gh."""
 
 import os
 
@@ -18,7 +18,7 @@ git -c user.name=A -c user.email=a@example.com commit -qm Start; git push -q ori
 
 @pytest.fixture(params=STEPS)
 def week(request, tmp_path):
-    """`week(change, tests=0)` runs both jobs, each on a checkout of its own, and returns their codes and files."""
+    """Return week(change, tests=0), which runs both jobs, each on its own checkout, and returns (code, files)."""
     env = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1",
            "RUNNER_TEMP": str(tmp_path), "TESTED": "success", "CI_DEFAULT_BRANCH": "main",
            "CI_SERVER_URL": f"file://{tmp_path}", "CI_PROJECT_PATH": "group/shop", "CI_PROJECT_DIR": f"{tmp_path}",
@@ -44,7 +44,7 @@ def week(request, tmp_path):
 
 
 def test_newer_pins_are_proposed(week):
-    """One commit on main, of pins alone, tested or not; the next week's takes its place."""
+    """The proposal is one commit on main that changes only pins, even if tests fail. The next week's replaces it."""
     for version, code in ((2, 0), (3, 1)):
         assert week(f"echo a=={version} | tee requirements.txt >requirements/dev.txt", code) == (
             code, ["requirements.txt", "requirements/dev.txt"])
@@ -55,7 +55,7 @@ def test_newer_pins_are_proposed(week):
 
 @pytest.mark.parametrize("change", ["echo evil >README.md", "git mv README.md requirements/README.txt"])
 def test_what_is_no_pin_is_not_proposed(week, change):
-    """The newest packages may write any patch: what it does to other files stays behind."""
+    """New packages may write any patch, but only its changes of pins are proposed."""
     assert week(f"{change}; echo a==2 >requirements.txt")[1] == ["requirements.txt"]
 
 

@@ -1,4 +1,4 @@
-"""Agents that are none: what stands at the other end of a Connection is a function that says anything at all."""
+"""Stand-ins for agents: the other end of a Connection is a function that may answer anything."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ from slipway.deploy.ssh.conversation import MARK
 
 
 class Pipe(process.Process):
-    """The deployer's end of both pipes."""
+    """The deployer's end of the two pipes to an agent."""
 
     code = 255
 
@@ -20,7 +20,7 @@ class Pipe(process.Process):
         self.say(MARK + b"\n" if hear else b"")
 
     def say(self, data):
-        """What the host says; nothing is its end."""
+        """Let these bytes arrive from the host; empty bytes end the connection."""
         if not data and not self.gone:
             self.out.feed_eof()
         self.gone = self.gone or not data
@@ -28,7 +28,7 @@ class Pipe(process.Process):
             self.out.feed_data(data)
 
     def write(self, data):
-        """What the deployer says: a line a message."""
+        """Pass each line of the deployer to the agent, and return the agent's answers to the deployer."""
         for line in data.splitlines():
             for answer in self.hear(json.loads(line)):
                 self.say(answer)
@@ -45,8 +45,8 @@ class Pipe(process.Process):
 
 @contextlib.contextmanager
 def agents(make):
-    """While the block runs there is an agent, make(), at each connection: what it returns for a message, an iterable of
-    bytes, is what it says. None: the connection ends before there is one."""
+    """Put an agent, make(), behind each new connection while the block runs. For each message the agent returns its
+    answers, an iterable of bytes. If make() returns None, the connection ends before an agent starts."""
     async def start(*words, **options):
         return Pipe(make())
     with mock.patch.object(connection, "start", start):
@@ -58,7 +58,7 @@ def line(message):
 
 
 def fine(fleet):
-    """do → the answer of an agent with which all is well."""
+    """Return the answers of an agent on a healthy host: do → answer."""
     names = {host.name: preflight.expected(fleet, host) for host in fleet.app_hosts}
     files = {path: digest for paths in names.values() for path, digest in paths.items()}
     release = {"tag": "v1", "image_id": "sha256:1"}
@@ -83,15 +83,15 @@ def fine(fleet):
         "decide": {"fate": "back"}, "begin": {"warm": False},
         "pull": {"image_id": "sha256:2", "architecture": "x86_64", "digests": ["sha256:2"], "revision": "",
                  "others": []},
-        "verdicts": {"incompatible": {}, "unjudged": [], "cure": ""},
+        "verdicts": {"incompatible": {}, "unjudged": [], "cure": ""}, "watch": {"answers": 3, "errors": 0},
         "end": {"code": 0, "said": [], "locked": None, "attempt": False, "live": release, "tag": "v2"},
         "abort": {"code": 1, "said": [], "locked": None, "attempt": False, "live": release, "tag": "v1"},
     }
 
 
 class Agent:
-    """Answers as one with which all is well, but for what `odd` has: do → function of the message, which returns
-    None where all is well with that, too. `asked` hears it."""
+    """An agent on a healthy host. `odd`, do → function of the message, replaces answers; if the function returns None,
+    the usual answer is sent. `asked` lists the requests."""
 
     def __init__(self, fine, odd=None, asked=None):
         self.fine, self.odd, self.asked, self.lock = fine, odd or {}, asked if asked is not None else [], 0

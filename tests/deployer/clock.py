@@ -1,4 +1,4 @@
-"""Time for tests of waiting."""
+"""An event loop with a simulated clock, for tests that wait."""
 
 import asyncio
 import contextlib
@@ -6,8 +6,8 @@ import selectors
 
 
 class Jumping(selectors.DefaultSelector):
-    """Time passes only while all wait, and then at once. What comes from outside is let come first; while it is `held`,
-    as for a program that works, that alone ends a wait."""
+    """A selector whose clock jumps to the next timeout as soon as nothing else is ready. While the clock is `held`, as
+    for a real program that works, only an event from outside ends a wait."""
 
     now, held = 0.0, False
 
@@ -20,7 +20,7 @@ class Jumping(selectors.DefaultSelector):
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop with such time."""
+    """An event loop that uses the clock of Jumping."""
 
     def __init__(self):
         self.selector = Jumping()
@@ -32,7 +32,7 @@ class Loop(asyncio.SelectorEventLoop):
 
 @contextlib.contextmanager
 def held():
-    """While the block runs no time passes: a real program has all it takes. What waits meanwhile waits on."""
+    """Stop the clock while the block runs, so that a real program has time; no timeout expires meanwhile."""
     selector = asyncio.get_running_loop().selector
     selector.held = True
     try:
@@ -42,6 +42,6 @@ def held():
 
 
 def run(work):
-    """What the coroutine returns; its waiting takes no time."""
+    """Run the coroutine and return its result; its waits take no real time."""
     with asyncio.Runner(loop_factory=Loop) as runner:
         return runner.run(work)

@@ -1,4 +1,4 @@
-"""What the tests of the deployer share."""
+"""Fixtures that the tests of the deployer share."""
 
 import functools
 import os
@@ -29,19 +29,19 @@ TOML = {
 
 @pytest.fixture(autouse=True)
 def nobody_s_settings(monkeypatch):
-    """What the shell around has set about servers does not count."""
+    """Remove the variables by which a developer's shell names servers."""
     for name in (*config.CLASSIC, "SSH_CONFIG", "APP", "IMAGE", "ENV"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
 def data():
-    """The parsed file of a fleet that is right: two web hosts, one for worker and beat, a balancer. Change it."""
+    """The parsed toml of a valid fleet: two web hosts, one host for worker and beat, a balancer. Tests change it."""
     return {**TOML, "hosts": {name: dict(host) for name, host in TOML["hosts"].items()}, "site": dict(TOML["site"])}
 
 
 def fleet_of(data, changes):
-    """The fleet of a file with other values: path → value."""
+    """Return the fleet of this file after `changes`: path → value."""
     for path, value in changes.items():
         *tables, key = path.split(".")
         functools.reduce(lambda table, name: table.setdefault(name, {}), tables, data)[key] = value
@@ -55,7 +55,7 @@ def fleet(data):
 
 @pytest.fixture
 def stub(tmp_path, monkeypatch):
-    """A folder in front of PATH with a stand-in for ssh; `calls` in it is what that was told."""
+    """A folder, first in PATH, with a stand-in for ssh; its file `calls` lists the calls."""
     shutil.copy(Path(__file__).parent / "ssh-stub", tmp_path / "ssh")
     monkeypatch.setenv("STUB", str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -64,7 +64,7 @@ def stub(tmp_path, monkeypatch):
 
 @pytest.fixture
 def machine(tmp_path):
-    """A simulated host with v1 live, and processes of a team's own; the agent's code works on it."""
+    """A simulated host with v1 live and two processes of a team; the agent's code works on it."""
     machine = Machine(tmp_path / "root", OWN)
     with world(machine.host):
         machine.attempt("deploy", "v1")

@@ -1,4 +1,4 @@
-"""A simulated host with its deployer and systemd, and what holds on it at every instant and at rest."""
+"""A simulated host with its deployer and systemd, and checks of the invariants, at every instant and at rest."""
 
 import os
 from unittest import mock
@@ -27,7 +27,7 @@ def release(tag):
 
 
 class Machine:
-    """A host and what its deployer and systemd do to it."""
+    """A simulated host, and the actions of its deployer and of systemd."""
 
     def __init__(self, root, own=()):
         self.host = Simulated(root, self.at_every_instant, own)
@@ -35,7 +35,7 @@ class Machine:
         self.served, self.done, self.say = False, [], lambda event: None
 
     def steps(self, action, tag):
-        """(step, arguments) of a deploy."""
+        """Return the steps of a deploy, restart or rollback: (name, arguments)."""
         known = {"image_id": f"sha256:{tag}"} if action == "rollback" else {}
         begin = {"id": str(len(self.done)), "action": action, "tag": tag, "digest": f"digest:{tag}", "who": "ann",
                  "keep_warm": 600, "program": "/agent", "roles": [], "image_id": "", **known}
@@ -43,8 +43,8 @@ class Machine:
         return [("begin", begin), ("pull", {"image": "shop"}), *steps]
 
     def attempt(self, action, tag, fuse=FOREVER, until=99, aborted=False, full=False):
-        """A deploy whose agent dies after `fuse` effects, or whose deployer gives up after `until` steps, and says so
-        when it is `aborted`; /run is `full` by then. Then systemd takes the host back."""
+        """Deploy; the agent dies after `fuse` effects, or the deployer stops after `until` steps. If `aborted`, the
+        deployer then sends an abort; if `full`, /run has no room left by then. At the end systemd runs the takeback."""
         self.host.fuse, attempt = fuse, Attempt(self.host, program="/agent")
         try:
             self.begun(action, tag, until, attempt)
@@ -57,14 +57,14 @@ class Machine:
         self.host.full = False
 
     def begun(self, action, tag, until, attempt=None, **more):
-        """The attempt after so many steps. `more` is noted of it as it begins."""
+        """Do the first `until` steps and return the attempt. `more`: further arguments of the step begin."""
         attempt = attempt or Attempt(self.host, program="/agent")
         for name, args in self.steps(action, tag)[:until]:
             STEPS[name](self.host, attempt, self.say, **{**args, **(more if name == "begin" else {})})
         return attempt
 
     def abort(self, attempt):
-        """The agent's end, on the deployer's word: visitors are back by then."""
+        """Abort the agent, as the deployer's message does: it takes visitors back, then exits."""
         with mock.patch("os._exit", side_effect=Killed):
             serve.abort(attempt, {"cause": "told to"})
 
@@ -76,7 +76,7 @@ class Machine:
             pass
 
     def at_every_instant(self):
-        """A release serves that is whole, TAG was committed, REVERT is another committed one."""
+        """Check that a healthy release serves, and that TAG and REVERT differ and never name the bad release."""
         tag, revert = releases.read_tag(self.host.tag), releases.read_tag(self.host.revert)
         if self.served:
             status, body = self.host.ask("nginx.sock", "/")
@@ -86,10 +86,10 @@ class Machine:
         self.served = self.served or bool(tag)
 
     def at_rest(self):
-        """After the dust has settled: one release, everywhere on the host, and nothing left over."""
+        """Check that one release runs everywhere on the host, and that no attempt has left anything behind."""
         self.at_every_instant()
         assert not [name for name in os.listdir(self.host.var) if name.endswith((".next", ".new"))]
-        assert not [name for name in os.listdir(self.host.run) if name.endswith(".back")]
+        assert not [name for name in os.listdir(self.host.run) if name.endswith(".back") or name == "attempt.new"]
         host, live, tag = self.host, slots.live(self.host), releases.read_tag(self.host.tag)
         assert not any(host.one_offs.values()), "a one-off of an attempt is left"
         assert disk.read(host.attempt) is None
@@ -114,7 +114,7 @@ class Machine:
 
 
 def state(host):
-    """All that a deploy changes on a host, but for the idle slot and the log."""
+    """Return all that a deploy changes on a host, except the idle slot and the log."""
     live = slots.live(host)
     files = [host.tag, host.revert, host.env, host.env + ".next", host.env + ".revert",
              *(host.slot_file(slot, kind) for slot in (live, *host.alone()) for kind in ("tag", "env"))]

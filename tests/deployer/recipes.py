@@ -1,4 +1,4 @@
-"""Recipes without a server: pyinfra works over stand-ins for a Connection, and its commands are looked at."""
+"""Recipes without a server: pyinfra works over stand-ins for a Connection, and tests inspect its commands."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ ANY = {"uname -s": "Linux\n", "command -v useradd": "/usr/sbin/useradd\n"}
 
 
 class Host:
-    """A server that `answers`: part of a question → what is said. Nothing else is on it."""
+    """A bare server. `answers`: part of a script → its output. A script that contains `failing` fails."""
 
     def __init__(self, answers=(), failing="nothing fails"):
         self.answers, self.failing, self.asked, self.written = dict(answers), failing, [], []
@@ -38,7 +38,7 @@ class Host:
 
 
 class Here:
-    """This machine, as the agent would work on it."""
+    """This machine; it runs commands and writes files as the agent does."""
 
     async def command(self, script, input=b"", timeout=600):
         done = shell.command(None, script, base64.b64encode(input), timeout)
@@ -51,7 +51,7 @@ class Here:
 
 
 def work(function, channel=None, check=False, announced=None):
-    """Call what calls operations; the session, and whatever went wrong."""
+    """Call a function that calls operations; return the session, and the error or None."""
     async def call():
         said = [] if announced is None else announced
         session = Session({"web1": channel or Host()}, check, lambda *words: said.append(words))
@@ -65,8 +65,8 @@ def work(function, channel=None, check=False, announced=None):
 
 
 class Plan:
-    """What the recipe would do on a host, in its order. `names` of operations that would change something, `commands`:
-    name → scripts, `files`: path → (content, mode, owner, group) of those that are written."""
+    """The operations that the recipe would run on a host, in their order. `names`: of those that change something;
+    `commands`: name → scripts; `files`: path → (content, mode, owner, group) of the files that it would write."""
 
     def __init__(self, fleet, name, found=Found(), there="", team=lambda fleet, host: None):
         here, self.commands, self.files = host_of(fleet, name), {}, {}

@@ -1,7 +1,7 @@
-"""A host as the agent sees it, without systemd and Docker: the agent's real code on a folder that stands for /.
+"""A simulated host without systemd and Docker: the agent's real code works on a folder that stands for /.
 
-Every command and every rename, link and removal is an effect. `fuse` effects may come about; the next one is the
-agent's death. After each effect `watch()` is called, so that what must hold at every instant is looked at there.
+Every command, rename, link and removal is an effect. After `fuse` effects the next one kills the agent. Each effect
+first calls `watch()`, which checks the invariants.
 """
 
 import errno
@@ -21,22 +21,21 @@ FOREVER = 10**9
 
 
 class Killed(BaseException):
-    """The agent is dead: nobody catches this."""
+    """The death of the agent, whose code does not catch this."""
 
 
 OWN = (Process("alerts", "manage sendalerts", False, "seconds 5"), Process("mail", "mail", True, "file"))
 
 
 class Simulated(hosts.Host):
-    """A host with roles web, worker and beat, and `own` processes of a team. `up`: unit → (tag, image id) that runs in
-    it."""
+    """A host with web, worker, beat, and the processes `own` of a team. `up`: running unit → its (tag, image id)."""
 
     def __init__(self, root, watch=lambda: None, own=()):
         super().__init__("shop", str(root))
         self.up, self.fuse, self.watch, self.broken, self.timer = {}, FOREVER, watch, set(), None
         self.full = False  # no room for another file in /run
         self.one_offs = {}
-        self.agent = 0  # the process that works as the lock
+        self.agent = 0  # the process id of the agent that holds the lock
         for folder in ("/etc/default", "/etc/systemd/system", "/var/www/shop", "/run/shop/a", "/run/shop/b"):
             os.makedirs(self.root + folder)
         for process in (*BUILT_IN.values(), *own):
@@ -46,7 +45,7 @@ class Simulated(hosts.Host):
         os.symlink("a/web.sock", self.web_sock)
 
     def call(self, *words, **options):
-        """Every command that the agent runs."""
+        """Stand in for every command that the agent runs."""
         done = SimpleNamespace(returncode=0, stdout="", stderr="")
         if words[0] == "systemctl":
             done.stdout = self.systemctl_(words[1], [word for word in words[2:] if not word.startswith("-")])
@@ -70,16 +69,16 @@ class Simulated(hosts.Host):
         return done
 
     def docker_runner(self, name, extra):
-        """A one-off, from its start to its end: exit code and stderr. `one_offs`: name → label of those that run."""
+        """Run a one-off to its end; return exit code and stderr. `one_offs`: name → label of the one-offs that run."""
         if name in self.one_offs:
-            return 75, f"{name} is running already"
+            return 75, f"{name} already runs"
         self.one_offs[name] = extra[extra.index("--label") + 1] if "--label" in extra else ""
         self.effect()
         del self.one_offs[name]
         return (1, f"{name} fails") if name in self.broken else (0, "")
 
     def effect(self):
-        """Something is about to change."""
+        """Count an effect that is about to happen; after `fuse` effects kill the agent."""
         if self.fuse <= 0:
             raise Killed
         self.fuse -= 1
@@ -101,13 +100,13 @@ class Simulated(hosts.Host):
         return ""
 
     def start(self, unit):
-        """As docker-runner does: what the slot's file says, else what is committed."""
+        """Start the release that the slot's file names, or else the committed one, as docker-runner does."""
         slot = unit.partition("@")[2].partition(".")[0] or unit.partition("-")[2].partition(".")[0]
         release = slots.release_in(self, slot) or releases.read_tag(self.tag)
         self.up[unit] = (release["tag"], release["image_id"])
 
     def ask(self, sock, path, *rest, **options):
-        """An answer over a unix socket: the engine's, nginx's, or a slot's own."""
+        """Answer a request over a unix socket: the engine's, nginx's or a slot's."""
         if path.startswith("/containers/json"):
             return 200, json.dumps([{
                 "Names": ["/" + unit.partition(".")[0].replace("@", "-")], "State": "running", "Id": release[0],
@@ -121,15 +120,15 @@ class Simulated(hosts.Host):
         return 200, json.dumps({"release": tag})
 
     def note_visit(self, agent, status, count=1):
-        """What nginx writes of answers."""
+        """Write `count` lines to nginx's access log."""
         os.makedirs(self.root + "/var/log/nginx", exist_ok=True)
         with open(self.root + "/var/log/nginx/shop.access.log", "a") as file:
             file.write(count * (json.dumps({"client": "192.0.2.1", "path": "/", "status": status,
                                             "app_status": str(status), "user_agent": agent}) + "\n"))
 
     def engine(self, host, method, path, login=None, seconds=60, given=None):
-        """The engine's answer to a pull, of an image by its id or digest, and of a command in a container, as a
-        healthcheck. One of `broken`, or in a broken release, fails."""
+        """Answer for the engine: to a pull, about an image by its id or digest, about a container, and to a command in
+        it, as a healthcheck. A healthcheck fails if its command or container is in `broken`."""
         if path.startswith("/containers/shop-") and path.endswith("/json") and "?" not in path:
             name, _, slot = path.split("/")[2].partition("-")[2].partition("-")
             release = self.up.get(self.unit(name, slot))
@@ -150,8 +149,8 @@ class Simulated(hosts.Host):
         return ("paused" if paused else "consuming", tag) if tag else ("", "")
 
     def reboot(self):
-        """What /run held is gone; the committed release starts in slot a, as docker-slot does it."""
-        watch, self.watch = self.watch, lambda: None  # nobody is served until it is up again
+        """Empty /run and start the committed release in slot a, as docker-slot does after a reboot."""
+        watch, self.watch = self.watch, lambda: None  # no visitor is served until the host is up again
         shutil.rmtree(self.run)
         self.up, self.timer, self.fuse = {}, None, FOREVER
         for slot in "ab":
@@ -168,7 +167,7 @@ class Simulated(hosts.Host):
 
 @contextmanager
 def world(host):
-    """The agent's code works on the simulated host while the block runs."""
+    """Let the agent's code work on the simulated host while the block runs."""
     def counted(function):
         def effect(*words, **options):
             if str(words[-1]).startswith(host.root):

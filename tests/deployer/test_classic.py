@@ -1,4 +1,4 @@
-"""deploy/classic.sh: the order of its steps, and what it takes back when one fails, with a stand-in for ssh."""
+"""deploy/classic.sh with a stand-in for ssh: the order of its steps, and its takeback if a step fails."""
 
 import os
 import re
@@ -10,13 +10,12 @@ import pytest
 
 from slipway.deploy.agent import releases
 from slipway.deploy.screen import tables
-from proc import ROOT, run, running, wait_until
+from proc import ROOT, executable, run, running, wait_until
 
 SCRIPT = ROOT / "deploy/classic.sh"
-SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"]}
 WEB = {"HOSTS": "app1 app2"}
 ALL = {**WEB, "CELERY_HOSTS": "app3", "BEAT_HOSTS": "app3"}
-# Notes host, user@ and all, step and roles; checks that the script arrives whole; fails, hangs or is stopped as told.
+# Logs address, step and roles of a call; checks that the script arrives complete; fails or hangs by $FAIL and $HANG.
 STUB = """#!/bin/sh
 host=$1
 step=$(printf %s "$2" | sed -n 's/.* on_host \\([a-z]*\\) .*/\\1/p')
@@ -28,18 +27,11 @@ case " $HANG " in *" $host:$step "*) sleep 300 & echo $! >"$CALLS.hangs"; wait ;
 """
 
 
-@pytest.fixture(params=SHELLS)
-def shell(request):
-    if not shutil.which(request.param):
-        pytest.skip(f"{request.param} is not installed")
-    return SHELLS[request.param]
-
-
 @pytest.fixture
 def classic(shell, tmp_path):
-    """What runs classic.sh in a shell: command line and environment."""
+    """classic(env, …): the command line and the environment that run classic.sh in a shell."""
     stub = tmp_path / "stub"
-    stand_in(stub, STUB)
+    executable(stub, STUB)
 
     def prepare(env, fail="", hang="", **more):
         names = ("HOSTS", "CELERY_HOSTS", "BEAT_HOSTS", "INIT")
@@ -57,13 +49,8 @@ def calls(tmp_path):
 
 
 def steps(tmp_path):
-    """(host, step) of each call."""
+    """Return (host, step) of each call."""
     return [tuple(line.split()[:2]) for line in calls(tmp_path)]
-
-
-def stand_in(path, text):
-    path.write_text(text)
-    path.chmod(0o755)
 
 
 def play(classic, env, **more):
@@ -72,7 +59,7 @@ def play(classic, env, **more):
 
 
 def test_the_order(classic, tmp_path):
-    """All is there and pulled everywhere before anything changes; migrations run once; then host by host."""
+    """All hosts are checked and pull before anything changes; migrations run once; then hosts restart one by one."""
     done = play(classic, ALL)
     assert done.returncode == 0 and "build-2 is live on app1 app2 app3" in done.stderr, done.stderr
     everywhere = ["app1", "app2", "app3"]
@@ -92,7 +79,7 @@ def test_refused_before_the_first_change(classic, tmp_path, step):
     assert {step for _, step in steps(tmp_path)} <= {"check", "pull"}
 
 
-TAKEN_BACK = {  # what fails → the hosts that get their files back, those that are restarted
+TAKEN_BACK = {  # host:step that fails → hosts that get their files back, hosts that restart again
     "app2:write": (["app1", "app2"], []),
     "app2:publish": (["app1", "app2", "app3"], []),
     "app1:migrate": (["app1", "app2", "app3"], []),
@@ -103,7 +90,7 @@ TAKEN_BACK = {  # what fails → the hosts that get their files back, those that
 
 @pytest.mark.parametrize("fault", TAKEN_BACK)
 def test_the_first_failure_takes_back(classic, tmp_path, fault):
-    """Each host that was touched, and none else, is put back; those restarted are again; exit 3 where that fails."""
+    """Only changed hosts get their files back; restarted ones restart again; exit code 3 if that fails."""
     done = play(classic, ALL, fail=fault)
     back, again = TAKEN_BACK[fault]
     played = steps(tmp_path)
@@ -113,7 +100,7 @@ def test_the_first_failure_takes_back(classic, tmp_path, fault):
               or step == "restart"]
     assert after == [*((host, "back") for host in back), *wanted], after
     assert done.returncode == (3 if stays_broken else 1), done.stderr
-    assert ("look there: " + fault[:4] if stays_broken else "the old release serves") in done.stderr
+    assert ("check them: " + fault[:4] if stays_broken else "the old release serves") in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -124,7 +111,7 @@ def test_cancelled(classic, tmp_path, number):
         wait_until(lambda: hangs.exists() and hangs.read_text().strip())
         process.send_signal(number)
         (tmp_path / "stub").write_text(STUB.replace("HANG", "NONE"))
-        os.kill(int(hangs.read_text()), signal.SIGKILL)  # the ssh of the moment ends, too
+        os.kill(int(hangs.read_text()), signal.SIGKILL)  # the ssh that runs now ends, too
         assert process.wait(60) == 1, process.output()
     assert steps(tmp_path)[-6:] == [("app1", "back"), ("app2", "back"), ("app1", "restart"), ("app1", "probe"),
                                     ("app2", "restart"), ("app2", "probe")]
@@ -148,8 +135,8 @@ esac
 
 
 def on_host(shell, folder, step, *roles, docker=DOCKER, **env):
-    """Run a step of a host's here; its /var/www/APP is the folder."""
-    stand_in(folder / "docker", docker)
+    """Run a host's part of a step on this machine, with folder/www as /var/www/APP."""
+    executable(folder / "docker", docker)
     env = {"PATH": f"{folder}:{os.environ['PATH']}", "RUN": f"0123abcd,ann@laptop,{int(time.time()) - 5}", **env}
     return run([*shell, SCRIPT, "on_host", step, f"../..{folder}/www", "registry.example/shop", "v2", "detect", "7",
                 *roles], env=env)
@@ -175,7 +162,7 @@ def test_what_became_of_a_release_is_written_down(shell, tmp_path):
     assert (*first[1:4], *first[5:]) == ("deploy", "v2", "committed", "ann from laptop", "web1, web2")
 
 
-# Of an image whose static files, if any, are told by what `docker cp` of their manifest says.
+# A stand-in for docker: `docker cp` of the static files' manifest fails with the text in $SAID, if there is one.
 STATIC = """#!/bin/sh
 case $1 in
     image) echo /app ;;
@@ -191,15 +178,15 @@ esac
     ("Error: No such container:path: one:/app/x", 0, False), ("no space left on device", 1, False)])
 def test_an_image_without_static_files_publishes_none(shell, tmp_path, said, code, published):
     (tmp_path / "www/static").mkdir(parents=True)
-    stand_in(tmp_path / "docker-runner", '#!/bin/sh\necho "$2" >>"$CALLS"\n')
-    stand_in(tmp_path / "install", "#!/bin/sh\nmkdir static.new\n")
+    executable(tmp_path / "docker-runner", '#!/bin/sh\necho "$2" >>"$CALLS"\n')
+    executable(tmp_path / "install", "#!/bin/sh\nmkdir static.new\n")
     done = on_host(shell, tmp_path, "publish", docker=STATIC, SAID=said, CALLS=str(tmp_path / "calls"))
     assert done.returncode == code and (said if code else "") in done.stderr, done.stderr
     assert calls(tmp_path) == ["one:/app/static-root/staticfiles.json", "rm one", *["collectstatic"] * published]
 
 
 def synced(trace):
-    """The files that were synced or renamed, in their order."""
+    """Return the files that were synced or renamed, in their order: (call, name)."""
     paths, found = {}, []
     for call, words in re.findall(r"(openat|fsync|rename\w*)\((.*= \d+)$", trace, re.MULTILINE):
         names = [os.path.basename(name) for name in re.findall(r'"([^"]+)"', words)]

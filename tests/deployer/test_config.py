@@ -1,4 +1,4 @@
-"""deploy/production.toml: what it may hold, what is said of what it may not, and the same from the environment."""
+"""deploy/production.toml, and the variables in its place: valid values, and the messages about wrong ones."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ SHIPPED = ROOT / "deploy/production.toml"
 
 
 def problems(data, env=None):
-    """All that a file is refused for, each after its name."""
+    """Return the problems of a file, without the file's name before each."""
     try:
         config.build(data, env or {}, "x.toml")
     except Refused as refused:
@@ -25,12 +25,12 @@ def problems(data, env=None):
 
 
 def uncommented(text):
-    """The annotated file with every key that it only shows: a line that begins with # and a letter, or # and a [."""
+    """Return the annotated file with its commented keys and tables in effect: lines like #key = and #[table]."""
     return re.sub(r"^#(?=[a-z_]+ = |\[)", "", text, flags=re.MULTILINE)
 
 
 def paths(data, before=""):
-    """Every key in parsed data, names of hosts and processes replaced by *."""
+    """Yield every key in parsed data, with * for the names of hosts and processes."""
     for key, value in data.items():
         path = f"{before}.{key}".removeprefix(".")
         if not isinstance(value, dict) or not value:
@@ -40,7 +40,7 @@ def paths(data, before=""):
 
 
 def known_keys():
-    """Every key there is, as the annotated file spells it: "app", "site.names", "hosts.*.roles"."""
+    """Return every key of the schema as a path: "app", "site.names", "hosts.*.roles"."""
     below = {**schema.TABLES, "hosts.*": schema.HOST, "process.*": schema.PROCESS}
     return {key for key in schema.TOP if key not in below and key not in ("hosts", "process", "image")} | {
         f"{name}.{key}" for name, keys in below.items() for key in keys}
@@ -63,8 +63,11 @@ def test_every_default_is_filled_in(fleet):
                          (fleet.chosen(""), "web1 web2 work"),
                          (fleet.chosen("", balancers=True), "web1 web2 work front")):
         assert [host.name for host in found] == names.split()
-    with pytest.raises(Refused, match="there is no 'web3'; there are: web1, web2, work"):
+    with pytest.raises(Refused, match="there is no 'web3'; the hosts are: web1, web2, work"):
         fleet.chosen("web1,web3")
+    for text in ("front", " , "):
+        with pytest.raises(Refused, match=f"'{text}': the app does not run there; the hosts are: web1"):
+            fleet.chosen(text)
 
 
 def test_app_and_image_may_come_from_make(data):
@@ -72,31 +75,31 @@ def test_app_and_image_may_come_from_make(data):
         fleet = config.build(data, env, "test")
         assert (fleet.app, fleet.image) == ("shop", "registry.example/shop")
     assert problems(data, {"APP": "shop", "IMAGE": "r.example/shop"}) == [
-        "image: is 'registry.example/shop', and IMAGE is 'r.example/shop': leave it out, IMAGE is the one place"]
+        "image: is 'registry.example/shop', but IMAGE is 'r.example/shop': remove it here, and set only IMAGE"]
     del data["app"], data["image"]
     fleet = config.build(data, {"APP": "other", "IMAGE": "registry.example/other"}, "test")
     assert (fleet.app, fleet.image) == ("other", "registry.example/other")
     assert problems(data) == [
-        "app: is missing; write it there, or set APP", "image: is missing; write it there, or set IMAGE"]
+        "app: is missing: set it here, or set APP", "image: is missing: set it here, or set IMAGE"]
 
 
-# What is changed in the fleet that is right (path, value), and all that is said of it.
+# A change of the valid fleet (path, value), and all messages about it.
 WRONG = [
-    ("hosts.web1.roles", ["web", "worker", "wroker"], ["hosts.web1.roles[2]: 'wroker' is none of web, worker, beat"]),
+    ("hosts.web1.roles", ["web", "wroker"], ["hosts.web1.roles[1]: 'wroker' is not one of web, worker, beat"]),
     ("hosts.web1.role", ["web"], ["hosts.web1.role: unknown; did you mean roles?"]),
     ("hosts.web1.address", "-oX=x", ["hosts.web1.address: '-oX=x' is not a name or an address for ssh"]),
     ("hosts.web1.roles", [], [
-        "hosts.web1.roles: none is left; give it one, or take the app off it: provision --remove web1"]),
-    ("hosts.web2.address", "work", ["hosts.work.address: 'work' is web2's too"]),
-    ("hosts.web2.roles", ["web", "beat"], ["hosts: only one may have the role beat, not web2, work"]),
+        "hosts.web1.roles: is empty: give the host a role, or remove the app from it: provision --remove web1"]),
+    ("hosts.web2.address", "work", ["hosts.work.address: 'work' is also the address of web2"]),
+    ("hosts.web2.roles", ["web", "beat"], ["hosts: only one host may have the role beat, not web2, work"]),
     ("hosts.front.internal", "front.example", [
-        "hosts.front.internal: is needed: the numeric address from which it asks the web hosts"]),
+        "hosts.front.internal: is needed: set the IP address that it uses to reach the web hosts"]),
     ("hosts.front.roles", ["web"], [
         "hosts.front.balancer: a host with the role web listens on the same ports: use another host"]),
-    ("hosts", {}, ["hosts: no host is there: write [hosts.web1]"]),
+    ("hosts", {}, ["hosts: there is no host: add [hosts.web1]"]),
     ("media", "local", ['media: "local" files would differ between web1, web2; use "database" or "bucket"']),
     ("app", "shop\n", ["app: 'shop\\n' is not a name of at most 24 small letters, digits and -, a letter first"]),
-    ("app", "docker", ["app: 'docker' is a name that servers use for something else"]),
+    ("app", "docker", ["app: 'docker' is taken on servers: choose another name"]),
     ("image", "shop:latest", ["image: 'shop:latest' is not an image's name without a tag"]),
     ("rollout", {"bake": True}, ["rollout.bake: True is not a whole number from 0 to 86400"]),
     ("rollout", {"max_errors": 2}, ["rollout.max_errors: 2 is not a number from 0 to 1"]),
@@ -108,15 +111,15 @@ WRONG = [
     ("site.proxies", ["10.0.0.0/255.0.0.0"], ["site.proxies[0]: '10.0.0.0/255.0.0.0' is not an address or a network"]),
     ("rollout", {"smoke": ["/\u00fc"]}, ["rollout.smoke[0]: '/\u00fc' is not a path that begins with /"]),
     ("process", {"web": {"command": "x"}, "migrate": {"command": "x"}}, [
-        "process.web: the name is used for something else", "process.migrate: the name is used for something else"]),
-    ("process", {"mail": {"command": " "}}, ["process.mail.command: no command is there"]),
+        f"process.{name}: the name is taken: choose another one" for name in ("web", "migrate")]),
+    ("process", {"mail": {"command": " "}}, ["process.mail.command: the command is empty"]),
     ("process", {"mail": {"command": "x", "ready": "seconds 60"}}, [
-        "process.mail.ready: 60 s are not less than rollout.ready, 60 s"]),
+        "process.mail.ready: 60 s must be less than rollout.ready, 60 s"]),
     ("process", {"mail": {"command": "x", "ports": ["2525"]}}, [
         "process.mail.ports[0]: '2525' is not a port such as 2525:2525 or 127.0.0.1:2525:2525"]),
     ("process", {"mail": {"command": "x", "overlap": True, "ports": ["25:25"]}}, [
-        "process.mail.ports: two run beside each other, as overlap says: only one can have them"]),
-    ("hooks", {"soon": "x"}, ["hooks.soon: unknown; there are before, committed, failed, alert"]),
+        "process.mail.ports: cannot go with overlap: two run at once, and only one has the ports"]),
+    ("hooks", {"soon": "x"}, ["hooks.soon: unknown; keys: before, committed, failed, alert"]),
     ("static.publish", "s3://key:secret@s3.example/shop", [
         "static.publish: 's3://key:secret@s3.example/shop' is not a bucket such as s3://bucket/folder"]),
 ]
@@ -136,7 +139,7 @@ def test_the_classic_variables_make_a_fleet():
     assert [(host.name, host.address, host.roles) for host in fleet.hosts] == [
         ("app1", "app1", ("web", "worker")), ("app2", "deploy@app2", ("web",)), ("app3", "app3", ("worker", "beat"))]
     assert (fleet.app, fleet.image, fleet.rollout["bake"]) == ("shop", "r.example/shop", 10)
-    with pytest.raises(Refused, match="only one may have the role beat, not app3, app4"):
+    with pytest.raises(Refused, match="only one host may have the role beat, not app3, app4"):
         config.from_environment({**env, "BEAT_HOSTS": "app3 app4"})
 
 
@@ -145,5 +148,5 @@ def test_which_configuration_is_meant(tmp_path):
     assert config.find(env, SHIPPED).app == "slipway"
     assert config.find(env).app == "a"
     assert [host.name for host in config.find({"ENV": "staging", "IMAGE": "b"}).hosts] == ["staging"]
-    with pytest.raises(Refused, match="nowhere.toml: there is no such file"):
-        config.find({"ENV": "nowhere"})
+    with pytest.raises(Refused, match="^servers/nowhere.toml: there is no such file"):
+        config.find({"ENV": "nowhere", "DEPLOY_FOLDER": "servers"})

@@ -1,4 +1,4 @@
-"""A connection to a host: through a stand-in for ssh with the real agent, and to hosts that do not keep to anything."""
+"""A connection to a host: by a stand-in for ssh to the real agent, and to hosts that break the protocol."""
 
 import asyncio
 import contextlib
@@ -19,17 +19,17 @@ from slipway.deploy.ssh.connection import Connection
 from slipway.deploy.ssh.conversation import MARK, WANTED
 from deployer.agents import agents, line
 from deployer.clock import run
-from proc import ROOT
+from proc import ROOT, executable
 from proc import run as finish
 
 
 def talk(name, work, limit=20.0, ssh=Ssh()):
-    """What work(connection) returns, of a connection through the stub; it is closed afterwards."""
+    """Return the result of work(connection) for a connection by the stand-in for ssh; close the connection."""
     return asyncio.run(whole(Connection(Host(name, name), ssh, "no-such-app-here"), work, limit))
 
 
 def speak(hear, work):
-    """The same of an agent that is none, in no time."""
+    """Return the result of work(connection) for a connection to a stand-in for the agent, on a simulated clock."""
     with agents(lambda: hear):
         return run(whole(Connection(Host("web1", "web1"), Ssh(), "shop"), work))
 
@@ -50,7 +50,7 @@ def kept(stub, monkeypatch):
 
 
 def sendings(monkeypatch, name="fine"):
-    """What a connection was used for, and how often the agent was sent for it."""
+    """Ask `decide` over a connection; return the answer, and how often the agent was sent."""
     sent = []
     with monkeypatch.context() as patch:
         patch.setattr(Connection, "_send_agent", lambda made: sent.append(1) or SEND_AGENT(made))
@@ -88,7 +88,7 @@ def test_what_is_torn_or_of_another_python_does_not_run(kept, monkeypatch, kind,
     lambda kept: kept.rename(kept.parent / "aside") and kept.symlink_to(kept.parent / "aside"),
     lambda kept: shutil.rmtree(kept)], ids=["group", "others", "link", "none"])
 def test_only_root_s_folder_counts(kept, monkeypatch, spoil):
-    """Where others could have put an agent, or there is no folder, none is run or kept; the deployer sends it."""
+    """If others can write to the folder, or it is missing, it is not used; the deployer sends the agent."""
     sendings(monkeypatch)
     before = [*kept.iterdir()][0].stat().st_mtime_ns
     spoil(kept)
@@ -97,13 +97,12 @@ def test_only_root_s_folder_counts(kept, monkeypatch, spoil):
 
 
 def test_no_room_for_the_agent_is_no_failure(kept, stub, monkeypatch):
-    (stub / "python3").write_text(f"#!/bin/sh\nulimit -f 8\nexec {sys.executable} \"$@\"\n")
-    (stub / "python3").chmod(0o755)
+    executable(stub / "python3", f"#!/bin/sh\nulimit -f 8\nexec {sys.executable} \"$@\"\n")
     assert sendings(monkeypatch) == ({"fate": "back"}, 1) and not [*kept.iterdir()]
 
 
-@pytest.mark.parametrize("script, said", [("sleep 60", "no end within 0.2 s"),
-                                          ("head -c 2000000 /dev/zero", "says more than 1 MB")])
+@pytest.mark.parametrize("script, said", [("sleep 60", "did not end within 0.2 s"),
+                                          ("head -c 2000000 /dev/zero", "prints more than 1 MB")])
 def test_a_script_that_goes_too_far(stub, script, said):
     async def work(made):
         with pytest.raises(HostProblem, match=said):
@@ -119,7 +118,7 @@ def test_nothing_is_done_without_the_lock(stub):
             await made.put(str(stub / "file"), b"x")
         with pytest.raises(HostProblem):
             await made.lock("provision by ann", 30)
-        with pytest.raises(HostProblem, match="^the lock has ended: see journalctl -u no-such-app-here-deploy.service"):
+        with pytest.raises(HostProblem, match="^the lock is lost: see journalctl -u no-such-app-here-deploy.service"):
             await made.command(f"touch {stub}/file")
     talk("fine", work)
     assert not (stub / "file").exists()
@@ -127,7 +126,7 @@ def test_nothing_is_done_without_the_lock(stub):
 
 @pytest.mark.parametrize("name, said", [
     ("unreachable", "cannot be reached: ssh: connect to host unreachable port 22: Connection refused; try ssh by hand"),
-    ("password", "sudo: a password is required: log in as root, or allow it by NOPASSWD in sudoers"),
+    ("password", "sudo: a password is required: log in as root, or set NOPASSWD for this user in sudoers"),
     ("cut", "cannot be reached: Connection to cut closed; try ssh by hand")])
 def test_why_a_host_cannot_be_used(stub, name, said):
     with pytest.raises(HostProblem) as caught:
@@ -137,7 +136,7 @@ def test_why_a_host_cannot_be_used(stub, name, said):
 
 @pytest.mark.parametrize("name, limit, said, direct", [
     ("silent", 0.5, "no answer within 0.5 s", "no answer within 0.5 s"),
-    ("endless", 20, "makes no sense .a line of more than 4 MB", "makes no sense .more than 16 MB")])
+    ("endless", 20, "invalid answer .a line of more than 4 MB", "invalid answer .more than 16 MB")])
 def test_a_host_that_says_nothing_or_too_much_is_given_up(stub, name, limit, said, direct):
     with pytest.raises(Lost, match=said):
         talk(name, lambda made: made.ask("facts"), limit)
@@ -146,7 +145,7 @@ def test_a_host_that_says_nothing_or_too_much_is_given_up(stub, name, limit, sai
 
 
 @pytest.mark.parametrize("times, limit, said", [
-    (1, 0.5, "no answer within 0.5 s"), (2, 20, "makes no sense .it wants its agent once more")])
+    (1, 0.5, "no answer within 0.5 s"), (2, 20, "invalid answer .it asked twice for the agent")])
 def test_a_host_gets_the_agent_once(times, limit, said):
     words = ["sh", "-c", f"echo '{WANTED.decode()}';" * times + " exec sleep 60"]
     began = time.monotonic()
@@ -156,10 +155,10 @@ def test_a_host_gets_the_agent_once(times, limit, said):
 
 
 @pytest.mark.parametrize("said, text", [
-    (b"{\n", "not JSON"), (b'{"id": 9, "ok": {}}\n', "to nothing that was asked"),
-    (b'{"id": 1, "ok": {"fate": 1}}\n', "decide.ok.fate is none of"), (MARK + b"\n", "begins once more")])
+    (b"{\n", "not JSON"), (b'{"id": 9, "ok": {}}\n', "an answer without a request"),
+    (b'{"id": 1, "ok": {"fate": 1}}\n', "decide.ok.fate is not one of"), (MARK + b"\n", "the agent started twice")])
 def test_answers_that_make_no_sense(said, text):
-    with pytest.raises(Lost, match="makes no sense") as caught:
+    with pytest.raises(Lost, match="invalid answer") as caught:
         speak(lambda message: [said], lambda made: made.ask("decide", id="x"))
     assert text in str(caught.value)
 
@@ -212,12 +211,12 @@ def test_a_host_that_falls_silent_under_its_lock_is_lost(alive):
             await made.ask("ready", 100)
         return str(caught.value), asyncio.get_running_loop().time()
     said, seconds = speak(hear, work)
-    assert said == ("no answer within 100 s" if alive else "no word for 30 s") and seconds >= (100 if alive else 30)
-    assert alive or seconds < 40
+    assert said == ("no answer within 100 s" if alive else "the host was silent for 30 s")
+    assert seconds >= 100 if alive else 30 <= seconds < 40
 
 
 def program(script, work):
-    """What work(process) returns, of a program that is closed afterwards."""
+    """Run a script; return the result of work(process), and close the process."""
     async def started():
         made = await process.start(["sh", "-c", script])
         try:
@@ -229,7 +228,7 @@ def program(script, work):
 
 def test_what_a_program_has_said_is_not_lost_with_it():
     async def work(started):
-        with contextlib.suppress(ChildProcessError):  # a thread has waited for it, and the loop has not heard yet
+        with contextlib.suppress(ChildProcessError):  # a thread may have reaped it already
             os.waitid(os.P_PID, started.transport.get_pid(), os.WEXITED | os.WNOWAIT)
         started.write(b"more")
         return [line async for line in started.lines()], await started.ended(10), started.err

@@ -1,4 +1,4 @@
-"""What the deployer does with several hosts at once: reaches them, by ssh, and takes all their locks or none."""
+"""The deployer and several hosts at once: it reaches them by ssh, and takes all their locks or none."""
 
 import asyncio
 import os
@@ -59,7 +59,7 @@ def test_a_lock_outranks_other_problems(names, error, said, code):
 
 
 class Locks:
-    """Hosts whose locks deployers take and give back; each of their messages takes as long as chance has it."""
+    """Hosts whose locks deployers take and release; each message takes a random time."""
 
     def __init__(self, seed=0, **held):
         self.chance, self.held = random.Random(seed), held
@@ -75,7 +75,7 @@ class Locks:
             raise HostProblem(f"locked: {holder}", locked=True)
 
     async def deploy(self, who, *names):
-        """Take all, or give back all. Returns who got them, or why not."""
+        """Take all locks, or release those already taken; return the holder, or the error."""
         fleet = SimpleNamespace(rollout={"dead_after": 30})
         team = Connections(fleet, named(*names), connections={
             name: SimpleNamespace(lock=lambda *words, name=name, **options: self.take(who, name)) for name in names})
@@ -135,7 +135,7 @@ def test_the_ssh_command_is_as_closed_as_can_be():
 
 
 def soon(*numbers):
-    """These signals come one after the other, as soon as somebody waits."""
+    """Send these signals to this process, one after the other, 0.05 s apart."""
     for count, number in enumerate(numbers, 1):
         asyncio.get_running_loop().call_later(0.05 * count, os.kill, os.getpid(), number)
 
@@ -169,7 +169,7 @@ def test_it_is_heard_once():
 
 
 def test_what_is_done_after_an_interrupt_is_done_as_ever():
-    """A takeback has time limits of its own: no cancellation is left over for them."""
+    """A takeback after an interrupt has time limits of its own; no pending cancellation disturbs them."""
     async def work():
         with ignored():
             with pytest.raises(Interrupted):

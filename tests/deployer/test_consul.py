@@ -1,5 +1,5 @@
-"""Consul: what web hosts tell it, and what a balancer makes of its answers. Consul itself is asked by
-tests/e2e/test_consul.py."""
+"""Consul: the service that a web host defines, and what a balancer does with Consul's answers. tests/e2e/test_consul.py
+asks a real Consul."""
 
 import json
 
@@ -22,7 +22,7 @@ def by_consul(data):
 
 
 def told(address="10.0.0.11", port=80, name="web1", status="passing", **more):
-    """What Consul tells of a host."""
+    """Return Consul's entry for a host."""
     checks = [AGENT, {"CheckID": "service:shop", "ServiceID": "shop", "Status": status}]
     service = {"Address": address, "Port": port, "Meta": {"host": name}}
     return {"Node": {"Node": "node", "Address": "10.0.0.99"}, "Service": service, "Checks": checks} | more
@@ -57,7 +57,7 @@ def test_an_agent_is_needed(by_consul, fleet):
         assert len([*fitness.consul_problems(bare, by_consul, host_of(by_consul, name))]) == count
     other = Found(defined=True)
     assert [*fitness.consul_problems(other, by_consul, host_of(by_consul, "web1"))] == [
-        "has /etc/consul.d/shop.json that provisioning has not made: remove it"]
+        "has /etc/consul.d/shop.json, not made by provisioning: remove it"]
     assert not [*fitness.consul_problems(other, fleet, host_of(fleet, "web1"))]
 
 
@@ -78,7 +78,7 @@ def test_what_consul_tells_of_a_host():
     told(Checks=None)])
 def test_nothing_but_a_host_gets_into_nginx_s_files(entry, capsys):
     assert [*consul_hosts.valid([entry, told("10.0.0.12", name="web2")])] == [Web("10.0.0.12:80", "web2")]
-    assert "is left out" in capsys.readouterr().out
+    assert "ignored a host" in capsys.readouterr().out
 
 
 A, B, C, D = (Web(f"10.0.0.{number}:80", f"web{number}") for number in range(1, 5))
@@ -89,13 +89,13 @@ def failing(*webs):
 
 
 @pytest.mark.parametrize("known, found, then", [
-    ([A], [A, *failing(B)], [A]),  # a new host waits until it passes
+    ([A], [A, *failing(B)], [A]),  # a new host waits until its checks pass
     ([A], [B, A], [A, B]),
     ([A, B], [A, *failing(B)], [A, *failing(B)]),
     ([A, B], [A], [A]),
     ([A, B], [], [A, B]),
     ([A, B], failing(A, B), [A, B]),
-    ([A, B, C, D], [A], [A, B, C, D]),  # agents were started anew
+    ([A, B, C, D], [A], [A, B, C, D]),  # Consul's agents were restarted
     ([A, *failing(B, C), D], [*failing(A, B, C), D], [A, *failing(B, C), D]),
     ([], [A, A], [A])])
 def test_who_is_known(known, found, then):
@@ -104,7 +104,7 @@ def test_who_is_known(known, found, then):
 
 @pytest.fixture
 def balancer(tmp_path, monkeypatch):
-    """A folder with A and B in the list; `reloads` counts nginx's."""
+    """A balancer whose list has A and B; `reloads` counts the reloads of nginx."""
     class Balancer:
         path, reloads = tmp_path / "shop-balancer/hosts.conf", 0
 

@@ -1,4 +1,4 @@
-"""What is written on a host, settings first: whole files, which outlive a power cut."""
+"""Files that the agent writes on a host, above all settings: they are complete, and survive a power cut."""
 
 import base64
 import contextlib
@@ -16,7 +16,7 @@ from slipway.deploy.agent.steps.table import STEPS
 
 @contextlib.contextmanager
 def watched():
-    """The renames and syncs of the block, in their order: ("rename", path), ("sync", inode)."""
+    """Yield the renames and syncs of the block, in their order: ("rename", path), ("sync", inode)."""
     found, rename = [], os.rename
     with mock.patch.object(os, "rename", lambda path, to: (rename(path, to), found.append(("rename", str(to))))), \
             mock.patch.object(os, "fsync", lambda number: found.append(("sync", os.fstat(number).st_ino))):
@@ -46,7 +46,7 @@ def test_why_a_file_cannot_be_written_is_told(fails, tmp_path):
 
 
 def unsynced(found):
-    """Folders that something was renamed into and that were not synced afterwards."""
+    """Return the folders that were not synced after the last rename into them."""
     folders = {os.path.dirname(path): index for index, (kind, path) in enumerate(found) if kind == "rename"}
     return [folder for folder, index in folders.items() if ("sync", inode(folder)) not in found[index:]]
 
@@ -97,7 +97,7 @@ OWN = (os.getuid(), os.getgid())
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    """A host with settings; whatever it writes is ours. `asked`: whose it should be."""
+    """A host with settings; its files belong to the tests' user. `asked`: (owner, group) that the agent wanted."""
     host = Host("shop", str(tmp_path))
     for folder in ("/etc/default/shop.secrets", "/run/shop"):
         os.makedirs(str(tmp_path) + folder)
@@ -116,7 +116,7 @@ def text(content):
 
 
 def listing(host):
-    """Every file below /etc/default: its content and mode."""
+    """Return the content and mode of every file below /etc/default."""
     return {os.path.relpath(os.path.join(folder, name), host.root + "/etc/default"): (
         disk.read_bytes(os.path.join(folder, name)), oct(os.stat(os.path.join(folder, name)).st_mode & 0o7777))
         for folder, _, names in os.walk(host.root + "/etc/default") for name in names}
@@ -139,7 +139,7 @@ def test_who_leaves_after_asking_for_it_has_it_kept(host, monkeypatch):
     monkeypatch.setattr(serve, "Host", lambda app: host)
     monkeypatch.setattr(serve, "lines", lambda: [{"id": 1, "do": "keep", "args": {"files": [*SECRETS]}}])
     monkeypatch.setattr(serve.os, "_exit", lambda code: None)
-    monkeypatch.setattr(serve.threading.Thread, "start", lambda thread: None)  # one that has no time to
+    monkeypatch.setattr(serve.threading.Thread, "start", lambda thread: None)  # a thread would have no time to run
     serve.work("shop", "/agent")
     assert set(listing(host)) == {"shop.env", "shop.env.next", "shop.secrets/KEY.1"}
 
@@ -160,7 +160,7 @@ def test_whoever_leaves_before_that_leaves_nothing(host, monkeypatch):
 
 def test_a_file_is_put_whole(host, tmp_path, monkeypatch):
     path = str(tmp_path / "file")
-    os.symlink(tmp_path / "elsewhere", path + ".new")  # left by a power cut: replaced, and not followed
+    os.symlink(tmp_path / "elsewhere", path + ".new")  # left by a power cut: it is replaced, not followed
     shell.put(host, path, text(b"\xff\n"), 0o750, "root", "www-data")
     assert (disk.read_bytes(path), os.stat(path).st_mode & 0o7777, host.asked) == (
         b"\xff\n", 0o750, [("root", "www-data")])

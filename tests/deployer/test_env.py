@@ -1,4 +1,4 @@
-"""`make env` without a host: what becomes of an env file's text, and what is refused before any ssh."""
+"""`make env` without a host: the new text of an env file, and refusals before any ssh."""
 
 import argparse
 import getpass
@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-import proc
 from slipway.deploy import __main__
 from slipway.deploy.commands import env
 from slipway.deploy.env import changes
@@ -19,7 +18,7 @@ from deployer.agents import Agent, agents, fine, line
 
 CURRENT = "# the shop\nSECRET_KEY=one\n\nMAIL_FROM=a@b.example\n"
 CRLF = "# Ä\t\u2028\r\nA=1\r\nB=2\r\n\n"
-STAGED = [  # APP.env, what is staged, what is set, what is unset → the new text; of what stays every byte is kept
+STAGED = [  # APP.env, the staged file, values set, names unset → the new text; all other bytes are kept
     (CURRENT, None, {"SECRET_KEY": "two", "NEW": "a=b"}, (),
      "# the shop\nSECRET_KEY=two\n\nMAIL_FROM=a@b.example\nNEW=a=b\n"),
     (CURRENT, "A=1\n", {"B": "2"}, (), "A=1\nB=2\n"), (CURRENT, "", {"B": "2"}, (), "B=2\n"),
@@ -35,14 +34,14 @@ def test_what_is_staged(current, following, values, unset, text):
     assert changes.staged(current, following, values, unset) == text
 
 
-READ = [  # lines, the names that were asked for → all that is wrong with them
+READ = [  # the input, the names asked for → all problems of the input
     ("A=1\n-----END\n", [], ["input line 2: not KEY=value", changes.HOLDS_LINES]),
     ("A=1\nA=2\n", [], ["input line 2: A is set a second time"]),
-    ("A=\n", ["A"], ["no value for A"]), ("A=\n", [], ["A has no value: use env unset"]),
+    ("A=\n", ["A"], ["no value for A"]), ("A=\n", [], ["A has no value: remove it by env unset"]),
     ("# nothing\n", [], ["nothing to set: give NAME=value lines on stdin"]),
     ("SITE_URL=http://hc.example\nB=2\n", ["SITE_URL", "A"], [
-        "no value for A", "B was not asked for", "SITE_URL is not https; only http://localhost may do without; for"
-        " example SITE_URL=https://shop.example"]),
+        "no value for A", "B is not one of the names given", "SITE_URL is not https; only http://localhost may do"
+        " without; for example SITE_URL=https://shop.example"]),
     ("SITE_URL=https://[planted\n", [], ["SITE_URL is malformed; for example SITE_URL=https://shop.example"]),
     ("SITE_URL=https://hc.example:8443\n", [], []), ("SITE_URL=http://localhost:8000\n", ["SITE_URL"], [])]
 
@@ -58,9 +57,9 @@ def test_what_is_no_setting_is_refused(text, names, said):
 
 
 @pytest.mark.parametrize("words, stdin, said", [
-    (["set", "KEY=planted"], b"", "KEY: give the name alone: a value here would show in the process list"),
-    (["set", "a-b"], b"", "'a-b' is not the name of a setting"),
-    (["unset", "1A"], b"", "'1A' is not the name of a setting"),
+    (["set", "KEY=planted"], b"", "KEY: give only the name: a value here would show in the process list"),
+    (["set", "a-b"], b"", "'a-b' is not a valid name of a setting"),
+    (["unset", "1A"], b"", "'1A' is not a valid name of a setting"),
     (["set-file", "KEY", "/nowhere/x"], b"", "/nowhere/x: No such file or directory"),
     (["set"], b"A=\xff\n", "input cannot be read: it is not UTF-8 text")])
 def test_wrong_words_and_bytes(monkeypatch, capsys, words, stdin, said):
@@ -72,27 +71,16 @@ def test_wrong_words_and_bytes(monkeypatch, capsys, words, stdin, said):
 def test_values_are_typed_unseen(monkeypatch):
     monkeypatch.setattr(getpass, "getpass", {"A: ": "new", "B: ": "it is = #1"}.get)
     assert ask(["A", "B"]) == b"A=new\nB=it is = #1\n"
-    with pytest.raises(Refused, match="which settings"):
+    with pytest.raises(Refused, match="no settings given"):
         ask([])
 
 
-def test_nothing_of_the_deployer_needs_django():
-    """The deployer, provisioning aside, runs on a bare Python: no import leads to Django or pyinfra."""
-    code = "import sys; sys.path.insert(0, '.')\n" \
-           "from slipway.deploy import __main__\nfrom slipway.deploy.env import staging\n" \
-           "from slipway.deploy.rollout import rollout\n" \
-           "from slipway.deploy.provisioning import provision\n" \
-           "print([name for name in sys.modules if name.split('.')[0] in ('django', 'pyinfra', 'gevent')])"
-    done = proc.run([sys.executable, "-S", "-c", code], cwd=proc.ROOT)
-    assert done.stdout == "[]\n", done.stderr
-
-
-LOCK = 1  # the first that the agent is told to do
+LOCK = 1  # the id of the first request to the agent
 
 
 @pytest.fixture
 def stage(fleet, monkeypatch):
-    """stage(current, following, …): `set` the setting B where these are, or what `does` says."""
+    """stage(current, following, …): run `env set` for B, or `does`, on such hosts; return the requests."""
     def on(current, following=None, hosts="work", does=None):
         settings = {"settings": encoded(current), "staged": following and encoded(following)}
         on.told = told = []
@@ -114,8 +102,8 @@ def stage(fleet, monkeypatch):
 
 @pytest.mark.parametrize("files, does, said", [
     ((b"A=9\n",), {"action": "unset", "names": ["NOTHING"]}, "NOTHING is not set"),
-    ((b"A=\xff\n",), {}, "/etc/default/shop.env is not UTF-8 text: correct it there"),
-    ((b"A=1\n", b"A=\xff\n"), {}, "/etc/default/shop.env.next is not UTF-8 text: correct it there"),
+    ((b"A=\xff\n",), {}, "/etc/default/shop.env is not UTF-8 text: correct it on the host"),
+    ((b"A=1\n", b"A=\xff\n"), {}, "/etc/default/shop.env.next is not UTF-8 text: correct it on the host"),
     ((b'A="planted"\n',), {}, "APP.env line 1: A is in quotes, which would be part of it: drop them")])
 def test_what_is_not_understood_is_not_built_upon(stage, files, does, said):
     with pytest.raises(Refused, match=f"^on work: {said}$"):
@@ -129,7 +117,7 @@ def test_settings_are_listed_by_name(stage, capsys):
         "work:", "A", "C staged: changed", "D staged: set", "E staged: unset"]
 
 
-AWAY = ("settings go back with the release: {}; kept as APP.env.{}.kept there: what shall stay goes by make env"
+AWAY = ("the old settings are back, too; changed: {}; newer values are in APP.env.{}.kept: set them again by make env"
         " ARGS='set NAME'")
 
 
@@ -137,4 +125,4 @@ def test_a_rollback_tells_what_it_takes_away():
     same = {"changed": ["A", "B"], "kept": "v2"}
     assert changes.gone_back({("prepare", "web1"): same, ("prepare", "web2"): same, ("start", "web1"): {},
                               ("prepare", "work"): {"changed": [], "kept": "v2.2"}, ("prepare", "db"): {}}) == {
-        AWAY.format("A, B", "v2"): "web1, web2", AWAY.format("comments alone", "v2.2"): "work"}
+        AWAY.format("A, B", "v2"): "web1, web2", AWAY.format("only comments", "v2.2"): "work"}

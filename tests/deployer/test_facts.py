@@ -1,7 +1,8 @@
-"""What an agent reads of its host, memory included: a file that is not as it should be is a problem that names it."""
+"""Facts that an agent reads from its host, memory included: a malformed file is a problem that names the file."""
 
 import json
 import os
+import subprocess
 import time
 import tracemalloc
 import zlib
@@ -51,14 +52,14 @@ def look(host):
 
 
 def odd(found):
-    """Where the facts are none that a deployer understands."""
+    """Return where the facts break the schema of the deployer, or ""."""
     hints = validate.hints(validate.ANSWERS["facts"])
     found = json.loads(json.dumps(found))
     return "".join(validate.mismatch(found[key], shape, key) for key, shape in hints.items() if key in found)
 
 
 def with_crc(text):
-    """A line of releases.log whose checksum is right, whatever it says."""
+    """Return a line of releases.log with this text and a valid checksum."""
     return '%s, "crc32": "%08x"}\n' % (text[:-1], zlib.crc32(text.encode(errors="surrogateescape")))
 
 
@@ -102,6 +103,13 @@ def test_no_word_of_an_app_hides_its_host(host, monkeypatch, body):
     assert len(json.dumps(found)) < 2**20 < LONGEST
 
 
+def test_a_report_leaves_out_our_own_probes(host, monkeypatch):
+    lines = [f"line {number}" for number in range(60)] + ['- - [22/Nov/2026 14:24:00] "GET /readyz HTTP/1.0" 500'] * 60
+    journal = subprocess.CompletedProcess((), 0, "\n".join(lines))
+    monkeypatch.setattr(host, "call", lambda *words, **options: journal)
+    assert facts.last_lines(host, "shop-web-b", 1, 2) == {"log": lines[10:60]}
+
+
 def test_a_log_of_a_gigabyte(host):
     with open(host.log, "r+b") as file:
         file.truncate(2**30)
@@ -122,7 +130,7 @@ MB = 2**20
 
 
 class Server(Simulated):
-    """A host with 1000 MB available, and containers."""
+    """A host with containers, and 1000 MB of memory available."""
 
     def __init__(self, root):
         super().__init__(root)
@@ -135,7 +143,7 @@ class Server(Simulated):
             file.write(text)
 
     def runs(self, name, held, processes=3):
-        """A container that holds so many bytes, shared by its processes, and page cache besides."""
+        """Add a container whose processes share `held` bytes, and hold page cache besides."""
         one = f"{len(self.found):064x}"
         self.found[name] = one, "sha256:1", 1
         for _ in range(processes):
@@ -175,7 +183,7 @@ URL = "https://ann:planted@shop.example:8443/planted?x"
 
 
 def put_nginx(host, data):
-    """The site's file on the host, as provisioning writes it."""
+    """Write the site's file on the host, as provisioning does."""
     path = Path(f"{host.root}/etc/nginx/sites-available/shop")
     path.parent.mkdir(parents=True)
     path.write_text(files(config.build(data, {}, "test"), "web1")["/etc/nginx/sites-available/shop"])
@@ -189,7 +197,7 @@ def test_nginx_says_how_visitors_come(host, data, tls, scheme):
     assert facts.front(host)["scheme"] == scheme
 
 
-HOME, GONE = "sqlite:////data/db.sqlite3", "would go with its container"
+HOME, GONE = "sqlite:////data/db.sqlite3", "inside the container"
 
 
 @pytest.mark.parametrize("settings, opts, said", [

@@ -1,9 +1,8 @@
-"""What is found on a machine before anything changes: whose a name is there, whether settings will do, what is too old.
-The real script, which only reads; and what is made of anything that it may say."""
+"""The inspection of a machine before provisioning changes it: names in use, malformed settings, old versions. The real
+script runs, which only reads; its output is also replaced by any text."""
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,28 +14,24 @@ from slipway.deploy.config import Fleet
 from slipway.deploy.provisioning import fitness
 from slipway.deploy.server.files import process_unit
 from deployer.test_server import files
-from proc import ROOT, run
+from proc import ROOT, executable, run
 
-BEFORE = ROOT / "tests/e2e/before/every"  # files of a server as the version before made it
+BEFORE = ROOT / "tests/e2e/before/every"  # a server's files, as the previous version wrote them
 
-# A machine that has what these stand for, and nothing else.
+# Stand-ins for programs of the machine, which has one package and one user.
 STAND_INS = {
     "dpkg": 'case $2 in */etc/default/grub) echo "grub-common: $2" ;; *) exit 1 ;; esac',
     "getent": 'case $2 in messagebus) echo "messagebus:x:101:104::/nonexistent:/usr/sbin/nologin" ;; *) exit 2 ;; esac',
     "stat": "echo root", "systemctl": "echo systemd 252", "apt-get": ":", "docker-runner": ":", "dockerd": ":"}
 
 
-@pytest.fixture(params=["dash", "busybox"])
-def inspect(request, tmp_path):
+@pytest.fixture
+def inspect(shell, tmp_path):
     """inspect(app, remove=False): the problems found on the machine below tmp_path that concern names and settings."""
-    if not shutil.which(request.param):
-        pytest.skip(f"{request.param} is not installed")
-    shell = {"dash": ["dash"], "busybox": ["busybox", "sh"]}[request.param]
     stubs = tmp_path / "stubs"
     stubs.mkdir()
     for name, script in STAND_INS.items():
-        (stubs / name).write_text(f"#!/bin/sh\n{script}\n")
-        (stubs / name).chmod(0o755)
+        executable(stubs / name, f"#!/bin/sh\n{script}\n")
 
     def call(app, remove=False, own=()):
         fleet = Fleet(app, "r.example/x", (), site={"tls": "off"},
@@ -59,9 +54,9 @@ def put(tmp_path, path, content=""):
     file.write_text(content)
 
 
-CURE = " that provisioning has not made: choose another name for the app, or remove that"
+CURE = ", not made by provisioning: choose another name for the app, or remove them"
 
-TAKEN = {  # app → what there is of that name
+TAKEN = {  # app → what already has that name
     "lock": "/run/lock (of root)", "grub": "/etc/default/grub (of the package grub-common)",
     "default": "/etc/nginx/sites-available/default (of root), /usr/lib/systemd/system/default.target (of root)",
     "tmp": "/usr/lib/tmpfiles.d/tmp.conf (of root)",
@@ -112,7 +107,7 @@ def test_settings_that_the_new_docker_runner_would_refuse(inspect, tmp_path, fle
     put(tmp_path, "/etc/default/shop", files(fleet, "web1")["/etc/default/shop"])
     put(tmp_path, "/etc/default/shop.env", "A=1\n")
     put(tmp_path, "/run/shop/a.env", "A=1\nB= planted\n")
-    assert inspect("shop") == ["has /run/shop/a.env that docker-runner will not take (line 2): correct it"]
+    assert inspect("shop") == ["has /run/shop/a.env, which is malformed (line 2): correct it"]
     assert inspect("shop", remove=True) == []
 
 
@@ -123,13 +118,13 @@ def test_every_fault_of_a_host_is_told_at_once():
     said = ["missing systemd", "missing apt-get", "missing python3", "missing sites-enabled", "version systemd 241",
             "version python3 3.7", "version Docker 19.03.1", "daemon []", "end"]
     assert fitness.problems(fitness.parse(said)) == [
-        "is not Debian or Ubuntu: there is no apt-get", "does not run systemd",
-        "has no python3: apt-get install python3 there",
-        "has an nginx.conf that reads no sites-enabled: add 'include /etc/nginx/sites-enabled/*;' in http",
-        "systemd is 241, and 247 or newer is needed", "python3 is 3.7, and 3.9 or newer is needed",
-        "Docker is 19.03.1, and 20.10 or newer is needed",
-        "/etc/docker/daemon.json is no JSON object (no object): correct it"]
-    assert fitness.problems(fitness.parse(GOOD)) == ["cannot be looked at: the inspection ended early"]
+        "has no apt-get: use Debian or Ubuntu", "does not run systemd: use Debian or Ubuntu with systemd",
+        "has no python3: run apt-get install python3 there",
+        "has an nginx.conf without sites-enabled: add 'include /etc/nginx/sites-enabled/*;' in http",
+        "systemd is 241, but 247 or newer is needed", "python3 is 3.7, but 3.9 or newer is needed",
+        "Docker is 19.03.1, but 20.10 or newer is needed",
+        "/etc/docker/daemon.json is not a JSON object (no object): correct it"]
+    assert fitness.problems(fitness.parse(GOOD)) == ["could not be inspected: the script ended early"]
 
 
 @settings(max_examples=150)

@@ -1,5 +1,5 @@
-"""What nobody means well: files, settings and words of any kind. Each is refused in lines that name it, or taken as it
-is meant; nothing ends in a traceback. HOSTILE says how many of each are tried."""
+"""Hostile input: files, settings and command-line words of any kind. Each is accepted, or refused in lines that name
+its source; none causes a traceback. The variable HOSTILE sets the number of examples."""
 
 import copy
 import os
@@ -34,14 +34,14 @@ CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]")
 
 
 def told(problem, name):
-    """What is said is lines that begin with the name, bounded, and of nothing but text."""
+    """Check that each line of the problem begins with the name, is short, and has no control characters."""
     lines = str(problem).split("\n")
     assert lines and all(line.startswith(f"{name}: ") and len(line) < 2000 for line in lines), lines
     assert not CONTROL.search("".join(lines)), lines
 
 
 def sound(fleet):
-    """Nothing that was let pass writes a line of its own into a file on a server."""
+    """Check that no accepted value brings a control character into a file on a server."""
     for host in fleet.hosts:
         assert not any(CONTROL.search(text.replace("\t", " ")) for text in files(fleet, host.name).values()), fleet
 
@@ -106,4 +106,4 @@ def test_tags_of_any_kind(action, tag):
         rollout = make(config.build(TOML, {}, "x"), args, None)
         assert re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", rollout.tag) or action == "rollback" and not tag
     except Refused as problem:
-        assert "is no tag of an image" in str(problem) and not CONTROL.search(str(problem))
+        assert "is not a valid tag" in str(problem) and not CONTROL.search(str(problem))

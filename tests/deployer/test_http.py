@@ -1,4 +1,4 @@
-"""How the agent asks over a unix socket: real sockets, answers as servers give them; and whether a process works."""
+"""The agent's requests over real unix sockets, with answers as servers give them; and its checks of processes."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ READY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"release": "
 
 @pytest.fixture
 def server(tmp_path):
-    """server(answer): the path of a socket that gives this answer, once; `server.asked` is what it was asked."""
+    """server(answer): the path of a socket that gives this answer once; `server.asked` is the request."""
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "web.sock"))
         listening.listen()
@@ -39,8 +39,8 @@ def server(tmp_path):
     (READY.replace(b"200 OK", b"503 Unavailable"), "/readyz answers 503"),
     (READY[:60], "/readyz answers as release None"),
     (b"HTTP/1.1 503 Unavailable\r\n\r\n" + b"[" * 50_000, "/readyz answers 503"),
-    (b"", "/readyz answers no answer: b''"),
-    (b"SSH-2.0-OpenSSH", "/readyz answers no answer: b'SSH-2.0-OpenSSH'"),
+    (b"", "/readyz answers no HTTP: b''"),
+    (b"SSH-2.0-OpenSSH", "/readyz answers no HTTP: b'SSH-2.0-OpenSSH'"),
 ])
 def test_a_release_that_is_not(server, answer, said):
     problem = http.not_ready(server(answer), "v2")
@@ -49,7 +49,7 @@ def test_a_release_that_is_not(server, answer, said):
 
 
 def test_nobody_answers(tmp_path):
-    assert http.ask(str(tmp_path / "none.sock"), "/") == (0, "no answer: No such file or directory")
+    assert http.ask(str(tmp_path / "none.sock"), "/") == (0, "nothing: No such file or directory")
 
 
 @pytest.mark.parametrize("pause", [0.01, 0.2])
@@ -71,7 +71,7 @@ def test_an_answer_without_an_end(tmp_path, pause):
         asking.start()
         asking.join(20)
         over.set()
-    assert said == [(0, "without an end within 0.5 s")]
+    assert said == [(0, "only in part within 0.5 s")]
 
 
 def test_a_smoke_path_that_fails(server):
@@ -86,7 +86,7 @@ WAYS = ["seconds 0", "file", "port 1", "http /", "healthcheck"]
 
 @pytest.fixture
 def ask(monkeypatch):
-    """ask(ready, …): what is said of a container so many seconds old, whose commands end with `code`."""
+    """ask(ready, …): the problem of a container that is `age` seconds old and whose commands exit with `code`."""
     def ask(ready, running=True, there=True, age=100, code=0, problem=None):
         began = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - age)) + ".123456789Z"
         found = {"Id": "1", "State": {"Running": running, "StartedAt": began}, "Config": {"Entrypoint": ["/run.sh"]},
@@ -107,7 +107,7 @@ def ask(monkeypatch):
 
 @contextlib.contextmanager
 def answering(answer=b""):
-    """The port of a server that gives this answer, once; asked[0] is what it was asked."""
+    """Yield the port of a server that gives this answer once, and a list for the request."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         def once():
             connection, _ = listening.accept()
@@ -122,11 +122,11 @@ def answering(answer=b""):
 @pytest.mark.parametrize("ready, container, said, ran", [
     *((ready, {"running": False}, "does not run", None) for ready in WAYS),
     *((ready, {"there": False}, "does not run", None) for ready in WAYS),
-    ("file", {"problem": Problem("Docker is away")}, "cannot be asked: Docker is away", None),
+    ("file", {"problem": Problem("Docker is away")}, "cannot be checked: Docker is away", None),
     ("seconds 5", {"age": 100}, "", None), ("seconds 5", {"age": 6}, "", None),
     ("seconds 9", {"age": 3}, "has run for only ", None),
     ("file", {}, "", ["test", "-e", "/dev/shm/ready"]),
-    ("file", {"code": 1}, "has not made its READY_FILE, /dev/shm/ready", ["test", "-e", "/dev/shm/ready"]),
+    ("file", {"code": 1}, "has not created its READY_FILE, /dev/shm/ready", ["test", "-e", "/dev/shm/ready"]),
     ("healthcheck beat", {}, "", ["/run.sh", "healthcheck", "beat"]),
     ("healthcheck beat", {"code": 1}, "is not healthy", ["/run.sh", "healthcheck", "beat"])])
 def test_what_the_engine_says(ask, ready, container, said, ran):
@@ -138,12 +138,12 @@ def test_what_the_engine_says(ask, ready, container, said, ran):
 def test_a_port(ask, monkeypatch, status, said):
     with answering() as (port, _):
         assert ask(f"port {port}") == ""
-    with socket.socket() as held:  # nobody else can listen there meanwhile
+    with socket.socket() as held:  # no other process can listen there meanwhile
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
-        assert ask(f"port {port}").startswith("does not listen at port ")
+        assert ask(f"port {port}").startswith("does not listen on port ")
         monkeypatch.setattr(probes, "PORT", port)
-        assert ask("http /").startswith("answers no answer: ")
+        assert ask("http /").startswith("answers nothing: ")
     with answering(f"HTTP/1.1 {status}\r\n\r\n".encode()) as (port, asked):
         assert ask(f"http :{port}/health") == said
     assert asked[0].startswith("GET /health HTTP/1.0\r\nHost: shop.example\r\n")

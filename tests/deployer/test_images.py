@@ -1,4 +1,4 @@
-"""What the agent asks Docker's engine about images: real sockets, an engine's answers as they are."""
+"""The agent's requests to Docker's engine about images: real sockets, and answers as an engine gives them."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from slipway.deploy.agent import disk, docker, facts, images, releases, serve
+from slipway.deploy.agent import disk, docker, facts, images, progress, releases, serve
 from slipway.deploy.agent.attempt import Attempt
 from slipway.deploy.agent.host import Host, Problem
 from slipway.deploy.agent.steps import pull
@@ -29,7 +29,7 @@ PULLED = '{"status":"Pulling from shop"}\r\n{"status":"Digest: sha256:d"}\r\n'
 
 @pytest.fixture
 def host(tmp_path):
-    """A host whose engine gives the answers of `host.engine`, in turn: (status, what)."""
+    """A host whose engine gives the answers of `host.engine`, in turn: (status, body)."""
     for folder in ("run/shop", "var/www/shop", "root/.docker"):
         (tmp_path / folder).mkdir(parents=True)
     host = Host("shop", str(tmp_path))
@@ -54,7 +54,7 @@ def host(tmp_path):
 
 
 def login_shown(asked):
-    """The credentials that went along with a request."""
+    """Return the credentials that a request contains, or None."""
     line = next((line for line in asked.split("\r\n") if line.startswith("X-Registry-Auth: ")), None)
     return line and json.loads(base64.urlsafe_b64decode(line.partition(": ")[2]))
 
@@ -79,13 +79,13 @@ def pull_it(host, digest="sha256:d"):
     (resolve, [(404, {"message": "manifest unknown"})],
      "cannot find image r.example/shop:v2 in its registry: manifest unknown"),
     (resolve, [(401, {"message": "unauthorized: no"})],
-     r"r.example lets nobody in as ann \(unauthorized: no\): see the variable"),
-    (resolve, [(500, "oops")], "it answered what is no JSON"),
+     r"r.example refuses the login of ann \(unauthorized: no\): check the variable"),
+    (resolve, [(500, "oops")], "its answer is not JSON"),
     (pull_it, [MISSING, (200, PULLED + '{"error":"no space left on device"}\r\n')],
      "docker pull r.example/shop@sha256:d: no space left on device"),
     (pull_it, [(200, IMAGE), (404, {"message": "No such image: sha256:1"})],  # somebody has removed it just now
      "docker tag r.example/shop:v2: No such image: sha256:1"),
-    (lambda host: pull_it(host, ""), [], "no digest of it is known: make deploy TAG=v2")])  # the engine would bring all
+    (lambda host: pull_it(host, ""), [], "its digest is unknown: run make deploy TAG=v2")])  # else it pulls all tags
 def test_a_tag_that_cannot_be_had(host, ask, answers, text):
     host.serve(*answers)
     with pytest.raises(Problem, match=text):
@@ -99,7 +99,7 @@ def test_a_word_that_would_be_another_request(host, word):
     socket, host.docker_sock = host.docker_sock, "/nobody-listens"
     for ask in (lambda: images.about(host, word), lambda: images.pull(host, "r.example/shop", "v2", word),
                 lambda: images.resolve(host, "r.example/shop", word)):
-        with pytest.raises(Problem, match="^Docker is not asked for '/"):
+        with pytest.raises(Problem, match="^invalid path for a request to Docker: '/"):
             ask()
     host.docker_sock = socket
     host.serve((200, IMAGE))
@@ -122,9 +122,9 @@ def test_what_is_here_makes_no_room(host, monkeypatch):
     monkeypatch.setattr(images, "prune", lambda *words: pruned.append(words))
     attempt = Attempt(host, tag="v2", digest="sha256:d")
     host.serve((200, IMAGE), (200, IMAGE), (201, ""))
-    assert pull.fetched(host, attempt, "r.example/shop", "", "")["image_id"] == "sha256:1" and not pruned
+    assert pull.fetched(host, attempt, print, "r.example/shop", "", "")["image_id"] == "sha256:1" and not pruned
     host.serve(MISSING, MISSING, (200, PULLED), (200, IMAGE), (201, ""))
-    assert pull.fetched(host, attempt, "r.example/shop", "", "")["image_id"] == "sha256:1" and pruned
+    assert pull.fetched(host, attempt, print, "r.example/shop", "", "")["image_id"] == "sha256:1" and pruned
 
 
 def record(tag, image_id, digest):
@@ -163,7 +163,7 @@ def test_old_images_go(host, capsys):
     os.symlink("a/web.sock", host.web_sock)
     host.docker = mock.Mock(side_effect=Problem("docker image ls: no answer"))
     serve.retire(host, host.run + "/agent-1.py", "shop", "5", "a", "v1", "sha256:v1", "30")
-    assert "not all that is old goes: docker image ls: no answer" in capsys.readouterr().err
+    assert "some old images or secrets could not be removed: docker image ls: no answer" in capsys.readouterr().err
 
 
 def auth(**found):
@@ -181,14 +181,14 @@ def test_a_host_that_is_logged_in_itself(host, config, shown):
         returncode=0 if (words, options["input"]) == (("docker-credential-keys", "get"), "r.example") else 1,
         stdout='{"ServerURL": "r.example", "Username": "eve", "Secret": "z"}')
     if shown is Problem:
-        with pytest.raises(Problem, match="root/.docker/config.json is not as docker login writes it"):
+        with pytest.raises(Problem, match="root/.docker/config.json is malformed"):
             docker.login_for(host, "r.example/shop")
     else:
         assert docker.login_for(host, "r.example/shop") == shown
 
 
 def test_an_engine_that_stands_still(host):
-    with pytest.raises(Problem, match=r"Docker did not do /images/1/json within 0 s"):
+    with pytest.raises(Problem, match=r"Docker did not finish /images/1/json within 0 s"):
         docker.call(host, "GET", "/images/1/json", seconds=0.2)
     os.unlink(host.root + "/run/docker.sock")
     with pytest.raises(Problem, match="Docker does not answer: No such file"):
@@ -203,7 +203,7 @@ images.bring(host.Host("shop", sys.argv[2]), "r.example/shop", "sha256:d", sys.s
 
 
 def holding(secret, *folders):
-    """Files below the folders that hold it, as it is or as docker login writes it."""
+    """Return the files below the folders that contain the secret, as it is or as docker login encodes it."""
     forms = (secret, base64.b64encode(b"ann:" + secret))
     paths = [path for folder in folders for path in Path(folder).rglob("*") if path.is_file()]
     return [path for path in paths if any(form in path.read_bytes() for form in forms)]
@@ -223,3 +223,15 @@ def test_a_password_is_in_no_file(host):
         finally:
             process.kill()
     assert holding(secret, host.root, *new) == []
+
+
+def test_a_pull_tells_how_far_it_is(monkeypatch):
+    told = []
+    monkeypatch.setattr(progress, "EVERY", 0)
+    pulled = progress.Pulled(lambda event: told.append(event["text"]))
+    for status, id, current in [("Downloading", "a", 10), ("Downloading", "b", 5), ("Download complete", "a", 0),
+                                ("Extracting", "a", 3), ("Pull complete", "b", 0), ("Digest", None, 0)]:
+        line = {"status": status, **({"id": id} if id else {}),
+                "progressDetail": {"current": current * 10**6, "total": 40 * 10**6}}
+        pulled.hear(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(line).encode() + b"\n[1]\n")
+    assert told == ["10 of 40 MB", "15 of 80 MB", "45 of 80 MB", "45 of 80 MB", "unpacks 80 MB", "unpacks 80 MB"]

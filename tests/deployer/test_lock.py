@@ -1,4 +1,4 @@
-"""The agent as it is sent, and its lock: one holds it, who comes meanwhile is told whose it is."""
+"""The agent as it is sent, and its lock: one deployer holds it, and others learn who that is."""
 
 import ast
 import os
@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from slipway.deploy import agent
-from slipway.deploy.agent import MODULES, disk, path_of, serve
-from slipway.deploy.server.render import HOST
+from slipway.deploy.agent import MODULES, disk, serve, text_of
+from slipway.deploy.server.render import render
 from deployer.simulated import Simulated
 from proc import run
 
@@ -19,7 +19,7 @@ FIRST = "deploy v2 by ann from laptop since now"
 
 
 class Systemd:
-    """Stands in for systemd-run: a unit's name is free or not; `came`: who takes it while nobody looks."""
+    """A stand-in for systemd-run. `came`: its error if another process has just taken the unit's name, or empty."""
 
     def __init__(self, host, came=""):
         self.host, self.came, self.started = host, came, []
@@ -44,7 +44,7 @@ def lock(host, monkeypatch, systemd):
 
 @pytest.mark.parametrize("said", [b"was already loaded or has a fragment file", b"already exists"])
 def test_who_comes_at_the_same_moment_is_told(host, monkeypatch, said):
-    assert lock(host, monkeypatch, Systemd(host, said))["locked"] == "by somebody who came a moment before"
+    assert lock(host, monkeypatch, Systemd(host, said))["locked"] == "by somebody else, a moment ago"
 
 
 @pytest.mark.parametrize("lasts, locked", [(2, None), (99, "retirement of slot b")])
@@ -52,7 +52,7 @@ def test_a_retirement_that_comes_at_the_same_moment_is_waited_for(host, monkeypa
     now, asked, systemd = [0.0], [], Systemd(host, b"already exists")
 
     def holder(host):
-        asked.append("retirement of slot b" if len(asked) % 3 and now[0] < 50 * lasts else None)  # free, taken, held
+        asked.append("retirement of slot b" if len(asked) % 3 and now[0] < 50 * lasts else None)  # free, held, held
         return asked[-1]
 
     def wait(seconds):
@@ -90,12 +90,12 @@ def test_a_retirement_keeps_its_own_agent_alone(host):
     assert before - {*os.listdir(host.run)} == {"agent-2.py", "agent-2.pyc"}
 
 
-PATHS = [path_of(name) for name in ("start", *MODULES)] + [HOST / "consul_hosts.py"]
+TEXTS = {name: text_of(name) for name in ("start", *MODULES)} | {"consul_hosts": render("consul_hosts.py", {})}
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_python_3_9_reads_it(path):
-    tree = ast.parse(path.read_text(), feature_version=(3, 9))
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_python_3_9_reads_it(text):
+    tree = ast.parse(text, feature_version=(3, 9))
     imports = [(node.module, node.names[0].name) for node in tree.body if isinstance(node, ast.ImportFrom)]
     assert ("__future__", "annotations") in imports
 

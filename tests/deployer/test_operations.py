@@ -1,4 +1,4 @@
-"""How pyinfra works here, and our own operations and facts: files that come whole, and nginx's site."""
+"""pyinfra in our sessions, and our own operations and facts: files that are written atomically, and nginx's site."""
 
 import grp
 import hashlib
@@ -37,7 +37,7 @@ def wanted(folder, name, content="text", mode="640", once=False):
 
 
 def changed(file, check=False):
-    """Whether an operation changes something, or with `check` would."""
+    """Run an operation; return True if it changes something, or with `check` would."""
     said = []
     session, problem = work(lambda: said.append(whole_file(file, name="write").did_change()), Here(), check)
     assert problem is None, problem
@@ -94,7 +94,7 @@ SITE = Site("x", {"/etc/nginx/x/a.conf": "text", "/etc/nginx/x/b.conf": "text"},
 
 
 def entries(**changes):
-    """What the fact says of SITE as it should be, but for `changes`: name of an entry → its line, or none."""
+    """Return the lines of the fact for SITE in its wanted state, except for `changes`: entry → its line, or ""."""
     digest = hashlib.sha256(b"text").hexdigest()
     lines = {"a": "f|root|root|644||/etc/nginx/x/a.conf\n", "b": "f|root|root|644||/etc/nginx/x/b.conf\n",
              "link": "l|root|root|777|../sites-available/x|/etc/nginx/sites-enabled/x\n",
@@ -180,7 +180,7 @@ def test_commands_get_their_input_and_codes():
 
 
 def loaded(monkeypatch, tmp_path, text):
-    """What operations_of_the_team makes of that file."""
+    """Return operations_of_the_team() for a provision_more.py with this text."""
     (tmp_path / "deploy").mkdir()
     (tmp_path / "deploy/provision_more.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
@@ -192,6 +192,12 @@ def test_a_team_s_part_is_called(monkeypatch, tmp_path, fleet):
     assert provisioning.operations_of_the_team()(fleet, fleet.hosts[0]) is None
     function = loaded(monkeypatch, tmp_path, "def provision(fleet, host):\n    return fleet.app, host.name\n")
     assert function(fleet, fleet.hosts[0]) == ("shop", "web1")
+
+
+def test_a_mistake_in_a_team_s_part_is_told_with_its_place(monkeypatch, tmp_path, fleet):
+    function = loaded(monkeypatch, tmp_path, "def provision(fleet, host):\n    return fleet.nothing\n")
+    _, problem = work(lambda: function(fleet, fleet.hosts[0]))
+    assert str(problem).startswith("deploy/provision_more.py, line 2: AttributeError: "), problem
 
 
 @pytest.mark.parametrize("text, said", [

@@ -1,4 +1,4 @@
-"""The plan: from the fleet and a target to steps, and from facts to what keeps a host from being deployed to."""
+"""The plan: the steps that follow from a fleet and a target, and the facts that forbid a deploy."""
 
 from dataclasses import replace
 
@@ -22,19 +22,19 @@ BUCKET = {"static.publish": "s3://shop-static/shop"}
 
 
 def printed(fleet, target, options=Options(), only=""):
-    """A line a group: its steps, or those of them that are looked at."""
+    """Return a line for each group of steps; `only` selects steps by name."""
     groups = plan(fleet, fleet.app_hosts, target, options, WHO)
     lines = [" + ".join(" ".join([step.name, *step.args.get("roles", ()), ":", *step.hosts, *step.where.split()])
                         for step in group if not only or step.name in only.split()) for group in groups]
     return [line for line in lines if line]
 
 
-PLANS = {  # what the file says otherwise, target, options, the steps that are looked at → the plan
+PLANS = {  # changes of the file, target, options, the selected steps → the plan
     "all is proved before anything turns; canary, the others, beat; watched; committed in two halves": (
         {}, DEPLOY, Options(), "", [
             "begin : web1 web2 work", "pull : web1 web2 work",
             "start web : web1 web2 work + verdicts : web1 + publish : web1 web2",
-            "migrate : web1 where some are pending", "start worker : work", "ready web worker : web1 web2 work",
+            "migrate : web1 if some are pending", "start worker : work", "ready web worker : web1 web2 work",
             "pause : work", "flip : web1", "watch : web1", "flip : web2 + flip : work", "replace : work",
             "watch : web1 web2 work", "prepare : web1 web2 work", "promise : web1 web2 work",
             "commit : web1 web2 work"]),
@@ -59,7 +59,7 @@ PLANS = {  # what the file says otherwise, target, options, the steps that are l
     "all hosts take part from the first change on": (CLOCK, DEPLOY, Options(), "start", [
         "start web : web1 web2 work clock", "start worker : work"]),
     "who judges migrations": ({}, replace(DEPLOY, judge="web2"), Options(), "verdicts migrate", [
-        "verdicts : web2", "migrate : web1 where some are pending"]),
+        "verdicts : web2", "migrate : web1 if some are pending"]),
     "nobody does at the first deploy of all": (
         {}, Target("deploy", "v1"), Options(), "verdicts migrate", ["migrate : web1"]),
     "before a rollback to a named release": (
@@ -77,7 +77,7 @@ def test_a_plan(data, name):
 
 
 def flips(data, web, cap, options):
-    """The sizes of each wave of flips on so many web hosts: [of web, of the worker where it flips, too]."""
+    """Return the number of hosts in each wave of flips on `web` web hosts; a wave may also have a worker host."""
     hosts = {**{f"web{number}": {"roles": ["web"]} for number in range(web)}, "work": data["hosts"]["work"]}
     fleet = fleet_of(data, {"hosts": hosts, "rollout.parallel": cap})
     found = [group for group in plan(fleet, fleet.app_hosts, DEPLOY, options, WHO) if group[0].name == "flip"]
@@ -89,7 +89,7 @@ def flips(data, web, cap, options):
     (0, 0, [[1]]), (1, 0, [[1], [1]]), (32, 0, [[1], [2, 1], [4], [8], [16], [1]]),
     (4, 1, [[1], [1, 1], [1], [1]]), (32, 5, [[1], [2, 1], [4], [5], [5], [5], [5], [5]])])
 def test_hosts_flip_in_waves(data, web, cap, waves):
-    """The canary, then each wave twice the last, capped by the file or --parallel; hosts without web in the second."""
+    """The canary, then each wave twice the last, up to the cap of file or --parallel; the worker in the second."""
     assert flips(data, web, cap, Options()) == flips(data, web, 7, Options(parallel=cap)) == waves
 
 
@@ -101,14 +101,14 @@ def test_each_host_hears_what_is_its_own(fleet):
 
 
 def slots(tag, **units):
-    """Slot a has a release, and b none."""
+    """Return the facts of slots: a runs this release, and b none."""
     live = {"release": {"tag": tag, "image_id": f"sha256:{tag[1:]}"}, "units": units}
     return {"a": live, "b": {"release": None, "units": {}}}
 
 
 @pytest.fixture
 def facts(fleet):
-    """What hosts tell that are fit."""
+    """Host → facts of a host that can be deployed to."""
     return {host.name: {
         **fine(fleet)["facts"], "files": preflight.expected(fleet, host), "known": [], "containers": {}, "now": 5000,
         "revert": None, "alone": {"beat": {"state": "active", "release": None}}, "slots": slots("v1"),
@@ -116,20 +116,20 @@ def facts(fleet):
 
 
 UNFIT = {
-    "systemd is 241, and 247 or newer is needed": {"systemd": 241},
+    "systemd is 241, but 247 or newer is needed": {"systemd": 241},
     "Docker does not answer: see systemctl status docker": {"docker": {}},
-    "Docker is 19.3.1, and 20.10 or newer is needed": {"docker": {"version": "19.3.1", "root": "/d"}},
-    "python3 is 3.8, and 3.9 or newer is needed": {"python": [3, 8]},
-    "/var/www/shop has 1 MB free, and 16 are needed": {"free": {"/var/www/shop": 2**20}},
-    "/var/log has 1 MB free, and 16 are needed": {"free": {"/var/log": 2**20}},
+    "Docker is 19.3.1, but 20.10 or newer is needed": {"docker": {"version": "19.3.1", "root": "/d"}},
+    "python3 is 3.8, but 3.9 or newer is needed": {"python": [3, 8]},
+    "/var/www/shop has 1 MB free, but needs 16 MB": {"free": {"/var/www/shop": 2**20}},
+    "/var/log has 1 MB free, but needs 16 MB": {"free": {"/var/log": 2**20}},
     "visitors cannot be watched": {"blind": "visitors cannot be watched"},
-    "90 MB of memory are free, and a second slot needs 95 MB: give the server more, or the app fewer processes"
-    " (WEB_CONCURRENCY, WORKER_CONCURRENCY), or end an old release that another app there keeps warm: systemctl start"
-    " OTHER-retire": {"memory": 90 * 2**20},
+    "90 MB of memory are free, but a second slot needs 95 MB: give the server more, or the app fewer processes"
+    " (WEB_CONCURRENCY, WORKER_CONCURRENCY), or stop the old release of another app there, if it is still warm:"
+    " systemctl start OTHER-retire": {"memory": 90 * 2**20},
     "APP.env line 3": {"settings": ["APP.env line 3"]},
-    "beat runs there, but the host does not have the role beat: run make provision": {
+    "beat runs, but the host does not have the role beat: run make provision": {
         "containers": {"shop-beat": ["1", "2"]}},
-    "shop-migrate runs since noon, started by hand: wait for its end": {"one_offs": {"shop-migrate": "noon"}},
+    "shop-migrate was started by hand at noon and still runs: wait for its end": {"one_offs": {"shop-migrate": "noon"}},
 }
 
 
@@ -137,7 +137,7 @@ def test_sqlite_is_for_one_server(data, fleet, facts):
     for found in facts.values():
         found["sqlite"] = "there is no /var/www/shop/data"
     found = preflight.problems(fleet, fleet.app_hosts, facts, DEPLOY)
-    assert found.keys() == facts.keys() and all("a file of its own: use Postgres" in text for text, in found.values())
+    assert found.keys() == facts.keys() and all("its own file: use Postgres" in text for text, in found.values())
     one = fleet_of(data, {"hosts": {"work": {"roles": ["web", "worker", "beat"]}}})
     facts["work"]["files"] = preflight.expected(one, one.app_hosts[0])
     assert preflight.problems(one, one.app_hosts, facts, DEPLOY) == {"work": ["there is no /var/www/shop/data"]}
@@ -153,15 +153,15 @@ def test_a_warm_rollback_needs_no_memory(fleet, facts, tag, state, warm):
 
 
 @pytest.mark.parametrize("tls, scheme, url, said", [
-    ("off", "http", "https://shop.example", "SITE_URL is https://shop.example and TLS is off: visitors would be"),
-    ("elsewhere", "https", "http://localhost:8000", "SITE_URL is http://localhost:8000 and visitors come by https"),
-    ("files", "http", "https://a.example", 'nginx there is not as tls = "files" in [site] says: run make provision'),
-    ("files", "", "http://localhost", "SITE_URL is http://localhost and visitors come by https"),
+    ("off", "http", "https://shop.example", "SITE_URL is https://shop.example, but TLS is off: visitors would be"),
+    ("elsewhere", "https", "http://localhost:8000", "SITE_URL is http://localhost:8000, but visitors use https"),
+    ("files", "http", "https://a.example", 'nginx does not match tls = "files" in [site]: run make provision'),
+    ("files", "", "http://localhost", "SITE_URL is http://localhost, but visitors use https"),
     ("off", "http", "http://localhost.evil.example", "SITE_URL is not https; only http://localhost may do without"),
-    (None, "http", "https://shop.example", "SITE_URL is https://shop.example and TLS is off"),
+    (None, "http", "https://shop.example", "SITE_URL is https://shop.example, but TLS is off"),
     (None, "https", "https://shop.example", ""), ("off", "http", "http://shop.localhost", ""), ("off", "", "", "")])
 def test_site_url_and_tls_must_agree(data, facts, tls, scheme, url, said):
-    """By the file (None: variables, which do not say it), nginx and settings; told of web hosts; a rollback goes."""
+    """SITE_URL must match the file's `tls` (None: a fleet by variables) and nginx, on web hosts; a rollback goes on."""
     data["site"].update(tls=tls or "off", certificate="/c", key="/k", proxies=["10.0.0.1"])
     fleet = replace(config.build(data, {}, "test"), by_variables=tls is None)
     for name in ("web1", "work"):
@@ -184,7 +184,7 @@ def test_files_of_another_checkout(fleet, facts):
     facts["web1"]["files"][unit] = "0" * 64
     facts["web2"]["files"][unit] = ""
     found = preflight.problems(fleet, fleet.app_hosts, facts, Target("deploy", "v2"))
-    assert found == {"web1": [f"{unit} not as in this checkout: run make provision"],
+    assert found == {"web1": [f"differs from this checkout in {unit}: run make provision"],
                      "web2": [f"is not provisioned, {unit} is missing: run make provision"]}
 
 
@@ -209,13 +209,13 @@ def test_only_what_was_committed_can_be_gone_back_to(facts):
 
 
 DRIFT = {
-    "v0 is committed there, and not the same everywhere": {
+    "v0 is committed, but not on all hosts: deploy again, or roll back": {
         "tag": {"tag": "v0", "image_id": "sha256:0"}, "slots": slots("v0")},
-    "v0 is live, and v1 is committed": {"slots": slots("v0")},
-    "settings are staged, and live with the next deploy": {"staged": True},
-    "2 lines of releases.log are torn, and left out": {"torn": 2},
-    "a deploy of v2 died there; the next deploy or rollback settles it": {"attempt": {"tag": "v2"}},
-    "web ends again and again: its unit restarted 9 x, its container is 4 s old: see make logs": {
+    "v0 is live, but v1 is committed": {"slots": slots("v0")},
+    "settings are staged: they go live with the next deploy": {"staged": True},
+    "2 lines of releases.log are damaged and ignored": {"torn": 2},
+    "a deploy of v2 died; the next deploy or rollback cleans up": {"attempt": {"tag": "v2"}},
+    "web keeps exiting: its unit restarted 9 x, its container is 4 s old: see make logs": {
         "containers": {"shop-web-a": ["1", "2", 4996], "shop-web-b": ["1", "2", 1]},
         "slots": slots("v1", web={"state": "active", "restarts": "9"})},
 }
@@ -226,13 +226,13 @@ def test_what_status_finds_amiss(fleet, facts, text):
     assert drift.problems(fleet, fleet.app_hosts, facts) == {}
     facts["web2"].update(DRIFT[text])
     found = drift.problems(fleet, fleet.app_hosts, facts)
-    assert found["web2"] == [text] and len(found) == (3 if "everywhere" in text else 1)
+    assert found["web2"] == [text] and len(found) == (3 if "all hosts" in text else 1)
 
 
 @pytest.mark.parametrize("restarts, age, amiss", [
     ("0", 1, False), ("1", 59, True), ("1", 61, False), ("5", 299, True), ("1000", 3599, True), ("1000", 3601, False)])
 def test_what_ends_again_and_again(fleet, facts, restarts, age, amiss):
-    """The more often beat has ended, the longer ago it may be: a minute for once, an hour at most."""
+    """A unit with N restarts is a problem while its container is younger than N minutes, at most 60."""
     facts["work"].update(alone={"beat": {"state": "active", "restarts": restarts}},
                          containers={"shop-beat": ["1", "2", 5000 - age]})
     assert ("work" in drift.problems(fleet, fleet.app_hosts, facts)) is amiss

@@ -1,4 +1,4 @@
-"""How provisioning goes about it: what it says, in which order it works, and how it fails; what the recipe does."""
+"""Provisioning: its output, its order and its failures; and the operations of its recipe."""
 
 import asyncio
 import io
@@ -31,7 +31,7 @@ def test_a_host_can_be_removed_that_the_file_no_longer_knows(fleet):
 
 
 class Connection(Host):
-    """Stands in for a Connection; `log` is what all of them did."""
+    """A stand-in for Connection; `log`: (host, action) of all connections."""
 
     log, wrong, failing = [], {}, {}
 
@@ -60,12 +60,12 @@ class Connection(Host):
 
 @pytest.fixture
 def hosts(monkeypatch, fleet):
-    """What is done on the hosts of a fleet, and what goes wrong: `said` is what the inspection says of each."""
+    """Stand-ins for hosts. `log`: (host, action); `said`: host → its inspection; `wrong`, `failing`: faults."""
     found = SimpleNamespace(said={}, log=[], wrong={}, failing={})
     mine = type("Mine", (Connection,), {"log": found.log, "wrong": found.wrong, "failing": found.failing})
     monkeypatch.setattr(connections, "Connection", mine)
 
-    async def at_host(host, ssh, words, input=b"", timeout=60):
+    async def at_host(host, ssh, words, check=False):
         if len(words) == 3:
             return await Host().command(words[-1])
         found.log.append((host.name, "inspect"))
@@ -78,7 +78,7 @@ def hosts(monkeypatch, fleet):
 
 
 def provision(fleet, names=("web1", "web2"), **options):
-    """(number of changes or the error, what was said)"""
+    """Provision; return the number of changes or the error, and the output."""
     out = io.StringIO()
     chosen = [host for host in fleet.hosts if host.name in names]
     try:
@@ -100,8 +100,8 @@ def test_what_is_wrong_with_all_hosts_is_told_at_once(fleet, hosts):
     hosts.said.update(web1=HostProblem("cannot be reached"), web2="missing systemd\nmissing apt-get")
     error, said = provision(fleet)
     assert isinstance(error, Refused) and said == ""
-    assert str(error) == "on web1: cannot be reached\non web2: is not Debian or Ubuntu: there is no apt-get\n" \
-                         "on web2: does not run systemd"
+    assert str(error) == "on web1: cannot be reached\non web2: has no apt-get: use Debian or Ubuntu\n" \
+                         "on web2: does not run systemd: use Debian or Ubuntu with systemd"
     assert {what for _, what in hosts.log} == {"inspect"}
 
 
@@ -132,19 +132,20 @@ CERTIFICATE = "/etc/letsencrypt/live/shop.example/fullchain.pem"
 
 
 def there(*paths):
-    """What the fact Files reads, of empty files at these paths."""
+    """Return the input of the fact Files for empty files at these paths."""
     return "".join(f"f|root|root|644||{path}\n" for path in paths)
 
 
 def test_a_bare_host_gets_all_of_it_in_order(fleet):
-    """First the file that marks the app's name as ours; whoever is needed by others comes before them."""
+    """After packages comes the file that marks the app's name as ours; each operation follows those that it needs."""
     names = Plan(fleet, "web1", Found(missing=frozenset({"dockerd", "docker", "nginx"}))).names
-    assert names[:5] == ["install docker.io, nginx", "install docker-cli, where Debian has it",
+    assert names[:5] == ["install docker.io, nginx", "install docker-cli, if Debian has it",
                          "write /etc/default/shop", "add group shop", "add user shop"]
     order = ["make folder /etc/default/shop.secrets", f"make folder {SYSTEM}/docker.service.d",
-             f"write {SYSTEM}/docker.service.d/restart.conf", "reload systemd", "enable docker-runner.target",
-             "enable docker.service", "reload docker.service", "create what /etc/tmpfiles.d/shop.conf asks for",
-             "put nginx site shop in place", "enable nginx.service", "enable shop.target"]
+             f"write {SYSTEM}/docker.service.d/restart.conf", "reload systemd", "start docker-runner.target",
+             "enable docker-runner.target",
+             "enable docker.service", "reload docker.service", "create the paths of /etc/tmpfiles.d/shop.conf",
+             "install nginx site shop", "enable nginx.service", "enable shop.target"]
     assert [name for name in names if name in order] == order
 
 
@@ -153,7 +154,10 @@ def test_files_are_written_with_owner_and_mode(fleet):
     host = fleet.hosts[0]
     for file in (*files.app_files(fleet, host), *files.unit_files(fleet, host)):
         assert written[file.path] == (file.content, file.mode, file.user, file.group)
-    assert written["/etc/tmpfiles.d/shop.conf"][1:] == ("644", "root", "root")
+    for path, mode in (("/etc/default/shop.env", "600"), ("/usr/local/bin/docker-slot", "755"),
+                       ("/etc/default/shop", "644"), ("/etc/tmpfiles.d/shop.conf", "644")):
+        assert written[path][1:] == (mode, "root", "root")
+    assert [file.path for file in files.app_files(fleet, host) if file.once] == ["/etc/default/shop.env"]
 
 
 def test_folders_have_the_owners_and_modes_of_the_table(fleet, data):
@@ -169,21 +173,11 @@ def test_folders_have_the_owners_and_modes_of_the_table(fleet, data):
         assert f"make folder {path}" not in plan.names and one.commands[f"make folder {path}"] == made(path, *owned)
 
 
-def test_what_orders_a_shutdown_is_up_before_anything_is_started_anew(fleet):
-    """Units that run since before docker-runner.target was there did not ask for it; a reboot waits for them."""
-    for name in ("web1", "work"):
-        names = Plan(fleet, name).names
-        assert names.index("reload systemd") + 1 == names.index("start docker-runner.target")
-        assert "enable docker-runner.target" in names
-    names = Plan(fleet, "front").names
-    assert "reload systemd" in names and not any("docker-runner.target" in text for text in names)
-
-
 def test_certbot_is_asked_only_while_there_is_no_certificate(data):
-    """Without one: http, so that certbot's question can be answered, then the certificate, then https."""
+    """Without a certificate nginx first serves http, so that certbot's challenge succeeds; https follows."""
     fleet = fleet_of(data, {"site.tls": "certbot", "site.email": "ops@shop.example"})
     before, after = Plan(fleet, "front"), Plan(fleet, "front", there=there(CERTIFICATE))
-    put, get = "put nginx site shop-balancer in place", "get a certificate for shop.example, www.shop.example"
+    put, get = "install nginx site shop-balancer", "get a certificate for shop.example, www.shop.example"
     assert [name for name in before.names if name in (put, get)] == [put, get, put]
     script, = before.commands[get]
     assert "--email ops@shop.example --webroot -w /var/www/acme" in script

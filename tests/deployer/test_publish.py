@@ -1,4 +1,4 @@
-"""What a deploy takes out of an image, from a stand-in for the engine that sends whatever a hostile image may hold."""
+"""The files that a deploy takes out of an image. A stand-in for the engine sends what a hostile image may hold."""
 
 import io
 import json
@@ -64,7 +64,7 @@ class Engine(Host):
 
 
 def tar(*members):
-    """The archive of these: a TarInfo, or (name, content)."""
+    """Return a tar archive of these members: each a TarInfo, or (name, content)."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         for member in members:
@@ -83,13 +83,13 @@ def special(name, kind, target=""):
 
 
 def root(*more, files=FILES, without=()):
-    """The archive of static-root."""
+    """Return the archive of the folder static-root."""
     return tar(special("", tarfile.DIRTYPE), *((f"static-root/{name}", content) for name, content in files.items()
                                                if name not in without), *more)
 
 
 def unended(archive):
-    """The archive up to its last file."""
+    """Return the archive without the zero bytes that end it."""
     return archive[:(len(archive.rstrip(b"\0")) + 511) // 512 * 512]
 
 
@@ -110,7 +110,7 @@ def publish(host):
 
 
 def there(host):
-    """Name → mode of every file below static."""
+    """Return name → mode of every file below static."""
     folder = host.var + "/static"
     return {os.path.relpath(os.path.join(parent, name), folder): os.lstat(os.path.join(parent, name)).st_mode
             for parent, _, names in os.walk(folder) for name in names}
@@ -157,7 +157,7 @@ def test_nothing_of_a_hostile_image_lands(tmp_path, what):
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/cron.d/evil", "a//b", "", "a\nb", 7])
 def test_a_manifest_names_files_below_the_folder(tmp_path, name):
-    with host_with(tmp_path, root(), {"x": name}) as host, pytest.raises(Problem, match="have the name"):
+    with host_with(tmp_path, root(), {"x": name}) as host, pytest.raises(Problem, match="unsafe name"):
         publish(host)
 
 
@@ -169,7 +169,7 @@ def test_an_image_has_limits(tmp_path, monkeypatch, limit, value):
         monkeypatch.setattr(image_files, limit, value)
     archive = root(("static-root/big", b"x" * 8192)) if limit else unended(root()) + huge.tobuf()
     with host_with(tmp_path, archive) as host:
-        with pytest.raises(Problem, match="too much|within"):
+        with pytest.raises(Problem, match="too large|within"):
             publish(host)
         assert not there(host)
 
@@ -180,7 +180,7 @@ def test_no_link_on_the_host_is_followed(tmp_path):
         os.symlink("/etc/passwd", folder + "/site.0123.css")
         open(folder + "/old.css", "w").close()
         os.symlink(tmp_path, folder + "/img")
-        with pytest.raises(Problem, match="there is a link in"):
+        with pytest.raises(Problem, match="there is a symlink in"):
             publish(host)
         assert not (tmp_path / "logo.4567.svg").exists()
         os.remove(folder + "/img")
@@ -189,7 +189,7 @@ def test_no_link_on_the_host_is_followed(tmp_path):
 
 
 def test_only_the_disk_of_new_files_is_waited_for(tmp_path, monkeypatch):
-    """Before they get their names and after; not at all where all are there. What else is mounted may hang."""
+    """New files are synced before and after their rename, known ones never. Other file systems are not synced."""
     monkeypatch.setattr(os, "sync", lambda: pytest.fail("all file systems are waited for"))
     with host_with(tmp_path, root()) as host:
         for _ in range(2):
@@ -203,7 +203,7 @@ def test_a_text_in_an_image(tmp_path):
     with Engine(tmp_path / "root", archives).up() as host:
         assert images.content(host, "sha256:1", "migrations.json") == '{"a": 1}'
         assert images.content(host, "sha256:1", "other.json") is None
-        with pytest.raises(Problem, match="is no file"):
+        with pytest.raises(Problem, match="is not a regular file"):
             images.content(host, "sha256:1", "link")
         assert {said[0] for said in host.said} == {"GET", "POST", "DELETE"}
         publish(host)

@@ -1,4 +1,4 @@
-"""The registry that an ssh connection forwards: archives as `docker save` writes them, and what a client gets."""
+"""The registry that an ssh connection forwards: it serves an archive of `docker save` to Docker's clients."""
 
 import base64
 import gzip
@@ -14,6 +14,7 @@ import pytest
 
 from slipway.deploy.errors import Refused
 from slipway.deploy.ssh import registry
+from proc import executable
 
 Answer = namedtuple("Answer", "status headers body")
 LAYERS = (b"the base" * 1000, b"", b"the code")
@@ -24,7 +25,7 @@ def sha(content):
 
 
 def archive(layers=LAYERS, oci=False, packed=False, release="v1"):
-    """What `docker save` writes: the layers of an image by its old layout, where equal ones are links, or by OCI's."""
+    """Return an archive of `docker save`, in OCI's layout or in the old one, where equal layers are links."""
     config = json.dumps({"config": {"Env": [f"RELEASE={release}"]},
                          "rootfs": {"diff_ids": [f"sha256:{sha(layer)}" for layer in layers]}}).encode()
     files = [gzip.compress(layer, mtime=5) if packed else layer for layer in layers]
@@ -46,14 +47,12 @@ def archive(layers=LAYERS, oci=False, packed=False, release="v1"):
 
 @pytest.fixture
 def docker(tmp_path):
-    """Makes a stand-in for docker, whose `save` writes these bytes; its path."""
+    """docker(saved): the path of a stand-in for docker whose `save` writes these bytes."""
     def make(saved, image="shop:v1"):
         (tmp_path / "saved").write_bytes(saved)
-        path = tmp_path / "docker"
-        path.write_text(f"#!/bin/sh\n[ $1 = image ] || exec cat '{tmp_path}/saved'\n"
-                        f"[ $3 = {image} ] || {{ echo no such image >&2; exit 1; }}\n")
-        path.chmod(0o755)
-        return str(path)
+        return str(executable(tmp_path / "docker", (
+            f"#!/bin/sh\n[ $1 = image ] || exec cat '{tmp_path}/saved'\n"
+            f"[ $3 = {image} ] || {{ echo no such image >&2; exit 1; }}\n")))
     return make
 
 
@@ -68,7 +67,7 @@ def ask(server, path, method="GET", login=None, **headers):
 
 
 def pull(server):
-    """The config and the layers' content, fetched as a host does; each blob is what its digest says."""
+    """Fetch config and layers as a host does, check each blob's digest, and return config and contents."""
     def blob(entry):
         got = ask(server, f"/v2/app/blobs/{entry['digest']}").body
         assert f"sha256:{sha(got)}" == entry["digest"] and len(got) == entry["size"]
@@ -147,6 +146,6 @@ def test_what_can_not_be_served_is_refused(docker, tmp_path):
         assert "\n" not in str(error.value) and list((tmp_path / "cache").iterdir()) == []
         return str(error.value)
     assert "no-such-docker" in refused(str(tmp_path / "no-such-docker"))
-    assert "no image shop:v2" in refused(docker(archive()), "shop:v2")
+    assert "needs image shop:v2 on this machine" in refused(docker(archive()), "shop:v2")
     for saved in (b"", b"no archive", archive()[:2000], archive()[:9000]):
         assert "docker save shop:v1" in refused(docker(saved))

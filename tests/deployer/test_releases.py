@@ -1,4 +1,4 @@
-"""TAG, REVERT and releases.log: what is written, what is read of it, and which release a rollback goes to."""
+"""TAG, REVERT and releases.log: how they are written and read, and the release that a rollback goes to."""
 
 import shlex
 import zlib
@@ -31,9 +31,9 @@ def test_a_tag_file_is_for_the_shell(tmp_path):
     b"", b"# nothing\n", b"export TAG=\n", b"export TAG='v1\n", b"TAG=a;b\n", b"\0\xff" * 500, b"x" * 9_000_000,
     b"TAG='" + b"\n" * 9_000_000], ids=lambda content: repr(content[:12]))
 def test_a_tag_file_that_names_nothing_is_told(tmp_path, content):
-    """In a line, and at once: no release is where there is no file, and a rollback has to know."""
+    """A malformed TAG is a one-line problem, found quickly; only a missing file means that there is no release."""
     (tmp_path / "TAG").write_bytes(content)
-    with pytest.raises(Problem, match="/TAG does not name a release as `export TAG=build-42` does: correct it$"):
+    with pytest.raises(Problem, match="/TAG names no release: correct it to lines such as `export TAG=build-42`$"):
         releases.read_tag(str(tmp_path / "TAG"))
     assert releases.read_tag(str(tmp_path / "REVERT")) is None
 
@@ -70,11 +70,11 @@ def test_host_and_deployer_ask_for_the_same():
 def test_what_is_newer_is_refused_by_name():
     head = releases.line(RECORD).replace('"version": 1', '"version": 2').rpartition(', "crc32"')[0]
     line = '%s, "crc32": "%08x"}' % (head, zlib.crc32((head + "}").encode()))
-    with pytest.raises(Problem, match="releases.log is of version 2"):
+    with pytest.raises(Problem, match="releases.log has version 2"):
         releases.parse_line(line)
 
 
-CASES = [  # records, TAG before, the new TAG, what it leaves → REVERT
+CASES = [  # records, TAG before, the new TAG, the tag rolled back from → REVERT
     ([], None, "v1", "", None),
     (done("v1"), "v1", "v2", "", "v1"),
     (done("v1", "v2"), "v2", "v3", "", "v2"),

@@ -1,4 +1,4 @@
-"""What a deploy says of what its hosts have pulled, and when it went wrong; with stand-ins for them."""
+"""A rollout with stand-ins for its hosts: checks of the images they pulled, verdicts, and reports of failures."""
 
 import contextlib
 import itertools
@@ -21,7 +21,7 @@ from deployer.clock import run
 
 
 def taken_back(fleet, ends):
-    """The error of a deploy that broke, on hosts of which that is known then."""
+    """Return the error of a deploy that failed; `ends`: host → its state after the takeback, or None if it was lost."""
     async def take_back(cause):
         return ends
     team = SimpleNamespace(hosts=SimpleNamespace(take_back=take_back))
@@ -32,11 +32,12 @@ def taken_back(fleet, ends):
     ([None, None], "no release is live yet, as before"), ([None, "v1"], "the old release serves everywhere")])
 def test_what_serves_after_a_takeback(fleet, tags, said):
     error = taken_back(fleet, {f"web{number}": {"tag": tag, "attempt": False} for number, tag in enumerate(tags)})
-    assert str(error) == f"it broke\ntaken back: {said}" and error.exit_code == 1
+    cure = "correct the cause, then deploy again"
+    assert str(error) == f"it broke\ntaken back: {said}; {cure}" and error.exit_code == 1
 
 
 def test_the_digest_that_a_rollback_goes_to_is_known_of_any_host():
-    """One that was added later pulls what another host has committed; REVERT has no digest, its record has."""
+    """A host added later pulls the digest that another host committed. REVERT has no digest, but its record has."""
     release = {"tag": "v1", "image_id": "sha256:1"}
     record = {**release, "digest": "sha256:d"}
     assert image_of(record, {"known": []}) == image_of(release, {"known": [record]}) == {
@@ -49,7 +50,7 @@ VERDICTS = {"incompatible": {}, "unjudged": [], "cure": ""}
 
 def played(fleet, verdicts=lambda name: VERDICTS, target=Target("deploy", "v2", judge="web1"), tag="v2", tell=None,
            options=Options(), **more):
-    """A rollout whose hosts do all: its hosts, its steps with their arguments, the plan. `more`: of the Rollout."""
+    """Play a rollout without failures; return its health, the steps done, and the plan. `more`: for Rollout."""
     done, booted = [], []
 
     async def do(group):
@@ -102,7 +103,7 @@ def test_every_move_to_another_release_is_judged(fleet, action, tag, judge, told
         groups = run(Rollout(fleet, fleet.app_hosts, events.append, action, tag).plan())
     assert [step.hosts for group in groups for step in group if step.name == "verdicts"] == [(judge,)] * bool(judge)
     assert [event["text"] for event in events if event["event"] == "warning"] == [
-        "v0 was live before: it is refused if it cannot work with the migrations applied since"] * told
+        "v0 was live before: it is refused if it cannot work with the migrations already applied"] * told
 
 
 BREAKS = {**VERDICTS, "incompatible": {"shop.0002_note": "NOT NULL (shop_order.note)"}}
@@ -124,8 +125,8 @@ def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refuse
 
 @pytest.mark.parametrize("fate, kind, said", [
     ("back", DeployError, "taken back: every host is as it was"),
-    (None, Divided, "taken back; web2 can't be asked and does the same within 30 s of its last word: see make status"),
-    ("stuck", Divided, "web2: could not be taken back whole, see make status")])
+    (None, Divided, "taken back, but web2 can't be reached: it takes itself back within 30 s of losing"),
+    ("stuck", Divided, "web2: could not be taken back completely, see make status")])
 def test_a_host_that_is_lost_on_the_way_is_asked(fleet, fate, kind, said):
     ends = {"web1": {"tag": "v1", "attempt": False}, "web2": None}
     with mock.patch.object(Commit, "learn", return_value={"web2": fate}) as learn:
@@ -139,14 +140,14 @@ TARGET = Target("deploy", "build-1", "sha256:d")
 
 
 def pulled(*answers):
-    """Answers to pull, of hosts web1, web2 and so on: each what it says besides that of a good one."""
+    """Return the answers to pull of web1, web2 and so on: each a good answer with these changes."""
     return {f"web{number}": {**ONE, **answer} for number, answer in enumerate(answers, 1)}
 
 
-WRONG = {  # what web2 says → why nothing starts
-    "has what no commit holds": {"revision": f"{'0' * 40}-dirty"},
-    "build-1 was sha256:0 and is now sha256:1: a tag must not be used again": {"others": ["sha256:0"]},
-    "build-1 is sha256:e there, and sha256:d was meant": {"digests": ["sha256:e"]},
+WRONG = {  # the refusal → the answer of web2 that causes it
+    "was built with uncommitted changes": {"revision": f"{'0' * 40}-dirty"},
+    "tag build-1 was image sha256:0 before and is sha256:1 now: build again": {"others": ["sha256:0"]},
+    "tag build-1 is sha256:e on this host, but sha256:d was expected": {"digests": ["sha256:e"]},
 }
 
 
@@ -169,11 +170,11 @@ def test_what_may_start():
     (["amd64"], ["x86_64", "aarch64"], "arm64"), (["amd64"], ["riscv64"], "riscv64")])
 def test_an_image_for_other_machines_is_refused(there, machines, missing):
     found = images.foreign("shop:v2", {"digest": "sha256:2", "architectures": there}, machines)
-    assert found == (missing and f"image shop:v2 is for another architecture than {missing}: build it with "
+    assert found == (missing and f"image shop:v2 is not for {missing}: build it with "
                                  f"PLATFORM=linux/{missing}")
 
 
 def test_a_tag_that_says_so_is_refused_at_once(fleet):
     args = SimpleNamespace(tag="abc-dirty", allow_dirty=False)
-    with pytest.raises(Refused, match="what no commit holds"):
+    with pytest.raises(Refused, match="uncommitted changes"):
         deploy_of(fleet, args, None)

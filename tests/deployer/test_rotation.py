@@ -1,4 +1,4 @@
-"""Settings go with their release: staged, live, of a rollback and kept; none that was typed is lost."""
+"""Settings belong to a release: staged, live, for a rollback, or kept. No value that somebody typed is lost."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ def test_settings_keep_every_byte(machine):
     Path(host.env).write_bytes(odd)
     machine.attempt("restart", "v1")
     disk.write(host.next_env, "KEY=2\n", 0o600)
-    for tag, until in (("v2", -2), ("bad", 99)):  # taken back with all that was done
+    for tag, until in (("v2", -2), ("bad", 99)):  # both attempts are taken back
         machine.attempt("deploy", tag, until=until)
         assert [Path(path).read_bytes() for path in (host.env, host.next_env)] == [odd, b"KEY=2\n"]
         for slot in (slots.live(host), "beat"):
@@ -40,7 +40,7 @@ def test_settings_keep_every_byte(machine):
 
 @pytest.fixture
 def rotating(tmp_path):
-    """A host where v2, with FLAG, was deployed over v1. attempt(…) returns what `prepare` answered last."""
+    """A host where v2, with the setting FLAG, replaced v1. attempt(…) returns the last answer of `prepare`."""
     machine = Machine(tmp_path / "root")
     host = machine.host
     disk.write(host.env, OLD, 0o600)
@@ -58,7 +58,7 @@ def rotating(tmp_path):
 
 
 def settings_files(host):
-    """name → text of all settings but those of slots; none is for others' eyes."""
+    """Return name → text of all settings files except those of slots; check that only their owner can read them."""
     paths = [*Path(host.env).parent.glob("shop.env*")]
     assert {path.stat().st_mode & 0o777 for path in paths} == {0o600}
     return {path.name: path.read_text() for path in paths}

@@ -1,4 +1,4 @@
-"""What a server holds for the app, nginx's files and units: decided without a server, so compared as it is."""
+"""A server's files, units and nginx sites: they follow from the fleet, so tests compare them without a server."""
 
 import shlex
 
@@ -18,7 +18,7 @@ def host_of(fleet, name):
 
 
 def files(fleet, name):
-    """Path → content of every file on the host, nginx's included."""
+    """Return path → content of every file on the host, nginx's included."""
     host = host_of(fleet, name)
     app = [*server.app_files(fleet, host), server.tmpfiles(fleet)] if host.roles else []
     return {file.path: file.content for file in (*app, *server.unit_files(fleet, host))} | {
@@ -48,16 +48,6 @@ def test_what_processes_leave(data):
     assert server.stale_units(fleet, host_of(fleet, "work"), units) == units[2:]
 
 
-def test_owners_and_modes_are_those_of_the_table(fleet):
-    host = host_of(fleet, "web1")
-    all_files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
-    owned = {file.path: (file.mode, file.user, file.group) for file in all_files}
-    assert owned["/etc/default/shop.env"] == ("600", "root", "root")
-    assert owned["/etc/default/shop"] == ("644", "root", "root")
-    assert owned["/usr/local/bin/docker-runner"] == owned["/usr/local/bin/docker-slot"] == ("755", "root", "root")
-    assert [file.path for file in all_files if file.once] == ["/etc/default/shop.env"]
-
-
 @pytest.mark.parametrize("changes, words", [
     ({}, ["OPTS="]), ({"memory": "off"}, ["OPTS=", "MEMORY=0"]), ({"memory": "2g"}, ["OPTS=", "MEMORY=2g"]),
     ({"media": "local", "opts": "-e 'A=it is'", "hosts": {"web1": {"roles": ["web"], "opts": "--memory=2g"}}},
@@ -78,21 +68,21 @@ OURS, FRONT = ({"app": f"/etc/nginx/{name}/app.conf", "public": f"/etc/nginx/{na
                 "site": f"/etc/nginx/sites-available/{name}"} for name in ("shop", "shop-balancer"))
 ELSEWHERE = {"site.tls": "elsewhere", "site.proxies": ["192.0.2.0/24"]}
 FILES = {"site.tls": "files", "site.certificate": "/etc/ssl/shop.pem", "site.key": "/etc/ssl/shop.key"}
-WRITTEN = [  # what the file says otherwise, a host, one of its files → what is in it, what is not
+WRITTEN = [  # changes of the toml, a host, one of its files → texts that this file has, texts that it lacks
     ({}, "web1", OURS["public"], ["server_name shop.example www.shop.example;"], []),
-    # A visitor's address is believed of the balancer alone.
+    # Only the balancer is trusted about a visitor's address.
     ({}, "web1", OURS["app"], ["set_real_ip_from 10.0.0.10;"], []),
     ({}, "web1", OURS["site"], ["10.0.0.10 balancer;"], []),
-    # Downloads out of the database are limited, at the web hosts and before them.
+    # Downloads from the database are limited, on web hosts and on the balancer.
     ({"media": "database"}, "web1", OURS["app"], ["proxy_max_temp_file_size 32m;", "limit_conn shop_uploads 128;"], []),
     ({"media": "database"}, "front", FRONT["app"], ["location ^~ /media/ { proxy_max_temp_file_size 0; "], []),
     ({}, "web1", OURS["app"], ["proxy_max_temp_file_size 1024m;", "limit_conn shop_uploads 65535;"], []),
     ({}, "front", FRONT["app"], ["location ^~ /media/ { proxy_max_temp_file_size 1024m; "], []),
-    # A balancer passes on to every web host, at its inner address. Proxies before it are its business.
+    # A balancer proxies to every web host's internal address. Proxies before it are named only in its files.
     ({}, "front", FRONT["site"], ["server 10.0.0.11 ", "server 10.0.0.12:8080 "], ["10.0.0.10"]),
     (ELSEWHERE, "front", FRONT["app"], ["set_real_ip_from 192.0.2.0/24;\n"], ["10.0.0.10"]),
     (ELSEWHERE, "front", FRONT["site"], ["    default  \"\";\n    192.0.2.0/24 proxy;\n}"], ["10.0.0.10"]),
-    # TLS ends at the balancer where there is one; those behind it say https of the visitor's request.
+    # TLS ends at the balancer if there is one; the hosts behind it report https to the app.
     (FILES, "front", FRONT["public"], ["ssl_certificate /etc/ssl/shop.pem;"], []),
     (FILES, "web1", OURS["public"], [], ["ssl"]), (FILES, "web1", OURS["site"], ["~^private:      https;"], []),
     ({**FILES, "hosts.front": None}, "web1", OURS["public"], ["ssl_certificate /etc/ssl/shop.pem;"], [])]
@@ -108,7 +98,7 @@ def test_what_nginx_is_told(data, changes, name, path, there, absent):
 
 
 def test_a_balancer_sends_nobody_to_who_is_out(fleet):
-    """They stay in the list, so that who is out keeps the requests that it has."""
+    """Hosts that get no visitors stay in nginx's list, so that they keep the requests that they have."""
     out = site.Out(("web2",))
     balancer, = site.sites(fleet, host_of(fleet, "front"), True, out)
     text = balancer.files["/etc/nginx/sites-available/shop-balancer"]
@@ -122,7 +112,7 @@ def test_a_balancer_sends_nobody_to_who_is_out(fleet):
 
 def test_somebody_is_left_for_visitors(fleet):
     assert site.nobody_left(fleet, site.Out(("web1",))) == site.nobody_left(fleet, site.Out((), ("web2",))) == ""
-    wrong = "would have no host for visitors: make undrain HOST=web1"
+    wrong = "would have no host for visitors: run make undrain HOST=web1"
     assert site.nobody_left(fleet, site.Out(("web1",), ("web2",))) == wrong
     assert site.nobody_left(fleet, site.Out(("web2", "web1"))) == wrong
     for before, away, after in ((["web2", "old"], True, ["web2"]), (["web1"], True, ["web1", "web2"]),

@@ -1,4 +1,4 @@
-"""A slot's end: nobody is cut off, and the live one is not stopped."""
+"""The stop of a slot: it cuts off no visitor, and the live slot is never stopped."""
 
 import contextlib
 import time
@@ -12,6 +12,7 @@ from slipway.deploy.agent.host import ENVIRONMENT, TRIES, Host, Problem
 from slipway.deploy.agent.steps.begin import begin
 from slipway.deploy.agent.steps.readiness import empty_slot
 from deployer.simulated import Simulated, world
+from proc import executable
 
 LISTENER = """Num       RefCount Protocol Flags    Type St Inode Path
 0000000000000000: 00000002 00000000 00010000 0001 01 1 /run/shop/b/web.sock
@@ -23,7 +24,7 @@ VISITOR = "0000000000000000: 00000003 00000000 00000000 0001 03 2 /run/shop/b/we
 
 @pytest.fixture
 def host(tmp_path):
-    """A host whose slot b has two units, and whose kernel names the connections that connected(text) says."""
+    """A host with two units in each slot; connected(text) sets its kernel's list of unix sockets."""
     host = Simulated(tmp_path / "root")
     (tmp_path / "root/proc/net").mkdir(parents=True)
     host.connected = (tmp_path / "root/proc/net/unix").write_text
@@ -54,7 +55,7 @@ def test_a_slot_is_stopped_when_its_last_visitor_has_gone(host):
 
 
 def test_a_moment_between_two_visitors_is_no_quiet(host):
-    """Who has just been let in is on no list for an instant: the slot is empty when that is seen twice in a row."""
+    """A new visitor is on no list for an instant, so a slot counts as empty only if it is empty twice in a row."""
     seen = iter([LISTENER, LISTENER + VISITOR, LISTENER, LISTENER + VISITOR, LISTENER, LISTENER])
     host.connected(next(seen))
     with mock.patch.object(time, "sleep", lambda seconds: seconds == slots.LOOKUP or host.connected(next(seen))):
@@ -64,7 +65,7 @@ def test_a_moment_between_two_visitors_is_no_quiet(host):
 
 @pytest.mark.parametrize("age, waits", [(0, True), (60, False), (-60, True)])
 def test_what_has_just_been_left_is_not_empty_yet(host, age, waits):
-    """nginx may be about to connect to where web.sock led a moment ago; what was left long ago is not waited for."""
+    """nginx may still connect to the slot that web.sock has just left; a slot left a minute ago needs no wait."""
     host.connected(LISTENER)
     slept, now = [], time.time()
     with mock.patch.object(time, "sleep", slept.append), mock.patch.object(time, "time", lambda: now + age):
@@ -75,7 +76,7 @@ def test_what_has_just_been_left_is_not_empty_yet(host, age, waits):
 
 @contextlib.contextmanager
 def clock():
-    """A list with the time, which passes by sleeping alone."""
+    """Yield a list with the time, which passes only in time.sleep."""
     now = [0.0]
     with mock.patch.object(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds)), \
             mock.patch.object(time, "monotonic", lambda: now[0]):
@@ -109,9 +110,8 @@ def test_the_toml_says_how_long_who_stays_is_waited_for(host):
     ("Failed to stop x.service: Unit x.service not loaded.", False)])
 def test_systemd_that_is_replaced_is_asked_again(tmp_path, monkeypatch, said, heard):
     new, asked = tmp_path / "new", tmp_path / "asked"
-    (tmp_path / "systemctl").write_text(
-        f"#!/bin/sh\necho >>{asked}\n[ ! -e {new} ] || exit 0\necho '{said}' >&2; exit 1\n")
-    (tmp_path / "systemctl").chmod(0o755)
+    executable(tmp_path / "systemctl",
+               f"#!/bin/sh\necho >>{asked}\n[ ! -e {new} ] || exit 0\necho '{said}' >&2; exit 1\n")
     monkeypatch.setitem(ENVIRONMENT, "PATH", f"{tmp_path}:{ENVIRONMENT['PATH']}")
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     with pytest.raises(Problem, match="systemctl stop x.service: "):

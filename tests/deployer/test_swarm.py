@@ -1,4 +1,4 @@
-"""A swarm, decided without one: the file, the stack, what Docker's answers mean, a rollout played."""
+"""Docker Swarm without a swarm: the toml, the stack, the meaning of Docker's answers, a simulated rollout."""
 
 import asyncio
 import json
@@ -27,13 +27,13 @@ def fleet():
 
 @pytest.mark.parametrize("change, said", [
     ({"media": "local"}, "media: \"local\" files would differ"),
-    ({"registry": "ssh"}, "registry: has no meaning with engine.kind = \"swarm\""),
+    ({"registry": "ssh"}, "registry: has no effect with engine.kind = \"swarm\""),
     ({"engine": {"kind": "swarm", "replicas": {"web": 1}}}, "engine.replicas.smtp: is needed"),
     ({"engine": {"kind": "swarm", "replicas": {"web": 1, "smtp": 0, "beat": 2}}}, "only one beat"),
-    ({"engine": {"kind": "hosts", "replicas": {"web": 1}}}, "counts only with engine.kind"),
-    ({"hosts": {"a": {"roles": ["web"], "internal": "10.0.0.1", "opts": "-e A=1"}}}, "hosts.a.opts: has no meaning"),
-    ({"process": {**DATA["process"], "proxy": {"command": "x"}}}, "process.proxy: the name is used for something else"),
-    ({"process": {"smtp": {"command": "x", "ports": ["127.0.0.1:25:25"]}}}, "Swarm publishes a port at all addresses"),
+    ({"engine": {"kind": "hosts", "replicas": {"web": 1}}}, "is only for engine.kind"),
+    ({"hosts": {"a": {"roles": ["web"], "internal": "10.0.0.1", "opts": "-e A=1"}}}, "hosts.a.opts: has no effect"),
+    ({"process": {**DATA["process"], "proxy": {"command": "x"}}}, "process.proxy: the name is taken"),
+    ({"process": {"smtp": {"command": "x", "ports": ["127.0.0.1:25:25"]}}}, "Swarm publishes on all addresses"),
 ])
 def test_what_the_file_must_not_say(change, said):
     with pytest.raises(Refused, match=said):
@@ -63,7 +63,7 @@ def test_containers_change_with_what_they_are_made_of_alone(fleet):
 
 
 def told(count="2/2", update="", before=True, made="new"):
-    """What the script prints of one service, web, that is to have two containers."""
+    """Return the state that the script's output describes: one service, web, with two containers wanted."""
     spec = {"Name": "shop_web", "Labels": {RELEASES: json.dumps([ONE]), ATTEMPT: "a"},
             "TaskTemplate": {"ContainerSpec": {"Labels": {ID: made}}}}
     service = {"ID": "s", "Spec": spec, "UpdateStatus": {"State": update}, **({"PreviousSpec": {}} if before else {})}
@@ -74,7 +74,7 @@ def told(count="2/2", update="", before=True, made="new"):
 @pytest.mark.parametrize("count, update, before, done", [
     ("2/2", "completed", told(made="old"), True),
     ("3/2", "completed", told(made="old"), True),  # one of them on a host that is lost
-    ("2/2", "", told(made="new"), True),  # it does not change
+    ("2/2", "", told(made="new"), True),  # the service does not change
     ("2/2", "", told(made="old"), False),  # Docker has not begun
     ("2/2", "updating", told(made="old"), False),
     ("1/2", "completed", told(made="old"), False),
@@ -89,7 +89,7 @@ def test_when_a_deploy_is_done(count, update, before, done):
 
 @pytest.mark.parametrize("update, attempt", [("rollback_started", "a"), ("paused", "a"), ("", "another")])
 def test_when_a_deploy_has_failed(update, attempt):
-    with pytest.raises(DeployError, match="web: a new container ended"):
+    with pytest.raises(DeployError, match="web: a new container exited"):
         state.converged(told(update=update), ["web"], attempt, State({}, ""))
 
 
@@ -97,12 +97,12 @@ def test_where_a_rollback_goes():
     assert rollout.back([ONE, TWO, ONE._replace(tag="v3")], "v1") == ONE
     assert rollout.back([ONE, TWO, TWO._replace(who="again")]) == ONE
     for releases, tag in (([ONE], ""), ([], ""), ([ONE, TWO], "v9"), ([ONE, TWO], "v2")):
-        with pytest.raises(Refused, match="no release"):
+        with pytest.raises(Refused, match="no earlier release|release .* is not kept"):
             rollout.back(releases, tag)
 
 
 class Played:
-    """A swarm on which ONE runs, and what it is told; the update of web fails; `before`: Docker has what was before."""
+    """A swarm that runs ONE; web's update fails. `said`: our commands; `before`: Docker keeps an old state."""
 
     def __init__(self, before):
         self.before, self.said, self.attempt = before, [], ""
@@ -134,9 +134,9 @@ class Played:
 
 
 @pytest.mark.parametrize("before, error, said, put", [
-    (False, DeployError, "taken back: v1 serves", ["v2", "v1"]), (True, Divided, "not taken back whole: ", ["v2"])])
+    (False, DeployError, "taken back: v1 serves", ["v2", "v1"]), (True, Divided, "not taken back completely", ["v2"])])
 def test_what_docker_does_not_take_back(fleet, monkeypatch, before, error, said, put):
-    """Where its own rollback has met ours the old stack is put: no service is removed. What is stuck is told."""
+    """If Docker has already rolled back by itself, the old stack is deployed. A takeback that hangs is reported."""
     monkeypatch.setattr(rollout, "PAUSE", 0.01)
     monkeypatch.setattr(rollout, "TAKEBACK", 0.2 if before else 60)
     going = rollout.Rollout(fleet, lambda event: None, "deploy", "v2")

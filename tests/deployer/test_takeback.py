@@ -1,4 +1,4 @@
-"""What is taken back, and what of it can't be: processes of a team, folders, retired slots, a beat of before."""
+"""Takebacks, complete or not: processes of a team, folders, retired slots, the beat of the old release."""
 
 import contextlib
 import errno
@@ -38,7 +38,7 @@ def test_a_rollback_does_not_wait_for_what_no_visitor_meets(machine, broken):
     assert releases.read_tag(machine.host.tag) == release("v1")
     role = broken.removeprefix("shop-").removesuffix("-b")
     told = [event["text"] for event in said if event["event"] == "unhealthy"]
-    assert len(told) == 1 and told[0].startswith(f"not healthy, and let pass: {role} "), said
+    assert len(told) == 1 and told[0].startswith(f"not healthy, but the rollback goes on: {role} "), said
 
 
 def test_a_warm_rollback_that_is_taken_back(machine):
@@ -79,7 +79,7 @@ def test_no_deploy_begins_where_visitors_do_not_come_back(machine, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(slots, "flip_back", mock.Mock(side_effect=Problem("no")))
         machine.attempt("deploy", "v2", until=-3)
-        with pytest.raises(Problem, match="visitors do not come back to slot b"):
+        with pytest.raises(Problem, match="visitors are not back on slot b"):
             machine.begun("deploy", "v3", 1)
     machine.settle()
     machine.at_rest()
@@ -167,7 +167,7 @@ def test_a_host_whose_disk_becomes_read_only(machine, steps):
 
 @contextlib.contextmanager
 def read_only(folder):
-    """A folder's file system takes no changes; as in Linux, not even the removal of what is not there."""
+    """Make a folder's file system read-only; as in Linux, even the removal of a missing file fails."""
     def refusing(function):
         def call(path, flags=os.O_WRONLY, *rest):
             if str(path).startswith(folder) and flags & os.O_WRONLY:

@@ -1,4 +1,4 @@
-"""What hosts say is not trusted: whatever an agent answers, it ends in one line that names the host."""
+"""Answers of hosts are not trusted: any nonsense from an agent becomes one line that names the host."""
 
 import contextlib
 import functools
@@ -36,13 +36,13 @@ FEW = settings(max_examples=int(os.environ.get("HOSTILE", "150")))
 
 
 def places(value, path=()):
-    """The paths of all that an answer holds."""
+    """Return the paths of all values in an answer."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(place for key, one in inner for place in places(one, (*path, key)))]
 
 
 def with_(value, path, new):
-    """The same with something else at a path."""
+    """Return a copy of the answer with another value at this path."""
     if not path:
         return new
     copy = value.copy()
@@ -57,7 +57,7 @@ def rollout(fleet, action="deploy"):
 
 
 def told(fleet, odd, run=run):
-    """The error of a deploy to such agents and all that was shown, or None and that."""
+    """Return the error, or None, of a deploy to such agents, and all its output."""
     base = fine(fleet)
     made, out = rollout(fleet)
     error = None
@@ -71,7 +71,7 @@ def told(fleet, odd, run=run):
 
 @pytest.fixture(autouse=True)
 def files_as_they_were(fleet, monkeypatch):
-    """What provisioning would write is found out once, as that takes longer than all else here."""
+    """Compute the expected files of hosts only once a test, as that takes longer than all the rest."""
     wanted = {host.name: preflight.expected(fleet, host) for host in fleet.app_hosts}
     monkeypatch.setattr(preflight, "expected", lambda fleet, host: wanted[host.name])
 
@@ -83,7 +83,7 @@ def test_a_line_is_an_answer_or_nonsense(said, do):
         message = validate.parse(said)
         validate.checked_event(message) if "event" in message else validate.checked_answer(message, do)
     except Lost as problem:
-        assert "makes no sense" in str(problem)
+        assert "invalid answer" in str(problem)
 
 
 @FEW
@@ -109,14 +109,14 @@ def test_answers_that_are_wrong_in_one_place(fleet, data):
                 run(act())
             except DeployError as error:
                 out.write(visible(str(error)))
-                assert "no sense" not in str(error) or all(
+                assert "invalid answer" not in str(error) or all(
                     name in str(error) for name in ("web1", "web2", "work")), error
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out.getvalue())
 
 
 EVIL = "sha256:2 HTTP/1.0\r\nHost: docker\r\n\r\nPOST /containers/create HTTP/1.0"
 WORDS = [EVIL, "x y", "x\n", "../x", "x?y", "x&y", "x\\y", "$x", "%n", "-x:\u0660", "\u20ac", "x" * 999]
-GO_ON = {  # do → where it tells what goes on to a host, an engine, a file or a unit
+GO_ON = {  # do → paths of values that are passed on to a host, an engine, a file or a unit
     "resolve": [("digest",)], "pull": [("image_id",), ("digests", 0)], "end": [("live", "tag"), ("live", "image_id")],
     "facts": [*((*path, key) for key in ("tag", "image_id") for path in [
                   ("tag",), ("revert",), ("known", 0), ("records", 0), ("slots", "a", "release"),
@@ -127,14 +127,14 @@ GO_ON = {  # do → where it tells what goes on to a host, an engine, a file or 
 def test_what_goes_on_has_a_pattern(fleet, do, path):
     base, shape = fine(fleet)[do], validate.ANSWERS["lock" if do == "end" else do]
     said = [validate.mismatch(with_(base, path, word), shape) for word in WORDS]
-    assert all("is not as it can be" in text for text in said) and validate.mismatch(base, shape) == ""
+    assert all("is invalid" in text for text in said) and validate.mismatch(base, shape) == ""
 
 
 def test_no_host_is_told_what_another_made_up(fleet):
     base, asked = fine(fleet), []
     evil = {**base, "resolve": with_(base["resolve"], ("digest",), EVIL)}
     answering = iter([Agent(evil, asked=asked), *(Agent(base, asked=asked) for _ in fleet.hosts)])
-    with agents(lambda: next(answering)), pytest.raises(Refused, match="makes no sense"):
+    with agents(lambda: next(answering)), pytest.raises(Refused, match="invalid answer"):
         run(rollout(fleet)[0].run())
     assert "facts" in asked and not {"lock", "begin"} & {*asked}
 

@@ -1,4 +1,4 @@
-"""Migrations and releases: what the agent finds of them on a simulated host, and what the deployer makes of that."""
+"""Migrations and releases: the agent's verdicts on a simulated host, and the deployer's decisions on them."""
 
 import json
 import os
@@ -6,8 +6,6 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from django.db import models
-from django.db.migrations import AddField, Migration
 
 from slipway.deploy.agent import disk, http, images, releases, slots
 from slipway.deploy.agent.attempt import Attempt
@@ -17,20 +15,19 @@ from slipway.deploy.errors import Refused
 from slipway.deploy.rollout import migrations
 from slipway.deploy.ssh import validate
 from deployer.simulated import Simulated
-from slipway.schema import verdicts as build_verdicts
 
 POSTGRES, SQLITE = "DATABASE_URL=postgres://shop:secret@db.example/shop\n", "DATABASE_URL=sqlite:////data/db\n"
 OK, ERROR = {"verdict": "ok", "messages": []}, {"verdict": "error", "messages": ["it drops a column"]}
-DIED = Problem("web ended as soon as it had started")
+DIED = Problem("web exited right after its start")
 
 
 def build(**vendors):
-    """What a build has found: vendor → name → verdict."""
+    """Return the migrations.json of a build: vendor → migration → verdict."""
     return json.dumps({"version": 2, "vendors": vendors})
 
 
 class Host(Simulated):
-    """`images`: image id → migrations.json; `plans`: slot → what its release says of its migrations, or None."""
+    """`images`: image id → migrations.json; `plans`: slot → the list of migrations, or None if that fails."""
 
     images, plans = {}, {}
 
@@ -43,7 +40,7 @@ class Host(Simulated):
 
 @pytest.fixture
 def judge(tmp_path, monkeypatch):
-    """judge(coming's migrations.json, coming's plan…): what `verdicts` answers."""
+    """judge(the new release's migrations.json, its list of migrations, …): the answer of `verdicts`."""
     host = Host(tmp_path / "root")
     monkeypatch.setattr(images, "content", lambda host, image, path: host.images[image])
     monkeypatch.setattr(http, "listens", lambda sock: True)
@@ -66,7 +63,7 @@ def judge(tmp_path, monkeypatch):
 
 
 def refusal(answer, action="deploy", allowed=False, urgent=False, warned=None):
-    """What the user is told; "" where it goes on, which has `warned` then."""
+    """Return the refusal, or "" if the deploy goes on; `warned` then gets its warnings."""
     assert not validate.mismatch(answer, validate.ANSWERS["verdicts"])
     try:
         said = migrations.check({("start", "web1"): {}, ("verdicts", "web1"): answer}, action, allowed, urgent)
@@ -87,7 +84,7 @@ NOTE, LESS = "  shop.0002_note: it drops a column", "lock.0002_less: it drops a 
 
 
 def since(*makers):
-    """What the build has found of an app that is new, whose second migration is an error, on tables of these makers."""
+    """Return verdicts on a new app: its second migration is an error, on tables that these migrations have made."""
     return build(postgresql={"shop.0001_initial": OK, "lock.0001_initial": OK,
                              "lock.0002_less": {**ERROR, "since": [*makers]}})
 
@@ -96,17 +93,17 @@ OURS, NO_JUDGE = since("lock.0001_initial"), "no verdicts for postgresql"
 BACK, OLDER = {"plan": FIRST, "coming": None, "action": "rollback"}, {"plan": FIRST, "coming": None}
 MAKERS = ((), ("shop.0001_initial",), ("lock.0001_initial", "shop.0001_initial"),
           ("lock.0001_initial", "gone.0001_initial"))
-CASES = [  # what the build and the releases say → the refusal, unless it is allowed; "" where it goes on
+CASES = [  # verdicts of builds, migrations of releases → the refusal without --allow-incompatible; "" if it goes on
     ({"coming": build(postgresql={"shop.0002_note": OK}, sqlite={}), "plan": PLAN}, ""), (OLDER, ""),
     ({"coming": LACKS, "plan": PLAN}, NOTE),
-    # a verdict counts for its database alone
+    # a verdict counts only for its database
     ({"coming": build(postgresql={"shop.0002_note": OK}, sqlite={"shop.0002_note": ERROR}), "plan": PLAN}, ""),
     ({"coming": build(postgresql={"shop.0002_note": OK}, sqlite={"shop.0002_note": ERROR}), "plan": PLAN,
       "settings": "DATABASE_URL=sqlite:////data/db\n"}, NOTE),
-    # an error on tables that come with it harms nobody; on any other, or once its table is applied, it does
+    # an error on tables of the same deploy does not count; on other tables, or on applied ones, it does
     ({"coming": OURS, "plan": NEW}, ""), *(({"coming": since(*makers), "plan": NEW}, LESS) for makers in MAKERS),
     ({"coming": OURS, "plan": NEW.replace("[ ]  lock.0001", "[X]  lock.0001")}, LESS),
-    # nor does a release from before the app know it, by its own word; if it is too broken for that, errors count
+    # nor does it count if the older release reports that it lacks the app; if it cannot report, errors count
     ({**BACK, "coming": build(postgresql={}), "live": OURS, "live_plan": LIVE}, ""),
     *(({**BACK, "live": since(*makers), "live_plan": LIVE}, LESS) for makers in MAKERS),
     ({**BACK, "live": OURS, "live_plan": LIVE}, ""),
@@ -114,19 +111,19 @@ CASES = [  # what the build and the releases say → the refusal, unless it is a
     ({**BACK, "plan": None, "live": OURS, "live_plan": LIVE}, LESS),
     ({**BACK, "plan": None, "coming": build(postgresql={"shop.0001_initial": OK}), "live": OURS, "live_plan": LIVE},
      LESS),
-    # a rollback is judged by what the live release has and the other has not
+    # a rollback is judged by the migrations that only the live release has
     ({**BACK, "live": LACKS, "live_plan": APPLIED}, NOTE), ({**BACK, "live": LACKS}, NOTE),
     ({**BACK, "live": build(postgresql={"shop.0001_initial": ERROR}), "live_plan": APPLIED},
-     "put them into the project"),
+     "not in the project at its build"),
     ({**BACK, "live": build(sqlite={"shop.0002_note": OK})}, NO_JUDGE),
     ({**BACK, "live": None, "live_plan": APPLIED}, NO_JUDGE), ({**BACK, "live": KEPT, "live_plan": APPLIED}, ""),
     ({"coming": LACKS, "plan": None, "live": LACKS, "live_plan": APPLIED, "action": "rollback"}, ""),
-    # so is a deploy of an older release; where the live one's own word is known, squashed migrations don't count
+    # so is a deploy of an older release; if the live one has listed its migrations, squashed ones do not count
     ({**OLDER, "live": LACKS, "before": APPLIED}, NOTE), ({**OLDER, "live": LACKS, "live_plan": APPLIED}, NOTE),
     ({**OLDER, "live": LACKS}, NOTE), ({**OLDER, "before": APPLIED}, NO_JUDGE),
     ({**OLDER, "live": "no JSON", "before": APPLIED}, NO_JUDGE), ({**OLDER, "live": LACKS, "before": FIRST}, ""),
     ({**OLDER, "live": LACKS, "live_plan": FIRST}, ""), ({**OLDER, "live": KEPT, "before": APPLIED}, ""),
-    # an app that a release leaves out: nobody uses its tables any more
+    # a release that drops an app: nobody uses the app's tables any more
     ({**OLDER, "live": OURS, "before": LIVE}, ""),
     ({**OLDER, "live": since("shop.0001_initial"), "before": LIVE}, LESS),
 ]
@@ -142,13 +139,13 @@ def test_what_migrations_do_to_a_deploy(judge, given, told):
 
 
 @pytest.mark.parametrize("coming, settings, cure", [
-    (build(postgresql={"shop.0001_initial": OK}), POSTGRES, "put them into the project, then make build"),
-    (None, POSTGRES, "no verdicts for postgresql: make build"),
+    (build(postgresql={"shop.0001_initial": OK}), POSTGRES, "add them, then run make build"),
+    (None, POSTGRES, "no verdicts for postgresql: build it"),
     (build(postgresql={"shop.0002_note": OK}), SQLITE, "no verdicts for sqlite"),
-    (build(postgresql={"shop.0002_note": OK}), "DATABASE_URL=mysql://db.example/shop\n", "one of mysql"),
-    (build(postgresql={"shop.0002_note": OK}), "SECRET_KEY=1\n", "name no DATABASE_URL"),
+    (build(postgresql={"shop.0002_note": OK}), "DATABASE_URL=mysql://db.example/shop\n", "for mysql, but"),
+    (build(postgresql={"shop.0002_note": OK}), "SECRET_KEY=1\n", "have no DATABASE_URL"),
     (json.dumps({"version": 2, "vendors": {"sqlite": {}}, "failed": {"postgresql": "no postgis"}}), POSTGRES,
-     "could not apply them on postgresql: no postgis"),
+     "could not apply them to postgresql: no postgis"),
 ])
 def test_what_nobody_judged_is_refused_whatever_is_allowed(judge, coming, settings, cure):
     answer = judge(coming, PLAN, settings=settings)
@@ -185,7 +182,7 @@ def test_where_migrate_may_be_left_out(judge, outcome, told, has_web, applied):
     (FIRST, build(postgresql={"shop.0001_initial": OK}), SQLITE, True)])
 def test_a_web_that_ends_may_need_a_new_migration(judge, before, coming, old, asked):
     if not asked:
-        with pytest.raises(Problem, match="web ended"):
+        with pytest.raises(Problem, match="web exited"):
             judge(coming, PLAN, before=before, died=DIED)
     else:
         for plan, boots in ((PLAN, False), (APPLIED, True)):
@@ -233,15 +230,3 @@ def test_a_rollback_that_is_urgent_is_refused_by_name_alone(judge, live, why):
     assert bool(refusal(answer, "rollback", urgent=True)) == bool(live)
     assert not refusal(answer, "rollback", allowed=bool(live), urgent=True, warned=warned)
     assert ["shop.0002_note" + why in text for text in warned] == [True]
-
-
-def test_a_not_null_is_told_with_its_column():
-    """By what the migration does, as the linter knows it from neither database's SQL."""
-    migration = Migration("0002_note", "shop")
-    migration.operations = [
-        AddField("order", "note", models.CharField(max_length=9, default="")),
-        AddField("order", "free", models.CharField(max_length=9, null=True)),
-        AddField("order", "set", models.IntegerField(db_default=0))]
-    found = SimpleNamespace(code="NOT_NULL", message="NOT NULL constraint", table=None, column=None)
-    said = build_verdicts.text(found, build_verdicts.not_null(migration))
-    assert said.startswith("NOT NULL constraint (order.note): ")

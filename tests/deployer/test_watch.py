@@ -1,5 +1,4 @@
-"""`watch`: its rules by a clock of their own, and the command on hosts that are played, with a real program as its
-hook."""
+"""`watch`: its rules on a simulated clock, and the command on simulated hosts, with a real program as its hook."""
 
 import argparse
 import asyncio
@@ -19,14 +18,14 @@ from slipway.deploy.rollout import hooks
 from slipway.deploy.ssh import connection
 from deployer.agents import Agent, Pipe, fine, line
 from deployer.clock import held, run
-from proc import ROOT, wait_until
+from proc import ROOT, executable, wait_until
 
-BEGIN, END = 1200, 3000  # seconds; until then all is well, and from then on
+BEGIN, END = 1200, 3000  # seconds; all is well before and after
 ROOM = 2**31
 
 
 def dark(number, share=1.0, period=1):
-    """What the first hosts, so many, say in a share of each period."""
+    """Return answers by which the first `number` hosts are away in a share of each period."""
     return lambda host, since: ("away" if host <= number and since % period < period * share else "", ROOM)
 
 
@@ -48,7 +47,7 @@ def test_a_rule_is_told_once_and_once_when_it_is_over(hosts, says, rule, about):
 
 
 class World:
-    """Two hosts of which the first befalls something from BEGIN to END: it is silent, or else cannot be reached."""
+    """Two hosts; from BEGIN to END the first cannot be reached, or is silent."""
 
     def __init__(self, silent=False):
         roles = {f"web{number}": {"roles": ["web"]} for number in (1, 2)}
@@ -56,7 +55,7 @@ class World:
         self.silent, self.connections = silent, []
 
     def agent(self, name):
-        """A host's agent, or None where it cannot be reached."""
+        """Return a host's agent, or None if the host cannot be reached."""
         def away():
             return name == "web1" and BEGIN <= asyncio.get_running_loop().time() < END
 
@@ -65,13 +64,13 @@ class World:
         return None if away() and not self.silent else Agent(fine(self.fleet), odd={"facts": facts})
 
     async def start(self, words, *rest, **options):
-        """In place of ssh."""
+        """Stand in for the start of ssh."""
         self.connections.append(Pipe(self.agent(words[words.index("--") + 1])))
         return self.connections[-1]
 
 
 async def command(world):
-    """The exit code of the command on those hosts; ended as by TERM after an hour and a half."""
+    """Run the command on these hosts, end it as TERM does after an hour and a half, and return its exit code."""
     async def hook(*words):
         with held():
             return await failure(*words)
@@ -92,8 +91,8 @@ def test_a_hook_that_fails_is_run_again(tmp_path, capfd, silent):
     told = [json.loads(text) for text in (tmp_path / "told").read_text().splitlines()]
     assert [(alert["rule"], alert["state"], alert["hosts"]) for alert in told] == [
         ("hosts_up", "broken", ["web1"]), ("hosts_up", "over", [])]
-    said = capfd.readouterr().out.splitlines()
-    assert said.count("hooks.alert: exit 1: it is run again") == 3 and said.count("web2: up") == 1
+    said = [line[len("00:00:00 "):] for line in capfd.readouterr().out.splitlines()]
+    assert said.count("hooks.alert: exit code 1: it will be run again") == 3 and said.count("web2: up") == 1
     assert said[-1] == "shop: hosts_up is over: 2 of 2 hosts up, the limit is 80 %"
     assert said.count("shop: hosts_up: 1 of 2 hosts up, the limit is 80 %: web1") == 1
     why = "web1: no answer within 30 s" if silent else "web1: cannot be reached: "
@@ -104,8 +103,7 @@ def test_a_hook_that_fails_is_run_again(tmp_path, capfd, silent):
 @pytest.mark.parametrize("words, code, told", [(["watch"], 0, ""), (["watch", "--once"], 130, "deploy: interrupted\n")])
 def test_a_signal_is_its_proper_end(tmp_path, words, code, told):
     (tmp_path / "x.toml").write_text('app = "shop"\nimage = "x"\n[hosts.silent]\nroles = ["web"]\n')
-    (tmp_path / "ssh").write_text("#!/bin/sh\necho $$ >>$0.pids\nexec sleep 100\n")
-    (tmp_path / "ssh").chmod(0o755)
+    executable(tmp_path / "ssh", "#!/bin/sh\necho $$ >>$0.pids\nexec sleep 100\n")
     for number in (signal.SIGTERM, signal.SIGINT):
         with subprocess.Popen([sys.executable, "-m", "slipway.deploy", "--config", tmp_path / "x.toml", *words],
                               cwd=ROOT, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}, text=True,
@@ -125,7 +123,7 @@ def test_what_of_a_host_is_not_well(fleet):
     units["worker"] = {**units["web"], "health": "paused"}
     assert sickness(host, facts) == ""
     assert sickness(host, {**facts, "blind": "nginx is away"}) == "nginx is away"
-    assert sickness(host, {**facts, "live": None}) == "web is not there"
+    assert sickness(host, {**facts, "live": None}) == "web is missing"
     units["web"]["health"] = "/readyz answers 503"
     assert sickness(host, facts) == "web: /readyz answers 503"
     facts["alone"]["beat"]["state"] = "failed"

@@ -1,4 +1,4 @@
-"""Who looks on from the flip to the commit: what is noticed, what is let pass, and what then is done at once."""
+"""The watcher of a host from flip to commit: faults that it reports or ignores, and its takeback of visitors."""
 
 import itertools
 import json
@@ -19,7 +19,7 @@ WELL = {"shop-web-b": ["1", "i", 0], "shop-worker-b": ["2", "i", 0], "shop-beat"
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    """A host whose slot b has just got the visitors, and how it does: `containers`, `nginx`, `worker`."""
+    """A healthy host whose visitors move to slot b; `containers`, `nginx` and `notes` (nginx logs) are its state."""
     host = Simulated(tmp_path / "root")
     disk.write(host.slot("b", "worker.ready"), "consuming v2\n")
     host.containers, host.nginx, host.notes = dict(WELL), (200, '{"release": "v2"}'), True
@@ -37,7 +37,7 @@ def host(tmp_path, monkeypatch):
 
 @pytest.fixture
 def watch(host):
-    """watch(): the Watcher of a release that has just gone live; `told` is what the deployer hears."""
+    """watch(): the Watcher of a release that has just gone live; `told` lists its events for the deployer."""
     watchers = []
 
     def start():
@@ -67,10 +67,10 @@ ILL = {
     "of 30 answers to visitors 30 were errors": errs,
     "/readyz answers 503 through nginx": lambda host: setattr(host, "nginx", (503, "")),
     "/readyz answers as release v1 through nginx": lambda host: setattr(host, "nginx", (200, '{"release": "v1"}')),
-    "shop-worker-b has ended, and is gone": lambda host: host.containers.pop("shop-worker-b"),
-    "shop-worker-b has ended, and was started again": restarts("shop-worker-b"),
-    "shop-web-b has ended, and was started again": restarts("shop-web-b"),
-    "shop-beat has ended, and was started again": restarts("shop-beat"),
+    "shop-worker-b has exited, and is removed": lambda host: host.containers.pop("shop-worker-b"),
+    "shop-worker-b has exited, and was restarted": restarts("shop-worker-b"),
+    "shop-web-b has exited, and was restarted": restarts("shop-web-b"),
+    "shop-beat has exited, and was restarted": restarts("shop-beat"),
     "the worker is paused as release v2": lambda host: disk.write(host.slot("b", "worker.ready"), "paused v2\n"),
 }
 
@@ -120,7 +120,7 @@ def test_a_host_that_went_sick_before_its_promise_does_not_commit(host, watch):
     assert fate.can_commit(host, watcher.attempt.noted)
     errs(host)
     wait_until(lambda: watch.told, 30, "it is told")
-    with pytest.raises(Problem, match="nothing was promised here: .*answers to visitors"):
+    with pytest.raises(Problem, match="did not promise to commit, and took its visitors back: .*answers to visitors"):
         STEPS["commit"](host, watcher.attempt, print)
     assert not fate.can_commit(host, watcher.attempt.noted)
 
@@ -129,19 +129,19 @@ MOST = 0.05
 
 
 def line(path="/", status=200, app=None, client="192.0.2.1", agent="a browser"):
-    """A line of nginx's log; `app`: what the app answered, where that is another status."""
+    """Return a line of nginx's log; `app`: the app's status, if it differs from nginx's."""
     return json.dumps({"client": client, "path": path, "status": status, "user_agent": agent,
                        "app_status": str(status if app is None else app)}) + "\n"
 
 
 def people(count, path="/", status=200):
-    """An answer to each of so many clients."""
+    """Return a log line for each of `count` clients."""
     return [line(path, status, client=f"c{number}") for number in range(count)]
 
 
 @pytest.fixture
 def log(tmp_path):
-    """log(lines, …): more of nginx's log; each call is followed by a look, whose verdict it returns."""
+    """log(lines, …): add lines to nginx's log; the first call starts the watch, later ones return its problem."""
     path = tmp_path / "var/log/nginx/shop.access.log"
     path.parent.mkdir(parents=True)
 
@@ -163,7 +163,7 @@ def test_errors_of_the_release_are_seen(log):
 
 
 NOISE = [line(status=status, app="") for status in (501, 505, 500, 503, 400, 200)]
-CASES = {  # what was answered before, what then, and whether that is too bad
+CASES = {  # log lines before the flip, log lines after it, True if the release is taken back
     "all of one client's, on one path": ([line()] * 50, [line(status=500)] * 20, True),
     "everybody's, beside somebody who asks for much that is well": (
         people(99), people(99, "/", 500) + [line(f"/{number}") for number in range(500)], True),
@@ -196,14 +196,14 @@ def test_which_release_is_taken_back(log, name):
 
 
 def visits(chance, share):
-    """What visitors are answered who come one after the other, with two to ten requests each at eight paths."""
+    """Yield answers to visitors who come one after the other, each with two to ten requests to eight paths."""
     for number in itertools.count():
         for _ in range(chance.randint(2, 10)):
             yield f"c{number}", f"/{chance.randrange(8)}", chance.random() < share
 
 
 def taken_back(usual, found):
-    """Whether a release is, by these answers, asked after each."""
+    """Return True if a release with these answers is taken back; it is judged after each of them."""
     tally = visitors.Tally()
     return any(tally.count(*one) or visitors.worse(usual, tally, MOST) for one in found)
 
@@ -211,7 +211,7 @@ def taken_back(usual, found):
 @pytest.mark.parametrize("before, now, least, most", [
     (0.01, 0.01, 0, 0.06), (0.03, 0.03, 0.1, 0.25), (0, 0.05, 0.7, 0.95), (0.01, 0.1, 1, 1)])
 def test_how_often_it_is_wrong(before, now, least, most):
-    """docs/deploy.md has these figures, of 200 releases with 600 answers each: `least` to `most` are taken back."""
+    """Of 200 releases with 600 answers each, a share of `least` to `most` is taken back, as in docs/deploy.md."""
     usual = visitors.Tally()
     for one in itertools.islice(visits(random.Random("before"), before), 8000):
         usual.count(*one)

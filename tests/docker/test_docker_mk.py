@@ -1,16 +1,15 @@
-"""docker.mk without a Docker: what it says when one is missing, and when the wheelhouse is made anew."""
+"""Tests of docker.mk without Docker: its errors if Docker is missing, and when it remakes the wheelhouse."""
 
 import os
 import shutil
-import socket
 
 import pytest
 
-from proc import ROOT, as_mortal, run
+from proc import ROOT, executable, run
 
-WHEELS_FROM = ("make/make_wheelhouse.py", "docker/packages.txt", "requirements.txt", "requirements/dev.txt")
-FILES = ("docker.mk", "make/ve.mk", "manage.py", *WHEELS_FROM)
-# A docker that answers, whose builder makes a wheelhouse of one file, and whose images have verdicts.
+WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.py")
+FILES = ("docker.mk", "ve.mk", "manage.py", "slipway/make/__main__.py", *WHEELS_FROM)
+# A docker that answers; its builder makes a wheelhouse of one file, and its images contain verdicts.
 STUB = """#!/bin/sh
 echo "$*" >>"$CALLS"
 case $1 in
@@ -24,15 +23,13 @@ esac
 
 @pytest.fixture
 def project(tmp_path):
-    """The files that docker.mk needs, alone, in a path with a space."""
+    """Return a folder with only the files that docker.mk needs, in a path with a space."""
     folder = tmp_path / "a project"
     folder.mkdir()
-    for file in (*FILES, "Dockerfile", "make/template.mk"):
-        (folder / file).parent.mkdir(exist_ok=True)
+    for file in (*FILES, "Dockerfile", "tests/template.mk"):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, folder / file)
-    stub = folder / "stub"
-    stub.write_text(STUB)
-    stub.chmod(0o755)
+    executable(folder / "stub", STUB)
     return folder
 
 
@@ -42,7 +39,7 @@ def make(project, *words, **env):
 
 
 def calls(project):
-    """How often the builder was run since the last time."""
+    """Return the number of times that the builder ran since the last call."""
     path = project / "calls"
     lines = path.read_text().splitlines() if path.exists() else []
     path.unlink(missing_ok=True)
@@ -50,7 +47,7 @@ def calls(project):
 
 
 def error(done):
-    """The line of ours that says what is wrong; make's own follows."""
+    """Return our one line of error; only make's own lines may follow it."""
     assert done.returncode == 2, done.stdout + done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
     assert len(lines) == 1, lines
@@ -59,25 +56,16 @@ def error(done):
 
 @pytest.mark.parametrize("target", ["wheelhouse", "push", "image-test"])
 def test_no_docker(project, target):
-    """Without Docker each target says in one line what to install."""
-    words = ["-f", "make/template.mk", target, "-o", "ve/sentinel-dev", "DOCKER=no-such-docker", "TAG=1"]
-    assert "install Docker" in error(make(project, *words))
-
-
-def test_no_engine(project):
-    """Where no engine answers, one line says to start it; where its socket is not for this user, how to be let in."""
+    """Without Docker, or with an engine that does not answer, each target fails with one line: make doctor says why."""
     (project / "stub").write_text("#!/bin/sh\nexit 1\n")
-    assert "start it" in error(make(project, "build", "DOCKER=./stub", DOCKER_HOST="tcp://127.0.0.1:9"))
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(project / "s"))
-        (project / "s").chmod(0)
-        command = as_mortal(["make", "-f", "docker.mk", "build", "DOCKER=./stub", f"socket={project / 's'}"])
-        assert "usermod -aG docker" in error(run(command, cwd=project, env={**os.environ, "CALLS": "calls"}))
+    for docker in ("no-such-docker", "./stub"):
+        words = ["-f", "tests/template.mk", target, "-o", "ve/sentinel-dev", f"DOCKER={docker}", "TAG=1"]
+        assert f"{docker} does not answer: make doctor says why" in error(make(project, *words))
 
 
 def test_wheelhouse_holds(project):
-    """The wheelhouse is made once: neither a second make nor a touched file makes it anew, nor asks for Docker. Other
-    pins or packages, a new way to make wheels or another base need another; what the old one held goes."""
+    """The wheelhouse is made once: a second make or a touched file neither remakes it nor needs Docker. Other pins,
+    packages, base or way to make wheels remake it and remove its old content."""
     assert make(project, "wheelhouse", "DOCKER=./stub").returncode == 0
     assert calls(project) == 1
     for file in FILES:
@@ -95,7 +83,7 @@ def test_wheelhouse_holds(project):
 
 
 def test_wheelhouse_fails(project):
-    """When wheels cannot be made the old wheelhouse stays, nothing half-made is left, and the next make tries again."""
+    """If wheels cannot be made, the old wheelhouse stays, no half-made one is left, and the next make tries again."""
     make(project, "wheelhouse", "DOCKER=./stub")
     calls(project)
     with (project / "requirements.txt").open("a") as changed:
@@ -107,8 +95,8 @@ def test_wheelhouse_fails(project):
 
 
 def test_verdicts_are_kept_for_the_next_build(project):
-    """What an image has of them lies in the wheelhouse afterwards, and no container is left. An image that is not here,
-    as some builders leave it, changes nothing."""
+    """After a build, the image's verdicts are in the wheelhouse and no container is left. If the image is not in the
+    engine, as with some builders, nothing changes."""
     path = project / "wheelhouse/verdicts/migrations.json"
     for said in ("first", "second"):
         done = make(project, "build", "DOCKER=./stub", "TAG=1", VERDICTS=said)
@@ -120,8 +108,8 @@ def test_verdicts_are_kept_for_the_next_build(project):
 
 
 def test_without_django(project):
-    """Another program's folder has no manage.py: its build makes no wheels, and says nothing of Django's."""
-    for name in ("manage.py", "requirements.txt", "docker/packages.txt", "make/make_wheelhouse.py"):
+    """Another program's folder has no manage.py: its build makes no wheels and prints nothing about Django."""
+    for name in ("manage.py", "requirements.txt", "docker/packages.txt"):
         (project / name).unlink()
     done = make(project, "build", "DOCKER=./stub", "TAG=1")
     assert done.returncode == 0 and done.stderr == "", done.stderr
@@ -138,7 +126,7 @@ def git(project, *words):
 
 
 def test_tag(project):
-    """TAG is the short revision, -dirty with what is not committed, and what is said on the command line."""
+    """TAG is the short revision, with -dirty if there are uncommitted changes. The command line overrides it."""
     show = ["--eval=show: ; @echo $(TAG)", "show"]
     assert make(project, *show).stdout.strip() == "unversioned-dirty"
     git(project, "init", "-q")
@@ -152,7 +140,7 @@ def test_tag(project):
 
 
 def test_push_dirty(project):
-    """push refuses an image of what no commit holds, whatever it is called; unless told otherwise."""
+    """push refuses an image of uncommitted changes, whatever its tag, unless ALLOW_DIRTY is set."""
     words = ("push", "DOCKER=./stub", "TAG=build-9", "IMAGE=r.example/shop")
     assert "commit" in error(make(project, *words, REVISION="0123abc-dirty"))
     assert "push" not in (project / "calls").read_text()
@@ -162,10 +150,10 @@ def test_push_dirty(project):
 
 
 def test_push_without_a_registry(project):
-    """Docker Hub's name is a stranger's: nothing is pushed, and it says what to set; or that no push is needed."""
+    """Without a registry nothing is pushed: Docker Hub's name may be a stranger's. One line says what to set."""
     words = ("push", "DOCKER=./stub", "TAG=1", "APP=shop")
     assert error(make(project, *words)) == (
-        "make: push where? IMAGE is shop, without a registry: set it in the Makefile, such as registry.example/shop")
+        "make: IMAGE=shop names no registry: set IMAGE in the Makefile, such as registry.example/shop")
     (project / "deploy").mkdir()
     (project / "deploy/production.toml").write_text('registry = "ssh"\n')
     done = make(project, *words)
@@ -174,7 +162,7 @@ def test_push_without_a_registry(project):
     assert "push" not in (project / "calls").read_text()
 
 
-# A compose that starts all at once; the site in it answers when it has been asked $ANSWERS times.
+# A compose whose services start at once; its site answers after $ANSWERS requests.
 COMPOSE_STUB = """#!/bin/sh
 echo "$*" >>"$CALLS"
 case " $* " in
@@ -186,9 +174,8 @@ esac
 
 @pytest.mark.parametrize("answers, code, asked", [("3", 0, 3), ("99", 2, None)])
 def test_up_waits_until_the_site_answers(project, answers, code, asked):
-    """make up ends when the site answers, and says where; one that does not is told with its log, and no success."""
-    (project / "compose").write_text(COMPOSE_STUB)
-    (project / "compose").chmod(0o755)
+    """make up waits until the site answers, then prints its address. If it never does, make up fails with its log."""
+    executable(project / "compose", COMPOSE_STUB)
     words = ["DOCKER=./stub", "COMPOSE=./compose", "TAG=1", "PORT=8123", *["UP_SECONDS=1"] * bool(code)]
     done = make(project, "up", *words, ANSWERS=answers)
     assert (done.returncode, "make: http://localhost:8123\n" in done.stdout) == (code, not code), done.stderr
@@ -197,7 +184,7 @@ def test_up_waits_until_the_site_answers(project, answers, code, asked):
 
 
 def test_secrets(project):
-    """What up needs to know is made once, random, and for the caller's eyes alone."""
+    """The secrets for make up are made once, at random, and only the caller can read them."""
     assert make(project, "var/compose.env").returncode == 0
     path = project / "var/compose.env"
     first = path.read_text()

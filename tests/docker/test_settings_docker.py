@@ -1,4 +1,4 @@
-"""Production's settings from outside: what it demands, what it refuses, and what follows from it."""
+"""Tests of production's settings in a process: required and refused values, and the settings derived from them."""
 
 import contextlib
 import gzip
@@ -20,20 +20,20 @@ LEAST = {"SITE_URL": "https://shop.example", "SECRET_KEY": KEY, "DATABASE_URL": 
 
 
 def python(code, **env):
-    """Run code with just these variables."""
+    """Run code with only these variables."""
     clean = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
     return warm.python(*code, cwd=ROOT, env={**clean, "DJANGO_SETTINGS_MODULE": "project.settings_docker", **env})
 
 
 def check(**env):
-    """What is wrong: a line each."""
+    """Return the reported problems, one a line."""
     done = python(["manage.py", "version"], **env)
     assert done.returncode in (0, 64), done.stderr
     return done.stderr.splitlines()
 
 
 def value(names, **env):
-    """The settings of those names."""
+    """Return the settings of those names."""
     code = ("import json, sys; from django.conf import settings as s\n"
             "print(json.dumps([getattr(s, name) for name in sys.argv[1:]], default=str))")
     done = python(["-c", code, *names.split()], **{**LEAST, **env})
@@ -47,7 +47,7 @@ def value(names, **env):
     ("https://[2001:db8::1]:8443", "[2001:db8::1]", "[2001:db8::1]:8443"),
     ("https://shop.example:8443", "evil.example", "")])
 def test_a_visitor_chooses_no_port(site, host, to):
-    """Links that the site makes have the port of SITE_URL, whatever port a visitor claims; other names stay refused."""
+    """Links that the site makes have SITE_URL's port, whatever port the visitor claims. Other hosts stay refused."""
     code = ("import sys, django; django.setup(); from django.test import Client\n"
             "print(Client().get('/', headers={'host': sys.argv[1]}).headers.get('Location', ''))")
     done = python(["-c", code, host], **{**LEAST, "SITE_URL": site})
@@ -55,13 +55,13 @@ def test_a_visitor_chooses_no_port(site, host, to):
 
 
 def test_deploy_check():
-    """Django's check for deployment finds nothing, with no more than is required."""
+    """Django's check for deployment finds nothing if only required variables are set."""
     done = python(["manage.py", "check", "--deploy", "--fail-level=WARNING"], **LEAST)
     assert done.returncode == 0 and "2 silenced" in done.stdout, done.stdout + done.stderr
 
 
 def test_all_at_once():
-    """Everything that is missing or malformed is told in one go, a line each, by name."""
+    """All missing or malformed variables are reported at once, one a line, by name."""
     lines = check(SITE_URL="http://shop.example", SECRET_KEY="x", EMAIL_URL="mail", CACHE_URL="cache",
                   TASK_TIME_LIMIT="long", HSTS_PRELOAD="yes", STATIC_URL="static", STORAGE_URL="bucket",
                   SENTRY_DSN="dsn", BROKER_URL="broker", SECRET_KEY_FALLBACKS="old", METRICS_TOKEN="short")
@@ -94,8 +94,8 @@ print(json.dumps(said))
     ("web", {"DATABASE_POOLER": "true", "PGOPTIONS": "-c lock_timeout=10s"},
      ["0", "0", "0", "web build-42 shop.example"])])
 def test_no_session_holds_the_database_for_ever(postgres, role, more, said):
-    """What Postgres ends by itself, and what it calls a session: web and beat in half a minute, a worker's as long as
-    a task may take, a command never, so that a migration may be long."""
+    """Postgres ends statements and idle transactions of web and beat after half a minute or a minute, those of a worker
+    after its task limit, and those of a command never, as a migration may be long. Sessions are named."""
     url = postgres.url(postgres.database(migrated=False))
     done = python(["-c", ASK], **{**LEAST, "DATABASE_URL": url, "RELEASE": "build-42", "ROLE": role, **more})
     assert done.returncode == 0, done.stderr
@@ -106,6 +106,7 @@ REDIS = {"BROKER_URL": "redis://redis/0"}
 COOKIES = "SESSION_COOKIE_SECURE CSRF_COOKIE_SECURE SECURE_SSL_REDIRECT SECURE_HSTS_SECONDS"
 LIMITS = "CELERY_TASK_TIME_LIMIT CELERY_TASK_SOFT_TIME_LIMIT"
 FOLLOWS = [
+    ("PASSWORD_HASHERS", {}, [["slipway.security.hashers.Argon2", "slipway.security.hashers.PBKDF2"]]),
     ("SILENCED_SYSTEM_CHECKS", {}, [["security.W005", "security.W021"]]),
     (COOKIES, {}, [True, True, True, 31_536_000]),
     (COOKIES, {"SITE_URL": "http://localhost:8000"}, [False, False, False, 0]),
@@ -119,7 +120,7 @@ FOLLOWS = [
     ("CELERY_TASK_ALWAYS_EAGER READINESS", {}, [True, {"broker": None}]),
     ("CELERY_TASK_ALWAYS_EAGER READINESS", REDIS, [False, {"broker": "slipway.celery.check_broker"}]),
     ("DATABASES", {"DATABASE_URL": "postgres://u:p@db/shop", "SERVER": "asgi", "ROLE": "web"},
-     [{"default": {"CONN_MAX_AGE": 0}}]),  # each request has a thread of its own, which would leave its session behind
+     [{"default": {"CONN_MAX_AGE": 0}}]),  # each request has its own thread, which would leave its session open
     ("DATABASES", {"DATABASE_URL": "postgres://u:p@db/shop", **REDIS, "SERVER": "asgi", "ROLE": "worker"},
      [{"default": {"CONN_MAX_AGE": 60}}]),
     ("DATABASES", {"DATABASE_URL": "postgres://u:p@db/shop", "DATABASE_POOLER": "true", "ROLE": "web"},
@@ -133,7 +134,7 @@ FOLLOWS = [
 
 @pytest.mark.parametrize("names, env, wanted", FOLLOWS)
 def test_what_follows(names, env, wanted):
-    """From what is set, and from what is not; of a table of settings just the entries that are named here."""
+    """Settings follow from variables, set or not. Of a dict of settings, only the entries listed here are compared."""
     def part(found, of):
         return {name: part(found.get(name), each) for name, each in of.items()} if isinstance(of, dict) else found
 
@@ -141,7 +142,7 @@ def test_what_follows(names, env, wanted):
 
 
 def test_broker_needed():
-    """Worker and beat need a broker; the site does without."""
+    """Worker and beat need a broker; the site does not."""
     assert check(**LEAST) == []
     for role in ("worker", "beat"):
         assert ["BROKER_URL" in line for line in check(**LEAST, ROLE=role)] == [True]
@@ -156,8 +157,8 @@ print(send_mail("Welcome", "text", None, ["a@b.example"]), client and client.opt
 
 
 def test_mail_and_sentry_are_off():
-    """Without EMAIL_URL nothing is sent, and the log says what was not; without a DSN Sentry is not even imported, with
-    one it is told the release."""
+    """Without EMAIL_URL no mail is sent, and the log names the unsent mail. Without a DSN Sentry is not imported; with
+    one it gets the release."""
     done = python(["-c", OFF], **LEAST)
     assert done.stdout == "0 None\n" and "mail not sent" in done.stderr and "Welcome" in done.stderr
     done = python(["-c", OFF], **LEAST, SENTRY_DSN="http://key@127.0.0.1:9/1", RELEASE="build-42")
@@ -184,8 +185,8 @@ sentry_sdk.flush()
 
 
 def test_sentry_learns_no_secret(postgres):
-    """A sign-in that fails, with secrets in its form, its address, where it came from and the error's text: one event,
-    none of them. A foreign host is none: a visitor's doing, a warning of a line in the log."""
+    """A failed sign-in with secrets in its form, URL, referrer and error text is one event, without these secrets. A
+    request with a foreign host is no event, only a warning in the log."""
     url = postgres.url(postgres.database())
     with events() as (kept, dsn):
         done = python(["-c", SIGN_IN], **{**LEAST, "SITE_URL": "http://localhost", "DATABASE_URL": url},
@@ -200,7 +201,7 @@ def test_sentry_learns_no_secret(postgres):
 
 @contextlib.contextmanager
 def events():
-    """A stand-in for Sentry while the block runs: the texts of what it is sent, and its DSN."""
+    """Run a stand-in for Sentry for the block. Yield the texts that it receives, and its DSN."""
     kept = []
 
     class Keeps(BaseHTTPRequestHandler):
@@ -217,9 +218,10 @@ def events():
 
 
 def test_documented():
-    """docs/image.md has every variable that production reads, and every command."""
+    """docs/image.md lists every variable that production reads, and every command."""
     text = (ROOT / "docs/image.md").read_text()
-    read = re.findall(r'env\.\w+\("(\w+)"', (ROOT / "slipway/settings/production.py").read_text())
+    settings = "".join((ROOT / f"project/settings_{name}.py").read_text() for name in ("base", "docker"))
+    read = re.findall(r'^[^#\n]*env\.\w+\("(\w+)"', settings, re.MULTILINE)
     commands = re.findall(r"^command_(\w+)\(", (ROOT / "docker-run.sh").read_text(), re.MULTILINE)
     assert len(read) > 15 and len(commands) == 10
     missing = [name for name in ["DATABASE_URL", *read] if f"`{name}`" not in text]
@@ -228,26 +230,24 @@ def test_documented():
 
 
 def test_a_manage_py_of_ones_own(tmp_path):
-    """An adopted project's is Django's, and ends the same way: a line, 64."""
-    (tmp_path / "own_docker.py").write_text(
-        'from slipway.settings import over\n\nglobals().update(over("production", "project.settings_shared"))\n')
+    """An adopted project's manage.py is Django's, and a settings error also exits with one line and 64."""
     (tmp_path / "manage.py").write_text(
         "import sys\nfrom django.core import management\nmanagement.execute_from_command_line(sys.argv)\n")
     done = run([sys.executable, "manage.py", "migrate"], cwd=tmp_path, env={
-        **LEAST, "PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{ROOT}",
-        "DJANGO_SETTINGS_MODULE": "own_docker", "SITE_URL": "http://hc.example"})
+        **LEAST, "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT),
+        "DJANGO_SETTINGS_MODULE": "project.settings_docker", "SITE_URL": "http://hc.example"})
     assert (done.returncode, done.stderr) == (64, "settings: SITE_URL is not https; only http://localhost may do"
                                                   " without; for example SITE_URL=https://shop.example\n")
 
 
 def test_where_uploads_are(tmp_path):
-    """In a folder; or in the database, as settings_shared.py says for every settings, with the app for it."""
+    """Uploads are in a folder, or in the database if settings_base.py sets it for all environments, with its app."""
     storages, apps = value("STORAGES INSTALLED_APPS")
     assert storages["default"]["BACKEND"].endswith("Folder") and "slipway.files" not in apps
     for folder in ("project", "slipway"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    with open(tmp_path / "project/settings_shared.py", "a") as file:
-        file.write('STORAGE_URL = "database:"\n')
+    base = tmp_path / "project/settings_base.py"
+    base.write_text(base.read_text().replace('env.storage("STORAGE_URL")', 'env.storage("STORAGE_URL", "database:")'))
     for kind in ("", "_docker", "_test"):
         code = ("from django.conf import settings as s\n"
                 "print(s.STORAGES['default'], s.INSTALLED_APPS.count('slipway.files'))")

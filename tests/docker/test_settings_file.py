@@ -1,12 +1,12 @@
-"""SETTINGS_FILE: what docker-run.sh starts has that file's settings in its environment. The grammar of such files:
-tests/host/test_env_files.py."""
+"""Tests of SETTINGS_FILE: commands that docker-run.sh starts have the file's settings in their environment. For the
+grammar of such files see tests/host/test_env_files.py."""
 
 import os
 import shutil
 
 import pytest
 
-from proc import ROOT, as_mortal, run
+from proc import ROOT, as_mortal, executable, run
 
 KEY = "planted-0123456789abcdef-" * 3
 SETTINGS = f"SITE_URL=https://shop.example\nSECRET_KEY={KEY}\nDATABASE_URL=sqlite:////tmp/none.sqlite3\n"
@@ -14,15 +14,14 @@ SETTINGS = f"SITE_URL=https://shop.example\nSECRET_KEY={KEY}\nDATABASE_URL=sqlit
 
 @pytest.fixture
 def app(tmp_path):
-    """app(*words, settings=…, **env): run docker-run.sh as an image has it, with a command of a team's own, `show`."""
+    """Return app(*words, settings=…, **env), which runs docker-run.sh as in an image, with a team's command `show`."""
     folder = tmp_path / "an app"
     (folder / "docker-run.d").mkdir(parents=True)
     shutil.copy(ROOT / "docker-run.sh", folder)
     for name in ("slipway", "project", "manage.py"):
         (folder / name).symlink_to(ROOT / name)
-    show = folder / "docker-run.d/show"
-    show.write_text('#!/bin/sh\n# what it was given\nprintf "%s|" "$SITE_URL" "${SETTINGS_FILE-}" "$@"\n')
-    show.chmod(0o755)
+    executable(folder / "docker-run.d/show",
+               '#!/bin/sh\n# what it was given\nprintf "%s|" "$SITE_URL" "${SETTINGS_FILE-}" "$@"\n')
 
     def app(*words, settings=SETTINGS, path="settings", **env):
         if settings is not None:
@@ -34,14 +33,14 @@ def app(tmp_path):
 
 
 def test_a_command_has_its_settings(app):
-    """One of the image's own, which insists on them; without the file it does not run."""
+    """A command of the image gets the file's settings; without the file it exits with 64."""
     done = app("manage", "check")
     assert done.returncode == 0 and "no issues" in done.stdout + done.stderr, done.stderr
     assert app("manage", "check", path="").returncode == 64
 
 
 def test_words_stay_as_they_are(app):
-    """The command gets each as it was given; it finds no SETTINGS_FILE, as that has been read."""
+    """The command gets each word unchanged. It gets no SETTINGS_FILE, because that has been read."""
     done = app("show", "two words", "", "a'b\"$HOME\n*")
     site, read, *words = done.stdout.split("|")
     assert (site, read, words) == ("https://shop.example", "", ["two words", "", "a'b\"$HOME\n*", ""]), done.stderr
@@ -50,7 +49,7 @@ def test_words_stay_as_they_are(app):
 
 
 def test_what_the_container_has_wins(app):
-    """Also where it is empty, which counts as not set, as with .env."""
+    """A variable of the container wins even if it is empty, which counts as not set, as with .env."""
     assert app("show", SITE_URL="https://other.example").stdout.startswith("https://other.example|")
     done = app("manage", "check", SITE_URL="")
     assert done.returncode == 64 and "settings: SITE_URL is not set" in done.stderr
@@ -66,7 +65,7 @@ def test_what_the_container_has_wins(app):
      ["names a file that cannot be read: Argument list too long"])])
 @pytest.mark.parametrize("command", ["run", "help", "show", "healthcheck", None])
 def test_a_wrong_file(app, tmp_path, command, path, settings, said):
-    """Nothing runs: exit 64, a line for each problem, which tells neither values nor the path."""
+    """If the file is wrong, nothing runs: exit 64, one line for each problem, without values or the path."""
     (tmp_path / "closed").touch(0)
     done = app(*([command] if command else []), path=path, settings=settings)
     lines = [f"settings: SETTINGS_FILE {each}" for each in said]
@@ -74,8 +73,8 @@ def test_a_wrong_file(app, tmp_path, command, path, settings, said):
 
 
 def test_commands_of_ones_own(app, tmp_path):
-    """A program in docker-run.d is listed with its second line; no other file is a command, no path, and no function of
-    the script that is none."""
+    """An executable in docker-run.d is listed with its second line. Other files, paths, and the script's other
+    functions are no commands."""
     notes = tmp_path / "an app/docker-run.d/notes"
     notes.write_text("not for running\n")
     assert "  show           what it was given\n" in app("help").stdout and "notes" not in app("help").stdout

@@ -1,4 +1,4 @@
-"""An app on a host of the fleet whose releases come by hand, without a deploy; and what there is to be seen of it."""
+"""An app on a host of the fleet that is released by hand, without a deploy, and functions that observe it."""
 
 import base64
 import tempfile
@@ -11,7 +11,7 @@ SECRET = "planted-secret-4711"
 
 
 def put(host, texts):
-    """Write files, all in one call. `texts`: path → (text, mode)."""
+    """Write files in one call. `texts` is {path: (text, mode)}."""
     lines = ["set -e"]
     for path, (text, mode) in texts.items():
         coded = base64.b64encode(text.encode()).decode()
@@ -21,7 +21,7 @@ def put(host, texts):
 
 
 def install(fleet, name, app, image, roles=("web", "worker", "beat")):
-    """A host that is provisioned for the app, with a setting, and no release; the host."""
+    """Provision a host for the app, with one setting and without a release. Return the host."""
     with tempfile.TemporaryDirectory() as folder:
         project = Project(fleet, Path(folder), app, image, opts="--memory 256m")
         project.hosts = {name: {"roles": list(roles)}}
@@ -31,20 +31,20 @@ def install(fleet, name, app, image, roles=("web", "worker", "beat")):
 
 
 def release(host, app, image):
-    """Commit a release: pulled, and written to TAG by its id."""
+    """Commit a release: pull it, and write it to TAG with its image id."""
     host.run(f"docker pull -q {image} && printf 'export TAG=%s\\nexport IMAGE_ID=%s\\n' {image.rpartition(':')[2]}"
              f" $(docker image inspect --format '{{{{.Id}}}}' {image}) >/var/www/{app}/TAG", timeout=300)
 
 
 def answers(host, app, path="/"):
-    """What a visitor gets from the host's nginx: (status, body)."""
+    """Return (status, body) that a visitor gets from the host's nginx."""
     said = host.run(f"curl -s -w '\\n%{{http_code}}' -H 'Host: {app}.example' http://localhost{path}")
     body, _, status = said.rpartition("\n")
     return int(status), body
 
 
 def until_it_answers(host, app, what, seconds=60):
-    """Wait until a visitor gets 200 and `what` is in the page."""
+    """Wait until a visitor gets 200 and a page that contains `what`."""
     def good():
         status, body = answers(host, app)
         return status == 200 and what in body
@@ -52,10 +52,10 @@ def until_it_answers(host, app, what, seconds=60):
 
 
 def active(host, *units):
-    """What systemd says of each, in order."""
+    """Return systemd's state of each unit, in order."""
     return host.ssh(f"systemctl is-active {' '.join(units)}").stdout.split()
 
 
 def containers(host):
-    """Name → state, of all there are."""
+    """Return {name: state} of all containers."""
     return dict(line.split() for line in host.run("docker ps -a --format '{{.Names}} {{.State}}'").splitlines())

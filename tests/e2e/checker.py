@@ -1,13 +1,11 @@
-"""The invariants of docs/design.md, on real hosts: run after whatever happened.
-
-It looks by itself, not with the deployer's eyes. `check(shop)` raises AssertionError with all that is wrong.
-"""
+"""Checks of the invariants of docs/design.md on real hosts, for use after any event. They do not use the deployer's
+code. `check(shop)` raises AssertionError with all violations."""
 
 import json
 import re
 import zlib
 
-from e2e.fleet.fleet import in_parallel
+from slipway.make.fleet.fleet import in_parallel
 
 READ = r"""
 import glob, json, os, subprocess, sys
@@ -50,26 +48,26 @@ print(json.dumps({
 
 
 def read(host, app):
-    """All that the checks are about, from one host."""
+    """Return all data that the checks need from one host."""
     done = host.ssh(f"python3 - {app}", input=READ)
     assert done.returncode == 0, f"{host.name}: {done.stderr}"
     return json.loads(done.stdout)
 
 
 def read_all(shop):
-    """Name → the same, of all hosts at once."""
+    """Return {name: data} of all hosts, read in parallel."""
     machines = shop.machines()
     return dict(zip(machines, in_parallel(lambda host: read(host, shop.app), machines.values())))
 
 
 def tags(shop):
-    """The committed tags of all hosts."""
+    """Return the set of committed tags of all hosts."""
     texts = in_parallel(lambda host: host.ssh(f"cat /var/www/{shop.app}/TAG").stdout, shop.machines().values())
     return {(release(text) or {}).get("TAG") for text in texts}
 
 
 def check(shop, divided=False):
-    """Raise AssertionError with every invariant that does not hold; `divided`: hosts may be on two releases."""
+    """Raise AssertionError with all violations of the invariants. If `divided`, hosts may be on two releases."""
     found = read_all(shop)
     wrong = [f"{name}: {text}" for name, host in found.items() for text in of_host(shop.app, host)]
     wrong += of_fleet(shop.app, found, divided)
@@ -78,12 +76,12 @@ def check(shop, divided=False):
 
 
 def release(text):
-    """{"TAG", "IMAGE_ID"} of a TAG file's text, or None."""
+    """Return {"TAG", "IMAGE_ID"} of a TAG file's text, or None."""
     return dict(line.removeprefix("export ").split("=", 1) for line in text.splitlines()) if text else None
 
 
 def records(text):
-    """The records of releases.log; a torn one is None."""
+    """Return the records of releases.log, with None for a torn one."""
     return [record(line) for line in (text or "").splitlines()]
 
 
@@ -94,7 +92,7 @@ def record(line):
 
 
 def of_fleet(app, found, divided):
-    """What is wrong between hosts."""
+    """Yield the violations between hosts."""
     if len({host["tag"] for host in found.values()}) > 1 and not divided:
         yield f"hosts are on several releases: { {name: host['tag'] for name, host in found.items()} }"
     beats = [name for name, host in found.items() for container in host["containers"] if container[0] == f"{app}-beat"]
@@ -104,7 +102,7 @@ def of_fleet(app, found, divided):
 
 
 def of_host(app, host):
-    """What is wrong on a host."""
+    """Yield the violations on one host."""
     for name in ("attempt", "locked", "left", "left_run"):
         if host[name]:
             yield f"{name}: {host[name]}"
@@ -115,14 +113,14 @@ def of_host(app, host):
     names = {f"{app}-{name}" for name in host["states"]}
     for name, state, _ in host["containers"]:
         begins = state == "created" and host["states"].get(name.removeprefix(f"{app}-")) == "active"
-        # Made to be read, by an agent that was killed as the engine made it: the next deploy removes it.
+        # An agent created it to read files, and was killed meanwhile. The next deploy removes it.
         unread = state == "created" and re.fullmatch(rf"{app}-files-\d+-\d+", name)
         if (name not in names or state != "running") and not begins and not unread:
             yield f"container {name} is {state}"
 
 
 def of_records(host):
-    """TAG and REVERT, against what the log says was committed."""
+    """Check that TAG and REVERT agree with the releases that the log has as committed."""
     log, tag, revert = records(host["log"]), release(host["tag"]), release(host["revert"])
     if None in log:
         yield "a line of releases.log is torn"
@@ -142,7 +140,7 @@ def of_records(host):
 
 
 def of_live(app, host, live):
-    """The live slot runs TAG, all of it, and answers as it."""
+    """Check that the live slot runs all of TAG's release, and answers as it."""
     tag = release(host["tag"])
     if not tag:
         return
@@ -165,7 +163,7 @@ def of_live(app, host, live):
 
 
 def of_old(app, host, old):
-    """The other slot is warm with a release that was committed, and will retire; or there is nothing in it."""
+    """Check that the other slot is empty, or is warm with a release that was committed, and will retire."""
     there, units = release(host["slots"][old]), [name for name in host["states"] if name.endswith(f"-{old}")]
     running = [name for name in units if host["states"][name] != "inactive"]
     stay = [name for name in units if name.startswith(("web-", "worker-"))]

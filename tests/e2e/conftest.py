@@ -1,4 +1,4 @@
-"""What the tests on the fleet share."""
+"""Fixtures of the tests on the fleet."""
 
 import functools
 import os
@@ -10,14 +10,14 @@ from e2e.fleet import apps
 
 
 def pytest_configure(config):
-    """Each of several workers has a fleet of its own."""
+    """Give each of several workers its own fleet."""
     if hasattr(config, "workerinput"):
         os.environ["FLEET"] = str(int(config.workerinput["workerid"].removeprefix("gw")) + 1)
 
 
 @pytest.fixture(scope="session")
 def fleet():
-    """The fleet of this checkout, as `make fleet` has started it."""
+    """Return the fleet of this checkout, which `make fleet` has started."""
     try:
         return fleets.attach()
     except fleets.FleetError as error:
@@ -26,8 +26,8 @@ def fleet():
 
 @pytest.fixture(scope="session")
 def project_image(fleet):
-    """project_image(tag): the project's own image as that release, made by `make build` with the checkout's wheelhouse;
-    what hosts pull it as. The first takes minutes where nothing of it was ever built here, another tag a second."""
+    """Return project_image(tag), which builds the project's own image by `make build` with the checkout's wheelhouse,
+    and returns the name by which hosts pull it. A first build takes minutes, further tags a second."""
     @functools.cache
     def build(tag="build-1"):
         return fleet.registry.push(apps.project(tag), f"shop:{tag}")

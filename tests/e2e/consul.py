@@ -1,4 +1,4 @@
-"""Consul on the fleet: Debian's 1.8.7, a server on the host of the services and an agent on each other one."""
+"""Consul on the fleet: Debian's 1.8.7, as a server on the host of the services and as an agent on all other hosts."""
 
 import contextlib
 import json
@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from e2e.fleet.docker import docker
+from slipway.make.fleet.docker import docker
 from proc import wait_until
 
 UNIT = """[Unit]
@@ -18,13 +18,12 @@ ExecStart=/usr/bin/consul agent -data-dir=/var/lib/consul -config-dir=/etc/consu
 ExecReload=/bin/kill -HUP $MAINPID
 User=consul
 KillSignal=SIGINT
-"""  # what Debian's does
+"""  # as in Debian's package
 PLACES = "/var/lib/consul /etc/consul.d /usr/bin/consul /etc/systemd/system/consul.service"
 
 
 def program():
-    """The path of consul, of Debian 11's package; CONSUL names another one. Without it the test is skipped, or fails in
-    CI."""
+    """Return the path of consul, from Debian 11's package or $CONSUL. Without it, skip the test, but fail in CI."""
     path = os.environ.get("CONSUL") or shutil.which("consul")
     if not path and os.environ.get("CI"):
         pytest.fail("consul is not installed, and CI must not skip")
@@ -32,7 +31,7 @@ def program():
 
 
 def install(host, **settings):
-    """An agent on a host, not yet started."""
+    """Install an agent on a host without starting it."""
     docker("cp", program(), f"{host.machine.container}:/usr/bin/consul")
     host.write("/etc/systemd/system/consul.service", UNIT)
     host.write("/etc/consul.d/agent.json", json.dumps({"bind_addr": host.address, **settings}))
@@ -41,7 +40,7 @@ def install(host, **settings):
 
 
 def start(*hosts):
-    """Start the agents of these hosts, and wait until they know of a server that leads."""
+    """Start the agents of these hosts, and wait until they know a leading server."""
     for host in hosts:
         host.run("systemctl start consul")
     for host in hosts:
@@ -50,7 +49,7 @@ def start(*hosts):
 
 
 def kill(*hosts):
-    """Kill the agents of these hosts, which tell nobody that they go."""
+    """Kill the agents of these hosts, so that they do not announce their leave."""
     for host in hosts:
         host.run("systemctl kill --signal=KILL consul")
         wait_until(lambda host=host: host.ssh("systemctl is-active consul").stdout != "active\n", 10, "it is dead")
@@ -58,7 +57,7 @@ def kill(*hosts):
 
 @contextlib.contextmanager
 def everywhere(fleet):
-    """Agents on all hosts while the block runs; the server on `services` goes with it."""
+    """Run agents on all hosts for the block. At its end, remove the server on `services`."""
     install(fleet.services, server=True, bootstrap_expect=1, performance={"raft_multiplier": 1})
     try:
         for host in fleet.hosts.values():

@@ -1,4 +1,4 @@
-"""Hosts of the fleet as a user describes and provisions them: deploy/production.toml's form, and the real command."""
+"""Hosts of the fleet, described in deploy/production.toml's form and provisioned by the real command."""
 
 import json
 import re
@@ -12,7 +12,7 @@ ROLES = {"web1": ["web"], "web2": ["web"], "work1": ["worker", "beat"]}
 
 
 class Project:
-    """A team's checkout as far as the deployer is concerned: a file that describes the hosts, and commands."""
+    """The deployer's part of a team's checkout: a file that describes the hosts, and commands."""
 
     def __init__(self, fleet, folder, app, image, **settings):
         self.fleet, self.app, self.path = fleet, app, folder / f"{app}.toml"
@@ -23,7 +23,7 @@ class Project:
             self.hosts["work1"]["balancer"] = True
 
     def write(self):
-        """The file, from settings (dotted key → value) and hosts (name → table)."""
+        """Write the file from settings {dotted key: value} and hosts {name: table}."""
         tables = {**self.settings, **{f"hosts.{name}.{key}": value for name, host in self.hosts.items()
                                       for key, value in host.items()}}
         self.path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in tables.items()))
@@ -34,23 +34,23 @@ class Project:
                 *words]
 
     def deploy(self, *words, input=None, timeout=300):
-        """Run `python -m slipway.deploy WORDS…`; the finished process."""
+        """Run `python -m slipway.deploy WORDS…`. Return the finished process."""
         given = {"input": input, "stdin": None} if input is not None else {}
         return run(self.command(*words), timeout=timeout, cwd=ROOT, **given)
 
     def provision(self, *words):
-        """Provision; what it said. Fails when it failed."""
+        """Provision, which must succeed. Return the output."""
         done = self.deploy("provision", *words)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def changes(self, *words):
-        """Provision; the number of changes it made, by its own word."""
+        """Provision. Return the number of changes that it reports."""
         said = self.provision(*words)
         return int(re.search(r"^(\d+) changes? \(", said, re.MULTILINE)[1])
 
     def start(self, *names, image):
-        """The first start, by the lines that docs/provision.md has for it, on these hosts; wait until all serve."""
+        """Start the first release on these hosts by the commands of docs/provision.md. Wait until all serve."""
         name, tag = image.rsplit(":", 1)
         script = first_start().replace("app=shop image=registry.example/shop tag=build-1",
                                        f"app={self.app} image={name} tag={tag}", 1)
@@ -62,7 +62,7 @@ class Project:
                 wait_until(lambda: f'"{tag}"' in self.inside(host, "/readyz")[1], 60, f"{host} is ready")
 
     def inside(self, name, path, options="-sS"):
-        """What a host's nginx answers to who asks as the deployer does: (status, body)."""
+        """Return (status, body) of a host's nginx for a request as the deployer sends it."""
         said = self.fleet.hosts[name].run(
             f"curl {options} -w '\\n%{{http_code}}' --unix-socket /run/{self.app}/nginx.sock"
             f" -H 'Host: {self.app}.example' {shlex.quote('http://localhost' + path)}")
@@ -71,6 +71,6 @@ class Project:
 
 
 def first_start():
-    """The commands of the section "First start" of docs/provision.md."""
+    """Return the commands of the section "First start" of docs/provision.md."""
     section = (ROOT / "docs/provision.md").read_text().split("\n## First start\n")[1].split("\n## ")[0]
     return "".join(line + "\n" for line in re.findall(r"^    (.*)$", section, re.MULTILINE))

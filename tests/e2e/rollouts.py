@@ -1,4 +1,4 @@
-"""Deploys on the fleet as tests need them: the real command with --json, its events as they come, load meanwhile."""
+"""Deploys on the fleet: the real command with --json, its events as they happen, and load meanwhile."""
 
 import contextlib
 import json
@@ -12,13 +12,13 @@ from e2e.fleet.load import Load
 from e2e.provisioned import Project
 from proc import ROOT, end, wait_until
 
-# Short where the defaults are for people; what is tested does not depend on it.
+# Defaults are meant for people; these are short, which changes nothing that is tested.
 QUICK = {"rollout.canary": 1, "rollout.bake": 2, "rollout.ready": 60, "rollout.dead_after": 6, "rollout.migrate": 60}
 
 
 @dataclass
 class Outcome:
-    """What a deploy did: exit code, events (dicts, as --json has them), stderr, seconds."""
+    """The outcome of a deploy: exit code, events (dicts, as --json has them), stderr, seconds."""
 
     code: int
     events: list
@@ -26,19 +26,19 @@ class Outcome:
     seconds: float = 0.0
 
     def steps(self, state="done"):
-        """(step, host) in the order they came to that state."""
+        """Return the (step, host) that reached that state, in order."""
         return [(event["step"], event["host"]) for event in self.events
                 if event["event"] == "step" and event["state"] == state]
 
     def at(self, step, state="done"):
-        """When, as time.time() has it, a step last came to that state."""
+        """Return the time, as of time.time(), at which a step last reached that state."""
         return max(event["at"] for event in self.events if event["event"] == "step"
                    and (event["step"], event["state"]) == (step, state))
 
 
 @dataclass
 class Rolling(Outcome):
-    """A deploy under way."""
+    """A deploy in progress."""
 
     process: object = None
     code: int = None
@@ -46,7 +46,7 @@ class Rolling(Outcome):
     stderr: str = ""
 
     def until(self, step, host=None, state="start", seconds=60):
-        """Read events until a step comes to that state (on a host, or on any); the event."""
+        """Read events until a step reaches that state (on `host`, or on any). Return the event."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             line = self.process.stdout.readline()
@@ -58,7 +58,7 @@ class Rolling(Outcome):
         raise AssertionError(f"no {step} within {seconds} s")
 
     def finish(self, timeout=240):
-        """Wait for its end; itself, an Outcome now."""
+        """Wait for the deploy's end. Return self, which then is a complete Outcome."""
         out, self.stderr = self.process.communicate(timeout=timeout)
         self.events += [json.loads(line) for line in out.splitlines()]
         self.code = self.process.returncode
@@ -66,7 +66,7 @@ class Rolling(Outcome):
 
 
 class Shop(Project):
-    """An app on the fleet, and releases of it."""
+    """An app on the fleet, and its releases."""
 
     def __init__(self, fleet, folder, app="shop"):
         image = fleet.registry.push(apps.echo("v1"), f"{app}:v1")
@@ -78,16 +78,16 @@ class Shop(Project):
         return [self.fleet.hosts[name] for name, host in self.hosts.items() if "web" in host["roles"]]
 
     def stage(self):
-        """Settings: of which kind the database is. Nobody connects to it."""
+        """Set a DATABASE_URL, which names the kind of database. Nobody connects to it."""
         done = self.deploy("env", "set", input="DATABASE_URL=postgres://shop@db.example/shop\n")
         assert done.returncode == 0, done.stderr
 
     def machines(self):
-        """Name → Host of all that the app runs on."""
+        """Return {name: Host} of all that the app runs on."""
         return {name: self.fleet.hosts[name] for name in self.hosts}
 
     def image(self, tag, fault=""):
-        """The release is in the registry; its tag. A release with another fault needs another tag."""
+        """Put the release into the registry, if it is not there. Return its tag. Another fault needs another tag."""
         if tag not in self.images:
             self.fleet.registry.push(apps.echo(tag, fault), f"{self.app}:{tag}")
             self.images.add(tag)
@@ -95,7 +95,7 @@ class Shop(Project):
 
     @contextlib.contextmanager
     def rolling(self, *words):
-        """A deploy or rollback while the block runs: `shop.rolling("deploy", "v2")`. It is ended with the block."""
+        """Run a deploy or rollback for the block: `shop.rolling("deploy", "v2")`. The end of the block ends it."""
         command = [str(word) for word in self.command(words[0], "--json", *words[1:])]
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -107,7 +107,7 @@ class Shop(Project):
             process.stderr.close()
 
     def roll(self, *words, timeout=240):
-        """The same to its end; the Outcome."""
+        """Run a deploy or rollback to its end. Return the Outcome."""
         began = time.monotonic()
         with self.rolling(*words) as rolling:
             outcome = rolling.finish(timeout)
@@ -115,19 +115,19 @@ class Shop(Project):
         return outcome
 
     def bring(self, tag):
-        """Have a release committed everywhere, whatever there was."""
+        """Make sure that a release is committed everywhere."""
         if checker.tags(self) != {tag}:
             outcome = self.roll("deploy", self.image(tag), "--no-bake", "--allow-incompatible")
             assert outcome.code == 0, outcome.stderr
 
     def load(self, **options):
-        """Visitors of all web hosts, and of the balancer."""
+        """Return a Load of visitors of all web hosts and of the balancer."""
         urls = [host.url for host in self.web]
         urls += [self.fleet.hosts[name].url for name, host in self.hosts.items() if host.get("balancer")]
         return Load(*urls, **{"host": f"{self.app}.example", "rate": 60, "seconds": 900, **options})
 
     def settled(self, seconds=60):
-        """Wait until no host is locked any more, as after a deployer's death."""
+        """Wait until no host is locked any more, for example after a deployer's death."""
         state = f"systemctl is-active {self.app}-deploy"
         for host in self.machines().values():
             wait_until(lambda host=host: host.ssh(state).stdout in ("inactive\n", "failed\n"), seconds,

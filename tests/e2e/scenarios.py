@@ -1,4 +1,4 @@
-"""What the scenarios of deploys share: an app with a release live on the fleet, what befalls a deploy, who saw what."""
+"""Shared by the scenarios of deploys: an app with a live release on the fleet, and faults that disturb a deploy."""
 
 import contextlib
 import itertools
@@ -11,12 +11,12 @@ from e2e.fleet.report import Result
 from e2e.rollouts import Shop
 from proc import wait_until
 
-MARK = "/etc/scenarios"  # on a host that is as `provisioned` left it
+MARK = "/etc/scenarios"  # on a host that `provisioned` prepared
 NUMBERS = itertools.count(1)
 
 
 def provisioned(fleet, folder):
-    """The Shop on three hosts with a release live; on bare hosts, unless an earlier module has left it on them."""
+    """Return the Shop on three hosts with a live release. Hosts that an earlier module prepared are used again."""
     shop = Shop(fleet, folder)
     hosts = shop.machines().values()
     bare = any(host.ssh(f"test -e {MARK}").returncode for host in hosts)
@@ -32,7 +32,7 @@ def provisioned(fleet, folder):
 
 
 def succeed(shop, *options):
-    """Deploy a good release that was not there before; its tag. All is well then on all hosts."""
+    """Deploy a good new release, and check that all is well on all hosts. Return its tag."""
     tag = good(shop)
     outcome = shop.roll("deploy", tag, "--no-bake", *options)
     assert outcome.code == 0, outcome.stderr
@@ -41,24 +41,24 @@ def succeed(shop, *options):
 
 
 def good(shop):
-    """A new tag, of a release with which nothing is wrong."""
+    """Return a new tag, of a release without a fault."""
     return shop.image(f"good-{next(NUMBERS)}")
 
 
 def live(shop):
-    """The tag that is live on all hosts. Raises AssertionError with every invariant that does not hold."""
+    """Return the tag that is live on all hosts. Raise AssertionError with all violations of the invariants."""
     found = checker.check(shop)
     return checker.release(next(iter(found.values()))["tag"])["TAG"]
 
 
 def part(result, began, ended=float("inf")):
-    """The Result of the requests that were sent from `began` until `ended`, as time.time() has it."""
+    """Return the Result of the requests sent from `began` until `ended`, in time.time()."""
     return Result([record for record in result.records if began <= result.began + record.started < ended], result.began)
 
 
 @contextlib.contextmanager
 def settings(shop, **values):
-    """Other values of [rollout] while the block runs."""
+    """Set these values of [rollout] for the block."""
     before = dict(shop.settings)
     shop.settings.update({f"rollout.{name}": value for name, value in values.items()})
     try:
@@ -68,16 +68,16 @@ def settings(shop, **values):
 
 
 def often(cases, chosen):
-    """The cases, those that are not among the chosen marked as rare."""
+    """Return the cases, with those that are not chosen marked as rare."""
     return [case if case in chosen else pytest.param(*([case] if isinstance(case, str) else case),
                                                      marks=pytest.mark.rare) for case in cases]
 
 
-# ---- what befalls a deploy: context managers of a Shop ----
+# ---- faults that disturb a deploy: context managers of a Shop ----
 
 @contextlib.contextmanager
 def unreachable(shop, name="web2"):
-    """A host that answers visitors, and no ssh."""
+    """Stop ssh on a host for the block. It still answers visitors."""
     host = shop.fleet.hosts[name]
     host.console("systemctl stop ssh")
     try:
@@ -88,7 +88,7 @@ def unreachable(shop, name="web2"):
 
 
 def severed(number):
-    """The context manager that loses every packet of a web host's ssh, visitors' aside, until it is free by itself."""
+    """Return a context manager that drops a web host's ssh packets, not its visitors', until the host's lock ends."""
     @contextlib.contextmanager
     def sever(shop):
         host, rules = shop.web[number], ("INPUT -p tcp --dport 22 -j DROP", "OUTPUT -p tcp --sport 22 -j DROP")
@@ -103,7 +103,7 @@ def severed(number):
 
 
 def full(folder):
-    """The context manager that leaves no room in a folder of a web host."""
+    """Return a context manager that fills a folder of a web host."""
     def fill(shop):
         return shop.web[1].full(folder)
     return fill
@@ -111,7 +111,7 @@ def full(folder):
 
 @contextlib.contextmanager
 def crammed(shop):
-    """No web host has room for one more file in /run."""
+    """Use up the inodes of /run on all web hosts, so that no file can be created there."""
     for host in shop.web:
         host.console("mount -o remount,nr_inodes=$(($(df --output=iused /run | tail -n 1) + 20)) /run"
                      " && mkdir /run/crammed && while touch /run/crammed/$((number += 1)); do :; done 2>/dev/null")
@@ -124,7 +124,7 @@ def crammed(shop):
 
 @contextlib.contextmanager
 def slow(hosts, command, seconds):
-    """Who calls the command on a host waits so long."""
+    """Delay each call of the command on these hosts by so many seconds."""
     for host in hosts:
         host.run(f"cp /usr/bin/{command} /root/{command}.real && chmod 755 /root/{command}.real"
                  f" && printf '#!/bin/sh\\nsleep {seconds}\\nexec /root/{command}.real \"$@\"\\n' >/root/{command}"
@@ -136,14 +136,14 @@ def slow(hosts, command, seconds):
             host.console(f"umount /usr/bin/{command}")
 
 
-# ---- a deploy that goes wrong ----
+# ---- a deploy that fails ----
 
 @dataclass(frozen=True)
 class Bad:
-    """Why a deploy fails, and what then is on screen.
+    """The cause of a failed deploy, and its report.
 
-    `fault`: of the image; `harm`: what befalls the Shop's hosts, from the beginning or `at` an event, (step, host,
-    state); `limits`: of [rollout]; `seen`: visitors may have met it.
+    `said`: texts of the report; `fault`: of the image; `harm`: a fault of the Shop's hosts, from the beginning or `at`
+    an event, (step, host, state); `limits`: of [rollout]; `seen`: visitors may have met the release.
     """
 
     said: tuple
@@ -156,7 +156,7 @@ class Bad:
 
 
 def fail(shop, bad, tag):
-    """Deploy it while it is harmed; the Outcome. No host is locked any more."""
+    """Deploy the release with its faults, and wait until no host is locked. Return the Outcome."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(settings(shop, **bad.limits))
         if bad.harm and not bad.at:

@@ -1,4 +1,4 @@
-"""Web hosts that come, rest and return behind the balancer, and visitors who notice nothing of it."""
+"""Tests of web hosts that join, drain and return behind the balancer without an effect on visitors."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from e2e.visits import has_none, has_visitors
 from proc import wait_until
 
 pytestmark = pytest.mark.extra
-SILENT = "web2: its web does not answer yet, so balancers send it nobody: make deploy, then make provision\n"
-ALONE = "on work1: would have no host for visitors: make undrain HOST=web1"
+SILENT = "web2: its web does not answer yet, so balancers send it no visitors: run make deploy, then make provision\n"
+ALONE = "on work1: would have no host for visitors: run make undrain HOST=web1"
 
 
 @pytest.fixture
 def shop(fleet, tmp_path):
-    """One web host with a release, and a balancer before it. The second web host is bare."""
+    """Return a Shop of one web host with a release, and a balancer before it. The second web host is bare."""
     fleet.reset()
     shop = Shop(fleet, tmp_path)
     shop.second = shop.hosts.pop("web2")
@@ -25,7 +25,7 @@ def shop(fleet, tmp_path):
 
 
 def leaves_nobody(shop):
-    """A request that takes longer than the drain waits is told, left, and answered."""
+    """Assert that a drain reports a request that outlasts it, and that this request is still answered."""
     slow = shop.fleet.hosts["work1"].run(
         "for n in 1 2 3 4; do curl -s -o /dev/null -w '%{http_code} ' -H 'Host: shop.example'"
         " 'http://localhost/?ms=15000' </dev/null >>/tmp/slow 2>&1 & done")
@@ -35,18 +35,18 @@ def leaves_nobody(shop):
 
 
 def test_hosts_come_rest_and_return(shop):
-    """A host without a release has no visitors; one that is drained answers those it has, and has none however often it
-    is provisioned; the last one is not drained. A third of the visitors send a POST, which is not asked for twice."""
+    """A host without a release has no visitors. A drained host finishes its requests and gets no new ones, even after a
+    provision. The last host cannot be drained. A third of the visitors send a POST, which is never repeated."""
     with Load(shop.fleet.hosts["work1"].url, host="shop.example", rate=50, seconds=480) as load:
         shop.hosts["web2"] = shop.second
         assert SILENT in shop.provision() and has_none(shop, "web2")
         assert shop.roll("deploy", shop.image("v2")).code == 0
-        assert "work1: put nginx site shop-balancer in place\n" in shop.provision()
+        assert "work1: install nginx site shop-balancer\n" in shop.provision()
         has_visitors(shop, "web2")
 
         drained = shop.deploy("drain", "web1")
         assert drained.returncode == 0 and drained.stdout.endswith("\nweb1: drained\n"), drained.stdout + drained.stderr
-        assert "web1: is drained: make undrain HOST=web1\n0 changes" in shop.provision() and has_none(shop, "web1")
+        assert "run make undrain HOST=web1\n0 changes" in shop.provision() and has_none(shop, "web1")
         shop.fleet.hosts["web1"].run("systemctl restart shop.target")
         last = shop.deploy("drain", "web2")
         assert last.returncode == 1 and ALONE in last.stderr

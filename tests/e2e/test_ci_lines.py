@@ -1,6 +1,6 @@
-"""What the CI files run, run for real: a project made from the template, tested, built, pushed, deployed, rolled back.
+"""Tests that run the CI files' commands: a project of the template is tested, built, pushed, deployed, rolled back.
 
-All three systems run the same commands (tests/ci), so once will do.
+All three systems run the same commands (tests/ci), so one run covers them.
 """
 
 import json
@@ -13,9 +13,9 @@ import pytest
 
 import ci_lines
 from e2e.byhand import answers
+from e2e.fleet.apps import made_project
 from e2e.provisioned import Project
-from proc import ROOT, run
-from test_docs import covers, git_files, ownership
+from proc import run
 
 pytestmark = pytest.mark.extra
 HOST, APP = "web1", "shop"
@@ -24,7 +24,7 @@ SETTINGS = "SITE_URL=http://localhost\nSECRET_KEY={}\nDATABASE_URL={}\n"
 
 @pytest.fixture(scope="module")
 def server(fleet, tmp_path_factory):
-    """A server provisioned for the project, its settings staged."""
+    """Provision a server for the project, and stage its settings."""
     fleet.reset(HOST)
     server = Project(fleet, tmp_path_factory.mktemp("servers"), APP, f"{fleet.registry.address}/{APP}")
     server.hosts = {HOST: {"roles": ["web"], "internal": fleet.hosts[HOST].address}}
@@ -38,15 +38,9 @@ def server(fleet, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def project(server, tmp_path_factory):
-    """A project as somebody has it who made it from the template: nothing that is left out, all of it committed."""
+    """Return a project made from the template and committed, with a wheelhouse as from a CI's cache."""
     folder = tmp_path_factory.mktemp("a project") / APP
-    out = [entry for entry, owner in ownership().items() if owner.strip() == "left out"]
-    for path in git_files():
-        if not any(covers(entry, path) for entry in out):
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / path, folder / path)
-    if (ROOT / "wheelhouse").exists():  # made anew where it does not fit; a CI has it in its cache
-        shutil.copytree(ROOT / "wheelhouse", folder / "wheelhouse")
+    shutil.copytree(made_project().folder, folder, ignore=shutil.ignore_patterns("ve"))
     shutil.copy(server.path, folder / "deploy/production.toml")
     done = run(["sh", "-ec", "git init -q; git add -A; git -c user.name=A -c user.email=a@shop.example commit -qm 1"],
                cwd=folder)
@@ -56,7 +50,7 @@ def project(server, tmp_path_factory):
 
 @pytest.fixture
 def environment(fleet, tmp_path):
-    """What a CI job has in its environment: the settings of docs/ci.md, and no more of this machine than it must."""
+    """Return a CI job's environment: the settings of docs/ci.md, and as little as possible of this machine."""
     keys = fleet.ssh_config.parent
     return {**{name: os.environ[name] for name in os.environ if not re.match("GIT_|MAKE|MFLAGS", name)},
             "CI": "true", "APP": APP, "IMAGE": f"{fleet.registry.local}/{APP}", "REGISTRY_LOGIN": "ci:unasked",
@@ -65,7 +59,7 @@ def environment(fleet, tmp_path):
 
 
 def follow(commands, folder, environment, server):
-    """Run command after command, as a job does; the first that fails is told. The server knows the registry by another
+    """Run the commands as a job does; the first that fails is an error. The server knows the registry by another
     address than this machine."""
     for command in commands:
         there = {"IMAGE": server.settings["image"]} if re.search("make (deploy|rollback)", command) else {}
@@ -79,8 +73,8 @@ def release(server):
 
 
 def test_the_lines_release_and_roll_back(server, project, environment):
-    """A first run puts build-1 live, a second one build-2, each by all commands in order; the rollback's command brings
-    build-1 back. No key is left behind, and nothing that git would call a change."""
+    """A first run of all commands releases build-1, a second one build-2, and the rollback's command brings build-1
+    back. No key and no change in git is left behind."""
     follow(ci_lines.commands("github"), project, {**environment, "TAG": "build-1"}, server)
     assert release(server) == (200, "build-1")
     page = project / "project/home/templates/home/ci.html"

@@ -1,4 +1,4 @@
-"""deploy/classic.sh on a real host: a release by stop and start, and the old one back when it is broken."""
+"""Tests of deploy/classic.sh on a real host: it releases by stop and start, and takes a broken release back."""
 
 import os
 import tempfile
@@ -13,7 +13,7 @@ from host.test_units import upstart_job
 from proc import ROOT, run
 from slipway.deploy.agent.roles import BUILT_IN
 
-# In place of upstart's, which can't be had any more: runs a job's stanzas with `sh -e`, as that does; no respawn.
+# A stand-in for upstart's, which is no longer available: it runs a job's stanzas with `sh -e`, without respawn.
 INITCTL = r"""#!/bin/sh
 set -eu
 verb=$1 job=$2 file=/etc/init/$2.conf
@@ -44,7 +44,7 @@ def images(fleet):
 
 @pytest.fixture
 def host(fleet, images):
-    """A server with the app shop in all roles, its release v1 up."""
+    """Install the app shop in all roles on a server, and start its release v1."""
     fleet.reset("web1")
     host = byhand.install(fleet, "web1", "shop", images["v1"].rpartition(":")[0])
     byhand.release(host, "shop", images["v1"])
@@ -64,7 +64,7 @@ def classic(host, tag, image, user="root", **more):
 
 
 def files(host):
-    """What lies in the app's folder: name → release that it names."""
+    """Return {name: the release named in it} of the files in the app's folder."""
     said = host.run("cd /var/www/shop && for file in $(find . -type f ! -name releases.log); do"
                     " echo $file $(sed -n 's/^export TAG=//p' $file); done")
     return {name: release for name, release in (line.split() for line in said.splitlines())}
@@ -75,8 +75,8 @@ def images_that_run(host):
 
 
 def test_a_release_there_and_back(host, images):
-    """v1 → v2, as a user with sudo: all roles run v2, REVERT names v1; the same again is a restart that leaves both
-    alone; v1 again is the way back. A broken release goes back, exit 1; one that does not exist changes nothing."""
+    """A user with sudo releases v2: all roles run v2 and REVERT names v1. v2 again is only a restart. v1 again is the
+    way back. A broken release is taken back with exit 1; one that does not exist changes nothing."""
     done = classic(host, "v2", images["v2"], user="deploy", READY="60")
     assert done.returncode == 0, done.stderr
     assert "v2" in answers(host, "shop")[1] and files(host) == {"./TAG": "v2", "./REVERT": "v1"}
@@ -101,16 +101,16 @@ def test_a_release_there_and_back(host, images):
 
 
 def test_another_image_under_the_live_name(fleet, host, images):
-    """The registry's v1 became another image: refused, exit 2, v1 serves on."""
+    """If the registry's v1 has become another image, it is refused with exit 2, and v1 continues to serve."""
     fleet.registry.push(apps.echo("v2"), "moved:v1")
     host.run("sed -i s,/shop,/moved, /etc/default/shop")
     done = classic(host, "v1", images["v1"].replace("/shop:", "/moved:"))
-    assert done.returncode == 2 and "another image of that name" in done.stderr, done.stderr
+    assert done.returncode == 2 and "another image with this tag" in done.stderr, done.stderr
     assert '"v1"' in answers(host, "shop")[1]
 
 
 def test_a_host_with_upstart(host, images):
-    """Its jobs release v2, and go back to v1 where a release is broken: in slot a's folder, with no unit of systemd."""
+    """upstart's jobs release v2, and take a broken release back, in slot a's folder and without systemd's units."""
     host.run("systemctl disable --now --quiet shop.target")
     jobs = {f"/etc/init/shop-{name}.conf": (upstart_job(name), "644") for name in BUILT_IN}
     byhand.put(host, {"/usr/local/sbin/initctl": (INITCTL, "755"), **jobs})

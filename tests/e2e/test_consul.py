@@ -1,4 +1,4 @@
-"""Web hosts that Consul finds, loses and forgets behind a balancer of ours, and visitors who notice nothing of it."""
+"""Tests of web hosts that Consul finds, loses and forgets behind our balancer, without an effect on visitors."""
 
 import pytest
 
@@ -16,7 +16,7 @@ SERVER_D = "/etc/nginx/shop/server.d"
 
 @pytest.fixture(scope="module")
 def shop(fleet, tmp_path_factory):
-    """One web host with a release, and a balancer before it. The second web host has a Consul agent and no more."""
+    """Yield a Shop of one web host with a release, and a balancer. The second web host has only a Consul agent."""
     fleet.reset()
     with consul.everywhere(fleet):
         shop = Shop(fleet, tmp_path_factory.mktemp("a shop"))
@@ -30,7 +30,7 @@ def shop(fleet, tmp_path_factory):
 
 @pytest.fixture
 def two(shop):
-    """Two web hosts that have visitors."""
+    """Return a Shop with visitors on both web hosts."""
     if "web2" not in shop.hosts:
         shop.hosts["web2"] = shop.second
         shop.provision()
@@ -41,7 +41,7 @@ def two(shop):
 
 @pytest.fixture
 def visitors(request, shop):
-    """Of the balancer alone. None fails."""
+    """Send load to the balancer during the test. No request may fail."""
     post_every = getattr(request, "param", 3)
     with Load(shop.fleet.hosts["work1"].url, host="shop.example", rate=50, seconds=900, post_every=post_every) as load:
         yield
@@ -54,22 +54,22 @@ def listed(shop):
 
 
 def used(shop):
-    """The names of the hosts to which the balancer sends visitors."""
+    """Return the names of the hosts to which the balancer sends visitors."""
     return {line.split()[-2] for line in listed(shop).splitlines() if " down;" not in line}
 
 
 def until_used(shop, *names):
-    """Wait until these hosts and no others have visitors."""
+    """Wait until exactly these hosts get visitors."""
     wait_until(lambda: used(shop) == {*names}, 60, f"visitors are sent to {names}")
 
 
 def test_hosts_join_rest_and_leave(shop, visitors):
-    """A host has visitors from its first release on, and none while it is drained, rests, or its agent has left."""
+    """A host gets visitors from its first release on, but not while drained, in maintenance, agentless or unready."""
     shop.hosts["web2"] = shop.second
     check = shop.deploy("provision", "--check")
     assert check.returncode == 1 and "web2: would write /etc/consul.d/shop.json\n" in check.stdout
     assert "web2: would reload consul.service\n" in check.stdout and "\nweb1: would" not in check.stdout
-    assert "web2: its web does not answer yet, so balancers send it nobody: make deploy\n" in shop.provision()
+    assert "web2: its web does not answer yet, so balancers send it no visitors: run make deploy\n" in shop.provision()
     assert used(shop) == {"web1"} and has_none(shop, "web2")
     assert shop.roll("deploy", shop.image("v2")).code == 0
     until_used(shop, "web1", "web2")
@@ -94,7 +94,7 @@ def test_hosts_join_rest_and_leave(shop, visitors):
 
 @pytest.mark.parametrize("visitors", [0], indirect=True)
 def test_hosts_die(two, visitors):
-    """Whoever asks for something is answered by another host, before Consul has noticed and after."""
+    """If a host dies, another one answers its visitors, before Consul has noticed and after."""
     web2 = two.fleet.hosts["web2"]
     web2.run("systemctl kill --signal=KILL nginx")
     has_visitors(two, "web2")
@@ -107,12 +107,12 @@ def test_hosts_die(two, visitors):
 
 
 def test_consul_dies(two, visitors):
-    """All stays as it was, and hosts can be drained and provisioned, until it is back."""
+    """While Consul is down, the list of hosts stays, and hosts can be drained and provisioned."""
     hosts = two.fleet.hosts.values()
     before = listed(two)
     consul.kill(two.fleet.hosts["work1"], two.fleet.services, two.fleet.hosts["web1"], two.fleet.hosts["web2"])
     two.fleet.hosts["work1"].run("systemctl restart consul-hosts@shop")
-    wait_until(lambda: "the hosts stay as they are" in two.fleet.hosts["work1"].run(
+    wait_until(lambda: "the hosts stay unchanged" in two.fleet.hosts["work1"].run(
         "journalctl -t consul-hosts --since -20s"), 20, "it is told")
     assert listed(two) == before and two.changes() == 0
     assert two.deploy("drain", "web1").returncode == 0

@@ -1,4 +1,4 @@
-"""A service that is not Django, examples/node, by the very commands of its page."""
+"""Tests of a service that is not Django, examples/node, by the commands of its page."""
 
 import os
 import re
@@ -6,8 +6,8 @@ import re
 import pytest
 
 from e2e import checker
-from e2e.fleet.docker import docker
-from e2e.fleet.names import of_checkout
+from slipway.make.fleet.docker import docker
+from slipway.make.fleet.names import of_folder
 from proc import ROOT, run
 
 pytestmark = pytest.mark.extra
@@ -17,15 +17,16 @@ QUICK = "\n[rollout]\ncanary = 1\nbake = 2\ndead_after = 6\nready = 20\n"
 
 
 def lines(heading):
-    """The commands of a section of the page."""
+    """Return the commands of a section of the page."""
     return re.findall(r"^    (.*)$", PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0], re.MULTILINE)
 
 
 class Hello:
-    """The service's own folder, beside a clone of the template, and the servers it is for."""
+    """The service's own folder, beside a clone of the template, and its servers."""
 
     def __init__(self, fleet, folder):
-        self.fleet, self.app, self.folder, self.image = fleet, "hello", folder / "hello", f"{of_checkout().fleet}-hello"
+        self.fleet, self.app, self.folder = fleet, "hello", folder / "hello"
+        self.image = f"{of_folder(ROOT).fleet}-hello"
         theirs = {name: value for name, value in os.environ.items() if not re.match("GIT_|MAKE|MFLAGS|FLEET", name)}
         who = {f"GIT_{who}_{what}": "a@hello.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         self.env = {**theirs, "SSH_CONFIG": str(fleet.ssh_config), "IMAGE": self.image, "READY": "6", **who}
@@ -36,26 +37,26 @@ class Hello:
         return {name: self.fleet.hosts[name] for name in WEB}
 
     def type(self, *commands, cwd=None, code=0):
-        """Run them in one shell, which stops at the first that fails; what was said."""
+        """Run the commands in one shell, which stops at the first failure. Return the output."""
         script = "\n".join(commands).replace(" hello:", f" {self.image}:")
         done = run(["sh", "-ec", script], cwd=cwd or self.folder, env=self.env, timeout=900)
         assert bool(done.returncode) == bool(code), f"{commands}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
         return done.stdout + done.stderr
 
     def edit(self, name, *change):
-        """Change a file, commit and build it; its release."""
+        """Change a file, commit and build it. Return its release."""
         (self.folder / name).write_text(re.sub(*change, (self.folder / name).read_text()))
         self.type(*lines("Ship it")[2:4])
         return self.type("git rev-parse --short HEAD").strip()
 
 
 def test_it_is_shipped_by_the_commands_of_its_page(fleet, tmp_path):
-    """A release that never gets ready is told by the check, and taken back by a deploy."""
+    """The check reports a release that never gets ready, and a deploy takes it back."""
     fleet.reset(*WEB)
     hello = Hello(fleet, tmp_path)
     provision, deploy, *_, status, rollback = lines("Ship it") + lines("Look, and go back")
     first = hello.edit("deploy/production.toml", r'"(web\d)\.example"|\Z', lambda at: f'"{at[1]}"' if at[1] else QUICK)
-    assert "keeps it" in hello.type(*lines("Try it here"))
+    assert "keeps the contract" in hello.type(*lines("Try it here"))
     hello.type(provision, deploy)
     second = hello.edit("server.js", "hello from", "hello_again from")
     hello.type(deploy)

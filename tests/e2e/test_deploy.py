@@ -1,4 +1,4 @@
-"""What deploys bring and leave behind, what they refuse, and what they may be told; and the commands beside them."""
+"""Tests of deploys: their effects, refusals and options; and of the commands beside them."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ import pytest
 
 from e2e import checker
 from e2e.fleet import apps
-from e2e.fleet.docker import docker
+from slipway.make.fleet.docker import docker
 from e2e.rollouts import Shop
 from e2e.scenarios import good, live, provisioned, settings, succeed, unreachable
 from proc import run, wait_until
@@ -23,8 +23,8 @@ def shop(fleet, tmp_path_factory):
 
 
 def test_the_old_slot_retires(shop):
-    """After keep_warm the old slot drains and stops, and images go that neither REVERT nor the last releases need, and
-    agents of other versions; a rollback then starts it anew, without losing a request."""
+    """After keep_warm the old slot drains and stops. Images that neither REVERT nor the last releases need are removed,
+    and so are agents of other versions. A rollback then starts the old release again, without losing a request."""
     hosts, old = shop.machines().values(), live(shop)
     for host in hosts:
         host.run("touch /run/shop/agent-of-before.py /run/shop/agent-of-before.pyc")
@@ -50,7 +50,7 @@ def test_the_old_slot_retires(shop):
 
 
 def test_settings_come_with_a_release(shop):
-    """Staged settings are live after a deploy of what is live, which leaves the way back as it is."""
+    """A deploy of the live release makes staged settings live, and leaves REVERT unchanged."""
     before = checker.check(shop)
     assert shop.deploy("env", "set", input="GREETING=hello\n").returncode == 0
     assert shop.roll("deploy", live(shop), "--no-bake").code == 0
@@ -60,8 +60,8 @@ def test_settings_come_with_a_release(shop):
 
 
 def test_status_shows_what_is_amiss(shop):
-    """All well: exit 0, a row a role, and `watch` finds nothing either. Another unit than the checkout's, beat stopped,
-    beat that has just ended and came back: exit 1, each told by name."""
+    """If all is well, status exits with 0 and shows a row for each role, and `watch` finds nothing. It exits with 1 and
+    names a unit that differs from the checkout, a stopped beat, or a beat that was restarted."""
     done, tag, host = shop.deploy("status"), live(shop), shop.fleet.hosts["work1"]
     assert done.returncode == 0, done.stdout
     rows = [line.split()[:3] for line in done.stdout.splitlines()[1:]]
@@ -69,19 +69,19 @@ def test_status_shows_what_is_amiss(shop):
     watched = shop.deploy("watch", "--once")
     assert watched.returncode == 0 and "web2: up" in watched.stdout, watched.stdout + watched.stderr
     host.run("docker kill shop-beat")
-    wait_until(lambda: "beat ends again and again: its unit restarted 1 x" in shop.deploy("status").stdout, 30)
+    wait_until(lambda: "beat keeps exiting: its unit restarted 1 x" in shop.deploy("status").stdout, 30)
     host.run("systemctl stop shop-beat; echo '# changed' >>/etc/systemd/system/shop.target")
     try:
         done = shop.deploy("status")
         assert done.returncode == 1 and "on work1: beat is inactive" in done.stdout
-        assert "on work1: /etc/systemd/system/shop.target not as in this checkout" in done.stdout
+        assert "on work1: differs from this checkout in /etc/systemd/system/shop.target" in done.stdout
     finally:
         host.run("sed -i '$d' /etc/systemd/system/shop.target; systemctl daemon-reload; systemctl start shop-beat")
 
 
 def test_a_migration_that_the_old_release_cannot_bear(shop):
-    """Refused by its name, but where --allow-incompatible says otherwise: webs that end before it has run are started
-    anew then. To go back is refused as well."""
+    """The migration is refused by name, unless --allow-incompatible is given: then webs that exit before it has run are
+    started again. A rollback across it is refused as well."""
     old, tag, why = live(shop), shop.image("needy", "needy"), "home.0002_drop_a_column: it drops a column"
     slots = {host: "b" if host.run("readlink /run/shop/web.sock").startswith("a") else "a" for host in shop.web}
     for words in (["deploy", tag], ["deploy", tag, "--no-bake", "--allow-incompatible"]):
@@ -89,7 +89,7 @@ def test_a_migration_that_the_old_release_cannot_bear(shop):
             if words[-1] == "--allow-incompatible":
                 rolling.until("migrate")
                 for host, slot in slots.items():
-                    host.run(f"touch /run/shop/{slot}/migrated")  # the database, which all share
+                    host.run(f"touch /run/shop/{slot}/migrated")  # stands for the database, which all share
             outcome = rolling.finish()
         if words[-1] == tag:
             assert outcome.code == 2 and why in outcome.stderr and live(shop) == old, outcome.stderr
@@ -101,7 +101,7 @@ def test_a_migration_that_the_old_release_cannot_bear(shop):
 
 
 def test_a_deployer_that_stands_still(shop):
-    """Suspended: dead_after its last word all hosts are back by themselves, no request is lost; woken it says so."""
+    """If a deployer is silent for dead_after, all hosts go back, and no request is lost. Resumed, it reports that."""
     old, new = live(shop), good(shop)
     with settings(shop, bake=60), shop.load(rate=30) as load, shop.rolling("deploy", new) as rolling:
         rolling.until("watch", "work1")
@@ -115,8 +115,8 @@ def test_a_deployer_that_stands_still(shop):
 
 @pytest.mark.extra
 def test_a_host_that_cannot_be_reached_is_left_out(shop):
-    """Only when that is asked for, and said loudly; status shows it; a rollback then asks where to; the next deploy
-    brings the host along. Beat's host is never left out."""
+    """The host is skipped only with --skip-unreachable, and with a warning. status shows it, a rollback then asks for a
+    target, and the next deploy includes the host. Beat's host is never skipped."""
     old, new = live(shop), good(shop)
     with unreachable(shop, "web2"):
         done = shop.deploy("deploy", new, "--no-bake", "--skip-unreachable")
@@ -126,8 +126,8 @@ def test_a_host_that_cannot_be_reached_is_left_out(shop):
     assert {name: checker.release(host["tag"])["TAG"] for name, host in found.items()} == {
         "web1": new, "web2": old, "work1": new}
     shown = shop.deploy("status")
-    assert shown.returncode == 1 and f"on web2: {old} is committed there, and not the same everywhere" in shown.stdout
-    assert "hosts would not go back to the same release" in shop.deploy("rollback").stderr
+    assert shown.returncode == 1 and f"on web2: {old} is committed, but not on all hosts" in shown.stdout
+    assert "hosts would go back to different releases" in shop.deploy("rollback").stderr
     succeed(shop)
     with unreachable(shop, "work1"):
         outcome = shop.roll("deploy", good(shop), "--skip-unreachable")
@@ -136,8 +136,8 @@ def test_a_host_that_cannot_be_reached_is_left_out(shop):
 
 @pytest.mark.extra
 def test_a_command_on_a_host(shop):
-    """It gets its words as they are in the release that is live, as the app's user; its exit code comes back, and a
-    terminal is made where there is one."""
+    """The command runs in the live release as the app's user, with its words unchanged. Its exit code is returned. It
+    gets a terminal if the caller has one."""
     words = ["manage", "a  b", "it's", "$HOME", "-x"]
     said = json.loads(shop.deploy("run", "web2", "--", *words).stdout)
     assert said["command"] == words and said["environment"]["RELEASE"] == live(shop)
@@ -149,7 +149,7 @@ def test_a_command_on_a_host(shop):
 
 @pytest.mark.extra
 def test_an_image_is_sent_without_a_registry(shop, tmp_path):
-    """registry = "ssh": the image of the engine here goes to the hosts; of a second, small change little does."""
+    """With registry = "ssh", this machine's image is sent to the hosts; for a small change, only little is sent."""
     sent = Shop(shop.fleet, tmp_path, "sent")
     sent.settings.update(registry="ssh", image="sent")
     sent.hosts = {"web1": {"roles": ["web"]}}

@@ -1,4 +1,4 @@
-"""Whatever ends a deploy before its time, at whatever step: hosts come to one release by themselves, whole."""
+"""Tests of interrupted deploys: at any step, hosts agree on one complete release by themselves."""
 
 import contextlib
 import signal
@@ -11,29 +11,29 @@ from proc import wait_until
 
 STEPS = ("lock", "begin", "pull", "publish", "ready", "flip", "watch", "replace", "prepare", "commit")
 INTERRUPTS = [*((signal.SIGINT, step) for step in STEPS[:-1]), (signal.SIGTERM, "watch"), (signal.SIGHUP, "flip")]
-# Before the flip, between it and the commit, and during that: the other steps are variants.
+# These are before the flip, between flip and commit, and during the commit; the other steps are variants.
 OFTEN = [(signal.SIGINT, "ready"), (signal.SIGTERM, "watch")]
 OFTEN_KILLED = ("watch", "commit")
 
 
 @pytest.fixture(scope="module")
 def shop(fleet, tmp_path_factory):
-    """Each test leaves it with the invariants held. The next one's deploy then works at once, as far as that one lets
-    it, and after all of them a good one to its end."""
+    """Yield a Shop. Each test leaves it with valid invariants; the next test's deploy then works at once, and after all
+    of them a good one must succeed."""
     shop = provisioned(fleet, tmp_path_factory.mktemp("a shop"))
     yield shop
     succeed(shop)
 
 
 def tags(found):
-    """The committed tags of hosts as checker.check returns them."""
+    """Return the set of committed tags in the result of checker.check."""
     return {checker.release(host["tag"])["TAG"] for host in found.values()}
 
 
 @pytest.mark.parametrize("number, step", often(INTERRUPTS, OFTEN))
 def test_an_interrupt_takes_back(shop, number, step):
-    """Ctrl-C at any step, TERM and HUP: the old release everywhere, exit 1, no request lost. Only one that comes when
-    all hosts have prepared is too late: then it is the new one, and exit 0."""
+    """After Ctrl-C, TERM or HUP at any step, the old release serves everywhere, the exit code is 1, and no request is
+    lost. If all hosts have prepared, the signal is too late: the new release serves, with exit 0."""
     old, new = live(shop), good(shop)
     with shop.load() as load, shop.rolling("deploy", new) as rolling:
         rolling.until(step)
@@ -47,7 +47,7 @@ def test_an_interrupt_takes_back(shop, number, step):
 
 @pytest.mark.parametrize("step", often(STEPS, OFTEN_KILLED))
 def test_a_killed_deployer_leaves_every_host_whole(shop, step):
-    """kill -9 of the deployer: by themselves all hosts come to one release, without losing a request."""
+    """After kill -9 of the deployer, all hosts agree on one release by themselves, without losing a request."""
     with shop.load() as load, shop.rolling("deploy", good(shop)) as rolling:
         rolling.until(step)
         rolling.process.kill()
@@ -59,8 +59,8 @@ def test_a_killed_deployer_leaves_every_host_whole(shop, step):
 
 @pytest.mark.parametrize("step", often(STEPS[1:-1], OFTEN_KILLED))
 def test_a_killed_agent_leaves_every_host_whole(shop, step):
-    """kill -9 of the agent on a host: that host takes itself back, the deployer the others; at the last step, where it
-    may have done all, it may be on the new release as the others then are."""
+    """After kill -9 of a host's agent, that host takes itself back, and the deployer takes the others back. At the last
+    step the host may be done; then all are on the new release."""
     old, new = live(shop), good(shop)
     with shop.load() as load, shop.rolling("deploy", new) as rolling:
         name = rolling.until(step)["host"]
@@ -73,7 +73,7 @@ def test_a_killed_agent_leaves_every_host_whole(shop, step):
 
 
 def test_a_power_cut_takes_back(shop):
-    """Of a host that has the new release: it boots into the old one, to which the others have gone back."""
+    """A host that loses power with the new release boots into the old one; the others have gone back to it."""
     old, host = live(shop), shop.web[0]
     with settings(shop, bake=20), shop.rolling("deploy", good(shop)) as rolling:
         rolling.until("watch", host.name)
@@ -91,7 +91,7 @@ LOG = "/var/www/shop/releases.log"
 
 @contextlib.contextmanager
 def all_but_one_prepared(shop, rolling, slow="web1"):
-    """While the block runs a deploy stands between the first and the last host's prepare: who reads the log waits."""
+    """Block one host's prepare for the block, after all others have prepared: reading its log waits."""
     rolling.until("replace")
     host = shop.fleet.hosts[slow]
     host.run(f"mv {LOG} {LOG}.aside && mkfifo {LOG}")
@@ -109,8 +109,8 @@ def all_done(rolling, step, names):
 
 
 def test_hosts_that_promises_divide(shop):
-    """The one window in which a kill leaves two releases: some hosts have promised, another has not. Each is whole,
-    status shows both and fails, and the next deploy mends it."""
+    """A kill can leave two releases only while some hosts have promised and others have not. Each host is complete,
+    status shows both releases and fails, and the next deploy repairs it."""
     old, new = live(shop), good(shop)
     with shop.load() as load, shop.rolling("deploy", new) as rolling:
         with all_but_one_prepared(shop, rolling):
@@ -128,7 +128,7 @@ def test_hosts_that_promises_divide(shop):
 
 
 def test_a_host_whose_ssh_is_cut_before_its_promise(shop):
-    """It hears of no promise and goes back by itself; the deployer, who may not know, asks it: all are back, exit 1."""
+    """The host gets no promise and takes itself back. The deployer cannot know that and asks it; then all go back."""
     old, new = live(shop), good(shop)
     with shop.rolling("deploy", new) as rolling:
         with contextlib.ExitStack() as cut:
@@ -141,25 +141,25 @@ def test_a_host_whose_ssh_is_cut_before_its_promise(shop):
 
 
 def test_an_answer_that_is_lost_after_the_commit(shop):
-    """A host has committed, and its ssh is cut before it says so: it is asked anew, and the deploy has gone well."""
+    """If a host commits and its ssh fails before it answers, the deployer asks it again, and the deploy succeeds."""
     new, host = good(shop), shop.fleet.hosts["web2"]
     with contextlib.ExitStack() as stack, shop.rolling("deploy", new) as rolling:
         rolling.until("flip", "web2", "done")
-        stack.enter_context(slow([host], "systemd-run", 10))  # it commits, then sets the timer of the old slot
+        stack.enter_context(slow([host], "systemd-run", 10))  # the host commits, then sets the old slot's timer
         rolling.until("commit", "web1", "done")
         wait_until(lambda: not host.ssh(f"grep -q {new} {LOG}").returncode, 20, "the host has committed")
         with severed(1)(shop):
             rolling.until("commit", "web2", "failed")
         outcome = rolling.finish()
     assert outcome.code == 0, outcome.stderr
-    assert [event["host"] for event in outcome.events if "has committed, though" in event.get("text", "")] == ["web2"]
+    assert [event["host"] for event in outcome.events if "has committed, despite" in event.get("text", "")] == ["web2"]
     assert live(shop) == new
 
 
-@pytest.mark.rare  # later, and of ssh alone, it is among the bad deploys
+@pytest.mark.rare  # a later cut, of ssh only, is among the bad deploys
 def test_a_host_that_is_cut_off_takes_itself_back(shop):
-    """Nothing reaches a host between pull and flip: after dead_after it is back by itself, as are the others at once;
-    exit 3, as nobody could ask it."""
+    """A host that is unreachable from pull to flip takes itself back after dead_after, the others at once. The exit
+    code is 3, because the deployer could not ask it."""
     old, host = live(shop), shop.web[0]
     with shop.rolling("deploy", good(shop)) as rolling:
         rolling.until("publish")
@@ -168,12 +168,12 @@ def test_a_host_that_is_cut_off_takes_itself_back(shop):
             wait_until(lambda: "inactive" in host.console("systemctl is-active shop-deploy", check=False).stdout, 60,
                        "the host has taken itself back")
     assert outcome.code == 3, outcome.stderr
-    assert f"{host.name} can't be asked and does the same within 6 s" in outcome.stderr
+    assert f"{host.name} can't be reached: it takes itself back within 6 s" in outcome.stderr
     assert live(shop) == old
 
 
 def test_of_two_deploys_at_the_same_moment_one_goes_on(shop):
-    """Their locks cross: one gets all hosts, the other exits with 4 and has changed nothing."""
+    """Their locks cross: one deploy gets all hosts, and the other exits with 4 without any change."""
     tags = good(shop), good(shop)
     with shop.rolling("deploy", tags[0]) as first, shop.rolling("deploy", tags[1]) as second:
         codes = {tag: rolling.finish().code for tag, rolling in zip(tags, (first, second))}

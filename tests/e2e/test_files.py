@@ -1,4 +1,4 @@
-"""The project's own image with its files in the database, which are lost, and come back as docs/operations.md tells."""
+"""Tests of the project's own image with files in the database, which are lost and restored by docs/operations.md."""
 
 import hashlib
 import random
@@ -12,7 +12,7 @@ from e2e.orders import Orders
 from proc import ROOT, wait_until
 
 pytestmark = pytest.mark.extra
-DUMP, ASIDE, SWAP = "all of a dump is of one moment:", "(`createuser --pwprompt shop`).", "the two renames is needed."
+DUMP, ASIDE, SWAP = "A dump shows one moment:", "(`createuser --pwprompt shop`).", "use only the second rename."
 OPERATIONS = ROOT / "docs/operations.md"
 SIZE, PATH = 3_000_000, "/media/in/picture.png"
 SAVE = """
@@ -27,14 +27,14 @@ SAVED = hashlib.sha256(random.Random(1).randbytes(SIZE)).hexdigest()
 
 
 class Gallery(Orders):
-    """Releases are the project's own, with what its build found of migrations."""
+    """An app whose releases are the project's own, with the migrations that its build found."""
 
     def __init__(self, fleet, folder, project_image):
         super().__init__(fleet, folder, project_image)
         self.settings.update({"image": self.image("build-1").rpartition(":")[0], "media": "database"})
 
     def image(self, tag):
-        """The release is in the registry; where."""
+        """Put the release into the registry. Return its name there."""
         return self.project_image(tag)
 
     def good(self, *words):
@@ -42,14 +42,14 @@ class Gallery(Orders):
         assert outcome.code == 0, outcome.stderr
 
     def as_told(self, *places):
-        """Do on the database's machine what docs/operations.md tells after these words, for the database orders of the
-        role app."""
+        """Run on the database's machine the commands that docs/operations.md has after these words, for the database
+        orders with the owner app."""
         for after in places:
             script = block(OPERATIONS, after).replace("--owner=shop", "--owner=app").replace("shop", "orders")
             self.fleet.services.run("cd /tmp && su postgres -s /bin/sh -c 'sh -es'", input=script)
 
     def whole(self):
-        """Whether each web host's nginx hands out the file, whose ETag is its checksum."""
+        """Return True if each web host's nginx serves the whole file; its ETag must be its checksum."""
         for host in self.web:
             ask = f"--unix-socket /run/{self.app}/nginx.sock -H 'Host: {self.app}.example' http://localhost{PATH}"
             if host.ssh(f"curl -sSf {ask} | sha256sum").stdout.split()[0] != SAVED:
@@ -60,7 +60,7 @@ class Gallery(Orders):
 
 @pytest.fixture
 def shop(fleet, project_image, tmp_path):
-    """build-2 is live, and has a file in the database; before it was build-1, without."""
+    """Return a Shop with build-2 live, which has a file in the database. build-1, before it, had no such storage."""
     fleet.reset()
     shop = Gallery(fleet, tmp_path, project_image)
     shop.provision()
@@ -76,7 +76,7 @@ def shop(fleet, project_image, tmp_path):
 
 
 def test_a_restore(shop):
-    """To both hosts, and to releases before and after."""
+    """A restore reaches both hosts, and both releases."""
     assert shop.whole()
     shop.fleet.services.run("su postgres -c 'dropdb --if-exists orders_lost; dropdb --if-exists orders_restored'")
     shop.as_told(DUMP)

@@ -1,4 +1,4 @@
-"""The load generator tells the truth: all tests under load lean on it."""
+"""Tests of the load generator, on which all tests under load depend."""
 
 import contextlib
 import socket
@@ -11,12 +11,12 @@ import pytest
 from e2e.fleet.load import Load
 from proc import free_port
 
-pytestmark = pytest.mark.rare  # what it tests changes seldom
+pytestmark = pytest.mark.rare  # the load generator changes seldom
 
 
 @contextlib.contextmanager
 def server(answer):
-    """A server here that does `answer(socket)` with each connection, once it has read a request; its URL."""
+    """Run a server that calls `answer(socket)` for each connection after it has read a request. Yield its URL."""
     def handle(connection, *_):
         connection.recv(1000)
         answer(connection)
@@ -37,7 +37,7 @@ def reset(connection):
     ("cut short", lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")),
     ("http 500", lambda connection: connection.sendall(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"))])
 def test_a_failure_is_told_by_its_cause(cause, answer):
-    """Each is counted for every request, and none is tried again; nobody listening is refused."""
+    """Each failure is counted by its cause, once for every request, and none is retried. A closed port is "refused"."""
     with server(answer) as url, Load(url, rate=20, seconds=1, timeout=1) as load:
         assert load.finish().causes == {cause: 20}
     with Load(f"http://127.0.0.1:{free_port()}/", rate=10, seconds=1) as load:
@@ -45,7 +45,7 @@ def test_a_failure_is_told_by_its_cause(cause, answer):
 
 
 def test_a_late_answer_of_the_old_release_is_seen():
-    """The answers are told by their release, and one of v1 after v2's is late."""
+    """Answers are counted by release, and an answer of v1 after v2's first is late."""
     releases = iter(["v1"] * 10 + ["v2"] * 5 + ["v1"] * 5)
     with server(lambda connection: connection.sendall(
             f"HTTP/1.1 200 OK\r\nX-Release: {next(releases)}\r\nContent-Length: 0\r\n\r\n".encode())) as url:

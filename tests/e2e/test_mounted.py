@@ -1,5 +1,5 @@
-"""The project's own image with the page of companions/mounted, as its README has it: files of another server, by sshfs,
-in the containers of a site that visitors see while the mount dies."""
+"""Tests of the project's own image with the page of examples/companions/mounted, set up as in its README: another
+server's files, by sshfs, in a site's containers. The mount dies under visitors."""
 
 import shutil
 
@@ -13,13 +13,13 @@ from e2e.orders import Orders
 from proc import ROOT, wait_until
 
 pytestmark = pytest.mark.extra
-COMPANION = ROOT / "companions/mounted"
+COMPANION = ROOT / "examples/companions/mounted"
 KEY = "/etc/mounted/archive.key"
-BLOCKS = ("any file system of FUSE will do.", "in its `authorized_keys`. Then:")  # they follow these words
+BLOCKS = ("for sshfs or another FUSE file system:", "Then, on the server:")  # the words before them
 
 
 class Archive(Orders):
-    """The app on one server, web1; the files are on web2."""
+    """The app on one server, web1, with the files of web2."""
 
     def __init__(self, fleet, folder, project_image):
         super().__init__(fleet, folder, project_image)
@@ -32,7 +32,7 @@ class Archive(Orders):
                         ignore=shutil.ignore_patterns("__pycache__"))
 
     def mount(self):
-        """By the README's lines; the key goes to the other server as it says."""
+        """Mount the files by the README's commands; the other server gets the key as described there."""
         self.files.run("mkdir -p /srv/archive && cd /srv/archive && head -c 1000000 /dev/urandom >film.mkv"
                        " && cp film.mkv \"$(printf '\\377 %%41')\""
                        " && useradd --create-home files && install -d -o files -m 700 ~files/.ssh")
@@ -47,7 +47,7 @@ class Archive(Orders):
         self.host.run("sh -s", input="set -e\n" + after.replace("shop-", "orders-"), timeout=60)
 
     def until(self, status, text):
-        """Wait until a visitor of the page gets that."""
+        """Wait until a visitor gets this status and text from the page."""
         def got():
             found = answers(self.host, "orders", "/files/")
             return found[0] == status and text in found[1]
@@ -74,8 +74,8 @@ def shop(fleet, project_image, tmp_path_factory):
 
 
 def test_the_mount_is_killed_under_load(shop):
-    """The page says so, no other page fails, and it is back by itself: with the same containers, whatever bytes a name
-    is of."""
+    """The page reports the loss, no other page fails, and the mount recovers by itself, in the same containers. File
+    names may be any bytes."""
     before, files = shop.host.run("docker ps -q"), shop.host.url + "/files/"
     with Load(files, shop.host.url + "/", host="orders.example", rate=20, seconds=600, post_every=0) as load:
         shop.there()
@@ -92,7 +92,7 @@ def test_the_mount_is_killed_under_load(shop):
 
 
 def test_a_boot(shop):
-    """The site does not wait for the other server, and its containers have the folder, whoever mounts in it later."""
+    """The site does not wait for the other server. Its containers see the folder even if it is mounted later."""
     shop.host.run("systemctl disable mounted@archive")
     shop.host.power_cut()
     shop.host.power_on()

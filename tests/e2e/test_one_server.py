@@ -1,4 +1,4 @@
-"""The project's own image on one server with SQLite, whose file outlives every release."""
+"""Tests of the project's own image on one server with SQLite, whose file is kept across releases."""
 
 import json
 
@@ -14,7 +14,7 @@ ORDERS = ("from project.orders.models import Order;"
 
 @pytest.fixture
 def shop(fleet, project_image, tmp_path):
-    """The first release is live, on an empty file."""
+    """Deploy the first release, with an empty database file."""
     fleet.reset("web1")
     shop = Orders(fleet, tmp_path, project_image)
     shop.settings["media"], shop.host = "local", fleet.hosts["web1"]
@@ -28,13 +28,13 @@ def shop(fleet, project_image, tmp_path):
 
 
 def orders(shop):
-    """The ids of all orders, by the release that is live."""
+    """Return the ids of all orders, read by the live release."""
     return json.loads(shop.host.run(f'docker-runner orders manage shell -v 0 -c "{ORDERS}"', timeout=120))
 
 
 def test_sqlite(shop):
-    """Migrations run, and what visitors write while a release comes and goes is there after it, to the last order: two
-    slots write to one file. Nobody but the app reads it. A second server would have a file of its own: refused."""
+    """Migrations run, and no order is lost while two slots write to one file during a deploy and a rollback. Only the
+    app's user can read the file. A second server is refused, because it would have its own file."""
     for words, live in ((["deploy", shop.image("build-2")], "build-2"), (["rollback"], "build-1")):
         before = orders(shop)
         with shop.load() as load:
@@ -50,4 +50,4 @@ def test_sqlite(shop):
     checker.check(shop)
     shop.hosts["work1"] = {"roles": ["worker"]}
     refused = shop.roll("deploy", shop.image("build-2"))
-    assert refused.code == 2 and "a file of its own" in refused.stderr
+    assert refused.code == 2 and "its own file" in refused.stderr

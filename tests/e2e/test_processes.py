@@ -1,4 +1,4 @@
-"""Processes of a team's own on the fleet: one that runs alone and has a port, one that overlaps."""
+"""Tests of a team's own processes on the fleet: one with a port and a single container, and one that overlaps."""
 
 import json
 
@@ -15,12 +15,12 @@ OWN = {
     "process.alerts.ports": ["2525:2525"],
     "process.mail.command": "daemon 2600", "process.mail.ready": "http :2600/", "process.mail.overlap": True,
 }
-ROLES = {"web1": ["web", "mail"], "web2": ["web", "alerts"], "work1": ["worker", "alerts", "mail"]}  # and no beat
+ROLES = {"web1": ["web", "mail"], "web2": ["web", "alerts"], "work1": ["worker", "alerts", "mail"]}  # without beat
 
 
 @pytest.fixture(scope="module")
 def shop(fleet, tmp_path_factory):
-    """An app of such processes on a fleet that was bare, with v1 live."""
+    """Deploy v1 of an app with such processes to bare hosts."""
     fleet.reset()
     shop = Shop(fleet, tmp_path_factory.mktemp("a shop"))
     shop.settings |= OWN
@@ -33,7 +33,7 @@ def shop(fleet, tmp_path_factory):
 
 
 def answers(shop):
-    """The release that answers at the port of each host which has it."""
+    """Return {host: the release that answers at the process's port}."""
     return {name: json.loads(shop.fleet.hosts[name].run("curl -sS -m 5 http://127.0.0.1:2525/"))["release"]
             for name in ("web2", "work1")}
 
@@ -48,8 +48,8 @@ def containers(shop, name, role):
 
 
 def test_they_go_with_the_release(shop):
-    """Deployed and rolled back with no failed request; one that overlaps runs in both slots until visitors have moved.
-    status and logs know them."""
+    """Both processes are deployed and rolled back without a failed request. The one that overlaps runs in both slots
+    until visitors have moved. status and logs include them."""
     with shop.load() as load:
         with settings(shop, canary=10), shop.rolling("deploy", shop.image("v2")) as rolling:
             rolling.until("flip", "web1")

@@ -1,4 +1,4 @@
-"""Provisioning, from bare hosts on, with the real command over real ssh."""
+"""Tests of provisioning, from bare hosts on, with the real command over real ssh."""
 
 import re
 
@@ -23,7 +23,7 @@ def images(fleet):
 
 @pytest.fixture(scope="module")
 def first(fleet, images, tmp_path_factory):
-    """Three bare hosts, provisioned once: the project, and what was said."""
+    """Provision three bare hosts once. Return the project and the output."""
     fleet.reset("web1", "web2", "work1")
     project = Project(fleet, tmp_path_factory.mktemp("a project"), "shop", images["shop"].rpartition(":")[0])
     return project, project.provision()
@@ -31,7 +31,7 @@ def first(fleet, images, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def serving(first, images):
-    """The same after the first start by hand, with settings staged."""
+    """Stage settings and start the first release by hand. Return the project."""
     project, _ = first
     lines = f"SECRET_KEY={SECRET}\nGREETING=good day\n"
     assert project.deploy("env", "set", "SECRET_KEY", "GREETING", input=lines).returncode == 0
@@ -43,7 +43,7 @@ def serving(first, images):
 
 @pytest.fixture
 def project(serving):
-    """That project. What a test changes in its file is put back, and provisioned."""
+    """Yield that project. If a test changed its file, restore the file and provision again."""
     settings, hosts = dict(serving.settings), {name: dict(host) for name, host in serving.hosts.items()}
     yield serving
     if (serving.settings, serving.hosts) != (settings, hosts):
@@ -52,15 +52,14 @@ def project(serving):
 
 
 def started(host):
-    """Container → when it was started, and the engine's process."""
+    """Return the start time of each container, and the engine's process id."""
     format = "{{.Name}} {{.State.StartedAt}}"
     return host.run(f"docker inspect --format '{format}' $(docker ps -q) | sort; pidof dockerd")
 
 
 def test_every_host_of_a_bare_fleet_is_provisioned(first):
-    """The first run reports its changes, a line each with the hosts it holds for, and a sum; systemd finds no fault
-    with what it has installed, and the engine keeps containers alive. A second run changes nothing, nor does one by a
-    user with sudo."""
+    """The first run prints one line for each change, with its hosts, and a sum. systemd finds no fault in the new
+    units, and the engine keeps containers alive. A second run changes nothing, nor does one as a user with sudo."""
     project, said = first
     lines = said.splitlines()
     assert "web1, web2, work1: add user shop" in lines
@@ -80,7 +79,7 @@ def test_every_host_of_a_bare_fleet_is_provisioned(first):
 
 
 def test_what_runs_is_not_restarted(project):
-    """New options, units, limits and settings' owners come into place while slot, worker, beat and engine go on."""
+    """New options, units, limits and owners of settings are installed while slot, worker, beat and engine run on."""
     hosts = project.fleet.hosts
     before = {name: started(host) for name, host in hosts.items()}
     settings = hosts["web1"].run("cat /etc/default/shop.env")
@@ -102,7 +101,7 @@ def test_what_runs_is_not_restarted(project):
 
 
 def test_a_broken_site_never_replaces_a_working_one(project):
-    """nginx refuses the new configuration: that is the report, and files, links and answers are those of before."""
+    """If nginx refuses the new configuration, that is reported, and files, links and answers stay as before."""
     host = project.fleet.hosts["web1"]
     digest = "find /etc/nginx -type f -o -type l | sort | xargs sha256sum; ls /etc"
     before, workers = host.run(digest), host.run("pgrep -f 'nginx: worker'")
@@ -111,7 +110,7 @@ def test_a_broken_site_never_replaces_a_working_one(project):
         project.settings["site.body_limit"] = "8m"
         done = project.deploy("provision")
         assert done.returncode == 1
-        assert "on web1: put nginx site shop in place:" in done.stderr
+        assert "on web1: install nginx site shop:" in done.stderr
         assert 'unknown directive "no_such_directive" in /etc/nginx/shop/server.d/mine.conf:1' in done.stderr
         assert answers(host, "shop")[0] == 200
     finally:
@@ -121,8 +120,8 @@ def test_a_broken_site_never_replaces_a_working_one(project):
 
 
 def test_a_role_that_is_taken_away_stops(project):
-    """Beat moves to another host: there it is installed; where it was it is stopped and its unit gone, for good. A host
-    that balances no more lets the site go, but for the team's own folder."""
+    """If beat moves to another host, it is installed there; on its old host it is stopped and its unit removed. A host
+    that no longer balances loses the site, except the team's own folder."""
     hosts = project.fleet.hosts
     assert active(hosts["work1"], "shop-beat") == ["active"]
     worker = containers(hosts["work1"])["shop-worker-a"]
@@ -141,8 +140,8 @@ def test_a_role_that_is_taken_away_stops(project):
 
 
 def test_two_apps_on_a_host_do_not_touch_each_other(project, images, tmp_path):
-    """A second app comes, serves beside the first, may read nothing of it, and goes; the first never notices. Its data
-    stays; to remove it twice is no harm."""
+    """A second app is installed, serves beside the first, can read none of its files, and is removed, without an effect
+    on the first. Its data stays. Removing it twice does no harm."""
     host = project.fleet.hosts["web1"]
     before, files = started(host), "find /etc/*/shop* /var/www/shop | sort | xargs ls -ldn"
     mine = host.run(files)
@@ -169,11 +168,11 @@ def test_two_apps_on_a_host_do_not_touch_each_other(project, images, tmp_path):
 
 
 def test_no_secret_shows_anywhere(project):
-    """A planted setting and a planted file are in no process list, log, unit or other file of a host, neither while
-    they are staged nor while they are live, but where they belong; and those files are root's. A user without rights
-    finds them nowhere, and the engine tells nothing."""
+    """A planted setting and a planted file are in no process list, log, unit or other file of a host, staged or live,
+    except in their own files, which are root's. A user without rights cannot read them, and the engine shows none of
+    them."""
     host = project.fleet.hosts["web1"]
-    grep = f"grep -e {SECRET[:-1]}[5] -e {FILE_SECRET[:-1]}[2]"  # the pattern does not match itself
+    grep = f"grep -e {SECRET[:-1]}[5] -e {FILE_SECRET[:-1]}[2]"  # a pattern that does not match itself
     watch = "while sleep 0.01; do cat /proc/[0-9]*/cmdline; done 2>/dev/null | tr '\\0' ' '"
     there = ["ssh", "-F", project.fleet.ssh_config, "web1", watch]
     with running(there) as on_host, running(["sh", "-c", watch]) as here:

@@ -1,4 +1,4 @@
-"""Deploys of the project's own image to bare hosts, with Postgres and Redis: its pages, migrations, tasks and beat."""
+"""Tests of deploys of the project's own image to bare hosts with Postgres and Redis: pages, migrations, tasks, beat."""
 
 import re
 import shlex
@@ -11,14 +11,15 @@ import pytest
 
 from e2e import checker
 from e2e.byhand import answers
+from e2e.fleet.apps import made_project
 from e2e.fleet.load import Load
 from e2e.orders import Orders, doubled, repeated
 from e2e.scenarios import part, settings
-from proc import ROOT, run, wait_until
+from proc import run, wait_until
 
 BACK = "taken back: the old release serves everywhere"
-# What is done, from which release to which; what is live in the end; the step after which it is interrupted, once the
-# new release's worker has begun a task.
+# For each chapter: the command, the old release, the release that is live at the end, and the step after which the
+# deploy is interrupted, once the new release's worker has begun a task.
 STORY = {
     "deploy": ("deploy build-2", "build-1", "build-2", None),
     "rollback": ("rollback", "build-2", "build-1", None),
@@ -28,29 +29,37 @@ STORY = {
 
 @pytest.fixture(scope="module")
 def first(fleet, project_image, tmp_path_factory):
-    """The first deploy ever, to hosts that are provisioned and no more, with an empty database; what it said, and what
-    each host then answered to a visitor."""
+    """Run the first deploy ever, to freshly provisioned hosts with an empty database. Return its output, and each
+    host's answer to a visitor."""
     fleet.reset()
     shop = Orders(fleet, tmp_path_factory.mktemp("a shop"), project_image)
-    shop.provision()
+    tag = shop.image("build-1")
+    make(shop, "provision")
     shop.stage()
-    options = shlex.join(["--config", str(shop.path), "--ssh-config", str(fleet.ssh_config)])
-    done = run(["make", "deploy", f"TAG={shop.image('build-1')}", f"ARGS={options}", f"PYTHON={sys.executable}"],
-               cwd=ROOT, timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = make(shop, "deploy", f"TAG={tag}")
     pages = {name: answers(host, shop.app) for name, host in shop.machines().items()}
     return SimpleNamespace(shop=shop, said=done.stdout, pages=pages)
 
 
+def make(shop, *words):
+    """Run make in the project, which has slipway only as a wheel."""
+    shop.write()
+    options = shlex.join(["--config", str(shop.path), "--ssh-config", str(shop.fleet.ssh_config)])
+    done = run(["make", "-o", "ve/sentinel-deploy", *words, f"ARGS={options}", f"PYTHON={sys.executable}"],
+               cwd=made_project().folder, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
 @pytest.fixture
 def shop(first):
-    """The app, for a test that changes it."""
+    """Yield the app for a test that changes it, and check afterwards that all is well."""
     yield first.shop
     all_is_well(first.shop)
 
 
 def all_is_well(shop):
-    """The invariants hold, there were never two beats, no task is lost, and tasks are sent and done as ever."""
+    """Assert that the invariants hold, two beats never ran, no task is lost, and tasks are still sent and done."""
     shop.settled(90)
     checker.check(shop)
     shop.goes_on()
@@ -58,15 +67,15 @@ def all_is_well(shop):
 
 
 def test_nobody_waits_for_a_hung_engine(shop):
-    """The engines of all hosts stand still, longer than it takes to fill the pipe that a web host's log goes through:
-    its visitors are answered, beat sends, the worker works."""
+    """The engines of all hosts hang for longer than it takes to fill the pipe of a web host's log. Still visitors get
+    answers, beat sends, and the worker works."""
     machines, before = shop.machines().values(), shop.ids(what="sent")
     try:
         for host in machines:
             host.run("pkill -STOP -x dockerd")
         with Load(shop.web[0].url, host=f"{shop.app}.example", rate=60, seconds=80, post_path="/",
                   post_every=30) as load:
-            time.sleep(20)  # 1,200 requests, and 400 fill it
+            time.sleep(20)  # 1,200 requests; 400 fill the pipe
             wait_until(lambda: shop.ids(what="sent") & shop.ids(what="done") - before, 30, "beat and worker go on")
             result = load.stop()
     finally:
@@ -76,8 +85,8 @@ def test_nobody_waits_for_a_hung_engine(shop):
 
 
 def test_the_first_deploy(first, shop):
-    """All migrations are applied, the third-party ones that a live release would forbid too; each host, the balancer
-    included, shows the page; worker and beat work."""
+    """All migrations are applied, even third-party ones that would be refused beside a live release. Each host, and the
+    balancer, shows the page. Worker and beat work."""
     assert "build-1 is live on web1, web2, work1" in first.said
     shown = shop.web[0].run("docker-runner orders manage showmigrations", timeout=120)
     assert "[ ]" not in shown and "[X] 0014_remove_clockedschedule_enabled" in shown, shown
@@ -86,12 +95,12 @@ def test_the_first_deploy(first, shop):
     wait_until(lambda: shop.inside("web1", "/readyz?beat")[0] == 200, 90, "/readyz?beat is 200")
 
 
-# ---- a release, back, and one that is taken back: one load all the while ----
+# ---- a deploy, a rollback, and a deploy that is taken back, under one load ----
 
 @pytest.fixture(scope="module")
 def story(first):
-    """What was told, by name; what visitors saw, the journal of that time, and the orders that were written down. Tasks
-    that only build-2 knows, "later", are in the old worker's hands from the beginning."""
+    """Run all of STORY. Return the results by name, visitors' requests, the journal of that time, and the stored
+    orders. From the beginning, the old worker has tasks "later", which only build-2 knows."""
     shop = first.shop
     shop.bring("build-1"), shop.image("build-2")
     began, known = time.time(), set(shop.query("SELECT id FROM orders_order"))
@@ -115,7 +124,7 @@ def lines(story, **wanted):
 
 
 def puts_back(shop):
-    """How often a worker has put back a task that it does not know."""
+    """Return the number of times that a worker has put back a task that it does not know."""
     return int(shop.host.run("journalctl --sync; journalctl -t orders-worker-a -t orders-worker-b -o cat |"
                              " grep -c 'unknown task project.orders.tasks.later' || :"))
 
@@ -135,7 +144,7 @@ def tell(shop, words, before, after, interrupted):
 
 
 def just_begun(shop):
-    """Whether a task, which takes 3 s, has been under way for less than one."""
+    """Return True if a task, which takes 3 s, began less than a second ago."""
     return any(line["at"] > time.time() - 1 for line in shop.journal(what="begun", task="tick", release="build-2"))
 
 
@@ -144,8 +153,8 @@ def style_sheet(shop):
 
 
 def test_no_request_fails(story, first):
-    """Pages, and orders that are written to the database while it migrates, on both hosts and through the balancer. On
-    no host the release before answers a request that was sent after the new one's first answer."""
+    """No page and no order fails, although orders are written to the database while it migrates, on both hosts and
+    through the balancer. On no host the old release answers a request sent after the new one's first answer."""
     assert not story.seen.failures, story.seen.summary()
     asked = {(record.target, record.method) for record in story.seen.records}
     assert len(asked) == 6 and {method for _, method in asked} == {"GET", "POST"}
@@ -157,7 +166,7 @@ def test_no_request_fails(story, first):
 
 
 def test_pages_of_both_releases_find_their_files(story, first):
-    """After a release and back, each style sheet that a page has named is served by every host."""
+    """After a deploy and a rollback, every host serves each style sheet that a page has named."""
     styles = {tag: story.told[name].style for name, tag in (("deploy", "build-1"), ("rollback", "build-2"))}
     assert len(set(styles.values())) == 2
     for host in first.shop.web:
@@ -166,8 +175,8 @@ def test_pages_of_both_releases_find_their_files(story, first):
 
 
 def test_what_visitors_queue_is_done_once(story):
-    """Each order that a visitor was told of is there, and a worker did its task once; what the old worker got first and
-    does not know was kept for the new one."""
+    """Each order confirmed to a visitor is stored, and its task was done once. Tasks that the old worker received but
+    does not know were kept for the new one."""
     confirmed = [record for record in story.seen.records if record.method == "POST"]
     assert len(story.orders) == len(confirmed) + 2 > 50
     later = lines(story, what="done", task="later")
@@ -178,8 +187,8 @@ def test_what_visitors_queue_is_done_once(story):
 
 @pytest.mark.parametrize("name", STORY)
 def test_a_running_task_is_done_once(story, name):
-    """One was under way when its worker was told to take no more, of the release that is taken back one at that time;
-    nobody does any task twice."""
+    """A task was running when each worker was told to stop taking tasks, also that of the release that is taken back.
+    No task is done twice."""
     outcome, ticks = story.told[name].outcome, lines(story, task="tick")
     moments = {STORY[name][1]: outcome.at("pause")}
     if STORY[name][3]:
@@ -190,15 +199,15 @@ def test_a_running_task_is_done_once(story, name):
 
 
 def under_way(lines, release, moment):
-    """Ids of tasks that a worker of the release had begun and not done at that time, and has done since."""
+    """Return the ids of tasks that a worker of the release had begun before that time and has done after it."""
     begun = {line["id"] for line in lines if line["what"] == "begun" and line["at"] < moment}
     return begun & {line["id"] for line in lines
                     if line["what"] == "done" and line["release"] == release and line["at"] > moment}
 
 
 def test_beats_take_turns(story):
-    """One after the other of five: before and after the deploy, after the rollback, while what is taken back was live
-    and afterwards. Never two at a time."""
+    """Five beats run one after the other, never two at a time: before and after the deploy, after the rollback, in the
+    release that is taken back, and afterwards."""
     sent = lines(story, what="sent")
     assert len({line["container"] for line in sent}) == 5 and {line["host"] for line in sent} == {"work1"}
     assert not doubled(sent)

@@ -1,4 +1,4 @@
-"""A swarm of three hosts, as a team types it: what docs/swarm.md says that Swarm keeps, and what it does not."""
+"""Tests of a swarm of three hosts, set up as a team does it, for the promises and limits of docs/swarm.md."""
 
 import json
 import signal
@@ -16,19 +16,19 @@ RUNNING = ("docker ps --filter label=slipway.id --format"
 
 
 class SwarmShop(Shop):
-    """The hosts are a swarm, and all of them manage: web on two, worker and beat on the third, which balances."""
+    """A swarm of three managers: web on two hosts; worker, beat and the balancer on the third."""
 
     def __init__(self, fleet, folder):
         super().__init__(fleet, folder)
         self.settings |= self.as_swarm()
 
     def as_swarm(self):
-        """What its file says of the engine."""
+        """Return the engine's settings for its file."""
         return {"engine.kind": "swarm", "engine.replicas.web": 3, "engine.replicas.worker": 1,
                 "engine.replicas.beat": 1, "engine.proxy": self.fleet.registry.push(apps.haproxy(), "haproxy:lts")}
 
     def begin(self, tag):
-        """Form the swarm on bare hosts as docs/swarm.md says, and deploy; itself."""
+        """Form the swarm on bare hosts by docs/swarm.md, and deploy. Return self."""
         self.fleet.reset()
         self.provision()
         first, *others = self.machines().values()
@@ -44,20 +44,20 @@ class SwarmShop(Shop):
         return self
 
     def good(self, *words):
-        """Deploy or roll back; the Outcome, which is a good one."""
+        """Deploy or roll back, which must succeed. Return the Outcome."""
         outcome = self.roll(*words)
         assert outcome.code == 0, outcome.stderr
         return outcome
 
     def status(self):
-        """(what is amiss, the releases of all services, whether an update is under way), by `status --json`."""
+        """Return (problems, the releases of all services, updates in progress), from `status --json`."""
         said = json.loads(self.deploy("status", "--json").stdout)
         services = said["services"].values()
         return (said["problems"], {one["release"] for one in services},
                 {one["update"] for one in services} & {"updating", "rollback_started"})
 
     def alone(self, tag):
-        """Wait until this release alone runs, all is well, and there are as many of each as there are to be."""
+        """Wait until only this release runs, without problems, and with the right number of each container."""
         wanted = sorted(f"shop_{role}" for role in ("web", "worker", "beat")
                         for _ in range(self.settings[f"engine.replicas.{role}"]))
 
@@ -75,26 +75,26 @@ class SwarmShop(Shop):
         self.alone(tag)
 
     def environment(self):
-        """What a command in the release that is live finds there."""
+        """Return the environment of a command in the live release."""
         return json.loads(self.deploy("run", "web1", "--", "show").stdout)["environment"]
 
 
 @pytest.fixture(scope="module")
 def swarm(fleet, tmp_path_factory):
-    """The app on a swarm, with v1 live."""
+    """Return the app on a swarm, with v1 live."""
     return SwarmShop(fleet, tmp_path_factory.mktemp("swarm")).begin("v1")
 
 
 @pytest.fixture
 def shop(swarm):
-    """The same, whatever the test before has left."""
+    """Return that app with v1 live, whatever an earlier test left."""
     swarm.bring("v1")
     return swarm
 
 
 def test_provisioning_leaves_a_swarm_alone(shop):
-    """The second time there is nothing to do; live-restore stays off, and there is nothing of slots."""
-    shop.provision()  # a balancer takes hosts that answer now
+    """A second run changes nothing. live-restore stays off, and nothing of slots is installed."""
+    shop.provision()  # now balancers include the hosts that answer
     assert shop.changes() == 0
     for host in shop.machines().values():
         assert host.run("docker info --format '{{.LiveRestoreEnabled}}'") == "false\n"
@@ -103,8 +103,8 @@ def test_provisioning_leaves_a_swarm_alone(shop):
 
 
 def test_no_request_fails(shop):
-    """A release comes with one more container and another proxy, and goes: nobody notices, and each visitor meets the
-    one or the other."""
+    """A deploy with one more container and another proxy, and its rollback, fail no request. Each visitor gets one of
+    the two releases."""
     with shop.load() as load:
         shop.settings["engine.replicas.web"] = 4
         there = shop.good("deploy", shop.image("v2"))
@@ -119,12 +119,12 @@ def test_no_request_fails(shop):
 
 @pytest.mark.parametrize("fault, said", [
     ("crash", "web: "),
-    pytest.param("unready", "web: ", marks=pytest.mark.rare),  # as long as a release may take to get ready
+    pytest.param("unready", "web: ", marks=pytest.mark.rare),  # takes as long as a release may need to get ready
     ("fleeting", "worker: "),
     ("migration", "told to fail"),
 ])
 def test_what_is_bad_is_taken_back(shop, fault, said):
-    """Whole, whichever service it was. One that is not ready is never met by visitors."""
+    """The whole release is taken back, whichever service is bad. No visitor meets a release that is not ready."""
     with shop.load() as load:
         outcome = shop.roll("deploy", shop.image(fault, fault))
     assert outcome.code == 1 and said in outcome.stderr and "v1 serves" in outcome.stderr, outcome.stderr
@@ -134,7 +134,7 @@ def test_what_is_bad_is_taken_back(shop, fault, said):
 
 
 def test_a_rollback_brings_the_settings(shop):
-    """Those of the release that it goes back to; a secret is a file there."""
+    """A rollback restores the settings of its release. A secret is a file in the container."""
     assert shop.deploy("env", "set", input="COLOUR=blue\n").returncode == 0
     assert shop.deploy("env", "set-file", "CERT", "-", input="a\nb\n").returncode == 0
     assert "COLOUR" not in shop.environment()
@@ -149,23 +149,23 @@ def test_a_rollback_brings_the_settings(shop):
 
 
 def begun(shop, rolling):
-    """Wait until Swarm changes services over."""
+    """Wait until Swarm updates services."""
     rolling.until("update")
     wait_until(lambda: "updating" in shop.status()[2], 60, "Swarm has begun")
 
 
 def test_a_killed_deployer(shop):
-    """Swarm goes on with what it was told; no visitor notices, and the next deploy brings one release everywhere."""
+    """Swarm continues the update; no visitor notices, and the next deploy brings one release everywhere."""
     with shop.load() as load, shop.rolling("deploy", shop.image("v2")) as rolling:
         begun(shop, rolling)
-        assert "try again after it" in shop.roll("rollback").stderr
+        assert "an update is under way" in shop.roll("rollback").stderr
         rolling.process.kill()
         shop.alone("v2")
     assert not load.result.failures, load.result.summary()
 
 
 def test_an_interrupted_deployer(shop):
-    """It takes all back first."""
+    """The deployer takes the whole release back before it exits."""
     with shop.rolling("deploy", shop.image("v2")) as rolling:
         begun(shop, rolling)
         rolling.process.send_signal(signal.SIGTERM)
@@ -174,7 +174,7 @@ def test_an_interrupted_deployer(shop):
 
 
 def test_a_lost_manager(shop):
-    """The deployer loses the host that it works through, and goes on by another one; containers start elsewhere."""
+    """If the deployer loses the host that it works through, it continues by another one; containers start elsewhere."""
     first = shop.fleet.hosts["web1"]
     with shop.rolling("deploy", shop.image("v2")) as rolling:
         begun(shop, rolling)
@@ -188,11 +188,11 @@ def test_a_lost_manager(shop):
 
 
 def test_what_is_asked_of_it(shop):
-    """status, logs, run, plan and releases mean what they mean on hosts; what has no meaning says so."""
+    """status, logs, run, plan and releases work as on hosts. A command without a meaning there is refused."""
     assert '["hello", "world"]' in shop.deploy("run", "web1", "--", "hello", "world").stdout
     assert "web1 | " in shop.deploy("logs", "--role", "web", "-n", "20").stdout
     assert "update" in shop.deploy("plan", "v1").stdout and " v1 " in shop.deploy("releases").stdout
-    assert "has no meaning" in shop.deploy("watch").stderr
+    assert "does not work with" in shop.deploy("watch").stderr
     shop.web[0].run("docker node update --availability drain work1")
     wait_until(lambda: "worker: 0 of 1 containers run" in shop.deploy("status").stdout, 60, "status tells of it")
     shop.web[0].run("docker node update --availability active work1")
@@ -200,7 +200,7 @@ def test_what_is_asked_of_it(shop):
 
 
 class RealShop(Orders, SwarmShop):
-    """The project's own image there."""
+    """The project's own image on a swarm."""
 
     def __init__(self, fleet, folder, project_image):
         Orders.__init__(self, fleet, folder, project_image)
@@ -209,10 +209,10 @@ class RealShop(Orders, SwarmShop):
             del host["opts"]
 
 
-@pytest.mark.rare  # its deploys, with a stand-in, are above
+@pytest.mark.rare  # the tests above cover its deploys, with a stand-in
 def test_the_projects_own_image(fleet, project_image, tmp_path):
-    """A release with a migration drops no request and no task: settings are a file, the disk is read-only, the database
-    changes once, and beat takes turns."""
+    """A release with a migration loses no request and no task. Settings are a file, the disk is read-only, the database
+    changes once, and two beats never run at a time."""
     shop = RealShop(fleet, tmp_path, project_image).begin("build-1")
     wait_until(lambda: shop.ids(what="done", release="build-1"), 90, "beat sends, and the worker does it")
     with shop.load() as load:

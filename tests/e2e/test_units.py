@@ -1,4 +1,4 @@
-"""A server's units, nginx and slots with the real systemd and engine, and whatever may befall them."""
+"""Tests of a server's units, nginx and slots with the real systemd and engine, under reboots, kills and full disks."""
 
 import shlex
 import time
@@ -9,11 +9,11 @@ import proc
 from e2e import byhand
 from e2e.byhand import active, answers, containers, until_it_answers
 from e2e.fleet import apps
-from e2e.fleet.docker import docker
+from slipway.make.fleet.docker import docker
 from e2e.fleet.load import Load
 from proc import wait_until
 
-# What a container may not do: writes beside /tmp, programs in /tmp, more than its room, memory and threads.
+# Actions refused to a container: writes outside /tmp, programs in /tmp, too much space, memory and threads.
 TRIES = """
 import os, threading
 def said(function, *words):
@@ -47,7 +47,7 @@ def images(fleet):
 
 @pytest.fixture(scope="module")
 def installed(fleet, images):
-    """A server with the app shop in all roles and release v1 committed."""
+    """Install the app shop in all roles on a server, and commit its release v1."""
     fleet.reset("web1")
     host = byhand.install(fleet, "web1", "shop", images["v1"].rpartition(":")[0])
     assert answers(host, "shop")[0] == 503, "no release is up yet"
@@ -57,7 +57,7 @@ def installed(fleet, images):
 
 @pytest.fixture
 def host(installed):
-    """That server, all its units up in slot a."""
+    """Start all units in slot a. Return the server."""
     installed.run("systemctl start docker shop.target")
     until_it_answers(installed, "shop", "v1")
     wait_until(lambda: running(installed) == set(ALL), 30, "all containers run, and no other")
@@ -65,12 +65,12 @@ def host(installed):
 
 
 def running(host):
-    """The names of all containers that run."""
+    """Return the names of all running containers."""
     return {name for name, state in containers(host).items() if state == "running"}
 
 
 def started(host):
-    """Container → when it was started."""
+    """Return {container: its start time}."""
     return dict(line.split() for line in host.run(
         "docker inspect --format '{{.Name}} {{.State.StartedAt}}' $(docker ps -q)").splitlines())
 
@@ -80,8 +80,8 @@ def load(host, **options):
 
 
 def test_the_target_starts_and_stops_it_all(host):
-    """`systemctl stop APP.target` leaves no container, nginx says 503; `start` brings the live slot and beat back. Each
-    line that a container prints is in the journal once."""
+    """After `systemctl stop APP.target` no container is left and nginx answers 503. `start` starts the live slot and
+    beat. Each line that a container prints is in the journal once."""
     host.run("systemctl stop shop.target", timeout=60)
     assert containers(host) == {} and answers(host, "shop")[0] == 503
     assert active(host, *UNITS) == ["inactive"] * 3
@@ -93,8 +93,8 @@ def test_the_target_starts_and_stops_it_all(host):
 
 
 def test_the_container_has_its_share_of_the_server(host):
-    """It has no capability, and writes to /tmp alone, from where nothing is run; processes, memory and that room have
-    limits that hold."""
+    """The container has no capabilities, can write only to /tmp, and can run no program from there. The limits of
+    processes, memory and that space are enforced."""
     status = host.run("EXTRA='--entrypoint /bin/cat' docker-runner shop /proc/self/status")
     assert all(f"{name}:\t{'0' * 16}\n" in status for name in ("CapEff", "CapBnd")) and "NoNewPrivs:\t1\n" in status
     said = host.run(f"EXTRA='--memory 1g --entrypoint /usr/bin/python3' docker-runner shop -c {shlex.quote(TRIES)}",
@@ -107,12 +107,12 @@ def test_the_container_has_its_share_of_the_server(host):
 
 @pytest.mark.parametrize("how", ["systemctl restart docker", "pkill -9 -x dockerd"])
 def test_docker_restarted_or_killed_costs_no_request(host, how):
-    """Under load Docker goes away twice within a minute: nothing is lost, no container or unit restarts."""
+    """If Docker stops twice within a minute under load, no request fails, and no container or unit restarts."""
     before, counted = started(host), host.run(RESTARTS)
     with load(host) as visitors:
         for _ in range(2):
             host.run(how)
-            time.sleep(1)  # visitors go on meanwhile
+            time.sleep(1)  # visitors continue meanwhile
             wait_until(lambda: host.ssh("docker info >/dev/null 2>&1").returncode == 0, 60, "Docker answers again")
         result = visitors.stop()
     assert not result.failures, result.summary()
@@ -121,7 +121,7 @@ def test_docker_restarted_or_killed_costs_no_request(host, how):
 
 
 def test_a_killed_docker_runner_costs_no_request(host):
-    """Its container is adopted by the next one, of web, worker and beat; nothing is started anew."""
+    """The next docker-runner of web, worker and beat adopts the container, without a restart."""
     before, counted = started(host), [int(number) for number in host.run(RESTARTS).split()]
     with load(host) as visitors:
         host.run("systemctl kill -s KILL --kill-who=main shop-web@a shop-worker@a shop-beat")
@@ -135,7 +135,7 @@ def test_a_killed_docker_runner_costs_no_request(host):
 
 
 def start_busy(host, image):
-    """Slot b, with a worker that has 30 s of work left when it is told to stop."""
+    """Start slot b with a worker that still needs 30 s for its task when it is stopped."""
     host.run(f"docker pull -q {image}; printf 'export TAG=busy\\nexport IMAGE_ID=%s\\n'"
              f" $(docker image inspect --format '{{{{.Id}}}}' {image}) >/run/shop/b.tag;"
              " cp /etc/default/shop.env /run/shop/b.env;"
@@ -145,8 +145,8 @@ def start_busy(host, image):
 
 
 def test_no_stop_keeps_the_engine_away(host, images):
-    """dockerd is killed in the middle of a stop: it is back while a worker still ends its task, and stops that need
-    no time have ended without it."""
+    """If dockerd is killed during a stop, it is back while a worker still finishes its task, and the stops of units
+    without a task have ended without it."""
     units = "shop-web@b shop-worker@b shop-beat"
     start_busy(host, images["busy"])
     host.run(f"systemctl stop --no-block {units}; sleep 0.1; pkill -9 -x dockerd")
@@ -159,17 +159,17 @@ def test_no_stop_keeps_the_engine_away(host, images):
         assert not running(host) & {"shop-web-b", "shop-beat"} and "shop-worker-b" in running(host)
     finally:
         host.run("systemctl start docker")
-        host.ssh("docker kill shop-worker-b")  # on a busy machine its 30 s are over by now
+        host.ssh("docker kill shop-worker-b")  # on a busy machine its 30 s may be over
     wait_until(lambda: active(host, "shop-worker@b") in (["inactive"], ["failed"]), 15, "the stop has ended")
     assert "shop-worker-b" not in running(host)
 
 
 def test_a_reboot_ends_what_is_under_way(host, images):
-    """A request of 8 s and a task of 30 s end as they should when the server goes down in good order; nobody is told
-    that the app is gone."""
+    """On an orderly shutdown, a request of 8 s and a task of 30 s finish, and no visitor gets an error that the app is
+    gone."""
     start_busy(host, images["busy"])
     slow = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Host: shop.example", f"{host.url}/?ms=8000"]
-    asked = "grep shop/a/web.sock /proc/net/unix | grep -v 00010000"  # but for who listens
+    asked = "grep shop/a/web.sock /proc/net/unix | grep -v 00010000"  # without listening sockets
     with proc.running(slow) as request:
         wait_until(lambda: host.run(asked), 10, "it is being answered")
         with load(host, rate=20) as visitors:
@@ -193,7 +193,7 @@ RETURNS = {
 
 @pytest.mark.parametrize("fault", RETURNS)
 def test_it_comes_back_by_itself(host, fault):
-    """After each fault visitors are answered again, without anybody's help; and what runs is what should, once each."""
+    """After each fault visitors get answers again without help, and all units run, once each."""
     old = started(host)["/shop-web-a"]
     with load(host, rate=20) as visitors:
         host.run(RETURNS[fault])
@@ -205,7 +205,7 @@ def test_it_comes_back_by_itself(host, fault):
 
 
 def test_a_full_disk_at_the_start_is_waited_out(host):
-    """While no container can be made the unit tries again and again; once there is room it runs, unaided."""
+    """While no container can be created, the unit retries. Once there is room, it starts by itself."""
     host.run("systemctl stop shop-web@a")
     restarts = "systemctl show -P NRestarts shop-web@a"
     with host.full("/var/lib/docker/containers"):
@@ -216,7 +216,7 @@ def test_a_full_disk_at_the_start_is_waited_out(host):
 
 
 def test_a_power_cut_ends_in_the_committed_release_in_slot_a(host, images):
-    """Live was slot b with an uncommitted release: after the power cut slot a serves TAG, settings and all."""
+    """A power cut while slot b serves an uncommitted release leads to slot a with TAG's release and its settings."""
     host.run(f"docker pull -q {images['v2']}; printf 'export TAG=v2\\nexport IMAGE_ID=%s\\n'"
              f" $(docker image inspect --format '{{{{.Id}}}}' {images['v2']}) >/run/shop/b.tag;"
              " cp /etc/default/shop.env /run/shop/b.env; systemctl start shop-web@b")

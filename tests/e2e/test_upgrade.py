@@ -1,7 +1,7 @@
-"""Servers as an earlier version has left them, brought up by today's commands under load.
+"""Tests of today's commands under load, on servers that an earlier version provisioned.
 
-tests/e2e/before has what provisioning by the version of November 2026 put on hosts (every), web hosts (web) and the one
-with worker, beat and balancer (work): the last version before slots had a mount of their own. It is a record.
+tests/e2e/before has the files that the version of November 2026 installed on hosts (every), web hosts (web), and the
+host with worker, beat and balancer (work): the last one before slots had their own mount. It is a record.
 """
 
 import json
@@ -16,8 +16,8 @@ from e2e.rollouts import Shop
 BEFORE = Path(__file__).parent / "before"
 PARTS = {"web1": ("every", "web"), "web2": ("every", "web"), "work1": ("every", "work")}
 PRIVATE = (".env", ".revert")
-SLOTS = {"a": "v1", "b": "v0", "beat": "v1"}  # slot a is live, b is warm; beat has a release of its own
-# Folders, links and services, as that version made them where there were none.
+SLOTS = {"a": "v1", "b": "v0", "beat": "v1"}  # slot a is live, b is warm; beat has its own
+# The folders, links and services that this version created.
 MADE = """set -e
 useradd --system --shell /usr/sbin/nologin shop
 install -d /var/www/shop/static
@@ -37,7 +37,7 @@ systemctl reload nginx
 
 
 def install(shop):
-    """All that provisioning put on each host."""
+    """Write all files of that provisioning to each host."""
     places = {f"@{name.upper()}@": host.address for name, host in shop.fleet.hosts.items()}
     for name, parts in PARTS.items():
         texts = {}
@@ -52,14 +52,14 @@ def install(shop):
 
 
 def pulled(host, image):
-    """The release is on the host; the text of a file that names it."""
+    """Pull the release to the host. Return the text of a file that names it."""
     made = host.run(f"docker pull -q {image} >/dev/null; docker image inspect --format '{{{{.Id}}}}' {image}",
                     timeout=300)
     return f"export TAG={image.rpartition(':')[2]}\nexport IMAGE_ID={made}"
 
 
 def record(tag, text, roles):
-    """A line of releases.log: that this was deployed and committed."""
+    """Return a line of releases.log for this deploy, committed."""
     image_id = checker.release(text)["IMAGE_ID"]
     line = json.dumps({
         "id": "68112f734971", "action": "deploy", "tag": tag, "image_id": image_id, "digest": image_id,
@@ -69,7 +69,7 @@ def record(tag, text, roles):
 
 
 def release(shop, name):
-    """What two deploys left on a host: v1 live in slot a, v0 warm in slot b, for ten minutes yet."""
+    """Put a host into the state after two deploys: v1 live in slot a, and v0 warm in slot b for ten more minutes."""
     host, roles = shop.fleet.hosts[name], shop.hosts[name]["roles"]
     texts = {tag: pulled(host, f"{shop.settings['image']}:{shop.image(tag)}") for tag in ("v0", "v1")}
     settings = host.run("cat /etc/default/shop.env")
@@ -87,7 +87,7 @@ def release(shop, name):
 
 @pytest.fixture
 def shop(fleet, tmp_path):
-    """The hosts as that version has left them, with v1 live."""
+    """Return the hosts as that version left them, with v1 live."""
     fleet.reset()
     shop = Shop(fleet, tmp_path)
     install(shop)
@@ -99,20 +99,20 @@ def shop(fleet, tmp_path):
 
 
 def started(shop):
-    """Host → its containers, and since when they run."""
+    """Return {host: its containers with their start times}."""
     return {name: sorted(host.run("docker inspect --format '{{.Name}} {{.State.StartedAt}}' $(docker ps -q)").split())
             for name, host in shop.machines().items()}
 
 
 def test_no_visitor_notices(shop):
-    """Provisioned and deployed under load by today's commands: no request fails and nothing that runs is restarted by
-    provisioning, status is content, a rollback to what that version had deployed works, as does the next deploy, and a
-    boot brings that."""
+    """Today's commands provision and deploy under load: no request fails, provisioning restarts nothing, and status
+    finds no problem. A rollback to the old version's release works, and so does the next deploy, which survives a
+    boot."""
     with shop.load(rate=80, seconds=400) as load:
         before = started(shop)
         shop.provision()
         assert started(shop) == before
-        for host in shop.machines().values():  # a shutdown then waits for what runs, as it did before
+        for host in shop.machines().values():  # the services that let a shutdown wait
             assert host.run("systemctl is-active docker-runner.target nginx-first") == "active\nactive\n"
         shop.bring("v2")
         checker.check(shop)

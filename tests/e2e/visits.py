@@ -1,10 +1,10 @@
-"""Which of two web hosts behind a balancer has visitors, by its nginx's log."""
+"""The visitors of each of two web hosts behind a balancer, counted in nginx's log."""
 
 from proc import wait_until
 
 
 def visits(shop, name):
-    """How many requests a web host has had, but for those of Consul."""
+    """Return the number of a web host's requests, without Consul's."""
     return int(shop.fleet.hosts[name].run("sed '/Consul Health Check/d' /var/log/nginx/shop.access.log | wc -l"))
 
 
@@ -14,7 +14,7 @@ def has_visitors(shop, name):
 
 
 def has_none(shop, name):
-    """While the other one has many."""
+    """Return True if this host gets no request while the other one gets many."""
     before, other = visits(shop, name), {"web1": "web2", "web2": "web1"}[name]
     has_visitors(shop, other)
     return visits(shop, name) == before

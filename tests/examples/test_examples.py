@@ -1,4 +1,4 @@
-"""examples/kubernetes and examples/platforms: kubectl builds them, schemas know them, the image has what they name."""
+"""Tests of examples/kubernetes and examples/platforms: kubectl builds them, schemas accept them, and the image fits."""
 
 import os
 import re
@@ -10,14 +10,14 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from proc import ROOT, run
+from proc import ROOT, executable, run
 from services import missing
 from slipway.deploy.agent.roles import BUILT_IN
 from slipway.health import probes
 
 CLUSTER, PLATFORMS = ROOT / "examples/kubernetes", ROOT / "examples/platforms"
 SETTINGS = dict(re.findall("^([A-Z_]+)=(.*)", (CLUSTER / "production/settings.env.example").read_text(), re.MULTILINE))
-WANTED = {**{name: process.command for name, process in BUILT_IN.items()}, "release": "migrate"}  # process → command
+WANTED = {**{name: process.command for name, process in BUILT_IN.items()}, "release": "migrate"}  # process: command
 FLY, RENDER, HEROKU, SERVICE, JOB = (
     (tomllib.loads if name.endswith("toml") else yaml.safe_load)((PLATFORMS / name).read_text()) for name in (
         "fly.toml", "render.yaml", "heroku.yml", "cloudrun-service.yaml", "cloudrun-migrate.yaml"))
@@ -25,17 +25,12 @@ FLY, RENDER, HEROKU, SERVICE, JOB = (
 [BEFORE] = JOB["spec"]["template"]["spec"]["template"]["spec"]["containers"]
 KNOWN = {*"""app kill_signal kill_timeout build deploy env processes http_service vm internal_port force_https
     auto_stop_machines min_machines_running checks type name runtime image dockerCommand preDeployCommand
-    healthCheckPath numInstances maxShutdownDelaySeconds envVars""".split()}  # as Fly and Render explain their files
-
-
-def program(path, text):
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
+    healthCheckPath numInstances maxShutdownDelaySeconds envVars""".split()}  # from the documentation of Fly and Render
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """(kind, name) → object, as kubectl makes them of the overlay."""
+    """Return {(kind, name): object} as kubectl builds them from the overlay."""
     folder = shutil.copytree(CLUSTER, tmp_path_factory.mktemp("cluster"), dirs_exist_ok=True)
     shutil.copy(folder / "production/settings.env.example", folder / "production/settings.env")
     done = run([shutil.which("kubectl") or missing("kubectl"), "kustomize", folder / "production"])
@@ -45,14 +40,14 @@ def built(tmp_path_factory):
 
 @pytest.fixture
 def pods(built):
-    """Process → the pod that it runs in."""
+    """Return {process: its pod}."""
     return {"release" if name == "migrate" else name: made["spec"]["template"]["spec"]
             for (kind, name), made in built.items() if kind in ("Deployment", "Job")}
 
 
 @pytest.mark.parametrize("version", ["1.30", "1.36"])
 def test_schemas_know_every_key(built, version):
-    pod = {"containers": [{"name": "site", **SITE}, {"name": "before", **BEFORE}]}  # Cloud Run's are a pod's
+    pod = {"containers": [{"name": "site", **SITE}, {"name": "before", **BEFORE}]}  # Cloud Run's containers are a pod's
     for made in [*built.values(), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": pod}]:
         kubernetes_validate.validate(made, version, strict=True)
     assert all(KNOWN >= part.keys() for part in (FLY, FLY["http_service"], *RENDER["services"]))
@@ -60,7 +55,7 @@ def test_schemas_know_every_key(built, version):
 
 
 def test_the_objects_fit_each_other(built, pods):
-    """Selectors meet the pods of their object's name alone, visitors come to the site, settings are there."""
+    """Selectors match only the pods of their object's name, visitors reach the site, and all pods have the settings."""
     labels = {name: built["Deployment", name]["spec"]["template"]["metadata"]["labels"] for name in BUILT_IN}
     for key in (*(("Deployment", name) for name in labels), ("Service", "web"), ("PodDisruptionBudget", "web")):
         selector = built[key]["spec"]["selector"]
@@ -75,7 +70,7 @@ def test_the_objects_fit_each_other(built, pods):
 
 
 def test_how_pods_live_and_end(built, pods):
-    """They have no rights; the old web stays until the new one is ready, beat is one, each ends in a host's time."""
+    """Pods have no rights. The old web stays until the new one is ready, beat is one, and stop times are a host's."""
     for name, pod in pods.items():
         assert pod["securityContext"]["runAsNonRoot"] and not pod["automountServiceAccountToken"], name
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -90,7 +85,7 @@ def test_how_pods_live_and_end(built, pods):
 
 
 def test_what_is_asked_of_the_site(pods):
-    """Visitors wait for /readyz; every path is one that the image answers to anybody, at its port."""
+    """Traffic waits for /readyz. Every probe's path is one that the image answers to anybody, at the right port."""
     [box], fly = pods["web"]["containers"], FLY["http_service"]
     asked = [(kind, one["httpGet"]) for of in (box, SITE) for kind, one in of.items() if kind.endswith("Probe")]
     port = int(re.findall(r"^EXPOSE (\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0])
@@ -101,12 +96,12 @@ def test_what_is_asked_of_the_site(pods):
 
 
 def test_the_image_s_own_commands(pods, tmp_path):
-    """docker-run.sh, started as each platform does, starts what it starts on a host; programs are stand-ins."""
+    """docker-run.sh, called as by each platform, starts the same programs as on a host. Programs are stand-ins."""
     shutil.copy(ROOT / "docker-run.sh", tmp_path)
     for name in ("python", "celery"):
-        program(tmp_path / name, 'echo "${0##*/} $*"')
+        executable(tmp_path / name, '#!/bin/sh\necho "${0##*/} $*"')
 
-    def started(words):  # a text is for a shell
+    def started(words):  # a string is for a shell
         command = ["sh", "-c", words.replace("/app/", f"{tmp_path}/")] if isinstance(words, str) else [
             tmp_path / "docker-run.sh", *words]
         return run(command, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}).stdout
@@ -125,7 +120,7 @@ def test_the_image_s_own_commands(pods, tmp_path):
 
 
 def test_settings_and_threads():
-    """The image takes the example's settings, each platform asks for all of them, and has compose.yaml's threads."""
+    """The image accepts the example's settings. Each platform lists all of them, and has compose.yaml's threads."""
     env = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings_docker", **SETTINGS}
     check = [ROOT / "ve/bin/python", "manage.py", "version"]
     assert run(check, cwd=ROOT, env=env).returncode == 64, "SECRET_KEY is for everybody to choose"
@@ -139,9 +134,9 @@ def test_settings_and_threads():
 
 
 def test_a_rollout(tmp_path):
-    """rollout.sh takes all back where one does not get ready, and says so; kubectl is a stand-in."""
+    """rollout.sh takes the whole release back if one deployment is not ready, and reports it. kubectl is a stand-in."""
     shutil.copytree(CLUSTER, tmp_path, dirs_exist_ok=True)
-    program(tmp_path / "kubectl", 'echo "$*"; case "$*" in *"status deployment/$AMISS") exit 1 ;; esac')
+    executable(tmp_path / "kubectl", '#!/bin/sh\necho "$*"; case "$*" in *"status deployment/$AMISS") exit 1 ;; esac')
     lines = {name: run([tmp_path / "rollout.sh"], env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "AMISS": name})
              for name in ("", "worker")}
     good, bad = (done.stdout.replace("--namespace shop ", "").splitlines() for done in lines.values())

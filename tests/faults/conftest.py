@@ -1,4 +1,4 @@
-"""Disks that fail and power that is cut, by companions/tapemock, which needs the companions' virtualenv."""
+"""Disks that fail or lose power, by examples/companions/tapemock, which needs the companions' virtualenv."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ import pytest
 
 from proc import ROOT
 
-sys.path[:0] = [str(ROOT), str(ROOT / "companions/tapemock")]
+sys.path[:0] = [str(ROOT), str(ROOT / "examples/companions/tapemock")]
 from tapemock.mounted import mounted  # noqa: E402
 
 PYTHON = ROOT / "ve/companion/bin/python"
@@ -18,7 +18,7 @@ PYTHON = ROOT / "ve/companion/bin/python"
 
 @pytest.fixture(scope="session")
 def tapemock_python():
-    """One that has what tapemock needs: installed where that has changed, as `make companion` does it."""
+    """Return a Python with tapemock's packages, which are installed as by `make companion` if they changed."""
     if not os.path.exists("/dev/fuse"):
         pytest.skip("/dev/fuse is not to be had here")
     if not shutil.which("fusermount3"):
@@ -29,6 +29,6 @@ def tapemock_python():
 
 @pytest.fixture
 def failing_disk(tapemock_python):
-    """over(folder): tapemock over a folder, which is there as it was, until the test ends."""
+    """Yield over(folder), which runs tapemock over an existing folder until the test ends."""
     with contextlib.ExitStack() as stack:
         yield lambda folder: stack.enter_context(mounted(folder, folder, "--power-cut", python=tapemock_python))

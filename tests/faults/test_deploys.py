@@ -1,4 +1,4 @@
-"""A deploy on a disk that fails, or whose power is cut: a release is live as a whole, and nothing committed is lost."""
+"""Tests of deploys on a disk that fails or loses power: a release is complete, and nothing committed is lost."""
 
 import contextlib
 import os
@@ -14,13 +14,13 @@ from slipway.deploy.agent.steps.table import STEPS
 from deployer.machine import Machine
 from deployer.simulated import FOREVER, Killed, world
 
-fsync = os.fsync  # which `world` leaves out
+fsync = os.fsync  # `world` replaces it
 
 
 @pytest.fixture
 def machine(tmp_path, failing_disk):
-    """One with v1 live, on a disk that may fail, but for /run, which is in memory, and what nginx writes. Nobody looks
-    on at every instant: tests/deployer/test_agent.py does."""
+    """Yield a machine with v1 live, on a disk that may fail, except /run, which is in memory, and nginx's logs. Its
+    state is not checked at every instant: tests/deployer/test_agent.py does that."""
     (tmp_path / "root/var").mkdir(parents=True)
     for folder in ("run", "var/log"):
         (tmp_path / "memory" / folder).mkdir(parents=True)
@@ -35,8 +35,8 @@ def machine(tmp_path, failing_disk):
 
 
 def deployed(machine, tag, fuse=FOREVER):
-    """The agent's steps until one fails: what it says of that, None where all is well. It is killed after so many
-    effects from `prepare` on, which is what writes to the disk."""
+    """Run the agent's steps until one fails. Return the problem, or None. The agent is killed after `fuse` effects from
+    `prepare` on, the first step that writes to the disk."""
     attempt, said = Attempt(machine.host, program="/agent"), []
     for name, args in machine.steps("deploy", tag):
         machine.host.fuse = fuse if name == "prepare" else machine.host.fuse
@@ -47,14 +47,14 @@ def deployed(machine, tag, fuse=FOREVER):
 
 
 def records(machine):
-    """Tags that were committed, as the log has them; none of its lines is torn."""
+    """Return the committed tags in the log. No line may be torn."""
     found, torn = releases.read_log(machine.host)
     assert not torn
     return [record["tag"] for record in found if record["outcome"] == "committed"]
 
 
 def live(machine):
-    """The release that is committed, which is the one that visitors get."""
+    """Return the committed release. It must be the one that visitors get."""
     machine.at_every_instant()
     tag = releases.read_tag(machine.host.tag)["tag"]
     assert slots.release_in(machine.host, slots.live(machine.host))["tag"] == tag
@@ -63,7 +63,7 @@ def live(machine):
 
 FAULTS = [
     *((path + "*", operation, "EIO", None) for path in ("TAG", "releases.log") for operation in ("create", "fsync")),
-    *((path + ".next", "rename", "EIO", None) for path in ("TAG", "releases.log")),  # FUSE removes what is open by it
+    *((path + ".next", "rename", "EIO", None) for path in ("TAG", "releases.log")),  # FUSE removes open files so
     *((path + "*", "write", "ENOSPC", None) for path in ("TAG", "REVERT", "releases.log")),
     ("shop*", "fsyncdir", "EIO", None), ("releases.log*", "write", "EIO", 100)]
 SAID = {"EIO": "Input/output error", "ENOSPC": "No space left on device"}
@@ -71,7 +71,7 @@ SAID = {"EIO": "Input/output error", "ENOSPC": "No space left on device"}
 
 @pytest.mark.parametrize("path, operation, errno, torn", FAULTS)
 def test_a_disk_that_fails(path, operation, errno, torn, machine):
-    """One line says so. The old release stays, as a whole; and the next deploy goes out."""
+    """One line reports it, the old release stays complete, and the next deploy succeeds."""
     with machine.disk.failing(f"var/www/*{path}", operation, errno=errno, torn=torn):
         problem = deployed(machine, "v2")
         assert problem.endswith(SAID[errno]) and "\n" not in problem and "/var/www/shop" in problem, problem
@@ -88,8 +88,8 @@ def test_a_disk_that_fails(path, operation, errno, torn, machine):
 
 @pytest.mark.parametrize("names", [False, True])
 def test_a_power_cut_in_the_middle_of_a_commit(names, machine):
-    """It boots into the old release or the new one, after any effect, and the log has all that it had. What it lacks
-    then of the new one the next deploy adds. What was committed outlives a cut."""
+    """After a cut at any effect it boots into the old release or the new one, and the log keeps all older records. The
+    next deploy adds missing data of the new release. Committed data survives a cut."""
     were_live, done = ["v1"], False
     for fuse in range(100):
         tag = f"v{fuse + 2}"

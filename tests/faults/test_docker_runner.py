@@ -1,9 +1,8 @@
-"""docker-runner on a server whose disk fails: one line says which file, and no container starts."""
+"""Tests of docker-runner on a server whose disk fails: one line names the file, and no container starts."""
 
 import pytest
 
-from host.conftest import shell  # noqa: F401: fixtures
-from host.test_docker_runner import server  # noqa: F401
+from host.test_docker_runner import server  # noqa: F401: a fixture
 
 
 @pytest.mark.parametrize("path", ["var/www/shop/TAG", "etc/default/shop", "etc/default/shop.env"])

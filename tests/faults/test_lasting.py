@@ -1,5 +1,5 @@
-"""A process is killed before and after each change that a primitive makes, and the power is cut: what is there is
-whole, and what it has returned from stays."""
+"""A process is killed before and after each change that a primitive makes, or the power is cut: files are complete, and
+changes stay once the primitive has returned."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ really_open = os.open
 
 
 def used(primitive, folder, changes, **broken):
-    """Whether `use` has returned, in a process that dies before that change. `broken`: functions of os instead."""
+    """Return True if `use` returned in a process that dies before that change. `broken`: replaced functions of os."""
     child = os.fork()
     if not child:
         left = iter(range(changes))
@@ -44,8 +44,8 @@ def used(primitive, folder, changes, **broken):
 
 
 def prepared(primitive, disk):
-    """A folder on it, for good, as before `use`."""
-    for name in os.listdir(disk.mount):  # a cut takes time by what is there
+    """Create a synced folder on the disk in the state before `use`."""
+    for name in os.listdir(disk.mount):  # a cut takes longer with more files
         shutil.rmtree(disk.mount / name, ignore_errors=True)
     folder = tempfile.mkdtemp(dir=disk.mount)
     sync(disk.mount)
@@ -55,7 +55,7 @@ def prepared(primitive, disk):
 
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_an_end_at_every_change(name, failing_disk, tmp_path):
-    """Without a cut, with either kind of one; and with one after it without any sync, which is noticed."""
+    """All primitives survive a kill without a power cut, and with either kind of cut. A missing sync is detected."""
     primitive, disk = PRIMITIVES[name], failing_disk(tmp_path / "disk")
     for cut in (lambda: None, disk.power_cut, partial(disk.power_cut, True)):
         for changes in range(100):

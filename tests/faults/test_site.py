@@ -1,4 +1,4 @@
-"""The site on a disk that is full, broken or without power: one clear error, no half file, nothing that is corrupt."""
+"""Tests of the site on a disk that is full, broken or without power: one clear error, no half file, no corruption."""
 
 import contextlib
 import os
@@ -52,14 +52,14 @@ def site(disk, tmp_path):
 
 
 def post(site, path, body=b"", kind="text/plain"):
-    """The status."""
+    """Return the status."""
     with contextlib.closing(site.connection()) as connection:
         connection.request("POST", path, body, {"Content-Type": kind})
         return connection.getresponse().status
 
 
 def fails(site, said, *words):
-    """An error of one record, and an answer that it is one."""
+    """Assert that the request fails with 500 and one error record."""
     before = len(site.process.output())
     assert post(site, *words) == 500
     wait_until(lambda: said in site.process.output()[before:], what=said)
@@ -68,7 +68,7 @@ def fails(site, said, *words):
 
 @pytest.mark.parametrize("size", [100_000, 4_000_000], ids=["in memory", "in a temporary file"])
 def test_an_upload_to_a_full_disk(site, disk, size):
-    """It leaves nothing, and the next one goes through."""
+    """A failed upload leaves nothing, and the next one succeeds."""
     head = b'--x\r\nContent-Disposition: form-data; name="film"; filename="film"\r\n\r\n'
     upload = "/upload", head + b"x" * size + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
     with disk.failing("media/*", "write", errno="ENOSPC", after=50_000):
@@ -89,7 +89,7 @@ def rows(disk):
     ("db.sqlite3*", "write", "EIO", "disk I/O error"), ("*-wal", "write", "ENOSPC", "database or disk is full"),
     ("db.sqlite3", "read", "EIO", "disk I/O error"), ("*-wal", "create", "ENOSPC", "unable to open database file")])
 def test_sqlites_file_on_a_disk_that_fails(path, operation, errno, said, site, disk):
-    """What was committed before is there, and what comes when the disk works again."""
+    """Older commits are there, and writes work again when the disk does."""
     assert post(site, "/write?name=before") == 200
     with disk.failing(path, operation, errno=errno):
         fails(site, said, "/write?name=meanwhile")
@@ -99,7 +99,7 @@ def test_sqlites_file_on_a_disk_that_fails(path, operation, errno, said, site, d
 
 @pytest.mark.parametrize("names", [False, True])
 def test_sqlites_file_after_a_power_cut(names, site, disk):
-    """It is whole, and older commits are there. Of the last ones some may be lost: its log is synced now and then."""
+    """The file is not corrupt and has the older commits. The last may be lost, as its log is synced now and then."""
     for number in range(20):
         assert post(site, f"/write?name={number}") == 200
     disk.power_cut(names)

@@ -1,4 +1,4 @@
-"""What the tests of what a server gets share: the programs they need, and an nginx with the shipped configuration."""
+"""Fixtures for the tests of a server's files: Debian's programs, and an nginx with the shipped configuration."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ from slipway.deploy.server.site import uploads  # noqa: E402
 
 
 def program(name):
-    """The path of a program of Debian's packages; skips the test where it is missing, but fails in CI on Linux."""
+    """Return the path of a program of Debian; if it is missing, skip the test, or in CI on Linux fail it."""
     if sys.platform != "linux":
         pytest.skip("servers run Linux")
     path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
@@ -34,15 +34,9 @@ def program(name):
     return path or pytest.skip(f"{name} is not installed")
 
 
-@pytest.fixture(scope="module", params=["dash", "busybox"])
-def shell(request):
-    """The words that start one."""
-    return [program("busybox"), "sh"] if request.param == "busybox" else [program("dash")]
-
-
 class App(ThreadingMixIn, UnixStreamServer):
-    """A release that listens on a slot's socket: answers with its name and the request it got, as JSON; / with
-    `status`; a request with X-Hang once it is `let_go`."""
+    """A release on a slot's socket. It answers with its name and the request, as JSON, and to / with `status`; it
+    answers a request with X-Hang only after `let_go` is set."""
 
     daemon_threads = True
     request_queue_size = 512
@@ -86,7 +80,7 @@ class App(ThreadingMixIn, UnixStreamServer):
 
 
 def ask(address, path="/", method="GET", body=None, **headers):
-    """One request over a connection of its own: (status, headers, body as text)."""
+    """Send a request over a new connection; return (status, headers, body as text)."""
     connection = connection_to(address, 30)
     with contextlib.closing(connection):
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
@@ -95,7 +89,7 @@ def ask(address, path="/", method="GET", body=None, **headers):
 
 
 class Nginx:
-    """Debian's nginx in a folder of its own, with rendered files where the heads of the templates say."""
+    """Debian's nginx in its own folder, with rendered files at the paths that the heads of the templates name."""
 
     def __init__(self, root, binary):
         self.root, self.binary = root, binary
@@ -110,7 +104,7 @@ class Nginx:
             f"default_type application/octet-stream; include {root}/etc/nginx/sites-enabled/*; }}\n")
 
     def put(self, path, text):
-        """Write a rendered file, its paths moved below our folder."""
+        """Write a rendered file, with its paths moved below our folder."""
         for folder in ("/etc/nginx/", "/run/", "/var/www/", "/var/log/nginx/"):
             text = text.replace(folder, f"{self.root}{folder}")
         target = self.root / path
@@ -118,14 +112,14 @@ class Nginx:
         target.write_text(text)
 
     def put_site(self, kind, site, public, values):
-        """Its files; a machine that runs tests may have no IPv6, and two tests share its ports less easily."""
+        """Write the site's files, without IPv6: a machine may lack it, and parallel tests would share its ports."""
         self.put(f"etc/nginx/sites-enabled/{site}", render(f"nginx/{kind}site.conf", values))
         self.put(f"etc/nginx/{site}/public.conf", re.sub(r".*listen \[::\].*\n", "", render(f"nginx/{public}", values)))
         self.put(f"etc/nginx/{site}/app.conf", render(f"nginx/{kind}app.conf", values))
         self.put(f"etc/nginx/{site}/maintenance.html", render("nginx/maintenance.html", values))
 
     def site(self, app, public="http.conf", balancers=(), media="local", **more):
-        """The site of an app, and its slots' folders with web.sock naming a. Returns its port."""
+        """Write the site of an app, and its slots' folders with web.sock on slot a; return the site's port."""
         port = free_port()
         values = {"APP": app, "SITE": app, "SCHEME": "https", "SERVER_NAMES": "localhost", "BODY_LIMIT": "2m",
                   "HTTP_PORT": f"127.0.0.1:{port}", "BALANCERS": each("{} balancer;", balancers),
@@ -137,7 +131,7 @@ class Nginx:
         return port
 
     def balancer(self, app, ports, proxies=(), media="local"):
-        """The balancer's site before hosts on these ports, and behind proxies. Returns its port."""
+        """Write the site of a balancer before hosts on these ports and behind proxies; return its port."""
         port, site = free_port(), f"{app}-balancer"
         values = {"APP": app, "SITE": site, "SERVER_NAMES": "localhost", "BODY_LIMIT": "2m",
                   "HTTP_PORT": f"127.0.0.1:{port}", "PROXIES": each("{} proxy;", proxies),
@@ -147,7 +141,7 @@ class Nginx:
         return port
 
     def flip(self, app, slot):
-        """What a deploy does: one rename over web.sock."""
+        """Move web.sock to a slot by one rename, as a deploy does."""
         link = self.root / "run" / app / "web.sock"
         new = link.with_name("web.sock.new")
         new.symlink_to(f"{slot}/web.sock")
@@ -158,7 +152,7 @@ class Nginx:
 
     @contextlib.contextmanager
     def serving(self, *ports):
-        """Runs while the block does; ready when every port answers."""
+        """Run nginx while the block runs, which starts as soon as every port answers."""
         checked = run(self.command("-t"))
         assert checked.returncode == 0, checked.stderr
         with running(self.command()) as process:
@@ -169,7 +163,7 @@ class Nginx:
 
 @pytest.fixture
 def nginx():
-    """An Nginx without sites yet, in a path that is short, as sockets' names must be, and has no space."""
+    """An Nginx without sites, in a path that has no spaces and is short enough for sockets' names."""
     root = Path(tempfile.mkdtemp(prefix="nginx-"))
     yield Nginx(root, program("nginx"))
     shutil.rmtree(root)
@@ -177,7 +171,7 @@ def nginx():
 
 @pytest.fixture
 def apps(nginx):
-    """start(app, slot, release): an App on that slot's socket, ended with the test."""
+    """start(app, slot, release): an App on that slot's socket; it is stopped after the test."""
     started = []
 
     def start(app, slot, release, status=200):
@@ -192,7 +186,7 @@ def apps(nginx):
 
 @pytest.fixture
 def certificate(tmp_path):
-    """(certificate, key) for localhost, signed by itself."""
+    """A self-signed certificate for localhost: (certificate, key)."""
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     subprocess.run([program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                     "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)],

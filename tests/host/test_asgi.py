@@ -1,4 +1,4 @@
-"""Who stays connected, across flips: nginx as shipped, a balancer's too, before sites under SERVER=asgi."""
+"""Long connections across flips: the shipped nginx, a balancer's too, before sites with SERVER=asgi."""
 
 import contextlib
 import itertools
@@ -14,18 +14,19 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from connect import connection_to
+from ops.served import COMMAND
 from postgresql import migrate
-from proc import ROOT, VE_PYTHON, running, wait_until
+from proc import ROOT, running, wait_until
 
 from .conftest import ask
 
 FLIPS = 4
-ENDS = 10  # seconds that a release may take to end: those who would never go are told to, long polls are answered
+ENDS = 10  # seconds in which a release must exit: it closes websockets and streams, and answers long polls
 
 
 @pytest.fixture
 def release(nginx, tmp_path):
-    """Starts a release of the chat in a slot."""
+    """start(slot, name): start a release of the chat in a slot, and return its process."""
     (tmp_path / "scratch_settings.py").write_text(
         "from project.settings import *\nROOT_URLCONF = 'live'\nASGI_APPLICATION = 'live.application'\n")
     database = f"sqlite:///{tmp_path}/db.sqlite3"
@@ -36,8 +37,7 @@ def release(nginx, tmp_path):
     with contextlib.ExitStack() as started:
         def start(slot, name):
             path = nginx.root / "run/shop" / slot / "web.sock"
-            command = [VE_PYTHON, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
-            process = started.enter_context(running(command, cwd=ROOT, env={
+            process = started.enter_context(running(COMMAND, cwd=ROOT, env={
                 **env, "SOCKET": str(path), "RELEASE_NAME": name}))
             wait_until(lambda: ask(path, "/readyz")[0] == 200, what="it is ready")
             return process
@@ -45,14 +45,14 @@ def release(nginx, tmp_path):
 
 
 class Crowd:
-    """Visitors who stay connected, each in a way of their own, until `over`."""
+    """Visitors who stay connected until `over`, each in another way."""
 
     def __init__(self):
         self.over, self.answers, self.closed = threading.Event(), Counter(), Counter()
         self.said, self.heard, self.releases, self.streams = {}, {}, [], 0
 
     def chat(self, name, port):
-        """Says one line after the other; after a reconnect the last one again, if nobody said that it was kept."""
+        """Send one line after the other; after a reconnect repeat the last one, unless the server confirmed it."""
         self.said[name], heard = 1, self.heard.setdefault(name, [])
         while not self.over.is_set():
             with contextlib.suppress(ConnectionClosed), \
@@ -72,7 +72,7 @@ class Crowd:
             raise
 
     def events(self, name, port):
-        """A stream of events; when it ends, which it does in whole, another one from the last event on."""
+        """Read a stream of events; it ends only between two events, and another stream then continues it."""
         heard = self.heard.setdefault(name, [])
         while not self.over.is_set():
             self.streams += 1
@@ -81,20 +81,20 @@ class Crowd:
                     heard += [line[6:].decode().strip()] if line.startswith(b"data: ") else []
 
     def polls(self, name, port):
-        """One long poll after the other."""
+        """Send one long poll after the other."""
         heard = self.heard.setdefault(name, [])
         while not self.over.is_set():
             with self.get(port, f"/poll?after={len(heard)}") as response:
                 heard += json.loads(response.read())
 
     def waits(self, port):
-        """Polls that wait in vain for as long as they may."""
+        """Send long polls that get no event and last until their timeout."""
         while not self.over.is_set():
             with self.get(port, "/poll?after=1000000") as response:
                 assert json.loads(response.read()) == []
 
     def pages(self, port):
-        """Plain requests, which tell the release."""
+        """Send plain requests; their answers name the release."""
         while not self.over.is_set():
             with self.get(port, "/plain") as response:
                 self.releases.append(response.read().decode())
@@ -109,9 +109,9 @@ class Crowd:
 
 
 def test_a_chat_loses_nothing_across_flips(nginx, release, tmp_path):
-    """Flips under load, half of it through a balancer: each line that was said is kept, and each visitor hears all
-    in their order. Websockets reconnect as they are told to; streams and long polls end whole; plain requests notice
-    nothing; and nobody who stays keeps an old release from its end."""
+    """Flips under load, half of it through a balancer: each line that was sent is kept, and each visitor gets all lines
+    in order. Websockets reconnect after code 1012; streams and long polls end complete; plain requests do not fail; and
+    no visitor who stays keeps an old release from exiting."""
     port = nginx.site("shop", balancers=["127.0.0.1"])
     front = nginx.balancer("shop", [port])
     crowd, live = Crowd(), release("a", "v0")
@@ -125,7 +125,7 @@ def test_a_chat_loses_nothing_across_flips(nginx, release, tmp_path):
                 live = flipped(nginx, crowd, visits, live, release("ba"[flip % 2 == 0], f"v{flip}"), f"v{flip}")
         finally:
             crowd.over.set()
-            with open(tmp_path / "chat", "a") as chat:  # who listens hears that it is over: nobody speaks any more
+            with open(tmp_path / "chat", "a") as chat:  # the last line: visitors who still wait for one can stop
                 chat.write("end 0\n")
         for visit in visits:
             visit.result(60)
@@ -137,13 +137,13 @@ def test_a_chat_loses_nothing_across_flips(nginx, release, tmp_path):
     for name, heard in crowd.heard.items():
         assert len(heard) > FLIPS and heard == kept[:len(heard)], name
     assert {status for _, status in crowd.answers} == {200}, crowd.answers
-    # Who speaks as it is closed may not hear the code, as nginx then finds that nobody reads.
+    # A visitor who sends during the close may not get the code, because nginx then finds no reader.
     assert set(crowd.closed) <= {1012, None} and crowd.closed[1012] > FLIPS
     assert crowd.closed.total() == 2 * FLIPS and crowd.streams == 2 * FLIPS + 2
 
 
 def test_an_event_arrives_at_once(nginx, release, tmp_path):
-    """Though the next one is long in coming; through a balancer too."""
+    """An event arrives before the next one follows, also through a balancer."""
     port = nginx.site("shop", balancers=["127.0.0.1"])
     front = nginx.balancer("shop", [port])
     release("a", "v1")
@@ -162,7 +162,7 @@ def test_an_event_arrives_at_once(nginx, release, tmp_path):
 
 
 def flipped(nginx, crowd, visits, old, new, name):
-    """Flip to the new release, and end the old one once the new one has visitors; the new one."""
+    """Flip to the new release, end the old one once the new one has visitors, and return the new one."""
     nginx.flip("shop", "ab"[name[-1] in "13579"])
     seen = len(crowd.releases)
     wait_until(lambda: crowd.releases[seen:].count(name) > 20 or any(visit.done() for visit in visits))

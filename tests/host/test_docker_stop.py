@@ -1,4 +1,4 @@
-"""docker-stop on a stand-in docker, and on processes that stand for containers' first ones."""
+"""docker-stop with a stand-in for docker, and with processes that stand for the init of a container."""
 
 import contextlib
 import shutil
@@ -27,8 +27,8 @@ def server(tmp_path):
 
 @contextlib.contextmanager
 def container(server, script, cgroup=CGROUPS[0], known=True, config='{"Config": {}}'):
-    """A process that stands for the first one of a unit's container, as the kernel shows it below server.root; it runs
-    this script, which says "up". `known`: its id has been written down by its start; `config`: Docker's file of it."""
+    """Run this script, which prints "up", as the init of a unit's container, as /proc below server.root shows it.
+    `known`: its start has written the note with its id; `config`: Docker's file about it."""
     init = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     init.stdout.readline()
     server.put(f"proc/{init.pid}/cgroup", cgroup.format(ID) + "\n")
@@ -56,7 +56,7 @@ def container(server, script, cgroup=CGROUPS[0], known=True, config='{"Config": 
 
 
 def test_a_stop_waits_until_init_listens(server):
-    """A TERM before init takes any is lost, and a stop would last all its time: so init has to have a child first."""
+    """init loses a TERM that comes before it has a child. The stop waits for that child, or it would time out."""
     with container(server, "echo up; read go; sleep 60; :") as init:
         with running(server.command("--stop", "shop-web-a"), env=server.env):
             time.sleep(0.5)
@@ -69,8 +69,8 @@ def test_a_stop_waits_until_init_listens(server):
 @pytest.mark.parametrize("engine, cgroup", [
     ("well", CGROUPS[0]), ("well", CGROUPS[1]), ("well", CGROUPS[2]), ("away", CGROUPS[0]), ("hung", CGROUPS[1])])
 def test_stop(server, engine, cgroup):
-    """--stop ends the container's processes whatever the engine does, and removes it where the engine answers at once;
-    it waits for no engine that hangs."""
+    """--stop ends the container's processes whatever the engine does, and removes the container if the engine answers
+    at once; it does not wait for an engine that hangs."""
     server.put("stub/container", "running  ")
     if engine != "well":
         server.put("stub/down" if engine == "away" else "stub/hung", "99")
@@ -86,8 +86,8 @@ def test_stop(server, engine, cgroup):
     ('{"Config": {}}', signal.SIGTERM), ('{"Config": {"StopSignal": "SIGINT"}}', signal.SIGINT),
     ('{"Config": {"StopSignal": "3"}}', signal.SIGQUIT), (None, signal.SIGUSR1)])
 def test_a_stop_is_as_the_image_wants_it(server, config, sent):
-    """STOPSIGNAL of an image, as Postgres has one, or --stop-signal, by Docker's own file, as the engine may be away;
-    it is asked where it keeps that elsewhere."""
+    """A stop sends the STOPSIGNAL of an image, as Postgres has one, or --stop-signal. It reads Docker's own file, as
+    the engine may be away, and asks the engine only if the file is elsewhere."""
     server.put("stub/signal", "SIGUSR1")
     server.put("stub/container", "running  ")
     script = f"trap 'exit 7' {sent.name[3:]}; echo up; while :; do sleep 0.05; done"
@@ -98,8 +98,8 @@ def test_a_stop_is_as_the_image_wants_it(server, config, sent):
 
 
 def test_a_stop_without_a_note(server):
-    """A container that a docker-runner of before has started is found by asking the engine; nothing there is nothing
-    to do, and nothing to say."""
+    """An older docker-runner has written no note of the container, so the stop asks the engine for it. If there is
+    none, the stop does nothing and prints nothing."""
     assert server("--stop", "shop-web-a").stderr == ""
     server.put("stub/container", "running  ")
     with container(server, WELL_BEHAVED, known=False) as init:
@@ -109,8 +109,8 @@ def test_a_stop_without_a_note(server):
 
 
 def test_a_stop_signals_no_stranger(server):
-    """Neither a process that has the number of one that ended, nor one inside an engine that a container runs, nor one
-    that somebody runs in the container."""
+    """A stop signals no process that reuses the number of an ended one, none of an engine inside a container, and none
+    that `docker exec` runs in the container."""
     with container(server, WELL_BEHAVED, SCOPE + "/docker/inner") as inner, \
             container(server, WELL_BEHAVED, "0::/user.slice") as reused, \
             container(server, WELL_BEHAVED) as guest:
@@ -122,7 +122,7 @@ def test_a_stop_signals_no_stranger(server):
 @pytest.mark.parametrize("result, stops", [
     ("success", True), ("timeout", True), ("signal", False), ("oom-kill", False)])
 def test_a_killed_docker_runner_is_no_stop(server, result, stops):
-    """What systemd runs after docker-runner was killed leaves the container to the next start, which adopts it."""
+    """If docker-runner was killed, systemd's stop command leaves the container to the next start, which adopts it."""
     with container(server, WELL_BEHAVED) as init:
         assert server("--stop", "shop-web-a", SERVICE_RESULT=result).returncode == 0
         assert (init.poll() is not None) == stops
@@ -130,7 +130,7 @@ def test_a_killed_docker_runner_is_no_stop(server, result, stops):
 
 
 def test_a_stop_that_was_asked_for_is_one(server):
-    """Whoever kills a stop that drags on, docker-runner and all, leaves no container; a start begins anew."""
+    """If a slow stop is killed with docker-runner, the next stop ends the container. A start clears the request."""
     with container(server, STUBBORN) as init:
         with running(server.command("--stop", "shop-web-a", "60"), env=server.env) as stop:
             wait_until(lambda: (server.root / "run/docker-runner/shop-web-a.stop").exists())
@@ -143,14 +143,14 @@ def test_a_stop_that_was_asked_for_is_one(server):
 
 
 def test_nobody_says_what_is_not_known(server):
-    """The engine is away and there is no note of the container: it may run, and that is said."""
+    """If the engine is away and the container has no note, the stop reports that it may still run."""
     server.put("stub/down", "99")
     done = server("--stop", "shop-web-a")
-    assert done.returncode == 0 and done.stderr.endswith("it may run still\n")
+    assert done.returncode == 0 and done.stderr.endswith("it may still run\n")
 
 
 def test_a_stop_without_room_for_its_note(server):
-    """A disk that is full keeps nobody from being stopped."""
+    """A full disk does not prevent a stop."""
     with container(server, WELL_BEHAVED) as init:
         (server.root / "run/docker-runner/shop-web-a.stop").symlink_to("/dev/full/none")
         assert server("--stop", "shop-web-a").returncode == 0

@@ -1,5 +1,5 @@
-"""The dialect of env files, a rule a line, and all its readers held to it: the image's .env, the deployer's `env`, the
-agent before a deploy, the image's SETTINGS_FILE, and docker-runner with the awk and tr of Debian and of busybox."""
+"""The grammar of env files, in examples, and all its readers: the project's .env, the deployer's `env`, the agent
+before a deploy, the image's SETTINGS_FILE, and docker-runner with the awk and tr of Debian and of busybox."""
 
 import ast
 import base64
@@ -19,7 +19,7 @@ from slipway import envfile
 from .test_docker_runner import Server
 
 LONG = 65535
-# What a file holds, and the numbers of its lines that are wrong; none for a file that is no text at all.
+# Contents of a file, and the numbers of its wrong lines; None if the file is not UTF-8.
 RIGHT = [
     b"", b"\n\n", b"A=1", b"A=1\n", b"A=\n", b"_a9=x\n", b"A=1\r\nB=2\r\n", b"\xef\xbb\xbfA=1\n", b" \t\nA=1\n \n",
     b"# A='x'\n#\n#\ttab\nA=1\n", b"#A=1\nA=1\n", b"A=a=b $HOME #x `id` \\\n",
@@ -44,7 +44,7 @@ CASES = [*((case, []) for case in RIGHT), *WRONG.items(), *((case, None) for cas
 
 
 def numbers(problems):
-    """The numbers of the lines that are told; None where the whole is no text."""
+    """Return the line numbers in the problems, or None if the file is not UTF-8."""
     said = " ".join(problems)
     return None if "not UTF-8" in said else [int(number) for number in re.findall(r"\bline (\d+)", said)]
 
@@ -56,7 +56,7 @@ def by_image(content, root):
 
 
 def by_agent(content, root):
-    """What preflight is told."""
+    """Read the file as the agent does before a deploy, as live and as staged settings."""
     host = Host("shop", str(root))
     os.makedirs(os.path.dirname(host.env), exist_ok=True)
     for path in (host.env, host.env + ".next"):
@@ -69,7 +69,7 @@ def by_agent(content, root):
 
 
 def by_env(content, root):
-    """`env set` builds on it, and keeps every byte of it, or refuses."""
+    """Read the file as `env set` does, which keeps all its bytes, or refuses it."""
     try:
         text = staged(decoded(base64.b64encode(content).decode(), "APP.env"), None, {"NEW": "1"}, ())
     except HostProblem as problem:
@@ -80,7 +80,7 @@ def by_env(content, root):
 
 
 def by_settings_file(content, root):
-    """What it puts into a process's environment is what the others read, or nothing runs."""
+    """Read the file as an image does at its start: it sets the variables that other readers find, or runs nothing."""
     path = root / "settings"
     path.write_bytes(content)
     show = [VE_PYTHON, "-c", "import os; print({name.decode(): text.decode() for name, text in os.environb.items()})"]
@@ -108,17 +108,17 @@ def server(shell, tmp_path_factory):
 
 @pytest.mark.parametrize("reader", [by_image, by_agent, by_env, by_settings_file])
 def test_python_says_the_same_everywhere(reader, tmp_path):
-    """Each takes the files that are right, and names the wrong lines of the others."""
+    """Each reader accepts the right files, and names the wrong lines of the others."""
     assert [(case, reader(case, tmp_path)) for case, _ in CASES] == CASES
 
 
 def test_docker_runner_says_the_same(server):
-    """So does the shell, with status 78, before anything is run."""
+    """docker-runner does the same, with exit code 78, before it runs anything."""
     assert [(case, by_docker_runner(case, server)) for case, _ in CASES] == CASES
 
 
 def test_no_value_is_told():
-    """What is said of a wrong file names lines and settings, never what they hold."""
+    """The problems of a wrong file name lines and settings, never values."""
     for case in (*WRONG, *NO_TEXT):
         planted = re.sub(rb"(?m)(?<==)['\" ]?\w?", rb"\g<0>planted", case)
         assert not any("planted" in problem for problem in envfile.read(planted, "x")[1])

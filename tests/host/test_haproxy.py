@@ -1,4 +1,4 @@
-"""A swarm's proxy as shipped: Debian's HAProxy between nginx and containers, which unix sockets stand for."""
+"""A swarm's proxy as shipped: Debian's HAProxy between nginx and unix sockets that stand for containers."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from .test_nginx import echoed, release
 
 
 def written(count=3):
-    """The file for so many containers."""
+    """Return HAProxy's file for `count` containers."""
     return proxy_config(config.build({
         "app": "shop", "image": "registry.example/shop", "media": "bucket",
         "hosts": {"web1": {"roles": ["web"], "internal": "10.0.0.11"}},
@@ -24,7 +24,7 @@ def written(count=3):
 
 
 def test_the_file_is_valid(tmp_path):
-    """As it is shipped, but that no name is looked up. There is room for twice the containers, and some that died."""
+    """HAProxy accepts the shipped file (here without DNS). It has room for twice the containers, and some more."""
     assert "server-template web 204 tasks.web:8000\n" in written(100)
     path = tmp_path / "haproxy.cfg"
     path.write_text(written().replace("init-addr libc,none", "init-addr none"))
@@ -34,8 +34,7 @@ def test_the_file_is_valid(tmp_path):
 
 @pytest.fixture
 def behind(nginx, apps):
-    """The port of an nginx whose link leads to HAProxy, which has the sockets of slots a and b for containers; start()
-    it once they listen."""
+    """start(): start HAProxy between nginx and the sockets of slots a and b, once these listen; return nginx's port."""
     port, root = nginx.site("shop"), nginx.root
     socket_path = root / "run/proxy/web.sock"
     socket_path.parent.mkdir()
@@ -58,7 +57,7 @@ def connects(path):
 
 
 def test_a_request_passes_untouched(behind, apps):
-    """What nginx says of a visitor arrives as it says it, once; long headers and bodies and websockets pass."""
+    """nginx's headers about a visitor arrive unchanged and once; long headers, bodies and websockets pass."""
     apps("shop", "a", "v1"), apps("shop", "b", "v1")
     port = behind()
     answer = ask(port, "/some%20where?a=1", Host="shop.example:8443", X_Forwarded_For="6.6.6.6",
@@ -73,7 +72,7 @@ def test_a_request_passes_untouched(behind, apps):
 
 
 def test_what_may_have_been_done_is_not_done_twice(behind, nginx, apps):
-    """Of two containers one breaks off: what only reads is asked of the other, a POST fails."""
+    """If one of two containers breaks off, a GET is sent to the other one; a POST fails."""
     class Broken(App):
         count = 0
 

@@ -1,4 +1,4 @@
-"""nginx as shipped: Debian's, on free ports, before real unix sockets."""
+"""The shipped configuration in Debian's nginx, on free ports, before real unix sockets."""
 
 import contextlib
 import gzip
@@ -19,7 +19,7 @@ from .conftest import ask
 
 
 def echoed(body):
-    """The headers the app got, names in lower case."""
+    """Return the headers that the app got, with names in lower case."""
     return {name.lower(): value for name, value in json.loads(body)["headers"]}
 
 
@@ -28,7 +28,7 @@ def release(answer):
 
 
 def test_the_page_of_a_site_without_a_release(nginx, apps):
-    """Nothing listens: 503, the maintenance page, Retry-After, never cached; for a POST too. Then back at once."""
+    """Without a release GET and POST get 503, Retry-After and an uncached page; once a release listens, it serves."""
     port = nginx.site("shop")
     with nginx.serving(port):
         for method in ("GET", "POST"):
@@ -46,8 +46,8 @@ def test_the_page_of_a_site_without_a_release(nginx, apps):
 
 
 def test_operators_pages_are_not_public(nginx, apps):
-    """/metrics and /debug/vars answer 404 however they are spelt, over the port and the private socket, to who shows
-    no token. One is the app's to judge: it is passed on, with a word that it was."""
+    """/metrics and /debug/vars answer 404 to requests without a token, in any spelling, over the port and the private
+    socket. nginx passes a token on to the app, which judges it, and sets X-Forwarded-For."""
     port = nginx.site("shop")
     apps("shop", "a", "v1")
     with nginx.serving(port):
@@ -60,13 +60,13 @@ def test_operators_pages_are_not_public(nginx, apps):
 
 
 def signing_in(port, address, times, path="/admin/login/", **more):
-    """The statuses that one who signs in gets, one after the other."""
+    """Return the statuses of `times` sign-ins, one after the other."""
     return [ask(port, path, method="POST", X_Forwarded_For=address, **more)[0] for _ in range(times)]
 
 
 def test_who_guesses_passwords_is_slowed_down(nginx, apps):
-    """Of one address, or one IPv6 network of a visitor, only so many POSTs to a login page reach the app at once, and
-    429 answers the rest; other addresses, other pages, and reading the page, are let be."""
+    """From one address, or one IPv6 network, only some POSTs to login pages reach the app at once; the rest get 429.
+    Other addresses, other pages, and GETs of a login page have no limit."""
     port = nginx.site("shop", balancers=["127.0.0.1"])
     apps("shop", "a", "v1")
     with nginx.serving(port):
@@ -89,7 +89,7 @@ FORGED = {"X_Forwarded_For": "6.6.6.6", "X_Forwarded_Proto": "https", "X_Request
 
 
 def test_nobody_forges_where_a_request_comes_from(nginx, apps):
-    """Of a visitor's forwarding headers the app sees none: address, scheme and request id are nginx's own."""
+    """The app gets none of a visitor's forwarding headers: address, scheme and request id are nginx's own."""
     port = nginx.site("shop")
     apps("shop", "a", "v1")
     with nginx.serving(port):
@@ -101,7 +101,7 @@ def test_nobody_forges_where_a_request_comes_from(nginx, apps):
     assert not {name.lower().replace("_", "-") for name in FORGED} - own & set(seen)
 
 
-HOSTS = [  # what a visitor asks for, and beside it as Host → what the app gets
+HOSTS = [  # the visitor's request target and Host header → the Host that the app gets
     ("/", "shop.example", "shop.example"),
     ("/", "[::1]:8443", "[::1]:8443"),
     ("/", "shop.example:8443@evil.example", "shop.example"),
@@ -113,7 +113,7 @@ HOSTS = [  # what a visitor asks for, and beside it as Host → what the app get
 
 @pytest.mark.parametrize("asked, host, seen", HOSTS)
 def test_the_app_gets_the_name_that_chose_its_server(nginx, apps, asked, host, seen):
-    """nginx goes by the name in a whole URL: the app must not get another one. A port comes with its own name."""
+    """nginx prefers the name in an absolute URL, so the app must get that one. A port counts only with its own name."""
     port = nginx.site("shop")
     apps("shop", "a", "v1")
     front = nginx.balancer("shop", [port])
@@ -124,8 +124,8 @@ def test_the_app_gets_the_name_that_chose_its_server(nginx, apps, asked, host, s
 
 
 def test_a_balancer_is_believed(nginx, apps):
-    """From the balancer's address, and only its own last word, the visitor's address, scheme and request id count. Over
-    the private socket the app sees a visitor of the site's own scheme, so that it redirects nobody."""
+    """Only the balancer is trusted about a visitor's address (its last entry), scheme and request id. Over the private
+    socket the app sees a visitor with the site's own scheme, so that it does not redirect."""
     port = nginx.site("shop", balancers=["127.0.0.1"])
     apps("shop", "a", "v1")
     with nginx.serving(port):
@@ -140,7 +140,7 @@ def test_a_balancer_is_believed(nginx, apps):
 
 
 def test_static_files(nginx, apps):
-    """From disk, precompressed, cached for ever; what is not on disk or a link the app answers, not cached so."""
+    """Static files come from disk, precompressed, cached for ever; the app answers for links and missing files."""
     port = nginx.site("shop")
     apps("shop", "a", "v1")
     folder = nginx.root / "var/www/shop/static"
@@ -163,7 +163,7 @@ def test_static_files(nginx, apps):
 
 
 def test_uploads_are_inert(nginx, apps):
-    """An upload is an image or a download; none is run, and a link leads nowhere: of what is no file the app tells."""
+    """An upload is served as an image or a download, and never run; the app answers for links and missing files."""
     port = nginx.site("shop")
     apps("shop", "a", "v1")
     folder = nginx.root / "var/www/shop/media"
@@ -189,8 +189,8 @@ def test_uploads_are_inert(nginx, apps):
 
 
 def test_limits_and_upgrades(nginx, apps):
-    """A body over the limit is refused; a websocket is passed on, by a balancer, too; other requests close their
-    connection; a file of a team's in server.d/ adds to every server of the app."""
+    """A body over the limit is refused; websockets pass, also through a balancer; other requests close their connection
+    to the app; a team's file in server.d/ adds to every server of the app."""
     port = nginx.site("shop")
     front = nginx.balancer("shop", [port])
     apps("shop", "a", "v1")
@@ -207,7 +207,7 @@ def test_limits_and_upgrades(nginx, apps):
 
 
 def test_the_access_log(nginx, apps):
-    """One JSON object a request, with id, status and seconds, never the query, whatever a visitor sends."""
+    """Each request is one JSON object, with id, status and seconds, never the query, whatever a visitor sends."""
     port = nginx.site("shop")
     apps("shop", "a", "v1")
     with nginx.serving(port):
@@ -221,7 +221,7 @@ def test_the_access_log(nginx, apps):
 
 
 def test_https(nginx, apps, certificate):
-    """http is redirected, but for certbot; https reaches the app and says so; the private socket redirects not."""
+    """http redirects, except for certbot; https reaches the app as https; the private socket does not redirect."""
     tls = free_port()
     port = nginx.site("shop", public="https.conf", HTTPS_PORT=f"127.0.0.1:{tls}", CERTIFICATE=str(certificate[0]),
                       CERTIFICATE_KEY=str(certificate[1]))
@@ -242,13 +242,13 @@ def test_https(nginx, apps, certificate):
 
 @pytest.fixture
 def two_hosts(nginx, apps):
-    """A balancer before two hosts, each the whole site of a host; and one address where nobody listens."""
+    """The port of a balancer before two hosts with complete sites, and one address where nothing listens."""
     ports = [nginx.site(app, balancers=["127.0.0.1"]) for app in ("one", "two")]
     return nginx.balancer("shop", [*ports, free_port()])
 
 
 def test_a_balancer_passes_over_what_is_dead(nginx, apps, two_hosts):
-    """A host that refuses connections is not felt, not even by a POST; nor, by a GET, is one without a release."""
+    """No visitor notices a host that refuses connections; no GET notices a host without a release."""
     apps("one", "a", "from one")
     second = apps("two", "a", "from two")
     with nginx.serving(two_hosts):
@@ -262,7 +262,7 @@ def test_a_balancer_passes_over_what_is_dead(nginx, apps, two_hosts):
 
 
 def test_a_balancer_never_repeats_a_post(nginx):
-    """A host that breaks off: a GET is asked again elsewhere; a POST, which may have been done, is not."""
+    """If a host breaks off, a GET is sent to another one; a POST is not, because it may have taken effect."""
     seen = []
 
     class Breaking(socketserver.BaseRequestHandler):
@@ -284,7 +284,7 @@ def test_a_balancer_never_repeats_a_post(nginx):
 
 
 def test_a_request_that_breaks_the_app_takes_no_host_out(nginx, apps, two_hosts):
-    """A page that crashes its worker is the app's failure: every host stays in, whoever asks for it how often."""
+    """A page that crashes its worker is the app's failure: every host stays in, however often the page is requested."""
     apps("one", "a", "from one"), apps("two", "a", "from two")
     with nginx.serving(two_hosts):
         assert {ask(two_hosts, "/crash")[0] for _ in range(12)} == {503}
@@ -294,8 +294,8 @@ def test_a_request_that_breaks_the_app_takes_no_host_out(nginx, apps, two_hosts)
 @pytest.mark.parametrize("proxies, address, scheme", [
     (["127.0.0.1"], "203.0.113.9", "https"), (["192.0.2.0/24"], "127.0.0.1", "http")])
 def test_a_proxy_before_the_balancer(nginx, apps, proxies, address, scheme):
-    """Where TLS ends before the balancer, the app sees the visitor's scheme and address as the proxy has them, through
-    balancer and host; of anybody else neither is believed."""
+    """If TLS ends at a proxy before the balancer, the app gets the visitor's scheme and address from that proxy,
+    through balancer and host; nobody else is trusted about them."""
     port = nginx.balancer("shop", [nginx.site("one", balancers=["127.0.0.1"])], proxies)
     apps("one", "a", "from one")
     with nginx.serving(port):
@@ -306,7 +306,7 @@ def test_a_proxy_before_the_balancer(nginx, apps, proxies, address, scheme):
 
 
 def test_a_slow_host_gets_few(nginx, apps, two_hosts):
-    """While one keeps a visitor waiting, others get the other one."""
+    """While one host keeps a visitor waiting, others get the other host."""
     hosts = apps("one", "a", "from one"), apps("two", "a", "from two")
     with nginx.serving(two_hosts), ThreadPoolExecutor(1) as pool:
         waits = pool.submit(ask, two_hosts, X_Hang="1")
@@ -317,8 +317,8 @@ def test_a_slow_host_gets_few(nginx, apps, two_hosts):
 
 
 def test_what_is_shipped_is_clean(nginx, certificate):
-    """`nginx -t` has no warning about any shipped file, of two apps on a server, one with a dash in its name; but the
-    one of newer versions about http2's spelling."""
+    """`nginx -t` has no warning about the shipped files of two apps, one with a dash in its name, except for the
+    spelling of http2, which newer versions deprecate."""
     nginx.site("shop", balancers=["10.0.0.1", "10.0.1.0/24", "2001:db8::1"])
     nginx.site("my-blog", public="https.conf", HTTPS_PORT=f"127.0.0.1:{free_port()}", CERTIFICATE=str(certificate[0]),
                CERTIFICATE_KEY=str(certificate[1]))

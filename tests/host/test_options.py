@@ -1,4 +1,4 @@
-"""Options of docker, from deploy/production.toml through /etc/default/APP to docker's own words."""
+"""Docker's options, from deploy/production.toml through /etc/default/APP to docker's own arguments."""
 
 import shlex
 
@@ -21,7 +21,7 @@ def server(shell, tmp_path_factory):
 
 
 def written(server, text):
-    """What docker-runner says when this is the app's file."""
+    """Write this text as the app's file, and run docker-runner."""
     server.put("etc/default/shop", text)
     (server.stub / "log").unlink(missing_ok=True)
     return server("shop", "migrate")
@@ -29,7 +29,7 @@ def written(server, text):
 
 @pytest.mark.parametrize("opts", WORDS)
 def test_what_the_file_says_reaches_docker_as_words(server, opts):
-    """Quotes group words; nothing else means anything to a shell on the way, and nothing is run."""
+    """Quotes group words; no shell on the way interprets anything else, and nothing is run."""
     assert not list(checks.options(opts))
     host = Host("web1", "web1", ("web",), opts="-e LAST=1")
     fleet = Fleet("shop", "r.example/shop", (host,), opts=opts)
@@ -42,7 +42,7 @@ def test_what_the_file_says_reaches_docker_as_words(server, opts):
 @pytest.mark.parametrize("opts", [
     "-e A=a&b", "-e A=a|b", "-e A;B", "-e <x", "-e >x", "-e $(id)", "-e `id`", "-e A # no", "# no", "-e A\n# no"])
 def test_options_by_hand_that_a_shell_takes_otherwise(server, opts):
-    """What would cut the command short, or run another, is refused in a line; nothing is run."""
+    """Options that would cut the command short, or run another, are refused in one line; nothing is run."""
     done = written(server, f"IMAGE=shop\nOPTS={shlex.quote(opts)}\n")
     assert done.returncode == 78 and not server.calls("run")
     assert done.stderr.startswith("docker-runner: OPTS in ") and done.stderr.count("\n") == 1, done.stderr
@@ -53,6 +53,6 @@ def test_options_by_hand_that_a_shell_takes_otherwise(server, opts):
     ("--network shop\n    --cap-add CHOWN", ["--network", "shop", "--cap-add", "CHOWN"]),
     ("-e \"A=$(printf 'own & %s' \"1\")\"", ["-e", "A=own & 1"])])
 def test_options_by_hand(server, opts, words):
-    """In quotes all goes; lines are as good as blanks; "$(…)" in quotes is root's own affair."""
+    """Quotes may hold anything; line breaks count as spaces; "$(…)" in quotes is run, as root wrote it."""
     assert written(server, f"IMAGE=shop\nOPTS={shlex.quote(opts)}\n").returncode == 0
     assert server.ran()[-len(words) - 2:] == [*words, IMAGE_ID, "migrate"]

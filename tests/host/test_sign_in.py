@@ -1,4 +1,4 @@
-"""The app through nginx, from the app itself: what passwords both together let pass, and what their logs keep."""
+"""Sign-in through nginx to the real app: the limits on guesses of passwords, and secrets in the logs of both."""
 
 import os
 import re
@@ -19,7 +19,7 @@ SPELLINGS = (
 
 
 def sign_in(port, path, client, password=PASSWORD):
-    """(status, whether one is signed in) of who sends a password, with a form of his own."""
+    """Send a password with a fresh form; return (status, True if the visitor is signed in)."""
     _, headers, page = ask(port, LOGIN)
     form = {"csrfmiddlewaretoken": re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1],
             "username": "ann", "password": password}
@@ -30,20 +30,21 @@ def sign_in(port, path, client, password=PASSWORD):
 
 
 def test_no_password_gets_past_the_limits(nginx, tmp_path):
-    """However a path is spelt: if the app takes a password there, nginx counts it. And whatever a visitor says of where
-    he comes from: the app closes the account to him after five failures. No log has the password, or a token."""
+    """If the app accepts a password at a path, nginx counts it there, in any spelling. The app closes the account to a
+    visitor after five failures, whatever address he claims. No log has the password, or a token."""
     env = {"DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3", "METRICS_TOKEN": "s3cret-token"}
     migrate(env["DATABASE_URL"])
     made = run([VE_PYTHON, ROOT / "manage.py", "createsuperuser", "--noinput", "--email", ""], env={
         **os.environ, **env, "DJANGO_SUPERUSER_USERNAME": "ann", "DJANGO_SUPERUSER_PASSWORD": PASSWORD})
     assert made.returncode == 0, made.stderr
-    port = nginx.site("shop", balancers=["127.0.0.1"])  # one of ours, that passes on visitors' headers
+    port = nginx.site("shop", balancers=["127.0.0.1"])  # a trusted one that passes on visitors' headers
     with serve(tmp_path, "DEBUG = False\nALLOWED_HOSTS = ['*']\n", **env) as app:
         (nginx.root / "run/shop/a/web.sock").symlink_to(app.path)
         with nginx.serving(port):
             whoever_guesses_is_kept_out(port)
             assert ask(port, "/metrics", Authorization="Bearer s3cret-token", X_Forwarded_Proto="https")[0] == 200
-            logs = app.process.output() + "".join(path.read_text() for path in nginx.root.glob("**/*.log"))
+        # nginx logs a request after its answer, so the log is complete only after nginx has exited.
+        logs = app.process.output() + "".join(path.read_text() for path in nginx.root.glob("**/*.log"))
     assert '"/metrics"' in logs and PASSWORD not in logs and "s3cret-token" not in logs
 
 

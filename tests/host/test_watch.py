@@ -1,4 +1,4 @@
-"""How a release does, by the log of nginx as shipped: what counts."""
+"""The health of a release by the log of the shipped nginx: the answers that count as errors."""
 
 import socket
 import sys
@@ -35,19 +35,19 @@ def host(nginx):
 
 @pytest.fixture
 def log(nginx):
-    """What nginx writes."""
+    """The path of nginx's access log."""
     return nginx.root / "var/log/nginx/shop.access.log"
 
 
 def shout(port, text):
-    """The first line that nginx answers to what is no request of a browser."""
+    """Send an invalid request; return the first line of nginx's answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(text)
         return connection.makefile("rb").readline()
 
 
 def test_what_is_no_request_is_no_error(nginx, apps, host, log):
-    """17 of each kind among few good ones: nginx's own 505, 501 and 400. That the app is away, or breaks off, is."""
+    """nginx's own 505, 501 and 400 do not count, even many of them; an app that is away, or breaks off, does."""
     port = nginx.site("shop")
     app = apps("shop", "a", "v1")
     with nginx.serving(port):
@@ -68,11 +68,11 @@ def test_what_is_no_request_is_no_error(nginx, apps, host, log):
         wait_until(lambda: visitors.problem(0.05), what="the app is away")
 
 
-BLIND = "visitors cannot be watched: .*do not show up in .*/var/log/nginx/shop.access.log"
+BLIND = "visitors cannot be watched: .*does not log its answers in .*/var/log/nginx/shop.access.log"
 
 
 def test_no_flip_where_nginx_cannot_write_its_log(nginx, apps, host, log):
-    """No line is no sign of health. It is told before the flip, with a release live or none."""
+    """A log without lines is no sign of health: the flip is refused before it begins."""
     port, told = nginx.site("shop"), []
     apps("shop", "b", "v2", 500)
     log.symlink_to("/dev/full")

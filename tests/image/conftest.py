@@ -1,4 +1,4 @@
-"""One image for all tests here, built from a copy of the checkout and removed with what was started from it."""
+"""One image for all tests here, built from a copy of the checkout. It and its containers are removed at the end."""
 
 import contextlib
 import itertools
@@ -23,14 +23,14 @@ class Builder:
         self.env = {**os.environ, "DOCKER_BUILDKIT": "1" if name == "buildkit" else "0", "BUILDKIT_PROGRESS": "plain"}
 
     def make(self, folder, *words):
-        """Run make there. Returns what ended, its output in stdout."""
+        """Run make in the folder. Return the finished process, with all output in stdout."""
         done = run(["make", "-f", "docker.mk", f"DOCKER={self.binary}", *words], BUILD, cwd=folder, env=self.env)
         done.stdout += done.stderr
         return done
 
 
 def can_build(binary, folder):
-    """Whether this client builds with BuildKit: newer ones need a plugin for it."""
+    """Return True if this client builds with BuildKit; newer clients need a plugin for it."""
     (folder / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
     env = {**os.environ, "DOCKER_BUILDKIT": "1"}
     return binary and run([binary, "build", "--quiet", folder], env=env).returncode == 0
@@ -38,7 +38,7 @@ def can_build(binary, folder):
 
 @pytest.fixture(scope="session")
 def builders(tmp_path_factory):
-    """{name: Builder} of what this machine has."""
+    """Return {name: Builder} of this machine's builders."""
     found = {"classic": Builder("classic", "docker")}
     binaries = ["docker", shutil.which("docker", path="/usr/bin")]
     folder = tmp_path_factory.mktemp("buildkit")
@@ -49,7 +49,7 @@ def builders(tmp_path_factory):
 
 @pytest.fixture(params=["classic", "buildkit"])
 def builder(request, builders):
-    """Each of both builders in turn."""
+    """Return each of the two builders in turn."""
     if request.param not in builders:
         pytest.skip("this machine's docker has no BuildKit: it needs the buildx plugin")
     return builders[request.param]
@@ -57,7 +57,7 @@ def builder(request, builders):
 
 @pytest.fixture(scope="session")
 def name():
-    """The images' name, of this run alone; all its tags are removed in the end."""
+    """Yield this run's own name for images. At the end, remove all its tags."""
     name = f"slipway-test-{os.getpid()}-{secrets.token_hex(3)}"
     yield name
     for image in (name, f"{name}-builder"):
@@ -66,7 +66,7 @@ def name():
 
 
 def copy_checkout(folder):
-    """What git has or would take of the checkout, in a repository of its own; with a wheelhouse that is there."""
+    """Copy git's files and untracked ones of the checkout, and any wheelhouse, to a repository of its own."""
     listed = run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT)
     for path in filter(None, listed.stdout.split("\0")):
         if (ROOT / path).is_file():
@@ -90,13 +90,13 @@ def checkout(tmp_path_factory):
 
 @pytest.fixture
 def project(checkout, image, tmp_path):
-    """A copy of what the image was built from, wheelhouse included, for a test to change."""
+    """Return a copy of the image's sources, with the wheelhouse, which a test may change."""
     return shutil.copytree(checkout, tmp_path / "pro ject", symlinks=True)
 
 
 @pytest.fixture(scope="session")
 def image(builders, checkout, name):
-    """The built image, with files planted beside and in the project that must not reach it."""
+    """Build the image. Files planted beside and in the project must not get into it. Return its tag."""
     for path in (".env", "project/.env", "id_rsa", "project/db.sqlite3", "var/db.sqlite3"):
         (checkout / path).parent.mkdir(exist_ok=True)
         (checkout / path).write_text("planted-secret\n")
@@ -107,15 +107,15 @@ def image(builders, checkout, name):
 
 @pytest.fixture(scope="session")
 def settings():
-    """The least that the image needs to run, for `docker run --env`."""
+    """Return the minimal settings to run the image, for `docker run --env`."""
     return {"SITE_URL": "http://localhost:8000", "SECRET_KEY": secrets.token_hex(25),
             "DATABASE_URL": "sqlite:////data/db.sqlite3"}
 
 
 @contextlib.contextmanager
 def containers(image, settings):
-    """A function start(*command, options=(), env={}, of=image) that returns a Container, with `settings` and a port of
-    its own; all are removed in the end."""
+    """Yield a function start(*command, options=(), env={}, of=image) that returns a Container with `settings` and its
+    own port. Remove all containers at the end."""
     with contextlib.ExitStack() as stack:
         def start(*command, options=(), env=None, of=image):
             flags = [f"--env={key}={value}" for key, value in {**settings, **(env or {})}.items()]
@@ -127,21 +127,21 @@ def containers(image, settings):
 
 @pytest.fixture
 def run_container(image, settings):
-    """See `containers`; removed after the test."""
+    """Yield the function of `containers`. Its containers are removed after the test."""
     with containers(image, settings) as start:
         yield start
 
 
 @pytest.fixture(scope="module")
 def run_for_all(image, settings):
-    """See `containers`; removed after the module's tests."""
+    """Yield the function of `containers`. Its containers are removed after the module's tests."""
     with containers(image, settings) as start:
         yield start
 
 
 @pytest.fixture
 def one_off(image, settings):
-    """one_off(*command, options=(), env={}): run a command of the image to its end; `env=None` gives no settings."""
+    """Return one_off(*command, options=(), env={}), which runs a command; with `env=None` it gets no settings."""
     def finish(*command, options=(), env={}, of=image, **more):  # noqa: B006
         given = {} if env is None else {**settings, **env}
         flags = [f"--env={key}={value}" for key, value in given.items()]
@@ -151,7 +151,7 @@ def one_off(image, settings):
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory):
-    """Options that mount a team's app, shop/; its settings are shop.settings."""
+    """Return options that mount a team's app, shop/; its settings are shop.settings."""
     folder = shutil.copytree(Path(__file__).with_name("shop"), tmp_path_factory.mktemp("shop") / "shop",
                              ignore=shutil.ignore_patterns("__pycache__"))
     for path in [folder, *folder.iterdir()]:
@@ -164,7 +164,7 @@ numbers = itertools.count(1)
 
 @contextlib.contextmanager
 def new_volume(name):
-    """The name of an empty volume; it goes in the end, with the containers that still have it."""
+    """Yield the name of an empty volume. At the end, remove it with the containers that still use it."""
     made = docker("volume", "create", f"{name}-{next(numbers)}").stdout
     try:
         yield made
@@ -176,14 +176,14 @@ def new_volume(name):
 
 @pytest.fixture
 def volume(name):
-    """The name of an empty volume."""
+    """Yield the name of an empty volume."""
     with new_volume(name) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def data(name, image, settings):
-    """Options that mount a volume with a migrated SQLite database at /data: the same one for all that only read."""
+    """Yield options that mount a volume with a migrated SQLite database at /data, shared by all read-only tests."""
     with new_volume(name) as made:
         flags = [f"--env={key}={value}" for key, value in settings.items()]
         docker("run", "--rm", *flags, f"--volume={made}:/data", image, "migrate")

@@ -1,4 +1,4 @@
-"""How the image is built: offline, tested, in layers that change with what they hold."""
+"""Tests of building the image: offline, with its tests, in layers that change only with their content."""
 
 import json
 
@@ -16,11 +16,11 @@ OFFLINE = {  # a RUN without network is another step to BuildKit, and none of th
 
 
 def test_a_build_and_the_next(builder, project, name):
-    """After make wheelhouse a build needs no network. A second one of the same commit takes every layer from it,
-    whatever the files' times. Of one with a changed line of code only layers that hold code are new: the last few, and
-    small; what the build before has found of migrations is not found out again."""
+    """After make wheelhouse a build needs no network. A second build of the same commit reuses every layer, whatever
+    the files' times. After a changed line of code, only the last few layers, which contain code, are new, and they are
+    small; verdicts on migrations are reused."""
     assert builder.make(project, "wheelhouse", f"APP={name}").returncode == 0
-    # Where the other builder has made it, this one has yet to see the stage that wheels are made in.
+    # If the other builder has made the wheelhouse, this one must still run the stage that makes wheels.
     assert build(builder, project, name, "wheels", "BUILD_ARGS=--target builder").returncode == 0
     pins = project / "wheelhouse/requirements.txt"
     pins.write_text(f"# {name}, {builder.name}: nothing after this may come from a cache\n" + pins.read_text())
@@ -35,9 +35,9 @@ def test_a_build_and_the_next(builder, project, name):
     assert done.returncode == 0 and "Ran " not in done.stdout, done.stdout
     assert layers(f"{name}:{first}") == layers(f"{name}:{second}")
     views = project / "project/home/views.py"
-    views.write_text(views.read_text() + f"\n# changed, {name}, {builder.name}\n")  # by no run before
+    views.write_text(views.read_text() + f"\n# changed, {name}, {builder.name}\n")  # no cache has this line
     done = build(builder, project, name, changed, *options)
-    assert done.returncode == 0 and "verdicts: those of an earlier build hold" in done.stdout, done.stdout
+    assert done.returncode == 0 and "verdicts: reused those of an earlier build" in done.stdout, done.stdout
     only_code_is_new(name, first, changed)
 
 
@@ -69,8 +69,8 @@ class Migration(migrations.Migration):
 
 
 def test_a_failing_build(builders, project, name):
-    """An image whose tests fail is not made; nor, but where drift in its app is allowed, one of a model without its
-    migration. Tests run all the same."""
+    """If a test fails, no image is made, nor if a model lacks its migration, unless drift in its app is allowed. All
+    tests run in each case."""
     def late(*words):
         done = build(builders["classic"], project, name, "late", *words)
         assert "Ran " in done.stdout, done.stdout
@@ -86,18 +86,18 @@ def test_a_failing_build(builders, project, name):
     assert docker("image", "inspect", f"{name}:late", check=False).returncode != 0
     broken.unlink()
     code, said = late("DRIFT_ALLOWED=accounts")
-    assert code == 0 and "do not agree in accounts" in said, said
+    assert code == 0 and "migrations are missing in accounts" in said, said
 
 
 def test_postgres(builders, project, name):
-    """TEST_DATABASE=postgres runs the build's tests on Postgres, without network. A migration that SQLite cannot do
-    is judged by each database. The image has none of Postgres."""
+    """TEST_DATABASE=postgres runs the build's tests on Postgres, without a network. A migration that SQLite cannot run
+    gets a verdict for each database. The image does not contain Postgres."""
     (project / "project/home/tests_vendor.py").write_text(f"# {name}: no run before has made this\n{VENDOR}")
     (project / "project/accounts/migrations/0002_shelf.py").write_text(SHELF)
     done = build(builders["classic"], project, name, "postgres", "TEST_DATABASE=postgres",
                  f"BUILD_ARGS={OFFLINE['classic']}")
     assert done.returncode == 0, done.stdout
-    assert "verdicts: judging" in done.stdout, done.stdout
+    assert "verdicts: checking" in done.stdout, done.stdout
     shown = docker("run", "--rm", "--entrypoint=cat", f"{name}:postgres", "migrations.json").stdout
     vendors = json.loads(shown)["vendors"]
     verdicts = {vendor: entries["accounts.0002_shelf"]["verdict"] for vendor, entries in vendors.items()}
@@ -107,7 +107,7 @@ def test_postgres(builders, project, name):
 
 
 def test_packages(builders, project, name):
-    """docker/packages.txt: a package is in the base of the image, one after build: only where wheels are made."""
+    """A package in docker/packages.txt is in the image's base; one after `build:` is only in the builder's stage."""
     with (project / "docker/packages.txt").open("a") as file:
         file.write("gettext-base\nbuild: libyaml-dev  # for wheels\n")
     here = {"cwd": project, "env": builders["classic"].env, "timeout": 600}

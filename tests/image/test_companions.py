@@ -1,16 +1,16 @@
-"""Each companion that is a program, as an image of its own."""
+"""Tests of each companion that is a program, as an image."""
 
 import pytest
 
 from engine import docker
 from proc import ROOT, run
 
-COMPANIONS = sorted(path.parent.name for path in ROOT.glob("companions/*/*/__main__.py"))
+COMPANIONS = sorted(path.parent.name for path in ROOT.glob("examples/companions/*/*/__main__.py"))
 
 
 @pytest.mark.parametrize("companion", COMPANIONS)
 def test_companion(name, companion):
-    """It is built, takes its options from ARGS, and does not run as root."""
+    """The image is built, takes options from ARGS, and does not run as root."""
     image = f"{companion}:{name}"
     done = run(["make", "companion-image", f"NAME={companion}", f"TAG={name}"], 900, cwd=ROOT)
     try:

@@ -1,4 +1,4 @@
-"""make/contract.py, with images that keep the contract of docs/image.md and some that do not."""
+"""Tests of slipway/make/contract.py, with images that keep the contract of docs/image.md and some that break it."""
 
 import os
 
@@ -8,7 +8,7 @@ from e2e.fleet import apps
 from engine import docker
 from proc import ROOT, run
 
-# Serves well, but on a socket that is its own, and is gone at once at a TERM.
+# Serves well, but on a socket that only its user can write to, and exits at once on TERM.
 RUDE = """#!/usr/bin/python3
 import os, signal, socketserver, sys
 from http.server import BaseHTTPRequestHandler
@@ -30,11 +30,11 @@ socketserver.ThreadingUnixStreamServer(os.environ["SOCKET"], Handler).serve_fore
 
 
 def check(name, fault="", options=""):
-    """(exit code, what was said) of make/contract.py for the stand-in app with a fault; its release is v1."""
+    """Return (exit code, lines) of slipway/make/contract.py for the stand-in app with a fault. Its release is v1."""
     image = f"{name}-{fault or 'good'}"
     docker("tag", apps.echo("v1", fault), f"{image}:v1")
     words = [f"{image}:v1", *options.split()]
-    done = run(["python3", "make/contract.py", *words], 120, cwd=ROOT, env={**os.environ, "READY": "6"})
+    done = run(["python3", "slipway/make", "contract", *words], 120, cwd=ROOT, env={**os.environ, "READY": "6"})
     assert not docker("ps", "-aq", "--filter", f"ancestor={image}:v1").stdout
     docker("rmi", f"{image}:v1")
     lines = (done.stdout + done.stderr).splitlines()
@@ -42,30 +42,30 @@ def check(name, fault="", options=""):
 
 
 def test_who_keeps_it(name):
-    """That is said."""
-    assert check(name) == (0, [f"{name}-good:v1 keeps it"])
+    """An image that keeps the contract is reported as such."""
+    assert check(name) == (0, [f"{name}-good:v1 keeps the contract"])
 
 
 @pytest.mark.parametrize("fault, said", [
-    ("crash", "run: has ended; its log ends: told to crash"),
+    ("crash", "run: the container has exited; its log ends: told to crash"),
     ("unready", "GET /readyz: 503, not 200 within 6 s; "),
-    ("impostor", """GET /readyz: says '{"release": "another", """),
+    ("impostor", """GET /readyz: answers '{"release": "another", """),
     ("migration", "migrate: exit 1: django.db.utils.ProgrammingError: told to fail")])
 def test_a_term_that_is_broken(name, fault, said):
-    """It is told with what the program said."""
+    """The broken term is reported with the program's own output."""
     code, lines = check(name, fault)
     assert code == 1 and len(lines) == 1 and lines[0].startswith(said), lines
 
 
 def test_all_that_is_wrong_is_told_at_once(name, tmp_path):
-    """A line each."""
+    """All broken terms are reported at once, one a line."""
     (tmp_path / "rude").write_text(RUDE)
     (tmp_path / "rude").chmod(0o755)
     tmp_path.chmod(0o755)
     assert check(name, options=f"-v {tmp_path}/rude:/rude:ro --entrypoint /rude") == (1, [
         "migrate: exit 1: no such command",
-        "manage showmigrations --plan: prints what is no line of a plan: 0 migrations",
-        "SOCKET: nginx may not write to it, mode 700: umask 0 before it is made",
+        "manage showmigrations --plan: this line is not part of a plan: 0 migrations",
+        "SOCKET: nginx may not write to it, mode 700: set umask 0 before you make it",
         "GET /: 500",
-        "TERM: drops a request that had begun",
-        "TERM: ends with 3"])
+        "TERM: an open request gets no answer",
+        "TERM: exit code 3, not 0 or 143"])

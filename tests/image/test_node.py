@@ -1,16 +1,16 @@
-"""A front end, examples/frontend by the lines of docs/make.md, in the image: real packages of npm's registry."""
+"""Test of a front end, examples/frontend with examples/README.md's lines, in the image, with npm's real packages."""
 
 import re
 import shutil
 
 from proc import ROOT, run
 
-LINES = re.search(r"```html\n(.*?)```", (ROOT / "docs/make.md").read_text(), re.DOTALL)[1]
+LINES = re.search(r"```html\n(.*?)```", (ROOT / "examples/README.md").read_text(), re.DOTALL)[1]
 
 
 def test_a_front_end(builders, project, name):
-    """make build bundles it, without the registry once packages are there; the image has its files, each by its hash,
-    and nothing of Node."""
+    """make build bundles it, without the registry once its packages are there. The image has its files, with hashes in
+    their names, and nothing of Node."""
     shutil.copytree(ROOT / "examples/frontend", project, dirs_exist_ok=True)
     base = project / "project/templates/base.html"
     base.write_text(base.read_text().replace("</head>", f"{LINES}</head>"))

@@ -1,4 +1,4 @@
-"""A visitor whose request came through a proxy that speaks https, as production expects it."""
+"""A visitor whose request came through a proxy that speaks https, as production expects."""
 
 import contextlib
 import http.client
@@ -23,13 +23,13 @@ class Answer:
 
 
 class Visitor:
-    """Asks a port of the loopback."""
+    """A client of a loopback port."""
 
     def __init__(self, port, host=HOST, proto="https"):
         self.port, self.host, self.proto = port, host, proto
 
     def ask(self, path="/", **headers):
-        """headers: X_Name="value"; None leaves a header out. Returns an Answer, whatever the status."""
+        """Get a path. Return an Answer, whatever the status. Headers: X_Name="value"; None omits a header."""
         given = {"Host": self.host, "X-Forwarded-Proto": self.proto,
                  **{name.replace("_", "-"): value for name, value in headers.items()}}
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
@@ -39,7 +39,7 @@ class Visitor:
 
 
 def visitor(container, **options):
-    """A Visitor of a container's site, once that answers."""
+    """Wait until a container's site answers. Return a Visitor of it."""
     def alive():
         assert container.state()["Running"], container.logs()
         return Visitor(container.port()).ask("/healthz").status == 200
@@ -48,10 +48,10 @@ def visitor(container, **options):
 
 
 def entries(container):
-    """What a container has logged: a dict a line."""
+    """Return a container's log, one dict a line."""
     return [json.loads(line) for line in container.logs().splitlines()]
 
 
 def static_names(text):
-    """The static files that a page names, below /static/."""
+    """Return the static files that a page names, relative to /static/."""
     return set(re.findall(r'(?:src|href)="/static/([^"]+)"', text))

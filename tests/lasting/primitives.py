@@ -1,4 +1,4 @@
-"""What slipway/lasting writes: each primitive in one use of it, and how a folder looks before and after."""
+"""The primitives of slipway/lasting: a use of each, and the states of a folder before and after it."""
 
 import os
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ OLD, NEW, NEXT = "old " * 3000, "new " * 5000, "next"
 
 @dataclass
 class Primitive:
-    """`before` prepares a folder, `use` changes it, `state` tells what is there: `old`, or `new` once `use` is done.
-    `again` uses it once more, whatever has ended the first; the one `name` is then there, and nothing else."""
+    """`before` prepares a folder, `use` changes it, and `state` returns its state: `old`, or `new` after `use`. `again`
+    uses it once more, even after a crash; then the folder has only the file `name`."""
     before: Callable[[str], Any]
     use: Callable[[str], Any]
     state: Callable[[str], Any]
@@ -36,7 +36,7 @@ def link(target):
 
 
 def count(folder):
-    """What is there and one more, under the file's lock."""
+    """Append to the file's content under its lock."""
     with (lock := LockedOpen(f"{folder}/file", timeout=0)) as file:
         lock.replace(file.read() + "1" * 5000)
 
@@ -50,7 +50,7 @@ PRIMITIVES = {
 
 
 def check(primitive, folder, returned):
-    """What was there or what shall be, as a whole; the second where `use` has returned. Then all goes on."""
+    """Assert that the state is the old or the new one, and the new one if `use` returned. Then use it again."""
     state = primitive.state(folder)
     assert state == primitive.new or not returned and state == primitive.old, f"{state!r}"[:300]
     primitive.again(folder)

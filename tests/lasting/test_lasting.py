@@ -1,4 +1,4 @@
-"""What docs/files.md says of files that last, one process at a time."""
+"""Tests of docs/files.md about lasting files, with one process at a time."""
 
 import errno
 import os
@@ -14,8 +14,8 @@ from slipway.lasting import LockedOpen, link_replace, write_replace
 
 
 def test_a_file_has_its_mode_and_any_bytes(tmp_path, monkeypatch):
-    """Whatever the umask; a link is replaced, not followed; a link beside it neither. What cannot be written leaves
-    nothing, and names the file."""
+    """The mode does not depend on the umask. A link at the file's name or beside it is replaced, not followed. A failed
+    write leaves nothing, and its error names the file."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").write_text("theirs")
     for name in ("file", "file.new"):
@@ -36,7 +36,7 @@ def test_a_file_has_its_mode_and_any_bytes(tmp_path, monkeypatch):
 
 
 def test_a_lock_is_waited_for_as_long_as_told(tmp_path):
-    """By another thread, too. Those that are shared exclude none of each other."""
+    """A lock's timeout also applies between threads. Shared locks do not exclude one another."""
     path = tmp_path / "file"
     path.touch()
     with LockedOpen(path, "r"):
@@ -50,7 +50,7 @@ def test_a_lock_is_waited_for_as_long_as_told(tmp_path):
 
 
 def test_a_lock_stays_through_replaces(tmp_path, monkeypatch):
-    """Also through one that fails, which may be tried again. Nothing stays open or beside it."""
+    """The lock stays even through a failed replace, which may be retried. Nothing stays open or beside the file."""
     path, numbers = tmp_path / "file", os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else None
     path.write_text("old")
 
@@ -73,10 +73,10 @@ def test_a_lock_stays_through_replaces(tmp_path, monkeypatch):
 
 
 def test_what_the_docs_show(tmp_path):
-    """A log, whose torn end costs no other record; a folder that is replaced as a whole."""
+    """A torn end of the log costs no other record; a folder is replaced as a whole."""
     names = {**vars(lasting), "os": os, "time": time, "zlib": zlib}
     page = (ROOT / "docs/files.md").read_text()
-    for after in ("which `records` leaves out:", "when nobody reads them any more:"):
+    for after in ("`records` skips it:", "when nobody reads them:"):
         exec(re.search(f"{after}[^\n]*\n\n```\\w*\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[1], names)
     log = tmp_path / "log"
     names["append"](log, b"one")

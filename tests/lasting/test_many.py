@@ -1,4 +1,4 @@
-"""30 processes at once."""
+"""Tests of slipway/lasting with 30 processes at once."""
 
 import multiprocessing
 import os
@@ -10,7 +10,7 @@ MANY = 30
 
 
 def at_once(function):
-    """Call it in so many processes, with their numbers; none may fail."""
+    """Call the function in MANY processes, each with its number. None may fail."""
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(MANY)
 
@@ -25,7 +25,7 @@ def at_once(function):
 
 
 def test_writers_of_one_file(tmp_path):
-    """Who reads it meanwhile finds what one of them has written; nothing is left beside it."""
+    """A reader always finds the complete text of one writer, and nothing is left beside the file."""
     path, text = str(tmp_path / "file"), "{:04} ".format
     write_replace(path, text(MANY) * 10_000)
 
@@ -39,7 +39,7 @@ def test_writers_of_one_file(tmp_path):
 
 
 def test_a_count_under_a_lock(tmp_path):
-    """The sum of what the processes add, 5 each; every other time the file is replaced, and who waits looks again."""
+    """The count is the sum, 5 per process. Every other time the file is replaced, and waiting processes reopen it."""
     path = str(tmp_path / "file")
     write_replace(path, "0")
 

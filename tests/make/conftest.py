@@ -1,4 +1,4 @@
-"""A scratch checkout with a virtualenv of its own, made by the real make out of a folder of small packages."""
+"""A scratch checkout with its own virtualenv, which the real make makes from a folder of small packages."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ BASE_PYTHON = os.path.realpath(sys.executable)
 
 
 class Scratch:
-    """A copy of what makes the virtualenv, in a folder of its own, with pins from `packages` (name → path)."""
+    """A copy of the files that make the virtualenv, in its own folder, with pins from `packages` {name: path}."""
 
     def __init__(self, folder, packages, installer, env):
         self.folder, self.packages, self.installer = folder, packages, installer
@@ -24,10 +24,10 @@ class Scratch:
                     "SLOW_STARTED": str(folder.parent / "started"), "SLOW_MAY_GO_ON": str(folder.parent / "go on")}
 
     def fill(self):
-        """Lay the checkout's files into the folder, and pin tiny 1.0 and, for development, extra."""
+        """Copy the checkout's files to the folder, and pin tiny 1.0 and, for development, extra."""
         self.folder.mkdir()
         (self.folder / "requirements").mkdir()
-        shutil.copytree(ROOT / "make", self.folder / "make")
+        shutil.copytree(ROOT / "slipway/make", self.folder / "slipway/make")
         for path in [ROOT / "Makefile", ROOT / "manage.py", *ROOT.glob("*.mk")]:
             shutil.copy(path, self.folder)
         self.pin("requirements.txt", "tiny-1.0")
@@ -42,17 +42,17 @@ class Scratch:
         return ["make", "-C", self.folder, "--no-print-directory", *args]
 
     def make(self, *args, **options):
-        """Run make; return what run returns."""
+        """Run make. Return the finished process."""
         return run(self.command(*args), **{"env": self.env, **options})
 
     def made(self, *args):
-        """Run make, which must succeed; return what it said of what it did."""
+        """Run make, which must succeed. Return its messages."""
         done = self.make(*(args or ["ve/sentinel"]))
         assert done.returncode == 0, done.stderr
         return done.stderr
 
     def has(self, *expressions):
-        """What the virtualenv's python says to each, for example tiny.version; ImportError for what is not there."""
+        """Return the virtualenv's value of each expression, for example tiny.version; None if a package is missing."""
         names = "tiny", "extra", "slow"
         code = "import importlib\n" + "".join(
             f"try: import {name}\nexcept ImportError: pass\n" for name in names) + "".join(
@@ -66,7 +66,7 @@ class Scratch:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory):
-    """Name → path of small packages; "folder" → the folder they are in. Its uv is the checkout's own."""
+    """Return {name: path} of small packages, and "folder": their folder. Their uv is the checkout's own."""
     folder = tmp_path_factory.mktemp("team's packages")
     uv = f'#!/bin/sh\nexec {shlex.quote(str(VE_PYTHON.parent / "uv"))} "$@"\n'
     paths = [wheels.wheel(folder, name, version, {f"{name}.py": f"version = {version!r}\n"})
@@ -77,19 +77,19 @@ def packages(tmp_path_factory):
     return {**names, "folder": folder}
 
 
-# For cases in which the one that is always there has a part of its own: it takes seconds where uv takes none.
+# For cases in which pip differs: it is always there, and takes seconds where uv takes none.
 WITH_PIP_TOO = pytest.mark.parametrize("installer", ["uv", "pip"], indirect=True)
 
 
 @pytest.fixture
 def installer(request):
-    """The fast one, if nothing else is asked for."""
+    """Return uv, unless the test asks for pip."""
     return "pip" if getattr(request, "param", "uv") == "pip" else str(VE_PYTHON.parent / "uv")
 
 
 @pytest.fixture
 def clean_env(tmp_path):
-    """An environment in which no one's settings of pip or uv count."""
+    """Return an environment without anybody's settings of pip or uv."""
     home = tmp_path / "home"
     home.mkdir()
     return {"PATH": os.environ["PATH"], "HOME": str(home), "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1",
@@ -98,14 +98,14 @@ def clean_env(tmp_path):
 
 @pytest.fixture
 def scratch(tmp_path, packages, installer, clean_env):
-    """A scratch checkout that has no virtualenv yet, in a folder with a space and quotes in its name."""
+    """Return a scratch checkout without a virtualenv, in a folder with a space and quotes in its name."""
     return Scratch(tmp_path / "a \"scratch\" 'copy'", packages, installer, clean_env).fill()
 
 
 @pytest.fixture
 def project(tmp_path):
-    """A copy of the whole project, tests/ left out, with the checkout's own virtualenv; returns its folder. Bytecode,
-    less what is just being written, and mypy's cache come along: without them all starts slowly."""
+    """Copy the whole project without tests/, with the checkout's own virtualenv. Return the folder. Complete bytecode
+    and mypy's cache are copied too: without them all starts slowly."""
     folder = tmp_path / "a project"
     skip = ["ve", "ve.lock", "var", ".git", "tests", "node_modules", "wheelhouse", "*.pyc.*", ".hypothesis", ".env"]
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*skip), symlinks=True)

@@ -1,4 +1,4 @@
-"""make doctor: what this machine lacks for what, with the cure, and the exit code that says whether one can develop."""
+"""Tests of make doctor: the tools that a machine lacks, with cures, and an exit code that allows development or not."""
 
 import os
 import re
@@ -7,17 +7,16 @@ import sys
 
 import pytest
 
-from proc import run
+from proc import executable, run
 
 
 @pytest.fixture
 def machine(project, tmp_path):
-    """`machine(words)` runs make doctor where PATH has only what make itself needs; `machine.has(name, text)` adds a
-    program: this machine's, or a script."""
+    """Return `machine(words)`, which runs make doctor with only make's own programs in PATH. `machine.has(name, text)`
+    adds one of this machine's programs, or a script."""
     def has(name, text=None):
         (tmp_path / "programs").mkdir(exist_ok=True)
-        (tmp_path / "programs" / name).write_text(f'#!/bin/sh\n{text or f"exec {shutil.which(name)}"} "$@"\n')
-        (tmp_path / "programs" / name).chmod(0o755)
+        executable(tmp_path / "programs" / name, f'#!/bin/sh\n{text or f"exec {shutil.which(name)}"} "$@"\n')
 
     def doctor(*words, **env):
         env = {"PATH": f"{tmp_path}/programs", "HOME": str(tmp_path), "DOCKER_HOST": "tcp://127.0.0.1:1", **env}
@@ -32,10 +31,10 @@ def machine(project, tmp_path):
 
 
 def test_a_bare_machine(machine):
-    """With Python and make alone one can develop, unless .env or Python forbid; each lack is a line with its cure."""
+    """With only Python and make one can develop, unless .env or Python forbid it. Each lack is a line with its cure."""
     code, said = machine()
     assert code == 0 and re.sub(": .*", "", said).splitlines() == [
-        "build    no git here, and a commit names each image", "build    no docker here", "ship     no ssh here",
+        "build    no git here, but images are named after commits", "build    no docker here", "ship     no ssh here",
         "ready for"] and said.endswith("ready for: develop; not ready for: build, ship\n")
     (machine.folder / ".env").write_text("nonsense\n")
     code, said = machine("PYTHON_MIN=3.99")
@@ -44,16 +43,16 @@ def test_a_bare_machine(machine):
 
 
 def test_docker(machine):
-    """An engine that does not answer, one without plugins, which are notes, and one that has all."""
+    """An engine that does not answer is reported, missing plugins are a note, and a complete Docker is neither."""
     machine.has("git")
-    for version, plugins, told in ((1, 1, "no Docker engine answers"), (0, 1, "note: no buildx"), (0, 0, "")):
+    for version, plugins, told in ((1, 1, "Docker's engine does not answer"), (0, 1, "note: no buildx"), (0, 0, "")):
         machine.has("docker", f'case $1 in version) exit {version};; info) echo /;; *) exit {plugins};; esac; :')
         said = machine()[1]
         assert told in said and ("for: develop, build;" in said) == (not version) and ("build  " in said) == bool(told)
 
 
 def test_servers(machine):
-    """Hosts that are not found or not known, by ssh's own settings and the servers' file; then one that is known."""
+    """Unresolved or unknown hosts, by ssh's own settings and the servers' file, are reported; known ones are not."""
     machine.has("ssh")
     machine.has("ssh-keygen")
     known, config = machine.home / "known_hosts", machine.home / "config"
@@ -61,7 +60,7 @@ def test_servers(machine):
                       f"Host *\n  UserKnownHostsFile {known}\n  GlobalKnownHostsFile none\n")
     said = machine(SSH_CONFIG=str(config))[1]
     assert all(line in said for line in ("known_hosts lacks work1.example: ", "known_hosts lacks [127.0.0.1]:7: ssh ",
-                                         "ship     web2.example is not found", "not ready for: build, ship"))
+                                         "ship     web2.example has no address", "not ready for: build, ship"))
     known.write_text("[127.0.0.1]:7,work1.example ssh-ed25519 AAAA\n")
     said = machine(SSH_CONFIG=str(config), HOSTS="web1.example work1.example")[1]
     assert "note: no ssh-agent" in said and "known_hosts" not in said and "ready for: develop, ship; not" in said

@@ -1,4 +1,4 @@
-"""Packages of an index of one's own: pinned from there with their hashes, installed by them, and by no password."""
+"""Tests of packages from a team's own index: pinned with hashes, installed by them, and no password in the pins."""
 
 import base64
 import contextlib
@@ -20,7 +20,7 @@ SHARED = "--extra-index-url http://${INDEX_USER}:${INDEX_PASSWORD}@127.0.0.1:{po
 
 
 class Index(SimpleHTTPRequestHandler):
-    """A folder as PEP 503 has it: simple/NAME/ lists what lies there. With a login where the server wants one."""
+    """A folder as PEP 503 describes: simple/NAME/ lists its files. With a login if the server wants one."""
 
     def do_GET(self):
         login = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -37,7 +37,7 @@ class Index(SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def index(folder, *packages, login=False):
-    """Serve (name, version, text) as wheels; yields the port. The text makes two of one version differ."""
+    """Serve (name, version, text) as wheels. Yield the port. Different texts make two files of one version differ."""
     for name, version, text in packages:
         place = folder / "simple" / name
         place.mkdir(parents=True, exist_ok=True)
@@ -54,8 +54,8 @@ def index(folder, *packages, login=False):
 
 @pytest.fixture
 def indexes(scratch, tmp_path):
-    """A scratch checkout whose requirements.in wants extra, of everybody's index, and tiny, which is ours: 1.0 on ours,
-    which wants a login; on everybody's somebody has put 2.0, and another 1.0. Yields (checkout, our port)."""
+    """Yield (a scratch checkout, our index's port). Its requirements.in wants extra, from the public index, and tiny,
+    which is ours: 1.0 is on our index, with a login; the public one has a stranger's 2.0 and another 1.0."""
     ours, theirs = [("tiny", "1.0", "ours")], [("extra", "1.0", ""), ("tiny", "1.0", "bad"), ("tiny", "2.0", "bad")]
     (scratch.folder / "requirements.in").write_text("extra\ntiny\n")
     (scratch.folder / "requirements.txt").unlink()
@@ -74,14 +74,14 @@ def with_login(port):
 
 
 def told_by_a_line(scratch, port):
-    """requirements.in itself names the index, and the environment the login."""
+    """Name the index in requirements.in, and its login in the environment."""
     with open(scratch.folder / "requirements.in", "a") as file:
         file.write(SHARED.replace("{port}", str(port)) + "\n")
     scratch.env.update(INDEX_USER=USER, INDEX_PASSWORD=PASSWORD)
 
 
 def told(scratch, port, by):
-    """By requirements.in, by pip's settings, or by a variable of pip's or uv's."""
+    """Name the index in requirements.in, in pip's settings, or in a variable of pip's or uv's."""
     if by == "requirements.in":
         told_by_a_line(scratch, port)
     elif by == "pip.conf":
@@ -93,8 +93,8 @@ def told(scratch, port, by):
 
 @pytest.mark.parametrize("by", ["requirements.in", "PIP_EXTRA_INDEX_URL", "UV_INDEX", "pip.conf"])
 def test_our_package_is_pinned_from_our_index(indexes, tmp_path, by):
-    """Ours, though everybody's index has a newer one and another of the same version; again by make upgrade. No file
-    and no output has the password. The virtualenv is then made of it, by uv and by pip, and so is the wheelhouse."""
+    """Our package is pinned from our index, although the public one has a newer version and another file of the same;
+    also by make upgrade. No file and no output has the password. uv, pip and the wheelhouse then install our file."""
     scratch, port = indexes
     told(scratch, port, by)
     digest = wheels.pin(tmp_path / "ours/simple/tiny/tiny-1.0-py3-none-any.whl").split()[1]
@@ -105,12 +105,12 @@ def test_our_package_is_pinned_from_our_index(indexes, tmp_path, by):
         assert PASSWORD not in text + said.stdout + said.stderr
     said = scratch.made()
     assert scratch.has("tiny", "extra") == ["1.0", "1.0"] and PASSWORD not in said
-    if by == "requirements.in":  # the others are pip's own
+    if by == "requirements.in":  # pip reads the others by itself
         taken_by_pip(scratch, tmp_path)
 
 
 def taken_by_pip(scratch, tmp_path):
-    """As without uv; and as the builder makes wheels, by the hashes of requirements.txt alone."""
+    """Check that pip installs it without uv, and that the builder's wheels need only requirements.txt's hashes."""
     scratch.env["INSTALLER"] = "pip"
     shutil.rmtree(scratch.folder / "ve")
     scratch.made()
@@ -125,7 +125,7 @@ def taken_by_pip(scratch, tmp_path):
 
 
 def test_the_index_stays_in_the_pins(indexes):
-    """The line is there once, as written; an edit of it is taken over, and when it goes it is gone."""
+    """The pins have the index's line once, as written. A removed line is removed there as well."""
     scratch, port = indexes
     told_by_a_line(scratch, port)
     line, path = SHARED.replace("{port}", str(port)), scratch.folder / "requirements.in"
@@ -139,7 +139,7 @@ def test_the_index_stays_in_the_pins(indexes):
 
 
 def test_a_password_is_refused(indexes):
-    """One line names the file, nothing is compiled, and the password is not told."""
+    """One line names the file, nothing is compiled, and the password is not shown."""
     (scratch, port), file = indexes, "requirements/dev.in"
     with open(scratch.folder / file, "a") as in_file:
         in_file.write(f"--extra-index-url={with_login(port)}\n")
@@ -159,16 +159,16 @@ NONE = ["--extra-index-url https://${NAME}:${PASSWORD}@index.example/", "--index
 
 @pytest.mark.parametrize("line, refused", [*((line, True) for line in SECRETS), *((line, False) for line in NONE)])
 def test_where_a_password_may_be(tmp_path, line, refused):
-    """In any line, however the URL is used; a name in place of it, and git's own user, are none."""
+    """A password is refused in any line, however its URL is used. A variable, or git's own user, is no password."""
     (tmp_path / "requirements.in").write_text(f"django\n{line}\n")
-    done = run(["sh", ROOT / "make/indexes.sh", "check", "requirements.in"], cwd=tmp_path)
+    done = run(["python3", ROOT / "slipway/make", "indexes", "check", "requirements.in"], cwd=tmp_path)
     assert (done.returncode, "requirements.in line 2" in done.stderr) == (int(refused), refused), done.stderr
     assert "ter2" not in done.stderr
 
 
 def test_without_the_login(indexes, tmp_path):
-    """An index that lets nobody in fails the compile: its package is looked for nowhere else. What was compiled before
-    is not installed, and one line says why."""
+    """If an index refuses the login, the compile fails: its package is fetched from no other index. Older pins are not
+    installed, and one line says why."""
     scratch, port = indexes
     told_by_a_line(scratch, port)
     scratch.env["INDEX_PASSWORD"] = "wrong"
@@ -182,12 +182,12 @@ def test_without_the_login(indexes, tmp_path):
     done = scratch.make("ve/sentinel")
     lines = [line for line in done.stderr.splitlines() if not line.startswith(("make: installing", "make: ***"))]
     assert done.returncode == 2 and len(lines) == 1, done.stderr
-    assert "requirements.txt is not installed: an index lets nobody in" in lines[0]
+    assert "requirements.txt is not installed: an index refused the login" in lines[0]
 
 
 def test_a_pin_that_another_index_has_is_installed(indexes):
-    """What was pinned before there was an index of one's own, which has other versions of it: its hash says which file
-    it is, so it may come from wherever that is."""
+    """A pin may be older than the team's own index, which has other versions: its hash identifies the file, so it may
+    come from any index."""
     scratch, port = indexes
     (scratch.folder / "requirements.in").write_text("tiny\n")
     scratch.made("requirements")

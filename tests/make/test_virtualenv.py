@@ -1,6 +1,6 @@
-"""When the virtualenv must be made, made again or left alone, by the real make.
+"""Tests of the virtualenv: the real make creates it, remakes it or leaves it unchanged.
 
-With uv; with pip too where what pip does itself counts.
+They use uv, and also pip if pip's own behaviour matters.
 """
 
 import os
@@ -10,7 +10,7 @@ import signal
 import pytest
 
 import wheels
-from proc import run, running, signal_group, wait_until
+from proc import executable, run, running, signal_group, wait_until
 
 from .conftest import BASE_PYTHON, WITH_PIP_TOO
 
@@ -18,7 +18,7 @@ NOWHERE = "nowhere==1.0 --hash=sha256:" + "0" * 64 + "\n"
 
 
 def slow_install(scratch, target="ve/sentinel"):
-    """A make that is in the middle of an install, and stays there until `let_go`."""
+    """Run a make that stops in the middle of an install until `let_go`."""
     scratch.pin("requirements.txt" if target == "ve/sentinel" else "requirements/dev.txt", "slow-1.0")
     return running(scratch.command(target), env=scratch.env)
 
@@ -33,13 +33,12 @@ def let_go(scratch):
 
 @WITH_PIP_TOO
 def test_installs_what_is_pinned_and_nothing_when_asked_again(scratch):
-    """A fresh checkout gets its pins; the next make says and installs nothing, whatever the files' times, and starts no
-    Python to find out."""
-    calls, python = scratch.folder.parent / "calls", scratch.folder.parent / "python"
-    python.write_text(f'#!/bin/sh\necho called >>"{calls}"\nexec "{BASE_PYTHON}" "$@"\n')
-    python.chmod(0o755)
-    scratch.env["PYTHON"] = str(python)
-    assert scratch.made() == "make: installing requirements.txt\n"  # by the installer that was asked for
+    """A fresh checkout gets its pins. The next make prints and installs nothing, whatever the files' times, and starts
+    no Python."""
+    calls = scratch.folder.parent / "calls"
+    scratch.env["PYTHON"] = str(executable(scratch.folder.parent / "python",
+                                           f'#!/bin/sh\necho called >>"{calls}"\nexec "{BASE_PYTHON}" "$@"\n'))
+    assert scratch.made() == "make: installing requirements.txt\n"  # by the requested installer
     assert scratch.has("tiny", "extra") == ["1.0", "None"]
     calls.unlink()
     for moment in (2_000_000_000, 0):
@@ -49,14 +48,14 @@ def test_installs_what_is_pinned_and_nothing_when_asked_again(scratch):
 
 
 def test_who_types_pip(scratch):
-    """In the activated virtualenv, or as Django's own hints have it: one line, and nothing is installed elsewhere.
-    Where a project pins pip it is there as any other package."""
+    """In the activated virtualenv, and as in Django's own hints, pip prints one line and installs nothing. If a project
+    pins pip, it is installed like any package."""
     def type_it(typed):
         return run(["sh", "-c", f". ve/bin/activate && {typed}"], cwd=scratch.folder, env=scratch.env)
 
-    scratch.folder = scratch.folder.rename(scratch.folder.parent / "a copy")  # activate itself minds quotes in a name
+    scratch.folder = scratch.folder.rename(scratch.folder.parent / "a copy")  # activate fails if its path has quotes
     scratch.made()
-    scratch.env["PIP_NO_INDEX"] = "1"  # whatever pip this would be, it shall install nothing here
+    scratch.env["PIP_NO_INDEX"] = "1"  # no pip may install anything here
     for typed in ("pip", "pip3", "python -m pip"):
         done = type_it(f"{typed} install Pillow")
         assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
@@ -70,8 +69,8 @@ def test_who_types_pip(scratch):
 
 
 def test_development(scratch):
-    """sentinel-dev means both files; asked for second it leaves the first alone, also when it fails. What it pinned
-    before goes, though production's pins are the same."""
+    """sentinel-dev stands for both files. If sentinel exists, it is left unchanged, even on failure. Packages no longer
+    pinned for development are removed, even if production's pins did not change."""
     scratch.made()
     assert "requirements.txt" not in scratch.made("ve/sentinel-dev")
     assert scratch.has("tiny", "extra") == ["1.0", "1.0"] and scratch.sentinels() == ["sentinel", "sentinel-dev"]
@@ -86,11 +85,11 @@ def test_development(scratch):
 
 @pytest.mark.parametrize("installer, helper", [("uv", False), ("uv", True), ("pip", True)], indirect=["installer"])
 def test_killed_make_leaves_its_installer_the_lock(scratch, helper):
-    """When make is killed, or its make_ve.py too, the installer goes on, and the next make waits for it before it
-    installs: the lock is the installer's, not only its parent's."""
+    """If make or its helper is killed, the installer continues, and the next make waits for it, because the installer
+    itself holds the lock."""
     with slow_install(scratch) as first:
         in_the_middle(scratch)
-        children = run(["pgrep", "-g", str(first.pid), "-f", "make_ve.py"]).stdout.split()
+        children = run(["pgrep", "-g", str(first.pid), "-f", "slipway/make virtualenv"]).stdout.split()
         assert len(children) >= 1
         for pid in [first.pid, *map(int, children if helper else [])]:
             os.kill(pid, signal.SIGKILL)
@@ -104,8 +103,8 @@ def test_killed_make_leaves_its_installer_the_lock(scratch, helper):
 
 
 def test_what_a_killed_installer_left_is_not_trusted(scratch):
-    """kill -9 of the whole group in the middle leaves no sentinel. A package that is half there, as its metadata came
-    first, is installed again."""
+    """kill -9 of the whole process group during an install leaves no sentinel. A package that is half installed, as its
+    metadata came first, is installed again."""
     scratch.made()
     with slow_install(scratch, "ve/sentinel-dev") as make:
         in_the_middle(scratch)
@@ -121,8 +120,8 @@ def test_what_a_killed_installer_left_is_not_trusted(scratch):
 
 
 def test_changed_pins(scratch):
-    """A changed pin is installed, what is no longer pinned is gone, and so back again, as with branches: always a clean
-    virtualenv. An install that fails leaves no sentinel. Hashes are not needed."""
+    """A changed pin is installed and an unpinned package removed, also on a change back, as between branches. A failed
+    install leaves no sentinel. Hashes are optional."""
     scratch.pin("requirements.txt", "tiny-1.0", "extra-1.0")
     scratch.made()
     scratch.pin("requirements.txt", "tiny-2.0")
@@ -137,8 +136,8 @@ def test_changed_pins(scratch):
 
 
 def test_another_folder(scratch):
-    """A copy gets a virtualenv of its own, and the first keeps its. A virtualenv knows its folder: in a moved checkout
-    it is made anew, and names no old place."""
+    """A copied checkout gets its own virtualenv, and the first one keeps its own. In a moved checkout it is remade,
+    without references to the old path."""
     scratch.made()
     first, scratch.folder = scratch.folder, scratch.folder.parent / "copy"
     shutil.copytree(first, scratch.folder, symlinks=True)
@@ -151,8 +150,8 @@ def test_another_folder(scratch):
 
 
 def test_another_interpreter(scratch):
-    """A link such as python3 may lead elsewhere one day: the virtualenv names what it leads to now. When that is gone,
-    by an upgrade say, the next make takes the one there is."""
+    """A link such as python3 may change its target: the virtualenv names the target of now. If that is removed, for
+    example by an upgrade, the next make uses the new one."""
     link = scratch.folder.parent / "my python"
     link.symlink_to(scratch.env["PYTHON"])
     scratch.made("ve/sentinel", f"PYTHON={link}")
@@ -165,7 +164,7 @@ def test_another_interpreter(scratch):
 
 
 def test_many_targets_at_once(scratch):
-    """make -j8 of targets that all need a virtualenv makes it once, in one piece."""
+    """make -j8 of targets that all need a virtualenv makes one, once."""
     for name in ("one", "two", "three"):
         with open(scratch.folder / "Makefile", "a") as file:
             file.write(f"{name}: $(VE)/sentinel $(VE)/sentinel-dev\n\t@$(VE)/bin/python -c 'import tiny, extra'\n")
@@ -174,7 +173,7 @@ def test_many_targets_at_once(scratch):
 
 
 def test_copier_has_its_own(scratch):
-    """What copier needs is apart from what the project needs; and it is made again when the project's is."""
+    """copier's packages are separate from the project's. They are reinstalled with the project's virtualenv."""
     scratch.pin("requirements/copier.txt", "tiny-2.0")
     folder = scratch.folder
     assert scratch.made("ve/copier/sentinel").splitlines() == [

@@ -1,4 +1,4 @@
-"""What the tests of slipway share."""
+"""Fixtures of the tests of slipway."""
 
 import shutil
 
@@ -10,7 +10,7 @@ from sharing import once
 
 @pytest.fixture(scope="session")
 def sqlite_url(tmp_path_factory):
-    """A migrated database in a file."""
+    """Return the URL of a migrated database in a file."""
     path = tmp_path_factory.mktemp("sqlite") / "db.sqlite3"
     shutil.copy(once(tmp_path_factory, "migrated.sqlite3", lambda path: migrate(f"sqlite:///{path}")), path)
     return f"sqlite:///{path}"
@@ -18,7 +18,7 @@ def sqlite_url(tmp_path_factory):
 
 @pytest.fixture
 def site_folder(tmp_path):
-    """For a site's settings and socket; with a space in its path."""
+    """Return a folder for a site's settings and socket, with a space in its path."""
     path = tmp_path / "a site"
     path.mkdir()
     return path

@@ -1,5 +1,5 @@
-"""What stays connected: a chat over websockets, its lines as a stream of events and by long polls. A URLconf and an
-ASGI application. The chat's file, CHAT, is of all processes and releases: a line is `who number`."""
+"""Connections that stay open: a chat over websockets, its lines as events and by long polls. A URLconf and an ASGI
+application. The chat's file, CHAT, is shared by all processes and releases: its lines are `who number`."""
 
 import asyncio
 import json
@@ -19,13 +19,13 @@ MOST = 2  # seconds that a long poll waits
 
 
 def said(after):
-    """The lines from a number on."""
+    """Return the lines after that number."""
     file = Path(os.environ["CHAT"])
     return file.read_text().splitlines()[after:] if file.exists() else []
 
 
 async def more(after):
-    """The lines from a number on, once there are any."""
+    """Wait for lines after that number, and return them."""
     while not (lines := said(after)):
         await asyncio.sleep(0.02)
     return lines
@@ -36,7 +36,7 @@ def plain(request):
 
 
 async def who(request):
-    """The request's id, as an async view has it."""
+    """Return the request's id as an async view sees it."""
     return HttpResponse(request_id.current())
 
 
@@ -67,7 +67,7 @@ def fail(request):
 
 
 async def chat(scope, receive, send):
-    """Tells what was said from line `after` on; keeps what it is told, and then says so."""
+    """Send the lines after `after`. Store each received line, and confirm it."""
     async def tell(after):
         while True:
             for line in await more(after):

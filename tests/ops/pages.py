@@ -1,4 +1,4 @@
-"""The pages of a site that is watched in an outage: each is named after what it needs. A URLconf."""
+"""A URLconf of a site for outages, with pages named after the service that they need."""
 
 from django.contrib import admin
 from django.core.cache import cache

@@ -1,4 +1,4 @@
-"""A site under gunicorn, as production runs it, with settings of the test's own."""
+"""A site under gunicorn as in production, with the test's own settings."""
 
 import contextlib
 import http.client
@@ -25,7 +25,7 @@ class Answer:
         return json.loads(self.body)
 
     def down(self):
-        """The parts that /readyz says are down."""
+        """Return the parts that are down in a /readyz."""
         return {name for name, part in self.json()["parts"].items() if part["state"] == "down"}
 
 
@@ -46,15 +46,20 @@ class Site:
         response = connection.getresponse()
         return Answer(response.status, response.headers, response.read(), time.monotonic() - start)
 
+    def children(self):
+        """Return the process ids of the workers."""
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return {int(pid) for pid in path.read_text().split()}
+
     def workers(self):
-        """How many have started."""
+        """Return the number of started workers."""
         page = self.get("/metrics", unix=True)
         assert page.status == 200, page
         lines = page.body.decode().splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith("workers "))
 
     def ready(self):
-        """Wait until all is well."""
+        """Wait until the site is ready."""
         def is_ready():
             answer = self.get("/readyz")
             assert answer.status == 200, answer.body
@@ -62,31 +67,40 @@ class Site:
         wait_until(is_ready)
 
 
+COMMAND = [VE_PYTHON, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
+
+
+def status(path):
+    """Return the status of /healthz on a unix socket."""
+    connection = connection_to(path)
+    connection.request("GET", "/healthz")
+    return connection.getresponse().status
+
+
 @contextlib.contextmanager
 def short_folder():
-    """For a socket: the system limits its path to some 100 characters."""
+    """Yield a folder for a socket, whose path may have only about 100 characters."""
     with tempfile.TemporaryDirectory(prefix="web-", dir="/tmp") as path:
         yield Path(path)
 
 
 @contextlib.contextmanager
 def serve(folder, settings="", arguments=(), stderr=None, **env):
-    """gunicorn on a TCP port and on a unix socket, with `settings` added to development's."""
+    """Run gunicorn on a TCP port and a unix socket, with `settings` added to development's. Yield the Site."""
     (folder / "scratch_settings.py").write_text(f"from project.settings import *\n{settings}")
     port = free_port()
-    path = os.pathsep.join([str(folder), str(Path(__file__).parent)])  # there, for those who want it: pages.py
+    path = os.pathsep.join([str(folder), str(Path(__file__).parent)])  # includes pages.py of this folder
     env = {**os.environ, "PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": "scratch_settings",
            "CACHE_URL": "locmem://", "BROKER_URL": "memory://", "WEB_CONCURRENCY": "1", **env}
     with short_folder() as short:
         path = short / "web.sock"
-        command = [VE_PYTHON, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn", "-b", f"127.0.0.1:{port}",
-                   "-b", f"unix:{path}", *arguments]
+        command = [*COMMAND, "-b", f"127.0.0.1:{port}", "-b", f"unix:{path}", *arguments]
         with running(command, cwd=ROOT, env=env, stderr=stderr or subprocess.STDOUT) as process:
             yield started(Site(process, port, path), int(env["WEB_CONCURRENCY"]))
 
 
 def started(site, workers):
-    """The site, once all its workers run."""
+    """Wait until all workers of the site run. Return it."""
     wait_until(lambda: site.process.poll() is not None or site.workers() == workers, what="gunicorn's workers")
     assert site.process.poll() is None, site.process.output()
     return site

@@ -1,4 +1,4 @@
-"""A site under SERVER=asgi: what it has of WSGI's, and what stays connected; across deploys that is a test of
+"""Tests of a site under SERVER=asgi: the behaviour that it shares with WSGI, and open connections. For deploys see
 tests/e2e/test_one_server.py."""
 
 import re
@@ -18,7 +18,7 @@ ID = "given-by-nginx-1"
 
 @pytest.fixture
 def live(site_folder, sqlite_url):
-    """Serves that project: `with live() as site`."""
+    """Return a function that serves that project: `with live() as site`."""
     def serving(settings="", arguments=(), **env):
         return serve(site_folder, LIVE + settings, arguments, SERVER="asgi", CHAT=str(site_folder / "chat"),
                      DATABASE_URL=sqlite_url, **env)
@@ -32,8 +32,8 @@ def metric(site, name):
 
 @pytest.mark.parametrize("preload", ["true", "false"])
 def test_at_its_end(live, preload):
-    """Told to end, it closes websockets with 1012, "service restart", ends streams of events whole, answers who waits
-    for an answer, and is gone."""
+    """On TERM the site closes websockets with 1012, "service restart", ends streams of events at a complete event,
+    answers pending requests, and exits."""
     with live(WEB_PRELOAD=preload) as site, connect(f"ws://127.0.0.1:{site.port}/chat?after=0") as chat, \
             ThreadPoolExecutor(2) as pool:
         chat.send("me 1")
@@ -56,8 +56,8 @@ def test_at_its_end(live, preload):
 
 
 def test_each_request_has_its_id_and_its_line(live):
-    """In async views, too; a path is told without its query; an error has its traceback once. Probes answer, and have
-    no line; the figures are for who came by the socket, and was not passed on."""
+    """Async views have the id too. A path is logged without its query, an error's traceback once, and probes never.
+    /metrics answers only direct requests to the socket."""
     with live("DEBUG = False\nALLOWED_HOSTS = ['*']\n") as site:
         assert site.get("/readyz").status == 200 and site.get("/plain", method="HEAD").body == b""
         assert site.get("/metrics").status == 404 and site.get("/metrics", unix=True).status == 200
@@ -71,7 +71,7 @@ def test_each_request_has_its_id_and_its_line(live):
 
 
 def test_who_waits_stands_in_nobodys_way(live):
-    """In one process: many long polls at a time, pages meanwhile, and a view that blocks its thread."""
+    """In one process, many long polls, pages and views that block a thread run at the same time."""
     with live() as site, ThreadPoolExecutor(40) as pool:
         began = time.monotonic()
         waiting = [pool.submit(site.get, path) for path in ["/poll?after=0"] * 30 + ["/block"] * 5]
@@ -82,7 +82,7 @@ def test_who_waits_stands_in_nobodys_way(live):
 
 
 def test_workers_that_have_done_their_share(live):
-    """A worker that ends after so many requests loses none of those that come meanwhile."""
+    """A worker that exits after its maximum of requests loses no concurrent request."""
     limits = ("--max-requests", "200", "--max-requests-jitter", "0")
     with live(arguments=limits, WEB_CONCURRENCY="2") as site, ThreadPoolExecutor(4) as pool:
         statuses = {each.result(60).status for each in [

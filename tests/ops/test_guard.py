@@ -1,4 +1,4 @@
-"""/metrics and /debug/vars show themselves to this machine and to who has the token; no header opens them."""
+"""Tests of /metrics and /debug/vars: open to this machine and to a token's owner; no header opens them."""
 
 import pytest
 from ops.served import serve
@@ -15,7 +15,7 @@ NO_TOKEN = ("", "Bearer ", "Bearer s3cret", "Bearer S3CRET-TOKEN", "Basic s3cret
 
 @pytest.fixture(scope="module")
 def site(sqlite_url, tmp_path_factory):
-    """Without DEBUG, as production is; it answers to any name."""
+    """Yield a site without DEBUG, as in production, that accepts any host."""
     settings = "DEBUG = False\nALLOWED_HOSTS = ['*']\n"
     with serve(tmp_path_factory.mktemp("a site"), settings, DATABASE_URL=sqlite_url, METRICS_TOKEN="s3cret-token") as s:
         yield s
@@ -29,7 +29,7 @@ def refused(site, path, headers, unix=False, method="GET"):
 
 @pytest.mark.parametrize("path", CLOSED)
 def test_from_the_network_nothing_opens_it(site, path):
-    """Each header that a visitor can forge, with words for "from here"; paths that some servers take for these."""
+    """No forged header with a local address opens them, and no path that some servers treat as theirs."""
     for name in (*FORWARDING, *PRETENDING):
         for value in LOCAL:
             refused(site, path, {name: value})
@@ -45,8 +45,8 @@ def test_from_the_network_nothing_opens_it(site, path):
 
 @pytest.mark.parametrize("path", CLOSED)
 def test_the_socket_or_the_token_opens_it(site, path):
-    """Over the unix socket: a plain request is answered, one with any header of a proxy's is not, even an empty one.
-    With the token all are; nothing is ever kept."""
+    """On the unix socket a plain request is answered, but none with a proxy's header, even an empty one. With the token
+    all are answered. Answers are not cached."""
     assert site.get(path, unix=True).status == 200
     for name in FORWARDING:
         for value in LOCAL:
@@ -59,7 +59,7 @@ def test_the_socket_or_the_token_opens_it(site, path):
 
 
 def test_without_a_token_none_is_right(sqlite_url, site_folder):
-    """No token set: an empty one opens nothing, in development either."""
+    """If no token is set, an empty one opens nothing, in development either."""
     with serve(site_folder, "ALLOWED_HOSTS = ['*']\n", DATABASE_URL=sqlite_url, METRICS_TOKEN="") as site:
         for path in CLOSED:
             for value in NO_TOKEN:

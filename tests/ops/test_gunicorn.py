@@ -1,4 +1,4 @@
-"""gunicorn's settings, as the server shows them."""
+"""Tests of gunicorn's settings in a running server."""
 
 import contextlib
 import os
@@ -9,13 +9,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from ops.served import serve, short_folder
+from ops.served import COMMAND, serve, short_folder, status
 
 from connect import connection_to
 from postgresql import migrate
 from proc import ROOT, VE_PYTHON, free_port, run, running, wait_until
-
-COMMAND = [VE_PYTHON, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
 
 
 @pytest.fixture
@@ -26,8 +24,8 @@ def environment(sqlite_url, tmp_path):
 
 
 def test_from_start_to_end(environment, tmp_path):
-    """SOCKET: it is there, whoever may enter its folder may connect, and TERM ends it in time with nothing left; nor
-    does any process visit all that was loaded once more. What was said last is in the log."""
+    """With SOCKET, the socket exists, everyone who can enter its folder may connect, and TERM ends the server in time
+    without leftovers. No process frees all loaded objects at its end. The last log line is written."""
     (tmp_path / "counted.py").write_text(
         "from project.settings import *\n"
         "class Freed:\n    def __del__(self, say=print):\n        say('freed', flush=True)\n"
@@ -36,7 +34,7 @@ def test_from_start_to_end(environment, tmp_path):
     with short_folder() as folder:
         path = folder / "web.sock"
         with running(COMMAND, cwd=ROOT, env={**environment, "SOCKET": str(path), "PORT": "1"}) as process:
-            wait_until(lambda: asked(path) == 200)  # the file is there before anybody listens
+            wait_until(lambda: status(path) == 200)  # the file exists before anybody listens
             assert stat.S_IMODE(path.stat().st_mode) == 0o666
             assert figures(process, tmp_path)
             process.terminate()
@@ -45,19 +43,13 @@ def test_from_start_to_end(environment, tmp_path):
         assert not path.exists() and not figures(process, tmp_path)
 
 
-def asked(path):
-    connection = connection_to(path)
-    connection.request("GET", "/healthz")
-    return connection.getresponse().status
-
-
 def figures(process, tmp):
-    """The folder of the workers' figures."""
+    """Return the folders of the workers' metrics."""
     return [path for folder in (Path("/dev/shm"), tmp) for path in folder.glob(f"metrics-{process.pid}-*")]
 
 
 def test_all_that_is_wrong_is_told_before_anything_starts(environment):
-    """One line each for malformed settings of gunicorn's own; exit 64, no traceback, nothing starts."""
+    """Each malformed setting of gunicorn's own is reported in one line: exit 64, no traceback, and nothing starts."""
     done = run(COMMAND, cwd=ROOT, env={**environment, "PORT": "http", "WEB_CONCURRENCY": "0", "DRAIN": "5s"})
     told = [line.split()[:2] for line in (done.stdout + done.stderr).splitlines()]
     assert (done.returncode, told) == (64, [["settings:", name] for name in ("PORT", "WEB_CONCURRENCY", "DRAIN")])
@@ -65,7 +57,7 @@ def test_all_that_is_wrong_is_told_before_anything_starts(environment):
 
 @pytest.mark.parametrize("command", [COMMAND, [VE_PYTHON, "-m", "celery", "-A", "project", "report"]])
 def test_a_settings_file_that_fails(environment, tmp_path, command):
-    """An error that is no SettingsError is told with its file and line, whatever it is."""
+    """Any error other than SettingsError is reported with its file and line."""
     (tmp_path / "broken.py").write_text("\nimport no_such_module\n")
     done = run(command, cwd=ROOT, env={**environment, "PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "broken"})
     told = done.stdout + done.stderr
@@ -77,7 +69,7 @@ def test_a_settings_file_that_fails(environment, tmp_path, command):
     ("raise SettingsError(['no ' 'app_label'])", 64, "true"),
     ("raise SettingsError(['no ' 'app_label'])", 3, "false")])
 def test_a_project_that_cannot_be_loaded(environment, tmp_path, line, code, preload):
-    """The error is one record with where it was; wrong settings are what they are elsewhere."""
+    """The error is one record with its location. Settings errors are reported as everywhere."""
     (tmp_path / "scratch_settings.py").write_text("from project.settings import *\nINSTALLED_APPS += ['broken']\n")
     (tmp_path / "broken.py").write_text(f"from slipway.env import SettingsError\n{line}\n")
     done = run(COMMAND, cwd=ROOT, env={**environment, "PYTHONPATH": str(tmp_path), "PORT": str(free_port()),
@@ -90,11 +82,11 @@ def test_a_project_that_cannot_be_loaded(environment, tmp_path, line, code, prel
 
 
 def test_a_query_when_the_urls_are_imported(site_folder, tmp_path):
-    """With the database not migrated yet the site is there all the same, and its pages once it is migrated."""
+    """If the database is not migrated yet, the site starts nevertheless, and its pages work after the migration."""
     (site_folder / "querying.py").write_text(
         "from django.contrib.sessions.models import Session\nSession.objects.count()\nfrom pages import *\n")
     database = tmp_path / "db.sqlite3"
-    settings = "ROOT_URLCONF = 'querying'\nDEBUG, ALLOWED_HOSTS = False, ['*']\n"  # Django's own page takes long
+    settings = "ROOT_URLCONF = 'querying'\nDEBUG, ALLOWED_HOSTS = False, ['*']\n"  # Django's error page is slow
     with serve(site_folder, settings, DATABASE_URL=f"sqlite:///{database}") as site:
         assert "no such table" in site.process.output() and site.get("/healthz").status == 200
         assert site.get("/plain").status == 500
@@ -103,7 +95,7 @@ def test_a_query_when_the_urls_are_imported(site_folder, tmp_path):
 
 
 def test_told_to_end_while_it_loads(environment, tmp_path):
-    """A TERM is heeded, which the first process of a container would not get without a handler; nothing is left."""
+    """TERM ends the server, although a container's first process gets no TERM without a handler. Nothing is left."""
     (tmp_path / "scratch_settings.py").write_text("from project.settings import *\nROOT_URLCONF = 'slow'\n")
     (tmp_path / "slow.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
     env = {**environment, "PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "scratch_settings", "PORT": "1"}
@@ -116,7 +108,7 @@ def test_told_to_end_while_it_loads(environment, tmp_path):
 
 
 def test_workers_end_at_different_times(environment):
-    """After so many requests each, and up to half as many more: as long as all serve alike, they end in turn."""
+    """Each worker exits after so many requests and up to half as many more, so that equally busy ones exit in turn."""
     done = run([*COMMAND, "--print-config"], cwd=ROOT, env=environment)
     config = {name.strip(): value for name, _, value in (line.partition(" = ") for line in done.stdout.splitlines())}
     assert done.returncode == 0, done.stderr
@@ -124,7 +116,7 @@ def test_workers_end_at_different_times(environment):
 
 
 def test_slow_clients_without_nginx(sqlite_url, site_folder):
-    """Twenty who send half a request, to the site as compose.yaml has it: others are answered."""
+    """While twenty clients each send half a request, other requests are answered, with compose.yaml's settings."""
     env = dict(re.findall(r"^ +(WEB_\w+): (\d+)$", (ROOT / "compose.yaml").read_text(), re.MULTILINE))
     with serve(site_folder, DATABASE_URL=sqlite_url, **env) as site, contextlib.ExitStack() as stack:
         for _ in range(20):

@@ -1,4 +1,4 @@
-"""A cache or broker that hangs: pages that need it answer soon, all others as ever."""
+"""Tests of a cache or broker that hangs: pages that need it fail in time, and others are as fast as ever."""
 
 import contextlib
 import itertools
@@ -13,7 +13,7 @@ from ops.served import Site, serve
 from proc import wait_until
 from relay import Relay
 
-LIMIT = 2.2  # seconds by the client's clock, of 2 promised
+LIMIT = 2.2  # seconds on the client's clock; 2 are promised
 NEEDS = {"redis": ["cached", "queued"], "rabbitmq": ["queued"]}
 URLS = {"redis": {"BROKER_URL": "redis://127.0.0.1:{}/5", "CACHE_URL": "redis://127.0.0.1:{}/6"},
         "rabbitmq": {"BROKER_URL": "amqp://guest:guest@127.0.0.1:{}//"}}
@@ -22,7 +22,7 @@ WAYS = [*itertools.product(NEEDS, ["stopped", "no new connection"])]
 
 @dataclass
 class Watched:
-    """Production's site, which finds what will hang, and how, behind the relay."""
+    """A site with production's settings, whose service hangs behind the relay."""
 
     kind: str
     how: str
@@ -32,7 +32,7 @@ class Watched:
 
 @pytest.fixture
 def sites(redis, rabbitmq, sqlite_url, tmp_path):
-    """A site and a relay for each way to hang: they wait more than they work, so all do it at once."""
+    """Yield a site and a relay for each service and way to hang. All run at once, because they mostly wait."""
     relays = [Relay({"redis": redis, "rabbitmq": rabbitmq}[kind].port) for kind, _ in WAYS]
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(WAYS)) as pool:
         def start(number):
@@ -52,7 +52,7 @@ def production(folder, database, relay, kind):
 
 @contextlib.contextmanager
 def silent(relay, how):
-    """It hangs while the block runs: it has connections and answers nothing; or nobody takes new ones."""
+    """Make the service hang for the block: it does not answer on its connections, or accepts no new ones."""
     if how == "stopped":
         relay.flowing.clear()
     if how == "no new connection":
@@ -63,7 +63,7 @@ def silent(relay, how):
 
 
 def all_at_once(function, watched):
-    """Call it for each; the first that fails is told."""
+    """Call the function for each at the same time, and raise the first failure."""
     def call(each):
         try:
             function(each)
@@ -77,14 +77,14 @@ def all_at_once(function, watched):
 
 @pytest.mark.alone
 def test_who_needs_it_waits_shortly_and_others_not_at_all(sites):
-    """Eight visitors at a time want what hangs, of a site with four threads: each has an error in
-    time; a page that does not need it is there at once. All is well as soon as the service is."""
+    """Eight visitors at once ask a site with four threads for the hanging service: each gets an error in time. Other
+    pages are answered at once. All pages work as soon as the service does."""
     all_at_once(is_well, sites)
     all_at_once(outage, sites)
 
 
 def is_well(watched):
-    """By eight at a time, so that each thread of the site has a connection."""
+    """Ask with eight clients at once, so that each thread of the site opens a connection."""
     with ThreadPoolExecutor(8) as pool:
         for path in ("plain", *NEEDS[watched.kind]):
             assert {answer.status for answer in pool.map(watched.site.get, [f"/{path}"] * 16)} == {200}
@@ -105,7 +105,7 @@ def outage(watched):
 
 
 def visited(site, needs):
-    """For four seconds: the answers of pages that need it, and of one that does not."""
+    """Visit for four seconds. Return the answers of pages that need the service, and of one that does not."""
     waits, plain, done = [], [], threading.Event()
 
     def visit(path):
@@ -125,8 +125,8 @@ def visited(site, needs):
 
 
 def test_connections_that_ended_cost_nobody_a_task(rabbitmq, sqlite_url, tmp_path):
-    """Each thread of the site keeps one, and they may get each other's: before the second attempt had its own, a tenth
-    of these rounds met two dead ones in a row."""
+    """Each thread of the site keeps a connection, and threads may get each other's. Without a new connection for the
+    second attempt, a tenth of these rounds met two dead ones in a row."""
     relay = Relay(rabbitmq.port)
     with production(tmp_path, sqlite_url, relay, "rabbitmq") as site, ThreadPoolExecutor(8) as pool:
         for _ in range(60):

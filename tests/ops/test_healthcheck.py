@@ -1,4 +1,4 @@
-"""slipway/health/healthcheck.py: what it says of a container, without one."""
+"""Tests of slipway/health/healthcheck.py without a container."""
 
 import contextlib
 import os
@@ -12,8 +12,8 @@ from slipway.health import healthcheck
 
 @pytest.fixture
 def check(tmp_path, monkeypatch, capsys):
-    """check(): what a healthcheck says of what the test has put into its folder, for the container's /dev/shm; nothing
-    where all is well."""
+    """Return check(), which runs the healthcheck with the test's folder as /dev/shm and returns its error, or "" if it
+    is healthy."""
     for name in ("role", "alive", "been-ready"):
         monkeypatch.setattr(healthcheck, name.upper().replace("-", "_"), tmp_path / name)
     monkeypatch.setenv("READY_FILE", str(tmp_path / "file"))
@@ -33,8 +33,8 @@ def check(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("role", ["worker", "beat"])
 def test_worker_and_beat_are_as_well_as_their_last_round(check, tmp_path, role):
-    """Started and without a round yet, or one long ago: not well, and why. Of any other command nothing is known, but
-    that it runs; where a deploy asks for a role, that has not started yet."""
+    """Both are unhealthy, with the reason, before their first round and long after their last. Another command is
+    healthy while it runs, unless a deploy asks for a role, which then has not started yet."""
     not_yet = f"healthcheck: {role} has not started yet"
     assert (check(), check(role)) == ("", not_yet)
     (tmp_path / "role").write_text(role)
@@ -46,8 +46,8 @@ def test_worker_and_beat_are_as_well_as_their_last_round(check, tmp_path, role):
 
 
 def test_ready_asks_for_more_until_it_was_ready_once(check, tmp_path):
-    """/readyz, with a line that says what it answers, until that was 200; from then on /healthz alone, unless that
-    cannot be kept. Beat is ready when it turns."""
+    """/readyz is asked, and its answer reported, until it was 200; from then on only /healthz, unless that cannot be
+    stored. Beat is ready after its first round."""
     assert check("ready") == "healthcheck: neither web, worker nor beat has started yet"
     (tmp_path / "role").write_text("web")
     assert check().startswith("healthcheck: the site does not answer: ")
@@ -64,7 +64,7 @@ def test_ready_asks_for_more_until_it_was_ready_once(check, tmp_path):
 
 
 def test_a_worker_is_ready_when_it_takes_tasks(check, tmp_path):
-    """Once; from then on its rounds count."""
+    """A worker must be ready only once; then only its rounds count."""
     (tmp_path / "role").write_text("worker")
     (tmp_path / "alive").touch()
     assert check("ready") == "healthcheck: it has not made its READY_FILE"
@@ -76,7 +76,7 @@ def test_a_worker_is_ready_when_it_takes_tasks(check, tmp_path):
 
 
 def test_a_process_of_a_teams_is_ready_as_the_toml_says(check, tmp_path):
-    """Each way that docs/tasks.md has; once it was, nothing is asked any more."""
+    """Each way of docs/tasks.md works. Once the process was ready, it is not asked again."""
     with socket.socket() as listening, answering(("127.0.0.1", 0), [404, 302, 200]) as (number, _):
         listening.bind(("127.0.0.1", 0))
         closed = listening.getsockname()[1]
@@ -96,8 +96,8 @@ def test_a_process_of_a_teams_is_ready_as_the_toml_says(check, tmp_path):
 
 @contextlib.contextmanager
 def answering(address, statuses):
-    """A site on a unix socket, or at a port, that gives these answers, one after the other. Yields its port and the
-    paths it was asked for."""
+    """Run a site on a unix socket or a port that gives these answers in turn. Yield its port and the list of requested
+    paths."""
     asked = []
     with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as listening:
         listening.bind(address)

@@ -1,4 +1,4 @@
-"""The figures are right over several workers, whatever becomes of one."""
+"""Tests of metrics over several workers, even if one is killed."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ urlpatterns = [path("status/<int:status>", answer), path("hang", hang)]
 
 @contextlib.contextmanager
 def start(folder, url):
-    """A site with two workers and pages of the test's own."""
+    """Run a site with two workers and the test's own pages."""
     (folder / "scratch_urls.py").write_text(URLS)
     (folder / "hanging").mkdir()
     with serve(folder, "ROOT_URLCONF = 'scratch_urls'\nDEBUG = False\n", DATABASE_URL=url, WEB_CONCURRENCY="2",
@@ -47,7 +47,7 @@ def site(sqlite_url, tmp_path_factory):
 
 
 def figures(site):
-    """What /metrics says, {name with labels: number}."""
+    """Return /metrics as {name with labels: number}."""
     lines = site.get("/metrics", unix=True).body.decode().splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
 
@@ -58,7 +58,7 @@ def totals(site):
 
 
 def load(site, number=90):
-    """That many requests over ten connections at once, a third each of 200, 404 and 500."""
+    """Send `number` requests over ten connections at once, a third each of 200, 404 and 500."""
     def some(share):
         connection = site.connection()
         for at in range(share, number, 10):
@@ -73,7 +73,7 @@ def added(before, after):
 
 
 def test_counted_right_over_workers(site):
-    """What many connections asked is the sum, whichever worker is asked for it; probes are not counted."""
+    """Any worker answers with the sum over all workers. Probes are not counted."""
     before, told = totals(site), figures(site)
     load(site)
     for _ in range(10):
@@ -94,7 +94,7 @@ def test_counted_right_over_workers(site):
 
 
 def test_an_invented_method_makes_no_new_series(site):
-    """A visitor may send any method: those unknown are one."""
+    """All unknown methods are one label, as a visitor may send any."""
     assert site.get("/status/200", method="ODD").status == 200
     before = figures(site)
     for at in range(20):
@@ -105,11 +105,11 @@ def test_an_invented_method_makes_no_new_series(site):
 
 
 def test_a_killed_worker_leaves_right_figures(sqlite_url, site_folder):
-    """kill -9 amid requests: what it had in flight is no more, what it had counted stays, and its successor goes on
-    in the same file."""
+    """After kill -9 of a worker its requests in flight are no longer counted, its other counts stay, and its successor
+    continues in the same file."""
     with start(site_folder, sqlite_url) as site, ThreadPoolExecutor(3) as pool:
         load(site)
-        lost = [pool.submit(site.get, "/hang") for _ in range(3)]  # one less than threads: a worker must stay to ask
+        lost = [pool.submit(site.get, "/hang") for _ in range(3)]  # one less than threads, so that one can answer
         wait_until(lambda: figures(site)["http_requests_in_flight"] == 3)
         for pid in os.listdir(site_folder / "hanging"):
             os.kill(int(pid), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""examples/monitoring, by the tools of those who read it."""
+"""Tests of examples/monitoring with the tools for its files."""
 
 import os
 import re
@@ -17,23 +17,23 @@ RULES = (EXAMPLE / "rules.yml").read_text()
 
 
 def tool(name, *words):
-    """Debian's packages prometheus and prometheus-alertmanager have them; PROMTOOL and AMTOOL name others."""
+    """Run promtool or amtool, from Debian's packages prometheus and prometheus-alertmanager or $PROMTOOL, $AMTOOL."""
     path = os.environ.get(name.upper()) or shutil.which(name) or missing(name)
     return run([path, *words], cwd=EXAMPLE, timeout=120)
 
 
 @pytest.mark.parametrize("command", re.findall("(?:promtool|amtool) .*", (EXAMPLE / "README.md").read_text()))
 def test_the_files_are_taken(command):
-    """By the commands of its README; the tests of the rules are one of them."""
+    """The commands of its README accept the files; one of them runs the rules' tests."""
     done = tool(*command.split())
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_metrics_that_are_asked_for_exist(sqlite_url, site_folder):
-    """Each that a rule or a panel names is on a real site's /metrics, or an exporter's own."""
+    """Each metric in a rule or panel is in a real site's /metrics, or is an exporter's."""
     asked = set(re.findall(r"\b([a-z_]+)\{", RULES + (EXAMPLE / "dashboard.json").read_text()))
     with serve(site_folder, "", DATABASE_URL=sqlite_url) as site:
         site.get("/nowhere")
         shown = set(re.findall(r"^# TYPE (\w+)", site.get("/metrics", unix=True).body.decode(), re.MULTILINE))
-    shown |= {f"{name}_bucket" for name in shown} | {"celery_heartbeat_age_seconds"}  # only once there was one
+    shown |= {f"{name}_bucket" for name in shown} | {"celery_heartbeat_age_seconds"}  # only after the first one
     assert {"http_requests_total", "up"} <= asked <= shown | OTHERS, asked - shown - OTHERS

@@ -1,4 +1,4 @@
-"""Output that nobody reads: the site, the worker and beat go on, and tell afterwards what was lost."""
+"""Tests of output that nobody reads: the site, the worker and beat continue, and later report the lost lines."""
 
 import contextlib
 import json
@@ -15,20 +15,20 @@ from proc import ROOT, VE_PYTHON, running, wait_until
 
 PRODUCTION = {"SITE_URL": "http://localhost", "SECRET_KEY": secrets.token_hex(32), "BROKER_URL": "", "ROLE": "web",
               "PYTHONWARNINGS": "ignore:No directory at"}
-LONG = {"User-Agent": "x" * 3000}  # in each access line: a pipe holds some 20 of them, a process 300
+LONG = {"User-Agent": "x" * 3000}  # in each access line: a pipe holds about 20 such lines, a process 300
 REQUESTS = 1000
-LOST = re.compile(r"^(\d+) lines of the log were lost")
+LOST = re.compile(r"^(\d+) log lines were lost")
 
 
 class Reader:
-    """The other end of a process's stderr, read from `start` on."""
+    """The reader of a process's stderr, which reads only after `start`."""
 
     def __init__(self):
         self.read_end, self.write_end = os.pipe()
         self.data, self.thread = b"", None
 
     def start(self):
-        """Read until all that write to it have ended."""
+        """Read until all its writers have ended."""
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -37,7 +37,7 @@ class Reader:
             self.data += chunk
 
     def lines(self):
-        """The whole lines so far."""
+        """Return the complete lines so far."""
         return self.data.decode().split("\n")[:-1]
 
 
@@ -57,36 +57,39 @@ def told_as_lost(lines):
 
 
 def counted(site):
-    """The lines lost, by /metrics."""
+    """Return the number of lost lines in /metrics."""
     figure = re.search(r"^log_lines_lost_total (\S+)$", site.get("/metrics", unix=True).body.decode(), re.MULTILINE)
     return int(float(figure[1]))
 
 
 def test_visitors_do_not_wait_for_the_log(sqlite_url, site_folder, reader):
-    """Nobody reads stderr under 1,000 requests: all are answered. Read again, each line is whole, and every line is
-    there or counted, in the log and in /metrics."""
+    """If nobody reads stderr, 1,000 requests are all answered. Later each line is complete, and every line is there, or
+    is counted as lost in the log and in /metrics."""
     with serve(site_folder, "from project.settings_docker import *", stderr=reader.write_end, WEB_CONCURRENCY="2",
                DATABASE_URL=sqlite_url, **PRODUCTION) as site:
         with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: site.get("/no-such-page", LONG).status, range(REQUESTS)))
+            answers = list(pool.map(lambda _: site.get("/no-such-page?card=planted", LONG).status, range(REQUESTS)))
         assert set(answers) == {404}
         assert counted(site) > REQUESTS / 4, "more was written than is kept"
-        reader.start()  # lines of the last answers may still be lost: they are written after those
+        reader.start()  # the last answers' lines, written after them, may be lost
         wait_until(lambda: told_as_lost(reader.lines()) == counted(site), 30, "the workers tell what was lost")
         lost = counted(site)
     told = [line for line in map(json.loads, reader.lines()) if line["logger"] in ("gunicorn.access", "django.request")]
     assert len(told) + lost == 2 * REQUESTS
+    line = next(line for line in told if line["logger"] == "gunicorn.access")
+    assert (line["method"], line["path"], line["status"], line["user_agent"]) == (
+        "GET", "/no-such-page", 404, LONG["User-Agent"][:len(line["user_agent"])])
+    assert line["ms"] > 0 and {"time", "level", "request_id", "release"} < line.keys() and "planted" not in str(told)
 
 
 def script(text, stderr):
-    """A process that has installed such output and runs this."""
+    """Run a process that installs this output and runs the code."""
     code = f"import os, sys\nfrom slipway.logs import output\noutput.install()\n{text}"
     return running([VE_PYTHON, "-c", code], cwd=ROOT, stderr=stderr)
 
 
 def test_last_lines_are_there(reader):
-    """What a process writes just before it crashes is read, however much it is, and so is what its child wrote before
-    os._exit, once."""
+    """All that a process writes just before it crashes can be read, and its child's output before os._exit, once."""
     crash = ("if not os.fork():\n    print('the child', file=sys.stderr)\n    os._exit(0)\nos.wait()\n"
              "for _ in range(3_000): print('x' * 99, file=sys.stderr)\nraise RuntimeError('on purpose')")
     with script(crash, reader.write_end) as process:
@@ -99,7 +102,7 @@ def test_last_lines_are_there(reader):
 
 
 def test_an_end_and_memory_have_limits(reader):
-    """A process that wrote 50 MB which nobody reads ends at once, with its own exit code, and never held them."""
+    """A process that writes 50 MB to no reader exits at once with its own code, and never keeps them in memory."""
     chatter = ("import resource\nheld = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\nbefore = held()\n"
                "for _ in range(500_000): print('x' * 99, file=sys.stderr)\n"
                "sys.exit(7 if held() - before < 8_000 else 1)")

@@ -1,4 +1,4 @@
-"""The project is loaded once, and the workers are forks of who has loaded it: each as if it had loaded it alone."""
+"""Tests of preloading: workers are forks of a process that has loaded the project, and behave as if they had."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from ops.served import serve
 
 from proc import wait_until
 
-# What a careless library does when it is imported: it uses database, cache and broker.
+# A careless library: its import uses database, cache and broker.
 URLS = """
 import os, random, sys
 from pathlib import Path
@@ -43,14 +43,8 @@ urlpatterns = [path("who", who)]
 """
 
 
-def children(site):
-    """The pids of the workers."""
-    path = Path(f"/proc/{site.process.pid}/task/{site.process.pid}/children")
-    return {int(pid) for pid in path.read_text().split()}
-
-
 def sockets(pid):
-    """What a process has open to talk to others."""
+    """Return the sockets that a process has open."""
     found = set()
     for path in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
@@ -59,7 +53,7 @@ def sockets(pid):
 
 
 def answers(site, pids):
-    """{pid: what it says}, once each of those workers has answered."""
+    """Return {pid: answer} once each of these workers has answered."""
     found = {}
 
     def all_have():
@@ -72,7 +66,7 @@ def answers(site, pids):
 
 
 def as_new(site, pids):
-    """The workers work, and share nothing but what they listen at."""
+    """Assert that the workers work, and share only their listening sockets."""
     found = answers(site, pids)
     for key in ("session", "random"):
         assert len({answer[key] for answer in found.values()}) == len(found), found
@@ -82,7 +76,7 @@ def as_new(site, pids):
 
 @pytest.fixture
 def site(site_folder, postgres, redis):
-    """Production's, with two workers; site.loaded() tells which processes have loaded it."""
+    """Yield production's site with two workers. site.loaded() returns the processes that have loaded it."""
     (site_folder / "careless.py").write_text(URLS)
     (site_folder / "preloaded.py").write_text("from project.settings_docker import *\nROOT_URLCONF = 'careless'\n")
     with serve(site_folder, "", ["--max-requests", "30", "--max-requests-jitter", "0"], ROLE="web",
@@ -94,21 +88,21 @@ def site(site_folder, postgres, redis):
 
 
 def test_loaded_once_and_shared_by_nobody(site):
-    """Workers, those that follow them after max_requests, and after HUP: all are alike."""
+    """Only the first process loads the project, and workers share nothing, also after max_requests and HUP."""
     assert site.loaded() == [site.process.pid]
-    first = children(site)
+    first = site.children()
     as_new(site, first)
     own = {name for answer in answers(site, first).values() for name in answer["own"]}
     assert not any(name.startswith(("redis", "kombu", "celery")) or ".migrations" in name for name in own), own
 
     def recycled():
         site.get("/who")
-        return len(children(site)) == 2 and not children(site) & first
+        return len(site.children()) == 2 and not site.children() & first
     wait_until(recycled, what="workers that follow")
     wait_until(lambda: site.workers() == 2)
-    as_new(site, children(site))
-    before = children(site)
+    as_new(site, site.children())
+    before = site.children()
     site.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: len(children(site)) == 2 and not children(site) & before and site.workers() == 2)
-    as_new(site, children(site))
+    wait_until(lambda: len(site.children()) == 2 and not site.children() & before and site.workers() == 2)
+    as_new(site, site.children())
     assert site.loaded() == [site.process.pid]

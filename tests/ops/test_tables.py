@@ -1,4 +1,4 @@
-"""What apps bring that a live site has not had: whether their errors are about tables that come with them."""
+"""Tests of errors in new apps' migrations, which are harmless if they concern only tables of these apps."""
 
 import pytest
 
@@ -24,8 +24,8 @@ STATE = f"migrations.SeparateDatabaseAndState([], [{MODEL}])"
 UNMANAGED = create("Old", db_table="OLD_TABLE", managed=False)
 PYTHON = "migrations.RunPython(lambda apps, schema_editor: %s)"
 MADE = PYTHON % """schema_editor.execute('CREATE TABLE "xmade" ("a" int, "b" int)')"""
-# A new app → its second migration, where OLD_TABLE has been there before and APP_thing comes with the app; the apps
-# whose migrations made the tables that its errors are about, none where that is not known.
+# A new app: its second migration, where OLD_TABLE existed before and APP_thing comes with the app; and the apps whose
+# migrations made the tables of its errors, or none if unknown.
 BRINGS = {
     "xown": (OWN, {"xown"}),
     "xmodel": ('migrations.RenameModel("Thing", "Matter"), migrations.RemoveField("matter", "note")', {"xmodel"}),
@@ -47,7 +47,7 @@ BRINGS = {
 
 @pytest.fixture(scope="module")
 def judging(tmp_path_factory, postgres):
-    """vendor → name → verdict, of a project with all these apps."""
+    """Return {vendor: {name: verdict}} of a project with all these apps."""
     project = copy(tmp_path_factory.mktemp("new") / "a project", "xold", "xsquashed", "xacross", *BRINGS)
     add(project, "xold.0001", ", ".join(create(app) for app in BRINGS))
     for app, (operations, _) in BRINGS.items():
@@ -69,9 +69,9 @@ def judging(tmp_path_factory, postgres):
 
 
 def test_the_makers_of_the_tables_of_errors_are_told(judging):
-    """Only where each error is known to be about tables whose makers are known. Where migrations that one replaces are
-    yet to come, or have been applied, nobody goes by its table. An error of several tables together is about none: one
-    is copied, as SQLite alters it, and another one has NOT NULL."""
+    """`since` names them only if the tables of every error and their makers are known. A migration that a squashed one
+    replaces has no `since`. Errors about several tables at once have none either: SQLite copies one to alter it, and
+    another has NOT NULL."""
     for vendor, entries in judging.items():
         for app, (_, makers) in BRINGS.items():
             entry = entries[f"{app}.0002"]

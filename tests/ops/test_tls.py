@@ -1,14 +1,14 @@
-"""Broker and cache over TLS: whose certificate is not theirs gets no password and no task."""
+"""Tests of broker and cache over TLS: a server with a wrong certificate gets no password and no task."""
 
-import asyncio
+import contextlib
 import os
 import ssl
-import threading
 
 import pytest
 
 import warm
 from proc import ROOT, run
+from relay import Relay
 
 ASK = {
     "BROKER_URL": "from slipway.celery import check_broker; check_broker()",
@@ -16,40 +16,21 @@ ASK = {
 }
 
 
-class Tls:
-    """TLS in front of a service of the loopback, with a certificate of a name's own."""
+class Tls(Relay):
+    """TLS in front of a service of the loopback, with a certificate for a name."""
 
     def __init__(self, target, certificate):
-        self.target, self.started = target, threading.Event()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate)
-        self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_until_complete, args=(self.serve(),), daemon=True).start()
-        assert self.started.wait(10)
+        super().__init__(target)
 
-    async def serve(self):
-        self.done = asyncio.Event()
-        async with await asyncio.start_server(self.join, "127.0.0.1", 0, ssl=self.context) as server:
-            self.port = server.sockets[0].getsockname()[1]
-            self.started.set()
-            await self.done.wait()
-
-    async def join(self, reader, writer):
-        reader_there, writer_there = await asyncio.open_connection("127.0.0.1", self.target)
-        await asyncio.gather(pump(reader, writer_there), pump(reader_there, writer))
-
-    def close(self):
-        self.loop.call_soon_threadsafe(self.done.set)
-
-
-async def pump(reader, writer):
-    while data := await reader.read(65536):
-        writer.write(data)
-    writer.close()
+    def join(self, client):
+        with contextlib.suppress(OSError):  # a client that does not trust it
+            super().join(self.context.wrap_socket(client, server_side=True))
 
 
 def certificate(folder, name):
-    """A file with a new key and a certificate for that name, which is its own authority."""
+    """Create a file with a new key and a self-signed certificate for that name. Return its path."""
     path, key = folder / f"{name}.pem", folder / f"{name}.key"
     done = run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", 2,
                 "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", key, "-out", path])
@@ -60,8 +41,8 @@ def certificate(folder, name):
 
 @pytest.fixture(params=[("rediss", "BROKER_URL"), ("amqps", "BROKER_URL"), ("rediss", "CACHE_URL")], ids="-".join)
 def ask(request, tmp_path):
-    """ask(name, trusted): how production's settings fare with a service under `localhost` whose certificate is for
-    `name`, and whose authority they know or not."""
+    """Return ask(name, trusted), which runs production's settings against a service at `localhost` whose certificate is
+    for `name`, with or without trust in its authority."""
     scheme, variable = request.param
     server = request.getfixturevalue({"rediss": "redis", "amqps": "rabbitmq"}[scheme])
     user = {"rediss": "", "amqps": "guest:guest@"}[scheme]
@@ -82,7 +63,7 @@ def ask(request, tmp_path):
 
 
 def test_only_the_right_certificate_will_do(ask):
-    """It has to be for the name in the URL, and from an authority that this machine, or SSL_CERT_FILE, knows."""
+    """A certificate must be for the name in the URL, from an authority known to this machine or in SSL_CERT_FILE."""
     done = ask("localhost", trusted=True)
     assert done.returncode == 0, done.stderr
     for name, trusted in (("localhost", False), ("other.example", True)):

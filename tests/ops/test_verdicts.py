@@ -1,5 +1,7 @@
-"""slipway/schema/verdicts.py in a project with an app of its own: what it says of migrations on each database, and when
-what it said of them still holds."""
+"""Tests of slipway/schema/verdicts.py in a project with an app: its verdicts on migrations for each database, and their
+reuse."""
+
+import re
 
 import pytest
 
@@ -10,7 +12,8 @@ MIGRATIONS = {
                     ' ("name", models.TextField()), ("place", models.TextField())],'
                     ' options={"unique_together": {("name", "place")}})',
     "0002_count": 'migrations.AddField("item", "count", models.IntegerField(db_default=0))',
-    "0003_note": 'migrations.AddField("item", "note", models.TextField(default=""))',
+    "0003_note": 'migrations.AddField("item", "note", models.TextField(default="")),'
+                 ' migrations.AddField("item", "free", models.TextField(null=True))',
     "0004_not_unique": 'migrations.AlterUniqueTogether("item", set())',
     "0005_no_place": 'migrations.RemoveField("item", "place")',
 }
@@ -18,7 +21,7 @@ MIGRATIONS = {
 
 @pytest.fixture
 def project(tmp_path):
-    """A copy of the project, with an app."""
+    """Return a copy of the project with an app."""
     folder = copy(tmp_path / "a project", "xshop")
     before = []
     for name, operation in MIGRATIONS.items():
@@ -28,8 +31,8 @@ def project(tmp_path):
 
 
 def test_each_database_has_verdicts_of_its_own(project, postgres):
-    """db_default makes a column that code of before can leave out, on Postgres; SQLite copies the table. What cannot be
-    told says what to do; a constraint whose name only the database knows is no obstacle."""
+    """On Postgres, old code can omit a column with db_default; SQLite copies the table instead. An error's message has
+    the cure. A constraint whose name only the database knows is no error."""
     for url in ("sqlite://:memory:", postgres.url(postgres.database(migrated=False))):
         done = verdicts(project, url=url, start=process)
         assert (done.returncode, done.stderr) == (0, "")
@@ -40,14 +43,15 @@ def test_each_database_has_verdicts_of_its_own(project, postgres):
     assert wrong == {"sqlite": {"0002", "0003", "0005"}, "postgresql": {"0003", "0005"}}
     assert not found(project)["failed"]
     judged = vendors["postgresql"]
-    assert "db_default" in judged["xshop.0003_note"]["messages"][0]
+    assert re.search(r" \(item\.note\): .*db_default", judged["xshop.0003_note"]["messages"][0])
+    assert "item.count" not in vendors["sqlite"]["xshop.0002_count"]["messages"][0], "it has a default of the database"
     assert "DROPPING columns (xshop_item.place): in two releases" in judged["xshop.0005_no_place"]["messages"][0]
     assert {"auth.0001_initial", "sessions.0001_initial"} < judged.keys(), "a deploy asks for Django's own too"
 
 
 def test_verdicts_hold_until_what_they_depend_on_changes(project, postgres):
-    """Not what is no part of it, as a view or a template; but a model, a migration, a file that one may read, a pin, a
-    database that was not judged for."""
+    """A view or a template does not matter. A changed model, migration, file that a migration may read, or pin does,
+    and so does a database without verdicts."""
     read = ("xshop/migrations/0006.sql", "xshop/migrations/static/view", "xshop/sql/fill.sql")
     for path in (*read, "xshop/templates/xshop/page.html"):
         (project / path).parent.mkdir(parents=True, exist_ok=True)
@@ -70,8 +74,8 @@ def test_verdicts_hold_until_what_they_depend_on_changes(project, postgres):
 
 
 def test_a_database_that_is_away_is_asked_again(project, postgres):
-    """It is told, and holds for no other build; twice is not the same to Docker's cache. Once it goes well nothing is
-    left of it."""
+    """The failure is reported and kept for no other build; two results differ, so that Docker's cache does not reuse
+    one. After a success no trace is left."""
     assert verdicts(project).returncode == 0
     results = []
     for _ in range(2):
@@ -92,8 +96,8 @@ NO_SQL = "migrations.RunPython(lambda *_: 1 / 0)"
 
 @pytest.mark.parametrize("operation, again", [(SQL, set()), (LOST, {"postgresql"}), (NO_SQL, {"postgresql"})])
 def test_only_what_the_database_refuses_holds(project, postgres, operation, again):
-    """A project may be for another database alone: that is told, fails no build, and is not asked again. A connection
-    that breaks on the way is, and what is no word of the database."""
+    """If the project works only on another database, that is reported, fails no build, and is not tried again. A
+    connection that breaks, and an error that is not the database's, are tried again."""
     add(project, "xshop.0006_wrong", operation, "xshop.0005_no_place")
     done = verdicts(project, url=postgres.url(postgres.database(migrated=False)))
     assert done.returncode == 0 and done.stderr.startswith("no verdicts for postgresql: ")

@@ -1,4 +1,4 @@
-"""web.plan beside the socket: what manage.py showmigrations --plan says, without a container to ask it."""
+"""Tests of web.plan beside the socket, which has the output of manage.py showmigrations --plan for the agent."""
 
 import contextlib
 import os
@@ -6,51 +6,42 @@ import shutil
 import sqlite3
 
 import pytest
-from ops.served import short_folder
+from ops.served import COMMAND, short_folder, status
 
 import warm
-from connect import connection_to
-from proc import ROOT, VE_PYTHON, running, wait_until
+from proc import ROOT, running, wait_until
 from relay import Relay
-
-COMMAND = [VE_PYTHON, "-m", "gunicorn", "--config", "python:slipway.web.gunicorn"]
 
 
 @contextlib.contextmanager
 def slot(url, folder, **env):
-    """A release on the socket of that folder, once it answers; gives its web.plan."""
+    """Run a release on that folder's socket. Yield its web.plan once it answers."""
     env = {**os.environ, "DATABASE_URL": url, "BROKER_URL": "memory://", "CACHE_URL": "locmem://", "RELEASE": "build-7",
            "WEB_CONCURRENCY": "2", "SOCKET": str(folder / "web.sock"),
            "DJANGO_SETTINGS_MODULE": "project.settings", **env}
     with running(COMMAND, cwd=ROOT, env=env) as process:
         wait_until((folder / "web.sock").exists)
-        assert (folder / "web.plan").exists()  # before it listens
-        wait_until(lambda: alive(folder / "web.sock"), what="the site answers")
+        assert (folder / "web.plan").exists()  # before the site listens
+        wait_until(lambda: status(folder / "web.sock") == 200, what="the site answers")
         yield folder / "web.plan"
         assert process.poll() is None, process.output()
 
 
-def alive(path):
-    connection = connection_to(path)
-    connection.request("GET", "/healthz")
-    return connection.getresponse().status == 200
-
-
 def said(url):
-    """By showmigrations itself."""
+    """Return the expected content, with showmigrations' own output."""
     done = warm.python("manage.py", "showmigrations", "--plan", cwd=ROOT, env={**os.environ, "DATABASE_URL": url})
     assert done.returncode == 0 and done.stdout, done.stderr
     return "release build-7\n" + done.stdout
 
 
 def written(plan):
-    """What it says, once it says something."""
+    """Wait until web.plan has content. Return it."""
     return wait_until(plan.read_text)
 
 
 @pytest.fixture
 def urls(sqlite_url, postgres, tmp_path):
-    """By name: databases with all, some and no migrations."""
+    """Return {name: URL} of databases with all, some and no migrations."""
     shutil.copy(sqlite_url.removeprefix("sqlite:///"), tmp_path / "some.sqlite3")
     with contextlib.closing(sqlite3.connect(tmp_path / "some.sqlite3")) as database, database:
         database.execute("DELETE FROM django_migrations WHERE app = 'slipway'")
@@ -61,7 +52,7 @@ def urls(sqlite_url, postgres, tmp_path):
 @pytest.mark.parametrize("which, marks", [
     ("all", {"[X]"}), ("some", {"[X]", "[ ]"}), ("none", {"[ ]"})])
 def test_told(urls, which, marks):
-    """The release, then just showmigrations' lines; nothing else is left there."""
+    """web.plan has the release, then only showmigrations' lines, and no other file is left."""
     with short_folder() as folder, slot(urls[which], folder) as plan:
         text = written(plan)
         assert text == said(urls[which])
@@ -70,23 +61,23 @@ def test_told(urls, which, marks):
 
 
 def test_a_database_that_hangs_or_is_away(postgres):
-    """unknown; and the site is there."""
+    """web.plan is "unknown", and the site answers."""
     relay = Relay(postgres.port)
     with contextlib.closing(relay), short_folder() as folder:
         relay.flowing.clear()
-        (folder / "web.plan").touch()  # of a container that came not so far
+        (folder / "web.plan").touch()  # left by a container that crashed early
         with slot(postgres.url(postgres.database(), relay.port), folder) as plan:
             assert written(plan) == "unknown\n"
 
 
 @pytest.mark.parametrize("there, said", [("web.plan", "release build-7\n[ ]  a.0001_initial\n"), ("web.plan.new", "")])
 def test_what_cannot_be_told_anew(sqlite_url, there, said):
-    """A container that is started again keeps what the first has told; where there is no room nothing is told, or left,
-    and the site is there."""
+    """A restarted container keeps the existing web.plan. If web.plan cannot be written, it stays empty, no other file
+    is left, and the site answers."""
     with short_folder() as folder:
         if said:
             (folder / there).write_text(said)
         else:
-            (folder / there).mkdir()  # what root cannot write either
+            (folder / there).mkdir()  # even root cannot write it
         with slot(sqlite_url, folder, WEB_CONCURRENCY="1") as plan:
             assert plan.read_text() == said

@@ -1,4 +1,4 @@
-"""make audit with the real pip-audit, and a stand-in for the service that it asks. Needs the network."""
+"""Tests of make audit with the real pip-audit and a stand-in for its service. They need the network."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ DJANGO = {"id": "PYSEC-1", "affected": [{"package": {"name": "django", "ecosyste
 
 
 class Osv(BaseHTTPRequestHandler):
-    """Knows of one vulnerability, in django."""
+    """A service that knows one vulnerability, in django."""
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["package"]["name"]
@@ -23,7 +23,7 @@ class Osv(BaseHTTPRequestHandler):
 
 
 def test_what_is_known_of_a_pin_fails(tmp_path):
-    """Unless it is to be ignored; a service that is away is no good news, and told in a line."""
+    """A known vulnerability fails the audit unless it is ignored. If the service is down, one line reports it."""
     copy_pins(tmp_path)
 
     def audit(port, *ignored):

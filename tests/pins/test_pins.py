@@ -1,4 +1,4 @@
-"""The pins can be installed everywhere they should, and say what the .in files ask for. Needs the network."""
+"""Tests of the pins: they install on all platforms, and match the .in files. They need the network."""
 
 import os
 import re
@@ -10,23 +10,23 @@ import pytest
 
 from proc import ROOT, VE_PYTHON, run
 
-PINS = ["requirements.txt", "companions/requirements.txt",
+PINS = ["requirements.txt", "examples/companions/requirements.txt",
         *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("requirements/*.txt"))]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PLATFORMS = ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin"]
-# What is built from source there, as no version has a wheel: gevent, by pyinfra.
+# No version of gevent, which pyinfra needs, has a wheel there, so it is built from source.
 NO_WHEEL = {("requirements/deploy.txt", "3.11", "aarch64-apple-darwin")}
-# pip's and uv's settings of this machine count. Its indexes may be mirrors that each have a part of PyPI.
+# This machine's settings of pip and uv apply. Its indexes may be mirrors that each have a part of PyPI.
 ENVIRONMENT = {"UV_INDEX_STRATEGY": "unsafe-best-match", **os.environ}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def network():
-    """Skip where there is no network; but never in CI, where nobody would notice."""
+    """Skip the tests if there is no network, except in CI, where nobody would notice."""
     try:
         urllib.request.urlopen("https://pypi.org/simple/pip/", timeout=20).close()
     except urllib.error.HTTPError:
-        pass  # it answers
+        pass  # the index answers
     except OSError as error:
         if not os.environ.get("CI"):
             pytest.skip(f"no network: {error}")
@@ -34,14 +34,14 @@ def network():
 
 def uv(*args, cwd=ROOT):
     """Run uv as make does, with pip's settings."""
-    return run(["python3", ROOT / "make/make_ve.py", "uv", *args], cwd=cwd, timeout=300,
+    return run(["python3", ROOT / "slipway/make", "virtualenv", "uv", *args], cwd=cwd, timeout=300,
                env={**ENVIRONMENT, "VE": str(VE_PYTHON.parent.parent), "PYTHON": "python3", "PYTHON_MIN": "3.11"})
 
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("pins", PINS)
 def test_wheels_for(pins, python, tmp_path):
-    """Each file installs with every Python on every platform, from wheels alone, hashes checked."""
+    """Each file installs with every Python on every platform, from wheels only, with hashes checked."""
     for platform in PLATFORMS:
         if (pins, python, platform) in NO_WHEEL:
             continue
@@ -51,14 +51,14 @@ def test_wheels_for(pins, python, tmp_path):
 
 
 def hashes(text):
-    """Package → the set of its hashes, of a file of pins."""
+    """Return {package: its hashes} of a file of pins."""
     return {block.split("==")[0]: set(re.findall(r"--hash=sha256:(\w+)", block))
             for block in re.split(r"\n(?=\S+==)", text) if "==" in block}
 
 
 def copy_pins(folder):
-    """The pins, and what it takes to compile them."""
-    for name in ("make", "requirements", "companions"):
+    """Copy the pins, and the files needed to compile them."""
+    for name in ("slipway/make", "requirements", "examples/companions"):
         shutil.copytree(ROOT / name, folder / name)
     for path in [*ROOT.glob("*.mk"), ROOT / "Makefile", *ROOT.glob("requirements.*")]:
         shutil.copy(path, folder)
@@ -71,10 +71,10 @@ def compile_pins(folder, env):
 
 
 def test_hashes_of_all_wheels(tmp_path):
-    """Each file has the hashes of all that PyPI has of a version, but for a few that may have been added since: it was
-    not compiled by an index that has only the wheels for one machine."""
+    """Each file has the hashes of all wheels that PyPI has of a version, except a few newer ones: it was not compiled
+    with an index that has only one machine's wheels."""
     copy_pins(tmp_path)
-    for pins in PINS:  # without hashes uv asks for them
+    for pins in PINS:  # uv looks up missing hashes
         (tmp_path / pins).write_text(re.sub(r" \\\n    --hash=\S+", "", (ROOT / pins).read_text()))
     env = {name: value for name, value in ENVIRONMENT.items() if name == "PIP_CERT" or not name.startswith("PIP_")}
     compile_pins(tmp_path, {**env, "PIP_CONFIG_FILE": os.devnull})
@@ -85,7 +85,7 @@ def test_hashes_of_all_wheels(tmp_path):
 
 
 def test_pins_are_not_stale(tmp_path):
-    """make requirements leaves every file as it is: each .in has been compiled since its last edit."""
+    """make requirements changes no file: each .in was compiled after its last edit."""
     copy_pins(tmp_path)
     compile_pins(tmp_path, ENVIRONMENT)
     for pins in PINS:

@@ -1,6 +1,6 @@
-"""squad, an application that others wrote, from its source package to two hosts: `make ports`, nightly.
+"""Test of squad, an application of other authors, from its source package to two hosts: `make ports`, nightly.
 
-It has settings as a module, a Celery class of its own, eight queues, a daemon, and pins that have aged. EDITS are what
+It has a settings module, its own Celery class, eight queues, a daemon, and old pins. EDITS are the changes that
 adopt.py leaves to do by hand, in its own files and a team's.
 """
 
@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 import shlex
-import sys
 import tarfile
 
 import pytest
@@ -19,16 +18,15 @@ from e2e import checker
 from e2e.conftest import fleet  # noqa: F401: a fixture
 from e2e.provisioned import Project
 from e2e.rollouts import Shop
-from proc import ROOT, run, wait_until
+from proc import run, wait_until
 
-sys.path.insert(0, str(ROOT / "make"))
-from make_update import owner, owners  # noqa: E402
+from slipway.make.adopt.files import LEVELS, TEAM
 
 PIN = "squad==1.98 --hash=sha256:61014dfae05644e64d836ccdbb1740014d6e94a6dca23a9ed79f91035cd4ba9e\n"
-APP, LONG = "squad", 3600  # seconds that a command may take
+APP, LONG = "squad", 3600  # seconds as the limit of a command
 ROLES = {"web1": ["web", "worker", "beat", "listener"], "web2": ["web"]}
 
-# What its pages name of other people's sites; its repository has them, its source package does not.
+# Files from other sites that its pages name: they are in its repository, but not in its source package.
 FETCHED = (
     "angularjs/angular.min.js", "angularjs/angular-resource.min.js", "bootstrap/css/bootstrap.css",
     "bootstrap/css/bootstrap-theme.css", "bootstrap/js/bootstrap.js", "chartjs/Chart.bundle.js",
@@ -37,58 +35,56 @@ FETCHED = (
     "select2.js/select2.min.js")
 QUEUES = '''
 CELERY_TASK_QUEUES = [Queue(name) for name in sorted(
-    {"celery", *(route["queue"] for route in globals()["CELERY_TASK_ROUTES"].values())})]
+    {"celery", *(route["queue"] for route in CELERY_TASK_ROUTES.values())})]
 '''
 LAVA = '''    @patch("squad.ci.backend.lava.Backend.__submit__", return_value=[])
     def test_resubmit_job_lava_error'''
-# (path, old, new): the first of `old` is replaced; without, `new` is added at the end.
+# (path, old, new): replace the first `old`; if it is empty, add `new` at the end.
 EDITS = [
     ("requirements.in", "Django<5,>=3\n", "Django>=5.2,<5.3\n"),
     ("requirements.in", "\nsetuptools\n", "\nsetuptools<81\n"),  # it imports pkg_resources
     ("requirements.in", "\ndjango-debug-toolbar\n", "\ndjango-debug-toolbar<6\n"),  # newer ones have models
-    ("squad/settings_docker.py", "", QUEUES),  # its worker takes from the queues of its routes
-    ("squad/settings_docker.py", "from slipway", "from kombu import Queue\n\nfrom slipway"),
-    ("setup.cfg", "\t.venv\n", "\t.venv,\n\tmake,slipway,deploy\n"),  # its style, for its own files
-    (".dockerignore", "!test\n", "!test\n!setup.cfg\n"),  # a test of its runs flake8 in the image
-    # tests of locks need Postgres: in the build they run, make test leaves them out
+    ("squad/settings_docker.py", "", QUEUES),  # its worker takes tasks from its routes' queues
+    ("squad/settings_docker.py", "import os\n", "import os\n\nfrom kombu import Queue\n"),
+    (".dockerignore", "!test\n", "!test\n!setup.cfg\n"),  # one of its tests runs flake8 in the image
+    # Tests of locks need Postgres: the build runs them, make test does not.
     ("Makefile", "PROJECT = squad\n",
      "PROJECT = squad\nTEST_DATABASE = postgres\nexport SQUAD_EXCLUDE_TEST_TAGS = skip_sqlite\n"),
-    ("test/ci/backend/test_lava.py", LAVA, f"    @skip('network')\n{LAVA}"),  # it asks example.com
+    ("test/ci/backend/test_lava.py", LAVA, f"    @skip('network')\n{LAVA}"),  # it requests example.com
     ("test/ci/backend/test_lava.py", "import os\n", "from unittest import skip\nimport os\n"),
     ("test/core/test_notification.py", """settings=<Settings "test.settings">'""", """settings=<Settings "'"""),
     ("compose.slipway.yaml", "  beat:\n", "  listener:\n    <<: *app\n    command: manage listen\n\n  beat:\n"),
-    ("make/Procfile.dev", "", 'listener: exec "$VE/bin/python" manage.py listen\n'),
     ("squad/frontend/__init__.py", "from . import setup\n\n\nsetup.setup_staticfiles()\n", ""),  # it fetches scripts
     *((f"squad/frontend/static/{path}", "", "") for path in FETCHED),
 ]
 
 
 class Ported(Shop):
-    """Its repository, as its team has it, and the hosts that it is deployed to."""
+    """squad's repository, as its team has it, and the hosts to which it is deployed."""
 
     def __init__(self, fleet, folder):  # noqa: F811
-        self.folder, self.image = folder, f"{fleet.registry.local}/{APP}"  # as the engine here calls it
-        Project.__init__(self, fleet, folder, APP, f"{fleet.registry.address}/{APP}",
+        self.folder = folder
+        Project.__init__(self, fleet, folder, APP, APP, registry="ssh",
                          **{"rollout.smoke": ["/"], "process.listener.command": "manage listen"})
         self.path = folder / "deploy/production.toml"
         self.hosts = {name: {"roles": roles, "internal": fleet.hosts[name].address} for name, roles in ROLES.items()}
 
     def type(self, *words, **options):
-        """What a person would type in its folder; what it said. Fails when it failed."""
+        """Run a command in its folder, which must succeed. Return the output."""
         env = {**os.environ, **WHO, "SSH_CONFIG": str(self.fleet.ssh_config)}
         done = run(words, LONG, cwd=self.folder, env=env, **options)
         assert done.returncode == 0, f"{words}: {(done.stdout + done.stderr)[-3000:]}"
         return done.stdout
 
     def make(self, *words, **options):
-        return self.type("make", "--no-print-directory", *words, f"IMAGE={self.image}", **options)
+        return self.type("make", "--no-print-directory", *words, **options)
 
     def commit(self, message):
         self.type("git", "add", "--all")
         self.type("git", "commit", "--quiet", "--message", message)
 
     def edit(self, edits, message):
-        """Edits by hand, committed."""
+        """Make these edits by hand, and commit them."""
         for name, old, new in edits:
             path = self.folder / name
             text = path.read_text() if path.exists() else ""
@@ -98,8 +94,8 @@ class Ported(Shop):
         self.commit(message)
 
     def adopt(self, template):
-        """What a team takes over, with its edits, pins and tests."""
-        self.type("python3", template / "make/adopt.py", ".", "--level", "servers", "--apply")
+        """Adopt the template as a team does, with its edits, pins and tests."""
+        self.type("python3", template / "slipway/make", "adopt", ".", "--level", "servers", "--apply")
         self.commit("Adopt the template")
         self.type("git", "tag", "adopted")
         self.edit(EDITS, "What was left to do by hand")
@@ -107,15 +103,13 @@ class Ported(Shop):
         self.commit("Pins")
         self.make("test")
 
-    def edited(self, template):
-        """The template's own files that have been edited. Compiled pins are nobody's edit."""
-        rows = owners((template / "docs/update.md").read_text())
-        return [path for path in self.type("git", "diff", "--name-only", "adopted").splitlines()
-                if owner(path, rows) == "template" and (template / path).exists()
-                and not re.fullmatch(r"requirements/.*\.txt", path)]
+    def edited(self):
+        """Return the template's own files that were edited."""
+        own = {path for paths in LEVELS.values() for path in paths if not path.endswith(tuple(TEAM))}
+        return sorted(own & {*self.type("git", "diff", "--name-only", "adopted").splitlines()})
 
     def servers(self):
-        """Bare hosts become those of production.toml, with settings of an empty database."""
+        """Make bare hosts the servers of production.toml, with settings and an empty database."""
         self.fleet.reset(*self.hosts)
         self.write()
         self.commit("The servers")
@@ -129,7 +123,7 @@ class Ported(Shop):
         self.make("env", "ARGS=set", input="".join(f"{name}={value}\n" for name, value in settings.items()), stdin=None)
 
     def serves(self, tag):
-        """Each web host answers with its page, as this release; worker, beat and daemon are at work, too."""
+        """Check that each web host shows the release's page, and that worker, beat and daemon run."""
         for host in self.web:
             status, body = self.inside(host.name, "/")
             assert status == 200 and "All groups" in body, f"{host.name} answers {status}: {body[:2000]}"
@@ -139,7 +133,7 @@ class Ported(Shop):
         checker.check(self)
 
     def queues(self):
-        """A task that a command sends is done by the worker, not by the command."""
+        """Check that the worker, not the command, does a task that the command sends."""
         code = "from squad.core.tasks import remove_delayed_reports as task; print('sent', task.delay())"
         host = self.fleet.hosts["web1"]
         said = host.run(f"docker-runner {APP} manage shell -c {shlex.quote(code)}")
@@ -151,25 +145,25 @@ class Ported(Shop):
 
 @pytest.fixture
 def ported(fleet, tmp_path):  # noqa: F811
-    """Its source package, as a repository. pip checks its sum."""
+    """Return its source package as a repository. pip checks the hash."""
     (tmp_path / "pin.txt").write_text(PIN)
     done = run(["python3", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--require-hashes",
                 "-r", "pin.txt", "-d", "."], 600, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
         archive.extractall(tmp_path, filter="data")
-    ported = Ported(fleet, next(tmp_path.glob("squad-*/")))
+    ported = Ported(fleet, next(tmp_path.glob("squad-*/")).rename(tmp_path / APP))
     ported.type("git", "init", "--quiet")
     ported.commit("As it is")
     return ported
 
 
 def test_squad(ported, tmp_path):
-    """Adopted with no file of the template's edited: its tests pass here and in the image, and it is deployed."""
+    """squad is adopted without an edit of the template's files; its tests pass here and in the image, and it runs."""
     template = Checkout(tmp_path / "slipway").folder
     ported.adopt(template)
     ported.servers()
-    ported.make("build", "push", "deploy", "TAG=build-1")
+    ported.make("build", "deploy", "TAG=build-1")
     ported.serves("build-1")
     ported.queues()
-    assert ported.edited(template) == []
+    assert ported.edited() == []

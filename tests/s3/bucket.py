@@ -1,4 +1,4 @@
-"""A bucket as a test sees it: beside Django, by its own client."""
+"""A bucket for tests, with its own client beside Django's."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass
 class Bucket:
-    """Its name at a server, and whose certificate to trust."""
+    """A bucket: its name at a server, and the certificate to trust."""
 
     client: Any
     name: str
@@ -16,7 +16,7 @@ class Bucket:
 
     @property
     def env(self):
-        """What a process needs to be given it: OLD_BUCKET is a variable for movefiles."""
+        """Return a process's variables for the bucket. OLD_BUCKET is for movefiles."""
         return {"OLD_BUCKET": self.url, "AWS_CA_BUNDLE": str(self.cert)}
 
     @property

@@ -1,4 +1,4 @@
-"""A bucket, as moto's server has one, by https as STORAGE_URL asks for it; and a database beside it."""
+"""A bucket of moto's server, with https as STORAGE_URL requires, and a database."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from services import answers
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
-    """(certificate, key) of 127.0.0.1, which signs itself."""
+    """Return (certificate, key), self-signed, for 127.0.0.1."""
     folder = tmp_path_factory.mktemp("certificate")
     done = run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
                 "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key", "-out", folder / "cert"])
@@ -25,7 +25,7 @@ def certificate(tmp_path_factory):
 
 @contextlib.contextmanager
 def moto(certificate, **env):
-    """The port of a server of moto's, which is there while the block runs."""
+    """Run moto's server for the block. Yield its port."""
     port, (cert, key) = free_port(), certificate
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port, "-c", cert, "-k", key]
     env = {**os.environ, "MOTO_S3_CUSTOM_ENDPOINTS": f"https://127.0.0.1:{port}", **env}
@@ -37,14 +37,14 @@ def moto(certificate, **env):
 
 @pytest.fixture(scope="session")
 def server(certificate):
-    """The port of moto's server, and the certificate of who may be trusted."""
+    """Yield the port of moto's server, and the certificate to trust."""
     with moto(certificate) as port:
         yield port, certificate[0]
 
 
 @pytest.fixture
 def bucket(server, request):
-    """An empty one."""
+    """Return an empty bucket."""
     port, cert = server
     client = boto3.client("s3", endpoint_url=f"https://127.0.0.1:{port}", region_name="eu", verify=str(cert),
                           aws_access_key_id="key", aws_secret_access_key="s/cret")

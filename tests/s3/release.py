@@ -1,4 +1,4 @@
-"""A release as the image has it: the code and its static files in a folder, and the image's commands."""
+"""A release as in the image: code and static files in a folder, and the image's commands."""
 
 import os
 import re
@@ -13,7 +13,7 @@ KEY = "0123456789abcdef" * 4
 
 
 class Release:
-    """What .dockerignore lets in, in a folder, where `collect` does what the build does. `env`: its settings."""
+    """A folder with the files that .dockerignore includes. `collect` does the build's part; `env` are its settings."""
 
     def __init__(self, folder, **env):
         self.folder = folder
@@ -25,7 +25,7 @@ class Release:
             copy(ROOT / part, folder / part)
 
     def static(self, **files):
-        """Files beside those of the project: name → content, of s.css where the name is s_css."""
+        """Add static files {name: content} to the project's; s_css becomes s.css."""
         for name, content in files.items():
             (self.folder / "project/static" / name.replace("_", ".")).write_bytes(content)
 
@@ -41,22 +41,22 @@ class Release:
         return self.folder / "static-root"
 
     def hashed(self, name):
-        """The name with its hash, of a file at the top."""
+        """Return the name with hash of a file at the top."""
         stem, dot, end = name.rpartition(".")
         return next(path.name for path in self.root.glob(f"{stem}.*{dot}{end}")
                     if re.fullmatch(rf"{re.escape(stem)}\.[0-9a-f]{{12}}{re.escape(dot + end)}", path.name))
 
     def files(self):
-        """Name → content of what visitors may ask for."""
+        """Return {name: content} of the files for visitors."""
         return {str(path.relative_to(self.root)): path.read_bytes() for path in Path(self.root).rglob("*")
                 if path.is_file() and re.search(r"\.[0-9a-f]{12}(\.\w+)?(\.gz|\.br)?$", path.name)}
 
     def do(self, *words, **env):
-        """A command of the image, to its end."""
+        """Run a command of the image to its end."""
         return run(self.words(*words), cwd=self.folder, env={**self.env, **env})
 
     def doing(self, *words, **env):
-        """One that runs while the block does."""
+        """Run a command of the image for the block."""
         return running(self.words(*words), cwd=self.folder, env={**self.env, **env})
 
     def words(self, *words):

@@ -1,4 +1,4 @@
-"""STORAGE_URL=s3://…: django-storages on a server that is none of ours, moto's."""
+"""Tests of STORAGE_URL=s3://…: django-storages with another project's server, moto's."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from blobs.commands import PATH, code, manage
 
 from proc import ROOT, running, wait_until
 
-LARGE = random.Random(1).randbytes(32_000_000)  # takes so long that somebody is killed meanwhile
+LARGE = random.Random(1).randbytes(32_000_000)  # so large that a copy can be killed midway
 FILES = {**{f"a/{number}": random.Random(number).randbytes(number * 1000) for number in range(20)},
          "m/large": LARGE, **{f"z/ü {number}": b"" for number in range(5)}}
 
@@ -35,8 +35,8 @@ print(paper.scan.url)
 
 
 def test_uploads(bucket, sqlite_made):
-    """What a FileField saves is in the bucket; of two of one name the second has another. Who has an address may read
-    what is there, without it nobody."""
+    """A FileField's upload is in the bucket. If a name is taken, the upload gets another. The signed URL gives access
+    to it."""
     manage(sqlite_made, "migrate", "-v0", "--run-syncdb")
     url = code(sqlite_made, UPLOADS, STORAGE_URL=bucket.url, **bucket.env).strip()
     assert bucket.names() == {"papers/a.txt", "w"} and bucket.get("w") == b"written"
@@ -46,23 +46,23 @@ def test_uploads(bucket, sqlite_made):
 
 
 def test_a_bucket_that_is_away(bucket, sqlite_made):
-    """Whose certificate nobody trusts, or that is not there, costs one line."""
+    """A missing bucket, or one with an untrusted certificate, costs one line."""
     for env in ({**bucket.env, "AWS_CA_BUNDLE": ""}, {**bucket.env, "OLD_BUCKET": bucket.url.replace("files-", "no-")}):
         with moving(sqlite_made, env, "OLD_BUCKET", "database:") as process:
             assert process.wait(120) == 1
             said = process.output()
-            assert said.startswith("CommandError: OLD_BUCKET cannot be listed: ") and "cret" not in said, said
+            assert said.startswith("CommandError: cannot list OLD_BUCKET: ") and "cret" not in said, said
 
 
 def moving(url, env, *words):
-    """movefiles in a process of its own while the block runs."""
+    """Run movefiles in its own process for the block."""
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "filed.settings", "STORAGE_URL": "database:", "PYTHONPATH": PATH,
            "TEST_DATABASE_URL": url, **env}
     return running([sys.executable, "-m", "django", "movefiles", *words], cwd=ROOT, env=env)
 
 
 def asked(url, sql):
-    """The rows that a database answers with."""
+    """Return the rows of a query."""
     connect = psycopg2.connect if url.startswith("postgres") else sqlite3.connect
     with closing(connect(url if url.startswith("postgres") else url.removeprefix("sqlite:///"))) as database:
         cursor = database.cursor()
@@ -71,12 +71,12 @@ def asked(url, sql):
 
 
 def in_database(url):
-    """Name → SHA-256 of all that is whole there."""
+    """Return {name: SHA-256} of all complete files there."""
     return dict(asked(url, "SELECT name, sha256 FROM slipway_blobs_blob WHERE name IS NOT NULL"))
 
 
 def killed(process, when, what):
-    """It is killed as soon as that holds."""
+    """Kill the process as soon as `when` holds."""
     wait_until(lambda: process.poll() is not None or when(), 120, what)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait(10) == -signal.SIGKILL, process.output()
@@ -87,8 +87,8 @@ def ends(process, said):
 
 
 def test_moved_and_moved_back(bucket, postgresql_made):
-    """Killed in the midst, either way, nobody sees half of a file; the next run goes on with the rest, and in the end
-    all are there as they were."""
+    """If movefiles is killed in either direction, nobody sees half of a file. The next run continues, and at the end
+    all files are unchanged."""
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
     for name, content in FILES.items():
         bucket.put(name, content)

@@ -1,4 +1,4 @@
-"""`docker-run.sh collectstatic s3://…`: a release's static files in a bucket of moto's server, for any engine."""
+"""Tests of `docker-run.sh collectstatic s3://…`: static files in a bucket of moto's server, for any engine."""
 
 import os
 import random
@@ -20,7 +20,7 @@ CSS = b"body { color: red } @font-face { font-family: f; src: url('f.woff2') } "
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    """The first release. Its settings are without a bucket."""
+    """Return the first release. Its settings have no bucket."""
     release = Release(tmp_path_factory.mktemp("first"))
     release.static(s_css=CSS, f_woff2=b"font", logs_tar_gz=b"\x1f\x8bdownload", a_mjs=b"export {}", i_svg=b"<svg/>")
     return release.collect()
@@ -28,7 +28,7 @@ def first(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory):
-    """Another one, of which a file differs, and another is gone."""
+    """Return another release, with one file changed and others removed."""
     release = Release(tmp_path_factory.mktemp("second"))
     release.static(s_css=CSS.replace(b"red", b"blue"), f_woff2=b"font")
     return release.collect()
@@ -36,12 +36,12 @@ def second(tmp_path_factory):
 
 @pytest.fixture
 def settings(bucket):
-    """Those of a bucket that has a key of its own, while uploads are elsewhere."""
+    """Return settings of a bucket for static files, with its own key; uploads are elsewhere."""
     return {"STATIC_STORAGE_URL": bucket.url, "AWS_CA_BUNDLE": str(bucket.cert)}
 
 
 def added(done):
-    """(how many files were added, of how many), as it is told."""
+    """Return (number of added files, of all files) from the output."""
     assert done.returncode == 0, done.stdout + done.stderr
     match = re.fullmatch(r"collectstatic: (\d+) of (\d+) files added to s3://\S+\n", done.stdout)
     assert match, done.stdout
@@ -49,15 +49,15 @@ def added(done):
 
 
 def refused(done, said):
-    """It says so in one line, which holds no secret, and ends with 1."""
+    """Assert that it fails with 1 and one line, which contains no secret."""
     line, = (done.stdout + done.stderr).splitlines()
     assert done.returncode == 1 and line.startswith("collectstatic: ") and re.search(said, line), line
     assert not re.search("s(/|%2F)cret", line)
 
 
 def test_a_second_release_adds_what_is_new(bucket, settings, first, second):
-    """Each file is there under its hashed name, byte by byte. Nothing that was there is written again or goes, be it
-    of an older release or somebody else's."""
+    """Each file is there under its hashed name, unchanged. Existing files are neither written again nor removed, even
+    those of older releases or other owners."""
     place = f"s3://{bucket.name}/shop/static"
     bucket.put("shop/other", b"somebody's")
     assert added(first.do("collectstatic", place, **settings)) == (len(first.files()),) * 2
@@ -69,15 +69,15 @@ def test_a_second_release_adds_what_is_new(bucket, settings, first, second):
     assert added(second.do("collectstatic", place + "/", **settings)) == (len(new), len(second.files())) and new
     assert bucket.names() == {"shop/other", *(f"shop/static/{name}" for name in first.files() | second.files())}
     assert bucket.get(kept) == b"as it was"
-    uploads = Bucket(bucket.client, bucket.name + "-uploads", bucket.port, bucket.cert)  # its key will do, too
+    uploads = Bucket(bucket.client, bucket.name + "-uploads", bucket.port, bucket.cert)  # its key is accepted too
     env = {"STORAGE_URL": uploads.url, "AWS_CA_BUNDLE": str(bucket.cert)}
     assert added(second.do("collectstatic", place, **env)) == (0, len(second.files()))
 
 
 def test_what_a_bucket_says_of_a_file(bucket, settings, first):
-    """As the site would: its type, and that it is never asked for again. The name gives the file as it is, as a bucket
-    asks nobody what he can read; a compressed form is of its file's type, and a download ending in .gz is no form."""
-    done = first.do("collectstatic", f"s3://{bucket.name}", "migrate", **settings)  # as platforms call it
+    """The bucket gives the same type and cache time as the site. The plain name gives the uncompressed file, because a
+    bucket does not negotiate. A compressed form has its file's type; a download ending in .gz is no such form."""
+    done = first.do("collectstatic", f"s3://{bucket.name}", "migrate", **settings)  # as platforms do
     assert done.returncode == 0 and "Applying accounts.0001_initial... OK" in done.stdout, done.stdout + done.stderr
     css = first.hashed("s.css")
 
@@ -95,8 +95,8 @@ def test_what_a_bucket_says_of_a_file(bucket, settings, first):
 
 
 def test_a_bucket_that_takes_nothing(bucket, settings, first, certificate):
-    """It is not there, the key is wrong, nobody listens, its certificate is nobody's, no setting names its server; or
-    a password is where all can read it. What was to come after does not: there is no database."""
+    """A missing bucket, a wrong key, a closed port, an untrusted certificate, a missing setting, or a password in the
+    arguments is refused. The command after it does not run: there is no database."""
     database = {"DATABASE_URL": f"sqlite:///{first.folder}/none.sqlite3"}
     place, port = f"s3://{bucket.name}/x", f":{bucket.port}/"
     with moto(certificate, INITIAL_NO_AUTH_ACTION_COUNT="0") as closed:
@@ -117,7 +117,7 @@ HASTY = "from slipway.files import bucket, publish\nbucket.LIMITS['read_timeout'
 
 
 def test_a_server_that_says_nothing(first):
-    """Nobody waits for it for ever."""
+    """The command times out."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         env = {**first.env, "STATIC_STORAGE_URL": f"s3://key:secret@127.0.0.1:{silent.getsockname()[1]}/bucket"}
         refused(run([sys.executable, "-c", HASTY], cwd=first.folder, env=env, timeout=60), "(?i)time")
@@ -125,21 +125,21 @@ def test_a_server_that_says_nothing(first):
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """A release of many files, of which each takes its time."""
+    """Return a release with many files, which take some time."""
     release = Release(tmp_path_factory.mktemp("large"))
     release.static(**{f"n{number}_bin": random.Random(number).randbytes(1_000_000) for number in range(30)})
     return release.collect()
 
 
 def whole(bucket, release, prefix):
-    """The names that the bucket has, of which each is whole."""
+    """Return the bucket's names. Each file must be complete."""
     names, files = bucket.names(), release.files()
     assert all(bucket.get(name) == files[name.removeprefix(prefix)] for name in names)
     return names
 
 
 def test_killed_in_the_midst(bucket, settings, large):
-    """What has a name then is whole; the next run adds the rest, and nothing else."""
+    """After a kill each file in the bucket is complete, and the next run adds only the others."""
     words = ("collectstatic", f"s3://{bucket.name}/k")
     with large.doing(*words, **settings) as process:
         wait_until(lambda: process.poll() is not None or len(bucket.names()) > 5, 60, "some are there")

@@ -1,4 +1,4 @@
-"""The template with its releases, and projects made of it; each is made once for all workers."""
+"""The template with its releases, and projects made from it; each is made once for all workers."""
 
 import pytest
 
@@ -11,13 +11,13 @@ from .team import work
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory):
-    """What projects are made of: today's files, and the two releases before. No test changes it."""
+    """Return the template of the projects: today's files and two older releases. No test changes it."""
     return Folder(once(tmp_path_factory, "a template", releases))
 
 
 @pytest.fixture(scope="session")
 def started(template, tmp_path_factory):
-    """A project that make new has made, in a folder whose name makes no name of an app as it is. No test changes it."""
+    """Return a project from make new, in a folder whose name is no valid app name. No test changes it."""
     def make(path):
         path.mkdir()
         done = template.make("new", f"NAME={path}/My shop")
@@ -28,6 +28,6 @@ def started(template, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def worked_on(template, tmp_path_factory):
-    """A project of the first release on which a team has worked."""
-    options = "--vcs-ref", FIRST, "--data", "app=shop"
+    """Return a project of the first release that a team has changed."""
+    options = "--vcs-ref", FIRST, "--data", "app=shop", "--data", "ci=gitlab"
     return once(tmp_path_factory, "shop", lambda path: work(Project.made(template.folder, path, *options)))

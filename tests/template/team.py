@@ -1,4 +1,4 @@
-"""What a team does to its project in the first weeks."""
+"""The changes that a team makes to its project in the first weeks."""
 
 import shutil
 
@@ -10,23 +10,23 @@ APP = {
                              "class BookTest(TestCase):\n    def test_book(self):\n"
                              "        self.assertEqual(Book.objects.create(title=\"One\").pk, 1)\n",
 }
-DROPPED = ["Jenkinsfile", "project/home", "project/tests.py", "docs/design.md"]
+DROPPED = ["deploy/classic.sh", "project/home", "project/tests.py", "deploy/staging.toml"]
 
 
 def work(project):
-    """An app of its own, settings, a package, a target, a process, another front page; and some files dropped."""
+    """Add an app, settings, a package, a target, a process and another front page, and remove some files."""
     for path, text in APP.items():
         (project.folder / path).parent.mkdir(exist_ok=True)
         (project.folder / path).write_text(text)
-    settings = "project/settings_shared.py"
+    settings = "project/settings_base.py"
     project.edit(settings, "INSTALLED_APPS = [\n", "SHOP_OPEN = True\n\nINSTALLED_APPS = [\n    \"project.shop\",\n")
     project.edit(settings, "    \"project.home\",\n", "")
     project.edit("project/urls.py", "    path(\"\", include(\"project.home.urls\")),\n", "")
     append(project, "project/settings_docker.py", "MIDDLEWARE = [*MIDDLEWARE]\n")
-    project.edit("requirements.in", "django-csp\n", "django-csp\ndjango-filter\n")
+    append(project, "requirements.in", "django-filter\n")
     project.edit(".gitlab-ci.yml", "  TAG: ", "  SHOP: open\n  TAG: ")
     append(project, "Makefile", "\nopening: ## open the shop\n\t@echo open\n")
-    append(project, "make/Procfile.dev", "alerts: exec sleep 1000\n")
+    append(project, "Procfile.dev", "alerts: exec sleep 1000\n")
     append(project, "README.md", "\nWe sell books.\n")
     for path in DROPPED:
         project.git("rm", "-r", "--quiet", path)

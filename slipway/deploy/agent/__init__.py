@@ -1,33 +1,30 @@
-"""What the deployer sends to a host and runs there: standard library only, Python 3.9 or newer, nothing installed.
+"""The agent: the program that the deployer sends to each host. It needs only Python 3.9 or newer.
 
-`bundle` makes one text of it, which runs by itself: `python3 FILE MODE APP …`. Only that function runs here.
-"""
+`bundle` returns its text. A host runs it as `python3 FILE MODE APP …`; serve.py explains the modes."""
 
 import functools
-from pathlib import Path
+from importlib import resources
 
-FOLDER = Path(__file__).resolve().parent
-# The image reads env files and writes files that last, too, and has nothing of the deployer: so these are there.
+# These two modules are outside this folder, because the image needs them too and does not contain slipway/deploy.
 SLIPWAY = {"envfile": "envfile.py", "lasting": "lasting/files.py"}
-# Types are for the type checker: on a host any name is in these two, and is None.
+# These two modules contain only types, which hosts do not need: they get this text instead, where every name is None.
 TYPES = dict.fromkeys(("shapes", "answers"), "def __getattr__(name):\n    pass\n")
-# In this order: each uses only those before it.
-MODULES = ("lasting", "disk", "envfile", "roles", "host", "http", "docker", "image_files", "visitors", "releases",
-           "slots", "attempt", "steps.migrate", "site", "memory", "sqlite", "facts", "images", "steps.commit", "fate",
-           "steps.probes", "steps.readiness", "steps.start", "steps.verdicts", "steps.publish", "steps.watcher",
-           "steps.switch", "steps.replace", "takeback", "steps.begin", "steps.pull", "steps.table",
+# The order matters: a module may import only modules that are listed before it.
+MODULES = ("lasting", "disk", "envfile", "roles", "host", "http", "docker", "progress", "image_files", "visitors",
+           "releases", "slots", "attempt", "steps.migrate", "site", "memory", "sqlite", "facts", "images",
+           "steps.commit", "fate", "steps.probes", "steps.readiness", "steps.start", "steps.verdicts", "steps.publish",
+           "steps.watcher", "steps.switch", "steps.replace", "takeback", "steps.begin", "steps.pull", "steps.table",
            "shell", "staging", "serve")
 
 
 @functools.cache
 def bundle() -> str:
-    """The text of the whole agent, a Python program: start.py, and a call that gives it the other modules."""
-    texts = {**TYPES, "steps": "", **{name: path_of(name).read_text("utf-8") for name in MODULES}}
+    """Return the agent's program: the text of start.py, then a call that loads the other modules."""
+    texts = {**TYPES, "steps": "", **{name: text_of(name) for name in MODULES}}
     sources = {"agent": "", **{f"agent.{name}": text for name, text in texts.items()}}
-    return f"{path_of('start').read_text('utf-8')}\n\nrun({sources!r}, globals())\n"
+    return f"{text_of('start')}\n\nrun({sources!r}, globals())\n"
 
 
-def path_of(name: str) -> Path:
-    """Where the text of a module is."""
-    inside = SLIPWAY.get(name)
-    return FOLDER.parents[1] / inside if inside else FOLDER / f"{name.replace('.', '/')}.py"
+def text_of(name: str) -> str:
+    path = SLIPWAY.get(name) or f"deploy/agent/{name.replace('.', '/')}.py"
+    return resources.files("slipway").joinpath(path).read_text("utf-8")

@@ -1,7 +1,6 @@
-"""The shapes of what the agent answers: facts, and what each step returns. Like shapes.py it is not sent to hosts.
+"""Types of the agent's answers: facts about a host, and results of a deploy's steps. Hosts do not get this file.
 
-The deployer holds what hosts answer against those that ssh/validate.py names, and ignores keys not declared here.
-"""
+The deployer checks each answer against its type (ssh/validate.py), and ignores keys that the type does not name."""
 
 from typing import Annotated, Literal, NotRequired, TypedDict
 
@@ -17,13 +16,12 @@ SlotName = Annotated[str, Text("[ab]")]
 # ---- facts ----
 
 class Docker(TypedDict, total=False):
-    """Empty where it does not answer."""
+    """Docker's version and data folder; empty if Docker does not answer."""
     version: Version
     root: str
 
 
 class UnitFacts(TypedDict):
-    """How a unit is, in systemd's words."""
     state: str | None
     restarts: Count | None
     since: str | None
@@ -31,158 +29,141 @@ class UnitFacts(TypedDict):
 
 
 class AloneFacts(UnitFacts):
-    """The same of what runs alone, and what it runs."""
     release: Release | None
 
 
 class SlotFacts(TypedDict):
-    """What a slot runs: role → unit."""
     release: Release | None
     units: dict[str, UnitFacts]
 
 
 class Front(TypedDict):
-    """How visitors come; "" for what cannot be told."""
-    scheme: str
-    url: str
+    scheme: str  # the scheme that nginx serves, http or https; "" if unknown
+    url: str  # SITE_URL of the next deploy; "" if unknown
 
 
 class Running(TypedDict):
-    """What runs here."""
-    live: SlotName | None
+    live: SlotName | None  # the slot that visitors reach
     slots: dict[str, SlotFacts]
-    alone: dict[str, AloneFacts]  # role → process
-    lock: str | None
+    alone: dict[str, AloneFacts]  # role → facts; only roles that run in no slot
+    lock: str | None  # who holds the host's lock; None: nobody
     problems: list[str]
 
 
 class Unfinished(TypedDict):
-    """An attempt that has not ended."""
     tag: str
 
 
 class Kept(TypedDict):
-    """What is written down of releases here."""
-    tag: Release | None
-    revert: Release | None
-    records: list[Record]
-    known: list[Record]
-    torn: int  # lines of the log
+    tag: Release | None  # the committed release, from the file TAG
+    revert: Release | None  # the release to which a rollback goes, from the file REVERT
+    records: list[Record]  # the newest records of releases.log
+    known: list[Record]  # records about the release in the file REVERT, or about the tag that the deployer named
+    torn: int  # number of damaged lines in releases.log
     attempt: Unfinished | None
 
 
 class Committed(Kept):
-    """The same, and what is wrong with it."""
-    problems: list[str]
+    problems: list[str]  # an error for each file that cannot be read
 
 
 class Memory(TypedDict):
-    """Bytes of memory, for a second slot."""
-    memory: int  # that it finds
-    need: int
+    memory: int  # bytes that are available for a second slot
+    need: int  # bytes that a second slot needs
 
 
 class Facts(Running, Kept, Memory):
-    """All that a plan or status needs to know of a host."""
     python: list[int]
     arch: str
     systemd: int
     docker: Docker
     containers: dict[str, Container]
-    one_offs: dict[str, str]
-    files: dict[str, str]  # path → sha256
-    settings: list[str]  # what is wrong with them
+    one_offs: dict[str, str]  # container in which somebody runs migrations by hand → its start time
+    files: dict[str, str]  # path of a file on the host → sha256 of its content
+    settings: list[str]  # problems in APP.env and APP.env.next
     site: Front
-    sqlite: str | None  # what is wrong with its file; None: another database
-    staged: bool
+    sqlite: str | None  # "" if SQLite's file can be used, else why not; None: the database is not SQLite
+    staged: bool  # True: new settings wait for the next deploy
     now: float
-    free: dict[str, int]  # path → bytes
-    blind: str  # why what visitors are answered cannot be seen, where that was asked
+    free: dict[str, int]  # path → free bytes
+    blind: str  # why visitors cannot be watched; "" if they can, or if the deployer did not ask
 
 
 # ---- answers ----
 
 class Locked(TypedDict):
-    """What became of the lock, and how the host is then."""
-    locked: str | None  # who else holds it
-    code: NotRequired[int]
-    said: NotRequired[list[str]]
-    attempt: NotRequired[bool]  # one is left
-    live: NotRequired[Release | None]
-    tag: NotRequired[str | None]
+    locked: str | None  # who else holds the host's lock; None: this agent got the lock, and has released it
+    code: NotRequired[int]  # exit code of the agent that held the lock
+    said: NotRequired[list[str]]  # the last lines that the agent with the lock wrote to stderr
+    attempt: NotRequired[bool]  # True: the host has an unfinished attempt
+    live: NotRequired[Release | None]  # the release in the live slot
+    tag: NotRequired[str | None]  # the committed release's tag, from the file TAG
 
 
 class Fate(TypedDict):
-    """What becomes of an attempt: see fate.decide."""
+    """The state of an attempt on a host, in one word that fate.decide explains."""
     fate: Literal["committed", "back", "settling", "stuck", "promised", "open"]
 
 
 class Said(TypedDict):
-    """What a container logged."""
     log: list[str]
 
 
 class Resolved(TypedDict):
-    """What a tag stands for in the registry; `architectures`: those of a list of images, as Docker calls them."""
+    """The image that a tag names in the registry."""
     digest: Digest
-    architectures: list[str]
+    architectures: list[str]  # by Docker's names, such as amd64
 
 
 class Begun(TypedDict):
-    """The answer of `begin`."""
-    warm: bool
+    warm: bool  # True: the idle slot still runs the release to which this rollback returns
 
 
 class Image(TypedDict):
-    """What is known of an image that is here; `others`: what its tag was before."""
     image_id: ImageId
     digests: list[Digest]
     revision: NotRequired[str]
-    others: NotRequired[list[ImageId]]
+    others: NotRequired[list[ImageId]]  # ids of different images that had the same tag before
 
 
 class Found(TypedDict):
-    """migrations.json: vendor → migration → (verdict, why, makers of its tables), vendor → why there is none."""
-    vendors: dict[str, dict[str, tuple[str, str, frozenset[str]]]]
-    failed: dict[str, str]
+    """Content of an image's migrations.json. Each verdict is about tables; `makers`: migrations that created these."""
+    vendors: dict[str, dict[str, tuple[str, str, frozenset[str]]]]  # database → migration → (verdict, reason, makers)
+    failed: dict[str, str]  # database engine → why `make build` could not judge migrations for this engine
 
 
 class Verdicts(TypedDict):
-    """What is to be told of migrations; `incompatible`: name → why."""
-    incompatible: dict[str, str]
-    unjudged: list[str]
-    cure: str
+    incompatible: dict[str, str]  # migration → why the release does not work after it
+    unjudged: list[str]  # migrations of which nobody knows whether the release works after them
+    cure: str  # why `unjudged` could not be judged, and what to do; "" if `unjudged` is empty
 
 
 class Judged(Verdicts):
-    """The same; `applied`: the release says itself that none is left to be applied; `boots`: no web can need one that
-    is, to boot; `lacks`: of those that a release to deploy does not know; `unknown`: why a rollback was not judged."""
-    applied: NotRequired[bool]
-    boots: NotRequired[bool]
-    lacks: NotRequired[Verdicts]
-    unknown: NotRequired[str]
+    """Verdicts on a deploy's pending migrations, or on the migrations that a rollback's release lacks."""
+    applied: NotRequired[bool]  # True: the web reports no pending migration, and the last deploy did not fail
+    boots: NotRequired[bool]  # True: the new web starts even while migrations are pending
+    lacks: NotRequired[Verdicts]  # says if the new release works after migrations that only the live release has
+    unknown: NotRequired[str]  # the error because of which a rollback could not judge any migration
 
 
 class Prepared(TypedDict, total=False):
-    """The answer of `prepare`: names of settings that a rollback changes, and as what the file before is kept."""
-    changed: list[SettingName]
-    kept: str
+    """The answer of the step `prepare`. It is empty unless a rollback changes settings."""
+    changed: list[SettingName]  # the settings that differ after the rollback
+    kept: str  # NAME in APP.env.NAME.kept, the file that keeps the replaced settings
 
 
 class Watched(TypedDict):
-    """What visitors were answered from the flip on."""
-    answers: int
-    errors: int
+    answers: int  # number of answers that visitors got since the flip
+    errors: int  # how many of these answers had a status of 500 or more
 
 
 class Command(TypedDict):
-    """How a shell script ended."""
     code: int
     out: Base64
     err: Base64
 
 
 class Settings(TypedDict):
-    """APP.env and APP.env.next."""
+    """The content of APP.env (live settings) and of APP.env.next (settings for the next deploy; None if missing)."""
     settings: Base64
     staged: Base64 | None

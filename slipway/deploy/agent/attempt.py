@@ -1,8 +1,7 @@
-"""What this deploy has done so far: /run/APP/attempt."""
-
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 
 from . import disk, releases
@@ -11,38 +10,42 @@ from .shapes import Container, Noted, Release, Unpack, Watching
 
 
 class Attempt:
-    """A deploy under way; `noted` is what /run/APP/attempt holds."""
+    """A deploy, restart or rollback that this host has not finished. `noted`: its state, saved in /run/APP/attempt."""
 
     def __init__(self, host: Host, **values: Unpack[Noted]) -> None:
         self.host, self.noted, self.lock = host, values, threading.Lock()
         self.watcher: Watching | None = None
-        self.hears = False  # what ends before the flip
-        self.flipped = threading.Event()  # from here on the watcher tells of what ends
-        self.died: Problem | None = None  # how a container of the slot has ended before the flip
-        self.anew: dict[str, str] = {}  # container → id, of those started once more: older ones are past
-        self.sick: Problem | None = None
-        self.ids: dict[str, str] = {}  # container → id, of those that must not end
+        self.hears = False  # True while a thread reports containers that exit before the flip
+        self.flipped = threading.Event()  # set at the flip; from then on the watcher reports containers that exit
+        self.died: Problem | None = None  # the problem of a container that exited before the flip
+        self.anew: dict[str, str] = {}  # name of a restarted container → its new id; exits with an old id are ignored
+        self.sick: Problem | None = None  # the problem for which the watcher ended the attempt
+        self.ids: dict[str, str] = {}  # name → id of containers that must keep running
+        self.logs_since = 0.0  # seconds since the epoch; log lines before this time are the old release's
 
     def note(self, **values: Unpack[Noted]) -> None:
-        """Write these down, in /run too. Raises the Problem that has ended the attempt, where one has."""
+        """Save values in the attempt's file. If the watcher has found a problem, save nothing and raise Problem."""
         with self.lock:
             if self.sick:
                 raise Problem(str(self.sick), **self.sick.more)
             self.noted.update(values)
             releases.save_attempt(self.host, self.noted)
 
+    def log_of(self, container: str) -> tuple[str, float, float]:
+        """Return (container, start, end). The container's log lines between these two times are of the new release."""
+        return container, self.logs_since or self.noted["began"], time.time() + 1  # a takeback takes longer
+
     def must_not_end(self, names: Iterable[str], found: dict[str, Container] | None) -> None:
-        """From now on these containers must not end. `found`: what facts.containers returned."""
+        """Fail the attempt if a container in `names` exits later. `found`: running containers; if None, do nothing."""
         if found is not None:
             self.ids = {**self.ids, **{name: found.get(name, ("",))[0] for name in names}}
 
     def release(self) -> Release:
-        """The release that the deploy brings."""
         return {"tag": self.noted["tag"], "image_id": self.noted["image_id"]}
 
 
 def settings(host: Host, attempt: Attempt) -> tuple[str | None, str | None]:
-    """(text, path) of the settings that the release will have; (None, None) where there are none."""
+    """Return (text, path) of the settings that the new slot gets; (None, None) if there is no settings file."""
     if attempt.noted["action"] == "rollback":
         going_back = releases.read_tag(host.revert)
         paths = [host.revert_env] if going_back and going_back["tag"] == attempt.noted["tag"] else []

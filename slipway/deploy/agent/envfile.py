@@ -1,4 +1,4 @@
-"""A stub: the grammar is in slipway/envfile.py, which the bundle has under this name."""
+"""Stands for slipway/envfile.py, which hosts get instead of this file."""
 
 from slipway.envfile import changed, difference, read
 

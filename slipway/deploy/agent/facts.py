@@ -1,5 +1,3 @@
-"""What is on this host. Nothing here changes it."""
-
 from __future__ import annotations
 
 import json
@@ -15,14 +13,14 @@ from .host import Host, Problem, at_once, lock_holder
 from .shapes import Any, Container, Properties, Record, Release, T
 from .steps.migrate import ATTEMPT
 
-JOURNAL = 5  # seconds that the journal is waited for
-LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # {"label":["docker-runner.image"]}
+JOURNAL = 5  # seconds to wait for journalctl
+LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # URL-encoded {"label":["docker-runner.image"]}
 
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
             blind: bool = False) -> Facts:
-    """Return all that a plan or status needs. `paths`: files to hash; `tag`: one to give all records of; `history`:
-    also the last records; `health`, `blind`: also ask how it does, and why visitors' answers cannot be seen."""
+    """Return all facts about the host. `paths`: files to hash; `health`: ask if web and worker are ready; `blind`: test
+    if nginx logs requests; `tag`: add this tag's records in releases.log; `history`: include the newest 100 records."""
     runs: Running
     docker, up, by_hand, version, runs = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: one_offs(host), lambda: systemd(host),
@@ -40,7 +38,8 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
 
 
 def committed(host: Host, tag: str, last: int = 100) -> Committed:
-    """What is written down of releases; of the log the `last` records, and those of `tag` and REVERT."""
+    """Return the content of the files TAG and REVERT, the unfinished attempt's tag, and records of releases.log. These
+    are the newest `last` records, and the records about `tag` or about the release in REVERT."""
     problems: list[str] = []
     nothing: tuple[list[Record], int] = [], 0
     records, torn = readable(problems, nothing, releases.read_log, host)
@@ -53,7 +52,7 @@ def committed(host: Host, tag: str, last: int = 100) -> Committed:
 
 
 def readable(problems: list[str], other: T, function: Callable[..., T], *words: Any) -> T:
-    """What the function returns, or `other`, and one problem more, where it raises Problem or OSError."""
+    """Return the result of function(*words). If it fails, add the error to `problems` and return `other`."""
     try:
         return function(*words)
     except Problem as problem:
@@ -64,13 +63,11 @@ def readable(problems: list[str], other: T, function: Callable[..., T], *words: 
 
 
 def ask_engine(host: Host, path: str) -> Any:
-    """What Docker's engine answers, parsed; None when it does not. The docker command takes ten times as long."""
-    status, body = http.ask(host.docker_sock, path, timeout=30)
+    status, body = http.ask(host.docker_sock, path, timeout=30)  # this is faster than the command `docker`
     return json.loads(body) if status == 200 else None
 
 
 def docker_info(host: Host) -> Docker:
-    """What Docker says of itself; {} when it does not answer."""
     info = ask_engine(host, "/info")
     if info is None:
         return {}
@@ -78,18 +75,18 @@ def docker_info(host: Host) -> Docker:
 
 
 def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
-    """name → (id, image id, creation) of the app's containers, `ended` ones too; None if the engine is silent."""
+    """Return the app's containers by name; None if Docker does not answer. With `ended`, include exited containers."""
     found = ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED))
     if found is None:
         return None
     ours = {"/" + host.container(role, slot) for role in host.in_slots() for slot in "ab"}
-    ours |= {"/" + host.container(role) for role in {*host.alone(), "beat"}}  # beat also where its unit has gone
+    ours |= {"/" + host.container(role) for role in {*host.alone(), "beat"}}  # beat may run although its unit is gone
     return {name[1:]: (one["Id"], one["Labels"]["docker-runner.image"], one.get("Created", 0)) for one in found
             for name in one["Names"] or () if name in ours and one["State"] != "created"}
 
 
 def one_offs(host: Host) -> dict[str, str]:
-    """name → since when, of containers on migrations that somebody has started by hand."""
+    """Return the containers in which somebody runs migrations by hand: name → start time."""
     names = {"/%s-%s" % (host.app, command) for command in ("migrate", "manage-migrate", "manage-showmigrations")}
     return {name[1:]: time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(found["Created"]))
             for found in ask_engine(host, "/containers/json") or () for name in names.intersection(found["Names"] or ())
@@ -97,7 +94,6 @@ def one_offs(host: Host) -> dict[str, str]:
 
 
 def running(host: Host, health: bool) -> Running:
-    """What runs in the slots, what runs alone, and who holds the lock."""
     problems: list[str] = []
     live = readable(problems, None, slots.live, host)
     if live is None:
@@ -113,7 +109,6 @@ def running(host: Host, health: bool) -> Running:
 
 def slot_facts(host: Host, slot: str, release: Release | None, states: dict[str, Properties],
                health: bool) -> SlotFacts:
-    """What a slot runs; with `health` also how that does."""
     units = {role: unit_facts(states.get(host.unit(role, slot), {})) for role in host.in_slots()}
     web, worker = units.get("web"), units.get("worker")
     if health and release and web and web["state"] == "active":
@@ -124,27 +119,25 @@ def slot_facts(host: Host, slot: str, release: Release | None, states: dict[str,
 
 
 def unit_facts(state: Properties) -> UnitFacts:
-    """What systemd says of a unit."""
     return {"state": state.get("ActiveState"), "restarts": state.get("NRestarts"),
             "since": state.get("ActiveEnterTimestamp")}
 
 
 def digests(host: Host, paths: Sequence[str]) -> dict[str, str]:
-    """path → sha256 of the file, "" where there is none."""
-    import hashlib  # only here: it takes long to load
+    import hashlib  # only when needed: it loads slowly
     found = {path: disk.read_bytes(host.root + path) for path in paths}
     return {path: "" if content is None else hashlib.sha256(content).hexdigest() for path, content in found.items()}
 
 
 def settings_problems(host: Host) -> list[str]:
-    """What is wrong with the settings, live and staged; no value is told."""
+    """Return what is wrong in APP.env (live settings) and APP.env.next (the next deploy's), without showing a value."""
     missing = [] if os.path.exists(host.env) else ["there is no %s: run make provision" % host.env]
     return missing + [problem for path in (host.env, host.next_env)
                       for problem in envfile.read(disk.read_bytes(path) or b"", path)[1]]
 
 
 def front(host: Host) -> Front:
-    """Return nginx's scheme, and scheme and host of the SITE_URL that comes; "" for what cannot be told."""
+    """Return the scheme that nginx serves (http or https), and SITE_URL of the next deploy; each is "" if unknown."""
     nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
     found = site.of(host, coming(host))
     return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],
@@ -152,19 +145,17 @@ def front(host: Host) -> Front:
 
 
 def coming(host: Host) -> bytes | None:
-    """The settings that the next deploy makes live."""
+    """Return the settings that the next deploy uses: APP.env.next, else APP.env; None if both files are missing."""
     staged = disk.read_bytes(host.next_env)
     return disk.read_bytes(host.env) if staged is None else staged
 
 
 def systemd(host: Host) -> int:
-    """The version of systemd; 0 where it does not say."""
     done = host.systemctl("--version", check=False)
     return int((re.match(r"systemd (\d+)", done.stdout) or [0, 0])[1])
 
 
 def free(path: str) -> int:
-    """Bytes that are free there; 0 where that cannot be told."""
     try:
         status = os.statvfs(path)
         return status.f_bavail * status.f_frsize
@@ -172,10 +163,11 @@ def free(path: str) -> int:
         return 0
 
 
-def last_lines(host: Host, name: str, since: float) -> Said:
-    """The last 50 lines that a container logged since that time, in seconds since the epoch."""
-    done = host.call("timeout", str(JOURNAL), "journalctl", "-t", name, "-n", "50", "-o", "cat", "--no-pager",
-                     "--since", "@%d" % since, check=False)
+def last_lines(host: Host, name: str, since: float, until: float) -> Said:
+    """Return a container's last 50 log lines from `since` to `until` (epoch seconds), without requests for /readyz."""
+    done = host.call("timeout", str(JOURNAL), "journalctl", "-t", name, "-n", "2000", "-o", "cat", "--no-pager",
+                     "--since", "@%.3f" % since, "--until", "@%.3f" % until, check=False)
     if done.returncode == 124:
-        return {"log": ["(no answer of journalctl within %d s; later: make logs)" % JOURNAL]}
-    return {"log": done.stdout.strip().splitlines() if done.returncode == 0 else []}
+        return {"log": ["(journalctl did not answer within %d s: try make logs later)" % JOURNAL]}
+    lines = done.stdout.strip().splitlines() if done.returncode == 0 else []
+    return {"log": [line for line in lines if "GET /readyz" not in line][-50:]}

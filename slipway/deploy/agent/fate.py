@@ -1,4 +1,4 @@
-"""Which way an attempt goes, for a deployer whose connection broke and who asks over another one."""
+"""Answers a reconnected deployer: has this host committed the attempt, or gone back?"""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .host import Host, Problem, is_up, wait_until
 from .shapes import Noted
 from .steps.commit import withdraw_promise
 
-DEATH = 10  # seconds that a process may take to die
+DEATH = 10  # seconds to wait until a killed process is gone
 
 
 def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") -> Fate:
-    """Return what becomes of an attempt: "committed", "back", "settling" (on its way), "stuck" (until the next deploy),
-    "promised" (commits by itself), "open" (goes back by itself). `forward`, if given, ends it that way, for this
-    `cause`."""
-    with disk.locked(host.run):  # the takeback reads it after this
+    """Return the fate of attempt `id`. If `forward` is True, first make the host commit; if False, go back for `cause`.
+    Fates: "committed"; "back": the host went back; "settling": the attempt is ending; "stuck": the next deploy ends it;
+    "promised": the host commits if it loses the deployer; "open": the host goes back if it loses the deployer."""
+    with disk.locked(host.run):  # lock: a takeback may read the attempt at the same time
         attempt = releases.read_attempt(host)
         if not attempt or attempt.get("id") != id:
             return {"fate": "committed" if has_committed(host, id) else "back"}
@@ -33,12 +33,11 @@ def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") ->
 
 
 def can_commit(host: Host, attempt: Noted) -> bool:
-    """Whether all is prepared, and the visitors were not taken back."""
     return bool(attempt.get("renames")) and slots.live(host) == attempt["slot"]
 
 
 def note_direction(host: Host, attempt: Noted, forward: bool, cause: str) -> None:
-    """Write down which way the attempt goes. Back is also a rename, as there may be no room for another file."""
+    """Save in the attempt's file that the host commits (`forward`) or goes back. Going back needs no disk space."""
     if not forward:
         withdraw_promise(host)
     try:
@@ -49,12 +48,10 @@ def note_direction(host: Host, attempt: Noted, forward: bool, cause: str) -> Non
 
 
 def has_committed(host: Host, id: str) -> bool:
-    """Whether releases.log says that the attempt was committed."""
     return any(record.get("id") == id and record["outcome"] == "committed" for record in releases.read_log(host)[0])
 
 
 def kill(pid: int) -> None:
-    """Kill a process, and wait until it writes no more. Raises Problem where it does not die."""
     def is_gone() -> bool:
         try:
             os.kill(pid, signal.SIGKILL)
@@ -62,4 +59,4 @@ def kill(pid: int) -> None:
             return True
         return False
     if not wait_until(is_gone, DEATH):
-        raise Problem("the agent of the deploy, process %d, does not die" % pid)
+        raise Problem("the deploy's agent, process %d, still runs %d s after SIGKILL" % (pid, DEATH))

@@ -1,5 +1,3 @@
-"""One app on this host: its paths and names, commands that are run for it, waiting."""
-
 from __future__ import annotations
 
 import os
@@ -17,11 +15,11 @@ from .shapes import Any, CallOptions, More, Properties, Unpack
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 UNITS = "/etc/systemd/system"
 UNHEARD = re.compile("Connection reset by peer|Transport endpoint is not connected|disconnected from message bus")
-TRIES = 50  # of a systemctl that is not heard, 0.1 s apart
+TRIES = 50  # calls of systemctl, 0.1 s apart, while systemd restarts
 
 
 class Problem(Exception):
-    """What went wrong here, in a line or a few; `more`: see shapes.More."""
+    """An error that the user sees. `more`: details, such as lines of a log."""
 
     def __init__(self, text: str, **more: Unpack[More]) -> None:
         super().__init__(text)
@@ -29,7 +27,7 @@ class Problem(Exception):
 
 
 class Host:
-    """Paths and commands of an app. Tests give another `root` than /, and a `call` of their own."""
+    """Paths, names and commands of an app on this host. All paths begin with `root`, which only tests set."""
 
     def __init__(self, app: str, root: str = "") -> None:
         self.app, self.root = app, root
@@ -38,43 +36,42 @@ class Host:
         self.next_env, self.revert_env = self.env + ".next", self.env + ".revert"
         self.tag, self.revert, self.log = self.var + "/TAG", self.var + "/REVERT", self.var + "/releases.log"
         self.web_sock, self.attempt = self.run + "/web.sock", self.run + "/attempt"
-        self.attempt_files = self.attempt, self.attempt + ".new"  # an agent may die between write and rename
+        self.attempt_files = self.attempt, self.attempt + ".new"  # an agent that dies while writing leaves .new
         self.docker_sock, self.nginx_sock = root + "/run/docker.sock", self.run + "/nginx.sock"
         self.lock = app + "-deploy.service"
 
     def kept_env(self, name: str) -> str:
-        """The file of settings that a rollback has replaced."""
+        """Return the path of a copy of settings that a rollback replaced. `name`: the copy's name, such as build-3."""
         return "%s.%s.kept" % (self.env, name)
 
     def kept_envs(self, end: str = "") -> list[str]:
-        """The names of all such; with an `end`, of what `prepare` has written beside them."""
+        """Return the names of all copies of replaced settings. `end`: text after APP.env.NAME.kept in a file name."""
         first, last = self.app + ".env.", ".kept" + end
         return [name[len(first):-len(last)] for name in disk.entries(os.path.dirname(self.env))
                 if name.startswith(first) and name.endswith(last) and len(name) > len(first + last)]
 
     def slot(self, slot: str, name: str) -> str:
-        """The path of a file in a slot's folder: web.sock, worker.ready, worker.pause."""
+        """Return the path of a file in a slot's folder, such as web.sock."""
         return "%s/%s/%s" % (self.run, slot, name)
 
     def slot_file(self, slot: str, kind: str) -> str:
-        """The path of what a slot is pinned to: `kind` is tag, env or plan, `slot` is one of `pinned`."""
+        """Return the path of a file about the release in slot "a" or "b". For a process that runs in no slot, pass its
+        role as `slot`. `kind`: "tag" (the release), "env" (its settings) or "plan" (its migrations)."""
         return "%s/%s.%s" % (self.run, slot, kind)
 
     def secret(self, name: str) -> str:
-        """The file of a secret, which containers see as /run/secrets/NAME."""
+        """Return the path of a secret's file, which containers see as /run/secrets/NAME."""
         return "%s/%s" % (self.secrets, name)
 
     def unit(self, role: str, slot: str = "") -> str:
-        """The systemd unit of a role, in a slot or alone."""
         return "%s-%s%s.service" % (self.app, role, "@" + slot if slot else "")
 
     def container(self, role: str, slot: str = "") -> str:
-        """The container of a role, in a slot or alone."""
         return "%s-%s%s" % (self.app, role, "-" + slot if slot else "")
 
     def call(self, *words: str, timeout: float = 60, check: bool = True, env: Mapping[str, str] | None = None,
              input: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end. Raises Problem when it fails, with `check`, or takes over `timeout` seconds."""
+        """Run a command. Raises Problem if it takes more than `timeout` seconds or, with `check`, if it fails."""
         try:
             done = subprocess.run(words, stdin=subprocess.DEVNULL if input is None else None, input=input,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
@@ -86,7 +83,7 @@ class Host:
         return checked(words, done) if check else done
 
     def systemctl(self, *words: str, **options: Unpack[CallOptions]) -> subprocess.CompletedProcess[str]:
-        """`call` of systemctl, and again while an upgrade replaces systemd (daemon-reexec)."""
+        """Call systemctl. Retry while an upgrade restarts systemd (daemon-reexec)."""
         check, options["check"] = options.get("check", True), False
         for _ in range(TRIES):
             done = self.call("systemctl", *words, **options)
@@ -96,35 +93,30 @@ class Host:
         return checked(("systemctl", *words), done) if check else done
 
     def docker(self, *words: str, **options: Unpack[CallOptions]) -> subprocess.CompletedProcess[str]:
-        """`call` of docker."""
         return self.call("docker", *words, **options)
 
-    @cached_property
+    @cached_property  # the unit files do not change while this Host is in use
     def processes(self) -> dict[str, Process]:
-        """Role → process, of those that this host has, by the units that it was provisioned with. Read once: who has
-        the lock either writes units or asks for processes, and without it each question has a Host of its own."""
+        """Return the app's processes (role → process), read from this host's unit files."""
         folder = self.root + UNITS
         names = [name for name in disk.entries(folder) if unit_of(self.app, name)]
         return processes_in(self.app, {name: disk.read("%s/%s" % (folder, name)) or "" for name in names})
 
     def has(self, role: str) -> bool:
-        """Whether this host has a role."""
         return role in self.processes
 
     def in_slots(self) -> list[str]:
-        """The roles here that run in the slots."""
         return [name for name, process in self.processes.items() if process.overlap]
 
     def alone(self) -> list[str]:
-        """The roles here of which one runs at a time; each has files as a slot has."""
+        """Return the roles that run in no slot: their old process must exit before the new one starts."""
         return [name for name, process in self.processes.items() if not process.overlap]
 
     def pinned(self) -> list[str]:
-        """The slots, and what runs alone: each runs a release of its own."""
+        """Return the slots "a" and "b", and the roles that run in no slot. Each has a file that names its release."""
         return ["a", "b", *self.alone()]
 
     def states(self, *units: str) -> dict[str, Properties]:
-        """unit → its properties, all asked at once."""
         if not units:
             return {}
         names = "Id,ActiveState,SubState,NRestarts,MainPID,Description,ActiveEnterTimestamp"
@@ -136,24 +128,22 @@ class Host:
 
 
 def checked(words: Sequence[str], done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-    """The finished process of a command. Raises Problem where it has failed."""
     if done.returncode:
         raise Problem("%s: %s" % (" ".join(words[:3]), last(done.stderr or done.stdout, done.returncode)))
     return done
 
 
 def is_up(state: Properties) -> bool:
-    """Whether a unit with these properties runs, or is about to start or to stop."""
+    """Return True if the unit is running, starting or stopping."""
     return state.get("ActiveState") not in ("inactive", "failed", None)
 
 
 def lock_holder(state: Properties) -> str | None:
-    """Who holds the lock, by the properties of its unit; None where it is free."""
     return state.get("Description") if is_up(state) else None
 
 
 def wait_until(done: Callable[[], object], seconds: float, pause: float = 0.05) -> bool:
-    """Wait until `done` returns something true, so many seconds at most; whether it did. It is asked at least once."""
+    """Call `done` every `pause` seconds until it returns true. After `seconds`, give up and return False."""
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
@@ -163,8 +153,8 @@ def wait_until(done: Callable[[], object], seconds: float, pause: float = 0.05) 
 
 
 def at_once(functions: Sequence[Callable[[], Any]], seconds: float | None = None) -> list[Any]:
-    """Call functions at the same time; their results in order. Raises the first error, or Problem after `seconds`."""
-    results: list[Any] = [Problem("it could not be found out within %d s" % (seconds or 0))] * len(functions)
+    """Call functions in parallel; return their results in order. Raise the first error, or Problem after `seconds`."""
+    results: list[Any] = [Problem("no answer within %d s" % (seconds or 0))] * len(functions)
     deadline = time.monotonic() + (seconds or 0)
 
     def call(index: int) -> None:
@@ -183,5 +173,4 @@ def at_once(functions: Sequence[Callable[[], Any]], seconds: float | None = None
 
 
 def last(text: str, code: int) -> str:
-    """The last lines of a command's output, as one line."""
-    return " / ".join(text.strip().splitlines()[-5:]) or "exit %d without a word" % code
+    return " / ".join(text.strip().splitlines()[-5:]) or "exit code %d, no output" % code

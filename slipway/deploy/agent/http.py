@@ -1,4 +1,4 @@
-"""Ask over unix sockets the app, nginx as a visitor would, and Docker's engine; over TCP an app's other processes."""
+"""A small HTTP client for requests to nginx, Docker, and the app's processes."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from functools import partial
 from .host import Problem, at_once
 from .shapes import Any, BinaryIO, Place, Site
 
-MOST = 1_000_000  # bytes of an answer that are read
-AGENT = "slipway-deploy"  # what nginx's log calls us
-# HTTP/1.0, whose answers end with the connection: the standard library's client takes longer to load than we to ask.
+MOST = 1_000_000  # bytes read of an answer; the rest is ignored
+AGENT = "slipway-deploy"  # the user agent by which nginx's log shows these requests
+# HTTP/1.0 is simple: the answer ends when the connection closes. To import http.client takes longer than a request.
 REQUEST = ("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: %s\r\nX-Forwarded-Proto: %s\r\n"
            "X-Forwarded-For: 127.0.0.1\r\nConnection: close\r\n\r\n")
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
 def ask(sock: Place, path: str, site: Site = ("http", "localhost"), timeout: float = 5) -> tuple[int, str]:
-    """(status, body) of what the socket answers within `timeout` seconds; status 0 and why where it does not."""
+    """Request a path; return (status, body), or (0, reason) if no complete answer comes within `timeout` seconds."""
     return exchange(sock, REQUEST % (path, site[1], AGENT, site[0]), timeout)
 
 
 def exchange(sock: Place, request: str, timeout: float) -> tuple[int, str]:
-    """(status, body) of the answer to a request, as `ask`."""
     answer = b""
     try:
         for piece in pieces(sock, request, timeout):
@@ -36,15 +35,15 @@ def exchange(sock: Place, request: str, timeout: float) -> tuple[int, str]:
                 break
     except OSError as error:
         if answer and isinstance(error, socket.timeout):
-            return 0, "without an end within %g s" % timeout
-        return 0, "no answer: %s" % (error.strerror or error or type(error).__name__)
+            return 0, "only in part within %g s" % timeout
+        return 0, "nothing: %s" % (error.strerror or error or type(error).__name__)
     head, _, body = answer.partition(b"\r\n\r\n")
     status = STATUS.match(head)
-    return (int(status[1]), body.decode(errors="replace")) if status else (0, "no answer: %r" % answer[:100])
+    return (int(status[1]), body.decode(errors="replace")) if status else (0, "no HTTP: %r" % answer[:100])
 
 
 def pieces(sock: Place, request: str, timeout: float) -> Iterator[bytes]:
-    """The bytes of the answer to a request, piece by piece. Raises socket.timeout when all of it takes longer."""
+    """Send a request; yield the answer in chunks. Raise socket.timeout if the whole answer takes over `timeout` s."""
     deadline = time.monotonic() + timeout
     with asked(sock, request, timeout) as connection:
         while True:
@@ -59,19 +58,17 @@ def pieces(sock: Place, request: str, timeout: float) -> Iterator[bytes]:
 
 
 def listens(sock: str) -> bool:
-    """Whether somebody listens on a socket."""
     try:
         with asked(sock, "", 1):
             return True
     except (FileNotFoundError, ConnectionRefusedError):
         return False
     except OSError:
-        return True  # it has more to do than it can
+        return True  # the process listens, but is overloaded
 
 
 @contextlib.contextmanager
 def asked(sock: Place, request: str, timeout: float | None) -> Iterator[socket.socket]:
-    """A connection on which the request has been sent, for as long as the block runs."""
     with socket.socket(socket.AF_UNIX if isinstance(sock, str) else socket.AF_INET) as connection:
         connection.settimeout(timeout)
         connection.connect(sock)
@@ -81,7 +78,7 @@ def asked(sock: Place, request: str, timeout: float | None) -> Iterator[socket.s
 
 @contextlib.contextmanager
 def stream(sock: str, path: str, seconds: float | None = 60) -> Iterator[tuple[int, BinaryIO]]:
-    """Yield (status, file of the body) of a long answer. `seconds`: the longest silence."""
+    """Request a path; yield (status, file with the body). Raises socket.timeout if no byte comes for `seconds`."""
     with asked(sock, REQUEST % (path, "localhost", AGENT, "http"), seconds) as connection:
         with connection.makefile("rb") as file:
             status = STATUS.match(file.readline(1000))
@@ -91,7 +88,6 @@ def stream(sock: str, path: str, seconds: float | None = 60) -> Iterator[tuple[i
 
 
 def release_of(body: str) -> Any:
-    """The release that /readyz names."""
     try:
         return json.loads(body).get("release")
     except (ValueError, AttributeError, RecursionError):
@@ -99,7 +95,7 @@ def release_of(body: str) -> Any:
 
 
 def not_ready(sock: str, tag: str, site: Site = ("http", "localhost")) -> Problem | None:
-    """Why /readyz is not the answer of release `tag`, as a Problem; None when it is."""
+    """Return None if /readyz answers 200 for release `tag`, else a Problem."""
     status, body = ask(sock, "/readyz", site)
     release = release_of(body)
     if status == 200 and release == tag:
@@ -109,7 +105,6 @@ def not_ready(sock: str, tag: str, site: Site = ("http", "localhost")) -> Proble
 
 
 def smoke(sock: str, paths: Sequence[str], site: Site) -> None:
-    """Ask all paths at the same time. Raises the Problem of the first whose answer is an error."""
     def ask_one(path: str) -> None:
         status, body = ask(sock, path, site, timeout=10)
         if not 200 <= status < 400:

@@ -1,4 +1,4 @@
-"""What an image holds, read as data: a container is made of it, never started, and removed. Nothing in it is run."""
+"""Read files of an image, through a container that is created but never started."""
 
 from __future__ import annotations
 
@@ -13,84 +13,79 @@ from . import docker, http
 from .host import Host, Problem
 from .shapes import BinaryIO, Member, Readable
 
-MOST = 2**30  # bytes that are read of an image at a time
-MEMBERS = 100_000  # files and folders
-SECONDS = 300  # for all of it
-TEXT = 2**24  # bytes of a file that is read as text
+MOST = 2**30  # limit: bytes of an archive that is read from an image
+MEMBERS = 100_000  # limit: files and folders in an archive
+SECONDS = 300  # limit: seconds to read an archive
+TEXT = 2**24  # limit: bytes of a text file in an image
 NUMBERS = itertools.count(1)
-NAMED = "%%7B%%22name%%22:%%5B%%22%s-files-%%22%%5D%%7D"  # {"name":["APP-files-"]}
+NAMED = "%%7B%%22name%%22:%%5B%%22%s-files-%%22%%5D%%7D"  # a filter: {"name":["APP-files-"]}, URL-encoded
 
 
 @contextlib.contextmanager
 def opened(host: Host, image: str) -> Iterator[str]:
-    """The name of a container of the image, for as long as the block runs."""
+    """Create a container of the image and yield the container's name. Remove the container afterwards."""
     sweep(host)
     name = "%s%d" % (prefix(host), next(NUMBERS))
     given = {"Image": image, "Entrypoint": ["-"], "HostConfig": {"NetworkMode": "none"}}
     what = "docker create of %s" % image
     try:
         if not docker.ask(host, "POST", "/containers/create?name=" + name, what, given):
-            raise Problem("%s: there is no such image" % what)
+            raise Problem("%s: no such image" % what)
         yield name
     finally:
         remove(host, name)
 
 
 def prefix(host: Host) -> str:
-    """What the names of this process's containers begin with."""
     return "%s-files-%d-" % (host.app, os.getpid())
 
 
 def sweep(host: Host) -> None:
-    """Remove containers that killed agents have left. Where the engine does not answer the next agent does it. Another
-    app on this host may be called APP-files: no name of its containers ends in two numbers."""
+    """Remove containers that killed agents have left behind. Do nothing if Docker does not answer."""
     path = "/containers/json?all=1&filters=" + NAMED % host.app
     with contextlib.suppress(Problem):
         found = docker.ask(host, "GET", path, "docker ps", seconds=10) or ()
-        ours = re.compile("/(%s-files-[0-9]+-[0-9]+)" % re.escape(host.app))
+        ours = re.compile("/(%s-files-[0-9]+-[0-9]+)" % re.escape(host.app))  # digits: an app may be called APP-files
         for match in (match for one in found for match in map(ours.fullmatch, one["Names"] or ()) if match):
             if not match[1].startswith(prefix(host)):
                 remove(host, match[1])
 
 
 def remove(host: Host, name: str) -> None:
-    """Remove a container, and what goes with it. Where that fails the next agent does it."""
     with contextlib.suppress(Problem):
         docker.ask(host, "DELETE", "/containers/%s?force=1&v=1" % name, "docker rm " + name)
 
 
 def folder(host: Host, image: str) -> str | None:
-    """The image's working folder, where the project lies; None where there is no such image."""
     found = docker.image(host, image)
     return found and "/" + ((found.get("Config") or {}).get("WorkingDir") or "").strip("/")
 
 
 def members(host: Host, container: str, path: str) -> Iterator[Member]:
-    """Yield (TarInfo, content piece by piece or None) of each thing below a path in the container; nothing without such
-    a path. Raises Problem for what is too much, or did not arrive whole."""
-    import tarfile  # only here: they take long to load
+    """Yield (TarInfo, chunks of content) for each file at or below a container's path; nothing if the path is missing.
+    For a folder or link, None replaces the chunks. Raise Problem if the path's archive is too large or incomplete."""
+    import tarfile  # only when needed: tarfile and urllib.parse load slowly
     import urllib.parse
     asked = "/containers/%s/archive?path=%s" % (container, urllib.parse.quote(path, safe=""))
     with http.stream(host.docker_sock, asked) as (status, body):
         if status == 404:
             return
         if status != 200:
-            raise Problem("Docker answers %d when it is asked for %s in the image" % (status, path))
+            raise Problem("Docker answers %d to a request for %s in the image" % (status, path))
         bounded = Bounded(body, path)
         try:
-            with tarfile.open(fileobj=bounded, mode="r|") as archive:  # type: ignore[call-overload]  # it only reads
+            with tarfile.open(fileobj=bounded, mode="r|") as archive:  # type: ignore[call-overload]  # read() suffices
                 for number, member in enumerate(archive):
                     bounded.expect(member.size, number)
                     content = archive.extractfile(member) if member.isreg() else None
                     yield member, pieces(content, path) if content else None
-                    archive.members = []  # tarfile keeps them for seeking
+                    archive.members = []  # otherwise tarfile keeps every member in memory
         except (tarfile.TarError, OSError) as error:
             raise Problem("%s in the image cannot be read: %s" % (path, error)) from None
         bounded.check_end()
 
 
 def pieces(file: Readable, path: str) -> Iterator[bytes]:
-    """A file's content, piece by piece. Raises Problem where it breaks off."""
     import tarfile
     try:
         yield from iter(lambda: file.read(65536), b"")
@@ -99,23 +94,22 @@ def pieces(file: Readable, path: str) -> Iterator[bytes]:
 
 
 def text(host: Host, container: str, path: str) -> str | None:
-    """Return a file's text, or None without one. Raises Problem for what is no file, or larger than TEXT."""
+    """Return a file's text; None if it is missing. Raises Problem if it is not a regular file of at most TEXT bytes."""
     for member, content in members(host, container, path):
         if content and member.size <= TEXT:
             return b"".join(content).decode(errors="replace")
-        raise Problem("%s in the image is no file of at most %d bytes" % (path, TEXT))
+        raise Problem("%s in the image is not a regular file of at most %d bytes" % (path, TEXT))
     return None
 
 
 class Bounded:
-    """A stream that raises Problem where it is too much, takes too long, or ends too soon."""
+    """Reads a tar archive from Docker. Raises Problem if the archive is too large, too slow or incomplete."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self.file, self.name, self.tail = file, name, b""
         self.left, self.deadline = MOST, time.monotonic() + SECONDS
 
     def read(self, size: int) -> bytes:
-        """The next bytes. Raises Problem where they are one too many, or too late."""
         data = self.file.read(size)
         self.left, self.tail = self.left - len(data), (self.tail + data)[-1024:]
         if time.monotonic() > self.deadline:
@@ -124,14 +118,12 @@ class Bounded:
         return data
 
     def expect(self, size: int, number: int) -> None:
-        """Raise Problem where a file of this size, with this number among all, is too much."""
         if size > self.left or self.left < 0 or number >= MEMBERS:
-            raise Problem("%s in the image is too much: more than %d files, or %d MB" % (
+            raise Problem("%s in the image is too large: more than %d files or %d MB" % (
                 self.name, MEMBERS, MOST >> 20))
 
     def check_end(self) -> None:
-        """Raise Problem unless what ends a tar archive has arrived."""
         while self.read(65536):
             pass
         if len(self.tail) < 1024 or self.tail.strip(b"\0"):
-            raise Problem("%s did not arrive whole from the image" % self.name)
+            raise Problem("%s could not be read completely from the image" % self.name)

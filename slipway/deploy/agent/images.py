@@ -1,5 +1,3 @@
-"""Images: what a tag stands for in the registry, pulling, what an image holds, removing old ones."""
-
 from __future__ import annotations
 
 import json
@@ -8,14 +6,14 @@ import os
 from . import disk, docker, image_files, releases, slots
 from .answers import Image, Resolved
 from .host import Host, Problem
-from .shapes import Noted, Record, Release
+from .shapes import Heard, Noted, Record, Release
 
-PULL = 1800  # seconds that a pull may take
+PULL = 1800  # limit: seconds for a pull
 REVISION = "org.opencontainers.image.revision"
 
 
 def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved:
-    """What a tag stands for in the registry. Raises Problem where that is nothing."""
+    """Return the digest and architectures of an image's tag in its registry. Raise Problem if the tag is not there."""
     login = docker.login_for(host, image, credentials)
     status, body = docker.call(host, "GET", "/distribution/%s:%s/json" % (image, tag), login)
     refuse(status, body, "cannot find image %s:%s in its registry" % (image, tag), image, credentials)
@@ -25,17 +23,15 @@ def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved
 
 
 def refuse(status: int, body: str, what: str, image: str, credentials: str) -> None:
-    """Raise Problem, which begins with `what`, unless the engine did what it was asked."""
     why = docker.error_of(status, body)
     if credentials and ("unauthorized" in why or "denied" in why):
-        raise Problem("%s lets nobody in as %s (%s): see the variable that registry.login names" % (
+        raise Problem("%s refuses the login of %s (%s): check the variable that registry.login names" % (
             docker.registry_of(image), credentials.partition(":")[0], why))
     if why:
         raise Problem("%s: %s" % (what, why))
 
 
 def about(host: Host, reference: str) -> Image | None:
-    """Return an image's id, digests and revision (a label); None where it is not here."""
     found = docker.image(host, reference)
     if found is None:
         return None
@@ -44,19 +40,20 @@ def about(host: Host, reference: str) -> Image | None:
             "revision": ((found.get("Config") or {}).get("Labels") or {}).get(REVISION, "")}
 
 
-def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", reference: str = "") -> Image:
-    """Pull an image by digest, as `reference` if that is given; what is known of it. It is tagged, unless `others` went
-    by this tag before. Raises Problem."""
-    if not digest:  # Docker would take that for all tags
-        raise Problem("image %s:%s is not here, and no digest of it is known: make deploy TAG=%s" % (image, tag, tag))
+def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", reference: str = "",
+         heard: Heard = docker.ignore) -> Image:
+    """Pull an image by its digest. `reference`: name to pull by instead of `image`. In the answer, `others` has the
+    ids of other images that had the tag before. If there are none, tag the pulled image."""
+    if not digest:  # without a digest Docker would pull all tags
+        raise Problem("image %s:%s is missing, and its digest is unknown: run make deploy TAG=%s" % (image, tag, tag))
     name = reference or image
     source = "%s@%s" % (name, digest)
     found = about(host, source)
     if not found:
-        bring(host, name, digest, credentials)
+        bring(host, name, digest, credentials, heard)
         found = about(host, source)
     if not found:
-        raise Problem("%s was pulled and is not there" % source)
+        raise Problem("%s was pulled, but Docker does not have it" % source)
     found["others"] = others([record for record in releases.read_log(host)[0] if record["tag"] == tag], found)
     if not found["others"]:
         path = "/images/%s/tag?repo=%s&tag=%s" % (found["image_id"], image, tag)
@@ -64,25 +61,23 @@ def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", r
         if not 200 <= status < 300:
             raise Problem("docker tag %s:%s: %s" % (image, tag, docker.error_of(status, body)))
     if reference:
-        host.docker("rmi", "--no-prune", source)  # the name alone
+        host.docker("rmi", "--no-prune", source)  # removes the name `source`, not the image
     return found
 
 
-def bring(host: Host, image: str, digest: str, credentials: str = "") -> None:
-    """Have the engine pull an image by digest. Raises Problem."""
+def bring(host: Host, image: str, digest: str, credentials: str = "", heard: Heard = docker.ignore) -> None:
     login, path = docker.login_for(host, image, credentials), "/images/create?fromImage=%s&tag=%s" % (image, digest)
-    status, body = docker.call(host, "POST", path, login, PULL)
+    status, body = docker.call(host, "POST", path, login, PULL, heard=heard)
     refuse(status, body, "docker pull %s@%s" % (image, digest), image, credentials)
 
 
 def others(records: list[Record], found: Image) -> list[str]:
-    """Return the ids that records of a tag hold of another image: neither the id nor the digest is this one's."""
+    """Return the ids of images in `records` that differ from `found` in both id and digest."""
     return sorted({record["image_id"] for record in records if record.get("image_id")
                    and record["image_id"] != found["image_id"] and record.get("digest") not in found["digests"]})
 
 
 def content(host: Host, image: str, path: str) -> str | None:
-    """The text of a file below the image's working folder; None where there is no such file or image."""
     folder = image_files.folder(host, image)
     if folder is None:
         return None
@@ -91,14 +86,14 @@ def content(host: Host, image: str, path: str) -> str | None:
 
 
 def needed(host: Host, last: int = 0) -> set[str | None]:
-    """Return the ids of images that any app here needs, of its `last` releases too: apps may share an image."""
+    """Return the ids of all images that apps on this host need. `last`: see needed_by."""
     names = os.listdir(host.root + "/var/www")
     apps = [Host(name, host.root) for name in names if os.path.exists("%s/var/www/%s/TAG" % (host.root, name))]
     return {image for app in [host, *apps] for image in needed_by(app, last)}
 
 
 def needed_by(host: Host, last: int) -> list[str | None]:
-    """Ids of the images that one app needs."""
+    """Return the ids of an app's images: those that it uses now, and those of its `last` newest releases."""
     tag = releases.read_tag(host.tag)
     found: list[Release | Noted | None] = [tag, releases.read_tag(host.revert), releases.read_attempt(host)]
     found += [slots.release_in(host, slot) for slot in host.pinned()]
@@ -107,7 +102,7 @@ def needed_by(host: Host, last: int) -> list[str | None]:
 
 
 def prune(host: Host, image: str, last: int = 0, most: int = 1000) -> list[str]:
-    """Remove images of this name that nothing needs, the oldest first, at most so many; the names of those removed."""
+    """Remove up to `most` images that no app needs, oldest first; return their names. `last`: see needed_by."""
     form = "{{.ID}} {{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}"
     rows = [line.split(" ") for line in host.docker(
         "image", "ls", "--no-trunc", "--digests", "--format", form, image).stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""A stub: it is in slipway/lasting/files.py, which the bundle has under this name."""
+"""Imports the functions of slipway/lasting/files.py. Hosts get files.py itself, not this module."""
 
 from slipway.lasting.files import link_replace, locked, move, remove, sync, write_beside, write_replace
 

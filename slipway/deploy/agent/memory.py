@@ -1,5 +1,3 @@
-"""What memory a second slot needs, and how much there is for it."""
-
 from __future__ import annotations
 
 import contextlib
@@ -10,26 +8,25 @@ from .answers import Memory
 from .host import Host
 from .shapes import Container
 
-SPARE = 64 * 2**20  # bytes that a second slot must leave free
+SPARE = 64 * 2**20  # bytes that must remain free beside a second slot
 
 
 def for_slots(host: Host, ours: dict[str, Container], live: str | None) -> Memory:
-    """Return what a second slot needs, as much as the live one holds, and what is free with the idle one emptied."""
+    """Return the memory that is free once the idle slot stops, and the memory that a new slot needs."""
     found = held(host, {one[0]: name[-1] for name, one in ours.items() if name.endswith(("-a", "-b"))})
     return {"memory": available(host) + (found[slots.other(live)] if live else 0),
             "need": SPARE + (found[live] if live else 0)}
 
 
 def available(host: Host) -> int:
-    """Bytes of memory that are available."""
     return int((re.search(r"MemAvailable: +(\d+)", disk.read(host.root + "/proc/meminfo") or "") or [0, 0])[1]) * 1024
 
 
 def held(host: Host, ids: dict[str, str]) -> dict[str, int]:
-    """Slot → bytes that the processes of its containers hold, without page cache; `ids`: container → slot."""
+    """Return how many bytes of memory each slot's containers use, without page cache. `ids`: container's id → slot."""
     found = {"a": 0, "b": 0}
     for pid in filter(str.isdigit, disk.entries(host.root + "/proc")):
-        with contextlib.suppress(OSError):  # it has just ended
+        with contextlib.suppress(OSError):  # the file vanishes if the process ends
             groups = disk.read("%s/proc/%s/cgroup" % (host.root, pid)) or ""
             for one in filter(groups.__contains__, ids):
                 found[ids[one]] += memory_of(host, pid)
@@ -37,6 +34,5 @@ def held(host: Host, ids: dict[str, str]) -> dict[str, int]:
 
 
 def memory_of(host: Host, pid: str) -> int:
-    """Bytes that a process holds, its part of what several share."""
     text = disk.read("%s/proc/%s/smaps_rollup" % (host.root, pid)) or ""
     return sum(map(int, re.findall(r"^Pss_(?:Anon|Shmem): +(\d+)", text, re.M))) * 1024

@@ -1,4 +1,4 @@
-"""TAG, REVERT, releases.log and /run/APP/attempt: what they hold, and what follows from it."""
+"""Read and write the files TAG, REVERT, releases.log and /run/APP/attempt."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ from .host import Host, Problem
 from .shapes import Any, Noted, Record, Release, TypeGuard
 
 VERSION = 1
-NOTED = 2  # the version of attempts; before 2 they knew no process but beat
-KEPT = 5000  # records of releases.log; a tag that one of them names may not be used for another image
-LONGEST = 8 * 2**20  # bytes that are read of a log or an attempt, the last ones; a record has some 500
-SHORT = 4096  # bytes that are read of a TAG, which has some 120
+NOTED = 2  # version of the file /run/APP/attempt; in version 1, beat was the only process outside the slots
+KEPT = 5000  # releases.log keeps this many newest records; a tag in these must not name another image later
+LONGEST = 8 * 2**20  # at most so many last bytes of releases.log or the attempt file are read; a record has about 500
+SHORT = 4096  # bytes read from the start of a TAG file, which has about 120
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 IMAGE_ID = re.compile(r"[A-Za-z0-9_.:-]{0,200}")
 DIGEST = re.compile(r"(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?")
-WHOLE = ("tag", "image_id", "action", "outcome")  # every record has these, as text
+WHOLE = ("tag", "image_id", "action", "outcome")  # keys that every record has; their values are strings
 
 
 class Malformed(Problem):
-    """An attempt is not what a deploy writes down."""
+    pass
 
 
 def tag_text(release: Release) -> str:
-    """The text of a TAG file."""
     return "export TAG=%s\nexport IMAGE_ID=%s\n" % (shlex.quote(release["tag"]), shlex.quote(release["image_id"]))
 
 
 def parse_tag(text: str | None, path: str = "TAG") -> Release | None:
-    """The release that a TAG file's text names; None without a text. Raises Problem where it names none."""
+    """Return the release in a TAG file's text; None if `text` is None. Raises Problem if the text is malformed."""
     if text is None:
         return None
     values = {}
@@ -40,27 +39,25 @@ def parse_tag(text: str | None, path: str = "TAG") -> Release | None:
         for line in text.splitlines():
             name, _, value = line.replace("export ", "", 1).strip().partition("=")
             values[name] = "".join(shlex.split(value)[:1])
-    except ValueError:  # a quote without its other half
+    except ValueError:  # the text has an unclosed quote
         values = {"TAG": " "}
     tag, image = values.get("TAG", ""), values.get("IMAGE_ID", "")
     if not (TAG.fullmatch(tag) and IMAGE_ID.fullmatch(image)):
-        raise Problem("%s does not name a release as `export TAG=build-42` does: correct it" % path)
+        raise Problem("%s names no release: correct it to lines such as `export TAG=build-42`" % path)
     return {"tag": tag, "image_id": image}
 
 
 def read_tag(path: str) -> Release | None:
-    """The release that a TAG file names; None where there is none. Raises Problem for a malformed one."""
     return parse_tag(disk.read_exact(path, SHORT), path)
 
 
 def line(record: Record) -> str:
-    """A record as a line of the log: JSON, whose last key is the CRC32 of all before it."""
     text = json.dumps(dict(record, version=VERSION))
     return '%s, "crc32": "%08x"}\n' % (text[:-1], zlib.crc32(text.encode()))
 
 
 def parse_line(text: str) -> Record | None:
-    """The record of a line, or None where it is torn. Raises Problem for a newer version."""
+    """Return a line's record; None if the line is damaged. Raises Problem if a newer deployer wrote it."""
     head, found, _ = text.rpartition(', "crc32": "')
     record, crc = parse_object(text), text[len(head) + len(found):].rstrip().rstrip("}").strip('"')
     if record is None or not found or crc != "%08x" % zlib.crc32((head + "}").encode(errors="surrogateescape")):
@@ -70,49 +67,43 @@ def parse_line(text: str) -> Record | None:
 
 
 def parse_object(text: str) -> dict[str, Any] | None:
-    """The JSON object that is all of the text, or None."""
     try:
-        found = json.loads(text, parse_constant=int)  # NaN is no number, as int says
+        found = json.loads(text, parse_constant=int)  # NaN and Infinity are malformed: int() refuses them
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
 
 def is_whole(record: dict[str, Any]) -> TypeGuard[Record]:
-    """Whether a record has the keys that others rely on, and values as they can be."""
     texts = [record.get(key) for key in WHOLE] + [record.get(key) or "" for key in ("id", "who", "digest", "withdrawn")]
-    times = [record.get(key, 0) for key in ("at", "seconds")]  # seconds, to the year 9999
+    times = [record.get(key, 0) for key in ("at", "seconds")]  # times below 250e9 s are before the year 9999
     return all(type(text) is str for text in texts) and bool(
         TAG.fullmatch(texts[0]) and IMAGE_ID.fullmatch(texts[1]) and DIGEST.fullmatch(record.get("digest") or "")
     ) and all(type(one) in (int, float) and 0 <= one < 250e9 for one in times)
 
 
 def refuse_newer(content: dict[str, Any], name: str, known: int = VERSION) -> None:
-    """Raise Problem for what a newer deployer has written."""
     if type(content.get("version", 0)) is int and content.get("version", 0) > known:
-        raise Problem("%s is of version %s, which only a newer deployer knows: use that one" % (
+        raise Problem("%s has version %s, which this deployer does not know: use a newer one" % (
             name, content["version"]))
 
 
 def parse_log(text: str) -> tuple[list[Record], int]:
-    """(records, number of torn lines) of a text of releases.log."""
     lines = [text for text in text.split("\n") if text.strip()][-KEPT:]
     records = [parse_line(text) for text in lines]
     return [record for record in records if record], records.count(None)
 
 
 def read_log(host: Host) -> tuple[list[Record], int]:
-    """(records, number of torn lines) of this host's releases.log."""
     return parse_log(log_text(host))
 
 
 def log_text(host: Host) -> str:
-    """The text of releases.log, the end of it where it is too long."""
     return disk.read_exact(host.log, LONGEST) or ""
 
 
 def committed(records: list[Record], current: Release | None) -> list[Release]:
-    """Releases in the order they were committed, the newest last; `current`, of TAG, is one, recorded or not."""
+    """Return the committed releases, newest last. Include the live release, `current`, even if no record names it."""
     history: list[Release] = [{"tag": record["tag"], "image_id": record["image_id"]} for record in records
                               if record["outcome"] == "committed" and record["action"] != "restart"]
     if current and (not history or history[-1] != current):
@@ -121,7 +112,7 @@ def committed(records: list[Record], current: Release | None) -> list[Release]:
 
 
 def withdrawn(records: list[Record]) -> set[str]:
-    """Tags of releases that were rolled back from, and not committed since."""
+    """Return the tags that rollbacks withdrew, except tags that were committed again later."""
     tags = set()
     for record in records:
         if record["outcome"] == "committed":
@@ -131,7 +122,8 @@ def withdrawn(records: list[Record]) -> set[str]:
 
 
 def revert_for(records: list[Record], current: Release | None, tag: str, also_withdrawn: str = "") -> Release | None:
-    """REVERT once `tag` is live: the newest committed release that is neither `tag` nor withdrawn."""
+    """Return the release to which the next rollback goes: the newest committed one; None if there is none. Skip the
+    release that becomes live (`tag`), releases that a rollback has left, and `also_withdrawn`."""
     out = withdrawn(records) - {tag} | ({also_withdrawn} if also_withdrawn else set())
     for release in reversed(committed(records, current)):
         if release["tag"] != tag and release["tag"] not in out:
@@ -140,19 +132,18 @@ def revert_for(records: list[Record], current: Release | None, tag: str, also_wi
 
 
 def read_attempt(host: Host) -> Noted | None:
-    """Return what a deploy has noted, or None. Raises Malformed, or Problem if a newer deployer wrote it."""
+    """Return the content of the attempt's file; None if it is missing. Raise Problem if it is malformed or too new."""
     text = disk.read_exact(host.attempt, LONGEST)
     if text is None:
         return None
     attempt = parse_object(text) or {}
     refuse_newer(attempt, host.attempt, NOTED)
     if not is_noted(attempt):
-        raise Malformed("%s is not what a deploy writes down: see what runs there, and remove it" % host.attempt)
+        raise Malformed("%s is malformed: check what runs on this host, then remove the file" % host.attempt)
     return attempt
 
 
 def is_noted(attempt: dict[str, Any]) -> TypeGuard[Noted]:
-    """Whether an attempt has the keys that others rely on."""
     try:
         paths = [path for pair in (attempt.get("removes", []), *attempt.get("renames", [])) for path in pair]
     except TypeError:
@@ -162,21 +153,17 @@ def is_noted(attempt: dict[str, Any]) -> TypeGuard[Noted]:
 
 
 def save_attempt(host: Host, attempt: Noted) -> None:
-    """Write /run/APP/attempt."""
     disk.write(host.attempt, attempt_text(attempt), 0o600)
 
 
 def attempt_text(attempt: Noted) -> str:
-    """The text of /run/APP/attempt."""
     return json.dumps(dict(attempt, version=NOTED))
 
 
 def append(host: Host, record: Record) -> None:
-    """Add a record to releases.log; a torn line before it stays a line of its own."""
     disk.write(host.log, append_record(log_text(host), record))
 
 
 def append_record(text: str, record: Record) -> str:
-    """The text of the log with one more record, and no more than KEPT of them."""
     lines = [old for old in text.split("\n") if old.strip()][-KEPT + 1:]
     return "".join(old + "\n" for old in lines) + line(record)

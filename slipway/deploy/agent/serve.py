@@ -1,9 +1,8 @@
-"""The agent's side of the protocol: JSON lines from and to the deployer. And what systemd runs: takeback, retire.
+"""The agent's protocol with the deployer: lines of JSON.
 
-In `read` mode it only reads, and may begin to pull. On `lock` it restarts itself as the unit APP-deploy on the same
-stdin and stdout: `work` mode. There each line feeds the unit's watchdog, and at the end of input the agent ends at
-once; systemd then runs `takeback`.
-"""
+The agent starts in the mode `read`. On the message `lock` it starts a second agent in the mode `work`: the systemd unit
+APP-deploy, with the same stdin and stdout. If messages stop, systemd kills the unit. If stdin ends, the unit exits.
+When the unit ends, systemd starts the mode `takeback`. A timer starts the mode `retire`, which stops the old slot."""
 
 from __future__ import annotations
 
@@ -30,16 +29,16 @@ from .steps.switch import flip_back
 from .steps.table import STEPS
 
 MARK = "--8<-- slipway"
-# Messages that are no steps of a deploy: those that need no lock, and all that are answered under it.
+# Requests that are no steps of a deploy. UNLOCKED: from a deployer without the lock; LOCKED: from one with the lock.
 UNLOCKED: dict[str, Callable[..., object]] = {"read_settings": staging.read_settings, "command": shell.command}
 LOCKED = {**UNLOCKED, "put": shell.put, "stage": staging.stage, "keep": staging.finish_staging}
-TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's words: the unit's name is in use
-WAIT = 120  # seconds that a deploy waits for a retirement
-output = threading.Lock()  # a line at a time
+TAKEN = re.compile(r"\.service (was already loaded|already exists)")  # systemd's error if the unit's name is in use
+WAIT = 120  # seconds to wait until the retirement of an old slot releases the lock
+output = threading.Lock()  # held while a thread writes a line to stdout
 
 
 def say(message: Mapping[str, object]) -> None:
-    """Write a line to the deployer, who may be gone."""
+    """Send a message to the deployer, if it is still connected."""
     try:
         with output:
             os.write(1, json.dumps(message).encode() + b"\n")
@@ -48,7 +47,7 @@ def say(message: Mapping[str, object]) -> None:
 
 
 def lines() -> Iterator[Message]:
-    """The deployer's messages. No more is read than there is, as another process may go on with this input."""
+    """Yield the deployer's messages. Read without a buffer, because after `lock` another process reads this stdin."""
     rest = b""
     while True:
         more = os.read(0, 65536)
@@ -59,7 +58,6 @@ def lines() -> Iterator[Message]:
 
 
 def answer(message: Message, function: Callable[[], object]) -> None:
-    """Run the function, and say what it returned or what went wrong."""
     try:
         say({"id": message["id"], "ok": function() or {}})
     except Problem as problem:
@@ -67,37 +65,36 @@ def answer(message: Message, function: Callable[[], object]) -> None:
     except OSError as error:
         say({"id": message["id"], "problem": "%s: %s" % (error.filename or "this host", error.strerror), "more": {}})
     except Exception as error:
-        import traceback  # only here: it takes long to load
+        import traceback  # only when needed: it loads slowly
         say({"id": message["id"], "problem": "the agent failed: %r" % error,
              "more": {"log": traceback.format_exc().splitlines()[-20:]}})
 
 
 def beside(function: Callable[..., object], *args: object) -> None:
-    """Run the function in a thread, which ends with this agent."""
     threading.Thread(target=function, args=args, daemon=True).start()
 
 
 # ---- before the lock ----
 
 def read(app: str, program: bytes, file: str) -> None:
-    """Answer what is asked, up to the lock and after it. `program`, `file`: this agent's text, and where it is kept."""
+    """Answer messages for which the host need not be locked. `program`, `file`: the agent's text and path."""
     readers: dict[str, Callable[..., object]] = {
         "facts": facts.collect, "said": facts.last_lines, "decide": decide, **UNLOCKED}
     print(MARK, flush=True)
     for message in lines():
-        host = Host(app)  # anew: somebody may have provisioned since
+        host = Host(app)  # a new object for each message: provisioning may change the host
         if message.get("do") == "lock":
             answer(message, lambda: lock(host, program, os.path.basename(file), **message["args"]))
-            readers.update(dict.fromkeys(LOCKED, shell.refuse))  # they were meant for that lock
-        elif message.get("do") == "resolve":  # it waits for the registry: meanwhile facts are found
+            readers.update(dict.fromkeys(LOCKED, shell.refuse))  # the deployer's lock has ended: refuse LOCKED
+        elif message.get("do") == "resolve":  # in a thread, because a registry may be slow
             beside(answer, message, partial(images.resolve, host, **message["args"]))
-        elif message.get("do", "alive") != "alive":  # alive or an abort: the lock had just ended
+        elif message.get("do", "alive") != "alive":  # ignore a late "alive" or a late abort, which has no "do"
             answer(message, lambda: readers.get(message["do"], shell.refuse)(host, **message["args"]))
 
 
 def lock(host: Host, program: bytes, name: str, description: str, dead_after: float, bare: bool = False) -> Locked:
-    """Work as the unit that is the lock, to its end; how it ended, and who holds the lock instead. The unit is killed
-    when it hears nothing for `dead_after` seconds. `bare`: the host need not be provisioned yet."""
+    """Hold the host's lock by running the agent as unit APP-deploy. Return its exit code, or who else holds the lock.
+    `dead_after`: seconds without a message until the unit is killed. `bare`: True if the app may lack its folders."""
     folder, deadline = host.root + "/run" if bare else host.run, time.monotonic() + WAIT
     path = "%s/%s" % (folder, name)
     while True:
@@ -108,9 +105,9 @@ def lock(host: Host, program: bytes, name: str, description: str, dead_after: fl
         disk.store_agent(path, program)
         code, errors = run_as_unit(host, path, description, dead_after, bare)
         held, taken = holder(host), TAKEN.search(" ".join(errors))
-        if not (taken and is_retirement(held)):  # which came a moment before us
+        if not (taken and is_retirement(held)):  # retry if the timer that stops an old slot has just taken the lock
             break
-    held = held or ("by somebody who came a moment before" if taken else None)
+    held = held or ("by somebody else, a moment ago" if taken else None)
     found: Locked = {"code": code, "said": errors, "locked": held}
     if not bare:
         tag = releases.read_tag(host.tag)
@@ -120,7 +117,6 @@ def lock(host: Host, program: bytes, name: str, description: str, dead_after: fl
 
 
 def await_retirement(host: Host, deadline: float) -> str | None:
-    """Wait for the end of a retirement; who holds the lock then, or at the deadline."""
     held = holder(host)
     while is_retirement(held) and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -129,16 +125,14 @@ def await_retirement(host: Host, deadline: float) -> str | None:
 
 
 def is_retirement(held: str | None) -> bool:
-    """Whether the lock is held by a retirement."""
     return (held or "").startswith("retirement")
 
 
 def run_as_unit(host: Host, path: str, description: str, dead_after: float, bare: bool) -> tuple[int, list[str]]:
-    """Run the agent, a file, as the unit APP-deploy on this stdin and stdout: (exit code, last lines of stderr)."""
     run = [slots.host_path("python3"), "-I", "-S", path]
     properties = {"WatchdogSec": dead_after, "WatchdogSignal": "SIGKILL", "KillSignal": "SIGKILL",
                   "TimeoutStopSec": 900, "ExecStopPost": " ".join([*run, "takeback", host.app]),
-                  **({"KillMode": "process"} if bare else {})}  # apt and nginx are not cut off in the middle
+                  **({"KillMode": "process"} if bare else {})}  # kill only the agent: apt or nginx may finish
     with open(os.open(os.path.dirname(path), os.O_TMPFILE | os.O_RDWR), "w+b") as stderr:
         done = subprocess.run(
             ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec",
@@ -150,14 +144,13 @@ def run_as_unit(host: Host, path: str, description: str, dead_after: float, bare
 
 
 def holder(host: Host) -> str | None:
-    """Who holds the lock; None where it is free."""
     return lock_holder(host.states(host.lock)[host.lock])
 
 
-# ---- as the lock ----
+# ---- with the lock ----
 
 def work(app: str, path: str) -> None:
-    """Do the steps that are asked for, until the end, an abort, or the end of input."""
+    """Run the deployer's steps until the deployer sends `end` or `abort`, or disconnects."""
     host = Host(app)
     attempt = Attempt(host, program=path, pid=os.getpid())
     print(MARK, flush=True)
@@ -169,18 +162,17 @@ def work(app: str, path: str) -> None:
             os._exit(0)
         elif message["do"] == "alive":
             say({"alive": True})
-        elif message["do"] == "keep":  # short, and not to be cut off by the end of input
+        elif message["do"] == "keep":  # in this thread: this process must not exit before `keep` is done
             step(host, attempt, message)
         else:
             beside(step, host, attempt, message)
-    with contextlib.suppress(Problem):  # the takeback tells it
+    with contextlib.suppress(Problem):  # systemd runs `takeback` next, which reports the Problem
         while (releases.read_attempt(host) or {}).get("promised"):
-            time.sleep(0.2)  # the deployer may come back and decide; the watchdog waits dead_after for it
+            time.sleep(0.2)  # wait until the deployer reconnects and decides, or the watchdog kills this unit
     os._exit(1)
 
 
 def step(host: Host, attempt: Attempt, message: Message) -> None:
-    """Do what a message asks for, and answer it."""
     def say_event(event: Event) -> None:
         say(dict(event, id=message["id"]))
     do, args = message["do"], message["args"]
@@ -191,9 +183,9 @@ def step(host: Host, attempt: Attempt, message: Message) -> None:
 
 
 def abort(attempt: Attempt, why: Noted) -> None:
-    """Take the visitors back, and end, so that systemd takes the host back."""
-    attempt.lock.acquire()  # and keep it: no step writes the attempt any more
-    with contextlib.suppress(Problem, OSError):  # the takeback reports it
+    """Flip visitors back, save `why` in the attempt's file, and exit. Then systemd runs the agent's mode `takeback`."""
+    attempt.lock.acquire()  # never released: no step may write the attempt's file any more
+    with contextlib.suppress(Problem, OSError):  # systemd runs `takeback` next, which reports the error
         if "live" in attempt.noted and releases.read_attempt(attempt.host):
             if attempt.noted.get("promised"):
                 withdraw_promise(attempt.host)
@@ -204,7 +196,6 @@ def abort(attempt: Attempt, why: Noted) -> None:
 
 
 def feed_watchdog() -> None:
-    """Tell systemd that this unit is alive."""
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -213,19 +204,18 @@ def feed_watchdog() -> None:
 
 def retire(host: Host, file: str, image: str, last: str, slot: str, tag: str, image_id: str,
            drained: str = str(slots.DRAIN)) -> None:
-    """Stop an old slot and remove old images, secrets and agents, as the timer asks some time after a commit. `file`:
-    this agent; nobody needs another, as this one has the lock."""
-    disk.drop_other_agents(file)
+    """Stop the slot if it is idle and still runs `tag`; remove old images, secrets and agents. A timer runs this.
+    `file`: this agent's path; `last`: number of releases whose images stay; `drained`: seconds to wait for visitors."""
+    disk.drop_other_agents(file)  # this agent holds the lock, so no other one is in use
     slots.retire(host, slot, tag, image_id, float(drained))
     try:
         staging.drop_secrets(host)
-        images.prune(host, image, int(last), most=20) if image else []  # few: the next deploy waits
+        images.prune(host, image, int(last), most=20) if image else []  # at most 20, as a deploy may wait for this
     except (Problem, OSError) as problem:
-        print("not all that is old goes: %s" % problem, file=sys.stderr)
+        print("some old images or secrets could not be removed: %s" % problem, file=sys.stderr)
 
 
 def main(words: list[str], program: bytes, file: str) -> None:
-    """Work in the mode that the command line names. `program`, `file`: this agent's text, in `read` mode, and path."""
     mode, app, *rest = words
     if mode == "read":
         read(app, program, file)

@@ -1,4 +1,4 @@
-"""The shapes of what the agent keeps and hears. For the type checker and the deployer: the bundle has none of it."""
+"""Types of data that the agent stores and receives. Hosts do not get this file."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,40 +9,36 @@ from typing import (TYPE_CHECKING, Annotated, Any, BinaryIO, NotRequired, Protoc
 if TYPE_CHECKING:
     from .host import Problem
 
-__all__ = ("Any", "BinaryIO", "TypeGuard", "Unpack")  # for the agent, which does not load typing either
+__all__ = ("Any", "BinaryIO", "TypeGuard", "Unpack")  # the agent imports these from here, as it does not import typing
 
 T = TypeVar("T")
-Site = tuple[str, str]  # (scheme, host)
-Place: TypeAlias = "str | tuple[str, int]"  # where somebody listens: a unix socket, or (address, port)
-Container = tuple[str, str, float]  # (id, image id, when it was made)
-Properties = dict[str, str]  # systemd's, of a unit
-Check: TypeAlias = "Callable[[], Problem | None]"  # at a thing that is watched
-Member: TypeAlias = "tuple[Entry, Iterator[bytes] | None]"  # of an image: see image_files.members
+Site = tuple[str, str]  # (scheme, host name) of a site's URL
+Place: TypeAlias = "str | tuple[str, int]"  # where a process listens: a unix socket, or (address, port)
+Container = tuple[str, str, float]  # (id, image id, time of creation)
+Properties = dict[str, str]  # a unit's properties, from systemd
+Check: TypeAlias = "Callable[[], Problem | None]"  # a check that the watcher repeats; it returns None if all is well
+Member: TypeAlias = "tuple[Entry, Iterator[bytes] | None]"  # (entry of an archive, its content; None: no regular file)
 
 
 @dataclass(frozen=True)
 class Text:
-    """Text that matches."""
-
     pattern: str
 
 
 @dataclass(frozen=True)
 class Below:
-    """A number from 0 to less than that."""
+    """A number of at least 0 and less than `end`."""
 
     end: float
 
 
-Tag = Annotated[str, Text("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")]  # these three as in releases.py
+Tag = Annotated[str, Text("[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")]  # releases.py repeats this pattern and the next two
 ImageId = Annotated[str, Text("[A-Za-z0-9_.:-]{0,200}")]
 Digest = Annotated[str, Text("(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?")]
-Time = Annotated[float, Below(250e9)]  # seconds since the epoch, to the year 9999, or between two times
+Time = Annotated[float, Below(250e9)]  # seconds since the epoch, before the year 9999; or a duration in seconds
 
 
 class Entry(Protocol):
-    """What is used of tarfile.TarInfo, which takes long to load."""
-
     name: str
     size: int
 
@@ -50,21 +46,19 @@ class Entry(Protocol):
 
 
 class Readable(Protocol):
-    """A file of bytes."""
-
     def read(self, size: int, /) -> bytes: ...
 
 
-# ---- what lies on the disk ----
+# ---- on disk ----
 
 class Release(TypedDict):
-    """What a TAG file names."""
+    """The content of the file TAG, REVERT or SLOT.tag."""
     tag: Tag
     image_id: ImageId
 
 
 class Record(Release):
-    """A line of releases.log. Any: only people read it."""
+    """A line of releases.log. Only people read the fields of type Any."""
     id: NotRequired[str | None]
     action: str
     outcome: str
@@ -72,7 +66,7 @@ class Record(Release):
     who: NotRequired[str | None]
     at: NotRequired[Time]
     seconds: NotRequired[Time]
-    withdrawn: NotRequired[str]  # the tag that a rollback left
+    withdrawn: NotRequired[str]  # the tag from which a rollback went back
     began: NotRequired[Any]
     roles: NotRequired[Any]
     allow_incompatible: NotRequired[Any]
@@ -82,20 +76,20 @@ class Record(Release):
 
 
 class Before(TypedDict):
-    """What an old process ran."""
+    """The release and settings that a process had before the attempt."""
     release: Release | None
     settings: str | None
 
 
 class Noted(TypedDict, total=False):
-    """/run/APP/attempt: all that a deploy has done so far, key by key as it goes on."""
-    # of the agent
+    """The file /run/APP/attempt: what an attempt shall do and has done so far."""
+    # saved by the agent at its start
     program: str
     pid: int
     version: int
-    # of the deployer, by `begin`
+    # sent by the deployer with the step `begin`
     id: str
-    action: str  # deploy, restart, rollback
+    action: str  # deploy, restart or rollback
     tag: str
     digest: str
     image_id: str
@@ -106,39 +100,37 @@ class Noted(TypedDict, total=False):
     drain: float
     keep_releases: int
     allow_incompatible: bool
-    waited: float  # seconds that the deploy took before
-    # of the steps
+    waited: float  # seconds that the deploy had taken before `began`
+    # saved by the steps
     live: str
     slot: str
     began: float
-    warm: bool  # the slot still runs what a rollback goes to
+    warm: bool  # True: `slot` still runs the release to which this rollback returns
     settings_from: str | None
     one_offs: bool
     changed: bool
-    before: dict[str, Before | None]  # role → what ran alone
-    ended: list[str]  # units of the old slot that were stopped
-    renames: list[list[str]]  # by `prepare`: (from, to), in this order
+    before: dict[str, Before | None]  # role that runs in no slot → its old release and settings; None: it did not run
+    ended: list[str]  # units of the old slot that the attempt has stopped
+    renames: list[list[str]]  # [from, to] of files that `prepare` wrote, in the order in which to rename them
     removes: list[str]
-    promised: bool  # a host that hears no more commits by itself; before, it goes back
-    # of its end
+    promised: bool  # True: if the deployer disconnects, this host commits; else it goes back
+    # saved if the attempt fails
     outcome: str
     cause: str
 
 
-# ---- what is said ----
+# ---- on the connection ----
 
 class More(TypedDict, total=False):
-    """What a Problem brings besides its text."""
-    status: int
-    body: str
-    log: list[str]
-    log_of: tuple[str, float]  # a container, and since when
+    status: int  # status of an HTTP answer; 0 if no answer came
+    body: str  # the HTTP answer's body
+    log: list[str]  # lines to show, of a command's output or a traceback
+    log_of: tuple[str, float, float]  # (container, start, end): show the container's log between these times
 
 
 class Event(TypedDict, total=False):
-    """What the deployer hears while a step goes on."""
     id: int
-    event: str  # progress, takeback, sick, unhealthy, committed
+    event: str  # progress, waiting, takeback, sick, unhealthy or committed
     text: str
     step: str
     state: str
@@ -147,10 +139,10 @@ class Event(TypedDict, total=False):
 
 
 Say = Callable[[Event], None]
+Heard = Callable[[bytes], None]  # is called with each piece of an answer
 
 
 class Message(TypedDict, total=False):
-    """What the deployer says: a step with its arguments, or that it gives up."""
     id: int
     do: str
     args: dict[str, Any]
@@ -158,7 +150,6 @@ class Message(TypedDict, total=False):
 
 
 class CallOptions(TypedDict, total=False):
-    """What Host.call takes besides the words."""
     timeout: float
     check: bool
     env: dict[str, str]
@@ -166,7 +157,7 @@ class CallOptions(TypedDict, total=False):
 
 
 class Watching(Protocol):
-    """What an Attempt needs of its Watcher."""
+    """The part of steps.watcher.Watcher that an Attempt uses."""
 
     over: threading.Event
 

@@ -1,4 +1,4 @@
-"""What provisioning does here, as root: shell scripts and whole files. Bytes travel as base64."""
+"""Run scripts and write files as root, for provisioning. Messages carry bytes as base64."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from . import disk
 from .answers import Command
 from .host import ENVIRONMENT, Host, Problem
 
-MOST = 2**20  # bytes that a script may write to each of stdout and stderr
+MOST = 2**20  # bytes that a script may write to stdout, and the same number to stderr
 
 
 def command(host: Host, script: str, input: str = "", seconds: float = 600) -> Command:
-    """Run a shell script to its end. Raises Problem where it needs more seconds, or writes more than MOST bytes."""
+    """Run a shell script. `input`: stdin in base64. Raise Problem after `seconds`, or if the output is too long."""
     process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, env=ENVIRONMENT, start_new_session=True)
     try:
@@ -27,24 +27,21 @@ def command(host: Host, script: str, input: str = "", seconds: float = 600) -> C
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        raise Problem("no end within %g s" % seconds) from None  # the script is not told: it may hold a secret
+        raise Problem("a shell script did not end within %g s" % seconds) from None  # hides the script and its secrets
     if max(len(out), len(err)) > MOST:
-        raise Problem("it says more than %d MB" % (MOST // 2**20))
+        raise Problem("a shell script prints more than %d MB" % (MOST // 2**20))
     return {"code": process.returncode, "out": base64.b64encode(out).decode(), "err": base64.b64encode(err).decode()}
 
 
 def put(host: Host, path: str, content: str, mode: int, owner: str, group: str) -> None:
-    """Write a file whole, with its mode and owner."""
     disk.write(path, base64.b64decode(content), mode, ids(owner, group))
 
 
 def refuse(host: Host, **args: object) -> None:
-    """Raise Problem for a message that comes after the lock's end."""
-    raise Problem("the lock has ended: see journalctl -u %s" % host.lock)
+    raise Problem("the lock is lost: see journalctl -u %s" % host.lock)
 
 
 def ids(owner: str, group: str) -> tuple[int, int]:
-    """(uid, gid) of a user and a group, by their names. Raises Problem where there are none."""
     try:
         return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
     except KeyError as error:

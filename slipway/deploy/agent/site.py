@@ -1,4 +1,4 @@
-"""What settings say of the site, themselves or by the secrets that SITE_URL_FILE and ADMIN_PATH_FILE name."""
+"""Read settings, including those whose values are in secrets' files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .shapes import Site
 
 
 def of(host: Host, settings: bytes | None) -> Site | None:
-    """(scheme, host) of SITE_URL in the bytes of settings; None where there is none."""
+    """Return (scheme, host) of SITE_URL; None if it is not set."""
     found = re.match(r"(https?)://(?:[^/?#]*@)?([^/?#@\s]+)", setting(host, settings, "SITE_URL"))
     return found and (found[1], found[2])
 
 
 def setting(host: Host, settings: bytes | None, name: str) -> str:
-    """The value of a setting, or of the secret that NAME_FILE names; "" where there is none."""
+    """Return a setting or, if NAME_FILE names a secret, the secret's content; "" if neither is set."""
     values = envfile.read(settings or b"", "")[0]
     path = values.get(name + "_FILE", "")
     secret = os.path.basename(path)

@@ -1,5 +1,3 @@
-"""The two slots: which is live, what runs in each; starting, flipping, pausing, draining and clearing one."""
-
 from __future__ import annotations
 
 import contextlib
@@ -10,51 +8,47 @@ from . import disk, releases
 from .host import Host, Problem, is_up, last, wait_until
 from .shapes import Noted, Release
 
-DRAIN = 30  # seconds that the last visitors of a slot may take, unless [rollout] drain says less
-GONE = 690  # seconds that units may take to stop: a worker ends its task
-STOPPING = 60  # seconds that a takeback and a retirement wait for what they stop; a worker may go on to end its task
-LOOKUP = 0.1  # seconds from nginx's look at web.sock, just before a flip, to its connection
-LISTENS = 0x10000  # a flag in /proc/net/unix
+DRAIN = 30  # seconds to wait until a slot's last visitors leave; `drain` in [rollout] may shorten this
+GONE = 690  # seconds to wait until units have stopped: a worker first finishes its task
+STOPPING = 60  # seconds that a takeback or a retirement waits until units have stopped; a worker may take longer
+LOOKUP = 0.1  # seconds: nginx may look up web.sock just before a flip, but connect to the old slot so much later
+LISTENS = 0x10000  # flag of a listening socket in /proc/net/unix
 
 
 def live(host: Host) -> str:
-    """The slot that web.sock names. Raises Problem where it names none."""
+    """Return the live slot, to which the link web.sock points. Raise Problem if the link points to no slot."""
     try:
         slot = os.readlink(host.web_sock).partition("/")[0]
     except OSError:
         raise Problem("there is no %s: run make provision" % host.web_sock) from None
     if slot not in ("a", "b"):
-        raise Problem("%s names no slot: run systemd-tmpfiles --create %s.conf" % (host.web_sock, host.app))
+        raise Problem("%s points to no slot: run systemd-tmpfiles --create %s.conf" % (host.web_sock, host.app))
     return slot
 
 
 def other(slot: str) -> str:
-    """The other slot."""
     return "b" if slot == "a" else "a"
 
 
 def units(host: Host, slot: str) -> list[str]:
-    """The units of a slot, of the roles that this host has."""
     return [host.unit(role, slot) for role in host.in_slots()]
 
 
 def running(host: Host, *names: str) -> list[str]:
-    """Which of the units run, or are about to start or to stop."""
     return [name for name, state in host.states(*names).items() if is_up(state)]
 
 
 def flip(host: Host, slot: str) -> None:
-    """Give a slot the visitors: one rename."""
+    """Send visitors to a slot: point the link web.sock to it in one step."""
     disk.link(host.web_sock, slot + "/web.sock")
 
 
 def way_back(host: Host, slot: str) -> None:
-    """Make the link for flip_back, before the flip: going back is a rename then, and needs no room for a file."""
+    """Make a spare link. flip_back renames this link, because a rename works even on a full disk."""
     disk.link(host.web_sock + ".back", slot + "/web.sock")
 
 
 def flip_back(host: Host, slot: str) -> None:
-    """Give the slot the visitors again."""
     if live(host) == slot:
         return
     with contextlib.suppress(FileNotFoundError):
@@ -63,26 +57,25 @@ def flip_back(host: Host, slot: str) -> None:
 
 
 def pins(host: Host, role: str) -> tuple[str, str]:
-    """The files that say what a process runs which runs alone: its release, its settings."""
+    """Return the paths of the two files with a process's release and settings. The process runs in no slot."""
     return host.slot_file(role, "tag"), host.slot_file(role, "env")
 
 
 def set_aside(host: Host, role: str) -> None:
-    """Rename what a process is pinned to, so that bring_back needs no room for a file."""
+    """Rename the files with a process's release and settings. bring_back can undo this even on a full disk."""
     for path in pins(host, role):
         if os.path.exists(path) and not os.path.exists(path + ".back"):
             os.rename(path, path + ".back")
 
 
 def bring_back(host: Host, role: str) -> None:
-    """Undo set_aside, as far as it was done."""
     for path in pins(host, role):
         with contextlib.suppress(FileNotFoundError):
             os.rename(path + ".back", path)
 
 
 def pin(host: Host, slot: str, release: Release, settings: str | None) -> None:
-    """Write down what a slot runs, before its first unit starts."""
+    """Save the release and settings that a slot will run, before its first unit starts."""
     disk.remove(host.slot_file(slot, "env"), host.slot_file(slot, "plan"))
     if settings is not None:
         disk.write(host.slot_file(slot, "env"), settings, 0o600)
@@ -90,25 +83,23 @@ def pin(host: Host, slot: str, release: Release, settings: str | None) -> None:
 
 
 def release_in(host: Host, slot: str) -> Release | None:
-    """The release that a slot is pinned to; None where it is pinned to none."""
     return releases.read_tag(host.slot_file(slot, "tag"))
 
 
 # ---- workers ----
 
 def pause(host: Host, slot: str) -> None:
-    """Tell the slot's worker to stop consuming. Without room for the file it goes on until it is stopped."""
+    """Tell the slot's worker to take no new tasks. On a full disk, do nothing."""
     with contextlib.suppress(OSError):
         disk.touch(host.slot(slot, "worker.pause"))
 
 
 def resume(host: Host, slot: str) -> None:
-    """Let the slot's worker consume again."""
     disk.clear(host.slot(slot, "worker.pause"))
 
 
 def worker_state(host: Host, slot: str) -> tuple[str, str]:
-    """(state, release) by the worker's own word; the state is "consuming", "paused", or "" before it has started."""
+    """Return (state, release) that the worker has written. State: "consuming", "paused", or "" before it starts."""
     state, release, *_ = (disk.read_small(host.slot(slot, "worker.ready")) or "").split() + ["", ""]
     return state, release
 
@@ -116,13 +107,13 @@ def worker_state(host: Host, slot: str) -> tuple[str, str]:
 # ---- emptying a slot ----
 
 def connections(text: str, path: str) -> int:
-    """How many connections a listening socket has, accepted or waiting, by the text of /proc/net/unix."""
+    """Count the connections to the socket `path`, accepted or waiting, in the text of /proc/net/unix."""
     rows = [line.split(None, 7) for line in text.splitlines()]
     return sum(row[7:] == [path] and not int(row[3], 16) & LISTENS for row in rows)
 
 
 def drain(host: Host, slot: str, seconds: float = DRAIN) -> bool:
-    """Wait until nobody is connected to the slot, twice in a row; whether that came about within so many seconds."""
+    """Wait at most `seconds`. Return True once two checks in a row find no connection to the slot's web, else False."""
     path, counts = "/run/%s/%s/web.sock" % (host.app, slot), [1]
 
     def is_quiet() -> bool:
@@ -135,15 +126,15 @@ def drain(host: Host, slot: str, seconds: float = DRAIN) -> bool:
 
 
 def stop(host: Host, slot: str, drained: float = DRAIN) -> None:
-    """Drain and stop the slot's units, and forget what it ran. Some may still be stopping after STOPPING seconds."""
+    """Wait for visitors to leave, at most `drained` seconds. Then stop the slot, and wait at most STOPPING seconds."""
     begin_stop(host, slot, drained)
     stopped(host, slot, STOPPING)
 
 
 def begin_stop(host: Host, slot: str, drained: float = DRAIN) -> None:
-    """Drain the slot, for so many seconds at most, and tell its units to stop. Raises Problem where it is live."""
+    """Raise Problem if the slot is live. Else wait at most `drained` seconds for visitors to leave; begin the stop."""
     if slot == live(host):
-        raise Problem("slot %s is live: it is not stopped" % slot)
+        raise Problem("slot %s is live and must not stop" % slot)
     names = running(host, *units(host, slot))
     if names:
         drain(host, slot, drained)
@@ -151,18 +142,18 @@ def begin_stop(host: Host, slot: str, drained: float = DRAIN) -> None:
 
 
 def stopped(host: Host, slot: str, seconds: float = GONE) -> bool:
-    """Wait for what begin_stop has told to stop, and forget what the slot ran; whether all has stopped in time."""
+    """Wait until the slot's units stop; remove its saved release, settings and plan. Return False after `seconds`."""
     names = units(host, slot)
     if not wait_until(lambda: not running(host, *names), seconds):
         return False
     if names:
-        host.systemctl("reset-failed", *names, check=False)  # one that crashed as it was stopped stays "failed"
+        host.systemctl("reset-failed", *names, check=False)  # else a unit that crashed while stopping stays "failed"
     disk.remove(*(host.slot_file(slot, kind) for kind in ("tag", "env", "plan")))
     return True
 
 
 def empty(host: Host, slot: str) -> str:
-    """Make a stopped slot's folder anew, whatever a container has left in it; a warning, or ""."""
+    """Replace a stopped slot's folder by an empty one. Return the warning that docker-slot printed, or ""."""
     done = host.call("docker-slot", "--empty", host.app, slot, check=False)
     if done.returncode:
         raise Problem(last(done.stderr, done.returncode))
@@ -172,12 +163,11 @@ def empty(host: Host, slot: str) -> str:
 # ---- retirement ----
 
 def timer(host: Host) -> str:
-    """The name of the timer that retires a slot."""
     return host.app + "-retire"
 
 
 def retire_later(host: Host, slot: str, attempt: Noted) -> None:
-    """Set a timer that stops a slot and removes old images. While the lock is held then, it tries again."""
+    """Start a timer that stops the slot after the attempt's keep_warm seconds, or later if a deploy holds the lock."""
     cancel_retirement(host)
     release = release_in(host, slot)
     if not release:
@@ -188,21 +178,20 @@ def retire_later(host: Host, slot: str, attempt: Noted) -> None:
               "--timer-property=AccuracySec=200ms", "-p", "Restart=on-failure", "-p", "RestartSec=10",
               *lock, host_path("python3"), "-I", "-S", attempt["program"], "retire", host.app,
               attempt.get("image", ""), str(attempt.get("keep_releases", 0)), slot, release["tag"], release["image_id"],
-              *([str(attempt["drain"])] if "drain" in attempt else []))  # an attempt's program knows what it has noted
+              *([str(attempt["drain"])] if "drain" in attempt else []))  # agents of older versions know no `drain`
 
 
 def host_path(name: str) -> str:
-    """The whole path of a command, which every version of systemd takes."""
+    """Return a command's full path, which old versions of systemd require."""
     paths = ["%s/%s" % (folder, name) for folder in ("/usr/bin", "/bin", "/usr/local/bin")]
     return next(filter(os.path.exists, paths), paths[0])
 
 
 def cancel_retirement(host: Host) -> None:
-    """Cancel the retirement of an old slot."""
     host.systemctl("stop", timer(host) + ".timer", timer(host) + ".service", check=False)
 
 
 def retire(host: Host, slot: str, tag: str, image_id: str, drained: float = DRAIN) -> None:
-    """Stop the slot, unless it is live or pinned to another release than the timer was set for."""
+    """Stop the slot if it is idle and still runs `tag` with `image_id`. `drained`: seconds to wait for visitors."""
     if slot != live(host) and release_in(host, slot) == {"tag": tag, "image_id": image_id}:
         stop(host, slot, drained)

@@ -1,4 +1,4 @@
-"""SQLite's file: on one server, in a folder that outlives every container."""
+"""Check that SQLite's file outlives its container."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import shlex
 from . import disk, envfile, site
 from .host import Host
 
-HOME = "/data/"  # docker-runner mounts /var/www/APP/data there where DATABASE_URL names a file in it
-VOLUME = re.compile(r"(?:-v|--volume)?=?[^:,=]+:(/[^:]*)")  # a word of docker's options
+HOME = "/data/"  # docker-runner mounts /var/www/APP/data here if DATABASE_URL names a file below /data
+VOLUME = re.compile(r"(?:-v|--volume)?=?[^:,=]+:(/[^:]*)")  # an argument of `docker run` that mounts a folder
 MOUNT = re.compile(r"(?=.*(?:source|src)=[^,]).*(?:target|dst|destination)=(/[^,]*)")
-TAKEN = re.compile(r"(?::|--tmpfs[= ]|target=|dst=|destination=)/data/?[:,'\" ]")  # docker-runner mounts nothing there
+TAKEN = re.compile(r"(?::|--tmpfs[= ]|target=|dst=|destination=)/data/?[:,'\" ]")  # options that mount /data
 
 
 def problem(host: Host, settings: bytes | None) -> str | None:
-    """What is wrong with SQLite's file, "" for nothing; None where the settings name another database."""
+    """Return what is wrong with SQLite's file or setting; "" if nothing is; None if the database is not SQLite."""
     scheme, _, rest = site.setting(host, settings, "DATABASE_URL").partition("://")
     if scheme not in ("sqlite", "spatialite"):
         return None
@@ -26,17 +26,16 @@ def problem(host: Host, settings: bytes | None) -> str | None:
     if any(path.startswith(folder.rstrip("/") + "/") for folder in mounted):
         return ""
     if not path.startswith(HOME) or TAKEN.search(" ".join([*words, ""])):
-        return ("DATABASE_URL names SQLite's file where it would go with its container: name it"
-                " sqlite:///%sdb.sqlite3 and leave /data out of opts, or mount its folder by opts" % HOME)
+        return ("DATABASE_URL puts SQLite's file inside the container, where it would be lost: set it to"
+                " sqlite:///%sdb.sqlite3 and leave /data out of opts, or mount the file's folder in opts" % HOME)
     if not envfile.read(settings or b"", "")[0].get("DATABASE_URL"):
-        return "SQLite's file is named by DATABASE_URL_FILE: run make env ARGS='set DATABASE_URL'"
+        return "SQLite works only with DATABASE_URL, not DATABASE_URL_FILE: run make env ARGS='set DATABASE_URL'"
     if not os.path.isdir(host.var + "/data"):
         return "there is no %s/data for SQLite's file: run make provision" % host.var
     return ""
 
 
 def options(host: Host) -> list[str]:
-    """The words of OPTS for docker-runner; none where a quote is not closed, which it refuses."""
     try:
         words = shlex.split(disk.read(host.etc) or "", comments=True)
         return [part for word in words if word.startswith("OPTS=") for part in shlex.split(word[5:])]

@@ -1,6 +1,4 @@
-"""Staging settings and secrets, in two halves: what can fail fails in the first, and is undone.
-
-Bytes travel as base64."""
+"""Stage settings and secrets for the next deploy in two phases: write all files under other names, then rename them."""
 
 from __future__ import annotations
 
@@ -13,7 +11,6 @@ from .host import Host, Problem
 
 
 def read_settings(host: Host) -> Settings:
-    """The settings that are live, and those that are staged, None where there are none."""
     current, staged = (disk.read_bytes(path) for path in (host.env, host.next_env))
     if current is None:
         raise Problem("there is no %s: run make provision first" % host.env)
@@ -22,20 +19,19 @@ def read_settings(host: Host) -> Settings:
 
 
 def stage(host: Host, settings: str, files: dict[str, str]) -> None:
-    """The first half: write all beside its place. `files`: name → content of secrets, which only the app may read."""
+    """Phase one: write settings and secrets (name → content) beside the old files, as PATH.new. All come in base64."""
     for name, content in files.items():
         disk.write_beside(host.secret(name), base64.b64decode(content), 0o640, shell.ids("root", host.app))
     disk.write_beside(host.next_env, base64.b64decode(settings), 0o600, shell.ids("root", "root"))
 
 
 def finish_staging(host: Host, files: list[str]) -> None:
-    """The second half: rename what `stage` has written; secrets before the settings that name them."""
+    """Phase two: rename the files, secrets before the settings that name them. `files`: the secrets' names."""
     for path in [*map(host.secret, files), host.next_env]:
         disk.move(path + ".new", path)
 
 
 def drop_staging(host: Host) -> None:
-    """Remove what `stage` has written, where the second half did not follow."""
     secrets = [host.secret(name) for name in disk.entries(host.secrets) if name.endswith(".new")]
     for path in [host.next_env + ".new", *secrets]:
         with contextlib.suppress(OSError):
@@ -43,7 +39,7 @@ def drop_staging(host: Host) -> None:
 
 
 def drop_secrets(host: Host) -> None:
-    """Remove secrets that no settings name any more. No name is used twice."""
+    """Remove secrets that no file of settings names any more. A changed secret is a new file with a new name."""
     settings = [host.env, host.next_env, host.revert_env, *map(host.kept_env, host.kept_envs())]
     settings += [host.slot_file(slot, "env") for slot in host.pinned()]
     named = "".join(disk.read(path) or "" for path in settings)

@@ -1,4 +1,4 @@
-"""The agent's first lines on a host: they load its modules, compiled once for each Python, and begin."""
+"""Start the agent on a host: load its modules, and cache their compiled code for each version of Python."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import zlib
 
 
 def run(sources: dict[str, str], space: dict[str, object]) -> None:
-    """Load the modules, name → text, and do what the command line says. `space`: the globals of what was started. Its
-    __file__ is where the agent is kept, or would be; PROGRAM its text, and NEW whether that is to be kept."""
+    """Load the modules (name → text), then run the command line.
+    `space`: the program's globals, such as `__file__`, PROGRAM (the program's text) and NEW (True: save this text)."""
     file, program = str(space.get("__file__", os.devnull + "/agent.py")), space.get("PROGRAM")
     if isinstance(program, bytes) and space.get("NEW"):
         keep(file, program)
@@ -27,12 +27,12 @@ def run(sources: dict[str, str], space: dict[str, object]) -> None:
 
 
 def loaded(sources: dict[str, str], file: str) -> dict[str, types.CodeType]:
-    """Module → its code, as an earlier start has left it beside the agent; else compiled now, and left there."""
+    """Return each module's compiled code, from the cache beside the agent. Without a valid cache, compile and save."""
     version, compiled = zlib.crc32(sys.version.encode()), file + "c"
     try:
         with open(compiled, "rb") as kept:
             check, content = kept.read(4), kept.read()
-        if check == zlib.crc32(content, version).to_bytes(4, "big"):  # whole, and of this very Python
+        if check == zlib.crc32(content, version).to_bytes(4, "big"):  # the cache is whole and of this version of Python
             codes: dict[str, types.CodeType] = marshal.loads(content)
             return codes
     except OSError:
@@ -44,7 +44,6 @@ def loaded(sources: dict[str, str], file: str) -> dict[str, types.CodeType]:
 
 
 def keep(path: str, content: bytes) -> None:
-    """Write a file, whole, for later starts. That there is no room for it is no failure."""
     new = "%s.%d" % (path, os.getpid())
     try:
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

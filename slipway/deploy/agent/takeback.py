@@ -1,4 +1,4 @@
-"""Undoing an attempt, or finishing it, by /run/APP/attempt alone: its agent may be dead."""
+"""End an attempt: undo it, or finish its commit. The attempt's file is enough: the attempt's agent may be dead."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .steps.switch import flip_back, workers_back
 
 
 def settle(host: Host, say: Say) -> None:
-    """Bring the host to its new release, whole, where it has promised, else to its old one."""
+    """Finish the attempt if this host has promised to commit it, else take it back."""
     try:
-        with disk.locked(host.run):  # until here fate.decide may rewrite it
+        with disk.locked(host.run):  # lock: another agent may change the attempt at the same time
             attempt = releases.read_attempt(host)
         if attempt and attempt.get("promised") and attempt.get("renames"):
             finish(host, attempt, say)
@@ -27,14 +27,13 @@ def settle(host: Host, say: Say) -> None:
             disk.remove(*host.attempt_files)
     except (releases.Malformed, AttributeError, LookupError, TypeError, ValueError) as error:
         say({"event": "takeback", "step": "settle", "state": "failed", "problem":
-             "%s is not what a deploy writes down (%s): this host goes back to what %s names" % (
+             "%s is malformed (%s): this host goes back to the release in %s" % (
                  host.attempt, type(error).__name__, host.tag)})
         take_back(host, attempt_to_committed(host), say)
 
 
 def attempt_to_committed(host: Host) -> Noted:
-    """An attempt that leads to the committed release, where none says what was begun: the slot that runs it gets the
-    visitors, or keeps them, and the other one is emptied."""
+    """Return a substitute for a malformed attempt file: with it, take_back restores the release in the file TAG."""
     release, settings, live = releases.read_tag(host.tag), disk.read_exact(host.env), slots.live(host)
     there = [slot for slot in (live, slots.other(live)) if slots.release_in(host, slot) == release]
     its_own = [slot for slot in there if disk.read_exact(host.slot_file(slot, "env")) == settings]
@@ -45,14 +44,14 @@ def attempt_to_committed(host: Host) -> Noted:
 
 
 def take_back(host: Host, attempt: Noted, say: Say) -> None:
-    """Undo all steps, visitors first. Each undo may be done twice, and all are done even where one fails."""
+    """Undo all steps, the flip first. Go on if an undo fails. Each undo may run twice."""
     whole = True
     for step in (flip_back, workers_back, remove_one_offs, processes_back, drop_prepared, empty_slot, note_failure):
         try:
             step(host, attempt)
             say({"event": "takeback", "step": step.__name__, "state": "done"})
         except (Problem, OSError) as error:
-            # A host is whole without the record, and with files beside their place, which the next deploy removes.
+            # If one of these two steps fails, only a log record is missing, or files remain until the next deploy.
             whole = whole and step in (note_failure, drop_prepared)
             say({"event": "takeback", "step": step.__name__, "state": "failed", "problem": str(error)})
     if whole or not os.path.exists(host.run):
@@ -61,9 +60,9 @@ def take_back(host: Host, attempt: Noted, say: Say) -> None:
 
 
 def note_failure(host: Host, attempt: Noted) -> None:
-    """Record the attempt where it had begun to change something here."""
+    """Record the attempt in releases.log if it changed something on this host."""
     if attempt.get("changed"):
         failed = record(attempt, attempt.get("outcome", "taken back"))
         if not releases.is_whole({**failed}):
-            raise ValueError("no record can be made of it")
+            raise ValueError("the attempt cannot be recorded")
         releases.append(host, {**failed, "cause": attempt.get("cause", "")})

@@ -1,4 +1,4 @@
-"""Whether visitors fare worse than with the release before, by nginx's log; docs/deploy.md has the rule."""
+"""Count errors in visitors' answers before and after the flip, from nginx's log."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import threading
 from . import http
 from .host import Host, wait_until
 
-MOST = 2_000_000  # bytes that are read at a time, and of the log that tell how it was before
-ENOUGH = 20  # answers that are enough to judge by
-PATHS, EACH = 20, 100_000  # paths of a client that count, and of all clients: some can invent any number
-NOTED = 3  # seconds until an answer of nginx is in its log
-OWN = "/.maintenance.html"  # nginx answers that by itself, whatever the app does
+MOST = 2_000_000  # bytes of the log read at a time; of the log before the flip, only the last MOST bytes count
+ENOUGH = 20  # fewer answers than this prove nothing, and are not judged
+PATHS, EACH = 20, 100_000  # at most so many paths per client, and pairs of both in all: clients can invent paths
+NOTED = 3  # seconds to wait until an answer is in nginx's log
+OWN = "/.maintenance.html"  # a path that nginx answers itself, without the app
 LAST = re.compile(r"(\d{3})\s*$")
 
 
 class Tally:
-    """Answers that the app gave or failed to give, and errors among them: of all, and of each client on each path."""
+    """Counts of the app's answers and errors: in total, and per client and path."""
 
     def __init__(self, text: bytes = b"") -> None:
-        self.total = self.wrong = self.own = 0  # `own`: answers to the agent
-        self.each: dict[int, list[int]] = {}  # of a client's path: answers, errors
-        self.paths: collections.Counter[str] = collections.Counter()  # client → how many of its paths count
+        self.total = self.wrong = self.own = 0  # app's answers to visitors; errors among these; answers to the agent
+        self.each: dict[int, list[int]] = {}  # hash of client and path → [answers, errors]
+        self.paths: collections.Counter[str] = collections.Counter()  # client → number of its paths in `each`
         self.read(text)
 
     def read(self, text: bytes) -> None:
-        """Count the answers in nginx's log, but those of nginx itself and those that a visitor did not wait for."""
+        """Count the app's answers in lines of nginx's log. Skip status 499: there the client gave up waiting."""
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
@@ -43,8 +43,7 @@ class Tally:
                 continue
 
     def count(self, client: str, path: str, wrong: bool) -> None:
-        """Count an answer."""
-        client = ":".join(client.split(":")[:4])  # of an IPv6 address, whose it is
+        client = ":".join(client.split(":")[:4])  # one visitor may use all addresses of an IPv6 /64 network
         key = hash((client, path))
         if key not in self.each and self.paths[client] < PATHS and len(self.each) < EACH:
             self.paths[client] += 1
@@ -56,21 +55,21 @@ class Tally:
         self.wrong += wrong
 
     def of_all(self) -> float:
-        """The share of errors, where there are answers enough."""
+        """Return the share of errors (0 to 1); 0 if there are fewer than ENOUGH answers."""
         return self.wrong / self.total if self.total >= ENOUGH else 0.0
 
     def of_each(self) -> float:
-        """The same where a client's answers on one path together count as one."""
+        """Return the mean share of errors over all pairs of client and path."""
         return sum(wrong / count for count, wrong in self.each.values()) / len(self.each) if self.of_all() else 0.0
 
 
 def worse(before: Tally, now: Tally, most: float) -> bool:
-    """Whether the share of errors exceeds that of before by more than `most`, and not by a few clients alone."""
+    """Return True if two shares of errors, Tally.of_all and Tally.of_each, both rose by more than `most`."""
     return now.of_all() > before.of_all() + most and now.of_each() > before.of_each() + most
 
 
 class Visitors:
-    """The answers of this host's nginx from now on, to be compared with those before."""
+    """Counts this host's answers to visitors before and after the creation of this object."""
 
     def __init__(self, host: Host) -> None:
         self.sock, self.path = host.nginx_sock, "%s/var/log/nginx/%s.access.log" % (host.root, host.app)
@@ -80,7 +79,7 @@ class Visitors:
         self.now, self.lock = Tally(), threading.Lock()
 
     def new_lines(self) -> bytes:
-        """The lines that are new and whole; of a log that is new, as when it was turned over or cut short, the last."""
+        """Return the log's new whole lines. If the log was rotated or truncated, return its last whole lines."""
         with contextlib.suppress(OSError), open(self.path, "rb") as file:
             status = os.fstat(file.fileno())
             if status.st_ino != self.inode or status.st_size < self.offset:
@@ -93,17 +92,15 @@ class Visitors:
         return b""
 
     def look(self) -> None:
-        """Count the answers that are new."""
         with self.lock:
             self.now.read(self.new_lines())
 
     def before(self) -> Tally:
-        """What was before; counted when it is first asked for, as the flip need not wait for it."""
-        self.usual = self.usual or Tally(self.text)
+        self.usual = self.usual or Tally(self.text)  # counted only now, so that the flip did not wait for the count
         return self.usual
 
     def problem(self, most: float) -> str:
-        """Count new answers. What is wrong where the share `most` is exceeded, in a line; else ""."""
+        """Count new answers. Return one line if the share of errors rose by more than `most`, else ""."""
         self.look()
         with self.lock:
             now, before = self.now, self.before()
@@ -111,7 +108,7 @@ class Visitors:
                 now.total, now.wrong, before.wrong, before.total) if worse(before, now, most) else ""
 
     def blind(self) -> str:
-        """Why what visitors are answered cannot be seen, in a line; else "": an answer of nginx must be in its log."""
+        """Send requests to nginx; return "" if one shows up in its log, else one line that tells why not."""
         before, answer = self.now.own, (0, "")
 
         def is_noted() -> bool:
@@ -121,5 +118,5 @@ class Visitors:
             return self.now.own > before
         if wait_until(is_noted, NOTED):
             return ""
-        why = "answers of nginx do not show up in %s: is there room? systemctl reload nginx opens it" % self.path
-        return "visitors cannot be watched: " + (why if answer[0] else "nginx gives " + answer[1])
+        why = "nginx does not log its answers in %s: check the free disk, then systemctl reload nginx" % self.path
+        return "visitors cannot be watched: " + (why if answer[0] else "nginx answers " + answer[1])

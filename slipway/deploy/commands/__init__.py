@@ -1,3 +1,2 @@
-"""The commands of `python -m slipway.deploy`, a module each: `add_arguments(parser)` adds what it takes, and
-`handle(fleet, args)` does it; what that returns is awaited for an exit code, or None for 0.
-"""
+"""The commands, one module each. `add_arguments(parser)` declares a command's arguments. `await handle(fleet, args)`
+runs the command and returns its exit code; None means 0."""

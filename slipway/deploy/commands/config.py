@@ -1,4 +1,4 @@
-"""config check: what the configuration says, or all that is wrong with it, which is told when it is loaded."""
+"""`config check`: show the hosts. The configuration is valid here, because a wrong one fails to load."""
 
 import argparse
 
@@ -6,7 +6,7 @@ from ..config import Fleet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["check"], help="check: show the hosts, or all that is wrong")
+    parser.add_argument("action", choices=["check"], help="check: list the hosts, or all problems")
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:

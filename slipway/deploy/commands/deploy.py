@@ -1,5 +1,3 @@
-"""deploy: brings a release to all servers, or takes it back."""
-
 import argparse
 import asyncio
 
@@ -9,7 +7,7 @@ from ..errors import DeployError, Locked
 from ..screen import display
 from . import plan
 
-AGAIN = 10  # seconds between two tries for a lock that somebody else holds
+AGAIN = 10  # seconds between tries for a lock
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,10 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_display(parser: argparse.ArgumentParser) -> None:
-    """What deploy and rollback take for those who watch them."""
     parser.add_argument("--wait", type=int, default=0, metavar="SECONDS",
-                        help="retry so long while somebody else holds the lock")
-    parser.add_argument("--json", action="store_true", help="every event as a line of JSON")
+                        help="how long to retry if somebody else holds the lock; default: 0")
+    parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
@@ -30,7 +27,6 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
 
 
 async def displayed(rollout: Rolling, show: display.Background, wait: int) -> None:
-    """Do a rollout, which tells `show` how it goes; `wait`: seconds for the lock."""
     try:
         await when_free(rollout, wait)
     except DeployError as error:
@@ -41,7 +37,8 @@ async def displayed(rollout: Rolling, show: display.Background, wait: int) -> No
 
 
 async def when_free(rollout: Rolling, seconds: float) -> None:
-    """Do it; while somebody else holds the lock, try again, for so many seconds. Each try decides anew."""
+    """Run a rollout. While somebody else has locked a host, try again for at most `seconds`, each time with a new
+    plan."""
     now = asyncio.get_running_loop().time
     deadline = now() + seconds
     while True:

@@ -1,5 +1,3 @@
-"""drain: balancers send a web host no visitors from now on, or some again."""
-
 import argparse
 
 from ..config import Fleet, Host
@@ -7,11 +5,10 @@ from ..errors import HostProblem
 from ..provisioning.provision import drain
 from ..server.site import nginx_address
 from ..ssh.connection import run
-from ..ssh.conversation import why_ended
 from ..ssh.validate import visible
 
-# The balancers' connections to port 80, once there are none for a second or when the time is over. Old workers of nginx
-# may take a visitor just after the reload.
+# This script waits until the balancers have no connection to port 80 here, or the time is over. It must count zero
+# twice, a second apart: just after nginx has reloaded, its old workers may still open a connection.
 LEFT = """
 ss --version >/dev/null || exit
 left() { ss --no-header --numeric state established "sport = :80 and ( $balancers )" | wc -l; }
@@ -26,9 +23,9 @@ left
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("host", metavar="HOST")
-    parser.add_argument("--end", action="store_true", help="they send it visitors again")
+    parser.add_argument("--end", action="store_true", help="send visitors to it again")
     parser.add_argument("--wait", type=int, default=30, metavar="SECONDS",
-                        help="in which the host may answer the requests that it has; default: %(default)s")
+                        help="time for the host to finish its requests; default: %(default)s")
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
@@ -40,13 +37,12 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
 
 
 async def left(fleet: Fleet, host: Host, seconds: int) -> str:
-    """What the host still has of visitors, in words, after up to so many seconds."""
+    """Wait up to `seconds` until balancers have no open connection to the host. Return a text with the final count."""
     peers = " or ".join(f"dst {nginx_address(balancer.internal_address)}" for balancer in fleet.balancers)
     try:
-        done = await run(host, fleet.ssh, ["sh", "-c", LEFT, "sh", str(seconds), peers], timeout=seconds + 30)
-        if done.code:
-            raise HostProblem(why_ended(done.code, done.err))
+        words = ["sh", "-c", LEFT, "sh", str(seconds), peers]
+        done = await run(host, fleet.ssh, words, timeout=seconds + 30, check=True)
     except HostProblem as problem:
-        return f"drained; it {problem}, so nobody knows what is left"
+        return f"drained, but its open connections are unknown: {problem}"
     count = done.out.decode(errors="replace").strip()
     return "drained" if count == "0" else f"drained, but {count} connections are still open"

@@ -1,5 +1,3 @@
-"""logs: what the app's processes log, each line after its host's name."""
-
 import argparse
 import subprocess
 import sys
@@ -15,16 +13,15 @@ from ..ssh.validate import visible
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
-    parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="of each host (100)")
-    parser.add_argument("--role", default="", metavar="ROLE", help="only this one's: web, worker, beat, …")
-    parser.add_argument("--since", default="", metavar="TIME", help="as journalctl takes it: '1 hour ago'")
+    parser.add_argument("-f", "--follow", action="store_true", help="keep printing new lines")
+    parser.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="the last N lines of each host (100)")
+    parser.add_argument("--role", default="", metavar="ROLE", help="only this role: web, worker, beat, …")
+    parser.add_argument("--since", default="", metavar="TIME", help="as for journalctl, such as '1 hour ago'")
 
 
 def command(fleet: Fleet, args: argparse.Namespace) -> list[str]:
-    """The words that show a host's logs there. Raises Refused for an unknown role."""
     if args.role and args.role not in fleet.processes:
-        raise Refused(f"there is no role {args.role!r}; there are: {', '.join(fleet.processes)}")
+        raise Refused(f"there is no role {args.role!r}; the roles are: {', '.join(fleet.processes)}")
     names = [name for role, process in fleet.processes.items() if args.role in ("", role)
              for name in engine_of(fleet).journal(process)]
     return ["journalctl", "--no-pager", "-o", "short-iso", "-n", str(args.lines), *(["-f"] if args.follow else []),
@@ -50,7 +47,6 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
 
 
 async def pass_on(shown: Process, host: str) -> None:
-    """Write the lines of a host as they come. Raises DeployError for one that does not end."""
     try:
         async for line in shown.lines():
             text = visible(f"{host} | {line.decode(errors='replace').rstrip(chr(10))}")

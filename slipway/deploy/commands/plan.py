@@ -1,5 +1,3 @@
-"""plan: what a deploy would do."""
-
 import argparse
 import sys
 
@@ -10,43 +8,41 @@ from ..errors import Refused
 from ..rollout import images
 from ..rollout.plan import Options, shown
 from ..screen.display import Lines
+from ..screen.tables import table
 from ..ssh.validate import Tell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("tag", metavar="TAG", help="the release to deploy, a tag of the image")
-    parser.add_argument("--parallel", type=int, metavar="N", help="the most hosts that change over at once; 0: any")
+    parser.add_argument("tag", metavar="TAG", help="the release to deploy: a tag of the image")
+    parser.add_argument("--parallel", type=int, metavar="N", help="flip at most N hosts at once; 0: no limit")
     parser.add_argument("--no-bake", action="store_true", help="commit without watching the release first")
-    parser.add_argument("--allow-dirty", action="store_true", help="even an image of what no commit holds")
+    parser.add_argument("--allow-dirty", action="store_true", help="allow an image with uncommitted changes")
     add_risks(parser)
 
 
 def add_risks(parser: argparse.ArgumentParser) -> None:
-    """What plan, deploy and rollback take that makes them less careful."""
     parser.add_argument("--skip-unreachable", action="store_true", help="go on without hosts that can't be reached")
     parser.add_argument("--allow-incompatible", action="store_true",
-                        help="even with migrations with which the older release cannot work")
+                        help="allow migrations that the older release cannot work with")
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
-    print("\n".join(shown(await deploy_of(fleet, args, Lines(sys.stderr).tell).plan())))
+    print(table(shown(await deploy_of(fleet, args, Lines(sys.stderr).tell).plan())))
 
 
 def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
-    """The deploy that is asked for. Raises Refused for a tag that cannot be deployed."""
     check_tag(args.tag)
     if args.tag.endswith("-dirty") and not args.allow_dirty:
         raise Refused(images.DIRTY.format(args.tag))
     if "/" not in fleet.image and fleet.registry != "ssh":
-        raise Refused(f"the image {fleet.image} names no registry, so hosts would pull a stranger's: set IMAGE in the "
-                      "Makefile, such as registry.example/shop, or registry = \"ssh\"")
+        raise Refused(f"the image {fleet.image} names no registry, so hosts would pull a stranger's image: set IMAGE in"
+                      " the Makefile to a name such as registry.example/shop, or set registry = \"ssh\"")
     if args.parallel is not None and args.parallel < 0:
-        raise Refused(f"--parallel {args.parallel}: it is a number of hosts, or 0 for no limit")
+        raise Refused(f"--parallel {args.parallel}: give a number of hosts, or 0 for no limit")
     options = Options(args.parallel, not args.no_bake, args.allow_incompatible, args.allow_dirty)
     return engine_of(fleet).rollout("deploy", args.tag, options, args, tell)
 
 
 def check_tag(tag: str) -> None:
-    """Raise Refused for what is no tag of an image."""
     if not TAG.fullmatch(tag):
-        raise Refused(f"{tag!r} is no tag of an image: say which release, TAG=build-42")
+        raise Refused(f"{tag!r} is not a valid tag: name a release, such as TAG=build-42")

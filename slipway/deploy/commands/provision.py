@@ -1,5 +1,3 @@
-"""provision: makes servers of bare machines, and keeps them so."""
-
 import argparse
 
 from ..config import Fleet
@@ -7,8 +5,8 @@ from ..provisioning.provision import provision
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--check", action="store_true", help="change nothing, say what would be; exit 1 if anything")
-    parser.add_argument("--remove", metavar="HOST", default="", help="take the app off this host; data stays")
+    parser.add_argument("--check", action="store_true", help="change nothing, only list the changes; exit 1 if any")
+    parser.add_argument("--remove", metavar="HOST", default="", help="remove the app from this host; its data stays")
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int:

@@ -1,5 +1,3 @@
-"""releases: what ran when, by whom, and what became of it."""
-
 import argparse
 
 from ..config import Fleet
@@ -7,7 +5,7 @@ from ..engine import engine_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> None:

@@ -1,5 +1,3 @@
-"""rollback: goes back to the previous release, everywhere."""
-
 import argparse
 
 from ..config import Fleet
@@ -11,7 +9,7 @@ from . import deploy, plan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--to", metavar="TAG", default="", help="to this release instead of the one before")
+    parser.add_argument("--to", metavar="TAG", default="", help="go back to this release, not to the one before")
     plan.add_risks(parser)
     deploy.add_display(parser)
 
@@ -22,7 +20,6 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
 
 
 def rollback_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
-    """The rollback that is asked for. Raises Refused for what is no tag."""
     if args.to:
         plan.check_tag(args.to)
     options = Options(allow_incompatible=args.allow_incompatible)

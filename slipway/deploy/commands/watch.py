@@ -1,5 +1,3 @@
-"""watch: whether enough hosts are up and have room, by the rules of [watch]; alerts by a hook."""
-
 import argparse
 import asyncio
 
@@ -9,12 +7,12 @@ from ..screen import display
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--once", action="store_true", help="ask each host once, tell, exit 1 when a rule is broken")
-    parser.add_argument("--json", action="store_true", help="every event as a line of JSON")
+    parser.add_argument("--once", action="store_true", help="check each host once; exit 1 if a rule is broken")
+    parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
-    """Without --once it goes on until Ctrl-C or TERM, which is its proper end."""
+    """Watch the hosts until Ctrl-C or TERM; return 0. With --once, check once; return 1 if a check fails, else 0."""
     hosts, show = fleet.chosen(args.hosts), display.choose(args.json)
     try:
         watcher = Watcher(fleet, hosts, show.tell)
@@ -22,7 +20,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
             return 0 if await watcher.once() else 1
         await watcher.watch()
     except asyncio.CancelledError:
-        if args.once:  # it has not told yet
+        if args.once:  # interrupted before the first result: fail
             raise
     finally:
         show.close()

@@ -1,6 +1,5 @@
-"""The fleet: its hosts, what runs on each, how a release is brought there. Pure but for reading files."""
+"""Loads the configuration of a fleet (the servers of one environment): hosts, their roles, settings of deploys."""
 
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,36 +12,31 @@ from . import between, schema
 from .checks import shown
 from .ssh import Ssh
 
-FOLDER = Path(__file__).resolve().parents[3] / "deploy"
 CLASSIC = {"HOSTS": "web", "CELERY_HOSTS": "worker", "BEAT_HOSTS": "beat"}
-Table = dict[str, Any]  # of the file, as schema.py has it
+Table = dict[str, Any]  # a table of the toml file; schema.py lists its keys
 
 
 @dataclass(frozen=True)
 class Host:
-    """A server. `address` is for ssh: a name of ssh_config, an address, user@address."""
-
     name: str
-    address: str
+    address: str  # for ssh: a name in ssh_config, an address, or user@address
     roles: tuple[str, ...] = ()
     balancer: bool = False
     internal: str = ""
     opts: str = ""
 
     def has(self, role: str) -> bool:
-        """Whether the host has this role."""
         return role in self.roles
 
     @property
     def internal_address(self) -> str:
-        """Where other hosts reach this one."""
+        """The address at which other hosts reach this one."""
         return self.internal or self.address.rpartition("@")[2]
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """The configuration of one environment; tables have every default filled in. `by_variables`: it comes from HOSTS
-    and the like, which do not say all that the servers were provisioned with. `ssh`: how hosts are reached."""
+    """The configuration of one environment, such as production. Keys that its file lacks have default values."""
 
     app: str
     image: str
@@ -60,99 +54,100 @@ class Fleet:
     engine: Table = field(default_factory=dict)
     static: Table = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=lambda: dict(BUILT_IN))
-    by_variables: bool = False
+    by_variables: bool = False  # True: read from HOSTS and similar variables, which cannot set all keys
     ssh: Ssh = Ssh()
 
     def with_role(self, role: str) -> list[Host]:
-        """The hosts that have a role, in the order of the file."""
         return [host for host in self.hosts if host.has(role)]
 
     def alone(self) -> list[str]:
-        """The roles of which a host runs one at a time."""
+        """Return the roles without `overlap`: their old process stops before the new one starts."""
         return [name for name, process in self.processes.items() if not process.overlap]
 
     def behind_web(self) -> list[str]:
-        """The roles besides web that run in slots."""
+        """Return the roles that run in slots, except web."""
         return [name for name, process in self.processes.items() if process.overlap and name != "web"]
 
     @property
     def app_hosts(self) -> list[Host]:
-        """The hosts on which the app runs, so not those that only balance."""
+        """The hosts that run the app. All other hosts are only balancers."""
         return [host for host in self.hosts if host.roles]
 
     @property
     def balancers(self) -> list[Host]:
-        """The hosts that balance."""
         return [host for host in self.hosts if host.balancer]
 
     @property
     def is_swarm(self) -> bool:
-        """Whether Docker Swarm runs the app on the hosts."""
         return bool(self.engine) and self.engine["kind"] == "swarm"
 
     @property
     def by_consul(self) -> bool:
-        """Whether web hosts tell Consul of themselves, and balancers take them from there."""
         return self.balancer == "consul"
 
     def chosen(self, text: str, balancers: bool = False) -> list[Host]:
-        """The hosts that --hosts names, or all without it, in the order of the file. Those that only balance are left
-        out, unless `balancers`. Raises Refused for an unknown name, and where no host is left."""
+        """Return the hosts that `text`, the value of --hosts, names; if `text` is "", return all hosts. Leave out hosts
+        that are only balancers, unless `balancers` is True. Raise Refused if a name is unknown or no host remains."""
         names = [name.strip() for name in text.split(",") if name.strip()]
         known = [host for host in self.hosts if host.roles or balancers]
         unknown = [name for name in names if name not in {host.name for host in self.hosts}]
         found = [host for host in known if host.name in names or not text]
         if unknown or not found:
-            there = f"there are: {', '.join(host.name for host in known)}"
+            there = f"the hosts are: {', '.join(host.name for host in known)}"
             raise refusal("hosts", [f"there is no {name!r}; {there}" for name in unknown]
-                          or [f"{text!r} names none that runs the app; {there}"])
+                          or [f"{text!r}: the app does not run there; {there}"])
         return found
 
 
 def refusal(source: object, problems: Iterable[str]) -> Refused:
-    """The error that tells each problem in a line, after the file or the variables it is in."""
     return Refused("\n".join(f"{source}: {problem}" for problem in problems))
 
 
 def load(path: str | Path, env: Mapping[str, str]) -> Fleet:
-    """The Fleet of a toml file; app and image may come from APP and IMAGE in `env`. Raises Refused."""
+    """Read a toml file. If it lacks `app` or `image`, use APP or IMAGE of `env`. Raise Refused if the file is wrong."""
     path = Path(path)
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise refusal(path, ["there is no such file: write one after docs/provision.md, or set HOSTS"]) from None
+        raise refusal(path, ["there is no such file: write one as in docs/provision.md, or set HOSTS"]) from None
     except OSError as error:
         raise refusal(path, [f"cannot be read: {error.strerror}"]) from None
-    except (ValueError, RecursionError) as error:  # of text in UTF-8, or of TOML
+    except (ValueError, RecursionError) as error:  # not UTF-8, or not TOML
         raise refusal(path, [f"is not TOML: {error}"]) from None
     return build(data, env, path)
 
 
 def from_environment(env: Mapping[str, str]) -> Fleet:
-    """Return the Fleet of HOSTS="app1 app2" CELERY_HOSTS=app3 BEAT_HOSTS=app3 APP=… IMAGE=…. Raises Refused."""
+    """Build a Fleet from HOSTS="app1 app2" CELERY_HOSTS=… BEAT_HOSTS=… APP=… IMAGE=…. Raise Refused if one is wrong."""
     hosts: dict[str, dict[str, Any]] = {}
     for variable, role in CLASSIC.items():
         for address in env.get(variable, "").split():
             name = address.rpartition("@")[2]
             host = hosts.setdefault(name, {"address": address, "roles": []})
             host["roles"] += [role] if role not in host["roles"] else []
-    # No variable says where uploads go: with several web hosts it must be a bucket.
+    # HOSTS and the like cannot name the place of uploads, so choose it: a bucket for several web hosts, else a folder.
     web = [host for host in hosts.values() if "web" in host["roles"]]
     fleet = build({"hosts": hosts, "media": "bucket" if len(web) > 1 else "local"}, env, "environment")
     return replace(fleet, by_variables=True)
 
 
 def find(env: Mapping[str, str], path: str = "") -> Fleet:
-    """The Fleet of the file `path`, else of HOSTS and the like, else of deploy/$ENV.toml. Raises Refused."""
+    """Load the file `path`. Without a path, read HOSTS and similar variables; if none is set, load
+    $DEPLOY_FOLDER/$ENV.toml. Raise Refused if the configuration is missing or wrong."""
     if path:
         return load(path, env)
     if any(env.get(variable) for variable in CLASSIC):
         return from_environment(env)
-    return load(Path(os.path.relpath(FOLDER / f"{env.get('ENV') or 'production'}.toml")), env)
+    return load(f"{folder(env)}/{env.get('ENV') or 'production'}.toml", env)
+
+
+def folder(env: Mapping[str, str]) -> str:
+    """Return the folder that contains production.toml and the team's other files about servers."""
+    return env.get("DEPLOY_FOLDER") or "deploy"
 
 
 def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet:
-    """Return the Fleet of a parsed file. Raises Refused with all that is wrong, after the file's name `source`."""
+    """Return the Fleet of a parsed file. Raise Refused with all problems. `source`: the file's name."""
     named = data.get("image")
     data = {**data, **{key: env[key.upper()] for key in ("app", "image") if key not in data and env.get(key.upper())}}
     if problems := [*schema.check(data), *two_names(named, env)]:
@@ -174,7 +169,6 @@ def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet
 
 
 def two_names(image: object, env: Mapping[str, str]) -> list[str]:
-    """Return what is wrong if the file names an image and IMAGE another; IMAGE's own default, APP, is no other."""
     if image is None or env.get("IMAGE", "") in ("", image, env.get("APP")):
         return []
-    return [f"image: is {shown(image)}, and IMAGE is {env['IMAGE']!r}: leave it out, IMAGE is the one place"]
+    return [f"image: is {shown(image)}, but IMAGE is {env['IMAGE']!r}: remove it here, and set only IMAGE"]

@@ -1,7 +1,4 @@
-"""What deploy/production.toml may hold. Pure: data in, problems out, each beginning with the path of its key.
-
-checks.py says what a check and a table are.
-"""
+"""The keys that deploy/production.toml may hold. Does no I/O."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,23 +7,22 @@ from ..agent.roles import BUILT_IN
 from .checks import (Check, Problems, Required, each_of, flag, list_of, network, number, one_of, options, plain, shown,
                      table, text)
 
-Keys = dict[str, tuple[Check, Any]]  # key → check, default
-# Provisioning refuses a name that a server uses already. These it cannot see before it begins: names from packages that
-# it installs, and prefixes of nginx's variables.
+Keys = dict[str, tuple[Check, Any]]  # key → (check of its value, default)
+# Names that an app cannot have. Provisioning refuses each name that a server already uses, but cannot see these:
+# packages that it installs later use them, or names of nginx's variables begin with them.
 TAKEN = ("docker", "containerd", "nginx", "html", "snippets", "sites-available", "sites-enabled", "modules-available",
          "modules-enabled", "http", "sent-http", "request")
-# Names of what is not a process, in a server's units, containers, files, or among the image's commands.
+# Names that a process cannot have, because a unit, container or file on a server, or a command of the image, has them.
 NO_PROCESS = ("a", "b", "slot", "deploy", "retire", "migrate", "manage", "collectstatic", "compress", "shell", "run",
               "healthcheck", "help", "attempt")
 OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
-NUMBER = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"  # of a port
+NUMBER = r"(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"  # a port, from 1 to 65535
 PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 
 
-# ---- checks of this file's own ----
+# ---- checks used only here ----
 
 def registry(value: object) -> Problems:
-    """Checks `registry`."""
     if isinstance(value, dict):
         yield from table(REGISTRY)(value)
     elif value != "ssh":
@@ -34,36 +30,32 @@ def registry(value: object) -> Problems:
 
 
 def app_name(value: object) -> Problems:
-    """Checks `app`."""
     yield from text(r"[a-z][a-z0-9-]{0,23}", "a name of at most 24 small letters, digits and -, a letter first")(value)
     if value in TAKEN:
-        yield "", f"{shown(value)} is a name that servers use for something else"
+        yield "", f"{shown(value)} is taken on servers: choose another name"
 
 
 def hosts_with(roles: Sequence[str]) -> Check:
-    """A check for the tables of `hosts`, whose roles are these."""
     each_host = each_of(host_name, table({**HOST, "roles": (list_of(one_of(*roles)), [])}))
 
     def check(value: object) -> Problems:
         if not value:
-            yield "", "no host is there: write [hosts.web1]"
+            yield "", "there is no host: add [hosts.web1]"
         else:
             yield from each_host(value)
     return check
 
 
 def process_name(value: object) -> Problems:
-    """Checks the name of a process."""
     if value in (*BUILT_IN, *NO_PROCESS):
-        yield "", "the name is used for something else"
+        yield "", "the name is taken: choose another one"
     yield from text(r"[a-z][a-z0-9]{0,15}", "a name of at most 16 small letters and digits, a letter first")(value)
 
 
 def words(value: object) -> Problems:
-    """Checks for a line of words, one at least."""
     yield from options(value)
     if isinstance(value, str) and not value.strip(" \t'\""):
-        yield "", "no command is there"
+        yield "", "the command is empty"
 
 
 # ---- the keys ----
@@ -75,13 +67,13 @@ internal = text(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?::\d+)?|\[?[0-9a-fA-F:]+\]?(?::\d+
                 "a name or an address, with :port or without")
 site_name = text(r"(?:\*\.)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", "the name of a site")
 url_path = text(r"/[!-~]*", "a path that begins with /")
-server_path = text(r"/[A-Za-z0-9._/@+-]+", "a whole path")
+server_path = text(r"/[A-Za-z0-9._/@+-]+", "a full path such as /etc/ssl/shop.pem")
 variable = text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
 command = text(r"[^\x00-\x1f\x7f]+", "a command")
 size = text(r"\d+[kmg]?", "a size such as 20m")
 memory = text(r"auto|off|[1-9]\d*[kmg]", "\"auto\", \"off\" or a size such as 2g")
-email = text(r"[!-:<-?A-~]+@[!-:<-?A-~]+", "an address for mail")
-any_name = text(r"[\s\S]*", "a name")  # compared later with those that there are
+email = text(r"[!-:<-?A-~]+@[!-:<-?A-~]+", "a mail address")
+any_name = text(r"[\s\S]*", "a name")  # between.py checks that the app has a process of this name
 seconds = number(0, 86_400)
 ready = text(rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
              "\"seconds 5\", \"file\", \"port 2525\", \"http /path\" or \"http :8025/path\"")
@@ -142,8 +134,8 @@ ENGINE: Keys = {
 STATIC: Keys = {"publish": (bucket, "")}
 TABLES = {"site": SITE, "rollout": ROLLOUT, "hooks": HOOKS, "watch": WATCH, "engine": ENGINE, "static": STATIC}
 TOP: Keys = {
-    "app": (app_name, Required("; write it there, or set APP")),
-    "image": (image, Required("; write it there, or set IMAGE")),
+    "app": (app_name, Required(": set it here, or set APP")),
+    "image": (image, Required(": set it here, or set IMAGE")),
     "registry": (registry, {}),
     "media": (one_of("local", "database", "bucket"), "local"),
     "opts": (options, ""),
@@ -151,17 +143,16 @@ TOP: Keys = {
     "balancer": (one_of("file", "consul"), "file"),
     **{name: (table(keys), {}) for name, keys in TABLES.items()},
     "process": (each_of(process_name, table(PROCESS)), {}),
-    "hosts": (hosts_with([*BUILT_IN]), Required("; write it there, or set HOSTS")),
+    "hosts": (hosts_with([*BUILT_IN]), Required(": set it here, or set HOSTS")),
 }
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """The defaults of one of the tables of TABLES."""
     return {key: default for key, (_, default) in TABLES[name].items()}
 
 
 def check(data: dict[str, Any]) -> list[str]:
-    """Return what is wrong with each key of a parsed file, a line each. Roles are names of processes."""
+    """Return all problems of a parsed file, a line each. A role may also be a process that the file defines."""
     own = data.get("process")
     roles = [*BUILT_IN, *(own if isinstance(own, dict) else ())]
     keys = {**TOP, "hosts": (hosts_with(roles), TOP["hosts"][1])}

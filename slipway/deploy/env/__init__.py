@@ -1,1 +1,1 @@
-"""Stages settings and secrets of the servers."""
+"""The settings and secrets of servers: `make env`."""

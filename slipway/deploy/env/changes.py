@@ -1,4 +1,4 @@
-"""Staging of settings: from the texts of files and what to change, to a new text. Pure."""
+"""Computes a new file of settings (APP.env) from the old one. Does no I/O."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -8,13 +8,12 @@ from slipway import values as allowed
 
 from ..errors import HostProblem, Refused
 
-HOLDS_LINES = "a value of several lines goes by: make env ARGS='set-file NAME FILE'"
+HOLDS_LINES = "for a value of several lines: make env ARGS='set-file NAME FILE'"
 
 
 def staged(current: str, following: str | None, values: Mapping[str, str], unset: Collection[str]) -> str:
-    """The text of the new APP.env.next, from APP.env (`current`), APP.env.next (`following`, None where there is none),
-    what to set and what to unset. Raises HostProblem where the file is malformed, or a name to unset is not in it.
-    """
+    """Return the new text of APP.env.next. `current`: the text of APP.env. `following`: the old text of APP.env.next,
+    or None if it is missing. Raise HostProblem if a file is malformed, or if a name in `unset` is not set."""
     base = current if following is None else following
     variables, problems = envfile.parse(base, "APP.env" if following is None else "APP.env.next")
     problems += [f"{name} is not set" for name in unset if name not in variables]
@@ -24,34 +23,33 @@ def staged(current: str, following: str | None, values: Mapping[str, str], unset
 
 
 def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
-    """Return what to tell of settings that go back with their release → hosts, by the answers to `prepare`."""
+    """Return warnings that a rollback restored old settings: text → host names. `answers`: (step, host) → answer."""
     told: dict[str, list[str]] = {}
     for (step, host), answer in answers.items():
         if step == "prepare" and answer.get("kept"):
-            text = (f"settings go back with the release: {', '.join(answer['changed']) or 'comments alone'}; kept as"
-                    f" APP.env.{answer['kept']}.kept there: what shall stay goes by make env ARGS='set NAME'")
+            text = (f"the old settings are back, too; changed: {', '.join(answer['changed']) or 'only comments'}; newer"
+                    f" values are in APP.env.{answer['kept']}.kept: set them again by make env ARGS='set NAME'")
             told.setdefault(text, []).append(host)
     return {text: ", ".join(hosts) for text, hosts in told.items()}
 
 
 def differences(current: str, following: str | None) -> dict[str, str]:
-    """name → what the next deploy does to it: "", "set", "changed" or "unset", for every name in either text."""
+    """Return setting → its change in APP.env.next: "set", "changed", "unset", or "" if it stays as in APP.env."""
     now, then = (envfile.parse(text, "")[0] for text in (current, current if following is None else following))
     return {name: "" if now.get(name) == then.get(name) else
             "unset" if name not in then else "changed" if name in now else "set" for name in sorted({*now, *then})}
 
 
 def read_values(content: bytes, names: Collection[str]) -> dict[str, str]:
-    """name → value of NAME=value lines, given as bytes. Raises Refused with all that is wrong, as is a name beside the
-    `names` that were asked for, if any."""
+    """Parse NAME=value lines. If `names` are given, the lines must set just these. Raise Refused with all problems."""
     values, problems = envfile.read(content, "input")
     if any("not KEY=value" in problem for problem in problems):
         problems.append(HOLDS_LINES)
     if names:
         problems += [f"no value for {name}" for name in names if not values.get(name) and not problems]
-        problems += [f"{name} was not asked for" for name in values if name not in names]
+        problems += [f"{name} is not one of the names given" for name in values if name not in names]
     elif values:
-        problems += [f"{name} has no value: use env unset" for name, value in values.items() if not value]
+        problems += [f"{name} has no value: remove it by env unset" for name, value in values.items() if not value]
     elif not problems:
         problems.append("nothing to set: give NAME=value lines on stdin")
     if why := wrong_site(values.get("SITE_URL", "")):
@@ -62,7 +60,7 @@ def read_values(content: bytes, names: Collection[str]) -> dict[str, str]:
 
 
 def wrong_site(url: str) -> str:
-    """Return why the app would not start with this SITE_URL, in words that go after its name; "" if it would."""
+    """Return the error in SITE_URL, such as "is malformed", or "" if the app would accept this SITE_URL."""
     try:
         if url:
             allowed.site(url)
@@ -72,9 +70,8 @@ def wrong_site(url: str) -> str:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise Refused for a word that is no name of a setting, without repeating a value in it."""
     for name in names:
         if "=" in name:
-            raise Refused(f"{name.partition('=')[0]}: give the name alone: a value here would show in the process list")
+            raise Refused(f"{name.partition('=')[0]}: give only the name: a value here would show in the process list")
         if not envfile.LINE.fullmatch(f"{name}="):
-            raise Refused(f"{name!r} is not the name of a setting")
+            raise Refused(f"{name!r} is not a valid name of a setting")

@@ -1,6 +1,5 @@
-"""Settings and secrets: `make env`. A whole file, APP.env.next, is staged on all hosts or none; the next commit renames
-it to APP.env. Values come by stdin or are typed unseen, never as an argument, and none is shown.
-"""
+"""Writes APP.env.next on all hosts or none; the next deploy's commit renames it to APP.env. Values come from stdin or a
+hidden prompt, never from an argument, and are never shown."""
 
 import argparse
 import base64
@@ -15,43 +14,39 @@ from slipway import envfile
 
 from ..agent.answers import Settings
 from ..config import Host
-from ..errors import DeployError, HostProblem, Refused
+from ..errors import DeployError, HostProblem, Refused, by_text
 from ..ssh.connection import encoded, who
 from ..ssh.connections import Connections
 from ..ssh.gather import on_each
 from ..ssh.interrupts import ignored
 from .changes import check_names, differences, read_values, staged
 
-Texts = tuple[str, str | None]  # of APP.env, and of APP.env.next where there is one
+Texts = tuple[str, str | None]  # the texts of APP.env, and of APP.env.next if it exists
 
 
-# ---- what each action does ----
+# ---- the actions ----
 
 @dataclass(frozen=True)
 class Change:
-    """What is to be staged; `files`: name → content, secrets; `done` is said in the end."""
-
-    done: str
+    done: str  # the message after staging, such as "staged SECRET_KEY"
     values: Mapping[str, str] = field(default_factory=dict)
     unset: Collection[str] = ()
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)  # file name → content
 
 
 def set_(args: argparse.Namespace) -> Change:
-    """Values from stdin, which are asked for where that is a terminal. Raises Refused."""
     check_names(args.names)
     values = read_values(ask(args.names) if sys.stdin.isatty() else sys.stdin.buffer.read(), args.names)
     return Change(f"staged {', '.join(values)}", values)
 
 
 def unset(args: argparse.Namespace) -> Change:
-    """Without these names. Raises Refused."""
     check_names(args.names)
-    return Change(f"staged without {', '.join(args.names)}", unset=args.names)
+    return Change(f"staged the removal of {', '.join(args.names)}", unset=args.names)
 
 
 def set_file(args: argparse.Namespace) -> Change:
-    """The file gets a name of its own, so that a release that is taken back finds its former one."""
+    """Stage a file under a new name. Keep the old file: the old release needs it after a takeback."""
     check_names([args.name])
     name = f"{args.name}.{secrets.token_hex(4)}"
     values = {f"{args.name}_FILE": f"/run/secrets/{name}"}
@@ -62,29 +57,24 @@ CHANGES = {"set": set_, "unset": unset, "set-file": set_file}
 
 
 async def show(hosts: Connections) -> None:
-    """Names, and what is staged; grouped where hosts differ."""
-    async def known(host: Host) -> tuple[str, ...]:
-        return tuple(lines(*understood(*await read(hosts, host))))
+    async def known(host: Host) -> list[str]:
+        return ["\n".join(lines(*understood(*await read(hosts, host))) or ["  nothing set"])]
     async with hosts:
         await hosts.reach_all()
         found = await on_each(hosts.hosts, known)
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for name, shown in sorted(found.items()):
-        groups.setdefault(shown, []).append(name)
-    for shown, names in groups.items():
-        print("\n".join([f"{', '.join(names)}:", *(shown or ["  nothing set"])]))
+    for text, names in by_text(found).items():
+        print(f"{', '.join(names)}:\n{text}")
 
 
 def lines(current: str, following: str | None) -> list[str]:
-    """A line for each setting, and what is staged of it."""
     return [f"  {setting:32} {state and 'staged: ' + state}".rstrip()
             for setting, state in differences(current, following).items()]
 
 
-# ---- doing it ----
+# ---- on hosts ----
 
 async def stage(hosts: Connections, change: Change) -> None:
-    """Stage a change on all hosts or on none. Raises Refused with all hosts' problems, Locked."""
+    """Stage a change of settings on all hosts or none. Raise Refused or Locked if nothing was staged."""
     async with hosts:
         await hosts.reach_all()
         await hosts.lock(who("env"), Refused)
@@ -98,7 +88,8 @@ async def stage(hosts: Connections, change: Change) -> None:
 
 
 async def write(hosts: Connections, change: Change) -> None:
-    """In two halves: what can fail fails in the first, which the end of the lock undoes."""
+    """Write new files on all hosts under temporary names, then rename the files on all hosts. If writing fails, each
+    host removes its temporary files when its lock ends."""
     files = {name: encoded(content) for name, content in change.files.items()}
 
     async def following(host: Host) -> bytes:
@@ -106,27 +97,24 @@ async def write(hosts: Connections, change: Change) -> None:
     texts = await on_each(hosts.hosts, following)
     await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask(
         "stage", settings=encoded(texts[host.name]), files=files))
-    with ignored():  # or some hosts would have it, and others not
+    with ignored():  # a signal must not stop this between two hosts
         await on_each(hosts.hosts, lambda host: hosts.connections[host.name].ask("keep", files=[*files]), DeployError)
 
 
 async def read(hosts: Connections, host: Host) -> Texts:
-    """The texts of a host."""
     answer: Settings = await hosts.connections[host.name].ask("read_settings")
     path = f"/etc/default/{hosts.fleet.app}.env"
     return decoded(answer["settings"], path), answer["staged"] and decoded(answer["staged"], f"{path}.next")
 
 
 def decoded(content: str, path: str) -> str:
-    """The text that came as base64. Raises HostProblem, which names the path, where it is not UTF-8."""
     try:
         return base64.b64decode(content).decode()
     except UnicodeDecodeError:
-        raise HostProblem(f"{path} is not UTF-8 text: correct it there") from None
+        raise HostProblem(f"{path} is not UTF-8 text: correct it on the host") from None
 
 
 def understood(current: str, following: str | None) -> Texts:
-    """The same texts. Raises HostProblem where one of them is malformed."""
     problems = [problem for text, name in ((current, "APP.env"), (following or "", "APP.env.next"))
                 for problem in envfile.parse(text, name)[1]]
     if problems:
@@ -135,14 +123,13 @@ def understood(current: str, following: str | None) -> Texts:
 
 
 def ask(names: Iterable[str]) -> bytes:
-    """NAME=value lines of what is typed after each name, unseen. Raises Refused."""
+    """Prompt for the values of `names`; return NAME=value lines."""
     if not names:
-        raise Refused("which settings? env set NAME …, or NAME=value lines on stdin")
+        raise Refused("no settings given: use env set NAME …, or NAME=value lines on stdin")
     return "".join(f"{name}={getpass.getpass(f'{name}: ')}\n" for name in names).encode(errors="surrogateescape")
 
 
 def read_file(path: str) -> bytes:
-    """The bytes of a file, - being stdin. Raises Refused."""
     try:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:

@@ -1,1 +1,1 @@
-"""Makes servers of bare machines, with pyinfra: provision.py runs it, recipe.py says what a server gets, in order."""
+"""Sets up servers with pyinfra. recipe.py lists what they get."""

@@ -1,6 +1,5 @@
-"""pyinfra's connector over the deployer's Connection, under the lock. pyinfra works in a thread for each host, while
-the Connection belongs to the event loop.
-"""
+"""Lets pyinfra run commands over the deployer's connections. pyinfra uses a thread per host, but a connection belongs
+to the event loop's thread."""
 
 import asyncio
 import shlex
@@ -15,26 +14,25 @@ from pyinfra.connectors.util import CommandOutput, OutputLine, extract_control_a
 from ..ssh.connection import Connection
 from ..ssh.process import Done
 
-TIMEOUT = 600  # seconds for a command of an operation without _timeout
-KEPT = 20  # lines of output of a command that failed
+TIMEOUT = 600  # seconds that a command may take, unless it has a _timeout
+KEPT = 20  # lines that are kept of a failed command's output
 T = TypeVar("T")
 
 
 class OverConnection(BaseConnector):
-    """In connector_data are `channel`, the event `loop`, and `said`: the output of the last failed command."""
+    """A pyinfra connector. Its connector_data holds the Connection (`channel`), the event `loop`, and the last failed
+    command's output (`said`)."""
 
     handles_execution = True
 
     @staticmethod
     def make_names_data(name: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
-        """(name, data, groups) of each host: this one."""
         yield name, {}, []
 
-    # ---- what pyinfra calls ----
+    # ---- called by pyinfra ----
 
     def run_shell_command(self, command: StringCommand, print_output: bool = False, print_input: bool = False,
                           **arguments: Any) -> tuple[bool, CommandOutput]:
-        """(whether it succeeded, its output). Raises HostProblem."""
         control = extract_control_arguments(arguments)
         script = make_unix_command_for_host(self.state, self.host, command, **arguments).get_raw_value()
         done = self.command(script, stdin(control.get("_stdin")), control.get("_timeout") or TIMEOUT)
@@ -44,7 +42,7 @@ class OverConnection(BaseConnector):
 
     def put_file(self, filename_or_io: Any, remote_filename: str, remote_temp_filename: str | None = None,
                  print_output: bool = False, print_input: bool = False, **arguments: Any) -> bool:
-        """Write a file whole; it keeps owner and mode, a new one is root's, 600. Raises HostProblem."""
+        """Write a file atomically. An existing file keeps owner and mode; a new one belongs to root, with mode 600."""
         there = self.command(f"stat -L -c '%a %U %G' {shlex.quote(remote_filename)} 2>/dev/null || echo 600 root root")
         mode, user, group = there.out.decode().split()
         with get_file_io(filename_or_io, "rb") as file:
@@ -53,7 +51,6 @@ class OverConnection(BaseConnector):
 
     def get_file(self, remote_filename: str, filename_or_io: Any, remote_temp_filename: str | None = None,
                  print_output: bool = False, print_input: bool = False, **arguments: Any) -> bool:
-        """Read a file; whether it could be read. Raises HostProblem."""
         done = self.command(f"cat {shlex.quote(remote_filename)}")
         with get_file_io(filename_or_io, "wb") as file:
             file.write(done.out)
@@ -62,14 +59,12 @@ class OverConnection(BaseConnector):
     # ---- over the connection ----
 
     def command(self, script: str, input: bytes = b"", timeout: float = TIMEOUT) -> Done:
-        """Run a shell script, for at most `timeout` seconds; how it ended. Raises HostProblem."""
         done = self._wait(lambda channel: channel.command(script, input, timeout))
         if done.code:
             self.host.connector_data["said"] = "\n".join(lines((done.err or done.out).strip())[-KEPT:])
         return done
 
     def put(self, path: str, content: bytes, mode: int, user: str, group: str) -> None:
-        """Write a file whole. Raises HostProblem."""
         self._wait(lambda channel: channel.put(path, content, mode, user, group))
 
     def _wait(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
@@ -78,11 +73,9 @@ class OverConnection(BaseConnector):
 
 
 def stdin(given: Any) -> bytes:
-    """The bytes of pyinfra's argument _stdin: a text, or its lines."""
     texts = [given] if isinstance(given, str) else given or ()
     return "".join(text if text.endswith("\n") else f"{text}\n" for text in texts).encode()
 
 
 def lines(data: bytes) -> list[str]:
-    """The lines of an output, without their ends."""
     return data.decode(errors="replace").removesuffix("\n").split("\n") if data else []

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Looks at a server before provisioning changes anything there: a line for each finding, KIND REST. It only reads.
+# Inspects a server before provisioning changes it; changes nothing. Prints a line KIND REST for each finding.
 #
-# $1: the app; $2: files whose first line says that they are ours; $3: all paths with the app's name; $4: files of
-# settings; $5: units of the team's processes; $6: the app's definition for Consul. fitness.py puts docker-runner's
-# function `malformed` and docker-slot's `processes` before it. POSIX sh.
+# $1: app; $2: files whose first line shows if provisioning wrote them; $3: all paths with the app's name; $4: env
+# files; $5: units of the team's processes; $6: Consul's service definition. POSIX sh. fitness.py puts two functions in
+# front of this script: `malformed` from docker-runner and `processes` from docker-slot.
 
 app=$1 marks=$2 named=$3 settings=$4 own=$5 service=$6
-root=${DOCKER_RUNNER_ROOT:-} # tests only: a folder that stands for /
+root=${DOCKER_RUNNER_ROOT:-} # tests only: a folder used as /
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -24,7 +24,7 @@ echo "version systemd $(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\
 if ! [ -d "${service%/*}" ] || ! systemctl cat consul.service >/dev/null 2>&1; then echo "missing consul-agent"; fi
 ! has nginx || grep -rqsE 'include.*sites-enabled/' /etc/nginx/nginx.conf /etc/nginx/conf.d || echo "missing sites-enabled"
 
-# ---- whether something else uses the app's name ----
+# ---- other uses of the app's name ----
 
 whose() {
     of=$(dpkg -S "$1" 2>/dev/null | sed -n '1s/:.*//p')
@@ -45,16 +45,16 @@ for path in $own; do
     if [ -e "$path" ] && ! processes | grep -qx "${name%.service}"; then whose "$path"; fi
 done
 if grep -qs 'written by provisioning' "$service"; then echo "registered"; elif [ -e "$service" ]; then echo "defined"; fi
-[ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # else provisioning adds both
+[ "$(id -gn "$app" 2>/dev/null)" != "$app" ] || echo "user $app"  # otherwise provisioning adds user and group
 
-# ---- the app as it is ----
+# ---- the app's state ----
 
 for file in $settings; do
     ! [ -f "$file" ] || ! has docker-runner || bad=$(malformed "$file")
     [ -z "${bad:-}" ] || echo "malformed $file $bad"
     bad=
 done
-answers() { # what web.sock leads to may be long gone, whatever TAG says
+answers() { # answers SOCKET: true if the web is ready. The file of a socket may exist without a web
     [ -S "$1" ] && python3 - "$1" 2>/dev/null <<'END'
 import http.client, socket, sys
 connection = http.client.HTTPConnection("localhost", timeout=5)

@@ -1,33 +1,34 @@
-"""`python -m slipway.deploy provision`: inspects all hosts, locks them, and applies the recipe to each."""
+"""`provision`: inspect all hosts, lock them, set them up as in recipe.py."""
 
 import contextlib
 import functools
 import importlib
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import TextIO
 
-from ..config import Fleet, Host
+from ..config import Fleet, Host, folder
 from ..errors import DeployError, HostProblem, Refused, by_text
 from ..server import site
 from ..server.site import Out
 from ..ssh import connection
 from ..ssh.connection import Connection, who
 from ..ssh.connections import Connections
-from ..ssh.conversation import why_ended
 from ..ssh.gather import gathered, on_each
 from ..ssh.process import in_thread
 from . import fitness
 from .fitness import Found
 
-MORE = "deploy.provision_more"  # a team's own operations
+TEAM = folder(os.environ)
+MORE = f"{TEAM}.provision_more"  # the team's own operations
 
 
 async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, remove: str = "",
                     out: TextIO = sys.stdout) -> int:
-    """Make `hosts` what the fleet says, or take the app off the host `remove`; `check` only says it. Returns the number
-    of changes. Raises Refused or Locked when nothing was done, DeployError midway."""
+    """Provision `hosts`. If `remove` names a host, only remove the app from that host. With `check`, change nothing.
+    Return the number of changes. On failure raise Refused or Locked if nothing was changed, else DeployError."""
     session, recipe = modules()
     if remove:
         return await work(session, fleet, [host_to_remove(fleet, remove)], "remove", recipe.remove, check, out)
@@ -36,13 +37,12 @@ async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, re
 
 
 async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool, out: TextIO = sys.stdout) -> int:
-    """Have these balancers send that web host no visitors, or send it some again. Returns the number of changes. Raises
-    as provision does."""
+    """Let `balancers` stop (`away`) or resume sending visitors to the host `name`. Return the number of changes."""
     web = [host.name for host in fleet.with_role("web")]
     if name not in web:
-        raise Refused(f"there is no web host {name!r}; there are: {', '.join(web)}")
+        raise Refused(f"there is no web host {name!r}; the web hosts are: {', '.join(web)}")
     if not balancers:
-        raise Refused("none of the hosts has balancer = true: only what sends visitors to a host can drain it")
+        raise Refused("no host has balancer = true: only a balancer can drain a web host")
     session, recipe = modules()
     function = functools.partial(recipe.drain, name=name, away=away)
     return await work(session, fleet, balancers, "drain" if away else "undrain", function, False, out)
@@ -50,7 +50,8 @@ async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool, 
 
 async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: str, recipe: Callable[..., None],
                check: bool, out: TextIO) -> int:
-    """Inspect and lock `hosts`, apply the recipe to each, and report. `what`: the command, for the locks."""
+    """Inspect and lock `hosts`, apply the recipe, print the changes, return their number. `what`: the command's name,
+    shown to anybody else who wants the lock."""
     found = await on_each(hosts, lambda host: inspect(fleet, host, what == "remove"))
     known = found | await others(fleet, hosts)
     async with reached(fleet, hosts, "" if check else who(what)) as connections:
@@ -71,21 +72,22 @@ async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: s
 
 @contextlib.asynccontextmanager
 async def reached(fleet: Fleet, hosts: Sequence[Host], what: str) -> AsyncIterator[Mapping[str, Connection]]:
-    """Yield connections by host name, locked for `what`, unlocked if it is "". Raises Locked, Refused."""
+    """Connect to the hosts, and lock them unless `what` is "". Anybody else who wants a lock sees `what`.
+    Yield host name → connection. Raise Locked or Refused if a host cannot be reached or locked."""
     async with Connections(fleet, [*hosts]) as connections:
         await connections.reach_all()
         if what:
             await connections.lock(what, Refused, bare=True)
         try:
             yield connections.connections
-        except DeployError:  # the work on all hosts has ended, which it has not after an interrupt
+        except DeployError:  # unlock, because all hosts have finished; after an interrupt, hosts may still work
             await connections.release()
             raise
         await connections.release()
 
 
 async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
-    """Where one of `hosts` balances, return what is found on other balancers and web hosts that answer."""
+    """If a balancer is in `hosts`, inspect all other balancers and web hosts. Skip hosts that do not answer."""
     if not any(host.balancer for host in hosts):
         return {}
     asked = [host for host in fleet.hosts if (host.balancer or host.has("web")) and host not in hosts]
@@ -93,8 +95,8 @@ async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
 
 
 async def who_is_out(fleet: Fleet, known: Mapping[str, Found], connections: Mapping[str, Connection]) -> Out:
-    """Who gets no visitors. Whom a balancer has drained is asked again, now that it is locked; what one has, the others
-    get. A web host that is not known is taken to have a release."""
+    """Return the web hosts that get no visitors. `known`: host name → result of its inspection. A web host missing
+    in `known` counts as serving. If `connections` has a balancer, ask the balancer which hosts are drained now."""
     async def drained(balancer: Host) -> Sequence[str]:
         if balancer.name not in connections:
             return known[balancer.name].drained
@@ -107,7 +109,6 @@ async def who_is_out(fleet: Fleet, known: Mapping[str, Found], connections: Mapp
 
 
 def modules() -> tuple[ModuleType, ModuleType]:
-    """The modules session and recipe, which need pyinfra. Raises Refused where it is not installed."""
     try:
         from . import recipe, session
     except ModuleNotFoundError as error:
@@ -116,27 +117,23 @@ def modules() -> tuple[ModuleType, ModuleType]:
 
 
 def operations_of_the_team() -> Callable[[Fleet, Host], None]:
-    """The function `provision` of deploy/provision_more.py, which is called last on each host; one that does nothing
-    where there is no such file. Raises Refused where it cannot be loaded."""
+    """Return `provision` of deploy/provision_more.py; without that file, a no-op. Raise Refused if its import fails."""
     try:
         function: Callable[[Fleet, Host], None] = importlib.import_module(MORE).provision
     except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and error.name in ("deploy", MORE):
+        if isinstance(error, ModuleNotFoundError) and error.name in (TEAM, MORE):
             return lambda fleet, host: None
-        raise Refused(f"deploy/provision_more.py: {type(error).__name__}: {error}") from error
+        raise Refused(f"{TEAM}/provision_more.py: {type(error).__name__}: {error}") from error
     return function
 
 
 def host_to_remove(fleet: Fleet, name: str) -> Host:
-    """The host of that name or address; where the fleet has none, a host with this name as its address."""
     return next((host for host in fleet.hosts if name in (host.name, host.address)), Host(name, name))
 
 
 async def inspect(fleet: Fleet, host: Host, remove: bool) -> Found:
-    """What inspect.sh finds on a host. Raises HostProblem where it cannot be reached, or is not fit."""
-    done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, remove))
-    if done.code:
-        raise HostProblem(why_ended(done.code, done.err))
+    """Inspect a host. Raise HostProblem if it is unreachable or cannot be provisioned."""
+    done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, remove), check=True)
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
     problems = [*fitness.problems(found), *([] if remove else fitness.consul_problems(found, fleet, host))]
     if problems:
@@ -144,28 +141,24 @@ async def inspect(fleet: Fleet, host: Host, remove: bool) -> Found:
     return found
 
 
-# ---- telling it ----
+# ---- output ----
 
 def announce(out: TextIO, host: str, text: str) -> None:
-    """Say what is about to begin on a host."""
     print(f"{host}: {text} …", file=out, flush=True)
 
 
 def notes(out: TextIO, fleet: Fleet, found: Mapping[str, Found], who: Out) -> None:
-    """Tell which hosts are nodes of a swarm unasked, and which web hosts the balancers leave out."""
     for name, each in found.items():
         if each.node and not fleet.is_swarm:
-            print(f"{name}: is a node of a swarm and stays one, so live-restore stays off: a restart of Docker ends"
-                  " containers", file=out)
-    cure = "make deploy" if fleet.by_consul else "make deploy, then make provision"  # Consul sees one that answers
+            print(f"{name}: is a swarm node, so live-restore stays off: a restart of Docker stops containers", file=out)
+    cure = "make deploy" if fleet.by_consul else "make deploy, then make provision"  # Consul itself notices a ready web
     for name in who.silent:
-        print(f"{name}: its web does not answer yet, so balancers send it nobody: {cure}", file=out)
+        print(f"{name}: its web does not answer yet, so balancers send it no visitors: run {cure}", file=out)
     for name in who.drained:
-        print(f"{name}: is drained: make undrain HOST={name}", file=out)
+        print(f"{name}: is drained: to end that, run make undrain HOST={name}", file=out)
 
 
 def changes(out: TextIO, check: bool, done: Mapping[str, Iterable[str]]) -> int:
-    """Say the changes of each host, in their order; with `check`, what would be. Returns the number of all."""
     unique = {host: list(dict.fromkeys(texts)) for host, texts in sorted(done.items())}
     would, total = "would " * check, sum(map(len, unique.values()))
     for text, hosts in by_text(unique).items():

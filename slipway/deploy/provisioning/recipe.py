@@ -1,6 +1,5 @@
-"""What a server gets, from top to bottom, by pyinfra's operations. A call returns when its operation is done, or with
---check decided; what follows a change asks by `_if`.
-"""
+"""The recipe that sets up a server. When the recipe calls an operation, session.py runs or checks it. An operation
+with `_if` runs only if another operation has changed something."""
 
 import os
 import shlex
@@ -20,20 +19,19 @@ from ..server.site import Out
 from .fitness import Found
 from .operations import Entry, Files, nginx_site, whole_file
 
-# The agent reads its files, where it runs.
+# A Consul agent that does not run needs no reload: it reads its files at its start.
 RELOAD_CONSUL = "! systemctl --quiet is-active consul.service || systemctl reload consul.service"
-# Docker takes over a changed daemon.json some time after the reload, and then lets the host be a node.
+# After its reload, Docker needs a moment to turn live-restore off. Only then can the host join a swarm.
 LIVE_RESTORE_ENDS = """
 for _ in $(seq 100); do [ "$(docker info --format '{{.LiveRestoreEnabled}}')" != false ] || exit 0; sleep 0.1; done
-echo "live-restore does not end" >&2
+echo "Docker keeps live-restore on, 10 s after its reload" >&2
 exit 1
 """
-LONG = 1000  # seconds. An operation with a _timeout is announced
+LONG = 1000  # seconds; if an operation has a _timeout, the user is told when it begins
 APT = "-o DPkg::Lock::Timeout=300"
 
 
 def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[Fleet, Host], None]) -> None:
-    """Make `here` what the fleet says, then call the team's own operations. Raises HostProblem."""
     check_left(fleet, here, out)
     install(fleet, here, found)
     there = host.get_fact(Files, paths=paths(fleet, here, found))
@@ -49,35 +47,32 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
     if consul.registers(fleet, here):
         definition = consul.service(fleet, here)
         server.shell(name="reload consul.service", _if=write(definition, there).did_change, commands=(
-            f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"))  # so that it is tried again
+            f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"))  # else the next run would skip the reload
     if wanted.by_units(fleet, here):
         enable(f"{fleet.app}.target")
     team(fleet, here)
 
 
 def drain(fleet: Fleet, here: Host, found: Found, out: Out, name: str, away: bool) -> None:
-    """Have a balancer send a web host no visitors, or send it some again. Raises HostProblem."""
     out = Out(site.drained(fleet, out.drained, name, away), out.silent)
     check_left(fleet, here, out)
     change = nginx_site(name=f"{'drain' if away else 'undrain'} {name}", site=site.hosts_site(fleet, out))
     if consul.follows(fleet, here):
-        server.shell(name="list the hosts again", commands=f"consul-hosts {fleet.app} again", _if=change.did_change)
+        server.shell(name="update the list of hosts", commands=f"consul-hosts {fleet.app} again", _if=change.did_change)
 
 
 def check_left(fleet: Fleet, here: Host, out: Out) -> None:
-    """Raise HostProblem where a balancer would have nobody to send visitors to."""
     if here.balancer and (problem := site.nobody_left(fleet, out)):
         raise HostProblem(problem)
 
 
 def remove(fleet: Fleet, here: Host, found: Found, out: Out) -> None:
-    """Take the app off a host. Data and settings stay."""
+    """Remove the app from a host. Keep data and settings."""
     nothing = Host(here.name, here.address)
     take_away(fleet, nothing, found, host.get_fact(Files, paths=paths(fleet, nothing, found)))
 
 
 def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
-    """All paths that are looked at, by one fact, before anything changes."""
     app = [*wanted.app_files(fleet, here), wanted.tmpfiles(fleet)] if here.roles else []
     return [*(file.path for file in (*app, *wanted.unit_files(fleet, here))),
             *wanted.stale_files(fleet, here, found.processes), consul.service_path(fleet.app), consul.script().path,
@@ -86,24 +81,23 @@ def paths(fleet: Fleet, here: Host, found: Found) -> list[str]:
 
 
 def install(fleet: Fleet, here: Host, found: Found) -> None:
-    """Packages that are missing. Debian 13 has docker's client as a package of its own."""
+    """Install missing packages. Debian 13 has Docker's client in a package of its own, docker-cli."""
     packages = wanted.packages(fleet, here, found.missing)
     client = bool(here.roles) and "docker" in found.missing
     if packages:
         apt.packages(name=f"install {', '.join(packages)}", packages=packages, update=True, extra_install_args=APT,
                      _timeout=LONG)
     if client:
-        server.shell(name="install docker-cli, where Debian has it", _timeout=LONG, commands=[
+        server.shell(name="install docker-cli, if Debian has it", _timeout=LONG, commands=[
             *([] if packages else ["apt-get update"]),
             f"! apt-cache show docker-cli >/dev/null 2>&1 || "
             f"DEBIAN_FRONTEND=noninteractive apt-get {APT} install -y docker-cli"])
 
 
 def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
-    """The app's user, folders, settings and programs."""
     var, (mark, *rest) = f"/var/www/{fleet.app}", wanted.app_files(fleet, here)
-    write(mark, there)  # first: it marks the app's name as ours, should provisioning break off after it
-    if not found.user:  # pyinfra's own look at all users takes long
+    write(mark, there)  # first: this file marks the app's name as ours, even if provisioning fails later
+    if not found.user:  # pyinfra's own check reads all users, which is slow
         server.group(name=f"add group {fleet.app}", group=fleet.app, system=True)
         server.user(name=f"add user {fleet.app}", user=fleet.app, group=fleet.app, system=True, home="/nonexistent",
                     shell="/usr/sbin/nologin", ensure_home=False)
@@ -119,7 +113,7 @@ def app(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None
 
 
 def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
-    """Units and drop-ins. docker-runner.target is started, as units that ran before it was there did not start it."""
+    """Write the app's units. Start docker-runner.target, too: older versions of the units left it stopped."""
     files_of_units = list(wanted.unit_files(fleet, here))
     for path in sorted({os.path.dirname(file.path) for file in files_of_units} - {UNITS}):
         folder(path)
@@ -131,7 +125,7 @@ def units(fleet: Fleet, here: Host, there: dict[str, Entry]) -> None:
 
 
 def docker(fleet: Fleet, found: Found) -> None:
-    """Run Docker so that containers outlive it (live-restore, but for swarm nodes); reload, never restart it."""
+    """Set up Docker, with live-restore unless the host is a swarm node. Reload Docker; never restart it."""
     enable("docker.service", running=True)
     settings = wanted.daemon_json(found.daemon_json, fleet.is_swarm)
     if settings and (fleet.is_swarm or not found.node):
@@ -142,22 +136,21 @@ def docker(fleet: Fleet, found: Found) -> None:
 
 
 def sockets(fleet: Fleet, there: dict[str, Entry]) -> None:
-    """/run/APP and the link to what answers visitors."""
     file = wanted.tmpfiles(fleet)
     written = write(file, there)
-    server.shell(name=f"create what {file.path} asks for", commands=f"systemd-tmpfiles --create {file.path}",
+    server.shell(name=f"create the paths of {file.path}", commands=f"systemd-tmpfiles --create {file.path}",
                  _if=lambda: written.did_change() or f"/run/{fleet.app}/web.sock" not in there)
 
 
 def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -> None:
-    """Remove what an earlier role has left: Consul's definition, nginx's sites, then units, then files."""
+    """Remove what belongs to roles that the host no longer has."""
     if found.registered and not consul.registers(fleet, here):
         path = consul.service_path(fleet.app)
-        server.shell(name=f"remove {path}", commands=(  # back if the agent refuses, so that it is tried again
+        server.shell(name=f"remove {path}", commands=(  # if the reload fails, restore the file for the next try
             f"mv {path} {path}.gone; {RELOAD_CONSUL} || {{ mv {path}.gone {path}; exit 1; }}; rm {path}.gone"))
     for stale in site.stale_sites(fleet, here):
         if set(stale.paths) & set(there):
-            nginx_site(name=f"put nginx site {stale.name} away", site=stale)
+            nginx_site(name=f"remove nginx site {stale.name}", site=stale)
     if running := wanted.stale_units(fleet, here, found.units):
         stop(running)
     gone = [files.file(name=f"remove {path}", path=path, present=False)
@@ -167,7 +160,7 @@ def take_away(fleet: Fleet, here: Host, found: Found, there: dict[str, Entry]) -
 
 
 def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
-    """nginx's sites. They speak http until certbot has its certificate, which it gets over http."""
+    """Set up nginx. If certbot has no certificate yet, serve sites over http, so that certbot can fetch one."""
     folder(site.ACME)
     certificate = fleet.site["tls"] != "certbot" or site.certificate_files(fleet)[0] in there
     changes = put_sites(fleet, here, certificate, out)
@@ -180,35 +173,31 @@ def nginx(fleet: Fleet, here: Host, there: dict[str, Entry], out: Out) -> None:
     enable("nginx.service", running=True)
     if consul.follows(fleet, here):
         unit, changed = consul.unit(fleet.app), any_changed(write(consul.script(), there), *changes)
-        # Started, it also looks who is drained.
+        # The restart makes consul-hosts read which hosts are drained.
         systemd.service(name=f"run {unit}", service=unit, enabled=True, running=True, restarted=changed())
 
 
-# ---- operations under names of their own ----
+# ---- named operations ----
 
 def put_sites(fleet: Fleet, here: Host, certificate: bool, out: Out) -> list[OperationMeta]:
-    """All sites of a host, with TLS if the certificate is there."""
-    return [nginx_site(name=f"put nginx site {each.name} in place", site=each)
+    return [nginx_site(name=f"install nginx site {each.name}", site=each)
             for each in site.sites(fleet, here, certificate, out)]
 
 
 def write(file: File, there: dict[str, Entry] | None = None) -> OperationMeta:
-    """A file that is written whole."""
     return whole_file(name=f"write {file.path}", file=file, seen=there)
 
 
 def folder(path: str, mode: str | None = None, user: str | None = None, group: str | None = None) -> None:
-    """A folder. Without a mode it belongs to others too, and keeps its mode and owner."""
+    """Create a folder. Without `mode`, an existing folder keeps its owner and mode."""
     files.directory(name=f"make folder {path}", path=path, mode=mode, user=user, group=group)
 
 
 def enable(unit: str, running: bool | None = None) -> None:
-    """A unit that starts at boot; `running`: it is started now, too."""
     systemd.service(name=f"enable {unit}", service=unit, enabled=True, running=running)
 
 
 def stop(units: list[str]) -> None:
-    """Units that are stopped, and no longer start at boot."""
     names, enabled = shlex.join(units), shlex.join(
         unit for unit in units if unit.endswith(".target") or unit.startswith("consul-hosts@"))
     server.shell(name=f"stop {', '.join(units)}", _timeout=LONG, commands=[

@@ -1,1 +1,1 @@
-"""Decides what a rollout does and in which order, and does it."""
+"""Plans and runs rollouts: deploys and rollbacks."""

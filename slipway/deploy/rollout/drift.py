@@ -1,4 +1,4 @@
-"""What `status` finds wrong on hosts. Pure: facts in, lines out."""
+"""The problems that `status` shows. Does no I/O."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,35 +12,33 @@ EMPTY: SlotFacts = {"release": None, "units": {}}
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts) -> dict[str, list[str]]:
-    """host name → what is wrong there; hosts without a problem are left out."""
     tags = {name: found["tag"]["tag"] if found["tag"] else "no release" for name, found in facts.items()}
     found = {host.name: list(host_problems(fleet, host, facts[host.name])) for host in hosts}
     if len(set(tags.values())) > 1:
         for name, tag in tags.items():
-            found[name].append(f"{tag} is committed there, and not the same everywhere")
+            found[name].append(f"{tag} is committed, but not on all hosts: deploy again, or roll back")
     return {name: texts for name, texts in found.items() if texts}
 
 
 def host_problems(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    """What is wrong with one host, for itself."""
     yield from preflight.host_problems(fleet, host, facts)
     yield from not_running(host, facts)
     if facts["staged"]:
-        yield "settings are staged, and live with the next deploy"
+        yield "settings are staged: they go live with the next deploy"
     if facts["torn"]:
-        yield f"{facts['torn']} lines of releases.log are torn, and left out"
+        yield f"{facts['torn']} lines of releases.log are damaged and ignored"
     if facts["attempt"] and not facts["lock"]:
-        yield (f"a deploy of {facts['attempt']['tag']} died there; the next deploy or rollback settles it")
+        yield (f"a deploy of {facts['attempt']['tag']} died; the next deploy or rollback cleans up")
 
 
 def not_running(host: Host, facts: Facts) -> Iterator[str]:
-    """What of the committed release does not run, or not well."""
+    """Yield the problems of the committed release: it is not live, or a process does not run well."""
     tag = facts["tag"]
     if not tag:
         return
     slot = facts["slots"].get(facts["live"] or "", EMPTY)
     if not facts["lock"] and slot["release"] and slot["release"] != tag:
-        yield f"{slot['release']['tag']} is live, and {tag['tag']} is committed"
+        yield f"{slot['release']['tag']} is live, but {tag['tag']} is committed"
     for role, unit in slot["units"].items():
         yield from unhealthy(role, unit, facts)
     for role, process in facts["alone"].items():
@@ -51,23 +49,21 @@ def not_running(host: Host, facts: Facts) -> Iterator[str]:
 
 
 def unhealthy(role: str, unit: Mapping[str, Any], facts: Facts) -> Iterator[str]:
-    """What is wrong with the unit of a role in the live slot."""
     yield from restarting(role, unit, f"{role}-{facts['live']}", facts)
     if not running(unit) or unit.get("health", "ready") not in ("ready", "consuming"):
         yield f"{role} is {unit.get('state')}, {unit.get('health', 'not running')}"
 
 
 def running(unit: Mapping[str, Any]) -> bool:
-    """Whether a unit runs, or is about to."""
     return unit.get("state") in ("active", "activating", "reloading")
 
 
 def restarting(role: str, unit: Mapping[str, Any], name: str, facts: Facts) -> Iterator[str]:
-    """Whether a container ends again and again: its unit has restarted it N times, the last time less than N minutes
-    and less than an hour ago. A container that its unit has only adopted is older."""
+    """Yield a problem if a unit keeps restarting. It does if the container's age in minutes is below the
+    number of restarts, and below 60."""
     restarts = int(unit.get("restarts") or 0)
     born = [made for found, (_, _, made) in facts["containers"].items() if found.endswith(f"-{name}")]
     age = facts["now"] - born[0] if born else 0
     if facts["docker"] and age < 60 * min(restarts, 60):
-        yield (f"{role} ends again and again: its unit restarted {restarts} x, its container is {age:.0f} s old:"
+        yield (f"{role} keeps exiting: its unit restarted {restarts} x, its container is {age:.0f} s old:"
                " see make logs")

@@ -1,4 +1,4 @@
-"""The health of a rollout's hosts: the first that is sick ends the steps under way."""
+"""The health of a rollout's hosts. The first sick host stops the running steps."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -9,16 +9,15 @@ from ..ssh.validate import Event, Tell
 
 @dataclass
 class Health:
-    """The hosts' health since a rollout began; `tell` hears of all events."""
+    """Passes the hosts' events to `tell`, and keeps the problem of the first sick host."""
 
     tell: Tell
-    lenient: bool = False  # a web that ends as it starts may need migrations that are to come
-    died: HostProblem | None = None  # the first web that ended so
+    lenient: bool = False  # True: a web may exit while booting, because it may need the migrations
+    died: HostProblem | None = None  # the problem of the first web that exited while booting
     alarm: asyncio.Event = field(default_factory=asyncio.Event)
-    cause: HostProblem | None = None  # of the alarm: the first that is sick
+    cause: HostProblem | None = None  # the problem of the first sick host
 
     def hear(self, event: Event) -> None:
-        """Take an event of a host. One that is not healthy ends the steps under way, at once."""
         if event["event"] != "sick":
             return self.tell(event)
         problem = HostProblem(event["problem"], more=event["more"])
@@ -33,8 +32,8 @@ class Health:
             self.alarm.set()
 
     def boots(self, migrated: bool) -> bool:
-        """From now on no web may end as it starts. Returns whether one has before the database was `migrated`, so that
-        all are to be started anew; else raises the HostProblem of the first that has."""
+        """Return True if a web process exited while booting. Web must then restart after the migrations. If
+        `migrated` is False, raise the HostProblem of the exit instead. Allow no later exit."""
         self.lenient, died = False, self.died
         self.died = None
         if died and not migrated:

@@ -1,4 +1,4 @@
-"""Commands of the team, run here and fed the record of a deploy as JSON."""
+"""Runs the team's hooks: the commands in the table [hooks] of production.toml."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ SECONDS = 300
 
 
 class HookRecord(TypedDict):
-    """What a hook reads."""
+    """The JSON that a hook gets on stdin."""
 
     version: int
     id: str
@@ -29,30 +29,30 @@ class HookRecord(TypedDict):
 
 
 async def failure(command: str, record: Mapping[str, object], seconds: float) -> str:
-    """Run a hook; why it failed, "" if it did not."""
     try:
         done = await process.run(["sh", "-c", command], json.dumps(record).encode(), seconds, stdout=sys.stderr,
                                  stderr=None)
-        return f"exit {done.code}" if done.code else ""
+        return f"exit code {done.code}" if done.code else ""
     except HostProblem:
-        return f"no end within {seconds:g} s"
+        return f"did not end within {seconds:g} s"
     except OSError as error:
         return f"cannot be started: {error.strerror}"
 
 
 async def run(command: str, record: HookRecord, must: bool = False) -> None:
-    """Run a hook, if there is one. Only where it `must` succeed does its failure count: then Refused is raised."""
+    """Run a hook, unless `command` is "". If the hook fails, raise Refused if `must` is True, else print a warning."""
     if not command:
         return
     said = await failure(command, record, SECONDS)
     if said and must:
-        raise Refused(f"hooks.before forbids it: {command}: {said}")
+        raise Refused(f"hooks.before stopped the rollout: {command}: {said}")
     if said:
         print(f"deploy: warning: hook failed; the deploy is unaffected: {command}: {said}", file=sys.stderr)
 
 
 async def around(commands: Mapping[str, str], record: HookRecord, began: float, work: Awaitable[None]) -> float:
-    """Do a deploy and run the hook of its end, but for one refused or locked. Returns seconds since `began`."""
+    """Await `work`, then run the hook `committed` or `failed`. If `work` raises Refused or Locked, run no hook. Return
+    the seconds since `began`."""
     try:
         await work
     except (Refused, Locked):
@@ -66,5 +66,4 @@ async def around(commands: Mapping[str, str], record: HookRecord, began: float, 
 
 
 def since(began: float) -> float:
-    """Seconds, to a tenth."""
     return round(time.monotonic() - began, 1)

@@ -1,4 +1,4 @@
-"""What the verdicts on migrations mean for a deploy or rollback. Pure."""
+"""Decides if a rollout may go on: the older release must be able to work with the newer migrations. Does no I/O."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,34 +7,33 @@ from typing import Any
 from ..errors import Refused
 from .plan import PENDING, Step
 
-HARMS = {"deploy": "with these migrations the release that is live cannot work; split them in two releases, or"
+HARMS = {"deploy": "the live release cannot work with these migrations: split them into two releases, or"
                    " take the risk with --allow-incompatible:",
-         "rollback": "with these migrations, applied since, that release cannot work; take the risk with"
+         "rollback": "that release cannot work with these migrations, already applied; take the risk with"
                      " --allow-incompatible:"}
-UNKNOWN = {"deploy": "nobody has judged whether the release that is live can work with these migrations; {cure}"
-                     " (--allow-incompatible is for what was judged):",
-           "rollback": "nobody has judged whether that release can work with these migrations, applied since; {cure};"
-                       " or take the risk with --allow-incompatible:"}
+UNKNOWN = {"deploy": "the build did not check if the live release can work with these migrations: {cure}"
+                     " (--allow-incompatible does not allow unchecked ones):",
+           "rollback": "the build did not check if that release can work with these migrations, already applied:"
+                       " {cure}; or take the risk with --allow-incompatible:"}
 
-UNTOLD = ("whether that release can work with the migrations applied since cannot be found out: {why}; try again, or"
+UNTOLD = ("cannot find out if that release can work with the migrations already applied: {why}; try again, or"
           " take the risk with --allow-incompatible")
-OLDER = "{} was live before: it is refused if it cannot work with the migrations applied since"
+OLDER = "{} was live before: it is refused if it cannot work with the migrations already applied"
 
 
 def needed(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[Step, ...]:
-    """Return the group's steps without a `migrate` for which, as `judged`, the release says all is applied."""
+    """Return the steps, without `migrate` if the new release has reported that all migrations are applied."""
     return tuple(step for step in group if not (step.where == PENDING and judged.get("applied") is True))
 
 
 def anew(group: tuple[Step, ...]) -> tuple[Step, ...]:
-    """The steps of a group where webs may have ended for want of migrations."""
+    """Change the step `ready`, to restart web first: web may have exited because migrations were missing."""
     return tuple(replace(step, args={**step.args, "anew": True}) if step.name == "ready" else step for step in group)
 
 
 def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, urgent: bool = False) -> list[str]:
-    """Raise Refused for incompatible or unjudged migrations in the answers to `verdicts`; else return what is let pass,
-    a line each. `allowed` lets incompatible ones pass, and unjudged ones that a release lacks; an `urgent` rollback, to
-    the release before, needs no judgment."""
+    """Return warnings. Raise Refused if migrations forbid the rollout. `allowed`: accept incompatible migrations.
+    `urgent`: the rollback has no tag. With `allowed` or `urgent`, accept unchecked migrations that the target lacks."""
     refused: list[list[str]] = []
     passed: list[list[str]] = []
     for answer in (answer for (step, _), answer in answers.items() if step == "verdicts"):
@@ -50,4 +49,4 @@ def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, ur
             (passed if allowed or urgent else refused).append([UNTOLD.format(why=why)])
     if refused:
         raise Refused("\n".join(line for lines in refused for line in lines))
-    return [" ".join(["let pass:", *map(str.strip, lines)]) for lines in passed]
+    return [" ".join(["allowed:", *map(str.strip, lines)]) for lines in passed]

@@ -1,4 +1,4 @@
-"""The steps of a deploy or rollback, from the fleet's state and a target. Pure."""
+"""The steps of a deploy or rollback. Does no I/O."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -7,61 +7,53 @@ from typing import Any
 
 from ..config import Fleet, Host
 
-UPLOAD = 600  # seconds that static files may take into their bucket
-PENDING = "where some are pending"  # of the step migrate
-PerHost = dict[str, dict[str, Any]]  # host name → more
+UPLOAD = 600  # seconds for uploading static files to the bucket
+PENDING = "if some are pending"  # the condition under which the step migrate runs
+PerHost = dict[str, dict[str, Any]]  # host name → values for this host only
 
 
 @dataclass(frozen=True)
 class StepKind:
-    """A kind of step; agent/steps/ does it.
+    """A kind of step. The steps' code is in agent/steps/."""
 
-    `limit`: seconds for it, besides its argument `seconds`; a host that is gone is noticed earlier. `undo`: what a
-    takeback does about it; `harmless`: there is nothing to take back.
-    """
-
-    limit: int
-    undo: str = ""
-    harmless: bool = False
+    limit: int  # seconds that the step may take; its argument `seconds` is added
+    undo: str = ""  # how a takeback undoes the step, as the command `plan` prints it
+    harmless: bool = False  # True: a takeback has nothing to undo
 
 
-STEP_KINDS = {  # in their order
-    "begin": StepKind(600, "a slot that was emptied stays empty", harmless=True),
+STEP_KINDS = {  # in the order of a deploy
+    "begin": StepKind(600, "the emptied slot stays empty", harmless=True),
     "pull": StepKind(3600, "the image stays", harmless=True),
     "verdicts": StepKind(900, harmless=True),
-    "publish": StepKind(660, "the files stay, nothing names them"),
-    "upload": StepKind(120, "the files stay, nothing names them"),
-    "migrate": StepKind(120, "none: the old release works with the new database"),
+    "publish": StepKind(660, "the files stay, unused"),
+    "upload": StepKind(120, "the files stay, unused"),
+    "migrate": StepKind(120, "none: the old release works with it"),
     "start": StepKind(120, "drain and stop what was started"),
     "ready": StepKind(120),
     "pause": StepKind(120, "old workers consume again"),
-    "update": StepKind(3600, "update back to the release before"),  # of a swarm
+    "update": StepKind(3600, "update back to the release before"),  # Swarm only
     "flip": StepKind(120, "flip back to the old slot"),
     "watch": StepKind(120),
-    "replace": StepKind(480, "the old processes again"),
-    "prepare": StepKind(120, "remove what was written"),
-    "promise": StepKind(60, "remove what was written, unless a host has committed"),
+    "replace": StepKind(480, "restart the old processes"),
+    "prepare": StepKind(120, "remove the prepared files"),
+    "promise": StepKind(60, "remove them, unless a host has committed"),
     "commit": StepKind(240, "none: from here a deploy only goes forward"),
 }
 
 
 @dataclass(frozen=True)
 class Target:
-    """The release to bring. `action`: deploy, rollback or restart (a deploy of what is live)."""
-
-    action: str
+    action: str  # deploy, rollback, or restart (of the live release)
     tag: str
     digest: str = ""
-    releases: PerHost = field(default_factory=dict)  # {"image_id", "digest"}, for a rollback
-    sources: PerHost = field(default_factory=dict)  # {"reference", "credentials"}, where the image comes by ssh
-    judge: str = ""  # the host that judges migrations; "" where there are none to judge
+    releases: PerHost = field(default_factory=dict)  # {"image_id", "digest"} of the release, for a rollback
+    sources: PerHost = field(default_factory=dict)  # {"reference", "credentials"}, if the image comes by ssh
+    judge: str = ""  # the host that judges migrations; "": nothing to judge
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says of a deploy. `parallel`: None for what [rollout] says."""
-
-    parallel: int | None = None
+    parallel: int | None = None  # number of hosts at once; None: as `parallel` in [rollout] says
     bake: bool = True
     allow_incompatible: bool = False
     allow_dirty: bool = False
@@ -70,21 +62,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Step:
-    """One step on `hosts` (names), all at once. `args` are the agent's."""
-
     name: str
     hosts: tuple[str, ...]
     args: dict[str, Any] = field(default_factory=dict)
-    each: PerHost = field(default_factory=dict)  # host name → more args
-    where: str = ""  # it is done only there: see migrations.needed
+    each: PerHost = field(default_factory=dict)  # host name → further arguments of the step on this host
+    where: str = ""  # PENDING: run the step only if migrations are pending
 
     @property
     def limit(self) -> int:
-        """Seconds after which it has failed where no answer has come."""
         return STEP_KINDS[self.name].limit + int(self.args.get("seconds", 0))
 
     def args_for(self, host: str) -> dict[str, Any]:
-        """The agent's arguments on one host."""
         return {**self.args, **self.each.get(host, {})}
 
 
@@ -93,8 +81,7 @@ Groups = Iterator[tuple[Step, ...]]
 
 def plan(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options,
          attempt: dict[str, str]) -> list[tuple[Step, ...]]:
-    """Return the steps in groups: a group's at the same time, one group after the other. `attempt`: its "id", and
-    "who"."""
+    """Return groups of steps. A group's steps run at the same time. `attempt`: the rollout's "id" and user ("who")."""
     groups = [*beginning(fleet, hosts, target, options, attempt), *starting(fleet, hosts, target),
               *(switching_back(fleet, hosts) if target.action == "rollback" else switching(fleet, hosts, options)),
               *committing(hosts)]
@@ -102,7 +89,7 @@ def plan(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options,
 
 
 def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options, attempt: dict[str, Any]) -> Groups:
-    """Begin and pull, which neither visitors nor tasks notice."""
+    """Yield the first steps, `begin` and `pull`. Visitors and tasks do not notice them."""
     names, rollout = all_of(hosts), fleet.rollout
     attempt = {**attempt, "action": target.action, "tag": target.tag, "digest": target.digest, "image_id": "",
                "image": fleet.image, **{key: rollout[key] for key in ("keep_warm", "drain", "keep_releases")},
@@ -113,8 +100,8 @@ def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Opti
 
 
 def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
-    """Start the idle slot, until it is ready. Web may start while the database changes; workers would begin to work.
-    The first start goes to all hosts: from there on each keeps a record of the deploy."""
+    """Yield the steps that start the new release in the idle slot. Hosts without web also run the step `start` for web,
+    because every host must record the rollout. Workers start after migrations, because they take tasks at once."""
     names, rollout, judge = all_of(hosts), fleet.rollout, Step("verdicts", (target.judge,) if target.judge else ())
     behind = having_behind(fleet, hosts)
     if target.action != "rollback":
@@ -131,25 +118,23 @@ def starting(fleet: Fleet, hosts: Sequence[Host], target: Target) -> Groups:
 
 
 def ready(fleet: Fleet, hosts: Sequence[Host], roles: list[str]) -> Step:
-    """The step that waits until these roles work."""
     return Step("ready", having(hosts, *roles), {"seconds": fleet.rollout["ready"], "smoke": fleet.rollout["smoke"],
                                                  "roles": roles})
 
 
 def having_behind(fleet: Fleet, hosts: Sequence[Host]) -> list[str]:
-    """The roles besides web that run in slots here."""
     return [role for role in fleet.behind_web() if having(hosts, role)]
 
 
 def upload(fleet: Fleet, names: Sequence[str]) -> Step:
-    """The step that brings static files into the bucket that all hosts' pages name, if there is one: from one host."""
+    """Return the step that uploads static files to the bucket, from one host. Without a bucket, no host runs it."""
     bucket = fleet.static["publish"]
     return Step("upload", tuple(names[:1]) if bucket else (), {"bucket": bucket, "seconds": UPLOAD})
 
 
 def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
-    """Bring tasks and visitors to the new release: on the canary, then in waves, then what runs alone. Each host is
-    watched from its flip on; the steps called watch only give it time."""
+    """Yield the steps that move tasks and visitors: first on one host (the canary), then on waves of hosts. Then
+    replace processes without `overlap`. The step `flip` begins the watch of a host; the step `watch` only waits."""
     web, rollout = having(hosts, "web"), fleet.rollout
     rest = tuple(name for name in all_of(hosts) if name not in web)
     cap = rollout["parallel"] if options.parallel is None else options.parallel
@@ -168,7 +153,7 @@ def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
 
 
 def waves(names: Sequence[str], cap: int) -> Iterator[tuple[str, ...]]:
-    """The names in waves: after a canary 2, 4, 8 and so on, with a `cap` never more than that (0: none)."""
+    """Split `names` into waves of 2, 4, 8… names, but of at most `cap` names (0: no limit)."""
     size = 2
     while names:
         many = min(size, cap or size)
@@ -177,8 +162,8 @@ def waves(names: Sequence[str], cap: int) -> Iterator[tuple[str, ...]]:
 
 
 def switching_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
-    """The same for a rollback, which is urgent: visitors first, on all hosts at once. Then the rest, which the agent
-    tells of and lets pass where it does not get ready."""
+    """Yield the steps of a rollback that move first visitors, because they cannot wait, then tasks. If a role other
+    than web does not get ready, the agent reports this, but does not fail."""
     behind = having_behind(fleet, hosts)
     yield (Step("flip", all_of(hosts), {"smoke": fleet.rollout["smoke"]}),)
     yield (Step("pause", having(hosts, "worker")), Step("start", having(hosts, *behind), {"roles": behind}))
@@ -187,41 +172,38 @@ def switching_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
 
 
 def committing(hosts: Sequence[Host]) -> Groups:
-    """Commit in two phases; only the last is final."""
+    """Yield the steps of the commit. Until the last step, hosts can still go back."""
     yield (Step("prepare", all_of(hosts)),)
     yield (Step("promise", all_of(hosts)),)
     yield (Step("commit", all_of(hosts)),)
 
 
 def replace(fleet: Fleet, hosts: Sequence[Host]) -> Step:
-    """The step that moves what runs alone to the new release, and ends what does not stay in the old slot."""
+    """Return the step that replaces processes without `overlap`, and stops the team's own processes in the old slot."""
     passing = [name for name in fleet.behind_web() if not fleet.processes[name].stays]
     return Step("replace", having(hosts, *fleet.alone(), *passing), {"seconds": fleet.rollout["ready"]})
 
 
 def judge(hosts: Sequence[Host]) -> str:
-    """Return the host that judges migrations, one with a web if there is one; "" without hosts."""
+    """Return the name of the host that examines the migrations, preferably one with web; "" if `hosts` is empty."""
     return next((host.name for host in sorted(hosts, key=lambda host: not host.has("web"))), "")
 
 
 def all_of(hosts: Sequence[Host]) -> tuple[str, ...]:
-    """The names of hosts."""
     return tuple(host.name for host in hosts)
 
 
 def having(hosts: Sequence[Host], *roles: str) -> tuple[str, ...]:
-    """The names of the hosts that have one of these roles."""
     return tuple(host.name for host in hosts if any(host.has(role) for role in roles))
 
 
-def shown(groups: Sequence[tuple[Step, ...]]) -> list[str]:
-    """The plan as lines: number, step, hosts, undo. Steps of a group share a number."""
-    lines = []
+def shown(groups: Sequence[tuple[Step, ...]]) -> list[tuple[str, ...]]:
+    """Return the plan as rows of a table. The steps of a group get the same number."""
+    rows: list[tuple[str, ...]] = [("", "step", "hosts", "a takeback")]
     for number, group in enumerate(groups, 1):
         for step in group:
             roles = f" {'+'.join(step.args['roles'])}" if step.name in ("start", "ready") else ""
             seconds = f" {step.args['seconds']} s" if step.name == "watch" else ""
-            undo = f"   undo: {STEP_KINDS[step.name].undo}" if STEP_KINDS[step.name].undo else ""
-            where = f", {step.where}" if step.where else ""
-            lines.append(f"{number:3}. {(step.name + roles + seconds):18} {', '.join(step.hosts)}{where}{undo}")
-    return lines
+            hosts = ", ".join(step.hosts) + (f", {step.where}" if step.where else "")
+            rows.append((f"{number}.", step.name + roles + seconds, hosts, STEP_KINDS[step.name].undo))
+    return rows

@@ -1,4 +1,4 @@
-"""What keeps hosts from a deploy, and which release a rollback goes to. Pure: facts in, problems out."""
+"""Checks hosts before a deploy, and finds the release for a rollback. Does no I/O."""
 
 import functools
 import hashlib
@@ -14,15 +14,15 @@ from ..errors import Locked, Refused, on_hosts
 from ..server import files as server
 from .plan import Target
 
-AllFacts = Mapping[str, Facts]  # by host name
+AllFacts = Mapping[str, Facts]  # host name → facts
 
 MIN_FREE = {"docker root": 256 * 2**20, "/var/www": 16 * 2**20, "/var/log": 16 * 2**20, "/run": 4 * 2**20}  # bytes free
-VERSIONS = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}  # the least
+VERSIONS = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}  # minimum versions
 
 
 def expected(fleet: Fleet, host: Host) -> dict[str, str]:
-    """path → sha256 of the files that provisioning would write for the app from this checkout. HOSTS variables carry no
-    docker options, so /etc/default/APP is not compared then."""
+    """Return path → sha256 of the files that provisioning writes. If variables such as HOSTS define the fleet,
+    leave out /etc/default/APP, because no variable sets its docker options."""
     files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
     return {file.path: digest(file.content) for file in files if not file.once
             and not (fleet.by_variables and file.path == f"/etc/default/{fleet.app}")}
@@ -30,12 +30,10 @@ def expected(fleet: Fleet, host: Host) -> dict[str, str]:
 
 @functools.lru_cache(1000)
 def digest(text: str) -> str:
-    """Its sha256."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Target) -> dict[str, list[str]]:
-    """host name → all that keeps it from the target; hosts without a problem are left out."""
     back = target.action == "rollback"
     found = {host.name: [*host_problems(fleet, host, facts[host.name], back, is_warm(facts[host.name], target)),
                          *(busy(facts[host.name]) if not back else ())]
@@ -44,7 +42,8 @@ def problems(fleet: Fleet, hosts: Sequence[Host], facts: AllFacts, target: Targe
 
 
 def host_problems(fleet: Fleet, host: Host, facts: Facts, back: bool = False, warm: bool = False) -> Iterator[str]:
-    """Say what is wrong with a host. Going `back` ignores settings; a `warm` release needs no memory."""
+    """Yield a host's problems. `back`: True for a rollback, which needs fewer checks. `warm`: True if the idle slot
+    still runs the target release; then memory is not checked."""
     yield from fitness(facts)
     yield from provisioning(fleet, host, facts)
     yield from room(fleet, facts)
@@ -52,12 +51,11 @@ def host_problems(fleet: Fleet, host: Host, facts: Facts, back: bool = False, wa
     yield from elsewhere(fleet, host, facts)
     yield from scheme(fleet, host, facts) if not back else ()
     yield from sqlite(fleet, facts) if not back else ()
-    if facts["blind"] and not back:  # which is not watched
+    if facts["blind"] and not back:  # a deploy is watched in nginx's log; a rollback is not watched
         yield facts["blind"]
 
 
 def fitness(facts: Facts) -> Iterator[str]:
-    """What the agent found wrong, programs that are too old, and a Docker that does not answer."""
     yield from facts["problems"]
     yield from too_old("systemd", str(facts["systemd"]))
     yield from too_old("python3", ".".join(map(str, facts["python"])))
@@ -68,48 +66,43 @@ def fitness(facts: Facts) -> Iterator[str]:
 
 
 def too_old(name: str, version: str) -> Iterator[str]:
-    """Whether a program's version is below the least in VERSIONS."""
     least = VERSIONS.get(name, ())
     numbers = re.findall(r"^[0-9.]{0,30}", version)
     if tuple(int(part) for part in numbers[0].split(".") if part) < least:
-        yield f"{name} is {version or 'of no known version'}, and {'.'.join(map(str, least))} or newer is needed"
+        yield f"{name} is {version or 'of unknown version'}, but {'.'.join(map(str, least))} or newer is needed"
 
 
 def provisioning(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    """Files that differ from this checkout's, and settings that are malformed."""
     wanted = expected(fleet, host)
     missing = [path for path in wanted if not facts["files"].get(path)]
     old = [path for path in wanted if facts["files"].get(path) not in ("", None, wanted[path])]
     if missing:
         yield f"is not provisioned, {missing[0]} is missing: run make provision"
     elif old:
-        yield f"{', '.join(old)} not as in this checkout: run make provision"
+        yield f"differs from this checkout in {', '.join(old)}: run make provision"
     yield from facts["settings"] if not missing else ()
 
 
 def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
-    """Whether the disk does for one more release."""
     for path, least in (("/var/www/" + fleet.app, MIN_FREE["/var/www"]), ("/run", MIN_FREE["/run"]),
                         ("/var/log", MIN_FREE["/var/log"]), (facts["docker"].get("root"), MIN_FREE["docker root"])):
         if path in facts["free"] and facts["free"][path] < least:
-            yield f"{path} has {facts['free'][path] // 2**20} MB free, and {least // 2**20} are needed"
+            yield f"{path} has {facts['free'][path] // 2**20} MB free, but needs {least // 2**20} MB"
 
 
 def memory(facts: Facts) -> Iterator[str]:
-    """Whether there is memory for a second slot."""
     if facts["memory"] < facts["need"]:
-        yield (f"{mega(facts['memory'])} of memory are free, and a second slot needs {mega(facts['need'])}: give the"
-               " server more, or the app fewer processes (WEB_CONCURRENCY, WORKER_CONCURRENCY), or end an old release"
-               " that another app there keeps warm: systemctl start OTHER-retire")
+        yield (f"{mega(facts['memory'])} of memory are free, but a second slot needs {mega(facts['need'])}: give the"
+               " server more, or the app fewer processes (WEB_CONCURRENCY, WORKER_CONCURRENCY), or stop the old"
+               " release of another app there, if it is still warm: systemctl start OTHER-retire")
 
 
 def mega(size: int) -> str:
-    """Bytes, for people."""
     return f"{size // 2**20} MB"
 
 
 def is_warm(facts: Facts, target: Target) -> bool:
-    """Whether a rollback finds its release running in the idle slot, and so starts nothing."""
+    """Return True for a rollback if the idle slot still runs the target release."""
     idle = facts["slots"].get({"a": "b", "b": "a"}.get(facts["live"] or "", ""))
     return (target.action == "rollback" and idle is not None and idle["release"] is not None
             and idle["release"]["tag"] == target.tag
@@ -117,48 +110,46 @@ def is_warm(facts: Facts, target: Target) -> bool:
 
 
 def busy(facts: Facts) -> Iterator[str]:
-    """One-off containers started by hand: a deploy's may have their names, and two migrations never run at once."""
+    """Yield a problem for each running command that somebody started by hand: a deploy may need its container name,
+    and two migrations must not run at once."""
     for name, since in facts["one_offs"].items():
-        yield f"{name} runs since {since}, started by hand: wait for its end"
+        yield f"{name} was started by hand at {since} and still runs: wait for its end"
 
 
 def elsewhere(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    """Whether beat or a process of the team's runs on a host without that role."""
     found = {name.removeprefix(f"{fleet.app}-").partition("-")[0] for name in facts["containers"]}
     for role in sorted(found - {*host.roles, "web", "worker"}):
-        yield f"{role} runs there, but the host does not have the role {role}: run make provision"
+        yield f"{role} runs, but the host does not have the role {role}: run make provision"
 
 
 def scheme(fleet: Fleet, host: Host, facts: Facts) -> Iterator[str]:
-    """Say where SITE_URL is wrong, or disagrees with nginx or [site] on http or https."""
     if not host.has("web"):
         return
     tls, site = fleet.site["tls"], facts["site"]
     wanted = site["scheme"] if fleet.by_variables else "http" if tls == "off" else "https"
     if why := wrong_site(site["url"]):
-        yield (f"SITE_URL {why}: set it to https://… by make env ARGS='set SITE_URL', say in [site] where TLS ends"
-               ' (tls = "files", "certbot" or "elsewhere") and run make provision')
+        yield (f"SITE_URL {why}: set it to https://… by make env ARGS='set SITE_URL', set tls in [site] to"
+               ' "files", "certbot" or "elsewhere", and run make provision')
     elif site["scheme"] not in ("", wanted):
-        yield f'nginx there is not as tls = "{tls}" in [site] says: run make provision'
+        yield f'nginx does not match tls = "{tls}" in [site]: run make provision'
     elif wanted == "http" and site["url"].startswith("https:"):
-        yield (f'SITE_URL is {site["url"]} and TLS is off: visitors would be sent to a port where nothing listens. Say'
-               ' in [site] where TLS ends (tls = "files", "certbot" or "elsewhere") and run make provision; or, to try'
-               ' it without TLS, set it to http://localhost by make env ARGS="set SITE_URL"')
+        yield (f'SITE_URL is {site["url"]}, but TLS is off: visitors would be sent to a port where nothing listens. Set'
+               ' tls in [site] to "files", "certbot" or "elsewhere", and run make provision; or, to try it without'
+               ' TLS, set SITE_URL to http://localhost by make env ARGS="set SITE_URL"')
     elif wanted == "https" and site["url"].startswith("http:"):
-        yield (f'SITE_URL is {site["url"]} and visitors come by https (tls = "{tls}"): set it to https://… by make env'
-               ' ARGS="set SITE_URL"; or say tls = "off" in [site] and run make provision')
+        yield (f'SITE_URL is {site["url"]}, but visitors use https (tls = "{tls}"): set it to https://… by make env'
+               ' ARGS="set SITE_URL"; or set tls = "off" in [site] and run make provision')
 
 
 def sqlite(fleet: Fleet, facts: Facts) -> Iterator[str]:
-    """Whether SQLite's file is one, and outlives a container."""
     if facts["sqlite"] is not None and len(fleet.app_hosts) > 1:
-        yield "DATABASE_URL is SQLite's, and each server would have a file of its own: use Postgres, or a single server"
+        yield "DATABASE_URL names SQLite, but each server would have its own file: use Postgres, or only one server"
     elif facts["sqlite"]:
         yield facts["sqlite"]
 
 
 def nobody_else(facts: AllFacts) -> None:
-    """Raise Locked where somebody is changing a host, before any hook runs. Retirements are short, and waited for."""
+    """Raise Locked if somebody else is changing a host. Ignore hosts that only stop their old slot."""
     locks = {name: [f"locked: {found['lock']}"] for name, found in facts.items()
              if found["lock"] and not found["lock"].startswith("retirement")}
     if locks:
@@ -166,28 +157,26 @@ def nobody_else(facts: AllFacts) -> None:
 
 
 def tags(facts: AllFacts) -> set[str]:
-    """The committed tags of all hosts, "" for a host without one."""
     return {found["tag"]["tag"] if found["tag"] else "" for found in facts.values()}
 
 
 def was_live(facts: AllFacts, tag: str) -> bool:
-    """Whether a tag has been committed on any host."""
     return any(record["tag"] == tag and record["outcome"] == "committed"
                for found in facts.values() for record in found["known"])
 
 
 def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:
-    """Return the hosts that leave another release than this tag; if none does, all that have a release."""
+    """Return the hosts whose release is not `tag`; if there is no such host, all hosts with a release."""
     tags = {host.name: live["tag"] for host in hosts if (live := facts[host.name]["tag"])}
     return [host for host in hosts if tags.get(host.name, tag) != tag] or [
         host for host in hosts if host.name in tags]
 
 
 def revert_of(facts: AllFacts) -> dict[str, Release]:
-    """host name → the Release that a rollback goes to. Raises Refused where there is none, or hosts differ."""
+    """Return host name → the release before the live one. Raise Refused if no host has one, or hosts differ."""
     reverts = {name: found["revert"] for name, found in sorted(facts.items()) if found["revert"]}
     if len({release["tag"] for release in reverts.values()}) > 1 or reverts and len(reverts) < len(facts):
-        raise Refused("hosts would not go back to the same release, say which by --to TAG\n" + on_hosts(
+        raise Refused("hosts would go back to different releases: choose one by --to TAG\n" + on_hosts(
             {name: [reverts[name]["tag"] if name in reverts else "none"] for name in facts}))
     if not reverts:
         raise Refused("there is no earlier release to go back to")
@@ -195,7 +184,8 @@ def revert_of(facts: AllFacts) -> dict[str, Release]:
 
 
 def recorded(facts: AllFacts, tag: str) -> dict[str, Record]:
-    """Return host name → newest committed record of a tag, else another host's. Raises Refused if none has one."""
+    """Return host name → its newest record of a committed rollout to `tag`. A host without such a record gets another
+    host's. Raise Refused if no host has one."""
     known = {name: [record for record in found["known"] if record["tag"] == tag
                     and record["outcome"] == "committed"] for name, found in facts.items()}
     some = [record for records in known.values() for record in records]

@@ -1,5 +1,3 @@
-"""A deploy or rollback from beginning to end: looks, decides, does, and takes back when it goes wrong."""
-
 import asyncio
 import contextlib
 import os
@@ -8,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..agent.answers import Facts
+from ..agent.answers import Facts, Watched
 from ..config import Fleet, Host
 from ..env.changes import gone_back
 from ..errors import DeployError, Divided, HostProblem, Interrupted, Locked, Refused, on_hosts
@@ -24,12 +22,13 @@ from .plan import STEP_KINDS, Options, Step, Target, judge, plan
 from .run import Run, report
 from .target import Targeting, serves
 
+CURE = "; correct the cause, then deploy again"
 Group = tuple[Step, ...]
 
 
 @dataclass
 class Rollout:
-    """A deploy or a rollback (`action`) that is asked for. A rollback without a `tag` goes to REVERT."""
+    """A whole deploy or rollback (`action`). Without a `tag`, a rollback goes to the release before the live one."""
 
     fleet: Fleet
     hosts: list[Host]
@@ -40,14 +39,15 @@ class Rollout:
     skip_unreachable: bool = False
     id: str = field(default_factory=lambda: os.urandom(6).hex())
     began: float = field(default_factory=time.monotonic)
+    watched: dict[str, Watched] = field(default_factory=dict)  # host name → its counts of answers and errors
 
     async def plan(self) -> list[Group]:
-        """The groups of steps that would be done. Nothing is changed. Raises Refused."""
         async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
             return (await self._decide(hosts, stack))[1]
 
     async def run(self) -> None:
-        """Do it. Raises Refused, Locked, DeployError when it was taken back, Divided."""
+        """Run all steps. Raise Refused or Locked if they must not run, Divided if hosts may have different
+        releases, DeployError for any other failure."""
         self.began = time.monotonic()
         with ignored():
             async with self._connections() as hosts, contextlib.AsyncExitStack() as stack:
@@ -55,14 +55,12 @@ class Rollout:
                 seconds = await hooks.around(self.fleet.hooks, record, self.began,
                                              self._do(Run(hosts, Health(self.tell)), groups, target))
                 self.tell({"event": "result", "outcome": "committed", "action": target.action, "tag": target.tag,
-                           "seconds": seconds, "text": f"{target.tag} is live on {', '.join(record['hosts'])}"
-                                                       f" ({seconds:.1f} s)"})
+                           "seconds": seconds, "answers": self.watched, "text": live(record, seconds, self.watched)})
 
-    # ---- deciding ----
+    # ---- plan ----
 
     async def _begin(self, hosts: Connections, stack: contextlib.AsyncExitStack) -> tuple[
             Target, list[Group], HookRecord]:
-        """What comes before the first change."""
         try:
             with heeded():
                 target, groups, facts = await self._decide(hosts, stack)
@@ -78,7 +76,9 @@ class Rollout:
 
     async def _decide(self, hosts: Connections, stack: contextlib.AsyncExitStack) -> tuple[
             Target, list[Group], dict[str, Facts]]:
-        """(Target, groups of steps, facts) after a look at all hosts. Raises Refused with all problems of all hosts."""
+        """Inspect all hosts; return (target release, groups of steps, host name → facts). If hosts have problems, raise
+        Refused with all problems."""
+        self.tell({"event": "progress", "text": f"checking {', '.join(host.name for host in self.hosts)}"})
         targeting = Targeting(self.fleet, self.action, self.tag, hosts, stack)
         silent = await hosts.connect(self.skip_unreachable)
         resolved, (facts, more) = await asyncio.gather(targeting.resolve(), hosts.facts(
@@ -109,10 +109,10 @@ class Rollout:
                 "tag": target.tag, "digest": target.digest, "who": self._who(target),
                 "hosts": [host.name for host in hosts.hosts]}
 
-    # ---- doing ----
+    # ---- run ----
 
     async def _do(self, run: Run, groups: Sequence[Group], target: Target) -> None:
-        """Lock, step after step, and at the first failure all back. Once all have prepared, Commit decides."""
+        """Lock the hosts, run the steps and commit. If a step fails, take all hosts back."""
         *steps, (promise,), (commit,) = groups
         begun: list[Group] = []
         judged: dict[str, Any] = {}
@@ -121,7 +121,7 @@ class Rollout:
         try:
             with heeded():
                 await run.hosts.lock(self._who(target))
-                steps[0][0].args["waited"] = hooks.since(self.began)  # hosts count from here
+                steps[0][0].args["waited"] = hooks.since(self.began)  # hosts add it to the duration that they log
                 for group in filter(None, (migrations.needed(group, judged) for group in steps)):
                     begun.append(group)
                     answers = await run.steps(migrations.anew(group) if anew else group)
@@ -129,6 +129,7 @@ class Rollout:
                     migrated = any(step.name == "migrate" for step in group)
                     if judged.get("boots") or migrated:
                         anew = run.health.boots(migrated) or anew
+                    self.watched |= {host: answer for (step, host), answer in answers.items() if step == "watch"}
                     images.check(answers, target, self.options.allow_dirty)
                     for text in migrations.check(answers, target.action, self.options.allow_incompatible,
                                                  urgent=not self.tag):
@@ -141,7 +142,7 @@ class Rollout:
         await self._end(run, promise, commit, target)
 
     async def _taken_back(self, run: Run, error: BaseException, changed: bool) -> BaseException:
-        """Have all hosts go back; the error that then is to be told."""
+        """Take all hosts back. Return the error to raise. `changed`: True if a step has changed a host."""
         ends = await run.hosts.take_back(str(error) or type(error).__name__)
         if isinstance(error, HostProblem):
             error = DeployError(report(await run.evidence(error, ends)))
@@ -156,32 +157,38 @@ class Rollout:
         if isinstance(error, (Refused, Locked)):
             return error
         if not changed and not isinstance(error, Interrupted):
-            return DeployError(f"{error}\nnothing was changed, but for images that were pulled")
-        return DeployError(f"{error}\ntaken back: {'every host is as it was' if lost else serving(ends)}")
+            return DeployError(f"{error}\nnothing was changed, except that images were pulled")
+        now = "every host is as it was" if lost else serving(ends)
+        return DeployError(f"{error}\ntaken back: {now}" + CURE * (not isinstance(error, Interrupted)))
 
     def _not_back(self, stuck: Sequence[str], unknown: Sequence[str]) -> Iterator[str]:
-        """Lines of hosts of which it is not known that they are back, whole."""
         if stuck:
-            yield (f"{', '.join(stuck)}: could not be taken back whole, see make status; the next deploy or rollback"
-                   " tries again")
+            yield (f"{', '.join(stuck)}: could not be taken back completely, see make status; the next deploy or"
+                   " rollback tries again")
         if unknown:
-            yield (f"taken back; {', '.join(unknown)} can't be asked and does the same within"
-                   f" {self.fleet.rollout['dead_after']} s of its last word: see make status")
+            yield (f"taken back, but {', '.join(unknown)} can't be reached: it takes itself back within"
+                   f" {self.fleet.rollout['dead_after']} s of losing the connection, see make status")
 
     def _commit(self, run: Run) -> Commit:
         return Commit(run, self.id, self.fleet.rollout["dead_after"])
 
     async def _end(self, run: Run, promise: Step, commit: Step, target: Target) -> None:
-        """All hosts are prepared. Raises DeployError or Divided where they don't all commit."""
+        """Commit the prepared hosts. Raise DeployError if all hosts went back, Divided if their releases may differ."""
         fates, failed = await self._commit(run).decide(promise, commit)
         error = outcome(fates, failed, target.tag)
         if error:
             raise error
         for name, problem in failed.items():
-            self.tell({"event": "committed", "host": name, "text": f"has committed, though {problem}"})
+            self.tell({"event": "committed", "host": name, "text": f"has committed, despite: {problem}"})
+
+
+def live(record: HookRecord, seconds: float, watched: Mapping[str, Watched]) -> str:
+    """Return the last line that a successful deploy or rollback prints."""
+    answers, errors = (sum(answer[key] for answer in watched.values()) for key in ("answers", "errors"))
+    seen = f", {answers} requests seen, {errors} errors" if watched else ""
+    return f"{record['tag']} is live on {', '.join(record['hosts'])} ({seconds:.1f} s{seen})"
 
 
 def serving(ends: Mapping[str, Mapping[str, Any] | None]) -> str:
-    """What visitors get after a takeback, by what the hosts say of themselves then."""
     first = ends and not any(end and end.get("tag") for end in ends.values())
     return "no release is live yet, as before" if first else "the old release serves everywhere"

@@ -1,6 +1,5 @@
-"""Runs the steps of a rollout on its hosts, all at once, and reports the one that failed."""
-
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from .plan import Step
 
 @dataclass
 class Run:
-    """The hosts of a rollout, as its steps are done. Their events go to `health`."""
+    """Runs steps on all hosts of a rollout in parallel. The hosts' events go to `health`."""
 
     hosts: Connections
     health: Health
@@ -24,9 +23,10 @@ class Run:
         self.hosts.tell = self.health.hear
 
     async def steps(self, group: Sequence[Step]) -> dict[tuple[str, str], Any]:
-        """Do the steps of a group at the same time; {(step, host): answer}. Raises the HostProblem of the first failure
-        or of an alarm, with its step and host, without waiting for the others."""
+        """Run a group's steps in parallel. Return {(step, host): answer}. If a step fails or a host gets sick, raise
+        the HostProblem at once."""
         done: dict[tuple[str, str], asyncio.Task[Any]] = {}
+        self._announce(group)
         try:
             async with asyncio.TaskGroup() as tasks:
                 alarm = tasks.create_task(self._alarmed())
@@ -36,10 +36,17 @@ class Run:
                 alarm.cancel()
         except BaseExceptionGroup as failed:
             first: BaseException = failed.exceptions[0]
-            asked = getattr(first, "step", "") == "verdicts"  # of a release that has ended before
+            asked = getattr(first, "step", "") == "verdicts"  # it fails if the web has exited: report the exit
             alarmed = self.health.cause if self.health.cause in failed.exceptions else None
             raise (alarmed or asked and self.health.died or first) from None
         return {key: task.result() for key, task in done.items()}
+
+    def _announce(self, group: Sequence[Step]) -> None:
+        for name in dict.fromkeys(step.name for step in group):
+            steps = [step for step in group if step.name == name]
+            roles = steps[0].args["roles"] if name == "start" else []
+            self.hosts.tell({"event": "group", "step": name, "hosts": [host for step in steps for host in step.hosts],
+                             "roles": roles, "limit": steps[0].args.get("seconds", 0)})
 
     async def _alarmed(self) -> None:
         await self.health.alarm.wait()
@@ -47,7 +54,7 @@ class Run:
         raise self.health.cause
 
     async def _do(self, step: Step, name: str) -> Any:
-        if self.health.cause:  # the alarm came between two steps: this one would be sent before it is cancelled
+        if self.health.cause:  # a host got sick before this step: do not begin it
             raise self.health.cause
         with timed(self.hosts.tell, step.name, name):
             try:
@@ -60,27 +67,39 @@ class Run:
         return await self.hosts.connections[name].ask(step.name, step.limit, **step.args_for(name))
 
     async def try_step(self, step: Step) -> dict[str, HostProblem]:
-        """Do a step on all its hosts, whatever fails; host name → problem, Lost where nobody knows."""
+        """Run a step on all its hosts, even if it fails on some. Return host name → problem."""
         async def do(host: Host) -> None:
             with timed(self.hosts.tell, step.name, host.name):
                 await self._ask(step, host.name)
+        self._announce([step])
         return (await gathered([host for host in self.hosts.hosts if host.name in step.hosts], do))[1]
 
     async def evidence(self, problem: HostProblem, ends: Mapping[str, Any]) -> HostProblem:
-        """The problem with the log of its container, if any: read when `ends`, the takeback's, are here."""
+        """Add the failed container's log to the problem, if the host answered the takeback. `ends`: host → answer."""
         if problem.more.get("log_of") and ends.get(problem.host):
-            name, since = problem.more["log_of"]
+            name, since, until = problem.more["log_of"]
+            asked = self.hosts.connections[problem.host].ask("said", 20, name=name, since=since, until=until)
             try:
-                log = (await self.hosts.connections[problem.host].ask("said", 20, name=name, since=since))["log"]
+                log = (await asked)["log"]
             except HostProblem as error:
                 log = [f"(the log of {name} cannot be read: {error})"]
-            problem.more = {**problem.more, "log": log or [f"({name} has logged nothing)"]}
+            problem.more = {**problem.more, "log": log or [f"({name} logged nothing)"]}
         return problem
 
 
 def report(problem: HostProblem) -> str:
-    """The text for a step that failed: host, step and problem, what the app answered, its log's last lines."""
+    """Return a text: the failed step, the app's answer, the last log lines."""
     lines = [f"{problem.host}: {problem.step}: {str(problem)[:2000]}"]
     if problem.more.get("body"):
         lines.append(f"  it answered: {problem.more['body'].strip()[:500]}")
-    return "\n".join(map(under, lines + [f"  | {line[:2000]}" for line in problem.more.get("log", ())[-50:]]))
+    log = [f"  | {part[:2000]}" for line in problem.more.get("log", ()) for part in readable(line).split("\n")]
+    return "\n".join(map(under, lines + log[-50:]))
+
+
+def readable(line: str) -> str:
+    """If a log line is JSON, return its level, message and exception. Return any other line unchanged."""
+    try:
+        entry = json.loads(line)
+        return "\n".join([f"{entry['level']} {entry['message']}", *filter(None, [entry.get("exception")])])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return line

@@ -1,4 +1,4 @@
-"""What a deploy or rollback goes to, by what the hosts and the registry tell."""
+"""Finds the release to deploy or roll back to."""
 
 import contextlib
 import os
@@ -17,13 +17,12 @@ from .preflight import AllFacts
 
 
 def serves(fleet: Fleet, action: str) -> bool:
-    """Whether the image goes to the hosts through our connections."""
     return fleet.registry == "ssh" and action == "deploy"
 
 
 @dataclass
 class Targeting:
-    """Finds the Target of an action, with a tag or none. What it serves to the hosts ends with the stack."""
+    """Finds the Target: the release to run. With `registry = "ssh"`, serves its image until `stack` is closed."""
 
     fleet: Fleet
     action: str
@@ -32,8 +31,8 @@ class Targeting:
     stack: contextlib.AsyncExitStack
 
     async def resolve(self) -> Resolved | HostProblem | None:
-        """What the tag stands for in the registry, as the first host sees it, or why it does not; None where that does
-        not matter, or `find` refuses. It needs no facts: it may be asked together with them."""
+        """Let the first host ask the registry which image the tag names. Return None without asking if this
+        is a rollback, `registry` is "ssh", or the registry's login is not set."""
         if self.action == "rollback" or serves(self.fleet, self.action):
             return None
         name = self.hosts.hosts[0].name
@@ -46,24 +45,25 @@ class Targeting:
             return problem
 
     async def find(self, facts: AllFacts, resolved: Resolved | HostProblem | None) -> tuple[Target, list[str]]:
-        """(Target, why there is none). `resolved`: what `resolve` returned. Raises Refused."""
+        """Return (Target, problems). `resolved`: the result of `resolve`. Raise Refused if no release is found."""
         if self.action == "rollback":
             return self._back(facts), []
         action = "restart" if preflight.tags(facts) == {self.tag} else "deploy"
         if serves(self.fleet, self.action):
             return await self._served(action), []
         self.credentials()
-        if isinstance(resolved, HostProblem):  # of a host without facts all is said already
+        if isinstance(resolved, HostProblem):  # if this host sent no facts, its problem is already reported
             return Target(action, self.tag), [f"on {resolved.host}: {resolved}"] * (resolved.host in facts)
         assert resolved
         text = images.foreign(f"{self.fleet.image}:{self.tag}", resolved, {found["arch"] for found in facts.values()})
         return Target(action, self.tag, resolved["digest"]), [text] if text else []
 
     def credentials(self) -> str:
-        """user:password for the registry, from the variable that registry.login names; "" for none. Raises Refused."""
+        """Return "user:password" from the environment variable named in registry.login; "" without registry.login.
+        Raise Refused if the variable is not set."""
         name = self.fleet.registry_login
         if name and not os.environ.get(name):
-            raise Refused(f"registry.login: {name} is not set, it holds user:password for the registry")
+            raise Refused(f"registry.login: set the environment variable {name} to user:password for the registry")
         return os.environ[name] if name else ""
 
     def _back(self, facts: AllFacts) -> Target:
@@ -75,7 +75,6 @@ class Targeting:
                                                  for name, release in releases.items()})
 
     async def _served(self, action: str) -> Target:
-        """The Target that we serve ourselves for as long as the stack is open."""
         from ..ssh import registry
         server = self.stack.enter_context(await in_thread(registry.serve, f"{self.fleet.image}:{self.tag}"))
         self.stack.callback(lambda: self.hosts.tell({"event": "sent", "bytes": server.sent}))
@@ -85,6 +84,5 @@ class Targeting:
 
 
 def image_of(release: Release | Record, facts: Facts) -> dict[str, Any]:
-    """What an attempt needs to know of the release that a rollback goes to."""
     known = [record.get("digest") for record in facts["known"] if record["tag"] == release["tag"]]
     return {"image_id": release["image_id"], "digest": release.get("digest") or (known or [""])[-1]}

@@ -1,1 +1,1 @@
-"""Writes what a person reads: the display of a rollout, tables."""
+"""Output for people: the display of a rollout, and tables."""

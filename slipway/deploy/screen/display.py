@@ -1,4 +1,4 @@
-"""What a deploy shows: a live table on a terminal, plain lines elsewhere, or every event as JSON for machines."""
+"""The display of a deploy: one line per step on a terminal, lines with times in a log, or events as JSON."""
 
 import json
 import os
@@ -11,57 +11,59 @@ from collections.abc import Callable
 from typing import TextIO
 
 from ..errors import under
-from ..rollout.plan import STEP_KINDS
 from ..ssh.validate import Event, visible
-
-SHOWN = ("lock", *STEP_KINDS)
-MARKS = {"start": "…", "done": "✓", "failed": "✗"}
-Draw = Callable[[Event, bool], None]
-Steps = dict[str, tuple[str, float]]  # name → how far it is, the seconds it took
+from .steps import Row
 
 
 def choose(as_json: bool, out: TextIO | None = None) -> "Background":
-    """The display for an output: JSON, a live table on a terminal, or lines."""
+    """Return a display that writes to `out`: Json if `as_json` is True, Terminal if `out` is a terminal, else Lines."""
     out = out or sys.stdout
-    display = Lines(out, json.dumps) if as_json else Table(out) if out.isatty() else Lines(out)
+    display = Json(out) if as_json else Terminal(out) if out.isatty() else Lines(out)
     return Background(display.tell)
 
 
 class Background:
-    """Calls `draw` for each event in a thread, so that a terminal that nobody reads holds nothing up."""
+    """Calls `draw` for each event, in a thread, so that a blocked terminal cannot hold up a deploy."""
 
-    def __init__(self, draw: "Draw") -> None:
+    def __init__(self, draw: Callable[[Event, bool], None]) -> None:
         self.draw, self.events = draw, queue.SimpleQueue[Event | None]()
         self.thread = threading.Thread(target=self._draw, daemon=True)
         self.thread.start()
 
     def tell(self, event: Event) -> None:
-        """Note an event, with the time it came."""
         self.events.put({"at": round(time.time(), 3), **event})
 
     def close(self, limit: float = 5) -> None:
-        """Wait until all is drawn, for at most `limit` seconds."""
+        """Wait until all events are drawn, for at most `limit` seconds."""
         self.events.put(None)
         self.thread.join(limit)
 
     def _draw(self) -> None:
-        for event in iter(self.events.get, None):
-            self.draw(event, self.events.qsize() > 1)  # the last may be close's
+        while True:
+            try:
+                event = self.events.get(timeout=1)
+            except queue.Empty:
+                self.draw({"event": "tick", "at": time.time()}, False)
+                continue
+            if event is None:
+                return
+            self.draw(event, self.events.qsize() > 1)  # not > 0: the last entry may be the None of `close`
 
 
 def put(text: str, out: TextIO) -> None:
-    """Print a text. An output that is closed or full raises nothing: it must not leave a deploy half done."""
+    """Print a text. Ignore errors of a closed or full output: they must not leave a deploy half done."""
     try:
         write(text + "\n", out)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # or the flush at exit would fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # otherwise Python's flush at exit would fail, too
 
 
 def write(text: str, out: TextIO) -> None:
-    """Write past the stream's buffer, whose lock a stuck thread may hold at the end. Raises OSError."""
+    """Write without the stream's buffer: at exit a stuck thread may hold the buffer's lock. Raise OSError if writing
+    fails."""
     try:
         number = out.fileno()
-    except OSError:  # a StringIO, in tests
+    except OSError:  # `out` is a StringIO, in tests
         out.write(text)
         return
     out.flush()
@@ -71,62 +73,81 @@ def write(text: str, out: TextIO) -> None:
 
 
 def line(event: Event) -> str:
-    """An event as a line for people; "" for one that is not shown."""
+    """Return an event as a line for people, or "" if people need not see it."""
     kind, host = event["event"], event.get("host", "")
-    if kind == "step":
-        return f"{host}: {event['step']} {event['state']} ({event['seconds']:.1f} s)" if "seconds" in event else ""
     if kind == "takeback" and "problem" in event:
         return under(f"{host}: takeback: {event['problem']}")
-    if kind == "takeback" and "hosts" in event:
-        return f"taking back: {', '.join(event['hosts']) or 'nothing was begun'}"
+    if kind == "takeback" and not event.get("hosts", host):
+        return "taking back: nothing was begun"
     if kind == "skipped":
         return under(f"{host}: SKIPPED, {event['problem']}; it catches up with the next deploy")
+    if kind == "waiting" and host:
+        return ""
     return event.get("text", "") and under(f"{host}: {event['text']}".removeprefix(": "))
 
 
-class Lines:
-    """A line for each event of which there is a `text`: of steps that have ended on a host, and of everything else that
-    people want to know; by json.dumps of every event."""
-
-    def __init__(self, out: TextIO, text: Callable[[Event], str] = line) -> None:
-        self.out, self.text = out, text
+class Json:
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
 
     def tell(self, event: Event, more: bool = False) -> None:
-        """Print an event that is worth a line."""
-        if text := self.text(event):
-            put(visible(text), self.out)
+        if event["event"] != "tick":
+            put(visible(json.dumps(event)), self.out)
 
 
-class Table(Lines):
-    """A line for each host that changes in place, as many as the terminal has; all else is printed above."""
+class Lines:
+    """Prints a line when a step begins, when it ends, and for each event that has a text."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+        self.rows: dict[str, Row] = {}  # step → its line, while the step runs
+
+    def tell(self, event: Event, more: bool = False) -> None:
+        began, ended = self.fold(event)
+        if began:
+            self.put(event, began.begun())
+        if ended:
+            self.put(event, ended.ended())
+        if text := line(event):
+            self.put(event, text)
+
+    def put(self, event: Event, text: str) -> None:
+        clock = time.strftime("%H:%M:%S ", time.localtime(event["at"])) if "at" in event else ""
+        put(clock + visible(text), self.out)
+
+    def fold(self, event: Event) -> tuple[Row | None, Row | None]:
+        """Store an event. Return the begun step's Row and the ended step's Row; each may be None."""
+        name, began = event.get("step", ""), None
+        if event["event"] == "group" or event["event"] == "step" and name not in self.rows:
+            hosts = event["hosts"] if "hosts" in event else [event["host"]]
+            began = self.rows[name] = Row(name, dict.fromkeys(hosts, "start"), event.get("limit", 0),
+                                          event.get("at", 0), roles=event.get("roles", []))
+        if event["event"] == "waiting" and "host" in event:
+            for row in self.rows.values():
+                row.hear(event)
+        if event["event"] != "step":
+            return began, None
+        self.rows[name].hear(event)
+        return began, self.rows.pop(name) if self.rows[name].over() else None
+
+
+class Terminal(Lines):
+    """Redraws the lines of running steps in place. All other lines stay above them."""
 
     def __init__(self, out: TextIO) -> None:
         super().__init__(out)
-        self.hosts: dict[str, Steps] = {}
-        self.drawn = 0
+        self.drawn, self.above = 0, list[str]()
 
     def tell(self, event: Event, more: bool = False) -> None:
-        """Draw what an event changes, or leave that to those that come, if there are `more`."""
-        if event["event"] == "step":
-            self.hosts.setdefault(event["host"], {})[event["step"]] = event["state"], event.get("seconds", 0)
-            if not more:
-                self.draw()
-        elif line(event):
-            self.draw(line(event))
-
-    def draw(self, above: str = "") -> None:
-        """Draw the table over the last one, after a line that stays."""
-        up = f"\033[{self.drawn}F\033[J" if self.drawn else ""
+        """Draw what an event changes. If `more` is True, other events are waiting: do not draw yet."""
         width, height = shutil.get_terminal_size()
-        rows = [row(name, steps, width) for name, steps in sorted(self.hosts.items())][:height - 1]
-        put(up + "\n".join([*([visible(above)] if above else []), *rows]), self.out)
-        self.drawn = len(rows)
-
-
-def row(name: str, steps: Steps, width: int) -> str:
-    """Return a host's line: seconds of its steps, and the latest of them, as many as fit without a wrap."""
-    begin = f"{name:12} {sum(seconds for _, seconds in steps.values()):6.1f} s "
-    words = [f"{step} {MARKS[steps[step][0]]}" for step in SHOWN if step in steps]
-    while len(words) > 1 and len(begin) + len(" ".join(words)) >= width:
-        del words[0]
-    return begin + " ".join(words)
+        _, ended = self.fold(event)
+        self.above += [ended.drawn(0, width)] if ended else []
+        self.above += [visible(text)] if (text := line(event)) else []
+        if more:
+            return
+        up = f"\033[{self.drawn}F\033[J" if self.drawn else ""
+        rows = [row.drawn(event.get("at", 0), width) for row in self.rows.values()][:height - 1]
+        if up or rows or self.above:
+            put(up + "\n".join([*self.above, *rows]), self.out)
+        self.drawn, self.above = len(rows), []

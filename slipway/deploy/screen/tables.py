@@ -1,5 +1,6 @@
-"""The tables of `status` and `releases`. Pure: facts in, rows out."""
+"""The tables of `status`, `plan` and `releases`."""
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,12 +12,13 @@ from ..rollout.drift import EMPTY, running
 from ..ssh.validate import visible
 
 Row = tuple[str, ...]
+WIDTH = 100
 
 ROWS = ("host", "role", "release", "slot", "state", "since", "image")
 
 
 def rows(host: Host, facts: Facts) -> Iterator[Row]:
-    """A row for each role of a host, and one for the old slot; ROWS names the columns."""
+    """Yield a row for each role of a host. If the old slot has a release, yield one more row for this slot."""
     live = facts["live"]
     slot = facts["slots"].get(live or "", EMPTY)
     for role in host.roles:
@@ -32,7 +34,6 @@ def rows(host: Host, facts: Facts) -> Iterator[Row]:
 
 
 def row(host: str, role: str, release: Release | None, slot: str | None, unit: Mapping[str, Any]) -> Row:
-    """The row of one unit; "-" for what is not known."""
     tag, image = (release["tag"], release["image_id"]) if release else ("-", "")
     state = " ".join(filter(None, [unit.get("state"), unit.get("health", "")]))
     since = " ".join((unit.get("since") or "").split()[1:3])
@@ -40,14 +41,22 @@ def row(host: str, role: str, release: Release | None, slot: str | None, unit: M
 
 
 def table(lines: Sequence[Row]) -> str:
-    """Rows as text, with columns as wide as they need to be. A host's words end no row."""
+    """Return the rows as text with aligned columns, no wider than WIDTH and the terminal. Cut the widest texts; escape
+    line ends."""
+    limit = min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)
     lines = [tuple(visible(text[:1000]).replace("\n", "\\n") for text in line) for line in lines]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)
+    while sum(widths) + 2 * (len(widths) - 1) > limit and max(widths) > 3:
+        widths[widths.index(max(widths))] -= 1
+    return "\n".join("  ".join(cut(text, width) for text, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def cut(text: str, width: int) -> str:
+    return text.ljust(width) if len(text) <= width else f"{text[:width - 1]}…"
 
 
 def history(facts: Mapping[str, Mapping[str, Any]]) -> list[Row]:
-    """The rows of `releases`, with their head: one for each deploy and outcome in any host's log, newest last."""
+    """Return heading and rows of `releases`, newest last. A deploy has a row for each outcome on its hosts."""
     found: dict[tuple[Any, str], dict[str, Any]] = {}
     for name, host in sorted(facts.items()):
         for record in host["records"]:
@@ -62,5 +71,5 @@ def history(facts: Mapping[str, Mapping[str, Any]]) -> list[Row]:
 
 
 def by(entry: Mapping[str, Any]) -> str:
-    """Who did it: "ann from laptop" of "deploy build-7 by ann from laptop since …"."""
+    """Return who made a deploy: "ann from laptop" for "deploy build-7 by ann from laptop since …"."""
     return (entry.get("who") or "").partition(" by ")[2].partition(" since ")[0] or "-"

@@ -1,1 +1,1 @@
-"""Tells the files of a server; those that are not made of anything lie here as they are."""
+"""The files of a server: templates, and code that renders them."""

@@ -1,5 +1,3 @@
-"""What web hosts tell Consul of themselves, and what balancers know before it answers."""
-
 import json
 
 from ..config import Fleet, Host
@@ -9,27 +7,24 @@ from .render import render
 from .site import ends_tls
 
 FOLDER = "/etc/consul.d"
-MARK = "written by provisioning"  # by which inspect.sh knows our file from a team's own
+MARK = "written by provisioning"  # marks the file as ours, for inspect.sh
 
 
 def service_path(app: str) -> str:
-    """The path of an app's service definition."""
     return f"{FOLDER}/{app}.json"
 
 
 def registers(fleet: Fleet, host: Host) -> bool:
-    """Whether a host tells Consul of itself."""
     return fleet.by_consul and host.has("web")
 
 
 def follows(fleet: Fleet, host: Host) -> bool:
-    """Whether a host takes its balancer's hosts from Consul."""
     return fleet.by_consul and host.balancer
 
 
 def service(fleet: Fleet, host: Host) -> File:
-    """The service definition of a web host. Without a numeric address the agent's own holds. It never deregisters
-    itself: an agent that has forgotten a service does not look at its file again until it is reloaded."""
+    """Return the file that registers a web host in Consul. If the address is a name, leave it out: then Consul uses
+    its agent's address. Consul never removes a dead host: to return, the host would need a reload of Consul's agent."""
     (address, port), tls = address_and_port(host.internal_address), ends_tls(fleet, host)
     definition = {
         "name": fleet.app,
@@ -43,14 +38,14 @@ def service(fleet: Fleet, host: Host) -> File:
 
 
 def check(fleet: Fleet, tls: bool) -> dict[str, object]:
-    """The check: /readyz as visitors would get it, by this host's nginx. It answers within 2 s, or is not ready; one
-    slow answer turns nobody away, and a dead app is nginx's to notice at once."""
+    """Return Consul's check of a host: a request for /readyz through the host's nginx. A ready app answers within 2 s.
+    After one slow answer the host still gets visitors. If the app is dead, nginx answers with an error at once."""
     name = next((name for name in fleet.site["names"]), "").replace("*", "any")
     return {
         "name": f"/readyz of {fleet.app}",
         "notes": MARK,
         "http": f"{'https' if tls else 'http'}://127.0.0.1/readyz",
-        **({"tls_skip_verify": True} if tls else {}),  # this machine asks itself
+        **({"tls_skip_verify": True} if tls else {}),  # safe: the request stays on this machine
         **({"header": {"Host": [name]}} if name else {}),
         "interval": "2s",
         "timeout": "3s",
@@ -59,10 +54,8 @@ def check(fleet: Fleet, tls: bool) -> dict[str, object]:
 
 
 def script() -> File:
-    """What keeps a balancer's hosts as Consul has them."""
     return File("/usr/local/bin/consul-hosts", render("consul_hosts.py", {}), "755")
 
 
 def unit(app: str) -> str:
-    """The unit that runs it."""
     return f"consul-hosts@{app}.service"

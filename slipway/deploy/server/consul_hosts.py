@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
-"""consul-hosts APP: keeps the web hosts of APP's balancer as Consul has them. consul-hosts APP again: after a drain.
-Goes to /usr/local/bin/consul-hosts (0755); consul-hosts@APP.service runs it. For Python 3.9.
-"""
+"""`consul-hosts APP` copies Consul's list of web hosts to a balancer at each change; `consul-hosts APP again` rewrites
+the copy once. consul-hosts@APP.service runs this program, /usr/local/bin/consul-hosts (0755). Python 3.9 is enough."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 
 
 class Web(NamedTuple):
-    """A web host. `address`: as nginx has it, with the port."""
+    """A web host. `address`: with a port, as nginx writes it. `passes`: True if Consul reports the host ready."""
 
     address: str
     name: str
@@ -33,31 +32,31 @@ class Web(NamedTuple):
 
 
 def web_of(entry: Any) -> Web:
-    """Return Consul's Web; only a name, an address and a port get into nginx's files. Raises ValueError."""
+    """Turn an entry of Consul's list into a Web. Raise ValueError if a value is unsafe in nginx's files."""
     node, service, checks = entry["Node"], entry["Service"], entry["Checks"]
     name, port = (service.get("Meta") or {}).get("host") or node["Node"], service["Port"]
     text = str(service["Address"] or node["Address"])
     address = ipaddress.ip_address(text)
     address = getattr(address, "ipv4_mapped", None) or address
     if "%" in text or address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
-        raise ValueError(f"{address} is no host's")
+        raise ValueError(f"{address} cannot be a host's address")
     if not NAME.fullmatch(name) or type(port) is not int or not 0 < port < 65536:
-        raise ValueError(f"no host has the name {name!r} and the port {port!r}")
+        raise ValueError(f"invalid name {name!r} or port {port!r}")
     asked = any(check.get("ServiceID") for check in checks)
     return Web(f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}", name,
                asked and not any(check["Status"] == "critical" for check in checks))
 
 
 def merged(known: Sequence[Web], found: Iterable[Web]) -> list[Web]:
-    """Return who is known from now on: those found that were known or pass. All stays where less than half would pass,
-    as what they share may be down."""
+    """Return the hosts to list: the hosts of `found` that are ready, or that are already in `known`.
+    If the ready ones are fewer than half of `known`, return `known`: something that all hosts need may be down."""
     there = {web.address for web in known}
     webs = sorted({web for web in found if web.passes or web.address in there})
     return webs if 2 * sum(web.passes for web in webs) >= max(len(known), 1) else [*known]
 
 
 def listed(webs: Iterable[Web], drained: Collection[str] = ()) -> str:
-    """The text of hosts.conf; "" where nobody would get visitors."""
+    """Return the text of the balancer's hosts.conf; "" if no host would get visitors."""
     rows = [(web, web.passes and web.name not in drained) for web in webs]
     return "".join(f"server {web.address} max_fails=2 fail_timeout=10s{'' if used else ' down'};"
                    f" # {web.name} {'passing' if web.passes else 'failing'}\n"
@@ -65,7 +64,7 @@ def listed(webs: Iterable[Web], drained: Collection[str] = ()) -> str:
 
 
 def ask(app: str, index: int) -> tuple[int, list[Web]]:
-    """Return (index, web hosts) once they differ from `index`. Raises OSError, HTTPException, ValueError."""
+    """Wait up to 60 s until Consul's list is newer than `index`; return (new index, web hosts)."""
     address = os.environ.get("CONSUL_HTTP_ADDR") or "127.0.0.1:8500"
     url = f"{address if '://' in address else f'http://{address}'}/v1/health/service/{app}?index={index}&wait=60s"
     request = urllib.request.Request(url, headers={"X-Consul-Token": os.environ.get("CONSUL_HTTP_TOKEN", "")})
@@ -75,18 +74,17 @@ def ask(app: str, index: int) -> tuple[int, list[Web]]:
 
 
 def valid(entries: Iterable[Any]) -> Iterator[Web]:
-    """The Webs of Consul's answer; of one that is wrong only the log hears."""
     for entry in entries:
         try:
             yield web_of(entry)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            print(f"Consul tells of a host that is left out: {error}", flush=True)
+            print(f"ignored a host that Consul names: {error}", flush=True)
 
 
 def update(app: str, found: Sequence[Web] | None = None) -> None:
-    """Bring hosts.conf to what Consul `found`, or to who is drained. Raises OSError, CalledProcessError."""
+    """Update hosts.conf with the hosts that Consul `found`. If `found` is None, keep the hosts, but apply drains."""
     path, drained = NGINX / f"{app}-balancer/hosts.conf", NGINX / f"{app}-balancer/drained"
-    with open(NGINX / "nginx.conf") as lock:  # a drain and Consul may come at the same moment
+    with open(NGINX / "nginx.conf") as lock:  # lock: a drain may run at the same time
         fcntl.flock(lock, fcntl.LOCK_EX)
         before = path.read_text("utf-8")
         known = [Web(address, name, word == "passing") for address, name, word in LINE.findall(before)]
@@ -100,23 +98,21 @@ def update(app: str, found: Sequence[Web] | None = None) -> None:
 
 
 def reload() -> None:
-    """Have nginx read its files, if it runs. Raises CalledProcessError where it does not take them."""
     subprocess.run(["systemctl", "try-reload-or-restart", "nginx.service"], check=True)
 
 
 def follow(app: str) -> None:
-    """Update for ever, once a second at most. Begins by a reload, as an earlier start may have ended before it."""
     index, trouble = 0, ""
-    reload()
+    reload()  # an earlier run may have died before its reload
     while True:
         try:
             index, found = ask(app, index)
             update(app, found)
-            wrong = "" if found else f"Consul knows none of {app}"
+            wrong = "" if found else f"Consul has no hosts of {app}"
         except (OSError, HTTPException, ValueError, TypeError, subprocess.CalledProcessError) as error:
             index, wrong = 0, str(error)
         if wrong not in ("", trouble):
-            print(f"the hosts stay as they are: {wrong}", flush=True)
+            print(f"the hosts stay unchanged in hosts.conf: {wrong}", flush=True)
         trouble = wrong
         time.sleep(1)
 

@@ -1,4 +1,4 @@
-"""The packages, files and units that a server needs for the app. Pure but for reading templates."""
+"""The packages, files and units of a server."""
 
 import json
 import re
@@ -13,23 +13,23 @@ from . import site
 from .render import render
 
 APP_UNITS = ("{}-slot.service", "{}.target")
-# Not of a swarm, as little as the units.
+# Hosts of a swarm get neither these programs nor the units below.
 PROGRAMS = (("docker-stop", "docker_stop.py"), ("docker-runner", "docker-runner"), ("docker-slot", "docker-slot"))
 SHARED_UNITS = ("docker-service@.service", "docker-runner.target", "nginx-first.service")
 DOCKER_DROP_IN, NGINX_DROP_IN = "docker.service.d/restart.conf", "nginx.service.d/restart.conf"
 FOLLOWER_UNIT = "consul-hosts@.service"
 DAEMON = "/etc/docker/daemon.json"
-MEDIA = "/data/media"  # MEDIA_ROOT in the image, unless the settings say otherwise
+MEDIA = "/data/media"  # the image's default MEDIA_ROOT
 FIRST_SETTINGS = """\
-# The settings of {app}, KEY=value a line, no quotes; docs/image.md lists them. From now on they are changed by
+# The settings of {app}, KEY=value a line, no quotes; docs/image.md lists them. Change them only by
 #   make env ARGS="set NAME"
 """
-STOPPING = 30  # seconds more that a unit may take: docker-runner asks Docker, kills, and removes the container
+STOPPING = 30  # seconds added to a process's `stop`, for docker-runner to ask Docker, kill and remove the container
 
 
 @dataclass(frozen=True)
 class File:
-    """A file as it should be. `once`: a file that is there already keeps its content."""
+    """A file on a server. `once`: an existing file keeps its content."""
 
     path: str
     content: str
@@ -40,12 +40,11 @@ class File:
 
 
 def serves_http(host: Host) -> bool:
-    """Whether a host has nginx."""
     return host.has("web") or host.balancer
 
 
 def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
-    """Return Debian's packages for the commands that are `missing`; others may come from elsewhere."""
+    """Return the Debian packages of those `missing` commands that the host needs."""
     wanted = (("logrotate", "logrotate", True),
               ("dockerd", "docker.io", host.roles),
               ("nginx", "nginx", serves_http(host)),
@@ -56,22 +55,20 @@ def packages(fleet: Fleet, host: Host, missing: Collection[str]) -> list[str]:
 # ---- files ----
 
 def by_units(fleet: Fleet, host: Host) -> bool:
-    """Whether units run the app on a host, as they do not on a swarm's."""
+    """Return True if systemd units run the app on this host. In a swarm, Docker runs it."""
     return bool(host.roles) and not fleet.is_swarm
 
 
 def has_media(fleet: Fleet, host: Host) -> bool:
-    """Whether uploads are files on this host."""
     return fleet.media == "local" and bool({*host.roles} - {"beat"})
 
 
 def has_data(fleet: Fleet) -> bool:
-    """Whether the database may be SQLite's file: on one server for all roles."""
+    """Return True if one server has all roles: then the database may be SQLite."""
     return len(fleet.app_hosts) == 1
 
 
 def runner_file(fleet: Fleet, host: Host) -> File:
-    """/etc/default/APP, for docker-runner."""
     media = ["-v", f"/var/www/{fleet.app}/media:{MEDIA}"] if has_media(fleet, host) else []
     options = shlex.join([*shlex.split(fleet.opts), *shlex.split(host.opts), *media])
     memory = "" if fleet.memory == "auto" else f"MEMORY={fleet.memory.replace('off', '0')}\n"
@@ -80,7 +77,7 @@ def runner_file(fleet: Fleet, host: Host) -> File:
 
 
 def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
-    """Settings and programs. The first file is one of `marks`, and stays when the app is taken off the host."""
+    """Yield the files of settings, then the programs. The first file, /etc/default/APP, stays if the app is removed."""
     yield runner_file(fleet, host)
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
     for name, template in PROGRAMS if by_units(fleet, host) else ():
@@ -88,7 +85,7 @@ def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
 
 
 def process_unit(app: str, process: Process) -> File:
-    """The unit of a process, which also tells the agent of it."""
+    """Return a process's unit. The agent reads the process's definition from this unit."""
     name = f"{app}-{process.name}"
     file = f"{name}@.service" if process.overlap else f"{name}.service"
     options = " ".join([process.options.format(app), *(f"-p {port}" for port in process.ports)]).strip()
@@ -101,13 +98,11 @@ def process_unit(app: str, process: Process) -> File:
 
 
 def systemd_words(line: str) -> str:
-    """A shell's words as systemd's ExecStart has them."""
     quoted = (re.sub(r'(["\\])', r"\\\1", word).replace("%", "%%").replace("$", "$$") for word in shlex.split(line))
     return " ".join(word if re.fullmatch(r"[\w./:=,@+%$-]+", word) else f'"{word}"' for word in quoted)
 
 
 def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
-    """The app's units on a host."""
     if not by_units(fleet, host):
         return
     yield from (process_unit(fleet.app, process) for name, process in fleet.processes.items() if host.has(name))
@@ -116,7 +111,6 @@ def app_units(fleet: Fleet, host: Host) -> Iterator[File]:
 
 
 def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
-    """Units and drop-ins."""
     yield from app_units(fleet, host)
     wanted = [*((name, by_units(fleet, host)) for name in SHARED_UNITS), (DOCKER_DROP_IN, host.roles),
               (NGINX_DROP_IN, serves_http(host)), (FOLLOWER_UNIT, fleet.by_consul and host.balancer)]
@@ -125,14 +119,13 @@ def unit_files(fleet: Fleet, host: Host) -> Iterator[File]:
 
 
 def tmpfiles(fleet: Fleet) -> File:
-    """What systemd-tmpfiles makes for the app at boot."""
     name = "APP-proxy" if fleet.is_swarm else "APP"
     return File(f"/etc/tmpfiles.d/{fleet.app}.conf", render(f"tmpfiles.d/{name}.conf", {"APP": fleet.app}))
 
 
 def daemon_json(before: str, swarm: bool = False) -> File | None:
-    """daemon.json with our settings added to the content `before`; None where it has them. Raises ValueError where
-    `before` is no JSON object. No node of a swarm may have live-restore."""
+    """Return daemon.json: `before` with Slipway's settings added; None if it has them already. Raise ValueError if
+    `before` is not a JSON object. `swarm`: turn off live-restore, which a swarm forbids."""
     ours, there = json.loads(render("daemon.json", {})), json.loads(before) if before.strip() else {}
     ours |= {"live-restore": False} if swarm else {}
     if not isinstance(there, dict):
@@ -141,17 +134,17 @@ def daemon_json(before: str, swarm: bool = False) -> File | None:
     return None if merged == there else File(DAEMON, json.dumps(merged, indent=4) + "\n")
 
 
-# ---- what is left of an earlier role ----
+# ---- leftovers of an earlier role ----
 
 def stale_units(fleet: Fleet, host: Host, units: Collection[str]) -> list[str]:
-    """Those of the `units` that run on a host which its roles do not need."""
+    """Return those of the running `units` that no role of the host needs."""
     needed = [file.path for file in unit_files(fleet, host)]
-    return [unit for unit in units  # of shop-web@a.service the file is shop-web@.service
+    return [unit for unit in units  # shop-web@a.service, for example, has the file shop-web@.service
             if f"{UNITS}/{re.sub('@.*', '@.service', unit)}" not in needed]
 
 
 def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
-    """Return the files of roles that the host lacks. `names`: units of processes there are, "smtp", "web@"."""
+    """Return the files of roles that the host no longer has. `names`: units on the host, such as "smtp" or "web@"."""
     needed, app = [file.path for file in app_units(fleet, host)], fleet.app
     names = sorted({*names, *(process_unit(app, process).path[len(f"{UNITS}/{app}-"):-len(".service")]
                               for process in BUILT_IN.values())})
@@ -163,16 +156,16 @@ def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
     return [*stale, *pinned, *([] if host.roles else [tmpfiles(fleet).path])]
 
 
-# ---- whether something else uses the app's name ----
+# ---- is the app's name in use? ----
 
 def marks(app: str) -> list[str]:
-    """The paths of files whose first line says that provisioning wrote them: then the name is this app's."""
+    """Return the paths of files whose first line shows that provisioning wrote them."""
     return [f"/etc/default/{app}", f"{UNITS}/{app}.target", f"/etc/tmpfiles.d/{app}.conf",
             f"{site.NGINX}/sites-available/{app}-balancer"]
 
 
 def named(app: str) -> list[str]:
-    """Every path with the app's name that provisioning or a deploy uses, or that would override one of them."""
+    """Return paths with the app's name. If one exists before the first provisioning, something else uses the name."""
     names = [process_unit(app, process).path.rpartition("/")[2] for process in BUILT_IN.values()]
     names += [name.format(app) for name in (*APP_UNITS, "{}-deploy.service")]
     return [*marks(app), f"/var/www/{app}", f"/run/{app}", f"{site.NGINX}/sites-available/{app}",

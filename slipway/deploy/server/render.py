@@ -1,19 +1,17 @@
-"""Fills in the templates beside it. Pure but for reading the template."""
-
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from importlib import resources
 
-HOST = Path(__file__).resolve().parent
+HOST = resources.files(__package__)
 PLACEHOLDER = re.compile(r"@([A-Z][A-Z_]*)@")
 
 
 def render(name: str, values: Mapping[str, str]) -> str:
-    """Return the template `name` with every `@KEY@` replaced by `values["KEY"]`; APP also gives APP_ID, with
-    underscores, for nginx's variables. Raises ValueError with every placeholder that has no value."""
+    """Return a template with each `@KEY@` replaced. Raise ValueError if a value is missing.
+    `@APP_ID@` becomes APP with underscores instead of hyphens: names of nginx's variables have no hyphens."""
     if "APP" in values:
         values = {"APP_ID": values["APP"].replace("-", "_"), **values}
-    text = (HOST / name).read_text(encoding="utf-8")
+    text = HOST.joinpath(name).read_text(encoding="utf-8")
     unknown = sorted(set(PLACEHOLDER.findall(text)) - set(values))
     if unknown:
         raise ValueError(f"slipway/deploy/server/{name} needs a value for {', '.join(unknown)}")
@@ -21,5 +19,5 @@ def render(name: str, values: Mapping[str, str]) -> str:
 
 
 def each(pattern: str, items: Iterable[object]) -> str:
-    """The pattern once for each item, which replaces its `{}`, a line each: `each("server {};", hosts)`."""
+    """Return a line for each item, by the pattern: `each("server {};", hosts)`."""
     return "\n".join(pattern.format(item) for item in items)

@@ -1,4 +1,4 @@
-"""nginx's files on a host: the app's site, the balancer's. Pure but for reading templates."""
+"""nginx's files for the app and its balancer."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ from .consul_hosts import Web, listed
 from .render import each, render
 
 NGINX = "/etc/nginx"
-ACME = "/var/www/acme"  # where certbot answers Let's Encrypt
+ACME = "/var/www/acme"  # folder with certbot's answers to Let's Encrypt
 
 
 @dataclass(frozen=True)
 class Site:
-    """Files below /etc/nginx that are put in place together. `files`: path → content; `first`: the same of files that
-    keep what they hold, where they are there; `links`: path → target; `absent`: paths to be removed."""
+    """Files below /etc/nginx that change together. `files`: path → content; `links`: path → target;
+    `first`: like `files`, but an existing file stays; `absent`: paths to remove."""
 
     name: str
     files: dict[str, str] = field(default_factory=dict)
@@ -25,13 +25,12 @@ class Site:
 
     @property
     def paths(self) -> list[str]:
-        """All paths that it names."""
         return [*self.files, *self.first, *self.links, *self.absent]
 
 
 @dataclass(frozen=True)
 class Out:
-    """Names of the web hosts to which balancers send nobody: by command, and as their web does not answer."""
+    """Web hosts that get no visitors: `drained` by a command, or `silent` because their web does not answer."""
 
     drained: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
@@ -42,24 +41,22 @@ class Out:
 
 
 def sites(fleet: Fleet, host: Host, certificate: bool, out: Out = Out()) -> list[Site]:
-    """The sites of a host; with TLS where it ends there, once the `certificate` is there."""
+    """Return a host's sites. They use TLS if the `certificate` exists and TLS ends at this host."""
     names = [fleet.app] * host.has("web") + [f"{fleet.app}-balancer"] * host.balancer
     return [build(fleet, name, certificate and ends_tls(fleet, host), out) for name in names]
 
 
 def silent(serves: Mapping[str, bool]) -> tuple[str, ...]:
-    """Of web hosts by name, those whose web does not answer while others' do: a balancer would send them visitors."""
     return tuple(name for name, answers in serves.items() if not answers) if any(serves.values()) else ()
 
 
 def drained(fleet: Fleet, before: Collection[str], name: str = "", away: bool = True) -> tuple[str, ...]:
-    """Return who is drained once the host of that name is, or no longer is; of the fleet's hosts alone."""
+    """Return the drained hosts: `before`, plus the host `name` if `away` is True, minus `name` if `away` is False."""
     known = [web.name for web in fleet.with_role("web")]
     return tuple(each for each in known if each in before and each != name or each == name and away)
 
 
 def hosts_site(fleet: Fleet, out: Out) -> Site:
-    """The part of a balancer's site that says who gets visitors."""
     whole = build(fleet, f"{fleet.app}-balancer", False, out)
     paths = (drained_file(fleet.app), f"{NGINX}/sites-available/{whole.name}")
     return Site(whole.name, {path: whole.files[path] for path in paths if path in whole.files},
@@ -67,31 +64,27 @@ def hosts_site(fleet: Fleet, out: Out) -> Site:
 
 
 def nobody_left(fleet: Fleet, out: Out) -> str:
-    """What is wrong where all web hosts are out; "" where one is left, or there is none at all."""
     names = {web.name for web in fleet.with_role("web")}
     if not names or not names <= out.all:
         return ""
-    return f"would have no host for visitors: make undrain HOST={min(names & {*out.drained}, default='')}"
+    return f"would have no host for visitors: run make undrain HOST={min(names & {*out.drained}, default='')}"
 
 
 def drained_file(app: str) -> str:
-    """The path of the names of drained hosts, on a balancer."""
     return f"{NGINX}/{app}-balancer/drained"
 
 
 def hosts_file(app: str) -> str:
-    """The path of a balancer's hosts, where they come from Consul."""
     return f"{NGINX}/{app}-balancer/hosts.conf"
 
 
 def ends_tls(fleet: Fleet, host: Host) -> bool:
-    """Whether TLS ends at this host's nginx: at the balancers; at the web hosts where there are none."""
+    """Return True if TLS ends at this host: it is a balancer, or there is no balancer and it is a web host."""
     front = host.balancer or host.has("web") and not fleet.balancers
     return front and fleet.site["tls"] in ("files", "certbot")
 
 
 def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
-    """The Site of that name, the app's or its balancer's."""
     kind = "balancer-" if name != fleet.app else ""
     certificate, key = certificate_files(fleet)
     values = {**site_values(fleet, bool(kind), out), "SITE": name, "CERTIFICATE": certificate, "CERTIFICATE_KEY": key}
@@ -110,7 +103,7 @@ def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
 
 
 def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
-    """Return the sites of roles that the host lacks, to be removed; the team's folder server.d stays."""
+    """Return the sites to remove, because the host lacks their roles. The team's folder server.d stays."""
     unwanted = [fleet.app] * (not host.has("web")) + [f"{fleet.app}-balancer"] * (not host.balancer)
     return [Site(name, absent=(
         f"{NGINX}/sites-enabled/{name}", f"{NGINX}/sites-available/{name}",
@@ -120,7 +113,8 @@ def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
 
 
 def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
-    """Return the templates' values. A balancer trusts proxies before it, a web host also balancers."""
+    """Return the templates' values. Sites trust headers from `proxies`; the app's site (`balances` is False) also
+    trusts headers from the balancers."""
     site = fleet.site
     believed = [*site["proxies"], *(balancer.internal_address for balancer in fleet.balancers if not balances)]
     hosts = [nginx_address(web.internal_address) + " down" * (web.name in out.all) for web in fleet.with_role("web")]
@@ -141,27 +135,26 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
 
 
 def uploads(media: str) -> dict[str, str]:
-    """Return the limits of downloads out of the database: how much of an answer nginx takes off the app, in a file (a
-    balancer none), and how many an address has under way. Elsewhere they are nginx's defaults."""
+    """Return nginx's limits for downloads of uploaded files; without `media = "database"`, nginx's defaults.
+    UPLOAD_TAKEN: how much of a download a web host may buffer on disk. UPLOAD_PASSED: the same for a balancer.
+    UPLOADS_MOST: how many downloads one address may have at a time."""
     here = media == "database"
     return {"UPLOAD_TAKEN": "32m" if here else "1024m", "UPLOADS_MOST": "128" if here else "65535",
             "UPLOAD_PASSED": "0" if here else "1024m"}
 
 
 def nginx_address(address: str) -> str:
-    """An address as nginx's `server` takes it: IPv6 in brackets. Its port is 80 unless it names one."""
     return f"[{address}]" if ":" in address and is_numeric(address) else address
 
 
 def first_hosts(fleet: Fleet, out: Out) -> str:
-    """hosts.conf until Consul answers: the web hosts of the file."""
+    """Return the text of hosts.conf for the time until Consul answers."""
     webs = [Web(f"{nginx_address(address)}:{port}", host.name) for host in fleet.with_role("web")
             for address, port in [address_and_port(host.internal_address)] if host.name not in out.silent]
     return listed(webs, out.drained)
 
 
 def certificate_files(fleet: Fleet) -> tuple[str, str]:
-    """The paths of the certificate and its key, "" without TLS."""
     if fleet.site["tls"] == "certbot":
         folder = f"/etc/letsencrypt/live/{fleet.site['names'][0]}"
         return f"{folder}/fullchain.pem", f"{folder}/privkey.pem"

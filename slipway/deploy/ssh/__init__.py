@@ -1,1 +1,1 @@
-"""Reaches hosts: connections, programs here, and what is believed of an answer."""
+"""Connects to hosts and validates their answers."""

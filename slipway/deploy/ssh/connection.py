@@ -1,5 +1,3 @@
-"""The one ssh connection to a host, and the agent at its other end."""
-
 import asyncio
 import base64
 import contextlib
@@ -22,8 +20,8 @@ from .conversation import WANTED, Answer, Conversation, result, why_ended
 from .process import Done, start
 from .validate import Tell
 
-# Runs the agent that an earlier command has left in the file that the last word names, or asks for it. The file counts
-# where root alone writes in its folder; elsewhere nothing is kept, as nothing is below /dev/null.
+# This program runs the agent from the file that the last argument names. If the file is missing or damaged, the
+# deployer sends the agent. If anybody but root can write to the folder, it reads no file: the path is below /dev/null.
 BOOT = f"""import os, sys, zlib
 def ours(folder):
     try:
@@ -50,31 +48,31 @@ path = os.path.join(folder if ours(folder) else os.devnull, name)
 old = kept()
 text = old or sent()
 exec(compile(text, path, "exec"), {{"__name__": "__main__", "__file__": path, "PROGRAM": text, "NEW": not old}})"""
-KEPT = "/run/{app}"  # the folder in which a host keeps the agent
-READ = 60  # seconds for an answer that changes nothing
-LOCK = 180  # seconds for the lock: the agent waits two minutes for a retirement
-END = 60  # seconds for giving it back
+KEPT = "/run/{app}"  # folder on a host for the agent's file
+READ = 60  # seconds to wait for the answer to a request that changes nothing
+LOCK = 180  # seconds to wait for the lock: the stop of an old slot may hold it for two minutes
+END = 60  # seconds for releasing the lock
 
 
 class Connection(Conversation):
-    """A connection that `open` makes, in one event loop. Several tasks may `ask` at once. `tell` gets the agent's
-    events. `share`, the path of a socket, lets the connection forward ports."""
+    """A connection to a host's agent. Several tasks may call `ask` in parallel. `tell` gets the agent's events.
+    `share`: the path of ssh's control socket, by which ports are forwarded; "" without one."""
 
     def __init__(self, host: Host, ssh: Ssh, app: str, tell: Tell = lambda event: None, share: str = "") -> None:
         super().__init__(tell)
         self.words = ssh.command(host.address, ["python3", "-I", "-S", "-u", "-c", BOOT, "read", app,
                                                 f"{KEPT.format(app=app)}/{name()}"], share, owner=bool(share))
         self.dead_after = 30.0
-        self.locking: asyncio.Future[Answer] | None = None  # done when the lock has ended: how
-        self.tasks: list[asyncio.Task[None]] = []  # the one that reads, then the one that says "alive"
+        self.locking: asyncio.Future[Answer] | None = None  # done when the lock has ended
+        self.tasks: list[asyncio.Task[None]] = []  # the task that reads answers, then the task that sends heartbeats
 
     async def open(self, limit: float = READ) -> "Connection":
-        """Start the agent, within `limit` seconds. Raises HostProblem."""
+        """Start the agent. Raise HostProblem if it does not start within `limit` seconds."""
         began = self._mark()
         try:
             self.process = await start(self.words)
-        except OSError as error:  # this machine has no room for one more
-            raise HostProblem(f"ssh does not start here: {error.strerror}") from None
+        except OSError as error:  # too many processes or open files on this machine
+            raise HostProblem(f"cannot start ssh on this machine: {error.strerror}") from None
         self.tasks = [asyncio.create_task(self._read())]
         try:
             await self._outcome(began, limit)
@@ -84,27 +82,26 @@ class Connection(Conversation):
         return self
 
     async def close(self) -> None:
-        """End the connection, and the agent with it. May be called at any time, more than once."""
         for task in self.tasks:
             task.cancel()
         self._lose(Lost("the connection is closed"))
-        if hasattr(self, "process"):  # `open` has started it
+        if hasattr(self, "process"):  # only if `open` started it
             await self.process.close()
 
     def _send_agent(self) -> None:
         program = packed()
         self.process.write(b"%8d\n" % len(program) + program)
 
-    # ---- what the deployer does with it ----
+    # ---- the deployer's calls ----
 
     async def ask(self, do: str, timeout: float = READ, **args: Any) -> Any:
-        """The agent's answer to `do`. Raises HostProblem when the agent could not do it, Lost without an answer within
-        `timeout` seconds: then nobody knows whether it was done. Cancelling this does not stop the agent."""
+        """Send the request `do`, and return the agent's answer. Raise HostProblem if the request failed, Lost if no
+        answer came within `timeout` seconds. Cancelling this call does not stop the agent."""
         return result(await self._outcome(self._send(do, args), timeout))
 
     async def lock(self, description: str, dead_after: float, bare: bool = False) -> None:
-        """Take the host's lock: the agent may change things from now on, and takes them back after `dead_after` s of
-        silence. `bare`: the app may not be provisioned yet. Raises HostProblem, `locked` when somebody else has it."""
+        """Take the host's lock; then the agent may change the host. The agent takes the changes back after `dead_after`
+        seconds of silence. `bare`: accept a host without the app. Raise HostProblem if the lock is refused."""
         self.dead_after, works = dead_after, self._mark()
         args = {"description": description, "dead_after": dead_after, **({"bare": True} if bare else {})}
         self.locking = refused = self._send("lock", args)
@@ -112,7 +109,7 @@ class Connection(Conversation):
         try:
             come, _ = await asyncio.wait({works, refused}, timeout=LOCK, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            self.abort()  # somebody may be waiting for this lock
+            self.abort()  # other deployers may wait for the lock
             raise
         if not come:
             raise Lost(f"no answer within {LOCK} s")
@@ -125,29 +122,30 @@ class Connection(Conversation):
             self.tasks.append(asyncio.create_task(self._beat()))
 
     async def command(self, script: str, input: bytes = b"", timeout: float = 600) -> Done:
-        """Run a shell script on the host as root; output up to 1 MB, any exit code. Raises HostProblem."""
+        """Run a shell script as root. Do not check its exit code. Raise HostProblem after `timeout` seconds or 1 MB of
+        output."""
         answer: Command = await self.ask("command", timeout + 10, script=script, input=encoded(input), seconds=timeout)
         return Done(answer["code"], base64.b64decode(answer["out"]), base64.b64decode(answer["err"]))
 
     async def put(self, path: str, content: bytes, mode: int = 0o644, owner: str = "root", group: str = "root") -> None:
-        """Write a file on the host, under the lock: whole, synced, at once with owner and mode. Raises HostProblem."""
+        """Write and sync a file atomically, under the lock. Raise HostProblem if that fails."""
         await self.ask("put", 120, path=path, content=encoded(content), mode=mode, owner=owner, group=group)
 
     async def end(self) -> None:
-        """Give the lock back, and keep what was done."""
         if self.locking is not None and not self.lost and not self.locking.done():
             self._stop_beating()
             self._send("end", {})
             await self.at_end(END)
 
     def abort(self, **why: str) -> None:
-        """Tell the host to take back what was done. Does not wait: `at_end` does."""
-        self._stop_beating()  # the unit that would answer is about to end
+        """Tell the agent to take the host's changes back. `why` may give the cause. `at_end` waits for the result."""
+        self._stop_beating()  # the unit that answers heartbeats is about to end
         if self.locking is not None and not self.lost and not self.locking.done():
             self._line({"abort": why})
 
     async def at_end(self, timeout: float) -> Answer | None:
-        """Return the agent's LockEnd; None without it in `timeout` seconds; {} without a lock."""
+        """Wait until the agent releases this connection's lock. Return its answer to `lock` (answers.Locked), or None
+        if none came within `timeout` seconds. If the connection asked for no lock, return {}."""
         if self.locking is None:
             return {}
         with contextlib.suppress(HostProblem):
@@ -157,14 +155,14 @@ class Connection(Conversation):
     # ---- the lock ----
 
     async def _beat(self) -> None:
-        """Say "alive" regularly; the agent does too. A host that says nothing for `dead_after` seconds is lost."""
+        """Send "alive" regularly. After `dead_after` seconds without an answer, end the connection."""
         silent, pause = 0.0, max(0.5, min(5.0, self.dead_after / 5))
         while silent < self.dead_after:
             self.heard = False
             self._line({"do": "alive"})
             await asyncio.sleep(pause)
             silent = 0.0 if self.heard else silent + pause
-        self._lose(Lost(f"no word for {self.dead_after} s"))
+        self._lose(Lost(f"the host was silent for {self.dead_after} s"))
         self.process.kill()
 
     def _stop_beating(self) -> None:
@@ -174,19 +172,17 @@ class Connection(Conversation):
 
 @functools.cache
 def packed() -> bytes:
-    """The agent as it is sent."""
     return zlib.compress(bundle().encode(), 9)
 
 
 @functools.cache
 def name() -> str:
-    """The name of the file in which a host keeps this agent: of which hash it is, and which CRC32 shows it whole."""
+    """Return the name of the agent's file on a host. The name has a hash of the version, and a CRC32 to find damage."""
     text = bundle().encode()
     return f"agent-{hashlib.sha256(text).hexdigest()[:8]}-{zlib.crc32(text):08x}.py"
 
 
 def who(action: str) -> str:
-    """The lock's description: what is done, by whom, from where and since when."""
     with contextlib.suppress(OSError, KeyError):
         name = getpass.getuser()
         return f"{action} by {name} from {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S %Z')}"
@@ -194,21 +190,20 @@ def who(action: str) -> str:
 
 
 def lock_refusal(answer: Answer) -> HostProblem:
-    """The problem in the agent's answer to a lock that was not taken."""
     if answer.get("locked"):
         return HostProblem(f"locked: {answer['locked']}", locked=True)
     return HostProblem(f"cannot be locked: {' / '.join(answer.get('said', [])) or 'systemd-run failed'}")
 
 
 def encoded(content: bytes) -> str:
-    """Bytes as messages carry them: in base64."""
     return base64.b64encode(content).decode()
 
 
-async def run(host: Host, ssh: Ssh, words: Sequence[str], input: bytes = b"", timeout: float = 60) -> Done:
-    """Run a command on a host as root, over an ssh connection of its own and without Python; how it ended, whatever its
-    exit code. Raises HostProblem where the host can't be reached, or after `timeout` seconds."""
+async def run(host: Host, ssh: Ssh, words: Sequence[str], input: bytes = b"", timeout: float = 60,
+              check: bool = False) -> Done:
+    """Run a command as root over a new ssh connection; the host needs no Python. Raise HostProblem if the host cannot
+    be reached, the command takes more than `timeout` seconds, or `check` is True and the exit code is not 0."""
     ended = await process.run(ssh.command(host.address, words), input, timeout)
-    if ended.code == 255:
-        raise HostProblem(why_ended(255, ended.err))
+    if ended.code == 255 or check and ended.code:
+        raise HostProblem(why_ended(ended.code, ended.err))
     return ended

@@ -1,4 +1,4 @@
-"""The protocol between deployer and agent: a JSON object a line; an answer has the id of its question."""
+"""The protocol with the agent: lines of JSON. An answer has the id of its request."""
 
 import asyncio
 import json
@@ -9,13 +9,13 @@ from . import validate
 from .process import Process
 from .validate import Tell
 
-MARK = b"--8<-- slipway"  # the agent's answers begin, after whatever a login has greeted with
-WANTED = MARK + b" wants its agent"  # instead of that, where the host has not kept it
+MARK = b"--8<-- slipway"  # the agent's first line; earlier lines are the login's greeting
+WANTED = MARK + b" wants its agent"  # the host does not have the agent yet: send it
 Answer = dict[str, Any]
 
 
 class Conversation:
-    """Questions to the agent that `process` runs, and their answers. Its events go to `tell`."""
+    """Sends requests to the agent in `process`, and receives answers. `tell` gets the agent's events."""
 
     process: Process
 
@@ -24,7 +24,7 @@ class Conversation:
         self.lost: HostProblem | None = None
         self.number, self.heard, self.began, self.sent = 0, False, False, False
         self.asked: dict[int, tuple[str, asyncio.Future[Answer]]] = {}
-        self.marks: list[asyncio.Future[Answer]] = []  # those that are waited for
+        self.marks: list[asyncio.Future[Answer]] = []  # one for each MARK that has not come yet
 
     def _send(self, do: str, args: Answer) -> "asyncio.Future[Answer]":
         self.number += 1
@@ -37,14 +37,14 @@ class Conversation:
         return future
 
     async def _outcome(self, future: "asyncio.Future[Answer]", timeout: float) -> Answer:
-        """The answer. Raises Lost after `timeout` seconds; the question stays open, as its answer may still come."""
         await asyncio.wait({future}, timeout=timeout)
         if not future.done():
             raise Lost(f"no answer within {timeout:g} s")
         return future.result()
 
     def _mark(self) -> "asyncio.Future[Answer]":
-        """Done at the agent's next MARK: when it has started, and when it has restarted under the lock."""
+        """Return a future that is done when the next line MARK arrives. The agent sends MARK at its start, and again
+        when it restarts with the lock."""
         mark: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.marks.append(mark)
         return mark
@@ -62,22 +62,21 @@ class Conversation:
             self.process.kill()
             lost = problem
         except Exception as error:
-            lost = Lost(f"its answers could not be taken: {error!r}")
-        finally:  # nobody reads answers any more, so nobody may wait for one
+            lost = Lost(f"its answers could not be processed: {error!r}")
+        finally:  # no answer can come any more, so end all waits
             self._lose(lost)
 
     def _hear(self, line: bytes) -> None:
-        """Take a line of the host. Those before the first mark are a login's greeting."""
         if line.rstrip() == MARK:
             if not self.marks:
-                raise nonsense("it begins once more")
+                raise nonsense("the agent started twice")
             self.began = True
             self.marks.pop(0).set_result({})
         elif self.began:
             self._take(validate.parse(line))
         elif line.rstrip() == WANTED:
             if self.sent:
-                raise nonsense("it wants its agent once more")
+                raise nonsense("it asked twice for the agent")
             self.sent = True
             self._send_agent()
 
@@ -94,14 +93,14 @@ class Conversation:
     def _take_answer(self, message: Answer) -> None:
         number = message.get("id")
         if type(number) is not int or number not in self.asked:
-            raise nonsense("an answer to nothing that was asked")
+            raise nonsense("an answer without a request")
         do, future = self.asked.pop(number)
         try:
             validate.checked_answer(message, do)
         except Lost as problem:
             fail(future, problem)
             raise
-        if do == "lock":  # the lock's agent has ended; the one that started it reads on
+        if do == "lock":  # the agent that held the lock has ended, so its other answers cannot come
             self._fail_all(Lost("the agent has ended"))
         future.set_result(message)
 
@@ -112,20 +111,17 @@ class Conversation:
             fail(self.marks.pop(), self.lost)
 
     def _fail_all(self, problem: HostProblem) -> None:
-        """End all waiting for answers with this problem."""
         for _, future in self.asked.values():
             fail(future, problem)
         self.asked.clear()
 
 
 def fail(future: "asyncio.Future[Answer]", problem: HostProblem) -> None:
-    """End the wait for an answer with a problem, if anybody waits."""
     future.set_exception(problem)
-    future.exception()  # or asyncio would complain that nobody has asked for it
+    future.exception()  # read the exception once; otherwise asyncio logs a warning
 
 
 def result(answer: Answer) -> Answer:
-    """What the agent has answered with "ok". Raises the HostProblem that it answered instead."""
     if "problem" in answer:
         raise HostProblem(answer["problem"], more=answer["more"])
     found: Answer = answer["ok"]
@@ -133,11 +129,11 @@ def result(answer: Answer) -> Answer:
 
 
 def why_ended(code: int | None, stderr: bytes) -> str:
-    """Why ssh, or what it ran, ended with `code`, in a line. ssh's own failures have the code 255."""
+    """Explain in one line why ssh or its command ended. ssh's own failures have code 255."""
     lines = stderr.decode(errors="replace").strip().splitlines()
-    said = lines[-1] if lines else f"exit {code} without a word"
+    said = lines[-1] if lines else f"exit code {code}, no output"
     if code == 255:
         return f"cannot be reached: {said}; try ssh by hand"
     if "sudo" in said and "password" in said:
-        return f"{said}: log in as root, or allow it by NOPASSWD in sudoers"
+        return f"{said}: log in as root, or set NOPASSWD for this user in sudoers"
     return said

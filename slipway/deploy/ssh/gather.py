@@ -1,5 +1,3 @@
-"""Calls a function for all hosts at once, and reports all their problems together."""
-
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -9,11 +7,11 @@ from ..errors import DeployError, HostProblem, Locked, Refused, on_hosts
 
 K = TypeVar("K")
 T = TypeVar("T")
-Problems = dict[str, list[str]]  # host name → what is wrong there
+Problems = dict[str, list[str]]  # host name → problems
 
 
 async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Iterable[K]) -> dict[K, T]:
-    """Call the function for all items at once: {item: result}. Raises the first error when all calls have ended."""
+    """Call the function for all items in parallel. If a call fails, cancel the others and raise its error."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = {item: group.create_task(function(item)) for item in items}
@@ -23,7 +21,7 @@ async def together(function: Callable[[K], Coroutine[Any, Any, T]], items: Itera
 
 
 def at_most(many: int, function: Callable[[K], Awaitable[T]]) -> Callable[[K], Awaitable[T]]:
-    """The function for who calls it for all at once: so many calls are under way, the others wait for their turn."""
+    """Return `function`, limited to `many` calls at a time; further calls wait."""
     gate = asyncio.Semaphore(many)
 
     async def call(item: K) -> T:
@@ -34,7 +32,6 @@ def at_most(many: int, function: Callable[[K], Awaitable[T]]) -> Callable[[K], A
 
 async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]]) -> tuple[
         dict[str, T], dict[str, HostProblem]]:
-    """(host name → what the function returned, host name → its HostProblem), called for all hosts at once."""
     async def call(host: Host) -> T | HostProblem:
         try:
             return await function(host)
@@ -48,8 +45,8 @@ async def gathered(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T
 
 async def on_each(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]],
                   error: type[DeployError] = Refused) -> dict[str, T]:
-    """Call the function for all hosts at once; host name → result. When all have ended, raises one error with all
-    HostProblems: Locked where a host is locked, else `error`."""
+    """Call the function for all hosts; return host name → result. If hosts have problems, raise one error
+    that lists all problems: Locked if a host is locked, else `error`."""
     found, problems = await gathered(hosts, function)
     if problems:
         kind = Locked if any(problem.locked for problem in problems.values()) else error
@@ -58,5 +55,4 @@ async def on_each(hosts: Sequence[Host], function: Callable[[Host], Awaitable[T]
 
 
 def texts(problems: Mapping[str, HostProblem]) -> Problems:
-    """The problems as on_hosts takes them."""
     return {name: list(problem.args) for name, problem in problems.items()}

@@ -1,4 +1,4 @@
-"""INT, TERM and HUP: where a signal may interrupt what is being done, it cancels it, once."""
+"""Handles the signals INT, TERM and HUP."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Heeding(contextlib.AbstractContextManager[None]):
-    """A block that the first signal cancels, raising Interrupted; or, not `heeded`, one that ignores signals."""
+    """A `with` block for INT, TERM, HUP. If `heeded`, the first signal raises Interrupted; else all are ignored."""
 
     blocks: list["Heeding"] = []
 
@@ -26,7 +26,7 @@ class Heeding(contextlib.AbstractContextManager[None]):
         self.task = asyncio.current_task()
         self.blocks.append(self)
         for number in SIGNALS:
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # under nohup, keep ignoring HUP
                 asyncio.get_running_loop().add_signal_handler(number, hear, number)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -42,18 +42,17 @@ class Heeding(contextlib.AbstractContextManager[None]):
 
 
 def hear(number: int) -> None:
-    """Handle a signal."""
+    """Cancel the innermost Heeding block, unless this block ignores signals."""
     block = Heeding.blocks[-1]
     if block.heeded and not block.came and block.task:
         block.came = signal.Signals(number).name
         block.task.cancel()
 
 
-heeded = Heeding  # a block that a signal interrupts
-ignored = functools.partial(Heeding, heeded=False)  # one that no signal interrupts
+heeded = Heeding
+ignored = functools.partial(Heeding, heeded=False)
 
 
 async def heeding(work: Coroutine[Any, Any, T]) -> T:
-    """What the work returns. A signal interrupts it: raises Interrupted."""
     with heeded():
         return await work

@@ -1,4 +1,4 @@
-"""Runs programs here, beside others, as asyncio's subprocesses: none blocks the others, and their output is bounded."""
+"""Runs local programs with asyncio; limits their output."""
 
 import asyncio
 import contextlib
@@ -11,15 +11,15 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from ..errors import HostProblem, nonsense
 
-LONGEST = 4 * 2**20  # bytes of a line: facts, with the records of many releases, have some 100 KB
-MOST = 16 * 2**20  # bytes of a command's stdout
-KEPT = 65536  # bytes of stderr, its last
+LONGEST = 4 * 2**20  # most bytes of a line; facts about many releases have about 100 KB
+MOST = 16 * 2**20  # most bytes of a command's stdout
+KEPT = 65536  # bytes from the end of stderr that are kept
 T = TypeVar("T")
-Done = NamedTuple("Done", [("code", int | None), ("out", bytes), ("err", bytes)])  # how a program has ended
+Done = NamedTuple("Done", [("code", int | None), ("out", bytes), ("err", bytes)])  # the result of a program
 
 
 class Process(asyncio.SubprocessProtocol):
-    """A program that `start` has started. `err` is the end of its stderr."""
+    """A started program. `err`: the end of its stderr."""
 
     def __init__(self) -> None:
         self.err, self.out = b"", asyncio.StreamReader(limit=LONGEST)
@@ -28,7 +28,7 @@ class Process(asyncio.SubprocessProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.SubprocessTransport, transport)
         if stdout := self.transport.get_pipe_transport(1):
-            self.out.set_transport(stdout)  # paused while nobody reads
+            self.out.set_transport(stdout)  # for flow control: do not read more than the caller takes
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 1:
@@ -43,11 +43,11 @@ class Process(asyncio.SubprocessProtocol):
         self.exited.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.out.feed_eof()  # where stdout is no pipe of ours
+        self.out.feed_eof()  # needed if stdout is not a pipe
         self.closed.set_result(None)
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """The lines of its stdout, without a last one that has no end. Raises Lost where one is longer than LONGEST."""
+        """Yield the complete lines of stdout. Raise Lost if a line is longer than LONGEST."""
         try:
             while (line := await self.out.readline()).endswith(b"\n"):
                 yield line
@@ -55,7 +55,7 @@ class Process(asyncio.SubprocessProtocol):
             raise nonsense(f"a line of more than {LONGEST // 2**20} MB") from None
 
     def write(self, data: bytes, last: bool = False) -> None:
-        """Write to its stdin, and close that after the `last`. Does not wait. Once it has gone, nothing is kept."""
+        """Write to stdin without waiting. If stdin is closed, drop the data. If `last` is True, then close stdin."""
         pipe = cast(asyncio.WriteTransport | None, self.transport.get_pipe_transport(0))
         if pipe and not pipe.is_closing():
             pipe.write(data)
@@ -63,37 +63,39 @@ class Process(asyncio.SubprocessProtocol):
                 pipe.write_eof()
 
     async def ended(self, limit: float | None = None) -> int | None:
-        """Its exit code once its output is here, None after `limit` seconds. What it left behind is not waited for."""
+        """Wait for the program's end and its last output. Return the exit code, or None after `limit` seconds.
+        Do not wait for children that outlive the program."""
         await asyncio.wait({self.exited}, timeout=limit)
         if self.exited.done():
             await asyncio.wait({self.closed}, timeout=1)
         return self.transport.get_returncode()
 
     def kill(self) -> None:
-        """Kill it at once. The transport's own `kill` may take the exit code from whoever waits for it."""
+        """Kill the program with os.kill: after the transport's `kill`, asyncio might miss the exit code."""
         if not self.exited.done():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.transport.get_pid(), signal.SIGKILL)
 
     async def close(self, grace: float = 0.5) -> None:
-        """End its input, and kill it where it has not ended after `grace` seconds."""
+        """Close stdin. If the program still runs after `grace` seconds, kill it."""
         self.write(b"", last=True)
         try:
             await asyncio.wait({self.exited}, timeout=grace)
-        finally:  # also when a signal ends the wait
+        finally:  # also if a signal cancels the wait
             self.kill()
             await asyncio.wait({self.exited}, timeout=5)
             self.transport.close()
 
 
 async def start(words: Sequence[str], **options: Any) -> Process:
-    """Start a program in a session of its own: Ctrl-C reaches us alone. The caller closes it. Raises OSError."""
+    """Start a program in its own session, so that Ctrl-C does not reach it. The caller must close it."""
     options = {"start_new_session": True, **options}
     return (await asyncio.get_running_loop().subprocess_exec(Process, *words, **options))[1]
 
 
 async def run(words: Sequence[str], input: bytes = b"", timeout: float = 60, **options: Any) -> Done:
-    """Run a program to its end. Raises OSError, HostProblem after `timeout` seconds, Lost where it says too much."""
+    """Run a program. Raise OSError if it cannot start, HostProblem after `timeout` seconds, Lost if it prints too
+    much."""
     process = await start(words, **options)
     process.write(input, last=True)
     try:
@@ -110,9 +112,9 @@ async def run(words: Sequence[str], input: bytes = b"", timeout: float = 60, **o
 
 
 def thread(function: Callable[..., T], *words: Any) -> Future[T]:
-    """Call a function that may block, in a thread for which neither a cancellation nor the deployer's end waits."""
+    """Call a blocking function in a thread. Neither cancellation nor the program's exit waits for it."""
     future = Future[T]()
-    future.set_running_or_notify_cancel()  # from here on it cannot be cancelled
+    future.set_running_or_notify_cancel()  # from now on the future cannot be cancelled
 
     def call() -> None:
         try:
@@ -124,5 +126,4 @@ def thread(function: Callable[..., T], *words: Any) -> Future[T]:
 
 
 async def in_thread(function: Callable[..., T], *words: Any) -> T:
-    """What the function returns, called in such a thread."""
     return await asyncio.wrap_future(thread(function, *words))

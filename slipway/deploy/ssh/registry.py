@@ -1,6 +1,5 @@
-"""A read-only registry on the loopback, for `registry = "ssh"`: it serves one image of this machine's Docker. Hosts
-reach it over their connection (Ssh.forward) and pull only layers they lack: compressed in one way, and cached.
-"""
+"""Serves a local image to hosts over ssh, for `registry = "ssh"`. A cache keeps compressed layers for later deploys.
+Hosts pull only layers that they lack."""
 
 import gzip
 import hashlib
@@ -24,34 +23,32 @@ from ..errors import Refused
 from .process import thread
 from .registry_http import Server
 
-CACHE = Path(__file__).resolve().parents[3] / "var" / "layers"
-KEEP = 30 * 24 * 3600  # seconds a layer is kept that no image asked for
+CACHE = Path("var/layers")  # below the working folder, which is the project
+KEEP = 30 * 24 * 3600  # seconds to keep a layer that no image needs
 OCI = "application/vnd.oci.image"
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(frozen=True)
 class Blob:
-    """A part of an image as the registry serves it: a file, or bytes. `size` is in bytes."""
+    """A part of an image, in a file or in memory."""
 
     kind: str
     digest: str
-    size: int
+    size: int  # bytes
     path: Path | None = None
     content: bytes = b""
 
     def entry(self) -> dict[str, str | int]:
-        """Its entry in a manifest."""
         return {"mediaType": self.kind, "digest": self.digest, "size": self.size}
 
     def open(self) -> IO[bytes]:
-        """Its content, to be read."""
         return self.path.open("rb") if self.path else io.BytesIO(self.content)
 
 
 def serve(image: str, cache: Path = CACHE, docker: str = "docker") -> Server:
-    """Return a Server of an image of this machine's Docker, with its layers in the folder `cache`. Raises Refused when
-    Docker does not answer or has no such image."""
+    """Return a Server for a local image. `cache`: the folder for compressed layers. Raise Refused if Docker does not
+    answer or lacks the image."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="save.", dir=cache, ignore_cleanup_errors=True) as folder:
         config, files = saved(image, Path(folder), docker)
@@ -62,15 +59,14 @@ def serve(image: str, cache: Path = CACHE, docker: str = "docker") -> Server:
     return Server(top.digest, [top, blob, *layers])
 
 
-# ---- pure: what a manifest is ----
+# ---- manifests ----
 
 def bytes_blob(kind: str, content: bytes) -> Blob:
-    """A Blob of bytes: a manifest or a config."""
     return Blob(f"{OCI}.{kind}+json", "sha256:" + hashlib.sha256(content).hexdigest(), len(content), content=content)
 
 
 def manifest(config: Blob, layers: Sequence[Blob]) -> Blob:
-    """The manifest of a config and layers. The same parts make the same bytes."""
+    """Return the image's manifest. The same parts always give the same bytes."""
     content = {"schemaVersion": 2, "mediaType": f"{OCI}.manifest.v1+json", "config": config.entry(),
                "layers": [layer.entry() for layer in layers]}
     return bytes_blob("manifest.v1", json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
@@ -79,7 +75,6 @@ def manifest(config: Blob, layers: Sequence[Blob]) -> Blob:
 # ---- from docker save ----
 
 def at_once(functions: Sequence[Callable[[], Blob]]) -> list[Blob]:
-    """What each function returns, called in threads, as many at a time as there are processors."""
     turns = threading.Semaphore(os.cpu_count() or 1)
 
     def call(function: Callable[[], Blob]) -> Blob:
@@ -89,7 +84,7 @@ def at_once(functions: Sequence[Callable[[], Blob]]) -> list[Blob]:
 
 
 def saved(image: str, folder: Path, docker: str) -> tuple[bytes, list[tuple[str, Path]]]:
-    """Return (config, [(diff id, file) of each layer, bottom up]) by `docker save`. Raises Refused."""
+    """Run `docker save`. Return (config, [(diff id, layer's file)]), the bottom layer first."""
     refuse_missing(image, docker)
     with subprocess.Popen([docker, "save", image], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as save:
         assert save.stdout
@@ -97,27 +92,25 @@ def saved(image: str, folder: Path, docker: str) -> tuple[bytes, list[tuple[str,
             config, files = read_save(save.stdout, folder)
             return config, list(zip(json.loads(config)["rootfs"]["diff_ids"], files, strict=True))
         except (tarfile.TarError, EOFError, KeyError, IndexError, ValueError) as error:
-            raise Refused(f"docker save {image} wrote what can't be read: {error or type(error).__name__}") from None
+            raise Refused(f"docker save {image} wrote a broken archive: {error or type(error).__name__}") from None
         finally:
             save.stdout.close()
 
 
 def refuse_missing(image: str, docker: str) -> None:
-    """Raises Refused, with a cure, unless the engine here has the image."""
     try:
         done = subprocess.run([docker, "image", "inspect", image], capture_output=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Refused(f"registry = \"ssh\" sends the image of this machine's Docker, which fails: {error}") from None
+        raise Refused(f"registry = \"ssh\" needs Docker on this machine, but it fails: {error}") from None
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no output"]
         name, _, tag = image.rpartition(":")
-        raise Refused(f"no image {image} on this machine, to be sent by ssh ({said[-1]}): make build IMAGE={name} "
-                      f"TAG={tag} first")
+        raise Refused(f"registry = \"ssh\" needs image {image} on this machine ({said[-1]}): run make build"
+                      f" IMAGE={name} TAG={tag}")
 
 
 def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:
-    """Return (config, layers' files), unpacked from what `docker save` writes, in either layout: both have
-    manifest.json."""
+    """Unpack `docker save`'s output into (config, layers' files). Docker has two layouts; both hold manifest.json."""
     files, links = unpack(stream, folder)
 
     def find(name: str) -> Path:
@@ -127,7 +120,7 @@ def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:
 
 
 def unpack(stream: IO[bytes], folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """Return (name → file in `folder`, link → name) of an archive, whose names are never used as paths."""
+    """Unpack a tar archive into `folder`. Return (name → file, link → name). Never use the archive's names as paths."""
     files: dict[str, Path] = {}
     links: dict[str, str] = {}
     with tarfile.open(fileobj=stream, mode="r|*") as tar:
@@ -144,10 +137,10 @@ def unpack(stream: IO[bytes], folder: Path) -> tuple[dict[str, Path], dict[str, 
 
 
 # ---- the cache of compressed layers ----
-# A layer's file is named DIFF_ID.DIGEST: the digests of its content and of its compressed form.
+# A layer's file is named DIFF_ID.DIGEST: sha256 of the layer before and after compression.
 
 def layer(diff_id: str, file: Path, cache: Path) -> Blob:
-    """The Blob of a layer, from the cache; one that is not there yet is compressed from `file` into it."""
+    """Return the layer's compressed copy in the folder `cache`. If there is none, make it from `file`."""
     name = diff_id.partition(":")[2]
     kept = next((path for path in cache.glob(f"{name}.*") if digest_of(path) == path.suffix[1:]), None)
     if kept:
@@ -159,8 +152,8 @@ def layer(diff_id: str, file: Path, cache: Path) -> Blob:
 
 
 def pack(source: Path, folder: Path) -> Path:
-    """A new file in `folder`: `source` compressed, without name and time, so that the same content makes the same
-    bytes. A source that is compressed is copied: Docker with containerd's store saves layers as it got them."""
+    """Compress `source` into a new file in `folder`. The same content always makes the same bytes. If `source` is
+    compressed already, as in containerd's store, copy it."""
     with source.open("rb") as file, tempfile.NamedTemporaryFile(prefix="new.", dir=folder, delete=False) as raw:
         if compression(source):
             shutil.copyfileobj(file, raw, 1 << 20)
@@ -171,20 +164,17 @@ def pack(source: Path, folder: Path) -> Path:
 
 
 def compression(path: Path) -> str:
-    """The end of a file's media type: "+gzip", "+zstd", or "" where it is not compressed."""
     with path.open("rb") as file:
         magic = file.read(4)
     return "+gzip" if magic.startswith(GZIP) else "+zstd" if magic == ZSTD else ""
 
 
 def digest_of(path: Path) -> str:
-    """The sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def forget(cache: Path) -> None:
-    """Remove layers that nobody asked for in a month, and folders that an interrupted deploy has left."""
     for path in cache.iterdir():
         age = time.time() - path.stat().st_mtime
         if path.is_file() and age > KEEP:

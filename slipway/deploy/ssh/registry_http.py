@@ -1,4 +1,4 @@
-"""The reading half of the Registry HTTP API v2, for one image, on the loopback."""
+"""A read-only server of images: Docker's Registry HTTP API v2."""
 
 import base64
 import contextlib
@@ -16,8 +16,8 @@ CHUNK = 1 << 18
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `blobs` on a free `port` while it is entered, to who knows `login` ("user:password"), as other users of
-    both machines reach it. `digest`: the manifest's; `sent`: bytes of blobs."""
+    """Serves `blobs` on a free `port`, inside `with`. Clients need the `login` ("user:password"), because all users of
+    this machine and of the hosts can reach the port. `digest`: the manifest's digest. `sent`: number of bytes sent."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -39,23 +39,20 @@ class Server(ThreadingHTTPServer):
         self.server_close()
 
     def count(self, size: int) -> None:
-        """Add to the bytes that were sent."""
         with self.lock:
             self.sent += size
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: where a host hung up, its own pull tells why."""
+        """Do nothing: Docker on the host reports why a pull failed."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one connection."""
-
     protocol_version = "HTTP/1.1"
     server: Server
     timeout = 120
 
     def handle(self) -> None:
-        """Refuse TLS by an answer in plain HTTP: docker then uses http."""
+        """If a client tries TLS, answer with an error in plain HTTP: then Docker uses http."""
         with contextlib.suppress(OSError):
             if self.connection.recv(1, socket.MSG_PEEK) == TLS:
                 self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
@@ -63,7 +60,6 @@ class Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def do_GET(self) -> None:
-        """/v2/, a manifest or a blob, to who knows the login."""
         if not self.allowed():
             return self.answer(401, {"WWW-Authenticate": 'Basic realm="slipway"'})
         if self.path.rstrip("/") == "/v2":
@@ -77,18 +73,17 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def allowed(self) -> bool:
-        """Whether the request has the login."""
         wanted = "Basic " + base64.b64encode(self.server.login.encode()).decode()
         return hmac.compare_digest(self.headers.get("Authorization", "").encode(), wanted.encode())
 
     def find(self, kind: str, reference: str) -> Any:
-        """The Blob of a digest, None where there is none. Any tag is the one manifest's."""
+        """Return the Blob whose digest is `reference`, or None. If `reference` is a tag, return the manifest."""
         if kind == "manifests" and not reference.startswith("sha256:"):
             reference = self.server.digest
         return self.server.blobs.get(reference)
 
     def send(self, blob: Any) -> None:
-        """Send a Blob: all of it, or from where an earlier transfer broke off."""
+        """Send a Blob, or its rest if an earlier transfer broke off."""
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(asked[1]) if asked else 0
         if start >= blob.size and start:
@@ -104,13 +99,11 @@ class Handler(BaseHTTPRequestHandler):
                     self.wfile.write(chunk)
 
     def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
-        """Send a short answer."""
         self.head(status, len(body), {"Content-Type": "application/json", **(headers or {})})
         if self.command == "GET":
             self.wfile.write(body)
 
     def head(self, status: int, size: int, headers: dict[str, str]) -> None:
-        """Send status and headers of an answer of `size` bytes."""
         self.send_response(status)
         for name, value in {"Docker-Distribution-Api-Version": "registry/2.0", "Content-Length": size,
                             **headers}.items():

@@ -1,4 +1,4 @@
-"""The engine that is Docker Swarm on the hosts: what commands do there."""
+"""The engine "swarm". slipway/deploy/engine.py describes the methods that every engine has."""
 
 import argparse
 import dataclasses
@@ -18,48 +18,42 @@ from .manager import NAME, Manager
 from .rollout import Rollout
 from .stack import hashed, secret
 
-OF_HOSTS = ("watch",)  # commands that know nothing of a swarm, and options
+OF_HOSTS = ("watch",)  # commands that Swarm does not support; OPTIONS are options that it does not support
 OPTIONS = ("skip_unreachable", "allow_incompatible", "parallel")
 
 
 @dataclass(frozen=True)
 class Swarm:
-    """As Engine says."""
-
     fleet: Fleet
 
     def refuse(self, args: argparse.Namespace) -> None:
-        """What is of hosts."""
         words = [args.command] if args.command in OF_HOSTS else [
             f"--{name.replace('_', '-')}" for name in OPTIONS if getattr(args, name, None) not in (None, False)]
         words += ["--hosts"] if args.hosts and args.command not in ("logs", "provision") else []
         if words:
-            raise Refused(f"{words[0]} has no meaning with engine.kind = \"swarm\": docs/swarm.md tells what has")
+            raise Refused(f"{words[0]} does not work with engine.kind = \"swarm\": docs/swarm.md lists what does")
 
     def rollout(self, action: str, tag: str, options: Options, args: argparse.Namespace, tell: Tell) -> Rollout:
-        """Of all services."""
         rollout = {**self.fleet.rollout, **({} if options.bake else {"bake": 0})}
         return Rollout(dataclasses.replace(self.fleet, rollout=rollout), tell, action, tag)
 
     async def status(self, args: argparse.Namespace) -> int:
-        """A row for each service."""
         seen = await Manager(self.fleet).state()
         problems = [*state.problems(seen)]
         if args.json:
             services = {name: {**dataclasses.asdict(one), "release": one.tag} for name, one in seen.services.items()}
             print(json.dumps({"services": services, "problems": problems}))
         else:
-            print(visible("\n".join([tables.table([*state.rows(seen)]), *problems])))
+            print(visible("\n".join([*problems, tables.table([*state.rows(seen)])])))
         return 1 if problems else 0
 
     async def releases(self, args: argparse.Namespace) -> None:
-        """Those that a rollback may go to, the live one last."""
+        """Show the releases that a rollback may go to, the live one last."""
         known = (await Manager(self.fleet).state()).releases
         rows = [("release", "image", "by"), *((one.tag, one.image.partition("@")[2][:19], one.who) for one in known)]
         print(json.dumps([one._asdict() for one in known]) if args.json else visible(tables.table(rows)))
 
     async def show_settings(self, args: argparse.Namespace) -> None:
-        """The live ones are a config of the swarm, what is staged the newest one."""
         manager = Manager(self.fleet)
         seen = await manager.state()
         current = await manager.settings(seen.releases[-1].settings if seen.releases else "")
@@ -67,7 +61,7 @@ class Swarm:
         print("\n".join([f"{NAME}:", *(shown or ["  nothing set"])]))
 
     async def stage(self, args: argparse.Namespace, change: Change) -> None:
-        """As a config with the next number, and a secret for each file."""
+        """Store settings as a new Docker config, and files as Docker secrets, for the next deploy."""
         manager = Manager(self.fleet)
         newest = (await manager.state()).settings
         try:
@@ -81,7 +75,6 @@ class Swarm:
         print(f"{change.done}: live with the next deploy")
 
     def command(self, words: list[str], tty: bool) -> list[str]:
-        """In one of the app's containers on that host."""
         script = ('one=$(docker ps --quiet --filter "name=^$1_($2)[.]" --filter label=slipway.id'
                   ' --filter status=running | head -n 1)\n'
                   '[ -n "$one" ] || { echo "no container of $1 runs on this host: see make status" >&2; exit 69; }\n'
@@ -89,5 +82,4 @@ class Swarm:
         return ["sh", "-c", script, "sh", self.fleet.app, "|".join(self.fleet.processes), *words]
 
     def journal(self, process: Process) -> list[str]:
-        """As the stack says."""
         return [f"{self.fleet.app}-{process.name}"]

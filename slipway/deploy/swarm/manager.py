@@ -1,4 +1,4 @@
-"""docker on one of the swarm's managers, whichever answers: all know the same."""
+"""Runs docker on any manager that answers: all managers have the same state."""
 
 import asyncio
 import base64
@@ -12,24 +12,23 @@ from ..errors import HostProblem, Refused, on_hosts
 from ..ssh.connection import run
 from . import state
 
-NAME = "swarm"  # what events call it instead of a host
+NAME = "swarm"  # shown in events instead of a host's name
 NO_ANSWER = ("not a swarm manager", "does not have a leader", "Cannot connect to the Docker daemon", "DeadlineExceeded")
-AGAIN = 1  # seconds between two tries
+AGAIN = 1  # seconds between tries
 
 
 @dataclass
 class Manager:
-    """`last`: the one that answered last, which is asked first."""
+    """The managers. `last`: the manager that answered last. The next command goes to this manager first."""
 
     fleet: Fleet
     last: Host | None = None
 
     async def docker(self, *words: str, input: bytes = b"", timeout: float = 60) -> str:
-        """What `docker WORDS…` prints. Raises HostProblem where it fails, Refused where no manager answers."""
+        """Run docker. Raise HostProblem if it fails, or Refused if no manager answers."""
         return await self.run(["docker", *words], input, timeout)
 
     async def run(self, words: Sequence[str], input: bytes = b"", timeout: float = 60) -> str:
-        """What a command prints. Raises as `docker`."""
         problems: dict[str, list[str]] = {}
         for host in sorted(self.fleet.app_hosts, key=lambda host: host != self.last):
             try:
@@ -47,7 +46,7 @@ class Manager:
         raise Refused(on_hosts(problems))
 
     async def state(self, until: float = 0) -> state.State:
-        """Return what the swarm has of the app, asking `until` then while it has no leader. Raises Refused."""
+        """Return the app's state. If the swarm has no leader, retry until the time `until`, then raise Refused."""
         while True:
             try:
                 return state.parsed(self.fleet.app, await self.run(["sh", "-c", state.SCRIPT, "sh", self.fleet.app]))
@@ -57,11 +56,9 @@ class Manager:
             await asyncio.sleep(AGAIN)
 
     async def settings(self, name: str) -> str:
-        """The text of settings; "" where there are none."""
         found = json.loads(await self.docker("config", "inspect", name)) if name else [{"Spec": {"Data": ""}}]
         return base64.b64decode(found[0]["Spec"]["Data"]).decode(errors="replace")
 
     async def keep(self, kind: str, name: str, content: bytes) -> None:
-        """Make a config or a secret, where it is not there yet: the name tells of the content."""
         if not await self.docker(kind, "ls", "--quiet", "--filter", f"name={name}"):
             await self.docker(kind, "create", name, "-", input=content)

@@ -1,4 +1,4 @@
-"""A deploy or rollback on a swarm: Docker changes the services over; here is what goes before, and one end for all."""
+"""A deploy or rollback on a swarm. Docker changes the services; in the end all run the same release."""
 
 import asyncio
 import json
@@ -21,10 +21,10 @@ from . import stack, state
 from .manager import NAME, Manager
 from .stack import Release
 
-PAUSE = 0.5  # seconds between two questions
-SLACK = 60  # seconds for placing
-TAKEBACK = 400  # seconds: the containers of the release before may have to start
-# Runs a command as a job: $1 its name, $2 seconds, the rest as `docker service create` takes it.
+PAUSE = 0.5  # seconds between polls
+SLACK = 60  # seconds that Docker may need to place containers on nodes
+TAKEBACK = 400  # seconds for a takeback: the old release's containers may have to start
+# Runs one command as a Swarm job. $1: the job's name; $2: timeout in seconds; rest: for `docker service create`.
 JOB = """
 name=$1 until=$(($(date +%s) + $2)); shift 2
 docker service rm "$name" >/dev/null 2>&1
@@ -42,8 +42,6 @@ case $state in Complete*) ;; *) exit 1 ;; esac
 
 @dataclass
 class Rollout:
-    """A deploy or rollback (`action`) that is asked for. A rollback without a `tag` goes to the release before."""
-
     fleet: Fleet
     tell: Tell
     action: str
@@ -54,13 +52,13 @@ class Rollout:
         self.manager = Manager(self.fleet)
 
     async def plan(self) -> list[tuple[Step, ...]]:
-        """The steps that would be done. Raises Refused."""
         check(await self.manager.state(), self.action, self.tag)
         names = ["pull", *(["upload"] if self.fleet.static["publish"] else []), "migrate", "update"]
         return [(Step(name, (NAME,)),) for name in (names if self.action == "deploy" else ["update"])]
 
     async def run(self) -> None:
-        """Do it. Raises Refused, DeployError when it was taken back, Divided."""
+        """Run the rollout. Raise Refused if it cannot begin, DeployError after a takeback, Divided if the takeback
+        fails."""
         began = time.monotonic()
         with ignored():
             with heeded():
@@ -77,7 +75,6 @@ class Rollout:
                        "seconds": seconds, "text": f"{release.tag} is live on the swarm ({seconds:.1f} s)"})
 
     async def _release(self, seen: state.State) -> Release:
-        """The release to bring. Raises Refused."""
         if self.action == "rollback":
             return back(seen.releases, self.tag)
         image = f"{self.fleet.image}:{self.tag}"
@@ -93,7 +90,6 @@ class Rollout:
         return Release(self.tag, digest, seen.settings, secrets, who(f"deploy {self.tag}"))
 
     async def _do(self, seen: state.State, release: Release) -> None:
-        """Bring it; at the first failure all services back."""
         changed, there = False, [*seen.releases]
         try:
             with heeded():
@@ -111,7 +107,6 @@ class Rollout:
                               f" {there[-1].tag + ' serves' if there else 'no release is live yet'}") from None
 
     async def _prepare(self, release: Release) -> None:
-        """What goes before the first container: static files into their bucket, the database. Raises HostProblem."""
         bucket = self.fleet.static["publish"]
         jobs = [("upload", ["collectstatic", bucket], UPLOAD)] if bucket else []
         for step, words, limit in (*jobs, ("migrate", ["migrate"], self.fleet.rollout["migrate"])):
@@ -121,7 +116,6 @@ class Rollout:
                     self.fleet, release, name, words)], timeout=limit + SLACK)
 
     async def _update(self, seen: state.State, releases: Sequence[Release]) -> None:
-        """Have all services change over, and wait until they have. Raises DeployError, HostProblem."""
         made = stack.stack(self.fleet, releases, self.id)
         await self._put(made)
         until = time.monotonic() + seconds(self.fleet)
@@ -129,11 +123,11 @@ class Rollout:
             if time.monotonic() > until:
                 raise DeployError("\n".join(state.problems(now)))
             await asyncio.sleep(PAUSE)
-        for name in now.services.keys() - made["services"].keys():  # the toml has it no more
+        for name in now.services.keys() - made["services"].keys():  # services that the toml no longer has
             await self.manager.docker("service", "rm", f"{self.fleet.app}_{name}")
 
     async def _put(self, made: stack.Data) -> None:
-        """Give the stack to Docker. An interrupt waits for its end, as what is not there yet cannot be taken back."""
+        """Deploy the stack. After an interrupt, wait until Docker is done: a half-made stack cannot be taken back."""
         name, content = stack.proxy_config(self.fleet)
         await self.manager.keep("config", name, content.encode())
         putting = asyncio.ensure_future(self.manager.docker(
@@ -145,7 +139,8 @@ class Rollout:
             await asyncio.wait({putting})
 
     async def _undo(self, seen: state.State, changed: Mapping[str, state.Service]) -> None:
-        """Have Docker take services back; put the old stack where Docker's own rollback has met ours."""
+        """Roll the `changed` services back, and remove new ones. If Docker cannot roll one back, deploy the stack of
+        the earlier state (`seen`) instead."""
         if seen.releases and any(name in seen.services and not one.before for name, one in changed.items()):
             return await self._put(stack.stack(self.fleet, seen.releases, seen.services["web"].attempt))
         for name, one in changed.items():
@@ -153,7 +148,6 @@ class Rollout:
             await self.manager.docker("service", *words, f"{self.fleet.app}_{name}")
 
     async def _take_back(self, seen: state.State, error: BaseException) -> None:
-        """Have every service that this deploy has changed be what it was. Raises Divided where that is not to be."""
         self.tell({"event": "takeback", "hosts": [NAME], "state": "start"})
         until, why = time.monotonic() + TAKEBACK, ""
         while time.monotonic() < until:
@@ -164,16 +158,16 @@ class Rollout:
                 if not mine and all(now.services[name].whole for name in seen.services if name in now.services):
                     return
                 why = "\n".join(state.problems(now))
-            except (HostProblem, Refused) as problem:  # a swarm without a leader answers nobody for some seconds
+            except (HostProblem, Refused) as problem:  # a swarm without a leader does not answer for some seconds
                 why = str(problem)
             await asyncio.sleep(PAUSE)
-        raise Divided(f"{error}\nnot taken back whole: {why}\nsee make status, then deploy again") from None
+        raise Divided(f"{error}\nnot taken back completely: {why}\nsee make status, then deploy again") from None
 
 
 def check(seen: state.State, action: str, tag: str) -> None:
-    """Raise Refused with all that keeps a release from coming."""
-    found = [] if seen.settings else ["no settings are there yet: make env ARGS='set NAME …'"]
-    found += [f"{name}: an update is under way: try again after it, see make status"
+    """Raise Refused if anything prevents a rollout. The error names every reason."""
+    found = [] if seen.settings else ["there are no settings yet: run make env ARGS='set NAME …'"]
+    found += [f"{name}: an update is under way: wait for its end, see make status"
               for name, one in seen.services.items() if one.update in state.BUSY]
     if found:
         raise Refused("\n".join(found))
@@ -182,16 +176,16 @@ def check(seen: state.State, action: str, tag: str) -> None:
 
 
 def back(releases: Sequence[Release], tag: str = "") -> Release:
-    """The release that a rollback goes to: of that tag, or the one before. Raises Refused."""
+    """Return the tag's release; without a tag, the one before the live one. Raise Refused if there is none."""
     for release in reversed(releases[:-1]):
         if release.tag == tag or not tag and release[:3] != releases[-1][:3]:
             return release
-    raise Refused(f"no release {tag} is kept here: see make releases" if tag else
-                  "no release came before this one: there is no way back")
+    raise Refused(f"release {tag} is not kept on the swarm: see make releases" if tag else
+                  "there is no earlier release to go back to")
 
 
 def seconds(fleet: Fleet) -> int:
-    """How long an update may take: each part of the web gets ready, what runs alone ends first."""
+    """Return how many seconds an update may take: web is updated in parts, and old processes need time to stop."""
     parts = -(-fleet.engine["replicas"]["web"] // stack.at_once(fleet))
     longest = max(process.stop for process in fleet.processes.values() if not process.overlap)
     return int(parts * (fleet.rollout["ready"] + fleet.rollout["canary"]) + fleet.rollout["bake"] + longest + SLACK)

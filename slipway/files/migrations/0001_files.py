@@ -7,8 +7,8 @@ NUMBER: Any = ('id', models.BigAutoField(auto_created=True, primary_key=True, se
 
 
 def keep_uncompressed(apps: Any, schema_editor: Any) -> None:
-    """PostgreSQL keeps the column outside of the row as it is: what is uploaded is mostly compressed already, and parts
-    are read without the rest. Other databases have no such thing."""
+    """On PostgreSQL store the data outside of the row and uncompressed. Most uploads are compressed already, and a part
+    of uncompressed data can be read without the rest."""
     if schema_editor.connection.vendor == 'postgresql':
         schema_editor.execute('ALTER TABLE "slipway_blobs_chunk" ALTER COLUMN "data" SET STORAGE EXTERNAL')
 

@@ -46,7 +46,7 @@ def names():
 
 class Storage(TestCase):
     def test_saved(self):
-        """Of each length about a chunk's, with its size and checksum, from what Django and Python have for a file."""
+        """Files of any length are saved with size and checksum, from each kind of file that Django and Python have."""
         for size in (0, CHUNK - 1, CHUNK, CHUNK + 1, len(LONG)):
             name = save(f"a/{size}", LONG[:size])
             self.assertTrue(read(name) == LONG[:size])
@@ -59,7 +59,7 @@ class Storage(TestCase):
             self.assertEqual(read(default_storage.save("b", content)), b"abc")
 
     def test_names(self):
-        """Of two with one name the second has another; so has one that is too long. Upper and lower case differ."""
+        """If a name is taken or too long, the file gets another. Upper and lower case differ."""
         first, second = save("a/b.tar.gz", b"1"), save("a/b.tar.gz", b"2")
         self.assertRegex(f"{first} {second}", r"^a/b\.tar\.gz a/b_\w{7}\.tar\.gz$")
         self.assertEqual((read(first), read(second)), (b"1", b"2"))
@@ -88,7 +88,7 @@ class Storage(TestCase):
                 ask("a")
 
     def test_read(self):
-        """A file seeks and tells, has lines and chunks, and is opened again; a chunk that is missing is told."""
+        """A file can seek, tell, yield lines and chunks, and be opened again. A missing chunk is an error."""
         save("a", LONG), save("t", "ä\nb\n".encode())
         self.assertLess(abs(timezone.now() - default_storage.get_modified_time("a")), timedelta(minutes=1))
         with default_storage.open("a") as file:
@@ -101,16 +101,16 @@ class Storage(TestCase):
             self.assertTrue(b"".join(file.chunks()) == LONG)
         self.assertTrue(file.open().read() == LONG)
         self.assertEqual(default_storage.open("t", "r").readlines(), ["ä\n", "b\n"])
-        with self.assertRaisesMessage(ValueError, "save() writes them"):
+        with self.assertRaisesMessage(ValueError, "write with save()"):
             default_storage.open("a", "wb")
         Chunk.objects.filter(number=1).delete()
         with self.assertRaises(OSError):
             read("a")
 
     def test_too_large(self):
-        """Known on the way; nothing of it stays, not even in a transaction that goes on. A form says so."""
+        """A save over the limit fails and leaves nothing, even if its transaction continues. A form reports it."""
         content = ContentFile(LONG)
-        with self.assertRaisesMessage(TooLarge, "too large: 0.262144 MB are the limit"):
+        with self.assertRaisesMessage(TooLarge, "too large: the limit is 0.262144 MB"):
             DatabaseStorage(limit=CHUNK).save("a", content)
         self.assertEqual((Blob.objects.count(), Chunk.objects.count()), (0, 0))
         paper = Paper(scan=SimpleUploadedFile("a", LONG))
@@ -121,7 +121,7 @@ class Storage(TestCase):
 
 class Transactions(TransactionTestCase):
     def test_rolled_back(self):
-        """What was saved, replaced or deleted was not."""
+        """A rollback undoes saves, replacements and deletions."""
         storage = DatabaseStorage(allow_overwrite=True)
         save("old", LONG), save("gone")
         with self.assertRaises(ZeroDivisionError), transaction.atomic():
@@ -132,8 +132,8 @@ class Transactions(TransactionTestCase):
 
     @skipUnlessDBFeature("test_db_allows_multiple_connections")
     def test_at_the_same_moment(self):
-        """Several save a file of one name, each finding that nobody has it: each has a name of its own; or one is
-        there, if they are to replace one another."""
+        """If several uploads find one name free at the same moment, each gets a name of its own. If they may replace
+        one another, one file is left."""
         for replace, count in ((False, 4), (True, 1)):
             storage, all_here, failed = DatabaseStorage(allow_overwrite=replace), threading.Barrier(4), []
 
@@ -180,7 +180,7 @@ class View(TestCase):
         self.assertEqual(self.get(method="post").status_code, 405)
 
     def test_parts(self):
-        """Only of the file that If-Range names; a date names none. Several at once are the whole file."""
+        """A range is served unless If-Range names another file or a date. Several ranges at once get the whole file."""
         size, head = len(LONG), self.get(method="head", range="bytes=1-2")
         self.assertEqual((head.status_code, head["Content-Length"], self.body(head)), (200, str(len(LONG)), b""))
         for text, start, stop in (("0-0", 0, 1), (f"{CHUNK - 2}-{CHUNK + 2}", CHUNK - 2, CHUNK + 3),
@@ -199,7 +199,7 @@ class View(TestCase):
         self.assertEqual(self.get(save("empty", b""), range="bytes=0-").status_code, 200)
 
     def test_inert(self):
-        """Whatever it holds, a browser runs none of it."""
+        """A browser runs no stored file, whatever its content."""
         for name, shown in (("evil.html", None), ("evil.svg", None), ("d.png/evil", None), ("a.PNG", "image/png")):
             response = self.get(save(name, b"<script>alert(1)</script>"))
             self.assertEqual((response["Content-Type"], response["Content-Disposition"]),
@@ -210,7 +210,7 @@ class View(TestCase):
         self.assertEqual({end: kind for kind, *ends in map(str.split, types) for end in ends}, views.SHOWN)
 
     async def test_asgi(self):
-        """Chunk by chunk, and no connection is kept between two that is not to outlive a request."""
+        """A file is sent chunk by chunk. Between chunks, no connection stays open that may not outlive a request."""
         response = await AsyncClient().get("/media/a/long.bin")
         with mock.patch.object(views, "connections", mock.MagicMock()) as found:
             found["default"].in_atomic_block = False
@@ -233,7 +233,7 @@ class Moving(TestCase):
             (self.folder / name).write_bytes(content)
 
     def move(self, *words, code=0):
-        """What it says: (the last line of stdout, stderr)."""
+        """Run movefiles. Return (the last line of stdout, stderr)."""
         out, err = io.StringIO(), io.StringIO()
         try:
             call_command("movefiles", *words, stdout=out, stderr=err)
@@ -242,7 +242,7 @@ class Moving(TestCase):
         return out.getvalue().splitlines()[-1].removeprefix("movefiles: "), err.getvalue()
 
     def test_there_and_back(self):
-        """All by their names; again copies none."""
+        """All files are copied with their names; a second run copies none."""
         self.put({**self.FILES, "b/.0123456789abcdef.part": b"half"})
         for said in ("3 files copied, 0 were there already, 0 problems", "0 files copied, 3 were there already"):
             self.assertIn(said, self.move(str(self.folder), "database:")[0])
@@ -252,7 +252,7 @@ class Moving(TestCase):
             self.assertEqual({name: Path(other, name).read_bytes() for name in self.FILES}, self.FILES)
 
     def test_what_differs(self):
-        """The newer one counts; an older one is told, and stays where it is, as does what has no name there."""
+        """A newer file replaces an older one. An older, too large or badly named file is reported, not copied."""
         self.put({"old": b"1", "new": b"2"})
         save("old", b"3"), save("new", b"4")
         os.utime(self.folder / "old", (1, 1))
@@ -260,13 +260,13 @@ class Moving(TestCase):
         said, errors = self.move(str(self.folder), "database:", code=1)
         self.assertEqual((said, read("old"), read("new")),
                          ("1 files copied, 0 were there already, 1 problems", b"3", b"2"))
-        self.assertIn("old: is there with other content that is newer", errors)
+        self.assertIn("old: exists in both places, and the target is newer", errors)
         self.put({"a\\b": b"", "large": b"x" * 1_000_001})
         self.assertEqual(len(self.move(str(self.folder), "database:?limit=1MB", code=1)[1].splitlines()), 3)
         self.assertEqual(names(), ["new", "old"])
 
     def test_which(self):
-        """No word of what is refused is told that may be a secret."""
+        """The error about a refused argument shows no secret in it."""
         for word in ("s3://key:hush@host/bucket", "UNSET_URL", "database:x", "/none/such"):
             with self.subTest(word), self.assertRaises(CommandError) as caught:
                 self.move(word, "database:")

@@ -1,8 +1,8 @@
-"""What has files."""
+"""A model with files."""
 
 from django.db import models
 
-from slipway.blobs import small_enough  # as migrations of projects name it
+from slipway.blobs import small_enough  # as projects' migrations import it
 
 
 class Paper(models.Model):

@@ -1,4 +1,4 @@
-"""The tests' settings, with the app."""
+"""The tests' settings, with the app `filed`."""
 
 from project.settings_test import *  # noqa: F401, F403
 from project.settings_test import INSTALLED_APPS

@@ -1,7 +1,42 @@
-"""A fleet of test servers in containers, and a load generator. CONTRIBUTING.md tells how to use it."""
+"""The fleet for tests: slipway.make.fleet with a registry, and with failures of servers."""
 
-from .docker import FleetError
-from .fleet import Fleet, attach, down, up
+from dataclasses import dataclass
+from pathlib import Path
+
+from proc import ROOT
+from slipway.make.fleet import fleet
+from slipway.make.fleet.docker import FleetError
+from slipway.make.fleet.names import of_folder
+
 from .host import Host, Registry, Services
 
-__all__ = ["Fleet", "FleetError", "Host", "Registry", "Services", "attach", "down", "up"]
+__all__ = ["Fleet", "FleetError", "Host", "Registry", "Services", "attach"]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Servers, services and a registry on a network of their own. `ssh_config` names all except the registry."""
+
+    hosts: dict
+    services: Services
+    registry: Registry
+    ssh_config: Path
+
+    def reset(self, *names):
+        """Make these hosts, by default all, bare again at the same time."""
+        fleet.in_parallel(Host.reset, [self.hosts[name] for name in names or self.hosts])
+
+
+def attach():
+    """Return the fleet that `make fleet` made for this checkout. Raise FleetError if there is none."""
+    found = fleet.machines(of_folder(ROOT))
+    if not {"services", "registry"} <= set(found):
+        raise FleetError("no fleet here: run make fleet")
+    return of(found)
+
+
+def of(machines):
+    """Return the fleet of these machines."""
+    config = of_folder(ROOT).folder / "ssh_config"
+    hosts = {name: Host(machine, config) for name, machine in sorted(machines.items()) if machine.kind == "host"}
+    return Fleet(hosts, Services(machines["services"], config), Registry(machines["registry"]), config)

@@ -1,31 +1,52 @@
-"""Images to run on the fleet: of tests/e2e/apps, which need no project built, and of the project itself."""
+"""Images to run on the fleet: those of tests/e2e/apps, which need no project built, and the project's own."""
 
 import fcntl
+import functools
+import shutil
 
-from proc import run
-
-from .docker import build
-from .names import ROOT, of_checkout
+from checkout import Checkout, Project
+from proc import ROOT, run
+from slipway.make import pins
+from slipway.make.fleet.docker import build, content_of
+from slipway.make.fleet.names import of_folder
 
 APPS = ROOT / "tests" / "e2e" / "apps"
 
 
 def echo(release="v1", fault=""):
-    """The image of a stand-in app as `release`; `fault`: one of FAULTS in apps/echo/server.py. Returns its tag."""
-    return build(APPS / "echo", "fleet-echo", RELEASE=release, FAULT=fault)
+    """Build the stand-in app as `release`, with `fault` of FAULTS in apps/echo/server.py. Return its tag."""
+    return build(content_of(APPS / "echo"), "fleet-echo", RELEASE=release, FAULT=fault)
 
 
 def haproxy():
-    """The image of HAProxy that engine.proxy names. Returns its tag."""
-    return build(APPS / "haproxy", "fleet-haproxy")
+    """Build the HAProxy image that engine.proxy names. Return its tag."""
+    return build(content_of(APPS / "haproxy"), "fleet-haproxy")
+
+
+@functools.cache
+def made_project():
+    """Make a project from this checkout, uncommitted changes included, with the checkout's wheels. Return it."""
+    folder = ROOT / "var" / of_folder(ROOT).fleet
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "template").mkdir(parents=True)
+    made = Project.made(Checkout(folder / "template").folder, folder / "shop", "--data", "app=shop")
+    shutil.copytree(ROOT / "wheelhouse", made.folder / "wheelhouse")
+    [wheel] = made.folder.glob("vendor/*.whl")
+    shutil.copy(wheel, made.folder / "wheelhouse")
+    with open(made.folder / "wheelhouse/requirements.txt", "a") as file:
+        file.write(pins.pin(wheel))
+    rule = "made: ; @$(made_from) >wheelhouse/made-from\n"
+    assert run(["make", "-f", "docker.mk", "-f", "-", "made"], cwd=made.folder, input=rule, stdin=None).returncode == 0
+    return made
 
 
 def project(tag):
-    """The project's own image as that release, by `make build` with the checkout's wheelhouse. Returns its tag."""
-    image = f"{of_checkout().fleet}-shop"
-    clean = "REVISION=" + "0" * 40  # or a checkout with changes could not be tested
+    """Build a project's image as that release, by `make build`. Return its tag."""
+    image = f"{of_folder(ROOT).fleet}-shop"
+    clean = "REVISION=" + "0" * 40  # a checkout with changes could not be tested otherwise
     with open(ROOT / "Dockerfile") as door:  # two builds of one checkout would write the same verdicts
         fcntl.flock(door, fcntl.LOCK_EX)
-        done = run(["make", "build", "APP=shop", f"IMAGE={image}", f"TAG={tag}", clean], timeout=1800, cwd=ROOT)
+        done = run(["make", "build", "APP=shop", f"IMAGE={image}", f"TAG={tag}", clean], timeout=1800,
+                   cwd=made_project().folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return f"{image}:{tag}"

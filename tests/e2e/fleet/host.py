@@ -1,19 +1,17 @@
-"""A server of the fleet, as a user has it (`run`, over ssh), and what can befall it (the rest, from outside)."""
+"""A server of the fleet: `run` uses ssh as a user does, and the other methods cause failures from outside."""
 
 import contextlib
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from proc import run, wait_until
-
-from .docker import docker
-from .machine import Machine, create, wait_running
+from proc import run
+from slipway.make.fleet.docker import docker
+from slipway.make.fleet.machine import Machine, create, wait_running
 
 
 @dataclass(frozen=True)
 class Host:
-    """One server. `ssh_config` is the file that knows it by `name`; ports are those at 127.0.0.1."""
+    """One server. `ssh_config` is the file that contains its `name`; ports are at 127.0.0.1."""
 
     machine: Machine
     ssh_config: Path
@@ -24,7 +22,7 @@ class Host:
 
     @property
     def address(self):
-        """Its address in the fleet's network, as other hosts use it."""
+        """Return its address in the fleet's network, for other hosts."""
         return self.machine.address
 
     @property
@@ -33,49 +31,49 @@ class Host:
 
     @property
     def url(self):
-        """Where its nginx answers from here."""
+        """Return the URL of its nginx for this machine."""
         return f"http://127.0.0.1:{self.http_port}"
 
     def ssh(self, command, user="root", timeout=60, **options):
-        """Run a shell command over ssh; the finished process, whatever its exit code (255: ssh's own)."""
+        """Run a shell command over ssh. Return the finished process, whatever its exit code (255 is ssh's own)."""
         words = ["ssh", "-F", self.ssh_config, "-l", user, self.name, command]
         return run(words, timeout=timeout, **({**options, "stdin": None} if "input" in options else options))
 
     def run(self, command, **options):
-        """Run a shell command over ssh and return its output. Raises AssertionError when it fails."""
+        """Run a shell command over ssh. Return its output, or raise AssertionError if it fails."""
         done = self.ssh(command, **options)
         assert done.returncode == 0, f"{self.name}: {command}: exit {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def write(self, path, content):
-        """Put a text file there, as root, its folder included."""
+        """Write a text file on the host as root, and create its folder."""
         self.run(f"mkdir -p \"$(dirname '{path}')\" && cat >'{path}'", input=content)
 
     def console(self, command, timeout=60, check=True):
-        """Run a shell command as root without ssh, as at the machine's own keyboard."""
+        """Run a shell command as root without ssh, like at the machine's keyboard."""
         return docker("exec", self.machine.container, "sh", "-c", command, timeout=timeout, check=check)
 
     def power_cut(self):
-        """Off, without warning. What was written but not synced may, unlike in life, still be there."""
+        """Switch the host off without warning. Unlike on real hardware, data that was not synced may survive."""
         docker("kill", self.machine.container)
 
     def power_on(self):
-        """On again, and all its units have started."""
+        """Switch the host on, and wait until all its units have started."""
         docker("start", self.machine.container)
         self.wait_running()
 
     def wait_running(self, seconds=60):
-        """Wait until systemd is done; FleetError names what failed."""
-        wait_running(self.ssh, self.machine, seconds)
+        """Wait until systemd has started all units. Raise FleetError that names the failed ones."""
+        wait_running(self.machine, self.ssh_config, seconds)
 
     def reset(self):
-        """A bare host again: same name and ports, nothing else left. Takes a few seconds."""
+        """Make the host bare again, with the same name and ports. This takes a few seconds."""
         create(self.machine, self.ssh_config.parent)
         self.wait_running()
 
     @contextlib.contextmanager
     def cut_off(self):
-        """While the block runs nothing reaches the host or leaves it, and nobody is told."""
+        """Drop all packets to and from the host for the block, without a notice to anybody."""
         rules = ("raw {} PREROUTING -i eth0 -j DROP", "mangle {} POSTROUTING -o eth0 -j DROP")
 
         def apply(verb):
@@ -88,7 +86,7 @@ class Host:
 
     @contextlib.contextmanager
     def full(self, folder):
-        """While the block runs there is no byte free in `folder`; what it holds stays readable, beneath a copy."""
+        """Fill `folder` for the block, so that no byte is free. Its files stay readable, as a copy."""
         size = int(self.console(f"du -sk '{folder}'").stdout.split()[0]) + 64
         self.console(f"copy=$(mktemp -d) && cp -a '{folder}/.' $copy/ &&"
                      f" mount -t tmpfs -o size={size}k,mode=755 full '{folder}' &&"
@@ -102,14 +100,14 @@ class Host:
 
 @dataclass(frozen=True)
 class Services(Host):
-    """The host with Postgres and Redis, shared by all tests. URLs hold for the hosts and for containers on them."""
+    """The host with Postgres and Redis, shared by all tests. The URLs are valid on hosts and in their containers."""
 
     @property
     def redis_url(self):
         return f"redis://{self.address}:6379/0"
 
     def new_database(self, name):
-        """An empty database of that name, whatever there was; its URL."""
+        """Create an empty database of that name, in place of any old one. Return its URL."""
         drop, make = f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name} OWNER app"
         self.run(f"su postgres -c \"psql -q -c '{drop}' -c '{make}'\"")
         return f"postgres://app:app@{self.address}:5432/{name}"
@@ -117,22 +115,22 @@ class Services(Host):
 
 @dataclass(frozen=True)
 class Registry:
-    """Where hosts pull from."""
+    """The registry that hosts pull from."""
 
     machine: Machine
 
     @property
     def address(self):
-        """host:port as the hosts name it."""
+        """Return host:port for the hosts."""
         return f"{self.machine.address}:5000"
 
     @property
     def local(self):
-        """host:port as the engine here names it."""
+        """Return host:port for the engine on this machine."""
         return f"127.0.0.1:{self.machine.ports[5000]}"
 
     def push(self, image, name, timeout=300):
-        """Push an image of the engine here as `name` (repository:tag); what the hosts pull it as."""
+        """Push an image of this machine's engine as `name` (repository:tag). Return the hosts' name for it."""
         here = f"{self.local}/{name}"
         docker("tag", image, here)
         try:
@@ -140,7 +138,3 @@ class Registry:
         finally:
             docker("rmi", "--no-prune", here, check=False)
         return f"{self.address}/{name}"
-
-    def wait_running(self, seconds=30):
-        wait_until(lambda: urllib.request.urlopen(f"http://{self.local}/v2/", timeout=5).status == 200, seconds,
-                   "the registry answers")

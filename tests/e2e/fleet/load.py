@@ -1,10 +1,9 @@
-"""Load: requests at a steady rate, each on a connection of its own, none sent twice; every failure is told.
-
-The requests go out by the clock, whether or not earlier ones are answered, as visitors do.
-"""
+"""Load: requests at a steady rate, each on a connection of its own, none sent twice. Every failure is recorded. As with
+visitors, a request does not wait for the answers to earlier ones."""
 
 import asyncio
 import json
+import os
 import re
 import signal
 import subprocess
@@ -13,9 +12,7 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from proc import end
-
-from .names import ROOT
+from proc import ROOT, end
 from .report import Record, Result, from_json
 
 MOST_AT_ONCE = 500
@@ -23,20 +20,20 @@ MOST_AT_ONCE = 500
 
 @dataclass(frozen=True)
 class Plan:
-    """What to send: `rate` requests a second, in turn to each of `targets` (URLs)."""
+    """A load to send: `rate` requests a second, in turn to each of `targets` (URLs)."""
 
     targets: tuple
     rate: float = 50
     seconds: float = 30
     timeout: float = 10
     host: str = "localhost"  # the Host header
-    post_every: int = 3  # every third is a POST; 0: none
-    posts: int = 1  # so many of as many are
+    post_every: int = 3  # every third request is a POST; 0: none
+    posts: int = 1  # number of POSTs among so many requests
     post_path: str = "/?ms=50"
 
 
 async def send_all(plan, stop):
-    """Send what the plan says, until done or `stop` is set; the Result once all are answered or timed out."""
+    """Send the plan's requests until all are sent or `stop` is set. Return the Result once all have ended."""
     began, clock = time.time(), time.monotonic()
     room = asyncio.Semaphore(MOST_AT_ONCE)
     tasks = []
@@ -51,7 +48,7 @@ async def send_all(plan, stop):
 
 
 async def _stopped(stop, seconds):
-    """Sleep that long, and say whether `stop` was set by then."""
+    """Sleep that long or until `stop` is set. Return True if it is set."""
     if seconds <= 0:
         return stop.is_set()
     try:
@@ -62,7 +59,7 @@ async def _stopped(stop, seconds):
 
 
 async def _send(plan, number, due, clock):
-    """One request, from connecting to the last byte."""
+    """Send one request and read its answer to the last byte. Return its Record."""
     target = plan.targets[number % len(plan.targets)]
     post = plan.post_every and number // len(plan.targets) % plan.post_every >= plan.post_every - plan.posts
     started = time.monotonic() - clock
@@ -79,7 +76,7 @@ async def _send(plan, number, due, clock):
 
 
 async def _exchange(plan, target, post):
-    """Connect, ask, read to the end. Returns status, release and what is wrong with the answer."""
+    """Connect, send, and read to the end. Return status, release and the answer's fault, if any."""
     url = urlsplit(target)
     reader, writer = await asyncio.open_connection(url.hostname, url.port or 80)
     try:
@@ -87,7 +84,7 @@ async def _exchange(plan, target, post):
         await writer.drain()
         return _judge(await _all_of(reader))
     finally:
-        writer.transport.abort()  # all is read, or given up
+        writer.transport.abort()  # the answer is read or given up
 
 
 def _request(plan, url, post):
@@ -99,7 +96,7 @@ def _request(plan, url, post):
 
 
 async def _all_of(reader):
-    """The bytes until the end; read() gives those that are there."""
+    """Return all bytes until the end; one read() might return fewer."""
     try:
         return await reader.readexactly(10_000_000)
     except asyncio.IncompleteReadError as end:
@@ -107,7 +104,7 @@ async def _all_of(reader):
 
 
 def _judge(answer):
-    """Status, release and cause of failure (None: none) from all the bytes of an answer."""
+    """Return (status, release, cause of failure or None) from all bytes of an answer."""
     if not answer:
         return None, None, "empty"
     head, found, body = answer.partition(b"\r\n\r\n")
@@ -136,20 +133,21 @@ def _cause(error):
     return f"{type(error).__name__}: {error}"
 
 
-# ---- from tests ----
+# ---- for tests ----
 
 class Load:
-    """A load in a process of its own, so that a busy test does not slow it: `with Load(url, rate=100) as load: …`,
-    then `load.result`. Leaving the block, or stop(), sends nothing more and waits for what is under way."""
+    """A load in its own process, so that a busy test does not slow it: `with Load(url, rate=100) as load: …`, then
+    `load.result`. The end of the block, or stop(), sends no more and waits for the pending requests."""
 
     def __init__(self, *targets, **options):
         self.plan, self.result = Plan(tuple(targets), **options), None
 
     def __enter__(self):
         command = [sys.executable, "-m", "e2e.fleet.load", json.dumps(vars(self.plan))]
-        self.process = subprocess.Popen(command, cwd=ROOT / "tests", stdin=subprocess.DEVNULL, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-        self.process.stderr.readline()  # it says when it begins
+        self.process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT}/tests:{ROOT}"},
+                                        stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, start_new_session=True)
+        self.process.stderr.readline()  # its first line means that it has begun
         return self
 
     def __exit__(self, *unused):
@@ -159,14 +157,14 @@ class Load:
             end(self.process)
 
     def stop(self):
-        """Stop sending; the Result. Raises AssertionError when the load itself came to grief."""
+        """Stop sending and return the Result. Raise AssertionError if the load generator failed."""
         if self.result is None:
             self.process.terminate()
             self.finish()
         return self.result
 
     def finish(self):
-        """Wait until the plan is through; the Result."""
+        """Wait until the plan is done. Return the Result."""
         plan = self.plan
         out, err = self.process.communicate(timeout=plan.seconds + plan.timeout + 30)
         assert self.process.returncode == 0 and out, f"the load generator failed: {err}"
@@ -174,7 +172,7 @@ class Load:
         return self.result
 
 
-# ---- in its process ----
+# ---- in the load's process ----
 
 async def until_signal(plan):
     stop = asyncio.Event()

@@ -1,4 +1,4 @@
-"""What became of the requests of a load: records, and what they add up to. Pure."""
+"""The outcome of a load's requests: records, and their sums. This module does no I/O."""
 
 import dataclasses
 import json
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Record:
-    """One request. Times are seconds since the load's start; `release` is who answered, `cause` why it failed."""
+    """One request. Times are seconds since the load's start; `release` answered it; `cause` is its failure."""
 
     number: int
     target: str
     method: str
-    due: float  # when it should have gone out
-    started: float  # when it began to connect
+    due: float  # the planned time
+    started: float  # the time of its connect
     ended: float
     status: int | None = None
     release: str | None = None
-    cause: str | None = None  # refused, reset, empty, cut short, timeout, http 500, …; None: all went well
+    cause: str | None = None  # refused, reset, empty, cut short, timeout, http 500, …; None: no failure
 
     @property
     def seconds(self):
@@ -27,7 +27,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Result:
-    """All requests of one load, in the order they were due, and the wall clock time of its start."""
+    """All requests of one load in the order of their planned times, and the wall clock time of its start."""
 
     records: list
     began: float
@@ -38,31 +38,31 @@ class Result:
 
     @property
     def causes(self):
-        """How often each cause of failure came up."""
+        """Return the number of failures by cause."""
         return Counter(record.cause for record in self.failures)
 
     @property
     def releases(self):
-        """How many answers each release gave."""
+        """Return the number of answers by release."""
         return Counter(record.release for record in self.records if record.release)
 
     def of(self, target):
-        """The same of one target alone."""
+        """Return the Result with only this target's requests."""
         return Result([record for record in self.records if record.target == target], self.began)
 
     def first(self, release):
-        """When, in seconds since the start, `release` was first heard; None if never."""
+        """Return the seconds from the start to the first answer of `release`, or None."""
         return min((record.ended for record in self.records if record.release == release), default=None)
 
     def late(self, old, new):
-        """Requests begun after the first answer of `new` from their target that `old` answered all the same."""
+        """Return the requests answered by `old` although sent after the first answer of `new` from their target."""
         targets = {record.target for record in self.records}
         first = {target: self.of(target).first(new) for target in targets}
         return [record for record in self.records if record.release == old
                 and first[record.target] is not None and record.started > first[record.target]]
 
     def summary(self, most=20):
-        """The figures, and the first failures each on a line of its own."""
+        """Return the figures, and the first failures, one a line."""
         lines = [f"{len(self.records)} requests, failed: {dict(self.causes)}; answered: {dict(self.releases)}"]
         lines += [f"  at {record.started:.3f} s after {record.seconds:.3f} s: {record.method} {record.target}: "
                   f"{record.cause}" for record in self.failures[:most]]
@@ -73,6 +73,6 @@ class Result:
 
 
 def from_json(text):
-    """The Result that `as_json` wrote."""
+    """Return the Result that `as_json` wrote."""
     read = json.loads(text)
     return Result([Record(*fields) for fields in read["records"]], read["began"])

@@ -1,4 +1,4 @@
-"""Production's settings, with this app."""
+"""Production's settings with this app."""
 
 from project.settings_docker import *  # noqa: F401, F403
 from project.settings_docker import INSTALLED_APPS

@@ -1,11 +1,11 @@
-"""Tasks that say in the log when they begin and end."""
+"""Tasks that log their begin and end."""
 
 import logging
 import time
 
 from celery import shared_task
 
-from slipway.celery import app  # noqa: F401: also where a command sends
+from slipway.celery import app  # noqa: F401: for commands that send
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Pages that use what production has: the database, the log and the broker."""
+"""Pages that use production's services: the database, the log and the broker."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def slow(request):
-    """Says that it began, and answers after a while."""
+    """Log the begin, and answer after some seconds."""
     logger.info("began %s", request.GET["n"])
     time.sleep(float(request.GET["seconds"]))
     return HttpResponse(request.GET["n"])

@@ -1,1 +1,1 @@
-"""What a deploy does on a host: table.py lists the steps."""
+"""The steps of a deploy: see table.py."""

@@ -1,5 +1,3 @@
-"""Settling what a dead deploy has left, and beginning to empty the idle slot."""
-
 from __future__ import annotations
 
 import time
@@ -13,32 +11,34 @@ from .commit import drop_prepared, drop_ways_back, note_commit
 
 
 def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Begun:
-    """Settle a dead deploy, and begin to empty the idle slot unless it is warm. `values`: what to note."""
+    """Begin the attempt that `values` describe. Stop the idle slot, unless a rollback goes to the slot's release."""
     values.update(settle_leftovers(host, say))
     live = slots.live(host)
     idle = slots.other(live)
     attempt.noted.update({**values, "live": live, "slot": idle, "began": time.time(), "renames": [], "removes": []})
     current = releases.read_tag(host.tag)
     if attempt.noted["action"] == "deploy" and current and current["tag"] == attempt.noted["tag"]:
-        attempt.noted["action"] = "restart"  # here alone: other hosts are on another release
+        attempt.noted["action"] = "restart"  # on this host the tag is live already, though perhaps not on other hosts
     attempt.note(warm=is_warm(host, attempt, idle))
     if attempt.noted["warm"]:
         attempt.note(settings_from=settings(host, attempt)[1])
         slots.cancel_retirement(host)
         return {"warm": True}
     if slots.running(host, *slots.units(host, idle)):
-        say({"event": "progress", "text": "ending the release before the last in slot %s" % idle})
+        say({"event": "progress", "text": "stopping the earlier release that still runs in slot %s" % idle})
     slots.cancel_retirement(host)
     slots.begin_stop(host, idle, attempt.noted.get("drain", slots.DRAIN))
     return {"warm": False}
 
 
 def settle_leftovers(host: Host, say: Say) -> Noted:
-    """Settle a dead deploy; return the processes still to bring back. Raises Problem if visitors are not back."""
+    """Commit or take back an attempt whose agent died. Raise Problem if a takeback could not send visitors back.
+    Return the attempt's notes on processes that a takeback could not restore."""
     takeback.settle(host, say)
     left = releases.read_attempt(host) or {}
     if left and slots.live(host) != left["live"]:
-        raise Problem("visitors do not come back to slot %s: see what keeps %s" % (left["live"], host.web_sock))
+        raise Problem("visitors are not back on slot %s: find out why %s does not point there" % (
+            left["live"], host.web_sock))
     note_commit(host)
     drop_prepared(host)
     drop_ways_back(host, processes="before" not in left)
@@ -51,7 +51,7 @@ def settle_leftovers(host: Host, say: Say) -> Noted:
 
 
 def is_warm(host: Host, attempt: Attempt, slot: str) -> bool:
-    """Whether the slot still runs the release that a rollback goes to, with its settings."""
+    """Return True if this is a rollback to the release and settings that the slot still runs."""
     release = {"tag": attempt.noted["tag"], "image_id": attempt.noted.get("image_id")}
     if attempt.noted["action"] != "rollback" or slots.release_in(host, slot) != release:
         return False

@@ -1,5 +1,3 @@
-"""The commit in two halves, and the undo of the first."""
-
 from __future__ import annotations
 
 import contextlib
@@ -16,8 +14,7 @@ from ..shapes import Noted, Record, Release, Say
 
 
 def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
-    """The first half of a commit: write all beside its place. A host that then hears no more goes back, until it has
-    promised. Tells which settings a rollback changes, and as what they are kept."""
+    """Phase one of the commit: write new files as PATH.next. In a rollback, return the names of changed settings."""
     current = releases.read_tag(host.tag)
     kept, told = replaced(host, attempt, current)
     texts, removes = ({}, []) if attempt.noted["action"] == "restart" else new_texts(host, attempt, current)
@@ -39,7 +36,7 @@ def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
 
 
 def new_texts(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], list[str]]:
-    """(path → text of TAG, REVERT and the settings of REVERT after the commit, paths that the commit removes)."""
+    """Return (path → new text, paths to remove) for the files TAG, REVERT and APP.env.revert."""
     tag, records, before = attempt.noted["tag"], releases.read_log(host)[0], releases.read_tag(host.revert)
     texts, removes = {host.tag: releases.tag_text(attempt.release())}, []
     revert = releases.revert_for(records, current, tag, left_by_rollback(attempt, current))
@@ -54,7 +51,7 @@ def new_texts(host: Host, attempt: Attempt, current: Release | None) -> tuple[di
 
 
 def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dict[str, str], Prepared]:
-    """Return (path → text, what to tell) of the settings that a rollback replaces, under a name that is free."""
+    """Return ({path: old settings}, `prepare`'s answer) if a rollback changes settings, else two empty dicts."""
     old, new = disk.read_bytes(host.env), disk.read_bytes(host.revert_env)
     if attempt.noted.get("settings_from") != host.revert_env or old is None or new is None or old == new:
         return {}, {}
@@ -67,10 +64,10 @@ def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dic
 
 
 def carried(host: Host, attempt: Attempt) -> dict[str, str]:
-    """Return path → text of settings that wait. A restart's changes are about the world, so REVERT's settings get them
-    too; after a rollback only the staged changes stay staged. A malformed file stays as it is."""
+    """Return {path: new text} of one settings file, or {}. For a restart: APP.env.revert, so that a later rollback
+    keeps the restart's changes. For a rollback: APP.env.next, so that changes staged there stay."""
     reverted, old, noted = disk.read_bytes(host.revert_env), disk.read_bytes(host.env), attempt.noted
-    if noted["action"] == "restart":  # somebody may have changed APP.env by hand
+    if noted["action"] == "restart":  # compare the two slots' settings: APP.env may have been edited by hand
         path, old = host.revert_env, disk.read_bytes(host.slot_file(noted["live"], "env")) or old
         new = disk.read_bytes(host.slot_file(noted["slot"], "env"))
     elif noted.get("settings_from") == host.revert_env:
@@ -86,43 +83,42 @@ def carried(host: Host, attempt: Attempt) -> dict[str, str]:
 
 
 def left_by_rollback(attempt: Attempt, current: Release | None) -> str:
-    """The tag that a rollback leaves; "" where there is none."""
     leaves = attempt.noted["action"] == "rollback" and current and current["tag"] != attempt.noted["tag"]
     return current["tag"] if current and leaves else ""
 
 
 def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
-    """Remove what `prepare` has written beside its place, wholly or in part."""
+    """Remove the files that `prepare` wrote, even unfinished ones."""
     kept = {name for end in (".next", ".next.new") for name in host.kept_envs(end)}
     for path in (host.tag, host.revert, host.log, host.revert_env, host.next_env, *map(host.kept_env, kept)):
         disk.remove(path + ".next", path + ".next.new")
 
 
 def promise(host: Host, attempt: Attempt, say: Say) -> None:
-    """Every host is prepared. From here on this one commits by itself when it hears no more; before it goes back."""
+    """Promise to commit. A host that loses the deployer commits if it has promised, else goes back."""
     if not attempt.noted.get("renames"):
-        raise Problem("nothing is prepared here that could be promised")
+        raise Problem("this host cannot promise to commit: the step prepare has not run")
     attempt.note(promised=True)
 
 
 def withdraw_promise(host: Host) -> None:
-    """Withdraw the promise, by a rename, as there may be no room for another file."""
+    """Withdraw the promise by a rename, which works even on a full disk."""
     with contextlib.suppress(FileNotFoundError):
         disk.move(host.attempt + ".back", host.attempt)
 
 
 def commit(host: Host, attempt: Attempt, say: Say) -> None:
-    """The second half of a commit. Who is connected to the old slot, which stays warm for a while, is let be."""
+    """Phase two of the commit: rename the files of phase one. The old slot keeps running, with its connections."""
     if attempt.watcher:
         attempt.watcher.over.set()
     if attempt.sick and not attempt.noted.get("promised"):
-        raise Problem("nothing was promised here: its visitors were taken back, as %s" % attempt.sick)
+        raise Problem("this host did not promise to commit, and took its visitors back: %s" % attempt.sick)
     finish(host, attempt.noted, say)
 
 
 def finish(host: Host, attempt: Noted, say: Say) -> None:
-    """Rename all that `prepare` wrote, REVERT gone first, and forget the attempt. May be done twice."""
-    if os.path.exists(host.tag + ".next"):  # REVERT is never the same as TAG, not for a moment
+    """Rename the files that `prepare` wrote; remove the attempt file. A second run does no harm."""
+    if os.path.exists(host.tag + ".next"):  # REVERT must never name TAG's release, so remove REVERT first
         disk.remove(*attempt["removes"])
     for path, to in attempt["renames"]:
         if os.path.exists(path):
@@ -136,8 +132,8 @@ def finish(host: Host, attempt: Noted, say: Say) -> None:
 
 
 def note_commit(host: Host) -> None:
-    """Record the release that TAG names where the power was cut before the log had its place: what `prepare` wrote of
-    it is still there. A restart, which is no other release, may not have come to its commit."""
+    """Record the release of the file TAG if a power cut came between the renames of TAG and releases.log.
+    Skip the action "restart": TAG stays the same, so TAG does not prove that the restart was committed."""
     found = releases.parse_log(disk.read_exact(host.log + ".next", releases.LONGEST) or "")[0][-1:]
     if found and found[0]["action"] != "restart" and not os.path.exists(host.tag + ".next"):
         named: Release = {"tag": found[0]["tag"], "image_id": found[0]["image_id"]}
@@ -146,14 +142,13 @@ def note_commit(host: Host) -> None:
 
 
 def drop_ways_back(host: Host, processes: bool = True) -> None:
-    """Remove what was made for going back; `processes`: also what was made for old processes that run alone."""
+    """Remove .back files, which only a takeback needs. `processes`: False to keep files of processes in no slot."""
     alone = [path for role in host.alone() for path in slots.pins(host, role)]
     paths = [host.web_sock, host.attempt, *(alone if processes else ())]
     disk.remove(*(path + ".back" for path in paths), host.attempt + ".back.new")
 
 
 def record(attempt: Noted, outcome: str) -> Record:
-    """What releases.log keeps of an attempt."""
     found: Record = {
         "id": attempt.get("id"), "action": attempt["action"], "tag": attempt["tag"],
         "image_id": attempt.get("image_id", ""), "digest": attempt.get("digest"), "who": attempt.get("who"),

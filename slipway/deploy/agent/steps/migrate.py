@@ -1,4 +1,4 @@
-"""Commands of the new release that run once, as migrations do."""
+"""One-offs: commands that run once in the new release, such as migrations."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..attempt import Attempt
 from ..host import Host, Problem
 from ..shapes import Noted, Say
 
-ATTEMPT = "docker-runner.attempt"  # the label of one-offs
-ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # a migration that has to wait for a lock keeps visitors waiting too
+ATTEMPT = "docker-runner.attempt"  # label of containers that run one command; its value is the attempt's id
+ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # visitors wait as long as a migration waits for a lock
 
 
 def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, extra: str = "", slot: str = "") -> str:
-    """Run a command of a slot's release in a labelled container; its output. Raises Problem if it fails or is late."""
+    """Run a command in the release of `slot`, or else of the new slot; return its output. Raise Problem if it fails."""
     label = "--label %s=%s" % (ATTEMPT, attempt.noted["id"])
     attempt.note(one_offs=True)
     try:
@@ -30,27 +30,26 @@ def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, 
 
 
 def remove_one_offs(host: Host, attempt: Noted) -> None:
-    """Remove containers that this attempt has started, by its label: others of the same name are somebody else's."""
+    """Remove the containers of this attempt's one-offs, found by label: other containers may have the same names."""
     image_files.sweep(host)
-    if not attempt.get("one_offs"):  # then the engine is not needed
+    if not attempt.get("one_offs"):  # no one-off container was started: do not ask Docker
         return
-    for _ in range(5):  # one may end, and be removed, at the same moment
+    for _ in range(5):  # retry: a container may vanish between ps and rm
         label = "label=%s=%s" % (ATTEMPT, attempt["id"])
         left = host.docker("ps", "-aq", "--filter", label).stdout.split()
         if not left:
             return
         host.docker("rm", "-f", *left, check=False)
-    raise Problem("containers do not go: %s" % " ".join(left))
+    raise Problem("containers cannot be removed: %s" % " ".join(left))
 
 
 def migrate(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
-    """Apply the new release's migrations, within so many seconds."""
     attempt.note(changed=True)
     one_off(host, attempt, ["migrate"], seconds)
 
 
 def upload(host: Host, attempt: Attempt, say: Say, bucket: str, seconds: float) -> None:
-    """Add the release's static files to those in a bucket. An error is the image's own line."""
+    """Upload static files to a bucket. If that fails, raise Problem with the error line of collectstatic."""
     attempt.note(changed=True)
     try:
         one_off(host, attempt, ["collectstatic", bucket], seconds)

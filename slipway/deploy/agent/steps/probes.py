@@ -1,4 +1,4 @@
-"""The ways in which a process shows that it works, by the words of `ready`: each says why it does not, or ""."""
+"""The ways to check that a process is ready. Each check returns "", or why the process is not ready."""
 
 from __future__ import annotations
 
@@ -12,32 +12,29 @@ from ..host import Host, Problem
 from ..roles import READY_FILE
 from ..shapes import Any, Site
 
-PORT = 8000  # where the image's site listens
+PORT = 8000  # port of the site in its container
 
 
 def problem_of(host: Host, name: str, ready: str, site: Site) -> str:
-    """Why a container does not work, by its way to be ready; "" where it does."""
     way, _, what = ready.partition(" ")
     try:
         found = docker.ask(host, "GET", "/containers/%s/json" % name, "docker inspect")
         if not found or not found["State"]["Running"]:
             return "does not run"
         if way not in WAYS:
-            return "is of a unit that does not say when it is ready: run make provision"
+            return "has an old unit file without its ready check: run make provision"
         return WAYS[way](host, found, what, site)
     except Problem as problem:
-        return "cannot be asked: %s" % problem
+        return "cannot be checked: %s" % problem
 
 
 def healthcheck(host: Host, found: Any, what: str, site: Site) -> str:
-    """The image's own healthcheck, of that role."""
     entry = found["Config"]["Entrypoint"]
     return "" if entry and docker.run(host, found["Id"], [*entry, "healthcheck", what]) == 0 else "is not healthy"
 
 
 def seconds(host: Host, found: Any, what: str, site: Site) -> str:
-    """It has run for so long."""
-    import calendar  # only here: it takes long to load
+    import calendar  # only when needed: it loads slowly
     began = re.match(r"(.{19})(\.\d{1,6})?", found["State"]["StartedAt"])
     since = calendar.timegm(time.strptime(began[1], "%Y-%m-%dT%H:%M:%S")) + float(began[2] or 0) if began else 0
     age = time.time() - since
@@ -45,29 +42,26 @@ def seconds(host: Host, found: Any, what: str, site: Site) -> str:
 
 
 def file(host: Host, found: Any, what: str, site: Site) -> str:
-    """Its READY_FILE is there."""
     is_there = docker.run(host, found["Id"], ["test", "-e", READY_FILE]) == 0
-    return "" if is_there else "has not made its READY_FILE, %s" % READY_FILE
+    return "" if is_there else "has not created its READY_FILE, %s" % READY_FILE
 
 
 def port(host: Host, found: Any, what: str, site: Site) -> str:
-    """It accepts connections at a TCP port."""
     try:
         socket.create_connection((address(found), int(what)), 1).close()
         return ""
     except OSError as error:
-        return "does not listen at port %s: %s" % (what, error.strerror or error)
+        return "does not listen on port %s: %s" % (what, error.strerror or error)
 
 
 def http_(host: Host, found: Any, what: str, site: Site) -> str:
-    """It answers a path well, at PORT or the port before the path."""
+    """Request a path from the process. `what`: "/path" on port 8000, or "8080/path" on port 8080."""
     number, path = re.match(r":?(\d*)(.*)", what).groups()  # type: ignore[union-attr]
     status, said = http.ask((address(found), int(number or PORT)), path, site)
     return "" if 200 <= status < 400 else "answers %s to %s" % (status or said, path)
 
 
 def address(found: Any) -> str:
-    """Where this host reaches a container; without a network of its own it has the host's."""
     networks = found["NetworkSettings"]["Networks"].values()
     return next((str(network["IPAddress"]) for network in networks if network["IPAddress"]), "127.0.0.1")
 

@@ -1,5 +1,3 @@
-"""Waiting until the idle slot works, and emptying it when it does not."""
-
 from __future__ import annotations
 
 import itertools
@@ -8,12 +6,13 @@ from collections.abc import Sequence
 from .. import disk, facts, http, site, slots
 from ..attempt import Attempt
 from ..host import Host, Problem, wait_until
+from ..progress import Progress
 from ..shapes import More, Noted, Say, Site
 from . import probes
 
 
 def empty_slot(host: Host, attempt: Noted) -> None:
-    """Drain and stop what was started. A slot that was warm before the deploy stays warm until it retires."""
+    """If the new slot ran before the attempt, let a timer stop it later. Else stop it once no visitor is connected."""
     slot = attempt["slot"]
     if attempt.get("warm"):
         slots.retire_later(host, slot, attempt)
@@ -22,13 +21,13 @@ def empty_slot(host: Host, attempt: Noted) -> None:
 
 
 def await_containers(host: Host, names: set[str]) -> None:
-    """Wait a few seconds for containers to start, before one-offs compete for the processors."""
+    """Wait at most 5 s until the containers exist. Meanwhile, one-off commands would slow the containers' creation."""
     wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
 
 
 def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequence[str], roles: Sequence[str],
           anew: bool = False) -> None:
-    """Wait until the slot works; the web answers `smoke` paths. `anew`: restart webs that lacked migrations."""
+    """Wait until the slot's `roles` are ready. `smoke`: paths that web must answer. `anew`: True to restart web."""
     if anew and host.has("web"):
         start_anew(host, attempt)
     until_ready(host, attempt, say, {role: host.unit(role, attempt.noted["slot"]) for role in roles if host.has(role)},
@@ -37,23 +36,23 @@ def ready(host: Host, attempt: Attempt, say: Say, seconds: float, smoke: Sequenc
 
 def until_ready(host: Host, attempt: Attempt, say: Say, units: dict[str, str], smoke: Sequence[str],
                 seconds: float) -> None:
-    """Wait until processes work: `units`: role → unit. From then on they must not end. Raises Problem as soon as one
-    has died, or after so many seconds; where none of them must work, it is told instead."""
+    """Wait until `units` (role → unit) are ready. Raise Problem if one exits, or after `seconds`. If a
+    rollback's `units` lack web, only report the Problem to the deployer."""
     try:
-        all_ready(host, attempt, units, smoke, seconds)
+        all_ready(host, attempt, Progress(say), units, smoke, seconds)
     except Problem as problem:
         if any(must_work(attempt, role) for role in units):
             raise
-        say({"event": "unhealthy", "text": "not healthy, and let pass: %s" % problem})
+        say({"event": "unhealthy", "text": "not healthy, but the rollback goes on: %s" % problem})
 
 
 def must_work(attempt: Attempt, role: str) -> bool:
-    """Whether the attempt fails where a role does not work: a rollback goes on for its visitors."""
+    """Return True if the attempt fails without the role. A rollback needs only the web."""
     return role == "web" or attempt.noted.get("action") != "rollback"
 
 
-def all_ready(host: Host, attempt: Attempt, units: dict[str, str], smoke: Sequence[str], seconds: float) -> None:
-    """until_ready, whoever must work."""
+def all_ready(host: Host, attempt: Attempt, progress: Progress, units: dict[str, str], smoke: Sequence[str],
+              seconds: float) -> None:
     restarts = {unit: state.get("NRestarts") for unit, state in host.states(*units.values()).items()}
     problems: dict[str, Problem] = {}
     turns = itertools.count()
@@ -62,7 +61,9 @@ def all_ready(host: Host, attempt: Attempt, units: dict[str, str], smoke: Sequen
         nonlocal problems
         asked = {role: problem_of(host, attempt, role, smoke) for role in problems or units}
         problems = {role: problem for role, problem in asked.items() if problem}
-        if next(turns) % 5 == 0 or not problems:  # asking systemd takes longer
+        for problem in problems.values():
+            progress.tell(str(problem))
+        if next(turns) % 5 == 0 or not problems:  # only each fifth time: systemctl is slow
             check_restarts(host, attempt, units, restarts)
         return not problems
     if not wait_until(all_work, seconds):
@@ -72,10 +73,10 @@ def all_ready(host: Host, attempt: Attempt, units: dict[str, str], smoke: Sequen
 
 
 def start_anew(host: Host, attempt: Attempt) -> None:
-    """Start the slot's web once more: it has ended before the database was migrated, or may be about to."""
+    """Restart the slot's web, which may have exited because migrations were missing."""
     slot = attempt.noted["slot"]
     name = host.container("web", slot)
-    attempt.anew = {name: ""}  # the end of the one before is told while this waits, or later
+    attempt.anew = {name: ""}  # ignore the old container's exit, which Docker may report late
     host.systemctl("restart", host.unit("web", slot), timeout=90)
     await_containers(host, {name})
     attempt.anew = {name: (facts.containers(host, ended=True) or {}).get(name, ("",))[0]}
@@ -83,15 +84,14 @@ def start_anew(host: Host, attempt: Attempt) -> None:
 
 
 def check_restarts(host: Host, attempt: Attempt, units: dict[str, str], restarts: dict[str, str | None]) -> None:
-    """Raise Problem where a unit has ended: `units`: role → unit, `restarts`: unit → how many it had before."""
     states = host.states(*units.values())
     for role, unit in units.items():
         if states[unit].get("SubState") == "auto-restart" or states[unit].get("NRestarts") != restarts[unit]:
-            raise role_problem(host, attempt, role, Problem("%s ended as soon as it had started" % role))
+            raise exited(host, attempt, role)
 
 
 def problem_of(host: Host, attempt: Attempt, role: str, smoke: Sequence[str]) -> Problem | None:
-    """Why a process does not work yet, as a Problem; None when it does. Raises Problem where waiting is of no use."""
+    """Return why the role's process is not ready; None if it is. Raise Problem if waiting cannot help."""
     try:
         if role == "web":
             return web_problem(host, attempt, host.slot(attempt.noted["slot"], "web.sock"), smoke)
@@ -101,8 +101,7 @@ def problem_of(host: Host, attempt: Attempt, role: str, smoke: Sequence[str]) ->
 
 
 def web_problem(host: Host, attempt: Attempt, sock: str, smoke: Sequence[str] = ()) -> Problem | None:
-    """Why a socket, the slot's own or nginx's, does not answer as the release, as a Problem; None when it does. Raises
-    Problem for a smoke path that fails."""
+    """Ask at `sock` if the release is ready. Return why not; None if it is. Raise Problem if a smoke path fails."""
     site = site_of(host, attempt.noted["slot"])
     problem = http.not_ready(sock, attempt.noted["tag"], site)
     if not problem:
@@ -111,7 +110,6 @@ def web_problem(host: Host, attempt: Attempt, sock: str, smoke: Sequence[str] = 
 
 
 def worker_problem(host: Host, attempt: Attempt) -> Problem | None:
-    """Why the slot's worker does not take tasks yet, as a Problem; None when it does."""
     state, release = slots.worker_state(host, attempt.noted["slot"])
     if state == "consuming" and release == attempt.noted["tag"]:
         return None
@@ -119,23 +117,24 @@ def worker_problem(host: Host, attempt: Attempt) -> Problem | None:
 
 
 def other_problem(host: Host, attempt: Attempt, role: str) -> Problem | None:
-    """Why a process that is neither web nor worker does not work yet, as a Problem; None when it does."""
     ready, site = host.processes[role].ready, site_of(host, attempt.noted["slot"])
     text = probes.problem_of(host, container(host, attempt, role), ready, site)
     return Problem("%s %s" % (role, text)) if text else None
 
 
 def site_of(host: Host, slot: str) -> Site:
-    """(scheme, host) of the SITE_URL that the slot's app has."""
     return site.of(host, disk.read_bytes(host.slot_file(slot, "env"))) or ("http", "localhost")
 
 
 def container(host: Host, attempt: Attempt, role: str) -> str:
-    """The container in which a role runs the new release."""
     return host.container(role, "" if role in host.alone() else attempt.noted["slot"])
 
 
+def exited(host: Host, attempt: Attempt, role: str) -> Problem:
+    return role_problem(host, attempt, role, Problem("%s exited right after its start" % role))
+
+
 def role_problem(host: Host, attempt: Attempt, role: str, problem: Problem, after: str = "") -> Problem:
-    """The problem, and whose log to read for more: that is done once visitors are back on a release that is well."""
-    more: More = {**problem.more, "log_of": (container(host, attempt, role), attempt.noted["began"])}
+    """Return the problem with the text `after` added, and with the container whose log the deployer shall show."""
+    more: More = {**problem.more, "log_of": attempt.log_of(container(host, attempt, role))}
     return Problem(str(problem) + after, **more)

@@ -1,4 +1,4 @@
-"""Starting the idle slot. What then ends is told at once, whatever step is under way; a web says what it migrates."""
+"""Start the idle slot. If a container exits, report this to the deployer at once."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from collections.abc import Sequence
 
 from .. import disk, http, slots
 from ..attempt import Attempt
-from ..host import Host, Problem, wait_until
+from ..host import Host, wait_until
 from ..shapes import Say
-from .readiness import await_containers, must_work, role_problem
+from .readiness import await_containers, exited, must_work
 
-DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%5D%7D"  # containers of docker-runner's
-EVENT = 2**20  # bytes that are read of an event
-PLAN = 10**6  # bytes of web.plan
-BOOT = 60  # seconds that web.plan is waited for
-LINE = re.compile(r"\[[X ]\]  [!-~]+\.[!-~]+")  # of `showmigrations --plan`
+DIED = "%7B%22event%22:%5B%22die%22%5D,%22label%22:%5B%22docker-runner.image%22%5D%7D"  # a filter: exits of containers
+EVENT = 2**20  # bytes; a longer event is not read whole
+PLAN = 10**6  # bytes; a longer web.plan (the web's list of migrations) counts as malformed
+BOOT = 60  # seconds to wait until the web has written web.plan
+LINE = re.compile(r"\[[X ]\]  [!-~]+\.[!-~]+")  # a line of `showmigrations --plan`
 
 
 def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
-    """Start the slot's units of these roles."""
     slot, here = attempt.noted["slot"], [role for role in roles if host.has(role)]
     attempt.note(changed=True)
     if "worker" in here:
@@ -33,19 +32,18 @@ def start(host: Host, attempt: Attempt, say: Say, roles: Sequence[str]) -> None:
         await_containers(host, {host.container(role, slot) for role in here})
 
 
-# ---- what ends before visitors come ----
+# ---- containers that exit before the flip ----
 
 def hear_ends(host: Host, attempt: Attempt, say: Say) -> None:
-    """Hear from the engine, from now on until the flip, which of the slot's containers end."""
     if attempt.hears:
         return
     attempt.hears, listening = True, threading.Event()
     threading.Thread(target=hear, args=(host, attempt, say, listening), daemon=True).start()
-    listening.wait(2)  # an engine that hangs is noticed by those that need it
+    listening.wait(2)  # wait at most 2 s: if Docker hangs, a later call will fail and report it
 
 
 def hear(host: Host, attempt: Attempt, say: Say, listening: threading.Event) -> None:
-    """Read what the engine tells. Where it stops doing so, `ready` sees by systemd what has ended."""
+    """Tell the deployer when a container of the new slot exits. Set `listening` once Docker answers."""
     try:
         with http.stream(host.docker_sock, "/events?filters=" + DIED, None) as (status, events):
             listening.set()
@@ -62,7 +60,6 @@ def hear(host: Host, attempt: Attempt, say: Say, listening: threading.Event) -> 
 
 
 def role_of(host: Host, attempt: Attempt, line: bytes) -> str:
-    """The role of the slot's container that an event is about; "" where it is about another."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         actor = json.loads(line)["Actor"]
         name, id = actor["Attributes"]["name"], actor["ID"]
@@ -72,20 +69,20 @@ def role_of(host: Host, attempt: Attempt, line: bytes) -> str:
 
 
 def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
-    """Tell the deployer, who takes all hosts back, unless it may have ended for want of migrations that are to come."""
-    attempt.died = problem = role_problem(host, attempt, role, Problem("%s ended as soon as it had started" % role))
+    """Report that a role's container exited. The deployer then takes all hosts back, unless migrations were missing."""
+    attempt.died = problem = exited(host, attempt, role)
     say({"event": "sick", "step": "start", "problem": str(problem), "more": problem.more})
 
 
-# ---- what a web says of its migrations ----
+# ---- the web's migrations ----
 
 def told(host: Host, attempt: Attempt) -> dict[str, bool] | None:
-    """Return the release's migrations, and if they are applied, by the web.plan that its web writes as it boots. None
-    where it does not know, has ended, or is of a version that does not write it."""
+    """Return the migrations (name → True if applied) that the new web writes to web.plan at its start.
+    Return None if the web exits, takes more than BOOT seconds, or listens without having written the file."""
     slot, found = attempt.noted["slot"], [""]
 
     def has_spoken() -> bool:
-        listens = http.listens(host.slot(slot, "web.sock"))  # asked first: then the file was there before
+        listens = http.listens(host.slot(slot, "web.sock"))  # check this first: a web that listens has written web.plan
         text = disk.read_small(host.slot(slot, "web.plan"), PLAN + 1)
         found.append(text or "")
         return bool(text or attempt.died) or text is None and listens
@@ -94,7 +91,7 @@ def told(host: Host, attempt: Attempt) -> dict[str, bool] | None:
 
 
 def parse_told(text: str, tag: str) -> dict[str, bool] | None:
-    """Return the content of web.plan; None where it is not this release's word on its migrations."""
+    """Return the migrations (name → True if applied) in web.plan; None if it is malformed or of another release."""
     first, *lines = text.splitlines() or [""]
     if len(text) > PLAN or first != "release " + tag or not lines or not all(map(LINE.fullmatch, lines)):
         return None

@@ -1,5 +1,3 @@
-"""Moving tasks and visitors to the new release, and back to the old one."""
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -13,28 +11,27 @@ from ..visitors import Visitors
 from .readiness import role_problem, web_problem
 from .watcher import Watcher
 
-STALE = 1.5  # seconds; an app may give the same answer to all who ask within one
+STALE = 1.5  # seconds; a web may repeat its last answer to /readyz for one second
 
 
 def pause(host: Host, attempt: Attempt, say: Say, seconds: float = 10) -> None:
-    """Tell the old worker to take no more tasks, and wait until it says so, for so many seconds."""
+    """Tell the old worker to take no new tasks; wait at most `seconds` until it confirms."""
     live = attempt.noted["live"]
     if not host.has("worker") or not slots.running(host, host.unit("worker", live)):
         return
     slots.pause(host, live)
     if not wait_until(lambda: slots.worker_state(host, live)[0] != "consuming", seconds):
-        say({"event": "progress", "text": "the old worker does not say that it takes no more tasks"})
+        say({"event": "progress", "text": "the old worker has not confirmed that it is paused"})
 
 
 def workers_back(host: Host, attempt: Noted) -> None:
-    """Let the old worker consume again, and the new one take no more tasks."""
     if host.has("worker"):
         slots.resume(host, attempt["live"])
         slots.pause(host, attempt["slot"])
 
 
 def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], max_errors: float | None = None) -> None:
-    """Flip visitors to the slot, watch them if `max_errors` is given, ask nginx. Raises Problem if it is blind."""
+    """Send visitors to the new slot; request the paths `smoke`. Then watch the release, unless `max_errors` is None."""
     blind = Visitors(host).blind() if max_errors is not None and host.has("web") else ""
     if blind:
         raise Problem(blind)
@@ -52,7 +49,6 @@ def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], max_error
 
 
 def check_front(host: Host, attempt: Attempt, smoke: Sequence[str]) -> None:
-    """Raise Problem where the release does not answer through nginx, also a moment later."""
     found: list[Problem | None] = []
 
     def is_well() -> bool:
@@ -63,13 +59,12 @@ def check_front(host: Host, attempt: Attempt, smoke: Sequence[str]) -> None:
 
 
 def flip_back(host: Host, attempt: Noted) -> None:
-    """Give the visitors back to the slot that was live."""
     slots.flip_back(host, attempt["live"])
 
 
 def watch(host: Host, attempt: Attempt, say: Say, seconds: float) -> Watched:
-    """Watch the release for so many seconds. Raises the Problem that is found."""
+    """Watch the release for `seconds`. Raise Problem if the watcher finds one."""
     if not attempt.watcher:
-        raise Problem("nothing is watched here: no flip has begun it")
+        raise Problem("this host cannot be watched: it has not flipped its visitors")
     total, errors = attempt.watcher.rest(seconds)
     return {"answers": total, "errors": errors}

@@ -1,9 +1,8 @@
-"""The steps of a deploy, by the names that the plan uses. The undo of a step stands beside it; takeback.py calls all.
+"""The steps of a deploy, by name. takeback.py calls the functions of this folder that undo steps.
 
-A step gets host, attempt, a function that sends events, and its arguments. It notes what it is about to do before it
-does it, may be done twice, returns what the deployer should know, and raises Problem. A new one also goes into
-STEP_KINDS of rollout/plan.py, the agent's MODULES and, if its answer is used, ANSWERS of ssh/validate.py.
-"""
+A step gets the host, the attempt, a function that sends events, and its own arguments. Before it changes something, it
+saves in the attempt's file what an undo needs. A step may run twice. If it fails, it raises Problem. Add a new step to
+STEP_KINDS (rollout/plan.py), MODULES (agent/__init__.py) and, if its answer is used, ANSWERS (ssh/validate.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watching every role of a host, and what its visitors get, without a gap from its flip to the commit."""
+"""Watch the processes and visitors of a host from its flip to the commit."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from .readiness import container, role_problem, other_problem, web_problem, work
 
 
 class Watcher:
-    """Checks in a thread each, so that a slow answer delays no other. The first problem takes this host's visitors
-    back, ends its attempt, and is told. `max_errors`: the share of errors that visitors may get."""
+    """Runs each check in its own thread, so that a slow check delays no other check.
+    The first problem fails the attempt. `max_errors`: allowed rise in the share of visitors' errors (0 to 1)."""
 
     def __init__(self, host: Host, attempt: Attempt, say: Say, max_errors: float) -> None:
         self.host, self.attempt, self.say, self.max_errors = host, attempt, say, max_errors
         self.visitors, self.over = Visitors(host), threading.Event()
         self.problem: Problem | None = None
-        # (check, seconds between two, how often in a row it must fail: a host may be busy for a moment)
+        # Each: (check, seconds between two runs, number of failures in a row after which the attempt fails).
         self.checks: list[tuple[Check, float, int]] = [(self.containers, 0.5, 2)]
         self.checks += [(self.worker, 0.5, 4)] if host.has("worker") else []
         self.checks += [(self.answers, 0.1, 1), (self.ready, 0.25, 4), (self.sight, 0.5, 1)] if host.has("web") else []
 
     def start(self) -> None:
-        """Check from now on, in threads."""
         for check in self.checks:
             threading.Thread(target=self.repeat, args=check, daemon=True).start()
 
     def rest(self, seconds: float) -> tuple[int, int]:
-        """Watch for so many seconds, then check all once more; (answers, errors). Raises the Problem that is found."""
+        """Watch for `seconds`, then run each check again. Return (answers, errors). Raise Problem if a check fails."""
         self.over.wait(seconds)
         for check in [*self.checks, (self.others, 0.5, 2)]:
             self.repeat(*check, until_well=True)
@@ -41,7 +40,7 @@ class Watcher:
         return self.visitors.now.total, self.visitors.now.wrong
 
     def repeat(self, check: Check, pause: float, times: int, until_well: bool = False) -> None:
-        """Check until it fails so many times in a row, or all is over; with `until_well` also until it is well."""
+        """Run a check every `pause` seconds until `times` runs in a row fail. If `until_well`, stop once it passes."""
         failed = 0
         while not self.over.is_set():
             problem = result_of(check)
@@ -53,12 +52,11 @@ class Watcher:
             self.over.wait(pause)
 
     def fail(self, problem: Problem) -> None:
-        """Take the visitors back, then tell the deployer, who takes all hosts back."""
         with self.attempt.lock:
             if self.over.is_set():
                 return
             self.problem = self.attempt.sick = problem
-            if not self.attempt.noted.get("promised"):  # then only the deployer knows the way
+            if not self.attempt.noted.get("promised"):  # after the promise to commit, only the deployer decides
                 with contextlib.suppress(Problem, OSError):
                     slots.flip_back(self.host, self.attempt.noted["live"])
             self.over.set()
@@ -67,47 +65,45 @@ class Watcher:
     # ---- checks: each returns a Problem or None ----
 
     def answers(self) -> Problem | None:
-        """More errors than before."""
+        """Return a Problem if visitors get more errors than before the flip."""
         text = self.visitors.problem(self.max_errors)
         return role_problem(self.host, self.attempt, "web", Problem(text)) if text else None
 
     def sight(self) -> Problem | None:
-        """What visitors are answered cannot be seen: no error is no sign of health then."""
+        """Return a Problem if nginx does not log requests: then a lack of errors proves nothing."""
         text = self.visitors.blind()
         return Problem(text) if text else None
 
     def ready(self) -> Problem | None:
-        """The release does not say that it is ready, through nginx."""
+        """Return a Problem if the release, requested through nginx, is not ready."""
         before = self.good()
         problem = web_problem(self.host, self.attempt, self.host.nginx_sock)
-        # Without an answer in time, while visitors got theirs, our question waits in a queue, as theirs do.
+        # If the agent's request timed out while visitors got answers, web is only busy: that request waits in a queue.
         queues = problem and not problem.more["status"] and self.good() > before
         if queues or not problem:
             return None
         return role_problem(self.host, self.attempt, "web", problem, " through nginx")
 
     def good(self) -> int:
-        """How many answers were no errors."""
         return self.visitors.now.total - self.visitors.now.wrong
 
     def worker(self) -> Problem | None:
-        """The worker does not take tasks."""
         problem = worker_problem(self.host, self.attempt)
         return problem and role_problem(self.host, self.attempt, "worker", problem)
 
     def containers(self) -> Problem | None:
-        """A container has ended, even if it runs again. Where the engine does not answer, nothing is known."""
+        """Return a Problem if a container exited, even if it runs again; None if Docker does not answer."""
         found = facts.containers(self.host)
         if found is None:
             return None
         for name, id in self.attempt.ids.items():
             if found.get(name, ("",))[0] != id:
-                return Problem("%s has ended, and %s" % (name, "was started again" if name in found else "is gone"),
-                               log_of=(name, self.attempt.noted["began"]))
+                return Problem("%s has exited, and %s" % (name, "was restarted" if name in found else "is removed"),
+                               log_of=self.attempt.log_of(name))
         return None
 
     def others(self) -> Problem | None:
-        """A process that is neither web nor worker does not work."""
+        """Return a Problem if a process other than web and worker is not ready."""
         for role in self.host.processes:
             known = role not in ("web", "worker") and container(self.host, self.attempt, role) in self.attempt.ids
             problem = known and other_problem(self.host, self.attempt, role)
@@ -117,10 +113,9 @@ class Watcher:
 
 
 def result_of(check: Check) -> Problem | None:
-    """The problem that a check finds. One that cannot be made is a problem, too."""
     try:
         return check()
     except Problem as problem:
         return problem
     except Exception as error:
-        return Problem("cannot be watched: %r" % error)
+        return Problem("the release cannot be watched: %r" % error)

@@ -1,10 +1,8 @@
-"""A stand-in for an app: `run` serves HTTP on $SOCKET or $PORT, `daemon PORT` on that port, and makes its $READY_FILE;
-`worker` and `beat` wait for TERM, what a deploy asks for does nothing; any other command says in JSON what it was
-given, and `exit N` ends with N. A visitor of /?fail is answered 500. $FAULT makes a release that is broken: see FAULTS.
-
-As the image does, it takes settings from $SETTINGS_FILE, accepts for $DRAIN seconds after TERM, and `healthcheck ready`
-asks /readyz until that has answered 200.
-"""
+"""A stand-in for an app. `run` serves HTTP on $SOCKET or $PORT, `daemon PORT` on that port after making its
+$READY_FILE; `worker` and `beat` wait for TERM; a deploy's other commands do nothing. Any further command prints its
+words and environment as JSON; `exit N` exits with N. /?fail answers 500. $FAULT breaks the release: see FAULTS. As in
+the image, it reads settings from $SETTINGS_FILE, accepts for $DRAIN seconds after TERM, and `healthcheck ready` asks
+/readyz until it has answered 200 once."""
 
 import http.client
 import json
@@ -38,7 +36,7 @@ FAULTS = {
 HONEYMOON = 3  # seconds
 PENDING = ("incompatible", "needy")
 ENDS = {("worker", "fleeting"): 1, ("beat", "faint"): 4}  # seconds
-FIRST = []  # when visitors came
+FIRST = []  # times of visits
 ANSWERED = []
 ROLE, WAS_READY = "/dev/shm/role", "/dev/shm/was-ready"
 RELEASE, FAULT = os.environ.get("RELEASE", ""), os.environ.get("FAULT", "")
@@ -80,7 +78,7 @@ AT_ONCE = () if FAULT == "single" else (socketserver.ThreadingMixIn,)
 class Server(*AT_ONCE, socketserver.TCPServer):
     allow_reuse_address = True
     request_queue_size = 2048
-    daemon_threads = False  # a stop waits for what is being answered
+    daemon_threads = False  # server_close waits for requests in progress
 
 
 class UnixServer(Server):
@@ -96,7 +94,7 @@ def status(path, is_visitor):
 
 
 def figures():
-    """What `watch` looks at."""
+    """Return the metrics that `watch` reads."""
     parts = "".join(f'celery_heartbeat_age_seconds{{part="{part}"}} 5.0\n' for part in ("worker", "beat"))
     answers = "".join(f'http_requests_total{{status="{code // 100}xx"}} {ANSWERED.count(code)}.0\n'
                       for code in (200, 500))
@@ -104,13 +102,13 @@ def figures():
 
 
 def spoils():
-    """Whether a visitor is met with an error by now."""
+    """Return True if a visitor gets an error now."""
     FIRST.append(time.monotonic())
     return FAULT == "weary" and FIRST[-1] - FIRST[0] >= HONEYMOON
 
 
 def bind():
-    """The server, on the socket or port that the environment names."""
+    """Return the server, bound to the environment's socket or port."""
     path = os.environ.get("SOCKET")
     if not path:
         return Server(("0.0.0.0", int(os.environ.get("PORT", "8000"))), Handler)
@@ -122,7 +120,7 @@ def bind():
 
 
 def run():
-    """Serve until TERM; then answer what has arrived and end with 0."""
+    """Serve until TERM; then answer the requests that have arrived, and exit with 0."""
     if FAULT == "needy" and not os.path.exists(os.path.join(os.path.dirname(os.environ.get("SOCKET", "")), "migrated")):
         sys.exit("no such table")
     tell("")
@@ -136,7 +134,7 @@ def run():
 
 
 def daemon(port):
-    """Answer at a port which release this is."""
+    """Answer at a port with this release's name."""
     server = Server(("0.0.0.0", int(port)), Handler)
     with open(os.environ["READY_FILE"], "w"):
         print(f"{RELEASE} listens at {port}", flush=True)
@@ -144,7 +142,7 @@ def daemon(port):
 
 
 def tell(text):
-    """Say in web.plan, beside the socket, which migrations there are and which are applied."""
+    """Write the migrations, applied or not, to web.plan beside the socket."""
     path = os.path.join(os.path.dirname(os.environ.get("SOCKET", "")), "web.plan")
     if os.path.isabs(path):
         with open(path + ".new", "w") as file:
@@ -157,8 +155,8 @@ def plan():
 
 
 def wait(command):
-    """Until TERM, or as long as it lasts. A worker says in $READY_FILE what it does; it takes no tasks while
-    worker.pause lies beside that."""
+    """Wait until TERM or the fault's time limit. A worker writes its state to $READY_FILE; it takes no tasks while a
+    file worker.pause is beside that."""
     print(f"{RELEASE} waits for work", flush=True)
     path, said, began = os.environ.get("READY_FILE", ""), None, time.monotonic()
     lasts = ENDS.get((command, FAULT), float("inf"))
@@ -176,8 +174,8 @@ def wait(command):
 
 
 def healthcheck(ready=""):
-    """Ask /readyz where it is to get ready and has not yet, else /healthz; end with 1 unless it is well. Only of a site
-    on a port, and of a worker, which has no port."""
+    """Ask /readyz if `ready` and it has not answered 200 yet, else /healthz; exit with 1 unless it answers 200. Applies
+    only to a site on a port, and to a worker, which has no port."""
     if os.environ.get("SOCKET") or not os.path.exists(ROLE):
         return
     with open(ROLE) as file:
@@ -194,7 +192,7 @@ def healthcheck(ready=""):
 
 
 def note(path, text):
-    """Write a file of this container's, where it may."""
+    """Write a file of this container, if possible."""
     try:
         with open(path, "w") as file:
             file.write(text)
@@ -203,7 +201,7 @@ def note(path, text):
 
 
 def read_settings(path):
-    """KEY=value a line."""
+    """Read KEY=value lines into the environment."""
     with open(path) as file:
         lines = [line.rstrip("\n") for line in file]
     os.environ.update(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))

@@ -1,4 +1,4 @@
-"""Tasks that write down when they begin and when they are done, and an entry of which beat writes down each sending."""
+"""Tasks that write their begin and end to the journal, and an entry of beat whose every sending is written there."""
 
 import json
 import os
@@ -11,12 +11,12 @@ from django.conf import settings
 
 from slipway.celery import app
 
-PERIOD, LONG = 2, 3  # seconds: beat's entry is due, and its task takes, so that there is always one under way
+PERIOD, LONG = 2, 3  # seconds: the entry's period, and its task's duration, so that a task is always running
 journal = redis.Redis.from_url(os.environ["JOURNAL_URL"]) if "JOURNAL_URL" in os.environ else None
 
 
 def note(what, name, number, at=None):
-    """A line in the journal: who did what, where and when."""
+    """Add a line to the journal: action, task, number, host and time."""
     journal.rpush("journal", json.dumps({
         "what": what, "task": name, "id": number, "at": at or time.time(), "release": settings.RELEASE,
         "host": os.environ.get("ORDERS_HOST", ""), "container": socket.gethostname()}))

@@ -1,4 +1,4 @@
-"""GET: a page that needs no database. POST: an order is written down, and a task queued for it."""
+"""GET: a page that needs no database. POST: it stores an order and queues a task for it."""
 
 from celery import current_app
 from django.conf import settings
@@ -11,7 +11,7 @@ from .models import Order
 
 @csrf_exempt
 def page(request):
-    """`?task=NAME`: queue that task instead of deliver. This release need not know it."""
+    """With `?task=NAME`, queue that task instead of deliver. This release need not know it."""
     body = f'<html><link rel="stylesheet" href="{static("orders/page.css")}">'
     if request.method == "POST":
         order = Order.objects.create()

@@ -1,1 +1,0 @@
-"""A TCP proxy that stops asking a service which does not answer."""

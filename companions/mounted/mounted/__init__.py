@@ -1,1 +1,0 @@
-"""A page that browses a file system which may go away: ../README.md."""

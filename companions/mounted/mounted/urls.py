@@ -1,8 +1,0 @@
-"""The page's addresses."""
-
-from django.urls import path
-
-from .views import browse
-
-app_name = "mounted"
-urlpatterns = [path("", browse, name="root"), path("<path:path>", browse, name="path")]

@@ -1,1 +1,0 @@
-"""Sends the figures that programs show as JSON (expvar) to Graphite."""

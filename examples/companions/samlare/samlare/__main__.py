@@ -1,0 +1,76 @@
+"""`samlare -config=FILE` reads metrics from HTTP endpoints and sends them to Graphite, until TERM."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from aiohttp import web
+
+from .carbon import Carbon
+from .config import Config, Faults, load
+from .look import watch
+
+log = logging.getLogger("samlare")
+
+
+async def run(config: Config) -> None:
+    """Run until TERM or Ctrl-C, then try to send the queued lines. Raise Faults if config.listen is not usable."""
+    ended, carbon = asyncio.Event(), Carbon(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    if config.listen:
+        await serve(config.listen, carbon)
+    log.info("sending metrics of %s endpoints to %s:%s", len(config.endpoint), config.carbon_host, config.carbon_port)
+    share = config.check_interval / 1000 / (len(config.endpoint) or 1)  # spreads requests over the interval
+    async with asyncio.TaskGroup() as tasks:
+        looks = [tasks.create_task(watch(endpoint, number * share, config, carbon))
+                 for number, endpoint in enumerate(config.endpoint)]
+        sending = tasks.create_task(carbon.run())
+        await ended.wait()
+        for task in looks:
+            task.cancel()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(carbon.empty.wait(), config.timeout / 1000)
+        sending.cancel()
+
+
+async def serve(address: str, carbon: Carbon) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"samlare": {**asdict(carbon.counters), "waiting": len(carbon.waiting)}})
+
+    app = web.Application()
+    app.router.add_get("/debug/vars", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    host, _, port = address.rpartition(":")
+    try:
+        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+    except OSError as error:
+        raise Faults(f"Listen {address}: {os.strerror(error.errno) if error.errno else error}") from error
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="samlare", description="Sends figures that are shown as JSON to Graphite.",
+                                     allow_abbrev=False)
+    parser.add_argument("-config", "--config", type=Path, required=True, metavar="FILE", help="see README.md")
+    arguments = parser.parse_args()
+    with contextlib.suppress(ValueError, OSError):  # raises the limit of open files: one per endpoint; macOS may refuse
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    try:
+        asyncio.run(run(load(arguments.config)))
+    except Faults as faults:
+        print(*(f"samlare: {line}" for line in str(faults).splitlines()), sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Reads each endpoint independently, and turns the answers into lines for carbon, Graphite's server."""
+
+import asyncio
+import json
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from fnmatch import fnmatchcase
+from itertools import islice
+
+import aiohttp
+
+from .carbon import Carbon
+from .config import Config, Endpoint
+
+LARGEST = 1_000_000  # bytes per answer
+MOST = 10_000  # numbers per answer
+LONGEST = 255  # characters of a name; Graphite uses each part of a name as a file name
+UNFIT = re.compile(r"[^A-Za-z0-9_.\-%:#]|^\.|\.(?=\.|$)")  # characters that Graphite refuses, and misplaced dots
+log = logging.getLogger("samlare")
+
+
+async def ticks(interval: float, offset: float) -> AsyncIterator[None]:
+    """Yield every `interval` seconds, first after `offset` seconds. Skip moments that the caller missed."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + offset
+    while True:
+        await asyncio.sleep(due - loop.time())
+        yield
+        due = max(due + interval, loop.time())
+
+
+async def watch(endpoint: Endpoint, offset: float, config: Config, carbon: Carbon) -> None:
+    """Read the endpoint at each interval, first after `offset` seconds; queue its metrics. Log failure and recovery."""
+    failing = ""
+    async with session(endpoint, config.timeout / 1000) as client:
+        async for _ in ticks(config.check_interval / 1000, offset):
+            second = int(time.time())
+            found, failed = await look(client, endpoint)
+            carbon.put([line(name, number, second) for name, number in found])
+            carbon.counters.looks += 1
+            carbon.counters.failures += bool(failed)
+            if bool(failed) != bool(failing):
+                log.warning("%s: %s", endpoint.prefix, failed or "answers again")
+            failing = failed
+
+
+def session(endpoint: Endpoint, timeout: float) -> aiohttp.ClientSession:
+    """Return an HTTP client with its own connection, so that no endpoint waits for another."""
+    connector = (aiohttp.UnixConnector(str(endpoint.socket), limit=1) if endpoint.socket
+                 else aiohttp.TCPConnector(limit=1))
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout),
+                                 cookie_jar=aiohttp.DummyCookieJar(),
+                                 headers={"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {})
+
+
+async def look(client: aiohttp.ClientSession, endpoint: Endpoint) -> tuple[list[tuple[str, float]], str]:
+    """Return metrics, and an error or "". If endpoint.failure_metric is set, add this metric: 1 on error, else 0."""
+    found, failed = [], ""
+    try:
+        found = list(islice(named(numbers(await shown(client, str(endpoint.url))), endpoint), MOST))
+    except TimeoutError:
+        failed = "no answer in time"
+    except Exception as error:  # one endpoint's error must not stop the others
+        failed = str(error) or type(error).__name__
+    if endpoint.failure_metric:
+        found.append((endpoint.failure_metric, int(bool(failed))))
+    return found, failed
+
+
+async def shown(client: aiohttp.ClientSession, url: str) -> object:
+    async with client.get(url, allow_redirects=False) as answer:
+        if answer.status != 200:
+            raise ValueError(f"answers {answer.status}")
+        body = bytearray()
+        async for chunk in answer.content.iter_any():
+            body += chunk
+            if len(body) > LARGEST:
+                raise ValueError(f"sends more than {LARGEST} bytes")
+        return json.loads(body)
+
+
+def numbers(value: object, name: str = "") -> Iterator[tuple[str, float]]:
+    """Yield (name, number) for each number in a JSON value. The name joins keys and list indexes by dots: a.0.b."""
+    if len(name) > LONGEST:
+        return
+    if isinstance(value, int | float):
+        yield name, value + 0  # turns True into 1
+    elif isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from numbers(inner, f"{name}.{key}" if name else str(key))
+
+
+def named(found: Iterable[tuple[str, float]], endpoint: Endpoint) -> Iterator[tuple[str, float]]:
+    """Yield (metric's name, number). Skip NaN, huge numbers, and names that match a pattern in `endpoint.ignore`."""
+    for name, number in found:
+        if abs(number) < 1e300 and not any(fnmatchcase(name, pattern) for pattern in endpoint.ignore):
+            yield f"{endpoint.prefix}.{UNFIT.sub('_', name) or '_'}", number
+
+
+def line(name: str, number: float, second: int) -> bytes:
+    return f"{name} {number!r} {second}\n".encode()

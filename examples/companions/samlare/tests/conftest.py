@@ -1,0 +1,141 @@
+"""Debian's carbon, endpoints that a test controls, and samlare between them."""
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from proc import free_port, run, running, wait_until
+
+FOLDER = Path(__file__).resolve().parent.parent
+SETTINGS = """[cache]
+USER =
+STORAGE_DIR = {folder}
+CONF_DIR = {folder}
+LINE_RECEIVER_INTERFACE = 127.0.0.1
+LINE_RECEIVER_PORT = {port}
+PICKLE_RECEIVER_PORT = 0
+CACHE_QUERY_PORT = 0
+ENABLE_TAGS = False
+"""
+
+
+class Carbon:
+    """carbon-cache on a port of its own, which it keeps across restarts."""
+
+    def __init__(self, folder):
+        self.folder, self.port = folder, free_port()
+        (folder / "storage-schemas.conf").write_text("[all]\npattern = .*\nretentions = 1s:1h\n")
+        (folder / "carbon.conf").write_text(SETTINGS.format(folder=folder, port=self.port))
+
+    @contextmanager
+    def up(self):
+        """Run carbon for the block. TERM ends it, so that it writes its memory to disk."""
+        command = ["carbon-cache", "--nodaemon", f"--config={self.folder}/carbon.conf", "start"]
+        env = {**os.environ, "GRAPHITE_ROOT": str(self.folder)}
+        with running(command, cwd=self.folder, env=env) as process:
+            wait_until(lambda: f"CarbonReceiverFactory starting on {self.port}" in process.output())
+            yield process
+
+    def values(self, name):
+        """Return {second: value} of a metric, as whisper-fetch reads it."""
+        done = run(["whisper-fetch", "--json", self.folder / "whisper" / (name.replace(".", "/") + ".wsp")])
+        if done.returncode:
+            return {}
+        told = json.loads(done.stdout)
+        seconds = range(told["start"], told["end"], told["step"])
+        return {second: value for second, value in zip(seconds, told["values"]) if value is not None}
+
+
+@pytest.fixture
+def carbon(tmp_path):
+    return Carbon(tmp_path)
+
+
+class Shown:
+    """Endpoints on one port and one unix socket. /debug/vars shows `text`; /hung never answers."""
+
+    def __init__(self, socket):
+        self.socket, self.port, self.text, self.asked = socket, free_port(), '{"tasks": 3}', []
+        self.loop, self.ready = asyncio.new_event_loop(), threading.Event()
+
+    async def answer(self, request):
+        self.asked.append(request)
+        return web.Response(text=self.text, content_type="application/json")
+
+    async def hang(self, request):
+        await asyncio.Event().wait()
+
+    async def endless(self, request):
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        while True:
+            await stream.write(b"9" * 1_000_000)
+
+    async def serve(self):
+        app, handlers = web.Application(), {"debug/vars": self.answer, "hung": self.hang, "endless": self.endless}
+        app.add_routes(web.get(f"/{path}", handler) for path, handler in handlers.items())
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", self.port).start()
+        await web.UnixSite(runner, str(self.socket)).start()
+        self.ready.set()
+
+    def url(self, path="/debug/vars"):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+
+@pytest.fixture
+def shown(tmp_path):
+    shown = Shown(tmp_path / "shown.sock")
+    shown.loop.create_task(shown.serve())
+    thread = threading.Thread(target=shown.loop.run_forever)
+    thread.start()
+    assert shown.ready.wait(10)
+    yield shown
+    shown.loop.call_soon_threadsafe(shown.loop.stop)
+    thread.join()
+
+
+class Samlare:
+    """samlare with a configuration file that a test writes."""
+
+    def __init__(self, path, port):
+        self.path, self.port, self.process = path, port, None
+        self.command = [sys.executable, "-m", "samlare", f"-config={self.path}"]
+
+    def write(self, carbon, *endpoints, interval=1000, timeout=500, more=""):
+        head = f"""CarbonPort = {carbon}\nCheckInterval = {interval}\nTimeout = {timeout}
+Listen = "127.0.0.1:{self.port}"\n{more}\n"""
+        self.path.write_text(head + "".join(f"[[Endpoint]]\n{endpoint}\n" for endpoint in endpoints))
+
+    @contextmanager
+    def up(self):
+        with running(self.command, cwd=FOLDER) as self.process:
+            wait_until(self.counters)
+            yield self
+            assert "Traceback" not in self.process.output(), self.process.output()
+
+    def counters(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/debug/vars", timeout=5) as answer:
+            return json.load(answer)["samlare"]
+
+    def until(self, condition):
+        """Wait until the condition holds for samlare's counters."""
+        return wait_until(lambda: condition(self.counters()))
+
+
+@pytest.fixture
+def samlare(tmp_path):
+    return Samlare(tmp_path / "samlare.toml", free_port())
+
+
+def endpoint(url, prefix, **more):
+    """Return the text of an [[Endpoint]]."""
+    return "\n".join([f'URL = "{url}"', f'Prefix = "{prefix}"', *(f"{key} = {value}" for key, value in more.items())])

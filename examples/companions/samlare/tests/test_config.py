@@ -1,0 +1,36 @@
+"""samlare reports all faults of its file at once, in the file's own words."""
+
+import pytest
+from conftest import FOLDER, endpoint
+from proc import run
+
+
+def faults(samlare):
+    """Return the lines that samlare prints if it cannot start."""
+    done = run(samlare.command, cwd=FOLDER)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    return done.stderr.splitlines()
+
+
+def test_all_faults(samlare):
+    samlare.path.write_text("""CarbonPrt = 3
+CheckInterval = 0
+Listen = "here"
+[[Endpoint]]
+URL = "ftp://x"
+Prefix = "a b"
+CA = "/nosuch"
+""")
+    assert [line.split(": ")[2] for line in faults(samlare)] == [
+        "CheckInterval", "Listen", "Endpoint 1 URL", "Endpoint 1 Prefix", "Endpoint 1 CA", "CarbonPrt"]
+
+
+@pytest.mark.parametrize("text, told", [
+    ("", "Endpoint: Field required"),
+    ("[[Endpoint]]\n" + endpoint("http://x", "a", FailureMetric='"b c"'), "'b c' is no name for Graphite"),
+    ('Listen = "192.0.2.1:1"\n[[Endpoint]]\n' + endpoint("http://x", "a"), "Listen 192.0.2.1:1: Cannot assign"),
+])
+def test_fault(samlare, text, told):
+    samlare.path.write_text(text)
+    line, = faults(samlare)
+    assert told in line

@@ -1,0 +1,71 @@
+"""`tapemock SOURCE MOUNT` mounts the folder SOURCE at MOUNT until TERM. Over HTTP you make its operations fail."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+SIGNALS = {signal.SIGTERM, signal.SIGINT}
+
+
+def address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("tapemock", description="A file system that fails on demand.", allow_abbrev=False)
+    add = parser.add_argument
+    add("source", type=os.path.abspath, metavar="SOURCE", help="the directory that is shown")
+    add("mount", type=os.path.abspath, metavar="MOUNT", help="where; it may be SOURCE itself")
+    add("--http", type=address, default="127.0.0.1:8020", metavar="HOST:PORT", help="where it is told to fail")
+    add("--fetch-on-read", type=float, metavar="SECONDS", help="reading a stub fetches it, after so long")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--tape", type=os.path.abspath, metavar="FOLDER", help="where archived files are kept")
+    either.add_argument("--power-cut", action="store_true", help="remember what is synced, for a power cut")
+    return parser.parse_args()
+
+
+def fuse(mock: Any, mount: str) -> None:
+    """Mount the file system. Exit the process with 0 after an unmount, with 1 if mounting fails."""
+    from .mock import Fuse
+    timeouts = {"attr_timeout": 0, "entry_timeout": 0, "negative_timeout": 0}  # no cache: SOURCE may change
+    try:
+        Fuse(mock, mount, foreground=True, use_ino=True, max_threads=64, fsname="tapemock", default_permissions=True,
+             allow_other=os.geteuid() == 0, **timeouts)
+    except RuntimeError:  # libfuse has printed the cause
+        print(f"tapemock: could not be mounted at {mount}", file=sys.stderr, flush=True)
+        os._exit(1)
+    os._exit(0)
+
+
+def main() -> int:
+    given = options()
+    os.environ.setdefault("FUSE_LIBRARY_NAME", "fuse3")  # mfusepy would prefer libfuse 2
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # in all threads; sigwait receives them
+    try:
+        from .control import listening
+        from .mock import Mock
+        mock = Mock(given.source, given.tape, given.fetch_on_read, given.power_cut)
+        control = listening(given.http, mock)
+    except (OSError, OverflowError) as error:
+        hint = ": apt install fuse3" if "libfuse" in str(error) else ""
+        print(f"tapemock: {error}{hint}", file=sys.stderr)
+        return 1
+
+    def ready(path: str) -> None:
+        os.umask(0)  # the kernel has already applied the caller's umask
+        print(f"tapemock: {given.source} is at {given.mount}, http://{given.http[0]}:{control.server_port}", flush=True)
+        threading.Thread(target=control.serve_forever, daemon=True).start()
+    mock.init = ready
+    threading.Thread(target=fuse, args=(mock, given.mount), daemon=True).start()
+    signal.sigwait(SIGNALS)
+    subprocess.run(["fusermount3", "-u", "-z", given.mount], check=False)
+    os._exit(0)  # do not wait for operations that still run
+
+
+if __name__ == "__main__":
+    sys.exit(main())

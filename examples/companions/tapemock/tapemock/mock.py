@@ -1,0 +1,177 @@
+"""A file system that passes operations on to another folder, or makes them fail."""
+
+import contextlib
+import errno
+import os
+import stat
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from mfusepy import FUSE, fuse_get_context  # type: ignore[import-untyped]
+
+from .faults import OPERATIONS, Faults, Verdict
+from .power import Disk, listing
+from .tape import Tape
+
+KEPT = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_APPEND | os.O_ACCMODE | os.O_SYNC | os.O_NOATIME
+NOW, OMIT = (1 << 30) - 1, (1 << 30) - 2  # utimensat's UTIME_NOW and UTIME_OMIT
+MADE = {"create", "mkdir", "mknod", "symlink"}
+CHANGED = MADE | {"link", "open", "rename", "rmdir", "truncate", "unlink"}  # these operations run one at a time
+
+
+class Fuse(FUSE):  # type: ignore[misc]
+    def rename_fuse_3(self, old: bytes, new: bytes, flags: int) -> Any:
+        """Rename a file. Refuse flags such as RENAME_EXCHANGE, which mfusepy would ignore."""
+        return -errno.EINVAL if flags else super().rename_fuse_3(old, new, flags)
+
+
+def below(call: Any) -> Callable[..., Any]:
+    def operation(self: "Mock", path: str, *more: Any) -> Any:
+        return call(self.at(path), *more)
+    return operation
+
+
+class Mock:
+    """File operations. `root` leads to SOURCE, even if MOUNT hides it. Add no member `lock`: mfusepy would call it."""
+
+    use_ns = True
+    init: Callable[[str], None]
+
+    def __init__(self, source: str, tape: str | None, on_read: float | None, power: bool) -> None:
+        self.root = f"/proc/self/fd/{os.open(source, os.O_PATH | os.O_DIRECTORY)}"
+        self.faults, self.on_read, self.changing = Faults(), on_read, threading.RLock()
+        self.log = deque[dict[str, Any]](maxlen=10_000)
+        self.tape = Tape(self.root, tape, self.note, lambda path: self.struck("fetch", [path])) if tape else None
+        self.disk = Disk(self.root) if power else None
+
+    def at(self, path: str) -> str:
+        return self.root + path
+
+    def note(self, what: str, path: str, **more: Any) -> None:
+        self.log.append({"time": time.time(), "what": what, "path": path, **more})
+
+    def struck(self, operation: str, paths: list[str], size: int = 0) -> Verdict:
+        """Wait as the rules say. Raise OSError if the rules set `errno` but not `torn`; else return their Verdict."""
+        verdict = self.faults.decide(operation, paths, size)
+        if verdict.ids:
+            self.note(operation, paths[0], faults=verdict.ids, errno=verdict.errno, delay=verdict.delay)
+        time.sleep(verdict.delay)
+        if verdict.errno and verdict.torn is None:
+            raise OSError(getattr(errno, verdict.errno), f"as told by fault {verdict.ids[0]}")
+        return verdict
+
+    def there(self, path: str, where: str | int) -> None:
+        """Raise OSError if the file `where` is on tape. With the option --fetch-on-read, start to fetch the file."""
+        if self.tape and self.tape.stub(where):
+            if self.on_read is not None:
+                self.tape.fetch(path, self.on_read)
+            raise OSError(errno.EIO, "on tape")
+
+    def owned(self, path: str) -> None:
+        """If tapemock runs as root, make the user who created a file its owner."""
+        if os.geteuid() == 0:
+            uid, gid, _ = fuse_get_context()
+            inherits = os.stat(os.path.dirname(self.at(path))).st_mode & stat.S_ISGID
+            os.lchown(self.at(path), uid, -1 if inherits else gid)
+
+    def getattr(self, path: str, handle: int | None = None) -> dict[str, int]:
+        found = os.lstat(self.at(path)) if handle is None else os.fstat(handle)
+        times = {f"st_{name}": getattr(found, f"st_{name}_ns") for name in ("atime", "mtime", "ctime")}
+        return {name: getattr(found, name) for name in dir(found) if name.startswith("st_")} | times
+
+    def statfs(self, path: str) -> dict[str, int]:
+        found = os.statvfs(self.at(path))
+        return {name: getattr(found, name) for name in dir(found) if name.startswith("f_")}
+
+    def readdir(self, path: str, handle: int) -> list[tuple[str, None, int]]:
+        return [(name, None, 0) for name in (".", "..", *listing(handle))]
+
+    def releasedir(self, path: str, handle: int) -> None:
+        os.close(handle)
+
+    opendir = below(lambda path: os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+    mkdir, mknod, rmdir, unlink = map(below, (os.mkdir, os.mknod, os.rmdir, os.unlink))
+    readlink, chmod, chown = map(below, (os.readlink, os.chmod, os.lchown))
+
+    def symlink(self, path: str, target: str) -> None:
+        os.symlink(target, self.at(path))
+
+    def link(self, path: str, old: str) -> None:
+        os.link(self.at(old), self.at(path), follow_symlinks=False)
+
+    def rename(self, path: str, new: str) -> None:
+        os.rename(self.at(path), self.at(new))
+
+    def utimens(self, path: str, times: tuple[int, int]) -> None:
+        found, now = os.lstat(self.at(path)), time.time_ns()
+        atime, mtime = ({NOW: now, OMIT: kept}.get(given, given)
+                        for given, kept in zip(times, (found.st_atime_ns, found.st_mtime_ns)))
+        os.utime(self.at(path), ns=(atime, mtime), follow_symlinks=False)
+
+    def truncate(self, path: str, length: int) -> None:
+        self.there(path, self.at(path))
+        os.truncate(self.at(path), length)
+
+    def create(self, path: str, mode: int, flags: int) -> int:
+        return os.open(self.at(path), flags & KEPT | os.O_CREAT | os.O_NOFOLLOW, mode)
+
+    def open(self, path: str, flags: int) -> int:
+        if flags & os.O_TRUNC:
+            self.there(path, self.at(path))
+        return os.open(self.at(path), flags & KEPT | os.O_NOFOLLOW)
+
+    def read(self, path: str, size: int, offset: int, handle: int) -> bytes:
+        self.there(path, handle)
+        return os.pread(handle, size, offset)
+
+    def write(self, path: str, data: bytes, offset: int, handle: int) -> int:
+        """Write data, or only `torn` bytes if a rule sets `torn`. Then raise the rule's `errno` or report success."""
+        verdict = self.struck("write", [path], len(data))
+        data = data[:verdict.room]
+        with self.changing:
+            self.there(path, handle)
+            written = os.pwrite(handle, data[:verdict.torn], offset)
+        if verdict.errno:
+            raise OSError(getattr(errno, verdict.errno), "torn")
+        return written if verdict.torn is None else len(data)
+
+    def flush(self, path: str, handle: int) -> None:
+        os.close(os.dup(handle))  # raises the error that closing would raise
+
+    def fsync(self, path: str, datasync: int, handle: int) -> None:
+        os.fdatasync(handle) if datasync else os.fsync(handle)
+        if self.disk:
+            with self.changing:
+                self.disk.synced(f"/proc/self/fd/{handle}")
+
+    fsyncdir = fsync
+
+    def release(self, path: str, handle: int) -> None:
+        with self.changing:
+            if self.tape:
+                self.tape.closed(path, handle)
+        os.close(handle)
+
+
+def fails(name: str, passed: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the operation `name`: it applies faults, calls `passed`, and records a file that `passed` creates."""
+    @wraps(passed)
+    def operation(self: Mock, path: str, *more: Any) -> Any:
+        self.struck(name, [path, more[0]] if name in ("rename", "link") else [path], more[0] if name == "read" else 0)
+        with self.changing if name in CHANGED else contextlib.nullcontext():
+            new = name in MADE and self.disk and not os.path.lexists(self.at(path))
+            result = passed(self, path, *more)
+            if name in MADE:
+                self.owned(path)
+            if new and self.disk:
+                self.disk.born(self.at(path))
+        return result
+    return operation
+
+
+for name in OPERATIONS - {"write", "fetch"}:
+    setattr(Mock, name, fails(name, getattr(Mock, name)))

@@ -1,0 +1,123 @@
+"""A file on tape cannot be read until it is fetched; then it is as before."""
+
+import os
+import subprocess
+import time
+
+import pytest
+from conftest import raised
+from proc import wait_until
+from tapemock.mounted import Refused, mounted
+
+
+@pytest.fixture
+def tape(tmp_path):
+    (tmp_path / "tape").mkdir()
+    with mounted(tmp_path / "source", tmp_path / "mount", "--tape", str(tmp_path / "tape")) as running:
+        (running.mount / "final").mkdir()
+        yield running
+        assert "Traceback" not in running.said()
+
+
+def state(tape, path="final/file"):
+    return tape.ask("GET", f"/tape/{path}")["state"]
+
+
+def reaches(tape, wanted, path="final/file"):
+    wait_until(lambda: state(tape, path) == wanted)
+
+
+def archived(tape, content=b"content", path="final/file"):
+    (tape.mount / path).write_bytes(content)
+    reaches(tape, "tape", path)
+    return tape.mount / path
+
+
+def test_a_file_goes_to_tape_as_it_is_closed_and_comes_back(tape):
+    """A shell writes the file as `echo x >final/file` does: it opens it twice and writes several times."""
+    subprocess.run(["sh", "-c", "(echo one; echo two) >final/file"], cwd=tape.mount, check=True)
+    reaches(tape, "tape")
+    path, before = tape.mount / "final/file", (tape.mount / "final/file").stat()
+    assert raised(path.read_bytes) == "EIO" and before.st_size == 8 and before.st_blocks == 0
+    assert tape.fetch("final/file")["state"] in ("fetching", "disk")
+    reaches(tape, "disk")
+    assert path.read_text() == "one\ntwo\n" and path.stat().st_mtime_ns == before.st_mtime_ns
+    path.read_text()
+    assert state(tape) == "disk", "who only reads sends nothing to tape"
+    assert [entry["what"] for entry in tape.log()] == ["archived", "fetched"]
+
+
+def test_only_what_is_final_goes_to_tape(tape):
+    (tape.mount / "file").write_text("x")
+    with open(tape.mount / "final/removed", "w") as file:
+        os.unlink(file.name)
+    archived(tape)
+    assert state(tape, "file") == "disk" and [entry["path"] for entry in tape.log()] == ["/final/file"]
+
+
+def test_fetching_takes_as_long_as_it_is_told_to(tape):
+    path = archived(tape)
+    with open(path, "rb", buffering=0) as file:
+        began = time.monotonic()
+        assert tape.fetch("final/file", delay=.5)["state"] == "fetching"
+        assert tape.fetch("final/file")["state"] == "fetching"  # the first fetch counts
+        assert raised(file.read) == "EIO"
+        reaches(tape, "disk")
+        assert time.monotonic() - began >= .5
+        assert file.read() == b"content"  # by a handle opened when it was a stub
+    assert [entry["what"] for entry in tape.log()] == ["archived", "fetched"]
+
+
+def test_the_stub_cannot_be_changed_but_moved_and_removed(tape):
+    path = archived(tape)
+    assert [raised(os.truncate, path, 0), raised(path.write_text, "x")] == ["EIO"] * 2
+    with open(path, "ab", buffering=0) as file:
+        assert raised(file.write, b"x") == "EIO"
+    path.chmod(0o600)
+    path.rename(tape.mount / "moved")
+    tape.fetch("moved")
+    reaches(tape, "disk", "moved")
+    assert (tape.mount / "moved").read_text() == "content"
+    archived(tape, b"another").unlink()
+
+
+def test_what_cannot_be_fetched_stays_on_tape(tape):
+    path = archived(tape)
+    with tape.failing("final/*", "fetch", errno="ETIMEDOUT"):
+        tape.fetch("final/file")
+        wait_until(lambda: tape.log()[-1]["what"] == "not fetched")
+    assert state(tape) == "tape" and raised(path.read_bytes) == "EIO" and path.stat().st_size == 7
+
+
+def test_the_next_run_fetches_many_at_once(tape, tmp_path):
+    contents = {f"final/{number}": os.urandom(500_000) for number in range(20)}
+    for path, content in contents.items():
+        archived(tape, content, path)
+    tape.process.terminate()
+    tape.process.wait(10)
+    with mounted(tmp_path / "source", tmp_path / "mount", "--tape", str(tmp_path / "tape")) as again:
+        for path in contents:
+            again.fetch(path)
+        for path, content in contents.items():
+            reaches(again, "disk", path)
+            assert (again.mount / path).read_bytes() == content
+
+
+def test_reading_fetches_where_it_is_told_so(tmp_path):
+    (tmp_path / "tape").mkdir()
+    (tmp_path / "source/deep/final").mkdir(parents=True)
+    options = "--tape", str(tmp_path / "tape"), "--fetch-on-read", ".2"
+    with mounted(tmp_path / "source", tmp_path / "mount", *options) as tape:
+        path = archived(tape, b"film", "deep/final/film")
+        assert subprocess.run(["cat", path], capture_output=True).returncode
+        reaches(tape, "disk", "deep/final/film")
+        assert path.read_bytes() == b"film"
+
+
+def test_refusals(tape):
+    (tape.mount / "f").write_text("x")
+    (tape.mount / "link").symlink_to("/etc/hostname")
+    for path, said in [("f", "f is not on tape"), ("../../etc/hostname", "No such file"), ("final", "Is a directory"),
+                       ("link", "symbolic links"), (3, "path.*valid string")]:
+        with pytest.raises(Refused, match=said):
+            tape.fetch(path)

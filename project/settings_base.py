@@ -1,0 +1,118 @@
+"""Settings for all environments: your apps and your own settings.
+settings.py (development), settings_docker.py (production) and settings_test.py import it. See docs/settings.md."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+
+from slipway import values
+from slipway.env import REQUIRED, env
+from slipway.release import RELEASE
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+SITE_NAME = "Slipway"  # visitors see it: rename it
+
+# Read your own environment variables here, such as STRIPE_KEY = env.text("STRIPE_KEY", REQUIRED, "sk_test_1").
+
+INSTALLED_APPS = [
+    "project.accounts",
+    "project.home",
+    "slipway",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "axes",
+    "csp",
+]
+
+MIDDLEWARE = [
+    "slipway.web.middleware.RequestId",
+    "slipway.web.middleware.Probes",
+    "slipway.web.middleware.Metrics",
+    "slipway.web.middleware.SitePort",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "slipway.web.middleware.PermissionsPolicy",
+    "slipway.web.middleware.TooMany",
+    "axes.middleware.AxesMiddleware",  # must be last
+]
+
+ROOT_URLCONF = "project.urls"
+SERVER = env.choice("SERVER", ["wsgi", "asgi"])  # which of the next two applications gunicorn serves
+WSGI_APPLICATION = "slipway.wsgi.application"
+ASGI_APPLICATION = "slipway.asgi.application"
+ADMIN_PATH = env.url_path("ADMIN_PATH", "admin/")
+
+# Checks of /readyz: name → function, which raises an exception if that part of the site is down.
+READINESS = {name: f"slipway.health.checks.{name}" for name in ("database", "migrations", "cache")}
+
+TEMPLATES = [{
+    "BACKEND": "django.template.backends.django.DjangoTemplates",
+    "DIRS": [BASE_DIR / "project/templates"],
+    "APP_DIRS": True,
+    "OPTIONS": {"context_processors": [f"django.{name}" for name in (
+        "template.context_processors.request", "contrib.auth.context_processors.auth",
+        "contrib.messages.context_processors.messages")]},
+}]
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "project/static"]
+MEDIA_URL = "media/"
+STORAGES = {
+    "default": env.storage("STORAGE_URL"),  # uploads: docs/files.md
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+if STORAGES["default"].get("BACKEND") == values.BLOBS:
+    INSTALLED_APPS.append("slipway.files")
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE, TIME_ZONE, USE_I18N, USE_TZ = "en-us", "UTC", True, True
+
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["slipway.security.hashers.Argon2", "slipway.security.hashers.PBKDF2"]  # PBKDF2: imported accounts
+AUTH_PASSWORD_VALIDATORS = [{"NAME": f"django.contrib.auth.password_validation.{name}"} for name in (
+    "UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator",
+    "NumericPasswordValidator")]
+# Five failed sign-ins from an address lock the account for that address for 15 minutes, but for no other address.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "slipway.security.sign_in.counted_as"
+AXES_USERNAME_CALLABLE = "slipway.security.sign_in.name"
+AXES_LOCKOUT_TEMPLATE = "429.html"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # else attackers could extend a lock or fill the database
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"  # features that no page may use
+# Sources that pages may load from: https://django-csp.readthedocs.io/
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": {
+    "default-src": [SELF], "base-uri": [SELF], "form-action": [SELF], "frame-ancestors": [NONE], "object-src": [NONE],
+}}
+
+# ---- background jobs: a project without Celery has no such block, here and in the other settings ----
+INSTALLED_APPS.append("django_celery_beat")
+READINESS["broker"] = "slipway.celery.check_broker"
+READINESS_BEAT = {name: f"slipway.health.checks.{name}" for name in ("worker", "beat")}  # checks of /readyz?beat
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULER = "slipway.jobs.beat:Scheduler"
+CELERY_BEAT_SYNC_EVERY = 1  # beat records each run at once, so that a restart repeats none
+# ---- end of background jobs ----

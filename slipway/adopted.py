@@ -1,0 +1,28 @@
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .values import BLOBS
+
+SECURITY = "django.middleware.security.SecurityMiddleware"
+WHITENOISE = "whitenoise.middleware.WhiteNoiseMiddleware"
+FIRST = [f"slipway.web.middleware.{name}" for name in ("RequestId", "Probes", "Metrics", "SitePort")]
+LAST = "slipway.web.middleware.PermissionsPolicy"
+
+
+def apps(own: Iterable[str], storages: Mapping[str, Mapping[str, Any]], *more: str) -> list[str]:
+    """Return INSTALLED_APPS: the apps in `own`, then each missing app that slipway needs or that `more` contains.
+    Slipway needs slipway.files only if `storages` (STORAGES) keeps uploads in the database."""
+    wanted = ["slipway", "django.contrib.staticfiles", *more]
+    if storages["default"].get("BACKEND") == BLOBS:
+        wanted.append("slipway.files")
+    there = [*own]
+    return there + [app for app in wanted if not any(f"{name}.".startswith(f"{app}.") for name in there)]
+
+
+def middleware(own: Iterable[str]) -> list[str]:
+    """Return MIDDLEWARE: slipway's first classes, the project's `own` with WhiteNoise added, slipway's last class."""
+    rest = [name for name in own if name not in (*FIRST, WHITENOISE, LAST)]
+    if SECURITY not in rest:
+        rest.insert(0, SECURITY)
+    place = rest.index(SECURITY) + 1
+    return [*FIRST, *rest[:place], WHITENOISE, *rest[place:], LAST]

@@ -1,0 +1,90 @@
+"""Checks for `manage.py check`: the settings must contain what slipway needs."""
+
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.core.checks import Error, register
+
+from .env import env
+
+OURS = "slipway.web.middleware."
+
+
+class Need(NamedTuple):
+    id: str
+    met: Callable[[], bool]
+    why: str
+    cure: str
+
+
+def setting(name: str, default: Any = None) -> Any:
+    return getattr(settings, name, default)
+
+
+def has_app(name: str) -> bool:
+    return any(f"{app}.".startswith(f"{name}.") for app in settings.INSTALLED_APPS)
+
+
+def first_is_ours() -> bool:
+    before = settings.MIDDLEWARE[:settings.MIDDLEWARE.index(f"{OURS}Probes")] if has("Probes") else []
+    return all(name.startswith(OURS) for name in before)
+
+
+def has(middleware: str) -> bool:
+    return f"{OURS}{middleware}" in settings.MIDDLEWARE
+
+
+def production() -> bool:
+    return str(settings.SETTINGS_MODULE).endswith(".settings_docker")
+
+
+def celery() -> bool:
+    return bool(setting("CELERY_BROKER_URL"))
+
+
+def names(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(path, str) and "." in path for path in value.values())
+
+
+NEEDS = [
+    Need("slipway.E001", lambda: has_app("slipway"),
+         "INSTALLED_APPS has no slipway: its tables and commands are missing", 'add "slipway"'),
+    Need("slipway.E002", lambda: has("RequestId"),
+         "MIDDLEWARE has no RequestId: log lines do not name their request",
+         f'begin with "{OURS}RequestId"'),
+    Need("slipway.E003", lambda: has("Probes"),
+         "MIDDLEWARE has no Probes: nothing answers /healthz and /readyz, so no release can go live",
+         f'add "{OURS}Probes" after RequestId'),
+    Need("slipway.E004", lambda: has("Metrics"),
+         "MIDDLEWARE has no Metrics: requests are not counted", f'add "{OURS}Metrics" after Probes'),
+    Need("slipway.E005", first_is_ours,
+         "MIDDLEWARE has classes before Probes that may refuse or redirect a probe",
+         f'move "{OURS}Probes" before them, after RequestId'),
+    Need("slipway.E006", lambda: bool(setting("READINESS")) and names(settings.READINESS),
+         "READINESS names no checks: a release would count as ready even without a database",
+         'set READINESS = {"database": "slipway.health.checks.database", …}'),
+    Need("slipway.E007", lambda: setting("SERVER", "wsgi") in ("wsgi", "asgi"),
+         "SERVER is neither wsgi nor asgi", 'set SERVER = "wsgi"'),
+    Need("slipway.E008", lambda: not production() or PurePath(setting("STATIC_ROOT") or "").name == "static-root",
+         "STATIC_ROOT is not static-root beside manage.py, but the image takes its static files from there",
+         'set STATIC_ROOT = Path(__file__).resolve().parent.parent / "static-root"'),
+    Need("slipway.E009", lambda: not production() or not settings.DEBUG,
+         "DEBUG is on in production: error pages show settings to visitors", "set DEBUG = False"),
+    Need("slipway.E010", lambda: not has("PermissionsPolicy") or bool(setting("PERMISSIONS_POLICY")),
+         "PERMISSIONS_POLICY is not set, but a middleware sends it", f'set it, or remove "{OURS}PermissionsPolicy"'),
+    Need("slipway.E011", lambda: has("TooMany") or "slipway.security.hashers." not in str(settings.PASSWORD_HASHERS),
+         "MIDDLEWARE has no TooMany: if many sign in at once, some get error 500", f'add "{OURS}TooMany"'),
+    Need("slipway.E012", lambda: not celery() or has_app("django_celery_beat"),
+         "INSTALLED_APPS has no django_celery_beat, which stores beat's schedule", 'add "django_celery_beat"'),
+    Need("slipway.E013", lambda: not setting("READINESS_BEAT") or names(settings.READINESS_BEAT),
+         "READINESS_BEAT names no checks", 'set READINESS_BEAT = {"worker": "slipway.health.checks.worker", …}'),
+    Need("slipway.E014", lambda: not env.asked or env.examples is not None,
+         "the settings read env, but nothing reports its problems", "end them with env.check()"),
+]
+
+
+@register()
+def needs(**_: Any) -> list[Error]:
+    return [Error(f"{need.why}: {need.cure}", id=need.id) for need in NEEDS if not need.met()]

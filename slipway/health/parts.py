@@ -1,0 +1,78 @@
+"""The parts of the site (database, cache, …) for the start page of a new project."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection
+
+from .. import readiness
+
+ENV = "Is the server up that {} in .env names?"
+CURES = {  # part → (command to type in development, or "" if none helps; the text after it)
+    "database": ("", ENV.format("DATABASE_URL")),
+    "migrations": ("make migrate", "to update the database."),
+    "cache": ("", ENV.format("CACHE_URL")),
+    "broker": ("", ENV.format("BROKER_URL")),
+    "worker": ("make worker", "in another terminal."),
+    "beat": ("make beat", "in another terminal."),
+}
+CURE_DEPLOYED = ("make logs", "in your checkout to see why.")
+CACHES = {"LocMemCache": "Memory of each process", "RedisCache": "Redis"}
+Ages = dict[str, float | None]
+BROKERS = {"filesystem": "Files in var/broker", "memory": "Memory of this process", "redis": "Redis",
+           "rediss": "Redis", "amqp": "RabbitMQ", "amqps": "RabbitMQ"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """`state` is "up", "down" or, in development, "off" (not started). The check took `ms` milliseconds. If the part is
+    not up, the page shows a `command` to type (unless it is ""), then the text `cure`."""
+    name: str
+    state: str
+    ms: float
+    about: str
+    command: str = ""
+    cure: str = ""
+
+
+def parts() -> list[Part]:
+    """Check all parts that /readyz?beat checks, and return them within about 2 s."""
+    answers = readiness.ask(beat=True)
+    database = answers.get("database")
+    ages = heartbeats() if database and database["state"] == "ok" else {}
+    return [part(name, state(name, answer["state"] == "ok", ages), answer["ms"], about(name, ages))
+            for name, answer in answers.items()]
+
+
+def heartbeats() -> Ages:
+    return readiness.value("heartbeats", "slipway.heartbeat.ages") or {}
+
+
+def state(name: str, up: bool, ages: Ages) -> str:
+    return "up" if up else "off" if settings.DEBUG and name in ages else "down"
+
+
+def part(name: str, state: str, ms: float, about: str) -> Part:
+    if state == "up":
+        return Part(name, state, ms, about)
+    return Part(name, state, ms, about, *(CURES.get(name, ()) if settings.DEBUG else CURE_DEPLOYED))
+
+
+def about(name: str, ages: Ages) -> str:
+    if name == "database":
+        return connection.display_name
+    if name == "cache":
+        return kind(settings.CACHES["default"]["BACKEND"].rpartition(".")[2], CACHES)
+    if name == "broker":
+        return kind(settings.CELERY_BROKER_URL.partition(":")[0], BROKERS)
+    return told(ages[name]) if name in ages else ""
+
+
+def kind(name: str, names: dict[str, str]) -> str:
+    return names.get(name, name)
+
+
+def told(age: float | None) -> str:
+    if age is None:
+        return "No heartbeat yet"
+    return f"Heartbeat {age:.0f} s ago" if age < 600 else f"Last heartbeat {age / 60:.0f} minutes ago"

@@ -1,0 +1,1 @@
+"""Programs that the make targets run. They need only Python's standard library."""

@@ -1,0 +1,87 @@
+"""Adopt a Django project: add the template to it by `python3 slipway/slipway/make adopt PATH`; see docs/adopt.md."""
+
+import argparse
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from slipway.make import package
+from slipway.make.new import git, origin, without_user
+
+from .files import LEVELS, Template, is_ours, plan
+from .look import Found, Tree, look
+from .todo import todo
+
+ROOT = Path(sys.path[0]).resolve()
+EDITED = ("Makefile", "requirements.in", "packages.txt", "settings_docker.py")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="adopt", description="Adopt a Django project: docs/adopt.md.")
+    parser.add_argument("path", type=Path, help="the folder of the project's manage.py")
+    parser.add_argument("--level", choices=LEVELS, default="make", help="how much to add (default: make)")
+    parser.add_argument("--apply", action="store_true", help="also change existing files")
+    options = parser.parse_args()
+    if not (options.path / "manage.py").is_file():
+        sys.exit(f"adopt: {options.path} has no manage.py: name the folder that has it")
+    os.chdir(options.path)
+    if problems := adopt([*LEVELS][:[*LEVELS].index(options.level) + 1], options.apply):
+        sys.exit("\n".join(f"adopt: {problem}" for problem in problems))
+
+
+def adopt(levels: list[str], apply: bool) -> list[str]:
+    """Add the files of `levels` (make, image, servers) to the project in the working folder and print a report. Change
+    existing files only with `apply`. If there are problems, return them and write nothing."""
+    status = git("status", "--porcelain", "--untracked-files=all", ".")
+    if status.returncode or status.stdout:
+        return ["git could not undo this, as not all files are committed: git init, git add -A, git commit"]
+    tree, commit = texts(Path()), git("describe", "--tags", "--always", cwd=ROOT).stdout.strip()
+    template = Template(texts(ROOT), str(package.path_of(ROOT, Path("vendor"))), commit,
+                        without_user(origin(ROOT)) or str(ROOT))
+    theirs = {path: text for path, text in tree.items()
+              if not is_ours(path, text, template.files) and re.sub("txt$", "in", path) not in {*tree} - {path}}
+    found = look(theirs, Path.cwd().name)
+    new, changed, problems = plan(tree, theirs, found, levels, template)
+    if problems := [*problems, *unwritable([*new], [*changed])]:
+        return problems
+    write({**new, **(changed if apply else {})})
+    edited = "\n".join(tree[path] for path in tree if path.endswith(EDITED))
+    did = "changed" if apply else "would change, with --apply"
+    report(found, [*(f"wrote: {path}" for path in new), *(f"{did}: {path}" for path in changed)],
+           [*todo(theirs, found, levels, edited), "make requirements, then make test; then git add -A, git commit"])
+    return []
+
+
+def texts(folder: Path) -> Tree:
+    listed = git("ls-files", "-z", cwd=folder).stdout.split("\0")
+    files = (path for path in listed if (folder / path).is_file())
+    return {path: (folder / path).read_text("utf-8", errors="replace") for path in files}
+
+
+def unwritable(new: list[str], changed: list[str]) -> list[str]:
+    linked = [path for path in [*new, *changed] if Path(path).resolve() != Path.cwd() / path]
+    ignored = git("check-ignore", "--", *(path for path in new if path not in linked)).stdout.splitlines()
+    return [*(f"{path} leads to {Path(path).resolve()} by a link: replace the link" for path in linked),
+            *(f"{path} is ignored by git, but must be committed: change .gitignore" for path in ignored)]
+
+
+def write(files: Tree) -> None:
+    for path, text in files.items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text, "utf-8")
+        if (ROOT / path).exists():
+            shutil.copymode(ROOT / path, path)
+    package.write(ROOT, Path("vendor"))
+
+
+def report(found: Found, done: list[str], items: list[str]) -> None:
+    print(*(f"found: {name} {value or 'none'}" for name, value in vars(found).items() if isinstance(value, str)),
+          *(f"found: {path} from {source or 'nothing'}" for path, (source, _) in found.lists.items()),
+          f"found beside manage.py: {' '.join(found.beside)}", *done, "", "left to do by hand:",
+          *(f"{number:3}. {item}" for number, item in enumerate(items, 1)), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

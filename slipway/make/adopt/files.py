@@ -1,0 +1,119 @@
+"""Plan which files of an adopted project to add or change, and which of its own files are in the way. No I/O."""
+
+import re
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from slipway.make import jobs
+from slipway.make.pins import FIND, LINE, version
+
+from .look import Found, Tree
+
+Texts = dict[str, str]  # path → text
+LEVELS = {  # level → the template's files that it brings
+    "make": ["django.mk", "ve.mk", "requirements/uv.txt"],
+    "image": ["docker.mk", "Dockerfile", "docker-run.sh", "docker/packages.txt", "compose.yaml"],
+    "servers": ["deploy.mk", "deploy/production.toml", "requirements/deploy.in", "requirements/copier.txt"],
+}
+# Endings of files that belong to the team once they exist: adopt never changes them. MARK matches those it wrote.
+TEAM = ("packages.txt", "production.toml", "compose.slipway.yaml", "compose.yaml", ".copier-answers.yml", ".whl",
+        "settings_docker.py", "settings_test.py")
+HERE = "slipway/make/adopt"  # this folder, in the template
+MARK = r"slipway|template-update|use make up|^\[hosts\."
+COMPOSE = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"]
+IGNORED = ["/ve", "/ve.lock", "/var/", "/.env", "/local.mk", "__pycache__/", "*.sqlite3", "/static-root/",
+           "/wheelhouse/", "/wheelhouse.[0-9]*/"]
+
+
+class Template(NamedTuple):
+    files: Tree
+    wheel: str  # the path of slipway's wheel in a project
+    commit: str  # the template's version, as git describe prints it
+    source: str  # the template's address, as other machines can reach it
+
+
+def is_ours(path: str, there: str, template: Tree) -> bool:
+    """Return True if the template wrote `there`, the text of the file `path`. In files that the team edits, search for
+    the pattern MARK; in others, compare the first 2 lines with the template's."""
+    if path.endswith(TEAM):
+        return path.endswith(("packages.txt", ".whl")) or bool(re.search(MARK, there, re.MULTILINE))
+    return path in sum(LEVELS.values(), []) and there.splitlines()[:2] == template[path].splitlines()[:2]
+
+
+def plan(tree: Tree, theirs: Tree, found: Found, levels: list[str], template: Template) -> tuple[
+        Texts, Texts, list[str]]:
+    """Return new files, changed files (both path → text), and problems. `theirs`: the project's own files."""
+    problems = []
+    if not found.settings or "image" in levels and "." not in found.settings:
+        problems.append(f"DJANGO_SETTINGS_MODULE in manage.py is {found.settings or 'missing'}: set it; from --level "
+                        "image on to a module in a package, such as mysite.settings in mysite/settings.py")
+    merged, new, changed = merge(tree, found, levels, template), {}, {}
+    for path, text in sorted({**taken(theirs, found, levels, template), **merged}.items()):
+        own = path if path not in [*merged, "Dockerfile"] else ""
+        for place in {own, *map(str, PurePosixPath(path).parents)} & {*theirs}:
+            problems.append(f"{place} exists, but Slipway needs this name: rename yours")
+        if path not in tree:
+            new[path] = text
+        elif text != tree[path] and not path.endswith(TEAM):
+            changed[path] = text
+    return new, changed, problems
+
+
+def taken(theirs: Tree, found: Found, levels: list[str], template: Template) -> Texts:
+    """Return the template's files for these `levels`, adapted to the project: path → text."""
+    texts = {path: template.files[path] for level in levels for path in LEVELS[level]} | {template.wheel: ""}
+    if "image" in levels:
+        for name, base in (("settings_docker.py", found.production), ("settings_test.py", found.tests)):
+            texts[f"{found.package}/{name}"] = settings(
+                template.files[f"project/{name}"], template.files[f"{HERE}/settings.py-tpl"], base)
+    if "servers" in levels:
+        toml = "deploy/production.toml"
+        texts[toml] = re.sub('^app = ".*"$', f'app = "{found.app}"', texts[toml], flags=re.MULTILINE)
+        texts[".copier-answers.yml"] = template.files[f"{HERE}/answers.yml-tpl"].format(template=template, found=found)
+    names = {"deploy/production.toml": f"{found.servers}/production.toml",
+             "compose.yaml": "compose.slipway.yaml" if {*COMPOSE} & {*theirs} else "compose.yaml"}
+    return {names.get(path, path): text if found.celery else jobs.without(path, text) for path, text in texts.items()}
+
+
+def settings(text: str, apps: str, base: str) -> str:
+    """Return the settings `text`, changed to import the settings of module `base`, then to run the code `apps`."""
+    said, text = text.split("\n\n", 1)
+    text = text.replace("\nfrom .settings_base import *\n", f"\n{apps}", 1)
+    text = re.sub(r"^CONTENT_SECURITY_POLICY = .*\n", "", text, flags=re.MULTILINE)
+    return f"{said}\n# flake8: noqa\n\nfrom {base} import *  # the last assignment wins\n\n{text}"
+
+
+def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Texts:
+    """Return the project's Makefile, requirements and other files with the template's lines added: path → text."""
+    texts = {path: tree.get(path) or "\n".join(
+        [f"# `make requirements` compiles this file. Its first lines are from {source or 'nowhere'}.", *lines, ""])
+        for path, (source, lines) in found.lists.items()}
+    if "image" in levels:
+        pin = f"slipway-django{'[jobs]' * found.jobs}=={version(PurePosixPath(template.wheel))}"
+        texts["requirements.in"] = added(LINE.sub(pin, texts["requirements.in"]), [FIND, pin])
+        texts["requirements/dev.in"] = added(texts["requirements/dev.in"], ["django-migration-linter"])
+        texts[".dockerignore"] = dockerignore(tree.get(".dockerignore", ""), template.files[".dockerignore"], found)
+    return texts | {"Makefile": makefile(tree.get("Makefile", ""), template.files[f"{HERE}/Makefile-tpl"], found),
+                    ".gitignore": added(tree.get(".gitignore", ""), IGNORED)}
+
+
+def added(text: str, lines: list[str]) -> str:
+    there = {line.strip("/ ") for line in text.splitlines()}
+    more = [line for line in lines if line.strip("/ ") not in there]
+    return text + "\n" * bool(text and not text.endswith("\n") and more) + "".join(f"{line}\n" for line in more)
+
+
+def makefile(there: str, text: str, found: Found) -> str:
+    """Return the template's Makefile, then the text `there`. If `there` includes django.mk, return only `there`."""
+    if re.search(r"^-?include .*\bdjango\.mk", there, re.MULTILINE):
+        return there
+    first = re.search(r"^([\w-]+) *:(?!=)", there, re.MULTILINE)
+    return text.format(found=found, goal=first[1] if first else "test") + f"\n{there}" * bool(there)
+
+
+def dockerignore(there: str, template: str, found: Found) -> str:
+    """Return the template's lines, then the project's, which win: Docker obeys the last line that matches a file."""
+    if "# What the template needs for the build." in there:
+        return there
+    ours = template.replace("!project\n", "".join(f"!{path}\n" for path in found.beside), 1)
+    return ours + re.sub(r"^\*+\s*\n", "", f"\n# Yours.\n{there}" * bool(there), flags=re.MULTILINE)

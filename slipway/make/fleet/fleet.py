@@ -1,0 +1,132 @@
+"""Make, find and remove a folder's fleet: its test servers."""
+
+import contextlib
+import fcntl
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+from .docker import FleetError, build, docker, inspect
+from .machine import LABEL, Machine, create, from_inspect, keygen, wait_running
+from .names import INSIDE, Names, free_ports, known_hosts, ssh_config
+
+BASE = "debian:bookworm-slim"
+ADDRESSES = {"registry": 10, "services": 11}  # last number of the IP address; hosts have 21 and up
+Machines = dict[str, Machine]  # name → machine
+T = TypeVar("T")
+
+
+def up(names: Names, hosts: Sequence[str], base: str = BASE, registry: bool = False) -> Machines:
+    """Start the fleet's machines, and make missing `hosts`. Replace a machine if its definition has changed or it
+    does not start. `base`: the Debian image; `registry`: add a registry."""
+    names.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locked(names.folder / "lock"):
+        found = machines(names)
+        kinds = {**({"registry": "registry"} if registry else {}), "services": "services",
+                 **{name: machine.kind for name, machine in found.items()}, **dict.fromkeys(hosts, "host")}
+        wanted = plan(names, kinds, base, found)
+        config = write_config(names.folder, wanted)
+        in_parallel(lambda machine: bring_up(machine, found.get(machine.name), config), wanted.values())
+    return wanted
+
+
+def down(names: Names) -> None:
+    """Remove the fleet's containers, volumes, network and files; keep images."""
+    names.folder.mkdir(parents=True, exist_ok=True)
+    with locked(names.folder / "lock"):
+        in_parallel(lambda container: docker("rm", "--force", "--volumes", container, timeout=300), containers(names))
+        networks = docker("network", "ls", "--quiet", "--filter", f"label={LABEL}={names.fleet}").stdout.split()
+        for network in networks:
+            docker("network", "rm", network)
+        for path in [path for path in names.folder.rglob("*") if path.is_file() and path.name != "lock"]:
+            path.unlink()
+
+
+def plan(names: Names, kinds: Mapping[str, str], base: str, found: Machines) -> Machines:
+    """Return the machines to run (`kinds`: name → host, services or registry). A machine in `found` keeps its
+    address and ports."""
+    network = network_of(names)
+    taken = {port for machine in found.values() for port in machine.ports.values()}
+    images = {kind: image_of(kind, base) for kind in set(kinds.values())}
+    wanted: Machines = {}
+    for name, kind in kinds.items():
+        image = images[kind]
+        if name in found:
+            wanted[name] = replace(found[name], image=image)
+            continue
+        free = free_ports(names.ports(), taken, len(INSIDE[kind]))
+        taken.update(free)
+        used = {machine.address for machine in [*found.values(), *wanted.values()]}
+        address = f"{network}.{ADDRESSES.get(name) or lowest_free(network, used)}"
+        wanted[name] = Machine(name, names.container(name), names.fleet, address, image, kind,
+                               dict(zip(INSIDE[kind], free, strict=True)))
+    return wanted
+
+
+def image_of(kind: str, base: str) -> str:
+    if kind == "registry":
+        return "registry:2"
+    folder = files(__package__).joinpath("image")
+    content = {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
+    return build(content, f"fleet-{kind}", target=kind, BASE=base)
+
+
+def machines(names: Names) -> Machines:
+    known = [from_inspect(found) for found in inspect(containers(names))]
+    return {machine.name: machine for machine in known if machine}
+
+
+def containers(names: Names) -> list[str]:
+    return docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}={names.fleet}").stdout.split()
+
+
+def lowest_free(network: str, used: set[str]) -> int:
+    return next(number for number in range(21, 250) if f"{network}.{number}" not in used)
+
+
+def network_of(names: Names) -> str:
+    """Return the prefix of the fleet's network, such as "10.200.7"; make the network if it is missing."""
+    shown = docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", names.fleet, check=False)
+    if shown.returncode == 0:
+        return shown.stdout.strip().rpartition(".")[0]
+    for subnet in names.subnets():
+        made = docker("network", "create", f"--subnet={subnet}.0/24", f"--label={LABEL}={names.fleet}", names.fleet,
+                      check=False)
+        if made.returncode == 0:
+            return subnet
+    raise FleetError(f"cannot make a network for {names.fleet}: {made.stderr.strip()}")
+
+
+def bring_up(machine: Machine, found: Machine | None, config: Path) -> None:
+    """Start the existing machine (`found`) if it equals `machine`. Otherwise, or if that fails, make a new one."""
+    with contextlib.suppress(FleetError):
+        if machine == found:
+            docker("start", machine.container)  # no effect if it runs already
+            return wait_running(machine, config)
+    create(machine, config.parent)
+    wait_running(machine, config)
+
+
+def write_config(folder: Path, wanted: Machines) -> Path:
+    ports = {name: machine.ports[22] for name, machine in wanted.items() if machine.kind != "registry"}
+    keygen(folder / "id_ed25519")
+    (folder / "known_hosts").write_text(known_hosts(keygen(folder / "host_key"), ports.values()))
+    (folder / "ssh_config").write_text(ssh_config(folder, ports))
+    return folder / "ssh_config"
+
+
+def in_parallel(do: Callable[[T], object], items: Iterable[T]) -> list[object]:
+    items = list(items)
+    with ThreadPoolExecutor(max_workers=max(len(items), 1)) as pool:
+        done = [pool.submit(do, item) for item in items]
+    return [one.result() for one in done]
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

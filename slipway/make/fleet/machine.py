@@ -1,0 +1,109 @@
+"""One machine of the fleet: make its container, and connect to it by ssh."""
+
+import json
+import subprocess
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .docker import FleetError, docker, machine_options, packed
+
+LABEL = "slipway.fleet"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A container. `ports`: port of the container → port on 127.0.0.1 that leads to it."""
+
+    name: str
+    container: str
+    network: str
+    address: str
+    image: str
+    kind: str  # host, services or registry
+    ports: dict[int, int] = field(hash=False)
+
+    def label(self) -> str:
+        return json.dumps(vars(self))
+
+    def command(self, options: list[str]) -> list[str]:
+        published = [f"--publish=127.0.0.1:{outside}:{inside}" for inside, outside in self.ports.items()]
+        return ["create", f"--name={self.container}", f"--hostname={self.name}", f"--network={self.network}",
+                f"--network-alias={self.name}", f"--ip={self.address}", f"--label={LABEL}={self.network}",
+                f"--label={LABEL}.machine={self.label()}", *published, *options, self.image]
+
+
+def from_inspect(found: Any) -> Machine | None:
+    """Return the Machine of an inspected container; None if no fleet made the container, or it never started."""
+    if found["State"]["StartedAt"].startswith("0001"):
+        return None
+    try:
+        known = json.loads(found["Config"]["Labels"][f"{LABEL}.machine"])
+        return Machine(**{**known, "ports": {int(inside): outside for inside, outside in known["ports"].items()}})
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def create(machine: Machine, folder: Path) -> None:
+    docker("rm", "--force", "--volumes", machine.container, timeout=180, check=False)
+    if machine.kind == "registry":
+        docker(*machine.command(["--env=REGISTRY_STORAGE_DELETE_ENABLED=true"]), timeout=300)
+    else:
+        docker(*machine.command(machine_options(machine.image)))
+        docker("cp", "-", f"{machine.container}:/", input=identity(folder, machine.name))
+    docker("start", machine.container)
+
+
+def identity(folder: Path, name: str) -> bytes:
+    public = (folder / "id_ed25519.pub").read_bytes()
+    return packed({
+        "etc/machine-id": (name.encode().hex().ljust(32, "0")[:32].encode() + b"\n", 0o444),
+        "etc/ssh/ssh_host_ed25519_key": ((folder / "host_key").read_bytes(), 0o600),
+        "etc/ssh/authorized_keys/root": (public, 0o644),
+        "etc/ssh/authorized_keys/deploy": (public, 0o644)})
+
+
+def keygen(path: Path) -> str:
+    if not path.exists():
+        done = subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", path],
+                              capture_output=True, text=True, timeout=60)
+        if done.returncode:
+            raise FleetError(f"ssh-keygen: {done.stderr.strip()}")
+    return Path(f"{path}.pub").read_text()
+
+
+def ssh(machine: Machine, config: Path, command: str) -> subprocess.CompletedProcess[str]:
+    words = ["ssh", "-F", str(config), machine.name, command]
+    return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+
+
+def wait_running(machine: Machine, config: Path, seconds: float = 60) -> None:
+    deadline, why = time.monotonic() + seconds, "not asked"
+    while time.monotonic() < deadline:
+        why = registry_problem(machine) if machine.kind == "registry" else systemd_problem(machine, config)
+        if not why:
+            return
+        time.sleep(0.1)
+    raise FleetError(f"{machine.name} is not up within {seconds:g} s: {why}")
+
+
+def registry_problem(machine: Machine) -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{machine.ports[5000]}/v2/", timeout=5):
+            return ""
+    except OSError as error:
+        return str(error)
+
+
+def systemd_problem(machine: Machine, config: Path) -> str:
+    """Return "" if all systemd units have started, else the reason. Raise FleetError if a unit failed."""
+    done = ssh(machine, config, "systemctl is-system-running --wait")
+    if done.stdout.strip() == "degraded":
+        failed = ssh(machine, config, "systemctl --failed --plain --no-legend").stdout.strip()
+        raise FleetError(f"{machine.name}: units failed: {failed}")
+    state = "{{.State.Status}}"
+    if done.returncode == 255 and docker("inspect", f"--format={state}", machine.container).stdout.strip() == "exited":
+        raise FleetError(f"{machine.name} exited while booting: see docker logs {machine.container}")
+    return "" if done.stdout.strip() == "running" else (done.stdout + done.stderr).strip() or "no answer"

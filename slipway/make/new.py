@@ -1,0 +1,113 @@
+"""Finish a new project: copier runs `new APP SITE_NAME JOBS` in its folder (JOBS: True or False).
+
+This program sets names, adds the package, writes README.md and .env, and commits.
+"""
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from slipway.make import jobs, package, pins
+
+OF_ANOTHER = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+ANSWERS = Path(".copier-answers.yml")
+TEMPLATE = Path(sys.path[0])  # the clone that copier has made
+
+
+class Problem(Exception):
+    pass
+
+
+def main(args: list[str]) -> None:
+    app, site_name, with_jobs = args
+    try:
+        set_names(app, site_name)
+        pins.begin(package.write(TEMPLATE, Path("vendor")), with_jobs == "True")
+        write_readme(app, site_name)
+        if with_jobs != "True":
+            jobs.leave_out()
+        write_env(Path(".env"))
+        reachable_source(ANSWERS)
+        commit(app)
+    except Problem as problem:
+        sys.exit(f"make: {problem}")
+
+
+def set_names(app: str, site_name: str) -> None:
+    settings = "project/settings_base.py"
+    replace("Makefile", r"^(APP +\?= ).*$", app)
+    replace(settings, r"^(SITE_NAME = ).*$", json.dumps(site_name, ensure_ascii=False))
+    for path in sorted(Path("deploy").glob("*.toml")):
+        replace(str(path), r"^(app = ).*$", f'"{app}"')
+
+
+def replace(path: str, pattern: str, value: str) -> None:
+    """Replace the only line that matches `pattern` by the pattern's first group, followed by `value`."""
+    text, count = re.subn(pattern, lambda found: found[1] + value, Path(path).read_text(), flags=re.MULTILINE)
+    if count != 1:
+        raise Problem(f"{path} of the template has {count} lines like {pattern} instead of one")
+    Path(path).write_text(text)
+
+
+def write_readme(app: str, site_name: str) -> None:
+    text = files("slipway.make").joinpath("README.project.md").read_text("utf-8")
+    Path("README.md").write_text(Template(text).substitute(app=app, site_name=site_name), "utf-8")
+
+
+def write_env(path: Path) -> None:
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(f"SECRET_KEY={secrets.token_urlsafe(48)}\n")
+
+
+def reachable_source(answers: Path) -> None:
+    """If the template is a local clone, record its origin in `answers`: other machines cannot reach the clone."""
+    clone = origin(TEMPLATE)
+    if Path(clone).is_dir():
+        known = origin(Path(clone))
+        source = without_user(known) if re.match(r"/|[^/]+:", known) else str(Path(clone))
+        text = re.sub(r"^_src_path: .*$", lambda _: f"_src_path: {json.dumps(source)}", answers.read_text(), flags=re.M)
+        answers.write_text(text)
+
+
+def without_user(url: str) -> str:
+    """Remove user and password from an http URL, because git will store the URL. An ssh user is no secret."""
+    return re.sub(r"^(https?://)[^/@]*@", r"\1", url)
+
+
+def origin(folder: Path) -> str:
+    return git("config", "remote.origin.url", cwd=folder).stdout.strip()
+
+
+def commit(app: str) -> None:
+    if git("rev-parse", "--is-inside-work-tree").returncode == 0:
+        say(f"made {app}; next: git add, git commit")
+        return
+    git("init", "--quiet")
+    git("symbolic-ref", "HEAD", "refs/heads/main")
+    git("add", "--all")
+    done = git("commit", "--quiet", "--message", f"Start {app}")
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip() or "no error message"
+        say(f"made {app}, but git commit failed: {said.splitlines()[-1]}")
+    say(f"made {app}: cd {Path.cwd()}, then make runserver, make, make build")
+
+
+def git(*words: str, cwd: Path = Path()) -> subprocess.CompletedProcess[str]:
+    """Run git in the folder `cwd`, without variables such as GIT_DIR, which may name another repository."""
+    env = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
+    return subprocess.run(["git", *words], cwd=cwd, env=env, capture_output=True, text=True)
+
+
+def say(text: str) -> None:
+    print(f"make: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,82 @@
+"""Postgres and Redis for development: `services up APP COMPOSE…` starts them, on localhost only, and writes their URLs
+to .env; `services down APP COMPOSE…` stops both and removes the URLs, but keeps Postgres's data. COMPOSE is the
+command of Docker Compose. Needs Python 3.9."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from slipway import envfile
+from slipway.lasting.files import write_replace
+
+COMPOSE = """
+services:
+  db:
+    image: postgres:17
+    environment: {POSTGRES_USER: app, POSTGRES_DB: app, POSTGRES_PASSWORD: app}
+    ports: ["127.0.0.1:5432:5432"]
+    volumes: ["db:/var/lib/postgresql/data"]
+  redis:
+    image: redis:7
+    ports: ["127.0.0.1:6379:6379"]
+volumes: {db: {}}
+"""
+URLS = {"db": {"DATABASE_URL": "postgres://app:app@127.0.0.1:5432/app"},
+        "redis": {"CACHE_URL": "redis://127.0.0.1:6379/1", "BROKER_URL": "redis://127.0.0.1:6379/0"}}
+ASKS = {"db": ("pg_isready", "-q", "-U", "app", "-h", "127.0.0.1"), "redis": ("redis-cli", "ping")}
+SECONDS = 60  # the longest time to wait for each service
+ENV = Path(".env")
+
+
+def main(action: str, app: str, *compose: str) -> None:
+    command = [*compose, "--project-name", f"{app}-services", "--file", "-"]
+    names = ["db", *["redis"][:bool(re.search("^redis==", Path(os.environ["REQUIREMENTS"]).read_text(), re.MULTILINE))]]
+    urls = {name: url for service in names for name, url in URLS[service].items()}
+    variables, problems = envfile.read_file(ENV)
+    others = [name for name in urls if (os.environ.get(name) or variables.get(name) or urls[name]) != urls[name]]
+    if action == "down":
+        docker(command, "down")
+        write_env({}, [name for name in urls if variables.get(name) == urls[name]])
+        print("make: stopped; .env is as before; the data stays in Docker's volume", f"{app}-services_db")
+    elif problems or others:
+        sys.exit("make: " + [*problems, f"remove your own {' and '.join(others)} from .env or the environment"][0])
+    else:
+        docker(command, "up", "--detach", *names)
+        for name in names:
+            wait(command, name)
+        write_env(urls, [])
+        print(f"make: {' and '.join(names)} answer; .env names {', '.join(urls)}; next: make migrate")
+
+
+def docker(command: list[str], *words: str, quiet: bool = False) -> int:
+    output = subprocess.DEVNULL if quiet else None
+    code = subprocess.run([*command, *words], input=COMPOSE, text=True, stdout=output, stderr=output).returncode
+    if code and not quiet:
+        sys.exit(f"make: Docker Compose failed, see above: {shlex.join(words)}")
+    return code
+
+
+def wait(command: list[str], name: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while docker(command, "exec", "-T", name, *ASKS[name], quiet=True):
+        if time.monotonic() > deadline:
+            docker(command, "logs", "--tail", "20", name)
+            sys.exit(f"make: {name} does not answer within {SECONDS} s, see its log above")
+        time.sleep(0.2)
+
+
+def write_env(values: dict[str, str], unset: list[str]) -> None:
+    path = ENV.resolve()
+    text, mode = (path.read_text("utf-8"), path.stat().st_mode & 0o777) if path.exists() else ("", 0o600)
+    if (new := envfile.changed(text, values, unset)) != text:
+        write_replace(path, new, mode)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,74 @@
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from .values import Site, is_local
+
+
+def hosts(site: Site) -> list[str]:
+    """Return ALLOWED_HOSTS: the site's host name or, for http://localhost, all local names."""
+    if site.secure or not is_local(site.host):
+        return [f"[{site.host}]" if ":" in site.host else site.host]
+    return ["localhost", ".localhost", "127.0.0.1", "[::1]"]
+
+
+def session(database: dict[str, Any], name: str, limits: str, pooler: bool = False) -> dict[str, Any]:
+    """Return Django's settings `database`. For PostgreSQL, add the session's `name` and the options `limits`; the
+    variable PGOPTIONS overrides `limits`. With a `pooler`, each transaction may get another session: use no limits and
+    no server-side cursors."""
+    if not database.get("ENGINE", "").endswith("postgresql"):
+        return database
+    options = "" if pooler else f"{limits} {os.environ.get('PGOPTIONS', '')}".strip()  # "" makes libpq ignore PGOPTIONS
+    return {**database, "DISABLE_SERVER_SIDE_CURSORS": pooler,
+            "OPTIONS": {"application_name": name[:63], "options": options, **database["OPTIONS"]}}
+
+
+def timeouts(role: str, time_limit: int) -> str:
+    """Return Postgres options that limit a statement, a lock wait and an idle transaction. A worker's statement may
+    last `time_limit` seconds. Commands, such as migrations, have no limits."""
+    if not role:
+        return ""
+    longest, idle = (time_limit, time_limit) if role == "worker" else (30, 60)
+    return (f"-c statement_timeout={longest}s -c lock_timeout=10s"
+            f" -c idle_in_transaction_session_timeout={idle}s")
+
+
+def policy(own: Mapping[str, Any], static_url: str, uploads: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the Content-Security-Policy `own` with the hosts of static files and uploads added."""
+    directives = {**own["DIRECTIVES"]}
+    if not static_url.startswith("/"):
+        directives.update(allowed(directives, static_url))
+    if bucket := uploads.get("OPTIONS", {}).get("endpoint_url"):
+        for name in ("img-src", "media-src"):
+            directives[name] = [*directives.get(name, directives.get("default-src", ())), bucket]
+    return {**own, "DIRECTIVES": directives}
+
+
+def allowed(directives: Mapping[str, Any], source: str) -> dict[str, list[str]]:
+    """Return {directive: sources} with `source` added, for default-src and each …-src that allows the site itself."""
+    several = {name: [value] if isinstance(value, str) else value or [] for name, value in directives.items()
+               if not isinstance(value, bool)}
+    return {name: [*sources, source] for name, sources in several.items()
+            if name == "default-src" or "-src" in name and "'self'" in sources}
+
+
+# ---- settings of Celery ----
+
+def soft_time_limit(time_limit: int) -> int:
+    """Return the seconds after which Celery warns a task that its time limit is near."""
+    return time_limit - min(30, max(1, time_limit // 10))
+
+
+def broker_options(url: str, time_limit: int, role: str) -> dict[str, Any]:
+    """Return Celery's broker options for tasks of at most `time_limit` seconds. Role web has shorter timeouts.
+
+    Redis delivers a task again after visibility_timeout. This timeout is a bit longer than the longest
+    task, so that only tasks of killed workers run again.
+    """
+    options: dict[str, Any] = {"confirm_publish": True}
+    # A call may wait for up to three of these timeouts: for message, channel and connection.
+    haste: dict[str, Any] = {"max_retries": 0, "read_timeout": 0.5, "write_timeout": 0.5}
+    if url.startswith("redis"):
+        options = {"visibility_timeout": time_limit + 60, "socket_keepalive": True, "socket_connect_timeout": 3}
+        haste = {"max_retries": 0, "socket_timeout": 0.9, "socket_connect_timeout": 0.9}
+    return {**options, **haste} if role == "web" else options

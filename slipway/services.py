@@ -1,0 +1,59 @@
+import re
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's settings for a database URL. Raise ValueError if the URL is malformed.
+
+    With SQLite, a transaction waits at its start while another transaction writes; readers never wait.
+    """
+    check_database(url)
+    try:
+        settings: dict[str, Any] = {**dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True)}
+    except Exception:  # the library raises several exceptions; some quote the URL with its password
+        raise ValueError("is not a database URL") from None
+    options = settings.setdefault("OPTIONS", {})
+    if settings["ENGINE"] == "django.db.backends.sqlite3":
+        settings.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=False)
+        options.update(transaction_mode="IMMEDIATE", timeout=20,
+                       init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
+    elif settings["ENGINE"] == "django.db.backends.postgresql":
+        if not settings["NAME"]:
+            raise ValueError("names no database")
+        settings["OPTIONS"] = {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5,
+                               "keepalives_count": 3, "tcp_user_timeout": 30_000, **options}
+    return settings
+
+
+def check_database(url: str) -> None:
+    scheme, slashes, rest = url.partition("://")
+    if not slashes:
+        raise ValueError("is not a database URL")
+    if scheme == "sqlite":
+        if rest != ":memory:" and (not rest.startswith("//") or len(rest) < 3):
+            raise ValueError("needs an absolute path (sqlite:////data/db.sqlite3, with four slashes)")
+        return
+    try:
+        urlsplit(url).port
+    except ValueError:
+        raise ValueError("has a port that is not a number, or special characters in its password: write them as %XX "
+                         "(%2F for /, %40 for @, %23 for #)") from None
+    if re.search("[#\\s]", rest):
+        raise ValueError("has a space or a #: write %20 or %23")
+
+
+def cache(url: str) -> dict[str, Any]:
+    """Return Django's settings for a cache URL. Raise ValueError if the URL is malformed, or if the package
+    redis is missing."""
+    if url == "locmem://":
+        return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    if not re.match(r"rediss?://.", url):
+        raise ValueError("is neither redis://…, rediss://… nor locmem://")
+    if not find_spec("redis"):  # comes with Celery's requirements, which a project may lack
+        raise ValueError("needs redis in requirements.in")
+    return {"BACKEND": "slipway.web.cache.RedisCache", "LOCATION": url,
+            "OPTIONS": {"socket_connect_timeout": 0.9, "socket_timeout": 0.9}}

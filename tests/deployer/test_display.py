@@ -1,0 +1,108 @@
+"""The display of a deploy: on a terminal, in a log, and if nobody reads it."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from slipway.deploy.screen.display import Lines, Terminal
+from slipway.deploy.screen.tables import table
+from pictures.terminal import left
+from proc import ROOT
+
+HOSTS = ["web1", "web2", "work1"]
+
+
+def step(host, state, at=0.0, **more):
+    return {"event": "step", "step": "pull", "host": host, "state": state, "at": at, **more}
+
+
+def pull(hosts=HOSTS):
+    """Yield the events of a pull: web1 finishes, web2 is late and fails, and so work1 is stopped."""
+    yield {"event": "group", "step": "pull", "hosts": hosts, "limit": 60, "at": 0.0}
+    yield from (step(host, "start") for host in hosts)
+    yield step("web1", "done", 2.0, seconds=2.0)
+    yield {"event": "waiting", "host": "web2", "text": "45 of\x1b 107 MB", "at": 6.0}
+    yield {"event": "tick", "at": 12.4}
+    yield {"event": "progress", "host": "web1", "text": "a word", "at": 12.5}
+    yield step("web2", "failed", 13.0, seconds=13.0)
+    yield step("work1", "stopped", 13.0, seconds=13.0)
+
+
+def screen(display, events):
+    """Return the lines on the screen after each event."""
+    shown = []
+    for event in events:
+        display.tell(event)
+        shown.append(left(display.out.getvalue()))
+    return shown
+
+
+def test_a_step_is_a_line_on_a_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = screen(Terminal(io.StringIO()), pull())
+    assert shown[3] == ["pull            0.0 s  … web1  … web2  … work1"]
+    late = "pull           12.4 s  ✓ web1  … web2  … work1   web2: 45 of\\x1b 107 MB (+1), 12 of 60 s"
+    assert shown[6] == [late]
+    assert shown[7] == ["web1: a word", late.replace("12.4", "12.5")]
+    assert shown[-1] == ["web1: a word", "pull           13.0 s  ✓ web1  ✗ web2  – work1"]
+
+
+def test_many_hosts_are_counted(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = screen(Terminal(io.StringIO()), pull([*HOSTS, *(f"web{number}" for number in range(3, 40))]))
+    assert " s  … 1 of 40, ✗ web2   waits for web3 (" in shown[-1][-1]
+    assert all(len(line) < 60 for lines in shown for line in lines)
+
+
+def test_a_log_has_a_line_for_each_begin_and_end():
+    lines = [line.split(" ", 1) for line in screen(Lines(io.StringIO()), pull())[-1]]
+    assert all(re.fullmatch("[0-9:]{8}", clock) for clock, _ in lines)
+    assert [text for _, text in lines] == [
+        "pull on web1, web2, work1", "web1: a word", "pull failed on web2; stopped on work1 (13.0 s)"]
+
+
+def test_an_event_is_drawn_with_those_that_wait(monkeypatch):
+    terminal = Terminal(io.StringIO())
+    for number in range(100):
+        terminal.tell(step(f"web{number}", "done", seconds=1), True)
+    assert terminal.out.getvalue() == ""
+    terminal.tell(step("web100", "done", seconds=1))
+    assert terminal.out.getvalue().count("\n") == 101
+
+
+@pytest.mark.parametrize("show, full", [
+    ("Json(sys.stdout)", False), ("Lines(sys.stdout)", True), ("Terminal(sys.stdout)", True)])
+def test_that_nobody_reads_ends_no_deploy(show, full):
+    read, write = os.pipe()
+    os.close(read)
+    script = f"from slipway.deploy.screen.display import *\nshow = {show}\n" + 3 * (
+        "show.tell({'event': 'step', 'step': 'flip', 'host': 'web1', 'state': 'done', 'seconds': 1})\n") + "sys.exit(3)"
+    with open("/dev/full" if full else write, "wb") as out:
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=out, stderr=subprocess.PIPE, timeout=30)
+    assert (done.returncode, done.stderr) == (3, b"")
+
+
+def test_a_terminal_that_nobody_reads_holds_nothing_up():
+    read, write = os.pipe()
+    script = ("import sys, time\nfrom slipway.deploy.screen.display import choose\n"
+              "show, began = choose(True), time.monotonic()\n"
+              "for _ in range(5000):\n    show.tell({'event': 'progress', 'text': 'x' * 100})\n"
+              "told = time.monotonic() - began\nshow.close(0.5)\nsys.exit(3 if told < 2 else 4)")
+    try:
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=write, stderr=subprocess.PIPE,
+                              timeout=30)
+    finally:
+        os.close(read), os.close(write)
+    assert (done.returncode, done.stderr) == (3, b"")
+
+
+def test_tables_fit_the_terminal(monkeypatch):
+    rows = [("host", "state", "image"), ("web1", "active " * 9, "sha256:" + 93 * "0"), ("work1", "-", "")]
+    for columns, most in (("60", 60), ("400", 100), ("4", 13)):
+        monkeypatch.setenv("COLUMNS", columns)
+        lines = table(rows).splitlines()
+        assert max(map(len, lines)) == most and lines[1].endswith("…"), lines

@@ -1,0 +1,79 @@
+"""The deployer in a wheel that is never unpacked: it needs nothing else, and works as its source does."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from proc import ROOT, run
+
+WHEEL = "vendor/slipway.whl"
+BASE_PYTHON = os.path.realpath(sys.executable)  # it has none of our packages
+HOSTS = """
+[hosts.web1]
+roles = ["web"]
+internal = "10.0.0.1"
+[hosts.work]
+roles = ["worker", "beat"]
+internal = "10.0.0.2"
+"""
+FRONT = "[hosts.front]\nbalancer = true\ninternal = '10.0.0.3'\n"
+FLEETS = {"production": HOSTS + FRONT, "consul": f'balancer = "consul"\n{HOSTS}{FRONT}',
+          "swarm": f'{HOSTS}[engine]\nkind = "swarm"\nreplicas = {{web = 2, worker = 1, beat = 1}}\n'}
+MAKE_ALL = """
+import importlib, json, os
+from slipway.deploy import __main__, agent, config
+from slipway.deploy.provisioning import fitness
+from slipway.deploy.server import consul, files, site
+from slipway.deploy.swarm import stack
+for name in __main__.COMMANDS:
+    importlib.import_module(f"slipway.deploy.commands.{name}")
+fleet = config.find(os.environ)
+made = {"agent": agent.bundle(), "daemon": files.daemon_json("").content, consul.script().path: consul.script().content}
+for host in fleet.hosts:
+    made[f"{host.name}: inspection"] = fitness.inspection(fleet, False)
+    for file in (*files.app_files(fleet, host), files.tmpfiles(fleet), *files.unit_files(fleet, host)):
+        made[f"{host.name}: {file.path}"] = file.content
+    for each in site.sites(fleet, host, True):
+        made |= {f"{host.name}: {path}": content for path, content in each.files.items()}
+if fleet.is_swarm:
+    made["stack"] = stack.stack(fleet, [stack.Release("v1", "x@sha256:1", "settings", (), "me")], "a")
+print(json.dumps(made))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project's folder: the wheel in vendor/, its servers in deploy/, and no code."""
+    folder = tmp_path_factory.mktemp("project")
+    done = run([BASE_PYTHON, "slipway/make", "package", folder / "vendor"], cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    Path(done.stdout.split()[0]).rename(folder / WHEEL)
+    (folder / "deploy").mkdir()
+    for name, text in FLEETS.items():
+        (folder / f"deploy/{name}.toml").write_text(f'app = "shop"\nimage = "r.example/shop"\nmedia = "bucket"\n{text}')
+    return folder
+
+
+def python(project, *words, **env):
+    return run([BASE_PYTHON, *words], cwd=project, env={**os.environ, **env})
+
+
+@pytest.mark.parametrize("fleet", FLEETS)
+def test_all_that_servers_get_is_the_same(project, fleet):
+    """Wheel and source make the same files, sites, scripts, agent and stack, and can import every command."""
+    zipped, source = (python(project, "-c", MAKE_ALL, ENV=fleet, PYTHONPATH=path)
+                      for path in (WHEEL, str(ROOT)))
+    assert (zipped.returncode, zipped.stderr) == (source.returncode, source.stderr) == (0, "")
+    assert json.loads(zipped.stdout) == json.loads(source.stdout)
+
+
+def test_it_reads_the_project_s_files(project):
+    """make calls the deployer like this: from the wheel, without an installed package."""
+    deploy = f"{WHEEL}/slipway/make", "deploy"
+    done = python(project, *deploy, "config", "check")
+    assert done.returncode == 0 and done.stdout.startswith("shop, image r.example/shop\n  web1 "), done.stderr
+    done = python(project, *deploy, "config", "check", ENV="none")
+    assert done.returncode == 2 and done.stderr.startswith("deploy: deploy/none.toml: there is no such file: ")

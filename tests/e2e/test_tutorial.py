@@ -1,0 +1,140 @@
+"""Test of the tutorial: each command in order and each quoted output, in a project made from a fresh clone."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import pytest
+
+from checkout import WHO, Checkout
+from proc import ROOT, answers, free_port, wait_until
+
+TEXT = (ROOT / "docs/tutorial.md").read_text()
+END = "--end of the command--"
+# The parts: a command with its output; lines added to a file; a line that replaces another.
+PARTS = re.compile("|".join([
+    r"^    (?P<shell>2?)\$ (?P<command>.*)\n(?P<output>(?:    (?!2?\$ ).*\n)*)",
+    r"at the end\s+of\s+`(?P<added>[^`]+)`:\n\n(?P<lines>(?:    .*\n|\n(?=    ))+)",
+    r"In `(?P<changed>[^`]+)`,\s+replace\s+the\s+line\n\n    (?P<old>.*)\n\nby\n\n    (?P<new>.*)\n",
+    r"(?P<ctrl_c>with\s+Ctrl-C)"]), re.MULTILINE)
+
+
+class Terminal:
+    """A shell in the reader's folder."""
+
+    def __init__(self, folder, env):
+        self.shell = subprocess.Popen(["bash"], cwd=folder, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+    def run(self, command):
+        """Run a command to its end. Return (output, exit code, current folder)."""
+        given = "" if "<" in command else "</dev/null"
+        self.shell.stdin.write(f"{{ {command}\n}} {given}\ncode=$?; echo; echo '{END}' $code $PWD\n")
+        self.shell.stdin.flush()
+        lines = []
+        for line in self.shell.stdout:
+            if line.startswith(END):
+                _, code, folder = line[len(END) - 1:].split(" ", 2)
+                return "".join(lines), int(code), folder.strip()
+            lines.append(line)
+        raise AssertionError("the shell has ended")
+
+    def end(self):
+        """Kill the shell and its processes."""
+        os.killpg(self.shell.pid, signal.SIGKILL)
+        self.shell.communicate()
+
+
+class Second:
+    """The command of the second terminal, until Ctrl-C."""
+
+    def __init__(self, command, folder, env):
+        self.command, self.said = command, tempfile.TemporaryFile()
+        self.process = subprocess.Popen(["bash", "-c", command], cwd=folder, env=env, stdin=subprocess.DEVNULL,
+                                        stdout=self.said, stderr=subprocess.STDOUT, start_new_session=True)
+
+    def output(self):
+        self.said.seek(0)
+        return self.said.read().decode()
+
+    def ctrl_c(self):
+        """Interrupt the command. Return its output."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        self.process.wait(30)
+        return self.output()
+
+
+def pattern(quoted):
+    """Return a pattern for a line of quoted output: … matches anything, and numbers of seconds match any number."""
+    text = re.escape(quoted.strip()).replace("…", ".*")
+    return re.sub(r"[0-9.\\]+\\ s\b", r"[0-9.]+\\ s", text)
+
+
+def check(command, quoted, output, code):
+    """Assert that the quoted lines appear in order. The command must fail only if make's last line is quoted."""
+    rest = output
+    for line in filter(None, (line.strip() for line in quoted.splitlines())):
+        found = re.search(pattern(line), rest)
+        assert found, f"{command}: no line {line!r} in {rest[-3000:]}"
+        rest = rest[found.end():]
+    failed = "make: ***" in quoted or "make: failed" in quoted
+    assert bool(code) == failed, f"{command}: exit {code}: {output[-3000:]}"
+
+
+def edit(folder, part):
+    """Make the change that the tutorial asks for."""
+    path = os.path.join(folder, part["added"] or part["changed"])
+    with open(path) as file:
+        text = file.read()
+    if part["added"]:
+        text += "\n" + re.sub("^    ", "", part["lines"], flags=re.MULTILINE)
+    else:
+        old, new = (f"\n{part[key]}\n" for key in ("old", "new"))
+        assert text.count(old) == 1, f"{path} has no line {part['old']!r}"
+        text = text.replace(old, new)
+    with open(path, "w") as file:
+        file.write(text)
+
+
+@pytest.fixture
+def reader(tmp_path):
+    """Yield (the folder of a new reader, the environment). At the end, remove the reader's servers."""
+    template = Checkout(tmp_path / "template").folder
+    kept = ("PATH", "HOME", "LANG", "DOCKER_HOST", "UV_CACHE_DIR", "PIP_CACHE_DIR", "UV_INDEX_STRATEGY",
+            "PIP_INDEX_URL", "UV_INDEX_URL", "http_proxy", "https_proxy", "SSL_CERT_FILE")
+    env = {name: os.environ[name] for name in kept if name in os.environ}
+    env |= {**WHO, "PORT": str(free_port())}
+    env |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.file://{template}.insteadOf",
+            "GIT_CONFIG_VALUE_0": "https://example.com/you/slipway.git"}
+    (tmp_path / "reader").mkdir()
+    yield tmp_path / "reader", env
+    if (tmp_path / "reader/shop").exists():
+        subprocess.run(["make", "fleet-down"], cwd=tmp_path / "reader/shop", env=env, timeout=120, check=True)
+    shutil.rmtree(tmp_path / "reader")
+
+
+@pytest.mark.extra
+def test_the_tutorial(reader):
+    """The tutorial works from a fresh clone to a rollback, and its second terminal shows only 200."""
+    folder, env = reader
+    first, second, where = Terminal(folder, env), None, str(folder)
+    try:
+        for part in PARTS.finditer(TEXT):
+            if part["command"] and part["shell"]:
+                second = Second(part["command"], where, env)
+                wait_until(lambda: "200 200" in second.output() or answers(env["PORT"]), 60, part["command"])
+            elif part["command"]:
+                output, code, where = first.run(part["command"])
+                check(part["command"], part["output"], output, code)
+            elif part["added"] or part["changed"]:
+                edit(where, part)
+            elif part["ctrl_c"]:
+                said = second.ctrl_c()
+                assert "runserver" in second.command or not re.sub("200 ", "", said), said[-2000:]
+    finally:
+        first.end()
+        if second and second.process.poll() is None:
+            second.ctrl_c()

@@ -1,0 +1,92 @@
+"""Tests of a new project's files, with all options and with none; and of the targets for its package."""
+
+import re
+import shutil
+
+import pytest
+
+from checkout import Project
+from proc import run
+from sharing import once
+
+BUDGETS = {"started": (85, 2300), "bare": (80, 2000)}  # files, lines except pins and the wheel
+CI = {"gitlab": {".gitlab-ci.yml", "deploy/ci.sh"}, "jenkins": {"Jenkinsfile", "deploy/ci.sh"},
+      "github": {".github/workflows/deploy.yml", ".github/workflows/test.yml", ".github/workflows/upgrade.yml",
+                 "deploy/ci.sh"}}
+OF_CI = re.compile(r"\.github/|\.gitlab|Jenkinsfile|deploy/ci\.sh")
+# Files for all projects, whatever their options.
+FOR_ALL = re.compile(r".*\.mk|docker-run\.sh|deploy/classic\.sh|\.mypy\.ini|vendor/.*")
+
+
+@pytest.fixture(scope="session")
+def bare(template, tmp_path_factory):
+    """Return a project without CI and background jobs. No test changes it."""
+    def make(path):
+        Project.made(template.folder, path, "--data", "app=shop", "--data", "ci=none", "--data", "jobs=false")
+    return Project(once(tmp_path_factory, "bare", make))
+
+
+@pytest.fixture
+def project(started, tmp_path):
+    """Return a project for one test."""
+    shutil.copytree(started.folder, tmp_path / "shop", symlinks=True)
+    return Project(tmp_path / "shop")
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_what_there_is_to_read(request, name):
+    """The files and lines are few enough to be read by a team lead before adoption."""
+    files = request.getfixturevalue(name).files()
+    read = {path: content.count(b"\n") for path, content in files.items()
+            if not re.fullmatch(r"vendor/.*\.whl|requirements(/.*)?\.txt", path)}
+    most, lines = BUDGETS[name]
+    assert len(files) <= most and sum(read.values()) <= lines, read
+    assert sum(lines for path, lines in read.items() if path.endswith(".mk")) <= 400
+
+
+def test_none_chosen(bare):
+    """Without CI and background jobs no file mentions them, and all checks pass."""
+    assert of_ci(bare) == set()
+    for path, content in bare.files().items():
+        said = re.search(r"celery|worker:|beat:|BROKER_URL|make worker|ci\.sh", content.decode("utf-8", "replace"))
+        assert FOR_ALL.fullmatch(path) or not said, f"{path}: {said}"
+    done = bare.make()
+    assert done.returncode == 0 and "make: passed: " in done.stdout, done.stdout + done.stderr
+
+
+def of_ci(project):
+    return {path for path in project.files() if OF_CI.match(path)}
+
+
+def test_the_ci_that_was_chosen(started, project):
+    """Only the chosen CI's files are there. The one command of docs/ci.md replaces them by another CI's."""
+    assert of_ci(started) == CI["github"]
+    for ci in ("jenkins", "gitlab"):
+        done = project.make("template-update", f"ARGS=--data ci={ci}")
+        assert done.returncode == 0, done.stderr
+        project.commit(ci)
+        assert of_ci(project) == CI[ci]
+
+
+def test_eject(project):
+    """After it the project runs from the source, and no pin of the wheel is left. A second one is refused."""
+    done = project.make("eject")
+    assert done.returncode == 0 and not list(project.folder.glob("vendor/*")), done.stderr
+    for path in project.folder.glob("requirements.*"):
+        assert not re.search("^(slipway-django|--find-links)", path.read_text(), re.MULTILINE), path
+    project.install()
+    done = run(["ve/bin/python", "manage.py", "shell", "-c", "import slipway; print(slipway.__file__)"],
+               cwd=project.folder, env=project.env)
+    assert done.stdout.splitlines()[-1:] == [str(project.folder / "slipway/__init__.py")], done.stdout + done.stderr
+    done = run(["ve/bin/python", "manage.py", "test"], cwd=project.folder, env=project.env)
+    assert done.returncode == 0 and "Ran 1 test" in done.stderr, done.stderr
+    assert project.make("docs").returncode == 0 and "exists already" in project.make("eject").stderr
+
+
+def test_docs(started):
+    """The package's manual lists its pages, and shows one by name or path."""
+    pages = started.make("docs").stdout
+    assert re.search(r"^ci +Deploys from CI$", pages, re.MULTILINE)
+    for page in ("ci", "docs/ci.md"):
+        assert started.make("docs", f"PAGE={page}").stdout.startswith("# Deploys from CI\n")
+    assert "has no page cii" in started.make("docs", "PAGE=cii").stderr
