@@ -7,7 +7,7 @@ from importlib import resources
 
 # These two modules are outside this folder, because the image needs them too and does not contain slipway/deploy.
 SLIPWAY = {"envfile": "envfile.py", "lasting": "lasting/files.py"}
-# These two modules contain only types, which hosts do not need: they get this text instead, where every name is None.
+# These two modules contain only types. Instead of each, hosts get this stub, in which every name is None.
 TYPES = dict.fromkeys(("shapes", "answers"), "def __getattr__(name):\n    pass\n")
 # The order matters: a module may import only modules that are listed before it.
 MODULES = ("lasting", "disk", "envfile", "roles", "host", "http", "docker", "progress", "image_files", "visitors",

@@ -1,6 +1,6 @@
 """Types of the agent's answers: facts about a host, and results of a deploy's steps. Hosts do not get this file.
 
-The deployer checks each answer against its type (ssh/validate.py), and ignores keys that the type does not name."""
+The deployer checks the answers in ANSWERS (ssh/validate.py) against their types, and ignores undeclared keys."""
 
 from typing import Annotated, Literal, NotRequired, TypedDict
 
@@ -86,15 +86,15 @@ class Facts(Running, Kept, Memory):
     staged: bool  # True: new settings wait for the next deploy
     now: float
     free: dict[str, int]  # path → free bytes
-    blind: str  # why visitors cannot be watched; "" if they can, or if the deployer did not ask
+    blind: str  # why visitors' errors cannot be counted; "" if they can, or if the deployer did not ask
 
 
 # ---- answers ----
 
 class Locked(TypedDict):
-    locked: str | None  # who else holds the host's lock; None: this agent got the lock, and has released it
-    code: NotRequired[int]  # exit code of the agent that held the lock
-    said: NotRequired[list[str]]  # the last lines that the agent with the lock wrote to stderr
+    locked: str | None  # who else holds the host's lock; None: nobody else (our unit has ended, or cannot start)
+    code: NotRequired[int]  # exit code of the unit, or of systemd-run if the unit cannot start
+    said: NotRequired[list[str]]  # the last lines that the unit or systemd-run wrote to stderr
     attempt: NotRequired[bool]  # True: the host has an unfinished attempt
     live: NotRequired[Release | None]  # the release in the live slot
     tag: NotRequired[str | None]  # the committed release's tag, from the file TAG
@@ -127,14 +127,14 @@ class Image(TypedDict):
 
 
 class Found(TypedDict):
-    """Content of an image's migrations.json. Each verdict is about tables; `makers`: migrations that created these."""
-    vendors: dict[str, dict[str, tuple[str, str, frozenset[str]]]]  # database → migration → (verdict, reason, makers)
+    """Content of an image's migrations.json. `makers`: migrations that created the tables in a verdict's errors."""
+    vendors: dict[str, dict[str, tuple[str, str, frozenset[str]]]]  # engine → migration → (verdict, reason, makers)
     failed: dict[str, str]  # database engine → why `make build` could not judge migrations for this engine
 
 
 class Verdicts(TypedDict):
     incompatible: dict[str, str]  # migration → why the release does not work after it
-    unjudged: list[str]  # migrations of which nobody knows whether the release works after them
+    unjudged: list[str]  # migrations without a verdict for this database engine
     cure: str  # why `unjudged` could not be judged, and what to do; "" if `unjudged` is empty
 
 

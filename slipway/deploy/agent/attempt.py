@@ -19,7 +19,7 @@ class Attempt:
         self.flipped = threading.Event()  # set at the flip; from then on the watcher reports containers that exit
         self.died: Problem | None = None  # the problem of a container that exited before the flip
         self.anew: dict[str, str] = {}  # name of a restarted container → its new id; exits with an old id are ignored
-        self.sick: Problem | None = None  # the problem for which the watcher ended the attempt
+        self.sick: Problem | None = None  # the first problem that the watcher found after the flip
         self.ids: dict[str, str] = {}  # name → id of containers that must keep running
         self.logs_since = 0.0  # seconds since the epoch; log lines before this time are the old release's
 
@@ -36,7 +36,7 @@ class Attempt:
         return container, self.logs_since or self.noted["began"], time.time() + 1  # a takeback takes longer
 
     def must_not_end(self, names: Iterable[str], found: dict[str, Container] | None) -> None:
-        """Fail the attempt if a container in `names` exits later. `found`: running containers; if None, do nothing."""
+        """Let the watcher fail the attempt if one of `names` exits. `found`: running containers; None: do nothing."""
         if found is not None:
             self.ids = {**self.ids, **{name: found.get(name, ("",))[0] for name in names}}
 

@@ -58,7 +58,7 @@ def read_small(path: str, most: int = 4096) -> str | None:
     except OSError:
         return None
     try:
-        regular = stat.S_ISREG(os.fstat(number).st_mode)  # not open(number), which would never close a folder
+        regular = stat.S_ISREG(os.fstat(number).st_mode)  # open(number) fails for a folder, and leaves it open
         return os.read(number, most).decode(errors="replace") if regular else None
     except OSError:
         return None

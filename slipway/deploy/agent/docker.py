@@ -10,7 +10,7 @@ from . import disk, http
 from .host import Host, Problem
 from .shapes import Any, Heard
 
-MOST = 16_000_000  # if an answer has more bytes than this, only its last ones are kept
+MOST = 16_000_000  # of a longer answer, at least this many of the last bytes are kept
 PLAIN = re.compile(r"/[!-\[\]-~]*")  # no space, newline or backslash, because parts of a path come from other hosts
 
 
@@ -76,7 +76,7 @@ def run(host: Host, container: str, words: list[str]) -> object:
 
 
 def error_of(status: int, body: str) -> str:
-    """Return the error that the last line of Docker's answer reports; "" if it reports none."""
+    """Return the error in the last line of Docker's answer; without an error, "it answered STATUS", or "" for 200."""
     try:
         last = json.loads((body.strip().splitlines() or ["{}"])[-1])
         text = last.get("error") or last.get("message", "") if isinstance(last, dict) else ""

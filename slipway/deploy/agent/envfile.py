@@ -1,4 +1,4 @@
-"""Stands for slipway/envfile.py, which hosts get instead of this file."""
+"""Imports functions of slipway/envfile.py. Hosts get that file, not this module."""
 
 from slipway.envfile import changed, difference, read
 

@@ -20,7 +20,7 @@ LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # URL-encoded {"
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
             blind: bool = False) -> Facts:
     """Return all facts about the host. `paths`: files to hash; `health`: ask if web and worker are ready; `blind`: test
-    if nginx logs requests; `tag`: add this tag's records in releases.log; `history`: include the newest 100 records."""
+    if nginx logs requests; `tag`: include its records of releases.log; `history`: include the newest 100 records."""
     runs: Running
     docker, up, by_hand, version, runs = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: one_offs(host), lambda: systemd(host),

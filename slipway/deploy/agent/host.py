@@ -45,7 +45,7 @@ class Host:
         return "%s.%s.kept" % (self.env, name)
 
     def kept_envs(self, end: str = "") -> list[str]:
-        """Return the names of all copies of replaced settings. `end`: text after APP.env.NAME.kept in a file name."""
+        """Return the names of copies of replaced settings, from files APP.env.NAME.kept + `end` (such as ".next")."""
         first, last = self.app + ".env.", ".kept" + end
         return [name[len(first):-len(last)] for name in disk.entries(os.path.dirname(self.env))
                 if name.startswith(first) and name.endswith(last) and len(name) > len(first + last)]

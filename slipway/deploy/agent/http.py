@@ -14,7 +14,7 @@ from .host import Problem, at_once
 from .shapes import Any, BinaryIO, Place, Site
 
 MOST = 1_000_000  # bytes read of an answer; the rest is ignored
-AGENT = "slipway-deploy"  # the user agent by which nginx's log shows these requests
+AGENT = "slipway-deploy"  # the user agent that marks these requests in nginx's log
 # HTTP/1.0 is simple: the answer ends when the connection closes. To import http.client takes longer than a request.
 REQUEST = ("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: %s\r\nX-Forwarded-Proto: %s\r\n"
            "X-Forwarded-For: 127.0.0.1\r\nConnection: close\r\n\r\n")

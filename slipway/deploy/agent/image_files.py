@@ -45,7 +45,7 @@ def sweep(host: Host) -> None:
     path = "/containers/json?all=1&filters=" + NAMED % host.app
     with contextlib.suppress(Problem):
         found = docker.ask(host, "GET", path, "docker ps", seconds=10) or ()
-        ours = re.compile("/(%s-files-[0-9]+-[0-9]+)" % re.escape(host.app))  # digits: an app may be called APP-files
+        ours = re.compile("/(%s-files-[0-9]+-[0-9]+)" % re.escape(host.app))  # digits exclude an app called APP-files
         for match in (match for one in found for match in map(ours.fullmatch, one["Names"] or ()) if match):
             if not match[1].startswith(prefix(host)):
                 remove(host, match[1])

@@ -42,8 +42,8 @@ def about(host: Host, reference: str) -> Image | None:
 
 def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", reference: str = "",
          heard: Heard = docker.ignore) -> Image:
-    """Pull an image by its digest. `reference`: name to pull by instead of `image`. In the answer, `others` has the
-    ids of other images that had the tag before. If there are none, tag the pulled image."""
+    """Pull an image by its digest, from `reference` if given, else from `image`. In the answer, `others` has the ids
+    of other images that had the tag before. If there are none, tag the pulled image."""
     if not digest:  # without a digest Docker would pull all tags
         raise Problem("image %s:%s is missing, and its digest is unknown: run make deploy TAG=%s" % (image, tag, tag))
     name = reference or image
@@ -102,7 +102,7 @@ def needed_by(host: Host, last: int) -> list[str | None]:
 
 
 def prune(host: Host, image: str, last: int = 0, most: int = 1000) -> list[str]:
-    """Remove up to `most` images that no app needs, oldest first; return their names. `last`: see needed_by."""
+    """Remove up to `most` unneeded images of repository `image`, oldest first; return names. `last`: see needed_by."""
     form = "{{.ID}} {{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}"
     rows = [line.split(" ") for line in host.docker(
         "image", "ls", "--no-trunc", "--digests", "--format", form, image).stdout.splitlines()]

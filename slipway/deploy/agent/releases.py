@@ -14,8 +14,8 @@ from .shapes import Any, Noted, Record, Release, TypeGuard
 VERSION = 1
 NOTED = 2  # version of the file /run/APP/attempt; in version 1, beat was the only process outside the slots
 KEPT = 5000  # releases.log keeps this many newest records; a tag in these must not name another image later
-LONGEST = 8 * 2**20  # at most so many last bytes of releases.log or the attempt file are read; a record has about 500
-SHORT = 4096  # bytes read from the start of a TAG file, which has about 120
+LONGEST = 8 * 2**20  # bytes read from the end of releases.log or the attempt file; a record has about 500
+SHORT = 4096  # bytes read from the end of a TAG file, which has about 120
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 IMAGE_ID = re.compile(r"[A-Za-z0-9_.:-]{0,200}")
 DIGEST = re.compile(r"(?:[a-z0-9+._-]{1,40}:[A-Za-z0-9=_-]{1,200})?")
@@ -84,7 +84,7 @@ def is_whole(record: dict[str, Any]) -> TypeGuard[Record]:
 
 def refuse_newer(content: dict[str, Any], name: str, known: int = VERSION) -> None:
     if type(content.get("version", 0)) is int and content.get("version", 0) > known:
-        raise Problem("%s has version %s, which this deployer does not know: use a newer one" % (
+        raise Problem("%s has version %s, which this deployer cannot read: use a newer deployer" % (
             name, content["version"]))
 
 
@@ -122,8 +122,8 @@ def withdrawn(records: list[Record]) -> set[str]:
 
 
 def revert_for(records: list[Record], current: Release | None, tag: str, also_withdrawn: str = "") -> Release | None:
-    """Return the release to which the next rollback goes: the newest committed one; None if there is none. Skip the
-    release that becomes live (`tag`), releases that a rollback has left, and `also_withdrawn`."""
+    """Return the newest committed release, to which the next rollback goes; None if there is none. Skip `tag` (becomes
+    live), withdrawn releases, and `also_withdrawn` (which this rollback withdraws)."""
     out = withdrawn(records) - {tag} | ({also_withdrawn} if also_withdrawn else set())
     for release in reversed(committed(records, current)):
         if release["tag"] != tag and release["tag"] not in out:

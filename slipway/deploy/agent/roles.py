@@ -36,7 +36,7 @@ def processes_in(app: str, units: Mapping[str, str]) -> dict[str, Process]:
     found = {}
     for file, text in units.items():
         name = unit_of(app, file)
-        # Ignore the team's own units with such names, which run no process of the app. docker-slot has the same rule.
+        # Ignore a unit with such a name (APP-backup) that does not start docker-runner. docker-slot has the same rule.
         runner = r"^ExecStart=/usr/local/bin/docker-runner --unit %s-\S+ --slot " % re.escape(app)
         if name and re.search(runner, text, re.M):
             ready = re.search(r"^Ready=(.*)$", text, re.M)

@@ -11,7 +11,7 @@ from .shapes import Noted, Release
 DRAIN = 30  # seconds to wait until a slot's last visitors leave; `drain` in [rollout] may shorten this
 GONE = 690  # seconds to wait until units have stopped: a worker first finishes its task
 STOPPING = 60  # seconds that a takeback or a retirement waits until units have stopped; a worker may take longer
-LOOKUP = 0.1  # seconds: nginx may look up web.sock just before a flip, but connect to the old slot so much later
+LOOKUP = 0.1  # seconds after a flip in which nginx may connect to the old slot, if it looked up web.sock before
 LISTENS = 0x10000  # flag of a listening socket in /proc/net/unix
 
 
@@ -178,7 +178,7 @@ def retire_later(host: Host, slot: str, attempt: Noted) -> None:
               "--timer-property=AccuracySec=200ms", "-p", "Restart=on-failure", "-p", "RestartSec=10",
               *lock, host_path("python3"), "-I", "-S", attempt["program"], "retire", host.app,
               attempt.get("image", ""), str(attempt.get("keep_releases", 0)), slot, release["tag"], release["image_id"],
-              *([str(attempt["drain"])] if "drain" in attempt else []))  # agents of older versions know no `drain`
+              *([str(attempt["drain"])] if "drain" in attempt else []))  # older agents save no `drain`, and accept none
 
 
 def host_path(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Start the agent on a host: load its modules, and cache their compiled code for each version of Python."""
+"""Start the agent on a host: load its modules, and cache their compiled code for this version of Python."""
 
 from __future__ import annotations
 
