@@ -114,7 +114,7 @@ CASES = [  # verdicts of builds, migrations of releases → the refusal without 
     # a rollback is judged by the migrations that only the live release has
     ({**BACK, "live": LACKS, "live_plan": APPLIED}, NOTE), ({**BACK, "live": LACKS}, NOTE),
     ({**BACK, "live": build(postgresql={"shop.0001_initial": ERROR}), "live_plan": APPLIED},
-     "not in the project at its build"),
+     "not in INSTALLED_APPS during the build"),
     ({**BACK, "live": build(sqlite={"shop.0002_note": OK})}, NO_JUDGE),
     ({**BACK, "live": None, "live_plan": APPLIED}, NO_JUDGE), ({**BACK, "live": KEPT, "live_plan": APPLIED}, ""),
     ({"coming": LACKS, "plan": None, "live": LACKS, "live_plan": APPLIED, "action": "rollback"}, ""),
@@ -139,7 +139,7 @@ def test_what_migrations_do_to_a_deploy(judge, given, told):
 
 
 @pytest.mark.parametrize("coming, settings, cure", [
-    (build(postgresql={"shop.0001_initial": OK}), POSTGRES, "add them, then run make build"),
+    (build(postgresql={"shop.0001_initial": OK}), POSTGRES, "add it there, then run make build"),
     (None, POSTGRES, "no verdicts for postgresql: build it"),
     (build(postgresql={"shop.0002_note": OK}), SQLITE, "no verdicts for sqlite"),
     (build(postgresql={"shop.0002_note": OK}), "DATABASE_URL=mysql://db.example/shop\n", "for mysql, but"),

@@ -14,7 +14,7 @@ from .host import Host, wait_until
 
 MOST = 2_000_000  # bytes of the log read at a time; of the log before the flip, only the last MOST bytes count
 ENOUGH = 20  # fewer answers than this prove nothing, and are not judged
-PATHS, EACH = 20, 100_000  # at most so many paths per client, and pairs of both in all: clients can invent paths
+PATHS, EACH = 20, 100_000  # limits: paths per client, pairs of client and path in total; clients can invent paths
 NOTED = 3  # seconds to wait until an answer is in nginx's log
 OWN = "/.maintenance.html"  # a path that nginx answers itself, without the app
 LAST = re.compile(r"(\d{3})\s*$")

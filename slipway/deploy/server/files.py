@@ -77,7 +77,7 @@ def runner_file(fleet: Fleet, host: Host) -> File:
 
 
 def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
-    """Yield the files of settings, then the programs. The first file, /etc/default/APP, stays if the app is removed."""
+    """Yield the settings files, then the programs. The first, /etc/default/APP, marks the app's name as Slipway's."""
     yield runner_file(fleet, host)
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
     for name, template in PROGRAMS if by_units(fleet, host) else ():

@@ -79,7 +79,7 @@ def hosts_file(app: str) -> str:
 
 
 def ends_tls(fleet: Fleet, host: Host) -> bool:
-    """Return True if TLS ends at this host: it is a balancer, or there is no balancer and it is a web host."""
+    """Return True if this host ends TLS: a balancer (without one: a web host), if `tls` is "files" or "certbot"."""
     front = host.balancer or host.has("web") and not fleet.balancers
     return front and fleet.site["tls"] in ("files", "certbot")
 

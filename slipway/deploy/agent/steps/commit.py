@@ -14,7 +14,7 @@ from ..shapes import Noted, Record, Release, Say
 
 
 def prepare(host: Host, attempt: Attempt, say: Say) -> Prepared:
-    """Phase one of the commit: write new files as PATH.next. In a rollback, return the names of changed settings."""
+    """Phase one of the commit: write new files as PATH.next. Return which settings a rollback changes, if any."""
     current = releases.read_tag(host.tag)
     kept, told = replaced(host, attempt, current)
     texts, removes = ({}, []) if attempt.noted["action"] == "restart" else new_texts(host, attempt, current)
@@ -65,7 +65,7 @@ def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dic
 
 def carried(host: Host, attempt: Attempt) -> dict[str, str]:
     """Return {path: new text} of one settings file, or {}. For a restart: APP.env.revert, so that a later rollback
-    keeps the restart's changes. For a rollback: APP.env.next, so that changes staged there stay."""
+    keeps the restart's changes. For a rollback: APP.env.next, so that its changes apply to the restored settings."""
     reverted, old, noted = disk.read_bytes(host.revert_env), disk.read_bytes(host.env), attempt.noted
     if noted["action"] == "restart":  # compare the two slots' settings: APP.env may have been edited by hand
         path, old = host.revert_env, disk.read_bytes(host.slot_file(noted["live"], "env")) or old
@@ -112,7 +112,7 @@ def commit(host: Host, attempt: Attempt, say: Say) -> None:
     if attempt.watcher:
         attempt.watcher.over.set()
     if attempt.sick and not attempt.noted.get("promised"):
-        raise Problem("this host did not promise to commit, and took its visitors back: %s" % attempt.sick)
+        raise Problem("this host did not promise to commit, and sent visitors to the old release: %s" % attempt.sick)
     finish(host, attempt.noted, say)
 
 
@@ -142,7 +142,7 @@ def note_commit(host: Host) -> None:
 
 
 def drop_ways_back(host: Host, processes: bool = True) -> None:
-    """Remove .back files, which only a takeback needs. `processes`: False to keep files of processes in no slot."""
+    """Remove .back files, which only a takeback needs. `processes`: False to keep those of processes without a slot."""
     alone = [path for role in host.alone() for path in slots.pins(host, role)]
     paths = [host.web_sock, host.attempt, *(alone if processes else ())]
     disk.remove(*(path + ".back" for path in paths), host.attempt + ".back.new")

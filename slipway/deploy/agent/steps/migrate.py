@@ -1,4 +1,4 @@
-"""One-offs: commands that run once in the new release, such as migrations."""
+"""One-offs: commands that run once in a slot's release, such as migrations."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..host import Host, Problem
 from ..shapes import Noted, Say
 
 ATTEMPT = "docker-runner.attempt"  # label of containers that run one command; its value is the attempt's id
-ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # visitors wait as long as a migration waits for a lock
+ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # limit: visitors queue behind a migration that waits for a lock
 
 
 def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, extra: str = "", slot: str = "") -> str:
-    """Run a command in the release of `slot`, or else of the new slot; return its output. Raise Problem if it fails."""
+    """Run a command in the release of `slot` (default: the new slot); return its output. Raise Problem if it fails."""
     label = "--label %s=%s" % (ATTEMPT, attempt.noted["id"])
     attempt.note(one_offs=True)
     try:

@@ -12,7 +12,7 @@ from ..host import Host, Problem
 from ..roles import READY_FILE
 from ..shapes import Any, Site
 
-PORT = 8000  # port of the site in its container
+PORT = 8000  # default port of the check "http"
 
 
 def problem_of(host: Host, name: str, ready: str, site: Site) -> str:

@@ -12,7 +12,7 @@ from . import probes
 
 
 def empty_slot(host: Host, attempt: Noted) -> None:
-    """If the new slot ran before the attempt, let a timer stop it later. Else stop it once no visitor is connected."""
+    """Stop the new slot once it has no visitors, or after `drain` s. If it ran before the attempt, a timer does so."""
     slot = attempt["slot"]
     if attempt.get("warm"):
         slots.retire_later(host, slot, attempt)
@@ -21,7 +21,7 @@ def empty_slot(host: Host, attempt: Noted) -> None:
 
 
 def await_containers(host: Host, names: set[str]) -> None:
-    """Wait at most 5 s until the containers exist. Meanwhile, one-off commands would slow the containers' creation."""
+    """Wait at most 5 s until the containers exist: one-off commands that start earlier would slow their creation."""
     wait_until(lambda: names <= (facts.containers(host, ended=True) or {}).keys(), 5)
 
 
@@ -73,7 +73,7 @@ def all_ready(host: Host, attempt: Attempt, progress: Progress, units: dict[str,
 
 
 def start_anew(host: Host, attempt: Attempt) -> None:
-    """Restart the slot's web, which may have exited because migrations were missing."""
+    """Restart the slot's web, which may have exited because of unapplied migrations."""
     slot = attempt.noted["slot"]
     name = host.container("web", slot)
     attempt.anew = {name: ""}  # ignore the old container's exit, which Docker may report late

@@ -69,7 +69,7 @@ def role_of(host: Host, attempt: Attempt, line: bytes) -> str:
 
 
 def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
-    """Report that a role's container exited. The deployer then takes all hosts back, unless migrations were missing."""
+    """Report that a role's container exited. The deployer takes all hosts back, unless it has yet to run migrations."""
     attempt.died = problem = exited(host, attempt, role)
     say({"event": "sick", "step": "start", "problem": str(problem), "more": problem.more})
 
@@ -78,11 +78,11 @@ def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
 
 def told(host: Host, attempt: Attempt) -> dict[str, bool] | None:
     """Return the migrations (name → True if applied) that the new web writes to web.plan at its start.
-    Return None if the web exits, takes more than BOOT seconds, or listens without having written the file."""
+    Return None if the web exits, takes more than BOOT seconds, or listens without having created the file."""
     slot, found = attempt.noted["slot"], [""]
 
     def has_spoken() -> bool:
-        listens = http.listens(host.slot(slot, "web.sock"))  # check this first: a web that listens has written web.plan
+        listens = http.listens(host.slot(slot, "web.sock"))  # check this first: web creates web.plan before it listens
         text = disk.read_small(host.slot(slot, "web.plan"), PLAN + 1)
         found.append(text or "")
         return bool(text or attempt.died) or text is None and listens

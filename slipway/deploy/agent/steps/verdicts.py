@@ -1,5 +1,5 @@
 """Judge if a release works after another release's migrations. In each image, `make build` has saved a verdict for
-each migration and kind of database. A migration without a verdict counts as incompatible."""
+each migration and kind of database. A migration without a verdict counts as unjudged."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def lacking(host: Host, attempt: Attempt, vendor: str, known: set[str]) -> Verdi
         found = verdicts_in(host, live_image(host, attempt))
     except (Problem, OSError):  # go on: this deploy may replace a malformed image
         found = {"vendors": {}, "failed": {}}
-    if not before and (names(found) - known or not names(found)):  # squashed migrations may be listed: ask the release
+    if not before and (names(found) - known or not names(found)):  # found may list squashed ones: ask the live release
         before = migrations_of(host, attempt, attempt.noted["live"]) or dict.fromkeys(names(found), True)
     wanted = before.keys() - known
     return judged(sorted(wanted), found, vendor, wanted)
@@ -140,7 +140,7 @@ def names(found: Found) -> set[str]:
 
 def judged(wanted: Sequence[str], found: Found, vendor: str, unknown: Iterable[str]) -> Judged:
     """Return the verdicts in `found` on the `wanted` migrations, for the database `vendor`. Ignore errors about
-    tables that only migrations in `unknown` created: the judged release lacks those migrations."""
+    tables that only migrations in `unknown` created: a release without these migrations uses no such table."""
     entries = found["vendors"].get(vendor, {})
     unjudged = [name for name in wanted if name not in entries]
     wrong = {name: why for name, (verdict, why, makers) in entries.items()
@@ -152,7 +152,7 @@ def cure(found: Found, vendor: str) -> str:
     if not vendor:
         return "the settings have no DATABASE_URL, so the database is unknown: set it"
     if vendor in found["vendors"]:
-        return "they are in the image, but were not in the project at its build: add them, then run make build"
+        return "their app was not in INSTALLED_APPS during the build: add it there, then run make build"
     if vendor in found["failed"]:
         return "the build could not apply them to %s: %s" % (vendor, found["failed"][vendor])
     if vendor in JUDGED:
