@@ -20,7 +20,7 @@ def apps(own: Iterable[str], storages: Mapping[str, Mapping[str, Any]], *more: s
 
 
 def middleware(own: Iterable[str]) -> list[str]:
-    """Return MIDDLEWARE: slipway's first classes, the project's `own` with WhiteNoise added, slipway's last class."""
+    """Return MIDDLEWARE: FIRST, `own` with SecurityMiddleware and WhiteNoise, LAST."""
     rest = [name for name in own if name not in (*FIRST, WHITENOISE, LAST)]
     if SECURITY not in rest:
         rest.insert(0, SECURITY)

@@ -68,7 +68,7 @@ NEEDS = [
     Need("slipway.E007", lambda: setting("SERVER", "wsgi") in ("wsgi", "asgi"),
          "SERVER is neither wsgi nor asgi", 'set SERVER = "wsgi"'),
     Need("slipway.E008", lambda: not production() or PurePath(setting("STATIC_ROOT") or "").name == "static-root",
-         "STATIC_ROOT is not static-root beside manage.py, but the image takes its static files from there",
+         "STATIC_ROOT is the wrong folder: the image takes static files from static-root beside manage.py",
          'set STATIC_ROOT = Path(__file__).resolve().parent.parent / "static-root"'),
     Need("slipway.E009", lambda: not production() or not settings.DEBUG,
          "DEBUG is on in production: error pages show settings to visitors", "set DEBUG = False"),
@@ -79,9 +79,9 @@ NEEDS = [
     Need("slipway.E012", lambda: not celery() or has_app("django_celery_beat"),
          "INSTALLED_APPS has no django_celery_beat, which stores beat's schedule", 'add "django_celery_beat"'),
     Need("slipway.E013", lambda: not setting("READINESS_BEAT") or names(settings.READINESS_BEAT),
-         "READINESS_BEAT names no checks", 'set READINESS_BEAT = {"worker": "slipway.health.checks.worker", …}'),
+         "READINESS_BEAT is malformed", 'set READINESS_BEAT = {"worker": "slipway.health.checks.worker", …}'),
     Need("slipway.E014", lambda: not env.asked or env.examples is not None,
-         "the settings read env, but nothing reports its problems", "end them with env.check()"),
+         "nothing reports missing or malformed variables", "end the settings with env.check()"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Read settings from the environment and report all problems at once."""
+"""Read settings from the environment and report all problems together."""
 
 import os
 import re
@@ -21,7 +21,7 @@ class Required:
 
 REQUIRED = Required()
 # Old variable → its new name (and how to convert the value).
-RENAMED = {"DATABASE_TIMEOUTS": "DATABASE_POOLER (true for false)"}
+RENAMED = {"DATABASE_TIMEOUTS": "DATABASE_POOLER to the opposite value"}
 POSTGRES = "postgres://user:password@db.example:5432/name"
 MALFORMED = (ValueError, ArithmeticError, TypeError, LookupError)  # errors that a parser may raise
 
@@ -47,12 +47,12 @@ class Env:
     An empty variable counts as not set. NAME_FILE may replace any NAME: it is the path of a file with the value. So
     secrets stay out of the environment, and values may have several lines.
 
-    A missing or malformed variable gets its example's value, so all settings load, and `check` reports all problems.
+    The argument `example` replaces a malformed value or a missing required one, so `check` can report all problems.
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.variables = variables
-        self.problems: dict[str, bool | None] = {}  # problem → None: each check reports it; else only check(this value)
+        self.problems: dict[str, bool | None] = {}  # problem → x: check(examples=x) reports it; None: every check does
         self.examples: bool | None = None  # the argument of check(); None before check() is called
         self.asked = ""  # the name of the first variable that was read
 
@@ -67,8 +67,8 @@ class Env:
             self.problem(problem)
 
     def problem(self, text: str, examples: bool | None = None) -> None:
-        """Record a problem. If `examples` is None, every `check` reports the problem, else only check(examples). If
-        this check has already run, raise SettingsError at once."""
+        """Record a problem for check(examples), or for every `check` if `examples` is None. If such a check has already
+        run, raise SettingsError at once."""
         self.problems.setdefault(text, examples)
         if self.examples is not None and (faults := self.faults(self.examples)):
             raise SettingsError(faults)
@@ -86,7 +86,7 @@ class Env:
         try:
             value = Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
         except (OSError, ValueError) as error:
-            self.problem(f"{name}_FILE names a file that cannot be read: {getattr(error, 'strerror', '') or 'no text'}")
+            self.problem(f"{name}_FILE names an unreadable file: {getattr(error, 'strerror', '') or 'not UTF-8 text'}")
             return ""
         if not value:
             self.problem(f"{name}_FILE names an empty file")
@@ -105,8 +105,8 @@ class Env:
         return example
 
     def parsed(self, name: str, parse: Callable[[str], T], default: D | Required, example: str) -> T | D:
-        """Return the variable's parsed text, or `default` if the variable is not set. If `parse` raises ValueError,
-        record a problem with the error's text ("is not …") and the example. Leave out the value: it may be secret."""
+        """Return the variable's parsed text, or `default` if the variable is not set. If the text is malformed, or
+        required and missing, record a problem without the text (it may be secret), and return the parsed example."""
         given = self.given(name)
         if given:
             try:

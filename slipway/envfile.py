@@ -1,11 +1,11 @@
 """Reads env files: .env, those of `docker run --env-file` and the deployer's. It uses only the standard library of
-Python 3.9, because the agent runs it on hosts. The shell script docker-runner reads env files too.
+Python 3.9, because the deployer's agent runs it on hosts. The shell script docker-runner reads env files too.
 
-Docker and shells read this syntax in the same way: one `KEY=value` per line; no quotes, no `export`, no `$NAME`;
-`#` starts a comment line. tests/host/test_env_files.py tests that all programs read files alike.
+Docker reads this syntax in the same way: one `KEY=value` per line; no quotes around the value, no `export`; `$NAME`
+stays as it is; `#` starts a comment line. tests/host/test_env_files.py tests that all programs read files alike.
 
-`python -S -m slipway.envfile COMMAND…` adds the variables of the file that SETTINGS_FILE names to the environment, then
-executes the command. Variables that are already set stay.
+`python -S -m slipway.envfile COMMAND…` adds the variables in the file $SETTINGS_FILE to the environment, then executes
+the command. Variables that are already set stay.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ FORMS = ("", ".gz", ".br")  # a file and its compressed forms
 
 
 def main(args: list[str]) -> None:
-    if not args:  # no folder was named: `manage.py collectstatic` needs none
+    if not args:  # called without a folder, like `manage.py collectstatic`
         return print("collectstatic: nothing to do, because the image already has its static files. To copy them for a "
                      "web server, run docker-run.sh collectstatic /static")
     place, *command = args

@@ -72,7 +72,7 @@ class DatabaseStorage(Storage):
         return urljoin(base_url, (filepath_to_uri(name) or "").lstrip("/"))
 
     def delete(self, name: str) -> None:
-        """Delete the file if it exists. Do not load its data, as Django would if a signal has receivers."""
+        """Delete the file if it exists. `defer` keeps Django from loading the data for receivers of delete signals."""
         if not name:
             raise ValueError("The name must be given to delete().")
         blobs = self.blobs(name)
@@ -116,7 +116,7 @@ class DatabaseStorage(Storage):
 
     def _open(self, name: str, mode: str = "rb") -> StoredFile:
         if mode not in ("r", "rb"):
-            raise ValueError(f"files in the database open only to read (r, rb), not {mode!r}: write with save()")
+            raise ValueError(f"mode {mode!r} is neither r nor rb: to write a file to the database, use save()")
         return StoredFile(self.find(name), self.using, mode)
 
 

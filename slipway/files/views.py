@@ -25,7 +25,7 @@ SHOWN = {"png": "image/png", "jpeg": "image/jpeg", "jpg": "image/jpeg", "gif": "
 INERT = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff",
          "Cross-Origin-Resource-Policy": "same-origin", "Accept-Ranges": "bytes"}
 RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
-LONG = 32 * 1024 * 1024  # bytes of a response that nginx buffers: while it sends more, a slow client occupies a thread
+LONG = 32 * 1024 * 1024  # bytes that nginx buffers: if a response is longer, a slow client occupies a thread
 places = threading.BoundedSemaphore(max(1, Env(os.environ).number("WEB_THREADS", 4, least=1) // 2))
 
 
@@ -47,8 +47,8 @@ def serve(request: HttpRequest, name: str) -> HttpResponseBase:
 
 
 def part(request: HttpRequest, size: int, etag: str) -> tuple[int, int] | None:
-    """Return (start, stop) of the requested bytes. If the file has none of them, start ≥ stop. Return None for the
-    whole file if there is no Range, if there are several, or if If-Range is a date (too coarse) or another ETag."""
+    """Return (start, stop) of the requested bytes; start ≥ stop if the file has none of them. Return None (whole file)
+    without one valid Range, if If-Range is a date (too coarse) or another ETag, or if an empty file is read from 0."""
     match = RANGE.fullmatch(request.headers.get("Range", "")) if request.method == "GET" else None
     if not match or not (match[1] or match[2]) or request.headers.get("If-Range", etag) != etag:
         return None
@@ -76,7 +76,7 @@ def answer(request: HttpRequest, reader: Reader, name: str, asked: tuple[int, in
         return kind(in_turns(reader, stop), status=status, headers=headers)
     if stop - start > LONG:
         if not places.acquire(blocking=False):
-            return HttpResponse(status=429, headers={"Retry-After": "5"})  # a 503 would count as the release's error
+            return HttpResponse(status=429, headers={"Retry-After": "5"})  # not 503: a deploy counts 5xx as errors
         kind = Long
     return kind(following(reader, stop), status=status, headers=headers)
 

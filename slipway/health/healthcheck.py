@@ -1,9 +1,9 @@
-"""`python -m slipway.health.healthcheck` exits with 0 if this container works, else with 1 and one line. Web must
-answer /healthz; worker and beat must touch a file regularly. If none of the three has started, the exit code is 0,
-or 1 if the argument ROLE names the one that should run.
+"""`python -m slipway.health.healthcheck [ROLE]` exits with 0 if this container works; else it prints the reason and
+exits with 1. Web must answer /healthz; worker and beat must touch a file regularly. If none of the three has started,
+the exit code is 0, or 1 if ROLE is given.
 
 `… ready [HOW]` first checks readiness: web's /readyz, a worker's READY_FILE, or the test HOW (`ready` in
-[process.NAME] of production.toml). After its first success, it checks as above. Engines with a single check need it.
+[process.NAME] of production.toml). After its first success, it checks as above: for engines with only one health check.
 """
 
 import contextlib
@@ -99,21 +99,21 @@ def own(how: str) -> str:
 def seconds(what: str) -> str:
     began = int(Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - began
-    return "" if age >= int(what) else f"it has run for only {age:.0f} s"
+    return "" if age >= int(what) else f"the process has run for only {age:.0f} s"
 
 
 def file(_: str) -> str:
     path = os.environ.get("READY_FILE")
     if not path:
-        return "READY_FILE is not set, so it cannot show that it is ready"
-    return "" if os.path.exists(path) else "it has not made its READY_FILE"
+        return "READY_FILE is not set: readiness cannot be checked"
+    return "" if os.path.exists(path) else "the process has not created its READY_FILE"
 
 
 def port(what: str) -> str:
     try:
         socket.create_connection(("localhost", int(what)), 4).close()
     except OSError as error:
-        return f"it does not listen at port {what}: {error.strerror or error}"
+        return f"port {what} does not answer: {error.strerror or error}"
     return ""
 
 
@@ -122,8 +122,8 @@ def page(what: str) -> str:
     try:
         status = ask(None, int(number.removeprefix(":") or 8000), slash + path)
     except (OSError, http.client.HTTPException) as error:
-        return f"it does not answer: {error}"
-    return "" if 200 <= status < 400 else f"it answers {status} to {slash}{path}"
+        return f"the process does not answer: {error}"
+    return "" if 200 <= status < 400 else f"the process answers {status} to {slash}{path}"
 
 
 WAYS: dict[str, Callable[[str], str]] = {"seconds": seconds, "file": file, "port": port, "http": page}

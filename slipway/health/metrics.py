@@ -25,7 +25,7 @@ from . import process
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 values.ValueClass = values.MultiProcessValue(lambda: process.worker) if FOLDER else values.MutexValue
 
-METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # others are "OTHER", as visitors may invent any
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # others → "OTHER": visitors must not add series
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 SECONDS = (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)
 
@@ -36,7 +36,7 @@ DURATION = Histogram("http_request_duration_seconds", "Time until the answer was
 IN_FLIGHT = Gauge("http_requests_in_flight", "Requests in progress.",
                   registry=REGISTRY, multiprocess_mode="livesum")
 WEBSOCKETS = Gauge("websockets_open", "Open websockets.", registry=REGISTRY, multiprocess_mode="livesum")
-LOST = Counter("log_lines_lost", "Log lines lost because nobody read them in time.", registry=REGISTRY)
+LOST = Counter("log_lines_lost", "Log lines lost because Docker read too slowly.", registry=REGISTRY)
 PID = Gauge("worker_pid", "Process id.", registry=REGISTRY, multiprocess_mode="liveall")
 
 PARTS = {"worker": None, "beat": None, "waiting": None, "dead": None}

@@ -7,7 +7,7 @@ from django.db import connection
 
 from .. import readiness
 
-ENV = "Is the server up that {} in .env names?"
+ENV = "Is the server of {} in .env running?"
 CURES = {  # part → (command to type in development, or "" if none helps; the text after it)
     "database": ("", ENV.format("DATABASE_URL")),
     "migrations": ("make migrate", "to update the database."),

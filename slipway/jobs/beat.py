@@ -84,7 +84,7 @@ class Scheduler(DatabaseScheduler):
 
     def load(self) -> None:
         entries = self.app.conf.beat_schedule
-        # Without READINESS_BEAT no check reads the heartbeat. A project with its own Celery app may lack slipway.tasks.
+        # Without READINESS_BEAT no check needs the heartbeat, and a project's own Celery app may lack slipway.tasks.
         if getattr(settings, "READINESS_BEAT", {}):
             entries.setdefault("heartbeat", HEARTBEAT)
         for entry in entries.values():

@@ -21,7 +21,7 @@ DEAD = "celery.dead"
 MARK = "dead"  # header of a task that was given up: when, and why
 LIMIT = 5  # deliveries before a task is given up, if its worker was lost each time
 OF_DELIVERY = ["application_headers", "content_type", "content_encoding", "headers", "delivery_info", "delivery_tag",
-               "body_encoding"]  # not copied: they describe one delivery, not the task
+               "body_encoding"]  # republish sets these itself, or they belong to one delivery
 
 
 def hold(app: Celery) -> float:

@@ -24,7 +24,7 @@ breaker = Breaker("broker")
 
 OUTAGES = "outages"  # header: how often the task met a database outage
 LONGEST = 60  # longest delay in seconds before the next attempt
-DUE = "due"  # header: the time when a task is due, if that is later than a worker may keep its message
+DUE = "due"  # header: the task's due time, if its delay is longer than deliveries.hold()
 
 
 class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time

@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 LOOK = 0.2  # seconds between checks whether the file worker.pause exists
 BACK = 5  # seconds until a task that this release does not know goes back to the queue; doubles each time
-TRIES = 7  # times that such a task goes back to the queue, within ten minutes in all
-MANY = 1000  # most unknown tasks kept at a time: more would fill memory
+TRIES = 7  # requeues of such a task, which take about ten minutes in all
+MANY = 1000  # limit of unknown tasks kept: further ones become dead tasks at once
 
 
 class Consumer(BaseConsumer):
@@ -86,7 +86,7 @@ class Consumer(BaseConsumer):
         return bool(had and headers.get("task") in self.strategies and not waits)
 
     def on_unknown_task(self, body: Any, message: Message, exc: Exception) -> None:
-        """Requeue the unknown task after a delay. After TRIES such attempts, move it to the queue of dead tasks."""
+        """Requeue the unknown task after a delay. After TRIES requeues, or if MANY are kept, make it a dead task."""
         tries = deliveries.headers(message).get("unknown", 0)
         if tries >= TRIES or sum("unknown" in headers for _, (*_, headers) in self.kept.values()) >= MANY:
             return deliveries.bury(self.app, message, "no release knows it")

@@ -107,7 +107,7 @@ class Files(SimpleTestCase):
 
     def test_a_file_that_cannot_be_read(self) -> None:
         """A file that is missing, a folder, empty or not text is one problem, which omits the path."""
-        for content, word in ((None, "No such file"), (b"", "empty"), (b"\n", "empty"), (b"\xff\xfe", "no text")):
+        for content, word in ((None, "No such file"), (b"", "empty"), (b"\n", "empty"), (b"\xff\xfe", "not UTF-8")):
             problems = self.text(content)[1]
             self.assertEqual(len(problems), 1)
             self.assertIn(word, problems[0])

@@ -67,7 +67,7 @@ def test_a_worker_is_ready_when_it_takes_tasks(check, tmp_path):
     """A worker must be ready only once; then only its rounds count."""
     (tmp_path / "role").write_text("worker")
     (tmp_path / "alive").touch()
-    assert check("ready") == "healthcheck: it has not made its READY_FILE"
+    assert check("ready") == "healthcheck: the process has not created its READY_FILE"
     for state, said in (("paused", "healthcheck: worker takes no tasks yet"), ("consuming", ""), ("paused", "")):
         (tmp_path / "file").write_text(f"{state} v1")
         assert check("ready") == said
@@ -81,10 +81,10 @@ def test_a_process_of_a_teams_is_ready_as_the_toml_says(check, tmp_path):
         listening.bind(("127.0.0.1", 0))
         closed = listening.getsockname()[1]
         for how, said in (
-                (f"http :{number}/ill", "it answers 404 to /ill"),
-                (f"port {closed}", f"it does not listen at port {closed}: Connection refused"),
-                (f"http :{closed}/well", "it does not answer: [Errno 111] Connection refused"),
-                ("file", "it has not made its READY_FILE"), ("seconds 2000000000", "it has run for only "),
+                (f"http :{number}/ill", "the process answers 404 to /ill"),
+                (f"port {closed}", f"port {closed} does not answer: Connection refused"),
+                (f"http :{closed}/well", "the process does not answer: [Errno 111] Connection refused"),
+                ("file", "the process has not created its READY_FILE"), ("seconds 2000000000", "the process has run "),
                 *((wrong, f"'{wrong}' is none of: seconds N, ") for wrong in ("port x", "nothing", "http :x/"))):
             assert check("ready", how).startswith(f"healthcheck: {said}"), how
         (tmp_path / "file").touch()

@@ -101,7 +101,7 @@ class Storage(TestCase):
             self.assertTrue(b"".join(file.chunks()) == LONG)
         self.assertTrue(file.open().read() == LONG)
         self.assertEqual(default_storage.open("t", "r").readlines(), ["ä\n", "b\n"])
-        with self.assertRaisesMessage(ValueError, "write with save()"):
+        with self.assertRaisesMessage(ValueError, "use save()"):
             default_storage.open("a", "wb")
         Chunk.objects.filter(number=1).delete()
         with self.assertRaises(OSError):
