@@ -66,7 +66,7 @@ def broker_options(url: str, time_limit: int, role: str) -> dict[str, Any]:
     task, so that only tasks of killed workers run again.
     """
     options: dict[str, Any] = {"confirm_publish": True}
-    # A call may wait for up to three of these timeouts: for message, channel and connection.
+    # A call may wait for such a timeout up to three times: for connection, channel and message.
     haste: dict[str, Any] = {"max_retries": 0, "read_timeout": 0.5, "write_timeout": 0.5}
     if url.startswith("redis"):
         options = {"visibility_timeout": time_limit + 60, "socket_keepalive": True, "socket_connect_timeout": 3}

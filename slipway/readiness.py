@@ -73,7 +73,7 @@ class Part:
         self.down = False
 
     def attempt(self) -> Attempt:
-        """Return the check's run if it still runs or has just ended; else start and return a new run."""
+        """Return the check's current run. First start a new run if there is none or `may_start` permits it."""
         with self.lock:
             if self.current is None or self.may_start(self.current):
                 self.current = Attempt(self.check)

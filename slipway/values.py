@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 SAMPLE = re.compile(r"insecure|change.?(me|it|this)|example|sample|development|only-for|your.?secret|openssl",
                     re.IGNORECASE)
 BLOBS = "slipway.files.storage.DatabaseStorage"
-KEY = "what-this-prints: openssl rand -hex 32"  # an example of a secret key
+KEY = "<output of: openssl rand -hex 32>"  # an example of a secret key
 STORAGE = "s3://key:secret@s3.example/bucket"  # an example of a storage URL
 
 
@@ -32,7 +32,7 @@ def site(text: str) -> Site:
     if url.path not in ("", "/") or url.query or url.fragment or url.username:
         raise ValueError("has more than a host name and a port")
     if url.scheme == "http" and not is_local(url.hostname):
-        raise ValueError("is not https; only http://localhost may do without")
+        raise ValueError("is not https; http is allowed only for localhost")
     port = f":{url.port}" if url.port not in (None, 443) else ""
     return Site(url.hostname, f"{url.scheme}://{url.netloc}", url.scheme == "https", port)
 

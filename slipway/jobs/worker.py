@@ -91,7 +91,7 @@ class Consumer(BaseConsumer):
         if tries >= TRIES or sum("unknown" in headers for _, (*_, headers) in self.kept.values()) >= MANY:
             return deliveries.bury(self.app, message, "no release knows it")
         seconds = min(BACK * 2 ** tries, deliveries.hold(self.app))
-        logger.warning("unknown task %s: put back into the queue in %d s", deliveries.name(message), seconds)
+        logger.warning("unknown task %s: goes back to the queue in %d s", deliveries.name(message), seconds)
         self.keep(message, seconds, unknown=tries + 1)
 
     def on_unknown_message(self, body: Any, message: Message) -> None:

@@ -1,8 +1,5 @@
 """Atomic, durable file writes, and locks. Readers find a file's old or new content, never a part, even if the writer is
-killed or the power fails; see docs/files.md.
-
-It uses only the standard library of Python 3.9, because the agent contains files.py and runs on hosts.
-"""
+killed or the power fails; see docs/files.md."""
 
 from __future__ import annotations
 

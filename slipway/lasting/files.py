@@ -1,4 +1,5 @@
-"""Replaces files and symlinks atomically, and locks files that may be replaced. The agent contains this module."""
+"""Replaces files and symlinks atomically, and locks files that may be replaced. The deployer's agent, which runs on
+hosts, contains this file: use only the standard library of Python 3.9."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ def write_replace(path: str | os.PathLike[str], content: str | bytes, mode: int 
 
 def write_beside(path: str | os.PathLike[str], content: str | bytes, mode: int = 0o644,
                  owner: tuple[int, int] | None = None) -> str:
-    """Write and sync PATH.new; return its path. Until `move` renames it, no other process may write it."""
+    """Write and sync PATH.new; return its path. It is not locked: call `move` before another process writes PATH."""
     with written(path, content, mode, owner) as new:
         return new
 
@@ -93,7 +94,7 @@ def end(new: str) -> None:
         with contextlib.suppress(FileNotFoundError), locked(new, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK):
             remove(new)
     except OSError as error:
-        if error.errno != errno.ELOOP:  # ELOOP: the path is a symlink; writers make none
+        if error.errno != errno.ELOOP:  # ELOOP: the path is a symlink, so no `written` is using it
             raise
         remove(new)
 
@@ -103,9 +104,9 @@ def end(new: str) -> None:
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str], flags: int = os.O_RDONLY, mode: int = 0o666, *, shared: bool = False,
            timeout: float | None = None) -> Iterator[int]:
-    """Open and lock a file or folder, and yield its descriptor. If another process replaces the file meanwhile, open
-    the new file. `flags` and `mode`: see `os.open`. Several processes may hold a `shared` lock. After a wait of
-    `timeout` seconds, raise TimeoutError."""
+    """Open and lock a file or folder, and yield its descriptor. If another process replaces the file during the wait
+    for the lock, open the new file. `flags` and `mode`: see `os.open`. Several processes may hold a `shared` lock.
+    After a wait of `timeout` seconds, raise TimeoutError."""
     until = None if timeout is None else time.monotonic() + timeout
     while True:
         number = os.open(path, flags, mode)

@@ -34,7 +34,7 @@ class Output(io.RawIOBase):
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.reset()
-        # A fork waits for self.lock. The thread takes other locks only inside it: so no child process gets a held lock.
+        # A fork waits for self.lock: otherwise a child could inherit a metric's lock that `drop` holds at this moment.
         os.register_at_fork(before=lambda: self.lock.acquire(), after_in_parent=lambda: self.lock.release(),
                             after_in_child=self.reset)
         atexit.register(self.finish)
@@ -115,7 +115,7 @@ def install() -> None:
     """Make stdout and stderr non-blocking if they are pipes or terminals; files never block."""
     for name, fd in (("stdout", 1), ("stderr", 2)):
         if (opened := reopen(fd)) is not None:
-            stream = io.TextIOWrapper(  # type: ignore[type-var]  # it needs no buffer
+            stream = io.TextIOWrapper(  # type: ignore[type-var]  # a raw stream works, too
                 Output(opened), "utf-8", "backslashreplace", line_buffering=True)
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)  # Celery's signal handlers write to sys.__stdout__ or sys.__stderr__

@@ -23,7 +23,7 @@ def prepare(write: Write) -> None:
     try:
         migrate(write) if is_own() else tell(write)
     finally:
-        connection.close()  # the next process opens its own
+        connection.close()  # child processes open their own
 
 
 def tell(write: Write) -> None:
@@ -44,7 +44,7 @@ def migrate(write: Write) -> None:
             except Exception as error:
                 failed = next(iter(pending()), "a migration")
                 raise CommandError(
-                    f"{failed} failed on {where()}: {said(error)}. To see where: make migrate") from error
+                    f"{failed} failed on {where()}: {said(error)}. For the traceback: make migrate") from error
             write(f"{len(missing)} migrations applied to {where()}")
         connection.close()
 

@@ -1,7 +1,8 @@
 """The verdict of django-migration-linter on each migration (does old code still work after the migration?), as JSON.
 
 The image's build runs `python -m slipway.schema.verdicts FILE PINS…`, which adds verdicts for the database of
-TEST_DATABASE_URL to FILE. With --hold it only checks FILE, and exits with 1 if FILE is outdated. FILE in the image:
+TEST_DATABASE_URL to FILE. PINS are files that pin versions, such as requirements.txt. With --hold it only reads FILE,
+and exits with 1 if migrations must be judged again. FILE in the image:
 {"version": 2, "of": "…", "vendors": {"postgresql": {"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …},
 "failed": {}, "again": {}}
 
@@ -30,8 +31,8 @@ from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
 
 from slipway.schema.tables import NOBODY, Tables, Told
 
-ROOT = Path.cwd()  # the project's folder: if its files or the pins change, verdicts must be made again
-VENDORS = {"postgresql", "sqlite"}  # the databases for which a build judges migrations
+ROOT = Path.cwd()  # the project's folder
+VENDORS = {"postgresql", "sqlite"}  # databases for which a build judges migrations
 APART = {"__pycache__", "locale", "media", "static", "templates"}  # folders that migrations do not read
 CURES = {
     "NOT_NULL": "give it db_default=…, or null=True in this release, and NOT NULL in the next one",
@@ -91,8 +92,8 @@ class Verdicts(MigrationLinter):
             verdict["since"] = since
 
     def since(self, migration: Migration) -> list[str]:
-        """Return the migrations that created the tables in this migration's errors. Return [] if RunPython,
-        RunSQL, unknown SQL or an error about several tables makes these tables uncertain."""
+        """Return the migrations that created the tables of this migration's errors: a release without them is safe.
+        Return [] if the tables are unknown (RunPython, RunSQL, unknown SQL, an error about several tables)."""
         key = migration.app_label, migration.name
         if key not in self.sql or self.analyse_data_migration(migration)[0]:
             return []
@@ -157,7 +158,7 @@ def first_line(error: BaseException) -> str:
 
 
 def breaks(error: BaseException) -> bool:
-    """Return True if the server or its connection failed; False for SQLite, as wrong SQL there raises such errors."""
+    """Return True if the server or its connection failed; False for SQLite: there wrong SQL raises the same errors."""
     return isinstance(error, (OperationalError, InterfaceError)) and connection.vendor != "sqlite"
 
 
@@ -179,7 +180,7 @@ def data() -> list[Path]:
 
 
 def depends(pins: Iterable[Path]) -> str:
-    """Return a hash of all inputs: pins (requirements.txt), migrations, modules and files that they may use."""
+    """Return a hash of all inputs: Python's version, `pins`, migrations, and all files that migrations may use."""
     modules = {migration.__module__ for migration in MigrationLoader(None).disk_migrations.values()}
     own = {name for name, module in sys.modules.items()
            if ROOT in Path(getattr(module, "__file__", None) or "/").parents}
@@ -204,7 +205,7 @@ def read(path: Path, of: str) -> dict[str, Any]:
 
 
 def ask(found: dict[str, Any]) -> None:
-    """Add to `found`, the file's content, verdicts for the connected database or the error that prevents verdicts."""
+    """Judge all migrations on the connected database. Add the verdicts or the error to `found`, FILE's content."""
     for outcome in ("vendors", "failed", "again"):
         found[outcome].pop(connection.vendor, None)
     try:

@@ -1,5 +1,5 @@
-"""The file web.plan beside the slot's socket. It lists this release's migrations, with an X if applied.
-A deploy reads this file, because starting a container to list migrations would take longer.
+"""The file web.plan beside web.sock in /run/APP/a or b. It lists this release's migrations, with an X if applied, or is
+"unknown". A deploy reads it, because starting a container for this would take longer.
 
     release build-42
     [X]  accounts.0001_initial

@@ -142,7 +142,7 @@ class EagerTest(SimpleTestCase):
     """With the test settings, a test gets what a task returns or raises."""
 
     def test_result_and_error(self) -> None:
-        with self.assertNoLogs("kombu"):  # the first task of a process looks up the broker, which has no host here
+        with self.assertNoLogs("kombu"):  # kombu would warn if the broker's URL had no host
             celery.app.connection_for_write().info()
             self.assertEqual(divide.delay(2).get(), 3)
         with self.assertRaises(ZeroDivisionError):

@@ -134,7 +134,7 @@ class Hasher(TestCase):
         with self.settings(PASSWORD_HASHERS=["slipway.security.hashers.Argon2"]):
             user = USERS.create_user("ann", password=PASSWORD)
             start = time.monotonic()
-            for name in ("ann", "nobody"):  # unknown names are hashed too, so that an attacker cannot tell
+            for name in ("ann", "nobody"):  # unknown names get the same answer: nobody learns which names exist
                 with hashers.seat(), hashers.seat():
                     answer = self.client.post(reverse("admin:login"), {"username": name, "password": PASSWORD})
                 self.assertEqual(answer.status_code, 429)

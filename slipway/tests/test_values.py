@@ -9,8 +9,8 @@ from .. import production, values
 
 class Site(SimpleTestCase):
     def test_taken(self) -> None:
-        """A public site is secure, and only its own host is allowed. Only a site on this machine may do without https,
-        and all local names are then allowed."""
+        """A public site is secure, and only its own host is allowed. Only a site on this machine may use http, and
+        all local names are then allowed."""
         site = values.site("https://shop.example:8443/")
         self.assertEqual((site.host, site.origin, site.secure), ("shop.example", "https://shop.example:8443", True))
         self.assertEqual(production.hosts(site), ["shop.example"])
@@ -39,7 +39,7 @@ class Secrets(SimpleTestCase):
         """Secrets that are short, repetitive, from samples, or unfit for a header are refused."""
         for parse, text in ((parse, text) for parse, texts in (
                 (values.secret_key, ("x", self.RANDOM[:49], "x" * 80, "abcabcabc" * 9, "django-insecure-" + self.RANDOM,
-                                     "what-this-prints: openssl rand -hex 32 0123456789abcdef")),
+                                     "<output of: openssl rand -hex 32> 0123456789abcdef")),
                 (values.secret_keys, (f"{self.RANDOM},",)),
                 (values.token, ("s3cret-token", "0123456789abcdef012", "x" * 64, "changeme-0123456789abcdef",
                                 "0123456789 abcdef 0123456789", "0123456789abcdef0123456789abcdef\xfc"))

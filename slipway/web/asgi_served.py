@@ -1,5 +1,5 @@
-"""The ASGI application that gunicorn serves. It logs requests as the WSGI application does.
-When its worker stops, the application ends open event streams, so that browsers reconnect to another worker."""
+"""The ASGI application that gunicorn serves. It logs requests as gunicorn does for WSGI. When its worker stops,
+the application ends open event streams, so that browsers reconnect to another worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from .. import asgi  # noqa: F401: sets Django up, so it is the first import
+from .. import asgi  # noqa: F401: sets Django up before the imports below
 from ..health import metrics
 from ..health.probes import answered
 from ..logs import request_id

@@ -67,8 +67,8 @@ try:
     drain = env.number("DRAIN", 0)
     asgi = getattr(settings, "SERVER", "wsgi") == "asgi"
     if asgi and not find_spec("uvicorn"):
-        env.problem("SERVER is asgi, which needs uvicorn (and websockets, if you use these): add it to requirements.in,"
-                    " then make requirements")
+        env.problem("SERVER is asgi: add uvicorn (and websockets, if used) to requirements.in, then run: make"
+                    " requirements")
     env.check()
 except SettingsError as error:
     error.leave()
@@ -80,7 +80,7 @@ wsgi_app = "slipway.web.gunicorn:load()"
 over_socket = os.environ.get("SOCKET")
 slot = over_socket if over_socket and os.path.isabs(over_socket) else None  # on a host: /run/APP/SLOT/web.sock
 bind = [f"unix:{over_socket}" if over_socket else f"0.0.0.0:{port}"]
-umask = 0o111  # all users may use the socket, but its folder limits access: so nginx needs no group of the app
+umask = 0o111  # any user may use the socket, but its folder limits access: nginx's user need not be in the app's group
 worker_class = f"slipway.web.{'asgi_worker' if asgi else 'gunicorn_worker'}.Worker"
 worker_tmp_dir = SHM
 timeout = 30
@@ -109,7 +109,7 @@ logger_class = Logger
 
 @cache
 def make_folder() -> None:
-    """Create the folder for metrics, which must exist before the project is loaded. Later calls do nothing."""
+    """Create the folder for metrics, which must exist before the project is loaded."""
     folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=SHM)
     atexit.register(remove, folder, os.getpid())
 
@@ -119,7 +119,7 @@ def remove(folder: str, pid: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-# gunicorn calls these functions in this order. If it does not preload, it calls `load` after post_fork.
+# gunicorn calls these hooks in this order, but child_exit after worker_exit and, without preload, load after post_fork.
 def load() -> Any:
     """Return the WSGI or ASGI application. After an error, exit with 3, so that gunicorn starts no more workers."""
     make_folder()
@@ -145,7 +145,7 @@ def on_starting(server: Arbiter) -> None:
 
 def put_off_end(server: Arbiter, seconds: int) -> None:
     """Change `server`: after the first TERM it stops only after `seconds`. Until then it serves as usual and replaces
-    workers that die. A second TERM stops it at once. INT and QUIT work as before."""
+    workers that die. A second TERM stops it at once."""
     end = server.handle_term
 
     def begin() -> None:

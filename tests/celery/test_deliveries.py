@@ -191,7 +191,7 @@ def test_unknown_tasks_do_not_circle_for_ever(rabbitmq_jobs):
     with rabbitmq_jobs.worker(SHORT="1") as worker:
         rabbitmq_jobs.send("app.send_task('shop.tasks.nothing')")
         wait_until(lambda: "shop.tasks.nothing[" in worker.output(), 60, "it is given up")
-        assert worker.output().count("unknown task shop.tasks.nothing: put back") == 3
+        assert worker.output().count("unknown task shop.tasks.nothing: goes back") == 3
     count, said = rabbitmq_jobs.dead()
     assert count == 1 and "shop.tasks.nothing: no release knows it" in said
 

@@ -80,4 +80,4 @@ def test_a_migration_that_fails(clone):
         done = clone.run("python", *words)
         told = [line for line in done.stdout.splitlines() if "accounts.0002_wrong" in line]
         assert done.returncode == 1 and "Traceback" not in done.stdout, done.stdout
-        assert len(told) == 1 and "nonsense" in told[0] and told[0].endswith("To see where: make migrate"), done.stdout
+        assert len(told) == 1 and "nonsense" in told[0] and told[0].endswith("the traceback: make migrate"), done.stdout

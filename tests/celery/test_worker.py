@@ -52,7 +52,7 @@ def test_an_unknown_task_is_not_lost(clone, tmp_path):
     with clone.start(*PATIENT, READY_FILE=ready, DJANGO_SETTINGS_MODULE="project.settings") as old:
         wait_until(lambda: said(tmp_path), 60, "the old worker is ready")
         send(clone, "shop.tasks.record")
-        wait_until(lambda: "unknown task shop.tasks.record: put back" in old.output(), 60, "the old worker met it")
+        wait_until(lambda: "unknown task shop.tasks.record: goes back" in old.output(), 60, "the old worker met it")
         with clone.start(*WORKER, RELEASE="v2") as new:
             (tmp_path / "worker.pause").touch()
             wait_until(lambda: notes(clone) == 1, 90, new.output)

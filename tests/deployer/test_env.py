@@ -40,8 +40,8 @@ READ = [  # the input, the names asked for → all problems of the input
     ("A=\n", ["A"], ["no value for A"]), ("A=\n", [], ["A has no value: remove it by env unset"]),
     ("# nothing\n", [], ["nothing to set: give NAME=value lines on stdin"]),
     ("SITE_URL=http://hc.example\nB=2\n", ["SITE_URL", "A"], [
-        "no value for A", "B is not one of the names given", "SITE_URL is not https; only http://localhost may do"
-        " without; for example SITE_URL=https://shop.example"]),
+        "no value for A", "B is not one of the names given", "SITE_URL is not https; http is allowed only for"
+        " localhost; for example SITE_URL=https://shop.example"]),
     ("SITE_URL=https://[planted\n", [], ["SITE_URL is malformed; for example SITE_URL=https://shop.example"]),
     ("SITE_URL=https://hc.example:8443\n", [], []), ("SITE_URL=http://localhost:8000\n", ["SITE_URL"], [])]
 

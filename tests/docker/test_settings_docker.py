@@ -236,8 +236,8 @@ def test_a_manage_py_of_ones_own(tmp_path):
     done = run([sys.executable, "manage.py", "migrate"], cwd=tmp_path, env={
         **LEAST, "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT),
         "DJANGO_SETTINGS_MODULE": "project.settings_docker", "SITE_URL": "http://hc.example"})
-    assert (done.returncode, done.stderr) == (64, "settings: SITE_URL is not https; only http://localhost may do"
-                                                  " without; for example SITE_URL=https://shop.example\n")
+    assert (done.returncode, done.stderr) == (64, "settings: SITE_URL is not https; http is allowed only for"
+                                                  " localhost; for example SITE_URL=https://shop.example\n")
 
 
 def test_where_uploads_are(tmp_path):

@@ -14,8 +14,8 @@ from ...files.folder import Folder
 
 
 class Command(BaseCommand):
-    help = ("Copies new and changed files from one storage to another: database:, the absolute path of a folder, or a "
-            "variable with a STORAGE_URL. You can run it again.")
+    help = ("Copies new and changed files from one storage to another: database:, the absolute path of a folder, or "
+            "the name of a variable with a storage URL.")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("source", metavar="FROM")
@@ -56,7 +56,7 @@ def storage(word: str) -> Any:
     url = word if word.startswith("database:") else env.text(word, "") if re.fullmatch("[A-Z][A-Z0-9_]*", word) else ""
     if not url:
         raise ValueError(f"{word.partition('://')[0]} is neither database:, the absolute path of a folder nor a "
-                         "variable with a STORAGE_URL")
+                         "variable that is set to a storage URL")
     if url.startswith("database:") and not apps.is_installed("slipway.files"):
         raise ValueError("there is no storage in the database: run this command with STORAGE_URL=database:")
     return storages.create_storage(values.storage(url))
@@ -73,7 +73,7 @@ def copy(source: Any, target: Any, name: str) -> bool:
     """Copy a file and return True, or return False if the target has the same content. Replace the target's older
     file. Raise OSError if the target's file is newer, or if the target would change the file's name."""
     if "\\" in name:
-        raise OSError("has a name that other storages refuse: rename the file, and the references to it")
+        raise OSError("has a backslash, which other storages refuse: rename the file, and update the references to it")
     if target.exists(name):
         if target.size(name) == source.size(name) and checksum(target, name) == checksum(source, name):
             return False

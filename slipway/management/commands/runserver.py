@@ -17,7 +17,7 @@ class Command(Runserver):
         if not 0 < int(self.port) < 65536:
             raise CommandError(f"{self.port} is not a port: use one from 1 to 65535, such as make runserver PORT=8001")
         if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":  # once, not at each reload
-            prepare(self.stdout.write if is_own() else lambda line: None)  # if not own, check_migrations() reports
+            prepare(self.stdout.write if is_own() else lambda line: None)  # else check_migrations() prints the warning
         super().run(**options)
 
     def check_migrations(self) -> None:
