@@ -33,7 +33,7 @@ COMMANDS = {  # name of a module in commands/ → its help text
     "releases": "show past releases: when, by whom, and their outcome",
     "logs": "show the logs of web, worker, beat and your own processes",
     "run": "run a one-off command on a host, in the live release",
-    "watch": "check that enough hosts are up and have free disk; alert a hook",
+    "watch": "check that enough hosts are up and no disk is too full; else run a hook",
     "drain": "stop sending visitors to a web host, or resume",
     "env": "stage settings and secrets for the next deploy",
 }
@@ -60,7 +60,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that every command has. They may stand before or after the command's name."""
     add = functools.partial(parser.add_argument, default=argparse.SUPPRESS)
     add("-v", "--verbose", action="store_true", help="show the traceback of an error")
-    add("--config", metavar="FILE", help="the configuration; default: deploy/production.toml, or deploy/$ENV.toml")
+    add("--config", metavar="FILE", help="the configuration; default: HOSTS etc., else $DEPLOY_FOLDER/$ENV.toml")
     add("--ssh-config", metavar="FILE", help="use this ssh_config, not your own; default: $SSH_CONFIG")
     add("--hosts", metavar="A,B", help="only these hosts")
 

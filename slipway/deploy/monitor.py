@@ -65,9 +65,9 @@ class Rules:
     def _stand(self, dark: tuple[str, ...]) -> Iterator[Rule]:
         up, full = len(self.hosts) - len(dark), tuple(host for host, free in self.free.items() if free < self.room)
         yield Rule("hosts_up", up / len(self.hosts) < self.share, dark,
-                   f"{up} of {len(self.hosts)} hosts up, the limit is {self.share * 100:g} %")
+                   f"{up} of {len(self.hosts)} hosts up, the minimum is {self.share * 100:g} %")
         if self.free:
-            yield Rule("disk", bool(full), full, f"{mega(min(self.free.values()))} of disk free, the limit is"
+            yield Rule("disk", bool(full), full, f"{mega(min(self.free.values()))} of disk free, the minimum is"
                                                  f" {mega(self.room)}")
 
     def changes(self, now: float) -> Iterator[tuple[str, Rule]]:

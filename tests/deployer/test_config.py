@@ -89,16 +89,17 @@ WRONG = [
     ("hosts.web1.role", ["web"], ["hosts.web1.role: unknown; did you mean roles?"]),
     ("hosts.web1.address", "-oX=x", ["hosts.web1.address: '-oX=x' is not a name or an address for ssh"]),
     ("hosts.web1.roles", [], [
-        "hosts.web1.roles: is empty: give the host a role, or remove the app from it: provision --remove web1"]),
+        "hosts.web1.roles: is empty: add a role, or delete the host here, then run provision --remove"
+        " root@web1.example"]),
     ("hosts.web2.address", "work", ["hosts.work.address: 'work' is also the address of web2"]),
     ("hosts.web2.roles", ["web", "beat"], ["hosts: only one host may have the role beat, not web2, work"]),
     ("hosts.front.internal", "front.example", [
-        "hosts.front.internal: is needed: set the IP address that it uses to reach the web hosts"]),
+        "hosts.front.internal: must be the IP address from which the balancer reaches the web hosts"]),
     ("hosts.front.roles", ["web"], [
         "hosts.front.balancer: a host with the role web listens on the same ports: use another host"]),
     ("hosts", {}, ["hosts: there is no host: add [hosts.web1]"]),
     ("media", "local", ['media: "local" files would differ between web1, web2; use "database" or "bucket"']),
-    ("app", "shop\n", ["app: 'shop\\n' is not a name of at most 24 small letters, digits and -, a letter first"]),
+    ("app", "shop\n", ["app: 'shop\\n' is not a name of up to 24 characters (a-z, 0-9, -) that begins with a-z"]),
     ("app", "docker", ["app: 'docker' is taken on servers: choose another name"]),
     ("image", "shop:latest", ["image: 'shop:latest' is not an image's name without a tag"]),
     ("rollout", {"bake": True}, ["rollout.bake: True is not a whole number from 0 to 86400"]),
@@ -118,7 +119,7 @@ WRONG = [
     ("process", {"mail": {"command": "x", "ports": ["2525"]}}, [
         "process.mail.ports[0]: '2525' is not a port such as 2525:2525 or 127.0.0.1:2525:2525"]),
     ("process", {"mail": {"command": "x", "overlap": True, "ports": ["25:25"]}}, [
-        "process.mail.ports: cannot go with overlap: two run at once, and only one has the ports"]),
+        "process.mail.ports: needs overlap = false: two containers cannot publish one port at once"]),
     ("hooks", {"soon": "x"}, ["hooks.soon: unknown; keys: before, committed, failed, alert"]),
     ("static.publish", "s3://key:secret@s3.example/shop", [
         "static.publish: 's3://key:secret@s3.example/shop' is not a bucket such as s3://bucket/folder"]),

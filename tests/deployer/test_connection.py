@@ -145,7 +145,7 @@ def test_a_host_that_says_nothing_or_too_much_is_given_up(stub, name, limit, sai
 
 
 @pytest.mark.parametrize("times, limit, said", [
-    (1, 0.5, "no answer within 0.5 s"), (2, 20, "invalid answer .it asked twice for the agent")])
+    (1, 0.5, "no answer within 0.5 s"), (2, 20, "invalid answer .a second request for the agent's code")])
 def test_a_host_gets_the_agent_once(times, limit, said):
     words = ["sh", "-c", f"echo '{WANTED.decode()}';" * times + " exec sleep 60"]
     began = time.monotonic()

@@ -37,7 +37,7 @@ def test_what_is_staged(current, following, values, unset, text):
 READ = [  # the input, the names asked for → all problems of the input
     ("A=1\n-----END\n", [], ["input line 2: not KEY=value", changes.HOLDS_LINES]),
     ("A=1\nA=2\n", [], ["input line 2: A is set a second time"]),
-    ("A=\n", ["A"], ["no value for A"]), ("A=\n", [], ["A has no value: remove it by env unset"]),
+    ("A=\n", ["A"], ["no value for A"]), ("A=\n", [], ["A has no value: give one, or use env unset"]),
     ("# nothing\n", [], ["nothing to set: give NAME=value lines on stdin"]),
     ("SITE_URL=http://hc.example\nB=2\n", ["SITE_URL", "A"], [
         "no value for A", "B is not one of the names given", "SITE_URL is not https; http is allowed only for"
@@ -117,8 +117,8 @@ def test_settings_are_listed_by_name(stage, capsys):
         "work:", "A", "C staged: changed", "D staged: set", "E staged: unset"]
 
 
-AWAY = ("the old settings are back, too; changed: {}; newer values are in APP.env.{}.kept: set them again by make env"
-        " ARGS='set NAME'")
+AWAY = ("the old settings are back; changed: {}; newer ones are in /etc/default/*.env.{}.kept: set them again by make"
+        " env ARGS='set NAME'")
 
 
 def test_a_rollback_tells_what_it_takes_away():

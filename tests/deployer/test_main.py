@@ -27,7 +27,7 @@ def test_a_configuration_is_told_whole(tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
         f"deploy: {tmp_path}/x.toml: {problem}" for problem in (
-            "app: 'Shop' is not a name of at most 24 small letters, digits and -, a letter first",
+            "app: 'Shop' is not a name of up to 24 characters (a-z, 0-9, -) that begins with a-z",
             "hosts.a.roles[0]: 'wroker' is not one of web, worker, beat")]
     assert "Traceback" in deploy("-v", "--config", tmp_path / "x.toml", "config", "check").stderr
     with open("/dev/full", "wb") as full:

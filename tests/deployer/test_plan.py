@@ -123,8 +123,8 @@ UNFIT = {
     "/var/www/shop has 1 MB free, but needs 16 MB": {"free": {"/var/www/shop": 2**20}},
     "/var/log has 1 MB free, but needs 16 MB": {"free": {"/var/log": 2**20}},
     "visitors cannot be watched": {"blind": "visitors cannot be watched"},
-    "90 MB of memory are free, but a second slot needs 95 MB: give the server more, or the app fewer processes"
-    " (WEB_CONCURRENCY, WORKER_CONCURRENCY), or stop the old release of another app there, if it is still warm:"
+    "90 MB of memory are free, but a second release beside the live one needs 95 MB: add memory, lower"
+    " WEB_CONCURRENCY or WORKER_CONCURRENCY, or stop another app's old release that still runs there:"
     " systemctl start OTHER-retire": {"memory": 90 * 2**20},
     "APP.env line 3": {"settings": ["APP.env line 3"]},
     "beat runs, but the host does not have the role beat: run make provision": {
@@ -211,7 +211,7 @@ def test_only_what_was_committed_can_be_gone_back_to(facts):
 DRIFT = {
     "v0 is committed, but not on all hosts: deploy again, or roll back": {
         "tag": {"tag": "v0", "image_id": "sha256:0"}, "slots": slots("v0")},
-    "v0 is live, but v1 is committed": {"slots": slots("v0")},
+    "v0 runs instead of v1, the committed release: deploy again": {"slots": slots("v0")},
     "settings are staged: they go live with the next deploy": {"staged": True},
     "2 lines of releases.log are damaged and ignored": {"torn": 2},
     "a deploy of v2 died; the next deploy or rollback cleans up": {"attempt": {"tag": "v2"}},

@@ -124,7 +124,7 @@ def test_pyinfra_that_is_not_installed_is_said(tmp_path):
     done = run([sys.executable, "-S", "-m", "slipway.deploy", "provision"], cwd=ROOT, env={
         **os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOSTS": "web1", "APP": "shop", "IMAGE": "shop"})
     assert (done.returncode, done.stderr) == (
-        2, "deploy: provisioning needs pyinfra, which is not installed: run make provision\n")
+        2, "deploy: pyinfra is not installed: run this command by make, which installs it\n")
 
 
 SYSTEM = "/etc/systemd/system"

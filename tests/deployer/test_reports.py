@@ -95,8 +95,8 @@ def test_a_host_forges_no_line(fleet):
 
 
 @pytest.mark.parametrize("step, said", [
-    ("pull", "nothing was changed, except that images were pulled"), ("verdicts", TAKEN_BACK[1:] + CURE),
-    ("upload", TAKEN_BACK[1:] + CURE), ("ready", TAKEN_BACK[1:] + CURE)])
+    ("pull", "nothing was changed, except that images were pulled and idle slots stopped"),
+    ("verdicts", TAKEN_BACK[1:] + CURE), ("upload", TAKEN_BACK[1:] + CURE), ("ready", TAKEN_BACK[1:] + CURE)])
 def test_a_step_that_fails_is_told_with_what_became_of_it(fleet, step, said):
     def fail(message):
         return [line({"id": message["id"], "problem": "no room", "more": {"body": "broken", "log": ["boom"]}})]

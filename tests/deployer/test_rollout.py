@@ -125,7 +125,7 @@ def test_what_a_rollback_lets_pass_is_a_line(fleet, tag, answer, allowed, refuse
 
 @pytest.mark.parametrize("fate, kind, said", [
     ("back", DeployError, "taken back: every host is as it was"),
-    (None, Divided, "taken back, but web2 can't be reached: it takes itself back within 30 s of losing"),
+    (None, Divided, "taken back, but web2 can't be reached: each goes back by itself within 30 s of losing"),
     ("stuck", Divided, "web2: could not be taken back completely, see make status")])
 def test_a_host_that_is_lost_on_the_way_is_asked(fleet, fate, kind, said):
     ends = {"web1": {"tag": "v1", "attempt": False}, "web2": None}

@@ -93,8 +93,8 @@ def test_a_hook_that_fails_is_run_again(tmp_path, capfd, silent):
         ("hosts_up", "broken", ["web1"]), ("hosts_up", "over", [])]
     said = [line[len("00:00:00 "):] for line in capfd.readouterr().out.splitlines()]
     assert said.count("hooks.alert: exit code 1: it will be run again") == 3 and said.count("web2: up") == 1
-    assert said[-1] == "shop: hosts_up is over: 2 of 2 hosts up, the limit is 80 %"
-    assert said.count("shop: hosts_up: 1 of 2 hosts up, the limit is 80 %: web1") == 1
+    assert said[-1] == "shop: hosts_up is over: 2 of 2 hosts up, the minimum is 80 %"
+    assert said.count("shop: hosts_up: 1 of 2 hosts up, the minimum is 80 %: web1") == 1
     why = "web1: no answer within 30 s" if silent else "web1: cannot be reached: "
     assert [text for text in said if text.startswith(why)]
     assert all(pipe.gone for pipe in world.connections)

@@ -8,7 +8,7 @@ from e2e.visits import has_none, has_visitors
 from proc import wait_until
 
 pytestmark = pytest.mark.extra
-SILENT = "web2: its web does not answer yet, so balancers send it no visitors: run make deploy, then make provision\n"
+SILENT = "web2: web does not answer yet, so balancers skip this host: run make deploy, then make provision\n"
 ALONE = "on work1: would have no host for visitors: run make undrain HOST=web1"
 
 

@@ -168,7 +168,7 @@ def test_a_host_that_is_cut_off_takes_itself_back(shop):
             wait_until(lambda: "inactive" in host.console("systemctl is-active shop-deploy", check=False).stdout, 60,
                        "the host has taken itself back")
     assert outcome.code == 3, outcome.stderr
-    assert f"{host.name} can't be reached: it takes itself back within 6 s" in outcome.stderr
+    assert f"{host.name} can't be reached: each goes back by itself within 6 s" in outcome.stderr
     assert live(shop) == old
 
 

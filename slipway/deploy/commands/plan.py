@@ -14,8 +14,8 @@ from ..ssh.validate import Tell
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tag", metavar="TAG", help="the release to deploy: a tag of the image")
-    parser.add_argument("--parallel", type=int, metavar="N", help="flip at most N hosts at once; 0: no limit")
-    parser.add_argument("--no-bake", action="store_true", help="commit without watching the release first")
+    parser.add_argument("--parallel", type=int, metavar="N", help="switch at most N hosts at once; 0: no limit")
+    parser.add_argument("--no-bake", action="store_true", help="skip the last watch (`bake` seconds)")
     parser.add_argument("--allow-dirty", action="store_true", help="allow an image with uncommitted changes")
     add_risks(parser)
 
@@ -35,8 +35,8 @@ def deploy_of(fleet: Fleet, args: argparse.Namespace, tell: Tell) -> Rolling:
     if args.tag.endswith("-dirty") and not args.allow_dirty:
         raise Refused(images.DIRTY.format(args.tag))
     if "/" not in fleet.image and fleet.registry != "ssh":
-        raise Refused(f"the image {fleet.image} names no registry, so hosts would pull a stranger's image: set IMAGE in"
-                      " the Makefile to a name such as registry.example/shop, or set registry = \"ssh\"")
+        raise Refused(f"the image {fleet.image} names no registry, so hosts would pull a stranger's image from Docker"
+                      " Hub: set IMAGE in the Makefile to a name like registry.example/shop, or set registry = \"ssh\"")
     if args.parallel is not None and args.parallel < 0:
         raise Refused(f"--parallel {args.parallel}: give a number of hosts, or 0 for no limit")
     options = Options(args.parallel, not args.no_bake, args.allow_incompatible, args.allow_dirty)

@@ -7,7 +7,7 @@ from ..screen import display
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--once", action="store_true", help="check each host once; exit 1 if a rule is broken")
+    parser.add_argument("--once", action="store_true", help="check once; exit 1 if this check fails")
     parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
 
 

@@ -65,7 +65,7 @@ class Fleet:
         return [name for name, process in self.processes.items() if not process.overlap]
 
     def behind_web(self) -> list[str]:
-        """Return the roles that run in slots, except web."""
+        """Return the roles with `overlap`, except web."""
         return [name for name, process in self.processes.items() if process.overlap and name != "web"]
 
     @property

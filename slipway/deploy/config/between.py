@@ -41,7 +41,7 @@ def of_hosts(fleet: Fleet) -> Problems:
 def of_host(host: Host, same_address: list[str]) -> Problems:
     if not host.roles and not host.balancer:
         yield (f"hosts.{host.name}.roles",
-               f"is empty: give the host a role, or remove the app from it: provision --remove {host.name}")
+               f"is empty: add a role, or delete the host here, then run provision --remove {host.address}")
     yield from ((f"hosts.{host.name}.address", f"{host.address!r} is also the address of {other}")
                 for other in same_address if other < host.name)
 
@@ -52,12 +52,12 @@ def of_balancer(host: Host, web: list[Host]) -> Problems:
     if host in web:
         yield f"hosts.{host.name}.balancer", "a host with the role web listens on the same ports: use another host"
     if not is_numeric(host.internal_address):
-        yield f"hosts.{host.name}.internal", "is needed: set the IP address that it uses to reach the web hosts"
+        yield f"hosts.{host.name}.internal", "must be the IP address from which the balancer reaches the web hosts"
 
 
 def of_process(process: Process, limit: int) -> Problems:
     if process.overlap and process.ports:
-        yield f"process.{process.name}.ports", "cannot go with overlap: two run at once, and only one has the ports"
+        yield f"process.{process.name}.ports", "needs overlap = false: two containers cannot publish one port at once"
     way, _, what = process.ready.partition(" ")
     if way == "seconds" and int(what) >= limit:
         yield f"process.{process.name}.ready", f"{what} s must be less than rollout.ready, {limit} s"

@@ -8,8 +8,8 @@ from .checks import (Check, Problems, Required, each_of, flag, list_of, network,
                      table, text)
 
 Keys = dict[str, tuple[Check, Any]]  # key → (check of its value, default)
-# Names that an app cannot have. Provisioning refuses each name that a server already uses, but cannot see these:
-# packages that it installs later use them, or names of nginx's variables begin with them.
+# Names that an app cannot have. Provisioning refuses names in use on a server, but cannot see these: packages not
+# yet installed use them, or nginx's variables begin with them.
 TAKEN = ("docker", "containerd", "nginx", "html", "snippets", "sites-available", "sites-enabled", "modules-available",
          "modules-enabled", "http", "sent-http", "request")
 # Names that a process cannot have, because a unit, container or file on a server, or a command of the image, has them.
@@ -30,7 +30,7 @@ def registry(value: object) -> Problems:
 
 
 def app_name(value: object) -> Problems:
-    yield from text(r"[a-z][a-z0-9-]{0,23}", "a name of at most 24 small letters, digits and -, a letter first")(value)
+    yield from text(r"[a-z][a-z0-9-]{0,23}", "a name of up to 24 characters (a-z, 0-9, -) that begins with a-z")(value)
     if value in TAKEN:
         yield "", f"{shown(value)} is taken on servers: choose another name"
 
@@ -49,7 +49,7 @@ def hosts_with(roles: Sequence[str]) -> Check:
 def process_name(value: object) -> Problems:
     if value in (*BUILT_IN, *NO_PROCESS):
         yield "", "the name is taken: choose another one"
-    yield from text(r"[a-z][a-z0-9]{0,15}", "a name of at most 16 small letters and digits, a letter first")(value)
+    yield from text(r"[a-z][a-z0-9]{0,15}", "a name of up to 16 characters (a-z, 0-9) that begins with a-z")(value)
 
 
 def words(value: object) -> Problems:
@@ -76,7 +76,7 @@ email = text(r"[!-:<-?A-~]+@[!-:<-?A-~]+", "a mail address")
 any_name = text(r"[\s\S]*", "a name")  # between.py checks that the app has a process of this name
 seconds = number(0, 86_400)
 ready = text(rf"seconds \d{{1,4}}|file|port {NUMBER}|http (:{NUMBER})?/[!-~]*",
-             "\"seconds 5\", \"file\", \"port 2525\", \"http /path\" or \"http :8025/path\"")
+             "\"seconds N\", \"file\", \"port N\", \"http /path\" or \"http :N/path\"")
 bucket = text(r"|s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?",
               "a bucket such as s3://bucket/folder")
 proxy = text(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", "an image of HAProxy such as haproxy:lts")

@@ -27,8 +27,8 @@ def gone_back(answers: Mapping[tuple[str, str], Any]) -> dict[str, str]:
     told: dict[str, list[str]] = {}
     for (step, host), answer in answers.items():
         if step == "prepare" and answer.get("kept"):
-            text = (f"the old settings are back, too; changed: {', '.join(answer['changed']) or 'only comments'}; newer"
-                    f" values are in APP.env.{answer['kept']}.kept: set them again by make env ARGS='set NAME'")
+            text = (f"the old settings are back; changed: {', '.join(answer['changed']) or 'only comments'}; newer ones"
+                    f" are in /etc/default/*.env.{answer['kept']}.kept: set them again by make env ARGS='set NAME'")
             told.setdefault(text, []).append(host)
     return {text: ", ".join(hosts) for text, hosts in told.items()}
 
@@ -49,7 +49,7 @@ def read_values(content: bytes, names: Collection[str]) -> dict[str, str]:
         problems += [f"no value for {name}" for name in names if not values.get(name) and not problems]
         problems += [f"{name} is not one of the names given" for name in values if name not in names]
     elif values:
-        problems += [f"{name} has no value: remove it by env unset" for name, value in values.items() if not value]
+        problems += [f"{name} has no value: give one, or use env unset" for name, value in values.items() if not value]
     elif not problems:
         problems.append("nothing to set: give NAME=value lines on stdin")
     if why := wrong_site(values.get("SITE_URL", "")):

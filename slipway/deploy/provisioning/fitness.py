@@ -30,7 +30,7 @@ class Found:
     units: tuple[str, ...] = ()  # the app's units that run or are enabled
     daemon_json: str = ""
     node: bool = False  # the server belongs to a swarm
-    serves: bool = False  # the web on this server is ready
+    serves: bool = False  # this server's web process is ready
     drained: tuple[str, ...] = ()  # hosts that get no visitors from this balancer
     registered: bool = False  # Consul has the app's definition that provisioning wrote
     defined: bool = False  # Consul has a definition of the app that provisioning did not write
@@ -80,8 +80,7 @@ def consul_problems(found: Found, fleet: Fleet, host: Host) -> Iterator[str]:
     if found.defined and consul.registers(fleet, host):
         yield f"has {consul.service_path(fleet.app)}, not made by provisioning: remove it"
     if "consul-agent" in found.missing and (consul.registers(fleet, host) or consul.follows(fleet, host)):
-        yield (f"has no Consul agent, which balancer = \"consul\" needs: no {consul.FOLDER}, or no consul.service;"
-               " install one")
+        yield f"has no {consul.FOLDER} or no consul.service: install the Consul agent that balancer = \"consul\" needs"
 
 
 def wrong_settings(found: Found) -> Iterator[str]:

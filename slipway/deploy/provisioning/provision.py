@@ -80,7 +80,7 @@ async def reached(fleet: Fleet, hosts: Sequence[Host], what: str) -> AsyncIterat
             await connections.lock(what, Refused, bare=True)
         try:
             yield connections.connections
-        except DeployError:  # unlock, because all hosts have finished; after an interrupt, hosts may still work
+        except DeployError:  # all hosts have finished, so unlock; not after an interrupt: hosts may still work
             await connections.release()
             raise
         await connections.release()
@@ -112,7 +112,7 @@ def modules() -> tuple[ModuleType, ModuleType]:
     try:
         from . import recipe, session
     except ModuleNotFoundError as error:
-        raise Refused(f"provisioning needs {error.name}, which is not installed: run make provision") from None
+        raise Refused(f"{error.name} is not installed: run this command by make, which installs it") from None
     return session, recipe
 
 
@@ -151,9 +151,9 @@ def notes(out: TextIO, fleet: Fleet, found: Mapping[str, Found], who: Out) -> No
     for name, each in found.items():
         if each.node and not fleet.is_swarm:
             print(f"{name}: is a swarm node, so live-restore stays off: a restart of Docker stops containers", file=out)
-    cure = "make deploy" if fleet.by_consul else "make deploy, then make provision"  # Consul itself notices a ready web
+    cure = "make deploy" if fleet.by_consul else "make deploy, then make provision"  # Consul notices when web is ready
     for name in who.silent:
-        print(f"{name}: its web does not answer yet, so balancers send it no visitors: run {cure}", file=out)
+        print(f"{name}: web does not answer yet, so balancers skip this host: run {cure}", file=out)
     for name in who.drained:
         print(f"{name}: is drained: to end that, run make undrain HOST={name}", file=out)
 

@@ -1,5 +1,5 @@
-"""The recipe that sets up a server. When the recipe calls an operation, session.py runs or checks it. An operation
-with `_if` runs only if another operation has changed something."""
+"""The recipe that sets up a server. When the recipe calls an operation, session.py runs or checks it. `_if` is an
+operation's condition: mostly, that another operation has changed something."""
 
 import os
 import shlex
@@ -27,7 +27,7 @@ for _ in $(seq 100); do [ "$(docker info --format '{{.LiveRestoreEnabled}}')" !=
 echo "Docker keeps live-restore on, 10 s after its reload" >&2
 exit 1
 """
-LONG = 1000  # seconds; if an operation has a _timeout, the user is told when it begins
+LONG = 1000  # seconds: the `_timeout` of slow operations, which session.py announces
 APT = "-o DPkg::Lock::Timeout=300"
 
 
@@ -47,7 +47,7 @@ def provision(fleet: Fleet, here: Host, found: Found, out: Out, team: Callable[[
     if consul.registers(fleet, here):
         definition = consul.service(fleet, here)
         server.shell(name="reload consul.service", _if=write(definition, there).did_change, commands=(
-            f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"))  # else the next run would skip the reload
+            f"{RELOAD_CONSUL} || {{ rm -f {definition.path}; exit 1; }}"))  # without rm, the next run skips the reload
     if wanted.by_units(fleet, here):
         enable(f"{fleet.app}.target")
     team(fleet, here)

@@ -17,11 +17,11 @@ OPEN = ("promised", "open")
 FINAL = ("committed", "back", "stuck")
 LATE = 5  # extra seconds to wait for a host that decides by itself
 PAUSE = 0.5
-Fates = dict[str, str | None]  # host name → "committed", "back", "stuck", "promised" or "open"; None: unknown
+Fates = dict[str, str | None]  # host name → fate, as agent/fate.py explains; None: unknown
 
 
 def goes_forward(fates: Mapping[str, str | None], sick: Collection[str] = ()) -> bool:
-    """Decide if all commit: True if one has; else False if one is `sick`, went back or did not promise; else True."""
+    """Return True (all hosts commit) if one has committed, or none is `sick`, "back" or "open". Skip unknown fates."""
     known = set(fates.values())
     return "committed" in known or not sick and not known & {"open", "back"}
 
@@ -81,14 +81,14 @@ class Commit:
         return failed
 
     async def back(self, names: list[str], failed: Mapping[str, HostProblem]) -> Fates:
-        """Take the hosts `names` back, because of the problems in `failed`. Return host name → fate. If a host's
-        agent dies before getting this request, the host commits nevertheless."""
+        """Take the hosts `names` back, because of the problems in `failed`. Return host name → fate. If an agent
+        dies before it gets this request, its host keeps its promise and commits."""
         cause = "; ".join(f"{name}: {problem}" for name, problem in failed.items())
         await self.run.hosts.take_back(cause, names)
         return await self.learn(names, False, cause)
 
     async def learn(self, names: Iterable[str], on: bool | None = None, cause: str = "") -> Fates:
-        """Return host → fate. `on`: True lets undecided hosts commit, False lets them go back due to `cause`."""
+        """Return host → fate. `on`: True makes undecided hosts commit, False go back (for `cause`), None only asks."""
         return await together(lambda name: self._learn(name, on, cause), names)
 
     async def _learn(self, name: str, on: bool | None, cause: str) -> str | None:

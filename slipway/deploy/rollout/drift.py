@@ -38,7 +38,7 @@ def not_running(host: Host, facts: Facts) -> Iterator[str]:
         return
     slot = facts["slots"].get(facts["live"] or "", EMPTY)
     if not facts["lock"] and slot["release"] and slot["release"] != tag:
-        yield f"{slot['release']['tag']} is live, but {tag['tag']} is committed"
+        yield f"{slot['release']['tag']} runs instead of {tag['tag']}, the committed release: deploy again"
     for role, unit in slot["units"].items():
         yield from unhealthy(role, unit, facts)
     for role, process in facts["alone"].items():
@@ -59,8 +59,8 @@ def running(unit: Mapping[str, Any]) -> bool:
 
 
 def restarting(role: str, unit: Mapping[str, Any], name: str, facts: Facts) -> Iterator[str]:
-    """Yield a problem if a unit keeps restarting. It does if the container's age in minutes is below the
-    number of restarts, and below 60."""
+    """Yield a problem if a unit keeps restarting: its container's age in minutes is below 60 and below the number of
+    restarts."""
     restarts = int(unit.get("restarts") or 0)
     born = [made for found, (_, _, made) in facts["containers"].items() if found.endswith(f"-{name}")]
     age = facts["now"] - born[0] if born else 0

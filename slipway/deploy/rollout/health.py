@@ -12,8 +12,8 @@ class Health:
     """Passes the hosts' events to `tell`, and keeps the problem of the first sick host."""
 
     tell: Tell
-    lenient: bool = False  # True: a web may exit while booting, because it may need the migrations
-    died: HostProblem | None = None  # the problem of the first web that exited while booting
+    lenient: bool = False  # True: tolerate exits of web at boot, as migrations may be missing
+    died: HostProblem | None = None  # the problem of the first web process that exited at boot
     alarm: asyncio.Event = field(default_factory=asyncio.Event)
     cause: HostProblem | None = None  # the problem of the first sick host
 
@@ -32,8 +32,8 @@ class Health:
             self.alarm.set()
 
     def boots(self, migrated: bool) -> bool:
-        """Return True if a web process exited while booting. Web must then restart after the migrations. If
-        `migrated` is False, raise the HostProblem of the exit instead. Allow no later exit."""
+        """Return True if a web process exited at boot: then restart web after the migrations. But if `migrated` is
+        False, raise the exit's HostProblem. Tolerate no later exit."""
         self.lenient, died = False, self.died
         self.died = None
         if died and not migrated:

@@ -9,15 +9,15 @@ from .plan import PENDING, Step
 
 HARMS = {"deploy": "the live release cannot work with these migrations: split them into two releases, or"
                    " take the risk with --allow-incompatible:",
-         "rollback": "that release cannot work with these migrations, already applied; take the risk with"
-                     " --allow-incompatible:"}
+         "rollback": "the older release cannot work with these applied migrations (--allow-incompatible takes the"
+                     " risk):"}
 UNKNOWN = {"deploy": "the build did not check if the live release can work with these migrations: {cure}"
                      " (--allow-incompatible does not allow unchecked ones):",
-           "rollback": "the build did not check if that release can work with these migrations, already applied:"
-                       " {cure}; or take the risk with --allow-incompatible:"}
+           "rollback": "the build did not check if the older release can work with these applied migrations: {cure}"
+                       " (--allow-incompatible takes the risk):"}
 
-UNTOLD = ("cannot find out if that release can work with the migrations already applied: {why}; try again, or"
-          " take the risk with --allow-incompatible")
+UNTOLD = ("it is unknown if the older release can work with the applied migrations: {why}; try again, or take the"
+          " risk with --allow-incompatible")
 OLDER = "{} was live before: it is refused if it cannot work with the migrations already applied"
 
 
@@ -33,7 +33,7 @@ def anew(group: tuple[Step, ...]) -> tuple[Step, ...]:
 
 def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, urgent: bool = False) -> list[str]:
     """Return warnings. Raise Refused if migrations forbid the rollout. `allowed`: accept incompatible migrations.
-    `urgent`: the rollback has no tag. With `allowed` or `urgent`, accept unchecked migrations that the target lacks."""
+    `urgent`: a rollback without --to. Each also accepts unchecked migrations that are newer than the target."""
     refused: list[list[str]] = []
     passed: list[list[str]] = []
     for answer in (answer for (step, _), answer in answers.items() if step == "verdicts"):

@@ -22,21 +22,21 @@ class StepKind:
 
 
 STEP_KINDS = {  # in the order of a deploy
-    "begin": StepKind(600, "the emptied slot stays empty", harmless=True),
+    "begin": StepKind(600, "the idle slot stays stopped", harmless=True),
     "pull": StepKind(3600, "the image stays", harmless=True),
     "verdicts": StepKind(900, harmless=True),
     "publish": StepKind(660, "the files stay, unused"),
     "upload": StepKind(120, "the files stay, unused"),
-    "migrate": StepKind(120, "none: the old release works with it"),
-    "start": StepKind(120, "drain and stop what was started"),
+    "migrate": StepKind(120, "the migrations stay: the old release works with them"),
+    "start": StepKind(120, "drain and stop the new release"),
     "ready": StepKind(120),
     "pause": StepKind(120, "old workers consume again"),
-    "update": StepKind(3600, "update back to the release before"),  # Swarm only
+    "update": StepKind(3600, "roll back to the previous release"),  # Swarm only
     "flip": StepKind(120, "flip back to the old slot"),
     "watch": StepKind(120),
     "replace": StepKind(480, "restart the old processes"),
     "prepare": StepKind(120, "remove the prepared files"),
-    "promise": StepKind(60, "remove them, unless a host has committed"),
+    "promise": StepKind(60, "the same, unless a host has committed"),
     "commit": StepKind(240, "none: from here a deploy only goes forward"),
 }
 
@@ -133,7 +133,7 @@ def upload(fleet: Fleet, names: Sequence[str]) -> Step:
 
 
 def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
-    """Yield the steps that move tasks and visitors: first on one host (the canary), then on waves of hosts. Then
+    """Yield the steps that pause all old workers, move visitors on one host (the canary), then on waves of hosts, and
     replace processes without `overlap`. The step `flip` begins the watch of a host; the step `watch` only waits."""
     web, rollout = having(hosts, "web"), fleet.rollout
     rest = tuple(name for name in all_of(hosts) if name not in web)
@@ -162,8 +162,8 @@ def waves(names: Sequence[str], cap: int) -> Iterator[tuple[str, ...]]:
 
 
 def switching_back(fleet: Fleet, hosts: Sequence[Host]) -> Groups:
-    """Yield the steps of a rollback that move first visitors, because they cannot wait, then tasks. If a role other
-    than web does not get ready, the agent reports this, but does not fail."""
+    """Yield the steps of a rollback: first they move visitors, who cannot wait, then tasks. If a role other than web
+    does not get ready, the agent reports this, but does not fail."""
     behind = having_behind(fleet, hosts)
     yield (Step("flip", all_of(hosts), {"smoke": fleet.rollout["smoke"]}),)
     yield (Step("pause", having(hosts, "worker")), Step("start", having(hosts, *behind), {"roles": behind}))

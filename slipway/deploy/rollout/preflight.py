@@ -92,9 +92,9 @@ def room(fleet: Fleet, facts: Facts) -> Iterator[str]:
 
 def memory(facts: Facts) -> Iterator[str]:
     if facts["memory"] < facts["need"]:
-        yield (f"{mega(facts['memory'])} of memory are free, but a second slot needs {mega(facts['need'])}: give the"
-               " server more, or the app fewer processes (WEB_CONCURRENCY, WORKER_CONCURRENCY), or stop the old"
-               " release of another app there, if it is still warm: systemctl start OTHER-retire")
+        yield (f"{mega(facts['memory'])} of memory are free, but a second release beside the live one needs"
+               f" {mega(facts['need'])}: add memory, lower WEB_CONCURRENCY or WORKER_CONCURRENCY, or stop another app's"
+               " old release that still runs there: systemctl start OTHER-retire")
 
 
 def mega(size: int) -> str:

@@ -157,7 +157,7 @@ class Rollout:
         if isinstance(error, (Refused, Locked)):
             return error
         if not changed and not isinstance(error, Interrupted):
-            return DeployError(f"{error}\nnothing was changed, except that images were pulled")
+            return DeployError(f"{error}\nnothing was changed, except that images were pulled and idle slots stopped")
         now = "every host is as it was" if lost else serving(ends)
         return DeployError(f"{error}\ntaken back: {now}" + CURE * (not isinstance(error, Interrupted)))
 
@@ -166,7 +166,7 @@ class Rollout:
             yield (f"{', '.join(stuck)}: could not be taken back completely, see make status; the next deploy or"
                    " rollback tries again")
         if unknown:
-            yield (f"taken back, but {', '.join(unknown)} can't be reached: it takes itself back within"
+            yield (f"taken back, but {', '.join(unknown)} can't be reached: each goes back by itself within"
                    f" {self.fleet.rollout['dead_after']} s of losing the connection, see make status")
 
     def _commit(self, run: Run) -> Commit:

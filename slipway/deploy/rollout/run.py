@@ -36,7 +36,7 @@ class Run:
                 alarm.cancel()
         except BaseExceptionGroup as failed:
             first: BaseException = failed.exceptions[0]
-            asked = getattr(first, "step", "") == "verdicts"  # it fails if the web has exited: report the exit
+            asked = getattr(first, "step", "") == "verdicts"  # fails if web has exited: report that exit
             alarmed = self.health.cause if self.health.cause in failed.exceptions else None
             raise (alarmed or asked and self.health.died or first) from None
         return {key: task.result() for key, task in done.items()}

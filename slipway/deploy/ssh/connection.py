@@ -21,7 +21,7 @@ from .process import Done, start
 from .validate import Tell
 
 # This program runs the agent from the file that the last argument names. If the file is missing or damaged, the
-# deployer sends the agent. If anybody but root can write to the folder, it reads no file: the path is below /dev/null.
+# deployer sends the agent. If others can write to the folder, `path` is /dev/null/NAME, which cannot exist.
 BOOT = f"""import os, sys, zlib
 def ours(folder):
     try:
@@ -139,7 +139,7 @@ class Connection(Conversation):
 
     def abort(self, **why: str) -> None:
         """Tell the agent to take the host's changes back. `why` may give the cause. `at_end` waits for the result."""
-        self._stop_beating()  # the unit that answers heartbeats is about to end
+        self._stop_beating()  # the agent is about to end: it will answer no more
         if self.locking is not None and not self.lost and not self.locking.done():
             self._line({"abort": why})
 

@@ -64,8 +64,8 @@ class Connections:
     # ---- before the lock ----
 
     async def connect(self, skip: bool = False) -> Problems:
-        """Connect to all hosts; return host name → problems. With `skip`, leave out unreachable hosts; return the
-        problem only if the host has a role without `overlap`. Raise Refused if no host is reached."""
+        """Connect to all hosts; return host name → problems. With `skip`, tolerate unreachable hosts, except hosts
+        that have a role without `overlap`. Raise Refused if no host is reached."""
         needed = {host.name for host in self.hosts if not skip or any(map(host.has, self.fleet.alone()))}
         problems = await self.reach()
         if not self.hosts:

@@ -76,7 +76,7 @@ class Conversation:
             self._take(validate.parse(line))
         elif line.rstrip() == WANTED:
             if self.sent:
-                raise nonsense("it asked twice for the agent")
+                raise nonsense("a second request for the agent's code")
             self.sent = True
             self._send_agent()
 

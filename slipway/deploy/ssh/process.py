@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from ..errors import HostProblem, nonsense
 
-LONGEST = 4 * 2**20  # most bytes of a line; facts about many releases have about 100 KB
-MOST = 16 * 2**20  # most bytes of a command's stdout
+LONGEST = 4 * 2**20  # maximum bytes of a line; facts about many releases have about 100 KB
+MOST = 16 * 2**20  # maximum bytes of a command's stdout
 KEPT = 65536  # bytes from the end of stderr that are kept
 T = TypeVar("T")
 Done = NamedTuple("Done", [("code", int | None), ("out", bytes), ("err", bytes)])  # the result of a program

@@ -24,7 +24,7 @@ from .process import thread
 from .registry_http import Server
 
 CACHE = Path("var/layers")  # below the working folder, which is the project
-KEEP = 30 * 24 * 3600  # seconds to keep a layer that no image needs
+KEEP = 30 * 24 * 3600  # seconds to keep a layer after its last use
 OCI = "application/vnd.oci.image"
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 

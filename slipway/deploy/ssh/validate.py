@@ -124,7 +124,7 @@ def hints(shape: Any) -> dict[str, Any]:
 
 
 def is_scalar(value: Any, shape: Any) -> bool:
-    """Return True if the value has exactly this type. Numbers must be finite and fit into 64 bits."""
+    """Return True if the value has exactly this type (int fits float). Numbers must be finite and fit into 64 bits."""
     if shape is float or shape is int:
         return type(value) in (int, shape) and abs(value) < GREATEST
     return shape is Any or type(value) is shape

@@ -48,7 +48,7 @@ class Swarm:
         return 1 if problems else 0
 
     async def releases(self, args: argparse.Namespace) -> None:
-        """Show the releases that a rollback may go to, the live one last."""
+        """Show the releases kept for a rollback, then the live one."""
         known = (await Manager(self.fleet).state()).releases
         rows = [("release", "image", "by"), *((one.tag, one.image.partition("@")[2][:19], one.who) for one in known)]
         print(json.dumps([one._asdict() for one in known]) if args.json else visible(tables.table(rows)))

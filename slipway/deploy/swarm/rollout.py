@@ -165,7 +165,7 @@ class Rollout:
 
 
 def check(seen: state.State, action: str, tag: str) -> None:
-    """Raise Refused if anything prevents a rollout. The error names every reason."""
+    """Raise Refused, with the reasons found, if a rollout cannot begin."""
     found = [] if seen.settings else ["there are no settings yet: run make env ARGS='set NAME …'"]
     found += [f"{name}: an update is under way: wait for its end, see make status"
               for name, one in seen.services.items() if one.update in state.BUSY]

@@ -1,5 +1,5 @@
-"""Builds a release's stack for `docker stack deploy`. A service's label `RELEASES` ends with the running release;
-`ATTEMPT` is the deploy's id. A container's label `ID` hashes its definition. Docker's rollback restores labels."""
+"""Builds a release's stack for `docker stack deploy`. A service's label `RELEASES` lists releases, the live one last;
+`ATTEMPT` is the deploy's id. A container's label `ID` is its service's hash. Docker's rollback restores labels."""
 
 import hashlib
 import json
@@ -14,10 +14,10 @@ from ..config import Fleet
 Data = dict[str, Any]
 RELEASES, ATTEMPT, ID = "slipway.releases", "slipway.attempt", "slipway.id"
 KEPT = 10  # releases kept for a rollback
-PORT, DRAIN, USER = 8000, 5, "10001"  # the image's port; seconds that proxies get before TERM; the image's user
+PORT, DRAIN, USER = 8000, 5, "10001"  # the image's port; seconds that web serves after TERM; the image's user
 SETTINGS = "/run/settings"  # path of the settings file in a container
 CONFIG = "/usr/local/etc/haproxy/haproxy.cfg"
-SPARE = 4  # HAProxy's config has this many more servers than an update has containers
+SPARE = 4  # servers in HAProxy's config beyond two per replica of web
 RIGHTS: Data = {"user": USER, "read_only": True, "cap_drop": ["ALL"]}
 
 
