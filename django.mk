@@ -87,7 +87,7 @@ requirements: $(REQUIREMENTS:.txt=.in) FORCE ## compile requirements.in and requ
 	  $(make_ve) uv $(COMPILE) -c $(REQUIREMENTS) -o "$$pins" "$$in" && $(call helper,indexes) keep "$$in" "$$pins" || exit; done
 
 upgrade: COMPILE += --upgrade
-upgrade: requirements ## compile them with the newest versions
+upgrade: requirements ## compile all .in files with the newest versions
 
 audit: $(VE_AUDIT)/sentinel ## check the pins for known vulnerabilities
 	@$(VE_AUDIT)/bin/python -m pip_audit --no-deps --disable-pip --progress-spinner off $(AUDIT_ARGS) \

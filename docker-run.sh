@@ -27,7 +27,7 @@ command_shell() { # start a Python shell with the project loaded
 
 command_worker() { # run background jobs, $WORKER_CONCURRENCY (2) at a time
     note_role worker
-    # The container may run as any uid. If a uid has no user name, Celery mistakes it for root and warns: hide that.
+    # The container may run as any user. If its gid has no name, Celery warns as if it were root: hide that.
     export PYTHONWARNINGS="ignore:An entry for the specified gid,ignore:You're running the worker with superuser"
     exec celery -A "${PROJECT:-project}" --quiet worker --without-gossip --without-mingle \
         --concurrency "${WORKER_CONCURRENCY:-2}" "$@"
@@ -71,7 +71,7 @@ usage() {
     exit 64
 }
 
-# Print "own" if a file in docker-run.d runs the command $1, else its function's name, or nothing without a function.
+# Print "own" if docker-run.d has the command $1, else command_$1 if there is such a function.
 runner() {
     case $1 in *[!a-z0-9_-]*) return ;; esac # a name, not a path such as ../x
     if [ -f "docker-run.d/$1" ] && [ -x "docker-run.d/$1" ]; then echo own; else command -v "command_$1"; fi

@@ -1,4 +1,4 @@
-# docker.mk: build and ship the image, see docs/image.md. It works without the other .mk files, with the classic builder
+# docker.mk: build and ship the image, see docs/image.md. It needs only ve.mk. It works with the classic builder
 # or BuildKit, and with a remote engine (DOCKER_HOST), as it mounts nothing from this folder.
 
 include ve.mk

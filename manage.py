@@ -12,7 +12,7 @@ if __name__ == "__main__":
     if ve is None:
         sys.exit("manage.py: there is no virtualenv yet: run make in {}".format(here))
     python = str(ve / "bin/python")
-    # Restart with the virtualenv's python unless this is it: same path or, if spelled differently, same sys.prefix.
+    # If another python runs this, restart with the virtualenv's. Paths to it may differ, so compare sys.prefix, too.
     if sys.executable != python and not os.path.samefile(sys.prefix, str(ve)):
         os.execv(python, [python, str(here / "manage.py")] + sys.argv[1:])
     try:

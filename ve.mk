@@ -1,6 +1,6 @@
 # ve.mk: the virtualenv. The other .mk files include it; only the first include counts.
-# A sentinel names the python, folder and pins of a virtualenv, and is written last. The virtualenv is up to date if that
-# content is still right. A sentinel is a file, such as ve/sentinel. All .mk files need GNU Make 3.81 and POSIX tools.
+# A sentinel is a file, such as ve/sentinel, that an install writes last. It names the virtualenv's python, folder and
+# pins; while these stay the same, the virtualenv is up to date. All .mk files need GNU Make 3.81 and POSIX tools.
 
 ifndef make_ve
 ve_goal := $(.DEFAULT_GOAL)
@@ -47,8 +47,8 @@ no_slipway = make: no slipway here, neither vendor/slipway_django-*.whl nor its 
 quote = '$(subst ','\'',$(1))'
 
 # Values from the command line or environment may be anything, such as a branch's name. make refuses a value that could
-# end a recipe's quotes or call a make function. Variables in `words` may have quotes and, inside them, special
-# characters. All other variables name a program, or each recipe quotes them.
+# end a recipe's quotes or call a make function. Values in `plain` may have no special characters, those in `words` only
+# inside quotes. Variables in neither list name a program, or recipes quote them.
 plain = ALLOW_DIRTY APP ASSETS BASE CELERY_APP COMPOSE COPIER DEPLOY_FOLDER DOCKER DOCKERFILES DRIFT_ALLOWED ENV FLEETS \
         FLEET_BASE FLEET_HOSTS HOST IMAGE INSTALLER KEEP MORE_PINS NAME PAGE PLATFORM PORT PROCFILE PROJECT \
         PYTHON_MIN REQUIREMENTS REQUIREMENTS_COPIER REQUIREMENTS_DEPLOY REQUIREMENTS_DEV REQUIREMENTS_UV REVISION \

@@ -13,7 +13,7 @@ $(foreach old,NODE NPM NPM_ARGS,$(if $(filter command file,$(origin $(old))),$(e
 has_node = { command -v node && command -v npm; } >/dev/null || { \
   echo 'make: no node or no npm in PATH: install Node.js (https://nodejs.org/)' >&2; exit 1; }
 has_eslint = test -x node_modules/.bin/eslint || { \
-  echo 'make: no eslint here: npm install --save-dev eslint @eslint/js, and commit what that changes' >&2; exit 1; }
+  echo 'make: no eslint here: run npm install --save-dev eslint @eslint/js, and commit the changes' >&2; exit 1; }
 
 # Install packages if this differs from the file node_modules/sentinel. A checksum shows no password of .npmrc.
 node_wanted = { node --version && cat package.json package-lock.json $(wildcard .npmrc); } | cksum
@@ -30,17 +30,17 @@ node_modules/sentinel: package.json package-lock.json FORCE
 	@$(has_node); $(npm_ci)
 
 package.json package-lock.json:
-	@echo 'make: no $@ here: npm init, npm install --save-dev what you need, then commit both files' >&2; exit 1
+	@echo 'make: no $@ here: run npm init, npm install --save-dev PACKAGE, then commit package.json and package-lock.json' >&2; exit 1
 
 # The bundler fills the folder `new`, which then replaces the folder `built`. So `built` has no old or partial files.
 built = $(patsubst %/,%,$(ASSETS))
 may_go = test ! -e '$(built)' || { yours=$$(git ls-files --cached --others --exclude-standard -- '$(built)') && test -z "$$yours"; } || { \
-  echo 'make: ASSETS=$(ASSETS) would be emptied, and may hold what git does not ignore: name a folder that git ignores' >&2; exit 1; }
+  echo 'make: ASSETS=$(ASSETS) would be replaced, but git does not ignore it: name a folder that git ignores' >&2; exit 1; }
 
 define bundle
 new='$(built).new'; trap 'rm -rf "$$new"' EXIT; trap 'exit 1' HUP INT TERM; rm -rf "$$new" && mkdir -p "$$new" && \
 ASSETS=$$new npm run --silent build </dev/null && { test -n "$$(ls -A "$$new")" || { \
-  echo 'make: npm run build has left nothing in the folder $$ASSETS: that is where it has to write' >&2; exit 1; }; } && \
+  echo 'make: npm run build wrote nothing into the folder $$ASSETS: change the script build of package.json' >&2; exit 1; }; } && \
 rm -rf '$(built)' && mv "$$new" '$(built)'
 endef
 
@@ -49,13 +49,13 @@ endef
 ## Front end
 .PHONY: assets assets-watch eslint
 
-assets: node_modules/sentinel ## what the script build of package.json makes, anew, for static files
+assets: node_modules/sentinel ## build static files by the script build of package.json
 	@$(may_go); $(bundle)
 
-assets-watch: node_modules/sentinel ## the same by its script watch, again with each change
+assets-watch: node_modules/sentinel ## the same after each change, by the script watch
 	@mkdir -p '$(built)'; ASSETS='$(built)' exec npm run --silent watch
 
-eslint: node_modules/sentinel ## JavaScript style (ARGS="--fix")
+eslint: node_modules/sentinel ## lint JavaScript (ARGS="--fix")
 	@$(has_eslint); exec node_modules/.bin/eslint $(ARGS)
 
 # If the Makefile includes django.mk and docker.mk, `make test` also runs eslint, and `make build` first makes assets.

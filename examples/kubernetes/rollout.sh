@@ -1,6 +1,6 @@
 #!/bin/sh
 # rollout.sh [OVERLAY]: rolls out the release named in the overlay (production) to its namespace, which must exist.
-# If web, worker or beat does not get ready, all three go back to the previous revision: its tag must name its image.
+# If web, worker or beat does not get ready, all three go back to the previous revision's tag: never reuse a tag.
 set -eu
 cd "$(dirname "$0")"
 overlay=${1:-production}

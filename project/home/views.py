@@ -30,8 +30,8 @@ def running(request: HttpRequest) -> HttpResponse:
 
 
 def may_look(request: HttpRequest) -> bool:
-    """Return True if the visitor may see the state of the site's parts. In development everybody may, in production
-    staff. Return False if the database does not answer. If the visitor has no session, do not ask it."""
+    """Return True if the visitor may see the state of the site's parts: in development always, in production if staff.
+    Return False if the database does not answer. Without a session, do not ask the database."""
     if settings.DEBUG:
         return True
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:

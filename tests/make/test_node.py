@@ -50,7 +50,7 @@ def test_assets(front, tmp_path):
     (tmp_path / "assets/site.js").rename(tmp_path / "assets/page.js")
     assert front("assets")[0] == 2 and os.listdir(built.parent) == ["built"] and os.listdir(built) == ["site.js"]
     for folder in ("assets", tmp_path.parent):  # git ignores neither
-        assert "would be emptied" in front("assets", f"ASSETS={folder}")[1] and tmp_path.exists()
+        assert "would be replaced" in front("assets", f"ASSETS={folder}")[1] and tmp_path.exists()
     assert "NODE is gone" in front("help", "NODE=x")[1]
     build = run(["make", "-n", "-f", "with.mk", "test", "build"], cwd=tmp_path).stdout
     assert "bin/eslint" in build and build.index("npm run --silent build") < build.rindex("docker build")

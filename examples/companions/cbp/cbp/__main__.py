@@ -19,7 +19,7 @@ log = logging.getLogger("cbp")
 def address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} should be an address as localhost:6379")
+        raise argparse.ArgumentTypeError(f"{text!r} should be HOST:PORT, such as localhost:6379")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
@@ -36,18 +36,18 @@ def options() -> argparse.Namespace:
     share = number("a share: .05 for 5 %", lambda given: 0 <= given < 1)
     tries = number("a number of tries, at least 1", lambda given: 1 <= given < 1e9)
     seconds = number("more than 0 seconds", lambda given: 0 < given < 1e9)
-    parser = argparse.ArgumentParser(prog="cbp", description="A TCP proxy that stops asking what does not answer.",
+    parser = argparse.ArgumentParser(prog="cbp", description="A TCP proxy with a circuit breaker.",
                                      allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
-    add("-l", dest="listen", type=address, required=True, metavar="HOST:PORT", help="where clients come")
+    add("-l", dest="listen", type=address, required=True, metavar="HOST:PORT", help="address for clients")
     add("-r", dest="remote", type=address, required=True, metavar="HOST:PORT", help="the service")
-    add("-t", dest="threshold", type=share, default=.05, metavar="SHARE", help="of failed connects that is too much")
-    add("--least", type=tries, default=5, metavar="TRIES", help="with fewer in the window it does not trip")
-    add("--window", type=seconds, default=10, metavar="SECONDS", help="over which connects are counted")
-    add("--longest", type=seconds, default=60, metavar="SECONDS", help="of a pause: 1, 2, 4 ... at most so long")
-    add("--connect", type=seconds, default=1, metavar="SECONDS", help="after which a connect has failed")
-    add("--drain", type=seconds, default=30, metavar="SECONDS", help="that TERM leaves to those connected")
-    add("--vars", type=address, metavar="HOST:PORT", help="answer /debug/vars there")
+    add("-t", dest="threshold", type=share, default=.05, metavar="SHARE", help="refuse clients if more tries fail")
+    add("--least", type=tries, default=5, metavar="TRIES", help="never refuse after fewer tries in the window")
+    add("--window", type=seconds, default=10, metavar="SECONDS", help="ignore older tries")
+    add("--longest", type=seconds, default=60, metavar="SECONDS", help="refuse for 1, 2, 4 ... seconds, at most this")
+    add("--connect", type=seconds, default=1, metavar="SECONDS", help="timeout of a try")
+    add("--drain", type=seconds, default=30, metavar="SECONDS", help="timeout of connected clients after TERM")
+    add("--vars", type=address, metavar="HOST:PORT", help="address of /debug/vars")
     return parser.parse_args()
 
 

@@ -10,7 +10,7 @@ from slipway.web.breaker import Breaker
 SECONDS = 2.0  # timeout of a call
 MOST = 8  # calls per process that may run or hang at once
 PLACES = 3  # requests per process at once: fewer than gunicorn's threads
-PATIENCE = 0.25  # seconds that a request waits for a place; if a call already runs longer, it does not wait
+PATIENCE = 0.25  # seconds that a request waits for a place, unless a call has already run longer: then 0
 
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)

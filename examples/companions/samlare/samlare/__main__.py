@@ -57,7 +57,7 @@ async def serve(address: str, carbon: Carbon) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="samlare", description="Sends figures that are shown as JSON to Graphite.",
+    parser = argparse.ArgumentParser(prog="samlare", description="Sends metrics of JSON endpoints to Graphite.",
                                      allow_abbrev=False)
     parser.add_argument("-config", "--config", type=Path, required=True, metavar="FILE", help="see README.md")
     arguments = parser.parse_args()

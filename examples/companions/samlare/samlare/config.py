@@ -16,14 +16,14 @@ class Faults(Exception):
 
 def metric(text: str) -> str:
     if not NAME.fullmatch(text):
-        raise ValueError(f"{text!r} is no name for Graphite: letters, digits, _ and -, with dots between")
+        raise ValueError(f"{text!r} is no metric name: use letters, digits, _-%:# and single dots between")
     return text
 
 
 def address(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not (host and re.fullmatch(r"\d{1,5}", port) and int(port) < 65536):
-        raise ValueError('should be an address as "127.0.0.1:8126"')
+        raise ValueError('should be IP:PORT, such as "127.0.0.1:8126"')
     if host != "localhost":
         ip_address(host.strip("[]"))
     return text

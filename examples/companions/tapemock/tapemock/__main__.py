@@ -19,12 +19,12 @@ def address(text: str) -> tuple[str, int]:
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser("tapemock", description="A file system that fails on demand.", allow_abbrev=False)
     add = parser.add_argument
-    add("source", type=os.path.abspath, metavar="SOURCE", help="the directory that is shown")
-    add("mount", type=os.path.abspath, metavar="MOUNT", help="where; it may be SOURCE itself")
-    add("--http", type=address, default="127.0.0.1:8020", metavar="HOST:PORT", help="where it is told to fail")
-    add("--fetch-on-read", type=float, metavar="SECONDS", help="reading a stub fetches it, after so long")
+    add("source", type=os.path.abspath, metavar="SOURCE", help="the directory that MOUNT shows")
+    add("mount", type=os.path.abspath, metavar="MOUNT", help="the mount point; may be SOURCE")
+    add("--http", type=address, default="127.0.0.1:8020", metavar="HOST:PORT", help="address of the HTTP API")
+    add("--fetch-on-read", type=float, metavar="SECONDS", help="reading from tape starts a fetch of this duration")
     either = parser.add_mutually_exclusive_group()
-    either.add_argument("--tape", type=os.path.abspath, metavar="FOLDER", help="where archived files are kept")
+    either.add_argument("--tape", type=os.path.abspath, metavar="FOLDER", help="directory of archived files")
     either.add_argument("--power-cut", action="store_true", help="remember what is synced, for a power cut")
     return parser.parse_args()
 

@@ -47,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}"
             status, said = 200, self.asked(body)
         except KeyError:
-            status, said = 404, {"error": "no such address; tape/ and fetch need --tape, power-cut --power-cut"}
+            status, said = 404, {"error": "no such address; tape/ and fetch need --tape, power-cut needs --power-cut"}
         except ValidationError as error:
             each = [" ".join(map(str, [*one["loc"], one["msg"]])) for one in error.errors()]
             status, said = 400, {"error": "; ".join(each)}

@@ -15,7 +15,7 @@ OPERATIONS = frozenset(get_args(Operation))
 
 def known(name: str) -> str:
     if name not in errno.errorcode.values():
-        raise ValueError("should be a name as EIO")
+        raise ValueError("should be a name such as EIO")
     return name
 
 

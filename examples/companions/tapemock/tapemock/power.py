@@ -36,7 +36,7 @@ class Disk:
         self.taken(f"{self.root}/.")
 
     def taken(self, path: str) -> int:
-        """Return the number that we gave a file. A file created outside of the mount gets one now, as synced."""
+        """Return a file's number. A file created outside of the mount gets its number now, and counts as synced."""
         found = os.lstat(path)
         if identity(found) not in self.ids:
             self.born(path)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from .power import HIDDEN, identity
 
-MARK = "user.tapemock"  # extended attribute of a file whose content is on tape: the content's name there
+MARK = "user.tapemock"  # extended attribute of a file on tape: its content's name in the folder of --tape
 
 
 class Tape:

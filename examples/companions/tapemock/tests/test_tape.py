@@ -64,7 +64,7 @@ def test_fetching_takes_as_long_as_it_is_told_to(tape):
         assert raised(file.read) == "EIO"
         reaches(tape, "disk")
         assert time.monotonic() - began >= .5
-        assert file.read() == b"content"  # by a handle opened when it was a stub
+        assert file.read() == b"content"  # opened while the content was on tape
     assert [entry["what"] for entry in tape.log()] == ["archived", "fetched"]
 
 
