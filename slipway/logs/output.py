@@ -98,7 +98,7 @@ class Output(io.RawIOBase):
                 if not kept:
                     lost, self.lost, self.thread = self.lost, 0, None
         if lost:
-            logger.warning("%d log lines were lost: nobody read them in time", lost)
+            logger.warning("%d log lines were lost: Docker read too slowly", lost)
 
     def finish(self) -> None:
         if thread := self.thread:

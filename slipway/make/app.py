@@ -38,7 +38,7 @@ def wrong_name(app: str) -> str:
     if not app:
         return "no NAME: name the app, such as make app NAME=orders"
     if not re.fullmatch("[a-z][a-z0-9_]*", app):
-        return f"NAME={app} cannot be an app: use small letters, digits and _, and begin with a letter"
+        return f"NAME={app} cannot be an app: use a-z, 0-9 and _, and begin with a letter"
     word = keyword.iskeyword(app) or keyword.iskeyword(model_of(app))
     return f"NAME={app} is a Python keyword: choose another" if word else ""
 

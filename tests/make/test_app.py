@@ -68,7 +68,7 @@ def test_a_list_that_is_not_found(tree):
 
 
 @pytest.mark.parametrize("name, said", [
-    ("", "no NAME"), ("Orders", "small letters"), ("../orders", "small letters"), ("1st", "small letters"),
+    ("", "no NAME"), ("Orders", "use a-z"), ("../orders", "use a-z"), ("1st", "use a-z"),
     ("class", "keyword"), ("nones", "keyword"), ("urls", "has urls already"), ("docs", "has docs already"),
     ("auth", "installed app"), ("stock", "installed app"), ("json", "installed app")])
 def test_names_that_cannot_be(tree, name, said):

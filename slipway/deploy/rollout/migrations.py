@@ -27,7 +27,7 @@ def needed(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[Step, ..
 
 
 def anew(group: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Change the step `ready`, to restart web first: web may have exited because migrations were missing."""
+    """Change the step `ready`, to restart web first: web may have exited because of unapplied migrations."""
     return tuple(replace(step, args={**step.args, "anew": True}) if step.name == "ready" else step for step in group)
 
 

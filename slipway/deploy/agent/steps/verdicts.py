@@ -124,8 +124,8 @@ def parse(text: str | None) -> Found:
     try:
         found = json.loads(text or "{}")
         if found.get("version", 0) > VERSION:
-            raise Problem("migrations.json in the image has version %s, which this deployer does not know: use a newer"
-                          " one" % found["version"])
+            raise Problem("migrations.json in the image has version %s, which this deployer cannot read: use a newer"
+                          " deployer" % found["version"])
         vendors = {vendor: {name: (entry["verdict"], "; ".join(entry["messages"]), frozenset(entry.get("since", ())))
                             for name, entry in entries.items()}
                    for vendor, entries in found.get("vendors", {}).items()}
