@@ -20,7 +20,7 @@ import pytest
 from proc import free_port, running, wait_until
 from sharing import shared
 
-RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # PATH's uses the machine's own folders
+RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # the one on PATH uses the machine's own folders
 
 
 def missing(what):

@@ -53,7 +53,7 @@ screenshots: $(VE)/sentinel-browser ## make the pictures in docs/images again, e
 	@PYTHONPATH=tests '$(VE)/bin/python' -m pictures.diagrams
 	@SCREENSHOTS='$(CURDIR)/docs/images' exec $(PYTEST) tests/browser -k alive
 
-s3: $(VE)/sentinel-s3 ## test files in a bucket, on moto's server
+s3: $(VE)/sentinel-s3 ## test the storage of files in S3, which moto imitates
 	@exec $(PYTEST) tests/s3 $(PYTEST_ARGS)
 
 $(VE)/sentinel-tests: $(VE)/sentinel-dev FORCE

@@ -36,7 +36,7 @@ class Part:
 
 def main(kind: str, env: Mapping[str, str]) -> int:
     """Run the checks of `kind` (test or lint) and print which failed. If Django's own check fails, run no tests."""
-    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))  # Ctrl-C also reaches the child process: exit
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))  # Ctrl-C also ends the child, so exit at once
     first, tests = (django(env), testing(env)) if kind == "test" else ([], [])
     passed, failed = run_all([*first, *linters(env)], env)
     if "check" not in failed:

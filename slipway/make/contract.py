@@ -66,7 +66,7 @@ def obeys(image: str, options: Sequence[str]) -> Iterator[str]:
         if done.returncode:
             yield f"{words}: exit {done.returncode}: {last(done)}"
         elif "--plan" in words and not re.fullmatch(r"(\[[X ]\].*\n|\n)*", done.stdout + "\n"):
-            yield f"{words}: this line is not part of a plan: {last(done)}"
+            yield f"{words}: prints more than a plan; its last line: {last(done)}"
 
 
 def serves(path: Path) -> Iterator[str]:

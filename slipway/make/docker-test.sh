@@ -2,8 +2,8 @@
 # docker-test.sh tests FOLDER: run the project's tests in the image's build, and write FOLDER/tested if they pass.
 # TESTS: the arguments of python that run them. TEST_DATABASE=postgres: start a Postgres for them. DRIFT_ALLOWED: apps
 # that may lack migrations.
-# docker-test.sh verdicts FOLDER: write to FOLDER/migrations.json, for each migration and database, if older code still
-# runs after it: the linter's verdict. Reuse the verdicts of an earlier build, in /verdicts, if they are still valid.
+# docker-test.sh verdicts FOLDER: write the linter's verdicts (does older code still run after each migration, on each
+# database?) to FOLDER/migrations.json. Reuse those of an earlier build, in /verdicts, if they are still valid.
 set -eu
 export DJANGO_SETTINGS_MODULE="$PROJECT.settings_test"
 data=/tmp/postgres

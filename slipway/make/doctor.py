@@ -68,7 +68,7 @@ def engine(docker: list[str]) -> Iterator[Lack]:
     if says(*docker, "buildx", "version") is None:
         yield NOTE + "no buildx here, so Docker uses its classic builder", "apt install docker-buildx-plugin"
     if says(*docker, "compose", "version") is None and not which("docker-compose"):
-        yield NOTE + "no Docker Compose here, which make up needs", "apt install docker-compose-plugin"
+        yield NOTE + "no Docker Compose here, but `make up` needs it", "apt install docker-compose-plugin"
     root = (says(*docker, "info", "--format", "{{.DockerRootDir}}") or "").strip()
     if os.path.isdir(root) and (free := disk_usage(root).free) < 3 * GB:
         yield f"only {free / GB:.1f} GB are free in Docker's folder", "docker system prune, or free 3 GB there"
@@ -110,7 +110,7 @@ def host(name: str, config: list[str]) -> Iterator[Lack]:
         yield f"{name} has no address", "correct its name, or set HostName in ssh_config"
     elif asks and not any(says("ssh-keygen", "-F", known, "-f", os.path.expanduser(file))
                           for file in files for known in (at, address)):  # ssh also accepts a key stored without port
-        yield f"known_hosts lacks {at}", f"ssh {name} once, and compare its key"
+        yield f"known_hosts lacks {at}", f"ssh {name} once; accept only the server's own key"
 
 
 def resolves(address: str) -> bool:

@@ -12,7 +12,7 @@ from slipway.make import package, pins
 def main() -> None:
     wheel, folder = Path(sys.path[0]), Path("slipway")
     if folder.exists():
-        sys.exit("make: slipway/ exists already; make uses it unless vendor/ has a wheel: remove the wheel or slipway/")
+        sys.exit("make: slipway/ exists already: nothing to eject; if vendor/ has a wheel too, remove one of the two")
     if subprocess.run(["git", "status", "--porcelain"], stdout=subprocess.PIPE, check=False).stdout:
         sys.exit("make: you have changes that are not committed: see git status, then git commit, then make eject")
     with zipfile.ZipFile(wheel) as content:

@@ -96,7 +96,7 @@ def commit(app: str) -> None:
     if done.returncode:
         said = (done.stderr or done.stdout).strip() or "no error message"
         say(f"made {app}, but git commit failed: {said.splitlines()[-1]}")
-    say(f"made {app}: cd {Path.cwd()}, then make runserver, make, make build")
+    say(f"made {app}; next: cd {Path.cwd()}, make runserver, make test, make build")
 
 
 def git(*words: str, cwd: Path = Path()) -> subprocess.CompletedProcess[str]:

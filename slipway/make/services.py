@@ -1,6 +1,5 @@
-"""Postgres and Redis for development: `services up APP COMPOSE…` starts them, on localhost only, and writes their URLs
-to .env; `services down APP COMPOSE…` stops both and removes the URLs, but keeps Postgres's data. COMPOSE is the
-command of Docker Compose. Needs Python 3.9."""
+"""Postgres and Redis for development, on localhost. `up APP COMPOSE…` starts them and writes their URLs to .env.
+`down APP COMPOSE…` stops them and removes the URLs, not the data. COMPOSE: Docker Compose. Needs Python 3.9."""
 
 from __future__ import annotations
 
@@ -43,9 +42,10 @@ def main(action: str, app: str, *compose: str) -> None:
     if action == "down":
         docker(command, "down")
         write_env({}, [name for name in urls if variables.get(name) == urls[name]])
-        print("make: stopped; .env is as before; the data stays in Docker's volume", f"{app}-services_db")
+        print("make: stopped, and removed the URLs from .env; the data stays in Docker's volume", f"{app}-services_db")
     elif problems or others:
-        sys.exit("make: " + [*problems, f"remove your own {' and '.join(others)} from .env or the environment"][0])
+        sys.exit("make: " + [*problems, f"to use these services, remove your own {' and '.join(others)} from .env "
+                                        "or the environment"][0])
     else:
         docker(command, "up", "--detach", *names)
         for name in names:

@@ -16,7 +16,7 @@ from pathlib import Path
 from slipway.make import package
 
 ANSWERS = Path(".copier-answers.yml")
-LEFT_OUT = ("tests", "examples", ".ci", "requirements.txt")  # paths in the template that no project has
+LEFT_OUT = ("tests", "examples", ".ci", "requirements.txt")  # projects lack these paths, or have their own
 BESIDE = Path("compose.slipway.yaml")  # the template's compose.yaml in an adopted project that has its own
 
 
@@ -78,7 +78,7 @@ def update(git_dir: str, before: str, copier: str, version: str, *options: str) 
     after = answers()[1]
     if after == before and not options:
         go_back()  # copier may have reformatted the file of answers
-        return say(f"this project has {after} already, which is the template's newest version")
+        return say(f"this project has {after} already, so nothing has changed")
     print(news(*(git(f"--git-dir={git_dir}", "show", f"{name}:CHANGELOG.md").stdout for name in (before, after))))
     say(f"merged the template's changes from {before} to {after}: git diff HEAD shows them, git commit -a keeps them, "
         "git reset --hard undoes all")

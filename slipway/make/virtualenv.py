@@ -119,8 +119,8 @@ def create(ve: Path) -> None:
 
 
 def explain_pip(ve: Path) -> None:
-    """Write a program `pip` that says what to do instead: the next change of pins would remove pip's packages.
-    Without this program, an activated shell would run another Python's pip. A pinned pip replaces this program."""
+    """Write a program `pip` that refuses to install: the next change of pins would remove the packages. Otherwise an
+    activated shell would run another Python's pip. A pinned pip replaces this program."""
     for packages in ve.glob("lib/python*/site-packages"):
         (packages / "pip.py").write_text(NO_PIP)
     for name in ("pip", "pip3"):
@@ -145,7 +145,7 @@ def add(sentinel: Path, requirements: Sequence[Path], env: Mapping[str, str]) ->
     ve, files = sentinel.parent, requirements if sentinel.name == "sentinel" else requirements[1:]
     content = wanted(ve, requirements, env)  # read it now, as the files may be edited during the install
     before, unfinished = packages(ve), ve / "unfinished"
-    unfinished.touch()  # stays if the installer is killed: an incomplete package may look complete
+    unfinished.touch()  # if this stays, the next make begins with a new virtualenv
     try:
         if files:  # requirements/dev.txt may be missing
             say("installing {}".format(" ".join(map(str, files))))
@@ -169,8 +169,8 @@ def run_uv(args: List[str], ve: Path, env: Mapping[str, str]) -> None:
             create(ve)
         uv, failed = find_uv(ve, env)
     if failed:
-        raise Problem("cannot install uv from {0}, to compile the pins: {1}; copy {0} from the template, or add uv "
-                      "to it".format(names_uv(env), why(failed.stdout)))
+        raise Problem("to compile the pins, make needs uv, but cannot install {0}: {1}; copy {0} from the template, or "
+                      "add uv to that file".format(names_uv(env), why(failed.stdout)))
     done = subprocess.run([uv] + args[1:], env=dict(uv_settings(env), **env), stderr=subprocess.PIPE)
     sys.stderr.write(done.stderr.decode(errors="replace"))
     # uv's error suggests a change of requires-python, but here PYTHON_MIN sets the version.

@@ -3,6 +3,6 @@
 # HOSTS, SSH and COMMANDS (see deploy_tools.py) come from the environment.
 set -eu
 for host in $HOSTS; do
-    # shellcheck disable=SC2086 # options are words
+    # shellcheck disable=SC2086 # split SSH at spaces
     $SSH "$host" "$COMMANDS"
 done

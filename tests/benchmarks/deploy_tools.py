@@ -80,7 +80,7 @@ class Bench:
     def retire(self):
         """End the old release, which otherwise ends some time after a deploy: the next deploy finds an empty slot."""
         for host in self.ours.web:
-            host.ssh(f"systemctl start --wait {self.ours.app}-retire")  # there is none before the second deploy
+            host.ssh(f"systemctl start --wait {self.ours.app}-retire")  # fails before the second deploy: no unit yet
             wait_until(lambda host=host: len(host.run(
                 f"docker ps -q --filter name={self.ours.app}-web").split()) < 2, 60, "the old release has ended")
 

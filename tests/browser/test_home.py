@@ -44,7 +44,7 @@ def take_pictures(pages):
     """Write the pictures of docs/images if SCREENSHOTS names a folder."""
     folder = os.environ.get("SCREENSHOTS")
     for width, page in pages.items() if folder else ():
-        page.wait_for_timeout(3000)  # until the ship is afloat
+        page.wait_for_timeout(3000)  # until the animation has ended
         page.screenshot(path=Path(folder, f"home-{width}.png"), full_page=True)
 
 

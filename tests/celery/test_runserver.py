@@ -55,7 +55,7 @@ def test_read_only_checkout(clone, made):
     command = as_mortal([clone.python, "manage.py", "runserver", str(free_port())])
     try:
         with running(command, **clone.options({})) as server:
-            assert server.wait(60) == (1 if made else 64)  # by the settings or by the database
+            assert server.wait(60) == (1 if made else 64)  # 1: the database fails; 64: the settings
             lines = server.output().splitlines()
     finally:
         clone.path.chmod(0o755)

@@ -139,7 +139,7 @@ def test_who_leaves_after_asking_for_it_has_it_kept(host, monkeypatch):
     monkeypatch.setattr(serve, "Host", lambda app: host)
     monkeypatch.setattr(serve, "lines", lambda: [{"id": 1, "do": "keep", "args": {"files": [*SECRETS]}}])
     monkeypatch.setattr(serve.os, "_exit", lambda code: None)
-    monkeypatch.setattr(serve.threading.Thread, "start", lambda thread: None)  # a thread would have no time to run
+    monkeypatch.setattr(serve.threading.Thread, "start", lambda thread: None)  # the exit would end a thread
     serve.work("shop", "/agent")
     assert set(listing(host)) == {"shop.env", "shop.env.next", "shop.secrets/KEY.1"}
 

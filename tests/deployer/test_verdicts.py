@@ -100,10 +100,10 @@ CASES = [  # verdicts of builds, migrations of releases → the refusal without 
     ({"coming": build(postgresql={"shop.0002_note": OK}, sqlite={"shop.0002_note": ERROR}), "plan": PLAN}, ""),
     ({"coming": build(postgresql={"shop.0002_note": OK}, sqlite={"shop.0002_note": ERROR}), "plan": PLAN,
       "settings": "DATABASE_URL=sqlite:////data/db\n"}, NOTE),
-    # an error on tables of the same deploy does not count; on other tables, or on applied ones, it does
+    # an error counts unless all migrations that make its tables are still pending
     ({"coming": OURS, "plan": NEW}, ""), *(({"coming": since(*makers), "plan": NEW}, LESS) for makers in MAKERS),
     ({"coming": OURS, "plan": NEW.replace("[ ]  lock.0001", "[X]  lock.0001")}, LESS),
-    # nor does it count if the older release reports that it lacks the app; if it cannot report, errors count
+    # in a rollback, an error counts unless the older release has a list without the migrations that made the tables
     ({**BACK, "coming": build(postgresql={}), "live": OURS, "live_plan": LIVE}, ""),
     *(({**BACK, "live": since(*makers), "live_plan": LIVE}, LESS) for makers in MAKERS),
     ({**BACK, "live": OURS, "live_plan": LIVE}, ""),
@@ -118,7 +118,7 @@ CASES = [  # verdicts of builds, migrations of releases → the refusal without 
     ({**BACK, "live": build(sqlite={"shop.0002_note": OK})}, NO_JUDGE),
     ({**BACK, "live": None, "live_plan": APPLIED}, NO_JUDGE), ({**BACK, "live": KEPT, "live_plan": APPLIED}, ""),
     ({"coming": LACKS, "plan": None, "live": LACKS, "live_plan": APPLIED, "action": "rollback"}, ""),
-    # so is a deploy of an older release; if the live one has listed its migrations, squashed ones do not count
+    # a deploy of an older release is judged alike; squashed migrations that the live release does not list do not count
     ({**OLDER, "live": LACKS, "before": APPLIED}, NOTE), ({**OLDER, "live": LACKS, "live_plan": APPLIED}, NOTE),
     ({**OLDER, "live": LACKS}, NOTE), ({**OLDER, "before": APPLIED}, NO_JUDGE),
     ({**OLDER, "live": "no JSON", "before": APPLIED}, NO_JUDGE), ({**OLDER, "live": LACKS, "before": FIRST}, ""),

@@ -156,7 +156,7 @@ def test_an_answer_that_is_lost_after_the_commit(shop):
     assert live(shop) == new
 
 
-@pytest.mark.rare  # a later cut, of ssh only, is among the bad deploys
+@pytest.mark.rare  # test_deploy_bad.py cuts ssh after the flip, and runs often
 def test_a_host_that_is_cut_off_takes_itself_back(shop):
     """A host that is unreachable from pull to flip takes itself back after dead_after, the others at once. The exit
     code is 3, because the deployer could not ask it."""

@@ -47,7 +47,7 @@ def pods(built):
 
 @pytest.mark.parametrize("version", ["1.30", "1.36"])
 def test_schemas_know_every_key(built, version):
-    pod = {"containers": [{"name": "site", **SITE}, {"name": "before", **BEFORE}]}  # Cloud Run's containers are a pod's
+    pod = {"containers": [{"name": "site", **SITE}, {"name": "before", **BEFORE}]}  # Cloud Run uses a pod's schema
     for made in [*built.values(), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": pod}]:
         kubernetes_validate.validate(made, version, strict=True)
     assert all(KNOWN >= part.keys() for part in (FLY, FLY["http_service"], *RENDER["services"]))

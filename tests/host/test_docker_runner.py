@@ -168,7 +168,7 @@ def test_two_one_offs_of_a_name_at_once(server):
 def test_user_and_secrets(server):
     """If the app has a system user, the container runs as that user; secrets are mounted read-only."""
     server.put(f"etc/default/{USER}.secrets/KEY", SECRET)
-    server.put(f"etc/default/{USER}", "IMAGE=shop\nuser=somebody\n")  # a variable of that file, which has no effect
+    server.put(f"etc/default/{USER}", "IMAGE=shop\nuser=somebody\n")  # user= in this file has no effect
     server(USER, "migrate")
     ids = [subprocess.check_output(["id", flag, USER], text=True, timeout=10).strip() for flag in ("-u", "-g")]
     ran = server.ran()

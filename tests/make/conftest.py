@@ -77,7 +77,7 @@ def packages(tmp_path_factory):
     return {**names, "folder": folder}
 
 
-# For cases in which pip differs: it is always there, and takes seconds where uv takes none.
+# For tests in which pip may differ. Others use only uv, because pip takes seconds.
 WITH_PIP_TOO = pytest.mark.parametrize("installer", ["uv", "pip"], indirect=True)
 
 

@@ -97,7 +97,7 @@ def test_as_the_page_says(newcomer):
     assert "django==9.9" in (newcomer.folder / "requirements.txt").read_text()
     assert "uv==9.9 \\\n    --hash=" in (newcomer.folder / "requirements/uv.txt").read_text()
     assert not list(newcomer.folder.glob("requirements/dev.*")) and "uv failed" not in done.stderr
-    left = newcomer.folder.glob("ve/lib/python*/site-packages/pip*")  # uv was installed by it
+    left = newcomer.folder.glob("ve/lib/python*/site-packages/pip*")  # pip has installed uv
     assert [path.name for path in left] == ["pip.py"], "which says that there is none"
     assert "skipped flake8" in done.stderr and "Ran 0 tests" in done.stderr
     port = free_port()
@@ -175,7 +175,7 @@ def test_no_uv(newcomer):
     taken(newcomer)
     (newcomer.folder / "requirements/uv.in").unlink()
     line = newcomer.line("requirements")
-    assert "cannot install uv from requirements/uv.in" in line and "add uv to it" in line, line
+    assert "cannot install requirements/uv.in" in line and "add uv to that file" in line, line
     (newcomer.folder / "requirements.txt").write_text("django==9.9\n")
     done = newcomer.make("migrate")
     assert done.returncode == 0 and done.stderr == "make: installing requirements.txt\n", done.stderr

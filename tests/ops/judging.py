@@ -42,7 +42,7 @@ def process(*words, cwd, env):
 def verdicts(project, *words, url="sqlite://:memory:", start=warm.python):
     """Run slipway.schema.verdicts. Return the finished process."""
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings_test", "TEST_DATABASE_URL": url,
-           "PYTHONDONTWRITEBYTECODE": "1"}  # an older .pyc might count as a file's of the same second
+           "PYTHONDONTWRITEBYTECODE": "1"}  # a file changed within a second might keep its old .pyc
     return start("-m", "slipway.schema.verdicts", *words, "migrations.json", "pins", cwd=project, env=env)
 
 

@@ -24,8 +24,8 @@ STATE = f"migrations.SeparateDatabaseAndState([], [{MODEL}])"
 UNMANAGED = create("Old", db_table="OLD_TABLE", managed=False)
 PYTHON = "migrations.RunPython(lambda apps, schema_editor: %s)"
 MADE = PYTHON % """schema_editor.execute('CREATE TABLE "xmade" ("a" int, "b" int)')"""
-# A new app: its second migration, where OLD_TABLE existed before and APP_thing comes with the app; and the apps whose
-# migrations made the tables of its errors, or none if unknown.
+# New app → (operations of its second migration, apps that made the tables in its errors; none if unknown). OLD_TABLE is
+# an older app's table, APP_thing the new app's own.
 BRINGS = {
     "xown": (OWN, {"xown"}),
     "xmodel": ('migrations.RenameModel("Thing", "Matter"), migrations.RemoveField("matter", "note")', {"xmodel"}),

@@ -228,7 +228,7 @@ def test_refusals(theirs, tmp_path):
     (tmp_path / "outside/list").write_text("django\n")
     project.commit("More")
     lines = refused(project, "--level", "servers", "--apply")
-    told = ["deploy.mk exists", "docker exists", ".whl leads to", "requirements.in leads to",
+    told = ["deploy.mk exists", "docker exists", ".whl leads via", "requirements.in leads via",
             "requirements/uv.txt is ignored by git"]
     assert [line for line in told if line not in str(lines)] == [] and len(lines) == 5, lines
     assert project.git("status", "--porcelain") == "" and (tmp_path / "outside/list").read_text() == "django\n"

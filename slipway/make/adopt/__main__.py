@@ -36,7 +36,7 @@ def adopt(levels: list[str], apply: bool) -> list[str]:
     existing files only with `apply`. If there are problems, return them and write nothing."""
     status = git("status", "--porcelain", "--untracked-files=all", ".")
     if status.returncode or status.stdout:
-        return ["git could not undo this, as not all files are committed: git init, git add -A, git commit"]
+        return ["commit all files first, so that git can undo the adoption: git init, git add -A, git commit"]
     tree, commit = texts(Path()), git("describe", "--tags", "--always", cwd=ROOT).stdout.strip()
     template = Template(texts(ROOT), str(package.path_of(ROOT, Path("vendor"))), commit,
                         without_user(origin(ROOT)) or str(ROOT))
@@ -63,7 +63,7 @@ def texts(folder: Path) -> Tree:
 def unwritable(new: list[str], changed: list[str]) -> list[str]:
     linked = [path for path in [*new, *changed] if Path(path).resolve() != Path.cwd() / path]
     ignored = git("check-ignore", "--", *(path for path in new if path not in linked)).stdout.splitlines()
-    return [*(f"{path} leads to {Path(path).resolve()} by a link: replace the link" for path in linked),
+    return [*(f"{path} leads via a symlink to {Path(path).resolve()}: replace the link by a copy" for path in linked),
             *(f"{path} is ignored by git, but must be committed: change .gitignore" for path in ignored)]
 
 

@@ -15,7 +15,7 @@ LEVELS = {  # level → the template's files that it brings
     "image": ["docker.mk", "Dockerfile", "docker-run.sh", "docker/packages.txt", "compose.yaml"],
     "servers": ["deploy.mk", "deploy/production.toml", "requirements/deploy.in", "requirements/copier.txt"],
 }
-# Endings of files that belong to the team once they exist: adopt never changes them. MARK matches those it wrote.
+# adopt never changes an existing file with such an ending. If MARK matches its text, the template wrote the file.
 TEAM = ("packages.txt", "production.toml", "compose.slipway.yaml", "compose.yaml", ".copier-answers.yml", ".whl",
         "settings_docker.py", "settings_test.py")
 HERE = "slipway/make/adopt"  # this folder, in the template
@@ -33,8 +33,8 @@ class Template(NamedTuple):
 
 
 def is_ours(path: str, there: str, template: Tree) -> bool:
-    """Return True if the template wrote `there`, the text of the file `path`. In files that the team edits, search for
-    the pattern MARK; in others, compare the first 2 lines with the template's."""
+    """Return True if the template wrote the file `path` with the text `there`. packages.txt and wheels always count. In
+    other files of TEAM, search for MARK; in the rest, compare the first 2 lines with the template's."""
     if path.endswith(TEAM):
         return path.endswith(("packages.txt", ".whl")) or bool(re.search(MARK, there, re.MULTILINE))
     return path in sum(LEVELS.values(), []) and there.splitlines()[:2] == template[path].splitlines()[:2]
@@ -45,8 +45,8 @@ def plan(tree: Tree, theirs: Tree, found: Found, levels: list[str], template: Te
     """Return new files, changed files (both path → text), and problems. `theirs`: the project's own files."""
     problems = []
     if not found.settings or "image" in levels and "." not in found.settings:
-        problems.append(f"DJANGO_SETTINGS_MODULE in manage.py is {found.settings or 'missing'}: set it; from --level "
-                        "image on to a module in a package, such as mysite.settings in mysite/settings.py")
+        problems.append(f"DJANGO_SETTINGS_MODULE in manage.py is {found.settings or 'missing'}: it must be a module; "
+                        "for levels image and servers, a module in a package, such as mysite.settings")
     merged, new, changed = merge(tree, found, levels, template), {}, {}
     for path, text in sorted({**taken(theirs, found, levels, template), **merged}.items()):
         own = path if path not in [*merged, "Dockerfile"] else ""
@@ -86,8 +86,8 @@ def settings(text: str, apps: str, base: str) -> str:
 def merge(tree: Tree, found: Found, levels: list[str], template: Template) -> Texts:
     """Return the project's Makefile, requirements and other files with the template's lines added: path → text."""
     texts = {path: tree.get(path) or "\n".join(
-        [f"# `make requirements` compiles this file. Its first lines are from {source or 'nowhere'}.", *lines, ""])
-        for path, (source, lines) in found.lists.items()}
+        ["# `make requirements` compiles this file." + f" adopt wrote its first lines from {source}." * bool(source),
+         *lines, ""]) for path, (source, lines) in found.lists.items()}
     if "image" in levels:
         pin = f"slipway-django{'[jobs]' * found.jobs}=={version(PurePosixPath(template.wheel))}"
         texts["requirements.in"] = added(LINE.sub(pin, texts["requirements.in"]), [FIND, pin])

@@ -35,4 +35,4 @@ def unset(tree: Tree, found: Found) -> Iterator[str]:
             for line in (line for line in ast.parse(tree[path]).body if isinstance(line, ast.Assign)):
                 text = ast.unparse(line)
                 for name in [] if re.search(r" in [\w.]*env", text) else ASKED.findall(text):
-                    yield f"{path}:{line.lineno}: {name} has no default, but the image is built without it: give it one"
+                    yield f"{path}:{line.lineno}: {name} is not set while the image is built: give it a default"

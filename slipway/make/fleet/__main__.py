@@ -21,7 +21,7 @@ def main() -> None:
     up.add_argument("hosts", nargs="*", help=f"names of hosts (default: {' '.join(DEFAULT_HOSTS)})")
     up.add_argument("--base", default=fleet.BASE, metavar="IMAGE", help="image of their Debian (default: %(default)s)")
     up.add_argument("--registry", action="store_true", help="make a registry, too")
-    commands.add_parser("down", help="remove all that up made")
+    commands.add_parser("down", help="remove what `up` has made")
     args = parser.parse_args()
     try:
         if args.command == "down":
@@ -56,7 +56,7 @@ def settings(hosts: fleet.Machines, services: str, path: Path) -> dict[str, str]
 
 
 def production(hosts: fleet.Machines) -> str:
-    """Return a production.toml: hosts named web* serve the site; others run worker and beat, and balance visitors."""
+    """Return a production.toml: hosts named web* serve the site; others run worker and beat, and are load balancers."""
     tables = []
     for name, machine in sorted(hosts.items()):
         web = name.startswith("web")

@@ -44,7 +44,7 @@ def project(tag):
     """Build a project's image as that release, by `make build`. Return its tag."""
     image = f"{of_folder(ROOT).fleet}-shop"
     clean = "REVISION=" + "0" * 40  # a checkout with changes could not be tested otherwise
-    with open(ROOT / "Dockerfile") as door:  # two builds of one checkout would write the same verdicts
+    with open(ROOT / "Dockerfile") as door:  # two builds at once would write the same wheelhouse
         fcntl.flock(door, fcntl.LOCK_EX)
         done = run(["make", "build", "APP=shop", f"IMAGE={image}", f"TAG={tag}", clean], timeout=1800,
                    cwd=made_project().folder)

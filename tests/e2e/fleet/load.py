@@ -27,8 +27,8 @@ class Plan:
     seconds: float = 30
     timeout: float = 10
     host: str = "localhost"  # the Host header
-    post_every: int = 3  # every third request is a POST; 0: none
-    posts: int = 1  # number of POSTs among so many requests
+    post_every: int = 3  # 0: no POSTs
+    posts: int = 1  # number of POSTs in each `post_every` requests
     post_path: str = "/?ms=50"
 
 

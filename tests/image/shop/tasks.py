@@ -5,7 +5,7 @@ import time
 
 from celery import shared_task
 
-from slipway.celery import app  # noqa: F401: for commands that send
+from slipway.celery import app  # noqa: F401: commands send tasks by it
 
 logger = logging.getLogger(__name__)
 
