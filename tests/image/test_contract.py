@@ -64,7 +64,7 @@ def test_all_that_is_wrong_is_told_at_once(name, tmp_path):
     tmp_path.chmod(0o755)
     assert check(name, options=f"-v {tmp_path}/rude:/rude:ro --entrypoint /rude") == (1, [
         "migrate: exit 1: no such command",
-        "manage showmigrations --plan: prints more than a plan; its last line: 0 migrations",
+        "manage showmigrations --plan: prints more than a plan: 0 migrations",
         "SOCKET: nginx may not write to it, mode 700: set umask 0 before you make it",
         "GET /: 500",
         "TERM: an open request gets no answer",
