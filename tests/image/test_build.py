@@ -9,7 +9,7 @@ def build(builder, project, name, tag, *words):
     return builder.make(project, "build", f"APP={name}", f"TAG={tag}", *words)
 
 
-OFFLINE = {  # without network BuildKit would reuse no step of the base's cache: use a proxy that does not answer
+OFFLINE = {  # with --network=none BuildKit would not reuse the stage `base`: use a proxy that does not answer
     "classic": "--network=none",
     "buildkit": "--build-arg http_proxy=http://127.0.0.1:9 --build-arg https_proxy=http://127.0.0.1:9",
 }

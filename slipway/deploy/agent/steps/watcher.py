@@ -31,7 +31,8 @@ class Watcher:
             threading.Thread(target=self.repeat, args=check, daemon=True).start()
 
     def rest(self, seconds: float) -> tuple[int, int]:
-        """Watch for `seconds`, then run each check again. Return (answers, errors). Raise Problem if a check fails."""
+        """Watch for `seconds`, then run all checks. Raise Problem if one failed. Return the counts of answers that visitors
+        got since the flip: (all, errors)."""
         self.over.wait(seconds)
         for check in [*self.checks, (self.others, 0.5, 2)]:
             self.repeat(*check, until_well=True)
