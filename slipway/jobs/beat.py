@@ -59,7 +59,7 @@ class Lock:
 
 class Scheduler(DatabaseScheduler):
     """Extends django-celery-beat's scheduler. It deletes entries that were removed from the code, but not those added
-    in the admin. It survives database outages. TERM and INT stop it only between two calls of `tick`."""
+    in the admin. It survives database outages. TERM and INT do not stop it while it sends tasks."""
 
     loaded, lock, waiting = False, Lock(), False
 

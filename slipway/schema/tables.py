@@ -29,7 +29,7 @@ class Tables:
         return [(lines, self.made(table)) for table, lines in found.items()]
 
     def learn(self, name: str, line: str) -> None:
-        """If `line` creates a table, add `name` to its creators. Keep those from before a drop: old code may use it."""
+        """If `line` creates a table, add `name` to its creators. A drop removes none: old code may use the table."""
         if made := MADE.match(line):
             self.makers.setdefault(made[1], set()).add(name)
         elif renamed := RENAMED.match(line):

@@ -100,8 +100,8 @@ class Connection(Conversation):
         return result(await self._outcome(self._send(do, args), timeout))
 
     async def lock(self, description: str, dead_after: float, bare: bool = False) -> None:
-        """Take the host's lock; then the agent may change the host. If the agent hears nothing for `dead_after` seconds,
-        it takes a deploy back, or finishes one that it promised to commit. `bare`: accept a host without the app. Raise
+        """Take the host's lock; then the agent may change the host. If the agent hears nothing for `dead_after` s, it
+        takes a deploy back, or finishes one that it promised to commit. `bare`: accept a host without the app. Raise
         HostProblem if the lock is refused."""
         self.dead_after, works = dead_after, self._mark()
         args = {"description": description, "dead_after": dead_after, **({"bare": True} if bare else {})}

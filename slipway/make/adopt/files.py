@@ -104,7 +104,7 @@ def added(text: str, lines: list[str]) -> str:
 
 
 def makefile(there: str, text: str, found: Found) -> str:
-    """Return the template's Makefile, then the text `there`. If `there` includes django.mk, return only `there`."""
+    """Return the template's Makefile, then the project's (`there`). If that includes django.mk, return it alone."""
     if re.search(r"^-?include .*\bdjango\.mk", there, re.MULTILINE):
         return there
     first = re.search(r"^([\w-]+) *:(?!=)", there, re.MULTILINE)

@@ -65,7 +65,7 @@ def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dic
 
 def carried(host: Host, attempt: Attempt) -> dict[str, str]:
     """Return {path: new text} of one settings file, or {}. For a restart: APP.env.revert, so that a later rollback
-    keeps the restart's changes. For a rollback: APP.env.next, so that its changes apply to the restored settings."""
+    keeps the restart's changes. For a rollback: APP.env.next, now the restored settings plus the staged changes."""
     reverted, old, noted = disk.read_bytes(host.revert_env), disk.read_bytes(host.env), attempt.noted
     if noted["action"] == "restart":  # compare the two slots' settings: APP.env may have been edited by hand
         path, old = host.revert_env, disk.read_bytes(host.slot_file(noted["live"], "env")) or old

@@ -31,8 +31,8 @@ class Watcher:
             threading.Thread(target=self.repeat, args=check, daemon=True).start()
 
     def rest(self, seconds: float) -> tuple[int, int]:
-        """Watch for `seconds`, then run all checks. Raise Problem if one failed. Return the counts of answers that visitors
-        got since the flip: (all, errors)."""
+        """Watch for `seconds`, then run all checks. Raise Problem if one failed. Return how many answers visitors
+        got since the flip, and how many of them were errors."""
         self.over.wait(seconds)
         for check in [*self.checks, (self.others, 0.5, 2)]:
             self.repeat(*check, until_well=True)
