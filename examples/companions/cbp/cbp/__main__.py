@@ -1,4 +1,4 @@
-"""`cbp -l HOST:PORT -r HOST:PORT` is a TCP proxy from -l to -r. While it cannot connect to -r, it refuses clients."""
+"""`cbp -l HOST:PORT -r HOST:PORT` is a TCP proxy from -l to -r. If many connections to -r fail, it refuses clients."""
 
 import argparse
 import asyncio

@@ -21,7 +21,7 @@ PAGE = 200
 
 
 class NoSuch(Exception):
-    """The path leads to no file or folder."""
+    """The path leads to no readable file or folder."""
 
 
 @dataclass
@@ -63,7 +63,7 @@ def told() -> Iterator[None]:
 
 def opened(root: str, any_folder: bool, path: list[bytes]) -> int:
     """Open the regular file or folder `path` below `root`; return its descriptor. Raise NoSuch if there is none. Raise
-    Away if `root` cannot be opened. If `any_folder` is false, also raise Away if `root` is no mount point."""
+    Away if `root` cannot be opened, the file system fails or, unless `any_folder` is true, `root` is no mount point."""
     try:
         number = os.open(root, FOLDER & ~os.O_NOFOLLOW)
         if not any_folder and os.fstat(number).st_dev == os.stat(os.path.dirname(root.rstrip("/"))).st_dev:
@@ -85,7 +85,7 @@ def opened(root: str, any_folder: bool, path: list[bytes]) -> int:
 
 
 def listed(number: int, path: list[bytes], page: int) -> tuple[list[Entry], int]:
-    """Read at most MOST entries of a folder. Return one page of them, folders first, and the number of entries."""
+    """Read at most MOST entries of the open folder `number`. Return one page, folders first, and the entries' count."""
     with told(), os.scandir(number) as entries:
         known = [(not is_folder(entry), entry.name.casefold(), entry) for entry, _ in zip(entries, range(MOST))]
         known.sort(key=lambda one: one[:2])

@@ -44,13 +44,13 @@ class Mount:
         self.places = threading.BoundedSemaphore(PLACES)
 
     def take_place(self) -> bool:
-        """Reserve one of PLACES places for a request; return False if none is free. `places.release()` frees one."""
+        """Reserve one of PLACES places, waiting briefly; return False if none is free. `places.release()` frees one."""
         with self.lock:
             hangs = any(time.monotonic() - since > PATIENCE for since in self.calls.values())
         return self.places.acquire(timeout=0 if hangs else PATIENCE)
 
     def call(self, function: Callable[[], Result]) -> Result:
-        """Return the function's result, or raise its error. Raise Away if the file system fails or hangs."""
+        """Return the function's result, or raise its error. Raise Away if calls hang. Log outages and recoveries."""
         try:
             with self.breaker.attempt():
                 result = self.in_time(function)

@@ -82,7 +82,7 @@ async def shown(client: aiohttp.ClientSession, url: str) -> object:
 
 
 def numbers(value: object, name: str = "") -> Iterator[tuple[str, float]]:
-    """Yield (name, number) for each number in a JSON value. The name joins keys and list indexes by dots: a.0.b."""
+    """Yield (name, number) for numbers and booleans in JSON. The name joins keys and list indexes by dots: a.0.b."""
     if len(name) > LONGEST:
         return
     if isinstance(value, int | float):

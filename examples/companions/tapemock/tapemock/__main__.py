@@ -1,4 +1,4 @@
-"""`tapemock SOURCE MOUNT` mounts the folder SOURCE at MOUNT until TERM. Over HTTP you make its operations fail."""
+"""`tapemock SOURCE MOUNT` mounts the folder SOURCE at MOUNT until TERM. HTTP requests make operations at MOUNT fail."""
 
 import argparse
 import os

@@ -58,7 +58,7 @@ class Verdict:
 
 
 class Faults:
-    """The active rules. If several match, delays add up; `errno` and `torn` come from the first rule that sets them."""
+    """The rules. If several match, delays add up; `errno` and `torn` each come from the first rule that sets it."""
     def __init__(self) -> None:
         self.rules, self.made, self.lock = dict[int, Fault](), 0, threading.Lock()
 

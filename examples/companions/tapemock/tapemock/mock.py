@@ -65,7 +65,7 @@ class Mock:
         return verdict
 
     def there(self, path: str, where: str | int) -> None:
-        """Raise OSError if the file `where` is on tape. With the option --fetch-on-read, start to fetch the file."""
+        """If the file `where` is on tape, raise OSError; with the option --fetch-on-read, first start a fetch."""
         if self.tape and self.tape.stub(where):
             if self.on_read is not None:
                 self.tape.fetch(path, self.on_read)
@@ -129,7 +129,7 @@ class Mock:
         return os.pread(handle, size, offset)
 
     def write(self, path: str, data: bytes, offset: int, handle: int) -> int:
-        """Write data, or only `torn` bytes if a rule sets `torn`. Then raise the rule's `errno` or report success."""
+        """Write data. If a rule sets `torn`, write `torn` bytes, then raise `errno` if set, else report success."""
         verdict = self.struck("write", [path], len(data))
         data = data[:verdict.room]
         with self.changing:

@@ -49,7 +49,7 @@ class Tapemock:
             self.ask("DELETE", f"/faults/{fault['id']}")
 
     def fetch(self, path: str, delay: float = 0) -> Any:
-        """Fetch a file from tape after `delay` seconds. Needs tapemock's option --tape."""
+        """Fetch a file from tape in the background, after `delay` seconds. Needs option --tape."""
         return self.ask("POST", "/fetch", path=path, delay=delay)
 
     def power_cut(self, names: bool = False) -> None:

@@ -66,7 +66,7 @@ class Disk:
         return {name: self.taken(f"{path}/{name}") for name in listing(path)}
 
     def cut(self, names: bool) -> None:
-        """Reset all files to their synced state. With `names`, first record all names and lengths as synced."""
+        """Reset all files to their synced state. With `names`, first record all names and truncations as synced."""
         if names:
             self.named(f"{self.root}/.")
         for entry in list(os.scandir(f"{self.root}/.")):
@@ -75,7 +75,7 @@ class Disk:
         self.begin()
 
     def named(self, path: str) -> None:
-        """Record names and lengths as synced: a file system's journal may store these before the files' content."""
+        """Record names and truncations as synced: a file system's journal may store these before the files' content."""
         node = self.nodes[self.taken(path)]
         if isinstance(node.content, dict):
             node.content = self.names(path)

@@ -1,4 +1,4 @@
-"""A mock tape archive. Closing a file moves its content to tape. Until it is fetched back, reading the file fails."""
+"""A mock tape archive. Closing a written file can move its content to tape. Until it is fetched back, reading fails."""
 
 import contextlib
 import fcntl
@@ -15,7 +15,7 @@ MARK = "user.tapemock"  # extended attribute of a file on tape: its content's na
 
 
 class Tape:
-    """Archives each file below a folder `final` when the file is closed. The directory `folder` keeps the contents."""
+    """Archives each file below a folder `final` when a writer closes it. The directory `folder` keeps the contents."""
 
     def __init__(self, root: str, folder: str, note: Callable[..., None], struck: Callable[[str], object]) -> None:
         self.root, self.folder, self.note, self.struck = root, os.path.join(folder, ""), note, struck
