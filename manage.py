@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Django's command line. It runs in make's virtualenv, from any folder."""
+"""Django's command line. It runs in the project's virtualenv, from any folder."""
 
 import os
 import sys

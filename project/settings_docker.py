@@ -1,4 +1,4 @@
-"""Production settings, all from environment variables: see docs/image.md."""
+"""Production settings, from environment variables: see docs/image.md."""
 
 import os
 from pathlib import Path

@@ -2,8 +2,8 @@
 
 A project also runs without Celery: only this module, tasks.py, the folder jobs and the command dead_tasks need it.
 
-In development the broker is the folder var/broker. A worker deletes each message there on receipt: if the worker is
-killed, its tasks are lost.
+In development the default broker is the folder var/broker. A worker deletes each message there on receipt: if the
+worker is killed, its tasks are lost.
 """
 
 import contextlib
@@ -62,14 +62,14 @@ def disconnect() -> None:
 
 
 def check_broker() -> None:
-    """Raise ConnectionError if the broker does not answer within 1.5 s."""
+    """Raise ConnectionError if the broker does not answer."""
     with ask_broker():
         pass
 
 
 @contextlib.contextmanager
 def ask_broker() -> Iterator[Connection]:
-    """Yield a broker connection with timeouts of 1 s. Raise ConnectionError if the broker does not answer."""
+    """Yield a broker connection (connect timeout: 1 s). Raise ConnectionError if connecting or the block fails."""
     limits = {}
     if app.conf.broker_url.startswith("redis"):
         limits = {"socket_connect_timeout": 1, "socket_timeout": 1}

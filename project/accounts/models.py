@@ -1,4 +1,4 @@
-"""The project's own user model, for you to extend. Django does not let you introduce one later."""
+"""The project's own user model, for you to extend. Replacing Django's user model later would be hard."""
 
 from django.contrib.auth.models import AbstractUser
 

@@ -31,7 +31,7 @@ def running(request: HttpRequest) -> HttpResponse:
 
 def may_look(request: HttpRequest) -> bool:
     """Return True if the visitor may see the state of the site's parts: in development always, in production if staff.
-    Return False if the database does not answer. Without a session, do not ask the database."""
+    In production return False if the database does not answer; without a session cookie, do not ask it."""
     if settings.DEBUG:
         return True
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:

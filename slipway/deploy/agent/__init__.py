@@ -1,6 +1,6 @@
 """The agent: the program that the deployer sends to each host. It needs only Python 3.9 or newer.
 
-`bundle` returns its text. A host runs it as `python3 FILE MODE APP …`; serve.py explains the modes."""
+`bundle` returns the agent's text. The agent's arguments are MODE APP …; serve.py explains the modes."""
 
 import functools
 from importlib import resources

@@ -52,7 +52,7 @@ def locked(folder: str) -> Iterator[None]:
 
 
 def read_small(path: str, most: int = 4096) -> str | None:
-    """Return a regular file's first `most` bytes as text; None if the path is no regular file."""
+    """Return a regular file's first `most` bytes as text; None if the path is no readable regular file."""
     try:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

@@ -49,7 +49,7 @@ def call(host: Host, method: str, path: str, login: dict[str, str] | None = None
 
 
 def ask(host: Host, method: str, path: str, what: str, given: object = None, seconds: float = 60) -> Any:
-    """Return Docker's parsed answer; None if it is empty or 404. Other errors raise a Problem beginning with `what`."""
+    """Return Docker's parsed answer; None if empty or 404. Other error codes raise a Problem beginning with `what`."""
     status, body = call(host, method, path, None, seconds, given)
     if status == 404:
         return None
@@ -63,7 +63,7 @@ def image(host: Host, reference: str) -> Any:
 
 
 def run(host: Host, container: str, words: list[str]) -> object:
-    """Run a command in a running container. Return its exit code; None if the container is gone."""
+    """Run a command in a running container. Return the command's exit code; None if the container is gone."""
     what, given = "docker exec", {"Cmd": words, "AttachStdout": True, "AttachStderr": True}
     made = ask(host, "POST", "/containers/%s/exec" % container, what, given)
     if not made:
@@ -88,7 +88,7 @@ def error_of(status: int, body: str) -> str:
 # ---- credentials ----
 
 def login_for(host: Host, image: str, credentials: str = "") -> dict[str, str] | None:
-    """Return the user and password for an image's registry. `credentials`: user:password; if empty, return what root's
+    """Return the login for an image's registry. `credentials`: user:password; if empty, return what root's
     `docker login` has saved, or None if it has saved nothing."""
     if credentials:
         user, _, password = credentials.partition(":")
