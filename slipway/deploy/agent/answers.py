@@ -39,7 +39,7 @@ class SlotFacts(TypedDict):
 
 class Front(TypedDict):
     scheme: str  # the scheme that nginx serves, http or https; "" if unknown
-    url: str  # SITE_URL of the next deploy; "" if unknown
+    url: str  # SITE_URL of the next deploy, without its path; "" if unknown
 
 
 class Running(TypedDict):
@@ -78,7 +78,7 @@ class Facts(Running, Kept, Memory):
     systemd: int
     docker: Docker
     containers: dict[str, Container]
-    one_offs: dict[str, str]  # container in which somebody runs migrations by hand → its start time
+    one_offs: dict[str, str]  # container in which somebody runs or lists migrations by hand → its start time
     files: dict[str, str]  # path of a file on the host → sha256 of its content
     settings: list[str]  # problems in APP.env and APP.env.next
     site: Front

@@ -19,8 +19,8 @@ LABELLED = "%7B%22label%22:%5B%22docker-runner.image%22%5D%7D"  # URL-encoded {"
 
 def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: str = "", history: bool = True,
             blind: bool = False) -> Facts:
-    """Return all facts about the host. `paths`: files to hash; `health`: ask if web and worker are ready; `blind`: test
-    if nginx logs requests; `tag`: include its records of releases.log; `history`: include the newest 100 records."""
+    """Return facts about the host. `paths`: files to hash; `health`: ask if web and worker are ready; `blind`: test if
+    nginx logs requests; `tag`: add releases.log's records about this tag; `history`: add the newest 100 records."""
     runs: Running
     docker, up, by_hand, version, runs = at_once([
         lambda: docker_info(host), lambda: containers(host) or {}, lambda: one_offs(host), lambda: systemd(host),
@@ -38,8 +38,8 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
 
 
 def committed(host: Host, tag: str, last: int = 100) -> Committed:
-    """Return the content of the files TAG and REVERT, the unfinished attempt's tag, and records of releases.log. These
-    are the newest `last` records, and the records about `tag` or about the release in REVERT."""
+    """Return the content of the files TAG and REVERT, the unfinished attempt's tag, and records of releases.log: the
+    newest `last` records, and the newest 100 about `tag` or the tag in REVERT."""
     problems: list[str] = []
     nothing: tuple[list[Record], int] = [], 0
     records, torn = readable(problems, nothing, releases.read_log, host)
@@ -52,7 +52,7 @@ def committed(host: Host, tag: str, last: int = 100) -> Committed:
 
 
 def readable(problems: list[str], other: T, function: Callable[..., T], *words: Any) -> T:
-    """Return the result of function(*words). If it fails, add the error to `problems` and return `other`."""
+    """Return function(*words). On a Problem or OSError, add the error to `problems` and return `other`."""
     try:
         return function(*words)
     except Problem as problem:
@@ -75,7 +75,7 @@ def docker_info(host: Host) -> Docker:
 
 
 def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
-    """Return the app's containers by name; None if Docker does not answer. With `ended`, include exited containers."""
+    """Return the containers of the app's processes by name; None if Docker fails. `ended`: include exited ones."""
     found = ask_engine(host, "/containers/json?all=%d&filters=%s" % (ended, LABELLED))
     if found is None:
         return None
@@ -86,7 +86,7 @@ def containers(host: Host, ended: bool = False) -> dict[str, Container] | None:
 
 
 def one_offs(host: Host) -> dict[str, str]:
-    """Return the containers in which somebody runs migrations by hand: name → start time."""
+    """Return the containers in which somebody runs or lists migrations by hand: name → start time."""
     names = {"/%s-%s" % (host.app, command) for command in ("migrate", "manage-migrate", "manage-showmigrations")}
     return {name[1:]: time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(found["Created"]))
             for found in ask_engine(host, "/containers/json") or () for name in names.intersection(found["Names"] or ())
@@ -137,7 +137,7 @@ def settings_problems(host: Host) -> list[str]:
 
 
 def front(host: Host) -> Front:
-    """Return the scheme that nginx serves (http or https), and SITE_URL of the next deploy; each is "" if unknown."""
+    """Return nginx's scheme (http or https), and the next deploy's SITE_URL without its path; each is "" if unknown."""
     nginx = disk.read("%s/etc/nginx/sites-available/%s" % (host.root, host.app)) or ""
     found = site.of(host, coming(host))
     return {"scheme": (re.findall(r"~\^private:\s+(https?);", nginx) or [""])[0],

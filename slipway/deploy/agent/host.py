@@ -41,7 +41,7 @@ class Host:
         self.lock = app + "-deploy.service"
 
     def kept_env(self, name: str) -> str:
-        """Return the path of a copy of settings that a rollback replaced. `name`: the copy's name, such as build-3."""
+        """Return the path of a copy of settings that a rollback replaced. `name`: such as build-3."""
         return "%s.%s.kept" % (self.env, name)
 
     def kept_envs(self, end: str = "") -> list[str]:
@@ -71,7 +71,7 @@ class Host:
 
     def call(self, *words: str, timeout: float = 60, check: bool = True, env: Mapping[str, str] | None = None,
              input: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command. Raises Problem if it takes more than `timeout` seconds or, with `check`, if it fails."""
+        """Run a command. Raise Problem if it cannot start, takes over `timeout` seconds or, with `check`, fails."""
         try:
             done = subprocess.run(words, stdin=subprocess.DEVNULL if input is None else None, input=input,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
@@ -113,7 +113,7 @@ class Host:
         return [name for name, process in self.processes.items() if not process.overlap]
 
     def pinned(self) -> list[str]:
-        """Return the slots "a" and "b", and the roles that run in no slot. Each has a file that names its release."""
+        """Return the slots "a" and "b", and the roles that run in no slot. For each, a file may name its release."""
         return ["a", "b", *self.alone()]
 
     def states(self, *units: str) -> dict[str, Properties]:
@@ -153,7 +153,7 @@ def wait_until(done: Callable[[], object], seconds: float, pause: float = 0.05) 
 
 
 def at_once(functions: Sequence[Callable[[], Any]], seconds: float | None = None) -> list[Any]:
-    """Call functions in parallel; return their results in order. Raise the first error, or Problem after `seconds`."""
+    """Run functions in parallel; return results in order. Raise the first error in order (Problem after `seconds`)."""
     results: list[Any] = [Problem("no answer within %d s" % (seconds or 0))] * len(functions)
     deadline = time.monotonic() + (seconds or 0)
 

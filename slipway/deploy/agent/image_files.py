@@ -41,7 +41,7 @@ def prefix(host: Host) -> str:
 
 
 def sweep(host: Host) -> None:
-    """Remove containers that killed agents have left behind. Do nothing if Docker does not answer."""
+    """Remove containers of `opened` that killed agents have left behind. Do nothing if Docker does not answer."""
     path = "/containers/json?all=1&filters=" + NAMED % host.app
     with contextlib.suppress(Problem):
         found = docker.ask(host, "GET", path, "docker ps", seconds=10) or ()

@@ -13,7 +13,7 @@ REVISION = "org.opencontainers.image.revision"
 
 
 def resolve(host: Host, image: str, tag: str, credentials: str = "") -> Resolved:
-    """Return the digest and architectures of an image's tag in its registry. Raise Problem if the tag is not there."""
+    """Return digest and Linux architectures of a tag in the image's registry. Raise Problem if the tag is missing."""
     login = docker.login_for(host, image, credentials)
     status, body = docker.call(host, "GET", "/distribution/%s:%s/json" % (image, tag), login)
     refuse(status, body, "cannot find image %s:%s in its registry" % (image, tag), image, credentials)
@@ -42,8 +42,8 @@ def about(host: Host, reference: str) -> Image | None:
 
 def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", reference: str = "",
          heard: Heard = docker.ignore) -> Image:
-    """Pull an image by its digest, from `reference` if given, else from `image`. In the answer, `others` has the ids
-    of other images that had the tag before. If there are none, tag the pulled image."""
+    """Pull an image by its digest from repository `reference` (default: `image`). In the answer, `others` has the ids
+    of other images that releases.log has for the tag. If `others` is empty, tag the pulled image."""
     if not digest:  # without a digest Docker would pull all tags
         raise Problem("image %s:%s is missing, and its digest is unknown: run make deploy TAG=%s" % (image, tag, tag))
     name = reference or image
@@ -93,7 +93,7 @@ def needed(host: Host, last: int = 0) -> set[str | None]:
 
 
 def needed_by(host: Host, last: int) -> list[str | None]:
-    """Return the ids of an app's images: those that it uses now, and those of its `last` newest releases."""
+    """Return the ids of an app's images: those in use, in REVERT, and the `last` newest committed."""
     tag = releases.read_tag(host.tag)
     found: list[Release | Noted | None] = [tag, releases.read_tag(host.revert), releases.read_attempt(host)]
     found += [slots.release_in(host, slot) for slot in host.pinned()]

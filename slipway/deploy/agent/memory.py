@@ -12,7 +12,7 @@ SPARE = 64 * 2**20  # bytes that must remain free beside a second slot
 
 
 def for_slots(host: Host, ours: dict[str, Container], live: str | None) -> Memory:
-    """Return the memory that is free once the idle slot stops, and the memory that a new slot needs."""
+    """Return how many bytes of memory are free once the idle slot stops, and how many a new slot needs."""
     found = held(host, {one[0]: name[-1] for name, one in ours.items() if name.endswith(("-a", "-b"))})
     return {"memory": available(host) + (found[slots.other(live)] if live else 0),
             "need": SPARE + (found[live] if live else 0)}

@@ -103,7 +103,7 @@ def log_text(host: Host) -> str:
 
 
 def committed(records: list[Record], current: Release | None) -> list[Release]:
-    """Return the committed releases, newest last. Include the live release, `current`, even if no record names it."""
+    """Return the committed releases, newest last: the live release, `current`, even if no record names it."""
     history: list[Release] = [{"tag": record["tag"], "image_id": record["image_id"]} for record in records
                               if record["outcome"] == "committed" and record["action"] != "restart"]
     if current and (not history or history[-1] != current):
@@ -122,8 +122,8 @@ def withdrawn(records: list[Record]) -> set[str]:
 
 
 def revert_for(records: list[Record], current: Release | None, tag: str, also_withdrawn: str = "") -> Release | None:
-    """Return the newest committed release, to which the next rollback goes; None if there is none. Skip `tag` (becomes
-    live), withdrawn releases, and `also_withdrawn` (which this rollback withdraws)."""
+    """Return the release to which the next rollback goes, or None: the newest committed release except `tag` (becomes
+    live), withdrawn releases, and `also_withdrawn` (which the current rollback withdraws)."""
     out = withdrawn(records) - {tag} | ({also_withdrawn} if also_withdrawn else set())
     for release in reversed(committed(records, current)):
         if release["tag"] != tag and release["tag"] not in out:

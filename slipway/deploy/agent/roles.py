@@ -28,7 +28,7 @@ BUILT_IN = {process.name: process for process in (  # listed in this order, befo
 
 
 def unit_of(app: str, file: str) -> re.Match[str] | None:
-    """Return a match if `file` is a unit of the app, else None. Group 1: role; group 2: "@" if it runs in slots."""
+    """Return a match if `file` is named like a process's unit. Group 1: role; group 2: "@" if the role has slots."""
     return re.fullmatch(r"%s-([a-z][a-z0-9]*)(@?)\.service" % re.escape(app), file)
 
 

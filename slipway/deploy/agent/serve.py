@@ -1,7 +1,7 @@
 """The agent's protocol with the deployer: lines of JSON.
 
 The agent starts in the mode `read`. On the message `lock` it starts a second agent in the mode `work`: the systemd unit
-APP-deploy, with the same stdin and stdout. If messages stop, systemd kills the unit. If stdin ends, the unit exits.
+APP-deploy, with the same stdin and stdout. If messages stop or stdin ends, the unit ends.
 When the unit ends, systemd starts the mode `takeback`. A timer starts the mode `retire`, which stops the old slot."""
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def read(app: str, program: bytes, file: str) -> None:
 
 
 def lock(host: Host, program: bytes, name: str, description: str, dead_after: float, bare: bool = False) -> Locked:
-    """Hold the host's lock by running the agent as unit APP-deploy. Return its exit code, or who else holds the lock.
+    """Hold the host's lock: run the agent as unit APP-deploy. Return the unit's exit code, or who else holds the lock.
     `dead_after`: seconds without a message until the unit is killed. `bare`: True if the app may lack its folders."""
     folder, deadline = host.root + "/run" if bare else host.run, time.monotonic() + WAIT
     path = "%s/%s" % (folder, name)

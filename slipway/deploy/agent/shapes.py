@@ -52,13 +52,13 @@ class Readable(Protocol):
 # ---- on disk ----
 
 class Release(TypedDict):
-    """The content of the file TAG, REVERT or SLOT.tag."""
+    """The content of the file TAG, REVERT, SLOT.tag or ROLE.tag."""
     tag: Tag
     image_id: ImageId
 
 
 class Record(Release):
-    """A line of releases.log. Only people read the fields of type Any."""
+    """A line of releases.log. Code ignores fields of type Any, except version and crc32."""
     id: NotRequired[str | None]
     action: str
     outcome: str

@@ -11,7 +11,7 @@ from .shapes import Site
 
 
 def of(host: Host, settings: bytes | None) -> Site | None:
-    """Return (scheme, host) of SITE_URL; None if it is not set."""
+    """Return (scheme, host[:port]) of SITE_URL; None if SITE_URL is no URL."""
     found = re.match(r"(https?)://(?:[^/?#]*@)?([^/?#@\s]+)", setting(host, settings, "SITE_URL"))
     return found and (found[1], found[2])
 

@@ -75,7 +75,7 @@ def bring_back(host: Host, role: str) -> None:
 
 
 def pin(host: Host, slot: str, release: Release, settings: str | None) -> None:
-    """Save the release and settings that a slot will run, before its first unit starts."""
+    """Save the release and settings that a slot, or a role in no slot, will run."""
     disk.remove(host.slot_file(slot, "env"), host.slot_file(slot, "plan"))
     if settings is not None:
         disk.write(host.slot_file(slot, "env"), settings, 0o600)
@@ -99,7 +99,7 @@ def resume(host: Host, slot: str) -> None:
 
 
 def worker_state(host: Host, slot: str) -> tuple[str, str]:
-    """Return (state, release) that the worker has written. State: "consuming", "paused", or "" before it starts."""
+    """Return (state, release) that the worker has written. State: "consuming", "paused", or "" if none yet."""
     state, release, *_ = (disk.read_small(host.slot(slot, "worker.ready")) or "").split() + ["", ""]
     return state, release
 

@@ -10,7 +10,7 @@ import zlib
 
 
 def run(sources: dict[str, str], space: dict[str, object]) -> None:
-    """Load the modules (name → text), then run the command line.
+    """Load the modules (name → text); as the main program, run the command line.
     `space`: the program's globals, such as `__file__`, PROGRAM (the program's text) and NEW (True: save this text)."""
     file, program = str(space.get("__file__", os.devnull + "/agent.py")), space.get("PROGRAM")
     if isinstance(program, bytes) and space.get("NEW"):

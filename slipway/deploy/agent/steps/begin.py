@@ -11,7 +11,7 @@ from .commit import drop_prepared, drop_ways_back, note_commit
 
 
 def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Begun:
-    """Begin the attempt that `values` describe. Stop the idle slot, unless a rollback goes to the slot's release."""
+    """Begin the attempt that `values` describe. Begin to stop the idle slot, unless is_warm returns True."""
     values.update(settle_leftovers(host, say))
     live = slots.live(host)
     idle = slots.other(live)
@@ -33,7 +33,7 @@ def begin(host: Host, attempt: Attempt, say: Say, **values: Unpack[Noted]) -> Be
 
 def settle_leftovers(host: Host, say: Say) -> Noted:
     """Commit or take back an attempt whose agent died. Raise Problem if a takeback could not send visitors back.
-    Return the attempt's notes on processes that a takeback could not restore."""
+    After an incomplete takeback, return the attempt's notes on stopped processes."""
     takeback.settle(host, say)
     left = releases.read_attempt(host) or {}
     if left and slots.live(host) != left["live"]:

@@ -88,7 +88,7 @@ def left_by_rollback(attempt: Attempt, current: Release | None) -> str:
 
 
 def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
-    """Remove the files that `prepare` wrote, even unfinished ones."""
+    """Remove the files PATH.next of `prepare`, even unfinished ones."""
     kept = {name for end in (".next", ".next.new") for name in host.kept_envs(end)}
     for path in (host.tag, host.revert, host.log, host.revert_env, host.next_env, *map(host.kept_env, kept)):
         disk.remove(path + ".next", path + ".next.new")
@@ -108,7 +108,7 @@ def withdraw_promise(host: Host) -> None:
 
 
 def commit(host: Host, attempt: Attempt, say: Say) -> None:
-    """Phase two of the commit: rename the files of phase one. The old slot keeps running, with its connections."""
+    """Phase two of the commit: rename the files of phase one. The old web keeps running, with its connections."""
     if attempt.watcher:
         attempt.watcher.over.set()
     if attempt.sick and not attempt.noted.get("promised"):
@@ -117,7 +117,7 @@ def commit(host: Host, attempt: Attempt, say: Say) -> None:
 
 
 def finish(host: Host, attempt: Noted, say: Say) -> None:
-    """Rename the files that `prepare` wrote; remove the attempt file. A second run does no harm."""
+    """Do the renames and removals that `prepare` noted; remove the attempt file. A second run does no harm."""
     if os.path.exists(host.tag + ".next"):  # REVERT must never name TAG's release, so remove REVERT first
         disk.remove(*attempt["removes"])
     for path, to in attempt["renames"]:

@@ -49,7 +49,7 @@ def migrate(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
 
 
 def upload(host: Host, attempt: Attempt, say: Say, bucket: str, seconds: float) -> None:
-    """Upload static files to a bucket. If that fails, raise Problem with the error line of collectstatic."""
+    """Upload static files to a bucket. If collectstatic fails with an error line, raise Problem with this line."""
     attempt.note(changed=True)
     try:
         one_off(host, attempt, ["collectstatic", bucket], seconds)

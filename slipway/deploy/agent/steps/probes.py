@@ -1,4 +1,4 @@
-"""The ways to check that a process is ready. Each check returns "", or why the process is not ready."""
+"""Ways to check that a process is ready. Each check returns "", or why the process is not ready."""
 
 from __future__ import annotations
 
