@@ -83,7 +83,7 @@ class Rules:
 
 
 def sickness(host: Host, facts: Facts) -> str:
-    """Return the host's first problem, or "" if all its processes run well."""
+    """Return the host's first problem, or ""."""
     slot = facts["slots"].get(facts["live"] or "", EMPTY)
     for role in host.roles:
         unit: Any = facts["alone"].get(role) or slot["units"].get(role) or {}

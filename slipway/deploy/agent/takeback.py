@@ -44,7 +44,7 @@ def attempt_to_committed(host: Host) -> Noted:
 
 
 def take_back(host: Host, attempt: Noted, say: Say) -> None:
-    """Undo all steps, the flip first. Go on if an undo fails. Each undo may run twice."""
+    """Undo the steps, the flip first. Go on if an undo fails. Each undo may run twice."""
     whole = True
     for step in (flip_back, workers_back, remove_one_offs, processes_back, drop_prepared, empty_slot, note_failure):
         try:

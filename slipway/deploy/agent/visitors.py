@@ -59,7 +59,7 @@ class Tally:
         return self.wrong / self.total if self.total >= ENOUGH else 0.0
 
     def of_each(self) -> float:
-        """Return the mean share of errors over all pairs of client and path."""
+        """Return the mean share of errors over pairs of client and path; 0 if of_all is 0."""
         return sum(wrong / count for count, wrong in self.each.values()) / len(self.each) if self.of_all() else 0.0
 
 

@@ -37,8 +37,7 @@ async def displayed(rollout: Rolling, show: display.Background, wait: int) -> No
 
 
 async def when_free(rollout: Rolling, seconds: float) -> None:
-    """Run a rollout. While somebody else has locked a host, try again for at most `seconds`, each time with a new
-    plan."""
+    """Run a rollout. While somebody else locks a host, retry for at most `seconds`, each time with a new plan."""
     now = asyncio.get_running_loop().time
     deadline = now() + seconds
     while True:

@@ -37,7 +37,7 @@ async def handle(fleet: Fleet, args: argparse.Namespace) -> None:
 
 
 async def left(fleet: Fleet, host: Host, seconds: int) -> str:
-    """Wait up to `seconds` until balancers have no open connection to the host. Return a text with the final count."""
+    """Wait up to `seconds` until balancers have no open connection to the host. Return a text such as "drained"."""
     peers = " or ".join(f"dst {nginx_address(balancer.internal_address)}" for balancer in fleet.balancers)
     try:
         words = ["sh", "-c", LEFT, "sh", str(seconds), peers]

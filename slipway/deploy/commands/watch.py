@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def handle(fleet: Fleet, args: argparse.Namespace) -> int:
-    """Watch the hosts until Ctrl-C or TERM; return 0. With --once, check once; return 1 if a check fails, else 0."""
+    """Watch the hosts until interrupted; return 0. With --once, check once; return 1 if a rule is broken, else 0."""
     hosts, show = fleet.chosen(args.hosts), display.choose(args.json)
     try:
         watcher = Watcher(fleet, hosts, show.tell)

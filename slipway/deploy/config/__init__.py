@@ -147,7 +147,7 @@ def folder(env: Mapping[str, str]) -> str:
 
 
 def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet:
-    """Return the Fleet of a parsed file. Raise Refused with all problems. `source`: the file's name."""
+    """Return the Fleet of parsed `data`. Raise Refused with its problems. `source`: the data's name in errors."""
     named = data.get("image")
     data = {**data, **{key: env[key.upper()] for key in ("app", "image") if key not in data and env.get(key.upper())}}
     if problems := [*schema.check(data), *two_names(named, env)]:

@@ -25,7 +25,7 @@ def shown(value: object) -> str:
 
 
 def plain(line: str) -> str:
-    """Escape a line's control characters; cut it after 1000 characters."""
+    """Cut a line after 1000 characters; escape its unprintable characters."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line[:1000])
 
 

@@ -1,4 +1,4 @@
-"""Command lines for OpenSSH. They use the user's ssh_config, keys and ssh-agent."""
+"""Command lines for OpenSSH, with the user's keys and ssh-agent."""
 
 import shlex
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Computes a new file of settings (APP.env) from the old one. Does no I/O."""
+"""Computes changes of the settings in APP.env. Does no I/O."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -12,8 +12,8 @@ HOLDS_LINES = "for a value of several lines: make env ARGS='set-file NAME FILE'"
 
 
 def staged(current: str, following: str | None, values: Mapping[str, str], unset: Collection[str]) -> str:
-    """Return the new text of APP.env.next. `current`: the text of APP.env. `following`: the old text of APP.env.next,
-    or None if it is missing. Raise HostProblem if a file is malformed, or if a name in `unset` is not set."""
+    """Return the new text of APP.env.next: change its old text `following` or, if None, the text `current` of
+    APP.env. Raise HostProblem if the old text is malformed or lacks a name in `unset`."""
     base = current if following is None else following
     variables, problems = envfile.parse(base, "APP.env" if following is None else "APP.env.next")
     problems += [f"{name} is not set" for name in unset if name not in variables]
@@ -41,7 +41,7 @@ def differences(current: str, following: str | None) -> dict[str, str]:
 
 
 def read_values(content: bytes, names: Collection[str]) -> dict[str, str]:
-    """Parse NAME=value lines. If `names` are given, the lines must set just these. Raise Refused with all problems."""
+    """Parse NAME=value lines. If `names` are given, the lines must set just these. Raise Refused with the problems."""
     values, problems = envfile.read(content, "input")
     if any("not KEY=value" in problem for problem in problems):
         problems.append(HOLDS_LINES)

@@ -1,5 +1,5 @@
-"""Writes APP.env.next on all hosts or none; the next deploy's commit renames it to APP.env. Values come from stdin or a
-hidden prompt, never from an argument, and are never shown."""
+"""Writes APP.env.next on all hosts in two phases; the next deploy's commit renames it to APP.env. Values come from
+stdin, a hidden prompt or a file, never from an argument, and are never shown."""
 
 import argparse
 import base64
@@ -46,7 +46,7 @@ def unset(args: argparse.Namespace) -> Change:
 
 
 def set_file(args: argparse.Namespace) -> Change:
-    """Stage a file under a new name. Keep the old file: the old release needs it after a takeback."""
+    """Return a change with the file under a new name: the old release may still need the old file."""
     check_names([args.name])
     name = f"{args.name}.{secrets.token_hex(4)}"
     values = {f"{args.name}_FILE": f"/run/secrets/{name}"}
@@ -74,7 +74,7 @@ def lines(current: str, following: str | None) -> list[str]:
 # ---- on hosts ----
 
 async def stage(hosts: Connections, change: Change) -> None:
-    """Stage a change of settings on all hosts or none. Raise Refused or Locked if nothing was staged."""
+    """Stage a change of settings on all hosts. Raise Refused or Locked if nothing was staged."""
     async with hosts:
         await hosts.reach_all()
         await hosts.lock(who("env"), Refused)

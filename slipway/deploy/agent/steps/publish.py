@@ -49,8 +49,8 @@ def wanted(name: str, names: set[str]) -> bool:
 
 
 def add(host: Host, names: set[str], members: Iterable[Member]) -> None:
-    """Add the image's files (`members`) that this host lacks: write all under other names, then rename all.
-    Raise Problem and add nothing if the image lacks one of `names`, or if a file is not regular."""
+    """Add the `wanted` members that this host lacks: write all under other names, then rename all.
+    Raise Problem and add nothing if the image lacks one of `names`, or if a wanted file is not regular."""
     folder, added, seen = host.var + "/static", list[str](), set()
     try:
         for member, content in members:

@@ -43,7 +43,7 @@ def hear_ends(host: Host, attempt: Attempt, say: Say) -> None:
 
 
 def hear(host: Host, attempt: Attempt, say: Say, listening: threading.Event) -> None:
-    """Tell the deployer when a container of the new slot exits. Set `listening` once Docker answers."""
+    """Report containers of the new slot that exit before the flip. Set `listening` once Docker answers or fails."""
     try:
         with http.stream(host.docker_sock, "/events?filters=" + DIED, None) as (status, events):
             listening.set()
@@ -69,7 +69,7 @@ def role_of(host: Host, attempt: Attempt, line: bytes) -> str:
 
 
 def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
-    """Report that a role's container exited. The deployer takes all hosts back, unless it has yet to run migrations."""
+    """Report that a role's container exited. The deployer takes all hosts back, unless migrations may be missing."""
     attempt.died = problem = exited(host, attempt, role)
     say({"event": "sick", "step": "start", "problem": str(problem), "more": problem.more})
 
@@ -78,7 +78,7 @@ def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
 
 def told(host: Host, attempt: Attempt) -> dict[str, bool] | None:
     """Return the migrations (name → True if applied) that the new web writes to web.plan at its start.
-    Return None if the web exits, takes more than BOOT seconds, or listens without having created the file."""
+    Return None if web.plan is invalid, or missing when the web exits or listens, or after BOOT seconds."""
     slot, found = attempt.noted["slot"], [""]
 
     def has_spoken() -> bool:

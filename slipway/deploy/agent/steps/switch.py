@@ -31,7 +31,7 @@ def workers_back(host: Host, attempt: Noted) -> None:
 
 
 def flip(host: Host, attempt: Attempt, say: Say, smoke: Sequence[str], max_errors: float | None = None) -> None:
-    """Send visitors to the new slot; request the paths `smoke`. Then watch the release, unless `max_errors` is None."""
+    """Send visitors to the new slot; start a watcher unless `max_errors` is None; request the paths `smoke`."""
     blind = Visitors(host).blind() if max_errors is not None and host.has("web") else ""
     if blind:
         raise Problem(blind)

@@ -1,5 +1,5 @@
-"""Judge if a release works after another release's migrations. In each image, `make build` has saved a verdict for
-each migration and kind of database. A migration without a verdict counts as unjudged."""
+"""Judge if a release works after another release's migrations. `make build` saves verdicts on migrations in each
+image, by kind of database. A migration without a verdict counts as unjudged."""
 
 from __future__ import annotations
 

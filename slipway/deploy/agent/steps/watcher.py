@@ -14,8 +14,8 @@ from .readiness import container, role_problem, other_problem, web_problem, work
 
 
 class Watcher:
-    """Runs each check in its own thread, so that a slow check delays no other check.
-    The first problem fails the attempt. `max_errors`: allowed rise in the share of visitors' errors (0 to 1)."""
+    """Runs each check in its own thread: a slow check delays no other. A check that fails too often in a row
+    fails the attempt. `max_errors`: allowed rise in the share of visitors' errors (0 to 1)."""
 
     def __init__(self, host: Host, attempt: Attempt, say: Say, max_errors: float) -> None:
         self.host, self.attempt, self.say, self.max_errors = host, attempt, say, max_errors
@@ -66,7 +66,7 @@ class Watcher:
     # ---- checks: each returns a Problem or None ----
 
     def answers(self) -> Problem | None:
-        """Return a Problem if visitors get more errors than before the flip."""
+        """Return a Problem if visitors' errors rose by more than `max_errors`."""
         text = self.visitors.problem(self.max_errors)
         return role_problem(self.host, self.attempt, "web", Problem(text)) if text else None
 
