@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 
 class OverConnection(BaseConnector):
-    """A pyinfra connector. Its connector_data holds the Connection (`channel`), the event `loop`, and the last failed
-    command's output (`said`)."""
+    """A pyinfra connector. A host's connector_data holds the Connection (`channel`), the event `loop`, and the last
+    failed command's output (`said`)."""
 
     handles_execution = True
 

@@ -1,4 +1,4 @@
-"""`provision`: inspect all hosts, lock them, set them up as in recipe.py."""
+"""Inspects hosts, locks them, and applies a recipe of recipe.py: provision, remove or drain."""
 
 import contextlib
 import functools
@@ -27,8 +27,8 @@ MORE = f"{TEAM}.provision_more"  # the team's own operations
 
 async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, remove: str = "",
                     out: TextIO = sys.stdout) -> int:
-    """Provision `hosts`. If `remove` names a host, only remove the app from that host. With `check`, change nothing.
-    Return the number of changes. On failure raise Refused or Locked if nothing was changed, else DeployError."""
+    """Provision `hosts`. If `remove` names a host, only remove the app from that host. With `check`, only list changes.
+    Return the number of changes. Raise Refused or Locked (nothing is changed) or DeployError (hosts may be changed)."""
     session, recipe = modules()
     if remove:
         return await work(session, fleet, [host_to_remove(fleet, remove)], "remove", recipe.remove, check, out)
@@ -50,8 +50,8 @@ async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool, 
 
 async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: str, recipe: Callable[..., None],
                check: bool, out: TextIO) -> int:
-    """Inspect and lock `hosts`, apply the recipe, print the changes, return their number. `what`: the command's name,
-    shown to anybody else who wants the lock."""
+    """Inspect `hosts`, lock them (not with `check`), apply the recipe, print the changes, return their number. `what`:
+    the command's name, shown to anybody else who wants the lock."""
     found = await on_each(hosts, lambda host: inspect(fleet, host, what == "remove"))
     known = found | await others(fleet, hosts)
     async with reached(fleet, hosts, "" if check else who(what)) as connections:
@@ -87,7 +87,7 @@ async def reached(fleet: Fleet, hosts: Sequence[Host], what: str) -> AsyncIterat
 
 
 async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
-    """If a balancer is in `hosts`, inspect all other balancers and web hosts. Skip hosts that do not answer."""
+    """If `hosts` has a balancer, inspect the balancers and web hosts outside `hosts`. Skip hosts with problems."""
     if not any(host.balancer for host in hosts):
         return {}
     asked = [host for host in fleet.hosts if (host.balancer or host.has("web")) and host not in hosts]
@@ -95,8 +95,8 @@ async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
 
 
 async def who_is_out(fleet: Fleet, known: Mapping[str, Found], connections: Mapping[str, Connection]) -> Out:
-    """Return the web hosts that get no visitors. `known`: host name → result of its inspection. A web host missing
-    in `known` counts as serving. If `connections` has a balancer, ask the balancer which hosts are drained now."""
+    """Return the web hosts that get no visitors, as far as `known` (host name → result of its inspection) tells. If
+    `connections` has a balancer, ask the balancer which hosts are drained now."""
     async def drained(balancer: Host) -> Sequence[str]:
         if balancer.name not in connections:
             return known[balancer.name].drained
@@ -132,7 +132,7 @@ def host_to_remove(fleet: Fleet, name: str) -> Host:
 
 
 async def inspect(fleet: Fleet, host: Host, remove: bool) -> Found:
-    """Inspect a host. Raise HostProblem if it is unreachable or cannot be provisioned."""
+    """Inspect a host. Raise HostProblem if it is unreachable or unfit. `remove`: do not check settings and Consul."""
     done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, remove), check=True)
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
     problems = [*fitness.problems(found), *([] if remove else fitness.consul_problems(found, fleet, host))]

@@ -189,7 +189,7 @@ def write(file: File, there: dict[str, Entry] | None = None) -> OperationMeta:
 
 
 def folder(path: str, mode: str | None = None, user: str | None = None, group: str | None = None) -> None:
-    """Create a folder. Without `mode`, an existing folder keeps its owner and mode."""
+    """Create a folder. With None, an existing folder keeps its mode, user or group."""
     files.directory(name=f"make folder {path}", path=path, mode=mode, user=user, group=group)
 
 

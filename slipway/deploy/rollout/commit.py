@@ -69,7 +69,7 @@ class Commit:
         return fates, failed
 
     def sick(self) -> dict[str, HostProblem]:
-        """Return {first sick host: problem}. After a promise, hosts only report problems; the deployer decides."""
+        """Return {first sick host: problem}, or {}. After a promise, hosts only report; the deployer decides."""
         cause = self.run.health.cause
         return {cause.host: HostProblem(f"not healthy: {cause}")} if cause else {}
 

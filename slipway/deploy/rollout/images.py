@@ -1,4 +1,4 @@
-"""Checks the images that hosts pulled. Does no I/O."""
+"""Checks images before and after their pull. Does no I/O."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

@@ -81,7 +81,7 @@ Groups = Iterator[tuple[Step, ...]]
 
 def plan(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options,
          attempt: dict[str, str]) -> list[tuple[Step, ...]]:
-    """Return groups of steps. A group's steps run at the same time. `attempt`: the rollout's "id" and user ("who")."""
+    """Return step groups. A group's steps run in parallel. `attempt`: the rollout's "id" and description ("who")."""
     groups = [*beginning(fleet, hosts, target, options, attempt), *starting(fleet, hosts, target),
               *(switching_back(fleet, hosts) if target.action == "rollback" else switching(fleet, hosts, options)),
               *committing(hosts)]
@@ -89,7 +89,7 @@ def plan(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options,
 
 
 def beginning(fleet: Fleet, hosts: Sequence[Host], target: Target, options: Options, attempt: dict[str, Any]) -> Groups:
-    """Yield the first steps, `begin` and `pull`. Visitors and tasks do not notice them."""
+    """Yield the first steps, `begin` and `pull`."""
     names, rollout = all_of(hosts), fleet.rollout
     attempt = {**attempt, "action": target.action, "tag": target.tag, "digest": target.digest, "image_id": "",
                "image": fleet.image, **{key: rollout[key] for key in ("keep_warm", "drain", "keep_releases")},
@@ -134,7 +134,7 @@ def upload(fleet: Fleet, names: Sequence[str]) -> Step:
 
 def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
     """Yield the steps that pause all old workers, move visitors on one host (the canary), then on waves of hosts, and
-    replace processes without `overlap`. The step `flip` begins the watch of a host; the step `watch` only waits."""
+    replace processes without `overlap`. The step `flip` begins to watch a host; the step `watch` waits for problems."""
     web, rollout = having(hosts, "web"), fleet.rollout
     rest = tuple(name for name in all_of(hosts) if name not in web)
     cap = rollout["parallel"] if options.parallel is None else options.parallel

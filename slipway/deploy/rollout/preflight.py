@@ -21,8 +21,8 @@ VERSIONS = {"systemd": (247,), "Docker": (20, 10), "python3": (3, 9)}  # minimum
 
 
 def expected(fleet: Fleet, host: Host) -> dict[str, str]:
-    """Return path → sha256 of the files that provisioning writes. If variables such as HOSTS define the fleet,
-    leave out /etc/default/APP, because no variable sets its docker options."""
+    """Return path → sha256 of programs, units and /etc/default/APP after provisioning. If variables such as HOSTS
+    define the fleet, leave out /etc/default/APP: no variable sets its docker options."""
     files = [*server.app_files(fleet, host), *server.unit_files(fleet, host)]
     return {file.path: digest(file.content) for file in files if not file.once
             and not (fleet.by_variables and file.path == f"/etc/default/{fleet.app}")}
@@ -110,8 +110,8 @@ def is_warm(facts: Facts, target: Target) -> bool:
 
 
 def busy(facts: Facts) -> Iterator[str]:
-    """Yield a problem for each running command that somebody started by hand: a deploy may need its container name,
-    and two migrations must not run at once."""
+    """Yield a problem for each running migration command that somebody started by hand: a deploy may need its container
+    name, and two migrations must not run at once."""
     for name, since in facts["one_offs"].items():
         yield f"{name} was started by hand at {since} and still runs: wait for its end"
 
@@ -166,14 +166,14 @@ def was_live(facts: AllFacts, tag: str) -> bool:
 
 
 def leaving(hosts: Sequence[Host], facts: AllFacts, tag: str) -> list[Host]:
-    """Return the hosts whose release is not `tag`; if there is no such host, all hosts with a release."""
+    """Return the hosts with another release than `tag`; if there is no such host, all hosts with a release."""
     tags = {host.name: live["tag"] for host in hosts if (live := facts[host.name]["tag"])}
     return [host for host in hosts if tags.get(host.name, tag) != tag] or [
         host for host in hosts if host.name in tags]
 
 
 def revert_of(facts: AllFacts) -> dict[str, Release]:
-    """Return host name → the release before the live one. Raise Refused if no host has one, or hosts differ."""
+    """Return host name → release before the live one. Raise Refused if no host has such a release, or hosts differ."""
     reverts = {name: found["revert"] for name, found in sorted(facts.items()) if found["revert"]}
     if len({release["tag"] for release in reverts.values()}) > 1 or reverts and len(reverts) < len(facts):
         raise Refused("hosts would go back to different releases: choose one by --to TAG\n" + on_hosts(

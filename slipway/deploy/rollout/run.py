@@ -14,7 +14,7 @@ from .plan import Step
 
 @dataclass
 class Run:
-    """Runs steps on all hosts of a rollout in parallel. The hosts' events go to `health`."""
+    """Runs steps on a rollout's hosts in parallel. The hosts' events go to `health`."""
 
     hosts: Connections
     health: Health
@@ -97,7 +97,7 @@ def report(problem: HostProblem) -> str:
 
 
 def readable(line: str) -> str:
-    """If a log line is JSON, return its level, message and exception. Return any other line unchanged."""
+    """Return a JSON log line's level, message and exception; without level or message, return the line unchanged."""
     try:
         entry = json.loads(line)
         return "\n".join([f"{entry['level']} {entry['message']}", *filter(None, [entry.get("exception")])])

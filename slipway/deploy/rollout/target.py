@@ -22,7 +22,7 @@ def serves(fleet: Fleet, action: str) -> bool:
 
 @dataclass
 class Targeting:
-    """Finds the Target: the release to run. With `registry = "ssh"`, serves its image until `stack` is closed."""
+    """Finds the Target: the release to run. With `registry = "ssh"`, serves a deploy's image until `stack` closes."""
 
     fleet: Fleet
     action: str
@@ -31,8 +31,8 @@ class Targeting:
     stack: contextlib.AsyncExitStack
 
     async def resolve(self) -> Resolved | HostProblem | None:
-        """Let the first host ask the registry which image the tag names. Return None without asking if this
-        is a rollback, `registry` is "ssh", or the registry's login is not set."""
+        """Let the first host ask the registry which image the tag names. On failure return the HostProblem. Return None
+        without asking if this is a rollback, `registry` is "ssh", or registry.login's variable is not set."""
         if self.action == "rollback" or serves(self.fleet, self.action):
             return None
         name = self.hosts.hosts[0].name

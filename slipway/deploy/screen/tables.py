@@ -18,7 +18,7 @@ ROWS = ("host", "role", "release", "slot", "state", "since", "image")
 
 
 def rows(host: Host, facts: Facts) -> Iterator[Row]:
-    """Yield a row for each role of a host. If the old slot has a release, yield one more row for this slot."""
+    """Yield a row for each role of a host, and one for the old slot if this slot has a release."""
     live = facts["live"]
     slot = facts["slots"].get(live or "", EMPTY)
     for role in host.roles:

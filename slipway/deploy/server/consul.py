@@ -23,8 +23,8 @@ def follows(fleet: Fleet, host: Host) -> bool:
 
 
 def service(fleet: Fleet, host: Host) -> File:
-    """Return the file that registers a web host in Consul. If the address is a name, omit it: then Consul uses its
-    agent's address. Omit deregister_critical_service_after: a removed host returns only after a reload of the agent."""
+    """Return the file that registers a web host in Consul. Omit an address that is a name: then Consul uses its agent's
+    address. Omit deregister_critical_service_after: with it, Consul forgets a sick host until the agent reloads."""
     (address, port), tls = address_and_port(host.internal_address), ends_tls(fleet, host)
     definition = {
         "name": fleet.app,
@@ -39,7 +39,7 @@ def service(fleet: Fleet, host: Host) -> File:
 
 def check(fleet: Fleet, tls: bool) -> dict[str, object]:
     """Return Consul's check of a host: a request for /readyz through the host's nginx. A ready app answers within 2 s,
-    hence the timeout of 3 s. Only three failures in a row take the host out."""
+    hence the timeout of 3 s. Three failures in a row take the host out."""
     name = next((name for name in fleet.site["names"]), "").replace("*", "any")
     return {
         "name": f"/readyz of {fleet.app}",

@@ -32,7 +32,7 @@ class Web(NamedTuple):
 
 
 def web_of(entry: Any) -> Web:
-    """Turn an entry of Consul's list into a Web. Raise ValueError if a value is unsafe in nginx's files."""
+    """Turn an entry of Consul's list into a Web. Raise ValueError if its address, name or port is invalid."""
     node, service, checks = entry["Node"], entry["Service"], entry["Checks"]
     name, port = (service.get("Meta") or {}).get("host") or node["Node"], service["Port"]
     text = str(service["Address"] or node["Address"])
@@ -82,7 +82,7 @@ def valid(entries: Iterable[Any]) -> Iterator[Web]:
 
 
 def update(app: str, found: Sequence[Web] | None = None) -> None:
-    """Update hosts.conf with the hosts that Consul `found`. If `found` is None, keep the hosts, but apply drains."""
+    """Update hosts.conf with Consul's hosts (`found`; None: keep the hosts) and drains, if any host gets visitors."""
     path, drained = NGINX / f"{app}-balancer/hosts.conf", NGINX / f"{app}-balancer/drained"
     with open(NGINX / "nginx.conf") as lock:  # lock: a drain may run at the same time
         fcntl.flock(lock, fcntl.LOCK_EX)
