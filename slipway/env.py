@@ -57,7 +57,7 @@ class Env:
         self.asked = ""  # the name of the first variable that was read
 
     def read(self, path: Path) -> None:
-        """Add the variables of an env file, if it exists. Variables that are already set keep their values."""
+        """Add the variables of an env file, if it exists. Existing variables, even empty ones, keep their values."""
         if self.asked:
             self.problem(f"{path.name} is read too late, after the variable {self.asked}: read it above the "
                          "import of settings_base")
@@ -74,7 +74,7 @@ class Env:
             raise SettingsError(faults)
 
     def given(self, name: str) -> str | None:
-        """Return the variable's text, None if it is not set, or "" if NAME_FILE names an unreadable file."""
+        """Return the variable's text, None if it is not set, or "" if NAME_FILE names an unreadable or empty file."""
         self.asked = self.asked or name
         value, path = self.variables.get(name, ""), self.variables.get(f"{name}_FILE", "")
         if value and path:
@@ -82,7 +82,7 @@ class Env:
         return value or (self.file(name, path) if path else None)
 
     def file(self, name: str, path: str) -> str:
-        """Return the text of the file at `path`. Problems do not quote `path`, which may be a secret by mistake."""
+        """Return a file's text without its last newline. Problems never quote `path`: it may be a secret by mistake."""
         try:
             value = Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
         except (OSError, ValueError) as error:
@@ -168,7 +168,7 @@ class Env:
         return path
 
     def check(self, examples: bool = False) -> None:
-        """If there are problems, print one line for each and exit with 64. The settings of each environment end with
+        """Print a line for each problem; if there are any, exit with 64. The settings of each environment end with
         this call. If `examples` is true, a missing required variable is no problem: its example is used."""
         self.examples = examples
         import_module("slipway.checks")  # so that its checks run even if INSTALLED_APPS lacks slipway

@@ -89,7 +89,7 @@ def await_child(pid: int) -> None:
 
 
 def ended(name: str, seconds: float) -> int:
-    """End a container's processes. Return the PID of the first process; 0 if the container has none."""
+    """End a container's processes; kill them after `seconds`. Return the first process's PID; 0 if there is none."""
     id = read(STATE + name) or docker(5, "inspect", "--format", "{{.ID}}", name)  # an older docker-runner wrote no id
     pid = first_process(id)
     if not pid:
@@ -107,7 +107,7 @@ def ended(name: str, seconds: float) -> int:
 
 
 def stop(name: str, seconds: int) -> None:
-    """Stop a container. The file NAME.stop records the request, for the unit and later calls."""
+    """Stop a container, unless docker-runner was killed without a request. The file NAME.stop records a request."""
     if os.environ.get("SERVICE_RESULT") in KILLED and not os.path.exists(STATE + name + ".stop"):
         return say(name + " keeps running: docker-runner was killed, but no stop was requested")
     try:

@@ -64,7 +64,7 @@ def has_media(fleet: Fleet, host: Host) -> bool:
 
 
 def has_data(fleet: Fleet) -> bool:
-    """Return True if one server has all roles: then the database may be SQLite."""
+    """Return True if only one server runs the app: the database may be SQLite."""
     return len(fleet.app_hosts) == 1
 
 
@@ -77,7 +77,7 @@ def runner_file(fleet: Fleet, host: Host) -> File:
 
 
 def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
-    """Yield the settings files, then the programs. The first, /etc/default/APP, marks the app's name as Slipway's."""
+    """First yield /etc/default/APP, which marks the app's name as Slipway's; then APP.env and the programs."""
     yield runner_file(fleet, host)
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
     for name, template in PROGRAMS if by_units(fleet, host) else ():
@@ -124,8 +124,8 @@ def tmpfiles(fleet: Fleet) -> File:
 
 
 def daemon_json(before: str, swarm: bool = False) -> File | None:
-    """Return daemon.json: `before` with Slipway's settings added; None if it has them already. Raise ValueError if
-    `before` is not a JSON object. `swarm`: turn off live-restore, which a swarm forbids."""
+    """Return daemon.json: `before` with Slipway's settings set; None if `before` has them. Raise ValueError if
+    `before` is neither blank nor a JSON object. `swarm`: turn off live-restore, which a swarm forbids."""
     ours, there = json.loads(render("daemon.json", {})), json.loads(before) if before.strip() else {}
     ours |= {"live-restore": False} if swarm else {}
     if not isinstance(there, dict):
@@ -137,14 +137,14 @@ def daemon_json(before: str, swarm: bool = False) -> File | None:
 # ---- leftovers of an earlier role ----
 
 def stale_units(fleet: Fleet, host: Host, units: Collection[str]) -> list[str]:
-    """Return those of the running `units` that no role of the host needs."""
+    """Return those of the app's `units` that the host does not need."""
     needed = [file.path for file in unit_files(fleet, host)]
     return [unit for unit in units  # shop-web@a.service, for example, has the file shop-web@.service
             if f"{UNITS}/{re.sub('@.*', '@.service', unit)}" not in needed]
 
 
 def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
-    """Return the files of roles that the host no longer has. `names`: units on the host, such as "smtp" or "web@"."""
+    """Return the files of units that the host does not need. `names`: units on the host, such as "smtp" or "web@"."""
     needed, app = [file.path for file in app_units(fleet, host)], fleet.app
     names = sorted({*names, *(process_unit(app, process).path[len(f"{UNITS}/{app}-"):-len(".service")]
                               for process in BUILT_IN.values())})
@@ -159,7 +159,7 @@ def stale_files(fleet: Fleet, host: Host, names: Collection[str]) -> list[str]:
 # ---- is the app's name in use? ----
 
 def marks(app: str) -> list[str]:
-    """Return the paths of files whose first line shows that provisioning wrote them."""
+    """Return the paths of files whose first line shows if provisioning wrote them."""
     return [f"/etc/default/{app}", f"{UNITS}/{app}.target", f"/etc/tmpfiles.d/{app}.conf",
             f"{site.NGINX}/sites-available/{app}-balancer"]
 

@@ -51,7 +51,7 @@ def silent(serves: Mapping[str, bool]) -> tuple[str, ...]:
 
 
 def drained(fleet: Fleet, before: Collection[str], name: str = "", away: bool = True) -> tuple[str, ...]:
-    """Return the drained hosts: `before`, plus the host `name` if `away` is True, minus `name` if `away` is False."""
+    """Return the fleet's drained web hosts: `before` plus `name` if `away` is True, minus `name` if `away` is False."""
     known = [web.name for web in fleet.with_role("web")]
     return tuple(each for each in known if each in before and each != name or each == name and away)
 
@@ -135,9 +135,9 @@ def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
 
 
 def uploads(media: str) -> dict[str, str]:
-    """Return nginx's limits for downloads of uploaded files; without `media = "database"`, nginx's defaults.
+    """Return nginx's limits for downloads of uploaded files; strict only if `media` is "database".
     UPLOAD_TAKEN: how much of a download a web host may buffer on disk. UPLOAD_PASSED: the same for a balancer.
-    UPLOADS_MOST: how many downloads one address may have at a time."""
+    UPLOADS_MOST: how many downloads one visitor may have at a time."""
     here = media == "database"
     return {"UPLOAD_TAKEN": "32m" if here else "1024m", "UPLOADS_MOST": "128" if here else "65535",
             "UPLOAD_PASSED": "0" if here else "1024m"}

@@ -145,8 +145,8 @@ class Connection(Conversation):
             self._line({"abort": why})
 
     async def at_end(self, timeout: float) -> Answer | None:
-        """Wait until the agent releases this connection's lock. Return its answer to `lock` (answers.Locked), or None
-        if none came within `timeout` seconds. If the connection asked for no lock, return {}."""
+        """Wait until the agent releases the lock. Return the agent's result of `lock` (answers.Locked), None if no
+        result came within `timeout` seconds, or {} if the lock was refused or not requested."""
         if self.locking is None:
             return {}
         with contextlib.suppress(HostProblem):
@@ -156,7 +156,7 @@ class Connection(Conversation):
     # ---- the lock ----
 
     async def _beat(self) -> None:
-        """Send "alive" regularly. After `dead_after` seconds without an answer, end the connection."""
+        """Send "alive" regularly. After `dead_after` seconds without a message, end the connection."""
         silent, pause = 0.0, max(0.5, min(5.0, self.dead_after / 5))
         while silent < self.dead_after:
             self.heard = False
@@ -178,7 +178,7 @@ def packed() -> bytes:
 
 @functools.cache
 def name() -> str:
-    """Return the name of the agent's file on a host. The name has a hash of the version, and a CRC32 to find damage."""
+    """Return the name of the agent's file on a host. The name has a hash of the program, and a CRC32 to find damage."""
     text = bundle().encode()
     return f"agent-{hashlib.sha256(text).hexdigest()[:8]}-{zlib.crc32(text):08x}.py"
 

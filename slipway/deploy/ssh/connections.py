@@ -37,8 +37,8 @@ def timed(tell: Tell, step: str, host: str) -> Iterator[None]:
 
 @dataclass
 class Connections:
-    """Connections to many hosts. `hosts`: after `reach`, the hosts that could be reached. `tell` gets the hosts'
-    events. `shared`: True if the connections must be able to forward ports."""
+    """Connections to many hosts. `hosts`: the hosts that have not failed so far. `tell` gets the hosts' events.
+    `shared`: True if the connections must be able to forward ports."""
 
     fleet: Fleet
     hosts: list[Host]
@@ -114,8 +114,8 @@ class Connections:
         return found
 
     async def lock(self, description: str, error: type[DeployError] = DeployError, bare: bool = False) -> None:
-        """Lock the first host by name, then all other hosts, so that only one of two deployers gets any lock. Raise
-        Locked or `error` on failure; then the caller must unlock the hosts in `locked`."""
+        """Lock the first host by name, then the others: of two deployers of the same hosts, only one gets any lock.
+        Raise Locked or `error` on failure; then the caller must unlock the hosts in `locked`."""
         async def lock(host: Host) -> None:
             with timed(self.tell, "lock", host.name):
                 await self.connections[host.name].lock(description, self.fleet.rollout["dead_after"], bare=bare)

@@ -15,7 +15,7 @@ Answer = dict[str, Any]
 
 
 class Conversation:
-    """Sends requests to the agent in `process`, and receives answers. `tell` gets the agent's events."""
+    """Sends requests to the agent through `process`, and receives answers. `tell` gets the agent's events."""
 
     process: Process
 

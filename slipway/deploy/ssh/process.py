@@ -63,8 +63,8 @@ class Process(asyncio.SubprocessProtocol):
                 pipe.write_eof()
 
     async def ended(self, limit: float | None = None) -> int | None:
-        """Wait for the program's end and its last output. Return the exit code, or None after `limit` seconds.
-        Do not wait for children that outlive the program."""
+        """Wait for the program's end, and up to 1 s for its last output, as children may outlive the program.
+        Return the exit code, or None after `limit` seconds."""
         await asyncio.wait({self.exited}, timeout=limit)
         if self.exited.done():
             await asyncio.wait({self.closed}, timeout=1)
@@ -88,14 +88,13 @@ class Process(asyncio.SubprocessProtocol):
 
 
 async def start(words: Sequence[str], **options: Any) -> Process:
-    """Start a program in its own session, so that Ctrl-C does not reach it. The caller must close it."""
+    """Start a program, by default in a session that Ctrl-C does not reach. The caller must close the Process."""
     options = {"start_new_session": True, **options}
     return (await asyncio.get_running_loop().subprocess_exec(Process, *words, **options))[1]
 
 
 async def run(words: Sequence[str], input: bytes = b"", timeout: float = 60, **options: Any) -> Done:
-    """Run a program. Raise OSError if it cannot start, HostProblem after `timeout` seconds, Lost if it prints too
-    much."""
+    """Run a program. Raise OSError if it cannot start, HostProblem after `timeout` s, Lost if stdout exceeds MOST."""
     process = await start(words, **options)
     process.write(input, last=True)
     try:
@@ -112,7 +111,7 @@ async def run(words: Sequence[str], input: bytes = b"", timeout: float = 60, **o
 
 
 def thread(function: Callable[..., T], *words: Any) -> Future[T]:
-    """Call a blocking function in a thread. Neither cancellation nor the program's exit waits for it."""
+    """Call a blocking function in a thread. Neither cancellation nor Python's exit waits for the thread."""
     future = Future[T]()
     future.set_running_or_notify_cancel()  # from now on the future cannot be cancelled
 

@@ -110,7 +110,8 @@ def refuse_missing(image: str, docker: str) -> None:
 
 
 def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:
-    """Unpack `docker save`'s output into (config, layers' files). Docker has two layouts; both hold manifest.json."""
+    """Unpack `docker save`'s output into `folder`. Return (config, layers' files).
+    Both of Docker's layouts hold manifest.json."""
     files, links = unpack(stream, folder)
 
     def find(name: str) -> Path:
@@ -152,7 +153,7 @@ def layer(diff_id: str, file: Path, cache: Path) -> Blob:
 
 
 def pack(source: Path, folder: Path) -> Path:
-    """Compress `source` into a new file in `folder`. The same content always makes the same bytes. If `source` is
+    """Compress `source` into a new file in `folder`. The same content makes the same bytes. If `source` is
     compressed already, as in containerd's store, copy it."""
     with source.open("rb") as file, tempfile.NamedTemporaryFile(prefix="new.", dir=folder, delete=False) as raw:
         if compression(source):

@@ -40,7 +40,7 @@ MISSING = object()  # stands for an absent key, because None may be a value
 
 
 def visible(text: str) -> str:
-    """Escape control and bidi characters (as \\x1b), but not newlines, so that no terminal obeys them."""
+    """Escape control and bidi characters except newlines, so that no terminal obeys them: ESC becomes \\x1b."""
     return "".join(character if character == "\n" or unicodedata.category(character)[0] != "C"
                    else character.encode("unicode_escape", "surrogatepass").decode() for character in text)
 
@@ -124,7 +124,7 @@ def hints(shape: Any) -> dict[str, Any]:
 
 
 def is_scalar(value: Any, shape: Any) -> bool:
-    """Return True if the value has exactly this type (int fits float). Numbers must be finite and fit into 64 bits."""
+    """Return True if the value's type is `shape` (int fits float; all fit Any). Numbers must lie within ±GREATEST."""
     if shape is float or shape is int:
         return type(value) in (int, shape) and abs(value) < GREATEST
     return shape is Any or type(value) is shape

@@ -46,7 +46,7 @@ class Manager:
         raise Refused(on_hosts(problems))
 
     async def state(self, until: float = 0) -> state.State:
-        """Return the app's state. If the swarm has no leader, retry until the time `until`, then raise Refused."""
+        """Return the app's state. If this fails, retry until time.monotonic() is `until`, then raise Refused."""
         while True:
             try:
                 return state.parsed(self.fleet.app, await self.run(["sh", "-c", state.SCRIPT, "sh", self.fleet.app]))

@@ -1,4 +1,4 @@
-"""A deploy or rollback on a swarm. Docker changes the services; in the end all run the same release."""
+"""A deploy or rollback on a swarm. Docker changes the services; after a failure, a takeback restores them."""
 
 import asyncio
 import json
@@ -57,8 +57,7 @@ class Rollout:
         return [(Step(name, (NAME,)),) for name in (names if self.action == "deploy" else ["update"])]
 
     async def run(self) -> None:
-        """Run the rollout. Raise Refused if it cannot begin, DeployError after a takeback, Divided if the takeback
-        fails."""
+        """Run the rollout. Raise Refused if it cannot begin, DeployError if it fails, Divided if the takeback fails."""
         began = time.monotonic()
         with ignored():
             with heeded():
@@ -176,7 +175,8 @@ def check(seen: state.State, action: str, tag: str) -> None:
 
 
 def back(releases: Sequence[Release], tag: str = "") -> Release:
-    """Return the tag's release; without a tag, the one before the live one. Raise Refused if there is none."""
+    """Return the latest earlier release with `tag`; without a tag, the latest unlike the live release.
+    Raise Refused if none exists."""
     for release in reversed(releases[:-1]):
         if release.tag == tag or not tag and release[:3] != releases[-1][:3]:
             return release

@@ -109,7 +109,7 @@ def at_once(fleet: Fleet) -> int:
 
 
 def proxy(fleet: Fleet) -> Data:
-    """Return HAProxy's service. It makes a socket for nginx on each web host. Only a new config restarts HAProxy."""
+    """Return HAProxy's service, which makes nginx's socket on each web host. A new release does not restart HAProxy."""
     return {"image": fleet.engine["proxy"], "command": ["haproxy", "-W", "-db", "-f", CONFIG], **RIGHTS,
             "stop_signal": "SIGUSR1", "stop_grace_period": "1h", "configs": [{"source": "proxy", "target": CONFIG}],
             "volumes": [{"type": "bind", "source": f"/run/{fleet.app}/proxy", "target": "/run/proxy"}],
