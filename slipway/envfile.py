@@ -73,7 +73,7 @@ def wrong_line(line: str, match: re.Match[str] | None) -> str:
 
 
 def wrong_value(key: str, value: str) -> str:
-    """Return what is wrong with a value, or "" if it is correct. The text never quotes the value."""
+    """Return what is wrong with the value, without quoting the value, or "" if it is correct."""
     if value.startswith(QUOTES) and value.endswith(value[0]):
         return f"{key} is in quotes, which would be part of it: drop them"
     if value != value.strip(" \t"):
@@ -85,7 +85,7 @@ def wrong_value(key: str, value: str) -> str:
 
 def changed(text: str, values: Mapping[str, str], unset: Collection[str]) -> str:
     """Return an env file's text with the variables `values` set and the variables `unset` removed. Other lines stay
-    unchanged. Setting NAME removes NAME_FILE, and setting NAME_FILE removes NAME."""
+    unchanged. If `values` has only one of NAME and NAME_FILE, remove the other."""
     variables = parse(text, "")[0]
     unset = {*unset, *(rival(name) for name in values)} - set(values)
     lines, text = [], text.removeprefix(BOM)

@@ -27,7 +27,7 @@ def beat(name: str) -> None:
 
 def ages() -> dict[str, float | None]:
     """Return {"worker": seconds since its last heartbeat, "beat": …}, with None for a part that never had one.
-    Raise DatabaseError if the database does not answer."""
+    Raise DatabaseError or InterfaceError if the database does not answer."""
     now = timezone.now()
     found = dict(Heartbeat.objects.filter(name__in=NAMES).values_list("name", "at"))
     return {name: max(0.0, (now - found[name]).total_seconds()) if name in found else None for name in NAMES}

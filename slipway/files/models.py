@@ -11,7 +11,7 @@ CHUNK = 256 * 1024  # bytes
 
 
 class Blob(models.Model):
-    """A file. While it has no name, it is being written, or its writer gave up."""
+    """A file. It has no name while it is being written."""
 
     name: models.CharField[str | None, str | None] = models.CharField(max_length=NAME, unique=True, null=True)
     size: models.BigIntegerField[int, int] = models.BigIntegerField(default=0)

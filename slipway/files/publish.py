@@ -58,7 +58,7 @@ def to_folder(folder: str) -> None:
 
 
 def publish(root: Path, folder: Path) -> tuple[int, int]:
-    """Copy the files of `root` that `folder` lacks. Return (number of copied files, number of all files)."""
+    """Copy the published files of `root` that `folder` lacks. Return (their number, number of all published files)."""
     names = published(root)
     missing = [name for name in names if not (folder / name).exists()]
     parts = {name: folder / f"{name}.{os.getpid()}.part" for name in missing}

@@ -47,8 +47,8 @@ def serve(request: HttpRequest, name: str) -> HttpResponseBase:
 
 
 def part(request: HttpRequest, size: int, etag: str) -> tuple[int, int] | None:
-    """Return (start, stop) of the requested bytes; start ≥ stop if the file has none of them. Return None (whole file)
-    without one valid Range, if If-Range is a date (too coarse) or another ETag, or if an empty file is read from 0."""
+    """Return (start, stop) of the requested bytes; start ≥ stop if there are none. Return None (whole file) for HEAD,
+    without exactly one valid Range, for a date (too coarse) or other ETag in If-Range, or an empty file read from 0."""
     match = RANGE.fullmatch(request.headers.get("Range", "")) if request.method == "GET" else None
     if not match or not (match[1] or match[2]) or request.headers.get("If-Range", etag) != etag:
         return None
@@ -59,7 +59,7 @@ def part(request: HttpRequest, size: int, etag: str) -> tuple[int, int] | None:
 
 
 def answer(request: HttpRequest, reader: Reader, name: str, asked: tuple[int, int] | None) -> HttpResponseBase:
-    """Return a response that streams the bytes `asked` (start, stop) or, if `asked` is None, the whole file."""
+    """Return the bytes `asked` (start, stop; None: all), 416 for no bytes, or 429 if many threads send long files."""
     size = reader.blob.size
     start, stop = asked or (0, size)
     if asked and start >= stop:
@@ -82,7 +82,7 @@ def answer(request: HttpRequest, reader: Reader, name: str, asked: tuple[int, in
 
 
 class Long(StreamingHttpResponse):
-    """A response of more than LONG bytes. At any time, at most half of a gunicorn worker's threads send one."""
+    """A response of more than LONG bytes. Half of a gunicorn worker's threads (at least 1) may send such responses."""
 
     def close(self) -> None:
         if not self.closed:

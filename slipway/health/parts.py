@@ -25,8 +25,8 @@ BROKERS = {"filesystem": "Files in var/broker", "memory": "Memory of this proces
 
 @dataclass(frozen=True)
 class Part:
-    """`state` is "up", "down" or, in development, "off" (not started). The check took `ms` milliseconds. If the part is
-    not up, the page shows a `command` to type (unless it is ""), then the text `cure`."""
+    """`state` is "up", "down" or, in development, "off" (no recent heartbeat). The check took `ms` milliseconds. If the
+    part is not up, the page shows a `command` to type (unless it is ""), then the text `cure`."""
     name: str
     state: str
     ms: float

@@ -12,7 +12,7 @@ _seats = BoundedSemaphore(8)  # otherwise, while the database hangs, each visito
 
 def within(seconds: float, function: Callable[[], T]) -> T:
     """Call `function` in a new thread, and return its result or raise its error. Raise TimeoutError after `seconds`, or
-    at once if too many calls hang. A call that hangs does not delay the process's exit."""
+    at once if too many calls run. A call that hangs does not delay the process's exit."""
     if not _seats.acquire(blocking=False):
         raise TimeoutError("too many are waiting already")
     answer: Future[T] = Future()

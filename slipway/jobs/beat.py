@@ -1,4 +1,4 @@
-"""The Celery beat scheduler. If several beats of the image run, only the one with a lock in PostgreSQL sends tasks.
+"""The Celery beat scheduler. With PostgreSQL, only one of the image's beats sends tasks: the one with the lock.
 
 PostgreSQL releases the lock when that beat's connection ends. The next beat that asks for the lock gets it.
 """
@@ -58,8 +58,8 @@ class Lock:
 
 
 class Scheduler(DatabaseScheduler):
-    """Extends django-celery-beat's scheduler. It deletes entries that were removed from the code, but not those added
-    in the admin. It survives database outages. TERM and INT do not stop it while it sends tasks."""
+    """Extends django-celery-beat's scheduler. It deletes entries with the description FROM_CODE that the code no longer
+    has. It survives database outages. TERM and INT do not stop it while it sends tasks."""
 
     loaded, lock, waiting = False, Lock(), False
 
@@ -67,7 +67,7 @@ class Scheduler(DatabaseScheduler):
         prepare_database()  # tick() loads the schedule, because tick() survives a database outage
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send the tasks that are due, unless another beat has the lock. Return the seconds to sleep."""
+        """Send a task that is due, unless another beat has the lock. Return the seconds to sleep."""
         alive()
         if os.environ.get("ROLE") and connection.vendor == "postgresql" and not self.may_send():
             return 5.0

@@ -1,6 +1,6 @@
 """Handles messages that a worker cannot process: none is lost, and none is redelivered forever.
 
-Brokers do not count deliveries, so a message is sent again as a copy with a counter in its headers. A message goes
+Few brokers count deliveries, so a message is sent again as a copy with a counter in its headers. A message goes
 to the queue celery.dead if LIMIT workers were lost while they had it, or if no release knows its task.
 """
 

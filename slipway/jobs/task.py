@@ -31,7 +31,7 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
     """The base class of tasks. Tasks survive long delays, retries and database outages."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the task. If the database connection is lost, retry the task, each time after a longer delay.
+        """Run the task. If a worker loses the database connection, retry the task after 1, 2, 4 … LONGEST seconds.
         `max_retries` does not count these attempts."""
         if self.request.called_directly:
             return super().__call__(*args, **kwargs)

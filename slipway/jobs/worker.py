@@ -1,4 +1,4 @@
-"""The image's Celery worker. During a deploy, workers of the old and the new release run side by side.
+"""The Celery worker. During a deploy, workers of the old and the new release run side by side.
 
 The worker writes its state to the file READY_FILE: "consuming RELEASE", or "paused RELEASE" while a file worker.pause
 is beside it. A paused worker finishes its tasks and takes no more. If this release does not know a task, the other
@@ -86,7 +86,7 @@ class Consumer(BaseConsumer):
         return bool(had and headers.get("task") in self.strategies and not waits)
 
     def on_unknown_task(self, body: Any, message: Message, exc: Exception) -> None:
-        """Requeue the unknown task after a delay. After TRIES requeues, or if MANY are kept, make it a dead task."""
+        """Requeue an unknown task later. After TRIES requeues, or if MANY such tasks are kept, make it a dead task."""
         tries = deliveries.headers(message).get("unknown", 0)
         if tries >= TRIES or sum("unknown" in headers for _, (*_, headers) in self.kept.values()) >= MANY:
             return deliveries.bury(self.app, message, "no release knows it")

@@ -1,5 +1,5 @@
-"""Atomic, durable file writes, and locks. Readers find a file's old or new content, never a part, even if the writer is
-killed or the power fails; see docs/files.md."""
+"""Atomic, durable file writes, and locks. Readers find a replaced file's old or new content, never a part, even if the
+writer is killed or the power fails; see docs/files.md."""
 
 from __future__ import annotations
 

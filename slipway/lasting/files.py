@@ -18,7 +18,7 @@ PAUSE = 0.01  # seconds between attempts to lock: the kernel has no lock call wi
 def write_replace(path: str | os.PathLike[str], content: str | bytes, mode: int = 0o644,
                   owner: tuple[int, int] | None = None) -> None:
     """Create or replace a file: write and sync PATH.new, rename it, sync the folder. If PATH is a symlink, replace the
-    symlink itself. `owner` is (uid, gid). On failure raise an OSError that names the path."""
+    symlink itself. `owner` is (uid, gid). On failure raise an OSError with a `filename`."""
     with written(path, content, mode, owner) as new:
         move(new, path)
 
@@ -120,7 +120,7 @@ def locked(path: str | os.PathLike[str], flags: int = os.O_RDONLY, mode: int = 0
 
 
 def wait(number: int, path: str | os.PathLike[str], kind: int, until: float | None) -> None:
-    """Lock an open file (`number`: its descriptor). Raise TimeoutError if it is not free by the time `until`."""
+    """Lock an open file (`number`: its descriptor). Raise TimeoutError if it is not free by monotonic time `until`."""
     with named(path):
         if until is None:
             return fcntl.flock(number, kind)

@@ -1,4 +1,4 @@
-"""Formats logs: text in development, JSON lines in production. Each line contains its request's id."""
+"""Formats logs: text in development, JSON lines in production. Each record has its request's id, shortened in text."""
 
 import logging
 import re
@@ -42,7 +42,7 @@ class NoArguments(logging.Filter):
 
 
 class Text(logging.Formatter):
-    """Formats a log record as one line, with control characters as \\n or \\x1b. A traceback follows, indented."""
+    """Formats a log record as one line, with control characters escaped (\\n, \\x1b). A traceback follows, indented."""
 
     def __init__(self) -> None:
         super().__init__("{asctime} {levelname} {name} [{request_id:.8}] {message}", style="{")
