@@ -1,4 +1,4 @@
-"""Django's command line, which reports known errors in one line."""
+"""Django's command line, which reports known errors without a traceback."""
 
 import os
 import sys

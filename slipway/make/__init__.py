@@ -1,1 +1,1 @@
-"""Programs that the make targets run. They need only Python's standard library."""
+"""Programs for make, copier and users. They need only Python's standard library."""

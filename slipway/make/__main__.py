@@ -1,4 +1,4 @@
-"""Run the program NAME of this folder: `python3 slipway/make NAME …`. The folder may be inside a wheel."""
+"""Run slipway.make.NAME or slipway.deploy: `python3 slipway/make NAME …`. The folder may be inside a wheel."""
 
 import os
 import runpy

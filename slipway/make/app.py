@@ -44,7 +44,7 @@ def wrong_name(app: str) -> str:
 
 
 def taken(folder: Path) -> str:
-    """Return why no app can be made in this folder, or "" if one can."""
+    """Return why the app's `folder` cannot be made, or "" if it can."""
     package, app = folder.parent, folder.name
     if not package.is_dir():
         return f"no folder {package} here: set PROJECT to the package of your settings"
@@ -97,7 +97,7 @@ def model_of(app: str) -> str:
 
 
 def write(folder: Path, its: dict[Path, str], changed: dict[Path, str]) -> None:
-    """Write the app's files (`its`), then the project's changed files. If an OSError occurs, restore the old state."""
+    """Write the app's files (`its`), then the project's changed files. If a write fails, remove all new files."""
     new: dict[str, Path] = {}
     try:
         for path, text in its.items():

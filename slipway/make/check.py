@@ -69,7 +69,7 @@ def django(env: Mapping[str, str]) -> list[Part]:
 
 
 def testing(env: Mapping[str, str]) -> list[Part]:
-    """Return the checks of migrations and tests. The command TESTS, if set, replaces `manage.py test` and pytest."""
+    """Return the checks of migrations and tests. Another command in TESTS replaces `manage.py test` and pytest."""
     manage, args, pytest_args = (shlex.split(env[name]) for name in ("MANAGE", "ARGS", "PYTEST_ARGS"))
     agree = Part("migrations", partial(drift.main, manage, env["DRIFT_ALLOWED"].split()))
     if (own := shlex.split(env["TESTS"])) not in ([], ["manage.py", "test"]):

@@ -1,5 +1,5 @@
 """Test if an image obeys the rules in docs/image.md: `python3 slipway/make contract IMAGE:TAG [DOCKER RUN OPTION…]`.
-Prints a line for each rule that the image breaks, and then exits with 1."""
+If the image breaks rules, prints the problems and exits with 1."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def ask(path: Path, url: str, meanwhile: Callable[[], object] = bool) -> tuple[i
 
 
 def unready(path: Path, release: str, container: str) -> str:
-    """Wait up to READY seconds until /readyz answers with the release. Return "" if it does, else an error."""
+    """Wait up to READY seconds until /readyz answers 200. Return "" if the answer names `release`, else an error."""
     until, status, body = time.monotonic() + READY, 0, ""
     while time.monotonic() < until:
         if docker("inspect", "--format", "{{.State.Running}}", container).stdout.strip() != "true":
@@ -79,8 +79,7 @@ def serves(path: Path) -> Iterator[str]:
 
 
 def drains(path: Path, container: str) -> Iterator[str]:
-    """Send TERM to the container during a request. Yield an error if it leaves the request unanswered or does not
-    exit."""
+    """Send TERM to the container during a request. Yield errors: no answer, a bad exit code, no exit in STOP s."""
     def term() -> None:
         time.sleep(0.5)  # no event reports that the site has accepted the request or got the signal
         docker("kill", "--signal", "TERM", container)

@@ -99,7 +99,7 @@ def fleet(path: str) -> list[str]:
 
 
 def host(name: str, config: list[str]) -> Iterator[Lack]:
-    """Yield a problem if a host has no address or no key in known_hosts. `config`: options for ssh."""
+    """Yield what ssh lacks to reach host `name`: an address or a key in known_hosts. `config`: options for ssh."""
     lines = (says("ssh", *config, "-G", "--", name) or "").splitlines()
     first = dict(line.partition(" ")[::2] for line in reversed(lines))  # reversed: the first value wins, as in ssh
     address, port = first.get("hostname", name), first.get("port", "22")

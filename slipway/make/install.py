@@ -56,7 +56,7 @@ def uv_install(ve: Path, files: Sequence[Path], env: Mapping[str, str]) -> "subp
 
 
 def find_uv(ve: Path, env: Mapping[str, str]) -> "Tuple[str, Optional[subprocess.CompletedProcess[str]]]":
-    """Install uv by pip if uv is missing. Return uv's path, and pip's result if pip failed."""
+    """Return uv's path (INSTALLER, or ve/bin/uv, which pip installs if missing), and pip's result if pip failed."""
     uv = str(ve / "bin/uv") if env.get("INSTALLER", "uv") in ("uv", "pip") else env["INSTALLER"]
     if os.path.exists(uv) or uv == env.get("INSTALLER"):
         return uv, None
@@ -70,7 +70,7 @@ def names_uv(env: Mapping[str, str]) -> Path:
 
 
 def pip_wheel() -> Optional[Path]:
-    """Return the pip wheel that Python brings, or None if there is none. Debian keeps the wheel outside ensurepip."""
+    """Return Python's pip wheel; None if it, ensurepip or venv is missing. Debian keeps the wheel outside ensurepip."""
     folders = [sysconfig.get_config_var("WHEEL_PKG_DIR"), Path(sysconfig.get_path("stdlib"), "ensurepip/_bundled")]
     with contextlib.suppress(ImportError):
         import ensurepip  # noqa: F401 - Debian without python3-venv may have the wheel, but not this
@@ -83,7 +83,7 @@ def pip_wheel() -> Optional[Path]:
 def pip(ve: Path, files: Sequence[Path], env: Mapping[str, str],
         options: List[str]) -> "subprocess.CompletedProcess[str]":
     """Install the packages that `files` list into the virtualenv `ve`, which has no pip. Run this Python's pip if it
-    has the option --python. Otherwise run the pip wheel that Python brings, which starts more slowly."""
+    has the option --python, else the slower pip wheel that Python brings."""
     python, own = str(ve / "bin/python"), pip_version() >= (22, 3)
     command = [sys.executable, "-m", "pip", "--python", python] if own else [python, "-m", "pip"]
     command += ["--disable-pip-version-check", "install", "--quiet"] + options + from_files(files)
@@ -98,7 +98,7 @@ def pip_version() -> Tuple[int, ...]:
 
 
 def from_files(files: Sequence[Path]) -> List[str]:
-    """Return pip's options for these files. If one package has a hash, every package must have one."""
+    """Return pip's options for these files. If one package has a hash, every package needs a hash."""
     hashed = any("--hash=" in path.read_text() for path in files if path.exists())
     return ["--require-hashes"] * hashed + [word for path in files for word in ("-r", str(path))]
 

@@ -1,4 +1,4 @@
-"""Remove background jobs (Celery, worker, beat) from a new project."""
+"""Remove background jobs (Celery, worker, beat) from a project."""
 
 import re
 from pathlib import Path, PurePath

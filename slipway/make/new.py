@@ -1,6 +1,6 @@
-"""Finish a new project: copier runs `new APP SITE_NAME JOBS` in its folder (JOBS: True or False).
+"""Finish a new project: copier runs `new APP SITE_NAME JOBS` in the project's folder (JOBS: True or False).
 
-This program sets names, adds the package, writes README.md and .env, and commits.
+Sets names, adds the package, writes README.md and .env; commits unless the folder is in a git repository.
 """
 
 import json
@@ -48,7 +48,7 @@ def set_names(app: str, site_name: str) -> None:
 
 
 def replace(path: str, pattern: str, value: str) -> None:
-    """Replace the only line that matches `pattern` by the pattern's first group, followed by `value`."""
+    """Replace the only line that matches `pattern` (else raise Problem) by the pattern's first group and `value`."""
     text, count = re.subn(pattern, lambda found: found[1] + value, Path(path).read_text(), flags=re.MULTILINE)
     if count != 1:
         raise Problem(f"{path} of the template has {count} lines like {pattern} instead of one")
@@ -67,7 +67,7 @@ def write_env(path: Path) -> None:
 
 
 def reachable_source(answers: Path) -> None:
-    """If the template is a local clone, record its origin in `answers`: other machines cannot reach the clone."""
+    """If the template is a local clone, record the clone's origin, if any, in `answers`, for other machines."""
     clone = origin(TEMPLATE)
     if Path(clone).is_dir():
         known = origin(Path(clone))

@@ -58,8 +58,7 @@ def with_pin(text: str, entry: str) -> str:
 
 
 def by_package(text: str) -> str:
-    """Return the template's pins for a project: comments say "via slipway-django" instead of "via -r
-    requirements.in"."""
+    """Return the template's pins for a project: in comments slipway-django replaces requirements.in (not at django)."""
     def told(found: re.Match[str]) -> str:
         if found[1] == "django":  # a project's own requirements.in names django, too
             return f"{found[0]}    #   slipway-django\n"

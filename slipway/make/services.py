@@ -1,5 +1,5 @@
-"""Postgres and Redis for development, on localhost. `up APP COMPOSE…` starts them and writes their URLs to .env.
-`down APP COMPOSE…` stops them and removes the URLs, not the data. COMPOSE: Docker Compose. Needs Python 3.9."""
+"""Local Postgres and (if pinned) Redis for development. `up APP COMPOSE…` starts them and writes their URLs to .env.
+`down APP COMPOSE…` stops them and removes the URLs, not Postgres's data. COMPOSE: Docker Compose. Needs Python 3.9."""
 
 from __future__ import annotations
 

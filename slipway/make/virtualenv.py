@@ -1,6 +1,6 @@
-"""Makes the virtualenv for ve.mk: `virtualenv SENTINEL REQUIREMENTS...`. `virtualenv uv ...` runs uv from it.
+"""Make the virtualenv for ve.mk: `virtualenv SENTINEL REQUIREMENTS...`. `virtualenv uv ...` runs uv.
 
-SENTINEL is a file that marks a complete install. It contains Python's name, the folder and the pins. This program
+The file SENTINEL marks a complete install. It contains Python's name, the folder and the pins. This program
 removes it before the install and writes it afterwards.
 
 This runs in the user's own Python, which may be too old for the project. Use only old syntax and the standard library.
@@ -119,8 +119,8 @@ def create(ve: Path) -> None:
 
 
 def explain_pip(ve: Path) -> None:
-    """Write a program `pip` that refuses to install: the next change of pins would remove the packages. Otherwise an
-    activated shell would run another Python's pip. A pinned pip replaces this program."""
+    """Write a program `pip` that installs nothing: the next change of pins would remove the packages. Without this
+    program, an activated shell would run another Python's pip. A pinned pip replaces this program."""
     for packages in ve.glob("lib/python*/site-packages"):
         (packages / "pip.py").write_text(NO_PIP)
     for name in ("pip", "pip3"):
@@ -129,8 +129,8 @@ def explain_pip(ve: Path) -> None:
 
 
 def clear(ve: Path) -> None:
-    """Empty the folder, but keep pyvenv.cfg: if make is killed, the next make still sees a virtualenv. First delete the
-    files that mark a complete install."""
+    """Empty the folder, sentinels first. Raise Problem if the folder has files but no pyvenv.cfg. Keep pyvenv.cfg: if
+    make is killed, the next make still sees a virtualenv."""
     mark = ve / "pyvenv.cfg"
     if ve.exists() and not mark.exists() and any(ve.iterdir()):
         raise Problem("{} exists and is not a virtualenv: move it, or run make VE=another-name".format(ve))

@@ -33,8 +33,8 @@ class Template(NamedTuple):
 
 
 def is_ours(path: str, there: str, template: Tree) -> bool:
-    """Return True if the template wrote the file `path` with the text `there`. packages.txt and wheels always count. In
-    other files of TEAM, search for MARK; in the rest, compare the first 2 lines with the template's."""
+    """Return True if the template wrote the file `path` with the text `there`. packages.txt and wheels always count;
+    other files of TEAM if MARK matches; files of LEVELS if their first 2 lines are the template's."""
     if path.endswith(TEAM):
         return path.endswith(("packages.txt", ".whl")) or bool(re.search(MARK, there, re.MULTILINE))
     return path in sum(LEVELS.values(), []) and there.splitlines()[:2] == template[path].splitlines()[:2]
@@ -104,7 +104,7 @@ def added(text: str, lines: list[str]) -> str:
 
 
 def makefile(there: str, text: str, found: Found) -> str:
-    """Return the template's Makefile, then the project's (`there`). If that includes django.mk, return it alone."""
+    """Return the template's Makefile, then the project's (`there`); only `there` if `there` includes django.mk."""
     if re.search(r"^-?include .*\bdjango\.mk", there, re.MULTILINE):
         return there
     first = re.search(r"^([\w-]+) *:(?!=)", there, re.MULTILINE)
@@ -112,7 +112,7 @@ def makefile(there: str, text: str, found: Found) -> str:
 
 
 def dockerignore(there: str, template: str, found: Found) -> str:
-    """Return the template's lines, then the project's, which win: Docker obeys the last line that matches a file."""
+    """Put the template's lines, if missing, before the project's (`there`): Docker obeys the last line that matches."""
     if "# What the template needs for the build." in there:
         return there
     ours = template.replace("!project\n", "".join(f"!{path}\n" for path in found.beside), 1)

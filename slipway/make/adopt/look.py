@@ -45,7 +45,7 @@ def look(tree: Tree, folder: str) -> Found:
 
 
 def settings_module(tree: Tree) -> str:
-    """Find the project's settings module in manage.py and in the modules it imports. Skip settings for tests."""
+    """Return the settings module named in manage.py or in a module imported there, or "". Skip settings for tests."""
     modules = re.findall(r"^ *(?:from|import) +([\w.]+)", tree.get("manage.py", ""), re.MULTILINE)
     text = "\n".join(tree.get(path, "") for path in ("manage.py", *(file_of(tree, module) for module in modules)))
     named: list[str] = re.findall(r"""DJANGO_SETTINGS_MODULE["'],? *\]? *=? *["']([\w.]+)["']""", text)
@@ -68,7 +68,7 @@ def file_of(tree: Tree, module: str) -> str:
 
 
 def beside(tree: Tree, settings_files: list[str]) -> list[str]:
-    """Return the files and folders beside manage.py that contain Python code or that the settings name."""
+    """Return what the image needs beside manage.py: code, templates, static, locale and paths that settings name."""
     said = "\n".join(tree[path] for path in settings_files)
     named = {"templates", "static", "locale", *re.findall(r"""["']([\w.-]+)""", said)}
     tops = {path.split("/")[0] for path in tree if path.endswith(".py") or path.split("/")[0] in named}
@@ -82,7 +82,7 @@ def python(tree: Tree) -> int:
 
 
 def wanted(tree: Tree, target: str) -> tuple[str, list[str]]:
-    """Return (FILE that lists packages, lines for `target`). These lines are `-r FILE` or the packages themselves."""
+    """Return (FILE that lists packages, or "" if none; lines for `target`: `-r FILE` or packages)."""
     source = next((path for path in (target, *LISTS[target]) if path in tree), "")
     if source in ("requirements.txt", "requirements/dev.txt"):
         said = (line for line in tree[source].splitlines() if re.match(r"[^\s#]", line))

@@ -46,8 +46,8 @@ def down(names: Names) -> None:
 
 
 def plan(names: Names, kinds: Mapping[str, str], base: str, found: Machines) -> Machines:
-    """Return the machines to run (`kinds`: name → host, services or registry). A machine in `found` keeps its
-    address and ports."""
+    """Return the machines to run (`kinds`: name → host, services or registry); make their images and network. A
+    machine in `found` keeps its address and ports."""
     network = network_of(names)
     taken = {port for machine in found.values() for port in machine.ports.values()}
     images = {kind: image_of(kind, base) for kind in set(kinds.values())}

@@ -15,7 +15,7 @@ LABEL = "slipway.fleet"
 
 @dataclass(frozen=True)
 class Machine:
-    """A container. `ports`: port of the container → port on 127.0.0.1 that leads to it."""
+    """A container. `ports`: port of the container → published port on 127.0.0.1."""
 
     name: str
     container: str
@@ -98,7 +98,7 @@ def registry_problem(machine: Machine) -> str:
 
 
 def systemd_problem(machine: Machine, config: Path) -> str:
-    """Return "" if all systemd units have started, else the reason. Raise FleetError if a unit failed."""
+    """Return "" if all systemd units have started, else the reason. Raise FleetError if a unit or the boot failed."""
     done = ssh(machine, config, "systemctl is-system-running --wait")
     if done.stdout.strip() == "degraded":
         failed = ssh(machine, config, "systemctl --failed --plain --no-legend").stdout.strip()

@@ -20,14 +20,14 @@ class Names:
 
     @property
     def fleet(self) -> str:
-        """The name of the fleet's network and label, and the prefix of its containers' names."""
+        """The name of the fleet's network, the value of the label, the prefix of its containers' names."""
         return f"fleet-{self.number:08x}"
 
     def container(self, name: str) -> str:
         return f"{self.fleet}-{name}"
 
     def subnets(self) -> list[str]:
-        """Return several networks, as one may be in use. Docker gives fixed addresses only in networks we choose."""
+        """Return networks (10.200.7), as one may be in use. Docker gives fixed addresses only in networks we choose."""
         return [f"10.{200 + self.number % 50}.{(self.number // 50 + step) % 250}" for step in range(20)]
 
     def ports(self) -> list[int]:

@@ -39,7 +39,7 @@ class Command(BaseCommand):
 
 
 def line(message: Message) -> str:
-    """Return a dead task's line: time, id, name and reason, without the arguments, which may be secrets."""
+    """Return a dead task's UTC time, id, name and reason, not the arguments, which may be secrets."""
     headers = deliveries.headers(message)
     told: dict[str, Any] = headers.get(deliveries.MARK) or {}
     return (f"{strftime('%Y-%m-%d %H:%M:%S', gmtime(told.get('at', 0)))}  {headers.get('id', '-')}  "
