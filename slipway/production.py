@@ -6,7 +6,7 @@ from .values import Site, is_local
 
 
 def hosts(site: Site) -> list[str]:
-    """Return ALLOWED_HOSTS: the site's host name or, for http://localhost, all local names."""
+    """Return ALLOWED_HOSTS: the site's host name or, without https, all local names."""
     if site.secure or not is_local(site.host):
         return [f"[{site.host}]" if ":" in site.host else site.host]
     return ["localhost", ".localhost", "127.0.0.1", "[::1]"]
@@ -34,7 +34,7 @@ def timeouts(role: str, time_limit: int) -> str:
 
 
 def policy(own: Mapping[str, Any], static_url: str, uploads: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the Content-Security-Policy `own` with the hosts of static files and uploads added."""
+    """Return the Content-Security-Policy `own` with the URLs of external static files and uploads added."""
     directives = {**own["DIRECTIVES"]}
     if not static_url.startswith("/"):
         directives.update(allowed(directives, static_url))
@@ -62,8 +62,8 @@ def soft_time_limit(time_limit: int) -> int:
 def broker_options(url: str, time_limit: int, role: str) -> dict[str, Any]:
     """Return Celery's broker options for tasks of at most `time_limit` seconds. Role web has shorter timeouts.
 
-    Redis delivers a task again after visibility_timeout. This timeout is a bit longer than the longest
-    task, so that only tasks of killed workers run again.
+    With Redis, an unfinished task is delivered again after visibility_timeout. This timeout is a bit longer
+    than the longest task, so that no running task is repeated.
     """
     options: dict[str, Any] = {"confirm_publish": True}
     # A call may wait for such a timeout up to three times: for connection, channel and message.

@@ -1,7 +1,7 @@
 """Check all parts of the site (database, cache, …) at the same time, within 2 s.
 
-A part's check runs in its own thread, and only once at a time. Callers share its result, and reuse it for one second. A
-part whose check hangs is down; a new check starts when the old one ends, or after GIVE_UP seconds.
+A part's check runs in its own thread. Callers share its result, and reuse it for one second. A part whose check hangs
+is down; a new check may start when the old one ends, or after GIVE_UP seconds.
 """
 
 import logging
@@ -25,13 +25,13 @@ Check = Callable[[], object]
 
 
 class Answer(TypedDict):
-    """A part's state, "ok" or "down", and the milliseconds that its check took."""
+    """A part's state, "ok" or "down", and the milliseconds that its check has taken."""
     state: str
     ms: float
 
 
 class Attempt:
-    """One run of a check. `error` is "" if the part is up."""
+    """One run of a check. `error` is "" until the check fails."""
 
     def __init__(self, check: Check) -> None:
         self.check = check

@@ -22,7 +22,7 @@ app.conf.beat_schedule["heartbeat"] = HEARTBEAT
 
 @signals.beat_init.connect
 def first_heartbeat(**_: Any) -> None:
-    """Send the task `heartbeat` when beat starts. From then on, record at each sending that beat is alive."""
+    """Send the task `heartbeat` when beat starts. Whenever this task is sent, record that beat is alive."""
     signals.after_task_publish.connect(beat_is_alive, sender=heartbeat.name)
     try:
         with unbroken():

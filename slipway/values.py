@@ -1,5 +1,5 @@
-"""Parsers of environment variables. Each takes a text and returns settings, or raises ValueError. The error is printed
-after the variable's name and never shows the value. The deployer imports this module: use only the standard library."""
+"""Parsers of environment variables. Each takes a text and returns settings, or raises ValueError. This error is printed
+after the variable's name: omit the value. The deployer imports the module: at its top use only the standard library."""
 
 import re
 import ssl
@@ -18,7 +18,7 @@ STORAGE = "s3://key:secret@s3.example/bucket"  # an example of a storage URL
 
 @dataclass(frozen=True)
 class Site:
-    """The site's address. `secure` is False only for http://localhost; `port` is "" or, for example, ":8443"."""
+    """The site's address. `secure` is True for https; `port` is "" or, for example, ":8443"."""
     host: str
     origin: str
     secure: bool
@@ -89,7 +89,7 @@ def broker_folder(url: str, folder: Path) -> dict[str, Any]:
 
 def broker_tls(url: str) -> dict[str, Any] | bool:
     """Return Celery's TLS options, or False if the URL is without TLS. The options verify the certificate's authority
-    and host name; Celery's defaults do not."""
+    and host name; Celery's defaults verify less."""
     scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
     options: dict[str, dict[str, Any]] = {
         "rediss": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True},
@@ -99,7 +99,7 @@ def broker_tls(url: str) -> dict[str, Any] | bool:
 
 @dataclass(frozen=True)
 class Mail:
-    """Mail settings. The defaults send nothing and log each mail."""
+    """Mail settings. The defaults send nothing and log each mail's subject."""
     backend: str = "slipway.web.mail.Off"
     host: str = "localhost"
     port: int = 25

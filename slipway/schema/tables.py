@@ -29,7 +29,7 @@ class Tables:
         return [(lines, self.made(table)) for table, lines in found.items()]
 
     def learn(self, name: str, line: str) -> None:
-        """If `line` creates a table, add `name` to its creators. A drop removes none: old code may use the table."""
+        """Record a table's creators if `line` creates or renames it. A drop keeps them: old code may use the table."""
         if made := MADE.match(line):
             self.makers.setdefault(made[1], set()).add(name)
         elif renamed := RENAMED.match(line):
@@ -40,7 +40,7 @@ class Tables:
 
 
 def about(line: str) -> set[str | None]:
-    """Return the tables that a line of SQL changes, with None for an unknown table."""
+    """Return the tables that a line of SQL changes, with None for SQL of unknown form."""
     parts = [] if line.startswith("--") else [part.strip() for part in line.split(";")]
     found: set[str | None] = set()
     for part in parts:

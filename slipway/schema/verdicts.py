@@ -2,7 +2,7 @@
 
 The image's build runs `python -m slipway.schema.verdicts FILE PINS…`, which adds verdicts for the database of
 TEST_DATABASE_URL to FILE. PINS are files that pin versions, such as requirements.txt. With --hold it only reads FILE,
-and exits with 1 if migrations must be judged again. FILE in the image:
+and exits with 1 if migrations must be judged. FILE in the image:
 {"version": 2, "of": "…", "vendors": {"postgresql": {"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …},
 "failed": {}, "again": {}}
 
@@ -77,7 +77,7 @@ class Verdicts(MigrationLinter):
         return super().get_sql(app_label, migration_name) if known is None else known
 
     def lint_migration(self, migration: Migration) -> None:
-        """Judge a migration. If Django cannot generate the migration's SQL, record an error."""
+        """Judge a migration. If Django cannot generate the SQL, record an error. Raise errors of the server."""
         self.columns = not_null(migration)
         try:
             super().lint_migration(migration)
@@ -92,8 +92,8 @@ class Verdicts(MigrationLinter):
             verdict["since"] = since
 
     def since(self, migration: Migration) -> list[str]:
-        """Return the migrations that created the tables of this migration's errors: a release without them is safe.
-        Return [] if the tables are unknown (RunPython, RunSQL, unknown SQL, an error about several tables)."""
+        """Return the migrations that created the tables of this migration's errors: a release without these is safe.
+        Return [] if the tables are unknown (an error of RunPython, RunSQL or unknown SQL, or about several tables)."""
         key = migration.app_label, migration.name
         if key not in self.sql or self.analyse_data_migration(migration)[0]:
             return []
@@ -106,7 +106,7 @@ class Verdicts(MigrationLinter):
         return {issue.code for issue in analyse_sql_statements(self.sql_analyser_class, sql)[0]}
 
     def print_linting_msg(self, app_label: str, migration_name: str, msg: str, lint_result: Any) -> None:
-        """Record a migration's verdict without printing it. Then the linter calls print_errors, which adds messages."""
+        """Record a migration's verdict without printing it. print_errors adds the messages."""
         self.messages, name = [], lint_result.value if lint_result else "error"
         verdict: Verdict = {"verdict": {"ignore": "ignored"}.get(name, name), "messages": self.messages}
         self.migrations[f"{app_label}.{migration_name}"] = verdict
@@ -118,7 +118,7 @@ class Verdicts(MigrationLinter):
 
 
 class Executor(MigrationExecutor):
-    """Applies migrations. Records each one's SQL, and which tables this SQL changes."""
+    """Applies migrations. Records their SQL and, in `told`, this SQL by table."""
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
@@ -138,7 +138,7 @@ class Executor(MigrationExecutor):
 
 
 def not_null(migration: Migration) -> list[str]:
-    """Return, as MODEL.COLUMN, the NOT NULL columns that the migration adds or alters without a database default."""
+    """Return, as MODEL.NAME, the NOT NULL columns that the migration adds or alters without a database default."""
     return [f"{operation.model_name}.{operation.field.db_column or operation.name}"
             for operation in migration.operations if isinstance(operation, AddField | AlterField)
             and not operation.field.null and not operation.field.many_to_many
@@ -158,7 +158,7 @@ def first_line(error: BaseException) -> str:
 
 
 def breaks(error: BaseException) -> bool:
-    """Return True if the server or its connection failed; False for SQLite: there wrong SQL raises the same errors."""
+    """Return True if the server or its connection failed; False for SQLite, where wrong SQL raises the same errors."""
     return isinstance(error, (OperationalError, InterfaceError)) and connection.vendor != "sqlite"
 
 
@@ -194,7 +194,7 @@ def depends(pins: Iterable[Path]) -> str:
 
 
 def read(path: Path, of: str) -> dict[str, Any]:
-    """Return the content of the file of verdicts. If the hash of its inputs is not `of`, return an empty result."""
+    """Return the file's content. If the file cannot be read, or its "of" is not `of`, return an empty result."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         if found["of"] == of:

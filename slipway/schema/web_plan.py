@@ -1,5 +1,5 @@
-"""The file web.plan beside web.sock in /run/APP/a or b. It lists this release's migrations, with an X if applied, or is
-"unknown". A deploy reads it, because starting a container for this would take longer.
+"""The file web.plan beside web.sock in /run/APP/a or /run/APP/b. It lists this release's migrations, with an X if
+applied, or is "unknown". A deploy reads it, because starting a container for this would take longer.
 
     release build-42
     [X]  accounts.0001_initial
@@ -44,7 +44,7 @@ def plan() -> str:
 
 
 def tell(over_socket: str | None) -> None:
-    """If there is a socket, write web.plan beside it, unless the file already has content."""
+    """If there is an empty web.plan beside the socket, fill this file."""
     with contextlib.suppress(OSError):  # the disk is full, or another user owns the file
         if over_socket and not path(over_socket).stat().st_size:
             write_replace(path(over_socket), readiness.value("web.plan", f"{__name__}.plan") or UNKNOWN)

@@ -11,7 +11,7 @@ _seats = threading.BoundedSemaphore(SEATS)
 
 
 class TooMany(Exception):
-    """Too many passwords are being checked; middleware.TooMany answers 429."""
+    """Too many passwords are being hashed; middleware.TooMany answers 429."""
 
 
 class Argon2(Argon2PasswordHasher):

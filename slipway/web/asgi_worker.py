@@ -1,5 +1,5 @@
 """A gunicorn worker for ASGI that runs uvicorn.
-Before it exits, it answers waiting clients and closes websockets with code 1012, so that browsers reconnect."""
+Before it exits, it answers waiting clients and closes websockets with code 1012 (service restart)."""
 
 from __future__ import annotations
 

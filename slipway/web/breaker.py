@@ -2,7 +2,7 @@
 
 Each call to a hanging cache or broker waits for its timeout. Without a breaker such calls would occupy all threads.
 After a first timeout, one call may try the service, and all others fail at once. If this call times out too, one
-call may try every REST seconds. Once a call succeeds, all calls are allowed again.
+call may try every REST seconds. Once a call no longer hangs, all calls are allowed.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ class Hangs(ConnectionError):
 
 
 class Breaker:
-    """A circuit breaker. Put calls into `with breaker.attempt():`, which raises Hangs while the service hangs."""
+    """A circuit breaker for calls in `with breaker.attempt():`, which may raise Hangs instead of calling."""
 
     hangs: type[Exception] = Hangs
 

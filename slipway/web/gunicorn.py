@@ -47,7 +47,7 @@ _status: int | None = None  # the exit code, once gunicorn has set it
 
 
 def leave() -> None:
-    """Exit without Python's cleanup, which takes half a second of CPU per process."""
+    """Once `_status` is set, exit without Python's cleanup, which takes half a second of CPU."""
     if _status is not None:
         sys.stdout.flush()
         os._exit(_status)
@@ -121,7 +121,7 @@ def remove(folder: str, pid: int) -> None:
 
 # gunicorn calls these hooks in this order, but child_exit after worker_exit and, without preload, load after post_fork.
 def load() -> Any:
-    """Return the WSGI or ASGI application. After an error, exit with 3, so that gunicorn starts no more workers."""
+    """Return the WSGI or ASGI application. After an error, exit (workers: with 3, so that gunicorn starts no more)."""
     make_folder()
     try:
         served = import_module("slipway.web.asgi_served" if asgi else "slipway.wsgi")
@@ -144,7 +144,7 @@ def on_starting(server: Arbiter) -> None:
 
 
 def put_off_end(server: Arbiter, seconds: int) -> None:
-    """Change `server`: after the first TERM it stops only after `seconds`. Until then it serves as usual and replaces
+    """Make `server` stop not at the first TERM but `seconds` later. Until then it serves as usual and replaces
     workers that die. A second TERM stops it at once."""
     end = server.handle_term
 
@@ -173,7 +173,7 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Run all readiness checks once before the first request: later runs are quick. Worker 1 also writes web.plan."""
+    """Run the readiness checks once before the first request: later runs are quick. Worker 1 writes web.plan."""
     forking.take_signals()
     from .. import readiness  # not at the top: both need Django's apps and the metrics folder
     from ..health import metrics
@@ -184,7 +184,7 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
-    """Subtract a dead worker's requests from the metric that counts requests in progress."""
+    """Remove a dead worker's values, such as requests in progress, from the metrics."""
     mark_process_dead(worker.number)
 
 

@@ -6,7 +6,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 class Worker(ThreadWorker):
     """A gthread worker. When gunicorn stops a worker, the worker accepts waiting connections, then closes its sockets.
-    gthread itself leaves the sockets open, and clients wait in vain."""
+    gthread itself closes the sockets later: clients may wait in vain."""
 
     number: str  # set by gunicorn.pre_fork
     told_to_end = False  # stays False if max_requests ends this worker: other workers then accept the connections

@@ -48,7 +48,7 @@ class SitePort(Middleware):
 
 
 class Probes(Middleware):
-    """Answers /healthz, /readyz, /metrics and /debug/vars before other middleware, with any Host, without redirect or
+    """Answers /healthz, /readyz, /metrics and /debug/vars before most middleware, for any Host, without redirect or
     session."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
