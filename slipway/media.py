@@ -16,15 +16,17 @@ def media() -> list[Any]:
     """Return the URL patterns for uploads. Django serves uploads from the database or, in development, from a folder.
     In production nginx serves the folder, and Django answers 404 for missing files."""
     url = urlsplit(settings.MEDIA_URL or "")
-    path = re.escape(url.path.lstrip("/"))  # the path on this site; an empty one would match every URL
+    path = re.escape(url.path.lstrip("/"))  # the path on this site
+    if not path:  # without MEDIA_URL, a pattern would match every URL
+        return []
     if apps.is_installed("slipway.files"):
         from .files.storage import DatabaseStorage
         from .files.views import serve
         if isinstance(default_storage, DatabaseStorage):
-            return [re_path(f"^{path}(?P<name>.+)$", serve)] if path else []
+            return [re_path(f"^{path}(?P<name>.+)$", serve)]
     if settings.DEBUG:
         return static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT)
-    return [re_path(f"^{path}", absent)] if path and not url.netloc else []
+    return [re_path(f"^{path}", absent)] if not url.netloc else []
 
 
 def absent(_: HttpRequest) -> HttpResponse:

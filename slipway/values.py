@@ -167,7 +167,10 @@ def dsn(text: str) -> str:
 
 
 def split(text: str) -> SplitResult:
-    url = urlsplit(text)
+    try:
+        url = urlsplit(text)
+    except ValueError:  # its text quotes the URL's secret
+        raise ValueError("is malformed") from None
     try:
         url.port
     except ValueError:

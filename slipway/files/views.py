@@ -48,7 +48,7 @@ def serve(request: HttpRequest, name: str) -> HttpResponseBase:
 
 def part(request: HttpRequest, size: int, etag: str) -> tuple[int, int] | None:
     """Return (start, stop) of the requested bytes; start ≥ stop if there are none. Return None (whole file) for HEAD,
-    without exactly one valid Range, for a date (too coarse) or other ETag in If-Range, or an empty file read from 0."""
+    unless there is one valid Range, for a date (too coarse) or other ETag in If-Range, or if an empty file is read."""
     match = RANGE.fullmatch(request.headers.get("Range", "")) if request.method == "GET" else None
     if not match or not (match[1] or match[2]) or request.headers.get("If-Range", etag) != etag:
         return None
@@ -59,7 +59,7 @@ def part(request: HttpRequest, size: int, etag: str) -> tuple[int, int] | None:
 
 
 def answer(request: HttpRequest, reader: Reader, name: str, asked: tuple[int, int] | None) -> HttpResponseBase:
-    """Return the bytes `asked` (start, stop; None: all), 416 for no bytes, or 429 if many threads send long files."""
+    """Send the bytes `asked` (start, stop; None: all); 416 if there are none; 429 if many threads send long files."""
     size = reader.blob.size
     start, stop = asked or (0, size)
     if asked and start >= stop:

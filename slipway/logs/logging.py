@@ -48,10 +48,14 @@ class Text(logging.Formatter):
         super().__init__("{asctime} {levelname} {name} [{request_id:.8}] {message}", style="{")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return CONTROL.sub(lambda match: repr(match[0])[1:-1], super().formatMessage(record))
+        return escaped(super().formatMessage(record))
 
     def formatException(self, exc_info: Any) -> str:
-        return "\n".join("    " + line for line in super().formatException(exc_info).splitlines())
+        return "\n".join("    " + escaped(line) for line in super().formatException(exc_info).splitlines())
+
+
+def escaped(text: str) -> str:
+    return CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 class Json(JsonFormatter):

@@ -9,9 +9,10 @@ from unittest import mock
 
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, override_settings
 
 from ..files.folder import Folder
+from ..media import media
 
 
 class Broken(ContentFile):  # type: ignore[type-arg]  # not generic at run time
@@ -67,3 +68,8 @@ class FolderTest(SimpleTestCase):
                 with ThreadPoolExecutor(8) as pool:
                     names = [*pool.map(lambda _: Folder(self.path).save("film", ContentFile(b"1")), range(40))]
             self.assertEqual((len({*names}), {*names} - {*self.there()}), (40, set()))
+
+    @override_settings(DEBUG=True, MEDIA_URL="")
+    def test_without_media_url(self) -> None:
+        """Without MEDIA_URL no pattern serves uploads: it would match every URL."""
+        self.assertEqual(media(), [])

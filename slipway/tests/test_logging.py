@@ -49,8 +49,9 @@ class Formats(SimpleTestCase):
         text = Text().format(record("bad %s", "x\n2026-01-01 INFO forged\r\x1b[2J\u2028\x85y"))
         self.assertEqual(len(text.splitlines()), 1)
         self.assertIn(r"bad x\n2026-01-01 INFO forged\r\x1b[2J\u2028\x85y", text)
-        lines = Text().format(record("oh", exc_info=failure("a\n2026-01-01 INFO forged"))).splitlines()
+        lines = Text().format(record("oh", exc_info=failure("a\n2026-01-01 INFO forged\x1b[2J"))).splitlines()
         self.assertTrue(len(lines) > 3 and all(line.startswith("    ") for line in lines[1:]))
+        self.assertTrue(lines[-1].endswith(r"forged\x1b[2J"))
 
     def test_an_id_is_taken_where_it_is_one(self) -> None:
         """A valid request id from a proxy is kept; an invalid one is replaced."""

@@ -103,7 +103,7 @@ def log_text(host: Host) -> str:
 
 
 def committed(records: list[Record], current: Release | None) -> list[Release]:
-    """Return the committed releases, newest last: the live release, `current`, even if no record names it."""
+    """Return the committed releases, newest last, with the live one (`current`) even if no record names it."""
     history: list[Release] = [{"tag": record["tag"], "image_id": record["image_id"]} for record in records
                               if record["outcome"] == "committed" and record["action"] != "restart"]
     if current and (not history or history[-1] != current):

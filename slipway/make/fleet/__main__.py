@@ -5,6 +5,7 @@ import argparse
 import os
 import re
 import secrets
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,7 +30,7 @@ def main() -> None:
         started = time.monotonic()
         made = fleet.up(of_folder(), args.hosts or DEFAULT_HOSTS, args.base, args.registry)
         print(f"the fleet is up after {time.monotonic() - started:.0f} s\n\n{usage(made, of_folder().folder)}")
-    except FleetError as error:
+    except (FleetError, OSError, subprocess.TimeoutExpired) as error:
         sys.exit(f"fleet: {error}")
 
 
