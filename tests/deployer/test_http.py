@@ -115,8 +115,10 @@ def answering(answer=b""):
                 asked.append(connection.recv(65536).decode())
                 connection.sendall(answer)
         asked = []
-        threading.Thread(target=once, daemon=True).start()
+        thread = threading.Thread(target=once, daemon=True)
+        thread.start()
         yield listening.getsockname()[1], asked
+        thread.join(10)
 
 
 @pytest.mark.parametrize("ready, container, said, ran", [
