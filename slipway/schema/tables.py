@@ -20,7 +20,7 @@ class Tables:
         self.makers: dict[str | None, set[str]] = {}  # table → names of migrations
 
     def told(self, name: str, sql: Iterable[str]) -> list[Told]:
-        """Group the statements `sql` of migration `name` by table. Add the migrations that created each table."""
+        """Return the statements `sql` of migration `name`, grouped by table; with each group, the table's creators."""
         found: dict[str | None, list[str]] = {}
         for line in sql:
             self.learn(name, line)

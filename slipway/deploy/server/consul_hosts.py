@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""`consul-hosts APP` copies Consul's list of web hosts to a balancer at each change; `consul-hosts APP again` rewrites
-the copy once. consul-hosts@APP.service runs this program, /usr/local/bin/consul-hosts (0755). Python 3.9 is enough."""
+"""`consul-hosts APP` copies Consul's list of web hosts to a balancer at each change; `consul-hosts APP again` only
+applies drains. consul-hosts@APP.service runs this program, /usr/local/bin/consul-hosts (0755). Python 3.9 is enough."""
 
 from __future__ import annotations
 

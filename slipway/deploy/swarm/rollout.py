@@ -180,7 +180,7 @@ def back(releases: Sequence[Release], tag: str = "") -> Release:
     for release in reversed(releases[:-1]):
         if release.tag == tag or not tag and release[:3] != releases[-1][:3]:
             return release
-    raise Refused(f"release {tag} is not kept on the swarm: see make releases" if tag else
+    raise Refused(f"there is no earlier release {tag}: see make releases" if tag else
                   "there is no earlier release to go back to")
 
 

@@ -53,8 +53,8 @@ def settings_module(tree: Tree) -> str:
 
 
 def base(tree: Tree, settings: str, kind: str) -> str:
-    """Return the settings module for `kind` (production, tests or shared). Search the folder of `settings` for the
-    usual names; if none exists, return `settings`. For tests, prefer the module in pytest's configuration."""
+    """Return the settings module for `kind` (production, tests or shared): for tests the one in pytest's configuration;
+    else a module of a package `settings` with one of the names in KINDS; else `settings`."""
     text = "\n".join(tree.get(path, "") for path in ("pytest.ini", "pyproject.toml", "setup.cfg") if kind == "tests")
     named = re.findall(r"""^DJANGO_SETTINGS_MODULE *= *["']?([\w.]+)""", text, re.MULTILINE)
     folder = "".join(re.findall(r"^.*\bsettings\b", settings))

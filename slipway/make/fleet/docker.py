@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# All capabilities but SYS_RESOURCE. A Docker that itself runs in a container cannot grant that, nor --privileged.
+# All capabilities but SYS_RESOURCE: a Docker that runs in a container may refuse SYS_RESOURCE and --privileged.
 CAPABILITIES = """
     AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID IPC_LOCK
     IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW
