@@ -2,6 +2,7 @@
 asks a real Consul."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -126,6 +127,13 @@ def test_nginx_reloads_where_the_list_differs(balancer):
         consul_hosts.update("shop", found)
     assert balancer.reloads == 1 and balancer.path.read_text() == listed([A, *failing(B)])
     assert [" down;" in line for line in balancer.path.read_text().splitlines()] == [False, True]
+
+
+def test_a_failed_reload_is_repeated(balancer, monkeypatch):
+    monkeypatch.setattr(consul_hosts, "reload", lambda: subprocess.run("false", check=True))
+    with pytest.raises(subprocess.CalledProcessError):
+        consul_hosts.update("shop", [A, *failing(B)])
+    assert balancer.path.read_text() == listed([A, B])
 
 
 def test_a_drain_needs_no_consul(balancer):

@@ -9,7 +9,7 @@ from proc import ROOT, executable, run
 
 WHEELS_FROM = ("docker/packages.txt", "requirements.txt", "requirements/dev.txt", "slipway/make/wheelhouse.py")
 FILES = ("docker.mk", "ve.mk", "manage.py", "slipway/make/__main__.py", *WHEELS_FROM)
-# A docker that answers; its builder makes a wheelhouse of one file, and its images contain verdicts.
+# A fake docker: its builder makes a wheelhouse of one file; its images contain verdicts on migrations.
 STUB = """#!/bin/sh
 echo "$*" >>"$CALLS"
 case $1 in

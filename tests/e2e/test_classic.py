@@ -13,7 +13,7 @@ from host.test_units import upstart_job
 from proc import ROOT, run
 from slipway.deploy.agent.roles import BUILT_IN
 
-# A stand-in for upstart's, which is no longer available: it runs a job's stanzas with `sh -e`, without respawn.
+# A stand-in for upstart's initctl, which is no longer available: it runs a job's stanzas with `sh -e`, without respawn.
 INITCTL = r"""#!/bin/sh
 set -eu
 verb=$1 job=$2 file=/etc/init/$2.conf

@@ -205,7 +205,7 @@ def feed_watchdog() -> None:
 def retire(host: Host, file: str, image: str, last: str, slot: str, tag: str, image_id: str,
            drained: str = str(slots.DRAIN)) -> None:
     """Stop the slot if it is idle and still runs `tag`; remove old images, secrets and agents. A timer runs this.
-    `file`: this agent's path; `last`: number of releases whose images stay; `drained`: seconds for visitors to leave."""
+    `file`: this agent's path; `last`: how many releases' images stay; `drained`: seconds for visitors to leave."""
     disk.drop_other_agents(file)  # this agent holds the lock, so no other one is in use
     slots.retire(host, slot, tag, image_id, float(drained))
     try:

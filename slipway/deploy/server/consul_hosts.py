@@ -91,10 +91,18 @@ def update(app: str, found: Sequence[Web] | None = None) -> None:
         text = listed(known if found is None else merged(known, found),
                       drained.read_text("utf-8").split() if drained.exists() else ())
         if text and text != before:
-            path.with_suffix(".new").write_text(text, "utf-8")
-            path.with_suffix(".new").rename(path)
-            reload()
+            put(path, text)
+            try:
+                reload()
+            except subprocess.CalledProcessError:
+                put(path, before)  # otherwise the next update would see no change, and reload nothing
+                raise
             print(", ".join(text.splitlines()), flush=True)
+
+
+def put(path: Path, text: str) -> None:
+    path.with_suffix(".new").write_text(text, "utf-8")
+    path.with_suffix(".new").rename(path)
 
 
 def reload() -> None:

@@ -158,7 +158,7 @@ class Mock:
 
 
 def fails(name: str, passed: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the operation `name`: it applies faults, calls `passed`, and records a file that `passed` creates."""
+    """Return the operation `name`: it applies faults and calls `passed`. With --power-cut it notes new files."""
     @wraps(passed)
     def operation(self: Mock, path: str, *more: Any) -> Any:
         self.struck(name, [path, more[0]] if name in ("rename", "link") else [path], more[0] if name == "read" else 0)
