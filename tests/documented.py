@@ -3,10 +3,8 @@
 import re
 
 
-def block(path, after):
-    """Return the indented block that follows these words in a page, without its indent."""
-    text = path.read_text()
-    assert text.count(after) == 1, f"{path.name} has {after!r} {text.count(after)} times"
-    found = re.match(r"[^\n]*\n\n((?:    .*\n)+)", text.partition(after)[2])
-    assert found, f"nothing is indented after {after!r}"
-    return re.sub("^    ", "", found[1], flags=re.MULTILINE)
+def block(path, first):
+    """Return the indented block of a page that begins with `first`, without its indent."""
+    blocks = re.findall(r"(?<=\n\n)(?:    .*\n)+", path.read_text())
+    [found] = [text for text in blocks if text.startswith("    " + first)]
+    return re.sub("^    ", "", found, flags=re.MULTILINE)

@@ -12,7 +12,7 @@ from e2e.orders import Orders
 from proc import ROOT, wait_until
 
 pytestmark = pytest.mark.extra
-DUMP, ASIDE, SWAP = "A dump shows one moment:", "(`createuser --pwprompt shop`).", "use only the second rename."
+DUMP, ASIDE, SWAP = "pg_dump ", "createdb ", "psql "  # the first words of the page's commands
 OPERATIONS = ROOT / "docs/operations.md"
 SIZE, PATH = 3_000_000, "/media/in/picture.png"
 SAVE = """
@@ -41,11 +41,11 @@ class Gallery(Orders):
         outcome = self.roll(*words)
         assert outcome.code == 0, outcome.stderr
 
-    def as_told(self, *places):
-        """Run on the database's machine the commands that docs/operations.md has after these words, for the database
-        orders with the owner app."""
-        for after in places:
-            script = block(OPERATIONS, after).replace("--owner=shop", "--owner=app").replace("shop", "orders")
+    def as_told(self, *blocks):
+        """Run on the database's machine the commands in docs/operations.md that begin with these words, for the
+        database orders with the owner app."""
+        for first in blocks:
+            script = block(OPERATIONS, first).replace("--owner=shop", "--owner=app").replace("shop", "orders")
             self.fleet.services.run("cd /tmp && su postgres -s /bin/sh -c 'sh -es'", input=script)
 
     def whole(self):

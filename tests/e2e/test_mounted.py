@@ -15,7 +15,7 @@ from proc import ROOT, wait_until
 pytestmark = pytest.mark.extra
 COMPANION = ROOT / "examples/companions/mounted"
 KEY = "/etc/mounted/archive.key"
-BLOCKS = ("for sshfs or another FUSE file system:", "Then, on the server:")  # the words before them
+BLOCKS = ("apt-get ", "for unit ")  # the first words of the README's commands
 
 
 class Archive(Orders):
@@ -36,7 +36,7 @@ class Archive(Orders):
         self.files.run("mkdir -p /srv/archive && cd /srv/archive && head -c 1000000 /dev/urandom >film.mkv"
                        " && cp film.mkv \"$(printf '\\377 %%41')\""
                        " && useradd --create-home files && install -d -o files -m 700 ~files/.ssh")
-        before, after = (block(COMPANION / "README.md", words) for words in BLOCKS)
+        before, after = (block(COMPANION / "README.md", first) for first in BLOCKS)
         address = self.files.address
         for name in ("mounted", "mounted@.service", "srv-mounted.mount"):
             self.host.write(f"/root/host/{name}", (COMPANION / "host" / name).read_text())
