@@ -2,8 +2,8 @@
 exits with 1. Web must answer /healthz; worker and beat must touch a file regularly. If none of the three has started,
 the exit code is 0, or 1 if ROLE is given.
 
-`… ready [HOW]` first checks readiness: web's /readyz, a worker's READY_FILE, or the test HOW (`ready` in
-[process.NAME] of production.toml). After its first success, it checks as above: for engines with only one health check.
+`… ready [HOW]` is for engines with only one health check. Until its first success, it checks readiness: web's /readyz,
+a worker's READY_FILE, or the test HOW (`ready` in [process.NAME] of production.toml). Then it checks as above.
 """
 
 import contextlib

@@ -85,7 +85,7 @@ def pull_it(host, digest="sha256:d"):
      "docker pull r.example/shop@sha256:d: no space left on device"),
     (pull_it, [(200, IMAGE), (404, {"message": "No such image: sha256:1"})],  # somebody has removed it just now
      "docker tag r.example/shop:v2: No such image: sha256:1"),
-    (lambda host: pull_it(host, ""), [], "its digest is unknown: run make deploy TAG=v2")])  # or Docker pulls all tags
+    (lambda host: pull_it(host, ""), [], "its digest is unknown: run make deploy TAG=v2")])  # "" would pull all tags
 def test_a_tag_that_cannot_be_had(host, ask, answers, text):
     host.serve(*answers)
     with pytest.raises(Problem, match=text):

@@ -16,8 +16,8 @@ DEATH = 10  # seconds to wait until a killed process is gone
 
 def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") -> Fate:
     """Return the fate of attempt `id`. If `forward` is True, let the host commit if it can; if False, let it go back.
-    `cause`: why. Fates: "committed"; "back": the host went back; "settling": the attempt is ending; "stuck": the next
-    deploy ends it; "promised": without the deployer, the host commits; "open": without the deployer, it goes back."""
+    Record `cause`. Fates: "committed"; "back": gone back; "settling": the attempt is ending; "stuck": the next deploy
+    ends it; "promised": if the deployer stays silent, the host commits; "open": if so, the host goes back."""
     with disk.locked(host.run):  # lock: a takeback may read the attempt at the same time
         attempt = releases.read_attempt(host)
         if not attempt or attempt.get("id") != id:

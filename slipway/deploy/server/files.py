@@ -77,7 +77,7 @@ def runner_file(fleet: Fleet, host: Host) -> File:
 
 
 def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
-    """First yield /etc/default/APP, which marks the app's name as Slipway's; then APP.env and the programs."""
+    """First yield /etc/default/APP, which shows that Slipway uses the name APP; then APP.env and the programs."""
     yield runner_file(fleet, host)
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
     for name, template in PROGRAMS if by_units(fleet, host) else ():

@@ -15,7 +15,7 @@ MARK = "user.tapemock"  # extended attribute of a file on tape: its content's na
 
 
 class Tape:
-    """Archives each file below a folder `final` when a writer closes it. The directory `folder` keeps the contents."""
+    """Archives each file below any folder named final when a writer closes it. Contents go to the folder `folder`."""
 
     def __init__(self, root: str, folder: str, note: Callable[..., None], struck: Callable[[str], object]) -> None:
         self.root, self.folder, self.note, self.struck = root, os.path.join(folder, ""), note, struck
