@@ -52,7 +52,7 @@ class Env:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.variables = variables
-        self.problems: dict[str, bool | None] = {}  # problem → x: check(examples=x) reports it; None: every check does
+        self.problems: dict[str, bool | None] = {}  # problem → the `examples` of the check that reports it; None: any
         self.examples: bool | None = None  # the argument of check(); None before check() is called
         self.asked = ""  # the name of the first variable that was read
 

@@ -14,7 +14,7 @@ from proc import ROOT
 
 pytest_plugins = ["sharing", "services", "postgresql"]
 
-# A slow machine does not fail an example.
+# Slowness fails no Hypothesis test.
 hypothesis.settings.register_profile("all", deadline=None, database=None,
                                      suppress_health_check=list(hypothesis.HealthCheck))
 hypothesis.settings.load_profile("all")

@@ -112,7 +112,7 @@ def test_no_visitor_notices(shop):
         before = started(shop)
         shop.provision()
         assert started(shop) == before
-        for host in shop.machines().values():  # the services that let a shutdown wait
+        for host in shop.machines().values():  # units that order a shutdown's steps
             assert host.run("systemctl is-active docker-runner.target nginx-first") == "active\nactive\n"
         shop.bring("v2")
         checker.check(shop)

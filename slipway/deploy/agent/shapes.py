@@ -52,7 +52,7 @@ class Readable(Protocol):
 # ---- on disk ----
 
 class Release(TypedDict):
-    """The content of the file TAG, REVERT, SLOT.tag or ROLE.tag."""
+    """A release, as saved in the files TAG, REVERT, a.tag, beat.tag…"""
     tag: Tag
     image_id: ImageId
 

@@ -79,7 +79,7 @@ def hosts_file(app: str) -> str:
 
 
 def ends_tls(fleet: Fleet, host: Host) -> bool:
-    """Return True if this host ends TLS: a balancer (without one: a web host), if `tls` is "files" or "certbot"."""
+    """Return True if `tls` is "files" or "certbot", and the host is a balancer or, without balancers, a web host."""
     front = host.balancer or host.has("web") and not fleet.balancers
     return front and fleet.site["tls"] in ("files", "certbot")
 
