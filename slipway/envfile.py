@@ -114,13 +114,13 @@ def main(*command: str) -> None:
     try:
         with open(given.pop(b"SETTINGS_FILE"), "rb") as file:
             variables, problems = read(file.read(), "SETTINGS_FILE")
-    except OSError as error:
+        if not problems:
+            settings = {name.encode(): value.encode() for name, value in variables.items()}
+            os.execve(command[0], command, {**settings, **given, b"SETTINGS_FILE": b""})
+    except OSError as error:  # execve raises one, too, if the settings are too long
         problems = [f"SETTINGS_FILE names a file that cannot be read: {error.strerror}"]
-    if problems:
-        print("\n".join(f"settings: {problem}" for problem in problems), file=sys.stderr)
-        sys.exit(64)
-    settings = {name.encode(): value.encode() for name, value in variables.items()}
-    os.execve(command[0], command, {**settings, **given, b"SETTINGS_FILE": b""})
+    print("\n".join(f"settings: {problem}" for problem in problems), file=sys.stderr)
+    sys.exit(64)
 
 
 if __name__ == "__main__":
