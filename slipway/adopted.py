@@ -10,8 +10,8 @@ LAST = "slipway.web.middleware.PermissionsPolicy"
 
 
 def apps(own: Iterable[str], storages: Mapping[str, Mapping[str, Any]], *more: str) -> list[str]:
-    """Return INSTALLED_APPS: the apps in `own`, then each missing app that slipway needs or that `more` contains.
-    Slipway needs slipway.files only if `storages` (STORAGES) keeps uploads in the database."""
+    """Return INSTALLED_APPS: `own`, then slipway, staticfiles and the apps in `more`, unless `own` has them. Add
+    slipway.files only if `storages` (STORAGES) keeps uploads in the database."""
     wanted = ["slipway", "django.contrib.staticfiles", *more]
     if storages["default"].get("BACKEND") == BLOBS:
         wanted.append("slipway.files")
@@ -20,7 +20,7 @@ def apps(own: Iterable[str], storages: Mapping[str, Mapping[str, Any]], *more: s
 
 
 def middleware(own: Iterable[str]) -> list[str]:
-    """Return MIDDLEWARE: FIRST, `own` with SecurityMiddleware and WhiteNoise, LAST."""
+    """Return MIDDLEWARE: FIRST, then `own` with SecurityMiddleware and WhiteNoise added, then LAST."""
     rest = [name for name in own if name not in (*FIRST, WHITENOISE, LAST)]
     if SECURITY not in rest:
         rest.insert(0, SECURITY)

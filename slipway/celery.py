@@ -160,7 +160,7 @@ def send_request_id(headers: dict[str, Any], **_: Any) -> None:
 
 @signals.task_prerun.connect
 def take_request_id(task_id: str, task: Any, **_: Any) -> None:
-    """Mark the task's log lines with the id of the request that sent the task or, without one, the task's id."""
+    """Put an id into the task's log lines: the id of the request that sent the task, else the task's id."""
     if not task.request.is_eager:
         request_id.start(getattr(task.request, "request_id", None) or task_id)
 

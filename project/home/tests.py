@@ -129,7 +129,7 @@ class Development(SimpleTestCase):
             self.assertContains(answer, 'data-state="down"')
 
     def test_what_was_not_started_is_no_fault(self) -> None:
-        """Show "off" for a worker or beat that never started; if the database is down, show "down"."""
+        """Show "off" for a worker or beat that never started, but "down" if the database is down."""
         with answers(database="ok", worker="down", beat="ok"), heartbeats(worker=None, beat=1.0):
             answer = self.client.get(reverse("home-running"))
         told = [answer.context[name] for name in ("state", "off", "down")]

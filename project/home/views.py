@@ -30,8 +30,8 @@ def running(request: HttpRequest) -> HttpResponse:
 
 
 def may_look(request: HttpRequest) -> bool:
-    """Return True if the visitor may see the state of the site's parts: in development always, in production if staff.
-    In production return False if the database does not answer; without a session cookie, do not ask it."""
+    """Return True if the visitor may see the state of the site's parts: anyone in development, staff in production.
+    In production return False without a session cookie, or if the database does not answer."""
     if settings.DEBUG:
         return True
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:

@@ -16,7 +16,7 @@ SlotName = Annotated[str, Text("[ab]")]
 # ---- facts ----
 
 class Docker(TypedDict, total=False):
-    """Docker's version and data folder; empty if Docker does not answer."""
+    """Docker's version and data folder; {} if Docker does not answer."""
     version: Version
     root: str
 
@@ -164,6 +164,6 @@ class Command(TypedDict):
 
 
 class Settings(TypedDict):
-    """The content of APP.env (live settings) and of APP.env.next (settings for the next deploy; None if missing)."""
+    """Content of two files: APP.env has the live settings, APP.env.next those for the next deploy."""
     settings: Base64
     staged: Base64 | None

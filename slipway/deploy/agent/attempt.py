@@ -10,7 +10,7 @@ from .shapes import Container, Noted, Release, Unpack, Watching
 
 
 class Attempt:
-    """A deploy, restart or rollback that this host has not finished. `noted`: its state, saved in /run/APP/attempt."""
+    """An unfinished deploy, restart or rollback on this host. /run/APP/attempt contains its state, `noted`."""
 
     def __init__(self, host: Host, **values: Unpack[Noted]) -> None:
         self.host, self.noted, self.lock = host, values, threading.Lock()
@@ -36,7 +36,7 @@ class Attempt:
         return container, self.logs_since or self.noted["began"], time.time() + 1  # a takeback takes longer
 
     def must_not_end(self, names: Iterable[str], found: dict[str, Container] | None) -> None:
-        """Let the watcher fail the attempt if one of `names` exits. `found`: running containers; None: do nothing."""
+        """Let the watcher fail the attempt if a container in `names` exits. If `found` is None, do nothing."""
         if found is not None:
             self.ids = {**self.ids, **{name: found.get(name, ("",))[0] for name in names}}
 

@@ -33,7 +33,7 @@ def read(path: str) -> str | None:
 
 
 def read_exact(path: str, most: int | None = None) -> str | None:
-    """Return a file's text, keeping invalid bytes for `write`; None if it is missing. `most`: see read_bytes."""
+    """Return a file's text; None if the file is missing. `write` restores invalid bytes. `most`: see read_bytes."""
     content = read_bytes(path, most)
     return None if content is None else content.decode(errors="surrogateescape")
 

@@ -20,8 +20,8 @@ def ignore(piece: bytes) -> None:
 
 def call(host: Host, method: str, path: str, login: dict[str, str] | None = None, seconds: float = 60,
          given: object = None, heard: Heard = ignore) -> tuple[int, str]:
-    """Return the status and body of Docker's answer. `login`: user and password for a registry; `given`: object to send
-    as JSON; `heard`: gets each piece of the answer. Raise Problem after `seconds`, or if `path` is invalid."""
+    """Send a request to Docker, with `given` as JSON and `login` for a registry. Return the answer's status and body.
+    Call `heard` with each piece of the answer. Raise Problem after `seconds`, or if `path` is invalid."""
     if not PLAIN.fullmatch(path) or {".", ".."} & {*path.partition("?")[0].split("/")}:
         raise Problem("invalid path for a request to Docker: %s" % ascii(path)[:300])
     content = "" if given is None else json.dumps(given)  # JSON in pure ASCII, so len(content) counts its bytes
@@ -76,7 +76,7 @@ def run(host: Host, container: str, words: list[str]) -> object:
 
 
 def error_of(status: int, body: str) -> str:
-    """Return the error in the last line of Docker's answer; without an error, "it answered STATUS", or "" for 200."""
+    """Return the error in the last line of the answer. If there is none, return "it answered STATUS", or "" for 200."""
     try:
         last = json.loads((body.strip().splitlines() or ["{}"])[-1])
         text = last.get("error") or last.get("message", "") if isinstance(last, dict) else ""
@@ -88,8 +88,8 @@ def error_of(status: int, body: str) -> str:
 # ---- credentials ----
 
 def login_for(host: Host, image: str, credentials: str = "") -> dict[str, str] | None:
-    """Return the login for an image's registry. `credentials`: user:password; if empty, return what root's
-    `docker login` has saved, or None if it has saved nothing."""
+    """Return `credentials` (user:password) as a login. If they are empty, return the login that root's `docker login`
+    saved for the image's registry, or None."""
     if credentials:
         user, _, password = credentials.partition(":")
         return {"username": user, "password": password}

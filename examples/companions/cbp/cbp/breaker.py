@@ -13,8 +13,8 @@ class State(Enum):
 
 @dataclass
 class Breaker:
-    """Opens if too many tries fail. An open breaker allows no try for 1 second, then one. If this try succeeds, the
-    breaker closes. If it fails, the wait doubles."""
+    """Opens if too many tries fail. An open breaker allows one try after 1 second. If this try succeeds, the breaker
+    closes. If the try fails, the wait doubles."""
 
     threshold: float  # the breaker opens if a larger share of the tries failed
     least: int = 5  # the breaker stays closed while there are fewer tries

@@ -15,7 +15,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass
 class Counters:
-    """Counts since the program's start; only `connected` is the number of clients that are connected now."""
+    """Counts since the program's start. But `connected` is the number of clients connected now."""
 
     accepted: int = 0
     refused: int = 0  # clients that the breaker refused

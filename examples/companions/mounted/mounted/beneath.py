@@ -1,4 +1,4 @@
-"""Opens files only within one folder: opens each folder of the path in turn, and follows no symlink."""
+"""Opens files below one folder only. It opens each folder of the path in turn, and follows no symlink."""
 
 import contextlib
 import errno
@@ -62,8 +62,8 @@ def told() -> Iterator[None]:
 
 
 def opened(root: str, any_folder: bool, path: list[bytes]) -> int:
-    """Open the regular file or folder `path` below `root`; return its descriptor. Raise NoSuch if there is none. Raise
-    Away if `root` cannot be opened, the file system fails or, unless `any_folder` is true, `root` is no mount point."""
+    """Open the regular file or folder `path` below `root`. Return its descriptor. Raise NoSuch if there is none. Raise
+    Away if the file system fails. If `any_folder` is false, also raise Away if `root` is no mount point."""
     try:
         number = os.open(root, FOLDER & ~os.O_NOFOLLOW)
         if not any_folder and os.fstat(number).st_dev == os.stat(os.path.dirname(root.rstrip("/"))).st_dev:

@@ -44,7 +44,7 @@ class Mount:
         self.places = threading.BoundedSemaphore(PLACES)
 
     def take_place(self) -> bool:
-        """Reserve one of PLACES places, waiting briefly; return False if none is free. `places.release()` frees one."""
+        """Reserve one of PLACES places. Return False if none becomes free soon. `places.release()` frees one."""
         with self.lock:
             hangs = any(time.monotonic() - since > PATIENCE for since in self.calls.values())
         return self.places.acquire(timeout=0 if hangs else PATIENCE)

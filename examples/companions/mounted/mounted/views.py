@@ -80,8 +80,8 @@ class Download:
         weakref.finalize(self, ended, file).atexit = False
 
     def piece(self) -> bytes:
-        """Return the next piece, or b"" at the file's end. Raise ConnectionResetError if the rest is unreadable: for
-        this error, servers log no traceback."""
+        """Return the next piece, or b"" at the file's end. If the rest is unreadable, raise ConnectionResetError,
+        because servers log no traceback for it."""
         try:
             read = mount.in_time(lambda: self.file.read(min(PIECE, self.left))) if self.left else b""
         except (Away, OSError) as error:

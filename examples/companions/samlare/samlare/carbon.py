@@ -95,7 +95,7 @@ class Carbon:
             self.sent.popleft()
 
     def again(self) -> None:
-        """Put the lines that were sent in the last `config.resend` ms back at the head of the queue."""
+        """Put lines back at the head of the queue if they were sent in the last `config.resend` ms."""
         lately = time.monotonic() - self.config.resend / 1000
         for moment, batch in reversed(self.sent):
             if moment >= lately:

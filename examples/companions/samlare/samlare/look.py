@@ -56,7 +56,7 @@ def session(endpoint: Endpoint, timeout: float) -> aiohttp.ClientSession:
 
 
 async def look(client: aiohttp.ClientSession, endpoint: Endpoint) -> tuple[list[tuple[str, float]], str]:
-    """Return metrics, and an error or "". If endpoint.failure_metric is set, add this metric: 1 on error, else 0."""
+    """Return metrics, and an error or "". If endpoint.failure_metric is set, this metric is 1 on error, else 0."""
     found, failed = [], ""
     try:
         found = list(islice(named(numbers(await shown(client, str(endpoint.url))), endpoint), MOST))

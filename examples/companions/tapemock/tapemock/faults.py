@@ -37,8 +37,8 @@ class Fault(BaseModel, extra="forbid", strict=True, allow_inf_nan=False):
                 and any(fnmatch.fnmatchcase(path.lstrip("/"), self.path) for path in paths))
 
     def lets_pass(self, operation: str, size: int, verdict: "Verdict") -> bool:
-        """Return True if the rule spares this operation. The rule spares the first `after` bytes; then `rate` is the
-        chance that it strikes. Cut a write that would exceed `after`: set `verdict.room`, the bytes to write."""
+        """Return True if the rule spares this operation. The rule spares the first `after` bytes, then strikes with
+        chance `rate`. If a write would exceed `after`, set `verdict.room` to the number of bytes that fit."""
         left = (self.after or 0) - self._passed
         if left > 0 and (size <= left or operation == "write"):
             self._passed += min(size, left)

@@ -65,7 +65,7 @@ class Mock:
         return verdict
 
     def there(self, path: str, where: str | int) -> None:
-        """If the file `where` is on tape, raise OSError; with the option --fetch-on-read, first start a fetch."""
+        """If the file `where` is on tape, raise OSError. With --fetch-on-read, also start to fetch this file."""
         if self.tape and self.tape.stub(where):
             if self.on_read is not None:
                 self.tape.fetch(path, self.on_read)
@@ -129,7 +129,7 @@ class Mock:
         return os.pread(handle, size, offset)
 
     def write(self, path: str, data: bytes, offset: int, handle: int) -> int:
-        """Write data. If a rule sets `torn`, write `torn` bytes, then raise `errno` if set, else report success."""
+        """Write data. If a rule sets `torn`, write only `torn` bytes. Report success unless a rule sets `errno`."""
         verdict = self.struck("write", [path], len(data))
         data = data[:verdict.room]
         with self.changing:

@@ -19,7 +19,7 @@ def identity(found: os.stat_result) -> tuple[int, int]:
 
 @dataclass
 class Node:
-    """A file's bytes, a symlink's target, or a directory's {name: index in Disk.nodes}, as last synced."""
+    """The last synced content: a file's bytes, a symlink's target or a directory's {name: index in Disk.nodes}."""
     mode: int
     content: bytes | str | dict[str, int]
 
