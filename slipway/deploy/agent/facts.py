@@ -38,8 +38,8 @@ def collect(host: Host, paths: Sequence[str] = (), health: bool = False, tag: st
 
 
 def committed(host: Host, tag: str, last: int = 100) -> Committed:
-    """Return the content of the files TAG and REVERT, the unfinished attempt's tag, and records of releases.log: the
-    newest `last` records, and the newest 100 about `tag` or the tag in REVERT."""
+    """Return the content of the files TAG and REVERT, and the unfinished attempt's tag. Of releases.log, return the
+    newest `last` records, and the newest 100 about `tag` or REVERT's tag."""
     problems: list[str] = []
     nothing: tuple[list[Record], int] = [], 0
     records, torn = readable(problems, nothing, releases.read_log, host)

@@ -15,9 +15,9 @@ DEATH = 10  # seconds to wait until a killed process is gone
 
 
 def decide(host: Host, id: str, forward: bool | None = None, cause: str = "") -> Fate:
-    """Return the fate of attempt `id`. If `forward` is True, let the host commit if it can; if False, let it go back.
-    Record `cause`. Fates: "committed"; "back": gone back; "settling": the attempt is ending; "stuck": the next deploy
-    ends it; "promised": if the deployer stays silent, the host commits; "open": if so, the host goes back."""
+    """Return the fate of attempt `id`. `forward`: True to commit it if possible, False to undo it. `cause`: the reason.
+    Fates: "committed"; "back": undone; "settling": ending now; "stuck": the next deploy ends it. If the deployer stays
+    silent, the host commits a "promised" attempt and undoes an "open" one."""
     with disk.locked(host.run):  # lock: a takeback may read the attempt at the same time
         attempt = releases.read_attempt(host)
         if not attempt or attempt.get("id") != id:

@@ -41,11 +41,11 @@ class Host:
         self.lock = app + "-deploy.service"
 
     def kept_env(self, name: str) -> str:
-        """Return the path of a copy of settings that a rollback replaced. `name`: such as build-3."""
+        """Return the path where a rollback saves the old settings, such as APP.env.build-3.kept."""
         return "%s.%s.kept" % (self.env, name)
 
     def kept_envs(self, end: str = "") -> list[str]:
-        """Return the names of copies of replaced settings, from files APP.env.NAME.kept + `end` (such as ".next")."""
+        """Return each NAME of the files APP.env.NAME.kept (see kept_env). `end`: what follows "kept", such as .next."""
         first, last = self.app + ".env.", ".kept" + end
         return [name[len(first):-len(last)] for name in disk.entries(os.path.dirname(self.env))
                 if name.startswith(first) and name.endswith(last) and len(name) > len(first + last)]
@@ -71,7 +71,7 @@ class Host:
 
     def call(self, *words: str, timeout: float = 60, check: bool = True, env: Mapping[str, str] | None = None,
              input: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command. Raise Problem if it cannot start, takes over `timeout` seconds or, with `check`, fails."""
+        """Run a command. Raise Problem if it fails; without `check`, only if it cannot start or exceeds `timeout`."""
         try:
             done = subprocess.run(words, stdin=subprocess.DEVNULL if input is None else None, input=input,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
@@ -153,7 +153,7 @@ def wait_until(done: Callable[[], object], seconds: float, pause: float = 0.05) 
 
 
 def at_once(functions: Sequence[Callable[[], Any]], seconds: float | None = None) -> list[Any]:
-    """Run functions in parallel; return results in order. Raise the first error in order (Problem after `seconds`)."""
+    """Run functions in parallel; return results in order. If one fails, raise its error; after `seconds`, a Problem."""
     results: list[Any] = [Problem("no answer within %d s" % (seconds or 0))] * len(functions)
     deadline = time.monotonic() + (seconds or 0)
 

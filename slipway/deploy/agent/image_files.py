@@ -41,7 +41,7 @@ def prefix(host: Host) -> str:
 
 
 def sweep(host: Host) -> None:
-    """Remove containers of `opened` that killed agents have left behind. Do nothing if Docker does not answer."""
+    """Remove the containers that killed agents created in `opened`. Do nothing if Docker does not answer."""
     path = "/containers/json?all=1&filters=" + NAMED % host.app
     with contextlib.suppress(Problem):
         found = docker.ask(host, "GET", path, "docker ps", seconds=10) or ()
@@ -62,8 +62,8 @@ def folder(host: Host, image: str) -> str | None:
 
 
 def members(host: Host, container: str, path: str) -> Iterator[Member]:
-    """Yield (TarInfo, chunks of content) for each file at or below a container's path; nothing if the path is missing.
-    For a folder or link, None replaces the chunks. Raise Problem if the path's archive is too large or incomplete."""
+    """Yield (TarInfo, content in chunks) for each file at or below a path. For a folder or link, the content is None.
+    Yield nothing if the path is missing. Raise Problem if the path's archive is too large or incomplete."""
     import tarfile  # only when needed: tarfile and urllib.parse load slowly
     import urllib.parse
     asked = "/containers/%s/archive?path=%s" % (container, urllib.parse.quote(path, safe=""))

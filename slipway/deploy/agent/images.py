@@ -42,8 +42,8 @@ def about(host: Host, reference: str) -> Image | None:
 
 def pull(host: Host, image: str, tag: str, digest: str, credentials: str = "", reference: str = "",
          heard: Heard = docker.ignore) -> Image:
-    """Pull an image by its digest from repository `reference` (default: `image`). In the answer, `others` has the ids
-    of other images that releases.log has for the tag. If `others` is empty, tag the pulled image."""
+    """Pull an image by its digest from repository `reference` (default: `image`). If releases.log has other images for
+    the tag, return their ids as `others`; else tag the pulled image."""
     if not digest:  # without a digest Docker would pull all tags
         raise Problem("image %s:%s is missing, and its digest is unknown: run make deploy TAG=%s" % (image, tag, tag))
     name = reference or image
@@ -93,7 +93,7 @@ def needed(host: Host, last: int = 0) -> set[str | None]:
 
 
 def needed_by(host: Host, last: int) -> list[str | None]:
-    """Return the ids of an app's images: those in use, in REVERT, and the `last` newest committed."""
+    """Return the ids of images that are in use or in REVERT, and of the `last` newest committed releases."""
     tag = releases.read_tag(host.tag)
     found: list[Release | Noted | None] = [tag, releases.read_tag(host.revert), releases.read_attempt(host)]
     found += [slots.release_in(host, slot) for slot in host.pinned()]

@@ -122,8 +122,8 @@ def withdrawn(records: list[Record]) -> set[str]:
 
 
 def revert_for(records: list[Record], current: Release | None, tag: str, also_withdrawn: str = "") -> Release | None:
-    """Return the release of the next rollback: the newest committed one except `tag` (which becomes live), withdrawn
-    ones, and `also_withdrawn` (which the current rollback withdraws). Return None if there is none."""
+    """Return the release to which a rollback from `tag` goes: the newest other one that is committed and not withdrawn.
+    Return None if there is none. `also_withdrawn`: the tag that the current rollback withdraws."""
     out = withdrawn(records) - {tag} | ({also_withdrawn} if also_withdrawn else set())
     for release in reversed(committed(records, current)):
         if release["tag"] != tag and release["tag"] not in out:

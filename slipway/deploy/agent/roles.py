@@ -17,7 +17,7 @@ class Process:
 
     @property
     def stays(self) -> bool:
-        """Return True if, after a flip, the process keeps running in the old slot, ready for a rollback."""
+        """Return True if the old slot keeps this process running after a flip, ready for a rollback."""
         return self.name in BUILT_IN and self.overlap
 
 

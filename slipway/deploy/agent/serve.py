@@ -77,7 +77,7 @@ def beside(function: Callable[..., object], *args: object) -> None:
 # ---- before the lock ----
 
 def read(app: str, program: bytes, file: str) -> None:
-    """Answer messages for which the host need not be locked. `program`, `file`: the agent's text and path."""
+    """Answer messages that do not need the host's lock. `program`, `file`: the agent's text and path."""
     readers: dict[str, Callable[..., object]] = {
         "facts": facts.collect, "said": facts.last_lines, "decide": decide, **UNLOCKED}
     print(MARK, flush=True)
@@ -205,7 +205,7 @@ def feed_watchdog() -> None:
 def retire(host: Host, file: str, image: str, last: str, slot: str, tag: str, image_id: str,
            drained: str = str(slots.DRAIN)) -> None:
     """Stop the slot if it is idle and still runs `tag`; remove old images, secrets and agents. A timer runs this.
-    `file`: this agent's path; `last`: how many releases' images stay; `drained`: seconds for visitors to leave."""
+    `file`: this agent's path; `last`: how many releases keep their images; `drained`: seconds for visitors to leave."""
     disk.drop_other_agents(file)  # this agent holds the lock, so no other one is in use
     slots.retire(host, slot, tag, image_id, float(drained))
     try:

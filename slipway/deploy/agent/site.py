@@ -17,7 +17,7 @@ def of(host: Host, settings: bytes | None) -> Site | None:
 
 
 def setting(host: Host, settings: bytes | None, name: str) -> str:
-    """Return a setting or, if NAME_FILE names a secret, the secret's content; "" if neither is set."""
+    """Return a setting, else the content of the secret that NAME_FILE names, else ""."""
     values = envfile.read(settings or b"", "")[0]
     path = values.get(name + "_FILE", "")
     secret = os.path.basename(path)

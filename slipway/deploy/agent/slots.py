@@ -57,7 +57,7 @@ def flip_back(host: Host, slot: str) -> None:
 
 
 def pins(host: Host, role: str) -> tuple[str, str]:
-    """Return the paths of the two files with a process's release and settings. The process runs in no slot."""
+    """Return the paths of two files: the release and the settings of a role that runs in no slot."""
     return host.slot_file(role, "tag"), host.slot_file(role, "env")
 
 
@@ -75,7 +75,7 @@ def bring_back(host: Host, role: str) -> None:
 
 
 def pin(host: Host, slot: str, release: Release, settings: str | None) -> None:
-    """Save the release and settings that a slot, or a role in no slot, will run."""
+    """Save the release and settings of a slot, or of a role that runs in no slot."""
     disk.remove(host.slot_file(slot, "env"), host.slot_file(slot, "plan"))
     if settings is not None:
         disk.write(host.slot_file(slot, "env"), settings, 0o600)
@@ -113,7 +113,7 @@ def connections(text: str, path: str) -> int:
 
 
 def drain(host: Host, slot: str, seconds: float = DRAIN) -> bool:
-    """Wait at most `seconds`. Return True once two checks in a row find no connection to the slot's web, else False."""
+    """Wait until two checks in a row find no connection to the slot's web. Return False after `seconds`."""
     path, counts = "/run/%s/%s/web.sock" % (host.app, slot), [1]
 
     def is_quiet() -> bool:
@@ -132,7 +132,7 @@ def stop(host: Host, slot: str, drained: float = DRAIN) -> None:
 
 
 def begin_stop(host: Host, slot: str, drained: float = DRAIN) -> None:
-    """Raise Problem if the slot is live. Else wait at most `drained` seconds for visitors to leave; begin the stop."""
+    """Wait up to `drained` seconds for visitors to leave; begin to stop the slot. Raise Problem if the slot is live."""
     if slot == live(host):
         raise Problem("slot %s is live and must not stop" % slot)
     names = running(host, *units(host, slot))

@@ -19,7 +19,7 @@ def read_settings(host: Host) -> Settings:
 
 
 def stage(host: Host, settings: str, files: dict[str, str]) -> None:
-    """Phase one: write settings and secrets (name → content) beside the old files, as PATH.new. All come in base64."""
+    """Phase one: decode settings and secrets from base64; write PATH.new beside each old file. `files`: the secrets."""
     for name, content in files.items():
         disk.write_beside(host.secret(name), base64.b64decode(content), 0o640, shell.ids("root", host.app))
     disk.write_beside(host.next_env, base64.b64decode(settings), 0o600, shell.ids("root", "root"))

@@ -10,8 +10,8 @@ import zlib
 
 
 def run(sources: dict[str, str], space: dict[str, object]) -> None:
-    """Load the modules (name → text); as the main program, run the command line.
-    `space`: the program's globals, such as `__file__`, PROGRAM (the program's text) and NEW (True: save this text)."""
+    """Load the modules (name → text). If this is the main program, run the command line.
+    `space`: the program's globals, such as PROGRAM (the program's text) and NEW (True: save this text)."""
     file, program = str(space.get("__file__", os.devnull + "/agent.py")), space.get("PROGRAM")
     if isinstance(program, bytes) and space.get("NEW"):
         keep(file, program)

@@ -64,8 +64,8 @@ def replaced(host: Host, attempt: Attempt, current: Release | None) -> tuple[dic
 
 
 def carried(host: Host, attempt: Attempt) -> dict[str, str]:
-    """Return {path: new text} of one settings file, or {}. For a restart: APP.env.revert, so that a later rollback
-    keeps the restart's changes. For a rollback: APP.env.next, now the restored settings plus the staged changes."""
+    """Return {path: new text} of one settings file, or {}. A restart also changes APP.env.revert, so that a later
+    rollback keeps the changes. In a rollback, APP.env.next becomes the restored settings plus the staged changes."""
     reverted, old, noted = disk.read_bytes(host.revert_env), disk.read_bytes(host.env), attempt.noted
     if noted["action"] == "restart":  # compare the two slots' settings: APP.env may have been edited by hand
         path, old = host.revert_env, disk.read_bytes(host.slot_file(noted["live"], "env")) or old
@@ -88,7 +88,7 @@ def left_by_rollback(attempt: Attempt, current: Release | None) -> str:
 
 
 def drop_prepared(host: Host, attempt: Noted | None = None) -> None:
-    """Remove the files PATH.next of `prepare`, even unfinished ones."""
+    """Remove the files PATH.next that `prepare` wrote, even unfinished ones."""
     kept = {name for end in (".next", ".next.new") for name in host.kept_envs(end)}
     for path in (host.tag, host.revert, host.log, host.revert_env, host.next_env, *map(host.kept_env, kept)):
         disk.remove(path + ".next", path + ".next.new")
@@ -132,8 +132,8 @@ def finish(host: Host, attempt: Noted, say: Say) -> None:
 
 
 def note_commit(host: Host) -> None:
-    """Record the release of the file TAG if a power cut came between the renames of TAG and releases.log.
-    Skip the action "restart": TAG stays the same, so TAG does not prove that the restart was committed."""
+    """Add a commit to releases.log if a power cut came between the renames of TAG and releases.log.
+    Skip a restart: TAG stays the same, so TAG does not prove that the restart was committed."""
     found = releases.parse_log(disk.read_exact(host.log + ".next", releases.LONGEST) or "")[0][-1:]
     if found and found[0]["action"] != "restart" and not os.path.exists(host.tag + ".next"):
         named: Release = {"tag": found[0]["tag"], "image_id": found[0]["image_id"]}
@@ -142,7 +142,7 @@ def note_commit(host: Host) -> None:
 
 
 def drop_ways_back(host: Host, processes: bool = True) -> None:
-    """Remove .back files, which only a takeback needs. `processes`: False to keep those of processes without a slot."""
+    """Remove .back files, which only a takeback needs. `processes`: False to keep files of roles without a slot."""
     alone = [path for role in host.alone() for path in slots.pins(host, role)]
     paths = [host.web_sock, host.attempt, *(alone if processes else ())]
     disk.remove(*(path + ".back" for path in paths), host.attempt + ".back.new")

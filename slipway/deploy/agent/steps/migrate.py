@@ -30,7 +30,7 @@ def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, 
 
 
 def remove_one_offs(host: Host, attempt: Noted) -> None:
-    """Remove the containers of this attempt's one-offs, found by label: other containers may have the same names."""
+    """Remove the containers of this attempt's one-offs. Find them by label: other containers may share names."""
     image_files.sweep(host)
     if not attempt.get("one_offs"):  # no one-off container was started: do not ask Docker
         return
