@@ -29,7 +29,7 @@ class Engine(Protocol):
         """Raise Refused if the engine does not support the command or one of its options."""
 
     def rollout(self, action: str, tag: str, options: Options, args: argparse.Namespace, tell: Tell) -> Rolling:
-        """Return an object that runs a deploy or rollback (`action`) to the release `tag`; "": the previous one."""
+        """Return a deploy or rollback (`action`) to the release `tag`. If `tag` is "", use the previous release."""
 
     async def status(self, args: argparse.Namespace) -> int:
         """Show what runs where. Return 1 if there are problems, else 0."""

@@ -1,4 +1,4 @@
-"""End an attempt: undo it, or finish its commit. The attempt's file is enough: the attempt's agent may be dead."""
+"""End an attempt: undo it, or finish its commit. Rely on the attempt's file: the attempt's agent may be dead."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .steps.switch import flip_back, workers_back
 
 
 def settle(host: Host, say: Say) -> None:
-    """Finish the attempt if this host has promised to commit it, else take it back."""
+    """Finish the attempt if this host has promised to commit it, else undo it."""
     try:
         with disk.locked(host.run):  # lock: another agent may change the attempt at the same time
             attempt = releases.read_attempt(host)
@@ -33,7 +33,7 @@ def settle(host: Host, say: Say) -> None:
 
 
 def attempt_to_committed(host: Host) -> Noted:
-    """Return a substitute for a malformed attempt file: with it, take_back restores the release in the file TAG."""
+    """Return an attempt that replaces a malformed one: take_back then restores the release in the file TAG."""
     release, settings, live = releases.read_tag(host.tag), disk.read_exact(host.env), slots.live(host)
     there = [slot for slot in (live, slots.other(live)) if slots.release_in(host, slot) == release]
     its_own = [slot for slot in there if disk.read_exact(host.slot_file(slot, "env")) == settings]

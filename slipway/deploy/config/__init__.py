@@ -86,8 +86,8 @@ class Fleet:
         return self.balancer == "consul"
 
     def chosen(self, text: str, balancers: bool = False) -> list[Host]:
-        """Return the hosts that `text`, the value of --hosts, names; if `text` is "", return all hosts. Leave out hosts
-        that are only balancers, unless `balancers` is True. Raise Refused if a name is unknown or no host remains."""
+        """Return the hosts named in `text` (the value of --hosts), or all hosts if `text` is "". Leave out hosts that
+        are only balancers, unless `balancers` is True. Raise Refused if a name is unknown or no host remains."""
         names = [name.strip() for name in text.split(",") if name.strip()]
         known = [host for host in self.hosts if host.roles or balancers]
         unknown = [name for name in names if name not in {host.name for host in self.hosts}]
@@ -147,7 +147,7 @@ def folder(env: Mapping[str, str]) -> str:
 
 
 def build(data: dict[str, Any], env: Mapping[str, str], source: object) -> Fleet:
-    """Return the Fleet of parsed `data`. Raise Refused with its problems. `source`: the data's name in errors."""
+    """Build a Fleet from parsed data. Raise Refused if the data is wrong. `source`: the data's name in errors."""
     named = data.get("image")
     data = {**data, **{key: env[key.upper()] for key in ("app", "image") if key not in data and env.get(key.upper())}}
     if problems := [*schema.check(data), *two_names(named, env)]:

@@ -12,7 +12,7 @@ Check = Callable[[Any], Problems]
 
 
 class Required(str):
-    """Marks a required key. The text, such as ": set it here, or set APP", ends the error for a missing key."""
+    """Marks a required key. The error for a missing key ends with this string, such as ": set it here, or set APP"."""
 
 
 def shown(value: object) -> str:
@@ -83,7 +83,7 @@ def list_of(check_item: Check) -> Check:
 
 
 def table(keys: Mapping[str, tuple[Check, object]]) -> Check:
-    """Return a check of a table. `keys`: key → (check of its value, its default; Required if it has no default)."""
+    """Return a check of a table. `keys`: key → (check of its value, its default or Required)."""
     def check(value: object) -> Problems:
         if not isinstance(value, dict):
             yield "", f"{shown(value)} is not a table"

@@ -152,7 +152,7 @@ def defaults(name: str) -> dict[str, Any]:
 
 
 def check(data: dict[str, Any]) -> list[str]:
-    """Return the problems of a file's single keys, a line each. A role may also be a process that the file defines."""
+    """Check each key by itself. Return the problems, a line each. A role may be a process that the file defines."""
     own = data.get("process")
     roles = [*BUILT_IN, *(own if isinstance(own, dict) else ())]
     keys = {**TOP, "hosts": (hosts_with(roles), TOP["hosts"][1])}

@@ -12,8 +12,8 @@ HOLDS_LINES = "for a value of several lines: make env ARGS='set-file NAME FILE'"
 
 
 def staged(current: str, following: str | None, values: Mapping[str, str], unset: Collection[str]) -> str:
-    """Return the new text of APP.env.next: change its old text `following` or, if None, the text `current` of
-    APP.env. Raise HostProblem if the old text is malformed or lacks a name in `unset`."""
+    """Return the new text of APP.env.next. Start from its old text (`following`), or from APP.env (`current`) if
+    `following` is None. Raise HostProblem if the old text is malformed or lacks a name in `unset`."""
     base = current if following is None else following
     variables, problems = envfile.parse(base, "APP.env" if following is None else "APP.env.next")
     problems += [f"{name} is not set" for name in unset if name not in variables]

@@ -16,8 +16,8 @@ FORMS = ("", ".gz", ".br")  # endings of the names of a static file and of its c
 
 
 def publish(host: Host, attempt: Attempt, say: Say) -> None:
-    """Add the release's static files to those of earlier releases, without running the image.
-    Keep a file that exists already: a name contains a hash of the content, so the content is the same."""
+    """Add the release's static files to the files of earlier releases. Never overwrite a file: its name contains a hash
+    of its content, so files with the same name are equal."""
     attempt.note(changed=True)
     with image_files.opened(host, attempt.noted["image_id"]) as container:
         root = "%s/%s" % (image_files.folder(host, attempt.noted["image_id"]), ROOT)
@@ -43,7 +43,7 @@ def check_name(name: object) -> None:
 
 
 def wanted(name: str, names: set[str]) -> bool:
-    """Return True if the manifest's `names` contain the file (compressed or not), or django-compressor has made it."""
+    """Return True if `names` contain the file or its uncompressed form, or if django-compressor made the file."""
     base = name[:-3] if name.endswith(FORMS[1:]) else name
     return name in names or base in names or name.startswith(("CACHE/css/", "CACHE/js/"))
 

@@ -13,7 +13,7 @@ ROOM = 2**30  # bytes; if fewer are free, old images are removed before a pull
 
 
 def pull(host: Host, attempt: Attempt, say: Say, image: str, credentials: str = "", reference: str = "") -> Image:
-    """Pull the image (from repository `reference` if given), unless `known` finds it; assign it to the idle slot."""
+    """Pull the image, unless `known` finds it. Assign it to the idle slot. `reference`: repository to pull from."""
     found = known(host, attempt) or fetched(host, attempt, say, image, credentials, reference)
     if not attempt.noted["warm"]:
         pin(host, attempt, say, found["image_id"])

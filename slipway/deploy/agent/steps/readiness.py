@@ -12,7 +12,7 @@ from . import probes
 
 
 def empty_slot(host: Host, attempt: Noted) -> None:
-    """Stop the new slot once it has no visitors, or after `drain` s. If it ran before the attempt, a timer does so."""
+    """Stop the new slot once it has no visitors, or after `drain` s. A timer stops it if it ran before the attempt."""
     slot = attempt["slot"]
     if attempt.get("warm"):
         slots.retire_later(host, slot, attempt)
@@ -135,6 +135,6 @@ def exited(host: Host, attempt: Attempt, role: str) -> Problem:
 
 
 def role_problem(host: Host, attempt: Attempt, role: str, problem: Problem, after: str = "") -> Problem:
-    """Return the problem with the text `after` added, and with the container whose log the deployer shall show."""
+    """Return the problem with `after` added to its text. Add which container's log the deployer shall show."""
     more: More = {**problem.more, "log_of": attempt.log_of(container(host, attempt, role))}
     return Problem(str(problem) + after, **more)

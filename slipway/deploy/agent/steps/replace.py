@@ -12,7 +12,7 @@ STOP = 120  # seconds for a stop: more than the unit's TimeoutStopSec
 
 
 def replace(host: Host, attempt: Attempt, say: Say, seconds: float) -> None:
-    """Stop processes that run in no slot; start them in the new release; wait up to `seconds` until they are ready."""
+    """Restart the processes outside the slots, in the new release. Wait at most `seconds` until they are ready."""
     units = {role: host.unit(role) for role in host.alone()}
     if units:
         attempt.note(before={**{role: what_runs(host, role) for role in units}, **attempt.noted.get("before", {})})
@@ -44,7 +44,7 @@ def end_old(host: Host, attempt: Attempt) -> None:
 
 
 def passing(host: Host, slot: str) -> list[str]:
-    """Return a slot's units that may run only while it is live."""
+    """Return a slot's units that may run only while the slot is live."""
     passing = [role for role, process in host.processes.items() if process.overlap and not process.stays]
     return [host.unit(role, slot) for role in passing]
 
@@ -52,8 +52,7 @@ def passing(host: Host, slot: str) -> list[str]:
 # ---- takeback ----
 
 def processes_back(host: Host, attempt: Noted) -> None:
-    """Start processes that the attempt stopped, in their old release; stop their successors. At the end raise the first
-    Problem."""
+    """Undo `replace`: start the stopped processes in their old release again. At the end raise the first Problem."""
     problems = []  # the next two lines ignore roles that provisioning has removed since the attempt began
     old = {role: before for role, before in attempt.get("before", {}).items() if role in host.alone()}
     ended = [unit for unit in attempt.get("ended", []) if unit in passing(host, attempt["live"])]

@@ -77,8 +77,8 @@ def fail(host: Host, attempt: Attempt, say: Say, role: str) -> None:
 # ---- the web's migrations ----
 
 def told(host: Host, attempt: Attempt) -> dict[str, bool] | None:
-    """Return the migrations (name → True if applied) that the new web writes to web.plan at its start.
-    Return None if web.plan is invalid, or missing when the web exits or listens, or after BOOT seconds."""
+    """Wait at most BOOT seconds until the new web has written web.plan. Return the migrations in this file
+    (name → True if applied), or None if the file is missing or invalid."""
     slot, found = attempt.noted["slot"], [""]
 
     def has_spoken() -> bool:

@@ -1,5 +1,5 @@
-"""Judge if a release works after another release's migrations. `make build` saves verdicts on migrations in each
-image, by kind of database. A migration without a verdict counts as unjudged."""
+"""Judge if a release works after another release's migrations. `make build` saves verdicts in the image. A verdict
+is about one migration on one kind of database. A migration without a verdict is "unjudged"."""
 
 from __future__ import annotations
 
@@ -139,8 +139,8 @@ def names(found: Found) -> set[str]:
 
 
 def judged(wanted: Sequence[str], found: Found, vendor: str, unknown: Iterable[str]) -> Judged:
-    """Return the verdicts in `found` on the `wanted` migrations, for the database `vendor`. Ignore errors about
-    tables that only migrations in `unknown` created: a release without these migrations uses no such table."""
+    """Return the verdicts in `found` on the `wanted` migrations, for the database `vendor`. `unknown`: migrations
+    that the release lacks. Ignore errors about tables that only these create: the release does not use them."""
     entries = found["vendors"].get(vendor, {})
     unjudged = [name for name in wanted if name not in entries]
     wrong = {name: why for name, (verdict, why, makers) in entries.items()

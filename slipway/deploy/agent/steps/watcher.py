@@ -14,8 +14,8 @@ from .readiness import container, role_problem, other_problem, web_problem, work
 
 
 class Watcher:
-    """Runs each check in its own thread: a slow check delays no other. A check that fails too often in a row
-    fails the attempt. `max_errors`: allowed rise in the share of visitors' errors (0 to 1)."""
+    """Runs each check in its own thread: a slow check delays no other check. A check that fails too often
+    in a row fails the attempt. `max_errors`: how far the share of errors may rise (0 to 1)."""
 
     def __init__(self, host: Host, attempt: Attempt, say: Say, max_errors: float) -> None:
         self.host, self.attempt, self.say, self.max_errors = host, attempt, say, max_errors
