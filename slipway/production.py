@@ -13,9 +13,9 @@ def hosts(site: Site) -> list[str]:
 
 
 def session(database: dict[str, Any], name: str, limits: str, pooler: bool = False) -> dict[str, Any]:
-    """Return Django's settings `database`. For PostgreSQL, add the session's `name` and the options `limits`; the
-    variable PGOPTIONS overrides `limits`. With a `pooler`, each transaction may get another session: use no limits and
-    no server-side cursors."""
+    """Return Django's settings `database`. For PostgreSQL, add the session's `name` and `limits`. The variable
+    PGOPTIONS overrides `limits`. A `pooler` may give each transaction another session: then set no limits, and turn
+    server-side cursors off."""
     if not database.get("ENGINE", "").endswith("postgresql"):
         return database
     options = "" if pooler else f"{limits} {os.environ.get('PGOPTIONS', '')}".strip()  # "" makes libpq ignore PGOPTIONS
@@ -45,7 +45,7 @@ def policy(own: Mapping[str, Any], static_url: str, uploads: Mapping[str, Any]) 
 
 
 def allowed(directives: Mapping[str, Any], source: str) -> dict[str, list[str]]:
-    """Return {directive: sources} with `source` added, for default-src and each …-src that allows the site itself."""
+    """Return default-src and each …-src that allows 'self', with `source` added to them."""
     several = {name: [value] if isinstance(value, str) else value or [] for name, value in directives.items()
                if not isinstance(value, bool)}
     return {name: [*sources, source] for name, sources in several.items()

@@ -1,7 +1,7 @@
 """Check all parts of the site (database, cache, …) at the same time, within 2 s.
 
-A part's check runs in its own thread. Callers share its result, and reuse it for one second. A part whose check hangs
-is down; a new check may start when the old one ends, or after GIVE_UP seconds.
+Each check runs in its own thread. Callers share the result, and reuse it for one second. If a check hangs, its part
+is down. A new check may start when the old one ends, or after GIVE_UP seconds.
 """
 
 import logging
@@ -113,7 +113,7 @@ def part(name: str, path: str) -> Part:
 
 
 def ended(paths: Mapping[str, str]) -> dict[str, tuple[str, Attempt]]:
-    """Run the checks `paths`, {part: dotted path}, in parallel. Return each part's error ("" if up) and Attempt."""
+    """Run the checks at `paths` ({part: dotted path}) in parallel. Return {part: (error or "", Attempt)}."""
     asked, parts = time.monotonic(), [part(name, path) for name, path in paths.items()]
     return {part.name: (part.finish(attempt, asked), attempt)
             for part, attempt in [(part, part.attempt()) for part in parts]}
@@ -130,5 +130,5 @@ def value(name: str, path: str) -> Any:
 
 
 def values(paths: Mapping[str, str]) -> list[Any]:
-    """Call the functions `paths`, {name: dotted path}, in parallel. Return their results (None after an error)."""
+    """Call the functions at `paths` ({name: dotted path}) in parallel. Return their results (None after an error)."""
     return [None if error else attempt.value for error, attempt in ended(paths).values()]

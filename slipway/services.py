@@ -9,7 +9,7 @@ import dj_database_url
 def database(url: str) -> dict[str, Any]:
     """Return Django's settings for a database URL. Raise ValueError if the URL is malformed.
 
-    With SQLite, a transaction waits at its start while another is open; reads in autocommit do not wait.
+    With SQLite, a transaction starts only when no other is open. Reads in autocommit do not wait.
     """
     check_database(url)
     try:

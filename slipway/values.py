@@ -1,5 +1,5 @@
-"""Parsers of environment variables. Each takes a text and returns settings, or raises ValueError. This error is printed
-after the variable's name: omit the value. The deployer imports the module: at its top use only the standard library."""
+"""Parsers of environment variables. Each returns settings or raises ValueError. The message follows the variable's name
+and must not quote the value. The deployer imports this module: at the top, import only the standard library."""
 
 import re
 import ssl

@@ -20,7 +20,7 @@ class Tables:
         self.makers: dict[str | None, set[str]] = {}  # table → names of migrations
 
     def told(self, name: str, sql: Iterable[str]) -> list[Told]:
-        """Return the statements `sql` of migration `name`, grouped by table; with each group, the table's creators."""
+        """Group the SQL of migration `name` by table. Return each group with the migrations that created the table."""
         found: dict[str | None, list[str]] = {}
         for line in sql:
             self.learn(name, line)
@@ -29,7 +29,7 @@ class Tables:
         return [(lines, self.made(table)) for table, lines in found.items()]
 
     def learn(self, name: str, line: str) -> None:
-        """Record a table's creators if `line` creates or renames it. A drop keeps them: old code may use the table."""
+        """If `line` creates or renames a table, record its creators. A drop keeps them: old code may use the table."""
         if made := MADE.match(line):
             self.makers.setdefault(made[1], set()).add(name)
         elif renamed := RENAMED.match(line):

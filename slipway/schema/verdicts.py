@@ -1,12 +1,12 @@
 """The verdict of django-migration-linter on each migration (does old code still work after the migration?), as JSON.
 
-The image's build runs `python -m slipway.schema.verdicts FILE PINS…`, which adds verdicts for the database of
-TEST_DATABASE_URL to FILE. PINS are files that pin versions, such as requirements.txt. With --hold it only reads FILE,
-and exits with 1 if migrations must be judged. FILE in the image:
+The image's build runs `python -m slipway.schema.verdicts FILE PINS…`. This command adds verdicts for the database of
+TEST_DATABASE_URL to FILE. PINS are files that pin versions, such as requirements.txt. With --hold the command only
+reads FILE, and exits with 1 if migrations must be judged. FILE in the image:
 {"version": 2, "of": "…", "vendors": {"postgresql": {"app.0001_name": {"verdict": "ok", "messages": []}}, "sqlite": …},
 "failed": {}, "again": {}}
 
-"of" is a hash of all inputs; "failed" has errors instead of verdicts; "again" has the time of an error worth a retry.
+"of" is a hash of all inputs. "failed" has errors instead of verdicts. "again" has their times if a build must retry.
 """
 
 import hashlib
@@ -92,8 +92,8 @@ class Verdicts(MigrationLinter):
             verdict["since"] = since
 
     def since(self, migration: Migration) -> list[str]:
-        """Return the migrations that created the tables of this migration's errors: a release without these is safe.
-        Return [] if the tables are unknown (an error of RunPython, RunSQL or unknown SQL, or about several tables)."""
+        """Return the migrations that created the tables of this migration's errors. A release without these migrations
+        is safe: it does not use the tables. Return [] if the tables are unknown, as for errors of RunSQL."""
         key = migration.app_label, migration.name
         if key not in self.sql or self.analyse_data_migration(migration)[0]:
             return []
@@ -118,7 +118,7 @@ class Verdicts(MigrationLinter):
 
 
 class Executor(MigrationExecutor):
-    """Applies migrations. Records their SQL and, in `told`, this SQL by table."""
+    """Applies migrations. Records their SQL in `sql` and, grouped by table, in `told`."""
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
@@ -138,7 +138,7 @@ class Executor(MigrationExecutor):
 
 
 def not_null(migration: Migration) -> list[str]:
-    """Return, as MODEL.NAME, the NOT NULL columns that the migration adds or alters without a database default."""
+    """Return MODEL.NAME of each NOT NULL column that the migration adds or alters without a database default."""
     return [f"{operation.model_name}.{operation.field.db_column or operation.name}"
             for operation in migration.operations if isinstance(operation, AddField | AlterField)
             and not operation.field.null and not operation.field.many_to_many
@@ -158,7 +158,7 @@ def first_line(error: BaseException) -> str:
 
 
 def breaks(error: BaseException) -> bool:
-    """Return True if the server or its connection failed; False for SQLite, where wrong SQL raises the same errors."""
+    """Return True if the server or connection failed. For SQLite return False: there wrong SQL raises such errors."""
     return isinstance(error, (OperationalError, InterfaceError)) and connection.vendor != "sqlite"
 
 
@@ -171,7 +171,7 @@ def judge() -> dict[str, Verdict]:
 
 
 def data() -> list[Path]:
-    """Return the project's files, other than Python modules, that migrations may read, such as SQL."""
+    """Return the project's files that migrations may read, such as SQL, but not Python modules."""
     homes = [Path(app.path) for app in apps.get_app_configs()]
     tops = {home.relative_to(ROOT).parts[0] for home in homes if ROOT in home.parents}
     paths = {path.relative_to(ROOT) for top in tops for path in (ROOT / top).rglob("*") if path.is_file()}
@@ -194,7 +194,7 @@ def depends(pins: Iterable[Path]) -> str:
 
 
 def read(path: Path, of: str) -> dict[str, Any]:
-    """Return the file's content. If the file cannot be read, or its "of" is not `of`, return an empty result."""
+    """Return FILE's content. If FILE cannot be read, or the inputs' hash `of` has changed, return an empty result."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         if found["of"] == of:

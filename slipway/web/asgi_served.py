@@ -34,7 +34,7 @@ class Exchange:
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def receive(self) -> Message:
-        """Return the client's next ASGI message or, once `stop` was called, a message that the client has gone."""
+        """Return the client's next ASGI message. After `stop`, return a message that the client has gone."""
         coming = asyncio.ensure_future(self.from_client())
         either: set[asyncio.Future[Any]] = {coming, self.over}
         try:

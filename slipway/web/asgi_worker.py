@@ -45,7 +45,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer pending requests, then stop. If gunicorn stops this worker, first accept waiting
-        connections; if `max_requests` stops the worker, other workers accept them."""
+        connections. If `max_requests` stops it, other workers accept them."""
         from .asgi_served import stop_streams  # not at the top: it imports the project
         waiting = [] if self.worker.alive else [each for listener in sockets or [] for each in arrived(listener)]
         for server in self.servers:

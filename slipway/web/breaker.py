@@ -19,7 +19,7 @@ class Hangs(ConnectionError):
 
 
 class Breaker:
-    """A circuit breaker for calls in `with breaker.attempt():`, which may raise Hangs instead of calling."""
+    """A circuit breaker. Make calls inside `with breaker.attempt():`. This raises Hangs if a call is not allowed."""
 
     hangs: type[Exception] = Hangs
 
@@ -53,7 +53,7 @@ class Breaker:
         return seconds > SLOW
 
     def settle(self, tries: bool, in_vain: bool) -> None:
-        """Record how a call ended. `tries`: only this call was allowed (see `check`); `in_vain`: the call hung."""
+        """Record how a call ended. `in_vain` means that the call hung; `tries` is what `check` returned."""
         with self.lock:
             if not in_vain:
                 self.until = None

@@ -31,7 +31,7 @@ def numbers(*paths: str) -> list[int]:
 
 
 def workers(cpus: int, memory: int | None, preload: bool = True) -> int:
-    """Return the number of workers (1 to MOST): `cpus` + 1, or fewer if `memory` (bytes; None: no limit) is short."""
+    """Return how many workers to start: `cpus` + 1, at most MOST. Return fewer if `memory` (in bytes) is short."""
     wanted = min(cpus + 1, MOST)
     if memory is None:
         return wanted

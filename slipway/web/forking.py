@@ -1,5 +1,5 @@
-"""Prepares gunicorn's first process before it forks workers: workers share the memory of all that was loaded before.
-gc.freeze would not save more memory."""
+"""Prepare gunicorn's first process before it forks workers. Workers share the memory of all that was loaded before.
+gc.freeze would not save more."""
 
 import contextlib
 import logging

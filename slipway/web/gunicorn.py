@@ -121,7 +121,7 @@ def remove(folder: str, pid: int) -> None:
 
 # gunicorn calls these hooks in this order, but child_exit after worker_exit and, without preload, load after post_fork.
 def load() -> Any:
-    """Return the WSGI or ASGI application. After an error, exit (workers: with 3, so that gunicorn starts no more)."""
+    """Return the WSGI or ASGI application. After an error, exit. A worker exits with 3, and gunicorn starts no more."""
     make_folder()
     try:
         served = import_module("slipway.web.asgi_served" if asgi else "slipway.wsgi")

@@ -8,7 +8,7 @@ logger = logging.getLogger(__name__)
 
 
 class Off(BaseEmailBackend):
-    """Logs a mail's subject instead of sending the mail, without an error: sign-ups still succeed."""
+    """Logs a mail's subject instead of sending the mail. Raises no error: sign-ups still succeed."""
 
     def send_messages(self, messages: Sequence[EmailMessage]) -> int:
         for message in messages:

@@ -22,7 +22,7 @@ class Middleware:
 
 
 class RequestId(Middleware):
-    """Takes the request's id from a header that nginx sets, or makes one, and repeats it in the response."""
+    """Takes the request's id from a header that nginx sets, or makes an id. Repeats this id in the response."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         given = request_id.start(request.headers.get(request_id.HEADER, ""))
@@ -32,8 +32,8 @@ class RequestId(Middleware):
 
 
 class SitePort(Middleware):
-    """Replaces the port in the request's Host header by the setting SITE_PORT (the port of SITE_URL), because Django
-    makes links with Host's port. Without the setting, as in development, the middleware is off."""
+    """Puts the port of SITE_URL into the request's Host header, because Django makes links with this header. Without
+    the setting SITE_PORT, as in development, the middleware is off."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         super().__init__(get_response)
