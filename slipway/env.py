@@ -44,7 +44,7 @@ class SettingsError(Exception):
 class Env:
     """Reads environment variables and collects their problems for `check`.
 
-    An empty variable counts as not set. NAME_FILE may replace any NAME: it is the path of a file with the value. So
+    An empty variable counts as not set. Instead of any NAME, NAME_FILE may give the path of a file with the value. So
     secrets stay out of the environment, and values may have several lines.
 
     The argument `example` replaces a malformed value or a missing required one, so `check` can report all problems.
@@ -67,8 +67,8 @@ class Env:
             self.problem(problem)
 
     def problem(self, text: str, examples: bool | None = None) -> None:
-        """Record a problem for check(examples), or for every `check` if `examples` is None. If such a check has already
-        run, raise SettingsError at once."""
+        """Record a problem. Only check(examples) reports it; if `examples` is None, every `check` does. If that check
+        has already run, raise SettingsError at once."""
         self.problems.setdefault(text, examples)
         if self.examples is not None and (faults := self.faults(self.examples)):
             raise SettingsError(faults)
@@ -106,7 +106,7 @@ class Env:
 
     def parsed(self, name: str, parse: Callable[[str], T], default: D | Required, example: str) -> T | D:
         """Return the variable's parsed text, or `default` if the variable is not set. If the text is malformed, or
-        required and missing, record a problem without the text (it may be secret), and return the parsed example."""
+        required but missing, record a problem without the text, as it may be secret. Return the parsed example."""
         given = self.given(name)
         if given:
             try:
@@ -168,8 +168,8 @@ class Env:
         return path
 
     def check(self, examples: bool = False) -> None:
-        """Print a line for each problem; if there are any, exit with 64. The settings of each environment end with
-        this call. If `examples` is true, a missing required variable is no problem: its example is used."""
+        """If there are problems, print them and exit with 64. The settings of each environment end with this call.
+        If `examples` is True, examples may replace missing required variables."""
         self.examples = examples
         import_module("slipway.checks")  # so that its checks run even if INSTALLED_APPS lacks slipway
         if faults := self.faults(examples):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""docker-stop NAME SECONDS: stop a unit's container, kill it after SECONDS, remove it. Needs only Python 3.4. Goes to
-/usr/local/bin/docker-stop (0755); docker-runner --stop runs it. As Docker may hang, docker-stop finds the processes in
-/proc, by the container's id in /run/docker-runner/NAME."""
+"""docker-stop NAME SECONDS: stop a unit's container, kill it after SECONDS, remove it. Goes to
+/usr/local/bin/docker-stop (0755); docker-runner --stop runs it. Needs only Python 3.4. Docker may hang. So docker-stop
+reads the container's id from /run/docker-runner/NAME, and finds the processes in /proc."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def wanted(id: str) -> str:
 
 
 def await_child(pid: int) -> None:
-    """Wait up to 2 s until the container's init has a child, because a TERM before that is lost."""
+    """Wait up to 2 s until the container's init has a child. Init loses an earlier TERM."""
     children = "%s%d/task/%d/children" % (PROC, pid, pid)
     end = time.monotonic() + 2
     while os.path.exists(children) and not read(children) and time.monotonic() < end:
@@ -107,7 +107,7 @@ def ended(name: str, seconds: float) -> int:
 
 
 def stop(name: str, seconds: int) -> None:
-    """Stop a container, unless docker-runner was killed without a request. The file NAME.stop records a request."""
+    """Stop a container, unless docker-runner was killed and no stop was requested. NAME.stop records a request."""
     if os.environ.get("SERVICE_RESULT") in KILLED and not os.path.exists(STATE + name + ".stop"):
         return say(name + " keeps running: docker-runner was killed, but no stop was requested")
     try:

@@ -77,7 +77,7 @@ def runner_file(fleet: Fleet, host: Host) -> File:
 
 
 def app_files(fleet: Fleet, host: Host) -> Iterator[File]:
-    """First yield /etc/default/APP, which shows that Slipway uses the name APP; then APP.env and the programs."""
+    """Yield /etc/default/APP, then APP.env and the programs. The first file shows that Slipway uses the name APP."""
     yield runner_file(fleet, host)
     yield File(f"/etc/default/{fleet.app}.env", FIRST_SETTINGS.format(app=fleet.app), "600", once=True)
     for name, template in PROGRAMS if by_units(fleet, host) else ():
@@ -124,8 +124,8 @@ def tmpfiles(fleet: Fleet) -> File:
 
 
 def daemon_json(before: str, swarm: bool = False) -> File | None:
-    """Return daemon.json: `before` with Slipway's settings set; None if `before` has them. Raise ValueError if
-    `before` is neither blank nor a JSON object. `swarm`: turn off live-restore, which a swarm forbids."""
+    """Set Slipway's settings in daemon.json, whose text is `before`. Return the file; None if nothing changes. Raise
+    ValueError if `before` is neither blank nor a JSON object. `swarm`: turn off live-restore, which a swarm forbids."""
     ours, there = json.loads(render("daemon.json", {})), json.loads(before) if before.strip() else {}
     ours |= {"live-restore": False} if swarm else {}
     if not isinstance(there, dict):

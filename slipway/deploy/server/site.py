@@ -79,7 +79,7 @@ def hosts_file(app: str) -> str:
 
 
 def ends_tls(fleet: Fleet, host: Host) -> bool:
-    """Return True if `tls` is "files" or "certbot", and the host is a balancer or, without balancers, a web host."""
+    """Return True if the host ends TLS (`tls`: "files" or "certbot"). Balancers do; without balancers, web hosts do."""
     front = host.balancer or host.has("web") and not fleet.balancers
     return front and fleet.site["tls"] in ("files", "certbot")
 
@@ -103,7 +103,7 @@ def build(fleet: Fleet, name: str, tls: bool, out: Out) -> Site:
 
 
 def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
-    """Return the sites to remove, because the host lacks their roles. The team's folder server.d stays."""
+    """Return the sites of roles that the host lacks, for removal. The team's folder server.d stays."""
     unwanted = [fleet.app] * (not host.has("web")) + [f"{fleet.app}-balancer"] * (not host.balancer)
     return [Site(name, absent=(
         f"{NGINX}/sites-enabled/{name}", f"{NGINX}/sites-available/{name}",
@@ -113,8 +113,8 @@ def stale_sites(fleet: Fleet, host: Host) -> list[Site]:
 
 
 def site_values(fleet: Fleet, balances: bool, out: Out) -> dict[str, str]:
-    """Return the templates' values. Sites trust headers from `proxies`; the app's site (`balances` is False) also
-    trusts headers from the balancers."""
+    """Return the templates' values. `balances`: True for the balancer's site, False for the app's site. Both trust
+    headers from `proxies`; the app's site also trusts the balancers."""
     site = fleet.site
     believed = [*site["proxies"], *(balancer.internal_address for balancer in fleet.balancers if not balances)]
     hosts = [nginx_address(web.internal_address) + " down" * (web.name in out.all) for web in fleet.with_role("web")]

@@ -56,7 +56,7 @@ END = 60  # seconds for releasing the lock
 
 class Connection(Conversation):
     """A connection to a host's agent. Several tasks may call `ask` in parallel. `tell` gets the agent's events.
-    `share`: the path of ssh's control socket, by which ports are forwarded; "" without one."""
+    `share`: the path of ssh's control socket, needed to forward ports, or ""."""
 
     def __init__(self, host: Host, ssh: Ssh, app: str, tell: Tell = lambda event: None, share: str = "") -> None:
         super().__init__(tell)
@@ -100,9 +100,9 @@ class Connection(Conversation):
         return result(await self._outcome(self._send(do, args), timeout))
 
     async def lock(self, description: str, dead_after: float, bare: bool = False) -> None:
-        """Take the host's lock; then the agent may change the host. If the agent hears nothing for `dead_after` s, it
-        takes a deploy back, or finishes one that it promised to commit. `bare`: accept a host without the app. Raise
-        HostProblem if the lock is refused."""
+        """Take the host's lock; then the agent may change the host. Raise HostProblem if the lock is refused. After
+        `dead_after` seconds without a message, the agent takes a deploy back, unless it has promised to commit.
+        `bare`: accept a host without the app."""
         self.dead_after, works = dead_after, self._mark()
         args = {"description": description, "dead_after": dead_after, **({"bare": True} if bare else {})}
         self.locking = refused = self._send("lock", args)
@@ -145,8 +145,8 @@ class Connection(Conversation):
             self._line({"abort": why})
 
     async def at_end(self, timeout: float) -> Answer | None:
-        """Wait until the agent releases the lock. Return the agent's result of `lock` (answers.Locked), None if no
-        result came within `timeout` seconds, or {} if the lock was refused or not requested."""
+        """Wait until the agent releases the lock. Return the agent's result (answers.Locked), or None if it does
+        not come within `timeout` seconds. Without a lock, return {}."""
         if self.locking is None:
             return {}
         with contextlib.suppress(HostProblem):
@@ -203,7 +203,7 @@ def encoded(content: bytes) -> str:
 async def run(host: Host, ssh: Ssh, words: Sequence[str], input: bytes = b"", timeout: float = 60,
               check: bool = False) -> Done:
     """Run a command as root over a new ssh connection; the host needs no Python. Raise HostProblem if the host cannot
-    be reached, the command takes more than `timeout` seconds, or `check` is True and the exit code is not 0."""
+    be reached, or after `timeout` seconds. `check`: also raise HostProblem if the exit code is not 0."""
     ended = await process.run(ssh.command(host.address, words), input, timeout)
     if ended.code == 255 or check and ended.code:
         raise HostProblem(why_ended(ended.code, ended.err))

@@ -114,8 +114,8 @@ class Connections:
         return found
 
     async def lock(self, description: str, error: type[DeployError] = DeployError, bare: bool = False) -> None:
-        """Lock the first host by name, then the others: of two deployers of the same hosts, only one gets any lock.
-        Raise Locked or `error` on failure; then the caller must unlock the hosts in `locked`."""
+        """Lock the host whose name sorts first, then the others. So only one of two deployers of the same hosts gets
+        any lock. Raise Locked or `error` on failure; then the caller must unlock the hosts in `locked`."""
         async def lock(host: Host) -> None:
             with timed(self.tell, "lock", host.name):
                 await self.connections[host.name].lock(description, self.fleet.rollout["dead_after"], bare=bare)

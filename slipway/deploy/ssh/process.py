@@ -63,7 +63,7 @@ class Process(asyncio.SubprocessProtocol):
                 pipe.write_eof()
 
     async def ended(self, limit: float | None = None) -> int | None:
-        """Wait for the program's end, and up to 1 s for its last output, as children may outlive the program.
+        """Wait until the program ends, then up to 1 s for its last output: children may keep stdout open longer.
         Return the exit code, or None after `limit` seconds."""
         await asyncio.wait({self.exited}, timeout=limit)
         if self.exited.done():

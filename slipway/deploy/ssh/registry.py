@@ -111,7 +111,7 @@ def refuse_missing(image: str, docker: str) -> None:
 
 def read_save(stream: IO[bytes], folder: Path) -> tuple[bytes, list[Path]]:
     """Unpack `docker save`'s output into `folder`. Return (config, layers' files).
-    Both of Docker's layouts hold manifest.json."""
+    Docker's archives have two layouts, both with a manifest.json."""
     files, links = unpack(stream, folder)
 
     def find(name: str) -> Path:

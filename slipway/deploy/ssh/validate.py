@@ -124,7 +124,7 @@ def hints(shape: Any) -> dict[str, Any]:
 
 
 def is_scalar(value: Any, shape: Any) -> bool:
-    """Return True if the value's type is `shape` (int fits float; all fit Any). Numbers must lie within ±GREATEST."""
+    """Return True if the value's type is `shape`. Float accepts int; Any accepts all. Numbers must be in ±GREATEST."""
     if shape is float or shape is int:
         return type(value) in (int, shape) and abs(value) < GREATEST
     return shape is Any or type(value) is shape
@@ -165,7 +165,7 @@ def checked_event(message: Event) -> Event:
 
 
 def checked_answer(message: dict[str, Any], do: str) -> dict[str, Any]:
-    """Return the message. Raise Lost if it is no valid answer to `do`: {"ok": …} or {"problem": …, "more": …}."""
+    """Return the message: {"ok": …} or {"problem": …, "more": …}. Raise Lost if it is no valid answer to `do`."""
     if "problem" in message:
         said = mismatch(message, Failure, do)
     else:

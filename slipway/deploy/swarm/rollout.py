@@ -164,7 +164,7 @@ class Rollout:
 
 
 def check(seen: state.State, action: str, tag: str) -> None:
-    """Raise Refused, with the reasons found, if a rollout cannot begin."""
+    """If a rollout cannot begin, raise Refused with the reasons."""
     found = [] if seen.settings else ["there are no settings yet: run make env ARGS='set NAME …'"]
     found += [f"{name}: an update is under way: wait for its end, see make status"
               for name, one in seen.services.items() if one.update in state.BUSY]
@@ -175,8 +175,8 @@ def check(seen: state.State, action: str, tag: str) -> None:
 
 
 def back(releases: Sequence[Release], tag: str = "") -> Release:
-    """Return the latest earlier release with `tag`; without a tag, the latest unlike the live release.
-    Raise Refused if none exists."""
+    """Return the latest earlier release with `tag`. Without a tag, return the latest that differs from the live one.
+    Raise Refused if there is none."""
     for release in reversed(releases[:-1]):
         if release.tag == tag or not tag and release[:3] != releases[-1][:3]:
             return release

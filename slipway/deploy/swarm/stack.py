@@ -1,5 +1,5 @@
-"""Builds a release's stack for `docker stack deploy`. A service's label `RELEASES` lists releases, the live one last;
-`ATTEMPT` is the deploy's id. A container's label `ID` is its service's hash. Docker's rollback restores labels."""
+"""Builds a release's stack for `docker stack deploy`. A service's label RELEASES lists releases, the live one last;
+its ATTEMPT is the deploy's id. A container's label ID is the service's hash. Docker's rollback restores labels."""
 
 import hashlib
 import json
@@ -85,8 +85,8 @@ def logging(fleet: Fleet, role: str) -> Data:
 
 
 def placed(fleet: Fleet, role: str) -> Data:
-    """Return where a service runs: on nodes with the role's label. DNS returns the addresses of all its containers, not
-    one virtual address."""
+    """Return where a service runs: on nodes with the role's label. DNS returns each container's address, not one
+    virtual address."""
     return {"endpoint_mode": "dnsrr", "placement": {"constraints": [constraint(fleet, role)]},
             "restart_policy": {"condition": "any", "delay": "1s"}}
 

@@ -43,7 +43,7 @@ class Service:
 
     @property
     def whole(self) -> bool:
-        """True if all containers run, and no update is under way. `running` may include those on a lost host."""
+        """True if all containers run, and no update is under way. `running` may count containers on a lost host."""
         return self.update not in BUSY and self.running >= self.wanted
 
 
@@ -84,7 +84,7 @@ def service(one: Any, count: str) -> Service:
 
 def converged(state: State, names: Iterable[str], attempt: str, before: State) -> bool:
     """Return True if all services `names` run as the deploy `attempt` defined them. Raise DeployError if one failed.
-    The state `before` is needed: right after a change a service still reports its old containers and no update."""
+    Compare with the state `before`: a service that just changed still reports its old containers and no update."""
     for name in names:
         one = state.services.get(name)
         if one is None or one.attempt != attempt or one.update in BACK:
