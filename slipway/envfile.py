@@ -1,8 +1,8 @@
-"""Reads env files: .env, those of `docker run --env-file` and the deployer's. It uses only the standard library of
-Python 3.9, because the deployer's agent runs it on hosts. The shell script docker-runner reads env files too.
+"""Reads env files: .env, files for `docker run --env-file` and files of the deployer. This module uses only the
+standard library of Python 3.9, because the deployer's agent runs it on hosts.
 
-Docker reads this syntax in the same way: one `KEY=value` per line; no quotes around the value, no `export`; `$NAME`
-stays as it is; `#` starts a comment line. tests/host/test_env_files.py tests that all programs read files alike.
+Write one `KEY=value` per line, without `export` and without quotes around the value. `#` starts a comment line. `$NAME`
+is not replaced. Docker and our other readers (see tests/host/test_env_files.py) read files in the same way.
 
 `python -S -m slipway.envfile COMMAND…` adds the variables in the file $SETTINGS_FILE to the environment, then executes
 the command. Variables that are already set stay.
@@ -73,7 +73,7 @@ def wrong_line(line: str, match: re.Match[str] | None) -> str:
 
 
 def wrong_value(key: str, value: str) -> str:
-    """Return what is wrong with the value, without quoting the value, or "" if it is correct."""
+    """Return what is wrong with the value, or "" if it is correct. The text does not contain the value."""
     if value.startswith(QUOTES) and value.endswith(value[0]):
         return f"{key} is in quotes, which would be part of it: drop them"
     if value != value.strip(" \t"):

@@ -16,8 +16,7 @@ LIMIT = 150  # seconds: two missed heartbeats (one a minute), and 30 s for a bus
 
 
 def beat(name: str) -> None:
-    """Record that "worker" or "beat" is alive. If the database is locked or does not answer, log that and return: the
-    process must not crash."""
+    """Record that `name` (worker or beat) is alive. If the database is locked or fails, log this and do not raise."""
     row = {"at": timezone.now(), "host": socket.gethostname(), "release": RELEASE}
     try:
         Heartbeat.objects.update_or_create(name=name, defaults=row)

@@ -1,4 +1,4 @@
-"""Uploads and static files; also a Django app, for uploads in the database."""
+"""Uploads and static files. This package is also a Django app for uploads in the database."""
 
 from typing import Any
 

@@ -19,7 +19,7 @@ class Folder(FileSystemStorage):
                 os.unlink(self.path(part))
 
     def named(self, part: str, name: str) -> str:
-        """Rename the file `part` to `name`, or to a free name if that is taken. Return the new name."""
+        """Rename the file `part` to `name`, or to a free name if `name` is taken. Return the new name."""
         while True:
             try:
                 (os.replace if getattr(self, "_allow_overwrite") else link)(part, self.path(name))

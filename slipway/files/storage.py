@@ -103,7 +103,7 @@ class DatabaseStorage(Storage):
             return self.named(blob, name)
 
     def named(self, blob: Blob, name: str) -> str:
-        """Give a file the name `name`; if this is taken and may not be overwritten, a free name. Return the name."""
+        """Name a file `name`, or choose a free name if `name` is taken and must not be overwritten. Return its name."""
         root, end = posixpath.splitext(name)
         for number in range(TRIES):
             blob.name = name if self.allow_overwrite or not number else clean(self.get_alternative_name(root, end))

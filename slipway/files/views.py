@@ -47,8 +47,8 @@ def serve(request: HttpRequest, name: str) -> HttpResponseBase:
 
 
 def part(request: HttpRequest, size: int, etag: str) -> tuple[int, int] | None:
-    """Return (start, stop) of the requested bytes; start ≥ stop if there are none. Return None (whole file) for HEAD,
-    unless there is one valid Range, for a date (too coarse) or other ETag in If-Range, or if an empty file is read."""
+    """Return (start, stop) of the requested bytes, or None for the whole file. Only a GET with one valid Range gets a
+    part; its If-Range, if present, must equal `etag`. If start ≥ stop, the file has none of the requested bytes."""
     match = RANGE.fullmatch(request.headers.get("Range", "")) if request.method == "GET" else None
     if not match or not (match[1] or match[2]) or request.headers.get("If-Range", etag) != etag:
         return None
@@ -59,7 +59,7 @@ def part(request: HttpRequest, size: int, etag: str) -> tuple[int, int] | None:
 
 
 def answer(request: HttpRequest, reader: Reader, name: str, asked: tuple[int, int] | None) -> HttpResponseBase:
-    """Send the bytes `asked` (start, stop; None: all); 416 if there are none; 429 if many threads send long files."""
+    """Send the bytes `asked` or the whole file. Answer 416 if `asked` is empty, 429 if many threads send long files."""
     size = reader.blob.size
     start, stop = asked or (0, size)
     if asked and start >= stop:
@@ -96,7 +96,7 @@ def following(reader: Reader, stop: int) -> Iterator[bytes]:
 
 
 async def in_turns(reader: Reader, stop: int) -> AsyncIterator[bytes]:
-    """Yield chunks up to `stop`, for ASGI. A thread reads each and closes a database connection that is too old."""
+    """Yield chunks up to `stop`, for ASGI. A thread reads each chunk, then closes an outdated database connection."""
     def chunk() -> bytes | None:
         try:
             return next(following(reader, stop), None)

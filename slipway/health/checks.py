@@ -42,7 +42,7 @@ def cache() -> None:
 
 
 def fresh(name: str) -> None:
-    """Raise Down unless the last heartbeat of `name` (worker or beat) is recent. Both checks share one query."""
+    """Raise Down unless the last heartbeat of `name` is recent. The checks of worker and beat share one query."""
     ages = readiness.value("heartbeats", "slipway.heartbeat.ages")
     if ages is None:
         raise Down("the database does not answer")

@@ -2,8 +2,8 @@
 exits with 1. Web must answer /healthz; worker and beat must touch a file regularly. If none of the three has started,
 the exit code is 0, or 1 if ROLE is given.
 
-`… ready [HOW]` is for engines with only one health check. Until its first success, it checks readiness: web's /readyz,
-a worker's READY_FILE, or the test HOW (`ready` in [process.NAME] of production.toml). Then it checks as above.
+`… ready [HOW]` is for engines with only one health check. It tests readiness until the first success, then it checks as
+above. The test is web's /readyz, a worker's READY_FILE, or HOW (`ready` in [process.NAME] of production.toml).
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Metrics of requests, summed over gunicorn's workers, for /metrics and /debug/vars.
 
-Each worker counts in its own files in one folder (PROMETHEUS_MULTIPROC_DIR, see gunicorn.py); any worker can read all.
-Files are named by worker number, not pid: the next worker with that number continues the counts.
+Each worker counts in its own files in the folder PROMETHEUS_MULTIPROC_DIR (see gunicorn.py), and can read all files.
+File names contain the worker's number, not its pid. So a new worker with the same number continues the counts.
 """
 
 import gc

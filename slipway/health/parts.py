@@ -26,7 +26,7 @@ BROKERS = {"filesystem": "Files in var/broker", "memory": "Memory of this proces
 @dataclass(frozen=True)
 class Part:
     """`state` is "up", "down" or, in development, "off" (no recent heartbeat). The check took `ms` milliseconds. If the
-    part is not up, the page shows a `command` to type (unless it is ""), then the text `cure`."""
+    part is not up, the page shows the `command` to type, if any, then the text `cure`."""
     name: str
     state: str
     ms: float

@@ -81,7 +81,7 @@ def has_token(request: HttpRequest) -> bool:
 
 
 def over_unix_socket(request: HttpRequest) -> bool:
-    """Return True if the request came over a unix socket. The server reports it, so headers cannot forge it."""
+    """Return True if the server received the request over a unix socket. Headers cannot forge this."""
     if isinstance(request, ASGIRequest):
         path, port = request.scope.get("server") or ("", 0)
         return bool(path) and port is None

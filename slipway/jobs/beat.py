@@ -1,4 +1,4 @@
-"""The Celery beat scheduler. With PostgreSQL, only one of the image's beats sends tasks: the one with the lock.
+"""The Celery beat scheduler. With PostgreSQL, only one of the image's beats has the lock and sends tasks.
 
 PostgreSQL releases the lock when that beat's connection ends. The next beat that asks for the lock gets it.
 """

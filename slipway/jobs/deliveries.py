@@ -25,8 +25,7 @@ OF_DELIVERY = ["application_headers", "content_type", "content_encoding", "heade
 
 
 def hold(app: Celery) -> float:
-    """Return how many seconds a worker may keep a message: 900, or half of Redis's visibility timeout if that is
-    less."""
+    """Return how many seconds a worker may keep a message: 900, but at most half of Redis's visibility timeout."""
     return float(min(900, app.conf.broker_transport_options.get("visibility_timeout", 1800) / 2))
 
 
@@ -51,8 +50,8 @@ def name(message: Message) -> str:
 
 
 def replace(app: Celery, message: Message, queue: str | None = None, **more: Any) -> None:
-    """Send a copy of `message`, with the headers `more` added, to `queue` (None: to its former queue). Then
-    acknowledge `message`. Raise ConnectionError if the copy cannot be sent."""
+    """Send a copy of `message` to `queue`, by default its former queue, then acknowledge `message`. The copy also gets
+    the headers `more`. Raise ConnectionError if the copy cannot be sent."""
     message.headers = {**headers(message), **more}
     message.headers.pop("redelivered", None)
     where = message.delivery_info or {}

@@ -72,8 +72,8 @@ class Task(CeleryTask):  # type: ignore[type-arg]  # not generic at run time
 
 
 def in_haste(send: Callable[..., T], producer: Producer | None, connect: Callable[[], Connection]) -> T:
-    """Call `send` while a visitor waits. If it fails quickly, retry once on a new connection from `connect`: the
-    pool's may be dead, as after the broker's restart. Do not retry if the caller gave a `producer`."""
+    """Call `send` while a visitor waits. If `send` fails quickly, retry once on a new connection, because a restart of
+    the broker breaks the pool's connections. Do not retry if the caller gave a `producer`."""
     with breaker.attempt():
         began = time.monotonic()
         try:

@@ -1,8 +1,8 @@
 """The Celery worker. During a deploy, workers of the old and the new release run side by side.
 
-The worker writes its state to the file READY_FILE: "consuming RELEASE", or "paused RELEASE" while a file worker.pause
-is beside it. A paused worker finishes its tasks and takes no more. If this release does not know a task, the other
-release may. So the worker requeues the task after growing delays, and finally moves it to the queue of dead tasks.
+The worker pauses while a file worker.pause is beside READY_FILE: it finishes its tasks and takes no more. It writes
+"consuming RELEASE" or "paused RELEASE" to READY_FILE. If its release does not know a task, the other may know the task.
+So the worker requeues the task after growing delays, and finally moves the task to the queue of dead tasks.
 """
 
 import logging

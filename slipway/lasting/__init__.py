@@ -1,5 +1,5 @@
-"""Atomic, durable file writes, and locks. Readers find a replaced file's old or new content, never a part, even if the
-writer is killed or the power fails; see docs/files.md."""
+"""Replaces files atomically and durably, and locks files. Readers of a replaced file find either its old or its new
+content, even if the writer is killed or the power fails. See docs/files.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LockedOpen:
     If another process replaces the file during the wait, the new file is opened. Replace a locked file only by the
     method `replace`, so that no change is lost.
 
-    `mode`: as for `open`, without "x"; "w" empties the locked file. After a wait of `timeout` s, raise TimeoutError.
+    `mode` is as for `open`, without "x". "w" locks the file before emptying it. After `timeout` s, raise TimeoutError.
     """
 
     FLAGS = {"r": 0, "w": os.O_CREAT, "a": os.O_CREAT | os.O_APPEND}

@@ -120,7 +120,7 @@ def locked(path: str | os.PathLike[str], flags: int = os.O_RDONLY, mode: int = 0
 
 
 def wait(number: int, path: str | os.PathLike[str], kind: int, until: float | None) -> None:
-    """Lock an open file (`number`: its descriptor). Raise TimeoutError if it is not free by monotonic time `until`."""
+    """Lock the open file of the descriptor `number`. Raise TimeoutError if it is not free by monotonic time `until`."""
     with named(path):
         if until is None:
             return fcntl.flock(number, kind)

@@ -1,4 +1,4 @@
-"""Formats logs: text in development, JSON lines in production. Each record has its request's id, shortened in text."""
+"""Formats logs: text in development, JSON lines in production. Each record has its request's id; text shortens it."""
 
 import logging
 import re
@@ -59,8 +59,8 @@ def escaped(text: str) -> str:
 
 
 class Json(JsonFormatter):
-    """Formats a log record as one JSON object: time (ISO 8601, UTC), level, logger, message, request_id, release; if
-    present, also the exception and the keys of `extra`."""
+    """Formats a record as one JSON object with time (ISO 8601, UTC), level, logger, message, request_id and release.
+    Adds the exception and the keys of `extra`, if any."""
 
     def __init__(self) -> None:
         super().__init__(

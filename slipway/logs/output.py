@@ -122,8 +122,8 @@ def install() -> None:
 
 
 def reopen(fd: int) -> int | None:
-    """Open the pipe or terminal `fd` again, non-blocking; return the new descriptor, or None for another kind of file
-    or on an error. `fd` itself stays blocking: other processes share it."""
+    """Open the pipe or terminal `fd` again, and return the new, non-blocking descriptor. Return None for other files or
+    on an error. `fd` itself stays blocking, because other processes share it."""
     try:
         if stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
             return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
