@@ -13,7 +13,7 @@ def current() -> str:
 
 
 def start(given: str = "") -> str:
-    """Set and return the current request's id: `given` or, if that is empty or invalid, a new one."""
+    """Set and return the current request's id: `given`, or a new one if `given` is invalid."""
     request_id = given if re.fullmatch(r"[A-Za-z0-9_-]{8,64}", given or "") else uuid.uuid4().hex
     _current.set(request_id)
     return request_id

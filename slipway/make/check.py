@@ -27,7 +27,7 @@ MYPY = re.compile(r"^\[(tool\.)*mypy\]", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Part:
-    """A check: `run` does it and returns an exit code. If `program` (of `package`) is missing, the check is skipped."""
+    """A check: `run()` returns its exit code. Without `program`, which `package` installs, the check is skipped."""
     name: str
     run: Callable[[], int]
     program: str = "python"

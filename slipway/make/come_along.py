@@ -72,7 +72,7 @@ def edit(path: Path, pattern: str, text: str) -> None:
 
 
 def pin(wheel: Path) -> None:
-    """In requirements.in, list slipway-django instead of its requirements, but keep django. Write the pin."""
+    """In requirements.in, replace slipway-django's requirements, except django, by slipway-django. Write the pin."""
     brought = {re.split(r"[<>=\[]", name)[0] for name in package.required(wheel, True)} - {"django"}
     lines = pins.WANTED.read_text("utf-8").splitlines(keepends=True)
     own = [line for line in lines if re.split(r"[<>=\[\s]", line)[0] not in brought and not line.startswith("#")]

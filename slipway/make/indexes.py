@@ -1,5 +1,5 @@
-"""Package indexes in .in files: `indexes check IN…` refuses passwords; `indexes keep IN PINS` copies the indexes to the
-top of the pins, because uv leaves them out."""
+"""Handle package indexes in .in files. `indexes check IN…` refuses passwords. `indexes keep IN PINS` copies the indexes
+to the file PINS, because uv omits indexes."""
 
 import re
 import sys

@@ -24,7 +24,7 @@ PIP_TO_UV = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "fi
 
 
 class Problem(Exception):
-    """An error; its text is one line: what is wrong and what to do."""
+    """An error that says in one line what is wrong and what to do."""
 
 
 def install(ve: Path, files: Sequence[Path], env: Mapping[str, str]) -> None:
@@ -56,7 +56,7 @@ def uv_install(ve: Path, files: Sequence[Path], env: Mapping[str, str]) -> "subp
 
 
 def find_uv(ve: Path, env: Mapping[str, str]) -> "Tuple[str, Optional[subprocess.CompletedProcess[str]]]":
-    """Return uv's path (INSTALLER, or ve/bin/uv, which pip installs if missing), and pip's result if pip failed."""
+    """Return uv's path (INSTALLER or ve/bin/uv) and, if pip failed, pip's result. pip installs a missing ve/bin/uv."""
     uv = str(ve / "bin/uv") if env.get("INSTALLER", "uv") in ("uv", "pip") else env["INSTALLER"]
     if os.path.exists(uv) or uv == env.get("INSTALLER"):
         return uv, None
@@ -82,8 +82,8 @@ def pip_wheel() -> Optional[Path]:
 
 def pip(ve: Path, files: Sequence[Path], env: Mapping[str, str],
         options: List[str]) -> "subprocess.CompletedProcess[str]":
-    """Install the packages that `files` list into the virtualenv `ve`, which has no pip. Run this Python's pip if it
-    has the option --python, else the slower pip wheel that Python brings."""
+    """Install the packages that `files` list into the virtualenv `ve`, which has no pip. Run this Python's pip. If that
+    pip lacks the option --python, run Python's pip wheel, which is slower."""
     python, own = str(ve / "bin/python"), pip_version() >= (22, 3)
     command = [sys.executable, "-m", "pip", "--python", python] if own else [python, "-m", "pip"]
     command += ["--disable-pip-version-check", "install", "--quiet"] + options + from_files(files)

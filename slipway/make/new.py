@@ -48,7 +48,7 @@ def set_names(app: str, site_name: str) -> None:
 
 
 def replace(path: str, pattern: str, value: str) -> None:
-    """Replace the only line that matches `pattern` (else raise Problem) by the pattern's first group and `value`."""
+    """Replace one line by `pattern`'s first group and `value`. Raise Problem unless exactly one line matches."""
     text, count = re.subn(pattern, lambda found: found[1] + value, Path(path).read_text(), flags=re.MULTILINE)
     if count != 1:
         raise Problem(f"{path} of the template has {count} lines like {pattern} instead of one")
@@ -67,7 +67,7 @@ def write_env(path: Path) -> None:
 
 
 def reachable_source(answers: Path) -> None:
-    """If the template is a local clone, record the clone's origin, if any, in `answers`, for other machines."""
+    """If the template is a local clone, record the clone's origin in `answers`, as other machines lack the clone."""
     clone = origin(TEMPLATE)
     if Path(clone).is_dir():
         known = origin(Path(clone))

@@ -58,7 +58,7 @@ def with_pin(text: str, entry: str) -> str:
 
 
 def by_package(text: str) -> str:
-    """Return the template's pins for a project: in comments slipway-django replaces requirements.in (not at django)."""
+    """In comments of the template's pins, replace requirements.in by slipway-django. For django, name both."""
     def told(found: re.Match[str]) -> str:
         if found[1] == "django":  # a project's own requirements.in names django, too
             return f"{found[0]}    #   slipway-django\n"

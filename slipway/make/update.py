@@ -1,5 +1,5 @@
-"""Update a project from its template: `update COPIER VERSION [OPTION…]` merges VERSION (empty: the newest release) by
-the program COPIER; `update diff VERSION [OPTION…]` shows what would change. Options go to copier or git diff.
+"""Update a project from its template. `update COPIER VERSION [OPTION…]` runs the program COPIER. `update diff VERSION
+[OPTION…]` shows what would change. An empty VERSION is the newest release. Options go to copier or git diff.
 
 copier merges the template's files, then runs the new release's vendor.py. See docs/update.md.
 """

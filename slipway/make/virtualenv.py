@@ -119,7 +119,7 @@ def create(ve: Path) -> None:
 
 
 def explain_pip(ve: Path) -> None:
-    """Write a program `pip` that installs nothing: the next change of pins would remove the packages. Without this
+    """Write a program `pip` that installs nothing, as the next change of pins would remove the packages. Without this
     program, an activated shell would run another Python's pip. A pinned pip replaces this program."""
     for packages in ve.glob("lib/python*/site-packages"):
         (packages / "pip.py").write_text(NO_PIP)
@@ -129,8 +129,8 @@ def explain_pip(ve: Path) -> None:
 
 
 def clear(ve: Path) -> None:
-    """Empty the folder, sentinels first. Raise Problem if the folder has files but no pyvenv.cfg. Keep pyvenv.cfg: if
-    make is killed, the next make still sees a virtualenv."""
+    """Empty the folder, sentinels first, but keep pyvenv.cfg. If make is killed, the next make still sees a virtualenv.
+    Raise Problem if the folder has files but no pyvenv.cfg."""
     mark = ve / "pyvenv.cfg"
     if ve.exists() and not mark.exists() and any(ve.iterdir()):
         raise Problem("{} exists and is not a virtualenv: move it, or run make VE=another-name".format(ve))

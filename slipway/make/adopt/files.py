@@ -33,8 +33,8 @@ class Template(NamedTuple):
 
 
 def is_ours(path: str, there: str, template: Tree) -> bool:
-    """Return True if the template wrote the file `path` with the text `there`. packages.txt and wheels always count;
-    other files of TEAM if MARK matches; files of LEVELS if their first 2 lines are the template's."""
+    """Return True if the template wrote file `path` with text `there`. packages.txt and wheels always count. In other
+    files of TEAM, MARK must match. In files of LEVELS, the first 2 lines must be the template's."""
     if path.endswith(TEAM):
         return path.endswith(("packages.txt", ".whl")) or bool(re.search(MARK, there, re.MULTILINE))
     return path in sum(LEVELS.values(), []) and there.splitlines()[:2] == template[path].splitlines()[:2]
@@ -76,7 +76,7 @@ def taken(theirs: Tree, found: Found, levels: list[str], template: Template) -> 
 
 
 def settings(text: str, apps: str, base: str) -> str:
-    """Return the settings `text`, changed to import the settings of module `base`, then to run the code `apps`."""
+    """Make the settings `text` import the module `base` instead of settings_base, then run the code `apps`."""
     said, text = text.split("\n\n", 1)
     text = text.replace("\nfrom .settings_base import *\n", f"\n{apps}", 1)
     text = re.sub(r"^CONTENT_SECURITY_POLICY = .*\n", "", text, flags=re.MULTILINE)
@@ -104,7 +104,7 @@ def added(text: str, lines: list[str]) -> str:
 
 
 def makefile(there: str, text: str, found: Found) -> str:
-    """Return the template's Makefile, then the project's (`there`); only `there` if `there` includes django.mk."""
+    """Put the template's Makefile before the project's (`there`). If `there` includes django.mk, return `there`."""
     if re.search(r"^-?include .*\bdjango\.mk", there, re.MULTILINE):
         return there
     first = re.search(r"^([\w-]+) *:(?!=)", there, re.MULTILINE)
@@ -112,7 +112,7 @@ def makefile(there: str, text: str, found: Found) -> str:
 
 
 def dockerignore(there: str, template: str, found: Found) -> str:
-    """Put the template's lines, if missing, before the project's (`there`): Docker obeys the last line that matches."""
+    """Put the template's lines before the project's (`there`). The project's win, as Docker obeys the last match."""
     if "# What the template needs for the build." in there:
         return there
     ours = template.replace("!project\n", "".join(f"!{path}\n" for path in found.beside), 1)

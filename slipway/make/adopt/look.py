@@ -45,7 +45,7 @@ def look(tree: Tree, folder: str) -> Found:
 
 
 def settings_module(tree: Tree) -> str:
-    """Return the settings module named in manage.py or in a module imported there, or "". Skip settings for tests."""
+    """Find the settings module in manage.py and its imports. Skip settings for tests. Return "" if none is left."""
     modules = re.findall(r"^ *(?:from|import) +([\w.]+)", tree.get("manage.py", ""), re.MULTILINE)
     text = "\n".join(tree.get(path, "") for path in ("manage.py", *(file_of(tree, module) for module in modules)))
     named: list[str] = re.findall(r"""DJANGO_SETTINGS_MODULE["'],? *\]? *=? *["']([\w.]+)["']""", text)
@@ -53,8 +53,8 @@ def settings_module(tree: Tree) -> str:
 
 
 def base(tree: Tree, settings: str, kind: str) -> str:
-    """Return the settings module for `kind` (production, tests or shared): for tests the one in pytest's configuration;
-    else a module of a package `settings` with one of the names in KINDS; else `settings`."""
+    """Return the settings module for `kind` (production, tests or shared). For tests, first look in pytest's
+    configuration. Then search a package called settings for the names in KINDS. If none exists, return `settings`."""
     text = "\n".join(tree.get(path, "") for path in ("pytest.ini", "pyproject.toml", "setup.cfg") if kind == "tests")
     named = re.findall(r"""^DJANGO_SETTINGS_MODULE *= *["']?([\w.]+)""", text, re.MULTILINE)
     folder = "".join(re.findall(r"^.*\bsettings\b", settings))
@@ -82,7 +82,7 @@ def python(tree: Tree) -> int:
 
 
 def wanted(tree: Tree, target: str) -> tuple[str, list[str]]:
-    """Return (FILE that lists packages, or "" if none; lines for `target`: `-r FILE` or packages)."""
+    """Return the project's file with packages ("" if none), and lines for `target`: packages or `-r FILE`."""
     source = next((path for path in (target, *LISTS[target]) if path in tree), "")
     if source in ("requirements.txt", "requirements/dev.txt"):
         said = (line for line in tree[source].splitlines() if re.match(r"[^\s#]", line))

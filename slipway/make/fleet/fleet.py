@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 
 def up(names: Names, hosts: Sequence[str], base: str = BASE, registry: bool = False) -> Machines:
-    """Start the fleet's machines, and make missing `hosts`. Replace a machine if its definition has changed or it
-    does not start. `base`: the Debian image; `registry`: add a registry."""
+    """Start the fleet's machines, and make missing `hosts`. Replace a machine that does not start or whose definition
+    has changed. `base`: the Debian image; `registry`: add a registry."""
     names.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(names.folder / "lock"):
         found = machines(names)
@@ -46,7 +46,7 @@ def down(names: Names) -> None:
 
 
 def plan(names: Names, kinds: Mapping[str, str], base: str, found: Machines) -> Machines:
-    """Return the machines to run (`kinds`: name → host, services or registry); make their images and network. A
+    """Return the machines to run, and make their images and network. `kinds`: name → host, services or registry. A
     machine in `found` keeps its address and ports."""
     network = network_of(names)
     taken = {port for machine in found.values() for port in machine.ports.values()}
@@ -101,7 +101,7 @@ def network_of(names: Names) -> str:
 
 
 def bring_up(machine: Machine, found: Machine | None, config: Path) -> None:
-    """Start the existing machine (`found`) if it equals `machine`. Otherwise, or if that fails, make a new one."""
+    """Start the machine `found` if it equals `machine`. If it differs or does not start, make a new one."""
     with contextlib.suppress(FleetError):
         if machine == found:
             docker("start", machine.container)  # no effect if it runs already

@@ -20,14 +20,14 @@ class Names:
 
     @property
     def fleet(self) -> str:
-        """The name of the fleet's network, the value of the label, the prefix of its containers' names."""
+        """The fleet's name: also the network's name, the label's value and the prefix of container names."""
         return f"fleet-{self.number:08x}"
 
     def container(self, name: str) -> str:
         return f"{self.fleet}-{name}"
 
     def subnets(self) -> list[str]:
-        """Return networks (10.200.7), as one may be in use. Docker gives fixed addresses only in networks we choose."""
+        """Return networks to try, such as 10.200.7. Docker gives fixed addresses only in networks that we choose."""
         return [f"10.{200 + self.number % 50}.{(self.number // 50 + step) % 250}" for step in range(20)]
 
     def ports(self) -> list[int]:

@@ -70,8 +70,8 @@ def names(source: Any, path: str = "") -> Iterator[str]:
 
 
 def copy(source: Any, target: Any, name: str) -> bool:
-    """Copy a file. Return False if the target has the same content. Replace the target's older file. Raise OSError if
-    the target's file is not older, or if the name has a backslash or would change."""
+    """Copy a file. Return False if the target has the same content. Replace only an older file, else raise OSError.
+    Also raise OSError if the name has a backslash or would change."""
     if "\\" in name:
         raise OSError("has a backslash, which other storages refuse: rename the file, and update the references to it")
     if target.exists(name):
