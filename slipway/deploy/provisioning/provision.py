@@ -28,7 +28,7 @@ MORE = f"{TEAM}.provision_more"  # the team's own operations
 async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, remove: str = "",
                     out: TextIO = sys.stdout) -> int:
     """Provision `hosts`. If `remove` names a host, only remove the app from that host. With `check`, only list changes.
-    Return the number of changes. Raise Refused or Locked (nothing is changed) or DeployError (hosts may be changed)."""
+    Return the number of changes. On failure raise Refused or Locked; if hosts may be changed, raise DeployError."""
     session, recipe = modules()
     if remove:
         return await work(session, fleet, [host_to_remove(fleet, remove)], "remove", recipe.remove, check, out)
@@ -37,7 +37,7 @@ async def provision(fleet: Fleet, hosts: Sequence[Host], check: bool = False, re
 
 
 async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool, out: TextIO = sys.stdout) -> int:
-    """Let `balancers` stop (`away`) or resume sending visitors to the host `name`. Return the number of changes."""
+    """Drain a host: `balancers` send it no visitors. Undrain it if `away` is False. Return the number of changes."""
     web = [host.name for host in fleet.with_role("web")]
     if name not in web:
         raise Refused(f"there is no web host {name!r}; the web hosts are: {', '.join(web)}")
@@ -50,8 +50,8 @@ async def drain(fleet: Fleet, balancers: Sequence[Host], name: str, away: bool, 
 
 async def work(session: ModuleType, fleet: Fleet, hosts: Sequence[Host], what: str, recipe: Callable[..., None],
                check: bool, out: TextIO) -> int:
-    """Inspect `hosts`, lock them (not with `check`), apply the recipe, print the changes, return their number. `what`:
-    the command's name, shown to anybody else who wants the lock."""
+    """Inspect and lock `hosts`, apply the recipe, print the changes, return their number. With `check`, lock and change
+    nothing. Anybody else who wants the lock sees `what`, the command's name."""
     found = await on_each(hosts, lambda host: inspect(fleet, host, what == "remove"))
     known = found | await others(fleet, hosts)
     async with reached(fleet, hosts, "" if check else who(what)) as connections:
@@ -95,8 +95,8 @@ async def others(fleet: Fleet, hosts: Sequence[Host]) -> dict[str, Found]:
 
 
 async def who_is_out(fleet: Fleet, known: Mapping[str, Found], connections: Mapping[str, Connection]) -> Out:
-    """Return the web hosts that get no visitors, as far as `known` (host name → result of its inspection) tells. If
-    `connections` has a balancer, ask the balancer which hosts are drained now."""
+    """Return the web hosts that get no visitors, as far as inspections show. `known`: host name → its inspection's
+    result. If `connections` has a balancer, ask the balancer which hosts are drained now."""
     async def drained(balancer: Host) -> Sequence[str]:
         if balancer.name not in connections:
             return known[balancer.name].drained
@@ -132,7 +132,7 @@ def host_to_remove(fleet: Fleet, name: str) -> Host:
 
 
 async def inspect(fleet: Fleet, host: Host, remove: bool) -> Found:
-    """Inspect a host. Raise HostProblem if it is unreachable or unfit. `remove`: do not check settings and Consul."""
+    """Inspect a host. Raise HostProblem if it is unreachable or unfit. With `remove`, ignore settings and Consul."""
     done = await connection.run(host, fleet.ssh, fitness.inspection(fleet, remove), check=True)
     found = fitness.parse(done.out.decode(errors="replace").splitlines())
     problems = [*fitness.problems(found), *([] if remove else fitness.consul_problems(found, fleet, host))]

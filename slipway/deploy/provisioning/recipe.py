@@ -1,5 +1,5 @@
 """The recipe that sets up a server. When the recipe calls an operation, session.py runs or checks it. `_if` is an
-operation's condition: mostly, that another operation has changed something."""
+operation's condition, mostly that another operation has changed something."""
 
 import os
 import shlex
@@ -189,7 +189,7 @@ def write(file: File, there: dict[str, Entry] | None = None) -> OperationMeta:
 
 
 def folder(path: str, mode: str | None = None, user: str | None = None, group: str | None = None) -> None:
-    """Create a folder. With None, an existing folder keeps its mode, user or group."""
+    """Create a folder. If `mode`, `user` or `group` is None, an existing folder keeps its own."""
     files.directory(name=f"make folder {path}", path=path, mode=mode, user=user, group=group)
 
 

@@ -21,7 +21,7 @@ Fates = dict[str, str | None]  # host name → fate, as agent/fate.py explains; 
 
 
 def goes_forward(fates: Mapping[str, str | None], sick: Collection[str] = ()) -> bool:
-    """Return True (all hosts commit) if one has committed, or none is `sick`, "back" or "open". Skip unknown fates."""
+    """Return True (hosts commit) if one has committed, or if none is `sick`, "back" or "open". Skip unknown fates."""
     known = set(fates.values())
     return "committed" in known or not sick and not known & {"open", "back"}
 
@@ -51,7 +51,7 @@ class Commit:
     seconds: float
 
     async def decide(self, promise: Step, commit: Step) -> tuple[Fates, dict[str, HostProblem]]:
-        """Let all hosts promise to commit; then commit or take back all. Return (host → fate, host → problem)."""
+        """Let all hosts promise to commit; then commit all or take all back. Return (host → fate, host → problem)."""
         failed = await self.run.try_step(promise)
         lost = [name for name, problem in failed.items() if isinstance(problem, Lost)]
         fates: Fates = {name: "open" if name in failed else "promised" for name in promise.hosts}
@@ -88,7 +88,7 @@ class Commit:
         return await self.learn(names, False, cause)
 
     async def learn(self, names: Iterable[str], on: bool | None = None, cause: str = "") -> Fates:
-        """Return host → fate. `on`: True makes undecided hosts commit, False go back (for `cause`), None only asks."""
+        """Ask hosts; return host → fate. Undecided hosts commit if `on` is True, go back for `cause` if False."""
         return await together(lambda name: self._learn(name, on, cause), names)
 
     async def _learn(self, name: str, on: bool | None, cause: str) -> str | None:

@@ -32,8 +32,8 @@ class Health:
             self.alarm.set()
 
     def boots(self, migrated: bool) -> bool:
-        """Return True if a web process exited at boot: web then needs a restart. If no migrations ran
-        (`migrated` is False), raise its HostProblem instead. Tolerate no later exit."""
+        """Return True if a web process exited at boot: web then needs a restart. If `migrated` is False, raise the
+        exit's HostProblem instead. From now on, tolerate no exit."""
         self.lenient, died = False, self.died
         self.died = None
         if died and not migrated:

@@ -40,7 +40,7 @@ async def failure(command: str, record: Mapping[str, object], seconds: float) ->
 
 
 async def run(command: str, record: HookRecord, must: bool = False) -> None:
-    """Run a hook, unless `command` is "". If the hook fails, raise Refused if `must` is True, else print a warning."""
+    """Run a hook, unless `command` is "". If the hook fails, print a warning, but with `must` raise Refused."""
     if not command:
         return
     said = await failure(command, record, SECONDS)

@@ -22,18 +22,18 @@ OLDER = "{} was live before: it is refused if it cannot work with the migrations
 
 
 def needed(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[Step, ...]:
-    """Return the steps, without a PENDING `migrate` if the new release has reported that all migrations are applied."""
+    """Return the steps. Leave out a PENDING `migrate` if the new release has reported all migrations applied."""
     return tuple(step for step in group if not (step.where == PENDING and judged.get("applied") is True))
 
 
 def anew(group: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Return the steps, with `ready` restarting web first: web may have exited because of unapplied migrations."""
+    """Return the steps, but let `ready` restart web first: web may have exited because of unapplied migrations."""
     return tuple(replace(step, args={**step.args, "anew": True}) if step.name == "ready" else step for step in group)
 
 
 def check(answers: Mapping[tuple[str, str], Any], action: str, allowed: bool, urgent: bool = False) -> list[str]:
-    """Return warnings. Raise Refused if migrations forbid the rollout. `allowed` accepts incompatible migrations;
-    `allowed` or `urgent` (a rollback without --to) accepts unchecked migrations that are newer than the target."""
+    """Return warnings. Raise Refused if migrations forbid the rollout. With `allowed`, accept incompatible
+    migrations. With `allowed` or `urgent` (a rollback without --to), accept unchecked ones newer than the target."""
     refused: list[list[str]] = []
     passed: list[list[str]] = []
     for answer in (answer for (step, _), answer in answers.items() if step == "verdicts"):

@@ -133,8 +133,8 @@ def upload(fleet: Fleet, names: Sequence[str]) -> Step:
 
 
 def switching(fleet: Fleet, hosts: Sequence[Host], options: Options) -> Groups:
-    """Yield the steps that pause all old workers, move visitors on one host (the canary), then on waves of hosts, and
-    replace processes without `overlap`. The step `flip` begins to watch a host; the step `watch` waits for problems."""
+    """Yield the steps that pause old workers, then move visitors, then replace processes without `overlap`. Visitors
+    move on one host first (the canary), then in waves. `flip` begins to watch a host; `watch` waits for problems."""
     web, rollout = having(hosts, "web"), fleet.rollout
     rest = tuple(name for name in all_of(hosts) if name not in web)
     cap = rollout["parallel"] if options.parallel is None else options.parallel

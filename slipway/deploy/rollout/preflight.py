@@ -110,8 +110,8 @@ def is_warm(facts: Facts, target: Target) -> bool:
 
 
 def busy(facts: Facts) -> Iterator[str]:
-    """Yield a problem for each running migration command that somebody started by hand: a deploy may need its container
-    name, and two migrations must not run at once."""
+    """Yield a problem for each migration command that somebody started by hand and that still runs: a deploy may need
+    the same container name."""
     for name, since in facts["one_offs"].items():
         yield f"{name} was started by hand at {since} and still runs: wait for its end"
 

@@ -31,8 +31,8 @@ class Targeting:
     stack: contextlib.AsyncExitStack
 
     async def resolve(self) -> Resolved | HostProblem | None:
-        """Let the first host ask the registry which image the tag names. On failure return the HostProblem. Return None
-        without asking if this is a rollback, `registry` is "ssh", or registry.login's variable is not set."""
+        """Let the first host ask the registry which image the tag names. On failure return the HostProblem.
+        Return None for a rollback, for `registry = "ssh"`, or if registry.login's variable is not set."""
         if self.action == "rollback" or serves(self.fleet, self.action):
             return None
         name = self.hosts.hosts[0].name

@@ -16,7 +16,7 @@ from .steps import Row
 
 
 def choose(as_json: bool, out: TextIO | None = None) -> "Background":
-    """Return a Background on `out`: with Json if `as_json` is True, Terminal if `out` is a terminal, else Lines."""
+    """Return a Background that draws with Json if `as_json` is True, Terminal if `out` is a terminal, else Lines."""
     out = out or sys.stdout
     display = Json(out) if as_json else Terminal(out) if out.isatty() else Lines(out)
     return Background(display.tell)

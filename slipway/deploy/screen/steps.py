@@ -49,7 +49,7 @@ class Row:
             yield f"✗ {' '.join(failed)}"
 
     def waits_for(self, seconds: float) -> str:
-        """Return a host's report of what it waits for, else the name of a host that is not done."""
+        """Return what a host waits for, if reported, else the name of a host that is not done."""
         waiting = self.in_state("start")
         noted = [f"{host}: {self.notes[host]}" for host in waiting if host in self.notes]
         more = f" (+{len(waiting) - 1})" if len(waiting) > 1 else ""

@@ -48,7 +48,7 @@ def web_of(entry: Any) -> Web:
 
 
 def merged(known: Sequence[Web], found: Iterable[Web]) -> list[Web]:
-    """Return the hosts to list: the hosts of `found` that are ready, or that are already in `known`.
+    """Return the hosts of `found` that are ready or already in `known`.
     If the ready ones are fewer than half of `known`, return `known`: something that all hosts need may be down."""
     there = {web.address for web in known}
     webs = sorted({web for web in found if web.passes or web.address in there})
@@ -82,7 +82,7 @@ def valid(entries: Iterable[Any]) -> Iterator[Web]:
 
 
 def update(app: str, found: Sequence[Web] | None = None) -> None:
-    """Update hosts.conf with Consul's hosts (`found`; None: keep the hosts) and drains, if any host gets visitors."""
+    """Update hosts.conf with drains and the hosts `found` in Consul. If `found` is None, keep the hosts."""
     path, drained = NGINX / f"{app}-balancer/hosts.conf", NGINX / f"{app}-balancer/drained"
     with open(NGINX / "nginx.conf") as lock:  # lock: a drain may run at the same time
         fcntl.flock(lock, fcntl.LOCK_EX)
