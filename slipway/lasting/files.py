@@ -25,7 +25,7 @@ def write_replace(path: str | os.PathLike[str], content: str | bytes, mode: int 
 
 def write_beside(path: str | os.PathLike[str], content: str | bytes, mode: int = 0o644,
                  owner: tuple[int, int] | None = None) -> str:
-    """Write and sync PATH.new; return its path. It is not locked: call `move` before another process writes PATH."""
+    """Write and sync PATH.new; return its path. Until you `move` PATH.new, another writer of PATH can remove it."""
     with written(path, content, mode, owner) as new:
         return new
 

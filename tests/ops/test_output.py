@@ -15,7 +15,7 @@ from proc import ROOT, VE_PYTHON, running, wait_until
 
 PRODUCTION = {"SITE_URL": "http://localhost", "SECRET_KEY": secrets.token_hex(32), "BROKER_URL": "", "ROLE": "web",
               "PYTHONWARNINGS": "ignore:No directory at"}
-LONG = {"User-Agent": "x" * 3000}  # in each access line: a pipe holds about 20 such lines, a process 300
+LONG = {"User-Agent": "x" * 3000}  # makes access lines long: a pipe holds about 20, a process keeps 300
 REQUESTS = 1000
 LOST = re.compile(r"^(\d+) log lines were lost")
 

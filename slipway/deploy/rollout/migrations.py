@@ -22,7 +22,7 @@ OLDER = "{} was live before: it is refused if it cannot work with the migrations
 
 
 def needed(group: tuple[Step, ...], judged: Mapping[str, Any]) -> tuple[Step, ...]:
-    """Return the steps. Leave out a PENDING `migrate` if the new release has reported all migrations applied."""
+    """Return the steps. If the new release reported no pending migration, leave out steps marked PENDING."""
     return tuple(step for step in group if not (step.where == PENDING and judged.get("applied") is True))
 
 

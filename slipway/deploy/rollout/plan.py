@@ -47,7 +47,7 @@ class Target:
     tag: str
     digest: str = ""
     releases: PerHost = field(default_factory=dict)  # {"image_id", "digest"} of the release, for a rollback
-    sources: PerHost = field(default_factory=dict)  # {"reference", "credentials"}, if the image comes by ssh
+    sources: PerHost = field(default_factory=dict)  # {"reference", "credentials"} to pull by ssh's forwarded port
     judge: str = ""  # the host that judges migrations; "": nothing to judge
 
 
