@@ -66,7 +66,7 @@ class Disk:
         return {name: self.taken(f"{path}/{name}") for name in listing(path)}
 
     def cut(self, names: bool) -> None:
-        """Reset all files to their synced state. With `names`, first record all names and truncations as synced."""
+        """Reset all files to their synced state. With `names`, unsynced names and truncations survive, too."""
         if names:
             self.named(f"{self.root}/.")
         for entry in list(os.scandir(f"{self.root}/.")):

@@ -140,7 +140,7 @@ def names(found: Found) -> set[str]:
 
 def judged(wanted: Sequence[str], found: Found, vendor: str, unknown: Iterable[str]) -> Judged:
     """Return the verdicts in `found` on the `wanted` migrations, for the database `vendor`. The target
-    release lacks the `unknown` migrations. Ignore errors about a table that only they create: it cannot use the table."""
+    release lacks the `unknown` migrations. Ignore errors about tables that only they create: it cannot use these."""
     entries = found["vendors"].get(vendor, {})
     unjudged = [name for name in wanted if name not in entries]
     wrong = {name: why for name, (verdict, why, makers) in entries.items()
