@@ -187,11 +187,11 @@ def output(*words: str, git_dir: str = "") -> str:
     return done.stdout
 
 
-def run(command: list[str], said: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command with `said` as input. If git needs a password, git fails instead of asking."""
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command without input. If git needs a password, git fails instead of asking."""
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
     try:
-        return subprocess.run(command, env=environment, input=said, capture_output=True, text=True)
+        return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     except OSError as error:
         raise Problem(f"{command[0]} cannot be run: {error.strerror}") from error
 

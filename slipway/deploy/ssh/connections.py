@@ -80,7 +80,7 @@ class Connections:
             self.shares[host.name] = f"{self.folder.name}/{number}" if self.shared else ""
             self.connections[host.name] = Connection(
                 host, self.fleet.ssh, self.fleet.app, partial(self._hear, host.name), self.shares[host.name])
-        return (await self._each_that_can("connect", lambda one: self.connections[one.name].open(), AT_ONCE))[1]
+        return (await self._each_that_can(lambda one: self.connections[one.name].open(), AT_ONCE))[1]
 
     async def reach_all(self) -> None:
         if problems := await self.reach():
@@ -88,10 +88,10 @@ class Connections:
 
     async def facts(self, **args: Callable[[Host], Any]) -> tuple[dict[str, Facts], Problems]:
         """Ask hosts for facts; return facts and problems by host name. Functions in `args` compute the arguments."""
-        return await self._each_that_can("facts", lambda host: self.connections[host.name].ask(
+        return await self._each_that_can(lambda host: self.connections[host.name].ask(
             "facts", **{key: value(host) for key, value in args.items()}))
 
-    async def _each_that_can(self, step: str, function: Callable[[Host], Awaitable[T]], many: int = 0) -> tuple[
+    async def _each_that_can(self, function: Callable[[Host], Awaitable[T]], many: int = 0) -> tuple[
             dict[str, T], Problems]:
         """Call the function for `many` hosts at a time (0: all). Drop hosts that fail. Return results and problems by
         host name."""

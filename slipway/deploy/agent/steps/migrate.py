@@ -15,11 +15,11 @@ ONE_OFF = "-e 'PGOPTIONS=-c lock_timeout=10s'"  # limit: visitors queue behind a
 
 def one_off(host: Host, attempt: Attempt, words: Sequence[str], seconds: float, slot: str = "") -> str:
     """Run a command in the release of `slot` (default: the new slot); return its output. Raise Problem if it fails."""
-    label = "--label %s=%s" % (ATTEMPT, attempt.noted["id"])
+    extra = "--label %s=%s %s" % (ATTEMPT, attempt.noted["id"], ONE_OFF)
     attempt.note(one_offs=True)
     try:
         done = host.call("docker-runner", "--slot", slot or attempt.noted["slot"], host.app, *words, timeout=seconds,
-                         check=False, env={"EXTRA": " ".join([label, ONE_OFF])})
+                         check=False, env={"EXTRA": extra})
     except Problem as problem:
         remove_one_offs(host, attempt.noted)
         raise problem from None
