@@ -3,7 +3,6 @@ script runs, which only reads; its output is also replaced by any text."""
 
 import os
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +13,7 @@ from slipway.deploy.config import Fleet
 from slipway.deploy.provisioning import fitness
 from slipway.deploy.server.files import process_unit
 from deployer.test_server import files
-from proc import ROOT, executable, run
-
-BEFORE = ROOT / "tests/e2e/before/every"  # a server's files, as the previous version wrote them
+from proc import executable, run
 
 # Stand-ins for programs of the machine, which has one package and one user.
 STAND_INS = {
@@ -70,12 +67,11 @@ def test_a_name_that_something_else_goes_by(inspect, tmp_path):
     assert inspect("grub", remove=True) == [f"has {TAKEN['grub']}{CURE}"] and inspect("shop") == []
 
 
-@pytest.mark.parametrize("before", [False, True], ids=["now", "by the version before"])
 @pytest.mark.parametrize("mark", ["/etc/default/shop", "/etc/systemd/system/shop.target"])
-def test_what_provisioning_has_made_is_ours(inspect, tmp_path, fleet, mark, before):
+def test_what_provisioning_has_made_is_ours(inspect, tmp_path, fleet, mark):
     put(tmp_path, "/run/shop/web.sock")
     assert len(inspect("shop")) == 1
-    put(tmp_path, mark, Path(f"{BEFORE}{mark}").read_text() if before else files(fleet, "web1")[mark])
+    put(tmp_path, mark, files(fleet, "web1")[mark])
     assert inspect("shop") == []
 
 
